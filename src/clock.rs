@@ -1,0 +1,40 @@
+//! The only reader of the time and roller of dice.
+
+#![expect(clippy::disallowed_methods, reason = "this is where the time is read")]
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Milliseconds since 1970.
+pub fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// UTC in ISO 8601 without a zone, microseconds: `2018-07-02T11:50:49.281928`.
+pub fn iso_8601() -> String {
+    chrono::Utc::now()
+        .format("%Y-%m-%dT%H:%M:%S%.6f")
+        .to_string()
+}
+
+thread_local! {
+    static DICE: Cell<u64> = Cell::new(RandomState::new().hash_one(0) | 1);
+}
+
+/// A chance in 0..2^64, from a generator of this thread's own; not for secrets.
+pub fn roll() -> u64 {
+    DICE.with(|state| {
+        let mut dice = crate::domain::chance::Seeded::new(state.get());
+        let drawn = crate::domain::chance::Dice::roll(&mut dice);
+        state.set(dice.state());
+        drawn
+    })
+}

@@ -1,0 +1,3 @@
+//! Text into meaning.
+
+pub mod settings;

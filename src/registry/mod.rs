@@ -1,0 +1,81 @@
+//! Where nodes are written down.
+//!
+//! A registry keeps records and the last word on each node's health. It never decides who
+//! serves: an outage of it changes nothing but the age of the list.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+
+/// One node as the registry keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub record: NodeRecord,
+    /// ISO 8601 in UTC without a zone, microseconds: `2018-07-02T11:50:49.281928`.
+    pub when_added: String,
+    pub health: Health,
+}
+
+/// The last health written back for a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    pub is_healthy: bool,
+    pub block_number: Option<u64>,
+    pub lag: Option<u64>,
+    pub reason: Option<String>,
+    /// Milliseconds since 1970; an older observation never overwrites a newer one.
+    pub checked_at: Option<u64>,
+}
+
+/// What `list` found: the items that could be read, and a sentence on each that could not.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    pub items: Vec<Item>,
+    pub rejected: Vec<String>,
+}
+
+/// A change to one node; `None` leaves a thing as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edit {
+    pub weight: Option<Weight>,
+    pub rung: Option<Rung>,
+    pub ws_url: Option<String>,
+    pub headers: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Error)]
+pub enum RegistryError {
+    #[error("a node with this URL is in the registry already")]
+    Exists,
+    #[error("{0} leads already; `backends set URL --leader` takes the role over")]
+    SecondLeader(String),
+    #[error("the name `{0}` is taken by another node")]
+    NameTaken(String),
+    #[error("no such node in the registry")]
+    Unknown,
+    #[error(transparent)]
+    Record(#[from] NodeFault),
+    #[error("{operation}: {why}")]
+    OutOfReach {
+        operation: &'static str,
+        why: String,
+    },
+}
+
+/// A store of nodes. `key` is a URL (compared normalised) or a name.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    async fn list(&self) -> Result<Listing, RegistryError>;
+    /// Writes all of `records` if, and only if, nothing has ever been written down here; says
+    /// whether it did.
+    async fn seed(&self, records: &[NodeRecord]) -> Result<bool, RegistryError>;
+    async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError>;
+    /// `rung: Some(Leader)` takes the role from the present leader, who becomes an own node.
+    async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError>;
+    async fn remove(&self, key: &str) -> Result<Item, RegistryError>;
+    /// Writes health back, by URL as found in the registry; unknown nodes are passed over.
+    async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError>;
+}
