@@ -1,4 +1,5 @@
 //! Forebay: a JSON-RPC load balancer for Ethereum nodes.
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

@@ -1,0 +1,3 @@
+//! What the operator tells us.
+
+pub mod check;
