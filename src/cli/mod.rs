@@ -1,3 +1,4 @@
 //! What the operator tells us.
 
 pub mod backends;
+pub mod check;
