@@ -6,6 +6,7 @@ pub mod answer;
 pub mod chain;
 pub mod chance;
 pub mod fleet;
+pub mod framing;
 pub mod health;
 pub mod journey;
 pub mod jsonrpc;

@@ -13,7 +13,7 @@ use crate::upstream::link::Link;
 pub struct Upstream {
     pub id: NodeId,
     pub spec: NodeSpec,
-    pub link: Link,
+    pub link: Arc<Link>,
     pub metrics: NodeMetrics,
 }
 
@@ -38,21 +38,26 @@ impl Roll {
     pub fn call(&mut self, specs: Vec<NodeSpec>, present: &[Arc<Upstream>]) -> Upstreams {
         let upstreams = specs.into_iter().map(|spec| {
             let id = self.id_of(&spec);
-            let same_way = |upstream: &&Arc<Upstream>| {
-                upstream.id == id && upstream.spec == spec
-            };
-            match present.iter().find(same_way) {
-                Some(upstream) => upstream.clone(),
-                None => Arc::new(self.open(id, spec)),
+            match present.iter().find(|upstream| upstream.id == id) {
+                Some(upstream) if upstream.spec == spec => upstream.clone(),
+                old => Arc::new(self.open(id, spec, old)),
             }
         });
         Arc::new(upstreams.collect())
     }
 
-    fn open(&self, id: NodeId, spec: NodeSpec) -> Upstream {
+    /// A changed weight or name leaves the connections as they are.
+    fn open(&self, id: NodeId, spec: NodeSpec, old: Option<&Arc<Upstream>>) -> Upstream {
+        let same_way = |old: &&Arc<Upstream>| {
+            old.spec.url.reveal() == spec.url.reveal() && old.spec.headers == spec.headers
+        };
+        let link = match old.filter(same_way) {
+            Some(old) => old.link.clone(),
+            None => Arc::new(Link::new(&spec, self.connector.clone(), self.idle_max)),
+        };
         Upstream {
             id,
-            link: Link::new(&spec, self.connector.clone(), self.idle_max),
+            link,
             metrics: self.metrics.node(&spec.name),
             spec,
         }
