@@ -12,7 +12,7 @@
 //! - [`state`] — what calls share → `domain`, `clock`, `telemetry`, `upstream`
 //! - [`serve`] — hands toward clients → all of the above but `config`
 //! - [`tasks`] — what happens unasked → all of the above but `serve`
-//! - [`app`] — the composition root; [`cli`] — what the operator tells us → anything
+//! - [`app`] — the composition root, [`shutdown`] its end; [`cli`] — what the operator tells us → anything
 //!
 //! Deliberately absent: a decision outside `domain`; a clock call outside `clock`; a lock on a
 //! call's path to the fleet; a room that knows both `serve` and `tasks`, but for the root.
@@ -24,6 +24,7 @@ pub mod config;
 pub mod domain;
 pub mod registry;
 pub mod serve;
+pub mod shutdown;
 pub mod state;
 pub mod tasks;
 pub mod telemetry;

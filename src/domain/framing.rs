@@ -43,7 +43,9 @@ fn carriage_return(line: &[u8]) -> Result<&[u8], &'static str> {
 
 fn is_named(line: &[u8], name: &[u8]) -> bool {
     let rest = line.get(name.len()..).unwrap_or_default();
-    let named = line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    let named = line
+        .get(..name.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(name));
     named && matches!(rest.first(), Some(b':' | b' ' | b'\t'))
 }
 
@@ -58,7 +60,12 @@ mod tests {
 
     #[test]
     fn a_head_with_one_meaning_passes() {
-        for lines in ["", "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n", "content-lengths: 1\r\ncontent-length:2\r\n"] {
+        for lines in [
+            "",
+            "Content-Length: 1\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "content-lengths: 1\r\ncontent-length:2\r\n",
+        ] {
             assert_eq!(judged(lines), Ok(()), "{lines}");
         }
     }
@@ -69,7 +76,10 @@ mod tests {
             "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
             "content-length: 1\r\nCONTENT-LENGTH: 1\r\n",
             "Content-Length: 1\r\ncontent-length: 2\r\n",
-            "A: b\n", "A: b\r\n c\r\n", "A: b\r\n\tc\r\n", "A: b\rc: d\r\n",
+            "A: b\n",
+            "A: b\r\n c\r\n",
+            "A: b\r\n\tc\r\n",
+            "A: b\rc: d\r\n",
         ] {
             assert!(judged(lines).is_err(), "{lines:?}");
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesOrdered, StreamExt};
 
 use super::engine::{Engine, Reply, Served, Terms};
 use crate::domain::jsonrpc::Item;
@@ -27,11 +27,21 @@ pub struct Answers {
 /// Answers `items` (at least one).
 pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms) -> Answers {
     let held_bytes = AtomicU64::new(0);
-    let answers = stream::iter(items).map(|item| one(engine, item, terms, &held_bytes));
-    let mut answers = std::pin::pin!(answers.buffered(FAN_OUT));
-    let mut said = Answers { body: None, nodes: Vec::new(), attempts: 0 };
+    let mut waiting = items.iter();
+    let mut under_way = FuturesOrdered::new();
+    for item in waiting.by_ref().take(FAN_OUT) {
+        under_way.push_back(one(engine, item, terms, &held_bytes));
+    }
+    let mut said = Answers {
+        body: None,
+        nodes: Vec::new(),
+        attempts: 0,
+    };
     let local: Arc<str> = "local".into();
-    while let Some((bytes, served)) = answers.next().await {
+    while let Some((bytes, served)) = under_way.next().await {
+        if let Some(item) = waiting.next() {
+            under_way.push_back(one(engine, item, terms, &held_bytes));
+        }
         said.attempts = said.attempts.max(served.attempts);
         let node = served.node.unwrap_or_else(|| local.clone());
         if !said.nodes.contains(&node) {
@@ -60,7 +70,11 @@ async fn one(
         Item::Refused { id, why } => (id.unwrap_or("null"), refused(why.clone())),
         Item::Call(call) => {
             let left = ANSWERS_BYTES_MAX.saturating_sub(held_bytes.load(Ordering::Relaxed));
-            let terms = Terms { bytes_max: terms.bytes_max.min(left), may_stream: false, ..terms };
+            let terms = Terms {
+                bytes_max: terms.bytes_max.min(left),
+                may_stream: false,
+                ..terms
+            };
             let served = engine.serve(call, terms).await;
             match call.id {
                 Some(id) => (id, served),
@@ -77,7 +91,10 @@ async fn one(
     };
     let length = bytes.len() as u64;
     if held_bytes.fetch_add(length, Ordering::Relaxed) + length > ANSWERS_BYTES_MAX {
-        return (Some(Refusal::AnswerTooLarge.body(Some(id)).into_bytes()), served);
+        return (
+            Some(Refusal::AnswerTooLarge.body(Some(id)).into_bytes()),
+            served,
+        );
     }
     (Some(bytes), served)
 }

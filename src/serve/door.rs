@@ -44,13 +44,20 @@ pub struct Door {
 
 impl Door {
     pub fn new(proxy: HttpProxy<Proxy>, metrics: Arc<Metrics>) -> Door {
-        Door { proxy: Arc::new(proxy), metrics }
+        Door {
+            proxy: Arc::new(proxy),
+            metrics,
+        }
     }
 }
 
 #[async_trait]
 impl ServerApp for Door {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
         let stream = Watched::new(stream, self.metrics.begin_connection());
         self.proxy.process_new(Box::new(stream), shutdown).await
     }
@@ -87,7 +94,9 @@ pub struct Watched {
 
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").field("phase", &self.phase).finish_non_exhaustive()
+        f.debug_struct("Watched")
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,10 +159,15 @@ impl Watched {
             }
             return Poll::Pending;
         }
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(HEAD_TIME_MAX)));
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(HEAD_TIME_MAX)));
         ready!(alarm.as_mut().poll(cx));
         // The client is told if it takes it at once, and let go in any case.
-        if Pin::new(&mut self.stream).poll_write(cx, TOO_SLOW).is_ready() {
+        if Pin::new(&mut self.stream)
+            .poll_write(cx, TOO_SLOW)
+            .is_ready()
+        {
             let _ = Pin::new(&mut self.stream).poll_flush(cx);
         }
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -177,7 +191,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 

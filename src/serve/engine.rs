@@ -9,8 +9,8 @@ use sha3::{Digest, Keccak256};
 use super::exchange::{self, Content, Large, Wanted};
 use crate::clock;
 use crate::domain::answer::{Answer, Outcome};
-use crate::domain::jsonrpc::Call;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
+use crate::domain::jsonrpc::Call;
 use crate::domain::method::{Repeat, Rules, Times, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::quota::RetryBudget;
@@ -88,7 +88,8 @@ impl Drop for Tally<'_> {
 impl Engine {
     /// The metrics as of now, for Prometheus.
     pub fn scrape(&self) -> String {
-        self.metrics.encode(&self.pool.snapshot().view, clock::unix_millis() / 1000)
+        self.metrics
+            .encode(&self.pool.snapshot().view, clock::unix_millis() / 1000)
     }
 
     /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
@@ -106,7 +107,10 @@ impl Engine {
             Plan::Answer(result) => {
                 let id = call.id.unwrap_or("null");
                 let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
-                (Served::here(Reply::Whole(body.into_bytes())), CallOutcome::Ok)
+                (
+                    Served::here(Reply::Whole(body.into_bytes())),
+                    CallOutcome::Ok,
+                )
             }
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
             Plan::Ask(treatment) => Errand::new(self, call, treatment, terms).run().await,
@@ -118,7 +122,11 @@ impl Engine {
 
 impl Served {
     pub fn here(answer: Reply) -> Served {
-        Served { answer, node: None, attempts: 0 }
+        Served {
+            answer,
+            node: None,
+            attempts: 0,
+        }
     }
 }
 
@@ -134,7 +142,12 @@ struct Errand<'a> {
 }
 
 impl<'a> Errand<'a> {
-    fn new(engine: &'a Engine, call: &'a Call<'a>, treatment: Treatment, terms: Terms) -> Errand<'a> {
+    fn new(
+        engine: &'a Engine,
+        call: &'a Call<'a>,
+        treatment: Treatment,
+        terms: Terms,
+    ) -> Errand<'a> {
         let times = &engine.limits.times;
         let allowance = Allowance {
             attempts_max: engine.limits.attempts_max,
@@ -143,7 +156,14 @@ impl<'a> Errand<'a> {
             fails_open: engine.limits.fails_open,
         };
         let journey = Journey::new(treatment, allowance);
-        Errand { engine, call, treatment, terms, journey, kept: None }
+        Errand {
+            engine,
+            call,
+            treatment,
+            terms,
+            journey,
+            kept: None,
+        }
     }
 
     async fn run(mut self) -> (Served, CallOutcome) {
@@ -155,7 +175,11 @@ impl<'a> Errand<'a> {
             let pay = || engine.budget.withdraw(clock::now());
             match self.journey.next(clock::now(), draw, pay) {
                 Step::Finish(ending) => return self.finish(ending),
-                Step::Ask { node, until, ladder } => {
+                Step::Ask {
+                    node,
+                    until,
+                    ladder,
+                } => {
                     if let Some(served) = self.ask(node, until, ladder, &body).await {
                         return served;
                     }
@@ -186,8 +210,16 @@ impl<'a> Errand<'a> {
         let (class, content) = exchange::attempt(pool, upstream, node, body, &wanted).await;
         let name = &upstream.spec.name;
         match content {
-            Content::TooLarge => return Some(self.end(Reply::Refused(Refusal::AnswerTooLarge), name, CallOutcome::Failed)),
-            Content::Large(large) => return Some(self.end(Reply::Large(large), name, CallOutcome::Ok)),
+            Content::TooLarge => {
+                return Some(self.end(
+                    Reply::Refused(Refusal::AnswerTooLarge),
+                    name,
+                    CallOutcome::Failed,
+                ));
+            }
+            Content::Large(large) => {
+                return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
+            }
             Content::Whole(answer) => {
                 if let Some(served) = self.hear(class, answer, name) {
                     return Some(served);
@@ -198,7 +230,11 @@ impl<'a> Errand<'a> {
             }
         }
         self.engine.metrics.failed_over(class);
-        log::debug!("{}: {} from {name}, going on", self.call.method, class.outcome());
+        log::debug!(
+            "{}: {} from {name}, going on",
+            self.call.method,
+            class.outcome()
+        );
         None
     }
 
@@ -208,13 +244,22 @@ impl<'a> Errand<'a> {
             id: Bytes::copy_from_slice(self.call.id.unwrap_or("null").as_bytes()),
             bytes_max: self.terms.bytes_max,
             may_stream: self.terms.may_stream,
-            reuse: if repeats_freely { Reuse::Any } else { Reuse::FreshOnly },
+            reuse: if repeats_freely {
+                Reuse::Any
+            } else {
+                Reuse::FreshOnly
+            },
             until,
             may_move: repeats_freely,
         }
     }
 
-    fn hear(&mut self, class: Class, answer: Bytes, name: &Arc<str>) -> Option<(Served, CallOutcome)> {
+    fn hear(
+        &mut self,
+        class: Class,
+        answer: Bytes,
+        name: &Arc<str>,
+    ) -> Option<(Served, CallOutcome)> {
         if let Some(hash) = self.hash_if_known(&answer) {
             let id = self.call.id.unwrap_or("null");
             let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{hash}"}}"#);
@@ -222,7 +267,11 @@ impl<'a> Errand<'a> {
         }
         match self.journey.hear(class, true) {
             Use::Deliver => {
-                let outcome = if class == Class::Ok { CallOutcome::Ok } else { CallOutcome::RpcError };
+                let outcome = if class == Class::Ok {
+                    CallOutcome::Ok
+                } else {
+                    CallOutcome::RpcError
+                };
                 let reply = self.with_callers_id(&answer);
                 Some(self.end(reply, name, outcome))
             }
@@ -245,7 +294,9 @@ impl<'a> Errand<'a> {
             return None;
         }
         match Answer::read(answer).ok()?.outcome {
-            Outcome::Error(error) if verdict::is_already_known(&error) => transaction_hash(self.call.params?),
+            Outcome::Error(error) if verdict::is_already_known(&error) => {
+                transaction_hash(self.call.params?)
+            }
             Outcome::Error(_) | Outcome::Result(_) => None,
         }
     }
@@ -271,12 +322,20 @@ impl<'a> Errand<'a> {
     }
 
     fn end_unserved(&self, why: Refusal) -> (Served, CallOutcome) {
-        let served = Served { answer: Reply::Refused(why), node: None, attempts: self.journey.attempts() };
+        let served = Served {
+            answer: Reply::Refused(why),
+            node: None,
+            attempts: self.journey.attempts(),
+        };
         (served, CallOutcome::Failed)
     }
 
     fn end(&self, answer: Reply, node: &Arc<str>, outcome: CallOutcome) -> (Served, CallOutcome) {
-        let served = Served { answer, node: Some(node.clone()), attempts: self.journey.attempts() };
+        let served = Served {
+            answer,
+            node: Some(node.clone()),
+            attempts: self.journey.attempts(),
+        };
         (served, outcome)
     }
 }
@@ -294,7 +353,10 @@ fn transaction_hash(params: &str) -> Option<String> {
         })
         .collect();
     let hash = Keccak256::digest(bytes?);
-    Some(hash.iter().fold("0x".to_string(), |text, byte| text + &format!("{byte:02x}")))
+    Some(
+        hash.iter()
+            .fold("0x".to_string(), |text, byte| text + &format!("{byte:02x}")),
+    )
 }
 
 #[cfg(test)]
@@ -307,7 +369,15 @@ mod tests {
         let hash = |params| transaction_hash(params).unwrap();
         assert!(hash(r#"["0x"]"#).starts_with("0xc5d2460186f7233c927e7db2dcc703c0"));
         assert!(hash(r#"["0x616263"]"#).starts_with("0x4e03657aea45a94fc7d47ba826c8d667"));
-        for bad in ["[]", "{}", r#"["61"]"#, r#"["0x6"]"#, r#"["0xzz"]"#, "[1]", "x"] {
+        for bad in [
+            "[]",
+            "{}",
+            r#"["61"]"#,
+            r#"["0x6"]"#,
+            r#"["0xzz"]"#,
+            "[1]",
+            "x",
+        ] {
             assert_eq!(transaction_hash(bad), None, "{bad}");
         }
     }

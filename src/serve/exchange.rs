@@ -162,7 +162,12 @@ pub async fn attempt(
         Found::Nothing => Content::Nothing,
         Found::Whole(bytes) => Content::Whole(bytes),
         Found::TooLarge => Content::TooLarge,
-        Found::Large { reply, splicer, ready, taken_bytes } => Content::Large(Large {
+        Found::Large {
+            reply,
+            splicer,
+            ready,
+            taken_bytes,
+        } => Content::Large(Large {
             reply,
             splicer,
             ready: ready.into_iter(),
@@ -185,7 +190,11 @@ async fn in_time<T>(
     let mut exchange = std::pin::pin!(exchange);
     loop {
         let left = wanted.until.saturating_duration_since(clock::now());
-        let look = if wanted.may_move { left.min(LOOK_EVERY) } else { left };
+        let look = if wanted.may_move {
+            left.min(LOOK_EVERY)
+        } else {
+            left
+        };
         if let Ok(done) = tokio::time::timeout(look, &mut exchange).await {
             return Some(done);
         }
@@ -199,13 +208,21 @@ async fn in_time<T>(
 fn serves(pool: &Pool, upstream: &Upstream) -> bool {
     let snapshot = pool.snapshot();
     // A removed node finishes what it has in flight.
-    snapshot.view.node(upstream.id).is_none_or(|node| node.standing.is_healthy())
+    snapshot
+        .view
+        .node(upstream.id)
+        .is_none_or(|node| node.standing.is_healthy())
 }
 
 enum Found {
     Nothing,
     Whole(Bytes),
-    Large { reply: Reply, splicer: Splicer, ready: Vec<Bytes>, taken_bytes: u64 },
+    Large {
+        reply: Reply,
+        splicer: Splicer,
+        ready: Vec<Bytes>,
+        taken_bytes: u64,
+    },
     TooLarge,
 }
 
@@ -219,15 +236,26 @@ async fn exchange(upstream: &Upstream, body: &[u8], wanted: &Wanted) -> (Verdict
 fn of_fault(fault: &SendFault) -> Class {
     match fault {
         SendFault::Malformed(_) => Class::BadAnswer,
-        SendFault::NoAddress | SendFault::Connect(_) | SendFault::ConnectTimeout
-        | SendFault::Tls(_) | SendFault::Closed { .. } | SendFault::Io(_) => {
-            if fault.executed_possible() { Class::Transport } else { Class::NoConnection }
+        SendFault::NoAddress
+        | SendFault::Connect(_)
+        | SendFault::ConnectTimeout
+        | SendFault::Tls(_)
+        | SendFault::Closed { .. }
+        | SendFault::Io(_) => {
+            if fault.executed_possible() {
+                Class::Transport
+            } else {
+                Class::NoConnection
+            }
         }
     }
 }
 
 async fn read(mut reply: Reply, wanted: &Wanted) -> (Verdict, Found) {
-    if reply.content_length.is_some_and(|length| length > wanted.bytes_max) {
+    if reply
+        .content_length
+        .is_some_and(|length| length > wanted.bytes_max)
+    {
         return (Class::RpcError.into(), Found::TooLarge);
     }
     match reply.read_up_to(WHOLE_BYTES_MAX).await {
@@ -271,7 +299,15 @@ async fn read_large(mut reply: Reply, start: Bytes, wanted: &Wanted) -> (Verdict
     }
     if splicer.has_result() && wanted.may_stream {
         let taken_bytes = start.len() as u64;
-        return (Class::Ok.into(), Found::Large { reply, splicer, ready, taken_bytes });
+        return (
+            Class::Ok.into(),
+            Found::Large {
+                reply,
+                splicer,
+                ready,
+                taken_bytes,
+            },
+        );
     }
     let bytes_max = match (splicer.has_result(), splicer.has_error()) {
         (true, _) => usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX),

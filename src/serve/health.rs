@@ -11,14 +11,23 @@ use crate::domain::node::Rung;
 /// Status and body.
 pub fn report(view: &FleetView, is_closing: bool) -> (u16, String) {
     let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
-    let (count, fit) = (own.clone().count(), own.filter(|node| node.serves()).count());
-    let has_fallback = [Rung::Leader, Rung::Fallback].into_iter().any(|rung| view.has_fit(rung));
+    let (count, fit) = (
+        own.clone().count(),
+        own.filter(|node| node.serves()).count(),
+    );
+    let has_fallback = [Rung::Leader, Rung::Fallback]
+        .into_iter()
+        .any(|rung| view.has_fit(rung));
     let (status, state, why) = match view.rounds {
         _ if is_closing => (503, "closing", "shutting down".to_string()),
         0 => (503, "starting", "no node has been probed yet".to_string()),
         _ if fit > 0 => (200, "ok", format!("{fit} of {count} own nodes are fit")),
         _ if view.nodes.is_empty() => (200, "degraded", "there are no nodes yet".to_string()),
-        _ if has_fallback => (200, "fallback", format!("none of {count} own nodes is fit, the leader serves")),
+        _ if has_fallback => (
+            200,
+            "fallback",
+            format!("none of {count} own nodes is fit, the leader serves"),
+        ),
         _ => (200, "degraded", "no node is fit".to_string()),
     };
     (status, json!({ "status": state, "why": why }).to_string())

@@ -56,7 +56,9 @@ pub fn judge_head(session: &Session, bytes_max: usize) -> Result<(), Refusal> {
     if !is_json(headers) {
         return Err(Refusal::ContentType);
     }
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
     match announced.and_then(|length| length.trim().parse::<u64>().ok()) {
         Some(length) if length > bytes_max as u64 => Err(Refusal::BodyTooLarge { bytes_max }),
         _ => Ok(()),
@@ -66,14 +68,22 @@ pub fn judge_head(session: &Session, bytes_max: usize) -> Result<(), Refusal> {
 /// `application/json`, with or without parameters; or nothing said.
 fn is_json(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_none_or(|value| {
-        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+        let essence = value
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default();
+        essence
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"application/json")
     })
 }
 
 /// Whether the client waits for our word before it sends its body.
 pub fn expects_continue(headers: &HeaderMap) -> bool {
-    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Why there is no body.
@@ -151,11 +161,16 @@ mod tests {
     #[test]
     fn method_and_path_say_what_is_wanted() {
         for (method, path, wanted) in [
-            (Method::POST, "/", Wish::Call), (Method::POST, "/rpc", Wish::Call),
-            (Method::POST, "/other", Wish::NotFound), (Method::GET, "/", Wish::Greeting),
-            (Method::GET, "/health", Wish::Health), (Method::HEAD, "/health", Wish::Health),
-            (Method::POST, "/health", Wish::MethodNotAllowed), (Method::PUT, "/", Wish::MethodNotAllowed),
-            (Method::DELETE, "/rpc", Wish::MethodNotAllowed), (Method::OPTIONS, "/", Wish::Preflight),
+            (Method::POST, "/", Wish::Call),
+            (Method::POST, "/rpc", Wish::Call),
+            (Method::POST, "/other", Wish::NotFound),
+            (Method::GET, "/", Wish::Greeting),
+            (Method::GET, "/health", Wish::Health),
+            (Method::HEAD, "/health", Wish::Health),
+            (Method::POST, "/health", Wish::MethodNotAllowed),
+            (Method::PUT, "/", Wish::MethodNotAllowed),
+            (Method::DELETE, "/rpc", Wish::MethodNotAllowed),
+            (Method::OPTIONS, "/", Wish::Preflight),
         ] {
             assert_eq!(wish(&method, path), wanted, "{method} {path}");
         }

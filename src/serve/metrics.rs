@@ -28,7 +28,10 @@ impl ServeHttp for Scrape {
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
         let length = response.body().len();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(CONTENT_TYPE_TEXT));
+        headers.insert(
+            CONTENT_TYPE,
+            http::HeaderValue::from_static(CONTENT_TYPE_TEXT),
+        );
         headers.insert(CONTENT_LENGTH, http::HeaderValue::from(length));
         response
     }

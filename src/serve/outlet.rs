@@ -28,7 +28,10 @@ pub struct Origins {
 impl Origins {
     /// `*` among them admits all.
     pub fn new(origins: Vec<String>) -> Origins {
-        Origins { any: origins.iter().any(|origin| origin == "*"), listed: origins }
+        Origins {
+            any: origins.iter().any(|origin| origin == "*"),
+            listed: origins,
+        }
     }
 
     fn allowed(&self, session: &Session) -> Option<HeaderValue> {
@@ -36,7 +39,10 @@ impl Origins {
             return Some(HeaderValue::from_static("*"));
         }
         let origin = session.req_header().headers.get(ORIGIN)?;
-        let is_listed = self.listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
+        let is_listed = self
+            .listed
+            .iter()
+            .any(|listed| listed.as_bytes() == origin.as_bytes());
         is_listed.then(|| origin.clone())
     }
 }
@@ -50,14 +56,21 @@ pub struct Outgoing {
 impl Outgoing {
     /// # Errors
     /// None in practice: the status is one of ours.
-    pub fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> pingora::Result<Outgoing> {
+    pub fn new(
+        status: u16,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> pingora::Result<Outgoing> {
         let body = body.into();
         let mut head = ResponseHeader::build(status, Some(10))?;
         if status != 204 {
             head.insert_header(CONTENT_TYPE, HeaderValue::from_static(content_type))?;
             head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
         }
-        Ok(Outgoing { head: Box::new(head), body })
+        Ok(Outgoing {
+            head: Box::new(head),
+            body,
+        })
     }
 
     /// # Errors
@@ -65,7 +78,9 @@ impl Outgoing {
     pub fn refusal(why: &Refusal, id: Option<&str>) -> pingora::Result<Outgoing> {
         let mut outgoing = Outgoing::new(why.status(), JSON, why.body(id))?;
         if let Some(seconds) = why.retry_after_seconds() {
-            outgoing.head.insert_header(RETRY_AFTER, HeaderValue::from(seconds))?;
+            outgoing
+                .head
+                .insert_header(RETRY_AFTER, HeaderValue::from(seconds))?;
         }
         Ok(outgoing)
     }
@@ -77,7 +92,8 @@ impl Outgoing {
     pub fn served_by(mut self, nodes: &str, attempts: usize) -> pingora::Result<Outgoing> {
         self.head.insert_header(NODE, nodes)?;
         if attempts > 1 {
-            self.head.insert_header(ATTEMPTS, HeaderValue::from(attempts))?;
+            self.head
+                .insert_header(ATTEMPTS, HeaderValue::from(attempts))?;
         }
         Ok(self)
     }
@@ -85,18 +101,23 @@ impl Outgoing {
     /// # Errors
     /// None in practice: the value is plain.
     pub fn allowing(mut self, methods: &'static str) -> pingora::Result<Outgoing> {
-        self.head.insert_header(ALLOW, HeaderValue::from_static(methods))?;
+        self.head
+            .insert_header(ALLOW, HeaderValue::from_static(methods))?;
         Ok(self)
     }
 
     fn cross_origin(&mut self, session: &Session, origins: &Origins) -> pingora::Result<()> {
         if let Some(origin) = origins.allowed(session) {
-            self.head.insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, origin)?;
-            let exposed = HeaderValue::from_static("x-forebay-node, x-forebay-attempts, retry-after");
-            self.head.insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, exposed)?;
+            self.head
+                .insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, origin)?;
+            let exposed =
+                HeaderValue::from_static("x-forebay-node, x-forebay-attempts, retry-after");
+            self.head
+                .insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, exposed)?;
         }
         if !origins.any {
-            self.head.insert_header(VARY, HeaderValue::from_static("origin"))?;
+            self.head
+                .insert_header(VARY, HeaderValue::from_static("origin"))?;
         }
         Ok(())
     }
@@ -107,7 +128,10 @@ impl Outgoing {
     /// None in practice: the values are plain.
     pub fn preflight(mut self) -> pingora::Result<Outgoing> {
         let head = &mut self.head;
-        head.insert_header(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST, GET, OPTIONS"))?;
+        head.insert_header(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("POST, GET, OPTIONS"),
+        )?;
         let headers = HeaderValue::from_static("content-type, authorization, x-forebay-client");
         head.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, headers)?;
         head.insert_header(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))?;
@@ -158,7 +182,10 @@ impl Outgoing {
                 Ok(None) => break,
                 Err(_) => {
                     let broken = pingora::ErrorType::new("a node broke off its answer");
-                    return pingora::Error::e_explain(broken, "the client's connection breaks, too");
+                    return pingora::Error::e_explain(
+                        broken,
+                        "the client's connection breaks, too",
+                    );
                 }
             }
         }

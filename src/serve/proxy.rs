@@ -35,7 +35,10 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
         // `request_filter` answers everything.
-        pingora::Error::e_explain(pingora::ErrorType::InternalError, "nothing is passed through")
+        pingora::Error::e_explain(
+            pingora::ErrorType::InternalError,
+            "nothing is passed through",
+        )
     }
 
     async fn request_filter(&self, session: &mut Session, (): &mut ()) -> pingora::Result<bool> {
@@ -58,7 +61,12 @@ impl ProxyHttp for Proxy {
     }
 
     /// A client that left or broke its framing: if it can still be told, it is told 400.
-    async fn fail_to_proxy(&self, session: &mut Session, _: &pingora::Error, (): &mut ()) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        _: &pingora::Error,
+        (): &mut (),
+    ) -> FailToProxy {
         if session.response_written().is_none() {
             let why = Refusal::Framing("the body broke off or is malformed");
             session.set_keepalive(None);
@@ -66,7 +74,10 @@ impl ProxyHttp for Proxy {
                 let _ = outgoing.send(session, &self.origins).await;
             }
         }
-        FailToProxy { error_code: 0, can_reuse_downstream: false }
+        FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        }
     }
 
     fn suppress_error_log(&self, _: &Session, (): &(), _: &pingora::Error) -> bool {
@@ -81,7 +92,8 @@ fn watched(session: &Session) -> Option<&Watched> {
 impl Proxy {
     /// Pingora sets it to "for ever" with each request.
     fn keep_alive(&self, session: &mut Session) {
-        let is_wanted = session.as_downstream().get_keepalive().is_some() && !self.engine.gate.is_closing();
+        let is_wanted =
+            session.as_downstream().get_keepalive().is_some() && !self.engine.gate.is_closing();
         session.set_keepalive(is_wanted.then_some(IDLE_SECONDS_MAX));
     }
 
@@ -98,9 +110,8 @@ impl Proxy {
             Wish::Greeting => Outgoing::new(200, TEXT, GREETING)?,
             Wish::Preflight => Outgoing::new(204, TEXT, "")?.preflight()?,
             Wish::NotFound => Outgoing::new(404, TEXT, "not here: POST to / or /rpc\n")?,
-            Wish::MethodNotAllowed => {
-                Outgoing::new(405, TEXT, "POST JSON-RPC here\n")?.allowing("POST, GET, HEAD, OPTIONS")?
-            }
+            Wish::MethodNotAllowed => Outgoing::new(405, TEXT, "POST JSON-RPC here\n")?
+                .allowing("POST, GET, HEAD, OPTIONS")?,
         };
         intake::drain(session).await;
         outgoing.send(session, &self.origins).await
@@ -116,7 +127,10 @@ impl Proxy {
             return self.refuse_early(session, why).await;
         }
         if intake::expects_continue(&session.req_header().headers) {
-            session.as_downstream_mut().write_continue_response().await?;
+            session
+                .as_downstream_mut()
+                .write_continue_response()
+                .await?;
             self.keep_alive(session);
         }
         let body = match intake::read_body(session, bytes_max, arrived_at).await {
@@ -138,46 +152,83 @@ impl Proxy {
     /// Refuses before the body was read to its end.
     async fn refuse_early(&self, session: &mut Session, why: Refusal) -> pingora::Result<u16> {
         session.set_keepalive(None);
-        let status = Outgoing::refusal(&why, None)?.served_by("local", 0)?.send(session, &self.origins).await?;
+        let status = Outgoing::refusal(&why, None)?
+            .served_by("local", 0)?
+            .send(session, &self.origins)
+            .await?;
         intake::drain(session).await;
         Ok(status)
     }
 
-    async fn answer_packet(&self, session: &mut Session, body: &Bytes, terms: Terms) -> pingora::Result<u16> {
+    async fn answer_packet(
+        &self,
+        session: &mut Session,
+        body: &Bytes,
+        terms: Terms,
+    ) -> pingora::Result<u16> {
         match Packet::read(body, self.engine.limits.batch_calls_max) {
             Err(why) => self.refuse(session, &why, None).await,
             Ok(Packet::Single(Item::Refused { id, why })) => self.refuse(session, &why, id).await,
             Ok(Packet::Single(Item::Call(call))) => self.answer_single(session, &call, terms).await,
             Ok(Packet::Batch(items)) => {
                 self.engine.metrics.batch(items.len());
-                let answers = while_client_stays(session, batch::serve(&self.engine, &items, terms)).await?;
+                let answers =
+                    while_client_stays(session, batch::serve(&self.engine, &items, terms)).await?;
                 let outgoing = match answers.body {
                     Some(body) => Outgoing::new(200, JSON, body)?,
                     None => Outgoing::new(204, JSON, "")?,
                 };
                 let nodes = answers.nodes.join(", ");
-                outgoing.served_by(&nodes, answers.attempts)?.send(session, &self.origins).await
+                outgoing
+                    .served_by(&nodes, answers.attempts)?
+                    .send(session, &self.origins)
+                    .await
             }
         }
     }
 
-    async fn refuse(&self, session: &mut Session, why: &Refusal, id: Option<&str>) -> pingora::Result<u16> {
-        Outgoing::refusal(why, id)?.served_by("local", 0)?.send(session, &self.origins).await
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        why: &Refusal,
+        id: Option<&str>,
+    ) -> pingora::Result<u16> {
+        Outgoing::refusal(why, id)?
+            .served_by("local", 0)?
+            .send(session, &self.origins)
+            .await
     }
 
-    async fn answer_single(&self, session: &mut Session, call: &Call<'_>, terms: Terms) -> pingora::Result<u16> {
-        let Served { answer, node, attempts } =
-            while_client_stays(session, self.engine.serve(call, terms)).await?;
+    async fn answer_single(
+        &self,
+        session: &mut Session,
+        call: &Call<'_>,
+        terms: Terms,
+    ) -> pingora::Result<u16> {
+        let Served {
+            answer,
+            node,
+            attempts,
+        } = while_client_stays(session, self.engine.serve(call, terms)).await?;
         let name = node.as_deref().unwrap_or("local");
         if call.id.is_none() {
-            return Outgoing::new(204, JSON, "")?.served_by(name, attempts)?.send(session, &self.origins).await;
+            return Outgoing::new(204, JSON, "")?
+                .served_by(name, attempts)?
+                .send(session, &self.origins)
+                .await;
         }
         match answer {
             Reply::Whole(body) => {
-                Outgoing::new(200, JSON, body)?.served_by(name, attempts)?.send(session, &self.origins).await
+                Outgoing::new(200, JSON, body)?
+                    .served_by(name, attempts)?
+                    .send(session, &self.origins)
+                    .await
             }
             Reply::Refused(why) => {
-                Outgoing::refusal(&why, call.id)?.served_by(name, attempts)?.send(session, &self.origins).await
+                Outgoing::refusal(&why, call.id)?
+                    .served_by(name, attempts)?
+                    .send(session, &self.origins)
+                    .await
             }
             Reply::Large(large) => {
                 let head = Outgoing::new(200, JSON, "")?.served_by(name, attempts)?;
@@ -189,7 +240,10 @@ impl Proxy {
 
 /// Goes on with `work` while the client is there. When it leaves, the work is dropped, and with it
 /// the connections to nodes that it waits on.
-async fn while_client_stays<T>(session: &mut Session, work: impl Future<Output = T>) -> pingora::Result<T> {
+async fn while_client_stays<T>(
+    session: &mut Session,
+    work: impl Future<Output = T>,
+) -> pingora::Result<T> {
     tokio::select! {
         biased;
         done = work => Ok(done),

@@ -29,7 +29,10 @@ impl Gate {
             self.requests.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Pass { gate: self, bytes: AtomicUsize::new(0) })
+        Some(Pass {
+            gate: self,
+            bytes: AtomicUsize::new(0),
+        })
     }
 
     pub fn requests(&self) -> usize {
@@ -62,7 +65,9 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
-        self.gate.bytes.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.gate
+            .bytes
+            .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 

@@ -71,7 +71,9 @@ impl Pool {
             let is_wanted = is_healthy || ladder == Ladder::LastResort;
             is_wanted && id_of(backend).is_some_and(|id| !passed.contains(&id))
         };
-        let backend = self.balancer.select_with(&[ladder_key(ladder)], usize::MAX, takes)?;
+        let backend = self
+            .balancer
+            .select_with(&[ladder_key(ladder)], usize::MAX, takes)?;
         id_of(&backend)
     }
 
@@ -81,7 +83,10 @@ impl Pool {
             let mut fleet = self.fleet();
             let members = upstreams.iter().map(|upstream| upstream.member()).collect();
             fleet.replace(members, clock::now());
-            self.present.store(Arc::new(Snapshot { view: fleet.view(), upstreams }));
+            self.present.store(Arc::new(Snapshot {
+                view: fleet.view(),
+                upstreams,
+            }));
         }
         if let Err(why) = self.balancer.update().await {
             log::error!("the balancer did not take the list: {why}");
@@ -91,7 +96,8 @@ impl Pool {
 
     /// Hears one round.
     pub async fn hear_round(&self, probes: &[(NodeId, Probe)]) {
-        self.change(|fleet| fleet.hear_round(probes, clock::now())).await;
+        self.change(|fleet| fleet.hear_round(probes, clock::now()))
+            .await;
     }
 
     /// A node has failed calls time after time.
@@ -113,7 +119,10 @@ impl Pool {
             let mut fleet = self.fleet();
             let changes = change(&mut fleet);
             let upstreams = self.present.load().upstreams.clone();
-            self.present.store(Arc::new(Snapshot { view: fleet.view(), upstreams }));
+            self.present.store(Arc::new(Snapshot {
+                view: fleet.view(),
+                upstreams,
+            }));
             changes
         };
         for change in &changes {
@@ -124,7 +133,9 @@ impl Pool {
     }
 
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
-        self.fleet.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.fleet
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -135,7 +146,10 @@ struct Roster(Present);
 impl ServiceDiscovery for Roster {
     async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
         let snapshot = self.0.load();
-        let backends = snapshot.upstreams.iter().map(|upstream| backend_of(upstream.id));
+        let backends = snapshot
+            .upstreams
+            .iter()
+            .map(|upstream| backend_of(upstream.id));
         Ok((backends.collect(), HashMap::new()))
     }
 }
@@ -144,7 +158,11 @@ fn backend_of(id: NodeId) -> Backend {
     let address = SocketAddrV6::new(Ipv6Addr::from(u128::from(id.0)), 0, 0, 0);
     let mut ext = Extensions::new();
     ext.insert(id);
-    Backend { addr: SocketAddr::Inet(address.into()), weight: 1, ext }
+    Backend {
+        addr: SocketAddr::Inet(address.into()),
+        weight: 1,
+        ext,
+    }
 }
 
 fn id_of(backend: &Backend) -> Option<NodeId> {
@@ -193,8 +211,13 @@ impl BackendSelection for ByWeightAndLoad {
     type Config = Present;
 
     fn build_with_config(backends: &BTreeSet<Backend>, present: &Present) -> Self {
-        let known = backends.iter().filter_map(|backend| Some((id_of(backend)?, backend.clone())));
-        ByWeightAndLoad { backends: known.collect(), present: present.clone() }
+        let known = backends
+            .iter()
+            .filter_map(|backend| Some((id_of(backend)?, backend.clone())));
+        ByWeightAndLoad {
+            backends: known.collect(),
+            present: present.clone(),
+        }
     }
 
     fn build(backends: &BTreeSet<Backend>) -> Self {
@@ -222,7 +245,10 @@ fn ladder_key(ladder: Ladder) -> u8 {
 
 fn ladder_of(key: &[u8]) -> Ladder {
     let ladders = [Ladder::Fallback, Ladder::LastResort];
-    ladders.into_iter().find(|ladder| key == [ladder_key(*ladder)]).unwrap_or(Ladder::Own)
+    ladders
+        .into_iter()
+        .find(|ladder| key == [ladder_key(*ladder)])
+        .unwrap_or(Ladder::Own)
 }
 
 /// One draw after another, never the same node twice.
@@ -237,7 +263,13 @@ impl BackendIter for Draws {
     fn next(&mut self) -> Option<&Backend> {
         loop {
             let view = &self.snapshot.view;
-            let id = select::draw(view, self.ladder, &self.passed, clock::now(), &mut clock::roll)?;
+            let id = select::draw(
+                view,
+                self.ladder,
+                &self.passed,
+                clock::now(),
+                &mut clock::roll,
+            )?;
             self.passed.push(id);
             // A node that joined after this selection was built is in the next one.
             if self.selection.backends.contains_key(&id) {

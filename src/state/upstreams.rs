@@ -31,7 +31,12 @@ pub struct Roll {
 impl Roll {
     /// `idle_max`: connections kept open to a node between calls.
     pub fn new(connector: Arc<Connector>, metrics: Arc<Metrics>, idle_max: usize) -> Roll {
-        Roll { connector, metrics, idle_max, ids: HashMap::new() }
+        Roll {
+            connector,
+            metrics,
+            idle_max,
+            ids: HashMap::new(),
+        }
     }
 
     /// The upstreams for `specs`, those of `present` that did not change among them.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::domain::health::{Reason, State};
 use crate::domain::fleet::NodeView;
+use crate::domain::health::{Reason, State};
 use crate::domain::node::{NodeId, Rung};
 use crate::state::pool::{Pool, Snapshot};
 use crate::state::upstreams::Upstream;
@@ -46,13 +46,19 @@ impl Rounds {
             .filter_map(|node| Some((snapshot.upstream(node.id)?, self.ask_of(node, now))))
             .collect();
         let asking = due.iter().map(|(upstream, ask)| async {
-            (upstream.id, self.prober.probe(&upstream.spec, *ask, self.timeout).await)
+            (
+                upstream.id,
+                self.prober.probe(&upstream.spec, *ask, self.timeout).await,
+            )
         });
         let probed = futures_util::future::join_all(asking).await;
         for ((upstream, ask), (_, probed)) in due.iter().zip(&probed) {
             self.take_down(upstream, *ask, probed, now);
         }
-        let probes: Vec<_> = probed.iter().map(|(id, probed)| (*id, probed.probe)).collect();
+        let probes: Vec<_> = probed
+            .iter()
+            .map(|(id, probed)| (*id, probed.probe))
+            .collect();
         self.pool.hear_round(&probes).await;
         self.asked.retain(|id, _| snapshot.view.node(*id).is_some());
         self.show();
@@ -63,7 +69,10 @@ impl Rounds {
         if node.standing.state == State::Unproven {
             return true;
         }
-        let since = self.asked.get(&node.id).map(|asked| now.saturating_duration_since(asked.at));
+        let since = self
+            .asked
+            .get(&node.id)
+            .map(|asked| now.saturating_duration_since(asked.at));
         // Rounds come with jitter: a tenth early is in time.
         let is_early = since.is_some_and(|since| since < self.leader_interval.mul_f64(0.85));
         !(node.rung == Rung::Leader && is_early) && !node.standing.rests(now)
@@ -73,13 +82,28 @@ impl Rounds {
         let asked = self.asked.get(&node.id).and_then(|asked| asked.chain_id_at);
         let is_fresh = asked.is_some_and(|at| now.saturating_duration_since(at) < CHAIN_ID_EVERY);
         let is_astray = node.standing.state == State::Out(Reason::WrongChain);
-        Ask { chain_id: !is_fresh || is_astray }
+        Ask {
+            chain_id: !is_fresh || is_astray,
+        }
     }
 
     fn take_down(&mut self, upstream: &Arc<Upstream>, ask: Ask, probed: &Probed, now: Instant) {
-        let known = self.asked.get(&upstream.id).and_then(|asked| asked.chain_id_at);
-        let chain_id_at = if ask.chain_id && probed.knows_chain_id() { Some(now) } else { known };
-        self.asked.insert(upstream.id, Asked { at: now, chain_id_at });
+        let known = self
+            .asked
+            .get(&upstream.id)
+            .and_then(|asked| asked.chain_id_at);
+        let chain_id_at = if ask.chain_id && probed.knows_chain_id() {
+            Some(now)
+        } else {
+            known
+        };
+        self.asked.insert(
+            upstream.id,
+            Asked {
+                at: now,
+                chain_id_at,
+            },
+        );
         upstream.metrics.probed(probed.took);
         if let Some(failure) = probed.failure {
             upstream.metrics.probe_failed(failure);
@@ -90,6 +114,7 @@ impl Rounds {
 
     fn show(&self) {
         let snapshot: Arc<Snapshot> = self.pool.snapshot();
-        self.metrics.show_fleet(&snapshot.view, clock::now(), clock::unix_millis() / 1000);
+        self.metrics
+            .show_fleet(&snapshot.view, clock::now(), clock::unix_millis() / 1000);
     }
 }

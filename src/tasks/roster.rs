@@ -81,7 +81,10 @@ impl Roster {
         let loaded = tokio::task::spawn_blocking(move || last_list::load(&path)).await;
         match loaded {
             Ok(Ok(records)) => {
-                log::warn!("serving from the last list on disk, {} nodes", records.len());
+                log::warn!(
+                    "serving from the last list on disk, {} nodes",
+                    records.len()
+                );
                 let (specs, rejected) = self.resolve(&records);
                 self.tell_rejected(rejected);
                 self.apply(specs).await;
@@ -98,7 +101,8 @@ impl Roster {
         let records: Vec<_> = listing.items.into_iter().map(|item| item.record).collect();
         let (specs, unresolved) = self.resolve(&records);
         let rejected: Vec<_> = listing.rejected.into_iter().chain(unresolved).collect();
-        self.metrics.registry_read(clock::unix_millis() / 1000, rejected.len());
+        self.metrics
+            .registry_read(clock::unix_millis() / 1000, rejected.len());
         self.tell_rejected(rejected);
         let is_new = self.apply(specs).await;
         if is_new {
@@ -111,7 +115,10 @@ impl Roster {
         let mut specs: Vec<NodeSpec> = Vec::with_capacity(records.len());
         let mut rejected = Vec::new();
         for (place, record) in (1..).zip(records) {
-            let name = record.name.clone().unwrap_or_else(|| format!("number {place}"));
+            let name = record
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("number {place}"));
             match record.resolve(&*self.environment) {
                 Err(why) => rejected.push(format!("{name}: {why}")),
                 Ok(spec) => {
@@ -160,10 +167,16 @@ impl Roster {
 
     /// A node that left keeps what it has in flight, and nothing else.
     fn let_go(&self, old: &Upstream, wanted: &[Arc<Upstream>]) {
-        if !wanted.iter().any(|upstream| Arc::ptr_eq(&upstream.link, &old.link)) {
+        if !wanted
+            .iter()
+            .any(|upstream| Arc::ptr_eq(&upstream.link, &old.link))
+        {
             old.link.close_idle();
         }
-        if !wanted.iter().any(|upstream| upstream.spec.name == old.spec.name) {
+        if !wanted
+            .iter()
+            .any(|upstream| upstream.spec.name == old.spec.name)
+        {
             self.metrics.forget_node(&old.spec.name);
         }
     }

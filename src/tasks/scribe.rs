@@ -36,12 +36,17 @@ impl Scribe {
         for (node, upstream) in snapshot.view.nodes.iter().zip(snapshot.upstreams.iter()) {
             let health = health_of(node, now);
             if node.head.is_some() && self.is_due(node.id, &health, now) {
-                let written = Written { at: now, is_healthy: health.is_healthy, reason: health.reason.clone() };
+                let written = Written {
+                    at: now,
+                    is_healthy: health.is_healthy,
+                    reason: health.reason.clone(),
+                };
                 self.written.insert(node.id, written);
                 healths.push((upstream.spec.url.as_written().to_string(), health));
             }
         }
-        self.written.retain(|id, _| snapshot.view.node(*id).is_some());
+        self.written
+            .retain(|id, _| snapshot.view.node(*id).is_some());
         if healths.is_empty() {
             return;
         }
@@ -65,7 +70,10 @@ fn health_of(node: &NodeView, now: Instant) -> Health {
         is_healthy: node.standing.is_healthy(),
         block_number: node.head.map(|head| head.0),
         lag: node.lag().map(|lag| lag.0),
-        reason: node.standing.reason(now).map(|reason| reason.as_str().to_string()),
+        reason: node
+            .standing
+            .reason(now)
+            .map(|reason| reason.as_str().to_string()),
         checked_at: Some(clock::unix_millis()),
     }
 }

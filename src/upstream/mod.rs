@@ -21,3 +21,16 @@ pub mod resolver;
 
 #[cfg(test)]
 mod stage;
+
+pub mod probe;
+
+use std::sync::Once;
+
+/// Chooses the TLS library for the whole process, once.
+pub fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that somebody chose before: good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+}
