@@ -22,6 +22,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod fake;
 pub mod registry;
 pub mod serve;
 pub mod shutdown;

@@ -1,0 +1,564 @@
+//! What a pretend node says: JSON-RPC text in, JSON-RPC text out. No network here.
+//!
+//! Ids go back byte for byte; a batch is answered in its order; a call without an id gets none.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use sha3::{Digest, Keccak256};
+
+use super::behaviour::{Behaviour, Fault, Shape};
+use super::chain::{Block, Chain, hex};
+
+/// What was asked.
+#[derive(Debug)]
+pub(super) enum Packet<'a> {
+    One(Call<'a>),
+    Batch(Vec<Call<'a>>),
+    /// Not JSON-RPC.
+    Unreadable,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Call<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(default)]
+    params: Value,
+}
+
+/// `"id": null` is an id; only a missing one is none.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+impl<'a> Packet<'a> {
+    pub(super) fn read(body: &'a [u8]) -> Packet<'a> {
+        if let Ok(calls) = serde_json::from_slice::<Vec<Call>>(body) {
+            return Packet::Batch(calls);
+        }
+        match serde_json::from_slice::<Call>(body) {
+            Ok(call) => Packet::One(call),
+            Err(_) => Packet::Unreadable,
+        }
+    }
+
+    /// The methods asked for, in order.
+    pub(super) fn methods(&self) -> Vec<String> {
+        let calls = match self {
+            Packet::One(call) => std::slice::from_ref(call),
+            Packet::Batch(calls) => calls,
+            Packet::Unreadable => &[],
+        };
+        calls.iter().map(|call| call.method.to_string()).collect()
+    }
+}
+
+/// One node at one moment.
+pub(super) struct Speaker<'a> {
+    pub(super) chain: &'a Chain,
+    pub(super) behaviour: &'a Behaviour,
+    /// The fault that this request meets; those of the transport are not our matter.
+    pub(super) fault: Option<&'a Fault>,
+}
+
+/// A result as JSON text, or an error.
+enum Outcome {
+    Result(String),
+    Error(Trouble),
+}
+
+struct Trouble {
+    code: i64,
+    message: String,
+    data: Option<String>,
+}
+
+impl Outcome {
+    fn text(text: &str) -> Outcome {
+        Outcome::Result(json!(text).to_string())
+    }
+
+    fn number(number: u64) -> Outcome {
+        Outcome::text(&quantity(number))
+    }
+
+    fn error(code: i64, message: &str) -> Outcome {
+        Outcome::Error(Trouble {
+            code,
+            message: message.to_owned(),
+            data: None,
+        })
+    }
+}
+
+impl Speaker<'_> {
+    /// The body of the answer; empty where only notifications were sent.
+    pub(super) fn answer(&self, packet: &Packet) -> String {
+        match packet {
+            Packet::Unreadable => {
+                let outcome = Outcome::error(-32700, "parse error");
+                self.envelope("null", outcome)
+            }
+            Packet::One(call) => match self.fault {
+                Some(Fault::ArrayForOne) => format!("[{}]", self.item(call).unwrap_or_default()),
+                _ => self.item(call).unwrap_or_default(),
+            },
+            Packet::Batch(calls) => self.batch(calls),
+        }
+    }
+
+    fn batch(&self, calls: &[Call]) -> String {
+        if calls.is_empty() {
+            return self.envelope("null", Outcome::error(-32600, "empty batch"));
+        }
+        if self.fault == Some(&Fault::ObjectForBatch) {
+            return self.envelope("null", Outcome::error(-32005, "batch refused"));
+        }
+        let items: Vec<String> = calls.iter().filter_map(|call| self.item(call)).collect();
+        if items.is_empty() {
+            return String::new();
+        }
+        format!("[{}]", items.join(","))
+    }
+
+    fn item(&self, call: &Call) -> Option<String> {
+        let id = call.id?.get();
+        Some(self.envelope(id, self.outcome(call)))
+    }
+
+    fn envelope(&self, id: &str, outcome: Outcome) -> String {
+        let Shape {
+            result_first,
+            extra_members,
+            ..
+        } = self.behaviour.shape;
+        let id = match self.fault {
+            Some(Fault::MissingId) => String::new(),
+            Some(Fault::WrongId) => r#""id":"of another call""#.to_owned(),
+            _ => format!(r#""id":{id}"#),
+        };
+        let outcome = match (self.fault, outcome) {
+            (Some(Fault::ResultAndError), Outcome::Result(result)) => {
+                format!(r#""result":{result},"error":{{"code":-32000,"message":"and yet"}}"#)
+            }
+            (_, Outcome::Result(result)) => format!(r#""result":{result}"#),
+            (_, Outcome::Error(trouble)) => trouble.member(),
+        };
+        let extra = if extra_members {
+            r#""usage":{"note":"a } and a ] in a \"string\"","units":[1,2]}"#
+        } else {
+            ""
+        };
+        let (first, second) = if result_first {
+            (outcome, id)
+        } else {
+            (id, outcome)
+        };
+        let members = [r#""jsonrpc":"2.0""#, extra, &first, &second];
+        let members: Vec<&str> = members
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect();
+        format!("{{{}}}", members.join(","))
+    }
+
+    fn outcome(&self, call: &Call) -> Outcome {
+        let method = call.method.as_ref();
+        match self.fault {
+            Some(Fault::RpcError {
+                code,
+                message,
+                data,
+            }) => {
+                return Outcome::Error(Trouble {
+                    code: *code,
+                    message: message.clone(),
+                    data: data.clone(),
+                });
+            }
+            Some(Fault::HugeResult { bytes }) => {
+                let filling = bytes.saturating_sub(2);
+                return Outcome::Result(format!("\"{}\"", "f".repeat(filling)));
+            }
+            _ => {}
+        }
+        if let Some(result) = self.behaviour.results.get(method) {
+            return Outcome::Result(result.clone());
+        }
+        if self.behaviour.missing_methods.contains(method) {
+            return unknown(method);
+        }
+        self.honest(method, &call.params)
+    }
+
+    /// What an honest node of this chain would say.
+    fn honest(&self, method: &str, params: &Value) -> Outcome {
+        match method {
+            "web3_clientVersion" => Outcome::text("Forebay/pretend-node"),
+            "net_version" => Outcome::text(&self.behaviour.chain_id.to_string()),
+            "eth_chainId" => Outcome::number(self.behaviour.chain_id),
+            "eth_blockNumber" => Outcome::number(self.head()),
+            "eth_syncing" => self.syncing(),
+            "eth_getBlockByNumber" => self.block_by_number(params),
+            "eth_gasPrice" => Outcome::number(1_000_000_000),
+            "eth_estimateGas" => Outcome::number(21_000),
+            "eth_sendRawTransaction" => Outcome::text(&digest(&params[0])),
+            "eth_getBalance" => self.state(&params[1], || {
+                // The last digits of the address's digest: some amount, always the same.
+                let digits = digest(&params[0]);
+                u64::from_str_radix(&digits[52..], 16).map_or_else(|_| nothing(), Outcome::number)
+            }),
+            "eth_getTransactionCount" => self.state(&params[1], || Outcome::number(7)),
+            "eth_getCode" => self.state(&params[1], || Outcome::text("0x")),
+            "eth_call" => self.state(&params[1], || echo(&params[0])),
+            "eth_getLogs" => Outcome::Result("[]".to_owned()),
+            "eth_getTransactionByHash" | "eth_getTransactionReceipt" | "eth_getBlockByHash" => {
+                nothing()
+            }
+            _ => unknown(method),
+        }
+    }
+
+    fn head(&self) -> u64 {
+        self.behaviour.head.on(self.chain.head())
+    }
+
+    fn syncing(&self) -> Outcome {
+        if !self.behaviour.syncing {
+            return Outcome::Result("false".to_owned());
+        }
+        let current = quantity(self.head());
+        let highest = quantity(self.chain.head().max(self.head()));
+        let progress = json!({
+            "startingBlock": "0x0", "currentBlock": current, "highestBlock": highest,
+        });
+        Outcome::Result(progress.to_string())
+    }
+
+    fn block_by_number(&self, params: &Value) -> Outcome {
+        let Some(number) = self.position(&params[0]) else {
+            return Outcome::error(-32602, "invalid argument 0: not a block number");
+        };
+        if number > self.head() {
+            return nothing();
+        }
+        let block = self.chain.block(number, self.behaviour.forked_from);
+        Outcome::Result(header(&block).to_string())
+    }
+
+    /// State exists up to the head; beyond it, geth's error.
+    fn state(&self, at: &Value, value: impl FnOnce() -> Outcome) -> Outcome {
+        match self.position(at) {
+            Some(number) if number > self.head() => Outcome::error(-32000, "header not found"),
+            // EIP-1898 objects name blocks by hash, which we don't look up.
+            Some(_) | None => value(),
+        }
+    }
+
+    /// The number that a block parameter means; a missing one means the latest.
+    fn position(&self, parameter: &Value) -> Option<u64> {
+        match parameter.as_str() {
+            None if parameter.is_null() => Some(self.head()),
+            None => None,
+            Some("latest" | "pending") => Some(self.head()),
+            Some("safe") => Some(self.head().saturating_sub(32)),
+            Some("finalized") => Some(self.head().saturating_sub(64)),
+            Some("earliest") => Some(0),
+            Some(text) => u64::from_str_radix(text.strip_prefix("0x")?, 16).ok(),
+        }
+    }
+}
+
+impl Trouble {
+    /// `"error":{…}`
+    fn member(&self) -> String {
+        let message = json!(self.message);
+        let data = match &self.data {
+            Some(data) => format!(r#","data":{data}"#),
+            None => String::new(),
+        };
+        format!(
+            r#""error":{{"code":{},"message":{message}{data}}}"#,
+            self.code
+        )
+    }
+}
+
+fn unknown(method: &str) -> Outcome {
+    let message = format!("the method {method} does not exist/is not available");
+    Outcome::error(-32601, &message)
+}
+
+fn nothing() -> Outcome {
+    Outcome::Result("null".to_owned())
+}
+
+/// The call data, as if the contract gave back what it was given.
+fn echo(call: &Value) -> Outcome {
+    let data = call["input"].as_str().or_else(|| call["data"].as_str());
+    Outcome::text(data.unwrap_or("0x"))
+}
+
+/// Keccak-256 of the bytes that `value` writes in hexadecimal; of its text where it doesn't.
+fn digest(value: &Value) -> String {
+    let text = value.as_str().unwrap_or_default();
+    let bytes = text.strip_prefix("0x").and_then(unhex);
+    hex(&Keccak256::digest(
+        bytes.unwrap_or_else(|| text.as_bytes().to_vec()),
+    ))
+}
+
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?;
+            u8::from_str_radix(pair, 16).ok()
+        })
+        .collect()
+}
+
+fn quantity(number: u64) -> String {
+    format!("{number:#x}")
+}
+
+/// A block as geth writes it, empty of transactions.
+fn header(block: &Block) -> Value {
+    let zeros = |bytes: usize| hex(&vec![0; bytes]);
+    json!({
+        "number": quantity(block.number),
+        "hash": block.hash,
+        "parentHash": block.parent_hash,
+        "timestamp": quantity(block.timestamp),
+        "nonce": zeros(8),
+        "miner": zeros(20),
+        "difficulty": "0x0",
+        "extraData": "0x",
+        "gasLimit": "0x1c9c380",
+        "gasUsed": "0x0",
+        "baseFeePerGas": "0x3b9aca00",
+        "logsBloom": zeros(256),
+        "mixHash": zeros(32),
+        "sha3Uncles": zeros(32),
+        "stateRoot": zeros(32),
+        "receiptsRoot": zeros(32),
+        "transactionsRoot": zeros(32),
+        "size": "0x21c",
+        "transactions": [],
+        "uncles": [],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Head;
+
+    fn say(behaviour: &Behaviour, body: &str) -> String {
+        let chain = Chain::still(1, 100);
+        let packet = Packet::read(body.as_bytes());
+        let fault = behaviour.fault_for(&packet.methods());
+        let speaker = Speaker {
+            chain: &chain,
+            behaviour,
+            fault: fault.as_ref(),
+        };
+        speaker.answer(&packet)
+    }
+
+    fn ask(behaviour: &Behaviour, method: &str, params: Value) -> Value {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        serde_json::from_str(&say(behaviour, &body.to_string())).unwrap()
+    }
+
+    fn with(fault: Fault) -> Behaviour {
+        Behaviour {
+            fault: Some(fault),
+            ..Behaviour::default()
+        }
+    }
+
+    #[test]
+    fn ids_go_back_byte_for_byte() {
+        for id in [
+            "1",
+            "-0",
+            "1e3",
+            "9007199254740993",
+            r#""a\u0041""#,
+            "null",
+            r#"{"x": [1]}"#,
+        ] {
+            let body = format!(r#"{{"id":{id},"method":"net_version"}}"#);
+            let expected = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"1"}}"#);
+            assert_eq!(say(&Behaviour::default(), &body), expected);
+        }
+    }
+
+    #[test]
+    fn a_batch_keeps_its_order_and_leaves_out_notifications() {
+        let body = r#"[{"id":2,"method":"net_version"},{"method":"net_version"},{"id":1,"method":"eth_blockNumber"}]"#;
+        let answer = say(&Behaviour::default(), body);
+        assert_eq!(
+            answer,
+            r#"[{"jsonrpc":"2.0","id":2,"result":"1"},{"jsonrpc":"2.0","id":1,"result":"0x64"}]"#
+        );
+        assert_eq!(
+            say(&Behaviour::default(), r#"{"method":"net_version"}"#),
+            ""
+        );
+        assert_eq!(
+            say(&Behaviour::default(), r#"[{"method":"net_version"}]"#),
+            ""
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_call_gets_an_error_with_a_null_id() {
+        for (body, code) in [("{", -32700), ("[]", -32600), ("7", -32700)] {
+            let answer: Value = serde_json::from_str(&say(&Behaviour::default(), body)).unwrap();
+            assert_eq!(answer["error"]["code"], code, "{body}");
+            assert!(answer["id"].is_null());
+        }
+    }
+
+    #[test]
+    fn blocks_exist_up_to_the_head_and_not_one_beyond() {
+        let honest = Behaviour::default();
+        let number = |at: &str| {
+            let answer = ask(&honest, "eth_getBlockByNumber", json!([at, false]));
+            answer["result"]["number"].clone()
+        };
+        assert_eq!(number("latest"), "0x64");
+        assert_eq!(number("0x64"), "0x64");
+        assert_eq!(number("0x65"), Value::Null);
+        assert_eq!(number("earliest"), "0x0");
+        assert_eq!(number("finalized"), "0x24");
+        let bad = ask(&honest, "eth_getBlockByNumber", json!(["soon", false]));
+        assert_eq!(bad["error"]["code"], -32602);
+    }
+
+    #[test]
+    fn state_beyond_the_head_is_missing_as_geth_says_it() {
+        let lagging = Behaviour {
+            head: Head::Behind(1),
+            ..Behaviour::default()
+        };
+        let call = |at: &str| {
+            let params = json!([{"to": "0x00", "data": "0xabcd"}, at]);
+            ask(&lagging, "eth_call", params)
+        };
+        assert_eq!(call("0x63")["result"], "0xabcd");
+        assert_eq!(call("0x64")["error"]["message"], "header not found");
+    }
+
+    #[test]
+    fn a_raw_transaction_is_answered_with_its_keccak_hash() {
+        let answer = ask(
+            &Behaviour::default(),
+            "eth_sendRawTransaction",
+            json!(["0x"]),
+        );
+        // The digest of no bytes, known from every account without code.
+        let empty = "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470";
+        assert_eq!(answer["result"], empty);
+    }
+
+    #[test]
+    fn an_unknown_and_a_missing_method_are_refused_alike() {
+        let poor = Behaviour {
+            missing_methods: ["eth_getLogs".to_owned()].into(),
+            ..Behaviour::default()
+        };
+        for method in ["eth_capabilities", "eth_getLogs"] {
+            let answer = ask(&poor, method, json!([]));
+            assert_eq!(answer["error"]["code"], -32601, "{method}");
+        }
+    }
+
+    #[test]
+    fn a_syncing_node_answers_an_object_and_another_false() {
+        let syncing = Behaviour {
+            syncing: true,
+            head: Head::At(40),
+            ..Behaviour::default()
+        };
+        let answer = ask(&syncing, "eth_syncing", json!([]));
+        assert_eq!(answer["result"]["currentBlock"], "0x28");
+        assert_eq!(answer["result"]["highestBlock"], "0x64");
+        let answer = ask(&Behaviour::default(), "eth_syncing", json!([]));
+        assert_eq!(answer["result"], false);
+    }
+
+    #[test]
+    fn each_rude_envelope_is_rude_in_its_own_way() {
+        let body = r#"{"id":5,"method":"net_version"}"#;
+        let rude = |fault: Fault| say(&with(fault), body);
+        assert_eq!(
+            rude(Fault::WrongId),
+            r#"{"jsonrpc":"2.0","id":"of another call","result":"1"}"#
+        );
+        assert_eq!(rude(Fault::MissingId), r#"{"jsonrpc":"2.0","result":"1"}"#);
+        assert_eq!(
+            rude(Fault::ArrayForOne),
+            r#"[{"jsonrpc":"2.0","id":5,"result":"1"}]"#
+        );
+        assert_eq!(
+            rude(Fault::ResultAndError),
+            r#"{"jsonrpc":"2.0","id":5,"result":"1","error":{"code":-32000,"message":"and yet"}}"#
+        );
+        let batch = say(&with(Fault::ObjectForBatch), &format!("[{body}]"));
+        assert!(batch.starts_with('{'), "{batch}");
+    }
+
+    #[test]
+    fn an_error_is_said_with_its_code_message_and_data() {
+        let fault = Fault::RpcError {
+            code: 3,
+            message: "execution \"reverted\"".to_owned(),
+            data: Some(r#""0x08c379a0""#.to_owned()),
+        };
+        let answer = ask(&with(fault), "eth_call", json!([]));
+        let expected =
+            json!({"code": 3, "message": "execution \"reverted\"", "data": "0x08c379a0"});
+        assert_eq!(answer["error"], expected);
+    }
+
+    #[test]
+    fn a_huge_result_has_exactly_the_size_asked_for() {
+        let answer = ask(&with(Fault::HugeResult { bytes: 1000 }), "x", json!([]));
+        assert_eq!(answer["result"].to_string().len(), 1000);
+    }
+
+    #[test]
+    fn odd_but_legal_shapes_still_parse() {
+        let odd = Behaviour {
+            shape: Shape {
+                result_first: true,
+                extra_members: true,
+                chunked: false,
+            },
+            ..Behaviour::default()
+        };
+        let text = say(&odd, r#"{"id":5,"method":"net_version"}"#);
+        assert!(text.ends_with(r#""result":"1","id":5}"#), "{text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer["usage"]["units"], json!([1, 2]));
+    }
+
+    #[test]
+    fn a_canned_result_stands_above_all_others() {
+        let canned = Behaviour {
+            results: [("eth_chainId".to_owned(), "null".to_owned())].into(),
+            ..Behaviour::default()
+        };
+        let answer = ask(&canned, "eth_chainId", json!([]));
+        assert!(answer.as_object().unwrap().contains_key("result"));
+        assert!(answer["result"].is_null());
+    }
+}

@@ -1,0 +1,160 @@
+//! What a pretend node does when it is asked: who it says it is, and how it misbehaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Everything that can be set while the node runs. The default is honest and at the head.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    pub chain_id: u64,
+    pub head: Head,
+    /// Blocks from this number on have hashes that no other node knows.
+    pub forked_from: Option<u64>,
+    pub syncing: bool,
+    /// Waited before each answer, after the request has been read.
+    pub latency: Duration,
+    pub fault: Option<Fault>,
+    /// Only requests with a call of one of these methods meet the fault; `None`: all do.
+    pub fault_methods: Option<BTreeSet<String>>,
+    /// Methods that the node says it doesn't have.
+    pub missing_methods: BTreeSet<String>,
+    /// JSON texts answered as results, by method, above all that the node would say itself.
+    pub results: BTreeMap<String, String>,
+    /// The connection is closed, unannounced, after so many answers; a client that finds it in
+    /// its pool learns so only by using it.
+    pub requests_per_connection: Option<u32>,
+    pub shape: Shape,
+}
+
+impl Default for Behaviour {
+    fn default() -> Behaviour {
+        Behaviour {
+            chain_id: 1,
+            head: Head::Behind(0),
+            forked_from: None,
+            syncing: false,
+            latency: Duration::ZERO,
+            fault: None,
+            fault_methods: None,
+            missing_methods: BTreeSet::new(),
+            results: BTreeMap::new(),
+            requests_per_connection: None,
+            shape: Shape::default(),
+        }
+    }
+}
+
+impl Behaviour {
+    /// The fault that a request with calls of `methods` meets.
+    pub(super) fn fault_for(&self, methods: &[String]) -> Option<Fault> {
+        let only = match &self.fault_methods {
+            None => return self.fault.clone(),
+            Some(only) => only,
+        };
+        let met = methods.iter().any(|method| only.contains(method));
+        if met { self.fault.clone() } else { None }
+    }
+}
+
+/// Where a node stands on its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// Follows the chain, so many blocks behind.
+    Behind(u64),
+    /// Says this number, whatever the chain does.
+    At(u64),
+}
+
+impl Head {
+    pub(super) fn on(self, chain_head: u64) -> u64 {
+        match self {
+            Head::Behind(lag) => chain_head.saturating_sub(lag),
+            Head::At(number) => number,
+        }
+    }
+}
+
+/// Legal ways of answering that a careless reader gets wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// `Transfer-Encoding: chunked`, in several chunks, instead of a length.
+    pub chunked: bool,
+    /// `result` (or `error`) stands before `id`.
+    pub result_first: bool,
+    /// Further members beside the known ones, with braces in strings.
+    pub extra_members: bool,
+}
+
+/// The ways to be rude. Refusing connections is [`super::FakeNode::refuse`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Reads the request and never answers; the connection stays open.
+    Stall,
+    /// Reads the request and closes, orderly, without an answer.
+    HangUp,
+    /// Reads the request and resets the connection.
+    Reset,
+    /// Another HTTP status, with a short text as its body.
+    Status {
+        code: u16,
+        /// For a `Retry-After` header.
+        retry_after_seconds: Option<u64>,
+    },
+    /// 200 with a page for people.
+    Html,
+    /// `Content-Length` is twice what is sent; then the connection closes.
+    HalfBody,
+    /// Chunked, closed before the last chunk.
+    TruncatedChunks,
+    /// 200 and `application/json`, but no JSON.
+    NotJson,
+    /// 200 with no body.
+    EmptyBody,
+    WrongId,
+    MissingId,
+    /// An array of one answer where a single call was asked.
+    ArrayForOne,
+    /// One error object where a batch was asked.
+    ObjectForBatch,
+    ResultAndError,
+    /// Every call is answered with this error.
+    RpcError {
+        code: i64,
+        message: String,
+        /// JSON text.
+        data: Option<String>,
+    },
+    /// Every result is a JSON string of so many bytes.
+    HugeResult {
+        bytes: usize,
+    },
+    /// The body comes in pieces with pauses between them.
+    Dribble {
+        piece_bytes: usize,
+        pause: Duration,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_for_some_methods_spares_the_others() {
+        let behaviour = Behaviour {
+            fault: Some(Fault::Stall),
+            fault_methods: Some(BTreeSet::from(["eth_call".to_owned()])),
+            ..Behaviour::default()
+        };
+        let met = |method: &str| behaviour.fault_for(&[method.to_owned()]).is_some();
+        assert!(met("eth_call"));
+        assert!(!met("eth_chainId"));
+    }
+
+    #[test]
+    fn a_head_behind_a_young_chain_is_zero() {
+        assert_eq!(Head::Behind(10).on(10), 0);
+        assert_eq!(Head::Behind(10).on(9), 0);
+        assert_eq!(Head::At(5).on(9), 5);
+    }
+}

@@ -1,0 +1,382 @@
+//! HTTP/1.1 as a pretend node speaks it: one connection, one request after another.
+//!
+//! Strict where it is cheap (a request needs a length), rude only where it has been told to be.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::answer::{Packet, Speaker};
+use super::behaviour::{Behaviour, Fault};
+use super::{Heard, LOG_BODY_BYTES_MAX, Shared};
+
+/// The longest head of a request.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+const HEADERS_MAX: usize = 100;
+/// The longest body; the balancer's own limit is far below.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// An answer in chunks comes in so many.
+const CHUNKS: usize = 3;
+
+/// A request, read whole.
+struct Request {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// What happens after a request.
+enum Reply {
+    Stall,
+    HangUp,
+    Reset,
+    Answer(Answer),
+}
+
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    retry_after_seconds: Option<u64>,
+    body: Vec<u8>,
+    framing: Framing,
+    /// Bytes a piece, and the pause after each.
+    pace: Option<(usize, Duration)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Length,
+    /// Announces twice what it sends, and closes.
+    LengthTooLarge,
+    Chunked,
+    /// Closes before the last chunk.
+    ChunkedCutOff,
+}
+
+impl Framing {
+    fn is_whole(self) -> bool {
+        match self {
+            Framing::Length | Framing::Chunked => true,
+            Framing::LengthTooLarge | Framing::ChunkedCutOff => false,
+        }
+    }
+}
+
+/// Serves a connection to its end. Whatever breaks it is the client's matter.
+pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+    // Without it, a piece of a dribbled answer may wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let mut unread = Vec::new();
+    let mut answered = 0;
+    while let Ok(Some(request)) = read_request(&mut stream, &mut unread).await {
+        let wants_close = request.wants_close();
+        let (reply, behaviour) = decide(request, &shared);
+        tokio::time::sleep(behaviour.latency).await;
+        let answer = match reply {
+            Reply::Stall => return std::future::pending().await,
+            Reply::HangUp => return,
+            Reply::Reset => {
+                // Closing with zero linger sends RST; if it can't be set, a plain close must do.
+                let _ = stream.set_zero_linger();
+                return;
+            }
+            Reply::Answer(answer) => answer,
+        };
+        let written = write_answer(&mut stream, &answer).await;
+        answered += 1;
+        let had_enough = behaviour.requests_per_connection == Some(answered);
+        if written.is_err() || wants_close || had_enough || !answer.framing.is_whole() {
+            return;
+        }
+    }
+}
+
+/// Notes the request and works out its reply, by the behaviour of this very moment.
+fn decide(request: Request, shared: &Shared) -> (Reply, Behaviour) {
+    let behaviour = shared.behaviour().clone();
+    let packet = Packet::read(&request.body);
+    let methods = packet.methods();
+    let fault = behaviour.fault_for(&methods);
+    let text = if request.method == "POST" {
+        let speaker = Speaker {
+            chain: &shared.chain,
+            behaviour: &behaviour,
+            fault: fault.as_ref(),
+        };
+        Some(speaker.answer(&packet))
+    } else {
+        None
+    };
+    shared.diary().note(request.heard(), &methods);
+    let reply = match text {
+        Some(text) => reply(text.into_bytes(), fault, behaviour.shape.chunked),
+        None => Reply::Answer(Answer::plain(405, "only POST is answered\n")),
+    };
+    (reply, behaviour)
+}
+
+/// Bends an honest answer as `fault` wants it.
+fn reply(body: Vec<u8>, fault: Option<Fault>, chunked: bool) -> Reply {
+    let mut answer = Answer::json(body);
+    if chunked {
+        answer.framing = Framing::Chunked;
+    }
+    match fault {
+        Some(Fault::Stall) => return Reply::Stall,
+        Some(Fault::HangUp) => return Reply::HangUp,
+        Some(Fault::Reset) => return Reply::Reset,
+        Some(Fault::Status {
+            code,
+            retry_after_seconds,
+        }) => {
+            answer = Answer::plain(code, &format!("{code} {}\n", reason(code)));
+            answer.retry_after_seconds = retry_after_seconds;
+        }
+        Some(Fault::Html) => {
+            answer.content_type = "text/html; charset=utf-8";
+            answer.body = b"<!doctype html><title>Welcome</title><p>It works.".to_vec();
+        }
+        Some(Fault::HalfBody) => answer.framing = Framing::LengthTooLarge,
+        Some(Fault::TruncatedChunks) => answer.framing = Framing::ChunkedCutOff,
+        Some(Fault::NotJson) => answer.body = br#"{"jsonrpc":"2.0","id":"#.to_vec(),
+        Some(Fault::EmptyBody) => answer.body.clear(),
+        Some(Fault::Dribble { piece_bytes, pause }) => {
+            answer.pace = Some((piece_bytes.max(1), pause));
+        }
+        // These are in the text already.
+        Some(
+            Fault::WrongId
+            | Fault::MissingId
+            | Fault::ArrayForOne
+            | Fault::ObjectForBatch
+            | Fault::ResultAndError
+            | Fault::RpcError { .. }
+            | Fault::HugeResult { .. },
+        )
+        | None => {}
+    }
+    Reply::Answer(answer)
+}
+
+impl Answer {
+    fn json(body: Vec<u8>) -> Answer {
+        Answer {
+            status: 200,
+            content_type: "application/json",
+            retry_after_seconds: None,
+            body,
+            framing: Framing::Length,
+            pace: None,
+        }
+    }
+
+    fn plain(status: u16, text: &str) -> Answer {
+        Answer {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            ..Answer::json(text.as_bytes().to_vec())
+        }
+    }
+
+    fn head(&self) -> String {
+        let framing = match self.framing {
+            Framing::Length => format!("content-length: {}", self.body.len()),
+            Framing::LengthTooLarge => format!("content-length: {}", self.body.len() * 2),
+            Framing::Chunked | Framing::ChunkedCutOff => "transfer-encoding: chunked".to_owned(),
+        };
+        let retry_after = match self.retry_after_seconds {
+            Some(seconds) => format!("retry-after: {seconds}\r\n"),
+            None => String::new(),
+        };
+        format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\n{retry_after}{framing}\r\n\r\n",
+            self.status,
+            reason(self.status),
+            self.content_type,
+        )
+    }
+
+    /// The body as it goes over the wire.
+    fn framed(&self) -> Vec<u8> {
+        match self.framing {
+            Framing::Length | Framing::LengthTooLarge => self.body.clone(),
+            Framing::Chunked => chunks(&self.body, true),
+            Framing::ChunkedCutOff => chunks(&self.body, false),
+        }
+    }
+}
+
+fn chunks(body: &[u8], whole: bool) -> Vec<u8> {
+    let mut framed = Vec::with_capacity(body.len() + 64);
+    for chunk in body.chunks(body.len().div_ceil(CHUNKS).max(1)) {
+        framed.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        framed.extend_from_slice(chunk);
+        framed.extend_from_slice(b"\r\n");
+    }
+    if whole {
+        framed.extend_from_slice(b"0\r\n\r\n");
+    }
+    framed
+}
+
+fn reason(status: u16) -> &'static str {
+    let status = http::StatusCode::from_u16(status).ok();
+    status
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Unknown")
+}
+
+async fn write_answer(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
+    let mut bytes = answer.head().into_bytes();
+    let body = answer.framed();
+    let Some((piece_bytes, pause)) = answer.pace else {
+        bytes.extend_from_slice(&body);
+        return stream.write_all(&bytes).await;
+    };
+    stream.write_all(&bytes).await?;
+    for piece in body.chunks(piece_bytes) {
+        stream.write_all(piece).await?;
+        tokio::time::sleep(pause).await;
+    }
+    Ok(())
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(key, _)| key == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
+    fn wants_close(&self) -> bool {
+        self.header("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
+    /// Bytes of body that follow the head.
+    fn body_bytes(&self) -> io::Result<usize> {
+        let Some(length) = self.header("content-length") else {
+            // A GET may go without; a chunked request is more than we care to read.
+            let chunked = self.header("transfer-encoding").is_some();
+            return if chunked { Err(malformed()) } else { Ok(0) };
+        };
+        match length.parse() {
+            Ok(bytes) if bytes <= BODY_BYTES_MAX => Ok(bytes),
+            _ => Err(malformed()),
+        }
+    }
+
+    fn heard(self) -> Heard {
+        let kept = &self.body[..self.body.len().min(LOG_BODY_BYTES_MAX)];
+        Heard {
+            body: String::from_utf8_lossy(kept).into_owned(),
+            path: self.path,
+            headers: self.headers,
+        }
+    }
+}
+
+/// The next request; `None` when the client has closed between two.
+async fn read_request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    let (mut request, head_bytes) = loop {
+        if let Some(parsed) = parse_head(unread)? {
+            break parsed;
+        }
+        if unread.len() > HEAD_BYTES_MAX {
+            return Err(malformed());
+        }
+        if stream.read_buf(unread).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let end = head_bytes + request.body_bytes()?;
+    while unread.len() < end {
+        if stream.read_buf(unread).await? == 0 {
+            return Ok(None);
+        }
+    }
+    request.body = unread[head_bytes..end].to_vec();
+    unread.drain(..end);
+    Ok(Some(request))
+}
+
+/// A head and its length in bytes; `None` while it isn't all there.
+fn parse_head(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut head = httparse::Request::new(&mut headers);
+    let head_bytes = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(malformed()),
+    };
+    let pairs = head.headers.iter().map(|header| {
+        let value = String::from_utf8_lossy(header.value).into_owned();
+        (header.name.to_ascii_lowercase(), value)
+    });
+    let request = Request {
+        method: head.method.unwrap_or_default().to_owned(),
+        path: head.path.unwrap_or_default().to_owned(),
+        headers: pairs.collect(),
+        body: Vec::new(),
+    };
+    Ok(Some((request, head_bytes)))
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not a request that we read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(framing: Framing) -> Answer {
+        Answer {
+            framing,
+            ..Answer::json(b"0123456789".to_vec())
+        }
+    }
+
+    #[test]
+    fn a_whole_chunked_body_ends_with_the_last_chunk_and_a_cut_one_does_not() {
+        let whole = String::from_utf8(answer(Framing::Chunked).framed()).unwrap();
+        assert_eq!(whole, "4\r\n0123\r\n4\r\n4567\r\n2\r\n89\r\n0\r\n\r\n");
+        let cut = String::from_utf8(answer(Framing::ChunkedCutOff).framed()).unwrap();
+        assert_eq!(format!("{cut}0\r\n\r\n"), whole);
+        assert_eq!(chunks(b"", true), b"0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_half_body_announces_twice_its_length() {
+        assert!(answer(Framing::Length).head().contains("length: 10\r\n"));
+        let half = answer(Framing::LengthTooLarge);
+        assert!(half.head().contains("length: 20\r\n"));
+        assert_eq!(half.framed().len(), 10);
+    }
+
+    #[test]
+    fn a_head_is_read_only_when_it_is_all_there() {
+        let text = b"POST /v3/key HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
+        assert!(parse_head(&text[..20]).unwrap().is_none());
+        let (request, length) = parse_head(text).unwrap().unwrap();
+        assert_eq!((request.path.as_str(), length), ("/v3/key", text.len() - 2));
+        assert_eq!(request.body_bytes().unwrap(), 2);
+        assert!(parse_head(b"\x00\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_body_at_the_limit_is_read_and_one_byte_more_is_not() {
+        let request = |length: usize| Request {
+            method: "POST".to_owned(),
+            path: "/".to_owned(),
+            headers: vec![("content-length".to_owned(), length.to_string())],
+            body: Vec::new(),
+        };
+        let at_limit = request(BODY_BYTES_MAX).body_bytes();
+        assert_eq!(at_limit.unwrap(), BODY_BYTES_MAX);
+        assert!(request(BODY_BYTES_MAX + 1).body_bytes().is_err());
+    }
+}
