@@ -12,6 +12,7 @@
 //! - [`state`] — what calls share → `domain`, `clock`, `telemetry`, `upstream`
 //! - [`serve`] — hands toward clients → all of the above but `config`
 //! - [`tasks`] — what happens unasked → all of the above but `serve`
+//! - [`fake`] — a pretend node that lags, lies, stalls and dies on request → anything
 //! - [`app`] — the composition root, [`shutdown`] its end; [`cli`] — what the operator tells us → anything
 //!
 //! Deliberately absent: a decision outside `domain`; a clock call outside `clock`; a lock on a
