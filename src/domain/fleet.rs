@@ -223,7 +223,7 @@ impl Fleet {
             Some(Probe::Answered {
                 head: BlockNumber(0),
                 ..
-            }) if self.rounds > 0 || self.some_own_head_is_up() => LeaderSaid::Unfit,
+            }) if self.some_own_head_is_up() => LeaderSaid::Unfit,
             Some(Probe::Answered { head, .. }) => LeaderSaid::Head(*head),
         }
     }

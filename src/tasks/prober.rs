@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::domain::fleet::NodeView;
+use crate::domain::fleet::{NodeView, Probe};
 use crate::domain::health::{Reason, State};
 use crate::domain::node::{NodeId, Rung};
 use crate::state::pool::{Pool, Snapshot};
@@ -92,7 +92,7 @@ impl Rounds {
             .asked
             .get(&upstream.id)
             .and_then(|asked| asked.chain_id_at);
-        let chain_id_at = if ask.chain_id && probed.knows_chain_id() {
+        let chain_id_at = if ask.chain_id && knows_chain_id(&probed.probe) {
             Some(now)
         } else {
             known
@@ -105,11 +105,14 @@ impl Rounds {
             },
         );
         upstream.metrics.probed(probed.took);
-        if let Some(failure) = probed.failure {
-            upstream.metrics.probe_failed(failure);
-            let why = probed.why.as_deref().unwrap_or("no answer");
-            log::debug!("probing {}: {why}", upstream.spec.name);
-        }
+        let failure = match probed.probe {
+            Probe::Answered { .. } => return,
+            Probe::Failed => Reason::Silent,
+            Probe::Throttled(_) => Reason::Throttled,
+        };
+        upstream.metrics.probe_failed(failure);
+        let why = probed.why.as_deref().unwrap_or("no answer");
+        log::debug!("probing {}: {why}", upstream.spec.name);
     }
 
     fn show(&self) {
@@ -117,4 +120,8 @@ impl Rounds {
         self.metrics
             .show_fleet(&snapshot.view, clock::now(), clock::unix_millis() / 1000);
     }
+}
+
+fn knows_chain_id(probe: &Probe) -> bool {
+    matches!(probe, Probe::Answered { chain_id: Some(_), .. })
 }

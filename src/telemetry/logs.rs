@@ -16,8 +16,8 @@ use thiserror::Error;
 pub const FILTER_VARIABLE: &str = "FOREBAY_LOG";
 
 /// What holds where the variable says nothing else. Pingora tells at level info of each step of
-/// its start and end.
-const FILTER: &str = "info,pingora=warn";
+/// its start and end, and its balancer of changes that we tell ourselves.
+const FILTER: &str = "info,pingora=warn,pingora_load_balancing=error";
 
 /// What pingora says when a client misbehaves or leaves: the module, and how the line begins.
 const CLIENTS_DOING: &[(&str, &str)] = &[

@@ -23,6 +23,7 @@ pub mod resolver;
 mod stage;
 
 pub mod probe;
+pub mod question;
 
 use std::sync::Once;
 
