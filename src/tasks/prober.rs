@@ -123,5 +123,11 @@ impl Rounds {
 }
 
 fn knows_chain_id(probe: &Probe) -> bool {
-    matches!(probe, Probe::Answered { chain_id: Some(_), .. })
+    matches!(
+        probe,
+        Probe::Answered {
+            chain_id: Some(_),
+            ..
+        }
+    )
 }

@@ -103,7 +103,9 @@ impl Prober {
             if !asked.chain_id {
                 return None;
             }
-            within(timeout, ask(&self.client, spec, &CHAIN_ID)).await.ok()
+            within(timeout, ask(&self.client, spec, &CHAIN_ID))
+                .await
+                .ok()
         };
         let ((head, took), syncing, chain_id) = tokio::join!(head, syncing, chain_id);
         match head {
@@ -189,7 +191,10 @@ fn read_block(result: &str) -> Result<Option<Head>, Failure> {
     let number = quantity(&raw.number).ok_or(NOT_A_NUMBER)?;
     Ok(Some(Head {
         number: BlockNumber(number),
-        hash: raw.hash.filter(|hash| is_hash(hash)).map(|hash| hash.to_ascii_lowercase()),
+        hash: raw
+            .hash
+            .filter(|hash| is_hash(hash))
+            .map(|hash| hash.to_ascii_lowercase()),
         timestamp: raw.timestamp.as_deref().and_then(quantity),
     }))
 }
@@ -214,7 +219,3 @@ fn is_hash(text: &str) -> bool {
     let digits = text.strip_prefix("0x").unwrap_or_default();
     digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
-
-#[cfg(test)]
-#[path = "probe_tests.rs"]
-mod tests;

@@ -221,14 +221,18 @@ fn cause(error: &reqwest::Error) -> Option<String> {
             return Some(format!("TLS: {tls}"));
         }
         let system = layer.downcast_ref::<io::Error>().map(io::Error::kind);
-        words = system.filter(|kind| *kind != io::ErrorKind::Other).or(words);
+        words = system
+            .filter(|kind| *kind != io::ErrorKind::Other)
+            .or(words);
     }
     words.map(|kind| kind.to_string())
 }
 
 /// An `io::Error` passes over the error within it when it is asked for its source.
 fn beneath<'a>(layer: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    let within = layer.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let within = layer
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
     match within {
         Some(within) => Some(within),
         None => layer.source(),

@@ -1,0 +1,129 @@
+//! Health on real nodes: who is fit, why, and when that changes.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{PATIENCE, Scene, eventually};
+
+async fn reason(scene: &Scene, node: &str) -> String {
+    let metrics = scene.balancer.metrics().await;
+    let is_shown = |line: &&str| {
+        line.starts_with("forebay_node_state{")
+            && line.contains(&format!("node=\"{node}\""))
+            && line.ends_with(" 1")
+    };
+    metrics
+        .lines()
+        .find(is_shown)
+        .unwrap_or_default()
+        .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_blocks_behind_stays_eleven_leaves_and_catching_up_returns() {
+    let scene = Scene::set(&[1, 1], "").await;
+    scene.mine_everywhere(20).await;
+    scene.leader.mine(10).await;
+    scene.own[0].mine(10).await;
+    eventually("the lag is seen", PATIENCE, async || {
+        scene
+            .balancer
+            .metric("forebay_node_lag_blocks", &[("node", "b")])
+            .await
+            == Some(10.0)
+    })
+    .await;
+    scene.rounds_pass(4).await;
+    assert_eq!(
+        scene
+            .balancer
+            .metric("forebay_node_healthy", &[("node", "b")])
+            .await,
+        Some(1.0)
+    );
+    scene.leader.mine(1).await;
+    scene.own[0].mine(1).await;
+    let mined_at = std::time::Instant::now();
+    scene.becomes("b", 0.0).await;
+    println!("left {:?} after the eleventh block", mined_at.elapsed());
+    assert!(reason(&scene, "b").await.contains("reason=\"lagging\""));
+    scene.own[1].mine(11).await;
+    scene.becomes("b", 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_another_chain_never_serves_not_even_when_it_is_alone() {
+    let mut scene = Scene::set(&[1, 1], "").await;
+    scene.own[1].set_chain_id(5).await;
+    // Its id is asked again every few minutes; a new balancer asks at once.
+    scene.own[0].process.kill();
+    scene.leader.process.kill();
+    let yaml = format!(
+        "{}  nodes:\n    - {{ url: \"{}\", name: stranger }}\n",
+        support::QUICK.replace("chain: {", "chain: { id: 1, "),
+        scene.own[1].url()
+    );
+    let balancer = support::Balancer::start(&yaml, &[]).await;
+    let answer = balancer
+        .post(r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#)
+        .await;
+    assert_eq!(
+        (answer.status, answer.json()["error"]["code"].as_i64()),
+        (503, Some(-32011))
+    );
+    assert!(balancer.metrics().await.contains("reason=\"wrong_chain\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_behind_fail_open_to_the_freshest_or_refuse_as_configured() {
+    for (more, status) in [("", 200), ("  calls: { when_none_fit: refuse }\n", 503)] {
+        let mut scene = Scene::set(&[1, 1], more).await;
+        scene.mine_everywhere(5).await;
+        scene.rounds_pass(2).await;
+        scene.leader.mine(8).await;
+        scene.rounds_pass(6).await;
+        scene.leader.mine(8).await;
+        scene.own[1].mine(1).await;
+        scene.becomes("a", 0.0).await;
+        scene.becomes("b", 0.0).await;
+        scene.leader.process.kill();
+        scene.becomes("leader", 0.0).await;
+        let answer = scene
+            .balancer
+            .post(r#"{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}"#)
+            .await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        if status == 200 {
+            assert_eq!(answer.header("x-forebay-node"), Some("b"), "the freshest");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_geth_is_probed_and_serves() {
+    let geth = support::Geth::start(1).await;
+    let yaml = format!(
+        "{}  nodes:\n    - {{ url: \"{}\", name: geth }}\n",
+        support::QUICK,
+        geth.url()
+    );
+    let balancer = support::Balancer::start(&yaml, &[]).await;
+    let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
+    assert!(served["result"].is_string(), "{served}");
+    assert_eq!(
+        balancer.ask("eth_chainId", serde_json::json!([])).await["result"],
+        "0x539"
+    );
+    eventually(
+        "its blocks are followed",
+        Duration::from_secs(20),
+        async || {
+            balancer
+                .metric("forebay_node_block_number", &[("node", "geth")])
+                .await
+                > Some(2.0)
+        },
+    )
+    .await;
+}

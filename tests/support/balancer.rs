@@ -1,0 +1,136 @@
+//! The built binary, serving.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::http::{self, Answer};
+use super::{PATIENCE, Process, Rpc, eventually, free_port};
+
+/// A running `forebay serve`; killed on drop.
+#[derive(Debug)]
+pub struct Balancer {
+    /// The endpoint for clients.
+    pub rpc: Rpc,
+    pub metrics: Rpc,
+    pub admin: Rpc,
+    pub process: Process,
+    configuration: PathBuf,
+    folder: TempDir,
+}
+
+impl Balancer {
+    /// Serves with the configuration `yaml` and the variables `env`, and waits until `GET /health`
+    /// is 200. In `yaml`, `@HTTP@`, `@METRICS@` and `@ADMIN@` become addresses on free ports, and
+    /// `@FOLDER@` a folder that lives as long as the balancer.
+    pub async fn start(yaml: &str, env: &[(&str, &str)]) -> Balancer {
+        let mut balancer = Balancer::start_unready(yaml, env).await;
+        balancer.until("the balancer is ready", Some(200)).await;
+        balancer
+    }
+
+    /// As [`Balancer::start`], but waits only until `GET /health` is answered at all.
+    pub async fn start_unready(yaml: &str, env: &[(&str, &str)]) -> Balancer {
+        let folder = TempDir::new().unwrap();
+        let [rpc, metrics, admin] = [0; 3].map(|_| Rpc::on_port(free_port()));
+        let yaml = yaml
+            .replace("@HTTP@", &rpc.address.to_string())
+            .replace("@METRICS@", &metrics.address.to_string())
+            .replace("@ADMIN@", &admin.address.to_string())
+            .replace("@FOLDER@", folder.path().to_str().unwrap());
+        let configuration = folder.path().join("pingora.yaml");
+        fs::write(&configuration, yaml).unwrap();
+        let mut command = forebay(&["serve"], &configuration, folder.path());
+        command.envs(env.iter().copied());
+        let mut balancer = Balancer {
+            rpc,
+            metrics,
+            admin,
+            process: Process::start("forebay", command, folder.path()),
+            configuration,
+            folder,
+        };
+        balancer.until("the balancer answers", None).await;
+        balancer
+    }
+
+    async fn until(&mut self, what: &str, status: Option<u16>) {
+        let address = self.rpc.address;
+        eventually(what, PATIENCE, async || {
+            assert!(self.process.is_running(), "forebay has ended");
+            let health = http::get(address, "/health", Duration::from_secs(2)).await;
+            health.is_ok_and(|health| status.is_none_or(|status| health.status == status))
+        })
+        .await;
+    }
+
+    pub fn url(&self) -> String {
+        self.rpc.url()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The binary with other arguments and this balancer's configuration: `["backends", "list"]`.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        forebay(arguments, &self.configuration, self.folder.path())
+    }
+
+    /// What the endpoint answers to a JSON body.
+    pub async fn post(&self, body: &str) -> Answer {
+        let answer = http::post(self.rpc.address, body, PATIENCE).await;
+        answer.unwrap_or_else(|why| panic!("no answer: {why}"))
+    }
+
+    /// The JSON answer to one call.
+    pub async fn ask(&self, method: &str, params: Value) -> Value {
+        let answer = self.rpc.ask(method, params, PATIENCE).await;
+        answer.unwrap_or_else(|why| panic!("{method}: {why}"))
+    }
+
+    /// All metrics, as Prometheus reads them.
+    pub async fn metrics(&self) -> String {
+        let answer = http::get(self.metrics.address, "/metrics", PATIENCE).await;
+        answer
+            .unwrap_or_else(|why| panic!("no metrics: {why}"))
+            .text()
+    }
+
+    /// The sum over the series of this name that have these labels; `None` if there is none.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        sum(&self.metrics().await, name, labels)
+    }
+}
+
+fn forebay(arguments: &[&str], configuration: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    command.args(arguments).arg("-c").arg(configuration);
+    command.current_dir(folder);
+    command
+}
+
+/// The sum of the samples `name{…}` whose labels hold all of `labels`.
+pub fn sum(exposition: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let wanted: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}=\"{value}\""))
+        .collect();
+    let values = exposition.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (found, rest) = series.split_once('{').unwrap_or((series, ""));
+        // `,` before each, so that `node="a"` isn't found in `other_node="a"`.
+        let rest = format!(",{rest}");
+        let fits = wanted.iter().all(|pair| rest.contains(&format!(",{pair}")));
+        if found == name && fits {
+            value.parse::<f64>().ok()
+        } else {
+            None
+        }
+    });
+    values.reduce(|sum, value| sum + value)
+}

@@ -1,0 +1,45 @@
+//! Real clients: each script in `tests/clients/` does what a user of that library does.
+
+use std::process::Command;
+
+use super::in_repository;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    Viem,
+    Ethers,
+    Web3Py,
+    Cast,
+}
+
+impl Client {
+    /// Balance, deployment, call, transaction and receipt, batch, all against `url`; panics with
+    /// what the client printed when anything went wrong.
+    pub async fn works_with(self, url: &str) {
+        let mut command = self.command();
+        command.arg(url);
+        // On a thread of its own, so that servers inside the test go on.
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = output.await.unwrap().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        let fine = output.status.success() && printed.lines().last() == Some("ok");
+        assert!(fine, "{self:?} with {url}: {printed}{complaints}");
+    }
+
+    fn command(self) -> Command {
+        let script = |name: &str| in_repository("tests/clients").join(name);
+        let run = |program: &str, name: &str| {
+            let mut command = Command::new(program);
+            command.arg(script(name));
+            command
+        };
+        let python = in_repository(".parts/venv/bin/python");
+        match self {
+            Client::Viem => run("node", "viem.mjs"),
+            Client::Ethers => run("node", "ethers.mjs"),
+            Client::Web3Py => run(&python.to_string_lossy(), "web3_py.py"),
+            Client::Cast => run("bash", "cast.sh"),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The stage-hands of the integration tests: real nodes, the built binary, raw sockets, patience.
+//!
+//! Everything waits with a deadline and fails with what it was waiting for. Every process started
+//! here is killed by its own id when its handle is dropped; what it printed is shown when the test
+//! has failed.
+
+#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(unused_imports, reason = "each test file uses a part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a stage-hand that can't go on fails the test"
+)]
+
+mod anvil;
+mod balancer;
+mod clients;
+mod geth;
+mod http;
+mod load;
+mod ports;
+mod process;
+mod rpc;
+mod scene;
+
+pub use anvil::Anvil;
+pub use balancer::{Balancer, sum};
+pub use clients::Client;
+pub use geth::Geth;
+pub use http::{Answer, exchange, get, post, post_with};
+pub use load::{Load, Tally};
+pub use ports::free_port;
+pub use process::Process;
+pub use rpc::Rpc;
+pub use scene::{QUICK, Scene};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Enough for anything that works, on a machine that does much else.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause between two looks.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Looks until `holds`; panics with `what` when it doesn't within `deadline`.
+pub async fn eventually(what: &str, deadline: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let patience = async {
+        while !holds().await {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    // Around all of it: a look that hangs must not outlast the deadline either.
+    if tokio::time::timeout(deadline, patience).await.is_err() {
+        panic!("not within {deadline:?}: {what}");
+    }
+}
+
+/// A program that `tests/parts/install.sh` brought.
+pub fn part(name: &str) -> PathBuf {
+    let path = in_repository(".parts/bin").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run tests/parts/install.sh (`./dev test` does)",
+        path.display()
+    );
+    path
+}
+
+pub fn in_repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}

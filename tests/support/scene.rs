@@ -1,0 +1,96 @@
+//! The usual scene: a leader, own nodes called a, b and c, and a balancer before them.
+
+use super::{Anvil, Balancer};
+
+/// One genesis for all, so that chains differ only where a test makes them.
+const ANVIL: &[&str] = &[
+    "--chain-id",
+    "1",
+    "--no-mining",
+    "--timestamp",
+    "1700000000",
+];
+
+pub struct Scene {
+    pub leader: Anvil,
+    pub own: Vec<Anvil>,
+    pub balancer: Balancer,
+}
+
+/// Health that decides in tenths of a second, on a chain whose blocks come every second.
+pub const QUICK: &str = "\
+version: 1
+threads: 2
+forebay:
+  chain: { block_time: 1s }
+  listen: { http: [\"@HTTP@\"], metrics: \"@METRICS@\" }
+  registry: { path: \"@FOLDER@/forebay.db\", refresh: 300ms, last_list: \"@FOLDER@/last-list.json\" }
+  health: { interval: 400ms, timeout: 350ms }
+  shutdown: { lame_duck: 300ms, drain: 5s }
+";
+
+impl Scene {
+    /// Own nodes with these weights; `more` is added to the configuration.
+    pub async fn set(weights: &[u16], more: &str) -> Scene {
+        let leader = Anvil::start(ANVIL).await;
+        let mut own = Vec::new();
+        for _ in weights {
+            own.push(Anvil::start(ANVIL).await);
+        }
+        let mut yaml = format!(
+            "{QUICK}{more}  nodes:\n    - {{ url: \"{}\", leader: true, name: leader }}\n",
+            leader.url()
+        );
+        for ((node, weight), name) in own.iter().zip(weights).zip(["a", "b", "c", "d"]) {
+            let url = node.url();
+            yaml += &format!("    - {{ url: \"{url}\", weight: {weight}, name: {name} }}\n");
+        }
+        let balancer = Balancer::start(&yaml, &[]).await;
+        let scene = Scene {
+            leader,
+            own,
+            balancer,
+        };
+        for name in ["a", "b", "c", "d"].into_iter().take(weights.len()) {
+            scene.becomes(name, 1.0).await;
+        }
+        scene.becomes("leader", 1.0).await;
+        scene
+    }
+
+    /// Waits until a node is healthy (1) or not (0).
+    pub async fn becomes(&self, node: &str, healthy: f64) {
+        let what = format!("{node} is {healthy} healthy");
+        super::eventually(&what, super::PATIENCE, async || {
+            self.balancer
+                .metric("forebay_node_healthy", &[("node", node)])
+                .await
+                == Some(healthy)
+        })
+        .await;
+    }
+
+    /// Rounds so far can't be read; the age of the last one can: waits for a round from now on.
+    pub async fn rounds_pass(&self, rounds: u32) {
+        let probes = async || {
+            let name = "forebay_probe_duration_seconds_count";
+            self.balancer
+                .metric(name, &[("node", "leader")])
+                .await
+                .unwrap_or(0.0)
+        };
+        let from = probes().await;
+        super::eventually("rounds pass", super::PATIENCE, async || {
+            probes().await >= from + f64::from(rounds)
+        })
+        .await;
+    }
+
+    /// All own nodes and the leader move on together.
+    pub async fn mine_everywhere(&self, blocks: u64) {
+        self.leader.mine(blocks).await;
+        for node in &self.own {
+            node.mine(blocks).await;
+        }
+    }
+}
