@@ -2,3 +2,5 @@
 
 pub mod backends;
 pub mod check;
+pub mod probe;
+pub mod table;
