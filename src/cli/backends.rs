@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 use thiserror::Error;
 
+use super::table::{self, printable};
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::item_json::ItemJson;
 use crate::registry::reading::{Lookup, unset_variables};
@@ -278,18 +279,7 @@ fn print_table(out: &mut dyn Write, items: &[Item], shown: &[ItemJson]) -> io::R
             .zip(shown)
             .map(|(item, shown)| cells(item, shown)),
     );
-    let widths: [usize; HEADINGS.len()] = std::array::from_fn(|column| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    });
-    for row in &rows {
-        let cells = row.iter().zip(widths);
-        let line: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        writeln!(out, "{}", line.join("  ").trim_end())?;
-    }
-    Ok(())
+    table::write(out, &rows)
 }
 
 fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
@@ -310,13 +300,6 @@ fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
         shown.reason.clone().unwrap_or_else(|| "-".to_string()),
         shown.when_added.clone(),
     ]
-    .map(|cell| printable(&cell))
-}
-
-/// Without control characters: a row edited by hand must not steer the terminal.
-fn printable(text: &str) -> String {
-    let plain = |letter: char| if letter.is_control() { '?' } else { letter };
-    text.chars().map(plain).collect()
 }
 
 #[cfg(test)]
@@ -547,10 +530,5 @@ mod tests {
         let items = desk.json("list --json").await;
         assert_eq!(items[1]["reason"], "lagging");
         assert_eq!(items[0]["block_number"], serde_json::Value::Null);
-    }
-
-    #[test]
-    fn what_is_printed_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\u{1b}[31m\nb"), "a?[31m?b");
     }
 }

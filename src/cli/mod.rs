@@ -8,6 +8,7 @@ pub mod check;
 pub mod health;
 pub mod probe;
 pub mod serve;
+pub mod table;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,283 @@
-//! stub
-use crate::{config::settings::Settings, domain::node::NodeSpec};
+//! `forebay probe`: one round over all nodes, judged as the balancer would judge its first.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::table::{self, printable};
+use crate::clock;
+use crate::config::settings::Settings;
+use crate::domain::chain::{ChainId, Reference, Source};
+use crate::domain::fleet::{Fleet, FleetView, Member, NodeView, Probe, Yardstick};
+use crate::domain::health::{Hysteresis, Reason};
+use crate::domain::node::{NodeId, NodeSpec};
+use crate::upstream::probe::{Ask, Probed, Prober};
+
+/// Asks all of `nodes` at once and prints what came of it: a table, or with `json` an object.
+/// `rejected` has a sentence on each node of the registry that can't be asked; they stand last.
+///
+/// A node that fails is a row of the result, and no error.
+///
+/// # Errors
+/// When `out` can't be written or TLS can't be set up.
 pub async fn run(
-    _n: &[NodeSpec],
-    _r: &[String],
-    _s: &Settings,
-    _j: bool,
-    _o: &mut dyn std::io::Write,
-) -> std::io::Result<()> {
-    Ok(())
+    nodes: &[NodeSpec],
+    rejected: &[String],
+    settings: &Settings,
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let probed = ask_all(nodes, settings.health.timeout).await?;
+    let findings = Findings::of(nodes, probed, rejected, settings);
+    let written = if json {
+        findings.write_json(out)
+    } else {
+        findings.write_table(out)
+    };
+    match written.and_then(|()| out.flush()) {
+        // The reader, `head` say, has seen enough.
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
+
+/// What each of `nodes` answered, in their order.
+async fn ask_all(nodes: &[NodeSpec], timeout: Duration) -> io::Result<Vec<Probed>> {
+    let prober = Prober::new().map_err(io::Error::other)?;
+    let asked = Ask { chain_id: true };
+    let ask_one = |node: &NodeSpec| {
+        let (prober, node) = (prober.clone(), node.clone());
+        tokio::spawn(async move { prober.probe(&node, asked, timeout).await })
+    };
+    let under_way: Vec<_> = nodes.iter().map(ask_one).collect();
+    let mut probed = Vec::with_capacity(nodes.len());
+    for answer in under_way {
+        probed.push(answer.await.map_err(io::Error::other)?);
+    }
+    Ok(probed)
+}
+
+/// One round, judged by a fleet that has never seen another.
+fn judge(nodes: &[NodeSpec], probed: &[Probed], settings: &Settings) -> FleetView {
+    let now = clock::now();
+    let ids = || (0..).map(NodeId);
+    let member = |(id, node): (NodeId, &NodeSpec)| Member {
+        id,
+        name: Arc::clone(&node.name),
+        rung: node.rung,
+        weight: node.weight,
+    };
+    let probes: Vec<_> = ids()
+        .zip(probed.iter().map(|probed| probed.probe))
+        .collect();
+    let mut fleet = Fleet::new(yardstick(settings));
+    fleet.replace(ids().zip(nodes).map(member).collect(), now);
+    fleet.hear_round(&probes, now);
+    fleet.view()
+}
+
+fn yardstick(settings: &Settings) -> Yardstick {
+    Yardstick {
+        chain_id: settings.chain.id.map(ChainId),
+        block_time: settings.chain.block_time,
+        lag_blocks_max: settings.health.lag_blocks_max,
+        hysteresis: Hysteresis {
+            rise: settings.health.rise,
+            fall: settings.health.fall,
+        },
+    }
+}
+
+/// What is printed. The JSON's shape is the fields' order and names.
+#[derive(Serialize)]
+struct Findings {
+    reference: Option<u64>,
+    reference_source: Option<&'static str>,
+    chain_id: Option<u64>,
+    nodes: Vec<Row>,
+    /// Nodes of the registry that could not be asked.
+    rejected: Vec<String>,
+    #[serde(skip)]
+    headline: String,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    /// Without what follows the host.
+    url: String,
+    role: &'static str,
+    head: Option<u64>,
+    lag: Option<u64>,
+    latency_ms: Option<f64>,
+    healthy: bool,
+    reason: Option<&'static str>,
+    why: Option<String>,
+}
+
+impl Findings {
+    fn of(
+        nodes: &[NodeSpec],
+        probed: Vec<Probed>,
+        rejected: &[String],
+        settings: &Settings,
+    ) -> Findings {
+        let view = judge(nodes, &probed, settings);
+        let judged = view.nodes.iter().zip(nodes).zip(probed);
+        Findings {
+            reference: view.reference.map(|reference| reference.number.0),
+            reference_source: view.reference.map(|reference| reference.source.as_str()),
+            chain_id: view.chain_id.map(|id| id.0),
+            nodes: judged
+                .map(|((node, spec), probed)| row(node, spec, probed, &view, settings))
+                .collect(),
+            rejected: rejected.iter().map(|text| printable(text)).collect(),
+            headline: headline(&view, settings),
+        }
+    }
+
+    fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        writeln!(out)
+    }
+
+    fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.nodes.is_empty() {
+            writeln!(out, "{}", self.headline)?;
+            let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_string))
+                .chain(self.nodes.iter().map(Row::cells))
+                .collect();
+            table::write(out, &rows)?;
+        } else if self.rejected.is_empty() {
+            writeln!(out, "{HOW_TO_BEGIN}")?;
+        }
+        for rejected in &self.rejected {
+            writeln!(out, "not asked: {rejected}")?;
+        }
+        Ok(())
+    }
+}
+
+const HEADINGS: [&str; 7] = ["NODE", "ROLE", "HEAD", "LAG", "LATENCY", "VERDICT", "WHY"];
+
+const HOW_TO_BEGIN: &str = "There are no nodes yet. Add the first, or a leader:\n  \
+    forebay backends add http://10.0.0.11:8545\n  \
+    forebay backends add 'https://mainnet.infura.io/v3/${INFURA_KEY}' --leader";
+
+/// The reference and where it comes from, and the chain.
+fn headline(view: &FleetView, settings: &Settings) -> String {
+    let reference = view.reference.map_or(
+        "no reference: no node has told its head".to_string(),
+        |reference| format!("reference {} ({})", reference.number, origin(&reference)),
+    );
+    let chain = match (view.chain_id, settings.chain.id) {
+        (Some(id), Some(_)) => format!("chain {id} (configured)"),
+        (Some(id), None) => format!("chain {id} (the leader's)"),
+        (None, _) => "chain not checked: `chain.id` is not set, nor told by a leader".to_string(),
+    };
+    format!("{reference}; {chain}")
+}
+
+fn origin(reference: &Reference) -> String {
+    let from = match reference.source {
+        Source::Leader => "the leader's head",
+        Source::Quorum => "what the own nodes agree on",
+        Source::Held => "the leader's last believed head",
+    };
+    match reference.doubt {
+        Some(doubt) => format!("{from}, as {}", doubt.as_str()),
+        None => from.to_string(),
+    }
+}
+
+fn row(
+    node: &NodeView,
+    spec: &NodeSpec,
+    probed: Probed,
+    view: &FleetView,
+    settings: &Settings,
+) -> Row {
+    let now = clock::now();
+    // A newcomer that is throttled is neither fit nor out, so its standing has no reason.
+    let throttled = || node.standing.rests(now).then_some(Reason::Throttled);
+    let reason = node.standing.reason(now).or_else(throttled);
+    let latency = match probed.probe {
+        Probe::Answered { .. } => Some(tenths_of_millis(probed.took)),
+        Probe::Failed | Probe::Throttled(_) => None,
+    };
+    Row {
+        name: node.name.to_string(),
+        url: spec.url.to_string(),
+        role: node.rung.as_str(),
+        head: node.head.map(|head| head.0),
+        lag: node.lag().map(|lag| lag.0),
+        latency_ms: latency,
+        healthy: node.standing.is_healthy(),
+        reason: reason.map(Reason::as_str),
+        why: why(node, reason, probed, view, settings),
+    }
+}
+
+fn tenths_of_millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// The reason in words. A fit node has something to tell only when it gets no calls.
+fn why(
+    node: &NodeView,
+    reason: Option<Reason>,
+    probed: Probed,
+    view: &FleetView,
+    settings: &Settings,
+) -> Option<String> {
+    let Some(reason) = reason else {
+        return node
+            .weight
+            .drains()
+            .then(|| "weight 0: it gets no calls".to_string());
+    };
+    match reason {
+        Reason::Lagging | Reason::Rollback => {
+            let (lag, lag_max) = (node.lag()?.0, settings.health.lag_blocks_max);
+            Some(format!("{lag} behind, at most {lag_max} allowed"))
+        }
+        Reason::Silent | Reason::Faults | Reason::Throttled => probed.why,
+        Reason::Syncing => Some("it says that it is syncing".to_string()),
+        Reason::WrongChain => {
+            let (theirs, ours) = (chain_told(&probed.probe)?, view.chain_id?);
+            Some(format!("on chain {theirs}, not {ours}"))
+        }
+        Reason::HeightZero => Some("its head is 0: it has not begun to sync".to_string()),
+    }
+}
+
+fn chain_told(probe: &Probe) -> Option<ChainId> {
+    match probe {
+        Probe::Answered { chain_id, .. } => *chain_id,
+        Probe::Failed | Probe::Throttled(_) => None,
+    }
+}
+
+impl Row {
+    fn cells(&self) -> [String; HEADINGS.len()] {
+        let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_string());
+        let verdict = self
+            .reason
+            .unwrap_or(if self.healthy { "fit" } else { "unproven" });
+        [
+            self.name.clone(),
+            self.role.to_string(),
+            or_dash(self.head.map(|head| head.to_string())),
+            or_dash(self.lag.map(|lag| lag.to_string())),
+            or_dash(self.latency_ms.map(|latency| format!("{latency:.1} ms"))),
+            verdict.to_string(),
+            self.why.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -4,6 +4,8 @@
 //! [`head`], [`chunked`] and [`body`] read bytes and nothing else: they wait for nobody and no
 //! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one.
 //!
+//! Beside the calls, [`probe`] asks nodes for their heads, each [`question`] over reqwest.
+//!
 //! A connection carries one exchange at a time and is kept only when the exchange ended exactly
 //! where its framing said. Whoever drops a future or a [`reply::Reply`] halfway closes it.
 
@@ -15,15 +17,16 @@ pub mod fault;
 pub mod head;
 pub mod idle;
 pub mod link;
+pub mod probe;
+pub mod question;
 pub mod reply;
 pub mod request;
 pub mod resolver;
 
 #[cfg(test)]
+pub mod actor;
+#[cfg(test)]
 mod stage;
-
-pub mod probe;
-pub mod question;
 
 use std::sync::Once;
 

@@ -219,3 +219,7 @@ fn is_hash(text: &str) -> bool {
     let digits = text.strip_prefix("0x").unwrap_or_default();
     digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect};
-use rustls::crypto::{CryptoProvider, ring};
 
 use crate::domain::answer::{Answer, BadAnswer, Outcome, RpcError};
 use crate::domain::jsonrpc::Call;
@@ -30,10 +29,7 @@ const IDLE_MAX: Duration = Duration::from_secs(100);
 /// # Errors
 /// When TLS can't be set up.
 pub fn client() -> Result<Client, reqwest::Error> {
-    if CryptoProvider::get_default().is_none() {
-        // It fails when another thread was faster, which is just as well.
-        drop(ring::default_provider().install_default());
-    }
+    super::install_tls();
     let client = builder().build();
     client.or_else(|why| {
         log::warn!("nodes on https can't be asked for their heads: {why:?}");
@@ -225,7 +221,10 @@ fn cause(error: &reqwest::Error) -> Option<String> {
             .filter(|kind| *kind != io::ErrorKind::Other)
             .or(words);
     }
-    words.map(|kind| kind.to_string())
+    words.map(|kind| match kind {
+        io::ErrorKind::UnexpectedEof => "the answer ended early".to_string(),
+        kind => kind.to_string(),
+    })
 }
 
 /// An `io::Error` passes over the error within it when it is asked for its source.
