@@ -111,3 +111,101 @@ pub struct Shutdown {
     pub lame_duck: Duration,
     pub drain: Duration,
 }
+
+impl Default for Settings {
+    /// What an empty file means. It has no node.
+    fn default() -> Settings {
+        Settings {
+            chain: Chain::default(),
+            listen: Listen::default(),
+            registry: Registry::default(),
+            nodes: Vec::new(),
+            health: Health::default(),
+            calls: Calls::default(),
+            consistency: Consistency::Monotonic,
+            methods: Methods::default(),
+            admin_token: None,
+            cors_origins: vec!["*".to_string()],
+            shutdown: Shutdown::default(),
+        }
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain {
+            id: None,
+            block_time: Duration::from_secs(12),
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            http: vec![SocketAddr::from(([0, 0, 0, 0], 8545))],
+            https: Vec::new(),
+            metrics: Some(SocketAddr::from(([0, 0, 0, 0], 9090))),
+            admin: None,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry {
+            path: PathBuf::from("data/forebay.db"),
+            refresh: Duration::from_secs(5),
+            last_list: PathBuf::from("data/last-list.json"),
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health {
+            interval: Duration::from_secs(5),
+            leader_interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            lag_blocks_max: 10,
+            rise: 2,
+            fall: 3,
+        }
+    }
+}
+
+impl Default for Calls {
+    fn default() -> Calls {
+        Calls {
+            deadline: Duration::from_secs(30),
+            attempt: Duration::from_secs(5),
+            heavy: Duration::from_secs(60),
+            retry_budget: RetryBudget::default(),
+            attempts_max: 3,
+            body_bytes_max: 5 << 20,
+            batch_calls_max: 1000,
+            answer_bytes_max: 256 << 20,
+            when_none_fit: WhenNoneFit::FailOpen,
+        }
+    }
+}
+
+impl Default for RetryBudget {
+    fn default() -> RetryBudget {
+        RetryBudget {
+            per_call: 0.2,
+            per_second: 10.0,
+            burst: 100.0,
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Shutdown {
+        Shutdown {
+            lame_duck: Duration::from_secs(5),
+            drain: Duration::from_secs(20),
+        }
+    }
+}

@@ -2,5 +2,19 @@
 //!
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
+pub mod answer;
+pub mod chain;
 pub mod chance;
+pub mod fleet;
+pub mod framing;
+pub mod health;
+pub mod journey;
+pub mod jsonrpc;
+pub mod load;
+pub mod method;
 pub mod node;
+pub mod quota;
+pub mod refusal;
+pub mod route;
+pub mod select;
+pub mod verdict;

@@ -3,12 +3,22 @@
 //! A registry keeps records and the last word on each node's health. It never decides who
 //! serves: an outage of it changes nothing but the age of the list.
 
+pub mod embedded;
+pub mod item_json;
+pub mod last_list;
+pub mod reading;
+
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+
+/// Values of the environment by name, for `${NAME}` in records.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// One node as the registry keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,12 +48,23 @@ pub struct Listing {
 }
 
 /// A change to one node; `None` leaves a thing as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Edit {
     pub weight: Option<Weight>,
     pub rung: Option<Rung>,
+    /// An empty text takes the socket's URL away.
     pub ws_url: Option<String>,
+    /// All of them anew.
     pub headers: Option<BTreeMap<String, String>>,
+}
+
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edit")
+            .field("weight", &self.weight)
+            .field("rung", &self.rung)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Error)]
@@ -58,7 +79,7 @@ pub enum RegistryError {
     Unknown,
     #[error(transparent)]
     Record(#[from] NodeFault),
-    #[error("{operation}: {why}")]
+    #[error("the registry can't be used: {operation}: {why}")]
     OutOfReach {
         operation: &'static str,
         why: String,
@@ -70,7 +91,7 @@ pub enum RegistryError {
 pub trait Registry: Send + Sync {
     async fn list(&self) -> Result<Listing, RegistryError>;
     /// Writes all of `records` if, and only if, nothing has ever been written down here; says
-    /// whether it did.
+    /// whether it did. No records leave the registry as new as it was.
     async fn seed(&self, records: &[NodeRecord]) -> Result<bool, RegistryError>;
     async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError>;
     /// `rung: Some(Leader)` takes the role from the present leader, who becomes an own node.

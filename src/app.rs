@@ -1,0 +1,259 @@
+//! The composition root: settings in, a Pingora server out. It alone knows every room.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use pingora::apps::HttpServerOptions;
+use pingora::apps::http_app::HttpServer;
+use pingora::listeners::tls::TlsSettings;
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::background_service;
+use pingora::services::listening::Service;
+
+use crate::clock;
+use crate::config::settings::{Settings, WhenNoneFit};
+use crate::domain::chain::ChainId;
+use crate::domain::fleet::{Fleet, Yardstick};
+use crate::domain::health::Hysteresis;
+use crate::domain::method::{Rules, Times};
+use crate::domain::quota::RetryBudget;
+use crate::registry::embedded::Embedded;
+use crate::registry::{Environment, Registry};
+use crate::serve::door::{Door, IDLE_SECONDS_MAX};
+use crate::serve::engine::{Engine, Limits};
+use crate::serve::metrics::Scrape;
+use crate::serve::outlet::Origins;
+use crate::serve::proxy::Proxy;
+use crate::shutdown::Farewell;
+use crate::state::gate::Gate;
+use crate::state::pool::Pool;
+use crate::state::upstreams::Roll;
+use crate::tasks::housekeeping::Housekeeping;
+use crate::tasks::prober::Rounds;
+use crate::tasks::roster::{Roster, Told};
+use crate::tasks::scribe::Scribe;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::connector::Connector;
+use crate::upstream::probe::Prober;
+
+/// HTTP/2 streams of one connection at once.
+const H2_STREAMS_MAX: u32 = 200;
+
+/// The process's environment, for `${NAME}`.
+pub fn environment() -> Environment {
+    Arc::new(|name| std::env::var(name).ok())
+}
+
+/// What nodes are judged by.
+pub fn yardstick(settings: &Settings) -> Yardstick {
+    Yardstick {
+        chain_id: settings.chain.id.map(ChainId),
+        block_time: settings.chain.block_time,
+        lag_blocks_max: settings.health.lag_blocks_max,
+        hysteresis: Hysteresis {
+            rise: settings.health.rise,
+            fall: settings.health.fall,
+        },
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let calls = &settings.calls;
+    Limits {
+        times: Times {
+            deadline: calls.deadline,
+            attempt: calls.attempt,
+            heavy: calls.heavy,
+        },
+        attempts_max: calls.attempts_max,
+        body_bytes_max: calls.body_bytes_max,
+        batch_calls_max: calls.batch_calls_max,
+        answer_bytes_max: calls.answer_bytes_max,
+        fails_open: calls.when_none_fit == WhenNoneFit::FailOpen,
+    }
+}
+
+/// A balancer that is put together and has not begun.
+pub struct App {
+    server: Server,
+    pub engine: Arc<Engine>,
+    lame_duck: Duration,
+    drain: Duration,
+}
+
+impl App {
+    /// Puts a balancer together. `is_upgrade`: it takes the sockets over from a running one.
+    ///
+    /// # Errors
+    /// The registry or a certificate can't be opened, or an address is taken.
+    pub fn new(settings: Settings, mut conf: ServerConf, is_upgrade: bool) -> anyhow::Result<App> {
+        crate::upstream::install_tls();
+        // What Pingora waits after our own farewell; the calls are over by then.
+        conf.grace_period_seconds = Some(0);
+        if !is_upgrade {
+            check_addresses(&settings)?;
+        }
+        let registry: Arc<dyn Registry> =
+            Arc::new(Embedded::open(&settings.registry.path, environment())?);
+        let metrics = Arc::new(Metrics::new());
+        let connector = Arc::new(Connector::new(&conf)?);
+        let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
+        let engine = Arc::new(engine(&settings, pool, metrics));
+        let opt = Opt {
+            upgrade: is_upgrade,
+            ..Opt::default()
+        };
+        let mut server = Server::new_with_opt_and_conf(opt, conf);
+        server.bootstrap();
+        let idle_max = server.configuration.upstream_keepalive_pool_size;
+        let roll = Roll::new(connector, engine.metrics.clone(), idle_max);
+        server.add_service(endpoint(&server, &settings, &engine)?);
+        if let Some(address) = settings.listen.metrics {
+            let mut service = Service::new(
+                "metrics".into(),
+                HttpServer::new_app(Scrape(engine.clone())),
+            );
+            service.threads = Some(1);
+            service.add_tcp(&address.to_string());
+            server.add_service(service);
+        }
+        let housekeeping = housekeeping(&settings, &engine, registry, roll)?;
+        let mut housekeeping = background_service("housekeeping", housekeeping);
+        housekeeping.threads = Some(1);
+        server.add_service(housekeeping);
+        let shutdown = &settings.shutdown;
+        Ok(App {
+            server,
+            engine,
+            lame_duck: shutdown.lame_duck,
+            drain: shutdown.drain,
+        })
+    }
+
+    /// Runs until a signal ends it.
+    pub fn run(self) {
+        let farewell = Farewell {
+            engine: self.engine,
+            lame_duck: self.lame_duck,
+            drain: self.drain,
+        };
+        self.server.run(RunArgs {
+            shutdown_signal: Box::new(farewell),
+        });
+    }
+}
+
+/// Pingora would panic later, and on another thread.
+fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
+    let https = settings.listen.https.iter().map(|https| https.address);
+    let all = settings
+        .listen
+        .http
+        .iter()
+        .copied()
+        .chain(https)
+        .chain(settings.listen.metrics);
+    for address in all {
+        TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))?;
+    }
+    Ok(())
+}
+
+fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine {
+    let methods = settings.methods.clone();
+    let budget = settings.calls.retry_budget;
+    Engine {
+        pool,
+        rules: Rules::new(methods.allow, methods.deny, methods.heavy),
+        limits: limits(settings),
+        budget: RetryBudget::new(
+            budget.per_call,
+            budget.per_second,
+            budget.burst,
+            clock::now(),
+        ),
+        metrics,
+        gate: Gate::default(),
+    }
+}
+
+fn endpoint(
+    server: &Server,
+    settings: &Settings,
+    engine: &Arc<Engine>,
+) -> anyhow::Result<Service<Door>> {
+    let proxy = Proxy {
+        engine: engine.clone(),
+        origins: Origins::new(settings.cors_origins.clone()),
+    };
+    let mut proxy = HttpProxy::new(proxy, server.configuration.clone());
+    proxy.handle_init_modules();
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(Duration::from_secs(IDLE_SECONDS_MAX));
+    proxy.server_options = Some(options);
+    let mut h2 = pingora::protocols::http::v2::server::H2Options::new();
+    h2.max_concurrent_streams(H2_STREAMS_MAX);
+    proxy.h2_options = Some(h2);
+    let mut service = Service::new("endpoint".into(), Door::new(proxy, engine.metrics.clone()));
+    for address in &settings.listen.http {
+        service.add_tcp(&address.to_string());
+    }
+    for https in &settings.listen.https {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let mut tls = TlsSettings::intermediate(&path(&https.certificate), &path(&https.key))
+            .map_err(|why| anyhow::anyhow!("the certificate for {}: {why}", https.address))?;
+        if https.h2 {
+            tls.enable_h2();
+        }
+        service.add_tls_with_settings(&https.address.to_string(), None, tls);
+    }
+    Ok(service)
+}
+
+fn housekeeping(
+    settings: &Settings,
+    engine: &Arc<Engine>,
+    registry: Arc<dyn Registry>,
+    roll: Roll,
+) -> anyhow::Result<Housekeeping> {
+    let pool = &engine.pool;
+    let metrics = &engine.metrics;
+    let roster = Roster {
+        registry: registry.clone(),
+        environment: environment(),
+        pool: pool.clone(),
+        metrics: metrics.clone(),
+        roll,
+        seeds: settings.nodes.clone(),
+        last_list: settings.registry.last_list.clone(),
+        refresh: settings.registry.refresh,
+        told: Told::default(),
+    };
+    let rounds = Rounds {
+        pool: pool.clone(),
+        metrics: metrics.clone(),
+        prober: Prober::new().context("setting up probes")?,
+        leader_interval: settings.health.leader_interval,
+        timeout: settings.health.timeout,
+        asked: HashMap::new(),
+    };
+    let scribe = Scribe {
+        registry,
+        pool: pool.clone(),
+        metrics: metrics.clone(),
+        written: HashMap::new(),
+    };
+    Ok(Housekeeping::new(
+        roster,
+        rounds,
+        scribe,
+        settings.health.interval,
+    ))
+}

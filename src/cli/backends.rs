@@ -1,0 +1,556 @@
+//! `forebay backends`: the nodes in the registry, listed and changed from the command line.
+//!
+//! Results go to `out`, what is worth knowing beside them to `notes`. URLs are shown whole: who
+//! may read the registry's file may read them anyway.
+
+use std::io::{self, Write};
+
+use clap::{Args, Subcommand};
+use thiserror::Error;
+
+use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::registry::item_json::ItemJson;
+use crate::registry::reading::{Lookup, unset_variables};
+use crate::registry::{Edit, Item, Registry, RegistryError};
+
+/// The nodes that calls are shared among. A running balancer follows a change within seconds.
+#[derive(Clone, Subcommand)]
+pub enum Backends {
+    /// Add a node.
+    Add(Add),
+    /// List the nodes, with the last health that the balancer wrote back.
+    List(List),
+    /// Change a node; what isn't named stays as it is.
+    Set(Set),
+    /// Take a node away. To let its calls end first, set its weight to 0 before.
+    Remove(Remove),
+}
+
+#[derive(Clone, Args)]
+pub struct Add {
+    /// Where the node speaks JSON-RPC, like http://10.0.0.11:8545. Keep keys in the balancer's
+    /// environment: 'https://mainnet.infura.io/v3/${INFURA_KEY}', in single quotes.
+    url: String,
+    /// The reference for the head of the chain, asked itself when no other node is fit; there
+    /// is at most one.
+    #[arg(long, conflicts_with = "fallback")]
+    leader: bool,
+    /// Asked, beside the leader, only when no other node is fit.
+    #[arg(long)]
+    fallback: bool,
+    /// The node's share of calls relative to the others, 0 to 1000; 0 gives it none.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        allow_negative_numbers = true
+    )]
+    weight: u64,
+    /// Where the node speaks WebSocket, like ws://10.0.0.11:8546.
+    #[arg(long, value_name = "URL")]
+    ws: Option<String>,
+    /// What logs and metrics call the node [default: its host and port].
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Clone, Args)]
+pub struct List {
+    /// Print a JSON array instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Args)]
+pub struct Set {
+    /// The node's URL or its name.
+    #[arg(value_name = "URL|NAME")]
+    node: String,
+    /// The node's share of calls relative to the others, 0 to 1000; 0 gives it none.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    weight: Option<u64>,
+    /// Make it the leader; the present one becomes an ordinary node.
+    #[arg(long, conflicts_with = "no_leader")]
+    leader: bool,
+    /// Make it an ordinary node, neither leader nor fallback.
+    #[arg(long)]
+    no_leader: bool,
+    /// Where the node speaks WebSocket; '' when it no longer does.
+    #[arg(long, value_name = "URL")]
+    ws: Option<String>,
+}
+
+#[derive(Clone, Args)]
+pub struct Remove {
+    /// The node's URL or its name.
+    #[arg(value_name = "URL|NAME")]
+    node: String,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Error)]
+pub enum Failure {
+    #[error("{0}{hint}", hint = hint(.0))]
+    Registry(RegistryError),
+    #[error("nothing to set: name at least one of --weight, --leader, --no-leader, --ws")]
+    NothingToSet,
+    #[error("the result can't be written")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// 1 refused input, 3 not found, 4 registry out of reach.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Registry(RegistryError::Unknown) => 3,
+            Failure::Registry(RegistryError::OutOfReach { .. }) => 4,
+            Failure::Registry(
+                RegistryError::Exists
+                | RegistryError::SecondLeader(_)
+                | RegistryError::NameTaken(_)
+                | RegistryError::Record(_),
+            )
+            | Failure::NothingToSet
+            | Failure::Output(_) => 1,
+        }
+    }
+}
+
+/// What to do about a refusal, in terms of this command line.
+fn hint(why: &RegistryError) -> &'static str {
+    match why {
+        RegistryError::NameTaken(_) => "; give this one a name of its own with --name",
+        RegistryError::Unknown => "; `forebay backends list` shows those there are",
+        RegistryError::Exists
+        | RegistryError::SecondLeader(_)
+        | RegistryError::Record(_)
+        | RegistryError::OutOfReach { .. } => "",
+    }
+}
+
+// Not `#[from]`: that would name the error as the source too, and print it twice.
+impl From<RegistryError> for Failure {
+    fn from(why: RegistryError) -> Failure {
+        Failure::Registry(why)
+    }
+}
+
+impl From<NodeFault> for Failure {
+    fn from(fault: NodeFault) -> Failure {
+        Failure::Registry(fault.into())
+    }
+}
+
+/// Carries out `command`. `lookup` is this process's environment, for remarks alone: the one
+/// that counts is the server's.
+///
+/// # Errors
+/// See [`Failure`]; its exit code follows from it.
+pub async fn run(
+    command: Backends,
+    registry: &dyn Registry,
+    lookup: Lookup<'_>,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> Result<(), Failure> {
+    let written = match command {
+        Backends::Add(command) => {
+            let record = command.record()?;
+            let item = registry.add(&record).await?;
+            for remark in remarks(registry, &item, lookup).await {
+                note(notes, &remark);
+            }
+            print_item(out, &item, lookup)
+        }
+        Backends::List(List { json }) => {
+            let listing = registry.list().await?;
+            for rejected in &listing.rejected {
+                note(notes, &format!("passed over: {rejected}"));
+            }
+            let items = listing.items.iter();
+            let items: Vec<_> = items.map(|item| ItemJson::of(item, lookup)).collect();
+            if json {
+                print_json(out, &items)
+            } else {
+                print_table(out, &listing.items, &items)
+            }
+        }
+        Backends::Set(command) => {
+            let item = registry.set(&command.node, &command.edit()?).await?;
+            print_item(out, &item, lookup)
+        }
+        Backends::Remove(Remove { node }) => {
+            let item = registry.remove(&node).await?;
+            print_item(out, &item, lookup)
+        }
+    };
+    match written.and_then(|()| out.flush()) {
+        // The reader, `head` say, has seen enough.
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+impl Add {
+    fn record(self) -> Result<NodeRecord, NodeFault> {
+        let rung = match (self.leader, self.fallback) {
+            (true, _) => Rung::Leader,
+            (false, true) => Rung::Fallback,
+            (false, false) => Rung::Own,
+        };
+        Ok(NodeRecord {
+            ws_url: self.ws,
+            name: self.name,
+            weight: Weight::new(self.weight)?,
+            rung,
+            ..NodeRecord::at(&self.url)
+        })
+    }
+}
+
+impl Set {
+    fn edit(&self) -> Result<Edit, Failure> {
+        let edit = Edit {
+            weight: self.weight.map(Weight::new).transpose()?,
+            rung: match (self.leader, self.no_leader) {
+                (true, _) => Some(Rung::Leader),
+                (false, true) => Some(Rung::Own),
+                (false, false) => None,
+            },
+            ws_url: self.ws.clone(),
+            headers: None,
+        };
+        if edit == Edit::default() {
+            return Err(Failure::NothingToSet);
+        }
+        Ok(edit)
+    }
+}
+
+/// What a newcomer may want to know of the node just added. It stands whatever happens here, so
+/// nothing here fails.
+async fn remarks(registry: &dyn Registry, added: &Item, lookup: Lookup<'_>) -> Vec<String> {
+    let unset = unset_variables(&added.record, lookup).unwrap_or_default();
+    let told = |name| format!("note: {name} is not set here; the balancer needs it");
+    let mut remarks: Vec<_> = unset.iter().map(told).collect();
+    let alone = registry.list().await.is_ok_and(|all| all.items.len() == 1);
+    if alone && added.record.rung != Rung::Leader {
+        remarks.push(
+            "hint: there is no leader yet, so nodes will be compared with each other alone; \
+             `forebay backends add URL --leader` adds a reference and fallback"
+                .to_string(),
+        );
+    }
+    remarks
+}
+
+/// A remark that can't be written is no reason to fail.
+fn note(notes: &mut dyn Write, text: &str) {
+    let _ = writeln!(notes, "{}", printable(text));
+}
+
+fn print_item(out: &mut dyn Write, item: &Item, lookup: Lookup<'_>) -> io::Result<()> {
+    print_json(out, &ItemJson::of(item, lookup))
+}
+
+fn print_json(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+const HEADINGS: [&str; 9] = [
+    "NAME", "URL", "ROLE", "WEIGHT", "HEALTHY", "BLOCK", "LAG", "REASON", "ADDED",
+];
+
+fn print_table(out: &mut dyn Write, items: &[Item], shown: &[ItemJson]) -> io::Result<()> {
+    if items.is_empty() {
+        return writeln!(
+            out,
+            "There are no nodes yet. Add the first, or a leader:\n  \
+             forebay backends add http://10.0.0.11:8545\n  \
+             forebay backends add 'https://mainnet.infura.io/v3/${{INFURA_KEY}}' --leader"
+        );
+    }
+    let mut rows = vec![HEADINGS.map(str::to_string)];
+    rows.extend(
+        items
+            .iter()
+            .zip(shown)
+            .map(|(item, shown)| cells(item, shown)),
+    );
+    let widths: [usize; HEADINGS.len()] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    });
+    for row in &rows {
+        let cells = row.iter().zip(widths);
+        let line: Vec<_> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        writeln!(out, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
+    let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
+    let healthy = match (item.health.checked_at, shown.is_healthy) {
+        (None, _) => "-",
+        (Some(_), true) => "yes",
+        (Some(_), false) => "no",
+    };
+    [
+        shown.name.clone(),
+        shown.url.clone(),
+        item.record.rung.as_str().to_string(),
+        shown.weight.to_string(),
+        healthy.to_string(),
+        number(shown.block_number),
+        number(shown.lag),
+        shown.reason.clone().unwrap_or_else(|| "-".to_string()),
+        shown.when_added.clone(),
+    ]
+    .map(|cell| printable(&cell))
+}
+
+/// Without control characters: a row edited by hand must not steer the terminal.
+fn printable(text: &str) -> String {
+    let plain = |letter: char| if letter.is_control() { '?' } else { letter };
+    text.chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::registry::Health;
+    use crate::registry::embedded::Embedded;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Backends,
+    }
+
+    fn environment(name: &str) -> Option<String> {
+        (name == "KEY").then(|| "s3cret".to_string())
+    }
+
+    struct Desk {
+        registry: Embedded,
+        _folder: tempfile::TempDir,
+    }
+
+    /// What a command printed, noted and exited with.
+    #[derive(Debug)]
+    struct Done {
+        out: String,
+        notes: String,
+        code: u8,
+    }
+
+    impl Desk {
+        fn new() -> Desk {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("forebay.db");
+            Desk {
+                registry: Embedded::open(&path, Arc::new(environment)).unwrap(),
+                _folder: folder,
+            }
+        }
+
+        async fn run(&self, line: &str) -> Done {
+            let words = ["backends"].into_iter().chain(line.split_whitespace());
+            let words = words.map(|word| if word == "''" { "" } else { word });
+            let command = Line::try_parse_from(words).unwrap().command;
+            let (mut out, mut notes) = (Vec::new(), Vec::new());
+            let done = run(command, &self.registry, &environment, &mut out, &mut notes).await;
+            let mut notes = String::from_utf8(notes).unwrap();
+            if let Err(failure) = &done {
+                notes.push_str(&failure.to_string());
+            }
+            Done {
+                out: String::from_utf8(out).unwrap(),
+                notes,
+                code: done.map_or_else(|failure| failure.exit_code(), |()| 0),
+            }
+        }
+
+        async fn json(&self, line: &str) -> serde_json::Value {
+            let done = self.run(line).await;
+            assert_eq!(done.code, 0, "{done:?}");
+            serde_json::from_str(&done.out).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Line::command().debug_assert();
+        for line in [
+            "add",
+            "add http://a --leader --fallback",
+            "add http://a --weight two",
+            "add http://a --weight -1",
+            "set http://a --leader --no-leader",
+            "remove",
+        ] {
+            let words = ["backends"].into_iter().chain(line.split(' '));
+            let refused = Line::try_parse_from(words).err().unwrap();
+            assert_eq!(refused.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_added_node_is_printed_as_json() {
+        let desk = Desk::new();
+        let line = "add https://a/${KEY} --leader --weight 1000 --ws wss://a --name infura";
+        let item = desk.json(line).await;
+        assert_eq!(item["url"], "https://a/${KEY}");
+        assert_eq!(item["ws_url"], "wss://a");
+        assert_eq!(item["name"], "infura");
+        assert_eq!(item["weight"], 1000);
+        assert_eq!(item["is_leader"], true);
+        let item = desk.json("add http://b --fallback").await;
+        assert_eq!(item["is_fallback"], true);
+        assert_eq!(item["weight"], 1);
+    }
+
+    #[tokio::test]
+    async fn only_a_first_node_that_is_no_leader_brings_the_hint() {
+        let desk = Desk::new();
+        assert!(desk.run("add http://a").await.notes.contains("no leader"));
+        assert_eq!(desk.run("add http://b").await.notes, "");
+        let desk = Desk::new();
+        assert_eq!(desk.run("add http://a --leader").await.notes, "");
+    }
+
+    #[tokio::test]
+    async fn a_variable_that_is_not_set_here_is_only_noted() {
+        let desk = Desk::new();
+        let done = desk.run("add https://a/${NOPE} --leader").await;
+        assert_eq!(done.code, 0);
+        assert_eq!(
+            done.notes,
+            "note: NOPE is not set here; the balancer needs it\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_refusal_has_its_exit_code_and_says_what_to_do() {
+        let desk = Desk::new();
+        desk.run("add http://a --leader").await;
+        for (line, code, told) in [
+            ("add HTTP://A:80/", 1, "in the registry already"),
+            ("add http://b --leader", 1, "a:80 leads already"),
+            ("add http://a/2", 1, "of its own with --name"),
+            ("add a:80", 1, "scheme"),
+            ("add http://c --name local", 1, "name"),
+            ("add http://c --weight 1001", 1, "weight 1001"),
+            ("set a:80", 1, "--weight"),
+            ("set a:80 --weight 1001", 1, "weight 1001"),
+            ("set a:80 --ws http://a", 1, "scheme"),
+            ("set b --weight 1", 3, "no such node"),
+            ("remove http://b", 3, "forebay backends list"),
+        ] {
+            let done = desk.run(line).await;
+            assert_eq!(done.code, code, "{line}: {done:?}");
+            assert!(done.notes.contains(told), "{line}: {done:?}");
+            assert_eq!(done.out, "", "{line}");
+        }
+        assert_eq!(desk.json("list --json").await.as_array().unwrap().len(), 1);
+        let away = Failure::from(RegistryError::OutOfReach {
+            operation: "list",
+            why: String::new(),
+        });
+        assert_eq!(away.exit_code(), 4);
+    }
+
+    #[tokio::test]
+    async fn set_and_remove_print_the_item_and_take_a_name_or_a_url() {
+        let desk = Desk::new();
+        desk.run("add http://a --leader").await;
+        desk.run("add http://b --name b").await;
+        assert_eq!(desk.json("set b --leader").await["is_leader"], true);
+        let items = desk.json("list --json").await;
+        assert_eq!(items[0]["is_leader"], false);
+        let item = desk.json("set HTTP://B/ --no-leader --weight 0").await;
+        assert_eq!(
+            (&item["is_leader"], &item["weight"]),
+            (&false.into(), &0.into())
+        );
+        assert_eq!(desk.json("set b --ws ws://b").await["ws_url"], "ws://b");
+        assert_eq!(desk.json("set b --ws ''").await.get("ws_url"), None);
+        assert_eq!(desk.json("remove a:80").await["url"], "http://a");
+        assert_eq!(desk.json("remove http://b").await["name"], "b");
+        assert_eq!(desk.json("list --json").await, serde_json::json!([]));
+    }
+
+    #[tokio::test]
+    async fn an_empty_list_says_how_to_add_the_first() {
+        let out = Desk::new().run("list").await.out;
+        assert!(out.contains("forebay backends add http://"));
+        assert!(out.contains("'https://mainnet.infura.io/v3/${INFURA_KEY}' --leader"));
+    }
+
+    #[tokio::test]
+    async fn the_table_is_aligned_and_shows_everything() {
+        let desk = Desk::new();
+        desk.run("add https://a/${KEY} --leader").await;
+        desk.run("add http://10.0.0.11:8545 --name geth-1 --weight 20")
+            .await;
+        let health = Health {
+            is_healthy: false,
+            block_number: Some(7_849_400),
+            lag: Some(11),
+            reason: Some("lagging".to_string()),
+            checked_at: Some(1),
+        };
+        let healths = [("http://10.0.0.11:8545".to_string(), health)];
+        desk.registry.record_health(&healths).await.unwrap();
+        let out = desk.run("list").await.out;
+        let lines: Vec<Vec<&str>> = out
+            .lines()
+            .map(|it| it.split_whitespace().collect())
+            .collect();
+        assert_eq!(lines[0], HEADINGS);
+        let row = [
+            "a:443",
+            "https://a/${KEY}",
+            "leader",
+            "1",
+            "-",
+            "-",
+            "-",
+            "-",
+        ];
+        assert_eq!(lines[1][..8], row);
+        let row = [
+            "geth-1",
+            "http://10.0.0.11:8545",
+            "own",
+            "20",
+            "no",
+            "7849400",
+            "11",
+            "lagging",
+        ];
+        assert_eq!(lines[2][..8], row);
+        let added: Vec<_> = out
+            .lines()
+            .zip(&lines)
+            .map(|(line, cells)| line.find(cells[8]))
+            .collect();
+        assert!(added.iter().all(|place| *place == added[0]), "{out}");
+        let items = desk.json("list --json").await;
+        assert_eq!(items[1]["reason"], "lagging");
+        assert_eq!(items[0]["block_number"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn what_is_printed_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[31m\nb"), "a?[31m?b");
+    }
+}

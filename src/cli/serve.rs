@@ -1,0 +1,36 @@
+//! `forebay serve`: the balancer, in the foreground.
+
+use std::path::Path;
+
+use super::Failure;
+use crate::app::App;
+
+pub fn run(path: &Path, is_upgrade: bool) -> Result<(), Failure> {
+    let (settings, conf) = super::settings(path)?;
+    let addresses: Vec<_> = settings
+        .listen
+        .http
+        .iter()
+        .map(|address| format!("http://{address}"))
+        .chain(
+            settings
+                .listen
+                .https
+                .iter()
+                .map(|https| format!("https://{}", https.address)),
+        )
+        .collect();
+    let metrics = settings.listen.metrics;
+    let app = App::new(settings, conf, is_upgrade)
+        .map_err(|why| Failure::out_of_reach(format!("{why:#}")))?;
+    log::info!(
+        "forebay {} listens on {}",
+        env!("CARGO_PKG_VERSION"),
+        addresses.join(", ")
+    );
+    if let Some(metrics) = metrics {
+        log::info!("metrics are at http://{metrics}/metrics");
+    }
+    app.run();
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Settings that work and are unwise: what `check` warns about.
+//!
+//! Few, and each has bitten somebody. What concerns nodes is said where they are read.
+
+use std::time::Duration;
+
+use pingora::server::configuration::ServerConf;
+
+use super::field::Context;
+use super::quantity::duration_text;
+use super::settings::Settings;
+
+/// Amazon ECS kills a task 120 s after its SIGTERM at the latest; this leaves time to exit.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(110);
+
+/// Warns about what stands under `forebay:`.
+pub(super) fn on_settings(context: &Context<'_>, settings: &Settings) {
+    if settings.health.fall == 1 {
+        context.warn(
+            "forebay.health.fall",
+            "one bad probe takes a node out; 2 or more ride out a hiccup",
+        );
+    }
+    let shutdown = settings.shutdown.lame_duck + settings.shutdown.drain;
+    if shutdown > SHUTDOWN_MAX {
+        let message = format!(
+            "`lame_duck` and `drain` take {}, over {}: ECS kills a task after 2m",
+            duration_text(shutdown),
+            duration_text(SHUTDOWN_MAX),
+        );
+        context.warn("forebay.shutdown", message);
+    }
+}
+
+/// Warns about Pingora's own keys.
+pub(super) fn on_server(context: &Context<'_>, server: &ServerConf) {
+    if server.version != 1 {
+        context.warn("version", "should be written, and 1");
+    }
+    if server.daemon {
+        context.warn("daemon", "has no effect: `serve` stays in the foreground");
+    }
+    if context.root.entry("threads").is_none() {
+        context.warn("threads", "left out: one thread; write the number of cores");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{finds, finds_nothing};
+
+    #[test]
+    fn unwise_settings_are_warned_about() {
+        finds(
+            "{nodes: [{url: http://a}]}",
+            "warning: forebay.nodes: no node is the leader",
+        );
+        let leader = "{url: https://lead, leader: true}";
+        finds(
+            &format!("{{nodes: [{leader}, {{url: http://a, weight: 0}}]}}"),
+            "every own node has weight 0",
+        );
+        finds(
+            &format!("{{nodes: [{leader}, {{url: http://a/x}}, {{url: http://a/y}}]}}"),
+            "warning: forebay.nodes[2]: goes by the same name as forebay.nodes[1]",
+        );
+        finds_nothing(&format!(
+            "{{nodes: [{leader}, {{url: http://a, weight: 0}}, {{url: http://b}}]}}"
+        ));
+        finds(
+            "{health: {fall: 1}}",
+            "warning: forebay.health.fall: one bad probe",
+        );
+        finds(
+            "{shutdown: {lame_duck: 91s}}",
+            "warning: forebay.shutdown: `lame_duck` and `drain` take 111s, over 110s",
+        );
+        finds_nothing("{shutdown: {lame_duck: 90s}}");
+    }
+}

@@ -1,0 +1,451 @@
+//! Reading values by key: form and range are checked, and every mistake is told where it stands.
+//!
+//! A reader gives `None` for what is left out and for what is wrong alike. The caller puts the
+//! default in its place and goes on, so that one reading finds every mistake.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::finding::{Findings, shown};
+use super::yaml::{Entry, Node, Value};
+use super::{quantity, spelling};
+use crate::domain::node::{NodeFault, interpolate};
+
+/// The most items of a list, and of keys in a group.
+pub(super) const ITEMS_MAX: usize = 1000;
+/// The longest interpolated value, in bytes.
+const VALUE_BYTES_MAX: usize = 8192;
+
+/// What every reader needs: the environment, the whole file, and where to put findings.
+pub(super) struct Context<'a> {
+    pub lookup: &'a dyn Fn(&str) -> Option<String>,
+    pub root: &'a Node,
+    pub findings: &'a Findings,
+}
+
+impl Context<'_> {
+    /// A mistake at the line of `path`, or of the nearest key above it.
+    pub fn error(&self, path: &str, message: impl Into<String>) {
+        self.findings.error(self.root.line_of(path), path, message);
+    }
+
+    pub fn warn(&self, path: &str, message: impl Into<String>) {
+        self.findings.warn(self.root.line_of(path), path, message);
+    }
+}
+
+/// A value, or the place where one might have stood.
+#[derive(Clone)]
+pub(super) struct Field<'a> {
+    context: &'a Context<'a>,
+    pub path: String,
+    pub line: usize,
+    node: Option<&'a Node>,
+}
+
+/// A scalar: as it stands in the file, and with the environment put in.
+pub(super) struct Text<'a> {
+    pub written: &'a str,
+    pub value: String,
+}
+
+impl<'a> Field<'a> {
+    pub fn new(
+        context: &'a Context<'a>,
+        path: String,
+        line: usize,
+        node: Option<&'a Node>,
+    ) -> Field<'a> {
+        let node = node.filter(|node| !node.is_null());
+        Field {
+            context,
+            path,
+            line,
+            node,
+        }
+    }
+
+    pub fn is_written(&self) -> bool {
+        self.node.is_some()
+    }
+
+    pub fn error(&self, message: impl Into<String>) {
+        self.context.findings.error(self.line, &self.path, message);
+    }
+
+    pub fn warn(&self, message: impl Into<String>) {
+        self.context.findings.warn(self.line, &self.path, message);
+    }
+
+    /// The value as it stands in the file, `${NAME}` untouched.
+    pub fn written(&self) -> Option<&'a str> {
+        match &self.node?.value {
+            Value::Scalar { text, .. } => Some(text),
+            Value::Sequence(_) | Value::Mapping(_) => {
+                self.error(format!("expected a single value, found {}", self.kind()));
+                None
+            }
+        }
+    }
+
+    /// The value with the environment put in. A value that the environment leaves empty counts
+    /// as left out.
+    pub fn text(&self) -> Option<Text<'a>> {
+        let written = self.written()?;
+        match interpolate(written, self.context.lookup) {
+            Ok(value) if value.len() > VALUE_BYTES_MAX => {
+                self.error(format!("longer than {VALUE_BYTES_MAX} bytes"));
+                None
+            }
+            Ok(value) if value.is_empty() && !written.is_empty() => None,
+            Ok(value) => Some(Text { written, value }),
+            Err(why) => {
+                self.error(harmless(&why));
+                None
+            }
+        }
+    }
+
+    /// The value as `read` understands it; `form` says what it should have been.
+    pub fn parsed<T>(&self, form: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text = self.text()?;
+        let value = read(&text.value);
+        if value.is_none() {
+            self.error(format!("expected {form}, found {}", quoted(text.written)));
+        }
+        value
+    }
+
+    fn ranged<T: PartialOrd + Copy>(
+        &self,
+        form: &str,
+        read: impl Fn(&str) -> Option<T>,
+        range: RangeInclusive<T>,
+        write: impl Fn(T) -> String,
+    ) -> Option<T> {
+        let value = self.parsed(form, read)?;
+        if range.contains(&value) {
+            return Some(value);
+        }
+        let written = self.written().unwrap_or_default();
+        self.error(format!(
+            "must be {} to {}, not {}",
+            write(*range.start()),
+            write(*range.end()),
+            quoted(written),
+        ));
+        None
+    }
+
+    pub fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        self.ranged(
+            quantity::DURATION_FORM,
+            quantity::duration,
+            range,
+            quantity::duration_text,
+        )
+    }
+
+    /// Bytes.
+    pub fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        self.ranged(
+            quantity::SIZE_FORM,
+            quantity::size,
+            range,
+            quantity::size_text,
+        )
+    }
+
+    /// A whole number; `range` must fit into `T`.
+    pub fn number<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Option<T> {
+        let read = |text: &str| text.trim().parse().ok();
+        let number = self.ranged("a whole number", read, range, |number| number.to_string())?;
+        T::try_from(number).ok()
+    }
+
+    pub fn decimal(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        let read = |text: &str| text.trim().parse().ok();
+        self.ranged("a number", read, range, |number| number.to_string())
+    }
+
+    pub fn boolean(&self) -> Option<bool> {
+        self.parsed("true or false", |text| match text.trim() {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            _ => None,
+        })
+    }
+
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.parsed(&names.join(" or "), |text| {
+            let chosen = choices.iter().find(|(name, _)| *name == text.trim());
+            chosen.map(|(_, meaning)| *meaning)
+        })
+    }
+
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.parsed(
+            "an IP address and a port, as in `0.0.0.0:8545` or `[::]:8545`",
+            |text| text.trim().parse().ok(),
+        )
+    }
+
+    /// The items of a list; what is wrong with one doesn't hide the others. `None` when the list
+    /// is left out or isn't one.
+    pub fn list<T>(&self, read: impl Fn(&Field<'a>) -> Option<T>) -> Option<Vec<T>> {
+        let Value::Sequence(items) = &self.node?.value else {
+            self.error(format!("expected a list, found {}", self.kind()));
+            return None;
+        };
+        if items.len() > ITEMS_MAX {
+            self.error(format!("more than {ITEMS_MAX} items"));
+        }
+        let fields = items
+            .iter()
+            .take(ITEMS_MAX)
+            .enumerate()
+            .map(|(index, item)| {
+                let path = format!("{}[{index}]", self.path);
+                Field::new(self.context, path, item.line, Some(item))
+            });
+        let read_item = |field: Field<'a>| {
+            if !field.is_written() {
+                field.error("an empty item");
+            }
+            read(&field)
+        };
+        Some(fields.filter_map(read_item).collect())
+    }
+
+    /// The group of keys that stands here; an unknown key and one written twice are errors.
+    pub fn section(&self, known: &[&str]) -> Section<'a> {
+        let section = Section {
+            context: self.context,
+            path: self.path.clone(),
+            line: self.line,
+            entries: self.entries(),
+        };
+        for (entry, path) in section.unknown(known) {
+            let message = unknown_key(&entry.key, known);
+            self.context.findings.error(entry.line, &path, message);
+        }
+        section
+    }
+
+    /// Keys with their values, whatever they are; one written twice is an error.
+    pub fn entries(&self) -> &'a [Entry] {
+        let Some(node) = self.node else {
+            return &[];
+        };
+        let Value::Mapping(entries) = &node.value else {
+            self.error(format!("expected a group of keys, found {}", self.kind()));
+            return &[];
+        };
+        report_doubles(self.context.findings, &self.path, entries);
+        if entries.len() > ITEMS_MAX {
+            self.error(format!("more than {ITEMS_MAX} keys"));
+        }
+        &entries[..entries.len().min(ITEMS_MAX)]
+    }
+
+    fn kind(&self) -> &'static str {
+        self.node.map_or("nothing", Node::kind)
+    }
+}
+
+fn quoted(written: &str) -> String {
+    match written {
+        "" => "an empty text".to_string(),
+        _ if written.contains("${") => format!("what `{}` stands for", shown(written)),
+        _ => format!("`{}`", shown(written)),
+    }
+}
+
+/// A fault in words that show nothing of what the environment holds.
+pub(super) fn harmless(why: &NodeFault) -> String {
+    match why {
+        NodeFault::UrlScheme(_, named) => format!("the scheme is not one of {named}"),
+        NodeFault::Unset(name) => format!("the environment variable {} is not set", shown(name)),
+        NodeFault::Header(name) => format!("the header `{}` can't be sent to a node", shown(name)),
+        NodeFault::UrlEmpty
+        | NodeFault::UrlTooLong
+        | NodeFault::UrlMalformed(_)
+        | NodeFault::UrlHost
+        | NodeFault::UrlUser
+        | NodeFault::Unclosed
+        | NodeFault::Weight(_)
+        | NodeFault::Name => why.to_string(),
+    }
+}
+
+/// What to say of a key that nobody knows.
+pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
+    match spelling::nearest(key, known.iter().copied()) {
+        Some(near) => format!("unknown key; did you mean `{near}`?"),
+        None => "unknown key".to_string(),
+    }
+}
+
+fn report_doubles(findings: &Findings, path: &str, entries: &[Entry]) {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for entry in entries {
+        match first.get(entry.key.as_str()) {
+            Some(line) => {
+                let message = format!("written twice, first on line {line}");
+                findings.error(entry.line, &below(path, &entry.key), message);
+            }
+            None => {
+                first.insert(&entry.key, entry.line);
+            }
+        }
+    }
+}
+
+/// The path of `key` under `path`.
+pub(super) fn below(path: &str, key: &str) -> String {
+    let key = shown(key);
+    match path {
+        "" => key,
+        _ => format!("{path}.{key}"),
+    }
+}
+
+/// A group of keys, read key by key.
+pub(super) struct Section<'a> {
+    context: &'a Context<'a>,
+    pub path: String,
+    pub line: usize,
+    entries: &'a [Entry],
+}
+
+impl<'a> Section<'a> {
+    pub fn field(&self, key: &str) -> Field<'a> {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        let line = entry.map_or(self.line, |entry| entry.line);
+        let node = entry.map(|entry| &entry.node);
+        Field::new(self.context, below(&self.path, key), line, node)
+    }
+
+    /// The first of `keys` that stands there, or would: where to tell of a quarrel between them.
+    pub fn first_written(&self, keys: &[&str]) -> Field<'a> {
+        let written = keys.iter().find(|key| self.has(key));
+        self.field(written.or(keys.first()).copied().unwrap_or_default())
+    }
+
+    /// Whether the key stands there, be it with nothing beside it.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    fn unknown(&self, known: &[&str]) -> impl Iterator<Item = (&'a Entry, String)> {
+        let mut told = HashSet::new();
+        let unknown: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|entry| !known.contains(&entry.key.as_str()) && told.insert(&entry.key))
+            .map(|entry| (entry, below(&self.path, &entry.key)))
+            .collect();
+        unknown.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ITEMS_MAX;
+    use crate::config::tests::{finds, finds_nothing, reading, told, under_forebay};
+
+    #[test]
+    fn a_value_of_another_kind_is_told_what_was_expected() {
+        for (text, expected) in [
+            ("[]", "forebay: expected a group of keys, found a list"),
+            (
+                "text",
+                "forebay: expected a group of keys, found a single value",
+            ),
+            ("{health: 5s}", "forebay.health: expected a group of keys"),
+            (
+                "{listen: {http: \"0.0.0.0:1\"}}",
+                "forebay.listen.http: expected a list, found a single value",
+            ),
+            (
+                "{listen: {http: [localhost:1]}}",
+                "forebay.listen.http[0]: expected an IP address and a port",
+            ),
+            ("{listen: {http: [ , \"0.0.0.0:1\"]}}", "not YAML"),
+            (
+                "{listen: {http: [~, \"0.0.0.0:1\"]}}",
+                "forebay.listen.http[0]: an empty item",
+            ),
+            (
+                "{listen: {trusted_proxies: [10.0.0.1]}}",
+                "expected a network",
+            ),
+            (
+                "{listen: {https: [{address: \"0.0.0.0:1\", key: k}]}}",
+                "`certificate` is missing",
+            ),
+            (
+                "{health: {rise: 1.5}}",
+                "expected a whole number, found `1.5`",
+            ),
+            (
+                "{health: {rise: \"\"}}",
+                "expected a whole number, found an empty text",
+            ),
+            (
+                "{nodes: [http://a/key]}",
+                "forebay.nodes[0]: expected a group of keys, found a single value",
+            ),
+            (
+                "{nodes: [{url: http://a, leader: yes}]}",
+                "expected true or false, found `yes`",
+            ),
+            (
+                "{nodes: {url: http://a}}",
+                "forebay.nodes: expected a list, found a group of keys",
+            ),
+            ("{methods: {deny: [\"\"]}}", "expected a method's name"),
+            ("{methods: {deny: [a b]}}", "expected a method's name"),
+            (
+                "{cors: {origins: [\"https://a.example/\"]}}",
+                "forebay.cors.origins[0]: expected `*` or an origin",
+            ),
+            ("{registry: {path: \" \"}}", "expected the path of a file"),
+            (
+                "{calls: {when_none_fit: panic}}",
+                "expected fail_open or refuse",
+            ),
+        ] {
+            let told = under_forebay(text);
+            assert!(told[0].contains(expected), "{text}: {told:#?}");
+        }
+    }
+
+    #[test]
+    fn a_key_written_twice_is_a_mistake() {
+        let told = told(&reading(
+            "version: 1\nthreads: 1\nforebay:\n  health: {rise: 2}\n  calls: {}\n  health: {rise: 3}\nthreads: 2\n",
+        ));
+        assert_eq!(
+            told,
+            [
+                "6: error: forebay.health: written twice, first on line 4",
+                "7: error: threads: written twice, first on line 2",
+            ]
+        );
+    }
+
+    #[test]
+    fn lists_and_groups_are_limited() {
+        let list = |count: usize| format!("{{methods: {{deny: [{}]}}}}", "a,".repeat(count));
+        finds_nothing(&list(ITEMS_MAX));
+        finds(&list(ITEMS_MAX + 1), "more than 1000 items");
+        let top =
+            |count: usize| -> String { (0..count).map(|key| format!("key{key}:\n")).collect() };
+        assert!(reading(&top(ITEMS_MAX)).settings.is_some());
+        assert!(reading(&top(ITEMS_MAX + 1)).settings.is_none());
+    }
+}

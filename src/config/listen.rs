@@ -1,0 +1,141 @@
+//! `forebay.listen`: the addresses that we serve on, no two of them the same.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::field::{Context, Field};
+use super::raw::path;
+use super::settings::{Https, Listen};
+
+/// Reads the addresses. A clash between two of them is an error.
+pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
+    let section = field.section(&["http", "https", "metrics", "admin", "trusted_proxies"]);
+    let default = Listen::default();
+    let metrics = section.field("metrics");
+    let admin = section.field("admin");
+    let errors_before = context.findings.errors();
+    let listen = Listen {
+        http: section
+            .field("http")
+            .list(Field::address)
+            .unwrap_or(default.http),
+        https: section.field("https").list(https).unwrap_or_default(),
+        metrics: match section.has("metrics") {
+            true => address_or_off(&metrics),
+            false => default.metrics,
+        },
+        admin: address_or_off(&admin),
+        trusted_proxies: section
+            .field("trusted_proxies")
+            .list(cidr)
+            .unwrap_or_default(),
+    };
+    if listen.admin.is_some() {
+        admin.warn("this release serves no admin listener yet");
+    }
+    if context.findings.errors() == errors_before {
+        check(context, field, &listen);
+    }
+    listen
+}
+
+fn address_or_off(field: &Field<'_>) -> Option<SocketAddr> {
+    let text = field.text()?;
+    match text.value.trim() {
+        "off" | "false" => None,
+        _ => field.address(),
+    }
+}
+
+fn https(item: &Field<'_>) -> Option<Https> {
+    let section = item.section(&["address", "certificate", "key", "h2"]);
+    for key in ["address", "certificate", "key"] {
+        if !section.field(key).is_written() {
+            item.error(format!("`{key}` is missing"));
+        }
+    }
+    Some(Https {
+        address: section.field("address").address()?,
+        certificate: path(&section.field("certificate"))?,
+        key: path(&section.field("key"))?,
+        h2: section.field("h2").boolean().unwrap_or(true),
+    })
+}
+
+fn cidr(item: &Field<'_>) -> Option<String> {
+    item.parsed("a network, as in `10.0.0.0/8` or `fd00::/8`", |text| {
+        let (address, prefix) = text.trim().split_once('/')?;
+        let bits_max = match address.parse().ok()? {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
+        let bits: u8 = prefix.parse().ok()?;
+        (digits && bits <= bits_max).then(|| text.trim().to_string())
+    })
+}
+
+fn check(context: &Context<'_>, field: &Field<'_>, listen: &Listen) {
+    if listen.http.is_empty() && listen.https.is_empty() {
+        field.error("neither `http` nor `https` has an address: there is nothing to serve on");
+    }
+    let mut seen: Vec<(String, SocketAddr)> = Vec::new();
+    for (key, address) in addresses(field, listen) {
+        let clash = seen.iter().find(|(_, other)| clash(address, *other));
+        if let Some((other, _)) = clash {
+            context.error(&key, format!("the same address as {other}"));
+        }
+        seen.push((key, address));
+    }
+}
+
+/// Every address with the path of its key.
+fn addresses(field: &Field<'_>, listen: &Listen) -> Vec<(String, SocketAddr)> {
+    let path = &field.path;
+    let http = listen.http.iter().enumerate();
+    let https = listen.https.iter().map(|https| https.address).enumerate();
+    http.map(|(index, address)| (format!("{path}.http[{index}]"), *address))
+        .chain(https.map(|(index, address)| (format!("{path}.https[{index}].address"), address)))
+        .chain(
+            listen
+                .metrics
+                .map(|address| (format!("{path}.metrics"), address)),
+        )
+        .chain(
+            listen
+                .admin
+                .map(|address| (format!("{path}.admin"), address)),
+        )
+        .collect()
+}
+
+/// Whether the second of two couldn't be bound. Port 0 is any free port and never clashes.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    let meet = one.ip() == other.ip() || (one.is_ipv4() == other.is_ipv4() && everywhere);
+    one.port() == other.port() && one.port() != 0 && meet
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{finds, finds_nothing};
+
+    #[test]
+    fn addresses_that_clash_are_told() {
+        finds(
+            "{listen: {metrics: \"0.0.0.0:8545\"}}",
+            "forebay.listen.metrics: the same address as forebay.listen.http[0]",
+        );
+        finds(
+            "{listen: {http: [\"10.0.0.1:9090\"]}}",
+            "forebay.listen.metrics: the same address",
+        );
+        finds(
+            "{listen: {http: [\"10.0.0.1:1\", \"10.0.0.1:1\"]}}",
+            "forebay.listen.http[1]: the same address",
+        );
+        finds("{listen: {http: []}}", "nothing to serve on");
+        finds_nothing(
+            "{listen: {http: [\"127.0.0.1:0\", \"127.0.0.1:0\", \"10.0.0.1:1\", \"10.0.0.2:1\", \"[::]:9090\"]}}",
+        );
+    }
+}

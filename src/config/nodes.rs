@@ -1,0 +1,275 @@
+//! `forebay.nodes`: the nodes that a new registry starts with.
+//!
+//! URLs and headers stay as they are written; they are only checked with the environment put
+//! in. No finding shows any of a URL or a header's value.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::field::{Context, Field, Section, below, harmless};
+use crate::domain::node::{NodeRecord, NodeSpec, Rung, Weight};
+
+/// Stands in for the URL while the rest of a record is checked.
+const ANY_URL: &str = "http://node";
+
+/// Reads the list. Nodes that can't be told apart and a second leader are errors.
+pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>) -> Vec<NodeRecord> {
+    let errors_before = context.findings.errors();
+    let read = field.list(|item| Some((item.path.clone(), node(context, item)?)));
+    let read = read.unwrap_or_default();
+    let specs: Vec<(&str, NodeSpec)> = read
+        .iter()
+        .filter_map(|(path, record)| Some((path.as_str(), record.resolve(context.lookup).ok()?)))
+        .collect();
+    check_identities(context, &specs);
+    check_leaders(context, &read);
+    check_names(context, &read);
+    if context.findings.errors() == errors_before && !specs.is_empty() {
+        advise(context, field, &specs);
+        advise_names(context, &specs);
+    }
+    read.into_iter().map(|(_, record)| record).collect()
+}
+
+/// One node; `None` when its URL can't be read at all.
+fn node(context: &Context<'_>, item: &Field<'_>) -> Option<NodeRecord> {
+    if !item.is_written() {
+        return None;
+    }
+    let section = item.section(&[
+        "url", "ws_url", "ws", "name", "weight", "leader", "fallback", "headers",
+    ]);
+    let url = section.field("url");
+    if !url.is_written() {
+        item.error("`url` is missing");
+    }
+    let weight: Option<u64> = section.field("weight").number(0..=u64::from(Weight::MAX));
+    let weight = weight.and_then(|weight| Weight::new(weight).ok());
+    // Whatever the URL is, the rest is read too: its mistakes are to be told as well.
+    let rest = NodeRecord {
+        ws_url: socket(context, &section),
+        name: name(context, &section.field("name")),
+        weight: weight.unwrap_or(Weight::ONE),
+        rung: rung(&section.field("leader"), &section.field("fallback")),
+        headers: headers(context, &section.field("headers")),
+        ..NodeRecord::at(ANY_URL)
+    };
+    let at_url = NodeRecord::at(url.written()?);
+    try_out(context, &url, &at_url);
+    Some(NodeRecord {
+        url: at_url.url,
+        ..rest
+    })
+}
+
+fn socket(context: &Context<'_>, section: &Section<'_>) -> Option<String> {
+    if section.has("ws_url") && section.has("ws") {
+        let message = "the same as `ws_url`; write one of them";
+        section.field("ws").error(message);
+    }
+    let field = section.first_written(&["ws_url", "ws"]);
+    let ws_url = field.written()?.to_string();
+    let record = NodeRecord {
+        ws_url: Some(ws_url.clone()),
+        ..NodeRecord::at(ANY_URL)
+    };
+    try_out(context, &field, &record);
+    Some(ws_url)
+}
+
+/// Resolves a record that holds nothing but what stands at `field`, and reports its fault there.
+fn try_out(context: &Context<'_>, field: &Field<'_>, record: &NodeRecord) {
+    if let Err(why) = record.resolve(context.lookup) {
+        field.error(harmless(&why));
+    }
+}
+
+fn name(context: &Context<'_>, field: &Field<'_>) -> Option<String> {
+    let name = field.text()?.value;
+    let named = NodeRecord {
+        name: Some(name.clone()),
+        ..NodeRecord::at(ANY_URL)
+    };
+    try_out(context, field, &named);
+    Some(name)
+}
+
+fn rung(leader: &Field<'_>, fallback: &Field<'_>) -> Rung {
+    match (leader.boolean(), fallback.boolean()) {
+        (Some(true), Some(true)) => {
+            fallback.error("a node is the leader or a fallback, not both; the leader is one");
+            Rung::Leader
+        }
+        (Some(true), _) => Rung::Leader,
+        (_, Some(true)) => Rung::Fallback,
+        (_, _) => Rung::Own,
+    }
+}
+
+fn headers(context: &Context<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
+    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    for entry in field.entries() {
+        let path = below(&field.path, &entry.key);
+        let header = Field::new(context, path, entry.line, Some(&entry.node));
+        let Some(value) = header.written() else {
+            continue;
+        };
+        let one = BTreeMap::from([(entry.key.clone(), value.to_string())]);
+        let record = NodeRecord {
+            headers: one,
+            ..NodeRecord::at(ANY_URL)
+        };
+        try_out(context, &header, &record);
+        let doubled = headers
+            .keys()
+            .any(|name| name.eq_ignore_ascii_case(&entry.key));
+        if doubled && !headers.contains_key(&entry.key) {
+            header.error("the same header twice; case makes no difference");
+        }
+        headers.insert(entry.key.clone(), value.to_string());
+    }
+    headers
+}
+
+fn check_identities(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
+    let mut urls: HashMap<String, &str> = HashMap::new();
+    for (path, spec) in specs {
+        match urls.get(&spec.url.identity()) {
+            Some(first) => context.error(&below(path, "url"), format!("the same URL as {first}")),
+            None => {
+                urls.insert(spec.url.identity(), path);
+            }
+        }
+    }
+}
+
+fn check_leaders(context: &Context<'_>, read: &[(String, NodeRecord)]) {
+    let leaders = read
+        .iter()
+        .filter(|(_, record)| record.rung == Rung::Leader);
+    let paths: Vec<&str> = leaders.map(|(path, _)| path.as_str()).collect();
+    if let Some((first, others)) = paths.split_first() {
+        for path in others {
+            context.error(
+                &below(path, "leader"),
+                format!("{first} is the leader already"),
+            );
+        }
+    }
+}
+
+fn check_names(context: &Context<'_>, read: &[(String, NodeRecord)]) {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for (path, record) in read {
+        let Some(name) = record.name.as_deref() else {
+            continue;
+        };
+        match seen.get(name) {
+            Some(first) => context.error(&below(path, "name"), format!("the same name as {first}")),
+            None => {
+                seen.insert(name, path);
+            }
+        }
+    }
+}
+
+fn advise(context: &Context<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) {
+    if specs.iter().all(|(_, spec)| spec.rung != Rung::Leader) {
+        context.warn(
+            &field.path,
+            "no node is the leader: the highest head that the nodes agree on is the reference, \
+             and there is no fallback but nodes with `fallback: true`",
+        );
+    }
+    let mut own = specs
+        .iter()
+        .filter(|(_, spec)| spec.rung == Rung::Own)
+        .peekable();
+    if own.peek().is_some() && own.all(|(_, spec)| spec.weight.drains()) {
+        context.warn(
+            &field.path,
+            "every own node has weight 0: none of them gets a call",
+        );
+    }
+}
+
+/// A node without a name goes by its host and port; two of them there can't be told apart.
+fn advise_names(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for (path, spec) in specs {
+        match seen.get(&*spec.name) {
+            Some(first) => {
+                let message = format!(
+                    "goes by the same name as {first}: metrics and logs can't tell them apart; \
+                     give each a `name`"
+                );
+                context.warn(path, message);
+            }
+            None => {
+                seen.insert(&spec.name, path);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{FULL, finds, reading};
+
+    #[test]
+    fn nodes_keep_their_references_to_the_environment() {
+        let nodes = reading(FULL).settings.unwrap().nodes;
+        assert_eq!(nodes[0].url, "https://node.example/v3/${KEY}");
+        assert_eq!(nodes[0].name.as_deref(), Some("infura"));
+        assert_eq!(nodes[1].headers["authorization"], "Bearer ${KEY}");
+        assert_eq!(nodes[1].ws_url.as_deref(), Some("ws://10.0.0.11:8546"));
+        assert_eq!(nodes[1].weight.get(), 2);
+        let rungs: Vec<Rung> = nodes.iter().map(|node| node.rung).collect();
+        assert_eq!(rungs, [Rung::Leader, Rung::Own, Rung::Fallback]);
+    }
+
+    #[test]
+    fn nodes_that_can_not_be_told_apart_are_mistakes() {
+        let leader = "{url: https://lead, leader: true}";
+        finds(
+            &format!(
+                "{{nodes: [{leader}, {{url: http://a/x}}, {{url: \"HTTP://A:80/x/\", name: b}}]}}"
+            ),
+            "forebay.nodes[2].url: the same URL as forebay.nodes[1]",
+        );
+        finds(
+            &format!(
+                "{{nodes: [{leader}, {{url: http://a, name: n}}, {{url: http://b, name: n}}]}}"
+            ),
+            "forebay.nodes[2].name: the same name as forebay.nodes[1]",
+        );
+        finds(
+            &format!("{{nodes: [{leader}, {{url: http://a, leader: true}}]}}"),
+            "forebay.nodes[1].leader: forebay.nodes[0] is the leader already",
+        );
+        finds(
+            "{nodes: [{url: http://a, leader: true, fallback: true}]}",
+            "not both",
+        );
+        finds(
+            "{nodes: [{url: http://a, leader: true, ws: ws://a, ws_url: ws://a}]}",
+            "the same as `ws_url`",
+        );
+        finds(
+            "{nodes: [{url: http://a, leader: true, headers: {X-A: b, x-a: c}}]}",
+            "the same header twice",
+        );
+        finds(
+            "{nodes: [{url: http://a, leader: true, headers: {host: b}}]}",
+            "forebay.nodes[0].headers.host: the header `host` can't be sent",
+        );
+        finds(
+            "{nodes: [{url: http://a, leader: true, name: a b}]}",
+            "forebay.nodes[0].name: the name is empty, longer",
+        );
+        finds(
+            "{nodes: [{url: http://a, leader: true, ws: http://a}]}",
+            "forebay.nodes[0].ws: the scheme is not one of ws, wss",
+        );
+    }
+}

@@ -1,0 +1,440 @@
+//! What stands under `forebay:`, turned into [`Settings`]: the keys, their forms and ranges.
+//!
+//! Defaults live in `settings`; a key that is left out or wrong keeps its default here, and a
+//! wrong one has left its mistake among the findings.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::field::{Context, Field, Section};
+use super::quantity::duration_text;
+use super::settings::{
+    Calls, Chain, Consistency, Health, Methods, Registry, RetryBudget, Settings, Shutdown,
+    WhenNoneFit,
+};
+use super::{listen, nodes};
+use crate::domain::node::Secret;
+
+const KEYS: &[&str] = &[
+    "chain",
+    "listen",
+    "registry",
+    "nodes",
+    "health",
+    "calls",
+    "consistency",
+    "methods",
+    "admin",
+    "cors",
+    "shutdown",
+];
+/// The longest method name or glob, in bytes.
+const METHOD_BYTES_MAX: usize = 128;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Waits that make a round or a call.
+const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
+/// Waits that end with an answer.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
+const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
+
+/// Reads everything under `forebay`. The result is to be used only if no error was found.
+pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
+    let section = forebay.section(KEYS);
+    let default = Settings::default();
+    Settings {
+        chain: chain(&section.field("chain")),
+        listen: listen::listen(context, &section.field("listen")),
+        registry: registry(&section.field("registry")),
+        nodes: nodes::nodes(context, &section.field("nodes")),
+        health: health(context, &section.field("health")),
+        calls: calls(context, &section.field("calls")),
+        consistency: consistency(&section).unwrap_or(default.consistency),
+        methods: methods(&section.field("methods")),
+        admin_token: admin_token(&section.field("admin")),
+        cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
+        shutdown: shutdown(&section.field("shutdown")),
+    }
+}
+
+fn chain(field: &Field<'_>) -> Chain {
+    let section = field.section(&["id", "block_time"]);
+    let default = Chain::default();
+    Chain {
+        id: section.field("id").number(1..=u64::MAX),
+        block_time: section
+            .field("block_time")
+            .duration(BLOCK_TIMES)
+            .unwrap_or(default.block_time),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Embedded,
+    Dynamo,
+}
+
+fn registry(field: &Field<'_>) -> Registry {
+    let section = field.section(&["kind", "path", "table", "endpoint", "refresh", "last_list"]);
+    let default = Registry::default();
+    let kind = section.field("kind");
+    match kind.choice(&[("embedded", Kind::Embedded), ("dynamodb", Kind::Dynamo)]) {
+        Some(Kind::Dynamo) => kind.error("this release has the `embedded` registry only"),
+        Some(Kind::Embedded) | None => {}
+    }
+    Registry {
+        path: path(&section.field("path")).unwrap_or(default.path),
+        refresh: section
+            .field("refresh")
+            .duration(PERIODS)
+            .unwrap_or(default.refresh),
+        last_list: path(&section.field("last_list")).unwrap_or(default.last_list),
+    }
+}
+
+/// A file's path, relative to where the server runs.
+pub(super) fn path(field: &Field<'_>) -> Option<PathBuf> {
+    field.parsed("the path of a file", |text| {
+        let usable = !text.trim().is_empty() && !text.contains('\0');
+        usable.then(|| PathBuf::from(text))
+    })
+}
+
+fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
+    let section = field.section(&[
+        "interval",
+        "leader_interval",
+        "timeout",
+        "lag_blocks_max",
+        "rise",
+        "fall",
+    ]);
+    let default = Health::default();
+    let errors_before = context.findings.errors();
+    let interval = section.field("interval").duration(PERIODS);
+    let interval = interval.unwrap_or(default.interval);
+    let leader_interval = section.field("leader_interval").duration(PERIODS);
+    let timeout = section.field("timeout").duration(TIMEOUTS);
+    let health = Health {
+        interval,
+        leader_interval: leader_interval.unwrap_or(interval),
+        timeout: timeout.unwrap_or(default.timeout),
+        lag_blocks_max: section
+            .field("lag_blocks_max")
+            .number(0..=10_000)
+            .unwrap_or(default.lag_blocks_max),
+        rise: section
+            .field("rise")
+            .number(1..=100)
+            .unwrap_or(default.rise),
+        fall: section
+            .field("fall")
+            .number(1..=100)
+            .unwrap_or(default.fall),
+    };
+    if context.findings.errors() == errors_before {
+        check_health(&section, &health);
+    }
+    health
+}
+
+/// One probe at most is in flight at a node, so it must have ended before the next round.
+fn check_health(section: &Section<'_>, health: &Health) {
+    let rounds = [
+        ("interval", health.interval),
+        ("leader_interval", health.leader_interval),
+    ];
+    for (key, interval) in rounds {
+        if health.timeout >= interval {
+            let at = section.first_written(&["timeout", key]);
+            let (timeout, interval) = (duration_text(health.timeout), duration_text(interval));
+            at.error(format!(
+                "`timeout` ({timeout}) must be shorter than `{key}` ({interval})"
+            ));
+            return;
+        }
+    }
+}
+
+fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
+    let section = field.section(&[
+        "deadline",
+        "attempt",
+        "heavy",
+        "retry_budget",
+        "hedge",
+        "attempts_max",
+        "body_bytes_max",
+        "batch_calls_max",
+        "answer_bytes_max",
+        "when_none_fit",
+    ]);
+    let default = Calls::default();
+    let errors_before = context.findings.errors();
+    let wait = |key: &str, default| section.field(key).duration(TIMEOUTS).unwrap_or(default);
+    let (deadline, attempt) = (
+        wait("deadline", default.deadline),
+        wait("attempt", default.attempt),
+    );
+    if deadline < attempt && context.findings.errors() == errors_before {
+        let (deadline, attempt) = (duration_text(deadline), duration_text(attempt));
+        let message = format!("`attempt` ({attempt}) is longer than `deadline` ({deadline})");
+        section
+            .first_written(&["attempt", "deadline"])
+            .error(message);
+    }
+    hedge(&section.field("hedge"));
+    Calls {
+        deadline,
+        attempt,
+        heavy: wait("heavy", default.heavy),
+        retry_budget: retry_budget(&section.field("retry_budget")),
+        attempts_max: section
+            .field("attempts_max")
+            .number(1..=10)
+            .unwrap_or(default.attempts_max),
+        when_none_fit: when_none_fit(&section).unwrap_or(default.when_none_fit),
+        ..call_sizes(&section, default)
+    }
+}
+
+fn call_sizes(section: &Section<'_>, default: Calls) -> Calls {
+    let body_bytes_max = section.field("body_bytes_max").size(1 << 10..=1 << 30);
+    let body_bytes_max = body_bytes_max.and_then(|bytes| usize::try_from(bytes).ok());
+    Calls {
+        body_bytes_max: body_bytes_max.unwrap_or(default.body_bytes_max),
+        batch_calls_max: section
+            .field("batch_calls_max")
+            .number(1..=100_000)
+            .unwrap_or(default.batch_calls_max),
+        answer_bytes_max: section
+            .field("answer_bytes_max")
+            .size(64 << 10..=1 << 40)
+            .unwrap_or(default.answer_bytes_max),
+        ..default
+    }
+}
+
+fn hedge(field: &Field<'_>) {
+    if let Some(text) = field.text()
+        && !matches!(text.value.trim(), "off" | "false")
+    {
+        field.error("hedging isn't in this release; write `off` or leave it out");
+    }
+}
+
+fn retry_budget(field: &Field<'_>) -> RetryBudget {
+    let section = field.section(&["per_call", "per_second", "burst"]);
+    let default = RetryBudget::default();
+    let decimal = |key: &str, range| section.field(key).decimal(range);
+    RetryBudget {
+        per_call: decimal("per_call", 0.0..=10.0).unwrap_or(default.per_call),
+        per_second: decimal("per_second", 0.0..=100_000.0).unwrap_or(default.per_second),
+        burst: decimal("burst", 0.0..=1_000_000.0).unwrap_or(default.burst),
+    }
+}
+
+fn when_none_fit(section: &Section<'_>) -> Option<WhenNoneFit> {
+    section.field("when_none_fit").choice(&[
+        ("fail_open", WhenNoneFit::FailOpen),
+        ("refuse", WhenNoneFit::Refuse),
+    ])
+}
+
+fn consistency(section: &Section<'_>) -> Option<Consistency> {
+    section.field("consistency").choice(&[
+        ("monotonic", Consistency::Monotonic),
+        ("pinned", Consistency::Pinned),
+        ("none", Consistency::None),
+    ])
+}
+
+fn methods(field: &Field<'_>) -> Methods {
+    let section = field.section(&["allow", "deny", "heavy"]);
+    let names = |key: &str| section.field(key).list(method).unwrap_or_default();
+    Methods {
+        allow: names("allow"),
+        deny: names("deny"),
+        heavy: names("heavy"),
+    }
+}
+
+fn method(item: &Field<'_>) -> Option<String> {
+    item.parsed("a method's name or a glob, as in `debug_trace*`", |text| {
+        let clean = |byte: u8| byte.is_ascii_graphic();
+        let fits = !text.is_empty() && text.len() <= METHOD_BYTES_MAX;
+        (fits && text.bytes().all(clean)).then(|| text.to_string())
+    })
+}
+
+fn admin_token(field: &Field<'_>) -> Option<Secret> {
+    let token = field.section(&["token"]).field("token").text()?.value;
+    (!token.is_empty()).then(|| Secret::new(token))
+}
+
+fn cors_origins(field: &Field<'_>) -> Option<Vec<String>> {
+    field.section(&["origins"]).field("origins").list(origin)
+}
+
+/// An origin as browsers send it (RFC 6454, 6.2): a scheme, a host, and a port if it isn't the
+/// usual one.
+fn origin(item: &Field<'_>) -> Option<String> {
+    item.parsed(
+        "`*` or an origin, as in `https://app.example`, without a path",
+        |text| {
+            let host = text.split_once("://").map(|(_, host)| host);
+            let plain = |host: &str| {
+                !host.is_empty()
+                    && host
+                        .bytes()
+                        .all(|byte| byte.is_ascii_graphic() && byte != b'/')
+            };
+            (text == "*" || host.is_some_and(plain)).then(|| text.to_string())
+        },
+    )
+}
+
+fn shutdown(field: &Field<'_>) -> Shutdown {
+    let section = field.section(&["lame_duck", "drain"]);
+    let default = Shutdown::default();
+    let wait = |key: &str| section.field(key).duration(Duration::ZERO..=HOUR);
+    Shutdown {
+        lame_duck: wait("lame_duck").unwrap_or(default.lame_duck),
+        drain: wait("drain").unwrap_or(default.drain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{finds, finds_nothing, reading, told};
+
+    #[test]
+    fn each_limit_holds_at_its_value_and_not_one_past_it() {
+        for (path, inside, outside) in [
+            (
+                "chain: {block_time: X}",
+                ["100ms", "10m"],
+                ["99ms", "600001ms"],
+            ),
+            (
+                "chain: {id: X}",
+                ["1", "18446744073709551615"],
+                ["0", "18446744073709551616"],
+            ),
+            (
+                "registry: {refresh: X}",
+                ["100ms", "1h"],
+                ["99ms", "3600001ms"],
+            ),
+            (
+                "health: {timeout: 10ms, interval: X}",
+                ["100ms", "1h"],
+                ["99ms", "3600001ms"],
+            ),
+            (
+                "health: {interval: 1h, timeout: X}",
+                ["10ms", "3599999ms"],
+                ["9ms", "1h"],
+            ),
+            (
+                "health: {leader_interval: X}",
+                ["2001ms", "1h"],
+                ["2s", "3600001ms"],
+            ),
+            (
+                "health: {lag_blocks_max: X}",
+                ["0", "10000"],
+                ["-1", "10001"],
+            ),
+            ("health: {rise: X}", ["1", "100"], ["0", "101"]),
+            ("health: {fall: X}", ["2", "100"], ["0", "101"]),
+            ("calls: {attempts_max: X}", ["1", "10"], ["0", "11"]),
+            (
+                "calls: {batch_calls_max: X}",
+                ["1", "100000"],
+                ["0", "100001"],
+            ),
+            (
+                "calls: {body_bytes_max: X}",
+                ["1KiB", "1GiB"],
+                ["1023", "1073741825"],
+            ),
+            (
+                "calls: {answer_bytes_max: X}",
+                ["64KiB", "1024GiB"],
+                ["65535", "1025GiB"],
+            ),
+            (
+                "calls: {deadline: X, attempt: 5s}",
+                ["5s", "1h"],
+                ["4999ms", "3600001ms"],
+            ),
+            (
+                "calls: {retry_budget: {per_call: X}}",
+                ["0", "10"],
+                ["-0.1", "10.1"],
+            ),
+            (
+                "calls: {retry_budget: {per_second: X}}",
+                ["0", "100000"],
+                ["NaN", "100000.5"],
+            ),
+            (
+                "calls: {retry_budget: {burst: X}}",
+                ["0", "1000000"],
+                ["inf", "1000001"],
+            ),
+            (
+                "shutdown: {drain: 0s, lame_duck: X}",
+                ["0ms", "110s"],
+                ["-1s", "3600001ms"],
+            ),
+            (
+                "nodes: [{url: http://a, leader: true, weight: X}]",
+                ["0", "1000"],
+                ["-1", "1001"],
+            ),
+            (
+                "listen: {trusted_proxies: [X]}",
+                ["0.0.0.0/0", "\"::/128\""],
+                ["1.1.1.1/33", "\"::/129\""],
+            ),
+        ] {
+            for value in inside {
+                finds_nothing(&format!("{{{}}}", path.replace('X', value)));
+            }
+            for value in outside {
+                finds(&format!("{{{}}}", path.replace('X', value)), ": error: ");
+            }
+        }
+    }
+
+    #[test]
+    fn what_this_release_lacks_is_said() {
+        finds(
+            "{registry: {kind: dynamodb, table: t}}",
+            "has the `embedded` registry only",
+        );
+        finds("{calls: {hedge: 50ms}}", "hedging isn't in this release");
+        finds(
+            "{listen: {admin: \"127.0.0.1:9091\"}}",
+            "warning: forebay.listen.admin: this release serves no admin",
+        );
+        finds_nothing("{listen: {admin: off, metrics: ~}}");
+        finds_nothing("{calls: {hedge: \"off\"}, consistency: pinned}");
+    }
+
+    #[test]
+    fn a_timeout_as_long_as_the_interval_is_told_where_it_is_written() {
+        let text = "version: 1\nthreads: 2\nforebay:\n  health:\n    interval: 1s\n";
+        let told_at = |extra: &str| told(&reading(&format!("{text}{extra}"))).remove(0);
+        assert!(
+            told_at("").starts_with(
+                "5: error: forebay.health.interval: `timeout` (2s) must be shorter than"
+            )
+        );
+        assert!(told_at("    timeout: 1s\n").starts_with("6: error: forebay.health.timeout: "));
+    }
+}

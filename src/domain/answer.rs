@@ -1,0 +1,497 @@
+//! A node's answer: read whole and judged, or, when it is large, passed on as it comes.
+//!
+//! Nothing of an answer is encoded anew. Its id, which is ours, is cut out and the caller's bytes
+//! are put in its place; every other byte stays.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::jsonrpc::OWN_ID;
+
+/// What makes an answer unusable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadAnswer {
+    NotJson,
+    WrongId,
+    /// Neither a result nor an error, or both.
+    NoOutcome,
+}
+
+/// A whole answer to one call, borrowed from the bytes that came.
+#[derive(Clone, Debug)]
+pub struct Answer<'a> {
+    bytes: &'a [u8],
+    id: Option<Range<usize>>,
+    pub outcome: Outcome<'a>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// The result, as written.
+    Result(&'a str),
+    Error(RpcError<'a>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RpcError<'a> {
+    pub code: i64,
+    pub message: Cow<'a, str>,
+    /// As written.
+    pub data: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct RawAnswer<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct RawError<'a> {
+    code: serde_json::Number,
+    #[serde(borrow, default)]
+    message: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// Keeps `"result":null` apart from no result.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Answer<'a> {
+    /// # Errors
+    /// See [`BadAnswer`]. An error may come without an id: it is ours all the same, as it came on
+    /// our connection; a result may not.
+    pub fn read(bytes: &'a [u8]) -> Result<Answer<'a>, BadAnswer> {
+        let bytes = bytes.trim_ascii();
+        let raw: RawAnswer = serde_json::from_slice(bytes).map_err(|_| BadAnswer::NotJson)?;
+        let outcome = match (raw.result, raw.error.map(RawValue::get)) {
+            (Some(result), None) => Outcome::Result(result.get()),
+            (None, Some(error)) => Outcome::Error(read_error(error)?),
+            (Some(result), Some(error)) if result.get() == "null" => {
+                Outcome::Error(read_error(error)?)
+            }
+            (Some(_), Some(_)) | (None, None) => return Err(BadAnswer::NoOutcome),
+        };
+        let id = raw.id.map(RawValue::get);
+        let is_error = matches!(outcome, Outcome::Error(_));
+        if id != Some(OWN_ID) && !(is_error && id.is_none()) {
+            return Err(BadAnswer::WrongId);
+        }
+        Ok(Answer {
+            bytes,
+            id: id.map(|id| place_in(bytes, id)),
+            outcome,
+        })
+    }
+
+    /// Appends the answer with the caller's `id` in place of ours.
+    pub fn write_to(&self, id: &str, out: &mut Vec<u8>) {
+        out.reserve(self.bytes.len() + id.len() + 8);
+        match &self.id {
+            Some(place) => {
+                out.extend_from_slice(&self.bytes[..place.start]);
+                out.extend_from_slice(id.as_bytes());
+                out.extend_from_slice(&self.bytes[place.end..]);
+            }
+            None => {
+                out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+                out.extend_from_slice(id.as_bytes());
+                out.extend_from_slice(br#","error":"#);
+                let error = serde_json::from_slice::<RawAnswer>(self.bytes).ok();
+                let error = error
+                    .and_then(|raw| raw.error)
+                    .map_or("null", RawValue::get);
+                out.extend_from_slice(error.as_bytes());
+                out.push(b'}');
+            }
+        }
+    }
+}
+
+fn read_error(raw: &str) -> Result<RpcError<'_>, BadAnswer> {
+    let error: RawError = serde_json::from_str(raw).map_err(|_| BadAnswer::NoOutcome)?;
+    Ok(RpcError {
+        code: error.code.as_i64().unwrap_or(0),
+        message: error.message,
+        data: error.data.map(RawValue::get),
+    })
+}
+
+/// Where `part`, borrowed from `whole`, stands in it.
+fn place_in(whole: &[u8], part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    start..start + part.len()
+}
+
+/// The longest key at the top level of an answer that is looked at.
+const KEY_BYTES_MAX: usize = 64;
+/// The longest id that is looked at.
+const ID_BYTES_MAX: usize = 16;
+
+/// Passes an answer on piece by piece, with the caller's id in place of ours.
+///
+/// It follows strings and nesting, not the whole grammar: enough to know where the answer ends,
+/// so that one that was cut off is noticed.
+#[derive(Debug)]
+pub struct Splicer {
+    caller_id: Bytes,
+    place: Place,
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    key: Vec<u8>,
+    own_id: Vec<u8>,
+    saw_id: bool,
+    saw_result: bool,
+    saw_error: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Start,
+    BeforeFirstKey,
+    BeforeKey,
+    InKey,
+    BeforeColon,
+    BeforeValue,
+    InValue,
+    InId,
+    Done,
+}
+
+impl Splicer {
+    pub fn new(caller_id: Bytes) -> Splicer {
+        Splicer {
+            caller_id,
+            place: Place::Start,
+            depth: 0,
+            in_string: false,
+            escaped: false,
+            key: Vec::new(),
+            own_id: Vec::new(),
+            saw_id: false,
+            saw_result: false,
+            saw_error: false,
+        }
+    }
+
+    /// A result has begun, and no error.
+    pub fn has_result(&self) -> bool {
+        self.saw_result && !self.saw_error
+    }
+
+    pub fn has_error(&self) -> bool {
+        self.saw_error
+    }
+
+    /// Takes the next piece; what is to be sent on is appended to `out`.
+    ///
+    /// # Errors
+    /// See [`BadAnswer`].
+    pub fn feed(&mut self, piece: &Bytes, out: &mut Vec<Bytes>) -> Result<(), BadAnswer> {
+        let mut kept_from = 0;
+        let mut at = 0;
+        while let Some(&byte) = piece.get(at) {
+            match self.place {
+                Place::InValue => {
+                    at = self.pass_value(piece, at);
+                    continue;
+                }
+                Place::InId => {
+                    if self.take_id_byte(byte)? {
+                        out.push(self.caller_id.clone());
+                        kept_from = at;
+                        continue;
+                    }
+                }
+                Place::BeforeValue if !byte.is_ascii_whitespace() => {
+                    if self.begin_value(byte)? {
+                        out.push(piece.slice(kept_from..at));
+                    }
+                    continue;
+                }
+                _ => self.step(byte)?,
+            }
+            at += 1;
+        }
+        if self.place != Place::InId {
+            out.push(piece.slice(kept_from..));
+        }
+        Ok(())
+    }
+
+    /// Between values. `byte` is not part of a value.
+    fn step(&mut self, byte: u8) -> Result<(), BadAnswer> {
+        if self.place != Place::InKey && byte.is_ascii_whitespace() {
+            return Ok(());
+        }
+        self.place = match (self.place, byte) {
+            (Place::Start, b'{') => Place::BeforeFirstKey,
+            (Place::BeforeFirstKey, b'}') => Place::Done,
+            (Place::BeforeFirstKey | Place::BeforeKey, b'"') => {
+                self.key.clear();
+                Place::InKey
+            }
+            (Place::InKey, b'"') if !self.escaped => Place::BeforeColon,
+            (Place::InKey, byte) => {
+                self.escaped = byte == b'\\' && !self.escaped;
+                if self.key.len() < KEY_BYTES_MAX {
+                    self.key.push(byte);
+                }
+                Place::InKey
+            }
+            (Place::BeforeColon, b':') => Place::BeforeValue,
+            _ => return Err(BadAnswer::NotJson),
+        };
+        Ok(())
+    }
+
+    /// At the first byte of a value; says whether it is the id's.
+    fn begin_value(&mut self, byte: u8) -> Result<bool, BadAnswer> {
+        if matches!(byte, b',' | b'}' | b']' | b':') {
+            return Err(BadAnswer::NotJson);
+        }
+        let seen = match &self.key[..] {
+            b"id" => &mut self.saw_id,
+            b"result" => &mut self.saw_result,
+            b"error" => &mut self.saw_error,
+            _ => &mut false,
+        };
+        if std::mem::replace(seen, true) {
+            return Err(BadAnswer::NoOutcome);
+        }
+        let is_id = self.key == b"id";
+        self.place = if is_id { Place::InId } else { Place::InValue };
+        Ok(is_id)
+    }
+
+    /// Says whether the id is over; `byte` then belongs to what follows.
+    fn take_id_byte(&mut self, byte: u8) -> Result<bool, BadAnswer> {
+        if byte != b',' && byte != b'}' && !byte.is_ascii_whitespace() {
+            self.own_id.push(byte);
+            let fits = self.own_id.len() <= ID_BYTES_MAX;
+            return if fits {
+                Ok(false)
+            } else {
+                Err(BadAnswer::WrongId)
+            };
+        }
+        if self.own_id != OWN_ID.as_bytes() {
+            return Err(BadAnswer::WrongId);
+        }
+        self.place = Place::InValue;
+        Ok(true)
+    }
+
+    /// Goes through a value from `at`; returns where it or the piece ends.
+    fn pass_value(&mut self, piece: &[u8], mut at: usize) -> usize {
+        while at < piece.len() {
+            if self.in_string {
+                at = self.pass_string(piece, at);
+                continue;
+            }
+            match piece[at] {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' if self.depth == 0 => {
+                    self.place = Place::Done;
+                    return at + 1;
+                }
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                b',' if self.depth == 0 => {
+                    self.place = Place::BeforeKey;
+                    return at + 1;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        at
+    }
+
+    fn pass_string(&mut self, piece: &[u8], at: usize) -> usize {
+        if self.escaped {
+            self.escaped = false;
+            return at + 1;
+        }
+        match memchr::memchr2(b'"', b'\\', &piece[at..]) {
+            None => piece.len(),
+            Some(found) => {
+                let is_end = piece[at + found] == b'"';
+                self.in_string = !is_end;
+                self.escaped = !is_end;
+                at + found + 1
+            }
+        }
+    }
+
+    /// To be called when the node has sent everything.
+    ///
+    /// # Errors
+    /// When the answer was cut off, or is none.
+    pub fn finish(&self) -> Result<(), BadAnswer> {
+        match (self.place, self.saw_id, self.saw_result ^ self.saw_error) {
+            (Place::Done, true, true) => Ok(()),
+            (Place::Done, false, _) => Err(BadAnswer::WrongId),
+            (Place::Done, true, false) => Err(BadAnswer::NoOutcome),
+            _ => Err(BadAnswer::NotJson),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn whole(body: &str, id: &str) -> Result<String, BadAnswer> {
+        let mut out = Vec::new();
+        Answer::read(body.as_bytes())?.write_to(id, &mut out);
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn spliced(body: &str, id: &str, cuts: &[usize]) -> Result<String, BadAnswer> {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let mut splicer = Splicer::new(Bytes::copy_from_slice(id.as_bytes()));
+        let mut out = Vec::new();
+        let mut from = 0;
+        for cut in cuts
+            .iter()
+            .map(|cut| cut % (body.len() + 1))
+            .chain([body.len()])
+        {
+            if cut > from {
+                splicer.feed(&body.slice(from..cut), &mut out)?;
+                from = cut;
+            }
+        }
+        splicer.finish()?;
+        Ok(String::from_utf8(out.concat()).unwrap())
+    }
+
+    const GOOD: &[&str] = &[
+        r#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#,
+        r#"{"jsonrpc":"2.0","result":{"id":1,"a":["}\"",{"id":[1]}]},"id":1}"#,
+        r#"{ "id" : 1 , "result" : null , "jsonrpc":"2.0" }"#,
+        r#"{"id":1,"result":1e3,"extra":{"result":2},"jsonrpc":"2.0"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"x","data":"0x"}}"#,
+        r#"{"id":1,"result":"é\\\"id\":9"}"#,
+    ];
+
+    #[test]
+    fn only_the_id_changes() {
+        for body in GOOD {
+            let wanted = body.replacen("\"id\":1,", "\"id\":\"é\",", 1);
+            let wanted = if body.contains(r#""id" : 1"#) {
+                body.replace(r#""id" : 1"#, r#""id" : "é""#)
+            } else if body.ends_with("\"id\":1}") {
+                format!("{}\"é\"}}", &body[..body.len() - 2])
+            } else {
+                wanted
+            };
+            assert_eq!(whole(body, "\"é\"").unwrap(), wanted);
+            assert_eq!(spliced(body, "\"é\"", &[]).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_bad_answer_is_told_from_a_good_one_in_both_ways_of_reading() {
+        for bad in [
+            "",
+            "<html>",
+            "[]",
+            "{}",
+            r#"{"id":1}"#,
+            r#"{"id":2,"result":1}"#,
+            r#"{"id":"1","result":1}"#,
+            r#"{"result":1}"#,
+            r#"{"id":1,"result":1"#,
+            r#"{"id":1,"result":1}x"#,
+            r#"{"id":1,"result":"a}"#,
+            r#"{"id":1,"result":1,"result":2}"#,
+            r#"{"id":1,"result":1,"error":{"code":1,"message":"x"}}"#,
+            r#"[{"id":1,"result":1}]"#,
+            r#"{"id":11111111111111111111,"result":1}"#,
+        ] {
+            assert!(whole(bad, "7").is_err(), "{bad}");
+            assert!(spliced(bad, "7", &[]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_without_an_id_is_ours_all_the_same() {
+        for body in [
+            r#"{"jsonrpc":"2.0","error":{"code":-32005,"message":"slow down"},"id":null}"#,
+            r#"{"error":{"code":-32005,"message":"slow down"}}"#,
+        ] {
+            let wanted =
+                r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32005,"message":"slow down"}}"#;
+            assert_eq!(whole(body, "7").unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn an_error_shows_its_code_message_and_data() {
+        let body =
+            br#"{"id":1,"error":{"code":3,"message":"execution\u0020reverted","data":"0x08"}}"#;
+        let Outcome::Error(error) = Answer::read(body).unwrap().outcome else {
+            panic!("no error");
+        };
+        assert_eq!((error.code, &*error.message), (3, "execution reverted"));
+        assert_eq!(error.data, Some("\"0x08\""));
+    }
+
+    #[test]
+    fn a_result_is_known_from_its_first_byte() {
+        let mut splicer = Splicer::new(Bytes::from_static(b"7"));
+        let mut out = Vec::new();
+        splicer
+            .feed(&Bytes::from_static(b"{\"id\":1,\"result\":"), &mut out)
+            .unwrap();
+        assert!(!splicer.has_result());
+        splicer
+            .feed(&Bytes::from_static(b"\"0x"), &mut out)
+            .unwrap();
+        assert!(splicer.has_result());
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_an_answer_is_cut(
+            which in 0..GOOD.len(),
+            mut cuts in proptest::collection::vec(0usize..200, 0..20),
+        ) {
+            cuts.sort_unstable_by_key(|cut| cut % (GOOD[which].len() + 1));
+            prop_assert_eq!(spliced(GOOD[which], "77", &cuts), spliced(GOOD[which], "77", &[]));
+        }
+
+        #[test]
+        fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Answer::read(&body);
+            let mut splicer = Splicer::new(Bytes::from_static(b"1"));
+            let _ = splicer.feed(&Bytes::from(body), &mut Vec::new());
+            let _ = splicer.finish();
+        }
+
+        #[test]
+        fn json_like_text_never_panics(body in r#"[{}\[\]",:a-zid0-9\\ ]{0,80}"#) {
+            let _ = Answer::read(body.as_bytes());
+            let mut splicer = Splicer::new(Bytes::from_static(b"1"));
+            let _ = splicer.feed(&Bytes::from(body), &mut Vec::new());
+            let _ = splicer.finish();
+        }
+    }
+}

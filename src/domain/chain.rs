@@ -1,0 +1,388 @@
+//! The chain: heads, lag, and the reference that nodes are compared with.
+//!
+//! The reference is the leader's head as long as the leader can be believed. A leader that is
+//! silent, stuck or implausibly far ahead is a witness that we hear no longer: then what the own
+//! nodes agree on counts.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlockNumber(pub u64);
+
+/// Blocks behind the reference; 0 also for a node ahead of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lag(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainId(pub u64);
+
+impl fmt::Display for BlockNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ChainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl BlockNumber {
+    pub fn lag_behind(self, reference: BlockNumber) -> Lag {
+        Lag(reference.0.saturating_sub(self.0))
+    }
+}
+
+/// Where the reference comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    Leader,
+    /// What the own nodes agree on.
+    Quorum,
+    /// The leader's last believed head.
+    Held,
+}
+
+impl Source {
+    pub const ALL: [Source; 3] = [Source::Leader, Source::Quorum, Source::Held];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Leader => "leader",
+            Source::Quorum => "quorum",
+            Source::Held => "held",
+        }
+    }
+}
+
+/// Why the leader is not the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    NoLeader,
+    Silent,
+    Stuck,
+    Implausible,
+    /// Another chain, or still syncing.
+    Unfit,
+}
+
+impl Doubt {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Doubt::NoLeader => "no leader is set",
+            Doubt::Silent => "the leader is silent",
+            Doubt::Stuck => "the leader is stuck",
+            Doubt::Implausible => "the leader is implausibly far ahead",
+            Doubt::Unfit => "the leader is syncing or on another chain",
+        }
+    }
+}
+
+/// What nodes are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    pub number: BlockNumber,
+    pub source: Source,
+    pub doubt: Option<Doubt>,
+}
+
+/// A silent leader's last head stands this long.
+const HOLD: Duration = Duration::from_secs(30);
+/// Blocks that a leader may be ahead of what its time allows.
+const LEAP_BLOCKS: u64 = 5;
+/// Block times without a move after which a leader may be stuck.
+const STUCK_BLOCK_TIMES: u32 = 3;
+/// Polls without a move after which a leader may be stuck.
+const STUCK_POLLS: u32 = 2;
+
+/// What the leader said in one round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaderSaid {
+    Head(BlockNumber),
+    /// It answered, but can't be a reference.
+    Unfit,
+    Nothing,
+    /// It wasn't asked in this round.
+    NotAsked,
+    /// There is none.
+    Absent,
+}
+
+/// Follows the leader from round to round.
+#[derive(Clone, Debug, Default)]
+pub struct LeaderTrack {
+    believed: Option<Believed>,
+    doubt: Option<Doubt>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Believed {
+    head: BlockNumber,
+    heard_at: Instant,
+    moved_at: Instant,
+    polls_since_move: u32,
+}
+
+impl LeaderTrack {
+    /// Hears the leader and the own nodes' heads; says what nodes are compared with from now on,
+    /// or `None` where nothing is known.
+    pub fn hear(
+        &mut self,
+        said: LeaderSaid,
+        own_heads: &[BlockNumber],
+        block_time: Duration,
+        now: Instant,
+    ) -> Option<Reference> {
+        match said {
+            LeaderSaid::Head(head) => self.hear_head(head, own_heads, block_time, now),
+            LeaderSaid::NotAsked => {}
+            LeaderSaid::Nothing => self.doubt = Some(Doubt::Silent),
+            LeaderSaid::Unfit => self.doubt = Some(Doubt::Unfit),
+            LeaderSaid::Absent => {
+                *self = LeaderTrack {
+                    believed: None,
+                    doubt: Some(Doubt::NoLeader),
+                }
+            }
+        }
+        self.reference(own_heads, now)
+    }
+
+    fn hear_head(
+        &mut self,
+        head: BlockNumber,
+        own_heads: &[BlockNumber],
+        block_time: Duration,
+        now: Instant,
+    ) {
+        let Some(last) = &mut self.believed else {
+            self.believed = Some(Believed {
+                head,
+                heard_at: now,
+                moved_at: now,
+                polls_since_move: 0,
+            });
+            self.doubt = None;
+            return;
+        };
+        let confirmed = own_heads.iter().any(|own| own.0 + LEAP_BLOCKS >= head.0);
+        if head > reach(last, block_time, now) && !confirmed {
+            self.doubt = Some(Doubt::Implausible);
+            return;
+        }
+        if head == last.head {
+            last.polls_since_move += 1;
+        } else {
+            *last = Believed {
+                head,
+                heard_at: now,
+                moved_at: now,
+                polls_since_move: 0,
+            };
+        }
+        last.heard_at = now;
+        let still = now.saturating_duration_since(last.moved_at);
+        let overdue =
+            last.polls_since_move >= STUCK_POLLS && still >= block_time * STUCK_BLOCK_TIMES;
+        let outrun = own_heads.iter().filter(|own| **own > head).count() >= 2;
+        self.doubt = (overdue && outrun).then_some(Doubt::Stuck);
+    }
+
+    fn reference(&self, own_heads: &[BlockNumber], now: Instant) -> Option<Reference> {
+        let agreed = agreed_head(own_heads);
+        let quorum = agreed.map(|number| (number, Source::Quorum));
+        let held = self.believed.map(|last| (last.head, Source::Held));
+        let is_recent = |last: Believed| now.saturating_duration_since(last.heard_at) < HOLD;
+        let (number, source) = match self.doubt {
+            None => self.believed.map(|last| (last.head, Source::Leader)),
+            Some(Doubt::Silent) if self.believed.is_some_and(is_recent) => held,
+            Some(Doubt::Implausible) => held.max(quorum),
+            Some(Doubt::Silent | Doubt::Stuck | Doubt::Unfit | Doubt::NoLeader) => quorum.or(held),
+        }?;
+        Some(Reference {
+            number,
+            source,
+            doubt: self.doubt,
+        })
+    }
+}
+
+/// The highest head that a leader can have by now: twice what its time allows, and a little.
+fn reach(last: &Believed, block_time: Duration, now: Instant) -> BlockNumber {
+    let elapsed = now.saturating_duration_since(last.heard_at).as_secs_f64();
+    let blocks = 2.0 * elapsed / block_time.as_secs_f64().max(0.001);
+    BlockNumber(
+        last.head
+            .0
+            .saturating_add(blocks as u64)
+            .saturating_add(LEAP_BLOCKS),
+    )
+}
+
+/// The highest head that two nodes have; that of a node which is alone.
+pub fn agreed_head(heads: &[BlockNumber]) -> Option<BlockNumber> {
+    let mut sorted = heads.to_vec();
+    sorted.sort_unstable();
+    match sorted.len() {
+        0 => None,
+        1 => Some(sorted[0]),
+        count => Some(sorted[count - 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK_TIME: Duration = Duration::from_secs(12);
+
+    struct Story {
+        track: LeaderTrack,
+        start: Instant,
+    }
+
+    impl Story {
+        fn new() -> Story {
+            Story {
+                track: LeaderTrack::default(),
+                start: crate::clock::now(),
+            }
+        }
+
+        fn at(&mut self, second: u64, said: LeaderSaid, own: &[u64]) -> Option<(u64, Source)> {
+            let own: Vec<_> = own.iter().copied().map(BlockNumber).collect();
+            let now = self.start + Duration::from_secs(second);
+            let reference = self.track.hear(said, &own, BLOCK_TIME, now)?;
+            Some((reference.number.0, reference.source))
+        }
+    }
+
+    fn head(number: u64) -> LeaderSaid {
+        LeaderSaid::Head(BlockNumber(number))
+    }
+
+    #[test]
+    fn the_leader_is_the_reference_while_it_moves() {
+        let mut story = Story::new();
+        assert_eq!(
+            story.at(0, head(100), &[98, 99]),
+            Some((100, Source::Leader))
+        );
+        assert_eq!(
+            story.at(12, head(101), &[98, 99]),
+            Some((101, Source::Leader))
+        );
+        assert_eq!(
+            story.at(17, LeaderSaid::NotAsked, &[98]),
+            Some((101, Source::Leader))
+        );
+        assert_eq!(
+            story.at(24, head(99), &[98]),
+            Some((99, Source::Leader)),
+            "a reorg"
+        );
+    }
+
+    #[test]
+    fn a_huge_head_of_one_provider_evicts_nobody() {
+        let mut story = Story::new();
+        story.at(0, head(100), &[100, 100]);
+        assert_eq!(
+            story.at(12, head(1_000_000), &[101, 101]),
+            Some((101, Source::Quorum))
+        );
+        assert_eq!(
+            story.at(24, head(102), &[101, 101]),
+            Some((102, Source::Leader))
+        );
+    }
+
+    #[test]
+    fn a_leap_is_taken_to_its_limit_or_when_a_node_confirms_it() {
+        // 12 s at 12 s a block: 2 × 1 + 5 blocks.
+        for (leap, own, wanted) in [
+            (7, 100, Source::Leader),
+            (8, 100, Source::Held),
+            (50, 145, Source::Leader),
+        ] {
+            let mut story = Story::new();
+            story.at(0, head(100), &[100]);
+            assert_eq!(
+                story.at(12, head(100 + leap), &[own]).unwrap().1,
+                wanted,
+                "{leap}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_stuck_leader_gives_way_to_two_nodes_that_agree() {
+        let mut story = Story::new();
+        story.at(0, head(100), &[100, 100]);
+        assert_eq!(
+            story.at(12, head(100), &[101, 101]).unwrap().1,
+            Source::Leader
+        );
+        assert_eq!(
+            story.at(35, head(100), &[103, 103]).unwrap().1,
+            Source::Leader,
+            "not yet"
+        );
+        assert_eq!(
+            story.at(36, head(100), &[103, 102]),
+            Some((102, Source::Quorum))
+        );
+        assert_eq!(
+            story.at(37, head(100), &[103, 100]).unwrap().1,
+            Source::Leader,
+            "one alone"
+        );
+        assert_eq!(
+            story.at(48, head(104), &[104, 104]),
+            Some((104, Source::Leader))
+        );
+    }
+
+    #[test]
+    fn a_silent_leader_is_held_for_a_while_and_then_the_nodes_agree() {
+        let mut story = Story::new();
+        story.at(0, head(100), &[100]);
+        assert_eq!(
+            story.at(29, LeaderSaid::Nothing, &[102, 101]),
+            Some((100, Source::Held))
+        );
+        assert_eq!(
+            story.at(30, LeaderSaid::Nothing, &[102, 101]),
+            Some((101, Source::Quorum))
+        );
+        assert_eq!(
+            story.at(31, LeaderSaid::Nothing, &[]),
+            Some((100, Source::Held))
+        );
+    }
+
+    #[test]
+    fn without_a_leader_the_nodes_agree_and_one_agrees_with_itself() {
+        let mut story = Story::new();
+        assert_eq!(story.at(0, LeaderSaid::Absent, &[]), None);
+        assert_eq!(
+            story.at(0, LeaderSaid::Absent, &[7]),
+            Some((7, Source::Quorum))
+        );
+        assert_eq!(
+            story.at(0, LeaderSaid::Absent, &[7, 9, 8]),
+            Some((8, Source::Quorum))
+        );
+    }
+
+    #[test]
+    fn a_leader_that_is_unfit_is_no_reference() {
+        let mut story = Story::new();
+        assert_eq!(
+            story.at(0, LeaderSaid::Unfit, &[7, 7]),
+            Some((7, Source::Quorum))
+        );
+    }
+}

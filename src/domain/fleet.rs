@@ -1,0 +1,483 @@
+//! All nodes together: who is fit, what is the reference, which head is served.
+//!
+//! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`]s, which
+//! never change.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
+use super::health::{Hysteresis, Reason, Standing, State, Turn};
+use super::load::Load;
+use super::node::{NodeId, Rung, Weight};
+
+/// What the fleet is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Yardstick {
+    /// `None`: the leader's.
+    pub chain_id: Option<ChainId>,
+    pub block_time: Duration,
+    pub lag_blocks_max: u64,
+    pub hysteresis: Hysteresis,
+}
+
+/// What one probe of one node brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    Answered {
+        head: BlockNumber,
+        /// `None`: not asked this time.
+        chain_id: Option<ChainId>,
+        syncing: bool,
+    },
+    Failed,
+    Throttled(Option<Duration>),
+}
+
+/// A node as it stands in the list.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub id: NodeId,
+    pub name: Arc<str>,
+    pub rung: Rung,
+    pub weight: Weight,
+}
+
+/// What changed, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Node {
+        name: Arc<str>,
+        turn: Turn,
+    },
+    Reference {
+        source: Source,
+        doubt: Option<Doubt>,
+    },
+    Fallback {
+        on: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    member: Member,
+    standing: Standing,
+    head: Option<BlockNumber>,
+    /// The last probe brought an answer.
+    lives: bool,
+    chain_id: Option<ChainId>,
+    load: Arc<Load>,
+}
+
+/// The fleet's state. Shapes: `entries` in the order of the list.
+#[derive(Debug)]
+pub struct Fleet {
+    yardstick: Yardstick,
+    entries: Vec<Entry>,
+    leader: LeaderTrack,
+    reference: Option<Reference>,
+    /// The leader's chain, where none is configured.
+    learnt_chain_id: Option<ChainId>,
+    served_head: Option<BlockNumber>,
+    rounds: u64,
+    on_fallback: bool,
+}
+
+impl Fleet {
+    pub fn new(yardstick: Yardstick) -> Fleet {
+        Fleet {
+            yardstick,
+            entries: Vec::new(),
+            leader: LeaderTrack::default(),
+            reference: None,
+            learnt_chain_id: None,
+            served_head: None,
+            rounds: 0,
+            on_fallback: false,
+        }
+    }
+
+    /// Takes the list as it is now. Who stays keeps standing and load, whatever else changed.
+    pub fn replace(&mut self, members: Vec<Member>, now: Instant) {
+        let leader_before = self.leader_id();
+        let mut old = std::mem::take(&mut self.entries);
+        self.entries = members
+            .into_iter()
+            .map(
+                |member| match old.iter().position(|entry| entry.member.id == member.id) {
+                    Some(at) => Entry {
+                        member,
+                        ..old.swap_remove(at)
+                    },
+                    None => Entry {
+                        member,
+                        standing: Standing::default(),
+                        head: None,
+                        lives: false,
+                        chain_id: None,
+                        load: Arc::new(Load::new(now)),
+                    },
+                },
+            )
+            .collect();
+        if self.leader_id() != leader_before {
+            self.leader = LeaderTrack::default();
+        }
+    }
+
+    fn leader_id(&self) -> Option<NodeId> {
+        self.entries
+            .iter()
+            .find(|e| e.member.rung == Rung::Leader)
+            .map(|e| e.member.id)
+    }
+
+    /// Hears one round: who was asked, and what came of it.
+    pub fn hear_round(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Vec<Change> {
+        let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
+        for (id, probe) in probes {
+            self.take_down(*id, *probe, now);
+        }
+        self.learn_chain_id();
+        let mut changes: Vec<_> = self.compare(probes, now).into_iter().collect();
+        for (at, head_before) in before.into_iter().enumerate() {
+            let id = self.entries[at].member.id;
+            let Some((_, probe)) = probes.iter().find(|(probed, _)| *probed == id) else {
+                continue;
+            };
+            changes.extend(self.judge(at, *probe, head_before, now));
+        }
+        self.rounds += 1;
+        changes.extend(self.settle());
+        changes
+    }
+
+    fn take_down(&mut self, id: NodeId, probe: Probe, now: Instant) {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
+            return;
+        };
+        match probe {
+            Probe::Answered { head, chain_id, .. } => {
+                entry.lives = true;
+                entry.head = Some(head);
+                entry.chain_id = chain_id.or(entry.chain_id);
+            }
+            Probe::Failed => entry.lives = false,
+            Probe::Throttled(rest) => entry.standing.throttle(rest, now),
+        }
+    }
+
+    fn learn_chain_id(&mut self) {
+        let leader = self
+            .entries
+            .iter()
+            .find(|entry| entry.member.rung == Rung::Leader);
+        if let Some(learnt) = leader.and_then(|leader| leader.chain_id) {
+            self.learnt_chain_id = self.learnt_chain_id.or(Some(learnt));
+        }
+    }
+
+    /// The configured chain, else the leader's.
+    pub fn chain_id(&self) -> Option<ChainId> {
+        self.yardstick.chain_id.or(self.learnt_chain_id)
+    }
+
+    fn is_on_another_chain(&self, entry: &Entry) -> bool {
+        matches!((self.chain_id(), entry.chain_id), (Some(ours), Some(theirs)) if ours != theirs)
+    }
+
+    /// Finds the reference anew.
+    fn compare(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Option<Change> {
+        let own_heads: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|e| e.member.rung == Rung::Own && e.lives && !self.is_on_another_chain(e))
+            .filter_map(|entry| entry.head)
+            .collect();
+        let said = self.leader_said(probes);
+        let reference = self
+            .leader
+            .hear(said, &own_heads, self.yardstick.block_time, now);
+        let told = |reference: &Reference| (reference.source, reference.doubt);
+        let is_new = reference.as_ref().map(told) != self.reference.as_ref().map(told);
+        self.reference = reference;
+        reference
+            .filter(|_| is_new)
+            .map(|reference| Change::Reference {
+                source: reference.source,
+                doubt: reference.doubt,
+            })
+    }
+
+    fn leader_said(&self, probes: &[(NodeId, Probe)]) -> LeaderSaid {
+        let Some(leader) = self.entries.iter().find(|e| e.member.rung == Rung::Leader) else {
+            return LeaderSaid::Absent;
+        };
+        let probe = probes.iter().find(|(id, _)| *id == leader.member.id);
+        match probe.map(|(_, probe)| probe) {
+            None => LeaderSaid::NotAsked,
+            Some(Probe::Failed | Probe::Throttled(_)) => LeaderSaid::Nothing,
+            Some(Probe::Answered { syncing: true, .. }) => LeaderSaid::Unfit,
+            Some(Probe::Answered { .. }) if self.is_on_another_chain(leader) => LeaderSaid::Unfit,
+            Some(Probe::Answered {
+                head: BlockNumber(0),
+                ..
+            }) if self.some_own_head_is_up() => LeaderSaid::Unfit,
+            Some(Probe::Answered { head, .. }) => LeaderSaid::Head(*head),
+        }
+    }
+
+    fn some_own_head_is_up(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|e| e.member.rung == Rung::Own && e.lives && e.head > Some(BlockNumber(0)))
+    }
+
+    fn judge(
+        &mut self,
+        at: usize,
+        probe: Probe,
+        head_before: Option<BlockNumber>,
+        now: Instant,
+    ) -> Option<Change> {
+        let verdict = match probe {
+            Probe::Throttled(_) => return None,
+            Probe::Failed => Err(Reason::Silent),
+            Probe::Answered { head, syncing, .. } => {
+                self.verdict(&self.entries[at], head, syncing, head_before)
+            }
+        };
+        let entry = &mut self.entries[at];
+        let turn = entry
+            .standing
+            .hear_round(verdict, self.yardstick.hysteresis, now)?;
+        Some(Change::Node {
+            name: entry.member.name.clone(),
+            turn,
+        })
+    }
+
+    fn verdict(
+        &self,
+        entry: &Entry,
+        head: BlockNumber,
+        syncing: bool,
+        head_before: Option<BlockNumber>,
+    ) -> Result<(), Reason> {
+        if self.is_on_another_chain(entry) {
+            return Err(Reason::WrongChain);
+        }
+        let reference = self.reference.map_or(head, |reference| reference.number);
+        if head.0 == 0 && reference.0 > 0 {
+            return Err(Reason::HeightZero);
+        }
+        if syncing {
+            return Err(Reason::Syncing);
+        }
+        // While a silent leader's head is held, verdicts on lag stand as they are.
+        let is_frozen = self
+            .reference
+            .is_some_and(|r| r.doubt == Some(Doubt::Silent) && r.source == Source::Held);
+        let was_lagging = matches!(
+            entry.standing.state,
+            State::Out(Reason::Lagging | Reason::Rollback)
+        );
+        if is_frozen && entry.standing.state != State::Unproven {
+            return if was_lagging {
+                Err(Reason::Lagging)
+            } else {
+                Ok(())
+            };
+        }
+        if head.lag_behind(reference) <= Lag(self.yardstick.lag_blocks_max) {
+            return Ok(());
+        }
+        let fell = head_before.is_some_and(|before| before > head);
+        Err(if fell {
+            Reason::Rollback
+        } else {
+            Reason::Lagging
+        })
+    }
+
+    /// A node has failed calls time after time. Its bench never takes the last fit own node away.
+    pub fn bench(&mut self, id: NodeId, now: Instant) -> Vec<Change> {
+        let healthy_own = |e: &&Entry| e.member.rung == Rung::Own && e.standing.is_healthy();
+        let others = self
+            .entries
+            .iter()
+            .filter(healthy_own)
+            .filter(|e| e.member.id != id)
+            .count();
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
+            return Vec::new();
+        };
+        if entry.member.rung == Rung::Own && others == 0 {
+            return Vec::new();
+        }
+        let turn = entry.standing.bench(now);
+        let name = entry.member.name.clone();
+        let mut changes: Vec<_> = turn
+            .map(|turn| Change::Node { name, turn })
+            .into_iter()
+            .collect();
+        changes.extend(self.settle());
+        changes
+    }
+
+    /// A node asked to be left alone.
+    pub fn throttle(&mut self, id: NodeId, rest: Option<Duration>, now: Instant) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) {
+            entry.standing.throttle(rest, now);
+        }
+    }
+
+    /// What follows from a change: the served head, and whether the fallback serves.
+    fn settle(&mut self) -> Option<Change> {
+        self.move_served_head();
+        let on = !self.entries.iter().any(|e| serves(e, Rung::Own));
+        if on == self.on_fallback || self.rounds == 0 {
+            return None;
+        }
+        self.on_fallback = on;
+        Some(Change::Fallback { on })
+    }
+
+    /// The head that clients are shown: the highest that nodes with half of the fit weight have.
+    /// It never goes back, unless a restarted chain left every node and the reference behind it.
+    fn move_served_head(&mut self) {
+        let rung = [Rung::Own, Rung::Leader, Rung::Fallback]
+            .into_iter()
+            .find(|rung| self.entries.iter().any(|e| serves(e, *rung)));
+        let Some(rung) = rung else { return };
+        let mut heads: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|e| serves(e, rung))
+            .filter_map(|e| e.head.map(|head| (head, u64::from(e.member.weight.get()))))
+            .collect();
+        heads.sort_unstable_by(|a, b| b.cmp(a));
+        let weight: u64 = heads.iter().map(|(_, weight)| weight).sum();
+        let mut carried = 0;
+        let carried_by_half = heads.iter().find(|(_, weight_of_it)| {
+            carried += weight_of_it;
+            carried * 2 >= weight
+        });
+        let Some((head, _)) = carried_by_half else {
+            return;
+        };
+        let is_new_chain = self
+            .served_head
+            .is_some_and(|served| self.is_behind(served));
+        if self.served_head.is_none_or(|served| *head > served) || is_new_chain {
+            self.served_head = Some(*head);
+        }
+    }
+
+    /// Whether all that live, and the reference, are further behind `served` than any lag allows.
+    fn is_behind(&self, served: BlockNumber) -> bool {
+        let is_far =
+            |head: BlockNumber| head.lag_behind(served) > Lag(self.yardstick.lag_blocks_max);
+        let heads = self
+            .entries
+            .iter()
+            .filter(|entry| entry.lives)
+            .filter_map(|entry| entry.head);
+        heads
+            .chain(self.reference.map(|reference| reference.number))
+            .all(is_far)
+    }
+
+    /// What calls see from now on.
+    pub fn view(&self) -> FleetView {
+        let reference = self.reference.map(|reference| reference.number);
+        let nodes = self.entries.iter().map(|entry| NodeView {
+            id: entry.member.id,
+            name: entry.member.name.clone(),
+            rung: entry.member.rung,
+            weight: entry.member.weight,
+            head: entry.head,
+            reference,
+            lives: entry.lives,
+            is_on_another_chain: self.is_on_another_chain(entry),
+            standing: entry.standing,
+            load: entry.load.clone(),
+        });
+        FleetView {
+            nodes: nodes.collect(),
+            reference: self.reference,
+            served_head: self.served_head,
+            chain_id: self.chain_id(),
+            rounds: self.rounds,
+        }
+    }
+}
+
+/// Whether a node on `rung` gets calls in the normal run of things.
+fn serves(entry: &Entry, rung: Rung) -> bool {
+    entry.member.rung == rung && entry.standing.is_healthy() && !entry.member.weight.drains()
+}
+
+/// The fleet at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct FleetView {
+    pub nodes: Vec<NodeView>,
+    pub reference: Option<Reference>,
+    pub served_head: Option<BlockNumber>,
+    pub chain_id: Option<ChainId>,
+    /// Rounds so far; 0: nothing is known yet.
+    pub rounds: u64,
+}
+
+/// One node at one moment.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    pub id: NodeId,
+    pub name: Arc<str>,
+    pub rung: Rung,
+    pub weight: Weight,
+    pub head: Option<BlockNumber>,
+    reference: Option<BlockNumber>,
+    pub lives: bool,
+    pub is_on_another_chain: bool,
+    pub standing: Standing,
+    pub load: Arc<Load>,
+}
+
+impl NodeView {
+    pub fn lag(&self) -> Option<Lag> {
+        Some(self.head?.lag_behind(self.reference?))
+    }
+
+    /// Own head less the reference, in blocks: below 0 when behind.
+    pub fn head_difference(&self) -> Option<i128> {
+        Some(i128::from(self.head?.0) - i128::from(self.reference?.0))
+    }
+
+    /// Gets calls in the normal run of things.
+    pub fn serves(&self) -> bool {
+        self.standing.is_healthy() && !self.weight.drains()
+    }
+
+    /// May be asked when no node is fit: it lives, on our chain.
+    pub fn is_last_resort(&self) -> bool {
+        self.lives && !self.is_on_another_chain && !self.weight.drains()
+    }
+}
+
+impl FleetView {
+    pub fn node(&self, id: NodeId) -> Option<&NodeView> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    pub fn has_fit(&self, rung: Rung) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| node.rung == rung && node.serves())
+    }
+}
+
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod tests;

@@ -1,0 +1,258 @@
+//! Stories of a fleet, told round by round.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Story {
+    fleet: Fleet,
+    now: Instant,
+}
+
+fn member(id: u32, rung: Rung) -> Member {
+    Member {
+        id: NodeId(id),
+        name: format!("node-{id}").into(),
+        rung,
+        weight: Weight::ONE,
+    }
+}
+
+fn at(number: u64) -> Probe {
+    Probe::Answered {
+        head: BlockNumber(number),
+        chain_id: Some(ChainId(1)),
+        syncing: false,
+    }
+}
+
+impl Story {
+    /// Node 0 leads; as many own nodes as wanted follow.
+    fn with_own_nodes(count: u32) -> Story {
+        let yardstick = Yardstick {
+            chain_id: None,
+            block_time: 12 * SECOND,
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        };
+        let mut story = Story {
+            fleet: Fleet::new(yardstick),
+            now: crate::clock::now(),
+        };
+        let mut members = vec![member(0, Rung::Leader)];
+        members.extend((1..=count).map(|id| member(id, Rung::Own)));
+        story.fleet.replace(members, story.now);
+        story
+    }
+
+    fn round(&mut self, probes: &[Probe]) -> Vec<Change> {
+        self.now += 12 * SECOND;
+        let probes: Vec<_> = (0..).map(NodeId).zip(probes.iter().copied()).collect();
+        self.fleet.hear_round(&probes, self.now)
+    }
+
+    fn healthy(&self) -> Vec<bool> {
+        self.fleet
+            .view()
+            .nodes
+            .iter()
+            .map(|node| node.standing.is_healthy())
+            .collect()
+    }
+
+    fn reason(&self, id: usize) -> Option<Reason> {
+        self.fleet.view().nodes[id].standing.reason(self.now)
+    }
+}
+
+#[test]
+fn exactly_ten_blocks_behind_is_fit_and_eleven_is_not() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(90), at(89)]);
+    assert_eq!(story.healthy(), [true, true, false]);
+    assert_eq!(story.reason(2), Some(Reason::Lagging));
+    assert_eq!(story.fleet.view().nodes[1].lag(), Some(Lag(10)));
+}
+
+#[test]
+fn a_node_that_catches_up_returns_after_two_rounds() {
+    let mut story = Story::with_own_nodes(1);
+    story.round(&[at(100), at(100)]);
+    story.round(&[at(101), at(90)]);
+    assert_eq!(story.healthy(), [true, false]);
+    story.round(&[at(102), at(102)]);
+    assert_eq!(story.healthy(), [true, false]);
+    let changes = story.round(&[at(103), at(103)]);
+    assert_eq!(story.healthy(), [true, true]);
+    assert!(changes.contains(&Change::Fallback { on: false }));
+}
+
+#[test]
+fn a_node_ahead_of_the_leader_is_fit_with_no_lag() {
+    let mut story = Story::with_own_nodes(1);
+    story.round(&[at(100), at(140)]);
+    let view = story.fleet.view();
+    assert!(view.nodes[1].serves());
+    assert_eq!(view.nodes[1].lag(), Some(Lag(0)));
+    assert_eq!(view.nodes[1].head_difference(), Some(40));
+}
+
+#[test]
+fn a_node_at_height_zero_is_not_ready_and_one_on_a_new_chain_is() {
+    let mut story = Story::with_own_nodes(1);
+    story.round(&[at(5), at(0)]);
+    assert_eq!(story.reason(1), Some(Reason::HeightZero));
+    let mut story = Story::with_own_nodes(1);
+    story.round(&[at(0), at(0)]);
+    assert_eq!(story.healthy(), [true, true]);
+}
+
+#[test]
+fn a_node_of_another_chain_is_out_until_it_answers_the_right_id() {
+    let mut story = Story::with_own_nodes(1);
+    let stranger = Probe::Answered {
+        head: BlockNumber(100),
+        chain_id: Some(ChainId(5)),
+        syncing: false,
+    };
+    story.round(&[at(100), at(100)]);
+    story.round(&[at(100), stranger]);
+    assert_eq!(story.reason(1), Some(Reason::WrongChain));
+    assert!(!story.fleet.view().nodes[1].is_last_resort());
+    let unasked = Probe::Answered {
+        head: BlockNumber(100),
+        chain_id: None,
+        syncing: false,
+    };
+    story.round(&[at(100), unasked]);
+    story.round(&[at(100), unasked]);
+    assert_eq!(
+        story.reason(1),
+        Some(Reason::WrongChain),
+        "still, until it is asked again"
+    );
+    story.round(&[at(100), at(100)]);
+    story.round(&[at(100), at(100)]);
+    assert_eq!(story.healthy(), [true, true]);
+}
+
+#[test]
+fn a_syncing_node_leaves_after_three_rounds() {
+    let mut story = Story::with_own_nodes(1);
+    let syncing = Probe::Answered {
+        head: BlockNumber(100),
+        chain_id: Some(ChainId(1)),
+        syncing: true,
+    };
+    story.round(&[at(100), at(100)]);
+    story.round(&[at(100), syncing]);
+    story.round(&[at(100), syncing]);
+    assert_eq!(story.healthy(), [true, true]);
+    story.round(&[at(100), syncing]);
+    assert_eq!(story.reason(1), Some(Reason::Syncing));
+}
+
+#[test]
+fn a_short_reorg_is_fit_and_a_long_rollback_is_out() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(100), at(100)]);
+    story.round(&[at(100), at(99), at(60)]);
+    assert_eq!(story.healthy(), [true, true, false]);
+    assert_eq!(story.reason(2), Some(Reason::Rollback));
+}
+
+#[test]
+fn a_silent_leader_changes_no_verdict_for_a_while() {
+    let mut story = Story::with_own_nodes(3);
+    story.round(&[at(100), at(100), at(100), at(80)]);
+    story.round(&[Probe::Failed, at(100), at(101), at(81)]);
+    assert_eq!(story.healthy(), [true, true, true, false], "held");
+    story.round(&[Probe::Failed, at(102), at(102), at(101)]);
+    story.round(&[Probe::Failed, at(103), at(103), at(103)]);
+    story.round(&[Probe::Failed, at(104), at(104), at(104)]);
+    assert_eq!(
+        story.healthy(),
+        [false, true, true, true],
+        "the nodes agree"
+    );
+    assert_eq!(story.fleet.view().reference.unwrap().source, Source::Quorum);
+}
+
+#[test]
+fn a_bench_never_takes_the_last_fit_own_node() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(100), at(100)]);
+    assert_eq!(story.fleet.bench(NodeId(1), story.now).len(), 1);
+    assert_eq!(story.fleet.bench(NodeId(2), story.now), []);
+    assert_eq!(story.healthy(), [true, false, true]);
+    assert_eq!(story.reason(1), Some(Reason::Faults));
+    assert_eq!(
+        story.fleet.bench(NodeId(0), story.now).len(),
+        1,
+        "the leader may be benched"
+    );
+}
+
+#[test]
+fn a_changed_weight_resets_nothing_and_a_removed_node_is_gone() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(100), at(80)]);
+    let heavier = Member {
+        weight: Weight::new(7).unwrap(),
+        ..member(2, Rung::Own)
+    };
+    story
+        .fleet
+        .replace(vec![member(0, Rung::Leader), heavier], story.now);
+    let view = story.fleet.view();
+    assert_eq!(view.nodes.len(), 2);
+    assert_eq!(
+        view.nodes[1].standing.reason(story.now),
+        Some(Reason::Lagging)
+    );
+    assert_eq!(view.nodes[1].weight.get(), 7);
+}
+
+#[test]
+fn the_fallback_is_told_once_when_it_begins_and_once_when_it_ends() {
+    let mut story = Story::with_own_nodes(1);
+    assert!(
+        !story
+            .round(&[at(100), at(100)])
+            .contains(&Change::Fallback { on: true })
+    );
+    assert!(
+        story
+            .round(&[at(100), at(50)])
+            .contains(&Change::Fallback { on: true })
+    );
+    assert!(
+        !story
+            .round(&[at(100), at(50)])
+            .contains(&Change::Fallback { on: true })
+    );
+}
+
+#[test]
+fn the_served_head_is_what_half_the_weight_has_and_never_falls() {
+    let mut story = Story::with_own_nodes(3);
+    let served = |story: &Story| story.fleet.view().served_head.unwrap().0;
+    story.round(&[at(100), at(103), at(101), at(100)]);
+    assert_eq!(served(&story), 101);
+    story.round(&[at(100), at(103), at(100), at(100)]);
+    assert_eq!(
+        served(&story),
+        101,
+        "a node that lags shows nobody an older head"
+    );
+    story.round(&[at(103), at(103), at(103), at(100)]);
+    assert_eq!(served(&story), 103);
+}
+
+#[test]
+fn the_served_head_begins_anew_with_a_new_chain() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(5000), at(5000), at(5000)]);
+    story.round(&[at(3), at(3), at(3)]);
+    assert_eq!(story.fleet.view().served_head, Some(BlockNumber(3)));
+}

@@ -1,0 +1,433 @@
+//! The envelope of JSON-RPC 2.0: what arrived, taken apart with ids and params left as bytes, and
+//! the envelope that a node gets instead.
+//!
+//! A call's id and params are never decoded, so they can't be changed. Whatever a decoder in
+//! front of us or behind us could read in two ways (double keys, keys in another case) is refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::refusal::Refusal;
+
+/// How deep the arrays and objects of one call may be nested, the call itself included.
+pub const DEPTH_MAX: usize = 64;
+
+/// One call, borrowed from the body it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call<'a> {
+    /// A string, a number or null, byte for byte; `None` for a notification.
+    pub id: Option<&'a str>,
+    pub method: Cow<'a, str>,
+    /// An array or an object, byte for byte.
+    pub params: Option<&'a str>,
+}
+
+/// One place in a packet: a call, or why it isn't one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item<'a> {
+    Call(Call<'a>),
+    Refused { id: Option<&'a str>, why: Refusal },
+}
+
+/// What one body holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Packet<'a> {
+    Single(Item<'a>),
+    /// At least one item, in the order they came.
+    Batch(Vec<Item<'a>>),
+}
+
+impl<'a> Packet<'a> {
+    /// Takes a body apart. A batch may have `calls_max` calls.
+    ///
+    /// # Errors
+    /// What refuses the packet as a whole: bad JSON, an empty or oversized batch.
+    pub fn read(body: &'a [u8], calls_max: usize) -> Result<Packet<'a>, Refusal> {
+        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+        if first != Some(&b'[') {
+            return one(body).map(Packet::Single);
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let raws = deserializer
+            .deserialize_seq(Raws { calls_max })
+            .and_then(|raws| deserializer.end().map(|()| raws))
+            .map_err(|_| Refusal::BadJson)?;
+        match raws {
+            None => Err(Refusal::BatchTooLarge { calls_max }),
+            Some(raws) if raws.is_empty() => Err(Refusal::InvalidRequest("the batch is empty")),
+            Some(raws) => raws
+                .into_iter()
+                .map(|raw| one(raw.get().as_bytes()))
+                .collect::<Result<_, _>>()
+                .map(Packet::Batch),
+        }
+    }
+}
+
+/// The elements of a batch; `None` once there are more than `calls_max`.
+struct Raws {
+    calls_max: usize,
+}
+
+impl<'de> Visitor<'de> for Raws {
+    type Value = Option<Vec<&'de RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a batch")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut raws = Vec::new();
+        while let Some(raw) = seq.next_element::<&RawValue>()? {
+            if raws.len() == self.calls_max {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(None);
+            }
+            raws.push(raw);
+        }
+        Ok(Some(raws))
+    }
+}
+
+fn one(body: &[u8]) -> Result<Item<'_>, Refusal> {
+    let envelope = match serde_json::from_slice::<Envelope>(body) {
+        Ok(envelope) => envelope,
+        Err(_) if serde_json::from_slice::<&RawValue>(body).is_ok() => {
+            return Ok(Item::Refused {
+                id: None,
+                why: Refusal::InvalidRequest("a call must be an object"),
+            });
+        }
+        Err(_) => return Err(Refusal::BadJson),
+    };
+    let id = envelope.id.map(RawValue::get).filter(|id| is_id(id));
+    Ok(match envelope.call(body) {
+        Ok(call) => Item::Call(call),
+        Err(why) => Item::Refused { id, why },
+    })
+}
+
+fn is_id(raw: &str) -> bool {
+    matches!(raw.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9')) || raw == "null"
+}
+
+/// The top level of a call, as written.
+#[derive(Default)]
+struct Envelope<'a> {
+    jsonrpc: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    method: Option<&'a RawValue>,
+    params: Option<&'a RawValue>,
+    ambiguous: bool,
+}
+
+impl<'a> Envelope<'a> {
+    fn call(self, body: &[u8]) -> Result<Call<'a>, Refusal> {
+        let invalid = |why| Err(Refusal::InvalidRequest(why));
+        if self.ambiguous {
+            return invalid("a key stands twice, or in another case");
+        }
+        if is_deeper_than(body, DEPTH_MAX) {
+            return invalid("nested too deep");
+        }
+        let version = self.jsonrpc.and_then(|raw| text(raw.get()));
+        if version.as_deref() != Some("2.0") {
+            return invalid("`jsonrpc` must be \"2.0\"");
+        }
+        let id = self.id.map(RawValue::get);
+        if id.is_some_and(|id| !is_id(id)) {
+            return invalid("`id` must be a string, a number or null");
+        }
+        let Some(method) = self.method.and_then(|raw| text(raw.get())) else {
+            return invalid("`method` must be a string");
+        };
+        let params = self.params.map(RawValue::get).filter(|raw| *raw != "null");
+        if params.is_some_and(|raw| !raw.starts_with(['[', '{'])) {
+            return Err(Refusal::InvalidParams(
+                "`params` must be an array or an object",
+            ));
+        }
+        Ok(Call { id, method, params })
+    }
+}
+
+/// The meaning of a JSON string; `None` for anything else.
+fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(raw).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnvelopeVisitor)
+    }
+}
+
+struct EnvelopeVisitor;
+
+impl<'de> Visitor<'de> for EnvelopeVisitor {
+    type Value = Envelope<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a call")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut envelope = Envelope::default();
+        while let Some(key) = map.next_key::<&RawValue>()? {
+            let key = text(key.get()).ok_or_else(|| A::Error::custom("a bad key"))?;
+            let value = map.next_value::<&RawValue>()?;
+            let slot = match &*key {
+                "jsonrpc" => &mut envelope.jsonrpc,
+                "id" => &mut envelope.id,
+                "method" => &mut envelope.method,
+                "params" => &mut envelope.params,
+                other => {
+                    envelope.ambiguous |= folds_onto_ours(other);
+                    continue;
+                }
+            };
+            envelope.ambiguous |= slot.replace(value).is_some();
+        }
+        Ok(envelope)
+    }
+}
+
+/// Whether a decoder that ignores case, as Go's does, would take `key` for one of ours. Beyond
+/// ASCII it folds `ſ` onto s and `K` (Kelvin) onto k; no key of ours has a k.
+fn folds_onto_ours(key: &str) -> bool {
+    let folded = key.replace('ſ', "s");
+    ["jsonrpc", "id", "method", "params"]
+        .iter()
+        .any(|ours| folded.eq_ignore_ascii_case(ours))
+}
+
+/// Whether arrays and objects in `json` nest deeper than `depth_max`. `json` is valid JSON.
+fn is_deeper_than(json: &[u8], depth_max: usize) -> bool {
+    let mut depth = 0usize;
+    let mut rest = json.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut rest),
+            _ => continue,
+        }
+        if depth > depth_max {
+            return true;
+        }
+    }
+    false
+}
+
+fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'\\' => drop(rest.next()),
+            b'"' => return,
+            _ => {}
+        }
+    }
+}
+
+/// The id that every call carries on its way to a node.
+pub const OWN_ID: &str = "1";
+
+impl Call<'_> {
+    /// The call as a node gets it: our id, an envelope written anew, the params as they came.
+    pub fn for_node(&self) -> Vec<u8> {
+        let params = self.params.unwrap_or("[]");
+        let mut out = Vec::with_capacity(64 + self.method.len() + params.len());
+        out.extend_from_slice(br#"{"jsonrpc":"2.0","id":1,"method":"#);
+        let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if self.method.bytes().all(plain) {
+            out.push(b'"');
+            out.extend_from_slice(self.method.as_bytes());
+            out.push(b'"');
+        } else {
+            out.extend_from_slice(
+                serde_json::Value::from(&*self.method)
+                    .to_string()
+                    .as_bytes(),
+            );
+        }
+        out.extend_from_slice(br#","params":"#);
+        out.extend_from_slice(params.as_bytes());
+        out.push(b'}');
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn call(body: &str) -> Result<Call<'_>, Refusal> {
+        match Packet::read(body.as_bytes(), 10)? {
+            Packet::Single(Item::Call(call)) => Ok(call),
+            Packet::Single(Item::Refused { why, .. }) => Err(why),
+            Packet::Batch(_) => panic!("a batch"),
+        }
+    }
+
+    fn code(body: &str) -> i32 {
+        call(body).expect_err(body).code()
+    }
+
+    #[test]
+    fn ids_come_back_byte_for_byte() {
+        for id in [
+            "1",
+            "9007199254740993",
+            "1e3",
+            "-0",
+            "null",
+            r#""a\u0041 ""#,
+            "\"\"",
+            "1.50",
+        ] {
+            let body = format!(r#" {{"jsonrpc":"2.0","id" : {id} ,"method":"m"}} "#);
+            assert_eq!(call(&body).unwrap().id, Some(id));
+        }
+        assert_eq!(call(r#"{"jsonrpc":"2.0","method":"m"}"#).unwrap().id, None);
+    }
+
+    #[test]
+    fn escapes_in_keys_and_methods_mean_what_they_mean() {
+        let call = call(r#"{"jsonrp\u0063":"2.0","id":1,"m\u0065thod":"eth\u005fcall"}"#).unwrap();
+        assert_eq!(call.method, "eth_call");
+    }
+
+    #[test]
+    fn what_two_decoders_could_read_in_two_ways_is_refused() {
+        for extra in [
+            r#""method":"a""#,
+            r#""Method":"a""#,
+            r#""m\u0065thod":"a""#,
+            r#""PARAMS":[]"#,
+            r#""paramſ":[]"#,
+            r#""Id":2"#,
+            r#""id":2"#,
+            r#""jsonRPC":"2.0""#,
+        ] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":[],{extra}}}"#);
+            assert_eq!(code(&body), -32600, "{extra}");
+        }
+        let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"m","extra":{"method":1}}"#;
+        assert!(call(unknown).is_ok());
+    }
+
+    #[test]
+    fn a_refused_call_keeps_its_id() {
+        let body = br#"{"jsonrpc":"2.0","id":"x","method":7}"#;
+        let Ok(Packet::Single(Item::Refused { id, .. })) = Packet::read(body, 1) else {
+            panic!("not refused");
+        };
+        assert_eq!(id, Some("\"x\""));
+    }
+
+    #[test]
+    fn bad_calls_get_their_codes() {
+        for (body, wanted) in [
+            ("", -32700),
+            ("{", -32700),
+            ("nonsense", -32700),
+            (r#"{"a":1}x"#, -32700),
+            ("[1", -32700),
+            ("7", -32600),
+            ("\"a\"", -32600),
+            ("null", -32600),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, -32600),
+            (r#"{"id":1,"method":"m"}"#, -32600),
+            (r#"{"jsonrpc":"2.0","id":1}"#, -32600),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, -32600),
+            (r#"{"jsonrpc":"2.0","id":true,"method":"m"}"#, -32600),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":"x"}"#,
+                -32602,
+            ),
+        ] {
+            assert_eq!(code(body), wanted, "{body}");
+        }
+        assert_eq!(Packet::read(b"\xff\xfe", 1), Err(Refusal::BadJson));
+    }
+
+    #[test]
+    fn a_batch_is_one_to_its_limit_and_each_place_is_judged_alone() {
+        let one = r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#;
+        let body = format!("[{one},7,{{}}]");
+        let Ok(Packet::Batch(items)) = Packet::read(body.as_bytes(), 3) else {
+            panic!("no batch");
+        };
+        assert!(matches!(items[0], Item::Call(_)));
+        assert!(matches!(items[1], Item::Refused { .. }));
+        assert!(matches!(items[2], Item::Refused { .. }));
+        let refused = |body: &str| Packet::read(body.as_bytes(), 3).unwrap_err();
+        assert_eq!(refused("[]").code(), -32600);
+        assert_eq!(
+            refused("[1,2,3,4]"),
+            Refusal::BatchTooLarge { calls_max: 3 }
+        );
+        assert_eq!(refused("[1,2,3,4"), Refusal::BadJson);
+        assert!(matches!(Packet::read(b"[1]", 3), Ok(Packet::Batch(_))));
+    }
+
+    #[test]
+    fn nesting_is_taken_to_its_limit_and_no_further() {
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"[[","params":{open}"]]\"["{close}}}"#)
+        };
+        assert!(call(&nested(DEPTH_MAX)).is_ok());
+        assert_eq!(code(&nested(DEPTH_MAX + 1)), -32600);
+        assert_eq!(code(&nested(100_000)), -32600);
+    }
+
+    #[test]
+    fn a_node_gets_our_envelope_and_the_callers_params() {
+        let body =
+            r#"{"params": [ 1e3 ,"\u00e9"], "method":"a\"b", "id":"theirs","jsonrpc":"2.0"}"#;
+        let sent = String::from_utf8(call(body).unwrap().for_node()).unwrap();
+        assert_eq!(
+            sent,
+            r#"{"jsonrpc":"2.0","id":1,"method":"a\"b","params":[ 1e3 ,"\u00e9"]}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Packet::read(&body, 3);
+        }
+
+        #[test]
+        fn json_like_text_never_panics(body in r#"[\[\]{}",:a-z0-9\\u]{0,80}"#) {
+            let _ = Packet::read(body.as_bytes(), 3);
+        }
+
+        #[test]
+        fn n_calls_make_n_items_in_order(ids in proptest::collection::vec(any::<u32>(), 1..20)) {
+            let calls: Vec<_> = ids.iter()
+                .map(|id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#))
+                .collect();
+            let body = format!("[{}]", calls.join(","));
+            let Ok(Packet::Batch(items)) = Packet::read(body.as_bytes(), 20) else {
+                return Err(TestCaseError::fail("no batch"));
+            };
+            let back: Vec<_> = items.iter().map(|item| match item {
+                Item::Call(call) => call.id.unwrap_or_default().to_string(),
+                Item::Refused { .. } => String::new(),
+            }).collect();
+            prop_assert_eq!(back, ids.iter().map(u32::to_string).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! How busy and how fast a node is, as its calls tell: written on every call, without a lock.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Below this all nodes count as equally fast: what is noise must not move traffic.
+const EQUAL_MICROS: f64 = 5_000.0;
+/// After this time without calls a past slowness counts by 1/e.
+const DECAY_SECONDS: f64 = 2.0;
+/// An error counts as an answer that took at least this long, so that failing fast attracts
+/// nothing.
+const ERROR_LATENCY: Duration = Duration::from_secs(1);
+/// Faults in a row after which a node is benched.
+pub const FAULTS_MAX: u32 = 5;
+
+/// One node's load.
+#[derive(Debug)]
+pub struct Load {
+    in_flight: AtomicU32,
+    faults_in_row: AtomicU32,
+    /// Calls that were sent here, ever.
+    calls: AtomicU64,
+    /// Peak-sensitive moving average of the latency, in microseconds.
+    average_micros: AtomicU64,
+    /// When it was measured, in microseconds since `born`.
+    measured_micros: AtomicU64,
+    born: Instant,
+}
+
+impl Load {
+    pub fn new(now: Instant) -> Load {
+        Load {
+            in_flight: AtomicU32::new(0),
+            faults_in_row: AtomicU32::new(0),
+            calls: AtomicU64::new(0),
+            average_micros: AtomicU64::new(0),
+            measured_micros: AtomicU64::new(0),
+            born: now,
+        }
+    }
+
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The attempt is over, whatever came of it.
+    pub fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// An answer came, be it an error of the call's own.
+    pub fn answered(&self, took: Duration, now: Instant) {
+        if self.faults_in_row.load(Ordering::Relaxed) != 0 {
+            self.faults_in_row.store(0, Ordering::Relaxed);
+        }
+        self.measure(took, now);
+    }
+
+    /// A fault of the node's; `true` each time that there have been enough in a row to bench it.
+    pub fn faulted(&self, took: Duration, now: Instant) -> bool {
+        self.measure(took.max(ERROR_LATENCY), now);
+        let faults = self.faults_in_row.fetch_add(1, Ordering::Relaxed) + 1;
+        faults.is_multiple_of(FAULTS_MAX)
+    }
+
+    /// Two writers may overwrite each other's sample: an average bears it.
+    fn measure(&self, took: Duration, now: Instant) {
+        let sample = took.as_micros() as f64;
+        let (average, idle) = self.average(now);
+        let next = if sample > average {
+            // Half the way up at once: two slow answers in a row show, a single one is noise.
+            average + (sample - average) / 2.0
+        } else {
+            let kept = (-idle / DECAY_SECONDS).exp().min(0.9);
+            average * kept + sample * (1.0 - kept)
+        };
+        self.average_micros.store(next as u64, Ordering::Relaxed);
+        self.measured_micros
+            .store(self.age_micros(now), Ordering::Relaxed);
+    }
+
+    fn average(&self, now: Instant) -> (f64, f64) {
+        let measured = self.measured_micros.load(Ordering::Relaxed);
+        let idle = self.age_micros(now).saturating_sub(measured) as f64 / 1e6;
+        (self.average_micros.load(Ordering::Relaxed) as f64, idle)
+    }
+
+    fn age_micros(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.born).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Latency × (in flight + 1); a slowness fades while nobody asks.
+    pub fn cost(&self, now: Instant) -> f64 {
+        let (average, idle) = self.average(now);
+        let faded = if average > EQUAL_MICROS {
+            (average * (-idle / DECAY_SECONDS).exp()).max(EQUAL_MICROS)
+        } else {
+            EQUAL_MICROS
+        };
+        faded * f64::from(self.in_flight() + 1)
+    }
+
+    /// The moving average of the latency.
+    pub fn latency(&self) -> Duration {
+        Duration::from_micros(self.average_micros.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn calls_in_flight_and_slow_answers_cost() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        let idle = load.cost(now);
+        load.begin();
+        assert!((load.cost(now) - 2.0 * idle).abs() < 1e-6);
+        load.end();
+        load.answered(millis(200), now);
+        load.answered(millis(200), now);
+        assert!(load.cost(now) > 20.0 * idle);
+        assert!(
+            (load.cost(now + millis(60_000)) - idle).abs() < 1e-6,
+            "it fades"
+        );
+    }
+
+    #[test]
+    fn a_single_slow_answer_is_noise() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        let before = load.cost(now);
+        load.answered(millis(35), now);
+        assert!(load.cost(now) < 4.0 * before);
+    }
+
+    #[test]
+    fn failing_fast_is_not_attractive() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        let before = load.cost(now);
+        load.faulted(millis(0), now);
+        assert!(load.cost(now) > 10.0 * before);
+    }
+
+    #[test]
+    fn five_faults_in_a_row_are_told_and_an_answer_in_between_forgives() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        let told: Vec<_> = (0..4).map(|_| load.faulted(millis(1), now)).collect();
+        assert_eq!(told, [false; 4]);
+        load.answered(millis(1), now);
+        assert!((0..4).all(|_| !load.faulted(millis(1), now)));
+        assert!(load.faulted(millis(1), now));
+    }
+}

@@ -1,0 +1,132 @@
+//! Every way we say no, with the code, the HTTP status and the sentence of each.
+
+use std::time::Duration;
+
+/// Why a call or a whole packet gets no answer from a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    BadJson,
+    InvalidRequest(&'static str),
+    InvalidParams(&'static str),
+    MethodNotAllowed,
+    NoNode,
+    OverCapacity,
+    BadAnswer,
+    BatchTooLarge {
+        calls_max: usize,
+    },
+    Timeout,
+    AnswerTooLarge,
+    BodyTooLarge {
+        bytes_max: usize,
+    },
+    /// The body did not arrive in time.
+    BodyTooSlow,
+    /// A node rests its callers; how long, if it said so.
+    RateLimited {
+        retry_after: Option<Duration>,
+    },
+    ContentType,
+    Framing(&'static str),
+    Forwarded(&'static str),
+}
+
+impl Refusal {
+    /// The JSON-RPC error code. Those below −32000 that JSON-RPC 2.0 does not define are proxyd's.
+    pub fn code(&self) -> i32 {
+        match self {
+            Refusal::BadJson => -32700,
+            Refusal::InvalidRequest(_) | Refusal::ContentType | Refusal::Framing(_) => -32600,
+            Refusal::InvalidParams(_) => -32602,
+            Refusal::MethodNotAllowed => -32601,
+            Refusal::NoNode => -32011,
+            Refusal::OverCapacity => -32012,
+            Refusal::BadAnswer | Refusal::Forwarded(_) => -32013,
+            Refusal::BatchTooLarge { .. } => -32014,
+            Refusal::Timeout | Refusal::BodyTooSlow => -32015,
+            Refusal::RateLimited { .. } => -32016,
+            Refusal::AnswerTooLarge => -32020,
+            Refusal::BodyTooLarge { .. } => -32021,
+        }
+    }
+
+    /// The HTTP status when this refusal is the whole answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Refusal::BadJson
+            | Refusal::InvalidRequest(_)
+            | Refusal::InvalidParams(_)
+            | Refusal::MethodNotAllowed
+            | Refusal::BadAnswer
+            | Refusal::Forwarded(_)
+            | Refusal::AnswerTooLarge => 200,
+            Refusal::NoNode => 503,
+            Refusal::OverCapacity | Refusal::RateLimited { .. } => 429,
+            Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
+            Refusal::Timeout => 504,
+            Refusal::BodyTooSlow => 408,
+            Refusal::ContentType => 415,
+            Refusal::Framing(_) => 400,
+        }
+    }
+
+    /// For `Retry-After`, in whole seconds.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Refusal::RateLimited { retry_after } => {
+                Some(retry_after.map_or(1, |after| after.as_secs().max(1)))
+            }
+            Refusal::OverCapacity => Some(1),
+            _ => None,
+        }
+    }
+
+    pub fn sentence(&self) -> String {
+        match self {
+            Refusal::BadJson => "parse error: the body is not JSON".into(),
+            Refusal::InvalidRequest(why) => format!("invalid request: {why}"),
+            Refusal::InvalidParams(why) => format!("invalid params: {why}"),
+            Refusal::MethodNotAllowed => "method not allowed".into(),
+            Refusal::NoNode => "no node is available".into(),
+            Refusal::OverCapacity => "over capacity, try again".into(),
+            Refusal::BadAnswer => "the nodes gave no usable answer".into(),
+            Refusal::Forwarded(why) => format!("the nodes gave no usable answer: {why}"),
+            Refusal::BatchTooLarge { calls_max } => {
+                format!("the batch has more than {calls_max} calls")
+            }
+            Refusal::Timeout => "no node answered in time".into(),
+            Refusal::AnswerTooLarge => "the answer is too large".into(),
+            Refusal::BodyTooLarge { bytes_max } => {
+                format!("the body is larger than {bytes_max} bytes")
+            }
+            Refusal::BodyTooSlow => "the body did not arrive in time".into(),
+            Refusal::RateLimited { .. } => "the nodes limit the rate, try again".into(),
+            Refusal::ContentType => "the content type must be application/json".into(),
+            Refusal::Framing(why) => format!("bad HTTP request: {why}"),
+        }
+    }
+
+    /// The JSON-RPC answer, with the caller's id byte for byte (`null` where it is unknown).
+    pub fn body(&self, id: Option<&str>) -> String {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":"{}"}}}}"#,
+            id.unwrap_or("null"),
+            self.code(),
+            self.sentence()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_a_json_rpc_answer_with_the_callers_id() {
+        let body = Refusal::BodyTooLarge { bytes_max: 5 }.body(Some("\"a\\u0041\""));
+        assert!(body.contains(r#""id":"a\u0041""#));
+        let read: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(read["error"]["code"], -32021);
+        assert!(Refusal::BadJson.body(None).contains(r#""id":null"#));
+    }
+}

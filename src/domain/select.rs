@@ -1,0 +1,246 @@
+//! An order among nodes: by weight, then by load.
+
+use std::time::Instant;
+
+use super::chance::Dice;
+use super::fleet::{FleetView, NodeView};
+use super::health::{State, slow_start};
+use super::node::{NodeId, Rung};
+
+/// A node sheds a call to the second one drawn when it costs more than this many times as much.
+const COST_RATIO_MAX: f64 = 4.0;
+
+/// From whom to draw, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ladder {
+    /// Own fit nodes, by weight and load.
+    Own,
+    /// The leader and other fallback nodes, by weight and load.
+    Fallback,
+    /// Whoever lives on our chain, freshest first.
+    LastResort,
+}
+
+impl Ladder {
+    pub fn below(self) -> Option<Ladder> {
+        match self {
+            Ladder::Own => Some(Ladder::Fallback),
+            Ladder::Fallback => Some(Ladder::LastResort),
+            Ladder::LastResort => None,
+        }
+    }
+
+    fn takes(self, node: &NodeView) -> bool {
+        match self {
+            Ladder::Own => node.rung == Rung::Own && node.serves(),
+            Ladder::Fallback => node.rung != Rung::Own && node.serves(),
+            Ladder::LastResort => node.is_last_resort(),
+        }
+    }
+}
+
+/// Draws a node that is not among `passed`. Nodes that rest are drawn only when no other is left.
+pub fn draw(
+    view: &FleetView,
+    ladder: Ladder,
+    passed: &[NodeId],
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<NodeId> {
+    let open = |node: &&NodeView| ladder.takes(node) && !passed.contains(&node.id);
+    if ladder == Ladder::LastResort {
+        return view
+            .nodes
+            .iter()
+            .filter(open)
+            .max_by_key(|node| node.head)
+            .map(|node| node.id);
+    }
+    let awake = |node: &NodeView| !node.standing.rests(now);
+    let some_awake = view.nodes.iter().filter(open).any(awake);
+    let among = |node: &&NodeView| open(node) && (!some_awake || awake(node));
+    let first = by_weight(view.nodes.iter().filter(among), now, dice)?;
+    let others = view
+        .nodes
+        .iter()
+        .filter(among)
+        .filter(|node| node.id != first.id);
+    let Some(second) = by_weight(others, now, dice) else {
+        return Some(first.id);
+    };
+    let is_dear = first.load.cost(now) > COST_RATIO_MAX * second.load.cost(now);
+    Some(if is_dear { second.id } else { first.id })
+}
+
+fn by_weight<'a>(
+    nodes: impl Iterator<Item = &'a NodeView> + Clone,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<&'a NodeView> {
+    let total: f64 = nodes.clone().map(|node| share(node, now)).sum();
+    let mut left = dice.fraction() * total;
+    let mut last = None;
+    for node in nodes {
+        last = Some(node);
+        left -= share(node, now);
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+fn share(node: &NodeView, now: Instant) -> f64 {
+    let returned_at = match node.standing.state {
+        State::Fit { returned_at } => returned_at,
+        State::Unproven | State::Out(_) | State::Benched { .. } => None,
+    };
+    f64::from(node.weight.get()) * slow_start(returned_at, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::chain::BlockNumber;
+    use crate::domain::chance::Seeded;
+    use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::Weight;
+    use std::time::Duration;
+
+    fn fleet(weights: &[u64], now: Instant) -> Fleet {
+        let mut fleet = Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        });
+        let member = |(id, weight): (u32, &u64)| Member {
+            id: NodeId(id),
+            name: format!("{id}").into(),
+            rung: if id == 0 { Rung::Leader } else { Rung::Own },
+            weight: Weight::new(*weight).unwrap(),
+        };
+        fleet.replace((0..).zip(weights).map(member).collect(), now);
+        fleet
+    }
+
+    fn at(head: u64) -> Probe {
+        Probe::Answered {
+            head: BlockNumber(head),
+            chain_id: None,
+            syncing: false,
+        }
+    }
+
+    fn round(fleet: &mut Fleet, probes: &[Probe], now: Instant) {
+        let probes: Vec<_> = (0..).map(NodeId).zip(probes.iter().copied()).collect();
+        fleet.hear_round(&probes, now);
+    }
+
+    fn shares(view: &FleetView, now: Instant) -> Vec<u32> {
+        let mut dice = Seeded::new(42);
+        let mut counts = vec![0; view.nodes.len()];
+        for _ in 0..1000 {
+            let drawn = draw(view, Ladder::Own, &[], now, &mut dice).unwrap();
+            counts[drawn.0 as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn shares_follow_weights_also_after_a_node_left() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 2, 7], now);
+        round(&mut fleet, &[at(9), at(9), at(9), at(9)], now);
+        let close = |counts: &[u32], wanted: &[i64]| {
+            counts
+                .iter()
+                .zip(wanted)
+                .all(|(count, wanted)| (i64::from(*count) - wanted).abs() <= 50)
+        };
+        let counts = shares(&fleet.view(), now);
+        assert!(close(&counts, &[0, 100, 200, 700]), "{counts:?}");
+        round(&mut fleet, &[at(90), at(90), at(90), at(9)], now);
+        let counts = shares(&fleet.view(), now);
+        assert!(close(&counts, &[0, 333, 667, 0]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_slow_node_sheds_calls_and_a_drained_one_gets_none() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1, 0], now);
+        round(&mut fleet, &[at(9), at(9), at(9), at(9)], now);
+        let view = fleet.view();
+        for _ in 0..5 {
+            view.nodes[1].load.answered(Duration::from_millis(300), now);
+        }
+        let counts = shares(&view, now);
+        assert_eq!((counts[1], counts[3]), (0, 0), "{counts:?}");
+    }
+
+    #[test]
+    fn a_returned_node_starts_slowly() {
+        let mut now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        round(&mut fleet, &[at(90), at(90), at(9)], now);
+        for _ in 0..2 {
+            now += Duration::from_secs(5);
+            round(&mut fleet, &[at(90), at(90), at(90)], now);
+        }
+        let counts = shares(&fleet.view(), now);
+        assert!((40..=140).contains(&counts[2]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_resting_node_is_asked_only_when_no_other_is_left() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        fleet.throttle(NodeId(1), None, now);
+        let view = fleet.view();
+        assert_eq!(shares(&view, now)[1], 0);
+        let mut dice = Seeded::new(1);
+        assert_eq!(
+            draw(&view, Ladder::Own, &[NodeId(2)], now, &mut dice),
+            Some(NodeId(1))
+        );
+        assert_eq!(
+            draw(&view, Ladder::Own, &[NodeId(2), NodeId(1)], now, &mut dice),
+            None
+        );
+        assert_eq!(
+            draw(&view, Ladder::Fallback, &[], now, &mut dice),
+            Some(NodeId(0))
+        );
+    }
+
+    #[test]
+    fn the_last_resort_is_the_freshest_that_lives() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(
+            &mut fleet,
+            &[Probe::Failed, at(100), at(102), Probe::Failed],
+            now,
+        );
+        let mut dice = Seeded::new(1);
+        let mut last =
+            |passed: &[NodeId]| draw(&fleet.view(), Ladder::LastResort, passed, now, &mut dice);
+        assert_eq!(last(&[]), Some(NodeId(2)));
+        assert_eq!(last(&[NodeId(2)]), Some(NodeId(1)));
+        assert_eq!(last(&[NodeId(2), NodeId(1)]), None);
+    }
+
+    #[test]
+    fn weights_of_nothing_but_zero_draw_nobody() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[0, 0], now);
+        round(&mut fleet, &[at(9), at(9)], now);
+        let mut dice = Seeded::new(1);
+        for ladder in [Ladder::Own, Ladder::Fallback, Ladder::LastResort] {
+            assert_eq!(draw(&fleet.view(), ladder, &[], now, &mut dice), None);
+        }
+    }
+}

@@ -1,0 +1,896 @@
+//! The registry in a file of its own: SQLite, for one machine.
+//!
+//! Several processes may have the file open (the server and the command line): every change is
+//! one transaction that takes the write lock before it looks. The file holds URLs with the
+//! credentials in them, so it is made readable by its owner alone, and no error quotes it.
+//! SQLite blocks, so the work is done on tokio's threads for that; a call that was given up for
+//! its time writes nothing afterwards.
+
+mod changes;
+mod table;
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use tokio::sync::Mutex;
+
+use self::changes::Stop;
+use self::table::Unfit;
+use super::reading::Lookup;
+use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError};
+use crate::clock;
+use crate::domain::node::NodeRecord;
+
+/// The longest that opening or a call takes, waiting for other processes included.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two tries to open a file that others are opening too.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The embedded registry. Clones share one connection.
+#[derive(Clone)]
+pub struct Embedded {
+    shelf: Arc<Mutex<Shelf>>,
+    environment: Environment,
+    patience: Duration,
+}
+
+/// The connection, and the last list read over it with the version of the file it was read at.
+struct Shelf {
+    connection: Connection,
+    listed: Option<(i64, Listing)>,
+}
+
+impl Embedded {
+    /// Opens the registry at `path`, and makes its folder and file where there are none. Blocks
+    /// for about [`PATIENCE`] at most; needs no runtime. `environment` resolves `${NAME}` in URLs.
+    ///
+    /// # Errors
+    /// [`RegistryError::OutOfReach`] when the file can't be used: no permission, corrupt, made
+    /// by a newer program or by another one.
+    pub fn open(path: &Path, environment: Environment) -> Result<Embedded, RegistryError> {
+        let why = |why: &dyn std::fmt::Display| RegistryError::OutOfReach {
+            operation: "open",
+            why: format!("{}: {why}", path.display()),
+        };
+        create(path).map_err(|error| why(&error))?;
+        let connection = connect(path).map_err(|unfit| why(&unfit))?;
+        Ok(Embedded {
+            shelf: Arc::new(Mutex::new(Shelf {
+                connection,
+                listed: None,
+            })),
+            environment,
+            patience: PATIENCE,
+        })
+    }
+
+    /// Does `work` on a thread that may block, within the time for a call.
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Shelf, Instant, Lookup<'_>) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, RegistryError> {
+        let deadline = clock::now() + self.patience;
+        let environment = self.environment.clone();
+        let done = async {
+            let mut shelf = self.shelf.clone().lock_owned().await;
+            let task = tokio::task::spawn_blocking(move || {
+                let left = deadline.saturating_duration_since(clock::now());
+                shelf.connection.busy_timeout(left)?;
+                work(&mut shelf, deadline, &*environment)
+            });
+            task.await
+                .map_err(|why| out_of_reach(operation, &why))?
+                .map_err(|stop| match stop {
+                    Stop::Refused(refused) => refused,
+                    Stop::Store(_) | Stop::Damaged { .. } | Stop::Late => {
+                        out_of_reach(operation, &stop)
+                    }
+                })
+        };
+        tokio::time::timeout(self.patience, done)
+            .await
+            .unwrap_or_else(|_| Err(out_of_reach(operation, &Stop::Late)))
+    }
+
+    /// Does `work` as one change to the file: all of it, or nothing.
+    async fn change<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection, Lookup<'_>) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, RegistryError> {
+        self.call(operation, |shelf, deadline, lookup| {
+            shelf.listed = None;
+            let immediate = TransactionBehavior::Immediate;
+            let change = shelf.connection.transaction_with_behavior(immediate)?;
+            let outcome = work(&change, lookup)?;
+            // The caller has been told by then that nothing was done.
+            if clock::now() >= deadline {
+                return Err(Stop::Late);
+            }
+            change.commit()?;
+            Ok(outcome)
+        })
+        .await
+    }
+}
+
+fn out_of_reach(operation: &'static str, why: &dyn std::fmt::Display) -> RegistryError {
+    RegistryError::OutOfReach {
+        operation,
+        why: why.to_string(),
+    }
+}
+
+/// Makes the folder and an empty file, which is a new database. SQLite gives the files it puts
+/// beside it the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// SQLite gives up at once, whatever its timeout, when two processes turn a new file to WAL at
+/// the same moment; so we try again ourselves.
+fn connect(path: &Path) -> Result<Connection, Unfit> {
+    let deadline = clock::now() + PATIENCE;
+    loop {
+        match try_connect(path) {
+            Err(Unfit::Store(why)) if is_busy(&why) && clock::now() < deadline => {
+                thread::sleep(PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn try_connect(path: &Path) -> Result<Connection, Unfit> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    table::prepare(&mut connection)?;
+    Ok(connection)
+}
+
+fn is_busy(why: &rusqlite::Error) -> bool {
+    matches!(
+        why.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+#[async_trait]
+impl Registry for Embedded {
+    async fn list(&self) -> Result<Listing, RegistryError> {
+        self.call("list", |shelf, _, lookup| {
+            // Read before the rows: a change in between is then seen at the next call.
+            let version = shelf
+                .connection
+                .pragma_query_value(None, "data_version", |row| row.get(0))?;
+            if let Some((at, listing)) = &shelf.listed
+                && *at == version
+            {
+                return Ok(listing.clone());
+            }
+            let listing = changes::list(&shelf.connection, lookup)?;
+            shelf.listed = Some((version, listing.clone()));
+            Ok(listing)
+        })
+        .await
+    }
+
+    async fn seed(&self, records: &[NodeRecord]) -> Result<bool, RegistryError> {
+        let records = records.to_vec();
+        self.change("seed", move |connection, lookup| {
+            changes::seed(connection, &records, lookup)
+        })
+        .await
+    }
+
+    async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError> {
+        let record = record.clone();
+        self.change("add", move |connection, lookup| {
+            changes::add(connection, &record, lookup)
+        })
+        .await
+    }
+
+    async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError> {
+        let (key, edit) = (key.to_string(), edit.clone());
+        self.change("set", move |connection, lookup| {
+            changes::set(connection, &key, &edit, lookup)
+        })
+        .await
+    }
+
+    async fn remove(&self, key: &str) -> Result<Item, RegistryError> {
+        let key = key.to_string();
+        self.change("remove", move |connection, lookup| {
+            changes::remove(connection, &key, lookup)
+        })
+        .await
+    }
+
+    async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError> {
+        let healths = healths.to_vec();
+        self.change("record_health", move |connection, _| {
+            changes::record_health(connection, &healths)
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+    use std::process::{Child, Command};
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::domain::node::{NodeFault, Rung, Weight};
+
+    /// A test that takes longer than this hangs.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    struct Home {
+        folder: tempfile::TempDir,
+    }
+
+    impl Home {
+        fn new() -> Home {
+            let folder = tempfile::tempdir().unwrap();
+            Home { folder }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.path().join("data/forebay.db")
+        }
+
+        fn open(&self) -> Embedded {
+            self.open_with(|name| (name == "KEY").then(|| "s3cret".to_string()))
+        }
+
+        fn open_with(
+            &self,
+            environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        ) -> Embedded {
+            Embedded::open(&self.path(), Arc::new(environment)).unwrap()
+        }
+
+        /// The file, as someone with a database tool has it.
+        fn by_hand(&self, sql: &str) {
+            let connection = Connection::open(self.path()).unwrap();
+            connection.busy_timeout(PATIENCE).unwrap();
+            connection.execute_batch(sql).unwrap();
+        }
+    }
+
+    fn leader(url: &str) -> NodeRecord {
+        NodeRecord {
+            rung: Rung::Leader,
+            ..NodeRecord::at(url)
+        }
+    }
+
+    fn named(name: &str, url: &str) -> NodeRecord {
+        NodeRecord {
+            name: Some(name.to_string()),
+            ..NodeRecord::at(url)
+        }
+    }
+
+    fn to_rung(rung: Rung) -> Edit {
+        Edit {
+            rung: Some(rung),
+            ..Edit::default()
+        }
+    }
+
+    fn to_weight(weight: u64) -> Edit {
+        Edit {
+            weight: Some(Weight::new(weight).unwrap()),
+            ..Edit::default()
+        }
+    }
+
+    fn health(block_number: u64, checked_at: u64) -> Health {
+        Health {
+            is_healthy: true,
+            block_number: Some(block_number),
+            lag: Some(1),
+            reason: None,
+            checked_at: Some(checked_at),
+        }
+    }
+
+    async fn urls(registry: &Embedded) -> Vec<String> {
+        let listing = registry.list().await.unwrap();
+        assert_eq!(listing.rejected, [""; 0]);
+        let items = listing.items.into_iter();
+        items.map(|item| item.record.url).collect()
+    }
+
+    fn why(outcome: Result<impl Sized, RegistryError>) -> String {
+        outcome.err().unwrap().to_string()
+    }
+
+    #[test]
+    fn opening_makes_the_folder_and_a_file_for_its_owner_alone_without_a_runtime() {
+        let home = Home::new();
+        let _open = home.open();
+        for name in ["forebay.db", "forebay.db-wal", "forebay.db-shm"] {
+            let file = fs::metadata(home.path().with_file_name(name)).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_connection_adds_another_lists_whole() {
+        let home = Home::new();
+        let (one, other) = (home.open(), home.open());
+        assert!(other.list().await.unwrap().items.is_empty());
+        let record = NodeRecord {
+            url: "https://a/${KEY}".to_string(),
+            ws_url: Some("wss://a/${KEY}".to_string()),
+            name: Some("geth-1".to_string()),
+            weight: Weight::new(1000).unwrap(),
+            rung: Rung::Fallback,
+            headers: [("authorization".to_string(), "Bearer \"${KEY}\"".to_string())].into(),
+        };
+        let added = one.add(&record).await.unwrap();
+        assert_eq!(added.record, record);
+        assert_eq!(added.when_added.len(), "2018-07-02T11:50:49.281928".len());
+        assert_eq!(
+            other.list().await.unwrap().items,
+            std::slice::from_ref(&added)
+        );
+        assert_eq!(other.remove("geth-1").await.unwrap(), added);
+        assert!(one.list().await.unwrap().items.is_empty());
+        drop((one, other));
+        assert!(home.open().list().await.unwrap().items.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_unchanged_list_is_not_read_again() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&NodeRecord::at("http://a")).await.unwrap();
+        registry.list().await.unwrap();
+        // A mark in the remembered list shows whether it was that one.
+        let mark = "remembered".to_string();
+        let mut shelf = registry.shelf.lock().await;
+        shelf.listed.as_mut().unwrap().1.rejected.push(mark.clone());
+        drop(shelf);
+        assert_eq!(registry.list().await.unwrap().rejected, [mark]);
+        home.by_hand("UPDATE nodes SET weight = 7");
+        let listing = registry.list().await.unwrap();
+        assert_eq!(listing.items[0].record.weight.get(), 7);
+        assert!(listing.rejected.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_node_is_added_once_however_its_url_is_written() {
+        let home = Home::new();
+        let registry = home.open();
+        registry
+            .add(&NodeRecord::at(" http://a:80/s3cret "))
+            .await
+            .unwrap();
+        for url in ["HTTP://A/s3cret/", "http://a/${KEY}", "http://a:80/s3cret"] {
+            let again = registry.add(&named("other", url)).await;
+            assert!(matches!(again, Err(RegistryError::Exists)), "{url}");
+        }
+        assert_eq!(urls(&registry).await, ["http://a:80/s3cret"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_given_or_by_default_is_one_nodes_alone() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&named("b:80", "http://a")).await.unwrap();
+        let taken = why(registry.add(&NodeRecord::at("http://b")).await);
+        assert_eq!(taken, "the name `b:80` is taken by another node");
+        let taken = registry.add(&named("b:80", "http://c")).await;
+        assert!(matches!(taken, Err(RegistryError::NameTaken(name)) if name == "b:80"));
+        registry.add(&NodeRecord::at("http://d/one")).await.unwrap();
+        let taken = registry.add(&NodeRecord::at("http://d/two")).await;
+        assert!(matches!(taken, Err(RegistryError::NameTaken(name)) if name == "d:80"));
+        registry.add(&named("d2", "http://d/two")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_second_leader_is_refused_and_told_of_the_first_without_its_key() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&leader("https://a/s3cret")).await.unwrap();
+        let refused = registry.add(&leader("http://b")).await;
+        assert!(matches!(refused, Err(RegistryError::SecondLeader(first)) if first == "a:443"));
+        assert_eq!(urls(&registry).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_bad_record_is_refused_and_nothing_is_written() {
+        let home = Home::new();
+        let registry = home.open();
+        for (record, fault) in [
+            (NodeRecord::at(""), NodeFault::UrlEmpty),
+            (NodeRecord::at("http://u:p@a"), NodeFault::UrlUser),
+            (named("local", "http://a"), NodeFault::Name),
+            (named("local", "http://${NOPE}"), NodeFault::Name),
+        ] {
+            let refused = registry.add(&record).await;
+            assert!(matches!(refused, Err(RegistryError::Record(found)) if found == fault));
+        }
+        assert!(registry.seed(&[NodeRecord::at("http://a")]).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn taking_the_lead_makes_the_present_leader_an_own_node() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&leader("http://a")).await.unwrap();
+        registry.add(&named("b", "http://b")).await.unwrap();
+        for key in ["b", "a:80", "a:80"] {
+            let item = registry.set(key, &to_rung(Rung::Leader)).await.unwrap();
+            assert_eq!(item.record.rung, Rung::Leader);
+            let listing = registry.list().await.unwrap();
+            let leaders = listing
+                .items
+                .iter()
+                .filter(|it| it.record.rung == Rung::Leader);
+            assert_eq!(leaders.collect::<Vec<_>>(), [&item]);
+        }
+        registry.set("a:80", &to_rung(Rung::Own)).await.unwrap();
+        registry.add(&leader("http://c")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_edit_changes_what_it_names_and_nothing_else() {
+        let home = Home::new();
+        let registry = home.open();
+        let mut expected = registry
+            .add(&named("a", "https://a/${KEY}"))
+            .await
+            .unwrap()
+            .record;
+        let set = registry.set("https://A:443/s3cret", &to_weight(0)).await;
+        expected.weight = Weight::new(0).unwrap();
+        assert_eq!(set.unwrap().record, expected);
+        let edit = Edit {
+            ws_url: Some("wss://a/${KEY}".to_string()),
+            headers: Some([("x".to_string(), "1".to_string())].into()),
+            ..Edit::default()
+        };
+        expected.ws_url = edit.ws_url.clone();
+        expected.headers = edit.headers.clone().unwrap();
+        assert_eq!(registry.set("a", &edit).await.unwrap().record, expected);
+        let edit = Edit {
+            ws_url: Some(String::new()),
+            ..Edit::default()
+        };
+        expected.ws_url = None;
+        registry.set("https://a/${KEY}", &edit).await.unwrap();
+        assert_eq!(registry.list().await.unwrap().items[0].record, expected);
+    }
+
+    #[tokio::test]
+    async fn a_bad_edit_is_refused_and_changes_nothing() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&leader("http://a")).await.unwrap();
+        registry.add(&named("b", "http://b")).await.unwrap();
+        let before = registry.list().await.unwrap().items;
+        let edit = Edit {
+            rung: Some(Rung::Leader),
+            ws_url: Some("http://b".to_string()),
+            ..Edit::default()
+        };
+        let refused = registry.set("b", &edit).await;
+        assert!(matches!(refused, Err(RegistryError::Record(_))));
+        assert_eq!(registry.list().await.unwrap().items, before);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_not_there_can_be_neither_set_nor_removed() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&named("a", "http://a")).await.unwrap();
+        for key in ["a:80", "http://b", "", "b"] {
+            let set = registry.set(key, &to_weight(1)).await;
+            assert!(matches!(set, Err(RegistryError::Unknown)), "{key}");
+            let removed = registry.remove(key).await;
+            assert!(matches!(removed, Err(RegistryError::Unknown)), "{key}");
+        }
+        registry.remove("HTTP://A:80/").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_node_whose_variable_is_set_elsewhere_is_one_node_everywhere() {
+        let home = Home::new();
+        let (without, with) = (home.open_with(|_| None), home.open());
+        let record = NodeRecord::at("https://a/${KEY}");
+        without.add(&record).await.unwrap();
+        for url in ["https://a/${KEY}", "https://a/s3cret"] {
+            let again = with.add(&named("other", url)).await;
+            assert!(matches!(again, Err(RegistryError::Exists)), "{url}");
+        }
+        assert_eq!(urls(&without).await, urls(&with).await);
+        with.set("https://a/s3cret", &to_weight(2)).await.unwrap();
+        without.remove("a:443").await.unwrap();
+        without.add(&NodeRecord::at("${LEADER}")).await.unwrap();
+        without.set("${LEADER}", &to_weight(2)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_registry_is_seeded_only_while_nothing_was_ever_written() {
+        let seeds = [leader("http://a"), NodeRecord::at("http://b")];
+        let home = Home::new();
+        let registry = home.open();
+        assert!(!registry.seed(&[]).await.unwrap());
+        assert!(registry.seed(&seeds).await.unwrap());
+        assert!(!registry.seed(&seeds).await.unwrap());
+        for url in urls(&registry).await {
+            registry.remove(&url).await.unwrap();
+        }
+        assert!(!home.open().seed(&seeds).await.unwrap());
+        assert!(urls(&registry).await.is_empty());
+
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&NodeRecord::at("http://c")).await.unwrap();
+        registry.remove("c:80").await.unwrap();
+        assert!(!registry.seed(&seeds).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_seed_with_one_bad_record_writes_none() {
+        let home = Home::new();
+        let registry = home.open();
+        let good = leader("http://a");
+        let seeds = [good.clone(), leader("http://b")];
+        let refused = registry.seed(&seeds).await;
+        assert!(matches!(refused, Err(RegistryError::SecondLeader(_))));
+        assert!(urls(&registry).await.is_empty());
+        assert!(registry.seed(&[good]).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_older_observation_never_overwrites_a_newer_one() {
+        let home = Home::new();
+        let (registry, other) = (home.open(), home.open());
+        registry.add(&NodeRecord::at("http://a/")).await.unwrap();
+        for (written, standing) in [
+            (health(1, 10), health(1, 10)),
+            (health(2, 9), health(1, 10)),
+            (health(3, 10), health(1, 10)),
+            (health(u64::MAX, 11), health(i64::MAX as u64, 11)),
+        ] {
+            let healths = [
+                ("http://unknown".to_string(), written.clone()),
+                ("http://a/".to_string(), written),
+            ];
+            registry.record_health(&healths).await.unwrap();
+            let listing = other.list().await.unwrap();
+            assert_eq!(listing.items.len(), 1);
+            assert_eq!(listing.items[0].health, standing);
+        }
+        registry.set("a:80", &to_weight(3)).await.unwrap();
+        let listing = other.list().await.unwrap();
+        assert_eq!(listing.items[0].health.checked_at, Some(11));
+    }
+
+    #[tokio::test]
+    async fn rows_that_are_no_nodes_are_passed_over_and_named_without_their_urls() {
+        let home = Home::new();
+        let registry = home.open();
+        for name in ["weight", "rung", "headers", "array", "text", "good"] {
+            let url = format!("http://{name}/s3cret");
+            registry.add(&named(name, &url)).await.unwrap();
+        }
+        home.by_hand(
+            "UPDATE nodes SET weight = 1001 WHERE name = 'weight';
+             UPDATE nodes SET rung = 'chief' WHERE name = 'rung';
+             UPDATE nodes SET headers = '{\"a\": \"s3cret\"' WHERE name = 'headers';
+             UPDATE nodes SET headers = '[\"s3cret\"]', name = 'http://array/s3cret' WHERE name = 'array';
+             UPDATE nodes SET name = CAST(x'ff' AS TEXT) WHERE name = 'text';
+             INSERT INTO nodes (url, identity, when_added) VALUES
+                 ('ftp://host/s3cret', 'a', ''), ('//s3cret', 'b', ''), ('', 'c', '');",
+        );
+        let listing = registry.list().await.unwrap();
+        let urls: Vec<_> = listing.items.iter().map(|item| &item.record.url).collect();
+        assert_eq!(urls, ["http://good/s3cret"]);
+        let starts = [
+            "weight: the weight",
+            "rung: the rung",
+            "headers: the headers",
+            "array:80: the headers",
+            "text:80: the name",
+            "host: the scheme",
+            "row 8: not a URL",
+            "row 9: the URL is empty",
+        ];
+        assert_eq!(listing.rejected.len(), starts.len());
+        for (sentence, start) in listing.rejected.iter().zip(starts) {
+            assert!(sentence.starts_with(start), "{sentence}");
+            assert!(!sentence.contains("s3cret"), "{sentence}");
+        }
+        let damaged = why(registry.set("headers", &to_weight(2)).await);
+        assert!(
+            damaged.contains("the row of headers is damaged"),
+            "{damaged}"
+        );
+        registry.set("weight", &to_weight(2)).await.unwrap();
+        for key in [
+            "rung", "headers", "array:80", "text:80", "host", "row 8", "row 9",
+        ] {
+            registry.remove(key).await.unwrap();
+        }
+        let listing = registry.list().await.unwrap();
+        assert_eq!((listing.items.len(), listing.rejected.len()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn damaged_health_does_not_cost_the_node() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&NodeRecord::at("http://a")).await.unwrap();
+        home.by_hand("UPDATE nodes SET block_number = -1, lag = -1, checked_at = -1");
+        let listing = registry.list().await.unwrap();
+        assert_eq!(listing.items[0].health, Health::default());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_told_and_left_as_it_is() {
+        let open = |path: &Path| why(Embedded::open(path, Arc::new(|_| None)));
+        let home = Home::new();
+        drop(home.open());
+        home.by_hand("PRAGMA user_version = 2");
+        let newer = open(&home.path());
+        assert!(
+            newer.contains("forebay.db: its layout is 2, newer than 1"),
+            "{newer}"
+        );
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forebay.db");
+        let text = "not a database, ".repeat(1000);
+        fs::write(&path, &text).unwrap();
+        let corrupt = open(&path);
+        assert!(
+            corrupt.contains("forebay.db: file is not a database"),
+            "{corrupt}"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+
+        fs::remove_file(&path).unwrap();
+        let foreign = Connection::open(&path).unwrap();
+        foreign.execute_batch("CREATE TABLE cats (name)").unwrap();
+        let told = open(&path);
+        assert!(told.contains("a database of something else"), "{told}");
+        let mode = foreign.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0));
+        assert_eq!(mode.unwrap(), "delete");
+
+        assert!(open(folder.path()).contains("the registry can't be used: open: "));
+        assert!(open(&path.join("below/a/file")).contains("open: "));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_becomes_corrupt_is_told_and_does_not_panic() {
+        let home = Home::new();
+        let registry = home.open();
+        registry.add(&NodeRecord::at("http://a")).await.unwrap();
+        drop(registry);
+        let size = fs::metadata(home.path()).unwrap().len();
+        let mut bytes = fs::read(home.path()).unwrap();
+        bytes[4096..].fill(0x5a);
+        fs::write(home.path(), &bytes).unwrap();
+        assert!(size > 4096);
+        let outcome = match Embedded::open(&home.path(), Arc::new(|_| None)) {
+            Ok(registry) => registry.list().await.map(|_| ()),
+            Err(why) => Err(why),
+        };
+        assert!(why(outcome).contains("malformed"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_too_long_is_out_of_reach_and_writes_nothing_later() {
+        let home = Home::new();
+        let registry = home.open();
+        let holder = Connection::open(home.path()).unwrap();
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let late = hasty(&registry, 200).add(&NodeRecord::at("http://a")).await;
+        assert!(matches!(
+            late,
+            Err(RegistryError::OutOfReach {
+                operation: "add",
+                ..
+            })
+        ));
+        // Reading goes on beside a writer.
+        assert!(urls(&registry).await.is_empty());
+        holder.execute_batch("COMMIT").unwrap();
+        assert!(urls(&registry).await.is_empty());
+        registry.add(&NodeRecord::at("http://a")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_call_behind_one_that_hangs_is_given_up_in_time() {
+        let home = Home::new();
+        let registry = home.open();
+        let held = registry.shelf.clone().lock_owned().await;
+        let late = why(hasty(&registry, 50).list().await);
+        assert!(
+            late.ends_with("list: no answer within the time for a call"),
+            "{late}"
+        );
+        drop(held);
+        registry.list().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_that_ends_after_its_time_is_rolled_back() {
+        let home = Home::new();
+        let registry = home.open();
+        // No time at all: the change is begun, and given up while it runs.
+        let late = hasty(&registry, 0).add(&NodeRecord::at("http://a")).await;
+        assert!(matches!(late, Err(RegistryError::OutOfReach { .. })));
+        // This waits for the connection, so for the end of the change.
+        assert!(urls(&registry).await.is_empty());
+    }
+
+    fn hasty(registry: &Embedded, millis: u64) -> Embedded {
+        Embedded {
+            patience: Duration::from_millis(millis),
+            ..registry.clone()
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_hundred_concurrent_adds_none_is_lost() {
+        let home = Home::new();
+        let registries: Vec<_> = (0..4).map(|_| home.open()).collect();
+        let mut adds = tokio::task::JoinSet::new();
+        for number in 0..200 {
+            let mut registry = registries[number % 4].clone();
+            registry.patience = DEADLINE;
+            adds.spawn(async move {
+                let record = NodeRecord::at(&format!("http://node-{number}"));
+                registry.add(&record).await
+            });
+        }
+        let added = tokio::time::timeout(DEADLINE, adds.join_all()).await;
+        assert!(added.unwrap().iter().all(Result::is_ok));
+        for registry in &registries {
+            assert_eq!(urls(registry).await.len(), 200);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_who_add_the_same_node_or_a_leader_one_wins() {
+        let home = Home::new();
+        let mut adds = tokio::task::JoinSet::new();
+        for number in 0..16 {
+            let registry = home.open();
+            adds.spawn(async move {
+                let same = registry.add(&NodeRecord::at("http://same")).await;
+                let url = format!("http://leader-{number}");
+                [same, registry.add(&leader(&url)).await]
+            });
+        }
+        let outcomes = tokio::time::timeout(DEADLINE, adds.join_all()).await;
+        for kind in 0..2 {
+            let won = outcomes.iter().flatten().filter(|pair| pair[kind].is_ok());
+            assert_eq!(won.count(), 1);
+        }
+        assert_eq!(urls(&home.open()).await.len(), 2);
+    }
+
+    fn seeds() -> Vec<NodeRecord> {
+        let urls = (0..20).map(|number| format!("http://seed-{number}"));
+        urls.map(|url| NodeRecord::at(&url)).collect()
+    }
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(work)
+    }
+
+    #[test]
+    fn of_eight_threads_that_open_and_seed_a_new_file_at_once_one_seeds() {
+        for _ in 0..10 {
+            let home = Home::new();
+            let start = Barrier::new(8);
+            let outcomes: Vec<bool> = thread::scope(|scope| {
+                let seed = || {
+                    start.wait();
+                    let registry = home.open();
+                    block_on(registry.seed(&seeds())).unwrap()
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(seed)).collect();
+                threads.into_iter().map(|it| it.join().unwrap()).collect()
+            });
+            assert_eq!(outcomes.iter().filter(|seeded| **seeded).count(), 1);
+            assert_eq!(block_on(urls(&home.open())).len(), 20);
+        }
+    }
+
+    const SEED_PATH: &str = "FOREBAY_TEST_SEED_PATH";
+    const SEEDED: i32 = 10;
+    const NOT_SEEDED: i32 = 11;
+
+    /// Not a test: one of the processes of the test below.
+    #[test]
+    #[ignore = "started by the test with two processes"]
+    fn process_that_seeds() {
+        let path = PathBuf::from(std::env::var(SEED_PATH).unwrap());
+        let registry = Embedded::open(&path, Arc::new(|_| None)).unwrap();
+        let seeded = block_on(registry.seed(&seeds())).unwrap();
+        std::process::exit(if seeded { SEEDED } else { NOT_SEEDED });
+    }
+
+    #[test]
+    fn of_two_processes_that_seed_at_once_one_does() {
+        let home = Home::new();
+        let start = || {
+            Command::new(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "--ignored",
+                    "registry::embedded::tests::process_that_seeds",
+                ])
+                .env(SEED_PATH, home.path())
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let codes = [start(), start()].map(|child| exit_code(child).unwrap());
+        assert!(
+            codes == [SEEDED, NOT_SEEDED] || codes == [NOT_SEEDED, SEEDED],
+            "{codes:?}"
+        );
+        assert_eq!(block_on(urls(&home.open())).len(), 20);
+    }
+
+    fn exit_code(mut child: Child) -> Option<i32> {
+        let deadline = clock::now() + DEADLINE;
+        while clock::now() < deadline {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            thread::sleep(PAUSE);
+        }
+        child.kill().unwrap();
+        None
+    }
+
+    #[test]
+    fn an_edit_does_not_print_its_secrets() {
+        let edit = Edit {
+            ws_url: Some("ws://a/s3cret".to_string()),
+            headers: Some([("a".to_string(), "s3cret".to_string())].into()),
+            ..Edit::default()
+        };
+        assert!(!format!("{edit:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,190 @@
+//! What each call of the registry does to the file, inside one transaction each.
+
+use rusqlite::{Connection, ErrorCode, params};
+use thiserror::Error;
+
+use super::table::{self, Misread, Row};
+use crate::clock;
+use crate::domain::node::{NodeRecord, Rung};
+use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
+use crate::registry::{Edit, Health, Item, Listing, RegistryError};
+
+/// Why a call wrote nothing.
+#[derive(Debug, Error)]
+pub enum Stop {
+    #[error(transparent)]
+    Store(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Refused(#[from] RegistryError),
+    /// The row stands, but is no node.
+    #[error("the row of {label} is damaged: {why}; remove the node and add it again")]
+    Damaged { label: String, why: Misread },
+    #[error("no answer within the time for a call")]
+    Late,
+}
+
+pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop> {
+    let mut listing = Listing::default();
+    for row in table::rows(connection)? {
+        match row.item(lookup) {
+            Ok(item) => listing.items.push(item),
+            Err(why) => listing
+                .rejected
+                .push(format!("{}: {why}", row.label(lookup))),
+        }
+    }
+    Ok(listing)
+}
+
+/// Writes `records` unless something was ever written; none at all leave the registry new.
+pub fn seed(
+    connection: &Connection,
+    records: &[NodeRecord],
+    lookup: Lookup<'_>,
+) -> Result<bool, Stop> {
+    let written = "SELECT EXISTS (SELECT 1 FROM history) OR EXISTS (SELECT 1 FROM nodes)";
+    let is_written: bool = connection.query_row(written, [], |row| row.get(0))?;
+    if is_written || records.is_empty() {
+        return Ok(false);
+    }
+    for record in records {
+        add(connection, record, lookup)?;
+    }
+    Ok(true)
+}
+
+pub fn add(connection: &Connection, record: &NodeRecord, lookup: Lookup<'_>) -> Result<Item, Stop> {
+    unset_variables(record, lookup).map_err(RegistryError::Record)?;
+    let mut record = record.clone();
+    record.url = record.url.trim().to_string();
+    let identity = identity_of(&record.url, lookup);
+    let rows = table::rows(connection)?;
+    if let Some(refused) = clash(&rows, &record, &identity, lookup) {
+        return Err(refused.into());
+    }
+    let item = Item {
+        record,
+        when_added: clock::iso_8601(),
+        health: Health::default(),
+    };
+    table::insert(connection, &item, &identity).map_err(exists)?;
+    connection.execute(
+        "INSERT INTO history SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM history)",
+        params![item.when_added],
+    )?;
+    Ok(item)
+}
+
+/// Why `record` can't stand beside `rows`.
+fn clash(
+    rows: &[Row],
+    record: &NodeRecord,
+    identity: &str,
+    lookup: Lookup<'_>,
+) -> Option<RegistryError> {
+    let url = &record.url;
+    if rows.iter().any(|row| row.is_at(url, identity, lookup)) {
+        return Some(RegistryError::Exists);
+    }
+    let name = name_of(record.name.as_deref(), url, lookup);
+    if rows.iter().any(|row| row.label(lookup) == name) {
+        return Some(RegistryError::NameTaken(name));
+    }
+    let leader = rows.iter().find(|row| row.is_leader());
+    let leader = leader.filter(|_| record.rung == Rung::Leader)?;
+    Some(RegistryError::SecondLeader(leader.label(lookup)))
+}
+
+/// A row may hold an identity from before a variable changed, unseen by `clash`. The table's own
+/// keys refuse it.
+fn exists(why: rusqlite::Error) -> Stop {
+    match why.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => RegistryError::Exists.into(),
+        Some(_) | None => why.into(),
+    }
+}
+
+pub fn set(
+    connection: &Connection,
+    key: &str,
+    edit: &Edit,
+    lookup: Lookup<'_>,
+) -> Result<Item, Stop> {
+    let mut row = find(connection, key, lookup)?;
+    apply(&mut row, edit);
+    let item = row.item(lookup).map_err(|why| match why {
+        Misread::Record(fault) => Stop::Refused(fault.into()),
+        why @ (Misread::Weight | Misread::Rung | Misread::Headers) => Stop::Damaged {
+            label: row.label(lookup),
+            why,
+        },
+    })?;
+    if edit.rung == Some(Rung::Leader) {
+        connection.execute(
+            "UPDATE nodes SET rung = 'own' WHERE rung = 'leader' AND rowid <> ?1",
+            params![row.rowid],
+        )?;
+    }
+    connection.execute(
+        "UPDATE nodes SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5 WHERE rowid = ?1",
+        params![row.rowid, row.rung, row.weight, row.ws_url, row.headers],
+    )?;
+    Ok(item)
+}
+
+fn apply(row: &mut Row, edit: &Edit) {
+    if let Some(weight) = edit.weight {
+        row.weight = Some(weight.get().into());
+    }
+    if let Some(rung) = edit.rung {
+        row.rung = rung.as_str().to_string();
+    }
+    if let Some(ws_url) = &edit.ws_url {
+        row.ws_url = Some(ws_url.clone()).filter(|ws_url| !ws_url.is_empty());
+    }
+    if let Some(headers) = &edit.headers {
+        row.headers = table::headers_text(headers);
+    }
+}
+
+pub fn remove(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<Item, Stop> {
+    let row = find(connection, key, lookup)?;
+    connection.execute("DELETE FROM nodes WHERE rowid = ?1", params![row.rowid])?;
+    Ok(row.item(lookup).unwrap_or_else(|_| row.remains()))
+}
+
+/// The row that `key` means: by URL first, then by what it is known by.
+fn find(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<Row, Stop> {
+    let key = key.trim();
+    let identity = identity_of(key, lookup);
+    let mut rows = table::rows(connection)?;
+    let at_url = rows
+        .iter()
+        .position(|row| row.is_at(key, &identity, lookup));
+    let named = || rows.iter().position(|row| row.label(lookup) == key);
+    let place = at_url.or_else(named).ok_or(RegistryError::Unknown)?;
+    Ok(rows.swap_remove(place))
+}
+
+pub fn record_health(connection: &Connection, healths: &[(String, Health)]) -> Result<(), Stop> {
+    let mut statement = connection.prepare(
+        "UPDATE nodes SET is_healthy = ?2, block_number = ?3, lag = ?4, reason = ?5, \
+         checked_at = ?6 WHERE url = ?1 AND (checked_at IS NULL OR checked_at < ?6)",
+    )?;
+    for (url, health) in healths {
+        statement.execute(params![
+            url,
+            health.is_healthy,
+            health.block_number.map(storable),
+            health.lag.map(storable),
+            health.reason,
+            health.checked_at.map(storable),
+        ])?;
+    }
+    Ok(())
+}
+
+/// SQLite's numbers end at 2^63 − 1.
+fn storable(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

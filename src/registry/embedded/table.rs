@@ -1,0 +1,268 @@
+//! The file's layout, and one row of it.
+//!
+//! A row is read as it is found, however it was edited by hand; [`Row::item`] is where it must
+//! make sense. Columns are named once, in `COLUMNS`.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, TransactionBehavior, params};
+use thiserror::Error;
+use url::Url;
+
+use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::registry::reading::{Lookup, UNKNOWN, identity_of, name_of, unset_variables};
+use crate::registry::{Health, Item};
+
+/// The layout that this program reads and writes, as `PRAGMA user_version`.
+pub const VERSION: i64 = 1;
+
+/// Marks a file as ours (`PRAGMA application_id`): "Fore" in ASCII.
+const OURS: i64 = 0x466f_7265;
+
+/// `history` has a row from the first write on: a registry that was emptied is not a new one.
+const LAYOUT: &str = "
+CREATE TABLE nodes (
+    url TEXT NOT NULL PRIMARY KEY,
+    identity TEXT NOT NULL UNIQUE,
+    name TEXT UNIQUE,
+    rung TEXT NOT NULL DEFAULT 'own',
+    weight INTEGER NOT NULL DEFAULT 1,
+    ws_url TEXT,
+    headers TEXT NOT NULL DEFAULT '{}',
+    when_added TEXT NOT NULL,
+    is_healthy INTEGER NOT NULL DEFAULT 0,
+    block_number INTEGER,
+    lag INTEGER,
+    reason TEXT,
+    checked_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX one_leader ON nodes (rung) WHERE rung = 'leader';
+CREATE TABLE history (first_written TEXT NOT NULL) STRICT;
+PRAGMA application_id = 0x466f7265;
+PRAGMA user_version = 1;
+";
+
+const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
+    when_added, is_healthy, block_number, lag, reason, checked_at FROM nodes ORDER BY rowid";
+
+/// Why a file can't be used as a registry.
+#[derive(Debug, Error)]
+pub enum Unfit {
+    #[error(transparent)]
+    Store(#[from] rusqlite::Error),
+    #[error("its layout is {0}, newer than {VERSION}, which this program knows; update forebay")]
+    Newer(i64),
+    #[error("it is a database of something else")]
+    Foreign,
+}
+
+/// What a file is found to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Empty,
+    Ours,
+}
+
+/// Puts the layout into a new file and checks that of an old one.
+pub fn prepare(connection: &mut Connection) -> Result<(), Unfit> {
+    // In one transaction: another process may be writing the layout at this moment.
+    let look = connection.transaction()?;
+    let found = examine(&look)?;
+    look.finish()?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    if found == Found::Ours {
+        return Ok(());
+    }
+    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if examine(&change)? == Found::Empty {
+        change.execute_batch(LAYOUT)?;
+    }
+    Ok(change.commit()?)
+}
+
+fn examine(connection: &Connection) -> Result<Found, Unfit> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let things = number("SELECT count(*) FROM sqlite_schema")?;
+    let owner = number("PRAGMA application_id")?;
+    match (owner, number("PRAGMA user_version")?) {
+        (OURS, VERSION) => Ok(Found::Ours),
+        (OURS, newer) if newer > VERSION => Err(Unfit::Newer(newer)),
+        (0, 0) if things == 0 => Ok(Found::Empty),
+        _ => Err(Unfit::Foreign),
+    }
+}
+
+/// Why a row is no node.
+#[derive(Debug, Error)]
+pub enum Misread {
+    #[error("the weight is not a number from 0 to 1000")]
+    Weight,
+    #[error("the rung is none of own, leader, fallback")]
+    Rung,
+    #[error("the headers are not a JSON object of texts")]
+    Headers,
+    #[error(transparent)]
+    Record(#[from] NodeFault),
+}
+
+/// One node as it stands in the file.
+pub struct Row {
+    pub rowid: i64,
+    pub url: String,
+    identity: String,
+    pub name: Option<String>,
+    pub rung: String,
+    pub weight: Option<i64>,
+    pub ws_url: Option<String>,
+    pub headers: String,
+    pub when_added: String,
+    health: Health,
+}
+
+/// All rows, in the order of their adding.
+pub fn rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare(COLUMNS)?;
+    statement.query_map([], Row::read)?.collect()
+}
+
+impl Row {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+        Ok(Row {
+            rowid: row.get(0)?,
+            url: text(row, 1)?.unwrap_or_default(),
+            identity: text(row, 2)?.unwrap_or_default(),
+            name: text(row, 3)?,
+            rung: text(row, 4)?.unwrap_or_default(),
+            weight: whole(row, 5)?,
+            ws_url: text(row, 6)?,
+            headers: text(row, 7)?.unwrap_or_default(),
+            when_added: text(row, 8)?.unwrap_or_default(),
+            health: Health {
+                is_healthy: whole(row, 9)? == Some(1),
+                block_number: whole(row, 10)?.and_then(natural),
+                lag: whole(row, 11)?.and_then(natural),
+                reason: text(row, 12)?,
+                checked_at: whole(row, 13)?.and_then(natural),
+            },
+        })
+    }
+
+    /// What the row means. Variables may be unset: another process may have them.
+    pub fn item(&self, lookup: Lookup<'_>) -> Result<Item, Misread> {
+        let weight = self.weight.and_then(natural);
+        let weight = Weight::new(weight.ok_or(Misread::Weight)?).map_err(|_| Misread::Weight)?;
+        let headers: BTreeMap<String, String> =
+            serde_json::from_str(&self.headers).map_err(|_| Misread::Headers)?;
+        let record = NodeRecord {
+            url: self.url.clone(),
+            ws_url: self.ws_url.clone(),
+            name: self.name.clone(),
+            weight,
+            rung: rung(&self.rung).ok_or(Misread::Rung)?,
+            headers,
+        };
+        unset_variables(&record, lookup)?;
+        Ok(self.item_of(record))
+    }
+
+    /// What can be said of a row that is no node, for the one who takes it away.
+    pub fn remains(&self) -> Item {
+        self.item_of(NodeRecord {
+            name: self.name.clone(),
+            ..NodeRecord::at(&self.url)
+        })
+    }
+
+    fn item_of(&self, record: NodeRecord) -> Item {
+        Item {
+            record,
+            when_added: self.when_added.clone(),
+            health: self.health.clone(),
+        }
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.rung == Rung::Leader.as_str()
+    }
+
+    /// Whether this is the node at `url`, whose identity is `identity`. The row's own is taken
+    /// as stored and as it is now: variables may have been set or changed since.
+    pub fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
+        let stored = self.url == url || self.identity == identity;
+        stored || identity_of(&self.url, lookup) == identity
+    }
+
+    /// What the node is known by, also where its row is damaged: its name if that is one, else
+    /// its host, else the row's number. Never more of the URL.
+    pub fn label(&self, lookup: Lookup<'_>) -> String {
+        let given = self.name.as_deref().filter(|name| is_plain(name));
+        let known = name_of(given, &self.url, lookup);
+        if known != UNKNOWN {
+            return known;
+        }
+        let url = Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        host.map_or_else(|| format!("row {}", self.rowid), str::to_string)
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    let mut record = NodeRecord::at("http://stand-in");
+    record.name = Some(name.to_string());
+    record.resolve(&|_| None).is_ok()
+}
+
+pub fn insert(connection: &Connection, item: &Item, identity: &str) -> rusqlite::Result<usize> {
+    let record = &item.record;
+    connection.execute(
+        "INSERT INTO nodes (url, identity, name, rung, weight, ws_url, headers, when_added) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            record.url,
+            identity,
+            record.name,
+            record.rung.as_str(),
+            record.weight.get(),
+            record.ws_url,
+            headers_text(&record.headers),
+            item.when_added,
+        ],
+    )
+}
+
+/// A map of texts as JSON; such a map always has one.
+pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
+    serde_json::Value::from_iter(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )
+    .to_string()
+}
+
+fn rung(text: &str) -> Option<Rung> {
+    let rungs = [Rung::Own, Rung::Leader, Rung::Fallback];
+    rungs.into_iter().find(|rung| rung.as_str() == text)
+}
+
+/// A text, bytes that are none replaced; anything else counts as nothing.
+fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+    })
+}
+
+/// A whole number; anything else counts as nothing.
+fn whole(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(number) => Some(number),
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
+    })
+}
+
+fn natural(number: i64) -> Option<u64> {
+    u64::try_from(number).ok()
+}

@@ -1,0 +1,99 @@
+//! An item in the interface's JSON shape: the 2018 original's attributes, and ours after them.
+
+use serde::Serialize;
+
+use super::Item;
+use super::reading::{Lookup, name_of};
+use crate::domain::node::Rung;
+
+/// The shape of one item. The field order is that of the interface's page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ItemJson {
+    /// As written in the registry, so with any credentials written out in it: who shows this to
+    /// others replaces it first, and `ws_url` too.
+    pub url: String,
+    pub is_leader: bool,
+    pub is_healthy: bool,
+    pub block_number: Option<u64>,
+    pub when_added: String,
+    pub weight: u16,
+    /// The given name, else `host:port`.
+    pub name: String,
+    pub lag: Option<u64>,
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ws_url: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_fallback: bool,
+}
+
+impl ItemJson {
+    pub fn of(item: &Item, lookup: Lookup<'_>) -> ItemJson {
+        let record = &item.record;
+        ItemJson {
+            url: record.url.clone(),
+            is_leader: record.rung == Rung::Leader,
+            is_healthy: item.health.is_healthy,
+            block_number: item.health.block_number,
+            when_added: item.when_added.clone(),
+            weight: record.weight.get(),
+            name: name_of(record.name.as_deref(), &record.url, lookup),
+            lag: item.health.lag,
+            reason: item.health.reason.clone(),
+            ws_url: record.ws_url.clone(),
+            is_fallback: record.rung == Rung::Fallback,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::node::{NodeRecord, Weight};
+    use crate::registry::Health;
+
+    fn item() -> Item {
+        Item {
+            record: NodeRecord {
+                name: Some("geth-1".to_string()),
+                weight: Weight::new(2).unwrap(),
+                ..NodeRecord::at("http://10.0.0.11:8545")
+            },
+            when_added: "2018-07-02T11:50:49.281928".to_string(),
+            health: Health {
+                is_healthy: true,
+                block_number: Some(7_849_400),
+                lag: Some(0),
+                reason: None,
+                checked_at: Some(1),
+            },
+        }
+    }
+
+    fn json(item: &Item) -> String {
+        serde_json::to_string(&ItemJson::of(item, &|_| None)).unwrap()
+    }
+
+    #[test]
+    fn an_item_has_the_shape_of_the_interface() {
+        let expected = concat!(
+            r#"{"url":"http://10.0.0.11:8545","is_leader":false,"is_healthy":true,"#,
+            r#""block_number":7849400,"when_added":"2018-07-02T11:50:49.281928","weight":2,"#,
+            r#""name":"geth-1","lag":0,"reason":null}"#
+        );
+        assert_eq!(json(&item()), expected);
+    }
+
+    #[test]
+    fn a_socket_and_a_fallback_are_said_only_where_they_are() {
+        let mut item = item();
+        item.record.name = None;
+        item.record.ws_url = Some("ws://10.0.0.11:8546".to_string());
+        item.record.rung = Rung::Fallback;
+        let json = json(&item);
+        assert!(json.contains(r#""name":"10.0.0.11:8545""#));
+        assert!(json.ends_with(r#","ws_url":"ws://10.0.0.11:8546","is_fallback":true}"#));
+        item.record.rung = Rung::Leader;
+        assert!(self::json(&item).contains(r#""is_leader":true"#));
+    }
+}

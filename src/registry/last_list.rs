@@ -1,0 +1,294 @@
+//! The last good list on disk, for starting while the registry is out of reach.
+//!
+//! Records stand in it as written, so `${NAME}` stays unresolved. What an operator wrote out is
+//! in it as well: the file is its owner's alone, and no error quotes it.
+//! Both functions block; call them from where that is allowed.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+
+/// The longest file that we read.
+pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The layout that this program writes.
+const VERSION: u64 = 1;
+
+#[derive(Debug, Error)]
+pub enum LastListError {
+    #[error("{} is not there", .0.display())]
+    Absent(PathBuf),
+    #[error("{} can't be read or written", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("{} is not a list of nodes: {why}", path.display())]
+    Malformed { path: PathBuf, why: String },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    version: u64,
+    nodes: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ws_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    weight: u64,
+    rung: EntryRung,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum EntryRung {
+    Own,
+    Leader,
+    Fallback,
+}
+
+impl Entry {
+    fn of(record: &NodeRecord) -> Entry {
+        Entry {
+            url: record.url.clone(),
+            ws_url: record.ws_url.clone(),
+            name: record.name.clone(),
+            weight: record.weight.get().into(),
+            rung: match record.rung {
+                Rung::Own => EntryRung::Own,
+                Rung::Leader => EntryRung::Leader,
+                Rung::Fallback => EntryRung::Fallback,
+            },
+            headers: record.headers.clone(),
+        }
+    }
+
+    fn record(self) -> Result<NodeRecord, NodeFault> {
+        Ok(NodeRecord {
+            url: self.url,
+            ws_url: self.ws_url,
+            name: self.name,
+            weight: Weight::new(self.weight)?,
+            rung: match self.rung {
+                EntryRung::Own => Rung::Own,
+                EntryRung::Leader => Rung::Leader,
+                EntryRung::Fallback => Rung::Fallback,
+            },
+            headers: self.headers,
+        })
+    }
+}
+
+/// Writes `records` to `path`, whole or not at all, when they differ from what stands there;
+/// says whether it wrote. Creates the folder.
+///
+/// # Errors
+/// [`LastListError::File`].
+pub fn save(path: &Path, records: &[NodeRecord]) -> Result<bool, LastListError> {
+    let failed = |source: io::Error| LastListError::File {
+        path: path.to_path_buf(),
+        source,
+    };
+    let page = Page {
+        version: VERSION,
+        nodes: records.iter().map(Entry::of).collect(),
+    };
+    let text = serde_json::to_vec_pretty(&page).map_err(|why| failed(why.into()))?;
+    if read(path).is_ok_and(|standing| standing == text) {
+        return Ok(false);
+    }
+    replace(path, &text).map_err(failed)?;
+    Ok(true)
+}
+
+/// Reads what [`save`] wrote.
+///
+/// # Errors
+/// See [`LastListError`]; one entry that can't be understood spoils the file.
+pub fn load(path: &Path) -> Result<Vec<NodeRecord>, LastListError> {
+    let malformed = |why: String| LastListError::Malformed {
+        path: path.to_path_buf(),
+        why,
+    };
+    let text = read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => LastListError::Absent(path.to_path_buf()),
+        _ => LastListError::File {
+            path: path.to_path_buf(),
+            source,
+        },
+    })?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(malformed(format!("it is over {FILE_BYTES_MAX} bytes")));
+    }
+    // serde's own sentence may quote a value, and a value may be a key: only its place is told.
+    let page: Page = serde_json::from_slice(&text).map_err(|why| {
+        malformed(format!(
+            "line {}, column {} can't be understood",
+            why.line(),
+            why.column()
+        ))
+    })?;
+    if page.version != VERSION {
+        return Err(malformed(format!("its version is {}", page.version)));
+    }
+    let records = page.nodes.into_iter().map(Entry::record);
+    records
+        .collect::<Result<_, _>>()
+        .map_err(|fault| malformed(fault.to_string()))
+}
+
+/// The file's bytes, at most one more than [`FILE_BYTES_MAX`].
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut draft = path.as_os_str().to_os_string();
+    draft.push(format!(".{}.new", std::process::id()));
+    let draft = PathBuf::from(draft);
+    let written = write_draft(&draft, text).and_then(|()| fs::rename(&draft, path));
+    if written.is_err() {
+        // The first error tells more than one about the draft would.
+        let _ = fs::remove_file(&draft);
+    }
+    written
+}
+
+fn write_draft(draft: &Path, text: &[u8]) -> io::Result<()> {
+    // A draft left by a process that died may have any mode: start from none.
+    match fs::remove_file(draft) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    fn records() -> Vec<NodeRecord> {
+        vec![
+            NodeRecord {
+                ws_url: Some("ws://a:8546".to_string()),
+                name: Some("geth-1".to_string()),
+                weight: Weight::new(1000).unwrap(),
+                headers: [("authorization".to_string(), "Bearer ${KEY}".to_string())].into(),
+                ..NodeRecord::at("http://a:8545")
+            },
+            NodeRecord {
+                rung: Rung::Leader,
+                ..NodeRecord::at("${LEADER_URL}")
+            },
+            NodeRecord {
+                rung: Rung::Fallback,
+                weight: Weight::new(0).unwrap(),
+                ..NodeRecord::at("https://b/key")
+            },
+        ]
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_and_only_its_owner_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/last-list.json");
+        assert!(save(&path, &records()).unwrap());
+        assert_eq!(load(&path).unwrap(), records());
+        assert!(save(&path, &[]).unwrap());
+        assert_eq!(load(&path).unwrap(), []);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(files, 1, "no draft is left behind");
+    }
+
+    #[test]
+    fn an_unchanged_list_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-list.json");
+        save(&path, &records()).unwrap();
+        let before = fs::metadata(&path).unwrap().ino();
+        assert!(!save(&path, &records()).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+        assert!(save(&path, &records()[1..]).unwrap());
+        assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+    }
+
+    #[test]
+    fn a_bad_file_is_told_without_quoting_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-list.json");
+        assert!(matches!(load(&path), Err(LastListError::Absent(_))));
+        for (text, told) in [
+            ("", "line 1, column 0"),
+            (r#"{"version":1,"nodes":"s3cret"}"#, "line 1"),
+            (r#"{"version":2,"nodes":[]}"#, "its version is 2"),
+            (
+                r#"{"version":1,"nodes":[{"url":"http://a/s3cret","weight":1001,"rung":"own"}]}"#,
+                "weight 1001",
+            ),
+            (
+                r#"{"version":1,"nodes":[{"url":"http://a","weight":1,"rung":"s3cret"}]}"#,
+                "line 1",
+            ),
+        ] {
+            fs::write(&path, text).unwrap();
+            let sentence = load(&path).unwrap_err().to_string();
+            assert!(sentence.contains(told), "{sentence}");
+            assert!(!sentence.contains("s3cret"), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-list.json");
+        let mut text = br#"{"version":1,"nodes":[]}"#.to_vec();
+        text.resize(usize::try_from(FILE_BYTES_MAX).unwrap(), b' ');
+        fs::write(&path, &text).unwrap();
+        assert_eq!(load(&path).unwrap(), []);
+        text.push(b' ');
+        fs::write(&path, &text).unwrap();
+        assert!(load(&path).unwrap_err().to_string().contains("over"));
+    }
+
+    #[test]
+    fn a_draft_left_behind_and_a_place_that_is_a_folder_do_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-list.json");
+        let draft = format!("{}.{}.new", path.display(), std::process::id());
+        fs::write(&draft, "half").unwrap();
+        assert!(save(&path, &records()).unwrap());
+        assert_eq!(load(&path).unwrap(), records());
+        let refused = save(folder.path(), &records()).unwrap_err();
+        assert!(matches!(refused, LastListError::File { .. }));
+    }
+}

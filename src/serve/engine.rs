@@ -1,0 +1,384 @@
+//! Answers one call: a plan of `domain`'s, carried out. Single calls and batches come here alike.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use sha3::{Digest, Keccak256};
+
+use super::exchange::{self, Content, Large, Wanted};
+use crate::clock;
+use crate::domain::answer::{Answer, Outcome};
+use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
+use crate::domain::jsonrpc::Call;
+use crate::domain::method::{Repeat, Rules, Times, Treatment};
+use crate::domain::node::NodeId;
+use crate::domain::quota::RetryBudget;
+use crate::domain::refusal::Refusal;
+use crate::domain::route::{self, Plan};
+use crate::domain::select::Ladder;
+use crate::domain::verdict::{self, Class};
+use crate::state::gate::Gate;
+use crate::state::pool::Pool;
+use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics};
+use crate::upstream::link::Reuse;
+
+/// What calls are held to.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub times: Times,
+    pub attempts_max: u32,
+    pub body_bytes_max: usize,
+    pub batch_calls_max: usize,
+    pub answer_bytes_max: u64,
+    /// Whether nodes that are not fit are asked when no other is left.
+    pub fails_open: bool,
+}
+
+/// All that answering takes.
+pub struct Engine {
+    pub pool: Arc<Pool>,
+    pub rules: Rules,
+    pub limits: Limits,
+    pub budget: RetryBudget,
+    pub metrics: Arc<Metrics>,
+    pub gate: Gate,
+}
+
+/// How an answer is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// When the packet came.
+    pub arrived_at: Instant,
+    /// The longest answer.
+    pub bytes_max: u64,
+    pub may_stream: bool,
+}
+
+/// An answer, and who gave it.
+pub struct Served {
+    pub answer: Reply,
+    /// `None`: given here.
+    pub node: Option<Arc<str>>,
+    /// Nodes asked.
+    pub attempts: usize,
+}
+
+pub enum Reply {
+    /// With the caller's id in it.
+    Whole(Vec<u8>),
+    Large(Large),
+    Refused(Refusal),
+}
+
+/// Counts a call once, also when its caller leaves before the end.
+struct Tally<'a> {
+    method: &'a MethodMetrics,
+    began_at: Instant,
+    outcome: CallOutcome,
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        let took = clock::now().saturating_duration_since(self.began_at);
+        self.method.called(self.outcome, took);
+    }
+}
+
+impl Engine {
+    /// The metrics as of now, for Prometheus.
+    pub fn scrape(&self) -> String {
+        self.metrics
+            .encode(&self.pool.snapshot().view, clock::unix_millis() / 1000)
+    }
+
+    /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
+    /// drop.
+    pub async fn serve(&self, call: &Call<'_>, terms: Terms) -> Served {
+        let snapshot = self.pool.snapshot();
+        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, self.limits.fails_open);
+        drop(snapshot);
+        let mut tally = Tally {
+            method: self.metrics.method(row),
+            began_at: clock::now(),
+            outcome: CallOutcome::Cancelled,
+        };
+        let (served, outcome) = match plan {
+            Plan::Answer(result) => {
+                let id = call.id.unwrap_or("null");
+                let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+                (
+                    Served::here(Reply::Whole(body.into_bytes())),
+                    CallOutcome::Ok,
+                )
+            }
+            Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
+            Plan::Ask(treatment) => Errand::new(self, call, treatment, terms).run().await,
+        };
+        tally.outcome = outcome;
+        served
+    }
+}
+
+impl Served {
+    pub fn here(answer: Reply) -> Served {
+        Served {
+            answer,
+            node: None,
+            attempts: 0,
+        }
+    }
+}
+
+/// A call on its way.
+struct Errand<'a> {
+    engine: &'a Engine,
+    call: &'a Call<'a>,
+    treatment: Treatment,
+    terms: Terms,
+    journey: Journey,
+    /// A node's own error, for when nobody says more.
+    kept: Option<(Bytes, Arc<str>)>,
+}
+
+impl<'a> Errand<'a> {
+    fn new(
+        engine: &'a Engine,
+        call: &'a Call<'a>,
+        treatment: Treatment,
+        terms: Terms,
+    ) -> Errand<'a> {
+        let times = &engine.limits.times;
+        let allowance = Allowance {
+            attempts_max: engine.limits.attempts_max,
+            attempt: times.attempt_of(treatment),
+            deadline: terms.arrived_at + times.deadline_of(treatment),
+            fails_open: engine.limits.fails_open,
+        };
+        let journey = Journey::new(treatment, allowance);
+        Errand {
+            engine,
+            call,
+            treatment,
+            terms,
+            journey,
+            kept: None,
+        }
+    }
+
+    async fn run(mut self) -> (Served, CallOutcome) {
+        let engine = self.engine;
+        engine.budget.deposit();
+        let body = self.call.for_node();
+        loop {
+            let draw = |ladder, passed: &[NodeId]| engine.pool.draw(ladder, passed);
+            let pay = || engine.budget.withdraw(clock::now());
+            match self.journey.next(clock::now(), draw, pay) {
+                Step::Finish(ending) => return self.finish(ending),
+                Step::Ask {
+                    node,
+                    until,
+                    ladder,
+                } => {
+                    if let Some(served) = self.ask(node, until, ladder, &body).await {
+                        return served;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One attempt; `Some` when it ended the errand.
+    async fn ask(
+        &mut self,
+        id: NodeId,
+        until: Instant,
+        ladder: Ladder,
+        body: &[u8],
+    ) -> Option<(Served, CallOutcome)> {
+        let pool = &self.engine.pool;
+        let snapshot = pool.snapshot();
+        let (Some(upstream), Some(node)) = (snapshot.upstream(id), snapshot.view.node(id)) else {
+            // It was removed this very moment.
+            self.journey.hear(Class::NoConnection, false);
+            return None;
+        };
+        if ladder == Ladder::Fallback && self.journey.attempts() == 1 {
+            self.engine.metrics.fallback_call();
+        }
+        let wanted = self.wanted(until);
+        let (class, content) = exchange::attempt(pool, upstream, node, body, &wanted).await;
+        let name = &upstream.spec.name;
+        match content {
+            Content::TooLarge => {
+                return Some(self.end(
+                    Reply::Refused(Refusal::AnswerTooLarge),
+                    name,
+                    CallOutcome::Failed,
+                ));
+            }
+            Content::Large(large) => {
+                return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
+            }
+            Content::Whole(answer) => {
+                if let Some(served) = self.hear(class, answer, name) {
+                    return Some(served);
+                }
+            }
+            Content::Nothing => {
+                self.journey.hear(class, false);
+            }
+        }
+        self.engine.metrics.failed_over(class);
+        log::debug!(
+            "{}: {} from {name}, going on",
+            self.call.method,
+            class.outcome()
+        );
+        None
+    }
+
+    fn wanted(&self, until: Instant) -> Wanted {
+        let repeats_freely = self.journey.repeat() == Repeat::Freely;
+        Wanted {
+            id: Bytes::copy_from_slice(self.call.id.unwrap_or("null").as_bytes()),
+            bytes_max: self.terms.bytes_max,
+            may_stream: self.terms.may_stream,
+            reuse: if repeats_freely {
+                Reuse::Any
+            } else {
+                Reuse::FreshOnly
+            },
+            until,
+            may_move: repeats_freely,
+        }
+    }
+
+    fn hear(
+        &mut self,
+        class: Class,
+        answer: Bytes,
+        name: &Arc<str>,
+    ) -> Option<(Served, CallOutcome)> {
+        if let Some(hash) = self.hash_if_known(&answer) {
+            let id = self.call.id.unwrap_or("null");
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{hash}"}}"#);
+            return Some(self.end(Reply::Whole(body.into_bytes()), name, CallOutcome::Ok));
+        }
+        match self.journey.hear(class, true) {
+            Use::Deliver => {
+                let outcome = if class == Class::Ok {
+                    CallOutcome::Ok
+                } else {
+                    CallOutcome::RpcError
+                };
+                let reply = self.with_callers_id(&answer);
+                Some(self.end(reply, name, outcome))
+            }
+            Use::Keep => {
+                self.kept = Some((answer, name.clone()));
+                None
+            }
+            Use::Drop => None,
+        }
+    }
+
+    /// A pool that has the transaction already says so in an error: it is a success, and its
+    /// hash is computed here.
+    fn hash_if_known(&self, answer: &[u8]) -> Option<String> {
+        let is_plain_send = matches!(
+            &*self.call.method,
+            "eth_sendRawTransaction" | "eth_sendRawTransactionConditional"
+        );
+        if self.treatment != Treatment::Broadcast || !is_plain_send {
+            return None;
+        }
+        match Answer::read(answer).ok()?.outcome {
+            Outcome::Error(error) if verdict::is_already_known(&error) => {
+                transaction_hash(self.call.params?)
+            }
+            Outcome::Error(_) | Outcome::Result(_) => None,
+        }
+    }
+
+    fn with_callers_id(&self, answer: &[u8]) -> Reply {
+        let mut body = Vec::new();
+        match Answer::read(answer) {
+            Ok(answer) => answer.write_to(self.call.id.unwrap_or("null"), &mut body),
+            Err(_) => return Reply::Refused(Refusal::BadAnswer),
+        }
+        Reply::Whole(body)
+    }
+
+    fn finish(mut self, ending: Ending) -> (Served, CallOutcome) {
+        match (ending, self.kept.take()) {
+            (Ending::Kept, Some((answer, name))) => {
+                let reply = self.with_callers_id(&answer);
+                self.end(reply, &name, CallOutcome::RpcError)
+            }
+            (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
+            (Ending::Refused(why), _) => self.end_unserved(why),
+        }
+    }
+
+    fn end_unserved(&self, why: Refusal) -> (Served, CallOutcome) {
+        let served = Served {
+            answer: Reply::Refused(why),
+            node: None,
+            attempts: self.journey.attempts(),
+        };
+        (served, CallOutcome::Failed)
+    }
+
+    fn end(&self, answer: Reply, node: &Arc<str>, outcome: CallOutcome) -> (Served, CallOutcome) {
+        let served = Served {
+            answer,
+            node: Some(node.clone()),
+            attempts: self.journey.attempts(),
+        };
+        (served, outcome)
+    }
+}
+
+/// The hash of the raw transaction that stands first in `params`: keccak-256 of its bytes.
+fn transaction_hash(params: &str) -> Option<String> {
+    let params: Vec<serde_json::Value> = serde_json::from_str(params).ok()?;
+    let digits = params.first()?.as_str()?.strip_prefix("0x")?.as_bytes();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let bytes: Option<Vec<u8>> = digits
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+            _ => None,
+        })
+        .collect();
+    let hash = Keccak256::digest(bytes?);
+    Some(
+        hash.iter()
+            .fold("0x".to_string(), |text, byte| text + &format!("{byte:02x}")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transactions_hash_is_the_keccak_of_its_bytes() {
+        // keccak-256 of nothing and of "abc" (the Keccak team's test vectors).
+        let hash = |params| transaction_hash(params).unwrap();
+        assert!(hash(r#"["0x"]"#).starts_with("0xc5d2460186f7233c927e7db2dcc703c0"));
+        assert!(hash(r#"["0x616263"]"#).starts_with("0x4e03657aea45a94fc7d47ba826c8d667"));
+        for bad in [
+            "[]",
+            "{}",
+            r#"["61"]"#,
+            r#"["0x6"]"#,
+            r#"["0xzz"]"#,
+            "[1]",
+            "x",
+        ] {
+            assert_eq!(transaction_hash(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! One attempt: one call to one node, and what came of it.
+//!
+//! Up to [`WHOLE_BYTES_MAX`] of an answer are read and judged before a byte of it goes to the
+//! client: until then another node can still be asked. A larger one is committed to once its
+//! result has begun, and then passed on as it comes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::clock;
+use crate::domain::answer::{Answer, Outcome, Splicer};
+use crate::domain::fleet::NodeView;
+use crate::domain::load::Load;
+use crate::domain::verdict::{self, Blame, Class, Verdict};
+use crate::state::pool::Pool;
+use crate::state::upstreams::Upstream;
+use crate::upstream::fault::{BodyFault, SendFault};
+use crate::upstream::link::Reuse;
+use crate::upstream::reply::{Filled, Reply};
+
+/// An answer up to this length is read whole and judged.
+pub const WHOLE_BYTES_MAX: usize = 64 << 10;
+/// An error is read to its end up to this length.
+const ERROR_BYTES_MAX: usize = 1 << 20;
+/// How often a waiting attempt looks whether its node is still fit.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What an attempt is to bring.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The caller's id, put in place of ours.
+    pub id: Bytes,
+    /// The longest answer.
+    pub bytes_max: u64,
+    /// Whether a large answer may be passed on as it comes, or must be held whole.
+    pub may_stream: bool,
+    pub reuse: Reuse,
+    pub until: Instant,
+    /// Whether the attempt ends when its node falls out.
+    pub may_move: bool,
+}
+
+/// What an attempt brought, beside its class.
+pub enum Content {
+    Nothing,
+    /// A node's answer, whole and well formed; the id is still ours.
+    Whole(Bytes),
+    Large(Large),
+    TooLarge,
+}
+
+/// An answer that is passed on as it comes.
+pub struct Large {
+    reply: Reply,
+    splicer: Splicer,
+    ready: std::vec::IntoIter<Bytes>,
+    taken_bytes: u64,
+    bytes_max: u64,
+    _attempt: Attempt,
+}
+
+/// The node sent no more of an answer that was being passed on, or something that is none.
+#[derive(Debug)]
+pub struct Broken;
+
+/// A node may be silent this long in the middle of an answer.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+impl Large {
+    /// The next piece for the client; `None` at the end.
+    ///
+    /// # Errors
+    /// The answer breaks off here: the client's connection must break, too.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        loop {
+            if let Some(piece) = self.ready.find(|piece| !piece.is_empty()) {
+                return Ok(Some(piece));
+            }
+            let chunk = tokio::time::timeout(SILENCE_MAX, self.reply.chunk()).await;
+            let Ok(Ok(chunk)) = chunk else {
+                return Err(Broken);
+            };
+            let Some(chunk) = chunk else {
+                return self.splicer.finish().map(|()| None).map_err(|_| Broken);
+            };
+            self.taken_bytes += chunk.len() as u64;
+            if self.taken_bytes > self.bytes_max {
+                return Err(Broken);
+            }
+            let mut pieces = Vec::with_capacity(3);
+            self.splicer.feed(&chunk, &mut pieces).map_err(|_| Broken)?;
+            self.ready = pieces.into_iter();
+        }
+    }
+}
+
+/// Counts an attempt from its beginning to its end, also when it is dropped on the way.
+struct Attempt {
+    upstream: Arc<Upstream>,
+    load: Arc<Load>,
+    began_at: Instant,
+    is_settled: bool,
+}
+
+impl Attempt {
+    fn begin(upstream: &Arc<Upstream>, node: &NodeView) -> Attempt {
+        node.load.begin();
+        Attempt {
+            upstream: upstream.clone(),
+            load: node.load.clone(),
+            began_at: clock::now(),
+            is_settled: false,
+        }
+    }
+
+    /// Tells load and metrics; says whether the node has failed time after time.
+    fn settle(&mut self, verdict: Verdict) -> bool {
+        let now = clock::now();
+        let took = now.saturating_duration_since(self.began_at);
+        self.is_settled = true;
+        self.upstream.metrics.attempted(verdict.class, took);
+        match verdict.class.blame(verdict.rest) {
+            Blame::Fault => self.load.faulted(took, now),
+            Blame::None | Blame::Rest(_) => {
+                self.load.answered(took, now);
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.load.end();
+        if !self.is_settled {
+            let took = clock::now().saturating_duration_since(self.began_at);
+            self.upstream.metrics.attempted(Class::Cancelled, took);
+        }
+    }
+}
+
+/// Asks `upstream` and learns from what it says.
+pub async fn attempt(
+    pool: &Pool,
+    upstream: &Arc<Upstream>,
+    node: &NodeView,
+    body: &[u8],
+    wanted: &Wanted,
+) -> (Class, Content) {
+    let mut attempt = Attempt::begin(upstream, node);
+    let exchanged = in_time(pool, upstream, wanted, exchange(upstream, body, wanted)).await;
+    let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
+    if attempt.settle(verdict) {
+        pool.bench(upstream.id).await;
+    }
+    if let Blame::Rest(rest) = verdict.class.blame(verdict.rest) {
+        pool.throttle(upstream.id, rest).await;
+    }
+    let content = match found {
+        Found::Nothing => Content::Nothing,
+        Found::Whole(bytes) => Content::Whole(bytes),
+        Found::TooLarge => Content::TooLarge,
+        Found::Large {
+            reply,
+            splicer,
+            ready,
+            taken_bytes,
+        } => Content::Large(Large {
+            reply,
+            splicer,
+            ready: ready.into_iter(),
+            taken_bytes,
+            bytes_max: wanted.bytes_max,
+            _attempt: attempt,
+        }),
+    };
+    (verdict.class, content)
+}
+
+/// Waits for `exchange` until its time is over or, if it may move, its node has fallen out.
+async fn in_time<T>(
+    pool: &Pool,
+    upstream: &Upstream,
+    wanted: &Wanted,
+    exchange: impl Future<Output = T>,
+) -> Option<T> {
+    let was_serving = serves(pool, upstream);
+    let mut exchange = std::pin::pin!(exchange);
+    loop {
+        let left = wanted.until.saturating_duration_since(clock::now());
+        let look = if wanted.may_move {
+            left.min(LOOK_EVERY)
+        } else {
+            left
+        };
+        if let Ok(done) = tokio::time::timeout(look, &mut exchange).await {
+            return Some(done);
+        }
+        let fell_out = wanted.may_move && was_serving && !serves(pool, upstream);
+        if fell_out || look == left {
+            return None;
+        }
+    }
+}
+
+fn serves(pool: &Pool, upstream: &Upstream) -> bool {
+    let snapshot = pool.snapshot();
+    // A removed node finishes what it has in flight.
+    snapshot
+        .view
+        .node(upstream.id)
+        .is_none_or(|node| node.standing.is_healthy())
+}
+
+enum Found {
+    Nothing,
+    Whole(Bytes),
+    Large {
+        reply: Reply,
+        splicer: Splicer,
+        ready: Vec<Bytes>,
+        taken_bytes: u64,
+    },
+    TooLarge,
+}
+
+async fn exchange(upstream: &Upstream, body: &[u8], wanted: &Wanted) -> (Verdict, Found) {
+    match upstream.link.send(&[body], wanted.reuse).await {
+        Ok(reply) => read(reply, wanted).await,
+        Err(fault) => (of_fault(&fault).into(), Found::Nothing),
+    }
+}
+
+fn of_fault(fault: &SendFault) -> Class {
+    match fault {
+        SendFault::Malformed(_) => Class::BadAnswer,
+        SendFault::NoAddress
+        | SendFault::Connect(_)
+        | SendFault::ConnectTimeout
+        | SendFault::Tls(_)
+        | SendFault::Closed { .. }
+        | SendFault::Io(_) => {
+            if fault.executed_possible() {
+                Class::Transport
+            } else {
+                Class::NoConnection
+            }
+        }
+    }
+}
+
+async fn read(mut reply: Reply, wanted: &Wanted) -> (Verdict, Found) {
+    if reply
+        .content_length
+        .is_some_and(|length| length > wanted.bytes_max)
+    {
+        return (Class::RpcError.into(), Found::TooLarge);
+    }
+    match reply.read_up_to(WHOLE_BYTES_MAX).await {
+        Err(fault) => (of_body_fault(&fault).into(), Found::Nothing),
+        Ok(Filled::Whole(body)) => judge(&reply, body),
+        Ok(Filled::More(start)) => read_large(reply, start, wanted).await,
+    }
+}
+
+fn of_body_fault(fault: &BodyFault) -> Class {
+    match fault {
+        BodyFault::Truncated | BodyFault::Malformed(_) => Class::BadAnswer,
+        BodyFault::Io(_) => Class::Transport,
+    }
+}
+
+/// Judges an answer that is there to its end.
+fn judge(reply: &Reply, body: Bytes) -> (Verdict, Found) {
+    let (status, retry_after) = (reply.status, reply.retry_after);
+    let by_status = verdict::of_status(status, retry_after);
+    let verdict = match Answer::read(&body) {
+        Ok(answer) => match (&answer.outcome, by_status) {
+            (Outcome::Result(_), None) => Class::Ok.into(),
+            (Outcome::Result(_), Some(verdict)) => verdict,
+            (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
+        },
+        Err(bad) => return (by_status.unwrap_or(bad.into()), Found::Nothing),
+    };
+    (verdict, Found::Whole(body))
+}
+
+async fn read_large(mut reply: Reply, start: Bytes, wanted: &Wanted) -> (Verdict, Found) {
+    if let Some(verdict) = verdict::of_status(reply.status, reply.retry_after) {
+        return (verdict, Found::Nothing);
+    }
+    let mut splicer = Splicer::new(wanted.id.clone());
+    let mut ready = Vec::new();
+    let fed = splicer.feed(&start, &mut ready);
+    if let Err(bad) = fed {
+        return (bad.into(), Found::Nothing);
+    }
+    if splicer.has_result() && wanted.may_stream {
+        let taken_bytes = start.len() as u64;
+        return (
+            Class::Ok.into(),
+            Found::Large {
+                reply,
+                splicer,
+                ready,
+                taken_bytes,
+            },
+        );
+    }
+    let bytes_max = match (splicer.has_result(), splicer.has_error()) {
+        (true, _) => usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX),
+        (false, true) => ERROR_BYTES_MAX,
+        (false, false) => return (Class::BadAnswer.into(), Found::Nothing),
+    };
+    let mut whole = BytesMut::from(start);
+    loop {
+        match reply.chunk().await {
+            Ok(Some(chunk)) => whole.extend_from_slice(&chunk),
+            Ok(None) => return judge(&reply, whole.freeze()),
+            Err(fault) => return (of_body_fault(&fault).into(), Found::Nothing),
+        }
+        if whole.len() > bytes_max {
+            return (Class::RpcError.into(), Found::TooLarge);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `GET /health`: what the load balancer in front of us should think.
+//!
+//! It is 503 before the first round and once we are closing. An outage of the nodes is in the
+//! body only: replacing this process would not bring them back.
+
+use serde_json::json;
+
+use crate::domain::fleet::FleetView;
+use crate::domain::node::Rung;
+
+/// Status and body.
+pub fn report(view: &FleetView, is_closing: bool) -> (u16, String) {
+    let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
+    let (count, fit) = (
+        own.clone().count(),
+        own.filter(|node| node.serves()).count(),
+    );
+    let has_fallback = [Rung::Leader, Rung::Fallback]
+        .into_iter()
+        .any(|rung| view.has_fit(rung));
+    let (status, state, why) = match view.rounds {
+        _ if is_closing => (503, "closing", "shutting down".to_string()),
+        0 => (503, "starting", "no node has been probed yet".to_string()),
+        _ if fit > 0 => (200, "ok", format!("{fit} of {count} own nodes are fit")),
+        _ if view.nodes.is_empty() => (200, "degraded", "there are no nodes yet".to_string()),
+        _ if has_fallback => (
+            200,
+            "fallback",
+            format!("none of {count} own nodes is fit, the leader serves"),
+        ),
+        _ => (200, "degraded", "no node is fit".to_string()),
+    };
+    (status, json!({ "status": state, "why": why }).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_not_ready_before_the_first_round_and_when_closing() {
+        let mut view = FleetView::default();
+        assert_eq!(report(&view, false).0, 503);
+        view.rounds = 1;
+        assert_eq!(report(&view, false).0, 200);
+        assert!(report(&view, false).1.contains("degraded"));
+        assert_eq!(report(&view, true).0, 503);
+    }
+}

@@ -1,0 +1,255 @@
+//! Pingora's phases, translated. All is answered inside `request_filter`; nothing is decided here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+
+use super::batch;
+use super::door::{IDLE_SECONDS_MAX, Watched};
+use super::engine::{Engine, Reply, Served, Terms};
+use super::health;
+use super::intake::{self, NoBody, Wish};
+use super::outlet::{JSON, Origins, Outgoing, TEXT};
+use crate::clock;
+use crate::domain::jsonrpc::{Call, Item, Packet};
+use crate::domain::refusal::Refusal;
+
+/// The client may take this long to take a piece of an answer.
+const WRITE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
+
+/// The JSON-RPC endpoint.
+pub struct Proxy {
+    pub engine: Arc<Engine>,
+    pub origins: Origins,
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = ();
+
+    fn new_ctx(&self) {}
+
+    async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
+        // `request_filter` answers everything.
+        pingora::Error::e_explain(
+            pingora::ErrorType::InternalError,
+            "nothing is passed through",
+        )
+    }
+
+    async fn request_filter(&self, session: &mut Session, (): &mut ()) -> pingora::Result<bool> {
+        session.set_write_timeout(Some(WRITE_TIME_MAX));
+        session.as_downstream_mut().set_pipelining_enabled(true);
+        self.keep_alive(session);
+        if let Some(watched) = watched(session) {
+            watched.begin_body();
+        }
+        let counted = self.engine.metrics.begin_request();
+        let answered = self.answer(session).await;
+        drop(counted);
+        if let Ok(status) = &answered {
+            self.engine.metrics.http_response(*status);
+        }
+        if let Some(watched) = watched(session) {
+            watched.end_request();
+        }
+        answered.map(|_| true)
+    }
+
+    /// A client that left or broke its framing: if it can still be told, it is told 400.
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        _: &pingora::Error,
+        (): &mut (),
+    ) -> FailToProxy {
+        if session.response_written().is_none() {
+            let why = Refusal::Framing("the body broke off or is malformed");
+            session.set_keepalive(None);
+            if let Ok(outgoing) = Outgoing::refusal(&why, None) {
+                let _ = outgoing.send(session, &self.origins).await;
+            }
+        }
+        FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        }
+    }
+
+    fn suppress_error_log(&self, _: &Session, (): &(), _: &pingora::Error) -> bool {
+        true
+    }
+}
+
+fn watched(session: &Session) -> Option<&Watched> {
+    session.as_downstream().stream()?.as_any().downcast_ref()
+}
+
+impl Proxy {
+    /// Pingora sets it to "for ever" with each request.
+    fn keep_alive(&self, session: &mut Session) {
+        let is_wanted =
+            session.as_downstream().get_keepalive().is_some() && !self.engine.gate.is_closing();
+        session.set_keepalive(is_wanted.then_some(IDLE_SECONDS_MAX));
+    }
+
+    /// Answers a request; the status that went out.
+    async fn answer(&self, session: &mut Session) -> pingora::Result<u16> {
+        let head = session.req_header();
+        let outgoing = match intake::wish(&head.method, head.uri.path()) {
+            Wish::Call => return self.answer_call(session).await,
+            Wish::Health => {
+                let view = &self.engine.pool.snapshot().view;
+                let (status, body) = health::report(view, self.engine.gate.is_closing());
+                Outgoing::new(status, JSON, body)?
+            }
+            Wish::Greeting => Outgoing::new(200, TEXT, GREETING)?,
+            Wish::Preflight => Outgoing::new(204, TEXT, "")?.preflight()?,
+            Wish::NotFound => Outgoing::new(404, TEXT, "not here: POST to / or /rpc\n")?,
+            Wish::MethodNotAllowed => Outgoing::new(405, TEXT, "POST JSON-RPC here\n")?
+                .allowing("POST, GET, HEAD, OPTIONS")?,
+        };
+        intake::drain(session).await;
+        outgoing.send(session, &self.origins).await
+    }
+
+    async fn answer_call(&self, session: &mut Session) -> pingora::Result<u16> {
+        let arrived_at = clock::now();
+        let bytes_max = self.engine.limits.body_bytes_max;
+        let Some(pass) = self.engine.gate.enter() else {
+            return self.refuse_early(session, Refusal::OverCapacity).await;
+        };
+        if let Err(why) = intake::judge_head(session, bytes_max) {
+            return self.refuse_early(session, why).await;
+        }
+        if intake::expects_continue(&session.req_header().headers) {
+            session
+                .as_downstream_mut()
+                .write_continue_response()
+                .await?;
+            self.keep_alive(session);
+        }
+        let body = match intake::read_body(session, bytes_max, arrived_at).await {
+            Ok(body) => body,
+            Err(NoBody::Refused(why)) => return self.refuse_early(session, why).await,
+            Err(NoBody::Gone(why)) => return Err(why),
+        };
+        if !pass.hold(body.len()) {
+            return self.refuse_early(session, Refusal::OverCapacity).await;
+        }
+        let terms = Terms {
+            arrived_at,
+            bytes_max: self.engine.limits.answer_bytes_max,
+            may_stream: true,
+        };
+        self.answer_packet(session, &body, terms).await
+    }
+
+    /// Refuses before the body was read to its end.
+    async fn refuse_early(&self, session: &mut Session, why: Refusal) -> pingora::Result<u16> {
+        session.set_keepalive(None);
+        let status = Outgoing::refusal(&why, None)?
+            .served_by("local", 0)?
+            .send(session, &self.origins)
+            .await?;
+        intake::drain(session).await;
+        Ok(status)
+    }
+
+    async fn answer_packet(
+        &self,
+        session: &mut Session,
+        body: &Bytes,
+        terms: Terms,
+    ) -> pingora::Result<u16> {
+        match Packet::read(body, self.engine.limits.batch_calls_max) {
+            Err(why) => self.refuse(session, &why, None).await,
+            Ok(Packet::Single(Item::Refused { id, why })) => self.refuse(session, &why, id).await,
+            Ok(Packet::Single(Item::Call(call))) => self.answer_single(session, &call, terms).await,
+            Ok(Packet::Batch(items)) => {
+                self.engine.metrics.batch(items.len());
+                let answers =
+                    while_client_stays(session, batch::serve(&self.engine, &items, terms)).await?;
+                let outgoing = match answers.body {
+                    Some(body) => Outgoing::new(200, JSON, body)?,
+                    None => Outgoing::new(204, JSON, "")?,
+                };
+                let nodes = answers.nodes.join(", ");
+                outgoing
+                    .served_by(&nodes, answers.attempts)?
+                    .send(session, &self.origins)
+                    .await
+            }
+        }
+    }
+
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        why: &Refusal,
+        id: Option<&str>,
+    ) -> pingora::Result<u16> {
+        Outgoing::refusal(why, id)?
+            .served_by("local", 0)?
+            .send(session, &self.origins)
+            .await
+    }
+
+    async fn answer_single(
+        &self,
+        session: &mut Session,
+        call: &Call<'_>,
+        terms: Terms,
+    ) -> pingora::Result<u16> {
+        let Served {
+            answer,
+            node,
+            attempts,
+        } = while_client_stays(session, self.engine.serve(call, terms)).await?;
+        let name = node.as_deref().unwrap_or("local");
+        if call.id.is_none() {
+            return Outgoing::new(204, JSON, "")?
+                .served_by(name, attempts)?
+                .send(session, &self.origins)
+                .await;
+        }
+        match answer {
+            Reply::Whole(body) => {
+                Outgoing::new(200, JSON, body)?
+                    .served_by(name, attempts)?
+                    .send(session, &self.origins)
+                    .await
+            }
+            Reply::Refused(why) => {
+                Outgoing::refusal(&why, call.id)?
+                    .served_by(name, attempts)?
+                    .send(session, &self.origins)
+                    .await
+            }
+            Reply::Large(large) => {
+                let head = Outgoing::new(200, JSON, "")?.served_by(name, attempts)?;
+                head.stream(session, &self.origins, large).await
+            }
+        }
+    }
+}
+
+/// Goes on with `work` while the client is there. When it leaves, the work is dropped, and with it
+/// the connections to nodes that it waits on.
+async fn while_client_stays<T>(
+    session: &mut Session,
+    work: impl Future<Output = T>,
+) -> pingora::Result<T> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        left = session.as_downstream_mut().read_body_or_idle(true) => match left {
+            Err(why) => Err(why),
+            Ok(_) => pingora::Error::e_explain(pingora::ErrorType::ConnectionClosed, "bytes after the body"),
+        },
+    }
+}

@@ -1,0 +1,86 @@
+//! The nodes as calls reach them: each one's description, its link and its metric handles.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::fleet::Member;
+use crate::domain::node::{NodeId, NodeSpec};
+use crate::telemetry::metrics::{Metrics, NodeMetrics};
+use crate::upstream::connector::Connector;
+use crate::upstream::link::Link;
+
+/// One node, ready to be asked.
+pub struct Upstream {
+    pub id: NodeId,
+    pub spec: NodeSpec,
+    pub link: Arc<Link>,
+    pub metrics: NodeMetrics,
+}
+
+/// All of them, in the order of the list.
+pub type Upstreams = Arc<Vec<Arc<Upstream>>>;
+
+/// Gives each identity its id once, and builds what calls need of a node.
+pub struct Roll {
+    connector: Arc<Connector>,
+    metrics: Arc<Metrics>,
+    idle_max: usize,
+    ids: HashMap<String, NodeId>,
+}
+
+impl Roll {
+    /// `idle_max`: connections kept open to a node between calls.
+    pub fn new(connector: Arc<Connector>, metrics: Arc<Metrics>, idle_max: usize) -> Roll {
+        Roll {
+            connector,
+            metrics,
+            idle_max,
+            ids: HashMap::new(),
+        }
+    }
+
+    /// The upstreams for `specs`, those of `present` that did not change among them.
+    pub fn call(&mut self, specs: Vec<NodeSpec>, present: &[Arc<Upstream>]) -> Upstreams {
+        let upstreams = specs.into_iter().map(|spec| {
+            let id = self.id_of(&spec);
+            match present.iter().find(|upstream| upstream.id == id) {
+                Some(upstream) if upstream.spec == spec => upstream.clone(),
+                old => Arc::new(self.open(id, spec, old)),
+            }
+        });
+        Arc::new(upstreams.collect())
+    }
+
+    /// A changed weight or name leaves the connections as they are.
+    fn open(&self, id: NodeId, spec: NodeSpec, old: Option<&Arc<Upstream>>) -> Upstream {
+        let same_way = |old: &&Arc<Upstream>| {
+            old.spec.url.reveal() == spec.url.reveal() && old.spec.headers == spec.headers
+        };
+        let link = match old.filter(same_way) {
+            Some(old) => old.link.clone(),
+            None => Arc::new(Link::new(&spec, self.connector.clone(), self.idle_max)),
+        };
+        Upstream {
+            id,
+            link,
+            metrics: self.metrics.node(&spec.name),
+            spec,
+        }
+    }
+
+    fn id_of(&mut self, spec: &NodeSpec) -> NodeId {
+        let next = NodeId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+        *self.ids.entry(spec.url.identity()).or_insert(next)
+    }
+}
+
+impl Upstream {
+    pub fn member(&self) -> Member {
+        Member {
+            id: self.id,
+            name: self.spec.name.clone(),
+            rung: self.spec.rung,
+            weight: self.spec.weight,
+        }
+    }
+}

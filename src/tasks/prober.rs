@@ -1,0 +1,127 @@
+//! Asks all nodes for their heads, a round at a time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::domain::fleet::{NodeView, Probe};
+use crate::domain::health::{Reason, State};
+use crate::domain::node::{NodeId, Rung};
+use crate::state::pool::{Pool, Snapshot};
+use crate::state::upstreams::Upstream;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::probe::{Ask, Probed, Prober};
+
+/// A node that is on the right chain is asked for its chain's id again this often.
+const CHAIN_ID_EVERY: Duration = Duration::from_secs(180);
+
+/// The rounds.
+pub struct Rounds {
+    pub pool: Arc<Pool>,
+    pub metrics: Arc<Metrics>,
+    pub prober: Prober,
+    pub leader_interval: Duration,
+    pub timeout: Duration,
+    pub asked: HashMap<NodeId, Asked>,
+}
+
+/// When a node was last asked for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    at: Instant,
+    chain_id_at: Option<Instant>,
+}
+
+impl Rounds {
+    /// One round: asks everybody who is due, and tells the pool.
+    pub async fn run(&mut self) {
+        let snapshot = self.pool.snapshot();
+        let now = clock::now();
+        let due: Vec<_> = snapshot
+            .view
+            .nodes
+            .iter()
+            .filter(|node| self.is_due(node, now))
+            .filter_map(|node| Some((snapshot.upstream(node.id)?, self.ask_of(node, now))))
+            .collect();
+        let asking = due.iter().map(|(upstream, ask)| async {
+            (
+                upstream.id,
+                self.prober.probe(&upstream.spec, *ask, self.timeout).await,
+            )
+        });
+        let probed = futures_util::future::join_all(asking).await;
+        for ((upstream, ask), (_, probed)) in due.iter().zip(&probed) {
+            self.take_down(upstream, *ask, probed, now);
+        }
+        let probes: Vec<_> = probed
+            .iter()
+            .map(|(id, probed)| (*id, probed.probe))
+            .collect();
+        self.pool.hear_round(&probes).await;
+        self.asked.retain(|id, _| snapshot.view.node(*id).is_some());
+        self.show();
+    }
+
+    /// A leader has its own interval, and whoever asked for rest has it.
+    fn is_due(&self, node: &NodeView, now: Instant) -> bool {
+        if node.standing.state == State::Unproven {
+            return true;
+        }
+        let since = self
+            .asked
+            .get(&node.id)
+            .map(|asked| now.saturating_duration_since(asked.at));
+        // Rounds come with jitter: a tenth early is in time.
+        let is_early = since.is_some_and(|since| since < self.leader_interval.mul_f64(0.85));
+        !(node.rung == Rung::Leader && is_early) && !node.standing.rests(now)
+    }
+
+    fn ask_of(&self, node: &NodeView, now: Instant) -> Ask {
+        let asked = self.asked.get(&node.id).and_then(|asked| asked.chain_id_at);
+        let is_fresh = asked.is_some_and(|at| now.saturating_duration_since(at) < CHAIN_ID_EVERY);
+        let is_astray = node.standing.state == State::Out(Reason::WrongChain);
+        Ask {
+            chain_id: !is_fresh || is_astray,
+        }
+    }
+
+    fn take_down(&mut self, upstream: &Arc<Upstream>, ask: Ask, probed: &Probed, now: Instant) {
+        let known = self
+            .asked
+            .get(&upstream.id)
+            .and_then(|asked| asked.chain_id_at);
+        let chain_id_at = if ask.chain_id && knows_chain_id(&probed.probe) {
+            Some(now)
+        } else {
+            known
+        };
+        self.asked.insert(
+            upstream.id,
+            Asked {
+                at: now,
+                chain_id_at,
+            },
+        );
+        upstream.metrics.probed(probed.took);
+        let failure = match probed.probe {
+            Probe::Answered { .. } => return,
+            Probe::Failed => Reason::Silent,
+            Probe::Throttled(_) => Reason::Throttled,
+        };
+        upstream.metrics.probe_failed(failure);
+        let why = probed.why.as_deref().unwrap_or("no answer");
+        log::debug!("probing {}: {why}", upstream.spec.name);
+    }
+
+    fn show(&self) {
+        let snapshot: Arc<Snapshot> = self.pool.snapshot();
+        self.metrics
+            .show_fleet(&snapshot.view, clock::now(), clock::unix_millis() / 1000);
+    }
+}
+
+fn knows_chain_id(probe: &Probe) -> bool {
+    matches!(probe, Probe::Answered { chain_id: Some(_), .. })
+}

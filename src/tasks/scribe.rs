@@ -1,0 +1,79 @@
+//! Writes health back into the registry: when it changed, and every [`AT_MOST_EVERY`] otherwise.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::domain::fleet::NodeView;
+use crate::domain::node::NodeId;
+use crate::registry::{Health, Registry};
+use crate::state::pool::Pool;
+use crate::telemetry::metrics::Metrics;
+
+const AT_MOST_EVERY: Duration = Duration::from_secs(30);
+
+/// Knows what was written, and when.
+pub struct Scribe {
+    pub registry: Arc<dyn Registry>,
+    pub pool: Arc<Pool>,
+    pub metrics: Arc<Metrics>,
+    pub written: HashMap<NodeId, Written>,
+}
+
+/// The verdict that was last written for a node.
+pub struct Written {
+    at: Instant,
+    is_healthy: bool,
+    reason: Option<String>,
+}
+
+impl Scribe {
+    pub async fn write(&mut self) {
+        let snapshot = self.pool.snapshot();
+        let now = clock::now();
+        let mut healths = Vec::new();
+        for (node, upstream) in snapshot.view.nodes.iter().zip(snapshot.upstreams.iter()) {
+            let health = health_of(node, now);
+            if node.head.is_some() && self.is_due(node.id, &health, now) {
+                let written = Written {
+                    at: now,
+                    is_healthy: health.is_healthy,
+                    reason: health.reason.clone(),
+                };
+                self.written.insert(node.id, written);
+                healths.push((upstream.spec.url.as_written().to_string(), health));
+            }
+        }
+        self.written
+            .retain(|id, _| snapshot.view.node(*id).is_some());
+        if healths.is_empty() {
+            return;
+        }
+        if let Err(why) = self.registry.record_health(&healths).await {
+            self.metrics.registry_failed("record_health");
+            log::debug!("health was not written back: {why}");
+            self.written.clear();
+        }
+    }
+
+    fn is_due(&self, id: NodeId, health: &Health, now: Instant) -> bool {
+        self.written.get(&id).is_none_or(|written| {
+            let is_old = now.saturating_duration_since(written.at) >= AT_MOST_EVERY;
+            is_old || written.is_healthy != health.is_healthy || written.reason != health.reason
+        })
+    }
+}
+
+fn health_of(node: &NodeView, now: Instant) -> Health {
+    Health {
+        is_healthy: node.standing.is_healthy(),
+        block_number: node.head.map(|head| head.0),
+        lag: node.lag().map(|lag| lag.0),
+        reason: node
+            .standing
+            .reason(now)
+            .map(|reason| reason.as_str().to_string()),
+        checked_at: Some(clock::unix_millis()),
+    }
+}

@@ -1,0 +1,210 @@
+//! What changed in the fleet, in plain words, for the log.
+
+use log::Level;
+
+use crate::domain::chain::{Doubt, Source};
+use crate::domain::fleet::Change;
+use crate::domain::health::{Reason, Turn};
+
+/// One sentence on a change, and how loudly to say it.
+pub fn sentence(change: &Change) -> (Level, String) {
+    match change {
+        Change::Node { name, turn } => of_node(name, *turn),
+        Change::Reference { source, doubt } => of_reference(*source, *doubt),
+        Change::Fallback { on: true } => (
+            Level::Warn,
+            "no own node is fit: calls now go to the leader and the fallback nodes".to_string(),
+        ),
+        Change::Fallback { on: false } => (
+            Level::Info,
+            "an own node is fit again: calls no longer go to the leader and the fallback nodes"
+                .to_string(),
+        ),
+    }
+}
+
+fn of_node(name: &str, turn: Turn) -> (Level, String) {
+    match turn {
+        Turn::Admitted => (Level::Info, format!("node {name} is fit and gets calls")),
+        Turn::Left(reason) => (
+            level_of(reason),
+            format!(
+                "node {name} gets no more calls: {}; {}",
+                reason_in_words(reason),
+                way_back(reason)
+            ),
+        ),
+        Turn::Returned => (
+            Level::Info,
+            format!("node {name} is fit again and gets calls, few at first"),
+        ),
+        Turn::Benched { rest } => (
+            Level::Warn,
+            format!(
+                "node {name} gets no calls for {} s: {}; then {}",
+                rest.as_secs(),
+                reason_in_words(Reason::Faults),
+                way_back(Reason::Faults)
+            ),
+        ),
+    }
+}
+
+/// A node on another chain stays out until someone acts; the others may heal by themselves.
+fn level_of(reason: Reason) -> Level {
+    match reason {
+        Reason::WrongChain => Level::Error,
+        Reason::Lagging
+        | Reason::Silent
+        | Reason::Syncing
+        | Reason::Rollback
+        | Reason::HeightZero
+        | Reason::Faults
+        | Reason::Throttled => Level::Warn,
+    }
+}
+
+/// Why a node is out, as the second half of a sentence about it.
+pub fn reason_in_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Lagging => "its head is too many blocks behind the reference",
+        Reason::Silent => "it does not answer probes",
+        Reason::Syncing => "it says that it is still syncing",
+        Reason::WrongChain => "it is on another chain than the rest",
+        Reason::Rollback => "its head went back, too many blocks behind the reference",
+        Reason::HeightZero => "its head is block 0, while the chain is further",
+        Reason::Faults => "its calls failed time after time",
+        Reason::Throttled => "it asked to be left alone for a while (rate limit or quota)",
+    }
+}
+
+/// What has to happen before the node gets calls again.
+fn way_back(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Lagging | Reason::Rollback => "it returns by itself once it has caught up",
+        Reason::Silent => "it returns by itself once it answers; look whether it runs",
+        Reason::Syncing | Reason::HeightZero => "it returns by itself once it has synced",
+        Reason::WrongChain => "correct its URL or the chain's id",
+        Reason::Faults => "it returns once its probes are good",
+        Reason::Throttled => "it returns by itself after its rest",
+    }
+}
+
+fn of_reference(source: Source, doubt: Option<Doubt>) -> (Level, String) {
+    let what = match source {
+        Source::Leader => "the leader's head",
+        Source::Quorum => "the head that the own nodes agree on",
+        Source::Held => "the last head that the leader was believed",
+    };
+    let said = format!("nodes are now compared with {what}");
+    match doubt {
+        None => (Level::Info, said),
+        // A choice of the operator's, not trouble.
+        Some(Doubt::NoLeader) => (Level::Info, because(&said, Doubt::NoLeader)),
+        Some(doubt @ (Doubt::Silent | Doubt::Stuck | Doubt::Implausible | Doubt::Unfit)) => {
+            (Level::Warn, because(&said, doubt))
+        }
+    }
+}
+
+fn because(said: &str, doubt: Doubt) -> String {
+    format!("{said}: {}", doubt.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn node(turn: Turn) -> Change {
+        Change::Node {
+            name: "geth-1".into(),
+            turn,
+        }
+    }
+
+    #[test]
+    fn each_change_is_told_in_plain_words() {
+        let reference = |source, doubt| Change::Reference { source, doubt };
+        let rest = Duration::from_secs(90);
+        for (change, level, wanted) in [
+            (
+                node(Turn::Admitted),
+                Level::Info,
+                "node geth-1 is fit and gets calls",
+            ),
+            (
+                node(Turn::Left(Reason::Lagging)),
+                Level::Warn,
+                "node geth-1 gets no more calls: its head is too many blocks behind the reference; \
+                 it returns by itself once it has caught up",
+            ),
+            (
+                node(Turn::Left(Reason::WrongChain)),
+                Level::Error,
+                "node geth-1 gets no more calls: it is on another chain than the rest; \
+                 correct its URL or the chain's id",
+            ),
+            (
+                node(Turn::Returned),
+                Level::Info,
+                "node geth-1 is fit again and gets calls, few at first",
+            ),
+            (
+                node(Turn::Benched { rest }),
+                Level::Warn,
+                "node geth-1 gets no calls for 90 s: its calls failed time after time; \
+                 then it returns once its probes are good",
+            ),
+            (
+                reference(Source::Leader, None),
+                Level::Info,
+                "nodes are now compared with the leader's head",
+            ),
+            (
+                reference(Source::Held, Some(Doubt::Silent)),
+                Level::Warn,
+                "nodes are now compared with the last head that the leader was believed: \
+                 the leader is silent",
+            ),
+            (
+                reference(Source::Quorum, Some(Doubt::Stuck)),
+                Level::Warn,
+                "nodes are now compared with the head that the own nodes agree on: \
+                 the leader is stuck",
+            ),
+            (
+                reference(Source::Quorum, Some(Doubt::NoLeader)),
+                Level::Info,
+                "nodes are now compared with the head that the own nodes agree on: \
+                 no leader is set",
+            ),
+            (
+                Change::Fallback { on: true },
+                Level::Warn,
+                "no own node is fit: calls now go to the leader and the fallback nodes",
+            ),
+            (
+                Change::Fallback { on: false },
+                Level::Info,
+                "an own node is fit again: calls no longer go to the leader and the fallback nodes",
+            ),
+        ] {
+            assert_eq!(sentence(&change), (level, wanted.to_string()));
+        }
+    }
+
+    #[test]
+    fn each_reason_has_words_of_its_own() {
+        let mut words: Vec<_> = Reason::ALL.map(reason_in_words).to_vec();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Reason::ALL.len());
+        for reason in Reason::ALL {
+            let (_, said) = sentence(&node(Turn::Left(reason)));
+            assert!(said.contains(reason_in_words(reason)), "{said}");
+            assert!(!said.contains('\n'), "{said}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What Prometheus is told, and the handles to tell it by.
+//!
+//! No label's number of values depends on what clients send: a method is a row of the method
+//! table or `other`, a status code one of a fixed set or `other`.
+
+mod families;
+mod fleet;
+mod handles;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
+
+use self::families::Families;
+use self::fleet::Shown;
+pub use self::handles::{CallOutcome, Counted, MethodMetrics, NodeMetrics};
+use crate::domain::fleet::FleetView;
+use crate::domain::health::Reason;
+use crate::domain::method::{Row, TABLE};
+use crate::domain::verdict::{Class, Elsewhere};
+
+/// The content type of [`Metrics::encode`]'s text.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The status codes that are counted by themselves; sorted.
+const CODES: [u16; 13] = [
+    200, 204, 400, 403, 404, 405, 408, 413, 415, 429, 500, 503, 504,
+];
+/// What is in none of the lists.
+const OTHER: &str = "other";
+const NO_LABELS: [&str; 0] = [];
+
+/// All metrics of one balancer, in a registry of their own.
+pub struct Metrics {
+    families: Families,
+    /// One a row of the method table, and one for the rest; made at the first call.
+    methods: [OnceLock<MethodMetrics>; TABLE.len() + 1],
+    /// By [`Class`]; none for what is never asked elsewhere.
+    failovers: [Option<IntCounter>; Class::ALL.len()],
+    fallback_calls: IntCounter,
+    /// By place in [`CODES`], and one for the rest.
+    http_responses: Vec<IntCounter>,
+    requests_in_flight: IntGauge,
+    connections: IntGauge,
+    batch_calls: Histogram,
+    /// When the registry was last read, in seconds since 1970; 0: never.
+    registry_read_at: AtomicU64,
+    shown: Mutex<Shown>,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Metrics {
+        let families = Families::new();
+        let version = [env!("CARGO_PKG_VERSION")];
+        families.build_info.with_label_values(&version).set(1);
+        let failovers = Class::ALL.map(|class| {
+            let is_passed_on = class.elsewhere() != Elsewhere::Never;
+            is_passed_on.then(|| families.failovers.with_label_values(&[class.outcome()]))
+        });
+        let codes = CODES.iter().map(u16::to_string).chain([OTHER.to_string()]);
+        let http_responses = codes.map(|code| families.http_responses.with_label_values(&[code]));
+        Metrics {
+            methods: [const { OnceLock::new() }; TABLE.len() + 1],
+            failovers,
+            fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            http_responses: http_responses.collect(),
+            requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
+            connections: families.connections.with_label_values(&NO_LABELS),
+            batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
+            registry_read_at: AtomicU64::new(0),
+            shown: Mutex::default(),
+            families,
+        }
+    }
+
+    /// Finds the series of the node called `name`, once for its life in the list.
+    pub fn node(&self, name: &str) -> NodeMetrics {
+        NodeMetrics::new(&self.families, name)
+    }
+
+    /// Takes away all series of a node that has left the list.
+    pub fn forget_node(&self, name: &str) {
+        let families = &self.families;
+        // An error says that there was no such series: good.
+        for class in Class::ALL {
+            drop(
+                families
+                    .attempts
+                    .remove_label_values(&[name, class.outcome()]),
+            );
+        }
+        for reason in Reason::ALL {
+            drop(
+                families
+                    .probe_failures
+                    .remove_label_values(&[name, reason.as_str()]),
+            );
+        }
+        drop(families.attempt_duration.remove_label_values(&[name]));
+        drop(families.probe_duration.remove_label_values(&[name]));
+        self.hide_from_fleet(name);
+    }
+
+    pub fn method(&self, row: Row) -> &MethodMetrics {
+        let at = row.map_or(TABLE.len(), usize::from).min(TABLE.len());
+        self.methods[at].get_or_init(|| {
+            let name = TABLE.get(at).map_or(OTHER, |(name, _)| name);
+            MethodMetrics::new(&self.families, name)
+        })
+    }
+
+    /// A call is asked of another node because an attempt came to `class`.
+    pub fn failed_over(&self, class: Class) {
+        if let Some(failovers) = &self.failovers[class as usize] {
+            failovers.inc();
+        }
+    }
+
+    /// A call was answered by the leader or a fallback node.
+    pub fn fallback_call(&self) {
+        self.fallback_calls.inc();
+    }
+
+    pub fn http_response(&self, code: u16) {
+        let at = CODES.binary_search(&code).unwrap_or(CODES.len());
+        self.http_responses[at].inc();
+    }
+
+    /// Counts a request in flight while the result is held.
+    pub fn begin_request(&self) -> Counted {
+        Counted::on(&self.requests_in_flight)
+    }
+
+    /// Counts an open connection while the result is held.
+    pub fn begin_connection(&self) -> Counted {
+        Counted::on(&self.connections)
+    }
+
+    pub fn batch(&self, calls: usize) {
+        self.batch_calls.observe(calls as f64);
+    }
+
+    /// The registry was read at `unix_seconds`; `rejected` of its items make no node.
+    pub fn registry_read(&self, unix_seconds: u64, rejected: usize) {
+        self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
+        self.families
+            .registry_items_rejected
+            .with_label_values(&NO_LABELS)
+            .set(saturated(rejected));
+    }
+
+    pub fn registry_failed(&self, operation: &'static str) {
+        self.families
+            .registry_errors
+            .with_label_values(&[operation])
+            .inc();
+    }
+
+    /// Prometheus' text, as of `unix_seconds`, with the calls in flight of `view`.
+    /// See [`CONTENT_TYPE`].
+    pub fn encode(&self, view: &FleetView, unix_seconds: u64) -> String {
+        self.show_in_flight(view);
+        let read_at = self.registry_read_at.load(Ordering::Relaxed);
+        if read_at > 0 {
+            self.families
+                .registry_age
+                .with_label_values(&NO_LABELS)
+                .set(saturated(unix_seconds.saturating_sub(read_at)));
+        }
+        TextEncoder::new()
+            .encode_to_string(&self.families.registry.gather())
+            .unwrap_or_else(|why| {
+                log::error!("the metrics can't be written as text: {why}");
+                String::new()
+            })
+    }
+}
+
+/// A gauge's value; what is too large for it is as large as it goes.
+fn saturated<N: TryInto<i64>>(number: N) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "metrics/tests.rs"]
+mod tests;

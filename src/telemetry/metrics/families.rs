@@ -1,0 +1,134 @@
+//! The one list of all metrics: name, meaning, labels.
+//!
+//! Series are told apart by a hash of their label values written one after another, without a
+//! mark between them. So of two values of one fixed label (`outcome`, `state`, `reason`) neither
+//! may be the end of the other; a test sees to it.
+
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+/// In seconds, from an answer out of a node's cache to a trace that takes a minute.
+const DURATION_BUCKETS: [f64; 15] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0, 60.0,
+];
+/// In calls.
+const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+
+pub(super) struct Families {
+    pub registry: Registry,
+    pub build_info: IntGaugeVec,
+    pub node_block_number: IntGaugeVec,
+    pub node_lag_blocks: IntGaugeVec,
+    pub node_head_difference_blocks: IntGaugeVec,
+    pub node_healthy: IntGaugeVec,
+    pub node_weight: IntGaugeVec,
+    pub node_in_flight: IntGaugeVec,
+    pub node_state: IntGaugeVec,
+    pub probe_duration: HistogramVec,
+    pub probe_failures: IntCounterVec,
+    pub nodes: IntGaugeVec,
+    pub nodes_healthy: IntGaugeVec,
+    pub reference_block_number: IntGaugeVec,
+    pub served_block_number: IntGaugeVec,
+    pub reference_source: IntGaugeVec,
+    pub calls: IntCounterVec,
+    pub call_duration: HistogramVec,
+    pub attempts: IntCounterVec,
+    pub attempt_duration: HistogramVec,
+    pub failovers: IntCounterVec,
+    pub fallback_calls: IntCounterVec,
+    pub http_responses: IntCounterVec,
+    pub requests_in_flight: IntGaugeVec,
+    pub connections: IntGaugeVec,
+    pub batch_calls: HistogramVec,
+    pub registry_age: IntGaugeVec,
+    pub registry_items_rejected: IntGaugeVec,
+    pub registry_errors: IntCounterVec,
+    pub last_round: IntGaugeVec,
+}
+
+impl Families {
+    #[rustfmt::skip]
+    pub fn new() -> Families {
+        let list = List(Registry::new());
+        list.watch_process();
+        Families {
+            build_info: list.gauges("build_info", "Always 1; the version is the label.", &["version"]),
+            node_block_number: list.gauges("node_block_number", "The node's head.", &["node"]),
+            node_lag_blocks: list.gauges("node_lag_blocks", "Blocks behind the reference; 0 when ahead.", &["node"]),
+            node_head_difference_blocks: list.gauges("node_head_difference_blocks", "The node's head less the reference; below 0 when behind.", &["node"]),
+            node_healthy: list.gauges("node_healthy", "1 while the node is fit.", &["node"]),
+            node_weight: list.gauges("node_weight", "The node's share of calls relative to its peers; 0 drains it.", &["node"]),
+            node_in_flight: list.gauges("node_in_flight", "Attempts that the node has not answered yet.", &["node"]),
+            node_state: list.gauges("node_state", "1 for the state that the node is in, and why.", &["node", "state", "reason"]),
+            probe_duration: list.histograms("probe_duration_seconds", "How long probes took.", &["node"], &DURATION_BUCKETS),
+            probe_failures: list.counters("probe_failures_total", "Probes that did not find the node fit, by reason.", &["node", "reason"]),
+            nodes: list.gauges("nodes", "Nodes in the list.", &["rung"]),
+            nodes_healthy: list.gauges("nodes_healthy", "Nodes that are fit.", &["rung"]),
+            reference_block_number: list.gauges("reference_block_number", "The head that nodes are compared with.", &[]),
+            served_block_number: list.gauges("served_block_number", "The head that clients are shown.", &[]),
+            reference_source: list.gauges("reference_source", "1 for where the reference comes from.", &["source"]),
+            calls: list.counters("calls_total", "JSON-RPC calls of clients.", &["method", "outcome"]),
+            call_duration: list.histograms("call_duration_seconds", "How long calls took, over all their attempts.", &["method"], &DURATION_BUCKETS),
+            attempts: list.counters("attempts_total", "Attempts on nodes; a call has several when it fails over.", &["node", "outcome"]),
+            attempt_duration: list.histograms("attempt_duration_seconds", "How long attempts took.", &["node"], &DURATION_BUCKETS),
+            failovers: list.counters("failovers_total", "Calls passed on to another node, by the outcome of the attempt before.", &["reason"]),
+            fallback_calls: list.counters("fallback_calls_total", "Calls answered by the leader or a fallback node.", &[]),
+            http_responses: list.counters("http_responses_total", "HTTP answers to clients.", &["code"]),
+            requests_in_flight: list.gauges("requests_in_flight", "HTTP requests that are not answered yet.", &[]),
+            connections: list.gauges("connections", "Clients' connections that are open.", &[]),
+            batch_calls: list.histograms("batch_calls", "Calls in a batch.", &[], &BATCH_BUCKETS),
+            registry_age: list.gauges("registry_age_seconds", "Since the registry was last read with success.", &[]),
+            registry_items_rejected: list.gauges("registry_items_rejected", "Items of the registry that make no node.", &[]),
+            registry_errors: list.counters("registry_errors_total", "Operations on the registry that failed.", &["operation"]),
+            last_round: list.gauges("last_round_timestamp_seconds", "When the last round of probes ended, since 1970.", &[]),
+            registry: list.0,
+        }
+    }
+}
+
+/// The list while it is being written.
+struct List(Registry);
+
+impl List {
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.registered(IntGaugeVec::new(named(name, help), labels))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.registered(IntCounterVec::new(named(name, help), labels))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let options = HistogramOpts::from(named(name, help)).buckets(buckets.to_vec());
+        self.registered(HistogramVec::new(options, labels))
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "names, labels and buckets are constants of this file: a wrong one fails every test"
+    )]
+    fn registered<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let family = made.expect("a metric's name and labels are well formed");
+        self.0
+            .register(Box::new(family.clone()))
+            .expect("a metric is listed once");
+        family
+    }
+
+    /// Memory, CPU, open files and threads of this process, under their customary names.
+    #[cfg(target_os = "linux")]
+    fn watch_process(&self) {
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        if let Err(why) = self.0.register(Box::new(process)) {
+            log::warn!("no metrics of the process itself: {why}");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn watch_process(&self) {}
+}
+
+fn named(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("forebay")
+}

@@ -1,0 +1,148 @@
+//! What a call holds on to: series that are found once and then written by index alone.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntGauge};
+
+use super::families::Families;
+use crate::domain::health::Reason;
+use crate::domain::verdict::Class;
+
+/// What a client's call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    Ok,
+    /// A node's own error was the answer.
+    RpcError,
+    /// We said no.
+    Refused,
+    /// No node had an answer.
+    Failed,
+    /// The client left before there was one.
+    Cancelled,
+}
+
+impl CallOutcome {
+    pub const ALL: [CallOutcome; 5] = [
+        CallOutcome::Ok,
+        CallOutcome::RpcError,
+        CallOutcome::Refused,
+        CallOutcome::Failed,
+        CallOutcome::Cancelled,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CallOutcome::Ok => "ok",
+            CallOutcome::RpcError => "rpc_error",
+            CallOutcome::Refused => "refused",
+            CallOutcome::Failed => "failed",
+            CallOutcome::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What calls and probes tell of one node. Cheap to clone; writing to it takes no lock.
+///
+/// Once the node is forgotten, what is still written here goes nowhere.
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    attempts: [IntCounter; Class::ALL.len()],
+    attempt_duration: Histogram,
+    probe_duration: Histogram,
+    probe_failures: [IntCounter; Reason::ALL.len()],
+}
+
+impl NodeMetrics {
+    pub(super) fn new(families: &Families, node: &str) -> NodeMetrics {
+        let attempts = |class: Class| {
+            let labels = [node, class.outcome()];
+            families.attempts.with_label_values(&labels)
+        };
+        let failures = |reason: Reason| {
+            let labels = [node, reason.as_str()];
+            families.probe_failures.with_label_values(&labels)
+        };
+        NodeMetrics {
+            attempts: Class::ALL.map(attempts),
+            attempt_duration: families.attempt_duration.with_label_values(&[node]),
+            probe_duration: families.probe_duration.with_label_values(&[node]),
+            probe_failures: Reason::ALL.map(failures),
+        }
+    }
+
+    pub fn attempted(&self, class: Class, took: Duration) {
+        self.attempts[class as usize].inc();
+        self.attempt_duration.observe(took.as_secs_f64());
+    }
+
+    pub fn probed(&self, took: Duration) {
+        self.probe_duration.observe(took.as_secs_f64());
+    }
+
+    /// A probe got no answer, or one that speaks against the node.
+    pub fn probe_failed(&self, reason: Reason) {
+        self.probe_failures[reason as usize].inc();
+    }
+}
+
+/// What calls of one method come to.
+#[derive(Clone, Debug)]
+pub struct MethodMetrics {
+    calls: [IntCounter; CallOutcome::ALL.len()],
+    duration: Histogram,
+}
+
+impl MethodMetrics {
+    pub(super) fn new(families: &Families, method: &str) -> MethodMetrics {
+        let calls = |outcome: CallOutcome| {
+            let labels = [method, outcome.as_str()];
+            families.calls.with_label_values(&labels)
+        };
+        MethodMetrics {
+            calls: CallOutcome::ALL.map(calls),
+            duration: families.call_duration.with_label_values(&[method]),
+        }
+    }
+
+    pub fn called(&self, outcome: CallOutcome, took: Duration) {
+        self.calls[outcome as usize].inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
+/// Counts one on its gauge for as long as it lives, however its owner ends.
+#[derive(Debug)]
+#[must_use = "it counts only while it is held"]
+pub struct Counted(IntGauge);
+
+impl Counted {
+    pub(super) fn on(gauge: &IntGauge) -> Counted {
+        gauge.inc();
+        Counted(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_values_place_in_its_list_is_its_index() {
+        for (at, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, at, "{class:?}");
+        }
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, at, "{reason:?}");
+        }
+        for (at, outcome) in CallOutcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, at, "{outcome:?}");
+        }
+    }
+}

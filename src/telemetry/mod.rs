@@ -1,0 +1,5 @@
+//! What we tell the operator: metrics in one list, logs, and sentences about what changed.
+
+pub mod events;
+pub mod logs;
+pub mod metrics;

@@ -1,0 +1,462 @@
+//! The way to one node: where it is, what every request to it begins with, its idle connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use url::Host;
+
+use super::connection::Connection;
+use super::connector::{Addresses, Connector};
+use super::fault::SendFault;
+use super::idle::Shelf;
+use super::reply::Reply;
+use super::request::Template;
+use crate::clock;
+use crate::domain::node::NodeSpec;
+
+/// Which connections a call may go over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// An idle one if there is one; if that turns out closed, a new one, silently.
+    Any,
+    /// Only a new one: for calls that must not run twice.
+    FreshOnly,
+}
+
+/// The way to one node. `Debug` is left out: it holds credentials.
+pub struct Link {
+    template: Template,
+    connector: Arc<Connector>,
+    addresses: Addresses,
+    /// The host to resolve; `None` for an IP literal.
+    name: Option<(String, u16)>,
+    /// Whom the certificate must name; `None` without TLS.
+    tls_name: Option<String>,
+    shelf: Arc<Shelf>,
+}
+
+impl Link {
+    /// `idle_max` is the most connections kept open between calls.
+    pub fn new(spec: &NodeSpec, connector: Arc<Connector>, idle_max: usize) -> Link {
+        let port = spec.url.port();
+        let (literal, host) = match spec.url.reveal().host() {
+            Some(Host::Ipv4(ip)) => (Some(SocketAddr::from((ip, port))), ip.to_string()),
+            Some(Host::Ipv6(ip)) => (Some(SocketAddr::from((ip, port))), ip.to_string()),
+            Some(Host::Domain(name)) => (None, name.to_string()),
+            None => (None, String::new()),
+        };
+        Link {
+            template: Template::new(spec),
+            connector,
+            addresses: Addresses::new(literal.into_iter().collect()),
+            tls_name: spec.url.is_tls().then(|| host.clone()),
+            name: literal.is_none().then_some((host, port)),
+            shelf: Arc::new(Shelf::new(idle_max)),
+        }
+    }
+
+    /// Takes over what the resolver found. An empty list keeps the last addresses.
+    pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
+        self.addresses.set(addresses);
+    }
+
+    /// The host and port to resolve; `None` for an IP literal.
+    pub fn needs_resolving(&self) -> Option<(&str, u16)> {
+        self.name
+            .as_ref()
+            .map(|(host, port)| (host.as_str(), *port))
+    }
+
+    /// POSTs the parts of `body` in a row and waits for the head of the answer, for ever:
+    /// dropping the future closes the connection, and so tells the node to stop.
+    ///
+    /// # Errors
+    /// No connection, or nothing over it that is a head.
+    pub async fn send(&self, body: &[&[u8]], reuse: Reuse) -> Result<Reply, SendFault> {
+        let idle = match reuse {
+            Reuse::Any => self.shelf.take(clock::now()),
+            Reuse::FreshOnly => None,
+        };
+        if let Some(connection) = idle {
+            match self.exchange(connection, body).await {
+                // The node closed it before it saw our request: nobody's fault.
+                Err(SendFault::Closed { .. }) => {}
+                answered => return answered,
+            }
+        }
+        let tls_name = self.tls_name.as_deref();
+        let connection = self.connector.open(&self.addresses, tls_name).await?;
+        self.exchange(connection, body).await
+    }
+
+    async fn exchange(
+        &self,
+        mut connection: Connection,
+        body: &[&[u8]],
+    ) -> Result<Reply, SendFault> {
+        let written = connection.write(&self.template, body).await;
+        // A node may refuse a body that it hasn't read: its answer is worth more than our fault.
+        let mut head = match (connection.read_head().await, &written) {
+            (Ok(head), _) => head,
+            (Err(fault), Ok(())) => return Err(fault),
+            (Err(_), Err(_)) => return Err(SendFault::Closed { sent: false }),
+        };
+        head.keeps &= written.is_ok();
+        Ok(Reply::new(&head, connection, Arc::clone(&self.shelf)))
+    }
+
+    /// Drops idle connections that are over age or were closed by the node.
+    pub fn sweep(&self, now: Instant) {
+        self.shelf.sweep(now);
+    }
+
+    /// The node is gone: closes its idle connections and keeps none from now on.
+    pub fn close_idle(&self) {
+        self.shelf.close();
+    }
+
+    /// How many connections idle.
+    pub fn idle(&self) -> usize {
+        self.shelf.count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use pingora::server::configuration::ServerConf;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::super::connection::LIFETIME_MAX;
+    use super::super::connector::CONNECT_TIME_MAX;
+    use super::super::idle::IDLE_TIME_MAX;
+    use super::super::reply::Filled;
+    use super::super::stage::{Line, OK, Stage, link, polite_lines, say, within};
+    use super::*;
+
+    const CALL: &[&[u8]] = &[b"{\"id\":", b"1}"];
+
+    async fn ask(link: &Link, reuse: Reuse) -> Bytes {
+        let mut reply = within(link.send(CALL, reuse)).await.unwrap();
+        assert_eq!(reply.status, 200);
+        match within(reply.read_up_to(100)).await.unwrap() {
+            Filled::Whole(body) => body,
+            Filled::More(start) => panic!("{start:?}"),
+        }
+    }
+
+    async fn fault(link: &Link, reuse: Reuse) -> SendFault {
+        within(link.send(CALL, reuse)).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn calls_in_a_row_share_one_connection() {
+        let stage = Stage::polite().await;
+        let link = stage.link();
+        for _ in 0..5 {
+            assert_eq!(ask(&link, Reuse::Any).await, "ok");
+        }
+        assert_eq!((stage.accepted(), link.idle()), (1, 1));
+        assert!(stage.heard()[4].starts_with("POST /rpc HTTP/1.1\r\nHost: 127.0.0.1:"));
+        assert!(stage.heard()[4].ends_with("\r\nContent-Length: 8\r\n\r\n{\"id\":1}"));
+    }
+
+    #[tokio::test]
+    async fn calls_at_once_have_a_connection_each_and_at_most_four_stay() {
+        let stage = Stage::polite().await;
+        let link = stage.link();
+        let mut replies = Vec::new();
+        for _ in 0..5 {
+            replies.push(within(link.send(CALL, Reuse::Any)).await.unwrap());
+            // Its body is still unread, but at hand: the connection is not free yet.
+        }
+        for reply in &mut replies {
+            within(reply.read_up_to(10)).await.unwrap();
+        }
+        assert_eq!((stage.accepted(), link.idle()), (5, 4));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_closed_while_idle_costs_nothing_visible() {
+        let stage = Stage::play(vec![vec![Line::Hear, say(OK), Line::Close]]).await;
+        let link = stage.link();
+        for _ in 0..3 {
+            assert_eq!(ask(&link, Reuse::Any).await, "ok");
+            stage.one_ended().await;
+        }
+        assert_eq!(stage.accepted(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_closes_under_a_call_costs_nothing_visible() {
+        let stale = vec![Line::Hear, say(OK), Line::Hear, Line::Close];
+        let stage = Stage::play(vec![stale, vec![Line::Hear, say(OK)]]).await;
+        let link = stage.link();
+        assert_eq!(ask(&link, Reuse::Any).await, "ok");
+        assert_eq!(ask(&link, Reuse::Any).await, "ok");
+        assert_eq!((stage.accepted(), stage.heard().len()), (2, 3));
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_that_closes_is_not_repeated() {
+        let stage = Stage::play(vec![vec![Line::Hear, Line::Close]]).await;
+        let link = stage.link();
+        let fault = fault(&link, Reuse::Any).await;
+        assert_eq!(fault, SendFault::Closed { sent: true });
+        assert!(fault.executed_possible());
+        assert_eq!(stage.accepted(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_not_repeated() {
+        let broken = vec![Line::Hear, say(OK), Line::Hear, say("HTTP/1."), Line::Close];
+        let stage = Stage::play(vec![broken]).await;
+        let link = stage.link();
+        ask(&link, Reuse::Any).await;
+        let fault = fault(&link, Reuse::Any).await;
+        assert_eq!(fault, SendFault::Malformed("the head broke off"));
+        assert_eq!(stage.accepted(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_must_not_run_twice_never_goes_over_an_old_connection() {
+        let stage = Stage::polite().await;
+        let link = stage.link();
+        for _ in 0..3 {
+            assert_eq!(ask(&link, Reuse::FreshOnly).await, "ok");
+        }
+        assert_eq!((stage.accepted(), link.idle()), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn unasked_bytes_cost_a_connection_its_place() {
+        let chatty = vec![Line::Hear, say(OK), Line::Pause, say(OK)];
+        let stage = Stage::play(vec![chatty, vec![Line::Hear, say(OK)]]).await;
+        let link = stage.link();
+        ask(&link, Reuse::Any).await;
+        let swept = async {
+            while link.idle() > 0 {
+                tokio::task::yield_now().await;
+                link.sweep(clock::now());
+            }
+        };
+        within(swept).await;
+        stage.one_ended().await;
+        assert_eq!(ask(&link, Reuse::Any).await, "ok");
+        assert_eq!(stage.accepted(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_answer_after_which_nothing_is_certain_ends_the_connection() {
+        for last in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokay",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+            "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        ] {
+            let stage = Stage::play(vec![vec![Line::Hear, say(last)]]).await;
+            let link = stage.link();
+            assert_eq!(ask(&link, Reuse::Any).await, "ok");
+            assert_eq!(link.idle(), 0, "{last:?}");
+            stage.one_ended().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn idle_connections_age() {
+        let stage = Stage::polite().await;
+        let link = stage.link();
+        for (age, idle) in [(IDLE_TIME_MAX, 1), (IDLE_TIME_MAX * 2, 0)] {
+            ask(&link, Reuse::Any).await;
+            link.sweep(clock::now() + age - Duration::from_secs(1));
+            assert_eq!(link.idle(), idle);
+        }
+        ask(&link, Reuse::Any).await;
+        assert!(link.shelf.take(clock::now() + IDLE_TIME_MAX * 2).is_none());
+        assert_eq!(link.idle(), 0);
+    }
+
+    #[tokio::test]
+    async fn no_connection_lives_for_ever() {
+        let stage = Stage::polite().await;
+        let link = stage.link();
+        ask(&link, Reuse::Any).await;
+        let connection = link.shelf.take(clock::now()).unwrap();
+        link.shelf.put(connection, clock::now() + LIFETIME_MAX * 2);
+        assert_eq!(link.idle(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_removed_node_keeps_no_connection() {
+        let stage = Stage::polite().await;
+        let link = stage.link();
+        ask(&link, Reuse::Any).await;
+        let mut late = within(link.send(CALL, Reuse::FreshOnly)).await.unwrap();
+        link.close_idle();
+        assert_eq!(link.idle(), 0);
+        within(late.read_up_to(10)).await.unwrap();
+        assert_eq!(link.idle(), 0);
+        stage.one_ended().await;
+        stage.one_ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_leaves_closes_the_connection() {
+        let stage = Stage::play(vec![vec![Line::Hear]]).await;
+        let link = stage.link();
+        let call = tokio::time::timeout(Duration::from_millis(50), link.send(CALL, Reuse::Any));
+        assert!(call.await.is_err());
+        stage.one_ended().await;
+        assert_eq!(link.idle(), 0);
+    }
+
+    #[tokio::test]
+    async fn interim_answers_are_passed_over() {
+        let texts = [
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\n",
+            "A: b\r\n\r\n",
+            OK,
+        ];
+        let lines = texts.iter().flat_map(|text| [say(text), Line::Pause]);
+        let stage = Stage::play(vec![[Line::Hear].into_iter().chain(lines).collect()]).await;
+        assert_eq!(ask(&stage.link(), Reuse::Any).await, "ok");
+    }
+
+    #[tokio::test]
+    async fn a_malformed_head_is_told_from_a_silent_end() {
+        let stage = Stage::play(vec![vec![Line::Hear, say("<html>")]]).await;
+        let link = stage.link();
+        let fault = fault(&link, Reuse::Any).await;
+        assert_eq!(fault, SendFault::Malformed("not HTTP/1"));
+        stage.one_ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_big_request_arrives_whole() {
+        let stage = Stage::polite().await;
+        let link = stage.link();
+        let big = vec![b'x'; 5 << 20];
+        let parts: &[&[u8]] = &[b"[", &big, b",", &big[..100], b"]"];
+        let reply = within(link.send(parts, Reuse::Any)).await.unwrap();
+        assert_eq!(reply.status, 200);
+        let heard = stage.heard().remove(0);
+        let (_, body) = heard.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body.as_bytes(), parts.concat());
+    }
+
+    #[tokio::test]
+    async fn a_request_refused_unread_brings_the_refusal() {
+        let refusal = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n";
+        let stage = Stage::play(vec![vec![say(refusal), Line::Close]]).await;
+        let link = stage.link();
+        let big = vec![b'x'; 32 << 20];
+        match within(link.send(&[&big], Reuse::Any)).await {
+            Ok(reply) => assert_eq!((reply.status, link.idle()), (413, 0)),
+            // A reset can overtake the refusal: then at least we know that it didn't run.
+            Err(fault) => assert_eq!(fault, SendFault::Closed { sent: false }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_gives_way_to_the_next_and_the_good_one_is_remembered() {
+        let stage = Stage::polite().await;
+        let dead = Stage::polite().await.address;
+        let dead = SocketAddr::from(([127, 0, 0, 2], dead.port()));
+        let link = link("http://node.invalid", &ServerConf::default());
+        assert_eq!(link.needs_resolving(), Some(("node.invalid", 80)));
+        assert_eq!(fault(&link, Reuse::Any).await, SendFault::NoAddress);
+        link.set_addresses(vec![dead]);
+        let refused = fault(&link, Reuse::Any).await;
+        assert!(matches!(refused, SendFault::Connect(_)), "{refused:?}");
+        assert!(!refused.executed_possible());
+        link.set_addresses(vec![dead, stage.address]);
+        assert_eq!(ask(&link, Reuse::FreshOnly).await, "ok");
+        assert_eq!(ask(&link, Reuse::FreshOnly).await, "ok");
+        assert_eq!(stage.accepted(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_literal_needs_no_resolving() {
+        let stage = Stage::polite().await;
+        assert_eq!(stage.link().needs_resolving(), None);
+        let brackets = link("http://[::1]:8545", &ServerConf::default());
+        assert_eq!(brackets.needs_resolving(), None);
+    }
+
+    /// A server's side of TLS for `localhost`, and its certificate as PEM.
+    fn certificate() -> (TlsAcceptor, String) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_signed_is_refused() {
+        let (acceptor, _) = certificate();
+        let stage = Stage::play_tls(vec![vec![Line::Hear, say(OK)]], acceptor).await;
+        let url = format!("https://localhost:{}/secret", stage.address.port());
+        let link = link(&url, &ServerConf::default());
+        link.set_addresses(vec![stage.address]);
+        let refused = fault(&link, Reuse::Any).await;
+        let SendFault::Tls(why) = &refused else {
+            panic!("{refused:?}");
+        };
+        assert!(
+            why.contains("invalid peer certificate") && !why.contains("secret"),
+            "{why}"
+        );
+        assert!(!refused.executed_possible() && stage.heard().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_trusted_certificate_is_taken_for_its_name_alone() {
+        let (acceptor, pem) = certificate();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), pem).unwrap();
+        let conf = ServerConf {
+            ca_file: Some(file.path().to_str().unwrap().to_string()),
+            ..ServerConf::default()
+        };
+        let script = polite_lines(5);
+        let stage = Stage::play_tls(vec![script], acceptor).await;
+        let port = stage.address.port();
+        let trusted = link(&format!("https://localhost:{port}"), &conf);
+        trusted.set_addresses(vec![stage.address]);
+        for _ in 0..3 {
+            assert_eq!(ask(&trusted, Reuse::Any).await, "ok");
+        }
+        assert_eq!((stage.accepted(), trusted.idle()), (1, 1));
+        for other in ["https://elsewhere.test", "https://127.0.0.1"] {
+            let other = link(&format!("{other}:{port}"), &conf);
+            other.set_addresses(vec![stage.address]);
+            let refused = fault(&other, Reuse::Any).await;
+            assert!(matches!(refused, SendFault::Tls(_)), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_port_is_given_up_in_time() {
+        // TLS to a node that never says a word.
+        let stage = Stage::play(vec![vec![]]).await;
+        let link = link(
+            &format!("https://{}", stage.address),
+            &ServerConf::default(),
+        );
+        let before = clock::now();
+        assert_eq!(fault(&link, Reuse::Any).await, SendFault::ConnectTimeout);
+        let took = clock::now() - before;
+        assert!(
+            took >= CONNECT_TIME_MAX && took < CONNECT_TIME_MAX * 2,
+            "{took:?}"
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! Asking a node for its head: what the rounds of probing are made of.
+//!
+//! A probe is two or three single calls side by side, each with a connection that is kept for the
+//! next round. Only the head decides whether the node answered. A node that syncs without saying
+//! so, or doesn't know its chain, still has a head to be judged by.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use serde::Deserialize;
+
+use super::question::{Failure, Question, ask, client};
+use crate::clock;
+use crate::domain::chain::{BlockNumber, ChainId};
+use crate::domain::fleet::Probe;
+use crate::domain::node::NodeSpec;
+
+/// The longest answer that is read, in bytes, but for a block.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest block that is read, in bytes. It lists its transactions' hashes, 69 bytes each: a
+/// full block of Ethereum (60 M gas) has 2,857 and needs 200 KB, those of other chains have more.
+pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+
+const LATEST: Question<Option<Head>> = Question {
+    method: "eth_getBlockByNumber",
+    params: r#"["latest",false]"#,
+    answer_bytes_max: BLOCK_BYTES_MAX,
+    read: read_block,
+};
+const NUMBER: Question<u64> = Question {
+    method: "eth_blockNumber",
+    params: "[]",
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: read_quantity,
+};
+const SYNCING: Question<bool> = Question {
+    method: "eth_syncing",
+    params: "[]",
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: |result| Ok(result.starts_with('{')),
+};
+const CHAIN_ID: Question<u64> = Question {
+    method: "eth_chainId",
+    params: "[]",
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: read_quantity,
+};
+
+/// What is asked beside the head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    pub chain_id: bool,
+}
+
+/// What one probe brought, and why it brought no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    pub probe: Probe,
+    /// From asking to the head, or to the failure.
+    pub took: Duration,
+    /// Why there is no head, for people: "connection refused", "timed out after 2 s". It holds
+    /// nothing of a URL or header, and no text of the node's.
+    pub why: Option<String>,
+    /// The same for metrics: timeout, connect, http, bad_answer, rpc_error, throttled.
+    pub failure: Option<&'static str>,
+    /// `0x` and 64 hex digits in lower case, where the node gave it.
+    pub head_hash: Option<String>,
+    /// Seconds since 1970, where the node gave it.
+    pub head_timestamp: Option<u64>,
+}
+
+/// Asks nodes. A clone shares its connections.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    client: Client,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Head {
+    number: BlockNumber,
+    hash: Option<String>,
+    timestamp: Option<u64>,
+}
+
+impl Prober {
+    /// # Errors
+    /// When TLS can't be set up.
+    pub fn new() -> Result<Prober, reqwest::Error> {
+        Ok(Prober { client: client()? })
+    }
+
+    /// Asks `spec` for its head and whether it syncs. It takes no longer than `timeout`.
+    ///
+    /// Without its chain's id being asked for, or told, an answer's `chain_id` is `None`.
+    pub async fn probe(&self, spec: &NodeSpec, asked: Ask, timeout: Duration) -> Probed {
+        let started = clock::now();
+        let head = async {
+            let head = within(timeout, self.head(spec)).await;
+            (head, clock::now().saturating_duration_since(started))
+        };
+        let syncing = within(timeout, ask(&self.client, spec, &SYNCING));
+        let chain_id = async {
+            if !asked.chain_id {
+                return None;
+            }
+            within(timeout, ask(&self.client, spec, &CHAIN_ID)).await.ok()
+        };
+        let ((head, took), syncing, chain_id) = tokio::join!(head, syncing, chain_id);
+        match head {
+            Ok(head) => answered(head, syncing.unwrap_or(false), chain_id.map(ChainId), took),
+            Err(failure) => failed(&failure, took),
+        }
+    }
+
+    /// A node that has no block to show, or too long a one, is asked for the bare number.
+    async fn head(&self, spec: &NodeSpec) -> Result<Head, Failure> {
+        match ask(&self.client, spec, &LATEST).await {
+            Ok(Some(head)) => Ok(head),
+            Ok(None) | Err(Failure::RpcError(_) | Failure::TooLarge(_)) => {
+                let number = ask(&self.client, spec, &NUMBER).await?;
+                Ok(Head {
+                    number: BlockNumber(number),
+                    hash: None,
+                    timestamp: None,
+                })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let late = |_| Failure::Timeout(timeout);
+    tokio::time::timeout(timeout, answer).await.map_err(late)?
+}
+
+fn answered(head: Head, syncing: bool, chain_id: Option<ChainId>, took: Duration) -> Probed {
+    Probed {
+        probe: Probe::Answered {
+            head: head.number,
+            chain_id,
+            syncing,
+        },
+        took,
+        why: None,
+        failure: None,
+        head_hash: head.hash,
+        head_timestamp: head.timestamp,
+    }
+}
+
+fn failed(failure: &Failure, took: Duration) -> Probed {
+    let probe = match failure {
+        Failure::Throttled { rest, .. } => Probe::Throttled(*rest),
+        Failure::Timeout(_)
+        | Failure::Connect(_)
+        | Failure::Http(_)
+        | Failure::BadAnswer(_)
+        | Failure::TooLarge(_)
+        | Failure::RpcError(_) => Probe::Failed,
+    };
+    Probed {
+        probe,
+        took,
+        why: Some(failure.to_string()),
+        failure: Some(failure.reason()),
+        head_hash: None,
+        head_timestamp: None,
+    }
+}
+
+/// The parts of a block that say where its node is.
+#[derive(Deserialize)]
+struct RawBlock {
+    number: String,
+    #[serde(default)]
+    hash: Option<String>,
+    #[serde(default)]
+    timestamp: Option<String>,
+}
+
+fn read_block(result: &str) -> Result<Option<Head>, Failure> {
+    let not_a_block = |_| Failure::BadAnswer("answered something other than a block");
+    let raw: Option<RawBlock> = serde_json::from_str(result).map_err(not_a_block)?;
+    let Some(raw) = raw else { return Ok(None) };
+    let number = quantity(&raw.number).ok_or(NOT_A_NUMBER)?;
+    Ok(Some(Head {
+        number: BlockNumber(number),
+        hash: raw.hash.filter(|hash| is_hash(hash)).map(|hash| hash.to_ascii_lowercase()),
+        timestamp: raw.timestamp.as_deref().and_then(quantity),
+    }))
+}
+
+const NOT_A_NUMBER: Failure = Failure::BadAnswer("answered something other than a hex quantity");
+
+fn read_quantity(result: &str) -> Result<u64, Failure> {
+    let text: String = serde_json::from_str(result).map_err(|_| NOT_A_NUMBER)?;
+    quantity(&text).ok_or(NOT_A_NUMBER)
+}
+
+/// A QUANTITY of the execution API: `0x` and hex digits, here of 64 bits at most. Zeros in front,
+/// which the API forbids, are let pass.
+fn quantity(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?;
+    let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // `from_str_radix` alone would take a sign.
+    clean.then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+fn is_hash(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").unwrap_or_default();
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

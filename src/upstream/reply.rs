@@ -1,0 +1,337 @@
+//! What a node answered: the head's gist, and the body piece by piece.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::body::Body;
+use super::connection::{Connection, is_hang_up};
+use super::fault::BodyFault;
+use super::head::{Framing, Head};
+use super::idle::Shelf;
+use crate::clock;
+
+/// The most that is read at once, in bytes.
+pub const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// The answer to one request. Dropped before the body's end it closes the connection; once the
+/// body has ended the connection is back on its shelf, if it may be used again.
+pub struct Reply {
+    /// 200 to 599.
+    pub status: u16,
+    /// How long the node asks us to rest.
+    pub retry_after: Option<Duration>,
+    /// What the head says of the body's length, in bytes.
+    pub content_length: Option<u64>,
+    /// `None` when the body has ended or failed.
+    connection: Option<Connection>,
+    body: Body,
+    keeps: bool,
+    shelf: Arc<Shelf>,
+}
+
+/// A body, read as far as it was wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Filled {
+    Whole(Bytes),
+    /// The start, longer than was wanted; the rest, if any, comes by [`Reply::chunk`].
+    More(Bytes),
+}
+
+impl Reply {
+    pub(super) fn new(head: &Head, connection: Connection, shelf: Arc<Shelf>) -> Reply {
+        let mut reply = Reply {
+            status: head.status,
+            retry_after: head.retry_after,
+            content_length: match head.framing {
+                Framing::Length(length) => Some(length),
+                Framing::Nothing | Framing::Chunked | Framing::UntilClose => None,
+            },
+            connection: Some(connection),
+            body: Body::new(head.framing),
+            keeps: head.keeps,
+            shelf,
+        };
+        reply.release_if_ended();
+        reply
+    }
+
+    /// The next piece of the body as it came, never empty; `None` at its end. May be dropped
+    /// and called again.
+    ///
+    /// # Errors
+    /// The body can't be had to its end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        loop {
+            if let Some(piece) = self.take()? {
+                return Ok(Some(piece));
+            }
+            if self.body.is_ended() {
+                return Ok(None);
+            }
+            let wanted = self.body.left().unwrap_or(PIECE_BYTES_MAX as u64);
+            self.read(wanted).await?;
+        }
+    }
+
+    /// Reads the whole body if it is at most `limit` bytes long, else a little more than `limit`
+    /// of it (up to [`PIECE_BYTES_MAX`] more). Meant for the start of a body.
+    ///
+    /// # Errors
+    /// The body can't be had so far.
+    pub async fn read_up_to(&mut self, limit: usize) -> Result<Filled, BodyFault> {
+        self.gather_in_place(limit).await?;
+        let Some(first) = self.chunk().await? else {
+            return Ok(Filled::Whole(Bytes::new()));
+        };
+        if first.len() > limit {
+            return Ok(Filled::More(first));
+        }
+        if self.body.is_ended() {
+            return Ok(Filled::Whole(first));
+        }
+        let mut gathered = BytesMut::from(first);
+        while let Some(piece) = self.chunk().await? {
+            gathered.extend_from_slice(&piece);
+            if gathered.len() > limit {
+                return Ok(Filled::More(gathered.freeze()));
+            }
+        }
+        Ok(Filled::Whole(gathered.freeze()))
+    }
+
+    /// Of a body of known length, reads on until it or more than `limit` of it is in the
+    /// connection's buffer: it then comes in one piece, uncopied.
+    async fn gather_in_place(&mut self, limit: usize) -> Result<(), BodyFault> {
+        let wanted = self
+            .body
+            .left()
+            .unwrap_or(0)
+            .min((limit as u64).saturating_add(1));
+        while let Some(connection) = &self.connection {
+            let missing = wanted.saturating_sub(connection.buffer.len() as u64);
+            if missing == 0 {
+                break;
+            }
+            self.read(missing).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(None);
+        };
+        let taken = self.body.take(&mut connection.buffer);
+        if taken.is_err() {
+            self.connection = None;
+        }
+        self.release_if_ended();
+        Ok(taken?)
+    }
+
+    /// Reads once, about `wanted` bytes at most. Whatever fails closes the connection.
+    async fn read(&mut self, wanted: u64) -> Result<(), BodyFault> {
+        let Some(connection) = &mut self.connection else {
+            return Err(BodyFault::Truncated);
+        };
+        let bytes = usize::try_from(wanted).map_or(PIECE_BYTES_MAX, |it| it.min(PIECE_BYTES_MAX));
+        let fault = match connection.read(bytes).await {
+            Ok(0) if self.body.close() => {
+                self.connection = None;
+                return Ok(());
+            }
+            Ok(0) => BodyFault::Truncated,
+            Ok(_) => return Ok(()),
+            Err(fault) if is_hang_up(&fault) => BodyFault::Truncated,
+            Err(fault) => BodyFault::Io(fault.to_string()),
+        };
+        self.connection = None;
+        Err(fault)
+    }
+
+    fn release_if_ended(&mut self) {
+        if !self.body.is_ended() {
+            return;
+        }
+        if let Some(connection) = self.connection.take()
+            && self.keeps
+        {
+            self.shelf.put(connection, clock::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::{Link, Reuse};
+    use super::super::stage::{Line, OK, Stage, say, within};
+    use super::*;
+
+    async fn reply(script: Vec<Line>) -> (Reply, Link, Stage) {
+        let stage = Stage::play(vec![[vec![Line::Hear], script].concat()]).await;
+        let link = stage.link();
+        let reply = within(link.send(&[b"{}"], Reuse::Any)).await.unwrap();
+        (reply, link, stage)
+    }
+
+    async fn rest(reply: &mut Reply) -> Result<Vec<u8>, BodyFault> {
+        let mut body = Vec::new();
+        while let Some(piece) = within(reply.chunk()).await? {
+            assert!(!piece.is_empty());
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+
+    fn sized(bytes: usize) -> Line {
+        let body = "x".repeat(bytes);
+        say(&format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n{body}"
+        ))
+    }
+
+    fn chunked(text: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{text}")
+    }
+
+    #[tokio::test]
+    async fn a_body_of_known_length_comes_whole_up_to_the_limit_and_not_one_past() {
+        for (bytes, whole) in [(0, true), (70_000, true), (70_001, false), (200_000, false)] {
+            let (mut reply, link, _stage) = reply(vec![sized(bytes)]).await;
+            assert_eq!(reply.content_length, Some(bytes as u64));
+            match within(reply.read_up_to(70_000)).await.unwrap() {
+                Filled::Whole(body) => assert!(whole && body.len() == bytes),
+                Filled::More(start) => {
+                    assert!(!whole && (70_001..=70_000 + PIECE_BYTES_MAX).contains(&start.len()));
+                    let rest = rest(&mut reply).await.unwrap();
+                    assert_eq!(start.len() + rest.len(), bytes);
+                }
+            }
+            assert_eq!(link.idle(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chunked_body_comes_whole_up_to_the_limit_and_not_one_past() {
+        let lines = |bytes: usize| {
+            let (first, second) = ("x".repeat(bytes / 2), "y".repeat(bytes - bytes / 2));
+            let first = chunked(&format!("{:x}\r\n{first}", bytes / 2));
+            let second = format!("\r\n{:X};e\r\n{second}\r\n", bytes - bytes / 2);
+            let pause = Line::Pause;
+            vec![
+                say(&first),
+                pause.clone(),
+                say(&second),
+                pause,
+                say("0\r\n\r\n"),
+            ]
+        };
+        for (bytes, whole) in [(100, true), (101, false)] {
+            let (mut reply, link, _stage) = reply(lines(bytes)).await;
+            match within(reply.read_up_to(100)).await.unwrap() {
+                Filled::Whole(body) => assert!(whole && body.len() == bytes),
+                Filled::More(start) => {
+                    assert!(!whole && start.len() == bytes);
+                    assert!(rest(&mut reply).await.unwrap().is_empty());
+                }
+            }
+            assert_eq!(link.idle(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_big_body_streams_through_in_pieces() {
+        let bytes = 10 << 20;
+        let (mut reply, link, _stage) = reply(vec![sized(bytes)]).await;
+        let mut total = 0;
+        while let Some(piece) = within(reply.chunk()).await.unwrap() {
+            assert!(piece.len() <= 2 * PIECE_BYTES_MAX);
+            total += piece.len();
+        }
+        assert_eq!((total, link.idle()), (bytes, 1));
+    }
+
+    #[tokio::test]
+    async fn every_body_that_ends_early_is_told_from_a_whole_one() {
+        let short = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+        let texts = [
+            short.to_string(),
+            chunked("5\r\nhalf"),
+            chunked("4\r\nhalf"),
+            chunked("4\r\nhalf\r\n"),
+            chunked("4\r\nhalf\r\n0\r\n"),
+            chunked("4\r\nhalf\r\n0\r\n\r"),
+        ];
+        for text in texts {
+            let (mut reply, link, _stage) = reply(vec![say(&text), Line::Close]).await;
+            assert_eq!(
+                rest(&mut reply).await,
+                Err(BodyFault::Truncated),
+                "{text:?}"
+            );
+            // Asked again it still has not ended well.
+            assert_eq!(within(reply.chunk()).await, Err(BodyFault::Truncated));
+            assert_eq!(link.idle(), 0);
+            let (mut reply, ..) = self::reply(vec![say(&text), Line::Close]).await;
+            assert!(within(reply.read_up_to(100)).await.is_err(), "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_coding_ends_the_connection() {
+        let (mut reply, link, stage) = reply(vec![say(&chunked("4\r\nhalfway"))]).await;
+        assert_eq!(within(reply.chunk()).await, Ok(Some(Bytes::from("half"))));
+        let why = "bad line end in the chunked coding";
+        assert_eq!(within(reply.chunk()).await, Err(BodyFault::Malformed(why)));
+        stage.one_ended().await;
+        assert_eq!(link.idle(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_unframed_body_ends_with_its_connection() {
+        let lines = vec![
+            say("HTTP/1.1 200 OK\r\n\r\nto "),
+            Line::Pause,
+            say("the end"),
+            Line::Close,
+        ];
+        let (mut reply, link, _stage) = reply(lines).await;
+        let body = within(reply.read_up_to(100)).await.unwrap();
+        assert_eq!(body, Filled::Whole(Bytes::from("to the end")));
+        assert_eq!(link.idle(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_connection_is_free_with_the_last_piece() {
+        for text in [OK.to_string(), chunked("2\r\nok\r\n0\r\n\r\n")] {
+            let (mut reply, link, _stage) = reply(vec![say(&text)]).await;
+            assert_eq!(link.idle(), 0);
+            assert_eq!(within(reply.chunk()).await, Ok(Some(Bytes::from("ok"))));
+            assert_eq!(link.idle(), 1);
+        }
+        let text = "HTTP/1.1 204 No Content\r\n\r\n";
+        let (mut reply, link, _stage) = reply(vec![say(text)]).await;
+        assert_eq!(link.idle(), 1);
+        assert_eq!(within(reply.chunk()).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_reply_dropped_halfway_closes_its_connection() {
+        let (reply, link, stage) = reply(vec![sized(300)]).await;
+        drop(reply);
+        stage.one_ended().await;
+        assert_eq!(link.idle(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_wish_to_rest_is_passed_on() {
+        let text = "HTTP/1.1 429 Slow\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n";
+        let (reply, ..) = reply(vec![say(text)]).await;
+        assert_eq!(
+            (reply.status, reply.retry_after),
+            (429, Some(Duration::from_secs(3)))
+        );
+    }
+}
