@@ -123,6 +123,44 @@ struct Believed {
     heard_at: Instant,
     moved_at: Instant,
     polls_since_move: u32,
+    /// The highest head that it was believed, and when: a leader that fell back, by a lie or a
+    /// restart, may come back to it.
+    peak: (BlockNumber, Instant),
+}
+
+impl Believed {
+    fn new(head: BlockNumber, now: Instant) -> Believed {
+        Believed {
+            head,
+            heard_at: now,
+            moved_at: now,
+            polls_since_move: 0,
+            peak: (head, now),
+        }
+    }
+
+    /// The highest head that it can have by now.
+    fn reach(&self, block_time: Duration, now: Instant) -> BlockNumber {
+        let (peak, peak_at) = self.peak;
+        let from_peak = reach(peak, peak_at, block_time, now);
+        reach(self.head, self.heard_at, block_time, now).max(from_peak)
+    }
+
+    /// It moved to `head`. An own node at the same height says that a fall is real.
+    fn moved(self, head: BlockNumber, own_heads: &[BlockNumber], now: Instant) -> Believed {
+        let is_real = own_heads
+            .iter()
+            .any(|own| own.0.abs_diff(head.0) <= LEAP_BLOCKS);
+        let moved = Believed::new(head, now);
+        if head >= self.peak.0 || is_real {
+            moved
+        } else {
+            Believed {
+                peak: self.peak,
+                ..moved
+            }
+        }
+    }
 }
 
 impl LeaderTrack {
@@ -158,29 +196,19 @@ impl LeaderTrack {
         now: Instant,
     ) {
         let Some(last) = &mut self.believed else {
-            self.believed = Some(Believed {
-                head,
-                heard_at: now,
-                moved_at: now,
-                polls_since_move: 0,
-            });
+            self.believed = Some(Believed::new(head, now));
             self.doubt = None;
             return;
         };
         let confirmed = own_heads.iter().any(|own| own.0 + LEAP_BLOCKS >= head.0);
-        if head > reach(last, block_time, now) && !confirmed {
+        if head > last.reach(block_time, now) && !confirmed {
             self.doubt = Some(Doubt::Implausible);
             return;
         }
         if head == last.head {
             last.polls_since_move += 1;
         } else {
-            *last = Believed {
-                head,
-                heard_at: now,
-                moved_at: now,
-                polls_since_move: 0,
-            };
+            *last = last.moved(head, own_heads, now);
         }
         last.heard_at = now;
         let still = now.saturating_duration_since(last.moved_at);
@@ -209,16 +237,18 @@ impl LeaderTrack {
     }
 }
 
-/// The highest head that a leader can have by now: twice what its time allows, and a little.
-fn reach(last: &Believed, block_time: Duration, now: Instant) -> BlockNumber {
-    let elapsed = now.saturating_duration_since(last.heard_at).as_secs_f64();
+/// The highest head that a chain can have `now` which had `last` at `heard_at`: twice what its
+/// time allows, and a little.
+pub fn reach(
+    last: BlockNumber,
+    heard_at: Instant,
+    block_time: Duration,
+    now: Instant,
+) -> BlockNumber {
+    let elapsed = now.saturating_duration_since(heard_at).as_secs_f64();
     let blocks = 2.0 * elapsed / block_time.as_secs_f64().max(0.001);
-    BlockNumber(
-        last.head
-            .0
-            .saturating_add(blocks as u64)
-            .saturating_add(LEAP_BLOCKS),
-    )
+    let blocks = (blocks as u64).saturating_add(LEAP_BLOCKS);
+    BlockNumber(last.0.saturating_add(blocks))
 }
 
 /// The highest head that two nodes have; that of a node which is alone.
@@ -314,6 +344,16 @@ mod tests {
                 wanted,
                 "{leap}"
             );
+        }
+    }
+
+    #[test]
+    fn a_leader_that_fell_back_alone_may_return_to_where_it_was() {
+        for (own, wanted) in [(&[][..], Source::Leader), (&[2], Source::Held)] {
+            let mut story = Story::new();
+            story.at(0, head(5000), &[]);
+            assert_eq!(story.at(12, head(3), own), Some((3, Source::Leader)));
+            assert_eq!(story.at(24, head(5002), own).unwrap().1, wanted);
         }
     }
 

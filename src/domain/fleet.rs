@@ -10,6 +10,7 @@ use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Re
 use super::health::{Hysteresis, Reason, Standing, State, Turn};
 use super::load::Load;
 use super::node::{NodeId, Rung, Weight};
+use super::served::{ServedHead, Told, Witness};
 
 /// What the fleet is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +80,7 @@ pub struct Fleet {
     reference: Option<Reference>,
     /// The leader's chain, where none is configured.
     learnt_chain_id: Option<ChainId>,
-    served_head: Option<BlockNumber>,
+    served: ServedHead,
     rounds: u64,
     on_fallback: bool,
 }
@@ -92,7 +93,7 @@ impl Fleet {
             leader: LeaderTrack::default(),
             reference: None,
             learnt_chain_id: None,
-            served_head: None,
+            served: ServedHead::default(),
             rounds: 0,
             on_fallback: false,
         }
@@ -149,7 +150,7 @@ impl Fleet {
             changes.extend(self.judge(at, *probe, head_before, now));
         }
         self.rounds += 1;
-        changes.extend(self.settle());
+        changes.extend(self.settle(now));
         changes
     }
 
@@ -303,17 +304,14 @@ impl Fleet {
 
     /// A node has failed calls time after time. Its bench never takes the last fit own node away.
     pub fn bench(&mut self, id: NodeId, now: Instant) -> Vec<Change> {
-        let healthy_own = |e: &&Entry| e.member.rung == Rung::Own && e.standing.is_healthy();
-        let others = self
+        let is_needed = !self
             .entries
             .iter()
-            .filter(healthy_own)
-            .filter(|e| e.member.id != id)
-            .count();
+            .any(|e| e.member.id != id && self.serves(e, Rung::Own));
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
             return Vec::new();
         };
-        if entry.member.rung == Rung::Own && others == 0 {
+        if entry.member.rung == Rung::Own && is_needed {
             return Vec::new();
         }
         let turn = entry.standing.bench(now);
@@ -322,7 +320,7 @@ impl Fleet {
             .map(|turn| Change::Node { name, turn })
             .into_iter()
             .collect();
-        changes.extend(self.settle());
+        changes.extend(self.settle(now));
         changes
     }
 
@@ -334,9 +332,16 @@ impl Fleet {
     }
 
     /// What follows from a change: the served head, and whether the fallback serves.
-    fn settle(&mut self) -> Option<Change> {
-        self.move_served_head();
-        let on = !self.entries.iter().any(|e| serves(e, Rung::Own));
+    fn settle(&mut self, now: Instant) -> Option<Change> {
+        let told = Told {
+            witnesses: &self.witnesses(),
+            nodes: self.entries.len(),
+            reference: self.reference.map(|reference| reference.number),
+            lag_max: Lag(self.yardstick.lag_blocks_max),
+            block_time: self.yardstick.block_time,
+        };
+        self.served.hear(&told, now);
+        let on = !self.entries.iter().any(|e| self.serves(e, Rung::Own));
         if on == self.on_fallback || self.rounds == 0 {
             return None;
         }
@@ -344,49 +349,35 @@ impl Fleet {
         Some(Change::Fallback { on })
     }
 
-    /// The head that clients are shown: the highest that nodes with half of the fit weight have.
-    /// It never goes back, unless a restarted chain left every node and the reference behind it.
-    fn move_served_head(&mut self) {
+    /// What the nodes of our chain tell of the head. The best rung that has one fit carries it; where
+    /// nobody is fit, all that live do.
+    fn witnesses(&self) -> Vec<Witness> {
         let rung = [Rung::Own, Rung::Leader, Rung::Fallback]
             .into_iter()
-            .find(|rung| self.entries.iter().any(|e| serves(e, *rung)));
-        let Some(rung) = rung else { return };
-        let mut heads: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|e| serves(e, rung))
-            .filter_map(|e| e.head.map(|head| (head, u64::from(e.member.weight.get()))))
-            .collect();
-        heads.sort_unstable_by(|a, b| b.cmp(a));
-        let weight: u64 = heads.iter().map(|(_, weight)| weight).sum();
-        let mut carried = 0;
-        let carried_by_half = heads.iter().find(|(_, weight_of_it)| {
-            carried += weight_of_it;
-            carried * 2 >= weight
-        });
-        let Some((head, _)) = carried_by_half else {
-            return;
+            .find(|rung| self.entries.iter().any(|e| self.serves(e, *rung)));
+        let carries = |entry: &Entry| rung.map_or(entry.lives, |rung| self.serves(entry, rung));
+        let witness = |entry: &Entry| {
+            let weight = u64::from(entry.member.weight.get());
+            Some(Witness {
+                head: entry.head?,
+                lives: entry.lives,
+                weight: if carries(entry) { weight } else { 0 },
+            })
         };
-        let is_new_chain = self
-            .served_head
-            .is_some_and(|served| self.is_behind(served));
-        if self.served_head.is_none_or(|served| *head > served) || is_new_chain {
-            self.served_head = Some(*head);
-        }
+        self.entries
+            .iter()
+            .filter(|entry| !self.is_on_another_chain(entry))
+            .filter_map(witness)
+            .collect()
     }
 
-    /// Whether all that live, and the reference, are further behind `served` than any lag allows.
-    fn is_behind(&self, served: BlockNumber) -> bool {
-        let is_far =
-            |head: BlockNumber| head.lag_behind(served) > Lag(self.yardstick.lag_blocks_max);
-        let heads = self
-            .entries
-            .iter()
-            .filter(|entry| entry.lives)
-            .filter_map(|entry| entry.head);
-        heads
-            .chain(self.reference.map(|reference| reference.number))
-            .all(is_far)
+    /// Whether a node on `rung` gets calls in the normal run of things. One that turns out to be
+    /// on another chain doesn't, be its next round still to come.
+    fn serves(&self, entry: &Entry, rung: Rung) -> bool {
+        entry.member.rung == rung
+            && entry.standing.is_healthy()
+            && !entry.member.weight.drains()
+            && !self.is_on_another_chain(entry)
     }
 
     /// What calls see from now on.
@@ -407,16 +398,11 @@ impl Fleet {
         FleetView {
             nodes: nodes.collect(),
             reference: self.reference,
-            served_head: self.served_head,
+            served_head: self.served.head(),
             chain_id: self.chain_id(),
             rounds: self.rounds,
         }
     }
-}
-
-/// Whether a node on `rung` gets calls in the normal run of things.
-fn serves(entry: &Entry, rung: Rung) -> bool {
-    entry.member.rung == rung && entry.standing.is_healthy() && !entry.member.weight.drains()
 }
 
 /// The fleet at one moment.
@@ -457,7 +443,7 @@ impl NodeView {
 
     /// Gets calls in the normal run of things.
     pub fn serves(&self) -> bool {
-        self.standing.is_healthy() && !self.weight.drains()
+        self.standing.is_healthy() && !self.weight.drains() && !self.is_on_another_chain
     }
 
     /// May be asked when no node is fit: it lives, on our chain.

@@ -137,6 +137,25 @@ fn a_node_of_another_chain_is_out_until_it_answers_the_right_id() {
 }
 
 #[test]
+fn a_node_of_another_chain_serves_no_more_as_soon_as_the_chain_is_learnt() {
+    let mut story = Story::with_own_nodes(2);
+    let stranger = Probe::Answered {
+        head: BlockNumber(100),
+        chain_id: Some(ChainId(5)),
+        syncing: false,
+    };
+    story.round(&[Probe::Failed, stranger, at(100)]);
+    assert!(
+        story.fleet.view().nodes[1].serves(),
+        "nobody knows the chain"
+    );
+    story.round(&[at(100), Probe::Throttled(None), at(100)]);
+    let view = story.fleet.view();
+    assert!(!view.nodes[1].serves(), "be its own verdict still to come");
+    assert!(view.nodes[2].serves());
+}
+
+#[test]
 fn a_syncing_node_leaves_after_three_rounds() {
     let mut story = Story::with_own_nodes(1);
     let syncing = Probe::Answered {
@@ -191,6 +210,20 @@ fn a_bench_never_takes_the_last_fit_own_node() {
         1,
         "the leader may be benched"
     );
+}
+
+#[test]
+fn a_drained_node_is_none_that_a_bench_could_leave_the_calls_to() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(100), at(100)]);
+    let drained = Member {
+        weight: Weight::new(0).unwrap(),
+        ..member(2, Rung::Own)
+    };
+    let members = vec![member(0, Rung::Leader), member(1, Rung::Own), drained];
+    story.fleet.replace(members, story.now);
+    assert_eq!(story.fleet.bench(NodeId(1), story.now), []);
+    assert_eq!(story.healthy(), [true, true, true]);
 }
 
 #[test]
@@ -255,4 +288,38 @@ fn the_served_head_begins_anew_with_a_new_chain() {
     story.round(&[at(5000), at(5000), at(5000)]);
     story.round(&[at(3), at(3), at(3)]);
     assert_eq!(story.fleet.view().served_head, Some(BlockNumber(3)));
+}
+
+#[test]
+fn the_served_head_stays_when_nobody_answers_any_more() {
+    let mut story = Story::with_own_nodes(2);
+    let own = |id| member(id, Rung::Own);
+    story.fleet.replace(vec![own(0), own(1), own(2)], story.now);
+    story.round(&[at(100), at(103), at(103)]);
+    story.fleet.replace(vec![own(0)], story.now);
+    story.round(&[Probe::Failed]);
+    let view = story.fleet.view();
+    assert!(view.nodes[0].serves(), "one bad round is none");
+    assert_eq!(view.reference, None);
+    assert_eq!(view.served_head, Some(BlockNumber(103)));
+}
+
+#[test]
+fn a_huge_head_of_one_node_is_shown_to_nobody() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(100), at(100)]);
+    story.round(&[at(101), at(101), at(1_000_000)]);
+    assert_eq!(story.fleet.view().served_head, Some(BlockNumber(101)));
+}
+
+#[test]
+fn where_nobody_is_fit_the_served_head_is_that_of_who_lives() {
+    let mut story = Story::with_own_nodes(1);
+    let syncing = Probe::Answered {
+        head: BlockNumber(90),
+        chain_id: Some(ChainId(1)),
+        syncing: true,
+    };
+    story.round(&[Probe::Failed, syncing]);
+    assert_eq!(story.fleet.view().served_head, Some(BlockNumber(90)));
 }

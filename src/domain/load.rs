@@ -98,15 +98,21 @@ impl Load {
         u64::try_from(now.saturating_duration_since(self.born).as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Latency × (in flight + 1); a slowness fades while nobody asks.
-    pub fn cost(&self, now: Instant) -> f64 {
+    /// Latency × (in flight ÷ `share` + 1); a slowness fades while nobody asks. `share`: how many
+    /// calls the node should have in flight where its peer has one.
+    pub fn cost(&self, share: f64, now: Instant) -> f64 {
         let (average, idle) = self.average(now);
-        let faded = if average > EQUAL_MICROS {
-            (average * (-idle / DECAY_SECONDS).exp()).max(EQUAL_MICROS)
-        } else {
-            EQUAL_MICROS
-        };
-        faded * f64::from(self.in_flight() + 1)
+        self.weighed(average * (-idle / DECAY_SECONDS).exp(), share)
+    }
+
+    /// The same for the peer that it is compared with, whose latency counts as it was measured: a
+    /// node that is merely asked less often isn't faster.
+    pub fn cost_as_measured(&self, share: f64, now: Instant) -> f64 {
+        self.weighed(self.average(now).0, share)
+    }
+
+    fn weighed(&self, micros: f64, share: f64) -> f64 {
+        micros.max(EQUAL_MICROS) * (f64::from(self.in_flight()) / share + 1.0)
     }
 
     /// The moving average of the latency.
@@ -127,35 +133,45 @@ mod tests {
     fn calls_in_flight_and_slow_answers_cost() {
         let now = crate::clock::now();
         let load = Load::new(now);
-        let idle = load.cost(now);
+        let idle = load.cost(1.0, now);
         load.begin();
-        assert!((load.cost(now) - 2.0 * idle).abs() < 1e-6);
+        assert!((load.cost(1.0, now) - 2.0 * idle).abs() < 1e-6);
+        assert!(
+            (load.cost(0.5, now) - 3.0 * idle).abs() < 1e-6,
+            "more than its share"
+        );
+        assert!(
+            (load.cost(2.0, now) - 1.5 * idle).abs() < 1e-6,
+            "less than its share"
+        );
         load.end();
         load.answered(millis(200), now);
         load.answered(millis(200), now);
-        assert!(load.cost(now) > 20.0 * idle);
+        assert!(load.cost(1.0, now) > 20.0 * idle);
         assert!(
-            (load.cost(now + millis(60_000)) - idle).abs() < 1e-6,
+            (load.cost(1.0, now + millis(60_000)) - idle).abs() < 1e-6,
             "it fades"
         );
+        let later = load.cost_as_measured(1.0, now + millis(60_000));
+        assert!(later > 20.0 * idle, "but not for its peer");
     }
 
     #[test]
     fn a_single_slow_answer_is_noise() {
         let now = crate::clock::now();
         let load = Load::new(now);
-        let before = load.cost(now);
+        let before = load.cost(1.0, now);
         load.answered(millis(35), now);
-        assert!(load.cost(now) < 4.0 * before);
+        assert!(load.cost(1.0, now) < 4.0 * before);
     }
 
     #[test]
     fn failing_fast_is_not_attractive() {
         let now = crate::clock::now();
         let load = Load::new(now);
-        let before = load.cost(now);
+        let before = load.cost(1.0, now);
         load.faulted(millis(0), now);
-        assert!(load.cost(now) > 10.0 * before);
+        assert!(load.cost(1.0, now) > 10.0 * before);
     }
 
     #[test]

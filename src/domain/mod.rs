@@ -17,4 +17,5 @@ pub mod quota;
 pub mod refusal;
 pub mod route;
 pub mod select;
+pub mod served;
 pub mod verdict;

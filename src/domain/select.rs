@@ -68,8 +68,17 @@ pub fn draw(
     let Some(second) = by_weight(others, now, dice) else {
         return Some(first.id);
     };
-    let is_dear = first.load.cost(now) > COST_RATIO_MAX * second.load.cost(now);
+    let is_dear = is_dear(first, second, now);
     Some(if is_dear { second.id } else { first.id })
+}
+
+/// Whether `first` sheds the call to `second`. A node of twice the weight may have twice as many
+/// calls in flight.
+fn is_dear(first: &NodeView, second: &NodeView, now: Instant) -> bool {
+    let (own, other) = (share(first, now), share(second, now));
+    let middle = f64::midpoint(own, other);
+    let cost = first.load.cost(own / middle, now);
+    cost > COST_RATIO_MAX * second.load.cost_as_measured(other / middle, now)
 }
 
 fn by_weight<'a>(
@@ -177,6 +186,35 @@ mod tests {
         }
         let counts = shares(&view, now);
         assert_eq!((counts[1], counts[3]), (0, 0), "{counts:?}");
+    }
+
+    #[test]
+    fn a_heavy_node_keeps_its_calls_though_it_has_as_many_more_in_flight() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 9], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        let view = fleet.view();
+        view.nodes[1].load.begin();
+        (0..9).for_each(|_| view.nodes[2].load.begin());
+        let counts = shares(&view, now);
+        assert!((850..=950).contains(&counts[2]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_node_that_is_asked_seldom_is_no_faster_than_one_that_is_asked_often() {
+        let start = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1], start);
+        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let view = fleet.view();
+        let now = start + Duration::from_secs(10);
+        for _ in 0..5 {
+            view.nodes[1]
+                .load
+                .answered(Duration::from_millis(50), start);
+            view.nodes[2].load.answered(Duration::from_millis(50), now);
+        }
+        let counts = shares(&view, now);
+        assert!((450..=550).contains(&counts[1]), "{counts:?}");
     }
 
     #[test]

@@ -1,0 +1,321 @@
+//! The clients: their calls, and the loop around a journey as the exchange has it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use forebay::domain::answer::{Answer, Outcome};
+use forebay::domain::fleet::FleetView;
+use forebay::domain::journey::{Allowance, Ending, Journey, Step, Use};
+use forebay::domain::jsonrpc::Call;
+use forebay::domain::load::Load;
+use forebay::domain::method::{Repeat, Times};
+use forebay::domain::node::NodeId;
+use forebay::domain::refusal::Refusal;
+use forebay::domain::route::{self, Plan};
+use forebay::domain::select;
+use forebay::domain::verdict::{self, Blame, Class, Verdict};
+
+use crate::oracle::{End, Note};
+use crate::pretend::{Mood, Reply};
+use crate::world::{ATTEMPTS_MAX, Event, World};
+
+const TIMES: Times = Times {
+    deadline: Duration::from_secs(30),
+    attempt: Duration::from_secs(5),
+    heavy: Duration::from_secs(60),
+};
+
+/// A call under way.
+#[derive(Debug)]
+pub struct Running {
+    pub id: u32,
+    pub method: &'static str,
+    pub deadline: Instant,
+    pub attempt: Duration,
+    pub asked: Vec<NodeId>,
+    pub may_repeat: bool,
+    pub executions: u32,
+    journey: Journey,
+    keeps_error: bool,
+    load: Option<Arc<Load>>,
+    asked_at: Duration,
+}
+
+/// What was counted since the last [`World::count_anew`].
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub calls: u32,
+    pub ended: u32,
+    /// Calls that nodes were asked for.
+    pub asked_calls: u32,
+    pub attempts: u32,
+    pub attempts_by_node: BTreeMap<u32, u32>,
+    pub ends: Vec<(&'static str, End)>,
+}
+
+impl Tally {
+    pub fn failed(&self) -> usize {
+        let is_bad = |end: &End| !matches!(end, End::Answered | End::Local);
+        self.ends.iter().filter(|(_, end)| is_bad(end)).count()
+    }
+
+    pub fn refused(&self, refusal: &Refusal) -> usize {
+        let is_it = |end: &End| matches!(end, End::Refused(why) if why == refusal);
+        self.ends.iter().filter(|(_, end)| is_it(end)).count()
+    }
+
+    pub fn share(&self, node: u32) -> f64 {
+        let own = self.attempts_by_node.get(&node).copied().unwrap_or(0);
+        f64::from(own) / f64::from(self.attempts.max(1))
+    }
+}
+
+impl World {
+    pub fn arrive(&mut self) {
+        let wait = Duration::from_secs_f64(1.0 / self.setting.calls_per_second);
+        self.after(wait, Event::Arrival);
+        if self.takes_calls {
+            self.call();
+        }
+    }
+
+    /// A client calls.
+    fn call(&mut self) {
+        let count = self.setting.methods.len() as u64;
+        let method = self.setting.methods[self.below(count) as usize];
+        let id = self.calls_begun;
+        self.calls_begun += 1;
+        self.tally.calls += 1;
+        self.oracle.note(self.now, Note::Began { call: id, method });
+        let call = Call {
+            id: Some("7"),
+            method: method.into(),
+            params: None,
+        };
+        let fails_open = self.setting.fails_open;
+        let (_, plan) = route::plan(&call, &self.view, &self.rules, fails_open);
+        let treatment = match plan {
+            Plan::Ask(treatment) => treatment,
+            Plan::Answer(result) => {
+                self.show(method, &result);
+                return self.count(id, method, End::Local);
+            }
+            Plan::Refuse(refusal) => {
+                self.oracle.refuses_here(&refusal, &self.view);
+                return self.count(id, method, End::Refused(refusal));
+            }
+        };
+        self.budget.deposit();
+        self.tally.asked_calls += 1;
+        let deadline = self.instant() + TIMES.deadline_of(treatment);
+        let attempt = TIMES.attempt_of(treatment);
+        let journey = Journey::new(
+            treatment,
+            Allowance {
+                attempts_max: ATTEMPTS_MAX,
+                attempt,
+                deadline,
+                fails_open,
+            },
+        );
+        let running = Running {
+            id,
+            method,
+            deadline,
+            attempt,
+            asked: Vec::new(),
+            may_repeat: journey.repeat() == Repeat::Freely,
+            executions: 0,
+            journey,
+            keeps_error: false,
+            load: None,
+            asked_at: self.now,
+        };
+        self.step(running);
+    }
+
+    fn show(&mut self, method: &str, result: &str) {
+        let digits = result.trim_matches('"').trim_start_matches("0x");
+        match u64::from_str_radix(digits, 16) {
+            Ok(number) if method == "eth_blockNumber" => self.oracle.shows(number),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    fn count(&mut self, call: u32, method: &'static str, end: End) {
+        self.oracle.note(
+            self.now,
+            Note::Ended {
+                call,
+                end: end.clone(),
+            },
+        );
+        self.tally.ended += 1;
+        self.tally.ends.push((method, end));
+    }
+
+    /// The call does what its journey says.
+    fn step(&mut self, mut call: Running) {
+        let now = self.instant();
+        let view = self.view.clone();
+        let dice = &mut self.dice;
+        let budget = &self.budget;
+        let step = call.journey.next(
+            now,
+            |ladder, passed| select::draw(&view, ladder, passed, now, dice),
+            || budget.withdraw(now),
+        );
+        match step {
+            Step::Ask { .. } => self.ask(call, &step, &view),
+            Step::Finish(Ending::Kept) if !call.keeps_error => self
+                .oracle
+                .fail("an error is to be told that was never kept"),
+            Step::Finish(Ending::Kept) => self.end(&call, End::Error),
+            Step::Finish(Ending::Refused(refusal)) => self.end(&call, End::Refused(refusal)),
+        }
+    }
+
+    fn ask(&mut self, mut call: Running, step: &Step, view: &FleetView) {
+        let Step::Ask {
+            node,
+            until,
+            ladder,
+        } = *step
+        else {
+            return;
+        };
+        let note = Note::Asked {
+            call: call.id,
+            node: node.0,
+            ladder,
+        };
+        self.oracle.note(self.now, note);
+        self.oracle.asks(&call, step, view, self.instant());
+        call.asked.push(node);
+        call.asked_at = self.now;
+        call.load = view.node(node).map(|node| node.load.clone());
+        if let Some(load) = &call.load {
+            load.begin();
+        }
+        self.tally.attempts += 1;
+        *self.tally.attempts_by_node.entry(node.0).or_default() += 1;
+        let truth = self.truth();
+        let deed = self.nodes[&node.0].call(call.method, truth, &mut self.dice);
+        call.executions += u32::from(deed.executes);
+        self.oracle.executes(&call);
+        let patience = until - self.instant();
+        let (wait, reply) = match deed.reply {
+            Reply::Silence => (patience, Reply::Silence),
+            _ if deed.after >= patience => (patience, Reply::Silence),
+            reply => (deed.after, reply),
+        };
+        self.after(
+            wait,
+            Event::AttemptIsOver {
+                call: call.id,
+                reply,
+            },
+        );
+        self.calls.insert(call.id, call);
+    }
+
+    pub fn hear(&mut self, id: u32, reply: Reply) {
+        let Some(mut call) = self.calls.remove(&id) else {
+            self.oracle.fail("an attempt ends after its call");
+        };
+        let Some(node) = call.asked.last().copied() else {
+            return;
+        };
+        let died = self.nodes[&node.0].mood == Mood::Dead;
+        let reply = match reply {
+            Reply::Http { .. } if died => Reply::Cut,
+            reply => reply,
+        };
+        let (verdict, has_body) = judge(&reply);
+        let note = Note::Heard {
+            call: id,
+            node: node.0,
+            class: verdict.class,
+        };
+        self.oracle.note(self.now, note);
+        self.learn(&call, node, verdict);
+        match call.journey.hear(verdict.class, has_body) {
+            Use::Deliver if verdict.class == Class::Ok => {
+                if let Reply::Http { body, .. } = &reply
+                    && let Ok(Outcome::Result(result)) =
+                        Answer::read(body.as_bytes()).map(|answer| answer.outcome)
+                {
+                    self.show(call.method, result);
+                }
+                self.end(&call, End::Answered);
+            }
+            Use::Deliver => self.end(&call, End::Error),
+            Use::Keep => {
+                call.keeps_error = true;
+                self.step(call);
+            }
+            Use::Drop => self.step(call),
+        }
+    }
+
+    /// What the fleet learns of an attempt.
+    fn learn(&mut self, call: &Running, node: NodeId, verdict: Verdict) {
+        let now = self.instant();
+        let took = self.now - call.asked_at;
+        let Some(load) = &call.load else { return };
+        load.end();
+        match verdict.class.blame(verdict.rest) {
+            Blame::None => load.answered(took, now),
+            Blame::Fault => {
+                if load.faulted(took, now) {
+                    self.bench(node, now);
+                }
+            }
+            Blame::Rest(rest) => {
+                self.fleet.throttle(node, rest, now);
+                self.publish();
+            }
+        }
+    }
+
+    fn bench(&mut self, node: NodeId, now: Instant) {
+        self.oracle.note(self.now, Note::Benched { node: node.0 });
+        let had_fit = self.oracle.has_fit_own(&self.view);
+        self.fleet.bench(node, now);
+        self.publish();
+        if had_fit && !self.oracle.has_fit_own(&self.view) {
+            self.oracle.fail("a bench takes the last fit own node");
+        }
+    }
+
+    fn end(&mut self, call: &Running, end: End) {
+        self.oracle.ends(call, &end, &self.view, self.instant());
+        self.count(call.id, call.method, end);
+    }
+}
+
+/// Reads a reply as the exchange does; also whether the node said it in a JSON-RPC error.
+fn judge(reply: &Reply) -> (Verdict, bool) {
+    let (status, retry_after, body) = match reply {
+        Reply::NoConnection => return (Class::NoConnection.into(), false),
+        Reply::Silence => return (Class::Timeout.into(), false),
+        Reply::Cut => return (Class::Transport.into(), false),
+        Reply::Http {
+            status,
+            retry_after,
+            body,
+        } => (*status, *retry_after, body),
+    };
+    match Answer::read(body.as_bytes()).map(|answer| answer.outcome) {
+        Ok(Outcome::Error(error)) => (verdict::of_error(&error, status, retry_after), true),
+        Ok(Outcome::Result(_)) => {
+            let verdict = verdict::of_status(status, retry_after);
+            (verdict.unwrap_or(Class::Ok.into()), false)
+        }
+        Err(bad) => {
+            let verdict = verdict::of_status(status, retry_after);
+            (verdict.unwrap_or(bad.into()), false)
+        }
+    }
+}

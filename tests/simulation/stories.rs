@@ -1,0 +1,338 @@
+//! Fixed stories: one trouble each, with what must come of it.
+
+use std::time::Duration;
+
+use forebay::domain::chain::Source;
+use forebay::domain::node::Rung;
+use forebay::domain::refusal::Refusal;
+
+use crate::oracle::End;
+use crate::pretend::{CHAIN, Mood, Tale};
+use crate::world::{LAG_BLOCKS_MAX, ROUND, Setting, World, member};
+
+const READS: &[&str] = &["eth_call"];
+const REPEATABLE: &[&str] = &["eth_call", "eth_getBalance", "eth_sendRawTransaction"];
+const OWN: [u32; 3] = [1, 2, 3];
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// So many rounds, and the time that a probe takes to fail.
+fn rounds(count: u32) -> Duration {
+    ROUND.mul_f64(1.1) * count + seconds(2)
+}
+
+/// A leader and own nodes of these weights, all well and known to be; calls come.
+fn world(weights: &[u64], calls_per_second: f64, methods: &'static [&'static str]) -> World {
+    world_with(weights, calls_per_second, methods, 7, 10.0)
+}
+
+fn world_with(
+    weights: &[u64],
+    calls_per_second: f64,
+    methods: &'static [&'static str],
+    seed: u64,
+    budget_per_second: f64,
+) -> World {
+    let mut members = vec![member(0, Rung::Leader, 1)];
+    members.extend(
+        (1..)
+            .zip(weights)
+            .map(|(id, weight)| member(id, Rung::Own, *weight)),
+    );
+    let mut world = World::new(Setting {
+        seed,
+        members,
+        chain: Some(CHAIN),
+        fails_open: true,
+        leader_rounds: 1,
+        calls_per_second,
+        methods,
+        budget_per_second,
+    });
+    world.run(seconds(1));
+    world.count_anew();
+    world
+}
+
+fn set_all(world: &mut World, ids: &[u32], mood: Mood, tale: Tale) {
+    for id in ids {
+        world.set(*id, mood, tale);
+    }
+}
+
+fn healthy(world: &World) -> Vec<u32> {
+    let nodes = world.view.nodes.iter();
+    nodes
+        .filter(|node| node.standing.is_healthy() && node.rung == Rung::Own)
+        .map(|node| node.id.0)
+        .collect()
+}
+
+fn source(world: &World) -> Option<Source> {
+    world.view.reference.map(|reference| reference.source)
+}
+
+#[test]
+fn a_leaders_huge_head_evicts_nobody_and_is_shown_to_nobody() {
+    let mut world = world(&[1, 1, 1], 5.0, &["eth_call", "eth_blockNumber"]);
+    world.set(0, Mood::Good, Tale::Ahead(1_000_000));
+    for _ in 0..60 {
+        world.run(ROUND);
+        assert_eq!(healthy(&world), OWN);
+        assert!(world.view.served_head.unwrap().0 <= world.truth());
+    }
+    assert_eq!(source(&world), Some(Source::Quorum));
+    world.set(0, Mood::Good, Tale::Truth);
+    world.run(rounds(1));
+    assert_eq!(source(&world), Some(Source::Leader));
+    world.drain();
+    assert_eq!(world.tally.failed(), 0);
+    assert_eq!(world.tally.attempts_by_node.get(&0), None);
+}
+
+#[test]
+fn a_leader_stuck_for_five_hours_holds_nobody_up() {
+    let mut world = world(&[1, 1, 1], 0.2, &["eth_call", "eth_blockNumber"]);
+    let stuck_at = world.truth();
+    world.set(0, Mood::Good, Tale::Frozen(stuck_at));
+    // One own node falls behind the others, but not behind the leader.
+    world.run(seconds(2 * 3600));
+    world.set(3, Mood::Good, Tale::Behind(LAG_BLOCKS_MAX + 1));
+    world.run(seconds(3 * 3600));
+    assert_eq!(healthy(&world), [1, 2], "the own nodes agree on what lags");
+    assert_eq!(source(&world), Some(Source::Quorum));
+    let served = world.view.served_head.unwrap().0;
+    assert!(world.truth() - served <= 1, "{served}");
+    world.set(0, Mood::Good, Tale::Truth);
+    world.set(3, Mood::Good, Tale::Truth);
+    world.run(rounds(2));
+    assert_eq!(healthy(&world), OWN);
+    assert_eq!(source(&world), Some(Source::Leader));
+    world.drain();
+    assert_eq!(world.tally.failed(), 0);
+    assert_eq!(world.tally.attempts_by_node.get(&0), None);
+}
+
+#[test]
+fn the_leader_serves_while_all_own_nodes_lag_and_they_serve_again_two_rounds_after() {
+    let mut world = world(&[1, 1, 1], 20.0, READS);
+    set_all(
+        &mut world,
+        &OWN,
+        Mood::Good,
+        Tale::Behind(LAG_BLOCKS_MAX + 1),
+    );
+    world.run(rounds(1));
+    assert!(healthy(&world).is_empty());
+    world.count_anew();
+    world.run(seconds(60));
+    assert_eq!(
+        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
+        [&0]
+    );
+    set_all(&mut world, &OWN, Mood::Good, Tale::Truth);
+    world.run(rounds(2));
+    assert_eq!(healthy(&world), OWN);
+    let outage = world.count_anew();
+    world.run(seconds(60));
+    world.drain();
+    assert_eq!(outage.failed() + world.tally.failed(), 0);
+    assert_eq!(world.tally.attempts_by_node.get(&0), None);
+    assert_eq!(world.tally.attempts_by_node.len(), 3, "{:?}", world.tally);
+}
+
+#[test]
+fn when_all_own_nodes_die_the_leader_serves_every_repeatable_call() {
+    let mut world = world(&[1, 1], 20.0, REPEATABLE);
+    set_all(&mut world, &[1, 2], Mood::Dead, Tale::Truth);
+    world.run(seconds(120));
+    set_all(&mut world, &[1, 2], Mood::Good, Tale::Truth);
+    world.run(seconds(120));
+    world.drain();
+    assert_eq!(world.tally.failed(), 0);
+}
+
+#[test]
+fn when_all_are_dead_clients_hear_that_there_is_no_node_until_one_is_back() {
+    let mut world = world(&[1, 1, 1], 10.0, READS);
+    set_all(&mut world, &[0, 1, 2, 3], Mood::Dead, Tale::Truth);
+    world.run(rounds(3));
+    world.count_anew();
+    world.run(seconds(60));
+    assert_eq!(world.tally.attempts, 0);
+    let refused = world.tally.refused(&Refusal::NoNode);
+    assert_eq!(refused, world.tally.ends.len());
+    assert!(refused > 0);
+    world.set(2, Mood::Good, Tale::Truth);
+    // It lives, so that it is the last resort at once and fit two rounds later.
+    world.run(rounds(1));
+    world.count_anew();
+    world.run(rounds(3));
+    world.drain();
+    assert_eq!(world.tally.failed(), 0);
+    assert_eq!(healthy(&world), [2]);
+}
+
+#[test]
+fn a_flapping_node_costs_no_call_and_comes_back_when_it_has_calmed_down() {
+    let mut world = world(&[1, 1, 1], 20.0, REPEATABLE);
+    for _ in 0..40 {
+        world.set(1, Mood::Dead, Tale::Truth);
+        world.run(seconds(7));
+        world.set(1, Mood::Good, Tale::Truth);
+        world.run(seconds(9));
+    }
+    let share = world.tally.share(1);
+    assert!(share < 0.2, "{share}");
+    world.run(seconds(320));
+    assert_eq!(healthy(&world), OWN);
+    world.count_anew();
+    world.run(seconds(60));
+    world.drain();
+    assert_eq!(world.tally.failed(), 0);
+    assert!(world.tally.share(1) > 0.25);
+}
+
+#[test]
+fn killing_one_of_three_under_load_loses_no_repeatable_call() {
+    for mood in [
+        Mood::Dead,
+        Mood::Stalled,
+        Mood::Fails,
+        Mood::Junk,
+        Mood::Throttles(None),
+    ] {
+        let mut world = world(&[1, 1, 1], 100.0, REPEATABLE);
+        world.run(seconds(10));
+        world.set(2, mood, Tale::Truth);
+        world.run(seconds(60));
+        world.drain();
+        assert_eq!(world.tally.failed(), 0, "{mood:?}");
+        assert!(world.tally.calls > 6000);
+    }
+}
+
+#[test]
+fn a_drained_node_gets_no_calls_and_none_but_the_leader_is_left_without_it() {
+    let mut world = world(&[1, 1], 20.0, READS);
+    world.registry[1] = member(1, Rung::Own, 0);
+    world.run(seconds(6));
+    world.count_anew();
+    world.run(seconds(30));
+    assert_eq!(
+        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
+        [&2]
+    );
+    world.registry[2] = member(2, Rung::Own, 0);
+    world.run(seconds(6));
+    world.count_anew();
+    world.run(seconds(30));
+    assert_eq!(
+        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
+        [&0]
+    );
+    world.registry[1] = member(1, Rung::Own, 1);
+    world.run(seconds(6));
+    assert_eq!(healthy(&world), [1, 2], "draining costs no standing");
+    world.count_anew();
+    world.run(seconds(30));
+    world.drain();
+    assert_eq!(
+        world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
+        [&1]
+    );
+    assert_eq!(world.tally.failed(), 0);
+}
+
+#[test]
+fn a_new_chain_is_shown_from_its_start_and_the_head_falls_but_once() {
+    let mut world = world(&[1, 1, 1], 10.0, &["eth_blockNumber"]);
+    world.run(seconds(60));
+    world.reset_chain();
+    world.run(seconds(300));
+    world.drain();
+    assert_eq!(world.oracle.falls, 1);
+    assert!(world.truth() - world.view.served_head.unwrap().0 <= 1);
+}
+
+#[test]
+fn shares_follow_weights_at_equal_latency_however_many_calls_are_in_flight() {
+    let weights = [1, 2, 7];
+    for seed in 0..5 {
+        for calls_per_second in [2.0, 100.0, 1000.0, 4000.0] {
+            let mut world = world_with(&weights, calls_per_second, READS, seed, 10.0);
+            for node in world.nodes.values_mut() {
+                node.latency = Duration::from_millis(50);
+            }
+            world.run(seconds(1));
+            world.count_anew();
+            world.run(Duration::from_secs_f64(1000.0 / calls_per_second));
+            for (id, weight) in (1..).zip(weights) {
+                let off = world.tally.share(id) - weight as f64 / 10.0;
+                let tally = &world.tally.attempts_by_node;
+                assert!(off.abs() <= 0.05, "{calls_per_second} a second: {tally:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slow_node_sheds_calls_and_gets_them_back() {
+    let mut world = world(&[1, 1, 1], 100.0, READS);
+    world.set(1, Mood::Slow(Duration::from_millis(800)), Tale::Truth);
+    world.run(seconds(10));
+    world.count_anew();
+    world.run(seconds(30));
+    assert!(
+        world.tally.share(1) < 0.15,
+        "{:?}",
+        world.tally.attempts_by_node
+    );
+    world.set(1, Mood::Good, Tale::Truth);
+    world.run(seconds(30));
+    world.count_anew();
+    world.run(seconds(30));
+    assert!(
+        world.tally.share(1) > 0.28,
+        "{:?}",
+        world.tally.attempts_by_node
+    );
+}
+
+/// Attempts a call while every node times out half of its calls, the first burst spent.
+fn brown_out(calls_per_second: f64, budget_per_second: f64) -> f64 {
+    let mut world = world_with(&[1, 1, 1], calls_per_second, READS, 3, budget_per_second);
+    set_all(&mut world, &[0, 1, 2, 3], Mood::HalfStalled, Tale::Truth);
+    world.run(seconds(30));
+    world.count_anew();
+    world.run(seconds(60));
+    assert!(
+        world.tally.attempts > world.tally.asked_calls,
+        "none is repeated"
+    );
+    f64::from(world.tally.attempts) / f64::from(world.tally.asked_calls)
+}
+
+#[test]
+fn a_brown_out_is_amplified_by_a_fifth_at_most() {
+    let amplification = brown_out(200.0, 0.0);
+    assert!(amplification <= 1.2, "{amplification}");
+    // What the budget earns by time comes on top: 10 a second are little against many calls.
+    let amplification = brown_out(1000.0, 10.0);
+    assert!(
+        amplification <= 1.2 + 10.0 / 1000.0 + 0.001,
+        "{amplification}"
+    );
+}
+
+#[test]
+fn a_call_without_an_answer_ends_at_its_deadline_with_a_timeout() {
+    let mut world = world(&[1, 1], 2.0, READS);
+    set_all(&mut world, &[0, 1, 2], Mood::Stalled, Tale::Truth);
+    world.run(seconds(4));
+    world.drain();
+    let is_timeout = |(_, end): &&(_, End)| *end == End::Refused(Refusal::Timeout);
+    assert!(world.tally.ends.iter().filter(is_timeout).count() >= 6);
+}
