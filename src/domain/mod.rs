@@ -16,6 +16,8 @@ pub mod node;
 pub mod quota;
 pub mod refusal;
 pub mod route;
+pub mod seen;
 pub mod select;
 pub mod served;
 pub mod verdict;
+pub mod view;
