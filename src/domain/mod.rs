@@ -15,6 +15,7 @@ pub mod method;
 pub mod node;
 pub mod quota;
 pub mod refusal;
+pub mod report;
 pub mod route;
 pub mod seen;
 pub mod select;

@@ -68,7 +68,7 @@ pub struct Served {
 pub enum Reply {
     /// With the caller's id in it.
     Whole(Vec<u8>),
-    Large(Large),
+    Large(Box<Large>),
     Refused(Refusal),
 }
 
