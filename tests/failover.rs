@@ -15,7 +15,7 @@ async fn a_node_killed_under_load_costs_no_call() {
     let load = Load::start(&scene.balancer.url(), CALLS, CLIENTS);
     load.reaches(CALLS / 4).await;
     scene.own[1].process.kill();
-    let killed_at = std::time::Instant::now();
+    let killed_at = forebay::clock::now();
     let tally = load.finish().await;
     tally.no_call_failed();
     assert!(

@@ -44,7 +44,7 @@ async fn ten_blocks_behind_stays_eleven_leaves_and_catching_up_returns() {
     );
     scene.leader.mine(1).await;
     scene.own[0].mine(1).await;
-    let mined_at = std::time::Instant::now();
+    let mined_at = forebay::clock::now();
     scene.becomes("b", 0.0).await;
     println!("left {:?} after the eleventh block", mined_at.elapsed());
     assert!(reason(&scene, "b").await.contains("reason=\"lagging\""));

@@ -5,6 +5,7 @@
 
 pub mod backends;
 pub mod check;
+pub mod demo;
 pub mod health;
 pub mod probe;
 pub mod serve;
@@ -60,6 +61,8 @@ enum Command {
         #[arg(long)]
         upgrade: bool,
     },
+    /// See a balancer at work: pretend nodes that lag, die and return, in one terminal
+    Demo(demo::Arguments),
     /// Ask a running balancer whether it is ready: exit code 0 or 1
     Health,
     /// Name every mistake and every unwise setting of the configuration at once
@@ -104,7 +107,13 @@ pub fn run() -> ExitCode {
         Format::Text => LogFormat::Text,
         Format::Json => LogFormat::Json,
     };
-    if let Err(why) = logs::init(format) {
+    // The demo's view has the terminal; the balancer's sentences would break into it.
+    let unless_told = if matches!(arguments.command, Command::Demo(_)) {
+        logs::ERRORS_ALONE
+    } else {
+        logs::EVERYDAY
+    };
+    if let Err(why) = logs::init(format, unless_told) {
         // The command can be carried out all the same.
         drop(writeln!(io::stderr(), "there will be no logs: {why}"));
     }
@@ -122,6 +131,7 @@ pub fn run() -> ExitCode {
 fn obey(command: Command, path: &Path) -> Result<(), Failure> {
     match command {
         Command::Serve { upgrade } => serve::run(path, upgrade),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Health => health::run(&settings(path)?.0),
         Command::Check => match check::check(path, &mut io::stdout()) {
             Ok(true) => Ok(()),

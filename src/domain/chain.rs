@@ -251,14 +251,19 @@ pub fn reach(
     BlockNumber(last.0.saturating_add(blocks))
 }
 
-/// The highest head that two nodes have; that of a node which is alone.
+/// Two heads this far apart don't agree on anything.
+const APART_BLOCKS: u64 = 10;
+
+/// The highest head that two nodes have; that of a node which is alone. Of two that are far apart
+/// it is the higher one: a node that is stuck is more common than one that lies.
 pub fn agreed_head(heads: &[BlockNumber]) -> Option<BlockNumber> {
     let mut sorted = heads.to_vec();
     sorted.sort_unstable();
-    match sorted.len() {
-        0 => None,
-        1 => Some(sorted[0]),
-        count => Some(sorted[count - 2]),
+    match sorted[..] {
+        [low, high] if low.lag_behind(high) > Lag(APART_BLOCKS) => Some(high),
+        [] => None,
+        [one] => Some(one),
+        [.., second, _] => Some(second),
     }
 }
 
@@ -411,10 +416,10 @@ mod tests {
             story.at(0, LeaderSaid::Absent, &[7]),
             Some((7, Source::Quorum))
         );
-        assert_eq!(
-            story.at(0, LeaderSaid::Absent, &[7, 9, 8]),
-            Some((8, Source::Quorum))
-        );
+        for (own, wanted) in [(&[7, 9, 8][..], 8), (&[0, 10], 0), (&[11, 0], 11)] {
+            let agreed = story.at(0, LeaderSaid::Absent, own);
+            assert_eq!(agreed, Some((wanted, Source::Quorum)), "{own:?}");
+        }
     }
 
     #[test]

@@ -7,58 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
-use super::health::{Hysteresis, Reason, Standing, State, Turn};
+use super::health::{Reason, Standing, State};
 use super::load::Load;
-use super::node::{NodeId, Rung, Weight};
+use super::node::{NodeId, Rung};
+pub use super::report::{Change, Member, Probe, Yardstick};
 use super::served::{ServedHead, Told, Witness};
-
-/// What the fleet is judged by.
-#[derive(Clone, Copy, Debug)]
-pub struct Yardstick {
-    /// `None`: the leader's.
-    pub chain_id: Option<ChainId>,
-    pub block_time: Duration,
-    pub lag_blocks_max: u64,
-    pub hysteresis: Hysteresis,
-}
-
-/// What one probe of one node brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    Answered {
-        head: BlockNumber,
-        /// `None`: not asked this time.
-        chain_id: Option<ChainId>,
-        syncing: bool,
-    },
-    Failed,
-    Throttled(Option<Duration>),
-}
-
-/// A node as it stands in the list.
-#[derive(Clone, Debug)]
-pub struct Member {
-    pub id: NodeId,
-    pub name: Arc<str>,
-    pub rung: Rung,
-    pub weight: Weight,
-}
-
-/// What changed, for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    Node {
-        name: Arc<str>,
-        turn: Turn,
-    },
-    Reference {
-        source: Source,
-        doubt: Option<Doubt>,
-    },
-    Fallback {
-        on: bool,
-    },
-}
+pub use super::view::{FleetView, NodeView};
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -331,6 +285,13 @@ impl Fleet {
         }
     }
 
+    /// An answer told a client of block `head`: what it is shown from now on is not behind that.
+    pub fn see(&mut self, head: BlockNumber, now: Instant) {
+        let is_alone = self.entries.len() == 1;
+        self.served
+            .see(head, is_alone, self.yardstick.block_time, now);
+    }
+
     /// What follows from a change: the served head, and whether the fallback serves.
     fn settle(&mut self, now: Instant) -> Option<Change> {
         let told = Told {
@@ -402,65 +363,6 @@ impl Fleet {
             chain_id: self.chain_id(),
             rounds: self.rounds,
         }
-    }
-}
-
-/// The fleet at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct FleetView {
-    pub nodes: Vec<NodeView>,
-    pub reference: Option<Reference>,
-    pub served_head: Option<BlockNumber>,
-    pub chain_id: Option<ChainId>,
-    /// Rounds so far; 0: nothing is known yet.
-    pub rounds: u64,
-}
-
-/// One node at one moment.
-#[derive(Clone, Debug)]
-pub struct NodeView {
-    pub id: NodeId,
-    pub name: Arc<str>,
-    pub rung: Rung,
-    pub weight: Weight,
-    pub head: Option<BlockNumber>,
-    reference: Option<BlockNumber>,
-    pub lives: bool,
-    pub is_on_another_chain: bool,
-    pub standing: Standing,
-    pub load: Arc<Load>,
-}
-
-impl NodeView {
-    pub fn lag(&self) -> Option<Lag> {
-        Some(self.head?.lag_behind(self.reference?))
-    }
-
-    /// Own head less the reference, in blocks: below 0 when behind.
-    pub fn head_difference(&self) -> Option<i128> {
-        Some(i128::from(self.head?.0) - i128::from(self.reference?.0))
-    }
-
-    /// Gets calls in the normal run of things.
-    pub fn serves(&self) -> bool {
-        self.standing.is_healthy() && !self.weight.drains() && !self.is_on_another_chain
-    }
-
-    /// May be asked when no node is fit: it lives, on our chain.
-    pub fn is_last_resort(&self) -> bool {
-        self.lives && !self.is_on_another_chain && !self.weight.drains()
-    }
-}
-
-impl FleetView {
-    pub fn node(&self, id: NodeId) -> Option<&NodeView> {
-        self.nodes.iter().find(|node| node.id == id)
-    }
-
-    pub fn has_fit(&self, rung: Rung) -> bool {
-        self.nodes
-            .iter()
-            .any(|node| node.rung == rung && node.serves())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Stories of a fleet, told round by round.
 
+use super::super::health::Hysteresis;
+use super::super::node::Weight;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -226,7 +226,7 @@ impl Standing {
         }
         let again = |rest: Rest| {
             let is_soon = now.saturating_duration_since(rest.until) < REST_MEMORY;
-            is_soon.then(|| (rest.length * 2).min(REST_MAX))
+            is_soon.then(|| (rest.length * 2).clamp(REST_FIRST, REST_MAX))
         };
         let doubled = self.rest.and_then(again).unwrap_or(REST_FIRST);
         let length = length.unwrap_or(doubled);

@@ -99,20 +99,27 @@ impl Load {
     }
 
     /// Latency × (in flight ÷ `share` + 1); a slowness fades while nobody asks. `share`: how many
-    /// calls the node should have in flight where its peer has one.
+    /// calls the node should have in flight where its peer and it have one each on average.
     pub fn cost(&self, share: f64, now: Instant) -> f64 {
         let (average, idle) = self.average(now);
-        self.weighed(average * (-idle / DECAY_SECONDS).exp(), share)
+        let faded = average * (-idle / DECAY_SECONDS).exp();
+        let (least, _) = self.calls_a_share(share);
+        faded.max(EQUAL_MICROS) * least
     }
 
-    /// The same for the peer that it is compared with, whose latency counts as it was measured: a
-    /// node that is merely asked less often isn't faster.
-    pub fn cost_as_measured(&self, share: f64, now: Instant) -> f64 {
-        self.weighed(self.average(now).0, share)
+    /// The same for the peer that it is compared with, in the peer's disfavour: its latency counts
+    /// as it was measured, because a node that is merely asked less often isn't faster.
+    pub fn cost_as_peer(&self, share: f64, now: Instant) -> f64 {
+        let (_, most) = self.calls_a_share(share);
+        self.average(now).0.max(EQUAL_MICROS) * most
     }
 
-    fn weighed(&self, micros: f64, share: f64) -> f64 {
-        micros.max(EQUAL_MICROS) * (f64::from(self.in_flight()) / share + 1.0)
+    /// Calls in flight with the one to come. A light node has one or none where a heavy one has
+    /// several: the call to come counts whole or by the share, whichever says less, or more.
+    fn calls_a_share(&self, share: f64) -> (f64, f64) {
+        let in_flight = f64::from(self.in_flight());
+        let (whole, by_share) = (in_flight / share + 1.0, (in_flight + 1.0) / share);
+        (whole.min(by_share), whole.max(by_share))
     }
 
     /// The moving average of the latency.
@@ -136,14 +143,10 @@ mod tests {
         let idle = load.cost(1.0, now);
         load.begin();
         assert!((load.cost(1.0, now) - 2.0 * idle).abs() < 1e-6);
-        assert!(
-            (load.cost(0.5, now) - 3.0 * idle).abs() < 1e-6,
-            "more than its share"
-        );
-        assert!(
-            (load.cost(2.0, now) - 1.5 * idle).abs() < 1e-6,
-            "less than its share"
-        );
+        for (share, least, most) in [(0.5, 3.0, 4.0), (2.0, 1.0, 1.5)] {
+            assert!((load.cost(share, now) - least * idle).abs() < 1e-6);
+            assert!((load.cost_as_peer(share, now) - most * idle).abs() < 1e-6);
+        }
         load.end();
         load.answered(millis(200), now);
         load.answered(millis(200), now);
@@ -152,7 +155,7 @@ mod tests {
             (load.cost(1.0, now + millis(60_000)) - idle).abs() < 1e-6,
             "it fades"
         );
-        let later = load.cost_as_measured(1.0, now + millis(60_000));
+        let later = load.cost_as_peer(1.0, now + millis(60_000));
         assert!(later > 20.0 * idle, "but not for its peer");
     }
 

@@ -78,7 +78,7 @@ fn is_dear(first: &NodeView, second: &NodeView, now: Instant) -> bool {
     let (own, other) = (share(first, now), share(second, now));
     let middle = f64::midpoint(own, other);
     let cost = first.load.cost(own / middle, now);
-    cost > COST_RATIO_MAX * second.load.cost_as_measured(other / middle, now)
+    cost > COST_RATIO_MAX * second.load.cost_as_peer(other / middle, now)
 }
 
 fn by_weight<'a>(

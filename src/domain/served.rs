@@ -34,6 +34,8 @@ pub struct Told<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServedHead {
     shown: Option<Shown>,
+    /// A higher one that an answer told since.
+    seen: Option<BlockNumber>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +47,16 @@ struct Shown {
 
 impl ServedHead {
     pub fn head(&self) -> Option<BlockNumber> {
-        self.shown.map(|shown| shown.head)
+        self.shown.map(|shown| shown.head).max(self.seen)
+    }
+
+    /// Hears that a client was told of block `head`, in a receipt, say. One that its time doesn't
+    /// allow is passed over, unless the node that told of it is `alone`.
+    pub fn see(&mut self, head: BlockNumber, alone: bool, block_time: Duration, now: Instant) {
+        let Some(shown) = self.shown else { return };
+        if alone || head <= reach(shown.head, shown.heard_at, block_time, now) {
+            self.seen = self.seen.max(Some(head));
+        }
     }
 
     /// Hears what the nodes tell.
@@ -71,6 +82,9 @@ impl ServedHead {
             Some(shown) if !begins_anew => shown.head.max(head),
             Some(_) | None => head,
         };
+        if begins_anew {
+            self.seen = None;
+        }
         self.shown = Some(Shown {
             head,
             heard_at: now,
@@ -157,6 +171,32 @@ mod tests {
         assert_eq!(hear(&mut served, &[-100, 1_000_000], 100, now), 100);
         assert_eq!(hear(&mut served, &[101, 101], 101, now), 101);
         assert_eq!(hear(&mut served, &[5000, 5010], 5000, now), 5010);
+    }
+
+    #[test]
+    fn a_block_that_a_client_was_told_of_is_shown_if_its_time_allows_it() {
+        let now = crate::clock::now();
+        let mut served = ServedHead::default();
+        hear(&mut served, &[100, 100], 100, now);
+        for (told, alone, wanted) in [
+            (99, false, 100),
+            (105, false, 105),
+            (106, false, 105),
+            (900, true, 900),
+        ] {
+            served.see(BlockNumber(told), alone, BLOCK_TIME, now);
+            assert_eq!(served.head(), Some(BlockNumber(wanted)));
+        }
+        assert_eq!(
+            hear(&mut served, &[101, 101], 101, now),
+            900,
+            "it never falls"
+        );
+        assert_eq!(
+            hear(&mut served, &[3, 3], 3, now),
+            3,
+            "but with a new chain"
+        );
     }
 
     #[test]

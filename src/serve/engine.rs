@@ -16,6 +16,7 @@ use crate::domain::node::NodeId;
 use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::{self, Plan};
+use crate::domain::seen;
 use crate::domain::select::Ladder;
 use crate::domain::verdict::{self, Class};
 use crate::state::gate::Gate;
@@ -67,7 +68,7 @@ pub struct Served {
 pub enum Reply {
     /// With the caller's id in it.
     Whole(Vec<u8>),
-    Large(Large),
+    Large(Box<Large>),
     Refused(Refusal),
 }
 
@@ -221,6 +222,7 @@ impl<'a> Errand<'a> {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
             }
             Content::Whole(answer) => {
+                self.learn(class, &answer).await;
                 if let Some(served) = self.hear(class, answer, name) {
                     return Some(served);
                 }
@@ -236,6 +238,21 @@ impl<'a> Errand<'a> {
             class.outcome()
         );
         None
+    }
+
+    /// What a client is told is the least that it is shown from now on.
+    async fn learn(&self, class: Class, answer: &[u8]) {
+        if class != Class::Ok || !seen::tells(&self.call.method) {
+            return;
+        }
+        if let Ok(Answer {
+            outcome: Outcome::Result(result),
+            ..
+        }) = Answer::read(answer)
+            && let Some(head) = seen::block_told(result)
+        {
+            self.engine.pool.see(head).await;
+        }
     }
 
     fn wanted(&self, until: Instant) -> Wanted {

@@ -47,7 +47,7 @@ pub enum Content {
     Nothing,
     /// A node's answer, whole and well formed; the id is still ours.
     Whole(Bytes),
-    Large(Large),
+    Large(Box<Large>),
     TooLarge,
 }
 
@@ -167,14 +167,14 @@ pub async fn attempt(
             splicer,
             ready,
             taken_bytes,
-        } => Content::Large(Large {
-            reply,
+        } => Content::Large(Box::new(Large {
+            reply: *reply,
             splicer,
             ready: ready.into_iter(),
             taken_bytes,
             bytes_max: wanted.bytes_max,
             _attempt: attempt,
-        }),
+        })),
     };
     (verdict.class, content)
 }
@@ -218,7 +218,7 @@ enum Found {
     Nothing,
     Whole(Bytes),
     Large {
-        reply: Reply,
+        reply: Box<Reply>,
         splicer: Splicer,
         ready: Vec<Bytes>,
         taken_bytes: u64,
@@ -302,7 +302,7 @@ async fn read_large(mut reply: Reply, start: Bytes, wanted: &Wanted) -> (Verdict
         return (
             Class::Ok.into(),
             Found::Large {
-                reply,
+                reply: Box::new(reply),
                 splicer,
                 ready,
                 taken_bytes,

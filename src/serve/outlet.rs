@@ -165,7 +165,7 @@ impl Outgoing {
         mut self,
         session: &mut Session,
         origins: &Origins,
-        mut large: Large,
+        mut large: Box<Large>,
     ) -> pingora::Result<u16> {
         self.cross_origin(session, origins)?;
         self.head.remove_header(&CONTENT_LENGTH);

@@ -22,6 +22,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
+use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::{Change, Fleet, FleetView, Probe};
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
@@ -112,6 +113,17 @@ impl Pool {
             Vec::new()
         })
         .await;
+    }
+
+    /// A client was told of block `head`; most are no news.
+    pub async fn see(&self, head: BlockNumber) {
+        if Some(head) > self.present.load().view.served_head {
+            self.change(|fleet| {
+                fleet.see(head, clock::now());
+                Vec::new()
+            })
+            .await;
+        }
     }
 
     async fn change(&self, change: impl FnOnce(&mut Fleet) -> Vec<Change>) {

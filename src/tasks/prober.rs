@@ -75,7 +75,8 @@ impl Rounds {
             .map(|asked| now.saturating_duration_since(asked.at));
         // Rounds come with jitter: a tenth early is in time.
         let is_early = since.is_some_and(|since| since < self.leader_interval.mul_f64(0.85));
-        !(node.rung == Rung::Leader && is_early) && !node.standing.rests(now)
+        let is_spared = node.rung == Rung::Leader && is_early;
+        !is_spared && !node.standing.rests(now)
     }
 
     fn ask_of(&self, node: &NodeView, now: Instant) -> Ask {

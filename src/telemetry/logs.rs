@@ -15,9 +15,13 @@ use thiserror::Error;
 /// The environment variable with the filter, as `env_logger` reads it: `info,forebay=debug`.
 pub const FILTER_VARIABLE: &str = "FOREBAY_LOG";
 
-/// What holds where the variable says nothing else. Pingora tells at level info of each step of
+/// What holds in everyday service where the variable says nothing else. Pingora tells at level info of each step of
 /// its start and end, and its balancer of changes that we tell ourselves.
-const FILTER: &str = "info,pingora=warn,pingora_load_balancing=error";
+pub const EVERYDAY: &str = "info,pingora=warn,pingora_load_balancing=error";
+
+/// The same for a command that has the terminal for itself. The variable, where it is set, changes
+/// [`EVERYDAY`] all the same.
+pub const ERRORS_ALONE: &str = "error";
 
 /// What pingora says when a client misbehaves or leaves: the module, and how the line begins.
 const CLIENTS_DOING: &[(&str, &str)] = &[
@@ -65,25 +69,28 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Logs to stderr from now on, as much as the environment says.
+/// Logs to stderr from now on, as much as the environment says; `unless_told` holds where it says
+/// nothing.
 ///
 /// # Errors
 /// When this process has a logger already.
-pub fn init(format: LogFormat) -> Result<(), SetLoggerError> {
+pub fn init(format: LogFormat, unless_told: &str) -> Result<(), SetLoggerError> {
     let wanted = std::env::var(FILTER_VARIABLE).unwrap_or_default();
-    let filter = filter(&wanted);
+    let filter = filter(&wanted, unless_told);
     let level_max = filter.filter();
     log::set_boxed_logger(Box::new(Logger { format, filter }))?;
     log::set_max_level(level_max);
     Ok(())
 }
 
-/// Our filter, changed by `wanted`. A part of it that makes no sense is named on stderr.
-fn filter(wanted: &str) -> Filter {
+/// The everyday filter, changed by `wanted`; without it, `unless_told`. A part of `wanted` that
+/// makes no sense is named on stderr.
+fn filter(wanted: &str, unless_told: &str) -> Filter {
     let mut builder = env_filter::Builder::new();
-    builder.parse(FILTER);
-    if !wanted.is_empty() {
-        builder.parse(wanted);
+    if wanted.is_empty() {
+        builder.parse(unless_told);
+    } else {
+        builder.parse(EVERYDAY).parse(wanted);
     }
     builder.build()
 }
@@ -187,7 +194,7 @@ mod tests {
         target: &str,
         message: &str,
     ) -> Option<String> {
-        let filter = filter(wanted);
+        let filter = filter(wanted, EVERYDAY);
         let logger = Logger { format, filter };
         let mut record = Record::builder();
         record.level(level).target(target);
@@ -196,6 +203,18 @@ mod tests {
 
     fn is_shown(wanted: &str, level: Level, target: &str, message: &str) -> bool {
         line(LogFormat::Text, wanted, level, target, message).is_some()
+    }
+
+    #[test]
+    fn a_command_with_the_terminal_for_itself_logs_errors_alone_unless_told_otherwise() {
+        let is_shown = |wanted, level| {
+            let about = Metadata::builder().target("forebay").level(level).build();
+            filter(wanted, ERRORS_ALONE).enabled(&about)
+        };
+        assert!(is_shown("", Level::Error));
+        assert!(!is_shown("", Level::Warn));
+        assert!(is_shown("pingora=debug", Level::Info));
+        assert!(is_shown("debug", Level::Debug));
     }
 
     #[test]

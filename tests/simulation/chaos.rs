@@ -118,7 +118,7 @@ impl World {
             4 => Mood::Throttles(None),
             5 => Mood::Throttles(Some(seconds(self.below(20)))),
             6 => Mood::Junk,
-            7 => Mood::Fails,
+            7 => [Mood::Fails, Mood::FailsCalls][self.below(2) as usize],
             8 => [Mood::Shut, Mood::HalfStalled][self.below(2) as usize],
             _ => Mood::Strange,
         }

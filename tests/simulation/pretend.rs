@@ -27,6 +27,8 @@ pub enum Mood {
     Junk,
     /// Answers 5xx.
     Fails,
+    /// Answers calls with 5xx; probes are well.
+    FailsCalls,
     /// Answers 403.
     Shut,
     /// Answers every second call, by chance; probes are well.
@@ -115,7 +117,7 @@ impl Pretend {
             syncing: self.tale == Tale::Syncing,
         };
         match self.mood {
-            Mood::Good | Mood::HalfStalled | Mood::Strange => answered,
+            Mood::Good | Mood::HalfStalled | Mood::Strange | Mood::FailsCalls => answered,
             Mood::Slow(by) if by < PROBE_TIMEOUT => answered,
             Mood::Throttles(rest) => Probe::Throttled(rest),
             Mood::Slow(_) | Mood::Stalled | Mood::Dead | Mood::Junk | Mood::Fails | Mood::Shut => {
@@ -126,8 +128,10 @@ impl Pretend {
 
     /// Whether its probes are those of a node in order; a few blocks behind is in order.
     pub fn is_sound(&self, lag_blocks_max: u64) -> bool {
-        let answers = matches!(self.mood, Mood::Good | Mood::HalfStalled | Mood::Strange)
-            || matches!(self.mood, Mood::Slow(by) if by < PROBE_TIMEOUT);
+        let answers = matches!(
+            self.mood,
+            Mood::Good | Mood::HalfStalled | Mood::Strange | Mood::FailsCalls
+        ) || matches!(self.mood, Mood::Slow(by) if by < PROBE_TIMEOUT);
         let tells = match self.tale {
             Tale::Truth => true,
             Tale::Behind(blocks) => blocks <= lag_blocks_max,
@@ -164,7 +168,7 @@ impl Pretend {
                 executes = false;
                 http(403, None, "no")
             }
-            Mood::Fails => http(502, None, "<html>bad gateway</html>"),
+            Mood::Fails | Mood::FailsCalls => http(502, None, "<html>bad gateway</html>"),
             Mood::Junk => http(200, None, JUNK[(dice.roll() % 5) as usize]),
             Mood::Strange => {
                 let (is_run, body) = STRANGE[(dice.roll() % 6) as usize];

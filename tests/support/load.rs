@@ -87,7 +87,7 @@ impl Tally {
                 *self.served_by.entry(node).or_default() += 1;
                 if repeated {
                     self.repeated += 1;
-                    self.last_repeat = Some(Instant::now());
+                    self.last_repeat = Some(forebay::clock::now());
                 }
             }
             Err(why) => {

@@ -1,0 +1,410 @@
+//! `forebay demo`: pretend nodes, the real balancer before them, callers, and a story that shows
+//! what the balancer does when nodes lag, die and return.
+//!
+//! The balancer runs as `serve` would run it, on its own thread, on the embedded registry in a
+//! folder that is gone afterwards. Everything else is one loop that acts, looks and shows.
+
+mod frame;
+mod ink;
+mod load;
+mod picture;
+mod stage;
+mod stand;
+mod story;
+mod summary;
+mod tally;
+
+use std::collections::VecDeque;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use pingora::server::configuration::ServerConf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use self::load::Caller;
+use self::picture::{Event, Picture, Voice, Watch, remember, rows, serving};
+use self::stage::{CHAIN_ID, Stage};
+use self::stand::{Kind, Stand};
+use self::story::{LENGTH_MAX, LENGTH_MIN, Story};
+use self::summary::summary;
+use self::tally::Figures;
+use super::Failure;
+use super::health::reachable;
+use crate::app::App;
+use crate::clock;
+use crate::config::quantity;
+use crate::config::settings::{Chain, Health, Listen, Registry, Settings, Shutdown};
+use crate::domain::node::NodeRecord;
+use crate::serve::engine::Engine;
+
+/// The view is painted anew this often, and the nodes act.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// The balancer's first round takes far less.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+const ROUND_EVERY: Duration = Duration::from_millis(250);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
+/// Connections of the demo are few.
+const THREADS: usize = 1;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Where the balancer listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8545")]
+    listen: SocketAddr,
+    /// How long the story takes, from 20s to 1h
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = length)]
+    length: Duration,
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    let length = quantity::duration(text).ok_or(quantity::DURATION_FORM)?;
+    if length < LENGTH_MIN {
+        return Err(format!(
+            "too short for the story, which needs {} s",
+            LENGTH_MIN.as_secs()
+        ));
+    }
+    if length > LENGTH_MAX {
+        return Err(format!(
+            "longer than {} s, the most that the story is told for",
+            LENGTH_MAX.as_secs()
+        ));
+    }
+    Ok(length)
+}
+
+/// Tells the story.
+///
+/// # Errors
+/// Code 4 when the address is taken or the balancer doesn't start, 1 when a call failed.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let story = Story::of(arguments.length);
+    let runtime = super::runtime()?;
+    let stage = runtime
+        .block_on(Stage::build(story.block_time()))
+        .map_err(|why| Failure::out_of_reach(format!("the pretend nodes can't listen: {why}")))?;
+    let address = settle(arguments.listen)
+        .map_err(|why| Failure::out_of_reach(format!("no free port for the endpoint: {why}")))?;
+    let folder = Folder::make()
+        .map_err(|why| Failure::out_of_reach(format!("no folder for the registry: {why}")))?;
+    let settings = settings(address, &folder.0, stage.records(), story.block_time());
+    let conf = ServerConf {
+        threads: THREADS,
+        ..ServerConf::default()
+    };
+    let app = App::new(settings, conf, false).map_err(|why| {
+        Failure::out_of_reach(format!("{why:#}; choose another address by --listen"))
+    })?;
+    let engine = app.engine.clone();
+    // It ends with the process, or by the same signals as the demo.
+    thread::Builder::new()
+        .name("balancer".to_string())
+        .spawn(move || app.run())
+        .map_err(Failure::out_of_reach)?;
+    let caller = Caller::new(reachable(address)).map_err(Failure::out_of_reach)?;
+    runtime.block_on(perform(Director {
+        story,
+        stage,
+        engine,
+        caller: Arc::new(caller),
+        address: reachable(address),
+        watch: Watch::default(),
+        events: VecDeque::new(),
+    }))
+}
+
+/// A free port in place of port 0: the story has to name it.
+fn settle(address: SocketAddr) -> io::Result<SocketAddr> {
+    if address.port() == 0 {
+        TcpListener::bind(address)?.local_addr()
+    } else {
+        Ok(address)
+    }
+}
+
+fn settings(
+    address: SocketAddr,
+    folder: &Path,
+    nodes: Vec<NodeRecord>,
+    block_time: Duration,
+) -> Settings {
+    Settings {
+        chain: Chain {
+            id: Some(CHAIN_ID),
+            block_time,
+        },
+        listen: Listen {
+            http: vec![address],
+            metrics: None,
+            ..Listen::default()
+        },
+        registry: Registry {
+            path: folder.join("forebay.db"),
+            last_list: folder.join("last-list.json"),
+            ..Registry::default()
+        },
+        nodes,
+        health: Health {
+            interval: ROUND_EVERY,
+            leader_interval: ROUND_EVERY,
+            timeout: PROBE_TIMEOUT,
+            ..Health::default()
+        },
+        shutdown: Shutdown {
+            lame_duck: Duration::ZERO,
+            ..Shutdown::default()
+        },
+        ..Settings::default()
+    }
+}
+
+/// The registry's folder, for this process alone; gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> io::Result<Folder> {
+        let name = format!(
+            "forebay-demo-{}-{}",
+            std::process::id(),
+            clock::unix_millis()
+        );
+        let path = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Folder(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(why) = fs::remove_dir_all(&self.0) {
+            log::error!("{} could not be removed: {why}", self.0.display());
+        }
+    }
+}
+
+/// Holds everything that takes part.
+struct Director {
+    story: Story,
+    stage: Stage,
+    engine: Arc<Engine>,
+    caller: Arc<Caller>,
+    address: SocketAddr,
+    watch: Watch,
+    events: VecDeque<Event>,
+}
+
+/// How it came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The story is told.
+    Told,
+    /// Someone ended it.
+    Stopped,
+}
+
+async fn perform(mut director: Director) -> Result<(), Failure> {
+    let mut signals = Signals::hear().map_err(Failure::out_of_reach)?;
+    tokio::select! {
+        is_ready = director.until_ready() => if !is_ready {
+            return Err(Failure::out_of_reach("the balancer did not get ready"));
+        },
+        () = signals.next() => return Ok(()),
+    }
+    let (stop, stopped) = oneshot::channel();
+    let load = tokio::spawn(director.caller.clone().run(stopped));
+    let started = clock::now();
+    let kind = Kind::of_stdout();
+    let played = director.play(kind, &mut signals).await;
+    let elapsed = clock::now().saturating_duration_since(started);
+    // A closed stdout ends the demo like a signal: nobody looks any more.
+    let end = match played {
+        Ok(end) => end,
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => End::Stopped,
+        Err(why) => return Err(Failure::out_of_reach(why)),
+    };
+    end_load(end, stop, load).await;
+    let figures = director.caller.tally().figures.clone();
+    let text = summary(&figures, elapsed, kind.ink());
+    drop(io::stdout().write_all(text.as_bytes()));
+    outcome(&figures)
+}
+
+/// One failed call is one too many: that none fails is what the demo shows.
+fn outcome(figures: &Figures) -> Result<(), Failure> {
+    if figures.failed == 0 {
+        return Ok(());
+    }
+    let why = figures.first_trouble.as_deref().unwrap_or("no answer");
+    Err(Failure::refused(format!(
+        "failed calls: {}; the first: {why}",
+        figures.failed
+    )))
+}
+
+/// At the story's end the last calls are waited for. A signal ends the balancer as well, so what
+/// is under way then is dropped and counts as nothing.
+async fn end_load(end: End, stop: oneshot::Sender<()>, load: JoinHandle<()>) {
+    match end {
+        End::Told => {
+            // Letting go of it is the word to stop.
+            drop(stop);
+            drop(load.await);
+        }
+        End::Stopped => load.abort(),
+    }
+}
+
+impl Director {
+    async fn until_ready(&self) -> bool {
+        let mut looks = interval(LOOK_EVERY / 4);
+        let ready = async {
+            while !self.caller.finds_it_ready().await {
+                looks.tick().await;
+            }
+        };
+        timeout(READY_WITHIN, ready).await.is_ok()
+    }
+
+    /// Acts, looks and shows until the story is told.
+    async fn play(&mut self, kind: Kind, signals: &mut Signals) -> io::Result<End> {
+        let mut stand = Stand::open(kind)?;
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let started = clock::now();
+        loop {
+            tokio::select! {
+                _ = looks.tick() => {}
+                () = signals.next() => return Ok(End::Stopped),
+            }
+            let elapsed = clock::now().saturating_duration_since(started);
+            let new = self.act(elapsed).await?;
+            remember(&mut self.events, &new);
+            stand.show(&self.picture(elapsed), &new)?;
+            if elapsed >= self.story.length() {
+                return Ok(End::Told);
+            }
+        }
+    }
+
+    /// Lets happen what is due, and notices what the balancer made of it.
+    async fn act(&mut self, elapsed: Duration) -> io::Result<Vec<Event>> {
+        let event = |voice, text| Event {
+            at: elapsed,
+            voice,
+            text,
+        };
+        let mut new = Vec::new();
+        for cue in self.story.due(elapsed) {
+            self.stage.act(cue).await?;
+            new.push(event(Voice::Story, cue.sentence()));
+        }
+        self.stage.step();
+        let noticed = self.watch.notice(&self.engine.pool.snapshot().view);
+        new.extend(noticed.into_iter().map(|text| event(Voice::Balancer, text)));
+        Ok(new)
+    }
+
+    fn picture(&self, elapsed: Duration) -> Picture {
+        let snapshot = self.engine.pool.snapshot();
+        let now = clock::now();
+        let tally = self.caller.tally();
+        Picture {
+            elapsed,
+            length: self.story.length(),
+            chapter: self.story.chapter(elapsed),
+            rows: rows(&snapshot.view, &tally.recent_shares(now), now),
+            serving: serving(&snapshot.view),
+            figures: tally.figures.clone(),
+            events: self.events.clone(),
+            address: self.address,
+        }
+    }
+}
+
+/// The signals that end the demo early.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn hear() -> io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_takes_from_twenty_seconds_to_an_hour() {
+        assert_eq!(length("20s"), Ok(LENGTH_MIN));
+        assert_eq!(length("1h"), Ok(LENGTH_MAX));
+        assert!(length("19999ms").is_err_and(|why| why.contains("needs 20 s")));
+        assert!(length("3600001ms").is_err_and(|why| why.contains("3600 s")));
+        assert!(length("60").is_err_and(|why| why.contains("unit")));
+    }
+
+    #[test]
+    fn a_single_failed_call_makes_the_demo_fail_and_says_why() {
+        assert!(outcome(&Figures::default()).is_ok());
+        let figures = Figures {
+            failed: 1,
+            first_trouble: Some("no connection to the endpoint".to_string()),
+            ..Figures::default()
+        };
+        let failure = outcome(&figures).err().unwrap();
+        assert_eq!(failure.code, 1);
+        assert_eq!(
+            failure.why,
+            "failed calls: 1; the first: no connection to the endpoint"
+        );
+    }
+
+    #[test]
+    fn port_0_becomes_a_free_port_and_any_other_stays() {
+        let free = settle(([127, 0, 0, 1], 0).into()).unwrap();
+        assert_ne!(free.port(), 0);
+        let named = ([127, 0, 0, 1], 8545).into();
+        assert_eq!(settle(named).unwrap(), named);
+    }
+
+    #[test]
+    fn the_folder_is_its_owners_alone_and_goes_with_its_owner() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = Folder::make().unwrap();
+        let path = folder.0.clone();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,229 @@
+//! One frame of the terminal view: a picture as lines of text, 24 at most.
+
+use super::ink::{COLUMNS, Ink, grouped, minutes, pause, percent, try_it, wrapped};
+use super::picture::{Event, Picture, Row, Serving, Verdict, Voice};
+
+const BAR_COLUMNS: usize = 14;
+/// Lines kept for what a chapter says, so that nothing below moves.
+const CHAPTER_LINES: usize = 2;
+const INDENT: &str = "      ";
+
+/// The frame's lines, each at most [`COLUMNS`] characters wide.
+pub fn frame(picture: &Picture, ink: Ink) -> Vec<String> {
+    let mut lines = vec![title(picture, ink), String::new()];
+    lines.extend(chapter(picture, ink));
+    lines.push(String::new());
+    lines.push(ink.dim(&format!(
+        " {:<7}{:>7}{:>12}{:>5}  {:<22}{}",
+        "node", "weight", "head", "lag", "calls, last 3 s", "verdict"
+    )));
+    lines.extend(picture.rows.iter().map(|row| of_row(row, ink)));
+    lines.push(String::new());
+    lines.push(of_serving(&picture.serving, ink));
+    lines.push(figures(picture, ink));
+    lines.push(String::new());
+    lines.push(" Try it yourself in another terminal (Ctrl-C here ends the demo):".to_string());
+    let curl = try_it(picture.address);
+    lines.extend(curl.iter().map(|line| ink.cyan(&format!("   {line}"))));
+    lines.push(String::new());
+    lines.extend(picture.events.iter().map(|event| of_event(event, ink)));
+    lines
+}
+
+fn title(picture: &Picture, ink: Ink) -> String {
+    let name = " Forebay demo";
+    let about = ": a balancer, three pretend nodes and a leader";
+    let time = format!(
+        "{} of {}",
+        minutes(picture.elapsed.min(picture.length)),
+        minutes(picture.length)
+    );
+    let used = name.len() + about.len();
+    let width = COLUMNS.saturating_sub(used + 1);
+    format!("{}{about}{time:>width$}", ink.bold(name))
+}
+
+fn chapter(picture: &Picture, ink: Ink) -> Vec<String> {
+    let (number, count, chapter) = picture.chapter;
+    let mut lines = vec![format!(
+        " {number}/{count}  {}",
+        ink.bold(&ink.yellow(chapter.title))
+    )];
+    let mut says = wrapped(chapter.says, COLUMNS - INDENT.len() - 1);
+    says.resize(CHAPTER_LINES, String::new());
+    lines.extend(says.iter().map(|line| format!("{INDENT}{line}")));
+    lines
+}
+
+fn of_row(row: &Row, ink: Ink) -> String {
+    let number = |number: Option<u64>| number.map_or("-".to_string(), grouped);
+    let filled = ((row.share * BAR_COLUMNS as f64).round() as usize).min(BAR_COLUMNS);
+    let bar = "█".repeat(filled);
+    let rest = "░".repeat(BAR_COLUMNS - filled);
+    let (bar, verdict) = match &row.verdict {
+        Verdict::Fit => (ink.green(&bar), ink.green("fit")),
+        Verdict::WarmingUp(percent) => (
+            ink.yellow(&bar),
+            ink.yellow(&format!("fit, warming up: {percent} %")),
+        ),
+        Verdict::Resting => (ink.yellow(&bar), ink.yellow("fit, but rests")),
+        Verdict::Reserve => (ink.cyan(&bar), ink.dim("fit, in reserve")),
+        Verdict::Fallback => (ink.cyan(&bar), ink.cyan("fit, takes the calls")),
+        Verdict::Unproven => (ink.dim(&bar), ink.dim("not yet asked")),
+        Verdict::Out(why) => (ink.red(&bar), ink.red(&format!("out: {why}"))),
+    };
+    format!(
+        " {:<7}{:>7}{:>12}{:>5}  {bar}{}{:>6}  {verdict}",
+        row.name,
+        row.weight,
+        number(row.head),
+        number(row.lag),
+        ink.dim(&rest),
+        percent(row.share),
+    )
+}
+
+fn of_serving(serving: &Serving, ink: Ink) -> String {
+    let who = match serving {
+        Serving::Own(names) => ink.green(&format!("own nodes: {}", names.join(", "))),
+        Serving::Leader => ink.cyan("the leader, because no own node is fit"),
+        Serving::Nobody => ink.red("whoever still answers: no node is fit"),
+    };
+    format!(" Serving now: {who}")
+}
+
+fn figures(picture: &Picture, ink: Ink) -> String {
+    let figures = &picture.figures;
+    let failed = format!("{} failed", grouped(figures.failed));
+    let failed = if figures.failed > 0 {
+        ink.red(&failed)
+    } else {
+        failed
+    };
+    format!(
+        " {} calls, {failed}, {} repeated on another node; longest pause {}",
+        grouped(figures.calls),
+        grouped(figures.repeated),
+        pause(figures.longest_pause)
+    )
+}
+
+fn of_event(event: &Event, ink: Ink) -> String {
+    let voice = format!("{:<8}", event.voice.as_str());
+    let voice = match event.voice {
+        Voice::Story => ink.yellow(&voice),
+        Voice::Balancer => ink.cyan(&voice),
+    };
+    format!("{:>6}  {voice} {}", minutes(event.at), event.text)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::time::Duration;
+
+    use super::super::story::{LENGTH_MAX, Story};
+    use super::super::tally::Figures;
+    use super::*;
+
+    const PLAIN: Ink = Ink { has_colours: false };
+
+    fn row(name: &str, head: Option<u64>, verdict: Verdict, share: f64) -> Row {
+        Row {
+            name: name.to_string(),
+            weight: 1,
+            head,
+            lag: head.map(|_| 14),
+            verdict,
+            share,
+        }
+    }
+
+    /// A full picture `seconds` into a story of a minute.
+    pub fn picture(seconds: u64) -> Picture {
+        let length = Duration::from_secs(60);
+        let elapsed = Duration::from_secs(seconds);
+        let event = |text: &str| Event {
+            at: elapsed,
+            voice: Voice::Balancer,
+            text: text.to_string(),
+        };
+        Picture {
+            elapsed,
+            length,
+            chapter: Story::of(length).chapter(elapsed),
+            rows: vec![
+                row("node-1", Some(21_000_042), Verdict::Fit, 0.5),
+                row(
+                    "node-2",
+                    Some(21_000_028),
+                    Verdict::Out("14 blocks behind".into()),
+                    0.0,
+                ),
+                row("node-3", None, Verdict::WarmingUp(96), 0.5),
+                row("leader", Some(21_000_042), Verdict::Fallback, 0.0),
+            ],
+            serving: Serving::Own(vec!["node-1".into(), "node-2".into(), "node-3".into()]),
+            figures: Figures {
+                calls: 123_456,
+                repeated: 1_234,
+                longest_pause: Duration::from_millis(999),
+                ..Figures::default()
+            },
+            events: vec![event("node-2 gets no more calls: is on another chain"); 5].into(),
+            address: ([127, 0, 0, 1], 58_545).into(),
+        }
+    }
+
+    #[test]
+    fn every_frame_fits_a_terminal_of_80_columns_and_24_lines() {
+        for second in [0, 10, 30, 45, 59] {
+            let lines = frame(&picture(second), PLAIN);
+            assert!(lines.len() <= 24, "{}", lines.len());
+            for line in &lines {
+                assert!(line.chars().count() <= COLUMNS, "{line}");
+            }
+        }
+        let mut long = picture(59);
+        (long.elapsed, long.length) = (LENGTH_MAX, LENGTH_MAX);
+        assert!(frame(&long, PLAIN)[0].chars().count() <= COLUMNS);
+    }
+
+    #[test]
+    fn a_row_says_head_lag_share_and_verdict() {
+        let lines = frame(&picture(20), PLAIN);
+        assert_eq!(
+            lines[7],
+            " node-1       1  21,000,042   14  ███████░░░░░░░  50 %  fit"
+        );
+        assert_eq!(
+            lines[8],
+            " node-2       1  21,000,028   14  ░░░░░░░░░░░░░░   0 %  out: 14 blocks behind"
+        );
+        assert_eq!(
+            lines[9],
+            " node-3       1           -    -  ███████░░░░░░░  50 %  fit, warming up: 96 %"
+        );
+    }
+
+    #[test]
+    fn the_chapter_and_who_serves_are_said_in_words() {
+        let text = frame(&picture(20), PLAIN).join("\n");
+        assert!(text.contains("2/5  A node falls behind"), "{text}");
+        assert!(text.contains("Serving now: own nodes: node-1"), "{text}");
+        let mut fallen = picture(45);
+        fallen.serving = Serving::Leader;
+        let text = frame(&fallen, PLAIN).join("\n");
+        assert!(text.contains("Serving now: the leader"), "{text}");
+    }
+
+    #[test]
+    fn what_stands_below_a_chapter_never_moves() {
+        let rows = |second| frame(&picture(second), PLAIN).len();
+        assert!(
+            [0, 10, 30, 45, 59]
+                .map(rows)
+                .iter()
+                .all(|count| *count == rows(0))
+        );
+    }
+}
