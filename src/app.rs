@@ -96,6 +96,8 @@ impl App {
         crate::upstream::install_tls();
         // What Pingora waits after our own farewell; the calls are over by then.
         conf.grace_period_seconds = Some(0);
+        // `check` says so: we stay in the foreground.
+        conf.daemon = false;
         if !is_upgrade {
             check_addresses(&settings)?;
         }
@@ -123,7 +125,13 @@ impl App {
             service.add_tcp(&address.to_string());
             server.add_service(service);
         }
-        let housekeeping = housekeeping(&settings, &engine, registry, roll)?;
+        let housekeeping = housekeeping(
+            &settings,
+            &engine,
+            registry,
+            roll,
+            server.configuration.ca_file.as_deref(),
+        )?;
         let mut housekeeping = background_service("housekeeping", housekeeping);
         housekeeping.threads = Some(1);
         server.add_service(housekeeping);
@@ -222,6 +230,7 @@ fn housekeeping(
     engine: &Arc<Engine>,
     registry: Arc<dyn Registry>,
     roll: Roll,
+    ca_file: Option<&str>,
 ) -> anyhow::Result<Housekeeping> {
     let pool = &engine.pool;
     let metrics = &engine.metrics;
@@ -239,7 +248,7 @@ fn housekeeping(
     let rounds = Rounds {
         pool: pool.clone(),
         metrics: metrics.clone(),
-        prober: Prober::new().context("setting up probes")?,
+        prober: Prober::new(ca_file).context("setting up probes")?,
         leader_interval: settings.health.leader_interval,
         timeout: settings.health.timeout,
         asked: HashMap::new(),

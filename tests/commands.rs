@@ -134,12 +134,12 @@ async fn the_registry_outlives_the_balancer_and_its_loss_the_list() {
         scene.balancer.folder().join("last-list.json").exists()
     })
     .await;
-    // Not a database any more: the running balancer goes on, and says so.
-    std::fs::write(
-        scene.balancer.folder().join("forebay.db"),
-        "this is no database",
-    )
-    .unwrap();
+    // Not a database any more: the running balancer goes on.
+    for suffix in ["", "-wal", "-shm"] {
+        let file = scene.balancer.folder().join(format!("forebay.db{suffix}"));
+        std::fs::remove_file(file).unwrap();
+    }
+    std::fs::create_dir(scene.balancer.folder().join("forebay.db")).unwrap();
     scene.rounds_pass(5).await;
     let tally = support::Load::start(&scene.balancer.url(), 50, 2)
         .finish()

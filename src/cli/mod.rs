@@ -160,31 +160,38 @@ fn obey(command: Command, path: &Path) -> Result<(), Failure> {
 }
 
 fn probe(path: &Path, json: bool) -> Result<(), Failure> {
-    let settings = settings(path)?.0;
+    let (settings, conf) = settings(path)?;
     let registry = registry(&settings)?;
     runtime()?.block_on(async {
-        let mut listing = registry.list().await.map_err(Failure::out_of_reach)?;
-        if listing.items.is_empty() && listing.rejected.is_empty() {
-            registry
-                .seed(&settings.nodes)
-                .await
-                .map_err(Failure::out_of_reach)?;
-            listing = registry.list().await.map_err(Failure::out_of_reach)?;
-        }
+        let listing = registry.list().await.map_err(Failure::out_of_reach)?;
+        let is_new = listing.items.is_empty() && listing.rejected.is_empty();
+        let found = listing.items.into_iter().map(|item| item.record);
+        let records = if is_new {
+            settings.nodes.clone()
+        } else {
+            found.collect()
+        };
         let environment = app::environment();
         let (mut specs, mut rejected): (Vec<NodeSpec>, _) = (Vec::new(), listing.rejected);
-        for item in listing.items {
-            match item.record.resolve(&*environment) {
+        for record in records {
+            match record.resolve(&*environment) {
                 Ok(spec) => specs.push(spec),
                 Err(why) => rejected.push(format!(
                     "{}: {why}",
-                    item.record.name.as_deref().unwrap_or("a node")
+                    record.name.as_deref().unwrap_or("a node")
                 )),
             }
         }
-        probe::run(&specs, &rejected, &settings, json, &mut io::stdout())
-            .await
-            .map_err(Failure::refused)
+        probe::run(
+            &specs,
+            &rejected,
+            &settings,
+            conf.ca_file.as_deref(),
+            json,
+            &mut io::stdout(),
+        )
+        .await
+        .map_err(Failure::refused)
     })
 }
 

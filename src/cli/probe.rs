@@ -26,10 +26,11 @@ pub async fn run(
     nodes: &[NodeSpec],
     rejected: &[String],
     settings: &Settings,
+    ca_file: Option<&str>,
     json: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let probed = ask_all(nodes, settings.health.timeout).await?;
+    let probed = ask_all(nodes, settings.health.timeout, ca_file).await?;
     let findings = Findings::of(nodes, probed, rejected, settings);
     let written = if json {
         findings.write_json(out)
@@ -44,8 +45,12 @@ pub async fn run(
 }
 
 /// What each of `nodes` answered, in their order.
-async fn ask_all(nodes: &[NodeSpec], timeout: Duration) -> io::Result<Vec<Probed>> {
-    let prober = Prober::new().map_err(io::Error::other)?;
+async fn ask_all(
+    nodes: &[NodeSpec],
+    timeout: Duration,
+    ca_file: Option<&str>,
+) -> io::Result<Vec<Probed>> {
+    let prober = Prober::new(ca_file).map_err(io::Error::other)?;
     let asked = Ask { chain_id: true };
     let ask_one = |node: &NodeSpec| {
         let (prober, node) = (prober.clone(), node.clone());

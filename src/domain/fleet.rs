@@ -303,7 +303,7 @@ impl Fleet {
         };
         self.served.hear(&told, now);
         let on = !self.entries.iter().any(|e| self.serves(e, Rung::Own));
-        if on == self.on_fallback || self.rounds == 0 {
+        if on == self.on_fallback || self.rounds == 0 || self.entries.is_empty() {
             return None;
         }
         self.on_fallback = on;

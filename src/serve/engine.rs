@@ -140,6 +140,9 @@ struct Errand<'a> {
     journey: Journey,
     /// A node's own error, for when nobody says more.
     kept: Option<(Bytes, Arc<str>)>,
+    /// What the last attempt came to.
+    last: Option<Class>,
+    used_fallback: bool,
 }
 
 impl<'a> Errand<'a> {
@@ -164,6 +167,8 @@ impl<'a> Errand<'a> {
             terms,
             journey,
             kept: None,
+            last: None,
+            used_fallback: false,
         }
     }
 
@@ -204,7 +209,10 @@ impl<'a> Errand<'a> {
             self.journey.hear(Class::NoConnection, false);
             return None;
         };
-        if ladder == Ladder::Fallback && self.journey.attempts() == 1 {
+        if let Some(class) = self.last {
+            self.engine.metrics.failed_over(class);
+        }
+        if ladder == Ladder::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
             self.engine.metrics.fallback_call();
         }
         let wanted = self.wanted(until);
@@ -221,6 +229,10 @@ impl<'a> Errand<'a> {
             Content::Large(large) => {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
             }
+            // A node's error that quotes its own key is for nobody's eyes.
+            Content::Whole(answer) if class != Class::Ok && upstream.leaks(&answer) => {
+                self.journey.hear(class, false);
+            }
             Content::Whole(answer) => {
                 self.learn(class, &answer).await;
                 if let Some(served) = self.hear(class, answer, name) {
@@ -231,7 +243,7 @@ impl<'a> Errand<'a> {
                 self.journey.hear(class, false);
             }
         }
-        self.engine.metrics.failed_over(class);
+        self.last = Some(class);
         log::debug!(
             "{}: {} from {name}, going on",
             self.call.method,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Requests inside at once.
 pub const REQUESTS_MAX: usize = 20_000;
-/// Bytes of request bodies and held answers inside at once.
+/// Bytes of request bodies inside at once.
 pub const BYTES_MAX: usize = 1 << 30;
 
 /// Counts what is inside.

@@ -15,7 +15,12 @@ pub struct Upstream {
     pub spec: NodeSpec,
     pub link: Arc<Link>,
     pub metrics: NodeMetrics,
+    /// What no client may see: the parts of the URL after its host, and the headers' values.
+    secrets: Vec<String>,
 }
+
+/// A shorter text is no credential, and would be found by accident.
+const SECRET_BYTES_MIN: usize = 8;
 
 /// All of them, in the order of the list.
 pub type Upstreams = Arc<Vec<Arc<Upstream>>>;
@@ -64,6 +69,7 @@ impl Roll {
             id,
             link,
             metrics: self.metrics.node(&spec.name),
+            secrets: secrets_of(&spec),
             spec,
         }
     }
@@ -74,7 +80,29 @@ impl Roll {
     }
 }
 
+fn secrets_of(spec: &NodeSpec) -> Vec<String> {
+    let url = spec.url.reveal();
+    let path = url.path().split('/').map(str::to_string);
+    let query = url.query_pairs().map(|(_, value)| value.into_owned());
+    let headers = spec.headers.iter().flat_map(|(_, value)| {
+        // `Bearer KEY`: the key alone is as secret.
+        value
+            .reveal()
+            .split(' ')
+            .map(str::to_string)
+            .collect::<Vec<_>>()
+    });
+    let long = |text: &String| text.len() >= SECRET_BYTES_MIN;
+    path.chain(query).chain(headers).filter(long).collect()
+}
+
 impl Upstream {
+    /// Whether `text`, a node's own words, quotes one of its credentials.
+    pub fn leaks(&self, text: &[u8]) -> bool {
+        let is_in = |secret: &String| memchr::memmem::find(text, secret.as_bytes()).is_some();
+        self.secrets.iter().any(is_in)
+    }
+
     pub fn member(&self) -> Member {
         Member {
             id: self.id,
@@ -82,5 +110,21 @@ impl Upstream {
             rung: self.spec.rung,
             weight: self.spec.weight,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::node::NodeRecord;
+
+    #[test]
+    fn whatever_follows_the_host_and_a_headers_value_is_secret() {
+        let mut record = NodeRecord::at("https://a.example/v3/0123456789?key=abcdefgh&x=short");
+        record
+            .headers
+            .insert("authorization".into(), "Bearer tokentoken".into());
+        let spec = record.resolve(&|_| None).unwrap();
+        assert_eq!(secrets_of(&spec), ["0123456789", "abcdefgh", "tokentoken"]);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Certificate, Client};
 use serde::Deserialize;
 
 use super::question::{Failure, Question, ask, client};
@@ -69,6 +69,15 @@ pub struct Probed {
     pub head_timestamp: Option<u64>,
 }
 
+/// Why there are no probes.
+#[derive(Debug, thiserror::Error)]
+pub enum ProberFault {
+    #[error("ca_file: {0}")]
+    File(#[from] std::io::Error),
+    #[error(transparent)]
+    Tls(#[from] reqwest::Error),
+}
+
 /// Asks nodes. A clone shares its connections.
 #[derive(Clone, Debug)]
 pub struct Prober {
@@ -83,10 +92,18 @@ struct Head {
 }
 
 impl Prober {
+    /// Trusts the certificates in the file `ca`, PEM, where one is given, else the system's.
+    ///
     /// # Errors
-    /// When TLS can't be set up.
-    pub fn new() -> Result<Prober, reqwest::Error> {
-        Ok(Prober { client: client()? })
+    /// When TLS can't be set up, or the file is none.
+    pub fn new(ca: Option<&str>) -> Result<Prober, ProberFault> {
+        let trusted = match ca {
+            Some(path) => Some(Certificate::from_pem_bundle(&std::fs::read(path)?)?),
+            None => None,
+        };
+        Ok(Prober {
+            client: client(trusted)?,
+        })
     }
 
     /// Asks `spec` for its head and whether it syncs. It takes no longer than `timeout`.

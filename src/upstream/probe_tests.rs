@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WITH_CHAIN: Ask = Ask { chain_id: true };
 
 async fn probe_for(spec: &NodeSpec, asked: Ask, timeout: Duration) -> Probed {
-    let prober = Prober::new().unwrap();
+    let prober = Prober::new(None).unwrap();
     let probed = prober.probe(spec, asked, timeout);
     tokio::time::timeout(PATIENCE, probed).await.unwrap()
 }
@@ -98,7 +98,7 @@ async fn a_request_is_one_call_to_the_nodes_path_with_the_nodes_headers() {
 #[tokio::test]
 async fn rounds_reuse_their_connections() {
     let actor = Actor::at(100).await;
-    let prober = Prober::new().unwrap();
+    let prober = Prober::new(None).unwrap();
     for _ in 0..10 {
         let probed = prober.probe(&actor.spec(), WITH_CHAIN, PATIENCE).await;
         assert_eq!(probed.probe, at(100));

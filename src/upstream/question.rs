@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, Response, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 
 use crate::domain::answer::{Answer, BadAnswer, Outcome, RpcError};
 use crate::domain::jsonrpc::Call;
@@ -21,15 +21,19 @@ const IDLE_CONNECTIONS_MAX: usize = 16;
 /// An unused connection is closed after this long: before geth closes it, at 120 s.
 const IDLE_MAX: Duration = Duration::from_secs(100);
 
-/// A client for questions: it follows no redirect and heeds no proxy of the environment.
+/// A client for questions: it follows no redirect and heeds no proxy of the environment. It trusts
+/// `trusted` alone where that is given, else the system's certificates.
 ///
 /// Where the system has no certificates at all, nodes on `http` can still be asked; each answer
 /// over `https` is then a failure.
 ///
 /// # Errors
 /// When TLS can't be set up.
-pub fn client() -> Result<Client, reqwest::Error> {
+pub fn client(trusted: Option<Vec<Certificate>>) -> Result<Client, reqwest::Error> {
     super::install_tls();
+    if let Some(trusted) = trusted {
+        return builder().tls_certs_only(trusted).build();
+    }
     let client = builder().build();
     client.or_else(|why| {
         log::warn!("nodes on https can't be asked for their heads: {why:?}");

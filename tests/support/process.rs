@@ -65,6 +65,17 @@ impl Process {
     /// SIGSTOP: it hangs, and its sockets stay open.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        // The signal is heard when the process is next scheduled.
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let is_stopped = || {
+            let stat = fs::read_to_string(&stat).unwrap();
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('T'))
+        };
+        while !is_stopped() {
+            std::thread::yield_now();
+        }
     }
 
     /// SIGCONT
