@@ -11,25 +11,31 @@
 pub fn check(head: &[u8]) -> Result<(), &'static str> {
     let mut lines = head.split(|byte| *byte == b'\n');
     let request_line = carriage_return(lines.next().unwrap_or_default())?;
-    let mut lengths = 0;
-    let mut is_chunked = false;
+    let (mut lengths, mut codings) = (0u32, 0u32);
     // After the last line feed there is nothing.
     for line in lines.take_while(|line| !line.is_empty()) {
         let line = carriage_return(line)?;
         if line.starts_with(b" ") || line.starts_with(b"\t") {
             return Err("a folded header line");
         }
-        if is_named(line, b"content-length") {
+        if let Some(value) = value_of(line, b"content-length") {
             lengths += 1;
-        } else if is_named(line, b"transfer-encoding") {
-            is_chunked = true;
+            if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+                return Err("a Content-Length that is no number");
+            }
+        } else if let Some(value) = value_of(line, b"transfer-encoding") {
+            codings += 1;
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Err("a Transfer-Encoding that is not chunked alone");
+            }
         }
     }
-    match (lengths, is_chunked) {
-        (1.., true) => Err("both Content-Length and Transfer-Encoding"),
-        (2.., false) => Err("more than one Content-Length"),
-        (_, true) if request_line.ends_with(b"HTTP/1.0") => Err("HTTP/1.0 with Transfer-Encoding"),
-        _ => Ok(()),
+    match (lengths, codings) {
+        (1.., 1..) => Err("both Content-Length and Transfer-Encoding"),
+        (2.., 0) => Err("more than one Content-Length"),
+        (0, 2..) => Err("more than one Transfer-Encoding"),
+        (0, 1) if request_line.ends_with(b"HTTP/1.0") => Err("HTTP/1.0 with Transfer-Encoding"),
+        (0 | 1, 0) | (0, 1) => Ok(()),
     }
 }
 
@@ -41,12 +47,15 @@ fn carriage_return(line: &[u8]) -> Result<&[u8], &'static str> {
     }
 }
 
-fn is_named(line: &[u8], name: &[u8]) -> bool {
-    let rest = line.get(name.len()..).unwrap_or_default();
-    let named = line
-        .get(..name.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(name));
-    named && matches!(rest.first(), Some(b':' | b' ' | b'\t'))
+/// The value of a header line of this name (in lower case), without the blanks around it. A blank
+/// before the colon makes it no less ours to judge.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = line.split_at_checked(name.len())?;
+    if !start.eq_ignore_ascii_case(name) {
+        return None;
+    }
+    let rest = rest.trim_ascii_start();
+    rest.strip_prefix(b":").map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
@@ -64,6 +73,7 @@ mod tests {
             "",
             "Content-Length: 1\r\n",
             "Transfer-Encoding: chunked\r\n",
+            "Transfer-Encoding:\tChunked \r\n",
             "content-lengths: 1\r\ncontent-length:2\r\n",
         ] {
             assert_eq!(judged(lines), Ok(()), "{lines}");
@@ -76,6 +86,13 @@ mod tests {
             "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
             "content-length: 1\r\nCONTENT-LENGTH: 1\r\n",
             "Content-Length: 1\r\ncontent-length: 2\r\n",
+            "Content-Length : 1\r\ncontent-length: 1\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length: +1\r\n",
+            "Content-Length:\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "A: b\n",
             "A: b\r\n c\r\n",
             "A: b\r\n\tc\r\n",

@@ -109,10 +109,11 @@ impl Refusal {
     /// The JSON-RPC answer, with the caller's id byte for byte (`null` where it is unknown).
     pub fn body(&self, id: Option<&str>) -> String {
         format!(
-            r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":"{}"}}}}"#,
+            r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{},"message":{}}}}}"#,
             id.unwrap_or("null"),
             self.code(),
-            self.sentence()
+            // Quoted as JSON: a sentence may quote something itself.
+            serde_json::Value::from(self.sentence())
         )
     }
 }
@@ -128,5 +129,11 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(read["error"]["code"], -32021);
         assert!(Refusal::BadJson.body(None).contains(r#""id":null"#));
+        let quoting = Refusal::InvalidRequest("`jsonrpc` must be \"2.0\"").body(None);
+        let read: serde_json::Value = serde_json::from_str(&quoting).unwrap();
+        assert_eq!(
+            read["error"]["message"],
+            "invalid request: `jsonrpc` must be \"2.0\""
+        );
     }
 }

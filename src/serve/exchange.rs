@@ -53,12 +53,19 @@ pub enum Content {
 
 /// An answer that is passed on as it comes.
 pub struct Large {
+    begun: Begun,
+    bytes_max: u64,
+    pool: Arc<Pool>,
+    attempt: Attempt,
+}
+
+/// An answer whose start has been read.
+struct Begun {
     reply: Reply,
     splicer: Splicer,
+    /// Pieces for the client.
     ready: std::vec::IntoIter<Bytes>,
     taken_bytes: u64,
-    bytes_max: u64,
-    _attempt: Attempt,
 }
 
 /// The node sent no more of an answer that was being passed on, or something that is none.
@@ -69,29 +76,48 @@ pub struct Broken;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 impl Large {
-    /// The next piece for the client; `None` at the end.
+    /// The next piece for the client; `None` at the end. Only then is it known what the attempt
+    /// came to.
     ///
     /// # Errors
     /// The answer breaks off here: the client's connection must break, too.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        let piece = self.next_piece().await;
+        let class = match piece {
+            Ok(Some(piece)) => return Ok(Some(piece)),
+            Ok(None) => Class::Ok,
+            Err(class) => class,
+        };
+        if self.attempt.settle(class.into()) {
+            self.pool.bench(self.attempt.upstream.id).await;
+        }
+        if class == Class::Ok {
+            Ok(None)
+        } else {
+            Err(Broken)
+        }
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Class> {
+        let begun = &mut self.begun;
         loop {
-            if let Some(piece) = self.ready.find(|piece| !piece.is_empty()) {
+            if let Some(piece) = begun.ready.find(|piece| !piece.is_empty()) {
                 return Ok(Some(piece));
             }
-            let chunk = tokio::time::timeout(SILENCE_MAX, self.reply.chunk()).await;
-            let Ok(Ok(chunk)) = chunk else {
-                return Err(Broken);
+            let chunk = tokio::time::timeout(SILENCE_MAX, begun.reply.chunk()).await;
+            let chunk = chunk.map_err(|_| Class::Timeout)?;
+            let Some(chunk) = chunk.map_err(|fault| of_body_fault(&fault))? else {
+                let ended = begun.splicer.finish();
+                return ended.map(|()| None).map_err(|_| Class::BadAnswer);
             };
-            let Some(chunk) = chunk else {
-                return self.splicer.finish().map(|()| None).map_err(|_| Broken);
-            };
-            self.taken_bytes += chunk.len() as u64;
-            if self.taken_bytes > self.bytes_max {
-                return Err(Broken);
+            begun.taken_bytes += chunk.len() as u64;
+            if begun.taken_bytes > self.bytes_max {
+                return Err(Class::RpcError);
             }
             let mut pieces = Vec::with_capacity(3);
-            self.splicer.feed(&chunk, &mut pieces).map_err(|_| Broken)?;
-            self.ready = pieces.into_iter();
+            let fed = begun.splicer.feed(&chunk, &mut pieces);
+            fed.map_err(|_| Class::BadAnswer)?;
+            begun.ready = pieces.into_iter();
         }
     }
 }
@@ -101,6 +127,8 @@ struct Attempt {
     upstream: Arc<Upstream>,
     load: Arc<Load>,
     began_at: Instant,
+    /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
+    took: Option<Duration>,
     is_settled: bool,
 }
 
@@ -111,14 +139,22 @@ impl Attempt {
             upstream: upstream.clone(),
             load: node.load.clone(),
             began_at: clock::now(),
+            took: None,
             is_settled: false,
         }
+    }
+
+    /// The answer has begun, and goes to the client as it comes.
+    fn commit(&mut self) {
+        self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
     /// Tells load and metrics; says whether the node has failed time after time.
     fn settle(&mut self, verdict: Verdict) -> bool {
         let now = clock::now();
-        let took = now.saturating_duration_since(self.began_at);
+        let took = self
+            .took
+            .unwrap_or_else(|| now.saturating_duration_since(self.began_at));
         self.is_settled = true;
         self.upstream.metrics.attempted(verdict.class, took);
         match verdict.class.blame(verdict.rest) {
@@ -143,7 +179,7 @@ impl Drop for Attempt {
 
 /// Asks `upstream` and learns from what it says.
 pub async fn attempt(
-    pool: &Pool,
+    pool: &Arc<Pool>,
     upstream: &Arc<Upstream>,
     node: &NodeView,
     body: &[u8],
@@ -152,30 +188,27 @@ pub async fn attempt(
     let mut attempt = Attempt::begin(upstream, node);
     let exchanged = in_time(pool, upstream, wanted, exchange(upstream, body, wanted)).await;
     let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
+    let content = match found {
+        Found::Large(begun) => {
+            attempt.commit();
+            let large = Large {
+                begun: *begun,
+                bytes_max: wanted.bytes_max,
+                pool: pool.clone(),
+                attempt,
+            };
+            return (verdict.class, Content::Large(Box::new(large)));
+        }
+        Found::Nothing => Content::Nothing,
+        Found::Whole(bytes) => Content::Whole(bytes),
+        Found::TooLarge => Content::TooLarge,
+    };
     if attempt.settle(verdict) {
         pool.bench(upstream.id).await;
     }
     if let Blame::Rest(rest) = verdict.class.blame(verdict.rest) {
         pool.throttle(upstream.id, rest).await;
     }
-    let content = match found {
-        Found::Nothing => Content::Nothing,
-        Found::Whole(bytes) => Content::Whole(bytes),
-        Found::TooLarge => Content::TooLarge,
-        Found::Large {
-            reply,
-            splicer,
-            ready,
-            taken_bytes,
-        } => Content::Large(Box::new(Large {
-            reply: *reply,
-            splicer,
-            ready: ready.into_iter(),
-            taken_bytes,
-            bytes_max: wanted.bytes_max,
-            _attempt: attempt,
-        })),
-    };
     (verdict.class, content)
 }
 
@@ -217,12 +250,7 @@ fn serves(pool: &Pool, upstream: &Upstream) -> bool {
 enum Found {
     Nothing,
     Whole(Bytes),
-    Large {
-        reply: Box<Reply>,
-        splicer: Splicer,
-        ready: Vec<Bytes>,
-        taken_bytes: u64,
-    },
+    Large(Box<Begun>),
     TooLarge,
 }
 
@@ -260,6 +288,10 @@ async fn read(mut reply: Reply, wanted: &Wanted) -> (Verdict, Found) {
     }
     match reply.read_up_to(WHOLE_BYTES_MAX).await {
         Err(fault) => (of_body_fault(&fault).into(), Found::Nothing),
+        // In chunks, it didn't say how long it would be.
+        Ok(Filled::Whole(start) | Filled::More(start)) if start.len() as u64 > wanted.bytes_max => {
+            (Class::RpcError.into(), Found::TooLarge)
+        }
         Ok(Filled::Whole(body)) => judge(&reply, body),
         Ok(Filled::More(start)) => read_large(reply, start, wanted).await,
     }
@@ -298,16 +330,13 @@ async fn read_large(mut reply: Reply, start: Bytes, wanted: &Wanted) -> (Verdict
         return (bad.into(), Found::Nothing);
     }
     if splicer.has_result() && wanted.may_stream {
-        let taken_bytes = start.len() as u64;
-        return (
-            Class::Ok.into(),
-            Found::Large {
-                reply: Box::new(reply),
-                splicer,
-                ready,
-                taken_bytes,
-            },
-        );
+        let begun = Begun {
+            reply,
+            splicer,
+            ready: ready.into_iter(),
+            taken_bytes: start.len() as u64,
+        };
+        return (Class::Ok.into(), Found::Large(Box::new(begun)));
     }
     let bytes_max = match (splicer.has_result(), splicer.has_error()) {
         (true, _) => usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX),

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::domain::framing;
@@ -44,14 +45,22 @@ pub fn wish(method: &Method, path: &str) -> Wish {
     }
 }
 
-/// Judges what can be judged before the body is read.
+/// Judges whether the request ends where everybody takes it to end.
 ///
 /// # Errors
-/// Ambiguous framing, a wrong content type, a body announced too large.
-pub fn judge_head(session: &Session, bytes_max: usize) -> Result<(), Refusal> {
-    if session.as_http1().is_some() {
-        framing::check(&session.to_h1_raw()).map_err(Refusal::Framing)?;
+/// Ambiguous framing.
+pub fn judge_framing(session: &Session) -> Result<(), Refusal> {
+    match session.as_http1() {
+        Some(_) => framing::check(&session.to_h1_raw()).map_err(Refusal::Framing),
+        None => Ok(()),
     }
+}
+
+/// Judges what else can be judged of a call before its body is read.
+///
+/// # Errors
+/// A wrong content type, a body announced too large.
+pub fn judge_head(session: &Session, bytes_max: usize) -> Result<(), Refusal> {
     let headers = &session.req_header().headers;
     if !is_json(headers) {
         return Err(Refusal::ContentType);
@@ -79,11 +88,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the client waits for our word before it sends its body.
-pub fn expects_continue(headers: &HeaderMap) -> bool {
-    headers
+/// Whether the client waits for our word before it sends its body. One that speaks HTTP/1.0
+/// can't mean it (RFC 9110 §10.1.1).
+pub fn expects_continue(head: &RequestHeader) -> bool {
+    let expects = head
+        .headers
         .get(EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    expects && head.version > Version::HTTP_10
 }
 
 /// Why there is no body.

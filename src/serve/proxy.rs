@@ -1,9 +1,11 @@
 //! Pingora's phases, translated. All is answered inside `request_filter`; nothing is decided here.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Version;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 
@@ -18,7 +20,7 @@ use crate::domain::jsonrpc::{Call, Item, Packet};
 use crate::domain::refusal::Refusal;
 
 /// The client may take this long to take a piece of an answer.
-const WRITE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
 
 /// The JSON-RPC endpoint.
@@ -99,6 +101,10 @@ impl Proxy {
 
     /// Answers a request; the status that went out.
     async fn answer(&self, session: &mut Session) -> pingora::Result<u16> {
+        // Whatever is wanted: what follows an ambiguous head may be another request in disguise.
+        if let Err(why) = intake::judge_framing(session) {
+            return self.refuse_early(session, why).await;
+        }
         let head = session.req_header();
         let outgoing = match intake::wish(&head.method, head.uri.path()) {
             Wish::Call => return self.answer_call(session).await,
@@ -114,6 +120,10 @@ impl Proxy {
                 .allowing("POST, GET, HEAD, OPTIONS")?,
         };
         intake::drain(session).await;
+        if !session.as_downstream_mut().is_body_done() {
+            // Pingora would go on reading it, for as long as the client dribbles.
+            session.set_keepalive(None);
+        }
         outgoing.send(session, &self.origins).await
     }
 
@@ -126,12 +136,14 @@ impl Proxy {
         if let Err(why) = intake::judge_head(session, bytes_max) {
             return self.refuse_early(session, why).await;
         }
-        if intake::expects_continue(&session.req_header().headers) {
+        if intake::expects_continue(session.req_header()) {
+            // Pingora gives keep-alive up with it.
+            let kept = session.as_downstream().get_keepalive();
             session
                 .as_downstream_mut()
                 .write_continue_response()
                 .await?;
-            self.keep_alive(session);
+            session.set_keepalive(kept);
         }
         let body = match intake::read_body(session, bytes_max, arrived_at).await {
             Ok(body) => body,
@@ -141,12 +153,23 @@ impl Proxy {
         if !pass.hold(body.len()) {
             return self.refuse_early(session, Refusal::OverCapacity).await;
         }
-        let terms = Terms {
-            arrived_at,
-            bytes_max: self.engine.limits.answer_bytes_max,
-            may_stream: true,
-        };
+        let terms = self.terms(session, arrived_at);
         self.answer_packet(session, &body, terms).await
+    }
+
+    fn terms(&self, session: &Session, arrived_at: Instant) -> Terms {
+        let bytes_max = self.engine.limits.answer_bytes_max;
+        // HTTP/1.0 has no chunks: an answer that broke off would look whole there.
+        let may_stream = session.req_header().version > Version::HTTP_10;
+        Terms {
+            arrived_at,
+            bytes_max: if may_stream {
+                bytes_max
+            } else {
+                bytes_max.min(batch::ANSWERS_BYTES_MAX)
+            },
+            may_stream,
+        }
     }
 
     /// Refuses before the body was read to its end.

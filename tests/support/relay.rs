@@ -1,0 +1,83 @@
+//! Stands before a node: adds headers to its answers, and counts who is connected.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+pub struct Relay {
+    pub address: SocketAddr,
+    open: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl Relay {
+    /// Before the node on `port`; `headers` are whole lines, put at the head of each answer.
+    pub async fn before(port: u16, headers: &'static str) -> Relay {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let open = Arc::new(AtomicUsize::new(0));
+        let counted = open.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let counted = counted.clone();
+                tokio::spawn(async move {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    // Whichever side ends it, it is over.
+                    let _ = relay(client, port, headers).await;
+                    counted.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Relay {
+            address,
+            open,
+            task,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn relay(mut client: TcpStream, port: u16, headers: &str) -> std::io::Result<()> {
+    let mut node = TcpStream::connect(("127.0.0.1", port)).await?;
+    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    loop {
+        tokio::select! {
+            read = client.read_buf(&mut asked) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+                node.write_all(&asked).await?;
+                asked.clear();
+            }
+            read = node.read_buf(&mut said) => {
+                if read? == 0 {
+                    return Ok(());
+                }
+                // The pretend node writes a head at once, and it is the start of a piece.
+                let text = String::from_utf8_lossy(&said).into_owned();
+                let status = "HTTP/1.1 200 OK\r\n";
+                let said_more = text.replacen(status, &format!("{status}{headers}"), 1);
+                client.write_all(said_more.as_bytes()).await?;
+                said.clear();
+            }
+        }
+    }
+}
