@@ -94,8 +94,8 @@ impl App {
     /// The registry or a certificate can't be opened, or an address is taken.
     pub fn new(settings: Settings, mut conf: ServerConf, is_upgrade: bool) -> anyhow::Result<App> {
         crate::upstream::install_tls();
-        // What Pingora waits after our own farewell; the calls are over by then.
-        conf.grace_period_seconds = Some(0);
+        // Only an upgrade waits for this: SIGTERM's own farewell is over by then.
+        conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
         // `check` says so: we stay in the foreground.
         conf.daemon = false;
         if !is_upgrade {

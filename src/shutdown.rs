@@ -1,8 +1,8 @@
 //! The farewell: how a balancer ends without losing a call.
 //!
 //! On SIGTERM `/health` says no at once, so that the load balancer in front turns away; calls
-//! that still come are answered for the lame-duck time, each answer closing its connection; then
-//! those inside are waited for, within the drain time. SIGINT skips the lame-duck time. SIGQUIT
+//! that still come are answered for the lame-duck time, each HTTP/1 answer closing its connection;
+//! then those inside are waited for, within the drain time. SIGINT skips the lame-duck time. SIGQUIT
 //! hands the sockets to a new process.
 
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use crate::serve::engine::Engine;
 
 /// How often it is looked whether all calls are done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+const LAST_BYTES: Duration = Duration::from_millis(100);
 
 pub struct Farewell {
     pub engine: Arc<Engine>,
@@ -61,6 +63,8 @@ impl Farewell {
         while self.engine.gate.requests() > 0 {
             sleep(LOOK_EVERY).await;
         }
+        // What was written last is on its way to HTTP/2's own task.
+        sleep(LAST_BYTES).await;
     }
 }
 

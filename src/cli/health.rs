@@ -1,5 +1,6 @@
 //! `forebay health`: asks a running balancer, for an image's health check.
 
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub fn run(settings: &Settings) -> Result<(), Failure> {
         let answer = asked.map_err(|_| Failure::refused(format!("nobody answers at {address}")))?;
         let is_ready = answer.status().is_success();
         let text = answer.text().await.unwrap_or_default();
-        println!("{text}");
+        // Whoever reads the exit code alone has closed this.
+        drop(writeln!(io::stdout(), "{text}"));
         if is_ready {
             Ok(())
         } else {

@@ -10,8 +10,8 @@ use super::table::{self, printable};
 use crate::clock;
 use crate::config::settings::Settings;
 use crate::domain::chain::{ChainId, Reference, Source};
-use crate::domain::fleet::{Fleet, FleetView, Member, NodeView, Probe, Yardstick};
-use crate::domain::health::{Hysteresis, Reason};
+use crate::domain::fleet::{Fleet, FleetView, Member, NodeView, Probe};
+use crate::domain::health::Reason;
 use crate::domain::node::{NodeId, NodeSpec};
 use crate::upstream::probe::{Ask, Probed, Prober};
 
@@ -77,22 +77,10 @@ fn judge(nodes: &[NodeSpec], probed: &[Probed], settings: &Settings) -> FleetVie
     let probes: Vec<_> = ids()
         .zip(probed.iter().map(|probed| probed.probe))
         .collect();
-    let mut fleet = Fleet::new(yardstick(settings));
+    let mut fleet = Fleet::new(crate::app::yardstick(settings));
     fleet.replace(ids().zip(nodes).map(member).collect(), now);
     fleet.hear_round(&probes, now);
     fleet.view()
-}
-
-fn yardstick(settings: &Settings) -> Yardstick {
-    Yardstick {
-        chain_id: settings.chain.id.map(ChainId),
-        block_time: settings.chain.block_time,
-        lag_blocks_max: settings.health.lag_blocks_max,
-        hysteresis: Hysteresis {
-            rise: settings.health.rise,
-            fall: settings.health.fall,
-        },
-    }
 }
 
 /// What is printed. The JSON's shape is the fields' order and names.

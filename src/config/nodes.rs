@@ -25,7 +25,7 @@ pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>) -> Vec<NodeRecord>
     check_names(context, &read);
     if context.findings.errors() == errors_before && !specs.is_empty() {
         advise(context, field, &specs);
-        advise_names(context, &specs);
+        judge_names(context, &specs);
     }
     read.into_iter().map(|(_, record)| record).collect()
 }
@@ -192,17 +192,14 @@ fn advise(context: &Context<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) 
     }
 }
 
-/// A node without a name goes by its host and port; two of them there can't be told apart.
-fn advise_names(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
+/// A node without a name goes by its host and port; no registry takes two of one name.
+fn judge_names(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for (path, spec) in specs {
         match seen.get(&*spec.name) {
             Some(first) => {
-                let message = format!(
-                    "goes by the same name as {first}: metrics and logs can't tell them apart; \
-                     give each a `name`"
-                );
-                context.warn(path, message);
+                let message = format!("goes by the same name as {first}; give each a `name`");
+                context.error(path, message);
             }
             None => {
                 seen.insert(&spec.name, path);

@@ -33,7 +33,7 @@ pub struct Fleet {
     leader: LeaderTrack,
     reference: Option<Reference>,
     /// The leader's chain, where none is configured.
-    learnt_chain_id: Option<ChainId>,
+    learnt_chain_id: Option<(NodeId, ChainId)>,
     served: ServedHead,
     rounds: u64,
     on_fallback: bool,
@@ -123,19 +123,23 @@ impl Fleet {
         }
     }
 
+    /// From the leader, once; from another leader anew.
     fn learn_chain_id(&mut self) {
-        let leader = self
-            .entries
-            .iter()
-            .find(|entry| entry.member.rung == Rung::Leader);
-        if let Some(learnt) = leader.and_then(|leader| leader.chain_id) {
-            self.learnt_chain_id = self.learnt_chain_id.or(Some(learnt));
+        let leader = self.entries.iter().find(|e| e.member.rung == Rung::Leader);
+        let told = leader.and_then(|leader| Some((leader.member.id, leader.chain_id?)));
+        if let Some((from, id)) = told
+            && self
+                .learnt_chain_id
+                .is_none_or(|(teacher, _)| teacher != from)
+        {
+            self.learnt_chain_id = Some((from, id));
         }
     }
 
     /// The configured chain, else the leader's.
     pub fn chain_id(&self) -> Option<ChainId> {
-        self.yardstick.chain_id.or(self.learnt_chain_id)
+        let learnt = self.learnt_chain_id.map(|(_, id)| id);
+        self.yardstick.chain_id.or(learnt)
     }
 
     fn is_on_another_chain(&self, entry: &Entry) -> bool {

@@ -127,7 +127,7 @@ impl Journey {
     fn finish(&self, now: Instant) -> Step {
         let refusal = match self.telling {
             Some(_) if self.kept => return Step::Finish(Ending::Kept),
-            Some(Class::Throttled) => Refusal::RateLimited { retry_after: None },
+            Some(Class::Throttled) => Refusal::RateLimited,
             Some(Class::Timeout | Class::NodeTimeout) => Refusal::Timeout,
             Some(
                 Class::Ok

@@ -1,7 +1,5 @@
 //! Every way we say no, with the code, the HTTP status and the sentence of each.
 
-use std::time::Duration;
-
 /// Why a call or a whole packet gets no answer from a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -22,13 +20,10 @@ pub enum Refusal {
     },
     /// The body did not arrive in time.
     BodyTooSlow,
-    /// A node rests its callers; how long, if it said so.
-    RateLimited {
-        retry_after: Option<Duration>,
-    },
+    /// All nodes that could be asked want to be left alone.
+    RateLimited,
     ContentType,
     Framing(&'static str),
-    Forwarded(&'static str),
 }
 
 impl Refusal {
@@ -41,10 +36,10 @@ impl Refusal {
             Refusal::MethodNotAllowed => -32601,
             Refusal::NoNode => -32011,
             Refusal::OverCapacity => -32012,
-            Refusal::BadAnswer | Refusal::Forwarded(_) => -32013,
+            Refusal::BadAnswer => -32013,
             Refusal::BatchTooLarge { .. } => -32014,
             Refusal::Timeout | Refusal::BodyTooSlow => -32015,
-            Refusal::RateLimited { .. } => -32016,
+            Refusal::RateLimited => -32016,
             Refusal::AnswerTooLarge => -32020,
             Refusal::BodyTooLarge { .. } => -32021,
         }
@@ -58,10 +53,9 @@ impl Refusal {
             | Refusal::InvalidParams(_)
             | Refusal::MethodNotAllowed
             | Refusal::BadAnswer
-            | Refusal::Forwarded(_)
             | Refusal::AnswerTooLarge => 200,
             Refusal::NoNode => 503,
-            Refusal::OverCapacity | Refusal::RateLimited { .. } => 429,
+            Refusal::OverCapacity | Refusal::RateLimited => 429,
             Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
             Refusal::Timeout => 504,
             Refusal::BodyTooSlow => 408,
@@ -73,10 +67,7 @@ impl Refusal {
     /// For `Retry-After`, in whole seconds.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Refusal::RateLimited { retry_after } => {
-                Some(retry_after.map_or(1, |after| after.as_secs().max(1)))
-            }
-            Refusal::OverCapacity => Some(1),
+            Refusal::RateLimited | Refusal::OverCapacity => Some(1),
             _ => None,
         }
     }
@@ -90,7 +81,6 @@ impl Refusal {
             Refusal::NoNode => "no node is available".into(),
             Refusal::OverCapacity => "over capacity, try again".into(),
             Refusal::BadAnswer => "the nodes gave no usable answer".into(),
-            Refusal::Forwarded(why) => format!("the nodes gave no usable answer: {why}"),
             Refusal::BatchTooLarge { calls_max } => {
                 format!("the batch has more than {calls_max} calls")
             }
@@ -100,7 +90,7 @@ impl Refusal {
                 format!("the body is larger than {bytes_max} bytes")
             }
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
-            Refusal::RateLimited { .. } => "the nodes limit the rate, try again".into(),
+            Refusal::RateLimited => "the nodes limit the rate, try again".into(),
             Refusal::ContentType => "the content type must be application/json".into(),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
         }

@@ -16,9 +16,9 @@ const TELLING: &[&str] = &[
     "eth_getTransactionReceipt",
 ];
 
-/// Whether results of `method` may name their block.
-pub fn tells(method: &str) -> bool {
-    TELLING.contains(&method)
+/// Whether results of `method` may name a block that is there. The pending one isn't yet.
+pub fn tells(method: &str, params: Option<&str>) -> bool {
+    TELLING.contains(&method) && !params.is_some_and(|params| params.contains("\"pending\""))
 }
 
 /// The block that `result`, of a method that tells, is of, if it says so.
@@ -63,13 +63,14 @@ mod tests {
                 None,
             ),
         ] {
-            assert!(tells(method));
+            assert!(tells(method, None));
             assert_eq!(
                 block_told(result).map(|block| block.0),
                 wanted,
                 "{method} {result}"
             );
         }
-        assert!(!tells("eth_call"));
+        assert!(!tells("eth_call", None));
+        assert!(!tells("eth_getBlockByNumber", Some(r#"["pending",true]"#)));
     }
 }

@@ -315,14 +315,11 @@ fn backoff_of(error: &RpcError<'_>) -> Option<Duration> {
 /// Whether a transaction pool says that it has the transaction: a success told as an error.
 pub fn is_already_known(error: &RpcError<'_>) -> bool {
     let text = before_reason(&error.message).to_ascii_lowercase();
-    [
-        "already known",
-        "known transaction",
-        "already imported",
-        "already in mempool",
-    ]
-    .iter()
-    .any(|sign| text.contains(sign))
+    // Not "unknown transaction type".
+    text.starts_with("known transaction")
+        || ["already known", "already imported", "already in mempool"]
+            .iter()
+            .any(|sign| text.contains(sign))
 }
 
 #[cfg(test)]
@@ -509,6 +506,16 @@ mod tests {
         assert!(is_already_known(&error(
             -32010,
             "Transaction with the same hash was already imported.",
+            None
+        )));
+        assert!(is_already_known(&error(
+            -32000,
+            "known transaction: 0xab",
+            None
+        )));
+        assert!(!is_already_known(&error(
+            -32000,
+            "unknown transaction type",
             None
         )));
         assert!(!is_already_known(&error(-32000, "nonce too low", None)));

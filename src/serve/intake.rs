@@ -10,6 +10,7 @@ use pingora::proxy::Session;
 
 use crate::domain::framing;
 use crate::domain::refusal::Refusal;
+use crate::state::gate::Pass;
 
 /// A body must be there this long after its head.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
@@ -118,34 +119,37 @@ impl From<Box<pingora::Error>> for NoBody {
 /// See [`NoBody`].
 pub async fn read_body(
     session: &mut Session,
+    pass: &Pass<'_>,
     bytes_max: usize,
     arrived_at: Instant,
 ) -> Result<Bytes, NoBody> {
     let until = tokio::time::Instant::from_std(arrived_at + BODY_TIME_MAX);
-    tokio::time::timeout_at(until, gather(session, bytes_max))
+    tokio::time::timeout_at(until, gather(session, pass, bytes_max))
         .await
         .unwrap_or(Err(NoBody::Refused(Refusal::BodyTooSlow)))
 }
 
-async fn gather(session: &mut Session, bytes_max: usize) -> Result<Bytes, NoBody> {
+async fn gather(session: &mut Session, pass: &Pass<'_>, bytes_max: usize) -> Result<Bytes, NoBody> {
     let Some(first) = session.as_downstream_mut().read_request_body().await? else {
         return Ok(Bytes::new());
     };
-    let too_large = |length: usize| {
-        let is_over = length > bytes_max;
-        is_over.then_some(NoBody::Refused(Refusal::BodyTooLarge { bytes_max }))
+    // As it comes: what is refused is never all in memory.
+    let hold = |held: usize, piece: usize| {
+        if held + piece > bytes_max {
+            return Err(NoBody::Refused(Refusal::BodyTooLarge { bytes_max }));
+        }
+        let has_room = pass.hold(piece);
+        has_room
+            .then_some(())
+            .ok_or(NoBody::Refused(Refusal::OverCapacity))
     };
-    if let Some(refused) = too_large(first.len()) {
-        return Err(refused);
-    }
+    hold(0, first.len())?;
     if session.as_downstream_mut().is_body_done() {
         return Ok(first);
     }
     let mut body = BytesMut::from(first);
     while let Some(piece) = session.as_downstream_mut().read_request_body().await? {
-        if let Some(refused) = too_large(body.len() + piece.len()) {
-            return Err(refused);
-        }
+        hold(body.len(), piece.len())?;
         body.extend_from_slice(&piece);
     }
     Ok(body.freeze())

@@ -72,8 +72,10 @@ impl ProxyHttp for Proxy {
         if session.response_written().is_none() {
             let why = Refusal::Framing("the body broke off or is malformed");
             session.set_keepalive(None);
-            if let Ok(outgoing) = Outgoing::refusal(&why, None) {
-                let _ = outgoing.send(session, &self.origins).await;
+            if let Ok(outgoing) = Outgoing::refusal(&why, None)
+                && let Ok(status) = outgoing.send(session, &self.origins).await
+            {
+                self.engine.metrics.http_response(status);
             }
         }
         FailToProxy {
@@ -145,14 +147,11 @@ impl Proxy {
                 .await?;
             session.set_keepalive(kept);
         }
-        let body = match intake::read_body(session, bytes_max, arrived_at).await {
+        let body = match intake::read_body(session, &pass, bytes_max, arrived_at).await {
             Ok(body) => body,
             Err(NoBody::Refused(why)) => return self.refuse_early(session, why).await,
             Err(NoBody::Gone(why)) => return Err(why),
         };
-        if !pass.hold(body.len()) {
-            return self.refuse_early(session, Refusal::OverCapacity).await;
-        }
         let terms = self.terms(session, arrived_at);
         self.answer_packet(session, &body, terms).await
     }
@@ -195,8 +194,9 @@ impl Proxy {
             Ok(Packet::Single(Item::Call(call))) => self.answer_single(session, &call, terms).await,
             Ok(Packet::Batch(items)) => {
                 self.engine.metrics.batch(items.len());
-                let answers =
-                    while_client_stays(session, batch::serve(&self.engine, &items, terms)).await?;
+                // On the heap: the future of the many single calls stays small.
+                let batch = Box::pin(batch::serve(&self.engine, &items, terms));
+                let answers = while_client_stays(session, batch).await?;
                 let outgoing = match answers.body {
                     Some(body) => Outgoing::new(200, JSON, body)?,
                     None => Outgoing::new(204, JSON, "")?,
@@ -255,7 +255,7 @@ impl Proxy {
             }
             Reply::Large(large) => {
                 let head = Outgoing::new(200, JSON, "")?.served_by(name, attempts)?;
-                head.stream(session, &self.origins, large).await
+                Box::pin(head.stream(session, &self.origins, large)).await
             }
         }
     }

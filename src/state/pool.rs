@@ -23,7 +23,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
 use crate::domain::chain::BlockNumber;
-use crate::domain::fleet::{Change, Fleet, FleetView, Probe};
+use crate::domain::fleet::{Change, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 use crate::telemetry::events;
@@ -48,6 +48,7 @@ pub struct Pool {
     fleet: Mutex<Fleet>,
     present: Present,
     balancer: LoadBalancer<ByWeightAndLoad>,
+    telling: tokio::sync::Mutex<()>,
 }
 
 impl Pool {
@@ -59,6 +60,7 @@ impl Pool {
             fleet: Mutex::new(fleet),
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
+            telling: tokio::sync::Mutex::default(),
         }
     }
 
@@ -92,7 +94,7 @@ impl Pool {
         if let Err(why) = self.balancer.update().await {
             log::error!("the balancer did not take the list: {why}");
         }
-        self.balancer.backends().run_health_check(false).await;
+        self.tell_pingora().await;
     }
 
     /// Hears one round.
@@ -108,6 +110,10 @@ impl Pool {
 
     /// A node asked to be left alone.
     pub async fn throttle(&self, id: NodeId, rest: Option<Duration>) {
+        let rests = |node: &NodeView| node.standing.rests(clock::now());
+        if self.present.load().view.node(id).is_none_or(rests) {
+            return;
+        }
         self.change(|fleet| {
             fleet.throttle(id, rest, clock::now());
             Vec::new()
@@ -141,6 +147,15 @@ impl Pool {
             let (level, sentence) = events::sentence(change);
             log::log!(level, "{sentence}");
         }
+        // Without a change no verdict can have flipped.
+        if !changes.is_empty() {
+            self.tell_pingora().await;
+        }
+    }
+
+    /// Hands the verdicts to Pingora, one pass at a time: the last one sees the last verdicts.
+    async fn tell_pingora(&self) {
+        let _one = self.telling.lock().await;
         self.balancer.backends().run_health_check(false).await;
     }
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::domain::fleet::Member;
 use crate::domain::node::{NodeId, NodeSpec};
 use crate::telemetry::metrics::{Metrics, NodeMetrics};
@@ -19,8 +21,8 @@ pub struct Upstream {
     secrets: Vec<String>,
 }
 
-/// A shorter text is no credential, and would be found by accident.
-const SECRET_BYTES_MIN: usize = 8;
+/// A shorter text is an ordinary word, and would be found by accident.
+const SECRET_BYTES_MIN: usize = 16;
 
 /// All of them, in the order of the list.
 pub type Upstreams = Arc<Vec<Arc<Upstream>>>;
@@ -96,11 +98,21 @@ fn secrets_of(spec: &NodeSpec) -> Vec<String> {
     path.chain(query).chain(headers).filter(long).collect()
 }
 
+fn redacted(secrets: &[String], text: Bytes) -> Bytes {
+    let mut clean = None;
+    for secret in secrets {
+        for at in memchr::memmem::find_iter(&text, secret.as_bytes()) {
+            let clean = clean.get_or_insert_with(|| text.to_vec());
+            clean[at..at + secret.len()].fill(b'*');
+        }
+    }
+    clean.map_or(text, Bytes::from)
+}
+
 impl Upstream {
-    /// Whether `text`, a node's own words, quotes one of its credentials.
-    pub fn leaks(&self, text: &[u8]) -> bool {
-        let is_in = |secret: &String| memchr::memmem::find(text, secret.as_bytes()).is_some();
-        self.secrets.iter().any(is_in)
+    /// `text`, a node's own words, with `*` wherever they quote one of its credentials.
+    pub fn redacted(&self, text: Bytes) -> Bytes {
+        redacted(&self.secrets, text)
     }
 
     pub fn member(&self) -> Member {
@@ -120,11 +132,18 @@ mod tests {
 
     #[test]
     fn whatever_follows_the_host_and_a_headers_value_is_secret() {
-        let mut record = NodeRecord::at("https://a.example/v3/0123456789?key=abcdefgh&x=short");
+        let mut record =
+            NodeRecord::at("https://a.example/execution/0123456789abcdef?key=abcdefghijklmnop&x=y");
         record
             .headers
-            .insert("authorization".into(), "Bearer tokentoken".into());
+            .insert("authorization".into(), "Bearer tokentokentoken".into());
         let spec = record.resolve(&|_| None).unwrap();
-        assert_eq!(secrets_of(&spec), ["0123456789", "abcdefgh", "tokentoken"]);
+        assert_eq!(
+            secrets_of(&spec),
+            ["0123456789abcdef", "abcdefghijklmnop", "tokentokentoken"]
+        );
+        let said = Bytes::from_static(b"{\"m\":\"no key 0123456789abcdef at execution\"}");
+        let clean = redacted(&secrets_of(&spec), said);
+        assert_eq!(clean, "{\"m\":\"no key **************** at execution\"}");
     }
 }

@@ -66,8 +66,8 @@ impl Rounds {
 
     /// A leader has its own interval, and whoever asked for rest has it.
     fn is_due(&self, node: &NodeView, now: Instant) -> bool {
-        if node.standing.state == State::Unproven {
-            return true;
+        if node.standing.rests(now) {
+            return false;
         }
         let since = self
             .asked
@@ -76,7 +76,7 @@ impl Rounds {
         // Rounds come with jitter: a tenth early is in time.
         let is_early = since.is_some_and(|since| since < self.leader_interval.mul_f64(0.85));
         let is_spared = node.rung == Rung::Leader && is_early;
-        !is_spared && !node.standing.rests(now)
+        !is_spared || node.standing.state == State::Unproven
     }
 
     fn ask_of(&self, node: &NodeView, now: Instant) -> Ask {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::domain::fleet::NodeView;
+use crate::domain::health::State;
 use crate::domain::node::NodeId;
 use crate::registry::{Health, Registry};
 use crate::state::pool::Pool;
@@ -35,7 +36,7 @@ impl Scribe {
         let mut healths = Vec::new();
         for (node, upstream) in snapshot.view.nodes.iter().zip(snapshot.upstreams.iter()) {
             let health = health_of(node, now);
-            if node.head.is_some() && self.is_due(node.id, &health, now) {
+            if node.standing.state != State::Unproven && self.is_due(node.id, &health, now) {
                 let written = Written {
                     at: now,
                     is_healthy: health.is_healthy,

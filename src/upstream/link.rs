@@ -86,7 +86,9 @@ impl Link {
             }
         }
         let tls_name = self.tls_name.as_deref();
-        let connection = self.connector.open(&self.addresses, tls_name).await?;
+        // On the heap: it is rare, and its state would make every call's future large.
+        let opening = Box::pin(self.connector.open(&self.addresses, tls_name));
+        let connection = opening.await?;
         self.exchange(connection, body).await
     }
 

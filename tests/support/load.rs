@@ -114,7 +114,8 @@ async fn call(client: &reqwest::Client, url: &str, id: u64) -> Result<(String, b
     let body = json!({"jsonrpc": "2.0", "id": id, "method": "eth_getBalance", "params": [address, "latest"]});
     let answer = client
         .post(url)
-        .json(&body)
+        .header("content-type", "application/json")
+        .body(body.to_string())
         .send()
         .await
         .map_err(|why| why.to_string())?;
@@ -127,7 +128,8 @@ async fn call(client: &reqwest::Client, url: &str, id: u64) -> Result<(String, b
             .to_string()
     };
     let (node, attempts) = (header("x-forebay-node"), header("x-forebay-attempts"));
-    let body: Value = answer.json().await.map_err(|why| why.to_string())?;
+    let body = answer.bytes().await.map_err(|why| why.to_string())?;
+    let body: Value = serde_json::from_slice(&body).map_err(|why| why.to_string())?;
     if body["id"] == json!(id) && body["result"].is_string() {
         Ok((node, !attempts.is_empty()))
     } else {
