@@ -62,7 +62,7 @@ mod tests {
         );
         finds(
             &format!("{{nodes: [{leader}, {{url: http://a/x}}, {{url: http://a/y}}]}}"),
-            "warning: forebay.nodes[2]: goes by the same name as forebay.nodes[1]",
+            "error: forebay.nodes[2]: goes by the same name as forebay.nodes[1]",
         );
         finds_nothing(&format!(
             "{{nodes: [{leader}, {{url: http://a, weight: 0}}, {{url: http://b}}]}}"

@@ -20,5 +20,6 @@ pub mod route;
 pub mod seen;
 pub mod select;
 pub mod served;
+pub mod transaction;
 pub mod verdict;
 pub mod view;

@@ -136,11 +136,15 @@ mod tests {
             NodeRecord::at("https://a.example/execution/0123456789abcdef?key=abcdefghijklmnop&x=y");
         record
             .headers
-            .insert("authorization".into(), "Bearer tokentokentoken".into());
+            .insert("authorization".into(), "Bearer tokentokentokentoken".into());
         let spec = record.resolve(&|_| None).unwrap();
         assert_eq!(
             secrets_of(&spec),
-            ["0123456789abcdef", "abcdefghijklmnop", "tokentokentoken"]
+            [
+                "0123456789abcdef",
+                "abcdefghijklmnop",
+                "tokentokentokentoken"
+            ]
         );
         let said = Bytes::from_static(b"{\"m\":\"no key 0123456789abcdef at execution\"}");
         let clean = redacted(&secrets_of(&spec), said);
