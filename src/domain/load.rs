@@ -18,8 +18,6 @@ pub const FAULTS_MAX: u32 = 5;
 pub struct Load {
     in_flight: AtomicU32,
     faults_in_row: AtomicU32,
-    /// Calls that were sent here, ever.
-    calls: AtomicU64,
     /// Peak-sensitive moving average of the latency, in microseconds.
     average_micros: AtomicU64,
     /// When it was measured, in microseconds since `born`.
@@ -32,7 +30,6 @@ impl Load {
         Load {
             in_flight: AtomicU32::new(0),
             faults_in_row: AtomicU32::new(0),
-            calls: AtomicU64::new(0),
             average_micros: AtomicU64::new(0),
             measured_micros: AtomicU64::new(0),
             born: now,
@@ -41,7 +38,6 @@ impl Load {
 
     pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The attempt is over, whatever came of it.
@@ -51,10 +47,6 @@ impl Load {
 
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
-    }
-
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
     }
 
     /// An answer came, be it an error of the call's own.
@@ -120,11 +112,6 @@ impl Load {
         let in_flight = f64::from(self.in_flight());
         let (whole, by_share) = (in_flight / share + 1.0, (in_flight + 1.0) / share);
         (whole.min(by_share), whole.max(by_share))
-    }
-
-    /// The moving average of the latency.
-    pub fn latency(&self) -> Duration {
-        Duration::from_micros(self.average_micros.load(Ordering::Relaxed))
     }
 }
 
