@@ -112,7 +112,7 @@ impl Proxy {
             Wish::Call => return self.answer_call(session).await,
             Wish::Health => {
                 let view = &self.engine.pool.snapshot().view;
-                let (status, body) = health::report(view, self.engine.gate.is_closing());
+                let (status, body) = health::report(view, self.engine.gate.is_leaving());
                 Outgoing::new(status, JSON, body)?
             }
             Wish::Greeting => Outgoing::new(200, TEXT, GREETING)?,
