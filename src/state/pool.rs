@@ -19,6 +19,7 @@ use pingora::lb::health_check::HealthCheck;
 use pingora::lb::selection::{BackendIter, BackendSelection};
 use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
+use tokio::sync::Notify;
 
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
@@ -27,6 +28,7 @@ use crate::domain::fleet::{Change, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 use crate::telemetry::events;
+use crate::telemetry::journal::Journal;
 
 /// What calls see: the fleet at one moment, and the way to its nodes.
 #[derive(Default)]
@@ -49,6 +51,10 @@ pub struct Pool {
     present: Present,
     balancer: LoadBalancer<ByWeightAndLoad>,
     telling: tokio::sync::Mutex<()>,
+    /// What changed lately, for whoever looks.
+    pub journal: Journal,
+    /// Somebody here has changed the registry: the list is due to be read.
+    pub list_is_due: Notify,
 }
 
 impl Pool {
@@ -61,6 +67,8 @@ impl Pool {
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
             telling: tokio::sync::Mutex::default(),
+            journal: Journal::default(),
+            list_is_due: Notify::new(),
         }
     }
 
@@ -101,6 +109,10 @@ impl Pool {
     pub async fn hear_round(&self, probes: &[(NodeId, Probe)]) {
         self.change(|fleet| fleet.hear_round(probes, clock::now()))
             .await;
+        let snapshot = self.snapshot();
+        let attempts = |id| snapshot.upstream(id).map_or(0, |up| up.metrics.attempts());
+        self.journal
+            .hear_round(&snapshot.view, attempts, clock::now(), clock::unix_millis());
     }
 
     /// A node has failed calls time after time.
@@ -146,6 +158,7 @@ impl Pool {
         for change in &changes {
             let (level, sentence) = events::sentence(change);
             log::log!(level, "{sentence}");
+            self.journal.hear(change, clock::unix_millis());
         }
         // Without a change no verdict can have flipped.
         if !changes.is_empty() {
