@@ -1,7 +1,7 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use crate::domain::method::{Rules, Times};
 use crate::domain::quota::RetryBudget;
 use crate::registry::embedded::Embedded;
 use crate::registry::{Environment, Registry};
+use crate::serve::admin::{Admin, Desk, Gatekeeper, Measures};
 use crate::serve::door::{Door, IDLE_SECONDS_MAX};
 use crate::serve::engine::{Engine, Limits};
 use crate::serve::metrics::Scrape;
@@ -125,6 +126,9 @@ impl App {
             service.add_tcp(&address.to_string());
             server.add_service(service);
         }
+        if let Some(address) = settings.listen.admin {
+            server.add_service(admin(&settings, address, &engine, &registry));
+        }
         let housekeeping = housekeeping(
             &settings,
             &engine,
@@ -166,7 +170,8 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
         .iter()
         .copied()
         .chain(https)
-        .chain(settings.listen.metrics);
+        .chain(settings.listen.metrics)
+        .chain(settings.listen.admin);
     for address in all {
         TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))?;
     }
@@ -224,6 +229,33 @@ fn endpoint(
         service.add_tls_with_settings(&https.address.to_string(), None, tls);
     }
     Ok(service)
+}
+
+fn admin(
+    settings: &Settings,
+    address: SocketAddr,
+    engine: &Arc<Engine>,
+    registry: &Arc<dyn Registry>,
+) -> Service<Admin> {
+    let Settings { admin, health, .. } = settings;
+    let desk = Desk {
+        registry: registry.clone(),
+        environment: environment(),
+        pool: engine.pool.clone(),
+    };
+    let admin = Admin::new(
+        Gatekeeper::new(admin.token.as_ref(), admin.hosts.clone()),
+        desk,
+        engine.clone(),
+        Measures {
+            round_interval: health.interval,
+            lag_blocks_max: health.lag_blocks_max,
+        },
+    );
+    let mut service = Service::new("admin".into(), admin);
+    service.threads = Some(1);
+    service.add_tcp(&address.to_string());
+    service
 }
 
 fn housekeeping(

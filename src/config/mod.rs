@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pingora::server::configuration::ServerConf;
 
+mod admin;
 mod advice;
 mod field;
 mod finding;
@@ -166,7 +167,7 @@ forebay:
     when_none_fit: refuse
   consistency: none
   methods: { allow: [txpool_content], deny: ["trace_*"], heavy: [eth_call] }
-  admin: { token: "${KEY}" }
+  admin: { token: "${KEY}", hosts: [Forebay.internal] }
   cors: { origins: ["https://app.example", "${EMPTY}"] }
   shutdown: { lame_duck: 0s, drain: 110s }
 "#;
@@ -219,10 +220,10 @@ forebay:
         let reading = read(SHIPPED, &|_| None);
         assert_eq!(reading.findings, []);
         let settings = reading.settings.unwrap();
-        assert_eq!(
-            format!("{settings:#?}"),
-            format!("{:#?}", Settings::default())
-        );
+        let mut expected = Settings::default();
+        // Left out, there is no admin listener.
+        expected.listen.admin = Some(([127, 0, 0, 1], 9091).into());
+        assert_eq!(format!("{settings:#?}"), format!("{expected:#?}"));
         let pingora = reading.pingora.unwrap();
         assert_eq!((pingora.version, pingora.threads), (1, 2));
         assert_eq!(pingora.upstream_keepalive_pool_size, 512);
@@ -305,7 +306,8 @@ forebay:
         assert_eq!(settings.calls.when_none_fit, WhenNoneFit::Refuse);
         assert_eq!(settings.consistency, Consistency::None);
         assert_eq!(settings.methods.deny, ["trace_*"]);
-        assert_eq!(settings.admin_token.unwrap().reveal(), "s3cret");
+        assert_eq!(settings.admin.token.unwrap().reveal(), "s3cret");
+        assert_eq!(settings.admin.hosts, ["forebay.internal"]);
         assert_eq!(settings.cors_origins, ["https://app.example"]);
         assert_eq!(settings.shutdown.drain, Duration::from_secs(110));
     }

@@ -13,8 +13,7 @@ use super::settings::{
     Calls, Chain, Consistency, Health, Methods, Registry, RetryBudget, Settings, Shutdown,
     WhenNoneFit,
 };
-use super::{listen, nodes};
-use crate::domain::node::Secret;
+use super::{admin, listen, nodes};
 
 const KEYS: &[&str] = &[
     "chain",
@@ -43,16 +42,20 @@ const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Durat
 pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
     let section = forebay.section(KEYS);
     let default = Settings::default();
+    let listen = listen::listen(context, &section.field("listen"));
+    let admin_field = section.field("admin");
+    let admin = admin::admin(&admin_field);
+    admin::check(context, &admin_field, listen.admin, &admin);
     Settings {
         chain: chain(&section.field("chain")),
-        listen: listen::listen(context, &section.field("listen")),
+        listen,
         registry: registry(&section.field("registry")),
         nodes: nodes::nodes(context, &section.field("nodes")),
         health: health(context, &section.field("health")),
         calls: calls(context, &section.field("calls")),
         consistency: consistency(&section).unwrap_or(default.consistency),
         methods: methods(&section.field("methods")),
-        admin_token: admin_token(&section.field("admin")),
+        admin,
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
         shutdown: shutdown(&section.field("shutdown")),
     }
@@ -269,11 +272,6 @@ fn method(item: &Field<'_>) -> Option<String> {
     })
 }
 
-fn admin_token(field: &Field<'_>) -> Option<Secret> {
-    let token = field.section(&["token"]).field("token").text()?.value;
-    (!token.is_empty()).then(|| Secret::new(token))
-}
-
 fn cors_origins(field: &Field<'_>) -> Option<Vec<String>> {
     field.section(&["origins"]).field("origins").list(origin)
 }
@@ -418,10 +416,6 @@ mod tests {
             "has the `embedded` registry only",
         );
         finds("{calls: {hedge: 50ms}}", "hedging isn't in this release");
-        finds(
-            "{listen: {admin: \"127.0.0.1:9091\"}}",
-            "warning: forebay.listen.admin: this release serves no admin",
-        );
         finds_nothing("{listen: {admin: off, metrics: ~}}");
         finds_nothing("{calls: {hedge: \"off\"}, consistency: pinned}");
     }

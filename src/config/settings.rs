@@ -17,7 +17,7 @@ pub struct Settings {
     pub calls: Calls,
     pub consistency: Consistency,
     pub methods: Methods,
-    pub admin_token: Option<Secret>,
+    pub admin: Admin,
     pub cors_origins: Vec<String>,
     pub shutdown: Shutdown,
 }
@@ -106,6 +106,15 @@ pub struct Methods {
     pub heavy: Vec<String>,
 }
 
+/// Who may use the admin listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// There if the listener is off loopback.
+    pub token: Option<Secret>,
+    /// Names in lower case by which the listener is reached, beside `localhost` and addresses.
+    pub hosts: Vec<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     pub lame_duck: Duration,
@@ -124,7 +133,7 @@ impl Default for Settings {
             calls: Calls::default(),
             consistency: Consistency::Monotonic,
             methods: Methods::default(),
-            admin_token: None,
+            admin: Admin::default(),
             cors_origins: vec!["*".to_string()],
             shutdown: Shutdown::default(),
         }

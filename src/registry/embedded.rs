@@ -893,4 +893,20 @@ mod tests {
         };
         assert!(!format!("{edit:?}").contains("s3cret"));
     }
+
+    #[tokio::test]
+    async fn a_drained_node_keeps_its_former_weight_also_in_a_file_without_the_column() {
+        let home = Home::new();
+        drop(home.open());
+        home.by_hand("ALTER TABLE nodes DROP COLUMN former_weight");
+        let registry = home.open();
+        registry.add(&named("a", "http://a")).await.unwrap();
+        for (weight, former) in [(7, None), (0, Some(7)), (0, Some(7)), (5, None)] {
+            let item = registry.set("a", &to_weight(weight)).await.unwrap();
+            let former = former.map(|weight| Weight::new(weight).unwrap());
+            assert_eq!(item.former_weight, former, "after {weight}");
+            let listed = registry.list().await.unwrap();
+            assert_eq!(listed.items[0].former_weight, former, "after {weight}");
+        }
+    }
 }

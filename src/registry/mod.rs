@@ -26,6 +26,9 @@ pub struct Item {
     pub record: NodeRecord,
     /// ISO 8601 in UTC without a zone, microseconds: `2018-07-02T11:50:49.281928`.
     pub when_added: String,
+    /// The weight before the node was drained, by [`Weight::former_after`]; it returns when the
+    /// drain ends.
+    pub former_weight: Option<Weight>,
     pub health: Health,
 }
 

@@ -19,7 +19,7 @@ use pingora::lb::health_check::HealthCheck;
 use pingora::lb::selection::{BackendIter, BackendSelection};
 use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
@@ -28,6 +28,7 @@ use crate::domain::fleet::{Change, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 use crate::telemetry::events;
+use crate::telemetry::journal::Journal;
 
 /// What calls see: the fleet at one moment, and the way to its nodes.
 #[derive(Default)]
@@ -51,6 +52,10 @@ pub struct Pool {
     balancer: LoadBalancer<ByWeightAndLoad>,
     telling: tokio::sync::Mutex<()>,
     has_begun: watch::Sender<bool>,
+    /// What changed lately, for whoever looks.
+    pub journal: Journal,
+    /// Somebody here has changed the registry: the list is due to be read.
+    pub list_is_due: Notify,
 }
 
 impl Pool {
@@ -64,6 +69,8 @@ impl Pool {
             present,
             telling: tokio::sync::Mutex::default(),
             has_begun: watch::Sender::new(false),
+            journal: Journal::default(),
+            list_is_due: Notify::new(),
         }
     }
 
@@ -104,6 +111,10 @@ impl Pool {
     pub async fn hear_round(&self, probes: &[(NodeId, Probe)]) {
         self.change(|fleet| fleet.hear_round(probes, clock::now()))
             .await;
+        let snapshot = self.snapshot();
+        let attempts = |id| snapshot.upstream(id).map_or(0, |up| up.metrics.attempts());
+        self.journal
+            .hear_round(&snapshot.view, attempts, clock::now(), clock::unix_millis());
         self.has_begun.send_replace(true);
     }
 
@@ -160,6 +171,7 @@ impl Pool {
         for change in &changes {
             let (level, sentence) = events::sentence(change);
             log::log!(level, "{sentence}");
+            self.journal.hear(change, clock::unix_millis());
         }
         // Without a change no verdict can have flipped.
         if !changes.is_empty() {

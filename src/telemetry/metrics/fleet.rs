@@ -167,8 +167,8 @@ fn show(gauges: &IntGaugeVec, labels: &[&str], value: Option<i64>) {
     }
 }
 
-/// The `state` label. Weight 0 outranks what the probes say: the operator took the node out.
-fn state_of(node: &NodeView) -> &'static str {
+/// The `state` label of a node. Weight 0 outranks what the probes say: the operator took the node out.
+pub fn state_of(node: &NodeView) -> &'static str {
     if node.weight.drains() {
         return "draining";
     }

@@ -76,6 +76,11 @@ impl NodeMetrics {
         self.attempt_duration.observe(took.as_secs_f64());
     }
 
+    /// Attempts so far, whatever they came to.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.iter().map(IntCounter::get).sum()
+    }
+
     pub fn probed(&self, took: Duration) {
         self.probe_duration.observe(took.as_secs_f64());
     }
