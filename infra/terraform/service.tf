@@ -70,7 +70,7 @@ resource "aws_ecs_task_definition" "this" {
   memory                   = tostring(var.memory)
   task_role_arn            = aws_iam_role.task.arn
   execution_role_arn       = aws_iam_role.execution.arn
-  container_definitions    = jsonencode([local.container])
+  container_definitions    = jsonencode(concat([local.container], var.sidecars))
   tags                     = local.tags
 
   runtime_platform {

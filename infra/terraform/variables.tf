@@ -368,6 +368,17 @@ variable "service_discovery_namespace_id" {
   default     = null
 }
 
+variable "sidecars" {
+  description = "More containers of the task, as container definitions: a collector that reads http://127.0.0.1:9090/metrics, for example. Their logs and rights are yours to give."
+  type        = any
+  default     = []
+
+  validation {
+    condition     = alltrue([for container in var.sidecars : try(container.name != "forebay" && container.essential == false, false)])
+    error_message = "sidecars are container definitions with a name other than forebay and essential = false: a collector's end must not end a balancer."
+  }
+}
+
 variable "admin" {
   description = "The admin interface and status page on port 9091, for these security groups, with the token from this secret. Off if left out."
   type = object({

@@ -353,6 +353,14 @@ run "a_key_s_alias_is_refused" {
   expect_failures = [var.kms_key_arn]
 }
 
+run "a_sidecar_whose_end_ends_the_task_is_refused" {
+  command = plan
+  variables {
+    sidecars = [{ name = "collector", image = "example/collector:1" }]
+  }
+  expect_failures = [var.sidecars]
+}
+
 run "an_admin_interface_for_nobody_is_refused" {
   command = plan
   variables {

@@ -221,6 +221,16 @@ run "the_tasks_are_open_to_the_load_balancer_and_to_those_named" {
   }
 }
 
+run "a_collector_runs_beside_it" {
+  variables {
+    sidecars = [{ name = "collector", image = "example/collector:1", essential = false }]
+  }
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[*].name == ["forebay", "collector"]
+    error_message = "both are in the task"
+  }
+}
+
 run "deployments_wait_for_health_and_go_back" {
   assert {
     condition     = aws_ecs_service.this.deployment_circuit_breaker[0].rollback && aws_ecs_service.this.deployment_minimum_healthy_percent == 100 && aws_ecs_service.this.wait_for_steady_state
