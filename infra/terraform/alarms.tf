@@ -82,7 +82,7 @@ resource "aws_cloudwatch_metric_alarm" "fallback" {
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
   alarm_name          = "${var.name}-5xx"
-  alarm_description   = "More than ${var.alarm_at.error_percent} percent of the requests get 5xx: 503 no node, 504 no answer in time, 502 no task."
+  alarm_description   = "More than ${var.alarm_at.error_percent} percent of the requests get 5xx from Forebay: 503 no node, 504 no answer in time."
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.alarm_at.error_percent
   evaluation_periods  = 3
