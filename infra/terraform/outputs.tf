@@ -50,6 +50,11 @@ output "security_group_id" {
   value       = aws_security_group.task.id
 }
 
+output "target_group_arn" {
+  description = "For a listener rule of your own, beside the one made here."
+  value       = aws_lb_target_group.this.arn
+}
+
 output "log_group_name" {
   description = "Logs, and the lines that metrics are taken from."
   value       = aws_cloudwatch_log_group.this.name

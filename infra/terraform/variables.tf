@@ -287,13 +287,13 @@ variable "node_ports" {
 }
 
 variable "settings" {
-  description = "Sections of Forebay's configuration as the README has them: chain, health, calls, consistency, methods, cors. For example { health = { lag_blocks_max = 5 } }."
+  description = "More of Forebay's configuration, by section, as the README has it: { health = { lag_blocks_max = 5 } }. Not the sections that this module writes."
   type        = any
   default     = {}
 
   validation {
-    condition     = can(keys(var.settings)) ? length(setsubtract(keys(var.settings), ["chain", "health", "calls", "consistency", "methods", "cors"])) == 0 : false
-    error_message = "settings may hold chain, health, calls, consistency, methods and cors; the other sections follow from this module's inputs."
+    condition     = can(keys(var.settings)) ? length(setintersection(keys(var.settings), ["listen", "registry", "nodes", "admin", "cloudwatch", "shutdown"])) == 0 : false
+    error_message = "settings is a map of sections such as chain, health and calls; listen, registry, nodes, admin, cloudwatch and shutdown follow from this module's other inputs."
   }
 }
 
