@@ -10,6 +10,7 @@ pub mod framing;
 pub mod health;
 pub mod journey;
 pub mod jsonrpc;
+pub mod lease;
 pub mod load;
 pub mod method;
 pub mod node;

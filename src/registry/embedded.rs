@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use self::changes::Stop;
 use self::table::Unfit;
 use super::reading::Lookup;
-use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError};
+use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
 use crate::domain::node::NodeRecord;
 
@@ -234,6 +234,19 @@ impl Registry for Embedded {
             changes::record_health(connection, &healths)
         })
         .await
+    }
+
+    /// One server to a file: nobody else writes.
+    async fn holds_pen(&self) -> Result<bool, RegistryError> {
+        Ok(true)
+    }
+
+    async fn shared_head(&self, _leader: &str) -> Result<Option<SharedHead>, RegistryError> {
+        Ok(None)
+    }
+
+    async fn share_head(&self, _leader: &str, _head: SharedHead) -> Result<(), RegistryError> {
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one background service: begins when Pingora starts, ends when it stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 use super::prober::Rounds;
 use super::roster::Roster;
 use super::scribe::Scribe;
+use super::shared::SharedHeads;
 use crate::clock;
 use crate::domain::chance::Dice;
 
@@ -21,6 +23,7 @@ pub struct Housekeeping {
     roster: Mutex<Roster>,
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
+    shared: Option<Arc<SharedHeads>>,
     interval: Duration,
     refresh: Duration,
     /// The list changed: a round is due at once.
@@ -31,6 +34,7 @@ impl Housekeeping {
     pub fn new(roster: Roster, rounds: Rounds, scribe: Scribe, interval: Duration) -> Housekeeping {
         Housekeeping {
             refresh: roster.refresh,
+            shared: rounds.shared.clone(),
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
@@ -67,6 +71,13 @@ impl Housekeeping {
         }
     }
 
+    async fn share_heads(&self) {
+        match &self.shared {
+            Some(shared) => shared.exchange().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn tidy(&self) {
         loop {
             tokio::time::sleep(jittered(TIDY_EVERY)).await;
@@ -96,6 +107,7 @@ impl BackgroundService for Housekeeping {
             () = self.follow_registry() => {}
             () = self.probe() => {}
             () = self.write_health() => {}
+            () = self.share_heads() => {}
             () = self.tidy() => {}
         }
     }
