@@ -16,6 +16,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt as _};
@@ -82,6 +83,14 @@ impl Dynamo {
             me,
             listed: Mutex::default(),
             changing: Mutex::default(),
+        }
+    }
+
+    /// The same over a client that was made elsewhere, with credentials of its own.
+    pub fn over(client: Client, place: &Place, environment: Environment) -> Dynamo {
+        Dynamo {
+            store: Store::over(client, &place.table),
+            ..Dynamo::new(place, environment)
         }
     }
 

@@ -16,6 +16,8 @@
 mod anvil;
 mod balancer;
 mod clients;
+mod dynamo;
+mod fault;
 mod geth;
 mod http;
 mod http2;
@@ -31,6 +33,8 @@ mod wire;
 pub use anvil::Anvil;
 pub use balancer::{Balancer, sum};
 pub use clients::Client;
+pub use dynamo::{CREDENTIALS, DynamoServer, TABLE, on_table, registry};
+pub use fault::{Fault, FaultProxy};
 pub use geth::Geth;
 pub use http::{Answer, exchange, get, post, post_with};
 pub use http2::post_http2;

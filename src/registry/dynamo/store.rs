@@ -50,6 +50,13 @@ impl Store {
         }
     }
 
+    pub fn over(client: Client, table: &str) -> Store {
+        Store {
+            client: OnceCell::new_with(Some(client)),
+            ..Store::new(table, None)
+        }
+    }
+
     /// The client, made at the first call: finding the region and credentials may ask the network.
     pub async fn client(&self) -> Result<&Client, Trouble> {
         self.client.get_or_try_init(|| self.connect()).await
