@@ -103,6 +103,11 @@ impl Tenancy {
         }
     }
 
+    /// The errand failed: it is due again.
+    pub fn retry(&mut self) {
+        self.asked_at = None;
+    }
+
     /// Whether to take the lease, from the one `found` there if there is one.
     pub fn find(&mut self, found: Option<&Lease>, now: Instant) -> bool {
         let Some(lease) = found else { return true };
@@ -168,7 +173,9 @@ mod tests {
         assert_eq!(tenancy.errand(after(9)), Errand::Beat(7));
         tenancy.take(8, after(9));
         assert_eq!(tenancy.errand(after(10)), Errand::Rest);
-        assert_eq!(tenancy.errand(after(18)), Errand::Beat(8));
+        tenancy.retry();
+        assert_eq!(tenancy.errand(after(10)), Errand::Beat(8));
+        assert_eq!(tenancy.errand(after(19)), Errand::Beat(8));
     }
 
     #[test]

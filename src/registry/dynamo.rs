@@ -162,7 +162,8 @@ impl Dynamo {
         let read_at = clock::now();
         let book = self.read_rows(edition).await?;
         let listing = listing::of(&book.rows, edition.is_emptied(), self.lookup());
-        *listed = Some(Listed {
+        // An empty list that nobody made so is looked at again at once.
+        *listed = listing.is_credible().then(|| Listed {
             edition,
             read_at,
             listing: listing.clone(),
@@ -242,6 +243,14 @@ impl Dynamo {
 
     async fn keep_pen(&self) -> Result<bool, Trouble> {
         let mut tenancy = self.tenancy.lock().await;
+        let kept = self.keep(&mut tenancy).await;
+        if kept.is_err() {
+            tenancy.retry();
+        }
+        kept
+    }
+
+    async fn keep(&self, tenancy: &mut Tenancy) -> Result<bool, Trouble> {
         let (store, now) = (&self.store, clock::now());
         let (old, beat) = match tenancy.errand(now) {
             Errand::Rest => return Ok(tenancy.holds(now)),
