@@ -17,14 +17,15 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::clock;
-use crate::config::settings::{Settings, WhenNoneFit};
+use crate::config::settings::{self, RegistryKind, Settings, WhenNoneFit};
 use crate::domain::chain::ChainId;
 use crate::domain::fleet::{Fleet, Yardstick};
 use crate::domain::health::Hysteresis;
 use crate::domain::method::{Rules, Times};
 use crate::domain::quota::RetryBudget;
+use crate::registry::dynamo::{Dynamo, Place};
 use crate::registry::embedded::Embedded;
-use crate::registry::{Environment, Registry};
+use crate::registry::{Environment, Registry, RegistryError};
 use crate::serve::admin::{Admin, Desk, Gatekeeper, Measures};
 use crate::serve::door::{Door, IDLE_SECONDS_MAX};
 use crate::serve::engine::{Engine, Limits};
@@ -39,6 +40,7 @@ use crate::tasks::housekeeping::Housekeeping;
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
 use crate::tasks::scribe::Scribe;
+use crate::tasks::shared::SharedHeads;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
@@ -49,6 +51,30 @@ const H2_STREAMS_MAX: u32 = 200;
 /// The process's environment, for `${NAME}`.
 pub fn environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok())
+}
+
+/// The registry of this kind, at the place that `settings` name for it.
+///
+/// # Errors
+/// The embedded one can't be opened. A table is asked nothing yet.
+pub fn open_registry(
+    kind: RegistryKind,
+    settings: &settings::Registry,
+) -> Result<Arc<dyn Registry>, RegistryError> {
+    Ok(match kind {
+        RegistryKind::Embedded => Arc::new(Embedded::open(&settings.path, environment())?),
+        RegistryKind::Dynamo => Arc::new(dynamo(settings)),
+    })
+}
+
+/// The registry in DynamoDB.
+pub fn dynamo(settings: &settings::Registry) -> Dynamo {
+    let place = Place {
+        table: settings.table.clone(),
+        endpoint: settings.endpoint.clone(),
+        lease: settings.lease,
+    };
+    Dynamo::new(&place, environment())
 }
 
 /// What nodes are judged by.
@@ -102,8 +128,7 @@ impl App {
         if !is_upgrade {
             check_addresses(&settings)?;
         }
-        let registry: Arc<dyn Registry> =
-            Arc::new(Embedded::open(&settings.registry.path, environment())?);
+        let registry = open_registry(settings.registry.kind, &settings.registry)?;
         let metrics = Arc::new(Metrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
         let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
@@ -274,6 +299,7 @@ fn housekeeping(
         metrics: metrics.clone(),
         roll,
         seeds: settings.nodes.clone(),
+        is_seeded: false,
         last_list: settings.registry.last_list.clone(),
         refresh: settings.registry.refresh,
         told: Told::default(),
@@ -285,12 +311,14 @@ fn housekeeping(
         leader_interval: settings.health.leader_interval,
         timeout: settings.health.timeout,
         asked: HashMap::new(),
+        shared: shared_heads(settings, &registry, metrics),
     };
     let scribe = Scribe {
         registry,
         pool: pool.clone(),
         metrics: metrics.clone(),
         written: HashMap::new(),
+        is_told: false,
     };
     Ok(Housekeeping::new(
         roster,
@@ -298,4 +326,21 @@ fn housekeeping(
         scribe,
         settings.health.interval,
     ))
+}
+
+/// Where the leader is asked by one balancer for all.
+fn shared_heads(
+    settings: &Settings,
+    registry: &Arc<dyn Registry>,
+    metrics: &Arc<Metrics>,
+) -> Option<Arc<SharedHeads>> {
+    let is_on = settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;
+    let interval = settings.health.leader_interval;
+    is_on.then(|| {
+        Arc::new(SharedHeads::new(
+            registry.clone(),
+            metrics.clone(),
+            interval,
+        ))
+    })
 }

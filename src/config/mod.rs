@@ -14,6 +14,7 @@ mod listen;
 mod nodes;
 pub mod quantity;
 mod raw;
+mod registry;
 mod server;
 pub mod settings;
 mod spelling;
@@ -145,7 +146,7 @@ forebay:
     https: [{ address: "0.0.0.0:8443", certificate: c.pem, key: k.pem, h2: false }]
     metrics: off
     trusted_proxies: ["10.0.0.0/8", "fd00::/8"]
-  registry: { kind: embedded, path: "${EMPTY:-x}.db", table: t, endpoint: e, refresh: 1m, last_list: l }
+  registry: { kind: dynamodb, path: "${EMPTY:-x}.db", table: tab, endpoint: "http://e", lease: 1m, share_leader: true, refresh: 1m, last_list: l }
   nodes:
     - { url: "https://node.example/v3/${KEY}", leader: true, name: "${WORD}" }
     - url: http://10.0.0.11:8545

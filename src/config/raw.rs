@@ -10,10 +10,9 @@ use std::time::Duration;
 use super::field::{Context, Field, Section};
 use super::quantity::duration_text;
 use super::settings::{
-    Calls, Chain, Consistency, Health, Methods, Registry, RetryBudget, Settings, Shutdown,
-    WhenNoneFit,
+    Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, listen, nodes};
+use super::{admin, listen, nodes, registry};
 
 const KEYS: &[&str] = &[
     "chain",
@@ -33,7 +32,7 @@ const METHOD_BYTES_MAX: usize = 128;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Waits that make a round or a call.
-const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
+pub(super) const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
 /// Waits that end with an answer.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
 const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
@@ -42,6 +41,7 @@ const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Durat
 pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
     let section = forebay.section(KEYS);
     let default = Settings::default();
+    let health = health(context, &section.field("health"));
     let listen = listen::listen(context, &section.field("listen"));
     let admin_field = section.field("admin");
     let admin = admin::admin(&admin_field);
@@ -49,9 +49,9 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
     Settings {
         chain: chain(&section.field("chain")),
         listen,
-        registry: registry(&section.field("registry")),
+        registry: registry::registry(&section.field("registry"), health.interval),
         nodes: nodes::nodes(context, &section.field("nodes")),
-        health: health(context, &section.field("health")),
+        health,
         calls: calls(context, &section.field("calls")),
         consistency: consistency(&section).unwrap_or(default.consistency),
         methods: methods(&section.field("methods")),
@@ -70,30 +70,6 @@ fn chain(field: &Field<'_>) -> Chain {
             .field("block_time")
             .duration(BLOCK_TIMES)
             .unwrap_or(default.block_time),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Embedded,
-    Dynamo,
-}
-
-fn registry(field: &Field<'_>) -> Registry {
-    let section = field.section(&["kind", "path", "table", "endpoint", "refresh", "last_list"]);
-    let default = Registry::default();
-    let kind = section.field("kind");
-    match kind.choice(&[("embedded", Kind::Embedded), ("dynamodb", Kind::Dynamo)]) {
-        Some(Kind::Dynamo) => kind.error("this release has the `embedded` registry only"),
-        Some(Kind::Embedded) | None => {}
-    }
-    Registry {
-        path: path(&section.field("path")).unwrap_or(default.path),
-        refresh: section
-            .field("refresh")
-            .duration(PERIODS)
-            .unwrap_or(default.refresh),
-        last_list: path(&section.field("last_list")).unwrap_or(default.last_list),
     }
 }
 
@@ -411,10 +387,6 @@ mod tests {
 
     #[test]
     fn what_this_release_lacks_is_said() {
-        finds(
-            "{registry: {kind: dynamodb, table: t}}",
-            "has the `embedded` registry only",
-        );
         finds("{calls: {hedge: 50ms}}", "hedging isn't in this release");
         finds_nothing("{listen: {admin: off, metrics: ~}}");
         finds_nothing("{calls: {hedge: \"off\"}, consistency: pinned}");

@@ -49,9 +49,25 @@ pub struct Https {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
+    pub kind: RegistryKind,
+    /// Of the embedded one.
     pub path: PathBuf,
+    /// In DynamoDB; the state table is `<table>-state`.
+    pub table: String,
+    /// In place of AWS's own.
+    pub endpoint: Option<String>,
+    /// How long one balancer writes health for all before another may take over.
+    pub lease: Duration,
+    /// The leader is asked by one balancer for all.
+    pub share_leader: bool,
     pub refresh: Duration,
     pub last_list: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryKind {
+    Embedded,
+    Dynamo,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +180,12 @@ impl Default for Listen {
 impl Default for Registry {
     fn default() -> Registry {
         Registry {
+            kind: RegistryKind::Embedded,
             path: PathBuf::from("data/forebay.db"),
+            table: "forebay-backends".to_string(),
+            endpoint: None,
+            lease: Duration::from_secs(30),
+            share_leader: false,
             refresh: Duration::from_secs(5),
             last_list: PathBuf::from("data/last-list.json"),
         }

@@ -11,6 +11,7 @@ pub mod health;
 pub mod journey;
 pub mod json;
 pub mod jsonrpc;
+pub mod lease;
 pub mod load;
 pub mod method;
 pub mod node;

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify};
 use super::prober::Rounds;
 use super::roster::Roster;
 use super::scribe::Scribe;
+use super::shared::SharedHeads;
 use crate::clock;
 use crate::domain::chance::Dice;
 use crate::state::pool::Pool;
@@ -23,6 +24,7 @@ pub struct Housekeeping {
     roster: Mutex<Roster>,
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
+    shared: Option<Arc<SharedHeads>>,
     interval: Duration,
     refresh: Duration,
     pool: Arc<Pool>,
@@ -35,11 +37,20 @@ impl Housekeeping {
         Housekeeping {
             refresh: roster.refresh,
             pool: roster.pool.clone(),
+            shared: rounds.shared.clone(),
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
             interval,
             is_new: Notify::new(),
+        }
+    }
+
+    /// Without any list there is no round, and so no readiness: a deployment during an outage of
+    /// the registry must not replace balancers that serve by ones that know nobody.
+    async fn find_first_list(&self) {
+        while !self.roster.lock().await.begin().await {
+            tokio::time::sleep(jittered(self.refresh)).await;
         }
     }
 
@@ -75,6 +86,13 @@ impl Housekeeping {
         }
     }
 
+    async fn share_heads(&self) {
+        match &self.shared {
+            Some(shared) => shared.exchange().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn tidy(&self) {
         loop {
             tokio::time::sleep(jittered(TIDY_EVERY)).await;
@@ -98,12 +116,16 @@ fn jittered(pause: Duration) -> Duration {
 #[async_trait]
 impl BackgroundService for Housekeeping {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        self.roster.lock().await.begin().await;
+        tokio::select! {
+            _ = shutdown.changed() => return,
+            () = self.find_first_list() => {}
+        }
         tokio::select! {
             _ = shutdown.changed() => {}
             () = self.follow_registry() => {}
             () = self.probe() => {}
             () = self.write_health() => {}
+            () = self.share_heads() => {}
             () = self.tidy() => {}
         }
     }

@@ -157,6 +157,12 @@ impl Metrics {
             .set(saturated(rejected));
     }
 
+    /// The registry is to be read for the first time at `unix_seconds`: until it is, its age
+    /// counts from here.
+    pub fn registry_awaited(&self, unix_seconds: u64) {
+        self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
+    }
+
     pub fn registry_failed(&self, operation: &'static str) {
         self.families
             .registry_errors

@@ -24,8 +24,12 @@ pub enum Stop {
 }
 
 pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop> {
-    let mut listing = Listing::default();
-    for row in table::rows(connection)? {
+    let rows = table::rows(connection)?;
+    let mut listing = Listing {
+        is_emptied: rows.is_empty(),
+        ..Listing::default()
+    };
+    for row in rows {
         match row.item(lookup) {
             Ok(item) => listing.items.push(item),
             Err(why) => listing
