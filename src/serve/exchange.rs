@@ -13,7 +13,7 @@ use crate::clock;
 use crate::domain::answer::{Answer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
 use crate::domain::load::Load;
-use crate::domain::verdict::{self, Blame, Class, Verdict};
+use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::upstream::fault::{BodyFault, SendFault};
@@ -206,10 +206,28 @@ pub async fn attempt(
     if attempt.settle(verdict) {
         pool.bench(upstream.id).await;
     }
+    if let Some(shut) = verdict.shut() {
+        alarm(upstream, node, shut);
+    }
     if let Blame::Rest(rest) = verdict.class.blame(verdict.rest) {
         pool.throttle(upstream.id, rest).await;
     }
     (verdict.class, content)
+}
+
+/// Somebody has to see to it: said once for each rest of the node.
+fn alarm(upstream: &Upstream, node: &NodeView, shut: Shut) {
+    upstream.metrics.refused(shut);
+    if !node.standing.rests(clock::now()) {
+        let what = match shut {
+            Shut::Quota => "says that its quota is used up, or not paid for",
+            Shut::Auth => "refuses our credentials",
+        };
+        log::warn!(
+            "node {} {what}: look at its key and plan",
+            upstream.spec.name
+        );
+    }
 }
 
 /// Waits for `exchange` until its time is over or, if it may move, its node has fallen out.
@@ -314,13 +332,16 @@ fn judge(reply: &Reply, body: Bytes) -> (Verdict, Found) {
             (Outcome::Result(_), Some(verdict)) => verdict,
             (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
         },
-        Err(bad) => return (by_status.unwrap_or(bad.into()), Found::Nothing),
+        Err(bad) => {
+            let by_body = verdict::of_body(status, retry_after, &body);
+            return (by_body.unwrap_or(bad.into()), Found::Nothing);
+        }
     };
     (verdict, Found::Whole(body))
 }
 
 async fn read_large(mut reply: Reply, start: Bytes, wanted: &Wanted) -> (Verdict, Found) {
-    if let Some(verdict) = verdict::of_status(reply.status, reply.retry_after) {
+    if let Some(verdict) = verdict::of_body(reply.status, reply.retry_after, &start) {
         return (verdict, Found::Nothing);
     }
     let mut splicer = Splicer::new(wanted.id.clone());
