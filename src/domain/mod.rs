@@ -3,6 +3,7 @@
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
 pub mod answer;
+pub mod block;
 pub mod chain;
 pub mod chance;
 pub mod depth;

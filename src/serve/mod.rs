@@ -4,6 +4,7 @@
 //! [`engine`] answers each call by a plan of `domain`'s, [`exchange`] makes one attempt,
 //! [`batch`] answers many calls; [`outlet`] writes what comes of it.
 
+pub mod attempt;
 pub mod batch;
 pub mod door;
 pub mod engine;

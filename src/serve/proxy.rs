@@ -161,6 +161,7 @@ impl Proxy {
             bytes_max,
             may_stream,
             room: &room,
+            pins: None,
         };
         self.answer_packet(session, &body, terms).await
     }

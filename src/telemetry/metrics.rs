@@ -39,6 +39,9 @@ pub struct Metrics {
     /// By [`Class`]; none for what is never asked elsewhere.
     failovers: [Option<IntCounter>; Class::ALL.len()],
     fallback_calls: IntCounter,
+    block_waits: IntCounter,
+    /// `null` again, and something else.
+    null_checks: [IntCounter; 2],
     /// By place in [`CODES`], and one for the rest.
     http_responses: Vec<IntCounter>,
     requests_in_flight: IntGauge,
@@ -70,6 +73,9 @@ impl Metrics {
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            block_waits: families.block_waits.with_label_values(&NO_LABELS),
+            null_checks: ["null", "found"]
+                .map(|outcome| families.null_checks.with_label_values(&[outcome])),
             http_responses: http_responses.collect(),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
@@ -115,7 +121,7 @@ impl Metrics {
     pub fn method(&self, row: Row) -> &MethodMetrics {
         let at = row.map_or(TABLE.len(), usize::from).min(TABLE.len());
         self.methods[at].get_or_init(|| {
-            let name = TABLE.get(at).map_or(OTHER, |(name, _)| name);
+            let name = TABLE.get(at).map_or(OTHER, |method| method.name);
             MethodMetrics::new(&self.families, name)
         })
     }
@@ -130,6 +136,16 @@ impl Metrics {
     /// A call was answered by the leader or a fallback node.
     pub fn fallback_call(&self) {
         self.fallback_calls.inc();
+    }
+
+    /// A call waits for a block that no node has yet.
+    pub fn block_wait(&self) {
+        self.block_waits.inc();
+    }
+
+    /// A second node was asked about a `null`, and said the same or knew more.
+    pub fn null_check(&self, is_null: bool) {
+        self.null_checks[usize::from(!is_null)].inc();
     }
 
     pub fn http_response(&self, code: u16) {

@@ -239,7 +239,8 @@ fn whatever_clients_send_the_number_of_series_stays() {
 fn a_method_shows_from_its_first_call_on() {
     let metrics = Metrics::new();
     assert!(!encode(&metrics).contains("call_duration_seconds"));
-    for (row, (name, _)) in TABLE.iter().enumerate() {
+    for (row, listed) in TABLE.iter().enumerate() {
+        let name = listed.name;
         let row = u16::try_from(row).ok();
         metrics
             .method(row)
@@ -343,6 +344,8 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("node_refusals_total counter", &["node", "reason"]),
     ("failovers_total counter", &["reason"]),
     ("fallback_calls_total counter", &[]),
+    ("block_waits_total counter", &[]),
+    ("null_checks_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
     ("requests_in_flight gauge", &[]),
     ("connections gauge", &[]),
