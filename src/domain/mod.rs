@@ -2,12 +2,14 @@
 //!
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
+pub mod agreed;
 pub mod answer;
 pub mod chain;
 pub mod chance;
 pub mod depth;
 mod entry;
 pub mod fleet;
+pub mod forks;
 pub mod framing;
 pub mod health;
 pub mod journey;
