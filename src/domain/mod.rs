@@ -2,6 +2,7 @@
 //!
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
+pub mod agreed;
 pub mod answer;
 pub mod block;
 pub mod chain;
@@ -9,6 +10,7 @@ pub mod chance;
 pub mod depth;
 mod entry;
 pub mod fleet;
+pub mod forks;
 pub mod framing;
 pub mod health;
 pub mod journey;

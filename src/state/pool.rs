@@ -25,7 +25,7 @@ use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
 use crate::domain::block::Needs;
 use crate::domain::chain::BlockNumber;
-use crate::domain::fleet::{Change, Fleet, FleetView, NodeView, Probe};
+use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
 use crate::telemetry::events;
@@ -115,10 +115,14 @@ impl Pool {
         self.tell_pingora().await;
     }
 
-    /// Hears one round.
-    pub async fn hear_round(&self, probes: &[(NodeId, Probe)]) {
-        self.change(|fleet| fleet.hear_round(probes, clock::now()))
-            .await;
+    /// Hears one round: heads, and what came with them.
+    pub async fn hear_round(&self, probes: &[(NodeId, Probe)], details: &[(NodeId, Details)]) {
+        self.change(|fleet| {
+            let now = clock::now();
+            fleet.hear_details(probes, details, now);
+            fleet.hear_round(probes, now)
+        })
+        .await;
     }
 
     /// A node has failed calls time after time.
