@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::domain::block::Consistency;
 use crate::domain::node::{NodeRecord, Secret};
 
 /// Everything under `forebay:`.
@@ -107,19 +108,14 @@ pub enum WhenNoneFit {
     Refuse,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consistency {
-    Monotonic,
-    Pinned,
-    None,
-}
-
 /// Names and globs (`*` alone is a wildcard), beside the built-in table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Methods {
     pub allow: Vec<String>,
     pub deny: Vec<String>,
     pub heavy: Vec<String>,
+    /// Of methods that the table doesn't have.
+    pub reads: Vec<String>,
 }
 
 /// Who may use the admin listener.

@@ -2,15 +2,21 @@
 //!
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
+pub mod agreed;
 pub mod answer;
+pub mod block;
 pub mod chain;
 pub mod chance;
+pub mod depth;
+mod entry;
 pub mod fleet;
+pub mod forks;
 pub mod framing;
 pub mod health;
 pub mod journey;
 pub mod json;
 pub mod jsonrpc;
+pub mod lacks;
 pub mod lease;
 pub mod load;
 pub mod method;
@@ -22,6 +28,7 @@ pub mod route;
 pub mod seen;
 pub mod select;
 pub mod served;
+pub mod sounding;
 pub mod transaction;
 pub mod verdict;
 pub mod view;

@@ -1,11 +1,13 @@
 //! Answers one call: a plan of `domain`'s, carried out. Single calls and batches come here alike.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::errand::Errand;
 use super::exchange::Large;
 use crate::clock;
+use crate::domain::block::{Consistency, Pins};
+use crate::domain::fleet::FleetView;
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::{Rules, Times};
 use crate::domain::quota::RetryBudget;
@@ -26,6 +28,9 @@ pub struct Limits {
     pub answer_bytes_max: u64,
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
+    pub consistency: Consistency,
+    /// How long a call waits for a block that no node has yet.
+    pub block_wait: Duration,
 }
 
 /// All that answering takes.
@@ -48,6 +53,8 @@ pub struct Terms<'a> {
     pub may_stream: bool,
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
+    /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
+    pub pins: Option<Pins>,
 }
 
 /// An answer, and who gave it.
@@ -93,11 +100,18 @@ impl Engine {
         self.metrics.encode(view, unix_seconds)
     }
 
+    /// What tags stand for, as of `view`.
+    pub fn pins(&self, view: &FleetView) -> Pins {
+        Pins::of(view, self.limits.consistency)
+    }
+
     /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
     /// drop.
     pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
-        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, self.limits.fails_open);
+        let pins = terms.pins.unwrap_or_else(|| self.pins(&snapshot.view));
+        let fails_open = self.limits.fails_open;
+        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, &pins, fails_open);
         drop(snapshot);
         let mut tally = Tally {
             method: self.metrics.method(row),
@@ -110,7 +124,7 @@ impl Engine {
                 (Served::here(reply), CallOutcome::Ok)
             }
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
-            Plan::Ask(treatment) => Errand::new(self, call, treatment, terms).run().await,
+            Plan::Ask(asking) => Errand::new(self, call, &asking, terms).run().await,
         };
         tally.outcome = outcome;
         served

@@ -5,19 +5,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{self, Content, Wanted};
 use crate::clock;
+use crate::domain::block::{Needs, Wish};
+use crate::domain::chain::BlockNumber;
+use crate::domain::fleet::NodeView;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::{Repeat, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
+use crate::domain::route::Asking;
 use crate::domain::seen;
 use crate::domain::select::Ladder;
 use crate::domain::transaction;
-use crate::domain::verdict::{self, Class};
+use crate::domain::verdict::{self, Class, Missing, Verdict};
 use crate::domain::whole::Whole;
 use crate::telemetry::metrics::CallOutcome;
 use crate::upstream::link::Reuse;
@@ -26,38 +31,54 @@ use crate::upstream::link::Reuse;
 pub struct Errand<'a> {
     engine: &'a Engine,
     call: &'a Call<'a>,
-    treatment: Treatment,
+    asking: &'a Asking,
     terms: Terms<'a>,
-    journey: Journey,
-    /// A node's own error, for when nobody says more.
-    kept: Option<(Whole, Arc<str>)>,
+    journey: Journey<'a>,
+    /// A node's own error, or its `null`, for when nobody says more.
+    kept: Option<Kept>,
+    /// Told of the fleet's changes while the call waits for a block.
+    news: Option<watch::Receiver<()>>,
     /// What the last attempt came to.
     last: Option<Class>,
     used_fallback: bool,
+}
+
+struct Kept {
+    class: Class,
+    answer: Whole,
+    node: Arc<str>,
 }
 
 impl<'a> Errand<'a> {
     pub fn new(
         engine: &'a Engine,
         call: &'a Call<'a>,
-        treatment: Treatment,
+        asking: &'a Asking,
         terms: Terms<'a>,
     ) -> Errand<'a> {
         let times = &engine.limits.times;
+        let treatment = asking.treatment;
         let allowance = Allowance {
             attempts_max: engine.limits.attempts_max,
             attempt: times.attempt_of(treatment),
             deadline: terms.arrived_at + times.deadline_of(treatment),
             fails_open: engine.limits.fails_open,
+            block_wait: asking.waits.then_some(engine.limits.block_wait),
         };
-        let journey = Journey::new(treatment, allowance);
+        let needs = Needs {
+            block: asking.block,
+            method: &call.method,
+            wish: Wish::Any,
+        };
+        let journey = Journey::new(treatment, allowance, needs);
         Errand {
             engine,
             call,
-            treatment,
+            asking,
             terms,
             journey,
             kept: None,
+            news: None,
             last: None,
             used_fallback: false,
         }
@@ -67,12 +88,17 @@ impl<'a> Errand<'a> {
     pub async fn run(mut self) -> (Served, CallOutcome) {
         let engine = self.engine;
         engine.budget.deposit();
-        let body = self.call.for_node();
+        let opening = self.call.opening();
+        let [one, two, three, four, five] = self.asking.edits.pieces(self.call.params());
+        let body: [&[u8]; 7] = [&opening, one, two, three, four, five, b"}"];
         loop {
-            let draw = |ladder, passed: &[NodeId]| engine.pool.draw(ladder, passed);
+            let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
+                engine.pool.draw(ladder, passed, needs)
+            };
             let pay = || engine.budget.withdraw(clock::now());
             match self.journey.next(clock::now(), draw, pay) {
                 Step::Finish(ending) => return self.finish(ending),
+                Step::WaitUntil(until) => self.wait(until).await,
                 Step::Ask {
                     node,
                     until,
@@ -86,13 +112,27 @@ impl<'a> Errand<'a> {
         }
     }
 
+    /// Waits for a change of the fleet. The first time it only begins to listen: what changed
+    /// before is seen by looking once more.
+    async fn wait(&mut self, until: Instant) {
+        let Some(news) = &mut self.news else {
+            self.engine.metrics.block_wait();
+            self.engine.pool.hurry();
+            self.news = Some(self.engine.pool.news());
+            return;
+        };
+        // Over in time or not, it is looked again.
+        let until = tokio::time::Instant::from_std(until);
+        let _ = tokio::time::timeout_at(until, news.changed()).await;
+    }
+
     /// One attempt; `Some` when it ended the errand.
     async fn ask(
         &mut self,
         id: NodeId,
         until: Instant,
         ladder: Ladder,
-        body: &[u8],
+        body: &[&[u8]],
     ) -> Option<(Served, CallOutcome)> {
         let pool = &self.engine.pool;
         let snapshot = pool.snapshot();
@@ -101,22 +141,16 @@ impl<'a> Errand<'a> {
             self.journey.hear(Class::NoConnection, false);
             return None;
         };
-        if let Some(class) = self.last {
-            self.engine.metrics.failed_over(class);
-        }
-        if ladder == Ladder::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
-            self.engine.metrics.fallback_call();
-        }
+        self.count(ladder);
         let wanted = self.wanted(until);
-        let (class, content) = exchange::attempt(pool, upstream, node, body, &wanted).await;
+        let (verdict, content) = exchange::attempt(pool, upstream, node, body, &wanted).await;
+        self.learn(verdict, node, &content).await;
+        let class = verdict.class;
         let name = &upstream.spec.name;
         match content {
             Content::TooLarge => {
-                return Some(self.end(
-                    Reply::Refused(Refusal::AnswerTooLarge),
-                    name,
-                    CallOutcome::Failed,
-                ));
+                let refused = Reply::Refused(Refusal::AnswerTooLarge);
+                return Some(self.end(refused, name, CallOutcome::Failed));
             }
             Content::Large(large) => {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
@@ -127,7 +161,6 @@ impl<'a> Errand<'a> {
                 } else {
                     answer.masked(|bytes| upstream.redacted(bytes))
                 };
-                self.learn(class, &answer).await;
                 if let Some(served) = self.hear(class, answer, name) {
                     return Some(served);
                 }
@@ -145,13 +178,58 @@ impl<'a> Errand<'a> {
         None
     }
 
-    /// What a client is told is the least that it is shown from now on.
-    async fn learn(&self, class: Class, answer: &Whole) {
-        if class == Class::Ok
-            && seen::tells(&self.call.method, self.call.params)
-            && let Some(head) = answer.result().and_then(seen::block_told)
-        {
-            self.engine.pool.see(head).await;
+    /// Counts what is about to be asked.
+    fn count(&mut self, ladder: Ladder) {
+        let metrics = &self.engine.metrics;
+        match self.last {
+            // It is asked whether it knows more than `null`.
+            Some(Class::Ok) | None => {}
+            Some(class) => metrics.failed_over(class),
+        }
+        if ladder == Ladder::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
+            metrics.fallback_call();
+        }
+    }
+
+    /// What an answer says of its node: which block it has, which data or method it lacks. What a
+    /// client is told is the least that it is shown from now on.
+    async fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content) {
+        let pool = &self.engine.pool;
+        match verdict.class {
+            Class::Ok => {
+                if let Some(head) = self.told(content) {
+                    pool.see(node.id, head).await;
+                }
+            }
+            Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
+            Class::MissingData => {
+                let missing = verdict.missing().unwrap_or(Missing::Unsaid);
+                if let Some(lost) = self.journey.miss(node, missing) {
+                    pool.learn_depth(node.id, lost);
+                }
+            }
+            Class::RpcError
+            | Class::Throttled
+            | Class::Shut
+            | Class::NodeTimeout
+            | Class::Timeout
+            | Class::NoConnection
+            | Class::Transport
+            | Class::BadAnswer
+            | Class::Unknown
+            | Class::Cancelled => {}
+        }
+    }
+
+    /// The block that the client is told of.
+    fn told(&self, content: &Content) -> Option<BlockNumber> {
+        if !seen::tells(&self.call.method, self.call.params) {
+            return None;
+        }
+        match content {
+            Content::Whole(answer) => answer.result().and_then(seen::block_told),
+            Content::Large(large) => large.result_start().and_then(seen::block_told),
+            Content::Nothing | Content::TooLarge => None,
         }
     }
 
@@ -182,21 +260,44 @@ impl<'a> Errand<'a> {
             let reply = Reply::with_result(self.call, &format!("\"{hash}\""));
             return Some(self.end(reply, name, CallOutcome::Ok));
         }
-        match self.journey.hear(class, true) {
+        let is_null = class == Class::Ok && answer.result() == Some(b"null");
+        let heard = if is_null && self.asking.asks_again_on_null {
+            self.journey.hear_null()
+        } else {
+            self.journey.hear(class, true)
+        };
+        let node = name.clone();
+        match heard {
             Use::Deliver => {
-                let outcome = if class == Class::Ok {
-                    CallOutcome::Ok
-                } else {
-                    CallOutcome::RpcError
-                };
-                Some(self.end(Reply::Whole(answer), name, outcome))
+                if self.journey.confirms_null() {
+                    self.engine.metrics.null_check(is_null);
+                }
+                Some(self.deliver(Kept {
+                    class,
+                    answer,
+                    node,
+                }))
             }
             Use::Keep => {
-                self.kept = Some((answer, name.clone()));
+                self.kept = Some(Kept {
+                    class,
+                    answer,
+                    node,
+                });
                 None
             }
             Use::Drop => None,
         }
+    }
+
+    /// Ends with a node's answer.
+    fn deliver(&self, told: Kept) -> (Served, CallOutcome) {
+        let outcome = if told.class == Class::Ok {
+            CallOutcome::Ok
+        } else {
+            CallOutcome::RpcError
+        };
+        self.end(Reply::Whole(told.answer), &told.node, outcome)
     }
 
     /// A pool that has the transaction already says so in an error: it is a success, and its
@@ -206,7 +307,7 @@ impl<'a> Errand<'a> {
             &*self.call.method,
             "eth_sendRawTransaction" | "eth_sendRawTransactionConditional"
         );
-        if self.treatment != Treatment::Broadcast || !is_plain_send {
+        if self.asking.treatment != Treatment::Broadcast || !is_plain_send {
             return None;
         }
         let is_known = verdict::is_already_known(&answer.error()?);
@@ -215,9 +316,7 @@ impl<'a> Errand<'a> {
 
     fn finish(mut self, ending: Ending) -> (Served, CallOutcome) {
         match (ending, self.kept.take()) {
-            (Ending::Kept, Some((answer, name))) => {
-                self.end(Reply::Whole(answer), &name, CallOutcome::RpcError)
-            }
+            (Ending::Kept, Some(kept)) => self.deliver(kept),
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
             (Ending::Refused(why), _) => self.end_unserved(why),
         }

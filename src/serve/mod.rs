@@ -5,6 +5,7 @@
 //! [`batch`] answers many calls; [`outlet`] writes what comes of it.
 
 pub mod admin;
+pub mod attempt;
 pub mod batch;
 pub mod door;
 pub mod engine;

@@ -164,6 +164,7 @@ impl Proxy {
             bytes_max,
             may_stream,
             room: &room,
+            pins: None,
         };
         self.answer_packet(session, &body, terms).await
     }

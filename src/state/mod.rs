@@ -2,4 +2,5 @@
 
 pub mod gate;
 pub mod pool;
+pub mod selection;
 pub mod upstreams;

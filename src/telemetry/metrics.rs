@@ -19,7 +19,7 @@ pub use self::handles::{CallOutcome, Counted, MethodMetrics, NodeMetrics};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
 use crate::domain::method::{Row, TABLE};
-use crate::domain::verdict::{Class, Elsewhere};
+use crate::domain::verdict::{Class, Elsewhere, Shut};
 
 /// The content type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -40,6 +40,9 @@ pub struct Metrics {
     /// By [`Class`]; none for what is never asked elsewhere.
     failovers: [Option<IntCounter>; Class::ALL.len()],
     fallback_calls: IntCounter,
+    block_waits: IntCounter,
+    /// `null` again, and something else.
+    null_checks: [IntCounter; 2],
     /// By place in [`CODES`], and one for the rest.
     http_responses: Vec<IntCounter>,
     requests_in_flight: IntGauge,
@@ -71,6 +74,9 @@ impl Metrics {
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            block_waits: families.block_waits.with_label_values(&NO_LABELS),
+            null_checks: ["null", "found"]
+                .map(|outcome| families.null_checks.with_label_values(&[outcome])),
             http_responses: http_responses.collect(),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
@@ -104,6 +110,10 @@ impl Metrics {
                     .remove_label_values(&[name, reason.as_str()]),
             );
         }
+        for shut in Shut::ALL {
+            let series = [name, shut.as_str()];
+            drop(families.refusals.remove_label_values(&series));
+        }
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));
         self.hide_from_fleet(name);
@@ -112,7 +122,7 @@ impl Metrics {
     pub fn method(&self, row: Row) -> &MethodMetrics {
         let at = row.map_or(TABLE.len(), usize::from).min(TABLE.len());
         self.methods[at].get_or_init(|| {
-            let name = TABLE.get(at).map_or(OTHER, |(name, _)| name);
+            let name = TABLE.get(at).map_or(OTHER, |method| method.name);
             MethodMetrics::new(&self.families, name)
         })
     }
@@ -127,6 +137,16 @@ impl Metrics {
     /// A call was answered by the leader or a fallback node.
     pub fn fallback_call(&self) {
         self.fallback_calls.inc();
+    }
+
+    /// A call waits for a block that no node has yet.
+    pub fn block_wait(&self) {
+        self.block_waits.inc();
+    }
+
+    /// A second node was asked about a `null`, and said the same or knew more.
+    pub fn null_check(&self, is_null: bool) {
+        self.null_checks[usize::from(!is_null)].inc();
     }
 
     pub fn http_response(&self, code: u16) {
