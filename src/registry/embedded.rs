@@ -258,7 +258,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::domain::node::{NodeFault, Rung, Weight};
+    use crate::domain::node::{Rung, Weight};
 
     /// A test that takes longer than this hangs.
     const DEADLINE: Duration = Duration::from_secs(60);
@@ -307,13 +307,6 @@ mod tests {
         NodeRecord {
             name: Some(name.to_string()),
             ..NodeRecord::at(url)
-        }
-    }
-
-    fn to_rung(rung: Rung) -> Edit {
-        Edit {
-            rung: Some(rung),
-            ..Edit::default()
         }
     }
 
