@@ -3,6 +3,12 @@
 //! Each story is told over the embedded registry and over dynoxide; all of them again over
 //! DynamoDB Local, in one test, as it takes seconds to start.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a story that can't go on fails its test"
+)]
+
 mod support;
 
 use std::sync::Arc;

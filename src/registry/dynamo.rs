@@ -243,9 +243,13 @@ impl Dynamo {
 
     async fn keep_pen(&self) -> Result<bool, Trouble> {
         let mut tenancy = self.tenancy.lock().await;
+        let held = tenancy.holds(clock::now());
         let kept = self.keep(&mut tenancy).await;
-        if kept.is_err() {
-            tenancy.retry();
+        match kept {
+            Ok(true) if !held => log::info!("this balancer writes health for all from now on"),
+            Ok(false) if held => log::info!("another balancer writes health from now on"),
+            Ok(_) => {}
+            Err(_) => tenancy.retry(),
         }
         kept
     }

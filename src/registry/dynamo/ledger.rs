@@ -21,7 +21,7 @@ const PEN: &str = "pen";
 /// What the state table says of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
-    /// There is no state table: the table may be the original's.
+    /// There is no state table for us: the table may be the original's.
     Unkept,
     /// Nothing was ever written by us.
     New,
@@ -44,7 +44,8 @@ impl Edition {
 pub async fn edition(store: &Store) -> Result<Edition, Trouble> {
     let item = match store.state_item(LIST).await {
         Ok(item) => item,
-        Err(Trouble::NoTable) => return Ok(Edition::Unkept),
+        // A role for the original's table alone may read it all the same.
+        Err(Trouble::NoTable | Trouble::Denied) => return Ok(Edition::Unkept),
         Err(trouble) => return Err(trouble),
     };
     let Some(item) = item else {

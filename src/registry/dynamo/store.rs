@@ -24,8 +24,8 @@ const ATTEMPT_PATIENCE: Duration = Duration::from_secs(2);
 const ATTEMPTS_MAX: u32 = 3;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Of a megabyte each.
-const PAGES_MAX: usize = 1000;
+/// Of a megabyte each: a hundred thousand nodes and more.
+const PAGES_MAX: usize = 64;
 
 /// One item as the table has it.
 pub type Attributes = HashMap<String, AttributeValue>;
