@@ -3,8 +3,10 @@
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
 pub mod answer;
+pub mod broadcast;
 pub mod chain;
 pub mod chance;
+pub mod filter;
 pub mod fleet;
 pub mod framing;
 pub mod health;
@@ -13,12 +15,14 @@ pub mod jsonrpc;
 pub mod load;
 pub mod method;
 pub mod node;
+pub mod nonce;
 pub mod quota;
 pub mod refusal;
 pub mod report;
 pub mod route;
 pub mod seen;
 pub mod select;
+pub mod sent;
 pub mod served;
 pub mod transaction;
 pub mod verdict;

@@ -328,7 +328,7 @@ impl<'a> Errand<'a> {
         }
         match Answer::read(answer).ok()?.outcome {
             Outcome::Error(error) if verdict::is_already_known(&error) => {
-                transaction::hash(self.call.params?)
+                transaction::hash(self.call.params?).map(|hash| hash.to_string())
             }
             Outcome::Error(_) | Outcome::Result(_) => None,
         }

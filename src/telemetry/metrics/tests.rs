@@ -284,7 +284,13 @@ fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
     let outcomes = CallOutcome::ALL.map(CallOutcome::as_str).to_vec();
     let mut reasons = Reason::ALL.map(Reason::as_str).to_vec();
     reasons.push(NO_REASON);
-    for values in [classes, outcomes, reasons, STATES.to_vec()] {
+    let winners = Winner::ALL.map(Winner::as_str).to_vec();
+    let sendings = Sending::ALL.map(Sending::as_str).to_vec();
+    let lookups = Lookup::ALL.map(Lookup::as_str).to_vec();
+    let states = STATES.to_vec();
+    for values in [
+        classes, outcomes, reasons, states, winners, sendings, lookups,
+    ] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
             for other in others {
@@ -325,6 +331,10 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("attempt_duration_seconds histogram", &["node"]),
     ("failovers_total counter", &["reason"]),
     ("fallback_calls_total counter", &[]),
+    ("coalesced_calls_total counter", &[]),
+    ("hedges_total counter", &["winner"]),
+    ("broadcasts_total counter", &["outcome"]),
+    ("write_lookups_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
     ("requests_in_flight gauge", &[]),
     ("connections gauge", &[]),
