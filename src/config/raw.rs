@@ -409,16 +409,8 @@ mod tests {
                 ["0", "1000000"],
                 ["inf", "1000001"],
             ),
-            (
-                "calls: {hedge: X}",
-                ["0.5", "10"],
-                ["0.49", "10.1"],
-            ),
-            (
-                "calls: {broadcast: X}",
-                ["1", "16"],
-                ["0", "17"],
-            ),
+            ("calls: {hedge: X}", ["0.5", "10"], ["0.49", "10.1"]),
+            ("calls: {broadcast: X}", ["1", "16"], ["0", "17"]),
             (
                 "shutdown: {drain: 0s, lame_duck: X}",
                 ["0ms", "110s"],
@@ -465,7 +457,10 @@ mod tests {
         }
         finds("{calls: {hedge: 50ms}}", "expected `off`, `on` or a factor");
         finds_nothing("{calls: {broadcast: all}}");
-        finds("{calls: {broadcast: some}}", "expected `all` or a number of nodes");
+        finds(
+            "{calls: {broadcast: some}}",
+            "expected `all` or a number of nodes",
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::answer::RpcError;
 use super::chance::Dice;
 use super::fleet::{FleetView, NodeView};
 use super::node::{NodeId, Rung};
+use super::refusal::Refusal;
 use super::select::Ladder;
 use super::verdict::{self, Class};
 
@@ -203,42 +204,62 @@ impl Broadcast {
     }
 }
 
-/// The nodes of `ladder` to ask at once, `nodes_max` at most: `first` before others, who are drawn
-/// by weight. A node that rests is asked only where all do.
+/// How far a question is spread.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread<'a> {
+    pub nodes_max: usize,
+    /// Asked before others.
+    pub first: &'a [NodeId],
+    /// Asked already.
+    pub passed: &'a [NodeId],
+}
+
+/// The nodes of `ladder` to ask at once, drawn by weight. One that rests is asked only where all
+/// do.
 pub fn spread(
     view: &FleetView,
     ladder: Ladder,
-    nodes_max: usize,
-    first: &[NodeId],
+    wish: Spread<'_>,
     now: Instant,
     dice: &mut impl Dice,
 ) -> Vec<NodeId> {
-    let takes = |node: &&NodeView| match ladder {
-        Ladder::Own => node.rung == Rung::Own && node.serves(),
-        Ladder::Fallback => node.rung != Rung::Own && node.serves(),
-        Ladder::LastResort => node.is_last_resort(),
+    let takes = |node: &&NodeView| {
+        let is_of_ladder = match ladder {
+            Ladder::Own => node.rung == Rung::Own && node.serves(),
+            Ladder::Fallback => node.rung != Rung::Own && node.serves(),
+            Ladder::LastResort => node.is_last_resort(),
+        };
+        is_of_ladder && !wish.passed.contains(&node.id)
     };
-    let is_awake = |node: &&NodeView| !node.standing.rests(now);
-    let some_awake = view.nodes.iter().filter(takes).any(|node| is_awake(&node));
-    let mut keyed: Vec<(bool, f64, NodeId)> = view
-        .nodes
-        .iter()
-        .filter(takes)
+    let is_awake = |node: &NodeView| !node.standing.rests(now);
+    let some_awake = view.nodes.iter().filter(takes).any(is_awake);
+    let open = view.nodes.iter().filter(takes);
+    let mut keyed: Vec<(bool, f64, NodeId)> = open
         .filter(|node| !some_awake || is_awake(node))
         .map(|node| {
             // Efraimidis and Spirakis (2006): the greatest of these are a draw by weight.
             let weight = f64::from(node.weight.get()).max(1.0);
             let key = dice.fraction().powf(1.0 / weight);
-            (first.contains(&node.id), key, node.id)
+            (wish.first.contains(&node.id), key, node.id)
         })
         .collect();
-    keyed.sort_by(|one, other| {
-        (other.0, other.1)
-            .partial_cmp(&(one.0, one.1))
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
-    keyed.truncate(nodes_max.min(NODES_MAX));
+    keyed.sort_by(|one, other| other.0.cmp(&one.0).then(other.1.total_cmp(&one.1)));
+    keyed.truncate(wish.nodes_max.min(NODES_MAX));
     keyed.into_iter().map(|(_, _, id)| id).collect()
+}
+
+/// What is said where no node has said anything fit for a client's eyes.
+pub fn refusal(heard: &[Class]) -> Refusal {
+    let any = |classes: &[Class]| heard.iter().any(|class| classes.contains(class));
+    if heard.is_empty() {
+        Refusal::NoNode
+    } else if any(&[Class::Timeout, Class::NodeTimeout]) {
+        Refusal::Timeout
+    } else if any(&[Class::Throttled]) {
+        Refusal::RateLimited
+    } else {
+        Refusal::BadAnswer
+    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn the_words_of_pools_are_understood() {
             "the method does not exist/is not available",
             Word::Refused(1),
         ),
-        (-32000, "unknown transaction type", Word::Refused(2)),
+        (-32000, "unknown transaction type", Word::Refused(3)),
         (429, "slow down", Word::Untaken),
         (-32002, "request timed out", Word::Silent),
         // EIP-7966: sent, and in no block within its time.
@@ -165,20 +165,38 @@ fn it_goes_to_the_own_fit_nodes_and_to_no_more_than_wanted() {
     let now = crate::clock::now();
     let mut fleet = fleet(20, now);
     let mut dice = Seeded::new(3);
-    let mut asked = |fleet: &Fleet, most: usize, first: &[u32]| {
+    let mut asked = |fleet: &Fleet, nodes_max: usize, first: &[u32]| {
         let first: Vec<_> = first.iter().copied().map(NodeId).collect();
-        spread(&fleet.view(), Ladder::Own, most, &first, now, &mut dice)
+        let wish = Spread {
+            nodes_max,
+            first: &first,
+            passed: &[NodeId(1)],
+        };
+        spread(&fleet.view(), Ladder::Own, wish, now, &mut dice)
     };
     assert_eq!(asked(&fleet, 3, &[]).len(), 3);
-    assert_eq!(asked(&fleet, usize::MAX, &[]).len(), NODES_MAX);
+    let all = asked(&fleet, usize::MAX, &[]);
+    assert_eq!(all.len(), NODES_MAX);
     assert_eq!(asked(&fleet, 2, &[7, 11]).len(), 2);
     assert!(asked(&fleet, 2, &[7, 11]).contains(&NodeId(11)));
-    assert!(
-        !asked(&fleet, usize::MAX, &[0]).contains(&NodeId(0)),
-        "not the leader"
-    );
+    let some = asked(&fleet, usize::MAX, &[0, 1]);
+    assert!(!some.contains(&NodeId(0)), "not the leader");
+    assert!(!some.contains(&NodeId(1)), "it was asked already");
     fleet.throttle(NodeId(7), None, now);
     assert!(!asked(&fleet, 2, &[7]).contains(&NodeId(7)), "it rests");
-    let fallback = spread(&fleet.view(), Ladder::Fallback, 5, &[], now, &mut dice);
-    assert_eq!(fallback, [NodeId(0)]);
+}
+
+#[test]
+fn without_a_word_of_any_node_the_refusal_says_why() {
+    for (heard, wanted) in [
+        (&[][..], Refusal::NoNode),
+        (&[Class::Timeout, Class::Transport], Refusal::Timeout),
+        (
+            &[Class::Throttled, Class::NoConnection],
+            Refusal::RateLimited,
+        ),
+        (&[Class::Transport], Refusal::BadAnswer),
+    ] {
+        assert_eq!(refusal(heard), wanted, "{heard:?}");
+    }
 }

@@ -75,6 +75,13 @@ impl Load {
         faults.is_multiple_of(FAULTS_MAX)
     }
 
+    /// A caller has waited this long and then gone elsewhere: the answer would have taken longer.
+    pub fn left_waiting(&self, took: Duration, now: Instant) {
+        if took.as_micros() as f64 > self.average(now).0 {
+            self.measure(took, now);
+        }
+    }
+
     /// Two writers may overwrite each other's sample: an average bears it.
     fn measure(&self, took: Duration, now: Instant) {
         let sample = took.as_micros() as f64;
@@ -212,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn who_left_before_the_answer_says_that_the_node_is_slow_and_never_that_it_is_fast() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        load.answered(millis(100), now);
+        let before = load.cost(1.0, now);
+        load.left_waiting(millis(5), now);
+        assert!((load.cost(1.0, now) - before).abs() < 1e-6);
+        load.left_waiting(millis(900), now);
+        assert!(load.cost(1.0, now) > 4.0 * before);
+    }
+
+    #[test]
     fn about_one_read_in_twenty_is_slower_than_what_is_called_slow() {
         let load = Load::new(crate::clock::now());
         let mut dice = Seeded::new(5);
@@ -222,8 +241,9 @@ mod tests {
         let slower = (0..4000)
             .filter(|_| {
                 let took = took();
+                let is_slower = took > load.slow().unwrap();
                 load.read(took);
-                took > load.slow().unwrap()
+                is_slower
             })
             .count();
         assert!((120..=280).contains(&slower), "{slower} of 4000");

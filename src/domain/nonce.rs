@@ -31,9 +31,10 @@ pub struct Counts {
 impl Counts {
     /// Hears a result, as JSON; says whether it is the highest so far. What is no quantity counts
     /// for nothing.
-    pub fn hear(&mut self, result: &str, now: Instant) -> bool {
-        let digits = result
-            .strip_prefix("\"0x")
+    pub fn hear(&mut self, result: &[u8], now: Instant) -> bool {
+        let text = std::str::from_utf8(result).ok();
+        let digits = text
+            .and_then(|text| text.strip_prefix("\"0x"))
             .and_then(|rest| rest.strip_suffix('"'));
         let Some(count) = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) else {
             return false;
@@ -84,7 +85,7 @@ mod tests {
         let heard = [
             "null", "\"7\"", "7", "\"0x\"", "\"0x7\"", "\"0xa\"", "\"0x9\"",
         ]
-        .map(|result| counts.hear(result, now));
+        .map(|result| counts.hear(result.as_bytes(), now));
         assert_eq!(heard, [false, false, false, false, true, true, false]);
         assert_eq!(counts.highest, Some(10));
     }
@@ -95,7 +96,7 @@ mod tests {
         let deadline = now + Duration::from_secs(5);
         let mut counts = Counts::default();
         assert_eq!(counts.until(deadline, false), deadline);
-        counts.hear("\"0x1\"", now);
+        counts.hear(b"\"0x1\"", now);
         assert_eq!(counts.until(deadline, false), now + OTHERS_TIME);
         assert_eq!(counts.until(deadline, true), deadline);
         assert_eq!(counts.until(now, false), now);

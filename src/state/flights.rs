@@ -13,21 +13,26 @@ use tokio::sync::watch;
 
 use crate::domain::chain::BlockNumber;
 use crate::domain::refusal::Refusal;
+use crate::domain::whole::Whole;
 
 const SHARDS: usize = 64;
 /// A call that is longer than this goes alone.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
 
-/// What a flight brought to all who wait for it.
+/// A node's answer, for all who wait for it.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    pub answer: Whole,
+    pub node: Arc<str>,
+    /// Nodes asked.
+    pub attempts: usize,
+    pub is_error: bool,
+}
+
+/// How a flight ended.
 #[derive(Clone, Debug)]
 pub enum Landed {
-    /// A node's answer, with our id.
-    Answer {
-        bytes: Bytes,
-        node: Arc<str>,
-        attempts: usize,
-        is_error: bool,
-    },
+    Brought(Brought),
     Refused(Refusal),
     /// Nothing that can be shared: each asks for itself.
     Nothing,
@@ -165,6 +170,7 @@ impl Hasher for Itself {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::answer::Answer;
 
     fn body() -> Bytes {
         Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}")
@@ -185,12 +191,13 @@ mod tests {
     }
 
     fn answer() -> Landed {
-        Landed::Answer {
-            bytes: Bytes::from_static(b"x"),
+        let bytes = Bytes::from_static(br#"{"id":1,"result":7}"#);
+        Landed::Brought(Brought {
+            answer: Whole::new(&bytes, &Answer::read(&bytes).unwrap()),
             node: "a".into(),
             attempts: 1,
             is_error: false,
-        }
+        })
     }
 
     #[tokio::test]
@@ -201,7 +208,7 @@ mod tests {
         first.land(answer);
         for follower in followers {
             let landed = follower.landed().await;
-            assert!(matches!(landed, Some(Landed::Answer { attempts: 1, .. })));
+            assert!(matches!(landed, Some(Landed::Brought(_))));
         }
         drop(leader(&flights));
     }

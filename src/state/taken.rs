@@ -23,7 +23,7 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub struct Taken {
     shards: [Mutex<Sent>; SHARDS],
     names: RandomState,
-    /// Whether there is anything to look for: most balancers see no write for a long time.
+    /// Most balancers see no write for a long time, and then look for none.
     is_used: AtomicBool,
 }
 
@@ -39,6 +39,11 @@ impl Default for Taken {
 }
 
 impl Taken {
+    /// Whether there is anything to look for.
+    pub fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
     /// Who calls: by the name it gives itself if that is of some use, else by its address.
     pub fn client(&self, name: Option<&[u8]>, address: Option<IpAddr>) -> Client {
         let name = name.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
@@ -62,7 +67,7 @@ impl Taken {
 
     /// The nodes that have the transaction.
     pub fn holders(&self, hash: TxHash) -> Vec<NodeId> {
-        if !self.is_used.load(Ordering::Relaxed) {
+        if !self.is_used() {
             return Vec::new();
         }
         self.shard(&hash).holders(hash, clock::now())
@@ -70,7 +75,7 @@ impl Taken {
 
     /// The nodes that have taken transactions of `client`.
     pub fn holders_for(&self, client: Client) -> Vec<NodeId> {
-        if !self.is_used.load(Ordering::Relaxed) {
+        if !self.is_used() {
             return Vec::new();
         }
         self.shard(&client).holders_for(client, clock::now())

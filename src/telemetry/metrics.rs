@@ -77,8 +77,7 @@ impl Metrics {
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
             coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
-            hedges: Winner::ALL
-                .map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
+            hedges: Winner::ALL.map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
             broadcasts: Sending::ALL
                 .map(|sending| families.broadcasts.with_label_values(&[sending.as_str()])),
             write_lookups: Lookup::ALL

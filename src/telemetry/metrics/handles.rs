@@ -212,5 +212,14 @@ mod tests {
         for (at, outcome) in CallOutcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at, "{outcome:?}");
         }
+        for (at, winner) in Winner::ALL.into_iter().enumerate() {
+            assert_eq!(winner as usize, at, "{winner:?}");
+        }
+        for (at, sending) in Sending::ALL.into_iter().enumerate() {
+            assert_eq!(sending as usize, at, "{sending:?}");
+        }
+        for (at, lookup) in Lookup::ALL.into_iter().enumerate() {
+            assert_eq!(lookup as usize, at, "{lookup:?}");
+        }
     }
 }

@@ -356,6 +356,10 @@ fn written_by_everyone() -> String {
     metrics.method(None).called(CallOutcome::Ok, Duration::ZERO);
     metrics.failed_over(Class::Timeout);
     metrics.fallback_call();
+    metrics.coalesced();
+    metrics.hedged(Winner::First);
+    metrics.broadcast(Sending::Accepted);
+    metrics.looked_up(Lookup::Found);
     metrics.http_response(200);
     metrics.batch(1000);
     metrics.registry_read(1_700_000_000, 0);
