@@ -3,27 +3,15 @@
 //! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`]s, which
 //! never change.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
-use super::health::{Reason, Standing, State};
-use super::load::Load;
+use super::entry::Entry;
+use super::health::{Reason, State};
 use super::node::{NodeId, Rung};
 pub use super::report::{Change, Member, Probe, Yardstick};
 use super::served::{ServedHead, Told, Witness};
 pub use super::view::{FleetView, NodeView};
-
-#[derive(Clone, Debug)]
-struct Entry {
-    member: Member,
-    standing: Standing,
-    head: Option<BlockNumber>,
-    /// The last probe brought an answer.
-    lives: bool,
-    chain_id: Option<ChainId>,
-    load: Arc<Load>,
-}
 
 /// The fleet's state. Shapes: `entries` in the order of the list.
 #[derive(Debug)]
@@ -57,25 +45,14 @@ impl Fleet {
     pub fn replace(&mut self, members: Vec<Member>, now: Instant) {
         let leader_before = self.leader_id();
         let mut old = std::mem::take(&mut self.entries);
-        self.entries = members
-            .into_iter()
-            .map(
-                |member| match old.iter().position(|entry| entry.member.id == member.id) {
-                    Some(at) => Entry {
-                        member,
-                        ..old.swap_remove(at)
-                    },
-                    None => Entry {
-                        member,
-                        standing: Standing::default(),
-                        head: None,
-                        lives: false,
-                        chain_id: None,
-                        load: Arc::new(Load::new(now)),
-                    },
-                },
-            )
-            .collect();
+        let entries = members.into_iter().map(|member| {
+            let known = old.iter().position(|entry| entry.member.id == member.id);
+            match known {
+                Some(at) => old.swap_remove(at).with(member),
+                None => Entry::new(member, now),
+            }
+        });
+        self.entries = entries.collect();
         if self.leader_id() != leader_before {
             self.leader = LeaderTrack::default();
         }
@@ -92,7 +69,9 @@ impl Fleet {
     pub fn hear_round(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Vec<Change> {
         let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
         for (id, probe) in probes {
-            self.take_down(*id, *probe, now);
+            if let Some(entry) = self.entry_mut(*id) {
+                entry.take_down(*probe, now);
+            }
         }
         self.learn_chain_id();
         let mut changes: Vec<_> = self.compare(probes, now).into_iter().collect();
@@ -108,19 +87,8 @@ impl Fleet {
         changes
     }
 
-    fn take_down(&mut self, id: NodeId, probe: Probe, now: Instant) {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
-            return;
-        };
-        match probe {
-            Probe::Answered { head, chain_id, .. } => {
-                entry.lives = true;
-                entry.head = Some(head);
-                entry.chain_id = chain_id.or(entry.chain_id);
-            }
-            Probe::Failed => entry.lives = false,
-            Probe::Throttled(rest) => entry.standing.throttle(rest, now),
-        }
+    fn entry_mut(&mut self, id: NodeId) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.member.id == id)
     }
 
     /// From the leader, once; from another leader anew.
@@ -284,8 +252,15 @@ impl Fleet {
 
     /// A node asked to be left alone.
     pub fn throttle(&mut self, id: NodeId, rest: Option<Duration>, now: Instant) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) {
-            entry.standing.throttle(rest, now);
+        if let Some(entry) = self.entry_mut(id) {
+            entry.rest(rest, now);
+        }
+    }
+
+    /// A call met the state of block `missing` missing on the node.
+    pub fn learn_depth(&mut self, id: NodeId, missing: BlockNumber, now: Instant) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.learn_depth(missing, now);
         }
     }
 
@@ -348,25 +323,37 @@ impl Fleet {
     /// What calls see from now on.
     pub fn view(&self) -> FleetView {
         let reference = self.reference.map(|reference| reference.number);
-        let nodes = self.entries.iter().map(|entry| NodeView {
-            id: entry.member.id,
-            name: entry.member.name.clone(),
-            rung: entry.member.rung,
-            weight: entry.member.weight,
-            head: entry.head,
-            reference,
-            lives: entry.lives,
-            is_on_another_chain: self.is_on_another_chain(entry),
-            standing: entry.standing,
-            load: entry.load.clone(),
-        });
+        let nodes = self
+            .entries
+            .iter()
+            .map(|entry| entry.view(reference, self.is_on_another_chain(entry)));
+        let nodes: Vec<_> = nodes.collect();
+        let served_head = self.served.head();
         FleetView {
-            nodes: nodes.collect(),
+            highest_head: self.highest_head(&nodes),
+            nodes,
             reference: self.reference,
-            served_head: self.served.head(),
+            served_head,
+            safe_head: None,
+            finalized_head: None,
+            net_version: None,
             chain_id: self.chain_id(),
             rounds: self.rounds,
         }
+    }
+
+    /// A leader that is believed is the reference.
+    fn highest_head(&self, nodes: &[NodeView]) -> Option<BlockNumber> {
+        let fit = nodes
+            .iter()
+            .filter(|node| node.rung != Rung::Leader && node.serves());
+        let leaders = self
+            .reference
+            .filter(|reference| reference.source == Source::Leader);
+        fit.filter_map(|node| node.head)
+            .chain(leaders.map(|reference| reference.number))
+            .chain(self.served.head())
+            .max()
     }
 }
 

@@ -325,3 +325,32 @@ fn where_nobody_is_fit_the_served_head_is_that_of_who_lives() {
     story.round(&[Probe::Failed, syncing]);
     assert_eq!(story.fleet.view().served_head, Some(BlockNumber(90)));
 }
+
+#[test]
+fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(5000), at(5000), at(5000)]);
+    story
+        .fleet
+        .learn_depth(NodeId(1), BlockNumber(4000), story.now);
+    let has = |story: &Story, id: usize, block: u64| {
+        story.fleet.view().nodes[id].has_state(BlockNumber(block))
+    };
+    assert!(!has(&story, 1, 4000) && has(&story, 1, 4001));
+    assert!(has(&story, 2, 4000), "the other is not concerned");
+    story.round(&[at(5010), at(5010), at(5010)]);
+    assert!(!has(&story, 1, 4010) && has(&story, 1, 4011), "it moves");
+    assert!(has(&story, 1, 5010) && !has(&story, 1, 5011), "its head");
+}
+
+#[test]
+fn the_highest_head_is_that_of_a_fit_node_or_of_a_leader_that_is_believed() {
+    let highest = |story: &Story| story.fleet.view().highest_head.unwrap().0;
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(101), at(99)]);
+    assert_eq!(highest(&story), 101);
+    story.round(&[at(105), at(102), at(99)]);
+    assert_eq!(highest(&story), 105);
+    story.round(&[at(1_000_000), at(106), at(106)]);
+    assert_eq!(highest(&story), 106, "one provider's huge head");
+}

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::domain::answer::{Answer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
 use crate::domain::load::Load;
-use crate::domain::verdict::{self, Blame, Class, Verdict};
+use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Room;
 use crate::state::pool::Pool;
@@ -209,10 +209,28 @@ pub async fn attempt(
     if attempt.settle(verdict) {
         pool.bench(upstream.id).await;
     }
+    if let Some(shut) = verdict.shut() {
+        alarm(upstream, node, shut);
+    }
     if let Blame::Rest(rest) = verdict.class.blame(verdict.rest) {
         pool.throttle(upstream.id, rest).await;
     }
     (verdict.class, content)
+}
+
+/// Somebody has to see to it: said once for each rest of the node.
+fn alarm(upstream: &Upstream, node: &NodeView, shut: Shut) {
+    upstream.metrics.refused(shut);
+    if !node.standing.rests(clock::now()) {
+        let what = match shut {
+            Shut::Quota => "says that its quota is used up, or not paid for",
+            Shut::Auth => "refuses our credentials",
+        };
+        log::warn!(
+            "node {} {what}: look at its key and plan",
+            upstream.spec.name
+        );
+    }
 }
 
 /// Waits for `exchange` until its time is over or, if it may move, its node has fallen out.
@@ -313,7 +331,10 @@ fn judge(reply: &Reply, body: &Bytes) -> (Verdict, Found) {
     let by_status = verdict::of_status(status, retry_after);
     let answer = match Answer::read(body) {
         Ok(answer) => answer,
-        Err(bad) => return (by_status.unwrap_or(bad.into()), Found::Nothing),
+        Err(bad) => {
+            let by_body = verdict::of_body(status, retry_after, body);
+            return (by_body.unwrap_or(bad.into()), Found::Nothing);
+        }
     };
     let verdict = match (&answer.outcome, by_status) {
         (Outcome::Result(_), None) => Class::Ok.into(),
@@ -324,7 +345,7 @@ fn judge(reply: &Reply, body: &Bytes) -> (Verdict, Found) {
 }
 
 async fn read_large(reply: Reply, start: Bytes, wanted: &Wanted<'_>) -> (Verdict, Found) {
-    if let Some(verdict) = verdict::of_status(reply.status, reply.retry_after) {
+    if let Some(verdict) = verdict::of_body(reply.status, reply.retry_after, &start) {
         return (verdict, Found::Nothing);
     }
     let mut splicer = Splicer::new(wanted.id.clone());

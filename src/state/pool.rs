@@ -121,6 +121,24 @@ impl Pool {
         .await;
     }
 
+    /// A node said that it has no such method.
+    pub fn learn_lack(&self, id: NodeId, method: &str) {
+        let now = clock::now();
+        let snapshot = self.present.load();
+        let node = snapshot.view.node(id);
+        if let Some(node) = node.filter(|node| !node.lacks(method, now)) {
+            node.learn_lack(method, now);
+        }
+    }
+
+    /// A call met the state of block `missing` missing on a node.
+    pub fn learn_depth(&self, id: NodeId, missing: BlockNumber) {
+        let has_it = |node: &NodeView| node.depth.has_state(missing);
+        if self.present.load().view.node(id).is_some_and(has_it) {
+            self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
+        }
+    }
+
     /// A client was told of block `head`; most are no news.
     pub async fn see(&self, head: BlockNumber) {
         if Some(head) > self.present.load().view.served_head {
@@ -133,16 +151,7 @@ impl Pool {
     }
 
     async fn change(&self, change: impl FnOnce(&mut Fleet) -> Vec<Change>) {
-        let changes = {
-            let mut fleet = self.fleet();
-            let changes = change(&mut fleet);
-            let upstreams = self.present.load().upstreams.clone();
-            self.present.store(Arc::new(Snapshot {
-                view: fleet.view(),
-                upstreams,
-            }));
-            changes
-        };
+        let changes = self.alter(change);
         for change in &changes {
             let (level, sentence) = events::sentence(change);
             log::log!(level, "{sentence}");
@@ -151,6 +160,17 @@ impl Pool {
         if !changes.is_empty() {
             self.tell_pingora().await;
         }
+    }
+
+    fn alter<T>(&self, change: impl FnOnce(&mut Fleet) -> T) -> T {
+        let mut fleet = self.fleet();
+        let changed = change(&mut fleet);
+        let upstreams = self.present.load().upstreams.clone();
+        self.present.store(Arc::new(Snapshot {
+            view: fleet.view(),
+            upstreams,
+        }));
+        changed
     }
 
     /// Hands the verdicts to Pingora, one pass at a time: the last one sees the last verdicts.

@@ -20,7 +20,7 @@ pub use self::handles::{
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
 use crate::domain::method::{Row, TABLE};
-use crate::domain::verdict::{Class, Elsewhere};
+use crate::domain::verdict::{Class, Elsewhere, Shut};
 
 /// The content type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -114,6 +114,10 @@ impl Metrics {
                     .probe_failures
                     .remove_label_values(&[name, reason.as_str()]),
             );
+        }
+        for shut in Shut::ALL {
+            let series = [name, shut.as_str()];
+            drop(families.refusals.remove_label_values(&series));
         }
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));

@@ -6,7 +6,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::families::Families;
 use crate::domain::health::Reason;
-use crate::domain::verdict::Class;
+use crate::domain::verdict::{Class, Shut};
 
 /// What a client's call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +117,7 @@ impl Lookup {
 pub struct NodeMetrics {
     attempts: [IntCounter; Class::ALL.len()],
     attempt_duration: Histogram,
+    refusals: [IntCounter; Shut::ALL.len()],
     probe_duration: Histogram,
     probe_failures: [IntCounter; Reason::ALL.len()],
 }
@@ -131,7 +132,12 @@ impl NodeMetrics {
             let labels = [node, reason.as_str()];
             families.probe_failures.with_label_values(&labels)
         };
+        let refusals = |shut: Shut| {
+            let labels = [node, shut.as_str()];
+            families.refusals.with_label_values(&labels)
+        };
         NodeMetrics {
+            refusals: Shut::ALL.map(refusals),
             attempts: Class::ALL.map(attempts),
             attempt_duration: families.attempt_duration.with_label_values(&[node]),
             probe_duration: families.probe_duration.with_label_values(&[node]),
@@ -142,6 +148,11 @@ impl NodeMetrics {
     pub fn attempted(&self, class: Class, took: Duration) {
         self.attempts[class as usize].inc();
         self.attempt_duration.observe(took.as_secs_f64());
+    }
+
+    /// The node lets nobody in with our credentials.
+    pub fn refused(&self, shut: Shut) {
+        self.refusals[shut as usize].inc();
     }
 
     pub fn probed(&self, took: Duration) {
@@ -205,6 +216,9 @@ mod tests {
     fn a_values_place_in_its_list_is_its_index() {
         for (at, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(class as usize, at, "{class:?}");
+        }
+        for (at, shut) in Shut::ALL.into_iter().enumerate() {
+            assert_eq!(shut as usize, at, "{shut:?}");
         }
         for (at, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, at, "{reason:?}");

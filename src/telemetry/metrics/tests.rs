@@ -190,6 +190,22 @@ fn attempts_are_counted_by_what_they_came_to() {
 }
 
 #[test]
+fn refused_credentials_are_told_from_a_quota_that_is_used_up() {
+    let metrics = Metrics::new();
+    let node = metrics.node("infura");
+    node.refused(Shut::Auth);
+    node.refused(Shut::Auth);
+    node.refused(Shut::Quota);
+    let text = encode(&metrics);
+    for (reason, wanted) in [("auth", 2.0), ("quota", 1.0)] {
+        let series = format!("node_refusals_total{{node=\"infura\",reason=\"{reason}\"}}");
+        assert_eq!(ours(&text, &series), Some(wanted));
+    }
+    metrics.forget_node("infura");
+    assert!(!encode(&metrics).contains("node_refusals_total"));
+}
+
+#[test]
 fn whatever_clients_send_the_number_of_series_stays() {
     let metrics = Metrics::new();
     let rules = Rules::default();
@@ -288,8 +304,9 @@ fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
     let sendings = Sending::ALL.map(Sending::as_str).to_vec();
     let lookups = Lookup::ALL.map(Lookup::as_str).to_vec();
     let states = STATES.to_vec();
+    let shuts = Shut::ALL.map(Shut::as_str).to_vec();
     for values in [
-        classes, outcomes, reasons, states, winners, sendings, lookups,
+        classes, outcomes, reasons, states, shuts, winners, sendings, lookups,
     ] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
@@ -329,6 +346,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("call_duration_seconds histogram", &["method"]),
     ("attempts_total counter", &["node", "outcome"]),
     ("attempt_duration_seconds histogram", &["node"]),
+    ("node_refusals_total counter", &["node", "reason"]),
     ("failovers_total counter", &["reason"]),
     ("fallback_calls_total counter", &[]),
     ("coalesced_calls_total counter", &[]),
@@ -351,6 +369,7 @@ fn written_by_everyone() -> String {
     let metrics = &scene.metrics;
     let node = metrics.node("geth-1");
     node.attempted(Class::Ok, Duration::ZERO);
+    node.refused(Shut::Auth);
     node.probed(Duration::ZERO);
     node.probe_failed(Reason::Silent);
     metrics.method(None).called(CallOutcome::Ok, Duration::ZERO);
