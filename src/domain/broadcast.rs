@@ -51,9 +51,8 @@ pub enum Word {
     Known,
     /// Another transaction has its nonce, or it is itself in a block.
     Spent,
-    /// It is none: every node would say so.
-    Malformed,
-    /// A refusal of the node's own, with how much it tells.
+    /// A refusal of the node's own, with how much it tells. Even "invalid": a node that doesn't
+    /// know this type of transaction yet says so, too.
     Refused(u8),
     /// The node can't have taken it.
     Untaken,
@@ -66,15 +65,11 @@ pub fn word(class: Class, error: Option<&RpcError<'_>>) -> Word {
     let Some(error) = error else {
         return wordless(class);
     };
-    let text = error.message.to_ascii_lowercase();
     if verdict::is_already_known(error) {
         return Word::Known;
     }
-    if class == Class::RpcError && text.contains("nonce too low") {
-        return Word::Spent;
-    }
     match class {
-        Class::RpcError if is_malformed(error.code, &text) => Word::Malformed,
+        Class::RpcError if verdict::is_nonce_too_low(error) => Word::Spent,
         Class::RpcError => Word::Refused(3),
         // Some text that no table knows: it speaks of the transaction, or of the node.
         Class::Unknown => Word::Refused(2),
@@ -99,13 +94,6 @@ fn wordless(class: Class) -> Word {
     } else {
         Word::Silent
     }
-}
-
-/// Whether the bytes themselves are no transaction (JSON-RPC 2.0 §5.1; geth `rlp`, `hexutil`).
-fn is_malformed(code: i64, text: &str) -> bool {
-    matches!(code, -32700 | -32600 | -32602)
-        || text.starts_with("rlp:")
-        || text.starts_with("invalid argument")
 }
 
 /// What to do with a word.
@@ -153,7 +141,7 @@ impl Broadcast {
 
     pub fn hear(&mut self, word: Word) -> Use {
         match word {
-            Word::Accepted | Word::Malformed => Use::Deliver,
+            Word::Accepted => Use::Deliver,
             Word::Known if self.form == Form::Hash && self.knows_hash => Use::DeliverHash,
             // For a receipt somebody else waits; without a hash the node's word is all there is.
             Word::Known => self.doubt(4),

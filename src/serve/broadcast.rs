@@ -103,9 +103,11 @@ impl<'a> Transaction<'a> {
         if now >= self.until() || self.volleys >= limits.attempts_max as usize {
             return None;
         }
+        // Where not all are asked: those who have this client's earlier ones, or it can't follow.
+        let holders = self.engine.taken.holders_for(self.terms.client);
         let wish = Spread {
             nodes_max: limits.broadcast,
-            first: &[],
+            first: &holders,
             passed: &self.asked,
         };
         let view = &self.engine.pool.snapshot().view;
@@ -180,13 +182,9 @@ impl<'a> Transaction<'a> {
         self.heard.push(heard.class);
         match (self.broadcast.hear(word), heard.answer) {
             (Use::Deliver, Some(answer)) => {
-                let (outcome, sending) = if word == Word::Accepted {
-                    (CallOutcome::Ok, Sending::Accepted)
-                } else {
-                    (CallOutcome::RpcError, Sending::Refused)
-                };
-                let ended = self.served(Reply::Whole(answer), &heard.name, outcome);
-                Some((ended, sending))
+                let reply = Reply::Whole(answer);
+                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
+                Some((ended, Sending::Accepted))
             }
             (Use::DeliverHash, _) => {
                 let reply = self.hash_reply()?;
