@@ -43,6 +43,9 @@ impl Form {
     }
 }
 
+/// From this rank on a refusal tells of the transaction; below, of the node alone.
+const TELLS_OF_TRANSACTION: u8 = 2;
+
 /// What one node has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
@@ -108,17 +111,6 @@ pub enum Use {
     Drop,
 }
 
-/// What is left when all nodes have spoken and none has taken it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// A node may have it: look it up.
-    Doubt,
-    /// The error kept is the answer.
-    Kept,
-    /// No node has it, and none has refused it: others may take it.
-    Nothing,
-}
-
 /// One transaction's words so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Broadcast {
@@ -169,26 +161,14 @@ impl Broadcast {
         Use::Keep
     }
 
-    /// How it stands when nobody is left to speak.
-    pub fn rest(&self) -> Rest {
-        if self.in_doubt && self.knows_hash {
-            Rest::Doubt
-        } else {
-            self.unfound()
-        }
-    }
-
-    /// How it stands when it was looked up and isn't there.
-    pub fn unfound(&self) -> Rest {
-        match self.kept {
-            Some(_) => Rest::Kept,
-            None => Rest::Nothing,
-        }
-    }
-
-    /// Whether a node may have it, also after the last lookup.
+    /// Whether a node may have it, once nobody is left to speak: then it must be looked up.
     pub fn is_in_doubt(&self) -> bool {
-        self.in_doubt
+        self.in_doubt && self.knows_hash
+    }
+
+    /// Whether others may be sent it: none has refused it for what it is.
+    pub fn goes_on(&self) -> bool {
+        self.kept.is_none_or(|rank| rank < TELLS_OF_TRANSACTION)
     }
 }
 

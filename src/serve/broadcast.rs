@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::fan::{self, Fan, Heard, Question};
 use crate::clock;
-use crate::domain::broadcast::{self, Broadcast, Form, NODES_MAX, Rest, Spread, Use, Word, spread};
+use crate::domain::broadcast::{self, Broadcast, Form, NODES_MAX, Spread, Use, Word, spread};
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::Treatment;
 use crate::domain::node::NodeId;
@@ -83,12 +83,12 @@ impl<'a> Transaction<'a> {
             if let Some(ended) = self.volley(&nodes, &body, piece).await {
                 return ended;
             }
-            if self.broadcast.rest() == Rest::Doubt
+            if self.broadcast.is_in_doubt()
                 && let Some(ended) = self.look_up().await
             {
                 return ended;
             }
-            if self.kept.is_some() {
+            if !self.broadcast.goes_on() {
                 break;
             }
         }
