@@ -1,31 +1,53 @@
 //! A call on its way through nodes: asks one after another as its journey says, learns from what
 //! they answer, and ends with an answer or a refusal.
 
+mod aim;
+mod hedge;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+pub use self::aim::Aim;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{self, Content, Wanted};
 use crate::clock;
 use crate::domain::block::{Needs, Wish};
 use crate::domain::chain::BlockNumber;
+use crate::domain::filter::{self, Part};
 use crate::domain::fleet::NodeView;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{Repeat, Treatment};
+use crate::domain::method::{self, Repeat, Row, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
 use crate::domain::seen;
 use crate::domain::select::Ladder;
-use crate::domain::transaction;
-use crate::domain::verdict::{self, Class, Missing, Verdict};
+use crate::domain::verdict::{Class, Missing, Verdict};
 use crate::domain::whole::Whole;
+use crate::state::pool::Pool;
+use crate::state::upstreams::Upstream;
 use crate::telemetry::metrics::CallOutcome;
 use crate::upstream::link::Reuse;
+
+/// One attempt, ready to be made.
+#[derive(Clone, Copy)]
+struct Try<'a> {
+    pool: &'a Arc<Pool>,
+    upstream: &'a Arc<Upstream>,
+    node: &'a NodeView,
+    body: &'a [&'a [u8]],
+    wanted: &'a Wanted<'a>,
+}
+
+impl Try<'_> {
+    async fn make(self) -> (Verdict, Content) {
+        exchange::attempt(self.pool, self.upstream, self.node, self.body, self.wanted).await
+    }
+}
 
 /// A call on its way.
 pub struct Errand<'a> {
@@ -33,6 +55,9 @@ pub struct Errand<'a> {
     call: &'a Call<'a>,
     asking: &'a Asking,
     terms: Terms<'a>,
+    aim: Aim,
+    /// See [`Limits::hedge`](super::engine::Limits::hedge).
+    hedge: Option<f64>,
     journey: Journey<'a>,
     /// A node's own error, or its `null`, for when nobody says more.
     kept: Option<Kept>,
@@ -76,12 +101,27 @@ impl<'a> Errand<'a> {
             call,
             asking,
             terms,
+            aim: Aim::Anyone,
+            hedge: None,
             journey,
             kept: None,
             news: None,
             last: None,
             used_fallback: false,
         }
+    }
+
+    pub fn aimed_at(mut self, aim: Aim) -> Errand<'a> {
+        self.aim = aim;
+        self
+    }
+
+    /// As the settings say, a call of `row` may be asked of a second node when the first is slow.
+    pub fn hedged(mut self, row: Row) -> Errand<'a> {
+        let is_light = self.asking.treatment == Treatment::Read;
+        let may_hedge = is_light && method::listed(row).is_some_and(|method| method.may_be_hedged);
+        self.hedge = self.engine.limits.hedge.filter(|_| may_hedge);
+        self
     }
 
     /// Goes from node to node until the call has its answer.
@@ -93,7 +133,7 @@ impl<'a> Errand<'a> {
         let body: [&[u8]; 7] = [&opening, one, two, three, four, five, b"}"];
         loop {
             let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
-                engine.pool.draw(ladder, passed, needs)
+                self.aim.draw(engine, ladder, passed, needs)
             };
             let pay = || engine.budget.withdraw(clock::now());
             match self.journey.next(clock::now(), draw, pay) {
@@ -143,9 +183,29 @@ impl<'a> Errand<'a> {
         };
         self.count(ladder);
         let wanted = self.wanted(until);
-        let (verdict, content) = exchange::attempt(pool, upstream, node, body, &wanted).await;
-        self.learn(verdict, node, &content).await;
-        let class = verdict.class;
+        let first = Try {
+            pool,
+            upstream,
+            node,
+            body,
+            wanted: &wanted,
+        };
+        if self.hedge.is_some() {
+            // On the heap: the future of the many calls without stays small.
+            return Box::pin(self.race(&snapshot, first)).await;
+        }
+        let came = first.make().await;
+        self.conclude(first, came).await
+    }
+
+    /// Hears what an attempt came to; `Some` when it ended the errand.
+    async fn conclude(
+        &mut self,
+        made: Try<'_>,
+        (verdict, content): (Verdict, Content),
+    ) -> Option<(Served, CallOutcome)> {
+        self.learn(verdict, made.node, &content).await;
+        let (upstream, class) = (made.upstream, verdict.class);
         let name = &upstream.spec.name;
         match content {
             Content::TooLarge => {
@@ -256,10 +316,6 @@ impl<'a> Errand<'a> {
         answer: Whole,
         name: &Arc<str>,
     ) -> Option<(Served, CallOutcome)> {
-        if let Some(hash) = self.hash_if_known(&answer) {
-            let reply = Reply::with_result(self.call, &format!("\"{hash}\""));
-            return Some(self.end(reply, name, CallOutcome::Ok));
-        }
         let is_null = class == Class::Ok && answer.result() == Some(b"null");
         let heard = if is_null && self.asking.asks_again_on_null {
             self.journey.hear_null()
@@ -297,28 +353,30 @@ impl<'a> Errand<'a> {
         } else {
             CallOutcome::RpcError
         };
-        self.end(Reply::Whole(told.answer), &told.node, outcome)
+        let node = told.node.clone();
+        self.end(self.reply(told), &node, outcome)
     }
 
-    /// A pool that has the transaction already says so in an error: it is a success, and its
-    /// hash is computed here.
-    fn hash_if_known(&self, answer: &Whole) -> Option<String> {
-        let is_plain_send = matches!(
-            &*self.call.method,
-            "eth_sendRawTransaction" | "eth_sendRawTransactionConditional"
-        );
-        if self.asking.treatment != Treatment::Broadcast || !is_plain_send {
-            return None;
+    /// A new filter's id, as the client gets it, says which node has the filter.
+    fn reply(&self, told: Kept) -> Reply {
+        let is_new = filter::part_of(&self.call.method) == Some(Part::Making);
+        let own = told.answer.result().filter(|_| is_new);
+        let own = own.and_then(|own| std::str::from_utf8(own).ok());
+        match own.map(|own| filter::wrap(&told.node, own)) {
+            None => Reply::Whole(told.answer),
+            Some(Some(id)) => Reply::with_result(self.call, &id),
+            Some(None) => Reply::Refused(Refusal::BadAnswer),
         }
-        let is_known = verdict::is_already_known(&answer.error()?);
-        is_known.then(|| transaction::hash(self.call.params?))?
     }
 
     fn finish(mut self, ending: Ending) -> (Served, CallOutcome) {
         match (ending, self.kept.take()) {
             (Ending::Kept, Some(kept)) => self.deliver(kept),
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
-            (Ending::Refused(why), _) => self.end_unserved(why),
+            (Ending::Refused(why), _) => self.end_unserved(match (&self.aim, self.last) {
+                (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
+                (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
+            }),
         }
     }
 

@@ -15,7 +15,9 @@ use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
 use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
-pub use self::handles::{CallOutcome, Counted, MethodMetrics, NodeMetrics};
+pub use self::handles::{
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Winner,
+};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
 use crate::domain::method::{Row, TABLE};
@@ -40,6 +42,10 @@ pub struct Metrics {
     /// By [`Class`]; none for what is never asked elsewhere.
     failovers: [Option<IntCounter>; Class::ALL.len()],
     fallback_calls: IntCounter,
+    coalesced_calls: IntCounter,
+    hedges: [IntCounter; Winner::ALL.len()],
+    broadcasts: [IntCounter; Sending::ALL.len()],
+    write_lookups: [IntCounter; Lookup::ALL.len()],
     block_waits: IntCounter,
     /// `null` again, and something else.
     null_checks: [IntCounter; 2],
@@ -74,6 +80,12 @@ impl Metrics {
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
+            hedges: Winner::ALL.map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
+            broadcasts: Sending::ALL
+                .map(|sending| families.broadcasts.with_label_values(&[sending.as_str()])),
+            write_lookups: Lookup::ALL
+                .map(|lookup| families.write_lookups.with_label_values(&[lookup.as_str()])),
             block_waits: families.block_waits.with_label_values(&NO_LABELS),
             null_checks: ["null", "found"]
                 .map(|outcome| families.null_checks.with_label_values(&[outcome])),
@@ -137,6 +149,24 @@ impl Metrics {
     /// A call was answered by the leader or a fallback node.
     pub fn fallback_call(&self) {
         self.fallback_calls.inc();
+    }
+
+    /// A call was answered by what an identical one brought.
+    pub fn coalesced(&self) {
+        self.coalesced_calls.inc();
+    }
+
+    /// A read was asked of a second node.
+    pub fn hedged(&self, winner: Winner) {
+        self.hedges[winner as usize].inc();
+    }
+
+    pub fn broadcast(&self, sending: Sending) {
+        self.broadcasts[sending as usize].inc();
+    }
+
+    pub fn looked_up(&self, lookup: Lookup) {
+        self.write_lookups[lookup as usize].inc();
     }
 
     /// A call waits for a block that no node has yet.

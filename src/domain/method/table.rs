@@ -45,8 +45,8 @@ pub const TABLE: &[Method] = &[
     read("eth_getStorageAt").state(2),
     read("eth_getTransactionByBlockHashAndIndex").or_null(),
     read("eth_getTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
-    read("eth_getTransactionByHash").or_null(),
-    read("eth_getTransactionCount").state(1),
+    read("eth_getTransactionByHash").or_null().apart(),
+    read("eth_getTransactionCount").state(1).apart(),
     read("eth_getTransactionReceipt").or_null(),
     read("eth_getUncleByBlockHashAndIndex"),
     read("eth_getUncleByBlockNumberAndIndex").block(0, Null),
@@ -145,6 +145,15 @@ impl Method {
                 may_be_missing,
             },
             beyond,
+            ..self
+        }
+    }
+
+    /// Asked to see a change that has just been made: an answer that was asked for a moment before
+    /// won't do.
+    const fn apart(self) -> Method {
+        Method {
+            may_be_shared: false,
             ..self
         }
     }
