@@ -31,7 +31,7 @@ use crate::serve::metrics::Scrape;
 use crate::serve::outlet::Origins;
 use crate::serve::proxy::Proxy;
 use crate::shutdown::Farewell;
-use crate::state::gate::Gate;
+use crate::state::flights::Flights;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Roll;
 use crate::tasks::housekeeping::Housekeeping;
@@ -72,6 +72,8 @@ fn limits(settings: &Settings) -> Limits {
             heavy: calls.heavy,
         },
         attempts_max: calls.attempts_max,
+        broadcast: calls.broadcast,
+        hedge: calls.hedge,
         body_bytes_max: calls.body_bytes_max,
         batch_calls_max: calls.batch_calls_max,
         answer_bytes_max: calls.answer_bytes_max,
@@ -187,7 +189,10 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
             clock::now(),
         ),
         metrics,
-        gate: Gate::default(),
+        gate: Arc::default(),
+        flights: Flights::default(),
+        taken: Arc::default(),
+        afterwork: Arc::default(),
     }
 }
 

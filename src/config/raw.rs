@@ -14,6 +14,7 @@ use super::settings::{
     WhenNoneFit,
 };
 use super::{listen, nodes};
+use crate::domain::broadcast::NODES_MAX;
 use crate::domain::node::Secret;
 
 const KEYS: &[&str] = &[
@@ -31,6 +32,9 @@ const KEYS: &[&str] = &[
 ];
 /// The longest method name or glob, in bytes.
 const METHOD_BYTES_MAX: usize = 128;
+
+/// What a node's slow time may be multiplied with before another is asked, too.
+const HEDGES: RangeInclusive<f64> = 0.5..=10.0;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Waits that make a round or a call.
@@ -165,6 +169,7 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
         "heavy",
         "retry_budget",
         "hedge",
+        "broadcast",
         "attempts_max",
         "body_bytes_max",
         "batch_calls_max",
@@ -185,12 +190,13 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
             .first_written(&["attempt", "deadline"])
             .error(message);
     }
-    hedge(&section.field("hedge"));
     Calls {
         deadline,
         attempt,
         heavy: wait("heavy", default.heavy),
         retry_budget: retry_budget(&section.field("retry_budget")),
+        hedge: hedge(&section.field("hedge")).unwrap_or(default.hedge),
+        broadcast: broadcast(&section.field("broadcast")).unwrap_or(default.broadcast),
         attempts_max: section
             .field("attempts_max")
             .number(1..=10)
@@ -217,12 +223,29 @@ fn call_sizes(section: &Section<'_>, default: Calls) -> Calls {
     }
 }
 
-fn hedge(field: &Field<'_>) {
-    if let Some(text) = field.text()
-        && !matches!(text.value.trim(), "off" | "false")
-    {
-        field.error("hedging isn't in this release; write `off` or leave it out");
-    }
+/// `off`, `on`, or what to multiply a node's slow time with.
+fn hedge(field: &Field<'_>) -> Option<Option<f64>> {
+    field.parsed("`off`, `on` or a factor of 0.5 to 10", |text| {
+        match text.trim() {
+            "off" | "false" => Some(None),
+            "on" | "true" => Some(Some(1.0)),
+            factor => {
+                let factor = factor.parse().ok();
+                factor.filter(|factor| HEDGES.contains(factor)).map(Some)
+            }
+        }
+    })
+}
+
+fn broadcast(field: &Field<'_>) -> Option<usize> {
+    let form = format!("`all` or a number of nodes, 1 to {NODES_MAX}");
+    field.parsed(&form, |text| match text.trim() {
+        "all" => Some(NODES_MAX),
+        nodes => {
+            let nodes = nodes.parse().ok();
+            nodes.filter(|nodes| (1..=NODES_MAX).contains(nodes))
+        }
+    })
 }
 
 fn retry_budget(field: &Field<'_>) -> RetryBudget {
@@ -386,6 +409,8 @@ mod tests {
                 ["0", "1000000"],
                 ["inf", "1000001"],
             ),
+            ("calls: {hedge: X}", ["0.5", "10"], ["0.49", "10.1"]),
+            ("calls: {broadcast: X}", ["1", "16"], ["0", "17"]),
             (
                 "shutdown: {drain: 0s, lame_duck: X}",
                 ["0ms", "110s"],
@@ -417,13 +442,25 @@ mod tests {
             "{registry: {kind: dynamodb, table: t}}",
             "has the `embedded` registry only",
         );
-        finds("{calls: {hedge: 50ms}}", "hedging isn't in this release");
         finds(
             "{listen: {admin: \"127.0.0.1:9091\"}}",
             "warning: forebay.listen.admin: this release serves no admin",
         );
         finds_nothing("{listen: {admin: off, metrics: ~}}");
-        finds_nothing("{calls: {hedge: \"off\"}, consistency: pinned}");
+        finds_nothing("{consistency: pinned}");
+    }
+
+    #[test]
+    fn hedging_and_broadcasting_are_told_by_a_word_or_a_number() {
+        for word in ["off", "\"off\"", "on", "1.5"] {
+            finds_nothing(&format!("{{calls: {{hedge: {word}}}}}"));
+        }
+        finds("{calls: {hedge: 50ms}}", "expected `off`, `on` or a factor");
+        finds_nothing("{calls: {broadcast: all}}");
+        finds(
+            "{calls: {broadcast: some}}",
+            "expected `all` or a number of nodes",
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::broadcast::NODES_MAX;
 use crate::domain::node::{NodeRecord, Secret};
 
 /// Everything under `forebay:`.
@@ -71,6 +72,10 @@ pub struct Calls {
     pub attempt: Duration,
     pub heavy: Duration,
     pub retry_budget: RetryBudget,
+    /// After how many times a node's slow time a read is asked of another, too; `None`: never.
+    pub hedge: Option<f64>,
+    /// Nodes that a raw transaction is sent to at once, at most.
+    pub broadcast: usize,
     pub attempts_max: u32,
     pub body_bytes_max: usize,
     pub batch_calls_max: usize,
@@ -182,6 +187,8 @@ impl Default for Calls {
             attempt: Duration::from_secs(5),
             heavy: Duration::from_secs(60),
             retry_budget: RetryBudget::default(),
+            hedge: None,
+            broadcast: NODES_MAX,
             attempts_max: 3,
             body_bytes_max: 5 << 20,
             batch_calls_max: 1000,

@@ -2,11 +2,14 @@
 //!
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
+pub mod alike;
 pub mod answer;
+pub mod broadcast;
 pub mod chain;
 pub mod chance;
 pub mod depth;
 mod entry;
+pub mod filter;
 pub mod fleet;
 pub mod framing;
 pub mod health;
@@ -17,12 +20,14 @@ pub mod lacks;
 pub mod load;
 pub mod method;
 pub mod node;
+pub mod nonce;
 pub mod quota;
 pub mod refusal;
 pub mod report;
 pub mod route;
 pub mod seen;
 pub mod select;
+pub mod sent;
 pub mod served;
 pub mod sounding;
 pub mod transaction;

@@ -3,17 +3,28 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::errand::Errand;
+use super::coalesce::{self, Shared};
+use super::errand::{Aim, Errand};
 use super::exchange::Large;
+use super::{broadcast, nonces};
 use crate::clock;
+use crate::domain::alike;
+use crate::domain::filter::{self, Part};
+use crate::domain::fleet::FleetView;
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{Rules, Times};
+use crate::domain::method::{Row, Rules, Times, Treatment};
+use crate::domain::nonce;
 use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::{self, Plan};
+use crate::domain::sent::Client;
+use crate::domain::transaction;
 use crate::domain::whole::Whole;
+use crate::state::afterwork::Afterwork;
+use crate::state::flights::Flights;
 use crate::state::gate::{Gate, Room};
 use crate::state::pool::Pool;
+use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics};
 
 /// What calls are held to.
@@ -21,6 +32,10 @@ use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics};
 pub struct Limits {
     pub times: Times,
     pub attempts_max: u32,
+    /// Nodes that a raw transaction is sent to at once.
+    pub broadcast: usize,
+    /// After how many times its node's slow time a read is asked of another, too; `None`: never.
+    pub hedge: Option<f64>,
     pub body_bytes_max: usize,
     pub batch_calls_max: usize,
     pub answer_bytes_max: u64,
@@ -35,7 +50,10 @@ pub struct Engine {
     pub limits: Limits,
     pub budget: RetryBudget,
     pub metrics: Arc<Metrics>,
-    pub gate: Gate,
+    pub gate: Arc<Gate>,
+    pub flights: Flights,
+    pub taken: Arc<Taken>,
+    pub afterwork: Arc<Afterwork>,
 }
 
 /// How an answer is to be had.
@@ -46,6 +64,7 @@ pub struct Terms<'a> {
     /// The longest answer.
     pub bytes_max: u64,
     pub may_stream: bool,
+    pub client: Client,
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
 }
@@ -98,7 +117,6 @@ impl Engine {
     pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
         let (row, plan) = route::plan(call, &snapshot.view, &self.rules, self.limits.fails_open);
-        drop(snapshot);
         let mut tally = Tally {
             method: self.metrics.method(row),
             began_at: clock::now(),
@@ -110,11 +128,81 @@ impl Engine {
                 (Served::here(reply), CallOutcome::Ok)
             }
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
-            Plan::Ask(treatment) => Errand::new(self, call, treatment, terms).run().await,
+            Plan::Ask(treatment) => {
+                self.ask(call, (row, treatment), terms, &snapshot.view)
+                    .await
+            }
         };
         tally.outcome = outcome;
         served
     }
+
+    /// Asks nodes, in the way that the call wants.
+    async fn ask(
+        &self,
+        call: &Call<'_>,
+        (row, treatment): (Row, Treatment),
+        terms: Terms<'_>,
+        view: &FleetView,
+    ) -> (Served, CallOutcome) {
+        if treatment == Treatment::Broadcast {
+            // On the heap, as what follows: the future of the many plain reads stays small.
+            return Box::pin(broadcast::send(self, call, terms)).await;
+        }
+        if treatment == Treatment::Once && filter::part_of(&call.method) == Some(Part::Following) {
+            return Box::pin(follow(self, call, terms, view)).await;
+        }
+        if alike::may_share(row, treatment) {
+            let shared = Shared {
+                row,
+                treatment,
+                head: view.served_head,
+            };
+            return coalesce::ask(self, call, terms, shared).await;
+        }
+        if nonce::is_pending(&call.method, call.params)
+            && let Some(counted) = Box::pin(nonces::count(self, call, terms)).await
+        {
+            return counted;
+        }
+        let errand = Errand::new(self, call, treatment, terms).hedged(row);
+        let errand = errand.aimed_at(self.aim(call));
+        errand.run(call.for_node().into()).await
+    }
+
+    /// A transaction that was sent through here is asked of those who took it.
+    fn aim(&self, call: &Call<'_>) -> Aim {
+        if call.method != "eth_getTransactionByHash" {
+            return Aim::Anyone;
+        }
+        let hash = call.params.filter(|_| self.taken.is_used());
+        let holders = hash.and_then(transaction::hash_asked);
+        match holders.map(|hash| self.taken.holders(hash)) {
+            Some(holders) if !holders.is_empty() => Aim::Rather(holders),
+            Some(_) | None => Aim::Anyone,
+        }
+    }
+}
+
+/// Asks the one node that has the filter.
+async fn follow(
+    engine: &Engine,
+    call: &Call<'_>,
+    terms: Terms<'_>,
+    view: &FleetView,
+) -> (Served, CallOutcome) {
+    let followed = call.params.and_then(filter::unwrap);
+    let node = followed.as_ref().and_then(|filter| filter.node(view));
+    let (Some(followed), Some(node)) = (followed, node) else {
+        let refused = Served::here(Reply::Refused(Refusal::FilterNotFound));
+        return (refused, CallOutcome::Refused);
+    };
+    let call = Call {
+        params: Some(&followed.params),
+        ..call.clone()
+    };
+    let errand = Errand::new(engine, &call, Treatment::Once, terms).aimed_at(Aim::Only(node));
+    errand.run(call.for_node().into()).await
 }
 
 impl Reply {

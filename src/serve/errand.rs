@@ -6,21 +6,53 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+mod hedge;
+
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{self, Content, Wanted};
 use crate::clock;
+use crate::domain::alike;
+use crate::domain::broadcast::{Spread, spread};
+use crate::domain::filter::{self, Part};
+use crate::domain::fleet::NodeView;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{Repeat, Treatment};
+use crate::domain::method::{Repeat, Row, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
 use crate::domain::seen;
 use crate::domain::select::Ladder;
-use crate::domain::transaction;
-use crate::domain::verdict::{self, Class};
+use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
+use crate::state::pool::Pool;
+use crate::state::upstreams::Upstream;
 use crate::telemetry::metrics::CallOutcome;
 use crate::upstream::link::Reuse;
+
+/// Whom a call is for.
+pub enum Aim {
+    Anyone,
+    /// Any of these rather than others: they have what it asks for.
+    Rather(Vec<NodeId>),
+    /// This one alone: it has the filter that the call names.
+    Only(NodeId),
+}
+
+/// One attempt, ready to be made.
+#[derive(Clone, Copy)]
+struct Try<'a> {
+    pool: &'a Arc<Pool>,
+    upstream: &'a Arc<Upstream>,
+    node: &'a NodeView,
+    body: &'a [u8],
+    wanted: &'a Wanted<'a>,
+}
+
+impl Try<'_> {
+    async fn make(self) -> (Class, Content) {
+        exchange::attempt(self.pool, self.upstream, self.node, self.body, self.wanted).await
+    }
+}
 
 /// A call on its way.
 pub struct Errand<'a> {
@@ -28,6 +60,9 @@ pub struct Errand<'a> {
     call: &'a Call<'a>,
     treatment: Treatment,
     terms: Terms<'a>,
+    aim: Aim,
+    /// See [`Limits::hedge`](super::engine::Limits::hedge).
+    hedge: Option<f64>,
     journey: Journey,
     /// A node's own error, for when nobody says more.
     kept: Option<(Whole, Arc<str>)>,
@@ -56,6 +91,8 @@ impl<'a> Errand<'a> {
             call,
             treatment,
             terms,
+            aim: Aim::Anyone,
+            hedge: None,
             journey,
             kept: None,
             last: None,
@@ -63,13 +100,24 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// Goes from node to node until the call has its answer.
-    pub async fn run(mut self) -> (Served, CallOutcome) {
+    pub fn aimed_at(mut self, aim: Aim) -> Errand<'a> {
+        self.aim = aim;
+        self
+    }
+
+    /// As the settings say, a call of `row` may be asked of a second node when the first is slow.
+    pub fn hedged(mut self, row: Row) -> Errand<'a> {
+        let may_hedge = alike::may_hedge(row, self.treatment);
+        self.hedge = self.engine.limits.hedge.filter(|_| may_hedge);
+        self
+    }
+
+    /// Goes from node to node until the call has its answer. `body`: the call as a node gets it.
+    pub async fn run(mut self, body: Bytes) -> (Served, CallOutcome) {
         let engine = self.engine;
         engine.budget.deposit();
-        let body = self.call.for_node();
         loop {
-            let draw = |ladder, passed: &[NodeId]| engine.pool.draw(ladder, passed);
+            let draw = |ladder, passed: &[NodeId]| draw(engine, &self.aim, ladder, passed);
             let pay = || engine.budget.withdraw(clock::now());
             match self.journey.next(clock::now(), draw, pay) {
                 Step::Finish(ending) => return self.finish(ending),
@@ -108,7 +156,28 @@ impl<'a> Errand<'a> {
             self.engine.metrics.fallback_call();
         }
         let wanted = self.wanted(until);
-        let (class, content) = exchange::attempt(pool, upstream, node, body, &wanted).await;
+        let first = Try {
+            pool,
+            upstream,
+            node,
+            body,
+            wanted: &wanted,
+        };
+        if self.hedge.is_some() {
+            // On the heap: the future of the many calls without stays small.
+            return Box::pin(self.race(&snapshot, first)).await;
+        }
+        let (class, content) = first.make().await;
+        self.conclude(upstream, class, content).await
+    }
+
+    /// Hears what an attempt came to; `Some` when it ended the errand.
+    async fn conclude(
+        &mut self,
+        upstream: &Upstream,
+        class: Class,
+        content: Content,
+    ) -> Option<(Served, CallOutcome)> {
         let name = &upstream.spec.name;
         match content {
             Content::TooLarge => {
@@ -178,10 +247,6 @@ impl<'a> Errand<'a> {
         answer: Whole,
         name: &Arc<str>,
     ) -> Option<(Served, CallOutcome)> {
-        if let Some(hash) = self.hash_if_known(&answer) {
-            let reply = Reply::with_result(self.call, &format!("\"{hash}\""));
-            return Some(self.end(reply, name, CallOutcome::Ok));
-        }
         match self.journey.hear(class, true) {
             Use::Deliver => {
                 let outcome = if class == Class::Ok {
@@ -189,7 +254,7 @@ impl<'a> Errand<'a> {
                 } else {
                     CallOutcome::RpcError
                 };
-                Some(self.end(Reply::Whole(answer), name, outcome))
+                Some(self.end(self.reply(class, answer, name), name, outcome))
             }
             Use::Keep => {
                 self.kept = Some((answer, name.clone()));
@@ -199,18 +264,16 @@ impl<'a> Errand<'a> {
         }
     }
 
-    /// A pool that has the transaction already says so in an error: it is a success, and its
-    /// hash is computed here.
-    fn hash_if_known(&self, answer: &Whole) -> Option<String> {
-        let is_plain_send = matches!(
-            &*self.call.method,
-            "eth_sendRawTransaction" | "eth_sendRawTransactionConditional"
-        );
-        if self.treatment != Treatment::Broadcast || !is_plain_send {
-            return None;
+    /// A new filter's id, as the client gets it, says which node has the filter.
+    fn reply(&self, class: Class, answer: Whole, name: &Arc<str>) -> Reply {
+        let is_new = filter::part_of(&self.call.method) == Some(Part::Making);
+        let own = answer.result().filter(|_| is_new && class == Class::Ok);
+        let own = own.and_then(|own| std::str::from_utf8(own).ok());
+        match own.map(|own| filter::wrap(name, own)) {
+            None => Reply::Whole(answer),
+            Some(Some(id)) => Reply::with_result(self.call, &id),
+            Some(None) => Reply::Refused(Refusal::BadAnswer),
         }
-        let is_known = verdict::is_already_known(&answer.error()?);
-        is_known.then(|| transaction::hash(self.call.params?))?
     }
 
     fn finish(mut self, ending: Ending) -> (Served, CallOutcome) {
@@ -219,7 +282,10 @@ impl<'a> Errand<'a> {
                 self.end(Reply::Whole(answer), &name, CallOutcome::RpcError)
             }
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
-            (Ending::Refused(why), _) => self.end_unserved(why),
+            (Ending::Refused(why), _) => self.end_unserved(match (&self.aim, self.last) {
+                (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
+                (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
+            }),
         }
     }
 
@@ -239,5 +305,23 @@ impl<'a> Errand<'a> {
             attempts: self.journey.attempts(),
         };
         (served, outcome)
+    }
+}
+
+fn draw(engine: &Engine, aim: &Aim, ladder: Ladder, passed: &[NodeId]) -> Option<NodeId> {
+    match aim {
+        Aim::Anyone => engine.pool.draw(ladder, passed),
+        Aim::Only(node) => (ladder == Ladder::Own && !passed.contains(node)).then_some(*node),
+        Aim::Rather(holders) => {
+            let wish = Spread {
+                nodes_max: 1,
+                first: holders,
+                passed,
+            };
+            let view = &engine.pool.snapshot().view;
+            let drawn = spread(view, ladder, wish, clock::now(), &mut clock::roll);
+            let holder = drawn.into_iter().find(|node| holders.contains(node));
+            holder.or_else(|| engine.pool.draw(ladder, passed))
+        }
     }
 }

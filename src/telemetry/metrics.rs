@@ -14,7 +14,9 @@ use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
 
 use self::families::Families;
 use self::fleet::Shown;
-pub use self::handles::{CallOutcome, Counted, MethodMetrics, NodeMetrics};
+pub use self::handles::{
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Winner,
+};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
 use crate::domain::method::{Row, TABLE};
@@ -39,6 +41,10 @@ pub struct Metrics {
     /// By [`Class`]; none for what is never asked elsewhere.
     failovers: [Option<IntCounter>; Class::ALL.len()],
     fallback_calls: IntCounter,
+    coalesced_calls: IntCounter,
+    hedges: [IntCounter; Winner::ALL.len()],
+    broadcasts: [IntCounter; Sending::ALL.len()],
+    write_lookups: [IntCounter; Lookup::ALL.len()],
     /// By place in [`CODES`], and one for the rest.
     http_responses: Vec<IntCounter>,
     requests_in_flight: IntGauge,
@@ -70,6 +76,12 @@ impl Metrics {
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
+            hedges: Winner::ALL.map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
+            broadcasts: Sending::ALL
+                .map(|sending| families.broadcasts.with_label_values(&[sending.as_str()])),
+            write_lookups: Lookup::ALL
+                .map(|lookup| families.write_lookups.with_label_values(&[lookup.as_str()])),
             http_responses: http_responses.collect(),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
@@ -130,6 +142,24 @@ impl Metrics {
     /// A call was answered by the leader or a fallback node.
     pub fn fallback_call(&self) {
         self.fallback_calls.inc();
+    }
+
+    /// A call was answered by what an identical one brought.
+    pub fn coalesced(&self) {
+        self.coalesced_calls.inc();
+    }
+
+    /// A read was asked of a second node.
+    pub fn hedged(&self, winner: Winner) {
+        self.hedges[winner as usize].inc();
+    }
+
+    pub fn broadcast(&self, sending: Sending) {
+        self.broadcasts[sending as usize].inc();
+    }
+
+    pub fn looked_up(&self, lookup: Lookup) {
+        self.write_lookups[lookup as usize].inc();
     }
 
     pub fn http_response(&self, code: u16) {

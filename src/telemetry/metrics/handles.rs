@@ -42,6 +42,74 @@ impl CallOutcome {
     }
 }
 
+/// Whose answer a hedged read got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Winner {
+    First,
+    Second,
+    /// Neither answered well.
+    Nobody,
+}
+
+impl Winner {
+    pub const ALL: [Winner; 3] = [Winner::First, Winner::Second, Winner::Nobody];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Winner::First => "first",
+            Winner::Second => "second",
+            Winner::Nobody => "nobody",
+        }
+    }
+}
+
+/// What became of a raw transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    Accepted,
+    /// The nodes had it already, as a pool said or a lookup found.
+    Known,
+    Refused,
+    /// No node said anything, and none that could be asked has it.
+    Unanswered,
+}
+
+impl Sending {
+    pub const ALL: [Sending; 4] = [
+        Sending::Accepted,
+        Sending::Known,
+        Sending::Refused,
+        Sending::Unanswered,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sending::Accepted => "accepted",
+            Sending::Known => "known",
+            Sending::Refused => "refused",
+            Sending::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// What looking a transaction up came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    Found,
+    Missing,
+}
+
+impl Lookup {
+    pub const ALL: [Lookup; 2] = [Lookup::Found, Lookup::Missing];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Lookup::Found => "found",
+            Lookup::Missing => "missing",
+        }
+    }
+}
+
 /// What calls and probes tell of one node. Cheap to clone; writing to it takes no lock.
 ///
 /// Once the node is forgotten, what is still written here goes nowhere.
@@ -157,6 +225,15 @@ mod tests {
         }
         for (at, outcome) in CallOutcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at, "{outcome:?}");
+        }
+        for (at, winner) in Winner::ALL.into_iter().enumerate() {
+            assert_eq!(winner as usize, at, "{winner:?}");
+        }
+        for (at, sending) in Sending::ALL.into_iter().enumerate() {
+            assert_eq!(sending as usize, at, "{sending:?}");
+        }
+        for (at, lookup) in Lookup::ALL.into_iter().enumerate() {
+            assert_eq!(lookup as usize, at, "{lookup:?}");
         }
     }
 }

@@ -300,8 +300,14 @@ fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
     let outcomes = CallOutcome::ALL.map(CallOutcome::as_str).to_vec();
     let mut reasons = Reason::ALL.map(Reason::as_str).to_vec();
     reasons.push(NO_REASON);
+    let winners = Winner::ALL.map(Winner::as_str).to_vec();
+    let sendings = Sending::ALL.map(Sending::as_str).to_vec();
+    let lookups = Lookup::ALL.map(Lookup::as_str).to_vec();
+    let states = STATES.to_vec();
     let shuts = Shut::ALL.map(Shut::as_str).to_vec();
-    for values in [classes, outcomes, reasons, shuts, STATES.to_vec()] {
+    for values in [
+        classes, outcomes, reasons, states, shuts, winners, sendings, lookups,
+    ] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
             for other in others {
@@ -343,6 +349,10 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("node_refusals_total counter", &["node", "reason"]),
     ("failovers_total counter", &["reason"]),
     ("fallback_calls_total counter", &[]),
+    ("coalesced_calls_total counter", &[]),
+    ("hedges_total counter", &["winner"]),
+    ("broadcasts_total counter", &["outcome"]),
+    ("write_lookups_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
     ("requests_in_flight gauge", &[]),
     ("connections gauge", &[]),
@@ -365,6 +375,10 @@ fn written_by_everyone() -> String {
     metrics.method(None).called(CallOutcome::Ok, Duration::ZERO);
     metrics.failed_over(Class::Timeout);
     metrics.fallback_call();
+    metrics.coalesced();
+    metrics.hedged(Winner::First);
+    metrics.broadcast(Sending::Accepted);
+    metrics.looked_up(Lookup::Found);
     metrics.http_response(200);
     metrics.batch(1000);
     metrics.registry_read(1_700_000_000, 0);

@@ -1,0 +1,97 @@
+//! Identical reads in flight: one is asked, the others wait for its answer.
+
+use bytes::Bytes;
+use tokio::time::timeout_at;
+
+use super::engine::{Engine, Reply, Served, Terms};
+use super::errand::Errand;
+use super::exchange::WHOLE_BYTES_MAX;
+use crate::domain::chain::BlockNumber;
+use crate::domain::jsonrpc::Call;
+use crate::domain::method::{Row, Treatment};
+use crate::domain::refusal::Refusal;
+use crate::state::flights::{Brought, Landed, Seat};
+use crate::telemetry::metrics::CallOutcome;
+
+/// What a flight is told apart by, beside the call itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared {
+    pub row: Row,
+    pub treatment: Treatment,
+    /// The head that clients are shown.
+    pub head: Option<BlockNumber>,
+}
+
+/// Asks, or waits for who asks the same. A caller keeps its own deadline and its own id; when the
+/// one who asks leaves, another of them asks.
+pub async fn ask(
+    engine: &Engine,
+    call: &Call<'_>,
+    terms: Terms<'_>,
+    shared: Shared,
+) -> (Served, CallOutcome) {
+    let body = Bytes::from(call.for_node());
+    let deadline = terms.arrived_at + engine.limits.times.deadline_of(shared.treatment);
+    let errand = || Errand::new(engine, call, shared.treatment, terms).hedged(shared.row);
+    loop {
+        let follower = match engine.flights.join(&body, shared.head) {
+            Seat::Alone => return errand().run(body).await,
+            Seat::Leader(leader) => {
+                let (served, outcome) = errand().run(body).await;
+                leader.land(|| landed(&served, outcome));
+                return (served, outcome);
+            }
+            Seat::Follower(follower) => follower,
+        };
+        match timeout_at(deadline.into(), follower.landed()).await {
+            Err(_) => return refused(Refusal::Timeout),
+            // It had less time left than we: somebody asks again.
+            Ok(None | Some(Landed::Refused(Refusal::Timeout))) => {}
+            Ok(Some(Landed::Nothing)) => return errand().run(body).await,
+            Ok(Some(Landed::Refused(why))) => return refused(why),
+            Ok(Some(Landed::Brought(brought))) => {
+                engine.metrics.coalesced();
+                return taken_over(brought, terms);
+            }
+        }
+    }
+}
+
+/// What others may have of it.
+fn landed(served: &Served, outcome: CallOutcome) -> Landed {
+    match (&served.answer, &served.node) {
+        (Reply::Whole(answer), Some(node)) if answer.bytes() <= WHOLE_BYTES_MAX => {
+            Landed::Brought(Brought {
+                answer: answer.clone(),
+                node: node.clone(),
+                attempts: served.attempts,
+                is_error: outcome != CallOutcome::Ok,
+            })
+        }
+        // Their limits may be others.
+        (Reply::Refused(Refusal::AnswerTooLarge), _) => Landed::Nothing,
+        (Reply::Refused(why), _) => Landed::Refused(why.clone()),
+        (Reply::Whole(_) | Reply::Here(_) | Reply::Large(_), _) => Landed::Nothing,
+    }
+}
+
+fn taken_over(brought: Brought, terms: Terms<'_>) -> (Served, CallOutcome) {
+    if brought.answer.bytes() as u64 > terms.bytes_max {
+        return refused(Refusal::AnswerTooLarge);
+    }
+    let served = Served {
+        answer: Reply::Whole(brought.answer),
+        node: Some(brought.node),
+        attempts: brought.attempts,
+    };
+    let outcome = if brought.is_error {
+        CallOutcome::RpcError
+    } else {
+        CallOutcome::Ok
+    };
+    (served, outcome)
+}
+
+fn refused(why: Refusal) -> (Served, CallOutcome) {
+    (Served::here(Reply::Refused(why)), CallOutcome::Failed)
+}
