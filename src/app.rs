@@ -17,7 +17,7 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::clock;
-use crate::config::settings::{Settings, WhenNoneFit};
+use crate::config::settings::{Consistency, Settings, WhenNoneFit};
 use crate::domain::chain::ChainId;
 use crate::domain::fleet::{Fleet, Yardstick};
 use crate::domain::health::Hysteresis;
@@ -256,6 +256,7 @@ fn housekeeping(
         prober: Prober::new(ca_file).context("setting up probes")?,
         leader_interval: settings.health.leader_interval,
         timeout: settings.health.timeout,
+        tags: settings.consistency == Consistency::Pinned,
         asked: HashMap::new(),
     };
     let scribe = Scribe {

@@ -1,16 +1,20 @@
 //! One node as the fleet knows it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chain::{BlockNumber, ChainId};
+use super::chain::{BlockHash, BlockNumber, ChainId};
 use super::depth::Depth;
 use super::health::Standing;
 use super::lacks::Lacks;
 use super::load::Load;
-use super::report::{Member, Probe};
-use super::sounding::Soundings;
+use super::report::{Details, Inquiry, Member, Probe};
+use super::sounding::{Found, Question, Soundings};
 use super::view::NodeView;
+
+/// Heads that a node's hashes are remembered of: those of the last rounds.
+const TRAIL_MAX: usize = 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -21,9 +25,44 @@ pub(super) struct Entry {
     pub lives: bool,
     pub chain_id: Option<ChainId>,
     pub load: Arc<Load>,
+    pub net_version: Option<Arc<str>>,
+    pub safe: Option<BlockNumber>,
+    pub finalized: Option<BlockNumber>,
+    head_timestamp: Option<u64>,
+    past: Past,
     lacks: Arc<Lacks>,
     soundings: Soundings,
     depth: Depth,
+    question: Option<Question>,
+}
+
+/// Where the node was before.
+#[derive(Clone, Debug, Default)]
+struct Past {
+    /// The highest head that it has told on this chain.
+    peak: Option<BlockNumber>,
+    /// It has since told another hash of a block than before.
+    is_rewritten: bool,
+    trail: VecDeque<(BlockNumber, BlockHash)>,
+}
+
+impl Past {
+    fn hear(&mut self, head: BlockNumber) {
+        if Some(head) >= self.peak {
+            self.peak = Some(head);
+            self.is_rewritten = false;
+        }
+    }
+
+    fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) {
+        let known = self.trail.iter().position(|(number, _)| *number == head);
+        if let Some((_, old)) = known.and_then(|at| self.trail.remove(at)) {
+            self.is_rewritten |= old != hash;
+        } else if self.trail.len() == TRAIL_MAX {
+            self.trail.pop_front();
+        }
+        self.trail.push_back((head, hash));
+    }
 }
 
 impl Entry {
@@ -35,9 +74,15 @@ impl Entry {
             lives: false,
             chain_id: None,
             load: Arc::new(Load::new(now)),
+            net_version: None,
+            safe: None,
+            finalized: None,
+            head_timestamp: None,
+            past: Past::default(),
             lacks: Arc::default(),
             soundings: Soundings::default(),
             depth: Depth::default(),
+            question: None,
         }
     }
 
@@ -52,11 +97,35 @@ impl Entry {
                 self.lives = true;
                 self.head = Some(head);
                 self.chain_id = chain_id.or(self.chain_id);
-                self.depth = self.soundings.depth(head, now);
+                self.past.hear(head);
+                self.sound(now);
             }
             Probe::Failed => self.lives = false,
             Probe::Throttled(rest) => self.rest(rest, now),
         }
+    }
+
+    /// Hears what came with a head; the head itself is taken down apart.
+    pub fn take_down_details(&mut self, head: BlockNumber, details: &Details, now: Instant) {
+        if let Some(hash) = details.head_hash {
+            self.past.hear_hash(head, hash);
+        }
+        self.head_timestamp = details.head_timestamp;
+        self.net_version = details.net_version.clone().or(self.net_version.take());
+        // A tag beyond the head is a mistake, or a lie.
+        self.safe = details.safe.filter(|tagged| *tagged <= head);
+        self.finalized = details.finalized.filter(|tagged| *tagged <= head);
+        self.soundings.hear_told(details.capabilities, now);
+        if let Some(found) = details.depth {
+            self.hear_found(found, head, now);
+        }
+        self.sound(now);
+    }
+
+    /// What came of a question about its depth, when it was at `head`.
+    pub fn hear_found(&mut self, found: Found, head: BlockNumber, now: Instant) {
+        self.soundings.hear(found, head, now);
+        self.sound(now);
     }
 
     pub fn rest(&mut self, rest: Option<Duration>, now: Instant) {
@@ -67,18 +136,50 @@ impl Entry {
     pub fn learn_depth(&mut self, missing: BlockNumber, now: Instant) {
         if let Some(head) = self.head {
             self.soundings.hear_missing(missing, head, now);
-            self.depth = self.soundings.depth(head, now);
+            self.sound(now);
         }
     }
 
-    /// As calls see it.
-    pub fn view(&self, reference: Option<BlockNumber>, is_on_another_chain: bool) -> NodeView {
+    /// What is known of its depth, as of now.
+    fn sound(&mut self, now: Instant) {
+        if let Some(head) = self.head {
+            self.depth = self.soundings.depth(head, now);
+            self.question = self.soundings.question(head, now);
+        }
+    }
+
+    /// Its head is lower than it has told before.
+    pub fn has_fallen(&self) -> bool {
+        self.head < self.past.peak
+    }
+
+    /// And its blocks are others than it has told before.
+    pub fn is_rewritten(&self) -> bool {
+        self.past.is_rewritten
+    }
+
+    /// Where it is now is where its chain begins or has fallen to.
+    pub fn forget_past(&mut self) {
+        self.past = Past {
+            peak: self.head,
+            ..Past::default()
+        };
+    }
+
+    /// As calls see it. `compare`: the block whose hash it is to be asked for.
+    pub fn view(
+        &self,
+        reference: Option<BlockNumber>,
+        is_on_another_chain: bool,
+        compare: Option<BlockNumber>,
+    ) -> NodeView {
         NodeView {
             id: self.member.id,
             name: self.member.name.clone(),
             rung: self.member.rung,
             weight: self.member.weight,
             head: self.head,
+            head_timestamp: self.head_timestamp,
             reference,
             lives: self.lives,
             is_on_another_chain,
@@ -86,6 +187,12 @@ impl Entry {
             load: self.load.clone(),
             depth: self.depth,
             lacks: self.lacks.clone(),
+            inquiry: Inquiry {
+                capabilities: self.soundings.asks_capabilities(),
+                // Of a node that syncs, say, nothing would be learnt that lasts.
+                depth: self.question.filter(|_| self.standing.is_healthy()),
+                compare,
+            },
         }
     }
 }

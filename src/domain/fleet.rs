@@ -3,14 +3,19 @@
 //! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`]s, which
 //! never change.
 
+mod outlook;
+
 use std::time::{Duration, Instant};
 
+use super::agreed::AgreedHead;
 use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
 use super::entry::Entry;
+use super::forks::Forks;
 use super::health::{Reason, State};
 use super::node::{NodeId, Rung};
-pub use super::report::{Change, Member, Probe, Yardstick};
-use super::served::{ServedHead, Told, Witness};
+pub use super::report::{Change, Details, Member, Probe, Yardstick};
+use super::served::{Course, ServedHead, Told};
+use super::sounding::Found;
 pub use super::view::{FleetView, NodeView};
 
 /// The fleet's state. Shapes: `entries` in the order of the list.
@@ -23,6 +28,9 @@ pub struct Fleet {
     /// The leader's chain, where none is configured.
     learnt_chain_id: Option<(NodeId, ChainId)>,
     served: ServedHead,
+    safe: AgreedHead,
+    finalized: AgreedHead,
+    forks: Forks,
     rounds: u64,
     on_fallback: bool,
 }
@@ -36,6 +44,9 @@ impl Fleet {
             reference: None,
             learnt_chain_id: None,
             served: ServedHead::default(),
+            safe: AgreedHead::default(),
+            finalized: AgreedHead::default(),
+            forks: Forks::default(),
             rounds: 0,
             on_fallback: false,
         }
@@ -53,6 +64,9 @@ impl Fleet {
             }
         });
         self.entries = entries.collect();
+        let entries = &self.entries;
+        self.forks
+            .retain(|id| entries.iter().any(|entry| entry.member.id == id));
         if self.leader_id() != leader_before {
             self.leader = LeaderTrack::default();
         }
@@ -65,6 +79,34 @@ impl Fleet {
             .map(|e| e.member.id)
     }
 
+    /// Hears what the probes of a round brought beside the heads, before the round itself.
+    pub fn hear_details(
+        &mut self,
+        probes: &[(NodeId, Probe)],
+        details: &[(NodeId, Details)],
+        now: Instant,
+    ) {
+        for (id, details) in details {
+            let probe = probes.iter().find(|(probed, _)| probed == id);
+            let Some((_, Probe::Answered { head, .. })) = probe else {
+                continue;
+            };
+            if let Some(entry) = self.entry_mut(*id) {
+                entry.take_down_details(*head, details, now);
+            }
+            if let Some((height, hash)) = details.compared {
+                self.forks.hear(*id, height, hash);
+            }
+        }
+    }
+
+    /// Hears what came of a question about the depth of a node, which was at `head`.
+    pub fn hear_found(&mut self, id: NodeId, found: Found, head: BlockNumber, now: Instant) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.hear_found(found, head, now);
+        }
+    }
+
     /// Hears one round: who was asked, and what came of it.
     pub fn hear_round(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Vec<Change> {
         let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
@@ -74,6 +116,8 @@ impl Fleet {
             }
         }
         self.learn_chain_id();
+        let comparable = self.comparable();
+        self.forks.end_round(&comparable, self.leader_id());
         let mut changes: Vec<_> = self.compare(probes, now).into_iter().collect();
         for (at, head_before) in before.into_iter().enumerate() {
             let id = self.entries[at].member.id;
@@ -114,12 +158,32 @@ impl Fleet {
         matches!((self.chain_id(), entry.chain_id), (Some(ours), Some(theirs)) if ours != theirs)
     }
 
+    /// Those whose blocks can be compared: they live on our chain, and not far behind.
+    fn comparable(&self) -> Vec<(NodeId, BlockNumber)> {
+        let reference = self.reference.map(|reference| reference.number);
+        let is_near = |head: BlockNumber| {
+            let lag = reference.map_or(Lag(0), |reference| head.lag_behind(reference));
+            head.0 > 0 && lag <= Lag(self.yardstick.lag_blocks_max)
+        };
+        let entries = self.entries.iter();
+        entries
+            .filter(|entry| entry.lives && !self.is_on_another_chain(entry))
+            .filter_map(|entry| Some((entry.member.id, entry.head?)))
+            .filter(|(_, head)| is_near(*head))
+            .collect()
+    }
+
+    /// Whether what it says of its head says something of our chain.
+    fn is_ours(&self, entry: &Entry) -> bool {
+        !self.is_on_another_chain(entry) && !self.forks.is_forked(entry.member.id)
+    }
+
     /// Finds the reference anew.
     fn compare(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Option<Change> {
         let own_heads: Vec<_> = self
             .entries
             .iter()
-            .filter(|e| e.member.rung == Rung::Own && e.lives && !self.is_on_another_chain(e))
+            .filter(|e| e.member.rung == Rung::Own && e.lives && self.is_ours(e))
             .filter_map(|entry| entry.head)
             .collect();
         let said = self.leader_said(probes);
@@ -146,7 +210,7 @@ impl Fleet {
             None => LeaderSaid::NotAsked,
             Some(Probe::Failed | Probe::Throttled(_)) => LeaderSaid::Nothing,
             Some(Probe::Answered { syncing: true, .. }) => LeaderSaid::Unfit,
-            Some(Probe::Answered { .. }) if self.is_on_another_chain(leader) => LeaderSaid::Unfit,
+            Some(Probe::Answered { .. }) if !self.is_ours(leader) => LeaderSaid::Unfit,
             Some(Probe::Answered {
                 head: BlockNumber(0),
                 ..
@@ -201,6 +265,9 @@ impl Fleet {
         }
         if syncing {
             return Err(Reason::Syncing);
+        }
+        if self.forks.is_forked(entry.member.id) {
+            return Err(Reason::Forked);
         }
         // While a silent leader's head is held, verdicts on lag stand as they are.
         let is_frozen = self
@@ -280,80 +347,17 @@ impl Fleet {
             lag_max: Lag(self.yardstick.lag_blocks_max),
             block_time: self.yardstick.block_time,
         };
-        self.served.hear(&told, now);
+        let course = self.served.hear(&told, now);
+        if course != Course::Onward {
+            self.entries.iter_mut().for_each(Entry::forget_past);
+        }
+        self.settle_tags(course == Course::Anew);
         let on = !self.entries.iter().any(|e| self.serves(e, Rung::Own));
         if on == self.on_fallback || self.rounds == 0 || self.entries.is_empty() {
             return None;
         }
         self.on_fallback = on;
         Some(Change::Fallback { on })
-    }
-
-    /// What the nodes of our chain tell of the head. The best rung that has one fit carries it; where
-    /// nobody is fit, all that live do.
-    fn witnesses(&self) -> Vec<Witness> {
-        let rung = [Rung::Own, Rung::Leader, Rung::Fallback]
-            .into_iter()
-            .find(|rung| self.entries.iter().any(|e| self.serves(e, *rung)));
-        let carries = |entry: &Entry| rung.map_or(entry.lives, |rung| self.serves(entry, rung));
-        let witness = |entry: &Entry| {
-            let weight = u64::from(entry.member.weight.get());
-            Some(Witness {
-                head: entry.head?,
-                lives: entry.lives,
-                weight: if carries(entry) { weight } else { 0 },
-            })
-        };
-        self.entries
-            .iter()
-            .filter(|entry| !self.is_on_another_chain(entry))
-            .filter_map(witness)
-            .collect()
-    }
-
-    /// Whether a node on `rung` gets calls in the normal run of things. One that turns out to be
-    /// on another chain doesn't, be its next round still to come.
-    fn serves(&self, entry: &Entry, rung: Rung) -> bool {
-        entry.member.rung == rung
-            && entry.standing.is_healthy()
-            && !entry.member.weight.drains()
-            && !self.is_on_another_chain(entry)
-    }
-
-    /// What calls see from now on.
-    pub fn view(&self) -> FleetView {
-        let reference = self.reference.map(|reference| reference.number);
-        let nodes = self
-            .entries
-            .iter()
-            .map(|entry| entry.view(reference, self.is_on_another_chain(entry)));
-        let nodes: Vec<_> = nodes.collect();
-        let served_head = self.served.head();
-        FleetView {
-            highest_head: self.highest_head(&nodes),
-            nodes,
-            reference: self.reference,
-            served_head,
-            safe_head: None,
-            finalized_head: None,
-            net_version: None,
-            chain_id: self.chain_id(),
-            rounds: self.rounds,
-        }
-    }
-
-    /// A leader that is believed is the reference.
-    fn highest_head(&self, nodes: &[NodeView]) -> Option<BlockNumber> {
-        let fit = nodes
-            .iter()
-            .filter(|node| node.rung != Rung::Leader && node.serves());
-        let leaders = self
-            .reference
-            .filter(|reference| reference.source == Source::Leader);
-        fit.filter_map(|node| node.head)
-            .chain(leaders.map(|reference| reference.number))
-            .chain(self.served.head())
-            .max()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
 pub mod alike;
+pub mod agreed;
 pub mod answer;
 pub mod broadcast;
 pub mod chain;
@@ -11,6 +12,7 @@ pub mod depth;
 mod entry;
 pub mod filter;
 pub mod fleet;
+pub mod forks;
 pub mod framing;
 pub mod health;
 pub mod journey;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::chain::BlockNumber;
 use super::depth::Depth;
+use super::report::Capabilities;
 
 /// What was found out is found out anew after this time.
 pub const EVIDENCE_MAX: Duration = Duration::from_secs(3600);
@@ -26,6 +27,9 @@ const PRECISION: u64 = 64;
 const MARGIN_MAX: u64 = 32;
 /// A call that finds data missing this close below the head tells of another trouble than depth.
 pub const MISSING_BEHIND_MIN: u64 = 16;
+
+/// Rounds until a node that didn't say what it has is asked for it again.
+pub const CAPABILITIES_ROUNDS: u32 = 10;
 
 /// The data whose depth is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub struct Soundings {
     blocks: Sounding,
     /// As it said itself.
     told: Option<(Depth, Instant)>,
+    /// Rounds until it is asked to say so again.
+    told_in: u32,
 }
 
 impl Soundings {
@@ -113,9 +119,18 @@ impl Soundings {
         sounding.hear(found, head, now);
     }
 
-    /// Hears what the node says of itself.
-    pub fn hear_told(&mut self, depth: Depth, now: Instant) {
-        self.told = Some((depth, now));
+    /// Whether the node is to be asked what it has. One that says so says so every round.
+    pub fn asks_capabilities(&self) -> bool {
+        self.told_in == 0
+    }
+
+    /// Hears what the node says of itself, round by round.
+    pub fn hear_told(&mut self, said: Capabilities, now: Instant) {
+        match said {
+            Capabilities::NotAsked => self.told_in = self.told_in.saturating_sub(1),
+            Capabilities::Untold => self.told_in = CAPABILITIES_ROUNDS - 1,
+            Capabilities::Told(depth) => self.told = Some((depth, now)),
+        }
     }
 
     /// A call met state of block `missing` missing, on a node at `head`.
@@ -402,7 +417,7 @@ mod tests {
             state_from: Some(BlockNumber(7)),
             ..Depth::default()
         };
-        soundings.hear_told(told, now);
+        soundings.hear_told(Capabilities::Told(told), now);
         assert_eq!(soundings.depth(HEAD, now), told);
         let question = soundings.question(HEAD, now).unwrap();
         assert_eq!(
@@ -422,13 +437,11 @@ mod tests {
     fn a_call_that_met_nothing_outranks_what_was_said_for_an_hour() {
         let now = crate::clock::now();
         let mut soundings = Soundings::default();
-        soundings.hear_told(
-            Depth {
-                state_from: Some(BlockNumber(0)),
-                ..Depth::default()
-            },
-            now,
-        );
+        let told = Capabilities::Told(Depth {
+            state_from: Some(BlockNumber(0)),
+            ..Depth::default()
+        });
+        soundings.hear_told(told, now);
         let missing = |behind: u64| BlockNumber(HEAD.0 - behind);
         soundings.hear_missing(missing(MISSING_BEHIND_MIN - 1), HEAD, now);
         assert!(soundings.depth(HEAD, now).has_state(missing(5000)));
@@ -439,9 +452,26 @@ mod tests {
         soundings.hear_missing(missing(MISSING_BEHIND_MIN), HEAD, now);
         let depth = soundings.depth(HEAD, now);
         assert!(!depth.has_state(missing(16)) && depth.has_state(missing(15)));
-        soundings.hear_told(depth, now + EVIDENCE_MAX);
-        soundings.hear_told(Depth::default(), now + EVIDENCE_MAX);
+        soundings.hear_told(told, now + EVIDENCE_MAX);
         let depth = soundings.depth(HEAD, now + EVIDENCE_MAX);
         assert!(depth.has_state(missing(5000)));
+    }
+
+    #[test]
+    fn a_node_that_says_what_it_has_is_asked_every_round_and_another_every_tenth() {
+        let now = crate::clock::now();
+        let asked = |says: Capabilities| -> String {
+            let mut soundings = Soundings::default();
+            let round = |_| {
+                let asks = soundings.asks_capabilities();
+                let said = if asks { says } else { Capabilities::NotAsked };
+                soundings.hear_told(said, now);
+                if asks { '?' } else { '.' }
+            };
+            (0..22).map(round).collect()
+        };
+        let told = Capabilities::Told(Depth::default());
+        assert_eq!(asked(told), "?".repeat(22));
+        assert_eq!(asked(Capabilities::Untold), "?.........?.........?.");
     }
 }

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use super::chain::{BlockNumber, ChainId, Lag, Reference};
 use super::depth::Depth;
+use super::forks::Camps;
 use super::health::Standing;
 use super::lacks::Lacks;
 use super::load::Load;
 use super::node::{NodeId, Rung, Weight};
+use super::report::Inquiry;
 
 /// The fleet at one moment.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +25,10 @@ pub struct FleetView {
     /// settings want it.
     pub safe_head: Option<BlockNumber>,
     pub finalized_head: Option<BlockNumber>,
-    /// What the nodes say to `net_version`.
+    /// What the nodes say to `net_version`, where all say the same.
     pub net_version: Option<Arc<str>>,
+    /// Whether the nodes' blocks are the same.
+    pub camps: Camps,
     pub chain_id: Option<ChainId>,
     /// Rounds so far; 0: nothing is known yet.
     pub rounds: u64,
@@ -38,6 +42,8 @@ pub struct NodeView {
     pub rung: Rung,
     pub weight: Weight,
     pub head: Option<BlockNumber>,
+    /// Of its head, in seconds since 1970, where it told.
+    pub head_timestamp: Option<u64>,
     pub(super) reference: Option<BlockNumber>,
     pub lives: bool,
     pub is_on_another_chain: bool,
@@ -46,6 +52,8 @@ pub struct NodeView {
     /// How far back it goes.
     pub depth: Depth,
     pub(super) lacks: Arc<Lacks>,
+    /// What its next probe asks for beside the head.
+    pub inquiry: Inquiry,
 }
 
 impl NodeView {

@@ -205,6 +205,11 @@ impl Speaker<'_> {
             "eth_blockNumber" => Outcome::number(self.head()),
             "eth_syncing" => self.syncing(),
             "eth_getBlockByNumber" => self.block_by_number(params),
+            "eth_getBlockTransactionCountByNumber" => match self.position(&params[0]) {
+                Some(number) if number <= self.head() => Outcome::number(0),
+                Some(_) | None => nothing(),
+            },
+            "eth_capabilities" if self.behaviour.tells_capabilities => self.capabilities(),
             "eth_gasPrice" => Outcome::number(1_000_000_000),
             "eth_estimateGas" => Outcome::number(21_000),
             "eth_sendRawTransaction" => Outcome::text(&digest(&params[0])),
@@ -251,10 +256,32 @@ impl Speaker<'_> {
         Outcome::Result(header(&block).to_string())
     }
 
-    /// State exists up to the head; beyond it, geth's error.
+    /// As execution-apis has it (`src/eth/capabilities.yaml`).
+    fn capabilities(&self) -> Outcome {
+        let whole = json!({"disabled": false, "oldestBlock": "0x0"});
+        let state = json!({"disabled": false, "oldestBlock": quantity(self.oldest_state())});
+        let head = self.chain.block(self.head(), self.behaviour.forked_from);
+        let told = json!({
+            "head": {"number": quantity(head.number), "hash": head.hash},
+            "state": state, "stateproofs": state,
+            "tx": whole, "logs": whole, "receipts": whole, "blocks": whole,
+        });
+        Outcome::Result(told.to_string())
+    }
+
+    fn oldest_state(&self) -> u64 {
+        let kept = self.behaviour.state_blocks;
+        kept.map_or(0, |kept| (self.head() + 1).saturating_sub(kept))
+    }
+
+    /// State exists up to the head and back to where it is kept; beyond, geth's errors.
     fn state(&self, at: &Value, value: impl FnOnce() -> Outcome) -> Outcome {
         match self.position(at) {
             Some(number) if number > self.head() => Outcome::error(-32000, "header not found"),
+            Some(number) if number < self.oldest_state() => {
+                let root = digest(&Value::Null).split_off(2);
+                Outcome::error(-32000, &format!("missing trie node {root} (path )"))
+            }
             // EIP-1898 objects name blocks by hash, which we don't look up.
             Some(_) | None => value(),
         }
@@ -455,6 +482,24 @@ mod tests {
         };
         assert_eq!(call("0x63")["result"], "0xabcd");
         assert_eq!(call("0x64")["error"]["message"], "header not found");
+    }
+
+    #[test]
+    fn state_that_is_no_longer_kept_is_missing_as_geth_says_it() {
+        let pruned = Behaviour {
+            state_blocks: Some(10),
+            tells_capabilities: true,
+            ..Behaviour::default()
+        };
+        let balance = |at: &str| ask(&pruned, "eth_getBalance", json!(["0x00", at]));
+        assert!(balance("0x5b")["result"].is_string());
+        let message = balance("0x5a")["error"]["message"].to_string();
+        assert!(message.starts_with("\"missing trie node "), "{message}");
+        let told = ask(&pruned, "eth_capabilities", json!([]));
+        assert_eq!(told["result"]["state"]["oldestBlock"], "0x5b");
+        assert_eq!(told["result"]["blocks"]["oldestBlock"], "0x0");
+        let silent = ask(&Behaviour::default(), "eth_capabilities", json!([]));
+        assert_eq!(silent["error"]["code"], -32601);
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub struct Behaviour {
     /// Blocks from this number on have hashes that no other node knows.
     pub forked_from: Option<u64>,
     pub syncing: bool,
+    /// State is kept of so many blocks, the head among them; `None`: of all.
+    pub state_blocks: Option<u64>,
+    /// It knows `eth_capabilities`.
+    pub tells_capabilities: bool,
     /// Waited before each answer, after the request has been read.
     pub latency: Duration,
     pub fault: Option<Fault>,
@@ -33,6 +37,8 @@ impl Default for Behaviour {
             head: Head::Behind(0),
             forked_from: None,
             syncing: false,
+            state_blocks: None,
+            tells_capabilities: false,
             latency: Duration::ZERO,
             fault: None,
             fault_methods: None,

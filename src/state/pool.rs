@@ -23,7 +23,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
 use crate::domain::chain::BlockNumber;
-use crate::domain::fleet::{Change, Fleet, FleetView, NodeView, Probe};
+use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 use crate::telemetry::events;
@@ -97,10 +97,14 @@ impl Pool {
         self.tell_pingora().await;
     }
 
-    /// Hears one round.
-    pub async fn hear_round(&self, probes: &[(NodeId, Probe)]) {
-        self.change(|fleet| fleet.hear_round(probes, clock::now()))
-            .await;
+    /// Hears one round: heads, and what came with them.
+    pub async fn hear_round(&self, probes: &[(NodeId, Probe)], details: &[(NodeId, Details)]) {
+        self.change(|fleet| {
+            let now = clock::now();
+            fleet.hear_details(probes, details, now);
+            fleet.hear_round(probes, now)
+        })
+        .await;
     }
 
     /// A node has failed calls time after time.

@@ -23,6 +23,8 @@ pub struct Rounds {
     pub prober: Prober,
     pub leader_interval: Duration,
     pub timeout: Duration,
+    /// Ask for the block tags `safe` and `finalized`, too.
+    pub tags: bool,
     pub asked: HashMap<NodeId, Asked>,
 }
 
@@ -55,11 +57,11 @@ impl Rounds {
         for ((upstream, ask), (_, probed)) in due.iter().zip(&probed) {
             self.take_down(upstream, *ask, probed, now);
         }
-        let probes: Vec<_> = probed
-            .iter()
-            .map(|(id, probed)| (*id, probed.probe))
-            .collect();
-        self.pool.hear_round(&probes).await;
+        let (probes, details): (Vec<_>, Vec<_>) = probed
+            .into_iter()
+            .map(|(id, probed)| ((id, probed.probe), (id, probed.details)))
+            .unzip();
+        self.pool.hear_round(&probes, &details).await;
         self.asked.retain(|id, _| snapshot.view.node(*id).is_some());
         self.show();
     }
@@ -85,6 +87,8 @@ impl Rounds {
         let is_astray = node.standing.state == State::Out(Reason::WrongChain);
         Ask {
             chain_id: !is_fresh || is_astray,
+            tags: self.tags,
+            inquiry: node.inquiry,
         }
     }
 

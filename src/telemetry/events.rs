@@ -57,6 +57,7 @@ fn level_of(reason: Reason) -> Level {
         Reason::Lagging
         | Reason::Silent
         | Reason::Syncing
+        | Reason::Forked
         | Reason::Rollback
         | Reason::HeightZero
         | Reason::Faults
@@ -71,6 +72,7 @@ pub fn reason_in_words(reason: Reason) -> &'static str {
         Reason::Silent => "it does not answer probes",
         Reason::Syncing => "it says that it is still syncing",
         Reason::WrongChain => "it is on another chain than the rest",
+        Reason::Forked => "its blocks are others than those that most nodes have (a fork)",
         Reason::Rollback => "its head went back, too many blocks behind the reference",
         Reason::HeightZero => "its head is block 0, while the chain is further",
         Reason::Faults => "its calls failed time after time",
@@ -85,6 +87,7 @@ fn way_back(reason: Reason) -> &'static str {
         Reason::Silent => "it returns by itself once it answers; look whether it runs",
         Reason::Syncing | Reason::HeightZero => "it returns by itself once it has synced",
         Reason::WrongChain => "correct its URL or the chain's id",
+        Reason::Forked => "it returns by itself once it has the blocks of the others",
         Reason::Faults => "it returns once its probes are good",
         Reason::Throttled => "it returns by itself after its rest",
     }

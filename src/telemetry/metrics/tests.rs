@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::fleet::{NO_REASON, STATES};
 use super::*;
-use crate::domain::chain::{BlockNumber, ChainId};
-use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
+use crate::domain::chain::{BlockHash, BlockNumber, ChainId};
+use crate::domain::depth::Depth;
+use crate::domain::fleet::{Details, Fleet, Member, Probe, Yardstick};
 use crate::domain::health::Hysteresis;
 use crate::domain::method::Rules;
 use crate::domain::node::{NodeId, Rung, Weight};
+use crate::domain::report::Capabilities;
 
 #[test]
 fn the_list_is_the_interface() {
@@ -110,6 +112,37 @@ fn a_node_is_in_one_state_for_the_present_reason_alone() {
         let prefix = "forebay_node_state{node=\"geth-1\"";
         let of_node = text.lines().filter(|line| line.starts_with(prefix));
         assert_eq!(of_node.count(), STATES.len(), "{wanted}");
+    }
+}
+
+#[test]
+fn what_is_known_of_a_nodes_chain_is_shown_and_what_is_not_has_no_series() {
+    let mut scene = Scene::new(&[("geth-1", Rung::Own, 1), ("geth-2", Rung::Own, 1)]);
+    let text = scene.round(&[answered(1000), answered(1000)]);
+    for name in ["node_head_age", "node_oldest", "safe_block", "forks"] {
+        assert!(!text.contains(&format!("\nforebay_{name}")), "{name}");
+    }
+    let details = Details {
+        capabilities: Capabilities::Told(Depth {
+            state_from: Some(BlockNumber(900)),
+            ..Depth::default()
+        }),
+        ..known()
+    };
+    scene.details(&[answered(1000)], &details);
+    let text = scene.round(&[answered(1000), answered(1000)]);
+    for (line, wanted) in [
+        ("node_head_age_seconds{node=\"geth-1\"}", Some(12.0)),
+        ("node_oldest_block_number{node=\"geth-1\"}", None),
+        (
+            "node_oldest_state_block_number{node=\"geth-1\"}",
+            Some(900.0),
+        ),
+        ("node_oldest_state_block_number{node=\"geth-2\"}", None),
+        ("safe_block_number", Some(0.0)),
+        ("finalized_block_number", Some(0.0)),
+    ] {
+        assert_eq!(ours(&text, line), wanted, "{line}");
     }
 }
 
@@ -331,6 +364,9 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("node_block_number gauge", &["node"]),
     ("node_lag_blocks gauge", &["node"]),
     ("node_head_difference_blocks gauge", &["node"]),
+    ("node_head_age_seconds gauge", &["node"]),
+    ("node_oldest_block_number gauge", &["node"]),
+    ("node_oldest_state_block_number gauge", &["node"]),
     ("node_healthy gauge", &["node"]),
     ("node_weight gauge", &["node"]),
     ("node_in_flight gauge", &["node"]),
@@ -341,6 +377,10 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("nodes_healthy gauge", &["rung"]),
     ("reference_block_number gauge", &[]),
     ("served_block_number gauge", &[]),
+    ("safe_block_number gauge", &[]),
+    ("finalized_block_number gauge", &[]),
+    ("forks gauge", &[]),
+    ("forks_undecided gauge", &[]),
     ("reference_source gauge", &["source"]),
     ("calls_total counter", &["method", "outcome"]),
     ("call_duration_seconds histogram", &["method"]),
@@ -383,7 +423,32 @@ fn written_by_everyone() -> String {
     metrics.batch(1000);
     metrics.registry_read(1_700_000_000, 0);
     metrics.registry_failed("list");
-    scene.round(&[answered(1), answered(1)])
+    scene.replace(&[
+        ("geth-1", Rung::Own, 1),
+        ("infura", Rung::Leader, 1),
+        ("geth-2", Rung::Own, 1),
+    ]);
+    let probes = [answered(1); 3];
+    scene.round(&probes);
+    scene.details(&probes, &known());
+    scene.round(&probes)
+}
+
+/// All that a probe can bring beside the head.
+fn known() -> Details {
+    let block = BlockNumber(0);
+    Details {
+        head_timestamp: Some(1_700_000_000 - 10),
+        capabilities: Capabilities::Told(Depth {
+            blocks_from: Some(block),
+            state_from: Some(block),
+            receipts_from: None,
+        }),
+        compared: Some((block, BlockHash([1; 32]))),
+        safe: Some(block),
+        finalized: Some(block),
+        ..Details::default()
+    }
 }
 
 fn encode(metrics: &Metrics) -> String {
@@ -493,6 +558,16 @@ impl Scene {
         };
         let members = nodes.iter().enumerate().map(member).collect();
         self.fleet.replace(members, self.now);
+    }
+
+    /// What came with the probes that the next round brings, the same of each.
+    fn details(&mut self, probes: &[Probe], details: &Details) {
+        let probes: Vec<_> = (0..).map(NodeId).zip(probes.iter().copied()).collect();
+        let all: Vec<_> = probes
+            .iter()
+            .map(|(id, _)| (*id, details.clone()))
+            .collect();
+        self.fleet.hear_details(&probes, &all, self.now);
     }
 
     /// One round with a probe for each node, in order; gives the text.
