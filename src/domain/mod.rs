@@ -2,8 +2,8 @@
 //!
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
-pub mod alike;
 pub mod agreed;
+pub mod alike;
 pub mod answer;
 pub mod broadcast;
 pub mod chain;
