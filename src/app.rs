@@ -78,6 +78,8 @@ fn limits(settings: &Settings) -> Limits {
         batch_calls_max: calls.batch_calls_max,
         answer_bytes_max: calls.answer_bytes_max,
         fails_open: calls.when_none_fit == WhenNoneFit::FailOpen,
+        consistency: settings.consistency,
+        block_wait: settings.chain.block_time,
     }
 }
 
@@ -180,7 +182,7 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
     let budget = settings.calls.retry_budget;
     Engine {
         pool,
-        rules: Rules::new(methods.allow, methods.deny, methods.heavy),
+        rules: Rules::new(methods.allow, methods.deny, methods.heavy).with_reads(methods.reads),
         limits: limits(settings),
         budget: RetryBudget::new(
             budget.per_call,

@@ -165,7 +165,7 @@ forebay:
     answer_bytes_max: 65536
     when_none_fit: refuse
   consistency: none
-  methods: { allow: [txpool_content], deny: ["trace_*"], heavy: [eth_call] }
+  methods: { allow: [txpool_content], deny: ["trace_*"], heavy: [eth_call], reads: ["bor_*"] }
   admin: { token: "${KEY}" }
   cors: { origins: ["https://app.example", "${EMPTY}"] }
   shutdown: { lame_duck: 0s, drain: 110s }
@@ -305,6 +305,7 @@ forebay:
         assert_eq!(settings.calls.when_none_fit, WhenNoneFit::Refuse);
         assert_eq!(settings.consistency, Consistency::None);
         assert_eq!(settings.methods.deny, ["trace_*"]);
+        assert_eq!(settings.methods.reads, ["bor_*"]);
         assert_eq!(settings.admin_token.unwrap().reveal(), "s3cret");
         assert_eq!(settings.cors_origins, ["https://app.example"]);
         assert_eq!(settings.shutdown.drain, Duration::from_secs(110));

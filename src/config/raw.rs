@@ -275,12 +275,13 @@ fn consistency(section: &Section<'_>) -> Option<Consistency> {
 }
 
 fn methods(field: &Field<'_>) -> Methods {
-    let section = field.section(&["allow", "deny", "heavy"]);
+    let section = field.section(&["allow", "deny", "heavy", "reads"]);
     let names = |key: &str| section.field(key).list(method).unwrap_or_default();
     Methods {
         allow: names("allow"),
         deny: names("deny"),
         heavy: names("heavy"),
+        reads: names("reads"),
     }
 }
 

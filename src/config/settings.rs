@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::domain::block::Consistency;
 use crate::domain::broadcast::NODES_MAX;
 use crate::domain::node::{NodeRecord, Secret};
 
@@ -96,19 +97,14 @@ pub enum WhenNoneFit {
     Refuse,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consistency {
-    Monotonic,
-    Pinned,
-    None,
-}
-
 /// Names and globs (`*` alone is a wildcard), beside the built-in table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Methods {
     pub allow: Vec<String>,
     pub deny: Vec<String>,
     pub heavy: Vec<String>,
+    /// Of methods that the table doesn't have.
+    pub reads: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

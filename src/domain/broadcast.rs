@@ -43,6 +43,9 @@ impl Form {
     }
 }
 
+/// From this rank on a refusal tells of the transaction; below, of the node alone.
+const TELLS_OF_TRANSACTION: u8 = 2;
+
 /// What one node has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
@@ -51,9 +54,8 @@ pub enum Word {
     Known,
     /// Another transaction has its nonce, or it is itself in a block.
     Spent,
-    /// It is none: every node would say so.
-    Malformed,
-    /// A refusal of the node's own, with how much it tells.
+    /// A refusal of the node's own, with how much it tells. Even "invalid": a node that doesn't
+    /// know this type of transaction yet says so, too.
     Refused(u8),
     /// The node can't have taken it.
     Untaken,
@@ -66,15 +68,11 @@ pub fn word(class: Class, error: Option<&RpcError<'_>>) -> Word {
     let Some(error) = error else {
         return wordless(class);
     };
-    let text = error.message.to_ascii_lowercase();
     if verdict::is_already_known(error) {
         return Word::Known;
     }
-    if class == Class::RpcError && text.contains("nonce too low") {
-        return Word::Spent;
-    }
     match class {
-        Class::RpcError if is_malformed(error.code, &text) => Word::Malformed,
+        Class::RpcError if verdict::is_nonce_too_low(error) => Word::Spent,
         Class::RpcError => Word::Refused(3),
         // Some text that no table knows: it speaks of the transaction, or of the node.
         Class::Unknown => Word::Refused(2),
@@ -101,13 +99,6 @@ fn wordless(class: Class) -> Word {
     }
 }
 
-/// Whether the bytes themselves are no transaction (JSON-RPC 2.0 §5.1; geth `rlp`, `hexutil`).
-fn is_malformed(code: i64, text: &str) -> bool {
-    matches!(code, -32700 | -32600 | -32602)
-        || text.starts_with("rlp:")
-        || text.starts_with("invalid argument")
-}
-
 /// What to do with a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
@@ -118,17 +109,6 @@ pub enum Use {
     /// It says more than what was kept before.
     Keep,
     Drop,
-}
-
-/// What is left when all nodes have spoken and none has taken it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// A node may have it: look it up.
-    Doubt,
-    /// The error kept is the answer.
-    Kept,
-    /// No node has it, and none has refused it: others may take it.
-    Nothing,
 }
 
 /// One transaction's words so far.
@@ -153,7 +133,7 @@ impl Broadcast {
 
     pub fn hear(&mut self, word: Word) -> Use {
         match word {
-            Word::Accepted | Word::Malformed => Use::Deliver,
+            Word::Accepted => Use::Deliver,
             Word::Known if self.form == Form::Hash && self.knows_hash => Use::DeliverHash,
             // For a receipt somebody else waits; without a hash the node's word is all there is.
             Word::Known => self.doubt(4),
@@ -181,26 +161,14 @@ impl Broadcast {
         Use::Keep
     }
 
-    /// How it stands when nobody is left to speak.
-    pub fn rest(&self) -> Rest {
-        if self.in_doubt && self.knows_hash {
-            Rest::Doubt
-        } else {
-            self.unfound()
-        }
-    }
-
-    /// How it stands when it was looked up and isn't there.
-    pub fn unfound(&self) -> Rest {
-        match self.kept {
-            Some(_) => Rest::Kept,
-            None => Rest::Nothing,
-        }
-    }
-
-    /// Whether a node may have it, also after the last lookup.
+    /// Whether a node may have it, once nobody is left to speak: then it must be looked up.
     pub fn is_in_doubt(&self) -> bool {
-        self.in_doubt
+        self.in_doubt && self.knows_hash
+    }
+
+    /// Whether others may be sent it: none has refused it for what it is.
+    pub fn goes_on(&self) -> bool {
+        self.kept.is_none_or(|rank| rank < TELLS_OF_TRANSACTION)
     }
 }
 

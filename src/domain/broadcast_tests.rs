@@ -30,11 +30,11 @@ fn the_words_of_pools_are_understood() {
             "nonce too low: next nonce 5, tx nonce 1",
             Word::Spent,
         ),
-        (-32602, "invalid params", Word::Malformed),
+        (-32602, "invalid params", Word::Refused(3)),
         (
             -32000,
             "rlp: element is larger than containing list",
-            Word::Malformed,
+            Word::Refused(3),
         ),
         (-32000, "transaction underpriced", Word::Refused(3)),
         (
@@ -53,7 +53,7 @@ fn the_words_of_pools_are_understood() {
             "the method does not exist/is not available",
             Word::Refused(1),
         ),
-        (-32000, "unknown transaction type", Word::Refused(3)),
+        (-32000, "unknown transaction type", Word::Refused(2)),
         (429, "slow down", Word::Untaken),
         (-32002, "request timed out", Word::Silent),
         // EIP-7966: sent, and in no block within its time.
@@ -95,16 +95,12 @@ fn nothing_is_called_failed_before_it_was_looked_up() {
         let mut broadcast = Broadcast::new(Form::Hash, true);
         broadcast.hear(Word::Refused(3));
         broadcast.hear(doubtful);
-        assert_eq!(broadcast.rest(), Rest::Doubt, "{doubtful:?}");
-        assert_eq!(broadcast.unfound(), Rest::Kept, "{doubtful:?}");
+        assert!(broadcast.is_in_doubt(), "{doubtful:?}");
+        assert!(!broadcast.goes_on(), "{doubtful:?}");
     }
     let mut silent = Broadcast::new(Form::Hash, true);
     silent.hear(Word::Silent);
-    assert_eq!(
-        (silent.rest(), silent.unfound()),
-        (Rest::Doubt, Rest::Nothing)
-    );
-    assert!(silent.is_in_doubt());
+    assert!(silent.is_in_doubt() && silent.goes_on());
 }
 
 #[test]
@@ -114,17 +110,20 @@ fn when_all_refuse_the_error_that_says_most_is_told() {
     assert_eq!(broadcast.hear(Word::Refused(3)), Use::Keep);
     assert_eq!(broadcast.hear(Word::Refused(3)), Use::Drop);
     assert_eq!(broadcast.hear(Word::Refused(2)), Use::Drop);
-    assert_eq!(broadcast.rest(), Rest::Kept);
-    let mut unheard = Broadcast::new(Form::Hash, true);
-    unheard.hear(Word::Untaken);
-    assert_eq!(unheard.rest(), Rest::Nothing, "the leader may take it");
+    assert!(!broadcast.is_in_doubt() && !broadcast.goes_on());
+    for word in [Word::Untaken, Word::Refused(1)] {
+        let mut unheard = Broadcast::new(Form::Hash, true);
+        unheard.hear(word);
+        assert!(!unheard.is_in_doubt());
+        assert!(unheard.goes_on(), "the leader may take it: {word:?}");
+    }
 }
 
 #[test]
 fn who_waits_for_a_receipt_is_not_told_that_the_transaction_is_known() {
     let mut broadcast = Broadcast::new(Form::Receipt, true);
     assert_eq!(broadcast.hear(Word::Known), Use::Keep);
-    assert_eq!(broadcast.rest(), Rest::Doubt);
+    assert!(broadcast.is_in_doubt());
     assert_eq!(broadcast.hear(Word::Accepted), Use::Deliver);
 }
 
@@ -132,7 +131,7 @@ fn who_waits_for_a_receipt_is_not_told_that_the_transaction_is_known() {
 fn without_a_hash_there_is_nothing_to_look_up() {
     let mut broadcast = Broadcast::new(Form::Hash, false);
     assert_eq!(broadcast.hear(Word::Known), Use::Keep);
-    assert_eq!(broadcast.rest(), Rest::Kept);
+    assert!(!broadcast.is_in_doubt() && !broadcast.goes_on());
 }
 
 /// The leader 0, and own nodes of weight 1 from 1 on, all fit.

@@ -331,11 +331,16 @@ impl Fleet {
         }
     }
 
-    /// An answer told a client of block `head`: what it is shown from now on is not behind that.
-    pub fn see(&mut self, head: BlockNumber, now: Instant) {
+    /// An answer of node `id` told a client of block `head`: what it is shown from now on is not
+    /// behind that, and the node has it.
+    pub fn see(&mut self, id: NodeId, head: BlockNumber, now: Instant) {
         let is_alone = self.entries.len() == 1;
         self.served
             .see(head, is_alone, self.yardstick.block_time, now);
+        let is_believed = self.served.head() >= Some(head);
+        if let Some(entry) = self.entry_mut(id).filter(|_| is_believed) {
+            entry.head = entry.head.max(Some(head));
+        }
     }
 
     /// What follows from a change: the served head, and whether the fallback serves.

@@ -3,8 +3,8 @@
 //! Nothing in here waits, reads a clock, rolls dice or logs: time and chance are arguments.
 
 pub mod agreed;
-pub mod alike;
 pub mod answer;
+pub mod block;
 pub mod broadcast;
 pub mod chain;
 pub mod chance;

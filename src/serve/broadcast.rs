@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::fan::{self, Fan, Heard, Question};
 use crate::clock;
-use crate::domain::broadcast::{self, Broadcast, Form, NODES_MAX, Rest, Spread, Use, Word, spread};
+use crate::domain::broadcast::{self, Broadcast, Form, NODES_MAX, Spread, Use, Word, spread};
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::Treatment;
 use crate::domain::node::NodeId;
@@ -83,12 +83,12 @@ impl<'a> Transaction<'a> {
             if let Some(ended) = self.volley(&nodes, &body, piece).await {
                 return ended;
             }
-            if self.broadcast.rest() == Rest::Doubt
+            if self.broadcast.is_in_doubt()
                 && let Some(ended) = self.look_up().await
             {
                 return ended;
             }
-            if self.kept.is_some() {
+            if !self.broadcast.goes_on() {
                 break;
             }
         }
@@ -103,9 +103,11 @@ impl<'a> Transaction<'a> {
         if now >= self.until() || self.volleys >= limits.attempts_max as usize {
             return None;
         }
+        // Where not all are asked: those who have this client's earlier ones, or it can't follow.
+        let holders = self.engine.taken.holders_for(self.terms.client);
         let wish = Spread {
             nodes_max: limits.broadcast,
-            first: &[],
+            first: &holders,
             passed: &self.asked,
         };
         let view = &self.engine.pool.snapshot().view;
@@ -180,13 +182,9 @@ impl<'a> Transaction<'a> {
         self.heard.push(heard.class);
         match (self.broadcast.hear(word), heard.answer) {
             (Use::Deliver, Some(answer)) => {
-                let (outcome, sending) = if word == Word::Accepted {
-                    (CallOutcome::Ok, Sending::Accepted)
-                } else {
-                    (CallOutcome::RpcError, Sending::Refused)
-                };
-                let ended = self.served(Reply::Whole(answer), &heard.name, outcome);
-                Some((ended, sending))
+                let reply = Reply::Whole(answer);
+                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
+                Some((ended, Sending::Accepted))
             }
             (Use::DeliverHash, _) => {
                 let reply = self.hash_reply()?;

@@ -8,36 +8,31 @@ use super::errand::Errand;
 use super::exchange::WHOLE_BYTES_MAX;
 use crate::domain::chain::BlockNumber;
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{Row, Treatment};
+use crate::domain::method::Row;
 use crate::domain::refusal::Refusal;
+use crate::domain::route::Asking;
 use crate::state::flights::{Brought, Landed, Seat};
 use crate::telemetry::metrics::CallOutcome;
 
-/// What a flight is told apart by, beside the call itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Shared {
-    pub row: Row,
-    pub treatment: Treatment,
-    /// The head that clients are shown.
-    pub head: Option<BlockNumber>,
-}
-
-/// Asks, or waits for who asks the same. A caller keeps its own deadline and its own id; when the
+/// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own deadline and its own id; when the
 /// one who asks leaves, another of them asks.
 pub async fn ask(
     engine: &Engine,
     call: &Call<'_>,
+    (row, asking): (Row, &Asking),
     terms: Terms<'_>,
-    shared: Shared,
+    head: Option<BlockNumber>,
 ) -> (Served, CallOutcome) {
-    let body = Bytes::from(call.for_node());
-    let deadline = terms.arrived_at + engine.limits.times.deadline_of(shared.treatment);
-    let errand = || Errand::new(engine, call, shared.treatment, terms).hedged(shared.row);
+    let opening = call.opening();
+    let [one, two, three, four, five] = asking.edits.pieces(call.params());
+    let body = Bytes::from([&opening, one, two, three, four, five].concat());
+    let deadline = terms.arrived_at + engine.limits.times.deadline_of(asking.treatment);
+    let errand = || Errand::new(engine, call, asking, terms).hedged(row);
     loop {
-        let follower = match engine.flights.join(&body, shared.head) {
-            Seat::Alone => return errand().run(body).await,
+        let follower = match engine.flights.join(&body, head) {
+            Seat::Alone => return errand().run().await,
             Seat::Leader(leader) => {
-                let (served, outcome) = errand().run(body).await;
+                let (served, outcome) = errand().run().await;
                 leader.land(|| landed(&served, outcome));
                 return (served, outcome);
             }
@@ -47,7 +42,7 @@ pub async fn ask(
             Err(_) => return refused(Refusal::Timeout),
             // It had less time left than we: somebody asks again.
             Ok(None | Some(Landed::Refused(Refusal::Timeout))) => {}
-            Ok(Some(Landed::Nothing)) => return errand().run(body).await,
+            Ok(Some(Landed::Nothing)) => return errand().run().await,
             Ok(Some(Landed::Refused(why))) => return refused(why),
             Ok(Some(Landed::Brought(brought))) => {
                 engine.metrics.coalesced();

@@ -1,29 +1,28 @@
 //! Answers one call: a plan of `domain`'s, carried out. Single calls and batches come here alike.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::coalesce::{self, Shared};
 use super::errand::{Aim, Errand};
 use super::exchange::Large;
-use super::{broadcast, nonces};
+use super::{broadcast, coalesce, nonces};
 use crate::clock;
-use crate::domain::alike;
+use crate::domain::block::{Consistency, Pins};
 use crate::domain::filter::{self, Part};
 use crate::domain::fleet::FleetView;
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{Row, Rules, Times, Treatment};
+use crate::domain::method::{self, Row, Rules, Times, Treatment};
 use crate::domain::nonce;
 use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
-use crate::domain::route::{self, Plan};
+use crate::domain::route::{self, Asking, Plan};
 use crate::domain::sent::Client;
 use crate::domain::transaction;
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Afterwork;
 use crate::state::flights::Flights;
 use crate::state::gate::{Gate, Room};
-use crate::state::pool::Pool;
+use crate::state::pool::{Pool, Snapshot};
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics};
 
@@ -41,6 +40,9 @@ pub struct Limits {
     pub answer_bytes_max: u64,
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
+    pub consistency: Consistency,
+    /// How long a call waits for a block that no node has yet.
+    pub block_wait: Duration,
 }
 
 /// All that answering takes.
@@ -67,6 +69,8 @@ pub struct Terms<'a> {
     pub client: Client,
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
+    /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
+    pub pins: Option<Pins>,
 }
 
 /// An answer, and who gave it.
@@ -112,11 +116,18 @@ impl Engine {
         self.metrics.encode(view, unix_seconds)
     }
 
+    /// What tags stand for, as of `view`.
+    pub fn pins(&self, view: &FleetView) -> Pins {
+        Pins::of(view, self.limits.consistency)
+    }
+
     /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
     /// drop.
     pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
-        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, self.limits.fails_open);
+        let pins = terms.pins.unwrap_or_else(|| self.pins(&snapshot.view));
+        let fails_open = self.limits.fails_open;
+        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, &pins, fails_open);
         let mut tally = Tally {
             method: self.metrics.method(row),
             began_at: clock::now(),
@@ -128,10 +139,7 @@ impl Engine {
                 (Served::here(reply), CallOutcome::Ok)
             }
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
-            Plan::Ask(treatment) => {
-                self.ask(call, (row, treatment), terms, &snapshot.view)
-                    .await
-            }
+            Plan::Ask(asking) => self.ask(call, (row, &asking), terms, snapshot).await,
         };
         tally.outcome = outcome;
         served
@@ -141,68 +149,65 @@ impl Engine {
     async fn ask(
         &self,
         call: &Call<'_>,
-        (row, treatment): (Row, Treatment),
+        (row, asking): (Row, &Asking),
         terms: Terms<'_>,
-        view: &FleetView,
+        snapshot: Arc<Snapshot>,
     ) -> (Served, CallOutcome) {
+        let treatment = asking.treatment;
         if treatment == Treatment::Broadcast {
             // On the heap, as what follows: the future of the many plain reads stays small.
             return Box::pin(broadcast::send(self, call, terms)).await;
         }
         if treatment == Treatment::Once && filter::part_of(&call.method) == Some(Part::Following) {
-            return Box::pin(follow(self, call, terms, view)).await;
+            return Box::pin(self.follow(call, terms, &snapshot.view)).await;
         }
-        if alike::may_share(row, treatment) {
-            let shared = Shared {
-                row,
-                treatment,
-                head: view.served_head,
-            };
-            return coalesce::ask(self, call, terms, shared).await;
+        let head = snapshot.view.served_head;
+        drop(snapshot);
+        if method::listed(row).is_some_and(|method| method.may_be_shared) {
+            return coalesce::ask(self, call, (row, asking), terms, head).await;
         }
         if nonce::is_pending(&call.method, call.params)
             && let Some(counted) = Box::pin(nonces::count(self, call, terms)).await
         {
             return counted;
         }
-        let errand = Errand::new(self, call, treatment, terms).hedged(row);
-        let errand = errand.aimed_at(self.aim(call));
-        errand.run(call.for_node().into()).await
+        let errand = Errand::new(self, call, asking, terms).hedged(row);
+        errand.aimed_at(self.aim(call)).run().await
     }
 
     /// A transaction that was sent through here is asked of those who took it.
     fn aim(&self, call: &Call<'_>) -> Aim {
-        if call.method != "eth_getTransactionByHash" {
+        if call.method != "eth_getTransactionByHash" || !self.taken.is_used() {
             return Aim::Anyone;
         }
-        let hash = call.params.filter(|_| self.taken.is_used());
-        let holders = hash.and_then(transaction::hash_asked);
-        match holders.map(|hash| self.taken.holders(hash)) {
+        let hash = call.params.and_then(transaction::hash_asked);
+        match hash.map(|hash| self.taken.holders(hash)) {
             Some(holders) if !holders.is_empty() => Aim::Rather(holders),
             Some(_) | None => Aim::Anyone,
         }
     }
-}
 
-/// Asks the one node that has the filter.
-async fn follow(
-    engine: &Engine,
-    call: &Call<'_>,
-    terms: Terms<'_>,
-    view: &FleetView,
-) -> (Served, CallOutcome) {
-    let followed = call.params.and_then(filter::unwrap);
-    let node = followed.as_ref().and_then(|filter| filter.node(view));
-    let (Some(followed), Some(node)) = (followed, node) else {
-        let refused = Served::here(Reply::Refused(Refusal::FilterNotFound));
-        return (refused, CallOutcome::Refused);
-    };
-    let call = Call {
-        params: Some(&followed.params),
-        ..call.clone()
-    };
-    let errand = Errand::new(engine, &call, Treatment::Once, terms).aimed_at(Aim::Only(node));
-    errand.run(call.for_node().into()).await
+    /// Asks the one node that has the filter.
+    async fn follow(
+        &self,
+        call: &Call<'_>,
+        terms: Terms<'_>,
+        view: &FleetView,
+    ) -> (Served, CallOutcome) {
+        let followed = call.params.and_then(filter::unwrap);
+        let node = followed.as_ref().and_then(|filter| filter.node(view));
+        let (Some(followed), Some(node)) = (followed, node) else {
+            let refused = Served::here(Reply::Refused(Refusal::FilterNotFound));
+            return (refused, CallOutcome::Refused);
+        };
+        let call = Call {
+            params: Some(&followed.params),
+            ..call.clone()
+        };
+        let asking = Treatment::Once.into();
+        let errand = Errand::new(self, &call, &asking, terms);
+        errand.aimed_at(Aim::Only(node)).run().await
+    }
 }
 
 impl Reply {

@@ -82,7 +82,9 @@ impl Asker {
             may_move: true,
         };
         let body = &self.question.body;
-        let (class, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
+        let body: &[&[u8]] = &[body];
+        let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
+        let class = verdict.class;
         let answer = match content {
             Content::Whole(answer) if class == Class::Ok => Some(answer),
             Content::Whole(answer) => Some(answer.masked(|bytes| upstream.redacted(bytes))),

@@ -166,6 +166,7 @@ impl Proxy {
             may_stream,
             client: self.client(session),
             room: &room,
+            pins: None,
         };
         self.answer_packet(session, &body, terms).await
     }

@@ -5,5 +5,6 @@ pub mod afterwork;
 pub mod flights;
 pub mod gate;
 pub mod pool;
+pub mod selection;
 pub mod taken;
 pub mod upstreams;

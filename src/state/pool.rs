@@ -16,16 +16,18 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
-use pingora::lb::selection::{BackendIter, BackendSelection};
 use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
+use tokio::sync::{Notify, watch};
 
+use super::selection::{ByWeightAndLoad, Key};
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
+use crate::domain::block::Needs;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
-use crate::domain::select::{self, Ladder};
+use crate::domain::select::Ladder;
 use crate::telemetry::events;
 
 /// What calls see: the fleet at one moment, and the way to its nodes.
@@ -41,7 +43,7 @@ impl Snapshot {
     }
 }
 
-type Present = Arc<ArcSwap<Snapshot>>;
+pub(super) type Present = Arc<ArcSwap<Snapshot>>;
 
 /// The fleet's one writer, and everybody's reader.
 pub struct Pool {
@@ -49,6 +51,9 @@ pub struct Pool {
     present: Present,
     balancer: LoadBalancer<ByWeightAndLoad>,
     telling: tokio::sync::Mutex<()>,
+    /// Sent to whenever `present` changes.
+    news: watch::Sender<()>,
+    early_round: Notify,
 }
 
 impl Pool {
@@ -61,6 +66,8 @@ impl Pool {
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
             telling: tokio::sync::Mutex::default(),
+            news: watch::Sender::new(()),
+            early_round: Notify::new(),
         }
     }
 
@@ -68,15 +75,29 @@ impl Pool {
         self.present.load_full()
     }
 
-    /// Draws a node on `ladder` that is not among `passed`.
-    pub fn draw(&self, ladder: Ladder, passed: &[NodeId]) -> Option<NodeId> {
+    /// Changes with every change of what [`Pool::snapshot`] shows.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Nodes should be asked for their heads soon: some may have a block by now that is wanted.
+    pub fn hurry(&self) {
+        self.early_round.notify_one();
+    }
+
+    /// Returns when nodes should be asked for their heads before it is time.
+    pub async fn wants_round(&self) {
+        self.early_round.notified().await;
+    }
+
+    /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
+    pub fn draw(&self, ladder: Ladder, passed: &[NodeId], needs: &Needs<'_>) -> Option<NodeId> {
         let takes = |backend: &Backend, is_healthy: bool| {
             let is_wanted = is_healthy || ladder == Ladder::LastResort;
             is_wanted && id_of(backend).is_some_and(|id| !passed.contains(&id))
         };
-        let backend = self
-            .balancer
-            .select_with(&[ladder_key(ladder)], usize::MAX, takes)?;
+        let key = Key::of(ladder, needs);
+        let backend = self.balancer.select_with(key.bytes(), usize::MAX, takes)?;
         id_of(&backend)
     }
 
@@ -86,10 +107,7 @@ impl Pool {
             let mut fleet = self.fleet();
             let members = upstreams.iter().map(|upstream| upstream.member()).collect();
             fleet.replace(members, clock::now());
-            self.present.store(Arc::new(Snapshot {
-                view: fleet.view(),
-                upstreams,
-            }));
+            self.show(fleet.view(), upstreams);
         }
         if let Err(why) = self.balancer.update().await {
             log::error!("the balancer did not take the list: {why}");
@@ -143,14 +161,19 @@ impl Pool {
         }
     }
 
-    /// A client was told of block `head`; most are no news.
-    pub async fn see(&self, head: BlockNumber) {
-        if Some(head) > self.present.load().view.served_head {
-            self.change(|fleet| {
-                fleet.see(head, clock::now());
-                Vec::new()
-            })
-            .await;
+    /// A client was told of block `head` by a node; most are no news. If it is, the others are asked
+    /// soon whether they have it, too: until then that node alone serves the latest block.
+    pub async fn see(&self, id: NodeId, head: BlockNumber) {
+        let snapshot = self.present.load();
+        let is_new = Some(head) > snapshot.view.served_head;
+        let node = snapshot.view.node(id);
+        if !is_new && node.is_none_or(|node| Some(head) <= node.head) {
+            return;
+        }
+        drop(snapshot);
+        self.alter(|fleet| fleet.see(id, head, clock::now()));
+        if is_new {
+            self.hurry();
         }
     }
 
@@ -170,11 +193,13 @@ impl Pool {
         let mut fleet = self.fleet();
         let changed = change(&mut fleet);
         let upstreams = self.present.load().upstreams.clone();
-        self.present.store(Arc::new(Snapshot {
-            view: fleet.view(),
-            upstreams,
-        }));
+        self.show(fleet.view(), upstreams);
         changed
+    }
+
+    fn show(&self, view: FleetView, upstreams: Upstreams) {
+        self.present.store(Arc::new(Snapshot { view, upstreams }));
+        self.news.send_replace(());
     }
 
     /// Hands the verdicts to Pingora, one pass at a time: the last one sees the last verdicts.
@@ -216,7 +241,7 @@ fn backend_of(id: NodeId) -> Backend {
     }
 }
 
-fn id_of(backend: &Backend) -> Option<NodeId> {
+pub(super) fn id_of(backend: &Backend) -> Option<NodeId> {
     backend.ext.get::<NodeId>().copied()
 }
 
@@ -248,84 +273,5 @@ impl HealthCheck for BlockLag {
     /// Rise and fall are counted in `domain`.
     fn health_threshold(&self, _success: bool) -> usize {
         1
-    }
-}
-
-/// Our selection: by weight, then by load, as the fleet stands when a call asks.
-pub struct ByWeightAndLoad {
-    backends: HashMap<NodeId, Backend>,
-    present: Present,
-}
-
-impl BackendSelection for ByWeightAndLoad {
-    type Iter = Draws;
-    type Config = Present;
-
-    fn build_with_config(backends: &BTreeSet<Backend>, present: &Present) -> Self {
-        let known = backends
-            .iter()
-            .filter_map(|backend| Some((id_of(backend)?, backend.clone())));
-        ByWeightAndLoad {
-            backends: known.collect(),
-            present: present.clone(),
-        }
-    }
-
-    fn build(backends: &BTreeSet<Backend>) -> Self {
-        ByWeightAndLoad::build_with_config(backends, &Present::default())
-    }
-
-    /// `key` names the ladder (see [`ladder_key`]).
-    fn iter(self: &Arc<Self>, key: &[u8]) -> Draws {
-        Draws {
-            selection: self.clone(),
-            snapshot: self.present.load_full(),
-            ladder: ladder_of(key),
-            passed: Vec::new(),
-        }
-    }
-}
-
-fn ladder_key(ladder: Ladder) -> u8 {
-    match ladder {
-        Ladder::Own => 0,
-        Ladder::Fallback => 1,
-        Ladder::LastResort => 2,
-    }
-}
-
-fn ladder_of(key: &[u8]) -> Ladder {
-    let ladders = [Ladder::Fallback, Ladder::LastResort];
-    ladders
-        .into_iter()
-        .find(|ladder| key == [ladder_key(*ladder)])
-        .unwrap_or(Ladder::Own)
-}
-
-/// One draw after another, never the same node twice.
-pub struct Draws {
-    selection: Arc<ByWeightAndLoad>,
-    snapshot: Arc<Snapshot>,
-    ladder: Ladder,
-    passed: Vec<NodeId>,
-}
-
-impl BackendIter for Draws {
-    fn next(&mut self) -> Option<&Backend> {
-        loop {
-            let view = &self.snapshot.view;
-            let id = select::draw(
-                view,
-                self.ladder,
-                &self.passed,
-                clock::now(),
-                &mut clock::roll,
-            )?;
-            self.passed.push(id);
-            // A node that joined after this selection was built is in the next one.
-            if self.selection.backends.contains_key(&id) {
-                return self.selection.backends.get(&id);
-            }
-        }
     }
 }

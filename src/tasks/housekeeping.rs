@@ -16,6 +16,10 @@ use crate::domain::chance::Dice;
 /// Names are resolved again this often, and old connections dropped.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
 
+/// An early round, for a block that calls tell of or wait for, comes no sooner than this part of
+/// the interval after the last one.
+const EARLY_PART: u32 = 5;
+
 /// The household.
 pub struct Housekeeping {
     roster: Mutex<Roster>,
@@ -49,13 +53,24 @@ impl Housekeeping {
     }
 
     async fn probe(&self) {
+        // No two early rounds in a row: rise and fall are counted in rounds.
+        let mut was_early = false;
         loop {
-            self.rounds.lock().await.run().await;
+            let pool = {
+                let mut rounds = self.rounds.lock().await;
+                rounds.run().await;
+                rounds.pool.clone()
+            };
             let pause = tokio::time::sleep(jittered(self.interval));
-            tokio::select! {
-                () = pause => {}
-                () = self.is_new.notified() => {}
-            }
+            let early = async {
+                tokio::time::sleep(self.interval / EARLY_PART).await;
+                pool.wants_round().await;
+            };
+            was_early = tokio::select! {
+                () = pause => false,
+                () = self.is_new.notified() => false,
+                () = early, if !was_early => true,
+            };
         }
     }
 

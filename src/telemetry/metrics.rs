@@ -45,6 +45,9 @@ pub struct Metrics {
     hedges: [IntCounter; Winner::ALL.len()],
     broadcasts: [IntCounter; Sending::ALL.len()],
     write_lookups: [IntCounter; Lookup::ALL.len()],
+    block_waits: IntCounter,
+    /// `null` again, and something else.
+    null_checks: [IntCounter; 2],
     /// By place in [`CODES`], and one for the rest.
     http_responses: Vec<IntCounter>,
     requests_in_flight: IntGauge,
@@ -82,6 +85,9 @@ impl Metrics {
                 .map(|sending| families.broadcasts.with_label_values(&[sending.as_str()])),
             write_lookups: Lookup::ALL
                 .map(|lookup| families.write_lookups.with_label_values(&[lookup.as_str()])),
+            block_waits: families.block_waits.with_label_values(&NO_LABELS),
+            null_checks: ["null", "found"]
+                .map(|outcome| families.null_checks.with_label_values(&[outcome])),
             http_responses: http_responses.collect(),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
@@ -127,7 +133,7 @@ impl Metrics {
     pub fn method(&self, row: Row) -> &MethodMetrics {
         let at = row.map_or(TABLE.len(), usize::from).min(TABLE.len());
         self.methods[at].get_or_init(|| {
-            let name = TABLE.get(at).map_or(OTHER, |(name, _)| name);
+            let name = TABLE.get(at).map_or(OTHER, |method| method.name);
             MethodMetrics::new(&self.families, name)
         })
     }
@@ -160,6 +166,16 @@ impl Metrics {
 
     pub fn looked_up(&self, lookup: Lookup) {
         self.write_lookups[lookup as usize].inc();
+    }
+
+    /// A call waits for a block that no node has yet.
+    pub fn block_wait(&self) {
+        self.block_waits.inc();
+    }
+
+    /// A second node was asked about a `null`, and said the same or knew more.
+    pub fn null_check(&self, is_null: bool) {
+        self.null_checks[usize::from(!is_null)].inc();
     }
 
     pub fn http_response(&self, code: u16) {

@@ -369,8 +369,8 @@ fn a_brown_out_is_amplified_by_a_fifth_at_most() {
 #[test]
 fn few_calls_are_repeated_as_often_as_the_seconds_earn() {
     let amplification = brown_out(20.0, 10.0);
-    assert!(amplification > 1.4, "{amplification}");
-    assert!(amplification <= 1.5 + 1e-9, "{amplification}");
+    // Half a repeat a call; those of the calls before the count come in, too.
+    assert!((1.4..=1.55).contains(&amplification), "{amplification}");
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Drop for Twins {
 
 struct Block {
     number: u64,
-    hash: Value,
+    made: Value,
     transactions: Vec<String>,
 }
 
@@ -170,7 +170,7 @@ impl Feeder {
         }
         self.waiting.push_back(Block {
             number: self.height,
-            hash: made["hash"].clone(),
+            made,
             transactions,
         });
         let lag = LAGS[usize::try_from(self.height).unwrap() % LAGS.len()];
@@ -187,6 +187,7 @@ impl Feeder {
 
     async fn repeat(&mut self, block: &Block) {
         let behind = self.nodes[1 - self.ahead];
+        let mut last = Value::Null;
         for _ in 0..TRIES_MAX {
             let mut early = self.pool(behind).await;
             early.retain(|hash| !block.transactions.contains(hash));
@@ -213,12 +214,13 @@ impl Feeder {
                         .await,
                 );
             }
-            if made["hash"] == block.hash {
+            if made["hash"] == block.made["hash"] {
                 return;
             }
+            last = made;
             behind.call("anvil_rollback", json!([1])).await;
         }
-        panic!("block {} can't be made again", block.number);
+        panic!("not the same: {} and {last}", block.made);
     }
 }
 

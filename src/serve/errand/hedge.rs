@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::{CallOutcome, Content, Errand, Served, Try, draw};
+use super::{CallOutcome, Content, Errand, Served, Try};
 use crate::clock;
+use crate::domain::block::Needs;
 use crate::domain::journey::Step;
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
-use crate::domain::verdict::Class;
+use crate::domain::verdict::{Class, Verdict};
 use crate::state::pool::Snapshot;
 use crate::telemetry::metrics::Winner;
 
@@ -20,10 +21,10 @@ const WAIT_MIN: Duration = Duration::from_millis(5);
 
 impl Try<'_> {
     /// One attempt, that tells how long reads take on this node.
-    async fn timed(self) -> (Class, Content) {
+    async fn timed(self) -> (Verdict, Content) {
         let began_at = clock::now();
         let came = self.make().await;
-        if came.0 == Class::Ok {
+        if came.0.class == Class::Ok {
             let took = clock::now().saturating_duration_since(began_at);
             self.node.load.read(took);
         }
@@ -50,16 +51,16 @@ impl Errand<'_> {
         // Before it is known what slow is, there is no second.
         let slow = first.node.load.slow().zip(self.hedge);
         let wait = slow.map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
-        if let Ok((class, content)) = timeout(wait.max(WAIT_MIN), &mut one).await {
-            return self.conclude(first.upstream, class, content).await;
+        if let Ok(came) = timeout(wait.max(WAIT_MIN), &mut one).await {
+            return self.conclude(first, came).await;
         }
         let target = self.second().and_then(|(id, until)| {
             let (upstream, node) = (snapshot.upstream(id)?, snapshot.view.node(id)?);
             Some((upstream, node, self.wanted(until)))
         });
         let Some((upstream, node, wanted)) = &target else {
-            let (class, content) = one.await;
-            return self.conclude(first.upstream, class, content).await;
+            let came = one.await;
+            return self.conclude(first, came).await;
         };
         let second = Try {
             upstream,
@@ -68,26 +69,25 @@ impl Errand<'_> {
             ..first
         };
         let mut other = pin!(second.timed());
-        let (is_first, (class, content)) = tokio::select! {
+        let (is_first, came) = tokio::select! {
             came = &mut one => (true, came),
             came = &mut other => (false, came),
         };
-        let came = if is_first { first } else { second };
-        let mut ended = self.conclude(came.upstream, class, content).await;
-        let mut winner = if is_first {
-            Winner::First
-        } else {
-            Winner::Second
-        };
-        if ended.is_none() {
-            let (class, content) = if is_first { other.await } else { one.await };
-            winner = if is_first {
-                Winner::Second
-            } else {
+        let by = |is_first: bool| {
+            if is_first {
                 Winner::First
-            };
-            let came = if is_first { second } else { first };
-            ended = self.conclude(came.upstream, class, content).await;
+            } else {
+                Winner::Second
+            }
+        };
+        let mut winner = by(is_first);
+        let made = if is_first { first } else { second };
+        let mut ended = self.conclude(made, came).await;
+        if ended.is_none() {
+            winner = by(!is_first);
+            let came = if is_first { other.await } else { one.await };
+            let made = if is_first { second } else { first };
+            ended = self.conclude(made, came).await;
         } else if !is_first {
             first.given_up(clock::now().saturating_duration_since(began_at));
         }
@@ -104,13 +104,14 @@ impl Errand<'_> {
             return None;
         }
         let aim = &self.aim;
-        let of_own = |ladder, passed: &[NodeId]| {
+        let of_own = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
             let is_own = ladder == Ladder::Own;
-            is_own.then(|| draw(engine, aim, ladder, passed))?
+            is_own.then(|| aim.draw(engine, ladder, passed, needs))?
         };
         match self.journey.next(now, of_own, || true) {
             Step::Ask { node, until, .. } => Some((node, until)),
-            Step::Finish(_) => None,
+            // Whoever has the block was asked already.
+            Step::WaitUntil(_) | Step::Finish(_) => None,
         }
     }
 }

@@ -272,7 +272,8 @@ fn whatever_clients_send_the_number_of_series_stays() {
 fn a_method_shows_from_its_first_call_on() {
     let metrics = Metrics::new();
     assert!(!encode(&metrics).contains("call_duration_seconds"));
-    for (row, (name, _)) in TABLE.iter().enumerate() {
+    for (row, listed) in TABLE.iter().enumerate() {
+        let name = listed.name;
         let row = u16::try_from(row).ok();
         metrics
             .method(row)
@@ -393,6 +394,8 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("hedges_total counter", &["winner"]),
     ("broadcasts_total counter", &["outcome"]),
     ("write_lookups_total counter", &["outcome"]),
+    ("block_waits_total counter", &[]),
+    ("null_checks_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
     ("requests_in_flight gauge", &[]),
     ("connections gauge", &[]),
