@@ -110,7 +110,9 @@ impl<'a> Answer<'a> {
     /// our connection; a result may not.
     pub fn read(bytes: &'a [u8]) -> Result<Answer<'a>, BadAnswer> {
         let trimmed = bytes.trim_ascii();
-        let raw: RawAnswer = serde_json::from_slice(trimmed).map_err(|_| BadAnswer::NotJson)?;
+        // All of it: a decoder of bytes would pass over what it doesn't look into.
+        let text = std::str::from_utf8(trimmed).map_err(|_| BadAnswer::NotJson)?;
+        let raw: RawAnswer = serde_json::from_str(text).map_err(|_| BadAnswer::NotJson)?;
         let (written, outcome) = match (raw.result, raw.error.map(RawValue::get)) {
             (Some(result), None) => (result.get(), Outcome::Result(result.get())),
             (None, Some(error)) => (error, Outcome::Error(read_error(error)?)),
@@ -479,6 +481,16 @@ mod tests {
         ] {
             assert!(whole(bad, "7").is_err(), "{bad}");
             assert!(spliced(bad, "7", &[]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_utf8_wherever_one_looks() {
+        for bad in [
+            &b"{\"jsonrpc\":\"2.0\xe7\",\"id\":1,\"result\":1}"[..],
+            b"{\"id\":1,\"result\":\"\xe7\"}",
+        ] {
+            assert_eq!(Answer::read(bad).err(), Some(BadAnswer::NotJson));
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
 
-use super::behaviour::{Behaviour, Fault, Shape};
+use super::behaviour::{Behaviour, Fault, Shape, Trouble};
 use super::chain::{Block, Chain, hex};
 
 /// What was asked.
@@ -70,12 +70,6 @@ pub(super) struct Speaker<'a> {
 enum Outcome {
     Result(String),
     Error(Trouble),
-}
-
-struct Trouble {
-    code: i64,
-    message: String,
-    data: Option<String>,
 }
 
 impl Outcome {
@@ -190,10 +184,39 @@ impl Speaker<'_> {
         if let Some(result) = self.behaviour.results.get(method) {
             return Outcome::Result(result.clone());
         }
+        if let Some(trouble) = self.behaviour.errors.get(method) {
+            return Outcome::Error(trouble.clone());
+        }
+        if let Some(fact) = self.fact(method, &call.params) {
+            return fact;
+        }
         if self.behaviour.missing_methods.contains(method) {
             return unknown(method);
         }
         self.honest(method, &call.params)
+    }
+
+    /// The latest fact that holds where the call looks; `None`: there is none.
+    fn fact(&self, method: &str, params: &Value) -> Option<Outcome> {
+        let said = |height: u64| {
+            let facts = self.behaviour.facts.iter();
+            let hold = facts.filter(|fact| fact.method == method && fact.since <= height);
+            hold.filter(|fact| fact.of.is_none() || fact.of.as_deref() == params[0].as_str())
+                .max_by_key(|fact| fact.since)
+                .map(|fact| Outcome::Result(fact.result.clone()))
+        };
+        match method {
+            "eth_call" | "eth_getBalance" | "eth_getCode" | "eth_getTransactionCount" => {
+                let said = said(self.position(&params[1]).unwrap_or_else(|| self.head()))?;
+                Some(self.state(&params[1], || said))
+            }
+            // As clients do that say nothing of a range beyond their head.
+            "eth_getLogs" => {
+                let until = self.position(&params[0]["toBlock"]);
+                said(until.map_or(self.head(), |until| until.min(self.head())))
+            }
+            _ => said(self.head()),
+        }
     }
 
     /// What an honest node of this chain would say.
@@ -385,6 +408,7 @@ fn header(block: &Block) -> Value {
 mod tests {
     use super::*;
     use crate::fake::Head;
+    use crate::fake::behaviour::Fact;
 
     fn say(behaviour: &Behaviour, body: &str) -> String {
         let chain = Chain::still(1, 100);
@@ -482,6 +506,25 @@ mod tests {
         };
         assert_eq!(call("0x63")["result"], "0xabcd");
         assert_eq!(call("0x64")["error"]["message"], "header not found");
+    }
+
+    #[test]
+    fn a_fact_is_known_from_its_block_on() {
+        let fact = |since, result: &str| Fact {
+            method: "eth_getTransactionCount".to_owned(),
+            of: None,
+            since,
+            result: result.to_owned(),
+        };
+        let behaviour = Behaviour {
+            facts: vec![fact(0, "\"0x1\""), fact(99, "\"0x2\"")],
+            ..Behaviour::default()
+        };
+        let count = |at: &str| ask(&behaviour, "eth_getTransactionCount", json!(["0x00", at]));
+        assert_eq!(count("0x62")["result"], "0x1");
+        assert_eq!(count("0x63")["result"], "0x2");
+        assert_eq!(count("latest")["result"], "0x2");
+        assert_eq!(count("0x65")["error"]["message"], "header not found");
     }
 
     #[test]

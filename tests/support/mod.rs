@@ -27,8 +27,10 @@ mod ports;
 mod pretend;
 mod process;
 mod relay;
+mod round_robin;
 mod rpc;
 mod scene;
+mod twins;
 mod wire;
 
 pub use anvil::Anvil;
@@ -45,8 +47,10 @@ pub use ports::free_port;
 pub use pretend::{Pretend, SECRET, call};
 pub use process::Process;
 pub use relay::Relay;
+pub use round_robin::RoundRobin;
 pub use rpc::Rpc;
 pub use scene::{QUICK, Scene};
+pub use twins::Twins;
 pub use wire::Wire;
 
 use std::path::PathBuf;
