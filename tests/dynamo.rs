@@ -602,3 +602,56 @@ async fn a_list_moves_between_a_file_and_a_table_and_every_refusal_says_what_to_
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("no credentials were found"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_are_found_in_a_profile_and_where_a_task_on_ecs_finds_them() {
+    let server = DynamoServer::dynoxide().await;
+    let registry = server.registry();
+    registry.init().await.unwrap();
+    registry.add(&NodeRecord::at("http://a")).await.unwrap();
+    let yaml = on_table(&server.url(), "");
+    let balancer = Balancer::start_unready(&yaml, &CREDENTIALS).await;
+    let profile = balancer.folder().join("credentials");
+    let keys = "aws_access_key_id = testing\naws_secret_access_key = s3cretkey\n";
+    std::fs::write(&profile, format!("[ops]\n{keys}")).unwrap();
+    let task = task_endpoint().await;
+    for env in [
+        [
+            ("AWS_SHARED_CREDENTIALS_FILE", profile.to_str().unwrap()),
+            ("AWS_PROFILE", "ops"),
+        ],
+        [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", task.as_str()),
+            ("AWS_REGION", "eu-west-1"),
+        ],
+    ] {
+        let mut command = balancer.command(&["backends", "list", "--json"]);
+        command.env_clear().envs(env);
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("http://a"), "{env:?}: {why}");
+    }
+}
+
+/// What the agent on ECS answers to a task that asks for its role's credentials.
+async fn task_endpoint() -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            // The request is a head, and comes in one piece.
+            let _ = client.read(&mut [0; 4096]).await;
+            let body = r#"{"AccessKeyId":"testing","SecretAccessKey":"s3cretkey","Token":"s3cretkey","Expiration":"2099-01-01T00:00:00Z"}"#;
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                 content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            let _ = client.write_all(answer.as_bytes()).await;
+        }
+    });
+    format!("http://{address}/v2/credentials/role")
+}

@@ -505,3 +505,13 @@ async fn one_seeds(home: Home) {
     assert_eq!(seeded.iter().filter(|seeded| **seeded).count(), 1);
     assert_eq!(urls(&*home.open()).await.len(), 20);
 }
+
+#[tokio::test]
+async fn a_table_with_another_key_is_refused_and_left_alone() {
+    let server = DynamoServer::dynoxide().await;
+    table(&server, "cats").await;
+    // The state table's key is `name`.
+    let registry = support::registry(&server.client, "table-cats-state", Arc::new(|_| None));
+    let why = registry.init().await.unwrap_err().to_string();
+    assert!(why.contains("its key is not url (S) alone"), "{why}");
+}

@@ -37,7 +37,7 @@ use crate::domain::node::NodeRecord;
 /// The longest that a call takes: a list of many pages, or a change among many who change.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A list is read whole this often, whatever its edition: people edit tables in a console.
-const WHOLE_EVERY: Duration = Duration::from_secs(55);
+const WHOLE_EVERY: Duration = Duration::from_secs(50);
 /// Between two tries of a change that met another; drawn by chance up to this.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// Writes of one transaction beside the list's edition; DynamoDB takes 100.
