@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use forebay::fake::{FakeConfig, FakeNode};
 use serde_json::{Value, json};
-use support::{Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, eventually};
+use support::{Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, eventually, exchange};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -111,8 +111,7 @@ async fn every_route_refuses_whoever_must_not_ask() {
         let foreign = good.clone().with("origin", "https://evil.example");
         is_denied(foreign, 403, "origin_foreign").await;
         is_denied(good.clone().with("origin", "null"), 403, "origin_foreign").await;
-        let method = if *method == "GET" { "POST" } else { "PUT" };
-        is_denied(with(balancer, method, target), 405, "method_not_allowed").await;
+        is_denied(with(balancer, "PUT", target), 405, "method_not_allowed").await;
         let no_token = good.clone().without("authorization");
         if *needs_token {
             is_denied(no_token, 401, "token_missing").await;
@@ -191,10 +190,13 @@ async fn bad_targets_and_bad_framing_are_told() {
         ("DELETE", "/backends?name=a&url=http://a", 400, "bad_input"),
         ("DELETE", "/backends?name=nobody", 404, "no_such_node"),
         ("OPTIONS", "/backends", 405, "method_not_allowed"),
-        ("GET", "http://evil.example/status", 403, "host_foreign"),
     ] {
         is_denied(with(balancer, method, target), status, code).await;
     }
+    // Pingora hangs up on a target that names another host than `Host`.
+    let target = "GET http://evil.example/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let told = exchange(balancer.admin.address, target.as_bytes(), PATIENCE).await;
+    assert_eq!(told, Ok(Vec::new()));
     let twice = with(balancer, "POST", "/backends")
         .with("transfer-encoding", "chunked")
         .json("{}");

@@ -1,6 +1,7 @@
 //! The status page in a real Chromium, as an operator sees it.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay::fake::{Chain, FakeConfig, FakeNode};
@@ -12,6 +13,7 @@ use super::{SECRET, TOKEN, with, with_token};
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
 
 struct Stage {
+    chain: Arc<Chain>,
     balancer: Balancer,
     nodes: Vec<FakeNode>,
 }
@@ -37,7 +39,11 @@ async fn stage() -> Stage {
         nodes.push(node);
     }
     let balancer = Balancer::start(&yaml, &[]).await;
-    Stage { balancer, nodes }
+    Stage {
+        chain,
+        balancer,
+        nodes,
+    }
 }
 
 impl Stage {
@@ -55,7 +61,9 @@ impl Stage {
             self.nodes[2].set_lag(lag);
             self.rounds(4).await;
         }
-        self.nodes[2].set_lag(13);
+        // It stays where it is while the chain goes on.
+        self.nodes[2].set_head(self.chain.head());
+        self.chain.advance(13);
         self.becomes("geth-2", 0.0).await;
         with(&self.balancer, "POST", "/backends/besu-1/drain")
             .gives(200)

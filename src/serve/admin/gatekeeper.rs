@@ -79,7 +79,7 @@ impl Gatekeeper {
         let Some(name) = name_of(authority) else {
             return false;
         };
-        let is_listed = || self.hosts.iter().any(|host| *host == name);
+        let is_listed = || self.hosts.contains(&name);
         name == "localhost" || is_address(&name) || is_listed()
     }
 }

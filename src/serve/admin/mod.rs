@@ -95,6 +95,7 @@ impl HttpServerApp for Admin {
         let stays = session.get_keepalive().is_some() && !*shutdown.borrow();
         session.set_keepalive(stays.then_some(HEAD_TIME_MAX.as_secs()));
         session.set_write_timeout(Some(WRITE_TIME_MAX));
+        session.set_pipelining_enabled(true);
         let answer = match self.answer(&mut session).await {
             Ok(answer) => answer,
             Err(why) => {

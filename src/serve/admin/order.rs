@@ -82,9 +82,9 @@ pub fn add(body: &[u8]) -> Result<NodeRecord, Denial> {
         rung: rung(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Rung::Own),
         weight: weight(body.weight)?.unwrap_or(Weight::ONE),
         headers: few(body.headers)?,
-        ws_url: body.ws_url,
+        ws_url: body.ws_url.map(whole).transpose()?,
         name: body.name,
-        url: body.url,
+        url: whole(body.url)?,
     })
 }
 
@@ -104,7 +104,7 @@ pub fn change(body: &[u8]) -> Result<Change, Denial> {
     let edit = Edit {
         weight: weight(body.weight)?,
         rung: rung(body.is_leader, body.is_fallback)?,
-        ws_url: body.ws_url,
+        ws_url: body.ws_url.map(whole).transpose()?,
         headers: body.headers.map(few).transpose()?,
     };
     let key = wish::key(body.url, body.name)?;
@@ -170,6 +170,15 @@ fn rung(is_leader: Option<bool>, is_fallback: Option<bool>) -> Result<Option<Run
     }
 }
 
+/// A URL that ends with its host because we showed it so is not the node's.
+fn whole(url: String) -> Result<String, Denial> {
+    if url.contains('…') {
+        let message = "this URL was shown without what follows its host: write the whole of it";
+        return Err(Denial::input(message));
+    }
+    Ok(url)
+}
+
 fn few(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Denial> {
     if headers.len() > HEADERS_MAX {
         return Err(Denial::input(format!("over {HEADERS_MAX} headers")));
@@ -200,12 +209,16 @@ pub fn in_words(edit: &Edit) -> String {
         };
         words.push(word.to_string());
     }
-    if let Some(headers) = &edit.headers {
-        let names: Vec<_> = headers
-            .keys()
-            .map(|name| name.escape_debug().to_string())
-            .collect();
-        words.push(format!("headers [{}]", names.join(", ")));
+    match &edit.headers {
+        Some(headers) if headers.is_empty() => words.push("no headers".to_string()),
+        Some(headers) => {
+            let names = headers.keys().map(|name| name.escape_debug().to_string());
+            words.push(format!(
+                "headers [{}]",
+                names.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        None => {}
     }
     words.join(", ")
 }
@@ -246,6 +259,8 @@ mod tests {
             "{\"url\":null}",
             "{\"url\":\"http://a\",\"url\":\"http://b\"}",
             "{\"url\":\"http://a\"} x",
+            "{\"url\":\"http://a/…\"}",
+            "{\"url\":\"http://a\",\"ws_url\":\"ws://a/…\"}",
             "{\"url\":\"http://a\",\"wieght\":1}",
             "{\"url\":\"http://a\",\"weight\":1001}",
             "{\"url\":\"http://a\",\"weight\":-1}",

@@ -37,6 +37,9 @@ const STANDINGS = {
   unproven: ["Not probed", "muted", "ring"],
 };
 
+// Who is asked first stands first.
+const RUNGS = ["own", "leader", "fallback"];
+
 const LEVELS = { info: ["muted", "ring"], warning: ["warn", "alert"], error: ["bad", "alert"] };
 
 // --- Asking
@@ -129,7 +132,8 @@ function showNodes(status) {
   const rows = byId("rows");
   const known = new Map([...rows.children].map((row) => [row.dataset.name, row]));
   let place = rows.firstElementChild;
-  for (const node of status.nodes) {
+  const inOrder = [...status.nodes].sort((a, b) => RUNGS.indexOf(a.rung) - RUNGS.indexOf(b.rung));
+  for (const node of inOrder) {
     const row = known.get(node.name) || newRow(node.name);
     known.delete(node.name);
     if (row === place) place = place.nextElementSibling;
@@ -181,7 +185,7 @@ function newRow(name) {
   parts.why = make("div", "note", says);
   parts.head = cell("number", "Head");
   parts.lag = cell("number", "Lag");
-  parts.spark = newSpark(cell("late"));
+  parts.spark = newSpark(cell("late", "Lag of late"));
   parts.latency = cell("number", "Latency");
   parts.flight = cell("number", "In flight");
   const share = cell("number", "Share");
@@ -224,7 +228,7 @@ function showNode(row, node, status) {
   text(parts.word, rests ? "Fit, resting" : word);
   parts.word.className = rests ? "warn" : tone;
   mark(parts.mark, rests ? "warn" : tone, rests ? "pause" : shape);
-  text(parts.why, node.why === "fit" ? "" : sentence(node.why));
+  text(parts.why, node.why === "fit" ? "" : sentence(node.why.replace(/^(fit,|drained:|draining:) /, "")));
   text(parts.head, counted(node.head));
   text(parts.lag, counted(node.lag));
   const isBehind = node.lag !== null && node.lag > status.lag_blocks_max;

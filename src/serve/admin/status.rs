@@ -253,9 +253,9 @@ fn fit(view: &FleetView, node: &NodeView, returned_at: Option<Instant>, now: Ins
     match node.rung {
         Rung::Own => "fit".to_string(),
         Rung::Leader | Rung::Fallback if view.has_fit(Rung::Own) => {
-            "fit, in reserve until no own node is".to_string()
+            "fit, in reserve: asked only when no own node is fit".to_string()
         }
-        Rung::Leader | Rung::Fallback => "fit, and serving: no own node is".to_string(),
+        Rung::Leader | Rung::Fallback => "fit, and serves: no own node is fit".to_string(),
     }
 }
 

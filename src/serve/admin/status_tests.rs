@@ -81,7 +81,10 @@ fn a_node_that_is_well_says_little() {
     assert_eq!(Stage::new(1).says(OWN), "not probed yet");
     let stage = Stage::new(1).round(at(990));
     assert_eq!(stage.says(OWN), "fit");
-    assert_eq!(stage.says(LEADER), "fit, in reserve until no own node is");
+    assert_eq!(
+        stage.says(LEADER),
+        "fit, in reserve: asked only when no own node is fit"
+    );
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn the_leader_serves_when_no_own_node_does() {
     let mut stage = Stage::new(0);
     let probes = [(LEADER, at(1000)), (OWN, at(1000)), (OTHER, Probe::Failed)];
     stage.fleet.hear_round(&probes, stage.now);
-    assert_eq!(stage.says(LEADER), "fit, and serving: no own node is");
+    assert_eq!(stage.says(LEADER), "fit, and serves: no own node is fit");
 }
 
 #[test]
