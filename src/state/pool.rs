@@ -163,7 +163,7 @@ impl Pool {
 
     /// A client was told of block `head` by a node; most are no news. If it is, the others are asked
     /// soon whether they have it, too: until then that node alone serves the latest block.
-    pub async fn see(&self, id: NodeId, head: BlockNumber) {
+    pub fn see(&self, id: NodeId, head: BlockNumber) {
         let snapshot = self.present.load();
         let is_new = Some(head) > snapshot.view.served_head;
         let node = snapshot.view.node(id);
