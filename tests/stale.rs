@@ -76,7 +76,7 @@ async fn run(script: &str, url: &str, key: &str) -> Value {
 async fn with_consistency(consistency: &str) -> Count {
     let twins = Twins::start().await;
     let mut yaml = format!("{QUICK}  consistency: {consistency}\n  nodes:\n");
-    for (node, name) in twins.nodes.iter().zip(["a", "b"]) {
+    for (node, name) in twins.doors.iter().zip(["a", "b"]) {
         yaml += &format!("    - {{ url: \"{}\", name: {name} }}\n", node.url());
     }
     let balancer = Balancer::start(&yaml, &[]).await;
@@ -104,7 +104,7 @@ async fn without_consistency_latest_is_whatever_a_node_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_round_robin_tells_what_is_stale() {
     let twins = Twins::start().await;
-    let nodes = twins.nodes.iter().map(|node| node.rpc.address).collect();
+    let nodes = twins.doors.iter().map(|node| node.address).collect();
     let round_robin = RoundRobin::over(nodes).await;
     let count = measure("round robin", &round_robin.url(), &twins).await;
     assert!(count.stale > 0, "then the other tests show nothing");

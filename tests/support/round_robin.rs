@@ -1,4 +1,5 @@
-//! What a plain round robin does: each request to the next node, whatever it asks.
+//! What a plain round robin does: each request to the next node, whatever it asks. Over one node it
+//! is a door before that node, which can be held shut.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,12 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
 use super::{PATIENCE, http};
 
 pub struct RoundRobin {
-    address: SocketAddr,
+    pub address: SocketAddr,
+    /// Requests wait while somebody holds it for writing.
+    pub door: Arc<RwLock<()>>,
     task: JoinHandle<()>,
 }
 
@@ -20,14 +24,20 @@ impl RoundRobin {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (nodes, turn) = (Arc::new(nodes), Arc::new(AtomicUsize::new(0)));
+        let door = Arc::new(RwLock::new(()));
+        let through = door.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (nodes, turn) = (nodes.clone(), turn.clone());
+                let (nodes, turn, door) = (nodes.clone(), turn.clone(), through.clone());
                 // Whoever ends it, it is over.
-                tokio::spawn(async move { drop(serve(client, &nodes, &turn).await) });
+                tokio::spawn(async move { drop(serve(client, &nodes, &turn, &door).await) });
             }
         });
-        RoundRobin { address, task }
+        RoundRobin {
+            address,
+            door,
+            task,
+        }
     }
 
     pub fn url(&self) -> String {
@@ -41,7 +51,12 @@ impl Drop for RoundRobin {
     }
 }
 
-async fn serve(client: TcpStream, nodes: &[SocketAddr], turn: &AtomicUsize) -> std::io::Result<()> {
+async fn serve(
+    client: TcpStream,
+    nodes: &[SocketAddr],
+    turn: &AtomicUsize,
+    door: &RwLock<()>,
+) -> std::io::Result<()> {
     let mut client = BufReader::new(client);
     loop {
         let mut length = 0;
@@ -60,7 +75,9 @@ async fn serve(client: TcpStream, nodes: &[SocketAddr], turn: &AtomicUsize) -> s
         }
         let node = nodes[turn.fetch_add(1, Ordering::Relaxed) % nodes.len()];
         let body = String::from_utf8_lossy(&body);
+        let through = door.read().await;
         let answer = http::post(node, &body, PATIENCE).await.unwrap();
+        drop(through);
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             answer.body.len()

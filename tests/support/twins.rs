@@ -10,20 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
-use super::{Anvil, PATIENCE, Rpc};
+use super::{Anvil, PATIENCE, RoundRobin, Rpc};
 
 const GENESIS: u64 = 1_700_000_000;
-/// Before the merge blocks hold no dice, so that one can be made again.
 const ANVIL: &[&str] = &[
     "--chain-id",
     "1",
     "--no-mining",
     "--timestamp",
     "1700000000",
-    "--hardfork",
-    "london",
 ];
 /// How many blocks the other is behind, block after block.
 const LAGS: [usize; 8] = [1, 2, 0, 3, 5, 1, 4, 2];
@@ -32,11 +30,11 @@ const TURN_BLOCKS: u64 = 12;
 const TICK: Duration = Duration::from_millis(15);
 /// A block comes after so many ticks even if nothing waits.
 const IDLE_TICKS: u32 = 20;
-/// How often a block is made again when a transaction slipped in.
-const TRIES_MAX: u32 = 20;
 
 pub struct Twins {
-    pub nodes: [Anvil; 2],
+    /// The ways to the nodes: shut while a block is made again, so that nothing slips in.
+    pub doors: [RoundRobin; 2],
+    nodes: [Anvil; 2],
     task: JoinHandle<()>,
     height: Arc<AtomicU64>,
 }
@@ -44,9 +42,14 @@ pub struct Twins {
 impl Twins {
     pub async fn start() -> Twins {
         let nodes = [Anvil::start(ANVIL).await, Anvil::start(ANVIL).await];
+        let doors = [
+            RoundRobin::over(vec![nodes[0].rpc.address]).await,
+            RoundRobin::over(vec![nodes[1].rpc.address]).await,
+        ];
         let height = Arc::new(AtomicU64::new(0));
         let mut feeder = Feeder {
             nodes: [nodes[0].rpc, nodes[1].rpc],
+            doors: [doors[0].door.clone(), doors[1].door.clone()],
             ahead: 0,
             height: 0,
             waiting: VecDeque::new(),
@@ -67,6 +70,7 @@ impl Twins {
             }
         });
         Twins {
+            doors,
             nodes,
             task,
             height,
@@ -94,6 +98,7 @@ struct Block {
 
 struct Feeder {
     nodes: [Rpc; 2],
+    doors: [Arc<RwLock<()>>; 2],
     ahead: usize,
     height: u64,
     /// Blocks that the one behind hasn't got.
@@ -106,15 +111,8 @@ impl Feeder {
     /// Takes what waits in either pool to the node ahead; says whether anything waits there.
     async fn gossip(&mut self) -> bool {
         let (ahead, behind) = (self.nodes[self.ahead], self.nodes[1 - self.ahead]);
-        for hash in self.pool(behind).await {
-            let raw = self.known[&hash].clone();
-            // It has it, or has it in a block already: just as well.
-            drop(
-                ahead
-                    .ask("eth_sendRawTransaction", json!([raw]), PATIENCE)
-                    .await,
-            );
-        }
+        let waiting = self.pool(behind).await;
+        self.send(ahead, &waiting).await;
         !self.pool(ahead).await.is_empty()
     }
 
@@ -187,40 +185,29 @@ impl Feeder {
 
     async fn repeat(&mut self, block: &Block) {
         let behind = self.nodes[1 - self.ahead];
-        let mut last = Value::Null;
-        for _ in 0..TRIES_MAX {
-            let mut early = self.pool(behind).await;
-            early.retain(|hash| !block.transactions.contains(hash));
-            for hash in &early {
-                behind.call("anvil_dropTransaction", json!([hash])).await;
-            }
-            for hash in &block.transactions {
-                let raw = self.known[hash].clone();
-                drop(
-                    behind
-                        .ask("eth_sendRawTransaction", json!([raw]), PATIENCE)
-                        .await,
-                );
-            }
-            mine(behind, block.number).await;
-            let made = behind
-                .call("eth_getBlockByNumber", json!(["latest", false]))
-                .await;
-            for hash in &early {
-                let raw = self.known[hash].clone();
-                drop(
-                    behind
-                        .ask("eth_sendRawTransaction", json!([raw]), PATIENCE)
-                        .await,
-                );
-            }
-            if made["hash"] == block.made["hash"] {
-                return;
-            }
-            last = made;
-            behind.call("anvil_rollback", json!([1])).await;
+        let door = self.doors[1 - self.ahead].clone();
+        let _shut = door.write().await;
+        let mut early = self.pool(behind).await;
+        early.retain(|hash| !block.transactions.contains(hash));
+        if !early.is_empty() {
+            // One by one, those that wait for an earlier nonce would stay.
+            let nothing = json!([]);
+            behind.call("anvil_dropAllTransactions", nothing).await;
         }
-        panic!("not the same: {} and {last}", block.made);
+        self.send(behind, &block.transactions).await;
+        mine(behind, block.number).await;
+        let latest = json!(["latest", false]);
+        let made = behind.call("eth_getBlockByNumber", latest).await;
+        assert_eq!(made["hash"], block.made["hash"], "{made} {}", block.made);
+        self.send(behind, &early).await;
+    }
+
+    /// What a node has already it refuses: just as well.
+    async fn send(&self, node: Rpc, hashes: &[String]) {
+        for hash in hashes {
+            let raw = json!([self.known[hash]]);
+            drop(node.ask("eth_sendRawTransaction", raw, PATIENCE).await);
+        }
     }
 }
 
