@@ -4,11 +4,7 @@
 //! Bounded to a short run; `FOREBAY_STALE_ROUNDS=500 cargo nextest run --no-capture --test stale`
 //! measures what the README says.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a stale answer fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a stale answer fails the test")]
 
 mod support;
 
