@@ -227,9 +227,11 @@ fn damaged(row: &Row, why: &Misread, lookup: Lookup<'_>) -> RegistryError {
 
 pub fn remove(book: &Book, key: &str, lookup: Lookup<'_>) -> Result<Change<Item>, RegistryError> {
     let row = find(&book.rows, key, lookup)?;
+    // What can't be read is no node that would be left.
+    let is_none = |other: &Row| other.url() == row.url() || other.item(lookup).is_err();
     Ok(Change {
         writes: vec![Write::Delete(row.clone())],
-        is_emptied: book.rows.len() == 1,
+        is_emptied: book.rows.iter().all(is_none),
         outcome: row.item(lookup).unwrap_or_else(|_| row.remains()),
     })
 }

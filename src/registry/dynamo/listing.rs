@@ -18,10 +18,7 @@ pub fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
 
 /// What `rows`, in order, mean. `is_emptied`: somebody took the last node away on purpose.
 pub fn of(rows: &[Row], is_emptied: bool, lookup: Lookup<'_>) -> Listing {
-    let mut listing = Listing {
-        is_emptied: is_emptied && rows.is_empty(),
-        ..Listing::default()
-    };
+    let mut listing = Listing::default();
     for row in rows {
         match row.item(lookup) {
             Ok(item) => listing.items.push(item),
@@ -31,6 +28,7 @@ pub fn of(rows: &[Row], is_emptied: bool, lookup: Lookup<'_>) -> Listing {
             }
         }
     }
+    listing.is_emptied = is_emptied && listing.items.is_empty();
     listing
         .warnings
         .extend(one_leader(&mut listing.items, lookup));
@@ -64,6 +62,7 @@ mod tests {
     use super::*;
     use crate::domain::node::NodeRecord;
     use crate::registry::Health;
+    use crate::registry::dynamo::store::Attributes;
 
     fn row(name: &str, rung: Rung, when_added: &str) -> Row {
         let mut record = NodeRecord::at(&format!("http://{name}"));
@@ -102,8 +101,9 @@ mod tests {
     }
 
     #[test]
-    fn only_a_list_without_any_row_was_emptied() {
+    fn only_a_list_without_any_node_was_emptied() {
         assert!(of(&[], true, &|_| None).is_emptied);
+        assert!(of(&[Row::new(Attributes::new())], true, &|_| None).is_emptied);
         assert!(!of(&[], false, &|_| None).is_emptied);
         assert!(!of(&[row("a", Rung::Own, "")], true, &|_| None).is_emptied);
     }

@@ -24,12 +24,8 @@ pub enum Stop {
 }
 
 pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop> {
-    let rows = table::rows(connection)?;
-    let mut listing = Listing {
-        is_emptied: rows.is_empty(),
-        ..Listing::default()
-    };
-    for row in rows {
+    let mut listing = Listing::default();
+    for row in table::rows(connection)? {
         match row.item(lookup) {
             Ok(item) => listing.items.push(item),
             Err(why) => listing
@@ -37,6 +33,8 @@ pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop
                 .push(format!("{}: {why}", row.label(lookup))),
         }
     }
+    // A file is read whole or not at all.
+    listing.is_emptied = listing.items.is_empty();
     Ok(listing)
 }
 
