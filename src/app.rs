@@ -1,7 +1,7 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,16 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::clock;
-use crate::config::settings::{Consistency, Settings, WhenNoneFit};
+use crate::config::settings::{self, Consistency, RegistryKind, Settings, WhenNoneFit};
 use crate::domain::chain::ChainId;
 use crate::domain::fleet::{Fleet, Yardstick};
 use crate::domain::health::Hysteresis;
 use crate::domain::method::{Rules, Times};
 use crate::domain::quota::RetryBudget;
+use crate::registry::dynamo::{Dynamo, Place};
 use crate::registry::embedded::Embedded;
-use crate::registry::{Environment, Registry};
+use crate::registry::{Environment, Registry, RegistryError};
+use crate::serve::admin::{Admin, Desk, Gatekeeper, Measures};
 use crate::serve::door::{Door, IDLE_SECONDS_MAX};
 use crate::serve::engine::{Engine, Limits};
 use crate::serve::metrics::Scrape;
@@ -38,6 +40,7 @@ use crate::tasks::housekeeping::Housekeeping;
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
 use crate::tasks::scribe::Scribe;
+use crate::tasks::shared::SharedHeads;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
@@ -48,6 +51,30 @@ const H2_STREAMS_MAX: u32 = 200;
 /// The process's environment, for `${NAME}`.
 pub fn environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok())
+}
+
+/// The registry of this kind, at the place that `settings` name for it.
+///
+/// # Errors
+/// The embedded one can't be opened. A table is asked nothing yet.
+pub fn open_registry(
+    kind: RegistryKind,
+    settings: &settings::Registry,
+) -> Result<Arc<dyn Registry>, RegistryError> {
+    Ok(match kind {
+        RegistryKind::Embedded => Arc::new(Embedded::open(&settings.path, environment())?),
+        RegistryKind::Dynamo => Arc::new(dynamo(settings)),
+    })
+}
+
+/// The registry in DynamoDB.
+pub fn dynamo(settings: &settings::Registry) -> Dynamo {
+    let place = Place {
+        table: settings.table.clone(),
+        endpoint: settings.endpoint.clone(),
+        lease: settings.lease,
+    };
+    Dynamo::new(&place, environment())
 }
 
 /// What nodes are judged by.
@@ -105,8 +132,7 @@ impl App {
         if !is_upgrade {
             check_addresses(&settings)?;
         }
-        let registry: Arc<dyn Registry> =
-            Arc::new(Embedded::open(&settings.registry.path, environment())?);
+        let registry = open_registry(settings.registry.kind, &settings.registry)?;
         let metrics = Arc::new(Metrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
         let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
@@ -128,6 +154,9 @@ impl App {
             service.threads = Some(1);
             service.add_tcp(&address.to_string());
             server.add_service(service);
+        }
+        if let Some(address) = settings.listen.admin {
+            server.add_service(admin(&settings, address, &engine, &registry));
         }
         let housekeeping = housekeeping(
             &settings,
@@ -170,7 +199,8 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
         .iter()
         .copied()
         .chain(https)
-        .chain(settings.listen.metrics);
+        .chain(settings.listen.metrics)
+        .chain(settings.listen.admin);
     for address in all {
         TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))?;
     }
@@ -216,7 +246,8 @@ fn endpoint(
     let mut h2 = pingora::protocols::http::v2::server::H2Options::new();
     h2.max_concurrent_streams(H2_STREAMS_MAX);
     proxy.h2_options = Some(h2);
-    let mut service = Service::new("endpoint".into(), Door::new(proxy, engine.metrics.clone()));
+    let door = Door::new(proxy, engine.metrics.clone(), engine.gate.closing());
+    let mut service = Service::new("endpoint".into(), door);
     for address in &settings.listen.http {
         service.add_tcp(&address.to_string());
     }
@@ -230,6 +261,33 @@ fn endpoint(
         service.add_tls_with_settings(&https.address.to_string(), None, tls);
     }
     Ok(service)
+}
+
+fn admin(
+    settings: &Settings,
+    address: SocketAddr,
+    engine: &Arc<Engine>,
+    registry: &Arc<dyn Registry>,
+) -> Service<Admin> {
+    let Settings { admin, health, .. } = settings;
+    let desk = Desk {
+        registry: registry.clone(),
+        environment: environment(),
+        pool: engine.pool.clone(),
+    };
+    let admin = Admin::new(
+        Gatekeeper::new(admin.token.as_ref(), admin.hosts.clone()),
+        desk,
+        engine.clone(),
+        Measures {
+            round_interval: health.interval,
+            lag_blocks_max: health.lag_blocks_max,
+        },
+    );
+    let mut service = Service::new("admin".into(), admin);
+    service.threads = Some(1);
+    service.add_tcp(&address.to_string());
+    service
 }
 
 fn housekeeping(
@@ -248,6 +306,7 @@ fn housekeeping(
         metrics: metrics.clone(),
         roll,
         seeds: settings.nodes.clone(),
+        is_seeded: false,
         last_list: settings.registry.last_list.clone(),
         refresh: settings.registry.refresh,
         told: Told::default(),
@@ -260,12 +319,14 @@ fn housekeeping(
         timeout: settings.health.timeout,
         tags: settings.consistency == Consistency::Pinned,
         asked: HashMap::new(),
+        shared: shared_heads(settings, &registry, metrics),
     };
     let scribe = Scribe {
         registry,
         pool: pool.clone(),
         metrics: metrics.clone(),
         written: HashMap::new(),
+        is_told: false,
     };
     Ok(Housekeeping::new(
         roster,
@@ -273,4 +334,21 @@ fn housekeeping(
         scribe,
         settings.health.interval,
     ))
+}
+
+/// Where the leader is asked by one balancer for all.
+fn shared_heads(
+    settings: &Settings,
+    registry: &Arc<dyn Registry>,
+    metrics: &Arc<Metrics>,
+) -> Option<Arc<SharedHeads>> {
+    let is_on = settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;
+    let interval = settings.health.leader_interval;
+    is_on.then(|| {
+        Arc::new(SharedHeads::new(
+            registry.clone(),
+            metrics.clone(),
+            interval,
+        ))
+    })
 }

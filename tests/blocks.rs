@@ -302,3 +302,28 @@ async fn a_block_that_only_the_leader_has_is_asked_of_the_leader_and_nothing_els
         assert!(["a", "b"].contains(&&*node("{\"blockNumber\":\"earliest\"}").await));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_never_sees_the_chain_go_back_though_nodes_are_never_at_the_same_block() {
+    let scene = Scene::set(&[1, 1], "").await;
+    let number_of = |answer: &Value| {
+        let digits = answer["result"]["number"].as_str()?.strip_prefix("0x")?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    let mut seen = 0;
+    for turn in 0..12 {
+        // The two overtake each other.
+        scene.own[turn % 2].mine(2).await;
+        for _ in 0..10 {
+            let params = serde_json::json!(["latest", false]);
+            let answer = scene.balancer.ask("eth_getBlockByNumber", params).await;
+            let number = number_of(&answer);
+            assert!(number >= Some(seen), "{seen}, then {answer}");
+            seen = number.unwrap_or(seen);
+        }
+        if turn % 3 == 0 {
+            scene.rounds_pass(1).await;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}

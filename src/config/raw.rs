@@ -10,12 +10,10 @@ use std::time::Duration;
 use super::field::{Context, Field, Section};
 use super::quantity::duration_text;
 use super::settings::{
-    Calls, Chain, Consistency, Health, Methods, Registry, RetryBudget, Settings, Shutdown,
-    WhenNoneFit,
+    Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{listen, nodes};
+use super::{admin, listen, nodes, registry};
 use crate::domain::broadcast::NODES_MAX;
-use crate::domain::node::Secret;
 
 const KEYS: &[&str] = &[
     "chain",
@@ -38,7 +36,7 @@ const HEDGES: RangeInclusive<f64> = 0.5..=10.0;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Waits that make a round or a call.
-const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
+pub(super) const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
 /// Waits that end with an answer.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
 const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
@@ -47,16 +45,21 @@ const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Durat
 pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
     let section = forebay.section(KEYS);
     let default = Settings::default();
+    let health = health(context, &section.field("health"));
+    let listen = listen::listen(context, &section.field("listen"));
+    let admin_field = section.field("admin");
+    let admin = admin::admin(&admin_field);
+    admin::check(context, &admin_field, listen.admin, &admin);
     Settings {
         chain: chain(&section.field("chain")),
-        listen: listen::listen(context, &section.field("listen")),
-        registry: registry(&section.field("registry")),
+        listen,
+        registry: registry::registry(&section.field("registry"), health.interval),
         nodes: nodes::nodes(context, &section.field("nodes")),
-        health: health(context, &section.field("health")),
+        health,
         calls: calls(context, &section.field("calls")),
         consistency: consistency(&section).unwrap_or(default.consistency),
         methods: methods(&section.field("methods")),
-        admin_token: admin_token(&section.field("admin")),
+        admin,
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
         shutdown: shutdown(&section.field("shutdown")),
     }
@@ -71,30 +74,6 @@ fn chain(field: &Field<'_>) -> Chain {
             .field("block_time")
             .duration(BLOCK_TIMES)
             .unwrap_or(default.block_time),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Embedded,
-    Dynamo,
-}
-
-fn registry(field: &Field<'_>) -> Registry {
-    let section = field.section(&["kind", "path", "table", "endpoint", "refresh", "last_list"]);
-    let default = Registry::default();
-    let kind = section.field("kind");
-    match kind.choice(&[("embedded", Kind::Embedded), ("dynamodb", Kind::Dynamo)]) {
-        Some(Kind::Dynamo) => kind.error("this release has the `embedded` registry only"),
-        Some(Kind::Embedded) | None => {}
-    }
-    Registry {
-        path: path(&section.field("path")).unwrap_or(default.path),
-        refresh: section
-            .field("refresh")
-            .duration(PERIODS)
-            .unwrap_or(default.refresh),
-        last_list: path(&section.field("last_list")).unwrap_or(default.last_list),
     }
 }
 
@@ -293,11 +272,6 @@ fn method(item: &Field<'_>) -> Option<String> {
     })
 }
 
-fn admin_token(field: &Field<'_>) -> Option<Secret> {
-    let token = field.section(&["token"]).field("token").text()?.value;
-    (!token.is_empty()).then(|| Secret::new(token))
-}
-
 fn cors_origins(field: &Field<'_>) -> Option<Vec<String>> {
     field.section(&["origins"]).field("origins").list(origin)
 }
@@ -439,14 +413,6 @@ mod tests {
 
     #[test]
     fn what_this_release_lacks_is_said() {
-        finds(
-            "{registry: {kind: dynamodb, table: t}}",
-            "has the `embedded` registry only",
-        );
-        finds(
-            "{listen: {admin: \"127.0.0.1:9091\"}}",
-            "warning: forebay.listen.admin: this release serves no admin",
-        );
         finds_nothing("{listen: {admin: off, metrics: ~}}");
         finds_nothing("{consistency: pinned}");
     }

@@ -19,7 +19,7 @@ pub struct Settings {
     pub calls: Calls,
     pub consistency: Consistency,
     pub methods: Methods,
-    pub admin_token: Option<Secret>,
+    pub admin: Admin,
     pub cors_origins: Vec<String>,
     pub shutdown: Shutdown,
 }
@@ -51,9 +51,25 @@ pub struct Https {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
+    pub kind: RegistryKind,
+    /// Of the embedded one.
     pub path: PathBuf,
+    /// In DynamoDB; the state table is `<table>-state`.
+    pub table: String,
+    /// In place of AWS's own.
+    pub endpoint: Option<String>,
+    /// How long one balancer writes health for all before another may take over.
+    pub lease: Duration,
+    /// The leader is asked by one balancer for all.
+    pub share_leader: bool,
     pub refresh: Duration,
     pub last_list: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryKind {
+    Embedded,
+    Dynamo,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +123,15 @@ pub struct Methods {
     pub reads: Vec<String>,
 }
 
+/// Who may use the admin listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// There if the listener is off loopback.
+    pub token: Option<Secret>,
+    /// Names in lower case by which the listener is reached, beside `localhost` and addresses.
+    pub hosts: Vec<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     pub lame_duck: Duration,
@@ -125,7 +150,7 @@ impl Default for Settings {
             calls: Calls::default(),
             consistency: Consistency::Monotonic,
             methods: Methods::default(),
-            admin_token: None,
+            admin: Admin::default(),
             cors_origins: vec!["*".to_string()],
             shutdown: Shutdown::default(),
         }
@@ -156,7 +181,12 @@ impl Default for Listen {
 impl Default for Registry {
     fn default() -> Registry {
         Registry {
+            kind: RegistryKind::Embedded,
             path: PathBuf::from("data/forebay.db"),
+            table: "forebay-backends".to_string(),
+            endpoint: None,
+            lease: Duration::from_secs(30),
+            share_leader: false,
             refresh: Duration::from_secs(5),
             last_list: PathBuf::from("data/last-list.json"),
         }

@@ -79,13 +79,27 @@ impl Forks {
         }
         let is_suspicious = self.camps.count > 1;
         if is_suspicious || self.camps.count == 0 || self.rounds >= ROUNDS - 1 {
-            let lowest = heads.iter().map(|(_, head)| head.0).min();
-            self.height = lowest
-                .filter(|_| heads.len() > CAMP_MIN)
-                .map(|lowest| BlockNumber(lowest.saturating_sub(BELOW)));
-            self.rounds = 0;
-            self.answers.clear();
+            self.begin(heads);
         }
+    }
+
+    /// Sets the height of the next comparison. Two nodes tell nothing but whether one of them,
+    /// which was on a fork, agrees again.
+    fn begin(&mut self, heads: &[(NodeId, BlockNumber)]) {
+        let least = if self.strikes.is_empty() {
+            CAMP_MIN + 1
+        } else {
+            CAMP_MIN
+        };
+        let lowest = heads.iter().map(|(_, head)| head.0).min();
+        self.height = lowest
+            .filter(|_| heads.len() >= least)
+            .map(|lowest| BlockNumber(lowest.saturating_sub(BELOW)));
+        if self.height.is_none() {
+            self.camps = Camps::default();
+        }
+        self.rounds = 0;
+        self.answers.clear();
     }
 
     /// Forgets nodes that are no more.
@@ -260,6 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn a_forked_node_may_return_when_one_other_is_left() {
+        let mut forks = Forks::default();
+        for letters in ["aab", "aab", "axb", "axb"] {
+            compare(&mut forks, letters, None);
+        }
+        let left = [(NodeId(0), BlockNumber(100)), (NodeId(2), BlockNumber(100))];
+        let mut answer = |letter| {
+            forks.end_round(&left, None);
+            for (id, letter) in [(0, b'a'), (2, letter)] {
+                forks.hear(NodeId(id), BlockNumber(97), hash(letter));
+            }
+            forks.end_round(&left, None);
+            forks.is_forked(NodeId(2))
+        };
+        assert!(answer(b'b') && answer(b'b'));
+        assert!(!answer(b'a'));
+    }
+
+    #[test]
     fn agreement_is_looked_at_every_third_round_and_a_difference_in_the_next() {
         let mut forks = Forks::default();
         let heads = heads(3, 100);
@@ -292,7 +325,7 @@ mod tests {
             forks.end_round(&heads, LEADER);
         }
         assert_eq!(forks.camps().count, 2);
-        assert!(forks.strikes.get(&NodeId(0)).is_none());
+        assert!(!forks.strikes.contains_key(&NodeId(0)));
     }
 
     #[test]

@@ -98,6 +98,12 @@ impl Load {
             .store(self.age_micros(now), Ordering::Relaxed);
     }
 
+    /// The latency of late, a peak-sensitive average; `None` before the first answer.
+    pub fn latency(&self) -> Option<Duration> {
+        let micros = self.average_micros.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
     fn average(&self, now: Instant) -> (f64, f64) {
         let measured = self.measured_micros.load(Ordering::Relaxed);
         let idle = self.age_micros(now).saturating_sub(measured) as f64 / 1e6;
@@ -187,6 +193,15 @@ mod tests {
         );
         let later = load.cost_as_peer(1.0, now + millis(60_000));
         assert!(later > 20.0 * idle, "but not for its peer");
+    }
+
+    #[test]
+    fn a_latency_is_told_from_the_first_answer_on() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        assert_eq!(load.latency(), None);
+        load.answered(millis(8), now);
+        assert_eq!(load.latency(), Some(millis(4)), "half the way up");
     }
 
     #[test]

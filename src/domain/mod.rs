@@ -19,6 +19,7 @@ pub mod journey;
 pub mod json;
 pub mod jsonrpc;
 pub mod lacks;
+pub mod lease;
 pub mod load;
 pub mod method;
 pub mod node;

@@ -56,7 +56,7 @@ pub enum Course {
     Anew,
 }
 
-/// Most nodes' heads must have fallen for so long, or a block time, before that is believed
+/// All nodes' heads must have fallen for so long, or a block time, before that is believed
 /// without other hashes to show for it: behind one URL may stand machines that differ by a block.
 const FALL_STANDS: Duration = Duration::from_secs(10);
 
@@ -134,8 +134,8 @@ impl ServedHead {
         })
     }
 
-    /// Whether most nodes have fallen below what was shown, and either show other hashes or stay
-    /// there.
+    /// Whether most nodes have fallen below what was shown and show other hashes, or all have
+    /// fallen alike and stay there.
     fn is_reorg(&mut self, told: &Told<'_>, shown: BlockNumber, now: Instant) -> bool {
         if !told.most_have_fallen_below(shown) {
             self.fallen_since = None;
@@ -143,7 +143,8 @@ impl ServedHead {
         }
         let since = *self.fallen_since.get_or_insert(now);
         let stands = FALL_STANDS.max(told.block_time);
-        told.most(|witness| witness.is_rewritten) || now.saturating_duration_since(since) >= stands
+        let has_stood = now.saturating_duration_since(since) >= stands;
+        told.most(|witness| witness.is_rewritten) || (has_stood && told.all_have_fallen_alike())
     }
 
     /// Whether witness `at` may have `head`: its time allows it, another has it too, or there is
@@ -177,6 +178,14 @@ impl Told<'_> {
         let heads = living.map(|witness| witness.head);
         heads.chain(self.reference).all(|head| head < shown)
             && self.most(|witness| witness.has_fallen && witness.head.0 > 0)
+    }
+
+    /// Whether every node lives and has fallen, to within a block of the others.
+    fn all_have_fallen_alike(&self) -> bool {
+        let heads = || self.witnesses.iter().map(|witness| witness.head.0);
+        let apart = heads().max().unwrap_or(0) - heads().min().unwrap_or(0);
+        let has_fallen = |witness: &Witness| witness.lives && witness.has_fallen;
+        apart <= 1 && self.witnesses.len() == self.nodes && self.witnesses.iter().all(has_fallen)
     }
 
     /// Whether all that live and the reference are further behind `shown` than any lag allows, and
@@ -343,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fall_without_other_hashes_is_believed_once_it_has_stood() {
+    fn a_fall_of_all_without_other_hashes_is_believed_once_it_has_stood() {
         let start = crate::clock::now();
         let mut served = ServedHead::default();
         hear(&mut served, &[100, 100, 100], 100, start);
@@ -357,6 +366,10 @@ mod tests {
             100,
             "anew"
         );
+        for third in [(97, false), (95, true)] {
+            let now = start + 2 * BLOCK_TIME;
+            assert_eq!(fall(&mut served, third, false, now), 100, "{third:?}");
+        }
         assert_eq!(fall(&mut served, both, false, start + 2 * BLOCK_TIME), 97);
     }
 

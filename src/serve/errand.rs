@@ -204,7 +204,7 @@ impl<'a> Errand<'a> {
         made: Try<'_>,
         (verdict, content): (Verdict, Content),
     ) -> Option<(Served, CallOutcome)> {
-        self.learn(verdict, made.node, &content).await;
+        self.learn(verdict, made.node, &content);
         let (upstream, class) = (made.upstream, verdict.class);
         let name = &upstream.spec.name;
         match content {
@@ -253,12 +253,12 @@ impl<'a> Errand<'a> {
 
     /// What an answer says of its node: which block it has, which data or method it lacks. What a
     /// client is told is the least that it is shown from now on.
-    async fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content) {
+    fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content) {
         let pool = &self.engine.pool;
         match verdict.class {
             Class::Ok => {
                 if let Some(head) = self.told(content) {
-                    pool.see(node.id, head).await;
+                    pool.see(node.id, head);
                 }
             }
             Class::Unsupported => pool.learn_lack(node.id, &self.call.method),

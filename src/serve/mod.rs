@@ -6,6 +6,7 @@
 //! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls; [`outlet`]
 //! writes what comes of it.
 
+pub mod admin;
 pub mod attempt;
 pub mod batch;
 pub mod broadcast;

@@ -22,6 +22,8 @@ use crate::domain::sent::Client;
 
 /// The client may take this long to take a piece of an answer.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Calls wait this long for the first round. They come before it when a new process takes over.
+const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
 const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
 
 /// A name that a client gives itself, for those who share an address.
@@ -116,7 +118,7 @@ impl Proxy {
             Wish::Call => return self.answer_call(session).await,
             Wish::Health => {
                 let view = &self.engine.pool.snapshot().view;
-                let (status, body) = health::report(view, self.engine.gate.is_closing());
+                let (status, body) = health::report(view, self.engine.gate.is_leaving());
                 Outgoing::new(status, JSON, body)?
             }
             Wish::Greeting => Outgoing::new(200, TEXT, GREETING)?,
@@ -156,6 +158,7 @@ impl Proxy {
             Err(NoBody::Refused(why)) => return self.refuse_early(session, why).await,
             Err(NoBody::Gone(why)) => return Err(why),
         };
+        self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         // HTTP/1.0 has no chunks: an answer that broke off would look whole there.
         let may_stream = session.req_header().version > Version::HTTP_10;
         let bytes_max = self.engine.limits.answer_bytes_max;

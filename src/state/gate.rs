@@ -1,6 +1,8 @@
 //! The gate: how much may be inside at once, and whether the house is still open.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
 
 /// Requests inside at once.
 pub const REQUESTS_MAX: usize = 20_000;
@@ -15,7 +17,21 @@ pub struct Gate {
     requests: AtomicUsize,
     bytes: AtomicUsize,
     answers_bytes: AtomicU64,
-    is_closing: AtomicBool,
+    /// A [`Door`].
+    door: AtomicU8,
+    /// Whether connections are to end, for those that wait for it.
+    closing: watch::Sender<bool>,
+}
+
+/// Whether calls are still welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Door {
+    Open = 0,
+    /// Connections end after their answer, because a new process takes the next ones.
+    HandedOver = 1,
+    /// The same, and the load balancer in front is told to turn away.
+    Closing = 2,
 }
 
 /// One request's place inside, with the bytes of its body; given back when dropped.
@@ -62,11 +78,32 @@ impl Gate {
 
     /// From now on `/health` says no, and connections close after their answer.
     pub fn close(&self) {
-        self.is_closing.store(true, Ordering::Release);
+        self.turn(Door::Closing);
     }
 
+    /// From now on connections close after their answer: a new process takes those that follow.
+    pub fn hand_over(&self) {
+        self.turn(Door::HandedOver);
+    }
+
+    fn turn(&self, door: Door) {
+        self.door.fetch_max(door as u8, Ordering::Release);
+        self.closing.send_replace(true);
+    }
+
+    /// Whether connections are to end.
     pub fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Acquire)
+        self.door.load(Ordering::Acquire) != Door::Open as u8
+    }
+
+    /// Whether nobody should send calls here any more.
+    pub fn is_leaving(&self) -> bool {
+        self.door.load(Ordering::Acquire) == Door::Closing as u8
+    }
+
+    /// Turns true when connections are to end.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
     }
 }
 
@@ -148,6 +185,18 @@ mod tests {
         assert!(other.hold(1));
         drop(one);
         assert!(other.hold(BYTES_MAX - 1));
+    }
+
+    #[test]
+    fn a_house_that_is_handed_over_is_closing_but_not_leaving() {
+        let gate = Gate::default();
+        let closing = gate.closing();
+        assert!(!gate.is_closing() && !gate.is_leaving() && !*closing.borrow());
+        gate.hand_over();
+        assert!(gate.is_closing() && !gate.is_leaving() && *closing.borrow());
+        gate.close();
+        gate.hand_over();
+        assert!(gate.is_leaving(), "there is no way back");
     }
 
     #[test]

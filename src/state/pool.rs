@@ -29,6 +29,7 @@ use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
 use crate::telemetry::events;
+use crate::telemetry::journal::Journal;
 
 /// What calls see: the fleet at one moment, and the way to its nodes.
 #[derive(Default)]
@@ -51,6 +52,10 @@ pub struct Pool {
     present: Present,
     balancer: LoadBalancer<ByWeightAndLoad>,
     telling: tokio::sync::Mutex<()>,
+    /// What changed lately, for whoever looks.
+    pub journal: Journal,
+    /// Somebody here has changed the registry: the list is due to be read.
+    pub list_is_due: Notify,
     /// Sent to whenever `present` changes.
     news: watch::Sender<()>,
     early_round: Notify,
@@ -66,6 +71,8 @@ impl Pool {
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
             telling: tokio::sync::Mutex::default(),
+            journal: Journal::default(),
+            list_is_due: Notify::new(),
             news: watch::Sender::new(()),
             early_round: Notify::new(),
         }
@@ -123,6 +130,20 @@ impl Pool {
             fleet.hear_round(probes, now)
         })
         .await;
+        let snapshot = self.snapshot();
+        let attempts = |id| snapshot.upstream(id).map_or(0, |up| up.metrics.attempts());
+        self.journal
+            .hear_round(&snapshot.view, attempts, clock::now(), clock::unix_millis());
+    }
+
+    /// Waits for the first round, at most `patience`: before it no node is known to be fit.
+    pub async fn begin(&self, patience: Duration) {
+        if self.present.load().view.rounds > 0 {
+            return;
+        }
+        let mut news = self.news.subscribe();
+        let begun = news.wait_for(|()| self.present.load().view.rounds > 0);
+        let _ = Box::pin(tokio::time::timeout(patience, begun)).await;
     }
 
     /// A node has failed calls time after time.
@@ -163,7 +184,7 @@ impl Pool {
 
     /// A client was told of block `head` by a node; most are no news. If it is, the others are asked
     /// soon whether they have it, too: until then that node alone serves the latest block.
-    pub async fn see(&self, id: NodeId, head: BlockNumber) {
+    pub fn see(&self, id: NodeId, head: BlockNumber) {
         let snapshot = self.present.load();
         let is_new = Some(head) > snapshot.view.served_head;
         let node = snapshot.view.node(id);
@@ -182,6 +203,7 @@ impl Pool {
         for change in &changes {
             let (level, sentence) = events::sentence(change);
             log::log!(level, "{sentence}");
+            self.journal.hear(change, clock::unix_millis());
         }
         // Without a change no verdict can have flipped.
         if !changes.is_empty() {

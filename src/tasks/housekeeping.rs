@@ -1,5 +1,6 @@
 //! The one background service: begins when Pingora starts, ends when it stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,8 +11,10 @@ use tokio::sync::{Mutex, Notify};
 use super::prober::Rounds;
 use super::roster::Roster;
 use super::scribe::Scribe;
+use super::shared::SharedHeads;
 use crate::clock;
 use crate::domain::chance::Dice;
+use crate::state::pool::Pool;
 
 /// Names are resolved again this often, and old connections dropped.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
@@ -25,8 +28,10 @@ pub struct Housekeeping {
     roster: Mutex<Roster>,
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
+    shared: Option<Arc<SharedHeads>>,
     interval: Duration,
     refresh: Duration,
+    pool: Arc<Pool>,
     /// The list changed: a round is due at once.
     is_new: Notify,
 }
@@ -35,6 +40,8 @@ impl Housekeeping {
     pub fn new(roster: Roster, rounds: Rounds, scribe: Scribe, interval: Duration) -> Housekeeping {
         Housekeeping {
             refresh: roster.refresh,
+            pool: roster.pool.clone(),
+            shared: rounds.shared.clone(),
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
@@ -43,9 +50,21 @@ impl Housekeeping {
         }
     }
 
+    /// Without any list there is no round, and so no readiness: a deployment during an outage of
+    /// the registry must not replace balancers that serve by ones that know nobody.
+    async fn find_first_list(&self) {
+        while !self.roster.lock().await.begin().await {
+            tokio::time::sleep(jittered(self.refresh)).await;
+        }
+    }
+
     async fn follow_registry(&self) {
         loop {
-            tokio::time::sleep(jittered(self.refresh)).await;
+            let pause = tokio::time::sleep(jittered(self.refresh));
+            tokio::select! {
+                () = pause => {}
+                () = self.pool.list_is_due.notified() => {}
+            }
             if self.roster.lock().await.refresh().await {
                 self.is_new.notify_one();
             }
@@ -82,6 +101,13 @@ impl Housekeeping {
         }
     }
 
+    async fn share_heads(&self) {
+        match &self.shared {
+            Some(shared) => shared.exchange().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn tidy(&self) {
         loop {
             tokio::time::sleep(jittered(TIDY_EVERY)).await;
@@ -105,12 +131,16 @@ fn jittered(pause: Duration) -> Duration {
 #[async_trait]
 impl BackgroundService for Housekeeping {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        self.roster.lock().await.begin().await;
+        tokio::select! {
+            _ = shutdown.changed() => return,
+            () = self.find_first_list() => {}
+        }
         tokio::select! {
             _ = shutdown.changed() => {}
             () = self.follow_registry() => {}
             () = self.probe() => {}
             () = self.write_health() => {}
+            () = self.share_heads() => {}
             () = self.tidy() => {}
         }
     }

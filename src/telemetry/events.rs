@@ -23,6 +23,21 @@ pub fn sentence(change: &Change) -> (Level, String) {
     }
 }
 
+/// The kind of a change, in one word.
+pub fn kind(change: &Change) -> &'static str {
+    match change {
+        Change::Node { turn, .. } => match turn {
+            Turn::Admitted => "admitted",
+            Turn::Left(_) => "left",
+            Turn::Returned => "returned",
+            Turn::Benched { .. } => "benched",
+        },
+        Change::Reference { .. } => "reference",
+        Change::Fallback { on: true } => "fallback_on",
+        Change::Fallback { on: false } => "fallback_off",
+    }
+}
+
 fn of_node(name: &str, turn: Turn) -> (Level, String) {
     match turn {
         Turn::Admitted => (Level::Info, format!("node {name} is fit and gets calls")),
@@ -93,13 +108,17 @@ fn way_back(reason: Reason) -> &'static str {
     }
 }
 
-fn of_reference(source: Source, doubt: Option<Doubt>) -> (Level, String) {
-    let what = match source {
+/// What nodes are compared with, as a noun.
+pub fn source_in_words(source: Source) -> &'static str {
+    match source {
         Source::Leader => "the leader's head",
         Source::Quorum => "the head that the own nodes agree on",
         Source::Held => "the last head that the leader was believed",
-    };
-    let said = format!("nodes are now compared with {what}");
+    }
+}
+
+fn of_reference(source: Source, doubt: Option<Doubt>) -> (Level, String) {
+    let said = format!("nodes are now compared with {}", source_in_words(source));
     match doubt {
         None => (Level::Info, said),
         // A choice of the operator's, not trouble.

@@ -14,6 +14,7 @@ use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
 
 use self::families::Families;
 use self::fleet::Shown;
+pub use self::fleet::state_of;
 pub use self::handles::{
     CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Winner,
 };
@@ -204,6 +205,12 @@ impl Metrics {
             .registry_items_rejected
             .with_label_values(&NO_LABELS)
             .set(saturated(rejected));
+    }
+
+    /// The registry is to be read for the first time at `unix_seconds`: until it is, its age
+    /// counts from here.
+    pub fn registry_awaited(&self, unix_seconds: u64) {
+        self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
     }
 
     pub fn registry_failed(&self, operation: &'static str) {

@@ -10,8 +10,8 @@ use crate::world::{Event, LAG_BLOCKS_MAX, Setting, World, member};
 /// Calls of every kind; what stands twice comes twice as often.
 pub const ALL_METHODS: &[&str] = &[
     "eth_call",
-    "eth_call",
     "eth_getBalance",
+    "eth_getCode",
     "eth_getLogs",
     "eth_sendRawTransaction",
     "eth_sendRawTransaction",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay::domain::answer::{Answer, Outcome};
-use forebay::domain::block::{Consistency, Needs, Pins};
+use forebay::domain::block::{Consistency, Need, Needs, Pins};
 use forebay::domain::fleet::FleetView;
 use forebay::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use forebay::domain::jsonrpc::Call;
@@ -19,7 +19,7 @@ use forebay::domain::verdict::{self, Blame, Class, Verdict};
 
 use crate::oracle::{End, Note};
 use crate::pretend::{Deed, Mood, Reply};
-use crate::world::{ATTEMPTS_MAX, Event, World};
+use crate::world::{ATTEMPTS_MAX, BLOCK_TIME, Event, ROUND, World};
 
 const TIMES: Times = Times {
     deadline: Duration::from_secs(30),
@@ -35,6 +35,7 @@ pub struct Running {
     pub deadline: Instant,
     pub attempt: Duration,
     pub asked: Vec<NodeId>,
+    pub block: Option<Need>,
     pub may_repeat: bool,
     pub executions: u32,
     journey: Journey<'static>,
@@ -92,13 +93,14 @@ impl World {
         let call = Call {
             id: Some("7"),
             method: method.into(),
-            params: None,
+            // The others name no block.
+            params: (method == "eth_getCode").then_some(r#"["0x1","latest"]"#),
         };
         let fails_open = self.setting.fails_open;
         let pins = Pins::of(&self.view, Consistency::Monotonic);
         let (_, plan) = route::plan(&call, &self.view, &self.rules, &pins, fails_open);
-        let treatment = match plan {
-            Plan::Ask(asking) => asking.treatment,
+        let asking = match plan {
+            Plan::Ask(asking) => asking,
             Plan::Answer(result) => {
                 self.show(method, &result);
                 return self.count(id, method, End::Local);
@@ -110,6 +112,7 @@ impl World {
         };
         self.budget.deposit();
         self.tally.asked_calls += 1;
+        let treatment = asking.treatment;
         let deadline = self.instant() + TIMES.deadline_of(treatment);
         let attempt = TIMES.attempt_of(treatment);
         let journey = Journey::new(
@@ -119,9 +122,10 @@ impl World {
                 attempt,
                 deadline,
                 fails_open,
-                block_wait: None,
+                block_wait: asking.waits.then_some(BLOCK_TIME),
             },
             Needs {
+                block: asking.block,
                 method,
                 ..Needs::default()
             },
@@ -132,6 +136,7 @@ impl World {
             deadline,
             attempt,
             asked: Vec::new(),
+            block: asking.block,
             may_repeat: journey.repeat() == Repeat::Freely,
             executions: 0,
             journey,
@@ -175,7 +180,14 @@ impl World {
         );
         match step {
             Step::Ask { .. } => self.ask(call, &step, &view),
-            Step::WaitUntil(_) => self.oracle.fail("a call that names no block waits for one"),
+            Step::WaitUntil(_) if call.block.is_none() => {
+                self.oracle.fail("a call that names no block waits for one")
+            }
+            Step::WaitUntil(until) => {
+                let wait = (until - now).min(ROUND);
+                self.after(wait, Event::LookAgain { call: call.id });
+                self.calls.insert(call.id, call);
+            }
             Step::Finish(Ending::Kept) if !call.keeps_error => self
                 .oracle
                 .fail("an error is to be told that was never kept"),
@@ -234,6 +246,13 @@ impl World {
             },
         );
         self.calls.insert(call.id, call);
+    }
+
+    /// A call that waits for its block looks whether a node has it now.
+    pub fn look_again(&mut self, id: u32) {
+        if let Some(call) = self.calls.remove(&id) {
+            self.step(call);
+        }
     }
 
     pub fn hear(&mut self, id: u32, reply: Reply) {

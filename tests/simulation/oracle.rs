@@ -201,9 +201,21 @@ impl Oracle {
             !self.is_known_stranger(*node),
             "a node of another chain serves",
         );
-        let passed_over = self
-            .fit(view)
-            .any(|(id, rung)| rung == Rung::Own && id != *node && !call.asked.contains(&id));
+        let has_block = |id: NodeId| {
+            let node = view.node(id);
+            call.block
+                .is_none_or(|need| node.is_some_and(|node| need.is_met_by(node)))
+        };
+        let unasked = || {
+            let others = self.fit(view);
+            others.filter(|(id, _)| id != node && !call.asked.contains(id))
+        };
+        self.must(
+            has_block(*node) || !unasked().any(|(id, _)| has_block(id)),
+            "a node is asked for a block that it doesn't have, and another has it",
+        );
+        let passed_over =
+            unasked().any(|(id, rung)| rung == Rung::Own && (has_block(id) || !has_block(*node)));
         let is_fit = self.fit(view).any(|(id, _)| id == *node);
         let is_own = asked.rung == Rung::Own && is_fit;
         self.must(

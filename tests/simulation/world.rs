@@ -61,6 +61,9 @@ pub enum Event {
         call: u32,
         reply: Reply,
     },
+    LookAgain {
+        call: u32,
+    },
     Trouble,
     Relief {
         node: u32,
@@ -202,6 +205,7 @@ impl World {
             | Event::RoundIsIn { .. }
             | Event::Roster
             | Event::Arrival
+            | Event::LookAgain { .. }
             | Event::AttemptIsOver { .. } => true,
         });
     }
@@ -263,6 +267,7 @@ impl World {
             Event::Roster => self.read_registry(),
             Event::Arrival => self.arrive(),
             Event::AttemptIsOver { call, reply } => self.hear(call, reply),
+            Event::LookAgain { call } => self.look_again(call),
             Event::Trouble => self.make_trouble(),
             Event::Relief { node } => self.set(node, Mood::Good, Tale::Truth),
             Event::Operator => self.change_list(),

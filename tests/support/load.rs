@@ -26,6 +26,8 @@ pub struct Load {
     done: Arc<AtomicU64>,
     tally: Arc<Mutex<Tally>>,
     clients: Vec<tokio::task::JoinHandle<()>>,
+    begun: Arc<AtomicU64>,
+    calls: u64,
 }
 
 impl Load {
@@ -59,7 +61,15 @@ impl Load {
             clients: (0..clients).map(run).collect(),
             done,
             tally,
+            begun,
+            calls,
         }
+    }
+
+    /// Begins no more calls, and waits for those under way.
+    pub async fn stop(self) -> Tally {
+        self.begun.store(self.calls, Ordering::Relaxed);
+        self.finish().await
     }
 
     pub fn done(&self) -> u64 {

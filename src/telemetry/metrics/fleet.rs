@@ -12,7 +12,6 @@ use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::health::State;
 use crate::domain::node::Rung;
 
-const RUNGS: [Rung; 3] = [Rung::Own, Rung::Leader, Rung::Fallback];
 pub(super) const STATES: [&str; 4] = ["unproven", "fit", "benched", "draining"];
 /// The reason of a node that nothing speaks against.
 pub(super) const NO_REASON: &str = "none";
@@ -106,7 +105,7 @@ impl Metrics {
     }
 
     fn show_totals(&self, view: &FleetView) {
-        for rung in RUNGS {
+        for rung in Rung::ALL {
             let on_rung = || view.nodes.iter().filter(|node| node.rung == rung);
             let fit = on_rung().filter(|node| node.standing.is_healthy()).count();
             let label = [rung.as_str()];
@@ -195,8 +194,8 @@ fn show(gauges: &IntGaugeVec, labels: &[&str], value: Option<i64>) {
     }
 }
 
-/// The `state` label. Weight 0 outranks what the probes say: the operator took the node out.
-fn state_of(node: &NodeView) -> &'static str {
+/// The `state` label of a node. Weight 0 outranks what the probes say: the operator took the node out.
+pub fn state_of(node: &NodeView) -> &'static str {
     if node.weight.drains() {
         return "draining";
     }

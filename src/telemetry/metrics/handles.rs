@@ -150,6 +150,11 @@ impl NodeMetrics {
         self.attempt_duration.observe(took.as_secs_f64());
     }
 
+    /// Attempts so far, whatever they came to.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.iter().map(IntCounter::get).sum()
+    }
+
     /// The node lets nobody in with our credentials.
     pub fn refused(&self, shut: Shut) {
         self.refusals[shut as usize].inc();
