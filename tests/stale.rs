@@ -1,7 +1,7 @@
 //! Send, receipt, nonce, call, over and over, while one of two real nodes is some blocks behind:
 //! what a client has been shown once is never taken back.
 //!
-//! Bounded to a short run; `FOREBAY_STALE_ROUNDS=500 cargo nextest run --no-capture --test stale`
+//! Bounded to a short run; `FOREBAY_STALE_ROUNDS=500 cargo test --test stale -- --nocapture`
 //! measures what the README says.
 
 #![expect(clippy::unwrap_used, reason = "a stale answer fails the test")]

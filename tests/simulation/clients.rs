@@ -18,7 +18,7 @@ use forebay::domain::select;
 use forebay::domain::verdict::{self, Blame, Class, Verdict};
 
 use crate::oracle::{End, Note};
-use crate::pretend::{Mood, Reply};
+use crate::pretend::{Deed, Mood, Reply};
 use crate::world::{ATTEMPTS_MAX, BLOCK_TIME, Event, ROUND, World};
 
 const TIMES: Times = Times {
@@ -221,7 +221,15 @@ impl World {
         self.tally.attempts += 1;
         *self.tally.attempts_by_node.entry(node.0).or_default() += 1;
         let truth = self.truth();
-        let deed = self.nodes[&node.0].call(call.method, truth, &mut self.dice);
+        let now = self.now;
+        let mut deed = self.nodes[&node.0].call(call.method, truth, &mut self.dice);
+        let work = self.nodes.get_mut(&node.0).and_then(|it| it.work.as_mut());
+        if let Some(work) = work {
+            match work.take(now) {
+                Some(wait) => deed.after += wait,
+                None => deed = Deed::overloaded(),
+            }
+        }
         call.executions += u32::from(deed.executes);
         self.oracle.executes(&call);
         let patience = until - self.instant();

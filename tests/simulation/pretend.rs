@@ -56,6 +56,41 @@ pub struct Pretend {
     pub mood: Mood,
     pub tale: Tale,
     pub latency: Duration,
+    /// What it has the strength for; `None`: everything.
+    pub work: Option<Work>,
+}
+
+/// A node that answers one call after another. What would wait too long it turns away; what its
+/// caller has given up meanwhile it does all the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Of one call.
+    pub takes: Duration,
+    /// The longest that a call waits for its turn.
+    pub waits_max: Duration,
+    /// When it is done with what it has, on the world's clock.
+    pub until: Duration,
+}
+
+impl Work {
+    /// So many calls a second.
+    pub fn of(calls_per_second: f64, waits_max: Duration) -> Work {
+        Work {
+            takes: Duration::from_secs_f64(1.0 / calls_per_second),
+            waits_max,
+            until: Duration::ZERO,
+        }
+    }
+
+    /// Takes one more; how long it waits and is worked on, `None` if it is turned away.
+    pub fn take(&mut self, now: Duration) -> Option<Duration> {
+        let begins = self.until.max(now);
+        if begins - now > self.waits_max {
+            return None;
+        }
+        self.until = begins + self.takes;
+        Some(self.until - now)
+    }
 }
 
 /// What came back on the wire.
@@ -81,12 +116,24 @@ pub struct Deed {
     pub executes: bool,
 }
 
+impl Deed {
+    /// As a gateway does whose queue is full.
+    pub fn overloaded() -> Deed {
+        Deed {
+            after: Duration::from_millis(1),
+            reply: http(503, None, "<html>overloaded</html>"),
+            executes: false,
+        }
+    }
+}
+
 impl Pretend {
     pub fn good() -> Pretend {
         Pretend {
             mood: Mood::Good,
             tale: Tale::Truth,
             latency: Duration::from_millis(10),
+            work: None,
         }
     }
 

@@ -7,7 +7,7 @@ use forebay::domain::node::Rung;
 use forebay::domain::refusal::Refusal;
 
 use crate::oracle::End;
-use crate::pretend::{CHAIN, Mood, Tale};
+use crate::pretend::{CHAIN, Mood, Tale, Work};
 use crate::world::{LAG_BLOCKS_MAX, ROUND, Setting, World, member};
 
 const READS: &[&str] = &["eth_call"];
@@ -363,6 +363,46 @@ fn a_brown_out_is_amplified_by_a_fifth_at_most() {
             amplification <= 1.2 + 1e-9,
             "{amplification} at {calls_per_second} calls a second"
         );
+    }
+}
+
+/// Calls a second that one node has the strength for, in the stories of overload.
+const STRENGTH: f64 = 50.0;
+
+/// Three nodes and their leader, each with its strength, under `times` what the three have: attempts
+/// a call, answered calls as a share of what the three could answer, and how many calls fail once
+/// the load has halved their strength for a while.
+fn overload(times: f64, seed: u64, waits_max: Duration) -> (f64, f64, usize) {
+    let strength = 3.0 * STRENGTH;
+    let mut world = world_with(&[1, 1, 1], times * strength, READS, seed, 10.0);
+    for node in world.nodes.values_mut() {
+        node.work = Some(Work::of(STRENGTH, waits_max));
+    }
+    world.run(seconds(30));
+    world.count_anew();
+    world.run(seconds(60));
+    let tally = &world.tally;
+    let answered = tally.ends.iter().filter(|(_, end)| *end == End::Answered);
+    let share = answered.count() as f64 / (60.0 * strength);
+    let amplification = f64::from(tally.attempts) / f64::from(tally.asked_calls);
+    world.setting.calls_per_second = strength / 2.0;
+    world.run(seconds(90));
+    world.count_anew();
+    world.run(seconds(30));
+    world.drain();
+    (amplification, share, world.tally.failed())
+}
+
+#[test]
+fn at_twice_its_capacity_a_pool_is_asked_little_more_and_does_not_collapse() {
+    for seed in 0..2 {
+        for waits_max in [Duration::from_millis(200), seconds(2)] {
+            let (amplification, answered, failed) = overload(2.0, seed, waits_max);
+            println!("seed {seed}, {waits_max:?}: {amplification:.3} {answered:.3} {failed}");
+            assert!(amplification <= 1.2 + 1e-9, "{amplification}, seed {seed}");
+            assert!(answered >= 0.6, "{answered}, seed {seed}, {waits_max:?}");
+            assert_eq!(failed, 0, "afterwards, seed {seed}, {waits_max:?}");
+        }
     }
 }
 
