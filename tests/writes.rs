@@ -224,10 +224,15 @@ async fn who_waits_for_a_receipt_gets_the_one_that_is_there() {
     let answer = scene.call(sync).await.json();
     assert_eq!(answer["error"]["code"], 4, "{answer}");
     all(&scene, &[sync], &error(-32000, "already known"));
-    let receipt = format!(r#"{{"transactionHash":"{HASH}","status":"0x1"}}"#);
-    scene.nodes[1].set_result("eth_getTransactionReceipt", &receipt);
+    let receipt = |block| format!(r#"{{"transactionHash":"{HASH}","blockNumber":"{block}"}}"#);
+    scene.nodes[1].set_result("eth_getTransactionReceipt", &receipt("0x65"));
     let answer = scene.call(sync).await.json();
     assert_eq!(answer["result"]["transactionHash"], HASH, "{answer}");
+    assert_eq!(scene.call("eth_blockNumber").await.json()["result"], "0x65");
+    scene.nodes[0].mend();
+    scene.nodes[0].set_result(sync, &receipt("0x66"));
+    scene.call(sync).await;
+    assert_eq!(scene.call("eth_blockNumber").await.json()["result"], "0x66");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,7 @@ use crate::domain::jsonrpc::Call;
 use crate::domain::method::Treatment;
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
+use crate::domain::seen;
 use crate::domain::select::Ladder;
 use crate::domain::sent::Client;
 use crate::domain::transaction::{self, TxHash};
@@ -182,6 +183,7 @@ impl<'a> Transaction<'a> {
         self.heard.push(heard.class);
         match (self.broadcast.hear(word), heard.answer) {
             (Use::Deliver, Some(answer)) => {
+                self.see(heard.node, &answer);
                 let reply = Reply::Whole(answer);
                 let ended = self.served(reply, &heard.name, CallOutcome::Ok);
                 Some((ended, Sending::Accepted))
@@ -229,7 +231,10 @@ impl<'a> Transaction<'a> {
                     .remember(Some(hash), self.terms.client, heard.node);
                 let reply = match self.form {
                     Form::Hash => self.hash_reply()?,
-                    Form::Receipt => Reply::Whole(answer),
+                    Form::Receipt => {
+                        self.see(heard.node, &answer);
+                        Reply::Whole(answer)
+                    }
                 };
                 let ended = self.served(reply, &heard.name, CallOutcome::Ok);
                 return Some((ended, Sending::Known));
@@ -237,6 +242,17 @@ impl<'a> Transaction<'a> {
         }
         engine.metrics.looked_up(Lookup::Missing);
         None
+    }
+
+    /// A receipt tells its client of a block: what the client is shown next is not behind it.
+    fn see(&self, node: NodeId, answer: &Whole) {
+        let told = match self.form {
+            Form::Hash => None,
+            Form::Receipt => answer.result().and_then(seen::block_told),
+        };
+        if let Some(head) = told {
+            self.engine.pool.see(node, head);
+        }
     }
 
     fn hash_reply(&self) -> Option<Reply> {
