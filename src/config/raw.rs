@@ -13,7 +13,7 @@ use super::settings::{
     Calls, Chain, Consistency, Health, Methods, Registry, RetryBudget, Settings, Shutdown,
     WhenNoneFit,
 };
-use super::{listen, nodes};
+use super::{listen, nodes, telling};
 use crate::domain::node::Secret;
 
 const KEYS: &[&str] = &[
@@ -27,6 +27,8 @@ const KEYS: &[&str] = &[
     "methods",
     "admin",
     "cors",
+    "cloudwatch",
+    "log",
     "shutdown",
 ];
 /// The longest method name or glob, in bytes.
@@ -54,6 +56,8 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         methods: methods(&section.field("methods")),
         admin_token: admin_token(&section.field("admin")),
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
+        cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
+        log: telling::log(&section.field("log")),
         shutdown: shutdown(&section.field("shutdown")),
     }
 }

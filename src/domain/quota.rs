@@ -1,8 +1,8 @@
 //! What repeats may cost: a budget that calls fill and repeats empty, so that trouble with the
 //! nodes never multiplies the load on them.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 /// A token bucket, full at the start: each call adds a little, each second a little more, each
@@ -44,6 +44,21 @@ impl RetryBudget {
 
     /// Takes one token for a repeat; `false` when there is none.
     pub fn withdraw(&self, now: Instant) -> bool {
+        let mut bucket = self.settled(now);
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
+    }
+
+    /// Repeats that it would pay for now.
+    pub fn tokens(&self, now: Instant) -> f64 {
+        self.settled(now).tokens
+    }
+
+    /// The bucket, with all in it that was earned until now.
+    fn settled(&self, now: Instant) -> MutexGuard<'_, Bucket> {
         let mut bucket = self
             .bucket
             .lock()
@@ -55,11 +70,7 @@ impl RetryBudget {
         let earned = calls * self.per_call + seconds * self.per_second;
         bucket.tokens = (bucket.tokens + earned).min(self.burst);
         bucket.settled_at = now;
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
+        bucket
     }
 }
 
@@ -90,7 +101,9 @@ mod tests {
         let budget = RetryBudget::new(0.2, 10.0, 100.0, start);
         withdrawn(&budget, start);
         (0..50).for_each(|_| budget.deposit());
+        assert_eq!(budget.tokens(start), 10.0);
         assert_eq!(withdrawn(&budget, start), 10);
+        assert_eq!(budget.tokens(start), 0.0);
         assert_eq!(withdrawn(&budget, start + Duration::from_secs(2)), 20);
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::transaction;
 use crate::domain::verdict::{self, Class};
 use crate::state::gate::Gate;
 use crate::state::pool::Pool;
-use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics};
+use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
 use crate::upstream::link::Reuse;
 
 /// What calls are held to.
@@ -90,9 +90,14 @@ impl Engine {
     /// The metrics as of now, for Prometheus.
     pub fn scrape(&self) -> String {
         let view = &self.pool.snapshot().view;
-        let unix_seconds = clock::unix_millis() / 1000;
+        let (now, unix_seconds) = (clock::now(), clock::unix_millis() / 1000);
         // A bench shows at once, not with the next round.
-        self.metrics.show_fleet(view, clock::now(), unix_seconds);
+        self.metrics.show_fleet(view, now, unix_seconds);
+        self.metrics.show_used(&Used {
+            requests: self.gate.requests(),
+            request_bytes: self.gate.bytes(),
+            retry_budget: self.budget.tokens(now),
+        });
         self.metrics.encode(view, unix_seconds)
     }
 

@@ -39,6 +39,11 @@ impl Gate {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Bytes of request bodies inside.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// From now on `/health` says no, and connections close after their answer.
     pub fn close(&self) {
         self.is_closing.store(true, Ordering::Release);
@@ -92,7 +97,9 @@ mod tests {
         let other = gate.enter().unwrap();
         assert!(!other.hold(2));
         assert!(other.hold(1));
+        assert_eq!(gate.bytes(), BYTES_MAX);
         drop(one);
+        assert_eq!(gate.bytes(), 1);
         assert!(other.hold(BYTES_MAX - 1));
     }
 }

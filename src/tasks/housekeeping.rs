@@ -7,6 +7,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::sync::{Mutex, Notify};
 
+use super::herald::Herald;
 use super::prober::Rounds;
 use super::roster::Roster;
 use super::scribe::Scribe;
@@ -21,6 +22,7 @@ pub struct Housekeeping {
     roster: Mutex<Roster>,
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
+    herald: Option<Herald>,
     interval: Duration,
     refresh: Duration,
     /// The list changed: a round is due at once.
@@ -28,12 +30,19 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    pub fn new(roster: Roster, rounds: Rounds, scribe: Scribe, interval: Duration) -> Housekeeping {
+    pub fn new(
+        roster: Roster,
+        rounds: Rounds,
+        scribe: Scribe,
+        herald: Option<Herald>,
+        interval: Duration,
+    ) -> Housekeeping {
         Housekeeping {
             refresh: roster.refresh,
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
+            herald,
             interval,
             is_new: Notify::new(),
         }
@@ -67,6 +76,13 @@ impl Housekeeping {
         }
     }
 
+    async fn tell(&self) {
+        match &self.herald {
+            Some(herald) => herald.run().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn tidy(&self) {
         loop {
             tokio::time::sleep(jittered(TIDY_EVERY)).await;
@@ -96,6 +112,7 @@ impl BackgroundService for Housekeeping {
             () = self.follow_registry() => {}
             () = self.probe() => {}
             () = self.write_health() => {}
+            () = self.tell() => {}
             () = self.tidy() => {}
         }
     }

@@ -1,5 +1,7 @@
-//! What we tell the operator: metrics in one list, logs, and sentences about what changed.
+//! What we tell the operator: metrics in one list, for CloudWatch too, logs, and sentences about
+//! what changed.
 
+pub mod cloudwatch;
 pub mod events;
 pub mod logs;
 pub mod metrics;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::fleet::{NO_REASON, STATES};
+use super::fleet::{DOUBTS, NO_REASON, STATES};
 use super::*;
 use crate::domain::chain::{BlockNumber, ChainId};
 use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
@@ -279,12 +279,62 @@ fn the_registrys_age_grows_from_scrape_to_scrape() {
 }
 
 #[test]
+fn what_is_used_stands_beside_what_there_is_room_for() {
+    let text = written_by_everyone();
+    for (series, wanted) in [
+        ("setting_seconds{key=\"chain.block_time\"}", 0.5),
+        ("setting_seconds{key=\"health.interval\"}", 5.0),
+        ("setting_seconds{key=\"registry.refresh\"}", 60.0),
+        ("node_lag_blocks_max", 10.0),
+        ("requests_admitted", 3.0),
+        ("requests_admitted_max", 20_000.0),
+        ("request_bytes_held", 700.0),
+        ("request_bytes_held_max", 1_073_741_824.0),
+        ("retry_budget", 1.5),
+        ("retry_budget_max", 99.5),
+    ] {
+        assert_eq!(ours(&text, series), Some(wanted), "{series}");
+    }
+}
+
+#[test]
+fn a_doubt_about_the_leader_shows_while_it_lasts() {
+    let mut scene = Scene::new(&[("geth-1", Rung::Own, 1), ("infura", Rung::Leader, 1)]);
+    let doubt = |text: &str, doubt: &str| ours(text, &format!("leader_doubt{{doubt=\"{doubt}\"}}"));
+    let text = scene.round(&[answered(100), answered(100)]);
+    assert!(
+        DOUBTS
+            .iter()
+            .all(|(_, label)| doubt(&text, label) == Some(0.0))
+    );
+    let text = scene.round(&[answered(101), Probe::Failed]);
+    assert_eq!(doubt(&text, "silent"), Some(1.0));
+    assert_eq!(doubt(&text, "stuck"), Some(0.0));
+    let text = scene.round(&[answered(102), answered(102)]);
+    assert_eq!(doubt(&text, "silent"), Some(0.0));
+}
+
+#[test]
+fn the_reference_moves_when_its_number_changes_and_not_with_each_round() {
+    let mut scene = Scene::new(&[("geth-1", Rung::Own, 1), ("infura", Rung::Leader, 1)]);
+    let moved = |text: &str| ours(text, "reference_moved_timestamp_seconds");
+    assert_eq!(moved(&scene.show()), None);
+    let text = scene.round(&[answered(100), answered(100)]);
+    assert_eq!(moved(&text), Some(1_700_000_001.0));
+    let text = scene.round(&[answered(100), answered(100)]);
+    assert_eq!(moved(&text), Some(1_700_000_001.0));
+    let text = scene.round(&[answered(101), answered(101)]);
+    assert_eq!(moved(&text), Some(1_700_000_003.0));
+}
+
+#[test]
 fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
     let classes = Class::ALL.map(Class::outcome).to_vec();
     let outcomes = CallOutcome::ALL.map(CallOutcome::as_str).to_vec();
     let mut reasons = Reason::ALL.map(Reason::as_str).to_vec();
     reasons.push(NO_REASON);
-    for values in [classes, outcomes, reasons, STATES.to_vec()] {
+    let doubts = DOUBTS.map(|(_, label)| label).to_vec();
+    for values in [classes, outcomes, reasons, doubts, STATES.to_vec()] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
             for other in others {
@@ -307,6 +357,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("build_info gauge", &["version"]),
     ("node_block_number gauge", &["node"]),
     ("node_lag_blocks gauge", &["node"]),
+    ("node_lag_blocks_max gauge", &[]),
     ("node_head_difference_blocks gauge", &["node"]),
     ("node_healthy gauge", &["node"]),
     ("node_weight gauge", &["node"]),
@@ -317,8 +368,10 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("nodes gauge", &["rung"]),
     ("nodes_healthy gauge", &["rung"]),
     ("reference_block_number gauge", &[]),
+    ("reference_moved_timestamp_seconds gauge", &[]),
     ("served_block_number gauge", &[]),
     ("reference_source gauge", &["source"]),
+    ("leader_doubt gauge", &["doubt"]),
     ("calls_total counter", &["method", "outcome"]),
     ("call_duration_seconds histogram", &["method"]),
     ("attempts_total counter", &["node", "outcome"]),
@@ -327,13 +380,36 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("fallback_calls_total counter", &[]),
     ("http_responses_total counter", &["code"]),
     ("requests_in_flight gauge", &[]),
+    ("requests_admitted gauge", &[]),
+    ("requests_admitted_max gauge", &[]),
+    ("request_bytes_held gauge", &[]),
+    ("request_bytes_held_max gauge", &[]),
+    ("retry_budget gauge", &[]),
+    ("retry_budget_max gauge", &[]),
     ("connections gauge", &[]),
     ("batch_calls histogram", &[]),
     ("registry_age_seconds gauge", &[]),
     ("registry_items_rejected gauge", &[]),
     ("registry_errors_total counter", &["operation"]),
     ("last_round_timestamp_seconds gauge", &[]),
+    ("setting_seconds gauge", &["key"]),
 ];
+
+const BOUNDS: Bounds = Bounds {
+    block_time: Duration::from_millis(500),
+    interval: Duration::from_secs(5),
+    refresh: Duration::from_secs(60),
+    lag_blocks_max: 10,
+    requests_max: 20_000,
+    request_bytes_max: 1 << 30,
+    retry_budget_max: 99.5,
+};
+
+const USED: Used = Used {
+    requests: 3,
+    request_bytes: 700,
+    retry_budget: 1.5,
+};
 
 /// The text after everything has happened once.
 fn written_by_everyone() -> String {
@@ -350,6 +426,8 @@ fn written_by_everyone() -> String {
     metrics.batch(1000);
     metrics.registry_read(1_700_000_000, 0);
     metrics.registry_failed("list");
+    metrics.show_bounds(&BOUNDS);
+    metrics.show_used(&USED);
     scene.round(&[answered(1), answered(1)])
 }
 
