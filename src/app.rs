@@ -238,7 +238,8 @@ fn endpoint(
     let mut h2 = pingora::protocols::http::v2::server::H2Options::new();
     h2.max_concurrent_streams(H2_STREAMS_MAX);
     proxy.h2_options = Some(h2);
-    let mut service = Service::new("endpoint".into(), Door::new(proxy, engine.metrics.clone()));
+    let door = Door::new(proxy, engine.metrics.clone(), engine.gate.closing());
+    let mut service = Service::new("endpoint".into(), door);
     for address in &settings.listen.http {
         service.add_tcp(&address.to_string());
     }

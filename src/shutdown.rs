@@ -1,8 +1,8 @@
 //! The farewell: how a balancer ends without losing a call.
 //!
 //! On SIGTERM `/health` says no at once, so that the load balancer in front turns away; calls
-//! that still come are answered for the lame-duck time, each HTTP/1 answer closing its connection;
-//! then those inside are waited for, within the drain time. SIGINT skips the lame-duck time. SIGQUIT
+//! that still come are answered for the lame-duck time, each HTTP/1 answer closing its connection
+//! and HTTP/2 clients told to go away; then those inside are waited for, within the drain time. SIGINT skips the lame-duck time. SIGQUIT
 //! hands the sockets to a new process.
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl ShutdownSignalWatch for Farewell {
             () = next(&mut interrupt) => Duration::ZERO,
             () = next(&mut quit) => {
                 log::info!("handing the sockets to a new process");
-                self.engine.gate.close();
+                self.engine.gate.hand_over();
                 return ShutdownSignal::GracefulUpgrade;
             }
         };

@@ -21,7 +21,7 @@ const ROOMS: &[(&str, May)] = &[
     ("domain", May::Import(&[])),
     // Its dice implement the trait that `domain` asks for.
     ("clock", May::Import(&["domain"])),
-    ("config", May::Import(&["domain", "clock"])),
+    ("config", May::Import(&["domain"])),
     ("telemetry", May::Import(&["domain", "clock"])),
     ("registry", May::Import(&["domain", "clock"])),
     ("upstream", May::Import(&["domain", "clock", "telemetry"])),

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 use thiserror::Error;
 
-use super::table::{self, printable};
+use super::table::{self, HOW_TO_BEGIN, printable};
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::item_json::ItemJson;
 use crate::registry::reading::{Lookup, unset_variables};
@@ -265,12 +265,7 @@ const HEADINGS: [&str; 9] = [
 
 fn print_table(out: &mut dyn Write, items: &[Item], shown: &[ItemJson]) -> io::Result<()> {
     if items.is_empty() {
-        return writeln!(
-            out,
-            "There are no nodes yet. Add the first, or a leader:\n  \
-             forebay backends add http://10.0.0.11:8545\n  \
-             forebay backends add 'https://mainnet.infura.io/v3/${{INFURA_KEY}}' --leader"
-        );
+        return writeln!(out, "{HOW_TO_BEGIN}");
     }
     let mut rows = vec![HEADINGS.map(str::to_string)];
     rows.extend(

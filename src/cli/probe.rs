@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::table::{self, printable};
+use super::table::{self, HOW_TO_BEGIN, printable};
 use crate::clock;
 use crate::config::settings::Settings;
 use crate::domain::chain::{ChainId, Reference, Source};
@@ -154,10 +154,6 @@ impl Findings {
 }
 
 const HEADINGS: [&str; 7] = ["NODE", "ROLE", "HEAD", "LAG", "LATENCY", "VERDICT", "WHY"];
-
-const HOW_TO_BEGIN: &str = "There are no nodes yet. Add the first, or a leader:\n  \
-    forebay backends add http://10.0.0.11:8545\n  \
-    forebay backends add 'https://mainnet.infura.io/v3/${INFURA_KEY}' --leader";
 
 /// The reference and where it comes from, and the chain.
 fn headline(view: &FleetView, settings: &Settings) -> String {

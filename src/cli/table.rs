@@ -2,6 +2,11 @@
 
 use std::io;
 
+/// What stands in the place of a table without nodes.
+pub const HOW_TO_BEGIN: &str = "There are no nodes yet. Add the first, or a leader:\n  \
+    forebay backends add http://10.0.0.11:8545\n  \
+    forebay backends add 'https://mainnet.infura.io/v3/${INFURA_KEY}' --leader";
+
 /// Writes `rows`, headings first. Control characters become `?`: what stands in a registry or
 /// comes from a node must not steer the terminal.
 ///

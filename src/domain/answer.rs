@@ -25,8 +25,42 @@ pub enum BadAnswer {
 #[derive(Clone, Debug)]
 pub struct Answer<'a> {
     bytes: &'a [u8],
-    id: Option<Range<usize>>,
+    pub(super) places: Places,
     pub outcome: Outcome<'a>,
+}
+
+/// Where the parts of an answer stand in its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// The answer without the white space around it.
+    pub all: Range<usize>,
+    /// `None`: it has none.
+    pub id: Option<Range<usize>>,
+    /// The result or the error.
+    pub outcome: Range<usize>,
+    pub is_error: bool,
+}
+
+impl Places {
+    /// Appends the answer that stands in `bytes`, with the caller's `id` in place of ours.
+    pub fn write(&self, bytes: &[u8], id: &str, out: &mut Vec<u8>) {
+        let part = |at: Range<usize>| bytes.get(at).unwrap_or_default();
+        out.reserve(self.all.len() + id.len() + 40);
+        match &self.id {
+            Some(place) => {
+                out.extend_from_slice(part(self.all.start..place.start));
+                out.extend_from_slice(id.as_bytes());
+                out.extend_from_slice(part(place.end..self.all.end));
+            }
+            None => {
+                out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+                out.extend_from_slice(id.as_bytes());
+                out.extend_from_slice(br#","error":"#);
+                out.extend_from_slice(part(self.outcome.clone()));
+                out.push(b'}');
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,13 +109,13 @@ impl<'a> Answer<'a> {
     /// See [`BadAnswer`]. An error may come without an id: it is ours all the same, as it came on
     /// our connection; a result may not.
     pub fn read(bytes: &'a [u8]) -> Result<Answer<'a>, BadAnswer> {
-        let bytes = bytes.trim_ascii();
-        let raw: RawAnswer = serde_json::from_slice(bytes).map_err(|_| BadAnswer::NotJson)?;
-        let outcome = match (raw.result, raw.error.map(RawValue::get)) {
-            (Some(result), None) => Outcome::Result(result.get()),
-            (None, Some(error)) => Outcome::Error(read_error(error)?),
+        let trimmed = bytes.trim_ascii();
+        let raw: RawAnswer = serde_json::from_slice(trimmed).map_err(|_| BadAnswer::NotJson)?;
+        let (written, outcome) = match (raw.result, raw.error.map(RawValue::get)) {
+            (Some(result), None) => (result.get(), Outcome::Result(result.get())),
+            (None, Some(error)) => (error, Outcome::Error(read_error(error)?)),
             (Some(result), Some(error)) if result.get() == "null" => {
-                Outcome::Error(read_error(error)?)
+                (error, Outcome::Error(read_error(error)?))
             }
             (Some(_), Some(_)) | (None, None) => return Err(BadAnswer::NoOutcome),
         };
@@ -90,38 +124,30 @@ impl<'a> Answer<'a> {
         if id != Some(OWN_ID) && !(is_error && id.is_none()) {
             return Err(BadAnswer::WrongId);
         }
+        let places = Places {
+            all: place_in(bytes, trimmed),
+            id: id.map(|id| place_in(bytes, id.as_bytes())),
+            outcome: place_in(bytes, written.as_bytes()),
+            is_error,
+        };
         Ok(Answer {
             bytes,
-            id: id.map(|id| place_in(bytes, id)),
+            places,
             outcome,
         })
     }
 
     /// Appends the answer with the caller's `id` in place of ours.
     pub fn write_to(&self, id: &str, out: &mut Vec<u8>) {
-        out.reserve(self.bytes.len() + id.len() + 8);
-        match &self.id {
-            Some(place) => {
-                out.extend_from_slice(&self.bytes[..place.start]);
-                out.extend_from_slice(id.as_bytes());
-                out.extend_from_slice(&self.bytes[place.end..]);
-            }
-            None => {
-                out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-                out.extend_from_slice(id.as_bytes());
-                out.extend_from_slice(br#","error":"#);
-                let error = serde_json::from_slice::<RawAnswer>(self.bytes).ok();
-                let error = error
-                    .and_then(|raw| raw.error)
-                    .map_or("null", RawValue::get);
-                out.extend_from_slice(error.as_bytes());
-                out.push(b'}');
-            }
-        }
+        self.places.write(self.bytes, id, out);
     }
 }
 
-fn read_error(raw: &str) -> Result<RpcError<'_>, BadAnswer> {
+/// An error as written, taken apart.
+///
+/// # Errors
+/// It is none.
+pub(super) fn read_error(raw: &str) -> Result<RpcError<'_>, BadAnswer> {
     let error: RawError = serde_json::from_str(raw).map_err(|_| BadAnswer::NoOutcome)?;
     Ok(RpcError {
         code: error.code.as_i64().unwrap_or(0),
@@ -131,7 +157,7 @@ fn read_error(raw: &str) -> Result<RpcError<'_>, BadAnswer> {
 }
 
 /// Where `part`, borrowed from `whole`, stands in it.
-fn place_in(whole: &[u8], part: &str) -> Range<usize> {
+fn place_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     start..start + part.len()
 }

@@ -57,6 +57,9 @@ pub enum Rung {
 }
 
 impl Rung {
+    /// Best first.
+    pub const ALL: [Rung; 3] = [Rung::Own, Rung::Leader, Rung::Fallback];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Rung::Own => "own",

@@ -2,11 +2,8 @@
 //!
 //! A client that has seen a receipt in block 7 must not be told then that the head is 6.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-
 use super::chain::BlockNumber;
+use super::json;
 
 /// Methods whose result names the block it is of.
 const TELLING: &[&str] = &[
@@ -21,20 +18,16 @@ pub fn tells(method: &str, params: Option<&str>) -> bool {
     TELLING.contains(&method) && !params.is_some_and(|params| params.contains("\"pending\""))
 }
 
-/// The block that `result`, of a method that tells, is of, if it says so.
-pub fn block_told(result: &str) -> Option<BlockNumber> {
-    #[derive(Deserialize)]
-    struct Telling<'a> {
-        #[serde(borrow, default)]
-        number: Option<Cow<'a, str>>,
-        #[serde(borrow, default, rename = "blockNumber")]
-        block_number: Option<Cow<'a, str>>,
-    }
-    let telling: Telling = serde_json::from_str(result).ok()?;
-    let number = telling.block_number.or(telling.number)?;
-    u64::from_str_radix(number.strip_prefix("0x")?, 16)
-        .ok()
-        .map(BlockNumber)
+/// The block that `result`, of a method that tells, is of, if it says so. The start of a result
+/// does: in blocks the number stands before the transactions.
+pub fn block_told(result: &[u8]) -> Option<BlockNumber> {
+    let begin = json::skip_space(result, 0);
+    let told = json::members(result, begin)
+        .find(|(key, _)| matches!(&result[key.clone()], b"\"number\"" | b"\"blockNumber\""));
+    let (_, value) = told?;
+    let digits = result[value].strip_prefix(b"\"0x")?.strip_suffix(b"\"")?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    u64::from_str_radix(digits, 16).ok().map(BlockNumber)
 }
 
 #[cfg(test)]
@@ -65,11 +58,13 @@ mod tests {
         ] {
             assert!(tells(method, None));
             assert_eq!(
-                block_told(result).map(|block| block.0),
+                block_told(result.as_bytes()).map(|block| block.0),
                 wanted,
                 "{method} {result}"
             );
         }
+        let start = br#"{"hash":"0x1","number":"0x10","transactions":[{"a"#;
+        assert_eq!(block_told(start), Some(BlockNumber(16)));
         assert!(!tells("eth_call", None));
         assert!(!tells("eth_getBlockByNumber", Some(r#"["pending",true]"#)));
     }

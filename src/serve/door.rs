@@ -40,26 +40,27 @@ const TOO_SLOW: &[u8] =
 pub struct Door {
     proxy: Arc<HttpProxy<Proxy>>,
     metrics: Arc<Metrics>,
+    closing: ShutdownWatch,
 }
 
 impl Door {
-    pub fn new(proxy: HttpProxy<Proxy>, metrics: Arc<Metrics>) -> Door {
+    /// Once `closing` turns true, clients over HTTP/2 are told to go elsewhere (RFC 9113 §6.8)
+    /// and those over HTTP/1.1 get `Connection: close`: long before Pingora's own shutdown, which
+    /// comes when all is drained.
+    pub fn new(proxy: HttpProxy<Proxy>, metrics: Arc<Metrics>, closing: ShutdownWatch) -> Door {
         Door {
             proxy: Arc::new(proxy),
             metrics,
+            closing,
         }
     }
 }
 
 #[async_trait]
 impl ServerApp for Door {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let stream = Watched::new(stream, self.metrics.begin_connection());
-        self.proxy.process_new(Box::new(stream), shutdown).await
+    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
+        let stream = Box::new(Watched::new(stream, self.metrics.begin_connection()));
+        self.proxy.process_new(stream, &self.closing).await
     }
 
     async fn cleanup(&self) {

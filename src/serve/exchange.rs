@@ -14,6 +14,8 @@ use crate::domain::answer::{Answer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
 use crate::domain::load::Load;
 use crate::domain::verdict::{self, Blame, Class, Verdict};
+use crate::domain::whole::Whole;
+use crate::state::gate::Room;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::upstream::fault::{BodyFault, SendFault};
@@ -29,13 +31,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What an attempt is to bring.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct Wanted<'a> {
     /// The caller's id, put in place of ours.
     pub id: Bytes,
     /// The longest answer.
     pub bytes_max: u64,
     /// Whether a large answer may be passed on as it comes, or must be held whole.
     pub may_stream: bool,
+    /// For what is held of a large answer that may not stream.
+    pub room: &'a Room<'a>,
     pub reuse: Reuse,
     pub until: Instant,
     /// Whether the attempt ends when its node falls out.
@@ -45,8 +49,7 @@ pub struct Wanted {
 /// What an attempt brought, beside its class.
 pub enum Content {
     Nothing,
-    /// A node's answer, whole and well formed; the id is still ours.
-    Whole(Bytes),
+    Whole(Whole),
     Large(Box<Large>),
     TooLarge,
 }
@@ -183,7 +186,7 @@ pub async fn attempt(
     upstream: &Arc<Upstream>,
     node: &NodeView,
     body: &[u8],
-    wanted: &Wanted,
+    wanted: &Wanted<'_>,
 ) -> (Class, Content) {
     let mut attempt = Attempt::begin(upstream, node);
     let exchanged = in_time(pool, upstream, wanted, exchange(upstream, body, wanted)).await;
@@ -200,7 +203,7 @@ pub async fn attempt(
             return (verdict.class, Content::Large(Box::new(large)));
         }
         Found::Nothing => Content::Nothing,
-        Found::Whole(bytes) => Content::Whole(bytes),
+        Found::Whole(answer) => Content::Whole(answer),
         Found::TooLarge => Content::TooLarge,
     };
     if attempt.settle(verdict) {
@@ -216,7 +219,7 @@ pub async fn attempt(
 async fn in_time<T>(
     pool: &Pool,
     upstream: &Upstream,
-    wanted: &Wanted,
+    wanted: &Wanted<'_>,
     exchange: impl Future<Output = T>,
 ) -> Option<T> {
     let was_serving = serves(pool, upstream);
@@ -249,12 +252,12 @@ fn serves(pool: &Pool, upstream: &Upstream) -> bool {
 
 enum Found {
     Nothing,
-    Whole(Bytes),
+    Whole(Whole),
     Large(Box<Begun>),
     TooLarge,
 }
 
-async fn exchange(upstream: &Upstream, body: &[u8], wanted: &Wanted) -> (Verdict, Found) {
+async fn exchange(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -> (Verdict, Found) {
     match upstream.link.send(&[body], wanted.reuse).await {
         Ok(reply) => read(reply, wanted).await,
         Err(fault) => (of_fault(&fault).into(), Found::Nothing),
@@ -279,7 +282,7 @@ fn of_fault(fault: &SendFault) -> Class {
     }
 }
 
-async fn read(mut reply: Reply, wanted: &Wanted) -> (Verdict, Found) {
+async fn read(mut reply: Reply, wanted: &Wanted<'_>) -> (Verdict, Found) {
     if reply
         .content_length
         .is_some_and(|length| length > wanted.bytes_max)
@@ -292,7 +295,7 @@ async fn read(mut reply: Reply, wanted: &Wanted) -> (Verdict, Found) {
         Ok(Filled::Whole(start) | Filled::More(start)) if start.len() as u64 > wanted.bytes_max => {
             (Class::RpcError.into(), Found::TooLarge)
         }
-        Ok(Filled::Whole(body)) => judge(&reply, body),
+        Ok(Filled::Whole(body)) => judge(&reply, &body),
         Ok(Filled::More(start)) => read_large(reply, start, wanted).await,
     }
 }
@@ -305,21 +308,22 @@ fn of_body_fault(fault: &BodyFault) -> Class {
 }
 
 /// Judges an answer that is there to its end.
-fn judge(reply: &Reply, body: Bytes) -> (Verdict, Found) {
+fn judge(reply: &Reply, body: &Bytes) -> (Verdict, Found) {
     let (status, retry_after) = (reply.status, reply.retry_after);
     let by_status = verdict::of_status(status, retry_after);
-    let verdict = match Answer::read(&body) {
-        Ok(answer) => match (&answer.outcome, by_status) {
-            (Outcome::Result(_), None) => Class::Ok.into(),
-            (Outcome::Result(_), Some(verdict)) => verdict,
-            (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
-        },
+    let answer = match Answer::read(body) {
+        Ok(answer) => answer,
         Err(bad) => return (by_status.unwrap_or(bad.into()), Found::Nothing),
     };
-    (verdict, Found::Whole(body))
+    let verdict = match (&answer.outcome, by_status) {
+        (Outcome::Result(_), None) => Class::Ok.into(),
+        (Outcome::Result(_), Some(verdict)) => verdict,
+        (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
+    };
+    (verdict, Found::Whole(Whole::new(body, &answer)))
 }
 
-async fn read_large(mut reply: Reply, start: Bytes, wanted: &Wanted) -> (Verdict, Found) {
+async fn read_large(reply: Reply, start: Bytes, wanted: &Wanted<'_>) -> (Verdict, Found) {
     if let Some(verdict) = verdict::of_status(reply.status, reply.retry_after) {
         return (verdict, Found::Nothing);
     }
@@ -343,15 +347,31 @@ async fn read_large(mut reply: Reply, start: Bytes, wanted: &Wanted) -> (Verdict
         (false, true) => ERROR_BYTES_MAX,
         (false, false) => return (Class::BadAnswer.into(), Found::Nothing),
     };
+    read_on(reply, start, bytes_max, wanted.room).await
+}
+
+/// Reads an answer to its end, as long as there is room to hold it. The first
+/// [`WHOLE_BYTES_MAX`] of it are the caller's to find room for.
+async fn read_on(
+    mut reply: Reply,
+    start: Bytes,
+    bytes_max: usize,
+    room: &Room<'_>,
+) -> (Verdict, Found) {
+    let too_large = || (Class::RpcError.into(), Found::TooLarge);
+    if !room.hold(start.len().saturating_sub(WHOLE_BYTES_MAX)) {
+        return too_large();
+    }
     let mut whole = BytesMut::from(start);
     loop {
-        match reply.chunk().await {
-            Ok(Some(chunk)) => whole.extend_from_slice(&chunk),
-            Ok(None) => return judge(&reply, whole.freeze()),
+        let chunk = match reply.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return judge(&reply, &whole.freeze()),
             Err(fault) => return (of_body_fault(&fault).into(), Found::Nothing),
+        };
+        if whole.len() + chunk.len() > bytes_max || !room.hold(chunk.len()) {
+            return too_large();
         }
-        if whole.len() > bytes_max {
-            return (Class::RpcError.into(), Found::TooLarge);
-        }
+        whole.extend_from_slice(&chunk);
     }
 }

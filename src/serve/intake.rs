@@ -119,7 +119,7 @@ impl From<Box<pingora::Error>> for NoBody {
 /// See [`NoBody`].
 pub async fn read_body(
     session: &mut Session,
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
     bytes_max: usize,
     arrived_at: Instant,
 ) -> Result<Bytes, NoBody> {
@@ -129,12 +129,16 @@ pub async fn read_body(
         .unwrap_or(Err(NoBody::Refused(Refusal::BodyTooSlow)))
 }
 
-async fn gather(session: &mut Session, pass: &Pass<'_>, bytes_max: usize) -> Result<Bytes, NoBody> {
+async fn gather(
+    session: &mut Session,
+    pass: &mut Pass<'_>,
+    bytes_max: usize,
+) -> Result<Bytes, NoBody> {
     let Some(first) = session.as_downstream_mut().read_request_body().await? else {
         return Ok(Bytes::new());
     };
     // As it comes: what is refused is never all in memory.
-    let hold = |held: usize, piece: usize| {
+    let mut hold = |held: usize, piece: usize| {
         if held + piece > bytes_max {
             return Err(NoBody::Refused(Refusal::BodyTooLarge { bytes_max }));
         }

@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod door;
 pub mod engine;
+pub mod errand;
 pub mod exchange;
 pub mod health;
 pub mod intake;

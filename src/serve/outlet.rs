@@ -51,6 +51,8 @@ impl Origins {
 pub struct Outgoing {
     head: Box<ResponseHeader>,
     body: Bytes,
+    /// What follows `body`.
+    rest: Vec<Bytes>,
 }
 
 impl Outgoing {
@@ -70,7 +72,26 @@ impl Outgoing {
         Ok(Outgoing {
             head: Box::new(head),
             body,
+            rest: Vec::new(),
         })
+    }
+
+    /// A body in pieces, sent one after another.
+    ///
+    /// # Errors
+    /// None in practice: the status is one of ours.
+    pub fn pieces(
+        status: u16,
+        content_type: &'static str,
+        pieces: Vec<Bytes>,
+    ) -> pingora::Result<Outgoing> {
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        let mut outgoing = Outgoing::new(status, content_type, Bytes::new())?;
+        outgoing
+            .head
+            .insert_header(CONTENT_LENGTH, HeaderValue::from(length))?;
+        outgoing.rest = pieces;
+        Ok(outgoing)
     }
 
     /// # Errors
@@ -148,11 +169,18 @@ impl Outgoing {
         let has_body = status != 204 && session.req_header().method != http::Method::HEAD;
         let downstream = session.as_downstream_mut();
         downstream.write_response_header(self.head).await?;
-        if has_body {
-            downstream.write_response_body(self.body, true).await?;
-        } else {
+        if !has_body {
             downstream.finish_body().await?;
+            return Ok(status);
         }
+        if self.rest.is_empty() {
+            downstream.write_response_body(self.body, true).await?;
+            return Ok(status);
+        }
+        for piece in self.rest {
+            downstream.write_response_body(piece, false).await?;
+        }
+        downstream.finish_body().await?;
         Ok(status)
     }
 

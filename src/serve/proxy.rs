@@ -1,7 +1,7 @@
 //! Pingora's phases, translated. All is answered inside `request_filter`; nothing is decided here.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +21,8 @@ use crate::domain::refusal::Refusal;
 
 /// The client may take this long to take a piece of an answer.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Calls wait this long for the first round. They come before it when a new process takes over.
+const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
 const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
 
 /// The JSON-RPC endpoint.
@@ -112,7 +114,7 @@ impl Proxy {
             Wish::Call => return self.answer_call(session).await,
             Wish::Health => {
                 let view = &self.engine.pool.snapshot().view;
-                let (status, body) = health::report(view, self.engine.gate.is_closing());
+                let (status, body) = health::report(view, self.engine.gate.is_leaving());
                 Outgoing::new(status, JSON, body)?
             }
             Wish::Greeting => Outgoing::new(200, TEXT, GREETING)?,
@@ -132,7 +134,7 @@ impl Proxy {
     async fn answer_call(&self, session: &mut Session) -> pingora::Result<u16> {
         let arrived_at = clock::now();
         let bytes_max = self.engine.limits.body_bytes_max;
-        let Some(pass) = self.engine.gate.enter() else {
+        let Some(mut pass) = self.engine.gate.enter() else {
             return self.refuse_early(session, Refusal::OverCapacity).await;
         };
         if let Err(why) = intake::judge_head(session, bytes_max) {
@@ -147,28 +149,23 @@ impl Proxy {
                 .await?;
             session.set_keepalive(kept);
         }
-        let body = match intake::read_body(session, &pass, bytes_max, arrived_at).await {
+        let body = match intake::read_body(session, &mut pass, bytes_max, arrived_at).await {
             Ok(body) => body,
             Err(NoBody::Refused(why)) => return self.refuse_early(session, why).await,
             Err(NoBody::Gone(why)) => return Err(why),
         };
-        let terms = self.terms(session, arrived_at);
-        self.answer_packet(session, &body, terms).await
-    }
-
-    fn terms(&self, session: &Session, arrived_at: Instant) -> Terms {
-        let bytes_max = self.engine.limits.answer_bytes_max;
+        self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         // HTTP/1.0 has no chunks: an answer that broke off would look whole there.
         let may_stream = session.req_header().version > Version::HTTP_10;
-        Terms {
+        let bytes_max = self.engine.limits.answer_bytes_max;
+        let room = self.engine.gate.room(bytes_max);
+        let terms = Terms {
             arrived_at,
-            bytes_max: if may_stream {
-                bytes_max
-            } else {
-                bytes_max.min(batch::ANSWERS_BYTES_MAX)
-            },
+            bytes_max,
             may_stream,
-        }
+            room: &room,
+        };
+        self.answer_packet(session, &body, terms).await
     }
 
     /// Refuses before the body was read to its end.
@@ -186,7 +183,7 @@ impl Proxy {
         &self,
         session: &mut Session,
         body: &Bytes,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> pingora::Result<u16> {
         match Packet::read(body, self.engine.limits.batch_calls_max) {
             Err(why) => self.refuse(session, &why, None).await,
@@ -197,9 +194,10 @@ impl Proxy {
                 // On the heap: the future of the many single calls stays small.
                 let batch = Box::pin(batch::serve(&self.engine, &items, terms));
                 let answers = while_client_stays(session, batch).await?;
-                let outgoing = match answers.body {
-                    Some(body) => Outgoing::new(200, JSON, body)?,
-                    None => Outgoing::new(204, JSON, "")?,
+                let outgoing = if answers.pieces.is_empty() {
+                    Outgoing::new(204, JSON, "")?
+                } else {
+                    Outgoing::pieces(200, JSON, answers.pieces)?
                 };
                 let nodes = answers.nodes.join(", ");
                 outgoing
@@ -226,7 +224,7 @@ impl Proxy {
         &self,
         session: &mut Session,
         call: &Call<'_>,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> pingora::Result<u16> {
         let Served {
             answer,
@@ -241,7 +239,16 @@ impl Proxy {
                 .await;
         }
         match answer {
-            Reply::Whole(body) => {
+            Reply::Here(body) => {
+                Outgoing::new(200, JSON, body)?
+                    .served_by(name, attempts)?
+                    .send(session, &self.origins)
+                    .await
+            }
+            Reply::Whole(answer) => {
+                let mut body = Vec::new();
+                answer.write_to(call.id.unwrap_or("null"), &mut body);
+                drop(answer);
                 Outgoing::new(200, JSON, body)?
                     .served_by(name, attempts)?
                     .send(session, &self.origins)

@@ -1,25 +1,53 @@
 //! The gate: how much may be inside at once, and whether the house is still open.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
 
 /// Requests inside at once.
 pub const REQUESTS_MAX: usize = 20_000;
 /// Bytes of request bodies inside at once.
 pub const BYTES_MAX: usize = 1 << 30;
+/// Bytes of nodes' answers that are held whole at once, of all requests together.
+pub const ANSWERS_BYTES_MAX: u64 = 1 << 30;
 
 /// Counts what is inside.
 #[derive(Debug, Default)]
 pub struct Gate {
     requests: AtomicUsize,
     bytes: AtomicUsize,
-    is_closing: AtomicBool,
+    answers_bytes: AtomicU64,
+    /// A [`Door`].
+    door: AtomicU8,
+    /// Whether connections are to end, for those that wait for it.
+    closing: watch::Sender<bool>,
 }
 
-/// One request's place inside, with the bytes it holds; given back when dropped.
+/// Whether calls are still welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Door {
+    Open = 0,
+    /// Connections end after their answer, because a new process takes the next ones.
+    HandedOver = 1,
+    /// The same, and the load balancer in front is told to turn away.
+    Closing = 2,
+}
+
+/// One request's place inside, with the bytes of its body; given back when dropped.
 #[derive(Debug)]
 pub struct Pass<'a> {
     gate: &'a Gate,
-    bytes: AtomicUsize,
+    bytes: usize,
+}
+
+/// One request's room for answers that are held whole; given back when dropped.
+#[derive(Debug)]
+pub struct Room<'a> {
+    gate: &'a Gate,
+    bytes_max: u64,
+    /// Shared by the calls of a batch.
+    bytes: AtomicU64,
 }
 
 impl Gate {
@@ -31,8 +59,17 @@ impl Gate {
         }
         Some(Pass {
             gate: self,
-            bytes: AtomicUsize::new(0),
+            bytes: 0,
         })
+    }
+
+    /// Room for up to `bytes_max` bytes of answers.
+    pub fn room(&self, bytes_max: u64) -> Room<'_> {
+        Room {
+            gate: self,
+            bytes_max,
+            bytes: AtomicU64::new(0),
+        }
     }
 
     pub fn requests(&self) -> usize {
@@ -46,33 +83,87 @@ impl Gate {
 
     /// From now on `/health` says no, and connections close after their answer.
     pub fn close(&self) {
-        self.is_closing.store(true, Ordering::Release);
+        self.turn(Door::Closing);
     }
 
+    /// From now on connections close after their answer: a new process takes those that follow.
+    pub fn hand_over(&self) {
+        self.turn(Door::HandedOver);
+    }
+
+    fn turn(&self, door: Door) {
+        self.door.fetch_max(door as u8, Ordering::Release);
+        self.closing.send_replace(true);
+    }
+
+    /// Whether connections are to end.
     pub fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Acquire)
+        self.door.load(Ordering::Acquire) != Door::Open as u8
+    }
+
+    /// Whether nobody should send calls here any more.
+    pub fn is_leaving(&self) -> bool {
+        self.door.load(Ordering::Acquire) == Door::Closing as u8
+    }
+
+    /// Turns true when connections are to end.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
     }
 }
 
 impl Pass<'_> {
     /// Takes room for `bytes` more; `false` when there is none.
-    pub fn hold(&self, bytes: usize) -> bool {
+    pub fn hold(&mut self, bytes: usize) -> bool {
         let before = self.gate.bytes.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > BYTES_MAX {
             self.gate.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes += bytes;
         true
     }
+}
+
+impl Room<'_> {
+    /// Takes room for `bytes` more; `false` when there is none, here or in the whole house.
+    pub fn hold(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        if !add_within(&self.bytes, bytes, self.bytes_max) {
+            return false;
+        }
+        if !add_within(&self.gate.answers_bytes, bytes, ANSWERS_BYTES_MAX) {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+}
+
+/// Adds `bytes` to `count` unless that is then over `max`.
+fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
+    let before = count.fetch_add(bytes, Ordering::Relaxed);
+    let fits = before.saturating_add(bytes) <= max;
+    if !fits {
+        count.fetch_sub(bytes, Ordering::Relaxed);
+    }
+    fits
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
-        self.gate
-            .bytes
-            .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.gate.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let held = *self.bytes.get_mut();
+        // Most requests hold nothing: they write to nothing that all share.
+        if held > 0 {
+            self.gate.answers_bytes.fetch_sub(held, Ordering::Relaxed);
+        }
     }
 }
 
@@ -92,14 +183,45 @@ mod tests {
     #[test]
     fn bytes_are_held_to_the_limit_and_given_back() {
         let gate = Gate::default();
-        let one = gate.enter().unwrap();
+        let mut one = gate.enter().unwrap();
         assert!(one.hold(BYTES_MAX - 1));
-        let other = gate.enter().unwrap();
+        let mut other = gate.enter().unwrap();
         assert!(!other.hold(2));
         assert!(other.hold(1));
         assert_eq!(gate.bytes(), BYTES_MAX);
         drop(one);
         assert_eq!(gate.bytes(), 1);
         assert!(other.hold(BYTES_MAX - 1));
+    }
+
+    #[test]
+    fn a_house_that_is_handed_over_is_closing_but_not_leaving() {
+        let gate = Gate::default();
+        let closing = gate.closing();
+        assert!(!gate.is_closing() && !gate.is_leaving() && !*closing.borrow());
+        gate.hand_over();
+        assert!(gate.is_closing() && !gate.is_leaving() && *closing.borrow());
+        gate.close();
+        gate.hand_over();
+        assert!(gate.is_leaving(), "there is no way back");
+    }
+
+    #[test]
+    fn answers_are_held_to_a_requests_limit_and_not_one_byte_past_it() {
+        let gate = Gate::default();
+        let room = gate.room(10);
+        assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
+        assert!(gate.room(10).hold(10), "each request has its own room");
+    }
+
+    #[test]
+    fn answers_of_all_requests_are_held_to_the_houses_limit_and_given_back() {
+        let gate = Gate::default();
+        let half = usize::try_from(ANSWERS_BYTES_MAX / 2).unwrap();
+        let (one, other) = (gate.room(u64::MAX), gate.room(u64::MAX));
+        assert!(one.hold(half) && other.hold(half));
+        assert!(!other.hold(1), "one past it");
+        drop(one);
+        assert!(other.hold(half) && !other.hold(1));
     }
 }

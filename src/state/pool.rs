@@ -19,6 +19,7 @@ use pingora::lb::health_check::HealthCheck;
 use pingora::lb::selection::{BackendIter, BackendSelection};
 use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
+use tokio::sync::watch;
 
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
@@ -49,6 +50,7 @@ pub struct Pool {
     present: Present,
     balancer: LoadBalancer<ByWeightAndLoad>,
     telling: tokio::sync::Mutex<()>,
+    has_begun: watch::Sender<bool>,
 }
 
 impl Pool {
@@ -61,6 +63,7 @@ impl Pool {
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
             telling: tokio::sync::Mutex::default(),
+            has_begun: watch::Sender::new(false),
         }
     }
 
@@ -101,6 +104,17 @@ impl Pool {
     pub async fn hear_round(&self, probes: &[(NodeId, Probe)]) {
         self.change(|fleet| fleet.hear_round(probes, clock::now()))
             .await;
+        self.has_begun.send_replace(true);
+    }
+
+    /// Waits for the first round, at most `patience`: before it no node is known to be fit.
+    pub async fn begin(&self, patience: Duration) {
+        if self.present.load().view.rounds > 0 {
+            return;
+        }
+        let mut has_begun = self.has_begun.subscribe();
+        let begun = has_begun.wait_for(|has_begun| *has_begun);
+        let _ = Box::pin(tokio::time::timeout(patience, begun)).await;
     }
 
     /// A node has failed calls time after time.

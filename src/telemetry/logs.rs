@@ -5,12 +5,10 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
-use std::str::FromStr;
 
 use env_filter::Filter;
 use log::{Level, Log, Metadata, Record, SetLoggerError};
 use serde::Serialize;
-use thiserror::Error;
 
 /// The environment variable with the filter, as `env_logger` reads it: `info,forebay=debug`.
 pub const FILTER_VARIABLE: &str = "FOREBAY_LOG";
@@ -51,22 +49,6 @@ pub enum LogFormat {
     Text,
     /// An object a line: `ts`, `level`, `target`, `message`.
     Json,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is no log format; there are text and json")]
-pub struct UnknownFormat(String);
-
-impl FromStr for LogFormat {
-    type Err = UnknownFormat;
-
-    fn from_str(text: &str) -> Result<LogFormat, UnknownFormat> {
-        match text {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            other => Err(UnknownFormat(other.to_string())),
-        }
-    }
 }
 
 /// Logs to stderr from now on, as much as the environment says; `unless_told` holds where it says
@@ -325,17 +307,6 @@ mod tests {
         assert!(
             shown.unwrap().contains(" DEBUG Fail"),
             "not lost, but quiet"
-        );
-    }
-
-    #[test]
-    fn a_format_has_one_of_two_names() {
-        assert_eq!("text".parse(), Ok(LogFormat::Text));
-        assert_eq!("json".parse(), Ok(LogFormat::Json));
-        let refused = "JSON".parse::<LogFormat>().unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "`JSON` is no log format; there are text and json"
         );
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,6 +67,23 @@ impl Balancer {
             health.is_ok_and(|health| status.is_none_or(|status| health.status == status))
         })
         .await;
+    }
+
+    /// Serves again with the same configuration, once the process has ended.
+    pub async fn start_again(&mut self) {
+        let command = self.command(&["serve"]);
+        self.process = Process::start("forebay", command, self.folder.path());
+        self.until("the balancer is ready again", Some(200)).await;
+    }
+
+    /// Starts a new process that takes the sockets over, and tells the present one to hand them
+    /// over. The old process, which ends by itself, is returned.
+    pub fn upgrade(&mut self) -> Process {
+        let command = self.command(&["serve", "--upgrade"]);
+        let new = Process::start("forebay", command, self.folder.path());
+        let old = std::mem::replace(&mut self.process, new);
+        old.signal(Signal::QUIT);
+        old
     }
 
     pub fn url(&self) -> String {

@@ -243,8 +243,7 @@ pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
 }
 
 fn rung(text: &str) -> Option<Rung> {
-    let rungs = [Rung::Own, Rung::Leader, Rung::Fallback];
-    rungs.into_iter().find(|rung| rung.as_str() == text)
+    Rung::ALL.into_iter().find(|rung| rung.as_str() == text)
 }
 
 /// A text, bytes that are none replaced; anything else counts as nothing.

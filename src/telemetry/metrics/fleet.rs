@@ -12,7 +12,6 @@ use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::health::State;
 use crate::domain::node::Rung;
 
-const RUNGS: [Rung; 3] = [Rung::Own, Rung::Leader, Rung::Fallback];
 pub(super) const STATES: [&str; 4] = ["unproven", "fit", "benched", "draining"];
 /// What may be wrong with a leader, and its label. To have none is nothing wrong.
 pub(super) const DOUBTS: [(Doubt, &str); 4] = [
@@ -109,7 +108,7 @@ impl Metrics {
     }
 
     fn show_totals(&self, view: &FleetView) {
-        for rung in RUNGS {
+        for rung in Rung::ALL {
             let on_rung = || view.nodes.iter().filter(|node| node.rung == rung);
             let fit = on_rung().filter(|node| node.standing.is_healthy()).count();
             let label = [rung.as_str()];

@@ -1,0 +1,104 @@
+//! A node's answer that is there to its end: read once when it is judged, and carried with what
+//! was found until it is sent.
+
+use bytes::Bytes;
+
+use super::answer::{Answer, Places, RpcError, read_error};
+
+/// A whole, well-formed answer. Its id is still ours.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    bytes: Bytes,
+    places: Places,
+}
+
+impl Whole {
+    /// `bytes` with what reading them found: `answer` must be of the same bytes.
+    pub fn new(bytes: &Bytes, answer: &Answer<'_>) -> Whole {
+        Whole {
+            bytes: bytes.clone(),
+            places: answer.places.clone(),
+        }
+    }
+
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The result, as written; `None` for an error.
+    pub fn result(&self) -> Option<&[u8]> {
+        let written = self.bytes.get(self.places.outcome.clone());
+        written.filter(|_| !self.places.is_error)
+    }
+
+    /// The node's error; `None` for a result.
+    pub fn error(&self) -> Option<RpcError<'_>> {
+        let written = self.bytes.get(self.places.outcome.clone())?;
+        let written = std::str::from_utf8(written).ok();
+        let error = written.filter(|_| self.places.is_error)?;
+        read_error(error).ok()
+    }
+
+    /// The answer with other bytes of the same length: words of the node's are masked, say.
+    pub fn masked(self, mask: impl FnOnce(Bytes) -> Bytes) -> Whole {
+        Whole {
+            bytes: mask(self.bytes),
+            places: self.places,
+        }
+    }
+
+    /// Appends the answer with the caller's `id` in place of ours.
+    pub fn write_to(&self, id: &str, out: &mut Vec<u8>) {
+        self.places.write(&self.bytes, id, out);
+    }
+
+    /// What stands before and after the id, uncopied; `None` for one without an id.
+    pub fn around_id(&self) -> Option<(Bytes, Bytes)> {
+        let (all, id) = (&self.places.all, self.places.id.as_ref()?);
+        let fits = all.start <= id.start && id.end <= all.end && all.end <= self.bytes.len();
+        fits.then(|| {
+            let before = self.bytes.slice(all.start..id.start);
+            (before, self.bytes.slice(id.end..all.end))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(body: &'static str) -> Whole {
+        let bytes = Bytes::from_static(body.as_bytes());
+        Whole::new(&bytes, &Answer::read(&bytes).unwrap())
+    }
+
+    #[test]
+    fn it_remembers_where_its_parts_stand() {
+        let result = whole(" {\"result\":{\"id\":1} ,\"id\":1} \n");
+        assert_eq!(result.result(), Some(&b"{\"id\":1}"[..]));
+        assert_eq!(result.error(), None);
+        let (before, after) = result.around_id().unwrap();
+        assert_eq!(
+            (&before[..], &after[..]),
+            (&b"{\"result\":{\"id\":1} ,\"id\":"[..], &b"}"[..])
+        );
+        let error = whole(r#"{"error":{"code":-32005,"message":"slow \"down\""}}"#);
+        assert_eq!(error.result(), None);
+        assert_eq!(error.error().unwrap().message, "slow \"down\"");
+        assert!(error.around_id().is_none());
+    }
+
+    #[test]
+    fn masking_leaves_the_rest_in_its_place() {
+        let masked = whole(r#"{"id":1,"error":{"code":1,"message":"key"}}"#);
+        let masked = masked.masked(|bytes| {
+            let text = String::from_utf8_lossy(&bytes).replace("key", "***");
+            Bytes::from(text)
+        });
+        assert_eq!(masked.error().unwrap().message, "***");
+        let mut out = Vec::new();
+        masked.write_to("7", &mut out);
+        assert_eq!(out, br#"{"id":7,"error":{"code":1,"message":"***"}}"#);
+    }
+}

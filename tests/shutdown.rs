@@ -1,0 +1,177 @@
+//! Endings: restarts and upgrades under load lose no call, and clients are told to go.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use support::{Balancer, PATIENCE, Pretend, QUICK, call, eventually, get};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// How often it is done all over; more by the variable `ROUNDS`.
+const ROUNDS: u64 = 1;
+
+fn rounds() -> u64 {
+    std::env::var("ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap())
+}
+
+/// A quick balancer with these times for its end.
+fn ending(lame_duck: &str, drain: &str) -> String {
+    let (quick, _) = QUICK.split_once("  shutdown:").unwrap();
+    format!(
+        "upgrade_sock: \"@FOLDER@/upgrade.sock\"\n{quick}  \
+         shutdown: {{ lame_duck: {lame_duck}, drain: {drain} }}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_under_load_loses_no_call() {
+    let mut scene = Pretend::set_with(&[1, 1], &ending("1s", "1s"), "").await;
+    let front = Front::before([&scene.balancer, &scene.balancer]);
+    for _ in 0..rounds() {
+        front.serves(200).await;
+        let mut old = scene.balancer.upgrade();
+        old.ended(PATIENCE).await;
+        assert!(scene.balancer.process.is_running());
+        front.serves(200).await;
+    }
+    front.end("upgrades").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_under_load_loses_no_call() {
+    let mut scene = Pretend::set_with(&[1, 1], &ending("1s", "5s"), "").await;
+    let other = Pretend::set_with(&[1, 1], QUICK, "").await;
+    let front = Front::before([&scene.balancer, &other.balancer]);
+    for _ in 0..rounds() {
+        front.serves(200).await;
+        scene.balancer.process.terminate();
+        let status = scene.balancer.process.ended(PATIENCE).await;
+        assert!(status.success(), "{status}");
+        scene.balancer.start_again().await;
+        front.serves(200).await;
+    }
+    front.end("restarts").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_over_http_2_is_told_to_go_as_soon_as_the_balancer_leaves() {
+    let mut scene = Pretend::set_with(&[1], &ending("60s", "1s"), "").await;
+    let address = scene.balancer.rpc.address;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (_client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    scene.is_well().await;
+    assert!(!connection.is_finished());
+    scene.balancer.process.terminate();
+    let told = timeout(PATIENCE, connection).await;
+    told.expect("GOAWAY").unwrap().expect("a graceful end");
+    assert!(scene.balancer.process.is_running());
+    let health = get(address, "/health", PATIENCE).await;
+    assert_eq!(health.unwrap().status, 503);
+    scene.is_well().await;
+}
+
+/// Calls without end, each to one of two balancers that says that it is ready: what a load
+/// balancer in front does.
+struct Front {
+    shared: Arc<Shared>,
+    running: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    addresses: [SocketAddr; 2],
+    ready: [AtomicBool; 2],
+    turn: AtomicUsize,
+    done: AtomicU64,
+    failed: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Front {
+    /// Four clients, and somebody who looks at each balancer's health all the time.
+    fn before(balancers: [&Balancer; 2]) -> Front {
+        forebay::upstream::install_tls();
+        let shared = Arc::new(Shared {
+            addresses: balancers.map(|balancer| balancer.rpc.address),
+            ready: [true, true].map(AtomicBool::new),
+            turn: AtomicUsize::new(0),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        });
+        let watch = |at| tokio::spawn(shared.clone().watch(at));
+        let call = |_| tokio::spawn(shared.clone().call());
+        let running = (0..2).map(watch).chain((0..4).map(call)).collect();
+        Front { shared, running }
+    }
+
+    /// Waits until so many more calls are served, and both balancers are ready.
+    async fn serves(&self, more: u64) {
+        let shared = &self.shared;
+        let wanted = shared.done.load(Relaxed) + more;
+        eventually("calls are served", PATIENCE, async || {
+            let are_ready = shared.ready.iter().all(|ready| ready.load(Relaxed));
+            are_ready && shared.done.load(Relaxed) >= wanted
+        })
+        .await;
+    }
+
+    async fn end(self, what: &str) {
+        self.shared.is_over.store(true, Relaxed);
+        for task in self.running {
+            task.await.unwrap();
+        }
+        let (done, failed) = (&self.shared.done, &self.shared.failed);
+        let (done, failed) = (done.load(Relaxed), failed.load(Relaxed));
+        println!("{} {what}: {done} calls served, {failed} failed", rounds());
+        assert_eq!(failed, 0);
+    }
+}
+
+impl Shared {
+    async fn watch(self: Arc<Self>, at: usize) {
+        while !self.is_over.load(Relaxed) {
+            let health = get(self.addresses[at], "/health", Duration::from_secs(1)).await;
+            let is_ready = health.is_ok_and(|health| health.status == 200);
+            self.ready[at].store(is_ready, Relaxed);
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn call(self: Arc<Self>) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        while !self.is_over.load(Relaxed) {
+            let turn = self.turn.fetch_add(1, Relaxed) % 2;
+            let is_ready = self.ready[turn].load(Relaxed);
+            let address = self.addresses[if is_ready { turn } else { 1 - turn }];
+            let request = client.post(format!("http://{address}/"));
+            let request = request.header("content-type", "application/json");
+            let answered = match request.body(call("1", "eth_getBalance")).send().await {
+                Ok(answer) => answer.text().await.map_err(|why| why.to_string()),
+                Err(why) => Err(format!("{why:?}")),
+            };
+            match answered {
+                Ok(body) if body.contains("\"result\"") => {
+                    self.done.fetch_add(1, Relaxed);
+                }
+                Ok(why) | Err(why) => {
+                    println!("failed: {why}");
+                    self.failed.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+}
