@@ -90,6 +90,7 @@ fn bounds(settings: &Settings) -> Bounds {
         lag_blocks_max: settings.health.lag_blocks_max,
         requests_max: gate::REQUESTS_MAX,
         request_bytes_max: gate::BYTES_MAX,
+        answer_bytes_max: gate::ANSWERS_BYTES_MAX,
         retry_budget_max: settings.calls.retry_budget.burst,
     }
 }
@@ -228,6 +229,7 @@ fn endpoint(
     let proxy = Proxy {
         engine: engine.clone(),
         origins: Origins::new(settings.cors_origins.clone()),
+        log_calls: settings.log.calls,
     };
     let mut proxy = HttpProxy::new(proxy, server.configuration.clone());
     proxy.handle_init_modules();

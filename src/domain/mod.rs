@@ -21,6 +21,7 @@ pub mod route;
 pub mod seen;
 pub mod select;
 pub mod served;
+pub mod trace;
 pub mod transaction;
 pub mod verdict;
 pub mod view;

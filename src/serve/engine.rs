@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::errand::Errand;
 use super::exchange::Large;
+use super::origin::{self, Origin};
 use crate::clock;
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::{Rules, Times};
@@ -48,6 +49,7 @@ pub struct Terms<'a> {
     pub may_stream: bool,
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
+    pub origin: &'a Origin,
 }
 
 /// An answer, and who gave it.
@@ -93,6 +95,7 @@ impl Engine {
         self.metrics.show_used(&Used {
             requests: self.gate.requests(),
             request_bytes: self.gate.bytes(),
+            answer_bytes: self.gate.answers_bytes(),
             retry_budget: self.budget.tokens(now),
         });
         self.metrics.encode(view, unix_seconds)
@@ -109,7 +112,8 @@ impl Engine {
             began_at: clock::now(),
             outcome: CallOutcome::Cancelled,
         };
-        let (served, outcome) = match plan {
+        let entry = terms.origin.entry(&call.method);
+        let (mut served, outcome) = match plan {
             Plan::Answer(result) => {
                 let reply = Reply::with_result(call, &result);
                 (Served::here(reply), CallOutcome::Ok)
@@ -118,6 +122,9 @@ impl Engine {
             Plan::Ask(treatment) => Errand::new(self, call, treatment, terms).run().await,
         };
         tally.outcome = outcome;
+        if let Some(entry) = entry {
+            origin::settle(entry, &mut served, call, outcome);
+        }
         served
     }
 }

@@ -19,6 +19,7 @@ use crate::domain::select::Ladder;
 use crate::domain::transaction;
 use crate::domain::verdict::{self, Class};
 use crate::domain::whole::Whole;
+use crate::telemetry::calls::shown_method;
 use crate::telemetry::metrics::CallOutcome;
 use crate::upstream::link::Reuse;
 
@@ -139,7 +140,7 @@ impl<'a> Errand<'a> {
         self.last = Some(class);
         log::debug!(
             "{}: {} from {name}, going on",
-            self.call.method,
+            shown_method(&self.call.method),
             class.outcome()
         );
         None
@@ -162,6 +163,7 @@ impl<'a> Errand<'a> {
             bytes_max: self.terms.bytes_max,
             may_stream: self.terms.may_stream,
             room: self.terms.room,
+            trace: self.terms.origin.trace.as_ref(),
             reuse: if repeats_freely {
                 Reuse::Any
             } else {

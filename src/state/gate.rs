@@ -81,6 +81,11 @@ impl Gate {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of nodes' answers that are held whole.
+    pub fn answers_bytes(&self) -> u64 {
+        self.answers_bytes.load(Ordering::Relaxed)
+    }
+
     /// From now on `/health` says no, and connections close after their answer.
     pub fn close(&self) {
         self.turn(Door::Closing);

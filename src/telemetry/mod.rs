@@ -1,6 +1,7 @@
 //! What we tell the operator: metrics in one list, for CloudWatch too, logs, and sentences about
 //! what changed.
 
+pub mod calls;
 pub mod cloudwatch;
 pub mod events;
 pub mod logs;

@@ -18,6 +18,8 @@ pub struct Bounds {
     pub requests_max: usize,
     /// Bytes of request bodies inside at once.
     pub request_bytes_max: usize,
+    /// Bytes of nodes' answers held whole at once.
+    pub answer_bytes_max: u64,
     /// Repeats that the budget holds when full.
     pub retry_budget_max: f64,
 }
@@ -27,6 +29,7 @@ pub struct Bounds {
 pub struct Used {
     pub requests: usize,
     pub request_bytes: usize,
+    pub answer_bytes: u64,
     /// Repeats that the budget would pay for now.
     pub retry_budget: f64,
 }
@@ -56,6 +59,10 @@ impl Metrics {
                 &families.request_bytes_held_max,
                 saturated(bounds.request_bytes_max),
             ),
+            (
+                &families.answer_bytes_held_max,
+                saturated(bounds.answer_bytes_max),
+            ),
         ] {
             gauges.with_label_values(&NO_LABELS).set(most);
         }
@@ -67,10 +74,11 @@ impl Metrics {
     pub fn show_used(&self, used: &Used) {
         let families = &self.families;
         for (gauges, now) in [
-            (&families.requests_admitted, used.requests),
-            (&families.request_bytes_held, used.request_bytes),
+            (&families.requests_admitted, saturated(used.requests)),
+            (&families.request_bytes_held, saturated(used.request_bytes)),
+            (&families.answer_bytes_held, saturated(used.answer_bytes)),
         ] {
-            gauges.with_label_values(&NO_LABELS).set(saturated(now));
+            gauges.with_label_values(&NO_LABELS).set(now);
         }
         let budget = families.retry_budget.with_label_values(&NO_LABELS);
         budget.set(used.retry_budget);

@@ -290,6 +290,8 @@ fn what_is_used_stands_beside_what_there_is_room_for() {
         ("requests_admitted_max", 20_000.0),
         ("request_bytes_held", 700.0),
         ("request_bytes_held_max", 1_073_741_824.0),
+        ("answer_bytes_held", 800.0),
+        ("answer_bytes_held_max", 2_147_483_648.0),
         ("retry_budget", 1.5),
         ("retry_budget_max", 99.5),
     ] {
@@ -384,6 +386,8 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("requests_admitted_max gauge", &[]),
     ("request_bytes_held gauge", &[]),
     ("request_bytes_held_max gauge", &[]),
+    ("answer_bytes_held gauge", &[]),
+    ("answer_bytes_held_max gauge", &[]),
     ("retry_budget gauge", &[]),
     ("retry_budget_max gauge", &[]),
     ("connections gauge", &[]),
@@ -402,12 +406,14 @@ const BOUNDS: Bounds = Bounds {
     lag_blocks_max: 10,
     requests_max: 20_000,
     request_bytes_max: 1 << 30,
+    answer_bytes_max: 1 << 31,
     retry_budget_max: 99.5,
 };
 
 const USED: Used = Used {
     requests: 3,
     request_bytes: 700,
+    answer_bytes: 800,
     retry_budget: 1.5,
 };
 
