@@ -1,7 +1,7 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,21 +17,24 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::clock;
-use crate::config::settings::{Settings, WhenNoneFit};
+use crate::config::settings::{self, Consistency, RegistryKind, Settings, WhenNoneFit};
 use crate::domain::chain::ChainId;
 use crate::domain::fleet::{Fleet, Yardstick};
 use crate::domain::health::Hysteresis;
 use crate::domain::method::{Rules, Times};
 use crate::domain::quota::RetryBudget;
+use crate::registry::dynamo::{Dynamo, Place};
 use crate::registry::embedded::Embedded;
-use crate::registry::{Environment, Registry};
+use crate::registry::{Environment, Registry, RegistryError};
+use crate::serve::admin::{Admin, Desk, Gatekeeper, Measures};
 use crate::serve::door::{Door, IDLE_SECONDS_MAX};
 use crate::serve::engine::{Engine, Limits};
 use crate::serve::metrics::Scrape;
 use crate::serve::outlet::Origins;
 use crate::serve::proxy::Proxy;
 use crate::shutdown::Farewell;
-use crate::state::gate::{self, Gate};
+use crate::state::flights::Flights;
+use crate::state::gate;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Roll;
 use crate::tasks::herald::Herald;
@@ -39,6 +42,7 @@ use crate::tasks::housekeeping::Housekeeping;
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
 use crate::tasks::scribe::Scribe;
+use crate::tasks::shared::SharedHeads;
 use crate::telemetry::cloudwatch::Labels;
 use crate::telemetry::metrics::{Bounds, Metrics};
 use crate::upstream::connector::Connector;
@@ -50,6 +54,30 @@ const H2_STREAMS_MAX: u32 = 200;
 /// The process's environment, for `${NAME}`.
 pub fn environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok())
+}
+
+/// The registry of this kind, at the place that `settings` name for it.
+///
+/// # Errors
+/// The embedded one can't be opened. A table is asked nothing yet.
+pub fn open_registry(
+    kind: RegistryKind,
+    settings: &settings::Registry,
+) -> Result<Arc<dyn Registry>, RegistryError> {
+    Ok(match kind {
+        RegistryKind::Embedded => Arc::new(Embedded::open(&settings.path, environment())?),
+        RegistryKind::Dynamo => Arc::new(dynamo(settings)),
+    })
+}
+
+/// The registry in DynamoDB.
+pub fn dynamo(settings: &settings::Registry) -> Dynamo {
+    let place = Place {
+        table: settings.table.clone(),
+        endpoint: settings.endpoint.clone(),
+        lease: settings.lease,
+    };
+    Dynamo::new(&place, environment())
 }
 
 /// What nodes are judged by.
@@ -74,10 +102,14 @@ fn limits(settings: &Settings) -> Limits {
             heavy: calls.heavy,
         },
         attempts_max: calls.attempts_max,
+        broadcast: calls.broadcast,
+        hedge: calls.hedge,
         body_bytes_max: calls.body_bytes_max,
         batch_calls_max: calls.batch_calls_max,
         answer_bytes_max: calls.answer_bytes_max,
         fails_open: calls.when_none_fit == WhenNoneFit::FailOpen,
+        consistency: settings.consistency,
+        block_wait: settings.chain.block_time,
     }
 }
 
@@ -130,8 +162,7 @@ impl App {
         if !is_upgrade {
             check_addresses(&settings)?;
         }
-        let registry: Arc<dyn Registry> =
-            Arc::new(Embedded::open(&settings.registry.path, environment())?);
+        let registry = open_registry(settings.registry.kind, &settings.registry)?;
         let metrics = Arc::new(Metrics::new());
         metrics.show_bounds(&bounds(&settings));
         let connector = Arc::new(Connector::new(&conf)?);
@@ -154,6 +185,9 @@ impl App {
             service.threads = Some(1);
             service.add_tcp(&address.to_string());
             server.add_service(service);
+        }
+        if let Some(address) = settings.listen.admin {
+            server.add_service(admin(&settings, address, &engine, &registry));
         }
         let housekeeping = housekeeping(
             &settings,
@@ -196,7 +230,8 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
         .iter()
         .copied()
         .chain(https)
-        .chain(settings.listen.metrics);
+        .chain(settings.listen.metrics)
+        .chain(settings.listen.admin);
     for address in all {
         TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))?;
     }
@@ -208,7 +243,7 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
     let budget = settings.calls.retry_budget;
     Engine {
         pool,
-        rules: Rules::new(methods.allow, methods.deny, methods.heavy),
+        rules: Rules::new(methods.allow, methods.deny, methods.heavy).with_reads(methods.reads),
         limits: limits(settings),
         budget: RetryBudget::new(
             budget.per_call,
@@ -217,7 +252,10 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
             clock::now(),
         ),
         metrics,
-        gate: Gate::default(),
+        gate: Arc::default(),
+        flights: Flights::default(),
+        taken: Arc::default(),
+        afterwork: Arc::default(),
     }
 }
 
@@ -257,6 +295,33 @@ fn endpoint(
     Ok(service)
 }
 
+fn admin(
+    settings: &Settings,
+    address: SocketAddr,
+    engine: &Arc<Engine>,
+    registry: &Arc<dyn Registry>,
+) -> Service<Admin> {
+    let Settings { admin, health, .. } = settings;
+    let desk = Desk {
+        registry: registry.clone(),
+        environment: environment(),
+        pool: engine.pool.clone(),
+    };
+    let admin = Admin::new(
+        Gatekeeper::new(admin.token.as_ref(), admin.hosts.clone()),
+        desk,
+        engine.clone(),
+        Measures {
+            round_interval: health.interval,
+            lag_blocks_max: health.lag_blocks_max,
+        },
+    );
+    let mut service = Service::new("admin".into(), admin);
+    service.threads = Some(1);
+    service.add_tcp(&address.to_string());
+    service
+}
+
 fn housekeeping(
     settings: &Settings,
     engine: &Arc<Engine>,
@@ -273,6 +338,7 @@ fn housekeeping(
         metrics: metrics.clone(),
         roll,
         seeds: settings.nodes.clone(),
+        is_seeded: false,
         last_list: settings.registry.last_list.clone(),
         refresh: settings.registry.refresh,
         told: Told::default(),
@@ -283,13 +349,16 @@ fn housekeeping(
         prober: Prober::new(ca_file).context("setting up probes")?,
         leader_interval: settings.health.leader_interval,
         timeout: settings.health.timeout,
+        tags: settings.consistency == Consistency::Pinned,
         asked: HashMap::new(),
+        shared: shared_heads(settings, &registry, metrics),
     };
     let scribe = Scribe {
         registry,
         pool: pool.clone(),
         metrics: metrics.clone(),
         written: HashMap::new(),
+        is_told: false,
     };
     Ok(Housekeeping::new(
         roster,
@@ -298,4 +367,21 @@ fn housekeeping(
         herald(settings, pool),
         settings.health.interval,
     ))
+}
+
+/// Where the leader is asked by one balancer for all.
+fn shared_heads(
+    settings: &Settings,
+    registry: &Arc<dyn Registry>,
+    metrics: &Arc<Metrics>,
+) -> Option<Arc<SharedHeads>> {
+    let is_on = settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;
+    let interval = settings.health.leader_interval;
+    is_on.then(|| {
+        Arc::new(SharedHeads::new(
+            registry.clone(),
+            metrics.clone(),
+            interval,
+        ))
+    })
 }

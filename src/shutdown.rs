@@ -2,7 +2,8 @@
 //!
 //! On SIGTERM `/health` says no at once, so that the load balancer in front turns away; calls
 //! that still come are answered for the lame-duck time, each HTTP/1 answer closing its connection
-//! and HTTP/2 clients told to go away; then those inside are waited for, within the drain time. SIGINT skips the lame-duck time. SIGQUIT
+//! and HTTP/2 clients told to go away; then those inside, and transactions that still go to further
+//! nodes, are waited for, within the drain time. SIGINT skips the lame-duck time. SIGQUIT
 //! hands the sockets to a new process.
 
 use std::sync::Arc;
@@ -52,7 +53,11 @@ impl ShutdownSignalWatch for Farewell {
         let drained = timeout(self.drain, self.until_all_are_done()).await;
         match drained {
             Ok(()) => log::info!("all calls are done"),
-            Err(_) => log::warn!("{} calls are cut off", self.engine.gate.requests()),
+            Err(_) => log::warn!(
+                "{} calls and {} transactions on their way are cut off",
+                self.engine.gate.requests(),
+                self.engine.afterwork.pieces()
+            ),
         }
         ShutdownSignal::FastShutdown
     }
@@ -60,7 +65,7 @@ impl ShutdownSignalWatch for Farewell {
 
 impl Farewell {
     async fn until_all_are_done(&self) {
-        while self.engine.gate.requests() > 0 {
+        while self.engine.gate.requests() > 0 || self.engine.afterwork.pieces() > 0 {
             sleep(LOOK_EVERY).await;
         }
         // What was written last is on its way to HTTP/2's own task.

@@ -4,6 +4,7 @@ mod support;
 
 use std::time::Duration;
 
+use serde_json::json;
 use support::{PATIENCE, Scene, eventually};
 
 async fn reason(scene: &Scene, node: &str) -> String {
@@ -109,10 +110,10 @@ async fn a_real_geth_is_probed_and_serves() {
         geth.url()
     );
     let balancer = support::Balancer::start(&yaml, &[]).await;
-    let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
+    let served = balancer.ask("eth_gasPrice", json!([])).await;
     assert!(served["result"].is_string(), "{served}");
     assert_eq!(
-        balancer.ask("eth_chainId", serde_json::json!([])).await["result"],
+        balancer.ask("eth_chainId", json!([])).await["result"],
         "0x539"
     );
     eventually(
@@ -126,4 +127,105 @@ async fn a_real_geth_is_probed_and_serves() {
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_on_a_fork_leaves_and_one_that_met_a_short_reorg_stays() {
+    let mut scene = Scene::set(&[1, 1], "").await;
+    scene.mine_everywhere(20).await;
+    let forks = async || scene.balancer.metric("forebay_forks", &[]).await;
+    eventually("all agree", PATIENCE, async || forks().await == Some(1.0)).await;
+    scene.own[1].reorganise(1).await;
+    scene.rounds_pass(8).await;
+    assert_eq!(forks().await, Some(1.0));
+    let healthy = ("forebay_node_healthy", [("node", "b")]);
+    assert_eq!(
+        scene.balancer.metric(healthy.0, &healthy.1).await,
+        Some(1.0)
+    );
+    scene.own[1].reorganise(10).await;
+    let forked_at = forebay::clock::now();
+    scene.becomes("b", 0.0).await;
+    println!("left {:?} after the fork", forked_at.elapsed());
+    assert!(reason(&scene, "b").await.contains("reason=\"forked\""));
+    assert_eq!(forks().await, Some(2.0));
+    // Its chain anew, with the blocks of the others.
+    scene.own[1].restart().await;
+    scene.own[1].tick_evenly().await;
+    scene.own[1].mine(20).await;
+    scene.becomes("b", 1.0).await;
+    assert_eq!(forks().await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_served_head_goes_back_where_all_nodes_lost_blocks_and_not_for_one() {
+    let scene = Scene::set(&[1, 1], "").await;
+    let served = async || {
+        let answer = scene.balancer.ask("eth_blockNumber", json!([])).await;
+        answer["result"].as_str().map(str::to_string)
+    };
+    scene.mine_everywhere(20).await;
+    let is = |number: &'static str| Some(number.to_string());
+    eventually("20 is served", PATIENCE, async || {
+        served().await == is("0x14")
+    })
+    .await;
+    scene.own[1].roll_back(3).await;
+    scene.rounds_pass(8).await;
+    assert_eq!(served().await, is("0x14"));
+    scene.leader.roll_back(3).await;
+    scene.own[0].roll_back(3).await;
+    eventually("17 is served", PATIENCE, async || {
+        served().await == is("0x11")
+    })
+    .await;
+    for node in ["a", "b", "leader"] {
+        scene.becomes(node, 1.0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_back_a_real_geths_state_goes_is_found_out() {
+    let geth = support::Geth::start(0).await;
+    geth.grow_to(300).await;
+    let yaml = format!(
+        "{}  nodes:\n    - {{ url: \"{}\", name: geth }}\n",
+        support::QUICK,
+        geth.url()
+    );
+    let balancer = support::Balancer::start(&yaml, &[]).await;
+    let head = geth.rpc.number("eth_blockNumber").await;
+    let oldest = async |what: &str| {
+        let name = format!("forebay_node_oldest_{what}_number");
+        balancer.metric(&name, &[("node", "geth")]).await
+    };
+    // It keeps 128 blocks' state, and is taken for a few less.
+    let (first, last) = ((head - 127) as f64, (head - 112) as f64);
+    eventually("its state is sounded", PATIENCE, async || {
+        let found = oldest("state_block").await;
+        found.is_some_and(|found| found >= first && found <= last)
+    })
+    .await;
+    eventually("its blocks are sounded", PATIENCE, async || {
+        oldest("block").await == Some(0.0)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_learns_to_say_what_it_has_is_asked_again() {
+    let pretend = support::Pretend::set(&[1], "").await;
+    let node = &pretend.nodes[0];
+    eventually("it is asked", PATIENCE, async || {
+        node.calls_of("eth_capabilities") > 0
+    })
+    .await;
+    node.change(|behaviour| {
+        behaviour.tells_capabilities = true;
+        behaviour.state_blocks = Some(10);
+    });
+    let name = "forebay_node_oldest_state_block_number";
+    pretend.becomes("a", name, &[], 91.0).await;
+    pretend.chain.advance(5);
+    pretend.becomes("a", name, &[], 96.0).await;
 }

@@ -11,10 +11,10 @@ use thiserror::Error;
 use super::table::{self, HOW_TO_BEGIN, printable};
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::item_json::ItemJson;
-use crate::registry::reading::{Lookup, unset_variables};
+use crate::registry::reading::{Lookup, identity_of, unset_variables};
 use crate::registry::{Edit, Item, Registry, RegistryError};
 
-/// The nodes that calls are shared among. A running balancer follows a change within seconds.
+/// Commands about single nodes, and the list of them.
 #[derive(Clone, Subcommand)]
 pub enum Backends {
     /// Add a node.
@@ -53,6 +53,9 @@ pub struct Add {
     /// What logs and metrics call the node [default: its host and port].
     #[arg(long)]
     name: Option<String>,
+    /// Succeed when the node is there already, and leave it as it is.
+    #[arg(long)]
+    if_absent: bool,
 }
 
 #[derive(Clone, Args)]
@@ -156,17 +159,30 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let written = match command {
         Backends::Add(command) => {
+            let if_absent = command.if_absent;
             let record = command.record()?;
-            let item = registry.add(&record).await?;
-            for remark in remarks(registry, &item, lookup).await {
-                note(notes, &remark);
-            }
+            let item = match registry.add(&record).await {
+                Err(RegistryError::Exists) if if_absent => {
+                    note(notes, "note: it is there already and stays as it is");
+                    present(registry, &record.url, lookup).await?
+                }
+                added => {
+                    let item = added?;
+                    for remark in remarks(registry, &item, lookup).await {
+                        note(notes, &remark);
+                    }
+                    item
+                }
+            };
             print_item(out, &item, lookup)
         }
         Backends::List(List { json }) => {
             let listing = registry.list().await?;
             for rejected in &listing.rejected {
                 note(notes, &format!("passed over: {rejected}"));
+            }
+            for warning in &listing.warnings {
+                note(notes, &format!("warning: {warning}"));
             }
             let items = listing.items.iter();
             let items: Vec<_> = items.map(|item| ItemJson::of(item, lookup)).collect();
@@ -226,6 +242,19 @@ impl Set {
         }
         Ok(edit)
     }
+}
+
+/// The node that stands at `url`.
+async fn present(
+    registry: &dyn Registry,
+    url: &str,
+    lookup: Lookup<'_>,
+) -> Result<Item, RegistryError> {
+    let identity = identity_of(url, lookup);
+    let is_it = |item: &Item| identity_of(&item.record.url, lookup) == identity;
+    let items = registry.list().await?.items.into_iter();
+    // It stands there, but can't be read.
+    items.into_iter().find(is_it).ok_or(RegistryError::Exists)
 }
 
 /// What a newcomer may want to know of the node just added. It stands whatever happens here, so
@@ -464,6 +493,24 @@ mod tests {
         assert_eq!(desk.json("remove a:80").await["url"], "http://a");
         assert_eq!(desk.json("remove http://b").await["name"], "b");
         assert_eq!(desk.json("list --json").await, serde_json::json!([]));
+    }
+
+    #[tokio::test]
+    async fn a_second_add_succeeds_where_it_is_allowed_to_and_changes_nothing() {
+        let desk = Desk::new();
+        desk.run("add http://a --weight 3").await;
+        let done = desk.run("add HTTP://A:80/ --weight 5 --if-absent").await;
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(done.notes.contains("there already"), "{done:?}");
+        let item: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+        assert_eq!(
+            (&item["url"], &item["weight"]),
+            (&"http://a".into(), &3.into())
+        );
+        assert_eq!(
+            desk.json("add http://b --if-absent").await["url"],
+            "http://b"
+        );
     }
 
     #[tokio::test]

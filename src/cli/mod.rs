@@ -8,12 +8,14 @@ pub mod check;
 pub mod demo;
 pub mod health;
 pub mod probe;
+pub mod registries;
 pub mod serve;
 pub mod table;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use pingora::server::configuration::ServerConf;
@@ -22,8 +24,7 @@ use crate::app;
 use crate::config::settings::Settings;
 use crate::config::{self};
 use crate::domain::node::NodeSpec;
-use crate::registry::Registry as _;
-use crate::registry::embedded::Embedded;
+use crate::registry::Registry;
 use crate::telemetry::logs::{self, LogFormat};
 
 /// A JSON-RPC load balancer for Ethereum nodes: healthy own nodes by weight, the leader as
@@ -69,7 +70,7 @@ enum Command {
     Check,
     /// Add, list, change and remove nodes; a running balancer follows
     #[command(subcommand)]
-    Backends(backends::Backends),
+    Backends(registries::Registries),
     /// Ask all nodes once, and say who is fit and why
     Probe {
         /// Print JSON
@@ -138,23 +139,7 @@ fn obey(command: Command, path: &Path) -> Result<(), Failure> {
             Ok(false) => Err(Failure::refused("")),
             Err(why) => Err(Failure::refused(why)),
         },
-        Command::Backends(command) => {
-            let registry = registry(&settings(path)?.0)?;
-            let (environment, mut out, mut notes) =
-                (app::environment(), io::stdout(), io::stderr());
-            runtime()?
-                .block_on(backends::run(
-                    command,
-                    &registry,
-                    &*environment,
-                    &mut out,
-                    &mut notes,
-                ))
-                .map_err(|failure| Failure {
-                    code: failure.exit_code(),
-                    why: failure.to_string(),
-                })
-        }
+        Command::Backends(command) => registries::run(command, &settings(path)?.0),
         Command::Probe { json } => probe(path, json),
     }
 }
@@ -209,8 +194,8 @@ fn settings(path: &Path) -> Result<(Settings, ServerConf), Failure> {
     }
 }
 
-fn registry(settings: &Settings) -> Result<Embedded, Failure> {
-    Embedded::open(&settings.registry.path, app::environment()).map_err(Failure::out_of_reach)
+fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, Failure> {
+    app::open_registry(settings.registry.kind, &settings.registry).map_err(Failure::out_of_reach)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -13,6 +13,8 @@ use crate::domain::chain::{ChainId, Reference, Source};
 use crate::domain::fleet::{Fleet, FleetView, Member, NodeView, Probe};
 use crate::domain::health::Reason;
 use crate::domain::node::{NodeId, NodeSpec};
+use crate::domain::report::Inquiry;
+use crate::domain::sounding::{QUESTIONS_MAX, Question, Resource};
 use crate::upstream::probe::{Ask, Probed, Prober};
 
 /// Asks all of `nodes` at once and prints what came of it: a table, or with `json` an object.
@@ -30,8 +32,11 @@ pub async fn run(
     json: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let probed = ask_all(nodes, settings.health.timeout, ca_file).await?;
-    let findings = Findings::of(nodes, probed, rejected, settings);
+    let prober = Prober::new(ca_file).map_err(io::Error::other)?;
+    let probed = ask_all(&prober, nodes, settings.health.timeout).await?;
+    let mut fleet = judge(nodes, &probed, settings);
+    sound(&prober, nodes, &mut fleet, settings.health.timeout).await;
+    let findings = Findings::of(nodes, probed, rejected, &fleet.view(), settings);
     let written = if json {
         findings.write_json(out)
     } else {
@@ -46,12 +51,18 @@ pub async fn run(
 
 /// What each of `nodes` answered, in their order.
 async fn ask_all(
+    prober: &Prober,
     nodes: &[NodeSpec],
     timeout: Duration,
-    ca_file: Option<&str>,
 ) -> io::Result<Vec<Probed>> {
-    let prober = Prober::new(ca_file).map_err(io::Error::other)?;
-    let asked = Ask { chain_id: true };
+    let asked = Ask {
+        chain_id: true,
+        inquiry: Inquiry {
+            capabilities: true,
+            ..Inquiry::default()
+        },
+        ..Ask::default()
+    };
     let ask_one = |node: &NodeSpec| {
         let (prober, node) = (prober.clone(), node.clone());
         tokio::spawn(async move { prober.probe(&node, asked, timeout).await })
@@ -64,8 +75,34 @@ async fn ask_all(
     Ok(probed)
 }
 
+/// Asks the fit ones how far back their state goes, all at once, each until it is known. A node
+/// that doesn't say is asked no more.
+async fn sound(prober: &Prober, nodes: &[NodeSpec], fleet: &mut Fleet, timeout: Duration) {
+    let mut silent = Vec::new();
+    for _ in 0..QUESTIONS_MAX {
+        let view = fleet.view();
+        let asking = view.nodes.iter().zip(nodes).filter_map(|(node, spec)| {
+            let is_state = |question: &Question| question.resource == Resource::State;
+            let question = node.inquiry.depth.filter(is_state)?;
+            let head = node.head.filter(|_| !silent.contains(&node.id))?;
+            Some(async move {
+                let found = prober.found(spec, question, head, timeout).await;
+                (node.id, head, found)
+            })
+        });
+        let found = futures_util::future::join_all(asking).await;
+        if found.is_empty() {
+            return;
+        }
+        for (id, head, found) in found {
+            fleet.hear_found(id, found, head, clock::now());
+            silent.extend(found.has.is_none().then_some(id));
+        }
+    }
+}
+
 /// One round, judged by a fleet that has never seen another.
-fn judge(nodes: &[NodeSpec], probed: &[Probed], settings: &Settings) -> FleetView {
+fn judge(nodes: &[NodeSpec], probed: &[Probed], settings: &Settings) -> Fleet {
     let now = clock::now();
     let ids = || (0..).map(NodeId);
     let member = |(id, node): (NodeId, &NodeSpec)| Member {
@@ -79,8 +116,12 @@ fn judge(nodes: &[NodeSpec], probed: &[Probed], settings: &Settings) -> FleetVie
         .collect();
     let mut fleet = Fleet::new(crate::app::yardstick(settings));
     fleet.replace(ids().zip(nodes).map(member).collect(), now);
+    let details: Vec<_> = ids()
+        .zip(probed.iter().map(|probed| probed.details.clone()))
+        .collect();
+    fleet.hear_details(&probes, &details, now);
     fleet.hear_round(&probes, now);
-    fleet.view()
+    fleet
 }
 
 /// What is printed. The JSON's shape is the fields' order and names.
@@ -104,9 +145,13 @@ struct Row {
     role: &'static str,
     head: Option<u64>,
     lag: Option<u64>,
+    /// The oldest block whose state it has, where that is known.
+    oldest_state: Option<u64>,
     latency_ms: Option<f64>,
     healthy: bool,
     reason: Option<&'static str>,
+    /// Why there is no head, as a word for scripts.
+    failure: Option<&'static str>,
     why: Option<String>,
 }
 
@@ -115,19 +160,19 @@ impl Findings {
         nodes: &[NodeSpec],
         probed: Vec<Probed>,
         rejected: &[String],
+        view: &FleetView,
         settings: &Settings,
     ) -> Findings {
-        let view = judge(nodes, &probed, settings);
         let judged = view.nodes.iter().zip(nodes).zip(probed);
         Findings {
             reference: view.reference.map(|reference| reference.number.0),
             reference_source: view.reference.map(|reference| reference.source.as_str()),
             chain_id: view.chain_id.map(|id| id.0),
             nodes: judged
-                .map(|((node, spec), probed)| row(node, spec, probed, &view, settings))
+                .map(|((node, spec), probed)| row(node, spec, probed, view, settings))
                 .collect(),
             rejected: rejected.iter().map(|text| printable(text)).collect(),
-            headline: headline(&view, settings),
+            headline: headline(view, settings),
         }
     }
 
@@ -153,7 +198,9 @@ impl Findings {
     }
 }
 
-const HEADINGS: [&str; 7] = ["NODE", "ROLE", "HEAD", "LAG", "LATENCY", "VERDICT", "WHY"];
+const HEADINGS: [&str; 8] = [
+    "NODE", "ROLE", "HEAD", "LAG", "STATE", "LATENCY", "VERDICT", "WHY",
+];
 
 /// The reference and where it comes from, and the chain.
 fn headline(view: &FleetView, settings: &Settings) -> String {
@@ -202,9 +249,11 @@ fn row(
         role: node.rung.as_str(),
         head: node.head.map(|head| head.0),
         lag: node.lag().map(|lag| lag.0),
+        oldest_state: node.depth.state_from.map(|oldest| oldest.0),
         latency_ms: latency,
         healthy: node.standing.is_healthy(),
         reason: reason.map(Reason::as_str),
+        failure: probed.failure,
         why: why(node, reason, probed, view, settings),
     }
 }
@@ -238,6 +287,7 @@ fn why(
             let (theirs, ours) = (chain_told(&probed.probe)?, view.chain_id?);
             Some(format!("on chain {theirs}, not {ours}"))
         }
+        Reason::Forked => Some("its blocks are others than those that most nodes have".to_string()),
         Reason::HeightZero => Some("its head is 0: it has not begun to sync".to_string()),
     }
 }
@@ -260,6 +310,11 @@ impl Row {
             self.role.to_string(),
             or_dash(self.head.map(|head| head.to_string())),
             or_dash(self.lag.map(|lag| lag.to_string())),
+            match self.oldest_state {
+                Some(0) => "all".to_string(),
+                Some(oldest) => format!("from {oldest}"),
+                None => "-".to_string(),
+            },
             or_dash(self.latency_ms.map(|latency| format!("{latency:.1} ms"))),
             verdict.to_string(),
             self.why.clone().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::node::{NodeRecord, Rung, Weight};
+use crate::fake::{Behaviour, Chain, FakeConfig, FakeNode};
 use crate::upstream::actor::{Actor, block, error, http, ok, result};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,11 +54,14 @@ async fn ten_blocks_behind_is_fit_and_eleven_is_lagging() {
         "reference 1000 (the leader's head); chain 1 (the leader's)"
     );
     assert_eq!(words(lines[1]), HEADINGS);
-    assert_eq!(words(lines[2]), ["infura", "leader", "1000", "0", "fit"]);
-    assert_eq!(words(lines[3]), ["ten", "own", "990", "10", "fit"]);
     assert_eq!(
-        words(lines[4])[..5],
-        ["eleven", "own", "989", "11", "lagging"]
+        words(lines[2]),
+        ["infura", "leader", "1000", "0", "-", "fit"]
+    );
+    assert_eq!(words(lines[3]), ["ten", "own", "990", "10", "-", "fit"]);
+    assert_eq!(
+        words(lines[4])[..6],
+        ["eleven", "own", "989", "11", "-", "lagging"]
     );
     assert!(lines[4].ends_with("lagging  11 behind, at most 10 allowed"));
     assert_eq!(lines.len(), 5);
@@ -141,9 +145,11 @@ async fn json_has_the_agreed_shape_and_hosts_alone() {
         "reference": 1000, "reference_source": "leader", "chain_id": 1,
         "nodes": [
             {"name": "infura", "url": url(&leader), "role": "leader", "head": 1000, "lag": 0,
-             "latency_ms": null, "healthy": true, "reason": null, "why": null},
+             "oldest_state": null, "latency_ms": null, "healthy": true, "reason": null,
+             "failure": null, "why": null},
             {"name": "geth-1", "url": url(&behind), "role": "own", "head": 900, "lag": 100,
-             "latency_ms": null, "healthy": false, "reason": "lagging",
+             "oldest_state": null, "latency_ms": null, "healthy": false, "reason": "lagging",
+             "failure": null,
              "why": "100 behind, at most 10 allowed"},
         ],
         "rejected": rejected,
@@ -196,4 +202,44 @@ async fn without_any_answer_there_is_no_reference() {
     let table = printed(&nodes, &[], &Settings::default(), false).await;
     assert!(table.starts_with("no reference: no node has told its head; chain not checked"));
     assert!(table.contains("silent   JSON-RPC error -32601"), "{table}");
+}
+
+#[tokio::test]
+async fn how_far_back_a_nodes_state_goes_is_shown_where_it_is_known() {
+    let chain = Chain::still(1, 21_000_000);
+    let start = async |behaviour: Behaviour| {
+        let config = FakeConfig {
+            behaviour,
+            ..FakeConfig::following(&chain)
+        };
+        FakeNode::start(config).await.unwrap()
+    };
+    let pruned = Behaviour {
+        state_blocks: Some(128),
+        ..Behaviour::default()
+    };
+    let telling = Behaviour {
+        tells_capabilities: true,
+        ..pruned.clone()
+    };
+    let silent = Behaviour {
+        missing_methods: ["eth_getBalance".to_string()].into(),
+        ..pruned.clone()
+    };
+    let fakes = [
+        start(Behaviour::default()).await,
+        start(pruned).await,
+        start(telling).await,
+        start(silent).await,
+    ];
+    let spec = |fake: &FakeNode| NodeRecord::at(&fake.url()).resolve(&|_| None).unwrap();
+    let nodes: Vec<_> = fakes.iter().map(spec).collect();
+    let table = printed(&nodes, &[], &Settings::default(), false).await;
+    let states = ["all", "from 20999880", "from 20999873", "-"];
+    for (line, state) in table.lines().skip(2).zip(states) {
+        assert!(
+            line.contains(&format!("  0    {state}  ")),
+            "{state}\n{table}"
+        );
+    }
 }

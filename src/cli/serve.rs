@@ -20,7 +20,7 @@ pub fn run(path: &Path, is_upgrade: bool) -> Result<(), Failure> {
                 .map(|https| format!("https://{}", https.address)),
         )
         .collect();
-    let metrics = settings.listen.metrics;
+    let (metrics, admin) = (settings.listen.metrics, settings.listen.admin);
     let app = App::new(settings, conf, is_upgrade)
         .map_err(|why| Failure::out_of_reach(format!("{why:#}")))?;
     log::info!(
@@ -30,6 +30,9 @@ pub fn run(path: &Path, is_upgrade: bool) -> Result<(), Failure> {
     );
     if let Some(metrics) = metrics {
         log::info!("metrics are at http://{metrics}/metrics");
+    }
+    if let Some(admin) = admin {
+        log::info!("the status page and the admin API are at http://{admin}/");
     }
     app.run();
     Ok(())

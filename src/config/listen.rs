@@ -11,7 +11,6 @@ pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
     let section = field.section(&["http", "https", "metrics", "admin", "trusted_proxies"]);
     let default = Listen::default();
     let metrics = section.field("metrics");
-    let admin = section.field("admin");
     let errors_before = context.findings.errors();
     let listen = Listen {
         http: section
@@ -23,15 +22,12 @@ pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
             true => address_or_off(&metrics),
             false => default.metrics,
         },
-        admin: address_or_off(&admin),
+        admin: address_or_off(&section.field("admin")),
         trusted_proxies: section
             .field("trusted_proxies")
             .list(cidr)
             .unwrap_or_default(),
     };
-    if listen.admin.is_some() {
-        admin.warn("this release serves no admin listener yet");
-    }
     if context.findings.errors() == errors_before {
         check(context, field, &listen);
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pingora::server::configuration::ServerConf;
 
+mod admin;
 mod advice;
 mod field;
 mod finding;
@@ -13,6 +14,7 @@ mod listen;
 mod nodes;
 pub mod quantity;
 mod raw;
+mod registry;
 mod server;
 pub mod settings;
 mod spelling;
@@ -145,7 +147,7 @@ forebay:
     https: [{ address: "0.0.0.0:8443", certificate: c.pem, key: k.pem, h2: false }]
     metrics: off
     trusted_proxies: ["10.0.0.0/8", "fd00::/8"]
-  registry: { kind: embedded, path: "${EMPTY:-x}.db", table: t, endpoint: e, refresh: 1m, last_list: l }
+  registry: { kind: dynamodb, path: "${EMPTY:-x}.db", table: tab, endpoint: "http://e", lease: 1m, share_leader: true, refresh: 1m, last_list: l }
   nodes:
     - { url: "https://node.example/v3/${KEY}", leader: true, name: "${WORD}" }
     - url: http://10.0.0.11:8545
@@ -166,8 +168,8 @@ forebay:
     answer_bytes_max: 65536
     when_none_fit: refuse
   consistency: none
-  methods: { allow: [txpool_content], deny: ["trace_*"], heavy: [eth_call] }
-  admin: { token: "${KEY}" }
+  methods: { allow: [txpool_content], deny: ["trace_*"], heavy: [eth_call], reads: ["bor_*"] }
+  admin: { token: "${KEY}", hosts: [Forebay.internal] }
   cors: { origins: ["https://app.example", "${EMPTY}"] }
   cloudwatch: { namespace: A, service: "${WORD}", interval: 1h }
   log: { calls: 0.5 }
@@ -222,10 +224,10 @@ forebay:
         let reading = read(SHIPPED, &|_| None);
         assert_eq!(reading.findings, []);
         let settings = reading.settings.unwrap();
-        assert_eq!(
-            format!("{settings:#?}"),
-            format!("{:#?}", Settings::default())
-        );
+        let mut expected = Settings::default();
+        // Left out, there is no admin listener.
+        expected.listen.admin = Some(([127, 0, 0, 1], 9091).into());
+        assert_eq!(format!("{settings:#?}"), format!("{expected:#?}"));
         let pingora = reading.pingora.unwrap();
         assert_eq!((pingora.version, pingora.threads), (1, 2));
         assert_eq!(pingora.upstream_keepalive_pool_size, 512);
@@ -308,7 +310,9 @@ forebay:
         assert_eq!(settings.calls.when_none_fit, WhenNoneFit::Refuse);
         assert_eq!(settings.consistency, Consistency::None);
         assert_eq!(settings.methods.deny, ["trace_*"]);
-        assert_eq!(settings.admin_token.unwrap().reveal(), "s3cret");
+        assert_eq!(settings.methods.reads, ["bor_*"]);
+        assert_eq!(settings.admin.token.unwrap().reveal(), "s3cret");
+        assert_eq!(settings.admin.hosts, ["forebay.internal"]);
         assert_eq!(settings.cors_origins, ["https://app.example"]);
         assert_eq!(settings.cloudwatch.unwrap().service, "infura");
         assert_eq!(settings.log.calls, Some(0.5));

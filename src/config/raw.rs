@@ -10,11 +10,10 @@ use std::time::Duration;
 use super::field::{Context, Field, Section};
 use super::quantity::duration_text;
 use super::settings::{
-    Calls, Chain, Consistency, Health, Methods, Registry, RetryBudget, Settings, Shutdown,
-    WhenNoneFit,
+    Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{listen, nodes, telling};
-use crate::domain::node::Secret;
+use super::{admin, listen, nodes, registry, telling};
+use crate::domain::broadcast::NODES_MAX;
 
 const KEYS: &[&str] = &[
     "chain",
@@ -34,9 +33,12 @@ const KEYS: &[&str] = &[
 /// The longest method name or glob, in bytes.
 const METHOD_BYTES_MAX: usize = 128;
 
+/// What a node's slow time may be multiplied with before another is asked, too.
+const HEDGES: RangeInclusive<f64> = 0.5..=10.0;
+
 const HOUR: Duration = Duration::from_secs(3600);
 /// Waits that make a round or a call.
-const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
+pub(super) const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
 /// Waits that end with an answer.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
 const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
@@ -45,16 +47,21 @@ const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Durat
 pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
     let section = forebay.section(KEYS);
     let default = Settings::default();
+    let health = health(context, &section.field("health"));
+    let listen = listen::listen(context, &section.field("listen"));
+    let admin_field = section.field("admin");
+    let admin = admin::admin(&admin_field);
+    admin::check(context, &admin_field, listen.admin, &admin);
     Settings {
         chain: chain(&section.field("chain")),
-        listen: listen::listen(context, &section.field("listen")),
-        registry: registry(&section.field("registry")),
+        listen,
+        registry: registry::registry(&section.field("registry"), health.interval),
         nodes: nodes::nodes(context, &section.field("nodes")),
-        health: health(context, &section.field("health")),
+        health,
         calls: calls(context, &section.field("calls")),
         consistency: consistency(&section).unwrap_or(default.consistency),
         methods: methods(&section.field("methods")),
-        admin_token: admin_token(&section.field("admin")),
+        admin,
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
         cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
         log: telling::log(&section.field("log")),
@@ -71,30 +78,6 @@ fn chain(field: &Field<'_>) -> Chain {
             .field("block_time")
             .duration(BLOCK_TIMES)
             .unwrap_or(default.block_time),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Embedded,
-    Dynamo,
-}
-
-fn registry(field: &Field<'_>) -> Registry {
-    let section = field.section(&["kind", "path", "table", "endpoint", "refresh", "last_list"]);
-    let default = Registry::default();
-    let kind = section.field("kind");
-    match kind.choice(&[("embedded", Kind::Embedded), ("dynamodb", Kind::Dynamo)]) {
-        Some(Kind::Dynamo) => kind.error("this release has the `embedded` registry only"),
-        Some(Kind::Embedded) | None => {}
-    }
-    Registry {
-        path: path(&section.field("path")).unwrap_or(default.path),
-        refresh: section
-            .field("refresh")
-            .duration(PERIODS)
-            .unwrap_or(default.refresh),
-        last_list: path(&section.field("last_list")).unwrap_or(default.last_list),
     }
 }
 
@@ -169,6 +152,7 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
         "heavy",
         "retry_budget",
         "hedge",
+        "broadcast",
         "attempts_max",
         "body_bytes_max",
         "batch_calls_max",
@@ -189,12 +173,13 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
             .first_written(&["attempt", "deadline"])
             .error(message);
     }
-    hedge(&section.field("hedge"));
     Calls {
         deadline,
         attempt,
         heavy: wait("heavy", default.heavy),
         retry_budget: retry_budget(&section.field("retry_budget")),
+        hedge: hedge(&section.field("hedge")).unwrap_or(default.hedge),
+        broadcast: broadcast(&section.field("broadcast")).unwrap_or(default.broadcast),
         attempts_max: section
             .field("attempts_max")
             .number(1..=10)
@@ -221,12 +206,29 @@ fn call_sizes(section: &Section<'_>, default: Calls) -> Calls {
     }
 }
 
-fn hedge(field: &Field<'_>) {
-    if let Some(text) = field.text()
-        && !matches!(text.value.trim(), "off" | "false")
-    {
-        field.error("hedging isn't in this release; write `off` or leave it out");
-    }
+/// `off`, `on`, or what to multiply a node's slow time with.
+fn hedge(field: &Field<'_>) -> Option<Option<f64>> {
+    field.parsed("`off`, `on` or a factor of 0.5 to 10", |text| {
+        match text.trim() {
+            "off" | "false" => Some(None),
+            "on" | "true" => Some(Some(1.0)),
+            factor => {
+                let factor = factor.parse().ok();
+                factor.filter(|factor| HEDGES.contains(factor)).map(Some)
+            }
+        }
+    })
+}
+
+fn broadcast(field: &Field<'_>) -> Option<usize> {
+    let form = format!("`all` or a number of nodes, 1 to {NODES_MAX}");
+    field.parsed(&form, |text| match text.trim() {
+        "all" => Some(NODES_MAX),
+        nodes => {
+            let nodes = nodes.parse().ok();
+            nodes.filter(|nodes| (1..=NODES_MAX).contains(nodes))
+        }
+    })
 }
 
 fn retry_budget(field: &Field<'_>) -> RetryBudget {
@@ -256,12 +258,13 @@ fn consistency(section: &Section<'_>) -> Option<Consistency> {
 }
 
 fn methods(field: &Field<'_>) -> Methods {
-    let section = field.section(&["allow", "deny", "heavy"]);
+    let section = field.section(&["allow", "deny", "heavy", "reads"]);
     let names = |key: &str| section.field(key).list(method).unwrap_or_default();
     Methods {
         allow: names("allow"),
         deny: names("deny"),
         heavy: names("heavy"),
+        reads: names("reads"),
     }
 }
 
@@ -271,11 +274,6 @@ fn method(item: &Field<'_>) -> Option<String> {
         let fits = !text.is_empty() && text.len() <= METHOD_BYTES_MAX;
         (fits && text.bytes().all(clean)).then(|| text.to_string())
     })
-}
-
-fn admin_token(field: &Field<'_>) -> Option<Secret> {
-    let token = field.section(&["token"]).field("token").text()?.value;
-    (!token.is_empty()).then(|| Secret::new(token))
 }
 
 fn cors_origins(field: &Field<'_>) -> Option<Vec<String>> {
@@ -390,6 +388,8 @@ mod tests {
                 ["0", "1000000"],
                 ["inf", "1000001"],
             ),
+            ("calls: {hedge: X}", ["0.5", "10"], ["0.49", "10.1"]),
+            ("calls: {broadcast: X}", ["1", "16"], ["0", "17"]),
             (
                 "shutdown: {drain: 0s, lame_duck: X}",
                 ["0ms", "110s"],
@@ -417,17 +417,21 @@ mod tests {
 
     #[test]
     fn what_this_release_lacks_is_said() {
-        finds(
-            "{registry: {kind: dynamodb, table: t}}",
-            "has the `embedded` registry only",
-        );
-        finds("{calls: {hedge: 50ms}}", "hedging isn't in this release");
-        finds(
-            "{listen: {admin: \"127.0.0.1:9091\"}}",
-            "warning: forebay.listen.admin: this release serves no admin",
-        );
         finds_nothing("{listen: {admin: off, metrics: ~}}");
-        finds_nothing("{calls: {hedge: \"off\"}, consistency: pinned}");
+        finds_nothing("{consistency: pinned}");
+    }
+
+    #[test]
+    fn hedging_and_broadcasting_are_told_by_a_word_or_a_number() {
+        for word in ["off", "\"off\"", "on", "1.5"] {
+            finds_nothing(&format!("{{calls: {{hedge: {word}}}}}"));
+        }
+        finds("{calls: {hedge: 50ms}}", "expected `off`, `on` or a factor");
+        finds_nothing("{calls: {broadcast: all}}");
+        finds(
+            "{calls: {broadcast: some}}",
+            "expected `all` or a number of nodes",
+        );
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::domain::block::Consistency;
+use crate::domain::broadcast::NODES_MAX;
 use crate::domain::node::{NodeRecord, Secret};
 
 /// Everything under `forebay:`.
@@ -17,7 +19,7 @@ pub struct Settings {
     pub calls: Calls,
     pub consistency: Consistency,
     pub methods: Methods,
-    pub admin_token: Option<Secret>,
+    pub admin: Admin,
     pub cors_origins: Vec<String>,
     pub cloudwatch: Option<CloudWatch>,
     pub log: Log,
@@ -51,9 +53,25 @@ pub struct Https {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
+    pub kind: RegistryKind,
+    /// Of the embedded one.
     pub path: PathBuf,
+    /// In DynamoDB; the state table is `<table>-state`.
+    pub table: String,
+    /// In place of AWS's own.
+    pub endpoint: Option<String>,
+    /// How long one balancer writes health for all before another may take over.
+    pub lease: Duration,
+    /// The leader is asked by one balancer for all.
+    pub share_leader: bool,
     pub refresh: Duration,
     pub last_list: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryKind {
+    Embedded,
+    Dynamo,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +91,10 @@ pub struct Calls {
     pub attempt: Duration,
     pub heavy: Duration,
     pub retry_budget: RetryBudget,
+    /// After how many times a node's slow time a read is asked of another, too; `None`: never.
+    pub hedge: Option<f64>,
+    /// Nodes that a raw transaction is sent to at once, at most.
+    pub broadcast: usize,
     pub attempts_max: u32,
     pub body_bytes_max: usize,
     pub batch_calls_max: usize,
@@ -93,19 +115,23 @@ pub enum WhenNoneFit {
     Refuse,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consistency {
-    Monotonic,
-    Pinned,
-    None,
-}
-
 /// Names and globs (`*` alone is a wildcard), beside the built-in table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Methods {
     pub allow: Vec<String>,
     pub deny: Vec<String>,
     pub heavy: Vec<String>,
+    /// Of methods that the table doesn't have.
+    pub reads: Vec<String>,
+}
+
+/// Who may use the admin listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// There if the listener is off loopback.
+    pub token: Option<Secret>,
+    /// Names in lower case by which the listener is reached, beside `localhost` and addresses.
+    pub hosts: Vec<String>,
 }
 
 /// Metrics for CloudWatch, on standard output.
@@ -141,7 +167,7 @@ impl Default for Settings {
             calls: Calls::default(),
             consistency: Consistency::Monotonic,
             methods: Methods::default(),
-            admin_token: None,
+            admin: Admin::default(),
             cors_origins: vec!["*".to_string()],
             cloudwatch: None,
             log: Log::default(),
@@ -174,7 +200,12 @@ impl Default for Listen {
 impl Default for Registry {
     fn default() -> Registry {
         Registry {
+            kind: RegistryKind::Embedded,
             path: PathBuf::from("data/forebay.db"),
+            table: "forebay-backends".to_string(),
+            endpoint: None,
+            lease: Duration::from_secs(30),
+            share_leader: false,
             refresh: Duration::from_secs(5),
             last_list: PathBuf::from("data/last-list.json"),
         }
@@ -201,6 +232,8 @@ impl Default for Calls {
             attempt: Duration::from_secs(5),
             heavy: Duration::from_secs(60),
             retry_budget: RetryBudget::default(),
+            hedge: None,
+            broadcast: NODES_MAX,
             attempts_max: 3,
             body_bytes_max: 5 << 20,
             batch_calls_max: 1000,

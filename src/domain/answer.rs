@@ -110,7 +110,9 @@ impl<'a> Answer<'a> {
     /// our connection; a result may not.
     pub fn read(bytes: &'a [u8]) -> Result<Answer<'a>, BadAnswer> {
         let trimmed = bytes.trim_ascii();
-        let raw: RawAnswer = serde_json::from_slice(trimmed).map_err(|_| BadAnswer::NotJson)?;
+        // All of it: a decoder of bytes would pass over what it doesn't look into.
+        let text = std::str::from_utf8(trimmed).map_err(|_| BadAnswer::NotJson)?;
+        let raw: RawAnswer = serde_json::from_str(text).map_err(|_| BadAnswer::NotJson)?;
         let (written, outcome) = match (raw.result, raw.error.map(RawValue::get)) {
             (Some(result), None) => (result.get(), Outcome::Result(result.get())),
             (None, Some(error)) => (error, Outcome::Error(read_error(error)?)),
@@ -181,8 +183,17 @@ pub struct Splicer {
     key: Vec<u8>,
     own_id: Vec<u8>,
     saw_id: bool,
-    saw_result: bool,
-    saw_error: bool,
+    result: Seen,
+    error: Seen,
+}
+
+/// What has been seen of a member. A node may write `"error":null` beside a result, or
+/// `"result":null` beside an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Not,
+    Null,
+    Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,18 +220,18 @@ impl Splicer {
             key: Vec::new(),
             own_id: Vec::new(),
             saw_id: false,
-            saw_result: false,
-            saw_error: false,
+            result: Seen::Not,
+            error: Seen::Not,
         }
     }
 
     /// A result has begun, and no error.
     pub fn has_result(&self) -> bool {
-        self.saw_result && !self.saw_error
+        self.result != Seen::Not && self.error != Seen::Value
     }
 
     pub fn has_error(&self) -> bool {
-        self.saw_error
+        self.error == Seen::Value
     }
 
     /// Takes the next piece; what is to be sent on is appended to `out`.
@@ -290,13 +301,19 @@ impl Splicer {
         if matches!(byte, b',' | b'}' | b']' | b':') {
             return Err(BadAnswer::NotJson);
         }
-        let seen = match &self.key[..] {
-            b"id" => &mut self.saw_id,
-            b"result" => &mut self.saw_result,
-            b"error" => &mut self.saw_error,
-            _ => &mut false,
+        // No other value begins like `null`.
+        let now = if byte == b'n' {
+            Seen::Null
+        } else {
+            Seen::Value
         };
-        if std::mem::replace(seen, true) {
+        let was_seen = match &self.key[..] {
+            b"id" => std::mem::replace(&mut self.saw_id, true),
+            b"result" => std::mem::replace(&mut self.result, now) != Seen::Not,
+            b"error" => std::mem::replace(&mut self.error, now) != Seen::Not,
+            _ => false,
+        };
+        if was_seen {
             return Err(BadAnswer::NoOutcome);
         }
         let is_id = self.key == b"id";
@@ -369,7 +386,12 @@ impl Splicer {
     /// # Errors
     /// When the answer was cut off, or is none.
     pub fn finish(&self) -> Result<(), BadAnswer> {
-        match (self.place, self.saw_id, self.saw_result ^ self.saw_error) {
+        let has_one_outcome = match (self.result, self.error) {
+            (Seen::Null | Seen::Value, Seen::Not | Seen::Null) => true,
+            (Seen::Not | Seen::Null, Seen::Value) => true,
+            (Seen::Not, Seen::Not | Seen::Null) | (Seen::Value, Seen::Value) => false,
+        };
+        match (self.place, self.saw_id, has_one_outcome) {
             (Place::Done, true, true) => Ok(()),
             (Place::Done, false, _) => Err(BadAnswer::WrongId),
             (Place::Done, true, false) => Err(BadAnswer::NoOutcome),
@@ -415,6 +437,9 @@ mod tests {
         r#"{"id":1,"result":1e3,"extra":{"result":2},"jsonrpc":"2.0"}"#,
         r#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"x","data":"0x"}}"#,
         r#"{"id":1,"result":"é\\\"id\":9"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"a":1},"error":null}"#,
+        r#"{"error":null,"id":1,"result":[1]}"#,
+        r#"{"id":1,"result":null,"error":{"code":3,"message":"x"}}"#,
     ];
 
     #[test]
@@ -450,10 +475,22 @@ mod tests {
             r#"{"id":1,"result":1,"result":2}"#,
             r#"{"id":1,"result":1,"error":{"code":1,"message":"x"}}"#,
             r#"[{"id":1,"result":1}]"#,
+            r#"{"id":1,"error":null}"#,
+            r#"{"id":1,"error":null,"error":null,"result":1}"#,
             r#"{"id":11111111111111111111,"result":1}"#,
         ] {
             assert!(whole(bad, "7").is_err(), "{bad}");
             assert!(spliced(bad, "7", &[]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_utf8_wherever_one_looks() {
+        for bad in [
+            &b"{\"jsonrpc\":\"2.0\xe7\",\"id\":1,\"result\":1}"[..],
+            b"{\"id\":1,\"result\":\"\xe7\"}",
+        ] {
+            assert_eq!(Answer::read(bad).err(), Some(BadAnswer::NotJson));
         }
     }
 

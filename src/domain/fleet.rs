@@ -3,27 +3,20 @@
 //! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`]s, which
 //! never change.
 
-use std::sync::Arc;
+mod outlook;
+
 use std::time::{Duration, Instant};
 
+use super::agreed::AgreedHead;
 use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
-use super::health::{Reason, Standing, State};
-use super::load::Load;
+use super::entry::Entry;
+use super::forks::Forks;
+use super::health::{Reason, State};
 use super::node::{NodeId, Rung};
-pub use super::report::{Change, Member, Probe, Yardstick};
-use super::served::{ServedHead, Told, Witness};
+pub use super::report::{Change, Details, Member, Probe, Yardstick};
+use super::served::{Course, ServedHead, Told};
+use super::sounding::Found;
 pub use super::view::{FleetView, NodeView};
-
-#[derive(Clone, Debug)]
-struct Entry {
-    member: Member,
-    standing: Standing,
-    head: Option<BlockNumber>,
-    /// The last probe brought an answer.
-    lives: bool,
-    chain_id: Option<ChainId>,
-    load: Arc<Load>,
-}
 
 /// The fleet's state. Shapes: `entries` in the order of the list.
 #[derive(Debug)]
@@ -35,6 +28,9 @@ pub struct Fleet {
     /// The leader's chain, where none is configured.
     learnt_chain_id: Option<(NodeId, ChainId)>,
     served: ServedHead,
+    safe: AgreedHead,
+    finalized: AgreedHead,
+    forks: Forks,
     rounds: u64,
     on_fallback: bool,
 }
@@ -48,6 +44,9 @@ impl Fleet {
             reference: None,
             learnt_chain_id: None,
             served: ServedHead::default(),
+            safe: AgreedHead::default(),
+            finalized: AgreedHead::default(),
+            forks: Forks::default(),
             rounds: 0,
             on_fallback: false,
         }
@@ -57,25 +56,17 @@ impl Fleet {
     pub fn replace(&mut self, members: Vec<Member>, now: Instant) {
         let leader_before = self.leader_id();
         let mut old = std::mem::take(&mut self.entries);
-        self.entries = members
-            .into_iter()
-            .map(
-                |member| match old.iter().position(|entry| entry.member.id == member.id) {
-                    Some(at) => Entry {
-                        member,
-                        ..old.swap_remove(at)
-                    },
-                    None => Entry {
-                        member,
-                        standing: Standing::default(),
-                        head: None,
-                        lives: false,
-                        chain_id: None,
-                        load: Arc::new(Load::new(now)),
-                    },
-                },
-            )
-            .collect();
+        let entries = members.into_iter().map(|member| {
+            let known = old.iter().position(|entry| entry.member.id == member.id);
+            match known {
+                Some(at) => old.swap_remove(at).with(member),
+                None => Entry::new(member, now),
+            }
+        });
+        self.entries = entries.collect();
+        let entries = &self.entries;
+        self.forks
+            .retain(|id| entries.iter().any(|entry| entry.member.id == id));
         if self.leader_id() != leader_before {
             self.leader = LeaderTrack::default();
         }
@@ -88,13 +79,45 @@ impl Fleet {
             .map(|e| e.member.id)
     }
 
+    /// Hears what the probes of a round brought beside the heads, before the round itself.
+    pub fn hear_details(
+        &mut self,
+        probes: &[(NodeId, Probe)],
+        details: &[(NodeId, Details)],
+        now: Instant,
+    ) {
+        for (id, details) in details {
+            let probe = probes.iter().find(|(probed, _)| probed == id);
+            let Some((_, Probe::Answered { head, .. })) = probe else {
+                continue;
+            };
+            if let Some(entry) = self.entry_mut(*id) {
+                entry.take_down_details(*head, details, now);
+            }
+            if let Some((height, hash)) = details.compared {
+                self.forks.hear(*id, height, hash);
+            }
+        }
+    }
+
+    /// Hears what came of a question about the depth of a node, which was at `head`.
+    pub fn hear_found(&mut self, id: NodeId, found: Found, head: BlockNumber, now: Instant) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.hear_found(found, head, now);
+        }
+    }
+
     /// Hears one round: who was asked, and what came of it.
     pub fn hear_round(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Vec<Change> {
         let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
         for (id, probe) in probes {
-            self.take_down(*id, *probe, now);
+            if let Some(entry) = self.entry_mut(*id) {
+                entry.take_down(*probe, now);
+            }
         }
         self.learn_chain_id();
+        let comparable = self.comparable();
+        self.forks.end_round(&comparable, self.leader_id());
         let mut changes: Vec<_> = self.compare(probes, now).into_iter().collect();
         for (at, head_before) in before.into_iter().enumerate() {
             let id = self.entries[at].member.id;
@@ -108,19 +131,8 @@ impl Fleet {
         changes
     }
 
-    fn take_down(&mut self, id: NodeId, probe: Probe, now: Instant) {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
-            return;
-        };
-        match probe {
-            Probe::Answered { head, chain_id, .. } => {
-                entry.lives = true;
-                entry.head = Some(head);
-                entry.chain_id = chain_id.or(entry.chain_id);
-            }
-            Probe::Failed => entry.lives = false,
-            Probe::Throttled(rest) => entry.standing.throttle(rest, now),
-        }
+    fn entry_mut(&mut self, id: NodeId) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.member.id == id)
     }
 
     /// From the leader, once; from another leader anew.
@@ -146,12 +158,32 @@ impl Fleet {
         matches!((self.chain_id(), entry.chain_id), (Some(ours), Some(theirs)) if ours != theirs)
     }
 
+    /// Those whose blocks can be compared: they live on our chain, and not far behind.
+    fn comparable(&self) -> Vec<(NodeId, BlockNumber)> {
+        let reference = self.reference.map(|reference| reference.number);
+        let is_near = |head: BlockNumber| {
+            let lag = reference.map_or(Lag(0), |reference| head.lag_behind(reference));
+            head.0 > 0 && lag <= Lag(self.yardstick.lag_blocks_max)
+        };
+        let entries = self.entries.iter();
+        entries
+            .filter(|entry| entry.lives && !self.is_on_another_chain(entry))
+            .filter_map(|entry| Some((entry.member.id, entry.head?)))
+            .filter(|(_, head)| is_near(*head))
+            .collect()
+    }
+
+    /// Whether what it says of its head says something of our chain.
+    fn is_ours(&self, entry: &Entry) -> bool {
+        !self.is_on_another_chain(entry) && !self.forks.is_forked(entry.member.id)
+    }
+
     /// Finds the reference anew.
     fn compare(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Option<Change> {
         let own_heads: Vec<_> = self
             .entries
             .iter()
-            .filter(|e| e.member.rung == Rung::Own && e.lives && !self.is_on_another_chain(e))
+            .filter(|e| e.member.rung == Rung::Own && e.lives && self.is_ours(e))
             .filter_map(|entry| entry.head)
             .collect();
         let said = self.leader_said(probes);
@@ -178,7 +210,7 @@ impl Fleet {
             None => LeaderSaid::NotAsked,
             Some(Probe::Failed | Probe::Throttled(_)) => LeaderSaid::Nothing,
             Some(Probe::Answered { syncing: true, .. }) => LeaderSaid::Unfit,
-            Some(Probe::Answered { .. }) if self.is_on_another_chain(leader) => LeaderSaid::Unfit,
+            Some(Probe::Answered { .. }) if !self.is_ours(leader) => LeaderSaid::Unfit,
             Some(Probe::Answered {
                 head: BlockNumber(0),
                 ..
@@ -234,6 +266,9 @@ impl Fleet {
         if syncing {
             return Err(Reason::Syncing);
         }
+        if self.forks.is_forked(entry.member.id) {
+            return Err(Reason::Forked);
+        }
         // While a silent leader's head is held, verdicts on lag stand as they are.
         let is_frozen = self
             .reference
@@ -284,16 +319,28 @@ impl Fleet {
 
     /// A node asked to be left alone.
     pub fn throttle(&mut self, id: NodeId, rest: Option<Duration>, now: Instant) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) {
-            entry.standing.throttle(rest, now);
+        if let Some(entry) = self.entry_mut(id) {
+            entry.rest(rest, now);
         }
     }
 
-    /// An answer told a client of block `head`: what it is shown from now on is not behind that.
-    pub fn see(&mut self, head: BlockNumber, now: Instant) {
+    /// A call met the state of block `missing` missing on the node.
+    pub fn learn_depth(&mut self, id: NodeId, missing: BlockNumber, now: Instant) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.learn_depth(missing, now);
+        }
+    }
+
+    /// An answer of node `id` told a client of block `head`: what it is shown from now on is not
+    /// behind that, and the node has it.
+    pub fn see(&mut self, id: NodeId, head: BlockNumber, now: Instant) {
         let is_alone = self.entries.len() == 1;
         self.served
             .see(head, is_alone, self.yardstick.block_time, now);
+        let is_believed = self.served.head() >= Some(head);
+        if let Some(entry) = self.entry_mut(id).filter(|_| is_believed) {
+            entry.head = entry.head.max(Some(head));
+        }
     }
 
     /// What follows from a change: the served head, and whether the fallback serves.
@@ -305,68 +352,17 @@ impl Fleet {
             lag_max: Lag(self.yardstick.lag_blocks_max),
             block_time: self.yardstick.block_time,
         };
-        self.served.hear(&told, now);
+        let course = self.served.hear(&told, now);
+        if course != Course::Onward {
+            self.entries.iter_mut().for_each(Entry::forget_past);
+        }
+        self.settle_tags(course == Course::Anew);
         let on = !self.entries.iter().any(|e| self.serves(e, Rung::Own));
         if on == self.on_fallback || self.rounds == 0 || self.entries.is_empty() {
             return None;
         }
         self.on_fallback = on;
         Some(Change::Fallback { on })
-    }
-
-    /// What the nodes of our chain tell of the head. The best rung that has one fit carries it; where
-    /// nobody is fit, all that live do.
-    fn witnesses(&self) -> Vec<Witness> {
-        let rung = [Rung::Own, Rung::Leader, Rung::Fallback]
-            .into_iter()
-            .find(|rung| self.entries.iter().any(|e| self.serves(e, *rung)));
-        let carries = |entry: &Entry| rung.map_or(entry.lives, |rung| self.serves(entry, rung));
-        let witness = |entry: &Entry| {
-            let weight = u64::from(entry.member.weight.get());
-            Some(Witness {
-                head: entry.head?,
-                lives: entry.lives,
-                weight: if carries(entry) { weight } else { 0 },
-            })
-        };
-        self.entries
-            .iter()
-            .filter(|entry| !self.is_on_another_chain(entry))
-            .filter_map(witness)
-            .collect()
-    }
-
-    /// Whether a node on `rung` gets calls in the normal run of things. One that turns out to be
-    /// on another chain doesn't, be its next round still to come.
-    fn serves(&self, entry: &Entry, rung: Rung) -> bool {
-        entry.member.rung == rung
-            && entry.standing.is_healthy()
-            && !entry.member.weight.drains()
-            && !self.is_on_another_chain(entry)
-    }
-
-    /// What calls see from now on.
-    pub fn view(&self) -> FleetView {
-        let reference = self.reference.map(|reference| reference.number);
-        let nodes = self.entries.iter().map(|entry| NodeView {
-            id: entry.member.id,
-            name: entry.member.name.clone(),
-            rung: entry.member.rung,
-            weight: entry.member.weight,
-            head: entry.head,
-            reference,
-            lives: entry.lives,
-            is_on_another_chain: self.is_on_another_chain(entry),
-            standing: entry.standing,
-            load: entry.load.clone(),
-        });
-        FleetView {
-            nodes: nodes.collect(),
-            reference: self.reference,
-            served_head: self.served.head(),
-            chain_id: self.chain_id(),
-            rounds: self.rounds,
-        }
     }
 }
 

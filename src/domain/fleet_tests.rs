@@ -1,5 +1,6 @@
 //! Stories of a fleet, told round by round.
 
+use super::super::chain::BlockHash;
 use super::super::health::Hysteresis;
 use super::super::node::Weight;
 use super::*;
@@ -324,4 +325,174 @@ fn where_nobody_is_fit_the_served_head_is_that_of_who_lives() {
     };
     story.round(&[Probe::Failed, syncing]);
     assert_eq!(story.fleet.view().served_head, Some(BlockNumber(90)));
+}
+
+#[test]
+fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(5000), at(5000), at(5000)]);
+    story
+        .fleet
+        .learn_depth(NodeId(1), BlockNumber(4000), story.now);
+    let has = |story: &Story, id: usize, block: u64| {
+        story.fleet.view().nodes[id].has_state(BlockNumber(block))
+    };
+    assert!(!has(&story, 1, 4000) && has(&story, 1, 4001));
+    assert!(has(&story, 2, 4000), "the other is not concerned");
+    story.round(&[at(5010), at(5010), at(5010)]);
+    assert!(!has(&story, 1, 4010) && has(&story, 1, 4011), "it moves");
+    assert!(has(&story, 1, 5010) && !has(&story, 1, 5011), "its head");
+}
+
+#[test]
+fn the_highest_head_is_that_of_a_fit_node_or_of_a_leader_that_is_believed() {
+    let highest = |story: &Story| story.fleet.view().highest_head.unwrap().0;
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(101), at(99)]);
+    assert_eq!(highest(&story), 101);
+    story.round(&[at(105), at(102), at(99)]);
+    assert_eq!(highest(&story), 105);
+    story.round(&[at(1_000_000), at(106), at(106)]);
+    assert_eq!(highest(&story), 106, "one provider's huge head");
+}
+
+/// What each node tells beside its head, in a round of probes.
+fn round_with(story: &mut Story, probes: &[Probe], details: &dyn Fn(usize) -> Details) {
+    let ids = || (0..).map(NodeId);
+    let heard: Vec<_> = ids().zip(probes.iter().copied()).collect();
+    let told: Vec<_> = ids().zip((0..probes.len()).map(details)).collect();
+    let now = story.now + 12 * SECOND;
+    story.fleet.hear_details(&heard, &told, now);
+    story.round(probes);
+}
+
+/// Rounds in which each node answers what it is asked to compare; `letters` name their forks.
+fn forked_rounds(story: &mut Story, letters: &str, rounds: u32) {
+    for _ in 0..rounds {
+        let view = story.fleet.view();
+        let answer = |at: usize| Details {
+            compared: view.nodes[at]
+                .inquiry
+                .compare
+                .map(|height| (height, BlockHash([letters.as_bytes()[at]; 32]))),
+            ..Details::default()
+        };
+        round_with(story, &vec![at(100); letters.len()], &answer);
+    }
+}
+
+#[test]
+fn a_node_with_other_blocks_than_two_that_agree_is_out_as_forked_and_returns() {
+    let mut story = Story::with_own_nodes(3);
+    forked_rounds(&mut story, "aaab", 2);
+    assert_eq!(
+        story.healthy(),
+        [true; 4],
+        "one comparison may have met a reorg"
+    );
+    forked_rounds(&mut story, "aaab", 1);
+    assert_eq!(story.healthy(), [true, true, true, false]);
+    assert_eq!(story.reason(3), Some(Reason::Forked));
+    forked_rounds(&mut story, "aaab", 20);
+    assert_eq!(story.reason(3), Some(Reason::Forked));
+    forked_rounds(&mut story, "aaaa", 2);
+    assert_eq!(story.healthy(), [true; 4]);
+}
+
+#[test]
+fn two_camps_of_one_size_put_nobody_out_unless_the_leader_is_in_one() {
+    let mut story = Story::with_own_nodes(3);
+    forked_rounds(&mut story, "aabb", 10);
+    assert_eq!(story.healthy(), [true, true, false, false]);
+    let own = (0..4).map(|id| member(id, Rung::Own)).collect();
+    let mut story = Story::with_own_nodes(3);
+    story.fleet.replace(own, story.now);
+    forked_rounds(&mut story, "aabb", 10);
+    assert_eq!(story.healthy(), [true; 4]);
+    assert!(story.fleet.view().camps.undecided);
+}
+
+#[test]
+fn a_leader_on_a_fork_is_no_reference() {
+    let mut story = Story::with_own_nodes(3);
+    forked_rounds(&mut story, "baaa", 4);
+    assert_eq!(story.reason(0), Some(Reason::Forked));
+    let reference = story.fleet.view().reference.unwrap();
+    assert_eq!(reference.doubt, Some(Doubt::Unfit));
+    assert_eq!(reference.source, Source::Quorum);
+}
+
+#[test]
+fn safe_and_finalized_heads_are_what_half_of_the_own_weight_has() {
+    let mut story = Story::with_own_nodes(3);
+    let tags = |at: usize| {
+        let behind = [0, 32, 36, 900][at];
+        Details {
+            safe: Some(BlockNumber(100 - behind.min(99))),
+            finalized: Some(BlockNumber(if at == 3 { 101 } else { 36 })),
+            ..Details::default()
+        }
+    };
+    round_with(&mut story, &[at(100); 4], &tags);
+    let view = story.fleet.view();
+    assert_eq!(view.safe_head, Some(BlockNumber(64)));
+    assert_eq!(
+        view.finalized_head,
+        Some(BlockNumber(36)),
+        "none is beyond its node"
+    );
+    round_with(&mut story, &[at(100); 4], &|_| Details::default());
+    assert_eq!(story.fleet.view().safe_head, Some(BlockNumber(64)));
+}
+
+#[test]
+fn the_networks_name_is_known_where_all_say_the_same() {
+    let mut story = Story::with_own_nodes(2);
+    let name = |name: &'static str| Details {
+        net_version: Some(name.into()),
+        ..Details::default()
+    };
+    round_with(&mut story, &[at(100); 3], &|_| name("7"));
+    assert_eq!(story.fleet.view().net_version.as_deref(), Some("7"));
+    round_with(&mut story, &[at(100); 3], &|_| Details::default());
+    assert_eq!(
+        story.fleet.view().net_version.as_deref(),
+        Some("7"),
+        "it is remembered"
+    );
+    let odd = |at: usize| name(if at == 2 { "8" } else { "7" });
+    round_with(&mut story, &[at(100); 3], &odd);
+    assert_eq!(story.fleet.view().net_version, None);
+}
+
+#[test]
+fn a_reorg_to_a_shorter_chain_takes_the_served_head_back_and_benches_nobody() {
+    let mut story = Story::with_own_nodes(3);
+    let hash = |letter: u8| {
+        move |_: usize| Details {
+            head_hash: Some(BlockHash([letter; 32])),
+            ..Details::default()
+        }
+    };
+    round_with(&mut story, &[at(98); 4], &hash(b'a'));
+    round_with(&mut story, &[at(100); 4], &hash(b'a'));
+    round_with(&mut story, &[at(98); 4], &hash(b'a'));
+    assert_eq!(
+        story.fleet.view().served_head,
+        Some(BlockNumber(100)),
+        "the same blocks"
+    );
+    round_with(&mut story, &[at(98); 4], &hash(b'b'));
+    assert_eq!(story.fleet.view().served_head, Some(BlockNumber(98)));
+    assert_eq!(story.healthy(), [true; 4]);
+}
+
+#[test]
+fn a_fit_node_is_asked_how_deep_it_goes_and_one_that_is_out_is_not() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(5000), at(5000), at(50)]);
+    let asked: Vec<_> = (story.fleet.view().nodes.iter())
+        .map(|node| node.inquiry.depth.is_some())
+        .collect();
+    assert_eq!(asked, [true, true, false]);
 }

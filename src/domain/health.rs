@@ -12,6 +12,8 @@ pub enum Reason {
     Silent,
     Syncing,
     WrongChain,
+    /// Its blocks are others than those that most nodes have.
+    Forked,
     Rollback,
     HeightZero,
     Faults,
@@ -19,11 +21,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 9] = [
         Reason::Lagging,
         Reason::Silent,
         Reason::Syncing,
         Reason::WrongChain,
+        Reason::Forked,
         Reason::Rollback,
         Reason::HeightZero,
         Reason::Faults,
@@ -36,6 +39,7 @@ impl Reason {
             Reason::Silent => "silent",
             Reason::Syncing => "syncing",
             Reason::WrongChain => "wrong_chain",
+            Reason::Forked => "forked",
             Reason::Rollback => "rollback",
             Reason::HeightZero => "height_zero",
             Reason::Faults => "faults",
@@ -46,7 +50,11 @@ impl Reason {
     /// Whether one bad round is enough.
     fn is_certain(self) -> bool {
         match self {
-            Reason::Lagging | Reason::WrongChain | Reason::Rollback | Reason::HeightZero => true,
+            Reason::Lagging
+            | Reason::WrongChain
+            | Reason::Forked
+            | Reason::Rollback
+            | Reason::HeightZero => true,
             Reason::Silent | Reason::Syncing | Reason::Faults | Reason::Throttled => false,
         }
     }

@@ -1,12 +1,19 @@
-//! One call's way from node to node: whom to ask next, and when to stop.
+//! One call's way from node to node: whom to ask next, what to wait for, and when to stop.
 
 use std::time::{Duration, Instant};
 
+use super::block::{Needs, Reads, Wish};
+use super::chain::BlockNumber;
+use super::fleet::NodeView;
 use super::method::{Repeat, Treatment};
 use super::node::NodeId;
 use super::refusal::Refusal;
 use super::select::Ladder;
-use super::verdict::{Class, Elsewhere};
+use super::verdict::{Class, Elsewhere, Missing};
+
+/// Every node keeps the state of the last blocks (geth 128): where such a one is missing, the node
+/// is not behind by its depth but by a moment, or on its way to another branch.
+const RECENT_BLOCKS: u64 = 64;
 
 /// What a call may use up.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +23,8 @@ pub struct Allowance {
     pub deadline: Instant,
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
+    /// How long a call waits for a block that no node has yet; `None`: not at all.
+    pub block_wait: Option<Duration>,
 }
 
 /// What the call does now.
@@ -26,13 +35,15 @@ pub enum Step {
         until: Instant,
         ladder: Ladder,
     },
+    /// Nobody has the block yet. To be asked again when the fleet has changed, or then.
+    WaitUntil(Instant),
     Finish(Ending),
 }
 
 /// How a call ends that no node could serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With the error of a node that says most: the one kept (see [`Journey::hear`]).
+    /// With the answer of a node that says most: the one kept (see [`Journey::hear`]).
     Kept,
     Refused(Refusal),
 }
@@ -49,10 +60,19 @@ pub enum Use {
 
 /// The way of one call.
 #[derive(Clone, Debug)]
-pub struct Journey {
+pub struct Journey<'a> {
     treatment: Treatment,
     allowance: Allowance,
+    needs: Needs<'a>,
     tried: Vec<NodeId>,
+    /// Of those tried, whom it cost no attempt to ask.
+    uncounted: usize,
+    /// The ladder of the last attempt.
+    ladder: Ladder,
+    /// A `null` was heard: nobody on another ladder is asked about it.
+    heard_null: bool,
+    /// When the wait for a block ends.
+    waits_until: Option<Instant>,
     /// The best-telling failure so far.
     telling: Option<Class>,
     kept: bool,
@@ -62,12 +82,24 @@ pub struct Journey {
     is_free: bool,
 }
 
-impl Journey {
-    pub fn new(treatment: Treatment, allowance: Allowance) -> Journey {
+/// Whom to ask.
+enum Pick {
+    Node(NodeId, Ladder),
+    Later(Instant),
+    Nobody,
+}
+
+impl<'a> Journey<'a> {
+    pub fn new(treatment: Treatment, allowance: Allowance, needs: Needs<'a>) -> Journey<'a> {
         Journey {
             treatment,
             allowance,
+            needs,
             tried: Vec::new(),
+            uncounted: 0,
+            ladder: Ladder::Own,
+            heard_null: false,
+            waits_until: None,
             telling: None,
             kept: false,
             is_over: false,
@@ -85,43 +117,104 @@ impl Journey {
         self.treatment.repeat()
     }
 
-    /// The next step. `draw` picks a node that is not among those given; `withdraw` pays for a
-    /// repeat.
+    /// Whether a node that is asked next is to confirm a `null`.
+    pub fn confirms_null(&self) -> bool {
+        self.heard_null
+    }
+
+    /// The next step. `draw` picks a node that is not among those given and meets the needs;
+    /// `withdraw` pays for a repeat.
     pub fn next(
         &mut self,
         now: Instant,
-        mut draw: impl FnMut(Ladder, &[NodeId]) -> Option<NodeId>,
+        mut draw: impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
         withdraw: impl FnOnce() -> bool,
     ) -> Step {
-        let is_spent = self.tried.len() >= self.allowance.attempts_max as usize;
+        let counted = self.tried.len() - self.uncounted;
+        let is_spent = counted >= self.allowance.attempts_max as usize;
         if self.is_over || is_spent || now >= self.allowance.deadline {
             return self.finish(now);
         }
-        let mut ladder = Some(Ladder::Own);
-        let mut drawn = None;
-        while let Some(rung) = ladder {
-            if rung == Ladder::LastResort && !self.allowance.fails_open {
-                break;
-            }
-            drawn = draw(rung, &self.tried).map(|node| (node, rung));
-            if drawn.is_some() {
-                break;
-            }
-            ladder = rung.below();
-        }
-        let Some((node, ladder)) = drawn else {
-            return self.finish(now);
+        let (node, ladder) = match self.pick(now, &mut draw) {
+            Pick::Node(node, ladder) => (node, ladder),
+            Pick::Later(until) => return Step::WaitUntil(until),
+            Pick::Nobody => return self.finish(now),
         };
         if !self.tried.is_empty() && !self.is_free && !withdraw() {
             return self.finish(now);
         }
         self.tried.push(node);
+        self.ladder = ladder;
         let until = (now + self.allowance.attempt).min(self.allowance.deadline);
         Step::Ask {
             node,
             until,
             ladder,
         }
+    }
+
+    fn pick(
+        &mut self,
+        now: Instant,
+        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
+    ) -> Pick {
+        if self.heard_null {
+            let other = draw(self.ladder, &self.tried, &self.needs);
+            return other.map_or(Pick::Nobody, |node| Pick::Node(node, self.ladder));
+        }
+        if let Some(found) = self.descend(self.needs, draw) {
+            return found;
+        }
+        let Some(block) = self.needs.block else {
+            return Pick::Nobody;
+        };
+        // Too old for them all, as far as is known: they say so themselves.
+        let deepest = Needs {
+            block: Some(block.of_head()),
+            wish: Wish::Deepest,
+            ..self.needs
+        };
+        if let Some(found) = self.descend(deepest, draw) {
+            return found;
+        }
+        let freshest = Needs {
+            block: None,
+            wish: Wish::Freshest,
+            ..self.needs
+        };
+        let Some(found) = self.descend(freshest, draw) else {
+            return Pick::Nobody;
+        };
+        match self.wait_end(now) {
+            Some(until) if now < until => Pick::Later(until),
+            Some(_) | None => found,
+        }
+    }
+
+    /// From ladder to ladder until somebody is found.
+    fn descend(
+        &self,
+        needs: Needs<'a>,
+        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
+    ) -> Option<Pick> {
+        let mut ladder = Some(Ladder::Own);
+        while let Some(rung) = ladder {
+            if rung == Ladder::LastResort && !self.allowance.fails_open {
+                return None;
+            }
+            if let Some(node) = draw(rung, &self.tried, &needs) {
+                return Some(Pick::Node(node, rung));
+            }
+            ladder = rung.below();
+        }
+        None
+    }
+
+    /// One wait a call, which leaves half of the time that it has for asking.
+    fn wait_end(&mut self, now: Instant) -> Option<Instant> {
+        let left = self.allowance.deadline.saturating_duration_since(now);
+        let wait = self.allowance.block_wait?.min(left / 2);
+        Some(*self.waits_until.get_or_insert(now + wait))
     }
 
     fn finish(&self, now: Instant) -> Step {
@@ -150,18 +243,57 @@ impl Journey {
     /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
     pub fn hear(&mut self, class: Class, has_body: bool) -> Use {
         let again = self.may_go_on(class);
-        if class == Class::Ok || (!again && has_body && class != Class::Shut) {
+        let says_more = self.telling.is_none_or(|told| rank(class) >= rank(told));
+        let is_last_word = !again && has_body && class != Class::Shut && says_more;
+        if class == Class::Ok || is_last_word {
             return Use::Deliver;
         }
         self.is_over |= !again;
         self.is_free = class.is_unexecuted();
-        let says_more = self.telling.is_none_or(|told| rank(class) >= rank(told));
         if !says_more {
             return Use::Drop;
         }
         self.telling = Some(class);
         self.kept = has_body && passes_on(class);
         if self.kept { Use::Keep } else { Use::Drop }
+    }
+
+    /// Hears that an attempt came to `null`, where another node may know more: that one is asked
+    /// as well, once, and free of charge.
+    pub fn hear_null(&mut self) -> Use {
+        let is_settled = self.heard_null || self.ladder == Ladder::LastResort;
+        if is_settled || self.treatment.repeat() != Repeat::Freely {
+            return Use::Deliver;
+        }
+        self.heard_null = true;
+        self.uncounted += 1;
+        self.is_free = true;
+        self.needs.wish = Wish::Freshest;
+        self.telling = Some(Class::Ok);
+        self.kept = true;
+        Use::Keep
+    }
+
+    /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
+    /// next. Returns the block whose state the node turns out not to keep any more.
+    pub fn miss(&mut self, node: &NodeView, missing: Missing) -> Option<BlockNumber> {
+        let need = self.needs.block;
+        let is_within = need
+            .zip(node.head)
+            .is_some_and(|(need, head)| need.from <= head);
+        let is_older = match missing {
+            Missing::Older => true,
+            Missing::Newer => false,
+            Missing::Unsaid => is_within,
+        };
+        if !is_older {
+            self.needs.wish = Wish::Freshest;
+            return None;
+        }
+        self.needs.wish = Wish::Deepest;
+        let (need, head) = need.zip(node.head)?;
+        let is_recent = head.0.saturating_sub(need.from.0) < RECENT_BLOCKS;
+        (need.reads == Reads::State && !is_recent).then_some(need.from)
     }
 
     fn may_go_on(&mut self, class: Class) -> bool {
@@ -209,7 +341,9 @@ fn passes_on(class: Class) -> bool {
 /// How much a failure tells the client; the later of two equals is told.
 fn rank(class: Class) -> u8 {
     match class {
-        Class::RpcError | Class::Ok => 7,
+        // A `null` that another was to confirm.
+        Class::Ok => 8,
+        Class::RpcError => 7,
         Class::MissingData => 6,
         Class::Unknown => 5,
         Class::NodeTimeout => 4,
@@ -227,8 +361,23 @@ fn rank(class: Class) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::block::Need;
+    use crate::domain::fleet::{Fleet, Member, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::{Rung, Weight};
 
-    fn journey(treatment: Treatment) -> Journey {
+    fn journey(treatment: Treatment) -> Journey<'static> {
+        speaking(treatment, None)
+    }
+
+    /// Of block 7, and waits for it up to 12 seconds.
+    fn of_block_7(reads: Reads) -> Journey<'static> {
+        let number = BlockNumber(7);
+        let (from, to) = (number, number);
+        speaking(Treatment::Read, Some(Need { from, to, reads }))
+    }
+
+    fn speaking(treatment: Treatment, block: Option<Need>) -> Journey<'static> {
         let deadline = crate::clock::now() + Duration::from_secs(30);
         let attempt = Duration::from_secs(5);
         Journey::new(
@@ -238,13 +387,18 @@ mod tests {
                 attempt,
                 deadline,
                 fails_open: true,
+                block_wait: Some(Duration::from_secs(12)),
+            },
+            Needs {
+                block,
+                ..Needs::default()
             },
         )
     }
 
     /// Own nodes 1 to `own`, the leader 0.
-    fn drawing(own: u32) -> impl FnMut(Ladder, &[NodeId]) -> Option<NodeId> {
-        move |ladder, passed| {
+    fn drawing(own: u32) -> impl FnMut(Ladder, &[NodeId], &Needs<'_>) -> Option<NodeId> {
+        move |ladder, passed, _| {
             let nodes: Vec<_> = match ladder {
                 Ladder::Own => (1..=own).collect(),
                 Ladder::Fallback => vec![0],
@@ -257,17 +411,17 @@ mod tests {
         }
     }
 
-    fn asked(journey: &mut Journey, own: u32) -> Option<u32> {
+    fn asked(journey: &mut Journey<'_>, own: u32) -> Option<u32> {
         match journey.next(crate::clock::now(), drawing(own), || true) {
             Step::Ask { node, .. } => Some(node.0),
-            Step::Finish(_) => None,
+            Step::Finish(_) | Step::WaitUntil(_) => None,
         }
     }
 
-    fn ending(journey: &mut Journey) -> Ending {
+    fn ending(journey: &mut Journey<'_>) -> Ending {
         match journey.next(crate::clock::now(), drawing(1), || true) {
             Step::Finish(ending) => ending,
-            Step::Ask { .. } => panic!("it goes on"),
+            Step::Ask { .. } | Step::WaitUntil(_) => panic!("it goes on"),
         }
     }
 
@@ -338,6 +492,16 @@ mod tests {
     }
 
     #[test]
+    fn the_last_error_is_not_told_where_an_earlier_one_says_more() {
+        let mut journey = journey(Treatment::Heavy);
+        asked(&mut journey, 2);
+        assert_eq!(journey.hear(Class::MissingData, true), Use::Keep);
+        asked(&mut journey, 2);
+        assert_eq!(journey.hear(Class::NodeTimeout, true), Use::Drop);
+        assert_eq!(ending(&mut journey), Ending::Kept);
+    }
+
+    #[test]
     fn a_nodes_billing_error_is_none_of_the_clients_business() {
         let mut journey = journey(Treatment::Unknown);
         asked(&mut journey, 1);
@@ -350,7 +514,7 @@ mod tests {
     #[test]
     fn without_any_node_there_is_no_node_and_after_the_deadline_a_timeout() {
         let mut journey = journey(Treatment::Read);
-        let none = |_: Ladder, _: &[NodeId]| None;
+        let none = |_: Ladder, _: &[NodeId], _: &Needs<'_>| None;
         let now = crate::clock::now();
         assert_eq!(
             journey.next(now, none, || true),
@@ -393,9 +557,175 @@ mod tests {
     fn refusing_when_none_is_fit_asks_no_last_resort() {
         let mut journey = journey(Treatment::Read);
         journey.allowance.fails_open = false;
-        let last =
-            |ladder: Ladder, _: &[NodeId]| (ladder == Ladder::LastResort).then_some(NodeId(1));
+        let last = |ladder: Ladder, _: &[NodeId], _: &Needs<'_>| {
+            (ladder == Ladder::LastResort).then_some(NodeId(1))
+        };
         let step = journey.next(crate::clock::now(), last, || true);
         assert_eq!(step, Step::Finish(Ending::Refused(Refusal::NoNode)));
+    }
+
+    #[test]
+    fn a_null_is_asked_about_once_more_for_nothing_and_never_of_the_leader() {
+        let mut journey = journey(Treatment::Read);
+        journey.allowance.attempts_max = 1;
+        assert_eq!(asked(&mut journey, 2), Some(1));
+        assert_eq!(journey.hear_null(), Use::Keep);
+        let step = journey.next(crate::clock::now(), drawing(2), || false);
+        assert!(
+            matches!(
+                step,
+                Step::Ask {
+                    node: NodeId(2),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+        assert_eq!(journey.hear_null(), Use::Deliver);
+        let mut alone = self::journey(Treatment::Read);
+        asked(&mut alone, 1);
+        assert_eq!(alone.hear_null(), Use::Keep);
+        assert_eq!(ending(&mut alone), Ending::Kept, "the leader is not asked");
+    }
+
+    #[test]
+    fn a_null_that_nobody_can_confirm_is_the_answer() {
+        let mut journey = journey(Treatment::Read);
+        asked(&mut journey, 2);
+        assert_eq!(journey.hear_null(), Use::Keep);
+        asked(&mut journey, 2);
+        assert_eq!(journey.hear(Class::Transport, false), Use::Drop);
+        assert_eq!(ending(&mut journey), Ending::Kept);
+    }
+
+    /// Own node 1 has no block 7; whoever is asked for less than the block is found.
+    fn lacking(ladder: Ladder, passed: &[NodeId], needs: &Needs<'_>) -> Option<NodeId> {
+        let is_there = ladder == Ladder::Own && needs.block.is_none();
+        (is_there && passed.is_empty()).then_some(NodeId(1))
+    }
+
+    #[test]
+    fn a_call_waits_one_block_time_for_its_block_and_is_then_asked_all_the_same() {
+        let mut journey = of_block_7(Reads::State);
+        let now = crate::clock::now();
+        let until = now + Duration::from_secs(12);
+        for passed in [0, 5, 11] {
+            let now = now + Duration::from_secs(passed);
+            assert_eq!(journey.next(now, lacking, || true), Step::WaitUntil(until));
+        }
+        let step = journey.next(until, lacking, || true);
+        assert!(
+            matches!(
+                step,
+                Step::Ask {
+                    node: NodeId(1),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+        assert!(matches!(
+            journey.next(until, lacking, || true),
+            Step::Finish(_)
+        ));
+    }
+
+    #[test]
+    fn a_wait_leaves_time_to_ask_and_ends_when_a_node_has_the_block() {
+        let mut short = of_block_7(Reads::State);
+        let now = crate::clock::now();
+        short.allowance.deadline = now + Duration::from_secs(4);
+        let until = now + Duration::from_secs(2);
+        assert_eq!(short.next(now, lacking, || true), Step::WaitUntil(until));
+        assert!(matches!(
+            short.next(now, drawing(1), || true),
+            Step::Ask { .. }
+        ));
+        let mut impatient = of_block_7(Reads::State);
+        impatient.allowance.block_wait = None;
+        assert!(matches!(
+            impatient.next(now, lacking, || true),
+            Step::Ask { .. }
+        ));
+    }
+
+    #[test]
+    fn what_all_have_pruned_is_asked_at_once() {
+        let mut journey = of_block_7(Reads::State);
+        let pruned = |_: Ladder, _: &[NodeId], needs: &Needs<'_>| {
+            let reads = needs.block.map(|need| need.reads);
+            (reads != Some(Reads::State)).then_some(NodeId(3))
+        };
+        let step = journey.next(crate::clock::now(), pruned, || true);
+        assert!(
+            matches!(
+                step,
+                Step::Ask {
+                    node: NodeId(3),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+    }
+
+    #[test]
+    fn a_block_that_only_the_leader_has_is_asked_of_the_leader() {
+        let mut journey = of_block_7(Reads::Block);
+        let leader = |ladder: Ladder, _: &[NodeId], needs: &Needs<'_>| match ladder {
+            Ladder::Own => needs.block.is_none().then_some(NodeId(1)),
+            Ladder::Fallback => Some(NodeId(0)),
+            Ladder::LastResort => None,
+        };
+        let step = journey.next(crate::clock::now(), leader, || true);
+        assert!(
+            matches!(
+                step,
+                Step::Ask {
+                    node: NodeId(0),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+    }
+
+    #[test]
+    fn who_lacks_data_sends_the_call_to_the_fresher_or_the_deeper_and_shows_its_depth() {
+        let now = crate::clock::now();
+        let node = |head| {
+            let mut fleet = Fleet::new(Yardstick {
+                chain_id: None,
+                block_time: Duration::from_secs(12),
+                lag_blocks_max: 10,
+                hysteresis: Hysteresis { rise: 2, fall: 3 },
+            });
+            let member = Member {
+                id: NodeId(1),
+                name: "a".into(),
+                rung: Rung::Own,
+                weight: Weight::ONE,
+            };
+            fleet.replace(vec![member], now);
+            let mut view = fleet.view().nodes.remove(0);
+            view.head = Some(BlockNumber(head));
+            view
+        };
+        for (reads, missing, head, wish, shown) in [
+            (Reads::State, Missing::Newer, 100, Wish::Freshest, None),
+            (Reads::State, Missing::Unsaid, 6, Wish::Freshest, None),
+            (Reads::State, Missing::Unsaid, 70, Wish::Deepest, None),
+            (Reads::State, Missing::Unsaid, 71, Wish::Deepest, Some(7)),
+            (Reads::State, Missing::Older, 71, Wish::Deepest, Some(7)),
+            (Reads::Receipts, Missing::Older, 71, Wish::Deepest, None),
+        ] {
+            let mut journey = of_block_7(reads);
+            let missed = journey.miss(&node(head), missing);
+            assert_eq!(missed, shown.map(BlockNumber), "{missing:?} {head}");
+            assert_eq!(journey.needs.wish, wish, "{missing:?} {head}");
+        }
+        let mut by_hash = journey(Treatment::Read);
+        assert_eq!(by_hash.miss(&node(100), Missing::Older), None);
+        assert_eq!(by_hash.needs.wish, Wish::Deepest);
     }
 }

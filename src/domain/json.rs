@@ -122,6 +122,26 @@ impl Iterator for Members<'_> {
     }
 }
 
+/// Where the value of `key` (with its quotes) begins in the object at `at`, be it cut off or not.
+pub fn member_start(text: &[u8], at: usize, key: &[u8]) -> Option<usize> {
+    let mut members = members(text, at);
+    loop {
+        let begin = members.at;
+        match members.next() {
+            Some((name, value)) if &text[name.clone()] == key => return Some(value.start),
+            Some(_) => {}
+            // The last one may be cut off within its value.
+            None => {
+                let start = skip_space(text, begin?);
+                let end = string_end(text, start).filter(|end| &text[start..*end] == key)?;
+                let colon = skip_space(text, end);
+                let is_colon = text.get(colon) == Some(&b':');
+                return is_colon.then(|| skip_space(text, colon + 1));
+            }
+        }
+    }
+}
+
 fn after_comma(text: &[u8], at: usize) -> Option<usize> {
     let comma = skip_space(text, at);
     (text.get(comma) == Some(&b',')).then_some(comma + 1)
@@ -148,11 +168,29 @@ mod tests {
 
     #[test]
     fn members_are_found_as_written() {
-        let text = r#"{ "a" : "x" ,"b":{"a":1}, "c":[}"#;
+        let text = r#"{ "a" : "x" ,"b":{"a":1}, "c":[1"#;
         let found: Vec<_> = members(text.as_bytes(), 0)
             .map(|(key, value)| (&text[key], &text[value]))
             .collect();
         assert_eq!(found, [("\"a\"", "\"x\""), ("\"b\"", r#"{"a":1}"#)]);
+    }
+
+    #[test]
+    fn a_member_is_found_though_its_value_is_cut_off() {
+        for (text, wanted) in [
+            (r#"{"id":1, "result" : {"number":"0x1","#, Some(20)),
+            (r#"{"result":[1],"id":1}"#, Some(10)),
+            (r#"{"id":{"result":1"#, None),
+            (r#"{"id":1}"#, None),
+            (r#"{"resu"#, None),
+            ("x", None),
+        ] {
+            assert_eq!(
+                member_start(text.as_bytes(), 0, b"\"result\""),
+                wanted,
+                "{text}"
+            );
+        }
     }
 
     proptest! {
@@ -162,6 +200,7 @@ mod tests {
             for at in elements(bytes, 0) {
                 prop_assert!(at.start < at.end && at.end <= bytes.len());
             }
+            member_start(bytes, 0, b"\"a\"");
             for (key, value) in members(bytes, 0) {
                 prop_assert!(key.end <= value.start && value.end <= bytes.len());
             }

@@ -242,10 +242,10 @@ fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
 pub const OWN_ID: &str = "1";
 
 impl Call<'_> {
-    /// The call as a node gets it: our id, an envelope written anew, the params as they came.
-    pub fn for_node(&self) -> Vec<u8> {
-        let params = self.params.unwrap_or("[]");
-        let mut out = Vec::with_capacity(64 + self.method.len() + params.len());
+    /// The envelope that a node gets, written anew with our id, up to the params. After them
+    /// follows `}`.
+    pub fn opening(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.method.len());
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":1,"method":"#);
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if self.method.bytes().all(plain) {
@@ -260,7 +260,18 @@ impl Call<'_> {
             );
         }
         out.extend_from_slice(br#","params":"#);
-        out.extend_from_slice(params.as_bytes());
+        out
+    }
+
+    /// The params as a node gets them: as they came.
+    pub fn params(&self) -> &str {
+        self.params.unwrap_or("[]")
+    }
+
+    /// The call as a node gets it: our id, an envelope written anew, the params as they came.
+    pub fn for_node(&self) -> Vec<u8> {
+        let mut out = self.opening();
+        out.extend_from_slice(self.params().as_bytes());
         out.push(b'}');
         out
     }

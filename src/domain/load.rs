@@ -13,6 +13,12 @@ const ERROR_LATENCY: Duration = Duration::from_secs(1);
 /// Faults in a row after which a node is benched.
 pub const FAULTS_MAX: u32 = 5;
 
+/// Answers after which it is known what a slow one is.
+const SLOW_SAMPLES_MIN: u32 = 50;
+/// How far one answer moves that, at most: a twentieth of the answers are to be slower.
+const SLOW_UP: f64 = 1.095;
+const SLOW_DOWN: f64 = 0.995;
+
 /// One node's load.
 #[derive(Debug)]
 pub struct Load {
@@ -22,6 +28,9 @@ pub struct Load {
     average_micros: AtomicU64,
     /// When it was measured, in microseconds since `born`.
     measured_micros: AtomicU64,
+    /// About what 95 of 100 reads don't take, in nanoseconds; and how many were measured.
+    slow_nanos: AtomicU64,
+    slow_samples: AtomicU32,
     born: Instant,
 }
 
@@ -32,6 +41,8 @@ impl Load {
             faults_in_row: AtomicU32::new(0),
             average_micros: AtomicU64::new(0),
             measured_micros: AtomicU64::new(0),
+            slow_nanos: AtomicU64::new(0),
+            slow_samples: AtomicU32::new(0),
             born: now,
         }
     }
@@ -64,6 +75,13 @@ impl Load {
         faults.is_multiple_of(FAULTS_MAX)
     }
 
+    /// A caller has waited this long and then gone elsewhere: the answer would have taken longer.
+    pub fn left_waiting(&self, took: Duration, now: Instant) {
+        if took.as_micros() as f64 > self.average(now).0 {
+            self.measure(took, now);
+        }
+    }
+
     /// Two writers may overwrite each other's sample: an average bears it.
     fn measure(&self, took: Duration, now: Instant) {
         let sample = took.as_micros() as f64;
@@ -80,6 +98,12 @@ impl Load {
             .store(self.age_micros(now), Ordering::Relaxed);
     }
 
+    /// The latency of late, a peak-sensitive average; `None` before the first answer.
+    pub fn latency(&self) -> Option<Duration> {
+        let micros = self.average_micros.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
     fn average(&self, now: Instant) -> (f64, f64) {
         let measured = self.measured_micros.load(Ordering::Relaxed);
         let idle = self.age_micros(now).saturating_sub(measured) as f64 / 1e6;
@@ -88,6 +112,30 @@ impl Load {
 
     fn age_micros(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.born).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// A read was answered. Its time moves the estimate of [`Load::slow`] up by a tenth or down by
+    /// a two-hundredth, so it settles where one answer in twenty is slower.
+    pub fn read(&self, took: Duration) {
+        let sample = took.as_nanos() as f64;
+        let slow = self.slow_nanos.load(Ordering::Relaxed) as f64;
+        let samples = self.slow_samples.load(Ordering::Relaxed);
+        let next = if samples < SLOW_SAMPLES_MIN {
+            self.slow_samples.store(samples + 1, Ordering::Relaxed);
+            // The slowest of the first is near enough to begin with.
+            slow.max(sample)
+        } else if sample > slow {
+            slow * SLOW_UP
+        } else {
+            slow * SLOW_DOWN
+        };
+        self.slow_nanos.store(next as u64, Ordering::Relaxed);
+    }
+
+    /// The time within which about 95 of 100 reads were answered; `None` before enough were.
+    pub fn slow(&self) -> Option<Duration> {
+        let is_known = self.slow_samples.load(Ordering::Relaxed) >= SLOW_SAMPLES_MIN;
+        is_known.then(|| Duration::from_nanos(self.slow_nanos.load(Ordering::Relaxed)))
     }
 
     /// Latency × (in flight ÷ `share` + 1); a slowness fades while nobody asks. `share`: how many
@@ -118,6 +166,7 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::chance::{Dice as _, Seeded};
 
     fn millis(count: u64) -> Duration {
         Duration::from_millis(count)
@@ -147,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn a_latency_is_told_from_the_first_answer_on() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        assert_eq!(load.latency(), None);
+        load.answered(millis(8), now);
+        assert_eq!(load.latency(), Some(millis(4)), "half the way up");
+    }
+
+    #[test]
     fn a_single_slow_answer_is_noise() {
         let now = crate::clock::now();
         let load = Load::new(now);
@@ -173,5 +231,36 @@ mod tests {
         load.answered(millis(1), now);
         assert!((0..4).all(|_| !load.faulted(millis(1), now)));
         assert!(load.faulted(millis(1), now));
+    }
+
+    #[test]
+    fn who_left_before_the_answer_says_that_the_node_is_slow_and_never_that_it_is_fast() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        load.answered(millis(100), now);
+        let before = load.cost(1.0, now);
+        load.left_waiting(millis(5), now);
+        assert!((load.cost(1.0, now) - before).abs() < 1e-6);
+        load.left_waiting(millis(900), now);
+        assert!(load.cost(1.0, now) > 4.0 * before);
+    }
+
+    #[test]
+    fn about_one_read_in_twenty_is_slower_than_what_is_called_slow() {
+        let load = Load::new(crate::clock::now());
+        let mut dice = Seeded::new(5);
+        let mut took = || Duration::from_nanos((1e6 + dice.fraction() * 1e8) as u64);
+        (1..SLOW_SAMPLES_MIN).for_each(|_| load.read(took()));
+        assert_eq!(load.slow(), None, "too few to say");
+        (0..2000).for_each(|_| load.read(took()));
+        let slower = (0..4000)
+            .filter(|_| {
+                let took = took();
+                let is_slower = took > load.slow().unwrap();
+                load.read(took);
+                is_slower
+            })
+            .count();
+        assert!((120..=280).contains(&slower), "{slower} of 4000");
     }
 }

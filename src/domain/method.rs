@@ -4,7 +4,13 @@
 //! that is not in the table is passed on as it is and repeated only where no node can have
 //! executed it.
 
+mod table;
+
 use std::time::Duration;
+
+use super::block::{Beyond, Place};
+
+pub use self::table::TABLE;
 
 /// How a method is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,89 +64,31 @@ impl Treatment {
 
 use Treatment::{Broadcast, Denied, Heavy, Once, Read};
 
+/// One method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method {
+    pub name: &'static str,
+    /// By the table alone; see [`Rules::look_up`].
+    pub treatment: Treatment,
+    /// Where its params name blocks.
+    pub place: Place,
+    /// What becomes of a call for a block that nobody has yet.
+    pub beyond: Beyond,
+    /// A `null` is asked about once more: another node may know what the first doesn't yet.
+    pub asks_again_on_null: bool,
+    /// A slow attempt may be joined by one on another node.
+    pub may_be_hedged: bool,
+    /// Equal calls at the same time may share one answer.
+    pub may_be_shared: bool,
+}
+
 /// The index of a method in [`TABLE`]: for metrics, one handle a row. `None`: not in the table.
 pub type Row = Option<u16>;
 
-/// Sorted by name.
-pub const TABLE: &[(&str, Treatment)] = &[
-    ("debug_getBadBlocks", Denied),
-    ("debug_getRawBlock", Read),
-    ("debug_getRawHeader", Read),
-    ("debug_getRawReceipts", Read),
-    ("debug_getRawTransaction", Read),
-    ("debug_storageRangeAt", Heavy),
-    ("debug_traceBlock", Heavy),
-    ("debug_traceBlockByHash", Heavy),
-    ("debug_traceBlockByNumber", Heavy),
-    ("debug_traceCall", Heavy),
-    ("debug_traceTransaction", Heavy),
-    ("eth_accounts", Treatment::Local(Local::Accounts)),
-    ("eth_blobBaseFee", Read),
-    ("eth_blockNumber", Treatment::Local(Local::BlockNumber)),
-    ("eth_call", Read),
-    ("eth_capabilities", Read),
-    ("eth_chainId", Treatment::Local(Local::ChainId)),
-    ("eth_coinbase", Read),
-    ("eth_createAccessList", Read),
-    ("eth_estimateGas", Read),
-    ("eth_feeHistory", Read),
-    ("eth_gasPrice", Read),
-    ("eth_getBalance", Read),
-    ("eth_getBlockByHash", Read),
-    ("eth_getBlockByNumber", Read),
-    ("eth_getBlockReceipts", Read),
-    ("eth_getBlockTransactionCountByHash", Read),
-    ("eth_getBlockTransactionCountByNumber", Read),
-    ("eth_getCode", Read),
-    ("eth_getFilterChanges", Once),
-    ("eth_getFilterLogs", Once),
-    ("eth_getLogs", Heavy),
-    ("eth_getProof", Read),
-    ("eth_getStorageAt", Read),
-    ("eth_getTransactionByBlockHashAndIndex", Read),
-    ("eth_getTransactionByBlockNumberAndIndex", Read),
-    ("eth_getTransactionByHash", Read),
-    ("eth_getTransactionCount", Read),
-    ("eth_getTransactionReceipt", Read),
-    ("eth_getUncleByBlockHashAndIndex", Read),
-    ("eth_getUncleByBlockNumberAndIndex", Read),
-    ("eth_getUncleCountByBlockHash", Read),
-    ("eth_getUncleCountByBlockNumber", Read),
-    ("eth_hashrate", Read),
-    ("eth_maxPriorityFeePerGas", Read),
-    ("eth_mining", Read),
-    ("eth_newBlockFilter", Once),
-    ("eth_newFilter", Once),
-    ("eth_newPendingTransactionFilter", Once),
-    ("eth_protocolVersion", Read),
-    ("eth_sendRawTransaction", Broadcast),
-    ("eth_sendRawTransactionConditional", Broadcast),
-    ("eth_sendRawTransactionSync", Broadcast),
-    ("eth_sendTransaction", Denied),
-    ("eth_sign", Denied),
-    ("eth_signTransaction", Denied),
-    ("eth_signTypedData", Denied),
-    ("eth_signTypedData_v4", Denied),
-    ("eth_simulateV1", Heavy),
-    ("eth_submitHashrate", Once),
-    ("eth_submitWork", Once),
-    ("eth_syncing", Treatment::Local(Local::Syncing)),
-    ("eth_uninstallFilter", Once),
-    ("net_listening", Treatment::Local(Local::Listening)),
-    ("net_peerCount", Read),
-    ("net_version", Treatment::Local(Local::NetVersion)),
-    ("trace_block", Heavy),
-    ("trace_call", Heavy),
-    ("trace_callMany", Heavy),
-    ("trace_filter", Heavy),
-    ("trace_get", Heavy),
-    ("trace_rawTransaction", Heavy),
-    ("trace_replayBlockTransactions", Heavy),
-    ("trace_replayTransaction", Heavy),
-    ("trace_transaction", Heavy),
-    ("web3_clientVersion", Treatment::Local(Local::ClientVersion)),
-    ("web3_sha3", Read),
-];
+/// The method of a row.
+pub fn listed(row: Row) -> Option<&'static Method> {
+    TABLE.get(usize::from(row?))
+}
 
 /// Namespaces that are denied where the table doesn't say otherwise.
 const DENIED: &[&str] = &[
@@ -163,6 +111,7 @@ pub struct Rules {
     allow: Vec<String>,
     deny: Vec<String>,
     heavy: Vec<String>,
+    reads: Vec<String>,
     /// One a row of [`TABLE`], settings included.
     rows: Vec<Treatment>,
 }
@@ -174,20 +123,25 @@ impl Rules {
             allow,
             deny,
             heavy,
-            rows: Vec::new(),
+            ..Rules::default()
         };
-        rules.rows = TABLE
+        let rows = TABLE
             .iter()
-            .map(|(name, treatment)| rules.changed(name, *treatment))
-            .collect();
+            .map(|row| rules.changed(row.name, row.treatment));
+        rules.rows = rows.collect();
         rules
+    }
+
+    /// Names and globs of methods that the table doesn't have: they are reads.
+    pub fn with_reads(self, reads: Vec<String>) -> Rules {
+        Rules { reads, ..self }
     }
 
     /// The method's row and its treatment.
     pub fn look_up(&self, method: &str) -> (Row, Treatment) {
-        match TABLE.binary_search_by(|(name, _)| (*name).cmp(method)) {
+        match TABLE.binary_search_by(|row| row.name.cmp(method)) {
             Ok(row) => {
-                let treatment = self.rows.get(row).copied().unwrap_or(TABLE[row].1);
+                let treatment = self.rows.get(row).copied().unwrap_or(TABLE[row].treatment);
                 (u16::try_from(row).ok(), treatment)
             }
             Err(_) => (None, self.changed(method, unlisted(method))),
@@ -201,6 +155,7 @@ impl Rules {
         }
         let opened = match treatment {
             Denied if among(&self.allow) => reopened(method),
+            Treatment::Unknown if among(&self.reads) => Read,
             other => other,
         };
         let reads = matches!(opened, Read | Heavy | Treatment::Unknown);
@@ -293,13 +248,17 @@ mod tests {
     #[test]
     fn the_table_is_sorted_so_that_every_row_is_found() {
         let rules = rules(&[], &[], &[]);
-        for (row, (name, treatment)) in TABLE.iter().enumerate() {
+        for (row, method) in TABLE.iter().enumerate() {
+            let row = u16::try_from(row).ok();
             assert_eq!(
-                rules.look_up(name),
-                (u16::try_from(row).ok(), *treatment),
-                "{name}"
+                rules.look_up(method.name),
+                (row, method.treatment),
+                "{}",
+                method.name
             );
+            assert_eq!(listed(row), Some(method));
         }
+        assert_eq!(listed(None), None);
     }
 
     #[test]
@@ -336,6 +295,47 @@ mod tests {
         assert_eq!(rules.look_up("eth_getLogs").1, Denied);
         assert_eq!(rules.look_up("admin_peers").1, Denied);
         assert_eq!(rules.look_up("eth_call").1, Heavy);
+    }
+
+    #[test]
+    fn what_the_table_lacks_is_made_a_read_and_what_it_has_is_not() {
+        let globs = |globs: &[&str]| globs.iter().map(ToString::to_string).collect();
+        let reads = globs(&[
+            "bor_*",
+            "eth_newFilter",
+            "admin_*",
+            "eth_sendRawTransaction",
+        ]);
+        let rules = rules(&[], &["bor_secret"], &["bor_heavy"]).with_reads(reads);
+        for (method, wanted) in [
+            ("bor_getAuthor", Read),
+            ("bor_heavy", Heavy),
+            ("bor_secret", Denied),
+            ("zks_foo", Treatment::Unknown),
+            ("eth_newFilter", Once),
+            ("admin_peers", Denied),
+            ("eth_sendRawTransaction", Broadcast),
+        ] {
+            assert_eq!(rules.look_up(method).1, wanted, "{method}");
+        }
+    }
+
+    #[test]
+    fn only_what_reads_is_hedged_shared_or_asked_again() {
+        for method in TABLE {
+            let reads = matches!(method.treatment, Read | Heavy | Treatment::Local(_));
+            let risks = [
+                method.asks_again_on_null,
+                method.may_be_hedged,
+                method.may_be_shared,
+            ];
+            assert!(reads || risks == [false; 3], "{}", method.name);
+            assert!(
+                method.treatment != Heavy || !method.may_be_hedged,
+                "{}",
+                method.name
+            );
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub struct Weight(u16);
 
 impl Weight {
     pub const MAX: u16 = 1000;
+    pub const NONE: Weight = Weight(0);
     pub const ONE: Weight = Weight(1);
 
     /// # Errors
@@ -42,6 +43,16 @@ impl Weight {
 
     pub fn drains(self) -> bool {
         self.0 == 0
+    }
+
+    /// What to remember as the weight before the drain, when a node of weight `self` is given the
+    /// weight `next`; `former` was remembered so far.
+    pub fn former_after(self, next: Weight, former: Option<Weight>) -> Option<Weight> {
+        match (self.drains(), next.drains()) {
+            (false, true) => Some(self),
+            (true, true) => former,
+            (_, false) => None,
+        }
     }
 }
 
@@ -457,6 +468,15 @@ mod tests {
     fn a_weight_is_at_most_a_thousand() {
         assert!(Weight::new(1000).is_ok());
         assert_eq!(Weight::new(1001), Err(NodeFault::Weight(1001)));
+    }
+
+    #[test]
+    fn a_drained_node_remembers_its_weight_until_it_has_one_again() {
+        let [none, two, three] = [0, 2, 3].map(|weight| Weight::new(weight).unwrap());
+        assert_eq!(two.former_after(none, None), Some(two));
+        assert_eq!(none.former_after(none, Some(two)), Some(two));
+        assert_eq!(none.former_after(three, Some(two)), None);
+        assert_eq!(two.former_after(three, None), None);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A token bucket, full at the start: each call adds a little, each second a little more, each
-/// repeat takes one (as in linkerd's and tower's retry budgets).
+/// Over this time what calls and what seconds earn is compared.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// A token bucket, full at the start: calls fill it, each repeat takes one (as in linkerd's and
+/// tower's retry budgets). Where calls are so few that time would earn more, time fills it instead.
+/// The two are not added up: with many calls a second repeats stay below `per_call` of them.
 #[derive(Debug)]
 pub struct RetryBudget {
     per_call: f64,
@@ -20,7 +24,10 @@ pub struct RetryBudget {
 #[derive(Debug)]
 struct Bucket {
     tokens: f64,
-    settled_at: Instant,
+    window_began: Instant,
+    /// Calls in this window, and what has been paid in for it.
+    window_calls: f64,
+    window_earned: f64,
 }
 
 impl RetryBudget {
@@ -32,7 +39,9 @@ impl RetryBudget {
             calls: AtomicU64::new(0),
             bucket: Mutex::new(Bucket {
                 tokens: burst,
-                settled_at: now,
+                window_began: now,
+                window_calls: 0.0,
+                window_earned: 0.0,
             }),
         }
     }
@@ -64,13 +73,24 @@ impl RetryBudget {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let calls = self.calls.swap(0, Ordering::Relaxed) as f64;
-        let seconds = now
-            .saturating_duration_since(bucket.settled_at)
-            .as_secs_f64();
-        let earned = calls * self.per_call + seconds * self.per_second;
-        bucket.tokens = (bucket.tokens + earned).min(self.burst);
-        bucket.settled_at = now;
+        self.settle(&mut bucket, calls, now);
         bucket
+    }
+
+    /// Pays in what this window has earned since it was settled last: both what calls earn and
+    /// what time earns only grow within a window, so the greater of the two does.
+    fn settle(&self, bucket: &mut Bucket, calls: f64, now: Instant) {
+        let passed = now.saturating_duration_since(bucket.window_began);
+        bucket.window_calls += calls;
+        let by_calls = bucket.window_calls * self.per_call;
+        let earned = by_calls.max(passed.as_secs_f64() * self.per_second);
+        bucket.tokens = (bucket.tokens + earned - bucket.window_earned).min(self.burst);
+        bucket.window_earned = earned;
+        if passed >= WINDOW {
+            bucket.window_began = now;
+            bucket.window_calls = 0.0;
+            bucket.window_earned = 0.0;
+        }
     }
 }
 
@@ -96,14 +116,34 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_seconds_fill_it() {
+    fn calls_fill_it_or_where_they_are_few_seconds_do() {
         let start = now();
         let budget = RetryBudget::new(0.2, 10.0, 100.0, start);
         withdrawn(&budget, start);
         (0..50).for_each(|_| budget.deposit());
         assert_eq!(budget.tokens(start), 10.0);
-        assert_eq!(withdrawn(&budget, start), 10);
+        assert_eq!(withdrawn(&budget, start), 10, "calls");
         assert_eq!(budget.tokens(start), 0.0);
-        assert_eq!(withdrawn(&budget, start + Duration::from_secs(2)), 20);
+        let second = start + Duration::from_secs(1);
+        assert_eq!(withdrawn(&budget, second), 0, "time earned as much");
+        (0..10).for_each(|_| budget.deposit());
+        let third = start + Duration::from_secs(3);
+        assert_eq!(withdrawn(&budget, third), 20, "time earned more");
+    }
+
+    #[test]
+    fn however_often_it_is_asked_many_calls_earn_their_part_and_no_more() {
+        let start = now();
+        let budget = RetryBudget::new(0.2, 10.0, 100.0, start);
+        withdrawn(&budget, start);
+        // 400 calls a second for 10 s, two repeats wanted by each.
+        let repeats: usize = (1..=4000u32)
+            .map(|call| {
+                budget.deposit();
+                let now = start + Duration::from_micros(2500) * call;
+                (0..2).filter(|_| budget.withdraw(now)).count()
+            })
+            .sum();
+        assert!((780..=800).contains(&repeats), "{repeats}");
     }
 }

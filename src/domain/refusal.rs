@@ -22,6 +22,8 @@ pub enum Refusal {
     BodyTooSlow,
     /// All nodes that could be asked want to be left alone.
     RateLimited,
+    /// The filter's node is gone, or it is none of ours.
+    FilterNotFound,
     ContentType,
     Framing(&'static str),
 }
@@ -34,6 +36,8 @@ impl Refusal {
             Refusal::InvalidRequest(_) | Refusal::ContentType | Refusal::Framing(_) => -32600,
             Refusal::InvalidParams(_) => -32602,
             Refusal::MethodNotAllowed => -32601,
+            // As geth says it (`eth/filters/api.go`).
+            Refusal::FilterNotFound => -32000,
             Refusal::NoNode => -32011,
             Refusal::OverCapacity => -32012,
             Refusal::BadAnswer => -32013,
@@ -53,6 +57,7 @@ impl Refusal {
             | Refusal::InvalidParams(_)
             | Refusal::MethodNotAllowed
             | Refusal::BadAnswer
+            | Refusal::FilterNotFound
             | Refusal::AnswerTooLarge => 200,
             Refusal::NoNode => 503,
             Refusal::OverCapacity | Refusal::RateLimited => 429,
@@ -91,6 +96,7 @@ impl Refusal {
             }
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
             Refusal::RateLimited => "the nodes limit the rate, try again".into(),
+            Refusal::FilterNotFound => "filter not found".into(),
             Refusal::ContentType => "the content type must be application/json".into(),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
         }

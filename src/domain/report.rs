@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::chain::{BlockNumber, ChainId, Doubt, Source};
+use super::chain::{BlockHash, BlockNumber, ChainId, Doubt, Source};
+use super::depth::Depth;
 use super::health::{Hysteresis, Turn};
 use super::node::{NodeId, Rung, Weight};
+use super::sounding::{Found, Question};
 
 /// What the fleet is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,41 @@ pub enum Probe {
     },
     Failed,
     Throttled(Option<Duration>),
+}
+
+/// What a node is asked in its next probe, beside its head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inquiry {
+    /// What it says that it has.
+    pub capabilities: bool,
+    pub depth: Option<Question>,
+    /// The hash of this block.
+    pub compare: Option<BlockNumber>,
+}
+
+/// What came of `eth_capabilities`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Capabilities {
+    #[default]
+    NotAsked,
+    /// No such method, or no answer.
+    Untold,
+    Told(Depth),
+}
+
+/// What one probe of one node brought beside the head. `None`: not asked, or not told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    pub head_hash: Option<BlockHash>,
+    /// Seconds since 1970.
+    pub head_timestamp: Option<u64>,
+    pub net_version: Option<Arc<str>>,
+    pub capabilities: Capabilities,
+    pub depth: Option<Found>,
+    /// The hash of the block that was to be compared.
+    pub compared: Option<(BlockNumber, BlockHash)>,
+    pub safe: Option<BlockNumber>,
+    pub finalized: Option<BlockNumber>,
 }
 
 /// A node as it stands in the list.

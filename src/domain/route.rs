@@ -1,9 +1,10 @@
 //! A plan for one call. After it nothing is decided outside `domain`.
 
+use super::block::{self, Beyond, Edits, Need, Pins};
 use super::chain::BlockNumber;
 use super::fleet::{FleetView, NodeView};
 use super::jsonrpc::Call;
-use super::method::{Local, Row, Rules, Treatment};
+use super::method::{self, Local, Row, Rules, Treatment};
 use super::node::Rung;
 use super::refusal::Refusal;
 
@@ -13,52 +14,116 @@ pub enum Plan {
     /// Answer it here; the result as JSON.
     Answer(String),
     Refuse(Refusal),
-    Ask(Treatment),
+    Ask(Asking),
+}
+
+/// How nodes are to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asking {
+    pub treatment: Treatment,
+    /// The blocks that the node must have.
+    pub block: Option<Need>,
+    /// Whether the call waits for a node that has them.
+    pub waits: bool,
+    /// What is changed in its params.
+    pub edits: Edits,
+    /// A `null` is asked about once more.
+    pub asks_again_on_null: bool,
+}
+
+impl From<Treatment> for Asking {
+    fn from(treatment: Treatment) -> Asking {
+        Asking {
+            treatment,
+            block: None,
+            waits: false,
+            edits: Edits::default(),
+            asks_again_on_null: false,
+        }
+    }
 }
 
 /// What `web3_clientVersion` says.
 const CLIENT_VERSION: &str = concat!("\"forebay/", env!("CARGO_PKG_VERSION"), "\"");
+/// As geth says it.
+const REVERSED: &str = "invalid block range";
+const FUTURE: &str = "block range extends beyond current head block";
 
-/// Plans a call; also the row of its method, for the metrics.
-pub fn plan(call: &Call<'_>, view: &FleetView, rules: &Rules, fails_open: bool) -> (Row, Plan) {
+/// Plans a call; also the row of its method, for the metrics. `pins` are those of its packet.
+pub fn plan(
+    call: &Call<'_>,
+    view: &FleetView,
+    rules: &Rules,
+    pins: &Pins,
+    fails_open: bool,
+) -> (Row, Plan) {
     let (row, treatment) = rules.look_up(&call.method);
     let plan = match treatment {
         Treatment::Denied => Plan::Refuse(Refusal::MethodNotAllowed),
-        Treatment::Local(local) => answer(local, view, fails_open),
+        Treatment::Local(local) => answer(local, view, pins, fails_open),
         Treatment::Read
         | Treatment::Heavy
         | Treatment::Broadcast
         | Treatment::Once
-        | Treatment::Unknown => Plan::Ask(treatment),
+        | Treatment::Unknown => ask(call, row, treatment, view, pins),
     };
     (row, plan)
 }
 
-fn answer(local: Local, view: &FleetView, fails_open: bool) -> Plan {
+fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: &Pins) -> Plan {
+    let Some(method) = method::listed(row) else {
+        return Plan::Ask(treatment.into());
+    };
+    let bearing = block::read(method.place, call.params, pins);
+    if bearing.is_reversed && method.beyond == Beyond::Refuse {
+        return Plan::Refuse(Refusal::InvalidParams(REVERSED));
+    }
+    let is_beyond = match (bearing.need, view.highest_head) {
+        (Some(need), Some(highest)) => need.to > highest,
+        (Some(_) | None, _) => false,
+    };
+    match method.beyond {
+        Beyond::Refuse if is_beyond => Plan::Refuse(Refusal::InvalidParams(FUTURE)),
+        Beyond::Null if is_beyond => Plan::Answer("null".to_string()),
+        Beyond::Wait | Beyond::Null | Beyond::Refuse | Beyond::PassOn => Plan::Ask(Asking {
+            treatment,
+            block: bearing.need,
+            waits: !is_beyond || method.beyond == Beyond::Wait,
+            edits: bearing.edits,
+            asks_again_on_null: method.asks_again_on_null,
+        }),
+    }
+}
+
+fn answer(local: Local, view: &FleetView, pins: &Pins, fails_open: bool) -> Plan {
     let known = match local {
         Local::ChainId => view.chain_id.map(|id| hex(id.0)),
-        Local::BlockNumber => return block_number(view, fails_open),
+        Local::BlockNumber => return block_number(view, pins, fails_open),
         Local::Syncing => has_fit(view).then(|| "false".to_string()),
         Local::ClientVersion => Some(CLIENT_VERSION.to_string()),
         Local::Listening => Some("true".to_string()),
         Local::Accounts => Some("[]".to_string()),
         // It isn't always the chain id: the nodes know.
-        Local::NetVersion => None,
+        Local::NetVersion => view.net_version.as_deref().map(quoted),
     };
-    known.map_or(Plan::Ask(Treatment::Read), Plan::Answer)
+    known.map_or_else(|| Plan::Ask(Treatment::Read.into()), Plan::Answer)
 }
 
-fn has_fit(view: &FleetView) -> bool {
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+pub(super) fn has_fit(view: &FleetView) -> bool {
     [Rung::Own, Rung::Leader, Rung::Fallback]
         .into_iter()
         .any(|rung| view.has_fit(rung))
 }
 
-/// The served head, as long as somebody could answer for it.
-fn block_number(view: &FleetView, fails_open: bool) -> Plan {
+/// The served head, as long as somebody could answer for it. A packet has one.
+fn block_number(view: &FleetView, pins: &Pins, fails_open: bool) -> Plan {
     let lives = || fails_open && view.nodes.iter().any(NodeView::is_last_resort);
-    match view.served_head {
-        None => Plan::Ask(Treatment::Read),
+    match pins.latest.or(view.served_head) {
+        None => Plan::Ask(Treatment::Read.into()),
         Some(BlockNumber(head)) if has_fit(view) || lives() => Plan::Answer(hex(head)),
         Some(_) => Plan::Refuse(Refusal::NoNode),
     }
@@ -71,15 +136,152 @@ fn hex(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::block::Consistency;
     use crate::domain::chain::ChainId;
+    use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::{NodeId, Weight};
+    use std::time::Duration;
 
     fn planned(method: &str, view: &FleetView) -> Plan {
+        planned_with(method, None, view, Consistency::Monotonic)
+    }
+
+    fn planned_with(
+        method: &str,
+        params: Option<&str>,
+        view: &FleetView,
+        consistency: Consistency,
+    ) -> Plan {
         let call = Call {
             id: Some("1"),
             method: method.into(),
-            params: None,
+            params,
         };
-        plan(&call, view, &Rules::new(vec![], vec![], vec![]), true).1
+        let pins = Pins::of(view, consistency);
+        plan(
+            &call,
+            view,
+            &Rules::new(vec![], vec![], vec![]),
+            &pins,
+            true,
+        )
+        .1
+    }
+
+    /// Served head 100, highest 101, the head of the one node.
+    fn at_100() -> FleetView {
+        let now = crate::clock::now();
+        let mut fleet = Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        });
+        let member = Member {
+            id: NodeId(1),
+            name: "a".into(),
+            rung: Rung::Own,
+            weight: Weight::ONE,
+        };
+        fleet.replace(vec![member], now);
+        let probe = Probe::Answered {
+            head: BlockNumber(101),
+            chain_id: None,
+            syncing: false,
+        };
+        fleet.hear_round(&[(NodeId(1), probe)], now);
+        FleetView {
+            served_head: Some(BlockNumber(100)),
+            ..fleet.view()
+        }
+    }
+
+    #[test]
+    fn while_no_node_is_fit_tags_travel_as_they_are() {
+        let mut view = at_100();
+        assert!(Pins::of(&view, Consistency::Pinned).latest.is_some());
+        view.nodes.clear();
+        assert_eq!(Pins::of(&view, Consistency::Pinned), Pins::default());
+    }
+
+    fn asking(method: &str, params: &str, consistency: Consistency) -> Asking {
+        match planned_with(method, Some(params), &at_100(), consistency) {
+            Plan::Ask(asking) => asking,
+            other => panic!("{method} {params}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn latest_is_pinned_unless_it_is_to_be_none() {
+        let call = |consistency| asking("eth_call", r#"[{},"latest"]"#, consistency);
+        for consistency in [Consistency::Monotonic, Consistency::Pinned] {
+            let asking = call(consistency);
+            assert!(asking.waits && !asking.edits.is_empty());
+            assert_eq!(asking.block.map(|need| need.to), Some(BlockNumber(100)));
+        }
+        let none = call(Consistency::None);
+        assert!(none.edits.is_empty() && none.block.is_none());
+    }
+
+    #[test]
+    fn what_lies_beyond_the_highest_head_is_waited_for_refused_or_null() {
+        let plan =
+            |method, params| planned_with(method, Some(params), &at_100(), Consistency::Monotonic);
+        let refused = |why| Plan::Refuse(Refusal::InvalidParams(why));
+        let null = || Plan::Answer("null".into());
+        for (method, params, wanted) in [
+            (
+                "eth_getLogs",
+                r#"[{"fromBlock":"0x1","toBlock":"0x66"}]"#,
+                refused(FUTURE),
+            ),
+            ("eth_getLogs", r#"[{"fromBlock":"0x66"}]"#, refused(FUTURE)),
+            (
+                "eth_getLogs",
+                r#"[{"fromBlock":"0x2","toBlock":"0x1"}]"#,
+                refused(REVERSED),
+            ),
+            ("eth_getBlockByNumber", r#"["0x66",false]"#, null()),
+            ("eth_getBlockReceipts", r#"["0x66"]"#, null()),
+        ] {
+            assert_eq!(plan(method, params), wanted, "{method} {params}");
+        }
+        let monotonic = |method, params| asking(method, params, Consistency::Monotonic);
+        assert!(monotonic("eth_getBalance", r#"["0x1","0x66"]"#).waits);
+        assert!(!monotonic("eth_feeHistory", r#"["0x1","0x66",[]]"#).waits);
+        assert!(!monotonic("eth_newFilter", r#"[{"fromBlock":"0x66"}]"#).waits);
+        assert!(monotonic("eth_getBlockByNumber", r#"["0x65",false]"#).waits);
+        assert!(monotonic("eth_getLogs", r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#).waits);
+    }
+
+    #[test]
+    fn net_version_is_answered_once_it_is_known() {
+        let view = FleetView {
+            net_version: Some("4\"2".into()),
+            ..FleetView::default()
+        };
+        assert_eq!(
+            planned("net_version", &view),
+            Plan::Answer(r#""4\"2""#.into())
+        );
+    }
+
+    #[test]
+    fn one_packet_has_one_head() {
+        let mut view = at_100();
+        let pins = Pins::of(&view, Consistency::Monotonic);
+        view.served_head = Some(BlockNumber(101));
+        let call = Call {
+            id: None,
+            method: "eth_call".into(),
+            params: Some(r#"[{}]"#),
+        };
+        let rules = Rules::new(vec![], vec![], vec![]);
+        let Plan::Ask(asking) = plan(&call, &view, &rules, &pins, true).1 else {
+            panic!("not asked");
+        };
+        assert_eq!(asking.block.map(|need| need.to), Some(BlockNumber(100)));
     }
 
     #[test]
@@ -94,14 +296,20 @@ mod tests {
         );
         assert_eq!(
             planned("eth_chainId", &FleetView::default()),
-            Plan::Ask(Treatment::Read)
+            Plan::Ask(Treatment::Read.into())
         );
-        assert_eq!(planned("eth_syncing", &view), Plan::Ask(Treatment::Read));
+        assert_eq!(
+            planned("eth_syncing", &view),
+            Plan::Ask(Treatment::Read.into())
+        );
         assert_eq!(
             planned("eth_blockNumber", &view),
-            Plan::Ask(Treatment::Read)
+            Plan::Ask(Treatment::Read.into())
         );
-        assert_eq!(planned("net_version", &view), Plan::Ask(Treatment::Read));
+        assert_eq!(
+            planned("net_version", &view),
+            Plan::Ask(Treatment::Read.into())
+        );
         assert_eq!(planned("eth_accounts", &view), Plan::Answer("[]".into()));
     }
 
@@ -124,6 +332,9 @@ mod tests {
             planned("admin_peers", &view),
             Plan::Refuse(Refusal::MethodNotAllowed)
         );
-        assert_eq!(planned("zks_foo", &view), Plan::Ask(Treatment::Unknown));
+        assert_eq!(
+            planned("zks_foo", &view),
+            Plan::Ask(Treatment::Unknown.into())
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::block::{Needs, Wish};
+use super::chain::BlockNumber;
 use super::chance::Dice;
 use super::fleet::{FleetView, NodeView};
 use super::health::{State, slow_start};
@@ -39,32 +41,58 @@ impl Ladder {
     }
 }
 
-/// Draws a node that is not among `passed`. Nodes that rest are drawn only when no other is left.
+/// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
+/// lack its method, and then those that rest, are drawn only when no other is left.
 pub fn draw(
     view: &FleetView,
     ladder: Ladder,
     passed: &[NodeId],
+    needs: &Needs<'_>,
     now: Instant,
     dice: &mut impl Dice,
 ) -> Option<NodeId> {
-    let open = |node: &&NodeView| ladder.takes(node) && !passed.contains(&node.id);
+    // Before any head is known the list is left whole.
+    let block = needs.block.filter(|_| view.highest_head.is_some());
+    let open = |node: &&NodeView| {
+        let has_it = || block.is_none_or(|need| need.is_met_by(node));
+        ladder.takes(node) && !passed.contains(&node.id) && has_it()
+    };
+    let nodes = || view.nodes.iter().filter(open);
+    let can = |node: &NodeView| !node.lacks(needs.method, now);
+    let some_can = nodes().any(can);
+    let nodes = || nodes().filter(|node| !some_can || can(node));
     if ladder == Ladder::LastResort {
-        return view
-            .nodes
-            .iter()
-            .filter(open)
-            .max_by_key(|node| node.head)
-            .map(|node| node.id);
+        return nodes().max_by_key(|node| node.head).map(|node| node.id);
     }
-    let awake = |node: &NodeView| !node.standing.rests(now);
-    let some_awake = view.nodes.iter().filter(open).any(awake);
-    let among = |node: &&NodeView| open(node) && (!some_awake || awake(node));
-    let first = by_weight(view.nodes.iter().filter(among), now, dice)?;
-    let others = view
-        .nodes
-        .iter()
-        .filter(among)
-        .filter(|node| node.id != first.id);
+    let is_awake = |node: &NodeView| !node.standing.rests(now);
+    let some_awake = nodes().any(is_awake);
+    let nodes = || nodes().filter(|node| !some_awake || is_awake(node));
+    let best = match needs.wish {
+        Wish::Any => None,
+        Wish::Freshest | Wish::Deepest => nodes().map(|node| merit(node, needs.wish)).max(),
+    };
+    let is_wished = |node: &NodeView| best.is_none_or(|best| merit(node, needs.wish) == best);
+    let among = nodes().filter(|node| is_wished(node));
+    by_weight_and_load(among, now, dice)
+}
+
+/// What makes a node preferred; the higher the better.
+fn merit(node: &NodeView, wish: Wish) -> u64 {
+    let number = |block: Option<BlockNumber>| block.map_or(0, |BlockNumber(number)| number);
+    match wish {
+        Wish::Any => 0,
+        Wish::Freshest => number(node.head),
+        Wish::Deepest => u64::MAX - number(node.depth.state_from),
+    }
+}
+
+fn by_weight_and_load<'a>(
+    among: impl Iterator<Item = &'a NodeView> + Clone,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<NodeId> {
+    let first = by_weight(among.clone(), now, dice)?;
+    let others = among.filter(|node| node.id != first.id);
     let Some(second) = by_weight(others, now, dice) else {
         return Some(first.id);
     };
@@ -110,7 +138,7 @@ fn share(node: &NodeView, now: Instant) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::chain::BlockNumber;
+    use crate::domain::block::{Need, Reads};
     use crate::domain::chance::Seeded;
     use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
     use crate::domain::health::Hysteresis;
@@ -151,7 +179,7 @@ mod tests {
         let mut dice = Seeded::new(42);
         let mut counts = vec![0; view.nodes.len()];
         for _ in 0..1000 {
-            let drawn = draw(view, Ladder::Own, &[], now, &mut dice).unwrap();
+            let drawn = draw(view, Ladder::Own, &[], &Needs::default(), now, &mut dice).unwrap();
             counts[drawn.0 as usize] += 1;
         }
         counts
@@ -241,15 +269,36 @@ mod tests {
         assert_eq!(shares(&view, now)[1], 0);
         let mut dice = Seeded::new(1);
         assert_eq!(
-            draw(&view, Ladder::Own, &[NodeId(2)], now, &mut dice),
+            draw(
+                &view,
+                Ladder::Own,
+                &[NodeId(2)],
+                &Needs::default(),
+                now,
+                &mut dice
+            ),
             Some(NodeId(1))
         );
         assert_eq!(
-            draw(&view, Ladder::Own, &[NodeId(2), NodeId(1)], now, &mut dice),
+            draw(
+                &view,
+                Ladder::Own,
+                &[NodeId(2), NodeId(1)],
+                &Needs::default(),
+                now,
+                &mut dice
+            ),
             None
         );
         assert_eq!(
-            draw(&view, Ladder::Fallback, &[], now, &mut dice),
+            draw(
+                &view,
+                Ladder::Fallback,
+                &[],
+                &Needs::default(),
+                now,
+                &mut dice
+            ),
             Some(NodeId(0))
         );
     }
@@ -264,11 +313,134 @@ mod tests {
             now,
         );
         let mut dice = Seeded::new(1);
-        let mut last =
-            |passed: &[NodeId]| draw(&fleet.view(), Ladder::LastResort, passed, now, &mut dice);
+        let mut last = |passed: &[NodeId]| {
+            draw(
+                &fleet.view(),
+                Ladder::LastResort,
+                passed,
+                &Needs::default(),
+                now,
+                &mut dice,
+            )
+        };
         assert_eq!(last(&[]), Some(NodeId(2)));
         assert_eq!(last(&[NodeId(2)]), Some(NodeId(1)));
         assert_eq!(last(&[NodeId(2), NodeId(1)]), None);
+    }
+
+    fn drawn(view: &FleetView, ladder: Ladder, needs: &Needs<'_>, now: Instant) -> Vec<u32> {
+        let mut dice = Seeded::new(7);
+        let mut nodes: Vec<_> = (0..200)
+            .filter_map(|_| draw(view, ladder, &[], needs, now, &mut dice))
+            .map(|id| id.0)
+            .collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
+    fn needing(from: u64, to: u64, reads: Reads) -> Needs<'static> {
+        let (from, to) = (BlockNumber(from), BlockNumber(to));
+        let block = Some(Need { from, to, reads });
+        Needs {
+            block,
+            ..Needs::default()
+        }
+    }
+
+    #[test]
+    fn a_call_that_names_a_block_goes_only_to_nodes_that_have_it() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(&mut fleet, &[at(101), at(100), at(99), at(91)], now);
+        let view = fleet.view();
+        let own = |number| {
+            drawn(
+                &view,
+                Ladder::Own,
+                &needing(number, number, Reads::Block),
+                now,
+            )
+        };
+        assert_eq!(own(91), [1, 2, 3]);
+        assert_eq!(own(92), [1, 2]);
+        assert_eq!(own(100), [1]);
+        assert_eq!(own(101), [] as [u32; 0]);
+        let leader = drawn(
+            &view,
+            Ladder::Fallback,
+            &needing(101, 101, Reads::Block),
+            now,
+        );
+        assert_eq!(leader, [0]);
+    }
+
+    #[test]
+    fn state_and_blocks_go_back_to_their_own_depths() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(1000), at(1000), at(1000)], now);
+        let mut view = fleet.view();
+        view.nodes[1].depth.state_from = Some(BlockNumber(900));
+        view.nodes[1].depth.blocks_from = Some(BlockNumber(500));
+        let own = |from, reads| drawn(&view, Ladder::Own, &needing(from, 950, reads), now);
+        assert_eq!(own(900, Reads::State), [1, 2]);
+        assert_eq!(own(899, Reads::State), [2]);
+        assert_eq!(own(500, Reads::Block), [1, 2]);
+        assert_eq!(own(499, Reads::Block), [2]);
+        assert_eq!(own(499, Reads::Head), [1, 2]);
+    }
+
+    #[test]
+    fn before_any_head_is_known_the_list_is_left_whole() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1], now);
+        round(&mut fleet, &[Probe::Failed, at(5)], now);
+        let mut view = fleet.view();
+        let needs = needing(7, 7, Reads::State);
+        assert_eq!(drawn(&view, Ladder::Own, &needs, now), [] as [u32; 0]);
+        view.highest_head = None;
+        assert_eq!(drawn(&view, Ladder::Own, &needs, now), [1]);
+    }
+
+    #[test]
+    fn the_freshest_or_the_deepest_are_drawn_where_they_are_wished_for() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(&mut fleet, &[at(100), at(100), at(99), at(100)], now);
+        let mut view = fleet.view();
+        view.nodes[1].depth.state_from = Some(BlockNumber(50));
+        view.nodes[3].depth.state_from = Some(BlockNumber(10));
+        let wished = |wish| {
+            let needs = Needs {
+                wish,
+                ..Needs::default()
+            };
+            drawn(&view, Ladder::Own, &needs, now)
+        };
+        assert_eq!(wished(Wish::Any), [1, 2, 3]);
+        assert_eq!(wished(Wish::Freshest), [1, 3]);
+        assert_eq!(wished(Wish::Deepest), [2]);
+    }
+
+    #[test]
+    fn a_node_that_lacks_the_method_is_drawn_only_when_no_other_is_left() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        let view = fleet.view();
+        view.nodes[1].learn_lack("trace_block", now);
+        let asked = |method| {
+            let needs = Needs {
+                method,
+                ..Needs::default()
+            };
+            drawn(&view, Ladder::Own, &needs, now)
+        };
+        assert_eq!(asked("trace_block"), [2]);
+        assert_eq!(asked("eth_call"), [1, 2]);
+        view.nodes[2].learn_lack("trace_block", now);
+        assert_eq!(asked("trace_block"), [1, 2]);
     }
 
     #[test]
@@ -278,7 +450,17 @@ mod tests {
         round(&mut fleet, &[at(9), at(9)], now);
         let mut dice = Seeded::new(1);
         for ladder in [Ladder::Own, Ladder::Fallback, Ladder::LastResort] {
-            assert_eq!(draw(&fleet.view(), ladder, &[], now, &mut dice), None);
+            assert_eq!(
+                draw(
+                    &fleet.view(),
+                    ladder,
+                    &[],
+                    &Needs::default(),
+                    now,
+                    &mut dice
+                ),
+                None
+            );
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The head that clients are shown.
 //!
-//! It is the highest head that nodes with half of the serving weight have, and never goes back,
-//! unless the chain began anew. A head that leaps further than its time allows counts only when
+//! It is the highest head that nodes with half of the serving weight have: were it the fastest
+//! node's, every client's next call would go there. It never goes back, unless the chain began
+//! anew or most nodes agree on a reorg that left it shorter. A head that leaps further than its time allows counts only when
 //! another node has it too: one node's lie would otherwise stay shown long after the lie.
 
 use std::time::{Duration, Instant};
 
+use super::agreed::carried_by_half;
 use super::chain::{BlockNumber, Lag, reach};
 
 /// What one node of our chain tells of its head.
@@ -16,6 +18,10 @@ pub struct Witness {
     pub lives: bool,
     /// Its weight among those that serve now; 0: it doesn't serve.
     pub weight: u64,
+    /// Its head is lower than it has been.
+    pub has_fallen: bool,
+    /// And has blocks with other hashes than before.
+    pub is_rewritten: bool,
 }
 
 /// What all of them tell.
@@ -36,7 +42,23 @@ pub struct ServedHead {
     shown: Option<Shown>,
     /// A higher one that an answer told since.
     seen: Option<BlockNumber>,
+    /// Since when most nodes have fallen below it.
+    fallen_since: Option<Instant>,
 }
+
+/// Which way the head went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    Onward,
+    /// A reorg left the chain shorter.
+    Back,
+    /// The chain began anew.
+    Anew,
+}
+
+/// All nodes' heads must have fallen for so long, or a block time, before that is believed
+/// without other hashes to show for it: behind one URL may stand machines that differ by a block.
+const FALL_STANDS: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug)]
 struct Shown {
@@ -59,8 +81,44 @@ impl ServedHead {
         }
     }
 
-    /// Hears what the nodes tell.
-    pub fn hear(&mut self, told: &Told<'_>, now: Instant) {
+    /// Hears what the nodes tell, and says where that takes the head.
+    pub fn hear(&mut self, told: &Told<'_>, now: Instant) -> Course {
+        let Some(head) = self.carried(told, now) else {
+            return Course::Onward;
+        };
+        let course = self.course(told, head, now);
+        let head = match (course, self.shown) {
+            (Course::Onward, Some(shown)) => shown.head.max(head),
+            (Course::Onward | Course::Back | Course::Anew, _) => head,
+        };
+        if course != Course::Onward {
+            self.seen = None;
+            self.fallen_since = None;
+        }
+        self.shown = Some(Shown {
+            head,
+            heard_at: now,
+        });
+        course
+    }
+
+    fn course(&mut self, told: &Told<'_>, head: BlockNumber, now: Instant) -> Course {
+        let Some(shown) = self.shown else {
+            return Course::Onward;
+        };
+        let highest = shown.head.max(self.seen.unwrap_or(shown.head));
+        let is_reorg = self.is_reorg(told, highest, now);
+        if told.is_new_chain(shown.head, head) {
+            Course::Anew
+        } else if is_reorg {
+            Course::Back
+        } else {
+            Course::Onward
+        }
+    }
+
+    /// The highest believable head that enough weight has.
+    fn carried(&self, told: &Told<'_>, now: Instant) -> Option<BlockNumber> {
         let serving = || {
             let witnesses = told.witnesses.iter().enumerate();
             witnesses.filter(|(_, witness)| witness.weight > 0)
@@ -69,26 +127,24 @@ impl ServedHead {
             .filter(|(at, witness)| self.is_believable(*at, witness.head, told, now))
             .map(|(_, witness)| (witness.head, witness.weight));
         // At the start nothing is shown that could be compared with: the most cautious is taken.
-        let head = carried_by_half(believed.collect()).or_else(|| {
+        carried_by_half(believed.collect()).or_else(|| {
             let heads = serving().map(|(_, witness)| witness.head);
             let lowest = heads.chain(told.reference).min();
             lowest.filter(|_| self.shown.is_none())
-        });
-        let Some(head) = head else { return };
-        let begins_anew = self
-            .shown
-            .is_some_and(|shown| told.is_new_chain(shown.head, head));
-        let head = match self.shown {
-            Some(shown) if !begins_anew => shown.head.max(head),
-            Some(_) | None => head,
-        };
-        if begins_anew {
-            self.seen = None;
+        })
+    }
+
+    /// Whether most nodes have fallen below what was shown and show other hashes, or all have
+    /// fallen alike and stay there.
+    fn is_reorg(&mut self, told: &Told<'_>, shown: BlockNumber, now: Instant) -> bool {
+        if !told.most_have_fallen_below(shown) {
+            self.fallen_since = None;
+            return false;
         }
-        self.shown = Some(Shown {
-            head,
-            heard_at: now,
-        });
+        let since = *self.fallen_since.get_or_insert(now);
+        let stands = FALL_STANDS.max(told.block_time);
+        let has_stood = now.saturating_duration_since(since) >= stands;
+        told.most(|witness| witness.is_rewritten) || (has_stood && told.all_have_fallen_alike())
     }
 
     /// Whether witness `at` may have `head`: its time allows it, another has it too, or there is
@@ -109,6 +165,29 @@ impl Told<'_> {
         one.0.abs_diff(other.0) <= self.lag_max.0
     }
 
+    /// Whether more than half of all nodes live and are so.
+    fn most(&self, is_so: impl Fn(&Witness) -> bool) -> bool {
+        let witnesses = self.witnesses.iter();
+        let count = witnesses.filter(|w| w.lives && is_so(w)).count();
+        count * 2 > self.nodes
+    }
+
+    /// Whether most nodes' heads fell, and nobody who lives has block `shown`.
+    fn most_have_fallen_below(&self, shown: BlockNumber) -> bool {
+        let living = self.witnesses.iter().filter(|witness| witness.lives);
+        let heads = living.map(|witness| witness.head);
+        heads.chain(self.reference).all(|head| head < shown)
+            && self.most(|witness| witness.has_fallen && witness.head.0 > 0)
+    }
+
+    /// Whether every node lives and has fallen, to within a block of the others.
+    fn all_have_fallen_alike(&self) -> bool {
+        let heads = || self.witnesses.iter().map(|witness| witness.head.0);
+        let apart = heads().max().unwrap_or(0) - heads().min().unwrap_or(0);
+        let has_fallen = |witness: &Witness| witness.lives && witness.has_fallen;
+        apart <= 1 && self.witnesses.len() == self.nodes && self.witnesses.iter().all(has_fallen)
+    }
+
     /// Whether all that live and the reference are further behind `shown` than any lag allows, and
     /// most of all nodes live and agree on `head`: a few that start from scratch are no new chain.
     /// Nor are several at height 0, which is what nodes say that sync.
@@ -125,18 +204,6 @@ impl Told<'_> {
     }
 }
 
-/// The highest head that nodes with half of the weight have.
-fn carried_by_half(mut heads: Vec<(BlockNumber, u64)>) -> Option<BlockNumber> {
-    heads.sort_unstable_by(|a, b| b.cmp(a));
-    let weight: u64 = heads.iter().map(|(_, weight)| weight).sum();
-    let mut carried = 0;
-    let found = heads.iter().find(|(_, weight_of_it)| {
-        carried += weight_of_it;
-        carried * 2 >= weight
-    });
-    found.map(|(head, _)| *head)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +216,8 @@ mod tests {
             head: BlockNumber(head.unsigned_abs()),
             lives: *head >= 0,
             weight: 1,
+            has_fallen: false,
+            is_rewritten: false,
         };
         let witnesses: Vec<_> = heads.iter().map(witness).collect();
         let told = Told {
@@ -246,6 +315,73 @@ mod tests {
             hear(&mut served, &[5000, 5000, 5000], 5000, now);
             let shown = hear(&mut served, heads, reference, now);
             assert_eq!(shown, wanted, "{heads:?} {reference}");
+        }
+    }
+
+    /// Two nodes of three showed block 100 and fell; the third may have.
+    fn fall(served: &mut ServedHead, third: (u64, bool), is_rewritten: bool, now: Instant) -> u64 {
+        let witness = |(head, has_fallen): (u64, bool)| Witness {
+            head: BlockNumber(head),
+            lives: true,
+            weight: 1,
+            has_fallen,
+            is_rewritten: is_rewritten && has_fallen,
+        };
+        let witnesses = [(97, true), (97, true), third].map(witness);
+        let told = Told {
+            witnesses: &witnesses,
+            nodes: 3,
+            reference: Some(BlockNumber(97)),
+            lag_max: Lag(10),
+            block_time: BLOCK_TIME,
+        };
+        let course = served.hear(&told, now);
+        let shown = served.head().unwrap().0;
+        assert_eq!(course == Course::Back, shown < 100);
+        shown
+    }
+
+    #[test]
+    fn a_reorg_that_most_nodes_tell_takes_the_head_back_at_once() {
+        let now = crate::clock::now();
+        for (third, wanted) in [((97, true), 97), ((98, false), 97), ((100, false), 100)] {
+            let mut served = ServedHead::default();
+            hear(&mut served, &[100, 100, 100], 100, now);
+            assert_eq!(fall(&mut served, third, true, now), wanted, "{third:?}");
+        }
+    }
+
+    #[test]
+    fn a_fall_of_all_without_other_hashes_is_believed_once_it_has_stood() {
+        let start = crate::clock::now();
+        let mut served = ServedHead::default();
+        hear(&mut served, &[100, 100, 100], 100, start);
+        let nearly = BLOCK_TIME - Duration::from_millis(1);
+        let both = (97, true);
+        assert_eq!(fall(&mut served, both, false, start), 100);
+        assert_eq!(fall(&mut served, both, false, start + nearly), 100);
+        assert_eq!(fall(&mut served, (100, false), false, start + nearly), 100);
+        assert_eq!(
+            fall(&mut served, both, false, start + BLOCK_TIME),
+            100,
+            "anew"
+        );
+        for third in [(97, false), (95, true)] {
+            let now = start + 2 * BLOCK_TIME;
+            assert_eq!(fall(&mut served, third, false, now), 100, "{third:?}");
+        }
+        assert_eq!(fall(&mut served, both, false, start + 2 * BLOCK_TIME), 97);
+    }
+
+    #[test]
+    fn nodes_that_never_had_a_block_that_a_client_saw_dont_take_it_back() {
+        let now = crate::clock::now();
+        let mut served = ServedHead::default();
+        hear(&mut served, &[97, 97, 97], 97, now);
+        served.see(BlockNumber(100), false, BLOCK_TIME, now);
+        for seconds in 0..60 {
+            let now = now + Duration::from_secs(seconds);
+            assert_eq!(hear(&mut served, &[97, 97, -100], 97, now), 100);
         }
     }
 }

@@ -1,55 +1,210 @@
-//! A raw transaction's hash, for when a pool has it already and doesn't say which it is.
+//! A raw transaction's hash, computed from its own bytes: what a pool that has it already doesn't
+//! say, and what a node that said nothing is asked by.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::value::RawValue;
 use sha3::{Digest, Keccak256};
 
 /// The type of a transaction with blobs (EIP-4844).
 const BLOB_TRANSACTION: u8 = 3;
 
-/// The hash of the raw transaction that stands first in `params`: keccak-256 of its bytes.
-pub fn hash(params: &str) -> Option<String> {
-    let params: Vec<serde_json::Value> = serde_json::from_str(params).ok()?;
-    let digits = params.first()?.as_str()?.strip_prefix("0x")?.as_bytes();
+/// A transaction's hash. Shown as clients write it: `0x` and 64 digits in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TxHash([u8; 32]);
+
+impl fmt::Display for TxHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0x")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for TxHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The hash of the raw transaction that stands first in `params`; `None` where there is none that
+/// could be one.
+pub fn hash(params: &str) -> Option<TxHash> {
+    let bytes = unhex(&first_text(params)?)?;
+    let hashed = if bytes.first() == Some(&BLOB_TRANSACTION) {
+        without_blobs(&bytes)?
+    } else {
+        Cow::Borrowed(&bytes[..])
+    };
+    Some(TxHash(Keccak256::digest(hashed).into()))
+}
+
+/// The hash that stands first in `params`, as in `eth_getTransactionByHash`.
+pub fn hash_asked(params: &str) -> Option<TxHash> {
+    let bytes = unhex(&first_text(params)?)?;
+    bytes.try_into().ok().map(TxHash)
+}
+
+fn first_text(params: &str) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    let params: Vec<&RawValue> = serde_json::from_str(params).ok()?;
+    let text: Text = serde_json::from_str(params.first()?.get()).ok()?;
+    Some(text.0)
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    let bytes: Option<Vec<u8>> = digits
-        .chunks(2)
+    let pairs = text.strip_prefix("0x")?.as_bytes().chunks(2);
+    pairs
         .map(|pair| match pair {
             [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
             _ => None,
         })
-        .collect();
-    let bytes = bytes?;
-    if bytes.first() == Some(&BLOB_TRANSACTION) {
-        // It comes with its blobs, which its hash leaves out (EIP-4844): the node's word stands.
-        return None;
+        .collect()
+}
+
+/// What a blob transaction's hash is of. It is sent as `3 ‖ rlp([transaction, blobs, …])` and
+/// hashed as `3 ‖ rlp(transaction)` (EIP-4844, "Networking"; EIP-7594 only adds to what follows
+/// the transaction). One that comes without its blobs begins with a number instead of a list.
+fn without_blobs(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let list = Item::read(&bytes[1..]).filter(|item| item.is_list)?;
+    let first = Item::read(list.payload)?;
+    if first.is_list {
+        Some(Cow::Owned([&[BLOB_TRANSACTION], first.whole].concat()))
+    } else {
+        Some(Cow::Borrowed(bytes))
     }
-    let hash = Keccak256::digest(bytes);
-    Some(
-        hash.iter()
-            .fold("0x".to_string(), |text, byte| text + &format!("{byte:02x}")),
-    )
+}
+
+/// One item of RLP (Ethereum's Yellow Paper, appendix B).
+struct Item<'a> {
+    is_list: bool,
+    /// With its length in front.
+    whole: &'a [u8],
+    payload: &'a [u8],
+}
+
+impl<'a> Item<'a> {
+    /// The item at the beginning of `bytes`; `None` where it is cut off.
+    fn read(bytes: &'a [u8]) -> Option<Item<'a>> {
+        let (is_list, head, length) = match *bytes.first()? {
+            0..=0x7f => (false, 0, 1),
+            first @ 0x80..=0xb7 => (false, 1, usize::from(first - 0x80)),
+            first @ 0xb8..=0xbf => Item::long(bytes, false, first - 0xb7)?,
+            first @ 0xc0..=0xf7 => (true, 1, usize::from(first - 0xc0)),
+            first @ 0xf8..=0xff => Item::long(bytes, true, first - 0xf7)?,
+        };
+        let whole = bytes.get(..head.checked_add(length)?)?;
+        Some(Item {
+            is_list,
+            whole,
+            payload: whole.get(head..)?,
+        })
+    }
+
+    /// A length that takes `digits` bytes of its own.
+    fn long(bytes: &[u8], is_list: bool, digits: u8) -> Option<(bool, usize, usize)> {
+        let head = 1 + usize::from(digits);
+        let mut length = 0usize;
+        for digit in bytes.get(1..head)? {
+            length = length.checked_mul(256)?.checked_add(usize::from(*digit))?;
+        }
+        Some((is_list, head, length))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn known(params: &str) -> String {
+        hash(params).unwrap().to_string()
+    }
 
     #[test]
     fn a_transactions_hash_is_the_keccak_of_its_bytes() {
         // keccak-256 of nothing and of "abc" (the Keccak team's test vectors).
-        let known = |params| hash(params).unwrap();
         assert!(known(r#"["0x"]"#).starts_with("0xc5d2460186f7233c927e7db2dcc703c0"));
-        assert!(known(r#"["0x616263"]"#).starts_with("0x4e03657aea45a94fc7d47ba826c8d667"));
+        assert!(
+            known(r#"["0x616263", {"a":1}]"#).starts_with("0x4e03657aea45a94fc7d47ba826c8d667")
+        );
         for bad in [
             "[]",
             "{}",
             r#"["61"]"#,
             r#"["0x6"]"#,
-            r#"["0x0300"]"#,
             r#"["0xzz"]"#,
             "[1]",
             "x",
         ] {
             assert_eq!(hash(bad), None, "{bad}");
+        }
+    }
+
+    fn list(payload: &[u8]) -> Vec<u8> {
+        let length = payload.len();
+        let head = match length {
+            0..=55 => vec![0xc0 + u8::try_from(length).unwrap()],
+            _ => {
+                let digits = length.to_be_bytes();
+                let digits: Vec<u8> = digits.into_iter().skip_while(|digit| *digit == 0).collect();
+                [&[0xf7 + u8::try_from(digits.len()).unwrap()], &digits[..]].concat()
+            }
+        };
+        [&head, payload].concat()
+    }
+
+    fn params(bytes: &[u8]) -> String {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(r#"["0x{digits}"]"#)
+    }
+
+    #[test]
+    fn a_blob_transactions_hash_leaves_its_blobs_out() {
+        for fields in [&[0x01, 0x80, 0x84, 1, 2, 3, 4][..], &[0x05; 300]] {
+            let transaction = list(fields);
+            let alone = [&[BLOB_TRANSACTION], &transaction[..]].concat();
+            let wanted = TxHash(Keccak256::digest(&alone).into());
+            // EIP-4844's wrapping, and EIP-7594's with a version in it.
+            for rest in [&[0xc1, 0x80, 0xc0, 0xc0][..], &[0x01, 0xc0, 0xc0, 0xc0]] {
+                let wrapped = list(&[&transaction, rest].concat());
+                let sent = [&[BLOB_TRANSACTION], &wrapped[..]].concat();
+                assert_eq!(hash(&params(&sent)), Some(wanted));
+            }
+            assert_eq!(hash(&params(&alone)), Some(wanted));
+        }
+    }
+
+    #[test]
+    fn a_blob_transaction_that_is_cut_off_has_no_hash() {
+        for bad in [
+            "03",
+            "0300",
+            "03c8",
+            "03f9",
+            "03f901",
+            "03ffffffffffffffffffff",
+            "03c1f8",
+        ] {
+            assert_eq!(hash(&format!(r#"["0x{bad}"]"#)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hash_that_is_asked_for_has_64_digits() {
+        let digits = "0aB1".repeat(16);
+        let asked = hash_asked(&format!(r#"["0x{digits}"]"#)).unwrap();
+        assert_eq!(asked.to_string(), format!("0x{}", digits.to_lowercase()));
+        assert_eq!(hash_asked(&format!(r#"["0x{digits}00"]"#)), None);
+        assert_eq!(hash_asked(r#"["latest"]"#), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = hash(&params(&[&[BLOB_TRANSACTION], &bytes[..]].concat()));
         }
     }
 }

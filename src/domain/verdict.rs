@@ -1,14 +1,23 @@
 //! What a reply means: what the call does next, and what is learnt about the node.
 //!
-//! The order is code and data, then HTTP status, then text; and never text that follows
-//! "execution reverted", because a contract's author writes it: a revert reason
-//! "rate limit exceeded" must not throttle a node.
+//! The order is code and data, then HTTP status, then text; and never the text of a message that
+//! tells of a revert, because a contract's author writes it: a revert reason
+//! "rate limit exceeded" must not throttle a node. What nodes say, and where that stems from, is
+//! the table in `signs.rs`.
+
+mod meaning;
+#[cfg(test)]
+mod real_messages_tests;
+mod signs;
 
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use self::signs::Reading;
 use super::answer::{BadAnswer, RpcError};
+
+pub use self::meaning::{Meaning, Missing, Shut};
 
 /// What an attempt came to. Also the label of the attempts' metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +122,8 @@ impl Class {
 const SHUT_REST: Duration = Duration::from_secs(60);
 /// The longest rest that we let a node prescribe.
 const REST_MAX: Duration = Duration::from_secs(300);
+/// So much of a message is looked at.
+const TEXT_BYTES_MAX: usize = 2048;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Elsewhere {
@@ -134,13 +145,59 @@ pub enum Blame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub class: Class,
+    /// What the node's error means; `None` where it gave none.
+    pub meaning: Option<Meaning>,
     /// How long the node asks to be left alone.
     pub rest: Option<Duration>,
 }
 
+impl Verdict {
+    /// Which way the data lies that the node doesn't have. Said of [`Class::MissingData`], and of
+    /// a range that ends beyond the node's head.
+    pub fn missing(&self) -> Option<Missing> {
+        match self.meaning? {
+            Meaning::Missing(missing) => Some(missing),
+            Meaning::FutureRange => Some(Missing::Newer),
+            Meaning::Execution
+            | Meaning::Invalid
+            | Meaning::AlreadyKnown
+            | Meaning::NonceTooLow
+            | Meaning::PoolRefusal
+            | Meaning::Range
+            | Meaning::Throttled
+            | Meaning::Shut(_)
+            | Meaning::Unsupported
+            | Meaning::NodeTimeout
+            | Meaning::Unknown => None,
+        }
+    }
+
+    /// Why the node refuses our credentials: somebody has to see to it. Said of [`Class::Shut`].
+    pub fn shut(&self) -> Option<Shut> {
+        match self.meaning {
+            Some(Meaning::Shut(shut)) => Some(shut),
+            Some(_) | None => None,
+        }
+    }
+}
+
 impl From<Class> for Verdict {
     fn from(class: Class) -> Verdict {
-        Verdict { class, rest: None }
+        Verdict {
+            class,
+            meaning: None,
+            rest: None,
+        }
+    }
+}
+
+impl From<Meaning> for Verdict {
+    fn from(meaning: Meaning) -> Verdict {
+        Verdict {
+            class: meaning.class(),
+            meaning: Some(meaning),
+            rest: None,
+        }
     }
 }
 
@@ -152,148 +209,128 @@ impl From<BadAnswer> for Verdict {
 
 /// Judges an HTTP status alone. `None`: the body decides.
 pub fn of_status(status: u16, retry_after: Option<Duration>) -> Option<Verdict> {
-    let class = match status {
+    let verdict = match status {
         200..=299 => return None,
-        429 => Class::Throttled,
-        401..=403 => Class::Shut,
-        408 | 504 => Class::NodeTimeout,
-        500..=599 => Class::Transport,
-        _ => Class::BadAnswer,
+        429 => Meaning::Throttled.into(),
+        402 => Meaning::Shut(Shut::Quota).into(),
+        401 | 403 => Meaning::Shut(Shut::Auth).into(),
+        408 | 504 => Meaning::NodeTimeout.into(),
+        // What was asked for is too large, or the answer to it.
+        413 => Meaning::Range.into(),
+        500..=599 => Class::Transport.into(),
+        _ => Class::BadAnswer.into(),
     };
-    let rest = retry_after
-        .filter(|_| class == Class::Throttled)
-        .map(|rest| rest.min(REST_MAX));
-    Some(Verdict { class, rest })
+    Some(with_rest(verdict, retry_after))
+}
+
+/// Judges an HTTP status with a body that is no answer. `None`: the status is a good one.
+pub fn of_body(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Option<Verdict> {
+    let verdict = of_status(status, retry_after)?;
+    let text = String::from_utf8_lossy(&body[..body.len().min(TEXT_BYTES_MAX)]);
+    Some(paid_for(verdict, status, &text.to_ascii_lowercase()))
+}
+
+/// A node that lets us in no more may say that it is about money.
+fn paid_for(verdict: Verdict, status: u16, text: &str) -> Verdict {
+    let signs = match status {
+        429 => signs::PAID,
+        403 => signs::BILLING,
+        _ => return verdict,
+    };
+    signs::find(signs, text).map_or(verdict, |(meaning, _)| meaning.into())
 }
 
 /// Judges a JSON-RPC error that came with `status`.
 pub fn of_error(error: &RpcError<'_>, status: u16, retry_after: Option<Duration>) -> Verdict {
-    let class = by_code(error)
-        .or_else(|| of_status(status, retry_after).map(|verdict| verdict.class))
-        .or_else(|| by_text(&error.message))
-        .unwrap_or_else(|| fallback(error.code));
-    let rest = match class {
-        Class::Throttled => backoff_of(error)
-            .or(retry_after)
-            .map(|rest| rest.min(REST_MAX)),
-        _ => None,
-    };
-    Verdict { class, rest }
+    let text = lower(&error.message);
+    if let Some(meaning) = by_code(error, &text) {
+        return with_rest(meaning.into(), backoff_of(error).or(retry_after));
+    }
+    let by_status = of_status(status, retry_after).filter(|_| tells_more_than_text(status));
+    if let Some(verdict) = by_status {
+        let rest = backoff_of(error).or(retry_after);
+        return with_rest(paid_for(verdict, status, &text), rest);
+    }
+    let mut meaning = by_text(&text).unwrap_or_else(|| fallback(error.code));
+    if is_disarmed(error.code) {
+        meaning = meaning.without_blame();
+    }
+    with_rest(meaning.into(), backoff_of(error).or(retry_after))
 }
 
-/// By the code, with the message and data where a code has several meanings.
-fn by_code(error: &RpcError<'_>) -> Option<Class> {
-    if is_execution(error) {
-        return Some(Class::RpcError);
+/// Some providers send 400 or 404 with every error.
+fn tells_more_than_text(status: u16) -> bool {
+    matches!(status, 401..=403 | 408 | 413 | 429 | 500..=599)
+}
+
+fn with_rest(verdict: Verdict, rest: Option<Duration>) -> Verdict {
+    let rest = rest
+        .filter(|_| verdict.class == Class::Throttled)
+        .map(|rest| rest.min(REST_MAX));
+    Verdict { rest, ..verdict }
+}
+
+/// The start of a message, in lower case.
+fn lower(message: &str) -> String {
+    let mut end = message.len().min(TEXT_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
     }
-    match error.code {
-        // JSON-RPC 2.0 §5.1; execution-apis: getLogs beyond the head is −32602.
-        -32700 | -32600 | -32602 => Some(Class::RpcError),
-        // EIP-1474: method not found, method not supported.
-        -32601 | -32004 => Some(Class::Unsupported),
-        // EIP-1474: transaction rejected. QuickNode: range or answer too large.
-        -32003 | -32614 => Some(Class::RpcError),
-        // QuickNode: requests a second, requests a minute. Some providers put the status here.
-        -32007 | -32009 | 429 => Some(Class::Throttled),
-        // geth: request timed out (`rpc/errors.go`).
-        -32002 => Some(Class::NodeTimeout),
-        // EIP-4444 as geth says it: pruned history unavailable.
-        4444 => Some(Class::MissingData),
-        // Infura uses −32005 for a range, a day's quota and a rate alike.
-        -32005 => Some(match by_text(&error.message) {
-            _ if backoff_of(error).is_some() => Class::Throttled,
-            Some(class) => class,
-            None => Class::Throttled,
-        }),
-        _ => None,
+    message[..end].trim_start().to_ascii_lowercase()
+}
+
+/// By the code, with the text and data where a code has several meanings.
+fn by_code(error: &RpcError<'_>, text: &str) -> Option<Meaning> {
+    let is_execution = error.data.is_some_and(is_revert_data)
+        || signs::find(&[(Meaning::Execution, signs::EXECUTION)], text).is_some();
+    if is_execution {
+        return Some(Meaning::Execution);
+    }
+    let rows = signs::CODES;
+    let (_, reading, _) = rows.iter().find(|row| row.0.contains(&error.code))?;
+    match *reading {
+        Reading::Sure(meaning) => Some(meaning),
+        // Infura names its pause here, whatever the text.
+        Reading::TextOr(_) if backoff_of(error).is_some() => {
+            Some(by_text(text).filter(is_shut).unwrap_or(Meaning::Throttled))
+        }
+        Reading::TextOr(meaning) => Some(by_text(text).unwrap_or(meaning)),
+        Reading::OneOf(signs, meaning) => {
+            Some(signs::find(signs, text).map_or(meaning, |(found, _)| found))
+        }
+        Reading::Disarmed => None,
     }
 }
 
-/// The EVM ran and stopped: the answer is right, whatever its text says.
-fn is_execution(error: &RpcError<'_>) -> bool {
-    /// The selector of `Error(string)` (Solidity ABI).
-    const REVERT: &str = "\"0x08c379a0";
-    let message = error.message.trim_start();
-    error.code == 3
-        || error.data.is_some_and(|data| data.starts_with(REVERT))
-        || [
-            "execution reverted",
-            "VM Exception",
-            "EVM error",
-            "out of gas",
-            "revert",
-        ]
+/// Whether a caller may have written the text that comes with `code`.
+fn is_disarmed(code: i64) -> bool {
+    signs::CODES
         .iter()
-        .any(|sign| message.starts_with(sign))
-        || ["out of gas", "EVM error:"]
-            .iter()
-            .any(|sign| before_reason(message).contains(sign))
+        .any(|row| row.0.contains(&code) && matches!(row.1, Reading::Disarmed))
 }
 
-/// The message up to where a contract's author may have written.
-fn before_reason(message: &str) -> &str {
-    message
-        .find("execution reverted")
-        .map_or(message, |at| &message[..at])
+fn is_shut(meaning: &Meaning) -> bool {
+    matches!(meaning, Meaning::Shut(_))
 }
 
-/// Signs in lower case, first match wins: the narrower ones stand first.
-const TEXTS: &[(&str, Class)] = &[
-    // Ranges and sizes: Infura, Alchemy, QuickNode, Ankr, Erigon.
-    ("query returned more than", Class::RpcError),
-    ("block range", Class::RpcError),
-    ("response size", Class::RpcError),
-    ("log response size exceeded", Class::RpcError),
-    // The pool's words (geth `core/txpool/errors.go`, Nethermind, Besu).
-    ("already known", Class::RpcError),
-    ("known transaction", Class::RpcError),
-    ("already imported", Class::RpcError),
-    ("already in mempool", Class::RpcError),
-    ("nonce too low", Class::RpcError),
-    ("underpriced", Class::RpcError),
-    ("insufficient funds", Class::RpcError),
-    // Decoding (geth `rlp`, `hexutil`).
-    ("rlp:", Class::RpcError),
-    ("invalid argument", Class::RpcError),
-    // Quota and billing: Alchemy, Infura.
-    ("monthly capacity limit", Class::Shut),
-    ("daily request count exceeded", Class::Shut),
-    // Not let in: Infura, Ankr, Alchemy.
-    ("invalid api key", Class::Shut),
-    ("must be authenticated", Class::Shut),
-    // Rates: Infura, Chainstack, dRPC and others.
-    ("project id request rate exceeded", Class::Throttled),
-    ("too many requests", Class::Throttled),
-    ("rate limit", Class::Throttled),
-    // A node without the block or its state: geth, Erigon, Nethermind, Besu, Reth.
-    ("header not found", Class::MissingData),
-    ("unknown block", Class::MissingData),
-    ("block not found", Class::MissingData),
-    ("missing trie node", Class::MissingData),
-    ("historical state", Class::MissingData),
-    // Time: geth, Erigon.
-    ("execution timeout", Class::NodeTimeout),
-    ("request timed out", Class::NodeTimeout),
-];
+fn by_text(text: &str) -> Option<Meaning> {
+    signs::find(signs::TEXTS, text).map(|(meaning, _)| meaning)
+}
 
-fn by_text(message: &str) -> Option<Class> {
-    let text = before_reason(message).to_ascii_lowercase();
-    let found = TEXTS.iter().find(|(sign, _)| text.contains(sign));
-    let unsupported = || {
-        let missing = ["does not exist", "is not available", "not supported"];
-        text.contains("method") && missing.iter().any(|sign| text.contains(sign))
-    };
-    found
-        .map(|(_, class)| *class)
-        .or_else(|| unsupported().then_some(Class::Unsupported))
+/// `Error(string)` and `Panic(uint256)` (Solidity ABI), as geth and as OpenEthereum send them.
+fn is_revert_data(data: &str) -> bool {
+    const SELECTORS: [&str; 2] = ["0x08c379a0", "0x4e487b71"];
+    let data = data.strip_prefix('"').unwrap_or(data);
+    let data = data.strip_prefix("Reverted ").unwrap_or(data);
+    SELECTORS.iter().any(|selector| data.starts_with(selector))
 }
 
 /// An error that says nothing we know: the server's own codes are asked about elsewhere once.
-fn fallback(code: i64) -> Class {
+fn fallback(code: i64) -> Meaning {
     if (-32099..=-32000).contains(&code) || code == -32603 {
-        Class::Unknown
+        Meaning::Unknown
     } else {
-        Class::RpcError
+        Meaning::Invalid
     }
 }
 
@@ -314,133 +351,29 @@ fn backoff_of(error: &RpcError<'_>) -> Option<Duration> {
 
 /// Whether a transaction pool says that it has the transaction: a success told as an error.
 pub fn is_already_known(error: &RpcError<'_>) -> bool {
-    let text = before_reason(&error.message).to_ascii_lowercase();
-    // Not "unknown transaction type".
-    text.starts_with("known transaction")
-        || ["already known", "already imported", "already in mempool"]
-            .iter()
-            .any(|sign| text.contains(sign))
+    says(error, Meaning::AlreadyKnown)
+}
+
+/// Whether the sender is past this nonce: perhaps by this very transaction, so that its hash is
+/// worth looking up.
+pub fn is_nonce_too_low(error: &RpcError<'_>) -> bool {
+    says(error, Meaning::NonceTooLow)
+}
+
+/// Whatever status it came with.
+fn says(error: &RpcError<'_>, meaning: Meaning) -> bool {
+    of_error(error, 200, None).meaning == Some(meaning)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn error<'a>(code: i64, message: &'a str, data: Option<&'a str>) -> RpcError<'a> {
         RpcError {
             code,
             message: message.into(),
             data,
-        }
-    }
-
-    #[test]
-    fn real_messages_of_clients_and_providers_are_understood() {
-        for (code, message, data, wanted) in [
-            (
-                3,
-                "execution reverted: rate limit exceeded",
-                None,
-                Class::RpcError,
-            ),
-            (
-                -32000,
-                "execution reverted: header not found",
-                None,
-                Class::RpcError,
-            ),
-            (
-                -32015,
-                "VM execution error.",
-                Some("\"0x08c379a000\""),
-                Class::RpcError,
-            ),
-            (-32000, "out of gas", None, Class::RpcError),
-            (
-                -32000,
-                "err: max fee per gas less than block base fee",
-                None,
-                Class::Unknown,
-            ),
-            (
-                -32602,
-                "invalid argument 0: hex string without 0x prefix",
-                None,
-                Class::RpcError,
-            ),
-            (
-                -32601,
-                "the method eth_foo does not exist/is not available",
-                None,
-                Class::Unsupported,
-            ),
-            (
-                -32000,
-                "the method trace_block does not exist/is not available",
-                None,
-                Class::Unsupported,
-            ),
-            (
-                -32005,
-                "query returned more than 10000 results",
-                None,
-                Class::RpcError,
-            ),
-            (
-                -32005,
-                "daily request count exceeded, request rate limited",
-                None,
-                Class::Shut,
-            ),
-            (
-                -32005,
-                "project ID request rate exceeded",
-                None,
-                Class::Throttled,
-            ),
-            (
-                -32005,
-                "whatever",
-                Some(r#"{"rate":{"backoff_seconds":30}}"#),
-                Class::Throttled,
-            ),
-            (
-                429,
-                "Your app has exceeded its compute units per second capacity",
-                None,
-                Class::Throttled,
-            ),
-            (
-                -32007,
-                "50/second request limit reached",
-                None,
-                Class::Throttled,
-            ),
-            (-32000, "Too many requests", None, Class::Throttled),
-            (-32000, "header not found", None, Class::MissingData),
-            (
-                -32000,
-                "missing trie node 0xabc (path ) state 0xabc is not available",
-                None,
-                Class::MissingData,
-            ),
-            (4444, "pruned history unavailable", None, Class::MissingData),
-            (-32002, "request timed out", None, Class::NodeTimeout),
-            (
-                -32000,
-                "nonce too low: next nonce 5, tx nonce 1",
-                None,
-                Class::RpcError,
-            ),
-            (-32000, "already known", None, Class::RpcError),
-            (-32603, "Internal error", None, Class::Unknown),
-        ] {
-            assert_eq!(
-                of_error(&error(code, message, data), 200, None).class,
-                wanted,
-                "{message}"
-            );
         }
     }
 
@@ -524,17 +457,5 @@ mod tests {
             "execution reverted: already known",
             None
         )));
-    }
-
-    proptest! {
-        #[test]
-        fn no_revert_reason_changes_what_becomes_of_a_call(
-            reason in "(rate limit|header not found|too many requests|invalid api key|.){0,5}",
-            code in prop::sample::select(vec![3i64, -32000, -32015, -32603]),
-        ) {
-            let message = format!("execution reverted: {reason}");
-            let verdict = of_error(&error(code, &message, None), 200, None);
-            prop_assert_eq!(verdict, Verdict::from(Class::RpcError));
-        }
     }
 }

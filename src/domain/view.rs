@@ -1,11 +1,16 @@
 //! The fleet at one moment: what calls read, and what is shown of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::chain::{BlockNumber, ChainId, Lag, Reference};
+use super::depth::Depth;
+use super::forks::Camps;
 use super::health::Standing;
+use super::lacks::Lacks;
 use super::load::Load;
 use super::node::{NodeId, Rung, Weight};
+use super::report::Inquiry;
 
 /// The fleet at one moment.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +18,17 @@ pub struct FleetView {
     pub nodes: Vec<NodeView>,
     pub reference: Option<Reference>,
     pub served_head: Option<BlockNumber>,
+    /// The highest head of any fit node, or of a leader that is believed, or that was served. What
+    /// lies beyond it nobody has.
+    pub highest_head: Option<BlockNumber>,
+    /// What the fleet agrees on as the block tags `safe` and `finalized`; asked only where the
+    /// settings want it.
+    pub safe_head: Option<BlockNumber>,
+    pub finalized_head: Option<BlockNumber>,
+    /// What the nodes say to `net_version`, where all say the same.
+    pub net_version: Option<Arc<str>>,
+    /// Whether the nodes' blocks are the same.
+    pub camps: Camps,
     pub chain_id: Option<ChainId>,
     /// Rounds so far; 0: nothing is known yet.
     pub rounds: u64,
@@ -26,11 +42,18 @@ pub struct NodeView {
     pub rung: Rung,
     pub weight: Weight,
     pub head: Option<BlockNumber>,
+    /// Of its head, in seconds since 1970, where it told.
+    pub head_timestamp: Option<u64>,
     pub(super) reference: Option<BlockNumber>,
     pub lives: bool,
     pub is_on_another_chain: bool,
     pub standing: Standing,
     pub load: Arc<Load>,
+    /// How far back it goes.
+    pub depth: Depth,
+    pub(super) lacks: Arc<Lacks>,
+    /// What its next probe asks for beside the head.
+    pub inquiry: Inquiry,
 }
 
 impl NodeView {
@@ -41,6 +64,35 @@ impl NodeView {
     /// Own head less the reference, in blocks: below 0 when behind.
     pub fn head_difference(&self) -> Option<i128> {
         Some(i128::from(self.head?.0) - i128::from(self.reference?.0))
+    }
+
+    /// Whether it has block `number`, as far as is known.
+    pub fn has_block(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_block(number)
+    }
+
+    /// Whether it has the state after block `number`, as far as is known.
+    pub fn has_state(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_state(number)
+    }
+
+    /// Whether it has the receipts and logs of block `number`, as far as is known.
+    pub fn has_receipts(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_receipts(number)
+    }
+
+    fn is_up_to(&self, number: BlockNumber) -> bool {
+        self.head.is_none_or(|head| number <= head)
+    }
+
+    /// Whether it said of late that it has no such method.
+    pub fn lacks(&self, method: &str, now: Instant) -> bool {
+        self.lacks.has(method, now)
+    }
+
+    /// It said that it has no such method.
+    pub fn learn_lack(&self, method: &str, now: Instant) {
+        self.lacks.learn(method, now);
     }
 
     /// Gets calls in the normal run of things.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
 
-use super::behaviour::{Behaviour, Fault, Shape};
+use super::behaviour::{Behaviour, Fault, Shape, Trouble};
 use super::chain::{Block, Chain, hex};
 
 /// What was asked.
@@ -70,12 +70,6 @@ pub(super) struct Speaker<'a> {
 enum Outcome {
     Result(String),
     Error(Trouble),
-}
-
-struct Trouble {
-    code: i64,
-    message: String,
-    data: Option<String>,
 }
 
 impl Outcome {
@@ -190,10 +184,39 @@ impl Speaker<'_> {
         if let Some(result) = self.behaviour.results.get(method) {
             return Outcome::Result(result.clone());
         }
+        if let Some(trouble) = self.behaviour.errors.get(method) {
+            return Outcome::Error(trouble.clone());
+        }
+        if let Some(fact) = self.fact(method, &call.params) {
+            return fact;
+        }
         if self.behaviour.missing_methods.contains(method) {
             return unknown(method);
         }
         self.honest(method, &call.params)
+    }
+
+    /// The latest fact that holds where the call looks; `None`: there is none.
+    fn fact(&self, method: &str, params: &Value) -> Option<Outcome> {
+        let said = |height: u64| {
+            let facts = self.behaviour.facts.iter();
+            let hold = facts.filter(|fact| fact.method == method && fact.since <= height);
+            hold.filter(|fact| fact.of.is_none() || fact.of.as_deref() == params[0].as_str())
+                .max_by_key(|fact| fact.since)
+                .map(|fact| Outcome::Result(fact.result.clone()))
+        };
+        match method {
+            "eth_call" | "eth_getBalance" | "eth_getCode" | "eth_getTransactionCount" => {
+                let said = said(self.position(&params[1]).unwrap_or_else(|| self.head()))?;
+                Some(self.state(&params[1], || said))
+            }
+            // As clients do that say nothing of a range beyond their head.
+            "eth_getLogs" => {
+                let until = self.position(&params[0]["toBlock"]);
+                said(until.map_or(self.head(), |until| until.min(self.head())))
+            }
+            _ => said(self.head()),
+        }
     }
 
     /// What an honest node of this chain would say.
@@ -205,6 +228,11 @@ impl Speaker<'_> {
             "eth_blockNumber" => Outcome::number(self.head()),
             "eth_syncing" => self.syncing(),
             "eth_getBlockByNumber" => self.block_by_number(params),
+            "eth_getBlockTransactionCountByNumber" => match self.position(&params[0]) {
+                Some(number) if number <= self.head() => Outcome::number(0),
+                Some(_) | None => nothing(),
+            },
+            "eth_capabilities" if self.behaviour.tells_capabilities => self.capabilities(),
             "eth_gasPrice" => Outcome::number(1_000_000_000),
             "eth_estimateGas" => Outcome::number(21_000),
             "eth_sendRawTransaction" => Outcome::text(&digest(&params[0])),
@@ -251,10 +279,32 @@ impl Speaker<'_> {
         Outcome::Result(header(&block).to_string())
     }
 
-    /// State exists up to the head; beyond it, geth's error.
+    /// As execution-apis has it (`src/eth/capabilities.yaml`).
+    fn capabilities(&self) -> Outcome {
+        let whole = json!({"disabled": false, "oldestBlock": "0x0"});
+        let state = json!({"disabled": false, "oldestBlock": quantity(self.oldest_state())});
+        let head = self.chain.block(self.head(), self.behaviour.forked_from);
+        let told = json!({
+            "head": {"number": quantity(head.number), "hash": head.hash},
+            "state": state, "stateproofs": state,
+            "tx": whole, "logs": whole, "receipts": whole, "blocks": whole,
+        });
+        Outcome::Result(told.to_string())
+    }
+
+    fn oldest_state(&self) -> u64 {
+        let kept = self.behaviour.state_blocks;
+        kept.map_or(0, |kept| (self.head() + 1).saturating_sub(kept))
+    }
+
+    /// State exists up to the head and back to where it is kept; beyond, geth's errors.
     fn state(&self, at: &Value, value: impl FnOnce() -> Outcome) -> Outcome {
         match self.position(at) {
             Some(number) if number > self.head() => Outcome::error(-32000, "header not found"),
+            Some(number) if number < self.oldest_state() => {
+                let root = digest(&Value::Null).split_off(2);
+                Outcome::error(-32000, &format!("missing trie node {root} (path )"))
+            }
             // EIP-1898 objects name blocks by hash, which we don't look up.
             Some(_) | None => value(),
         }
@@ -358,6 +408,7 @@ fn header(block: &Block) -> Value {
 mod tests {
     use super::*;
     use crate::fake::Head;
+    use crate::fake::behaviour::Fact;
 
     fn say(behaviour: &Behaviour, body: &str) -> String {
         let chain = Chain::still(1, 100);
@@ -455,6 +506,43 @@ mod tests {
         };
         assert_eq!(call("0x63")["result"], "0xabcd");
         assert_eq!(call("0x64")["error"]["message"], "header not found");
+    }
+
+    #[test]
+    fn a_fact_is_known_from_its_block_on() {
+        let fact = |since, result: &str| Fact {
+            method: "eth_getTransactionCount".to_owned(),
+            of: None,
+            since,
+            result: result.to_owned(),
+        };
+        let behaviour = Behaviour {
+            facts: vec![fact(0, "\"0x1\""), fact(99, "\"0x2\"")],
+            ..Behaviour::default()
+        };
+        let count = |at: &str| ask(&behaviour, "eth_getTransactionCount", json!(["0x00", at]));
+        assert_eq!(count("0x62")["result"], "0x1");
+        assert_eq!(count("0x63")["result"], "0x2");
+        assert_eq!(count("latest")["result"], "0x2");
+        assert_eq!(count("0x65")["error"]["message"], "header not found");
+    }
+
+    #[test]
+    fn state_that_is_no_longer_kept_is_missing_as_geth_says_it() {
+        let pruned = Behaviour {
+            state_blocks: Some(10),
+            tells_capabilities: true,
+            ..Behaviour::default()
+        };
+        let balance = |at: &str| ask(&pruned, "eth_getBalance", json!(["0x00", at]));
+        assert!(balance("0x5b")["result"].is_string());
+        let message = balance("0x5a")["error"]["message"].to_string();
+        assert!(message.starts_with("\"missing trie node "), "{message}");
+        let told = ask(&pruned, "eth_capabilities", json!([]));
+        assert_eq!(told["result"]["state"]["oldestBlock"], "0x5b");
+        assert_eq!(told["result"]["blocks"]["oldestBlock"], "0x0");
+        let silent = ask(&Behaviour::default(), "eth_capabilities", json!([]));
+        assert_eq!(silent["error"]["code"], -32601);
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub struct Behaviour {
     /// Blocks from this number on have hashes that no other node knows.
     pub forked_from: Option<u64>,
     pub syncing: bool,
+    /// State is kept of so many blocks, the head among them; `None`: of all.
+    pub state_blocks: Option<u64>,
+    /// It knows `eth_capabilities`.
+    pub tells_capabilities: bool,
     /// Waited before each answer, after the request has been read.
     pub latency: Duration,
     pub fault: Option<Fault>,
@@ -20,6 +24,10 @@ pub struct Behaviour {
     pub missing_methods: BTreeSet<String>,
     /// JSON texts answered as results, by method, above all that the node would say itself.
     pub results: BTreeMap<String, String>,
+    /// Errors by method, above all that the node would say itself.
+    pub errors: BTreeMap<String, Trouble>,
+    /// What has been so since some block, below `results` and `errors`.
+    pub facts: Vec<Fact>,
     /// The connection is closed, unannounced, after so many answers; a client that finds it in
     /// its pool learns so only by using it.
     pub requests_per_connection: Option<u32>,
@@ -33,11 +41,15 @@ impl Default for Behaviour {
             head: Head::Behind(0),
             forked_from: None,
             syncing: false,
+            state_blocks: None,
+            tells_capabilities: false,
             latency: Duration::ZERO,
             fault: None,
             fault_methods: None,
             missing_methods: BTreeSet::new(),
             results: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            facts: Vec::new(),
             requests_per_connection: None,
             shape: Shape::default(),
         }
@@ -54,6 +66,27 @@ impl Behaviour {
         let met = methods.iter().any(|method| only.contains(method));
         if met { self.fault.clone() } else { None }
     }
+}
+
+/// A result that holds from a block on: a node that hasn't got there yet doesn't know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    pub method: String,
+    /// Only where this is the first parameter; `None`: always.
+    pub of: Option<String>,
+    /// The block it begins with.
+    pub since: u64,
+    /// JSON text.
+    pub result: String,
+}
+
+/// A JSON-RPC error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub code: i64,
+    pub message: String,
+    /// JSON text.
+    pub data: Option<String>,
 }
 
 /// Where a node stands on its chain.

@@ -9,7 +9,7 @@ mod behaviour;
 mod chain;
 mod wire;
 
-pub use behaviour::{Behaviour, Fault, Head, Shape};
+pub use behaviour::{Behaviour, Fact, Fault, Head, Shape, Trouble};
 pub use chain::{Block, Chain};
 
 use std::collections::{BTreeMap, VecDeque};

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use self::changes::Stop;
 use self::table::Unfit;
 use super::reading::Lookup;
-use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError};
+use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
 use crate::domain::node::NodeRecord;
 
@@ -235,6 +235,19 @@ impl Registry for Embedded {
         })
         .await
     }
+
+    /// One server to a file: nobody else writes.
+    async fn holds_pen(&self) -> Result<bool, RegistryError> {
+        Ok(true)
+    }
+
+    async fn shared_head(&self, _leader: &str) -> Result<Option<SharedHead>, RegistryError> {
+        Ok(None)
+    }
+
+    async fn share_head(&self, _leader: &str, _head: SharedHead) -> Result<(), RegistryError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -245,7 +258,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::domain::node::{NodeFault, Rung, Weight};
+    use crate::domain::node::{Rung, Weight};
 
     /// A test that takes longer than this hangs.
     const DEADLINE: Duration = Duration::from_secs(60);
@@ -297,13 +310,6 @@ mod tests {
         }
     }
 
-    fn to_rung(rung: Rung) -> Edit {
-        Edit {
-            rung: Some(rung),
-            ..Edit::default()
-        }
-    }
-
     fn to_weight(weight: u64) -> Edit {
         Edit {
             weight: Some(Weight::new(weight).unwrap()),
@@ -343,32 +349,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_one_connection_adds_another_lists_whole() {
-        let home = Home::new();
-        let (one, other) = (home.open(), home.open());
-        assert!(other.list().await.unwrap().items.is_empty());
-        let record = NodeRecord {
-            url: "https://a/${KEY}".to_string(),
-            ws_url: Some("wss://a/${KEY}".to_string()),
-            name: Some("geth-1".to_string()),
-            weight: Weight::new(1000).unwrap(),
-            rung: Rung::Fallback,
-            headers: [("authorization".to_string(), "Bearer \"${KEY}\"".to_string())].into(),
-        };
-        let added = one.add(&record).await.unwrap();
-        assert_eq!(added.record, record);
-        assert_eq!(added.when_added.len(), "2018-07-02T11:50:49.281928".len());
-        assert_eq!(
-            other.list().await.unwrap().items,
-            std::slice::from_ref(&added)
-        );
-        assert_eq!(other.remove("geth-1").await.unwrap(), added);
-        assert!(one.list().await.unwrap().items.is_empty());
-        drop((one, other));
-        assert!(home.open().list().await.unwrap().items.is_empty());
-    }
-
-    #[tokio::test]
     async fn an_unchanged_list_is_not_read_again() {
         let home = Home::new();
         let registry = home.open();
@@ -384,192 +364,6 @@ mod tests {
         let listing = registry.list().await.unwrap();
         assert_eq!(listing.items[0].record.weight.get(), 7);
         assert!(listing.rejected.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_node_is_added_once_however_its_url_is_written() {
-        let home = Home::new();
-        let registry = home.open();
-        registry
-            .add(&NodeRecord::at(" http://a:80/s3cret "))
-            .await
-            .unwrap();
-        for url in ["HTTP://A/s3cret/", "http://a/${KEY}", "http://a:80/s3cret"] {
-            let again = registry.add(&named("other", url)).await;
-            assert!(matches!(again, Err(RegistryError::Exists)), "{url}");
-        }
-        assert_eq!(urls(&registry).await, ["http://a:80/s3cret"]);
-    }
-
-    #[tokio::test]
-    async fn a_name_given_or_by_default_is_one_nodes_alone() {
-        let home = Home::new();
-        let registry = home.open();
-        registry.add(&named("b:80", "http://a")).await.unwrap();
-        let taken = why(registry.add(&NodeRecord::at("http://b")).await);
-        assert_eq!(taken, "the name `b:80` is taken by another node");
-        let taken = registry.add(&named("b:80", "http://c")).await;
-        assert!(matches!(taken, Err(RegistryError::NameTaken(name)) if name == "b:80"));
-        registry.add(&NodeRecord::at("http://d/one")).await.unwrap();
-        let taken = registry.add(&NodeRecord::at("http://d/two")).await;
-        assert!(matches!(taken, Err(RegistryError::NameTaken(name)) if name == "d:80"));
-        registry.add(&named("d2", "http://d/two")).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_second_leader_is_refused_and_told_of_the_first_without_its_key() {
-        let home = Home::new();
-        let registry = home.open();
-        registry.add(&leader("https://a/s3cret")).await.unwrap();
-        let refused = registry.add(&leader("http://b")).await;
-        assert!(matches!(refused, Err(RegistryError::SecondLeader(first)) if first == "a:443"));
-        assert_eq!(urls(&registry).await.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_bad_record_is_refused_and_nothing_is_written() {
-        let home = Home::new();
-        let registry = home.open();
-        for (record, fault) in [
-            (NodeRecord::at(""), NodeFault::UrlEmpty),
-            (NodeRecord::at("http://u:p@a"), NodeFault::UrlUser),
-            (named("local", "http://a"), NodeFault::Name),
-            (named("local", "http://${NOPE}"), NodeFault::Name),
-        ] {
-            let refused = registry.add(&record).await;
-            assert!(matches!(refused, Err(RegistryError::Record(found)) if found == fault));
-        }
-        assert!(registry.seed(&[NodeRecord::at("http://a")]).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn taking_the_lead_makes_the_present_leader_an_own_node() {
-        let home = Home::new();
-        let registry = home.open();
-        registry.add(&leader("http://a")).await.unwrap();
-        registry.add(&named("b", "http://b")).await.unwrap();
-        for key in ["b", "a:80", "a:80"] {
-            let item = registry.set(key, &to_rung(Rung::Leader)).await.unwrap();
-            assert_eq!(item.record.rung, Rung::Leader);
-            let listing = registry.list().await.unwrap();
-            let leaders = listing
-                .items
-                .iter()
-                .filter(|it| it.record.rung == Rung::Leader);
-            assert_eq!(leaders.collect::<Vec<_>>(), [&item]);
-        }
-        registry.set("a:80", &to_rung(Rung::Own)).await.unwrap();
-        registry.add(&leader("http://c")).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_edit_changes_what_it_names_and_nothing_else() {
-        let home = Home::new();
-        let registry = home.open();
-        let mut expected = registry
-            .add(&named("a", "https://a/${KEY}"))
-            .await
-            .unwrap()
-            .record;
-        let set = registry.set("https://A:443/s3cret", &to_weight(0)).await;
-        expected.weight = Weight::new(0).unwrap();
-        assert_eq!(set.unwrap().record, expected);
-        let edit = Edit {
-            ws_url: Some("wss://a/${KEY}".to_string()),
-            headers: Some([("x".to_string(), "1".to_string())].into()),
-            ..Edit::default()
-        };
-        expected.ws_url = edit.ws_url.clone();
-        expected.headers = edit.headers.clone().unwrap();
-        assert_eq!(registry.set("a", &edit).await.unwrap().record, expected);
-        let edit = Edit {
-            ws_url: Some(String::new()),
-            ..Edit::default()
-        };
-        expected.ws_url = None;
-        registry.set("https://a/${KEY}", &edit).await.unwrap();
-        assert_eq!(registry.list().await.unwrap().items[0].record, expected);
-    }
-
-    #[tokio::test]
-    async fn a_bad_edit_is_refused_and_changes_nothing() {
-        let home = Home::new();
-        let registry = home.open();
-        registry.add(&leader("http://a")).await.unwrap();
-        registry.add(&named("b", "http://b")).await.unwrap();
-        let before = registry.list().await.unwrap().items;
-        let edit = Edit {
-            rung: Some(Rung::Leader),
-            ws_url: Some("http://b".to_string()),
-            ..Edit::default()
-        };
-        let refused = registry.set("b", &edit).await;
-        assert!(matches!(refused, Err(RegistryError::Record(_))));
-        assert_eq!(registry.list().await.unwrap().items, before);
-    }
-
-    #[tokio::test]
-    async fn a_node_that_is_not_there_can_be_neither_set_nor_removed() {
-        let home = Home::new();
-        let registry = home.open();
-        registry.add(&named("a", "http://a")).await.unwrap();
-        for key in ["a:80", "http://b", "", "b"] {
-            let set = registry.set(key, &to_weight(1)).await;
-            assert!(matches!(set, Err(RegistryError::Unknown)), "{key}");
-            let removed = registry.remove(key).await;
-            assert!(matches!(removed, Err(RegistryError::Unknown)), "{key}");
-        }
-        registry.remove("HTTP://A:80/").await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_node_whose_variable_is_set_elsewhere_is_one_node_everywhere() {
-        let home = Home::new();
-        let (without, with) = (home.open_with(|_| None), home.open());
-        let record = NodeRecord::at("https://a/${KEY}");
-        without.add(&record).await.unwrap();
-        for url in ["https://a/${KEY}", "https://a/s3cret"] {
-            let again = with.add(&named("other", url)).await;
-            assert!(matches!(again, Err(RegistryError::Exists)), "{url}");
-        }
-        assert_eq!(urls(&without).await, urls(&with).await);
-        with.set("https://a/s3cret", &to_weight(2)).await.unwrap();
-        without.remove("a:443").await.unwrap();
-        without.add(&NodeRecord::at("${LEADER}")).await.unwrap();
-        without.set("${LEADER}", &to_weight(2)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_registry_is_seeded_only_while_nothing_was_ever_written() {
-        let seeds = [leader("http://a"), NodeRecord::at("http://b")];
-        let home = Home::new();
-        let registry = home.open();
-        assert!(!registry.seed(&[]).await.unwrap());
-        assert!(registry.seed(&seeds).await.unwrap());
-        assert!(!registry.seed(&seeds).await.unwrap());
-        for url in urls(&registry).await {
-            registry.remove(&url).await.unwrap();
-        }
-        assert!(!home.open().seed(&seeds).await.unwrap());
-        assert!(urls(&registry).await.is_empty());
-
-        let home = Home::new();
-        let registry = home.open();
-        registry.add(&NodeRecord::at("http://c")).await.unwrap();
-        registry.remove("c:80").await.unwrap();
-        assert!(!registry.seed(&seeds).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_seed_with_one_bad_record_writes_none() {
-        let home = Home::new();
-        let registry = home.open();
-        let good = leader("http://a");
-        let seeds = [good.clone(), leader("http://b")];
-        let refused = registry.seed(&seeds).await;
-        assert!(matches!(refused, Err(RegistryError::SecondLeader(_))));
-        assert!(urls(&registry).await.is_empty());
-        assert!(registry.seed(&[good]).await.unwrap());
     }
 
     #[tokio::test]
@@ -892,5 +686,21 @@ mod tests {
             ..Edit::default()
         };
         assert!(!format!("{edit:?}").contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn a_drained_node_keeps_its_former_weight_also_in_a_file_without_the_column() {
+        let home = Home::new();
+        drop(home.open());
+        home.by_hand("ALTER TABLE nodes DROP COLUMN former_weight");
+        let registry = home.open();
+        registry.add(&named("a", "http://a")).await.unwrap();
+        for (weight, former) in [(7, None), (0, Some(7)), (0, Some(7)), (5, None)] {
+            let item = registry.set("a", &to_weight(weight)).await.unwrap();
+            let former = former.map(|weight| Weight::new(weight).unwrap());
+            assert_eq!(item.former_weight, former, "after {weight}");
+            let listed = registry.list().await.unwrap();
+            assert_eq!(listed.items[0].former_weight, former, "after {weight}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Item;
 use super::reading::{Lookup, name_of};
-use crate::domain::node::Rung;
+use crate::domain::node::{Rung, Weight};
 
 /// The shape of one item. The field order is that of the interface's page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +25,9 @@ pub struct ItemJson {
     pub ws_url: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_fallback: bool,
+    /// Of a drained node: the weight that it had, and will have again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former_weight: Option<u16>,
 }
 
 impl ItemJson {
@@ -42,6 +45,7 @@ impl ItemJson {
             reason: item.health.reason.clone(),
             ws_url: record.ws_url.clone(),
             is_fallback: record.rung == Rung::Fallback,
+            former_weight: item.former_weight.map(Weight::get),
         }
     }
 }
@@ -49,7 +53,7 @@ impl ItemJson {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::node::{NodeRecord, Weight};
+    use crate::domain::node::NodeRecord;
     use crate::registry::Health;
 
     fn item() -> Item {
@@ -60,6 +64,7 @@ mod tests {
                 ..NodeRecord::at("http://10.0.0.11:8545")
             },
             when_added: "2018-07-02T11:50:49.281928".to_string(),
+            former_weight: None,
             health: Health {
                 is_healthy: true,
                 block_number: Some(7_849_400),

@@ -3,6 +3,7 @@
 //! A registry keeps records and the last word on each node's health. It never decides who
 //! serves: an outage of it changes nothing but the age of the list.
 
+pub mod dynamo;
 pub mod embedded;
 pub mod item_json;
 pub mod last_list;
@@ -26,6 +27,9 @@ pub struct Item {
     pub record: NodeRecord,
     /// ISO 8601 in UTC without a zone, microseconds: `2018-07-02T11:50:49.281928`.
     pub when_added: String,
+    /// The weight before the node was drained, by [`Weight::former_after`]; it returns when the
+    /// drain ends.
+    pub former_weight: Option<Weight>,
     pub health: Health,
 }
 
@@ -45,6 +49,27 @@ pub struct Health {
 pub struct Listing {
     pub items: Vec<Item>,
     pub rejected: Vec<String>,
+    /// What is odd about the items that could be read, for the operator.
+    pub warnings: Vec<String>,
+    /// There is no item, and that is known to be meant: an empty list that nobody made so is
+    /// not to be believed.
+    pub is_emptied: bool,
+}
+
+impl Listing {
+    /// Whether it may be served: it has a node, or is known to be empty on purpose.
+    pub fn is_credible(&self) -> bool {
+        !self.items.is_empty() || self.is_emptied
+    }
+}
+
+/// What one process asked of a leader, for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedHead {
+    pub block_number: u64,
+    pub chain_id: Option<u64>,
+    /// Milliseconds since 1970 by the asker's clock: good for telling two answers apart.
+    pub asked_at: u64,
 }
 
 /// A change to one node; `None` leaves a thing as it is.
@@ -89,6 +114,7 @@ pub enum RegistryError {
 /// A store of nodes. `key` is a URL (compared normalised) or a name.
 #[async_trait]
 pub trait Registry: Send + Sync {
+    /// Health in it may be as old as a minute.
     async fn list(&self) -> Result<Listing, RegistryError>;
     /// Writes all of `records` if, and only if, nothing has ever been written down here; says
     /// whether it did. No records leave the registry as new as it was.
@@ -99,4 +125,11 @@ pub trait Registry: Send + Sync {
     async fn remove(&self, key: &str) -> Result<Item, RegistryError>;
     /// Writes health back, by URL as found in the registry; unknown nodes are passed over.
     async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError>;
+    /// Whether this process is the one that writes health down for all. Asking keeps it so: ask
+    /// at least three times within a lease.
+    async fn holds_pen(&self) -> Result<bool, RegistryError>;
+    /// What the leader with the identity `leader` last told the process that asks it for all.
+    async fn shared_head(&self, leader: &str) -> Result<Option<SharedHead>, RegistryError>;
+    /// Tells the others; an older observation never overwrites a newer one.
+    async fn share_head(&self, leader: &str, head: SharedHead) -> Result<(), RegistryError>;
 }

@@ -30,6 +30,8 @@ pub struct Answers {
 pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Answers {
     let terms = Terms {
         may_stream: false,
+        // One head for all of them, however long the last one waits for its turn.
+        pins: Some(engine.pins(&engine.pool.snapshot().view)),
         ..terms
     };
     let mut waiting = items.iter();

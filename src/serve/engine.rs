@@ -1,20 +1,30 @@
 //! Answers one call: a plan of `domain`'s, carried out. Single calls and batches come here alike.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::errand::Errand;
+use super::errand::{Aim, Errand};
 use super::exchange::Large;
 use super::origin::{self, Origin};
+use super::{broadcast, coalesce, nonces};
 use crate::clock;
+use crate::domain::block::{Consistency, Pins};
+use crate::domain::filter::{self, Part};
+use crate::domain::fleet::FleetView;
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{Rules, Times};
+use crate::domain::method::{self, Row, Rules, Times, Treatment};
+use crate::domain::nonce;
 use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
-use crate::domain::route::{self, Plan};
+use crate::domain::route::{self, Asking, Plan};
+use crate::domain::sent::Client;
+use crate::domain::transaction;
 use crate::domain::whole::Whole;
+use crate::state::afterwork::Afterwork;
+use crate::state::flights::Flights;
 use crate::state::gate::{Gate, Room};
-use crate::state::pool::Pool;
+use crate::state::pool::{Pool, Snapshot};
+use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
 
 /// What calls are held to.
@@ -22,11 +32,18 @@ use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
 pub struct Limits {
     pub times: Times,
     pub attempts_max: u32,
+    /// Nodes that a raw transaction is sent to at once.
+    pub broadcast: usize,
+    /// After how many times its node's slow time a read is asked of another, too; `None`: never.
+    pub hedge: Option<f64>,
     pub body_bytes_max: usize,
     pub batch_calls_max: usize,
     pub answer_bytes_max: u64,
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
+    pub consistency: Consistency,
+    /// How long a call waits for a block that no node has yet.
+    pub block_wait: Duration,
 }
 
 /// All that answering takes.
@@ -36,7 +53,10 @@ pub struct Engine {
     pub limits: Limits,
     pub budget: RetryBudget,
     pub metrics: Arc<Metrics>,
-    pub gate: Gate,
+    pub gate: Arc<Gate>,
+    pub flights: Flights,
+    pub taken: Arc<Taken>,
+    pub afterwork: Arc<Afterwork>,
 }
 
 /// How an answer is to be had.
@@ -47,9 +67,12 @@ pub struct Terms<'a> {
     /// The longest answer.
     pub bytes_max: u64,
     pub may_stream: bool,
+    pub client: Client,
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
     pub origin: &'a Origin,
+    /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
+    pub pins: Option<Pins>,
 }
 
 /// An answer, and who gave it.
@@ -101,12 +124,18 @@ impl Engine {
         self.metrics.encode(view, unix_seconds)
     }
 
+    /// What tags stand for, as of `view`.
+    pub fn pins(&self, view: &FleetView) -> Pins {
+        Pins::of(view, self.limits.consistency)
+    }
+
     /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
     /// drop.
     pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
-        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, self.limits.fails_open);
-        drop(snapshot);
+        let pins = terms.pins.unwrap_or_else(|| self.pins(&snapshot.view));
+        let fails_open = self.limits.fails_open;
+        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, &pins, fails_open);
         let mut tally = Tally {
             method: self.metrics.method(row),
             began_at: clock::now(),
@@ -119,13 +148,77 @@ impl Engine {
                 (Served::here(reply), CallOutcome::Ok)
             }
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
-            Plan::Ask(treatment) => Errand::new(self, call, treatment, terms).run().await,
+            Plan::Ask(asking) => self.ask(call, (row, &asking), terms, snapshot).await,
         };
         tally.outcome = outcome;
         if let Some(entry) = entry {
             origin::settle(entry, &mut served, call, outcome);
         }
         served
+    }
+
+    /// Asks nodes, in the way that the call wants.
+    async fn ask(
+        &self,
+        call: &Call<'_>,
+        (row, asking): (Row, &Asking),
+        terms: Terms<'_>,
+        snapshot: Arc<Snapshot>,
+    ) -> (Served, CallOutcome) {
+        let treatment = asking.treatment;
+        if treatment == Treatment::Broadcast {
+            // On the heap, as what follows: the future of the many plain reads stays small.
+            return Box::pin(broadcast::send(self, call, terms)).await;
+        }
+        if treatment == Treatment::Once && filter::part_of(&call.method) == Some(Part::Following) {
+            return Box::pin(self.follow(call, terms, &snapshot.view)).await;
+        }
+        let head = snapshot.view.served_head;
+        drop(snapshot);
+        if method::listed(row).is_some_and(|method| method.may_be_shared) {
+            return coalesce::ask(self, call, (row, asking), terms, head).await;
+        }
+        if nonce::is_pending(&call.method, call.params)
+            && let Some(counted) = Box::pin(nonces::count(self, call, terms)).await
+        {
+            return counted;
+        }
+        let errand = Errand::new(self, call, asking, terms).hedged(row);
+        errand.aimed_at(self.aim(call)).run().await
+    }
+
+    /// A transaction that was sent through here is asked of those who took it.
+    fn aim(&self, call: &Call<'_>) -> Aim {
+        if call.method != "eth_getTransactionByHash" || !self.taken.is_used() {
+            return Aim::Anyone;
+        }
+        let hash = call.params.and_then(transaction::hash_asked);
+        match hash.map(|hash| self.taken.holders(hash)) {
+            Some(holders) if !holders.is_empty() => Aim::Rather(holders),
+            Some(_) | None => Aim::Anyone,
+        }
+    }
+
+    /// Asks the one node that has the filter.
+    async fn follow(
+        &self,
+        call: &Call<'_>,
+        terms: Terms<'_>,
+        view: &FleetView,
+    ) -> (Served, CallOutcome) {
+        let followed = call.params.and_then(filter::unwrap);
+        let node = followed.as_ref().and_then(|filter| filter.node(view));
+        let (Some(followed), Some(node)) = (followed, node) else {
+            let refused = Served::here(Reply::Refused(Refusal::FilterNotFound));
+            return (refused, CallOutcome::Refused);
+        };
+        let call = Call {
+            params: Some(&followed.params),
+            ..call.clone()
+        };
+        let asking = Treatment::Once.into();
+        let errand = Errand::new(self, &call, &asking, terms);
+        errand.aimed_at(Aim::Only(node)).run().await
     }
 }
 

@@ -1,79 +1,145 @@
 //! A call on its way through nodes: asks one after another as its journey says, learns from what
 //! they answer, and ends with an answer or a refusal.
 
+mod aim;
+mod hedge;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
+pub use self::aim::Aim;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{self, Content, Wanted};
 use crate::clock;
+use crate::domain::block::{Needs, Wish};
+use crate::domain::chain::BlockNumber;
+use crate::domain::filter::{self, Part};
+use crate::domain::fleet::NodeView;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{Repeat, Treatment};
+use crate::domain::method::{self, Repeat, Row, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
+use crate::domain::route::Asking;
 use crate::domain::seen;
 use crate::domain::select::Ladder;
-use crate::domain::transaction;
-use crate::domain::verdict::{self, Class};
+use crate::domain::verdict::{Class, Missing, Verdict};
 use crate::domain::whole::Whole;
+use crate::state::pool::Pool;
+use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::shown_method;
 use crate::telemetry::metrics::CallOutcome;
 use crate::upstream::link::Reuse;
+
+/// One attempt, ready to be made.
+#[derive(Clone, Copy)]
+struct Try<'a> {
+    pool: &'a Arc<Pool>,
+    upstream: &'a Arc<Upstream>,
+    node: &'a NodeView,
+    body: &'a [&'a [u8]],
+    wanted: &'a Wanted<'a>,
+}
+
+impl Try<'_> {
+    async fn make(self) -> (Verdict, Content) {
+        exchange::attempt(self.pool, self.upstream, self.node, self.body, self.wanted).await
+    }
+}
 
 /// A call on its way.
 pub struct Errand<'a> {
     engine: &'a Engine,
     call: &'a Call<'a>,
-    treatment: Treatment,
+    asking: &'a Asking,
     terms: Terms<'a>,
-    journey: Journey,
-    /// A node's own error, for when nobody says more.
-    kept: Option<(Whole, Arc<str>)>,
+    aim: Aim,
+    /// See [`Limits::hedge`](super::engine::Limits::hedge).
+    hedge: Option<f64>,
+    journey: Journey<'a>,
+    /// A node's own error, or its `null`, for when nobody says more.
+    kept: Option<Kept>,
+    /// Told of the fleet's changes while the call waits for a block.
+    news: Option<watch::Receiver<()>>,
     /// What the last attempt came to.
     last: Option<Class>,
     used_fallback: bool,
+}
+
+struct Kept {
+    class: Class,
+    answer: Whole,
+    node: Arc<str>,
 }
 
 impl<'a> Errand<'a> {
     pub fn new(
         engine: &'a Engine,
         call: &'a Call<'a>,
-        treatment: Treatment,
+        asking: &'a Asking,
         terms: Terms<'a>,
     ) -> Errand<'a> {
         let times = &engine.limits.times;
+        let treatment = asking.treatment;
         let allowance = Allowance {
             attempts_max: engine.limits.attempts_max,
             attempt: times.attempt_of(treatment),
             deadline: terms.arrived_at + times.deadline_of(treatment),
             fails_open: engine.limits.fails_open,
+            block_wait: asking.waits.then_some(engine.limits.block_wait),
         };
-        let journey = Journey::new(treatment, allowance);
+        let needs = Needs {
+            block: asking.block,
+            method: &call.method,
+            wish: Wish::Any,
+        };
+        let journey = Journey::new(treatment, allowance, needs);
         Errand {
             engine,
             call,
-            treatment,
+            asking,
             terms,
+            aim: Aim::Anyone,
+            hedge: None,
             journey,
             kept: None,
+            news: None,
             last: None,
             used_fallback: false,
         }
+    }
+
+    pub fn aimed_at(mut self, aim: Aim) -> Errand<'a> {
+        self.aim = aim;
+        self
+    }
+
+    /// As the settings say, a call of `row` may be asked of a second node when the first is slow.
+    pub fn hedged(mut self, row: Row) -> Errand<'a> {
+        let is_light = self.asking.treatment == Treatment::Read;
+        let may_hedge = is_light && method::listed(row).is_some_and(|method| method.may_be_hedged);
+        self.hedge = self.engine.limits.hedge.filter(|_| may_hedge);
+        self
     }
 
     /// Goes from node to node until the call has its answer.
     pub async fn run(mut self) -> (Served, CallOutcome) {
         let engine = self.engine;
         engine.budget.deposit();
-        let body = self.call.for_node();
+        let opening = self.call.opening();
+        let [one, two, three, four, five] = self.asking.edits.pieces(self.call.params());
+        let body: [&[u8]; 7] = [&opening, one, two, three, four, five, b"}"];
         loop {
-            let draw = |ladder, passed: &[NodeId]| engine.pool.draw(ladder, passed);
+            let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
+                self.aim.draw(engine, ladder, passed, needs)
+            };
             let pay = || engine.budget.withdraw(clock::now());
             match self.journey.next(clock::now(), draw, pay) {
                 Step::Finish(ending) => return self.finish(ending),
+                Step::WaitUntil(until) => self.wait(until).await,
                 Step::Ask {
                     node,
                     until,
@@ -87,13 +153,27 @@ impl<'a> Errand<'a> {
         }
     }
 
+    /// Waits for a change of the fleet. The first time it only begins to listen: what changed
+    /// before is seen by looking once more.
+    async fn wait(&mut self, until: Instant) {
+        let Some(news) = &mut self.news else {
+            self.engine.metrics.block_wait();
+            self.engine.pool.hurry();
+            self.news = Some(self.engine.pool.news());
+            return;
+        };
+        // Over in time or not, it is looked again.
+        let until = tokio::time::Instant::from_std(until);
+        let _ = tokio::time::timeout_at(until, news.changed()).await;
+    }
+
     /// One attempt; `Some` when it ended the errand.
     async fn ask(
         &mut self,
         id: NodeId,
         until: Instant,
         ladder: Ladder,
-        body: &[u8],
+        body: &[&[u8]],
     ) -> Option<(Served, CallOutcome)> {
         let pool = &self.engine.pool;
         let snapshot = pool.snapshot();
@@ -102,22 +182,36 @@ impl<'a> Errand<'a> {
             self.journey.hear(Class::NoConnection, false);
             return None;
         };
-        if let Some(class) = self.last {
-            self.engine.metrics.failed_over(class);
-        }
-        if ladder == Ladder::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
-            self.engine.metrics.fallback_call();
-        }
+        self.count(ladder);
         let wanted = self.wanted(until);
-        let (class, content) = exchange::attempt(pool, upstream, node, body, &wanted).await;
+        let first = Try {
+            pool,
+            upstream,
+            node,
+            body,
+            wanted: &wanted,
+        };
+        if self.hedge.is_some() {
+            // On the heap: the future of the many calls without stays small.
+            return Box::pin(self.race(&snapshot, first)).await;
+        }
+        let came = first.make().await;
+        self.conclude(first, came).await
+    }
+
+    /// Hears what an attempt came to; `Some` when it ended the errand.
+    async fn conclude(
+        &mut self,
+        made: Try<'_>,
+        (verdict, content): (Verdict, Content),
+    ) -> Option<(Served, CallOutcome)> {
+        self.learn(verdict, made.node, &content).await;
+        let (upstream, class) = (made.upstream, verdict.class);
         let name = &upstream.spec.name;
         match content {
             Content::TooLarge => {
-                return Some(self.end(
-                    Reply::Refused(Refusal::AnswerTooLarge),
-                    name,
-                    CallOutcome::Failed,
-                ));
+                let refused = Reply::Refused(Refusal::AnswerTooLarge);
+                return Some(self.end(refused, name, CallOutcome::Failed));
             }
             Content::Large(large) => {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
@@ -128,7 +222,6 @@ impl<'a> Errand<'a> {
                 } else {
                     answer.masked(|bytes| upstream.redacted(bytes))
                 };
-                self.learn(class, &answer).await;
                 if let Some(served) = self.hear(class, answer, name) {
                     return Some(served);
                 }
@@ -138,21 +231,63 @@ impl<'a> Errand<'a> {
             }
         }
         self.last = Some(class);
-        log::debug!(
-            "{}: {} from {name}, going on",
-            shown_method(&self.call.method),
-            class.outcome()
-        );
+        let method = shown_method(&self.call.method);
+        log::debug!("{method}: {} from {name}, going on", class.outcome());
         None
     }
 
-    /// What a client is told is the least that it is shown from now on.
-    async fn learn(&self, class: Class, answer: &Whole) {
-        if class == Class::Ok
-            && seen::tells(&self.call.method, self.call.params)
-            && let Some(head) = answer.result().and_then(seen::block_told)
-        {
-            self.engine.pool.see(head).await;
+    /// Counts what is about to be asked.
+    fn count(&mut self, ladder: Ladder) {
+        let metrics = &self.engine.metrics;
+        match self.last {
+            // It is asked whether it knows more than `null`.
+            Some(Class::Ok) | None => {}
+            Some(class) => metrics.failed_over(class),
+        }
+        if ladder == Ladder::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
+            metrics.fallback_call();
+        }
+    }
+
+    /// What an answer says of its node: which block it has, which data or method it lacks. What a
+    /// client is told is the least that it is shown from now on.
+    async fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content) {
+        let pool = &self.engine.pool;
+        match verdict.class {
+            Class::Ok => {
+                if let Some(head) = self.told(content) {
+                    pool.see(node.id, head).await;
+                }
+            }
+            Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
+            Class::MissingData => {
+                let missing = verdict.missing().unwrap_or(Missing::Unsaid);
+                if let Some(lost) = self.journey.miss(node, missing) {
+                    pool.learn_depth(node.id, lost);
+                }
+            }
+            Class::RpcError
+            | Class::Throttled
+            | Class::Shut
+            | Class::NodeTimeout
+            | Class::Timeout
+            | Class::NoConnection
+            | Class::Transport
+            | Class::BadAnswer
+            | Class::Unknown
+            | Class::Cancelled => {}
+        }
+    }
+
+    /// The block that the client is told of.
+    fn told(&self, content: &Content) -> Option<BlockNumber> {
+        if !seen::tells(&self.call.method, self.call.params) {
+            return None;
+        }
+        match content {
+            Content::Whole(answer) => answer.result().and_then(seen::block_told),
+            Content::Large(large) => large.result_start().and_then(seen::block_told),
+            Content::Nothing | Content::TooLarge => None,
         }
     }
 
@@ -180,48 +315,67 @@ impl<'a> Errand<'a> {
         answer: Whole,
         name: &Arc<str>,
     ) -> Option<(Served, CallOutcome)> {
-        if let Some(hash) = self.hash_if_known(&answer) {
-            let reply = Reply::with_result(self.call, &format!("\"{hash}\""));
-            return Some(self.end(reply, name, CallOutcome::Ok));
-        }
-        match self.journey.hear(class, true) {
+        let is_null = class == Class::Ok && answer.result() == Some(b"null");
+        let heard = if is_null && self.asking.asks_again_on_null {
+            self.journey.hear_null()
+        } else {
+            self.journey.hear(class, true)
+        };
+        let node = name.clone();
+        match heard {
             Use::Deliver => {
-                let outcome = if class == Class::Ok {
-                    CallOutcome::Ok
-                } else {
-                    CallOutcome::RpcError
-                };
-                Some(self.end(Reply::Whole(answer), name, outcome))
+                if self.journey.confirms_null() {
+                    self.engine.metrics.null_check(is_null);
+                }
+                Some(self.deliver(Kept {
+                    class,
+                    answer,
+                    node,
+                }))
             }
             Use::Keep => {
-                self.kept = Some((answer, name.clone()));
+                self.kept = Some(Kept {
+                    class,
+                    answer,
+                    node,
+                });
                 None
             }
             Use::Drop => None,
         }
     }
 
-    /// A pool that has the transaction already says so in an error: it is a success, and its
-    /// hash is computed here.
-    fn hash_if_known(&self, answer: &Whole) -> Option<String> {
-        let is_plain_send = matches!(
-            &*self.call.method,
-            "eth_sendRawTransaction" | "eth_sendRawTransactionConditional"
-        );
-        if self.treatment != Treatment::Broadcast || !is_plain_send {
-            return None;
+    /// Ends with a node's answer.
+    fn deliver(&self, told: Kept) -> (Served, CallOutcome) {
+        let outcome = if told.class == Class::Ok {
+            CallOutcome::Ok
+        } else {
+            CallOutcome::RpcError
+        };
+        let node = told.node.clone();
+        self.end(self.reply(told), &node, outcome)
+    }
+
+    /// A new filter's id, as the client gets it, says which node has the filter.
+    fn reply(&self, told: Kept) -> Reply {
+        let is_new = filter::part_of(&self.call.method) == Some(Part::Making);
+        let own = told.answer.result().filter(|_| is_new);
+        let own = own.and_then(|own| std::str::from_utf8(own).ok());
+        match own.map(|own| filter::wrap(&told.node, own)) {
+            None => Reply::Whole(told.answer),
+            Some(Some(id)) => Reply::with_result(self.call, &id),
+            Some(None) => Reply::Refused(Refusal::BadAnswer),
         }
-        let is_known = verdict::is_already_known(&answer.error()?);
-        is_known.then(|| transaction::hash(self.call.params?))?
     }
 
     fn finish(mut self, ending: Ending) -> (Served, CallOutcome) {
         match (ending, self.kept.take()) {
-            (Ending::Kept, Some((answer, name))) => {
-                self.end(Reply::Whole(answer), &name, CallOutcome::RpcError)
-            }
+            (Ending::Kept, Some(kept)) => self.deliver(kept),
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
-            (Ending::Refused(why), _) => self.end_unserved(why),
+            (Ending::Refused(why), _) => self.end_unserved(match (&self.aim, self.last) {
+                (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
+                (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
+            }),
         }
     }
 

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::attempt::Attempt;
 use crate::clock;
 use crate::domain::answer::{Answer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
-use crate::domain::load::Load;
+use crate::domain::json;
 use crate::domain::trace::TraceParent;
-use crate::domain::verdict::{self, Blame, Class, Verdict};
+use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Room;
 use crate::state::pool::Pool;
@@ -61,6 +62,8 @@ pub enum Content {
 /// An answer that is passed on as it comes.
 pub struct Large {
     begun: Begun,
+    /// As it came, until it goes out.
+    start: Option<Bytes>,
     bytes_max: u64,
     pool: Arc<Pool>,
     attempt: Attempt,
@@ -85,12 +88,20 @@ pub struct Broken;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 impl Large {
+    /// The start of the result, as far as it was read; `None` once it goes out.
+    pub fn result_start(&self) -> Option<&[u8]> {
+        let start = self.start.as_ref()?;
+        let open = json::skip_space(start, 0);
+        start.get(json::member_start(start, open, b"\"result\"")?..)
+    }
+
     /// The next piece for the client; `None` at the end. Only then is it known what the attempt
     /// came to.
     ///
     /// # Errors
     /// The answer breaks off here: the client's connection must break, too.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        self.start = None;
         let piece = self.next_piece().await;
         let class = match piece {
             Ok(Some(piece)) => {
@@ -139,83 +150,30 @@ impl Large {
     }
 }
 
-/// Counts an attempt from its beginning to its end, also when it is dropped on the way.
-struct Attempt {
-    upstream: Arc<Upstream>,
-    load: Arc<Load>,
-    began_at: Instant,
-    /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
-    took: Option<Duration>,
-    is_settled: bool,
-}
-
-impl Attempt {
-    fn begin(upstream: &Arc<Upstream>, node: &NodeView) -> Attempt {
-        node.load.begin();
-        Attempt {
-            upstream: upstream.clone(),
-            load: node.load.clone(),
-            began_at: clock::now(),
-            took: None,
-            is_settled: false,
-        }
-    }
-
-    /// The answer has begun, and goes to the client as it comes.
-    fn commit(&mut self) {
-        self.took = Some(clock::now().saturating_duration_since(self.began_at));
-    }
-
-    /// Tells load and metrics; says whether the node has failed time after time.
-    fn settle(&mut self, verdict: Verdict) -> bool {
-        let now = clock::now();
-        let took = self
-            .took
-            .unwrap_or_else(|| now.saturating_duration_since(self.began_at));
-        self.is_settled = true;
-        self.upstream.metrics.attempted(verdict.class, took);
-        match verdict.class.blame(verdict.rest) {
-            Blame::Fault => self.load.faulted(took, now),
-            Blame::None | Blame::Rest(_) => {
-                self.load.answered(took, now);
-                false
-            }
-        }
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.load.end();
-        if !self.is_settled {
-            let took = clock::now().saturating_duration_since(self.began_at);
-            self.upstream.metrics.attempted(Class::Cancelled, took);
-        }
-    }
-}
-
 /// Asks `upstream` and learns from what it says.
 pub async fn attempt(
     pool: &Arc<Pool>,
     upstream: &Arc<Upstream>,
     node: &NodeView,
-    body: &[u8],
+    body: &[&[u8]],
     wanted: &Wanted<'_>,
-) -> (Class, Content) {
+) -> (Verdict, Content) {
     let mut attempt = Attempt::begin(upstream, node);
     let exchanged = in_time(pool, upstream, wanted, exchange(upstream, body, wanted)).await;
     let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
     let content = match found {
         Found::Large(begun) => {
             attempt.commit();
+            let (begun, start) = *begun;
             let large = Large {
-                begun: *begun,
+                begun,
+                start: Some(start),
                 bytes_max: wanted.bytes_max,
                 pool: pool.clone(),
                 attempt,
                 entry: None,
             };
-            return (verdict.class, Content::Large(Box::new(large)));
+            return (verdict, Content::Large(Box::new(large)));
         }
         Found::Nothing => Content::Nothing,
         Found::Whole(answer) => Content::Whole(answer),
@@ -224,10 +182,28 @@ pub async fn attempt(
     if attempt.settle(verdict) {
         pool.bench(upstream.id).await;
     }
+    if let Some(shut) = verdict.shut() {
+        alarm(upstream, node, shut);
+    }
     if let Blame::Rest(rest) = verdict.class.blame(verdict.rest) {
         pool.throttle(upstream.id, rest).await;
     }
-    (verdict.class, content)
+    (verdict, content)
+}
+
+/// Somebody has to see to it: said once for each rest of the node.
+fn alarm(upstream: &Upstream, node: &NodeView, shut: Shut) {
+    upstream.metrics.refused(shut);
+    if !node.standing.rests(clock::now()) {
+        let what = match shut {
+            Shut::Quota => "says that its quota is used up, or not paid for",
+            Shut::Auth => "refuses our credentials",
+        };
+        log::warn!(
+            "node {} {what}: look at its key and plan",
+            upstream.spec.name
+        );
+    }
 }
 
 /// Waits for `exchange` until its time is over or, if it may move, its node has fallen out.
@@ -268,14 +244,12 @@ fn serves(pool: &Pool, upstream: &Upstream) -> bool {
 enum Found {
     Nothing,
     Whole(Whole),
-    Large(Box<Begun>),
+    Large(Box<(Begun, Bytes)>),
     TooLarge,
 }
 
-async fn exchange(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -> (Verdict, Found) {
-    let body = [body];
-    let sent = upstream.link.send(&body, wanted.reuse, wanted.trace);
-    match sent.await {
+async fn exchange(upstream: &Upstream, body: &[&[u8]], wanted: &Wanted<'_>) -> (Verdict, Found) {
+    match upstream.link.send(body, wanted.reuse, wanted.trace).await {
         Ok(reply) => read(reply, wanted).await,
         Err(fault) => (of_fault(&fault).into(), Found::Nothing),
     }
@@ -330,7 +304,10 @@ fn judge(reply: &Reply, body: &Bytes) -> (Verdict, Found) {
     let by_status = verdict::of_status(status, retry_after);
     let answer = match Answer::read(body) {
         Ok(answer) => answer,
-        Err(bad) => return (by_status.unwrap_or(bad.into()), Found::Nothing),
+        Err(bad) => {
+            let by_body = verdict::of_body(status, retry_after, body);
+            return (by_body.unwrap_or(bad.into()), Found::Nothing);
+        }
     };
     let verdict = match (&answer.outcome, by_status) {
         (Outcome::Result(_), None) => Class::Ok.into(),
@@ -341,7 +318,7 @@ fn judge(reply: &Reply, body: &Bytes) -> (Verdict, Found) {
 }
 
 async fn read_large(reply: Reply, start: Bytes, wanted: &Wanted<'_>) -> (Verdict, Found) {
-    if let Some(verdict) = verdict::of_status(reply.status, reply.retry_after) {
+    if let Some(verdict) = verdict::of_body(reply.status, reply.retry_after, &start) {
         return (verdict, Found::Nothing);
     }
     let mut splicer = Splicer::new(wanted.id.clone());
@@ -357,7 +334,7 @@ async fn read_large(reply: Reply, start: Bytes, wanted: &Wanted<'_>) -> (Verdict
             ready: ready.into_iter(),
             taken_bytes: start.len() as u64,
         };
-        return (Class::Ok.into(), Found::Large(Box::new(begun)));
+        return (Class::Ok.into(), Found::Large(Box::new((begun, start))));
     }
     let bytes_max = match (splicer.has_result(), splicer.has_error()) {
         (true, _) => usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX),

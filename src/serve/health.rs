@@ -8,8 +8,22 @@ use serde_json::json;
 use crate::domain::fleet::FleetView;
 use crate::domain::node::Rung;
 
+/// What there is to say of our health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// 200 or 503.
+    pub status: u16,
+    pub word: &'static str,
+    pub why: String,
+}
+
 /// Status and body.
 pub fn report(view: &FleetView, is_closing: bool) -> (u16, String) {
+    let Said { status, word, why } = say(view, is_closing);
+    (status, json!({ "status": word, "why": why }).to_string())
+}
+
+pub fn say(view: &FleetView, is_closing: bool) -> Said {
     let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
     let (count, fit) = (
         own.clone().count(),
@@ -18,7 +32,7 @@ pub fn report(view: &FleetView, is_closing: bool) -> (u16, String) {
     let has_fallback = [Rung::Leader, Rung::Fallback]
         .into_iter()
         .any(|rung| view.has_fit(rung));
-    let (status, state, why) = match view.rounds {
+    let (status, word, why) = match view.rounds {
         _ if is_closing => (503, "closing", "shutting down".to_string()),
         0 => (503, "starting", "no node has been probed yet".to_string()),
         _ if fit > 0 => (200, "ok", format!("{fit} of {count} own nodes are fit")),
@@ -30,7 +44,7 @@ pub fn report(view: &FleetView, is_closing: bool) -> (u16, String) {
         ),
         _ => (200, "degraded", "no node is fit".to_string()),
     };
-    (status, json!({ "status": state, "why": why }).to_string())
+    Said { status, word, why }
 }
 
 #[cfg(test)]

@@ -19,12 +19,16 @@ use super::outlet::{JSON, Origins, Outgoing, TEXT};
 use crate::clock;
 use crate::domain::jsonrpc::{Call, Item, Packet};
 use crate::domain::refusal::Refusal;
+use crate::domain::sent::Client;
 
 /// The client may take this long to take a piece of an answer.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Calls wait this long for the first round. They come before it when a new process takes over.
 const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
 const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
+
+/// A name that a client gives itself, for those who share an address.
+const CLIENT_HEADER: &str = "x-forebay-client";
 
 /// The JSON-RPC endpoint.
 pub struct Proxy {
@@ -172,10 +176,21 @@ impl Proxy {
             arrived_at,
             bytes_max,
             may_stream,
+            client: self.client(session),
             room: &room,
             origin: &origin,
+            pins: None,
         };
         self.answer_packet(session, &body, terms).await
+    }
+
+    /// Who calls: by the header `x-forebay-client`, else by its address.
+    fn client(&self, session: &Session) -> Client {
+        let name = session.req_header().headers.get(CLIENT_HEADER);
+        let address = session.client_addr().and_then(|address| address.as_inet());
+        let address = address.map(|address| address.ip());
+        let name = name.map(|name| name.as_bytes());
+        self.engine.taken.client(name, address)
     }
 
     /// Refuses before the body was read to its end.

@@ -1,5 +1,10 @@
-//! What calls share: the fleet and the way to its nodes, and the gate they come in by.
+//! What calls share: the fleet and the way to its nodes, the gate they come in by, identical reads
+//! in flight, who has taken which transaction, and what goes on after an answer.
 
+pub mod afterwork;
+pub mod flights;
 pub mod gate;
 pub mod pool;
+pub mod selection;
+pub mod taken;
 pub mod upstreams;

@@ -16,18 +16,20 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
-use pingora::lb::selection::{BackendIter, BackendSelection};
 use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::selection::{ByWeightAndLoad, Key};
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
+use crate::domain::block::Needs;
 use crate::domain::chain::BlockNumber;
-use crate::domain::fleet::{Change, Fleet, FleetView, NodeView, Probe};
+use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe};
 use crate::domain::node::NodeId;
-use crate::domain::select::{self, Ladder};
+use crate::domain::select::Ladder;
 use crate::telemetry::events;
+use crate::telemetry::journal::Journal;
 
 /// What calls see: the fleet at one moment, and the way to its nodes.
 #[derive(Default)]
@@ -42,7 +44,7 @@ impl Snapshot {
     }
 }
 
-type Present = Arc<ArcSwap<Snapshot>>;
+pub(super) type Present = Arc<ArcSwap<Snapshot>>;
 
 /// The fleet's one writer, and everybody's reader.
 pub struct Pool {
@@ -50,7 +52,13 @@ pub struct Pool {
     present: Present,
     balancer: LoadBalancer<ByWeightAndLoad>,
     telling: tokio::sync::Mutex<()>,
-    has_begun: watch::Sender<bool>,
+    /// What changed lately, for whoever looks.
+    pub journal: Journal,
+    /// Somebody here has changed the registry: the list is due to be read.
+    pub list_is_due: Notify,
+    /// Sent to whenever `present` changes.
+    news: watch::Sender<()>,
+    early_round: Notify,
 }
 
 impl Pool {
@@ -63,7 +71,10 @@ impl Pool {
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
             telling: tokio::sync::Mutex::default(),
-            has_begun: watch::Sender::new(false),
+            journal: Journal::default(),
+            list_is_due: Notify::new(),
+            news: watch::Sender::new(()),
+            early_round: Notify::new(),
         }
     }
 
@@ -71,15 +82,29 @@ impl Pool {
         self.present.load_full()
     }
 
-    /// Draws a node on `ladder` that is not among `passed`.
-    pub fn draw(&self, ladder: Ladder, passed: &[NodeId]) -> Option<NodeId> {
+    /// Changes with every change of what [`Pool::snapshot`] shows.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Nodes should be asked for their heads soon: some may have a block by now that is wanted.
+    pub fn hurry(&self) {
+        self.early_round.notify_one();
+    }
+
+    /// Returns when nodes should be asked for their heads before it is time.
+    pub async fn wants_round(&self) {
+        self.early_round.notified().await;
+    }
+
+    /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
+    pub fn draw(&self, ladder: Ladder, passed: &[NodeId], needs: &Needs<'_>) -> Option<NodeId> {
         let takes = |backend: &Backend, is_healthy: bool| {
             let is_wanted = is_healthy || ladder == Ladder::LastResort;
             is_wanted && id_of(backend).is_some_and(|id| !passed.contains(&id))
         };
-        let backend = self
-            .balancer
-            .select_with(&[ladder_key(ladder)], usize::MAX, takes)?;
+        let key = Key::of(ladder, needs);
+        let backend = self.balancer.select_with(key.bytes(), usize::MAX, takes)?;
         id_of(&backend)
     }
 
@@ -89,10 +114,7 @@ impl Pool {
             let mut fleet = self.fleet();
             let members = upstreams.iter().map(|upstream| upstream.member()).collect();
             fleet.replace(members, clock::now());
-            self.present.store(Arc::new(Snapshot {
-                view: fleet.view(),
-                upstreams,
-            }));
+            self.show(fleet.view(), upstreams);
         }
         if let Err(why) = self.balancer.update().await {
             log::error!("the balancer did not take the list: {why}");
@@ -100,11 +122,18 @@ impl Pool {
         self.tell_pingora().await;
     }
 
-    /// Hears one round.
-    pub async fn hear_round(&self, probes: &[(NodeId, Probe)]) {
-        self.change(|fleet| fleet.hear_round(probes, clock::now()))
-            .await;
-        self.has_begun.send_replace(true);
+    /// Hears one round: heads, and what came with them.
+    pub async fn hear_round(&self, probes: &[(NodeId, Probe)], details: &[(NodeId, Details)]) {
+        self.change(|fleet| {
+            let now = clock::now();
+            fleet.hear_details(probes, details, now);
+            fleet.hear_round(probes, now)
+        })
+        .await;
+        let snapshot = self.snapshot();
+        let attempts = |id| snapshot.upstream(id).map_or(0, |up| up.metrics.attempts());
+        self.journal
+            .hear_round(&snapshot.view, attempts, clock::now(), clock::unix_millis());
     }
 
     /// Waits for the first round, at most `patience`: before it no node is known to be fit.
@@ -112,8 +141,8 @@ impl Pool {
         if self.present.load().view.rounds > 0 {
             return;
         }
-        let mut has_begun = self.has_begun.subscribe();
-        let begun = has_begun.wait_for(|has_begun| *has_begun);
+        let mut news = self.news.subscribe();
+        let begun = news.wait_for(|()| self.present.load().view.rounds > 0);
         let _ = Box::pin(tokio::time::timeout(patience, begun)).await;
     }
 
@@ -135,36 +164,64 @@ impl Pool {
         .await;
     }
 
-    /// A client was told of block `head`; most are no news.
-    pub async fn see(&self, head: BlockNumber) {
-        if Some(head) > self.present.load().view.served_head {
-            self.change(|fleet| {
-                fleet.see(head, clock::now());
-                Vec::new()
-            })
-            .await;
+    /// A node said that it has no such method.
+    pub fn learn_lack(&self, id: NodeId, method: &str) {
+        let now = clock::now();
+        let snapshot = self.present.load();
+        let node = snapshot.view.node(id);
+        if let Some(node) = node.filter(|node| !node.lacks(method, now)) {
+            node.learn_lack(method, now);
+        }
+    }
+
+    /// A call met the state of block `missing` missing on a node.
+    pub fn learn_depth(&self, id: NodeId, missing: BlockNumber) {
+        let has_it = |node: &NodeView| node.depth.has_state(missing);
+        if self.present.load().view.node(id).is_some_and(has_it) {
+            self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
+        }
+    }
+
+    /// A client was told of block `head` by a node; most are no news. If it is, the others are asked
+    /// soon whether they have it, too: until then that node alone serves the latest block.
+    pub async fn see(&self, id: NodeId, head: BlockNumber) {
+        let snapshot = self.present.load();
+        let is_new = Some(head) > snapshot.view.served_head;
+        let node = snapshot.view.node(id);
+        if !is_new && node.is_none_or(|node| Some(head) <= node.head) {
+            return;
+        }
+        drop(snapshot);
+        self.alter(|fleet| fleet.see(id, head, clock::now()));
+        if is_new {
+            self.hurry();
         }
     }
 
     async fn change(&self, change: impl FnOnce(&mut Fleet) -> Vec<Change>) {
-        let changes = {
-            let mut fleet = self.fleet();
-            let changes = change(&mut fleet);
-            let upstreams = self.present.load().upstreams.clone();
-            self.present.store(Arc::new(Snapshot {
-                view: fleet.view(),
-                upstreams,
-            }));
-            changes
-        };
+        let changes = self.alter(change);
         for change in &changes {
             let (level, sentence) = events::sentence(change);
             log::log!(level, "{sentence}");
+            self.journal.hear(change, clock::unix_millis());
         }
         // Without a change no verdict can have flipped.
         if !changes.is_empty() {
             self.tell_pingora().await;
         }
+    }
+
+    fn alter<T>(&self, change: impl FnOnce(&mut Fleet) -> T) -> T {
+        let mut fleet = self.fleet();
+        let changed = change(&mut fleet);
+        let upstreams = self.present.load().upstreams.clone();
+        self.show(fleet.view(), upstreams);
+        changed
+    }
+
+    fn show(&self, view: FleetView, upstreams: Upstreams) {
+        self.present.store(Arc::new(Snapshot { view, upstreams }));
+        self.news.send_replace(());
     }
 
     /// Hands the verdicts to Pingora, one pass at a time: the last one sees the last verdicts.
@@ -206,7 +263,7 @@ fn backend_of(id: NodeId) -> Backend {
     }
 }
 
-fn id_of(backend: &Backend) -> Option<NodeId> {
+pub(super) fn id_of(backend: &Backend) -> Option<NodeId> {
     backend.ext.get::<NodeId>().copied()
 }
 
@@ -238,84 +295,5 @@ impl HealthCheck for BlockLag {
     /// Rise and fall are counted in `domain`.
     fn health_threshold(&self, _success: bool) -> usize {
         1
-    }
-}
-
-/// Our selection: by weight, then by load, as the fleet stands when a call asks.
-pub struct ByWeightAndLoad {
-    backends: HashMap<NodeId, Backend>,
-    present: Present,
-}
-
-impl BackendSelection for ByWeightAndLoad {
-    type Iter = Draws;
-    type Config = Present;
-
-    fn build_with_config(backends: &BTreeSet<Backend>, present: &Present) -> Self {
-        let known = backends
-            .iter()
-            .filter_map(|backend| Some((id_of(backend)?, backend.clone())));
-        ByWeightAndLoad {
-            backends: known.collect(),
-            present: present.clone(),
-        }
-    }
-
-    fn build(backends: &BTreeSet<Backend>) -> Self {
-        ByWeightAndLoad::build_with_config(backends, &Present::default())
-    }
-
-    /// `key` names the ladder (see [`ladder_key`]).
-    fn iter(self: &Arc<Self>, key: &[u8]) -> Draws {
-        Draws {
-            selection: self.clone(),
-            snapshot: self.present.load_full(),
-            ladder: ladder_of(key),
-            passed: Vec::new(),
-        }
-    }
-}
-
-fn ladder_key(ladder: Ladder) -> u8 {
-    match ladder {
-        Ladder::Own => 0,
-        Ladder::Fallback => 1,
-        Ladder::LastResort => 2,
-    }
-}
-
-fn ladder_of(key: &[u8]) -> Ladder {
-    let ladders = [Ladder::Fallback, Ladder::LastResort];
-    ladders
-        .into_iter()
-        .find(|ladder| key == [ladder_key(*ladder)])
-        .unwrap_or(Ladder::Own)
-}
-
-/// One draw after another, never the same node twice.
-pub struct Draws {
-    selection: Arc<ByWeightAndLoad>,
-    snapshot: Arc<Snapshot>,
-    ladder: Ladder,
-    passed: Vec<NodeId>,
-}
-
-impl BackendIter for Draws {
-    fn next(&mut self) -> Option<&Backend> {
-        loop {
-            let view = &self.snapshot.view;
-            let id = select::draw(
-                view,
-                self.ladder,
-                &self.passed,
-                clock::now(),
-                &mut clock::roll,
-            )?;
-            self.passed.push(id);
-            // A node that joined after this selection was built is in the next one.
-            if self.selection.backends.contains_key(&id) {
-                return self.selection.backends.get(&id);
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The one background service: begins when Pingora starts, ends when it stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,11 +12,17 @@ use super::herald::Herald;
 use super::prober::Rounds;
 use super::roster::Roster;
 use super::scribe::Scribe;
+use super::shared::SharedHeads;
 use crate::clock;
 use crate::domain::chance::Dice;
+use crate::state::pool::Pool;
 
 /// Names are resolved again this often, and old connections dropped.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
+
+/// An early round, for a block that calls tell of or wait for, comes no sooner than this part of
+/// the interval after the last one.
+const EARLY_PART: u32 = 5;
 
 /// The household.
 pub struct Housekeeping {
@@ -23,8 +30,10 @@ pub struct Housekeeping {
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
     herald: Option<Herald>,
+    shared: Option<Arc<SharedHeads>>,
     interval: Duration,
     refresh: Duration,
+    pool: Arc<Pool>,
     /// The list changed: a round is due at once.
     is_new: Notify,
 }
@@ -39,6 +48,8 @@ impl Housekeeping {
     ) -> Housekeeping {
         Housekeeping {
             refresh: roster.refresh,
+            pool: roster.pool.clone(),
+            shared: rounds.shared.clone(),
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
@@ -48,9 +59,21 @@ impl Housekeeping {
         }
     }
 
+    /// Without any list there is no round, and so no readiness: a deployment during an outage of
+    /// the registry must not replace balancers that serve by ones that know nobody.
+    async fn find_first_list(&self) {
+        while !self.roster.lock().await.begin().await {
+            tokio::time::sleep(jittered(self.refresh)).await;
+        }
+    }
+
     async fn follow_registry(&self) {
         loop {
-            tokio::time::sleep(jittered(self.refresh)).await;
+            let pause = tokio::time::sleep(jittered(self.refresh));
+            tokio::select! {
+                () = pause => {}
+                () = self.pool.list_is_due.notified() => {}
+            }
             if self.roster.lock().await.refresh().await {
                 self.is_new.notify_one();
             }
@@ -58,13 +81,24 @@ impl Housekeeping {
     }
 
     async fn probe(&self) {
+        // No two early rounds in a row: rise and fall are counted in rounds.
+        let mut was_early = false;
         loop {
-            self.rounds.lock().await.run().await;
+            let pool = {
+                let mut rounds = self.rounds.lock().await;
+                rounds.run().await;
+                rounds.pool.clone()
+            };
             let pause = tokio::time::sleep(jittered(self.interval));
-            tokio::select! {
-                () = pause => {}
-                () = self.is_new.notified() => {}
-            }
+            let early = async {
+                tokio::time::sleep(self.interval / EARLY_PART).await;
+                pool.wants_round().await;
+            };
+            was_early = tokio::select! {
+                () = pause => false,
+                () = self.is_new.notified() => false,
+                () = early, if !was_early => true,
+            };
         }
     }
 
@@ -79,6 +113,13 @@ impl Housekeeping {
     async fn tell(&self) {
         match &self.herald {
             Some(herald) => herald.run().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn share_heads(&self) {
+        match &self.shared {
+            Some(shared) => shared.exchange().await,
             None => std::future::pending().await,
         }
     }
@@ -106,13 +147,17 @@ fn jittered(pause: Duration) -> Duration {
 #[async_trait]
 impl BackgroundService for Housekeeping {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        self.roster.lock().await.begin().await;
+        tokio::select! {
+            _ = shutdown.changed() => return,
+            () = self.find_first_list() => {}
+        }
         tokio::select! {
             _ = shutdown.changed() => {}
             () = self.follow_registry() => {}
             () = self.probe() => {}
             () = self.write_health() => {}
             () = self.tell() => {}
+            () = self.share_heads() => {}
             () = self.tidy() => {}
         }
     }

@@ -6,3 +6,4 @@ pub mod housekeeping;
 pub mod prober;
 pub mod roster;
 pub mod scribe;
+pub mod shared;

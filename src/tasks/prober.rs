@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::shared::{SharedHeads, Way};
 use crate::clock;
 use crate::domain::fleet::{NodeView, Probe};
 use crate::domain::health::{Reason, State};
@@ -23,7 +24,11 @@ pub struct Rounds {
     pub prober: Prober,
     pub leader_interval: Duration,
     pub timeout: Duration,
+    /// Ask for the block tags `safe` and `finalized`, too.
+    pub tags: bool,
     pub asked: HashMap<NodeId, Asked>,
+    /// Where one balancer asks the leader for all.
+    pub shared: Option<Arc<SharedHeads>>,
 }
 
 /// When a node was last asked for what.
@@ -38,13 +43,14 @@ impl Rounds {
     pub async fn run(&mut self) {
         let snapshot = self.pool.snapshot();
         let now = clock::now();
-        let due: Vec<_> = snapshot
+        let mut due: Vec<_> = snapshot
             .view
             .nodes
             .iter()
             .filter(|node| self.is_due(node, now))
             .filter_map(|node| Some((snapshot.upstream(node.id)?, self.ask_of(node, now))))
             .collect();
+        let borrowed = self.borrow(&mut due, now);
         let asking = due.iter().map(|(upstream, ask)| async {
             (
                 upstream.id,
@@ -55,13 +61,31 @@ impl Rounds {
         for ((upstream, ask), (_, probed)) in due.iter().zip(&probed) {
             self.take_down(upstream, *ask, probed, now);
         }
-        let probes: Vec<_> = probed
-            .iter()
-            .map(|(id, probed)| (*id, probed.probe))
-            .collect();
-        self.pool.hear_round(&probes).await;
+        let (probes, details): (Vec<_>, Vec<_>) = probed
+            .into_iter()
+            .map(|(id, probed)| ((id, probed.probe), (id, probed.details)))
+            .unzip();
+        let probes: Vec<_> = probes.into_iter().chain(borrowed).collect();
+        self.pool.hear_round(&probes, &details).await;
         self.asked.retain(|id, _| snapshot.view.node(*id).is_some());
         self.show();
+    }
+
+    /// Takes those from `due` that another balancer has asked, and gives what they answered it.
+    fn borrow(&self, due: &mut Vec<(&Arc<Upstream>, Ask)>, now: Instant) -> Vec<(NodeId, Probe)> {
+        let Some(shared) = &self.shared else {
+            return Vec::new();
+        };
+        let mut borrowed = Vec::new();
+        due.retain(|(upstream, _)| match shared.way(&upstream.spec, now) {
+            Way::Ask => true,
+            Way::Leave => false,
+            Way::Hear(probe) => {
+                borrowed.push((upstream.id, probe));
+                false
+            }
+        });
+        borrowed
     }
 
     /// A leader has its own interval, and whoever asked for rest has it.
@@ -85,6 +109,8 @@ impl Rounds {
         let is_astray = node.standing.state == State::Out(Reason::WrongChain);
         Ask {
             chain_id: !is_fresh || is_astray,
+            tags: self.tags,
+            inquiry: node.inquiry,
         }
     }
 
@@ -106,6 +132,9 @@ impl Rounds {
             },
         );
         upstream.metrics.probed(probed.took);
+        if let Some(shared) = &self.shared {
+            shared.tell(&upstream.spec, &probed.probe);
+        }
         let failure = match probed.probe {
             Probe::Answered { .. } => return,
             Probe::Failed => Reason::Silent,

@@ -24,6 +24,8 @@ pub struct Roster {
     pub roll: Roll,
     /// Written into a registry in which nothing was ever written.
     pub seeds: Vec<NodeRecord>,
+    /// The registry has heard of the seeds.
+    pub is_seeded: bool,
     pub last_list: PathBuf,
     pub refresh: Duration,
     /// What was said in the log, so that it is said once.
@@ -34,64 +36,105 @@ pub struct Roster {
 #[derive(Default)]
 pub struct Told {
     outage: bool,
+    warnings: BTreeSet<String>,
     rejected: BTreeSet<String>,
     unresolved: BTreeSet<String>,
 }
 
 impl Roster {
-    /// The first list: from the registry, or from the disk when it is out of reach.
-    pub async fn begin(&mut self) {
-        if let Err(why) = self.registry.seed(&self.seeds).await {
-            self.hear_outage("seed", &why);
-        }
-        let registry = self.registry.clone();
-        match registry.list().await {
-            Ok(listing) => {
+    /// The first list: from the registry, or from the disk when it is out of reach. Says whether
+    /// there is one: without it nobody knows whom to ask.
+    pub async fn begin(&mut self) -> bool {
+        self.metrics.registry_awaited(clock::unix_millis() / 1000);
+        let last_list = match self.read().await {
+            Ok(listing) if listing.is_credible() => {
                 self.take(listing).await;
+                return true;
             }
-            Err(why) => {
-                self.hear_outage("list", &why);
-                self.take_last_list().await;
+            // As new as it looks, if there never was another list.
+            Ok(listing) => match self.last_list().await {
+                Ok(records) if !records.is_empty() => {
+                    self.hear_outage("list", &emptied());
+                    Ok(records)
+                }
+                Ok(_) | Err(_) => {
+                    self.take(listing).await;
+                    return true;
+                }
+            },
+            Err((operation, why)) => {
+                let is_news = self.hear_outage(operation, &why);
+                let last_list = self.last_list().await;
+                if let (Err(why), true) = (&last_list, is_news) {
+                    log::error!("there is no last list to serve from either: {why}");
+                }
+                last_list
             }
-        }
+        };
+        let Ok(records) = last_list else { return false };
+        self.take_last_list(&records).await;
+        true
     }
 
     /// Reads the list anew; says whether it changed.
     pub async fn refresh(&mut self) -> bool {
-        let registry = self.registry.clone();
-        match registry.list().await {
-            Ok(listing) => self.take(listing).await,
-            Err(why) => {
-                self.hear_outage("list", &why);
+        match self.read().await {
+            Ok(listing) if listing.is_credible() || self.has_no_node() => self.take(listing).await,
+            Ok(_) => {
+                self.hear_outage("list", &emptied());
+                false
+            }
+            Err((operation, why)) => {
+                self.hear_outage(operation, &why);
                 false
             }
         }
     }
 
-    /// Once when an outage begins; the metric counts each time.
-    fn hear_outage(&mut self, operation: &'static str, why: &RegistryError) {
-        self.metrics.registry_failed(operation);
-        if !std::mem::replace(&mut self.told.outage, true) {
-            log::error!("{why}; the list stays as it was");
-        }
+    fn has_no_node(&self) -> bool {
+        self.pool.snapshot().upstreams.is_empty()
     }
 
-    async fn take_last_list(&mut self) {
+    /// The list, after a registry in which nothing was ever written has got the seeds.
+    async fn read(&mut self) -> Result<Listing, (&'static str, RegistryError)> {
+        if !self.is_seeded {
+            match self.registry.seed(&self.seeds).await {
+                Ok(_) => self.is_seeded = true,
+                Err(why @ RegistryError::OutOfReach { .. }) => return Err(("seed", why)),
+                Err(why) => {
+                    self.is_seeded = true;
+                    self.metrics.registry_failed("seed");
+                    log::error!("the nodes of the configuration are not taken: {why}");
+                }
+            }
+        }
+        let listing = self.registry.list().await;
+        listing.map_err(|why| ("list", why))
+    }
+
+    /// Once when an outage begins; the metric counts each time. Says whether it begins.
+    fn hear_outage(&mut self, operation: &'static str, why: &RegistryError) -> bool {
+        self.metrics.registry_failed(operation);
+        let is_news = !std::mem::replace(&mut self.told.outage, true);
+        if is_news {
+            log::error!("{why}; the list stays as it was");
+        }
+        is_news
+    }
+
+    async fn last_list(&self) -> Result<Vec<NodeRecord>, String> {
         let path = self.last_list.clone();
         let loaded = tokio::task::spawn_blocking(move || last_list::load(&path)).await;
-        match loaded {
-            Ok(Ok(records)) => {
-                log::warn!(
-                    "serving from the last list on disk, {} nodes",
-                    records.len()
-                );
-                let (specs, rejected) = self.resolve(&records);
-                self.tell_rejected(rejected);
-                self.apply(specs).await;
-            }
-            Ok(Err(why)) => log::error!("there is no last list to serve from either: {why}"),
-            Err(why) => log::error!("reading the last list failed: {why}"),
-        }
+        let loaded = loaded.map_err(|why| why.to_string())?;
+        loaded.map_err(|why| why.to_string())
+    }
+
+    async fn take_last_list(&mut self, records: &[NodeRecord]) {
+        let count = records.len();
+        log::warn!("serving from the last list on disk, {count} nodes");
+        let (specs, rejected) = self.resolve(records);
+        self.tell_rejected(rejected);
+        self.apply(specs).await;
     }
 
     async fn take(&mut self, listing: Listing) -> bool {
@@ -104,6 +147,11 @@ impl Roster {
         self.metrics
             .registry_read(clock::unix_millis() / 1000, rejected.len());
         self.tell_rejected(rejected);
+        let warnings: BTreeSet<_> = listing.warnings.into_iter().collect();
+        for warning in warnings.difference(&self.told.warnings) {
+            log::warn!("{warning}");
+        }
+        self.told.warnings = warnings;
         let is_new = self.apply(specs).await;
         if is_new {
             self.save(records).await;
@@ -194,6 +242,16 @@ impl Roster {
     pub async fn resolve_again(&mut self) {
         let snapshot = self.pool.snapshot();
         resolve_names(snapshot.upstreams.iter(), &mut self.told.unresolved).await;
+    }
+}
+
+/// A list without a node that nobody emptied.
+fn emptied() -> RegistryError {
+    RegistryError::OutOfReach {
+        operation: "list",
+        why: "it came back without a node that can be read, and nobody took them away with \
+              `forebay backends remove`"
+            .to_string(),
     }
 }
 

@@ -1,4 +1,6 @@
 //! Writes health back into the registry: when it changed, and every [`AT_MOST_EVERY`] otherwise.
+//!
+//! Of several balancers on one registry, the one that holds the pen writes for all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use crate::clock;
 use crate::domain::fleet::NodeView;
 use crate::domain::health::State;
 use crate::domain::node::NodeId;
-use crate::registry::{Health, Registry};
+use crate::registry::{Health, Registry, RegistryError};
 use crate::state::pool::Pool;
 use crate::telemetry::metrics::Metrics;
 
@@ -20,6 +22,8 @@ pub struct Scribe {
     pub pool: Arc<Pool>,
     pub metrics: Arc<Metrics>,
     pub written: HashMap<NodeId, Written>,
+    /// The log was told that health can't be written.
+    pub is_told: bool,
 }
 
 /// The verdict that was last written for a node.
@@ -31,6 +35,18 @@ pub struct Written {
 
 impl Scribe {
     pub async fn write(&mut self) {
+        match self.registry.holds_pen().await {
+            Ok(true) => self.write_due().await,
+            // Whoever holds it next begins with all of them.
+            Ok(false) => {
+                self.written.clear();
+                self.hear(None);
+            }
+            Err(why) => self.hear(Some(("lease", why))),
+        }
+    }
+
+    async fn write_due(&mut self) {
         let snapshot = self.pool.snapshot();
         let now = clock::now();
         let mut healths = Vec::new();
@@ -51,10 +67,27 @@ impl Scribe {
         if healths.is_empty() {
             return;
         }
-        if let Err(why) = self.registry.record_health(&healths).await {
-            self.metrics.registry_failed("record_health");
-            log::debug!("health was not written back: {why}");
-            self.written.clear();
+        match self.registry.record_health(&healths).await {
+            Ok(()) => self.hear(None),
+            Err(why) => {
+                // All of them are due again; what was written is not newer than itself.
+                self.written.clear();
+                self.hear(Some(("record_health", why)));
+            }
+        }
+    }
+
+    /// Said once when it begins and once when it is over; the metric counts each time.
+    fn hear(&mut self, trouble: Option<(&'static str, RegistryError)>) {
+        let Some((operation, why)) = trouble else {
+            if std::mem::take(&mut self.is_told) {
+                log::info!("health is written back again");
+            }
+            return;
+        };
+        self.metrics.registry_failed(operation);
+        if !std::mem::replace(&mut self.is_told, true) {
+            log::warn!("{why}; health is not written back, and calls don't need it");
         }
     }
 

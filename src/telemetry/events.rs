@@ -23,6 +23,21 @@ pub fn sentence(change: &Change) -> (Level, String) {
     }
 }
 
+/// The kind of a change, in one word.
+pub fn kind(change: &Change) -> &'static str {
+    match change {
+        Change::Node { turn, .. } => match turn {
+            Turn::Admitted => "admitted",
+            Turn::Left(_) => "left",
+            Turn::Returned => "returned",
+            Turn::Benched { .. } => "benched",
+        },
+        Change::Reference { .. } => "reference",
+        Change::Fallback { on: true } => "fallback_on",
+        Change::Fallback { on: false } => "fallback_off",
+    }
+}
+
 fn of_node(name: &str, turn: Turn) -> (Level, String) {
     match turn {
         Turn::Admitted => (Level::Info, format!("node {name} is fit and gets calls")),
@@ -57,6 +72,7 @@ fn level_of(reason: Reason) -> Level {
         Reason::Lagging
         | Reason::Silent
         | Reason::Syncing
+        | Reason::Forked
         | Reason::Rollback
         | Reason::HeightZero
         | Reason::Faults
@@ -71,6 +87,7 @@ pub fn reason_in_words(reason: Reason) -> &'static str {
         Reason::Silent => "it does not answer probes",
         Reason::Syncing => "it says that it is still syncing",
         Reason::WrongChain => "it is on another chain than the rest",
+        Reason::Forked => "its blocks are others than those that most nodes have (a fork)",
         Reason::Rollback => "its head went back, too many blocks behind the reference",
         Reason::HeightZero => "its head is block 0, while the chain is further",
         Reason::Faults => "its calls failed time after time",
@@ -85,18 +102,23 @@ fn way_back(reason: Reason) -> &'static str {
         Reason::Silent => "it returns by itself once it answers; look whether it runs",
         Reason::Syncing | Reason::HeightZero => "it returns by itself once it has synced",
         Reason::WrongChain => "correct its URL or the chain's id",
+        Reason::Forked => "it returns by itself once it has the blocks of the others",
         Reason::Faults => "it returns once its probes are good",
         Reason::Throttled => "it returns by itself after its rest",
     }
 }
 
-fn of_reference(source: Source, doubt: Option<Doubt>) -> (Level, String) {
-    let what = match source {
+/// What nodes are compared with, as a noun.
+pub fn source_in_words(source: Source) -> &'static str {
+    match source {
         Source::Leader => "the leader's head",
         Source::Quorum => "the head that the own nodes agree on",
         Source::Held => "the last head that the leader was believed",
-    };
-    let said = format!("nodes are now compared with {what}");
+    }
+}
+
+fn of_reference(source: Source, doubt: Option<Doubt>) -> (Level, String) {
+    let said = format!("nodes are now compared with {}", source_in_words(source));
     match doubt {
         None => (Level::Info, said),
         // A choice of the operator's, not trouble.

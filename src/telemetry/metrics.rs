@@ -16,11 +16,14 @@ use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
 pub use self::bounds::{Bounds, Used};
 use self::families::Families;
 use self::fleet::Shown;
-pub use self::handles::{CallOutcome, Counted, MethodMetrics, NodeMetrics};
+pub use self::fleet::state_of;
+pub use self::handles::{
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Winner,
+};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
 use crate::domain::method::{Row, TABLE};
-use crate::domain::verdict::{Class, Elsewhere};
+use crate::domain::verdict::{Class, Elsewhere, Shut};
 
 /// The content type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -30,7 +33,7 @@ const CODES: [u16; 13] = [
     200, 204, 400, 403, 404, 405, 408, 413, 415, 429, 500, 503, 504,
 ];
 /// What may fail at the registry: shown from the start, so that a first failure is a rise.
-const REGISTRY_OPERATIONS: [&str; 3] = ["list", "seed", "record_health"];
+const REGISTRY_OPERATIONS: [&str; 5] = ["list", "seed", "record_health", "lease", "share"];
 /// What is in none of the lists.
 const OTHER: &str = "other";
 const NO_LABELS: [&str; 0] = [];
@@ -43,6 +46,13 @@ pub struct Metrics {
     /// By [`Class`]; none for what is never asked elsewhere.
     failovers: [Option<IntCounter>; Class::ALL.len()],
     fallback_calls: IntCounter,
+    coalesced_calls: IntCounter,
+    hedges: [IntCounter; Winner::ALL.len()],
+    broadcasts: [IntCounter; Sending::ALL.len()],
+    write_lookups: [IntCounter; Lookup::ALL.len()],
+    block_waits: IntCounter,
+    /// `null` again, and something else.
+    null_checks: [IntCounter; 2],
     /// By place in [`CODES`], and one for the rest.
     http_responses: Vec<IntCounter>,
     requests_in_flight: IntGauge,
@@ -77,6 +87,15 @@ impl Metrics {
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
+            hedges: Winner::ALL.map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
+            broadcasts: Sending::ALL
+                .map(|sending| families.broadcasts.with_label_values(&[sending.as_str()])),
+            write_lookups: Lookup::ALL
+                .map(|lookup| families.write_lookups.with_label_values(&[lookup.as_str()])),
+            block_waits: families.block_waits.with_label_values(&NO_LABELS),
+            null_checks: ["null", "found"]
+                .map(|outcome| families.null_checks.with_label_values(&[outcome])),
             http_responses: http_responses.collect(),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
@@ -110,6 +129,10 @@ impl Metrics {
                     .remove_label_values(&[name, reason.as_str()]),
             );
         }
+        for shut in Shut::ALL {
+            let series = [name, shut.as_str()];
+            drop(families.refusals.remove_label_values(&series));
+        }
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));
         self.hide_from_fleet(name);
@@ -118,7 +141,7 @@ impl Metrics {
     pub fn method(&self, row: Row) -> &MethodMetrics {
         let at = row.map_or(TABLE.len(), usize::from).min(TABLE.len());
         self.methods[at].get_or_init(|| {
-            let name = TABLE.get(at).map_or(OTHER, |(name, _)| name);
+            let name = TABLE.get(at).map_or(OTHER, |method| method.name);
             MethodMetrics::new(&self.families, name)
         })
     }
@@ -133,6 +156,34 @@ impl Metrics {
     /// A call was answered by the leader or a fallback node.
     pub fn fallback_call(&self) {
         self.fallback_calls.inc();
+    }
+
+    /// A call was answered by what an identical one brought.
+    pub fn coalesced(&self) {
+        self.coalesced_calls.inc();
+    }
+
+    /// A read was asked of a second node.
+    pub fn hedged(&self, winner: Winner) {
+        self.hedges[winner as usize].inc();
+    }
+
+    pub fn broadcast(&self, sending: Sending) {
+        self.broadcasts[sending as usize].inc();
+    }
+
+    pub fn looked_up(&self, lookup: Lookup) {
+        self.write_lookups[lookup as usize].inc();
+    }
+
+    /// A call waits for a block that no node has yet.
+    pub fn block_wait(&self) {
+        self.block_waits.inc();
+    }
+
+    /// A second node was asked about a `null`, and said the same or knew more.
+    pub fn null_check(&self, is_null: bool) {
+        self.null_checks[usize::from(!is_null)].inc();
     }
 
     pub fn http_response(&self, code: u16) {
@@ -161,6 +212,12 @@ impl Metrics {
             .registry_items_rejected
             .with_label_values(&NO_LABELS)
             .set(saturated(rejected));
+    }
+
+    /// The registry is to be read for the first time at `unix_seconds`: until it is, its age
+    /// counts from here.
+    pub fn registry_awaited(&self, unix_seconds: u64) {
+        self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
     }
 
     pub fn registry_failed(&self, operation: &'static str) {

@@ -4,5 +4,6 @@
 pub mod calls;
 pub mod cloudwatch;
 pub mod events;
+pub mod journal;
 pub mod logs;
 pub mod metrics;

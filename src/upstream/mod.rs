@@ -16,6 +16,7 @@ pub mod connector;
 pub mod fault;
 pub mod head;
 pub mod idle;
+mod inquiry;
 pub mod link;
 pub mod probe;
 pub mod question;

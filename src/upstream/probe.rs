@@ -1,7 +1,7 @@
 //! Asking a node for its head: what the rounds of probing are made of.
 //!
-//! A probe is two or three single calls side by side, each with a connection that is kept for the
-//! next round. Only the head decides whether the node answered. A node that syncs without saying
+//! A probe is single calls side by side, two as a rule, each with a connection that is kept for
+//! the next round. Only the head decides whether the node answered. A node that syncs without saying
 //! so, or doesn't know its chain, still has a head to be judged by.
 
 use std::time::Duration;
@@ -9,11 +9,14 @@ use std::time::Duration;
 use reqwest::{Certificate, Client};
 use serde::Deserialize;
 
+use super::inquiry;
 use super::question::{Failure, Question, ask, client};
 use crate::clock;
-use crate::domain::chain::{BlockNumber, ChainId};
+use crate::domain::chain::{BlockHash, BlockNumber, ChainId};
 use crate::domain::fleet::Probe;
 use crate::domain::node::NodeSpec;
+use crate::domain::report::{Capabilities, Details, Inquiry};
+use crate::domain::sounding::{self, Found};
 
 /// The longest answer that is read, in bytes, but for a block.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -49,7 +52,11 @@ const CHAIN_ID: Question<u64> = Question {
 /// What is asked beside the head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
+    /// And what the node calls its network.
     pub chain_id: bool,
+    /// The block tags `safe` and `finalized`.
+    pub tags: bool,
+    pub inquiry: Inquiry,
 }
 
 /// What one probe brought, and why it brought no more.
@@ -63,10 +70,7 @@ pub struct Probed {
     pub why: Option<String>,
     /// The same for metrics: timeout, connect, http, bad_answer, rpc_error, throttled.
     pub failure: Option<&'static str>,
-    /// `0x` and 64 hex digits in lower case, where the node gave it.
-    pub head_hash: Option<String>,
-    /// Seconds since 1970, where the node gave it.
-    pub head_timestamp: Option<u64>,
+    pub details: Details,
 }
 
 /// Why there are no probes.
@@ -85,10 +89,10 @@ pub struct Prober {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Head {
-    number: BlockNumber,
-    hash: Option<String>,
-    timestamp: Option<u64>,
+pub(super) struct Head {
+    pub number: BlockNumber,
+    pub hash: Option<BlockHash>,
+    pub timestamp: Option<u64>,
 }
 
 impl Prober {
@@ -113,7 +117,16 @@ impl Prober {
         let started = clock::now();
         let head = async {
             let head = within(timeout, self.head(spec)).await;
-            (head, clock::now().saturating_duration_since(started))
+            let took = clock::now().saturating_duration_since(started);
+            // Blocks behind the head are counted from the head as it is now.
+            let depth = match (&head, asked.inquiry.depth) {
+                (Ok(head), Some(question)) => {
+                    let left = timeout.saturating_sub(took);
+                    Some(self.found(spec, question, head.number, left).await)
+                }
+                (Ok(_), None) | (Err(_), _) => None,
+            };
+            (head, took, depth)
         };
         let syncing = within(timeout, ask(&self.client, spec, &SYNCING));
         let chain_id = async {
@@ -124,10 +137,67 @@ impl Prober {
                 .await
                 .ok()
         };
-        let ((head, took), syncing, chain_id) = tokio::join!(head, syncing, chain_id);
+        let details = self.details(spec, asked, timeout);
+        let ((head, took, depth), syncing, chain_id, details) =
+            tokio::join!(head, syncing, chain_id, details);
         match head {
-            Ok(head) => answered(head, syncing.unwrap_or(false), chain_id.map(ChainId), took),
+            Ok(head) => {
+                let details = Details {
+                    head_hash: head.hash,
+                    head_timestamp: head.timestamp,
+                    depth,
+                    ..details
+                };
+                let syncing = syncing.unwrap_or(false);
+                answered(&head, syncing, chain_id.map(ChainId), took, details)
+            }
             Err(failure) => failed(&failure, took),
+        }
+    }
+
+    /// Whether `spec`, at `head`, has what is asked for. It takes no longer than `timeout`.
+    pub async fn found(
+        &self,
+        spec: &NodeSpec,
+        question: sounding::Question,
+        head: BlockNumber,
+        timeout: Duration,
+    ) -> Found {
+        let found = inquiry::found(&self.client, spec, question, head);
+        let late = Found {
+            question,
+            has: None,
+        };
+        tokio::time::timeout(timeout, found).await.unwrap_or(late)
+    }
+
+    /// What doesn't hang on the head.
+    async fn details(&self, spec: &NodeSpec, asked: Ask, timeout: Duration) -> Details {
+        let client = &self.client;
+        let capabilities = async {
+            if !asked.inquiry.capabilities {
+                return Capabilities::NotAsked;
+            }
+            let told = tokio::time::timeout(timeout, inquiry::capabilities(client, spec));
+            told.await.unwrap_or(Capabilities::Untold)
+        };
+        let net_version = wanted(asked.chain_id, timeout, inquiry::net_version(client, spec));
+        let safe = wanted(asked.tags, timeout, inquiry::tagged(client, spec, "safe"));
+        let finalized = inquiry::tagged(client, spec, "finalized");
+        let finalized = wanted(asked.tags, timeout, finalized);
+        let compared = async {
+            let number = asked.inquiry.compare?;
+            wanted(true, timeout, inquiry::compared(client, spec, number)).await
+        };
+        let (capabilities, net_version, safe, finalized, compared) =
+            tokio::join!(capabilities, net_version, safe, finalized, compared);
+        Details {
+            net_version,
+            capabilities,
+            compared,
+            safe,
+            finalized,
+            ..Details::default()
         }
     }
 
@@ -135,7 +205,7 @@ impl Prober {
     async fn head(&self, spec: &NodeSpec) -> Result<Head, Failure> {
         match ask(&self.client, spec, &LATEST).await {
             Ok(Some(head)) => Ok(head),
-            Ok(None) | Err(Failure::RpcError(_) | Failure::TooLarge(_)) => {
+            Ok(None) | Err(Failure::RpcError(..) | Failure::TooLarge(_)) => {
                 let number = ask(&self.client, spec, &NUMBER).await?;
                 Ok(Head {
                     number: BlockNumber(number),
@@ -148,6 +218,17 @@ impl Prober {
     }
 }
 
+async fn wanted<T>(
+    is_wanted: bool,
+    timeout: Duration,
+    answer: impl Future<Output = Option<T>>,
+) -> Option<T> {
+    if !is_wanted {
+        return None;
+    }
+    tokio::time::timeout(timeout, answer).await.ok()?
+}
+
 async fn within<T>(
     timeout: Duration,
     answer: impl Future<Output = Result<T, Failure>>,
@@ -156,7 +237,13 @@ async fn within<T>(
     tokio::time::timeout(timeout, answer).await.map_err(late)?
 }
 
-fn answered(head: Head, syncing: bool, chain_id: Option<ChainId>, took: Duration) -> Probed {
+fn answered(
+    head: &Head,
+    syncing: bool,
+    chain_id: Option<ChainId>,
+    took: Duration,
+    details: Details,
+) -> Probed {
     Probed {
         probe: Probe::Answered {
             head: head.number,
@@ -166,8 +253,7 @@ fn answered(head: Head, syncing: bool, chain_id: Option<ChainId>, took: Duration
         took,
         why: None,
         failure: None,
-        head_hash: head.hash,
-        head_timestamp: head.timestamp,
+        details,
     }
 }
 
@@ -179,15 +265,14 @@ fn failed(failure: &Failure, took: Duration) -> Probed {
         | Failure::Http(_)
         | Failure::BadAnswer(_)
         | Failure::TooLarge(_)
-        | Failure::RpcError(_) => Probe::Failed,
+        | Failure::RpcError(..) => Probe::Failed,
     };
     Probed {
         probe,
         took,
         why: Some(failure.to_string()),
         failure: Some(failure.reason()),
-        head_hash: None,
-        head_timestamp: None,
+        details: Details::default(),
     }
 }
 
@@ -201,17 +286,14 @@ struct RawBlock {
     timestamp: Option<String>,
 }
 
-fn read_block(result: &str) -> Result<Option<Head>, Failure> {
+pub(super) fn read_block(result: &str) -> Result<Option<Head>, Failure> {
     let not_a_block = |_| Failure::BadAnswer("answered something other than a block");
     let raw: Option<RawBlock> = serde_json::from_str(result).map_err(not_a_block)?;
     let Some(raw) = raw else { return Ok(None) };
     let number = quantity(&raw.number).ok_or(NOT_A_NUMBER)?;
     Ok(Some(Head {
         number: BlockNumber(number),
-        hash: raw
-            .hash
-            .filter(|hash| is_hash(hash))
-            .map(|hash| hash.to_ascii_lowercase()),
+        hash: raw.hash.as_deref().and_then(BlockHash::read),
         timestamp: raw.timestamp.as_deref().and_then(quantity),
     }))
 }
@@ -225,16 +307,11 @@ fn read_quantity(result: &str) -> Result<u64, Failure> {
 
 /// A QUANTITY of the execution API: `0x` and hex digits, here of 64 bits at most. Zeros in front,
 /// which the API forbids, are let pass.
-fn quantity(text: &str) -> Option<u64> {
+pub(super) fn quantity(text: &str) -> Option<u64> {
     let digits = text.strip_prefix("0x")?;
     let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     // `from_str_radix` alone would take a sign.
     clean.then(|| u64::from_str_radix(digits, 16).ok())?
-}
-
-fn is_hash(text: &str) -> bool {
-    let digits = text.strip_prefix("0x").unwrap_or_default();
-    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

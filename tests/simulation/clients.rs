@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay::domain::answer::{Answer, Outcome};
+use forebay::domain::block::{Consistency, Needs, Pins};
 use forebay::domain::fleet::FleetView;
 use forebay::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use forebay::domain::jsonrpc::Call;
@@ -36,7 +37,7 @@ pub struct Running {
     pub asked: Vec<NodeId>,
     pub may_repeat: bool,
     pub executions: u32,
-    journey: Journey,
+    journey: Journey<'static>,
     keeps_error: bool,
     load: Option<Arc<Load>>,
     asked_at: Duration,
@@ -94,9 +95,10 @@ impl World {
             params: None,
         };
         let fails_open = self.setting.fails_open;
-        let (_, plan) = route::plan(&call, &self.view, &self.rules, fails_open);
+        let pins = Pins::of(&self.view, Consistency::Monotonic);
+        let (_, plan) = route::plan(&call, &self.view, &self.rules, &pins, fails_open);
         let treatment = match plan {
-            Plan::Ask(treatment) => treatment,
+            Plan::Ask(asking) => asking.treatment,
             Plan::Answer(result) => {
                 self.show(method, &result);
                 return self.count(id, method, End::Local);
@@ -117,6 +119,11 @@ impl World {
                 attempt,
                 deadline,
                 fails_open,
+                block_wait: None,
+            },
+            Needs {
+                method,
+                ..Needs::default()
             },
         );
         let running = Running {
@@ -163,11 +170,12 @@ impl World {
         let budget = &self.budget;
         let step = call.journey.next(
             now,
-            |ladder, passed| select::draw(&view, ladder, passed, now, dice),
+            |ladder, passed, needs| select::draw(&view, ladder, passed, needs, now, dice),
             || budget.withdraw(now),
         );
         match step {
             Step::Ask { .. } => self.ask(call, &step, &view),
+            Step::WaitUntil(_) => self.oracle.fail("a call that names no block waits for one"),
             Step::Finish(Ending::Kept) if !call.keeps_error => self
                 .oracle
                 .fail("an error is to be told that was never kept"),

@@ -60,6 +60,13 @@ impl Anvil {
         self.rpc.call("anvil_setChainId", json!([chain_id])).await;
     }
 
+    /// A second from block to block, whatever the clock says: then two anvils that are told the
+    /// same have the same blocks.
+    pub async fn tick_evenly(&self) {
+        let set = "anvil_setBlockTimestampInterval";
+        self.rpc.call(set, json!([1])).await;
+    }
+
     /// Replaces the last `depth` blocks by empty ones of other hashes.
     pub async fn reorganise(&self, depth: u64) {
         self.rpc.call("anvil_reorg", json!([depth, []])).await;

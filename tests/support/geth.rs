@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::{PATIENCE, Process, Rpc, eventually, free_port, part};
@@ -17,7 +18,7 @@ pub struct Geth {
 }
 
 impl Geth {
-    /// A block every `period_seconds`; it answers when this returns, after some 4 s.
+    /// A block every `period_seconds`, or with 0 one for each transaction; it answers when this returns, after some 4 s.
     pub async fn start(period_seconds: u64) -> Geth {
         let folder = TempDir::new().unwrap();
         let (port, socket_port) = (free_port(), free_port());
@@ -44,6 +45,20 @@ impl Geth {
             socket_port,
             folder,
         }
+    }
+
+    /// Sends transactions until its head is `head`; for a geth without a period.
+    pub async fn grow_to(&self, head: u64) {
+        let accounts = self.rpc.call("eth_accounts", json!([])).await;
+        let own = accounts[0].as_str().expect("an account to send from");
+        let nothing = json!([{"from": own, "to": own, "value": "0x0"}]);
+        eventually("geth's chain grows", PATIENCE * 2, async || {
+            for _ in 0..20 {
+                self.rpc.call("eth_sendTransaction", nothing.clone()).await;
+            }
+            self.rpc.number("eth_blockNumber").await >= head
+        })
+        .await;
     }
 
     pub fn url(&self) -> String {

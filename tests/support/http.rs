@@ -34,6 +34,19 @@ impl Answer {
 
     /// Takes apart what came over the wire; an error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Answer, String> {
+        let (mut answer, head_bytes) = Answer::head_of(bytes)?;
+        answer.body = answer.unframed(&bytes[head_bytes..])?;
+        Ok(answer)
+    }
+
+    /// The same for the answer to a HEAD; `body` is whatever came after it.
+    pub fn parse_head(bytes: &[u8]) -> Result<Answer, String> {
+        let (mut answer, head_bytes) = Answer::head_of(bytes)?;
+        answer.body = bytes[head_bytes..].to_vec();
+        Ok(answer)
+    }
+
+    fn head_of(bytes: &[u8]) -> Result<(Answer, usize), String> {
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut head = httparse::Response::new(&mut headers);
         let parsed = head.parse(bytes).map_err(|error| error.to_string())?;
@@ -44,13 +57,12 @@ impl Answer {
             let value = String::from_utf8_lossy(header.value).into_owned();
             (header.name.to_ascii_lowercase(), value)
         });
-        let mut answer = Answer {
+        let answer = Answer {
             status: head.code.unwrap_or_default(),
             headers: pairs.collect(),
             body: Vec::new(),
         };
-        answer.body = answer.unframed(&bytes[head_bytes..])?;
-        Ok(answer)
+        Ok((answer, head_bytes))
     }
 
     fn unframed(&self, rest: &[u8]) -> Result<Vec<u8>, String> {

@@ -26,6 +26,8 @@ pub struct Load {
     done: Arc<AtomicU64>,
     tally: Arc<Mutex<Tally>>,
     clients: Vec<tokio::task::JoinHandle<()>>,
+    begun: Arc<AtomicU64>,
+    calls: u64,
 }
 
 impl Load {
@@ -59,7 +61,15 @@ impl Load {
             clients: (0..clients).map(run).collect(),
             done,
             tally,
+            begun,
+            calls,
         }
+    }
+
+    /// Begins no more calls, and waits for those under way.
+    pub async fn stop(self) -> Tally {
+        self.begun.store(self.calls, Ordering::Relaxed);
+        self.finish().await
     }
 
     pub fn done(&self) -> u64 {
@@ -110,7 +120,8 @@ impl Tally {
 }
 
 async fn call(client: &reqwest::Client, url: &str, id: u64) -> Result<(String, bool), String> {
-    let address = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
+    // Each asks for something else: what is alike in flight shares one node's answer.
+    let address = format!("{id:#042x}");
     let body = json!({"jsonrpc": "2.0", "id": id, "method": "eth_getBalance", "params": [address, "latest"]});
     let answer = client
         .post(url)

@@ -2,7 +2,7 @@
 
 use super::{Anvil, Balancer};
 
-/// One genesis for all, so that chains differ only where a test makes them.
+/// One genesis for all, and even ticks, so that chains differ only where a test makes them.
 const ANVIL: &[&str] = &[
     "--chain-id",
     "1",
@@ -36,6 +36,9 @@ impl Scene {
         let mut own = Vec::new();
         for _ in weights {
             own.push(Anvil::start(ANVIL).await);
+        }
+        for node in own.iter().chain([&leader]) {
+            node.tick_evenly().await;
         }
         let mut yaml = format!(
             "{QUICK}{more}  nodes:\n    - {{ url: \"{}\", leader: true, name: leader }}\n",

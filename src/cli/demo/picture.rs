@@ -141,6 +141,7 @@ fn why(reason: Reason, node: &NodeView) -> String {
         Reason::Silent => "does not answer".to_string(),
         Reason::Syncing => "is syncing".to_string(),
         Reason::WrongChain => "is on another chain".to_string(),
+        Reason::Forked => "is on a fork".to_string(),
         Reason::HeightZero => "has no blocks yet".to_string(),
         Reason::Faults => "its calls failed".to_string(),
         Reason::Throttled => "asked for a rest".to_string(),

@@ -24,8 +24,12 @@ pub enum Stop {
 }
 
 pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop> {
-    let mut listing = Listing::default();
-    for row in table::rows(connection)? {
+    let rows = table::rows(connection)?;
+    let mut listing = Listing {
+        is_emptied: rows.is_empty(),
+        ..Listing::default()
+    };
+    for row in rows {
         match row.item(lookup) {
             Ok(item) => listing.items.push(item),
             Err(why) => listing
@@ -65,6 +69,7 @@ pub fn add(connection: &Connection, record: &NodeRecord, lookup: Lookup<'_>) -> 
     let item = Item {
         record,
         when_added: clock::iso_8601(),
+        former_weight: None,
         health: Health::default(),
     };
     table::insert(connection, &item, &identity).map_err(exists)?;
@@ -126,15 +131,23 @@ pub fn set(
         )?;
     }
     connection.execute(
-        "UPDATE nodes SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5 WHERE rowid = ?1",
-        params![row.rowid, row.rung, row.weight, row.ws_url, row.headers],
+        "UPDATE nodes SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, former_weight = ?6 \
+         WHERE rowid = ?1",
+        params![
+            row.rowid,
+            row.rung,
+            row.weight,
+            row.ws_url,
+            row.headers,
+            row.former_weight
+        ],
     )?;
     Ok(item)
 }
 
 fn apply(row: &mut Row, edit: &Edit) {
     if let Some(weight) = edit.weight {
-        row.weight = Some(weight.get().into());
+        row.set_weight(weight);
     }
     if let Some(rung) = edit.rung {
         row.rung = rung.as_str().to_string();

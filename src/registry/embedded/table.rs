@@ -35,7 +35,8 @@ CREATE TABLE nodes (
     block_number INTEGER,
     lag INTEGER,
     reason TEXT,
-    checked_at INTEGER
+    checked_at INTEGER,
+    former_weight INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX one_leader ON nodes (rung) WHERE rung = 'leader';
 CREATE TABLE history (first_written TEXT NOT NULL) STRICT;
@@ -43,8 +44,11 @@ PRAGMA application_id = 0x466f7265;
 PRAGMA user_version = 1;
 ";
 
+/// What a file of the same layout may lack: programs that don't know it pass it over.
+const LATER_COLUMNS: &str = "ALTER TABLE nodes ADD COLUMN former_weight INTEGER";
+
 const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
-    when_added, is_healthy, block_number, lag, reason, checked_at FROM nodes ORDER BY rowid";
+    when_added, is_healthy, block_number, lag, reason, checked_at, former_weight FROM nodes ORDER BY rowid";
 
 /// Why a file can't be used as a registry.
 #[derive(Debug, Error)]
@@ -72,14 +76,21 @@ pub fn prepare(connection: &mut Connection) -> Result<(), Unfit> {
     look.finish()?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    if found == Found::Ours {
+    if found == Found::Ours && has_all_columns(connection)? {
         return Ok(());
     }
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if examine(&change)? == Found::Empty {
         change.execute_batch(LAYOUT)?;
+    } else if !has_all_columns(&change)? {
+        change.execute_batch(LATER_COLUMNS)?;
     }
     Ok(change.commit()?)
+}
+
+fn has_all_columns(connection: &Connection) -> rusqlite::Result<bool> {
+    let found = "SELECT count(*) FROM pragma_table_info('nodes') WHERE name = 'former_weight'";
+    connection.query_row(found, [], |row| Ok(row.get::<_, i64>(0)? == 1))
 }
 
 fn examine(connection: &Connection) -> Result<Found, Unfit> {
@@ -118,6 +129,7 @@ pub struct Row {
     pub ws_url: Option<String>,
     pub headers: String,
     pub when_added: String,
+    pub former_weight: Option<i64>,
     health: Health,
 }
 
@@ -146,13 +158,13 @@ impl Row {
                 reason: text(row, 12)?,
                 checked_at: whole(row, 13)?.and_then(natural),
             },
+            former_weight: whole(row, 14)?,
         })
     }
 
     /// What the row means. Variables may be unset: another process may have them.
     pub fn item(&self, lookup: Lookup<'_>) -> Result<Item, Misread> {
-        let weight = self.weight.and_then(natural);
-        let weight = Weight::new(weight.ok_or(Misread::Weight)?).map_err(|_| Misread::Weight)?;
+        let weight = self.weight.and_then(weight).ok_or(Misread::Weight)?;
         let headers: BTreeMap<String, String> =
             serde_json::from_str(&self.headers).map_err(|_| Misread::Headers)?;
         let record = NodeRecord {
@@ -179,8 +191,17 @@ impl Row {
         Item {
             record,
             when_added: self.when_added.clone(),
+            former_weight: self.former_weight.and_then(weight),
             health: self.health.clone(),
         }
+    }
+
+    pub fn set_weight(&mut self, next: Weight) {
+        let (present, former) = (self.weight, self.former_weight);
+        let present = present.and_then(weight).unwrap_or(next);
+        let former = present.former_after(next, former.and_then(weight));
+        self.weight = Some(next.get().into());
+        self.former_weight = former.map(|former| former.get().into());
     }
 
     pub fn is_leader(&self) -> bool {
@@ -260,6 +281,10 @@ fn whole(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<i64>
         ValueRef::Integer(number) => Some(number),
         ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
     })
+}
+
+fn weight(number: i64) -> Option<Weight> {
+    Weight::new(natural(number)?).ok()
 }
 
 fn natural(number: i64) -> Option<u64> {

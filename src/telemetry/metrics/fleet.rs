@@ -44,6 +44,7 @@ impl Metrics {
         let mut shown = self.shown();
         for node in &view.nodes {
             self.show_node(&mut shown, node, now);
+            self.show_chain_of(node, unix_seconds);
         }
         let is_there = |name: &Arc<str>| view.nodes.iter().any(|node| node.name == *name);
         shown.nodes.retain(|name, old| {
@@ -107,6 +108,20 @@ impl Metrics {
         }
     }
 
+    /// How old the node's head is, and how far back it goes.
+    fn show_chain_of(&self, node: &NodeView, unix_seconds: u64) {
+        let families = &self.families;
+        let label: [&str; 1] = [&node.name];
+        let age = |made: u64| saturated(unix_seconds.saturating_sub(made));
+        let number = |block: BlockNumber| saturated(block.0);
+        let age = node.head_timestamp.map(age);
+        show(&families.node_head_age_seconds, &label, age);
+        let oldest = node.depth.blocks_from.map(number);
+        show(&families.node_oldest_block, &label, oldest);
+        let oldest = node.depth.state_from.map(number);
+        show(&families.node_oldest_state, &label, oldest);
+    }
+
     fn show_totals(&self, view: &FleetView) {
         for rung in Rung::ALL {
             let on_rung = || view.nodes.iter().filter(|node| node.rung == rung);
@@ -126,6 +141,15 @@ impl Metrics {
         show(&families.reference_block_number, &NO_LABELS, reference);
         let served = view.served_head.map(|head| saturated(head.0));
         show(&families.served_block_number, &NO_LABELS, served);
+        let number = |head: Option<BlockNumber>| head.map(|head| saturated(head.0));
+        let (safe, finalized) = (number(view.safe_head), number(view.finalized_head));
+        show(&families.safe_block_number, &NO_LABELS, safe);
+        show(&families.finalized_block_number, &NO_LABELS, finalized);
+        let camps = view.camps;
+        let count = Some(camps.count).filter(|count| *count > 0);
+        show(&families.forks, &NO_LABELS, count.map(saturated));
+        let undecided = count.map(|_| i64::from(camps.undecided));
+        show(&families.forks_undecided, &NO_LABELS, undecided);
         for source in Source::ALL {
             let is_it = view.reference.is_some_and(|r| r.source == source);
             let label = [source.as_str()];
@@ -159,6 +183,9 @@ impl Metrics {
             &families.node_block_number,
             &families.node_lag_blocks,
             &families.node_head_difference_blocks,
+            &families.node_head_age_seconds,
+            &families.node_oldest_block,
+            &families.node_oldest_state,
             &families.node_healthy,
             &families.node_weight,
             &families.node_in_flight,
@@ -189,8 +216,8 @@ fn show(gauges: &IntGaugeVec, labels: &[&str], value: Option<i64>) {
     }
 }
 
-/// The `state` label. Weight 0 outranks what the probes say: the operator took the node out.
-fn state_of(node: &NodeView) -> &'static str {
+/// The `state` label of a node. Weight 0 outranks what the probes say: the operator took the node out.
+pub fn state_of(node: &NodeView) -> &'static str {
     if node.weight.drains() {
         return "draining";
     }

@@ -8,7 +8,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::families::Families;
 use crate::domain::health::Reason;
-use crate::domain::verdict::Class;
+use crate::domain::verdict::{Class, Shut};
 
 /// What a client's call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +44,74 @@ impl CallOutcome {
     }
 }
 
+/// Whose answer a hedged read got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Winner {
+    First,
+    Second,
+    /// Neither answered well.
+    Nobody,
+}
+
+impl Winner {
+    pub const ALL: [Winner; 3] = [Winner::First, Winner::Second, Winner::Nobody];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Winner::First => "first",
+            Winner::Second => "second",
+            Winner::Nobody => "nobody",
+        }
+    }
+}
+
+/// What became of a raw transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    Accepted,
+    /// The nodes had it already, as a pool said or a lookup found.
+    Known,
+    Refused,
+    /// No node said anything, and none that could be asked has it.
+    Unanswered,
+}
+
+impl Sending {
+    pub const ALL: [Sending; 4] = [
+        Sending::Accepted,
+        Sending::Known,
+        Sending::Refused,
+        Sending::Unanswered,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sending::Accepted => "accepted",
+            Sending::Known => "known",
+            Sending::Refused => "refused",
+            Sending::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// What looking a transaction up came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    Found,
+    Missing,
+}
+
+impl Lookup {
+    pub const ALL: [Lookup; 2] = [Lookup::Found, Lookup::Missing];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Lookup::Found => "found",
+            Lookup::Missing => "missing",
+        }
+    }
+}
+
 /// What calls and probes tell of one node. Cheap to clone; writing to it takes no lock.
 ///
 /// Once the node is forgotten, what is still written here goes nowhere.
@@ -51,6 +119,7 @@ impl CallOutcome {
 pub struct NodeMetrics {
     attempts: [IntCounter; Class::ALL.len()],
     attempt_duration: Histogram,
+    refusals: [IntCounter; Shut::ALL.len()],
     probe_duration: Histogram,
     probe_failures: [IntCounter; Reason::ALL.len()],
     /// In microseconds; 0: there was none.
@@ -67,7 +136,12 @@ impl NodeMetrics {
             let labels = [node, reason.as_str()];
             families.probe_failures.with_label_values(&labels)
         };
+        let refusals = |shut: Shut| {
+            let labels = [node, shut.as_str()];
+            families.refusals.with_label_values(&labels)
+        };
         NodeMetrics {
+            refusals: Shut::ALL.map(refusals),
             attempts: Class::ALL.map(attempts),
             attempt_duration: families.attempt_duration.with_label_values(&[node]),
             probe_duration: families.probe_duration.with_label_values(&[node]),
@@ -79,6 +153,16 @@ impl NodeMetrics {
     pub fn attempted(&self, class: Class, took: Duration) {
         self.attempts[class as usize].inc();
         self.attempt_duration.observe(took.as_secs_f64());
+    }
+
+    /// Attempts so far, whatever they came to.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.iter().map(IntCounter::get).sum()
+    }
+
+    /// The node lets nobody in with our credentials.
+    pub fn refused(&self, shut: Shut) {
+        self.refusals[shut as usize].inc();
     }
 
     pub fn probed(&self, took: Duration) {
@@ -151,11 +235,23 @@ mod tests {
         for (at, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(class as usize, at, "{class:?}");
         }
+        for (at, shut) in Shut::ALL.into_iter().enumerate() {
+            assert_eq!(shut as usize, at, "{shut:?}");
+        }
         for (at, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, at, "{reason:?}");
         }
         for (at, outcome) in CallOutcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at, "{outcome:?}");
+        }
+        for (at, winner) in Winner::ALL.into_iter().enumerate() {
+            assert_eq!(winner as usize, at, "{winner:?}");
+        }
+        for (at, sending) in Sending::ALL.into_iter().enumerate() {
+            assert_eq!(sending as usize, at, "{sending:?}");
+        }
+        for (at, lookup) in Lookup::ALL.into_iter().enumerate() {
+            assert_eq!(lookup as usize, at, "{lookup:?}");
         }
     }
 }

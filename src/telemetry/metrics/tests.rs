@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::fleet::{DOUBTS, NO_REASON, STATES};
 use super::*;
-use crate::domain::chain::{BlockNumber, ChainId};
-use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
+use crate::domain::chain::{BlockHash, BlockNumber, ChainId};
+use crate::domain::depth::Depth;
+use crate::domain::fleet::{Details, Fleet, Member, Probe, Yardstick};
 use crate::domain::health::Hysteresis;
 use crate::domain::method::Rules;
 use crate::domain::node::{NodeId, Rung, Weight};
+use crate::domain::report::Capabilities;
 
 #[test]
 fn the_list_is_the_interface() {
@@ -114,6 +116,37 @@ fn a_node_is_in_one_state_for_the_present_reason_alone() {
 }
 
 #[test]
+fn what_is_known_of_a_nodes_chain_is_shown_and_what_is_not_has_no_series() {
+    let mut scene = Scene::new(&[("geth-1", Rung::Own, 1), ("geth-2", Rung::Own, 1)]);
+    let text = scene.round(&[answered(1000), answered(1000)]);
+    for name in ["node_head_age", "node_oldest", "safe_block", "forks"] {
+        assert!(!text.contains(&format!("\nforebay_{name}")), "{name}");
+    }
+    let details = Details {
+        capabilities: Capabilities::Told(Depth {
+            state_from: Some(BlockNumber(900)),
+            ..Depth::default()
+        }),
+        ..known()
+    };
+    scene.details(&[answered(1000)], &details);
+    let text = scene.round(&[answered(1000), answered(1000)]);
+    for (line, wanted) in [
+        ("node_head_age_seconds{node=\"geth-1\"}", Some(12.0)),
+        ("node_oldest_block_number{node=\"geth-1\"}", None),
+        (
+            "node_oldest_state_block_number{node=\"geth-1\"}",
+            Some(900.0),
+        ),
+        ("node_oldest_state_block_number{node=\"geth-2\"}", None),
+        ("safe_block_number", Some(0.0)),
+        ("finalized_block_number", Some(0.0)),
+    ] {
+        assert_eq!(ours(&text, line), wanted, "{line}");
+    }
+}
+
+#[test]
 fn a_node_without_weight_drains_whatever_its_probes_say() {
     let mut scene = Scene::new(&[("geth-1", Rung::Own, 0), ("infura", Rung::Leader, 1)]);
     let text = scene.round(&[answered(100), answered(100)]);
@@ -190,6 +223,22 @@ fn attempts_are_counted_by_what_they_came_to() {
 }
 
 #[test]
+fn refused_credentials_are_told_from_a_quota_that_is_used_up() {
+    let metrics = Metrics::new();
+    let node = metrics.node("infura");
+    node.refused(Shut::Auth);
+    node.refused(Shut::Auth);
+    node.refused(Shut::Quota);
+    let text = encode(&metrics);
+    for (reason, wanted) in [("auth", 2.0), ("quota", 1.0)] {
+        let series = format!("node_refusals_total{{node=\"infura\",reason=\"{reason}\"}}");
+        assert_eq!(ours(&text, &series), Some(wanted));
+    }
+    metrics.forget_node("infura");
+    assert!(!encode(&metrics).contains("node_refusals_total"));
+}
+
+#[test]
 fn whatever_clients_send_the_number_of_series_stays() {
     let metrics = Metrics::new();
     let rules = Rules::default();
@@ -223,7 +272,8 @@ fn whatever_clients_send_the_number_of_series_stays() {
 fn a_method_shows_from_its_first_call_on() {
     let metrics = Metrics::new();
     assert!(!encode(&metrics).contains("call_duration_seconds"));
-    for (row, (name, _)) in TABLE.iter().enumerate() {
+    for (row, listed) in TABLE.iter().enumerate() {
+        let name = listed.name;
         let row = u16::try_from(row).ok();
         metrics
             .method(row)
@@ -336,7 +386,14 @@ fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
     let mut reasons = Reason::ALL.map(Reason::as_str).to_vec();
     reasons.push(NO_REASON);
     let doubts = DOUBTS.map(|(_, label)| label).to_vec();
-    for values in [classes, outcomes, reasons, doubts, STATES.to_vec()] {
+    let winners = Winner::ALL.map(Winner::as_str).to_vec();
+    let sendings = Sending::ALL.map(Sending::as_str).to_vec();
+    let lookups = Lookup::ALL.map(Lookup::as_str).to_vec();
+    let states = STATES.to_vec();
+    let shuts = Shut::ALL.map(Shut::as_str).to_vec();
+    for values in [
+        classes, outcomes, reasons, states, shuts, winners, sendings, lookups, doubts,
+    ] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
             for other in others {
@@ -361,6 +418,9 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("node_lag_blocks gauge", &["node"]),
     ("node_lag_blocks_max gauge", &[]),
     ("node_head_difference_blocks gauge", &["node"]),
+    ("node_head_age_seconds gauge", &["node"]),
+    ("node_oldest_block_number gauge", &["node"]),
+    ("node_oldest_state_block_number gauge", &["node"]),
     ("node_healthy gauge", &["node"]),
     ("node_weight gauge", &["node"]),
     ("node_in_flight gauge", &["node"]),
@@ -372,14 +432,25 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("reference_block_number gauge", &[]),
     ("reference_moved_timestamp_seconds gauge", &[]),
     ("served_block_number gauge", &[]),
+    ("safe_block_number gauge", &[]),
+    ("finalized_block_number gauge", &[]),
+    ("forks gauge", &[]),
+    ("forks_undecided gauge", &[]),
     ("reference_source gauge", &["source"]),
     ("leader_doubt gauge", &["doubt"]),
     ("calls_total counter", &["method", "outcome"]),
     ("call_duration_seconds histogram", &["method"]),
     ("attempts_total counter", &["node", "outcome"]),
     ("attempt_duration_seconds histogram", &["node"]),
+    ("node_refusals_total counter", &["node", "reason"]),
     ("failovers_total counter", &["reason"]),
     ("fallback_calls_total counter", &[]),
+    ("coalesced_calls_total counter", &[]),
+    ("hedges_total counter", &["winner"]),
+    ("broadcasts_total counter", &["outcome"]),
+    ("write_lookups_total counter", &["outcome"]),
+    ("block_waits_total counter", &[]),
+    ("null_checks_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
     ("requests_in_flight gauge", &[]),
     ("requests_admitted gauge", &[]),
@@ -423,18 +494,48 @@ fn written_by_everyone() -> String {
     let metrics = &scene.metrics;
     let node = metrics.node("geth-1");
     node.attempted(Class::Ok, Duration::ZERO);
+    node.refused(Shut::Auth);
     node.probed(Duration::ZERO);
     node.probe_failed(Reason::Silent);
     metrics.method(None).called(CallOutcome::Ok, Duration::ZERO);
     metrics.failed_over(Class::Timeout);
     metrics.fallback_call();
+    metrics.coalesced();
+    metrics.hedged(Winner::First);
+    metrics.broadcast(Sending::Accepted);
+    metrics.looked_up(Lookup::Found);
     metrics.http_response(200);
     metrics.batch(1000);
     metrics.registry_read(1_700_000_000, 0);
     metrics.registry_failed("list");
     metrics.show_bounds(&BOUNDS);
     metrics.show_used(&USED);
-    scene.round(&[answered(1), answered(1)])
+    scene.replace(&[
+        ("geth-1", Rung::Own, 1),
+        ("infura", Rung::Leader, 1),
+        ("geth-2", Rung::Own, 1),
+    ]);
+    let probes = [answered(1); 3];
+    scene.round(&probes);
+    scene.details(&probes, &known());
+    scene.round(&probes)
+}
+
+/// All that a probe can bring beside the head.
+fn known() -> Details {
+    let block = BlockNumber(0);
+    Details {
+        head_timestamp: Some(1_700_000_000 - 10),
+        capabilities: Capabilities::Told(Depth {
+            blocks_from: Some(block),
+            state_from: Some(block),
+            receipts_from: None,
+        }),
+        compared: Some((block, BlockHash([1; 32]))),
+        safe: Some(block),
+        finalized: Some(block),
+        ..Details::default()
+    }
 }
 
 fn encode(metrics: &Metrics) -> String {
@@ -544,6 +645,16 @@ impl Scene {
         };
         let members = nodes.iter().enumerate().map(member).collect();
         self.fleet.replace(members, self.now);
+    }
+
+    /// What came with the probes that the next round brings, the same of each.
+    fn details(&mut self, probes: &[Probe], details: &Details) {
+        let probes: Vec<_> = (0..).map(NodeId).zip(probes.iter().copied()).collect();
+        let all: Vec<_> = probes
+            .iter()
+            .map(|(id, _)| (*id, details.clone()))
+            .collect();
+        self.fleet.hear_details(&probes, &all, self.now);
     }
 
     /// One round with a probe for each node, in order; gives the text.

@@ -1,0 +1,182 @@
+# When somebody is called. HealthyNodes and FallbackInUse are Forebay's own, out of its log; the
+# others are the load balancer's.
+
+locals {
+  topic_arn = var.alarm_topic_arn != null ? var.alarm_topic_arn : aws_sns_topic.this[0].arn
+  behind = {
+    LoadBalancer = data.aws_lb.this.arn_suffix
+    TargetGroup  = aws_lb_target_group.this.arn_suffix
+  }
+  # Below this many requests a minute a percentage says nothing.
+  requests_min = 100
+}
+
+resource "aws_sns_topic" "this" {
+  # checkov:skip=CKV_AWS_26: alarms carry no secrets, and can't use the key aws/sns; kms_key_arn is used where given
+  count = var.alarm_topic_arn == null ? 1 : 0
+
+  name              = "${var.name}-alarms"
+  kms_master_key_id = var.kms_key_arn
+  tags              = local.tags
+}
+
+resource "aws_sns_topic_policy" "this" {
+  count = var.alarm_topic_arn == null ? 1 : 0
+
+  arn = aws_sns_topic.this[0].arn
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "Alarms"
+      Effect    = "Allow"
+      Action    = "sns:Publish"
+      Resource  = aws_sns_topic.this[0].arn
+      Principal = { Service = "cloudwatch.amazonaws.com" }
+      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+    }]
+  })
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  for_each = toset(var.alarm_emails)
+
+  topic_arn = local.topic_arn
+  protocol  = "email"
+  endpoint  = each.value
+}
+
+# Of all tasks' words the worst counts. Silence is an alarm too: nobody looks.
+resource "aws_cloudwatch_metric_alarm" "healthy_nodes" {
+  alarm_name          = "${var.name}-healthy-nodes"
+  alarm_description   = "Forebay has fewer healthy nodes of its own than ${var.alarm_at.healthy_nodes_min}, or says nothing. Look at its status page or `forebay probe`."
+  namespace           = "Forebay"
+  metric_name         = "HealthyNodes"
+  dimensions          = { Service = var.name }
+  statistic           = "Minimum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = var.alarm_at.healthy_nodes_min
+  period              = 60
+  evaluation_periods  = 3
+  treat_missing_data  = "breaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "fallback" {
+  alarm_name          = "${var.name}-fallback"
+  alarm_description   = "The leader or a fallback node serves: somebody else is paid for every call."
+  namespace           = "Forebay"
+  metric_name         = "FallbackInUse"
+  dimensions          = { Service = var.name }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  period              = 60
+  evaluation_periods  = var.alarm_at.fallback_minutes
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "errors" {
+  alarm_name          = "${var.name}-5xx"
+  alarm_description   = "More than ${var.alarm_at.error_percent} percent of the requests get 5xx from Forebay: 503 no node, 504 no answer in time."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarm_at.error_percent
+  evaluation_periods  = 3
+  datapoints_to_alarm = 2
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+
+  metric_query {
+    id          = "percent"
+    expression  = "IF(requests >= ${local.requests_min}, 100 * errors / requests, 0)"
+    label       = "5xx, percent"
+    return_data = true
+  }
+
+  metric_query {
+    id = "errors"
+
+    metric {
+      namespace   = "AWS/ApplicationELB"
+      metric_name = "HTTPCode_Target_5XX_Count"
+      dimensions  = local.behind
+      stat        = "Sum"
+      period      = 60
+    }
+  }
+
+  metric_query {
+    id = "requests"
+
+    metric {
+      namespace   = "AWS/ApplicationELB"
+      metric_name = "RequestCount"
+      dimensions  = local.behind
+      stat        = "Sum"
+      period      = 60
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "tasks" {
+  alarm_name          = "${var.name}-tasks"
+  alarm_description   = "Fewer than two tasks are healthy behind the load balancer."
+  namespace           = "AWS/ApplicationELB"
+  metric_name         = "HealthyHostCount"
+  dimensions          = local.behind
+  statistic           = "Minimum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = 2
+  period              = 60
+  evaluation_periods  = 5
+  treat_missing_data  = "breaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+}
+
+# Slack, through Amazon Q Developer in chat applications (once AWS Chatbot).
+resource "aws_chatbot_slack_channel_configuration" "this" {
+  count = var.slack == null ? 0 : 1
+
+  configuration_name    = "${var.name}-alarms"
+  slack_team_id         = var.slack.workspace_id
+  slack_channel_id      = var.slack.channel_id
+  iam_role_arn          = aws_iam_role.slack[0].arn
+  sns_topic_arns        = [local.topic_arn]
+  guardrail_policy_arns = ["arn:${local.partition}:iam::aws:policy/CloudWatchReadOnlyAccess"]
+  logging_level         = "ERROR"
+  tags                  = local.tags
+}
+
+resource "aws_iam_role" "slack" {
+  count = var.slack == null ? 0 : 1
+
+  name               = "${var.name}-slack"
+  description        = "What the Slack channel may see: the alarms' graphs"
+  assume_role_policy = local.trust["chatbot"]
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy" "slack" {
+  # checkov:skip=CKV_AWS_355: CloudWatch ties these reads to no resource
+  count = var.slack == null ? 0 : 1
+
+  name = "graphs"
+  role = aws_iam_role.slack[0].name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "Graphs"
+      Effect   = "Allow"
+      Action   = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics", "cloudwatch:GetMetricWidgetImage", "cloudwatch:ListMetrics"]
+      Resource = ["*"]
+    }]
+  })
+}

@@ -1,0 +1,155 @@
+# What Forebay balances.
+
+variable "chain_id" {
+  description = "The chain's id; nodes with another one get no calls."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.chain_id >= 1 && floor(var.chain_id) == var.chain_id
+    error_message = "chain_id must be a whole number from 1, such as 1 for Ethereum's mainnet."
+  }
+}
+
+variable "leader_url_secret_arn" {
+  description = "An SSM parameter or Secrets Manager secret with the leader's whole URL, key and all. It becomes LEADER_URL, and a node `leader` of a registry that is still empty."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.leader_url_secret_arn == null ? true : can(regex("^arn:[a-z-]+:(ssm:[a-z0-9-]+:[0-9]{12}:parameter/|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)", var.leader_url_secret_arn))
+    error_message = "leader_url_secret_arn must be the ARN of an SSM parameter or of a Secrets Manager secret, not the URL itself."
+  }
+}
+
+variable "secrets" {
+  description = "More secrets as environment variables, name to ARN; nodes use them as $${NAME}. A key of a JSON secret is written ARN:KEY::."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.secrets) : can(regex("^arn:[a-z-]+:(ssm:[a-z0-9-]+:[0-9]{12}:parameter/|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)", arn))])
+    error_message = "secrets must be ARNs of SSM parameters or Secrets Manager secrets, never the values."
+  }
+  validation {
+    condition     = alltrue([for name in keys(var.secrets) : can(regex("^[A-Z][A-Z0-9_]*$", name)) && !startswith(name, "AWS_") && !contains(["FOREBAY_CONFIG", "FOREBAY_ADMIN_TOKEN", "LEADER_URL"], name)])
+    error_message = "secrets' names are upper-case letters, digits and _; AWS_…, FOREBAY_CONFIG, FOREBAY_ADMIN_TOKEN and LEADER_URL are taken."
+  }
+}
+
+variable "nodes" {
+  description = "Written into a registry in which nothing was ever written; afterwards the registry rules. Keys belong into secrets: url = \"https://host/$${KEY}\" in the registry, written $$${KEY} in Terraform."
+  type = list(object({
+    url      = string
+    name     = optional(string)
+    weight   = optional(number)
+    fallback = optional(bool)
+    leader   = optional(bool)
+    ws_url   = optional(string)
+    headers  = optional(map(string))
+  }))
+  default = []
+
+  validation {
+    condition     = alltrue([for node in var.nodes : can(regex("^(https?://|[$][{])", node.url)) && !can(regex("^https?://[^/]*@", node.url))])
+    error_message = "a node's url begins with http://, https:// or $${NAME}, and holds no user:password@."
+  }
+  validation {
+    condition     = alltrue([for node in var.nodes : node.weight == null ? true : node.weight >= 0 && node.weight <= 1000])
+    error_message = "a node's weight is from 0 (drained) to 1000."
+  }
+  validation {
+    condition     = length([for node in var.nodes : node if node.leader == true]) + (var.leader_url_secret_arn == null ? 0 : 1) <= 1
+    error_message = "at most one node is the leader; leader_url_secret_arn makes one already."
+  }
+}
+
+variable "node_cidrs" {
+  description = "Networks in which the nodes stand. The tasks may reach node_ports there, and port 443 anywhere."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for cidr in var.node_cidrs : can(cidrhost(cidr, 0)) && !strcontains(cidr, ":")])
+    error_message = "node_cidrs are IPv4 networks such as 10.0.0.0/16."
+  }
+}
+
+variable "node_ports" {
+  description = "The nodes' ports: HTTP and WebSocket."
+  type        = list(number)
+  default     = [8545, 8546]
+
+  validation {
+    condition     = alltrue([for port in var.node_ports : port >= 1 && port <= 65535])
+    error_message = "node_ports are from 1 to 65535."
+  }
+}
+
+variable "settings" {
+  description = "More of Forebay's configuration, by section, as the README has it: { health = { lag_blocks_max = 5 } }. Not the sections that this module writes."
+  type        = any
+  default     = {}
+
+  validation {
+    condition     = can(keys(var.settings)) ? length(setintersection(keys(var.settings), ["listen", "registry", "nodes", "admin", "cloudwatch", "shutdown"])) == 0 : false
+    error_message = "settings is a map of sections such as chain, health and calls; listen, registry, nodes, admin, cloudwatch and shutdown follow from this module's other inputs."
+  }
+}
+
+variable "lame_duck_seconds" {
+  description = "After SIGTERM: not healthy any more, still serving. Longer than the 10 s in which the target group notices."
+  type        = number
+  default     = 15
+
+  validation {
+    condition     = var.lame_duck_seconds >= 10
+    error_message = "lame_duck_seconds must be 10 or more: so long the target group takes to turn away."
+  }
+}
+
+variable "drain_seconds" {
+  description = "Then: time for the calls in flight."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.drain_seconds >= 1 && var.lame_duck_seconds + var.drain_seconds <= 110
+    error_message = "lame_duck_seconds and drain_seconds must stay within 110 together: ECS kills a task 120 s after SIGTERM."
+  }
+}
+
+# The registry.
+
+variable "table_name" {
+  description = "The node table; NAME-backends if left out. Its state table is called TABLE-state."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.table_name == null ? true : can(regex("^[a-zA-Z0-9_.-]{3,249}$", var.table_name))
+    error_message = "table_name must be 3 to 249 letters, digits and . _ - (DynamoDB allows 255, and -state comes after it)."
+  }
+}
+
+variable "create_table" {
+  description = "false: the node table is there already, say from the 2018 stack, and is left as it is. The state table is made in any case."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.create_table || var.table_name != null
+    error_message = "create_table = false needs table_name: the table that is there."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "A key of yours for tables, images, logs and alarms; AWS's own keys if left out. Its policy must let CloudWatch Logs and CloudWatch alarms use it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
+    error_message = "kms_key_arn must be a key's ARN (…:key/…), not an alias."
+  }
+}

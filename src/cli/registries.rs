@@ -1,0 +1,195 @@
+//! `forebay backends`: single nodes (see [`backends`]), and a registry as a whole: its tables made,
+//! its list copied to another.
+
+use std::io::{self, Write};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::backends::{self, Backends};
+use super::table::printable;
+use super::{Failure, registry, runtime};
+use crate::app;
+use crate::config::settings::{RegistryKind, Settings};
+use crate::domain::node::NodeRecord;
+use crate::registry::{Listing, Registry, RegistryError};
+
+/// The nodes that calls are shared among. A running balancer follows a change within seconds.
+#[derive(Clone, Subcommand)]
+pub enum Registries {
+    #[command(flatten)]
+    Backends(Backends),
+    /// Make the tables in DynamoDB where they are missing.
+    Init,
+    /// Copy all nodes from one registry to another; what is there already stays as it is.
+    Copy(Copy),
+}
+
+#[derive(Clone, Args)]
+pub struct Copy {
+    /// Where the nodes are: `registry.path` of the configuration, or `registry.table`.
+    #[arg(long, value_enum)]
+    from: Kind,
+    /// Where they are to be as well.
+    #[arg(long, value_enum)]
+    to: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Embedded,
+    Dynamodb,
+}
+
+impl From<Kind> for RegistryKind {
+    fn from(kind: Kind) -> RegistryKind {
+        match kind {
+            Kind::Embedded => RegistryKind::Embedded,
+            Kind::Dynamodb => RegistryKind::Dynamo,
+        }
+    }
+}
+
+/// Carries out `command` on the registries that `settings` name.
+pub fn run(command: Registries, settings: &Settings) -> Result<(), Failure> {
+    let (mut out, mut notes) = (io::stdout(), io::stderr());
+    match command {
+        Registries::Backends(command) => {
+            let (registry, environment) = (registry(settings)?, app::environment());
+            let done = backends::run(command, &*registry, &*environment, &mut out, &mut notes);
+            runtime()?.block_on(done).map_err(Failure::from)
+        }
+        Registries::Init => runtime()?.block_on(init(settings, &mut out)),
+        Registries::Copy(copy) => {
+            if copy.from == copy.to {
+                return Err(Failure::refused("--from and --to are the same registry"));
+            }
+            let open = |kind: Kind| {
+                let opened = app::open_registry(kind.into(), &settings.registry);
+                opened.map_err(Failure::out_of_reach)
+            };
+            let (from, to) = (open(copy.from)?, open(copy.to)?);
+            let done = copy_all(&*from, &*to, &mut out, &mut notes);
+            runtime()?.block_on(done)
+        }
+    }
+}
+
+impl From<backends::Failure> for Failure {
+    fn from(failure: backends::Failure) -> Failure {
+        Failure {
+            code: failure.exit_code(),
+            why: failure.to_string(),
+        }
+    }
+}
+
+const TERRAFORM: &str = "\
+infra/terraform makes the same two tables (`aws_dynamodb_table`: PAY_PER_REQUEST,
+deletion_protection_enabled, point_in_time_recovery) and the policy for the tasks beside them.
+Where Terraform runs, leave the tables to it, or import these before its next apply.";
+
+async fn init(settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
+    if settings.registry.kind == RegistryKind::Embedded {
+        return Err(Failure::refused(
+            "the embedded registry needs no init: its file is made when it is first opened; for \
+             a table set `registry.kind: dynamodb`",
+        ));
+    }
+    let registry = app::dynamo(&settings.registry);
+    let told = registry.init().await.map_err(Failure::out_of_reach)?;
+    for sentence in told {
+        writeln!(out, "{sentence}").map_err(Failure::refused)?;
+    }
+    writeln!(out, "{TERRAFORM}").map_err(Failure::refused)
+}
+
+/// Adds what `from` has to `to`, one by one: it stops at nothing but a registry out of reach.
+async fn copy_all(
+    from: &dyn Registry,
+    to: &dyn Registry,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> Result<(), Failure> {
+    let Listing {
+        items, rejected, ..
+    } = from.list().await.map_err(Failure::out_of_reach)?;
+    let mut refused: Vec<String> = rejected;
+    let (mut copied, mut there) = (0_usize, 0_usize);
+    for item in &items {
+        match to.add(&item.record).await {
+            Ok(_) => copied += 1,
+            Err(RegistryError::Exists) => there += 1,
+            Err(why @ RegistryError::OutOfReach { .. }) => return Err(Failure::out_of_reach(why)),
+            Err(why) => refused.push(format!("{}: {why}", named(&item.record))),
+        }
+    }
+    for refused in &refused {
+        // A remark that can't be written is no reason to stop.
+        drop(writeln!(notes, "not copied: {}", printable(refused)));
+    }
+    writeln!(out, "{copied} copied, {there} there already").map_err(Failure::refused)?;
+    match refused.len() {
+        0 => Ok(()),
+        count => Err(Failure::refused(format!("{count} could not be copied"))),
+    }
+}
+
+fn named(record: &NodeRecord) -> &str {
+    record.name.as_deref().unwrap_or("a node without a name")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::node::Rung;
+    use crate::registry::embedded::Embedded;
+
+    async fn copied(from: &dyn Registry, to: &dyn Registry) -> (String, Option<String>) {
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let done = copy_all(from, to, &mut out, &mut notes).await;
+        let told = String::from_utf8([out, notes].concat()).unwrap();
+        (told, done.err().map(|failure| failure.why))
+    }
+
+    #[tokio::test]
+    async fn all_nodes_are_copied_once_and_what_cannot_be_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name: &str| {
+            let environment = Arc::new(|_: &str| None);
+            Embedded::open(&folder.path().join(name), environment).unwrap()
+        };
+        let (from, to) = (open("from.db"), open("to.db"));
+        let leader = NodeRecord {
+            rung: Rung::Leader,
+            name: Some("lead".to_string()),
+            ..NodeRecord::at("https://a/${KEY}")
+        };
+        from.add(&leader).await.unwrap();
+        from.add(&NodeRecord::at("http://b")).await.unwrap();
+        let (told, failed) = copied(&from, &to).await;
+        assert_eq!(
+            (told.as_str(), failed),
+            ("2 copied, 0 there already\n", None)
+        );
+        let records = async |registry: &Embedded| {
+            let items = registry.list().await.unwrap().items.into_iter();
+            items.map(|item| item.record).collect::<Vec<_>>()
+        };
+        assert_eq!(records(&from).await, records(&to).await);
+        let (told, _) = copied(&from, &to).await;
+        assert_eq!(told, "0 copied, 2 there already\n");
+        from.remove("lead").await.unwrap();
+        let other = NodeRecord {
+            url: "https://c/s3cret".to_string(),
+            name: Some("c".to_string()),
+            ..leader
+        };
+        from.add(&other).await.unwrap();
+        let (told, failed) = copied(&from, &to).await;
+        assert!(told.contains("not copied: c: lead leads already"), "{told}");
+        assert!(!told.contains("s3cret"));
+        assert_eq!(failed.as_deref(), Some("1 could not be copied"));
+    }
+}

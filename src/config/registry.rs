@@ -1,0 +1,132 @@
+//! `forebay.registry`: where the nodes are written down.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use url::Url;
+
+use super::field::Field;
+use super::quantity::duration_text;
+use super::raw::{PERIODS, path};
+use super::settings::{Registry, RegistryKind};
+
+const KEYS: &[&str] = &[
+    "kind",
+    "path",
+    "table",
+    "endpoint",
+    "lease",
+    "share_leader",
+    "refresh",
+    "last_list",
+];
+
+/// DynamoDB's own limits of a name, with room for `-state`.
+const TABLE_BYTES: RangeInclusive<usize> = 3..=249;
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+/// Whoever holds the lease renews it so many times within it, once a round of health.
+const ROUNDS_A_LEASE: u32 = 3;
+
+/// Reads the group. `interval`: between two rounds of health.
+pub(super) fn registry(field: &Field<'_>, interval: Duration) -> Registry {
+    let section = field.section(KEYS);
+    let default = Registry::default();
+    let kind = section.field("kind").choice(&[
+        ("embedded", RegistryKind::Embedded),
+        ("dynamodb", RegistryKind::Dynamo),
+    ]);
+    let kind = kind.unwrap_or(default.kind);
+    let share = section.field("share_leader");
+    let share_leader = share.boolean().unwrap_or(default.share_leader);
+    if share_leader && kind == RegistryKind::Embedded {
+        share.warn("has no effect with the embedded registry");
+    }
+    Registry {
+        kind,
+        path: path(&section.field("path")).unwrap_or(default.path),
+        table: table(&section.field("table")).unwrap_or(default.table),
+        endpoint: endpoint(&section.field("endpoint")),
+        lease: lease(&section.field("lease"), interval),
+        share_leader,
+        refresh: section
+            .field("refresh")
+            .duration(PERIODS)
+            .unwrap_or(default.refresh),
+        last_list: path(&section.field("last_list")).unwrap_or(default.last_list),
+    }
+}
+
+fn table(field: &Field<'_>) -> Option<String> {
+    let form = "a table's name: 3 to 249 letters, digits and . _ -";
+    field.parsed(form, |text| {
+        let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let fits = TABLE_BYTES.contains(&text.len()) && text.bytes().all(clean);
+        fits.then(|| text.to_string())
+    })
+}
+
+fn endpoint(field: &Field<'_>) -> Option<String> {
+    field.parsed("a URL, as in `http://127.0.0.1:8000`", |text| {
+        let url = Url::parse(text.trim()).ok()?;
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        is_http.then(|| text.trim().to_string())
+    })
+}
+
+/// Left out, it is as long as the rounds need.
+fn lease(field: &Field<'_>, interval: Duration) -> Duration {
+    let least = interval * ROUNDS_A_LEASE;
+    let Some(lease) = field.duration(LEASES) else {
+        return Registry::default().lease.max(least);
+    };
+    if lease < least {
+        let (lease, least) = (duration_text(lease), duration_text(least));
+        field.error(format!(
+            "must be at least {least}, three times `health.interval`, not {lease}"
+        ));
+    }
+    lease
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::settings::RegistryKind;
+    use crate::config::tests::{finds, finds_nothing, reading};
+
+    #[test]
+    fn a_table_in_dynamodb_is_named_and_the_rest_has_defaults() {
+        let read = |text: &str| reading(text).settings.unwrap().registry;
+        let registry = read("forebay: {registry: {kind: dynamodb}}");
+        assert_eq!(registry.kind, RegistryKind::Dynamo);
+        assert_eq!(registry.table, "forebay-backends");
+        assert_eq!(registry.lease, Duration::from_secs(30));
+        let registry = read("forebay: {health: {interval: 1m}}");
+        assert_eq!(registry.lease, Duration::from_secs(180));
+    }
+
+    #[test]
+    fn a_name_an_endpoint_and_a_lease_must_be_such() {
+        let name = |length: usize| format!("{{registry: {{table: {}}}}}", "t".repeat(length));
+        finds_nothing(&name(3));
+        finds_nothing(&name(249));
+        finds(&name(2), "expected a table's name");
+        finds(&name(250), "expected a table's name");
+        finds("{registry: {table: \"a b c\"}}", "expected a table's name");
+        finds(
+            "{registry: {endpoint: \"127.0.0.1:8000\"}}",
+            "expected a URL",
+        );
+        finds("{registry: {endpoint: \"file:///x\"}}", "expected a URL");
+        finds_nothing("{registry: {endpoint: \"http://127.0.0.1:8000\"}}");
+        finds_nothing("{registry: {lease: 15s}}");
+        finds("{registry: {lease: 14999ms}}", "must be at least 15s");
+        finds("{registry: {lease: 3600001ms}}", "must be 1s to 1h");
+        finds(
+            "{registry: {share_leader: true}}",
+            "warning: forebay.registry.share_leader",
+        );
+        finds_nothing("{registry: {kind: dynamodb, share_leader: true}}");
+    }
+}

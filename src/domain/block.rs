@@ -1,0 +1,143 @@
+//! Which block a call speaks of, what that asks of a node, and which number `latest` stands for.
+
+mod params;
+
+use super::chain::BlockNumber;
+use super::route;
+use super::view::{FleetView, NodeView};
+
+pub use self::params::{Bearing, Edits, read};
+
+/// Which block tags are the same for every node that is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// `latest` is the served head, so that no client sees the chain go back.
+    Monotonic,
+    /// `safe` and `finalized`, too.
+    Pinned,
+    /// Tags mean what the node that is asked takes them for.
+    None,
+}
+
+/// Where a method's params name blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Nowhere,
+    /// One block, at this index: a number, a tag, a hash or an EIP-1898 object.
+    At {
+        index: usize,
+        reads: Reads,
+        /// Whether no parameter means the latest block.
+        may_be_missing: bool,
+    },
+    /// A filter object, at this index, with `fromBlock` and `toBlock` or `blockHash`; what is
+    /// missing means the latest block.
+    Range {
+        index: usize,
+        /// Whether `latest` means a block of now. A filter goes on with the chain.
+        is_of_now: bool,
+    },
+}
+
+/// What of a block a node must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// That its head is not below the block.
+    Head,
+    Block,
+    State,
+    Receipts,
+}
+
+/// What becomes of a call that speaks of a block beyond the highest head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// It waits for a node that has the block, up to one block time.
+    Wait,
+    /// There is no such block: `null`.
+    Null,
+    /// The range is refused.
+    Refuse,
+    /// A node answers as it pleases.
+    PassOn,
+}
+
+/// The blocks that a node needs to answer a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub from: BlockNumber,
+    /// Not below `from`.
+    pub to: BlockNumber,
+    pub reads: Reads,
+}
+
+impl Need {
+    /// Whether `node` has them, as far as is known.
+    pub fn is_met_by(&self, node: &NodeView) -> bool {
+        let both = |has: &dyn Fn(BlockNumber) -> bool| has(self.from) && has(self.to);
+        match self.reads {
+            Reads::Head => node.head.is_none_or(|head| self.to <= head),
+            Reads::Block => both(&|number| node.has_block(number)),
+            Reads::State => both(&|number| node.has_state(number)),
+            Reads::Receipts => both(&|number| node.has_receipts(number)),
+        }
+    }
+
+    /// The same blocks, however far back the node goes.
+    pub fn of_head(self) -> Need {
+        Need {
+            reads: Reads::Head,
+            ..self
+        }
+    }
+}
+
+/// What a call needs of the node that is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs<'a> {
+    pub block: Option<Need>,
+    /// Nodes that lack it are asked only when no other is left.
+    pub method: &'a str,
+    pub wish: Wish,
+}
+
+/// Whom to prefer among those that will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    #[default]
+    Any,
+    /// Those with the highest head.
+    Freshest,
+    /// Those that go back furthest: of whom no oldest state is known, else the lowest.
+    Deepest,
+}
+
+/// The numbers that tags stand for while one packet is answered. `None`: the tag travels as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pins {
+    pub latest: Option<BlockNumber>,
+    pub safe: Option<BlockNumber>,
+    pub finalized: Option<BlockNumber>,
+}
+
+impl Pins {
+    /// As of `view`. (A floor that several processes share would raise `latest` here.) While no node
+    /// is fit whoever lives answers as it can, of an older block rather than not at all.
+    pub fn of(view: &FleetView, consistency: Consistency) -> Pins {
+        match consistency {
+            Consistency::None => Pins::default(),
+            Consistency::Monotonic | Consistency::Pinned if !route::has_fit(view) => {
+                Pins::default()
+            }
+            Consistency::Monotonic => Pins {
+                latest: view.served_head,
+                ..Pins::default()
+            },
+            Consistency::Pinned => Pins {
+                latest: view.served_head,
+                safe: view.safe_head,
+                finalized: view.finalized_head,
+            },
+        }
+    }
+}

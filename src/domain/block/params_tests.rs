@@ -1,0 +1,220 @@
+//! Stories of block parameters.
+
+use super::*;
+use proptest::prelude::*;
+
+const STATE: Place = Place::At {
+    index: 1,
+    reads: Reads::State,
+    may_be_missing: true,
+};
+const BLOCK: Place = Place::At {
+    index: 0,
+    reads: Reads::Block,
+    may_be_missing: false,
+};
+const LOGS: Place = Place::Range {
+    index: 0,
+    is_of_now: true,
+};
+const FILTER: Place = Place::Range {
+    index: 0,
+    is_of_now: false,
+};
+/// Latest 0x64, safe 0x40, finalized 0x20.
+const PINS: Pins = Pins {
+    latest: Some(BlockNumber(0x64)),
+    safe: Some(BlockNumber(0x40)),
+    finalized: Some(BlockNumber(0x20)),
+};
+
+fn travels(place: Place, params: &str, pins: &Pins) -> (Option<(u64, u64)>, String) {
+    let bearing = read(place, Some(params), pins);
+    let text = bearing.edits.pieces(params).concat();
+    let need = bearing.need.map(|need| (need.from.0, need.to.0));
+    (need, String::from_utf8(text).unwrap())
+}
+
+fn same(place: Place, params: &str, wanted: Option<u64>) {
+    let wanted = wanted.map(|number| (number, number));
+    assert_eq!(travels(place, params, &PINS), (wanted, params.to_string()));
+}
+
+#[test]
+fn numbers_hashes_and_what_is_pending_travel_as_they_are() {
+    same(STATE, r#"["0xa","0x10"]"#, Some(16));
+    same(STATE, r#"["0xa","0x0010" ]"#, Some(16));
+    same(STATE, r#"["0xa", 16]"#, Some(16));
+    same(STATE, r#"["0xa","earliest"]"#, Some(0));
+    same(STATE, r#"["0xa","pending"]"#, None);
+    same(STATE, r#"["0xa","Latest"]"#, None);
+    same(STATE, r#"["0xa","0x+1"]"#, None);
+    same(STATE, r#"["0xa","0x1ffffffffffffffff"]"#, None);
+    same(STATE, r#"["0xa",{"blockNumber":"0x10"}]"#, Some(16));
+    same(
+        STATE,
+        r#"["0xa",{"blockHash":"0x10","requireCanonical":true}]"#,
+        None,
+    );
+    same(STATE, r#"{"address":"0xa"}"#, None);
+    same(STATE, "[]", None);
+}
+
+#[test]
+fn latest_and_a_missing_block_travel_as_the_served_head() {
+    for (params, wanted) in [
+        (r#"["0xa","latest"]"#, r#"["0xa","0x64"]"#),
+        (
+            r#"[{"to":"latest"} ,"lat\u0065st" , {}]"#,
+            r#"[{"to":"latest"} ,"0x64" , {}]"#,
+        ),
+        (r#"["0xa"]"#, r#"["0xa","0x64"]"#),
+        (r#"[ {"a":"]"} ]"#, r#"[ {"a":"]"},"0x64" ]"#),
+        (r#"["0xa",null]"#, r#"["0xa","0x64"]"#),
+        (
+            r#"["0xa",{"blockNumber":"latest"}]"#,
+            r#"["0xa",{"blockNumber":"0x64"}]"#,
+        ),
+    ] {
+        let wanted = (Some((100, 100)), wanted.to_string());
+        assert_eq!(travels(STATE, params, &PINS), wanted);
+        assert_eq!(
+            travels(STATE, params, &Pins::default()),
+            (None, params.to_string()),
+            "without a pin it stays"
+        );
+    }
+    assert_eq!(
+        travels(BLOCK, r#"["latest",true]"#, &PINS).1,
+        r#"["0x64",true]"#
+    );
+    same(BLOCK, "[]", None);
+    same(BLOCK, "[null,true]", None);
+}
+
+#[test]
+fn safe_and_finalized_travel_as_numbers_where_they_are_pinned() {
+    assert_eq!(
+        travels(BLOCK, r#"["safe",false]"#, &PINS).1,
+        r#"["0x40",false]"#
+    );
+    assert_eq!(
+        travels(STATE, r#"["0xa","finalized"]"#, &PINS).1,
+        r#"["0xa","0x20"]"#
+    );
+    let monotonic = Pins {
+        latest: PINS.latest,
+        ..Pins::default()
+    };
+    let left = travels(BLOCK, r#"["safe",false]"#, &monotonic);
+    assert_eq!(left, (None, r#"["safe",false]"#.to_string()));
+}
+
+#[test]
+fn a_filter_of_logs_gets_its_missing_ends() {
+    for (params, need, wanted) in [
+        (
+            r#"[{}]"#,
+            (100, 100),
+            r#"[{"fromBlock":"0x64","toBlock":"0x64"}]"#,
+        ),
+        (
+            r#"[{ "address":"0x1"}]"#,
+            (100, 100),
+            r#"[{"fromBlock":"0x64","toBlock":"0x64", "address":"0x1"}]"#,
+        ),
+        (
+            r#"[{"fromBlock":"0x10"}]"#,
+            (16, 100),
+            r#"[{"toBlock":"0x64","fromBlock":"0x10"}]"#,
+        ),
+        (
+            r#"[{"toBlock":"latest","fromBlock":"finalized"}]"#,
+            (32, 100),
+            r#"[{"toBlock":"0x64","fromBlock":"0x20"}]"#,
+        ),
+        (
+            r#"[{"topics":[],"fromBlock":"latest"}]"#,
+            (100, 100),
+            r#"[{"toBlock":"0x64","topics":[],"fromBlock":"0x64"}]"#,
+        ),
+        (
+            r#"[{"fromBlock":"0x1","toBlock":"0x2"}]"#,
+            (1, 2),
+            r#"[{"fromBlock":"0x1","toBlock":"0x2"}]"#,
+        ),
+        (
+            r#"[{"fromBlock":"0x65","toBlock":null}]"#,
+            (100, 101),
+            r#"[{"fromBlock":"0x65","toBlock":"0x65"}]"#,
+        ),
+    ] {
+        assert_eq!(
+            travels(LOGS, params, &PINS),
+            (Some(need), wanted.to_string())
+        );
+    }
+    same(LOGS, r#"[{"blockHash":"0x1"}]"#, None);
+    same(FILTER, r#"[{"address":"0x1"}]"#, None);
+    assert_eq!(
+        travels(FILTER, r#"[{"fromBlock":"0x7"}]"#, &PINS).0,
+        Some((7, 7))
+    );
+}
+
+#[test]
+fn only_written_numbers_make_a_reversed_range() {
+    let is_reversed = |params| read(LOGS, Some(params), &PINS).is_reversed;
+    assert!(is_reversed(r#"[{"fromBlock":"0x2","toBlock":"0x1"}]"#));
+    assert!(!is_reversed(r#"[{"fromBlock":"0x2","toBlock":"0x2"}]"#));
+    assert!(!is_reversed(r#"[{"fromBlock":"0x65","toBlock":"latest"}]"#));
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_is_left_alone() {
+    for params in [
+        r#"[{"fromBlock":"0x1","fromblock":"0x2"}]"#,
+        r#"[{"fromBlock":"0x1","fromBlock":"latest"}]"#,
+        r#"[{"TOBLOCK":"latest"}]"#,
+        r#"[{"from\u0042lock":"latest"}]"#,
+        "[{\"toBloc\u{212a}\":\"0x1\"}]",
+    ] {
+        same(LOGS, params, None);
+    }
+    same(
+        STATE,
+        r#"["0xa",{"blockNumber":"latest","blocknumber":"0x1"}]"#,
+        None,
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_params_panic(params in r#"[\[{][\[\]{}",:a-z0-9\\ ]{0,60}"#) {
+        for place in [STATE, BLOCK, LOGS, FILTER] {
+            let bearing = read(place, Some(&params), &PINS);
+            bearing.edits.pieces(&params);
+        }
+    }
+
+    #[test]
+    fn every_other_parameter_stays_byte_for_byte(
+        before in "(\"[a-z\\]\\[{}, ]{0,8}\"|null|[0-9]{1,3}|\\{ ?\"latest\": ?\\[1\\] ?\\}) ?",
+        block in "(|,? ?\"latest\" ?|, ?\"safe\"|, ?\"0x[0-9]{1,4}\"|, ?null)",
+        after in "(|, ?\\{\"latest\":\"latest\"\\} ?|,\"latest\")",
+    ) {
+        let params = format!("[{before}{block}{after}]");
+        let value: Result<Vec<serde_json::Value>, _> = serde_json::from_str(&params);
+        prop_assume!(value.is_ok());
+        let text = travels(STATE, &params, &PINS).1;
+        let raw = |text: &str| -> Vec<String> {
+            json::elements(text.as_bytes(), 0).map(|at| text[at].to_string()).collect()
+        };
+        let (sent, came) = (raw(&text), raw(&params));
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
+        for (index, sent) in sent.iter().enumerate() {
+            prop_assert!(index == 1 || Some(sent) == came.get(index), "{} {}", params, text);
+        }
+        prop_assert!(sent.len() >= came.len());
+    }
+}

@@ -1,0 +1,235 @@
+//! A raw transaction sent to several nodes at once: which word settles it, when its hash must be
+//! looked up, and which refusal is told.
+//!
+//! The first node that takes it decides. A node that says nothing, or that the transaction's nonce
+//! is used up, may well have it: then nobody says "failed" before the nodes were asked for it.
+
+use std::time::Instant;
+
+use super::answer::RpcError;
+use super::chance::Dice;
+use super::fleet::{FleetView, NodeView};
+use super::node::{NodeId, Rung};
+use super::refusal::Refusal;
+use super::select::Ladder;
+use super::verdict::{self, Class};
+
+/// Nodes that one transaction is sent to, at most.
+pub const NODES_MAX: usize = 16;
+
+/// What the method answers when all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Hash,
+    /// The receipt, once the transaction is in a block (EIP-7966).
+    Receipt,
+}
+
+impl Form {
+    pub fn of(method: &str) -> Form {
+        if method == "eth_sendRawTransactionSync" {
+            Form::Receipt
+        } else {
+            Form::Hash
+        }
+    }
+
+    /// The method that finds, by the hash, what this form answers.
+    pub fn lookup(self) -> &'static str {
+        match self {
+            Form::Hash => "eth_getTransactionByHash",
+            Form::Receipt => "eth_getTransactionReceipt",
+        }
+    }
+}
+
+/// From this rank on a refusal tells of the transaction; below, of the node alone.
+const TELLS_OF_TRANSACTION: u8 = 2;
+
+/// What one node has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    Accepted,
+    /// Its pool has it already.
+    Known,
+    /// Another transaction has its nonce, or it is itself in a block.
+    Spent,
+    /// A refusal of the node's own, with how much it tells. Even "invalid": a node that doesn't
+    /// know this type of transaction yet says so, too.
+    Refused(u8),
+    /// The node can't have taken it.
+    Untaken,
+    /// Nobody knows whether the node has it.
+    Silent,
+}
+
+/// Reads what came of an attempt; `error` is the node's, if it said one.
+pub fn word(class: Class, error: Option<&RpcError<'_>>) -> Word {
+    let Some(error) = error else {
+        return wordless(class);
+    };
+    if verdict::is_already_known(error) {
+        return Word::Known;
+    }
+    match class {
+        Class::RpcError if verdict::is_nonce_too_low(error) => Word::Spent,
+        Class::RpcError => Word::Refused(3),
+        // Some text that no table knows: it speaks of the transaction, or of the node.
+        Class::Unknown => Word::Refused(2),
+        Class::Unsupported | Class::MissingData => Word::Refused(1),
+        Class::Ok
+        | Class::Throttled
+        | Class::Shut
+        | Class::NodeTimeout
+        | Class::Timeout
+        | Class::NoConnection
+        | Class::Transport
+        | Class::BadAnswer
+        | Class::Cancelled => wordless(class),
+    }
+}
+
+fn wordless(class: Class) -> Word {
+    if class == Class::Ok {
+        Word::Accepted
+    } else if class.is_unexecuted() {
+        Word::Untaken
+    } else {
+        Word::Silent
+    }
+}
+
+/// What to do with a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The client gets this node's answer.
+    Deliver,
+    /// The client gets the hash, which is known here.
+    DeliverHash,
+    /// It says more than what was kept before.
+    Keep,
+    Drop,
+}
+
+/// One transaction's words so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Broadcast {
+    form: Form,
+    knows_hash: bool,
+    kept: Option<u8>,
+    in_doubt: bool,
+}
+
+impl Broadcast {
+    /// `knows_hash`: whether its hash could be computed.
+    pub fn new(form: Form, knows_hash: bool) -> Broadcast {
+        Broadcast {
+            form,
+            knows_hash,
+            kept: None,
+            in_doubt: false,
+        }
+    }
+
+    pub fn hear(&mut self, word: Word) -> Use {
+        match word {
+            Word::Accepted => Use::Deliver,
+            Word::Known if self.form == Form::Hash && self.knows_hash => Use::DeliverHash,
+            // For a receipt somebody else waits; without a hash the node's word is all there is.
+            Word::Known => self.doubt(4),
+            Word::Spent => self.doubt(4),
+            Word::Refused(rank) => self.keep(rank),
+            Word::Untaken => Use::Drop,
+            Word::Silent => {
+                self.in_doubt = true;
+                Use::Drop
+            }
+        }
+    }
+
+    fn doubt(&mut self, rank: u8) -> Use {
+        self.in_doubt = true;
+        self.keep(rank)
+    }
+
+    /// The first of two that say as much stays.
+    fn keep(&mut self, rank: u8) -> Use {
+        if self.kept.is_some_and(|kept| kept >= rank) {
+            return Use::Drop;
+        }
+        self.kept = Some(rank);
+        Use::Keep
+    }
+
+    /// Whether a node may have it, once nobody is left to speak: then it must be looked up.
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt && self.knows_hash
+    }
+
+    /// Whether others may be sent it: none has refused it for what it is.
+    pub fn goes_on(&self) -> bool {
+        self.kept.is_none_or(|rank| rank < TELLS_OF_TRANSACTION)
+    }
+}
+
+/// How far a question is spread.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread<'a> {
+    pub nodes_max: usize,
+    /// Asked before others.
+    pub first: &'a [NodeId],
+    /// Asked already.
+    pub passed: &'a [NodeId],
+}
+
+/// The nodes of `ladder` to ask at once, drawn by weight. One that rests is asked only where all
+/// do.
+pub fn spread(
+    view: &FleetView,
+    ladder: Ladder,
+    wish: Spread<'_>,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Vec<NodeId> {
+    let takes = |node: &&NodeView| {
+        let is_of_ladder = match ladder {
+            Ladder::Own => node.rung == Rung::Own && node.serves(),
+            Ladder::Fallback => node.rung != Rung::Own && node.serves(),
+            Ladder::LastResort => node.is_last_resort(),
+        };
+        is_of_ladder && !wish.passed.contains(&node.id)
+    };
+    let is_awake = |node: &NodeView| !node.standing.rests(now);
+    let some_awake = view.nodes.iter().filter(takes).any(is_awake);
+    let open = view.nodes.iter().filter(takes);
+    let mut keyed: Vec<(bool, f64, NodeId)> = open
+        .filter(|node| !some_awake || is_awake(node))
+        .map(|node| {
+            // Efraimidis and Spirakis (2006): the greatest of these are a draw by weight.
+            let weight = f64::from(node.weight.get()).max(1.0);
+            let key = dice.fraction().powf(1.0 / weight);
+            (wish.first.contains(&node.id), key, node.id)
+        })
+        .collect();
+    keyed.sort_by(|one, other| other.0.cmp(&one.0).then(other.1.total_cmp(&one.1)));
+    keyed.truncate(wish.nodes_max.min(NODES_MAX));
+    keyed.into_iter().map(|(_, _, id)| id).collect()
+}
+
+/// What is said where no node has said anything fit for a client's eyes.
+pub fn refusal(heard: &[Class]) -> Refusal {
+    let any = |classes: &[Class]| heard.iter().any(|class| classes.contains(class));
+    if heard.is_empty() {
+        Refusal::NoNode
+    } else if any(&[Class::Timeout, Class::NodeTimeout]) {
+        Refusal::Timeout
+    } else if any(&[Class::Throttled]) {
+        Refusal::RateLimited
+    } else {
+        Refusal::BadAnswer
+    }
+}
+
+#[cfg(test)]
+#[path = "broadcast_tests.rs"]
+mod tests;

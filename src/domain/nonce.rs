@@ -1,0 +1,104 @@
+//! The next nonce of an account: the highest that several nodes count.
+//!
+//! A transaction reaches one pool before another. Who asks a node that hasn't heard of it yet would
+//! send the next one with the same nonce.
+
+use std::time::{Duration, Instant};
+
+/// Nodes asked for one count, at most.
+pub const NODES_MAX: usize = 5;
+/// Once a node has answered, the others have this long.
+const OTHERS_TIME: Duration = Duration::from_secs(1);
+
+/// Whether the call asks for a count that pending transactions are part of.
+pub fn is_pending(method: &str, params: Option<&str>) -> bool {
+    method == "eth_getTransactionCount"
+        && params.is_some_and(|params| {
+            let params: Option<Vec<&serde_json::value::RawValue>> =
+                serde_json::from_str(params).ok();
+            let block = params.as_ref().and_then(|params| params.get(1));
+            block.is_some_and(|block| block.get() == "\"pending\"")
+        })
+}
+
+/// The counts heard so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    highest: Option<u64>,
+    first_at: Option<Instant>,
+}
+
+impl Counts {
+    /// Hears a result, as JSON; says whether it is the highest so far. What is no quantity counts
+    /// for nothing.
+    pub fn hear(&mut self, result: &[u8], now: Instant) -> bool {
+        let text = std::str::from_utf8(result).ok();
+        let digits = text
+            .and_then(|text| text.strip_prefix("\"0x"))
+            .and_then(|rest| rest.strip_suffix('"'));
+        let Some(count) = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) else {
+            return false;
+        };
+        self.first_at.get_or_insert(now);
+        let is_higher = self.highest.is_none_or(|highest| count > highest);
+        if is_higher {
+            self.highest = Some(count);
+        }
+        is_higher
+    }
+
+    /// Until when the others are waited for. `waits_for_holder`: a node that took a transaction
+    /// of this client's is among them; it has all the time there is.
+    pub fn until(&self, deadline: Instant, waits_for_holder: bool) -> Instant {
+        match self.first_at {
+            Some(at) if !waits_for_holder => deadline.min(at + OTHERS_TIME),
+            Some(_) | None => deadline,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_pending_count_is_asked_of_several() {
+        let asks = |params| is_pending("eth_getTransactionCount", Some(params));
+        assert!(asks(r#"["0x01", "pending"]"#));
+        for other in [
+            r#"["0x01","latest"]"#,
+            r#"["0x01"]"#,
+            r#"["pending"]"#,
+            "{}",
+            "[1",
+        ] {
+            assert!(!asks(other), "{other}");
+        }
+        assert!(!is_pending("eth_getBalance", Some(r#"["0x01","pending"]"#)));
+        assert!(!is_pending("eth_getTransactionCount", None));
+    }
+
+    #[test]
+    fn the_highest_counts_and_nonsense_does_not() {
+        let now = crate::clock::now();
+        let mut counts = Counts::default();
+        let heard = [
+            "null", "\"7\"", "7", "\"0x\"", "\"0x7\"", "\"0xa\"", "\"0x9\"",
+        ]
+        .map(|result| counts.hear(result.as_bytes(), now));
+        assert_eq!(heard, [false, false, false, false, true, true, false]);
+        assert_eq!(counts.highest, Some(10));
+    }
+
+    #[test]
+    fn a_slow_node_is_waited_for_a_little_and_one_that_took_the_transaction_to_the_end() {
+        let now = crate::clock::now();
+        let deadline = now + Duration::from_secs(5);
+        let mut counts = Counts::default();
+        assert_eq!(counts.until(deadline, false), deadline);
+        counts.hear(b"\"0x1\"", now);
+        assert_eq!(counts.until(deadline, false), now + OTHERS_TIME);
+        assert_eq!(counts.until(deadline, true), deadline);
+        assert_eq!(counts.until(now, false), now);
+    }
+}

@@ -1,0 +1,389 @@
+//! The registry in DynamoDB: one table for several balancers, and a small one beside it.
+//!
+//! The node table may be the 2018 original's, as it is (see [`row`]). The state table holds the
+//! list's edition, so that an unchanged list costs one small read, and who writes health down.
+//! Nothing that goes wrong here is more than an error to the caller: what serves, serves on.
+
+mod changes;
+mod ledger;
+mod listing;
+mod row;
+mod store;
+mod tables;
+mod trouble;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::Mutex;
+
+use self::changes::{Book, Change, Write};
+use self::ledger::Edition;
+use self::row::Row;
+use self::store::{Store, holds, number, text};
+use self::trouble::Trouble;
+use super::reading::Lookup;
+use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError, SharedHead};
+use crate::clock;
+use crate::domain::chance::Dice as _;
+use crate::domain::lease::{Errand, Lease, Tenancy};
+use crate::domain::node::NodeRecord;
+
+/// The longest that a call takes: a list of many pages, or a change among many who change.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// A list is read whole this often, whatever its edition: people edit tables in a console.
+const WHOLE_EVERY: Duration = Duration::from_secs(55);
+/// Between two tries of a change that met another; drawn by chance up to this.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// Writes of one transaction beside the list's edition; DynamoDB takes 100.
+const WRITES_MAX: usize = 99;
+/// Health of so many nodes is written at once.
+const HEALTHS_AT_ONCE: usize = 8;
+
+/// Where the list is, and how long the lease of who writes health down lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub table: String,
+    /// `None`: AWS, in the region that the SDK finds.
+    pub endpoint: Option<String>,
+    pub lease: Duration,
+}
+
+/// The registry in a table.
+pub struct Dynamo {
+    store: Store,
+    environment: Environment,
+    me: String,
+    /// The last list that was read whole.
+    listed: Mutex<Option<Listed>>,
+    /// One change at a time: two of one process need not cross.
+    changing: Mutex<()>,
+    tenancy: Mutex<Tenancy>,
+}
+
+struct Listed {
+    edition: Edition,
+    read_at: Instant,
+    listing: Listing,
+}
+
+impl Dynamo {
+    /// Asks nobody yet, and needs no runtime. `environment` resolves `${NAME}` in URLs.
+    pub fn new(place: &Place, environment: Environment) -> Dynamo {
+        let me = own_name();
+        Dynamo {
+            store: Store::new(&place.table, place.endpoint.clone()),
+            environment,
+            tenancy: Mutex::new(Tenancy::new(me.clone(), place.lease)),
+            me,
+            listed: Mutex::default(),
+            changing: Mutex::default(),
+        }
+    }
+
+    /// The same over a client that was made elsewhere, with credentials of its own.
+    pub fn over(client: Client, place: &Place, environment: Environment) -> Dynamo {
+        Dynamo {
+            store: Store::over(client, &place.table),
+            ..Dynamo::new(place, environment)
+        }
+    }
+
+    /// Makes the tables where they are missing; a sentence on each thing done, found or left.
+    ///
+    /// # Errors
+    /// [`RegistryError::OutOfReach`], also when a table of that name has another key.
+    pub async fn init(&self) -> Result<Vec<String>, RegistryError> {
+        tables::init(&self.store)
+            .await
+            .map_err(|why| RegistryError::OutOfReach {
+                operation: "init",
+                why,
+            })
+    }
+
+    fn lookup(&self) -> Lookup<'_> {
+        &*self.environment
+    }
+
+    fn out_of_reach(&self, operation: &'static str, trouble: &Trouble) -> RegistryError {
+        let Store { nodes, state, .. } = &self.store;
+        RegistryError::OutOfReach {
+            operation,
+            why: match operation {
+                "list" | "record_health" => format!("table {nodes}: {trouble}"),
+                "lease" | "share" => format!("table {state}: {trouble}"),
+                _ => format!("tables {nodes} and {state}: {trouble}"),
+            },
+        }
+    }
+
+    /// `work`, within [`PATIENCE`], its trouble told.
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, RegistryError> {
+        tokio::time::timeout(PATIENCE, work)
+            .await
+            .unwrap_or(Err(Trouble::TimedOut))
+            .map_err(|trouble| self.out_of_reach(operation, &trouble))
+    }
+
+    async fn read(&self) -> Result<Book, Trouble> {
+        // The edition first: a change in between is then seen at the next look.
+        let edition = ledger::edition(&self.store).await?;
+        self.read_rows(edition).await
+    }
+
+    async fn read_rows(&self, edition: Edition) -> Result<Book, Trouble> {
+        let rows = self.store.scan().await?.into_iter().map(Row::new);
+        Ok(Book {
+            edition,
+            rows: listing::in_order(rows.collect()),
+        })
+    }
+
+    async fn look(&self) -> Result<Listing, Trouble> {
+        let mut listed = self.listed.lock().await;
+        let edition = ledger::edition(&self.store).await?;
+        if let Some(listed) = &*listed
+            && listed.edition == edition
+            && edition != Edition::Unkept
+            && clock::now().saturating_duration_since(listed.read_at) < WHOLE_EVERY
+        {
+            return Ok(listed.listing.clone());
+        }
+        let read_at = clock::now();
+        let book = self.read_rows(edition).await?;
+        let listing = listing::of(&book.rows, edition.is_emptied(), self.lookup());
+        // An empty list that nobody made so is looked at again at once.
+        *listed = listing.is_credible().then(|| Listed {
+            edition,
+            read_at,
+            listing: listing.clone(),
+        });
+        Ok(listing)
+    }
+
+    /// Decides and writes, again and again until nobody came between.
+    async fn change<T>(
+        &self,
+        operation: &'static str,
+        decide: impl Fn(&Book) -> Result<Change<T>, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let _one = self.changing.lock().await;
+        let deadline = clock::now() + PATIENCE;
+        loop {
+            let book = self.call(operation, self.read()).await?;
+            let change = decide(&book)?;
+            let written = self.call_raw(self.write(book.edition, change.writes, change.is_emptied));
+            match written.await {
+                Ok(()) => {
+                    self.listed.lock().await.take();
+                    return Ok(change.outcome);
+                }
+                Err(Trouble::Conflict) if clock::now() < deadline => {
+                    let chance = (&mut clock::roll as &mut dyn FnMut() -> u64).fraction();
+                    tokio::time::sleep(PAUSE_MAX.mul_f64(chance)).await;
+                }
+                Err(trouble) => return Err(self.out_of_reach(operation, &trouble)),
+            }
+        }
+    }
+
+    async fn call_raw<T>(
+        &self,
+        work: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        let done = tokio::time::timeout(PATIENCE, work).await;
+        done.unwrap_or(Err(Trouble::TimedOut))
+    }
+
+    /// All of `writes` with a new edition. More than one transaction holds (a long seed) are
+    /// several, each with its edition.
+    async fn write(
+        &self,
+        mut edition: Edition,
+        writes: Vec<Write>,
+        is_emptied: bool,
+    ) -> Result<(), Trouble> {
+        let mut writes = writes.into_iter().peekable();
+        while writes.peek().is_some() {
+            let some = writes.by_ref().take(WRITES_MAX);
+            let some = some.map(|write| write.request(&self.store));
+            let mut requests = some.collect::<Result<Vec<_>, _>>()?;
+            let next = ledger::next_edition(&self.store, edition, is_emptied, &self.me)?;
+            requests.push(next);
+            self.store.transact(requests).await?;
+            let version = match edition {
+                Edition::At { version, .. } => version.saturating_add(1),
+                Edition::Unkept | Edition::New => 1,
+            };
+            edition = Edition::At {
+                version,
+                is_emptied,
+            };
+        }
+        Ok(())
+    }
+
+    /// Writes one node's health, unless what stands there is as new.
+    async fn write_health(&self, url: &str, health: &Health) -> Result<(), Trouble> {
+        let update = self.store.node_update(url).await?;
+        holds(health_update(update, health, &self.me))
+            .await
+            .map(drop)
+    }
+
+    async fn keep_pen(&self) -> Result<bool, Trouble> {
+        let mut tenancy = self.tenancy.lock().await;
+        let held = tenancy.holds(clock::now());
+        let kept = self.keep(&mut tenancy).await;
+        match kept {
+            Ok(true) if !held => log::info!("this balancer writes health for all from now on"),
+            Ok(false) if held => log::info!("another balancer writes health from now on"),
+            Ok(_) => {}
+            Err(_) => tenancy.retry(),
+        }
+        kept
+    }
+
+    async fn keep(&self, tenancy: &mut Tenancy) -> Result<bool, Trouble> {
+        let (store, now) = (&self.store, clock::now());
+        let (old, beat) = match tenancy.errand(now) {
+            Errand::Rest => return Ok(tenancy.holds(now)),
+            Errand::Beat(beat) => (Some(self.lease(beat)), beat + 1),
+            Errand::Look => {
+                let found = ledger::pen(store).await?;
+                if !tenancy.find(found.as_ref(), clock::now()) {
+                    return Ok(false);
+                }
+                let beat = found.as_ref().map_or(1, |lease| lease.beat + 1);
+                (found, beat)
+            }
+        };
+        let sent_at = clock::now();
+        if ledger::take_pen(store, old.as_ref(), &self.lease(beat)).await? {
+            tenancy.take(beat, sent_at);
+        } else {
+            tenancy.lose();
+        }
+        Ok(tenancy.holds(clock::now()))
+    }
+
+    fn lease(&self, beat: u64) -> Lease {
+        Lease {
+            holder: self.me.clone(),
+            beat,
+        }
+    }
+}
+
+/// What no other process is called: the machine, the process, and a chance.
+fn own_name() -> String {
+    let machine = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let machine: String = machine.trim().chars().take(64).collect();
+    let chance = clock::roll() & 0xffff_ffff;
+    format!("{machine}-{}-{chance:08x}", std::process::id())
+}
+
+/// The number of a node that gave none stays as it was, as it did with the original.
+fn health_update(
+    update: UpdateItemFluentBuilder,
+    health: &Health,
+    me: &str,
+) -> UpdateItemFluentBuilder {
+    let names = ["block_number", "lag", "reason"];
+    let values = [
+        health.block_number.map(number),
+        health.lag.map(number),
+        health.reason.as_ref().map(text),
+    ];
+    let mut update = update
+        .condition_expression(
+            "attribute_exists(#url) AND (attribute_not_exists(checked_at) OR checked_at < :at)",
+        )
+        .expression_attribute_names("#url", "url")
+        .expression_attribute_values(":at", number(health.checked_at.unwrap_or(0)))
+        .expression_attribute_values(":healthy", AttributeValue::Bool(health.is_healthy))
+        .expression_attribute_values(":me", text(me));
+    let mut set = "SET is_healthy = :healthy, checked_at = :at, checked_by = :me".to_string();
+    let mut remove = Vec::new();
+    for (name, value) in names.into_iter().zip(values) {
+        match value {
+            Some(value) => {
+                set += &format!(", #{name} = :{name}");
+                update = update
+                    .expression_attribute_names(format!("#{name}"), name)
+                    .expression_attribute_values(format!(":{name}"), value);
+            }
+            None if name == "block_number" => {}
+            None => {
+                update = update.expression_attribute_names(format!("#{name}"), name);
+                remove.push(format!("#{name}"));
+            }
+        }
+    }
+    if !remove.is_empty() {
+        set += &format!(" REMOVE {}", remove.join(", "));
+    }
+    update.update_expression(set)
+}
+
+#[async_trait]
+impl Registry for Dynamo {
+    async fn list(&self) -> Result<Listing, RegistryError> {
+        self.call("list", self.look()).await
+    }
+
+    async fn seed(&self, records: &[NodeRecord]) -> Result<bool, RegistryError> {
+        if records.is_empty() {
+            return Ok(false);
+        }
+        let decide = |book: &Book| changes::seed(book, records, self.lookup());
+        self.change("seed", decide).await
+    }
+
+    async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError> {
+        let decide = |book: &Book| changes::add(book, record, self.lookup());
+        self.change("add", decide).await
+    }
+
+    async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError> {
+        let decide = |book: &Book| changes::set(book, key, edit, self.lookup());
+        self.change("set", decide).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<Item, RegistryError> {
+        let decide = |book: &Book| changes::remove(book, key, self.lookup());
+        self.change("remove", decide).await
+    }
+
+    async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError> {
+        let writes = stream::iter(healths.to_vec())
+            .map(async |(url, health)| self.write_health(&url, &health).await)
+            .buffer_unordered(HEALTHS_AT_ONCE);
+        let written = writes.fold(Ok(()), async |so_far, one| so_far.and(one));
+        self.call("record_health", written).await
+    }
+
+    async fn holds_pen(&self) -> Result<bool, RegistryError> {
+        self.call("lease", self.keep_pen()).await
+    }
+
+    async fn shared_head(&self, leader: &str) -> Result<Option<SharedHead>, RegistryError> {
+        let read = ledger::shared_head(&self.store, leader);
+        self.call("share", read).await
+    }
+
+    async fn share_head(&self, leader: &str, head: SharedHead) -> Result<(), RegistryError> {
+        let write = ledger::share_head(&self.store, leader, head, &self.me);
+        self.call("share", write).await
+    }
+}

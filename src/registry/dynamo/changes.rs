@@ -1,0 +1,244 @@
+//! Changes to the list: what is to be written, decided over the list as it was read.
+//!
+//! All of a change goes into one transaction with a new edition of the list, so two changes never
+//! cross: the second finds another edition, reads again and decides again. That is what keeps a
+//! name, a leader and a node written in two ways one, in a table that knows only its key.
+
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
+
+use super::ledger::{Edition, malformed};
+use super::row::{Misread, Patch, Row, patch};
+use super::store::{Store, number, text};
+use super::trouble::Trouble;
+use crate::clock;
+use crate::domain::node::{NodeRecord, Rung};
+use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
+use crate::registry::{Edit, Health, Item, RegistryError};
+
+/// The list as it was read: its edition first, then its rows, in order.
+pub struct Book {
+    pub edition: Edition,
+    pub rows: Vec<Row>,
+}
+
+/// One write to the node table.
+pub enum Write {
+    Put(Row),
+    Patch(Row, Patch),
+    Delete(Row),
+}
+
+impl Write {
+    /// The same as a request. Its condition fails when the item changed since it was read.
+    pub fn request(self, store: &Store) -> Result<TransactWriteItem, Trouble> {
+        let request = TransactWriteItem::builder();
+        let request = match self {
+            Write::Put(row) => request.put(
+                Put::builder()
+                    .table_name(&store.nodes)
+                    .set_item(Some(row.into_attributes()))
+                    .condition_expression("attribute_not_exists(#url)")
+                    .expression_attribute_names("#url", "url")
+                    .build()
+                    .map_err(|_| malformed())?,
+            ),
+            Write::Patch(row, patch) => request.update(update(store, &row, patch)?),
+            Write::Delete(row) => request.delete(
+                Delete::builder()
+                    .table_name(&store.nodes)
+                    .key("url", text(row.url()))
+                    .condition_expression("attribute_exists(#url)")
+                    .expression_attribute_names("#url", "url")
+                    .build()
+                    .map_err(|_| malformed())?,
+            ),
+        };
+        Ok(request.build())
+    }
+}
+
+/// Only what is patched is written; the rest may change meanwhile, health above all.
+fn update(store: &Store, row: &Row, patch: Patch) -> Result<Update, Trouble> {
+    let (mut set, mut remove) = (vec!["#version = :next".to_string()], Vec::new());
+    let next = row.version().unwrap_or(0).saturating_add(1);
+    let mut update = Update::builder()
+        .table_name(&store.nodes)
+        .key("url", text(row.url()))
+        .expression_attribute_names("#url", "url")
+        .expression_attribute_names("#version", "version")
+        .expression_attribute_values(":next", number(next));
+    update = match row.version() {
+        Some(version) => update
+            .condition_expression("attribute_exists(#url) AND #version = :seen")
+            .expression_attribute_values(":seen", number(version)),
+        None => {
+            update.condition_expression("attribute_exists(#url) AND attribute_not_exists(#version)")
+        }
+    };
+    for (name, value) in patch {
+        update = update.expression_attribute_names(format!("#{name}"), name);
+        match value {
+            Some(value) => {
+                set.push(format!("#{name} = :{name}"));
+                update = update.expression_attribute_values(format!(":{name}"), value);
+            }
+            None => remove.push(format!("#{name}")),
+        }
+    }
+    let mut expression = format!("SET {}", set.join(", "));
+    if !remove.is_empty() {
+        expression = format!("{expression} REMOVE {}", remove.join(", "));
+    }
+    let update = update.update_expression(expression);
+    update.build().map_err(|_| malformed())
+}
+
+/// A change that was decided: what to write, whether no node is left, and what came of it.
+pub struct Change<T> {
+    pub writes: Vec<Write>,
+    pub is_emptied: bool,
+    pub outcome: T,
+}
+
+/// All of `records`, unless something was ever written.
+pub fn seed(
+    book: &Book,
+    records: &[NodeRecord],
+    lookup: Lookup<'_>,
+) -> Result<Change<bool>, RegistryError> {
+    let mut change = Change {
+        writes: Vec::new(),
+        is_emptied: false,
+        outcome: false,
+    };
+    let is_new = match book.edition {
+        Edition::Unkept | Edition::New => book.rows.is_empty(),
+        Edition::At { .. } => false,
+    };
+    if !is_new || records.is_empty() {
+        return Ok(change);
+    }
+    let mut rows = Vec::new();
+    for record in records {
+        let (row, _) = newcomer(&rows, record, lookup)?;
+        rows.push(row);
+    }
+    change.writes = rows.into_iter().map(Write::Put).collect();
+    change.outcome = true;
+    Ok(change)
+}
+
+pub fn add(
+    book: &Book,
+    record: &NodeRecord,
+    lookup: Lookup<'_>,
+) -> Result<Change<Item>, RegistryError> {
+    let (row, item) = newcomer(&book.rows, record, lookup)?;
+    Ok(Change {
+        writes: vec![Write::Put(row)],
+        is_emptied: false,
+        outcome: item,
+    })
+}
+
+/// `record` as a row beside `rows`, if it can stand there.
+fn newcomer(
+    rows: &[Row],
+    record: &NodeRecord,
+    lookup: Lookup<'_>,
+) -> Result<(Row, Item), RegistryError> {
+    unset_variables(record, lookup)?;
+    let mut record = record.clone();
+    record.url = record.url.trim().to_string();
+    let identity = identity_of(&record.url, lookup);
+    if let Some(refused) = clash(rows, &record, &identity, lookup) {
+        return Err(refused);
+    }
+    let item = Item {
+        record,
+        when_added: clock::iso_8601(),
+        former_weight: None,
+        health: Health::default(),
+    };
+    Ok((Row::of(&item), item))
+}
+
+/// Why `record` can't stand beside `rows`.
+fn clash(
+    rows: &[Row],
+    record: &NodeRecord,
+    identity: &str,
+    lookup: Lookup<'_>,
+) -> Option<RegistryError> {
+    let url = &record.url;
+    if rows.iter().any(|row| row.is_at(url, identity, lookup)) {
+        return Some(RegistryError::Exists);
+    }
+    let name = name_of(record.name.as_deref(), url, lookup);
+    if rows.iter().any(|row| row.label(lookup) == name) {
+        return Some(RegistryError::NameTaken(name));
+    }
+    let leader = rows.iter().find(|row| row.is_leader());
+    let leader = leader.filter(|_| record.rung == Rung::Leader)?;
+    Some(RegistryError::SecondLeader(leader.label(lookup)))
+}
+
+pub fn set(
+    book: &Book,
+    key: &str,
+    edit: &Edit,
+    lookup: Lookup<'_>,
+) -> Result<Change<Item>, RegistryError> {
+    let row = find(&book.rows, key, lookup)?;
+    let patch = row.patch(edit);
+    let item = row.patched(&patch).item(lookup).map_err(|why| match why {
+        Misread::Record(fault) => fault.into(),
+        why @ Misread::Attribute(..) => damaged(row, &why, lookup),
+    })?;
+    let mut writes = vec![Write::Patch(row.clone(), patch)];
+    if edit.rung == Some(Rung::Leader) {
+        let others = book.rows.iter();
+        let others = others.filter(|other| other.is_leader() && other.url() != row.url());
+        writes.extend(others.map(|other| Write::Patch(other.clone(), own())));
+    }
+    Ok(Change {
+        writes,
+        is_emptied: false,
+        outcome: item,
+    })
+}
+
+fn own() -> Patch {
+    patch(&Edit {
+        rung: Some(Rung::Own),
+        ..Edit::default()
+    })
+}
+
+fn damaged(row: &Row, why: &Misread, lookup: Lookup<'_>) -> RegistryError {
+    RegistryError::OutOfReach {
+        operation: "set",
+        why: format!(
+            "the item of {} is damaged: {why}; mend it, or remove the node and add it again",
+            row.label(lookup)
+        ),
+    }
+}
+
+pub fn remove(book: &Book, key: &str, lookup: Lookup<'_>) -> Result<Change<Item>, RegistryError> {
+    let row = find(&book.rows, key, lookup)?;
+    Ok(Change {
+        writes: vec![Write::Delete(row.clone())],
+        is_emptied: book.rows.len() == 1,
+        outcome: row.item(lookup).unwrap_or_else(|_| row.remains()),
+    })
+}
+
+/// The row that `key` means: by URL first, then by what it is known by.
+fn find<'a>(rows: &'a [Row], key: &str, lookup: Lookup<'_>) -> Result<&'a Row, RegistryError> {
+    let key = key.trim();
+    let identity = identity_of(key, lookup);
+    let at_url = rows.iter().find(|row| row.is_at(key, &identity, lookup));
+    let named = || rows.iter().find(|row| row.label(lookup) == key);
+    at_url.or_else(named).ok_or(RegistryError::Unknown)
+}

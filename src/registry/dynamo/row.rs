@@ -1,0 +1,381 @@
+//! One item of the node table, as it is found there, however it was edited by hand.
+//!
+//! The 2018 original wrote `url` (S), `is_leader` (BOOL), `is_healthy` (BOOL), `block_number` (N)
+//! and `when_added` (S), and reads them still. All else is ours, and may be missing.
+//! [`Row::item`] is where an item must make sense.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use sha3::{Digest, Sha3_256};
+use thiserror::Error;
+use url::Url;
+
+use super::store::{Attributes, natural, number, text, written};
+use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::registry::reading::{Lookup, UNKNOWN, identity_of, name_of, unset_variables};
+use crate::registry::{Edit, Health, Item};
+
+/// Why an item is no node.
+#[derive(Debug, Error)]
+pub enum Misread {
+    #[error("the {0} is not {1}")]
+    Attribute(&'static str, &'static str),
+    #[error(transparent)]
+    Record(#[from] NodeFault),
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    attributes: Attributes,
+}
+
+/// What an edit makes of attributes: `None` takes one away.
+pub type Patch = BTreeMap<&'static str, Option<AttributeValue>>;
+
+impl Row {
+    pub fn new(attributes: Attributes) -> Row {
+        Row { attributes }
+    }
+
+    /// A new node. The original's readers expect all five of its attributes.
+    pub fn of(item: &Item) -> Row {
+        let record = &item.record;
+        let mut attributes = HashMap::from([
+            ("url".to_string(), text(&record.url)),
+            ("is_healthy".to_string(), AttributeValue::Bool(false)),
+            ("block_number".to_string(), number(0)),
+            ("when_added".to_string(), text(&item.when_added)),
+            ("version".to_string(), number(1)),
+        ]);
+        if let Some(name) = &record.name {
+            attributes.insert("name".to_string(), text(name));
+        }
+        let row = Row { attributes };
+        row.patched(&patch(&Edit {
+            weight: Some(record.weight),
+            rung: Some(record.rung),
+            ws_url: record.ws_url.clone(),
+            headers: Some(record.headers.clone()),
+        }))
+    }
+
+    pub fn into_attributes(self) -> Attributes {
+        self.attributes
+    }
+
+    pub fn url(&self) -> &str {
+        written(&self.attributes, "url").unwrap_or_default()
+    }
+
+    pub fn when_added(&self) -> &str {
+        written(&self.attributes, "when_added").unwrap_or_default()
+    }
+
+    /// Raised with every edit; an item of the original's has none.
+    pub fn version(&self) -> Option<u64> {
+        natural(&self.attributes, "version")
+    }
+
+    pub fn patched(&self, patch: &Patch) -> Row {
+        let mut attributes = self.attributes.clone();
+        for (name, value) in patch {
+            match value {
+                Some(value) => drop(attributes.insert((*name).to_string(), value.clone())),
+                None => drop(attributes.remove(*name)),
+            }
+        }
+        Row { attributes }
+    }
+
+    /// What the item means. Variables may be unset: another process may have them.
+    pub fn item(&self, lookup: Lookup<'_>) -> Result<Item, Misread> {
+        let weight = self.weight()?;
+        let record = NodeRecord {
+            url: self.url().to_string(),
+            ws_url: self.text("ws_url")?,
+            name: self.text("name")?,
+            weight,
+            rung: self.rung()?,
+            headers: self.headers()?,
+        };
+        unset_variables(&record, lookup)?;
+        Ok(self.item_of(record))
+    }
+
+    /// What can be said of an item that is no node, for the one who takes it away.
+    pub fn remains(&self) -> Item {
+        self.item_of(NodeRecord {
+            name: written(&self.attributes, "name").map(str::to_string),
+            ..NodeRecord::at(self.url())
+        })
+    }
+
+    fn item_of(&self, record: NodeRecord) -> Item {
+        Item {
+            record,
+            when_added: self.when_added().to_string(),
+            former_weight: self.former_weight(),
+            health: self.health(),
+        }
+    }
+
+    /// Damaged, it costs no more than the way back to it.
+    fn former_weight(&self) -> Option<Weight> {
+        natural(&self.attributes, "former_weight").and_then(|weight| Weight::new(weight).ok())
+    }
+
+    /// What `edit` makes of this node.
+    pub fn patch(&self, edit: &Edit) -> Patch {
+        let mut patch = patch(edit);
+        if let Some(next) = edit.weight {
+            let present = self.weight().unwrap_or(next);
+            let former = present.former_after(next, self.former_weight());
+            patch.insert("former_weight", former.map(|former| number(former.get())));
+        }
+        patch
+    }
+
+    /// Damaged health does not cost the node.
+    fn health(&self) -> Health {
+        let all = &self.attributes;
+        let is_healthy = all.get("is_healthy").and_then(|value| value.as_bool().ok());
+        let checked_at = natural(all, "checked_at");
+        let block_number = natural(all, "block_number");
+        Health {
+            is_healthy: is_healthy == Some(&true),
+            // Nobody has looked yet where a node that was just added says 0.
+            block_number: block_number.filter(|number| *number > 0 || checked_at.is_some()),
+            lag: natural(all, "lag"),
+            reason: written(all, "reason").map(str::to_string),
+            checked_at,
+        }
+    }
+
+    fn weight(&self) -> Result<Weight, Misread> {
+        let wrong = || Misread::Attribute("weight", "a number from 0 to 1000");
+        match self.attributes.get("weight") {
+            None => Ok(Weight::ONE),
+            Some(_) => {
+                let weight = natural(&self.attributes, "weight").ok_or_else(wrong)?;
+                Weight::new(weight).map_err(|_| wrong())
+            }
+        }
+    }
+
+    fn rung(&self) -> Result<Rung, Misread> {
+        let is_leader = self.boolean("is_leader")?;
+        let is_fallback = self.boolean("is_fallback")?;
+        Ok(match (is_leader, is_fallback) {
+            (true, _) => Rung::Leader,
+            (false, true) => Rung::Fallback,
+            (false, false) => Rung::Own,
+        })
+    }
+
+    fn boolean(&self, name: &'static str) -> Result<bool, Misread> {
+        let wrong = Misread::Attribute(name, "true or false");
+        match self.attributes.get(name) {
+            None => Ok(false),
+            Some(value) => value.as_bool().copied().map_err(|_| wrong),
+        }
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<String>, Misread> {
+        match self.attributes.get(name) {
+            None | Some(AttributeValue::Null(_)) => Ok(None),
+            Some(value) => match value.as_s() {
+                Ok(text) => Ok(Some(text.clone())),
+                Err(_) => Err(Misread::Attribute(name, "a text")),
+            },
+        }
+    }
+
+    fn headers(&self) -> Result<BTreeMap<String, String>, Misread> {
+        let wrong = || Misread::Attribute("headers", "a map of texts");
+        let Some(value) = self.attributes.get("headers") else {
+            return Ok(BTreeMap::new());
+        };
+        let headers = value.as_m().map_err(|_| wrong())?.iter();
+        headers
+            .map(|(name, value)| {
+                let value = value.as_s().map_err(|_| wrong())?;
+                Ok((name.clone(), value.clone()))
+            })
+            .collect()
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.boolean("is_leader").unwrap_or(false)
+    }
+
+    /// Whether this is the node at `url`, whose identity is `identity`.
+    pub fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
+        self.url() == url || identity_of(self.url(), lookup) == identity
+    }
+
+    /// What the node is known by, also where its item is damaged: its name if that is one, else
+    /// its host, else a digest of its URL. Never more of the URL.
+    pub fn label(&self, lookup: Lookup<'_>) -> String {
+        let given = written(&self.attributes, "name").filter(|name| is_plain(name));
+        let known = name_of(given, self.url(), lookup);
+        if known != UNKNOWN {
+            return known;
+        }
+        let url = Url::parse(self.url()).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        let unnamed = || format!("item {}", digest(self.url()));
+        host.map_or_else(unnamed, str::to_string)
+    }
+}
+
+/// 16 hex digits that tell URLs apart and show nothing of them.
+pub fn digest(url: &str) -> String {
+    let hash = Sha3_256::digest(url);
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn is_plain(name: &str) -> bool {
+    let mut record = NodeRecord::at("http://stand-in");
+    record.name = Some(name.to_string());
+    record.resolve(&|_| None).is_ok()
+}
+
+/// What `edit` changes.
+pub fn patch(edit: &Edit) -> Patch {
+    let mut patch = Patch::new();
+    if let Some(weight) = edit.weight {
+        patch.insert("weight", Some(number(weight.get())));
+    }
+    if let Some(rung) = edit.rung {
+        let is_leader = AttributeValue::Bool(rung == Rung::Leader);
+        let is_fallback = (rung == Rung::Fallback).then_some(AttributeValue::Bool(true));
+        patch.insert("is_leader", Some(is_leader));
+        patch.insert("is_fallback", is_fallback);
+    }
+    if let Some(ws_url) = &edit.ws_url {
+        let ws_url = Some(ws_url).filter(|ws_url| !ws_url.is_empty());
+        patch.insert("ws_url", ws_url.map(text));
+    }
+    if let Some(headers) = &edit.headers {
+        let pairs = headers.iter();
+        let pairs = pairs.map(|(name, value)| (name.clone(), text(value)));
+        let headers = (!headers.is_empty()).then(|| AttributeValue::M(pairs.collect()));
+        patch.insert("headers", headers);
+    }
+    patch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn original(is_leader: bool) -> Attributes {
+        HashMap::from([
+            ("url".to_string(), text("http://a/s3cret")),
+            ("is_leader".to_string(), AttributeValue::Bool(is_leader)),
+            ("is_healthy".to_string(), AttributeValue::Bool(true)),
+            ("block_number".to_string(), number(7_849_400)),
+            ("when_added".to_string(), text("2018-07-02T11:50:49.281928")),
+        ])
+    }
+
+    fn with(name: &str, value: AttributeValue) -> Row {
+        let mut attributes = original(false);
+        attributes.insert(name.to_string(), value);
+        Row::new(attributes)
+    }
+
+    #[test]
+    fn an_item_of_the_originals_is_a_node() {
+        let item = Row::new(original(true)).item(&|_| None).unwrap();
+        assert_eq!(item.record.rung, Rung::Leader);
+        assert_eq!(item.record.weight, Weight::ONE);
+        assert_eq!(item.when_added, "2018-07-02T11:50:49.281928");
+        assert!(item.health.is_healthy);
+        assert_eq!(item.health.block_number, Some(7_849_400));
+        assert_eq!(item.health.checked_at, None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_has_the_originals_attributes() {
+        let record = NodeRecord {
+            ws_url: Some("ws://a".to_string()),
+            name: Some("a".to_string()),
+            weight: Weight::new(7).unwrap(),
+            rung: Rung::Fallback,
+            headers: [("x".to_string(), "1".to_string())].into(),
+            ..NodeRecord::at("http://a")
+        };
+        let item = Item {
+            record,
+            when_added: "2018-07-02T11:50:49.281928".to_string(),
+            former_weight: None,
+            health: Health::default(),
+        };
+        let row = Row::of(&item);
+        for name in original(false).keys() {
+            assert!(row.attributes.contains_key(name), "{name}");
+        }
+        assert_eq!(row.item(&|_| None).unwrap(), item);
+    }
+
+    #[test]
+    fn a_drained_node_keeps_its_former_weight() {
+        let to = |weight| Edit {
+            weight: Some(Weight::new(weight).unwrap()),
+            ..Edit::default()
+        };
+        let mut row = Row::new(original(false));
+        for (weight, former) in [(7, None), (0, Some(7)), (0, Some(7)), (5, None)] {
+            row = row.patched(&row.patch(&to(weight)));
+            let item = row.item(&|_| None).unwrap();
+            let former = former.map(|weight| Weight::new(weight).unwrap());
+            assert_eq!(item.former_weight, former, "after {weight}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_of_another_kind_is_told_without_its_value() {
+        for (name, value) in [
+            ("weight", text("s3cret")),
+            ("weight", number(1001)),
+            ("weight", number(1.5)),
+            ("is_leader", text("true")),
+            ("is_fallback", number(1)),
+            ("headers", text("s3cret")),
+            (
+                "headers",
+                AttributeValue::M([("a".to_string(), number(1))].into()),
+            ),
+            ("ws_url", number(1)),
+            ("ws_url", text("http://s3cret")),
+            ("name", AttributeValue::L(Vec::new())),
+            ("name", text("a s3cret name")),
+            ("url", text("ftp://a/s3cret")),
+            ("url", text("")),
+        ] {
+            let row = with(name, value);
+            let why = row.item(&|_| None).unwrap_err().to_string();
+            assert!(!why.contains("s3cret"), "{why}");
+            assert!(!row.label(&|_| None).contains("s3cret"), "{name}");
+        }
+    }
+
+    #[test]
+    fn damaged_health_does_not_cost_the_node() {
+        for (name, value) in [
+            ("is_healthy", text("yes")),
+            ("block_number", number(-1)),
+            ("lag", text("1")),
+            ("checked_at", number(0.5)),
+            ("reason", number(1)),
+            ("when_added", number(2018)),
+        ] {
+            assert!(with(name, value).item(&|_| None).is_ok(), "{name}");
+        }
+    }
+}

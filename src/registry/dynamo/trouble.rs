@@ -1,0 +1,169 @@
+//! What went wrong between us and DynamoDB, and what to do about it.
+//!
+//! Nothing of the service's own words is shown: they may quote a request, signature and all.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+
+/// Why a request brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A condition did not hold: somebody else was quicker.
+    Conflict,
+    NoTable,
+    NoRegion,
+    NoCredentials,
+    /// The service does not take the credentials; its code.
+    Rejected(String),
+    Denied,
+    Throttled,
+    TimedOut,
+    NoConnection,
+    /// The answer broke off or was none.
+    Garbled,
+    /// The endpoint doesn't know the operation.
+    Unknown,
+    /// Anything else: the service's code.
+    Other(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Trouble::Conflict => "others kept changing it at the same time; try again",
+            Trouble::NoTable => {
+                "there is no such table; check `registry.table` and the region, or make it with \
+                 `forebay backends init`"
+            }
+            Trouble::NoRegion => "no region is known; set AWS_REGION",
+            Trouble::NoCredentials => {
+                "no credentials were found; give this task a role, or set AWS_PROFILE, or \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            Trouble::Rejected(code) => {
+                return write!(
+                    f,
+                    "the credentials are not accepted ({code}); renew them, and check the clock"
+                );
+            }
+            Trouble::Denied => "access denied; the role needs this action on this table",
+            Trouble::Throttled => "throttled; raise the table's capacity or make it on-demand",
+            Trouble::TimedOut => "no answer in time",
+            Trouble::NoConnection => {
+                "no connection; check the network's way to DynamoDB, or `registry.endpoint`"
+            }
+            Trouble::Garbled => "the answer can't be read",
+            Trouble::Unknown => "the endpoint doesn't know this operation",
+            Trouble::Other(code) => return write!(f, "DynamoDB says {code}"),
+        })
+    }
+}
+
+impl Trouble {
+    /// What the SDK's error of any operation means.
+    pub fn of<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> Trouble {
+        match why {
+            SdkError::TimeoutError(_) => Trouble::TimedOut,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Trouble::TimedOut,
+            SdkError::DispatchFailure(failure) if failure.is_io() => Trouble::NoConnection,
+            SdkError::DispatchFailure(failure) => {
+                let source = failure.as_connector_error().and_then(Error::source);
+                if is_of_credentials(source) {
+                    Trouble::NoCredentials
+                } else {
+                    Trouble::NoConnection
+                }
+            }
+            SdkError::ResponseError(_) => Trouble::Garbled,
+            SdkError::ServiceError(context) => of_code(context.err().code()),
+            SdkError::ConstructionFailure(_) => Trouble::Other("a request can't be made".into()),
+            _ => Trouble::Other("an error of the SDK".into()),
+        }
+    }
+
+    /// The same of a transaction, which is called off for one of several reasons.
+    pub fn of_transaction<R>(why: &SdkError<TransactWriteItemsError, R>) -> Trouble {
+        let called_off = why.as_service_error().and_then(|error| match error {
+            TransactWriteItemsError::TransactionCanceledException(called_off) => Some(called_off),
+            _ => None,
+        });
+        let Some(called_off) = called_off else {
+            return Trouble::of(why);
+        };
+        let codes = called_off.cancellation_reasons().iter();
+        let codes: Vec<_> = codes.filter_map(|reason| reason.code()).collect();
+        let is = |code: &&&str| matches!(**code, "ConditionalCheckFailed" | "TransactionConflict");
+        match codes.iter().find(|code| **code != "None" && !is(code)) {
+            Some(code) => of_code(Some(code)),
+            None => Trouble::Conflict,
+        }
+    }
+}
+
+/// The SDK tells a failed search for credentials as a connector's failure of another kind.
+fn is_of_credentials(mut source: Option<&(dyn Error + 'static)>) -> bool {
+    while let Some(error) = source {
+        let text = error.to_string();
+        if text.contains("credential") || text.contains("identity") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn of_code(code: Option<&str>) -> Trouble {
+    match code.unwrap_or("nothing that it explains") {
+        "ConditionalCheckFailedException"
+        | "TransactionConflictException"
+        | "TransactionInProgressException" => Trouble::Conflict,
+        "ResourceNotFoundException" => Trouble::NoTable,
+        "AccessDeniedException" | "AccessDenied" => Trouble::Denied,
+        "ProvisionedThroughputExceededException"
+        | "ProvisionedThroughputExceeded"
+        | "ThrottlingException"
+        | "ThrottlingError"
+        | "Throttling"
+        | "RequestLimitExceeded"
+        | "LimitExceededException" => Trouble::Throttled,
+        "UnknownOperationException" => Trouble::Unknown,
+        code @ ("UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "IncompleteSignatureException"
+        | "MissingAuthenticationTokenException"
+        | "MissingAuthenticationToken"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException") => Trouble::Rejected(code.to_string()),
+        code => Trouble::Other(code.chars().take(CODE_CHARS_MAX).collect()),
+    }
+}
+
+/// Of a code that we don't know, so much is shown.
+const CODE_CHARS_MAX: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_told_by_what_to_do_about_it() {
+        for (code, told) in [
+            ("ResourceNotFoundException", "forebay backends init"),
+            ("AccessDeniedException", "the role needs"),
+            ("ProvisionedThroughputExceededException", "throttled"),
+            ("ExpiredTokenException", "renew them"),
+            ("InternalServerError", "DynamoDB says InternalServerError"),
+        ] {
+            let sentence = of_code(Some(code)).to_string();
+            assert!(sentence.contains(told), "{sentence}");
+        }
+        let long = of_code(Some(&"x".repeat(1000))).to_string();
+        assert!(long.len() < 120, "{long}");
+        assert!(of_code(None).to_string().contains("nothing"));
+    }
+}

@@ -1,0 +1,308 @@
+//! The admin listener: the status page, and the API by which nodes come, change and go.
+//!
+//! A straight line: where a request comes from is judged, what it wants is read, the token is
+//! judged, then the rest of it is read and carried out. Nothing of a request is written into a
+//! log before it is known to hold no credential; so the exchange with Pingora is our own, too.
+
+mod denial;
+mod desk;
+mod gatekeeper;
+mod order;
+mod outlet;
+mod status;
+mod wish;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use http::header::CONTENT_TYPE;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use tokio::sync::Semaphore;
+
+use self::denial::Denial;
+pub use self::desk::Desk;
+use self::desk::{Drained, Who};
+pub use self::gatekeeper::Gatekeeper;
+use self::gatekeeper::Pass;
+use self::outlet::Answer;
+pub use self::status::Measures;
+use self::status::Moment;
+use self::wish::{Body, Query, Turn, Wish};
+use super::engine::Engine;
+use super::health;
+use crate::clock;
+use crate::domain::framing;
+use crate::registry::Item;
+
+/// A request's body.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+/// Requests that are answered at once, those that wait for a drain among them.
+pub const REQUESTS_MAX: usize = 64;
+/// A request's head must be there this long after its connection, or the request before it.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+/// A body must be there this long after its head.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// The client may take this long to take a piece of an answer.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
+/// After a refusal this much of a body is read, this long: closing on unread bytes would reset
+/// the connection before the client has our answer.
+const DRAIN_BYTES_MAX: usize = 1 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The listener's application.
+pub struct Admin {
+    gatekeeper: Gatekeeper,
+    desk: Desk,
+    engine: Arc<Engine>,
+    measures: Measures,
+    room: Semaphore,
+}
+
+impl Admin {
+    pub fn new(
+        gatekeeper: Gatekeeper,
+        desk: Desk,
+        engine: Arc<Engine>,
+        measures: Measures,
+    ) -> Admin {
+        Admin {
+            gatekeeper,
+            desk,
+            engine,
+            measures,
+            room: Semaphore::new(REQUESTS_MAX),
+        }
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Admin {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let head = tokio::time::timeout(HEAD_TIME_MAX, session.read_request());
+        if !matches!(head.await, Ok(Ok(true))) {
+            return None;
+        }
+        let stays = session.get_keepalive().is_some() && !*shutdown.borrow();
+        session.set_keepalive(stays.then_some(HEAD_TIME_MAX.as_secs()));
+        session.set_write_timeout(Some(WRITE_TIME_MAX));
+        let answer = match self.answer(&mut session).await {
+            Ok(answer) => answer,
+            Err(why) => {
+                // What follows may be the rest of what was refused.
+                session.set_keepalive(None);
+                Answer::denied(&why)
+            }
+        };
+        send(&mut session, answer).await.ok()?;
+        drain(&mut session).await;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+}
+
+async fn send(session: &mut ServerSession, answer: Answer) -> pingora::Result<()> {
+    let has_body = session.req_header().method != Method::HEAD;
+    session
+        .write_response_header(Box::new(answer.head()?))
+        .await?;
+    if has_body {
+        session
+            .write_response_body(answer.body.into(), true)
+            .await?;
+    }
+    session.finish_body().await
+}
+
+/// Reads what is left of a refused body, within limits.
+async fn drain(session: &mut ServerSession) {
+    let rest = async {
+        let mut drained = 0;
+        while let Ok(Some(piece)) = session.read_request_body().await {
+            drained += piece.len();
+            if drained > DRAIN_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // In time or not: the connection is closed after a refusal.
+    drop(tokio::time::timeout(DRAIN_TIME_MAX, rest).await);
+}
+
+/// One request, as far as its head goes.
+struct Request {
+    wish: Wish,
+    query: Query,
+    who: Who,
+}
+
+impl Admin {
+    async fn answer(&self, session: &mut ServerSession) -> Result<Answer, Denial> {
+        let request = self.judge(session)?;
+        let _room = self.room.try_acquire().map_err(|_| Denial::Busy)?;
+        let body = read_body(session, request.wish.body()).await?;
+        self.carry_out(request, &body).await
+    }
+
+    /// All that the head decides.
+    fn judge(&self, session: &ServerSession) -> Result<Request, Denial> {
+        framing::check(&session.to_h1_raw()).map_err(Denial::Framing)?;
+        let head = session.req_header();
+        let authority = head.uri.authority().map(http::uri::Authority::as_str);
+        self.gatekeeper.judge_source(&head.headers, authority)?;
+        let wish = Wish::read(&head.method, head.uri.path())?;
+        let pass = match wish.needs_token() {
+            true => self.gatekeeper.judge_token(&head.headers)?,
+            false => Pass::Open,
+        };
+        let query = Query::read(head.uri.query(), &wish)?;
+        if query.reveal && pass != Pass::Token {
+            return Err(Denial::RevealNeedsToken);
+        }
+        let address = session.client_addr().and_then(|client| client.as_inet());
+        let who = Who {
+            address: address.map(SocketAddr::ip),
+            pass,
+        };
+        Ok(Request { wish, query, who })
+    }
+
+    async fn carry_out(&self, request: Request, body: &[u8]) -> Result<Answer, Denial> {
+        let Request { wish, query, who } = request;
+        let reveal = query.reveal;
+        let shown = |status, item: &Item| Answer::json(status, &self.desk.shown(item, reveal));
+        Ok(match wish {
+            Wish::Asset(asset) => Answer::asset(asset),
+            Wish::Description => Answer::description(),
+            Wish::Live => Answer::json(200, &serde_json::json!({ "status": "ok" })),
+            Wish::Ready => self.ready(),
+            Wish::Status => self.status(),
+            Wish::List => Answer::json(200, &self.desk.list(reveal).await?),
+            Wish::Add => shown(201, &self.desk.add(&order::add(body)?, who).await?),
+            Wish::Change => shown(200, &self.desk.change(&order::change(body)?, who).await?),
+            Wish::Remove => shown(200, &self.desk.remove(&query.key()?, who).await?),
+            Wish::Turn(Turn::Drain, name) => {
+                let patience = order::wait(body)?;
+                let item = self.desk.turn(Turn::Drain, &name, who).await?;
+                let in_flight = self.desk.wait_until_idle(&item, patience).await;
+                let item = self.desk.shown(&item, reveal);
+                Answer::json(200, &Drained { item, in_flight })
+            }
+            Wish::Turn(turn @ (Turn::Cordon | Turn::Undrain), name) => {
+                order::nothing(body)?;
+                shown(200, &self.desk.turn(turn, &name, who).await?)
+            }
+        })
+    }
+
+    fn ready(&self) -> Answer {
+        let view = &self.engine.pool.snapshot().view;
+        let (status, body) = health::report(view, self.engine.gate.is_closing());
+        Answer::new(status, "application/json", body)
+    }
+
+    fn status(&self) -> Answer {
+        let gate = &self.engine.gate;
+        let moment = Moment {
+            now: clock::now(),
+            at: clock::unix_millis(),
+        };
+        let inside = (gate.requests(), gate.is_closing());
+        let status = status::status(&self.engine.pool, self.measures, inside, moment);
+        Answer::json(200, &status)
+    }
+}
+
+/// Reads the body whole; one that is there must be JSON, and wanted.
+async fn read_body(session: &mut ServerSession, wanted: Body) -> Result<Bytes, Denial> {
+    let kind = session.req_header().headers.get(CONTENT_TYPE);
+    let is_json = kind.is_some_and(|kind| is_json(kind.as_bytes()));
+    if wanted == Body::Needed && !is_json {
+        return Err(Denial::ContentType);
+    }
+    let gathered = tokio::time::timeout(BODY_TIME_MAX, gather(session));
+    let body = gathered.await.unwrap_or(Err(Denial::BodyTooSlow))?;
+    match wanted {
+        Body::None if !body.is_empty() => Err(Denial::input("no body is taken here")),
+        Body::Allowed if !body.is_empty() && !is_json => Err(Denial::ContentType),
+        Body::None | Body::Allowed | Body::Needed => Ok(body),
+    }
+}
+
+async fn gather(session: &mut ServerSession) -> Result<Bytes, Denial> {
+    let broken = |_| Denial::Framing("the body broke off or is malformed");
+    let mut body = BytesMut::new();
+    while let Some(piece) = session.read_request_body().await.map_err(broken)? {
+        if body.len() + piece.len() > BODY_BYTES_MAX {
+            return Err(Denial::BodyTooLarge {
+                bytes_max: BODY_BYTES_MAX,
+            });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+/// `application/json`, with or without parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next();
+    essence.is_some_and(|essence| {
+        essence
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"application/json")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The description is written by hand: here it is held to what is read.
+    #[test]
+    fn the_description_names_what_there_is_and_what_needs_the_token() {
+        let text = Answer::description().body;
+        let description: Value = serde_json::from_slice(&text).unwrap();
+        let mut operations = 0;
+        for (path, methods) in description["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let path = path.replace("{name}", "a");
+                let name = method.to_ascii_uppercase();
+                let method = Method::from_bytes(name.as_bytes()).unwrap();
+                let wish = Wish::read(&method, &path).unwrap();
+                let is_open = operation["security"] == serde_json::json!([]);
+                assert_eq!(wish.needs_token(), !is_open, "{method} {path}");
+                let has_body = operation["requestBody"].is_object();
+                assert_eq!(wish.body() != Body::None, has_body, "{method} {path}");
+                operations += 1;
+            }
+        }
+        assert_eq!(operations, 11);
+    }
+
+    #[test]
+    fn json_is_json_with_and_without_parameters() {
+        for good in ["application/json", "Application/JSON ; charset=utf-8"] {
+            assert!(is_json(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            "text/plain",
+            "application/jsonx",
+            "application/x-www-form-urlencoded",
+        ] {
+            assert!(!is_json(bad.as_bytes()), "{bad}");
+        }
+    }
+}

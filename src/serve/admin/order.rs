@@ -1,0 +1,346 @@
+//! What the bodies of requests ask for.
+//!
+//! A body is one JSON object with the fields that are known here, each of its type and none of
+//! them null: what can't be carried out in full is refused in full.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::denial::Denial;
+use super::wish;
+use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::registry::Edit;
+
+/// Headers of one node.
+pub const HEADERS_MAX: usize = 32;
+/// The longest that a drain is waited for.
+pub const WAIT_SECONDS_MAX: u64 = 60;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddBody {
+    url: String,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    ws_url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    weight: Option<u64>,
+    #[serde(default)]
+    is_leader: bool,
+    #[serde(default)]
+    is_fallback: bool,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    #[serde(default, deserialize_with = "present")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    ws_url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    weight: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    is_leader: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    is_fallback: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    headers: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrainBody {
+    #[serde(default)]
+    wait_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoFields {}
+
+/// A field that is left out is `None`; one that is null is a mistake.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// The node that a `POST /backends` describes.
+///
+/// # Errors
+/// The client's mistake. What a node may be called and reached by is the registry's to judge.
+pub fn add(body: &[u8]) -> Result<NodeRecord, Denial> {
+    let body: AddBody = object(body)?;
+    Ok(NodeRecord {
+        rung: rung(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Rung::Own),
+        weight: weight(body.weight)?.unwrap_or(Weight::ONE),
+        headers: few(body.headers)?,
+        ws_url: body.ws_url,
+        name: body.name,
+        url: body.url,
+    })
+}
+
+/// A change to the node that is called `key`: its URL or its name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    pub key: String,
+    pub edit: Edit,
+}
+
+/// The change that a `PATCH /backends` describes.
+///
+/// # Errors
+/// The client's mistake.
+pub fn change(body: &[u8]) -> Result<Change, Denial> {
+    let body: ChangeBody = object(body)?;
+    let edit = Edit {
+        weight: weight(body.weight)?,
+        rung: rung(body.is_leader, body.is_fallback)?,
+        ws_url: body.ws_url,
+        headers: body.headers.map(few).transpose()?,
+    };
+    let key = wish::key(body.url, body.name)?;
+    if edit == Edit::default() {
+        let known = "weight, is_leader, is_fallback, ws_url, headers";
+        return Err(Denial::input(format!(
+            "there is nothing to change: {known}"
+        )));
+    }
+    Ok(Change { key, edit })
+}
+
+/// How long the one who drains a node wants to wait. No body: not at all.
+///
+/// # Errors
+/// The client's mistake.
+pub fn wait(body: &[u8]) -> Result<Duration, Denial> {
+    if body.is_empty() {
+        return Ok(Duration::ZERO);
+    }
+    let DrainBody { wait_seconds } = object(body)?;
+    if wait_seconds > WAIT_SECONDS_MAX {
+        return Err(Denial::input(format!(
+            "`wait_seconds` is at most {WAIT_SECONDS_MAX}"
+        )));
+    }
+    Ok(Duration::from_secs(wait_seconds))
+}
+
+/// No body, or an object with nothing in it.
+///
+/// # Errors
+/// Anything else.
+pub fn nothing(body: &[u8]) -> Result<(), Denial> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    object::<NoFields>(body).map(|NoFields {}| ())
+}
+
+/// Reads one JSON object. An array is none, whatever stands in it.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Denial> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Denial::input("the body must be a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|why| Denial::input(format!("the body: {why}")))
+}
+
+fn weight(weight: Option<u64>) -> Result<Option<Weight>, NodeFault> {
+    weight.map(Weight::new).transpose()
+}
+
+/// Either role makes the node that; without the one that it has, it is an own node.
+fn rung(is_leader: Option<bool>, is_fallback: Option<bool>) -> Result<Option<Rung>, Denial> {
+    match (is_leader, is_fallback) {
+        (Some(true), Some(true)) => Err(Denial::input(
+            "a node is the leader or a fallback, not both",
+        )),
+        (Some(true), _) => Ok(Some(Rung::Leader)),
+        (_, Some(true)) => Ok(Some(Rung::Fallback)),
+        (None, None) => Ok(None),
+        (Some(false), _) | (_, Some(false)) => Ok(Some(Rung::Own)),
+    }
+}
+
+fn few(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Denial> {
+    if headers.len() > HEADERS_MAX {
+        return Err(Denial::input(format!("over {HEADERS_MAX} headers")));
+    }
+    Ok(headers)
+}
+
+impl From<NodeFault> for Denial {
+    fn from(fault: NodeFault) -> Denial {
+        Denial::input(fault)
+    }
+}
+
+/// An edit in words, for the log: never a URL, and of headers their names alone.
+pub fn in_words(edit: &Edit) -> String {
+    let mut words = Vec::new();
+    if let Some(weight) = edit.weight {
+        words.push(format!("weight {}", weight.get()));
+    }
+    if let Some(rung) = edit.rung {
+        words.push(format!("{} node", rung.as_str()));
+    }
+    if let Some(ws_url) = &edit.ws_url {
+        let word = if ws_url.is_empty() {
+            "no socket"
+        } else {
+            "another socket"
+        };
+        words.push(word.to_string());
+    }
+    if let Some(headers) = &edit.headers {
+        let names: Vec<_> = headers
+            .keys()
+            .map(|name| name.escape_debug().to_string())
+            .collect();
+        words.push(format!("headers [{}]", names.join(", ")));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_mistake<T>(read: Result<T, Denial>) -> bool {
+        matches!(read, Err(Denial::Input(_)))
+    }
+
+    #[test]
+    fn a_node_is_described_by_its_url_alone_or_in_full() {
+        assert_eq!(
+            add(br#"{"url":"http://a"}"#),
+            Ok(NodeRecord::at("http://a"))
+        );
+        let full = br#" {"url":"http://a","name":"a","ws_url":"ws://a","weight":0,
+            "is_leader":true,"is_fallback":false,"headers":{"x":"y"}}"#;
+        let record = add(full).unwrap();
+        assert_eq!((record.rung, record.weight.get()), (Rung::Leader, 0));
+        assert_eq!(record.name.as_deref(), Some("a"));
+        assert_eq!(record.ws_url.as_deref(), Some("ws://a"));
+        assert_eq!(record.headers["x"], "y");
+    }
+
+    #[test]
+    fn what_is_no_description_is_a_mistake() {
+        for body in [
+            "",
+            "null",
+            "[\"http://a\"]",
+            "\"http://a\"",
+            "{",
+            "{}",
+            "{\"url\":1}",
+            "{\"url\":null}",
+            "{\"url\":\"http://a\",\"url\":\"http://b\"}",
+            "{\"url\":\"http://a\"} x",
+            "{\"url\":\"http://a\",\"wieght\":1}",
+            "{\"url\":\"http://a\",\"weight\":1001}",
+            "{\"url\":\"http://a\",\"weight\":-1}",
+            "{\"url\":\"http://a\",\"weight\":1.5}",
+            "{\"url\":\"http://a\",\"weight\":\"1\"}",
+            "{\"url\":\"http://a\",\"weight\":null}",
+            "{\"url\":\"http://a\",\"is_leader\":null}",
+            "{\"url\":\"http://a\",\"is_leader\":true,\"is_fallback\":true}",
+            "{\"url\":\"http://a\",\"headers\":{\"a\":1}}",
+            "{\"url\":\"http://a\",\"headers\":[]}",
+        ] {
+            assert!(is_mistake(add(body.as_bytes())), "{body}");
+        }
+        assert!(is_mistake(add(&[b'{', 0xff])));
+        assert!(is_mistake(add("[".repeat(100_000).as_bytes())));
+    }
+
+    #[test]
+    fn a_node_has_up_to_so_many_headers() {
+        let body = |count: usize| {
+            let headers: Vec<_> = (0..count).map(|at| format!("\"h{at}\":\"\"")).collect();
+            format!(
+                "{{\"url\":\"http://a\",\"headers\":{{{}}}}}",
+                headers.join(",")
+            )
+        };
+        assert!(add(body(HEADERS_MAX).as_bytes()).is_ok());
+        assert!(is_mistake(add(body(HEADERS_MAX + 1).as_bytes())));
+    }
+
+    #[test]
+    fn a_change_names_a_node_and_something_to_change() {
+        let read = change(br#"{"name":"a","weight":0,"ws_url":""}"#).unwrap();
+        assert_eq!(read.key, "a");
+        assert_eq!(read.edit.weight.map(Weight::get), Some(0));
+        assert_eq!(in_words(&read.edit), "weight 0, no socket");
+        for body in [
+            "{\"name\":\"a\"}",
+            "{\"weight\":1}",
+            "{\"name\":\"a\",\"url\":\"http://a\",\"weight\":1}",
+            "{\"name\":\"\",\"weight\":1}",
+            "{\"name\":\"a\",\"weight\":null}",
+            "{\"name\":\"a\",\"is_healthy\":true}",
+        ] {
+            assert!(is_mistake(change(body.as_bytes())), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_given_or_taken() {
+        for (leader, fallback, wanted) in [
+            (None, None, None),
+            (Some(true), None, Some(Rung::Leader)),
+            (Some(true), Some(false), Some(Rung::Leader)),
+            (None, Some(true), Some(Rung::Fallback)),
+            (Some(false), Some(true), Some(Rung::Fallback)),
+            (Some(false), None, Some(Rung::Own)),
+            (None, Some(false), Some(Rung::Own)),
+            (Some(false), Some(false), Some(Rung::Own)),
+        ] {
+            assert_eq!(rung(leader, fallback), Ok(wanted));
+        }
+        assert!(is_mistake(rung(Some(true), Some(true))));
+    }
+
+    #[test]
+    fn a_drain_may_be_waited_for_and_nothing_else_said() {
+        assert_eq!(wait(b""), Ok(Duration::ZERO));
+        assert_eq!(wait(b"{}"), Ok(Duration::ZERO));
+        assert_eq!(wait(br#"{"wait_seconds":60}"#), Ok(Duration::from_secs(60)));
+        for body in [
+            "{\"wait_seconds\":61}",
+            "{\"wait_seconds\":-1}",
+            "{\"wait\":1}",
+            "[]",
+            " ",
+        ] {
+            assert!(is_mistake(wait(body.as_bytes())), "{body}");
+        }
+        assert_eq!(nothing(b""), Ok(()));
+        assert_eq!(nothing(b" {}"), Ok(()));
+        assert!(is_mistake(nothing(b"{\"wait_seconds\":1}")) && is_mistake(nothing(b"1")));
+    }
+
+    #[test]
+    fn an_edit_in_words_shows_no_secret() {
+        let edit = Edit {
+            rung: Some(Rung::Leader),
+            ws_url: Some("ws://a/s3cret".into()),
+            headers: Some([("x-key".to_string(), "s3cret".to_string())].into()),
+            weight: None,
+        };
+        assert_eq!(
+            in_words(&edit),
+            "leader node, another socket, headers [x-key]"
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! `GET /status`: the fleet at one moment, with the reasons in words, and what happened lately.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::domain::chain::{Doubt, Lag, Reference};
+use crate::domain::fleet::{FleetView, NodeView};
+use crate::domain::health::{Reason, State, slow_start};
+use crate::domain::node::Rung;
+use crate::serve::health;
+use crate::state::pool::{Pool, Snapshot};
+use crate::telemetry::events::{reason_in_words, source_in_words};
+use crate::telemetry::journal::{Event, Journal, Track};
+use crate::telemetry::metrics::state_of;
+
+/// What the fleet is judged by, as far as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Measures {
+    pub round_interval: Duration,
+    pub lag_blocks_max: u64,
+}
+
+/// The whole. Times are milliseconds since 1970.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    at: u64,
+    /// As `GET /health` says it.
+    status: &'static str,
+    why: String,
+    chain: Chain,
+    served_head: Option<u64>,
+    reference: Option<ReferenceShown>,
+    lag_blocks_max: u64,
+    round: Round,
+    requests_in_flight: usize,
+    nodes: Vec<Node>,
+    /// The newest first.
+    events: Vec<EventShown>,
+}
+
+#[derive(Debug, Serialize)]
+struct Chain {
+    id: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReferenceShown {
+    block_number: u64,
+    source: &'static str,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Round {
+    count: u64,
+    last_at: Option<u64>,
+    interval_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Node {
+    name: String,
+    /// As far as its host.
+    url: String,
+    rung: &'static str,
+    weight: u16,
+    head: Option<u64>,
+    lag: Option<u64>,
+    /// The `state` of the metrics.
+    standing: &'static str,
+    reason: Option<&'static str>,
+    why: String,
+    latency_ms: Option<f64>,
+    in_flight: u32,
+    /// Of all attempts of the last minute, 0 to 1; none when there were none.
+    share: Option<f64>,
+    /// One a round, the oldest first; none where it did not answer.
+    lags: Vec<Option<u64>>,
+}
+
+#[derive(Debug, Serialize)]
+struct EventShown {
+    at: u64,
+    kind: &'static str,
+    level: &'static str,
+    node: Option<String>,
+    text: String,
+}
+
+/// The moment of a look.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: Instant,
+    /// Milliseconds since 1970.
+    pub at: u64,
+}
+
+/// The status as of `moment`. `inside`: requests under way, and whether we are closing.
+pub fn status(pool: &Pool, measures: Measures, inside: (usize, bool), moment: Moment) -> Status {
+    let snapshot = pool.snapshot();
+    let view = &snapshot.view;
+    let (requests_in_flight, is_closing) = inside;
+    let said = health::say(view, is_closing);
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        at: moment.at,
+        status: said.word,
+        why: said.why,
+        chain: Chain {
+            id: view.chain_id.map(|id| id.0),
+        },
+        served_head: view.served_head.map(|head| head.0),
+        reference: view.reference.map(reference),
+        lag_blocks_max: measures.lag_blocks_max,
+        round: Round {
+            count: view.rounds,
+            last_at: pool.journal.last_round_at(),
+            interval_ms: u64::try_from(measures.round_interval.as_millis()).unwrap_or(u64::MAX),
+        },
+        requests_in_flight,
+        nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
+        events: pool.journal.events().into_iter().map(event).collect(),
+    }
+}
+
+fn reference(reference: Reference) -> ReferenceShown {
+    let what = source_in_words(reference.source);
+    ReferenceShown {
+        block_number: reference.number.0,
+        source: reference.source.as_str(),
+        why: match reference.doubt.map(Doubt::as_str) {
+            Some(doubt) => format!("{what}: {doubt}"),
+            None => what.to_string(),
+        },
+    }
+}
+
+fn event(event: Event) -> EventShown {
+    EventShown {
+        at: event.at,
+        kind: event.kind,
+        level: match event.level {
+            log::Level::Error => "error",
+            log::Level::Warn => "warning",
+            log::Level::Info | log::Level::Debug | log::Level::Trace => "info",
+        },
+        node: event.node.map(|name| name.to_string()),
+        text: event.text,
+    }
+}
+
+fn nodes(snapshot: &Snapshot, journal: &Journal, measures: Measures, now: Instant) -> Vec<Node> {
+    let view = &snapshot.view;
+    let upstreams = view.nodes.iter().map(|node| {
+        let upstream = snapshot.upstream(node.id);
+        let attempts = upstream.map_or(0, |upstream| upstream.metrics.attempts());
+        let url = upstream.map_or_else(String::new, |upstream| upstream.spec.url.to_string());
+        (node, url, journal.track(node.id, attempts, now))
+    });
+    let known: Vec<_> = upstreams.collect();
+    let total: u64 = known.iter().map(|(_, _, track)| track.attempts).sum();
+    let nodes = known.into_iter();
+    nodes
+        .map(|(node, url, track)| Node {
+            name: node.name.to_string(),
+            url,
+            rung: node.rung.as_str(),
+            weight: node.weight.get(),
+            head: node.head.map(|head| head.0),
+            lag: node.lag().map(|lag| lag.0),
+            standing: state_of(node),
+            reason: node.standing.reason(now).map(Reason::as_str),
+            why: why(view, node, measures, now),
+            latency_ms: node.load.latency().map(millis),
+            in_flight: node.load.in_flight(),
+            share: share(&track, total),
+            lags: track.lags.iter().map(|lag| lag.map(|lag| lag.0)).collect(),
+        })
+        .collect()
+}
+
+/// To a hundredth: more is noise.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+fn share(track: &Track, total: u64) -> Option<f64> {
+    (total > 0).then(|| (track.attempts as f64 / total as f64 * 10_000.0).round() / 10_000.0)
+}
+
+/// Why a node gets calls, or none, as a sentence without its end.
+fn why(view: &FleetView, node: &NodeView, measures: Measures, now: Instant) -> String {
+    if node.weight.drains() {
+        return match node.load.in_flight() {
+            0 => "drained: it gets no calls, and none is in flight".to_string(),
+            count => format!("draining: it gets no new calls, {count} in flight"),
+        };
+    }
+    match node.standing.state {
+        State::Unproven => "not probed yet".to_string(),
+        State::Out(Reason::Lagging | Reason::Rollback) => lagging(node, measures),
+        State::Out(reason) => reason_in_words(reason).to_string(),
+        State::Benched { until } => {
+            let words = reason_in_words(Reason::Faults);
+            format!(
+                "{words}; {}",
+                left(
+                    until,
+                    now,
+                    "benched for",
+                    "then two good rounds bring it back"
+                )
+            )
+        }
+        State::Fit { .. } if node.is_on_another_chain => {
+            reason_in_words(Reason::WrongChain).to_string()
+        }
+        State::Fit { returned_at } => fit(view, node, returned_at, now),
+    }
+}
+
+fn lagging(node: &NodeView, measures: Measures) -> String {
+    let fell = node.standing.state == State::Out(Reason::Rollback);
+    match node.lag() {
+        Some(Lag(lag)) if lag > measures.lag_blocks_max => {
+            let after = if fell {
+                ", after its head went back"
+            } else {
+                ""
+            };
+            format!(
+                "{lag} blocks behind the reference, {} is the most{after}",
+                measures.lag_blocks_max
+            )
+        }
+        Some(_) => "it has caught up; another good round brings it back".to_string(),
+        None => reason_in_words(Reason::Lagging).to_string(),
+    }
+}
+
+fn fit(view: &FleetView, node: &NodeView, returned_at: Option<Instant>, now: Instant) -> String {
+    if let Some(until) = node.standing.resting_until().filter(|until| now < *until) {
+        let words = reason_in_words(Reason::Throttled);
+        return format!("{words}; {}", left(until, now, "it rests for", "it rests"));
+    }
+    let share = slow_start(returned_at, now);
+    if share < 1.0 {
+        let percent = (share * 100.0).round();
+        return format!("fit again; it starts slowly, now at {percent} % of its weight");
+    }
+    match node.rung {
+        Rung::Own => "fit".to_string(),
+        Rung::Leader | Rung::Fallback if view.has_fit(Rung::Own) => {
+            "fit, in reserve until no own node is".to_string()
+        }
+        Rung::Leader | Rung::Fallback => "fit, and serving: no own node is".to_string(),
+    }
+}
+
+/// `before 12 s more`, or `after` when the time is over.
+fn left(until: Instant, now: Instant, before: &str, after: &str) -> String {
+    match until.saturating_duration_since(now).as_secs_f64().ceil() {
+        seconds if seconds > 0.0 => format!("{before} {seconds} s more"),
+        _ => after.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -1,0 +1,300 @@
+//! A raw transaction's way to the nodes: to several at once, on to the rest after the first has
+//! taken it, and, where nobody knows, looked up by its hash.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::engine::{Engine, Reply, Served, Terms};
+use super::fan::{self, Fan, Heard, Question};
+use crate::clock;
+use crate::domain::broadcast::{self, Broadcast, Form, NODES_MAX, Spread, Use, Word, spread};
+use crate::domain::jsonrpc::Call;
+use crate::domain::method::Treatment;
+use crate::domain::node::NodeId;
+use crate::domain::refusal::Refusal;
+use crate::domain::select::Ladder;
+use crate::domain::sent::Client;
+use crate::domain::transaction::{self, TxHash};
+use crate::domain::verdict::Class;
+use crate::domain::whole::Whole;
+use crate::state::afterwork::Piece;
+use crate::state::taken::Taken;
+use crate::telemetry::metrics::{CallOutcome, Lookup, Sending};
+
+/// The time of a call that is kept for looking its transaction up; a quarter of it at most.
+const LOOKUP_TIME: Duration = Duration::from_secs(2);
+
+type Ended = (Served, CallOutcome);
+
+/// Sends the raw transaction that `call` holds. Who lets go of the future doesn't stop what was
+/// sent.
+pub async fn send(engine: &Engine, call: &Call<'_>, terms: Terms<'_>) -> Ended {
+    let (ended, sending) = Transaction::new(engine, call, terms).run().await;
+    engine.metrics.broadcast(sending);
+    ended
+}
+
+/// A transaction on its way.
+struct Transaction<'a> {
+    engine: &'a Engine,
+    call: &'a Call<'a>,
+    terms: Terms<'a>,
+    form: Form,
+    hash: Option<TxHash>,
+    broadcast: Broadcast,
+    deadline: Instant,
+    asked: Vec<NodeId>,
+    heard: Vec<Class>,
+    /// The error that says most.
+    kept: Option<(Whole, Arc<str>)>,
+    volleys: usize,
+}
+
+impl<'a> Transaction<'a> {
+    fn new(engine: &'a Engine, call: &'a Call<'a>, terms: Terms<'a>) -> Transaction<'a> {
+        let form = Form::of(&call.method);
+        let hash = call.params.and_then(transaction::hash);
+        Transaction {
+            engine,
+            call,
+            terms,
+            form,
+            hash,
+            broadcast: Broadcast::new(form, hash.is_some()),
+            deadline: terms.arrived_at + engine.limits.times.deadline_of(Treatment::Broadcast),
+            asked: Vec::new(),
+            heard: Vec::new(),
+            kept: None,
+            volleys: 0,
+        }
+    }
+
+    async fn run(mut self) -> (Ended, Sending) {
+        self.engine.budget.deposit();
+        let body = Bytes::from(self.call.for_node());
+        while let Some(nodes) = self.next_nodes() {
+            let Some(piece) = self.engine.afterwork.begin(body.len()) else {
+                return (self.refused(Refusal::OverCapacity), Sending::Refused);
+            };
+            if let Some(ended) = self.volley(&nodes, &body, piece).await {
+                return ended;
+            }
+            if self.broadcast.is_in_doubt()
+                && let Some(ended) = self.look_up().await
+            {
+                return ended;
+            }
+            if !self.broadcast.goes_on() {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    /// Whom to send it to next: own nodes first, then the others, none of them twice.
+    fn next_nodes(&mut self) -> Option<Vec<NodeId>> {
+        let limits = &self.engine.limits;
+        let now = clock::now();
+        let is_free = self.heard.iter().all(|class| class.is_unexecuted());
+        if now >= self.until() || self.volleys >= limits.attempts_max as usize {
+            return None;
+        }
+        // Where not all are asked: those who have this client's earlier ones, or it can't follow.
+        let holders = self.engine.taken.holders_for(self.terms.client);
+        let wish = Spread {
+            nodes_max: limits.broadcast,
+            first: &holders,
+            passed: &self.asked,
+        };
+        let view = &self.engine.pool.snapshot().view;
+        let mut ladder = Some(Ladder::Own);
+        while let Some(rung) = ladder {
+            if rung == Ladder::LastResort && !limits.fails_open {
+                return None;
+            }
+            let nodes = spread(view, rung, wish, now, &mut clock::roll);
+            if nodes.is_empty() {
+                ladder = rung.below();
+            } else if !is_free && !self.engine.budget.withdraw(now) {
+                return None;
+            } else {
+                if rung == Ladder::Fallback {
+                    self.engine.metrics.fallback_call();
+                }
+                return Some(nodes);
+            }
+        }
+        None
+    }
+
+    /// Until when nodes may take it: some of the time is left for a lookup.
+    fn until(&self) -> Instant {
+        let whole = self
+            .deadline
+            .saturating_duration_since(self.terms.arrived_at);
+        self.deadline - LOOKUP_TIME.min(whole / 4)
+    }
+
+    /// Sends it to `nodes` and hears them until one settles it; the others are heard out by a task
+    /// of their own.
+    async fn volley(
+        &mut self,
+        nodes: &[NodeId],
+        body: &Bytes,
+        piece: Piece,
+    ) -> Option<(Ended, Sending)> {
+        let engine = self.engine;
+        self.volleys += 1;
+        self.asked.extend_from_slice(nodes);
+        let until = match self.form {
+            Form::Hash => self.until().min(clock::now() + engine.limits.times.attempt),
+            // The node itself waits for a block.
+            Form::Receipt => self.until(),
+        };
+        let question = Question {
+            body: body.clone(),
+            until,
+            bytes_max: self.terms.bytes_max,
+            trace: self.terms.origin.trace,
+        };
+        let (say, mut hear) = mpsc::channel(NODES_MAX);
+        let delivery = Delivery {
+            fan: fan::ask_all(&engine.pool, &engine.gate, nodes, &question),
+            taken: engine.taken.clone(),
+            hash: self.hash,
+            client: self.terms.client,
+            say,
+            _piece: piece,
+        };
+        tokio::spawn(delivery.run());
+        while let Some((word, heard)) = hear.recv().await {
+            if let Some(ended) = self.hear(word, heard) {
+                return Some(ended);
+            }
+        }
+        None
+    }
+
+    fn hear(&mut self, word: Word, heard: Heard) -> Option<(Ended, Sending)> {
+        self.heard.push(heard.class);
+        match (self.broadcast.hear(word), heard.answer) {
+            (Use::Deliver, Some(answer)) => {
+                let reply = Reply::Whole(answer);
+                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
+                Some((ended, Sending::Accepted))
+            }
+            (Use::DeliverHash, _) => {
+                let reply = self.hash_reply()?;
+                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
+                Some((ended, Sending::Known))
+            }
+            (Use::Keep, Some(answer)) => {
+                self.kept = Some((answer, heard.name));
+                None
+            }
+            (Use::Deliver | Use::Keep, None) | (Use::Drop, _) => None,
+        }
+    }
+
+    /// Asks for the transaction by its hash: those that were sent it, and the own fit nodes.
+    async fn look_up(&self) -> Option<(Ended, Sending)> {
+        let hash = self.hash?;
+        let engine = self.engine;
+        let now = clock::now();
+        let wish = Spread {
+            nodes_max: NODES_MAX,
+            first: &[],
+            passed: &self.asked,
+        };
+        let view = &engine.pool.snapshot().view;
+        let mut nodes = self.asked.clone();
+        nodes.extend(spread(view, Ladder::Own, wish, now, &mut clock::roll));
+        let method = self.form.lookup();
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":["{hash}"]}}"#);
+        let question = Question {
+            body: Bytes::from(body),
+            until: self.deadline.min(now + engine.limits.times.attempt),
+            bytes_max: self.terms.bytes_max,
+            trace: self.terms.origin.trace,
+        };
+        let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
+        while let Some(heard) = fan.next().await {
+            let Some(answer) = heard.answer else { continue };
+            if heard.class == Class::Ok && answer.result().is_some_and(|found| found != b"null") {
+                engine.metrics.looked_up(Lookup::Found);
+                engine
+                    .taken
+                    .remember(Some(hash), self.terms.client, heard.node);
+                let reply = match self.form {
+                    Form::Hash => self.hash_reply()?,
+                    Form::Receipt => Reply::Whole(answer),
+                };
+                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
+                return Some((ended, Sending::Known));
+            }
+        }
+        engine.metrics.looked_up(Lookup::Missing);
+        None
+    }
+
+    fn hash_reply(&self) -> Option<Reply> {
+        let hash = self.hash?;
+        Some(Reply::with_result(self.call, &format!("\"{hash}\"")))
+    }
+
+    fn finish(mut self) -> (Ended, Sending) {
+        if let Some((answer, name)) = self.kept.take() {
+            let ended = self.served(Reply::Whole(answer), &name, CallOutcome::RpcError);
+            return (ended, Sending::Refused);
+        }
+        let why = broadcast::refusal(&self.heard);
+        (self.refused(why), Sending::Unanswered)
+    }
+
+    fn refused(&self, why: Refusal) -> Ended {
+        let served = Served {
+            answer: Reply::Refused(why),
+            node: None,
+            attempts: self.volleys,
+        };
+        (served, CallOutcome::Failed)
+    }
+
+    fn served(&self, answer: Reply, node: &Arc<str>, outcome: CallOutcome) -> Ended {
+        let served = Served {
+            answer,
+            node: Some(node.clone()),
+            attempts: self.volleys,
+        };
+        (served, outcome)
+    }
+}
+
+/// One volley, which outlives the call: it remembers who has taken the transaction, and tells the
+/// call as long as it listens.
+struct Delivery {
+    fan: Fan,
+    taken: Arc<Taken>,
+    hash: Option<TxHash>,
+    client: Client,
+    say: mpsc::Sender<(Word, Heard)>,
+    _piece: Piece,
+}
+
+impl Delivery {
+    async fn run(mut self) {
+        while let Some(heard) = self.fan.next().await {
+            let error = heard.answer.as_ref().and_then(Whole::error);
+            let word = broadcast::word(heard.class, error.as_ref());
+            if matches!(word, Word::Accepted | Word::Known) {
+                self.taken.remember(self.hash, self.client, heard.node);
+            }
+            // Nobody listens any more when the call has its answer.
+            drop(self.say.try_send((word, heard)));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Identical reads in flight: one is asked, the others wait for its answer.
+
+use bytes::Bytes;
+use tokio::time::timeout_at;
+
+use super::engine::{Engine, Reply, Served, Terms};
+use super::errand::Errand;
+use super::exchange::WHOLE_BYTES_MAX;
+use crate::domain::chain::BlockNumber;
+use crate::domain::jsonrpc::Call;
+use crate::domain::method::Row;
+use crate::domain::refusal::Refusal;
+use crate::domain::route::Asking;
+use crate::state::flights::{Brought, Landed, Seat};
+use crate::telemetry::metrics::CallOutcome;
+
+/// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own deadline and its own id; when the
+/// one who asks leaves, another of them asks.
+pub async fn ask(
+    engine: &Engine,
+    call: &Call<'_>,
+    (row, asking): (Row, &Asking),
+    terms: Terms<'_>,
+    head: Option<BlockNumber>,
+) -> (Served, CallOutcome) {
+    let opening = call.opening();
+    let [one, two, three, four, five] = asking.edits.pieces(call.params());
+    let body = Bytes::from([&opening, one, two, three, four, five].concat());
+    let deadline = terms.arrived_at + engine.limits.times.deadline_of(asking.treatment);
+    let errand = || Errand::new(engine, call, asking, terms).hedged(row);
+    loop {
+        let follower = match engine.flights.join(&body, head) {
+            Seat::Alone => return errand().run().await,
+            Seat::Leader(leader) => {
+                let (served, outcome) = errand().run().await;
+                leader.land(|| landed(&served, outcome));
+                return (served, outcome);
+            }
+            Seat::Follower(follower) => follower,
+        };
+        match timeout_at(deadline.into(), follower.landed()).await {
+            Err(_) => return refused(Refusal::Timeout),
+            // It had less time left than we: somebody asks again.
+            Ok(None | Some(Landed::Refused(Refusal::Timeout))) => {}
+            Ok(Some(Landed::Nothing)) => return errand().run().await,
+            Ok(Some(Landed::Refused(why))) => return refused(why),
+            Ok(Some(Landed::Brought(brought))) => {
+                engine.metrics.coalesced();
+                return taken_over(brought, terms);
+            }
+        }
+    }
+}
+
+/// What others may have of it.
+fn landed(served: &Served, outcome: CallOutcome) -> Landed {
+    match (&served.answer, &served.node) {
+        (Reply::Whole(answer), Some(node)) if answer.bytes() <= WHOLE_BYTES_MAX => {
+            Landed::Brought(Brought {
+                answer: answer.clone(),
+                node: node.clone(),
+                attempts: served.attempts,
+                is_error: outcome != CallOutcome::Ok,
+            })
+        }
+        // Their limits may be others.
+        (Reply::Refused(Refusal::AnswerTooLarge), _) => Landed::Nothing,
+        (Reply::Refused(why), _) => Landed::Refused(why.clone()),
+        (Reply::Whole(_) | Reply::Here(_) | Reply::Large(_), _) => Landed::Nothing,
+    }
+}
+
+fn taken_over(brought: Brought, terms: Terms<'_>) -> (Served, CallOutcome) {
+    if brought.answer.bytes() as u64 > terms.bytes_max {
+        return refused(Refusal::AnswerTooLarge);
+    }
+    let served = Served {
+        answer: Reply::Whole(brought.answer),
+        node: Some(brought.node),
+        attempts: brought.attempts,
+    };
+    let outcome = if brought.is_error {
+        CallOutcome::RpcError
+    } else {
+        CallOutcome::Ok
+    };
+    (served, outcome)
+}
+
+fn refused(why: Refusal) -> (Served, CallOutcome) {
+    (Served::here(Reply::Refused(why)), CallOutcome::Failed)
+}

@@ -1,0 +1,117 @@
+//! A read that its node is slow to answer is asked of a second one; the first good answer is taken
+//! and the other attempt given up.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::{CallOutcome, Content, Errand, Served, Try};
+use crate::clock;
+use crate::domain::block::Needs;
+use crate::domain::journey::Step;
+use crate::domain::node::NodeId;
+use crate::domain::select::Ladder;
+use crate::domain::verdict::{Class, Verdict};
+use crate::state::pool::Snapshot;
+use crate::telemetry::metrics::Winner;
+
+/// A node is given at least this time: whatever is faster is fast enough.
+const WAIT_MIN: Duration = Duration::from_millis(5);
+
+impl Try<'_> {
+    /// One attempt, that tells how long reads take on this node.
+    async fn timed(self) -> (Verdict, Content) {
+        let began_at = clock::now();
+        let came = self.make().await;
+        if came.0.class == Class::Ok {
+            let took = clock::now().saturating_duration_since(began_at);
+            self.node.load.read(took);
+        }
+        came
+    }
+
+    /// Its answer is not waited for any longer.
+    fn given_up(self, took: Duration) {
+        self.node.load.read(took);
+        self.node.load.left_waiting(took, clock::now());
+    }
+}
+
+impl Errand<'_> {
+    /// One attempt, and another beside it if the first takes too long; `Some` when one of them
+    /// ended the errand.
+    pub(super) async fn race(
+        &mut self,
+        snapshot: &Snapshot,
+        first: Try<'_>,
+    ) -> Option<(Served, CallOutcome)> {
+        let began_at = clock::now();
+        let mut one = pin!(first.timed());
+        // Before it is known what slow is, there is no second.
+        let slow = first.node.load.slow().zip(self.hedge);
+        let wait = slow.map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
+        if let Ok(came) = timeout(wait.max(WAIT_MIN), &mut one).await {
+            return self.conclude(first, came).await;
+        }
+        let target = self.second().and_then(|(id, until)| {
+            let (upstream, node) = (snapshot.upstream(id)?, snapshot.view.node(id)?);
+            Some((upstream, node, self.wanted(until)))
+        });
+        let Some((upstream, node, wanted)) = &target else {
+            let came = one.await;
+            return self.conclude(first, came).await;
+        };
+        let second = Try {
+            upstream,
+            node,
+            wanted,
+            ..first
+        };
+        let mut other = pin!(second.timed());
+        let (is_first, came) = tokio::select! {
+            came = &mut one => (true, came),
+            came = &mut other => (false, came),
+        };
+        let by = |is_first: bool| {
+            if is_first {
+                Winner::First
+            } else {
+                Winner::Second
+            }
+        };
+        let mut winner = by(is_first);
+        let made = if is_first { first } else { second };
+        let mut ended = self.conclude(made, came).await;
+        if ended.is_none() {
+            winner = by(!is_first);
+            let came = if is_first { other.await } else { one.await };
+            let made = if is_first { second } else { first };
+            ended = self.conclude(made, came).await;
+        } else if !is_first {
+            first.given_up(clock::now().saturating_duration_since(began_at));
+        }
+        let metrics = &self.engine.metrics;
+        metrics.hedged(ended.as_ref().map_or(Winner::Nobody, |_| winner));
+        ended
+    }
+
+    /// Another own node to ask beside the first, within the budget.
+    fn second(&mut self) -> Option<(NodeId, Instant)> {
+        let engine = self.engine;
+        let now = clock::now();
+        if !engine.budget.withdraw(now) {
+            return None;
+        }
+        let aim = &self.aim;
+        let of_own = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
+            let is_own = ladder == Ladder::Own;
+            is_own.then(|| aim.draw(engine, ladder, passed, needs))?
+        };
+        match self.journey.next(now, of_own, || true) {
+            Step::Ask { node, until, .. } => Some((node, until)),
+            // Whoever has the block was asked already.
+            Step::WaitUntil(_) | Step::Finish(_) => None,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The same call to several nodes at once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use super::exchange::{self, Content, Wanted};
+use crate::domain::node::NodeId;
+use crate::domain::trace::TraceParent;
+use crate::domain::verdict::Class;
+use crate::domain::whole::Whole;
+use crate::state::gate::Gate;
+use crate::state::pool::{Pool, Snapshot};
+use crate::upstream::link::Reuse;
+
+/// What one node said.
+pub struct Heard {
+    pub node: NodeId,
+    pub name: Arc<str>,
+    pub class: Class,
+    pub answer: Option<Whole>,
+}
+
+/// What is asked: something that may be asked again.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The call as a node gets it.
+    pub body: Bytes,
+    pub until: Instant,
+    /// The longest answer.
+    pub bytes_max: u64,
+    /// Told to the nodes.
+    pub trace: Option<TraceParent>,
+}
+
+/// Answers as they come.
+pub type Fan = FuturesUnordered<BoxFuture<'static, Heard>>;
+
+/// Asks `nodes`; whoever lets go of the result stops asking.
+pub fn ask_all(pool: &Arc<Pool>, gate: &Arc<Gate>, nodes: &[NodeId], question: &Question) -> Fan {
+    let snapshot = pool.snapshot();
+    let ask = |id: &NodeId| {
+        let asker = Asker {
+            pool: pool.clone(),
+            gate: gate.clone(),
+            snapshot: snapshot.clone(),
+            question: question.clone(),
+        };
+        asker.ask(*id).boxed()
+    };
+    nodes.iter().map(ask).collect()
+}
+
+struct Asker {
+    pool: Arc<Pool>,
+    gate: Arc<Gate>,
+    snapshot: Arc<Snapshot>,
+    question: Question,
+}
+
+impl Asker {
+    async fn ask(self, id: NodeId) -> Heard {
+        let snapshot = &self.snapshot;
+        let (Some(upstream), Some(node)) = (snapshot.upstream(id), snapshot.view.node(id)) else {
+            return Heard {
+                node: id,
+                name: Arc::default(),
+                class: Class::NoConnection,
+                answer: None,
+            };
+        };
+        let bytes_max = self.question.bytes_max;
+        let room = self.gate.room(bytes_max);
+        let wanted = Wanted {
+            id: Bytes::new(),
+            bytes_max,
+            may_stream: false,
+            room: &room,
+            trace: self.question.trace.as_ref(),
+            reuse: Reuse::Any,
+            until: self.question.until,
+            may_move: true,
+        };
+        let body = &self.question.body;
+        let body: &[&[u8]] = &[body];
+        let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
+        let class = verdict.class;
+        let answer = match content {
+            Content::Whole(answer) if class == Class::Ok => Some(answer),
+            Content::Whole(answer) => Some(answer.masked(|bytes| upstream.redacted(bytes))),
+            Content::Nothing | Content::TooLarge | Content::Large(_) => None,
+        };
+        Heard {
+            node: id,
+            name: upstream.spec.name.clone(),
+            class,
+            answer,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Identical reads in flight: one goes to a node, the others wait for what it brings.
+//!
+//! The first to come leads. When its client leaves, those who wait are told so, and one of them
+//! leads anew. A call without others costs one hash and, at its beginning and its end, the lock of
+//! one shard of the map.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::domain::chain::BlockNumber;
+use crate::domain::refusal::Refusal;
+use crate::domain::whole::Whole;
+
+const SHARDS: usize = 64;
+/// A call that is longer than this goes alone.
+pub const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// A node's answer, for all who wait for it.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    pub answer: Whole,
+    pub node: Arc<str>,
+    /// Nodes asked.
+    pub attempts: usize,
+    pub is_error: bool,
+}
+
+/// How a flight ended.
+#[derive(Clone, Debug)]
+pub enum Landed {
+    Brought(Brought),
+    Refused(Refusal),
+    /// Nothing that can be shared: each asks for itself.
+    Nothing,
+}
+
+/// The reads in flight.
+#[derive(Debug)]
+pub struct Flights {
+    hashes: RandomState,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+/// By the hash of the call, which needs no hashing again.
+type Shard = HashMap<u64, Flight, BuildHasherDefault<Itself>>;
+
+#[derive(Debug)]
+struct Flight {
+    body: Bytes,
+    head: Option<BlockNumber>,
+    /// There is none as long as nobody waits.
+    bell: Option<watch::Sender<Option<Landed>>>,
+}
+
+/// A call's part in a flight.
+#[derive(Debug)]
+pub enum Seat<'a> {
+    /// It asks, and must say what came of it.
+    Leader(Leader<'a>),
+    Follower(Follower),
+    /// It asks for itself alone.
+    Alone,
+}
+
+/// Who asks for all. Dropped without a word, it tells the others that its client has left.
+#[derive(Debug)]
+pub struct Leader<'a> {
+    flights: &'a Flights,
+    hash: u64,
+}
+
+/// Who waits.
+#[derive(Debug)]
+pub struct Follower(watch::Receiver<Option<Landed>>);
+
+impl Default for Flights {
+    fn default() -> Flights {
+        Flights {
+            hashes: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+}
+
+impl Flights {
+    /// Takes a seat in the flight for `body`, the call as a node gets it. `head`: the head that
+    /// clients are shown, so that nobody gets an answer that was asked for before he saw it.
+    pub fn join(&self, body: &Bytes, head: Option<BlockNumber>) -> Seat<'_> {
+        if body.len() > BODY_BYTES_MAX {
+            return Seat::Alone;
+        }
+        let hash = self.hashes.hash_one((body, head.map(|head| head.0)));
+        let mut shard = self.shard(hash);
+        let Some(flight) = shard.get_mut(&hash) else {
+            let flight = Flight {
+                body: body.clone(),
+                head,
+                bell: None,
+            };
+            shard.insert(hash, flight);
+            return Seat::Leader(Leader {
+                flights: self,
+                hash,
+            });
+        };
+        if flight.body != *body || flight.head != head {
+            return Seat::Alone;
+        }
+        let bell = flight.bell.get_or_insert_with(|| watch::Sender::new(None));
+        Seat::Follower(Follower(bell.subscribe()))
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // The map itself goes by the lower bits.
+        self.shards[(hash >> 58) as usize % SHARDS]
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Leader<'_> {
+    /// The flight is over; `landed` is asked for only where somebody waits.
+    pub fn land(self, landed: impl FnOnce() -> Landed) {
+        if let Some(bell) = self.leave() {
+            bell.send_replace(Some(landed()));
+        }
+    }
+
+    fn leave(&self) -> Option<watch::Sender<Option<Landed>>> {
+        self.flights.shard(self.hash).remove(&self.hash)?.bell
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        // Whoever waits hears the bell fall.
+        drop(self.leave());
+    }
+}
+
+impl Follower {
+    /// What the flight brought; `None` when its leader has left.
+    pub async fn landed(mut self) -> Option<Landed> {
+        self.0.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+/// Takes a number that is a hash already for its own.
+#[derive(Debug, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        // Never called: the keys are numbers.
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::answer::Answer;
+
+    fn body() -> Bytes {
+        Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}")
+    }
+
+    fn leader(flights: &Flights) -> Leader<'_> {
+        match flights.join(&body(), None) {
+            Seat::Leader(leader) => leader,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn follower(flights: &Flights) -> Follower {
+        match flights.join(&body(), None) {
+            Seat::Follower(follower) => follower,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer() -> Landed {
+        let bytes = Bytes::from_static(br#"{"id":1,"result":7}"#);
+        Landed::Brought(Brought {
+            answer: Whole::new(&bytes, &Answer::read(&bytes).unwrap()),
+            node: "a".into(),
+            attempts: 1,
+            is_error: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn the_first_leads_and_all_others_get_what_it_brings() {
+        let flights = Flights::default();
+        let first = leader(&flights);
+        let followers: Vec<_> = (0..100).map(|_| follower(&flights)).collect();
+        first.land(answer);
+        for follower in followers {
+            let landed = follower.landed().await;
+            assert!(matches!(landed, Some(Landed::Brought(_))));
+        }
+        drop(leader(&flights));
+    }
+
+    #[tokio::test]
+    async fn when_the_leader_leaves_the_others_are_told_and_one_leads_anew() {
+        let flights = Flights::default();
+        let first = leader(&flights);
+        let waiting = [follower(&flights), follower(&flights)];
+        drop(first);
+        for follower in waiting {
+            assert!(follower.landed().await.is_none());
+        }
+        let _second = leader(&flights);
+        let _follower = follower(&flights);
+    }
+
+    #[test]
+    fn nothing_is_made_ready_for_nobody() {
+        let flights = Flights::default();
+        leader(&flights).land(|| panic!("nobody waits"));
+        assert!(
+            flights
+                .shards
+                .iter()
+                .all(|shard| shard.lock().unwrap().is_empty())
+        );
+    }
+
+    #[test]
+    fn another_call_and_another_head_are_other_flights() {
+        let flights = Flights::default();
+        let _first = leader(&flights);
+        for (body, head) in [
+            (Bytes::from_static(b"{}"), None),
+            (body(), Some(BlockNumber(7))),
+        ] {
+            let seat = flights.join(&body, head);
+            assert!(matches!(seat, Seat::Leader(_)), "{seat:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_call_goes_alone() {
+        let flights = Flights::default();
+        let long = Bytes::from(vec![b'x'; BODY_BYTES_MAX + 1]);
+        let at_the_limit = long.slice(1..);
+        assert!(matches!(flights.join(&at_the_limit, None), Seat::Leader(_)));
+        assert!(matches!(flights.join(&long, None), Seat::Alone));
+    }
+}

@@ -1,0 +1,234 @@
+//! What happened lately, kept in memory for whoever looks: the last changes, and each node's lag
+//! and attempts over the last rounds.
+//!
+//! Written by the rounds and by changes of standing, never on a call's path. All of it is bounded,
+//! and gone with the process: the log is what lasts.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use super::events;
+use crate::domain::chain::Lag;
+use crate::domain::fleet::{Change, FleetView};
+use crate::domain::node::NodeId;
+
+/// Events that are remembered.
+pub const EVENTS_MAX: usize = 100;
+/// Rounds whose samples are remembered of each node.
+pub const SAMPLES_MAX: usize = 120;
+/// Shares of attempts are those of this time before the look.
+pub const SHARE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Milliseconds since 1970.
+    pub at: u64,
+    /// One of [`events::kind`]'s words, or [`CHANGED`].
+    pub kind: &'static str,
+    pub level: Level,
+    pub node: Option<Arc<str>>,
+    pub text: String,
+}
+
+/// The kind of an event that an operator brought about.
+pub const CHANGED: &str = "changed";
+
+/// The memory.
+#[derive(Debug, Default)]
+pub struct Journal {
+    pages: Mutex<Pages>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// The oldest first.
+    events: VecDeque<Event>,
+    tracks: HashMap<NodeId, VecDeque<Sample>>,
+    /// Milliseconds since 1970.
+    last_round_at: Option<u64>,
+}
+
+/// One node at the end of one round.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Instant,
+    /// `None`: it didn't answer, or there was no reference.
+    lag: Option<Lag>,
+    attempts: u64,
+}
+
+/// What is remembered of one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Track {
+    /// The oldest first, one a round.
+    pub lags: Vec<Option<Lag>>,
+    /// Attempts within [`SHARE_WINDOW`].
+    pub attempts: u64,
+}
+
+impl Journal {
+    /// Notes what changed at `at`, in milliseconds since 1970.
+    pub fn hear(&self, change: &Change, at: u64) {
+        let (level, text) = events::sentence(change);
+        let node = match change {
+            Change::Node { name, .. } => Some(name.clone()),
+            Change::Reference { .. } | Change::Fallback { .. } => None,
+        };
+        self.note(Event {
+            at,
+            kind: events::kind(change),
+            level,
+            node,
+            text,
+        });
+    }
+
+    pub fn note(&self, event: Event) {
+        let mut pages = self.pages();
+        if pages.events.len() == EVENTS_MAX {
+            pages.events.pop_front();
+        }
+        pages.events.push_back(event);
+    }
+
+    /// Notes the end of a round. `attempts`: each node's, so far.
+    pub fn hear_round(
+        &self,
+        view: &FleetView,
+        attempts: impl Fn(NodeId) -> u64,
+        now: Instant,
+        at: u64,
+    ) {
+        let mut pages = self.pages();
+        pages.last_round_at = Some(at);
+        pages.tracks.retain(|id, _| view.node(*id).is_some());
+        for node in &view.nodes {
+            let track = pages.tracks.entry(node.id).or_default();
+            if track.len() == SAMPLES_MAX {
+                track.pop_front();
+            }
+            track.push_back(Sample {
+                at: now,
+                lag: node.lag().filter(|_| node.lives),
+                attempts: attempts(node.id),
+            });
+        }
+    }
+
+    /// The newest first.
+    pub fn events(&self) -> Vec<Event> {
+        self.pages().events.iter().rev().cloned().collect()
+    }
+
+    /// Milliseconds since 1970; `None` before the first round.
+    pub fn last_round_at(&self) -> Option<u64> {
+        self.pages().last_round_at
+    }
+
+    /// What is remembered of a node whose attempts are `attempts` by now.
+    pub fn track(&self, id: NodeId, attempts: u64, now: Instant) -> Track {
+        let pages = self.pages();
+        let Some(samples) = pages.tracks.get(&id) else {
+            return Track::default();
+        };
+        let is_within = |sample: &&Sample| now.saturating_duration_since(sample.at) < SHARE_WINDOW;
+        // The last one before the window, else all that is known.
+        let older = samples.iter().rev().find(|sample| !is_within(sample));
+        let before = older.or(samples.front());
+        Track {
+            lags: samples.iter().map(|sample| sample.lag).collect(),
+            attempts: before.map_or(0, |sample| attempts.saturating_sub(sample.attempts)),
+        }
+    }
+
+    /// A poisoned lock guards nothing that could be half written.
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::domain::chain::BlockNumber;
+    use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::{Rung, Weight};
+
+    const NODE: NodeId = NodeId(3);
+
+    /// A fleet of one node, whose probe failed when there is no head.
+    fn view(head: Option<u64>) -> FleetView {
+        let mut fleet = Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        });
+        let member = Member {
+            id: NODE,
+            name: "a".into(),
+            rung: Rung::Own,
+            weight: Weight::ONE,
+        };
+        fleet.replace(vec![member], clock::now());
+        let probe = head.map_or(Probe::Failed, |head| Probe::Answered {
+            head: BlockNumber(head),
+            chain_id: None,
+            syncing: false,
+        });
+        fleet.hear_round(&[(NODE, probe)], clock::now());
+        fleet.view()
+    }
+
+    #[test]
+    fn the_last_events_are_kept_the_newest_first() {
+        let journal = Journal::default();
+        for at in 0..=EVENTS_MAX as u64 {
+            journal.hear(&Change::Fallback { on: at % 2 == 0 }, at);
+        }
+        let events = journal.events();
+        assert_eq!(events.len(), EVENTS_MAX, "the first is forgotten");
+        assert_eq!((events[0].at, events[0].kind), (100, "fallback_on"));
+        assert_eq!(events[EVENTS_MAX - 1].at, 1);
+    }
+
+    #[test]
+    fn the_lags_of_the_last_rounds_are_kept_and_silence_is_a_gap() {
+        let journal = Journal::default();
+        let now = clock::now();
+        assert_eq!(journal.last_round_at(), None);
+        for _ in 0..SAMPLES_MAX {
+            journal.hear_round(&view(Some(7)), |_| 0, now, 5);
+        }
+        journal.hear_round(&view(None), |_| 0, now, 6);
+        let lags = journal.track(NODE, 0, now).lags;
+        assert_eq!(lags.len(), SAMPLES_MAX);
+        assert_eq!(lags[SAMPLES_MAX - 2..], [Some(Lag(0)), None]);
+        assert_eq!(journal.last_round_at(), Some(6));
+        journal.hear_round(&FleetView::default(), |_| 0, now, 7);
+        assert_eq!(journal.track(NODE, 0, now), Track::default());
+    }
+
+    #[test]
+    fn attempts_are_those_of_the_last_minute() {
+        let journal = Journal::default();
+        let start = clock::now();
+        for (seconds, attempts) in [(0, 100), (5, 130), (10, 180)] {
+            let now = start + Duration::from_secs(seconds);
+            journal.hear_round(&view(Some(7)), |_| attempts, now, 0);
+        }
+        let attempts = |seconds, so_far| {
+            let now = start + Duration::from_secs(seconds);
+            journal.track(NODE, so_far, now).attempts
+        };
+        assert_eq!(attempts(10, 200), 100, "all that is known");
+        assert_eq!(attempts(65, 200), 70, "since the second round");
+        assert_eq!(attempts(65, 3), 0, "a counter that began anew");
+    }
+}

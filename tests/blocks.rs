@@ -1,0 +1,304 @@
+//! A call reaches a node that has its block, and no client sees the chain go back.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Answer, PATIENCE, Pretend, QUICK, Scene, eventually};
+
+const READ: &str = "eth_getBalance";
+const LOOKUP: &str = "eth_getTransactionReceipt";
+
+async fn ask(scene: &Pretend, method: &str, params: &str) -> Answer {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
+    let answer = scene.post(&body).await;
+    assert_eq!(answer.status, 200, "{method} {params}: {}", answer.text());
+    answer
+}
+
+async fn node_of(scene: &Pretend, method: &str, params: &str) -> String {
+    let answer = ask(scene, method, params).await;
+    assert!(
+        answer.json()["result"].is_string(),
+        "{params}: {}",
+        answer.text()
+    );
+    answer
+        .header("x-forebay-node")
+        .unwrap_or_default()
+        .to_string()
+}
+
+fn heard(scene: &Pretend, method: &str) -> Vec<String> {
+    let nodes = scene.nodes.iter().flat_map(|node| node.log());
+    let bodies = nodes.map(|heard| heard.body);
+    bodies.filter(|body| body.contains(method)).collect()
+}
+
+async fn metric(scene: &Pretend, name: &str, labels: &[(&str, &str)]) -> f64 {
+    scene.balancer.metric(name, labels).await.unwrap_or(0.0)
+}
+
+/// b falls `lag` blocks behind a, and the balancer knows.
+async fn b_behind(scene: &Pretend, lag: u64) {
+    scene.nodes[1].set_lag(lag);
+    let head = (100 - lag) as f64;
+    scene
+        .becomes("b", "forebay_node_block_number", &[], head)
+        .await;
+}
+
+/// Calls wait for a block longer than any test.
+fn patient() -> String {
+    QUICK.replace("block_time: 1s", "block_time: 60s")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_block_and_the_latest_are_asked_only_of_nodes_that_have_them() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    b_behind(&scene, 3).await;
+    for _ in 0..10 {
+        for params in [r#"["0x1","0x64"]"#, r#"["0x1","latest"]"#, r#"["0x1"]"#] {
+            assert_eq!(node_of(&scene, READ, params).await, "a", "{params}");
+        }
+    }
+    for body in heard(&scene, READ) {
+        assert!(body.contains(r#""params":["0x1","0x64"]"#), "{body}");
+    }
+    let mut nodes = Vec::new();
+    for _ in 0..30 {
+        nodes.push(node_of(&scene, READ, r#"["0x1","0x61"]"#).await);
+    }
+    assert!(
+        nodes.contains(&"a".into()) && nodes.contains(&"b".into()),
+        "{nodes:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_consistency_a_tag_travels_as_it_is() {
+    let scene = Pretend::set(&[1, 1], "  consistency: none\n").await;
+    b_behind(&scene, 3).await;
+    let mut nodes = Vec::new();
+    for _ in 0..30 {
+        nodes.push(node_of(&scene, READ, r#"["0x1", "latest"]"#).await);
+    }
+    assert!(
+        nodes.contains(&"a".into()) && nodes.contains(&"b".into()),
+        "{nodes:?}"
+    );
+    let bodies = heard(&scene, READ);
+    assert!(
+        bodies
+            .iter()
+            .all(|body| body.contains(r#"["0x1", "latest"]"#)),
+        "{bodies:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_waits_for_its_block_and_is_answered_when_a_node_has_it() {
+    let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
+    let call = ask(&scene, READ, r#"["0x1","0x66"]"#);
+    let blocks = async {
+        eventually("the call waits", PATIENCE, async || {
+            metric(&scene, "forebay_block_waits_total", &[]).await == 1.0
+        })
+        .await;
+        assert_eq!(scene.heard(READ), 0);
+        scene.chain.advance(2);
+    };
+    let (answer, ()) = tokio::join!(call, blocks);
+    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    assert_eq!(scene.heard(READ), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_for_a_block_that_does_not_come_gets_the_nodes_error_after_one_block_time() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    let began = forebay::clock::now();
+    let answer = ask(&scene, READ, r#"["0x1","0x70"]"#).await;
+    let took: Duration = Instant::saturating_duration_since(&forebay::clock::now(), began);
+    assert_eq!(answer.json()["error"]["message"], "header not found");
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_head_ranges_are_refused_and_lookups_are_null_without_asking() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    for params in [
+        r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#,
+        r#"[{"fromBlock":"0x65"}]"#,
+        r#"[{"fromBlock":"0x5","toBlock":"0x4"}]"#,
+    ] {
+        let answer = ask(&scene, "eth_getLogs", params).await;
+        assert_eq!(answer.json()["error"]["code"], -32602, "{params}");
+    }
+    let answer = ask(&scene, "eth_getBlockByNumber", r#"["0x65",false]"#).await;
+    assert_eq!(answer.text(), r#"{"jsonrpc":"2.0","id":7,"result":null}"#);
+    assert_eq!(answer.header("x-forebay-node"), Some("local"));
+    assert_eq!(scene.heard("eth_getLogs"), 0);
+    let answer = ask(
+        &scene,
+        "eth_getLogs",
+        r#"[{"fromBlock":"0x1","toBlock":"0x64"}]"#,
+    )
+    .await;
+    assert_eq!(answer.json()["result"], Value::Array(vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_only_node_with_the_served_head_dies_calls_wait_for_the_next_one() {
+    let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
+    b_behind(&scene, 1).await;
+    scene.nodes[0].refuse().await;
+    let call = ask(&scene, READ, r#"["0x1","latest"]"#);
+    let catching_up = async {
+        eventually("the call waits", PATIENCE, async || {
+            metric(&scene, "forebay_block_waits_total", &[]).await == 1.0
+        })
+        .await;
+        scene.nodes[1].set_lag(0);
+    };
+    let (answer, ()) = tokio::join!(call, catching_up);
+    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    assert_eq!(answer.header("x-forebay-node"), Some("b"));
+    assert!(heard(&scene, READ).iter().all(|body| body.contains("0x64")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn null_is_believed_only_if_two_nodes_say_so() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    let receipt = r#"{"blockNumber":"0x5","status":"0x1"}"#;
+    scene.nodes[1].set_result(LOOKUP, receipt);
+    for _ in 0..20 {
+        let answer = ask(&scene, LOOKUP, r#"["0xab"]"#).await;
+        assert_eq!(
+            answer.json()["result"]["status"],
+            "0x1",
+            "{}",
+            answer.text()
+        );
+    }
+    let found = [("outcome", "found")];
+    assert!(metric(&scene, "forebay_null_checks_total", &found).await >= 1.0);
+    assert_eq!(metric(&scene, "forebay_failovers_total", &[]).await, 0.0);
+    scene.nodes[1].set_result(LOOKUP, "null");
+    let before = scene.heard(LOOKUP);
+    let answer = ask(&scene, LOOKUP, r#"["0xab"]"#).await;
+    assert_eq!(answer.text(), r#"{"jsonrpc":"2.0","id":7,"result":null}"#);
+    assert_eq!(scene.heard(LOOKUP) - before, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_the_method_is_asked_for_it_once() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    scene.nodes[0].change(|behaviour| {
+        behaviour.missing_methods.insert("trace_block".into());
+    });
+    scene.nodes[1].set_result("trace_block", "[]");
+    for _ in 0..30 {
+        let answer = ask(&scene, "trace_block", r#"["0x5"]"#).await;
+        assert_eq!(
+            answer.json()["result"],
+            Value::Array(vec![]),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(scene.nodes[0].calls_of("trace_block"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_calls_of_a_batch_see_one_head() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    for node in &scene.nodes {
+        node.set_latency(Duration::from_millis(250));
+    }
+    let calls = vec![support::call("1", READ).replace("0x01", "0xba7c"); 48];
+    let number = support::call("2", "eth_blockNumber");
+    let body = format!("[{},{number}]", calls.join(","));
+    let moving = async {
+        eventually("the batch is on its way", PATIENCE, async || {
+            scene.heard(READ) > 0
+        })
+        .await;
+        scene.chain.advance(1);
+    };
+    let (answer, ()) = tokio::join!(scene.post(&body), moving);
+    let answers = answer.json();
+    assert_eq!(
+        answers[48]["result"], "0x64",
+        "as it was when the batch came"
+    );
+    let bodies = heard(&scene, "0xba7c");
+    assert_eq!(bodies.len(), 48);
+    assert!(
+        bodies
+            .iter()
+            .all(|body| body.contains(r#"["0xba7c","0x64"]"#)),
+        "{bodies:?}"
+    );
+    eventually("the head has moved", PATIENCE, async || {
+        ask(&scene, "eth_blockNumber", "[]").await.json()["result"] == "0x65"
+    })
+    .await;
+}
+
+/// How many answers, of so many `calls`, a batch gets that are of `bytes` each.
+async fn answered(scene: &Pretend, calls: usize, bytes: usize) -> usize {
+    let own_bytes = r#"{"jsonrpc":"2.0","id":1,"result":""}"#.len();
+    let result = format!("\"{}\"", "x".repeat(bytes - own_bytes));
+    scene.nodes[0].set_result("eth_call", &result);
+    let calls = vec![support::call("1", "eth_call"); calls];
+    let answer = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let answers = answer.as_array().into_iter().flatten();
+    assert_eq!(answers.clone().count(), calls.len());
+    let refused = |answer: &&Value| answer["error"]["code"] == -32020;
+    calls.len() - answers.filter(refused).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_holds_answers_up_to_its_limit_and_not_one_byte_past_it() {
+    let scene = Pretend::set(&[1], "  calls: { answer_bytes_max: 200KiB }\n").await;
+    for chunked in [false, true] {
+        scene.nodes[0].change(|behaviour| behaviour.shape.chunked = chunked);
+        assert_eq!(answered(&scene, 4, 50 << 10).await, 4);
+        assert_eq!(answered(&scene, 4, (50 << 10) + 1).await, 3);
+        assert_eq!(answered(&scene, 2, 100 << 10).await, 2);
+        assert_eq!(answered(&scene, 2, (100 << 10) + 1).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_only_the_leader_has_is_asked_of_the_leader_and_nothing_else_is() {
+    let scene = Scene::set(&[1, 1], "").await;
+    scene.mine_everywhere(3).await;
+    scene.own[0].mine(1).await;
+    scene.leader.mine(2).await;
+    scene.rounds_pass(2).await;
+    let node = async |block: &str| {
+        let address = "0x0000000000000000000000000000000000000001";
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"{READ}","params":["{address}",{block}]}}"#
+        );
+        let answer = scene.balancer.post(&body).await;
+        assert!(
+            answer.json()["result"].is_string(),
+            "{block}: {}",
+            answer.text()
+        );
+        answer
+            .header("x-forebay-node")
+            .unwrap_or_default()
+            .to_string()
+    };
+    for _ in 0..10 {
+        assert_eq!(node("\"0x5\"").await, "leader");
+        assert_eq!(node("\"0x4\"").await, "a");
+        assert_eq!(node("\"latest\"").await, "a");
+        assert!(["a", "b"].contains(&&*node("\"0x3\"").await));
+        assert!(["a", "b"].contains(&&*node("{\"blockNumber\":\"earliest\"}").await));
+    }
+}

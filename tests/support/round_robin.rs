@@ -1,0 +1,71 @@
+//! What a plain round robin does: each request to the next node, whatever it asks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::{PATIENCE, http};
+
+pub struct RoundRobin {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl RoundRobin {
+    pub async fn over(nodes: Vec<SocketAddr>) -> RoundRobin {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (nodes, turn) = (Arc::new(nodes), Arc::new(AtomicUsize::new(0)));
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (nodes, turn) = (nodes.clone(), turn.clone());
+                // Whoever ends it, it is over.
+                tokio::spawn(async move { drop(serve(client, &nodes, &turn).await) });
+            }
+        });
+        RoundRobin { address, task }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for RoundRobin {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(client: TcpStream, nodes: &[SocketAddr], turn: &AtomicUsize) -> std::io::Result<()> {
+    let mut client = BufReader::new(client);
+    loop {
+        let mut length = 0;
+        let mut line = String::new();
+        while client.read_line(&mut line).await? > 2 {
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        client.read_exact(&mut body).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        let node = nodes[turn.fetch_add(1, Ordering::Relaxed) % nodes.len()];
+        let body = String::from_utf8_lossy(&body);
+        let answer = http::post(node, &body, PATIENCE).await.unwrap();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            answer.body.len()
+        );
+        client.write_all(head.as_bytes()).await?;
+        client.write_all(&answer.body).await?;
+    }
+}

@@ -1,0 +1,402 @@
+//! Transactions, the nonces and lookups that follow them, filters, and reads that are alike:
+//! over real nodes where they tell the truth best, over pretend ones where they must misbehave.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use forebay::clock;
+use forebay::fake::Fault;
+use serde_json::json;
+use support::{Answer, Anvil, PATIENCE, Pretend, Scene, call, eventually, post, post_with};
+
+/// anvil's first account, which it signs for.
+const ACCOUNT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+const SEND: &str = "eth_sendRawTransaction";
+const BY_HASH: &str = "eth_getTransactionByHash";
+/// keccak-256 of the byte 0x01, which the pretend nodes are sent.
+const HASH: &str = "0x5fe7f977e71dba2ea1a68e21057beebb9be2ac30c6410aa38d4f3fbe41dcffd2";
+const QUICK_CALLS: &str = "  calls: { attempt: 500ms, deadline: 3s }\n";
+
+async fn signed(node: &Anvil, nonce: u64) -> String {
+    let transaction = json!({
+        "from": ACCOUNT, "to": ACCOUNT, "value": "0x1", "gas": "0x5208",
+        "gasPrice": "0x77359400", "nonce": format!("{nonce:#x}"), "chainId": "0x1",
+    });
+    let raw = node
+        .rpc
+        .call("eth_signTransaction", json!([transaction]))
+        .await;
+    raw.as_str().unwrap().to_owned()
+}
+
+async fn send(scene: &Scene, raw: &str) -> String {
+    let hash = scene.balancer.rpc.call(SEND, json!([raw])).await;
+    hash.as_str().unwrap().to_owned()
+}
+
+async fn has(node: &Anvil, hash: &str) -> bool {
+    node.rpc.call(BY_HASH, json!([hash])).await.is_object()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_reaches_all_own_nodes_and_a_second_time_is_no_error() {
+    let scene = Scene::set(&[1, 1, 1], "").await;
+    let raw = signed(&scene.leader, 0).await;
+    let hash = send(&scene, &raw).await;
+    for node in &scene.own {
+        eventually("it is there", PATIENCE, async || has(node, &hash).await).await;
+    }
+    assert!(!has(&scene.leader, &hash).await, "own nodes took it");
+    assert_eq!(send(&scene, &raw).await, hash, "they know it");
+    scene.mine_everywhere(1).await;
+    assert_eq!(
+        send(&scene, &raw).await,
+        hash,
+        "its nonce is used up, by itself"
+    );
+    let found = [("outcome", "found")];
+    let lookups = scene.balancer.metric("forebay_write_lookups_total", &found);
+    assert_eq!(lookups.await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dies_or_freezes_costs_no_transaction_and_gets_it_when_it_thaws() {
+    let mut scene = Scene::set(&[1, 1, 1], "").await;
+    let raw = signed(&scene.leader, 0).await;
+    scene.own[1].process.pause();
+    let began = clock::now();
+    let hash = send(&scene, &raw).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "nobody waited for it"
+    );
+    scene.own[1].process.resume();
+    let thawed = &scene.own[1];
+    eventually("it heard of it later", PATIENCE, async || {
+        has(thawed, &hash).await
+    })
+    .await;
+    scene.own[2].process.kill();
+    let raw = signed(&scene.leader, 1).await;
+    let hash = send(&scene, &raw).await;
+    for node in &scene.own[..2] {
+        eventually("it is there", PATIENCE, async || has(node, &hash).await).await;
+    }
+}
+
+/// 50 transactions of one client; after each its nonce and itself must be seen.
+async fn sees_its_own_writes(scene: &Scene) {
+    for nonce in 0..50 {
+        let raw = signed(&scene.leader, nonce).await;
+        let hash = send(scene, &raw).await;
+        let rpc = scene.balancer.rpc;
+        let count = rpc.call("eth_getTransactionCount", json!([ACCOUNT, "pending"]));
+        assert_eq!(count.await, format!("{:#x}", nonce + 1));
+        let seen = rpc.call(BY_HASH, json!([hash])).await;
+        assert_eq!(seen["hash"], hash, "the transaction {nonce}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_sees_its_transactions_and_their_nonces_at_once() {
+    let scene = Scene::set(&[1, 1, 1], "").await;
+    sees_its_own_writes(&scene).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_whose_transactions_go_to_one_node_alone_sees_them_too() {
+    let scene = Scene::set(&[1, 1, 1], "  calls: { broadcast: 1 }\n").await;
+    sees_its_own_writes(&scene).await;
+    let mut holders = 0;
+    for node in &scene.own {
+        let count = node
+            .rpc
+            .call("eth_getTransactionCount", json!([ACCOUNT, "pending"]));
+        holders += u32::from(count.await == "0x32");
+    }
+    assert_eq!(holders, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_is_followed_at_its_node_and_lost_with_it() {
+    let mut scene = Scene::set(&[1, 1, 1], "").await;
+    let rpc = scene.balancer.rpc;
+    let mut filters = Vec::new();
+    for _ in 0..12 {
+        let body = call("1", "eth_newBlockFilter").replace(r#""0x01","latest""#, "");
+        let made = post(rpc.address, &body, PATIENCE).await.unwrap();
+        let node = made.header("x-forebay-node").unwrap().to_owned();
+        let id = made.json()["result"].as_str().unwrap().to_owned();
+        assert!(id.starts_with("0x1") && id.len() < 66, "a quantity: {id}");
+        filters.push((node, id));
+    }
+    scene.mine_everywhere(1).await;
+    let changes = async |id: &str| {
+        let answer = rpc.ask("eth_getFilterChanges", json!([id]), PATIENCE).await;
+        answer.unwrap()
+    };
+    for (_, id) in &filters {
+        let blocks = changes(id).await["result"].as_array().map(Vec::len);
+        assert_eq!(blocks, Some(1), "each filter has seen the block once");
+    }
+    let (node, id) = filters.swap_remove(0);
+    assert_eq!(rpc.call("eth_uninstallFilter", json!([id])).await, true);
+    assert!(
+        changes(&id).await["error"].is_object(),
+        "it is gone at its node"
+    );
+    let index = ["a", "b", "c"]
+        .iter()
+        .position(|name| **name == *node)
+        .unwrap();
+    scene.own[index].process.kill();
+    let not_found = json!({"code": -32000, "message": "filter not found"});
+    for (of, id) in &filters {
+        let answer = changes(id).await;
+        if *of == node {
+            assert_eq!(answer["error"], not_found);
+        } else {
+            assert_eq!(answer["result"], json!([]));
+        }
+    }
+    assert_eq!(changes("0x7").await["error"], not_found, "none of ours");
+}
+
+fn all(scene: &Pretend, methods: &[&str], fault: &Fault) {
+    for node in &scene.nodes {
+        node.set_fault_for(methods, fault.clone());
+    }
+}
+
+fn error(code: i64, message: &str) -> Fault {
+    Fault::RpcError {
+        code,
+        message: message.to_owned(),
+        data: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_and_a_used_nonce_are_looked_up_before_anything_is_said() {
+    let faults = [
+        (Fault::Stall, -32015),
+        (Fault::Reset, -32013),
+        (
+            error(-32000, "nonce too low: next nonce 5, tx nonce 1"),
+            -32000,
+        ),
+    ];
+    for (fault, code) in faults {
+        let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+        all(&scene, &[SEND], &fault);
+        for node in &scene.nodes {
+            node.set_result(BY_HASH, "null");
+        }
+        let failed = scene.call(SEND).await.json();
+        assert_eq!(failed["error"]["code"], code, "{fault:?}: {failed}");
+        assert!(scene.heard(BY_HASH) >= 2, "it was looked up");
+        let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+        all(&scene, &[SEND], &fault);
+        scene.nodes[0].set_result(BY_HASH, "null");
+        scene.nodes[1].set_result(BY_HASH, &format!(r#"{{"hash":"{HASH}"}}"#));
+        let found = scene.call(SEND).await.json();
+        assert_eq!(found["result"], HASH, "{fault:?}: {found}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_receipt_gets_the_one_that_is_there() {
+    let sync = "eth_sendRawTransactionSync";
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    let timed_out = error(
+        4,
+        "The transaction was added to the mempool but wasn't processed",
+    );
+    all(&scene, &[sync], &timed_out);
+    let answer = scene.call(sync).await.json();
+    assert_eq!(answer["error"]["code"], 4, "{answer}");
+    all(&scene, &[sync], &error(-32000, "already known"));
+    let receipt = format!(r#"{{"transactionHash":"{HASH}","status":"0x1"}}"#);
+    scene.nodes[1].set_result("eth_getTransactionReceipt", &receipt);
+    let answer = scene.call(sync).await.json();
+    assert_eq!(answer["result"]["transactionHash"], HASH, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_that_takes_it_outweighs_all_that_refuse() {
+    let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
+    all(&scene, &[SEND], &error(-32000, "transaction underpriced"));
+    let refused = scene.call(SEND).await.json();
+    assert_eq!(refused["error"]["message"], "transaction underpriced");
+    assert_eq!(scene.heard(SEND), 3);
+    scene.nodes[2].mend();
+    // The one that takes it is the slowest of them.
+    scene.nodes[2].set_latency(Duration::from_millis(200));
+    assert_eq!(scene.call(SEND).await.json()["result"], HASH);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
+    let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
+    let count = "eth_getTransactionCount";
+    for (node, nonce) in scene.nodes.iter().zip(["\"0x5\"", "\"0x9\"", "\"0x7\""]) {
+        node.set_result(count, nonce);
+    }
+    let pending = call("7", count).replace("latest", "pending");
+    for _ in 0..5 {
+        assert_eq!(scene.post(&pending).await.json()["result"], "0x9");
+    }
+    for fault in [Fault::Stall, Fault::Html, error(-32000, "x")] {
+        scene.nodes[2].set_fault_for(&[count], fault);
+        assert_eq!(scene.post(&pending).await.json()["result"], "0x9");
+    }
+    let heard = scene.heard(count);
+    scene.call(count).await;
+    assert_eq!(
+        scene.heard(count),
+        heard + 1,
+        "only pending ones are asked of all"
+    );
+}
+
+/// An answer that takes about a second and a half, of a node that is well.
+fn slowly() -> Fault {
+    Fault::Dribble {
+        piece_bytes: 20,
+        pause: Duration::from_millis(500),
+    }
+}
+
+/// 100 identical calls at once, with ids of their own.
+async fn a_hundred(scene: &Pretend, method: &str) -> Vec<Answer> {
+    let calls = (0..100).map(|id| {
+        let body = call(&id.to_string(), method);
+        async move { scene.post(&body).await }
+    });
+    futures_util::future::join_all(calls).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identical_reads_in_flight_are_asked_once_and_others_each() {
+    let scene = Pretend::set(&[1], "").await;
+    let node = &scene.nodes[0];
+    node.set_result("zks_foo", "1");
+    node.set_fault_for(&["eth_getBalance", "zks_foo"], slowly());
+    let answers = a_hundred(&scene, "eth_getBalance").await;
+    for (id, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.json()["id"], id);
+        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert_eq!(answer.header("x-forebay-node"), Some("a"));
+    }
+    let asked = node.calls_of("eth_getBalance");
+    println!("100 identical calls made {asked} upstream");
+    assert!(asked <= 5, "{asked}");
+    let shared = scene.balancer.metric("forebay_coalesced_calls_total", &[]);
+    assert_eq!(shared.await, Some(100.0 - asked as f64));
+    a_hundred(&scene, "zks_foo").await;
+    assert_eq!(
+        node.calls_of("zks_foo"),
+        100,
+        "what isn't in the table never"
+    );
+    node.set_fault_for(&["eth_call"], error(3, "execution reverted"));
+    for answer in a_hundred(&scene, "eth_call").await {
+        assert_eq!(answer.json()["error"]["code"], 3, "errors, too");
+    }
+    node.set_fault_for(&["eth_getLogs"], Fault::HugeResult { bytes: 100_000 });
+    for answer in a_hundred(&scene, "eth_getLogs").await {
+        let length = answer.json()["result"].as_str().map(str::len);
+        assert!(length > Some(64 << 10), "{length:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_is_served_though_the_one_who_asked_leaves() {
+    let scene = Pretend::set(&[1], "").await;
+    let node = &scene.nodes[0];
+    node.set_fault_for(&["eth_getBalance"], slowly());
+    let body = call("1", "eth_getBalance");
+    let address = scene.balancer.rpc.address;
+    let short = Duration::from_millis(500);
+    let leader = async { post(address, &body, short).await };
+    let follower = async {
+        eventually("the first has asked", PATIENCE, async || {
+            node.calls_of("eth_getBalance") == 1
+        })
+        .await;
+        scene.post(&body).await
+    };
+    let (left, answer) = tokio::join!(leader, follower);
+    assert!(left.is_err(), "it left");
+    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    assert_eq!(node.calls_of("eth_getBalance"), 2, "it was asked anew");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_its_node_is_slow_to_answer_is_asked_of_another_where_that_is_wanted() {
+    let scene = Pretend::set(&[1, 1], "  calls: { hedge: on }\n").await;
+    let read = async |at: u32| {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"eth_getBalance","params":["{at:#x}","latest"]}}"#
+        );
+        let began = clock::now();
+        let answer = scene.post(&body).await;
+        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        began.elapsed()
+    };
+    for at in 0..200 {
+        read(at).await;
+    }
+    // Too long for any patience but the attempt's own.
+    scene.nodes[0].set_latency(Duration::from_secs(4));
+    for at in 0..20 {
+        let took = read(at).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+    let second = [("winner", "second")];
+    let hedges = scene.balancer.metric("forebay_hedges_total", &second).await;
+    assert!(hedges > Some(0.0), "{hedges:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_behind_one_address_are_told_apart_by_their_names() {
+    let scene = Pretend::set(&[1, 1], "  calls: { broadcast: 1 }\n").await;
+    let send_as = async |name: &str| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-forebay-client", name),
+        ];
+        let address = scene.balancer.rpc.address;
+        let body = call("1", SEND);
+        let answer = post_with(address, "/", &headers, &body, PATIENCE).await;
+        answer.unwrap().header("x-forebay-node").unwrap().to_owned()
+    };
+    for name in ["alice", "bob", "carol", "dave", "eve"] {
+        let first = send_as(name).await;
+        for _ in 0..5 {
+            assert_eq!(send_as(name).await, first, "{name}'s go to one node");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_farewell_waits_for_transactions_that_are_still_on_their_way() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    scene.nodes[0].set_fault_for(&[SEND], slowly());
+    assert_eq!(scene.call(SEND).await.json()["result"], HASH);
+    let both = async || scene.heard(SEND) == 2;
+    eventually("both were sent it", PATIENCE, both).await;
+    let began = clock::now();
+    scene.balancer.process.terminate();
+    let mut process = scene.balancer.process;
+    eventually("it has ended", PATIENCE, async || !process.is_running()).await;
+    assert!(began.elapsed() > Duration::from_millis(700), "it waited");
+}
