@@ -34,14 +34,17 @@ use crate::serve::outlet::Origins;
 use crate::serve::proxy::Proxy;
 use crate::shutdown::Farewell;
 use crate::state::flights::Flights;
+use crate::state::gate;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Roll;
+use crate::tasks::herald::Herald;
 use crate::tasks::housekeeping::Housekeeping;
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
 use crate::tasks::scribe::Scribe;
 use crate::tasks::shared::SharedHeads;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::cloudwatch::Labels;
+use crate::telemetry::metrics::{Bounds, Metrics};
 use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
 
@@ -110,6 +113,33 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
+/// What alerts compare with.
+fn bounds(settings: &Settings) -> Bounds {
+    Bounds {
+        block_time: settings.chain.block_time,
+        interval: settings.health.interval,
+        refresh: settings.registry.refresh,
+        lag_blocks_max: settings.health.lag_blocks_max,
+        requests_max: gate::REQUESTS_MAX,
+        request_bytes_max: gate::BYTES_MAX,
+        answer_bytes_max: gate::ANSWERS_BYTES_MAX,
+        retry_budget_max: settings.calls.retry_budget.burst,
+    }
+}
+
+/// Who tells CloudWatch, where somebody wants it.
+fn herald(settings: &Settings, pool: &Arc<Pool>) -> Option<Herald> {
+    let cloudwatch = settings.cloudwatch.clone()?;
+    Some(Herald {
+        pool: pool.clone(),
+        labels: Labels {
+            namespace: cloudwatch.namespace,
+            service: cloudwatch.service,
+        },
+        interval: cloudwatch.interval,
+    })
+}
+
 /// A balancer that is put together and has not begun.
 pub struct App {
     server: Server,
@@ -134,6 +164,7 @@ impl App {
         }
         let registry = open_registry(settings.registry.kind, &settings.registry)?;
         let metrics = Arc::new(Metrics::new());
+        metrics.show_bounds(&bounds(&settings));
         let connector = Arc::new(Connector::new(&conf)?);
         let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
         let engine = Arc::new(engine(&settings, pool, metrics));
@@ -236,6 +267,7 @@ fn endpoint(
     let proxy = Proxy {
         engine: engine.clone(),
         origins: Origins::new(settings.cors_origins.clone()),
+        log_calls: settings.log.calls,
     };
     let mut proxy = HttpProxy::new(proxy, server.configuration.clone());
     proxy.handle_init_modules();
@@ -332,6 +364,7 @@ fn housekeeping(
         roster,
         rounds,
         scribe,
+        herald(settings, pool),
         settings.health.interval,
     ))
 }

@@ -18,6 +18,7 @@ mod registry;
 mod server;
 pub mod settings;
 mod spelling;
+mod telling;
 mod yaml;
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
@@ -170,6 +171,8 @@ forebay:
   methods: { allow: [txpool_content], deny: ["trace_*"], heavy: [eth_call], reads: ["bor_*"] }
   admin: { token: "${KEY}", hosts: [Forebay.internal] }
   cors: { origins: ["https://app.example", "${EMPTY}"] }
+  cloudwatch: { namespace: A, service: "${WORD}", interval: 1h }
+  log: { calls: 0.5 }
   shutdown: { lame_duck: 0s, drain: 110s }
 "#;
 
@@ -236,7 +239,7 @@ forebay:
         .lines()
         .map(|line| match line.trim_start().strip_prefix("# ") {
             Some(text) if text.starts_with("- {") => line.replacen("# ", "  ", 1),
-            Some(text) if ["id:", "leader_interval:", "upgrade_sock:"].iter().any(|key| text.starts_with(key)) => {
+            Some(text) if ["id:", "leader_interval:", "cloudwatch:", "upgrade_sock:"].iter().any(|key| text.starts_with(key)) => {
                 line.replacen("# ", "", 1)
             }
             _ => line.replace("nodes: []", "nodes:").replace("https: []", "https:"),
@@ -311,6 +314,8 @@ forebay:
         assert_eq!(settings.admin.token.unwrap().reveal(), "s3cret");
         assert_eq!(settings.admin.hosts, ["forebay.internal"]);
         assert_eq!(settings.cors_origins, ["https://app.example"]);
+        assert_eq!(settings.cloudwatch.unwrap().service, "infura");
+        assert_eq!(settings.log.calls, Some(0.5));
         assert_eq!(settings.shutdown.drain, Duration::from_secs(110));
     }
 

@@ -12,7 +12,7 @@ use super::quantity::duration_text;
 use super::settings::{
     Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, listen, nodes, registry};
+use super::{admin, listen, nodes, registry, telling};
 use crate::domain::broadcast::NODES_MAX;
 
 const KEYS: &[&str] = &[
@@ -26,6 +26,8 @@ const KEYS: &[&str] = &[
     "methods",
     "admin",
     "cors",
+    "cloudwatch",
+    "log",
     "shutdown",
 ];
 /// The longest method name or glob, in bytes.
@@ -61,6 +63,8 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         methods: methods(&section.field("methods")),
         admin,
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
+        cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
+        log: telling::log(&section.field("log")),
         shutdown: shutdown(&section.field("shutdown")),
     }
 }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub methods: Methods,
     pub admin: Admin,
     pub cors_origins: Vec<String>,
+    pub cloudwatch: Option<CloudWatch>,
+    pub log: Log,
     pub shutdown: Shutdown,
 }
 
@@ -132,6 +134,21 @@ pub struct Admin {
     pub hosts: Vec<String>,
 }
 
+/// Metrics for CloudWatch, on standard output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudWatch {
+    pub namespace: String,
+    /// The dimension that tells this balancer's metrics from another's.
+    pub service: String,
+    pub interval: Duration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Log {
+    /// The share of calls that get a line, 0 to 1; failed ones always do. `None`: no call does.
+    pub calls: Option<f64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     pub lame_duck: Duration,
@@ -152,6 +169,8 @@ impl Default for Settings {
             methods: Methods::default(),
             admin: Admin::default(),
             cors_origins: vec!["*".to_string()],
+            cloudwatch: None,
+            log: Log::default(),
             shutdown: Shutdown::default(),
         }
     }
@@ -230,6 +249,17 @@ impl Default for RetryBudget {
             per_call: 0.2,
             per_second: 10.0,
             burst: 100.0,
+        }
+    }
+}
+
+impl Default for CloudWatch {
+    /// What an empty section means.
+    fn default() -> CloudWatch {
+        CloudWatch {
+            namespace: "Forebay".to_string(),
+            service: "forebay".to_string(),
+            interval: Duration::from_secs(60),
         }
     }
 }

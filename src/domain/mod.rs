@@ -33,6 +33,7 @@ pub mod select;
 pub mod sent;
 pub mod served;
 pub mod sounding;
+pub mod trace;
 pub mod transaction;
 pub mod verdict;
 pub mod view;

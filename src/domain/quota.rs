@@ -1,8 +1,8 @@
 //! What repeats may cost: a budget that calls fill and repeats empty, so that trouble with the
 //! nodes never multiplies the load on them.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Over this time what calls and what seconds earn is compared.
@@ -53,17 +53,28 @@ impl RetryBudget {
 
     /// Takes one token for a repeat; `false` when there is none.
     pub fn withdraw(&self, now: Instant) -> bool {
+        let mut bucket = self.settled(now);
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
+    }
+
+    /// Repeats that it would pay for now.
+    pub fn tokens(&self, now: Instant) -> f64 {
+        self.settled(now).tokens
+    }
+
+    /// The bucket, with all in it that was earned until now.
+    fn settled(&self, now: Instant) -> MutexGuard<'_, Bucket> {
         let mut bucket = self
             .bucket
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let calls = self.calls.swap(0, Ordering::Relaxed) as f64;
         self.settle(&mut bucket, calls, now);
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
+        bucket
     }
 
     /// Pays in what this window has earned since it was settled last: both what calls earn and
@@ -110,7 +121,9 @@ mod tests {
         let budget = RetryBudget::new(0.2, 10.0, 100.0, start);
         withdrawn(&budget, start);
         (0..50).for_each(|_| budget.deposit());
+        assert_eq!(budget.tokens(start), 10.0);
         assert_eq!(withdrawn(&budget, start), 10, "calls");
+        assert_eq!(budget.tokens(start), 0.0);
         let second = start + Duration::from_secs(1);
         assert_eq!(withdrawn(&budget, second), 0, "time earned as much");
         (0..10).for_each(|_| budget.deposit());

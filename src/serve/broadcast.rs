@@ -160,6 +160,7 @@ impl<'a> Transaction<'a> {
             body: body.clone(),
             until,
             bytes_max: self.terms.bytes_max,
+            trace: self.terms.origin.trace,
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = Delivery {
@@ -220,6 +221,7 @@ impl<'a> Transaction<'a> {
             body: Bytes::from(body),
             until: self.deadline.min(now + engine.limits.times.attempt),
             bytes_max: self.terms.bytes_max,
+            trace: self.terms.origin.trace,
         };
         let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
         while let Some(heard) = fan.next().await {

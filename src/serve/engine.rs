@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::errand::{Aim, Errand};
 use super::exchange::Large;
+use super::origin::{self, Origin};
 use super::{broadcast, coalesce, nonces};
 use crate::clock;
 use crate::domain::block::{Consistency, Pins};
@@ -24,7 +25,7 @@ use crate::state::flights::Flights;
 use crate::state::gate::{Gate, Room};
 use crate::state::pool::{Pool, Snapshot};
 use crate::state::taken::Taken;
-use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics};
+use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
 
 /// What calls are held to.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +70,7 @@ pub struct Terms<'a> {
     pub client: Client,
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
+    pub origin: &'a Origin,
     /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
     pub pins: Option<Pins>,
 }
@@ -110,9 +112,15 @@ impl Engine {
     /// The metrics as of now, for Prometheus.
     pub fn scrape(&self) -> String {
         let view = &self.pool.snapshot().view;
-        let unix_seconds = clock::unix_millis() / 1000;
+        let (now, unix_seconds) = (clock::now(), clock::unix_millis() / 1000);
         // A bench shows at once, not with the next round.
-        self.metrics.show_fleet(view, clock::now(), unix_seconds);
+        self.metrics.show_fleet(view, now, unix_seconds);
+        self.metrics.show_used(&Used {
+            requests: self.gate.requests(),
+            request_bytes: self.gate.bytes(),
+            answer_bytes: self.gate.answers_bytes(),
+            retry_budget: self.budget.tokens(now),
+        });
         self.metrics.encode(view, unix_seconds)
     }
 
@@ -133,7 +141,8 @@ impl Engine {
             began_at: clock::now(),
             outcome: CallOutcome::Cancelled,
         };
-        let (served, outcome) = match plan {
+        let entry = terms.origin.entry(&call.method);
+        let (mut served, outcome) = match plan {
             Plan::Answer(result) => {
                 let reply = Reply::with_result(call, &result);
                 (Served::here(reply), CallOutcome::Ok)
@@ -142,6 +151,9 @@ impl Engine {
             Plan::Ask(asking) => self.ask(call, (row, &asking), terms, snapshot).await,
         };
         tally.outcome = outcome;
+        if let Some(entry) = entry {
+            origin::settle(entry, &mut served, call, outcome);
+        }
         served
     }
 

@@ -30,6 +30,7 @@ use crate::domain::verdict::{Class, Missing, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
+use crate::telemetry::calls::shown_method;
 use crate::telemetry::metrics::CallOutcome;
 use crate::upstream::link::Reuse;
 
@@ -230,11 +231,8 @@ impl<'a> Errand<'a> {
             }
         }
         self.last = Some(class);
-        log::debug!(
-            "{}: {} from {name}, going on",
-            self.call.method,
-            class.outcome()
-        );
+        let method = shown_method(&self.call.method);
+        log::debug!("{method}: {} from {name}, going on", class.outcome());
         None
     }
 
@@ -300,6 +298,7 @@ impl<'a> Errand<'a> {
             bytes_max: self.terms.bytes_max,
             may_stream: self.terms.may_stream,
             room: self.terms.room,
+            trace: self.terms.origin.trace.as_ref(),
             reuse: if repeats_freely {
                 Reuse::Any
             } else {

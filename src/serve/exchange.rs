@@ -14,11 +14,13 @@ use crate::clock;
 use crate::domain::answer::{Answer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
 use crate::domain::json;
+use crate::domain::trace::TraceParent;
 use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Room;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
+use crate::telemetry::calls::Entry;
 use crate::upstream::fault::{BodyFault, SendFault};
 use crate::upstream::link::Reuse;
 use crate::upstream::reply::{Filled, Reply};
@@ -41,6 +43,8 @@ pub struct Wanted<'a> {
     pub may_stream: bool,
     /// For what is held of a large answer that may not stream.
     pub room: &'a Room<'a>,
+    /// Told to the node.
+    pub trace: Option<&'a TraceParent>,
     pub reuse: Reuse,
     pub until: Instant,
     /// Whether the attempt ends when its node falls out.
@@ -63,6 +67,8 @@ pub struct Large {
     bytes_max: u64,
     pool: Arc<Pool>,
     attempt: Attempt,
+    /// The call's line in the log, where it gets one.
+    pub entry: Option<Box<Entry>>,
 }
 
 /// An answer whose start has been read.
@@ -98,10 +104,18 @@ impl Large {
         self.start = None;
         let piece = self.next_piece().await;
         let class = match piece {
-            Ok(Some(piece)) => return Ok(Some(piece)),
+            Ok(Some(piece)) => {
+                if let Some(entry) = &mut self.entry {
+                    entry.sent(piece.len());
+                }
+                return Ok(Some(piece));
+            }
             Ok(None) => Class::Ok,
             Err(class) => class,
         };
+        if let Some(entry) = &mut self.entry {
+            entry.streamed(class == Class::Ok);
+        }
         if self.attempt.settle(class.into()) {
             self.pool.bench(self.attempt.upstream.id).await;
         }
@@ -157,6 +171,7 @@ pub async fn attempt(
                 bytes_max: wanted.bytes_max,
                 pool: pool.clone(),
                 attempt,
+                entry: None,
             };
             return (verdict, Content::Large(Box::new(large)));
         }
@@ -234,7 +249,7 @@ enum Found {
 }
 
 async fn exchange(upstream: &Upstream, body: &[&[u8]], wanted: &Wanted<'_>) -> (Verdict, Found) {
-    match upstream.link.send(body, wanted.reuse).await {
+    match upstream.link.send(body, wanted.reuse, wanted.trace).await {
         Ok(reply) => read(reply, wanted).await,
         Err(fault) => (of_fault(&fault).into(), Found::Nothing),
     }

@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::exchange::{self, Content, Wanted};
 use crate::domain::node::NodeId;
+use crate::domain::trace::TraceParent;
 use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
 use crate::state::gate::Gate;
@@ -32,6 +33,8 @@ pub struct Question {
     pub until: Instant,
     /// The longest answer.
     pub bytes_max: u64,
+    /// Told to the nodes.
+    pub trace: Option<TraceParent>,
 }
 
 /// Answers as they come.
@@ -77,6 +80,7 @@ impl Asker {
             bytes_max,
             may_stream: false,
             room: &room,
+            trace: self.question.trace.as_ref(),
             reuse: Reuse::Any,
             until: self.question.until,
             may_move: true,

@@ -1,6 +1,7 @@
 //! Hands toward clients.
 //!
-//! In reading order: [`door`] takes a connection, [`proxy`] a request off it, [`intake`] its body;
+//! In reading order: [`door`] takes a connection, [`proxy`] a request off it, [`intake`] its body,
+//! [`origin`] where it comes from;
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
 //! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
 //! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls; [`outlet`]
@@ -20,5 +21,6 @@ pub mod health;
 pub mod intake;
 pub mod metrics;
 pub mod nonces;
+pub mod origin;
 pub mod outlet;
 pub mod proxy;

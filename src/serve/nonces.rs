@@ -40,6 +40,7 @@ pub async fn count(
         body: call.for_node().into(),
         until: until.min(now + times.attempt_of(Treatment::Read)),
         bytes_max: terms.bytes_max,
+        trace: terms.origin.trace,
     };
     let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
     let mut counts = Counts::default();

@@ -11,6 +11,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::exchange::Large;
+use super::origin::{self, REQUEST_ID};
 use crate::domain::refusal::Refusal;
 
 pub const JSON: &str = "application/json";
@@ -127,12 +128,21 @@ impl Outgoing {
         Ok(self)
     }
 
+    /// What depends on who asked: the request's id, and what browsers need.
+    fn address(&mut self, session: &Session, origins: &Origins) -> pingora::Result<()> {
+        if let Some(id) = origin::request_id(&session.req_header().headers) {
+            self.head.insert_header(REQUEST_ID, id.clone())?;
+        }
+        self.cross_origin(session, origins)
+    }
+
     fn cross_origin(&mut self, session: &Session, origins: &Origins) -> pingora::Result<()> {
         if let Some(origin) = origins.allowed(session) {
             self.head
                 .insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, origin)?;
-            let exposed =
-                HeaderValue::from_static("x-forebay-node, x-forebay-attempts, retry-after");
+            let exposed = HeaderValue::from_static(
+                "x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
+            );
             self.head
                 .insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, exposed)?;
         }
@@ -153,7 +163,9 @@ impl Outgoing {
             ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("POST, GET, OPTIONS"),
         )?;
-        let headers = HeaderValue::from_static("content-type, authorization, x-forebay-client");
+        let headers = HeaderValue::from_static(
+            "content-type, authorization, x-forebay-client, x-request-id, traceparent",
+        );
         head.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, headers)?;
         head.insert_header(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))?;
         Ok(self)
@@ -164,7 +176,7 @@ impl Outgoing {
     /// # Errors
     /// The client is gone.
     pub async fn send(mut self, session: &mut Session, origins: &Origins) -> pingora::Result<u16> {
-        self.cross_origin(session, origins)?;
+        self.address(session, origins)?;
         let status = self.head.status.as_u16();
         let has_body = status != 204 && session.req_header().method != http::Method::HEAD;
         let downstream = session.as_downstream_mut();
@@ -195,7 +207,7 @@ impl Outgoing {
         origins: &Origins,
         mut large: Box<Large>,
     ) -> pingora::Result<u16> {
-        self.cross_origin(session, origins)?;
+        self.address(session, origins)?;
         self.head.remove_header(&CONTENT_LENGTH);
         if session.as_http1().is_some() {
             let chunked = HeaderValue::from_static("chunked");

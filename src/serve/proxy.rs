@@ -14,6 +14,7 @@ use super::door::{IDLE_SECONDS_MAX, Watched};
 use super::engine::{Engine, Reply, Served, Terms};
 use super::health;
 use super::intake::{self, NoBody, Wish};
+use super::origin::Origin;
 use super::outlet::{JSON, Origins, Outgoing, TEXT};
 use crate::clock;
 use crate::domain::jsonrpc::{Call, Item, Packet};
@@ -33,6 +34,8 @@ const CLIENT_HEADER: &str = "x-forebay-client";
 pub struct Proxy {
     pub engine: Arc<Engine>,
     pub origins: Origins,
+    /// The share of calls that get a line in the log; `None`: no call does.
+    pub log_calls: Option<f64>,
 }
 
 #[async_trait]
@@ -138,10 +141,13 @@ impl Proxy {
     async fn answer_call(&self, session: &mut Session) -> pingora::Result<u16> {
         let arrived_at = clock::now();
         let bytes_max = self.engine.limits.body_bytes_max;
+        let origin = Origin::of(session, self.log_calls, arrived_at);
         let Some(mut pass) = self.engine.gate.enter() else {
+            origin.refused(&Refusal::OverCapacity);
             return self.refuse_early(session, Refusal::OverCapacity).await;
         };
         if let Err(why) = intake::judge_head(session, bytes_max) {
+            origin.refused(&why);
             return self.refuse_early(session, why).await;
         }
         if intake::expects_continue(session.req_header()) {
@@ -155,7 +161,10 @@ impl Proxy {
         }
         let body = match intake::read_body(session, &mut pass, bytes_max, arrived_at).await {
             Ok(body) => body,
-            Err(NoBody::Refused(why)) => return self.refuse_early(session, why).await,
+            Err(NoBody::Refused(why)) => {
+                origin.refused(&why);
+                return self.refuse_early(session, why).await;
+            }
             Err(NoBody::Gone(why)) => return Err(why),
         };
         self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
@@ -169,6 +178,7 @@ impl Proxy {
             may_stream,
             client: self.client(session),
             room: &room,
+            origin: &origin,
             pins: None,
         };
         self.answer_packet(session, &body, terms).await
@@ -201,8 +211,10 @@ impl Proxy {
         terms: Terms<'_>,
     ) -> pingora::Result<u16> {
         match Packet::read(body, self.engine.limits.batch_calls_max) {
-            Err(why) => self.refuse(session, &why, None).await,
-            Ok(Packet::Single(Item::Refused { id, why })) => self.refuse(session, &why, id).await,
+            Err(why) => self.refuse(session, &why, None, terms.origin).await,
+            Ok(Packet::Single(Item::Refused { id, why })) => {
+                self.refuse(session, &why, id, terms.origin).await
+            }
             Ok(Packet::Single(Item::Call(call))) => self.answer_single(session, &call, terms).await,
             Ok(Packet::Batch(items)) => {
                 self.engine.metrics.batch(items.len());
@@ -228,7 +240,9 @@ impl Proxy {
         session: &mut Session,
         why: &Refusal,
         id: Option<&str>,
+        origin: &Origin,
     ) -> pingora::Result<u16> {
+        origin.refused(why);
         Outgoing::refusal(why, id)?
             .served_by("local", 0)?
             .send(session, &self.origins)

@@ -76,6 +76,16 @@ impl Gate {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Bytes of request bodies inside.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of nodes' answers that are held whole.
+    pub fn answers_bytes(&self) -> u64 {
+        self.answers_bytes.load(Ordering::Relaxed)
+    }
+
     /// From now on `/health` says no, and connections close after their answer.
     pub fn close(&self) {
         self.turn(Door::Closing);
@@ -183,7 +193,9 @@ mod tests {
         let mut other = gate.enter().unwrap();
         assert!(!other.hold(2));
         assert!(other.hold(1));
+        assert_eq!(gate.bytes(), BYTES_MAX);
         drop(one);
+        assert_eq!(gate.bytes(), 1);
         assert!(other.hold(BYTES_MAX - 1));
     }
 

@@ -8,6 +8,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::sync::{Mutex, Notify};
 
+use super::herald::Herald;
 use super::prober::Rounds;
 use super::roster::Roster;
 use super::scribe::Scribe;
@@ -28,6 +29,7 @@ pub struct Housekeeping {
     roster: Mutex<Roster>,
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
+    herald: Option<Herald>,
     shared: Option<Arc<SharedHeads>>,
     interval: Duration,
     refresh: Duration,
@@ -37,7 +39,13 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    pub fn new(roster: Roster, rounds: Rounds, scribe: Scribe, interval: Duration) -> Housekeeping {
+    pub fn new(
+        roster: Roster,
+        rounds: Rounds,
+        scribe: Scribe,
+        herald: Option<Herald>,
+        interval: Duration,
+    ) -> Housekeeping {
         Housekeeping {
             refresh: roster.refresh,
             pool: roster.pool.clone(),
@@ -45,6 +53,7 @@ impl Housekeeping {
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
+            herald,
             interval,
             is_new: Notify::new(),
         }
@@ -101,6 +110,13 @@ impl Housekeeping {
         }
     }
 
+    async fn tell(&self) {
+        match &self.herald {
+            Some(herald) => herald.run().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn share_heads(&self) {
         match &self.shared {
             Some(shared) => shared.exchange().await,
@@ -140,6 +156,7 @@ impl BackgroundService for Housekeeping {
             () = self.follow_registry() => {}
             () = self.probe() => {}
             () = self.write_health() => {}
+            () = self.tell() => {}
             () = self.share_heads() => {}
             () = self.tidy() => {}
         }

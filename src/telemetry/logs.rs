@@ -4,7 +4,9 @@
 //! Such lines are kept as level debug, so that an error in the log is one.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::Write as _;
+use std::sync::OnceLock;
 
 use env_filter::Filter;
 use log::{Level, Log, Metadata, Record, SetLoggerError};
@@ -60,7 +62,7 @@ pub fn init(format: LogFormat, unless_told: &str) -> Result<(), SetLoggerError> 
     let wanted = std::env::var(FILTER_VARIABLE).unwrap_or_default();
     let filter = filter(&wanted, unless_told);
     let level_max = filter.filter();
-    log::set_boxed_logger(Box::new(Logger { format, filter }))?;
+    log::set_logger(LOGGER.get_or_init(|| Logger { format, filter }))?;
     log::set_max_level(level_max);
     Ok(())
 }
@@ -77,6 +79,18 @@ fn filter(wanted: &str, unless_told: &str) -> Filter {
     builder.build()
 }
 
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Logs `event`: where JSON is wanted its members stand beside `ts`, `level` and `target`, else its
+/// text, which must be free of control characters.
+pub fn tell<E: Serialize + Display>(level: Level, target: &str, event: &E) {
+    let about = Metadata::builder().level(level).target(target).build();
+    let heard = LOGGER.get().filter(|logger| logger.enabled(&about));
+    if let Some(logger) = heard {
+        write(&logger.event(&about, &crate::clock::iso_8601(), event));
+    }
+}
+
 struct Logger {
     format: LogFormat,
     filter: Filter,
@@ -89,15 +103,26 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if let Some(line) = self.line(record, &crate::clock::iso_8601()) {
-            // Where stderr is gone there is nobody left to tell.
-            drop(std::io::stderr().lock().write_all(line.as_bytes()));
+            write(&line);
         }
     }
 
     fn flush(&self) {}
 }
 
+fn write(line: &str) {
+    // Where stderr is gone there is nobody left to tell.
+    drop(std::io::stderr().lock().write_all(line.as_bytes()));
+}
+
 impl Logger {
+    fn event<E: Serialize + Display>(&self, about: &Metadata<'_>, utc: &str, event: &E) -> String {
+        match self.format {
+            LogFormat::Text => format!("{utc}Z {:<5} {event}\n", about.level()),
+            LogFormat::Json => json(utc, about.level(), about.target(), event),
+        }
+    }
+
     /// The line for `record`, with its end; `None` when it is filtered out.
     fn line(&self, record: &Record<'_>, utc: &str) -> Option<String> {
         if !self.filter.matches(record) {
@@ -115,7 +140,7 @@ impl Logger {
         }
         Some(match self.format {
             LogFormat::Text => format!("{utc}Z {level:<5} {}\n", on_one_line(&message)),
-            LogFormat::Json => json(utc, level, target, &message),
+            LogFormat::Json => json(utc, level, target, &Said { message: &message }),
         })
     }
 }
@@ -144,19 +169,25 @@ fn on_one_line(message: &str) -> Cow<'_, str> {
 }
 
 #[derive(Serialize)]
-struct JsonLine<'a> {
+struct JsonLine<'a, E> {
     ts: String,
     level: &'static str,
     target: &'a str,
+    #[serde(flatten)]
+    event: &'a E,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
     message: &'a str,
 }
 
-fn json(utc: &str, level: Level, target: &str, message: &str) -> String {
+fn json<E: Serialize>(utc: &str, level: Level, target: &str, event: &E) -> String {
     let line = JsonLine {
         ts: format!("{utc}Z"),
         level: level.as_str(),
         target,
-        message,
+        event,
     };
     let mut text = serde_json::to_string(&line).unwrap_or_default();
     text.push('\n');
@@ -223,6 +254,42 @@ mod tests {
             "level": "WARN",
             "target": "forebay::tasks",
             "message": rude,
+        });
+        assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn an_events_members_stand_beside_those_of_every_line() {
+        #[derive(Serialize)]
+        struct Event {
+            node: &'static str,
+            attempts: u32,
+        }
+        impl Display for Event {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{} {}", self.node, self.attempts)
+            }
+        }
+        let event = Event {
+            node: "geth-1",
+            attempts: 2,
+        };
+        let line = |format| {
+            let filter = filter("", EVERYDAY);
+            let about = Metadata::builder()
+                .level(Level::Warn)
+                .target("calls")
+                .build();
+            Logger { format, filter }.event(&about, NOON, &event)
+        };
+        assert_eq!(
+            line(LogFormat::Text),
+            "2024-05-06T12:00:00.000000Z WARN  geth-1 2\n"
+        );
+        let read: serde_json::Value = serde_json::from_str(&line(LogFormat::Json)).unwrap();
+        let wanted = serde_json::json!({
+            "ts": "2024-05-06T12:00:00.000000Z", "level": "WARN", "target": "calls",
+            "node": "geth-1", "attempts": 2,
         });
         assert_eq!(read, wanted);
     }

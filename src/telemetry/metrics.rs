@@ -3,6 +3,7 @@
 //! No label's number of values depends on what clients send: a method is a row of the method
 //! table or `other`, a status code one of a fixed set or `other`.
 
+mod bounds;
 mod families;
 mod fleet;
 mod handles;
@@ -12,6 +13,7 @@ use std::sync::{Mutex, OnceLock};
 
 use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
 
+pub use self::bounds::{Bounds, Used};
 use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
@@ -30,6 +32,8 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 const CODES: [u16; 13] = [
     200, 204, 400, 403, 404, 405, 408, 413, 415, 429, 500, 503, 504,
 ];
+/// What may fail at the registry: shown from the start, so that a first failure is a rise.
+const REGISTRY_OPERATIONS: [&str; 5] = ["list", "seed", "record_health", "lease", "share"];
 /// What is in none of the lists.
 const OTHER: &str = "other";
 const NO_LABELS: [&str; 0] = [];
@@ -74,6 +78,9 @@ impl Metrics {
             let is_passed_on = class.elsewhere() != Elsewhere::Never;
             is_passed_on.then(|| families.failovers.with_label_values(&[class.outcome()]))
         });
+        for operation in REGISTRY_OPERATIONS {
+            families.registry_errors.with_label_values(&[operation]);
+        }
         let codes = CODES.iter().map(u16::to_string).chain([OTHER.to_string()]);
         let http_responses = codes.map(|code| families.http_responses.with_label_values(&[code]));
         Metrics {

@@ -1,5 +1,8 @@
-//! What we tell the operator: metrics in one list, logs, and sentences about what changed.
+//! What we tell the operator: metrics in one list, for CloudWatch too, logs, and sentences about
+//! what changed.
 
+pub mod calls;
+pub mod cloudwatch;
 pub mod events;
 pub mod journal;
 pub mod logs;

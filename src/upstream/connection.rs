@@ -17,6 +17,7 @@ use tokio::task::unconstrained;
 use super::fault::{Malformed, SendFault};
 use super::head::{Head, HeadReader};
 use super::request::Template;
+use crate::domain::trace::TraceParent;
 
 /// Requests up to this many bytes are written at once; the buffer starts at this size.
 pub const BUFFER_BYTES: usize = 16 * 1024;
@@ -47,7 +48,12 @@ impl Connection {
     ///
     /// # Errors
     /// What the stream says: then the node can't have got the whole request.
-    pub async fn write(&mut self, template: &Template, body: &[&[u8]]) -> io::Result<()> {
+    pub async fn write(
+        &mut self,
+        template: &Template,
+        body: &[&[u8]],
+        trace: Option<&TraceParent>,
+    ) -> io::Result<()> {
         let length: usize = body.iter().map(|part| part.len()).sum();
         let mut number = itoa::Buffer::new();
         self.buffer.clear();
@@ -55,6 +61,10 @@ impl Connection {
         self.buffer.extend_from_slice(template.bytes());
         self.buffer
             .extend_from_slice(number.format(length).as_bytes());
+        if let Some(trace) = trace {
+            self.buffer.extend_from_slice(b"\r\ntraceparent: ");
+            self.buffer.extend_from_slice(trace.as_bytes());
+        }
         self.buffer.extend_from_slice(b"\r\n\r\n");
         for part in body {
             if self.buffer.len() + part.len() > BUFFER_BYTES {

@@ -14,6 +14,7 @@ use super::reply::Reply;
 use super::request::Template;
 use crate::clock;
 use crate::domain::node::NodeSpec;
+use crate::domain::trace::TraceParent;
 
 /// Which connections a call may go over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +69,23 @@ impl Link {
             .map(|(host, port)| (host.as_str(), *port))
     }
 
-    /// POSTs the parts of `body` in a row and waits for the head of the answer, for ever:
+    /// POSTs the parts of `body` in a row, as a part of `trace`, and waits for the head of the answer, for ever:
     /// dropping the future closes the connection, and so tells the node to stop.
     ///
     /// # Errors
     /// No connection, or nothing over it that is a head.
-    pub async fn send(&self, body: &[&[u8]], reuse: Reuse) -> Result<Reply, SendFault> {
+    pub async fn send(
+        &self,
+        body: &[&[u8]],
+        reuse: Reuse,
+        trace: Option<&TraceParent>,
+    ) -> Result<Reply, SendFault> {
         let idle = match reuse {
             Reuse::Any => self.shelf.take(clock::now()),
             Reuse::FreshOnly => None,
         };
         if let Some(connection) = idle {
-            match self.exchange(connection, body).await {
+            match self.exchange(connection, body, trace).await {
                 // The node closed it before it saw our request: nobody's fault.
                 Err(SendFault::Closed { .. }) => {}
                 answered => return answered,
@@ -89,15 +95,16 @@ impl Link {
         // On the heap: it is rare, and its state would make every call's future large.
         let opening = Box::pin(self.connector.open(&self.addresses, tls_name));
         let connection = opening.await?;
-        self.exchange(connection, body).await
+        self.exchange(connection, body, trace).await
     }
 
     async fn exchange(
         &self,
         mut connection: Connection,
         body: &[&[u8]],
+        trace: Option<&TraceParent>,
     ) -> Result<Reply, SendFault> {
-        let written = connection.write(&self.template, body).await;
+        let written = connection.write(&self.template, body, trace).await;
         // A node may refuse a body that it hasn't read: its answer is worth more than our fault.
         let mut head = match (connection.read_head().await, &written) {
             (Ok(head), _) => head,
@@ -142,7 +149,7 @@ mod tests {
     const CALL: &[&[u8]] = &[b"{\"id\":", b"1}"];
 
     async fn ask(link: &Link, reuse: Reuse) -> Bytes {
-        let mut reply = within(link.send(CALL, reuse)).await.unwrap();
+        let mut reply = within(link.send(CALL, reuse, None)).await.unwrap();
         assert_eq!(reply.status, 200);
         match within(reply.read_up_to(100)).await.unwrap() {
             Filled::Whole(body) => body,
@@ -151,7 +158,7 @@ mod tests {
     }
 
     async fn fault(link: &Link, reuse: Reuse) -> SendFault {
-        within(link.send(CALL, reuse)).await.err().unwrap()
+        within(link.send(CALL, reuse, None)).await.err().unwrap()
     }
 
     #[tokio::test]
@@ -172,7 +179,7 @@ mod tests {
         let link = stage.link();
         let mut replies = Vec::new();
         for _ in 0..5 {
-            replies.push(within(link.send(CALL, Reuse::Any)).await.unwrap());
+            replies.push(within(link.send(CALL, Reuse::Any, None)).await.unwrap());
             // Its body is still unread, but at hand: the connection is not free yet.
         }
         for reply in &mut replies {
@@ -295,7 +302,9 @@ mod tests {
         let stage = Stage::polite().await;
         let link = stage.link();
         ask(&link, Reuse::Any).await;
-        let mut late = within(link.send(CALL, Reuse::FreshOnly)).await.unwrap();
+        let mut late = within(link.send(CALL, Reuse::FreshOnly, None))
+            .await
+            .unwrap();
         link.close_idle();
         assert_eq!(link.idle(), 0);
         within(late.read_up_to(10)).await.unwrap();
@@ -308,7 +317,8 @@ mod tests {
     async fn a_caller_who_leaves_closes_the_connection() {
         let stage = Stage::play(vec![vec![Line::Hear]]).await;
         let link = stage.link();
-        let call = tokio::time::timeout(Duration::from_millis(50), link.send(CALL, Reuse::Any));
+        let call =
+            tokio::time::timeout(Duration::from_millis(50), link.send(CALL, Reuse::Any, None));
         assert!(call.await.is_err());
         stage.one_ended().await;
         assert_eq!(link.idle(), 0);
@@ -341,7 +351,7 @@ mod tests {
         let link = stage.link();
         let big = vec![b'x'; 5 << 20];
         let parts: &[&[u8]] = &[b"[", &big, b",", &big[..100], b"]"];
-        let reply = within(link.send(parts, Reuse::Any)).await.unwrap();
+        let reply = within(link.send(parts, Reuse::Any, None)).await.unwrap();
         assert_eq!(reply.status, 200);
         let heard = stage.heard().remove(0);
         let (_, body) = heard.split_once("\r\n\r\n").unwrap();
@@ -354,7 +364,7 @@ mod tests {
         let stage = Stage::play(vec![vec![say(refusal), Line::Close]]).await;
         let link = stage.link();
         let big = vec![b'x'; 32 << 20];
-        match within(link.send(&[&big], Reuse::Any)).await {
+        match within(link.send(&[&big], Reuse::Any, None)).await {
             Ok(reply) => assert_eq!((reply.status, link.idle()), (413, 0)),
             // A reset can overtake the refusal: then at least we know that it didn't run.
             Err(fault) => assert_eq!(fault, SendFault::Closed { sent: false }),

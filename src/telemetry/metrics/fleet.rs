@@ -7,12 +7,19 @@ use std::time::Instant;
 use prometheus::{IntGauge, IntGaugeVec};
 
 use super::{Metrics, NO_LABELS, saturated};
-use crate::domain::chain::{BlockNumber, Source};
+use crate::domain::chain::{BlockNumber, Doubt, Source};
 use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::health::State;
 use crate::domain::node::Rung;
 
 pub(super) const STATES: [&str; 4] = ["unproven", "fit", "benched", "draining"];
+/// What may be wrong with a leader, and its label. To have none is nothing wrong.
+pub(super) const DOUBTS: [(Doubt, &str); 4] = [
+    (Doubt::Silent, "silent"),
+    (Doubt::Stuck, "stuck"),
+    (Doubt::Implausible, "implausible"),
+    (Doubt::Unfit, "unfit"),
+];
 /// The reason of a node that nothing speaks against.
 pub(super) const NO_REASON: &str = "none";
 
@@ -20,6 +27,8 @@ pub(super) const NO_REASON: &str = "none";
 #[derive(Default)]
 pub(super) struct Shown {
     rounds: u64,
+    /// The reference, for the time when it last changed.
+    reference: Option<BlockNumber>,
     nodes: BTreeMap<Arc<str>, ShownNode>,
 }
 
@@ -49,6 +58,15 @@ impl Metrics {
             shown.rounds = view.rounds;
             show(
                 &self.families.last_round,
+                &NO_LABELS,
+                Some(saturated(unix_seconds)),
+            );
+        }
+        let reference = view.reference.map(|reference| reference.number);
+        if reference.is_some() && reference != shown.reference {
+            shown.reference = reference;
+            show(
+                &self.families.reference_moved,
                 &NO_LABELS,
                 Some(saturated(unix_seconds)),
             );
@@ -136,6 +154,10 @@ impl Metrics {
             let is_it = view.reference.is_some_and(|r| r.source == source);
             let label = [source.as_str()];
             show(&families.reference_source, &label, Some(i64::from(is_it)));
+        }
+        for (doubt, label) in DOUBTS {
+            let is_it = view.reference.is_some_and(|r| r.doubt == Some(doubt));
+            show(&families.leader_doubt, &[label], Some(i64::from(is_it)));
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a call holds on to: series that are found once and then written by index alone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
@@ -120,6 +122,8 @@ pub struct NodeMetrics {
     refusals: [IntCounter; Shut::ALL.len()],
     probe_duration: Histogram,
     probe_failures: [IntCounter; Reason::ALL.len()],
+    /// In microseconds; 0: there was none.
+    last_probe: Arc<AtomicU64>,
 }
 
 impl NodeMetrics {
@@ -142,6 +146,7 @@ impl NodeMetrics {
             attempt_duration: families.attempt_duration.with_label_values(&[node]),
             probe_duration: families.probe_duration.with_label_values(&[node]),
             probe_failures: Reason::ALL.map(failures),
+            last_probe: Arc::default(),
         }
     }
 
@@ -162,6 +167,14 @@ impl NodeMetrics {
 
     pub fn probed(&self, took: Duration) {
         self.probe_duration.observe(took.as_secs_f64());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.last_probe.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// How long the last probe took.
+    pub fn last_probe(&self) -> Option<Duration> {
+        let micros = self.last_probe.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     /// A probe got no answer, or one that speaks against the node.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::fleet::{NO_REASON, STATES};
+use super::fleet::{DOUBTS, NO_REASON, STATES};
 use super::*;
 use crate::domain::chain::{BlockHash, BlockNumber, ChainId};
 use crate::domain::depth::Depth;
@@ -329,18 +329,70 @@ fn the_registrys_age_grows_from_scrape_to_scrape() {
 }
 
 #[test]
+fn what_is_used_stands_beside_what_there_is_room_for() {
+    let text = written_by_everyone();
+    for (series, wanted) in [
+        ("setting_seconds{key=\"chain.block_time\"}", 0.5),
+        ("setting_seconds{key=\"health.interval\"}", 5.0),
+        ("setting_seconds{key=\"registry.refresh\"}", 60.0),
+        ("node_lag_blocks_max", 10.0),
+        ("requests_admitted", 3.0),
+        ("requests_admitted_max", 20_000.0),
+        ("request_bytes_held", 700.0),
+        ("request_bytes_held_max", 1_073_741_824.0),
+        ("answer_bytes_held", 800.0),
+        ("answer_bytes_held_max", 2_147_483_648.0),
+        ("retry_budget", 1.5),
+        ("retry_budget_max", 99.5),
+    ] {
+        assert_eq!(ours(&text, series), Some(wanted), "{series}");
+    }
+}
+
+#[test]
+fn a_doubt_about_the_leader_shows_while_it_lasts() {
+    let mut scene = Scene::new(&[("geth-1", Rung::Own, 1), ("infura", Rung::Leader, 1)]);
+    let doubt = |text: &str, doubt: &str| ours(text, &format!("leader_doubt{{doubt=\"{doubt}\"}}"));
+    let text = scene.round(&[answered(100), answered(100)]);
+    assert!(
+        DOUBTS
+            .iter()
+            .all(|(_, label)| doubt(&text, label) == Some(0.0))
+    );
+    let text = scene.round(&[answered(101), Probe::Failed]);
+    assert_eq!(doubt(&text, "silent"), Some(1.0));
+    assert_eq!(doubt(&text, "stuck"), Some(0.0));
+    let text = scene.round(&[answered(102), answered(102)]);
+    assert_eq!(doubt(&text, "silent"), Some(0.0));
+}
+
+#[test]
+fn the_reference_moves_when_its_number_changes_and_not_with_each_round() {
+    let mut scene = Scene::new(&[("geth-1", Rung::Own, 1), ("infura", Rung::Leader, 1)]);
+    let moved = |text: &str| ours(text, "reference_moved_timestamp_seconds");
+    assert_eq!(moved(&scene.show()), None);
+    let text = scene.round(&[answered(100), answered(100)]);
+    assert_eq!(moved(&text), Some(1_700_000_001.0));
+    let text = scene.round(&[answered(100), answered(100)]);
+    assert_eq!(moved(&text), Some(1_700_000_001.0));
+    let text = scene.round(&[answered(101), answered(101)]);
+    assert_eq!(moved(&text), Some(1_700_000_003.0));
+}
+
+#[test]
 fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
     let classes = Class::ALL.map(Class::outcome).to_vec();
     let outcomes = CallOutcome::ALL.map(CallOutcome::as_str).to_vec();
     let mut reasons = Reason::ALL.map(Reason::as_str).to_vec();
     reasons.push(NO_REASON);
+    let doubts = DOUBTS.map(|(_, label)| label).to_vec();
     let winners = Winner::ALL.map(Winner::as_str).to_vec();
     let sendings = Sending::ALL.map(Sending::as_str).to_vec();
     let lookups = Lookup::ALL.map(Lookup::as_str).to_vec();
     let states = STATES.to_vec();
     let shuts = Shut::ALL.map(Shut::as_str).to_vec();
     for values in [
-        classes, outcomes, reasons, states, shuts, winners, sendings, lookups,
+        classes, outcomes, reasons, states, shuts, winners, sendings, lookups, doubts,
     ] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
@@ -364,6 +416,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("build_info gauge", &["version"]),
     ("node_block_number gauge", &["node"]),
     ("node_lag_blocks gauge", &["node"]),
+    ("node_lag_blocks_max gauge", &[]),
     ("node_head_difference_blocks gauge", &["node"]),
     ("node_head_age_seconds gauge", &["node"]),
     ("node_oldest_block_number gauge", &["node"]),
@@ -377,12 +430,14 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("nodes gauge", &["rung"]),
     ("nodes_healthy gauge", &["rung"]),
     ("reference_block_number gauge", &[]),
+    ("reference_moved_timestamp_seconds gauge", &[]),
     ("served_block_number gauge", &[]),
     ("safe_block_number gauge", &[]),
     ("finalized_block_number gauge", &[]),
     ("forks gauge", &[]),
     ("forks_undecided gauge", &[]),
     ("reference_source gauge", &["source"]),
+    ("leader_doubt gauge", &["doubt"]),
     ("calls_total counter", &["method", "outcome"]),
     ("call_duration_seconds histogram", &["method"]),
     ("attempts_total counter", &["node", "outcome"]),
@@ -398,13 +453,40 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("null_checks_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
     ("requests_in_flight gauge", &[]),
+    ("requests_admitted gauge", &[]),
+    ("requests_admitted_max gauge", &[]),
+    ("request_bytes_held gauge", &[]),
+    ("request_bytes_held_max gauge", &[]),
+    ("answer_bytes_held gauge", &[]),
+    ("answer_bytes_held_max gauge", &[]),
+    ("retry_budget gauge", &[]),
+    ("retry_budget_max gauge", &[]),
     ("connections gauge", &[]),
     ("batch_calls histogram", &[]),
     ("registry_age_seconds gauge", &[]),
     ("registry_items_rejected gauge", &[]),
     ("registry_errors_total counter", &["operation"]),
     ("last_round_timestamp_seconds gauge", &[]),
+    ("setting_seconds gauge", &["key"]),
 ];
+
+const BOUNDS: Bounds = Bounds {
+    block_time: Duration::from_millis(500),
+    interval: Duration::from_secs(5),
+    refresh: Duration::from_secs(60),
+    lag_blocks_max: 10,
+    requests_max: 20_000,
+    request_bytes_max: 1 << 30,
+    answer_bytes_max: 1 << 31,
+    retry_budget_max: 99.5,
+};
+
+const USED: Used = Used {
+    requests: 3,
+    request_bytes: 700,
+    answer_bytes: 800,
+    retry_budget: 1.5,
+};
 
 /// The text after everything has happened once.
 fn written_by_everyone() -> String {
@@ -426,6 +508,8 @@ fn written_by_everyone() -> String {
     metrics.batch(1000);
     metrics.registry_read(1_700_000_000, 0);
     metrics.registry_failed("list");
+    metrics.show_bounds(&BOUNDS);
+    metrics.show_used(&USED);
     scene.replace(&[
         ("geth-1", Rung::Own, 1),
         ("infura", Rung::Leader, 1),

@@ -1,0 +1,105 @@
+//! What follows a call from one program to the next: the client's request id, and the trace that
+//! the call is a part of.
+
+/// The longest request id, in bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// A client's request id, if it may stand in a line of the log and in a header: letters, digits and
+/// the marks that ids are made of.
+pub fn request_id(value: &[u8]) -> Option<&str> {
+    let is_clean = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@~".contains(byte);
+    let fits = (1..=REQUEST_ID_BYTES_MAX).contains(&value.len()) && value.iter().all(is_clean);
+    std::str::from_utf8(value).ok().filter(|_| fits)
+}
+
+/// A request id of our own, of 128 bits of chance.
+pub fn new_request_id(chance: [u64; 2]) -> String {
+    format!("{:016x}{:016x}", chance[0], chance[1])
+}
+
+/// `traceparent` of W3C's Trace Context (§3.2), valid and as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceParent([u8; TRACE_PARENT_BYTES]);
+
+/// Version 00 has this length; what a later one appends is not passed on.
+const TRACE_PARENT_BYTES: usize = 55;
+
+impl TraceParent {
+    /// `None` for anything but `VERSION-TRACE-PARENT-FLAGS` in lower-case hexadecimal, for version
+    /// ff, and for a trace or parent of zeros alone.
+    pub fn read(value: &[u8]) -> Option<TraceParent> {
+        let bytes: [u8; TRACE_PARENT_BYTES] = value.try_into().ok()?;
+        let is_dash = |at: usize| bytes[at] == b'-';
+        let is_hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
+        let (version, trace) = (&bytes[0..2], &bytes[3..35]);
+        let (parent, flags) = (&bytes[36..52], &bytes[53..55]);
+        let is_whole = [2, 35, 52].into_iter().all(is_dash)
+            && [version, trace, parent, flags].into_iter().all(is_hex);
+        let is_valid = is_whole && version != b"ff" && !is_zero(trace) && !is_zero(parent);
+        is_valid.then_some(TraceParent(bytes))
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_request_id_is_bounded_and_harmless() {
+        let longest = "x".repeat(REQUEST_ID_BYTES_MAX);
+        for good in [
+            "a",
+            "550e8400-e29b-41d4-a716",
+            "Root=1-67:a/b+c=@d~",
+            &longest,
+        ] {
+            assert_eq!(request_id(good.as_bytes()), Some(good));
+        }
+        let longer = format!("{longest}x");
+        for bad in ["", "a b", "a\"b", "a\\b", "a\nb", "é", "{}", "a,b", &longer] {
+            assert_eq!(request_id(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(request_id(&[0xff]), None);
+    }
+
+    #[test]
+    fn an_id_of_ours_is_one_that_we_would_take() {
+        let id = new_request_id([1, u64::MAX]);
+        assert_eq!(id, "0000000000000001ffffffffffffffff");
+        assert_eq!(request_id(id.as_bytes()), Some(&*id));
+    }
+
+    #[test]
+    fn a_valid_trace_is_kept_byte_for_byte() {
+        let trace = TraceParent::read(VALID.as_bytes()).unwrap();
+        assert_eq!(trace.as_bytes(), VALID.as_bytes());
+        let later = VALID.replacen("00", "cc", 1);
+        assert!(TraceParent::read(later.as_bytes()).is_some());
+    }
+
+    #[test]
+    fn a_trace_that_breaks_the_standard_is_none() {
+        for bad in [
+            String::new(),
+            format!("{VALID}-"),
+            format!("{VALID} "),
+            VALID[..54].to_string(),
+            VALID.to_uppercase(),
+            VALID.replacen("00", "ff", 1),
+            VALID.replace('-', "_"),
+            VALID.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            VALID.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            VALID.replace("-01", "-0g"),
+            VALID.replace("-01", "\r\n1"),
+        ] {
+            assert_eq!(TraceParent::read(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+}
