@@ -109,9 +109,8 @@ impl<'a> Answer<'a> {
     /// See [`BadAnswer`]. An error may come without an id: it is ours all the same, as it came on
     /// our connection; a result may not.
     pub fn read(bytes: &'a [u8]) -> Result<Answer<'a>, BadAnswer> {
-        let trimmed = bytes.trim_ascii();
         // All of it: a decoder of bytes would pass over what it doesn't look into.
-        let text = std::str::from_utf8(trimmed).map_err(|_| BadAnswer::NotJson)?;
+        let text = std::str::from_utf8(bytes.trim_ascii()).map_err(|_| BadAnswer::NotJson)?;
         let raw: RawAnswer = serde_json::from_str(text).map_err(|_| BadAnswer::NotJson)?;
         let (written, outcome) = match (raw.result, raw.error.map(RawValue::get)) {
             (Some(result), None) => (result.get(), Outcome::Result(result.get())),
@@ -127,7 +126,7 @@ impl<'a> Answer<'a> {
             return Err(BadAnswer::WrongId);
         }
         let places = Places {
-            all: place_in(bytes, trimmed),
+            all: place_in(bytes, text.as_bytes()),
             id: id.map(|id| place_in(bytes, id.as_bytes())),
             outcome: place_in(bytes, written.as_bytes()),
             is_error,
@@ -386,10 +385,9 @@ impl Splicer {
     /// # Errors
     /// When the answer was cut off, or is none.
     pub fn finish(&self) -> Result<(), BadAnswer> {
-        let has_one_outcome = match (self.result, self.error) {
-            (Seen::Null | Seen::Value, Seen::Not | Seen::Null) => true,
-            (Seen::Not | Seen::Null, Seen::Value) => true,
-            (Seen::Not, Seen::Not | Seen::Null) | (Seen::Value, Seen::Value) => false,
+        let has_one_outcome = match self.error {
+            Seen::Value => self.result != Seen::Value,
+            Seen::Not | Seen::Null => self.result != Seen::Not,
         };
         match (self.place, self.saw_id, has_one_outcome) {
             (Place::Done, true, true) => Ok(()),

@@ -198,23 +198,17 @@ impl Speaker<'_> {
 
     /// The latest fact that holds where the call looks; `None`: there is none.
     fn fact(&self, method: &str, params: &Value) -> Option<Outcome> {
-        let said = |height: u64| {
-            let facts = self.behaviour.facts.iter();
-            let hold = facts.filter(|fact| fact.method == method && fact.since <= height);
-            hold.filter(|fact| fact.of.is_none() || fact.of.as_deref() == params[0].as_str())
-                .max_by_key(|fact| fact.since)
-                .map(|fact| Outcome::Result(fact.result.clone()))
-        };
+        let known = |height| self.behaviour.known(method, params[0].as_str(), height);
+        let said = |height| Some(Outcome::Result(known(height)?.to_owned()));
         match method {
             "eth_call" | "eth_getBalance" | "eth_getCode" | "eth_getTransactionCount" => {
                 let said = said(self.position(&params[1]).unwrap_or_else(|| self.head()))?;
                 Some(self.state(&params[1], || said))
             }
             // As clients do that say nothing of a range beyond their head.
-            "eth_getLogs" => {
-                let until = self.position(&params[0]["toBlock"]);
-                said(until.map_or(self.head(), |until| until.min(self.head())))
-            }
+            "eth_getLogs" => self
+                .position(&params[0]["toBlock"])
+                .and_then(|until| said(until.min(self.head()))),
             _ => said(self.head()),
         }
     }

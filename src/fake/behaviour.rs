@@ -57,6 +57,15 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
+    /// The latest fact of `method`, and of its first parameter, that holds at `height`.
+    pub(super) fn known(&self, method: &str, of: Option<&str>, height: u64) -> Option<&str> {
+        let facts = self.facts.iter().filter(|fact| fact.method == method);
+        let hold = facts.filter(|fact| fact.since <= height);
+        hold.filter(|fact| fact.of.is_none() || fact.of.as_deref() == of)
+            .max_by_key(|fact| fact.since)
+            .map(|fact| fact.result.as_str())
+    }
+
     /// The fault that a request with calls of `methods` meets.
     pub(super) fn fault_for(&self, methods: &[String]) -> Option<Fault> {
         let only = match &self.fault_methods {
