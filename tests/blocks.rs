@@ -4,6 +4,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use forebay::fake::Fault;
 use serde_json::Value;
 use support::{Answer, PATIENCE, Pretend, QUICK, Scene, eventually};
 
@@ -268,6 +269,25 @@ async fn a_batch_holds_answers_up_to_its_limit_and_not_one_byte_past_it() {
         assert_eq!(answered(&scene, 4, (50 << 10) + 1).await, 3);
         assert_eq!(answered(&scene, 2, 100 << 10).await, 2);
         assert_eq!(answered(&scene, 2, (100 << 10) + 1).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_breaks_off_takes_no_room_from_the_one_that_follows() {
+    let scene = Pretend::set(&[1, 1], "  calls: { answer_bytes_max: 200KiB }\n").await;
+    let result = format!("\"{}\"", "x".repeat(180 << 10));
+    for node in &scene.nodes {
+        node.set_result("eth_call", &result);
+    }
+    let broken = &scene.nodes[0];
+    broken.set_fault_for(&["eth_call"], Fault::TruncatedChunks);
+    let batch = format!("[{}]", support::call("1", "eth_call"));
+    let mut asked = 0;
+    while broken.calls_of("eth_call") == 0 {
+        let answer = scene.post(&batch).await.json();
+        assert!(answer[0]["result"].is_string(), "{}", answer[0]["error"]);
+        asked += 1;
+        assert!(asked < 50, "it is drawn some time");
     }
 }
 

@@ -257,7 +257,9 @@ async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
     }
     let pending = call("7", count).replace("latest", "pending");
     for _ in 0..5 {
-        assert_eq!(scene.post(&pending).await.json()["result"], "0x9");
+        let answer = scene.post(&pending).await;
+        assert_eq!(answer.json()["result"], "0x9");
+        assert_eq!(answer.header("x-forebay-attempts"), Some("3"));
     }
     for fault in [Fault::Stall, Fault::Html, error(-32000, "x")] {
         scene.nodes[2].set_fault_for(&[count], fault);

@@ -130,9 +130,7 @@ impl<'a> Journey<'a> {
         mut draw: impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
         withdraw: impl FnOnce() -> bool,
     ) -> Step {
-        let counted = self.tried.len() - self.uncounted;
-        let is_spent = counted >= self.allowance.attempts_max as usize;
-        if self.is_over || is_spent || now >= self.allowance.deadline {
+        if self.is_spent(now) {
             return self.finish(now);
         }
         let (node, ladder) = match self.pick(now, &mut draw) {
@@ -145,12 +143,43 @@ impl<'a> Journey<'a> {
         }
         self.tried.push(node);
         self.ladder = ladder;
-        let until = (now + self.allowance.attempt).min(self.allowance.deadline);
         Step::Ask {
             node,
-            until,
+            until: self.attempt_end(now),
             ladder,
         }
+    }
+
+    /// An own node that meets the needs, to be asked while the last one is still waited for, and
+    /// until when. `withdraw` pays for it, whatever was heard before, but only once `draw` has
+    /// found one. The way itself, and its wait for a block, stay as they are.
+    pub fn beside(
+        &mut self,
+        now: Instant,
+        draw: impl FnOnce(&[NodeId], &Needs<'a>) -> Option<NodeId>,
+        withdraw: impl FnOnce() -> bool,
+    ) -> Option<(NodeId, Instant)> {
+        let stays_elsewhere = self.heard_null && self.ladder != Ladder::Own;
+        if self.is_spent(now) || stays_elsewhere {
+            return None;
+        }
+        let node = draw(&self.tried, &self.needs)?;
+        if !withdraw() {
+            return None;
+        }
+        self.tried.push(node);
+        Some((node, self.attempt_end(now)))
+    }
+
+    /// Whether nobody is asked any more.
+    fn is_spent(&self, now: Instant) -> bool {
+        let counted = self.tried.len() - self.uncounted;
+        let is_spent = counted >= self.allowance.attempts_max as usize;
+        self.is_over || is_spent || now >= self.allowance.deadline
+    }
+
+    fn attempt_end(&self, now: Instant) -> Instant {
+        (now + self.allowance.attempt).min(self.allowance.deadline)
     }
 
     fn pick(
@@ -409,6 +438,32 @@ mod tests {
                 .map(NodeId)
                 .find(|node| !passed.contains(node))
         }
+    }
+
+    #[test]
+    fn a_second_node_is_paid_for_only_where_there_is_one_and_then_always() {
+        let now = crate::clock::now();
+        let mut journey = journey(Treatment::Read);
+        assert_eq!(asked(&mut journey, 2), Some(1));
+        let unpaid = || -> bool { panic!("nobody is there to be paid for") };
+        assert_eq!(journey.beside(now, |_, _| None, unpaid), None);
+        let second = |passed: &[NodeId], needs: &Needs<'_>| drawing(2)(Ladder::Own, passed, needs);
+        assert_eq!(journey.beside(now, second, || false), None, "even at first");
+        assert_eq!(journey.attempts(), 1);
+        let beside = journey.beside(now, second, || true);
+        assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
+        assert_eq!(journey.attempts(), 2);
+    }
+
+    #[test]
+    fn looking_for_a_second_node_begins_no_wait_for_a_block() {
+        let now = crate::clock::now();
+        let mut journey = of_block_7(Reads::Block);
+        let one =
+            |_: Ladder, passed: &[NodeId], _: &Needs<'_>| passed.is_empty().then_some(NodeId(1));
+        journey.next(now, one, || true);
+        assert_eq!(journey.beside(now, |_, _| None, || true), None);
+        assert_eq!(journey.waits_until, None);
     }
 
     fn asked(journey: &mut Journey<'_>, own: u32) -> Option<u32> {

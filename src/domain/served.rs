@@ -2,8 +2,9 @@
 //!
 //! It is the highest head that nodes with half of the serving weight have: were it the fastest
 //! node's, every client's next call would go there. It never goes back, unless the chain began
-//! anew or most nodes agree on a reorg that left it shorter. A head that leaps further than its time allows counts only when
-//! another node has it too: one node's lie would otherwise stay shown long after the lie.
+//! anew or most nodes agree on a reorg that left it shorter. A head that leaps further than its
+//! time allows counts only when another node has it too: one node's lie would otherwise stay shown
+//! long after the lie.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Many calls in one packet: each goes its own way, the answers come back in their order.
 //!
 //! The answers are held until the last one is there, within the packet's room: what has none any
-//! more is refused alone.
+//! more is refused alone, unless a node may have carried it out.
 
 use std::sync::Arc;
 
@@ -11,10 +11,15 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::WHOLE_BYTES_MAX;
 use crate::domain::jsonrpc::Item;
+use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
+use crate::state::gate::Room;
 
 /// Calls of one batch that are on their way at once.
 const FAN_OUT: usize = 16;
+
+/// Room that a call which is no read must find before it is asked: for a hash or an id.
+const NOTE_BYTES: usize = 1 << 10;
 
 /// A batch's answer, and who gave it.
 pub struct Answers {
@@ -72,17 +77,44 @@ async fn one<'a>(engine: &Engine, item: &Item<'a>, terms: Terms<'_>) -> (Option<
         }
         Item::Call(call) => call,
     };
-    let mut served = engine.serve(call, terms).await;
-    let held = match (&served.answer, call.id) {
+    if call.id.is_none() {
+        return (None, engine.serve(call, terms).await);
+    }
+    let (_, treatment) = engine.rules.look_up(&call.method);
+    let answered = answer(engine.serve(call, terms), treatment, terms.room).await;
+    (call.id, answered)
+}
+
+/// Lets `serve` answer a call that is treated so, and holds room for the answer. A read whose
+/// answer finds none is refused. Anything else is refused before it is asked, or not at all: what a
+/// node carried out must not look as if it had failed.
+async fn answer(
+    serve: impl Future<Output = Served>,
+    treatment: Treatment,
+    room: &Room<'_>,
+) -> Served {
+    let paid = if is_read(treatment) { 0 } else { NOTE_BYTES };
+    if !room.hold(paid) {
+        return Served::here(Reply::Refused(Refusal::AnswerTooLarge));
+    }
+    let mut served = serve.await;
+    let bytes = match &served.answer {
         // What is longer was held as it came.
-        (Reply::Whole(answer), Some(_)) => answer.bytes().min(WHOLE_BYTES_MAX),
-        (Reply::Here(answer), Some(_)) => answer.len(),
-        (Reply::Whole(_) | Reply::Here(_), None) | (Reply::Large(_) | Reply::Refused(_), _) => 0,
+        Reply::Whole(answer) => answer.bytes().min(WHOLE_BYTES_MAX),
+        Reply::Here(answer) => answer.len(),
+        Reply::Large(_) | Reply::Refused(_) => 0,
     };
-    if !terms.room.hold(held) {
+    if !room.hold(bytes.saturating_sub(paid)) && is_read(treatment) {
         served.answer = Reply::Refused(Refusal::AnswerTooLarge);
     }
-    (call.id, served)
+    served
+}
+
+fn is_read(treatment: Treatment) -> bool {
+    match treatment {
+        Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
+        Treatment::Broadcast | Treatment::Once | Treatment::Unknown => false,
+    }
 }
 
 /// The body as it grows. Long answers are not copied into it.
@@ -149,6 +181,7 @@ mod tests {
     use super::*;
     use crate::domain::answer::Answer;
     use crate::domain::whole::Whole;
+    use crate::state::gate::Gate;
 
     fn whole(result: &str) -> Reply {
         let bytes = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{result}"}}"#));
@@ -177,6 +210,43 @@ mod tests {
         );
         assert_eq!(read[2]["error"]["code"], -32011);
         assert_eq!(read.len(), 4);
+    }
+
+    /// What a call that is treated so gets while so many bytes are left, and whether it was asked.
+    async fn answered(treatment: Treatment, left: usize, result: &str) -> (bool, bool) {
+        let gate = Gate::default();
+        let room = gate.room(left as u64);
+        let mut was_asked = false;
+        let serve = async {
+            was_asked = true;
+            Served::here(whole(result))
+        };
+        let served = answer(serve, treatment, &room).await;
+        (was_asked, matches!(served.answer, Reply::Whole(_)))
+    }
+
+    #[tokio::test]
+    async fn a_read_without_room_is_refused_once_its_answer_is_there() {
+        let bytes = match whole("0x1") {
+            Reply::Whole(answer) => answer.bytes(),
+            Reply::Here(_) | Reply::Large(_) | Reply::Refused(_) => unreachable!(),
+        };
+        for treatment in [Treatment::Read, Treatment::Heavy] {
+            assert_eq!(answered(treatment, bytes, "0x1").await, (true, true));
+            assert_eq!(answered(treatment, bytes - 1, "0x1").await, (true, false));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_is_refused_before_it_is_asked_or_not_at_all() {
+        let longest = "x".repeat(WHOLE_BYTES_MAX / 2);
+        for treatment in [Treatment::Broadcast, Treatment::Once, Treatment::Unknown] {
+            for result in ["0x1", &longest] {
+                let without = answered(treatment, NOTE_BYTES - 1, result).await;
+                assert_eq!(without, (false, false));
+                assert_eq!(answered(treatment, NOTE_BYTES, result).await, (true, true));
+            }
+        }
     }
 
     #[test]

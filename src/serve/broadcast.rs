@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::engine::{Engine, Reply, Served, Terms};
+use super::exchange::WHOLE_BYTES_MAX;
 use super::fan::{self, Fan, Heard, Question};
 use crate::clock;
 use crate::domain::broadcast::{self, Broadcast, Form, NODES_MAX, Spread, Use, Word, spread};
@@ -23,6 +24,7 @@ use crate::domain::transaction::{self, TxHash};
 use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Piece;
+use crate::state::gate::Room;
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, Lookup, Sending};
 
@@ -159,7 +161,7 @@ impl<'a> Transaction<'a> {
         let question = Question {
             body: body.clone(),
             until,
-            bytes_max: self.terms.bytes_max,
+            bytes_max: self.terms.bytes_max.min(longest(self.form)),
             trace: self.terms.origin.trace,
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
@@ -185,7 +187,7 @@ impl<'a> Transaction<'a> {
         match (self.broadcast.hear(word), heard.answer) {
             (Use::Deliver, Some(answer)) => {
                 self.see(heard.node, &answer);
-                let reply = Reply::Whole(answer);
+                let reply = held(answer, self.terms.room);
                 let ended = self.served(reply, &heard.name, CallOutcome::Ok);
                 Some((ended, Sending::Accepted))
             }
@@ -220,7 +222,8 @@ impl<'a> Transaction<'a> {
         let question = Question {
             body: Bytes::from(body),
             until: self.deadline.min(now + engine.limits.times.attempt),
-            bytes_max: self.terms.bytes_max,
+            // A transaction alone may be longer than `SHORT_BYTES_MAX`.
+            bytes_max: self.terms.bytes_max.min(fan::LONG_BYTES_MAX),
             trace: self.terms.origin.trace,
         };
         let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
@@ -235,7 +238,7 @@ impl<'a> Transaction<'a> {
                     Form::Hash => self.hash_reply()?,
                     Form::Receipt => {
                         self.see(heard.node, &answer);
-                        Reply::Whole(answer)
+                        held(answer, self.terms.room)
                     }
                 };
                 let ended = self.served(reply, &heard.name, CallOutcome::Ok);
@@ -264,7 +267,7 @@ impl<'a> Transaction<'a> {
 
     fn finish(mut self) -> (Ended, Sending) {
         if let Some((answer, name)) = self.kept.take() {
-            let ended = self.served(Reply::Whole(answer), &name, CallOutcome::RpcError);
+            let ended = self.served(held(answer, self.terms.room), &name, CallOutcome::RpcError);
             return (ended, Sending::Refused);
         }
         let why = broadcast::refusal(&self.heard);
@@ -290,6 +293,24 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// The longest answer of a node that takes a transaction.
+fn longest(form: Form) -> u64 {
+    match form {
+        Form::Hash => fan::SHORT_BYTES_MAX,
+        Form::Receipt => fan::LONG_BYTES_MAX,
+    }
+}
+
+/// A fan's answer, held in the client's own `room` from now on; as everywhere, the first
+/// [`WHOLE_BYTES_MAX`] of it are the batch's to find room for.
+fn held(answer: Whole, room: &Room<'_>) -> Reply {
+    if room.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
+        Reply::Whole(answer)
+    } else {
+        Reply::Refused(Refusal::AnswerTooLarge)
+    }
+}
+
 /// One volley, which outlives the call: it remembers who has taken the transaction, and tells the
 /// call as long as it listens.
 struct Delivery {
@@ -312,5 +333,32 @@ impl Delivery {
             // Nobody listens any more when the call has its answer.
             drop(self.say.try_send((word, heard)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::answer::Answer;
+    use crate::state::gate::Gate;
+
+    #[test]
+    fn only_a_receipt_may_be_long() {
+        assert_eq!(longest(Form::Hash), 64 << 10);
+        assert_eq!(longest(Form::Receipt), 1 << 20);
+    }
+
+    #[test]
+    fn a_long_receipt_is_held_in_its_clients_room() {
+        let padding = "x".repeat(WHOLE_BYTES_MAX);
+        let bytes = Bytes::from(format!(r#"{{"id":1,"result":"{padding}"}}"#));
+        let answer = Whole::new(&bytes, &Answer::read(&bytes).unwrap());
+        let over = answer.bytes() - WHOLE_BYTES_MAX;
+        let gate = Gate::default();
+        let room = gate.room(over as u64);
+        assert!(matches!(held(answer.clone(), &room), Reply::Whole(_)));
+        assert!(!room.hold(1));
+        let refused = held(answer, &room);
+        assert!(matches!(refused, Reply::Refused(Refusal::AnswerTooLarge)));
     }
 }

@@ -14,8 +14,8 @@ use crate::domain::route::Asking;
 use crate::state::flights::{Brought, Landed, Seat};
 use crate::telemetry::metrics::CallOutcome;
 
-/// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own deadline and its own id; when the
-/// one who asks leaves, another of them asks.
+/// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own
+/// deadline and its own id; when the one who asks leaves, another of them asks.
 pub async fn ask(
     engine: &Engine,
     call: &Call<'_>,

@@ -3,6 +3,7 @@
 
 mod aim;
 mod hedge;
+mod kept;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,12 +12,12 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use self::aim::Aim;
+use self::kept::Kept;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{self, Content, Wanted};
 use crate::clock;
 use crate::domain::block::{Needs, Wish};
 use crate::domain::chain::BlockNumber;
-use crate::domain::filter::{self, Part};
 use crate::domain::fleet::NodeView;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
@@ -28,6 +29,7 @@ use crate::domain::seen;
 use crate::domain::select::Ladder;
 use crate::domain::verdict::{Class, Missing, Verdict};
 use crate::domain::whole::Whole;
+use crate::state::gate::Held;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::shown_method;
@@ -36,16 +38,16 @@ use crate::upstream::link::Reuse;
 
 /// One attempt, ready to be made.
 #[derive(Clone, Copy)]
-struct Try<'a> {
-    pool: &'a Arc<Pool>,
-    upstream: &'a Arc<Upstream>,
-    node: &'a NodeView,
-    body: &'a [&'a [u8]],
-    wanted: &'a Wanted<'a>,
+struct Try<'t, 'a> {
+    pool: &'t Arc<Pool>,
+    upstream: &'t Arc<Upstream>,
+    node: &'t NodeView,
+    body: &'t [&'t [u8]],
+    wanted: &'t Wanted<'a>,
 }
 
-impl Try<'_> {
-    async fn make(self) -> (Verdict, Content) {
+impl<'a> Try<'_, 'a> {
+    async fn make(self) -> (Verdict, Content<'a>) {
         exchange::attempt(self.pool, self.upstream, self.node, self.body, self.wanted).await
     }
 }
@@ -61,18 +63,12 @@ pub struct Errand<'a> {
     hedge: Option<f64>,
     journey: Journey<'a>,
     /// A node's own error, or its `null`, for when nobody says more.
-    kept: Option<Kept>,
+    kept: Option<Kept<'a>>,
     /// Told of the fleet's changes while the call waits for a block.
     news: Option<watch::Receiver<()>>,
     /// What the last attempt came to.
     last: Option<Class>,
     used_fallback: bool,
-}
-
-struct Kept {
-    class: Class,
-    answer: Whole,
-    node: Arc<str>,
 }
 
 impl<'a> Errand<'a> {
@@ -202,8 +198,8 @@ impl<'a> Errand<'a> {
     /// Hears what an attempt came to; `Some` when it ended the errand.
     async fn conclude(
         &mut self,
-        made: Try<'_>,
-        (verdict, content): (Verdict, Content),
+        made: Try<'_, 'a>,
+        (verdict, content): (Verdict, Content<'a>),
     ) -> Option<(Served, CallOutcome)> {
         self.learn(verdict, made.node, &content);
         let (upstream, class) = (made.upstream, verdict.class);
@@ -216,13 +212,13 @@ impl<'a> Errand<'a> {
             Content::Large(large) => {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
             }
-            Content::Whole(answer) => {
+            Content::Whole(answer, held) => {
                 let answer = if class == Class::Ok {
                     answer
                 } else {
                     answer.masked(|bytes| upstream.redacted(bytes))
                 };
-                if let Some(served) = self.hear(class, answer, name) {
+                if let Some(served) = self.hear(class, (answer, held), name) {
                     return Some(served);
                 }
             }
@@ -251,7 +247,7 @@ impl<'a> Errand<'a> {
 
     /// What an answer says of its node: which block it has, which data or method it lacks. What a
     /// client is told is the least that it is shown from now on.
-    fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content) {
+    fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content<'_>) {
         let pool = &self.engine.pool;
         match verdict.class {
             Class::Ok => {
@@ -280,12 +276,12 @@ impl<'a> Errand<'a> {
     }
 
     /// The block that the client is told of.
-    fn told(&self, content: &Content) -> Option<BlockNumber> {
+    fn told(&self, content: &Content<'_>) -> Option<BlockNumber> {
         if !seen::tells(&self.call.method, self.call.params) {
             return None;
         }
         match content {
-            Content::Whole(answer) => answer.result().and_then(seen::block_told),
+            Content::Whole(answer, _) => answer.result().and_then(seen::block_told),
             Content::Large(large) => large.result_start().and_then(seen::block_told),
             Content::Nothing | Content::TooLarge => None,
         }
@@ -312,7 +308,7 @@ impl<'a> Errand<'a> {
     fn hear(
         &mut self,
         class: Class,
-        answer: Whole,
+        (answer, held): (Whole, Held<'a>),
         name: &Arc<str>,
     ) -> Option<(Served, CallOutcome)> {
         let is_null = class == Class::Ok && answer.result() == Some(b"null");
@@ -330,6 +326,7 @@ impl<'a> Errand<'a> {
                 Some(self.deliver(Kept {
                     class,
                     answer,
+                    held,
                     node,
                 }))
             }
@@ -337,6 +334,7 @@ impl<'a> Errand<'a> {
                 self.kept = Some(Kept {
                     class,
                     answer,
+                    held,
                     node,
                 });
                 None
@@ -346,26 +344,14 @@ impl<'a> Errand<'a> {
     }
 
     /// Ends with a node's answer.
-    fn deliver(&self, told: Kept) -> (Served, CallOutcome) {
+    fn deliver(&self, told: Kept<'_>) -> (Served, CallOutcome) {
         let outcome = if told.class == Class::Ok {
             CallOutcome::Ok
         } else {
             CallOutcome::RpcError
         };
         let node = told.node.clone();
-        self.end(self.reply(told), &node, outcome)
-    }
-
-    /// A new filter's id, as the client gets it, says which node has the filter.
-    fn reply(&self, told: Kept) -> Reply {
-        let is_new = filter::part_of(&self.call.method) == Some(Part::Making);
-        let own = told.answer.result().filter(|_| is_new);
-        let own = own.and_then(|own| std::str::from_utf8(own).ok());
-        match own.map(|own| filter::wrap(&told.node, own)) {
-            None => Reply::Whole(told.answer),
-            Some(Some(id)) => Reply::with_result(self.call, &id),
-            Some(None) => Reply::Refused(Refusal::BadAnswer),
-        }
+        self.end(told.reply(self.call), &node, outcome)
     }
 
     fn finish(mut self, ending: Ending) -> (Served, CallOutcome) {

@@ -17,7 +17,7 @@ use crate::domain::json;
 use crate::domain::trace::TraceParent;
 use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::Whole;
-use crate::state::gate::Room;
+use crate::state::gate::{Held, Room};
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::Entry;
@@ -52,9 +52,10 @@ pub struct Wanted<'a> {
 }
 
 /// What an attempt brought, beside its class.
-pub enum Content {
+pub enum Content<'a> {
     Nothing,
-    Whole(Whole),
+    /// With what it holds of its request's room beyond its first [`WHOLE_BYTES_MAX`].
+    Whole(Whole, Held<'a>),
     Large(Box<Large>),
     TooLarge,
 }
@@ -151,13 +152,13 @@ impl Large {
 }
 
 /// Asks `upstream` and learns from what it says.
-pub async fn attempt(
+pub async fn attempt<'a>(
     pool: &Arc<Pool>,
     upstream: &Arc<Upstream>,
     node: &NodeView,
     body: &[&[u8]],
-    wanted: &Wanted<'_>,
-) -> (Verdict, Content) {
+    wanted: &Wanted<'a>,
+) -> (Verdict, Content<'a>) {
     let mut attempt = Attempt::begin(upstream, node);
     let exchanged = in_time(pool, upstream, wanted, exchange(upstream, body, wanted)).await;
     let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
@@ -176,7 +177,7 @@ pub async fn attempt(
             return (verdict, Content::Large(Box::new(large)));
         }
         Found::Nothing => Content::Nothing,
-        Found::Whole(answer) => Content::Whole(answer),
+        Found::Whole(answer, held) => Content::Whole(answer, held),
         Found::TooLarge => Content::TooLarge,
     };
     if attempt.settle(verdict) {
@@ -241,14 +242,18 @@ fn serves(pool: &Pool, upstream: &Upstream) -> bool {
         .is_none_or(|node| node.standing.is_healthy())
 }
 
-enum Found {
+enum Found<'a> {
     Nothing,
-    Whole(Whole),
+    Whole(Whole, Held<'a>),
     Large(Box<(Begun, Bytes)>),
     TooLarge,
 }
 
-async fn exchange(upstream: &Upstream, body: &[&[u8]], wanted: &Wanted<'_>) -> (Verdict, Found) {
+async fn exchange<'a>(
+    upstream: &Upstream,
+    body: &[&[u8]],
+    wanted: &Wanted<'a>,
+) -> (Verdict, Found<'a>) {
     match upstream.link.send(body, wanted.reuse, wanted.trace).await {
         Ok(reply) => read(reply, wanted).await,
         Err(fault) => (of_fault(&fault).into(), Found::Nothing),
@@ -273,7 +278,7 @@ fn of_fault(fault: &SendFault) -> Class {
     }
 }
 
-async fn read(mut reply: Reply, wanted: &Wanted<'_>) -> (Verdict, Found) {
+async fn read<'a>(mut reply: Reply, wanted: &Wanted<'a>) -> (Verdict, Found<'a>) {
     if reply
         .content_length
         .is_some_and(|length| length > wanted.bytes_max)
@@ -286,7 +291,7 @@ async fn read(mut reply: Reply, wanted: &Wanted<'_>) -> (Verdict, Found) {
         Ok(Filled::Whole(start) | Filled::More(start)) if start.len() as u64 > wanted.bytes_max => {
             (Class::RpcError.into(), Found::TooLarge)
         }
-        Ok(Filled::Whole(body)) => judge(&reply, &body),
+        Ok(Filled::Whole(body)) => judge(&reply, &body, wanted.room.attempt()),
         Ok(Filled::More(start)) => read_large(reply, start, wanted).await,
     }
 }
@@ -299,7 +304,7 @@ fn of_body_fault(fault: &BodyFault) -> Class {
 }
 
 /// Judges an answer that is there to its end.
-fn judge(reply: &Reply, body: &Bytes) -> (Verdict, Found) {
+fn judge<'a>(reply: &Reply, body: &Bytes, held: Held<'a>) -> (Verdict, Found<'a>) {
     let (status, retry_after) = (reply.status, reply.retry_after);
     let by_status = verdict::of_status(status, retry_after);
     let answer = match Answer::read(body) {
@@ -314,10 +319,10 @@ fn judge(reply: &Reply, body: &Bytes) -> (Verdict, Found) {
         (Outcome::Result(_), Some(verdict)) => verdict,
         (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
     };
-    (verdict, Found::Whole(Whole::new(body, &answer)))
+    (verdict, Found::Whole(Whole::new(body, &answer), held))
 }
 
-async fn read_large(reply: Reply, start: Bytes, wanted: &Wanted<'_>) -> (Verdict, Found) {
+async fn read_large<'a>(reply: Reply, start: Bytes, wanted: &Wanted<'a>) -> (Verdict, Found<'a>) {
     if let Some(verdict) = verdict::of_body(reply.status, reply.retry_after, &start) {
         return (verdict, Found::Nothing);
     }
@@ -336,34 +341,36 @@ async fn read_large(reply: Reply, start: Bytes, wanted: &Wanted<'_>) -> (Verdict
         };
         return (Class::Ok.into(), Found::Large(Box::new((begun, start))));
     }
+    let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX);
     let bytes_max = match (splicer.has_result(), splicer.has_error()) {
-        (true, _) => usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX),
-        (false, true) => ERROR_BYTES_MAX,
+        (true, _) => bytes_max,
+        (false, true) => bytes_max.min(ERROR_BYTES_MAX),
         (false, false) => return (Class::BadAnswer.into(), Found::Nothing),
     };
-    read_on(reply, start, bytes_max, wanted.room).await
+    read_on(reply, start, bytes_max, wanted.room.attempt()).await
 }
 
 /// Reads an answer to its end, as long as there is room to hold it. The first
-/// [`WHOLE_BYTES_MAX`] of it are the caller's to find room for.
+/// [`WHOLE_BYTES_MAX`] of it are the caller's to find room for. What comes to nothing, or is given
+/// up, gives its room back.
 async fn read_on(
     mut reply: Reply,
     start: Bytes,
     bytes_max: usize,
-    room: &Room<'_>,
-) -> (Verdict, Found) {
+    mut held: Held<'_>,
+) -> (Verdict, Found<'_>) {
     let too_large = || (Class::RpcError.into(), Found::TooLarge);
-    if !room.hold(start.len().saturating_sub(WHOLE_BYTES_MAX)) {
+    if !held.hold(start.len().saturating_sub(WHOLE_BYTES_MAX)) {
         return too_large();
     }
     let mut whole = BytesMut::from(start);
     loop {
         let chunk = match reply.chunk().await {
             Ok(Some(chunk)) => chunk,
-            Ok(None) => return judge(&reply, &whole.freeze()),
+            Ok(None) => return judge(&reply, &whole.freeze(), held),
             Err(fault) => return (of_body_fault(&fault).into(), Found::Nothing),
         };
-        if whole.len() + chunk.len() > bytes_max || !room.hold(chunk.len()) {
+        if whole.len() + chunk.len() > bytes_max || !held.hold(chunk.len()) {
             return too_large();
         }
         whole.extend_from_slice(&chunk);

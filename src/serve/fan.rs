@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
-use super::exchange::{self, Content, Wanted};
+use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
 use crate::domain::node::NodeId;
 use crate::domain::trace::TraceParent;
 use crate::domain::verdict::Class;
@@ -16,6 +16,11 @@ use crate::domain::whole::Whole;
 use crate::state::gate::Gate;
 use crate::state::pool::{Pool, Snapshot};
 use crate::upstream::link::Reuse;
+
+/// The longest answer where a hash or a count is expected.
+pub const SHORT_BYTES_MAX: u64 = WHOLE_BYTES_MAX as u64;
+/// The longest answer where a receipt or a transaction is.
+pub const LONG_BYTES_MAX: u64 = 1 << 20;
 
 /// What one node said.
 pub struct Heard {
@@ -31,7 +36,8 @@ pub struct Question {
     /// The call as a node gets it.
     pub body: Bytes,
     pub until: Instant,
-    /// The longest answer.
+    /// The longest answer: several are held at once, and none of them in the request's room. At
+    /// most [`LONG_BYTES_MAX`].
     pub bytes_max: u64,
     /// Told to the nodes.
     pub trace: Option<TraceParent>,
@@ -73,7 +79,7 @@ impl Asker {
                 answer: None,
             };
         };
-        let bytes_max = self.question.bytes_max;
+        let bytes_max = self.question.bytes_max.min(LONG_BYTES_MAX);
         let room = self.gate.room(bytes_max);
         let wanted = Wanted {
             id: Bytes::new(),
@@ -90,8 +96,8 @@ impl Asker {
         let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
         let class = verdict.class;
         let answer = match content {
-            Content::Whole(answer) if class == Class::Ok => Some(answer),
-            Content::Whole(answer) => Some(answer.masked(|bytes| upstream.redacted(bytes))),
+            Content::Whole(answer, _) if class == Class::Ok => Some(answer),
+            Content::Whole(answer, _) => Some(answer.masked(|bytes| upstream.redacted(bytes))),
             Content::Nothing | Content::TooLarge | Content::Large(_) => None,
         };
         Heard {

@@ -39,7 +39,7 @@ pub async fn count(
     let question = Question {
         body: call.for_node().into(),
         until: until.min(now + times.attempt_of(Treatment::Read)),
-        bytes_max: terms.bytes_max,
+        bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
         trace: terms.origin.trace,
     };
     let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
@@ -63,7 +63,7 @@ pub async fn count(
     let served = Served {
         answer: Reply::Whole(answer),
         node: Some(name),
-        attempts: 1,
+        attempts: nodes.len(),
     };
     Some((served, CallOutcome::Ok))
 }

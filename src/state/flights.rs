@@ -71,6 +71,8 @@ pub enum Seat<'a> {
 pub struct Leader<'a> {
     flights: &'a Flights,
     hash: u64,
+    /// The flight is no longer in the map: another may stand there under the same hash.
+    has_landed: bool,
 }
 
 /// Who waits.
@@ -105,6 +107,7 @@ impl Flights {
             return Seat::Leader(Leader {
                 flights: self,
                 hash,
+                has_landed: false,
             });
         };
         if flight.body != *body || flight.head != head {
@@ -124,7 +127,8 @@ impl Flights {
 
 impl Leader<'_> {
     /// The flight is over; `landed` is asked for only where somebody waits.
-    pub fn land(self, landed: impl FnOnce() -> Landed) {
+    pub fn land(mut self, landed: impl FnOnce() -> Landed) {
+        self.has_landed = true;
         if let Some(bell) = self.leave() {
             bell.send_replace(Some(landed()));
         }
@@ -137,8 +141,10 @@ impl Leader<'_> {
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        // Whoever waits hears the bell fall.
-        drop(self.leave());
+        if !self.has_landed {
+            // Whoever waits hears the bell fall.
+            drop(self.leave());
+        }
     }
 }
 
@@ -224,6 +230,20 @@ mod tests {
         }
         let _second = leader(&flights);
         let _follower = follower(&flights);
+    }
+
+    #[test]
+    fn a_flight_that_begins_while_one_lands_keeps_its_place() {
+        let flights = Flights::default();
+        let first = leader(&flights);
+        let _waiting = follower(&flights);
+        let mut second = None;
+        first.land(|| {
+            second = Some(leader(&flights));
+            Landed::Nothing
+        });
+        assert!(second.is_some());
+        let _joins_the_second = follower(&flights);
     }
 
     #[test]

@@ -50,6 +50,13 @@ pub struct Room<'a> {
     bytes: AtomicU64,
 }
 
+/// What one attempt holds of a [`Room`]; given back when dropped, unless it is kept.
+#[derive(Debug)]
+pub struct Held<'a> {
+    room: &'a Room<'a>,
+    bytes: u64,
+}
+
 impl Gate {
     /// Lets one request in; `None` when the house is full.
     pub fn enter(&self) -> Option<Pass<'_>> {
@@ -130,7 +137,15 @@ impl Pass<'_> {
     }
 }
 
-impl Room<'_> {
+impl<'a> Room<'a> {
+    /// For an attempt that may come to nothing; it holds nothing yet.
+    pub fn attempt(&'a self) -> Held<'a> {
+        Held {
+            room: self,
+            bytes: 0,
+        }
+    }
+
     /// Takes room for `bytes` more; `false` when there is none, here or in the whole house.
     pub fn hold(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
@@ -142,6 +157,22 @@ impl Room<'_> {
             return false;
         }
         true
+    }
+}
+
+impl Held<'_> {
+    /// Takes room for `bytes` more; `false` when there is none.
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        let has_room = self.room.hold(bytes);
+        if has_room {
+            self.bytes += bytes as u64;
+        }
+        has_room
+    }
+
+    /// The answer is handed over: its room stays held as long as the request's.
+    pub fn keep(mut self) {
+        self.bytes = 0;
     }
 }
 
@@ -159,6 +190,17 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
         self.gate.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let room = self.room;
+            room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+            let all = &room.gate.answers_bytes;
+            all.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -217,6 +259,22 @@ mod tests {
         let room = gate.room(10);
         assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
         assert!(gate.room(10).hold(10), "each request has its own room");
+    }
+
+    #[test]
+    fn what_an_attempt_held_is_given_back_unless_its_answer_is_kept() {
+        let gate = Gate::default();
+        let room = gate.room(10);
+        let mut failed = room.attempt();
+        assert!(failed.hold(6) && !failed.hold(5));
+        drop(failed);
+        assert_eq!(gate.answers_bytes.load(Ordering::Relaxed), 0);
+        let mut kept = room.attempt();
+        assert!(kept.hold(4) && kept.hold(6));
+        kept.keep();
+        assert!(!room.hold(1));
+        drop(room);
+        assert_eq!(gate.answers_bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]

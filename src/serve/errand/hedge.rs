@@ -9,7 +9,6 @@ use tokio::time::timeout;
 use super::{CallOutcome, Content, Errand, Served, Try};
 use crate::clock;
 use crate::domain::block::Needs;
-use crate::domain::journey::Step;
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
 use crate::domain::verdict::{Class, Verdict};
@@ -19,9 +18,9 @@ use crate::telemetry::metrics::Winner;
 /// A node is given at least this time: whatever is faster is fast enough.
 const WAIT_MIN: Duration = Duration::from_millis(5);
 
-impl Try<'_> {
+impl<'a> Try<'_, 'a> {
     /// One attempt, that tells how long reads take on this node.
-    async fn timed(self) -> (Verdict, Content) {
+    async fn timed(self) -> (Verdict, Content<'a>) {
         let began_at = clock::now();
         let came = self.make().await;
         if came.0.class == Class::Ok {
@@ -38,13 +37,13 @@ impl Try<'_> {
     }
 }
 
-impl Errand<'_> {
+impl<'a> Errand<'a> {
     /// One attempt, and another beside it if the first takes too long; `Some` when one of them
     /// ended the errand.
     pub(super) async fn race(
         &mut self,
         snapshot: &Snapshot,
-        first: Try<'_>,
+        first: Try<'_, 'a>,
     ) -> Option<(Served, CallOutcome)> {
         let began_at = clock::now();
         let mut one = pin!(first.timed());
@@ -54,7 +53,7 @@ impl Errand<'_> {
         if let Ok(came) = timeout(wait.max(WAIT_MIN), &mut one).await {
             return self.conclude(first, came).await;
         }
-        let target = self.second().and_then(|(id, until)| {
+        let target = self.second(snapshot).and_then(|(id, until)| {
             let (upstream, node) = (snapshot.upstream(id)?, snapshot.view.node(id)?);
             Some((upstream, node, self.wanted(until)))
         });
@@ -97,21 +96,19 @@ impl Errand<'_> {
     }
 
     /// Another own node to ask beside the first, within the budget.
-    fn second(&mut self) -> Option<(NodeId, Instant)> {
+    fn second(&mut self, snapshot: &Snapshot) -> Option<(NodeId, Instant)> {
         let engine = self.engine;
-        let now = clock::now();
-        if !engine.budget.withdraw(now) {
-            return None;
-        }
         let aim = &self.aim;
-        let of_own = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
-            let is_own = ladder == Ladder::Own;
-            is_own.then(|| aim.draw(engine, ladder, passed, needs))?
+        let is_there = |id: &NodeId| {
+            let view = snapshot.view.node(*id);
+            snapshot.upstream(*id).is_some() && view.is_some()
         };
-        match self.journey.next(now, of_own, || true) {
-            Step::Ask { node, until, .. } => Some((node, until)),
-            // Whoever has the block was asked already.
-            Step::WaitUntil(_) | Step::Finish(_) => None,
-        }
+        let draw = |passed: &[NodeId], needs: &Needs<'_>| {
+            let drawn = aim.draw(engine, Ladder::Own, passed, needs);
+            drawn.filter(is_there)
+        };
+        let now = clock::now();
+        let pay = || engine.budget.withdraw(now);
+        self.journey.beside(now, draw, pay)
     }
 }

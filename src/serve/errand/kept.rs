@@ -1,0 +1,34 @@
+//! A node's answer that its call may end with.
+
+use std::sync::Arc;
+
+use crate::domain::filter::{self, Part};
+use crate::domain::jsonrpc::Call;
+use crate::domain::refusal::Refusal;
+use crate::domain::verdict::Class;
+use crate::domain::whole::Whole;
+use crate::serve::engine::Reply;
+use crate::state::gate::Held;
+
+pub(super) struct Kept<'a> {
+    pub class: Class,
+    pub answer: Whole,
+    /// Of the request's room; given back when another answer goes to the client.
+    pub held: Held<'a>,
+    pub node: Arc<str>,
+}
+
+impl Kept<'_> {
+    /// What the client gets. A new filter's id says which node has the filter.
+    pub fn reply(self, call: &Call<'_>) -> Reply {
+        self.held.keep();
+        let is_new = filter::part_of(&call.method) == Some(Part::Making);
+        let own = self.answer.result().filter(|_| is_new);
+        let own = own.and_then(|own| std::str::from_utf8(own).ok());
+        match own.map(|own| filter::wrap(&self.node, own)) {
+            None => Reply::Whole(self.answer),
+            Some(Some(id)) => Reply::with_result(call, &id),
+            Some(None) => Reply::Refused(Refusal::BadAnswer),
+        }
+    }
+}
