@@ -236,6 +236,23 @@ async fn who_waits_for_a_receipt_gets_the_one_that_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lacks_the_sending_method_is_not_sent_it_again() {
+    let sync = "eth_sendRawTransactionSync";
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    scene.nodes[0].change(|behaviour| {
+        behaviour.missing_methods.insert(sync.into());
+    });
+    scene.nodes[1].set_result(sync, r#"{"status":"0x1"}"#);
+    for _ in 0..10 {
+        let answer = scene.call(sync).await.json();
+        assert_eq!(answer["result"]["status"], "0x1", "{answer}");
+    }
+    // Its word may come after that of the other, which ends the call.
+    let asked = scene.nodes[0].calls_of(sync);
+    assert!((1..=3).contains(&asked), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_that_takes_it_outweighs_all_that_refuse() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
     all(&scene, &[SEND], &error(-32000, "transaction underpriced"));
@@ -256,10 +273,13 @@ async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
         node.set_result(count, nonce);
     }
     let pending = call("7", count).replace("latest", "pending");
-    for _ in 0..5 {
-        let answer = scene.post(&pending).await;
-        assert_eq!(answer.json()["result"], "0x9");
-        assert_eq!(answer.header("x-forebay-attempts"), Some("3"));
+    let as_object = pending.replace("\"pending\"", r#"{"blockNumber":"pending"}"#);
+    for pending in [&pending, &as_object] {
+        for _ in 0..5 {
+            let answer = scene.post(pending).await;
+            assert_eq!(answer.json()["result"], "0x9");
+            assert_eq!(answer.header("x-forebay-attempts"), Some("3"));
+        }
     }
     for fault in [Fault::Stall, Fault::Html, error(-32000, "x")] {
         scene.nodes[2].set_fault_for(&[count], fault);
@@ -323,6 +343,18 @@ async fn identical_reads_in_flight_are_asked_once_and_others_each() {
         let length = answer.json()["result"].as_str().map(str::len);
         assert!(length > Some(64 << 10), "{length:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_of_what_is_pending_are_asked_each() {
+    let scene = Pretend::set(&[1], "").await;
+    let node = &scene.nodes[0];
+    node.set_fault_for(&["eth_getBalance"], slowly());
+    let pending = call("7", "eth_getBalance").replace("latest", "pending");
+    let as_object = pending.replace("\"pending\"", r#"{"blockNumber":"pending"}"#);
+    let calls = [&pending, &as_object].map(|body| (0..5).map(|_| scene.post(body)));
+    futures_util::future::join_all(calls.into_iter().flatten()).await;
+    assert_eq!(node.calls_of("eth_getBalance"), 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

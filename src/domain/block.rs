@@ -30,10 +30,11 @@ pub enum Place {
         /// Whether no parameter means the latest block.
         may_be_missing: bool,
     },
-    /// A filter object, at this index, with `fromBlock` and `toBlock` or `blockHash`; what is
-    /// missing means the latest block.
+    /// A filter object, at this index, with `fromBlock` and `toBlock` or `blockHash`.
     Range {
         index: usize,
+        /// Whether a missing end means the latest block; else it is the node's to know.
+        missing_is_latest: bool,
         /// Whether `latest` means a block of now. A filter goes on with the chain.
         is_of_now: bool,
     },

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::answer::RpcError;
 use super::chance::Dice;
 use super::fleet::{FleetView, NodeView};
-use super::node::{NodeId, Rung};
+use super::node::NodeId;
 use super::refusal::Refusal;
 use super::select::Ladder;
 use super::verdict::{self, Class};
@@ -176,14 +176,16 @@ impl Broadcast {
 #[derive(Clone, Copy, Debug)]
 pub struct Spread<'a> {
     pub nodes_max: usize,
+    /// Nodes that lack it are asked only where all do.
+    pub method: &'a str,
     /// Asked before others.
     pub first: &'a [NodeId],
     /// Asked already.
     pub passed: &'a [NodeId],
 }
 
-/// The nodes of `ladder` to ask at once, drawn by weight. One that rests is asked only where all
-/// do.
+/// The nodes of `ladder` to ask at once, drawn by weight. Those that lack the method, and then
+/// those that rest, are asked only where all do.
 pub fn spread(
     view: &FleetView,
     ladder: Ladder,
@@ -191,18 +193,14 @@ pub fn spread(
     now: Instant,
     dice: &mut impl Dice,
 ) -> Vec<NodeId> {
-    let takes = |node: &&NodeView| {
-        let is_of_ladder = match ladder {
-            Ladder::Own => node.rung == Rung::Own && node.serves(),
-            Ladder::Fallback => node.rung != Rung::Own && node.serves(),
-            Ladder::LastResort => node.is_last_resort(),
-        };
-        is_of_ladder && !wish.passed.contains(&node.id)
-    };
+    let takes = |node: &&NodeView| ladder.takes(node, view) && !wish.passed.contains(&node.id);
+    let open = || view.nodes.iter().filter(takes);
+    let can = |node: &NodeView| !node.lacks(wish.method, now);
+    let some_can = open().any(can);
+    let open = || open().filter(|node| !some_can || can(node));
     let is_awake = |node: &NodeView| !node.standing.rests(now);
-    let some_awake = view.nodes.iter().filter(takes).any(is_awake);
-    let open = view.nodes.iter().filter(takes);
-    let mut keyed: Vec<(bool, f64, NodeId)> = open
+    let some_awake = open().any(is_awake);
+    let mut keyed: Vec<(bool, f64, NodeId)> = open()
         .filter(|node| !some_awake || is_awake(node))
         .map(|node| {
             // Efraimidis and Spirakis (2006): the greatest of these are a draw by weight.

@@ -7,7 +7,7 @@ use crate::domain::chain::BlockNumber;
 use crate::domain::chance::Seeded;
 use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
 use crate::domain::health::Hysteresis;
-use crate::domain::node::Weight;
+use crate::domain::node::{Rung, Weight};
 
 fn said(code: i64, message: &str) -> Word {
     let error = RpcError {
@@ -168,6 +168,7 @@ fn it_goes_to_the_own_fit_nodes_and_to_no_more_than_wanted() {
         let first: Vec<_> = first.iter().copied().map(NodeId).collect();
         let wish = Spread {
             nodes_max,
+            method: "eth_sendRawTransaction",
             first: &first,
             passed: &[NodeId(1)],
         };
@@ -183,6 +184,30 @@ fn it_goes_to_the_own_fit_nodes_and_to_no_more_than_wanted() {
     assert!(!some.contains(&NodeId(1)), "it was asked already");
     fleet.throttle(NodeId(7), None, now);
     assert!(!asked(&fleet, 2, &[7]).contains(&NodeId(7)), "it rests");
+}
+
+#[test]
+fn who_lacks_the_method_is_passed_over_while_another_is_left() {
+    let now = crate::clock::now();
+    let view = fleet(3, now).view();
+    let mut dice = Seeded::new(3);
+    let mut asked = |method: &str, passed: &[NodeId]| {
+        let wish = Spread {
+            nodes_max: usize::MAX,
+            method,
+            first: &[],
+            passed,
+        };
+        let mut nodes = spread(&view, Ladder::Own, wish, now, &mut dice);
+        nodes.sort_unstable_by_key(|id| id.0);
+        nodes
+    };
+    let ids = |ids: &[u32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
+    view.nodes[1].learn_lack("eth_sendRawTransactionSync", now);
+    let sync = "eth_sendRawTransactionSync";
+    assert_eq!(asked(sync, &[]), ids(&[2, 3]));
+    assert_eq!(asked("eth_sendRawTransaction", &[]), ids(&[1, 2, 3]));
+    assert_eq!(asked(sync, &ids(&[2, 3])), ids(&[1]), "no other is left");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use sha3::{Digest, Keccak256};
 
 use super::fleet::{FleetView, NodeView};
+use super::hex;
 use super::node::NodeId;
 
 /// What calls have to do with filters.
@@ -20,7 +21,7 @@ pub enum Part {
     Following,
 }
 
-/// Digits that stand for a node.
+/// Digits that stand for a node: whole bytes.
 const NODE_DIGITS: usize = 12;
 /// A node's own id, in bytes as written.
 const ID_BYTES_MAX: usize = 128;
@@ -55,7 +56,7 @@ pub fn wrap(node: &str, own: &str) -> Option<String> {
     let mark = mark_of(node);
     Some(match digits {
         Some(digits) => format!("\"0x{DIGITS}{mark}{digits}\""),
-        None => format!("\"0x{BYTES}{mark}{}\"", hex(own.as_bytes())),
+        None => format!("\"0x{BYTES}{mark}{}\"", hex::encode(own.as_bytes())),
     })
 }
 
@@ -81,7 +82,9 @@ pub fn unwrap(params: &str) -> Option<Followed> {
     let own = match form {
         DIGITS if !digits.is_empty() => format!("\"0x{digits}\""),
         // Only what is JSON may go to a node.
-        BYTES => unhex(digits).filter(|own| serde_json::from_str::<&RawValue>(own).is_ok())?,
+        BYTES => String::from_utf8(hex::decode(digits)?)
+            .ok()
+            .filter(|own| serde_json::from_str::<&RawValue>(own).is_ok())?,
         _ => return None,
     };
     let rest = rest.iter().flat_map(|param| [",", param.get()]);
@@ -103,26 +106,7 @@ impl Followed {
 
 fn mark_of(node: &str) -> String {
     let digest = Keccak256::new_with_prefix("forebay filter ").chain_update(node);
-    let mut mark = hex(&digest.finalize()[..NODE_DIGITS / 2]);
-    mark.truncate(NODE_DIGITS);
-    mark
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(digits: &str) -> Option<String> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let bytes: Option<Vec<u8>> = digits
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-            _ => None,
-        })
-        .collect();
-    String::from_utf8(bytes?).ok()
+    hex::encode(&digest.finalize()[..NODE_DIGITS / 2])
 }
 
 #[cfg(test)]

@@ -14,6 +14,14 @@ use super::verdict::{Class, Elsewhere, Missing};
 /// Every node keeps the state of the last blocks (geth 128): where such a one is missing, the node
 /// is not behind by its depth but by a moment, or on its way to another branch.
 const RECENT_BLOCKS: u64 = 64;
+/// Nodes prove the state of fewer blocks than they keep it of (reth's proof window, BSC's): what
+/// they refuse here says nothing of how far back they go.
+const PROOFS: &str = "eth_getProof";
+
+/// Nodes in order.
+const FIT: &[Ladder] = &[Ladder::Own, Ladder::Fallback];
+/// Whoever else lives.
+const UNFIT: &[Ladder] = &[Ladder::LastResort];
 
 /// What a call may use up.
 #[derive(Clone, Copy, Debug)]
@@ -191,52 +199,61 @@ impl<'a> Journey<'a> {
             let other = draw(self.ladder, &self.tried, &self.needs);
             return other.map_or(Pick::Nobody, |node| Pick::Node(node, self.ladder));
         }
-        if let Some(found) = self.descend(self.needs, draw) {
+        // A fit node that lacks the block is right about the chain; who isn't fit may be on
+        // another branch, or far behind.
+        if let Some(found) = self.pick_of(FIT, now, draw) {
             return found;
         }
-        let Some(block) = self.needs.block else {
+        if !self.allowance.fails_open {
             return Pick::Nobody;
-        };
+        }
+        self.pick_of(UNFIT, now, draw).unwrap_or(Pick::Nobody)
+    }
+
+    /// Of the nodes of `ladders`: who has the block, then who is up to it, and, after a wait for
+    /// one that has it, any.
+    fn pick_of(
+        &mut self,
+        ladders: &[Ladder],
+        now: Instant,
+        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
+    ) -> Option<Pick> {
+        if let Some(found) = self.descend(ladders, self.needs, draw) {
+            return Some(found);
+        }
+        let block = self.needs.block?;
         // Too old for them all, as far as is known: they say so themselves.
         let deepest = Needs {
             block: Some(block.of_head()),
             wish: Wish::Deepest,
             ..self.needs
         };
-        if let Some(found) = self.descend(deepest, draw) {
-            return found;
+        if let Some(found) = self.descend(ladders, deepest, draw) {
+            return Some(found);
         }
         let freshest = Needs {
             block: None,
             wish: Wish::Freshest,
             ..self.needs
         };
-        let Some(found) = self.descend(freshest, draw) else {
-            return Pick::Nobody;
-        };
-        match self.wait_end(now) {
+        let found = self.descend(ladders, freshest, draw)?;
+        Some(match self.wait_end(now) {
             Some(until) if now < until => Pick::Later(until),
             Some(_) | None => found,
-        }
+        })
     }
 
     /// From ladder to ladder until somebody is found.
     fn descend(
         &self,
+        ladders: &[Ladder],
         needs: Needs<'a>,
         draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
     ) -> Option<Pick> {
-        let mut ladder = Some(Ladder::Own);
-        while let Some(rung) = ladder {
-            if rung == Ladder::LastResort && !self.allowance.fails_open {
-                return None;
-            }
-            if let Some(node) = draw(rung, &self.tried, &needs) {
-                return Some(Pick::Node(node, rung));
-            }
-            ladder = rung.below();
-        }
-        None
+        ladders.iter().find_map(|ladder| {
+            let node = draw(*ladder, &self.tried, &needs)?;
+            Some(Pick::Node(node, *ladder))
+        })
     }
 
     /// One wait a call, which leaves half of the time that it has for asking.
@@ -322,7 +339,8 @@ impl<'a> Journey<'a> {
         self.needs.wish = Wish::Deepest;
         let (need, head) = need.zip(node.head)?;
         let is_recent = head.0.saturating_sub(need.from.0) < RECENT_BLOCKS;
-        (need.reads == Reads::State && !is_recent).then_some(need.from)
+        let tells_depth = need.reads == Reads::State && self.needs.method != PROOFS;
+        (tells_depth && !is_recent).then_some(need.from)
     }
 
     fn may_go_on(&mut self, class: Class) -> bool {
@@ -725,6 +743,48 @@ mod tests {
     }
 
     #[test]
+    fn who_is_not_fit_is_asked_for_a_block_only_after_every_fit_node_without_it() {
+        // Node 9 has the block and isn't fit; 1 and the leader 0 are fit and lack it.
+        let unfit_has_it = |ladder: Ladder, passed: &[NodeId], needs: &Needs<'_>| {
+            let lacks = needs.block.is_some();
+            let node = match ladder {
+                Ladder::Own => NodeId(1),
+                Ladder::Fallback => NodeId(0),
+                Ladder::LastResort => NodeId(9),
+            };
+            let is_open = !passed.contains(&node) && (ladder == Ladder::LastResort || !lacks);
+            is_open.then_some(node)
+        };
+        let mut journey = of_block_7(Reads::Block);
+        let now = crate::clock::now();
+        let until = now + Duration::from_secs(12);
+        let step = journey.next(now, unfit_has_it, || true);
+        assert_eq!(step, Step::WaitUntil(until), "it waits first");
+        for (node, ladder) in [
+            (1, Ladder::Own),
+            (0, Ladder::Fallback),
+            (9, Ladder::LastResort),
+        ] {
+            match journey.next(until, unfit_has_it, || true) {
+                Step::Ask {
+                    node: asked,
+                    ladder: of,
+                    ..
+                } => assert_eq!((asked, of), (NodeId(node), ladder)),
+                other => panic!("{other:?}"),
+            }
+            journey.hear(Class::MissingData, true);
+        }
+        let mut nobody_fit = of_block_7(Reads::Block);
+        let step = nobody_fit.next(
+            now,
+            |ladder, _, _| (ladder == Ladder::LastResort).then_some(NodeId(9)),
+            || true,
+        );
+        assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+    }
+
+    #[test]
     fn a_block_that_only_the_leader_has_is_asked_of_the_leader() {
         let mut journey = of_block_7(Reads::Block);
         let leader = |ladder: Ladder, _: &[NodeId], needs: &Needs<'_>| match ladder {
@@ -779,6 +839,10 @@ mod tests {
             assert_eq!(missed, shown.map(BlockNumber), "{missing:?} {head}");
             assert_eq!(journey.needs.wish, wish, "{missing:?} {head}");
         }
+        let mut proof = of_block_7(Reads::State);
+        proof.needs.method = PROOFS;
+        assert_eq!(proof.miss(&node(100), Missing::Older), None, "a proof");
+        assert_eq!(proof.needs.wish, Wish::Deepest);
         let mut by_hash = journey(Treatment::Read);
         assert_eq!(by_hash.miss(&node(100), Missing::Older), None);
         assert_eq!(by_hash.needs.wish, Wish::Deepest);

@@ -10,7 +10,8 @@ use arc_swap::ArcSwap;
 pub const MEMORY: Duration = Duration::from_secs(600);
 /// Methods remembered for one node. What clients call may be any name: the oldest gives way.
 pub const LACKS_MAX: usize = 64;
-/// Longer names are not remembered, in bytes: no node has such a method.
+/// Longer names, in bytes, are not remembered, nor written into the key of a draw: no node has
+/// such a method.
 pub const METHOD_BYTES_MAX: usize = 64;
 
 /// What one node lacks.

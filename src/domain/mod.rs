@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod forks;
 pub mod framing;
 pub mod health;
+mod hex;
 pub mod journey;
 pub mod json;
 pub mod jsonrpc;

@@ -10,15 +10,10 @@ pub const NODES_MAX: usize = 5;
 /// Once a node has answered, the others have this long.
 const OTHERS_TIME: Duration = Duration::from_secs(1);
 
-/// Whether the call asks for a count that pending transactions are part of.
-pub fn is_pending(method: &str, params: Option<&str>) -> bool {
-    method == "eth_getTransactionCount"
-        && params.is_some_and(|params| {
-            let params: Option<Vec<&serde_json::value::RawValue>> =
-                serde_json::from_str(params).ok();
-            let block = params.as_ref().and_then(|params| params.get(1));
-            block.is_some_and(|block| block.get() == "\"pending\"")
-        })
+/// Whether the call asks for a count that pending transactions are part of; `reads_pending`: its
+/// block is the pending one.
+pub fn is_pending(method: &str, reads_pending: bool) -> bool {
+    reads_pending && method == "eth_getTransactionCount"
 }
 
 /// The counts heard so far.
@@ -63,19 +58,9 @@ mod tests {
 
     #[test]
     fn only_a_pending_count_is_asked_of_several() {
-        let asks = |params| is_pending("eth_getTransactionCount", Some(params));
-        assert!(asks(r#"["0x01", "pending"]"#));
-        for other in [
-            r#"["0x01","latest"]"#,
-            r#"["0x01"]"#,
-            r#"["pending"]"#,
-            "{}",
-            "[1",
-        ] {
-            assert!(!asks(other), "{other}");
-        }
-        assert!(!is_pending("eth_getBalance", Some(r#"["0x01","pending"]"#)));
-        assert!(!is_pending("eth_getTransactionCount", None));
+        assert!(is_pending("eth_getTransactionCount", true));
+        assert!(!is_pending("eth_getTransactionCount", false));
+        assert!(!is_pending("eth_getBalance", true));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Asking {
     pub edits: Edits,
     /// A `null` is asked about once more.
     pub asks_again_on_null: bool,
+    /// It reads what is pending: an answer of a moment before won't do.
+    pub is_pending: bool,
 }
 
 impl From<Treatment> for Asking {
@@ -39,6 +41,7 @@ impl From<Treatment> for Asking {
             waits: false,
             edits: Edits::default(),
             asks_again_on_null: false,
+            is_pending: false,
         }
     }
 }
@@ -91,6 +94,7 @@ fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: 
             waits: !is_beyond || method.beyond == Beyond::Wait,
             edits: bearing.edits,
             asks_again_on_null: method.asks_again_on_null,
+            is_pending: bearing.is_pending,
         }),
     }
 }
@@ -253,6 +257,29 @@ mod tests {
         assert!(!monotonic("eth_newFilter", r#"[{"fromBlock":"0x66"}]"#).waits);
         assert!(monotonic("eth_getBlockByNumber", r#"["0x65",false]"#).waits);
         assert!(monotonic("eth_getLogs", r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#).waits);
+    }
+
+    #[test]
+    fn only_a_filter_of_logs_gets_its_missing_ends() {
+        let travels_as_it_is = |method| {
+            let asking = asking(method, "[{}]", Consistency::Monotonic);
+            asking.edits.is_empty() && asking.block.is_none()
+        };
+        assert!(!travels_as_it_is("eth_getLogs"));
+        assert!(travels_as_it_is("eth_newFilter"));
+        assert!(travels_as_it_is("trace_filter"));
+    }
+
+    #[test]
+    fn a_call_that_reads_what_is_pending_is_known() {
+        let is_pending = |method, params| asking(method, params, Consistency::Monotonic).is_pending;
+        assert!(is_pending("eth_call", r#"[{},"pending"]"#));
+        assert!(is_pending(
+            "eth_getBalance",
+            r#"["0x1",{"blockNumber":"pending"}]"#
+        ));
+        assert!(is_pending("eth_getBlockByNumber", r#"["pending",true]"#));
+        assert!(!is_pending("eth_call", r#"[{"data":"pending"},"latest"]"#));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::block::{Needs, Wish};
 use super::chain::BlockNumber;
 use super::chance::Dice;
 use super::fleet::{FleetView, NodeView};
-use super::health::{State, slow_start};
+use super::health::{Reason, State, slow_start};
 use super::node::{NodeId, Rung};
 
 /// A node sheds a call to the second one drawn when it costs more than this many times as much.
@@ -19,7 +19,7 @@ pub enum Ladder {
     Own,
     /// The leader and other fallback nodes, by weight and load.
     Fallback,
-    /// Whoever lives on our chain, freshest first.
+    /// Whoever lives on our chain, freshest first; who is forked only where nobody else lives.
     LastResort,
 }
 
@@ -32,13 +32,23 @@ impl Ladder {
         }
     }
 
-    fn takes(self, node: &NodeView) -> bool {
+    /// Whether `node` of `view` is on it.
+    pub(super) fn takes(self, node: &NodeView, view: &FleetView) -> bool {
         match self {
             Ladder::Own => node.rung == Rung::Own && node.serves(),
             Ladder::Fallback => node.rung != Rung::Own && node.serves(),
-            Ladder::LastResort => node.is_last_resort(),
+            Ladder::LastResort => {
+                let others = || view.nodes.iter().filter(|other| !is_forked(other));
+                node.is_last_resort()
+                    && (!is_forked(node) || !others().any(NodeView::is_last_resort))
+            }
         }
     }
+}
+
+/// Its blocks are not those of the others.
+fn is_forked(node: &NodeView) -> bool {
+    matches!(node.standing.state, State::Out(Reason::Forked))
 }
 
 /// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
@@ -55,7 +65,7 @@ pub fn draw(
     let block = needs.block.filter(|_| view.highest_head.is_some());
     let open = |node: &&NodeView| {
         let has_it = || block.is_none_or(|need| need.is_met_by(node));
-        ladder.takes(node) && !passed.contains(&node.id) && has_it()
+        ladder.takes(node, view) && !passed.contains(&node.id) && has_it()
     };
     let nodes = || view.nodes.iter().filter(open);
     let can = |node: &NodeView| !node.lacks(needs.method, now);
@@ -326,6 +336,22 @@ mod tests {
         assert_eq!(last(&[]), Some(NodeId(2)));
         assert_eq!(last(&[NodeId(2)]), Some(NodeId(1)));
         assert_eq!(last(&[NodeId(2), NodeId(1)]), None);
+    }
+
+    #[test]
+    fn a_forked_node_is_the_last_resort_only_where_no_other_lives() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[Probe::Failed, at(100), at(102)], now);
+        let mut view = fleet.view();
+        view.nodes[2].standing.state = State::Out(Reason::Forked);
+        let (any, needs) = (Needs::default(), needing(102, 102, Reads::Block));
+        let last =
+            |view: &FleetView, needs: &Needs<'_>| drawn(view, Ladder::LastResort, needs, now);
+        assert_eq!(last(&view, &any), [1]);
+        assert_eq!(last(&view, &needs), [] as [u32; 0], "not even for a block");
+        view.nodes[1].lives = false;
+        assert_eq!(last(&view, &any), [2]);
     }
 
     fn drawn(view: &FleetView, ladder: Ladder, needs: &Needs<'_>, now: Instant) -> Vec<u32> {

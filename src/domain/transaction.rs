@@ -7,6 +7,8 @@ use std::fmt;
 use serde_json::value::RawValue;
 use sha3::{Digest, Keccak256};
 
+use super::hex;
+
 /// The type of a transaction with blobs (EIP-4844).
 const BLOB_TRANSACTION: u8 = 3;
 
@@ -30,7 +32,7 @@ impl fmt::Debug for TxHash {
 /// The hash of the raw transaction that stands first in `params`; `None` where there is none that
 /// could be one.
 pub fn hash(params: &str) -> Option<TxHash> {
-    let bytes = unhex(&first_text(params)?)?;
+    let bytes = hex::decode(first_text(params)?.strip_prefix("0x")?)?;
     let hashed = if bytes.first() == Some(&BLOB_TRANSACTION) {
         without_blobs(&bytes)?
     } else {
@@ -41,7 +43,7 @@ pub fn hash(params: &str) -> Option<TxHash> {
 
 /// The hash that stands first in `params`, as in `eth_getTransactionByHash`.
 pub fn hash_asked(params: &str) -> Option<TxHash> {
-    let bytes = unhex(&first_text(params)?)?;
+    let bytes = hex::decode(first_text(params)?.strip_prefix("0x")?)?;
     bytes.try_into().ok().map(TxHash)
 }
 
@@ -51,17 +53,6 @@ fn first_text(params: &str) -> Option<Cow<'_, str>> {
     let params: Vec<&RawValue> = serde_json::from_str(params).ok()?;
     let text: Text = serde_json::from_str(params.first()?.get()).ok()?;
     Some(text.0)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pairs = text.strip_prefix("0x")?.as_bytes().chunks(2);
-    pairs
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-            _ => None,
-        })
-        .collect()
 }
 
 /// What a blob transaction's hash is of. It is sent as `3 ‖ rlp([transaction, blobs, …])` and

@@ -110,6 +110,7 @@ impl<'a> Transaction<'a> {
         let holders = self.engine.taken.holders_for(self.terms.client);
         let wish = Spread {
             nodes_max: limits.broadcast,
+            method: &self.call.method,
             first: &holders,
             passed: &self.asked,
         };
@@ -159,6 +160,7 @@ impl<'a> Transaction<'a> {
             Form::Receipt => self.until(),
         };
         let question = Question {
+            method: (*self.call.method).into(),
             body: body.clone(),
             until,
             bytes_max: self.terms.bytes_max.min(longest(self.form)),
@@ -209,17 +211,19 @@ impl<'a> Transaction<'a> {
         let hash = self.hash?;
         let engine = self.engine;
         let now = clock::now();
+        let method = self.form.lookup();
         let wish = Spread {
             nodes_max: NODES_MAX,
+            method,
             first: &[],
             passed: &self.asked,
         };
         let view = &engine.pool.snapshot().view;
         let mut nodes = self.asked.clone();
         nodes.extend(spread(view, Ladder::Own, wish, now, &mut clock::roll));
-        let method = self.form.lookup();
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":["{hash}"]}}"#);
         let question = Question {
+            method: method.into(),
             body: Bytes::from(body),
             until: self.deadline.min(now + engine.limits.times.attempt),
             // A transaction alone may be longer than `SHORT_BYTES_MAX`.

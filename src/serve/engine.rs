@@ -175,10 +175,11 @@ impl Engine {
         }
         let head = snapshot.view.served_head;
         drop(snapshot);
-        if method::listed(row).is_some_and(|method| method.may_be_shared) {
+        let is_sharable = method::listed(row).is_some_and(|method| method.may_be_shared);
+        if is_sharable && !asking.is_pending {
             return coalesce::ask(self, call, (row, asking), terms, head).await;
         }
-        if nonce::is_pending(&call.method, call.params)
+        if nonce::is_pending(&call.method, asking.is_pending)
             && let Some(counted) = Box::pin(nonces::count(self, call, terms)).await
         {
             return counted;

@@ -33,6 +33,7 @@ pub struct Heard {
 /// What is asked: something that may be asked again.
 #[derive(Clone, Debug)]
 pub struct Question {
+    pub method: Arc<str>,
     /// The call as a node gets it.
     pub body: Bytes,
     pub until: Instant,
@@ -95,6 +96,9 @@ impl Asker {
         let body: &[&[u8]] = &[body];
         let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
         let class = verdict.class;
+        if class == Class::Unsupported {
+            self.pool.learn_lack(id, &self.question.method);
+        }
         let answer = match content {
             Content::Whole(answer, _) if class == Class::Ok => Some(answer),
             Content::Whole(answer, _) => Some(answer.masked(|bytes| upstream.redacted(bytes))),

@@ -23,6 +23,7 @@ pub async fn count(
     let mut holders = engine.taken.holders_for(terms.client);
     let wish = Spread {
         nodes_max: NODES_MAX,
+        method: &call.method,
         first: &holders,
         passed: &[],
     };
@@ -37,6 +38,7 @@ pub async fn count(
     let times = &engine.limits.times;
     let until = terms.arrived_at + times.deadline_of(Treatment::Read);
     let question = Question {
+        method: (*call.method).into(),
         body: call.for_node().into(),
         until: until.min(now + times.attempt_of(Treatment::Read)),
         bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),

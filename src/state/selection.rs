@@ -12,11 +12,10 @@ use super::pool::{Present, Snapshot, id_of};
 use crate::clock;
 use crate::domain::block::{Need, Needs, Reads, Wish};
 use crate::domain::chain::BlockNumber;
+use crate::domain::lacks::METHOD_BYTES_MAX;
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 
-/// A method's name in a key, in bytes; of a longer one no node is known to lack it.
-const METHOD_BYTES_MAX: usize = 64;
 /// Ladder, wish, reads, from, to.
 const HEAD_BYTES: usize = 3 + 8 + 8;
 

@@ -222,6 +222,10 @@ impl Oracle {
             is_own || !passed_over,
             "a call leaves the own nodes while one is fit and unasked",
         );
+        self.must(
+            is_fit || unasked().next().is_none(),
+            "a node that isn't fit is asked while a fit one is left unasked",
+        );
         let ladder_is_right = match ladder {
             Ladder::Own => is_own,
             Ladder::Fallback => is_fit && asked.rung != Rung::Own,

@@ -16,6 +16,8 @@ pub struct Bearing {
     pub need: Option<Need>,
     /// A range whose end stands before its beginning, both written as numbers.
     pub is_reversed: bool,
+    /// Reads what is pending, which is another thing from one moment to the next.
+    pub is_pending: bool,
     pub edits: Edits,
 }
 
@@ -69,7 +71,8 @@ enum Named {
     Latest,
     Safe,
     Finalized,
-    /// `pending`, a hash, or nothing that we know.
+    Pending,
+    /// A hash, nothing at all, or nothing that we know.
     Other,
 }
 
@@ -79,7 +82,7 @@ fn numbered(named: Named, pins: &Pins) -> Option<BlockNumber> {
         Named::Latest => pins.latest,
         Named::Safe => pins.safe,
         Named::Finalized => pins.finalized,
-        Named::Other => None,
+        Named::Pending | Named::Other => None,
     }
 }
 
@@ -104,7 +107,7 @@ impl Mention {
     /// A tag becomes the number that it is pinned to.
     fn edit(&self, pins: &Pins) -> Option<Edit> {
         match self.named {
-            Named::Number(_) | Named::Other => None,
+            Named::Number(_) | Named::Pending | Named::Other => None,
             Named::Latest | Named::Safe | Named::Finalized => {
                 numbered(self.named, pins).map(|number| self.as_number(number))
             }
@@ -132,9 +135,18 @@ pub fn read(place: Place, params: Option<&str>, pins: &Pins) -> Bearing {
         } => read_one(params, index, may_be_missing)
             .map(|mention| one(&mention, reads, pins))
             .unwrap_or_default(),
-        Place::Range { index, is_of_now } => {
+        Place::Range {
+            index,
+            missing_is_latest,
+            is_of_now,
+        } => {
             let pins = if is_of_now { *pins } else { Pins::default() };
-            read_range(params, index)
+            let missing = if missing_is_latest {
+                Named::Latest
+            } else {
+                Named::Other
+            };
+            read_range(params, index, missing)
                 .map(|(from, to)| range(&from, &to, &pins))
                 .unwrap_or_default()
         }
@@ -150,6 +162,7 @@ fn one(mention: &Mention, reads: Reads, pins: &Pins) -> Bearing {
     Bearing {
         need,
         is_reversed: false,
+        is_pending: mention.named == Named::Pending,
         edits: Edits::of(mention.edit(pins), None),
     }
 }
@@ -181,6 +194,7 @@ fn range(from: &Mention, to: &Mention, pins: &Pins) -> Bearing {
     Bearing {
         need,
         is_reversed,
+        is_pending: [from, to].iter().any(|end| end.named == Named::Pending),
         edits: Edits::of(from.edit(&pins), to.edit(&pins)),
     }
 }
@@ -222,7 +236,7 @@ fn named_at(params: &[u8], at: Range<usize>, null_is_latest: bool) -> Mention {
     }
 }
 
-fn read_range(params: &[u8], index: usize) -> Option<(Mention, Mention)> {
+fn read_range(params: &[u8], index: usize, missing: Named) -> Option<(Mention, Mention)> {
     let filter = json::elements(params, 0).nth(index)?;
     if params.get(filter.start) != Some(&b'{') {
         return None;
@@ -237,9 +251,9 @@ fn read_range(params: &[u8], index: usize) -> Option<(Mention, Mention)> {
         Some(at) if &params[at.clone()] != b"null" => {
             Mention::written(named(&params[at.clone()]), at)
         }
-        Some(at) => Mention::written(Named::Latest, at),
+        Some(at) => Mention::written(missing, at),
         None => Mention {
-            named: Named::Latest,
+            named: missing,
             at: inside..inside,
             around,
         },
@@ -291,6 +305,7 @@ fn named(value: &[u8]) -> Named {
         "latest" => Named::Latest,
         "safe" => Named::Safe,
         "finalized" => Named::Finalized,
+        "pending" => Named::Pending,
         "earliest" => number(0),
         other => {
             let digits = other

@@ -15,10 +15,17 @@ const BLOCK: Place = Place::At {
 };
 const LOGS: Place = Place::Range {
     index: 0,
+    missing_is_latest: true,
+    is_of_now: true,
+};
+const TRACES: Place = Place::Range {
+    index: 0,
+    missing_is_latest: false,
     is_of_now: true,
 };
 const FILTER: Place = Place::Range {
     index: 0,
+    missing_is_latest: true,
     is_of_now: false,
 };
 /// Latest 0x64, safe 0x40, finalized 0x20.
@@ -163,6 +170,37 @@ fn a_filter_of_logs_gets_its_missing_ends() {
 }
 
 #[test]
+fn a_filter_of_traces_keeps_its_ends_missing_and_its_tags_are_pinned() {
+    same(TRACES, "[{}]", None);
+    same(TRACES, r#"[{"fromAddress":["0x1"],"count":3}]"#, None);
+    same(TRACES, r#"[{"toBlock":"0x10"}]"#, Some(16));
+    same(TRACES, r#"[{"fromBlock":"0x10","toBlock":null}]"#, Some(16));
+    assert_eq!(
+        travels(TRACES, r#"[{"toBlock":"latest"}]"#, &PINS),
+        (Some((100, 100)), r#"[{"toBlock":"0x64"}]"#.to_string())
+    );
+}
+
+#[test]
+fn what_is_pending_is_known_however_it_is_written() {
+    let is_pending = |place, params| read(place, Some(params), &PINS).is_pending;
+    assert!(is_pending(STATE, r#"["0xa", "pending"]"#));
+    assert!(is_pending(STATE, r#"["0xa","pend\u0069ng"]"#));
+    assert!(is_pending(STATE, r#"["0xa",{"blockNumber":"pending"}]"#));
+    assert!(is_pending(BLOCK, r#"["pending",true]"#));
+    assert!(is_pending(LOGS, r#"[{"toBlock":"pending"}]"#));
+    assert!(is_pending(FILTER, r#"[{"fromBlock":"pending"}]"#));
+    for other in [
+        r#"["pending"]"#,
+        r#"["pending","latest"]"#,
+        r#"["0xa","0x1",{"blockNumber":"pending"}]"#,
+        r#"["0xa",{"blockHash":"pending"}]"#,
+    ] {
+        assert!(!is_pending(STATE, other), "{other}");
+    }
+}
+
+#[test]
 fn only_written_numbers_make_a_reversed_range() {
     let is_reversed = |params| read(LOGS, Some(params), &PINS).is_reversed;
     assert!(is_reversed(r#"[{"fromBlock":"0x2","toBlock":"0x1"}]"#));
@@ -191,7 +229,7 @@ fn what_can_be_read_in_two_ways_is_left_alone() {
 proptest! {
     #[test]
     fn no_params_panic(params in r#"[\[{][\[\]{}",:a-z0-9\\ ]{0,60}"#) {
-        for place in [STATE, BLOCK, LOGS, FILTER] {
+        for place in [STATE, BLOCK, LOGS, TRACES, FILTER] {
             let bearing = read(place, Some(&params), &PINS);
             bearing.edits.pieces(&params);
         }

@@ -40,7 +40,7 @@ pub const TABLE: &[Method] = &[
     read("eth_getCode").state(1),
     once("eth_getFilterChanges"),
     once("eth_getFilterLogs"),
-    heavy("eth_getLogs").range(Refuse),
+    heavy("eth_getLogs").logs(Refuse),
     read("eth_getProof").state(2),
     read("eth_getStorageAt").state(2),
     read("eth_getTransactionByBlockHashAndIndex").or_null(),
@@ -56,7 +56,7 @@ pub const TABLE: &[Method] = &[
     read("eth_maxPriorityFeePerGas"),
     read("eth_mining"),
     once("eth_newBlockFilter"),
-    once("eth_newFilter").range(PassOn),
+    once("eth_newFilter").logs(PassOn),
     once("eth_newPendingTransactionFilter"),
     read("eth_protocolVersion"),
     broadcast("eth_sendRawTransaction"),
@@ -78,7 +78,7 @@ pub const TABLE: &[Method] = &[
     heavy("trace_block").state(0),
     heavy("trace_call").state(2),
     heavy("trace_callMany").state(1),
-    heavy("trace_filter").range(PassOn),
+    heavy("trace_filter").traces(PassOn),
     heavy("trace_get"),
     heavy("trace_rawTransaction"),
     heavy("trace_replayBlockTransactions").state(0),
@@ -173,11 +173,23 @@ impl Method {
         self.at(index, Reads::Receipts, false, beyond)
     }
 
-    /// The first parameter is a filter. One that is done once goes on with the chain.
-    const fn range(self, beyond: Beyond) -> Method {
+    /// The first parameter is a filter of logs: what it leaves out means the latest block.
+    const fn logs(self, beyond: Beyond) -> Method {
+        self.range(beyond, true)
+    }
+
+    /// The first parameter is a filter of traces: without a beginning Erigon and reth begin with
+    /// the first block of all.
+    const fn traces(self, beyond: Beyond) -> Method {
+        self.range(beyond, false)
+    }
+
+    /// One that is done once goes on with the chain.
+    const fn range(self, beyond: Beyond, missing_is_latest: bool) -> Method {
         Method {
             place: Place::Range {
                 index: 0,
+                missing_is_latest,
                 is_of_now: matches!(self.treatment, Heavy),
             },
             beyond,

@@ -35,6 +35,7 @@ impl Aim {
         };
         let wish = Spread {
             nodes_max: 1,
+            method: needs.method,
             first: holders,
             passed,
         };

@@ -1,0 +1,33 @@
+//! Bytes as hexadecimal digits, two for each, without `0x`.
+
+/// In lower case.
+pub fn encode(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes that `digits`, of any case, stand for; `None` where they are no whole bytes.
+pub fn decode(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_and_what_is_none_is_not_read() {
+        assert_eq!(encode(&[0, 0xa5, 0xff]), "00a5ff");
+        assert_eq!(decode("00A5ff"), Some(vec![0, 0xa5, 0xff]));
+        assert_eq!(decode(""), Some(vec![]));
+        for bad in ["0", "00a", "0g", "+1", "\u{e9}"] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
+    }
+}
