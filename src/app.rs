@@ -51,9 +51,23 @@ use crate::upstream::probe::Prober;
 /// HTTP/2 streams of one connection at once.
 const H2_STREAMS_MAX: u32 = 200;
 
-/// The process's environment, for `${NAME}`.
+/// The process's environment, for `${NAME}` in the configuration.
 pub fn environment() -> Environment {
     Arc::new(|name| std::env::var(name).ok())
+}
+
+/// What begins like this is the process's own, and no node's.
+const OWN_VARIABLES: [&str; 2] = ["AWS_", "FOREBAY_"];
+
+/// The same for `${NAME}` in nodes. Whoever may add a node chooses where its URL leads, so it
+/// could carry off the credentials of the process: those are not given.
+pub fn nodes_environment() -> Environment {
+    let environment = environment();
+    Arc::new(move |name| environment(name).filter(|_| is_nodes(name)))
+}
+
+fn is_nodes(name: &str) -> bool {
+    !OWN_VARIABLES.iter().any(|start| name.starts_with(start))
 }
 
 /// The registry of this kind, at the place that `settings` name for it.
@@ -65,7 +79,7 @@ pub fn open_registry(
     settings: &settings::Registry,
 ) -> Result<Arc<dyn Registry>, RegistryError> {
     Ok(match kind {
-        RegistryKind::Embedded => Arc::new(Embedded::open(&settings.path, environment())?),
+        RegistryKind::Embedded => Arc::new(Embedded::open(&settings.path, nodes_environment())?),
         RegistryKind::Dynamo => Arc::new(dynamo(settings)),
     })
 }
@@ -77,7 +91,7 @@ pub fn dynamo(settings: &settings::Registry) -> Dynamo {
         endpoint: settings.endpoint.clone(),
         lease: settings.lease,
     };
-    Dynamo::new(&place, environment())
+    Dynamo::new(&place, nodes_environment())
 }
 
 /// What nodes are judged by.
@@ -304,7 +318,7 @@ fn admin(
     let Settings { admin, health, .. } = settings;
     let desk = Desk {
         registry: registry.clone(),
-        environment: environment(),
+        environment: nodes_environment(),
         pool: engine.pool.clone(),
     };
     let admin = Admin::new(
@@ -333,7 +347,7 @@ fn housekeeping(
     let metrics = &engine.metrics;
     let roster = Roster {
         registry: registry.clone(),
-        environment: environment(),
+        environment: nodes_environment(),
         pool: pool.clone(),
         metrics: metrics.clone(),
         roll,
@@ -384,4 +398,23 @@ fn shared_heads(
             interval,
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_not_given_what_is_the_processs_own() {
+        let (all, nodes) = (environment(), nodes_environment());
+        // Every process of `cargo test` has these.
+        assert!(all("CARGO_MANIFEST_DIR").is_some());
+        assert_eq!(nodes("CARGO_MANIFEST_DIR"), all("CARGO_MANIFEST_DIR"));
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_", "FOREBAY_ADMIN_TOKEN"] {
+            assert!(!is_nodes(name), "{name}");
+        }
+        for name in ["INFURA_KEY", "MY_AWS_KEY", "FOREBAY"] {
+            assert!(is_nodes(name), "{name}");
+        }
+    }
 }

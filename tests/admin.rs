@@ -21,6 +21,8 @@ use support::{Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, eventually, e
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const BODY_BYTES_MAX: usize = 64 << 10;
+/// Requests that are answered at once.
+const REQUESTS_MAX: usize = 64;
 
 /// Routes with a method that they take, whether they want the token, and a body where they do.
 const ROUTES: &[(&str, &str, bool, Option<&str>)] = &[
@@ -143,7 +145,7 @@ async fn every_body_is_json_of_the_right_shape_and_size() {
         let Some(body) = body else {
             if method == &"GET" || method == &"DELETE" {
                 is_denied(console.clone().json("{}"), 400, "bad_input").await;
-                is_denied(console.json(&long), 413, "body_too_large").await;
+                is_denied(console.json(&long), 400, "bad_input").await;
             }
             continue;
         };
@@ -171,6 +173,41 @@ async fn every_body_is_json_of_the_right_shape_and_size() {
     }
     scene.is_well().await;
     scene.keeps_its_secrets().await;
+}
+
+/// A body that never comes is waited for neither with nor without room.
+#[tokio::test]
+async fn whoever_announces_a_body_where_none_is_taken_is_refused_at_once() {
+    let scene = scene(&[1]).await;
+    for target in ["/health/live", "/status", "/backends"] {
+        for (name, value) in [("content-length", "5"), ("transfer-encoding", "chunked")] {
+            let console = with(&scene.balancer, "GET", target).with(name, value);
+            is_denied(console, 400, "bad_input").await;
+        }
+    }
+    scene.is_well().await;
+}
+
+#[tokio::test]
+async fn an_orchestrator_hears_of_health_though_all_room_is_taken() {
+    let scene = scene(&[1]).await;
+    let balancer = &scene.balancer;
+    let mut slow = tokio::task::JoinSet::new();
+    for _ in 0..REQUESTS_MAX {
+        let change = with(balancer, "PATCH", "/backends");
+        let change = change
+            .with("content-type", "application/json")
+            .with("content-length", "9");
+        slow.spawn(async move { change.ask().await });
+    }
+    let status = with(balancer, "GET", "/status");
+    eventually("all room is taken", PATIENCE, async || {
+        status.ask().await.status == 503
+    })
+    .await;
+    let live = bare(balancer, "GET", "/health/live");
+    assert_eq!(live.ask().await.status, 200);
+    slow.shutdown().await;
 }
 
 #[tokio::test]

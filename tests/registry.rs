@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use forebay::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use forebay::registry::embedded::Embedded;
-use forebay::registry::{Edit, Environment, Health, Registry, RegistryError};
+use forebay::registry::{Edit, Environment, Health, Registry, RegistryError, SharedHead};
 
 use support::DynamoServer;
 
@@ -422,6 +422,66 @@ async fn older_health(home: Home) {
     registry.set("a:80", &to_weight(3)).await.unwrap();
     let listing = home.open().list().await.unwrap();
     assert_eq!(listing.items[0].health.checked_at, Some(11));
+}
+
+#[tokio::test]
+async fn what_another_balancer_wrote_is_overwritten_though_its_clock_was_ahead() {
+    let server = DynamoServer::dynoxide().await;
+    let home = table(&server, "ahead").await;
+    let (ahead, next) = (home.open(), home.open());
+    ahead.add(&NodeRecord::at("http://a")).await.unwrap();
+    let writes = [(&ahead, 1, 1000), (&next, 2, 10), (&next, 3, 9)];
+    for (registry, number, at) in writes {
+        let healths = [("http://a".to_string(), health(number, at))];
+        registry.record_health(&healths).await.unwrap();
+        let head = SharedHead {
+            block_number: number,
+            chain_id: None,
+            asked_at: at,
+        };
+        registry.share_head("http://a", head).await.unwrap();
+    }
+    let listing = home.open().list().await.unwrap();
+    assert_eq!(listing.items[0].health, health(2, 10));
+    let shared = ahead.shared_head("http://a").await.unwrap();
+    assert_eq!(shared.map(|head| head.block_number), Some(2));
+}
+
+#[tokio::test]
+async fn a_former_weight_can_be_given_to_a_drained_node() {
+    everywhere(former_weight).await;
+}
+
+async fn former_weight(home: Home) {
+    let registry = home.open();
+    let mut record = NodeRecord::at("http://a");
+    record.weight = Weight::NONE;
+    registry.add(&record).await.unwrap();
+    let edit = Edit {
+        former_weight: Some(Weight::new(5).unwrap()),
+        ..Edit::default()
+    };
+    let edited = registry.set("http://a", &edit).await.unwrap();
+    assert_eq!(edited.record.weight, Weight::NONE);
+    assert_eq!(edited.former_weight, edit.former_weight);
+    let listing = registry.list().await.unwrap();
+    assert_eq!(listing.items[0].former_weight, edit.former_weight);
+}
+
+#[tokio::test]
+async fn a_new_registry_is_told_from_one_that_was_emptied() {
+    everywhere(unwritten).await;
+}
+
+async fn unwritten(home: Home) {
+    let registry = home.open();
+    let listing = registry.list().await.unwrap();
+    assert!(listing.is_unwritten && !listing.is_credible());
+    registry.add(&NodeRecord::at("http://a")).await.unwrap();
+    assert!(!registry.list().await.unwrap().is_unwritten);
+    registry.remove("http://a").await.unwrap();
+    let listing = registry.list().await.unwrap();
+    assert!(listing.is_emptied && !listing.is_unwritten);
 }
 
 #[tokio::test]

@@ -236,6 +236,7 @@ impl Set {
             },
             ws_url: self.ws.clone(),
             headers: None,
+            former_weight: None,
         };
         if edit == Edit::default() {
             return Err(Failure::NothingToSet);

@@ -156,7 +156,7 @@ fn probe(path: &Path, json: bool) -> Result<(), Failure> {
         } else {
             found.collect()
         };
-        let environment = app::environment();
+        let environment = app::nodes_environment();
         let (mut specs, mut rejected): (Vec<NodeSpec>, _) = (Vec::new(), listing.rejected);
         for record in records {
             match record.resolve(&*environment) {

@@ -11,7 +11,7 @@ use super::{Failure, registry, runtime};
 use crate::app;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::domain::node::NodeRecord;
-use crate::registry::{Listing, Registry, RegistryError};
+use crate::registry::{Edit, Item, Listing, Registry, RegistryError};
 
 /// The nodes that calls are shared among. A running balancer follows a change within seconds.
 #[derive(Clone, Subcommand)]
@@ -54,7 +54,7 @@ pub fn run(command: Registries, settings: &Settings) -> Result<(), Failure> {
     let (mut out, mut notes) = (io::stdout(), io::stderr());
     match command {
         Registries::Backends(command) => {
-            let (registry, environment) = (registry(settings)?, app::environment());
+            let (registry, environment) = (registry(settings)?, app::nodes_environment());
             let done = backends::run(command, &*registry, &*environment, &mut out, &mut notes);
             runtime()?.block_on(done).map_err(Failure::from)
         }
@@ -116,7 +116,7 @@ async fn copy_all(
     let mut refused: Vec<String> = rejected;
     let (mut copied, mut there) = (0_usize, 0_usize);
     for item in &items {
-        match to.add(&item.record).await {
+        match copy_one(item, to).await {
             Ok(_) => copied += 1,
             Err(RegistryError::Exists) => there += 1,
             Err(why @ RegistryError::OutOfReach { .. }) => return Err(Failure::out_of_reach(why)),
@@ -134,6 +134,19 @@ async fn copy_all(
     }
 }
 
+/// A drained node stays drained all the while; what it had before goes after it.
+async fn copy_one(item: &Item, to: &dyn Registry) -> Result<(), RegistryError> {
+    to.add(&item.record).await?;
+    let Some(former) = item.former_weight.filter(|_| item.record.weight.drains()) else {
+        return Ok(());
+    };
+    let edit = Edit {
+        former_weight: Some(former),
+        ..Edit::default()
+    };
+    to.set(&item.record.url, &edit).await.map(drop)
+}
+
 fn named(record: &NodeRecord) -> &str {
     record.name.as_deref().unwrap_or("a node without a name")
 }
@@ -143,7 +156,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::node::Rung;
+    use crate::domain::node::{Rung, Weight};
     use crate::registry::embedded::Embedded;
 
     async fn copied(from: &dyn Registry, to: &dyn Registry) -> (String, Option<String>) {
@@ -151,6 +164,31 @@ mod tests {
         let done = copy_all(from, to, &mut out, &mut notes).await;
         let told = String::from_utf8([out, notes].concat()).unwrap();
         (told, done.err().map(|failure| failure.why))
+    }
+
+    #[tokio::test]
+    async fn a_drained_node_takes_the_weight_it_had_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name: &str| {
+            let environment = Arc::new(|_: &str| None);
+            Embedded::open(&folder.path().join(name), environment).unwrap()
+        };
+        let (from, to) = (open("from.db"), open("to.db"));
+        let five = Weight::new(5).unwrap();
+        let record = NodeRecord {
+            weight: five,
+            ..NodeRecord::at("http://a")
+        };
+        from.add(&record).await.unwrap();
+        let drained = Edit {
+            weight: Some(Weight::NONE),
+            ..Edit::default()
+        };
+        from.set("http://a", &drained).await.unwrap();
+        copied(&from, &to).await;
+        let copy = &to.list().await.unwrap().items[0];
+        assert_eq!(copy.record.weight, Weight::NONE);
+        assert_eq!(copy.former_weight, Some(five));
     }
 
     #[tokio::test]

@@ -80,10 +80,6 @@ impl Tenancy {
         }
     }
 
-    pub fn me(&self) -> &str {
-        &self.me
-    }
-
     pub fn holds(&self, now: Instant) -> bool {
         let is_young = |at| now.saturating_duration_since(at) < self.time;
         self.held.is_some_and(|(_, at)| is_young(at))

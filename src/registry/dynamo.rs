@@ -161,7 +161,7 @@ impl Dynamo {
         }
         let read_at = clock::now();
         let book = self.read_rows(edition).await?;
-        let listing = listing::of(&book.rows, edition.is_emptied(), self.lookup());
+        let listing = listing::of(&book, self.lookup());
         // An empty list that nobody made so is looked at again at once.
         *listed = listing.is_credible().then(|| Listed {
             edition,
@@ -188,7 +188,7 @@ impl Dynamo {
                     self.listed.lock().await.take();
                     return Ok(change.outcome);
                 }
-                Err(Trouble::Conflict) if clock::now() < deadline => {
+                Err(Trouble::Conflict | Trouble::Crossed) if clock::now() < deadline => {
                     let chance = (&mut clock::roll as &mut dyn FnMut() -> u64).fraction();
                     tokio::time::sleep(PAUSE_MAX.mul_f64(chance)).await;
                 }
@@ -233,7 +233,7 @@ impl Dynamo {
         Ok(())
     }
 
-    /// Writes one node's health, unless what stands there is as new.
+    /// Writes one node's health, unless we have written one as new.
     async fn write_health(&self, url: &str, health: &Health) -> Result<(), Trouble> {
         let update = self.store.node_update(url).await?;
         holds(health_update(update, health, &self.me))
@@ -293,7 +293,8 @@ fn own_name() -> String {
     format!("{machine}-{}-{chance:08x}", std::process::id())
 }
 
-/// The number of a node that gave none stays as it was, as it did with the original.
+/// The number of a node that gave none stays as it was, as it did with the original. What another
+/// wrote is replaced whatever its time: that clock may be ahead of ours.
 fn health_update(
     update: UpdateItemFluentBuilder,
     health: &Health,
@@ -307,7 +308,8 @@ fn health_update(
     ];
     let mut update = update
         .condition_expression(
-            "attribute_exists(#url) AND (attribute_not_exists(checked_at) OR checked_at < :at)",
+            "attribute_exists(#url) AND (attribute_not_exists(checked_at) \
+             OR attribute_not_exists(checked_by) OR checked_by <> :me OR checked_at < :at)",
         )
         .expression_attribute_names("#url", "url")
         .expression_attribute_values(":at", number(health.checked_at.unwrap_or(0)))

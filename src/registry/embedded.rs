@@ -442,6 +442,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rows_that_cannot_be_read_are_no_sign_that_nodes_were_taken_away() {
+        let home = Home::new();
+        let registry = home.open();
+        for name in ["a", "b"] {
+            let url = format!("http://{name}");
+            registry.add(&named(name, &url)).await.unwrap();
+        }
+        home.by_hand("UPDATE nodes SET weight = 1001");
+        let listing = registry.list().await.unwrap();
+        assert!(listing.items.is_empty() && !listing.is_credible() && !listing.is_unwritten);
+        home.by_hand("UPDATE nodes SET weight = 1 WHERE name = 'b'");
+        registry.remove("b").await.unwrap();
+        assert!(registry.list().await.unwrap().is_emptied);
+        registry.add(&named("c", "http://c")).await.unwrap();
+        home.by_hand("UPDATE nodes SET weight = 1001");
+        assert!(!registry.list().await.unwrap().is_credible());
+    }
+
+    #[tokio::test]
     async fn damaged_health_does_not_cost_the_node() {
         let home = Home::new();
         let registry = home.open();
@@ -693,6 +712,7 @@ mod tests {
         let home = Home::new();
         drop(home.open());
         home.by_hand("ALTER TABLE nodes DROP COLUMN former_weight");
+        home.by_hand("ALTER TABLE history DROP COLUMN emptied_at");
         let registry = home.open();
         registry.add(&named("a", "http://a")).await.unwrap();
         for (weight, former) in [(7, None), (0, Some(7)), (0, Some(7)), (5, None)] {

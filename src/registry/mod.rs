@@ -40,7 +40,8 @@ pub struct Health {
     pub block_number: Option<u64>,
     pub lag: Option<u64>,
     pub reason: Option<String>,
-    /// Milliseconds since 1970; an older observation never overwrites a newer one.
+    /// Milliseconds since 1970 by the writer's clock; an older observation never overwrites a
+    /// newer one of the same writer.
     pub checked_at: Option<u64>,
 }
 
@@ -54,6 +55,8 @@ pub struct Listing {
     /// There is no item, and that is known to be meant: an empty list that nobody made so is
     /// not to be believed.
     pub is_emptied: bool,
+    /// There is nothing at all, and that is known to have been so always.
+    pub is_unwritten: bool,
 }
 
 impl Listing {
@@ -77,6 +80,8 @@ pub struct SharedHead {
 pub struct Edit {
     pub weight: Option<Weight>,
     pub rung: Option<Rung>,
+    /// What returns when the drain of a drained node ends.
+    pub former_weight: Option<Weight>,
     /// An empty text takes the socket's URL away.
     pub ws_url: Option<String>,
     /// All of them anew.
@@ -123,13 +128,14 @@ pub trait Registry: Send + Sync {
     /// `rung: Some(Leader)` takes the role from the present leader, who becomes an own node.
     async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError>;
     async fn remove(&self, key: &str) -> Result<Item, RegistryError>;
-    /// Writes health back, by URL as found in the registry; unknown nodes are passed over.
+    /// Writes health back, by URL as found in the registry; unknown nodes are passed over. What
+    /// another process wrote is overwritten: clocks of two machines are not compared.
     async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError>;
     /// Whether this process is the one that writes health down for all. Asking keeps it so: ask
     /// at least three times within a lease.
     async fn holds_pen(&self) -> Result<bool, RegistryError>;
     /// What the leader with the identity `leader` last told the process that asks it for all.
     async fn shared_head(&self, leader: &str) -> Result<Option<SharedHead>, RegistryError>;
-    /// Tells the others; an older observation never overwrites a newer one.
+    /// Tells the others; an older observation never overwrites a newer one of this process.
     async fn share_head(&self, leader: &str, head: SharedHead) -> Result<(), RegistryError>;
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::domain::node::{NodeRecord, NodeSpec};
-use crate::registry::{Environment, Listing, Registry, RegistryError, last_list};
+use crate::registry::last_list::{self, LastListError};
+use crate::registry::{Environment, Listing, Registry, RegistryError};
 use crate::state::pool::Pool;
 use crate::state::upstreams::{Roll, Upstream};
 use crate::telemetry::metrics::Metrics;
@@ -41,49 +42,84 @@ pub struct Told {
     unresolved: BTreeSet<String>,
 }
 
+/// Why there is no list from the registry.
+enum NoList {
+    /// Nothing was ever written there.
+    New,
+    Unbelievable(RegistryError),
+    /// With the operation that failed.
+    OutOfReach(&'static str, RegistryError),
+}
+
+/// A list that may be served.
+#[derive(Default)]
+struct Weighed {
+    records: Vec<NodeRecord>,
+    /// Those of `records` that can be used here.
+    specs: Vec<NodeSpec>,
+    rejected: usize,
+    warnings: BTreeSet<String>,
+}
+
 impl Roster {
-    /// The first list: from the registry, or from the disk when it is out of reach. Says whether
-    /// there is one: without it nobody knows whom to ask.
+    /// The first list: from the registry, or from the disk when the registry is out of reach or
+    /// says nothing that can be believed. Says whether there is one: without it nobody knows whom
+    /// to ask.
     pub async fn begin(&mut self) -> bool {
         self.metrics.registry_awaited(clock::unix_millis() / 1000);
-        let last_list = match self.read().await {
-            Ok(listing) if listing.is_credible() => {
-                self.take(listing).await;
-                return true;
-            }
-            // As new as it looks, if there never was another list.
-            Ok(listing) => match self.last_list().await {
-                Ok(records) if !records.is_empty() => {
-                    self.hear_outage("list", &emptied());
-                    Ok(records)
-                }
-                Ok(_) | Err(_) => {
-                    self.take(listing).await;
+        let no_list = match self.read().await {
+            Ok(listing) if listing.is_unwritten => NoList::New,
+            Ok(listing) => match self.weigh(listing) {
+                Ok(weighed) => {
+                    self.take(weighed).await;
                     return true;
                 }
+                Err(why) => NoList::Unbelievable(why),
             },
-            Err((operation, why)) => {
-                let is_news = self.hear_outage(operation, &why);
-                let last_list = self.last_list().await;
-                if let (Err(why), true) = (&last_list, is_news) {
-                    log::error!("there is no last list to serve from either: {why}");
-                }
-                last_list
-            }
+            Err((operation, why)) => NoList::OutOfReach(operation, why),
         };
-        let Ok(records) = last_list else { return false };
-        self.take_last_list(&records).await;
-        true
+        self.begin_from_disk(no_list).await
+    }
+
+    async fn begin_from_disk(&mut self, no_list: NoList) -> bool {
+        let last_list = self.last_list().await;
+        let has_node = matches!(&last_list, Ok(Some(records)) if !records.is_empty());
+        let is_news = match &no_list {
+            // As new as it looks, if there never was another list.
+            NoList::New if !has_node => {
+                if let Err(why) = last_list {
+                    log::error!("the last list can't be read; the registry is new: {why}");
+                }
+                self.take(Weighed::default()).await;
+                return true;
+            }
+            NoList::New => self.hear_outage("list", &emptied()),
+            NoList::Unbelievable(why) => self.hear_outage("list", why),
+            NoList::OutOfReach(operation, why) => self.hear_outage(operation, why),
+        };
+        let why = match last_list {
+            // Written without a node, it was when the last one had been taken away.
+            Ok(Some(records)) if has_node || matches!(no_list, NoList::OutOfReach(..)) => {
+                return self.take_last_list(&records).await;
+            }
+            Ok(Some(_)) => "it has no node".to_string(),
+            Ok(None) => format!("{} is not there", self.last_list.display()),
+            Err(why) => why,
+        };
+        if is_news {
+            log::error!("there is no last list to serve from either: {why}");
+        }
+        false
     }
 
     /// Reads the list anew; says whether it changed.
     pub async fn refresh(&mut self) -> bool {
-        match self.read().await {
-            Ok(listing) if listing.is_credible() || self.has_no_node() => self.take(listing).await,
-            Ok(_) => {
-                self.hear_outage("list", &emptied());
-                false
-            }
+        let read = match self.read().await {
+            Ok(listing) => self.weigh(listing).map_err(|why| ("list", why)),
+            Err(trouble) => Err(trouble),
+        };
+        match read {
+            Ok(weighed) => self.take(weighed).await,
             Err((operation, why)) => {
                 self.hear_outage(operation, &why);
                 false
@@ -122,39 +158,69 @@ impl Roster {
         is_news
     }
 
-    async fn last_list(&self) -> Result<Vec<NodeRecord>, String> {
+    /// `None`: there is none on the disk.
+    async fn last_list(&self) -> Result<Option<Vec<NodeRecord>>, String> {
         let path = self.last_list.clone();
         let loaded = tokio::task::spawn_blocking(move || last_list::load(&path)).await;
-        let loaded = loaded.map_err(|why| why.to_string())?;
-        loaded.map_err(|why| why.to_string())
+        match loaded.map_err(|why| why.to_string())? {
+            Ok(records) => Ok(Some(records)),
+            Err(LastListError::Absent(_)) => Ok(None),
+            Err(why @ (LastListError::File { .. } | LastListError::Malformed { .. })) => {
+                Err(why.to_string())
+            }
+        }
     }
 
-    async fn take_last_list(&mut self, records: &[NodeRecord]) {
-        let count = records.len();
-        log::warn!("serving from the last list on disk, {count} nodes");
+    /// Says whether it can be served from.
+    async fn take_last_list(&mut self, records: &[NodeRecord]) -> bool {
         let (specs, rejected) = self.resolve(records);
         self.tell_rejected(rejected);
+        if specs.is_empty() && !records.is_empty() {
+            return false;
+        }
+        let count = records.len();
+        log::warn!("serving from the last list on disk, {count} nodes");
         self.apply(specs).await;
+        true
     }
 
-    async fn take(&mut self, listing: Listing) -> bool {
-        if std::mem::take(&mut self.told.outage) {
-            log::info!("the registry is in reach again");
+    /// What of a list can be served here, if the list is to be believed: one without a usable
+    /// node would leave nobody to ask, so it must be known to be meant.
+    fn weigh(&mut self, listing: Listing) -> Result<Weighed, RegistryError> {
+        let is_new = listing.is_unwritten && self.has_no_node();
+        if !listing.is_credible() && !is_new {
+            self.tell_rejected(listing.rejected);
+            return Err(emptied());
         }
         let records: Vec<_> = listing.items.into_iter().map(|item| item.record).collect();
         let (specs, unresolved) = self.resolve(&records);
         let rejected: Vec<_> = listing.rejected.into_iter().chain(unresolved).collect();
-        self.metrics
-            .registry_read(clock::unix_millis() / 1000, rejected.len());
+        let count = rejected.len();
         self.tell_rejected(rejected);
-        let warnings: BTreeSet<_> = listing.warnings.into_iter().collect();
-        for warning in warnings.difference(&self.told.warnings) {
+        if specs.is_empty() && !records.is_empty() {
+            return Err(unusable());
+        }
+        Ok(Weighed {
+            records,
+            specs,
+            rejected: count,
+            warnings: listing.warnings.into_iter().collect(),
+        })
+    }
+
+    async fn take(&mut self, weighed: Weighed) -> bool {
+        if std::mem::take(&mut self.told.outage) {
+            log::info!("the registry is in reach again");
+        }
+        self.metrics
+            .registry_read(clock::unix_millis() / 1000, weighed.rejected);
+        for warning in weighed.warnings.difference(&self.told.warnings) {
             log::warn!("{warning}");
         }
-        self.told.warnings = warnings;
-        let is_new = self.apply(specs).await;
+        self.told.warnings = weighed.warnings;
+        let is_new = self.apply(weighed.specs).await;
         if is_new {
-            self.save(records).await;
+            self.save(weighed.records).await;
         }
         is_new
     }
@@ -255,6 +321,14 @@ fn emptied() -> RegistryError {
     }
 }
 
+/// A list of nodes of which none can be served here.
+fn unusable() -> RegistryError {
+    RegistryError::OutOfReach {
+        operation: "list",
+        why: "none of its nodes can be used here; are the variables in their URLs set?".to_string(),
+    }
+}
+
 async fn resolve_names(
     upstreams: impl Iterator<Item = &Arc<Upstream>>,
     told: &mut BTreeSet<String>,
@@ -280,5 +354,150 @@ async fn resolve_names(
 fn tell_unresolved(host: &str, why: &str, told: &mut BTreeSet<String>) {
     if told.insert(host.to_string()) {
         log::warn!("{host} does not resolve ({why}); its last addresses stay");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use pingora::server::configuration::ServerConf;
+
+    use super::*;
+    use crate::domain::fleet::{Fleet, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::registry::embedded::Embedded;
+    use crate::upstream::connector::Connector;
+
+    /// A registry in a file, and who follows it.
+    struct Household {
+        folder: tempfile::TempDir,
+        registry: Arc<Embedded>,
+        key: Arc<Mutex<Option<String>>>,
+    }
+
+    impl Household {
+        fn new() -> Household {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("forebay.db");
+            Household {
+                registry: Arc::new(Embedded::open(&path, Arc::new(|_| None)).unwrap()),
+                folder,
+                key: Arc::default(),
+            }
+        }
+
+        fn set_key(&self, key: Option<&str>) {
+            *self.key.lock().unwrap() = key.map(str::to_string);
+        }
+
+        async fn add(&self, url: &str) {
+            self.registry.add(&NodeRecord::at(url)).await.unwrap();
+        }
+
+        /// A process that has just started.
+        fn roster(&self) -> Roster {
+            let metrics = Arc::new(Metrics::new());
+            let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+            let key = self.key.clone();
+            Roster {
+                registry: self.registry.clone(),
+                environment: Arc::new(move |_| key.lock().unwrap().clone()),
+                pool: Arc::new(Pool::new(Fleet::new(Yardstick {
+                    chain_id: None,
+                    block_time: Duration::from_secs(12),
+                    lag_blocks_max: 10,
+                    hysteresis: Hysteresis { rise: 2, fall: 3 },
+                }))),
+                roll: Roll::new(connector, metrics.clone(), 1),
+                metrics,
+                seeds: Vec::new(),
+                is_seeded: false,
+                last_list: self.last_list(),
+                refresh: Duration::from_secs(1),
+                told: Told::default(),
+            }
+        }
+
+        fn last_list(&self) -> PathBuf {
+            self.folder.path().join("last_list.json")
+        }
+
+        fn damage_all_rows(&self) {
+            let path = self.folder.path().join("forebay.db");
+            let connection = rusqlite::Connection::open(path).unwrap();
+            connection
+                .execute_batch("UPDATE nodes SET weight = 1001")
+                .unwrap();
+        }
+    }
+
+    fn count(roster: &Roster) -> usize {
+        roster.pool.snapshot().upstreams.len()
+    }
+
+    #[tokio::test]
+    async fn a_list_of_which_nothing_can_be_used_here_changes_nothing() {
+        let household = Household::new();
+        household.add("http://127.0.0.1:1/${KEY}").await;
+        let mut fresh = household.roster();
+        assert!(!fresh.begin().await && !household.last_list().exists());
+        household.set_key(Some("k"));
+        assert!(fresh.begin().await);
+        assert_eq!(count(&fresh), 1);
+        let saved = std::fs::read(household.last_list()).unwrap();
+        household.set_key(None);
+        assert!(!fresh.refresh().await);
+        assert_eq!(count(&fresh), 1);
+        assert!(!household.roster().begin().await, "neither list has a node");
+        assert_eq!(std::fs::read(household.last_list()).unwrap(), saved);
+    }
+
+    #[tokio::test]
+    async fn a_new_task_goes_on_to_the_last_list_when_the_list_cannot_be_used() {
+        let household = Household::new();
+        household.add("http://127.0.0.1:1").await;
+        assert!(household.roster().begin().await);
+        household
+            .registry
+            .remove("http://127.0.0.1:1")
+            .await
+            .unwrap();
+        household.add("http://127.0.0.1:2/${KEY}").await;
+        let mut next = household.roster();
+        assert!(next.begin().await);
+        assert_eq!(count(&next), 1);
+    }
+
+    #[tokio::test]
+    async fn damaged_rows_empty_no_pool_and_let_no_new_task_begin() {
+        let household = Household::new();
+        household.add("http://127.0.0.1:1").await;
+        let mut running = household.roster();
+        assert!(running.begin().await);
+        household.damage_all_rows();
+        assert!(!running.refresh().await);
+        assert_eq!(count(&running), 1);
+        std::fs::remove_file(household.last_list()).unwrap();
+        assert!(!household.roster().begin().await);
+        std::fs::write(household.last_list(), "{").unwrap();
+        assert!(!household.roster().begin().await);
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_is_new_or_emptied_on_purpose_is_begun_with() {
+        let household = Household::new();
+        let mut running = household.roster();
+        assert!(running.begin().await);
+        household.add("http://127.0.0.1:1").await;
+        assert!(running.refresh().await);
+        household
+            .registry
+            .remove("http://127.0.0.1:1")
+            .await
+            .unwrap();
+        assert!(running.refresh().await);
+        assert_eq!(count(&running), 0);
+        assert!(household.roster().begin().await);
     }
 }

@@ -32,6 +32,14 @@ pub enum Edition {
 }
 
 impl Edition {
+    /// Whether a change of ours was ever written.
+    pub fn is_unwritten(self) -> bool {
+        match self {
+            Edition::Unkept | Edition::New => true,
+            Edition::At { .. } => false,
+        }
+    }
+
     /// Whether the last node was taken away by a change of ours.
     pub fn is_emptied(self) -> bool {
         match self {
@@ -134,7 +142,7 @@ pub async fn shared_head(store: &Store, leader: &str) -> Result<Option<SharedHea
     }))
 }
 
-/// Writes it down, unless what stands there is newer.
+/// Writes it down, unless what stands there is newer and ours. Another's clock is not compared.
 pub async fn share_head(
     store: &Store,
     leader: &str,
@@ -149,7 +157,10 @@ pub async fn share_head(
     };
     let update = update
         .update_expression(what)
-        .condition_expression("attribute_not_exists(asked_at) OR asked_at < :at")
+        .condition_expression(
+            "attribute_not_exists(asked_at) OR attribute_not_exists(asked_by) \
+             OR asked_by <> :me OR asked_at < :at",
+        )
         .expression_attribute_values(":head", number(head.block_number))
         .expression_attribute_values(":at", number(head.asked_at))
         .expression_attribute_values(":me", text(me));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::changes::Book;
 use super::row::Row;
 use crate::domain::node::Rung;
 use crate::registry::reading::{Lookup, name_of};
@@ -16,10 +17,10 @@ pub fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
     rows
 }
 
-/// What `rows`, in order, mean. `is_emptied`: somebody took the last node away on purpose.
-pub fn of(rows: &[Row], is_emptied: bool, lookup: Lookup<'_>) -> Listing {
+/// What the rows, in order, mean.
+pub fn of(book: &Book, lookup: Lookup<'_>) -> Listing {
     let mut listing = Listing::default();
-    for row in rows {
+    for row in &book.rows {
         match row.item(lookup) {
             Ok(item) => listing.items.push(item),
             Err(why) => {
@@ -28,7 +29,8 @@ pub fn of(rows: &[Row], is_emptied: bool, lookup: Lookup<'_>) -> Listing {
             }
         }
     }
-    listing.is_emptied = is_emptied && listing.items.is_empty();
+    listing.is_emptied = book.edition.is_emptied() && listing.items.is_empty();
+    listing.is_unwritten = book.edition.is_unwritten() && book.rows.is_empty();
     listing
         .warnings
         .extend(one_leader(&mut listing.items, lookup));
@@ -62,7 +64,19 @@ mod tests {
     use super::*;
     use crate::domain::node::NodeRecord;
     use crate::registry::Health;
+    use crate::registry::dynamo::ledger::Edition;
     use crate::registry::dynamo::store::Attributes;
+
+    fn read(edition: Edition, rows: Vec<Row>) -> Listing {
+        of(&Book { edition, rows }, &|_| None)
+    }
+
+    fn at(is_emptied: bool) -> Edition {
+        Edition::At {
+            version: 1,
+            is_emptied,
+        }
+    }
 
     fn row(name: &str, rung: Rung, when_added: &str) -> Row {
         let mut record = NodeRecord::at(&format!("http://{name}"));
@@ -83,7 +97,7 @@ mod tests {
             row("d", Rung::Own, "2026-01-04"),
             row("b", Rung::Leader, "2026-01-02"),
         ]);
-        let listing = of(&rows, false, &|_| None);
+        let listing = read(at(false), rows);
         let rungs: Vec<_> = listing.items.iter().map(|item| item.record.rung).collect();
         let expected = [Rung::Fallback, Rung::Fallback, Rung::Leader, Rung::Own];
         assert_eq!(rungs, expected);
@@ -95,16 +109,26 @@ mod tests {
     #[test]
     fn one_leader_or_none_is_no_news() {
         for rung in [Rung::Leader, Rung::Own] {
-            let listing = of(&[row("a", rung, "")], false, &|_| None);
+            let listing = read(at(false), vec![row("a", rung, "")]);
             assert_eq!(listing.warnings, [""; 0]);
         }
     }
 
     #[test]
     fn only_a_list_without_any_node_was_emptied() {
-        assert!(of(&[], true, &|_| None).is_emptied);
-        assert!(of(&[Row::new(Attributes::new())], true, &|_| None).is_emptied);
-        assert!(!of(&[], false, &|_| None).is_emptied);
-        assert!(!of(&[row("a", Rung::Own, "")], true, &|_| None).is_emptied);
+        let damaged = || vec![Row::new(Attributes::new())];
+        assert!(read(at(true), Vec::new()).is_emptied);
+        assert!(read(at(true), damaged()).is_emptied);
+        assert!(!read(at(false), Vec::new()).is_emptied);
+        assert!(!read(at(true), vec![row("a", Rung::Own, "")]).is_emptied);
+    }
+
+    #[test]
+    fn only_a_table_without_anything_and_without_an_edition_was_never_written() {
+        for edition in [Edition::New, Edition::Unkept] {
+            assert!(read(edition, Vec::new()).is_unwritten);
+            assert!(!read(edition, vec![Row::new(Attributes::new())]).is_unwritten);
+        }
+        assert!(!read(at(false), Vec::new()).is_unwritten);
     }
 }

@@ -57,6 +57,7 @@ impl Row {
             rung: Some(record.rung),
             ws_url: record.ws_url.clone(),
             headers: Some(record.headers.clone()),
+            former_weight: item.former_weight,
         }))
     }
 
@@ -128,7 +129,7 @@ impl Row {
     /// What `edit` makes of this node.
     pub fn patch(&self, edit: &Edit) -> Patch {
         let mut patch = patch(edit);
-        if let Some(next) = edit.weight {
+        if let (Some(next), None) = (edit.weight, edit.former_weight) {
             let present = self.weight().unwrap_or(next);
             let former = present.former_after(next, self.former_weight());
             patch.insert("former_weight", former.map(|former| number(former.get())));
@@ -249,6 +250,9 @@ pub fn patch(edit: &Edit) -> Patch {
     let mut patch = Patch::new();
     if let Some(weight) = edit.weight {
         patch.insert("weight", Some(number(weight.get())));
+    }
+    if let Some(former) = edit.former_weight {
+        patch.insert("former_weight", Some(number(former.get())));
     }
     if let Some(rung) = edit.rung {
         let is_leader = AttributeValue::Bool(rung == Rung::Leader);

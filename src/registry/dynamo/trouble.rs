@@ -13,6 +13,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 pub enum Trouble {
     /// A condition did not hold: somebody else was quicker.
     Conflict,
+    /// A transaction was under way on it: nothing is known of the condition.
+    Crossed,
     NoTable,
     NoRegion,
     NoCredentials,
@@ -33,7 +35,9 @@ pub enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Trouble::Conflict => "others kept changing it at the same time; try again",
+            Trouble::Conflict | Trouble::Crossed => {
+                "others kept changing it at the same time; try again"
+            }
             Trouble::NoTable => {
                 "there is no such table; check `registry.table` and the region, or make it with \
                  `forebay backends init`"
@@ -117,9 +121,8 @@ fn is_of_credentials(mut source: Option<&(dyn Error + 'static)>) -> bool {
 
 fn of_code(code: Option<&str>) -> Trouble {
     match code.unwrap_or("nothing that it explains") {
-        "ConditionalCheckFailedException"
-        | "TransactionConflictException"
-        | "TransactionInProgressException" => Trouble::Conflict,
+        "ConditionalCheckFailedException" => Trouble::Conflict,
+        "TransactionConflictException" | "TransactionInProgressException" => Trouble::Crossed,
         "ResourceNotFoundException" => Trouble::NoTable,
         "AccessDeniedException" | "AccessDenied" => Trouble::Denied,
         "ProvisionedThroughputExceededException"
@@ -149,6 +152,14 @@ const CODE_CHARS_MAX: usize = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_that_met_a_transaction_was_not_refused_by_its_condition() {
+        let met = of_code(Some("TransactionConflictException"));
+        assert_eq!(met, Trouble::Crossed);
+        let refused = of_code(Some("ConditionalCheckFailedException"));
+        assert_eq!(refused, Trouble::Conflict);
+    }
 
     #[test]
     fn a_code_is_told_by_what_to_do_about_it() {

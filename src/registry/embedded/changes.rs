@@ -33,8 +33,12 @@ pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop
                 .push(format!("{}: {why}", row.label(lookup))),
         }
     }
-    // A file is read whole or not at all.
-    listing.is_emptied = listing.items.is_empty();
+    let is_bare = listing.items.is_empty() && listing.rejected.is_empty();
+    let is_written = table::is_written(connection)?;
+    // Rows that can't be read are no sign that anybody took nodes away.
+    listing.is_emptied =
+        listing.items.is_empty() && is_written && (is_bare || table::is_emptied(connection)?);
+    listing.is_unwritten = is_bare && !is_written;
     Ok(listing)
 }
 
@@ -44,9 +48,7 @@ pub fn seed(
     records: &[NodeRecord],
     lookup: Lookup<'_>,
 ) -> Result<bool, Stop> {
-    let written = "SELECT EXISTS (SELECT 1 FROM history) OR EXISTS (SELECT 1 FROM nodes)";
-    let is_written: bool = connection.query_row(written, [], |row| row.get(0))?;
-    if is_written || records.is_empty() {
+    if table::is_written(connection)? || records.is_empty() {
         return Ok(false);
     }
     for record in records {
@@ -71,10 +73,7 @@ pub fn add(connection: &Connection, record: &NodeRecord, lookup: Lookup<'_>) -> 
         health: Health::default(),
     };
     table::insert(connection, &item, &identity).map_err(exists)?;
-    connection.execute(
-        "INSERT INTO history SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM history)",
-        params![item.when_added],
-    )?;
+    table::note_write(connection, None)?;
     Ok(item)
 }
 
@@ -147,6 +146,9 @@ fn apply(row: &mut Row, edit: &Edit) {
     if let Some(weight) = edit.weight {
         row.set_weight(weight);
     }
+    if let Some(former) = edit.former_weight {
+        row.former_weight = Some(former.get().into());
+    }
     if let Some(rung) = edit.rung {
         row.rung = rung.as_str().to_string();
     }
@@ -161,6 +163,11 @@ fn apply(row: &mut Row, edit: &Edit) {
 pub fn remove(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<Item, Stop> {
     let row = find(connection, key, lookup)?;
     connection.execute("DELETE FROM nodes WHERE rowid = ?1", params![row.rowid])?;
+    // What can't be read is no node that would be left.
+    let rows = table::rows(connection)?;
+    let is_emptied = rows.iter().all(|other| other.item(lookup).is_err());
+    let emptied_at = is_emptied.then(clock::iso_8601);
+    table::note_write(connection, emptied_at.as_deref())?;
     Ok(row.item(lookup).unwrap_or_else(|_| row.remains()))
 }
 

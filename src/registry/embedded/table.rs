@@ -10,6 +10,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use thiserror::Error;
 use url::Url;
 
+use crate::clock;
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::reading::{Lookup, UNKNOWN, identity_of, name_of, unset_variables};
 use crate::registry::{Health, Item};
@@ -21,6 +22,7 @@ pub const VERSION: i64 = 1;
 const OURS: i64 = 0x466f_7265;
 
 /// `history` has a row from the first write on: a registry that was emptied is not a new one.
+/// `emptied_at` stands in it when the last change took the last node away.
 const LAYOUT: &str = "
 CREATE TABLE nodes (
     url TEXT NOT NULL PRIMARY KEY,
@@ -39,13 +41,16 @@ CREATE TABLE nodes (
     former_weight INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX one_leader ON nodes (rung) WHERE rung = 'leader';
-CREATE TABLE history (first_written TEXT NOT NULL) STRICT;
+CREATE TABLE history (first_written TEXT NOT NULL, emptied_at TEXT) STRICT;
 PRAGMA application_id = 0x466f7265;
 PRAGMA user_version = 1;
 ";
 
 /// What a file of the same layout may lack: programs that don't know it pass it over.
-const LATER_COLUMNS: &str = "ALTER TABLE nodes ADD COLUMN former_weight INTEGER";
+const LATER_COLUMNS: [(&str, &str, &str); 2] = [
+    ("nodes", "former_weight", "INTEGER"),
+    ("history", "emptied_at", "TEXT"),
+];
 
 const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
     when_added, is_healthy, block_number, lag, reason, checked_at, former_weight FROM nodes ORDER BY rowid";
@@ -82,15 +87,50 @@ pub fn prepare(connection: &mut Connection) -> Result<(), Unfit> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if examine(&change)? == Found::Empty {
         change.execute_batch(LAYOUT)?;
-    } else if !has_all_columns(&change)? {
-        change.execute_batch(LATER_COLUMNS)?;
+    }
+    for (table, column, kind) in LATER_COLUMNS {
+        if !has_column(&change, table, column)? {
+            let add = format!("ALTER TABLE {table} ADD COLUMN {column} {kind}");
+            change.execute_batch(&add)?;
+        }
     }
     Ok(change.commit()?)
 }
 
 fn has_all_columns(connection: &Connection) -> rusqlite::Result<bool> {
-    let found = "SELECT count(*) FROM pragma_table_info('nodes') WHERE name = 'former_weight'";
-    connection.query_row(found, [], |row| Ok(row.get::<_, i64>(0)? == 1))
+    for (table, column, _) in LATER_COLUMNS {
+        if !has_column(connection, table, column)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn has_column(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
+    let found = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2";
+    connection.query_row(found, [table, column], |row| Ok(row.get::<_, i64>(0)? == 1))
+}
+
+/// Whether anything was ever written.
+pub fn is_written(connection: &Connection) -> rusqlite::Result<bool> {
+    let written = "SELECT EXISTS (SELECT 1 FROM history) OR EXISTS (SELECT 1 FROM nodes)";
+    connection.query_row(written, [], |row| row.get(0))
+}
+
+/// Whether the last change took the last node away.
+pub fn is_emptied(connection: &Connection) -> rusqlite::Result<bool> {
+    let emptied = "SELECT EXISTS (SELECT 1 FROM history WHERE emptied_at IS NOT NULL)";
+    connection.query_row(emptied, [], |row| row.get(0))
+}
+
+/// Notes that something was written, and when the last node was taken away, if it was now.
+pub fn note_write(connection: &Connection, emptied_at: Option<&str>) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO history (first_written) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM history)",
+        [clock::iso_8601()],
+    )?;
+    connection.execute("UPDATE history SET emptied_at = ?1", [emptied_at])?;
+    Ok(())
 }
 
 fn examine(connection: &Connection) -> Result<Found, Unfit> {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
@@ -150,8 +150,19 @@ struct Request {
 impl Admin {
     async fn answer(&self, session: &mut ServerSession) -> Result<Answer, Denial> {
         let request = self.judge(session)?;
-        let _room = self.room.try_acquire().map_err(|_| Denial::Busy)?;
-        let body = read_body(session, request.wish.body()).await?;
+        let wanted = request.wish.body();
+        if wanted == Body::None && announces_body(&session.req_header().headers) {
+            return Err(Denial::input("no body is taken here"));
+        }
+        // Whoever has no token can't take the room away, least of all from an orchestrator's probes.
+        let _room = match request.wish.needs_token() {
+            true => Some(self.room.try_acquire().map_err(|_| Denial::Busy)?),
+            false => None,
+        };
+        let body = match wanted {
+            Body::None => Bytes::new(),
+            Body::Allowed | Body::Needed => read_body(session, wanted).await?,
+        };
         self.carry_out(request, &body).await
     }
 
@@ -224,7 +235,14 @@ impl Admin {
     }
 }
 
-/// Reads the body whole; one that is there must be JSON, and wanted.
+/// Whether a body is to follow; the framing was checked before.
+fn announces_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let is_long = length.is_some_and(|length| length.iter().any(|digit| *digit != b'0'));
+    is_long || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Reads the body whole; one that is there must be JSON.
 async fn read_body(session: &mut ServerSession, wanted: Body) -> Result<Bytes, Denial> {
     let kind = session.req_header().headers.get(CONTENT_TYPE);
     let is_json = kind.is_some_and(|kind| is_json(kind.as_bytes()));
@@ -234,7 +252,6 @@ async fn read_body(session: &mut ServerSession, wanted: Body) -> Result<Bytes, D
     let gathered = tokio::time::timeout(BODY_TIME_MAX, gather(session));
     let body = gathered.await.unwrap_or(Err(Denial::BodyTooSlow))?;
     match wanted {
-        Body::None if !body.is_empty() => Err(Denial::input("no body is taken here")),
         Body::Allowed if !body.is_empty() && !is_json => Err(Denial::ContentType),
         Body::None | Body::Allowed | Body::Needed => Ok(body),
     }
@@ -290,6 +307,19 @@ mod tests {
             }
         }
         assert_eq!(operations, 11);
+    }
+
+    #[test]
+    fn a_body_is_announced_by_its_length_or_in_pieces() {
+        let announces = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            announces_body(&headers)
+        };
+        assert!(!announces_body(&HeaderMap::new()));
+        assert!(!announces("content-length", "0"));
+        assert!(announces("content-length", "1"));
+        assert!(announces("transfer-encoding", "chunked"));
     }
 
     #[test]

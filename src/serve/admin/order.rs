@@ -106,6 +106,7 @@ pub fn change(body: &[u8]) -> Result<Change, Denial> {
         rung: rung(body.is_leader, body.is_fallback)?,
         ws_url: body.ws_url.map(whole).transpose()?,
         headers: body.headers.map(few).transpose()?,
+        former_weight: None,
     };
     let key = wish::key(body.url, body.name)?;
     if edit == Edit::default() {
@@ -352,6 +353,7 @@ mod tests {
             ws_url: Some("ws://a/s3cret".into()),
             headers: Some([("x-key".to_string(), "s3cret".to_string())].into()),
             weight: None,
+            former_weight: None,
         };
         assert_eq!(
             in_words(&edit),
