@@ -1,5 +1,7 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
+mod store;
+
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -17,15 +19,13 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::clock;
-use crate::config::settings::{self, Consistency, RegistryKind, Settings, WhenNoneFit};
+use crate::config::settings::{Consistency, RegistryKind, Settings, WhenNoneFit};
 use crate::domain::chain::ChainId;
 use crate::domain::fleet::{Fleet, Yardstick};
 use crate::domain::health::Hysteresis;
 use crate::domain::method::{Rules, Times};
 use crate::domain::quota::RetryBudget;
-use crate::registry::dynamo::{Dynamo, Place};
-use crate::registry::embedded::Embedded;
-use crate::registry::{Environment, Registry, RegistryError};
+use crate::registry::Registry;
 use crate::serve::admin::{Admin, Desk, Gatekeeper, Measures};
 use crate::serve::door::{Door, IDLE_SECONDS_MAX};
 use crate::serve::engine::{Engine, Limits};
@@ -48,51 +48,10 @@ use crate::telemetry::metrics::{Bounds, Metrics};
 use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
 
+pub use self::store::{dynamo, environment, nodes_environment, open_registry};
+
 /// HTTP/2 streams of one connection at once.
 const H2_STREAMS_MAX: u32 = 200;
-
-/// The process's environment, for `${NAME}` in the configuration.
-pub fn environment() -> Environment {
-    Arc::new(|name| std::env::var(name).ok())
-}
-
-/// What begins like this is the process's own, and no node's.
-const OWN_VARIABLES: [&str; 2] = ["AWS_", "FOREBAY_"];
-
-/// The same for `${NAME}` in nodes. Whoever may add a node chooses where its URL leads, so it
-/// could carry off the credentials of the process: those are not given.
-pub fn nodes_environment() -> Environment {
-    let environment = environment();
-    Arc::new(move |name| environment(name).filter(|_| is_nodes(name)))
-}
-
-fn is_nodes(name: &str) -> bool {
-    !OWN_VARIABLES.iter().any(|start| name.starts_with(start))
-}
-
-/// The registry of this kind, at the place that `settings` name for it.
-///
-/// # Errors
-/// The embedded one can't be opened. A table is asked nothing yet.
-pub fn open_registry(
-    kind: RegistryKind,
-    settings: &settings::Registry,
-) -> Result<Arc<dyn Registry>, RegistryError> {
-    Ok(match kind {
-        RegistryKind::Embedded => Arc::new(Embedded::open(&settings.path, nodes_environment())?),
-        RegistryKind::Dynamo => Arc::new(dynamo(settings)),
-    })
-}
-
-/// The registry in DynamoDB.
-pub fn dynamo(settings: &settings::Registry) -> Dynamo {
-    let place = Place {
-        table: settings.table.clone(),
-        endpoint: settings.endpoint.clone(),
-        lease: settings.lease,
-    };
-    Dynamo::new(&place, nodes_environment())
-}
 
 /// What nodes are judged by.
 pub fn yardstick(settings: &Settings) -> Yardstick {
@@ -398,23 +357,4 @@ fn shared_heads(
             interval,
         ))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nodes_are_not_given_what_is_the_processs_own() {
-        let (all, nodes) = (environment(), nodes_environment());
-        // Every process of `cargo test` has these.
-        assert!(all("CARGO_MANIFEST_DIR").is_some());
-        assert_eq!(nodes("CARGO_MANIFEST_DIR"), all("CARGO_MANIFEST_DIR"));
-        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_", "FOREBAY_ADMIN_TOKEN"] {
-            assert!(!is_nodes(name), "{name}");
-        }
-        for name in ["INFURA_KEY", "MY_AWS_KEY", "FOREBAY"] {
-            assert!(is_nodes(name), "{name}");
-        }
-    }
 }
