@@ -14,6 +14,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use forebay::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use forebay::registry::embedded::Embedded;
 use forebay::registry::{Edit, Environment, Health, Registry, RegistryError, SharedHead};
@@ -422,6 +423,24 @@ async fn older_health(home: Home) {
     registry.set("a:80", &to_weight(3)).await.unwrap();
     let listing = home.open().list().await.unwrap();
     assert_eq!(listing.items[0].health.checked_at, Some(11));
+}
+
+#[tokio::test]
+async fn a_node_whose_version_was_damaged_by_hand_can_be_edited() {
+    let server = DynamoServer::dynoxide().await;
+    let registry = server.registry();
+    registry.init().await.unwrap();
+    for version in [
+        AttributeValue::S("two".to_string()),
+        AttributeValue::N("1.5".to_string()),
+    ] {
+        let url = AttributeValue::S("http://a".to_string());
+        server.put(&[("url", url), ("version", version)]).await;
+        let edit = to_weight(7);
+        let setting = registry.set("http://a", &edit);
+        let set = tokio::time::timeout(DEADLINE / 4, setting).await;
+        assert_eq!(set.unwrap().unwrap().record.weight.get(), 7);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! One call's way from node to node: whom to ask next, what to wait for, and when to stop.
 
+mod telling;
+
 use std::time::{Duration, Instant};
 
+use self::telling::{passes_on, rank};
 use super::block::{Needs, Reads, Wish};
 use super::chain::BlockNumber;
 use super::fleet::NodeView;
@@ -363,45 +366,6 @@ impl<'a> Journey<'a> {
                 !is_barred && !std::mem::replace(&mut self.used_once, true)
             }
         }
-    }
-}
-
-/// Whether a node's own error is fit for a client's eyes.
-fn passes_on(class: Class) -> bool {
-    match class {
-        Class::RpcError
-        | Class::Unsupported
-        | Class::MissingData
-        | Class::NodeTimeout
-        | Class::Unknown => true,
-        Class::Ok
-        | Class::Throttled
-        | Class::Shut
-        | Class::Timeout
-        | Class::NoConnection
-        | Class::Transport
-        | Class::BadAnswer
-        | Class::Cancelled => false,
-    }
-}
-
-/// How much a failure tells the client; the later of two equals is told.
-fn rank(class: Class) -> u8 {
-    match class {
-        // A `null` that another was to confirm.
-        Class::Ok => 8,
-        Class::RpcError => 7,
-        Class::MissingData => 6,
-        Class::Unknown => 5,
-        Class::NodeTimeout => 4,
-        Class::Unsupported => 3,
-        Class::Throttled => 2,
-        Class::Timeout => 1,
-        Class::Shut
-        | Class::NoConnection
-        | Class::Transport
-        | Class::BadAnswer
-        | Class::Cancelled => 0,
     }
 }
 

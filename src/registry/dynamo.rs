@@ -38,8 +38,10 @@ use crate::domain::node::NodeRecord;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A list is read whole this often, whatever its edition: people edit tables in a console.
 const WHOLE_EVERY: Duration = Duration::from_secs(50);
-/// Between two tries of a change that met another; drawn by chance up to this.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// Between two tries of a change that met another; drawn by chance up to this, which doubles with
+/// each try up to [`PAUSE_MAX`].
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Writes of one transaction beside the list's edition; DynamoDB takes 100.
 const WRITES_MAX: usize = 99;
 /// Health of so many nodes is written at once.
@@ -171,38 +173,44 @@ impl Dynamo {
         Ok(listing)
     }
 
-    /// Decides and writes, again and again until nobody came between.
+    /// Decides and writes, again and again until nobody came between; within [`PATIENCE`], the
+    /// changes before it included.
     async fn change<T>(
         &self,
         operation: &'static str,
         decide: impl Fn(&Book) -> Result<Change<T>, RegistryError>,
     ) -> Result<T, RegistryError> {
+        let changing = self.change_in_turn(operation, decide);
+        let changed = tokio::time::timeout(PATIENCE, changing).await;
+        changed.unwrap_or_else(|_| Err(self.out_of_reach(operation, &Trouble::TimedOut)))
+    }
+
+    async fn change_in_turn<T>(
+        &self,
+        operation: &'static str,
+        decide: impl Fn(&Book) -> Result<Change<T>, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let told = |trouble| self.out_of_reach(operation, &trouble);
         let _one = self.changing.lock().await;
-        let deadline = clock::now() + PATIENCE;
+        let deadline = clock::now() + PATIENCE - PAUSE_MAX;
+        let mut pause_max = FIRST_PAUSE_MAX;
         loop {
-            let book = self.call(operation, self.read()).await?;
+            let book = self.read().await.map_err(told)?;
             let change = decide(&book)?;
-            let written = self.call_raw(self.write(book.edition, change.writes, change.is_emptied));
-            match written.await {
+            let writing = self.write(book.edition, change.writes, change.is_emptied);
+            match writing.await {
                 Ok(()) => {
                     self.listed.lock().await.take();
                     return Ok(change.outcome);
                 }
                 Err(Trouble::Conflict | Trouble::Crossed) if clock::now() < deadline => {
                     let chance = (&mut clock::roll as &mut dyn FnMut() -> u64).fraction();
-                    tokio::time::sleep(PAUSE_MAX.mul_f64(chance)).await;
+                    tokio::time::sleep(pause_max.mul_f64(chance)).await;
+                    pause_max = (pause_max * 2).min(PAUSE_MAX);
                 }
-                Err(trouble) => return Err(self.out_of_reach(operation, &trouble)),
+                Err(trouble) => return Err(told(trouble)),
             }
         }
-    }
-
-    async fn call_raw<T>(
-        &self,
-        work: impl Future<Output = Result<T, Trouble>>,
-    ) -> Result<T, Trouble> {
-        let done = tokio::time::timeout(PATIENCE, work).await;
-        done.unwrap_or(Err(Trouble::TimedOut))
     }
 
     /// All of `writes` with a new edition. More than one transaction holds (a long seed) are

@@ -33,6 +33,12 @@ pub struct Written {
     reason: Option<String>,
 }
 
+impl Written {
+    fn says(&self, health: &Health) -> bool {
+        self.is_healthy == health.is_healthy && self.reason == health.reason
+    }
+}
+
 impl Scribe {
     pub async fn write(&mut self) {
         match self.registry.holds_pen().await {
@@ -50,6 +56,7 @@ impl Scribe {
         let snapshot = self.pool.snapshot();
         let now = clock::now();
         let mut healths = Vec::new();
+        let mut changed = Vec::new();
         for (node, upstream) in snapshot.view.nodes.iter().zip(snapshot.upstreams.iter()) {
             let health = health_of(node, now);
             if node.standing.state != State::Unproven && self.is_due(node.id, &health, now) {
@@ -58,7 +65,10 @@ impl Scribe {
                     is_healthy: health.is_healthy,
                     reason: health.reason.clone(),
                 };
-                self.written.insert(node.id, written);
+                let before = self.written.insert(node.id, written);
+                if before.is_none_or(|before| !before.says(&health)) {
+                    changed.push(node.id);
+                }
                 healths.push((upstream.spec.url.as_written().to_string(), health));
             }
         }
@@ -70,8 +80,11 @@ impl Scribe {
         match self.registry.record_health(&healths).await {
             Ok(()) => self.hear(None),
             Err(why) => {
-                // All of them are due again; what was written is not newer than itself.
-                self.written.clear();
+                // A verdict that nobody can read yet is due again at once; the others as ever, or
+                // a table that throttles would be written to more often than one that doesn't.
+                for id in changed {
+                    self.written.remove(&id);
+                }
                 self.hear(Some(("record_health", why)));
             }
         }
@@ -94,7 +107,7 @@ impl Scribe {
     fn is_due(&self, id: NodeId, health: &Health, now: Instant) -> bool {
         self.written.get(&id).is_none_or(|written| {
             let is_old = now.saturating_duration_since(written.at) >= AT_MOST_EVERY;
-            is_old || written.is_healthy != health.is_healthy || written.reason != health.reason
+            is_old || !written.says(health)
         })
     }
 }

@@ -67,10 +67,10 @@ fn update(store: &Store, row: &Row, patch: Patch) -> Result<Update, Trouble> {
         .expression_attribute_names("#url", "url")
         .expression_attribute_names("#version", "version")
         .expression_attribute_values(":next", number(next));
-    update = match row.version() {
+    update = match row.version_found() {
         Some(version) => update
             .condition_expression("attribute_exists(#url) AND #version = :seen")
-            .expression_attribute_values(":seen", number(version)),
+            .expression_attribute_values(":seen", version.clone()),
         None => {
             update.condition_expression("attribute_exists(#url) AND attribute_not_exists(#version)")
         }

@@ -78,6 +78,11 @@ impl Row {
         natural(&self.attributes, "version")
     }
 
+    /// The same as it was found, readable or not: what an edit's condition compares with.
+    pub fn version_found(&self) -> Option<&AttributeValue> {
+        self.attributes.get("version")
+    }
+
     pub fn patched(&self, patch: &Patch) -> Row {
         let mut attributes = self.attributes.clone();
         for (name, value) in patch {
