@@ -229,6 +229,7 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
         flights: Flights::default(),
         taken: Arc::default(),
         afterwork: Arc::default(),
+        hub: Arc::default(),
     }
 }
 

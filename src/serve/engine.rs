@@ -23,6 +23,7 @@ use crate::domain::whole::Whole;
 use crate::state::afterwork::Afterwork;
 use crate::state::flights::Flights;
 use crate::state::gate::{Gate, Room};
+use crate::state::hub::Hub;
 use crate::state::pool::{Pool, Snapshot};
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
@@ -57,6 +58,8 @@ pub struct Engine {
     pub flights: Flights,
     pub taken: Arc<Taken>,
     pub afterwork: Arc<Afterwork>,
+    /// Who listens to what.
+    pub hub: Arc<Hub>,
 }
 
 /// How an answer is to be had.
