@@ -36,6 +36,10 @@ pub enum Refusal {
     Leaving,
     ContentType,
     Framing(&'static str),
+    /// The request's head is longer than we take.
+    HeadTooLarge,
+    /// The head did not arrive in time.
+    HeadTooSlow,
 }
 
 impl Refusal {
@@ -43,7 +47,10 @@ impl Refusal {
     pub fn code(&self) -> i32 {
         match self {
             Refusal::BadJson => -32700,
-            Refusal::InvalidRequest(_) | Refusal::ContentType | Refusal::Framing(_) => -32600,
+            Refusal::InvalidRequest(_)
+            | Refusal::ContentType
+            | Refusal::Framing(_)
+            | Refusal::HeadTooLarge => -32600,
             Refusal::InvalidParams(_) => -32602,
             Refusal::MethodNotAllowed | Refusal::NeedsSocket => -32601,
             // As geth says it (`eth/filters/api.go`).
@@ -52,7 +59,7 @@ impl Refusal {
             Refusal::OverCapacity | Refusal::Leaving => -32012,
             Refusal::BadAnswer => -32013,
             Refusal::BatchTooLarge { .. } => -32014,
-            Refusal::Timeout | Refusal::BodyTooSlow => -32015,
+            Refusal::Timeout | Refusal::BodyTooSlow | Refusal::HeadTooSlow => -32015,
             Refusal::RateLimited
             | Refusal::TooManyMessages
             | Refusal::TooManySubscriptions { .. } => -32016,
@@ -78,7 +85,8 @@ impl Refusal {
             Refusal::OverCapacity | Refusal::RateLimited | Refusal::TooManyMessages => 429,
             Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
             Refusal::Timeout => 504,
-            Refusal::BodyTooSlow => 408,
+            Refusal::BodyTooSlow | Refusal::HeadTooSlow => 408,
+            Refusal::HeadTooLarge => 431,
             Refusal::ContentType => 415,
             Refusal::Framing(_) => 400,
         }
@@ -121,6 +129,8 @@ impl Refusal {
             Refusal::Leaving => "this server is going away, connect again".into(),
             Refusal::ContentType => "the content type must be application/json".into(),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
+            Refusal::HeadTooLarge => "the head of the request is too large".into(),
+            Refusal::HeadTooSlow => "the head of the request did not arrive in time".into(),
         }
     }
 

@@ -84,19 +84,15 @@ impl Handshake {
         }
     }
 
-    /// Whether a socket is asked for. Everybody else may say `Upgrade` for something that we don't
-    /// have, and is answered as if it had not (RFC 9110 §7.8).
-    pub fn is_asked_for(&self) -> bool {
-        self.wants_websocket
-    }
-
     /// The value of `Sec-WebSocket-Accept`.
     ///
     /// # Errors
     /// The request is no handshake, or one of another version.
     pub fn accept(&self) -> Result<String, Denial> {
-        if !self.wants_upgrade {
-            return Err(Denial::Malformed("`Connection` must list `Upgrade`\n"));
+        if !(self.wants_websocket && self.wants_upgrade) {
+            return Err(Denial::Malformed(
+                "`Upgrade` must list `websocket`, and `Connection` `Upgrade`\n",
+            ));
         }
         match &self.versions[..] {
             [version] if **version == *VERSION.as_bytes() => {}
@@ -161,7 +157,6 @@ mod tests {
     #[test]
     fn the_example_of_the_standard_is_accepted_in_any_case_and_beside_others() {
         let plain = noted(&[UPGRADE, CONNECTION, KEY, THIRTEEN]);
-        assert!(plain.is_asked_for());
         assert_eq!(plain.accept().unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         let firefox = noted(&[
             ("upgrade", "h2c, WebSocket"),
@@ -170,14 +165,18 @@ mod tests {
             ("sec-websocket-key", " dGhlIHNhbXBsZSBub25jZQ== "),
             ("sec-websocket-version", " 13"),
         ]);
-        assert!(firefox.is_asked_for() && firefox.accept().is_ok());
+        assert!(firefox.accept().is_ok());
     }
 
     #[test]
-    fn nobody_asks_for_a_socket_who_does_not_say_websocket() {
-        assert!(!noted(&[CONNECTION, KEY, THIRTEEN]).is_asked_for());
-        assert!(!noted(&[("Upgrade", "h2c"), CONNECTION]).is_asked_for());
-        assert!(!noted(&[("Upgrade", "websockets"), CONNECTION]).is_asked_for());
+    fn what_asks_for_no_websocket_is_no_handshake() {
+        for upgrade in ["h2c", "websockets", ""] {
+            assert_eq!(
+                status(&[("Upgrade", upgrade), CONNECTION, KEY, THIRTEEN]),
+                400
+            );
+        }
+        assert_eq!(status(&[CONNECTION, KEY, THIRTEEN]), 400);
     }
 
     #[test]
