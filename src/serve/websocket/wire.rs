@@ -161,7 +161,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                         socket.get_mut().end_message();
                     }
                 }
-                _ => drain(socket.get_mut()).await,
+                _ => {
+                    // Nothing more is said here: so the client ends the connection, too.
+                    let _ = socket.get_mut().shutdown().await;
+                    drain(socket.get_mut()).await;
+                }
             }
             let _ = socket.get_mut().shutdown().await;
         };
