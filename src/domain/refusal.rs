@@ -24,6 +24,8 @@ pub enum Refusal {
     RateLimited,
     /// The filter's node is gone, or it is none of ours.
     FilterNotFound,
+    /// No node can be subscribed to.
+    NoNotifications,
     ContentType,
     Framing(&'static str),
 }
@@ -35,7 +37,8 @@ impl Refusal {
             Refusal::BadJson => -32700,
             Refusal::InvalidRequest(_) | Refusal::ContentType | Refusal::Framing(_) => -32600,
             Refusal::InvalidParams(_) => -32602,
-            Refusal::MethodNotAllowed => -32601,
+            // As geth says the second (`rpc/errors.go`).
+            Refusal::MethodNotAllowed | Refusal::NoNotifications => -32601,
             // As geth says it (`eth/filters/api.go`).
             Refusal::FilterNotFound => -32000,
             Refusal::NoNode => -32011,
@@ -58,6 +61,7 @@ impl Refusal {
             | Refusal::MethodNotAllowed
             | Refusal::BadAnswer
             | Refusal::FilterNotFound
+            | Refusal::NoNotifications
             | Refusal::AnswerTooLarge => 200,
             Refusal::NoNode => 503,
             Refusal::OverCapacity | Refusal::RateLimited => 429,
@@ -97,6 +101,9 @@ impl Refusal {
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
             Refusal::RateLimited => "the nodes limit the rate, try again".into(),
             Refusal::FilterNotFound => "filter not found".into(),
+            Refusal::NoNotifications => {
+                "notifications not supported: no node tells this over a WebSocket".into()
+            }
             Refusal::ContentType => "the content type must be application/json".into(),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
         }
