@@ -36,6 +36,7 @@ use crate::shutdown::Farewell;
 use crate::state::flights::Flights;
 use crate::state::gate;
 use crate::state::pool::Pool;
+use crate::state::sockets::{self, Sockets};
 use crate::state::upstreams::Roll;
 use crate::tasks::herald::Herald;
 use crate::tasks::housekeeping::Housekeeping;
@@ -87,6 +88,17 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
+fn socket_limits(settings: &Settings) -> sockets::Limits {
+    let limits = &settings.sockets;
+    sockets::Limits {
+        sockets_max: limits.sockets_max,
+        sockets_max_per_address: limits.per_address_max.unwrap_or(limits.sockets_max),
+        subscriptions_max: limits.subscriptions_max,
+        messages_per_second: limits.messages_per_second,
+        ping_interval: limits.ping_interval,
+    }
+}
+
 /// What alerts compare with.
 fn bounds(settings: &Settings) -> Bounds {
     Bounds {
@@ -97,6 +109,7 @@ fn bounds(settings: &Settings) -> Bounds {
         requests_max: gate::REQUESTS_MAX,
         request_bytes_max: gate::BYTES_MAX,
         answer_bytes_max: gate::ANSWERS_BYTES_MAX,
+        sockets_max: settings.sockets.sockets_max,
         retry_budget_max: settings.calls.retry_budget.burst,
     }
 }
@@ -232,6 +245,7 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
         taken: Arc::default(),
         afterwork: Arc::default(),
         hub: Arc::default(),
+        sockets: Arc::new(Sockets::new(socket_limits(settings))),
     }
 }
 

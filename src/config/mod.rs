@@ -17,6 +17,7 @@ mod raw;
 mod registry;
 mod server;
 pub mod settings;
+mod sockets;
 mod spelling;
 mod telling;
 mod yaml;
@@ -173,6 +174,7 @@ forebay:
   cors: { origins: ["https://app.example", "${EMPTY}"] }
   cloudwatch: { namespace: A, service: "${WORD}", interval: 1h }
   log: { calls: 0.5 }
+  sockets: { sockets_max: 9, per_address_max: 8, subscriptions_max: 7, messages_per_second: 6, ping_interval: 5s }
   shutdown: { lame_duck: 0s, drain: 110s }
 "#;
 
@@ -316,6 +318,13 @@ forebay:
         assert_eq!(settings.admin.hosts, ["forebay.internal"]);
         assert_eq!(settings.cors_origins, ["https://app.example"]);
         assert_eq!(settings.cloudwatch.unwrap().service, "infura");
+        let sockets = &settings.sockets;
+        assert_eq!((sockets.sockets_max, sockets.per_address_max), (9, Some(8)));
+        assert_eq!(
+            (sockets.subscriptions_max, sockets.messages_per_second),
+            (7, 6)
+        );
+        assert_eq!(sockets.ping_interval, Duration::from_secs(5));
         assert_eq!(settings.log.calls, Some(0.5));
         assert_eq!(settings.shutdown.drain, Duration::from_secs(110));
     }

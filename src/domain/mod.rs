@@ -30,6 +30,7 @@ pub mod logs;
 pub mod method;
 pub mod node;
 pub mod nonce;
+pub mod pace;
 pub mod quota;
 pub mod refusal;
 pub mod relay;

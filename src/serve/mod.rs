@@ -5,7 +5,7 @@
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
 //! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
 //! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls; [`outlet`]
-//! writes what comes of it.
+//! writes what comes of it. A [`websocket`] is a client's socket, whose calls come to the same engine.
 
 pub mod admin;
 pub mod attempt;
@@ -24,3 +24,4 @@ pub mod nonces;
 pub mod origin;
 pub mod outlet;
 pub mod proxy;
+pub mod websocket;

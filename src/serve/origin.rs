@@ -48,6 +48,30 @@ impl Origin {
         Origin { trace, client }
     }
 
+    /// Of nobody in particular.
+    #[cfg(test)]
+    pub fn unknown() -> Origin {
+        Origin {
+            trace: None,
+            client: None,
+        }
+    }
+
+    /// Of the same client's next packet over its socket.
+    pub fn next(&self, arrived_at: Instant) -> Origin {
+        let client = self.client.as_ref().map(|client| {
+            let client = Client {
+                arrived_at,
+                ..Client::clone(client)
+            };
+            Arc::new(client)
+        });
+        Origin {
+            trace: self.trace,
+            client,
+        }
+    }
+
     /// The line of a call, where there are lines.
     pub fn entry(&self, method: &str) -> Option<Entry> {
         let client = self.client.as_ref()?;

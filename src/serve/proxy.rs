@@ -24,7 +24,7 @@ use crate::domain::sent::Client;
 /// The client may take this long to take a piece of an answer.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 /// Calls wait this long for the first round. They come before it when a new process takes over.
-const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
 const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
 
 /// A name that a client gives itself, for those who share an address.
@@ -180,6 +180,7 @@ impl Proxy {
             room: &room,
             origin: &origin,
             pins: None,
+            subscriber: None,
         };
         self.answer_packet(session, &body, terms).await
     }

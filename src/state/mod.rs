@@ -8,5 +8,6 @@ pub mod hub;
 pub mod outbox;
 pub mod pool;
 pub mod selection;
+pub mod sockets;
 pub mod taken;
 pub mod upstreams;

@@ -135,5 +135,5 @@ fn hang_up(exchange: &Exchange, id: NodeId, upstream: &Upstream) {
         .send_if_modified(|open| open.remove(&id).is_some());
     exchange
         .metrics
-        .show_upstream_subscriptions(&upstream.spec.name, 0);
+        .hide_upstream_subscriptions(&upstream.spec.name);
 }

@@ -7,6 +7,7 @@ mod bounds;
 mod families;
 mod fleet;
 mod handles;
+mod sockets;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -20,6 +21,8 @@ pub use self::fleet::state_of;
 pub use self::handles::{
     CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Takeover, Winner,
 };
+use self::sockets::SocketMetrics;
+pub use self::sockets::{Direction, SocketEnd};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
 use crate::domain::method::{Row, TABLE};
@@ -29,8 +32,8 @@ use crate::domain::verdict::{Class, Elsewhere, Shut};
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// The status codes that are counted by themselves; sorted.
-const CODES: [u16; 13] = [
-    200, 204, 400, 403, 404, 405, 408, 413, 415, 429, 500, 503, 504,
+const CODES: [u16; 15] = [
+    101, 200, 204, 400, 403, 404, 405, 408, 413, 415, 426, 429, 500, 503, 504,
 ];
 /// What may fail at the registry: shown from the start, so that a first failure is a rise.
 const REGISTRY_OPERATIONS: [&str; 5] = ["list", "seed", "record_health", "lease", "share"];
@@ -57,6 +60,7 @@ pub struct Metrics {
     http_responses: Vec<IntCounter>,
     requests_in_flight: IntGauge,
     connections: IntGauge,
+    sockets: SocketMetrics,
     batch_calls: Histogram,
     /// When the registry was last read, in seconds since 1970; 0: never.
     registry_read_at: AtomicU64,
@@ -103,6 +107,7 @@ impl Metrics {
             http_responses: http_responses.collect(),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
+            sockets: SocketMetrics::new(&families),
             batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
             registry_read_at: AtomicU64::new(0),
             shown: Mutex::default(),
@@ -241,6 +246,13 @@ impl Metrics {
     pub fn show_upstream_subscriptions(&self, name: &str, count: usize) {
         let gauges = &self.families.upstream_subscriptions;
         gauges.with_label_values(&[name]).set(saturated(count));
+    }
+
+    /// The node has left the list, or has no socket any more.
+    pub fn hide_upstream_subscriptions(&self, name: &str) {
+        let gauges = &self.families.upstream_subscriptions;
+        // An error says that there was no such series: good.
+        drop(gauges.remove_label_values(&[name]));
     }
 
     /// Heads were told; so many of their blocks had to be asked for.

@@ -1,0 +1,15 @@
+//! Clients' sockets: calls as over HTTP, and subscriptions.
+//!
+//! In reading order: [`handshake`] opens one, a [`session`] serves it over its [`wire`], each
+//! message a [`packet`], what it subscribes to kept by a [`listener`], until its [`ending`].
+
+pub mod ending;
+pub mod handshake;
+pub mod listener;
+pub mod metered;
+pub mod packet;
+pub mod session;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
