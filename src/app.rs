@@ -41,6 +41,7 @@ use crate::state::sockets::{self, Sockets};
 use crate::state::upstreams::Roll;
 use crate::tasks::herald::Herald;
 use crate::tasks::housekeeping::Housekeeping;
+use crate::tasks::newsroom::{Means, Newsroom};
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
 use crate::tasks::scribe::Scribe;
@@ -162,7 +163,7 @@ impl App {
         let mut server = Server::new_with_opt_and_conf(opt, conf);
         server.bootstrap();
         let idle_max = server.configuration.upstream_keepalive_pool_size;
-        let roll = Roll::new(connector, engine.metrics.clone(), idle_max);
+        let roll = Roll::new(connector.clone(), engine.metrics.clone(), idle_max);
         server.add_service(endpoint(&server, &settings, &engine)?);
         if let Some(address) = settings.listen.metrics {
             let mut service = Service::new(
@@ -181,6 +182,7 @@ impl App {
             &engine,
             registry,
             roll,
+            connector,
             server.configuration.ca_file.as_deref(),
         )?;
         let mut housekeeping = background_service("housekeeping", housekeeping);
@@ -316,6 +318,7 @@ fn housekeeping(
     engine: &Arc<Engine>,
     registry: Arc<dyn Registry>,
     roll: Roll,
+    connector: Arc<Connector>,
     ca_file: Option<&str>,
 ) -> anyhow::Result<Housekeeping> {
     let pool = &engine.pool;
@@ -332,10 +335,22 @@ fn housekeeping(
         refresh: settings.registry.refresh,
         told: Told::default(),
     };
+    let prober = Prober::new(ca_file).context("setting up probes")?;
+    let newsroom = Newsroom::new(Means {
+        pool: pool.clone(),
+        hub: engine.hub.clone(),
+        metrics: metrics.clone(),
+        connector,
+        prober: prober.clone(),
+        block_time: settings.chain.block_time,
+        timeout: settings.health.timeout,
+        always: settings.health.sockets,
+    });
     let rounds = Rounds {
         pool: pool.clone(),
         metrics: metrics.clone(),
-        prober: Prober::new(ca_file).context("setting up probes")?,
+        prober,
+        heads: newsroom.heads(),
         leader_interval: settings.health.leader_interval,
         timeout: settings.health.timeout,
         tags: settings.consistency == Consistency::Pinned,
@@ -354,6 +369,7 @@ fn housekeeping(
         rounds,
         scribe,
         herald(settings, pool),
+        newsroom,
         settings.health.interval,
     ))
 }

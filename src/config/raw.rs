@@ -99,6 +99,7 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
         "lag_blocks_max",
         "rise",
         "fall",
+        "sockets",
     ]);
     let default = Health::default();
     let errors_before = context.findings.errors();
@@ -122,6 +123,10 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
             .field("fall")
             .number(1..=100)
             .unwrap_or(default.fall),
+        sockets: section
+            .field("sockets")
+            .boolean()
+            .unwrap_or(default.sockets),
     };
     if context.findings.errors() == errors_before {
         check_health(&section, &health);

@@ -84,6 +84,8 @@ pub struct Health {
     pub lag_blocks_max: u64,
     pub rise: u32,
     pub fall: u32,
+    /// Nodes' sockets are kept open for their heads, also while no client is subscribed.
+    pub sockets: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -236,6 +238,7 @@ impl Default for Health {
             lag_blocks_max: 10,
             rise: 2,
             fall: 3,
+            sockets: true,
         }
     }
 }

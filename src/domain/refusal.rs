@@ -24,6 +24,8 @@ pub enum Refusal {
     RateLimited,
     /// The filter's node is gone, or it is none of ours.
     FilterNotFound,
+    /// No node can be subscribed to.
+    NoNotifications,
     /// A subscription is asked for where news can't be sent.
     NeedsSocket,
     SubscriptionNotFound,
@@ -52,7 +54,8 @@ impl Refusal {
             | Refusal::Framing(_)
             | Refusal::HeadTooLarge => -32600,
             Refusal::InvalidParams(_) => -32602,
-            Refusal::MethodNotAllowed | Refusal::NeedsSocket => -32601,
+            // As geth says the second (`rpc/errors.go`).
+            Refusal::MethodNotAllowed | Refusal::NoNotifications | Refusal::NeedsSocket => -32601,
             // As geth says it (`eth/filters/api.go`).
             Refusal::FilterNotFound | Refusal::SubscriptionNotFound => -32000,
             Refusal::NoNode => -32011,
@@ -77,6 +80,7 @@ impl Refusal {
             | Refusal::MethodNotAllowed
             | Refusal::BadAnswer
             | Refusal::FilterNotFound
+            | Refusal::NoNotifications
             | Refusal::NeedsSocket
             | Refusal::SubscriptionNotFound
             | Refusal::TooManySubscriptions { .. }
@@ -120,6 +124,9 @@ impl Refusal {
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
             Refusal::RateLimited => "the nodes limit the rate, try again".into(),
             Refusal::FilterNotFound => "filter not found".into(),
+            Refusal::NoNotifications => {
+                "notifications not supported: no node tells this over a WebSocket".into()
+            }
             Refusal::NeedsSocket => "subscriptions need a WebSocket".into(),
             Refusal::SubscriptionNotFound => "subscription not found".into(),
             Refusal::TooManySubscriptions { subscriptions_max } => {

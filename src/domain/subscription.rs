@@ -4,6 +4,7 @@
 //! filter of logs don't count. So all who ask for the same share one source.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -18,7 +19,7 @@ pub const PARAMS_BYTES_MAX: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
     NewHeads,
-    Logs(LogFilter),
+    Logs(Arc<LogFilter>),
     Passed(Passed),
 }
 
@@ -56,7 +57,7 @@ impl Topic {
         match name.as_str() {
             "newHeads" => without(option).map(|()| Topic::NewHeads),
             "syncing" => without(option).map(|()| Topic::Passed(Passed::Syncing)),
-            "logs" => LogFilter::read(option).map(Topic::Logs),
+            "logs" => LogFilter::read(option).map(|filter| Topic::Logs(Arc::new(filter))),
             "newPendingTransactions" => {
                 let full = option.map_or(Ok(None), serde_json::from_str::<Option<bool>>);
                 let full =

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::outbox::{Closing, Outbox};
+use crate::domain::logs::LogFilter;
 use crate::domain::refusal::Refusal;
 use crate::domain::subscription::{Passed, SubscriptionId, Topic};
 
@@ -46,15 +47,25 @@ struct Register {
     /// By the address of the outbox, which stays as long as the outbox is held here.
     by_client: HashMap<usize, HashSet<SubscriptionId>>,
     topics_bytes: usize,
+    /// Blocks told so far.
+    turn: u64,
 }
 
 /// Who listens to one topic.
 #[derive(Debug)]
 struct Audience {
-    listeners: HashMap<SubscriptionId, Arc<Outbox>>,
+    listeners: HashMap<SubscriptionId, Listener>,
     /// Clients that wait for the source.
     waiting: usize,
     source: watch::Sender<Source>,
+}
+
+/// One subscription.
+#[derive(Debug)]
+struct Listener {
+    outbox: Arc<Outbox>,
+    /// The block told last before it began: it hears the logs of later ones.
+    since: u64,
 }
 
 /// Whether a topic has a source.
@@ -128,6 +139,21 @@ impl Hub {
         self.news.subscribe()
     }
 
+    /// Whether nobody listens or waits.
+    pub fn is_idle(&self) -> bool {
+        self.register().topics.is_empty()
+    }
+
+    /// The topics that a node must tell.
+    pub fn passed(&self) -> Vec<Passed> {
+        let register = self.register();
+        let passed = register.topics.keys().filter_map(|topic| match topic {
+            Topic::Passed(passed) => Some(passed.clone()),
+            Topic::NewHeads | Topic::Logs(_) => None,
+        });
+        passed.collect()
+    }
+
     /// The topics that clients listen to, or wait for.
     pub fn topics(&self) -> Vec<Topic> {
         self.register().topics.keys().cloned().collect()
@@ -139,10 +165,64 @@ impl Hub {
         let Some(audience) = register.topics.get(topic) else {
             return 0;
         };
-        for (id, outbox) in &audience.listeners {
-            outbox.tell(*id, result);
+        for (id, listener) in &audience.listeners {
+            listener.outbox.tell(*id, result);
         }
         audience.listeners.len()
+    }
+
+    /// Tells the next block's header, and its turn among all blocks told.
+    pub fn tell_head(&self, header: &Bytes) -> u64 {
+        let mut register = self.register();
+        register.turn += 1;
+        if let Some(audience) = register.topics.get(&Topic::NewHeads) {
+            for (id, listener) in &audience.listeners {
+                listener.outbox.tell(*id, header);
+            }
+        }
+        register.turn
+    }
+
+    /// The filters of logs that somebody who hears the block of this turn listens to.
+    pub fn filters(&self, turn: u64) -> Vec<Arc<LogFilter>> {
+        let register = self.register();
+        let heard = register
+            .topics
+            .iter()
+            .filter_map(|(topic, audience)| match topic {
+                Topic::Logs(filter) => {
+                    let mut listeners = audience.listeners.values();
+                    let is_heard = listeners.any(|listener| listener.since < turn);
+                    is_heard.then(|| filter.clone())
+                }
+                Topic::NewHeads | Topic::Passed(_) => None,
+            });
+        heard.collect()
+    }
+
+    /// Tells logs of the block of this turn, in order, to those who listen to `filter`.
+    pub fn tell_logs(&self, filter: &Arc<LogFilter>, turn: u64, logs: &[Bytes]) {
+        let register = self.register();
+        let Some(audience) = register.topics.get(&Topic::Logs(filter.clone())) else {
+            return;
+        };
+        let listeners = audience.listeners.iter();
+        for (id, listener) in listeners.filter(|(_, listener)| listener.since < turn) {
+            for log in logs {
+                listener.outbox.tell(*id, log);
+            }
+        }
+    }
+
+    /// Those who hear the logs of this turn's block have missed some that can't be brought.
+    pub fn close_logs(&self, turn: u64, why: &'static str) {
+        for (topic, audience) in &self.register().topics {
+            let listeners = audience.listeners.values();
+            let heard = listeners.filter(|listener| listener.since < turn);
+            for listener in heard.filter(|_| matches!(topic, Topic::Logs(_))) {
+                listener.outbox.close(Closing::Gap(why));
+            }
+        }
     }
 
     /// A node tells `topic` from now on, or none does.
@@ -160,11 +240,11 @@ impl Hub {
     pub fn close(&self, topic: &Topic, why: &'static str) {
         let register = self.register();
         let audience = register.topics.get(topic);
-        for outbox in audience
+        for listener in audience
             .iter()
             .flat_map(|audience| audience.listeners.values())
         {
-            outbox.close(Closing::Gap(why));
+            listener.outbox.close(Closing::Gap(why));
         }
     }
 
@@ -193,10 +273,17 @@ impl Register {
     }
 
     fn admit(&mut self, topic: &Topic, id: SubscriptionId, outbox: &Arc<Outbox>) {
+        let since = self.turn;
         let Some(audience) = self.topics.get_mut(topic) else {
             return;
         };
-        audience.listeners.insert(id, outbox.clone());
+        audience.listeners.insert(
+            id,
+            Listener {
+                outbox: outbox.clone(),
+                since,
+            },
+        );
         self.by_id.insert(id, topic.clone());
         self.by_client.entry(key(outbox)).or_default().insert(id);
         outbox.begin(id);

@@ -9,6 +9,7 @@ use pingora::services::background::BackgroundService;
 use tokio::sync::{Mutex, Notify};
 
 use super::herald::Herald;
+use super::newsroom::Newsroom;
 use super::prober::Rounds;
 use super::roster::Roster;
 use super::scribe::Scribe;
@@ -30,6 +31,7 @@ pub struct Housekeeping {
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
     herald: Option<Herald>,
+    newsroom: Newsroom,
     shared: Option<Arc<SharedHeads>>,
     interval: Duration,
     refresh: Duration,
@@ -44,6 +46,7 @@ impl Housekeeping {
         rounds: Rounds,
         scribe: Scribe,
         herald: Option<Herald>,
+        newsroom: Newsroom,
         interval: Duration,
     ) -> Housekeeping {
         Housekeeping {
@@ -54,6 +57,7 @@ impl Housekeeping {
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
             herald,
+            newsroom,
             interval,
             is_new: Notify::new(),
         }
@@ -159,6 +163,7 @@ impl BackgroundService for Housekeeping {
             () = self.tell() => {}
             () = self.share_heads() => {}
             () = self.tidy() => {}
+            () = self.newsroom.run() => {}
         }
     }
 }

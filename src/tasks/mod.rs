@@ -1,9 +1,14 @@
-//! What happens unasked: the list is followed, its nodes are probed, their names resolved, their
-//! health written down.
+//! What happens unasked: the list is followed, its nodes are probed and listened to, their names
+//! resolved, their health written down, and clients are told what they listen to.
 
+pub mod headlines;
 pub mod herald;
 pub mod housekeeping;
+pub mod lines;
+pub mod logs;
+pub mod newsroom;
 pub mod prober;
+pub mod relays;
 pub mod roster;
 pub mod scribe;
 pub mod shared;

@@ -19,7 +19,7 @@ use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
 pub use self::handles::{
-    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Winner,
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Takeover, Winner,
 };
 use self::sockets::SocketMetrics;
 pub use self::sockets::{Direction, SocketEnd};
@@ -65,6 +65,10 @@ pub struct Metrics {
     /// When the registry was last read, in seconds since 1970; 0: never.
     registry_read_at: AtomicU64,
     shown: Mutex<Shown>,
+    gap_fills: IntCounter,
+    blocks_filled: IntCounter,
+    takeovers: [IntCounter; Takeover::ALL.len()],
+    reorgs_told: IntCounter,
 }
 
 impl Default for Metrics {
@@ -107,6 +111,11 @@ impl Metrics {
             batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
             registry_read_at: AtomicU64::new(0),
             shown: Mutex::default(),
+            gap_fills: families.gap_fills.with_label_values(&NO_LABELS),
+            blocks_filled: families.blocks_filled.with_label_values(&NO_LABELS),
+            takeovers: Takeover::ALL
+                .map(|takeover| families.takeovers.with_label_values(&[takeover.as_str()])),
+            reorgs_told: families.reorgs_told.with_label_values(&NO_LABELS),
             families,
         }
     }
@@ -140,6 +149,7 @@ impl Metrics {
         }
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));
+        drop(families.upstream_subscriptions.remove_label_values(&[name]));
         self.hide_from_fleet(name);
     }
 
@@ -230,6 +240,31 @@ impl Metrics {
             .registry_errors
             .with_label_values(&[operation])
             .inc();
+    }
+
+    /// The socket of the node called `name` carries so many subscriptions.
+    pub fn show_upstream_subscriptions(&self, name: &str, count: usize) {
+        let gauges = &self.families.upstream_subscriptions;
+        gauges.with_label_values(&[name]).set(saturated(count));
+    }
+
+    /// The node has left the list, or has no socket any more.
+    pub fn hide_upstream_subscriptions(&self, name: &str) {
+        let gauges = &self.families.upstream_subscriptions;
+        // An error says that there was no such series: good.
+        drop(gauges.remove_label_values(&[name]));
+    }
+
+    /// Heads were told; so many of their blocks had to be asked for.
+    pub fn told_heads(&self, filled: usize, is_reorg: bool) {
+        self.gap_fills.inc_by(u64::from(filled > 0));
+        self.blocks_filled
+            .inc_by(u64::try_from(filled).unwrap_or(u64::MAX));
+        self.reorgs_told.inc_by(u64::from(is_reorg));
+    }
+
+    pub fn taken_over(&self, why: Takeover) {
+        self.takeovers[why as usize].inc();
     }
 
     /// Prometheus' text, as of `unix_seconds`, with the calls in flight of `view`.

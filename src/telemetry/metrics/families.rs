@@ -78,6 +78,11 @@ pub(super) struct Families {
     pub registry_errors: IntCounterVec,
     pub last_round: IntGaugeVec,
     pub setting_seconds: GaugeVec,
+    pub upstream_subscriptions: IntGaugeVec,
+    pub gap_fills: IntCounterVec,
+    pub blocks_filled: IntCounterVec,
+    pub takeovers: IntCounterVec,
+    pub reorgs_told: IntCounterVec,
 }
 
 impl Families {
@@ -146,6 +151,11 @@ impl Families {
             registry_errors: list.counters("registry_errors_total", "Operations on the registry that failed.", &["operation"]),
             last_round: list.gauges("last_round_timestamp_seconds", "When the last round of probes ended, since 1970.", &[]),
             setting_seconds: list.decimals("setting_seconds", "A setting that is a time, by its key in the configuration.", &["key"]),
+            upstream_subscriptions: list.gauges("upstream_subscriptions", "Subscriptions that the node's socket carries; 0: no socket.", &["node"]),
+            gap_fills: list.counters("gap_fills_total", "Times that blocks had to be asked for before the next head could be told.", &[]),
+            blocks_filled: list.counters("blocks_filled_total", "Blocks that were asked for to tell heads without a gap.", &[]),
+            takeovers: list.counters("takeovers_total", "Times that another node took a subscription over, by why the first was left.", &["reason"]),
+            reorgs_told: list.counters("reorgs_told_total", "Reorgs that were told to subscribers of heads.", &[]),
             registry: list.0,
         }
     }

@@ -479,6 +479,11 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("hedges_total counter", &["winner"]),
     ("broadcasts_total counter", &["outcome"]),
     ("write_lookups_total counter", &["outcome"]),
+    ("upstream_subscriptions gauge", &["node"]),
+    ("gap_fills_total counter", &[]),
+    ("blocks_filled_total counter", &[]),
+    ("takeovers_total counter", &["reason"]),
+    ("reorgs_told_total counter", &[]),
     ("block_waits_total counter", &[]),
     ("null_checks_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
@@ -540,6 +545,9 @@ fn written_by_everyone() -> String {
     metrics.hedged(Winner::First);
     metrics.broadcast(Sending::Accepted);
     metrics.looked_up(Lookup::Found);
+    metrics.show_upstream_subscriptions("geth-1", 1);
+    metrics.told_heads(1, true);
+    metrics.taken_over(Takeover::Lost);
     metrics.http_response(200);
     metrics.batch(1000);
     metrics.registry_read(1_700_000_000, 0);
