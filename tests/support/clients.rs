@@ -10,6 +10,11 @@ pub enum Client {
     Ethers,
     Web3Py,
     Cast,
+    /// Over a socket, as what follows.
+    ViemSocket,
+    EthersSocket,
+    Web3JsSocket,
+    Web3PySocket,
 }
 
 impl Client {
@@ -40,6 +45,10 @@ impl Client {
             Client::Ethers => run("node", "ethers.mjs"),
             Client::Web3Py => run(&python.to_string_lossy(), "web3_py.py"),
             Client::Cast => run("bash", "cast.sh"),
+            Client::ViemSocket => run("node", "sockets/viem.mjs"),
+            Client::EthersSocket => run("node", "sockets/ethers.mjs"),
+            Client::Web3JsSocket => run("node", "sockets/web3_js.mjs"),
+            Client::Web3PySocket => run(&python.to_string_lossy(), "sockets/web3_py.py"),
         }
     }
 }
