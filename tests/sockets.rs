@@ -17,7 +17,7 @@ use forebay::fake::Fault;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use support::{
-    Anvil, Balancer, Client, Heard, Listener, PATIENCE, Pretend, QUICK, call, eventually,
+    Anvil, Balancer, Client, Heard, Listener, PATIENCE, Pretend, QUICK, call, eventually, free_port,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -68,6 +68,86 @@ async fn web3_js_works() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn web3_py_works() {
     works(Client::Web3PySocket).await;
+}
+
+/// Over `ws` and `wss`, on the listeners of HTTP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_in_chromium_works_if_its_origin_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
+    std::fs::write(path("cert.pem"), signed.cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), signed.signing_key.serialize_pem()).unwrap();
+    let port = free_port();
+    let https = format!(
+        "https: [{{ address: \"127.0.0.1:{port}\", certificate: \"{}\", key: \"{}\" }}], metrics:",
+        path("cert.pem"),
+        path("key.pem")
+    );
+    // The greeting of another balancer is the page.
+    let other = Pretend::set(&[1], "").await;
+    let home = other.balancer.url();
+    let origin = home.trim_end_matches('/').to_string();
+    let beginning = QUICK.replacen("metrics:", &https, 1);
+    let cors = format!("  cors: {{ origins: [\"{origin}\"] }}\n");
+    let scene = Pretend::set_with(&[1], &beginning, &cors).await;
+    let ws = format!("ws://{}/", scene.balancer.rpc.address);
+    let wss = format!("wss://localhost:{port}/rpc");
+    Client::ChromiumSocket
+        .works_with_all(&[&ws, &wss, &home])
+        .await;
+    let ended = [("reason", "left")];
+    let closed = scene
+        .balancer
+        .metric("forebay_sockets_closed_total", &ended)
+        .await;
+    assert_eq!(closed, Some(2.0), "with the closing handshake");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_closed_as_slow_while_others_are_served() {
+    let scene = Pretend::set(&[1], "").await;
+    let bytes = 1 << 20;
+    scene.nodes[0].set_fault_for(&["eth_call"], Fault::HugeResult { bytes });
+    let mut slow = open(scene.balancer.rpc.address, None).await.unwrap();
+    let mut quick = Listener::open(scene.balancer.rpc.address).await;
+    for id in 0..30 {
+        let params = format!("\"0x{id:02x}\"");
+        let packet = call(&id.to_string(), "eth_call").replace("\"0x01\"", &params);
+        slow.send(Message::text(packet)).await.unwrap();
+    }
+    let ended = [("reason", "slow")];
+    eventually("it is closed", 2 * PATIENCE, async || {
+        let answer = quick.ask("eth_getBalance", json!(["0x01", "latest"])).await;
+        assert!(answer["result"].is_string());
+        let closed = scene
+            .balancer
+            .metric("forebay_sockets_closed_total", &ended);
+        closed.await == Some(1.0)
+    })
+    .await;
+    // Now it takes what was on its way, and is told.
+    let code = loop {
+        match timeout(PATIENCE, slow.next()).await.expect("in time") {
+            Some(Ok(Message::Close(close))) => break u16::from(close.unwrap().code),
+            Some(Ok(_)) => {}
+            end => panic!("{end:?}"),
+        }
+    };
+    assert_eq!(code, 1013);
+    eventually("nothing of it is held", PATIENCE, async || {
+        scene
+            .balancer
+            .metric("forebay_answer_bytes_held", &[])
+            .await
+            == Some(0.0)
+            && scene
+                .balancer
+                .metric("forebay_requests_admitted", &[])
+                .await
+                == Some(0.0)
+    })
+    .await;
 }
 
 #[tokio::test]
