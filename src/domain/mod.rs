@@ -8,6 +8,7 @@ pub mod block;
 pub mod broadcast;
 pub mod chain;
 pub mod chance;
+pub mod convoy;
 pub mod depth;
 mod entry;
 pub mod filter;

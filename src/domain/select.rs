@@ -86,6 +86,26 @@ pub fn draw(
     by_weight_and_load(among, now, dice)
 }
 
+/// Whether a call may go to `node` because another one of its packet does: a draw might have come
+/// to it, whoever else there is.
+pub fn suits(
+    view: &FleetView,
+    node: &NodeView,
+    ladder: Ladder,
+    passed: &[NodeId],
+    needs: &Needs<'_>,
+    now: Instant,
+) -> bool {
+    let is_by_chance = ladder != Ladder::LastResort && needs.wish == Wish::Any;
+    let block = needs.block.filter(|_| view.highest_head.is_some());
+    is_by_chance
+        && ladder.takes(node, view)
+        && !passed.contains(&node.id)
+        && block.is_none_or(|need| need.is_met_by(node))
+        && !node.lacks(needs.method, now)
+        && !node.standing.rests(now)
+}
+
 /// What makes a node preferred; the higher the better.
 fn merit(node: &NodeView, wish: Wish) -> u64 {
     let number = |block: Option<BlockNumber>| block.map_or(0, |BlockNumber(number)| number);

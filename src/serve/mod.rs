@@ -4,14 +4,15 @@
 //! [`origin`] where it comes from;
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
 //! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
-//! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls; [`outlet`]
-//! writes what comes of it.
+//! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls, the reads among
+//! them by a [`convoy`] to one node; [`outlet`] writes what comes of it.
 
 pub mod admin;
 pub mod attempt;
 pub mod batch;
 pub mod broadcast;
 pub mod coalesce;
+pub mod convoy;
 pub mod door;
 pub mod engine;
 pub mod errand;
