@@ -26,6 +26,7 @@ pub mod load;
 pub mod method;
 pub mod node;
 pub mod nonce;
+pub mod odds;
 pub mod quota;
 pub mod refusal;
 pub mod report;
