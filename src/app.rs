@@ -27,11 +27,12 @@ use crate::domain::method::{Rules, Times};
 use crate::domain::quota::RetryBudget;
 use crate::registry::Registry;
 use crate::serve::admin::{Admin, Desk, Gatekeeper, Measures};
-use crate::serve::door::{Door, IDLE_SECONDS_MAX};
+use crate::serve::door::Door;
+use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
 use crate::serve::engine::{Engine, Limits};
+use crate::serve::http2::Proxy;
 use crate::serve::metrics::Scrape;
 use crate::serve::outlet::Origins;
-use crate::serve::proxy::Proxy;
 use crate::shutdown::Farewell;
 use crate::state::flights::Flights;
 use crate::state::gate;
@@ -237,21 +238,21 @@ fn endpoint(
     settings: &Settings,
     engine: &Arc<Engine>,
 ) -> anyhow::Result<Service<Door>> {
-    let proxy = Proxy {
+    let endpoint = Arc::new(Endpoint {
         engine: engine.clone(),
         origins: Origins::new(settings.cors_origins.clone()),
         log_calls: settings.log.calls,
-    };
-    let mut proxy = HttpProxy::new(proxy, server.configuration.clone());
+    });
+    let mut proxy = HttpProxy::new(Proxy(endpoint.clone()), server.configuration.clone());
     proxy.handle_init_modules();
     let mut options = HttpServerOptions::default();
     options.h2c = true;
-    options.h2_idle_timeout = Some(Duration::from_secs(IDLE_SECONDS_MAX));
+    options.h2_idle_timeout = Some(IDLE_TIME_MAX);
     proxy.server_options = Some(options);
     let mut h2 = pingora::protocols::http::v2::server::H2Options::new();
     h2.max_concurrent_streams(H2_STREAMS_MAX);
     proxy.h2_options = Some(h2);
-    let door = Door::new(proxy, engine.metrics.clone(), engine.gate.closing());
+    let door = Door::new(endpoint, proxy);
     let mut service = Service::new("endpoint".into(), door);
     for address in &settings.listen.http {
         service.add_tcp(&address.to_string());
