@@ -23,4 +23,5 @@ pub mod metrics;
 pub mod nonces;
 pub mod origin;
 pub mod outlet;
+pub mod policy;
 pub mod proxy;

@@ -3,6 +3,7 @@
 //!
 //! Where no lines are wanted this costs two looks at the headers, and no memory.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::proxy::Session;
 
 use super::engine::{Reply, Served};
+use super::policy::Policy;
 use crate::clock;
+use crate::domain::forwarded::TrustedProxies;
 use crate::domain::jsonrpc::Call;
 use crate::domain::refusal::Refusal;
 use crate::domain::trace::{self, TraceParent};
@@ -18,6 +21,7 @@ use crate::telemetry::calls::{Client, Entry};
 use crate::telemetry::metrics::CallOutcome;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Where a packet comes from.
@@ -30,18 +34,20 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads it off the request. `share`: of its calls that get a line, `None` for no line at all.
-    /// A request without a usable id is given one where there are lines.
-    pub fn of(session: &mut Session, share: Option<f64>, arrived_at: Instant) -> Origin {
+    /// Reads it off the request of the client at `address`. A request without a usable id is given
+    /// one where there are lines.
+    pub fn of(
+        session: &mut Session,
+        policy: &Policy,
+        address: Option<IpAddr>,
+        arrived_at: Instant,
+    ) -> Origin {
         let trace = trace_of(&session.req_header().headers);
-        let client = share.map(|share| {
+        let client = policy.log_calls.map(|share| {
             Arc::new(Client {
                 share,
                 request_id: named(session),
-                address: session
-                    .client_addr()
-                    .and_then(|address| address.as_inet())
-                    .map(|address| address.ip()),
+                address,
                 arrived_at,
             })
         });
@@ -60,6 +66,19 @@ impl Origin {
             entry.ended(CallOutcome::Refused, Some(why.code().into()));
         }
     }
+}
+
+/// The client's address: its peer's, or what trusted proxies say of it. `None`: the peer has none.
+pub fn client_address(session: &Session, policy: &Policy) -> Option<IpAddr> {
+    let peer = session.client_addr().and_then(|peer| peer.as_inet())?.ip();
+    let headers = &session.req_header().headers;
+    Some(forwarded(&policy.proxies, peer, headers))
+}
+
+/// The client's address as `peer` tells it, if it is to be believed.
+pub fn forwarded(proxies: &TrustedProxies, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let values = headers.get_all(FORWARDED_FOR).iter();
+    proxies.client(peer, values.map(HeaderValue::as_bytes))
 }
 
 /// The request's id, after it was given one if it has none.

@@ -1,5 +1,6 @@
 //! Pingora's phases, translated. All is answered inside `request_filter`; nothing is decided here.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use super::door::{IDLE_SECONDS_MAX, Watched};
 use super::engine::{Engine, Reply, Served, Terms};
 use super::health;
 use super::intake::{self, NoBody, Wish};
-use super::origin::Origin;
-use super::outlet::{JSON, Origins, Outgoing, TEXT};
+use super::origin::{self, Origin};
+use super::outlet::{JSON, Outgoing, TEXT};
+use super::policy::Policy;
 use crate::clock;
 use crate::domain::jsonrpc::{Call, Item, Packet};
 use crate::domain::refusal::Refusal;
@@ -33,18 +35,22 @@ const CLIENT_HEADER: &str = "x-forebay-client";
 /// The JSON-RPC endpoint.
 pub struct Proxy {
     pub engine: Arc<Engine>,
-    pub origins: Origins,
-    /// The share of calls that get a line in the log; `None`: no call does.
-    pub log_calls: Option<f64>,
 }
 
 #[async_trait]
 impl ProxyHttp for Proxy {
-    type CTX = ();
+    /// A request keeps the policy that it began with.
+    type CTX = Arc<Policy>;
 
-    fn new_ctx(&self) {}
+    fn new_ctx(&self) -> Arc<Policy> {
+        self.engine.policy.load_full()
+    }
 
-    async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        _: &mut Session,
+        _: &mut Arc<Policy>,
+    ) -> pingora::Result<Box<HttpPeer>> {
         // `request_filter` answers everything.
         pingora::Error::e_explain(
             pingora::ErrorType::InternalError,
@@ -52,7 +58,11 @@ impl ProxyHttp for Proxy {
         )
     }
 
-    async fn request_filter(&self, session: &mut Session, (): &mut ()) -> pingora::Result<bool> {
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        policy: &mut Arc<Policy>,
+    ) -> pingora::Result<bool> {
         session.set_write_timeout(Some(WRITE_TIME_MAX));
         session.as_downstream_mut().set_pipelining_enabled(true);
         self.keep_alive(session);
@@ -60,7 +70,7 @@ impl ProxyHttp for Proxy {
             watched.begin_body();
         }
         let counted = self.engine.metrics.begin_request();
-        let answered = self.answer(session).await;
+        let answered = self.answer(session, policy).await;
         drop(counted);
         if let Ok(status) = &answered {
             self.engine.metrics.http_response(*status);
@@ -76,13 +86,13 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         _: &pingora::Error,
-        (): &mut (),
+        policy: &mut Arc<Policy>,
     ) -> FailToProxy {
         if session.response_written().is_none() {
             let why = Refusal::Framing("the body broke off or is malformed");
             session.set_keepalive(None);
             if let Ok(outgoing) = Outgoing::refusal(&why, None)
-                && let Ok(status) = outgoing.send(session, &self.origins).await
+                && let Ok(status) = outgoing.send(session, &policy.origins).await
             {
                 self.engine.metrics.http_response(status);
             }
@@ -93,7 +103,7 @@ impl ProxyHttp for Proxy {
         }
     }
 
-    fn suppress_error_log(&self, _: &Session, (): &(), _: &pingora::Error) -> bool {
+    fn suppress_error_log(&self, _: &Session, _: &Arc<Policy>, _: &pingora::Error) -> bool {
         true
     }
 }
@@ -111,14 +121,14 @@ impl Proxy {
     }
 
     /// Answers a request; the status that went out.
-    async fn answer(&self, session: &mut Session) -> pingora::Result<u16> {
+    async fn answer(&self, session: &mut Session, policy: &Policy) -> pingora::Result<u16> {
         // Whatever is wanted: what follows an ambiguous head may be another request in disguise.
         if let Err(why) = intake::judge_framing(session) {
-            return self.refuse_early(session, why).await;
+            return self.refuse_early(session, why, policy).await;
         }
         let head = session.req_header();
         let outgoing = match intake::wish(&head.method, head.uri.path()) {
-            Wish::Call => return self.answer_call(session).await,
+            Wish::Call => return self.answer_call(session, policy).await,
             Wish::Health => {
                 let view = &self.engine.pool.snapshot().view;
                 let (status, body) = health::report(view, self.engine.gate.is_leaving());
@@ -135,20 +145,23 @@ impl Proxy {
             // Pingora would go on reading it, for as long as the client dribbles.
             session.set_keepalive(None);
         }
-        outgoing.send(session, &self.origins).await
+        outgoing.send(session, &policy.origins).await
     }
 
-    async fn answer_call(&self, session: &mut Session) -> pingora::Result<u16> {
+    async fn answer_call(&self, session: &mut Session, policy: &Policy) -> pingora::Result<u16> {
         let arrived_at = clock::now();
-        let bytes_max = self.engine.limits.body_bytes_max;
-        let origin = Origin::of(session, self.log_calls, arrived_at);
+        let bytes_max = policy.limits.body_bytes_max;
+        let address = origin::client_address(session, policy);
+        let origin = Origin::of(session, policy, address, arrived_at);
         let Some(mut pass) = self.engine.gate.enter() else {
             origin.refused(&Refusal::OverCapacity);
-            return self.refuse_early(session, Refusal::OverCapacity).await;
+            return self
+                .refuse_early(session, Refusal::OverCapacity, policy)
+                .await;
         };
         if let Err(why) = intake::judge_head(session, bytes_max) {
             origin.refused(&why);
-            return self.refuse_early(session, why).await;
+            return self.refuse_early(session, why, policy).await;
         }
         if intake::expects_continue(session.req_header()) {
             // Pingora gives keep-alive up with it.
@@ -163,20 +176,21 @@ impl Proxy {
             Ok(body) => body,
             Err(NoBody::Refused(why)) => {
                 origin.refused(&why);
-                return self.refuse_early(session, why).await;
+                return self.refuse_early(session, why, policy).await;
             }
             Err(NoBody::Gone(why)) => return Err(why),
         };
         self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         // HTTP/1.0 has no chunks: an answer that broke off would look whole there.
         let may_stream = session.req_header().version > Version::HTTP_10;
-        let bytes_max = self.engine.limits.answer_bytes_max;
+        let bytes_max = policy.limits.answer_bytes_max;
         let room = self.engine.gate.room(bytes_max);
         let terms = Terms {
+            policy,
             arrived_at,
             bytes_max,
             may_stream,
-            client: self.client(session),
+            client: self.client(session, address),
             room: &room,
             origin: &origin,
             pins: None,
@@ -185,20 +199,23 @@ impl Proxy {
     }
 
     /// Who calls: by the header `x-forebay-client`, else by its address.
-    fn client(&self, session: &Session) -> Client {
+    fn client(&self, session: &Session, address: Option<IpAddr>) -> Client {
         let name = session.req_header().headers.get(CLIENT_HEADER);
-        let address = session.client_addr().and_then(|address| address.as_inet());
-        let address = address.map(|address| address.ip());
         let name = name.map(|name| name.as_bytes());
         self.engine.taken.client(name, address)
     }
 
     /// Refuses before the body was read to its end.
-    async fn refuse_early(&self, session: &mut Session, why: Refusal) -> pingora::Result<u16> {
+    async fn refuse_early(
+        &self,
+        session: &mut Session,
+        why: Refusal,
+        policy: &Policy,
+    ) -> pingora::Result<u16> {
         session.set_keepalive(None);
         let status = Outgoing::refusal(&why, None)?
             .served_by("local", 0)?
-            .send(session, &self.origins)
+            .send(session, &policy.origins)
             .await?;
         intake::drain(session).await;
         Ok(status)
@@ -210,10 +227,10 @@ impl Proxy {
         body: &Bytes,
         terms: Terms<'_>,
     ) -> pingora::Result<u16> {
-        match Packet::read(body, self.engine.limits.batch_calls_max) {
-            Err(why) => self.refuse(session, &why, None, terms.origin).await,
+        match Packet::read(body, terms.policy.limits.batch_calls_max) {
+            Err(why) => self.refuse(session, &why, None, terms).await,
             Ok(Packet::Single(Item::Refused { id, why })) => {
-                self.refuse(session, &why, id, terms.origin).await
+                self.refuse(session, &why, id, terms).await
             }
             Ok(Packet::Single(Item::Call(call))) => self.answer_single(session, &call, terms).await,
             Ok(Packet::Batch(items)) => {
@@ -229,7 +246,7 @@ impl Proxy {
                 let nodes = answers.nodes.join(", ");
                 outgoing
                     .served_by(&nodes, answers.attempts)?
-                    .send(session, &self.origins)
+                    .send(session, &terms.policy.origins)
                     .await
             }
         }
@@ -240,12 +257,12 @@ impl Proxy {
         session: &mut Session,
         why: &Refusal,
         id: Option<&str>,
-        origin: &Origin,
+        terms: Terms<'_>,
     ) -> pingora::Result<u16> {
-        origin.refused(why);
+        terms.origin.refused(why);
         Outgoing::refusal(why, id)?
             .served_by("local", 0)?
-            .send(session, &self.origins)
+            .send(session, &terms.policy.origins)
             .await
     }
 
@@ -264,14 +281,14 @@ impl Proxy {
         if call.id.is_none() {
             return Outgoing::new(204, JSON, "")?
                 .served_by(name, attempts)?
-                .send(session, &self.origins)
+                .send(session, &terms.policy.origins)
                 .await;
         }
         match answer {
             Reply::Here(body) => {
                 Outgoing::new(200, JSON, body)?
                     .served_by(name, attempts)?
-                    .send(session, &self.origins)
+                    .send(session, &terms.policy.origins)
                     .await
             }
             Reply::Whole(answer) => {
@@ -280,18 +297,18 @@ impl Proxy {
                 drop(answer);
                 Outgoing::new(200, JSON, body)?
                     .served_by(name, attempts)?
-                    .send(session, &self.origins)
+                    .send(session, &terms.policy.origins)
                     .await
             }
             Reply::Refused(why) => {
                 Outgoing::refusal(&why, call.id)?
                     .served_by(name, attempts)?
-                    .send(session, &self.origins)
+                    .send(session, &terms.policy.origins)
                     .await
             }
             Reply::Large(large) => {
                 let head = Outgoing::new(200, JSON, "")?.served_by(name, attempts)?;
-                Box::pin(head.stream(session, &self.origins, large)).await
+                Box::pin(head.stream(session, &terms.policy.origins, large)).await
             }
         }
     }
