@@ -30,5 +30,6 @@ pub mod metrics;
 pub mod nonces;
 pub mod origin;
 pub mod outlet;
+pub mod policy;
 pub mod replay;
 pub mod websocket;
