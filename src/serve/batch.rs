@@ -60,20 +60,21 @@ struct Done<'a> {
 pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Answers {
     let snapshot = engine.pool.snapshot();
     // One head for all of them, however long the last one waits for its turn.
-    let pins = engine.pins(&snapshot.view);
+    let pins = terms.policy.pins(&snapshot.view);
     let terms = Terms {
         may_stream: false,
         pins: Some(pins),
         ..terms
     };
-    let planned = convoy::plan(engine, items, &snapshot.view, &pins);
+    let planned = convoy::plan(engine, items, &snapshot.view, (terms.policy, &pins));
     let (riders, given) = convoy::board(engine, &planned, &snapshot.view, terms);
     drop(snapshot);
     let mut ways = vec![Way::Own; items.len()];
     riders.iter().for_each(|it| ways[it.place()] = Way::Shared);
     given.iter().for_each(|it| ways[*it] = Way::Given);
     let mut own = (0..items.len()).filter(|place| ways[*place] == Way::Own);
-    let mut travels = VecDeque::from(convoy::gather(engine, riders));
+    let attempt = terms.policy.limits.times.attempt;
+    let mut travels = VecDeque::from(convoy::gather(engine, riders, attempt));
     let mut answers: Vec<Option<Served>> = items.iter().map(|_| None).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, Done<'_>>> = FuturesUnordered::new();
     for place in given {
@@ -105,7 +106,7 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
         for (place, served) in done.answers {
             answers[place] = Some(served);
         }
-        travels.extend(convoy::gather(engine, done.left));
+        travels.extend(convoy::gather(engine, done.left, attempt));
     }
 }
 
@@ -177,7 +178,7 @@ async fn one<'a>(
         Item::Refused { why, .. } => Served::here(Reply::Refused(why.clone())),
         Item::Call(call) if call.id.is_none() => unheard(engine.serve(call, terms).await),
         Item::Call(call) => {
-            let (_, treatment) = engine.rules.look_up(&call.method);
+            let (_, treatment) = terms.policy.rules.look_up(&call.method);
             answer(engine.serve(call, terms), treatment, terms.room).await
         }
     };

@@ -53,8 +53,9 @@ impl Convoy<'_> {
     }
 }
 
-/// Draws each rider a node: one that another of them goes to, if it will do.
-pub fn gather<'a>(engine: &Engine, riders: Vec<Rider<'a>>) -> Vec<Travel<'a>> {
+/// Draws each rider a node: one that another of them goes to, if it will do. `attempt`: the time
+/// that a node has.
+pub fn gather<'a>(engine: &Engine, riders: Vec<Rider<'a>>, attempt: Duration) -> Vec<Travel<'a>> {
     let snapshot = engine.pool.snapshot();
     let now = clock::now();
     let mut travels = Vec::new();
@@ -85,7 +86,7 @@ pub fn gather<'a>(engine: &Engine, riders: Vec<Rider<'a>>) -> Vec<Travel<'a>> {
         let convoy = match convoys.iter_mut().rev().find(is_open) {
             Some(convoy) => convoy,
             None => {
-                convoys.push(open(engine, &snapshot, node, now));
+                convoys.push(open(&snapshot, node, (attempt, now)));
                 let Some(last) = convoys.last_mut() else {
                     continue;
                 };
@@ -101,7 +102,7 @@ pub fn gather<'a>(engine: &Engine, riders: Vec<Rider<'a>>) -> Vec<Travel<'a>> {
     travels
 }
 
-fn open<'a>(engine: &Engine, snapshot: &Snapshot, node: NodeId, now: Instant) -> Convoy<'a> {
+fn open<'a>(snapshot: &Snapshot, node: NodeId, (attempt, now): (Duration, Instant)) -> Convoy<'a> {
     let latency = snapshot
         .view
         .node(node)
@@ -111,7 +112,7 @@ fn open<'a>(engine: &Engine, snapshot: &Snapshot, node: NodeId, now: Instant) ->
         node,
         riders: Vec::new(),
         bytes: 0,
-        calls_max: convoy::calls_max(latency, engine.limits.times.attempt),
+        calls_max: convoy::calls_max(latency, attempt),
         is_welcome: upstream.is_some_and(|upstream| upstream.welcome.takes(now)),
     }
 }

@@ -8,6 +8,7 @@ use super::super::coalesce;
 use super::super::engine::{Engine, Served, Tally, Terms};
 use super::super::errand::{Aim, Errand};
 use super::super::origin;
+use super::super::policy::Policy;
 use crate::clock;
 use crate::domain::block::Pins;
 use crate::domain::fleet::FleetView;
@@ -58,16 +59,16 @@ pub fn plan<'a>(
     engine: &Engine,
     items: &'a [Item<'a>],
     view: &FleetView,
-    pins: &Pins,
+    (policy, pins): (&Policy, &Pins),
 ) -> Vec<Planned<'a>> {
     let planned = items.iter().enumerate().filter_map(|(place, item)| {
         let Item::Call(call) = item else { return None };
-        let is_read = engine.rules.look_up(&call.method).1 == Treatment::Read;
+        let is_read = policy.rules.look_up(&call.method).1 == Treatment::Read;
         if !is_read || !matches!(engine.aim(call), Aim::Anyone) {
             return None;
         }
-        let fails_open = engine.limits.fails_open;
-        let (row, plan) = route::plan(call, view, &engine.rules, pins, fails_open);
+        let fails_open = policy.limits.fails_open;
+        let (row, plan) = route::plan(call, view, &policy.rules, pins, fails_open);
         let Plan::Ask(asking) = plan else { return None };
         let counts = nonce::is_pending(&call.method, asking.is_pending);
         (!counts).then_some(Planned {
