@@ -17,13 +17,16 @@ use super::wire::FRAME_BYTES_MAX;
 use crate::clock;
 use crate::domain::block::Consistency;
 use crate::domain::fleet::{Fleet, Yardstick};
+use crate::domain::forwarded::TrustedProxies;
 use crate::domain::health::Hysteresis;
 use crate::domain::method::{Rules, Times};
-use crate::domain::quota::RetryBudget;
+use crate::domain::quota::{Rates, RetryBudget};
 use crate::domain::sent::Client;
 use crate::domain::subscription::Topic;
-use crate::serve::engine::{Engine, Limits};
+use crate::serve::engine::Engine;
 use crate::serve::origin::Origin;
+use crate::serve::outlet::Origins;
+use crate::serve::policy::{Limits, Policy};
 use crate::state::outbox;
 use crate::state::pool::Pool;
 use crate::state::sockets::{self, Sockets};
@@ -350,8 +353,10 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
         lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 1, fall: 1 },
     });
-    Arc::new(Engine {
-        pool: Arc::new(Pool::new(fleet)),
+    let policy = Policy {
+        origins: Origins::new(vec!["*".to_string()]),
+        proxies: TrustedProxies::new(vec![]),
+        log_calls: None,
         rules: Rules::new(vec![], vec![], vec![]),
         limits: Limits {
             times: Times {
@@ -369,7 +374,16 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
             consistency: Consistency::None,
             block_wait: second,
         },
-        budget: RetryBudget::new(0.0, 0.0, 0.0, clock::now()),
+    };
+    let rates = Rates {
+        per_call: 0.0,
+        per_second: 0.0,
+        burst: 0.0,
+    };
+    Arc::new(Engine {
+        pool: Arc::new(Pool::new(fleet)),
+        policy: arc_swap::ArcSwap::from_pointee(policy),
+        budget: RetryBudget::new(rates, clock::now()),
         metrics: Arc::new(Metrics::new()),
         gate: Arc::default(),
         flights: Default::default(),
