@@ -93,6 +93,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
     let refresh = expected.registry.refresh;
     let lease = expected.registry.lease;
     expected.registry = before.registry;
+    expected.health.sockets = before.health.sockets;
     (expected.registry.refresh, expected.registry.lease) = (refresh, lease);
     assert_eq!(format!("{:?}", change.settings), format!("{expected:?}"));
 }
