@@ -374,7 +374,7 @@ proptest! {
     fn a_client_always_has_one_linked_chain_and_ends_where_the_nodes_agree(seed: u64) {
         let first = block(1, 1, 0);
         let mut world = World {
-            stage: Stage::new(&[&[first.clone()]]),
+            stage: Stage::new(&[std::slice::from_ref(&first)]),
             dice: Seeded::new(seed),
             heads: vec![first; 3],
             alive: vec![true; 3],

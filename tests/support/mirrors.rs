@@ -91,6 +91,14 @@ impl Author {
         self.chain.last().unwrap()
     }
 
+    /// A transaction that waits, as it is sent.
+    pub async fn pending(&self) -> Value {
+        let rpc = self.node.rpc;
+        let made = json!([{"from": self.sender, "to": self.sender, "gasPrice": "0x77359400"}]);
+        let hash = rpc.call("eth_sendTransaction", made).await;
+        rpc.call("eth_getRawTransactionByHash", json!([hash])).await
+    }
+
     /// Takes the last `depth` blocks back, newest first.
     pub async fn take_back(&mut self, depth: usize) -> Vec<Written> {
         self.node.roll_back(depth as u64).await;
