@@ -130,6 +130,83 @@ async fn geths_own_subscriptions_are_passed_on_and_its_heads_told() {
     assert!(head.get("transactions").is_none() && head.get("size").is_none());
 }
 
+/// Which of the nodes a and b tells what is passed on: its line carries more than the heads.
+async fn teller(balancer: &Balancer) -> usize {
+    let mut found = None;
+    eventually("a node tells it", PATIENCE, async || {
+        for (at, name) in ["a", "b"].into_iter().enumerate() {
+            let labels = [("node", name)];
+            let carried = balancer
+                .metric("forebay_upstream_subscriptions", &labels)
+                .await;
+            if carried == Some(2.0) {
+                found = Some(at);
+            }
+        }
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}
+
+#[tokio::test]
+async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left() {
+    let mut author = Author::begin().await;
+    let mut mirrors = [Mirror::begin().await, Mirror::begin().await];
+    author.write(&[]).await;
+    for mirror in &mut mirrors {
+        mirror.follow(&author.chain).await;
+    }
+    let balancer = balancer(&[mirrors[0].node.url(), mirrors[1].node.url()]).await;
+    eventually("both lines are open", PATIENCE, async || {
+        balancer.metric("forebay_upstream_subscriptions", &[]).await == Some(2.0)
+    })
+    .await;
+    let mut client = Listener::open(balancer.rpc.address).await;
+    let mut other = Listener::open(balancer.rpc.address).await;
+    let pending = client.subscribe(json!(["newPendingTransactions"])).await;
+    let same = other
+        .subscribe(json!(["newPendingTransactions", false]))
+        .await;
+    let first = teller(&balancer).await;
+    for turn in 0..2 {
+        let raw = author.pending().await;
+        let mut hash = json!(null);
+        for (at, mirror) in mirrors.iter().enumerate() {
+            if turn == 0 || at != first {
+                hash = mirror
+                    .node
+                    .rpc
+                    .call("eth_sendRawTransaction", json!([raw]))
+                    .await;
+            }
+        }
+        assert_eq!(
+            client.next().await,
+            Heard::News(pending.clone(), hash.clone())
+        );
+        assert_eq!(other.next().await, Heard::News(same.clone(), hash));
+        if turn == 0 {
+            mirrors[first].node.process.kill();
+            assert_eq!(teller(&balancer).await, 1 - first);
+            let lost = [("reason", "lost")];
+            assert_eq!(
+                balancer.metric("forebay_takeovers_total", &lost).await,
+                Some(1.0)
+            );
+        }
+    }
+    mirrors[1 - first].node.process.kill();
+    let Heard::Closed(code, why) = client.next().await else {
+        panic!()
+    };
+    assert_eq!(
+        (code, why.contains("subscribe again")),
+        (1012, true),
+        "{why}"
+    );
+}
+
 #[tokio::test]
 async fn a_topic_that_no_node_tells_is_refused() {
     let mirror = Mirror::begin().await;

@@ -70,7 +70,7 @@ impl Author {
         }
         self.made += 1;
         let timestamp = GENESIS + self.made;
-        rpc.call("evm_mine", json!([timestamp])).await;
+        mine(rpc, timestamp).await;
         let block = rpc
             .call("eth_getBlockByNumber", json!(["latest", false]))
             .await;
@@ -89,6 +89,14 @@ impl Author {
             logs: logs.as_array().unwrap().clone(),
         });
         self.chain.last().unwrap()
+    }
+
+    /// A transaction that waits, as it is sent.
+    pub async fn pending(&self) -> Value {
+        let rpc = self.node.rpc;
+        let made = json!([{"from": self.sender, "to": self.sender, "gasPrice": "0x77359400"}]);
+        let hash = rpc.call("eth_sendTransaction", made).await;
+        rpc.call("eth_getRawTransactionByHash", json!([hash])).await
     }
 
     /// Takes the last `depth` blocks back, newest first.
@@ -142,9 +150,16 @@ async fn repeat(node: Rpc, block: &Written) {
     for raw in &block.transactions {
         node.call("eth_sendRawTransaction", json!([raw])).await;
     }
-    node.call("evm_mine", json!([block.timestamp])).await;
+    mine(node, block.timestamp).await;
     let made = node
         .call("eth_getBlockByNumber", json!(["latest", false]))
         .await;
     assert_eq!(made["hash"], block.hash, "not the same block: {made}");
+}
+
+/// The fee is set: after a rollback anvil goes on with that of the block taken back.
+async fn mine(node: Rpc, timestamp: u64) {
+    let fee = json!(["0x3b9aca00"]);
+    node.call("anvil_setNextBlockBaseFeePerGas", fee).await;
+    node.call("evm_mine", json!([timestamp])).await;
 }
