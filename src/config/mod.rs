@@ -13,6 +13,7 @@ mod field;
 mod finding;
 mod listen;
 mod nodes;
+mod otlp;
 pub mod quantity;
 mod raw;
 mod registry;

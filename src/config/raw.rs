@@ -12,7 +12,7 @@ use super::quantity::duration_text;
 use super::settings::{
     Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, listen, nodes, registry, telling};
+use super::{admin, listen, nodes, otlp, registry, telling};
 use crate::domain::broadcast::NODES_MAX;
 
 const KEYS: &[&str] = &[
@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "cors",
     "cloudwatch",
     "log",
+    "otlp",
     "shutdown",
 ];
 /// The longest method name or glob, in bytes.
@@ -65,6 +66,7 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
         cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
         log: telling::log(&section.field("log")),
+        otlp: otlp::otlp(context, &section.field("otlp")),
         shutdown: shutdown(&section.field("shutdown")),
     }
 }

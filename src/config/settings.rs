@@ -24,6 +24,7 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     pub cloudwatch: Option<CloudWatch>,
     pub log: Log,
+    pub otlp: Option<Otlp>,
     pub shutdown: Shutdown,
 }
 
@@ -158,6 +159,18 @@ pub struct Log {
     pub calls: Option<f64>,
 }
 
+/// Traces for a collector, by OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Otlp {
+    /// The whole URL, which may hold a key.
+    pub endpoint: Secret,
+    pub headers: Vec<(String, Secret)>,
+    /// The name under which traces appear.
+    pub service: String,
+    /// The share of the calls without a trace of their own that begin one, 0 to 1.
+    pub share: f64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     pub lame_duck: Duration,
@@ -180,6 +193,7 @@ impl Default for Settings {
             cors_origins: vec!["*".to_string()],
             cloudwatch: None,
             log: Log::default(),
+            otlp: None,
             shutdown: Shutdown::default(),
         }
     }

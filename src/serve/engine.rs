@@ -21,6 +21,7 @@ use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::{self, Asking, Plan};
 use crate::domain::sent::Client;
+use crate::domain::trace::Trace;
 use crate::domain::transaction;
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Afterwork;
@@ -29,6 +30,7 @@ use crate::state::gate::{Gate, Room};
 use crate::state::pool::{Pool, Snapshot};
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
+use crate::telemetry::spans::CallSpan;
 
 /// All that answering takes.
 pub struct Engine {
@@ -56,6 +58,8 @@ pub struct Terms<'a> {
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
     pub origin: &'a Origin,
+    /// The trace that the call's attempts belong to.
+    pub trace: Option<Trace>,
     /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
     pub pins: Option<Pins>,
 }
@@ -111,7 +115,7 @@ impl Engine {
 
     /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
     /// drop.
-    pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
+    pub async fn serve(&self, call: &Call<'_>, mut terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
         let pins = terms
             .pins
@@ -124,6 +128,9 @@ impl Engine {
             outcome: CallOutcome::Cancelled,
         };
         let entry = terms.origin.entry(&call.method);
+        let span = CallSpan::begin(terms.origin.trace.as_ref(), row);
+        let parent = span.as_ref().map(CallSpan::own).or(terms.origin.trace);
+        terms.trace = parent.map(|parent| Trace { parent, row });
         let (mut served, outcome) = match plan {
             Plan::Answer(result) => {
                 let reply = Reply::with_result(call, &result);
@@ -133,6 +140,9 @@ impl Engine {
             Plan::Ask(asking) => self.ask(call, (row, &asking), terms, snapshot).await,
         };
         tally.outcome = outcome;
+        if let Some(span) = span {
+            origin::end_span(span, &served, outcome);
+        }
         if let Some(entry) = entry {
             origin::settle(entry, &mut served, call, outcome);
         }

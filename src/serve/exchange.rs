@@ -14,7 +14,7 @@ use crate::clock;
 use crate::domain::answer::{Answer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
 use crate::domain::json;
-use crate::domain::trace::TraceParent;
+use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::{Held, Room};
@@ -43,8 +43,8 @@ pub struct Wanted<'a> {
     pub may_stream: bool,
     /// For what is held of a large answer that may not stream.
     pub room: &'a Room<'a>,
-    /// Told to the node.
-    pub trace: Option<&'a TraceParent>,
+    /// What the attempt is a part of.
+    pub trace: Option<Trace>,
     pub reuse: Reuse,
     pub until: Instant,
     /// Whether the attempt ends when its node falls out.
@@ -159,8 +159,10 @@ pub async fn attempt<'a>(
     body: &[&[u8]],
     wanted: &Wanted<'a>,
 ) -> (Verdict, Content<'a>) {
-    let mut attempt = Attempt::begin(upstream, node);
-    let exchanged = in_time(pool, upstream, wanted, exchange(upstream, body, wanted)).await;
+    let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref());
+    let trace = attempt.told(wanted.trace.as_ref());
+    let exchange = exchange(upstream, body, wanted, trace);
+    let exchanged = in_time(pool, upstream, wanted, exchange).await;
     let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
     let content = match found {
         Found::Large(begun) => {
@@ -253,8 +255,10 @@ async fn exchange<'a>(
     upstream: &Upstream,
     body: &[&[u8]],
     wanted: &Wanted<'a>,
+    trace: Option<TraceParent>,
 ) -> (Verdict, Found<'a>) {
-    match upstream.link.send(body, wanted.reuse, wanted.trace).await {
+    let sent = upstream.link.send(body, wanted.reuse, trace.as_ref());
+    match sent.await {
         Ok(reply) => read(reply, wanted).await,
         Err(fault) => (of_fault(&fault).into(), Found::Nothing),
     }

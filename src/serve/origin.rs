@@ -19,6 +19,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::trace::{self, TraceParent};
 use crate::telemetry::calls::{Client, Entry};
 use crate::telemetry::metrics::CallOutcome;
+use crate::telemetry::spans::CallSpan;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -27,7 +28,7 @@ const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Where a packet comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Passed on to nodes.
+    /// As the client sent it.
     pub trace: Option<TraceParent>,
     /// `None` where calls get no lines.
     client: Option<Arc<Client>>,
@@ -106,6 +107,16 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
     let value = values.next()?;
     let is_only = values.next().is_none();
     TraceParent::read(value.as_bytes()).filter(|_| is_only)
+}
+
+/// Ends a call's span by what came of it.
+pub fn end_span(span: CallSpan, served: &Served, outcome: CallOutcome) {
+    let span = span.end(outcome, served.node.clone(), served.attempts);
+    span.with_code(match &served.answer {
+        Reply::Here(_) | Reply::Large(_) => None,
+        Reply::Whole(answer) => answer.error().map(|error| error.code),
+        Reply::Refused(why) => Some(why.code().into()),
+    });
 }
 
 /// Writes down what came of a call. The line of one that is passed on as it comes goes with it.

@@ -193,6 +193,7 @@ impl Proxy {
             client: self.client(session, address),
             room: &room,
             origin: &origin,
+            trace: None,
             pins: None,
         };
         self.answer_packet(session, &body, terms).await

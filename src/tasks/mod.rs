@@ -1,6 +1,8 @@
 //! What happens unasked: the list is followed, its nodes are probed, their names resolved, their
 //! health written down, the configuration read again when it changes.
 
+#[cfg(feature = "otlp")]
+pub mod exporter;
 pub mod herald;
 pub mod housekeeping;
 pub mod prober;

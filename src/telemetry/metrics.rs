@@ -19,7 +19,7 @@ use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
 pub use self::handles::{
-    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, Winner,
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, SpanMetrics, Winner,
 };
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
@@ -141,6 +141,11 @@ impl Metrics {
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));
         self.hide_from_fleet(name);
+    }
+
+    /// For who exports spans; without it they have no series.
+    pub fn spans(&self) -> SpanMetrics {
+        SpanMetrics::new(&self.families)
     }
 
     pub fn method(&self, row: Row) -> &MethodMetrics {
