@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -29,10 +28,11 @@ use crate::domain::fleet::Fleet;
 use crate::domain::quota::RetryBudget;
 use crate::registry::Registry;
 use crate::serve::admin::{Admin, Desk};
-use crate::serve::door::{Door, IDLE_SECONDS_MAX};
+use crate::serve::door::Door;
+use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
 use crate::serve::engine::Engine;
+use crate::serve::http2::Proxy;
 use crate::serve::metrics::Scrape;
-use crate::serve::proxy::Proxy;
 use crate::shutdown::Farewell;
 use crate::state::flights::Flights;
 use crate::state::pool::Pool;
@@ -177,19 +177,19 @@ fn endpoint(
     settings: &Settings,
     engine: &Arc<Engine>,
 ) -> anyhow::Result<Service<Door>> {
-    let proxy = Proxy {
+    let endpoint = Arc::new(Endpoint {
         engine: engine.clone(),
-    };
-    let mut proxy = HttpProxy::new(proxy, server.configuration.clone());
+    });
+    let mut proxy = HttpProxy::new(Proxy(endpoint.clone()), server.configuration.clone());
     proxy.handle_init_modules();
     let mut options = HttpServerOptions::default();
     options.h2c = true;
-    options.h2_idle_timeout = Some(Duration::from_secs(IDLE_SECONDS_MAX));
+    options.h2_idle_timeout = Some(IDLE_TIME_MAX);
     proxy.server_options = Some(options);
     let mut h2 = pingora::protocols::http::v2::server::H2Options::new();
     h2.max_concurrent_streams(H2_STREAMS_MAX);
     proxy.h2_options = Some(h2);
-    let door = Door::new(proxy, engine.metrics.clone(), engine.gate.closing());
+    let door = Door::new(endpoint, proxy);
     let mut service = Service::new("endpoint".into(), door);
     for address in &settings.listen.http {
         service.add_tcp(&address.to_string());
