@@ -56,6 +56,16 @@ impl Load {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// So many calls set out together.
+    pub fn begin_many(&self, calls: u32) {
+        self.in_flight.fetch_add(calls, Ordering::Relaxed);
+    }
+
+    /// They are back, whatever came of them.
+    pub fn end_many(&self, calls: u32) {
+        self.in_flight.fetch_sub(calls, Ordering::Relaxed);
+    }
+
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }

@@ -64,6 +64,18 @@ pub struct Terms<'a> {
     pub pins: Option<Pins>,
 }
 
+impl Terms<'_> {
+    /// The terms of a call of `row`, whose attempts are parts of `span` where it is recorded, else
+    /// of what its client told of.
+    pub fn traced(self, span: Option<&CallSpan>, row: Row) -> Self {
+        let parent = span.map(CallSpan::own).or(self.origin.trace);
+        Terms {
+            trace: parent.map(|parent| Trace { parent, row }),
+            ..self
+        }
+    }
+}
+
 /// An answer, and who gave it.
 pub struct Served {
     pub answer: Reply,
@@ -84,10 +96,10 @@ pub enum Reply {
 }
 
 /// Counts a call once, also when its caller leaves before the end.
-struct Tally<'a> {
-    method: &'a MethodMetrics,
-    began_at: Instant,
-    outcome: CallOutcome,
+pub(super) struct Tally<'a> {
+    pub method: &'a MethodMetrics,
+    pub began_at: Instant,
+    pub outcome: CallOutcome,
 }
 
 impl Drop for Tally<'_> {
@@ -115,7 +127,7 @@ impl Engine {
 
     /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
     /// drop.
-    pub async fn serve(&self, call: &Call<'_>, mut terms: Terms<'_>) -> Served {
+    pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
         let pins = terms
             .pins
@@ -129,8 +141,7 @@ impl Engine {
         };
         let entry = terms.origin.entry(&call.method);
         let span = CallSpan::begin(terms.origin.trace.as_ref(), row);
-        let parent = span.as_ref().map(CallSpan::own).or(terms.origin.trace);
-        terms.trace = parent.map(|parent| Trace { parent, row });
+        let terms = terms.traced(span.as_ref(), row);
         let (mut served, outcome) = match plan {
             Plan::Answer(result) => {
                 let reply = Reply::with_result(call, &result);
@@ -181,7 +192,7 @@ impl Engine {
     }
 
     /// A transaction that was sent through here is asked of those who took it.
-    fn aim(&self, call: &Call<'_>) -> Aim {
+    pub(super) fn aim(&self, call: &Call<'_>) -> Aim {
         if call.method != "eth_getTransactionByHash" || !self.taken.is_used() {
             return Aim::Anyone;
         }
