@@ -79,8 +79,8 @@ impl Trip {
     }
 
     /// Tells load and metrics; says whether the node has failed time after time. For the metrics
-    /// each call is an attempt that took as long as the trip. For the load the trip is one answer
-    /// that took a call's part of it, or one fault.
+    /// each call is an attempt that took as long as the trip. For the load the trip is many answers
+    /// at once, or one fault.
     pub fn settle(&mut self, lots: &[Lot<'_>]) -> bool {
         let now = clock::now();
         let took = now.saturating_duration_since(self.began_at);
@@ -99,7 +99,7 @@ impl Trip {
         if is_fault {
             return self.load.faulted(took, now);
         }
-        self.load.answered(took / self.calls, now);
+        self.load.answered_many(took, self.calls, now);
         false
     }
 }
