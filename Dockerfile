@@ -17,11 +17,11 @@ COPY patches patches
 RUN mkdir src \
     && touch src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
-    && cargo build --release --locked --bin forebay \
+    && cargo build --release --locked --features otlp --bin forebay \
     && rm -rf src target/release/.fingerprint/forebay-*
 COPY conf conf
 COPY src src
-RUN cargo build --release --locked --bin forebay
+RUN cargo build --release --locked --features otlp --bin forebay
 
 FROM debian:${DEBIAN}-slim
 # The newest certificates, whatever version carries them.

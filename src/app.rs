@@ -3,6 +3,8 @@
 mod live;
 mod meaning;
 mod store;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -112,6 +114,8 @@ impl App {
         }
         let ca_file = server.configuration.ca_file.as_deref();
         let prober = Prober::new(ca_file).context("setting up probes")?;
+        #[cfg(feature = "otlp")]
+        let exporter = traces::exporter(&settings, &engine.metrics, ca_file)?;
         let shutdown = live.shutdown.clone();
         let hands = Hands {
             registry,
@@ -120,6 +124,12 @@ impl App {
             connector,
         };
         let housekeeping = housekeeping(settings, live, source, hands);
+        #[cfg(feature = "otlp")]
+        if let Some(exporter) = exporter {
+            let mut exporter = background_service("traces", exporter);
+            exporter.threads = Some(1);
+            server.add_service(exporter);
+        }
         let mut housekeeping = background_service("housekeeping", housekeeping);
         housekeeping.threads = Some(1);
         server.add_service(housekeeping);

@@ -18,6 +18,14 @@ pub fn unix_millis() -> u64 {
     })
 }
 
+/// Nanoseconds since 1970.
+pub fn unix_nanos() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
 /// UTC in ISO 8601 without a zone, microseconds: `2018-07-02T11:50:49.281928`.
 pub fn iso_8601() -> String {
     chrono::Utc::now()

@@ -19,9 +19,13 @@ use tokio::time::{sleep, timeout};
 use crate::config::settings::Shutdown;
 use crate::serve::engine::Engine;
 use crate::state::sockets::Sockets;
+use crate::telemetry::spans::tracer;
 
 /// How often it is looked whether all calls are done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// For the last spans; they wait a second for others.
+const SPANS_TIME_MAX: Duration = Duration::from_secs(2);
 
 const LAST_BYTES: Duration = Duration::from_millis(100);
 
@@ -71,7 +75,16 @@ impl ShutdownSignalWatch for Farewell {
                 self.engine.sockets.open()
             ),
         }
+        // Whether in time or not: they are no calls.
+        let _ = timeout(SPANS_TIME_MAX, until_spans_are_out()).await;
         ShutdownSignal::FastShutdown
+    }
+}
+
+/// Waits until the collector has all spans, or has refused them.
+async fn until_spans_are_out() {
+    while tracer().is_some_and(|tracer| tracer.pending() > 0) {
+        sleep(LOOK_EVERY).await;
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod support;
 
-use support::{Answer, PATIENCE, Pretend, SECRET, call, eventually, post_with};
+use support::{Answer, Console, PATIENCE, Pretend, QUICK, SECRET, call, eventually, post_with};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const ALL: &str = "  log: { calls: 1 }\n";
@@ -206,6 +206,41 @@ async fn no_line_of_a_run_shows_a_secret_wherever_it_stood() {
         .filter(|line| line.contains(SECRET))
         .collect();
     assert_eq!(shown, Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_client_is_whom_a_trusted_proxy_names_and_nobody_else() {
+    let trusting = QUICK.replace(
+        "metrics: \"@METRICS@\"",
+        "metrics: \"@METRICS@\", admin: \"@ADMIN@\", trusted_proxies: [127.0.0.0/8, 10.0.0.0/8]",
+    );
+    let more = format!("{ALL}  admin: {{ token: \"the-admins-own-token\" }}\n");
+    let scene = Pretend::set_with(&[1], &trusting, &more).await;
+    let forwarded = ("x-forwarded-for", "198.51.100.1, 203.0.113.9, 10.0.0.1");
+    let headers = [forwarded, ("x-request-id", "far")];
+    ask(&scene, &headers, &call("1", "eth_getBalance")).await;
+    let line = line_of(&scene, "far").await;
+    assert!(line.contains(" client=203.0.113.9 "), "{line}");
+    // Guesses at the token are told of where they come from, and not how they read.
+    let guess = Console::new(scene.balancer.admin.address, "GET", "/status");
+    let guess = guess
+        .token("s3cretkey-guess")
+        .with(forwarded.0, forwarded.1);
+    for _ in 0..3 {
+        assert_eq!(guess.ask().await.status, 401);
+    }
+    let printed = scene.balancer.process.printed();
+    let wrong = "WARN  a wrong token was shown to the admin listener from 203.0.113.9\n";
+    assert_eq!(printed.matches("a wrong token").count(), 1);
+    assert!(
+        printed.contains(wrong) && !printed.contains(SECRET),
+        "{printed}"
+    );
+    // Without trust it is only a header.
+    let scene = Pretend::set(&[1], ALL).await;
+    ask(&scene, &headers, &call("1", "eth_getBalance")).await;
+    let line = line_of(&scene, "far").await;
+    assert!(line.contains(" client=127.0.0.1 "), "{line}");
 }
 
 // Stage-hands.

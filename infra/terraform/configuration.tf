@@ -15,6 +15,7 @@ locals {
     listen = merge(
       { http = ["0.0.0.0:${local.ports.http}"], metrics = "0.0.0.0:${local.ports.metrics}" },
       var.admin == null ? {} : { admin = "0.0.0.0:${local.ports.admin}" },
+      length(var.trusted_proxies) == 0 ? {} : { trusted_proxies = var.trusted_proxies },
     )
     registry = {
       kind      = "dynamodb"

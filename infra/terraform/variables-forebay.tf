@@ -97,6 +97,17 @@ variable "settings" {
   }
 }
 
+variable "trusted_proxies" {
+  description = "Networks whose X-Forwarded-For is believed: the subnets of the load balancer, so that clients' addresses are theirs and not its own."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for network in var.trusted_proxies : can(cidrhost(network, 0))])
+    error_message = "trusted_proxies are networks such as 10.0.0.0/16."
+  }
+}
+
 variable "lame_duck_seconds" {
   description = "After SIGTERM: not healthy any more, still serving. Longer than the 10 s in which the target group notices."
   type        = number

@@ -15,6 +15,7 @@ use crate::serve::admin::House;
 use crate::serve::engine::Engine;
 use crate::tasks::regimen::{InForce, Regimen};
 use crate::tasks::reload::Reload;
+use crate::telemetry::spans::tracer;
 
 /// A configuration's file, as it was read at the start.
 pub struct Source {
@@ -80,6 +81,9 @@ impl Live {
         engine.metrics.show_bounds(&meaning::bounds(settings));
         self.house.store(Arc::new(meaning::house(settings)));
         self.shutdown.store(Arc::new(settings.shutdown.clone()));
+        if let (Some(tracer), Some(otlp)) = (tracer(), &settings.otlp) {
+            tracer.set_share(otlp.share);
+        }
         let regimen = meaning::regimen(settings);
         let has_seeds = self.regimen.say(|before| before.seeds != regimen.seeds);
         self.change_regimen.send_replace(regimen);

@@ -112,7 +112,8 @@ impl Failure {
                 RegistryError::Exists
                 | RegistryError::SecondLeader(_)
                 | RegistryError::NameTaken(_)
-                | RegistryError::Record(_),
+                | RegistryError::Record(_)
+                | RegistryError::Damaged(_),
             )
             | Failure::NothingToSet
             | Failure::Output(_) => 1,
@@ -128,6 +129,7 @@ fn hint(why: &RegistryError) -> &'static str {
         RegistryError::Exists
         | RegistryError::SecondLeader(_)
         | RegistryError::Record(_)
+        | RegistryError::Damaged(_)
         | RegistryError::OutOfReach { .. } => "",
     }
 }
@@ -469,6 +471,9 @@ mod tests {
             assert_eq!(done.out, "", "{line}");
         }
         assert_eq!(desk.json("list --json").await.as_array().unwrap().len(), 1);
+        let damaged = Failure::from(RegistryError::Damaged("the row of a is damaged".into()));
+        assert_eq!(damaged.exit_code(), 1);
+        assert_eq!(damaged.to_string(), "the row of a is damaged");
         let away = Failure::from(RegistryError::OutOfReach {
             operation: "list",
             why: String::new(),

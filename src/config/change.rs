@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 
 use super::registry::ROUNDS_A_LEASE;
 use super::settings::{
-    Admin, Calls, Chain, CloudWatch, Health, Listen, Log, Methods, Registry, RegistryKind,
+    Admin, Calls, Chain, CloudWatch, Health, Listen, Log, Methods, Otlp, Registry, RegistryKind,
     Settings, Shutdown, Sockets,
 };
 
@@ -102,6 +102,7 @@ impl Scale {
             cloudwatch,
             log,
             sockets,
+            otlp,
             shutdown,
         } = wanted;
         self.chain(&running.chain, chain);
@@ -118,6 +119,7 @@ impl Scale {
         let Log { calls } = log;
         self.applies("log.calls", &running.log.calls, calls);
         self.sockets(&running.sockets, sockets);
+        self.otlp(running.otlp.as_ref(), otlp);
         self.shutdown(&running.shutdown, shutdown);
     }
 
@@ -297,6 +299,23 @@ impl Scale {
         self.applies("cloudwatch.namespace", &running.namespace, namespace);
         self.applies("cloudwatch.service", &running.service, service);
         self.applies("cloudwatch.interval", &running.interval, interval);
+    }
+
+    fn otlp(&mut self, running: Option<&Otlp>, wanted: &mut Option<Otlp>) {
+        let (Some(running), Some(wanted)) = (running, &mut *wanted) else {
+            self.waits("otlp", &running.cloned(), wanted);
+            return;
+        };
+        let Otlp {
+            endpoint,
+            headers,
+            service,
+            share,
+        } = wanted;
+        self.waits("otlp.endpoint", &running.endpoint, endpoint);
+        self.waits("otlp.headers", &running.headers, headers);
+        self.waits("otlp.service", &running.service, service);
+        self.applies("otlp.share", &running.share, share);
     }
 
     fn shutdown(&mut self, running: &Shutdown, wanted: &Shutdown) {

@@ -13,6 +13,7 @@ mod field;
 mod finding;
 mod listen;
 mod nodes;
+mod otlp;
 pub mod quantity;
 mod raw;
 mod registry;
@@ -253,6 +254,9 @@ forebay:
         .lines()
         .map(|line| match line.trim_start().strip_prefix("# ") {
             Some(text) if text.starts_with("- {") => line.replacen("# ", "  ", 1),
+            Some(text) if cfg!(feature = "otlp") && text.starts_with("otlp:") => {
+                line.replacen("# ", "", 1)
+            }
             Some(text) if ["id:", "leader_interval:", "cloudwatch:", "upgrade_sock:"].iter().any(|key| text.starts_with(key)) => {
                 line.replacen("# ", "", 1)
             }

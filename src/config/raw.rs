@@ -12,7 +12,7 @@ use super::quantity::duration_text;
 use super::settings::{
     Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, listen, nodes, registry, sockets, telling};
+use super::{admin, listen, nodes, otlp, registry, sockets, telling};
 use crate::domain::broadcast::NODES_MAX;
 
 const KEYS: &[&str] = &[
@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "cloudwatch",
     "log",
     "sockets",
+    "otlp",
     "shutdown",
 ];
 /// The longest method name or glob, in bytes.
@@ -67,6 +68,7 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
         log: telling::log(&section.field("log")),
         sockets: sockets::sockets(context, &section.field("sockets")),
+        otlp: otlp::otlp(context, &section.field("otlp")),
         shutdown: shutdown(&section.field("shutdown")),
     }
 }

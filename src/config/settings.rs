@@ -25,6 +25,7 @@ pub struct Settings {
     pub cloudwatch: Option<CloudWatch>,
     pub log: Log,
     pub sockets: Sockets,
+    pub otlp: Option<Otlp>,
     pub shutdown: Shutdown,
 }
 
@@ -174,6 +175,18 @@ pub struct Sockets {
     pub ping_interval: Duration,
 }
 
+/// Traces for a collector, by OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Otlp {
+    /// The whole URL, which may hold a key.
+    pub endpoint: Secret,
+    pub headers: Vec<(String, Secret)>,
+    /// The name under which traces appear.
+    pub service: String,
+    /// The share of the calls without a trace of their own that begin one, 0 to 1.
+    pub share: f64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     pub lame_duck: Duration,
@@ -197,6 +210,7 @@ impl Default for Settings {
             cloudwatch: None,
             log: Log::default(),
             sockets: Sockets::default(),
+            otlp: None,
             shutdown: Shutdown::default(),
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn cloudwatch(field: &Field<'_>) -> Option<CloudWatch> {
     let default = CloudWatch::default();
     let cloudwatch = CloudWatch {
         namespace: namespace(&section.field("namespace")).unwrap_or(default.namespace),
-        service: service(&section.field("service")).unwrap_or(default.service),
+        service: service_name(&section.field("service")).unwrap_or(default.service),
         interval: section
             .field("interval")
             .duration(INTERVALS)
@@ -38,7 +38,7 @@ fn namespace(field: &Field<'_>) -> Option<String> {
     })
 }
 
-fn service(field: &Field<'_>) -> Option<String> {
+pub(super) fn service_name(field: &Field<'_>) -> Option<String> {
     field.parsed("a name of printable ASCII", |text| {
         let is_clean = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
         let fits = (1..=SERVICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_clean);

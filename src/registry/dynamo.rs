@@ -7,6 +7,7 @@
 mod changes;
 mod ledger;
 mod listing;
+mod pen;
 mod row;
 mod store;
 mod tables;
@@ -31,7 +32,7 @@ use super::reading::Lookup;
 use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
 use crate::domain::chance::Dice as _;
-use crate::domain::lease::{Errand, Lease, Tenancy};
+use crate::domain::lease::Tenancy;
 use crate::domain::node::NodeRecord;
 
 /// The longest that a call takes: a list of many pages, or a change among many who change.
@@ -247,49 +248,6 @@ impl Dynamo {
         holds(health_update(update, health, &self.me))
             .await
             .map(drop)
-    }
-
-    async fn keep_pen(&self) -> Result<bool, Trouble> {
-        let mut tenancy = self.tenancy.lock().await;
-        let held = tenancy.holds(clock::now());
-        let kept = self.keep(&mut tenancy).await;
-        match kept {
-            Ok(true) if !held => log::info!("this balancer writes health for all from now on"),
-            Ok(false) if held => log::info!("another balancer writes health from now on"),
-            Ok(_) => {}
-            Err(_) => tenancy.retry(),
-        }
-        kept
-    }
-
-    async fn keep(&self, tenancy: &mut Tenancy) -> Result<bool, Trouble> {
-        let (store, now) = (&self.store, clock::now());
-        let (old, beat) = match tenancy.errand(now) {
-            Errand::Rest => return Ok(tenancy.holds(now)),
-            Errand::Beat(beat) => (Some(self.lease(beat)), beat + 1),
-            Errand::Look => {
-                let found = ledger::pen(store).await?;
-                if !tenancy.find(found.as_ref(), clock::now()) {
-                    return Ok(false);
-                }
-                let beat = found.as_ref().map_or(1, |lease| lease.beat + 1);
-                (found, beat)
-            }
-        };
-        let sent_at = clock::now();
-        if ledger::take_pen(store, old.as_ref(), &self.lease(beat)).await? {
-            tenancy.take(beat, sent_at);
-        } else {
-            tenancy.lose();
-        }
-        Ok(tenancy.holds(clock::now()))
-    }
-
-    fn lease(&self, beat: u64) -> Lease {
-        Lease {
-            holder: self.me.clone(),
-            beat,
-        }
     }
 }
 

@@ -91,9 +91,8 @@ impl Embedded {
                 .map_err(|why| out_of_reach(operation, &why))?
                 .map_err(|stop| match stop {
                     Stop::Refused(refused) => refused,
-                    Stop::Store(_) | Stop::Damaged { .. } | Stop::Late => {
-                        out_of_reach(operation, &stop)
-                    }
+                    Stop::Damaged { .. } => RegistryError::Damaged(stop.to_string()),
+                    Stop::Store(_) | Stop::Late => out_of_reach(operation, &stop),
                 })
         };
         tokio::time::timeout(self.patience, done)

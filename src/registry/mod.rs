@@ -110,6 +110,9 @@ pub enum RegistryError {
     Unknown,
     #[error(transparent)]
     Record(#[from] NodeFault),
+    /// The node is there, and what stands of it can't be read; in words.
+    #[error("{0}")]
+    Damaged(String),
     #[error("the registry can't be used: {operation}: {why}")]
     OutOfReach {
         operation: &'static str,

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::domain::fleet::NodeView;
 use crate::domain::load::Load;
+use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{Blame, Class, Verdict};
 use crate::state::upstreams::Upstream;
+use crate::telemetry::spans::AttemptSpan;
 
 /// Counts an attempt from its beginning to its end, also when it is dropped on the way.
 pub struct Attempt {
@@ -17,10 +19,13 @@ pub struct Attempt {
     /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
     took: Option<Duration>,
     is_settled: bool,
+    /// Where it is recorded.
+    span: Option<AttemptSpan>,
 }
 
 impl Attempt {
-    pub fn begin(upstream: &Arc<Upstream>, node: &NodeView) -> Attempt {
+    /// Begins an attempt as a part of `trace`.
+    pub fn begin(upstream: &Arc<Upstream>, node: &NodeView, trace: Option<&Trace>) -> Attempt {
         node.load.begin();
         Attempt {
             upstream: upstream.clone(),
@@ -28,7 +33,14 @@ impl Attempt {
             began_at: clock::now(),
             took: None,
             is_settled: false,
+            span: AttemptSpan::begin(trace, &upstream.spec.name),
         }
+    }
+
+    /// What the node is told: of the attempt where it is recorded, else of what it is a part of.
+    pub fn told(&self, trace: Option<&Trace>) -> Option<TraceParent> {
+        let own = self.span.as_ref().map(AttemptSpan::own);
+        own.or(trace.map(|trace| &trace.parent)).copied()
     }
 
     pub fn began_at(&self) -> Instant {
@@ -48,6 +60,9 @@ impl Attempt {
             .unwrap_or_else(|| now.saturating_duration_since(self.began_at));
         self.is_settled = true;
         self.upstream.metrics.attempted(verdict.class, took);
+        if let Some(span) = self.span.take() {
+            span.end(verdict.class);
+        }
         match verdict.class.blame(verdict.rest) {
             Blame::Fault => self.load.faulted(took, now),
             Blame::None | Blame::Rest(_) => {

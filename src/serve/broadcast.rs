@@ -167,7 +167,7 @@ impl<'a> Transaction<'a> {
             body: body.clone(),
             until,
             bytes_max: self.terms.bytes_max.min(longest(self.form)),
-            trace: self.terms.origin.trace,
+            trace: self.terms.trace,
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = Delivery {
@@ -233,7 +233,7 @@ impl<'a> Transaction<'a> {
                 .min(now + self.terms.policy.limits.times.attempt),
             // A transaction alone may be longer than `SHORT_BYTES_MAX`.
             bytes_max: self.terms.bytes_max.min(fan::LONG_BYTES_MAX),
-            trace: self.terms.origin.trace,
+            trace: self.terms.trace,
         };
         let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
         while let Some(heard) = fan.next().await {

@@ -24,6 +24,7 @@ use crate::domain::fleet::NodeView;
 use crate::domain::journey::Step;
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
+use crate::domain::trace::Trace;
 use crate::domain::verdict::{Blame, Class, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::pool::Snapshot;
@@ -195,7 +196,8 @@ fn wanted<'a>(terms: Terms<'a>, until: Instant) -> Wanted<'a> {
         bytes_max: ANSWER_BYTES_MAX as u64,
         may_stream: false,
         room: terms.room,
-        trace: terms.origin.trace.as_ref(),
+        // Of several calls: what they are all a part of.
+        trace: terms.origin.trace.map(|parent| Trace { parent, row: None }),
         reuse: Reuse::Any,
         until,
         may_move: true,

@@ -132,6 +132,7 @@ impl Endpoint {
             client: self.engine.taken.client(asked.client.as_deref(), address),
             room: &room,
             origin: &origin,
+            trace: None,
             pins: None,
             subscriber: None,
         };

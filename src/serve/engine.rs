@@ -22,6 +22,7 @@ use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::{self, Asking, Plan};
 use crate::domain::sent::Client;
+use crate::domain::trace::Trace;
 use crate::domain::transaction;
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Afterwork;
@@ -32,6 +33,7 @@ use crate::state::pool::{Pool, Snapshot};
 use crate::state::sockets::Sockets;
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
+use crate::telemetry::spans::CallSpan;
 
 /// All that answering takes.
 pub struct Engine {
@@ -62,10 +64,24 @@ pub struct Terms<'a> {
     /// For what is held whole of the packet's answers.
     pub room: &'a Room<'a>,
     pub origin: &'a Origin,
+    /// The trace that the call's attempts belong to.
+    pub trace: Option<Trace>,
     /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
     pub pins: Option<Pins>,
     /// Where news can be sent: over a socket.
     pub subscriber: Option<&'a Subscriber<'a>>,
+}
+
+impl Terms<'_> {
+    /// The terms of a call of `row`, whose attempts are parts of `span` where it is recorded, else
+    /// of what its client told of.
+    pub fn traced(self, span: Option<&CallSpan>, row: Row) -> Self {
+        let parent = span.map(CallSpan::own).or(self.origin.trace);
+        Terms {
+            trace: parent.map(|parent| Trace { parent, row }),
+            ..self
+        }
+    }
 }
 
 /// An answer, and who gave it.
@@ -132,6 +148,8 @@ impl Engine {
             outcome: CallOutcome::Cancelled,
         };
         let entry = terms.origin.entry(&call.method);
+        let span = CallSpan::begin(terms.origin.trace.as_ref(), row);
+        let terms = terms.traced(span.as_ref(), row);
         let (mut served, outcome) = match plan {
             Plan::Answer(result) => {
                 let reply = Reply::with_result(call, &result);
@@ -143,6 +161,9 @@ impl Engine {
             Plan::Unsubscribe => unsubscribe(call, terms),
         };
         tally.outcome = outcome;
+        if let Some(span) = span {
+            origin::end_span(span, &served, outcome);
+        }
         if let Some(entry) = entry {
             origin::settle(entry, &mut served, call, outcome);
         }

@@ -305,7 +305,7 @@ impl<'a> Errand<'a> {
             bytes_max: self.terms.bytes_max,
             may_stream: self.terms.may_stream,
             room: self.terms.room,
-            trace: self.terms.origin.trace.as_ref(),
+            trace: self.terms.trace,
             reuse: if repeats_freely {
                 Reuse::Any
             } else {

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::domain::answer::{Answer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
 use crate::domain::json;
-use crate::domain::trace::TraceParent;
+use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::{Held, Room};
@@ -45,8 +45,8 @@ pub struct Wanted<'a> {
     pub may_stream: bool,
     /// For what is held of a large answer that may not stream.
     pub room: &'a Room<'a>,
-    /// Told to the node.
-    pub trace: Option<&'a TraceParent>,
+    /// What the attempt is a part of.
+    pub trace: Option<Trace>,
     pub reuse: Reuse,
     pub until: Instant,
     /// Whether the attempt ends when its node falls out.
@@ -161,8 +161,9 @@ pub async fn attempt<'a>(
     body: &[&[u8]],
     wanted: &Wanted<'a>,
 ) -> (Verdict, Content<'a>) {
-    let mut attempt = Attempt::begin(upstream, node);
-    let exchanged = exchange(upstream, body, wanted);
+    let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref());
+    let trace = attempt.told(wanted.trace.as_ref());
+    let exchanged = exchange(upstream, body, wanted, trace);
     let began_at = attempt.began_at();
     let exchanged = in_time(pool, (upstream, node), wanted, began_at, exchanged).await;
     let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
@@ -264,8 +265,10 @@ async fn exchange<'a>(
     upstream: &Upstream,
     body: &[&[u8]],
     wanted: &Wanted<'a>,
+    trace: Option<TraceParent>,
 ) -> (Verdict, Found<'a>) {
-    match upstream.link.send(body, wanted.reuse, wanted.trace).await {
+    let sent = upstream.link.send(body, wanted.reuse, trace.as_ref());
+    match sent.await {
         Ok(reply) => read(reply, wanted).await,
         Err(fault) => (of_fault(&fault).into(), Found::Nothing),
     }

@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
 use crate::domain::node::NodeId;
-use crate::domain::trace::TraceParent;
+use crate::domain::trace::Trace;
 use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
 use crate::state::gate::Gate;
@@ -40,8 +40,8 @@ pub struct Question {
     /// The longest answer: several are held at once, and none of them in the request's room. At
     /// most [`LONG_BYTES_MAX`].
     pub bytes_max: u64,
-    /// Told to the nodes.
-    pub trace: Option<TraceParent>,
+    /// See [`Wanted::trace`].
+    pub trace: Option<Trace>,
 }
 
 /// Answers as they come.
@@ -87,7 +87,7 @@ impl Asker {
             bytes_max,
             may_stream: false,
             room: &room,
-            trace: self.question.trace.as_ref(),
+            trace: self.question.trace,
             reuse: Reuse::Any,
             until: self.question.until,
             may_move: true,

@@ -42,7 +42,7 @@ pub async fn count(
         body: call.for_node().into(),
         until: until.min(now + times.attempt_of(Treatment::Read)),
         bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
-        trace: terms.origin.trace,
+        trace: terms.trace,
     };
     let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
     let mut counts = Counts::default();

@@ -17,11 +17,12 @@ use crate::domain::refusal::Refusal;
 use crate::domain::trace::{self, TraceParent};
 use crate::telemetry::calls::{Client, Entry};
 use crate::telemetry::metrics::CallOutcome;
+use crate::telemetry::spans::CallSpan;
 
 /// Where a packet comes from.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Passed on to nodes.
+    /// As the client sent it.
     pub trace: Option<TraceParent>,
     /// `None` where calls get no lines.
     client: Option<Arc<Client>>,
@@ -122,6 +123,16 @@ fn named(caller: &mut impl Caller) -> String {
     // From here the answer's head takes it.
     caller.name(id.clone());
     id
+}
+
+/// Ends a call's span by what came of it.
+pub fn end_span(span: CallSpan, served: &Served, outcome: CallOutcome) {
+    let span = span.end(outcome, served.node.clone(), served.attempts);
+    span.with_code(match &served.answer {
+        Reply::Here(_) | Reply::Large(_) => None,
+        Reply::Whole(answer) => answer.error().map(|error| error.code),
+        Reply::Refused(why) => Some(why.code().into()),
+    });
 }
 
 /// Writes down what came of a call. The line of one that is passed on as it comes goes with it.

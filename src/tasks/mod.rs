@@ -2,6 +2,8 @@
 //! resolved, their health written down, clients are told what they listen to, and the configuration
 //! is read again when it changes.
 
+#[cfg(feature = "otlp")]
+pub mod exporter;
 pub mod headlines;
 pub mod herald;
 pub mod housekeeping;

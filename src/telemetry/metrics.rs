@@ -20,7 +20,8 @@ use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
 pub use self::handles::{
-    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, Takeover, Winner,
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, SpanMetrics,
+    Takeover, Winner,
 };
 use self::sockets::SocketMetrics;
 pub use self::sockets::{Direction, SocketEnd};
@@ -158,6 +159,11 @@ impl Metrics {
         drop(families.probe_duration.remove_label_values(&[name]));
         drop(families.upstream_subscriptions.remove_label_values(&[name]));
         self.hide_from_fleet(name);
+    }
+
+    /// For who exports spans; without it they have no series.
+    pub fn spans(&self) -> SpanMetrics {
+        SpanMetrics::new(&self.families)
     }
 
     pub fn method(&self, row: Row) -> &MethodMetrics {

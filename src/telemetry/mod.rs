@@ -1,5 +1,5 @@
-//! What we tell the operator: metrics in one list, for CloudWatch too, logs, and sentences about
-//! what changed.
+//! What we tell the operator: metrics in one list, for CloudWatch too, logs, traces, and sentences
+//! about what changed.
 
 pub mod calls;
 pub mod cloudwatch;
@@ -7,3 +7,6 @@ pub mod events;
 pub mod journal;
 pub mod logs;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod spans;

@@ -12,6 +12,8 @@
 
 pub mod body;
 pub mod chunked;
+#[cfg(feature = "otlp")]
+pub mod collector;
 pub mod connection;
 pub mod connector;
 pub mod fault;

@@ -296,6 +296,14 @@ run "a_port_past_the_last_is_refused" {
   expect_failures = [var.node_ports]
 }
 
+run "a_proxy_that_is_no_network_is_refused" {
+  command = plan
+  variables {
+    trusted_proxies = ["10.0.0.1"]
+  }
+  expect_failures = [var.trusted_proxies]
+}
+
 run "a_section_that_the_module_writes_is_refused" {
   command = plan
   variables {

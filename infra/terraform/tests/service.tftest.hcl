@@ -169,6 +169,7 @@ run "the_configuration_is_forebay_s" {
     nodes                 = [{ name = "geth-1", url = "http://10.0.0.11:8545", weight = 2 }, { url = "https://example.com/$${KEY}", fallback = true }]
     settings              = { chain = { block_time = "2s" }, health = { lag_blocks_max = 5 } }
     chain_id              = 10
+    trusted_proxies       = ["10.0.0.0/16"]
     cpu                   = 2048
     memory                = 4096
   }
@@ -179,7 +180,7 @@ run "the_configuration_is_forebay_s" {
       upstream_keepalive_pool_size = 512
       forebay = {
         chain      = { id = 10, block_time = "2s" }
-        listen     = { http = ["0.0.0.0:8545"], metrics = "0.0.0.0:9090" }
+        listen     = { http = ["0.0.0.0:8545"], metrics = "0.0.0.0:9090", trusted_proxies = ["10.0.0.0/16"] }
         registry   = { kind = "dynamodb", table = "forebay-backends", last_list = "data/last-list.json" }
         cloudwatch = { namespace = "Forebay", service = "forebay" }
         shutdown   = { lame_duck = "15s", drain = "60s" }

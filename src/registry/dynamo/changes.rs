@@ -174,13 +174,10 @@ fn own() -> Patch {
 }
 
 fn damaged(row: &Row, why: &Misread, lookup: Lookup<'_>) -> RegistryError {
-    RegistryError::OutOfReach {
-        operation: "set",
-        why: format!(
-            "the item of {} is damaged: {why}; mend it, or remove the node and add it again",
-            row.label(lookup)
-        ),
-    }
+    RegistryError::Damaged(format!(
+        "the item of {} is damaged: {why}; mend it, or remove the node and add it again",
+        row.label(lookup)
+    ))
 }
 
 pub fn remove(book: &Book, key: &str, lookup: Lookup<'_>) -> Result<Change<Item>, RegistryError> {

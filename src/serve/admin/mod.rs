@@ -7,12 +7,13 @@
 mod denial;
 mod desk;
 mod gatekeeper;
+mod intruders;
 mod order;
 mod outlet;
 mod status;
 mod wish;
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub use self::desk::Desk;
 use self::desk::{Drained, Who};
 pub use self::gatekeeper::Gatekeeper;
 use self::gatekeeper::Pass;
+use self::intruders::Intruders;
 use self::outlet::Answer;
 pub use self::status::Measures;
 use self::status::Moment;
@@ -41,6 +43,8 @@ use crate::clock;
 use crate::domain::framing;
 use crate::registry::Item;
 
+/// For whom proxies ask.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 /// A request's body.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 /// Requests that are answered at once, those that wait for a drain among them.
@@ -67,6 +71,7 @@ pub struct Admin {
     house: Arc<ArcSwap<House>>,
     desk: Desk,
     engine: Arc<Engine>,
+    intruders: Intruders,
     room: Semaphore,
 }
 
@@ -76,6 +81,7 @@ impl Admin {
             house,
             desk,
             engine,
+            intruders: Intruders::default(),
             room: Semaphore::new(REQUESTS_MAX),
         }
     }
@@ -99,6 +105,11 @@ impl HttpServerApp for Admin {
         let answer = match self.answer(&mut session).await {
             Ok(answer) => answer,
             Err(why) => {
+                if why == Denial::TokenWrong
+                    && let Some(line) = self.intruders.hear(self.address(&session), clock::now())
+                {
+                    log::warn!("{line}");
+                }
                 // What follows may be the rest of what was refused.
                 session.set_keepalive(None);
                 Answer::denied(&why)
@@ -182,12 +193,17 @@ impl Admin {
         if query.reveal && pass != Pass::Token {
             return Err(Denial::RevealNeedsToken);
         }
-        let address = session.client_addr().and_then(|client| client.as_inet());
-        let who = Who {
-            address: address.map(SocketAddr::ip),
-            pass,
-        };
+        let address = self.address(session);
+        let who = Who { address, pass };
         Ok(Request { wish, query, who })
+    }
+
+    /// Who asks, also where a proxy that is trusted asks for it.
+    fn address(&self, session: &ServerSession) -> Option<IpAddr> {
+        let peer = session.client_addr()?.as_inet()?.ip();
+        let forwarded = session.req_header().headers.get_all(FORWARDED_FOR).iter();
+        let proxies = &self.engine.policy.load().proxies;
+        Some(proxies.client(peer, forwarded.map(HeaderValue::as_bytes)))
     }
 
     async fn carry_out(&self, request: Request, body: &[u8]) -> Result<Answer, Denial> {

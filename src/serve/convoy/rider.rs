@@ -20,6 +20,7 @@ use crate::domain::route::{self, Asking, Plan};
 use crate::state::flights::{Brought, Landed, Leader, Seat};
 use crate::telemetry::calls::Entry;
 use crate::telemetry::metrics::CallOutcome;
+use crate::telemetry::spans::CallSpan;
 
 /// What is planned for a call that may travel with others.
 pub struct Planned<'a> {
@@ -48,6 +49,7 @@ struct Ticket<'a> {
     call: &'a Call<'a>,
     tally: Tally<'a>,
     entry: Option<Entry>,
+    span: Option<CallSpan>,
     /// Of the identical calls that wait for it.
     leader: Option<Leader<'a>>,
 }
@@ -130,6 +132,8 @@ impl<'a> Planned<'a> {
         leader: Option<Leader<'a>>,
         (terms, now): (Terms<'a>, Instant),
     ) -> Rider<'a> {
+        let span = CallSpan::begin(terms.origin.trace.as_ref(), self.row);
+        let terms = terms.traced(span.as_ref(), self.row);
         let errand = Errand::new(engine, self.call, &self.asking, terms).hedged(self.row);
         errand.set_out();
         let ticket = Ticket {
@@ -141,6 +145,7 @@ impl<'a> Planned<'a> {
                 outcome: CallOutcome::Cancelled,
             },
             entry: terms.origin.entry(&self.call.method),
+            span,
             leader,
         };
         Rider {
@@ -178,6 +183,9 @@ impl Ticket<'_> {
             leader.land(|| apart(coalesce::landed(&served, outcome)));
         }
         self.tally.outcome = outcome;
+        if let Some(span) = self.span.take() {
+            origin::end_span(span, &served, outcome);
+        }
         if let Some(entry) = self.entry.take() {
             origin::settle(entry, &mut served, self.call, outcome);
         }

@@ -25,7 +25,8 @@ pub(super) enum Came {
 /// held no longer than that: each answer then finds its own.
 pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -> Came {
     let body = [body];
-    let sent = upstream.link.send(&body, wanted.reuse, wanted.trace);
+    let trace = wanted.trace.as_ref().map(|trace| &trace.parent);
+    let sent = upstream.link.send(&body, wanted.reuse, trace);
     let mut reply = match sent.await {
         Ok(reply) => reply,
         Err(fault) => return Came::Failed(exchange::of_fault(&fault)),

@@ -49,6 +49,7 @@ impl Arrived<'_> {
             room: &room,
             origin: &origin,
             pins: None,
+            trace: None,
             subscriber: Some(&subscriber),
         };
         let packet = Packet::read(&self.payload, policy.limits.batch_calls_max);

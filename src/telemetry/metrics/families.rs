@@ -18,6 +18,7 @@ const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0,
 
 pub(super) struct Families {
     pub registry: Registry,
+    pub trace_spans: IntCounterVec,
     pub config_reloads: IntCounterVec,
     pub config_reload_successful: IntGaugeVec,
     pub config_success_timestamp: IntGaugeVec,
@@ -155,6 +156,7 @@ impl Families {
             registry_age: list.gauges("registry_age_seconds", "Since the registry was last read with success.", &[]),
             registry_items_rejected: list.gauges("registry_items_rejected", "Items of the registry that make no node.", &[]),
             registry_errors: list.counters("registry_errors_total", "Operations on the registry that failed.", &["operation"]),
+            trace_spans: list.counters("trace_spans_total", "Spans for the collector of traces, by what became of them.", &["outcome"]),
             config_reloads: list.counters("config_reloads_total", "Times that the configuration was read again, by what came of it.", &["outcome"]),
             config_reload_successful: list.gauges("config_last_reload_successful", "0 while the configuration's file is one that was refused.", &[]),
             config_success_timestamp: list.gauges("config_last_reload_success_timestamp_seconds", "When the configuration was last read without a mistake, since 1970.", &[]),

@@ -94,6 +94,28 @@ impl Sending {
     }
 }
 
+/// What became of spans.
+#[derive(Clone, Debug)]
+pub struct SpanMetrics {
+    /// The collector took them.
+    pub exported: IntCounter,
+    /// There was no room for them.
+    pub dropped: IntCounter,
+    /// The collector didn't take them.
+    pub failed: IntCounter,
+}
+
+impl SpanMetrics {
+    pub(super) fn new(families: &Families) -> SpanMetrics {
+        let counter = |outcome| families.trace_spans.with_label_values(&[outcome]);
+        SpanMetrics {
+            exported: counter("exported"),
+            dropped: counter("dropped"),
+            failed: counter("failed"),
+        }
+    }
+}
+
 /// What reading the configuration again came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reread {

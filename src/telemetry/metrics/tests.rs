@@ -509,6 +509,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("registry_errors_total counter", &["operation"]),
     ("last_round_timestamp_seconds gauge", &[]),
     ("setting_seconds gauge", &["key"]),
+    ("trace_spans_total counter", &["outcome"]),
     ("config_reloads_total counter", &["outcome"]),
     ("config_last_reload_successful gauge", &[]),
     ("config_last_reload_success_timestamp_seconds gauge", &[]),
@@ -571,6 +572,7 @@ fn written_by_everyone() -> String {
     node.probe_failed(Reason::Silent);
     metrics.method(None).called(CallOutcome::Ok, Duration::ZERO);
     metrics.config_read(1);
+    metrics.spans().exported.inc();
     metrics.failed_over(Class::Timeout);
     metrics.fallback_call();
     metrics.coalesced();
