@@ -1,5 +1,6 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
+mod bound;
 mod live;
 mod meaning;
 mod store;
@@ -50,6 +51,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
 
+use self::bound::Bound;
 use self::live::Live;
 pub use self::live::Source;
 pub use self::meaning::yardstick;
@@ -99,7 +101,8 @@ impl App {
         server.bootstrap();
         let idle_max = server.configuration.upstream_keepalive_pool_size;
         let roll = Roll::new(connector.clone(), engine.metrics.clone(), idle_max);
-        server.add_service(endpoint(&server, &settings, &engine)?);
+        let endpoint = endpoint(&server, &settings, &engine)?;
+        let endpoint = server.add_service(endpoint);
         if let Some(address) = settings.listen.metrics {
             let mut service = Service::new(
                 "metrics".into(),
@@ -107,10 +110,11 @@ impl App {
             );
             service.threads = Some(1);
             service.add_tcp(&address.to_string());
-            server.add_service(service);
+            endpoint.add_dependency(server.add_service(Bound(service)));
         }
         if let Some(address) = settings.listen.admin {
-            server.add_service(admin(&live, address, &engine, &registry));
+            let admin = admin(&live, address, &engine, &registry);
+            endpoint.add_dependency(server.add_service(Bound(admin)));
         }
         let ca_file = server.configuration.ca_file.as_deref();
         let prober = Prober::new(ca_file).context("setting up probes")?;
