@@ -77,10 +77,6 @@ impl Trip {
         }
     }
 
-    pub fn began_at(&self) -> Instant {
-        self.began_at
-    }
-
     /// Tells load and metrics; says whether the node has failed time after time. For the metrics
     /// each call is an attempt that took as long as the trip. For the load the trip is many answers
     /// at once, or one fault.
