@@ -10,11 +10,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use crate::config::settings::Shutdown;
 use crate::serve::engine::Engine;
 use crate::state::sockets::Sockets;
 
@@ -30,8 +32,7 @@ const SOCKETS_END: Duration = Duration::from_secs(5);
 
 pub struct Farewell {
     pub engine: Arc<Engine>,
-    pub lame_duck: Duration,
-    pub drain: Duration,
+    pub times: Arc<ArcSwap<Shutdown>>,
 }
 
 #[async_trait]
@@ -43,12 +44,13 @@ impl ShutdownSignalWatch for Farewell {
             hear(SignalKind::quit()),
         );
         let lame_duck = tokio::select! {
-            () = next(&mut terminate) => self.lame_duck,
+            () = next(&mut terminate) => self.times.load().lame_duck,
             () = next(&mut interrupt) => Duration::ZERO,
             () = next(&mut quit) => {
                 log::info!("handing the sockets to a new process");
                 self.engine.gate.hand_over();
-                tokio::spawn(end_sockets(self.engine.sockets.clone(), self.drain));
+                let drain = self.times.load().drain;
+                tokio::spawn(end_sockets(self.engine.sockets.clone(), drain));
                 return ShutdownSignal::GracefulUpgrade;
             }
         };
@@ -59,7 +61,7 @@ impl ShutdownSignalWatch for Farewell {
             () = next(&mut interrupt) => {}
         }
         self.engine.sockets.leave();
-        let drained = timeout(self.drain, self.until_all_are_done()).await;
+        let drained = timeout(self.times.load().drain, self.until_all_are_done()).await;
         match drained {
             Ok(()) => log::info!("all calls are done"),
             Err(_) => log::warn!(

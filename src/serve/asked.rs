@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::domain::forwarded::TrustedProxies;
 use crate::domain::trace::{self, TraceParent};
 
 /// What a request wants.
@@ -45,7 +46,7 @@ pub struct Asked {
     pub is_for_head: bool,
     /// HTTP/1.0 has no chunks, no interim answers, and can't tell an answer that broke off.
     pub is_http_1_0: bool,
-    /// Who asks.
+    /// Who asks, as the connection says.
     pub address: Option<IpAddr>,
     /// The body's length, where the head says it.
     pub body_bytes: Option<u64>,
@@ -53,6 +54,8 @@ pub struct Asked {
     pub request_id: Option<String>,
     /// The name that the client gives itself.
     pub client: Option<Box<[u8]>>,
+    /// The values of all `X-Forwarded-For`, in their order: for whom proxies say that they ask.
+    pub forwarded: Vec<Box<[u8]>>,
     /// Where a browser's page comes from.
     pub origin: Option<Box<[u8]>>,
     content_type: Said,
@@ -102,9 +105,16 @@ impl Asked {
             12 if is("x-request-id") && self.request_id.is_none() => {
                 self.request_id = trace::request_id(value).map(str::to_string);
             }
+            15 if is("x-forwarded-for") => self.forwarded.push(value.into()),
             16 if is("x-forebay-client") => first(&mut self.client, value),
             _ => {}
         }
+    }
+
+    /// Who asks, also where a proxy that is trusted asks for it.
+    pub fn client_address(&self, proxies: &TrustedProxies) -> Option<IpAddr> {
+        let forwarded = self.forwarded.iter().map(|value| &value[..]);
+        Some(proxies.client(self.address?, forwarded))
     }
 
     /// `application/json`, with or without parameters; or nothing said.

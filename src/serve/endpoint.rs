@@ -12,7 +12,8 @@ use super::engine::{Engine, Reply, Served, Terms};
 use super::health;
 use super::intake::{self, NoBody};
 use super::origin::Origin;
-use super::outlet::{Body, JSON, Origins, Outgoing, TEXT};
+use super::outlet::{Body, JSON, Outgoing, TEXT};
+use super::policy::Policy;
 use crate::clock;
 use crate::domain::jsonrpc::{Call, Item, Packet};
 use crate::domain::refusal::Refusal;
@@ -29,9 +30,6 @@ pub const GREETING: &str =
 /// The JSON-RPC endpoint.
 pub struct Endpoint {
     pub engine: Arc<Engine>,
-    pub origins: Origins,
-    /// The share of calls that get a line in the log; `None`: no call does.
-    pub log_calls: Option<f64>,
 }
 
 impl Endpoint {
@@ -41,13 +39,15 @@ impl Endpoint {
     /// The connection breaks here.
     pub async fn serve(&self, caller: &mut impl Caller) -> Result<(), Gone> {
         let _counted = self.engine.metrics.begin_request();
+        // A request keeps the policy that it began with.
+        let policy = self.engine.policy.load_full();
         match caller.asked().wish {
-            Wish::Call => self.answer_call(caller).await,
+            Wish::Call => self.answer_call(caller, &policy).await,
             Wish::Health
             | Wish::Greeting
             | Wish::Preflight
             | Wish::NotFound
-            | Wish::MethodNotAllowed => Box::pin(self.answer_other(caller)).await,
+            | Wish::MethodNotAllowed => Box::pin(self.answer_other(caller, &policy)).await,
         }
     }
 
@@ -56,21 +56,27 @@ impl Endpoint {
     /// # Errors
     /// The client is gone.
     pub async fn refuse_early(&self, caller: &mut impl Caller, why: Refusal) -> Result<(), Gone> {
+        let policy = self.engine.policy.load_full();
         caller.close();
         let outgoing = Outgoing::refusal(&why, None).served_by("local", 0);
-        self.send(caller, outgoing).await?;
+        self.send(caller, outgoing, &policy).await?;
         caller.let_go().await;
         Ok(())
     }
 
-    async fn send(&self, caller: &mut impl Caller, outgoing: Outgoing<'_>) -> Result<(), Gone> {
+    async fn send(
+        &self,
+        caller: &mut impl Caller,
+        outgoing: Outgoing<'_>,
+        policy: &Policy,
+    ) -> Result<(), Gone> {
         let status = outgoing.status;
-        caller.send(outgoing, &self.origins).await?;
+        caller.send(outgoing, &policy.origins).await?;
         self.engine.metrics.http_response(status);
         Ok(())
     }
 
-    async fn answer_other(&self, caller: &mut impl Caller) -> Result<(), Gone> {
+    async fn answer_other(&self, caller: &mut impl Caller, policy: &Policy) -> Result<(), Gone> {
         let outgoing = match caller.asked().wish {
             Wish::Health => {
                 let view = &self.engine.pool.snapshot().view;
@@ -88,13 +94,14 @@ impl Endpoint {
             // Nobody goes on reading it, for as long as the client dribbles.
             caller.close();
         }
-        self.send(caller, outgoing).await
+        self.send(caller, outgoing, policy).await
     }
 
-    async fn answer_call(&self, caller: &mut impl Caller) -> Result<(), Gone> {
+    async fn answer_call(&self, caller: &mut impl Caller, policy: &Policy) -> Result<(), Gone> {
         let arrived_at = clock::now();
-        let bytes_max = self.engine.limits.body_bytes_max;
-        let origin = Origin::of(caller, self.log_calls, arrived_at);
+        let bytes_max = policy.limits.body_bytes_max;
+        let address = caller.asked().client_address(&policy.proxies);
+        let origin = Origin::of(caller, policy, address, arrived_at);
         let Some(mut pass) = self.engine.gate.enter() else {
             return self
                 .refuse_call(caller, &origin, Refusal::OverCapacity)
@@ -113,18 +120,16 @@ impl Endpoint {
         };
         self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
-        let bytes_max = self.engine.limits.answer_bytes_max;
+        let bytes_max = policy.limits.answer_bytes_max;
         let room = self.engine.gate.room(bytes_max);
         let terms = Terms {
+            policy,
             arrived_at,
             bytes_max,
             // An answer that broke off would look whole to HTTP/1.0.
             may_stream: !asked.is_http_1_0,
             // By the name that it gives itself, else by its address.
-            client: self
-                .engine
-                .taken
-                .client(asked.client.as_deref(), asked.address),
+            client: self.engine.taken.client(asked.client.as_deref(), address),
             room: &room,
             origin: &origin,
             pins: None,
@@ -150,10 +155,10 @@ impl Endpoint {
         body: &Bytes,
         terms: Terms<'_>,
     ) -> Result<(), Gone> {
-        match Packet::read(body, self.engine.limits.batch_calls_max) {
-            Err(why) => self.refuse(caller, &why, None, terms.origin).await,
+        match Packet::read(body, terms.policy.limits.batch_calls_max) {
+            Err(why) => self.refuse(caller, &why, None, terms).await,
             Ok(Packet::Single(Item::Refused { id, why })) => {
-                self.refuse(caller, &why, id, terms.origin).await
+                self.refuse(caller, &why, id, terms).await
             }
             Ok(Packet::Single(Item::Call(call))) => self.answer_single(caller, &call, terms).await,
             Ok(Packet::Batch(items)) => Box::pin(self.answer_batch(caller, &items, terms)).await,
@@ -165,11 +170,11 @@ impl Endpoint {
         caller: &mut impl Caller,
         why: &Refusal,
         id: Option<&str>,
-        origin: &Origin,
+        terms: Terms<'_>,
     ) -> Result<(), Gone> {
-        origin.refused(why);
+        terms.origin.refused(why);
         let outgoing = Outgoing::refusal(why, id).served_by("local", 0);
-        self.send(caller, outgoing).await
+        self.send(caller, outgoing, terms.policy).await
     }
 
     async fn answer_batch(
@@ -187,8 +192,8 @@ impl Endpoint {
         } else {
             Outgoing::new(200, JSON, Body::Pieces(answers.pieces))
         };
-        self.send(caller, outgoing.served_by(&nodes, answers.attempts))
-            .await
+        let outgoing = outgoing.served_by(&nodes, answers.attempts);
+        self.send(caller, outgoing, terms.policy).await
     }
 
     async fn answer_single(
@@ -211,7 +216,8 @@ impl Endpoint {
             (Some(_), Reply::Large(large)) => Outgoing::new(200, JSON, Body::Large(large)),
         };
         let name = node.as_deref().unwrap_or("local");
-        self.send(caller, outgoing.served_by(name, attempts)).await
+        let outgoing = outgoing.served_by(name, attempts);
+        self.send(caller, outgoing, terms.policy).await
     }
 }
 

@@ -4,6 +4,7 @@
 mod aim;
 mod hedge;
 mod kept;
+mod ride;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,7 +60,7 @@ pub struct Errand<'a> {
     asking: &'a Asking,
     terms: Terms<'a>,
     aim: Aim,
-    /// See [`Limits::hedge`](super::engine::Limits::hedge).
+    /// See [`Limits::hedge`](super::policy::Limits::hedge).
     hedge: Option<f64>,
     journey: Journey<'a>,
     /// A node's own error, or its `null`, for when nobody says more.
@@ -78,14 +79,15 @@ impl<'a> Errand<'a> {
         asking: &'a Asking,
         terms: Terms<'a>,
     ) -> Errand<'a> {
-        let times = &engine.limits.times;
+        let limits = &terms.policy.limits;
+        let times = &limits.times;
         let treatment = asking.treatment;
         let allowance = Allowance {
-            attempts_max: engine.limits.attempts_max,
+            attempts_max: limits.attempts_max,
             attempt: times.attempt_of(treatment),
             deadline: terms.arrived_at + times.deadline_of(treatment),
-            fails_open: engine.limits.fails_open,
-            block_wait: asking.waits.then_some(engine.limits.block_wait),
+            fails_open: limits.fails_open,
+            block_wait: asking.waits.then_some(limits.block_wait),
         };
         let needs = Needs {
             block: asking.block,
@@ -117,14 +119,19 @@ impl<'a> Errand<'a> {
     pub fn hedged(mut self, row: Row) -> Errand<'a> {
         let is_light = self.asking.treatment == Treatment::Read;
         let may_hedge = is_light && method::listed(row).is_some_and(|method| method.may_be_hedged);
-        self.hedge = self.engine.limits.hedge.filter(|_| may_hedge);
+        self.hedge = self.terms.policy.limits.hedge.filter(|_| may_hedge);
         self
     }
 
     /// Goes from node to node until the call has its answer.
-    pub async fn run(mut self) -> (Served, CallOutcome) {
+    pub async fn run(self) -> (Served, CallOutcome) {
+        self.engine.budget.deposit();
+        self.go_on(None).await
+    }
+
+    /// Goes on to the call's end, with `first` as the next step.
+    async fn go_on(mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
-        engine.budget.deposit();
         let opening = self.call.opening();
         let [one, two, three, four, five] = self.asking.edits.pieces(self.call.params());
         let body: [&[u8]; 7] = [&opening, one, two, three, four, five, b"}"];
@@ -133,7 +140,11 @@ impl<'a> Errand<'a> {
                 self.aim.draw(engine, ladder, passed, needs)
             };
             let pay = || engine.budget.withdraw(clock::now());
-            match self.journey.next(clock::now(), draw, pay) {
+            let step = match first.take() {
+                Some(step) => step,
+                None => self.journey.next(clock::now(), draw, pay),
+            };
+            match step {
                 Step::Finish(ending) => return self.finish(ending),
                 Step::WaitUntil(until) => self.wait(until).await,
                 Step::Ask {
@@ -192,17 +203,17 @@ impl<'a> Errand<'a> {
             return Box::pin(self.race(&snapshot, first)).await;
         }
         let came = first.make().await;
-        self.conclude(first, came).await
+        self.conclude((upstream, node), came)
     }
 
     /// Hears what an attempt came to; `Some` when it ended the errand.
-    async fn conclude(
+    fn conclude(
         &mut self,
-        made: Try<'_, 'a>,
+        (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, Content<'a>),
     ) -> Option<(Served, CallOutcome)> {
-        self.learn(verdict, made.node, &content);
-        let (upstream, class) = (made.upstream, verdict.class);
+        self.learn(verdict, node, &content);
+        let class = verdict.class;
         let name = &upstream.spec.name;
         match content {
             Content::TooLarge => {

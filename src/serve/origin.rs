@@ -3,12 +3,14 @@
 //!
 //! Where no lines are wanted this costs two looks at the headers, and no memory.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::asked::Asked;
 use super::caller::Caller;
 use super::engine::{Reply, Served};
+use super::policy::Policy;
 use crate::clock;
 use crate::domain::jsonrpc::Call;
 use crate::domain::refusal::Refusal;
@@ -26,14 +28,19 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads it off the request. `share`: of its calls that get a line, `None` for no line at all.
-    /// A request without a usable id is given one where there are lines.
-    pub fn of(caller: &mut impl Caller, share: Option<f64>, arrived_at: Instant) -> Origin {
-        let client = share.map(|share| {
+    /// Reads it off the request of the client at `address`. A request without a usable id is given
+    /// one where there are lines.
+    pub fn of(
+        caller: &mut impl Caller,
+        policy: &Policy,
+        address: Option<IpAddr>,
+        arrived_at: Instant,
+    ) -> Origin {
+        let client = policy.log_calls.map(|share| {
             Arc::new(Client {
                 share,
                 request_id: named(caller),
-                address: caller.asked().address,
+                address,
                 arrived_at,
             })
         });

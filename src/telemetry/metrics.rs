@@ -4,6 +4,7 @@
 //! table or `other`, a status code one of a fixed set or `other`.
 
 mod bounds;
+mod configuration;
 mod families;
 mod fleet;
 mod handles;
@@ -19,7 +20,7 @@ use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
 pub use self::handles::{
-    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Takeover, Winner,
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, Takeover, Winner,
 };
 use self::sockets::SocketMetrics;
 pub use self::sockets::{Direction, SocketEnd};
@@ -62,6 +63,7 @@ pub struct Metrics {
     connections: IntGauge,
     sockets: SocketMetrics,
     batch_calls: Histogram,
+    upstream_batch_calls: Histogram,
     /// When the registry was last read, in seconds since 1970; 0: never.
     registry_read_at: AtomicU64,
     shown: Mutex<Shown>,
@@ -89,6 +91,10 @@ impl Metrics {
         for operation in REGISTRY_OPERATIONS {
             families.registry_errors.with_label_values(&[operation]);
         }
+        for outcome in Reread::ALL {
+            let series = [outcome.as_str()];
+            families.config_reloads.with_label_values(&series);
+        }
         let codes = CODES.iter().map(u16::to_string).chain([OTHER.to_string()]);
         let http_responses = codes.map(|code| families.http_responses.with_label_values(&[code]));
         Metrics {
@@ -109,6 +115,7 @@ impl Metrics {
             connections: families.connections.with_label_values(&NO_LABELS),
             sockets: SocketMetrics::new(&families),
             batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
+            upstream_batch_calls: families.upstream_batch_calls.with_label_values(&NO_LABELS),
             registry_read_at: AtomicU64::new(0),
             shown: Mutex::default(),
             gap_fills: families.gap_fills.with_label_values(&NO_LABELS),
@@ -218,6 +225,11 @@ impl Metrics {
 
     pub fn batch(&self, calls: usize) {
         self.batch_calls.observe(calls as f64);
+    }
+
+    /// So many calls go to a node together.
+    pub fn upstream_batch(&self, calls: usize) {
+        self.upstream_batch_calls.observe(calls as f64);
     }
 
     /// The registry was read at `unix_seconds`; `rejected` of its items make no node.

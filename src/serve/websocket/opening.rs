@@ -57,14 +57,15 @@ fn judge(
         handshake.note(name.as_str(), value.as_bytes());
     }
     let accept = handshake.accept()?;
-    if !endpoint.origins.admit(asked.origin.as_deref()) {
+    let policy = endpoint.engine.policy.load();
+    if !policy.origins.admit(asked.origin.as_deref()) {
         return Err(Denial::Origin);
     }
     let engine = &endpoint.engine;
     let guest = Guest {
         place: place(endpoint, address)?,
         client: engine.taken.client(asked.client.as_deref(), address),
-        origin: Origin::of_socket(&asked, endpoint.log_calls, clock::now()),
+        origin: Origin::of_socket(&asked, policy.log_calls, clock::now()),
     };
     Ok((accept, guest))
 }

@@ -34,10 +34,13 @@ impl Arrived<'_> {
         say: impl FnOnce(Vec<Bytes>) -> F,
     ) -> Option<T> {
         let origin = self.origin.next(self.at);
-        let bytes_max = engine.limits.answer_bytes_max;
+        let policy = engine.policy.load();
+        let policy = &**policy;
+        let bytes_max = policy.limits.answer_bytes_max;
         let room = engine.gate.room(bytes_max);
         let subscriber = listener.subscriber();
         let terms = Terms {
+            policy,
             arrived_at: self.at,
             bytes_max,
             // A message that broke off would take the socket and all its subscriptions with it.
@@ -48,7 +51,7 @@ impl Arrived<'_> {
             pins: None,
             subscriber: Some(&subscriber),
         };
-        let packet = Packet::read(&self.payload, engine.limits.batch_calls_max);
+        let packet = Packet::read(&self.payload, policy.limits.batch_calls_max);
         let pieces = match (&self.admitted, packet) {
             (_, Err(why)) => refused(&why, None, &origin),
             (Err(why), Ok(packet)) => refuse_all(why, &packet, &origin),

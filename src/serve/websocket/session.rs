@@ -64,8 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     pub async fn new(engine: Arc<Engine>, stream: S, early: Bytes, guest: Guest) -> Session<S> {
         let metered = Metered::new(stream, engine.gate.clone());
         let subscriptions_max = engine.sockets.limits.subscriptions_max;
+        let body_bytes_max = engine.policy.load().limits.body_bytes_max;
         Session {
-            wire: Wire::new(metered, early, engine.limits.body_bytes_max).await,
+            wire: Wire::new(metered, early, body_bytes_max).await,
             listener: Listener::new(
                 &engine.hub,
                 &engine.gate,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
@@ -17,13 +18,16 @@ use super::wire::FRAME_BYTES_MAX;
 use crate::clock;
 use crate::domain::block::Consistency;
 use crate::domain::fleet::{Fleet, Yardstick};
+use crate::domain::forwarded::TrustedProxies;
 use crate::domain::health::Hysteresis;
 use crate::domain::method::{Rules, Times};
-use crate::domain::quota::RetryBudget;
+use crate::domain::quota::{Rates, RetryBudget};
 use crate::domain::sent::Client;
 use crate::domain::subscription::Topic;
-use crate::serve::engine::{Engine, Limits};
+use crate::serve::engine::Engine;
 use crate::serve::origin::Origin;
+use crate::serve::outlet::Origins;
+use crate::serve::policy::{Limits, Policy};
 use crate::state::outbox;
 use crate::state::pool::Pool;
 use crate::state::sockets::{self, Sockets};
@@ -352,24 +356,36 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
     });
     Arc::new(Engine {
         pool: Arc::new(Pool::new(fleet)),
-        rules: Rules::new(vec![], vec![], vec![]),
-        limits: Limits {
-            times: Times {
-                deadline: second,
-                attempt: second,
-                heavy: second,
+        policy: ArcSwap::from_pointee(Policy {
+            rules: Rules::new(vec![], vec![], vec![]),
+            limits: Limits {
+                times: Times {
+                    deadline: second,
+                    attempt: second,
+                    heavy: second,
+                },
+                attempts_max: 1,
+                broadcast: 1,
+                hedge: None,
+                body_bytes_max: BODY_BYTES_MAX,
+                batch_calls_max: 1000,
+                answer_bytes_max: 1 << 20,
+                fails_open: true,
+                consistency: Consistency::None,
+                block_wait: second,
             },
-            attempts_max: 1,
-            broadcast: 1,
-            hedge: None,
-            body_bytes_max: BODY_BYTES_MAX,
-            batch_calls_max: 1000,
-            answer_bytes_max: 1 << 20,
-            fails_open: true,
-            consistency: Consistency::None,
-            block_wait: second,
-        },
-        budget: RetryBudget::new(0.0, 0.0, 0.0, clock::now()),
+            origins: Origins::new(vec!["*".into()]),
+            proxies: TrustedProxies::default(),
+            log_calls: None,
+        }),
+        budget: RetryBudget::new(
+            Rates {
+                per_call: 0.0,
+                per_second: 0.0,
+                burst: 0.0,
+            },
+            clock::now(),
+        ),
         metrics: Arc::new(Metrics::new()),
         gate: Arc::default(),
         flights: Default::default(),
