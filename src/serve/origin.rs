@@ -51,7 +51,12 @@ impl Origin {
     }
 
     /// Of a socket, as its opening handshake says it.
-    pub fn of_socket(asked: &Asked, share: Option<f64>, opened_at: Instant) -> Origin {
+    pub fn of_socket(
+        asked: &Asked,
+        share: Option<f64>,
+        address: Option<IpAddr>,
+        opened_at: Instant,
+    ) -> Origin {
         let request_id = || {
             let given = asked.request_id.clone();
             given.unwrap_or_else(|| trace::new_request_id([clock::roll(), clock::roll()]))
@@ -60,7 +65,7 @@ impl Origin {
             Arc::new(Client {
                 share,
                 request_id: request_id(),
-                address: asked.address,
+                address,
                 arrived_at: opened_at,
             })
         });

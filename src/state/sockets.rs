@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 /// What sockets are held to.
@@ -24,7 +25,7 @@ pub struct Limits {
 /// Counts the open sockets.
 #[derive(Debug)]
 pub struct Sockets {
-    pub limits: Limits,
+    limits: ArcSwap<Limits>,
     register: Mutex<Register>,
     /// Whether sockets are to end, for those that wait for it.
     leaving: watch::Sender<bool>,
@@ -56,10 +57,20 @@ pub struct Place {
 impl Sockets {
     pub fn new(limits: Limits) -> Sockets {
         Sockets {
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             register: Mutex::default(),
             leaving: watch::Sender::default(),
         }
+    }
+
+    /// As of now: a socket keeps those that it began with.
+    pub fn limits(&self) -> Limits {
+        **self.limits.load()
+    }
+
+    /// For sockets that are opened from now on.
+    pub fn change(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// A place for a client's socket.
@@ -67,13 +78,14 @@ impl Sockets {
     /// # Errors
     /// There is none.
     pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, Full> {
+        let limits = self.limits();
         let mut register = self.register();
-        if register.open >= self.limits.sockets_max {
+        if register.open >= limits.sockets_max {
             return Err(Full::House);
         }
         if let Some(address) = address {
             let open = register.by_address.get(&address).copied().unwrap_or(0);
-            if open >= self.limits.sockets_max_per_address {
+            if open >= limits.sockets_max_per_address {
                 return Err(Full::Address);
             }
             register.by_address.insert(address, open + 1);

@@ -57,15 +57,17 @@ fn judge(
         handshake.note(name.as_str(), value.as_bytes());
     }
     let accept = handshake.accept()?;
-    let policy = endpoint.engine.policy.load();
+    let engine = &endpoint.engine;
+    let policy = engine.policy.load();
     if !policy.origins.admit(asked.origin.as_deref()) {
         return Err(Denial::Origin);
     }
-    let engine = &endpoint.engine;
+    // Behind a trusted proxy, the client's own.
+    let address = asked.client_address(&policy.proxies);
     let guest = Guest {
         place: place(endpoint, address)?,
         client: engine.taken.client(asked.client.as_deref(), address),
-        origin: Origin::of_socket(&asked, policy.log_calls, clock::now()),
+        origin: Origin::of_socket(&asked, policy.log_calls, address, clock::now()),
     };
     Ok((accept, guest))
 }

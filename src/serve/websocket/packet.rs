@@ -34,13 +34,13 @@ impl Arrived<'_> {
         say: impl FnOnce(Vec<Bytes>) -> F,
     ) -> Option<T> {
         let origin = self.origin.next(self.at);
-        let policy = engine.policy.load();
-        let policy = &**policy;
+        // A socket may be there for weeks: each packet goes by what holds when it comes.
+        let policy = engine.policy.load_full();
         let bytes_max = policy.limits.answer_bytes_max;
         let room = engine.gate.room(bytes_max);
         let subscriber = listener.subscriber();
         let terms = Terms {
-            policy,
+            policy: &policy,
             arrived_at: self.at,
             bytes_max,
             // A message that broke off would take the socket and all its subscriptions with it.

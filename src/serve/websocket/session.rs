@@ -31,7 +31,7 @@ use crate::serve::endpoint::FIRST_ROUND_TIME_MAX;
 use crate::serve::engine::Engine;
 use crate::serve::origin::Origin;
 use crate::state::outbox::{Closing, Told};
-use crate::state::sockets::Place;
+use crate::state::sockets::{Limits, Place};
 use crate::telemetry::metrics::Direction;
 
 /// Packets of one socket that are carried out at once.
@@ -55,6 +55,8 @@ pub struct Session<S> {
     engine: Arc<Engine>,
     listener: Listener,
     guest: Guest,
+    /// As of its opening.
+    limits: Limits,
     /// The client was not read, so that it can't have been heard of.
     was_held_back: AtomicBool,
 }
@@ -63,16 +65,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Over a stream whose opening handshake is done. `early`: what came with it.
     pub async fn new(engine: Arc<Engine>, stream: S, early: Bytes, guest: Guest) -> Session<S> {
         let metered = Metered::new(stream, engine.gate.clone());
-        let subscriptions_max = engine.sockets.limits.subscriptions_max;
-        let body_bytes_max = engine.policy.load().limits.body_bytes_max;
+        let limits = engine.sockets.limits();
+        let message_bytes_max = engine.policy.load().limits.body_bytes_max;
         Session {
-            wire: Wire::new(metered, early, body_bytes_max).await,
+            wire: Wire::new(metered, early, message_bytes_max).await,
             listener: Listener::new(
                 &engine.hub,
                 &engine.gate,
                 &engine.metrics,
-                subscriptions_max,
+                limits.subscriptions_max,
             ),
+            limits,
             engine,
             guest,
             was_held_back: AtomicBool::new(false),
@@ -102,9 +105,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     /// Reads messages and carries them out.
     async fn listen(&self) -> Ending {
-        let sockets = &self.engine.sockets;
-        let mut pace = Pace::new(sockets.limits.messages_per_second, clock::now());
-        let mut leaving = sockets.leaving();
+        let mut pace = Pace::new(self.limits.messages_per_second, clock::now());
+        let mut leaving = self.engine.sockets.leaving();
         let mut waiting = Waiting::default();
         let mut calls: FuturesUnordered<BoxFuture<'_, Result<(), Ending>>> =
             FuturesUnordered::new();
@@ -194,8 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
     /// Pings. A client that is not heard of from one ping to the next is gone, and one whose message
     /// lasts from one to the next has taken too long.
     async fn watch(&self) -> Ending {
-        let every = self.engine.sockets.limits.ping_interval;
-        let mut ticks = interval(every);
+        let mut ticks = interval(self.limits.ping_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
         let mut pinged_at = None;

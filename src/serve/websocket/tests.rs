@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
@@ -354,38 +353,37 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
         lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 1, fall: 1 },
     });
+    let policy = Policy {
+        origins: Origins::new(vec!["*".to_string()]),
+        proxies: TrustedProxies::new(vec![]),
+        log_calls: None,
+        rules: Rules::new(vec![], vec![], vec![]),
+        limits: Limits {
+            times: Times {
+                deadline: second,
+                attempt: second,
+                heavy: second,
+            },
+            attempts_max: 1,
+            broadcast: 1,
+            hedge: None,
+            body_bytes_max: BODY_BYTES_MAX,
+            batch_calls_max: 1000,
+            answer_bytes_max: 1 << 20,
+            fails_open: true,
+            consistency: Consistency::None,
+            block_wait: second,
+        },
+    };
+    let rates = Rates {
+        per_call: 0.0,
+        per_second: 0.0,
+        burst: 0.0,
+    };
     Arc::new(Engine {
         pool: Arc::new(Pool::new(fleet)),
-        policy: ArcSwap::from_pointee(Policy {
-            rules: Rules::new(vec![], vec![], vec![]),
-            limits: Limits {
-                times: Times {
-                    deadline: second,
-                    attempt: second,
-                    heavy: second,
-                },
-                attempts_max: 1,
-                broadcast: 1,
-                hedge: None,
-                body_bytes_max: BODY_BYTES_MAX,
-                batch_calls_max: 1000,
-                answer_bytes_max: 1 << 20,
-                fails_open: true,
-                consistency: Consistency::None,
-                block_wait: second,
-            },
-            origins: Origins::new(vec!["*".into()]),
-            proxies: TrustedProxies::default(),
-            log_calls: None,
-        }),
-        budget: RetryBudget::new(
-            Rates {
-                per_call: 0.0,
-                per_second: 0.0,
-                burst: 0.0,
-            },
-            clock::now(),
-        ),
+        policy: arc_swap::ArcSwap::from_pointee(policy),
+        budget: RetryBudget::new(rates, clock::now()),
         metrics: Arc::new(Metrics::new()),
         gate: Arc::default(),
         flights: Default::default(),
