@@ -1,0 +1,129 @@
+"""Keeps a call as cheap as it is: instructions and allocations, counted and compared.
+
+Counted with callgrind, of a build that is the same everywhere (the profile `budget`), by the
+difference of two runs. More than the budget allows fails, and so does much less: a gain is kept by
+writing it down.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import counting
+from machine import MEASURED, Trouble, pinned, started
+from servers import Forebay
+
+BUDGET = Path(__file__).with_name("budget.json")
+TOLERANCE = 0.05
+THINKING_FEW, THINKING_MANY = 500, 2500
+FEW, MANY = 100, 400
+# Between the calls, and until the node answers, the balancer has time to fall asleep: it is always
+# woken as often for a call.
+CALLS_A_SECOND, DELAY_MS = 60, 5
+# Functions that glibc chooses by the processor are chosen alike: valgrind shows it what is there.
+# Nothing else of the caller's surroundings is seen.
+SURROUNDINGS = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM",
+}
+
+
+def thinking(folder, programs):
+    def run(calls):
+        path = folder / f"thinking-{calls}"
+        command = [*counting.callgrind(path), programs / "thinking-path", str(calls)]
+        done = subprocess.run(
+            pinned(MEASURED, command), env=SURROUNDINGS, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise Trouble(done.stderr)
+        return path
+
+    return spent(run, THINKING_FEW, THINKING_MANY)
+
+
+def forwarded(folder, programs):
+    node, said = started(programs / "ends", "node", "--delay", DELAY_MS, folder=folder)
+
+    def run(calls):
+        place = Path(tempfile.mkdtemp(dir=folder))
+        path = place / "counts"
+        server = Forebay(place, programs / "forebay", said["ports"], is_quiet=True)
+        wrapper = counting.callgrind(path)
+        counting.run_counted(
+            server, wrapper, programs / "ends", calls, server.port, 1,
+            ("--rate", CALLS_A_SECOND), env=SURROUNDINGS,
+        )  # fmt: skip
+        return path
+
+    with node:
+        return spent(run, FEW, MANY)
+
+
+def spent(run, few, many):
+    """Instructions and allocations of one call."""
+    profiles = [counting.Profile(run(calls)) for calls in (few, many)]
+
+    def a_call(of):
+        return (of(profiles[1]) - of(profiles[0])) / (many - few)
+
+    return {
+        "instructions": round(a_call(lambda profile: profile.instructions)),
+        "allocations": round(a_call(lambda profile: profile.allocations), 1),
+    }
+
+
+def judge(found, budget):
+    """Prints every count beside its budget; says whether all keep to it."""
+    holds = True
+    for part, counts in found.items():
+        for what, count in counts.items():
+            allowed = budget.get(part, {}).get(what)
+            if not allowed:
+                print(f"budget: {part}: {count:,} {what} a call, and no budget for them")
+                holds = False
+                continue
+            change = count / allowed - 1
+            word = "within"
+            if change > TOLERANCE:
+                word, holds = "MORE than", False
+            elif change < -TOLERANCE:
+                word, holds = "much LESS than", False
+            print(
+                f"budget: {part}: {count:,} {what} a call, {word} the budget of {allowed:,} "
+                f"({change:+.1%})"
+            )
+    return holds
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev budget", description=__doc__)
+    parser.add_argument("--programs", type=Path, required=True, help="where they were built")
+    parser.add_argument("--write", action="store_true", help="what is found is the budget")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="forebay-budget-") as folder:
+        found = {
+            "thinking": thinking(Path(folder), options.programs),
+            "forwarded call": forwarded(Path(folder), options.programs),
+        }
+    compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()
+    if options.write:
+        BUDGET.write_text(json.dumps({"compiler": compiler, **found}, indent=2) + "\n")
+        print(f"budget: written: {json.dumps(found)}")
+        return
+    budget = json.loads(BUDGET.read_text()) if BUDGET.exists() else {}
+    if judge(found, budget):
+        return
+    if budget.get("compiler") != compiler:
+        print(f"budget: it was written with {budget.get('compiler')}, this is {compiler}")
+    sys.exit("budget: mend what costs more; `./dev budget --write` renews the budget, to be committed")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Trouble as trouble:
+        sys.exit(f"budget: {trouble}")
