@@ -14,6 +14,9 @@ use forebay::domain::route;
 use forebay::domain::select::{self, Ladder};
 use forebay::domain::verdict;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Calls of a batch that are taken apart at most.
 const CALLS_MAX: usize = 1000;
 
