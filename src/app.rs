@@ -1,14 +1,16 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
+mod live;
+mod meaning;
 mod store;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
 use pingora::listeners::tls::TlsSettings;
@@ -19,114 +21,56 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::clock;
-use crate::config::settings::{Consistency, RegistryKind, Settings, WhenNoneFit};
-use crate::domain::chain::ChainId;
-use crate::domain::fleet::{Fleet, Yardstick};
-use crate::domain::health::Hysteresis;
-use crate::domain::method::{Rules, Times};
+use crate::config::settings::{RegistryKind, Settings, Shutdown};
+use crate::domain::fleet::Fleet;
 use crate::domain::quota::RetryBudget;
 use crate::registry::Registry;
-use crate::serve::admin::{Admin, Desk, Gatekeeper, Measures};
-use crate::serve::door::{Door, IDLE_SECONDS_MAX};
-use crate::serve::engine::{Engine, Limits};
+use crate::serve::admin::{Admin, Desk};
+use crate::serve::door::Door;
+use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
+use crate::serve::engine::Engine;
+use crate::serve::http2::Proxy;
 use crate::serve::metrics::Scrape;
-use crate::serve::outlet::Origins;
-use crate::serve::proxy::Proxy;
 use crate::shutdown::Farewell;
 use crate::state::flights::Flights;
-use crate::state::gate;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Roll;
-use crate::tasks::herald::Herald;
 use crate::tasks::housekeeping::Housekeeping;
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
 use crate::tasks::scribe::Scribe;
 use crate::tasks::shared::SharedHeads;
-use crate::telemetry::cloudwatch::Labels;
-use crate::telemetry::metrics::{Bounds, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
 
+use self::live::Live;
+pub use self::live::Source;
+pub use self::meaning::yardstick;
 pub use self::store::{dynamo, environment, nodes_environment, open_registry};
 
 /// HTTP/2 streams of one connection at once.
 const H2_STREAMS_MAX: u32 = 200;
 
-/// What nodes are judged by.
-pub fn yardstick(settings: &Settings) -> Yardstick {
-    Yardstick {
-        chain_id: settings.chain.id.map(ChainId),
-        block_time: settings.chain.block_time,
-        lag_blocks_max: settings.health.lag_blocks_max,
-        hysteresis: Hysteresis {
-            rise: settings.health.rise,
-            fall: settings.health.fall,
-        },
-    }
-}
-
-fn limits(settings: &Settings) -> Limits {
-    let calls = &settings.calls;
-    Limits {
-        times: Times {
-            deadline: calls.deadline,
-            attempt: calls.attempt,
-            heavy: calls.heavy,
-        },
-        attempts_max: calls.attempts_max,
-        broadcast: calls.broadcast,
-        hedge: calls.hedge,
-        body_bytes_max: calls.body_bytes_max,
-        batch_calls_max: calls.batch_calls_max,
-        answer_bytes_max: calls.answer_bytes_max,
-        fails_open: calls.when_none_fit == WhenNoneFit::FailOpen,
-        consistency: settings.consistency,
-        block_wait: settings.chain.block_time,
-    }
-}
-
-/// What alerts compare with.
-fn bounds(settings: &Settings) -> Bounds {
-    Bounds {
-        block_time: settings.chain.block_time,
-        interval: settings.health.interval,
-        refresh: settings.registry.refresh,
-        lag_blocks_max: settings.health.lag_blocks_max,
-        requests_max: gate::REQUESTS_MAX,
-        request_bytes_max: gate::BYTES_MAX,
-        answer_bytes_max: gate::ANSWERS_BYTES_MAX,
-        retry_budget_max: settings.calls.retry_budget.burst,
-    }
-}
-
-/// Who tells CloudWatch, where somebody wants it.
-fn herald(settings: &Settings, pool: &Arc<Pool>) -> Option<Herald> {
-    let cloudwatch = settings.cloudwatch.clone()?;
-    Some(Herald {
-        pool: pool.clone(),
-        labels: Labels {
-            namespace: cloudwatch.namespace,
-            service: cloudwatch.service,
-        },
-        interval: cloudwatch.interval,
-    })
-}
-
 /// A balancer that is put together and has not begun.
 pub struct App {
     server: Server,
     pub engine: Arc<Engine>,
-    lame_duck: Duration,
-    drain: Duration,
+    shutdown: Arc<ArcSwap<Shutdown>>,
 }
 
 impl App {
-    /// Puts a balancer together. `is_upgrade`: it takes the sockets over from a running one.
+    /// Puts a balancer together. `source`: what is followed for changes of the settings.
+    /// `is_upgrade`: it takes the sockets over from a running one.
     ///
     /// # Errors
     /// The registry or a certificate can't be opened, or an address is taken.
-    pub fn new(settings: Settings, mut conf: ServerConf, is_upgrade: bool) -> anyhow::Result<App> {
+    pub fn new(
+        settings: Settings,
+        mut conf: ServerConf,
+        source: Option<Source>,
+        is_upgrade: bool,
+    ) -> anyhow::Result<App> {
         crate::upstream::install_tls();
         // Only an upgrade waits for this: SIGTERM's own farewell is over by then.
         conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
@@ -137,10 +81,10 @@ impl App {
         }
         let registry = open_registry(settings.registry.kind, &settings.registry)?;
         let metrics = Arc::new(Metrics::new());
-        metrics.show_bounds(&bounds(&settings));
         let connector = Arc::new(Connector::new(&conf)?);
         let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
         let engine = Arc::new(engine(&settings, pool, metrics));
+        let live = Live::new(&settings, &engine);
         let opt = Opt {
             upgrade: is_upgrade,
             ..Opt::default()
@@ -160,24 +104,19 @@ impl App {
             server.add_service(service);
         }
         if let Some(address) = settings.listen.admin {
-            server.add_service(admin(&settings, address, &engine, &registry));
+            server.add_service(admin(&live, address, &engine, &registry));
         }
-        let housekeeping = housekeeping(
-            &settings,
-            &engine,
-            registry,
-            roll,
-            server.configuration.ca_file.as_deref(),
-        )?;
+        let ca_file = server.configuration.ca_file.as_deref();
+        let prober = Prober::new(ca_file).context("setting up probes")?;
+        let shutdown = live.shutdown.clone();
+        let housekeeping = housekeeping(settings, live, source, (registry, roll, prober));
         let mut housekeeping = background_service("housekeeping", housekeeping);
         housekeeping.threads = Some(1);
         server.add_service(housekeeping);
-        let shutdown = &settings.shutdown;
         Ok(App {
             server,
             engine,
-            lame_duck: shutdown.lame_duck,
-            drain: shutdown.drain,
+            shutdown,
         })
     }
 
@@ -185,8 +124,7 @@ impl App {
     pub fn run(self) {
         let farewell = Farewell {
             engine: self.engine,
-            lame_duck: self.lame_duck,
-            drain: self.drain,
+            times: self.shutdown,
         };
         self.server.run(RunArgs {
             shutdown_signal: Box::new(farewell),
@@ -212,18 +150,10 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine {
-    let methods = settings.methods.clone();
-    let budget = settings.calls.retry_budget;
     Engine {
         pool,
-        rules: Rules::new(methods.allow, methods.deny, methods.heavy).with_reads(methods.reads),
-        limits: limits(settings),
-        budget: RetryBudget::new(
-            budget.per_call,
-            budget.per_second,
-            budget.burst,
-            clock::now(),
-        ),
+        policy: ArcSwap::from_pointee(meaning::policy(settings)),
+        budget: RetryBudget::new(meaning::rates(settings), clock::now()),
         metrics,
         gate: Arc::default(),
         flights: Flights::default(),
@@ -237,21 +167,19 @@ fn endpoint(
     settings: &Settings,
     engine: &Arc<Engine>,
 ) -> anyhow::Result<Service<Door>> {
-    let proxy = Proxy {
+    let endpoint = Arc::new(Endpoint {
         engine: engine.clone(),
-        origins: Origins::new(settings.cors_origins.clone()),
-        log_calls: settings.log.calls,
-    };
-    let mut proxy = HttpProxy::new(proxy, server.configuration.clone());
+    });
+    let mut proxy = HttpProxy::new(Proxy(endpoint.clone()), server.configuration.clone());
     proxy.handle_init_modules();
     let mut options = HttpServerOptions::default();
     options.h2c = true;
-    options.h2_idle_timeout = Some(Duration::from_secs(IDLE_SECONDS_MAX));
+    options.h2_idle_timeout = Some(IDLE_TIME_MAX);
     proxy.server_options = Some(options);
     let mut h2 = pingora::protocols::http::v2::server::H2Options::new();
     h2.max_concurrent_streams(H2_STREAMS_MAX);
     proxy.h2_options = Some(h2);
-    let door = Door::new(proxy, engine.metrics.clone(), engine.gate.closing());
+    let door = Door::new(endpoint, proxy);
     let mut service = Service::new("endpoint".into(), door);
     for address in &settings.listen.http {
         service.add_tcp(&address.to_string());
@@ -269,26 +197,17 @@ fn endpoint(
 }
 
 fn admin(
-    settings: &Settings,
+    live: &Live,
     address: SocketAddr,
     engine: &Arc<Engine>,
     registry: &Arc<dyn Registry>,
 ) -> Service<Admin> {
-    let Settings { admin, health, .. } = settings;
     let desk = Desk {
         registry: registry.clone(),
         environment: nodes_environment(),
         pool: engine.pool.clone(),
     };
-    let admin = Admin::new(
-        Gatekeeper::new(admin.token.as_ref(), admin.hosts.clone()),
-        desk,
-        engine.clone(),
-        Measures {
-            round_interval: health.interval,
-            lag_blocks_max: health.lag_blocks_max,
-        },
-    );
+    let admin = Admin::new(live.house.clone(), desk, engine.clone());
     let mut service = Service::new("admin".into(), admin);
     service.threads = Some(1);
     service.add_tcp(&address.to_string());
@@ -296,65 +215,50 @@ fn admin(
 }
 
 fn housekeeping(
-    settings: &Settings,
-    engine: &Arc<Engine>,
-    registry: Arc<dyn Registry>,
-    roll: Roll,
-    ca_file: Option<&str>,
-) -> anyhow::Result<Housekeeping> {
-    let pool = &engine.pool;
-    let metrics = &engine.metrics;
+    settings: Settings,
+    live: Live,
+    source: Option<Source>,
+    (registry, roll, prober): (Arc<dyn Registry>, Roll, Prober),
+) -> Housekeeping {
+    let pool = live.engine.pool.clone();
+    let metrics = live.engine.metrics.clone();
     let roster = Roster {
         registry: registry.clone(),
         environment: nodes_environment(),
         pool: pool.clone(),
         metrics: metrics.clone(),
         roll,
-        seeds: settings.nodes.clone(),
-        is_seeded: false,
+        regimen: live.regimen.clone(),
+        sown: None,
         last_list: settings.registry.last_list.clone(),
-        refresh: settings.registry.refresh,
         told: Told::default(),
     };
     let rounds = Rounds {
         pool: pool.clone(),
         metrics: metrics.clone(),
-        prober: Prober::new(ca_file).context("setting up probes")?,
-        leader_interval: settings.health.leader_interval,
-        timeout: settings.health.timeout,
-        tags: settings.consistency == Consistency::Pinned,
+        prober,
+        regimen: live.regimen.clone(),
         asked: HashMap::new(),
-        shared: shared_heads(settings, &registry, metrics),
+        shared: shared_heads(&settings, &live, &registry),
     };
     let scribe = Scribe {
         registry,
-        pool: pool.clone(),
-        metrics: metrics.clone(),
+        pool,
+        metrics,
         written: HashMap::new(),
         is_told: false,
     };
-    Ok(Housekeeping::new(
-        roster,
-        rounds,
-        scribe,
-        herald(settings, pool),
-        settings.health.interval,
-    ))
+    let reload = source.map(|source| source.followed(settings, live));
+    Housekeeping::new(roster, rounds, scribe, reload)
 }
 
 /// Where the leader is asked by one balancer for all.
 fn shared_heads(
     settings: &Settings,
+    live: &Live,
     registry: &Arc<dyn Registry>,
-    metrics: &Arc<Metrics>,
 ) -> Option<Arc<SharedHeads>> {
     let is_on = settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;
-    let interval = settings.health.leader_interval;
-    is_on.then(|| {
-        Arc::new(SharedHeads::new(
-            registry.clone(),
-            metrics.clone(),
-            interval,
-        ))
-    })
+    let (metrics, regimen) = (live.engine.metrics.clone(), live.regimen.clone());
+    is_on.then(|| Arc::new(SharedHeads::new(registry.clone(), metrics, regimen)))
 }

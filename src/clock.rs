@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is where the time is read")]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,22 @@ pub fn iso_8601() -> String {
 }
 
 thread_local! {
+    /// The second, and the same in words.
+    static DATE: RefCell<(i64, String)> = const { RefCell::new((-1, String::new())) };
     static DICE: Cell<u64> = Cell::new(RandomState::new().hash_one(0) | 1);
+}
+
+/// Now, as HTTP writes it (RFC 9110 §5.6.7): `Mon, 02 Jul 2018 11:50:49 GMT`.
+pub fn http_date<T>(read: impl FnOnce(&[u8]) -> T) -> T {
+    let seconds = i64::try_from(unix_millis() / 1000).unwrap_or(0);
+    DATE.with_borrow_mut(|(written, date)| {
+        if *written != seconds {
+            let now = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+            *date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            *written = seconds;
+        }
+        read(date.as_bytes())
+    })
 }
 
 /// A chance in 0..2^64, from a generator of this thread's own; not for secrets.

@@ -9,11 +9,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use crate::config::settings::Shutdown;
 use crate::serve::engine::Engine;
 
 /// How often it is looked whether all calls are done.
@@ -23,8 +25,7 @@ const LAST_BYTES: Duration = Duration::from_millis(100);
 
 pub struct Farewell {
     pub engine: Arc<Engine>,
-    pub lame_duck: Duration,
-    pub drain: Duration,
+    pub times: Arc<ArcSwap<Shutdown>>,
 }
 
 #[async_trait]
@@ -36,7 +37,7 @@ impl ShutdownSignalWatch for Farewell {
             hear(SignalKind::quit()),
         );
         let lame_duck = tokio::select! {
-            () = next(&mut terminate) => self.lame_duck,
+            () = next(&mut terminate) => self.times.load().lame_duck,
             () = next(&mut interrupt) => Duration::ZERO,
             () = next(&mut quit) => {
                 log::info!("handing the sockets to a new process");
@@ -50,7 +51,7 @@ impl ShutdownSignalWatch for Farewell {
             () = sleep(lame_duck) => {}
             () = next(&mut interrupt) => {}
         }
-        let drained = timeout(self.drain, self.until_all_are_done()).await;
+        let drained = timeout(self.times.load().drain, self.until_all_are_done()).await;
         match drained {
             Ok(()) => log::info!("all calls are done"),
             Err(_) => log::warn!(

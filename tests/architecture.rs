@@ -341,9 +341,9 @@ mod the_rules {
     #[test]
     fn a_room_imports_only_what_the_map_allows() {
         let serve = "`tasks` must not import `serve`";
-        breaks("tasks/prober.rs", "use crate::serve::proxy;", serve);
+        breaks("tasks/prober.rs", "use crate::serve::http2;", serve);
         breaks("tasks/prober.rs", "fn f() { crate::serve::run() }", serve);
-        breaks("tasks/prober.rs", "use super::super::serve::proxy;", serve);
+        breaks("tasks/prober.rs", "use super::super::serve::http2;", serve);
         breaks("tasks/mod.rs", "use super::serve;", serve);
         breaks(
             "tasks/mod.rs",
@@ -351,7 +351,7 @@ mod the_rules {
             serve,
         );
         breaks(
-            "serve/proxy.rs",
+            "serve/http2.rs",
             "use crate::tasks::roster;",
             "`serve` must not import `tasks`",
         );

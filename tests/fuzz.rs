@@ -36,7 +36,7 @@ fn no_response_panics_and_it_reads_the_same_however_it_is_cut() {
 }
 
 #[test]
-fn no_request_head_panics() {
+fn no_request_panics_and_it_reads_the_same_however_it_is_cut() {
     corpus::feed("request", targets::request);
 }
 

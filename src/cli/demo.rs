@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         threads: THREADS,
         ..ServerConf::default()
     };
-    let app = App::new(settings, conf, false).map_err(|why| {
+    let app = App::new(settings, conf, None, false).map_err(|why| {
         Failure::out_of_reach(format!("{why:#}; choose another address by --listen"))
     })?;
     let engine = app.engine.clone();

@@ -182,14 +182,21 @@ fn probe(path: &Path, json: bool) -> Result<(), Failure> {
 
 /// Reads the configuration; its mistakes go to stderr.
 fn settings(path: &Path) -> Result<(Settings, ServerConf), Failure> {
+    let (settings, conf, _) = configuration(path)?;
+    Ok((settings, conf))
+}
+
+/// The same, with the bytes of the file.
+fn configuration(path: &Path) -> Result<(Settings, ServerConf, Vec<u8>), Failure> {
     let environment = app::environment();
-    let reading = config::load(path, &*environment)
+    let bytes = config::bytes_at(path)
         .map_err(|why| Failure::refused(format!("{}: {why}", path.display())))?;
+    let reading = config::read_bytes(&bytes, &*environment);
     for finding in &reading.findings {
         drop(writeln!(io::stderr(), "{}:{finding}", path.display()));
     }
     match (reading.settings, reading.pingora) {
-        (Some(settings), Some(pingora)) => Ok((settings, pingora)),
+        (Some(settings), Some(pingora)) => Ok((settings, pingora, bytes)),
         _ => Err(Failure::refused("the configuration has mistakes")),
     }
 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::Failure;
-use crate::app::App;
+use crate::app::{App, Source};
 
 pub fn run(path: &Path, is_upgrade: bool) -> Result<(), Failure> {
-    let (settings, conf) = super::settings(path)?;
+    let (settings, conf, bytes) = super::configuration(path)?;
+    let source = Source::new(path, bytes, &conf);
     let addresses: Vec<_> = settings
         .listen
         .http
@@ -21,7 +22,7 @@ pub fn run(path: &Path, is_upgrade: bool) -> Result<(), Failure> {
         )
         .collect();
     let (metrics, admin) = (settings.listen.metrics, settings.listen.admin);
-    let app = App::new(settings, conf, is_upgrade)
+    let app = App::new(settings, conf, Some(source), is_upgrade)
         .map_err(|why| Failure::out_of_reach(format!("{why:#}")))?;
     log::info!(
         "forebay {} listens on {}",

@@ -1,10 +1,11 @@
 //! `forebay.listen`: the addresses that we serve on, no two of them the same.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::field::{Context, Field};
 use super::raw::path;
 use super::settings::{Https, Listen};
+use crate::domain::forwarded::Network;
 
 /// Reads the addresses. A clash between two of them is an error.
 pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
@@ -57,16 +58,9 @@ fn https(item: &Field<'_>) -> Option<Https> {
     })
 }
 
-fn cidr(item: &Field<'_>) -> Option<String> {
+fn cidr(item: &Field<'_>) -> Option<Network> {
     item.parsed("a network, as in `10.0.0.0/8` or `fd00::/8`", |text| {
-        let (address, prefix) = text.trim().split_once('/')?;
-        let bits_max = match address.parse().ok()? {
-            IpAddr::V4(_) => 32,
-            IpAddr::V6(_) => 128,
-        };
-        let digits = prefix.bytes().all(|byte| byte.is_ascii_digit());
-        let bits: u8 = prefix.parse().ok()?;
-        (digits && bits <= bits_max).then(|| text.trim().to_string())
+        Network::read(text.trim())
     })
 }
 

@@ -8,6 +8,7 @@ use pingora::server::configuration::ServerConf;
 
 mod admin;
 mod advice;
+pub mod change;
 mod field;
 mod finding;
 mod listen;
@@ -77,19 +78,30 @@ pub fn read(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Reading {
 /// # Errors
 /// When the file can't be opened or read. What is wrong inside it is a finding.
 pub fn load(path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> io::Result<Reading> {
+    Ok(read_bytes(&bytes_at(path)?, lookup))
+}
+
+/// The bytes of the file at `path`, or so many of them that [`read_bytes`] sees that it is too
+/// large.
+///
+/// # Errors
+/// When the file can't be opened or read.
+pub fn bytes_at(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One byte more than is allowed, so that `read` sees a larger file as such.
     let limit = FILE_BYTES_MAX as u64 + 1;
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a configuration as it stands in a file; see [`read`].
+pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> Reading {
     if bytes.len() > FILE_BYTES_MAX {
-        return Ok(Reading::refused(format!(
-            "larger than {FILE_BYTES_MAX} bytes"
-        )));
+        return Reading::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
     }
-    Ok(match String::from_utf8(bytes) {
-        Ok(text) => read(&text, lookup),
+    match std::str::from_utf8(bytes) {
+        Ok(text) => read(text, lookup),
         Err(_) => Reading::refused("not a text in UTF-8".to_string()),
-    })
+    }
 }
 
 fn document(
@@ -288,7 +300,9 @@ forebay:
         assert_eq!(settings.listen.http[0].to_string(), "127.0.0.1:700");
         assert!(!settings.listen.https[0].h2);
         assert_eq!(settings.listen.metrics, None);
-        assert_eq!(settings.listen.trusted_proxies, ["10.0.0.0/8", "fd00::/8"]);
+        let proxies = settings.listen.trusted_proxies.iter();
+        let proxies: Vec<_> = proxies.map(ToString::to_string).collect();
+        assert_eq!(proxies, ["10.0.0.0/8", "fd00::/8"]);
         assert_eq!(settings.registry.path.to_str(), Some("x.db"));
         assert_eq!(settings.registry.refresh, Duration::from_secs(60));
         assert_eq!(settings.health.leader_interval, Duration::from_secs(3600));

@@ -25,7 +25,7 @@ const KEYS: &[&str] = &[
 const TABLE_BYTES: RangeInclusive<usize> = 3..=249;
 const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Whoever holds the lease renews it so many times within it, once a round of health.
-const ROUNDS_A_LEASE: u32 = 3;
+pub(super) const ROUNDS_A_LEASE: u32 = 3;
 
 /// Reads the group. `interval`: between two rounds of health.
 pub(super) fn registry(field: &Field<'_>, interval: Duration) -> Registry {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use crate::domain::block::Consistency;
 use crate::domain::broadcast::NODES_MAX;
+use crate::domain::forwarded::Network;
 use crate::domain::node::{NodeRecord, Secret};
 
 /// Everything under `forebay:`.
@@ -39,8 +40,16 @@ pub struct Listen {
     pub https: Vec<Https>,
     pub metrics: Option<SocketAddr>,
     pub admin: Option<SocketAddr>,
-    /// CIDRs, as written (`10.0.0.0/8`).
-    pub trusted_proxies: Vec<String>,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Listen {
+    /// Whether others than this machine can reach the admin listener.
+    pub fn is_admin_exposed(&self) -> bool {
+        self.admin
+            .is_some_and(|address| !address.ip().to_canonical().is_loopback())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 //! Nothing of an answer is encoded anew. Its id, which is ours, is cut out and the caller's bytes
 //! are put in its place; every other byte stays.
 
+mod places;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -10,6 +12,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub(super) use self::places::Places;
 use super::jsonrpc::OWN_ID;
 
 /// What makes an answer unusable.
@@ -27,40 +30,6 @@ pub struct Answer<'a> {
     bytes: &'a [u8],
     pub(super) places: Places,
     pub outcome: Outcome<'a>,
-}
-
-/// Where the parts of an answer stand in its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Places {
-    /// The answer without the white space around it.
-    pub all: Range<usize>,
-    /// `None`: it has none.
-    pub id: Option<Range<usize>>,
-    /// The result or the error.
-    pub outcome: Range<usize>,
-    pub is_error: bool,
-}
-
-impl Places {
-    /// Appends the answer that stands in `bytes`, with the caller's `id` in place of ours.
-    pub fn write(&self, bytes: &[u8], id: &str, out: &mut Vec<u8>) {
-        let part = |at: Range<usize>| bytes.get(at).unwrap_or_default();
-        out.reserve(self.all.len() + id.len() + 40);
-        match &self.id {
-            Some(place) => {
-                out.extend_from_slice(part(self.all.start..place.start));
-                out.extend_from_slice(id.as_bytes());
-                out.extend_from_slice(part(place.end..self.all.end));
-            }
-            None => {
-                out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-                out.extend_from_slice(id.as_bytes());
-                out.extend_from_slice(br#","error":"#);
-                out.extend_from_slice(part(self.outcome.clone()));
-                out.push(b'}');
-            }
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

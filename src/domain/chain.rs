@@ -247,7 +247,10 @@ impl LeaderTrack {
             None => self.believed.map(|last| (last.head, Source::Leader)),
             Some(Doubt::Silent) if self.believed.is_some_and(is_recent) => held,
             Some(Doubt::Implausible) => held.max(quorum),
-            Some(Doubt::Silent | Doubt::Stuck | Doubt::Unfit | Doubt::NoLeader) => quorum.or(held),
+            // Own nodes that have nothing but the first block know less than the leader did.
+            Some(Doubt::Silent | Doubt::Stuck | Doubt::Unfit | Doubt::NoLeader) => {
+                quorum.max(held.filter(|_| agreed <= Some(BlockNumber(0))))
+            }
         }?;
         Some(Reference {
             number,
@@ -421,6 +424,21 @@ mod tests {
         assert_eq!(
             story.at(48, head(104), &[104, 104]),
             Some((104, Source::Leader))
+        );
+    }
+
+    #[test]
+    fn nodes_without_a_block_are_no_reference_where_the_leader_had_some() {
+        let mut story = Story::new();
+        story.at(0, head(100), &[]);
+        for own in [&[0][..], &[0, 0], &[]] {
+            let later = story.at(60, LeaderSaid::Nothing, own);
+            assert_eq!(later, Some((100, Source::Held)), "{own:?}");
+        }
+        let mut new_chain = Story::new();
+        assert_eq!(
+            new_chain.at(0, LeaderSaid::Absent, &[0]),
+            Some((0, Source::Quorum))
         );
     }
 

@@ -52,6 +52,11 @@ impl Fleet {
         }
     }
 
+    /// Judges by another yardstick from the next round on.
+    pub fn change_yardstick(&mut self, yardstick: Yardstick) {
+        self.yardstick = yardstick;
+    }
+
     /// Takes the list as it is now. Who stays keeps standing and load, whatever else changed.
     pub fn replace(&mut self, members: Vec<Member>, now: Instant) {
         let leader_before = self.leader_id();

@@ -1,8 +1,74 @@
 //! Whether a request's head can be read in one way only.
 //!
 //! What HTTP/1.1 readers disagree on is refused (RFC 9112 §2.2, §5.2, §6.1, §6.3): a reader
-//! before us that sees another message there would let a request through under our feet. Some of
-//! it Pingora would mend silently, so this looks at the head as it came.
+//! before us that sees another message there would let a request through under our feet.
+
+/// What the headers of a request say of where its body ends, before it is weighed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields {
+    lengths: u32,
+    length: u64,
+    codings: u32,
+}
+
+/// Where a request's body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// There is none.
+    Nothing,
+    /// After this many bytes.
+    Length(u64),
+    Chunked,
+}
+
+impl Fields {
+    /// Takes note of a `Content-Length`.
+    ///
+    /// # Errors
+    /// One that is no number, or more than can be counted.
+    pub fn length(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        self.lengths += 1;
+        if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+            return Err("a Content-Length that is no number");
+        }
+        self.length = value
+            .iter()
+            .try_fold(0u64, |sum, digit| {
+                sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+            })
+            .ok_or("a Content-Length beyond counting")?;
+        Ok(())
+    }
+
+    /// Takes note of a `Transfer-Encoding`.
+    ///
+    /// # Errors
+    /// Any but `chunked` alone.
+    pub fn coding(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        self.codings += 1;
+        if value.eq_ignore_ascii_case(b"chunked") {
+            Ok(())
+        } else {
+            Err("a Transfer-Encoding that is not chunked alone")
+        }
+    }
+
+    /// Weighs them all.
+    ///
+    /// # Errors
+    /// What is ambiguous, in words.
+    pub fn judge(self, is_http_1_0: bool) -> Result<Extent, &'static str> {
+        match (self.lengths, self.codings) {
+            (1.., 1..) => Err("both Content-Length and Transfer-Encoding"),
+            (2.., 0) => Err("more than one Content-Length"),
+            (0, 2..) => Err("more than one Transfer-Encoding"),
+            (0, 1) if is_http_1_0 => Err("HTTP/1.0 with Transfer-Encoding"),
+            (0, 1) => Ok(Extent::Chunked),
+            (1, 0) if self.length > 0 => Ok(Extent::Length(self.length)),
+            (0 | 1, 0) => Ok(Extent::Nothing),
+        }
+    }
+}
 
 /// Judges the raw head of an HTTP/1 request, its last empty line included.
 ///
@@ -11,7 +77,7 @@
 pub fn check(head: &[u8]) -> Result<(), &'static str> {
     let mut lines = head.split(|byte| *byte == b'\n');
     let request_line = carriage_return(lines.next().unwrap_or_default())?;
-    let (mut lengths, mut codings) = (0u32, 0u32);
+    let mut fields = Fields::default();
     // After the last line feed there is nothing.
     for line in lines.take_while(|line| !line.is_empty()) {
         let line = carriage_return(line)?;
@@ -19,24 +85,12 @@ pub fn check(head: &[u8]) -> Result<(), &'static str> {
             return Err("a folded header line");
         }
         if let Some(value) = value_of(line, b"content-length") {
-            lengths += 1;
-            if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-                return Err("a Content-Length that is no number");
-            }
+            fields.length(value)?;
         } else if let Some(value) = value_of(line, b"transfer-encoding") {
-            codings += 1;
-            if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err("a Transfer-Encoding that is not chunked alone");
-            }
+            fields.coding(value)?;
         }
     }
-    match (lengths, codings) {
-        (1.., 1..) => Err("both Content-Length and Transfer-Encoding"),
-        (2.., 0) => Err("more than one Content-Length"),
-        (0, 2..) => Err("more than one Transfer-Encoding"),
-        (0, 1) if request_line.ends_with(b"HTTP/1.0") => Err("HTTP/1.0 with Transfer-Encoding"),
-        (0 | 1, 0) | (0, 1) => Ok(()),
-    }
+    fields.judge(request_line.ends_with(b"HTTP/1.0")).map(drop)
 }
 
 fn carriage_return(line: &[u8]) -> Result<&[u8], &'static str> {
@@ -72,6 +126,7 @@ mod tests {
         for lines in [
             "",
             "Content-Length: 1\r\n",
+            "Content-Length: 18446744073709551615\r\n",
             "Transfer-Encoding: chunked\r\n",
             "Transfer-Encoding:\tChunked \r\n",
             "content-lengths: 1\r\ncontent-length:2\r\n",
@@ -90,6 +145,7 @@ mod tests {
             "Content-Length: 1, 1\r\n",
             "Content-Length: +1\r\n",
             "Content-Length:\r\n",
+            "Content-Length: 18446744073709551616\r\n",
             "Transfer-Encoding: gzip, chunked\r\n",
             "Transfer-Encoding: identity\r\n",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",

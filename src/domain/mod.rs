@@ -13,6 +13,7 @@ mod entry;
 pub mod filter;
 pub mod fleet;
 pub mod forks;
+pub mod forwarded;
 pub mod framing;
 pub mod health;
 mod hex;

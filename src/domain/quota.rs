@@ -13,16 +13,22 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// The two are not added up: with many calls a second repeats stay below `per_call` of them.
 #[derive(Debug)]
 pub struct RetryBudget {
-    per_call: f64,
-    per_second: f64,
-    burst: f64,
     /// Calls since the bucket was last settled: all that a call that needs no repeat touches.
     calls: AtomicU64,
     bucket: Mutex<Bucket>,
 }
 
+/// How the bucket fills, and how far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    pub per_call: f64,
+    pub per_second: f64,
+    pub burst: f64,
+}
+
 #[derive(Debug)]
 struct Bucket {
+    rates: Rates,
     tokens: f64,
     window_began: Instant,
     /// Calls in this window, and what has been paid in for it.
@@ -31,19 +37,25 @@ struct Bucket {
 }
 
 impl RetryBudget {
-    pub fn new(per_call: f64, per_second: f64, burst: f64, now: Instant) -> RetryBudget {
+    pub fn new(rates: Rates, now: Instant) -> RetryBudget {
         RetryBudget {
-            per_call,
-            per_second,
-            burst,
             calls: AtomicU64::new(0),
             bucket: Mutex::new(Bucket {
-                tokens: burst,
+                rates,
+                tokens: rates.burst,
                 window_began: now,
                 window_calls: 0.0,
                 window_earned: 0.0,
             }),
         }
+    }
+
+    /// Fills by other rates from now on. What is in it stays, as far as there is room.
+    pub fn change(&self, rates: Rates, now: Instant) {
+        let mut bucket = self.settled(now);
+        bucket.rates = rates;
+        bucket.tokens = bucket.tokens.min(rates.burst);
+        bucket.begin_window(now);
     }
 
     /// A call has begun.
@@ -73,24 +85,30 @@ impl RetryBudget {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let calls = self.calls.swap(0, Ordering::Relaxed) as f64;
-        self.settle(&mut bucket, calls, now);
+        bucket.settle(calls, now);
         bucket
     }
+}
 
+impl Bucket {
     /// Pays in what this window has earned since it was settled last: both what calls earn and
     /// what time earns only grow within a window, so the greater of the two does.
-    fn settle(&self, bucket: &mut Bucket, calls: f64, now: Instant) {
-        let passed = now.saturating_duration_since(bucket.window_began);
-        bucket.window_calls += calls;
-        let by_calls = bucket.window_calls * self.per_call;
-        let earned = by_calls.max(passed.as_secs_f64() * self.per_second);
-        bucket.tokens = (bucket.tokens + earned - bucket.window_earned).min(self.burst);
-        bucket.window_earned = earned;
+    fn settle(&mut self, calls: f64, now: Instant) {
+        let passed = now.saturating_duration_since(self.window_began);
+        self.window_calls += calls;
+        let by_calls = self.window_calls * self.rates.per_call;
+        let earned = by_calls.max(passed.as_secs_f64() * self.rates.per_second);
+        self.tokens = (self.tokens + earned - self.window_earned).min(self.rates.burst);
+        self.window_earned = earned;
         if passed >= WINDOW {
-            bucket.window_began = now;
-            bucket.window_calls = 0.0;
-            bucket.window_earned = 0.0;
+            self.begin_window(now);
         }
+    }
+
+    fn begin_window(&mut self, now: Instant) {
+        self.window_began = now;
+        self.window_calls = 0.0;
+        self.window_earned = 0.0;
     }
 }
 
@@ -103,6 +121,31 @@ mod tests {
         crate::clock::now()
     }
 
+    const RATES: Rates = Rates {
+        per_call: 0.2,
+        per_second: 10.0,
+        burst: 100.0,
+    };
+
+    #[test]
+    fn other_rates_hold_from_now_on_and_keep_what_there_is_room_for() {
+        let start = now();
+        let budget = RetryBudget::new(RATES, start);
+        (0..50).for_each(|_| budget.deposit());
+        let scarce = Rates {
+            per_call: 0.0,
+            per_second: 2.0,
+            burst: 5.0,
+        };
+        budget.change(scarce, start);
+        assert_eq!(withdrawn(&budget, start), 5);
+        let later = start + Duration::from_millis(500);
+        assert_eq!(budget.tokens(later), 1.0);
+        budget.change(RATES, later);
+        assert_eq!(budget.tokens(later), 1.0, "more room fills with time");
+        assert_eq!(budget.tokens(later + Duration::from_secs(1)), 11.0);
+    }
+
     fn withdrawn(budget: &RetryBudget, now: Instant) -> usize {
         (0..10_000).take_while(|_| budget.withdraw(now)).count()
     }
@@ -110,7 +153,7 @@ mod tests {
     #[test]
     fn it_starts_full_and_never_holds_more() {
         let start = now();
-        let budget = RetryBudget::new(0.2, 10.0, 100.0, start);
+        let budget = RetryBudget::new(RATES, start);
         assert_eq!(withdrawn(&budget, start), 100);
         assert_eq!(withdrawn(&budget, start + Duration::from_secs(3600)), 100);
     }
@@ -118,7 +161,7 @@ mod tests {
     #[test]
     fn calls_fill_it_or_where_they_are_few_seconds_do() {
         let start = now();
-        let budget = RetryBudget::new(0.2, 10.0, 100.0, start);
+        let budget = RetryBudget::new(RATES, start);
         withdrawn(&budget, start);
         (0..50).for_each(|_| budget.deposit());
         assert_eq!(budget.tokens(start), 10.0);
@@ -134,7 +177,7 @@ mod tests {
     #[test]
     fn however_often_it_is_asked_many_calls_earn_their_part_and_no_more() {
         let start = now();
-        let budget = RetryBudget::new(0.2, 10.0, 100.0, start);
+        let budget = RetryBudget::new(RATES, start);
         withdrawn(&budget, start);
         // 400 calls a second for 10 s, two repeats wanted by each.
         let repeats: usize = (1..=4000u32)

@@ -26,6 +26,10 @@ pub enum Refusal {
     FilterNotFound,
     ContentType,
     Framing(&'static str),
+    /// The request's head is longer than we take.
+    HeadTooLarge,
+    /// The head did not arrive in time.
+    HeadTooSlow,
 }
 
 impl Refusal {
@@ -33,7 +37,10 @@ impl Refusal {
     pub fn code(&self) -> i32 {
         match self {
             Refusal::BadJson => -32700,
-            Refusal::InvalidRequest(_) | Refusal::ContentType | Refusal::Framing(_) => -32600,
+            Refusal::InvalidRequest(_)
+            | Refusal::ContentType
+            | Refusal::Framing(_)
+            | Refusal::HeadTooLarge => -32600,
             Refusal::InvalidParams(_) => -32602,
             Refusal::MethodNotAllowed => -32601,
             // As geth says it (`eth/filters/api.go`).
@@ -42,7 +49,7 @@ impl Refusal {
             Refusal::OverCapacity => -32012,
             Refusal::BadAnswer => -32013,
             Refusal::BatchTooLarge { .. } => -32014,
-            Refusal::Timeout | Refusal::BodyTooSlow => -32015,
+            Refusal::Timeout | Refusal::BodyTooSlow | Refusal::HeadTooSlow => -32015,
             Refusal::RateLimited => -32016,
             Refusal::AnswerTooLarge => -32020,
             Refusal::BodyTooLarge { .. } => -32021,
@@ -63,7 +70,8 @@ impl Refusal {
             Refusal::OverCapacity | Refusal::RateLimited => 429,
             Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
             Refusal::Timeout => 504,
-            Refusal::BodyTooSlow => 408,
+            Refusal::BodyTooSlow | Refusal::HeadTooSlow => 408,
+            Refusal::HeadTooLarge => 431,
             Refusal::ContentType => 415,
             Refusal::Framing(_) => 400,
         }
@@ -99,6 +107,8 @@ impl Refusal {
             Refusal::FilterNotFound => "filter not found".into(),
             Refusal::ContentType => "the content type must be application/json".into(),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
+            Refusal::HeadTooLarge => "the head of the request is too large".into(),
+            Refusal::HeadTooSlow => "the head of the request did not arrive in time".into(),
         }
     }
 

@@ -53,6 +53,11 @@ impl Whole {
         self.places.write(&self.bytes, id, out);
     }
 
+    /// How many bytes [`Whole::write_to`] writes.
+    pub fn bytes_with(&self, id: &str) -> usize {
+        self.places.bytes_with(id)
+    }
+
     /// What stands before and after the id, uncopied; `None` for one without an id.
     pub fn around_id(&self) -> Option<(Bytes, Bytes)> {
         let (all, id) = (&self.places.all, self.places.id.as_ref()?);
@@ -78,6 +83,9 @@ mod tests {
         let result = whole(" {\"result\":{\"id\":1} ,\"id\":1} \n");
         assert_eq!(result.result(), Some(&b"{\"id\":1}"[..]));
         assert_eq!(result.error(), None);
+        let mut out = Vec::new();
+        result.write_to("\"long\"", &mut out);
+        assert_eq!(result.bytes_with("\"long\""), out.len());
         let (before, after) = result.around_id().unwrap();
         assert_eq!(
             (&before[..], &after[..]),
@@ -87,6 +95,9 @@ mod tests {
         assert_eq!(error.result(), None);
         assert_eq!(error.error().unwrap().message, "slow \"down\"");
         assert!(error.around_id().is_none());
+        let mut out = Vec::new();
+        error.write_to("\"a\"", &mut out);
+        assert_eq!(error.bytes_with("\"a\""), out.len());
     }
 
     #[test]
@@ -99,6 +110,7 @@ mod tests {
         assert_eq!(masked.error().unwrap().message, "***");
         let mut out = Vec::new();
         masked.write_to("7", &mut out);
+        assert_eq!(masked.bytes_with("7"), out.len());
         assert_eq!(out, br#"{"id":7,"error":{"code":1,"message":"***"}}"#);
     }
 }

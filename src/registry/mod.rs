@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod item_json;
 pub mod last_list;
 pub mod reading;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::fmt;

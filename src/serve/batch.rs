@@ -36,7 +36,7 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
     let terms = Terms {
         may_stream: false,
         // One head for all of them, however long the last one waits for its turn.
-        pins: Some(engine.pins(&engine.pool.snapshot().view)),
+        pins: Some(terms.policy.pins(&engine.pool.snapshot().view)),
         ..terms
     };
     let mut waiting = items.iter();
@@ -80,7 +80,7 @@ async fn one<'a>(engine: &Engine, item: &Item<'a>, terms: Terms<'_>) -> (Option<
     if call.id.is_none() {
         return (None, engine.serve(call, terms).await);
     }
-    let (_, treatment) = engine.rules.look_up(&call.method);
+    let (_, treatment) = terms.policy.rules.look_up(&call.method);
     let answered = answer(engine.serve(call, terms), treatment, terms.room).await;
     (call.id, answered)
 }

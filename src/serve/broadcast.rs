@@ -61,6 +61,7 @@ impl<'a> Transaction<'a> {
     fn new(engine: &'a Engine, call: &'a Call<'a>, terms: Terms<'a>) -> Transaction<'a> {
         let form = Form::of(&call.method);
         let hash = call.params.and_then(transaction::hash);
+        let limits = &terms.policy.limits;
         Transaction {
             engine,
             call,
@@ -68,7 +69,7 @@ impl<'a> Transaction<'a> {
             form,
             hash,
             broadcast: Broadcast::new(form, hash.is_some()),
-            deadline: terms.arrived_at + engine.limits.times.deadline_of(Treatment::Broadcast),
+            deadline: terms.arrived_at + limits.times.deadline_of(Treatment::Broadcast),
             asked: Vec::new(),
             heard: Vec::new(),
             kept: None,
@@ -100,7 +101,7 @@ impl<'a> Transaction<'a> {
 
     /// Whom to send it to next: own nodes first, then the others, none of them twice.
     fn next_nodes(&mut self) -> Option<Vec<NodeId>> {
-        let limits = &self.engine.limits;
+        let limits = &self.terms.policy.limits;
         let now = clock::now();
         let is_free = self.heard.iter().all(|class| class.is_unexecuted());
         if now >= self.until() || self.volleys >= limits.attempts_max as usize {
@@ -155,7 +156,9 @@ impl<'a> Transaction<'a> {
         self.volleys += 1;
         self.asked.extend_from_slice(nodes);
         let until = match self.form {
-            Form::Hash => self.until().min(clock::now() + engine.limits.times.attempt),
+            Form::Hash => self
+                .until()
+                .min(clock::now() + self.terms.policy.limits.times.attempt),
             // The node itself waits for a block.
             Form::Receipt => self.until(),
         };
@@ -225,7 +228,9 @@ impl<'a> Transaction<'a> {
         let question = Question {
             method: method.into(),
             body: Bytes::from(body),
-            until: self.deadline.min(now + engine.limits.times.attempt),
+            until: self
+                .deadline
+                .min(now + self.terms.policy.limits.times.attempt),
             // A transaction alone may be longer than `SHORT_BYTES_MAX`.
             bytes_max: self.terms.bytes_max.min(fan::LONG_BYTES_MAX),
             trace: self.terms.origin.trace,

@@ -26,7 +26,7 @@ pub async fn ask(
     let opening = call.opening();
     let [one, two, three, four, five] = asking.edits.pieces(call.params());
     let body = Bytes::from([&opening, one, two, three, four, five].concat());
-    let deadline = terms.arrived_at + engine.limits.times.deadline_of(asking.treatment);
+    let deadline = terms.arrived_at + terms.policy.limits.times.deadline_of(asking.treatment);
     let errand = || Errand::new(engine, call, asking, terms).hedged(row);
     loop {
         let follower = match engine.flights.join(&body, head) {

@@ -1,18 +1,21 @@
 //! Answers one call: a plan of `domain`'s, carried out. Single calls and batches come here alike.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
 
 use super::errand::{Aim, Errand};
 use super::exchange::Large;
 use super::origin::{self, Origin};
+use super::policy::Policy;
 use super::{broadcast, coalesce, nonces};
 use crate::clock;
-use crate::domain::block::{Consistency, Pins};
+use crate::domain::block::Pins;
 use crate::domain::filter::{self, Part};
 use crate::domain::fleet::FleetView;
 use crate::domain::jsonrpc::Call;
-use crate::domain::method::{self, Row, Rules, Times, Treatment};
+use crate::domain::method::{self, Row, Treatment};
 use crate::domain::nonce;
 use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
@@ -27,30 +30,11 @@ use crate::state::pool::{Pool, Snapshot};
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
 
-/// What calls are held to.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub times: Times,
-    pub attempts_max: u32,
-    /// Nodes that a raw transaction is sent to at once.
-    pub broadcast: usize,
-    /// After how many times its node's slow time a read is asked of another, too; `None`: never.
-    pub hedge: Option<f64>,
-    pub body_bytes_max: usize,
-    pub batch_calls_max: usize,
-    pub answer_bytes_max: u64,
-    /// Whether nodes that are not fit are asked when no other is left.
-    pub fails_open: bool,
-    pub consistency: Consistency,
-    /// How long a call waits for a block that no node has yet.
-    pub block_wait: Duration,
-}
-
 /// All that answering takes.
 pub struct Engine {
     pub pool: Arc<Pool>,
-    pub rules: Rules,
-    pub limits: Limits,
+    /// For the calls that begin now; each keeps the one it began with.
+    pub policy: ArcSwap<Policy>,
     pub budget: RetryBudget,
     pub metrics: Arc<Metrics>,
     pub gate: Arc<Gate>,
@@ -62,6 +46,7 @@ pub struct Engine {
 /// How an answer is to be had.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
+    pub policy: &'a Policy,
     /// When the packet came.
     pub arrived_at: Instant,
     /// The longest answer.
@@ -124,18 +109,15 @@ impl Engine {
         self.metrics.encode(view, unix_seconds)
     }
 
-    /// What tags stand for, as of `view`.
-    pub fn pins(&self, view: &FleetView) -> Pins {
-        Pins::of(view, self.limits.consistency)
-    }
-
     /// Answers `call`. A notification is carried out as any call; its answer is the caller's to
     /// drop.
     pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
-        let pins = terms.pins.unwrap_or_else(|| self.pins(&snapshot.view));
-        let fails_open = self.limits.fails_open;
-        let (row, plan) = route::plan(call, &snapshot.view, &self.rules, &pins, fails_open);
+        let pins = terms
+            .pins
+            .unwrap_or_else(|| terms.policy.pins(&snapshot.view));
+        let Policy { rules, limits, .. } = terms.policy;
+        let (row, plan) = route::plan(call, &snapshot.view, rules, &pins, limits.fails_open);
         let mut tally = Tally {
             method: self.metrics.method(row),
             began_at: clock::now(),

@@ -59,7 +59,7 @@ pub struct Errand<'a> {
     asking: &'a Asking,
     terms: Terms<'a>,
     aim: Aim,
-    /// See [`Limits::hedge`](super::engine::Limits::hedge).
+    /// See [`Limits::hedge`](super::policy::Limits::hedge).
     hedge: Option<f64>,
     journey: Journey<'a>,
     /// A node's own error, or its `null`, for when nobody says more.
@@ -78,14 +78,15 @@ impl<'a> Errand<'a> {
         asking: &'a Asking,
         terms: Terms<'a>,
     ) -> Errand<'a> {
-        let times = &engine.limits.times;
+        let limits = &terms.policy.limits;
+        let times = &limits.times;
         let treatment = asking.treatment;
         let allowance = Allowance {
-            attempts_max: engine.limits.attempts_max,
+            attempts_max: limits.attempts_max,
             attempt: times.attempt_of(treatment),
             deadline: terms.arrived_at + times.deadline_of(treatment),
-            fails_open: engine.limits.fails_open,
-            block_wait: asking.waits.then_some(engine.limits.block_wait),
+            fails_open: limits.fails_open,
+            block_wait: asking.waits.then_some(limits.block_wait),
         };
         let needs = Needs {
             block: asking.block,
@@ -117,7 +118,7 @@ impl<'a> Errand<'a> {
     pub fn hedged(mut self, row: Row) -> Errand<'a> {
         let is_light = self.asking.treatment == Treatment::Read;
         let may_hedge = is_light && method::listed(row).is_some_and(|method| method.may_be_hedged);
-        self.hedge = self.engine.limits.hedge.filter(|_| may_hedge);
+        self.hedge = self.terms.policy.limits.hedge.filter(|_| may_hedge);
         self
     }
 

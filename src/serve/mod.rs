@@ -1,26 +1,35 @@
 //! Hands toward clients.
 //!
-//! In reading order: [`door`] takes a connection, [`proxy`] a request off it, [`intake`] its body,
-//! [`origin`] where it comes from;
+//! In reading order: [`door`] takes a connection and shows it to [`http1`] or [`http2`], or to
+//! [`websocket`]; each brings the [`endpoint`] a [`caller`], who [`asked`] something from some
+//! [`origin`], and whose body the [`intake`] reads;
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
 //! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
-//! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls; [`outlet`]
-//! writes what comes of it.
+//! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls; the [`outlet`]
+//! says what goes out.
 
 pub mod admin;
+pub mod alarm;
+pub mod asked;
 pub mod attempt;
 pub mod batch;
 pub mod broadcast;
+pub mod caller;
 pub mod coalesce;
 pub mod door;
+pub mod endpoint;
 pub mod engine;
 pub mod errand;
 pub mod exchange;
 pub mod fan;
 pub mod health;
+pub mod http1;
+pub mod http2;
 pub mod intake;
 pub mod metrics;
 pub mod nonces;
 pub mod origin;
 pub mod outlet;
-pub mod proxy;
+pub mod policy;
+pub mod replay;
+pub mod websocket;

@@ -35,7 +35,7 @@ pub async fn count(
     }
     engine.budget.deposit();
     holders.retain(|holder| nodes.contains(holder));
-    let times = &engine.limits.times;
+    let times = &terms.policy.limits.times;
     let until = terms.arrived_at + times.deadline_of(Treatment::Read);
     let question = Question {
         method: (*call.method).into(),

@@ -3,22 +3,19 @@
 //!
 //! Where no lines are wanted this costs two looks at the headers, and no memory.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use pingora::proxy::Session;
-
+use super::caller::Caller;
 use super::engine::{Reply, Served};
+use super::policy::Policy;
 use crate::clock;
 use crate::domain::jsonrpc::Call;
 use crate::domain::refusal::Refusal;
 use crate::domain::trace::{self, TraceParent};
 use crate::telemetry::calls::{Client, Entry};
 use crate::telemetry::metrics::CallOutcome;
-
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Where a packet comes from.
 #[derive(Clone, Debug)]
@@ -30,22 +27,26 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads it off the request. `share`: of its calls that get a line, `None` for no line at all.
-    /// A request without a usable id is given one where there are lines.
-    pub fn of(session: &mut Session, share: Option<f64>, arrived_at: Instant) -> Origin {
-        let trace = trace_of(&session.req_header().headers);
-        let client = share.map(|share| {
+    /// Reads it off the request of the client at `address`. A request without a usable id is given
+    /// one where there are lines.
+    pub fn of(
+        caller: &mut impl Caller,
+        policy: &Policy,
+        address: Option<IpAddr>,
+        arrived_at: Instant,
+    ) -> Origin {
+        let client = policy.log_calls.map(|share| {
             Arc::new(Client {
                 share,
-                request_id: named(session),
-                address: session
-                    .client_addr()
-                    .and_then(|address| address.as_inet())
-                    .map(|address| address.ip()),
+                request_id: named(caller),
+                address,
                 arrived_at,
             })
         });
-        Origin { trace, client }
+        Origin {
+            trace: caller.asked().trace(),
+            client,
+        }
     }
 
     /// The line of a call, where there are lines.
@@ -63,30 +64,14 @@ impl Origin {
 }
 
 /// The request's id, after it was given one if it has none.
-fn named(session: &mut Session) -> String {
-    if let Some(id) = request_id(&session.req_header().headers)
-        && let Ok(id) = id.to_str()
-    {
-        return id.to_string();
+fn named(caller: &mut impl Caller) -> String {
+    if let Some(id) = &caller.asked().request_id {
+        return id.clone();
     }
     let id = trace::new_request_id([clock::roll(), clock::roll()]);
-    // From here the answer's head takes it. It can't fail: the value is plain.
-    drop(session.req_header_mut().insert_header(REQUEST_ID, &id));
+    // From here the answer's head takes it.
+    caller.name(id.clone());
     id
-}
-
-/// The client's id for the request, if it is a usable one.
-pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let value = headers.get(REQUEST_ID)?;
-    trace::request_id(value.as_bytes()).map(|_| value)
-}
-
-/// More than one is none (Trace Context §3.2).
-fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
-    let mut values = headers.get_all(TRACE_PARENT).iter();
-    let value = values.next()?;
-    let is_only = values.next().is_none();
-    TraceParent::read(value.as_bytes()).filter(|_| is_only)
 }
 
 /// Writes down what came of a call. The line of one that is passed on as it comes goes with it.
@@ -112,18 +97,6 @@ pub fn settle(mut entry: Entry, served: &mut Served, call: &Call<'_>, outcome: C
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-    #[test]
-    fn one_valid_trace_is_passed_on_and_two_are_none() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(trace_of(&headers), None);
-        headers.append(TRACE_PARENT, HeaderValue::from_static(TRACE));
-        assert_eq!(trace_of(&headers), TraceParent::read(TRACE.as_bytes()));
-        headers.append(TRACE_PARENT, HeaderValue::from_static(TRACE));
-        assert_eq!(trace_of(&headers), None);
-    }
 
     #[test]
     fn without_lines_a_call_has_no_entry() {

@@ -1,23 +1,16 @@
-//! What goes out: one head for every answer, with the headers that browsers and operators need.
+//! What goes out: every answer's status, headers and body, the same by every version of HTTP.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CONTENT_LENGTH, CONTENT_TYPE,
-    ORIGIN, RETRY_AFTER, TRANSFER_ENCODING, VARY,
-};
-use http::{HeaderName, HeaderValue};
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
+use super::asked::Asked;
 use super::exchange::Large;
-use super::origin::{self, REQUEST_ID};
 use crate::domain::refusal::Refusal;
+use crate::domain::whole::Whole;
 
 pub const JSON: &str = "application/json";
 pub const TEXT: &str = "text/plain; charset=utf-8";
-const NODE: HeaderName = HeaderName::from_static("x-forebay-node");
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-forebay-attempts");
 
 /// Which origins a browser may call from.
 #[derive(Clone, Debug)]
@@ -35,201 +28,213 @@ impl Origins {
         }
     }
 
-    fn allowed(&self, session: &Session) -> Option<HeaderValue> {
+    fn allowed<'a>(&self, asked: &'a Asked) -> Option<&'a [u8]> {
         if self.any {
-            return Some(HeaderValue::from_static("*"));
+            return Some(b"*");
         }
-        let origin = session.req_header().headers.get(ORIGIN)?;
-        let is_listed = self
-            .listed
-            .iter()
-            .any(|listed| listed.as_bytes() == origin.as_bytes());
-        is_listed.then(|| origin.clone())
+        let origin = asked.origin.as_deref()?;
+        let is_listed = self.listed.iter().any(|listed| listed.as_bytes() == origin);
+        is_listed.then_some(origin)
     }
 }
 
-/// An answer's head and, unless it streams, its body.
-pub struct Outgoing {
-    head: Box<ResponseHeader>,
-    body: Bytes,
-    /// What follows `body`.
-    rest: Vec<Bytes>,
+/// An answer, but for what depends on who asked.
+pub struct Outgoing<'a> {
+    pub status: u16,
+    content_type: &'static str,
+    pub body: Body<'a>,
+    /// Who served; `None` where no call was.
+    node: Option<&'a str>,
+    attempts: usize,
+    retry_after: Option<u64>,
+    allow: Option<&'static str>,
+    is_preflight: bool,
 }
 
-impl Outgoing {
-    /// # Errors
-    /// None in practice: the status is one of ours.
-    pub fn new(
-        status: u16,
-        content_type: &'static str,
-        body: impl Into<Bytes>,
-    ) -> pingora::Result<Outgoing> {
-        let body = body.into();
-        let mut head = ResponseHeader::build(status, Some(10))?;
-        if status != 204 {
-            head.insert_header(CONTENT_TYPE, HeaderValue::from_static(content_type))?;
-            head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+/// What an answer says.
+pub enum Body<'a> {
+    Text(Cow<'a, str>),
+    /// Sent one after another.
+    Pieces(Vec<Bytes>),
+    /// A node's answer, and the caller's id to put into it.
+    Whole(Whole, &'a str),
+    /// A node's, passed on as it comes.
+    Large(Box<Large>),
+}
+
+impl Body<'_> {
+    /// How many bytes it has; `None` where only the end will tell.
+    pub fn bytes(&self) -> Option<usize> {
+        match self {
+            Body::Text(text) => Some(text.len()),
+            Body::Pieces(pieces) => Some(pieces.iter().map(Bytes::len).sum()),
+            Body::Whole(answer, id) => Some(answer.bytes_with(id)),
+            Body::Large(_) => None,
         }
-        Ok(Outgoing {
-            head: Box::new(head),
+    }
+}
+
+impl<'a> Outgoing<'a> {
+    pub fn new(status: u16, content_type: &'static str, body: Body<'a>) -> Outgoing<'a> {
+        Outgoing {
+            status,
+            content_type,
             body,
-            rest: Vec::new(),
-        })
+            node: None,
+            attempts: 0,
+            retry_after: None,
+            allow: None,
+            is_preflight: false,
+        }
     }
 
-    /// A body in pieces, sent one after another.
-    ///
-    /// # Errors
-    /// None in practice: the status is one of ours.
-    pub fn pieces(
+    pub fn text(
         status: u16,
         content_type: &'static str,
-        pieces: Vec<Bytes>,
-    ) -> pingora::Result<Outgoing> {
-        let length: usize = pieces.iter().map(Bytes::len).sum();
-        let mut outgoing = Outgoing::new(status, content_type, Bytes::new())?;
-        outgoing
-            .head
-            .insert_header(CONTENT_LENGTH, HeaderValue::from(length))?;
-        outgoing.rest = pieces;
-        Ok(outgoing)
+        text: impl Into<Cow<'a, str>>,
+    ) -> Outgoing<'a> {
+        Outgoing::new(status, content_type, Body::Text(text.into()))
     }
 
-    /// # Errors
-    /// None in practice: the status is one of ours.
-    pub fn refusal(why: &Refusal, id: Option<&str>) -> pingora::Result<Outgoing> {
-        let mut outgoing = Outgoing::new(why.status(), JSON, why.body(id))?;
-        if let Some(seconds) = why.retry_after_seconds() {
-            outgoing
-                .head
-                .insert_header(RETRY_AFTER, HeaderValue::from(seconds))?;
+    /// There is nothing to say.
+    pub fn nothing() -> Outgoing<'a> {
+        Outgoing::text(204, TEXT, "")
+    }
+
+    pub fn refusal(why: &Refusal, id: Option<&str>) -> Outgoing<'a> {
+        Outgoing {
+            retry_after: why.retry_after_seconds(),
+            ..Outgoing::text(why.status(), JSON, why.body(id))
         }
-        Ok(outgoing)
     }
 
     /// Says who served (`local` where nobody was asked), and how many were asked if more than one.
-    ///
-    /// # Errors
-    /// None in practice: names are plain.
-    pub fn served_by(mut self, nodes: &str, attempts: usize) -> pingora::Result<Outgoing> {
-        self.head.insert_header(NODE, nodes)?;
-        if attempts > 1 {
-            self.head
-                .insert_header(ATTEMPTS, HeaderValue::from(attempts))?;
+    pub fn served_by(self, node: &'a str, attempts: usize) -> Outgoing<'a> {
+        Outgoing {
+            node: Some(node),
+            attempts,
+            ..self
         }
-        Ok(self)
     }
 
-    /// # Errors
-    /// None in practice: the value is plain.
-    pub fn allowing(mut self, methods: &'static str) -> pingora::Result<Outgoing> {
-        self.head
-            .insert_header(ALLOW, HeaderValue::from_static(methods))?;
-        Ok(self)
-    }
-
-    /// What depends on who asked: the request's id, and what browsers need.
-    fn address(&mut self, session: &Session, origins: &Origins) -> pingora::Result<()> {
-        if let Some(id) = origin::request_id(&session.req_header().headers) {
-            self.head.insert_header(REQUEST_ID, id.clone())?;
+    pub fn allowing(self, methods: &'static str) -> Outgoing<'a> {
+        Outgoing {
+            allow: Some(methods),
+            ..self
         }
-        self.cross_origin(session, origins)
-    }
-
-    fn cross_origin(&mut self, session: &Session, origins: &Origins) -> pingora::Result<()> {
-        if let Some(origin) = origins.allowed(session) {
-            self.head
-                .insert_header(ACCESS_CONTROL_ALLOW_ORIGIN, origin)?;
-            let exposed = HeaderValue::from_static(
-                "x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
-            );
-            self.head
-                .insert_header(ACCESS_CONTROL_EXPOSE_HEADERS, exposed)?;
-        }
-        if !origins.any {
-            self.head
-                .insert_header(VARY, HeaderValue::from_static("origin"))?;
-        }
-        Ok(())
     }
 
     /// Adds what a browser asks for before it calls.
-    ///
-    /// # Errors
-    /// None in practice: the values are plain.
-    pub fn preflight(mut self) -> pingora::Result<Outgoing> {
-        let head = &mut self.head;
-        head.insert_header(
-            ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("POST, GET, OPTIONS"),
-        )?;
-        let headers = HeaderValue::from_static(
-            "content-type, authorization, x-forebay-client, x-request-id, traceparent",
-        );
-        head.insert_header(ACCESS_CONTROL_ALLOW_HEADERS, headers)?;
-        head.insert_header(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"))?;
-        Ok(self)
+    pub fn preflight(self) -> Outgoing<'a> {
+        Outgoing {
+            is_preflight: true,
+            ..self
+        }
     }
 
-    /// Sends it.
-    ///
-    /// # Errors
-    /// The client is gone.
-    pub async fn send(mut self, session: &mut Session, origins: &Origins) -> pingora::Result<u16> {
-        self.address(session, origins)?;
-        let status = self.head.status.as_u16();
-        let has_body = status != 204 && session.req_header().method != http::Method::HEAD;
-        let downstream = session.as_downstream_mut();
-        downstream.write_response_header(self.head).await?;
-        if !has_body {
-            downstream.finish_body().await?;
-            return Ok(status);
-        }
-        if self.rest.is_empty() {
-            downstream.write_response_body(self.body, true).await?;
-            return Ok(status);
-        }
-        for piece in self.rest {
-            downstream.write_response_body(piece, false).await?;
-        }
-        downstream.finish_body().await?;
-        Ok(status)
+    /// Whether it may have a body (RFC 9110 §8.6, §15.3.5).
+    pub fn may_have_body(&self) -> bool {
+        self.status != 204
     }
 
-    /// Sends the head, then `large` piece by piece. When the node breaks off, so do we: an answer
-    /// that is not whole must not look whole.
-    ///
-    /// # Errors
-    /// The client is gone, or the node broke off.
-    pub async fn stream(
-        mut self,
-        session: &mut Session,
+    /// Says every header but those of the framing and the connection.
+    pub fn each_header(
+        &self,
+        asked: &Asked,
         origins: &Origins,
-        mut large: Box<Large>,
-    ) -> pingora::Result<u16> {
-        self.address(session, origins)?;
-        self.head.remove_header(&CONTENT_LENGTH);
-        if session.as_http1().is_some() {
-            let chunked = HeaderValue::from_static("chunked");
-            self.head.insert_header(TRANSFER_ENCODING, chunked)?;
+        mut say: impl FnMut(&'static str, &[u8]),
+    ) {
+        let mut number = itoa::Buffer::new();
+        if self.may_have_body() {
+            say("Content-Type", self.content_type.as_bytes());
         }
-        let status = self.head.status.as_u16();
-        let downstream = session.as_downstream_mut();
-        downstream.write_response_header(self.head).await?;
-        loop {
-            match large.next().await {
-                Ok(Some(piece)) => downstream.write_response_body(piece, false).await?,
-                Ok(None) => break,
-                Err(_) => {
-                    let broken = pingora::ErrorType::new("a node broke off its answer");
-                    return pingora::Error::e_explain(
-                        broken,
-                        "the client's connection breaks, too",
-                    );
-                }
-            }
+        if let Some(node) = self.node {
+            say("x-forebay-node", node.as_bytes());
         }
-        downstream.finish_body().await?;
-        Ok(status)
+        if self.attempts > 1 {
+            say(
+                "x-forebay-attempts",
+                number.format(self.attempts).as_bytes(),
+            );
+        }
+        if let Some(seconds) = self.retry_after {
+            say("Retry-After", number.format(seconds).as_bytes());
+        }
+        if let Some(methods) = self.allow {
+            say("Allow", methods.as_bytes());
+        }
+        if let Some(id) = &asked.request_id {
+            say("x-request-id", id.as_bytes());
+        }
+        if self.is_preflight {
+            preflight_headers(&mut say);
+        }
+        if let Some(origin) = origins.allowed(asked) {
+            say("Access-Control-Allow-Origin", origin);
+            say(
+                "Access-Control-Expose-Headers",
+                b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
+            );
+        }
+        if !origins.any {
+            say("Vary", b"origin");
+        }
+    }
+}
+
+fn preflight_headers(say: &mut impl FnMut(&'static str, &[u8])) {
+    say("Access-Control-Allow-Methods", b"POST, GET, OPTIONS");
+    say(
+        "Access-Control-Allow-Headers",
+        b"content-type, authorization, x-forebay-client, x-request-id, traceparent",
+    );
+    say("Access-Control-Max-Age", b"86400");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(outgoing: &Outgoing<'_>, asked: &Asked, origins: &[&str]) -> String {
+        let origins = Origins::new(origins.iter().map(|origin| origin.to_string()).collect());
+        let mut said = String::new();
+        outgoing.each_header(asked, &origins, |name, value| {
+            said.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+        });
+        said
+    }
+
+    #[test]
+    fn a_listed_origin_is_told_so_and_another_is_not() {
+        let mut asked = Asked::default();
+        asked.note("origin", b"https://a.test");
+        let greeting = Outgoing::text(200, TEXT, "hello");
+        let listed = said(&greeting, &asked, &["https://a.test"]);
+        assert!(listed.contains("Access-Control-Allow-Origin: https://a.test\n"));
+        assert!(listed.contains("Vary: origin\n"));
+        let other = said(&greeting, &asked, &["https://b.test"]);
+        assert!(!other.contains("Access-Control") && other.contains("Vary: origin\n"));
+        let any = said(&greeting, &Asked::default(), &["*"]);
+        assert!(any.contains("Access-Control-Allow-Origin: *\n") && !any.contains("Vary"));
+    }
+
+    #[test]
+    fn an_answer_says_who_gave_it_and_what_was_asked_for() {
+        let mut asked = Asked::default();
+        asked.note("x-request-id", b"abc");
+        let answer = Outgoing::text(200, JSON, "{}").served_by("geth-1", 2);
+        let said_of = said(&answer, &asked, &["*"]);
+        for line in [
+            "x-forebay-node: geth-1\n",
+            "x-forebay-attempts: 2\n",
+            "x-request-id: abc\n",
+        ] {
+            assert!(said_of.contains(line), "{said_of}");
+        }
+        let once = Outgoing::nothing().served_by("local", 1);
+        let said_of = said(&once, &asked, &["*"]);
+        assert!(!said_of.contains("attempts:") && !said_of.contains("Content-Type"));
+        let refused = Outgoing::refusal(&Refusal::OverCapacity, None);
+        assert!(said(&refused, &asked, &["*"]).contains("Retry-After: 1\n"));
     }
 }

@@ -25,7 +25,7 @@ use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
 use crate::domain::block::Needs;
 use crate::domain::chain::BlockNumber;
-use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe};
+use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe, Yardstick};
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
 use crate::telemetry::events;
@@ -144,6 +144,12 @@ impl Pool {
         let mut news = self.news.subscribe();
         let begun = news.wait_for(|()| self.present.load().view.rounds > 0);
         let _ = Box::pin(tokio::time::timeout(patience, begun)).await;
+    }
+
+    /// Judges by another yardstick from the next round on.
+    pub fn change_yardstick(&self, yardstick: Yardstick) {
+        self.alter(|fleet| fleet.change_yardstick(yardstick));
+        self.hurry();
     }
 
     /// A node has failed calls time after time.

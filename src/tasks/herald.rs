@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::regimen::{InForce, Regimen};
 use crate::clock;
+use crate::config::settings::CloudWatch;
 use crate::state::pool::Pool;
 use crate::telemetry::cloudwatch::{self, Labels};
 
@@ -14,15 +16,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Knows where and how often.
 pub struct Herald {
     pub pool: Arc<Pool>,
-    pub labels: Labels,
-    pub interval: Duration,
+    pub regimen: InForce,
 }
 
 impl Herald {
-    /// Tells, for ever, from the first round on.
+    /// Tells, for ever, from the first round on, as long as somebody wants it.
     pub async fn run(&self) {
         loop {
-            let lines = self.lines();
+            let Some(wanted) = self.regimen.say(|regimen| regimen.cloudwatch.clone()) else {
+                let is_wanted = |regimen: &Regimen| regimen.cloudwatch.is_some();
+                self.regimen.becomes(is_wanted).await;
+                continue;
+            };
+            let lines = self.lines(&wanted);
             if lines.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
@@ -36,11 +42,20 @@ impl Herald {
                 Ok(Err(why)) => log::debug!("CloudWatch's lines could not be written: {why}"),
                 Err(why) => log::debug!("writing CloudWatch's lines failed: {why}"),
             }
-            tokio::time::sleep(self.interval).await;
+            self.rest(&wanted).await;
         }
     }
 
-    fn lines(&self) -> String {
+    /// Until it is time again, or something else is wanted.
+    async fn rest(&self, told: &CloudWatch) {
+        let is_another = |regimen: &Regimen| regimen.cloudwatch.as_ref() != Some(told);
+        tokio::select! {
+            () = tokio::time::sleep(told.interval) => {}
+            () = self.regimen.becomes(is_another) => {}
+        }
+    }
+
+    fn lines(&self, wanted: &CloudWatch) -> String {
         let snapshot = self.pool.snapshot();
         let probe_time = |name: &Arc<str>| {
             let mut upstreams = snapshot.upstreams.iter();
@@ -49,7 +64,10 @@ impl Herald {
         };
         cloudwatch::lines(
             &snapshot.view,
-            &self.labels,
+            &Labels {
+                namespace: wanted.namespace.clone(),
+                service: wanted.service.clone(),
+            },
             &probe_time,
             clock::unix_millis(),
         )

@@ -10,11 +10,12 @@ use tokio::sync::{Mutex, Notify};
 
 use super::herald::Herald;
 use super::prober::Rounds;
+use super::regimen::{InForce, jitter};
+use super::reload::Reload;
 use super::roster::Roster;
 use super::scribe::Scribe;
 use super::shared::SharedHeads;
 use crate::clock;
-use crate::domain::chance::Dice;
 use crate::state::pool::Pool;
 
 /// Names are resolved again this often, and old connections dropped.
@@ -29,10 +30,10 @@ pub struct Housekeeping {
     roster: Mutex<Roster>,
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
-    herald: Option<Herald>,
+    herald: Herald,
     shared: Option<Arc<SharedHeads>>,
-    interval: Duration,
-    refresh: Duration,
+    reload: Option<Mutex<Reload>>,
+    regimen: InForce,
     pool: Arc<Pool>,
     /// The list changed: a round is due at once.
     is_new: Notify,
@@ -43,18 +44,21 @@ impl Housekeeping {
         roster: Roster,
         rounds: Rounds,
         scribe: Scribe,
-        herald: Option<Herald>,
-        interval: Duration,
+        reload: Option<Reload>,
     ) -> Housekeeping {
+        let regimen = roster.regimen.clone();
         Housekeeping {
-            refresh: roster.refresh,
+            herald: Herald {
+                pool: roster.pool.clone(),
+                regimen: regimen.clone(),
+            },
+            reload: reload.map(Mutex::new),
+            regimen,
             pool: roster.pool.clone(),
             shared: rounds.shared.clone(),
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
-            herald,
-            interval,
             is_new: Notify::new(),
         }
     }
@@ -63,13 +67,13 @@ impl Housekeeping {
     /// the registry must not replace balancers that serve by ones that know nobody.
     async fn find_first_list(&self) {
         while !self.roster.lock().await.begin().await {
-            tokio::time::sleep(jittered(self.refresh)).await;
+            self.regimen.pause(|regimen| regimen.refresh).await;
         }
     }
 
     async fn follow_registry(&self) {
         loop {
-            let pause = tokio::time::sleep(jittered(self.refresh));
+            let pause = self.regimen.pause(|regimen| regimen.refresh);
             tokio::select! {
                 () = pause => {}
                 () = self.pool.list_is_due.notified() => {}
@@ -89,9 +93,10 @@ impl Housekeeping {
                 rounds.run().await;
                 rounds.pool.clone()
             };
-            let pause = tokio::time::sleep(jittered(self.interval));
+            let pause = self.regimen.pause(|regimen| regimen.interval);
             let early = async {
-                tokio::time::sleep(self.interval / EARLY_PART).await;
+                let interval = self.regimen.say(|regimen| regimen.interval);
+                tokio::time::sleep(interval / EARLY_PART).await;
                 pool.wants_round().await;
             };
             was_early = tokio::select! {
@@ -105,14 +110,14 @@ impl Housekeeping {
     /// Apart from the rounds: a slow registry never holds up probing.
     async fn write_health(&self) {
         loop {
-            tokio::time::sleep(jittered(self.interval)).await;
+            self.regimen.pause(|regimen| regimen.interval).await;
             self.scribe.lock().await.write().await;
         }
     }
 
-    async fn tell(&self) {
-        match &self.herald {
-            Some(herald) => herald.run().await,
+    async fn follow_configuration(&self) {
+        match &self.reload {
+            Some(reload) => reload.lock().await.watch().await,
             None => std::future::pending().await,
         }
     }
@@ -126,7 +131,7 @@ impl Housekeeping {
 
     async fn tidy(&self) {
         loop {
-            tokio::time::sleep(jittered(TIDY_EVERY)).await;
+            tokio::time::sleep(TIDY_EVERY.mul_f64(jitter())).await;
             let pool = {
                 let mut roster = self.roster.lock().await;
                 roster.resolve_again().await;
@@ -139,24 +144,25 @@ impl Housekeeping {
     }
 }
 
-/// ±10 %, so that balancers which started together don't ask together.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.9 + 0.2 * (&mut clock::roll as &mut dyn FnMut() -> u64).fraction())
-}
-
 #[async_trait]
 impl BackgroundService for Housekeeping {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         tokio::select! {
-            _ = shutdown.changed() => return,
-            () = self.find_first_list() => {}
-        }
-        tokio::select! {
             _ = shutdown.changed() => {}
+            () = self.follow_configuration() => {}
+            () = self.keep_house() => {}
+        }
+    }
+}
+
+impl Housekeeping {
+    async fn keep_house(&self) {
+        self.find_first_list().await;
+        tokio::select! {
             () = self.follow_registry() => {}
             () = self.probe() => {}
             () = self.write_health() => {}
-            () = self.tell() => {}
+            () = self.herald.run() => {}
             () = self.share_heads() => {}
             () = self.tidy() => {}
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::regimen::InForce;
 use super::shared::{SharedHeads, Way};
 use crate::clock;
 use crate::domain::fleet::{NodeView, Probe};
@@ -22,10 +23,7 @@ pub struct Rounds {
     pub pool: Arc<Pool>,
     pub metrics: Arc<Metrics>,
     pub prober: Prober,
-    pub leader_interval: Duration,
-    pub timeout: Duration,
-    /// Ask for the block tags `safe` and `finalized`, too.
-    pub tags: bool,
+    pub regimen: InForce,
     pub asked: HashMap<NodeId, Asked>,
     /// Where one balancer asks the leader for all.
     pub shared: Option<Arc<SharedHeads>>,
@@ -51,11 +49,10 @@ impl Rounds {
             .filter_map(|node| Some((snapshot.upstream(node.id)?, self.ask_of(node, now))))
             .collect();
         let borrowed = self.borrow(&mut due, now);
+        let timeout = self.regimen.say(|regimen| regimen.timeout);
         let asking = due.iter().map(|(upstream, ask)| async {
-            (
-                upstream.id,
-                self.prober.probe(&upstream.spec, *ask, self.timeout).await,
-            )
+            let probed = self.prober.probe(&upstream.spec, *ask, timeout).await;
+            (upstream.id, probed)
         });
         let probed = futures_util::future::join_all(asking).await;
         for ((upstream, ask), (_, probed)) in due.iter().zip(&probed) {
@@ -98,7 +95,8 @@ impl Rounds {
             .get(&node.id)
             .map(|asked| now.saturating_duration_since(asked.at));
         // Rounds come with jitter: a tenth early is in time.
-        let is_early = since.is_some_and(|since| since < self.leader_interval.mul_f64(0.85));
+        let interval = self.regimen.say(|regimen| regimen.leader_interval);
+        let is_early = since.is_some_and(|since| since < interval.mul_f64(0.85));
         let is_spared = node.rung == Rung::Leader && is_early;
         !is_spared || node.standing.state == State::Unproven
     }
@@ -109,7 +107,7 @@ impl Rounds {
         let is_astray = node.standing.state == State::Out(Reason::WrongChain);
         Ask {
             chain_id: !is_fresh || is_astray,
-            tags: self.tags,
+            tags: self.regimen.say(|regimen| regimen.tags),
             inquiry: node.inquiry,
         }
     }

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::regimen::InForce;
 use crate::clock;
 use crate::domain::node::{NodeRecord, NodeSpec};
 use crate::registry::last_list::{self, LastListError};
@@ -23,12 +23,10 @@ pub struct Roster {
     pub pool: Arc<Pool>,
     pub metrics: Arc<Metrics>,
     pub roll: Roll,
-    /// Written into a registry in which nothing was ever written.
-    pub seeds: Vec<NodeRecord>,
-    /// The registry has heard of the seeds.
-    pub is_seeded: bool,
+    pub regimen: InForce,
+    /// The seeds that the registry has heard of.
+    pub sown: Option<Vec<NodeRecord>>,
     pub last_list: PathBuf,
-    pub refresh: Duration,
     /// What was said in the log, so that it is said once.
     pub told: Told,
 }
@@ -133,19 +131,31 @@ impl Roster {
 
     /// The list, after a registry in which nothing was ever written has got the seeds.
     async fn read(&mut self) -> Result<Listing, (&'static str, RegistryError)> {
-        if !self.is_seeded {
-            match self.registry.seed(&self.seeds).await {
-                Ok(_) => self.is_seeded = true,
-                Err(why @ RegistryError::OutOfReach { .. }) => return Err(("seed", why)),
-                Err(why) => {
-                    self.is_seeded = true;
-                    self.metrics.registry_failed("seed");
-                    log::error!("the nodes of the configuration are not taken: {why}");
-                }
-            }
+        let seeds = self.regimen.say(|regimen| regimen.seeds.clone());
+        if self.sown.as_ref() != Some(&seeds) {
+            self.sow(seeds).await.map_err(|why| ("seed", why))?;
         }
         let listing = self.registry.list().await;
         listing.map_err(|why| ("list", why))
+    }
+
+    /// Lets the registry hear of `seeds`: it takes them if nothing was ever written in it.
+    async fn sow(&mut self, seeds: Vec<NodeRecord>) -> Result<(), RegistryError> {
+        match self.registry.seed(&seeds).await {
+            Ok(true) => log::info!("the nodes of the configuration are in the new registry"),
+            Ok(false) if self.sown.is_some() && !seeds.is_empty() => log::warn!(
+                "the nodes of the configuration have changed, and nothing follows: the registry \
+                 has its own by now; change them with `forebay backends`"
+            ),
+            Ok(false) => {}
+            Err(why @ RegistryError::OutOfReach { .. }) => return Err(why),
+            Err(why) => {
+                self.metrics.registry_failed("seed");
+                log::error!("the nodes of the configuration are not taken: {why}");
+            }
+        }
+        self.sown = Some(seeds);
+        Ok(())
     }
 
     /// Once when an outage begins; the metric counts each time. Says whether it begins.
@@ -360,6 +370,7 @@ fn tell_unresolved(host: &str, why: &str, told: &mut BTreeSet<String>) {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use pingora::server::configuration::ServerConf;
 
@@ -411,10 +422,9 @@ mod tests {
                 }))),
                 roll: Roll::new(connector, metrics.clone(), 1),
                 metrics,
-                seeds: Vec::new(),
-                is_seeded: false,
+                regimen: InForce::new(crate::tasks::regimen::example()).1,
+                sown: None,
                 last_list: self.last_list(),
-                refresh: Duration::from_secs(1),
                 told: Told::default(),
             }
         }

@@ -5,10 +5,11 @@
 //! look into memory: the registry is asked in a loop of its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::regimen::InForce;
 use crate::clock;
 use crate::domain::chain::{BlockNumber, ChainId};
 use crate::domain::fleet::Probe;
@@ -34,7 +35,7 @@ pub enum Way {
 pub struct SharedHeads {
     registry: Arc<dyn Registry>,
     metrics: Arc<Metrics>,
-    interval: Duration,
+    regimen: InForce,
     known: Mutex<Known>,
     is_told: Notify,
 }
@@ -54,16 +55,15 @@ struct Known {
 }
 
 impl SharedHeads {
-    /// `interval`: between two probes of the leader.
     pub fn new(
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
-        interval: Duration,
+        regimen: InForce,
     ) -> SharedHeads {
         SharedHeads {
             registry,
             metrics,
-            interval,
+            regimen,
             known: Mutex::default(),
             is_told: Notify::new(),
         }
@@ -76,7 +76,8 @@ impl SharedHeads {
         }
         let mut known = self.known();
         known.lead_by(spec.url.identity());
-        let is_fresh = |at| now.saturating_duration_since(at) < self.interval * INTERVALS_MAX;
+        let interval = self.regimen.say(|regimen| regimen.leader_interval);
+        let is_fresh = |at| now.saturating_duration_since(at) < interval * INTERVALS_MAX;
         match known.heard {
             Some((head, at)) if !known.asks && is_fresh(at) => {
                 if std::mem::replace(&mut known.is_used, true) {
@@ -120,7 +121,7 @@ impl SharedHeads {
     /// Tells the others, or hears from them, for as long as it is awaited.
     pub async fn exchange(&self) {
         loop {
-            let pause = tokio::time::sleep(self.interval);
+            let pause = self.regimen.pause(|regimen| regimen.leader_interval);
             tokio::select! {
                 () = pause => {}
                 () = self.is_told.notified() => {}
@@ -183,6 +184,8 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn head(block_number: u64, asked_at: u64) -> Option<SharedHead> {
@@ -204,8 +207,8 @@ mod tests {
         let path = folder.path().join("forebay.db");
         let registry = crate::registry::embedded::Embedded::open(&path, Arc::new(|_| None));
         let metrics = Arc::new(Metrics::new());
-        let interval = Duration::from_secs(5);
-        let shared = SharedHeads::new(Arc::new(registry.unwrap()), metrics, interval);
+        let (_, regimen) = InForce::new(crate::tasks::regimen::example());
+        let shared = SharedHeads::new(Arc::new(registry.unwrap()), metrics, regimen);
         (folder, shared)
     }
 

@@ -27,7 +27,7 @@ pub const SHARE_WINDOW: Duration = Duration::from_secs(60);
 pub struct Event {
     /// Milliseconds since 1970.
     pub at: u64,
-    /// One of [`events::kind`]'s words, or [`CHANGED`].
+    /// One of [`events::kind`]'s words, [`CHANGED`] or [`CONFIGURATION`].
     pub kind: &'static str,
     pub level: Level,
     pub node: Option<Arc<str>>,
@@ -36,6 +36,9 @@ pub struct Event {
 
 /// The kind of an event that an operator brought about.
 pub const CHANGED: &str = "changed";
+
+/// The kind of an event of the configuration.
+pub const CONFIGURATION: &str = "configuration";
 
 /// The memory.
 #[derive(Debug, Default)]
@@ -50,6 +53,16 @@ struct Pages {
     tracks: HashMap<NodeId, VecDeque<Sample>>,
     /// Milliseconds since 1970.
     last_round_at: Option<u64>,
+    configuration: Configuration,
+}
+
+/// How the configuration's file stands to what is in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configuration {
+    /// It has mistakes, so nothing of it holds.
+    pub is_refused: bool,
+    /// The settings that need a restart to hold.
+    pub waiting: Vec<String>,
 }
 
 /// One node at the end of one round.
@@ -93,6 +106,15 @@ impl Journal {
             pages.events.pop_front();
         }
         pages.events.push_back(event);
+    }
+
+    /// The configuration was read again.
+    pub fn hear_configuration(&self, change: impl FnOnce(&mut Configuration)) {
+        change(&mut self.pages().configuration);
+    }
+
+    pub fn configuration(&self) -> Configuration {
+        self.pages().configuration.clone()
     }
 
     /// Notes the end of a round. `attempts`: each node's, so far.

@@ -4,6 +4,7 @@
 //! table or `other`, a status code one of a fixed set or `other`.
 
 mod bounds;
+mod configuration;
 mod families;
 mod fleet;
 mod handles;
@@ -18,7 +19,7 @@ use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
 pub use self::handles::{
-    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Sending, Winner,
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, Winner,
 };
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
@@ -80,6 +81,10 @@ impl Metrics {
         });
         for operation in REGISTRY_OPERATIONS {
             families.registry_errors.with_label_values(&[operation]);
+        }
+        for outcome in Reread::ALL {
+            let series = [outcome.as_str()];
+            families.config_reloads.with_label_values(&series);
         }
         let codes = CODES.iter().map(u16::to_string).chain([OTHER.to_string()]);
         let http_responses = codes.map(|code| families.http_responses.with_label_values(&[code]));

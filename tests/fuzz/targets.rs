@@ -4,12 +4,14 @@ use std::fs;
 
 use bytes::{Bytes, BytesMut};
 use forebay::domain::answer::{Answer, BadAnswer, Outcome, Splicer};
-use forebay::domain::framing;
+use forebay::domain::framing::{self, Extent};
 use forebay::domain::jsonrpc::{Call, Item, OWN_ID, Packet};
 use forebay::domain::verdict::{self, Blame, Class, Elsewhere};
 use forebay::registry::last_list;
+use forebay::serve::asked::Wish;
+use forebay::serve::http1::head::{HEAD_BYTES_MAX, HeadReader as Heads};
 use forebay::upstream::body::Body;
-use forebay::upstream::head::{Head, HeadReader};
+use forebay::upstream::head::{Framing, Head, HeadReader};
 use serde_json::value::RawValue;
 use tempfile::TempDir;
 
@@ -157,23 +159,72 @@ fn read(bytes: &[u8], step: usize) -> Result<Response, &'static str> {
     Ok((body.map(|(head, _)| head), data, ended))
 }
 
-/// A client's raw head.
+/// What a client sends: its requests read the same at once and byte by byte, and nobody who reads
+/// more strictly sees other ones.
 pub fn request(bytes: &[u8]) {
-    if !bytes.ends_with(b"\r\n\r\n") {
-        // Nobody takes it for a head; it may be looked at all the same.
-        let _ = framing::check(bytes);
-        return;
+    let at_once = requests(bytes, bytes.len());
+    for step in [1, 2, 5] {
+        assert_eq!(requests(bytes, step), at_once, "cut at {step}");
     }
-    let judged = framing::check(bytes);
-    let lower = bytes.to_ascii_lowercase();
+    let mut buffer = BytesMut::from(bytes);
+    let Ok(Some(head)) = Heads::default().take(&mut buffer) else {
+        return;
+    };
+    let read = &bytes[..bytes.len() - buffer.len()];
+    let head_bytes = read.trim_ascii_start();
+    assert_eq!(framing::check(head_bytes), Ok(()));
+    assert!(read.len() <= HEAD_BYTES_MAX + 2 && read.ends_with(b"\r\n\r\n"));
+    let lower = head_bytes.to_ascii_lowercase();
     let says = |name: &[u8]| memchr::memmem::find(&lower, name).is_some();
-    let is_plain = !says(b"transfer-encoding") && !says(b"content-length") && bytes.is_ascii();
-    if is_plain && judged.is_err() {
-        // Only the lines themselves can be at fault.
-        let bare = memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r');
-        let folded = says(b"\r\n ") || says(b"\r\n\t");
-        let odd = bytes.contains(&0) || bytes.contains(&b'\r');
-        assert!(bare || folded || odd, "{judged:?}");
+    match head.extent {
+        Extent::Nothing => assert!(!says(b"\r\ntransfer-encoding:")),
+        Extent::Length(length) => {
+            assert_eq!(head.asked.body_bytes, Some(length));
+            assert!(says(b"\r\ncontent-length:") && !says(b"\r\ntransfer-encoding:"));
+        }
+        Extent::Chunked => {
+            assert!(says(b"\r\ntransfer-encoding:") && !says(b"\r\ncontent-length:"));
+        }
+    }
+}
+
+/// Wishes and bodies of all requests, and how it ends.
+type Requests = (Vec<(Wish, Vec<u8>)>, Result<(), String>);
+
+fn requests(bytes: &[u8], step: usize) -> Requests {
+    let (mut heads, mut buffer) = (Heads::default(), BytesMut::new());
+    let (mut told, mut body) = (Vec::new(), Body::Ended);
+    for piece in bytes.chunks(step.max(1)) {
+        buffer.extend_from_slice(piece);
+        if let Err(why) = go_on(&mut heads, &mut body, &mut buffer, &mut told) {
+            return (told, Err(why));
+        }
+    }
+    (told, Ok(()))
+}
+
+fn go_on(
+    heads: &mut Heads,
+    body: &mut Body,
+    buffer: &mut BytesMut,
+    told: &mut Vec<(Wish, Vec<u8>)>,
+) -> Result<(), String> {
+    loop {
+        while let Some(piece) = body.take(buffer).map_err(|why| why.to_string())? {
+            told.last_mut().unwrap().1.extend_from_slice(&piece);
+        }
+        if !body.is_ended() {
+            return Ok(());
+        }
+        let Some(head) = heads.take(buffer).map_err(|why| why.sentence())? else {
+            return Ok(());
+        };
+        told.push((head.asked.wish, Vec::new()));
+        *body = Body::new(match head.extent {
+            Extent::Nothing => Framing::Nothing,
+            Extent::Length(length) => Framing::Length(length),
+            Extent::Chunked => Framing::Chunked,
+        });
     }
 }
 

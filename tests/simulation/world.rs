@@ -13,7 +13,7 @@ use forebay::domain::fleet::{Fleet, FleetView, Member, Probe, Yardstick};
 use forebay::domain::health::Hysteresis;
 use forebay::domain::method::Rules;
 use forebay::domain::node::{NodeId, Rung, Weight};
-use forebay::domain::quota::RetryBudget;
+use forebay::domain::quota::{Rates, RetryBudget};
 
 use crate::clients::{Running, Tally};
 use crate::oracle::{Note, Oracle};
@@ -129,7 +129,14 @@ impl World {
             serial: 0,
             view: Arc::new(fleet.view()),
             fleet,
-            budget: RetryBudget::new(0.2, setting.budget_per_second, 100.0, base),
+            budget: RetryBudget::new(
+                Rates {
+                    per_call: 0.2,
+                    per_second: setting.budget_per_second,
+                    burst: 100.0,
+                },
+                base,
+            ),
             rules: Rules::new(vec![], vec![], vec![]),
             nodes: BTreeMap::new(),
             registry: setting.members.clone(),

@@ -10,10 +10,10 @@ use super::ledger::{Edition, malformed};
 use super::row::{Misread, Patch, Row, patch};
 use super::store::{Store, number, text};
 use super::trouble::Trouble;
-use crate::clock;
 use crate::domain::node::{NodeRecord, Rung};
-use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
-use crate::registry::{Edit, Health, Item, RegistryError};
+use crate::registry::reading::Lookup;
+use crate::registry::rows::{Row as _, find, newcomer};
+use crate::registry::{Edit, Item, RegistryError};
 
 /// The list as it was read: its edition first, then its rows, in order.
 pub struct Book {
@@ -120,8 +120,8 @@ pub fn seed(
     }
     let mut rows = Vec::new();
     for record in records {
-        let (row, _) = newcomer(&rows, record, lookup)?;
-        rows.push(row);
+        let (item, _) = newcomer(&rows, record, lookup)?;
+        rows.push(Row::of(&item));
     }
     change.writes = rows.into_iter().map(Write::Put).collect();
     change.outcome = true;
@@ -133,54 +133,12 @@ pub fn add(
     record: &NodeRecord,
     lookup: Lookup<'_>,
 ) -> Result<Change<Item>, RegistryError> {
-    let (row, item) = newcomer(&book.rows, record, lookup)?;
+    let (item, _) = newcomer(&book.rows, record, lookup)?;
     Ok(Change {
-        writes: vec![Write::Put(row)],
+        writes: vec![Write::Put(Row::of(&item))],
         is_emptied: false,
         outcome: item,
     })
-}
-
-/// `record` as a row beside `rows`, if it can stand there.
-fn newcomer(
-    rows: &[Row],
-    record: &NodeRecord,
-    lookup: Lookup<'_>,
-) -> Result<(Row, Item), RegistryError> {
-    unset_variables(record, lookup)?;
-    let mut record = record.clone();
-    record.url = record.url.trim().to_string();
-    let identity = identity_of(&record.url, lookup);
-    if let Some(refused) = clash(rows, &record, &identity, lookup) {
-        return Err(refused);
-    }
-    let item = Item {
-        record,
-        when_added: clock::iso_8601(),
-        former_weight: None,
-        health: Health::default(),
-    };
-    Ok((Row::of(&item), item))
-}
-
-/// Why `record` can't stand beside `rows`.
-fn clash(
-    rows: &[Row],
-    record: &NodeRecord,
-    identity: &str,
-    lookup: Lookup<'_>,
-) -> Option<RegistryError> {
-    let url = &record.url;
-    if rows.iter().any(|row| row.is_at(url, identity, lookup)) {
-        return Some(RegistryError::Exists);
-    }
-    let name = name_of(record.name.as_deref(), url, lookup);
-    if rows.iter().any(|row| row.label(lookup) == name) {
-        return Some(RegistryError::NameTaken(name));
-    }
-    let leader = rows.iter().find(|row| row.is_leader());
-    let leader = leader.filter(|_| record.rung == Rung::Leader)?;
-    Some(RegistryError::SecondLeader(leader.label(lookup)))
 }
 
 pub fn set(
@@ -234,13 +192,4 @@ pub fn remove(book: &Book, key: &str, lookup: Lookup<'_>) -> Result<Change<Item>
         is_emptied: book.rows.iter().all(is_none),
         outcome: row.item(lookup).unwrap_or_else(|_| row.remains()),
     })
-}
-
-/// The row that `key` means: by URL first, then by what it is known by.
-fn find<'a>(rows: &'a [Row], key: &str, lookup: Lookup<'_>) -> Result<&'a Row, RegistryError> {
-    let key = key.trim();
-    let identity = identity_of(key, lookup);
-    let at_url = rows.iter().find(|row| row.is_at(key, &identity, lookup));
-    let named = || rows.iter().find(|row| row.label(lookup) == key);
-    at_url.or_else(named).ok_or(RegistryError::Unknown)
 }

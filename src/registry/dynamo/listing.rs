@@ -6,6 +6,7 @@ use super::changes::Book;
 use super::row::Row;
 use crate::domain::node::Rung;
 use crate::registry::reading::{Lookup, name_of};
+use crate::registry::rows::Row as _;
 use crate::registry::{Item, Listing};
 
 /// The rows in the order of their adding: a scan has none of its own.

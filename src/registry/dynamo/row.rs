@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha3::{Digest, Sha3_256};
 use thiserror::Error;
-use url::Url;
 
 use super::store::{Attributes, natural, number, text, written};
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
-use crate::registry::reading::{Lookup, UNKNOWN, identity_of, name_of, unset_variables};
+use crate::registry::reading::{Lookup, identity_of, unset_variables};
+use crate::registry::rows::{self, Row as _};
 use crate::registry::{Edit, Health, Item};
 
 /// Why an item is no node.
@@ -63,10 +63,6 @@ impl Row {
 
     pub fn into_attributes(self) -> Attributes {
         self.attributes
-    }
-
-    pub fn url(&self) -> &str {
-        written(&self.attributes, "url").unwrap_or_default()
     }
 
     pub fn when_added(&self) -> &str {
@@ -210,28 +206,27 @@ impl Row {
             })
             .collect()
     }
+}
 
-    pub fn is_leader(&self) -> bool {
+impl rows::Row for Row {
+    fn url(&self) -> &str {
+        written(&self.attributes, "url").unwrap_or_default()
+    }
+
+    fn name(&self) -> Option<&str> {
+        written(&self.attributes, "name")
+    }
+
+    fn is_leader(&self) -> bool {
         self.boolean("is_leader").unwrap_or(false)
     }
 
-    /// Whether this is the node at `url`, whose identity is `identity`.
-    pub fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
+    fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
         self.url() == url || identity_of(self.url(), lookup) == identity
     }
 
-    /// What the node is known by, also where its item is damaged: its name if that is one, else
-    /// its host, else a digest of its URL. Never more of the URL.
-    pub fn label(&self, lookup: Lookup<'_>) -> String {
-        let given = written(&self.attributes, "name").filter(|name| is_plain(name));
-        let known = name_of(given, self.url(), lookup);
-        if known != UNKNOWN {
-            return known;
-        }
-        let url = Url::parse(self.url()).ok();
-        let host = url.as_ref().and_then(Url::host_str);
-        let unnamed = || format!("item {}", digest(self.url()));
-        host.map_or_else(unnamed, str::to_string)
+    fn mark(&self) -> String {
+        format!("item {}", digest(self.url()))
     }
 }
 
@@ -242,12 +237,6 @@ pub fn digest(url: &str) -> String {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-fn is_plain(name: &str) -> bool {
-    let mut record = NodeRecord::at("http://stand-in");
-    record.name = Some(name.to_string());
-    record.resolve(&|_| None).is_ok()
 }
 
 /// What `edit` changes.

@@ -6,7 +6,8 @@ use thiserror::Error;
 use super::table::{self, Misread, Row};
 use crate::clock;
 use crate::domain::node::{NodeRecord, Rung};
-use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
+use crate::registry::reading::Lookup;
+use crate::registry::rows::{Row as _, find, newcomer};
 use crate::registry::{Edit, Health, Item, Listing, RegistryError};
 
 /// Why a call wrote nothing.
@@ -58,46 +59,13 @@ pub fn seed(
 }
 
 pub fn add(connection: &Connection, record: &NodeRecord, lookup: Lookup<'_>) -> Result<Item, Stop> {
-    unset_variables(record, lookup).map_err(RegistryError::Record)?;
-    let mut record = record.clone();
-    record.url = record.url.trim().to_string();
-    let identity = identity_of(&record.url, lookup);
-    let rows = table::rows(connection)?;
-    if let Some(refused) = clash(&rows, &record, &identity, lookup) {
-        return Err(refused.into());
-    }
-    let item = Item {
-        record,
-        when_added: clock::iso_8601(),
-        former_weight: None,
-        health: Health::default(),
-    };
+    let (item, identity) = newcomer(&table::rows(connection)?, record, lookup)?;
     table::insert(connection, &item, &identity).map_err(exists)?;
     table::note_write(connection, None)?;
     Ok(item)
 }
 
-/// Why `record` can't stand beside `rows`.
-fn clash(
-    rows: &[Row],
-    record: &NodeRecord,
-    identity: &str,
-    lookup: Lookup<'_>,
-) -> Option<RegistryError> {
-    let url = &record.url;
-    if rows.iter().any(|row| row.is_at(url, identity, lookup)) {
-        return Some(RegistryError::Exists);
-    }
-    let name = name_of(record.name.as_deref(), url, lookup);
-    if rows.iter().any(|row| row.label(lookup) == name) {
-        return Some(RegistryError::NameTaken(name));
-    }
-    let leader = rows.iter().find(|row| row.is_leader());
-    let leader = leader.filter(|_| record.rung == Rung::Leader)?;
-    Some(RegistryError::SecondLeader(leader.label(lookup)))
-}
-
-/// A row may hold an identity from before a variable changed, unseen by `clash`. The table's own
+/// A row may hold an identity from before a variable changed, unseen by [`newcomer`]. The table's own
 /// keys refuse it.
 fn exists(why: rusqlite::Error) -> Stop {
     match why.sqlite_error_code() {
@@ -112,7 +80,7 @@ pub fn set(
     edit: &Edit,
     lookup: Lookup<'_>,
 ) -> Result<Item, Stop> {
-    let mut row = find(connection, key, lookup)?;
+    let mut row = find(&table::rows(connection)?, key, lookup)?.clone();
     apply(&mut row, edit);
     let item = row.item(lookup).map_err(|why| match why {
         Misread::Record(fault) => Stop::Refused(fault.into()),
@@ -161,7 +129,7 @@ fn apply(row: &mut Row, edit: &Edit) {
 }
 
 pub fn remove(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<Item, Stop> {
-    let row = find(connection, key, lookup)?;
+    let row = find(&table::rows(connection)?, key, lookup)?.clone();
     connection.execute("DELETE FROM nodes WHERE rowid = ?1", params![row.rowid])?;
     // What can't be read is no node that would be left.
     let rows = table::rows(connection)?;
@@ -169,19 +137,6 @@ pub fn remove(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<
     let emptied_at = is_emptied.then(clock::iso_8601);
     table::note_write(connection, emptied_at.as_deref())?;
     Ok(row.item(lookup).unwrap_or_else(|_| row.remains()))
-}
-
-/// The row that `key` means: by URL first, then by what it is known by.
-fn find(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<Row, Stop> {
-    let key = key.trim();
-    let identity = identity_of(key, lookup);
-    let mut rows = table::rows(connection)?;
-    let at_url = rows
-        .iter()
-        .position(|row| row.is_at(key, &identity, lookup));
-    let named = || rows.iter().position(|row| row.label(lookup) == key);
-    let place = at_url.or_else(named).ok_or(RegistryError::Unknown)?;
-    Ok(rows.swap_remove(place))
 }
 
 pub fn record_health(connection: &Connection, healths: &[(String, Health)]) -> Result<(), Stop> {

@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior, params};
 use thiserror::Error;
-use url::Url;
 
 use crate::clock;
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
-use crate::registry::reading::{Lookup, UNKNOWN, identity_of, name_of, unset_variables};
-use crate::registry::{Health, Item};
+use crate::registry::reading::{Lookup, identity_of, unset_variables};
+use crate::registry::{Health, Item, rows};
 
 /// The layout that this program reads and writes, as `PRAGMA user_version`.
 pub const VERSION: i64 = 1;
@@ -159,6 +158,7 @@ pub enum Misread {
 }
 
 /// One node as it stands in the file.
+#[derive(Clone)]
 pub struct Row {
     pub rowid: i64,
     pub url: String,
@@ -243,36 +243,31 @@ impl Row {
         self.weight = Some(next.get().into());
         self.former_weight = former.map(|former| former.get().into());
     }
+}
 
-    pub fn is_leader(&self) -> bool {
+impl rows::Row for Row {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn is_leader(&self) -> bool {
         self.rung == Rung::Leader.as_str()
     }
 
-    /// Whether this is the node at `url`, whose identity is `identity`. The row's own is taken
-    /// as stored and as it is now: variables may have been set or changed since.
-    pub fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
+    /// The row's own identity is taken as stored and as it is now: variables may have been set or
+    /// changed since.
+    fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
         let stored = self.url == url || self.identity == identity;
         stored || identity_of(&self.url, lookup) == identity
     }
 
-    /// What the node is known by, also where its row is damaged: its name if that is one, else
-    /// its host, else the row's number. Never more of the URL.
-    pub fn label(&self, lookup: Lookup<'_>) -> String {
-        let given = self.name.as_deref().filter(|name| is_plain(name));
-        let known = name_of(given, &self.url, lookup);
-        if known != UNKNOWN {
-            return known;
-        }
-        let url = Url::parse(&self.url).ok();
-        let host = url.as_ref().and_then(Url::host_str);
-        host.map_or_else(|| format!("row {}", self.rowid), str::to_string)
+    fn mark(&self) -> String {
+        format!("row {}", self.rowid)
     }
-}
-
-fn is_plain(name: &str) -> bool {
-    let mut record = NodeRecord::at("http://stand-in");
-    record.name = Some(name.to_string());
-    record.resolve(&|_| None).is_ok()
 }
 
 pub fn insert(connection: &Connection, item: &Item, identity: &str) -> rusqlite::Result<usize> {

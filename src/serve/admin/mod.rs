@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::Method;
@@ -55,27 +56,26 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// What of the settings concerns the listener; it may change while it serves.
+pub struct House {
+    pub gatekeeper: Gatekeeper,
+    pub measures: Measures,
+}
+
 /// The listener's application.
 pub struct Admin {
-    gatekeeper: Gatekeeper,
+    house: Arc<ArcSwap<House>>,
     desk: Desk,
     engine: Arc<Engine>,
-    measures: Measures,
     room: Semaphore,
 }
 
 impl Admin {
-    pub fn new(
-        gatekeeper: Gatekeeper,
-        desk: Desk,
-        engine: Arc<Engine>,
-        measures: Measures,
-    ) -> Admin {
+    pub fn new(house: Arc<ArcSwap<House>>, desk: Desk, engine: Arc<Engine>) -> Admin {
         Admin {
-            gatekeeper,
+            house,
             desk,
             engine,
-            measures,
             room: Semaphore::new(REQUESTS_MAX),
         }
     }
@@ -171,10 +171,11 @@ impl Admin {
         framing::check(&session.to_h1_raw()).map_err(Denial::Framing)?;
         let head = session.req_header();
         let authority = head.uri.authority().map(http::uri::Authority::as_str);
-        self.gatekeeper.judge_source(&head.headers, authority)?;
+        let gatekeeper = &self.house.load().gatekeeper;
+        gatekeeper.judge_source(&head.headers, authority)?;
         let wish = Wish::read(&head.method, head.uri.path())?;
         let pass = match wish.needs_token() {
-            true => self.gatekeeper.judge_token(&head.headers)?,
+            true => gatekeeper.judge_token(&head.headers)?,
             false => Pass::Open,
         };
         let query = Query::read(head.uri.query(), &wish)?;
@@ -230,7 +231,12 @@ impl Admin {
             at: clock::unix_millis(),
         };
         let inside = (gate.requests(), gate.is_closing());
-        let status = status::status(&self.engine.pool, self.measures, inside, moment);
+        let status = status::status(
+            &self.engine.pool,
+            self.house.load().measures,
+            inside,
+            moment,
+        );
         Answer::json(200, &status)
     }
 }

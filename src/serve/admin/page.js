@@ -109,6 +109,7 @@ function show(status) {
   text(byId("state"), words);
   mark(byId("state-mark"), tone, shape);
   text(byId("why"), sentence(status.why));
+  showConfiguration(status.configuration);
   text(byId("served"), counted(status.served_head));
   const reference = status.reference;
   text(byId("reference"), counted(reference ? reference.block_number : null));
@@ -122,6 +123,15 @@ function show(status) {
   const fit = own.filter((node) => node.standing === "fit").length;
   const flag = status.status === "ok" ? "" : "⚠ ";
   document.title = `${flag}${fit} of ${own.length} fit · Forebay`;
+}
+
+// Said only where the file isn't what is in force.
+function showConfiguration({ refused, waiting }) {
+  const said = [];
+  if (refused) said.push("The configuration's file has mistakes: what was in force before holds.");
+  if (waiting.length > 0) said.push(`A restart is needed for ${waiting.join(", ")}.`);
+  byId("configuration").hidden = said.length === 0;
+  text(byId("configuration"), said.join(" "));
 }
 
 function sentence(words) {

@@ -11,7 +11,7 @@ use crate::domain::node::Rung;
 use crate::serve::health;
 use crate::state::pool::{Pool, Snapshot};
 use crate::telemetry::events::{reason_in_words, source_in_words};
-use crate::telemetry::journal::{Event, Journal, Track};
+use crate::telemetry::journal::{Configuration, Event, Journal, Track};
 use crate::telemetry::metrics::state_of;
 
 /// What the fleet is judged by, as far as it is shown.
@@ -36,8 +36,16 @@ pub struct Status {
     round: Round,
     requests_in_flight: usize,
     nodes: Vec<Node>,
+    configuration: ConfigurationShown,
     /// The newest first.
     events: Vec<EventShown>,
+}
+
+/// How the configuration's file stands to what is in force.
+#[derive(Debug, Serialize)]
+struct ConfigurationShown {
+    refused: bool,
+    waiting: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,7 +129,15 @@ pub fn status(pool: &Pool, measures: Measures, inside: (usize, bool), moment: Mo
         },
         requests_in_flight,
         nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
+        configuration: configuration(pool.journal.configuration()),
         events: pool.journal.events().into_iter().map(event).collect(),
+    }
+}
+
+fn configuration(configuration: Configuration) -> ConfigurationShown {
+    ConfigurationShown {
+        refused: configuration.is_refused,
+        waiting: configuration.waiting,
     }
 }
 

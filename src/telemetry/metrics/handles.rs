@@ -94,6 +94,28 @@ impl Sending {
     }
 }
 
+/// What reading the configuration again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reread {
+    Applied,
+    /// Nothing that could be applied had changed.
+    Unchanged,
+    /// It has mistakes, or can't be read.
+    Refused,
+}
+
+impl Reread {
+    pub const ALL: [Reread; 3] = [Reread::Applied, Reread::Unchanged, Reread::Refused];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reread::Applied => "applied",
+            Reread::Unchanged => "unchanged",
+            Reread::Refused => "refused",
+        }
+    }
+}
+
 /// What looking a transaction up came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {

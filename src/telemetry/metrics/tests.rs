@@ -468,7 +468,37 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("registry_errors_total counter", &["operation"]),
     ("last_round_timestamp_seconds gauge", &[]),
     ("setting_seconds gauge", &["key"]),
+    ("config_reloads_total counter", &["outcome"]),
+    ("config_last_reload_successful gauge", &[]),
+    ("config_last_reload_success_timestamp_seconds gauge", &[]),
+    ("config_settings_waiting gauge", &[]),
 ];
+
+#[test]
+fn a_refused_configuration_shows_until_it_is_mended() {
+    let metrics = Metrics::new();
+    metrics.config_read(100);
+    let shown = |reloads: [f64; 3], successful: f64, at: f64| {
+        let text = encode(&metrics);
+        for (outcome, count) in Reread::ALL.into_iter().zip(reloads) {
+            let series = format!("config_reloads_total{{outcome=\"{}\"}}", outcome.as_str());
+            assert_eq!(ours(&text, &series), Some(count), "{series}");
+        }
+        let successful = (successful, at);
+        let told = (
+            ours(&text, "config_last_reload_successful").unwrap(),
+            ours(&text, "config_last_reload_success_timestamp_seconds").unwrap(),
+        );
+        assert_eq!(told, successful);
+    };
+    shown([0.0, 0.0, 0.0], 1.0, 100.0);
+    metrics.config_reread(Reread::Refused, 200);
+    shown([0.0, 0.0, 1.0], 0.0, 100.0);
+    metrics.config_reread(Reread::Unchanged, 300);
+    shown([0.0, 1.0, 1.0], 1.0, 300.0);
+    metrics.config_reread(Reread::Applied, 400);
+    shown([1.0, 1.0, 1.0], 1.0, 400.0);
+}
 
 const BOUNDS: Bounds = Bounds {
     block_time: Duration::from_millis(500),
@@ -498,6 +528,7 @@ fn written_by_everyone() -> String {
     node.probed(Duration::ZERO);
     node.probe_failed(Reason::Silent);
     metrics.method(None).called(CallOutcome::Ok, Duration::ZERO);
+    metrics.config_read(1);
     metrics.failed_over(Class::Timeout);
     metrics.fallback_call();
     metrics.coalesced();

@@ -1,0 +1,111 @@
+//! What the settings mean for each room: one function for each, at the start and whenever the
+//! configuration is read again.
+
+use crate::config::settings::{Consistency, Settings, WhenNoneFit};
+use crate::domain::chain::ChainId;
+use crate::domain::fleet::Yardstick;
+use crate::domain::forwarded::TrustedProxies;
+use crate::domain::health::Hysteresis;
+use crate::domain::method::{Rules, Times};
+use crate::domain::quota::Rates;
+use crate::serve::admin::{Gatekeeper, House, Measures};
+use crate::serve::outlet::Origins;
+use crate::serve::policy::{Limits, Policy};
+use crate::state::gate;
+use crate::tasks::regimen::Regimen;
+use crate::telemetry::metrics::Bounds;
+
+/// What nodes are judged by.
+pub fn yardstick(settings: &Settings) -> Yardstick {
+    Yardstick {
+        chain_id: settings.chain.id.map(ChainId),
+        block_time: settings.chain.block_time,
+        lag_blocks_max: settings.health.lag_blocks_max,
+        hysteresis: Hysteresis {
+            rise: settings.health.rise,
+            fall: settings.health.fall,
+        },
+    }
+}
+
+/// What calls are held to.
+pub fn policy(settings: &Settings) -> Policy {
+    let methods = settings.methods.clone();
+    Policy {
+        limits: limits(settings),
+        rules: Rules::new(methods.allow, methods.deny, methods.heavy).with_reads(methods.reads),
+        origins: Origins::new(settings.cors_origins.clone()),
+        proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
+        log_calls: settings.log.calls,
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let calls = &settings.calls;
+    Limits {
+        times: Times {
+            deadline: calls.deadline,
+            attempt: calls.attempt,
+            heavy: calls.heavy,
+        },
+        attempts_max: calls.attempts_max,
+        broadcast: calls.broadcast,
+        hedge: calls.hedge,
+        body_bytes_max: calls.body_bytes_max,
+        batch_calls_max: calls.batch_calls_max,
+        answer_bytes_max: calls.answer_bytes_max,
+        fails_open: calls.when_none_fit == WhenNoneFit::FailOpen,
+        consistency: settings.consistency,
+        block_wait: settings.chain.block_time,
+    }
+}
+
+/// What repeats may cost.
+pub fn rates(settings: &Settings) -> Rates {
+    let budget = settings.calls.retry_budget;
+    Rates {
+        per_call: budget.per_call,
+        per_second: budget.per_second,
+        burst: budget.burst,
+    }
+}
+
+/// How the household is run.
+pub fn regimen(settings: &Settings) -> Regimen {
+    let health = &settings.health;
+    Regimen {
+        interval: health.interval,
+        leader_interval: health.leader_interval,
+        timeout: health.timeout,
+        tags: settings.consistency == Consistency::Pinned,
+        refresh: settings.registry.refresh,
+        seeds: settings.nodes.clone(),
+        cloudwatch: settings.cloudwatch.clone(),
+    }
+}
+
+/// Who may use the admin listener, and what it shows.
+pub fn house(settings: &Settings) -> House {
+    let Settings { admin, health, .. } = settings;
+    House {
+        gatekeeper: Gatekeeper::new(admin.token.as_ref(), admin.hosts.clone()),
+        measures: Measures {
+            round_interval: health.interval,
+            lag_blocks_max: health.lag_blocks_max,
+        },
+    }
+}
+
+/// What alerts compare with.
+pub fn bounds(settings: &Settings) -> Bounds {
+    Bounds {
+        block_time: settings.chain.block_time,
+        interval: settings.health.interval,
+        refresh: settings.registry.refresh,
+        lag_blocks_max: settings.health.lag_blocks_max,
+        requests_max: gate::REQUESTS_MAX,
+        request_bytes_max: gate::BYTES_MAX,
+        answer_bytes_max: gate::ANSWERS_BYTES_MAX,
+        retry_budget_max: settings.calls.retry_budget.burst,
+    }
+}

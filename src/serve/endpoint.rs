@@ -1,0 +1,233 @@
+//! The JSON-RPC endpoint: one request in, one answer out, by whatever version of HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::asked::Wish;
+use super::batch;
+use super::caller::{Caller, Gone};
+use super::engine::{Engine, Reply, Served, Terms};
+use super::health;
+use super::intake::{self, NoBody};
+use super::origin::Origin;
+use super::outlet::{Body, JSON, Outgoing, TEXT};
+use super::policy::Policy;
+use crate::clock;
+use crate::domain::jsonrpc::{Call, Item, Packet};
+use crate::domain::refusal::Refusal;
+
+/// The client may take this long to take a piece of an answer.
+pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// A connection may be idle this long.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+/// Calls wait this long for the first round. They come before it when a new process takes over.
+const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
+pub const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
+
+/// The JSON-RPC endpoint.
+pub struct Endpoint {
+    pub engine: Arc<Engine>,
+}
+
+impl Endpoint {
+    /// Answers a request, and counts it.
+    ///
+    /// # Errors
+    /// The connection breaks here.
+    pub async fn serve(&self, caller: &mut impl Caller) -> Result<(), Gone> {
+        let _counted = self.engine.metrics.begin_request();
+        // A request keeps the policy that it began with.
+        let policy = self.engine.policy.load_full();
+        match caller.asked().wish {
+            Wish::Call => self.answer_call(caller, &policy).await,
+            Wish::Health
+            | Wish::Greeting
+            | Wish::Preflight
+            | Wish::NotFound
+            | Wish::MethodNotAllowed => Box::pin(self.answer_other(caller, &policy)).await,
+        }
+    }
+
+    /// Refuses before the body was read to its end.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn refuse_early(&self, caller: &mut impl Caller, why: Refusal) -> Result<(), Gone> {
+        let policy = self.engine.policy.load_full();
+        caller.close();
+        let outgoing = Outgoing::refusal(&why, None).served_by("local", 0);
+        self.send(caller, outgoing, &policy).await?;
+        caller.let_go().await;
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        caller: &mut impl Caller,
+        outgoing: Outgoing<'_>,
+        policy: &Policy,
+    ) -> Result<(), Gone> {
+        let status = outgoing.status;
+        caller.send(outgoing, &policy.origins).await?;
+        self.engine.metrics.http_response(status);
+        Ok(())
+    }
+
+    async fn answer_other(&self, caller: &mut impl Caller, policy: &Policy) -> Result<(), Gone> {
+        let outgoing = match caller.asked().wish {
+            Wish::Health => {
+                let view = &self.engine.pool.snapshot().view;
+                let (status, body) = health::report(view, self.engine.gate.is_leaving());
+                Outgoing::text(status, JSON, body)
+            }
+            Wish::Call | Wish::Greeting => Outgoing::text(200, TEXT, GREETING),
+            Wish::Preflight => Outgoing::nothing().preflight(),
+            Wish::NotFound => Outgoing::text(404, TEXT, "not here: POST to / or /rpc\n"),
+            Wish::MethodNotAllowed => Outgoing::text(405, TEXT, "POST JSON-RPC here\n")
+                .allowing("POST, GET, HEAD, OPTIONS"),
+        };
+        intake::drain(caller).await;
+        if !caller.has_ended() {
+            // Nobody goes on reading it, for as long as the client dribbles.
+            caller.close();
+        }
+        self.send(caller, outgoing, policy).await
+    }
+
+    async fn answer_call(&self, caller: &mut impl Caller, policy: &Policy) -> Result<(), Gone> {
+        let arrived_at = clock::now();
+        let bytes_max = policy.limits.body_bytes_max;
+        let address = caller.asked().client_address(&policy.proxies);
+        let origin = Origin::of(caller, policy, address, arrived_at);
+        let Some(mut pass) = self.engine.gate.enter() else {
+            return self
+                .refuse_call(caller, &origin, Refusal::OverCapacity)
+                .await;
+        };
+        if let Err(why) = intake::judge_head(caller.asked(), bytes_max) {
+            return self.refuse_call(caller, &origin, why).await;
+        }
+        if caller.asked().expects_continue() {
+            caller.send_continue().await?;
+        }
+        let body = match intake::read_body(caller, &mut pass, bytes_max, arrived_at).await {
+            Ok(body) => body,
+            Err(NoBody::Refused(why)) => return self.refuse_call(caller, &origin, why).await,
+            Err(NoBody::Gone) => return Err(Gone),
+        };
+        self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
+        let asked = caller.asked();
+        let bytes_max = policy.limits.answer_bytes_max;
+        let room = self.engine.gate.room(bytes_max);
+        let terms = Terms {
+            policy,
+            arrived_at,
+            bytes_max,
+            // An answer that broke off would look whole to HTTP/1.0.
+            may_stream: !asked.is_http_1_0,
+            // By the name that it gives itself, else by its address.
+            client: self.engine.taken.client(asked.client.as_deref(), address),
+            room: &room,
+            origin: &origin,
+            pins: None,
+        };
+        self.answer_packet(caller, &body, terms).await
+    }
+
+    async fn refuse_call(
+        &self,
+        caller: &mut impl Caller,
+        origin: &Origin,
+        why: Refusal,
+    ) -> Result<(), Gone> {
+        origin.refused(&why);
+        // On the heap, as all that is rare: the future of the many plain calls stays small.
+        Box::pin(self.refuse_early(caller, why)).await
+    }
+
+    async fn answer_packet(
+        &self,
+        caller: &mut impl Caller,
+        body: &Bytes,
+        terms: Terms<'_>,
+    ) -> Result<(), Gone> {
+        match Packet::read(body, terms.policy.limits.batch_calls_max) {
+            Err(why) => self.refuse(caller, &why, None, terms).await,
+            Ok(Packet::Single(Item::Refused { id, why })) => {
+                self.refuse(caller, &why, id, terms).await
+            }
+            Ok(Packet::Single(Item::Call(call))) => self.answer_single(caller, &call, terms).await,
+            Ok(Packet::Batch(items)) => Box::pin(self.answer_batch(caller, &items, terms)).await,
+        }
+    }
+
+    async fn refuse(
+        &self,
+        caller: &mut impl Caller,
+        why: &Refusal,
+        id: Option<&str>,
+        terms: Terms<'_>,
+    ) -> Result<(), Gone> {
+        terms.origin.refused(why);
+        let outgoing = Outgoing::refusal(why, id).served_by("local", 0);
+        self.send(caller, outgoing, terms.policy).await
+    }
+
+    async fn answer_batch(
+        &self,
+        caller: &mut impl Caller,
+        items: &[Item<'_>],
+        terms: Terms<'_>,
+    ) -> Result<(), Gone> {
+        self.engine.metrics.batch(items.len());
+        let answers = batch::serve(&self.engine, items, terms);
+        let answers = while_client_stays(caller, answers).await?;
+        let nodes = answers.nodes.join(", ");
+        let outgoing = if answers.pieces.is_empty() {
+            Outgoing::nothing()
+        } else {
+            Outgoing::new(200, JSON, Body::Pieces(answers.pieces))
+        };
+        let outgoing = outgoing.served_by(&nodes, answers.attempts);
+        self.send(caller, outgoing, terms.policy).await
+    }
+
+    async fn answer_single(
+        &self,
+        caller: &mut impl Caller,
+        call: &Call<'_>,
+        terms: Terms<'_>,
+    ) -> Result<(), Gone> {
+        let served = while_client_stays(caller, self.engine.serve(call, terms)).await?;
+        let Served {
+            answer,
+            node,
+            attempts,
+        } = served;
+        let outgoing = match (call.id, answer) {
+            (None, _) => Outgoing::nothing(),
+            (Some(_), Reply::Here(body)) => Outgoing::text(200, JSON, body),
+            (Some(id), Reply::Whole(answer)) => Outgoing::new(200, JSON, Body::Whole(answer, id)),
+            (id @ Some(_), Reply::Refused(why)) => Outgoing::refusal(&why, id),
+            (Some(_), Reply::Large(large)) => Outgoing::new(200, JSON, Body::Large(large)),
+        };
+        let name = node.as_deref().unwrap_or("local");
+        let outgoing = outgoing.served_by(name, attempts);
+        self.send(caller, outgoing, terms.policy).await
+    }
+}
+
+/// Goes on with `work` while the client is there. When it leaves, the work is dropped, and with it
+/// the connections to nodes that it waits on.
+async fn while_client_stays<T>(
+    caller: &mut impl Caller,
+    work: impl Future<Output = T>,
+) -> Result<T, Gone> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        gone = caller.left() => Err(gone),
+    }
+}

@@ -1,0 +1,162 @@
+//! What goes out: a head and its body, in one write where they fit.
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWriteExt;
+
+use super::session::Session;
+use crate::clock;
+use crate::serve::asked::Asked;
+use crate::serve::caller::{Caller, Gone};
+use crate::serve::endpoint::WRITE_TIME_MAX;
+use crate::serve::exchange::Large;
+use crate::serve::outlet::{Body, Origins, Outgoing};
+
+/// A body up to this many bytes is written together with its head.
+const TOGETHER_BYTES_MAX: usize = 64 << 10;
+/// The most that a client is given at once: it has a time for each.
+const PART_BYTES_MAX: usize = 256 << 10;
+
+impl Session<'_> {
+    pub(super) async fn answer(
+        &mut self,
+        outgoing: Outgoing<'_>,
+        origins: &Origins,
+    ) -> Result<(), Gone> {
+        self.keeps &= !self.endpoint.engine.gate.is_closing();
+        self.output.clear();
+        write_head(
+            &mut self.output,
+            &outgoing,
+            &self.asked,
+            origins,
+            self.keeps,
+        );
+        if self.asked.is_for_head || !outgoing.may_have_body() {
+            return self.flush().await;
+        }
+        let fits = |bytes: usize| bytes <= TOGETHER_BYTES_MAX;
+        match outgoing.body {
+            Body::Text(text) if fits(text.len()) => {
+                self.output.extend_from_slice(text.as_bytes());
+                self.flush().await
+            }
+            Body::Whole(answer, id) if fits(answer.bytes()) => {
+                answer.write_to(id, &mut self.output);
+                drop(answer);
+                self.flush().await
+            }
+            rest => Box::pin(self.answer_long(rest)).await,
+        }
+    }
+
+    async fn answer_long(&mut self, body: Body<'_>) -> Result<(), Gone> {
+        match body {
+            Body::Text(text) => self.piece_out(text.as_bytes()).await,
+            Body::Pieces(pieces) => {
+                for piece in pieces {
+                    self.piece_out(&piece).await?;
+                }
+                self.flush().await
+            }
+            Body::Whole(answer, id) => match answer.around_id() {
+                Some((before, after)) => {
+                    drop(answer);
+                    self.piece_out(&before).await?;
+                    self.output.extend_from_slice(id.as_bytes());
+                    self.piece_out(&after).await
+                }
+                None => {
+                    answer.write_to(id, &mut self.output);
+                    self.flush().await
+                }
+            },
+            Body::Large(large) => self.stream(large).await,
+        }
+    }
+
+    /// In chunks (RFC 9112 §7.1).
+    async fn stream(&mut self, mut large: Box<Large>) -> Result<(), Gone> {
+        loop {
+            let piece = tokio::select! {
+                biased;
+                piece = large.next() => piece.map_err(|_| Gone)?,
+                gone = self.left() => return Err(gone),
+            };
+            let Some(piece) = piece else { break };
+            self.chunk(&piece).await?;
+        }
+        self.output.extend_from_slice(b"0\r\n\r\n");
+        self.flush().await
+    }
+
+    async fn chunk(&mut self, piece: &Bytes) -> Result<(), Gone> {
+        let size = format!("{:x}\r\n", piece.len());
+        self.output.extend_from_slice(size.as_bytes());
+        self.piece_out(piece).await?;
+        // It goes with the next one.
+        self.output.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Writes what there is to write, and `piece` after it, uncopied.
+    async fn piece_out(&mut self, piece: &[u8]) -> Result<(), Gone> {
+        let mut parts = piece.chunks(PART_BYTES_MAX);
+        let mut all = (&self.output[..]).chain(parts.next().unwrap_or_default());
+        let written = self.stream.write_all_buf(&mut all);
+        let written = self.alarm.within(WRITE_TIME_MAX, written).await;
+        written.map_err(|_| Gone)?.map_err(|_| Gone)?;
+        self.output.clear();
+        for part in parts {
+            let written = self.stream.write_all(part);
+            let written = self.alarm.within(WRITE_TIME_MAX, written).await;
+            written.map_err(|_| Gone)?.map_err(|_| Gone)?;
+        }
+        self.flush().await
+    }
+
+    /// Writes what there is to write.
+    async fn flush(&mut self) -> Result<(), Gone> {
+        let (stream, output) = (&mut self.stream, &self.output);
+        let writing = async {
+            stream.write_all(output).await?;
+            stream.flush().await
+        };
+        let written = self.alarm.within(WRITE_TIME_MAX, writing).await;
+        self.output.clear();
+        written.map_err(|_| Gone)?.map_err(|_| Gone)
+    }
+}
+
+fn write_head(
+    out: &mut Vec<u8>,
+    outgoing: &Outgoing<'_>,
+    asked: &Asked,
+    origins: &Origins,
+    keeps: bool,
+) {
+    let mut number = itoa::Buffer::new();
+    let status = outgoing.status;
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(number.format(status).as_bytes());
+    out.push(b' ');
+    let reason = http::StatusCode::from_u16(status).ok();
+    let reason = reason.and_then(|status| status.canonical_reason());
+    out.extend_from_slice(reason.unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    let mut line = |name: &str, value: &[u8]| {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    };
+    outgoing.each_header(asked, origins, &mut line);
+    if outgoing.may_have_body() {
+        match outgoing.body.bytes() {
+            Some(length) => line("Content-Length", number.format(length).as_bytes()),
+            None => line("Transfer-Encoding", b"chunked"),
+        }
+    }
+    clock::http_date(|date| line("Date", date));
+    let connection: &[u8] = if keeps { b"keep-alive" } else { b"close" };
+    line("Connection", connection);
+    out.extend_from_slice(b"\r\n");
+}

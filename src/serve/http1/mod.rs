@@ -1,0 +1,98 @@
+//! HTTP/1.1 (and 1.0), small and strict, for whatever is answered at the endpoint.
+//!
+//! In reading order: [`head`] reads a request's head, [`session`] is one connection and its
+//! requests one after another, [`answer`] writes what goes out.
+//!
+//! An idle connection holds little memory, a plain call is one read and one write, and no timer is
+//! set for what doesn't wait.
+
+mod answer;
+pub mod head;
+pub mod session;
+
+use std::net::IpAddr;
+
+use bytes::BytesMut;
+use pingora::protocols::Stream;
+
+use self::session::{Next, Session};
+use super::caller::Gone;
+use super::endpoint::Endpoint;
+use super::replay::Replay;
+
+/// How a connection's HTTP/1.1 ends.
+pub enum End {
+    Over,
+    /// It was HTTP/2 all along (RFC 9113 §3.3).
+    Http2(Replay),
+    /// The client wants to go on by WebSocket (RFC 6455 §4.1), and may do so.
+    Websocket(Box<Socket>),
+}
+
+/// A connection that is a WebSocket from now on, if it is answered so.
+pub struct Socket {
+    /// It begins with what was read behind the head.
+    pub stream: Replay,
+    pub head: http::Request<()>,
+    pub address: Option<IpAddr>,
+}
+
+/// Answers the requests of one connection, one after another.
+pub async fn serve(stream: Stream, endpoint: &Endpoint) -> End {
+    let mut session = Session::new(stream, endpoint);
+    loop {
+        match session.next().await {
+            Next::Request => {}
+            Next::Refused(why) => {
+                if endpoint.refuse_early(&mut session, why).await.is_ok() {
+                    session.finish().await;
+                }
+                return End::Over;
+            }
+            Next::Http2 => return End::Http2(session.into_replay()),
+            Next::Websocket(head) => {
+                let address = session.address();
+                return End::Websocket(Box::new(Socket {
+                    stream: session.into_replay(),
+                    head: *head,
+                    address,
+                }));
+            }
+            Next::Over => return End::Over,
+        }
+        match endpoint.serve(&mut session).await {
+            Ok(()) if session.keeps() => {}
+            Ok(()) => {
+                session.finish().await;
+                return End::Over;
+            }
+            Err(Gone) => return End::Over,
+        }
+    }
+}
+
+/// Bytes that are read at once where nothing is known of what comes.
+const READ_BYTES: usize = 2 << 10;
+
+/// A buffer that gives its memory back when it has grown.
+#[derive(Debug, Default)]
+struct Input {
+    bytes: BytesMut,
+    has_grown: bool,
+}
+
+impl Input {
+    /// Makes room for about `bytes`.
+    fn reserve(&mut self, bytes: usize) -> &mut BytesMut {
+        self.has_grown |= self.bytes.len() + bytes > READ_BYTES;
+        self.bytes.reserve(bytes);
+        &mut self.bytes
+    }
+
+    /// Nothing is expected for a while.
+    fn rest(&mut self) {
+        if self.has_grown && self.bytes.is_empty() {
+            *self = Input::default();
+        }
+    }
+}

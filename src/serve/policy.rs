@@ -1,0 +1,48 @@
+//! What calls are held to, as the settings say it. It may change while calls are under way: each
+//! keeps the one it began with.
+
+use std::time::Duration;
+
+use super::outlet::Origins;
+use crate::domain::block::{Consistency, Pins};
+use crate::domain::fleet::FleetView;
+use crate::domain::forwarded::TrustedProxies;
+use crate::domain::method::{Rules, Times};
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub limits: Limits,
+    pub rules: Rules,
+    pub origins: Origins,
+    /// Whose word on a client's address is believed.
+    pub proxies: TrustedProxies,
+    /// The share of calls that get a line in the log; `None`: no call does.
+    pub log_calls: Option<f64>,
+}
+
+/// The numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub times: Times,
+    pub attempts_max: u32,
+    /// Nodes that a raw transaction is sent to at once.
+    pub broadcast: usize,
+    /// After how many times its node's slow time a read is asked of another, too; `None`: never.
+    pub hedge: Option<f64>,
+    pub body_bytes_max: usize,
+    pub batch_calls_max: usize,
+    pub answer_bytes_max: u64,
+    /// Whether nodes that are not fit are asked when no other is left.
+    pub fails_open: bool,
+    pub consistency: Consistency,
+    /// How long a call waits for a block that no node has yet.
+    pub block_wait: Duration,
+}
+
+impl Policy {
+    /// What tags stand for, as of `view`.
+    pub fn pins(&self, view: &FleetView) -> Pins {
+        Pins::of(view, self.limits.consistency)
+    }
+}

@@ -1,0 +1,366 @@
+//! The configuration changes while calls are under way: what can be applied is, what can't is said,
+//! a file with mistakes changes nothing, and no call fails.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use support::{Console, Load, PATIENCE, Pretend, QUICK, call, eventually, post_with};
+
+/// Settings of a running balancer, each of which a test changes.
+const BEFORE: &str = "\
+version: 1
+threads: 2
+forebay:
+  chain: { block_time: 1s }
+  listen: { http: [\"@HTTP@\"], metrics: \"@METRICS@\", admin: \"@ADMIN@\" }
+  registry: { path: \"@FOLDER@/forebay.db\", refresh: 300ms, last_list: \"@FOLDER@/last-list.json\" }
+  health: { interval: 400ms, timeout: 350ms, lag_blocks_max: 10 }
+  calls: { deadline: 30s, attempt: 5s }
+  consistency: none
+  methods: { deny: [] }
+  cors: { origins: [\"*\"] }
+  shutdown: { lame_duck: 300ms, drain: 5s }
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_change_under_load_and_no_call_fails() {
+    let scene = Pretend::set_with(&[1, 1, 1], BEFORE, "").await;
+    let load = Load::start(&scene.balancer.url(), 1_000_000, 4);
+    load.reaches(50).await;
+    for (at, (from, to, key)) in [
+        (
+            "lag_blocks_max: 10",
+            "lag_blocks_max: 3",
+            "health.lag_blocks_max",
+        ),
+        ("deny: []", "deny: [eth_gasPrice]", "methods.deny"),
+        ("consistency: none", "consistency: monotonic", "consistency"),
+        ("[\"*\"]", "[\"https://app.example\"]", "cors.origins"),
+        (
+            "deadline: 30s, attempt: 5s",
+            "deadline: 700ms, attempt: 700ms",
+            "calls.deadline",
+        ),
+        (
+            "  shutdown:",
+            "  log: { calls: 0 }\n  shutdown:",
+            "log.calls",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        edit(&scene, from, to);
+        // By signal and without one, turn by turn.
+        if at % 2 == 0 {
+            scene.balancer.process.signal(Signal::HUP);
+        }
+        says(&scene, &format!("forebay.{key}")).await;
+        load.reaches(load.done() + 50).await;
+        assert_applied(&scene, key).await;
+    }
+    let tally = load.stop().await;
+    tally.no_call_failed();
+    assert!(tally.of("a") > 0 && tally.of("b") > 0, "{tally:?}");
+    scene.keeps_its_secrets().await;
+}
+
+/// What each of the changes does.
+async fn assert_applied(scene: &Pretend, key: &str) {
+    match key {
+        "health.lag_blocks_max" => {
+            let name = "forebay_node_lag_blocks_max";
+            assert_eq!(scene.balancer.metric(name, &[]).await, Some(3.0));
+            scene.nodes[1].set_lag(4);
+            let labels = [("state", "benched"), ("reason", "lagging")];
+            scene.becomes("b", "forebay_node_state", &labels, 1.0).await;
+            scene.nodes[1].set_lag(0);
+            scene.becomes("b", "forebay_node_healthy", &[], 1.0).await;
+        }
+        "methods.deny" => {
+            let answer = scene.call("eth_gasPrice").await.json();
+            assert_eq!(answer["error"]["code"], -32601, "{answer}");
+        }
+        // Answered here, of what all nodes have.
+        "consistency" => {
+            let answer = scene.call("eth_blockNumber").await;
+            assert_eq!(answer.header("x-forebay-node"), Some("local"));
+        }
+        "cors.origins" => {
+            for (origin, allowed) in [
+                ("https://app.example", Some("https://app.example")),
+                ("https://other.example", None),
+            ] {
+                let headers = [("content-type", "application/json"), ("origin", origin)];
+                let body = call("1", "eth_getBalance");
+                let address = scene.balancer.rpc.address;
+                let answer = post_with(address, "/", &headers, &body, PATIENCE).await;
+                let answer = answer.unwrap();
+                assert_eq!(answer.header("access-control-allow-origin"), allowed);
+            }
+        }
+        "calls.deadline" => {
+            scene.nodes.iter().for_each(|node| {
+                node.set_fault_for(&["eth_getCode"], forebay::fake::Fault::Stall);
+            });
+            let began = forebay::clock::now();
+            let answer = scene.call("eth_getCode").await.json();
+            assert!(answer["error"].is_object(), "{answer}");
+            let took = forebay::clock::now() - began;
+            assert!(took < Duration::from_secs(4), "{took:?}");
+        }
+        "log.calls" => {
+            scene.call("eth_getCode").await;
+            says(scene, "call eth_getCode failed").await;
+            scene.nodes.iter().for_each(forebay::fake::FakeNode::mend);
+        }
+        _ => panic!("{key}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_with_mistakes_changes_nothing_and_every_mistake_is_told() {
+    let scene = Pretend::set_with(&[1], BEFORE, "").await;
+    let good = fs::read_to_string(path(&scene)).unwrap();
+    let bad = good
+        .replace("deny: []", "deny: [eth_gasPrice]")
+        .replace("deadline: 30s", "deadline: soon")
+        .replace("consistency: none", "consistancy: none");
+    fs::write(path(&scene), &bad).unwrap();
+    says(
+        &scene,
+        "the configuration is not taken, and nothing changes",
+    )
+    .await;
+    for mistake in [
+        "pingora.yaml:8: error: forebay.calls.deadline: expected a duration",
+        "pingora.yaml:9: error: forebay.consistancy: unknown key; did you mean `consistency`?",
+    ] {
+        says(&scene, mistake).await;
+    }
+    assert_eq!(successful(&scene).await, Some(0.0));
+    assert_eq!(reloads(&scene, "refused").await, Some(1.0));
+    assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
+    let status = status(&scene).await;
+    let event = &status["events"][0];
+    assert_eq!(event["kind"], "configuration", "{status}");
+    assert_eq!(event["level"], "error");
+    // As it was: the trouble is over, and nothing has happened.
+    fs::write(path(&scene), &good).unwrap();
+    eventually("the file is taken", PATIENCE, async || {
+        successful(&scene).await == Some(1.0)
+    })
+    .await;
+    assert_eq!(reloads(&scene, "unchanged").await, Some(1.0));
+    // One that is empty is one that is being written, also when a signal hurries us.
+    fs::write(path(&scene), "\n").unwrap();
+    scene.balancer.process.signal(Signal::HUP);
+    says(&scene, "pingora.yaml is empty").await;
+    fs::remove_file(path(&scene)).unwrap();
+    says(&scene, "No such file").await;
+    scene.is_well().await;
+    fs::write(path(&scene), &good).unwrap();
+    eventually("the file is taken", PATIENCE, async || {
+        successful(&scene).await == Some(1.0)
+    })
+    .await;
+    scene.keeps_its_secrets().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_a_restart_is_named_and_the_rest_is_applied() {
+    let scene = Pretend::set_with(&[1], BEFORE, "").await;
+    let text = fs::read_to_string(path(&scene)).unwrap();
+    let changed = text
+        .replace("threads: 2", "threads: 3")
+        .replace("{ block_time: 1s }", "{ id: 1, block_time: 2s }")
+        .replace("deny: []", "deny: [eth_gasPrice]");
+    let listen = format!(
+        "  listen: {{ http: [\"{}\"], metrics: off, admin: \"{}\" }}",
+        scene.balancer.rpc.address, scene.balancer.admin.address
+    );
+    let changed: Vec<_> = changed
+        .lines()
+        .map(|line| {
+            if line.starts_with("  listen:") {
+                listen.as_str()
+            } else {
+                line
+            }
+        })
+        .collect();
+    replace(&scene, &changed.join("\n"));
+    says(
+        &scene,
+        "a restart is needed for threads, forebay.chain.id, forebay.listen.metrics",
+    )
+    .await;
+    says(
+        &scene,
+        "the configuration has changed: forebay.chain.block_time, forebay.methods.deny",
+    )
+    .await;
+    let waiting = scene
+        .balancer
+        .metric("forebay_config_settings_waiting", &[]);
+    assert_eq!(waiting.await, Some(3.0));
+    let labels = [("key", "chain.block_time")];
+    let block_time = scene.balancer.metric("forebay_setting_seconds", &labels);
+    assert_eq!(block_time.await, Some(2.0));
+    let status = status(&scene).await;
+    let waiting = &status["configuration"]["waiting"];
+    let keys = ["threads", "forebay.chain.id", "forebay.listen.metrics"];
+    assert_eq!(*waiting, serde_json::json!(keys), "{status}");
+    let answer = scene.call("eth_gasPrice").await.json();
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    replace(&scene, &text);
+    eventually("nothing waits any more", PATIENCE, async || {
+        let waiting = scene
+            .balancer
+            .metric("forebay_config_settings_waiting", &[]);
+        waiting.await == Some(0.0)
+    })
+    .await;
+    assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_followed_through_a_link_that_leads_elsewhere() {
+    let scene = Pretend::set_with(&[1], BEFORE, "").await;
+    let folder = scene.balancer.folder();
+    let text = fs::read_to_string(path(&scene)).unwrap();
+    // As Kubernetes mounts them: the file is a link through a link that is swapped.
+    for (name, deny) in [("one", ""), ("two", "eth_gasPrice")] {
+        fs::create_dir(folder.join(name)).unwrap();
+        let text = text.replace("deny: []", &format!("deny: [{deny}]"));
+        fs::write(folder.join(name).join("pingora.yaml"), text).unwrap();
+    }
+    let lead = |to: &str| {
+        symlink(to, folder.join("data_tmp")).unwrap();
+        fs::rename(folder.join("data_tmp"), folder.join("..data")).unwrap();
+    };
+    lead("one");
+    symlink("..data/pingora.yaml", folder.join("link")).unwrap();
+    fs::rename(folder.join("link"), path(&scene)).unwrap();
+    assert!(scene.call("eth_gasPrice").await.json()["result"].is_string());
+    lead("two");
+    says(
+        &scene,
+        "the configuration has changed: forebay.methods.deny",
+    )
+    .await;
+    let answer = scene.call("eth_gasPrice").await.json();
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_of_the_configuration_fill_a_new_registry_and_no_other() {
+    let none = format!("{QUICK}  nodes: []\n");
+    let chain = forebay::fake::Chain::still(1, 100);
+    let config = || forebay::fake::FakeConfig::following(&chain);
+    let node = forebay::fake::FakeNode::start(config()).await.unwrap();
+    let balancer = support::Balancer::start(&none, &[]).await;
+    let path = balancer.folder().join("pingora.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let with = |names: &[&str]| {
+        let items = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| format!("{{ url: \"{}/{at}\", name: {name} }}", node.url()));
+        let nodes = format!("nodes: [{}]", items.collect::<Vec<_>>().join(", "));
+        text.replace("nodes: []", &nodes)
+    };
+    fs::write(&path, with(&["one"])).unwrap();
+    eventually("the node serves", PATIENCE, async || {
+        balancer
+            .metric("forebay_node_healthy", &[("node", "one")])
+            .await
+            == Some(1.0)
+    })
+    .await;
+    assert!(
+        balancer
+            .process
+            .printed()
+            .contains("are in the new registry")
+    );
+    fs::write(&path, with(&["one", "two"])).unwrap();
+    eventually("it is said that nothing follows", PATIENCE, async || {
+        let printed = balancer.process.printed();
+        printed.contains("have changed, and nothing follows: the registry has its own")
+    })
+    .await;
+    let nodes = balancer.metric("forebay_nodes", &[("rung", "own")]).await;
+    assert_eq!(nodes, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_token_of_the_admin_listener_holds_at_once() {
+    let more = "  admin: { token: \"first-token-of-all\" }\n";
+    let scene = Pretend::set_with(&[1], BEFORE, more).await;
+    let status = async |token: &str| {
+        let look = Console::new(scene.balancer.admin.address, "GET", "/status");
+        look.token(token).ask().await.status
+    };
+    assert_eq!(status("first-token-of-all").await, 200);
+    edit(&scene, "first-token-of-all", "second-token-of-all");
+    says(&scene, "the configuration has changed: forebay.admin.token").await;
+    assert_eq!(status("first-token-of-all").await, 401);
+    assert_eq!(status("second-token-of-all").await, 200);
+    assert!(!scene.balancer.process.printed().contains("token-of-all"));
+}
+
+// Stage-hands.
+
+fn path(scene: &Pretend) -> PathBuf {
+    scene.balancer.folder().join("pingora.yaml")
+}
+
+/// Changes the file in place.
+fn edit(scene: &Pretend, from: &str, to: &str) {
+    let text = fs::read_to_string(path(scene)).unwrap();
+    assert!(text.contains(from), "{from}");
+    fs::write(path(scene), text.replace(from, to)).unwrap();
+}
+
+/// Puts another file in its place, as most editors do.
+fn replace(scene: &Pretend, text: &str) {
+    let new = scene.balancer.folder().join("new.yaml");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path(scene)).unwrap();
+}
+
+/// Waits for this in the log.
+async fn says(scene: &Pretend, what: &str) {
+    eventually(what, PATIENCE, async || {
+        scene.balancer.process.printed().contains(what)
+    })
+    .await;
+}
+
+async fn status(scene: &Pretend) -> serde_json::Value {
+    let look = Console::new(scene.balancer.admin.address, "GET", "/status");
+    look.ask().await.json()
+}
+
+async fn successful(scene: &Pretend) -> Option<f64> {
+    let name = "forebay_config_last_reload_successful";
+    scene.balancer.metric(name, &[]).await
+}
+
+async fn reloads(scene: &Pretend, outcome: &str) -> Option<f64> {
+    let name = "forebay_config_reloads_total";
+    scene.balancer.metric(name, &[("outcome", outcome)]).await
+}
