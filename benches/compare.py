@@ -85,12 +85,12 @@ def counted(folder, options, ends, node_port):
                 lambda path: counting.Profile(path).instructions,
                 lambda calls, run=run: run(calls, counting.callgrind),
                 FEW, MANY,
-            )  # fmt: skip
+            )
             calls = counting.a_call(
                 lambda path: counting.system_calls(path).total(),
                 lambda calls, run=run: run(calls, counting.strace),
                 FEW, MANY,
-            )  # fmt: skip
+            )
             found[name, way] = {"instructions": instructions, "system_calls": calls}
     return found
 

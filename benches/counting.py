@@ -68,4 +68,4 @@ def run_counted(server, wrapper, ends, calls, port, connections, kind=(), **opti
         ask(
             ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls,
             "--connections", connections, *kind,
-        )  # fmt: skip
+        )

@@ -1,4 +1,4 @@
-"""Long answers, idle connections, many nodes: what does not show in small calls."""
+"""Batches, long answers, idle connections, many nodes: what does not show in small calls."""
 
 import statistics
 import threading
@@ -13,6 +13,7 @@ SLOW_GROWTH_MIB_MAX = 64
 IDLE_MIB_MAX = 150
 PROBES_SHARE_MAX = 0.02
 
+BATCH_CALLS, BATCH_CONNECTIONS, BATCH_SECONDS = 100, 16, 4
 LARGE_BYTES = 10 * MIB
 LARGE_COUNT = 60
 SLOW_READERS, SLOW_BYTES, SLOW_SECONDS = 50, 100 * MIB, 20
@@ -47,6 +48,38 @@ class Watch:
     @property
     def growth_mib(self):
         return (self.most - self.before) / MIB
+
+
+def batch(folder, options):
+    """Batches of 100 calls, beside the same calls alone, and beside nginx, who sees no calls."""
+    node, said = started(options.ends, "node", folder=folder)
+    with node:
+        nginx = Nginx(folder, said["ports"][0])
+        forebay = Forebay(folder, options.forebay, said["ports"])
+        with nginx.start() as its, forebay.start() as ours:
+            running = [("nginx", its, nginx.port), ("Forebay", ours, forebay.port)]
+            costs = {}
+            for _ in range(options.rounds):
+                for name, process, port in running:
+                    for kind in (("--batch", BATCH_CALLS), ()):
+                        cost = cpu_a_call(options.ends, process, port, kind)
+                        costs.setdefault((name, kind), []).append(cost)
+    for name, _, _ in running:
+        alone, together = (
+            statistics.median(costs[name, kind]) for kind in ((), ("--batch", BATCH_CALLS))
+        )
+        print(
+            f"{name}: {together:,.0f} µs of CPU for a batch of {BATCH_CALLS}, "
+            f"{together / BATCH_CALLS:.2f} µs for each call of it; {alone:.1f} µs for one alone"
+        )
+
+
+def cpu_a_call(ends, process, port, kind):
+    """Microseconds for what is asked at once, a call or a batch."""
+    before = process.cpu_seconds()
+    to = ("--to", f"127.0.0.1:{port}", "--connections", BATCH_CONNECTIONS)
+    found = ask(ends, "call", *to, "--for", BATCH_SECONDS, *kind)
+    return (process.cpu_seconds() - before) / found["calls"] * 1e6
 
 
 def large(folder, options):
@@ -88,7 +121,7 @@ def slow(ends, process, port):
         ask(
             ends, "large", "--to", f"127.0.0.1:{port}", "--bytes", SLOW_BYTES,
             "--connections", SLOW_READERS, "--slow", MIB, "--for", SLOW_SECONDS,
-        )  # fmt: skip
+        )
     holds = watch.growth_mib <= SLOW_GROWTH_MIB_MAX
     print(
         f"{SLOW_READERS} slow readers of 100 MiB: memory grew by {watch.growth_mib:.1f} MiB; "
@@ -142,4 +175,4 @@ def nodes(folder, options):
         raise Trouble("probing costs too much")
 
 
-RUNS = {"large": large, "idle": idle, "nodes": nodes}
+RUNS = {"batch": batch, "large": large, "idle": idle, "nodes": nodes}
