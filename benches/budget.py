@@ -18,10 +18,12 @@ from servers import Forebay
 
 BUDGET = Path(__file__).with_name("budget.json")
 TOLERANCE = 0.05
+# Less than this of an allocation is none.
+ALLOCATIONS_TOLERANCE = 0.25
 THINKING_FEW, THINKING_MANY = 500, 2500
-FEW, MANY = 100, 400
-# Between the calls, and until the node answers, the balancer has time to fall asleep: it is always
-# woken as often for a call.
+FEW, MANY = 50, 150
+# Between the calls, and until the node answers, the balancer has time to fall asleep: so it is
+# always woken as often for a call.
 CALLS_A_SECOND, DELAY_MS = 60, 5
 # Functions that glibc chooses by the processor are chosen alike: valgrind shows it what is there.
 # Nothing else of the caller's surroundings is seen.
@@ -32,7 +34,9 @@ SURROUNDINGS = {
 
 
 def thinking(folder, programs):
-    def run(calls):
+    """The pure way of a call, in a program of its own."""
+    profiles = []
+    for calls in (THINKING_FEW, THINKING_MANY):
         path = folder / f"thinking-{calls}"
         command = [*counting.callgrind(path), programs / "thinking-path", str(calls)]
         done = subprocess.run(
@@ -40,48 +44,42 @@ def thinking(folder, programs):
         )
         if done.returncode != 0:
             raise Trouble(done.stderr)
-        return path
+        profiles.append(counting.Profile(path))
+    less, more = profiles
+    calls = THINKING_MANY - THINKING_FEW
+    return {
+        "instructions": (more.instructions - less.instructions) / calls,
+        "allocations": (more.allocations - less.allocations) / calls,
+    }
 
-    return spent(run, THINKING_FEW, THINKING_MANY)
 
-
-def served(folder, programs, node_port, kind):
-    """A whole call of this kind, through the real program."""
-
-    def run(calls):
+def served(folder, programs, node_port):
+    """Whole calls through the real program, by kind."""
+    found = {}
+    for name, method in (("forwarded call", "eth_call"), ("local answer", "eth_chainId")):
         place = Path(tempfile.mkdtemp(dir=folder))
-        path = place / "counts"
         server = Forebay(place, programs / "forebay", [node_port], is_quiet=True)
-        counting.run_counted(
-            server, counting.callgrind(path), programs / "ends", calls, server.port, 1,
-            ("--rate", CALLS_A_SECOND, *kind), env=SURROUNDINGS,
+        how = ("--connections", 1, "--rate", CALLS_A_SECOND, "--method", method)
+        call = counting.asker(programs / "ends", *how)
+        found[name] = counting.calls_counted(
+            server, server.port, call, FEW, MANY, env=SURROUNDINGS
         )
-        return path
-
-    return spent(run, FEW, MANY)
+    return found
 
 
 def counted(folder, programs):
     node, said = started(programs / "ends", "node", "--delay", DELAY_MS, folder=folder)
     with node:
-        port = said["ports"][0]
-        return {
+        found = {
             "thinking": thinking(folder, programs),
-            "forwarded call": served(folder, programs, port, ("--method", "eth_call")),
-            "local answer": served(folder, programs, port, ("--method", "eth_chainId")),
+            **served(folder, programs, said["ports"][0]),
         }
-
-
-def spent(run, few, many):
-    """Instructions and allocations of one call."""
-    profiles = [counting.Profile(run(calls)) for calls in (few, many)]
-
-    def a_call(of):
-        return (of(profiles[1]) - of(profiles[0])) / (many - few)
-
     return {
-        "instructions": round(a_call(lambda profile: profile.instructions)),
-        "allocations": round(a_call(lambda profile: profile.allocations), 1),
+        part: {
+            "instructions": round(counts["instructions"]),
+            "allocations": round(counts["allocations"], 1),
+        }
+        for part, counts in found.items()
     }
 
 
@@ -91,18 +89,21 @@ def judge(found, budget):
     for part, counts in found.items():
         for what, count in counts.items():
             allowed = budget.get(part, {}).get(what)
-            word = verdict(count, allowed)
+            word = verdict(what, count, allowed)
             holds = holds and word == "within"
             print(f"budget: {part}: {count:,} {what} a call, {word} the budget of {allowed}")
     return holds
 
 
-def verdict(count, allowed):
-    if allowed is None or count > allowed * (1 + TOLERANCE):
-        return "MORE than"
-    if count < allowed * (1 - TOLERANCE):
-        return "much LESS than"
-    return "within"
+def verdict(what, count, allowed):
+    if allowed is None:
+        return "without"
+    tolerance = allowed * TOLERANCE
+    if what == "allocations":
+        tolerance = max(tolerance, ALLOCATIONS_TOLERANCE)
+    if abs(count - allowed) <= tolerance:
+        return "within"
+    return "MORE than" if count > allowed else "much LESS than"
 
 
 def main():

@@ -19,7 +19,7 @@ from servers import Forebay, Haproxy, Nginx
 CONNECTIONS = 64
 WARM_CALLS = 5000
 # Counted runs are slow: so many calls, and so many more.
-FEW, MANY = 200, 700
+FEW, MANY = 200, 600
 FORWARDED, LOCAL = "forwarded", "answered by itself"
 
 
@@ -61,7 +61,7 @@ def rounds(running, ends, options):
     return found
 
 
-def counted(folder, options, ends, node_port):
+def counted(folder, options, node_port):
     """Instructions and system calls of a call, for each server and way."""
     makers = {
         "nginx": lambda place: Nginx(place, node_port, master=False),
@@ -73,25 +73,17 @@ def counted(folder, options, ends, node_port):
         for way in (FORWARDED, LOCAL):
             say(f"counting {name}, {way}")
 
-            def run(calls, wrapper_of, make=make, name=name, way=way):
-                place = Path(tempfile.mkdtemp(dir=folder))
-                server, path = make(place), place / "counts"
-                port, kind = ways(server)[way]
-                wrapper = wrapper_of(path)
-                counting.run_counted(server, wrapper, ends, calls, port, CONNECTIONS, kind)
-                return path
+            def fresh(make=make, way=way):
+                server = make(Path(tempfile.mkdtemp(dir=folder)))
+                port, _ = ways(server)[way]
+                return server, port
 
-            instructions = counting.a_call(
-                lambda path: counting.Profile(path).instructions,
-                lambda calls, run=run: run(calls, counting.callgrind),
-                FEW, MANY,
-            )
-            calls = counting.a_call(
-                lambda path: counting.system_calls(path).total(),
-                lambda calls, run=run: run(calls, counting.strace),
-                FEW, MANY,
-            )
-            found[name, way] = {"instructions": instructions, "system_calls": calls}
+            server, port = fresh()
+            _, kind = ways(server)[way]
+            call = counting.asker(options.ends, "--connections", CONNECTIONS, *kind)
+            counts = counting.calls_counted(server, port, call, FEW, MANY)
+            counts["system_calls"] = counting.system_calls(fresh, call, FEW, MANY)
+            found[name, way] = counts
     return found
 
 
@@ -153,7 +145,7 @@ def compare(folder, options):
         finally:
             for _, process in running:
                 process.end()
-        counts = {} if options.quick else counted(folder, options, options.ends, node_port)
+        counts = {} if options.quick else counted(folder, options, node_port)
     where = f"core {MEASURED} for each, {MEASURING} for the rest" if MEASURED else "one core for all"
     print(f"{CONNECTIONS} connections, {where}; times at {options.rate:,} calls a second;", end=" ")
     print(f"medians of {options.rounds} rounds of {options.seconds} s\n")

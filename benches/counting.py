@@ -1,16 +1,20 @@
 """What a call costs in instructions, allocations and system calls.
 
-Each is the difference of two runs of the same program, divided by the difference of their calls:
-what starting and ending cost falls out.
+Each is a difference: what so many calls cost, less what fewer cost, for each call more. What
+starting, connecting and ending cost falls out.
 """
 
 import re
-from collections import Counter
+import statistics
+import subprocess
 
 from machine import Trouble, ask
 
 # The allocator as Rust's code calls it.
 ALLOCATOR = re.compile(r"__rust_(alloc|alloc_zeroed|realloc)$")
+# The median of so many differences counts.
+PAIRS = 3
+DUMP_SECONDS_MAX = 60
 
 
 class Profile:
@@ -21,17 +25,14 @@ class Profile:
         self.allocations = 0
         names, callee = {}, ""
         for line in path.read_text().splitlines():
-            if line.startswith("cfn="):
-                number, _, name = line[4:].partition(" ")
-                if name:
-                    names[number] = name
-                callee = names.get(number, "")
-            elif line.startswith("fn="):
-                number, _, name = line[3:].partition(" ")
-                if name:
-                    names[number] = name
-            elif line.startswith("calls=") and ALLOCATOR.search(callee):
-                self.allocations += int(line[6:].split()[0])
+            key, _, value = line.partition("=")
+            if key in ("fn", "cfn"):
+                # A name stands in full the first time, then its number alone.
+                number, _, name = value.partition(" ")
+                names[number] = name or names.get(number, "")
+                callee = names[number]
+            elif key == "calls" and ALLOCATOR.search(callee):
+                self.allocations += int(value.split()[0])
             elif line.startswith("totals:"):
                 self.instructions = int(line.split()[1])
         if not self.instructions:
@@ -42,30 +43,62 @@ def callgrind(path):
     return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={path}"]
 
 
-def strace(path):
-    return ["strace", "-f", "-c", "-o", str(path)]
+def dumped(process, path, number):
+    """What was counted since the last dump; `number` counts them from 1."""
+    command = ["callgrind_control", "--dump", str(process.pid)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DUMP_SECONDS_MAX)
+    if done.returncode != 0:
+        raise Trouble(f"callgrind_control: {done.stderr}")
+    return Profile(path.with_name(f"{path.name}.{number}"))
 
 
-def system_calls(path):
-    """The sum of what `strace -c` has counted."""
-    counted = Counter()
+def calls_counted(server, port, call, few, many, **options):
+    """Instructions and allocations of one call to `server`. `call(port, n)` makes n calls."""
+    path = server.folder / "callgrind"
+    with server.start(callgrind(path), **options) as process:
+        # The first ones make connections and fill pools.
+        call(port, few)
+        dumped(process, path, 1)
+        profiles = []
+        for number in range(2 * PAIRS):
+            call(port, many if number % 2 else few)
+            profiles.append(dumped(process, path, number + 2))
+    pairs = list(zip(profiles[::2], profiles[1::2]))
+
+    def a_call(of):
+        return statistics.median((of(more) - of(less)) / (many - few) for less, more in pairs)
+
+    return {
+        "instructions": a_call(lambda profile: profile.instructions),
+        "allocations": a_call(lambda profile: profile.allocations),
+    }
+
+
+def system_calls(make, call, few, many):
+    """System calls of one call; `make()` gives a server that has never run, and its port."""
+    sums = []
+    for calls in (few, many):
+        server, port = make()
+        path = server.folder / "strace"
+        with server.start(["strace", "-f", "-c", "-o", str(path)]):
+            call(port, calls)
+        sums.append(summed(path))
+    return (sums[1] - sums[0]) / (many - few)
+
+
+def summed(path):
+    """The sum of what `strace -c` has counted: its fourth column."""
     for line in path.read_text().splitlines():
         fields = line.split()
-        if len(fields) >= 5 and fields[0].replace(".", "").isdigit() and fields[-1] != "total":
-            counted[fields[-1]] += int(fields[3])
-    return counted
+        if fields and fields[-1] == "total":
+            return int(fields[3])
+    raise Trouble(f"{path} holds no sum")
 
 
-def a_call(read, run, few, many):
-    """`read` of a run with `many` calls less that with `few`, for one call."""
-    counts = [read(run(calls)) for calls in (few, many)]
-    return (counts[1] - counts[0]) / (many - few)
+def asker(ends, *how):
+    """Makes calls so, each answered as it must be."""
 
+    def call(port, calls):
+        ask(ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls, *how)
 
-def run_counted(server, wrapper, ends, calls, port, connections, kind=(), **options):
-    """Starts `server` inside `wrapper`, has it answer so many calls, and ends it."""
-    with server.start(wrapper, **options):
-        ask(
-            ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls,
-            "--connections", connections, *kind,
-        )
+    return call
