@@ -13,7 +13,9 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
+use pingora::listeners::ListenerConfig;
 use pingora::listeners::tls::TlsSettings;
+use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
@@ -181,8 +183,10 @@ fn endpoint(
     proxy.h2_options = Some(h2);
     let door = Door::new(endpoint, proxy);
     let mut service = Service::new("endpoint".into(), door);
+    // Everybody here reads and writes in large pieces, and a buffer would be held while idle, too.
     for address in &settings.listen.http {
-        service.add_tcp(&address.to_string());
+        let listener = ListenerConfig::tcp(address.to_string());
+        service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
     }
     for https in &settings.listen.https {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
@@ -191,7 +195,8 @@ fn endpoint(
         if https.h2 {
             tls.enable_h2();
         }
-        service.add_tls_with_settings(&https.address.to_string(), None, tls);
+        let listener = ListenerConfig::tcp(https.address.to_string()).tls(tls);
+        service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
     }
     Ok(service)
 }

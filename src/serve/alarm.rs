@@ -3,11 +3,14 @@
 //! A timer costs more than most waits that it watches over. So it is left running when the wait is
 //! over: when it goes off it is looked whether it was time, and it is set to when it will be.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 
 use crate::clock;
@@ -15,6 +18,59 @@ use crate::clock;
 /// One alarm clock, for one wait at a time.
 #[derive(Debug, Default)]
 pub struct Alarm(Option<Pin<Box<Sleep>>>);
+
+/// Alarms that are kept on one thread for who needs one next.
+const KEPT_MAX: usize = 256;
+
+thread_local! {
+    /// Each with the runtime whose timer it is.
+    static KEPT: RefCell<Vec<(Id, Alarm)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An alarm for a while: it is kept running for the next who needs one.
+#[derive(Debug)]
+pub struct Lent {
+    runtime: Id,
+    alarm: Alarm,
+}
+
+/// Lends an alarm; only in a runtime, as all that waits.
+pub fn lend() -> Lent {
+    let runtime = Handle::current().id();
+    let kept = KEPT.with_borrow_mut(Vec::pop);
+    let kept = kept.filter(|(made_in, _)| *made_in == runtime);
+    Lent {
+        runtime,
+        alarm: kept.map(|(_, alarm)| alarm).unwrap_or_default(),
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let alarm = std::mem::take(&mut self.alarm);
+        // Where the thread is ending nothing is kept.
+        let _ = KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            if kept.len() < KEPT_MAX {
+                kept.push((self.runtime, alarm));
+            }
+        });
+    }
+}
+
+impl Deref for Lent {
+    type Target = Alarm;
+
+    fn deref(&self) -> &Alarm {
+        &self.alarm
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Alarm {
+        &mut self.alarm
+    }
+}
 
 /// It took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,5 +166,21 @@ mod tests {
         assert_eq!(alarm.until(later, pending::<()>()).await, Err(Late));
         assert!(clock::now() >= later);
         assert_eq!(alarm.until(soon, ready(7)).await, Ok(7), "done is done");
+    }
+
+    #[test]
+    fn an_alarm_of_a_runtime_that_is_gone_is_never_lent() {
+        for _ in 0..2 {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let soon = Duration::from_millis(1);
+                assert_eq!(lend().within(soon, pending::<()>()).await, Err(Late));
+                assert_eq!(lend().within(soon, pending::<()>()).await, Err(Late));
+                assert_eq!(KEPT.with_borrow(Vec::len), 1);
+            });
+        }
     }
 }

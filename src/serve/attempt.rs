@@ -31,6 +31,10 @@ impl Attempt {
         }
     }
 
+    pub fn began_at(&self) -> Instant {
+        self.began_at
+    }
+
     /// The answer has begun, and goes to the client as it comes.
     pub fn commit(&mut self) {
         self.took = Some(clock::now().saturating_duration_since(self.began_at));

@@ -4,11 +4,13 @@
 //! client: until then another node can still be asked. A larger one is committed to once its
 //! result has begun, and then passed on as it comes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::alarm;
 use super::attempt::Attempt;
 use crate::clock;
 use crate::domain::answer::{Answer, Outcome, Splicer};
@@ -160,7 +162,9 @@ pub async fn attempt<'a>(
     wanted: &Wanted<'a>,
 ) -> (Verdict, Content<'a>) {
     let mut attempt = Attempt::begin(upstream, node);
-    let exchanged = in_time(pool, upstream, wanted, exchange(upstream, body, wanted)).await;
+    let exchanged = exchange(upstream, body, wanted);
+    let began_at = attempt.began_at();
+    let exchanged = in_time(pool, (upstream, node), wanted, began_at, exchanged).await;
     let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
     let content = match found {
         Found::Large(begun) => {
@@ -210,26 +214,28 @@ fn alarm(upstream: &Upstream, node: &NodeView, shut: Shut) {
 /// Waits for `exchange` until its time is over or, if it may move, its node has fallen out.
 async fn in_time<T>(
     pool: &Pool,
-    upstream: &Upstream,
+    (upstream, node): (&Upstream, &NodeView),
     wanted: &Wanted<'_>,
+    began_at: Instant,
     exchange: impl Future<Output = T>,
 ) -> Option<T> {
-    let was_serving = serves(pool, upstream);
-    let mut exchange = std::pin::pin!(exchange);
+    let watches = wanted.may_move && node.standing.is_healthy();
+    let mut exchange = pin!(exchange);
+    let mut alarm = alarm::lend();
+    let mut look_at = began_at + LOOK_EVERY;
     loop {
-        let left = wanted.until.saturating_duration_since(clock::now());
-        let look = if wanted.may_move {
-            left.min(LOOK_EVERY)
+        let until = if watches {
+            wanted.until.min(look_at)
         } else {
-            left
+            wanted.until
         };
-        if let Ok(done) = tokio::time::timeout(look, &mut exchange).await {
+        if let Ok(done) = alarm.until(until, &mut exchange).await {
             return Some(done);
         }
-        let fell_out = wanted.may_move && was_serving && !serves(pool, upstream);
-        if fell_out || look == left {
+        if until == wanted.until || !serves(pool, upstream) {
             return None;
         }
+        look_at = clock::now() + LOOK_EVERY;
     }
 }
 
