@@ -365,6 +365,7 @@ async fn answers_of_every_size_and_shape_arrive_byte_for_byte() {
                     chunked,
                     result_first,
                     extra_members,
+                    ..Shape::default()
                 };
             });
             let members = if result_first {

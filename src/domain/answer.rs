@@ -78,6 +78,19 @@ impl<'a> Answer<'a> {
     /// See [`BadAnswer`]. An error may come without an id: it is ours all the same, as it came on
     /// our connection; a result may not.
     pub fn read(bytes: &'a [u8]) -> Result<Answer<'a>, BadAnswer> {
+        let (answer, id) = Answer::read_any(bytes)?;
+        let is_error = matches!(answer.outcome, Outcome::Error(_));
+        if id != Some(OWN_ID) && !(is_error && id.is_none()) {
+            return Err(BadAnswer::WrongId);
+        }
+        Ok(answer)
+    }
+
+    /// An answer to whichever call, and the id that it carries.
+    ///
+    /// # Errors
+    /// It is not JSON, or has no outcome.
+    pub(super) fn read_any(bytes: &'a [u8]) -> Result<(Answer<'a>, Option<&'a str>), BadAnswer> {
         // All of it: a decoder of bytes would pass over what it doesn't look into.
         let text = std::str::from_utf8(bytes.trim_ascii()).map_err(|_| BadAnswer::NotJson)?;
         let raw: RawAnswer = serde_json::from_str(text).map_err(|_| BadAnswer::NotJson)?;
@@ -90,21 +103,18 @@ impl<'a> Answer<'a> {
             (Some(_), Some(_)) | (None, None) => return Err(BadAnswer::NoOutcome),
         };
         let id = raw.id.map(RawValue::get);
-        let is_error = matches!(outcome, Outcome::Error(_));
-        if id != Some(OWN_ID) && !(is_error && id.is_none()) {
-            return Err(BadAnswer::WrongId);
-        }
         let places = Places {
             all: place_in(bytes, text.as_bytes()),
             id: id.map(|id| place_in(bytes, id.as_bytes())),
             outcome: place_in(bytes, written.as_bytes()),
-            is_error,
+            is_error: matches!(outcome, Outcome::Error(_)),
         };
-        Ok(Answer {
+        let answer = Answer {
             bytes,
             places,
             outcome,
-        })
+        };
+        Ok((answer, id))
     }
 
     /// Appends the answer with the caller's `id` in place of ours.

@@ -189,7 +189,14 @@ impl<'a> Journey<'a> {
         self.is_over || is_spent || now >= self.allowance.deadline
     }
 
-    fn attempt_end(&self, now: Instant) -> Instant {
+    /// The last attempt doesn't count: its node may be asked again, free of charge.
+    pub fn take_back(&mut self) {
+        self.tried.pop();
+        self.is_free = true;
+    }
+
+    /// Until when an attempt may last that begins now.
+    pub fn attempt_end(&self, now: Instant) -> Instant {
         (now + self.allowance.attempt).min(self.allowance.deadline)
     }
 

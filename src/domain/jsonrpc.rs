@@ -238,14 +238,22 @@ fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
     }
 }
 
-/// The id that every call carries on its way to a node.
+/// The id that every call carries on its way to a node, unless it goes there with others.
 pub const OWN_ID: &str = "1";
+/// What stands before the id in a call for a node, and so before another one put in its place.
+pub const BEFORE_ID: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 
 impl Call<'_> {
     /// The envelope that a node gets, written anew with our id, up to the params. After them
     /// follows `}`.
     pub fn opening(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.method.len());
+        self.write_opening(&mut out);
+        out
+    }
+
+    /// Appends the same to `out`.
+    pub fn write_opening(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":1,"method":"#);
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if self.method.bytes().all(plain) {
@@ -260,7 +268,6 @@ impl Call<'_> {
             );
         }
         out.extend_from_slice(br#","params":"#);
-        out
     }
 
     /// The params as a node gets them: as they came.

@@ -56,6 +56,16 @@ impl Load {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// So many calls set out together.
+    pub fn begin_many(&self, calls: u32) {
+        self.in_flight.fetch_add(calls, Ordering::Relaxed);
+    }
+
+    /// They are back, whatever came of them.
+    pub fn end_many(&self, calls: u32) {
+        self.in_flight.fetch_sub(calls, Ordering::Relaxed);
+    }
+
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -66,6 +76,14 @@ impl Load {
             self.faults_in_row.store(0, Ordering::Relaxed);
         }
         self.measure(took, now);
+    }
+
+    /// So many calls were answered together. What they took beyond the latency that is known says
+    /// no more of the node than a call's part of it: they may have been carried out one by one.
+    pub fn answered_many(&self, took: Duration, calls: u32, now: Instant) {
+        let known = Duration::from_micros(self.average_micros.load(Ordering::Relaxed));
+        let part = took / calls.max(1);
+        self.answered(took.min(known).max(part), now);
     }
 
     /// A fault of the node's; `true` each time that there have been enough in a row to bench it.
@@ -170,6 +188,28 @@ mod tests {
 
     fn millis(count: u64) -> Duration {
         Duration::from_millis(count)
+    }
+
+    #[test]
+    fn many_answers_at_once_make_a_node_neither_slow_nor_fast() {
+        let now = crate::clock::now();
+        let load = Load::new(now);
+        let latency = || load.latency().unwrap_or_default().as_millis();
+        load.answered_many(Duration::from_millis(800), 100, now);
+        assert_eq!(latency(), 4, "half the way up to a call's part");
+        for _ in 0..20 {
+            load.answered(Duration::from_millis(100), now);
+        }
+        let alone = latency();
+        for took in [110, 800] {
+            load.answered_many(Duration::from_millis(took), 100, now);
+            assert_eq!(latency(), alone, "after {took} ms");
+        }
+        load.answered_many(Duration::from_secs(30), 100, now);
+        assert!(latency() > 150, "each took longer than any before");
+        let after = now + Duration::from_secs(60);
+        load.answered_many(Duration::from_millis(20), 100, after);
+        assert_eq!(latency(), 20, "all of them took less");
     }
 
     #[test]

@@ -61,13 +61,56 @@ pub fn draw(
     now: Instant,
     dice: &mut impl Dice,
 ) -> Option<NodeId> {
-    // Before any head is known the list is left whole.
+    let has_it = has_blocks(view, needs);
+    let open =
+        |node: &NodeView| ladder.takes(node, view) && !passed.contains(&node.id) && has_it(node);
+    let is_best =
+        |node: &NodeView| open(node) && !node.lacks(needs.method, now) && !node.standing.rests(now);
+    if needs.wish == Wish::Any
+        && let Some(found) = by_odds(view, ladder, is_best, now, dice)
+    {
+        return Some(found);
+    }
+    by_list(view, ladder, open, needs, now, dice)
+}
+
+/// Whether a node has the blocks that a call needs. Before any head is known all have.
+fn has_blocks(view: &FleetView, needs: &Needs<'_>) -> impl Fn(&NodeView) -> bool {
     let block = needs.block.filter(|_| view.highest_head.is_some());
-    let open = |node: &&NodeView| {
-        let has_it = || block.is_none_or(|need| need.is_met_by(node));
-        ladder.takes(node, view) && !passed.contains(&node.id) && has_it()
+    move |node| block.is_none_or(|need| need.is_met_by(node))
+}
+
+/// Draws among those that `is_best` says of that nothing speaks against them; `None`: there may be
+/// none.
+fn by_odds(
+    view: &FleetView,
+    ladder: Ladder,
+    is_best: impl Fn(&NodeView) -> bool,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<NodeId> {
+    let (nodes, odds) = (&view.nodes, &view.odds);
+    let first = odds.draw(nodes, (ladder, None), &is_best, now, dice)?;
+    let second = match odds.draw(nodes, (ladder, Some(first)), &is_best, now, dice) {
+        Some(second) => Some(second.node),
+        None => {
+            let is_other = |node: &&NodeView| node.id != first.node.id && is_best(node);
+            by_weight(nodes.iter().filter(is_other), now, dice)
+        }
     };
-    let nodes = || view.nodes.iter().filter(open);
+    Some(cheaper(first.node, second, now))
+}
+
+/// Draws by going through all of them.
+fn by_list<'a>(
+    view: &'a FleetView,
+    ladder: Ladder,
+    open: impl Fn(&NodeView) -> bool,
+    needs: &Needs<'_>,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<NodeId> {
+    let nodes = || view.nodes.iter().filter(|node| open(node));
     let can = |node: &NodeView| !node.lacks(needs.method, now);
     let some_can = nodes().any(can);
     let nodes = || nodes().filter(|node| !some_can || can(node));
@@ -81,9 +124,30 @@ pub fn draw(
         Wish::Any => None,
         Wish::Freshest | Wish::Deepest => nodes().map(|node| merit(node, needs.wish)).max(),
     };
-    let is_wished = |node: &NodeView| best.is_none_or(|best| merit(node, needs.wish) == best);
-    let among = nodes().filter(|node| is_wished(node));
-    by_weight_and_load(among, now, dice)
+    let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, needs.wish) == best);
+    let among = nodes().filter(is_wished);
+    let first = by_weight(among.clone(), now, dice)?;
+    let others = among.filter(|node| node.id != first.id);
+    Some(cheaper(first, by_weight(others, now, dice), now))
+}
+
+/// Whether a call may go to `node` because another one of its packet does: a draw might have come
+/// to it, whoever else there is.
+pub fn suits(
+    view: &FleetView,
+    node: &NodeView,
+    ladder: Ladder,
+    passed: &[NodeId],
+    needs: &Needs<'_>,
+    now: Instant,
+) -> bool {
+    let is_by_chance = ladder != Ladder::LastResort && needs.wish == Wish::Any;
+    is_by_chance
+        && ladder.takes(node, view)
+        && !passed.contains(&node.id)
+        && has_blocks(view, needs)(node)
+        && !node.lacks(needs.method, now)
+        && !node.standing.rests(now)
 }
 
 /// What makes a node preferred; the higher the better.
@@ -96,18 +160,12 @@ fn merit(node: &NodeView, wish: Wish) -> u64 {
     }
 }
 
-fn by_weight_and_load<'a>(
-    among: impl Iterator<Item = &'a NodeView> + Clone,
-    now: Instant,
-    dice: &mut impl Dice,
-) -> Option<NodeId> {
-    let first = by_weight(among.clone(), now, dice)?;
-    let others = among.filter(|node| node.id != first.id);
-    let Some(second) = by_weight(others, now, dice) else {
-        return Some(first.id);
-    };
-    let is_dear = is_dear(first, second, now);
-    Some(if is_dear { second.id } else { first.id })
+/// The first, unless it sheds the call to the second.
+fn cheaper(first: &NodeView, second: Option<&NodeView>, now: Instant) -> NodeId {
+    match second {
+        Some(second) if is_dear(first, second, now) => second.id,
+        Some(_) | None => first.id,
+    }
 }
 
 /// Whether `first` sheds the call to `second`. A node of twice the weight may have twice as many
@@ -153,6 +211,7 @@ mod tests {
     use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
     use crate::domain::health::Hysteresis;
     use crate::domain::node::Weight;
+    use crate::domain::odds::Odds;
     use std::time::Duration;
 
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
@@ -193,6 +252,71 @@ mod tests {
             counts[drawn.0 as usize] += 1;
         }
         counts
+    }
+
+    /// How often each node is drawn of 20,000 times, by the table and by the list.
+    fn both_shares(
+        view: &FleetView,
+        passed: &[NodeId],
+        needs: &Needs<'_>,
+        now: Instant,
+    ) -> [Vec<u32>; 2] {
+        let by_table = view.clone();
+        let by_list = FleetView {
+            odds: Odds::default(),
+            ..view.clone()
+        };
+        [by_table, by_list].map(|view| {
+            let mut dice = Seeded::new(7);
+            let mut counts = vec![0; view.nodes.len()];
+            for _ in 0..20_000 {
+                let drawn = draw(&view, Ladder::Own, passed, needs, now, &mut dice);
+                counts[drawn.unwrap().0 as usize] += 1;
+            }
+            counts
+        })
+    }
+
+    #[test]
+    fn the_table_draws_as_often_as_going_through_the_list() {
+        let start = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 5, 20, 3, 0, 8, 8, 2], start);
+        // The node of weight 20 comes back and starts slowly; 8 is behind.
+        let heads = |out: u64| [100, 100, 100, out, 100, 100, 100, 100, 95].map(at);
+        round(&mut fleet, &heads(100), start);
+        round(&mut fleet, &heads(10), start);
+        round(&mut fleet, &heads(100), start);
+        round(&mut fleet, &heads(100), start);
+        let now = start + Duration::from_secs(9);
+        fleet.throttle(NodeId(6), Some(Duration::from_secs(60)), now);
+        let view = fleet.view();
+        view.nodes[4].learn_lack("eth_x", now);
+        for _ in 0..200 {
+            view.nodes[7].load.begin();
+        }
+        let head = BlockNumber(98);
+        let need = Need {
+            from: head,
+            to: head,
+            reads: Reads::State,
+        };
+        let needs = Needs {
+            block: Some(need),
+            method: "eth_x",
+            wish: Wish::Any,
+        };
+        for (passed, needs) in [
+            (&[][..], Needs::default()),
+            (&[NodeId(2), NodeId(7)], Needs::default()),
+            (&[], needs),
+            (&[NodeId(1), NodeId(2), NodeId(3)], needs),
+        ] {
+            let [table, list] = both_shares(&view, passed, &needs, now);
+            for (table, list) in table.iter().zip(&list) {
+                assert!(table.abs_diff(*list) < 400, "{table} {list}: {passed:?}");
+                assert_eq!(*table == 0, *list == 0, "{passed:?}");
+            }
+        }
     }
 
     #[test]

@@ -10,12 +10,15 @@ use super::health::Standing;
 use super::lacks::Lacks;
 use super::load::Load;
 use super::node::{NodeId, Rung, Weight};
+use super::odds::Odds;
 use super::report::Inquiry;
 
 /// The fleet at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct FleetView {
     pub nodes: Vec<NodeView>,
+    /// Made of `nodes`.
+    pub odds: Odds,
     pub reference: Option<Reference>,
     pub served_head: Option<BlockNumber>,
     /// The highest head of any fit node, or of a leader that is believed, or that was served. What
@@ -108,7 +111,11 @@ impl NodeView {
 
 impl FleetView {
     pub fn node(&self, id: NodeId) -> Option<&NodeView> {
-        self.nodes.iter().find(|node| node.id == id)
+        let found = self.odds.place(id).and_then(|place| self.nodes.get(place));
+        let is_it = |node: &&NodeView| node.id == id;
+        found
+            .filter(is_it)
+            .or_else(|| self.nodes.iter().find(is_it))
     }
 
     pub fn has_fit(&self, rung: Rung) -> bool {

@@ -48,6 +48,14 @@ impl Whole {
         }
     }
 
+    /// The same answer, that shares no memory with others which came with it.
+    pub fn apart(self) -> Whole {
+        Whole {
+            bytes: Bytes::copy_from_slice(&self.bytes),
+            places: self.places,
+        }
+    }
+
     /// Appends the answer with the caller's `id` in place of ours.
     pub fn write_to(&self, id: &str, out: &mut Vec<u8>) {
         self.places.write(&self.bytes, id, out);

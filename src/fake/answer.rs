@@ -2,6 +2,8 @@
 //!
 //! Ids go back byte for byte; a batch is answered in its order; a call without an id gets none.
 
+mod batch;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
@@ -45,6 +47,10 @@ impl<'a> Packet<'a> {
             Ok(call) => Packet::One(call),
             Err(_) => Packet::Unreadable,
         }
+    }
+
+    pub(super) fn is_batch(&self) -> bool {
+        matches!(self, Packet::Batch(_))
     }
 
     /// The methods asked for, in order.
@@ -104,20 +110,6 @@ impl Speaker<'_> {
             },
             Packet::Batch(calls) => self.batch(calls),
         }
-    }
-
-    fn batch(&self, calls: &[Call]) -> String {
-        if calls.is_empty() {
-            return self.envelope("null", Outcome::error(-32600, "empty batch"));
-        }
-        if self.fault == Some(&Fault::ObjectForBatch) {
-            return self.envelope("null", Outcome::error(-32005, "batch refused"));
-        }
-        let items: Vec<String> = calls.iter().filter_map(|call| self.item(call)).collect();
-        if items.is_empty() {
-            return String::new();
-        }
-        format!("[{}]", items.join(","))
     }
 
     fn item(&self, call: &Call) -> Option<String> {
@@ -407,7 +399,7 @@ mod tests {
     fn say(behaviour: &Behaviour, body: &str) -> String {
         let chain = Chain::still(1, 100);
         let packet = Packet::read(body.as_bytes());
-        let fault = behaviour.fault_for(&packet.methods());
+        let fault = behaviour.fault_for(&packet.methods(), packet.is_batch());
         let speaker = Speaker {
             chain: &chain,
             behaviour,
@@ -623,7 +615,7 @@ mod tests {
             shape: Shape {
                 result_first: true,
                 extra_members: true,
-                chunked: false,
+                ..Shape::default()
             },
             ..Behaviour::default()
         };

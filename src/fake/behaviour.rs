@@ -20,6 +20,8 @@ pub struct Behaviour {
     pub fault: Option<Fault>,
     /// Only requests with a call of one of these methods meet the fault; `None`: all do.
     pub fault_methods: Option<BTreeSet<String>>,
+    /// And of those only batches do.
+    pub fault_spares_singles: bool,
     /// Methods that the node says it doesn't have.
     pub missing_methods: BTreeSet<String>,
     /// JSON texts answered as results, by method, above all that the node would say itself.
@@ -46,6 +48,7 @@ impl Default for Behaviour {
             latency: Duration::ZERO,
             fault: None,
             fault_methods: None,
+            fault_spares_singles: false,
             missing_methods: BTreeSet::new(),
             results: BTreeMap::new(),
             errors: BTreeMap::new(),
@@ -67,7 +70,10 @@ impl Behaviour {
     }
 
     /// The fault that a request with calls of `methods` meets.
-    pub(super) fn fault_for(&self, methods: &[String]) -> Option<Fault> {
+    pub(super) fn fault_for(&self, methods: &[String], is_batch: bool) -> Option<Fault> {
+        if self.fault_spares_singles && !is_batch {
+            return None;
+        }
         let only = match &self.fault_methods {
             None => return self.fault.clone(),
             Some(only) => only,
@@ -125,6 +131,8 @@ pub struct Shape {
     pub result_first: bool,
     /// Further members beside the known ones, with braces in strings.
     pub extra_members: bool,
+    /// The answers to a batch come in the opposite order.
+    pub backwards: bool,
 }
 
 /// The ways to be rude. Refusing connections is [`super::FakeNode::refuse`].
@@ -158,6 +166,12 @@ pub enum Fault {
     ArrayForOne,
     /// One error object where a batch was asked.
     ObjectForBatch,
+    /// An array of one error, for the first call of a batch, as geth refuses one.
+    FirstForBatch,
+    /// Of a batch the first call is answered twice.
+    AnswersTwice,
+    /// Of a batch the last call is not answered.
+    AnswersTooFew,
     ResultAndError,
     /// Every call is answered with this error.
     RpcError {
@@ -188,7 +202,10 @@ mod tests {
             fault_methods: Some(BTreeSet::from(["eth_call".to_owned()])),
             ..Behaviour::default()
         };
-        let met = |method: &str| behaviour.fault_for(&[method.to_owned()]).is_some();
+        let met = |method: &str| {
+            let methods = [method.to_owned()];
+            behaviour.fault_for(&methods, false).is_some()
+        };
         assert!(met("eth_call"));
         assert!(!met("eth_chainId"));
     }

@@ -100,7 +100,7 @@ fn decide(request: Request, shared: &Shared) -> (Reply, Behaviour) {
     let behaviour = shared.behaviour().clone();
     let packet = Packet::read(&request.body);
     let methods = packet.methods();
-    let fault = behaviour.fault_for(&methods);
+    let fault = behaviour.fault_for(&methods, packet.is_batch());
     let text = if request.method == "POST" {
         let speaker = Speaker {
             chain: &shared.chain,
@@ -153,6 +153,9 @@ fn reply(body: Vec<u8>, fault: Option<Fault>, chunked: bool) -> Reply {
             | Fault::MissingId
             | Fault::ArrayForOne
             | Fault::ObjectForBatch
+            | Fault::FirstForBatch
+            | Fault::AnswersTwice
+            | Fault::AnswersTooFew
             | Fault::ResultAndError
             | Fault::RpcError { .. }
             | Fault::HugeResult { .. },

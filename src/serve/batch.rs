@@ -1,13 +1,18 @@
-//! Many calls in one packet: each goes its own way, the answers come back in their order.
+//! Many calls in one packet: plain reads travel together, any other call goes its own way; the
+//! answers come back in their order.
 //!
 //! The answers are held until the last one is there, within the packet's room: what has none any
 //! more is refused alone, unless a node may have carried it out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesOrdered, StreamExt};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
+use super::convoy::{self, Rider, Travel};
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::WHOLE_BYTES_MAX;
 use crate::domain::jsonrpc::Item;
@@ -15,7 +20,8 @@ use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
 use crate::state::gate::Room;
 
-/// Calls of one batch that are on their way at once.
+/// Of one batch, so many calls that go their own way are under way at once, and so many of those
+/// that travel together or did.
 const FAN_OUT: usize = 16;
 
 /// Room that a call which is no read must find before it is asked: for a hash or an id.
@@ -31,32 +37,95 @@ pub struct Answers {
     pub attempts: usize,
 }
 
+/// How a call of a batch comes to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Own,
+    /// With others, to begin with.
+    Shared,
+    /// By what an identical call brings, which it waits for.
+    Given,
+}
+
+/// What has come to an end.
+struct Done<'a> {
+    way: Way,
+    /// Answers, and their places.
+    answers: Vec<(usize, Served)>,
+    /// Who isn't done yet.
+    left: Vec<Rider<'a>>,
+}
+
 /// Answers `items` (at least one).
 pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Answers {
+    let snapshot = engine.pool.snapshot();
+    // One head for all of them, however long the last one waits for its turn.
+    let pins = terms.policy.pins(&snapshot.view);
     let terms = Terms {
         may_stream: false,
-        // One head for all of them, however long the last one waits for its turn.
-        pins: Some(terms.policy.pins(&engine.pool.snapshot().view)),
+        pins: Some(pins),
         ..terms
     };
-    let mut waiting = items.iter();
-    let mut under_way = FuturesOrdered::new();
-    for item in waiting.by_ref().take(FAN_OUT) {
-        under_way.push_back(one(engine, item, terms));
+    let planned = convoy::plan(engine, items, &snapshot.view, (terms.policy, &pins));
+    let (riders, given) = convoy::board(engine, &planned, &snapshot.view, terms);
+    drop(snapshot);
+    let mut ways = vec![Way::Own; items.len()];
+    riders.iter().for_each(|it| ways[it.place()] = Way::Shared);
+    given.iter().for_each(|it| ways[*it] = Way::Given);
+    let mut own = (0..items.len()).filter(|place| ways[*place] == Way::Own);
+    let attempt = terms.policy.limits.times.attempt;
+    let mut travels = VecDeque::from(convoy::gather(engine, riders, attempt));
+    let mut answers: Vec<Option<Served>> = items.iter().map(|_| None).collect();
+    let mut under_way: FuturesUnordered<BoxFuture<'_, Done<'_>>> = FuturesUnordered::new();
+    for place in given {
+        under_way.push(one(engine, items, (place, Way::Given), terms).boxed());
     }
+    // Each kind has its own turns: who waits for another's answer must not take that one's.
+    let (mut of_own, mut of_shared) = (0, 0);
+    loop {
+        while of_shared < FAN_OUT
+            && let Some(travel) = travels.pop_front()
+        {
+            of_shared += 1;
+            under_way.push(go(engine, items, travel, terms).boxed());
+        }
+        while of_own < FAN_OUT
+            && let Some(place) = own.next()
+        {
+            of_own += 1;
+            under_way.push(one(engine, items, (place, Way::Own), terms).boxed());
+        }
+        let Some(done) = under_way.next().await else {
+            return collect(items, answers);
+        };
+        match done.way {
+            Way::Own => of_own -= 1,
+            Way::Shared => of_shared -= 1,
+            Way::Given => {}
+        }
+        for (place, served) in done.answers {
+            answers[place] = Some(served);
+        }
+        travels.extend(convoy::gather(engine, done.left, attempt));
+    }
+}
+
+/// The answers in the order of their calls.
+fn collect(items: &[Item<'_>], answers: Vec<Option<Served>>) -> Answers {
     let mut body = Body::default();
     let mut nodes: Vec<Arc<str>> = Vec::new();
     let mut attempts = 0;
     let local: Arc<str> = "local".into();
-    while let Some((id, served)) = under_way.next().await {
-        if let Some(item) = waiting.next() {
-            under_way.push_back(one(engine, item, terms));
-        }
+    for (item, served) in items.iter().zip(answers.into_iter().flatten()) {
         attempts = attempts.max(served.attempts);
         let node = served.node.unwrap_or_else(|| local.clone());
         if !nodes.contains(&node) {
             nodes.push(node);
         }
+        let id = match item {
+            Item::Refused { id, .. } => Some(id.unwrap_or("null")),
+            Item::Call(call) => call.id,
+        };
         if let Some(id) = id {
             body.add(id, served.answer);
         }
@@ -68,21 +137,56 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
     }
 }
 
-/// One answer, and the id that it is to carry; `None` for a notification's.
-async fn one<'a>(engine: &Engine, item: &Item<'a>, terms: Terms<'_>) -> (Option<&'a str>, Served) {
-    let call = match item {
-        Item::Refused { id, why } => {
-            let refused = Reply::Refused(why.clone());
-            return (Some(id.unwrap_or("null")), Served::here(refused));
-        }
-        Item::Call(call) => call,
+/// A travel to its end.
+async fn go<'a>(
+    engine: &'a Engine,
+    items: &[Item<'_>],
+    travel: Travel<'a>,
+    terms: Terms<'a>,
+) -> Done<'a> {
+    let mut done = Done {
+        way: Way::Shared,
+        answers: Vec::new(),
+        left: Vec::new(),
     };
-    if call.id.is_none() {
-        return (None, engine.serve(call, terms).await);
+    let mut keep = |(place, served): (usize, Served)| {
+        let kept = keep(served, &items[place], terms.room);
+        done.answers.push((place, kept));
+    };
+    match travel {
+        Travel::Together(convoy) => {
+            for mut rider in convoy.travel(engine, terms).await {
+                match rider.leave() {
+                    Some(answer) => keep(answer),
+                    None => done.left.push(rider),
+                }
+            }
+        }
+        Travel::Alone(rider, step) => keep(rider.part(step).await),
     }
-    let (_, treatment) = terms.policy.rules.look_up(&call.method);
-    let answered = answer(engine.serve(call, terms), treatment, terms.room).await;
-    (call.id, answered)
+    done
+}
+
+/// One answer to a call that goes its own way.
+async fn one<'a>(
+    engine: &Engine,
+    items: &[Item<'_>],
+    (place, way): (usize, Way),
+    terms: Terms<'_>,
+) -> Done<'a> {
+    let served = match &items[place] {
+        Item::Refused { why, .. } => Served::here(Reply::Refused(why.clone())),
+        Item::Call(call) if call.id.is_none() => unheard(engine.serve(call, terms).await),
+        Item::Call(call) => {
+            let (_, treatment) = terms.policy.rules.look_up(&call.method);
+            answer(engine.serve(call, terms), treatment, terms.room).await
+        }
+    };
+    Done {
+        way,
+        answers: vec![(place, served)],
+        left: Vec::new(),
+    }
 }
 
 /// Lets `serve` answer a call that is treated so, and holds room for the answer. A read whose
@@ -93,21 +197,50 @@ async fn answer(
     treatment: Treatment,
     room: &Room<'_>,
 ) -> Served {
-    let paid = if is_read(treatment) { 0 } else { NOTE_BYTES };
-    if !room.hold(paid) {
+    if is_read(treatment) {
+        return hold(serve.await, room);
+    }
+    if !room.hold(NOTE_BYTES) {
         return Served::here(Reply::Refused(Refusal::AnswerTooLarge));
     }
-    let mut served = serve.await;
-    let bytes = match &served.answer {
+    let served = serve.await;
+    // It goes out whether there is room or not.
+    room.hold(bytes_of(&served).saturating_sub(NOTE_BYTES));
+    served
+}
+
+/// What is kept of the answer to a read until all others are there.
+fn keep(served: Served, item: &Item<'_>, room: &Room<'_>) -> Served {
+    match item {
+        Item::Call(call) if call.id.is_none() => unheard(served),
+        Item::Call(_) | Item::Refused { .. } => hold(served, room),
+    }
+}
+
+/// Nobody wants to hear the answer to a notification.
+fn unheard(served: Served) -> Served {
+    Served {
+        answer: Reply::Here(String::new()),
+        ..served
+    }
+}
+
+/// Holds room for the answer to a read.
+fn hold(mut served: Served, room: &Room<'_>) -> Served {
+    if !room.hold(bytes_of(&served)) {
+        served.answer = Reply::Refused(Refusal::AnswerTooLarge);
+    }
+    served
+}
+
+/// What is still to be held of it.
+fn bytes_of(served: &Served) -> usize {
+    match &served.answer {
         // What is longer was held as it came.
         Reply::Whole(answer) => answer.bytes().min(WHOLE_BYTES_MAX),
         Reply::Here(answer) => answer.len(),
         Reply::Large(_) | Reply::Refused(_) => 0,
-    };
-    if !room.hold(bytes.saturating_sub(paid)) && is_read(treatment) {
-        served.answer = Reply::Refused(Refusal::AnswerTooLarge);
     }
-    served
 }
 
 fn is_read(treatment: Treatment) -> bool {

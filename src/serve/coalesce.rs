@@ -53,7 +53,7 @@ pub async fn ask(
 }
 
 /// What others may have of it.
-fn landed(served: &Served, outcome: CallOutcome) -> Landed {
+pub(super) fn landed(served: &Served, outcome: CallOutcome) -> Landed {
     match (&served.answer, &served.node) {
         (Reply::Whole(answer), Some(node)) if answer.bytes() <= WHOLE_BYTES_MAX => {
             Landed::Brought(Brought {

@@ -80,10 +80,10 @@ pub enum Reply {
 }
 
 /// Counts a call once, also when its caller leaves before the end.
-struct Tally<'a> {
-    method: &'a MethodMetrics,
-    began_at: Instant,
-    outcome: CallOutcome,
+pub(super) struct Tally<'a> {
+    pub method: &'a MethodMetrics,
+    pub began_at: Instant,
+    pub outcome: CallOutcome,
 }
 
 impl Drop for Tally<'_> {
@@ -171,7 +171,7 @@ impl Engine {
     }
 
     /// A transaction that was sent through here is asked of those who took it.
-    fn aim(&self, call: &Call<'_>) -> Aim {
+    pub(super) fn aim(&self, call: &Call<'_>) -> Aim {
         if call.method != "eth_getTransactionByHash" || !self.taken.is_used() {
             return Aim::Anyone;
         }

@@ -4,6 +4,7 @@
 mod aim;
 mod hedge;
 mod kept;
+mod ride;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -123,9 +124,14 @@ impl<'a> Errand<'a> {
     }
 
     /// Goes from node to node until the call has its answer.
-    pub async fn run(mut self) -> (Served, CallOutcome) {
+    pub async fn run(self) -> (Served, CallOutcome) {
+        self.engine.budget.deposit();
+        self.go_on(None).await
+    }
+
+    /// Goes on to the call's end, with `first` as the next step.
+    async fn go_on(mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
-        engine.budget.deposit();
         let opening = self.call.opening();
         let [one, two, three, four, five] = self.asking.edits.pieces(self.call.params());
         let body: [&[u8]; 7] = [&opening, one, two, three, four, five, b"}"];
@@ -134,7 +140,11 @@ impl<'a> Errand<'a> {
                 self.aim.draw(engine, ladder, passed, needs)
             };
             let pay = || engine.budget.withdraw(clock::now());
-            match self.journey.next(clock::now(), draw, pay) {
+            let step = match first.take() {
+                Some(step) => step,
+                None => self.journey.next(clock::now(), draw, pay),
+            };
+            match step {
                 Step::Finish(ending) => return self.finish(ending),
                 Step::WaitUntil(until) => self.wait(until).await,
                 Step::Ask {
@@ -193,17 +203,17 @@ impl<'a> Errand<'a> {
             return Box::pin(self.race(&snapshot, first)).await;
         }
         let came = first.make().await;
-        self.conclude(first, came).await
+        self.conclude((upstream, node), came)
     }
 
     /// Hears what an attempt came to; `Some` when it ended the errand.
-    async fn conclude(
+    fn conclude(
         &mut self,
-        made: Try<'_, 'a>,
+        (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, Content<'a>),
     ) -> Option<(Served, CallOutcome)> {
-        self.learn(verdict, made.node, &content);
-        let (upstream, class) = (made.upstream, verdict.class);
+        self.learn(verdict, node, &content);
+        let class = verdict.class;
         let name = &upstream.spec.name;
         match content {
             Content::TooLarge => {

@@ -187,13 +187,18 @@ pub async fn attempt<'a>(
     if attempt.settle(verdict) {
         pool.bench(upstream.id).await;
     }
+    rest(pool, upstream, node, verdict).await;
+    (verdict, content)
+}
+
+/// Leaves a node alone that asked for it.
+pub(super) async fn rest(pool: &Pool, upstream: &Upstream, node: &NodeView, verdict: Verdict) {
     if let Some(shut) = verdict.shut() {
         alarm(upstream, node, shut);
     }
     if let Blame::Rest(rest) = verdict.class.blame(verdict.rest) {
         pool.throttle(upstream.id, rest).await;
     }
-    (verdict, content)
 }
 
 /// Somebody has to see to it: said once for each rest of the node.
@@ -212,7 +217,7 @@ fn alarm(upstream: &Upstream, node: &NodeView, shut: Shut) {
 }
 
 /// Waits for `exchange` until its time is over or, if it may move, its node has fallen out.
-async fn in_time<T>(
+pub(super) async fn in_time<T>(
     pool: &Pool,
     (upstream, node): (&Upstream, &NodeView),
     wanted: &Wanted<'_>,
@@ -266,7 +271,7 @@ async fn exchange<'a>(
     }
 }
 
-fn of_fault(fault: &SendFault) -> Class {
+pub(super) fn of_fault(fault: &SendFault) -> Class {
     match fault {
         SendFault::Malformed(_) => Class::BadAnswer,
         SendFault::NoAddress
@@ -302,7 +307,7 @@ async fn read<'a>(mut reply: Reply, wanted: &Wanted<'a>) -> (Verdict, Found<'a>)
     }
 }
 
-fn of_body_fault(fault: &BodyFault) -> Class {
+pub(super) fn of_body_fault(fault: &BodyFault) -> Class {
     match fault {
         BodyFault::Truncated | BodyFault::Malformed(_) => Class::BadAnswer,
         BodyFault::Io(_) => Class::Transport,

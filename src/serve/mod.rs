@@ -5,8 +5,8 @@
 //! [`origin`], and whose body the [`intake`] reads;
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
 //! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
-//! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls; the [`outlet`]
-//! says what goes out.
+//! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls, the reads among
+//! them by a [`convoy`] to one node; the [`outlet`] says what goes out.
 
 pub mod admin;
 pub mod alarm;
@@ -16,6 +16,7 @@ pub mod batch;
 pub mod broadcast;
 pub mod caller;
 pub mod coalesce;
+pub mod convoy;
 pub mod door;
 pub mod endpoint;
 pub mod engine;

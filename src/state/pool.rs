@@ -40,7 +40,12 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub fn upstream(&self, id: NodeId) -> Option<&Arc<Upstream>> {
-        self.upstreams.iter().find(|upstream| upstream.id == id)
+        // They stand in the order of the list, as the view's nodes do.
+        let place = self.view.odds.place(id);
+        let found = place.and_then(|place| self.upstreams.get(place));
+        let is_it = |upstream: &&Arc<Upstream>| upstream.id == id;
+        let found = found.filter(is_it);
+        found.or_else(|| self.upstreams.iter().find(is_it))
     }
 }
 
@@ -260,17 +265,19 @@ impl ServiceDiscovery for Roster {
 
 fn backend_of(id: NodeId) -> Backend {
     let address = SocketAddrV6::new(Ipv6Addr::from(u128::from(id.0)), 0, 0, 0);
-    let mut ext = Extensions::new();
-    ext.insert(id);
     Backend {
         addr: SocketAddr::Inet(address.into()),
         weight: 1,
-        ext,
+        // What stands here would be cloned with every draw.
+        ext: Extensions::new(),
     }
 }
 
 pub(super) fn id_of(backend: &Backend) -> Option<NodeId> {
-    backend.ext.get::<NodeId>().copied()
+    let std::net::SocketAddr::V6(address) = backend.addr.as_inet()? else {
+        return None;
+    };
+    u32::try_from(u128::from(*address.ip())).ok().map(NodeId)
 }
 
 /// The verdict of the last round and of the calls since, for Pingora: `check` asks no node.

@@ -2,13 +2,13 @@
 //!
 //! Pingora hands a selection nothing but a key of bytes: what a call needs is written into one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pingora::lb::Backend;
 use pingora::lb::selection::{BackendIter, BackendSelection};
 
-use super::pool::{Present, Snapshot, id_of};
+use super::pool::{Present, id_of};
 use crate::clock;
 use crate::domain::block::{Need, Needs, Reads, Wish};
 use crate::domain::chain::BlockNumber;
@@ -100,8 +100,17 @@ fn place<T: PartialEq>(list: &[T], value: &T) -> u8 {
 
 /// The selection.
 pub struct ByWeightAndLoad {
-    backends: HashMap<NodeId, Backend>,
+    /// By their ids.
+    backends: Vec<(NodeId, Backend)>,
     present: Present,
+}
+
+impl ByWeightAndLoad {
+    fn backend(&self, id: NodeId) -> Option<&Backend> {
+        let known = &self.backends;
+        let at = known.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        known.get(at).map(|(_, backend)| backend)
+    }
 }
 
 impl BackendSelection for ByWeightAndLoad {
@@ -112,8 +121,10 @@ impl BackendSelection for ByWeightAndLoad {
         let known = backends
             .iter()
             .filter_map(|backend| Some((id_of(backend)?, backend.clone())));
+        let mut backends: Vec<_> = known.collect();
+        backends.sort_unstable_by_key(|(id, _)| *id);
         ByWeightAndLoad {
-            backends: known.collect(),
+            backends,
             present: present.clone(),
         }
     }
@@ -126,9 +137,9 @@ impl BackendSelection for ByWeightAndLoad {
     fn iter(self: &Arc<Self>, key: &[u8]) -> Draws {
         Draws {
             selection: self.clone(),
-            snapshot: self.present.load_full(),
             key: Key::again(key),
             passed: Vec::new(),
+            last: None,
         }
     }
 }
@@ -136,27 +147,30 @@ impl BackendSelection for ByWeightAndLoad {
 /// One draw after another, never the same node twice.
 pub struct Draws {
     selection: Arc<ByWeightAndLoad>,
-    snapshot: Arc<Snapshot>,
     key: Key,
+    /// Without the last one: most end with the first, and need no list.
     passed: Vec<NodeId>,
+    last: Option<NodeId>,
 }
 
 impl BackendIter for Draws {
     fn next(&mut self) -> Option<&Backend> {
+        let snapshot = self.selection.present.load();
         loop {
+            self.passed.extend(self.last.take());
             let (ladder, needs) = self.key.read();
             let id = select::draw(
-                &self.snapshot.view,
+                &snapshot.view,
                 ladder,
                 &self.passed,
                 &needs,
                 clock::now(),
                 &mut clock::roll,
             )?;
-            self.passed.push(id);
+            self.last = Some(id);
             // A node that joined after this selection was built is in the next one.
-            if self.selection.backends.contains_key(&id) {
-                return self.selection.backends.get(&id);
+            if self.selection.backend(id).is_some() {
+                return self.selection.backend(id);
             }
         }
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::clock;
+use crate::domain::convoy::Welcome;
 use crate::domain::fleet::Member;
 use crate::domain::node::{NodeId, NodeSpec};
 use crate::telemetry::metrics::{Metrics, NodeMetrics};
@@ -17,6 +19,8 @@ pub struct Upstream {
     pub spec: NodeSpec,
     pub link: Arc<Link>,
     pub metrics: NodeMetrics,
+    /// Whether it is sent batches.
+    pub welcome: Arc<Welcome>,
     /// What no client may see: the parts of the URL after its host, and the headers' values.
     secrets: Vec<String>,
 }
@@ -63,13 +67,17 @@ impl Roll {
         let same_way = |old: &&Arc<Upstream>| {
             old.spec.url.reveal() == spec.url.reveal() && old.spec.headers == spec.headers
         };
-        let link = match old.filter(same_way) {
-            Some(old) => old.link.clone(),
-            None => Arc::new(Link::new(&spec, self.connector.clone(), self.idle_max)),
+        let (link, welcome) = match old.filter(same_way) {
+            Some(old) => (old.link.clone(), old.welcome.clone()),
+            None => {
+                let link = Link::new(&spec, self.connector.clone(), self.idle_max);
+                (Arc::new(link), Arc::new(Welcome::new(clock::now())))
+            }
         };
         Upstream {
             id,
             link,
+            welcome,
             metrics: self.metrics.node(&spec.name),
             secrets: secrets_of(&spec),
             spec,

@@ -59,6 +59,7 @@ pub struct Metrics {
     requests_in_flight: IntGauge,
     connections: IntGauge,
     batch_calls: Histogram,
+    upstream_batch_calls: Histogram,
     /// When the registry was last read, in seconds since 1970; 0: never.
     registry_read_at: AtomicU64,
     shown: Mutex<Shown>,
@@ -105,6 +106,7 @@ impl Metrics {
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
             batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
+            upstream_batch_calls: families.upstream_batch_calls.with_label_values(&NO_LABELS),
             registry_read_at: AtomicU64::new(0),
             shown: Mutex::default(),
             families,
@@ -208,6 +210,11 @@ impl Metrics {
 
     pub fn batch(&self, calls: usize) {
         self.batch_calls.observe(calls as f64);
+    }
+
+    /// So many calls go to a node together.
+    pub fn upstream_batch(&self, calls: usize) {
+        self.upstream_batch_calls.observe(calls as f64);
     }
 
     /// The registry was read at `unix_seconds`; `rejected` of its items make no node.

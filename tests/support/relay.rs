@@ -1,16 +1,21 @@
-//! Stands before a node: adds headers to its answers, and counts who is connected.
+//! Stands before a node: adds headers to its answers, counts who is connected, and remembers how
+//! each request begins.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+/// A request up to this length is read at once, if it was written so.
+const PIECE_BYTES: usize = 64 << 10;
+
 pub struct Relay {
     pub address: SocketAddr,
     open: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -20,14 +25,15 @@ impl Relay {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let open = Arc::new(AtomicUsize::new(0));
-        let counted = open.clone();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (counted, noted) = (open.clone(), asked.clone());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let counted = counted.clone();
+                let (counted, noted) = (counted.clone(), noted.clone());
                 tokio::spawn(async move {
                     counted.fetch_add(1, Ordering::SeqCst);
                     // Whichever side ends it, it is over.
-                    let _ = relay(client, port, headers).await;
+                    let _ = relay(client, port, headers, &noted).await;
                     counted.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -35,8 +41,15 @@ impl Relay {
         Relay {
             address,
             open,
+            asked,
             task,
         }
+    }
+
+    /// Requests with `word` in their first piece.
+    pub fn requests(&self, word: &str) -> usize {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|start| start.contains(word)).count()
     }
 
     pub fn url(&self) -> String {
@@ -55,14 +68,23 @@ impl Drop for Relay {
     }
 }
 
-async fn relay(mut client: TcpStream, port: u16, headers: &str) -> std::io::Result<()> {
+async fn relay(
+    mut client: TcpStream,
+    port: u16,
+    headers: &str,
+    noted: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     let mut node = TcpStream::connect(("127.0.0.1", port)).await?;
-    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    let (mut asked, mut said) = (Vec::with_capacity(PIECE_BYTES), Vec::new());
     loop {
         tokio::select! {
             read = client.read_buf(&mut asked) => {
                 if read? == 0 {
                     return Ok(());
+                }
+                if asked.starts_with(b"POST ") {
+                    let start = String::from_utf8_lossy(&asked).into_owned();
+                    noted.lock().unwrap().push(start);
                 }
                 node.write_all(&asked).await?;
                 asked.clear();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Entry, Fleet};
 use crate::domain::chain::{BlockNumber, Source};
 use crate::domain::node::Rung;
+use crate::domain::odds::Odds;
 use crate::domain::served::Witness;
 use crate::domain::view::{FleetView, NodeView};
 
@@ -69,6 +70,7 @@ impl Fleet {
         let served_head = self.served.head();
         FleetView {
             highest_head: self.highest_head(&nodes),
+            odds: Odds::of(&nodes),
             nodes,
             reference: self.reference,
             served_head,

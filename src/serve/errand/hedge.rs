@@ -51,7 +51,7 @@ impl<'a> Errand<'a> {
         let slow = first.node.load.slow().zip(self.hedge);
         let wait = slow.map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
         if let Ok(came) = timeout(wait.max(WAIT_MIN), &mut one).await {
-            return self.conclude(first, came).await;
+            return self.conclude((first.upstream, first.node), came);
         }
         let target = self.second(snapshot).and_then(|(id, until)| {
             let (upstream, node) = (snapshot.upstream(id)?, snapshot.view.node(id)?);
@@ -59,7 +59,7 @@ impl<'a> Errand<'a> {
         });
         let Some((upstream, node, wanted)) = &target else {
             let came = one.await;
-            return self.conclude(first, came).await;
+            return self.conclude((first.upstream, first.node), came);
         };
         let second = Try {
             upstream,
@@ -81,12 +81,12 @@ impl<'a> Errand<'a> {
         };
         let mut winner = by(is_first);
         let made = if is_first { first } else { second };
-        let mut ended = self.conclude(made, came).await;
+        let mut ended = self.conclude((made.upstream, made.node), came);
         if ended.is_none() {
             winner = by(!is_first);
             let came = if is_first { other.await } else { one.await };
             let made = if is_first { second } else { first };
-            ended = self.conclude(made, came).await;
+            ended = self.conclude((made.upstream, made.node), came);
         } else if !is_first {
             first.given_up(clock::now().saturating_duration_since(began_at));
         }

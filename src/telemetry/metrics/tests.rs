@@ -463,6 +463,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("retry_budget_max gauge", &[]),
     ("connections gauge", &[]),
     ("batch_calls histogram", &[]),
+    ("upstream_batch_calls histogram", &[]),
     ("registry_age_seconds gauge", &[]),
     ("registry_items_rejected gauge", &[]),
     ("registry_errors_total counter", &["operation"]),
@@ -537,6 +538,7 @@ fn written_by_everyone() -> String {
     metrics.looked_up(Lookup::Found);
     metrics.http_response(200);
     metrics.batch(1000);
+    metrics.upstream_batch(100);
     metrics.registry_read(1_700_000_000, 0);
     metrics.registry_failed("list");
     metrics.show_bounds(&BOUNDS);

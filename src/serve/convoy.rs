@@ -1,0 +1,310 @@
+//! Reads of a client's batch that travel to a node together, as one batch of ours.
+//!
+//! Each is a call like any other: it has its own errand, is judged by itself, and is counted, logged
+//! and shared with identical calls as if it travelled alone. Together they are drawn a node,
+//! asked, and charged to its load. Who isn't done then goes on: with the others, where the node
+//! told each call what it lacks, or alone, where it may have been a single call that spoilt it for all.
+
+mod rider;
+mod trip;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub use self::rider::{Planned, Rider, board, plan};
+use self::trip::{Came, Trip};
+use super::engine::{Engine, Terms};
+use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
+use crate::clock;
+use crate::domain::convoy::{
+    self, ANSWER_BYTES_MAX, BODY_BYTES_MAX, Judged, Lot, REFUSAL_LASTS, TROUBLE_LASTS,
+};
+use crate::domain::fleet::NodeView;
+use crate::domain::journey::Step;
+use crate::domain::node::NodeId;
+use crate::domain::select::{self, Ladder};
+use crate::domain::verdict::{Blame, Class, Verdict};
+use crate::domain::whole::Whole;
+use crate::state::pool::Snapshot;
+use crate::state::upstreams::Upstream;
+use crate::upstream::link::Reuse;
+
+/// How riders set out.
+pub enum Travel<'a> {
+    Together(Convoy<'a>),
+    /// With the step that it has taken already, if it has.
+    Alone(Box<Rider<'a>>, Option<Step>),
+}
+
+/// Riders to one node.
+pub struct Convoy<'a> {
+    node: NodeId,
+    riders: Vec<(Rider<'a>, Ladder)>,
+    bytes: usize,
+    calls_max: usize,
+    /// Else they have the node in common, but go there one by one.
+    is_welcome: bool,
+}
+
+impl Convoy<'_> {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.riders.len() < self.calls_max && self.bytes + bytes <= BODY_BYTES_MAX
+    }
+}
+
+/// Draws each rider a node: one that another of them goes to, if it will do. `attempt`: the time
+/// that a node has.
+pub fn gather<'a>(engine: &Engine, riders: Vec<Rider<'a>>, attempt: Duration) -> Vec<Travel<'a>> {
+    let snapshot = engine.pool.snapshot();
+    let now = clock::now();
+    let mut travels = Vec::new();
+    let mut convoys: Vec<Convoy<'a>> = Vec::new();
+    for mut rider in riders {
+        if rider.goes_alone {
+            travels.push(Travel::Alone(Box::new(rider), None));
+            continue;
+        }
+        let bytes = rider.text.len();
+        let step = rider.errand.step(now, |ladder, passed, needs| {
+            let suits = |convoy: &&Convoy<'_>| {
+                let node = snapshot.view.node(convoy.node);
+                let suits = |node| select::suits(&snapshot.view, node, ladder, passed, needs, now);
+                convoy.has_room(bytes) && node.is_some_and(suits)
+            };
+            let found = convoys.iter().rev().find(suits);
+            found.map_or_else(
+                || engine.pool.draw(ladder, passed, needs),
+                |it| Some(it.node),
+            )
+        });
+        let Step::Ask { node, ladder, .. } = step else {
+            travels.push(Travel::Alone(Box::new(rider), Some(step)));
+            continue;
+        };
+        let is_open = |convoy: &&mut Convoy<'_>| convoy.node == node && convoy.has_room(bytes);
+        let convoy = match convoys.iter_mut().rev().find(is_open) {
+            Some(convoy) => convoy,
+            None => {
+                convoys.push(open(&snapshot, node, (attempt, now)));
+                let Some(last) = convoys.last_mut() else {
+                    continue;
+                };
+                last
+            }
+        };
+        convoy.bytes += bytes;
+        convoy.riders.push((rider, ladder));
+    }
+    for convoy in convoys {
+        set_out(convoy, &mut travels);
+    }
+    travels
+}
+
+fn open<'a>(snapshot: &Snapshot, node: NodeId, (attempt, now): (Duration, Instant)) -> Convoy<'a> {
+    let latency = snapshot
+        .view
+        .node(node)
+        .and_then(|node| node.load.latency());
+    let upstream = snapshot.upstream(node);
+    Convoy {
+        node,
+        riders: Vec::new(),
+        bytes: 0,
+        calls_max: convoy::calls_max(latency, attempt),
+        is_welcome: upstream.is_some_and(|upstream| upstream.welcome.takes(now)),
+    }
+}
+
+fn set_out<'a>(mut convoy: Convoy<'a>, travels: &mut Vec<Travel<'a>>) {
+    if convoy.is_welcome && convoy.riders.len() > 1 {
+        travels.push(Travel::Together(convoy));
+        return;
+    }
+    let node = convoy.node;
+    let is_welcome = convoy.is_welcome;
+    for (mut rider, ladder) in convoy.riders.drain(..) {
+        // It may wait for its turn: whoever has no way behind him yet is drawn a node then.
+        let step = if rider.errand.attempts() == 1 && !is_welcome {
+            rider.errand.take_back();
+            None
+        } else {
+            Some(Step::Ask {
+                node,
+                ladder,
+                until: clock::now(),
+            })
+        };
+        travels.push(Travel::Alone(Box::new(rider), step));
+    }
+}
+
+impl<'a> Convoy<'a> {
+    /// Asks the node. The riders come back, those among them that are done with their answers.
+    pub async fn travel(self, engine: &Engine, terms: Terms<'a>) -> Vec<Rider<'a>> {
+        let pool = &engine.pool;
+        let snapshot = pool.snapshot();
+        let asked = snapshot
+            .upstream(self.node)
+            .zip(snapshot.view.node(self.node));
+        let mut riders = Vec::with_capacity(self.riders.len());
+        let now = clock::now();
+        let mut until = now;
+        for (mut rider, ladder) in self.riders {
+            if asked.is_some() {
+                until = rider.errand.depart(ladder, now);
+            } else {
+                rider.errand.stranded();
+            }
+            riders.push(rider);
+        }
+        let Some((upstream, node)) = asked else {
+            return riders;
+        };
+        let wanted = wanted(terms, until);
+        let body = convoy::written(riders.iter().map(|rider| &rider.text[..]));
+        engine.metrics.upstream_batch(riders.len());
+        let mut trip = Trip::begin(upstream, node, riders.len());
+        let asking = trip::ask(upstream, &body, &wanted);
+        let came = exchange::in_time(pool, upstream, &wanted, asking).await;
+        let came = came.unwrap_or(Came::Failed(Class::Timeout));
+        let judged = judge(&came, riders.len());
+        if !matches!(came, Came::TooLarge) && trip.settle(&judged.lots) {
+            pool.bench(upstream.id).await;
+        }
+        if judged.refuses {
+            refuse(upstream, REFUSAL_LASTS);
+        } else if judged.lots.iter().all(is_spoilt) {
+            refuse(upstream, TROUBLE_LASTS);
+        }
+        if let Some(verdict) = judged.lots.iter().find_map(turned_away) {
+            exchange::rest(pool, upstream, node, verdict).await;
+        }
+        let arrival = Arrival::of(&came, &judged, (upstream, node), terms);
+        for (rider, lot) in riders.iter_mut().zip(judged.lots) {
+            arrival.hand_out(rider, lot);
+        }
+        riders
+    }
+}
+
+fn wanted<'a>(terms: Terms<'a>, until: Instant) -> Wanted<'a> {
+    Wanted {
+        id: Bytes::new(),
+        bytes_max: ANSWER_BYTES_MAX as u64,
+        may_stream: false,
+        room: terms.room,
+        trace: terms.origin.trace.as_ref(),
+        reuse: Reuse::Any,
+        until,
+        may_move: true,
+    }
+}
+
+/// What came, as each of them gets it.
+fn judge<'c>(came: &'c Came, calls: usize) -> Judged<'c> {
+    let lot = match came {
+        Came::Body(reply, body) => {
+            return convoy::judge(body, reply.status, reply.retry_after, calls);
+        }
+        Came::Failed(class) => Lot::Unanswered((*class).into()),
+        // What they are refused for together none of them may be refused for.
+        Came::TooLarge => Lot::Alone,
+    };
+    Judged {
+        lots: vec![lot; calls],
+        refuses: false,
+    }
+}
+
+/// Whether a single call may have spoilt it for all of them.
+fn is_spoilt(lot: &Lot<'_>) -> bool {
+    let spoils = |class| matches!(class, Class::Timeout | Class::Transport | Class::BadAnswer);
+    matches!(lot, Lot::Unanswered(verdict) if spoils(verdict.class))
+}
+
+/// Whether the node asked to be left alone.
+fn turned_away(lot: &Lot<'_>) -> Option<Verdict> {
+    let (Lot::Answered(verdict, ..) | Lot::Unanswered(verdict)) = lot else {
+        return None;
+    };
+    let rests = matches!(verdict.class.blame(verdict.rest), Blame::Rest(_));
+    rests.then_some(*verdict)
+}
+
+/// No batches for this node for a while.
+fn refuse(upstream: &Upstream, lasts: Duration) {
+    if upstream.welcome.refuse(lasts, clock::now()) {
+        let (name, seconds) = (&upstream.spec.name, lasts.as_secs());
+        log::info!("node {name} did not take a batch: it gets calls one by one for {seconds} s");
+    }
+}
+
+/// An answer to all of them, and where it came from.
+struct Arrival<'t, 'a> {
+    body: Option<&'t Bytes>,
+    /// Little of the body is an answer to anybody: no answer is to hold it all in memory.
+    is_sparse: bool,
+    upstream: &'t Upstream,
+    node: &'t NodeView,
+    terms: Terms<'a>,
+}
+
+impl<'t, 'a> Arrival<'t, 'a> {
+    fn of(
+        came: &'t Came,
+        judged: &Judged<'_>,
+        (upstream, node): (&'t Upstream, &'t NodeView),
+        terms: Terms<'a>,
+    ) -> Arrival<'t, 'a> {
+        let body = match came {
+            Came::Body(_, body) => Some(body),
+            Came::Failed(_) | Came::TooLarge => None,
+        };
+        let used = judged.lots.iter().map(|lot| match lot {
+            Lot::Answered(_, place, _) => place.len(),
+            Lot::Unanswered(_) | Lot::Alone => 0,
+        });
+        let bytes = body.map_or(0, Bytes::len);
+        let is_sparse = bytes > WHOLE_BYTES_MAX && used.sum::<usize>() < bytes / 2;
+        Arrival {
+            body,
+            is_sparse,
+            upstream,
+            node,
+            terms,
+        }
+    }
+
+    /// Lets a rider hear what became of his call.
+    fn hand_out(&self, rider: &mut Rider<'a>, lot: Lot<'_>) {
+        let came = match (lot, self.body) {
+            (Lot::Answered(verdict, place, answer), Some(body)) => {
+                let whole = Whole::new(&body.slice(place), &answer);
+                self.content(verdict, whole)
+            }
+            (Lot::Unanswered(verdict), _) => {
+                rider.goes_alone |= is_spoilt(&Lot::Unanswered(verdict));
+                (verdict, Content::Nothing)
+            }
+            (Lot::Alone | Lot::Answered(..), _) => {
+                rider.errand.take_back();
+                rider.goes_alone = true;
+                return;
+            }
+        };
+        rider.ended = rider.errand.arrive((self.upstream, self.node), came);
+    }
+
+    /// As if it had come alone: what is longer than most is held, and refused where it is too long.
+    fn content(&self, verdict: Verdict, whole: Whole) -> (Verdict, Content<'a>) {
+        let mut held = self.terms.room.attempt();
+        let is_too_long = whole.bytes() as u64 > self.terms.bytes_max;
+        if is_too_long || !held.hold(whole.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
+            return (Class::RpcError.into(), Content::TooLarge);
+        }
+        let whole = if self.is_sparse { whole.apart() } else { whole };
+        (verdict, Content::Whole(whole, held))
+    }
+}

@@ -1,0 +1,197 @@
+//! A call of a batch that may travel with others, from its plan to its answer.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::super::coalesce;
+use super::super::engine::{Engine, Served, Tally, Terms};
+use super::super::errand::{Aim, Errand};
+use super::super::origin;
+use super::super::policy::Policy;
+use crate::clock;
+use crate::domain::block::Pins;
+use crate::domain::fleet::FleetView;
+use crate::domain::journey::Step;
+use crate::domain::jsonrpc::{Call, Item};
+use crate::domain::method::{self, Row, Treatment};
+use crate::domain::nonce;
+use crate::domain::route::{self, Asking, Plan};
+use crate::state::flights::{Brought, Landed, Leader, Seat};
+use crate::telemetry::calls::Entry;
+use crate::telemetry::metrics::CallOutcome;
+
+/// What is planned for a call that may travel with others.
+pub struct Planned<'a> {
+    /// Its place in the batch.
+    place: usize,
+    call: &'a Call<'a>,
+    row: Row,
+    asking: Asking,
+}
+
+/// A call on its way.
+pub struct Rider<'a> {
+    /// The call as a node would get it alone, without its last brace.
+    pub text: Bytes,
+    pub errand: Errand<'a>,
+    /// It must not travel with others any more.
+    pub goes_alone: bool,
+    pub ended: Option<(Served, CallOutcome)>,
+    ticket: Ticket<'a>,
+}
+
+/// What is settled when a call has ended.
+struct Ticket<'a> {
+    /// Its place in the batch.
+    place: usize,
+    call: &'a Call<'a>,
+    tally: Tally<'a>,
+    entry: Option<Entry>,
+    /// Of the identical calls that wait for it.
+    leader: Option<Leader<'a>>,
+}
+
+/// The calls that may travel with others: plain reads that any node will do for. What is light is
+/// not held up by what is heavy, and what may run only once is asked where nothing else can go
+/// wrong with it.
+pub fn plan<'a>(
+    engine: &Engine,
+    items: &'a [Item<'a>],
+    view: &FleetView,
+    (policy, pins): (&Policy, &Pins),
+) -> Vec<Planned<'a>> {
+    let planned = items.iter().enumerate().filter_map(|(place, item)| {
+        let Item::Call(call) = item else { return None };
+        let is_read = policy.rules.look_up(&call.method).1 == Treatment::Read;
+        if !is_read || !matches!(engine.aim(call), Aim::Anyone) {
+            return None;
+        }
+        let fails_open = policy.limits.fails_open;
+        let (row, plan) = route::plan(call, view, &policy.rules, pins, fails_open);
+        let Plan::Ask(asking) = plan else { return None };
+        let counts = nonce::is_pending(&call.method, asking.is_pending);
+        (!counts).then_some(Planned {
+            place,
+            call,
+            row,
+            asking,
+        })
+    });
+    planned.collect()
+}
+
+/// Makes them ready to go. Who can have what an identical call in flight will bring stays behind:
+/// the places of those are the second of the two.
+pub fn board<'a>(
+    engine: &'a Engine,
+    planned: &'a [Planned<'a>],
+    view: &FleetView,
+    terms: Terms<'a>,
+) -> (Vec<Rider<'a>>, Vec<usize>) {
+    let now = clock::now();
+    let mut followers = Vec::new();
+    let riders = planned.iter().filter_map(|planned| {
+        let text = planned.text();
+        let is_sharable = method::listed(planned.row).is_some_and(|row| row.may_be_shared);
+        let leader = if is_sharable && !planned.asking.is_pending {
+            match engine.flights.join(&text, view.served_head) {
+                Seat::Leader(leader) => Some(leader),
+                Seat::Alone => None,
+                Seat::Follower(_) => {
+                    followers.push(planned.place);
+                    return None;
+                }
+            }
+        } else {
+            None
+        };
+        Some(planned.rider(engine, text, leader, (terms, now)))
+    });
+    let riders = riders.collect();
+    (riders, followers)
+}
+
+impl<'a> Planned<'a> {
+    fn text(&self) -> Bytes {
+        let params = self.call.params();
+        let mut text = Vec::with_capacity(96 + self.call.method.len() + params.len());
+        self.call.write_opening(&mut text);
+        for piece in self.asking.edits.pieces(params) {
+            text.extend_from_slice(piece);
+        }
+        Bytes::from(text)
+    }
+
+    fn rider(
+        &'a self,
+        engine: &'a Engine,
+        text: Bytes,
+        leader: Option<Leader<'a>>,
+        (terms, now): (Terms<'a>, Instant),
+    ) -> Rider<'a> {
+        let errand = Errand::new(engine, self.call, &self.asking, terms).hedged(self.row);
+        errand.set_out();
+        let ticket = Ticket {
+            place: self.place,
+            call: self.call,
+            tally: Tally {
+                method: engine.metrics.method(self.row),
+                began_at: now,
+                outcome: CallOutcome::Cancelled,
+            },
+            entry: terms.origin.entry(&self.call.method),
+            leader,
+        };
+        Rider {
+            text,
+            errand,
+            goes_alone: false,
+            ended: None,
+            ticket,
+        }
+    }
+}
+
+impl<'a> Rider<'a> {
+    /// Its place in the batch.
+    pub fn place(&self) -> usize {
+        self.ticket.place
+    }
+
+    /// Goes on alone to the end, with `step` as the next step.
+    pub async fn part(mut self, step: Option<Step>) -> (usize, Served) {
+        let ended = self.errand.part(step).await;
+        self.ticket.settle(ended)
+    }
+
+    /// The answer and its place, if it has ended.
+    pub fn leave(&mut self) -> Option<(usize, Served)> {
+        let ended = self.ended.take()?;
+        Some(self.ticket.settle(ended))
+    }
+}
+
+impl Ticket<'_> {
+    fn settle(&mut self, (mut served, outcome): (Served, CallOutcome)) -> (usize, Served) {
+        if let Some(leader) = self.leader.take() {
+            leader.land(|| apart(coalesce::landed(&served, outcome)));
+        }
+        self.tally.outcome = outcome;
+        if let Some(entry) = self.entry.take() {
+            origin::settle(entry, &mut served, self.call, outcome);
+        }
+        (self.place, served)
+    }
+}
+
+/// Whoever waits may take his time with it, and must not hold the answers to the whole batch.
+fn apart(landed: Landed) -> Landed {
+    match landed {
+        Landed::Brought(brought) => Landed::Brought(Brought {
+            answer: brought.answer.apart(),
+            ..brought
+        }),
+        Landed::Refused(_) | Landed::Nothing => landed,
+    }
+}

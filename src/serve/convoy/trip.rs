@@ -1,0 +1,116 @@
+//! One batch to one node and back, counted call by call.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::super::exchange::{self, WHOLE_BYTES_MAX, Wanted};
+use crate::clock;
+use crate::domain::convoy::Lot;
+use crate::domain::fleet::NodeView;
+use crate::domain::load::Load;
+use crate::domain::verdict::{Blame, Class};
+use crate::state::upstreams::Upstream;
+use crate::upstream::reply::{Filled, Reply};
+
+/// What came back for all calls.
+pub(super) enum Came {
+    Failed(Class),
+    TooLarge,
+    Body(Reply, Bytes),
+}
+
+/// Asks `upstream`, and reads the answer to its end as long as there is room for it. The room is
+/// held no longer than that: each answer then finds its own.
+pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -> Came {
+    let body = [body];
+    let sent = upstream.link.send(&body, wanted.reuse, wanted.trace);
+    let mut reply = match sent.await {
+        Ok(reply) => reply,
+        Err(fault) => return Came::Failed(exchange::of_fault(&fault)),
+    };
+    let is_too_large = |bytes: u64| bytes > wanted.bytes_max;
+    if reply.content_length.is_some_and(is_too_large) {
+        return Came::TooLarge;
+    }
+    let mut held = wanted.room.attempt();
+    let mut whole = match reply.read_up_to(WHOLE_BYTES_MAX).await {
+        Ok(Filled::Whole(body)) => return Came::Body(reply, body),
+        Ok(Filled::More(start)) if held.hold(start.len()) => BytesMut::from(start),
+        Ok(Filled::More(_)) => return Came::TooLarge,
+        Err(fault) => return Came::Failed(exchange::of_body_fault(&fault)),
+    };
+    loop {
+        match reply.chunk().await {
+            Ok(Some(chunk)) => {
+                if is_too_large((whole.len() + chunk.len()) as u64) || !held.hold(chunk.len()) {
+                    return Came::TooLarge;
+                }
+                whole.extend_from_slice(&chunk);
+            }
+            Ok(None) => return Came::Body(reply, whole.freeze()),
+            Err(fault) => return Came::Failed(exchange::of_body_fault(&fault)),
+        }
+    }
+}
+
+/// Counts the calls from the trip's beginning to its end, also when it is dropped on the way.
+pub(super) struct Trip {
+    upstream: Arc<Upstream>,
+    load: Arc<Load>,
+    calls: u32,
+    began_at: Instant,
+    is_settled: bool,
+}
+
+impl Trip {
+    pub fn begin(upstream: &Arc<Upstream>, node: &NodeView, calls: usize) -> Trip {
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX).max(1);
+        node.load.begin_many(calls);
+        Trip {
+            upstream: upstream.clone(),
+            load: node.load.clone(),
+            calls,
+            began_at: clock::now(),
+            is_settled: false,
+        }
+    }
+
+    /// Tells load and metrics; says whether the node has failed time after time. For the metrics
+    /// each call is an attempt that took as long as the trip. For the load the trip is many answers
+    /// at once, or one fault.
+    pub fn settle(&mut self, lots: &[Lot<'_>]) -> bool {
+        let now = clock::now();
+        let took = now.saturating_duration_since(self.began_at);
+        self.is_settled = true;
+        let mut is_fault = false;
+        for lot in lots {
+            let class = match lot {
+                Lot::Answered(verdict, ..) | Lot::Unanswered(verdict) => {
+                    is_fault |= verdict.class.blame(verdict.rest) == Blame::Fault;
+                    verdict.class
+                }
+                Lot::Alone => Class::Unsupported,
+            };
+            self.upstream.metrics.attempted(class, took);
+        }
+        if is_fault {
+            return self.load.faulted(took, now);
+        }
+        self.load.answered_many(took, self.calls, now);
+        false
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        self.load.end_many(self.calls);
+        if !self.is_settled {
+            let took = clock::now().saturating_duration_since(self.began_at);
+            for _ in 0..self.calls {
+                self.upstream.metrics.attempted(Class::Cancelled, took);
+            }
+        }
+    }
+}

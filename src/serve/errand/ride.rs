@@ -1,0 +1,73 @@
+//! What an errand does where its call travels with others: its steps are taken from outside, one
+//! at a time.
+
+use std::time::Instant;
+
+use super::{CallOutcome, Content, Errand, Served};
+use crate::clock;
+use crate::domain::block::Needs;
+use crate::domain::fleet::NodeView;
+use crate::domain::journey::Step;
+use crate::domain::node::NodeId;
+use crate::domain::select::Ladder;
+use crate::domain::verdict::{Class, Verdict};
+use crate::state::upstreams::Upstream;
+
+impl<'a> Errand<'a> {
+    /// Sets out; [`Errand::run`] does so by itself.
+    pub fn set_out(&self) {
+        self.engine.budget.deposit();
+    }
+
+    /// The next step; `draw` picks the node.
+    pub fn step(
+        &mut self,
+        now: Instant,
+        draw: impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
+    ) -> Step {
+        let budget = &self.engine.budget;
+        self.journey.next(now, draw, || budget.withdraw(now))
+    }
+
+    /// The node of the last step is about to be asked, until then.
+    pub fn depart(&mut self, ladder: Ladder, now: Instant) -> Instant {
+        self.count(ladder);
+        self.journey.attempt_end(now)
+    }
+
+    /// Hears what the last step came to; `Some` when it ended the errand.
+    pub fn arrive(
+        &mut self,
+        asked: (&Upstream, &NodeView),
+        came: (Verdict, Content<'a>),
+    ) -> Option<(Served, CallOutcome)> {
+        self.conclude(asked, came)
+    }
+
+    /// The node of the last step was removed this very moment.
+    pub fn stranded(&mut self) {
+        self.journey.hear(Class::NoConnection, false);
+    }
+
+    /// The last step doesn't count.
+    pub fn take_back(&mut self) {
+        self.journey.take_back();
+    }
+
+    pub fn attempts(&self) -> usize {
+        self.journey.attempts()
+    }
+
+    /// Goes on alone, with `step` as the next step. Its time begins now.
+    pub async fn part(self, step: Option<Step>) -> (Served, CallOutcome) {
+        let step = step.map(|step| match step {
+            Step::Ask { node, ladder, .. } => Step::Ask {
+                node,
+                ladder,
+                until: self.journey.attempt_end(clock::now()),
+            },
+            Step::WaitUntil(_) | Step::Finish(_) => step,
+        });
+        self.go_on(step).await
+    }
+}

@@ -1,0 +1,375 @@
+//! Reads of a client's batch go to a node together, in one request; what a node says to them so
+//! is worth what it would have said to each, and a node that spoils a batch costs nobody an answer.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use forebay::fake::Fault;
+use serde_json::{Value, json};
+use support::{Anvil, Balancer, Geth, Pretend, QUICK, Relay, Rpc, call};
+
+/// Attempts and deadlines that a busy machine doesn't reach: a slow answer makes batches smaller.
+const PATIENT: &str = "  calls: { attempt: 60s, deadline: 60s }\n";
+const QUICK_CALLS: &str = "  calls: { attempt: 400ms, deadline: 3s }\n";
+const READ: &str = "eth_getBalance";
+const OTHER: &str = "eth_getCode";
+const GOOD: &str = "\"0x600d\"";
+
+// --- real nodes ---------------------------------------------------------------------------------
+
+fn address(at: usize) -> String {
+    format!("0x{:040x}", 0xba7c_0000 + at)
+}
+
+/// A hundred calls of many kinds.
+fn mixed() -> Vec<(&'static str, Value)> {
+    let one = |at: usize| match at % 10 {
+        0 => ("net_listening", json!([])),
+        1 | 2 => (READ, json!([address(at), "latest"])),
+        3 => (OTHER, json!([address(at), "latest"])),
+        4 => (
+            "eth_getStorageAt",
+            json!([address(at), format!("0x{at:x}"), "latest"]),
+        ),
+        5 => ("eth_getTransactionCount", json!([address(at), "latest"])),
+        6 => (
+            "eth_call",
+            json!([{"to": address(at), "data": "0x"}, "latest"]),
+        ),
+        7 => ("eth_getTransactionReceipt", json!([format!("0x{at:064x}")])),
+        8 => (
+            "eth_getBlockByNumber",
+            json!([format!("0x{:x}", at % 3), at > 50]),
+        ),
+        // An error of the call's own.
+        _ => (READ, json!([format!("0x{at}"), "latest"])),
+    };
+    (0..100).map(one).collect()
+}
+
+/// The calls as a batch, with ids of all kinds; the one at `silent` has none.
+fn batch(calls: &[(&str, Value)], silent: usize) -> (Vec<Value>, String) {
+    let ids: Vec<Value> = (0..calls.len())
+        .map(|at| match at % 3 {
+            0 => json!(at),
+            1 => json!(format!("id {at}")),
+            // Twice the same is legal.
+            _ => json!("twice"),
+        })
+        .collect();
+    let calls = calls.iter().zip(&ids).enumerate();
+    let written = calls.map(|(at, ((method, params), id))| {
+        let mut call = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        if at == silent {
+            call.as_object_mut().unwrap().remove("id");
+        }
+        call.to_string()
+    });
+    let body = format!("[{}]", written.collect::<Vec<_>>().join(","));
+    (ids, body)
+}
+
+/// A balancer before one node, whose requests are counted.
+async fn before(port: u16) -> (Relay, Balancer) {
+    let relay = Relay::before(port, "").await;
+    let yaml = format!(
+        "{QUICK}{PATIENT}  nodes:\n    - {{ url: \"{}\", name: real }}\n",
+        relay.url()
+    );
+    let balancer = Balancer::start(&yaml, &[]).await;
+    (relay, balancer)
+}
+
+/// A mixed batch of 100 comes to one request, and each answer is what the node says to the call.
+async fn a_hundred_calls_are_one_request(node: Rpc) {
+    let (relay, balancer) = before(node.address.port()).await;
+    let calls = mixed();
+    let silent = 41;
+    let (ids, body) = batch(&calls, silent);
+    let answers = balancer.post(&body).await.json();
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), 99, "a notification gets no answer");
+    let heard = (0..100).filter(|at| *at != silent);
+    for (answer, at) in answers.iter().zip(heard) {
+        let (method, params) = &calls[at];
+        let alone = node.ask(method, params.clone(), support::PATIENCE).await;
+        let alone = alone.unwrap();
+        assert_eq!(answer["id"], ids[at], "{answer}");
+        assert_eq!(answer["result"], alone["result"], "{method} {params}");
+        assert_eq!(answer["error"], alone["error"], "{method} {params}");
+    }
+    assert_eq!(relay.requests("ba7c"), 1, "all reads of it");
+    let sent = balancer
+        .metric("forebay_upstream_batch_calls_sum", &[])
+        .await;
+    // All but ten that are answered here, and four that another of them asks.
+    assert_eq!(sent, Some(86.0));
+    let attempts = balancer
+        .metric("forebay_attempts_total", &[("node", "real")])
+        .await;
+    assert_eq!(attempts, Some(86.0), "each is an attempt");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mixed_batch_of_a_hundred_is_one_request_to_anvil() {
+    let anvil = Anvil::start(&["--chain-id", "1", "--no-mining"]).await;
+    anvil.mine(3).await;
+    a_hundred_calls_are_one_request(anvil.rpc).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mixed_batch_of_a_hundred_is_one_request_to_geth() {
+    let geth = Geth::start(0).await;
+    geth.grow_to(3).await;
+    a_hundred_calls_are_one_request(geth.rpc).await;
+}
+
+// --- rude nodes ---------------------------------------------------------------------------------
+
+/// Reads of both methods, none alike, between a call that is answered here and one that no node
+/// may get.
+fn packet(round: usize) -> String {
+    let read = |at: usize| {
+        let method = if at.is_multiple_of(2) { READ } else { OTHER };
+        call(&format!("\"{at}\""), method).replace("0x01", &address(round * 100 + at))
+    };
+    let mut calls: Vec<_> = (0..8).map(read).collect();
+    calls.insert(3, call("null", "eth_chainId"));
+    calls.insert(6, call("7", "admin_peers"));
+    format!("[{}]", calls.join(","))
+}
+
+/// What every packet is to get.
+fn assert_served(answers: &Value, what: &str) {
+    let ids = [
+        json!("0"),
+        json!("1"),
+        json!("2"),
+        Value::Null,
+        json!("3"),
+        json!("4"),
+        json!(7),
+        json!("5"),
+        json!("6"),
+        json!("7"),
+    ];
+    let answers = answers.as_array().unwrap();
+    assert_eq!(answers.len(), ids.len(), "{what}: {answers:?}");
+    for (at, (answer, id)) in answers.iter().zip(ids).enumerate() {
+        assert_eq!(answer["id"], id, "{what}: {answers:?}");
+        match at {
+            3 => assert_eq!(answer["result"], "0x1", "{what}"),
+            6 => assert_eq!(answer["error"]["code"], -32601, "{what}"),
+            _ => assert_eq!(answer["result"], "0x600d", "{what}: {answer}"),
+        }
+    }
+}
+
+/// A rude node, and good ones if there is more than one weight.
+async fn rude(weights: &[u16], fault: Fault, calls: &str) -> Pretend {
+    let scene = Pretend::set(weights, calls).await;
+    for node in &scene.nodes {
+        node.set_result(READ, GOOD);
+        node.set_result(OTHER, GOOD);
+    }
+    scene.nodes[0].set_fault_for(&[READ, OTHER], fault);
+    scene
+}
+
+fn error(code: i64, message: &str) -> Fault {
+    Fault::RpcError {
+        code,
+        message: message.to_owned(),
+        data: None,
+    }
+}
+
+fn status(code: u16) -> Fault {
+    Fault::Status {
+        code,
+        retry_after_seconds: None,
+    }
+}
+
+async fn sent_together(scene: &Pretend) -> f64 {
+    let name = "forebay_upstream_batch_calls_count";
+    scene.balancer.metric(name, &[]).await.unwrap_or(0.0)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_a_node_spoils_is_served_by_another() {
+    for fault in [
+        Fault::Stall,
+        Fault::HangUp,
+        Fault::Reset,
+        Fault::Html,
+        Fault::NotJson,
+        Fault::EmptyBody,
+        Fault::HalfBody,
+        Fault::TruncatedChunks,
+        Fault::WrongId,
+        Fault::MissingId,
+        Fault::ResultAndError,
+        Fault::AnswersTwice,
+        Fault::AnswersTooFew,
+        Fault::ObjectForBatch,
+        Fault::FirstForBatch,
+        status(400),
+        status(429),
+        status(500),
+        status(502),
+        status(403),
+        error(429, "slow down"),
+        error(-32005, "project ID request rate exceeded"),
+        error(-32601, "the method does not exist/is not available"),
+        error(-32000, "missing trie node 5fe7 (path )"),
+    ] {
+        let scene = rude(&[1000, 1], fault.clone(), QUICK_CALLS).await;
+        let met = async || scene.nodes[0].calls_of(READ) > 0;
+        for round in 0.. {
+            let answers = scene.post(&packet(round)).await.json();
+            assert_served(&answers, &format!("{fault:?}"));
+            if met().await {
+                break;
+            }
+            assert!(round < 5, "{fault:?}: the rude node was spared");
+        }
+        scene.keeps_its_secrets().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_batch() {
+    for fault in [
+        Fault::ObjectForBatch,
+        Fault::FirstForBatch,
+        status(413),
+        status(400),
+        status(501),
+    ] {
+        let scene = Pretend::set(&[1], PATIENT).await;
+        let node = &scene.nodes[0];
+        node.set_result(READ, GOOD);
+        node.set_result(OTHER, GOOD);
+        node.change(|behaviour| behaviour.fault_spares_singles = true);
+        node.set_fault_for(&[READ, OTHER], fault.clone());
+        for round in 0..3 {
+            let answers = scene.post(&packet(round)).await.json();
+            assert_served(&answers, &format!("{fault:?}"));
+        }
+        assert_eq!(sent_together(&scene).await, 1.0, "{fault:?}");
+        assert_eq!(scene.heard(READ), 4 + 3 * 4, "{fault:?}");
+        scene.is_well().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_may_answer_in_any_order_and_shape() {
+    let scene = Pretend::set(&[1], PATIENT).await;
+    let node = &scene.nodes[0];
+    node.set_result(READ, GOOD);
+    node.set_result(OTHER, GOOD);
+    for (round, chunked) in [false, true, false].into_iter().enumerate() {
+        node.change(|behaviour| {
+            behaviour.shape.chunked = chunked;
+            behaviour.shape.backwards = true;
+            behaviour.shape.result_first = round > 0;
+            behaviour.shape.extra_members = round > 1;
+        });
+        let answers = scene.post(&packet(round)).await.json();
+        assert_served(&answers, "backwards");
+    }
+    assert_eq!((sent_together(&scene).await, scene.heard(READ)), (3.0, 12));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_does_not_know_is_asked_of_another_together_too() {
+    let scene = Pretend::set(&[1, 1], PATIENT).await;
+    let lookup = "eth_getTransactionReceipt";
+    for node in &scene.nodes {
+        node.set_result(lookup, "null");
+    }
+    let calls: Vec<_> = (0..50)
+        .map(|at| call(&at.to_string(), lookup).replace("0x01", &format!("0x{at:064x}")))
+        .collect();
+    let answers = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let is_null = |answer: &Value| answer["result"].is_null() && answer["error"].is_null();
+    assert!(answers.as_array().unwrap().iter().all(is_null), "{answers}");
+    for node in &scene.nodes {
+        assert_eq!(node.calls_of(lookup), 50);
+    }
+    assert_eq!(sent_together(&scene).await, 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_by_one() {
+    let scene = Pretend::set(&[1], PATIENT).await;
+    let node = &scene.nodes[0];
+    let calls = |count: usize| {
+        let calls = (0..count).map(|at| call(&at.to_string(), OTHER).replace("0x01", &address(at)));
+        format!("[{}]", calls.collect::<Vec<_>>().join(","))
+    };
+    node.set_result(OTHER, GOOD);
+    let answers = scene.post(&calls(250)).await.json();
+    assert!(
+        answers
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|answer| answer["result"] == "0x600d")
+    );
+    assert_eq!(
+        (sent_together(&scene).await, scene.heard(OTHER)),
+        (3.0, 250)
+    );
+
+    // 18 MiB, over the limit for one answer to a batch.
+    node.set_result(OTHER, &format!("\"{}\"", "x".repeat(2 << 20)));
+    let answers = scene.post(&calls(9)).await.json();
+    let length = |answer: &Value| answer["result"].as_str().map(str::len);
+    let answers = answers.as_array().unwrap();
+    assert!(answers.iter().all(|answer| length(answer) == Some(2 << 20)));
+    let attempts = scene
+        .balancer
+        .metric("forebay_attempts_total", &[("outcome", "cancelled")])
+        .await;
+    assert_eq!(attempts, Some(9.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_who_leaves_ends_his_batch_and_counts_for_nothing_afterwards() {
+    let scene = rude(&[1], Fault::Stall, PATIENT).await;
+    let body = packet(0);
+    let soon = Duration::from_millis(500);
+    let left = support::post(scene.balancer.rpc.address, &body, soon).await;
+    assert!(left.is_err());
+    let labels = [("outcome", "cancelled")];
+    scene
+        .becomes("a", "forebay_attempts_total", &labels, 8.0)
+        .await;
+    scene.becomes("a", "forebay_node_in_flight", &[], 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identical_reads_of_a_batch_are_asked_once() {
+    let scene = Pretend::set(&[1], PATIENT).await;
+    scene.nodes[0].set_latency(Duration::from_millis(100));
+    let calls: Vec<_> = (0..60)
+        .map(|at| call(&at.to_string(), if at % 3 == 0 { OTHER } else { READ }))
+        .collect();
+    let answers = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let answers = answers.as_array().unwrap();
+    for (at, answer) in answers.iter().enumerate() {
+        assert_eq!(answer["id"], at);
+        assert!(answer["result"].is_string(), "{answer}");
+    }
+    assert_eq!((scene.heard(READ), scene.heard(OTHER)), (1, 1));
+}
