@@ -12,7 +12,7 @@ use super::quantity::duration_text;
 use super::settings::{
     Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, listen, nodes, registry, telling};
+use super::{admin, listen, nodes, registry, sockets, telling};
 use crate::domain::broadcast::NODES_MAX;
 
 const KEYS: &[&str] = &[
@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "cors",
     "cloudwatch",
     "log",
+    "sockets",
     "shutdown",
 ];
 /// The longest method name or glob, in bytes.
@@ -65,6 +66,7 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
         cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
         log: telling::log(&section.field("log")),
+        sockets: sockets::sockets(context, &section.field("sockets")),
         shutdown: shutdown(&section.field("shutdown")),
     }
 }
@@ -97,6 +99,7 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
         "lag_blocks_max",
         "rise",
         "fall",
+        "sockets",
     ]);
     let default = Health::default();
     let errors_before = context.findings.errors();
@@ -120,6 +123,10 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
             .field("fall")
             .number(1..=100)
             .unwrap_or(default.fall),
+        sockets: section
+            .field("sockets")
+            .boolean()
+            .unwrap_or(default.sockets),
     };
     if context.findings.errors() == errors_before {
         check_health(&section, &health);

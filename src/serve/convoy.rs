@@ -167,7 +167,7 @@ impl<'a> Convoy<'a> {
         engine.metrics.upstream_batch(riders.len());
         let mut trip = Trip::begin(upstream, node, riders.len());
         let asking = trip::ask(upstream, &body, &wanted);
-        let came = exchange::in_time(pool, upstream, &wanted, asking).await;
+        let came = exchange::in_time(pool, (upstream, node), &wanted, now, asking).await;
         let came = came.unwrap_or(Came::Failed(Class::Timeout));
         let judged = judge(&came, riders.len());
         if !matches!(came, Came::TooLarge) && trip.settle(&judged.lots) {
