@@ -1,0 +1,136 @@
+"""Keeps a call as cheap as it is: instructions and allocations, counted and compared.
+
+Counted with callgrind, of a build that is the same everywhere (the profile `budget`), by the
+difference of two runs. More than the budget allows fails, and so does much less: a gain is kept by
+writing it down.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import counting
+from machine import MEASURED, Trouble, pinned, started
+from servers import Forebay
+
+BUDGET = Path(__file__).with_name("budget.json")
+TOLERANCE = 0.05
+# Less than this of an allocation is none.
+ALLOCATIONS_TOLERANCE = 0.25
+THINKING_FEW, THINKING_MANY = 500, 2500
+FEW, MANY = 50, 150
+# Between the calls, and until the node answers, the balancer has time to fall asleep: so it is
+# always woken as often for a call.
+CALLS_A_SECOND, DELAY_MS = 60, 5
+# Functions that glibc chooses by the processor are chosen alike: valgrind shows it what is there.
+# Nothing else of the caller's surroundings is seen.
+SURROUNDINGS = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM",
+}
+
+
+def thinking(folder, programs):
+    """The pure way of a call, in a program of its own."""
+    profiles = []
+    for calls in (THINKING_FEW, THINKING_MANY):
+        path = folder / f"thinking-{calls}"
+        command = [*counting.callgrind(path), programs / "thinking-path", str(calls)]
+        done = subprocess.run(
+            pinned(MEASURED, command), env=SURROUNDINGS, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise Trouble(done.stderr)
+        profiles.append(counting.Profile(path))
+    less, more = profiles
+    calls = THINKING_MANY - THINKING_FEW
+    return {
+        "instructions": (more.instructions - less.instructions) / calls,
+        "allocations": (more.allocations - less.allocations) / calls,
+    }
+
+
+def served(folder, programs, node_port):
+    """Whole calls through the real program, by kind."""
+    found = {}
+    for name, method in (("forwarded call", "eth_call"), ("local answer", "eth_chainId")):
+        place = Path(tempfile.mkdtemp(dir=folder))
+        server = Forebay(place, programs / "forebay", [node_port], is_quiet=True)
+        how = ("--connections", 1, "--rate", CALLS_A_SECOND, "--method", method)
+        call = counting.asker(programs / "ends", *how)
+        found[name] = counting.calls_counted(
+            server, server.port, call, FEW, MANY, env=SURROUNDINGS
+        )
+    return found
+
+
+def counted(folder, programs):
+    node, said = started(programs / "ends", "node", "--delay", DELAY_MS, folder=folder)
+    with node:
+        found = {
+            "thinking": thinking(folder, programs),
+            **served(folder, programs, said["ports"][0]),
+        }
+    return {
+        part: {
+            "instructions": round(counts["instructions"]),
+            "allocations": round(counts["allocations"], 1),
+        }
+        for part, counts in found.items()
+    }
+
+
+def judge(found, budget):
+    """Prints every count beside its budget; says whether all keep to it."""
+    holds = True
+    for part, counts in found.items():
+        for what, count in counts.items():
+            allowed = budget.get(part, {}).get(what)
+            word = verdict(what, count, allowed)
+            holds = holds and word == "within"
+            print(f"budget: {part}: {count:,} {what} a call, {word} the budget of {allowed}")
+    return holds
+
+
+def verdict(what, count, allowed):
+    if allowed is None:
+        return "without"
+    tolerance = allowed * TOLERANCE
+    if what == "allocations":
+        tolerance = max(tolerance, ALLOCATIONS_TOLERANCE)
+    if abs(count - allowed) <= tolerance:
+        return "within"
+    return "MORE than" if count > allowed else "much LESS than"
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev budget", description=__doc__)
+    parser.add_argument("--programs", type=Path, required=True, help="where they were built")
+    parser.add_argument("--write", action="store_true", help="what is found is the budget")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="forebay-budget-") as folder:
+        found = counted(Path(folder), options.programs)
+    compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()
+    if options.write:
+        BUDGET.write_text(json.dumps({"compiler": compiler, **found}, indent=2) + "\n")
+        print(f"budget: written: {json.dumps(found)}")
+        return
+    budget = json.loads(BUDGET.read_text()) if BUDGET.exists() else {}
+    if judge(found, budget):
+        return
+    if budget.get("compiler") != compiler:
+        print(f"budget: it was written with {budget.get('compiler')}, this is {compiler}")
+    sys.exit(
+        "budget: mend what costs more, or say why in a commit that renews the budget: "
+        "`./dev budget --write`. What costs less is kept by the same."
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Trouble as trouble:
+        sys.exit(f"budget: {trouble}")

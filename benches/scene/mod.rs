@@ -1,0 +1,66 @@
+//! What the pure parts are measured on: a fleet with so many fit nodes, and calls to it.
+
+use std::time::{Duration, Instant};
+
+use forebay::domain::block::{Consistency, Pins};
+use forebay::domain::chain::BlockNumber;
+use forebay::domain::fleet::{Fleet, FleetView, Member, Probe, Yardstick};
+use forebay::domain::health::Hysteresis;
+use forebay::domain::method::Rules;
+use forebay::domain::node::{NodeId, Rung, Weight};
+
+/// Calls under way at each node.
+const IN_FLIGHT: u32 = 50;
+
+/// The last word of the data of [`eth_call`], and so its answer.
+const WORD: &str = "000000000000000000000000f977814e90da44bfa03b6295a0616a897441acec";
+
+/// About 240 bytes, as wallets send them.
+pub fn eth_call(id: u64) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_call","params":[{{"to":"0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48","data":"0x70a08231{WORD}"}},"latest"]}}"#
+    )
+}
+
+/// Its answer as a node sends it, with our id.
+pub fn answer() -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{WORD}"}}"#)
+}
+
+pub fn rules() -> Rules {
+    Rules::new(Vec::new(), Vec::new(), Vec::new())
+}
+
+pub fn pins(view: &FleetView) -> Pins {
+    Pins::of(view, Consistency::Monotonic)
+}
+
+/// A leader and so many fit nodes of different weights, each with 50 calls under way.
+pub fn fleet(nodes: u32, now: Instant) -> FleetView {
+    let mut fleet = Fleet::new(Yardstick {
+        chain_id: None,
+        block_time: Duration::from_secs(12),
+        lag_blocks_max: 10,
+        hysteresis: Hysteresis { rise: 2, fall: 3 },
+    });
+    let member = |at: u32| Member {
+        id: NodeId(at),
+        name: format!("node-{at}").into(),
+        rung: if at == 0 { Rung::Leader } else { Rung::Own },
+        weight: Weight::new(u64::from(at % 4 + 1)).unwrap_or(Weight::ONE),
+    };
+    fleet.replace((0..=nodes).map(member).collect(), now);
+    let head = |at: u32| Probe::Answered {
+        head: BlockNumber(21_000_000 - u64::from(at % 3)),
+        chain_id: None,
+        syncing: false,
+    };
+    let probes: Vec<_> = (0..=nodes).map(|at| (NodeId(at), head(at))).collect();
+    fleet.hear_round(&probes, now);
+    let view = fleet.view();
+    for node in &view.nodes {
+        (0..IN_FLIGHT).for_each(|_| node.load.begin());
+        node.load.answered(Duration::from_millis(3), now);
+    }
+    view
+}

@@ -1,0 +1,175 @@
+"""Forebay, nginx and HAProxy before the same node, each as its makers advise."""
+
+import os
+import signal
+import socket
+import urllib.error
+import urllib.request
+
+from machine import MEASURED, Process
+
+LOCAL_ANSWER = '{"jsonrpc":"2.0","id":1,"result":"0x1"}'
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Server:
+    """What a server has: a port that forwards, and one that answers by itself."""
+
+    # Nobody else's answer carries the caller's id.
+    local = ["--fixed", LOCAL_ANSWER]
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port, self.local_port = free_port(), free_port()
+
+    def is_ready(self):
+        return listens(self.port) and listens(self.local_port)
+
+    def start(self, wrapper=(), core=MEASURED, **options):
+        """Starts it, inside `wrapper` (valgrind, strace), and waits until it serves."""
+        command = [*wrapper, *self.command]
+        process = Process(command, core, self.folder, self.ends_by, **options)
+        try:
+            process.until(self.is_ready, f"{self.name} is ready")
+        except BaseException:
+            process.end()
+            raise
+        return process
+
+
+class Forebay(Server):
+    """As shipped, on one thread as the others."""
+
+    name = "Forebay"
+    ends_by = signal.SIGINT
+    local = ["--method", "eth_chainId"]
+
+    def __init__(self, folder, program, node_ports, is_quiet=False):
+        super().__init__(folder)
+        self.local_port = self.port
+        nodes = "\n".join(
+            f'    - {{ name: node-{at}, url: "http://127.0.0.1:{port}" }}'
+            for at, port in enumerate(node_ports)
+        )
+        # Quiet: nothing happens unasked while calls are counted.
+        period = "1h" if is_quiet else "5s"
+        path = folder / "forebay.yaml"
+        path.write_text(
+            f"""version: 1
+threads: 1
+upstream_keepalive_pool_size: 512
+forebay:
+  chain: {{ id: 1 }}
+  listen:
+    http: ["127.0.0.1:{self.port}"]
+    metrics: "127.0.0.1:{free_port()}"
+    admin: "127.0.0.1:{free_port()}"
+  registry:
+    path: "{folder}/forebay.db"
+    last_list: "{folder}/last-list.json"
+    refresh: {period}
+  health: {{ interval: {period} }}
+  nodes:
+{nodes}
+"""
+        )
+        self.command = [program, "serve", "-c", str(path)]
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+class Nginx(Server):
+    name = "nginx"
+    ends_by = signal.SIGTERM
+
+    def __init__(self, folder, node_port, master=True):
+        super().__init__(folder)
+        # One with `proxy_buffering off`, for long answers.
+        self.unbuffered_port = free_port()
+        path = folder / "nginx.conf"
+        path.write_text(
+            f"""daemon off;
+master_process {"on" if master else "off"};
+worker_processes 1;
+{"user root;" if os.geteuid() == 0 else ""}
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  default_type application/json;
+  keepalive_requests 1000000000;
+  client_body_buffer_size 1m;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream node {{
+    server 127.0.0.1:{node_port};
+    keepalive 512;
+    keepalive_requests 1000000000;
+  }}
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  server {{
+    listen 127.0.0.1:{self.port};
+    location / {{ proxy_pass http://node; }}
+  }}
+  server {{
+    listen 127.0.0.1:{self.unbuffered_port};
+    location / {{ proxy_pass http://node; proxy_buffering off; }}
+  }}
+  server {{
+    listen 127.0.0.1:{self.local_port};
+    location / {{ return 200 '{LOCAL_ANSWER}'; }}
+  }}
+}}
+"""
+        )
+        self.command = ["nginx", "-p", str(folder), "-c", str(path), "-e", "stderr"]
+
+
+class Haproxy(Server):
+    name = "HAProxy"
+    ends_by = signal.SIGTERM
+
+    def __init__(self, folder, node_port):
+        super().__init__(folder)
+        path = folder / "haproxy.cfg"
+        path.write_text(
+            f"""global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  http-reuse always
+  timeout connect 5s
+  timeout client 75s
+  timeout server 75s
+frontend forwarded
+  bind 127.0.0.1:{self.port}
+  default_backend nodes
+backend nodes
+  server node 127.0.0.1:{node_port}
+frontend answered
+  bind 127.0.0.1:{self.local_port}
+  http-request return status 200 content-type application/json string '{LOCAL_ANSWER}'
+"""
+        )
+        self.command = ["haproxy", "-f", str(path)]

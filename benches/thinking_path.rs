@@ -1,0 +1,79 @@
+//! The pure way of a call, so many times as the argument says: taken apart, planned, a node drawn,
+//! written for the node, its answer judged, the caller's id put in. `./dev budget` counts its
+//! instructions and allocations.
+
+mod scene;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use forebay::clock;
+use forebay::domain::answer::Answer;
+use forebay::domain::block::Needs;
+use forebay::domain::chance::Seeded;
+use forebay::domain::fleet::FleetView;
+use forebay::domain::jsonrpc::{Item, Packet};
+use forebay::domain::method::Rules;
+use forebay::domain::route::{self, Plan};
+use forebay::domain::select::{self, Ladder};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// As many as a fleet of middling size has.
+const NODES: u32 = 8;
+
+fn main() -> ExitCode {
+    let calls = std::env::args().nth(1).and_then(|calls| calls.parse().ok());
+    let Some(calls) = calls else {
+        eprintln!("thinking-path CALLS");
+        return ExitCode::FAILURE;
+    };
+    let now = clock::now();
+    let scene = Scene {
+        view: scene::fleet(NODES, now),
+        rules: scene::rules(),
+        now,
+    };
+    let (body, reply) = (scene::eth_call(1_700_000_000_000), scene::answer());
+    let mut dice = Seeded::new(7);
+    let answered = (0..calls).filter(|_: &u64| {
+        let answer = answer(black_box(&body), black_box(&reply), &scene, &mut dice);
+        answer.is_some_and(|answer| !black_box(answer).is_empty())
+    });
+    if answered.count() as u64 == calls {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("a call found no answer");
+        ExitCode::FAILURE
+    }
+}
+
+struct Scene {
+    view: FleetView,
+    rules: Rules,
+    now: Instant,
+}
+
+fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut Seeded) -> Option<Vec<u8>> {
+    let Scene { view, rules, now } = scene;
+    let Ok(Packet::Single(Item::Call(call))) = Packet::read(body.as_bytes(), 1000) else {
+        return None;
+    };
+    let pins = scene::pins(view);
+    let Plan::Ask(asking) = route::plan(&call, view, rules, &pins, true).1 else {
+        return None;
+    };
+    let needs = Needs {
+        block: asking.block,
+        method: &call.method,
+        ..Needs::default()
+    };
+    select::draw(view, Ladder::Own, &[], &needs, *now, dice)?;
+    black_box(call.for_node());
+    let answer = Answer::read(reply.as_bytes()).ok()?;
+    let mut out = Vec::new();
+    answer.write_to(call.id?, &mut out);
+    Some(out)
+}
