@@ -39,8 +39,10 @@ use crate::serve::metrics::Scrape;
 use crate::shutdown::Farewell;
 use crate::state::flights::Flights;
 use crate::state::pool::Pool;
+use crate::state::sockets::Sockets;
 use crate::state::upstreams::Roll;
 use crate::tasks::housekeeping::Housekeeping;
+use crate::tasks::newsroom::{Means, Newsroom};
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
 use crate::tasks::scribe::Scribe;
@@ -98,7 +100,7 @@ impl App {
         let mut server = Server::new_with_opt_and_conf(opt, conf);
         server.bootstrap();
         let idle_max = server.configuration.upstream_keepalive_pool_size;
-        let roll = Roll::new(connector, engine.metrics.clone(), idle_max);
+        let roll = Roll::new(connector.clone(), engine.metrics.clone(), idle_max);
         let endpoint = endpoint(&server, &settings, &engine)?;
         let endpoint = server.add_service(endpoint);
         if let Some(address) = settings.listen.metrics {
@@ -119,7 +121,13 @@ impl App {
         #[cfg(feature = "otlp")]
         let exporter = traces::exporter(&settings, &engine.metrics, ca_file)?;
         let shutdown = live.shutdown.clone();
-        let housekeeping = housekeeping(settings, live, source, (registry, roll, prober));
+        let hands = Hands {
+            registry,
+            roll,
+            prober,
+            connector,
+        };
+        let housekeeping = housekeeping(settings, live, source, hands);
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
             let mut exporter = background_service("traces", exporter);
@@ -175,6 +183,8 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
         flights: Flights::default(),
         taken: Arc::default(),
         afterwork: Arc::default(),
+        hub: Arc::default(),
+        sockets: Arc::new(Sockets::new(meaning::socket_limits(settings))),
     }
 }
 
@@ -233,12 +243,26 @@ fn admin(
     service
 }
 
+/// What the household works with.
+struct Hands {
+    registry: Arc<dyn Registry>,
+    roll: Roll,
+    prober: Prober,
+    connector: Arc<Connector>,
+}
+
 fn housekeeping(
     settings: Settings,
     live: Live,
     source: Option<Source>,
-    (registry, roll, prober): (Arc<dyn Registry>, Roll, Prober),
+    hands: Hands,
 ) -> Housekeeping {
+    let Hands {
+        registry,
+        roll,
+        prober,
+        connector,
+    } = hands;
     let pool = live.engine.pool.clone();
     let metrics = live.engine.metrics.clone();
     let roster = Roster {
@@ -252,11 +276,22 @@ fn housekeeping(
         last_list: settings.registry.last_list.clone(),
         told: Told::default(),
     };
+    let newsroom = Newsroom::new(Means {
+        pool: pool.clone(),
+        hub: live.engine.hub.clone(),
+        metrics: metrics.clone(),
+        connector,
+        prober: prober.clone(),
+        block_time: settings.chain.block_time,
+        timeout: settings.health.timeout,
+        always: settings.health.sockets,
+    });
     let rounds = Rounds {
         pool: pool.clone(),
         metrics: metrics.clone(),
         prober,
         regimen: live.regimen.clone(),
+        heads: newsroom.heads(),
         asked: HashMap::new(),
         shared: shared_heads(&settings, &live, &registry),
     };
@@ -268,7 +303,7 @@ fn housekeeping(
         is_told: false,
     };
     let reload = source.map(|source| source.followed(settings, live));
-    Housekeeping::new(roster, rounds, scribe, reload)
+    Housekeeping::new(roster, rounds, scribe, newsroom, reload)
 }
 
 /// Where the leader is asked by one balancer for all.

@@ -3,8 +3,9 @@
 //! On SIGTERM `/health` says no at once, so that the load balancer in front turns away; calls
 //! that still come are answered for the lame-duck time, each HTTP/1 answer closing its connection
 //! and HTTP/2 clients told to go away; then those inside, and transactions that still go to further
-//! nodes, are waited for, within the drain time. SIGINT skips the lame-duck time. SIGQUIT
-//! hands the sockets to a new process.
+//! nodes, are waited for, within the drain time, and WebSockets are closed once their calls are
+//! answered. SIGINT skips the lame-duck time. SIGQUIT hands the listeners to a new process; clients'
+//! WebSockets stay here until shortly before the drain time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::settings::Shutdown;
 use crate::serve::engine::Engine;
+use crate::state::sockets::Sockets;
 use crate::telemetry::spans::tracer;
 
 /// How often it is looked whether all calls are done.
@@ -26,6 +28,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const SPANS_TIME_MAX: Duration = Duration::from_secs(2);
 
 const LAST_BYTES: Duration = Duration::from_millis(100);
+
+/// So long Pingora gives a new process for taking the listeners, before the drain time begins.
+const HAND_OVER: Duration = Duration::from_secs(5);
+/// So long sockets may take to end: for calls on their way, and for the closing handshake.
+const SOCKETS_END: Duration = Duration::from_secs(5);
 
 pub struct Farewell {
     pub engine: Arc<Engine>,
@@ -46,6 +53,8 @@ impl ShutdownSignalWatch for Farewell {
             () = next(&mut quit) => {
                 log::info!("handing the sockets to a new process");
                 self.engine.gate.hand_over();
+                let drain = self.times.load().drain;
+                tokio::spawn(end_sockets(self.engine.sockets.clone(), drain));
                 return ShutdownSignal::GracefulUpgrade;
             }
         };
@@ -55,13 +64,15 @@ impl ShutdownSignalWatch for Farewell {
             () = sleep(lame_duck) => {}
             () = next(&mut interrupt) => {}
         }
+        self.engine.sockets.leave();
         let drained = timeout(self.times.load().drain, self.until_all_are_done()).await;
         match drained {
             Ok(()) => log::info!("all calls are done"),
             Err(_) => log::warn!(
-                "{} calls and {} transactions on their way are cut off",
+                "{} calls, {} transactions on their way and {} sockets are cut off",
                 self.engine.gate.requests(),
-                self.engine.afterwork.pieces()
+                self.engine.afterwork.pieces(),
+                self.engine.sockets.open()
             ),
         }
         // Whether in time or not: they are no calls.
@@ -79,12 +90,24 @@ async fn until_spans_are_out() {
 
 impl Farewell {
     async fn until_all_are_done(&self) {
-        while self.engine.gate.requests() > 0 || self.engine.afterwork.pieces() > 0 {
+        let engine = &self.engine;
+        while engine.gate.requests() > 0
+            || engine.afterwork.pieces() > 0
+            || engine.sockets.open() > 0
+        {
             sleep(LOOK_EVERY).await;
         }
         // What was written last is on its way to HTTP/2's own task.
         sleep(LAST_BYTES).await;
     }
+}
+
+/// After the listeners have gone to a new process: lets the sockets live as long as may be, and
+/// leaves them time to end.
+async fn end_sockets(sockets: Arc<Sockets>, drain: Duration) {
+    sleep(HAND_OVER + drain.saturating_sub(SOCKETS_END)).await;
+    log::info!("{} sockets are told to go", sockets.open());
+    sockets.leave();
 }
 
 /// Where a signal can't be heard, it never comes.

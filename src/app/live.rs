@@ -77,6 +77,7 @@ impl Live {
         let engine = &self.engine;
         engine.policy.store(Arc::new(meaning::policy(settings)));
         engine.budget.change(meaning::rates(settings), clock::now());
+        engine.sockets.change(meaning::socket_limits(settings));
         engine.metrics.show_bounds(&meaning::bounds(settings));
         self.house.store(Arc::new(meaning::house(settings)));
         self.shutdown.store(Arc::new(settings.shutdown.clone()));

@@ -11,7 +11,7 @@ use crate::domain::quota::Rates;
 use crate::serve::admin::{Gatekeeper, House, Measures};
 use crate::serve::outlet::Origins;
 use crate::serve::policy::{Limits, Policy};
-use crate::state::gate;
+use crate::state::{gate, sockets};
 use crate::tasks::regimen::Regimen;
 use crate::telemetry::metrics::Bounds;
 
@@ -96,6 +96,18 @@ pub fn house(settings: &Settings) -> House {
     }
 }
 
+/// What clients' sockets are held to.
+pub fn socket_limits(settings: &Settings) -> sockets::Limits {
+    let limits = &settings.sockets;
+    sockets::Limits {
+        sockets_max: limits.sockets_max,
+        sockets_max_per_address: limits.per_address_max.unwrap_or(limits.sockets_max),
+        subscriptions_max: limits.subscriptions_max,
+        messages_per_second: limits.messages_per_second,
+        ping_interval: limits.ping_interval,
+    }
+}
+
 /// What alerts compare with.
 pub fn bounds(settings: &Settings) -> Bounds {
     Bounds {
@@ -106,6 +118,7 @@ pub fn bounds(settings: &Settings) -> Bounds {
         requests_max: gate::REQUESTS_MAX,
         request_bytes_max: gate::BYTES_MAX,
         answer_bytes_max: gate::ANSWERS_BYTES_MAX,
+        sockets_max: settings.sockets.sockets_max,
         retry_budget_max: settings.calls.retry_budget.burst,
     }
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 use super::registry::ROUNDS_A_LEASE;
 use super::settings::{
     Admin, Calls, Chain, CloudWatch, Health, Listen, Log, Methods, Otlp, Registry, RegistryKind,
-    Settings, Shutdown,
+    Settings, Shutdown, Sockets,
 };
 
 /// The difference between the settings in force and others.
@@ -102,6 +102,7 @@ impl Scale {
             cloudwatch,
             log,
             otlp,
+            sockets,
             shutdown,
         } = wanted;
         self.chain(&running.chain, chain);
@@ -118,7 +119,28 @@ impl Scale {
         let Log { calls } = log;
         self.applies("log.calls", &running.log.calls, calls);
         self.otlp(running.otlp.as_ref(), otlp);
+        self.sockets(&running.sockets, sockets);
         self.shutdown(&running.shutdown, shutdown);
+    }
+
+    /// Open sockets keep what they began with.
+    fn sockets(&mut self, running: &Sockets, wanted: &Sockets) {
+        let Sockets {
+            sockets_max,
+            per_address_max,
+            subscriptions_max,
+            messages_per_second,
+            ping_interval,
+        } = wanted;
+        self.applies("sockets.sockets_max", &running.sockets_max, sockets_max);
+        let key = "sockets.per_address_max";
+        self.applies(key, &running.per_address_max, per_address_max);
+        let key = "sockets.subscriptions_max";
+        self.applies(key, &running.subscriptions_max, subscriptions_max);
+        let key = "sockets.messages_per_second";
+        self.applies(key, &running.messages_per_second, messages_per_second);
+        let key = "sockets.ping_interval";
+        self.applies(key, &running.ping_interval, ping_interval);
     }
 
     fn chain(&mut self, running: &Chain, wanted: &mut Chain) {
@@ -179,7 +201,9 @@ impl Scale {
             lag_blocks_max,
             rise,
             fall,
+            sockets,
         } = wanted;
+        self.waits("health.sockets", &running.sockets, sockets);
         let times = [
             ("health.interval", running.interval, interval),
             (

@@ -39,6 +39,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
             "forebay.registry.endpoint",
             "forebay.registry.share_leader",
             "forebay.registry.last_list",
+            "forebay.health.sockets",
         ]
     );
     let applied: BTreeSet<_> = change.applied.iter().map(String::as_str).collect();
@@ -73,6 +74,11 @@ fn every_setting_is_named_and_either_applied_or_kept() {
         "cors.origins",
         "cloudwatch",
         "log.calls",
+        "sockets.sockets_max",
+        "sockets.per_address_max",
+        "sockets.subscriptions_max",
+        "sockets.messages_per_second",
+        "sockets.ping_interval",
         "shutdown.lame_duck",
         "shutdown.drain",
     ] {
@@ -87,6 +93,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
     let refresh = expected.registry.refresh;
     let lease = expected.registry.lease;
     expected.registry = before.registry;
+    expected.health.sockets = before.health.sockets;
     (expected.registry.refresh, expected.registry.lease) = (refresh, lease);
     assert_eq!(format!("{:?}", change.settings), format!("{expected:?}"));
 }

@@ -19,6 +19,7 @@ mod raw;
 mod registry;
 mod server;
 pub mod settings;
+mod sockets;
 mod spelling;
 mod telling;
 mod yaml;
@@ -168,7 +169,7 @@ forebay:
       weight: 2
       headers: { authorization: "Bearer ${KEY}" }
     - { url: "http://10.0.0.12:8545", ws_url: "ws://h", fallback: true, leader: false, name: spare }
-  health: { interval: 10s, leader_interval: 1h, timeout: 9999ms, lag_blocks_max: 0, rise: 1, fall: 2 }
+  health: { interval: 10s, leader_interval: 1h, timeout: 9999ms, lag_blocks_max: 0, rise: 1, fall: 2, sockets: false }
   calls:
     deadline: 7s
     attempt: 7s
@@ -186,6 +187,7 @@ forebay:
   cors: { origins: ["https://app.example", "${EMPTY}"] }
   cloudwatch: { namespace: A, service: "${WORD}", interval: 1h }
   log: { calls: 0.5 }
+  sockets: { sockets_max: 9, per_address_max: 8, subscriptions_max: 7, messages_per_second: 6, ping_interval: 5s }
   shutdown: { lame_duck: 0s, drain: 110s }
 "#;
 
@@ -315,6 +317,7 @@ forebay:
             (settings.health.lag_blocks_max, settings.health.rise),
             (0, 1)
         );
+        assert!(!settings.health.sockets);
         assert_eq!(settings.calls.retry_budget.per_call, 0.5);
         assert_eq!(settings.calls.retry_budget.burst, 1000.0);
         assert_eq!(
@@ -333,6 +336,13 @@ forebay:
         assert_eq!(settings.admin.hosts, ["forebay.internal"]);
         assert_eq!(settings.cors_origins, ["https://app.example"]);
         assert_eq!(settings.cloudwatch.unwrap().service, "infura");
+        let sockets = &settings.sockets;
+        assert_eq!((sockets.sockets_max, sockets.per_address_max), (9, Some(8)));
+        assert_eq!(
+            (sockets.subscriptions_max, sockets.messages_per_second),
+            (7, 6)
+        );
+        assert_eq!(sockets.ping_interval, Duration::from_secs(5));
         assert_eq!(settings.log.calls, Some(0.5));
         assert_eq!(settings.shutdown.drain, Duration::from_secs(110));
     }

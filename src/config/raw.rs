@@ -12,7 +12,7 @@ use super::quantity::duration_text;
 use super::settings::{
     Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, listen, nodes, otlp, registry, telling};
+use super::{admin, listen, nodes, otlp, registry, sockets, telling};
 use crate::domain::broadcast::NODES_MAX;
 
 const KEYS: &[&str] = &[
@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "cloudwatch",
     "log",
     "otlp",
+    "sockets",
     "shutdown",
 ];
 /// The longest method name or glob, in bytes.
@@ -67,6 +68,7 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
         log: telling::log(&section.field("log")),
         otlp: otlp::otlp(context, &section.field("otlp")),
+        sockets: sockets::sockets(context, &section.field("sockets")),
         shutdown: shutdown(&section.field("shutdown")),
     }
 }
@@ -99,6 +101,7 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
         "lag_blocks_max",
         "rise",
         "fall",
+        "sockets",
     ]);
     let default = Health::default();
     let errors_before = context.findings.errors();
@@ -122,6 +125,10 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
             .field("fall")
             .number(1..=100)
             .unwrap_or(default.fall),
+        sockets: section
+            .field("sockets")
+            .boolean()
+            .unwrap_or(default.sockets),
     };
     if context.findings.errors() == errors_before {
         check_health(&section, &health);

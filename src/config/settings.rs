@@ -25,6 +25,7 @@ pub struct Settings {
     pub cloudwatch: Option<CloudWatch>,
     pub log: Log,
     pub otlp: Option<Otlp>,
+    pub sockets: Sockets,
     pub shutdown: Shutdown,
 }
 
@@ -93,6 +94,8 @@ pub struct Health {
     pub lag_blocks_max: u64,
     pub rise: u32,
     pub fall: u32,
+    /// Nodes' sockets are kept open for their heads, also while no client is subscribed.
+    pub sockets: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -171,6 +174,19 @@ pub struct Otlp {
     pub share: f64,
 }
 
+/// What clients' sockets are held to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sockets {
+    pub sockets_max: usize,
+    /// `None`: an address has no limit of its own.
+    pub per_address_max: Option<usize>,
+    /// Of one socket.
+    pub subscriptions_max: usize,
+    /// Of one socket.
+    pub messages_per_second: u32,
+    pub ping_interval: Duration,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     pub lame_duck: Duration,
@@ -194,6 +210,7 @@ impl Default for Settings {
             cloudwatch: None,
             log: Log::default(),
             otlp: None,
+            sockets: Sockets::default(),
             shutdown: Shutdown::default(),
         }
     }
@@ -244,6 +261,7 @@ impl Default for Health {
             lag_blocks_max: 10,
             rise: 2,
             fall: 3,
+            sockets: true,
         }
     }
 }
@@ -283,6 +301,18 @@ impl Default for CloudWatch {
             namespace: "Forebay".to_string(),
             service: "forebay".to_string(),
             interval: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Sockets {
+    fn default() -> Sockets {
+        Sockets {
+            sockets_max: 20_000,
+            per_address_max: None,
+            subscriptions_max: 100,
+            messages_per_second: 1000,
+            ping_interval: Duration::from_secs(30),
         }
     }
 }

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::hex;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlockNumber(pub u64);
 
@@ -34,6 +36,13 @@ impl BlockHash {
             *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
         }
         Some(BlockHash(bytes))
+    }
+}
+
+/// As JSON-RPC writes it.
+impl fmt::Display for BlockHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(&self.0))
     }
 }
 

@@ -122,6 +122,14 @@ impl Entry {
         self.sound(now);
     }
 
+    /// What came with a head that it told unasked.
+    pub fn hear_head(&mut self, head: BlockNumber, details: &Details) {
+        if let Some(hash) = details.head_hash {
+            self.past.hear_hash(head, hash);
+        }
+        self.head_timestamp = details.head_timestamp.or(self.head_timestamp);
+    }
+
     /// What came of a question about its depth, when it was at `head`.
     pub fn hear_found(&mut self, found: Found, head: BlockNumber, now: Instant) {
         self.soundings.hear(found, head, now);

@@ -40,6 +40,10 @@ pub enum Local {
     ClientVersion,
     Listening,
     Accounts,
+    /// Over a socket.
+    Subscribe,
+    /// Over a socket.
+    Unsubscribe,
 }
 
 /// When an attempt may be made again on another node.

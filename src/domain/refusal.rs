@@ -24,6 +24,18 @@ pub enum Refusal {
     RateLimited,
     /// The filter's node is gone, or it is none of ours.
     FilterNotFound,
+    /// No node can be subscribed to.
+    NoNotifications,
+    /// A subscription is asked for where news can't be sent.
+    NeedsSocket,
+    SubscriptionNotFound,
+    TooManySubscriptions {
+        subscriptions_max: usize,
+    },
+    /// Of one socket, within a second.
+    TooManyMessages,
+    /// This process is about to end.
+    Leaving,
     ContentType,
     Framing(&'static str),
     /// The request's head is longer than we take.
@@ -42,15 +54,18 @@ impl Refusal {
             | Refusal::Framing(_)
             | Refusal::HeadTooLarge => -32600,
             Refusal::InvalidParams(_) => -32602,
-            Refusal::MethodNotAllowed => -32601,
+            // As geth says the second (`rpc/errors.go`).
+            Refusal::MethodNotAllowed | Refusal::NoNotifications | Refusal::NeedsSocket => -32601,
             // As geth says it (`eth/filters/api.go`).
-            Refusal::FilterNotFound => -32000,
+            Refusal::FilterNotFound | Refusal::SubscriptionNotFound => -32000,
             Refusal::NoNode => -32011,
-            Refusal::OverCapacity => -32012,
+            Refusal::OverCapacity | Refusal::Leaving => -32012,
             Refusal::BadAnswer => -32013,
             Refusal::BatchTooLarge { .. } => -32014,
             Refusal::Timeout | Refusal::BodyTooSlow | Refusal::HeadTooSlow => -32015,
-            Refusal::RateLimited => -32016,
+            Refusal::RateLimited
+            | Refusal::TooManyMessages
+            | Refusal::TooManySubscriptions { .. } => -32016,
             Refusal::AnswerTooLarge => -32020,
             Refusal::BodyTooLarge { .. } => -32021,
         }
@@ -65,9 +80,13 @@ impl Refusal {
             | Refusal::MethodNotAllowed
             | Refusal::BadAnswer
             | Refusal::FilterNotFound
+            | Refusal::NoNotifications
+            | Refusal::NeedsSocket
+            | Refusal::SubscriptionNotFound
+            | Refusal::TooManySubscriptions { .. }
             | Refusal::AnswerTooLarge => 200,
-            Refusal::NoNode => 503,
-            Refusal::OverCapacity | Refusal::RateLimited => 429,
+            Refusal::NoNode | Refusal::Leaving => 503,
+            Refusal::OverCapacity | Refusal::RateLimited | Refusal::TooManyMessages => 429,
             Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
             Refusal::Timeout => 504,
             Refusal::BodyTooSlow | Refusal::HeadTooSlow => 408,
@@ -105,6 +124,16 @@ impl Refusal {
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
             Refusal::RateLimited => "the nodes limit the rate, try again".into(),
             Refusal::FilterNotFound => "filter not found".into(),
+            Refusal::NoNotifications => {
+                "notifications not supported: no node tells this over a WebSocket".into()
+            }
+            Refusal::NeedsSocket => "subscriptions need a WebSocket".into(),
+            Refusal::SubscriptionNotFound => "subscription not found".into(),
+            Refusal::TooManySubscriptions { subscriptions_max } => {
+                format!("a socket may have {subscriptions_max} subscriptions")
+            }
+            Refusal::TooManyMessages => "too many messages a second, try again".into(),
+            Refusal::Leaving => "this server is going away, connect again".into(),
             Refusal::ContentType => "the content type must be application/json".into(),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
             Refusal::HeadTooLarge => "the head of the request is too large".into(),

@@ -15,6 +15,10 @@ pub enum Plan {
     Answer(String),
     Refuse(Refusal),
     Ask(Asking),
+    /// Begin a subscription.
+    Subscribe,
+    /// End one.
+    Unsubscribe,
 }
 
 /// How nodes are to be asked.
@@ -107,6 +111,8 @@ fn answer(local: Local, view: &FleetView, pins: &Pins, fails_open: bool) -> Plan
         Local::ClientVersion => Some(CLIENT_VERSION.to_string()),
         Local::Listening => Some("true".to_string()),
         Local::Accounts => Some("[]".to_string()),
+        Local::Subscribe => return Plan::Subscribe,
+        Local::Unsubscribe => return Plan::Unsubscribe,
         // It isn't always the chain id: the nodes know.
         Local::NetVersion => view.net_version.as_deref().map(quoted),
     };

@@ -23,8 +23,9 @@ pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 /// A connection may be idle this long.
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 /// Calls wait this long for the first round. They come before it when a new process takes over.
-const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
-pub const GREETING: &str = "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here.\n";
+pub const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
+pub const GREETING: &str =
+    "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here, or open a WebSocket.\n";
 
 /// The JSON-RPC endpoint.
 pub struct Endpoint {
@@ -133,6 +134,7 @@ impl Endpoint {
             origin: &origin,
             trace: None,
             pins: None,
+            subscriber: None,
         };
         self.answer_packet(caller, &body, terms).await
     }

@@ -9,6 +9,7 @@ use super::errand::{Aim, Errand};
 use super::exchange::Large;
 use super::origin::{self, Origin};
 use super::policy::Policy;
+use super::websocket::listener::Subscriber;
 use super::{broadcast, coalesce, nonces};
 use crate::clock;
 use crate::domain::block::Pins;
@@ -27,7 +28,9 @@ use crate::domain::whole::Whole;
 use crate::state::afterwork::Afterwork;
 use crate::state::flights::Flights;
 use crate::state::gate::{Gate, Room};
+use crate::state::hub::{Hub, NotSubscribed};
 use crate::state::pool::{Pool, Snapshot};
+use crate::state::sockets::Sockets;
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, MethodMetrics, Metrics, Used};
 use crate::telemetry::spans::CallSpan;
@@ -43,6 +46,9 @@ pub struct Engine {
     pub flights: Flights,
     pub taken: Arc<Taken>,
     pub afterwork: Arc<Afterwork>,
+    /// Who listens to what.
+    pub hub: Arc<Hub>,
+    pub sockets: Arc<Sockets>,
 }
 
 /// How an answer is to be had.
@@ -62,6 +68,8 @@ pub struct Terms<'a> {
     pub trace: Option<Trace>,
     /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
     pub pins: Option<Pins>,
+    /// Where news can be sent: over a socket.
+    pub subscriber: Option<&'a Subscriber<'a>>,
 }
 
 impl Terms<'_> {
@@ -149,6 +157,8 @@ impl Engine {
             }
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
             Plan::Ask(asking) => self.ask(call, (row, &asking), terms, snapshot).await,
+            Plan::Subscribe => Box::pin(subscribe(call, terms)).await,
+            Plan::Unsubscribe => unsubscribe(call, terms),
         };
         tally.outcome = outcome;
         if let Some(span) = span {
@@ -226,6 +236,41 @@ impl Engine {
     }
 }
 
+/// Begins a subscription, where news can be sent.
+async fn subscribe(call: &Call<'_>, terms: Terms<'_>) -> (Served, CallOutcome) {
+    let Some(subscriber) = terms.subscriber else {
+        return refused(Refusal::NeedsSocket);
+    };
+    match subscriber.subscribe(call).await {
+        Ok(id) => told(Reply::with_result(call, &format!("\"{id}\""))),
+        Err(NotSubscribed::Refused(why)) => refused(why),
+        Err(NotSubscribed::Node(error)) => {
+            let error = String::from_utf8_lossy(&error);
+            let reply = Reply::with_error(call, &error);
+            (Served::here(reply), CallOutcome::RpcError)
+        }
+    }
+}
+
+/// Ends a subscription.
+fn unsubscribe(call: &Call<'_>, terms: Terms<'_>) -> (Served, CallOutcome) {
+    let Some(subscriber) = terms.subscriber else {
+        return refused(Refusal::NeedsSocket);
+    };
+    match subscriber.listener.unsubscribe(call) {
+        Ok(()) => told(Reply::with_result(call, "true")),
+        Err(why) => refused(why),
+    }
+}
+
+fn told(reply: Reply) -> (Served, CallOutcome) {
+    (Served::here(reply), CallOutcome::Ok)
+}
+
+fn refused(why: Refusal) -> (Served, CallOutcome) {
+    (Served::here(Reply::Refused(why)), CallOutcome::Refused)
+}
+
 impl Reply {
     /// `result`, JSON as written, with the caller's id.
     pub fn with_result(call: &Call<'_>, result: &str) -> Reply {
@@ -233,6 +278,12 @@ impl Reply {
         Reply::Here(format!(
             r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
         ))
+    }
+
+    /// `error`, an object as written, with the caller's id.
+    pub fn with_error(call: &Call<'_>, error: &str) -> Reply {
+        let id = call.id.unwrap_or("null");
+        Reply::Here(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::asked::Asked;
 use super::caller::Caller;
 use super::engine::{Reply, Served};
 use super::policy::Policy;
@@ -46,6 +47,55 @@ impl Origin {
         });
         Origin {
             trace: caller.asked().trace(),
+            client,
+        }
+    }
+
+    /// Of a socket, as its opening handshake says it.
+    pub fn of_socket(
+        asked: &Asked,
+        share: Option<f64>,
+        address: Option<IpAddr>,
+        opened_at: Instant,
+    ) -> Origin {
+        let request_id = || {
+            let given = asked.request_id.clone();
+            given.unwrap_or_else(|| trace::new_request_id([clock::roll(), clock::roll()]))
+        };
+        let client = share.map(|share| {
+            Arc::new(Client {
+                share,
+                request_id: request_id(),
+                address,
+                arrived_at: opened_at,
+            })
+        });
+        Origin {
+            trace: asked.trace(),
+            client,
+        }
+    }
+
+    /// Of nobody in particular.
+    #[cfg(test)]
+    pub fn unknown() -> Origin {
+        Origin {
+            trace: None,
+            client: None,
+        }
+    }
+
+    /// Of the same client's next packet over its socket.
+    pub fn next(&self, arrived_at: Instant) -> Origin {
+        let client = self.client.as_ref().map(|client| {
+            let client = Client {
+                arrived_at,
+                ..Client::clone(client)
+            };
+            Arc::new(client)
+        });
+        Origin {
+            trace: self.trace,
             client,
         }
     }

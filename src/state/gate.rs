@@ -70,6 +70,21 @@ impl Gate {
         })
     }
 
+    /// Takes room for `bytes` of a body; `false` when there is none. Whoever took it releases it.
+    pub fn hold(&self, bytes: usize) -> bool {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= BYTES_MAX;
+        if !fits {
+            self.release(bytes);
+        }
+        fits
+    }
+
+    /// Gives room back that was held.
+    pub fn release(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Room for up to `bytes_max` bytes of answers.
     pub fn room(&self, bytes_max: u64) -> Room<'_> {
         Room {
@@ -127,13 +142,11 @@ impl Gate {
 impl Pass<'_> {
     /// Takes room for `bytes` more; `false` when there is none.
     pub fn hold(&mut self, bytes: usize) -> bool {
-        let before = self.gate.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > BYTES_MAX {
-            self.gate.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
+        let has_room = self.gate.hold(bytes);
+        if has_room {
+            self.bytes += bytes;
         }
-        self.bytes += bytes;
-        true
+        has_room
     }
 }
 
@@ -189,7 +202,7 @@ fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
-        self.gate.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.gate.release(self.bytes);
     }
 }
 

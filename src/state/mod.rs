@@ -1,10 +1,13 @@
 //! What calls share: the fleet and the way to its nodes, the gate they come in by, identical reads
-//! in flight, who has taken which transaction, and what goes on after an answer.
+//! in flight, who has taken which transaction, who listens to what, and what goes on after an answer.
 
 pub mod afterwork;
 pub mod flights;
 pub mod gate;
+pub mod hub;
+pub mod outbox;
 pub mod pool;
 pub mod selection;
+pub mod sockets;
 pub mod taken;
 pub mod upstreams;

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::domain::block::Needs;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe, Yardstick};
+use crate::domain::header::Header;
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
 use crate::telemetry::events;
@@ -139,6 +140,25 @@ impl Pool {
         let attempts = |id| snapshot.upstream(id).map_or(0, |up| up.metrics.attempts());
         self.journal
             .hear_round(&snapshot.view, attempts, clock::now(), clock::unix_millis());
+    }
+
+    /// Node `id` told its head unasked.
+    pub async fn hear_head(&self, id: NodeId, header: &Header) {
+        let details = Details {
+            head_hash: Some(header.hash),
+            head_timestamp: header.timestamp,
+            ..Details::default()
+        };
+        let mut is_round_due = false;
+        self.change(|fleet| {
+            let changes = fleet.hear_head(id, header.number, &details, clock::now());
+            is_round_due = fleet.is_round_due();
+            changes
+        })
+        .await;
+        if is_round_due {
+            self.hurry();
+        }
     }
 
     /// Waits for the first round, at most `patience`: before it no node is known to be fit.

@@ -9,6 +9,7 @@ use pingora::services::background::BackgroundService;
 use tokio::sync::{Mutex, Notify};
 
 use super::herald::Herald;
+use super::newsroom::Newsroom;
 use super::prober::Rounds;
 use super::regimen::{InForce, jitter};
 use super::reload::Reload;
@@ -31,6 +32,7 @@ pub struct Housekeeping {
     rounds: Mutex<Rounds>,
     scribe: Mutex<Scribe>,
     herald: Herald,
+    newsroom: Newsroom,
     shared: Option<Arc<SharedHeads>>,
     reload: Option<Mutex<Reload>>,
     regimen: InForce,
@@ -44,6 +46,7 @@ impl Housekeeping {
         roster: Roster,
         rounds: Rounds,
         scribe: Scribe,
+        newsroom: Newsroom,
         reload: Option<Reload>,
     ) -> Housekeeping {
         let regimen = roster.regimen.clone();
@@ -59,6 +62,7 @@ impl Housekeeping {
             roster: Mutex::new(roster),
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
+            newsroom,
             is_new: Notify::new(),
         }
     }
@@ -165,6 +169,7 @@ impl Housekeeping {
             () = self.herald.run() => {}
             () = self.share_heads() => {}
             () = self.tidy() => {}
+            () = self.newsroom.run() => {}
         }
     }
 }

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
+use super::lines::Head;
 use super::regimen::InForce;
 use super::shared::{SharedHeads, Way};
 use crate::clock;
@@ -27,6 +30,8 @@ pub struct Rounds {
     pub asked: HashMap<NodeId, Asked>,
     /// Where one balancer asks the leader for all.
     pub shared: Option<Arc<SharedHeads>>,
+    /// Who tells clients of heads.
+    pub heads: mpsc::Sender<Head>,
 }
 
 /// When a node was last asked for what.
@@ -57,6 +62,10 @@ impl Rounds {
         let probed = futures_util::future::join_all(asking).await;
         for ((upstream, ask), (_, probed)) in due.iter().zip(&probed) {
             self.take_down(upstream, *ask, probed, now);
+            if let Some(header) = &probed.header {
+                // Where there is no room, the next round brings it.
+                drop(self.heads.try_send((upstream.id, header.clone())));
+            }
         }
         let (probes, details): (Vec<_>, Vec<_>) = probed
             .into_iter()

@@ -8,6 +8,7 @@ mod configuration;
 mod families;
 mod fleet;
 mod handles;
+mod sockets;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -19,8 +20,11 @@ use self::families::Families;
 use self::fleet::Shown;
 pub use self::fleet::state_of;
 pub use self::handles::{
-    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, SpanMetrics, Winner,
+    CallOutcome, Counted, Lookup, MethodMetrics, NodeMetrics, Reread, Sending, SpanMetrics,
+    Takeover, Winner,
 };
+use self::sockets::SocketMetrics;
+pub use self::sockets::{Direction, SocketEnd};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
 use crate::domain::method::{Row, TABLE};
@@ -30,8 +34,8 @@ use crate::domain::verdict::{Class, Elsewhere, Shut};
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// The status codes that are counted by themselves; sorted.
-const CODES: [u16; 13] = [
-    200, 204, 400, 403, 404, 405, 408, 413, 415, 429, 500, 503, 504,
+const CODES: [u16; 15] = [
+    101, 200, 204, 400, 403, 404, 405, 408, 413, 415, 426, 429, 500, 503, 504,
 ];
 /// What may fail at the registry: shown from the start, so that a first failure is a rise.
 const REGISTRY_OPERATIONS: [&str; 5] = ["list", "seed", "record_health", "lease", "share"];
@@ -58,11 +62,16 @@ pub struct Metrics {
     http_responses: Vec<IntCounter>,
     requests_in_flight: IntGauge,
     connections: IntGauge,
+    sockets: SocketMetrics,
     batch_calls: Histogram,
     upstream_batch_calls: Histogram,
     /// When the registry was last read, in seconds since 1970; 0: never.
     registry_read_at: AtomicU64,
     shown: Mutex<Shown>,
+    gap_fills: IntCounter,
+    blocks_filled: IntCounter,
+    takeovers: [IntCounter; Takeover::ALL.len()],
+    reorgs_told: IntCounter,
 }
 
 impl Default for Metrics {
@@ -105,10 +114,16 @@ impl Metrics {
             http_responses: http_responses.collect(),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
+            sockets: SocketMetrics::new(&families),
             batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
             upstream_batch_calls: families.upstream_batch_calls.with_label_values(&NO_LABELS),
             registry_read_at: AtomicU64::new(0),
             shown: Mutex::default(),
+            gap_fills: families.gap_fills.with_label_values(&NO_LABELS),
+            blocks_filled: families.blocks_filled.with_label_values(&NO_LABELS),
+            takeovers: Takeover::ALL
+                .map(|takeover| families.takeovers.with_label_values(&[takeover.as_str()])),
+            reorgs_told: families.reorgs_told.with_label_values(&NO_LABELS),
             families,
         }
     }
@@ -142,6 +157,7 @@ impl Metrics {
         }
         drop(families.attempt_duration.remove_label_values(&[name]));
         drop(families.probe_duration.remove_label_values(&[name]));
+        drop(families.upstream_subscriptions.remove_label_values(&[name]));
         self.hide_from_fleet(name);
     }
 
@@ -242,6 +258,31 @@ impl Metrics {
             .registry_errors
             .with_label_values(&[operation])
             .inc();
+    }
+
+    /// The socket of the node called `name` carries so many subscriptions.
+    pub fn show_upstream_subscriptions(&self, name: &str, count: usize) {
+        let gauges = &self.families.upstream_subscriptions;
+        gauges.with_label_values(&[name]).set(saturated(count));
+    }
+
+    /// The node has left the list, or has no socket any more.
+    pub fn hide_upstream_subscriptions(&self, name: &str) {
+        let gauges = &self.families.upstream_subscriptions;
+        // An error says that there was no such series: good.
+        drop(gauges.remove_label_values(&[name]));
+    }
+
+    /// Heads were told; so many of their blocks had to be asked for.
+    pub fn told_heads(&self, filled: usize, is_reorg: bool) {
+        self.gap_fills.inc_by(u64::from(filled > 0));
+        self.blocks_filled
+            .inc_by(u64::try_from(filled).unwrap_or(u64::MAX));
+        self.reorgs_told.inc_by(u64::from(is_reorg));
+    }
+
+    pub fn taken_over(&self, why: Takeover) {
+        self.takeovers[why as usize].inc();
     }
 
     /// Prometheus' text, as of `unix_seconds`, with the calls in flight of `view`.

@@ -59,12 +59,30 @@ impl Connector {
         })
     }
 
+    /// Opens a stream to one of `addresses`, by TLS if `tls_name` is given, for what isn't HTTP.
+    pub(super) async fn open_stream(
+        &self,
+        addresses: Vec<SocketAddr>,
+        tls_name: Option<&str>,
+    ) -> Result<Stream, SendFault> {
+        self.open_some(&Addresses::new(addresses), tls_name).await
+    }
+
     /// Opens a connection to one of `addresses`, by TLS if `tls_name` is given.
     pub(super) async fn open(
         &self,
         addresses: &Addresses,
         tls_name: Option<&str>,
     ) -> Result<Connection, SendFault> {
+        let stream = self.open_some(addresses, tls_name).await?;
+        Ok(Connection::new(stream, clock::now()))
+    }
+
+    async fn open_some(
+        &self,
+        addresses: &Addresses,
+        tls_name: Option<&str>,
+    ) -> Result<Stream, SendFault> {
         let list = addresses.list.load_full();
         let first = addresses.first.load(Ordering::Relaxed);
         let tries = list.len().min(ADDRESSES_TRIED_MAX);
@@ -76,7 +94,7 @@ impl Connector {
             match self.open_at(list[index], tls_name, share).await {
                 Ok(stream) => {
                     addresses.first.store(index, Ordering::Relaxed);
-                    return Ok(Connection::new(stream, clock::now()));
+                    return Ok(stream);
                 }
                 Err(why) => fault = why,
             }

@@ -4,7 +4,8 @@
 //! [`head`], [`chunked`] and [`body`] read bytes and nothing else: they wait for nobody and no
 //! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one.
 //!
-//! Beside the calls, [`probe`] asks nodes for their heads, each [`question`] over reqwest.
+//! Beside the calls, [`probe`] asks nodes for their heads and [`lookup`] for single blocks, each
+//! [`question`] over reqwest; a [`socket`] hears what a node tells unasked.
 //!
 //! A connection carries one exchange at a time and is kept only when the exchange ended exactly
 //! where its framing said. Whoever drops a future or a [`reply::Reply`] halfway closes it.
@@ -20,11 +21,13 @@ pub mod head;
 pub mod idle;
 mod inquiry;
 pub mod link;
+pub mod lookup;
 pub mod probe;
 pub mod question;
 pub mod reply;
 pub mod request;
 pub mod resolver;
+pub mod socket;
 
 #[cfg(test)]
 pub mod actor;

@@ -4,6 +4,7 @@
 //! the next round. Only the head decides whether the node answered. A node that syncs without saying
 //! so, or doesn't know its chain, still has a head to be judged by.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client};
@@ -14,6 +15,7 @@ use super::question::{Failure, Question, ask, client};
 use crate::clock;
 use crate::domain::chain::{BlockHash, BlockNumber, ChainId};
 use crate::domain::fleet::Probe;
+use crate::domain::header::Header;
 use crate::domain::node::NodeSpec;
 use crate::domain::report::{Capabilities, Details, Inquiry};
 use crate::domain::sounding::{self, Found};
@@ -70,6 +72,8 @@ pub struct Probed {
     pub why: Option<String>,
     /// The same for metrics: timeout, connect, http, bad_answer, rpc_error, throttled.
     pub failure: Option<&'static str>,
+    /// Of the head, where the node showed it.
+    pub header: Option<Arc<Header>>,
     pub details: Details,
 }
 
@@ -93,6 +97,7 @@ pub(super) struct Head {
     pub number: BlockNumber,
     pub hash: Option<BlockHash>,
     pub timestamp: Option<u64>,
+    pub header: Option<Arc<Header>>,
 }
 
 impl Prober {
@@ -108,6 +113,10 @@ impl Prober {
         Ok(Prober {
             client: client(trusted)?,
         })
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Asks `spec` for its head and whether it syncs. It takes no longer than `timeout`.
@@ -211,6 +220,7 @@ impl Prober {
                     number: BlockNumber(number),
                     hash: None,
                     timestamp: None,
+                    header: None,
                 })
             }
             Err(failure) => Err(failure),
@@ -253,6 +263,7 @@ fn answered(
         took,
         why: None,
         failure: None,
+        header: head.header.clone(),
         details,
     }
 }
@@ -272,6 +283,7 @@ fn failed(failure: &Failure, took: Duration) -> Probed {
         took,
         why: Some(failure.to_string()),
         failure: Some(failure.reason()),
+        header: None,
         details: Details::default(),
     }
 }
@@ -295,6 +307,7 @@ pub(super) fn read_block(result: &str) -> Result<Option<Head>, Failure> {
         number: BlockNumber(number),
         hash: raw.hash.as_deref().and_then(BlockHash::read),
         timestamp: raw.timestamp.as_deref().and_then(quantity),
+        header: Header::read(result),
     }))
 }
 

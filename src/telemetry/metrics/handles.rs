@@ -156,6 +156,40 @@ impl Lookup {
     }
 }
 
+/// Why a subscription was taken over from a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// Its socket broke.
+    Lost,
+    /// Its socket was silent while others moved.
+    Stale,
+    /// It lags, say.
+    Unfit,
+    Drained,
+    /// It didn't bring a block's logs.
+    Unanswered,
+}
+
+impl Takeover {
+    pub const ALL: [Takeover; 5] = [
+        Takeover::Lost,
+        Takeover::Stale,
+        Takeover::Unfit,
+        Takeover::Drained,
+        Takeover::Unanswered,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Takeover::Lost => "lost",
+            Takeover::Stale => "stale",
+            Takeover::Unfit => "unfit",
+            Takeover::Drained => "drained",
+            Takeover::Unanswered => "unanswered",
+        }
+    }
+}
+
 /// What calls and probes tell of one node. Cheap to clone; writing to it takes no lock.
 ///
 /// Once the node is forgotten, what is still written here goes nowhere.
@@ -293,6 +327,9 @@ mod tests {
         }
         for (at, sending) in Sending::ALL.into_iter().enumerate() {
             assert_eq!(sending as usize, at, "{sending:?}");
+        }
+        for (at, takeover) in Takeover::ALL.into_iter().enumerate() {
+            assert_eq!(takeover as usize, at, "{takeover:?}");
         }
         for (at, lookup) in Lookup::ALL.into_iter().enumerate() {
             assert_eq!(lookup as usize, at, "{lookup:?}");

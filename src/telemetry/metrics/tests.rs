@@ -261,7 +261,7 @@ fn whatever_clients_send_the_number_of_series_stays() {
     let other = "calls_total{method=\"other\",outcome=\"ok\"}";
     assert_eq!(ours(&after, other), Some(1002.0));
     let other_code = "http_responses_total{code=\"other\"}";
-    assert_eq!(ours(&after, other_code), Some(65_536.0 - 13.0));
+    assert_eq!(ours(&after, other_code), Some(65_536.0 - 15.0));
     assert_eq!(
         ours(&after, "http_responses_total{code=\"429\"}"),
         Some(1.0)
@@ -314,6 +314,31 @@ fn what_is_begun_counts_until_it_is_dropped() {
 }
 
 #[test]
+fn sockets_and_subscriptions_count_until_they_end_and_are_told_why() {
+    let metrics = Metrics::new();
+    let socket = metrics.begin_socket();
+    let subscription = metrics.begin_subscription("logs");
+    metrics.socket_message(Direction::Sent);
+    let text = encode(&metrics);
+    assert_eq!(ours(&text, "sockets"), Some(1.0));
+    assert_eq!(ours(&text, "subscriptions{kind=\"logs\"}"), Some(1.0));
+    assert_eq!(ours(&text, "subscriptions{kind=\"newHeads\"}"), Some(0.0));
+    drop((socket, subscription));
+    metrics.socket_ended(SocketEnd::Slow);
+    let text = encode(&metrics);
+    assert_eq!(ours(&text, "sockets"), Some(0.0));
+    assert_eq!(ours(&text, "subscriptions{kind=\"logs\"}"), Some(0.0));
+    for (series, wanted) in [
+        ("socket_messages_total{direction=\"sent\"}", 1.0),
+        ("socket_messages_total{direction=\"received\"}", 0.0),
+        ("sockets_closed_total{reason=\"slow\"}", 1.0),
+        ("sockets_closed_total{reason=\"left\"}", 0.0),
+    ] {
+        assert_eq!(ours(&text, series), Some(wanted), "{series}");
+    }
+}
+
+#[test]
 fn the_registrys_age_grows_from_scrape_to_scrape() {
     let metrics = Metrics::new();
     metrics.registry_read(1_700_000_000, 2);
@@ -344,6 +369,7 @@ fn what_is_used_stands_beside_what_there_is_room_for() {
         ("answer_bytes_held_max", 2_147_483_648.0),
         ("retry_budget", 1.5),
         ("retry_budget_max", 99.5),
+        ("sockets_max", 7.0),
     ] {
         assert_eq!(ours(&text, series), Some(wanted), "{series}");
     }
@@ -389,10 +415,14 @@ fn of_two_values_of_a_label_neither_is_the_end_of_the_other() {
     let winners = Winner::ALL.map(Winner::as_str).to_vec();
     let sendings = Sending::ALL.map(Sending::as_str).to_vec();
     let lookups = Lookup::ALL.map(Lookup::as_str).to_vec();
+    let directions = Direction::ALL.map(Direction::as_str).to_vec();
+    let ends = SocketEnd::ALL.map(SocketEnd::as_str).to_vec();
+    let kinds = crate::domain::subscription::Topic::KINDS.to_vec();
     let states = STATES.to_vec();
     let shuts = Shut::ALL.map(Shut::as_str).to_vec();
     for values in [
-        classes, outcomes, reasons, states, shuts, winners, sendings, lookups, doubts,
+        classes, outcomes, reasons, states, shuts, winners, sendings, lookups, doubts, directions,
+        ends, kinds,
     ] {
         for one in &values {
             let others = values.iter().filter(|other| *other != one);
@@ -449,6 +479,11 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("hedges_total counter", &["winner"]),
     ("broadcasts_total counter", &["outcome"]),
     ("write_lookups_total counter", &["outcome"]),
+    ("upstream_subscriptions gauge", &["node"]),
+    ("gap_fills_total counter", &[]),
+    ("blocks_filled_total counter", &[]),
+    ("takeovers_total counter", &["reason"]),
+    ("reorgs_told_total counter", &[]),
     ("block_waits_total counter", &[]),
     ("null_checks_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
@@ -462,6 +497,11 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("retry_budget gauge", &[]),
     ("retry_budget_max gauge", &[]),
     ("connections gauge", &[]),
+    ("sockets gauge", &[]),
+    ("sockets_max gauge", &[]),
+    ("subscriptions gauge", &["kind"]),
+    ("socket_messages_total counter", &["direction"]),
+    ("sockets_closed_total counter", &["reason"]),
     ("batch_calls histogram", &[]),
     ("upstream_batch_calls histogram", &[]),
     ("registry_age_seconds gauge", &[]),
@@ -510,6 +550,7 @@ const BOUNDS: Bounds = Bounds {
     requests_max: 20_000,
     request_bytes_max: 1 << 30,
     answer_bytes_max: 1 << 31,
+    sockets_max: 7,
     retry_budget_max: 99.5,
 };
 
@@ -538,6 +579,9 @@ fn written_by_everyone() -> String {
     metrics.hedged(Winner::First);
     metrics.broadcast(Sending::Accepted);
     metrics.looked_up(Lookup::Found);
+    metrics.show_upstream_subscriptions("geth-1", 1);
+    metrics.told_heads(1, true);
+    metrics.taken_over(Takeover::Lost);
     metrics.http_response(200);
     metrics.batch(1000);
     metrics.upstream_batch(100);

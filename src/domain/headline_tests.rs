@@ -1,0 +1,402 @@
+//! One chain out of what many nodes tell: stories, and a model.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::chance::{Dice, Seeded};
+
+const BLOCK_TIME: Duration = Duration::from_secs(2);
+
+fn hash(seed: u64) -> BlockHash {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    BlockHash(bytes)
+}
+
+/// The block `seed` at `number`, on the block `parent`.
+fn block(number: u64, seed: u64, parent: u64) -> Arc<Header> {
+    Arc::new(Header {
+        hash: hash(seed),
+        parent: hash(parent),
+        number: BlockNumber(number),
+        timestamp: None,
+        bloom: None,
+        json: bytes::Bytes::from(seed.to_string()),
+    })
+}
+
+/// A chain of blocks first..=last, of a branch: seeds are branch × 1000 + number.
+fn chain(branch: u64, first: u64, last: u64, parent: u64) -> Vec<Arc<Header>> {
+    let blocks = (first..=last).map(|number| {
+        let before = if number == first {
+            parent
+        } else {
+            branch * 1000 + number - 1
+        };
+        block(number, branch * 1000 + number, before)
+    });
+    blocks.collect()
+}
+
+/// A client, and all blocks there are.
+struct Stage {
+    headline: Headline,
+    now: Instant,
+    blocks: HashMap<BlockHash, Arc<Header>>,
+    /// What a client takes for the chain.
+    client: Vec<Arc<Header>>,
+    heeded: Vec<NodeId>,
+    tears: usize,
+    fetches: usize,
+}
+
+impl Stage {
+    fn new(chains: &[&[Arc<Header>]]) -> Stage {
+        let blocks = chains.iter().flat_map(|chain| chain.iter());
+        Stage {
+            headline: Headline::new(BLOCK_TIME),
+            now: crate::clock::now(),
+            blocks: blocks.map(|block| (block.hash, block.clone())).collect(),
+            client: Vec::new(),
+            heeded: Vec::new(),
+            tears: 0,
+            fetches: 0,
+        }
+    }
+
+    fn hear(&mut self, id: u32, header: &Arc<Header>) {
+        self.blocks.insert(header.hash, header.clone());
+        if !self.heeded.contains(&NodeId(id)) {
+            self.heeded.push(NodeId(id));
+            self.heed(&self.heeded.clone());
+        }
+        self.headline.hear(NodeId(id), header.clone());
+        self.run();
+    }
+
+    fn heed(&mut self, witnesses: &[NodeId]) {
+        let list: Vec<_> = (0..3).map(NodeId).collect();
+        self.headline.heed(&list, witnesses.to_vec());
+    }
+
+    /// Obeys until there is nothing to do, and checks each turn as a client would.
+    fn run(&mut self) {
+        for _ in 0..10_000 {
+            match self.headline.next(self.now) {
+                Step::Tell(turn) => self.take(&turn),
+                Step::Fetch { hash, from } => {
+                    assert!(!from.is_empty());
+                    self.fetches += 1;
+                    let found = self.blocks.get(&hash).cloned();
+                    self.headline.bring(hash, found, self.now);
+                }
+                Step::Wait(until) => {
+                    assert!(until.is_none_or(|until| until > self.now), "busy");
+                    return;
+                }
+            }
+        }
+        panic!("it never rests");
+    }
+
+    fn take(&mut self, turn: &Turn) {
+        assert!(!turn.headers.is_empty());
+        if turn.is_torn {
+            assert!(turn.abandoned.is_empty());
+            self.client.clear();
+            self.tears += 1;
+        }
+        for abandoned in &turn.abandoned {
+            // What lies before the first block told isn't the client's.
+            if let Some(last) = self.client.pop() {
+                assert_eq!(last, *abandoned, "newest first");
+            }
+        }
+        for header in &turn.headers {
+            if let Some(last) = self.client.last() {
+                assert_eq!(header.parent, last.hash, "parents are linked");
+                assert_eq!(header.number.0, last.number.0 + 1);
+            }
+            self.client.push(header.clone());
+        }
+        assert_eq!(self.headline.head(), self.client.last());
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.run();
+    }
+
+    fn seeds(&self) -> Vec<String> {
+        let json = |header: &Arc<Header>| String::from_utf8_lossy(&header.json).into_owned();
+        self.client.iter().map(json).collect()
+    }
+}
+
+#[test]
+fn blocks_between_two_heads_are_fetched_and_told_in_order() {
+    let main = chain(1, 1, 9, 0);
+    let mut stage = Stage::new(&[&main]);
+    stage.hear(0, &main[0]);
+    stage.hear(0, &main[5]);
+    stage.hear(1, &main[6]);
+    stage.hear(2, &main[3]);
+    assert_eq!(stage.client, main[..7]);
+    assert_eq!(
+        stage.fetches, 5,
+        "each missing block once, and in vain the one before the first"
+    );
+}
+
+#[test]
+fn a_sibling_is_not_taken_on_one_nodes_word_but_a_longer_chain_is() {
+    let main = chain(1, 1, 5, 0);
+    let side = chain(2, 4, 6, 1003);
+    let mut stage = Stage::new(&[&main, &side]);
+    for id in [0, 1] {
+        stage.hear(id, &main[4]);
+    }
+    stage.hear(2, &side[1]);
+    assert_eq!(stage.client, main[4..], "as high");
+    stage.hear(2, &side[2]);
+    assert_eq!(stage.seeds(), ["2004", "2005", "2006"]);
+    stage.hear(0, &main[4]);
+    assert_eq!(
+        stage.seeds().last().unwrap(),
+        "2006",
+        "what is shorter takes nothing back"
+    );
+}
+
+#[test]
+fn a_sibling_that_more_nodes_have_is_taken_and_so_is_one_when_nobody_has_the_told_one() {
+    let main = chain(1, 1, 5, 0);
+    let side = chain(2, 5, 5, 1004);
+    let mut stage = Stage::new(&[&main]);
+    for id in 0..3 {
+        stage.hear(id, &main[4]);
+    }
+    stage.hear(1, &side[0]);
+    assert_eq!(stage.seeds().last().unwrap(), "1005");
+    stage.hear(2, &side[0]);
+    assert_eq!(stage.seeds().last().unwrap(), "2005", "two against one");
+    stage.hear(0, &main[4]);
+    assert_eq!(stage.seeds().last().unwrap(), "2005");
+    let mut alone = Stage::new(&[&main]);
+    alone.hear(0, &main[3]);
+    alone.hear(0, &main[4]);
+    alone.hear(0, &side[0]);
+    assert_eq!(
+        alone.seeds(),
+        ["1004", "2005"],
+        "a node that reorganises alone"
+    );
+}
+
+#[test]
+fn a_node_that_wakes_up_takes_nothing_back_when_the_others_die() {
+    let main = chain(1, 1, 9, 0);
+    let side = chain(2, 4, 6, 1003);
+    let mut stage = Stage::new(&[&main, &side]);
+    stage.hear(0, &main[1]);
+    stage.hear(1, &main[2]);
+    stage.hear(0, &main[8]);
+    stage.heed(&[NodeId(1)]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!(
+        stage.client.last(),
+        main.last(),
+        "it is behind on the told chain"
+    );
+    stage.hear(1, &side[2]);
+    stage.pass(BLOCK_TIME);
+    assert_eq!(stage.client.last(), main.last(), "for now");
+    stage.pass(BLOCK_TIME * STANDS_BLOCK_TIMES);
+    assert_eq!(
+        stage.seeds()[1..],
+        ["1003", "2004", "2005", "2006"],
+        "nobody else is there"
+    );
+    assert_eq!(stage.tears, 0);
+}
+
+#[test]
+fn what_nobody_can_bring_is_asked_for_again_and_nothing_is_told_meanwhile() {
+    let main = chain(1, 1, 5, 0);
+    let mut stage = Stage::new(&[]);
+    stage.hear(0, &main[1]);
+    stage.hear(1, &main[1]);
+    stage.hear(0, &main[4]);
+    assert_eq!(stage.client.len(), 1);
+    let fetches = stage.fetches;
+    stage.run();
+    assert_eq!(stage.fetches, fetches, "not at once");
+    stage.blocks = main
+        .iter()
+        .map(|block| (block.hash, block.clone()))
+        .collect();
+    stage.pass(MISSING_FOR);
+    assert_eq!(stage.client, main[1..]);
+}
+
+#[test]
+fn a_lie_is_neither_begun_with_nor_followed() {
+    let main = chain(1, 1, 5, 0);
+    let lie = block(1_000_000, 7, 8);
+    let mut stage = Stage::new(&[&main]);
+    stage.heed(&[NodeId(0), NodeId(1)]);
+    stage.heeded = vec![NodeId(0), NodeId(1)];
+    stage.headline.hear(NodeId(0), lie.clone());
+    stage.headline.hear(NodeId(1), main[0].clone());
+    stage.run();
+    stage.hear(1, &main[4]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!(stage.client, main);
+    // Had it come first, most nodes would outvote it.
+    let mut stage = Stage::new(&[&main]);
+    stage.hear(0, &lie);
+    stage.hear(1, &main[4]);
+    stage.hear(2, &main[4]);
+    assert_eq!(stage.client, [lie]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!((stage.client.as_slice(), stage.tears), (&main[4..], 1));
+}
+
+#[test]
+fn a_chain_that_began_anew_is_told_with_a_tear() {
+    let main = chain(1, 500, 505, 0);
+    let anew = chain(2, 1, 3, 0);
+    let mut stage = Stage::new(&[&main]);
+    stage.hear(0, &main[5]);
+    stage.hear(0, &anew[2]);
+    assert_eq!(stage.tears, 0);
+    stage.pass(BLOCK_TIME * STANDS_BLOCK_TIMES);
+    assert_eq!((stage.client.as_slice(), stage.tears), (&anew[2..], 1));
+}
+
+#[test]
+fn a_gap_is_filled_up_to_its_limit_and_torn_one_past_it() {
+    for (more, tears) in [(0, 0), (1, 1)] {
+        let main = chain(1, 1, 1 + FILL_MAX + more, 0);
+        let mut stage = Stage::new(&[&main]);
+        stage.hear(0, &main[0]);
+        stage.hear(0, main.last().unwrap());
+        stage.pass(BLOCK_TIME * STANDS_BLOCK_TIMES);
+        assert_eq!(stage.client.last(), main.last());
+        assert_eq!(stage.tears, tears);
+    }
+}
+
+/// Nodes that mine, reorganise, fall behind, die and come back, as the dice want it.
+struct World {
+    stage: Stage,
+    dice: Seeded,
+    heads: Vec<Arc<Header>>,
+    alive: Vec<bool>,
+    made: u64,
+}
+
+impl World {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.dice.roll() % limit
+    }
+
+    fn mine(&mut self, id: usize) {
+        self.made += 1;
+        let head = &self.heads[id];
+        let header = Arc::new(Header {
+            number: BlockNumber(head.number.0 + 1),
+            parent: head.hash,
+            ..(*block(0, self.made, 0)).clone()
+        });
+        self.stage.blocks.insert(header.hash, header.clone());
+        self.heads[id] = header;
+    }
+
+    fn back(&mut self, id: usize, depth: u64) {
+        for _ in 0..depth {
+            let parent = self.heads[id].parent;
+            if let Some(parent) = self.stage.blocks.get(&parent) {
+                self.heads[id] = parent.clone();
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let id = usize::try_from(self.below(3)).unwrap();
+        match self.below(10) {
+            0..4 => self.mine(id),
+            4 => {
+                let depth = 1 + self.below(6);
+                self.back(id, depth);
+                for _ in 0..self.below(depth + 2) {
+                    self.mine(id);
+                }
+            }
+            5 | 6 => {
+                let other = usize::try_from(self.below(3)).unwrap();
+                self.heads[id] = self.heads[other].clone();
+            }
+            7 => self.alive[id] = !self.alive[id],
+            8 => self.stage.pass(Duration::from_millis(700)),
+            _ => {
+                // Nobody has what is asked for, for a while.
+                let blocks = std::mem::take(&mut self.stage.blocks);
+                self.tell(id);
+                self.stage.blocks = blocks;
+            }
+        }
+        let alive: Vec<_> = (0..3u32)
+            .filter(|id| self.alive[*id as usize])
+            .map(NodeId)
+            .collect();
+        self.stage.heed(&alive);
+        self.tell(id);
+    }
+
+    fn tell(&mut self, id: usize) {
+        if self.alive[id] {
+            let head = self.heads[id].clone();
+            self.stage
+                .headline
+                .hear(NodeId(u32::try_from(id).unwrap()), head);
+        }
+        self.stage.run();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Each turn is checked as it comes (see [`Stage::take`]); in the end all agree, and so must
+    /// the client.
+    #[test]
+    fn a_client_always_has_one_linked_chain_and_ends_where_the_nodes_agree(seed: u64) {
+        let first = block(1, 1, 0);
+        let mut world = World {
+            stage: Stage::new(&[std::slice::from_ref(&first)]),
+            dice: Seeded::new(seed),
+            heads: vec![first; 3],
+            alive: vec![true; 3],
+            made: 1,
+        };
+        for _ in 0..120 {
+            world.step();
+        }
+        let last = world.heads.iter().max_by_key(|head| head.number).unwrap().clone();
+        world.heads = vec![last.clone(); 3];
+        world.alive = vec![true; 3];
+        world.stage.heed(&[NodeId(0), NodeId(1), NodeId(2)]);
+        for id in 0..3 {
+            world.tell(id);
+        }
+        for _ in 0..20 {
+            world.stage.pass(BLOCK_TIME);
+        }
+        let told = world.stage.client.last().unwrap();
+        let is_behind = told.number > last.number
+            && world.stage.client.iter().any(|block| block.hash == last.hash);
+        prop_assert!(*told == last || is_behind, "{told:?} {last:?}");
+        prop_assert_eq!(world.stage.tears, 0);
+    }
+}

@@ -1,0 +1,335 @@
+//! Filters of logs, and the logs of a block as a node wrote them.
+//!
+//! A log's object stays byte for byte; only for the log of a block that is on the chain no longer
+//! is `removed` set.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::bloom::{Bloom, Mark};
+use super::chain::BlockHash;
+use super::refusal::Refusal;
+use super::{hex, json};
+
+/// Topics of a log; the EVM has no more (LOG0 to LOG4).
+pub const TOPICS_MAX: usize = 4;
+/// Addresses of a filter, and alternatives for one topic: geth's limits.
+pub const ALTERNATIVES_MAX: usize = 1000;
+
+pub type Address = [u8; 20];
+pub type Word = [u8; 32];
+
+/// Which logs are wanted. Shapes: sorted, without repetition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogFilter {
+    /// Empty: any.
+    addresses: Vec<Address>,
+    /// By position; empty at a position: any. A log with fewer topics doesn't pass.
+    topics: Vec<Vec<Word>>,
+}
+
+#[derive(Deserialize)]
+struct RawFilter<'a> {
+    #[serde(borrow, default)]
+    address: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    topics: Option<Vec<Option<&'a RawValue>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<Option<String>>),
+}
+
+impl LogFilter {
+    /// From the filter object as written. A range of blocks in it is passed over: a subscription
+    /// begins at the block told last.
+    ///
+    /// # Errors
+    /// What is no filter, with −32602.
+    pub fn read(filter: Option<&str>) -> Result<LogFilter, Refusal> {
+        let raw: Option<RawFilter<'_>> = serde_json::from_str(filter.unwrap_or("null"))
+            .map_err(|_| Refusal::InvalidParams("the filter of logs can't be read"))?;
+        let Some(raw) = raw else {
+            return Ok(LogFilter::default());
+        };
+        let bad = Refusal::InvalidParams("an address must be 20 bytes in hex");
+        let addresses = alternatives(raw.address, &bad)?;
+        let topics = raw.topics.unwrap_or_default();
+        if topics.len() > TOPICS_MAX {
+            return Err(Refusal::InvalidParams("a log has at most 4 topics"));
+        }
+        let bad = Refusal::InvalidParams("a topic must be 32 bytes in hex");
+        let topics = topics.into_iter().map(|topic| alternatives(topic, &bad));
+        Ok(LogFilter {
+            addresses,
+            topics: topics.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether a log passes.
+    pub fn passes(&self, log: &Log) -> bool {
+        let has_address =
+            self.addresses.is_empty() || self.addresses.binary_search(&log.address).is_ok();
+        let has_topic = |(wanted, topic): (&Vec<Word>, &Word)| {
+            wanted.is_empty() || wanted.binary_search(topic).is_ok()
+        };
+        has_address
+            && self.topics.len() <= log.topics.len()
+            && self.topics.iter().zip(&log.topics).all(has_topic)
+    }
+
+    /// Whether a block with this bloom may have a log that passes.
+    pub fn may_find(&self, bloom: &Bloom) -> bool {
+        let may_hold = |value: &[u8]| bloom.may_hold(Mark::of(value));
+        let may_be_at =
+            |words: &Vec<Word>| words.is_empty() || words.iter().any(|word| may_hold(word));
+        let may_be_of =
+            self.addresses.is_empty() || self.addresses.iter().any(|address| may_hold(address));
+        may_be_of && self.topics.iter().all(may_be_at)
+    }
+
+    /// What it takes to remember it.
+    pub fn bytes(&self) -> usize {
+        let words: usize = self.topics.iter().map(Vec::len).sum();
+        self.addresses.len() * size_of::<Address>() + words * size_of::<Word>()
+    }
+}
+
+/// A `null` among alternatives admits anything, as in geth.
+fn alternatives<const N: usize>(
+    raw: Option<&RawValue>,
+    bad: &Refusal,
+) -> Result<Vec<[u8; N]>, Refusal> {
+    let raw = raw.map_or("null", RawValue::get);
+    let read: Option<OneOrMany> = serde_json::from_str(raw).map_err(|_| bad.clone())?;
+    let texts = match read {
+        None => return Ok(Vec::new()),
+        Some(OneOrMany::One(text)) => vec![Some(text)],
+        Some(OneOrMany::Many(texts)) => texts,
+    };
+    if texts.len() > ALTERNATIVES_MAX {
+        return Err(Refusal::InvalidParams(
+            "a filter has at most 1000 alternatives",
+        ));
+    }
+    let Some(texts) = texts.into_iter().collect::<Option<Vec<_>>>() else {
+        return Ok(Vec::new());
+    };
+    let read = texts
+        .iter()
+        .map(|text| bytes(text).ok_or_else(|| bad.clone()));
+    let mut read: Vec<_> = read.collect::<Result<_, _>>()?;
+    read.sort_unstable();
+    read.dedup();
+    Ok(read)
+}
+
+/// `0x` and two digits for each byte, of any case.
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))?;
+    hex::decode(digits)?.try_into().ok()
+}
+
+/// One log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    address: Address,
+    topics: Vec<Word>,
+    json: Bytes,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawLog {
+    address: String,
+    topics: Vec<String>,
+    block_hash: String,
+}
+
+impl Log {
+    /// The object as the node wrote it.
+    pub fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// The object with `"removed":true`.
+    pub fn removed(&self) -> Bytes {
+        let member =
+            json::members(&self.json, 0).find(|(key, _)| &self.json[key.clone()] == b"\"removed\"");
+        let mut removed = Vec::with_capacity(self.json.len() + 16);
+        match member {
+            Some((_, value)) => {
+                removed.extend_from_slice(&self.json[..value.start]);
+                removed.extend_from_slice(b"true");
+                removed.extend_from_slice(&self.json[value.end..]);
+            }
+            None => {
+                let end = self.json.len().saturating_sub(1);
+                removed.extend_from_slice(&self.json[..end]);
+                removed.extend_from_slice(b",\"removed\":true}");
+            }
+        }
+        Bytes::from(removed)
+    }
+}
+
+/// All logs of a block, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockLogs {
+    pub logs: Vec<Log>,
+    /// The answer that they stand in.
+    pub bytes: usize,
+}
+
+impl BlockLogs {
+    /// From the result of `eth_getLogs` by block hash. `None`: it isn't that, or has logs of another
+    /// block.
+    pub fn read(result: &str, block: BlockHash) -> Option<BlockLogs> {
+        let raw: Vec<&RawValue> = serde_json::from_str(result).ok()?;
+        let whole = Bytes::copy_from_slice(result.as_bytes());
+        let base = result.as_ptr().addr();
+        let logs = raw.into_iter().map(|raw| {
+            let text = raw.get();
+            let read: RawLog = serde_json::from_str(text).ok()?;
+            let start = text.as_ptr().addr().checked_sub(base)?;
+            (BlockHash::read(&read.block_hash)? == block).then_some(())?;
+            Some(Log {
+                address: bytes(&read.address)?,
+                topics: read
+                    .topics
+                    .iter()
+                    .map(|topic| bytes(topic))
+                    .collect::<Option<_>>()?,
+                json: whole.slice(start..start + text.len()),
+            })
+        });
+        Some(BlockLogs {
+            logs: logs.collect::<Option<_>>()?,
+            bytes: result.len(),
+        })
+    }
+
+    /// Whether nothing is missing that a header with this bloom promises. There may be more: some
+    /// chains have logs that no header counts.
+    pub fn is_whole(&self, bloom: Option<&Bloom>) -> bool {
+        bloom.is_none_or(|bloom| bloom.is_within(&self.bloom()))
+    }
+
+    /// Whether a header with this bloom promises all of them.
+    pub fn is_promised(&self, bloom: &Bloom) -> bool {
+        self.bloom().is_within(bloom)
+    }
+
+    fn bloom(&self) -> Bloom {
+        let values = self.logs.iter().flat_map(|log| {
+            let topics = log.topics.iter().map(|topic| Mark::of(topic));
+            std::iter::once(Mark::of(&log.address)).chain(topics)
+        });
+        Bloom::of(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(byte: u8) -> String {
+        format!("0x{}", hex::encode(&[byte; 32]))
+    }
+
+    fn address(byte: u8) -> String {
+        format!("0x{}", hex::encode(&[byte; 20]))
+    }
+
+    fn logs(objects: &[String]) -> BlockLogs {
+        let result = format!("[{}]", objects.join(" , "));
+        BlockLogs::read(&result, BlockHash([9; 32])).unwrap()
+    }
+
+    fn object(from: u8, topics: &[u8]) -> String {
+        let topics: Vec<_> = topics
+            .iter()
+            .map(|topic| format!("\"{}\"", word(*topic)))
+            .collect();
+        let (address, block) = (address(from), word(9));
+        let topics = topics.join(",");
+        format!(
+            r#"{{"address":"{address}", "topics":[{topics}],"blockHash":"{block}","data":"0x","removed": false,"x":1}}"#
+        )
+    }
+
+    fn filter(text: &str) -> LogFilter {
+        LogFilter::read(Some(text)).unwrap()
+    }
+
+    #[test]
+    fn logs_pass_as_geth_lets_them() {
+        let one = &logs(&[object(1, &[2, 3])]).logs[0];
+        let (first, second, other) = (word(2), word(3), word(4));
+        for (text, passes) in [
+            ("{}".to_string(), true),
+            (format!(r#"{{"address":"{}"}}"#, address(1)), true),
+            (
+                format!(r#"{{"address":["{}","{}"]}}"#, address(5), address(1)),
+                true,
+            ),
+            (format!(r#"{{"address":"{}"}}"#, address(2)), false),
+            (format!(r#"{{"topics":["{first}"]}}"#), true),
+            (format!(r#"{{"topics":["{second}"]}}"#), false),
+            (format!(r#"{{"topics":[null,"{second}"]}}"#), true),
+            (format!(r#"{{"topics":[["{other}","{first}"],[]]}}"#), true),
+            (
+                format!(r#"{{"topics":[["{other}","{first}"],["{other}"]]}}"#),
+                false,
+            ),
+            (r#"{"topics":[null,null]}"#.to_string(), true),
+            (r#"{"topics":[null,null,null]}"#.to_string(), false),
+        ] {
+            assert_eq!(filter(&text).passes(one), passes, "{text}");
+            let bloom = logs(&[object(1, &[2, 3])]).bloom();
+            assert!(!passes || filter(&text).may_find(&bloom), "{text}");
+        }
+        let bloom = logs(&[object(1, &[2, 3])]).bloom();
+        assert!(!filter(&format!(r#"{{"address":"{}"}}"#, address(2))).may_find(&bloom));
+        assert!(!filter(&format!(r#"{{"topics":["{other}"]}}"#)).may_find(&bloom));
+    }
+
+    #[test]
+    fn a_log_stays_as_written_but_for_removed() {
+        let written = object(1, &[2]);
+        let logs = logs(&[written.clone(), object(3, &[])]);
+        assert_eq!(*logs.logs[0].json(), written);
+        let removed = written.replace("\"removed\": false", "\"removed\": true");
+        assert_eq!(logs.logs[0].removed(), removed);
+        let without = Log {
+            json: Bytes::from_static(b"{\"a\":1}"),
+            ..logs.logs[0].clone()
+        };
+        assert_eq!(without.removed(), "{\"a\":1,\"removed\":true}");
+    }
+
+    #[test]
+    fn an_answer_that_lacks_a_log_or_has_another_blocks_is_told() {
+        let (one, two) = (object(1, &[2]), object(1, &[3]));
+        let both = logs(&[one.clone(), two]);
+        let bloom = both.bloom();
+        assert!(both.is_whole(Some(&bloom)) && both.is_whole(None) && both.is_promised(&bloom));
+        let half = logs(std::slice::from_ref(&one));
+        assert!(!half.is_whole(Some(&bloom)) && half.is_promised(&bloom));
+        assert!(!BlockLogs::default().is_whole(Some(&bloom)));
+        assert!(!logs(&[one.clone(), object(7, &[])]).is_promised(&half.bloom()));
+        assert_eq!(
+            BlockLogs::read(&format!("[{one}]"), BlockHash([8; 32])),
+            None
+        );
+        for bad in ["null", "{}", "[1]", "[{}]", ""] {
+            assert_eq!(BlockLogs::read(bad, BlockHash([9; 32])), None, "{bad}");
+        }
+    }
+}

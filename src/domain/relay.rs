@@ -1,0 +1,136 @@
+//! Topics that one node tells and we pass on: which node, and what was told already.
+
+use std::collections::{HashSet, VecDeque};
+
+use bytes::Bytes;
+
+use super::fleet::FleetView;
+use super::headline::witnesses;
+use super::json;
+use super::node::NodeId;
+use super::subscription::Passed;
+
+/// Pending transactions that are remembered as told.
+pub const REMEMBERED_MAX: usize = 8192;
+
+/// What of a topic was told already.
+#[derive(Debug, Default)]
+pub struct Memory {
+    told: HashSet<Bytes>,
+    order: VecDeque<Bytes>,
+}
+
+impl Memory {
+    /// Whether it is news. A pending transaction is told once, by whichever node; of other topics
+    /// only what a node that takes over says first may be what was said last.
+    pub fn is_news(&mut self, topic: &Passed, result: &Bytes, is_first: bool) -> bool {
+        let key = match topic {
+            Passed::PendingTransactions { full: false } => result.clone(),
+            Passed::PendingTransactions { full: true } => {
+                let mut members = json::members(result, 0);
+                let hash = members.find(|(key, _)| &result[key.clone()] == b"\"hash\"");
+                hash.map_or_else(|| result.clone(), |(_, value)| result.slice(value))
+            }
+            Passed::Syncing | Passed::Other { .. } => {
+                let is_repeated = is_first && self.order.back() == Some(result);
+                self.order.clear();
+                self.order.push_back(result.clone());
+                return !is_repeated;
+            }
+        };
+        self.remember(key)
+    }
+
+    fn remember(&mut self, key: Bytes) -> bool {
+        // A copy: a slice would keep a whole transaction.
+        let key = Bytes::copy_from_slice(&key);
+        if !self.told.insert(key.clone()) {
+            return false;
+        }
+        self.order.push_back(key);
+        if self.order.len() > REMEMBERED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.told.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// Why the node that tells a topic must be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Drained,
+    Unfit,
+}
+
+/// Whether `node` may go on telling.
+///
+/// # Errors
+/// Why not.
+pub fn may_tell(view: &FleetView, id: NodeId) -> Result<(), Why> {
+    if witnesses(view).contains(&id) {
+        return Ok(());
+    }
+    let drains = view.node(id).is_some_and(|node| node.weight.drains());
+    Err(if drains { Why::Drained } else { Why::Unfit })
+}
+
+/// Who of `open` may tell a topic, the best first: those whose word counts, the highest head first.
+pub fn tellers(view: &FleetView, open: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+    let counted = witnesses(view);
+    let mut tellers: Vec<_> = open
+        .filter(|id| counted.contains(id))
+        .filter_map(|id| view.node(id))
+        .collect();
+    tellers.sort_by_key(|node| (std::cmp::Reverse(node.head), node.id));
+    tellers.into_iter().map(|node| node.id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pending_transaction_is_told_once_within_what_is_remembered() {
+        let hash = |number: usize| Bytes::from(format!("\"0x{number:064x}\""));
+        let topic = Passed::PendingTransactions { full: false };
+        let mut memory = Memory::default();
+        assert!(memory.is_news(&topic, &hash(0), true) && !memory.is_news(&topic, &hash(0), true));
+        for number in 1..=REMEMBERED_MAX {
+            assert!(memory.is_news(&topic, &hash(number), false));
+        }
+        assert!(!memory.is_news(&topic, &hash(1), false));
+        assert!(memory.is_news(&topic, &hash(0), false), "forgotten");
+        assert_eq!(
+            (memory.told.len(), memory.order.len()),
+            (REMEMBERED_MAX, REMEMBERED_MAX)
+        );
+        let full = Passed::PendingTransactions { full: true };
+        let mut memory = Memory::default();
+        assert!(memory.is_news(
+            &full,
+            &Bytes::from_static(b"{\"hash\":\"0x1\",\"gas\":1}"),
+            true
+        ));
+        assert!(!memory.is_news(
+            &full,
+            &Bytes::from_static(b"{\"gas\":1,\"hash\":\"0x1\"}"),
+            true
+        ));
+    }
+
+    #[test]
+    fn a_node_that_takes_over_doesnt_repeat_and_one_node_may() {
+        let mut memory = Memory::default();
+        let (yes, no) = (Bytes::from_static(b"true"), Bytes::from_static(b"false"));
+        for (news, is_first, is_news) in [
+            (&yes, true, true),
+            (&yes, false, true),
+            (&yes, true, false),
+            (&no, true, true),
+        ] {
+            assert_eq!(memory.is_news(&Passed::Syncing, news, is_first), is_news);
+        }
+    }
+}

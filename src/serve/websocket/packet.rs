@@ -1,0 +1,132 @@
+//! One packet of a socket: the same calls by the same way as over HTTP, answered by one message.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::listener::Listener;
+use crate::domain::jsonrpc::{Item, Packet};
+use crate::domain::refusal::Refusal;
+use crate::domain::sent::Client;
+use crate::serve::batch;
+use crate::serve::engine::{Engine, Reply, Terms};
+use crate::serve::origin::Origin;
+use crate::state::gate::Pass;
+
+/// What a client says, once it is whole.
+pub struct Arrived<'a> {
+    pub payload: Bytes,
+    pub at: Instant,
+    pub client: Client,
+    /// As of the opening handshake.
+    pub origin: &'a Origin,
+    /// Its place in the house; or why it has none.
+    pub admitted: Result<Pass<'a>, Refusal>,
+}
+
+impl Arrived<'_> {
+    /// Carries the packet out and hands the answer to `say`, which is not called when there is
+    /// nothing to answer. What the answer holds is held until `say` is done.
+    pub async fn answer<T, F: Future<Output = T>>(
+        self,
+        engine: &Engine,
+        listener: &Listener,
+        say: impl FnOnce(Vec<Bytes>) -> F,
+    ) -> Option<T> {
+        let origin = self.origin.next(self.at);
+        // A socket may be there for weeks: each packet goes by what holds when it comes.
+        let policy = engine.policy.load_full();
+        let bytes_max = policy.limits.answer_bytes_max;
+        let room = engine.gate.room(bytes_max);
+        let subscriber = listener.subscriber();
+        let terms = Terms {
+            policy: &policy,
+            arrived_at: self.at,
+            bytes_max,
+            // A message that broke off would take the socket and all its subscriptions with it.
+            may_stream: false,
+            client: self.client,
+            room: &room,
+            origin: &origin,
+            trace: None,
+            pins: None,
+            subscriber: Some(&subscriber),
+        };
+        let packet = Packet::read(&self.payload, policy.limits.batch_calls_max);
+        let pieces = match (&self.admitted, packet) {
+            (_, Err(why)) => refused(&why, None, &origin),
+            (Err(why), Ok(packet)) => refuse_all(why, &packet, &origin),
+            (Ok(_), Ok(packet)) => carry_out(engine, packet, terms).await,
+        };
+        if pieces.is_empty() {
+            return None;
+        }
+        let said = say(pieces).await;
+        subscriber.are_answered();
+        Some(said)
+    }
+}
+
+async fn carry_out(engine: &Engine, packet: Packet<'_>, terms: Terms<'_>) -> Vec<Bytes> {
+    match packet {
+        Packet::Single(Item::Refused { id, why }) => refused(&why, id, terms.origin),
+        Packet::Single(Item::Call(call)) => {
+            let served = engine.serve(&call, terms).await;
+            call.id
+                .map_or_else(Vec::new, |id| single(id, served.answer))
+        }
+        Packet::Batch(items) => {
+            engine.metrics.batch(items.len());
+            batch::serve(engine, &items, terms).await.pieces
+        }
+    }
+}
+
+fn single(id: &str, answer: Reply) -> Vec<Bytes> {
+    match answer {
+        Reply::Here(body) => vec![body.into()],
+        Reply::Refused(why) => vec![why.body(Some(id)).into()],
+        Reply::Whole(answer) => match answer.around_id() {
+            Some((before, after)) => vec![before, Bytes::copy_from_slice(id.as_bytes()), after],
+            None => {
+                let mut body = Vec::new();
+                answer.write_to(id, &mut body);
+                vec![body.into()]
+            }
+        },
+        // It may not stream, so there is none.
+        Reply::Large(_) => vec![Refusal::AnswerTooLarge.body(Some(id)).into()],
+    }
+}
+
+fn refused(why: &Refusal, id: Option<&str>, origin: &Origin) -> Vec<Bytes> {
+    origin.refused(why);
+    vec![why.body(id).into()]
+}
+
+/// Says no to each call of a packet, so that whoever made it hears of it.
+fn refuse_all(why: &Refusal, packet: &Packet<'_>, origin: &Origin) -> Vec<Bytes> {
+    origin.refused(why);
+    let no = |item: &Item<'_>| match item {
+        Item::Call(call) => call.id.map(|id| why.body(Some(id))),
+        Item::Refused { id, why } => Some(why.body(*id)),
+    };
+    match packet {
+        Packet::Single(item) => no(item).into_iter().map(Bytes::from).collect(),
+        Packet::Batch(items) => {
+            let noes: Vec<String> = items.iter().filter_map(no).collect();
+            if noes.is_empty() {
+                return Vec::new();
+            }
+            vec![format!("[{}]", noes.join(",")).into()]
+        }
+    }
+}
+
+/// A subscription's news as a message, around the payload that all its clients share.
+pub fn notification(subscription: &impl std::fmt::Display, result: Bytes) -> Vec<Bytes> {
+    let opening = format!(
+        r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{subscription}","result":"#
+    );
+    vec![opening.into(), result, Bytes::from_static(b"}}")]
+}

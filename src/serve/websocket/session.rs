@@ -1,0 +1,248 @@
+//! A client's socket from its opening to its end.
+//!
+//! Three things go on at once, in one task: messages are read and carried out, several at a time;
+//! news are told; and the client is asked whether it is still there. The first that ends ends the
+//! socket, and drops the calls that are on their way.
+//!
+//! A client that sends faster than its calls are answered is read no further once
+//! [`WAITING_MAX`] of its messages wait: TCP holds it back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::ending::Ending;
+use super::listener::Listener;
+use super::metered::Metered;
+use super::packet::{Arrived, notification};
+use super::wire::{Said, Wire};
+use crate::clock;
+use crate::domain::pace::Pace;
+use crate::domain::refusal::Refusal;
+use crate::domain::sent::Client;
+use crate::serve::endpoint::FIRST_ROUND_TIME_MAX;
+use crate::serve::engine::Engine;
+use crate::serve::origin::Origin;
+use crate::state::outbox::{Closing, Told};
+use crate::state::sockets::{Limits, Place};
+use crate::telemetry::metrics::Direction;
+
+/// Packets of one socket that are carried out at once.
+pub const CALLS_MAX: usize = 32;
+/// Messages of one socket that wait until others are answered.
+pub const WAITING_MAX: usize = 64;
+/// The bytes of those messages beyond which no further one is read.
+pub const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// Who is at the other end.
+pub struct Guest {
+    pub place: Place,
+    pub client: Client,
+    /// As of the opening handshake.
+    pub origin: Origin,
+}
+
+/// One socket.
+pub struct Session<S> {
+    wire: Wire<S>,
+    engine: Arc<Engine>,
+    listener: Listener,
+    guest: Guest,
+    /// As of its opening.
+    limits: Limits,
+    /// The client was not read, so that it can't have been heard of.
+    was_held_back: AtomicBool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
+    /// Over a stream whose opening handshake is done. `early`: what came with it.
+    pub async fn new(engine: Arc<Engine>, stream: S, early: Bytes, guest: Guest) -> Session<S> {
+        let metered = Metered::new(stream, engine.gate.clone());
+        let limits = engine.sockets.limits();
+        let message_bytes_max = engine.policy.load().limits.body_bytes_max;
+        Session {
+            wire: Wire::new(metered, early, message_bytes_max).await,
+            listener: Listener::new(
+                &engine.hub,
+                &engine.gate,
+                &engine.metrics,
+                limits.subscriptions_max,
+            ),
+            limits,
+            engine,
+            guest,
+            was_held_back: AtomicBool::new(false),
+        }
+    }
+
+    /// Serves the client until one of both goes.
+    pub async fn run(self) {
+        let counted = self.engine.metrics.begin_socket();
+        let ending = tokio::select! {
+            ending = self.listen() => ending,
+            ending = self.tell() => ending,
+            ending = self.watch() => ending,
+        };
+        log::debug!("a socket ends: {ending:?}");
+        self.engine.metrics.socket_ended(ending.metric());
+        let Session {
+            wire,
+            listener,
+            guest,
+            ..
+        } = self;
+        drop(listener);
+        wire.close(&ending).await;
+        drop((guest, counted));
+    }
+
+    /// Reads messages and carries them out.
+    async fn listen(&self) -> Ending {
+        let mut pace = Pace::new(self.limits.messages_per_second, clock::now());
+        let mut leaving = self.engine.sockets.leaving();
+        let mut waiting = Waiting::default();
+        let mut calls: FuturesUnordered<BoxFuture<'_, Result<(), Ending>>> =
+            FuturesUnordered::new();
+        loop {
+            while calls.len() < CALLS_MAX
+                && let Some(arrived) = waiting.take()
+            {
+                calls.push(self.answer(arrived).boxed());
+            }
+            let is_leaving = *leaving.borrow_and_update();
+            if is_leaving && calls.is_empty() {
+                return Ending::Closed(Closing::Leaving);
+            }
+            let may_read = !is_leaving && waiting.has_room();
+            if !may_read {
+                self.was_held_back.store(true, Ordering::Relaxed);
+            }
+            tokio::select! {
+                said = self.wire.next(), if may_read => match said {
+                    Ok(said) => waiting.put(self.arrived(said, &mut pace)),
+                    Err(ending) => return ending,
+                },
+                Some(answered) = calls.next() => if let Err(ending) = answered {
+                    return ending;
+                },
+                _ = leaving.changed(), if !is_leaving => {}
+            }
+        }
+    }
+
+    fn arrived(&self, said: Said, pace: &mut Pace) -> Arrived<'_> {
+        let now = clock::now();
+        self.engine.metrics.socket_message(Direction::Received);
+        let admitted = if pace.take(now) {
+            let pass = self.engine.gate.enter();
+            pass.and_then(|mut pass| pass.hold(said.payload.len()).then_some(pass))
+                .ok_or(Refusal::OverCapacity)
+        } else {
+            Err(Refusal::TooManyMessages)
+        };
+        Arrived {
+            payload: said.payload,
+            at: now,
+            client: self.guest.client,
+            origin: &self.guest.origin,
+            admitted,
+        }
+    }
+
+    async fn answer(&self, arrived: Arrived<'_>) -> Result<(), Ending> {
+        self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
+        let say = async |pieces| {
+            let line = self.wire.line().await;
+            self.engine.metrics.socket_message(Direction::Sent);
+            line.say(pieces).await
+        };
+        let said = arrived.answer(&self.engine, &self.listener, say).await;
+        said.unwrap_or(Ok(()))
+    }
+
+    /// Tells news as they come.
+    async fn tell(&self) -> Ending {
+        loop {
+            let (subscription, result) = match self.listener.outbox.next().await {
+                Told::Begun(subscription) => {
+                    self.listener.answered(subscription).await;
+                    continue;
+                }
+                Told::Close(closing) => return Ending::Closed(closing),
+                Told::News {
+                    subscription,
+                    result,
+                } => (subscription, result),
+            };
+            let line = self.wire.line().await;
+            if !self.listener.has(subscription) {
+                // It was ended in between.
+                continue;
+            }
+            self.engine.metrics.socket_message(Direction::Sent);
+            if let Err(ending) = line.say(notification(&subscription, result)).await {
+                return ending;
+            }
+        }
+    }
+
+    /// Pings. A client that is not heard of from one ping to the next is gone, and one whose message
+    /// lasts from one to the next has taken too long.
+    async fn watch(&self) -> Ending {
+        let mut ticks = interval(self.limits.ping_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.tick().await;
+        let mut pinged_at = None;
+        loop {
+            ticks.tick().await;
+            let was_held_back = self.was_held_back.swap(false, Ordering::Relaxed);
+            if let Some(pinged_at) = pinged_at.filter(|_| !was_held_back) {
+                if self.wire.heard_at() < pinged_at {
+                    return Ending::Silent;
+                }
+                if self
+                    .wire
+                    .began_at()
+                    .is_some_and(|began_at| began_at < pinged_at)
+                {
+                    return Ending::Unfinished;
+                }
+            }
+            pinged_at = Some(clock::now());
+            if let Err(ending) = self.wire.ping().await {
+                return ending;
+            }
+        }
+    }
+}
+
+/// Messages that wait for their turn.
+#[derive(Default)]
+struct Waiting<'a> {
+    arrived: VecDeque<Arrived<'a>>,
+    bytes: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn put(&mut self, arrived: Arrived<'a>) {
+        self.bytes += arrived.payload.len();
+        self.arrived.push_back(arrived);
+    }
+
+    fn take(&mut self) -> Option<Arrived<'a>> {
+        let arrived = self.arrived.pop_front()?;
+        self.bytes -= arrived.payload.len();
+        Some(arrived)
+    }
+
+    fn has_room(&self) -> bool {
+        self.arrived.len() < WAITING_MAX && self.bytes < WAITING_BYTES_MAX
+    }
+}

@@ -1,0 +1,252 @@
+//! What a client is still to be told: a queue with an end, which nobody waits to put into.
+//!
+//! The payloads are shared among all who are told the same. A client that doesn't take its news in
+//! time is slow: what it was still to be told is dropped, and it is told that it must go.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::domain::subscription::SubscriptionId;
+
+/// The most news that wait for one client.
+pub const NEWS_MAX: usize = 8192;
+/// The most bytes of news that wait for one client. They are shared with other clients, as a rule.
+pub const BYTES_MAX: usize = 8 << 20;
+
+/// News that an idle queue keeps room for.
+const IDLE_ROOM: usize = 16;
+
+/// Why a client's socket is closed from our side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// It didn't take its news in time.
+    Slow,
+    /// What it missed can't be brought any more: why.
+    Gap(&'static str),
+    /// This process ends.
+    Leaving,
+}
+
+impl Closing {
+    /// The close code of RFC 6455 and its registry.
+    pub fn code(&self) -> u16 {
+        match self {
+            Closing::Slow => 1013,
+            Closing::Gap(_) => 1012,
+            Closing::Leaving => 1001,
+        }
+    }
+
+    /// The close reason: at most 123 bytes.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Closing::Slow => "too slow: news are waiting for longer than there is room",
+            Closing::Gap(why) => why,
+            Closing::Leaving => "this server is going away, connect again",
+        }
+    }
+}
+
+/// One thing for a client's socket to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The subscription stands: its answer is due, before any of its news.
+    Begun(SubscriptionId),
+    /// `result` of an `eth_subscription` notification, as JSON.
+    News {
+        subscription: SubscriptionId,
+        result: Bytes,
+    },
+    /// The last thing: it is said again for as long as anybody asks.
+    Close(Closing),
+}
+
+/// How much waits for one client at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    pub news_max: usize,
+    pub bytes_max: usize,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room {
+            news_max: NEWS_MAX,
+            bytes_max: BYTES_MAX,
+        }
+    }
+}
+
+/// A client's queue. One writer takes from it.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    room: Room,
+    queue: Mutex<Queue>,
+    bell: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Told>,
+    bytes: usize,
+    closing: Option<Closing>,
+}
+
+impl Outbox {
+    pub fn new(room: Room) -> Outbox {
+        Outbox {
+            room,
+            ..Outbox::default()
+        }
+    }
+
+    /// The subscription stands.
+    pub fn begin(&self, subscription: SubscriptionId) {
+        self.put(Told::Begun(subscription), 0);
+    }
+
+    /// Queues news, or finds that the client is slow.
+    pub fn tell(&self, subscription: SubscriptionId, result: &Bytes) {
+        let news = Told::News {
+            subscription,
+            result: result.clone(),
+        };
+        self.put(news, result.len());
+    }
+
+    fn put(&self, told: Told, bytes: usize) {
+        let mut queue = self.queue();
+        if queue.closing.is_some() {
+            return;
+        }
+        let is_full = queue.waiting.len() >= self.room.news_max
+            || queue.bytes.saturating_add(bytes) > self.room.bytes_max;
+        if is_full {
+            queue.waiting = VecDeque::new();
+            queue.bytes = 0;
+            queue.closing = Some(Closing::Slow);
+        } else {
+            queue.waiting.push_back(told);
+            queue.bytes += bytes;
+        }
+        drop(queue);
+        self.bell.notify_one();
+    }
+
+    /// What waits is still told, then that the socket closes. The first reason stands.
+    pub fn close(&self, closing: Closing) {
+        self.queue().closing.get_or_insert(closing);
+        self.bell.notify_one();
+    }
+
+    /// Whether its socket is about to close.
+    pub fn is_closing(&self) -> bool {
+        self.queue().closing.is_some()
+    }
+
+    /// The next thing to write; waits for it. May be dropped halfway: nothing is lost.
+    pub async fn next(&self) -> Told {
+        loop {
+            if let Some(told) = self.take() {
+                return told;
+            }
+            self.bell.notified().await;
+        }
+    }
+
+    /// The next thing to write, if there is one now.
+    pub fn take(&self) -> Option<Told> {
+        let mut queue = self.queue();
+        let Some(told) = queue.waiting.pop_front() else {
+            // Room for a burst is given back.
+            queue.waiting.shrink_to(IDLE_ROOM);
+            return queue.closing.clone().map(Told::Close);
+        };
+        if let Told::News { result, .. } = &told {
+            queue.bytes -= result.len();
+        }
+        Some(told)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> SubscriptionId {
+        SubscriptionId::read(&format!("0x{number:x}")).unwrap()
+    }
+
+    fn told(outbox: &Outbox) -> Vec<Told> {
+        let mut told = Vec::new();
+        while let Some(next) = outbox.take() {
+            let is_last = matches!(next, Told::Close(_));
+            told.push(next);
+            if is_last {
+                break;
+            }
+        }
+        told
+    }
+
+    fn small() -> Outbox {
+        Outbox::new(Room {
+            news_max: 3,
+            bytes_max: 10,
+        })
+    }
+
+    #[test]
+    fn news_come_in_order_and_a_full_queue_tells_a_slow_client_to_go() {
+        let news = Bytes::from_static(b"12345");
+        let outbox = small();
+        outbox.begin(id(1));
+        outbox.tell(id(1), &news);
+        outbox.tell(id(1), &news);
+        assert_eq!(told(&outbox).len(), 3, "three news and ten bytes have room");
+        for _ in 0..3 {
+            outbox.tell(id(1), &Bytes::new());
+        }
+        assert!(!outbox.is_closing());
+        outbox.tell(id(1), &Bytes::new());
+        assert_eq!(told(&outbox), [Told::Close(Closing::Slow)], "news");
+        let outbox = small();
+        outbox.tell(id(1), &news);
+        outbox.tell(id(1), &Bytes::from_static(b"123456"));
+        outbox.tell(id(1), &Bytes::new());
+        assert_eq!(told(&outbox), [Told::Close(Closing::Slow)], "bytes");
+    }
+
+    #[test]
+    fn what_waits_is_told_before_the_close_and_the_first_reason_stands() {
+        let outbox = small();
+        outbox.begin(id(7));
+        outbox.close(Closing::Gap("lost"));
+        outbox.close(Closing::Leaving);
+        outbox.tell(id(7), &Bytes::new());
+        let last = Told::Close(Closing::Gap("lost"));
+        assert_eq!(told(&outbox), [Told::Begun(id(7)), last.clone()]);
+        assert_eq!(told(&outbox), [last]);
+    }
+
+    #[tokio::test]
+    async fn the_writer_is_woken() {
+        let outbox = std::sync::Arc::new(small());
+        let writer = tokio::spawn({
+            let outbox = outbox.clone();
+            async move { outbox.next().await }
+        });
+        tokio::task::yield_now().await;
+        outbox.begin(id(1));
+        assert_eq!(writer.await.unwrap(), Told::Begun(id(1)));
+    }
+}

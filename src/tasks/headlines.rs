@@ -1,0 +1,194 @@
+//! Tells clients the heads that the fleet agrees on: obeys [`Headline`], which decides.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::lines::Head;
+use crate::clock;
+use crate::domain::chain::BlockHash;
+use crate::domain::header::Header;
+use crate::domain::headline::{Headline, Step, TOLD_MAX, Turn, witnesses};
+use crate::domain::node::NodeId;
+use crate::domain::subscription::Topic;
+use crate::state::hub::Hub;
+use crate::state::pool::Pool;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::probe::Prober;
+
+/// What a client is closed with when the chain can't be linked with what it was told.
+const TORN: &str = "blocks are missing between what was told and the nodes' chain: subscribe again";
+
+/// Blocks that may wait for their logs.
+pub const PAGES_MAX: usize = 512;
+const BEHIND: &str = "too many blocks wait for their logs: subscribe again";
+
+/// A block that was told, or is abandoned.
+#[derive(Clone, Debug)]
+pub enum Page {
+    Told { header: Arc<Header>, turn: u64 },
+    Abandoned { hash: BlockHash, turn: u64 },
+}
+
+/// Tells the heads.
+pub struct Headlines {
+    pub pool: Arc<Pool>,
+    pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub prober: Prober,
+    /// The longest that a node may take to bring a block.
+    pub timeout: Duration,
+    pub block_time: Duration,
+    pub heads: mpsc::Receiver<Head>,
+    /// To whom tells the logs.
+    pub pages: mpsc::Sender<Page>,
+    /// The number of the block told last.
+    pub told: Arc<AtomicU64>,
+}
+
+/// What is told, as this task knows it.
+#[derive(Default)]
+struct Notes {
+    /// The turns of the blocks told.
+    turns: HashMap<BlockHash, u64>,
+    /// Blocks that had to be asked for.
+    fetched: HashSet<BlockHash>,
+}
+
+type Fetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
+
+impl Headlines {
+    /// Tells, for ever.
+    pub async fn run(&mut self) {
+        let mut headline = Headline::new(self.block_time);
+        let mut notes = Notes::default();
+        let mut fleet = self.pool.news();
+        let mut fetch: Option<Fetch> = None;
+        loop {
+            let until = self.obey(&mut headline, &mut notes, &mut fetch);
+            let fetched = async {
+                match &mut fetch {
+                    Some(fetch) => fetch.await,
+                    None => std::future::pending().await,
+                }
+            };
+            let wait = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                head = self.heads.recv() => match head {
+                    Some((id, header)) => headline.hear(id, header),
+                    None => return,
+                },
+                changed = fleet.changed() => if changed.is_err() { return },
+                (hash, header) = fetched => {
+                    fetch = None;
+                    notes.fetched.extend(header.as_ref().map(|header| header.hash));
+                    headline.bring(hash, header, clock::now());
+                }
+                () = wait => {}
+            }
+        }
+    }
+
+    /// Does all that is to be done now; says until when there is nothing more.
+    fn obey(
+        &self,
+        headline: &mut Headline,
+        notes: &mut Notes,
+        fetch: &mut Option<Fetch>,
+    ) -> Option<std::time::Instant> {
+        let snapshot = self.pool.snapshot();
+        let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
+        headline.heed(&list, witnesses(&snapshot.view));
+        loop {
+            match headline.next(clock::now()) {
+                Step::Tell(turn) => self.tell(&turn, notes),
+                Step::Fetch { hash, from } => *fetch = Some(self.fetch(hash, &from)),
+                Step::Wait(until) => return until,
+            }
+        }
+    }
+
+    fn tell(&self, turn: &Turn, notes: &mut Notes) {
+        if turn.is_torn {
+            log::warn!("{TORN}");
+            self.hub.close(&Topic::NewHeads, TORN);
+            self.hub.close_logs(u64::MAX, TORN);
+            notes.turns.clear();
+        }
+        let fetched = turn
+            .headers
+            .iter()
+            .filter(|header| notes.fetched.contains(&header.hash));
+        self.metrics
+            .told_heads(fetched.count(), !turn.abandoned.is_empty());
+        notes.fetched.clear();
+        for header in &turn.abandoned {
+            if let Some(turn) = notes.turns.remove(&header.hash) {
+                let hash = header.hash;
+                self.pass_on(Page::Abandoned { hash, turn });
+            }
+        }
+        for header in &turn.headers {
+            self.told.store(header.number.0, Ordering::Relaxed);
+            self.see(header);
+            let turn = self.hub.tell_head(&header.json);
+            notes.turns.insert(header.hash, turn);
+            let header = header.clone();
+            self.pass_on(Page::Told { header, turn });
+        }
+        if let Some(newest) = turn
+            .headers
+            .last()
+            .and_then(|last| notes.turns.get(&last.hash))
+        {
+            let oldest = newest.saturating_sub(2 * TOLD_MAX as u64);
+            notes.turns.retain(|_, turn| *turn >= oldest);
+        }
+    }
+
+    /// Heads don't wait for logs: where those are far behind, who listens to them must go.
+    fn pass_on(&self, page: Page) {
+        if self.pages.try_send(page).is_err() {
+            self.hub.close_logs(u64::MAX, BEHIND);
+        }
+    }
+
+    /// Who was told of a block finds it with the next call.
+    fn see(&self, header: &Header) {
+        let snapshot = self.pool.snapshot();
+        let has_it = |node: &&NodeId| {
+            let node = snapshot.view.node(**node);
+            node.is_some_and(|node| node.head >= Some(header.number))
+        };
+        if let Some(id) = witnesses(&snapshot.view).iter().find(has_it) {
+            self.pool.see(*id, header.number);
+        }
+    }
+
+    /// Asks one node after another.
+    fn fetch(&self, hash: BlockHash, from: &[NodeId]) -> Fetch {
+        let snapshot = self.pool.snapshot();
+        let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
+        let upstreams: Vec<_> = upstreams.collect();
+        let (prober, timeout) = (self.prober.clone(), self.timeout);
+        Box::pin(async move {
+            for upstream in upstreams {
+                match prober.header(&upstream.spec, hash, timeout).await {
+                    Ok(Some(header)) => return (hash, Some(header)),
+                    Ok(None) => {}
+                    Err(why) => log::debug!("asking {} for a block: {why}", upstream.spec.name),
+                }
+            }
+            (hash, None)
+        })
+    }
+}

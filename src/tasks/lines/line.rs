@@ -1,0 +1,346 @@
+//! One node's line: opened, listened to, replaced when it is lost or silent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::Exchange;
+use crate::clock;
+use crate::domain::chance::Dice;
+use crate::domain::header::Header;
+use crate::domain::node::NodeId;
+use crate::domain::subscription::Passed;
+use crate::state::upstreams::Upstream;
+use crate::upstream::socket::{Heard, Socket, SocketFault};
+
+/// From one attempt to the next: doubling, from the first to the last.
+const PAUSE_FIRST: Duration = Duration::from_millis(500);
+const PAUSE_LAST: Duration = Duration::from_secs(15);
+/// A node that has a socket and no heads to tell is called again after this long.
+const PAUSE_NO_HEADS: Duration = Duration::from_secs(600);
+/// A line that lived so long is opened again after the first pause.
+const LIVED_LONG: Duration = Duration::from_secs(60);
+/// Block times without a head, while others move, after which a line is replaced.
+const STALE_BLOCK_TIMES: u32 = 3;
+/// And at the least after this long: heads come by a busy machine.
+const STALE_MIN: Duration = Duration::from_secs(2);
+/// A sign of life is asked for this often, and must come within twice that.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// What a line is to do.
+#[derive(Debug)]
+pub enum Order {
+    Subscribe(Passed),
+    Unsubscribe(Passed),
+}
+
+/// What a line says of a topic.
+#[derive(Debug)]
+pub struct Said {
+    pub node: NodeId,
+    pub topic: Passed,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub enum What {
+    Taken,
+    /// The node's error object, as JSON.
+    Refused(Bytes),
+    News(Bytes),
+    /// The line is lost, and with it the subscription: why.
+    Lost(&'static str),
+}
+
+/// A line to one node.
+pub struct Line {
+    exchange: Arc<Exchange>,
+    upstream: Arc<Upstream>,
+    orders: mpsc::Sender<Order>,
+    taken: mpsc::Receiver<Order>,
+    /// It was said that it can't be opened.
+    is_told: bool,
+}
+
+/// What a call over the line was for.
+enum Asked {
+    Heads,
+    Topic(Passed),
+}
+
+/// An open line.
+struct Live {
+    socket: Socket,
+    asked: HashMap<u64, Asked>,
+    /// By the node's own id: `None` for the heads.
+    subscriptions: HashMap<String, Option<Passed>>,
+    /// When the node was last heard, and when its last head.
+    heard_at: Instant,
+    head_at: Instant,
+    head: u64,
+}
+
+/// Why a line ended.
+enum End {
+    Fault(SocketFault),
+    Stale,
+    /// It has no heads to tell.
+    NoHeads,
+}
+
+impl End {
+    fn reason(&self) -> &'static str {
+        match self {
+            End::Fault(_) | End::NoHeads => "lost",
+            End::Stale => "stale",
+        }
+    }
+}
+
+impl Line {
+    pub fn new(
+        exchange: Arc<Exchange>,
+        upstream: Arc<Upstream>,
+        orders: mpsc::Sender<Order>,
+        taken: mpsc::Receiver<Order>,
+    ) -> Line {
+        Line {
+            exchange,
+            upstream,
+            orders,
+            taken,
+            is_told: false,
+        }
+    }
+
+    /// Opens the line, again and again; ends when the node turns out to have no socket.
+    pub async fn run(mut self) {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let begun = clock::now();
+            let end = self.live().await;
+            if self.is_final(&end) {
+                return;
+            }
+            if clock::now().saturating_duration_since(begun) >= LIVED_LONG {
+                pause = PAUSE_FIRST;
+            }
+            if matches!(end, End::NoHeads) {
+                pause = PAUSE_NO_HEADS;
+            }
+            let chance = (&mut clock::roll as &mut dyn FnMut() -> u64).fraction();
+            tokio::time::sleep(pause.mul_f64(0.75 + 0.5 * chance)).await;
+            pause = match end {
+                End::NoHeads => PAUSE_FIRST,
+                End::Fault(_) | End::Stale => (pause * 2).min(PAUSE_LAST),
+            };
+        }
+    }
+
+    /// Tells of it once, and not again before a line stood.
+    fn is_final(&mut self, end: &End) -> bool {
+        let name = &self.upstream.spec.name;
+        let is_asked_for = self.upstream.spec.ws_url.is_some();
+        let was_told = std::mem::replace(&mut self.is_told, true);
+        match end {
+            End::Fault(fault) if fault.is_refusal() && !is_asked_for => {
+                log::debug!("{name} has no WebSocket on its HTTP port: {fault}");
+                true
+            }
+            End::NoHeads if !was_told => {
+                log::info!("{name} tells no heads over its WebSocket: it is polled alone");
+                false
+            }
+            End::Fault(fault) if !was_told => {
+                log::info!(
+                    "no WebSocket to {name}: {fault}; it is tried again, and polled meanwhile"
+                );
+                false
+            }
+            End::Stale if !was_told => {
+                log::info!("the WebSocket to {name} is silent while others move: it is replaced");
+                false
+            }
+            End::Fault(_) | End::Stale | End::NoHeads => false,
+        }
+    }
+
+    async fn live(&mut self) -> End {
+        let spec = &self.upstream.spec;
+        let url = spec.ws_url.as_ref().unwrap_or(&spec.url).reveal();
+        let opened = Socket::open(&self.exchange.connector, spec, url).await;
+        let mut live = match opened {
+            Ok(socket) => Live::new(socket),
+            Err(fault) => return End::Fault(fault),
+        };
+        let end = self.listen(&mut live).await;
+        self.close(&live, &end).await;
+        end
+    }
+
+    async fn listen(&mut self, live: &mut Live) -> End {
+        match live.socket.call("eth_subscribe", r#"["newHeads"]"#).await {
+            Ok(id) => live.asked.insert(id, Asked::Heads),
+            Err(fault) => return End::Fault(fault),
+        };
+        let look = (self.exchange.block_time / 2).clamp(Duration::from_millis(100), PING_EVERY);
+        let mut looks = tokio::time::interval(look);
+        let mut pings = tokio::time::interval(PING_EVERY);
+        loop {
+            let done = tokio::select! {
+                heard = live.socket.hear() => match heard {
+                    Ok(heard) => self.hear(live, heard).await,
+                    Err(fault) => Err(End::Fault(fault)),
+                },
+                order = self.taken.recv() => match order {
+                    Some(order) => obey(live, order).await,
+                    None => Err(End::Fault(SocketFault::Closed)),
+                },
+                _ = looks.tick() => self.look(live),
+                _ = pings.tick() => live.socket.ping().await.map_err(End::Fault),
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// Silent for long while others move, or not even alive.
+    fn look(&self, live: &Live) -> Result<(), End> {
+        let now = clock::now();
+        let silent = now.saturating_duration_since(live.head_at);
+        let patience = (self.exchange.block_time * STALE_BLOCK_TIMES).max(STALE_MIN);
+        if silent > patience && self.exchange.told() > live.head {
+            return Err(End::Stale);
+        }
+        if now.saturating_duration_since(live.heard_at) > PING_EVERY * 2 {
+            return Err(End::Fault(SocketFault::Timeout));
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, live: &mut Live, heard: Heard) -> Result<(), End> {
+        live.heard_at = clock::now();
+        match heard {
+            Heard::Nothing => {}
+            Heard::Answer { id, outcome } => match (live.asked.remove(&id), outcome) {
+                (Some(Asked::Heads), Ok(id)) => self.begin(live, &id),
+                (Some(Asked::Heads), Err(_)) => return Err(End::NoHeads),
+                (Some(Asked::Topic(topic)), Ok(id)) => {
+                    let id = String::from_utf8_lossy(&id).into_owned();
+                    live.subscriptions.insert(id, Some(topic.clone()));
+                    self.count(live);
+                    self.say(topic, What::Taken).await;
+                }
+                (Some(Asked::Topic(topic)), Err(error)) => {
+                    let error = self.upstream.redacted(error);
+                    self.say(topic, What::Refused(error)).await;
+                }
+                // Of an `eth_unsubscribe`.
+                (None, _) => {}
+            },
+            Heard::News {
+                subscription,
+                result,
+            } => match live.subscriptions.get(&subscription) {
+                Some(None) => self.head(live, &result).await,
+                Some(Some(topic)) => self.say(topic.clone(), What::News(result)).await,
+                None => {}
+            },
+        }
+        Ok(())
+    }
+
+    /// The node tells heads from now on: the line is open.
+    fn begin(&mut self, live: &mut Live, id: &Bytes) {
+        let id = String::from_utf8_lossy(id).into_owned();
+        live.subscriptions.insert(id, None);
+        self.count(live);
+        self.is_told = false;
+        self.exchange.open.send_modify(|open| {
+            open.insert(self.upstream.id, self.orders.clone());
+        });
+    }
+
+    async fn head(&self, live: &mut Live, result: &Bytes) {
+        let header = std::str::from_utf8(result).ok().and_then(Header::read);
+        let Some(header) = header else { return };
+        live.head_at = clock::now();
+        live.head = header.number.0;
+        let id = self.upstream.id;
+        self.exchange.pool.hear_head(id, &header).await;
+        // An error says that nobody follows heads any more: the process ends.
+        drop(self.exchange.heads.send((id, header)).await);
+    }
+
+    async fn say(&self, topic: Passed, what: What) {
+        let node = self.upstream.id;
+        drop(self.exchange.said.send(Said { node, topic, what }).await);
+    }
+
+    fn count(&self, live: &Live) {
+        let name = &self.upstream.spec.name;
+        let metrics = &self.exchange.metrics;
+        metrics.show_upstream_subscriptions(name, live.subscriptions.len());
+    }
+
+    async fn close(&mut self, live: &Live, end: &End) {
+        let id = self.upstream.id;
+        self.exchange
+            .open
+            .send_if_modified(|open| open.remove(&id).is_some());
+        let name = &self.upstream.spec.name;
+        self.exchange.metrics.show_upstream_subscriptions(name, 0);
+        // Orders that nobody will obey.
+        while self.taken.try_recv().is_ok() {}
+        let held = live.subscriptions.values().flatten();
+        let asked = live.asked.values().filter_map(|asked| match asked {
+            Asked::Topic(topic) => Some(topic),
+            Asked::Heads => None,
+        });
+        for topic in held.chain(asked) {
+            self.say(topic.clone(), What::Lost(end.reason())).await;
+        }
+        // What it said of its head may be old news: it is asked again soon.
+        self.exchange.pool.hurry();
+    }
+}
+
+impl Live {
+    fn new(socket: Socket) -> Live {
+        let now = clock::now();
+        Live {
+            socket,
+            asked: HashMap::new(),
+            subscriptions: HashMap::new(),
+            heard_at: now,
+            head_at: now,
+            head: 0,
+        }
+    }
+}
+
+async fn obey(live: &mut Live, order: Order) -> Result<(), End> {
+    match order {
+        Order::Subscribe(topic) => {
+            let id = live.socket.call("eth_subscribe", &topic.params()).await;
+            live.asked
+                .insert(id.map_err(End::Fault)?, Asked::Topic(topic));
+        }
+        Order::Unsubscribe(topic) => {
+            let held = |(id, held): (&String, &Option<Passed>)| {
+                (held.as_ref() == Some(&topic)).then(|| id.clone())
+            };
+            if let Some(id) = live.subscriptions.iter().find_map(held) {
+                live.subscriptions.remove(&id);
+                let params = format!("[{id}]");
+                let asked = live.socket.call("eth_unsubscribe", &params).await;
+                asked.map_err(End::Fault)?;
+            }
+        }
+    }
+    Ok(())
+}

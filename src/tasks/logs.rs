@@ -1,0 +1,225 @@
+//! Tells clients the logs of the blocks that were told.
+//!
+//! A block's logs are asked for once, by its hash, for all who listen, and matched here: so they are
+//! those of the chain that was told, whichever node brings them, and a node that dies, lags or
+//! reorganises leaves neither a gap nor a double. What was told is kept, to be taken back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::headlines::{PAGES_MAX, Page};
+use crate::clock;
+use crate::domain::bloom::Bloom;
+use crate::domain::chain::BlockHash;
+use crate::domain::chronicle::{self, Chronicle, Found};
+use crate::domain::fleet::NodeView;
+use crate::domain::header::Header;
+use crate::domain::headline::witnesses;
+use crate::domain::logs::{BlockLogs, Log, LogFilter};
+use crate::domain::node::NodeId;
+use crate::state::hub::Hub;
+use crate::state::pool::Pool;
+use crate::telemetry::metrics::{Metrics, Takeover};
+use crate::upstream::probe::Prober;
+
+/// The longest that a block's logs are waited for before those who listen are told to go.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// One node's time for one block's logs.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// Before all nodes are asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+const UNANSWERED: &str = "the logs of a block can't be had from any node: subscribe again";
+const FORGOTTEN: &str = "logs of an abandoned block are no longer known: subscribe again";
+
+/// Chains with logs that no header counts, by the id: of Polygon's state-sync transactions.
+const UNCOUNTED: [u64; 2] = [137, 80_002];
+
+/// Tells the logs.
+pub struct Logs {
+    pub pool: Arc<Pool>,
+    pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub prober: Prober,
+    pub pages: mpsc::Receiver<Page>,
+    waiting: VecDeque<Page>,
+    chronicle: Chronicle,
+    /// A block had logs that its header doesn't count: no header is trusted to exclude any.
+    is_uncounted: bool,
+}
+
+impl Logs {
+    pub fn new(
+        pool: Arc<Pool>,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+        prober: Prober,
+        pages: mpsc::Receiver<Page>,
+    ) -> Logs {
+        Logs {
+            pool,
+            hub,
+            metrics,
+            prober,
+            pages,
+            waiting: VecDeque::new(),
+            chronicle: Chronicle::default(),
+            is_uncounted: false,
+        }
+    }
+
+    /// Tells, for ever, one block after another.
+    pub async fn run(&mut self) {
+        loop {
+            if self.waiting.is_empty() {
+                match self.pages.recv().await {
+                    Some(page) => self.waiting.push_back(page),
+                    None => return,
+                }
+            }
+            self.take_in();
+            match self.waiting.pop_front() {
+                Some(Page::Told { header, turn }) => self.tell(&header, turn).await,
+                Some(Page::Abandoned { hash, turn }) => self.take_back(hash, turn),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes in what has come meanwhile, as far as there is room.
+    fn take_in(&mut self) {
+        while self.waiting.len() < PAGES_MAX
+            && let Ok(page) = self.pages.try_recv()
+        {
+            self.waiting.push_back(page);
+        }
+    }
+
+    fn take_back(&mut self, hash: BlockHash, turn: u64) {
+        match self.chronicle.tear(hash, turn) {
+            Found::Nothing => {}
+            Found::Forgotten => self.hub.close_logs(turn, FORGOTTEN),
+            Found::Page(page) => {
+                for filter in self.hub.filters(turn) {
+                    let passing = passing(&filter, &page.logs);
+                    let removed: Vec<_> = passing.rev().map(Log::removed).collect();
+                    self.hub.tell_logs(&filter, turn, &removed);
+                }
+            }
+        }
+    }
+
+    async fn tell(&mut self, header: &Header, turn: u64) {
+        let filters = self.hub.filters(turn);
+        if filters.is_empty() || self.is_excluded(header, &filters) {
+            return;
+        }
+        let Some(logs) = self.bring(header, turn).await else {
+            return;
+        };
+        if header
+            .bloom
+            .as_deref()
+            .is_some_and(|bloom| !logs.is_promised(bloom))
+        {
+            self.is_uncounted = true;
+        }
+        // Those who left meanwhile are told nothing, and nobody has come who hears this block.
+        for filter in &filters {
+            let passing: Vec<_> = passing(filter, &logs)
+                .map(|log| log.json().clone())
+                .collect();
+            self.hub.tell_logs(filter, turn, &passing);
+        }
+        self.chronicle.write(chronicle::Page {
+            hash: header.hash,
+            turn,
+            logs: Arc::new(logs),
+        });
+    }
+
+    /// Whether the header says that the block has nothing for anybody.
+    fn is_excluded(&self, header: &Header, filters: &[Arc<LogFilter>]) -> bool {
+        let excludes = |bloom: &Bloom| !filters.iter().any(|filter| filter.may_find(bloom));
+        let chain = self.pool.snapshot().view.chain_id;
+        let counts = !self.is_uncounted && !chain.is_some_and(|id| UNCOUNTED.contains(&id.0));
+        counts && header.bloom.as_deref().is_some_and(excludes)
+    }
+
+    /// Asks one node after another, again and again. `None`: the block is abandoned by now, or those
+    /// who listen were told to go.
+    async fn bring(&mut self, header: &Header, turn: u64) -> Option<BlockLogs> {
+        let deadline = clock::now() + PATIENCE;
+        let mut failed: Option<NodeId> = None;
+        loop {
+            for id in self.holders(header) {
+                if let Some(logs) = self.ask(id, header).await {
+                    if failed.is_some_and(|before| before != id) {
+                        self.metrics.taken_over(Takeover::Unanswered);
+                    }
+                    return Some(logs);
+                }
+                failed = failed.or(Some(id));
+                self.take_in();
+                if self.is_abandoned(header.hash) {
+                    return None;
+                }
+            }
+            if clock::now() >= deadline {
+                self.hub.close_logs(turn, UNANSWERED);
+                return None;
+            }
+            self.pause(deadline).await;
+            self.take_in();
+            if self.is_abandoned(header.hash) {
+                return None;
+            }
+        }
+    }
+
+    fn is_abandoned(&self, block: BlockHash) -> bool {
+        let abandons = |page: &Page| matches!(page, Page::Abandoned { hash, .. } if *hash == block);
+        self.waiting.iter().any(abandons)
+    }
+
+    async fn pause(&self, deadline: Instant) {
+        let until = (clock::now() + PAUSE).min(deadline);
+        tokio::time::sleep_until(until.into()).await;
+    }
+
+    /// Who may have the block, the best first: those whose word counts, then those that live.
+    fn holders(&self, header: &Header) -> Vec<NodeId> {
+        let view = &self.pool.snapshot().view;
+        let counted = witnesses(view);
+        let has_it = |node: &&NodeView| node.is_last_resort() && node.has_block(header.number);
+        let holders = view.nodes.iter().filter(has_it).map(|node| node.id);
+        let (first, then): (Vec<_>, Vec<_>) = holders.partition(|id| counted.contains(id));
+        first.into_iter().chain(then).collect()
+    }
+
+    async fn ask(&self, id: NodeId, header: &Header) -> Option<BlockLogs> {
+        let snapshot = self.pool.snapshot();
+        let upstream = snapshot.upstream(id)?;
+        match self.prober.logs(&upstream.spec, header.hash, ATTEMPT).await {
+            Ok(logs) if logs.is_whole(header.bloom.as_deref()) => Some(logs),
+            Ok(_) => {
+                log::debug!("{} left out logs of a block", upstream.spec.name);
+                None
+            }
+            Err(why) => {
+                log::debug!("asking {} for a block's logs: {why}", upstream.spec.name);
+                None
+            }
+        }
+    }
+}
+
+fn passing<'a>(
+    filter: &'a LogFilter,
+    logs: &'a BlockLogs,
+) -> impl DoubleEndedIterator<Item = &'a Log> {
+    logs.logs.iter().filter(|log| filter.passes(log))
+}

@@ -1,0 +1,64 @@
+//! Asking a node for a block that a subscription needs: its header, or its logs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::probe::{BLOCK_BYTES_MAX, Prober};
+use super::question::{Failure, Question, ask};
+use crate::domain::chain::BlockHash;
+use crate::domain::header::Header;
+use crate::domain::logs::BlockLogs;
+use crate::domain::node::NodeSpec;
+
+/// The longest answer with a block's logs that is read, in bytes.
+pub const LOGS_BYTES_MAX: usize = 32 << 20;
+
+impl Prober {
+    /// The header of the block `hash`; `None` where the node doesn't have it. It takes no longer than
+    /// `timeout`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn header(
+        &self,
+        spec: &NodeSpec,
+        hash: BlockHash,
+        timeout: Duration,
+    ) -> Result<Option<Arc<Header>>, Failure> {
+        let params = format!(r#"["{hash}",false]"#);
+        let question = Question {
+            method: "eth_getBlockByHash",
+            params: &params,
+            answer_bytes_max: BLOCK_BYTES_MAX,
+            read: |result| Ok(Header::read(result)),
+        };
+        let asked = ask(self.client(), spec, &question);
+        let answered = tokio::time::timeout(timeout, asked).await;
+        let header = answered.map_err(|_| Failure::Timeout(timeout))??;
+        Ok(header.filter(|header| header.hash == hash))
+    }
+
+    /// All logs of the block `hash`. It takes no longer than `timeout`.
+    ///
+    /// # Errors
+    /// See [`Failure`]; a node that doesn't have the block says so by an error, as a rule.
+    pub async fn logs(
+        &self,
+        spec: &NodeSpec,
+        hash: BlockHash,
+        timeout: Duration,
+    ) -> Result<BlockLogs, Failure> {
+        let params = format!(r#"[{{"blockHash":"{hash}"}}]"#);
+        let question = Question {
+            method: "eth_getLogs",
+            params: &params,
+            answer_bytes_max: LOGS_BYTES_MAX,
+            read: |result| Ok(result.to_string()),
+        };
+        let asked = ask(self.client(), spec, &question);
+        let answered = tokio::time::timeout(timeout, asked).await;
+        let result = answered.map_err(|_| Failure::Timeout(timeout))??;
+        BlockLogs::read(&result, hash)
+            .ok_or(Failure::BadAnswer("answered other than the block's logs"))
+    }
+}

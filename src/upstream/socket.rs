@@ -1,0 +1,308 @@
+//! A WebSocket to a node: our calls over it, and what it tells unasked.
+//!
+//! Pingora opens the stream, TLS included, as it does for calls. Nothing of a URL after its host,
+//! and no text of the node's, gets into a fault.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::{HeaderName, HeaderValue, Uri};
+use pingora::protocols::Stream;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use thiserror::Error;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use url::{Host, Url};
+
+use super::connector::Connector;
+use super::fault::SendFault;
+use super::resolver;
+use crate::domain::node::NodeSpec;
+
+/// The longest message that is taken from a node, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// The longest that a node may take to open a socket.
+pub const OPEN_TIME_MAX: Duration = Duration::from_secs(5);
+/// The longest that a node may take to take a message of ours.
+const SEND_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Why there is no socket, or no more.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SocketFault {
+    #[error("the host name can't be resolved")]
+    Unresolved,
+    #[error(transparent)]
+    NoStream(SendFault),
+    #[error("no socket in time")]
+    Timeout,
+    /// It speaks HTTP, and no WebSocket.
+    #[error("HTTP {0} instead of a WebSocket")]
+    Http(u16),
+    #[error("no WebSocket handshake")]
+    NoHandshake,
+    #[error("the socket was closed")]
+    Closed,
+    #[error("a message over {MESSAGE_BYTES_MAX} bytes, or none of the protocol")]
+    Protocol,
+    #[error("its headers can't be sent")]
+    Headers,
+}
+
+impl SocketFault {
+    /// Whether the node has spoken, and has no WebSocket there.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            SocketFault::Http(status) => *status < 500 && *status != 429,
+            SocketFault::NoHandshake => true,
+            SocketFault::Unresolved
+            | SocketFault::NoStream(_)
+            | SocketFault::Timeout
+            | SocketFault::Closed
+            | SocketFault::Protocol
+            | SocketFault::Headers => false,
+        }
+    }
+}
+
+/// What a node says over its socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// To our call `id`: its result, or its error object, as JSON.
+    Answer {
+        id: u64,
+        outcome: Result<Bytes, Bytes>,
+    },
+    /// Of a subscription, by the node's own id for it.
+    News { subscription: String, result: Bytes },
+    /// A sign of life, or something that we don't know.
+    Nothing,
+}
+
+/// An open socket. Dropping it closes it.
+pub struct Socket {
+    stream: WebSocketStream<Stream>,
+    calls: u64,
+}
+
+impl Socket {
+    /// Opens a socket at `url` (`ws`, `wss`, or `http`, `https` where that port may do both), with
+    /// the headers of `spec`.
+    ///
+    /// # Errors
+    /// See [`SocketFault`].
+    pub async fn open(
+        connector: &Connector,
+        spec: &NodeSpec,
+        url: &Url,
+    ) -> Result<Socket, SocketFault> {
+        let opening = Socket::open_patiently(connector, spec, url);
+        let opened = tokio::time::timeout(OPEN_TIME_MAX, opening).await;
+        opened.map_err(|_| SocketFault::Timeout)?
+    }
+
+    async fn open_patiently(
+        connector: &Connector,
+        spec: &NodeSpec,
+        url: &Url,
+    ) -> Result<Socket, SocketFault> {
+        let host = match url.host() {
+            Some(Host::Ipv4(ip)) => ip.to_string(),
+            Some(Host::Ipv6(ip)) => ip.to_string(),
+            Some(Host::Domain(name)) => name.to_string(),
+            None => return Err(SocketFault::Unresolved),
+        };
+        let port = url.port_or_known_default().unwrap_or(80);
+        let addresses = resolver::resolve(&host, port).await;
+        let addresses = addresses.map_err(|_| SocketFault::Unresolved)?;
+        let is_tls = matches!(url.scheme(), "https" | "wss");
+        let stream = connector
+            .open_stream(addresses, is_tls.then_some(host.as_str()))
+            .await
+            .map_err(SocketFault::NoStream)?;
+        let request = request(spec, url)?;
+        let mut config = WebSocketConfig::default();
+        config.max_message_size = Some(MESSAGE_BYTES_MAX);
+        config.max_frame_size = Some(MESSAGE_BYTES_MAX);
+        let shaken =
+            tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+        let (stream, _) = shaken.map_err(|why| fault_of(&why))?;
+        Ok(Socket { stream, calls: 0 })
+    }
+
+    /// Calls `method` with `params`, a JSON array; the id under which the answer comes.
+    ///
+    /// # Errors
+    /// The socket is closed.
+    pub async fn call(&mut self, method: &str, params: &str) -> Result<u64, SocketFault> {
+        self.calls += 1;
+        let id = self.calls;
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
+        self.send(Message::text(text)).await?;
+        Ok(id)
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// The socket is closed.
+    pub async fn ping(&mut self) -> Result<(), SocketFault> {
+        self.send(Message::Ping(Bytes::new())).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), SocketFault> {
+        let sent = tokio::time::timeout(SEND_TIME_MAX, self.stream.send(message)).await;
+        sent.map_err(|_| SocketFault::Timeout)?
+            .map_err(|why| fault_of(&why))
+    }
+
+    /// The next thing that the node says. May be dropped halfway: nothing is lost.
+    ///
+    /// # Errors
+    /// The socket is closed, or says what is no WebSocket.
+    pub async fn hear(&mut self) -> Result<Heard, SocketFault> {
+        match self.stream.next().await {
+            Some(Ok(Message::Text(text))) => Ok(read(text.as_str())),
+            Some(Ok(Message::Binary(bytes))) => {
+                Ok(std::str::from_utf8(&bytes).map_or(Heard::Nothing, read))
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Heard::Nothing),
+            Some(Ok(Message::Close(_))) | None => Err(SocketFault::Closed),
+            Some(Err(why)) => Err(fault_of(&why)),
+        }
+    }
+}
+
+fn request(spec: &NodeSpec, url: &Url) -> Result<http::Request<()>, SocketFault> {
+    let mut url = url.clone();
+    let scheme = match url.scheme() {
+        "https" | "wss" => "wss",
+        _ => "ws",
+    };
+    // From one special scheme to another: always taken.
+    url.set_scheme(scheme).map_err(|()| SocketFault::Headers)?;
+    let uri: Uri = url.as_str().parse().map_err(|_| SocketFault::Headers)?;
+    let request = ClientRequestBuilder::new(uri).into_client_request();
+    let mut request = request.map_err(|_| SocketFault::Headers)?;
+    let agent = HeaderValue::from_static("forebay");
+    request.headers_mut().insert("user-agent", agent);
+    for (name, value) in &spec.headers {
+        let name: HeaderName = name.parse().map_err(|_| SocketFault::Headers)?;
+        let value = HeaderValue::from_str(value.reveal()).map_err(|_| SocketFault::Headers)?;
+        request.headers_mut().insert(name, value);
+    }
+    Ok(request)
+}
+
+/// In words of our own: a node's text may repeat the key in its URL.
+fn fault_of(why: &tungstenite::Error) -> SocketFault {
+    match why {
+        tungstenite::Error::Http(answer) => SocketFault::Http(answer.status().as_u16()),
+        tungstenite::Error::Protocol(protocol) => match protocol {
+            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
+            | tungstenite::error::ProtocolError::HandshakeIncomplete => SocketFault::Closed,
+            tungstenite::error::ProtocolError::MissingConnectionUpgradeHeader
+            | tungstenite::error::ProtocolError::MissingUpgradeWebSocketHeader
+            | tungstenite::error::ProtocolError::SecWebSocketAcceptKeyMismatch
+            | tungstenite::error::ProtocolError::WrongHttpVersion => SocketFault::NoHandshake,
+            _ => SocketFault::Protocol,
+        },
+        tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => SocketFault::Protocol,
+        tungstenite::Error::HttpFormat(_) => SocketFault::NoHandshake,
+        _ => SocketFault::Closed,
+    }
+}
+
+#[derive(Deserialize)]
+struct RawMessage<'a> {
+    id: Option<u64>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    params: Option<RawParams<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RawParams<'a> {
+    /// geth's are strings, others' numbers.
+    #[serde(borrow)]
+    subscription: &'a RawValue,
+    #[serde(borrow)]
+    result: &'a RawValue,
+}
+
+fn read(text: &str) -> Heard {
+    let bytes = |raw: &RawValue| Bytes::copy_from_slice(raw.get().as_bytes());
+    let Ok(raw) = serde_json::from_str::<RawMessage<'_>>(text) else {
+        return Heard::Nothing;
+    };
+    match (raw.id, raw.params) {
+        (Some(id), _) => Heard::Answer {
+            id,
+            outcome: match raw.error {
+                Some(error) => Err(bytes(error)),
+                None => Ok(raw.result.map_or(Bytes::from_static(b"null"), bytes)),
+            },
+        },
+        (None, Some(params)) => Heard::News {
+            subscription: params.subscription.get().to_string(),
+            result: bytes(params.result),
+        },
+        (None, None) => Heard::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::node::NodeRecord;
+
+    #[test]
+    fn answers_and_news_are_told_apart() {
+        assert_eq!(
+            read(r#"{"jsonrpc":"2.0","id":7,"result":"0x1"}"#),
+            Heard::Answer {
+                id: 7,
+                outcome: Ok(Bytes::from_static(b"\"0x1\"")),
+            }
+        );
+        assert_eq!(
+            read(r#"{"id":7,"error":{"code":1}}"#),
+            Heard::Answer {
+                id: 7,
+                outcome: Err(Bytes::from_static(b"{\"code\":1}")),
+            }
+        );
+        let news =
+            r#"{"method":"eth_subscription","params":{"subscription":"0x5","result":{"a" : 1}}}"#;
+        assert_eq!(
+            read(news),
+            Heard::News {
+                subscription: "\"0x5\"".into(),
+                result: Bytes::from_static(b"{\"a\" : 1}"),
+            }
+        );
+        for text in ["", "[]", "{}", "1", r#"{"params":[]}"#, r#"{"id":"x"}"#] {
+            assert_eq!(read(text), Heard::Nothing, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_handshake_has_the_nodes_path_and_headers() {
+        let mut record = NodeRecord::at("https://a.example/key?x=y");
+        record.headers.insert("X-Key".into(), "k".into());
+        let spec = record.resolve(&|_| None).unwrap();
+        let request = request(&spec, spec.url.reveal()).unwrap();
+        assert_eq!(request.uri(), "wss://a.example/key?x=y");
+        assert_eq!(request.headers()["x-key"], "k");
+        assert_eq!(request.headers()["upgrade"], "websocket");
+        assert_eq!(request.headers()["host"], "a.example");
+    }
+}

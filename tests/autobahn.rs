@@ -1,0 +1,129 @@
+//! Conformance: Autobahn's test suite for WebSocket against an echo behind the sockets' own codec.
+//!
+//! It needs a Debian 11 of its own, so it is no part of the everyday run: `./dev autobahn`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong here fails the test"
+)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay::serve::websocket::handshake::Handshake;
+use forebay::serve::websocket::metered::Metered;
+use forebay::serve::websocket::wire::Wire;
+use forebay::state::gate::Gate;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Messages that Autobahn sends may be longer than a call.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Framing, control frames, reserved bits, opcodes, fragments, UTF-8, closes, and long messages in
+/// many frames; 9 measures, 12 and 13 are an extension that is never chosen.
+const CASES: [&str; 8] = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"];
+/// That many the suite has of them.
+const CASES_COUNT: usize = 247;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a Debian 11 of its own: ./dev autobahn"]
+async fn autobahn_finds_no_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let gate = Arc::new(Gate::default());
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(echo(stream, gate.clone()));
+        }
+    });
+    let reports = tokio::task::spawn_blocking(move || fuzz(port))
+        .await
+        .unwrap();
+    let reports = reports.as_object().unwrap();
+    let mut failures = Vec::new();
+    let mut tally = std::collections::BTreeMap::new();
+    for (case, report) in reports {
+        for aspect in ["behavior", "behaviorClose"] {
+            let verdict = report[aspect].as_str().unwrap();
+            *tally.entry(verdict.to_string()).or_insert(0) += 1;
+            if !["OK", "NON-STRICT", "INFORMATIONAL"].contains(&verdict) {
+                failures.push(format!("{case}: {aspect} {verdict}"));
+            }
+        }
+    }
+    println!("{} cases, behaviour and close: {tally:?}", reports.len());
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(reports.len(), CASES_COUNT);
+}
+
+/// Lets the suite try all cases, in the Debian that `./dev autobahn` made; what it found.
+fn fuzz(port: u16) -> Value {
+    let folder = PathBuf::from(std::env::var_os("AUTOBAHN").expect("AUTOBAHN: its folder"));
+    let specification = json!({
+        "outdir": "/root/reports",
+        "servers": [{ "agent": "forebay", "url": format!("ws://127.0.0.1:{port}") }],
+        "cases": CASES,
+        "exclude-cases": [],
+        "exclude-agent-cases": {},
+    });
+    let specification = specification.to_string();
+    fs::write(folder.join("root/fuzzingclient.json"), specification).unwrap();
+    let _ = fs::remove_dir_all(folder.join("root/reports"));
+    let output = Command::new("chroot")
+        .arg(&folder)
+        .args(["wstest", "-m", "fuzzingclient"])
+        .args(["-s", "/root/fuzzingclient.json"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let index = fs::read_to_string(folder.join("root/reports/index.json"));
+    let index = index.unwrap_or_else(|why| panic!("{why}: {printed}"));
+    let index: Value = serde_json::from_str(&index).unwrap();
+    index["forebay"].clone()
+}
+
+async fn echo(mut stream: TcpStream, gate: Arc<Gate>) {
+    let (accept, early) = handshake(&mut stream).await;
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    let wire = Wire::new(Metered::new(stream, gate), early, MESSAGE_BYTES_MAX).await;
+    let ending = loop {
+        let said = match wire.next().await {
+            Ok(said) => said,
+            Err(ending) => break ending,
+        };
+        let line = wire.line().await;
+        if let Err(ending) = line.send(vec![said.payload], said.kind).await {
+            break ending;
+        }
+    };
+    wire.close(&ending).await;
+}
+
+/// The value for `Sec-WebSocket-Accept`, and what came behind the head.
+async fn handshake(stream: &mut TcpStream) -> (String, Bytes) {
+    let mut head = Vec::new();
+    let end = loop {
+        assert!(stream.read_buf(&mut head).await.unwrap() > 0, "no head");
+        if let Some(at) = head.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    let mut handshake = Handshake::default();
+    let text = String::from_utf8_lossy(&head[..end]);
+    for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
+        handshake.note(name, value.as_bytes());
+    }
+    let accept = handshake.accept().expect("a handshake");
+    (accept, Bytes::copy_from_slice(&head[end..]))
+}
