@@ -4,8 +4,9 @@
 //! never change.
 
 mod outlook;
+mod remarks;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::agreed::AgreedHead;
 use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
@@ -50,11 +51,6 @@ impl Fleet {
             rounds: 0,
             on_fallback: false,
         }
-    }
-
-    /// Judges by another yardstick from the next round on.
-    pub fn change_yardstick(&mut self, yardstick: Yardstick) {
-        self.yardstick = yardstick;
     }
 
     /// Takes the list as it is now. Who stays keeps standing and load, whatever else changed.
@@ -360,20 +356,6 @@ impl Fleet {
             .collect();
         changes.extend(self.settle(now));
         changes
-    }
-
-    /// A node asked to be left alone.
-    pub fn throttle(&mut self, id: NodeId, rest: Option<Duration>, now: Instant) {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.rest(rest, now);
-        }
-    }
-
-    /// A call met the state of block `missing` missing on the node.
-    pub fn learn_depth(&mut self, id: NodeId, missing: BlockNumber, now: Instant) {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.learn_depth(missing, now);
-        }
     }
 
     /// An answer of node `id` told a client of block `head`: what it is shown from now on is not
