@@ -101,8 +101,8 @@ impl Scale {
             cors_origins,
             cloudwatch,
             log,
-            otlp,
             sockets,
+            otlp,
             shutdown,
         } = wanted;
         self.chain(&running.chain, chain);
@@ -118,8 +118,8 @@ impl Scale {
         self.cloudwatch(running.cloudwatch.as_ref(), cloudwatch.as_ref());
         let Log { calls } = log;
         self.applies("log.calls", &running.log.calls, calls);
-        self.otlp(running.otlp.as_ref(), otlp);
         self.sockets(&running.sockets, sockets);
+        self.otlp(running.otlp.as_ref(), otlp);
         self.shutdown(&running.shutdown, shutdown);
     }
 

@@ -28,8 +28,8 @@ const KEYS: &[&str] = &[
     "cors",
     "cloudwatch",
     "log",
-    "otlp",
     "sockets",
+    "otlp",
     "shutdown",
 ];
 /// The longest method name or glob, in bytes.
@@ -67,8 +67,8 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
         cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
         log: telling::log(&section.field("log")),
-        otlp: otlp::otlp(context, &section.field("otlp")),
         sockets: sockets::sockets(context, &section.field("sockets")),
+        otlp: otlp::otlp(context, &section.field("otlp")),
         shutdown: shutdown(&section.field("shutdown")),
     }
 }

@@ -24,8 +24,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     pub cloudwatch: Option<CloudWatch>,
     pub log: Log,
-    pub otlp: Option<Otlp>,
     pub sockets: Sockets,
+    pub otlp: Option<Otlp>,
     pub shutdown: Shutdown,
 }
 
@@ -162,18 +162,6 @@ pub struct Log {
     pub calls: Option<f64>,
 }
 
-/// Traces for a collector, by OTLP over HTTP.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Otlp {
-    /// The whole URL, which may hold a key.
-    pub endpoint: Secret,
-    pub headers: Vec<(String, Secret)>,
-    /// The name under which traces appear.
-    pub service: String,
-    /// The share of the calls without a trace of their own that begin one, 0 to 1.
-    pub share: f64,
-}
-
 /// What clients' sockets are held to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sockets {
@@ -185,6 +173,18 @@ pub struct Sockets {
     /// Of one socket.
     pub messages_per_second: u32,
     pub ping_interval: Duration,
+}
+
+/// Traces for a collector, by OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Otlp {
+    /// The whole URL, which may hold a key.
+    pub endpoint: Secret,
+    pub headers: Vec<(String, Secret)>,
+    /// The name under which traces appear.
+    pub service: String,
+    /// The share of the calls without a trace of their own that begin one, 0 to 1.
+    pub share: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,8 +209,8 @@ impl Default for Settings {
             cors_origins: vec!["*".to_string()],
             cloudwatch: None,
             log: Log::default(),
-            otlp: None,
             sockets: Sockets::default(),
+            otlp: None,
             shutdown: Shutdown::default(),
         }
     }

@@ -50,6 +50,7 @@ impl Arrived<'_> {
             origin: &origin,
             trace: None,
             pins: None,
+            trace: None,
             subscriber: Some(&subscriber),
         };
         let packet = Packet::read(&self.payload, policy.limits.batch_calls_max);
