@@ -48,7 +48,6 @@ impl Arrived<'_> {
             client: self.client,
             room: &room,
             origin: &origin,
-            trace: None,
             pins: None,
             trace: None,
             subscriber: Some(&subscriber),
