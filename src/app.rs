@@ -121,13 +121,9 @@ impl App {
         #[cfg(feature = "otlp")]
         let exporter = traces::exporter(&settings, &engine.metrics, ca_file)?;
         let shutdown = live.shutdown.clone();
-        let hands = Hands {
-            registry,
-            roll,
-            prober,
-            connector,
-        };
-        let housekeeping = housekeeping(settings, live, source, hands);
+        let newsroom = newsroom(&live, connector, &prober);
+        let means = (registry, roll, prober, newsroom);
+        let housekeeping = housekeeping(settings, live, source, means);
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
             let mut exporter = background_service("traces", exporter);
@@ -243,26 +239,24 @@ fn admin(
     service
 }
 
-/// What the household works with.
-struct Hands {
-    registry: Arc<dyn Registry>,
-    roll: Roll,
-    prober: Prober,
-    connector: Arc<Connector>,
+fn newsroom(live: &Live, connector: Arc<Connector>, prober: &Prober) -> Newsroom {
+    let engine = &live.engine;
+    Newsroom::new(Means {
+        pool: engine.pool.clone(),
+        hub: engine.hub.clone(),
+        metrics: engine.metrics.clone(),
+        connector,
+        prober: prober.clone(),
+        regimen: live.regimen.clone(),
+    })
 }
 
 fn housekeeping(
     settings: Settings,
     live: Live,
     source: Option<Source>,
-    hands: Hands,
+    (registry, roll, prober, newsroom): (Arc<dyn Registry>, Roll, Prober, Newsroom),
 ) -> Housekeeping {
-    let Hands {
-        registry,
-        roll,
-        prober,
-        connector,
-    } = hands;
     let pool = live.engine.pool.clone();
     let metrics = live.engine.metrics.clone();
     let roster = Roster {
@@ -276,22 +270,12 @@ fn housekeeping(
         last_list: settings.registry.last_list.clone(),
         told: Told::default(),
     };
-    let newsroom = Newsroom::new(Means {
-        pool: pool.clone(),
-        hub: live.engine.hub.clone(),
-        metrics: metrics.clone(),
-        connector,
-        prober: prober.clone(),
-        block_time: settings.chain.block_time,
-        timeout: settings.health.timeout,
-        always: settings.health.sockets,
-    });
     let rounds = Rounds {
         pool: pool.clone(),
         metrics: metrics.clone(),
         prober,
-        regimen: live.regimen.clone(),
         heads: newsroom.heads(),
+        regimen: live.regimen.clone(),
         asked: HashMap::new(),
         shared: shared_heads(&settings, &live, &registry),
     };

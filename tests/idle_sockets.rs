@@ -27,7 +27,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 const SUBSCRIBE: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#;
 /// The most that an idle subscriber may take of the process's memory.
-const BYTES_MAX: f64 = 40_000.0;
+const BYTES_MAX: f64 = 64_000.0;
 /// Heads that are waited for.
 const HEADS: u64 = 20;
 

@@ -180,7 +180,7 @@ async fn several_calls_of_a_socket_go_on_at_once_and_are_answered_as_they_come()
     let scene = Pretend::set(&[1], "").await;
     slow(&scene, Duration::from_millis(8));
     let mut socket = open(scene.balancer.rpc.address, None).await.unwrap();
-    let began = std::time::Instant::now();
+    let began = forebay::clock::now();
     for id in 0..10 {
         // Each its own, or they would share one answer.
         let params = format!("\"0x{id:02x}\"");
@@ -289,7 +289,7 @@ async fn what_a_client_may_not_send_closes_its_socket_with_the_code_for_it() {
     let mut stream = raw(address).await;
     stream.write_all(&text(vec![b' '; 64 << 10])).await.unwrap();
     stream.write_all(&frame(0x89, b"hi", true)).await.unwrap();
-    let mut answers = vec![read_frame(&mut stream).await, read_frame(&mut stream).await];
+    let mut answers = [read_frame(&mut stream).await, read_frame(&mut stream).await];
     answers.sort();
     assert!(String::from_utf8_lossy(&answers[0].1).contains("-32700"));
     assert_eq!(answers[1], (0x8a, b"hi".to_vec()));
@@ -411,7 +411,7 @@ async fn a_hand_over_lets_the_old_sockets_live_until_the_drain_is_nearly_over() 
     let mut scene = Pretend::set_with(&[1], &beginning, "").await;
     let address = scene.balancer.rpc.address;
     let mut client = Listener::open(address).await;
-    let began = std::time::Instant::now();
+    let began = forebay::clock::now();
     let mut old = scene.balancer.upgrade();
     eventually("the new process opens sockets", PATIENCE, async || {
         open(address, None).await.is_ok()

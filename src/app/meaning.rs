@@ -77,6 +77,8 @@ pub fn regimen(settings: &Settings) -> Regimen {
         interval: health.interval,
         leader_interval: health.leader_interval,
         timeout: health.timeout,
+        block_time: settings.chain.block_time,
+        sockets: settings.health.sockets,
         tags: settings.consistency == Consistency::Pinned,
         refresh: settings.registry.refresh,
         seeds: settings.nodes.clone(),

@@ -203,7 +203,7 @@ impl Scale {
             fall,
             sockets,
         } = wanted;
-        self.waits("health.sockets", &running.sockets, sockets);
+        self.applies("health.sockets", &running.sockets, sockets);
         let times = [
             ("health.interval", running.interval, interval),
             (

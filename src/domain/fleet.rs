@@ -3,6 +3,7 @@
 //! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`]s, which
 //! never change.
 
+mod heard;
 mod outlook;
 mod remarks;
 
@@ -130,46 +131,6 @@ impl Fleet {
         self.rounds += 1;
         changes.extend(self.settle(now));
         changes
-    }
-
-    /// Node `id` told its head between two rounds. A living node's head only rises by that: what
-    /// falls, and who is fit, is for the next round to say.
-    pub fn hear_head(
-        &mut self,
-        id: NodeId,
-        head: BlockNumber,
-        details: &Details,
-        now: Instant,
-    ) -> Vec<Change> {
-        let Some(entry) = self
-            .entry_mut(id)
-            .filter(|entry| entry.lives && entry.head < Some(head))
-        else {
-            return Vec::new();
-        };
-        let probe = Probe::Answered {
-            head,
-            chain_id: None,
-            syncing: false,
-        };
-        entry.take_down(probe, now);
-        entry.hear_head(head, details);
-        let changes = self.compare(&[(id, probe)], now).into_iter();
-        changes.chain(self.settle(now)).collect()
-    }
-
-    /// Whether a node that gets calls is further behind than a fit one may be: a round is due.
-    pub fn is_round_due(&self) -> bool {
-        let Some(reference) = self.reference else {
-            return false;
-        };
-        let lag_max = Lag(self.yardstick.lag_blocks_max);
-        self.entries.iter().any(|entry| {
-            let is_behind = entry
-                .head
-                .is_some_and(|head| head.lag_behind(reference.number) > lag_max);
-            is_behind && self.serves(entry, entry.member.rung)
-        })
     }
 
     fn entry_mut(&mut self, id: NodeId) -> Option<&mut Entry> {

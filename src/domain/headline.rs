@@ -95,7 +95,7 @@ enum Way {
 impl Headline {
     pub fn new(block_time: Duration) -> Headline {
         Headline {
-            stands: (block_time * STANDS_BLOCK_TIMES).max(STANDS_MIN),
+            stands: stands(block_time),
             told: VecDeque::new(),
             said: BTreeMap::new(),
             witnesses: Vec::new(),
@@ -105,6 +105,10 @@ impl Headline {
             roots_missed: 0,
             doubted_since: None,
         }
+    }
+
+    pub fn set_block_time(&mut self, block_time: Duration) {
+        self.stands = stands(block_time);
     }
 
     /// The block told last.
@@ -374,6 +378,10 @@ impl Headline {
         self.known.retain_ways(self.said.values(), floor);
         Step::Tell(turn)
     }
+}
+
+fn stands(block_time: Duration) -> Duration {
+    (block_time * STANDS_BLOCK_TIMES).max(STANDS_MIN)
 }
 
 /// The nodes whose word on the head is good: those that carry the served head. They live, and they

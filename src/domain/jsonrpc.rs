@@ -213,29 +213,34 @@ fn folds_onto_ours(key: &str) -> bool {
 /// Whether arrays and objects in `json` nest deeper than `depth_max`. `json` is valid JSON.
 fn is_deeper_than(json: &[u8], depth_max: usize) -> bool {
     let mut depth = 0usize;
-    let mut rest = json.iter();
-    while let Some(byte) = rest.next() {
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
         match byte {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut rest),
-            _ => continue,
+            b'"' => at = string_end(json, at),
+            _ => {}
         }
         if depth > depth_max {
             return true;
         }
+        at += 1;
     }
     false
 }
 
-fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'\\' => drop(rest.next()),
-            b'"' => return,
-            _ => {}
+/// Where the string that opens at `open` closes.
+fn string_end(json: &[u8], open: usize) -> usize {
+    let mut at = open + 1;
+    // Most of a call's bytes stand in long strings without escapes.
+    while let Some(rest) = json.get(at..) {
+        match memchr::memchr2(b'"', b'\\', rest) {
+            Some(offset) if rest[offset] == b'\\' => at += offset + 2,
+            Some(offset) => return at + offset,
+            None => break,
         }
     }
+    json.len()
 }
 
 /// The id that every call carries on its way to a node, unless it goes there with others.

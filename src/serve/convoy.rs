@@ -8,6 +8,7 @@
 mod rider;
 mod trip;
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -167,7 +168,7 @@ impl<'a> Convoy<'a> {
         let body = convoy::written(riders.iter().map(|rider| &rider.text[..]));
         engine.metrics.upstream_batch(riders.len());
         let mut trip = Trip::begin(upstream, node, riders.len());
-        let asking = trip::ask(upstream, &body, &wanted);
+        let asking = pin!(trip::ask(upstream, &body, &wanted));
         let came = exchange::in_time(pool, (upstream, node), &wanted, now, asking).await;
         let came = came.unwrap_or(Came::Failed(Class::Timeout));
         let judged = judge(&came, riders.len());

@@ -1,5 +1,6 @@
 //! The JSON-RPC endpoint: one request in, one answer out, by whatever version of HTTP.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,8 +186,8 @@ impl Endpoint {
         terms: Terms<'_>,
     ) -> Result<(), Gone> {
         self.engine.metrics.batch(items.len());
-        let answers = batch::serve(&self.engine, items, terms);
-        let answers = while_client_stays(caller, answers).await?;
+        let work = pin!(batch::serve(&self.engine, items, terms));
+        let answers = while_client_stays(caller, work).await?;
         let nodes = answers.nodes.join(", ");
         let outgoing = if answers.pieces.is_empty() {
             Outgoing::nothing()
@@ -203,7 +204,8 @@ impl Endpoint {
         call: &Call<'_>,
         terms: Terms<'_>,
     ) -> Result<(), Gone> {
-        let served = while_client_stays(caller, self.engine.serve(call, terms)).await?;
+        let work = pin!(self.engine.serve(call, terms));
+        let served = while_client_stays(caller, work).await?;
         let Served {
             answer,
             node,
@@ -223,10 +225,10 @@ impl Endpoint {
 }
 
 /// Goes on with `work` while the client is there. When it leaves, the work is dropped, and with it
-/// the connections to nodes that it waits on.
+/// the connections to nodes that it waits on. It stays where it is: its state is large to move.
 async fn while_client_stays<T>(
     caller: &mut impl Caller,
-    work: impl Future<Output = T>,
+    work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Gone> {
     tokio::select! {
         biased;

@@ -156,7 +156,11 @@ impl Engine {
                 (Served::here(reply), CallOutcome::Ok)
             }
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
-            Plan::Ask(asking) => self.ask(call, (row, &asking), terms, snapshot).await,
+            Plan::Ask(asking) => {
+                // On the heap: what it takes to ask a node is not kept room for on idle
+                // connections.
+                Box::pin(self.ask(call, (row, &asking), terms, snapshot)).await
+            }
             Plan::Subscribe => Box::pin(subscribe(call, terms)).await,
             Plan::Unsubscribe => unsubscribe(call, terms),
         };

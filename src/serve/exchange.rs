@@ -4,7 +4,7 @@
 //! client: until then another node can still be asked. A larger one is committed to once its
 //! result has begun, and then passed on as it comes.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -163,7 +163,7 @@ pub async fn attempt<'a>(
 ) -> (Verdict, Content<'a>) {
     let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref());
     let trace = attempt.told(wanted.trace.as_ref());
-    let exchanged = exchange(upstream, body, wanted, trace);
+    let exchanged = pin!(exchange(upstream, body, wanted, trace));
     let began_at = attempt.began_at();
     let exchanged = in_time(pool, (upstream, node), wanted, began_at, exchanged).await;
     let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
@@ -223,10 +223,9 @@ pub(super) async fn in_time<T>(
     (upstream, node): (&Upstream, &NodeView),
     wanted: &Wanted<'_>,
     began_at: Instant,
-    exchange: impl Future<Output = T>,
+    mut exchange: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     let watches = wanted.may_move && node.standing.is_healthy();
-    let mut exchange = pin!(exchange);
     let mut alarm = alarm::lend();
     let mut look_at = began_at + LOOK_EVERY;
     loop {
@@ -235,7 +234,7 @@ pub(super) async fn in_time<T>(
         } else {
             wanted.until
         };
-        if let Ok(done) = alarm.until(until, &mut exchange).await {
+        if let Ok(done) = alarm.until(until, exchange.as_mut()).await {
             return Some(done);
         }
         if until == wanted.until || !serves(pool, upstream) {

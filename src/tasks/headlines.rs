@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::lines::Head;
+use super::regimen::InForce;
 use crate::clock;
 use crate::domain::chain::BlockHash;
 use crate::domain::header::Header;
@@ -40,9 +40,7 @@ pub struct Headlines {
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     pub prober: Prober,
-    /// The longest that a node may take to bring a block.
-    pub timeout: Duration,
-    pub block_time: Duration,
+    pub regimen: InForce,
     pub heads: mpsc::Receiver<Head>,
     /// To whom tells the logs.
     pub pages: mpsc::Sender<Page>,
@@ -64,7 +62,7 @@ type Fetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
 impl Headlines {
     /// Tells, for ever.
     pub async fn run(&mut self) {
-        let mut headline = Headline::new(self.block_time);
+        let mut headline = Headline::new(self.regimen.say(|regimen| regimen.block_time));
         let mut notes = Notes::default();
         let mut fleet = self.pool.news();
         let mut fetch: Option<Fetch> = None;
@@ -107,6 +105,7 @@ impl Headlines {
     ) -> Option<std::time::Instant> {
         let snapshot = self.pool.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
+        headline.set_block_time(self.regimen.say(|regimen| regimen.block_time));
         headline.heed(&list, witnesses(&snapshot.view));
         loop {
             match headline.next(clock::now()) {
@@ -179,7 +178,8 @@ impl Headlines {
         let snapshot = self.pool.snapshot();
         let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
         let upstreams: Vec<_> = upstreams.collect();
-        let (prober, timeout) = (self.prober.clone(), self.timeout);
+        let timeout = self.regimen.say(|regimen| regimen.timeout);
+        let prober = self.prober.clone();
         Box::pin(async move {
             for upstream in upstreams {
                 match prober.header(&upstream.spec, hash, timeout).await {

@@ -9,13 +9,13 @@ mod line;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::line::Line;
 pub use self::line::{Order, Said, What};
+use super::regimen::InForce;
 use crate::domain::header::Header;
 use crate::domain::node::{NodeId, Rung};
 use crate::state::hub::Hub;
@@ -36,7 +36,7 @@ pub struct Exchange {
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     pub connector: Arc<Connector>,
-    pub block_time: Duration,
+    pub regimen: InForce,
     pub heads: mpsc::Sender<Head>,
     pub said: mpsc::Sender<Said>,
     /// The number of the block told last.
@@ -57,8 +57,6 @@ impl Exchange {
 /// Keeps a line to every node of the list.
 pub struct Lines {
     pub exchange: Arc<Exchange>,
-    /// Also while nobody is subscribed.
-    pub always: bool,
 }
 
 /// A line's task; it ends with this.
@@ -90,7 +88,8 @@ impl Lines {
 
     fn follow(&self, kept: &mut HashMap<NodeId, Kept>) {
         let snapshot = self.exchange.pool.snapshot();
-        let is_wanted = self.always || !self.exchange.hub.is_idle();
+        let is_wanted =
+            self.exchange.regimen.say(|regimen| regimen.sockets) || !self.exchange.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
         kept.retain(|id, line| {
             let stays = nodes().any(|upstream| same_way(upstream, &line.upstream));

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::headlines::{self, Headlines};
 use super::lines::{Exchange, Head, Lines};
 use super::logs::Logs;
+use super::regimen::InForce;
 use super::relays::Relays;
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
@@ -29,11 +29,7 @@ pub struct Means {
     pub metrics: Arc<Metrics>,
     pub connector: Arc<Connector>,
     pub prober: Prober,
-    pub block_time: Duration,
-    /// A node's time for one block.
-    pub timeout: Duration,
-    /// Keep lines also while nobody is subscribed.
-    pub always: bool,
+    pub regimen: InForce,
 }
 
 /// All of it.
@@ -57,15 +53,15 @@ impl Newsroom {
             hub,
             metrics,
             prober,
-            block_time,
-            ..
+            regimen,
+            connector,
         } = means;
         let exchange = Exchange {
             pool: pool.clone(),
             hub: hub.clone(),
             metrics: metrics.clone(),
-            connector: means.connector,
-            block_time,
+            connector,
+            regimen: regimen.clone(),
             heads: heads.clone(),
             said,
             told: Arc::clone(&told),
@@ -76,8 +72,7 @@ impl Newsroom {
             hub: hub.clone(),
             metrics: metrics.clone(),
             prober: prober.clone(),
-            timeout: means.timeout,
-            block_time,
+            regimen: regimen.clone(),
             heads: heard,
             pages,
             told,
@@ -86,7 +81,6 @@ impl Newsroom {
         Newsroom {
             lines: Lines {
                 exchange: Arc::new(exchange),
-                always: means.always,
             },
             headlines: Mutex::new(headlines),
             logs: Mutex::new(logs),

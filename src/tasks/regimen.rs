@@ -19,6 +19,9 @@ pub struct Regimen {
     pub leader_interval: Duration,
     /// Of one probe.
     pub timeout: Duration,
+    pub block_time: Duration,
+    /// Keep nodes' sockets also while no client is subscribed.
+    pub sockets: bool,
     /// Ask for the block tags `safe` and `finalized`, too.
     pub tags: bool,
     /// Between two readings of the registry.
@@ -86,6 +89,8 @@ pub fn example() -> Regimen {
         interval: Duration::from_secs(5),
         leader_interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
+        block_time: Duration::from_secs(12),
+        sockets: true,
         tags: false,
         refresh: Duration::from_secs(1),
         seeds: Vec::new(),

@@ -1,5 +1,11 @@
 //! Many clients, two nodes that fail in turn, and the author of the chain, who never does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a stage-hand that can't go on fails the test"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

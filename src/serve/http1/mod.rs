@@ -96,3 +96,21 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection holds of its state, in bytes: Pingora adds its own.
+    const STATE_BYTES_MAX: usize = 4 << 10;
+
+    fn state_bytes<F>(_: impl FnOnce(Stream, &'static Endpoint) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_holds_little() {
+        let bytes = state_bytes(serve);
+        assert!(bytes <= STATE_BYTES_MAX, "{bytes}");
+    }
+}

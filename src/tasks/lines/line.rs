@@ -186,7 +186,8 @@ impl Line {
             Ok(id) => live.asked.insert(id, Asked::Heads),
             Err(fault) => return End::Fault(fault),
         };
-        let look = (self.exchange.block_time / 2).clamp(Duration::from_millis(100), PING_EVERY);
+        let look = (self.exchange.regimen.say(|regimen| regimen.block_time) / 2)
+            .clamp(Duration::from_millis(100), PING_EVERY);
         let mut looks = tokio::time::interval(look);
         let mut pings = tokio::time::interval(PING_EVERY);
         loop {
@@ -212,7 +213,9 @@ impl Line {
     fn look(&self, live: &Live) -> Result<(), End> {
         let now = clock::now();
         let silent = now.saturating_duration_since(live.head_at);
-        let patience = (self.exchange.block_time * STALE_BLOCK_TIMES).max(STALE_MIN);
+        let patience = (self.exchange.regimen.say(|regimen| regimen.block_time)
+            * STALE_BLOCK_TIMES)
+            .max(STALE_MIN);
         if silent > patience && self.exchange.told() > live.head {
             return Err(End::Stale);
         }
