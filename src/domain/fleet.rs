@@ -5,9 +5,8 @@
 
 mod heard;
 mod outlook;
-mod remarks;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::agreed::AgreedHead;
 use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
@@ -52,6 +51,11 @@ impl Fleet {
             rounds: 0,
             on_fallback: false,
         }
+    }
+
+    /// Judges by another yardstick from the next round on.
+    pub fn change_yardstick(&mut self, yardstick: Yardstick) {
+        self.yardstick = yardstick;
     }
 
     /// Takes the list as it is now. Who stays keeps standing and load, whatever else changed.
@@ -317,6 +321,20 @@ impl Fleet {
             .collect();
         changes.extend(self.settle(now));
         changes
+    }
+
+    /// A node asked to be left alone.
+    pub fn throttle(&mut self, id: NodeId, rest: Option<Duration>, now: Instant) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.rest(rest, now);
+        }
+    }
+
+    /// A call met the state of block `missing` missing on the node.
+    pub fn learn_depth(&mut self, id: NodeId, missing: BlockNumber, now: Instant) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.learn_depth(missing, now);
+        }
     }
 
     /// An answer of node `id` told a client of block `head`: what it is shown from now on is not

@@ -3,8 +3,6 @@
 use super::super::chain::BlockHash;
 use super::super::health::Hysteresis;
 use super::super::node::Weight;
-use std::time::Duration;
-
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
