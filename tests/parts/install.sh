@@ -57,6 +57,9 @@ python_parts() {
 # Unpacked, not installed: Debian's package would start a server on the port of our own metrics.
 watchers() {
     local program
+    # The links of an earlier run would be found first, and lead to themselves.
+    rm -f "$parts"/bin/{prometheus,promtool,amtool}
+    hash -r
     if command -v prometheus promtool amtool >/dev/null; then
         say "prometheus, promtool and amtool are here"
         for program in prometheus promtool amtool; do
