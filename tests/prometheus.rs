@@ -14,7 +14,7 @@ use std::time::Duration;
 use forebay::fake::{Chain, FakeConfig, FakeNode, Fault};
 use serde_json::Value;
 
-use support::{Balancer, Prometheus, QUICK, call, eventually, in_repository, part};
+use support::{Anvil, Balancer, Prometheus, QUICK, call, eventually, in_repository, part};
 
 const DASHBOARD: &str = "dashboards/forebay.json";
 const RULES: &str = "dashboards/prometheus/rules.yml";
@@ -131,10 +131,11 @@ fn names_of_metrics_are_found_in_an_expression() {
 // Stage-hands.
 
 /// A balancer to which everything has happened that the dashboard shows: nodes that fail, a leader
-/// that helps out, a node that never answers.
+/// that helps out, a node that never answers, one that tells its heads over a WebSocket.
 struct Scene {
     balancer: Balancer,
     _nodes: Vec<FakeNode>,
+    _teller: Anvil,
 }
 
 impl Scene {
@@ -158,10 +159,13 @@ impl Scene {
             own.set_fault_for(&["eth_gasPrice"], Fault::HangUp);
         }
         drop(nodes.pop());
+        let teller = Anvil::start(&["--chain-id", "1"]).await;
+        yaml += &format!("    - {{ url: \"{}\", name: teller }}\n", teller.url());
         let balancer = Balancer::start(&yaml, &[]).await;
         let scene = Scene {
             balancer,
             _nodes: nodes,
+            _teller: teller,
         };
         eventually("the leader has helped out", SOON, async || {
             scene.is_used().await;
