@@ -267,6 +267,15 @@ async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_bat
         }
         assert_eq!(sent_together(&scene).await, 1.0, "{fault:?}");
         assert_eq!(scene.heard(READ), 4 + 3 * 4, "{fault:?}");
+        let unsupported = [("node", "a"), ("outcome", "unsupported")];
+        let attempts = scene
+            .balancer
+            .metric("forebay_attempts_total", &unsupported);
+        let attempts = attempts.await.unwrap_or(0.0);
+        assert_eq!(
+            attempts, 0.0,
+            "{fault:?}: they count as they are asked alone"
+        );
         scene.is_well().await;
     }
 }
@@ -339,9 +348,9 @@ async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_b
     assert!(answers.iter().all(|answer| length(answer) == Some(2 << 20)));
     let attempts = scene
         .balancer
-        .metric("forebay_attempts_total", &[("outcome", "cancelled")])
+        .metric("forebay_attempts_total", &[("outcome", "rpc_error")])
         .await;
-    assert_eq!(attempts, Some(9.0));
+    assert_eq!(attempts, Some(9.0), "too long together");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -172,7 +172,7 @@ impl<'a> Convoy<'a> {
         let came = exchange::in_time(pool, (upstream, node), &wanted, now, asking).await;
         let came = came.unwrap_or(Came::Failed(Class::Timeout));
         let judged = judge(&came, riders.len());
-        if !matches!(came, Came::TooLarge) && trip.settle(&judged.lots) {
+        if trip.settle(&came, &judged.lots) {
             pool.bench(upstream.id).await;
         }
         if judged.refuses {
