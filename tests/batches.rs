@@ -382,3 +382,35 @@ async fn identical_reads_of_a_batch_are_asked_once() {
     }
     assert_eq!((scene.heard(READ), scene.heard(OTHER)), (1, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identical_reads_whose_answer_cannot_be_shared_take_turns() {
+    let scene = Pretend::set(&[1], PATIENT).await;
+    let node = &scene.nodes[0];
+    node.set_latency(Duration::from_millis(150));
+    node.set_result(READ, &format!("\"{}\"", "x".repeat(100 << 10)));
+    let calls: Vec<_> = (0..200).map(|at| call(&at.to_string(), READ)).collect();
+    let body = format!("[{}]", calls.join(","));
+    let posted = scene.post(&body);
+    tokio::pin!(posted);
+    let mut most = 0.0_f64;
+    let answers = loop {
+        tokio::select! {
+            answer = &mut posted => break answer.json(),
+            () = tokio::time::sleep(Duration::from_millis(20)) => {
+                let at_once = scene.balancer.metric("forebay_node_in_flight", &[("node", "a")]);
+                most = most.max(at_once.await.unwrap_or(0.0));
+            }
+        }
+    };
+    let length = |answer: &Value| answer["result"].as_str().map(str::len);
+    let answers = answers.as_array().unwrap();
+    assert!(
+        answers
+            .iter()
+            .all(|answer| length(answer) == Some(100 << 10))
+    );
+    assert_eq!(scene.heard(READ), 200);
+    // One more: a probe.
+    assert!((2.0..=17.0).contains(&most), "{most} at once");
+}

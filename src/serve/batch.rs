@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Semaphore;
 
 use super::convoy::{self, Rider, Travel};
 use super::engine::{Engine, Reply, Served, Terms};
@@ -20,8 +21,8 @@ use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
 use crate::state::gate::Room;
 
-/// Of one batch, so many calls that go their own way are under way at once, and so many of those
-/// that travel together or did.
+/// Of one batch, so many calls that go their own way are under way at once, so many of those that
+/// travel together or did, and so many of those that waited for an answer which could not be shared.
 const FAN_OUT: usize = 16;
 
 /// Room that a call which is no read must find before it is asked: for a hash or an id.
@@ -58,6 +59,7 @@ struct Done<'a> {
 
 /// Answers `items` (at least one).
 pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Answers {
+    let turns = Semaphore::new(FAN_OUT);
     let snapshot = engine.pool.snapshot();
     // One head for all of them, however long the last one waits for its turn.
     let pins = terms.policy.pins(&snapshot.view);
@@ -77,8 +79,12 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
     let mut travels = VecDeque::from(convoy::gather(engine, riders, attempt));
     let mut answers: Vec<Option<Served>> = items.iter().map(|_| None).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, Done<'_>>> = FuturesUnordered::new();
+    let waiting = Terms {
+        turns: Some(&turns),
+        ..terms
+    };
     for place in given {
-        under_way.push(one(engine, items, (place, Way::Given), terms).boxed());
+        under_way.push(one(engine, items, (place, Way::Given), waiting).boxed());
     }
     // Each kind has its own turns: who waits for another's answer must not take that one's.
     let (mut of_own, mut of_shared) = (0, 0);
