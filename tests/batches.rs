@@ -414,3 +414,28 @@ async fn identical_reads_whose_answer_cannot_be_shared_take_turns() {
     // One more: a probe.
     assert!((2.0..=17.0).contains(&most), "{most} at once");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_past_their_deadline_ask_nobody() {
+    let calls = "  calls: { attempt: 2s, deadline: 2s }\n";
+    let scene = Pretend::set(&[1], calls).await;
+    let node = &scene.nodes[0];
+    // So slow that each call goes alone.
+    node.set_latency(Duration::from_millis(1200));
+    scene.is_well().await;
+    node.set_fault_for(&[OTHER], Fault::Stall);
+    let calls: Vec<_> = (0..60)
+        .map(|at| call(&at.to_string(), OTHER).replace("0x01", &address(at)))
+        .collect();
+    let answers = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let is_error = |answer: &Value| answer["error"].is_object();
+    assert!(
+        answers.as_array().unwrap().iter().all(is_error),
+        "{answers}"
+    );
+    assert_eq!(scene.heard(OTHER), 16);
+    let attempts = scene
+        .balancer
+        .metric("forebay_attempts_total", &[("outcome", "timeout")]);
+    assert_eq!(attempts.await, Some(16.0), "who has had his turn");
+}

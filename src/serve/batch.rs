@@ -76,22 +76,20 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
     given.iter().for_each(|it| ways[*it] = Way::Given);
     let mut own = (0..items.len()).filter(|place| ways[*place] == Way::Own);
     let attempt = terms.policy.limits.times.attempt;
-    let mut travels = VecDeque::from(convoy::gather(engine, riders, attempt));
+    let mut waiting = VecDeque::from(riders);
     let mut answers: Vec<Option<Served>> = items.iter().map(|_| None).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, Done<'_>>> = FuturesUnordered::new();
-    let waiting = Terms {
+    let in_turns = Terms {
         turns: Some(&turns),
         ..terms
     };
     for place in given {
-        under_way.push(one(engine, items, (place, Way::Given), waiting).boxed());
+        under_way.push(one(engine, items, (place, Way::Given), in_turns).boxed());
     }
     // Each kind has its own turns: who waits for another's answer must not take that one's.
     let (mut of_own, mut of_shared) = (0, 0);
     loop {
-        while of_shared < FAN_OUT
-            && let Some(travel) = travels.pop_front()
-        {
+        for travel in convoy::gather(engine, &mut waiting, FAN_OUT - of_shared, attempt) {
             of_shared += 1;
             under_way.push(go(engine, items, travel, terms).boxed());
         }
@@ -112,7 +110,7 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
         for (place, served) in done.answers {
             answers[place] = Some(served);
         }
-        travels.extend(convoy::gather(engine, done.left, attempt));
+        waiting.extend(done.left);
     }
 }
 
