@@ -267,6 +267,15 @@ async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_bat
         }
         assert_eq!(sent_together(&scene).await, 1.0, "{fault:?}");
         assert_eq!(scene.heard(READ), 4 + 3 * 4, "{fault:?}");
+        let unsupported = [("node", "a"), ("outcome", "unsupported")];
+        let attempts = scene
+            .balancer
+            .metric("forebay_attempts_total", &unsupported);
+        let attempts = attempts.await.unwrap_or(0.0);
+        assert_eq!(
+            attempts, 0.0,
+            "{fault:?}: they count as they are asked alone"
+        );
         scene.is_well().await;
     }
 }
@@ -339,9 +348,9 @@ async fn a_large_batch_goes_in_parts_and_answers_too_long_together_are_had_one_b
     assert!(answers.iter().all(|answer| length(answer) == Some(2 << 20)));
     let attempts = scene
         .balancer
-        .metric("forebay_attempts_total", &[("outcome", "cancelled")])
+        .metric("forebay_attempts_total", &[("outcome", "rpc_error")])
         .await;
-    assert_eq!(attempts, Some(9.0));
+    assert_eq!(attempts, Some(9.0), "too long together");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -372,4 +381,61 @@ async fn identical_reads_of_a_batch_are_asked_once() {
         assert!(answer["result"].is_string(), "{answer}");
     }
     assert_eq!((scene.heard(READ), scene.heard(OTHER)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identical_reads_whose_answer_cannot_be_shared_take_turns() {
+    let scene = Pretend::set(&[1], PATIENT).await;
+    let node = &scene.nodes[0];
+    node.set_latency(Duration::from_millis(150));
+    node.set_result(READ, &format!("\"{}\"", "x".repeat(100 << 10)));
+    let calls: Vec<_> = (0..200).map(|at| call(&at.to_string(), READ)).collect();
+    let body = format!("[{}]", calls.join(","));
+    let posted = scene.post(&body);
+    tokio::pin!(posted);
+    let mut most = 0.0_f64;
+    let answers = loop {
+        tokio::select! {
+            answer = &mut posted => break answer.json(),
+            () = tokio::time::sleep(Duration::from_millis(20)) => {
+                let at_once = scene.balancer.metric("forebay_node_in_flight", &[("node", "a")]);
+                most = most.max(at_once.await.unwrap_or(0.0));
+            }
+        }
+    };
+    let length = |answer: &Value| answer["result"].as_str().map(str::len);
+    let answers = answers.as_array().unwrap();
+    assert!(
+        answers
+            .iter()
+            .all(|answer| length(answer) == Some(100 << 10))
+    );
+    assert_eq!(scene.heard(READ), 200);
+    // One more: a probe.
+    assert!((2.0..=17.0).contains(&most), "{most} at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_past_their_deadline_ask_nobody() {
+    let calls = "  calls: { attempt: 2s, deadline: 2s }\n";
+    let scene = Pretend::set(&[1], calls).await;
+    let node = &scene.nodes[0];
+    // So slow that each call goes alone.
+    node.set_latency(Duration::from_millis(1200));
+    scene.is_well().await;
+    node.set_fault_for(&[OTHER], Fault::Stall);
+    let calls: Vec<_> = (0..60)
+        .map(|at| call(&at.to_string(), OTHER).replace("0x01", &address(at)))
+        .collect();
+    let answers = scene.post(&format!("[{}]", calls.join(","))).await.json();
+    let is_error = |answer: &Value| answer["error"].is_object();
+    assert!(
+        answers.as_array().unwrap().iter().all(is_error),
+        "{answers}"
+    );
+    assert_eq!(scene.heard(OTHER), 16);
+    let attempts = scene
+        .balancer
+        .metric("forebay_attempts_total", &[("outcome", "timeout")]);
+    assert_eq!(attempts.await, Some(16.0), "who has had his turn");
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Semaphore;
 
 use super::convoy::{self, Rider, Travel};
 use super::engine::{Engine, Reply, Served, Terms};
@@ -20,8 +21,8 @@ use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
 use crate::state::gate::Room;
 
-/// Of one batch, so many calls that go their own way are under way at once, and so many of those
-/// that travel together or did.
+/// Of one batch, so many calls that go their own way are under way at once, so many of those that
+/// travel together or did, and so many of those that waited for an answer which could not be shared.
 const FAN_OUT: usize = 16;
 
 /// Room that a call which is no read must find before it is asked: for a hash or an id.
@@ -58,6 +59,7 @@ struct Done<'a> {
 
 /// Answers `items` (at least one).
 pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Answers {
+    let turns = Semaphore::new(FAN_OUT);
     let snapshot = engine.pool.snapshot();
     // One head for all of them, however long the last one waits for its turn.
     let pins = terms.policy.pins(&snapshot.view);
@@ -74,18 +76,20 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
     given.iter().for_each(|it| ways[*it] = Way::Given);
     let mut own = (0..items.len()).filter(|place| ways[*place] == Way::Own);
     let attempt = terms.policy.limits.times.attempt;
-    let mut travels = VecDeque::from(convoy::gather(engine, riders, attempt));
+    let mut waiting = VecDeque::from(riders);
     let mut answers: Vec<Option<Served>> = items.iter().map(|_| None).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, Done<'_>>> = FuturesUnordered::new();
+    let in_turns = Terms {
+        turns: Some(&turns),
+        ..terms
+    };
     for place in given {
-        under_way.push(one(engine, items, (place, Way::Given), terms).boxed());
+        under_way.push(one(engine, items, (place, Way::Given), in_turns).boxed());
     }
     // Each kind has its own turns: who waits for another's answer must not take that one's.
     let (mut of_own, mut of_shared) = (0, 0);
     loop {
-        while of_shared < FAN_OUT
-            && let Some(travel) = travels.pop_front()
-        {
+        for travel in convoy::gather(engine, &mut waiting, FAN_OUT - of_shared, attempt) {
             of_shared += 1;
             under_way.push(go(engine, items, travel, terms).boxed());
         }
@@ -106,7 +110,7 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
         for (place, served) in done.answers {
             answers[place] = Some(served);
         }
-        travels.extend(convoy::gather(engine, done.left, attempt));
+        waiting.extend(done.left);
     }
 }
 

@@ -27,12 +27,20 @@ pub async fn ask(
     let [one, two, three, four, five] = asking.edits.pieces(call.params());
     let body = Bytes::from([&opening, one, two, three, four, five].concat());
     let deadline = terms.arrived_at + terms.policy.limits.times.deadline_of(asking.treatment);
-    let errand = || Errand::new(engine, call, asking, terms).hedged(row);
+    let run = async || {
+        // None is ever closed.
+        let _turn = match terms.turns {
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        };
+        let errand = Errand::new(engine, call, asking, terms).hedged(row);
+        errand.run().await
+    };
     loop {
         let follower = match engine.flights.join(&body, head) {
-            Seat::Alone => return errand().run().await,
+            Seat::Alone => return run().await,
             Seat::Leader(leader) => {
-                let (served, outcome) = errand().run().await;
+                let (served, outcome) = run().await;
                 leader.land(|| landed(&served, outcome));
                 return (served, outcome);
             }
@@ -42,7 +50,7 @@ pub async fn ask(
             Err(_) => return refused(Refusal::Timeout),
             // It had less time left than we: somebody asks again.
             Ok(None | Some(Landed::Refused(Refusal::Timeout))) => {}
-            Ok(Some(Landed::Nothing)) => return errand().run().await,
+            Ok(Some(Landed::Nothing)) => return run().await,
             Ok(Some(Landed::Refused(why))) => return refused(why),
             Ok(Some(Landed::Brought(brought))) => {
                 engine.metrics.coalesced();

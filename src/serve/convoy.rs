@@ -8,6 +8,7 @@
 mod rider;
 mod trip;
 
+use std::collections::VecDeque;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -44,105 +45,137 @@ pub struct Convoy<'a> {
     node: NodeId,
     riders: Vec<(Rider<'a>, Ladder)>,
     bytes: usize,
+    /// One for a node that takes no batches.
     calls_max: usize,
-    /// Else they have the node in common, but go there one by one.
-    is_welcome: bool,
 }
 
-impl Convoy<'_> {
-    fn has_room(&self, bytes: usize) -> bool {
-        self.riders.len() < self.calls_max && self.bytes + bytes <= BODY_BYTES_MAX
-    }
-}
-
-/// Draws each rider a node: one that another of them goes to, if it will do. `attempt`: the time
-/// that a node has.
-pub fn gather<'a>(engine: &Engine, riders: Vec<Rider<'a>>, attempt: Duration) -> Vec<Travel<'a>> {
+/// Sends as many of those who wait as find a place in so many travels, which begin at once. Each of
+/// them is drawn a node: one that another of them goes to, if it will do. Who finds no place waits
+/// on without a node: until his turn comes it may have fallen out, or his time may be over.
+/// `attempt`: the time that a node has.
+pub fn gather<'a>(
+    engine: &Engine,
+    waiting: &mut VecDeque<Rider<'a>>,
+    turns: usize,
+    attempt: Duration,
+) -> Vec<Travel<'a>> {
     let snapshot = engine.pool.snapshot();
     let now = clock::now();
     let mut travels = Vec::new();
     let mut convoys: Vec<Convoy<'a>> = Vec::new();
-    for mut rider in riders {
+    let mut left = Vec::new();
+    loop {
+        let has_turn = travels.len() + convoys.len() < turns;
+        if !has_turn && !convoys.iter().any(|convoy| convoy.has_room(0)) {
+            break;
+        }
+        let Some(mut rider) = waiting.pop_front() else {
+            break;
+        };
         if rider.goes_alone {
-            travels.push(Travel::Alone(Box::new(rider), None));
+            if has_turn {
+                travels.push(Travel::Alone(Box::new(rider), None));
+            } else {
+                left.push(rider);
+            }
             continue;
         }
+        let step = draw(engine, &snapshot, &mut rider, (&convoys, now));
         let bytes = rider.text.len();
-        let step = rider.errand.step(now, |ladder, passed, needs| {
-            let suits = |convoy: &&Convoy<'_>| {
-                let node = snapshot.view.node(convoy.node);
-                let suits = |node| select::suits(&snapshot.view, node, ladder, passed, needs, now);
-                convoy.has_room(bytes) && node.is_some_and(suits)
-            };
-            let found = convoys.iter().rev().find(suits);
-            found.map_or_else(
-                || engine.pool.draw(ladder, passed, needs),
-                |it| Some(it.node),
-            )
-        });
         let Step::Ask { node, ladder, .. } = step else {
-            travels.push(Travel::Alone(Box::new(rider), Some(step)));
+            if has_turn {
+                travels.push(Travel::Alone(Box::new(rider), Some(step)));
+            } else {
+                left.push(rider);
+            }
             continue;
         };
-        let is_open = |convoy: &&mut Convoy<'_>| convoy.node == node && convoy.has_room(bytes);
-        let convoy = match convoys.iter_mut().rev().find(is_open) {
-            Some(convoy) => convoy,
-            None => {
-                convoys.push(open(&snapshot, node, (attempt, now)));
-                let Some(last) = convoys.last_mut() else {
-                    continue;
-                };
-                last
+        let is_open = |convoy: &Convoy<'_>| convoy.node == node && convoy.has_room(bytes);
+        match convoys.iter().rposition(is_open) {
+            Some(at) => convoys[at].take(rider, ladder),
+            None if has_turn => {
+                let mut convoy = open(&snapshot, node, (attempt, now));
+                convoy.take(rider, ladder);
+                convoys.push(convoy);
             }
-        };
-        convoy.bytes += bytes;
-        convoy.riders.push((rider, ladder));
+            None => {
+                rider.errand.take_back();
+                left.push(rider);
+            }
+        }
     }
-    for convoy in convoys {
-        set_out(convoy, &mut travels);
+    for rider in left.into_iter().rev() {
+        waiting.push_front(rider);
     }
+    travels.extend(convoys.into_iter().filter_map(Convoy::set_out));
     travels
 }
 
+/// A rider's next step: to a node that one of the convoys goes to, if it will do.
+fn draw(
+    engine: &Engine,
+    snapshot: &Snapshot,
+    rider: &mut Rider<'_>,
+    (convoys, now): (&[Convoy<'_>], Instant),
+) -> Step {
+    let bytes = rider.text.len();
+    rider.errand.step(now, |ladder, passed, needs| {
+        let suits = |convoy: &&Convoy<'_>| {
+            let node = snapshot.view.node(convoy.node);
+            let suits = |node| select::suits(&snapshot.view, node, ladder, passed, needs, now);
+            convoy.has_room(bytes) && node.is_some_and(suits)
+        };
+        let found = convoys.iter().rev().find(suits);
+        found.map_or_else(
+            || engine.pool.draw(ladder, passed, needs),
+            |convoy| Some(convoy.node),
+        )
+    })
+}
+
 fn open<'a>(snapshot: &Snapshot, node: NodeId, (attempt, now): (Duration, Instant)) -> Convoy<'a> {
+    let upstream = snapshot.upstream(node);
+    let is_welcome = upstream.is_some_and(|upstream| upstream.welcome.takes(now));
     let latency = snapshot
         .view
         .node(node)
         .and_then(|node| node.load.latency());
-    let upstream = snapshot.upstream(node);
     Convoy {
         node,
         riders: Vec::new(),
         bytes: 0,
-        calls_max: convoy::calls_max(latency, attempt),
-        is_welcome: upstream.is_some_and(|upstream| upstream.welcome.takes(now)),
-    }
-}
-
-fn set_out<'a>(mut convoy: Convoy<'a>, travels: &mut Vec<Travel<'a>>) {
-    if convoy.is_welcome && convoy.riders.len() > 1 {
-        travels.push(Travel::Together(convoy));
-        return;
-    }
-    let node = convoy.node;
-    let is_welcome = convoy.is_welcome;
-    for (mut rider, ladder) in convoy.riders.drain(..) {
-        // It may wait for its turn: whoever has no way behind him yet is drawn a node then.
-        let step = if rider.errand.attempts() == 1 && !is_welcome {
-            rider.errand.take_back();
-            None
+        calls_max: if is_welcome {
+            convoy::calls_max(latency, attempt)
         } else {
-            Some(Step::Ask {
-                node,
-                ladder,
-                until: clock::now(),
-            })
-        };
-        travels.push(Travel::Alone(Box::new(rider), step));
+            1
+        },
     }
 }
 
 impl<'a> Convoy<'a> {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.riders.len() < self.calls_max && self.bytes + bytes <= BODY_BYTES_MAX
+    }
+
+    fn take(&mut self, rider: Rider<'a>, ladder: Ladder) {
+        self.bytes += rider.text.len();
+        self.riders.push((rider, ladder));
+    }
+
+    /// A single rider goes as a call of its own.
+    fn set_out(mut self) -> Option<Travel<'a>> {
+        if self.riders.len() > 1 {
+            return Some(Travel::Together(self));
+        }
+        let (rider, ladder) = self.riders.pop()?;
+        let step = Step::Ask {
+            node: self.node,
+            ladder,
+            until: rider.errand.attempt_end(),
+        };
+        Some(Travel::Alone(Box::new(rider), Some(step)))
+    }
+
     /// Asks the node. The riders come back, those among them that are done with their answers.
     pub async fn travel(self, engine: &Engine, terms: Terms<'a>) -> Vec<Rider<'a>> {
         let pool = &engine.pool;
@@ -172,7 +205,7 @@ impl<'a> Convoy<'a> {
         let came = exchange::in_time(pool, (upstream, node), &wanted, now, asking).await;
         let came = came.unwrap_or(Came::Failed(Class::Timeout));
         let judged = judge(&came, riders.len());
-        if !matches!(came, Came::TooLarge) && trip.settle(&judged.lots) {
+        if trip.settle(&came, &judged.lots) {
             pool.bench(upstream.id).await;
         }
         if judged.refuses {

@@ -136,6 +136,7 @@ impl Endpoint {
             trace: None,
             pins: None,
             subscriber: None,
+            turns: None,
         };
         self.answer_packet(caller, &body, terms).await
     }

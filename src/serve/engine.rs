@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 use super::errand::{Aim, Errand};
 use super::exchange::Large;
@@ -70,6 +71,9 @@ pub struct Terms<'a> {
     pub pins: Option<Pins>,
     /// Where news can be sent: over a socket.
     pub subscriber: Option<&'a Subscriber<'a>>,
+    /// Turns for calls of a batch that wait for what others bring: whoever must ask after all takes
+    /// one. `None`: it has its turn.
+    pub turns: Option<&'a Semaphore>,
 }
 
 impl Terms<'_> {

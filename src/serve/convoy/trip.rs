@@ -79,9 +79,10 @@ impl Trip {
     }
 
     /// Tells load and metrics; says whether the node has failed time after time. For the metrics
-    /// each call is an attempt that took as long as the trip. For the load the trip is many answers
-    /// at once, or one fault.
-    pub fn settle(&mut self, lots: &[Lot<'_>]) -> bool {
+    /// each call is an attempt that took as long as the trip, but for those of a refused batch: only
+    /// what they come to one by one counts. For the load the trip is many answers at once, or one
+    /// fault.
+    pub fn settle(&mut self, came: &Came, lots: &[Lot<'_>]) -> bool {
         let now = clock::now();
         let took = now.saturating_duration_since(self.began_at);
         self.is_settled = true;
@@ -92,7 +93,9 @@ impl Trip {
                     is_fault |= verdict.class.blame(verdict.rest) == Blame::Fault;
                     verdict.class
                 }
-                Lot::Alone => Class::Unsupported,
+                // As of a single call whose answer is too long.
+                Lot::Alone if matches!(came, Came::TooLarge) => Class::RpcError,
+                Lot::Alone => continue,
             };
             self.upstream.metrics.attempted(class, took);
         }

@@ -54,20 +54,13 @@ impl<'a> Errand<'a> {
         self.journey.take_back();
     }
 
-    pub fn attempts(&self) -> usize {
-        self.journey.attempts()
+    /// Until when an attempt may last that begins now.
+    pub fn attempt_end(&self) -> Instant {
+        self.journey.attempt_end(clock::now())
     }
 
-    /// Goes on alone, with `step` as the next step. Its time begins now.
+    /// Goes on alone, with `step` as the next step.
     pub async fn part(self, step: Option<Step>) -> (Served, CallOutcome) {
-        let step = step.map(|step| match step {
-            Step::Ask { node, ladder, .. } => Step::Ask {
-                node,
-                ladder,
-                until: self.journey.attempt_end(clock::now()),
-            },
-            Step::WaitUntil(_) | Step::Finish(_) => step,
-        });
         self.go_on(step).await
     }
 }

@@ -51,6 +51,7 @@ impl Arrived<'_> {
             pins: None,
             trace: None,
             subscriber: Some(&subscriber),
+            turns: None,
         };
         let packet = Packet::read(&self.payload, policy.limits.batch_calls_max);
         let pieces = match (&self.admitted, packet) {
