@@ -16,7 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::serve::alarm::{Alarm, Late};
 use crate::serve::asked::Asked;
 use crate::serve::caller::{BodyFault, Caller, Gone};
-use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX, WRITE_TIME_MAX};
+use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
 use crate::serve::intake::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX};
 use crate::serve::outlet::{Origins, Outgoing};
 use crate::serve::replay::Replay;
@@ -225,12 +225,8 @@ impl Caller for Session<'_> {
             // It didn't wait.
             return Ok(());
         }
-        let said = self.stream.write_all(CONTINUE);
-        let said = self.alarm.within(WRITE_TIME_MAX, said).await;
-        if !matches!(said, Ok(Ok(()))) {
-            return Err(Gone);
-        }
-        self.stream.flush().await.map_err(|_| Gone)
+        self.output.extend_from_slice(CONTINUE);
+        self.flush().await
     }
 
     async fn piece(&mut self, until: Instant) -> Result<Option<Bytes>, BodyFault> {
