@@ -112,6 +112,8 @@ impl<'e> Session<'e> {
                 } else {
                     match reader.take(&mut self.input.bytes) {
                         Ok(Some(head)) => return self.begin(head),
+                        // It was no more than an empty line.
+                        Ok(None) if self.input.bytes.is_empty() => deadline = None,
                         Ok(None) => {}
                         Err(why) => return self.refused(why),
                     }
