@@ -25,8 +25,9 @@ use crate::upstream::head::Framing;
 
 /// A request's head must be there this long after its first byte.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
-/// While an answer is awaited, requests that follow are taken in up to about this many bytes.
-const AHEAD_BYTES_MAX: usize = 64 << 10;
+/// While an answer is awaited, requests that follow are taken in up to about this many bytes: they
+/// are counted by nobody. TCP holds back the rest.
+const AHEAD_BYTES_MAX: usize = READ_BYTES;
 /// A body up to this length comes in one piece.
 const GATHERED_BYTES_MAX: u64 = 64 << 10;
 /// The most that is read of a body at once.
