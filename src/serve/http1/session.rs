@@ -17,7 +17,7 @@ use crate::serve::alarm::{Alarm, Late};
 use crate::serve::asked::Asked;
 use crate::serve::caller::{BodyFault, Caller, Gone};
 use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
-use crate::serve::intake::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX};
+use crate::serve::intake::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX, PIECE_BYTES_MAX};
 use crate::serve::outlet::{Origins, Outgoing};
 use crate::serve::replay::Replay;
 use crate::upstream::body::Body;
@@ -29,9 +29,7 @@ pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// are counted by nobody. TCP holds back the rest.
 const AHEAD_BYTES_MAX: usize = READ_BYTES;
 /// A body up to this length comes in one piece.
-const GATHERED_BYTES_MAX: u64 = 64 << 10;
-/// The most that is read of a body at once.
-const PIECE_BYTES_MAX: u64 = 64 << 10;
+const GATHERED_BYTES_MAX: u64 = PIECE_BYTES_MAX as u64;
 /// What is read of a body at once whose length nobody knows.
 const CHUNKED_READ_BYTES: usize = 16 << 10;
 /// What a client that speaks HTTP/2 without TLS begins with (RFC 9113 §3.4).
@@ -248,7 +246,7 @@ impl Caller for Session<'_> {
                 }
             }
             let wanted = self.body.left().map_or(CHUNKED_READ_BYTES, |left| {
-                let missing = left.saturating_sub(held).min(PIECE_BYTES_MAX);
+                let missing = left.saturating_sub(held).min(GATHERED_BYTES_MAX);
                 usize::try_from(missing).map_or(READ_BYTES, |missing| missing.max(READ_BYTES))
             });
             match self.fill(until, wanted).await {
