@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -142,9 +143,11 @@ impl App {
 
     /// Runs until a signal ends it.
     pub fn run(self) {
+        let grace = self.server.configuration.grace_period_seconds;
         let farewell = Farewell {
             engine: self.engine,
             times: self.shutdown,
+            grace: Duration::from_secs(grace.unwrap_or(0)),
         };
         self.server.run(RunArgs {
             shutdown_signal: Box::new(farewell),

@@ -37,6 +37,8 @@ const SOCKETS_END: Duration = Duration::from_secs(5);
 pub struct Farewell {
     pub engine: Arc<Engine>,
     pub times: Arc<ArcSwap<Shutdown>>,
+    /// The drain time that Pingora goes by after a hand-over: as of the start.
+    pub grace: Duration,
 }
 
 #[async_trait]
@@ -53,8 +55,7 @@ impl ShutdownSignalWatch for Farewell {
             () = next(&mut quit) => {
                 log::info!("handing the sockets to a new process");
                 self.engine.gate.hand_over();
-                let drain = self.times.load().drain;
-                tokio::spawn(end_sockets(self.engine.sockets.clone(), drain));
+                tokio::spawn(end_sockets(self.engine.sockets.clone(), self.grace));
                 return ShutdownSignal::GracefulUpgrade;
             }
         };
@@ -104,8 +105,8 @@ impl Farewell {
 
 /// After the listeners have gone to a new process: lets the sockets live as long as may be, and
 /// leaves them time to end.
-async fn end_sockets(sockets: Arc<Sockets>, drain: Duration) {
-    sleep(HAND_OVER + drain.saturating_sub(SOCKETS_END)).await;
+async fn end_sockets(sockets: Arc<Sockets>, grace: Duration) {
+    sleep(HAND_OVER + grace.saturating_sub(SOCKETS_END)).await;
     log::info!("{} sockets are told to go", sockets.open());
     sockets.leave();
 }

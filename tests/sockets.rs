@@ -411,8 +411,20 @@ async fn a_hand_over_lets_the_old_sockets_live_until_the_drain_is_nearly_over() 
     let mut scene = Pretend::set_with(&[1], &beginning, "").await;
     let address = scene.balancer.rpc.address;
     let mut client = Listener::open(address).await;
+    let mut subscriber = Listener::open(address).await;
+    subscriber.subscribe(json!(["newHeads"])).await;
     let began = forebay::clock::now();
     let mut old = scene.balancer.upgrade();
+    let told = tokio::spawn(async move {
+        let mut last = began;
+        loop {
+            match subscriber.next_within(PATIENCE).await {
+                Some(Heard::Closed(code, _)) => break (code, last),
+                Some(_) => last = forebay::clock::now(),
+                None => panic!("neither heads nor an end"),
+            }
+        }
+    });
     eventually("the new process opens sockets", PATIENCE, async || {
         open(address, None).await.is_ok()
     })
@@ -436,6 +448,13 @@ async fn a_hand_over_lets_the_old_sockets_live_until_the_drain_is_nearly_over() 
         began.elapsed()
     );
     drop(client);
+    let (code, last) = told.await.unwrap();
+    assert_eq!(code, 1001);
+    let last = last.duration_since(began);
+    assert!(
+        last >= Duration::from_millis(5500),
+        "the last head: {last:?}"
+    );
     old.ended(PATIENCE).await;
 }
 

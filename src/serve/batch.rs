@@ -229,9 +229,10 @@ fn unheard(served: Served) -> Served {
     }
 }
 
-/// Holds room for the answer to a read.
+/// Holds room for the answer to a read. One that was made here goes out whether there is room or
+/// not: it is short, and may have begun something, as a subscription.
 fn hold(mut served: Served, room: &Room<'_>) -> Served {
-    if !room.hold(bytes_of(&served)) {
+    if !room.hold(bytes_of(&served)) && !matches!(served.answer, Reply::Here(_)) {
         served.answer = Reply::Refused(Refusal::AnswerTooLarge);
     }
     served
@@ -372,6 +373,14 @@ mod tests {
             assert_eq!(answered(treatment, bytes, "0x1").await, (true, true));
             assert_eq!(answered(treatment, bytes - 1, "0x1").await, (true, false));
         }
+    }
+
+    #[test]
+    fn an_answer_made_here_needs_no_room() {
+        let gate = Gate::default();
+        let room = gate.room(0);
+        let served = hold(Served::here(Reply::Here("{}".into())), &room);
+        assert!(matches!(served.answer, Reply::Here(_)));
     }
 
     #[tokio::test]

@@ -12,6 +12,8 @@ use crate::state::gate::Pass;
 
 /// A body must be there this long after its head.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// The most of a body that is gathered before it is handed over.
+pub const PIECE_BYTES_MAX: usize = 64 << 10;
 /// After an early refusal this much of a body is read, this long: closing on unread bytes would
 /// reset the connection before the client has our answer.
 pub const DRAIN_BYTES_MAX: usize = 8 << 20;
@@ -60,29 +62,38 @@ pub async fn read_body(
     arrived_at: Instant,
 ) -> Result<Bytes, NoBody> {
     let until = arrived_at + BODY_TIME_MAX;
-    let Some(first) = caller.piece(until).await? else {
-        return Ok(Bytes::new());
-    };
+    let announced = caller.asked().body_bytes.unwrap_or(0);
+    let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+    let mut held = 0;
     // As it comes: what is refused is never all in memory.
-    let mut hold = |held: usize, piece: usize| {
-        if held + piece > bytes_max {
+    let mut hold = |bytes: usize| {
+        if bytes > bytes_max {
             return Err(NoBody::Refused(Refusal::BodyTooLarge { bytes_max }));
         }
-        let has_room = pass.hold(piece);
+        let has_room = pass.hold(bytes.saturating_sub(held));
+        held = held.max(bytes);
         has_room
             .then_some(())
             .ok_or(NoBody::Refused(Refusal::OverCapacity))
     };
-    hold(0, first.len())?;
+    // Before it is gathered, where its length is known.
+    hold(announced.min(PIECE_BYTES_MAX))?;
+    let Some(first) = caller.piece(until).await? else {
+        return Ok(Bytes::new());
+    };
+    hold(first.len())?;
     if caller.has_ended() {
         return Ok(first);
     }
     let mut body = BytesMut::from(first);
-    while let Some(piece) = caller.piece(until).await? {
-        hold(body.len(), piece.len())?;
+    loop {
+        hold(announced.min(body.len() + PIECE_BYTES_MAX))?;
+        let Some(piece) = caller.piece(until).await? else {
+            return Ok(body.freeze());
+        };
+        hold(body.len() + piece.len())?;
         body.extend_from_slice(&piece);
     }
-    Ok(body.freeze())
 }
 
 /// Reads what is left of a body that nobody wants, within limits.

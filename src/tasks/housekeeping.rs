@@ -1,4 +1,7 @@
 //! The one background service: begins when Pingora starts, ends when it stops.
+//!
+//! After a hand-over a new process keeps the registry and follows the configuration. Here nodes are
+//! still asked and clients told of heads until the process ends, for the sockets that live on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,26 +153,36 @@ impl Housekeeping {
 
 #[async_trait]
 impl BackgroundService for Housekeeping {
-    async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::select! {
-            _ = shutdown.changed() => {}
-            () = self.follow_configuration() => {}
-            () = self.keep_house() => {}
-        }
+    async fn start(&self, shutdown: ShutdownWatch) {
+        tokio::join!(
+            until(shutdown.clone(), self.follow_configuration()),
+            self.keep_house(shutdown),
+        );
     }
 }
 
 impl Housekeeping {
-    async fn keep_house(&self) {
-        self.find_first_list().await;
-        tokio::select! {
-            () = self.follow_registry() => {}
-            () = self.probe() => {}
-            () = self.write_health() => {}
-            () = self.herald.run() => {}
-            () = self.share_heads() => {}
-            () = self.tidy() => {}
-            () = self.newsroom.run() => {}
+    async fn keep_house(&self, shutdown: ShutdownWatch) {
+        let is_found = until(shutdown.clone(), self.find_first_list()).await;
+        if is_found.is_none() {
+            return;
         }
+        tokio::join!(
+            until(shutdown.clone(), self.follow_registry()),
+            until(shutdown.clone(), self.write_health()),
+            until(shutdown.clone(), self.herald.run()),
+            until(shutdown, self.share_heads()),
+            self.probe(),
+            self.tidy(),
+            self.newsroom.run(),
+        );
+    }
+}
+
+/// Does `work` unless Pingora stops before it is done.
+async fn until<T>(mut shutdown: ShutdownWatch, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        _ = shutdown.changed() => None,
+        done = work => Some(done),
     }
 }

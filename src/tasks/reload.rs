@@ -1,4 +1,4 @@
-//! Reads the configuration again: on SIGHUP at once, and when its file has changed.
+//! Reads the configuration again: on SIGHUP, and when its file has changed.
 //!
 //! The file is looked at, not listened to: a look each second sees an edit in place, an editor
 //! that puts a new file in its place, and a link that leads elsewhere, and needs no library. A
@@ -27,6 +27,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Puts settings in force.
 pub type Apply = Box<dyn Fn(&Settings) + Send + Sync>;
+
+/// Between two looks when a signal hurries us.
+const HURRIED_LOOK_EVERY: Duration = Duration::from_millis(200);
+/// So many of those looks are waited for a file that doesn't stand still.
+const HURRIED_LOOKS_MAX: usize = 25;
 
 /// Follows the file.
 pub struct Reload {
@@ -65,10 +70,10 @@ impl Reload {
             };
             tokio::select! {
                 () = is_asked => {
-                    last = look(&self.path).await;
-                    known = Some(last);
                     log::info!("SIGHUP: the configuration and the list of nodes are read again");
                     self.pool.list_is_due.notify_one();
+                    last = settled(&self.path).await;
+                    known = Some(last);
                     self.read_again().await;
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => {
@@ -208,9 +213,43 @@ async fn look(path: &Path) -> Look {
     ])
 }
 
+/// Waits, within limits, until the file stands still between two looks.
+async fn settled(path: &Path) -> Look {
+    let mut last = look(path).await;
+    for _ in 0..HURRIED_LOOKS_MAX {
+        tokio::time::sleep(HURRIED_LOOK_EVERY).await;
+        let now = look(path).await;
+        if std::mem::replace(&mut last, now) == now {
+            break;
+        }
+    }
+    last
+}
+
 async fn bytes_at(path: &Path) -> io::Result<Vec<u8>> {
     let path = path.to_path_buf();
     tokio::task::spawn_blocking(move || config::bytes_at(&path))
         .await
         .unwrap_or_else(|why| Err(io::Error::other(why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_being_written_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pingora.yaml");
+        std::fs::write(&path, "").unwrap();
+        let write = async {
+            for bytes in 1..=5 {
+                tokio::time::sleep(HURRIED_LOOK_EVERY / 2).await;
+                std::fs::write(&path, "x".repeat(bytes)).unwrap();
+            }
+        };
+        let (seen, ()) = tokio::join!(settled(&path), write);
+        assert!(seen.is_some());
+        assert_eq!(seen, look(&path).await);
+    }
 }

@@ -115,7 +115,7 @@ impl Session<'_> {
     }
 
     /// Writes what there is to write.
-    async fn flush(&mut self) -> Result<(), Gone> {
+    pub(super) async fn flush(&mut self) -> Result<(), Gone> {
         let (stream, output) = (&mut self.stream, &self.output);
         let writing = async {
             stream.write_all(output).await?;

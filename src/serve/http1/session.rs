@@ -16,8 +16,8 @@ use crate::domain::refusal::Refusal;
 use crate::serve::alarm::{Alarm, Late};
 use crate::serve::asked::Asked;
 use crate::serve::caller::{BodyFault, Caller, Gone};
-use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX, WRITE_TIME_MAX};
-use crate::serve::intake::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX};
+use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
+use crate::serve::intake::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX, PIECE_BYTES_MAX};
 use crate::serve::outlet::{Origins, Outgoing};
 use crate::serve::replay::Replay;
 use crate::upstream::body::Body;
@@ -25,12 +25,11 @@ use crate::upstream::head::Framing;
 
 /// A request's head must be there this long after its first byte.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
-/// While an answer is awaited, requests that follow are taken in up to about this many bytes.
-const AHEAD_BYTES_MAX: usize = 64 << 10;
+/// While an answer is awaited, requests that follow are taken in up to about this many bytes: they
+/// are counted by nobody. TCP holds back the rest.
+const AHEAD_BYTES_MAX: usize = READ_BYTES;
 /// A body up to this length comes in one piece.
-const GATHERED_BYTES_MAX: u64 = 64 << 10;
-/// The most that is read of a body at once.
-const PIECE_BYTES_MAX: u64 = 64 << 10;
+const GATHERED_BYTES_MAX: u64 = PIECE_BYTES_MAX as u64;
 /// What is read of a body at once whose length nobody knows.
 const CHUNKED_READ_BYTES: usize = 16 << 10;
 /// What a client that speaks HTTP/2 without TLS begins with (RFC 9113 §3.4).
@@ -112,6 +111,8 @@ impl<'e> Session<'e> {
                 } else {
                     match reader.take(&mut self.input.bytes) {
                         Ok(Some(head)) => return self.begin(head),
+                        // It was no more than an empty line.
+                        Ok(None) if self.input.bytes.is_empty() => deadline = None,
                         Ok(None) => {}
                         Err(why) => return self.refused(why),
                     }
@@ -225,12 +226,8 @@ impl Caller for Session<'_> {
             // It didn't wait.
             return Ok(());
         }
-        let said = self.stream.write_all(CONTINUE);
-        let said = self.alarm.within(WRITE_TIME_MAX, said).await;
-        if !matches!(said, Ok(Ok(()))) {
-            return Err(Gone);
-        }
-        self.stream.flush().await.map_err(|_| Gone)
+        self.output.extend_from_slice(CONTINUE);
+        self.flush().await
     }
 
     async fn piece(&mut self, until: Instant) -> Result<Option<Bytes>, BodyFault> {
@@ -249,7 +246,7 @@ impl Caller for Session<'_> {
                 }
             }
             let wanted = self.body.left().map_or(CHUNKED_READ_BYTES, |left| {
-                let missing = left.saturating_sub(held).min(PIECE_BYTES_MAX);
+                let missing = left.saturating_sub(held).min(GATHERED_BYTES_MAX);
                 usize::try_from(missing).map_or(READ_BYTES, |missing| missing.max(READ_BYTES))
             });
             match self.fill(until, wanted).await {

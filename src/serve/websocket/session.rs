@@ -57,7 +57,9 @@ pub struct Session<S> {
     guest: Guest,
     /// As of its opening.
     limits: Limits,
-    /// The client was not read, so that it can't have been heard of.
+    /// The client is not read, so that it can't be heard of.
+    is_held_back: AtomicBool,
+    /// It was so at some time since the last ping.
     was_held_back: AtomicBool,
 }
 
@@ -78,6 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             limits,
             engine,
             guest,
+            is_held_back: AtomicBool::new(false),
             was_held_back: AtomicBool::new(false),
         }
     }
@@ -121,9 +124,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 return Ending::Closed(Closing::Leaving);
             }
             let may_read = !is_leaving && waiting.has_room();
-            if !may_read {
-                self.was_held_back.store(true, Ordering::Relaxed);
-            }
+            self.is_held_back.store(!may_read, Ordering::Relaxed);
+            self.was_held_back.fetch_or(!may_read, Ordering::Relaxed);
             tokio::select! {
                 said = self.wire.next(), if may_read => match said {
                     Ok(said) => waiting.put(self.arrived(said, &mut pace)),
@@ -202,7 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let mut pinged_at = None;
         loop {
             ticks.tick().await;
-            let was_held_back = self.was_held_back.swap(false, Ordering::Relaxed);
+            // One that is held back all the time tells nothing anew.
+            let is_held_back = self.is_held_back.load(Ordering::Relaxed);
+            let was_held_back = self.was_held_back.swap(is_held_back, Ordering::Relaxed);
             if let Some(pinged_at) = pinged_at.filter(|_| !was_held_back) {
                 if self.wire.heard_at() < pinged_at {
                     return Ending::Silent;
