@@ -4,6 +4,7 @@
 //! A node is called at its `ws_url`; an own node without one is tried once at its HTTP port, and if
 //! that speaks no WebSocket it is left alone until its entry in the list changes.
 
+mod ledger;
 mod line;
 
 use std::collections::HashMap;

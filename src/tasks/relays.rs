@@ -244,6 +244,12 @@ impl Relays {
                 relay.refusal.get_or_insert(NotSubscribed::Node(error));
                 relay.node = None;
             }
+            What::Full => {
+                let why = NotSubscribed::Refused(Refusal::OverCapacity);
+                relay.refused.push(said.node);
+                relay.refusal.get_or_insert(why);
+                relay.node = None;
+            }
             What::News(result) => {
                 let is_first = std::mem::take(&mut relay.is_first);
                 if relay.memory.is_news(&said.topic, &result, is_first) {

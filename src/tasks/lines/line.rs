@@ -1,6 +1,5 @@
 //! One node's line: opened, listened to, replaced when it is lost or silent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::Exchange;
+use super::ledger::{Asked, Ledger};
 use crate::clock;
 use crate::domain::chance::Dice;
 use crate::domain::header::Header;
@@ -50,6 +50,8 @@ pub enum What {
     Taken,
     /// The node's error object, as JSON.
     Refused(Bytes),
+    /// The node tells as much as it is asked for at the most.
+    Full,
     News(Bytes),
     /// The line is lost, and with it the subscription: why.
     Lost(&'static str),
@@ -65,18 +67,10 @@ pub struct Line {
     is_told: bool,
 }
 
-/// What a call over the line was for.
-enum Asked {
-    Heads,
-    Topic(Passed),
-}
-
 /// An open line.
 struct Live {
     socket: Socket,
-    asked: HashMap<u64, Asked>,
-    /// By the node's own id: `None` for the heads.
-    subscriptions: HashMap<String, Option<Passed>>,
+    ledger: Ledger,
     /// When the node was last heard, and when its last head.
     heard_at: Instant,
     head_at: Instant,
@@ -177,13 +171,13 @@ impl Line {
             Err(fault) => return End::Fault(fault),
         };
         let end = self.listen(&mut live).await;
-        self.close(&live, &end).await;
+        self.close(live, &end).await;
         end
     }
 
     async fn listen(&mut self, live: &mut Live) -> End {
         match live.socket.call("eth_subscribe", r#"["newHeads"]"#).await {
-            Ok(id) => live.asked.insert(id, Asked::Heads),
+            Ok(id) => live.ledger.ask(id, Asked::Heads),
             Err(fault) => return End::Fault(fault),
         };
         let look = (self.exchange.regimen.say(|regimen| regimen.block_time) / 2)
@@ -197,7 +191,7 @@ impl Line {
                     Err(fault) => Err(End::Fault(fault)),
                 },
                 order = self.taken.recv() => match order {
-                    Some(order) => obey(live, order).await,
+                    Some(order) => self.obey(live, order).await,
                     None => Err(End::Fault(SocketFault::Closed)),
                 },
                 _ = looks.tick() => self.look(live),
@@ -229,12 +223,11 @@ impl Line {
         live.heard_at = clock::now();
         match heard {
             Heard::Nothing => {}
-            Heard::Answer { id, outcome } => match (live.asked.remove(&id), outcome) {
+            Heard::Answer { id, outcome } => match (live.ledger.answered(id), outcome) {
                 (Some(Asked::Heads), Ok(id)) => self.begin(live, &id),
                 (Some(Asked::Heads), Err(_)) => return Err(End::NoHeads),
                 (Some(Asked::Topic(topic)), Ok(id)) => {
-                    let id = String::from_utf8_lossy(&id).into_owned();
-                    live.subscriptions.insert(id, Some(topic.clone()));
+                    live.ledger.take(&id, Some(topic.clone()));
                     self.count(live);
                     self.say(topic, What::Taken).await;
                 }
@@ -242,13 +235,16 @@ impl Line {
                     let error = self.upstream.redacted(error);
                     self.say(topic, What::Refused(error)).await;
                 }
-                // Of an `eth_unsubscribe`.
-                (None, _) => {}
+                (Some(Asked::Dropped), Ok(id)) => {
+                    give_up(live, &String::from_utf8_lossy(&id)).await?;
+                }
+                // Of an `eth_unsubscribe`, or refused when nobody wants it.
+                (Some(Asked::Dropped), Err(_)) | (None, _) => {}
             },
             Heard::News {
                 subscription,
                 result,
-            } => match live.subscriptions.get(&subscription) {
+            } => match live.ledger.told(&subscription) {
                 Some(None) => self.head(live, &result).await,
                 Some(Some(topic)) => self.say(topic.clone(), What::News(result)).await,
                 None => {}
@@ -257,10 +253,29 @@ impl Line {
         Ok(())
     }
 
+    async fn obey(&self, live: &mut Live, order: Order) -> Result<(), End> {
+        match order {
+            Order::Subscribe(topic) if live.ledger.is_full() => {
+                self.say(topic, What::Full).await;
+            }
+            Order::Subscribe(topic) => {
+                let call = live.socket.call("eth_subscribe", &topic.params()).await;
+                let call = call.map_err(End::Fault)?;
+                live.ledger.ask(call, Asked::Topic(topic));
+            }
+            Order::Unsubscribe(topic) => {
+                for id in live.ledger.drop_topic(&topic) {
+                    give_up(live, &id).await?;
+                }
+                self.count(live);
+            }
+        }
+        Ok(())
+    }
+
     /// The node tells heads from now on: the line is open.
     fn begin(&mut self, live: &mut Live, id: &Bytes) {
-        let id = String::from_utf8_lossy(id).into_owned();
-        live.subscriptions.insert(id, None);
+        live.ledger.take(id, None);
         self.count(live);
         self.is_told = false;
         self.exchange.open.send_modify(|open| {
@@ -287,10 +302,10 @@ impl Line {
     fn count(&self, live: &Live) {
         let name = &self.upstream.spec.name;
         let metrics = &self.exchange.metrics;
-        metrics.show_upstream_subscriptions(name, live.subscriptions.len());
+        metrics.show_upstream_subscriptions(name, live.ledger.len());
     }
 
-    async fn close(&mut self, live: &Live, end: &End) {
+    async fn close(&mut self, live: Live, end: &End) {
         let id = self.upstream.id;
         self.exchange
             .open
@@ -299,13 +314,8 @@ impl Line {
         self.exchange.metrics.show_upstream_subscriptions(name, 0);
         // Orders that nobody will obey.
         while self.taken.try_recv().is_ok() {}
-        let held = live.subscriptions.values().flatten();
-        let asked = live.asked.values().filter_map(|asked| match asked {
-            Asked::Topic(topic) => Some(topic),
-            Asked::Heads => None,
-        });
-        for topic in held.chain(asked) {
-            self.say(topic.clone(), What::Lost(end.reason())).await;
+        for topic in live.ledger.into_topics() {
+            self.say(topic, What::Lost(end.reason())).await;
         }
         // What it said of its head may be old news: it is asked again soon.
         self.exchange.pool.hurry();
@@ -317,8 +327,7 @@ impl Live {
         let now = clock::now();
         Live {
             socket,
-            asked: HashMap::new(),
-            subscriptions: HashMap::new(),
+            ledger: Ledger::default(),
             heard_at: now,
             head_at: now,
             head: 0,
@@ -326,24 +335,10 @@ impl Live {
     }
 }
 
-async fn obey(live: &mut Live, order: Order) -> Result<(), End> {
-    match order {
-        Order::Subscribe(topic) => {
-            let id = live.socket.call("eth_subscribe", &topic.params()).await;
-            live.asked
-                .insert(id.map_err(End::Fault)?, Asked::Topic(topic));
-        }
-        Order::Unsubscribe(topic) => {
-            let held = |(id, held): (&String, &Option<Passed>)| {
-                (held.as_ref() == Some(&topic)).then(|| id.clone())
-            };
-            if let Some(id) = live.subscriptions.iter().find_map(held) {
-                live.subscriptions.remove(&id);
-                let params = format!("[{id}]");
-                let asked = live.socket.call("eth_unsubscribe", &params).await;
-                asked.map_err(End::Fault)?;
-            }
-        }
-    }
-    Ok(())
+async fn give_up(live: &mut Live, id: &str) -> Result<(), End> {
+    let given_up = live
+        .socket
+        .call("eth_unsubscribe", &format!("[{id}]"))
+        .await;
+    given_up.map(drop).map_err(End::Fault)
 }
