@@ -167,7 +167,7 @@ impl Line {
         let url = spec.ws_url.as_ref().unwrap_or(&spec.url).reveal();
         let opened = Socket::open(&self.exchange.connector, spec, url).await;
         let mut live = match opened {
-            Ok(socket) => Live::new(socket),
+            Ok(socket) => Live::new(socket, self.exchange.told()),
             Err(fault) => return End::Fault(fault),
         };
         let end = self.listen(&mut live).await;
@@ -323,14 +323,15 @@ impl Line {
 }
 
 impl Live {
-    fn new(socket: Socket) -> Live {
+    /// A fresh line isn't behind: what is `told` already doesn't come again.
+    fn new(socket: Socket, told: u64) -> Live {
         let now = clock::now();
         Live {
             socket,
             ledger: Ledger::default(),
             heard_at: now,
             head_at: now,
-            head: 0,
+            head: told,
         }
     }
 }
