@@ -71,6 +71,8 @@ pub struct Line {
 struct Live {
     socket: Socket,
     ledger: Ledger,
+    /// What the node is being asked for: lost if that can't be sent.
+    unsent: Option<Passed>,
     /// When the node was last heard, and when its last head.
     heard_at: Instant,
     head_at: Instant,
@@ -259,9 +261,13 @@ impl Line {
                 self.say(topic, What::Full).await;
             }
             Order::Subscribe(topic) => {
-                let call = live.socket.call("eth_subscribe", &topic.params()).await;
+                let params = topic.params();
+                live.unsent = Some(topic);
+                let call = live.socket.call("eth_subscribe", &params).await;
                 let call = call.map_err(End::Fault)?;
-                live.ledger.ask(call, Asked::Topic(topic));
+                if let Some(topic) = live.unsent.take() {
+                    live.ledger.ask(call, Asked::Topic(topic));
+                }
             }
             Order::Unsubscribe(topic) => {
                 for id in live.ledger.drop_topic(&topic) {
@@ -312,9 +318,9 @@ impl Line {
             .send_if_modified(|open| open.remove(&id).is_some());
         let name = &self.upstream.spec.name;
         self.exchange.metrics.show_upstream_subscriptions(name, 0);
-        // Orders that nobody will obey.
-        while self.taken.try_recv().is_ok() {}
-        for topic in live.ledger.into_topics() {
+        let unheeded = unheeded(&mut self.taken);
+        let lost = live.ledger.into_topics().chain(live.unsent).chain(unheeded);
+        for topic in lost {
             self.say(topic, What::Lost(end.reason())).await;
         }
         // What it said of its head may be old news: it is asked again soon.
@@ -329,6 +335,7 @@ impl Live {
         Live {
             socket,
             ledger: Ledger::default(),
+            unsent: None,
             heard_at: now,
             head_at: now,
             head: told,
@@ -342,4 +349,35 @@ async fn give_up(live: &mut Live, id: &str) -> Result<(), End> {
         .call("eth_unsubscribe", &format!("[{id}]"))
         .await;
     given_up.map(drop).map_err(End::Fault)
+}
+
+/// Topics of orders that nobody will obey.
+fn unheeded(orders: &mut mpsc::Receiver<Order>) -> Vec<Passed> {
+    let mut topics = Vec::new();
+    while let Ok(order) = orders.try_recv() {
+        match order {
+            Order::Subscribe(topic) => topics.push(topic),
+            Order::Unsubscribe(topic) => topics.retain(|unheeded| *unheeded != topic),
+        }
+    }
+    topics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
+        let (orders, mut taken) = mpsc::channel(3);
+        let pending = Passed::PendingTransactions { full: false };
+        for order in [
+            Order::Subscribe(Passed::Syncing),
+            Order::Subscribe(pending.clone()),
+            Order::Unsubscribe(Passed::Syncing),
+        ] {
+            orders.try_send(order).unwrap();
+        }
+        assert_eq!(unheeded(&mut taken), [pending]);
+    }
 }
