@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use super::lines::{Open, Order, Said, What};
+use super::lines::{Open, Order, Said, Teller, What};
 use crate::clock;
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
@@ -36,7 +36,7 @@ pub struct Relays {
 /// One topic.
 struct Relay {
     /// Who tells it, or is asked to.
-    node: Option<NodeId>,
+    teller: Option<Teller>,
     is_taken: bool,
     /// Clients listen: what is lost must be taken over.
     has_begun: bool,
@@ -53,7 +53,7 @@ struct Relay {
 impl Relay {
     fn new(now: Instant) -> Relay {
         Relay {
-            node: None,
+            teller: None,
             is_taken: false,
             has_begun: false,
             is_first: true,
@@ -65,7 +65,7 @@ impl Relay {
     }
 
     fn lose(&mut self, now: Instant) {
-        self.node = None;
+        self.teller = None;
         self.is_taken = false;
         self.since = now;
         self.refused.clear();
@@ -100,7 +100,7 @@ impl Relays {
             if std::mem::replace(&mut is_due, true) {
                 self.follow();
             }
-            let is_seeking = self.topics.values().any(|relay| relay.node.is_none());
+            let is_seeking = self.topics.values().any(|relay| relay.teller.is_none());
             tokio::select! {
                 said = self.said.recv() => match said {
                     Some(said) => {
@@ -127,8 +127,8 @@ impl Relays {
             .cloned()
             .collect();
         for topic in gone {
-            if let Some(node) = self.topics.remove(&topic).and_then(|relay| relay.node) {
-                self.order(node, Order::Unsubscribe(topic));
+            if let Some(teller) = self.topics.remove(&topic).and_then(|relay| relay.teller) {
+                self.order(teller, Order::Unsubscribe(topic));
             }
         }
         for topic in wanted {
@@ -136,22 +136,59 @@ impl Relays {
                 .entry(topic)
                 .or_insert_with(|| Relay::new(clock::now()));
         }
+        self.leave_lost();
+        self.leave_unfit();
+        self.seek();
+    }
+
+    /// Nodes whose line ended: with the list, even without a word.
+    fn leave_lost(&mut self) {
+        let lost: Vec<_> = {
+            let open = self.open.borrow();
+            let is_open = |teller: Teller| {
+                let line = open.get(&teller.node);
+                line.is_some_and(|line| line.epoch == teller.epoch)
+            };
+            let told = self.topics.iter();
+            told.filter_map(|(topic, relay)| Some((topic.clone(), relay.teller?)))
+                .filter(|(_, teller)| !is_open(*teller))
+                .collect()
+        };
+        if lost.is_empty() {
+            return;
+        }
+        // What a line said before it ended.
+        for _ in 0..self.said.len() {
+            if let Ok(said) = self.said.try_recv() {
+                self.hear(said);
+            }
+        }
+        for (topic, teller) in lost {
+            let relay = self.topics.get(&topic);
+            if relay.is_some_and(|relay| relay.teller == Some(teller)) {
+                self.leave(&topic, Takeover::Lost);
+            }
+        }
+    }
+
+    fn leave_unfit(&mut self) {
         let view = &self.pool.snapshot().view;
         let unfit: Vec<_> = self
             .topics
             .iter()
             .filter_map(|(topic, relay)| {
-                let why = relay::may_tell(view, relay.node?).err()?;
-                Some((topic.clone(), relay.node?, why))
+                let teller = relay.teller?;
+                let why = relay::may_tell(view, teller.node).err()?;
+                Some((topic.clone(), teller, why))
             })
             .collect();
-        for (topic, node, why) in unfit {
+        for (topic, teller, why) in unfit {
             // Not left for nobody: who is unfit may still tell more than no one.
-            let others = relay::tellers(view, self.open.borrow().keys().copied());
+            let others = self.tellers();
             if others.is_empty() {
                 continue;
             }
-            self.order(node, Order::Unsubscribe(topic.clone()));
+            self.order(teller, Order::Unsubscribe(topic.clone()));
             self.leave(
                 &topic,
                 match why {
@@ -160,7 +197,6 @@ impl Relays {
                 },
             );
         }
-        self.seek();
     }
 
     fn leave(&mut self, topic: &Passed, why: Takeover) {
@@ -174,14 +210,11 @@ impl Relays {
 
     /// Asks a node for each topic that none tells.
     fn seek(&mut self) {
-        let tellers = relay::tellers(
-            &self.pool.snapshot().view,
-            self.open.borrow().keys().copied(),
-        );
+        let tellers = self.tellers();
         let sought: Vec<_> = self
             .topics
             .iter()
-            .filter(|(_, relay)| relay.node.is_none())
+            .filter(|(_, relay)| relay.teller.is_none())
             .map(|(topic, _)| topic.clone())
             .collect();
         for topic in sought {
@@ -190,12 +223,12 @@ impl Relays {
             };
             let next = tellers
                 .iter()
-                .find(|id| !relay.refused.contains(id))
+                .find(|teller| !relay.refused.contains(&teller.node))
                 .copied();
             match next {
-                Some(node) if self.order(node, Order::Subscribe(topic.clone())) => {
+                Some(teller) if self.order(teller, Order::Subscribe(topic.clone())) => {
                     if let Some(relay) = self.topics.get_mut(&topic) {
-                        relay.node = Some(node);
+                        relay.teller = Some(teller);
                         relay.is_first = true;
                     }
                 }
@@ -220,17 +253,31 @@ impl Relays {
         self.topics.remove(topic);
     }
 
-    fn order(&self, node: NodeId, order: Order) -> bool {
+    /// Who may be asked, the best first.
+    fn tellers(&self) -> Vec<Teller> {
         let open = self.open.borrow();
-        open.get(&node)
-            .is_some_and(|line| line.try_send(order).is_ok())
+        let takes_orders = open.iter().filter(|(_, line)| !line.orders.is_closed());
+        let nodes = takes_orders.map(|(node, _)| *node);
+        let nodes = relay::tellers(&self.pool.snapshot().view, nodes).into_iter();
+        let teller = |node: NodeId| {
+            let epoch = open.get(&node)?.epoch;
+            Some(Teller { node, epoch })
+        };
+        nodes.filter_map(teller).collect()
+    }
+
+    fn order(&self, teller: Teller, order: Order) -> bool {
+        let open = self.open.borrow();
+        let line = open.get(&teller.node);
+        line.filter(|line| line.epoch == teller.epoch)
+            .is_some_and(|line| line.orders.try_send(order).is_ok())
     }
 
     fn hear(&mut self, said: Said) {
         let Some(relay) = self.topics.get_mut(&said.topic) else {
             return;
         };
-        if relay.node != Some(said.node) {
+        if relay.teller != Some(said.teller) {
             return;
         }
         match said.what {
@@ -240,15 +287,15 @@ impl Relays {
                 self.hub.settle(&said.topic, Ok(()));
             }
             What::Refused(error) => {
-                relay.refused.push(said.node);
+                relay.refused.push(said.teller.node);
                 relay.refusal.get_or_insert(NotSubscribed::Node(error));
-                relay.node = None;
+                relay.teller = None;
             }
             What::Full => {
                 let why = NotSubscribed::Refused(Refusal::OverCapacity);
-                relay.refused.push(said.node);
+                relay.refused.push(said.teller.node);
                 relay.refusal.get_or_insert(why);
-                relay.node = None;
+                relay.teller = None;
             }
             What::News(result) => {
                 let is_first = std::mem::take(&mut relay.is_first);

@@ -1,17 +1,16 @@
 //! One node's line: opened, listened to, replaced when it is lost or silent.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
-use super::Exchange;
 use super::ledger::{Asked, Ledger};
+use super::{Exchange, Place, Teller};
 use crate::clock;
 use crate::domain::chance::Dice;
 use crate::domain::header::Header;
-use crate::domain::node::NodeId;
 use crate::domain::subscription::Passed;
 use crate::state::upstreams::Upstream;
 use crate::upstream::socket::{Heard, Socket, SocketFault};
@@ -40,7 +39,7 @@ pub enum Order {
 /// What a line says of a topic.
 #[derive(Debug)]
 pub struct Said {
-    pub node: NodeId,
+    pub teller: Teller,
     pub topic: Passed,
     pub what: What,
 }
@@ -61,8 +60,6 @@ pub enum What {
 pub struct Line {
     exchange: Arc<Exchange>,
     upstream: Arc<Upstream>,
-    orders: mpsc::Sender<Order>,
-    taken: mpsc::Receiver<Order>,
     /// It was said that it can't be opened.
     is_told: bool,
 }
@@ -70,6 +67,9 @@ pub struct Line {
 /// An open line.
 struct Live {
     socket: Socket,
+    teller: Teller,
+    /// Since it is open to orders.
+    place: Option<Place>,
     ledger: Ledger,
     /// What the node is being asked for: lost if that can't be sent.
     unsent: Option<Passed>,
@@ -97,17 +97,10 @@ impl End {
 }
 
 impl Line {
-    pub fn new(
-        exchange: Arc<Exchange>,
-        upstream: Arc<Upstream>,
-        orders: mpsc::Sender<Order>,
-        taken: mpsc::Receiver<Order>,
-    ) -> Line {
+    pub fn new(exchange: Arc<Exchange>, upstream: Arc<Upstream>) -> Line {
         Line {
             exchange,
             upstream,
-            orders,
-            taken,
             is_told: false,
         }
     }
@@ -169,7 +162,11 @@ impl Line {
         let url = spec.ws_url.as_ref().unwrap_or(&spec.url).reveal();
         let opened = Socket::open(&self.exchange.connector, spec, url).await;
         let mut live = match opened {
-            Ok(socket) => Live::new(socket, self.exchange.told()),
+            Ok(socket) => {
+                let node = self.upstream.id;
+                let epoch = self.exchange.epochs.fetch_add(1, Ordering::Relaxed);
+                Live::new(socket, Teller { node, epoch }, self.exchange.told())
+            }
             Err(fault) => return End::Fault(fault),
         };
         let end = self.listen(&mut live).await;
@@ -192,10 +189,7 @@ impl Line {
                     Ok(heard) => self.hear(live, heard).await,
                     Err(fault) => Err(End::Fault(fault)),
                 },
-                order = self.taken.recv() => match order {
-                    Some(order) => self.obey(live, order).await,
-                    None => Err(End::Fault(SocketFault::Closed)),
-                },
+                order = next_order(&mut live.place) => self.obey(live, order).await,
                 _ = looks.tick() => self.look(live),
                 _ = pings.tick() => live.socket.ping().await.map_err(End::Fault),
             };
@@ -231,11 +225,11 @@ impl Line {
                 (Some(Asked::Topic(topic)), Ok(id)) => {
                     live.ledger.take(&id, Some(topic.clone()));
                     self.count(live);
-                    self.say(topic, What::Taken).await;
+                    self.say(live.teller, topic, What::Taken).await;
                 }
                 (Some(Asked::Topic(topic)), Err(error)) => {
                     let error = self.upstream.redacted(error);
-                    self.say(topic, What::Refused(error)).await;
+                    self.say(live.teller, topic, What::Refused(error)).await;
                 }
                 (Some(Asked::Dropped), Ok(id)) => {
                     give_up(live, &String::from_utf8_lossy(&id)).await?;
@@ -248,7 +242,10 @@ impl Line {
                 result,
             } => match live.ledger.told(&subscription) {
                 Some(None) => self.head(live, &result).await,
-                Some(Some(topic)) => self.say(topic.clone(), What::News(result)).await,
+                Some(Some(topic)) => {
+                    self.say(live.teller, topic.clone(), What::News(result))
+                        .await
+                }
                 None => {}
             },
         }
@@ -258,7 +255,7 @@ impl Line {
     async fn obey(&self, live: &mut Live, order: Order) -> Result<(), End> {
         match order {
             Order::Subscribe(topic) if live.ledger.is_full() => {
-                self.say(topic, What::Full).await;
+                self.say(live.teller, topic, What::Full).await;
             }
             Order::Subscribe(topic) => {
                 let params = topic.params();
@@ -284,9 +281,7 @@ impl Line {
         live.ledger.take(id, None);
         self.count(live);
         self.is_told = false;
-        self.exchange.open.send_modify(|open| {
-            open.insert(self.upstream.id, self.orders.clone());
-        });
+        live.place = Some(Place::take(&self.exchange, live.teller));
     }
 
     async fn head(&self, live: &mut Live, result: &Bytes) {
@@ -300,9 +295,13 @@ impl Line {
         drop(self.exchange.heads.send((id, header)).await);
     }
 
-    async fn say(&self, topic: Passed, what: What) {
-        let node = self.upstream.id;
-        drop(self.exchange.said.send(Said { node, topic, what }).await);
+    async fn say(&self, teller: Teller, topic: Passed, what: What) {
+        let said = Said {
+            teller,
+            topic,
+            what,
+        };
+        drop(self.exchange.said.send(said).await);
     }
 
     fn count(&self, live: &Live) {
@@ -311,18 +310,16 @@ impl Line {
         metrics.show_upstream_subscriptions(name, live.ledger.len());
     }
 
-    async fn close(&mut self, live: Live, end: &End) {
-        let id = self.upstream.id;
-        self.exchange
-            .open
-            .send_if_modified(|open| open.remove(&id).is_some());
+    async fn close(&mut self, mut live: Live, end: &End) {
         let name = &self.upstream.spec.name;
         self.exchange.metrics.show_upstream_subscriptions(name, 0);
-        let unheeded = unheeded(&mut self.taken);
+        let unheeded = live.place.as_mut().map(Place::close).unwrap_or_default();
         let lost = live.ledger.into_topics().chain(live.unsent).chain(unheeded);
         for topic in lost {
-            self.say(topic, What::Lost(end.reason())).await;
+            self.say(live.teller, topic, What::Lost(end.reason())).await;
         }
+        // Not before all is said: who finds the line gone asks for no reason.
+        drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
         self.exchange.pool.hurry();
     }
@@ -330,10 +327,12 @@ impl Line {
 
 impl Live {
     /// A fresh line isn't behind: what is `told` already doesn't come again.
-    fn new(socket: Socket, told: u64) -> Live {
+    fn new(socket: Socket, teller: Teller, told: u64) -> Live {
         let now = clock::now();
         Live {
             socket,
+            teller,
+            place: None,
             ledger: Ledger::default(),
             unsent: None,
             heard_at: now,
@@ -343,41 +342,19 @@ impl Live {
     }
 }
 
+async fn next_order(place: &mut Option<Place>) -> Order {
+    if let Some(place) = place
+        && let Some(order) = place.orders.recv().await
+    {
+        return order;
+    }
+    std::future::pending().await
+}
+
 async fn give_up(live: &mut Live, id: &str) -> Result<(), End> {
     let given_up = live
         .socket
         .call("eth_unsubscribe", &format!("[{id}]"))
         .await;
     given_up.map(drop).map_err(End::Fault)
-}
-
-/// Topics of orders that nobody will obey.
-fn unheeded(orders: &mut mpsc::Receiver<Order>) -> Vec<Passed> {
-    let mut topics = Vec::new();
-    while let Ok(order) = orders.try_recv() {
-        match order {
-            Order::Subscribe(topic) => topics.push(topic),
-            Order::Unsubscribe(topic) => topics.retain(|unheeded| *unheeded != topic),
-        }
-    }
-    topics
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
-        let (orders, mut taken) = mpsc::channel(3);
-        let pending = Passed::PendingTransactions { full: false };
-        for order in [
-            Order::Subscribe(Passed::Syncing),
-            Order::Subscribe(pending.clone()),
-            Order::Unsubscribe(Passed::Syncing),
-        ] {
-            orders.try_send(order).unwrap();
-        }
-        assert_eq!(unheeded(&mut taken), [pending]);
-    }
 }
