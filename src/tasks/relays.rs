@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use super::lines::{Open, Order, Said, Teller, What};
 use crate::clock;
@@ -20,6 +21,8 @@ use crate::telemetry::metrics::{Metrics, Takeover};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is looked who could take over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The longest that a node may take to take a subscription: a client waits for two of them.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 const NOBODY: &str = "no node tells this subscription any more: subscribe again";
 
@@ -38,6 +41,7 @@ struct Relay {
     /// Who tells it, or is asked to.
     teller: Option<Teller>,
     is_taken: bool,
+    asked_at: Instant,
     /// Clients listen: what is lost must be taken over.
     has_begun: bool,
     /// Nothing was said by this node yet.
@@ -55,6 +59,7 @@ impl Relay {
         Relay {
             teller: None,
             is_taken: false,
+            asked_at: now,
             has_begun: false,
             is_first: true,
             refused: Vec::new(),
@@ -62,6 +67,13 @@ impl Relay {
             since: now,
             memory: Memory::default(),
         }
+    }
+
+    /// Who was asked doesn't take it: another is asked next.
+    fn refuse(&mut self, why: NotSubscribed) {
+        self.refused
+            .extend(self.teller.take().map(|teller| teller.node));
+        self.refusal.get_or_insert(why);
     }
 
     fn lose(&mut self, now: Instant) {
@@ -96,11 +108,13 @@ impl Relays {
         let mut wanted = self.hub.news();
         let mut fleet = self.pool.news();
         let mut is_due = true;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if std::mem::replace(&mut is_due, true) {
                 self.follow();
             }
-            let is_seeking = self.topics.values().any(|relay| relay.teller.is_none());
+            let is_seeking = self.topics.values().any(|relay| !relay.is_taken);
             tokio::select! {
                 said = self.said.recv() => match said {
                     Some(said) => {
@@ -112,7 +126,7 @@ impl Relays {
                 changed = wanted.changed() => if changed.is_err() { return },
                 changed = fleet.changed() => if changed.is_err() { return },
                 changed = self.open.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK_EVERY), if is_seeking => {}
+                _ = looks.tick(), if is_seeking => {}
             }
         }
     }
@@ -138,6 +152,7 @@ impl Relays {
         }
         self.leave_lost();
         self.leave_unfit();
+        self.leave_silent();
         self.seek();
     }
 
@@ -168,6 +183,25 @@ impl Relays {
             if relay.is_some_and(|relay| relay.teller == Some(teller)) {
                 self.leave(&topic, Takeover::Lost);
             }
+        }
+    }
+
+    /// Nodes that were asked, and say neither yes nor no.
+    fn leave_silent(&mut self) {
+        let now = clock::now();
+        let mut left = Vec::new();
+        for (topic, relay) in &mut self.topics {
+            let waited = now.saturating_duration_since(relay.asked_at);
+            if relay.is_taken || waited < ANSWER_TIME_MAX {
+                continue;
+            }
+            if let Some(teller) = relay.teller {
+                relay.refuse(NotSubscribed::Refused(Refusal::Timeout));
+                left.push((topic.clone(), teller));
+            }
+        }
+        for (topic, teller) in left {
+            self.order(teller, Order::Unsubscribe(topic));
         }
     }
 
@@ -230,6 +264,7 @@ impl Relays {
                     if let Some(relay) = self.topics.get_mut(&topic) {
                         relay.teller = Some(teller);
                         relay.is_first = true;
+                        relay.asked_at = clock::now();
                     }
                 }
                 Some(_) | None => self.give_up(&topic),
@@ -287,15 +322,10 @@ impl Relays {
                 self.hub.settle(&said.topic, Ok(()));
             }
             What::Refused(error) => {
-                relay.refused.push(said.teller.node);
-                relay.refusal.get_or_insert(NotSubscribed::Node(error));
-                relay.teller = None;
+                relay.refuse(NotSubscribed::Node(error));
             }
             What::Full => {
-                let why = NotSubscribed::Refused(Refusal::OverCapacity);
-                relay.refused.push(said.teller.node);
-                relay.refusal.get_or_insert(why);
-                relay.teller = None;
+                relay.refuse(NotSubscribed::Refused(Refusal::OverCapacity));
             }
             What::News(result) => {
                 let is_first = std::mem::take(&mut relay.is_first);
