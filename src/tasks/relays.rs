@@ -146,9 +146,12 @@ impl Relays {
             }
         }
         for topic in wanted {
-            self.topics
-                .entry(topic)
-                .or_insert_with(|| Relay::new(clock::now()));
+            let new = || Relay::new(clock::now());
+            let relay = self.topics.entry(topic.clone()).or_insert_with(new);
+            // Its audience may be another than the one that it was asked for.
+            if relay.is_taken {
+                self.hub.settle(&topic, Ok(()));
+            }
         }
         self.leave_lost();
         self.leave_unfit();
