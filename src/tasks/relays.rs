@@ -347,3 +347,120 @@ impl Relays {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fleet::{Fleet, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::subscription::SubscriptionId;
+    use crate::state::outbox::Outbox;
+    use crate::tasks::lines::OpenLine;
+
+    const TELLER: Teller = Teller {
+        node: NodeId(1),
+        epoch: 7,
+    };
+
+    struct Scene {
+        relays: Relays,
+        hub: Arc<Hub>,
+        open: watch::Sender<Open>,
+        orders: mpsc::Receiver<Order>,
+        _said: mpsc::Sender<Said>,
+    }
+
+    /// A node takes orders; there are none else.
+    fn scene() -> Scene {
+        let pool = Arc::new(Pool::new(Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        })));
+        let hub = Arc::new(Hub::default());
+        let (told, said) = mpsc::channel(8);
+        let (orders, taken) = mpsc::channel(8);
+        let epoch = TELLER.epoch;
+        let line = OpenLine { epoch, orders };
+        let (open, opened) = watch::channel(HashMap::from([(TELLER.node, line)]));
+        Scene {
+            relays: Relays::new(pool, hub.clone(), Arc::new(Metrics::new()), said, opened),
+            hub,
+            open,
+            orders: taken,
+            _said: told,
+        }
+    }
+
+    impl Scene {
+        /// A client asks, and it is told, or asked for, since long ago.
+        async fn ask(
+            &mut self,
+            is_taken: bool,
+        ) -> tokio::task::JoinHandle<Result<(), NotSubscribed>> {
+            let mut comes = self.hub.news();
+            let hub = self.hub.clone();
+            let asking = tokio::spawn(async move {
+                let id = SubscriptionId::read("0x1").unwrap();
+                let outbox = Arc::<Outbox>::default();
+                let topic = Topic::Passed(Passed::Syncing);
+                hub.subscribe(topic, id, &outbox).await
+            });
+            comes.changed().await.unwrap();
+            let long_ago = clock::now().checked_sub(ANSWER_TIME_MAX).unwrap();
+            let mut relay = Relay::new(long_ago);
+            relay.teller = Some(TELLER);
+            relay.is_taken = is_taken;
+            relay.has_begun = is_taken;
+            self.relays.topics.insert(Passed::Syncing, relay);
+            asking
+        }
+
+        fn relay(&mut self) -> Option<&mut Relay> {
+            self.relays.topics.get_mut(&Passed::Syncing)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_to_a_topic_that_is_told_already_doesnt_wait() {
+        let mut scene = scene();
+        let asking = scene.ask(true).await;
+        scene.relays.follow();
+        assert_eq!(asking.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_says_neither_yes_nor_no_is_left() {
+        let mut scene = scene();
+        let asking = scene.ask(false).await;
+        scene.relays.follow();
+        let order = scene.orders.try_recv();
+        assert!(matches!(order, Ok(Order::Unsubscribe(Passed::Syncing))));
+        let why = NotSubscribed::Refused(Refusal::Timeout);
+        assert_eq!(asking.await.unwrap(), Err(why), "there is no other");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_gone_or_another_tells_nothing_more() {
+        let mut scene = scene();
+        let asking = scene.ask(true).await;
+        scene.relays.follow();
+        asking.await.unwrap().unwrap();
+        assert_eq!(scene.relay().unwrap().teller, Some(TELLER));
+        scene.open.send_modify(|open| {
+            let line = open.get_mut(&TELLER.node).unwrap();
+            line.epoch += 1;
+        });
+        scene.relays.follow();
+        assert_eq!(scene.relay().unwrap().teller, None, "another line");
+        scene.relay().unwrap().teller = Some(TELLER);
+        scene.open.send_modify(Open::clear);
+        scene.relays.follow();
+        let relay = scene.relay().unwrap();
+        assert_eq!(relay.teller, None);
+        relay.since = clock::now().checked_sub(PATIENCE).unwrap();
+        scene.relays.seek();
+        assert!(scene.relay().is_none(), "given up after some patience");
+    }
+}
