@@ -166,18 +166,21 @@ impl Headline {
             return self.begin();
         };
         let candidates = self.candidates(&told);
+        // What is linked is told before anything is asked for: an answer may take long.
+        let mut missing = Vec::new();
         for candidate in &candidates {
             if !self.may_take(candidate, &told, now) {
                 continue;
             }
             match self.way(candidate) {
                 Way::Linked(at, headers) => return self.turn(at, headers),
-                Way::Missing(hash) => {
-                    if let Some(step) = self.fetch(hash, candidate, now) {
-                        return step;
-                    }
-                }
+                Way::Missing(hash) => missing.push((hash, candidate)),
                 Way::Apart => {}
+            }
+        }
+        for (hash, candidate) in missing {
+            if let Some(step) = self.fetch(hash, candidate, now) {
+                return step;
             }
         }
         if let Some(step) = self.root(now) {

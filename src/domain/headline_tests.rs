@@ -240,6 +240,31 @@ fn what_nobody_can_bring_is_asked_for_again_and_nothing_is_told_meanwhile() {
 }
 
 #[test]
+fn what_is_linked_is_told_while_a_missing_block_is_asked_for() {
+    let chain = chain(1, 1, 4, 0);
+    let mut headline = Headline::new(BLOCK_TIME);
+    let (one, other) = (NodeId(1), NodeId(2));
+    headline.heed(&[one, other], vec![one, other]);
+    let now = crate::clock::now();
+    headline.hear(one, chain[0].clone());
+    assert!(matches!(headline.next(now), Step::Tell(_)));
+    // Its parent is unknown, and whoever has it takes its time.
+    headline.hear(other, block(9, 9009, 9008));
+    assert!(matches!(headline.next(now), Step::Fetch { .. }));
+    for header in &chain[1..] {
+        headline.hear(one, header.clone());
+        let step = headline.next(now);
+        let told = matches!(&step, Step::Tell(turn) if turn.headers == [header.clone()]);
+        assert!(told, "{step:?}");
+    }
+    assert_eq!(
+        headline.next(now),
+        Step::Wait(None),
+        "it is still asked for"
+    );
+}
+
+#[test]
 fn a_lie_is_neither_begun_with_nor_followed() {
     let main = chain(1, 1, 5, 0);
     let lie = block(1_000_000, 7, 8);

@@ -229,9 +229,14 @@ impl Hub {
     pub fn settle(&self, topic: &Passed, found: Result<(), NotSubscribed>) {
         let register = self.register();
         if let Some(audience) = register.topics.get(&Topic::Passed(topic.clone())) {
-            audience.source.send_replace(match found {
+            let found = match found {
                 Ok(()) => Source::Found,
                 Err(why) => Source::None(why),
+            };
+            audience.source.send_if_modified(|source| {
+                let is_news = *source != found;
+                *source = found;
+                is_news
             });
         }
     }

@@ -4,6 +4,7 @@
 //! A node is called at its `ws_url`; an own node without one is tried once at its HTTP port, and if
 //! that speaks no WebSocket it is left alone until its entry in the list changes.
 
+mod ledger;
 mod line;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ pub use self::line::{Order, Said, What};
 use super::regimen::InForce;
 use crate::domain::header::Header;
 use crate::domain::node::{NodeId, Rung};
+use crate::domain::subscription::Passed;
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
@@ -43,14 +45,67 @@ pub struct Exchange {
     pub told: Arc<AtomicU64>,
     /// Which lines are open; the order goes by the node.
     pub open: watch::Sender<Open>,
+    /// Lines opened so far.
+    pub epochs: AtomicU64,
 }
 
 /// The open lines.
-pub type Open = HashMap<NodeId, mpsc::Sender<Order>>;
+pub type Open = HashMap<NodeId, OpenLine>;
+
+/// One of them: orders sent to it are refused from when it ends.
+pub struct OpenLine {
+    pub epoch: u64,
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// Who tells a topic: a node, over this one of its lines. The next line knows nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Teller {
+    pub node: NodeId,
+    pub epoch: u64,
+}
 
 impl Exchange {
     fn told(&self) -> u64 {
         self.told.load(Ordering::Relaxed)
+    }
+}
+
+/// An open line's place among the others, left however the line ends.
+struct Place {
+    exchange: Arc<Exchange>,
+    teller: Teller,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Place {
+    fn take(exchange: &Arc<Exchange>, teller: Teller) -> Place {
+        let (orders, taken) = mpsc::channel(ORDERS_MAX);
+        let epoch = teller.epoch;
+        exchange.open.send_modify(|open| {
+            open.insert(teller.node, OpenLine { epoch, orders });
+        });
+        Place {
+            exchange: exchange.clone(),
+            teller,
+            orders: taken,
+        }
+    }
+
+    /// Takes no more orders; the topics of those that nobody will obey.
+    fn close(&mut self) -> Vec<Passed> {
+        self.orders.close();
+        unheeded(&mut self.orders)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Teller { node, epoch } = self.teller;
+        self.exchange.open.send_if_modified(|open| {
+            let is_here = open.get(&node).is_some_and(|line| line.epoch == epoch);
+            is_here && open.remove(&node).is_some()
+        });
     }
 }
 
@@ -91,17 +146,17 @@ impl Lines {
         let is_wanted =
             self.exchange.regimen.say(|regimen| regimen.sockets) || !self.exchange.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
-        kept.retain(|id, line| {
+        kept.retain(|_, line| {
             let stays = nodes().any(|upstream| same_way(upstream, &line.upstream));
             if !stays {
-                hang_up(&self.exchange, *id, &line.upstream);
+                let name = &line.upstream.spec.name;
+                self.exchange.metrics.hide_upstream_subscriptions(name);
             }
             stays
         });
         for upstream in nodes() {
             if offers_socket(upstream) && !kept.contains_key(&upstream.id) {
-                let (orders, taken) = mpsc::channel(ORDERS_MAX);
-                let line = Line::new(self.exchange.clone(), upstream.clone(), orders, taken);
+                let line = Line::new(self.exchange.clone(), upstream.clone());
                 let line = Kept {
                     upstream: upstream.clone(),
                     task: tokio::spawn(line.run()),
@@ -128,11 +183,32 @@ fn same_way(one: &Upstream, other: &Upstream) -> bool {
         && offers_socket(one)
 }
 
-fn hang_up(exchange: &Exchange, id: NodeId, upstream: &Upstream) {
-    exchange
-        .open
-        .send_if_modified(|open| open.remove(&id).is_some());
-    exchange
-        .metrics
-        .hide_upstream_subscriptions(&upstream.spec.name);
+fn unheeded(orders: &mut mpsc::Receiver<Order>) -> Vec<Passed> {
+    let mut topics = Vec::new();
+    while let Ok(order) = orders.try_recv() {
+        match order {
+            Order::Subscribe(topic) => topics.push(topic),
+            Order::Unsubscribe(topic) => topics.retain(|unheeded| *unheeded != topic),
+        }
+    }
+    topics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
+        let (orders, mut taken) = mpsc::channel(3);
+        let pending = Passed::PendingTransactions { full: false };
+        for order in [
+            Order::Subscribe(Passed::Syncing),
+            Order::Subscribe(pending.clone()),
+            Order::Unsubscribe(Passed::Syncing),
+        ] {
+            orders.try_send(order).unwrap();
+        }
+        assert_eq!(unheeded(&mut taken), [pending]);
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -66,6 +67,7 @@ impl Newsroom {
             said,
             told: Arc::clone(&told),
             open,
+            epochs: AtomicU64::default(),
         };
         let headlines = Headlines {
             pool: pool.clone(),

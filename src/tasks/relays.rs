@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
-use super::lines::{Open, Order, Said, What};
+use super::lines::{Open, Order, Said, Teller, What};
 use crate::clock;
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
@@ -20,6 +21,8 @@ use crate::telemetry::metrics::{Metrics, Takeover};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is looked who could take over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The longest that a node may take to take a subscription: a client waits for two of them.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 const NOBODY: &str = "no node tells this subscription any more: subscribe again";
 
@@ -36,8 +39,9 @@ pub struct Relays {
 /// One topic.
 struct Relay {
     /// Who tells it, or is asked to.
-    node: Option<NodeId>,
+    teller: Option<Teller>,
     is_taken: bool,
+    asked_at: Instant,
     /// Clients listen: what is lost must be taken over.
     has_begun: bool,
     /// Nothing was said by this node yet.
@@ -53,8 +57,9 @@ struct Relay {
 impl Relay {
     fn new(now: Instant) -> Relay {
         Relay {
-            node: None,
+            teller: None,
             is_taken: false,
+            asked_at: now,
             has_begun: false,
             is_first: true,
             refused: Vec::new(),
@@ -64,8 +69,15 @@ impl Relay {
         }
     }
 
+    /// Who was asked doesn't take it: another is asked next.
+    fn refuse(&mut self, why: NotSubscribed) {
+        self.refused
+            .extend(self.teller.take().map(|teller| teller.node));
+        self.refusal.get_or_insert(why);
+    }
+
     fn lose(&mut self, now: Instant) {
-        self.node = None;
+        self.teller = None;
         self.is_taken = false;
         self.since = now;
         self.refused.clear();
@@ -96,11 +108,13 @@ impl Relays {
         let mut wanted = self.hub.news();
         let mut fleet = self.pool.news();
         let mut is_due = true;
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if std::mem::replace(&mut is_due, true) {
                 self.follow();
             }
-            let is_seeking = self.topics.values().any(|relay| relay.node.is_none());
+            let is_seeking = self.topics.values().any(|relay| !relay.is_taken);
             tokio::select! {
                 said = self.said.recv() => match said {
                     Some(said) => {
@@ -112,7 +126,7 @@ impl Relays {
                 changed = wanted.changed() => if changed.is_err() { return },
                 changed = fleet.changed() => if changed.is_err() { return },
                 changed = self.open.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK_EVERY), if is_seeking => {}
+                _ = looks.tick(), if is_seeking => {}
             }
         }
     }
@@ -127,31 +141,91 @@ impl Relays {
             .cloned()
             .collect();
         for topic in gone {
-            if let Some(node) = self.topics.remove(&topic).and_then(|relay| relay.node) {
-                self.order(node, Order::Unsubscribe(topic));
+            if let Some(teller) = self.topics.remove(&topic).and_then(|relay| relay.teller) {
+                self.order(teller, Order::Unsubscribe(topic));
             }
         }
         for topic in wanted {
-            self.topics
-                .entry(topic)
-                .or_insert_with(|| Relay::new(clock::now()));
+            let new = || Relay::new(clock::now());
+            let relay = self.topics.entry(topic.clone()).or_insert_with(new);
+            // Its audience may be another than the one that it was asked for.
+            if relay.is_taken {
+                self.hub.settle(&topic, Ok(()));
+            }
         }
+        self.leave_lost();
+        self.leave_unfit();
+        self.leave_silent();
+        self.seek();
+    }
+
+    /// Nodes whose line ended: with the list, even without a word.
+    fn leave_lost(&mut self) {
+        let lost: Vec<_> = {
+            let open = self.open.borrow();
+            let is_open = |teller: Teller| {
+                let line = open.get(&teller.node);
+                line.is_some_and(|line| line.epoch == teller.epoch)
+            };
+            let told = self.topics.iter();
+            told.filter_map(|(topic, relay)| Some((topic.clone(), relay.teller?)))
+                .filter(|(_, teller)| !is_open(*teller))
+                .collect()
+        };
+        if lost.is_empty() {
+            return;
+        }
+        // What a line said before it ended.
+        for _ in 0..self.said.len() {
+            if let Ok(said) = self.said.try_recv() {
+                self.hear(said);
+            }
+        }
+        for (topic, teller) in lost {
+            let relay = self.topics.get(&topic);
+            if relay.is_some_and(|relay| relay.teller == Some(teller)) {
+                self.leave(&topic, Takeover::Lost);
+            }
+        }
+    }
+
+    /// Nodes that were asked, and say neither yes nor no.
+    fn leave_silent(&mut self) {
+        let now = clock::now();
+        let mut left = Vec::new();
+        for (topic, relay) in &mut self.topics {
+            let waited = now.saturating_duration_since(relay.asked_at);
+            if relay.is_taken || waited < ANSWER_TIME_MAX {
+                continue;
+            }
+            if let Some(teller) = relay.teller {
+                relay.refuse(NotSubscribed::Refused(Refusal::Timeout));
+                left.push((topic.clone(), teller));
+            }
+        }
+        for (topic, teller) in left {
+            self.order(teller, Order::Unsubscribe(topic));
+        }
+    }
+
+    fn leave_unfit(&mut self) {
         let view = &self.pool.snapshot().view;
         let unfit: Vec<_> = self
             .topics
             .iter()
             .filter_map(|(topic, relay)| {
-                let why = relay::may_tell(view, relay.node?).err()?;
-                Some((topic.clone(), relay.node?, why))
+                let teller = relay.teller?;
+                let why = relay::may_tell(view, teller.node).err()?;
+                Some((topic.clone(), teller, why))
             })
             .collect();
-        for (topic, node, why) in unfit {
+        for (topic, teller, why) in unfit {
             // Not left for nobody: who is unfit may still tell more than no one.
-            let others = relay::tellers(view, self.open.borrow().keys().copied());
+            let others = self.tellers();
             if others.is_empty() {
                 continue;
             }
-            self.order(node, Order::Unsubscribe(topic.clone()));
+            self.order(teller, Order::Unsubscribe(topic.clone()));
             self.leave(
                 &topic,
                 match why {
@@ -160,7 +234,6 @@ impl Relays {
                 },
             );
         }
-        self.seek();
     }
 
     fn leave(&mut self, topic: &Passed, why: Takeover) {
@@ -174,14 +247,11 @@ impl Relays {
 
     /// Asks a node for each topic that none tells.
     fn seek(&mut self) {
-        let tellers = relay::tellers(
-            &self.pool.snapshot().view,
-            self.open.borrow().keys().copied(),
-        );
+        let tellers = self.tellers();
         let sought: Vec<_> = self
             .topics
             .iter()
-            .filter(|(_, relay)| relay.node.is_none())
+            .filter(|(_, relay)| relay.teller.is_none())
             .map(|(topic, _)| topic.clone())
             .collect();
         for topic in sought {
@@ -190,13 +260,14 @@ impl Relays {
             };
             let next = tellers
                 .iter()
-                .find(|id| !relay.refused.contains(id))
+                .find(|teller| !relay.refused.contains(&teller.node))
                 .copied();
             match next {
-                Some(node) if self.order(node, Order::Subscribe(topic.clone())) => {
+                Some(teller) if self.order(teller, Order::Subscribe(topic.clone())) => {
                     if let Some(relay) = self.topics.get_mut(&topic) {
-                        relay.node = Some(node);
+                        relay.teller = Some(teller);
                         relay.is_first = true;
+                        relay.asked_at = clock::now();
                     }
                 }
                 Some(_) | None => self.give_up(&topic),
@@ -220,17 +291,31 @@ impl Relays {
         self.topics.remove(topic);
     }
 
-    fn order(&self, node: NodeId, order: Order) -> bool {
+    /// Who may be asked, the best first.
+    fn tellers(&self) -> Vec<Teller> {
         let open = self.open.borrow();
-        open.get(&node)
-            .is_some_and(|line| line.try_send(order).is_ok())
+        let takes_orders = open.iter().filter(|(_, line)| !line.orders.is_closed());
+        let nodes = takes_orders.map(|(node, _)| *node);
+        let nodes = relay::tellers(&self.pool.snapshot().view, nodes).into_iter();
+        let teller = |node: NodeId| {
+            let epoch = open.get(&node)?.epoch;
+            Some(Teller { node, epoch })
+        };
+        nodes.filter_map(teller).collect()
+    }
+
+    fn order(&self, teller: Teller, order: Order) -> bool {
+        let open = self.open.borrow();
+        let line = open.get(&teller.node);
+        line.filter(|line| line.epoch == teller.epoch)
+            .is_some_and(|line| line.orders.try_send(order).is_ok())
     }
 
     fn hear(&mut self, said: Said) {
         let Some(relay) = self.topics.get_mut(&said.topic) else {
             return;
         };
-        if relay.node != Some(said.node) {
+        if relay.teller != Some(said.teller) {
             return;
         }
         match said.what {
@@ -240,9 +325,10 @@ impl Relays {
                 self.hub.settle(&said.topic, Ok(()));
             }
             What::Refused(error) => {
-                relay.refused.push(said.node);
-                relay.refusal.get_or_insert(NotSubscribed::Node(error));
-                relay.node = None;
+                relay.refuse(NotSubscribed::Node(error));
+            }
+            What::Full => {
+                relay.refuse(NotSubscribed::Refused(Refusal::OverCapacity));
             }
             What::News(result) => {
                 let is_first = std::mem::take(&mut relay.is_first);
@@ -259,5 +345,122 @@ impl Relays {
                 self.leave(&said.topic, why);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fleet::{Fleet, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::subscription::SubscriptionId;
+    use crate::state::outbox::Outbox;
+    use crate::tasks::lines::OpenLine;
+
+    const TELLER: Teller = Teller {
+        node: NodeId(1),
+        epoch: 7,
+    };
+
+    struct Scene {
+        relays: Relays,
+        hub: Arc<Hub>,
+        open: watch::Sender<Open>,
+        orders: mpsc::Receiver<Order>,
+        _said: mpsc::Sender<Said>,
+    }
+
+    /// A node takes orders; there are none else.
+    fn scene() -> Scene {
+        let pool = Arc::new(Pool::new(Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        })));
+        let hub = Arc::new(Hub::default());
+        let (told, said) = mpsc::channel(8);
+        let (orders, taken) = mpsc::channel(8);
+        let epoch = TELLER.epoch;
+        let line = OpenLine { epoch, orders };
+        let (open, opened) = watch::channel(HashMap::from([(TELLER.node, line)]));
+        Scene {
+            relays: Relays::new(pool, hub.clone(), Arc::new(Metrics::new()), said, opened),
+            hub,
+            open,
+            orders: taken,
+            _said: told,
+        }
+    }
+
+    impl Scene {
+        /// A client asks, and it is told, or asked for, since long ago.
+        async fn ask(
+            &mut self,
+            is_taken: bool,
+        ) -> tokio::task::JoinHandle<Result<(), NotSubscribed>> {
+            let mut comes = self.hub.news();
+            let hub = self.hub.clone();
+            let asking = tokio::spawn(async move {
+                let id = SubscriptionId::read("0x1").unwrap();
+                let outbox = Arc::<Outbox>::default();
+                let topic = Topic::Passed(Passed::Syncing);
+                hub.subscribe(topic, id, &outbox).await
+            });
+            comes.changed().await.unwrap();
+            let long_ago = clock::now().checked_sub(ANSWER_TIME_MAX).unwrap();
+            let mut relay = Relay::new(long_ago);
+            relay.teller = Some(TELLER);
+            relay.is_taken = is_taken;
+            relay.has_begun = is_taken;
+            self.relays.topics.insert(Passed::Syncing, relay);
+            asking
+        }
+
+        fn relay(&mut self) -> Option<&mut Relay> {
+            self.relays.topics.get_mut(&Passed::Syncing)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_to_a_topic_that_is_told_already_doesnt_wait() {
+        let mut scene = scene();
+        let asking = scene.ask(true).await;
+        scene.relays.follow();
+        assert_eq!(asking.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_says_neither_yes_nor_no_is_left() {
+        let mut scene = scene();
+        let asking = scene.ask(false).await;
+        scene.relays.follow();
+        let order = scene.orders.try_recv();
+        assert!(matches!(order, Ok(Order::Unsubscribe(Passed::Syncing))));
+        let why = NotSubscribed::Refused(Refusal::Timeout);
+        assert_eq!(asking.await.unwrap(), Err(why), "there is no other");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_gone_or_another_tells_nothing_more() {
+        let mut scene = scene();
+        let asking = scene.ask(true).await;
+        scene.relays.follow();
+        asking.await.unwrap().unwrap();
+        assert_eq!(scene.relay().unwrap().teller, Some(TELLER));
+        scene.open.send_modify(|open| {
+            let line = open.get_mut(&TELLER.node).unwrap();
+            line.epoch += 1;
+        });
+        scene.relays.follow();
+        assert_eq!(scene.relay().unwrap().teller, None, "another line");
+        scene.relay().unwrap().teller = Some(TELLER);
+        scene.open.send_modify(Open::clear);
+        scene.relays.follow();
+        let relay = scene.relay().unwrap();
+        assert_eq!(relay.teller, None);
+        relay.since = clock::now().checked_sub(PATIENCE).unwrap();
+        scene.relays.seek();
+        assert!(scene.relay().is_none(), "given up after some patience");
     }
 }

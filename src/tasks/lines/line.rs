@@ -1,17 +1,16 @@
 //! One node's line: opened, listened to, replaced when it is lost or silent.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
-use super::Exchange;
+use super::ledger::{Asked, Ledger};
+use super::{Exchange, Place, Teller};
 use crate::clock;
 use crate::domain::chance::Dice;
 use crate::domain::header::Header;
-use crate::domain::node::NodeId;
 use crate::domain::subscription::Passed;
 use crate::state::upstreams::Upstream;
 use crate::upstream::socket::{Heard, Socket, SocketFault};
@@ -40,7 +39,7 @@ pub enum Order {
 /// What a line says of a topic.
 #[derive(Debug)]
 pub struct Said {
-    pub node: NodeId,
+    pub teller: Teller,
     pub topic: Passed,
     pub what: What,
 }
@@ -50,6 +49,8 @@ pub enum What {
     Taken,
     /// The node's error object, as JSON.
     Refused(Bytes),
+    /// The node tells as much as it is asked for at the most.
+    Full,
     News(Bytes),
     /// The line is lost, and with it the subscription: why.
     Lost(&'static str),
@@ -59,24 +60,19 @@ pub enum What {
 pub struct Line {
     exchange: Arc<Exchange>,
     upstream: Arc<Upstream>,
-    orders: mpsc::Sender<Order>,
-    taken: mpsc::Receiver<Order>,
     /// It was said that it can't be opened.
     is_told: bool,
-}
-
-/// What a call over the line was for.
-enum Asked {
-    Heads,
-    Topic(Passed),
 }
 
 /// An open line.
 struct Live {
     socket: Socket,
-    asked: HashMap<u64, Asked>,
-    /// By the node's own id: `None` for the heads.
-    subscriptions: HashMap<String, Option<Passed>>,
+    teller: Teller,
+    /// Since it is open to orders.
+    place: Option<Place>,
+    ledger: Ledger,
+    /// What the node is being asked for: lost if that can't be sent.
+    unsent: Option<Passed>,
     /// When the node was last heard, and when its last head.
     heard_at: Instant,
     head_at: Instant,
@@ -101,17 +97,10 @@ impl End {
 }
 
 impl Line {
-    pub fn new(
-        exchange: Arc<Exchange>,
-        upstream: Arc<Upstream>,
-        orders: mpsc::Sender<Order>,
-        taken: mpsc::Receiver<Order>,
-    ) -> Line {
+    pub fn new(exchange: Arc<Exchange>, upstream: Arc<Upstream>) -> Line {
         Line {
             exchange,
             upstream,
-            orders,
-            taken,
             is_told: false,
         }
     }
@@ -173,17 +162,21 @@ impl Line {
         let url = spec.ws_url.as_ref().unwrap_or(&spec.url).reveal();
         let opened = Socket::open(&self.exchange.connector, spec, url).await;
         let mut live = match opened {
-            Ok(socket) => Live::new(socket),
+            Ok(socket) => {
+                let node = self.upstream.id;
+                let epoch = self.exchange.epochs.fetch_add(1, Ordering::Relaxed);
+                Live::new(socket, Teller { node, epoch }, self.exchange.told())
+            }
             Err(fault) => return End::Fault(fault),
         };
         let end = self.listen(&mut live).await;
-        self.close(&live, &end).await;
+        self.close(live, &end).await;
         end
     }
 
     async fn listen(&mut self, live: &mut Live) -> End {
         match live.socket.call("eth_subscribe", r#"["newHeads"]"#).await {
-            Ok(id) => live.asked.insert(id, Asked::Heads),
+            Ok(id) => live.ledger.ask(id, Asked::Heads),
             Err(fault) => return End::Fault(fault),
         };
         let look = (self.exchange.regimen.say(|regimen| regimen.block_time) / 2)
@@ -196,10 +189,7 @@ impl Line {
                     Ok(heard) => self.hear(live, heard).await,
                     Err(fault) => Err(End::Fault(fault)),
                 },
-                order = self.taken.recv() => match order {
-                    Some(order) => obey(live, order).await,
-                    None => Err(End::Fault(SocketFault::Closed)),
-                },
+                order = next_order(&mut live.place) => self.obey(live, order).await,
                 _ = looks.tick() => self.look(live),
                 _ = pings.tick() => live.socket.ping().await.map_err(End::Fault),
             };
@@ -229,43 +219,69 @@ impl Line {
         live.heard_at = clock::now();
         match heard {
             Heard::Nothing => {}
-            Heard::Answer { id, outcome } => match (live.asked.remove(&id), outcome) {
+            Heard::Answer { id, outcome } => match (live.ledger.answered(id), outcome) {
                 (Some(Asked::Heads), Ok(id)) => self.begin(live, &id),
                 (Some(Asked::Heads), Err(_)) => return Err(End::NoHeads),
                 (Some(Asked::Topic(topic)), Ok(id)) => {
-                    let id = String::from_utf8_lossy(&id).into_owned();
-                    live.subscriptions.insert(id, Some(topic.clone()));
+                    live.ledger.take(&id, Some(topic.clone()));
                     self.count(live);
-                    self.say(topic, What::Taken).await;
+                    self.say(live.teller, topic, What::Taken).await;
                 }
                 (Some(Asked::Topic(topic)), Err(error)) => {
                     let error = self.upstream.redacted(error);
-                    self.say(topic, What::Refused(error)).await;
+                    self.say(live.teller, topic, What::Refused(error)).await;
                 }
-                // Of an `eth_unsubscribe`.
-                (None, _) => {}
+                (Some(Asked::Dropped), Ok(id)) => {
+                    give_up(live, &String::from_utf8_lossy(&id)).await?;
+                }
+                // Of an `eth_unsubscribe`, or refused when nobody wants it.
+                (Some(Asked::Dropped), Err(_)) | (None, _) => {}
             },
             Heard::News {
                 subscription,
                 result,
-            } => match live.subscriptions.get(&subscription) {
+            } => match live.ledger.told(&subscription) {
                 Some(None) => self.head(live, &result).await,
-                Some(Some(topic)) => self.say(topic.clone(), What::News(result)).await,
+                Some(Some(topic)) => {
+                    self.say(live.teller, topic.clone(), What::News(result))
+                        .await
+                }
                 None => {}
             },
         }
         Ok(())
     }
 
+    async fn obey(&self, live: &mut Live, order: Order) -> Result<(), End> {
+        match order {
+            Order::Subscribe(topic) if live.ledger.is_full() => {
+                self.say(live.teller, topic, What::Full).await;
+            }
+            Order::Subscribe(topic) => {
+                let params = topic.params();
+                live.unsent = Some(topic);
+                let call = live.socket.call("eth_subscribe", &params).await;
+                let call = call.map_err(End::Fault)?;
+                if let Some(topic) = live.unsent.take() {
+                    live.ledger.ask(call, Asked::Topic(topic));
+                }
+            }
+            Order::Unsubscribe(topic) => {
+                for id in live.ledger.drop_topic(&topic) {
+                    give_up(live, &id).await?;
+                }
+                self.count(live);
+            }
+        }
+        Ok(())
+    }
+
     /// The node tells heads from now on: the line is open.
     fn begin(&mut self, live: &mut Live, id: &Bytes) {
-        let id = String::from_utf8_lossy(id).into_owned();
-        live.subscriptions.insert(id, None);
+        live.ledger.take(id, None);
         self.count(live);
         self.is_told = false;
-        self.exchange.open.send_modify(|open| {
-            open.insert(self.upstream.id, self.orders.clone());
-        });
+        live.place = Some(Place::take(&self.exchange, live.teller));
     }
 
     async fn head(&self, live: &mut Live, result: &Bytes) {
@@ -279,71 +295,66 @@ impl Line {
         drop(self.exchange.heads.send((id, header)).await);
     }
 
-    async fn say(&self, topic: Passed, what: What) {
-        let node = self.upstream.id;
-        drop(self.exchange.said.send(Said { node, topic, what }).await);
+    async fn say(&self, teller: Teller, topic: Passed, what: What) {
+        let said = Said {
+            teller,
+            topic,
+            what,
+        };
+        drop(self.exchange.said.send(said).await);
     }
 
     fn count(&self, live: &Live) {
         let name = &self.upstream.spec.name;
         let metrics = &self.exchange.metrics;
-        metrics.show_upstream_subscriptions(name, live.subscriptions.len());
+        metrics.show_upstream_subscriptions(name, live.ledger.len());
     }
 
-    async fn close(&mut self, live: &Live, end: &End) {
-        let id = self.upstream.id;
-        self.exchange
-            .open
-            .send_if_modified(|open| open.remove(&id).is_some());
+    async fn close(&mut self, mut live: Live, end: &End) {
         let name = &self.upstream.spec.name;
         self.exchange.metrics.show_upstream_subscriptions(name, 0);
-        // Orders that nobody will obey.
-        while self.taken.try_recv().is_ok() {}
-        let held = live.subscriptions.values().flatten();
-        let asked = live.asked.values().filter_map(|asked| match asked {
-            Asked::Topic(topic) => Some(topic),
-            Asked::Heads => None,
-        });
-        for topic in held.chain(asked) {
-            self.say(topic.clone(), What::Lost(end.reason())).await;
+        let unheeded = live.place.as_mut().map(Place::close).unwrap_or_default();
+        let lost = live.ledger.into_topics().chain(live.unsent).chain(unheeded);
+        for topic in lost {
+            self.say(live.teller, topic, What::Lost(end.reason())).await;
         }
+        // Not before all is said: who finds the line gone asks for no reason.
+        drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
         self.exchange.pool.hurry();
     }
 }
 
 impl Live {
-    fn new(socket: Socket) -> Live {
+    /// A fresh line isn't behind: what is `told` already doesn't come again.
+    fn new(socket: Socket, teller: Teller, told: u64) -> Live {
         let now = clock::now();
         Live {
             socket,
-            asked: HashMap::new(),
-            subscriptions: HashMap::new(),
+            teller,
+            place: None,
+            ledger: Ledger::default(),
+            unsent: None,
             heard_at: now,
             head_at: now,
-            head: 0,
+            head: told,
         }
     }
 }
 
-async fn obey(live: &mut Live, order: Order) -> Result<(), End> {
-    match order {
-        Order::Subscribe(topic) => {
-            let id = live.socket.call("eth_subscribe", &topic.params()).await;
-            live.asked
-                .insert(id.map_err(End::Fault)?, Asked::Topic(topic));
-        }
-        Order::Unsubscribe(topic) => {
-            let held = |(id, held): (&String, &Option<Passed>)| {
-                (held.as_ref() == Some(&topic)).then(|| id.clone())
-            };
-            if let Some(id) = live.subscriptions.iter().find_map(held) {
-                live.subscriptions.remove(&id);
-                let params = format!("[{id}]");
-                let asked = live.socket.call("eth_unsubscribe", &params).await;
-                asked.map_err(End::Fault)?;
-            }
-        }
+async fn next_order(place: &mut Option<Place>) -> Order {
+    if let Some(place) = place
+        && let Some(order) = place.orders.recv().await
+    {
+        return order;
     }
-    Ok(())
+    std::future::pending().await
+}
+
+async fn give_up(live: &mut Live, id: &str) -> Result<(), End> {
+    let given_up = live
+        .socket
+        .call("eth_unsubscribe", &format!("[{id}]"))
+        .await;
+    given_up.map(drop).map_err(End::Fault)
 }
