@@ -21,6 +21,9 @@ const BEYOND_THE_HEADER: [&[u8]; 5] = [
     b"\"withdrawals\"",
 ];
 
+/// The longest header that is told, in bytes: a bloom is most of one, at about 1 KiB.
+pub const HEADER_BYTES_MAX: usize = 64 << 10;
+
 /// What we know of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -49,9 +52,13 @@ struct RawHeader {
 
 impl Header {
     /// From what a node told by `newHeads` or `eth_getBlockBy…`; `None` for what is no header, such
-    /// as `null` or a block that is still pending.
+    /// as `null` or a block that is still pending, or for one over [`HEADER_BYTES_MAX`].
     pub fn read(text: &str) -> Option<Arc<Header>> {
         let raw: RawHeader = serde_json::from_str(text).ok()?;
+        let json = header_alone(text.as_bytes());
+        if json.len() > HEADER_BYTES_MAX {
+            return None;
+        }
         Some(Arc::new(Header {
             hash: BlockHash::read(&raw.hash)?,
             parent: BlockHash::read(&raw.parent_hash)?,
@@ -62,7 +69,7 @@ impl Header {
                 .as_deref()
                 .and_then(Bloom::read)
                 .map(Box::new),
-            json: header_alone(text.as_bytes()),
+            json,
         }))
     }
 }
@@ -114,6 +121,17 @@ mod tests {
         );
         let again = Header::read(std::str::from_utf8(&header.json).unwrap());
         assert_eq!(again.unwrap(), header, "a header is told as it is");
+    }
+
+    #[test]
+    fn a_header_that_is_far_too_long_is_not_read() {
+        let long = |member: &str| {
+            let (hash, filler) = (format!("0x{:064x}", 2), "1".repeat(HEADER_BYTES_MAX));
+            let head = format!(r#""number":"0x1","hash":"{hash}","parentHash":"{hash}""#);
+            format!(r#"{{{head},"{member}":"{filler}"}}"#)
+        };
+        assert_eq!(Header::read(&long("extraData")), None);
+        assert!(Header::read(&long("transactions")).is_some());
     }
 
     #[test]

@@ -178,12 +178,9 @@ impl Headline {
                 Way::Apart => {}
             }
         }
-        for (hash, candidate) in missing {
-            if let Some(step) = self.fetch(hash, candidate, now) {
-                return step;
-            }
-        }
-        if let Some(step) = self.root(now) {
+        let mut missing = missing.into_iter();
+        let asked = missing.find_map(|(hash, candidate)| self.fetch(hash, candidate, now));
+        if let Some(step) = asked.or_else(|| self.root(now)) {
             return step;
         }
         self.doubt(&candidates, now)

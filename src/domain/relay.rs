@@ -12,6 +12,8 @@ use super::subscription::Passed;
 
 /// Pending transactions that are remembered as told.
 pub const REMEMBERED_MAX: usize = 8192;
+/// A transaction's hash as JSON: `"0x…"`.
+const HASH_BYTES: usize = 68;
 
 /// What of a topic was told already.
 #[derive(Debug, Default)]
@@ -21,8 +23,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Whether it is news. A pending transaction is told once, by whichever node; of other topics
-    /// only what a node that takes over says first may be what was said last.
+    /// Whether it is news. A pending transaction is told once, by whichever node, and never without
+    /// its hash; of other topics only what a node that takes over says first may be what was said
+    /// last.
     pub fn is_news(&mut self, topic: &Passed, result: &Bytes, is_first: bool) -> bool {
         let key = match topic {
             Passed::PendingTransactions { full: false } => result.clone(),
@@ -38,7 +41,7 @@ impl Memory {
                 return !is_repeated;
             }
         };
-        self.remember(key)
+        is_hash(&key) && self.remember(key)
     }
 
     fn remember(&mut self, key: Bytes) -> bool {
@@ -55,6 +58,14 @@ impl Memory {
         }
         true
     }
+}
+
+fn is_hash(text: &[u8]) -> bool {
+    let digits = text
+        .strip_prefix(b"\"0x")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    text.len() == HASH_BYTES
+        && digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Why the node that tells a topic must be left.
@@ -108,16 +119,13 @@ mod tests {
         );
         let full = Passed::PendingTransactions { full: true };
         let mut memory = Memory::default();
-        assert!(memory.is_news(
-            &full,
-            &Bytes::from_static(b"{\"hash\":\"0x1\",\"gas\":1}"),
-            true
-        ));
-        assert!(!memory.is_news(
-            &full,
-            &Bytes::from_static(b"{\"gas\":1,\"hash\":\"0x1\"}"),
-            true
-        ));
+        let hash = hash(1);
+        let hash = std::str::from_utf8(&hash).unwrap();
+        let one = Bytes::from(format!("{{\"hash\":{hash},\"gas\":1}}"));
+        let other = Bytes::from(format!("{{\"gas\":1,\"hash\":{hash}}}"));
+        assert!(memory.is_news(&full, &one, true) && !memory.is_news(&full, &other, true));
+        let none = Bytes::from_static(b"{\"hash\":\"0x1\"}");
+        assert!(!memory.is_news(&full, &none, false), "no hash");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::resolver;
 use crate::domain::node::NodeSpec;
 
 /// The longest message that is taken from a node, in bytes.
-pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// The longest that a node may take to open a socket.
 pub const OPEN_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest that a node may take to take a message of ours.
