@@ -35,17 +35,29 @@ impl Door {
 
 #[async_trait]
 impl ServerApp for Door {
+    /// On a task of its own: Pingora's has room for a TLS handshake, for as long as the connection
+    /// is there.
     async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
+        let door = self.clone();
+        tokio::spawn(async move { door.attend(stream).await });
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.cleanup().await;
+    }
+}
+
+impl Door {
+    /// Stays with a connection to its end.
+    async fn attend(&self, stream: Stream) {
         let _counted = self.endpoint.engine.metrics.begin_connection();
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
-            return self.proxy.process_new(stream, &self.closing).await;
+            return self.go_on(stream).await;
         }
         match http1::serve(stream, &self.endpoint).await {
-            End::Over => None,
-            End::Http2(stream) => {
-                let stream = Box::new(stream);
-                self.proxy.process_new(stream, &self.closing).await
-            }
+            End::Over => {}
+            End::Http2(stream) => self.go_on(Box::new(stream)).await,
             End::Websocket(socket) => {
                 let http1::Socket {
                     stream,
@@ -53,12 +65,12 @@ impl ServerApp for Door {
                     address,
                 } = *socket;
                 Box::pin(websocket::take(stream, head, address, &self.endpoint)).await;
-                None
             }
         }
     }
 
-    async fn cleanup(&self) {
-        self.proxy.cleanup().await;
+    /// By HTTP/2.
+    async fn go_on(&self, stream: Stream) {
+        self.proxy.process_new(stream, &self.closing).await;
     }
 }
