@@ -14,7 +14,7 @@ const BITS: usize = 3;
 pub struct Bloom([u8; BYTES]);
 
 /// Where the bits of one value stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark([u16; BITS]);
 
 impl Mark {

@@ -20,13 +20,29 @@ pub const ALTERNATIVES_MAX: usize = 1000;
 pub type Address = [u8; 20];
 pub type Word = [u8; 32];
 
+/// One value that is looked for, and where it would stand in a bloom: hashed once, not with each
+/// block. Sorted by the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Sought<const N: usize> {
+    value: [u8; N],
+    mark: Mark,
+}
+
+impl<const N: usize> Sought<N> {
+    fn of(text: &str) -> Option<Sought<N>> {
+        let value = bytes(text)?;
+        let mark = Mark::of(&value);
+        Some(Sought { value, mark })
+    }
+}
+
 /// Which logs are wanted. Shapes: sorted, without repetition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogFilter {
     /// Empty: any.
-    addresses: Vec<Address>,
+    addresses: Vec<Sought<20>>,
     /// By position; empty at a position: any. A log with fewer topics doesn't pass.
-    topics: Vec<Vec<Word>>,
+    topics: Vec<Vec<Sought<32>>>,
 }
 
 #[derive(Deserialize)]
@@ -72,38 +88,39 @@ impl LogFilter {
 
     /// Whether a log passes.
     pub fn passes(&self, log: &Log) -> bool {
-        let has_address =
-            self.addresses.is_empty() || self.addresses.binary_search(&log.address).is_ok();
-        let has_topic = |(wanted, topic): (&Vec<Word>, &Word)| {
-            wanted.is_empty() || wanted.binary_search(topic).is_ok()
-        };
-        has_address
+        let has_topic = |(wanted, topic): (&Vec<_>, &Word)| admits(wanted, topic);
+        admits(&self.addresses, &log.address)
             && self.topics.len() <= log.topics.len()
             && self.topics.iter().zip(&log.topics).all(has_topic)
     }
 
     /// Whether a block with this bloom may have a log that passes.
     pub fn may_find(&self, bloom: &Bloom) -> bool {
-        let may_hold = |value: &[u8]| bloom.may_hold(Mark::of(value));
-        let may_be_at =
-            |words: &Vec<Word>| words.is_empty() || words.iter().any(|word| may_hold(word));
-        let may_be_of =
-            self.addresses.is_empty() || self.addresses.iter().any(|address| may_hold(address));
-        may_be_of && self.topics.iter().all(may_be_at)
+        may_admit(&self.addresses, bloom)
+            && self.topics.iter().all(|wanted| may_admit(wanted, bloom))
     }
 
     /// What it takes to remember it.
     pub fn bytes(&self) -> usize {
         let words: usize = self.topics.iter().map(Vec::len).sum();
-        self.addresses.len() * size_of::<Address>() + words * size_of::<Word>()
+        self.addresses.len() * size_of::<Sought<20>>() + words * size_of::<Sought<32>>()
     }
+}
+
+fn admits<const N: usize>(wanted: &[Sought<N>], value: &[u8; N]) -> bool {
+    let found = || wanted.binary_search_by(|sought| sought.value.cmp(value));
+    wanted.is_empty() || found().is_ok()
+}
+
+fn may_admit<const N: usize>(wanted: &[Sought<N>], bloom: &Bloom) -> bool {
+    wanted.is_empty() || wanted.iter().any(|sought| bloom.may_hold(sought.mark))
 }
 
 /// A `null` among alternatives admits anything, as in geth.
 fn alternatives<const N: usize>(
     raw: Option<&RawValue>,
     bad: &Refusal,
-) -> Result<Vec<[u8; N]>, Refusal> {
+) -> Result<Vec<Sought<N>>, Refusal> {
     let raw = raw.map_or("null", RawValue::get);
     let read: Option<OneOrMany> = serde_json::from_str(raw).map_err(|_| bad.clone())?;
     let texts = match read {
@@ -121,7 +138,7 @@ fn alternatives<const N: usize>(
     };
     let read = texts
         .iter()
-        .map(|text| bytes(text).ok_or_else(|| bad.clone()));
+        .map(|text| Sought::of(text).ok_or_else(|| bad.clone()));
     let mut read: Vec<_> = read.collect::<Result<_, _>>()?;
     read.sort_unstable();
     read.dedup();
