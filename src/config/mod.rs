@@ -452,7 +452,8 @@ forebay:
         assert_eq!(reading.settings.is_some(), !errors);
         assert!(errors || reading.pingora.is_some());
         assert!(reading.findings.len() <= FINDINGS_MAX + 1);
-        let lines = text.split('\n').count() + 1;
+        // A lone carriage return ends a line, too (YAML 1.2 §5.4).
+        let lines = text.split(['\n', '\r']).count() + 1;
         for finding in &reading.findings {
             assert!((1..=lines).contains(&finding.line), "{finding}");
             assert!(
@@ -461,6 +462,11 @@ forebay:
             );
             assert!(!finding.message.contains("s3cret"), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn a_line_may_end_with_a_carriage_return_alone() {
+        check_reading("\r\r$");
     }
 
     proptest! {
