@@ -47,3 +47,150 @@ impl Fleet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::chain::{BlockHash, Doubt, Source};
+    use crate::domain::fleet::{FleetView, Member, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::{Rung, Weight};
+
+    const LEADER: NodeId = NodeId(0);
+    const ONE: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    struct Scene {
+        fleet: Fleet,
+        now: Instant,
+    }
+
+    impl Scene {
+        /// A leader, a node, and another of this weight, all of them fit, at block 100.
+        fn set(weight: Weight) -> Scene {
+            let now = crate::clock::now();
+            let mut fleet = Fleet::new(Yardstick {
+                chain_id: None,
+                block_time: Duration::from_secs(12),
+                lag_blocks_max: 10,
+                hysteresis: Hysteresis { rise: 1, fall: 3 },
+            });
+            let nodes = [
+                (LEADER, Rung::Leader, Weight::ONE),
+                (ONE, Rung::Own, Weight::ONE),
+                (OTHER, Rung::Own, weight),
+            ];
+            let members = nodes.map(|(id, rung, weight)| Member {
+                id,
+                name: "node".into(),
+                rung,
+                weight,
+            });
+            fleet.replace(members.to_vec(), now);
+            let mut scene = Scene { fleet, now };
+            scene.round(&[at(100), at(100), at(100)]);
+            scene
+        }
+
+        fn round(&mut self, probes: &[Probe]) {
+            self.now += Duration::from_secs(1);
+            let probes: Vec<_> = (0..).map(NodeId).zip(probes.iter().copied()).collect();
+            self.fleet.hear_round(&probes, self.now);
+        }
+
+        fn hear(&mut self, id: NodeId, head: u64) -> Vec<Change> {
+            let details = Details {
+                head_hash: Some(BlockHash([7; 32])),
+                head_timestamp: Some(head * 12),
+                ..Details::default()
+            };
+            let head = BlockNumber(head);
+            self.fleet.hear_head(id, head, &details, self.now)
+        }
+
+        fn view(&self) -> FleetView {
+            self.fleet.view()
+        }
+
+        fn head(&self, id: NodeId) -> u64 {
+            self.view().node(id).unwrap().head.unwrap().0
+        }
+    }
+
+    fn at(head: u64) -> Probe {
+        Probe::Answered {
+            head: BlockNumber(head),
+            chain_id: Some(crate::domain::chain::ChainId(1)),
+            syncing: false,
+        }
+    }
+
+    #[test]
+    fn a_head_told_between_rounds_rises_and_puts_nobody_out() {
+        let mut scene = Scene::set(Weight::ONE);
+        assert_eq!(scene.hear(ONE, 102), []);
+        assert_eq!((scene.head(ONE), scene.head(OTHER)), (102, 100));
+        let timestamp = scene.view().node(ONE).unwrap().head_timestamp;
+        assert_eq!(timestamp, Some(102 * 12));
+        assert_eq!(scene.view().served_head, Some(BlockNumber(102)), "half");
+        assert_eq!(scene.hear(ONE, 101), [], "what falls is for a round");
+        assert_eq!(scene.head(ONE), 102);
+        scene.hear(ONE, 111);
+        scene.hear(LEADER, 111);
+        let view = scene.view();
+        let reference = view.reference.unwrap();
+        assert_eq!(
+            (reference.number.0, reference.source),
+            (111, Source::Leader)
+        );
+        let other = view.node(OTHER).unwrap();
+        assert_eq!(other.lag(), Some(Lag(11)));
+        assert!(other.standing.is_healthy(), "a round says who is fit");
+    }
+
+    #[test]
+    fn a_round_is_due_as_soon_as_a_node_with_calls_is_too_far_behind() {
+        let mut scene = Scene::set(Weight::ONE);
+        scene.hear(ONE, 110);
+        scene.hear(LEADER, 110);
+        let reference = scene.view().reference.unwrap();
+        assert_eq!(reference.number, BlockNumber(110));
+        assert!(!scene.fleet.is_round_due(), "at the limit");
+        scene.hear(ONE, 111);
+        scene.hear(LEADER, 111);
+        assert!(scene.fleet.is_round_due());
+        scene.round(&[at(111), at(111), at(100)]);
+        assert!(!scene.fleet.is_round_due(), "it gets no calls now");
+        let mut scene = Scene::set(Weight::NONE);
+        scene.hear(ONE, 111);
+        scene.hear(LEADER, 111);
+        assert!(!scene.fleet.is_round_due(), "nor does a drained one");
+    }
+
+    #[test]
+    fn who_is_dead_or_not_in_the_list_tells_nothing() {
+        let mut scene = Scene::set(Weight::ONE);
+        scene.round(&[at(100), Probe::Failed, at(100)]);
+        assert_eq!(scene.hear(ONE, 101), []);
+        assert_eq!(scene.head(ONE), 100);
+        assert!(!scene.view().node(ONE).unwrap().lives);
+        assert_eq!(scene.hear(NodeId(9), 101), []);
+        assert_eq!(scene.view().served_head, Some(BlockNumber(100)));
+    }
+
+    #[test]
+    fn a_leader_that_leaps_is_doubted_at_once() {
+        let mut scene = Scene::set(Weight::ONE);
+        let changes = scene.hear(LEADER, 1_000_000);
+        let doubted = Change::Reference {
+            source: Source::Held,
+            doubt: Some(Doubt::Implausible),
+        };
+        assert_eq!(changes, [doubted]);
+        let view = scene.view();
+        assert_eq!(view.reference.unwrap().number, BlockNumber(100));
+        assert_eq!(view.served_head, Some(BlockNumber(100)));
+    }
+}
