@@ -1,39 +1,35 @@
 //! Subscriptions that survive their node: real nodes die, freeze and reorganise while clients listen
 //! over the balancer's sockets, and each of them hears everything once and in order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
 #[path = "subscriptions/chaos.rs"]
 mod chaos;
+#[path = "subscriptions/gaps.rs"]
+mod gaps;
+#[path = "subscriptions/reorgs.rs"]
+mod reorgs;
+#[path = "subscriptions/stage.rs"]
+mod stage;
 #[path = "support/mod.rs"]
 mod support;
-
-use std::time::Duration;
+#[path = "subscriptions/takeovers.rs"]
+mod takeovers;
 
 use serde_json::json;
 
 use self::chaos::Chaos;
-use self::support::{Author, Balancer, Geth, Heard, Listener, Mirror, PATIENCE, eventually};
+use self::stage::{QUICK, SILENCE, Stage, balancer};
+use self::support::{Balancer, Geth, Heard, Listener, Mirror, PATIENCE, TlsDoor, eventually};
 
-/// Health that decides in tenths of a second, on a chain whose blocks come as fast as they go.
-const QUICK: &str = "\
-version: 1
-threads: 2
-forebay:
-  chain: { block_time: 200ms }
-  listen: { http: [\"@HTTP@\"], metrics: \"@METRICS@\" }
-  registry: { path: \"@FOLDER@/forebay.db\", last_list: \"@FOLDER@/last-list.json\" }
-  health: { interval: 500ms, timeout: 450ms, rise: 1, fall: 2 }
-  sockets: { per_address_max: 1000 }
-  shutdown: { lame_duck: 300ms, drain: 5s }
-  nodes:
-";
-
-/// A balancer before nodes called a, b, c.
-async fn balancer(urls: &[String]) -> Balancer {
-    let mut yaml = QUICK.to_string();
-    for (url, name) in urls.iter().zip(["a", "b", "c"]) {
-        yaml += &format!("    - {{ url: \"{url}\", name: {name} }}\n");
-    }
-    Balancer::start(&yaml, &[]).await
+/// A topic of logs.
+fn topic(byte: u8) -> String {
+    format!("0x{}", format!("{byte:02x}").repeat(32))
 }
 
 /// The blocks that one story writes; `FOREBAY_SUBSCRIPTIONS_BLOCKS` for more of them.
@@ -51,34 +47,17 @@ async fn every_client_hears_every_head_and_log_once_whatever_becomes_of_the_node
 
 #[tokio::test]
 async fn a_subscriber_begins_at_the_block_told_last() {
-    let mut author = Author::begin().await;
-    let mut mirror = Mirror::begin().await;
-    author.write(&[1]).await;
-    author.write(&[1]).await;
-    mirror.follow(&author.chain).await;
-    let balancer = balancer(&[mirror.node.url()]).await;
-    eventually("the first head is told", PATIENCE, async || {
-        let head = balancer.metric("forebay_upstream_subscriptions", &[]).await;
-        head == Some(1.0)
-    })
-    .await;
-    let mut client = Listener::open(balancer.rpc.address).await;
+    let mut stage = Stage::set(1, QUICK).await;
+    let mut client = Listener::open(stage.balancer.rpc.address).await;
     let heads = client.subscribe(json!(["newHeads"])).await;
     let logs = client.subscribe(json!(["logs", {}])).await;
-    assert!(
-        client
-            .next_within(Duration::from_millis(700))
-            .await
-            .is_none()
-    );
-    author.write(&[1, 2]).await;
-    mirror.follow(&author.chain).await;
-    let block = author.chain.last().unwrap();
+    assert!(client.next_within(SILENCE).await.is_none());
+    stage.write_everywhere(&[1, 2]).await;
     let Heard::News(id, head) = client.next().await else {
         panic!()
     };
-    assert_eq!((id, &head["hash"]), (heads, &json!(block.hash)));
-    for wanted in &block.logs {
+    assert_eq!((id, &head["hash"]), (heads, &json!(stage.record.heads[0])));
+    for wanted in &stage.record.logs {
         let heard = client.next().await;
         assert_eq!(heard, Heard::News(logs.clone(), wanted.clone()));
     }
@@ -89,7 +68,7 @@ async fn geths_own_subscriptions_are_passed_on_and_its_heads_told() {
     let geth = Geth::start(0).await;
     let mut yaml = QUICK.replace("block_time: 200ms", "block_time: 1s");
     yaml += &format!(
-        "    - {{ url: \"{}\", ws_url: \"{}\", name: geth }}\n",
+        "  nodes:\n    - {{ url: \"{}\", ws_url: \"{}\", name: geth }}\n",
         geth.url(),
         geth.ws_url()
     );
@@ -130,88 +109,39 @@ async fn geths_own_subscriptions_are_passed_on_and_its_heads_told() {
     assert!(head.get("transactions").is_none() && head.get("size").is_none());
 }
 
-/// Which of the nodes a and b tells what is passed on: its line carries more than the heads.
-async fn teller(balancer: &Balancer) -> usize {
-    let mut found = usize::MAX;
-    eventually("a node tells it", PATIENCE, async || {
-        for (at, name) in ["a", "b"].into_iter().enumerate() {
-            let labels = [("node", name)];
-            let carried = balancer
-                .metric("forebay_upstream_subscriptions", &labels)
-                .await;
-            if carried == Some(2.0) {
-                found = at;
-            }
-        }
-        found < 2
-    })
-    .await;
-    found
-}
-
-#[tokio::test]
-async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left() {
-    let mut author = Author::begin().await;
-    let mut mirrors = [Mirror::begin().await, Mirror::begin().await];
-    author.write(&[]).await;
-    for mirror in &mut mirrors {
-        mirror.follow(&author.chain).await;
-    }
-    let balancer = balancer(&[mirrors[0].node.url(), mirrors[1].node.url()]).await;
-    eventually("both lines are open", PATIENCE, async || {
-        balancer.metric("forebay_upstream_subscriptions", &[]).await == Some(2.0)
-    })
-    .await;
-    let mut client = Listener::open(balancer.rpc.address).await;
-    let mut other = Listener::open(balancer.rpc.address).await;
-    let pending = client.subscribe(json!(["newPendingTransactions"])).await;
-    let same = other
-        .subscribe(json!(["newPendingTransactions", false]))
-        .await;
-    let first = teller(&balancer).await;
-    for turn in 0..2 {
-        let raw = author.pending().await;
-        let mut hash = json!(null);
-        for (at, mirror) in mirrors.iter().enumerate() {
-            if turn == 0 || at != first {
-                hash = mirror
-                    .node
-                    .rpc
-                    .call("eth_sendRawTransaction", json!([raw]))
-                    .await;
-            }
-        }
-        assert_eq!(
-            client.next().await,
-            Heard::News(pending.clone(), hash.clone())
-        );
-        assert_eq!(other.next().await, Heard::News(same.clone(), hash));
-        if turn == 0 {
-            mirrors[first].node.process.kill();
-            assert_eq!(teller(&balancer).await, 1 - first);
-            let lost = [("reason", "lost")];
-            assert_eq!(
-                balancer.metric("forebay_takeovers_total", &lost).await,
-                Some(1.0)
-            );
-        }
-    }
-    mirrors[1 - first].node.process.kill();
-    let Heard::Closed(code, why) = client.next().await else {
-        panic!()
-    };
-    assert_eq!(
-        (code, why.contains("subscribe again")),
-        (1012, true),
-        "{why}"
-    );
-}
-
 #[tokio::test]
 async fn a_topic_that_no_node_tells_is_refused() {
     let mirror = Mirror::begin().await;
-    let balancer = balancer(&[mirror.node.url()]).await;
+    let balancer = balancer(QUICK, &[mirror.node.url()]).await;
     let mut client = Listener::open(balancer.rpc.address).await;
     let refused = client.ask("eth_subscribe", json!(["nonsense"])).await;
     assert!(refused["error"]["code"].is_i64(), "{refused}");
+}
+
+/// Calls, probes and sockets alike trust `ca_file`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_listened_to_over_tls_if_its_certificate_is_trusted() {
+    let mut stage = Stage::set(1, QUICK).await;
+    let node = stage.mirrors[0].node.rpc.address;
+    let doors = [TlsDoor::before(node).await, TlsDoor::before(node).await];
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("ca.pem");
+    std::fs::write(&trusted, &doors[0].certificate).unwrap();
+    let mut yaml = format!("ca_file: \"{}\"\n{QUICK}  nodes:\n", trusted.display());
+    for (door, name) in doors.iter().zip(["trusted", "foreign"]) {
+        let (url, ws_url) = (door.url("https"), door.url("wss"));
+        yaml += &format!("    - {{ url: \"{url}\", ws_url: \"{ws_url}\", name: {name} }}\n");
+    }
+    stage.balancer = Balancer::start(&yaml, &[]).await;
+    stage.has_line_called("trusted").await;
+    let mut ear = stage.ear().await;
+    let (mut client, id) = stage.pending().await;
+    stage.write_everywhere(&[1, 2]).await;
+    ear.hears(&stage.record).await;
+    for log in &stage.record.logs {
+        stage::hears(&mut client, &id, &log["transactionHash"]).await;
+    }
+    let printed = stage.balancer.process.printed();
+    let is_told = |line: &&str| line.contains("no WebSocket to foreign") && line.contains("TLS");
+    assert!(printed.lines().any(|line| is_told(&line)), "{printed}");
 }

@@ -1,11 +1,5 @@
 //! Many clients, two nodes that fail in turn, and the author of the chain, who never does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a stage-hand that can't go on fails the test"
-)]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,7 +7,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::support::{Author, Balancer, Heard, Listener, Mirror, PATIENCE, eventually};
+use super::stage::{Ear, QUICK, Record, balancer};
+use super::support::{Author, Balancer, Mirror, PATIENCE, eventually};
+use super::topic;
 
 /// Blocks from one mishap to the next.
 const MISHAP_EVERY: usize = 3;
@@ -41,13 +37,8 @@ const MISHAPS: [Mishap; 8] = [
     Mishap::Reorg(5),
 ];
 
-/// What one client was told.
-#[derive(Default)]
-struct Told {
-    heads: Vec<String>,
-    logs: Vec<Value>,
-    closed: Option<(u16, String)>,
-}
+/// What one client was told, and with what it was closed.
+type Told = (Record, Option<(u16, String)>);
 
 pub struct Chaos {
     author: Author,
@@ -58,9 +49,8 @@ pub struct Chaos {
     /// How many have been told so many heads.
     progress: Arc<Progress>,
     stop: tokio::sync::watch::Sender<bool>,
-    /// What a client must hear: heads, and logs.
-    heads: Vec<String>,
-    logs: Vec<Value>,
+    /// What a client must hear.
+    record: Record,
 }
 
 #[derive(Clone, Copy)]
@@ -87,26 +77,19 @@ impl Chaos {
             mirror.follow(&author.chain).await;
         }
         let urls = [mirrors[0].node.url(), mirrors[1].node.url()];
-        let balancer = super::balancer(&urls).await;
-        eventually("both lines are open", PATIENCE, async || {
-            let open = balancer.metric("forebay_upstream_subscriptions", &[]).await;
-            open == Some(2.0)
-        })
-        .await;
+        let balancer = balancer(QUICK, &urls).await;
         let progress = Arc::<Progress>::default();
         let (stop, _) = tokio::sync::watch::channel(false);
         let mut listening = Vec::new();
         for number in 0..clients {
-            let mut client = Listener::open(balancer.rpc.address).await;
-            let heads = client.subscribe(json!(["newHeads"])).await;
             let filter = if is_picky(number) {
                 json!({"topics": [[topic(TOPIC)]]})
             } else {
                 json!({})
             };
-            client.subscribe(json!(["logs", filter])).await;
+            let ear = Ear::open(&balancer, filter).await;
             let (progress, stop) = (progress.clone(), stop.subscribe());
-            listening.push(tokio::spawn(listen(client, heads, progress, stop)));
+            listening.push(tokio::spawn(listen(ear, progress, stop)));
         }
         Chaos {
             author,
@@ -116,8 +99,7 @@ impl Chaos {
             clients: listening,
             progress,
             stop,
-            heads: Vec::new(),
-            logs: Vec::new(),
+            record: Record::default(),
         }
     }
 
@@ -138,15 +120,8 @@ impl Chaos {
     }
 
     async fn write(&mut self, number: usize) {
-        let topics: &[u8] = match number % 4 {
-            0 => &[],
-            1 => &[1],
-            2 => &[TOPIC, 1],
-            _ => &[TOPIC, TOPIC, 2],
-        };
-        let block = self.author.write(topics).await;
-        self.heads.push(block.hash.clone());
-        self.logs.extend(block.logs.iter().cloned());
+        let block = self.author.write(topics(number)).await;
+        self.record.write(block);
     }
 
     /// One node follows at once, the other a moment later, in turn.
@@ -202,24 +177,21 @@ impl Chaos {
     /// that nobody else has heard of.
     async fn reorganise(&mut self, depth: usize, number: usize) {
         self.settle().await;
-        for taken in self.author.take_back(depth).await {
-            let removed = taken.logs.into_iter().rev().map(|mut log| {
-                log["removed"] = json!(true);
-                log
-            });
-            self.logs.extend(removed);
-        }
-        for more in 0..depth {
-            self.write(number + more + 1).await;
+        let blocks: Vec<_> = (1..=depth).map(|more| topics(number + more)).collect();
+        let taken = self.author.reorganise(&blocks).await;
+        self.record.take_back(taken);
+        let fork = self.author.chain.len() - depth;
+        for block in &self.author.chain[fork..] {
+            self.record.write(block);
         }
         self.spread(number).await;
     }
 
     /// Waits until every client has heard all.
     async fn settle(&self) {
-        let heads = self.heads.len() * self.clients.len();
+        let heads = self.record.heads.len() * self.clients.len();
         let wanted = |number: usize| {
-            let logs = self.logs.iter().filter(|log| wants(number, log));
+            let logs = self.record.logs.iter().filter(|log| wants(number, log));
             logs.count()
         };
         let logs: usize = (0..self.clients.len()).map(wanted).sum();
@@ -251,17 +223,22 @@ impl Chaos {
             eprintln!("{line}");
         }
         for (number, client) in self.clients.drain(..).enumerate() {
-            let told = client.await.unwrap();
-            assert_eq!(told.closed, None, "client {number}");
-            assert_eq!(told.heads, self.heads, "heads of client {number}");
-            let wanted: Vec<_> = self
-                .logs
-                .iter()
-                .filter(|log| wants(number, log))
-                .cloned()
-                .collect();
-            assert_eq!(told.logs, wanted, "logs of client {number}");
+            let (heard, closed) = client.await.unwrap();
+            assert_eq!(closed, None, "client {number}");
+            let mut record = self.record.clone();
+            record.logs.retain(|log| wants(number, log));
+            assert_eq!(heard, record, "client {number}");
         }
+    }
+}
+
+/// The logs of a block, in turn.
+fn topics(number: usize) -> &'static [u8] {
+    match number % 4 {
+        0 => &[],
+        1 => &[1],
+        2 => &[TOPIC, 1],
+        _ => &[TOPIC, TOPIC, 2],
     }
 }
 
@@ -273,36 +250,20 @@ fn wants(number: usize, log: &Value) -> bool {
     !is_picky(number) || log["topics"][0] == topic(TOPIC)
 }
 
-fn topic(byte: u8) -> String {
-    format!("0x{}", format!("{byte:02x}").repeat(32))
-}
-
 async fn listen(
-    mut client: Listener,
-    heads: String,
+    mut ear: Ear,
     progress: Arc<Progress>,
     mut stop: tokio::sync::watch::Receiver<bool>,
 ) -> Told {
-    let mut told = Told::default();
     loop {
         let heard = tokio::select! {
-            heard = client.next() => heard,
-            _ = stop.changed() => return told,
+            heard = ear.hear() => heard,
+            _ = stop.changed() => return (ear.heard, None),
         };
         match heard {
-            Heard::News(id, head) if id == heads => {
-                told.heads.push(head["hash"].as_str().unwrap().to_string());
-                progress.heads.fetch_add(1, Ordering::Relaxed);
-            }
-            Heard::News(_, log) => {
-                told.logs.push(log);
-                progress.logs.fetch_add(1, Ordering::Relaxed);
-            }
-            Heard::Answer(answer) => panic!("an answer to nothing: {answer}"),
-            Heard::Closed(code, why) => {
-                told.closed = Some((code, why));
-                return told;
-            }
-        }
+            Ok(true) => progress.heads.fetch_add(1, Ordering::Relaxed),
+            Ok(false) => progress.logs.fetch_add(1, Ordering::Relaxed),
+            Err(closed) => return (ear.heard, Some(closed)),
+        };
     }
 }

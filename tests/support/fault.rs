@@ -127,7 +127,7 @@ async fn one_request(
         reset(client);
         return Ok(());
     }
-    let answer = ask(server, &request).await?;
+    let answer = send_on(server, &request).await?;
     if let Fault::Late(pause) = fault {
         tokio::time::sleep(pause).await;
     }
@@ -146,7 +146,7 @@ async fn one_request(
 }
 
 /// Closes at once, with a reset.
-fn reset(client: TcpStream) {
+pub(super) fn reset(client: TcpStream) {
     let _ = client.set_zero_linger();
     drop(client);
 }
@@ -183,7 +183,7 @@ fn error(code: &str) -> String {
 }
 
 /// The head and the body, by its Content-Length.
-async fn read_request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(super) async fn read_request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         if client.read_buf(&mut bytes).await? == 0 {
@@ -214,7 +214,7 @@ fn operation_of(request: &[u8]) -> String {
 }
 
 /// Each request on a connection of its own: its end is the answer's.
-async fn ask(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) async fn send_on(server: SocketAddr, request: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server).await?;
     let line_ends = request.windows(2).position(|pair| pair == b"\r\n");
     let (line, rest) = request.split_at(line_ends.unwrap_or(0));

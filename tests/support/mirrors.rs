@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Anvil, Rpc};
+use super::{Anvil, PATIENCE, Rpc};
 
 const GENESIS: u64 = 1_700_000_000;
+const BASE_FEE: u64 = 1_000_000_000;
 const ANVIL: &[&str] = &[
     "--chain-id",
     "1",
@@ -20,9 +21,33 @@ pub struct Written {
     pub hash: String,
     pub number: u64,
     timestamp: u64,
+    base_fee: Value,
     transactions: Vec<Value>,
     /// Its logs, as the author tells them.
     pub logs: Vec<Value>,
+}
+
+impl Written {
+    async fn read(node: Rpc, number: u64) -> Written {
+        let at = json!([quantity(number), false]);
+        let block = node.call("eth_getBlockByNumber", at).await;
+        let mut transactions = Vec::new();
+        for hash in block["transactions"].as_array().unwrap() {
+            let raw = node.call("eth_getRawTransactionByHash", json!([hash]));
+            transactions.push(raw.await);
+        }
+        let logs = json!([{"blockHash": block["hash"]}]);
+        let logs = node.call("eth_getLogs", logs).await;
+        let timestamp = block["timestamp"].as_str().unwrap();
+        Written {
+            hash: block["hash"].as_str().unwrap().to_string(),
+            number,
+            timestamp: u64::from_str_radix(&timestamp[2..], 16).unwrap(),
+            base_fee: block["baseFeePerGas"].clone(),
+            transactions,
+            logs: logs.as_array().unwrap().clone(),
+        }
+    }
 }
 
 /// The chain, and the node on which it is written.
@@ -62,33 +87,20 @@ impl Author {
     /// The next block, with a log of each of these topics.
     pub async fn write(&mut self, topics: &[u8]) -> &Written {
         let rpc = self.node.rpc;
-        let mut transactions = Vec::new();
         for topic in topics {
-            let made = json!([{"from": self.sender, "data": logging(*topic), "gas": "0x30000", "gasPrice": "0x77359400"}]);
-            let hash = rpc.call("eth_sendTransaction", made).await;
-            transactions.push(rpc.call("eth_getRawTransactionByHash", json!([hash])).await);
+            let made = self.transaction(*topic);
+            rpc.call("eth_sendTransaction", json!([made])).await;
         }
         self.made += 1;
-        let timestamp = GENESIS + self.made;
-        mine(rpc, timestamp).await;
-        let block = rpc
-            .call("eth_getBlockByNumber", json!(["latest", false]))
-            .await;
-        assert_eq!(
-            block["transactions"].as_array().unwrap().len(),
-            topics.len()
-        );
-        let logs = rpc
-            .call("eth_getLogs", json!([{"blockHash": block["hash"]}]))
-            .await;
-        self.chain.push(Written {
-            hash: block["hash"].as_str().unwrap().to_string(),
-            number: self.chain.len() as u64 + 1,
-            timestamp,
-            transactions,
-            logs: logs.as_array().unwrap().clone(),
-        });
+        mine(rpc, GENESIS + self.made, &quantity(BASE_FEE)).await;
+        let number = self.chain.len() as u64 + 1;
+        self.chain.push(Written::read(rpc, number).await);
         self.chain.last().unwrap()
+    }
+
+    fn transaction(&self, topic: u8) -> Value {
+        let data = logging(topic);
+        json!({"from": self.sender, "data": data, "gas": "0x30000", "gasPrice": "0x77359400"})
     }
 
     /// A transaction that waits, as it is sent.
@@ -99,10 +111,27 @@ impl Author {
         rpc.call("eth_getRawTransactionByHash", json!([hash])).await
     }
 
-    /// Takes the last `depth` blocks back, newest first.
-    pub async fn take_back(&mut self, depth: usize) -> Vec<Written> {
-        self.node.roll_back(depth as u64).await;
-        let mut taken = self.chain.split_off(self.chain.len() - depth);
+    /// Puts as many other blocks, with logs of these topics, in the place of the last ones, which
+    /// are returned, newest first.
+    pub async fn reorganise(&mut self, blocks: &[&[u8]]) -> Vec<Written> {
+        let transactions: Vec<_> = blocks
+            .iter()
+            .enumerate()
+            .flat_map(|(at, topics)| topics.iter().map(move |topic| (at, *topic)))
+            .map(|(at, topic)| json!([self.transaction(topic), at]))
+            .collect();
+        // Otherwise an empty block may be replaced by the very same.
+        self.made += 1;
+        set_base_fee(self.node.rpc, &quantity(BASE_FEE + self.made)).await;
+        let reorg = json!([blocks.len(), transactions]);
+        self.node.rpc.call("anvil_reorg", reorg).await;
+        let fork = self.chain.len() - blocks.len();
+        let mut taken = self.chain.split_off(fork);
+        for before in &taken {
+            let block = Written::read(self.node.rpc, before.number).await;
+            assert_ne!(block.hash, before.hash, "no other block");
+            self.chain.push(block);
+        }
         taken.reverse();
         taken
     }
@@ -148,18 +177,28 @@ impl Mirror {
 
 async fn repeat(node: Rpc, block: &Written) {
     for raw in &block.transactions {
-        node.call("eth_sendRawTransaction", json!([raw])).await;
+        // What a node has already it refuses: just as well.
+        let sent = node.ask("eth_sendRawTransaction", json!([raw]), PATIENCE);
+        drop(sent.await);
     }
-    mine(node, block.timestamp).await;
+    mine(node, block.timestamp, &block.base_fee).await;
     let made = node
         .call("eth_getBlockByNumber", json!(["latest", false]))
         .await;
     assert_eq!(made["hash"], block.hash, "not the same block: {made}");
 }
 
-/// The fee is set: after a rollback anvil goes on with that of the block taken back.
-async fn mine(node: Rpc, timestamp: u64) {
-    let fee = json!(["0x3b9aca00"]);
-    node.call("anvil_setNextBlockBaseFeePerGas", fee).await;
+/// The fee is set: after a reorg anvil goes on with that of the block taken back.
+async fn mine(node: Rpc, timestamp: u64, base_fee: &Value) {
+    set_base_fee(node, base_fee).await;
     node.call("evm_mine", json!([timestamp])).await;
+}
+
+async fn set_base_fee(node: Rpc, base_fee: &Value) {
+    let fee = json!([base_fee]);
+    node.call("anvil_setNextBlockBaseFeePerGas", fee).await;
+}
+
+fn quantity(number: u64) -> Value {
+    json!(format!("{number:#x}"))
 }

@@ -33,6 +33,8 @@ mod relay;
 mod round_robin;
 mod rpc;
 mod scene;
+mod sluice;
+mod tls;
 mod twins;
 mod wire;
 
@@ -56,6 +58,8 @@ pub use relay::Relay;
 pub use round_robin::RoundRobin;
 pub use rpc::Rpc;
 pub use scene::{QUICK, Scene};
+pub use sluice::Sluice;
+pub use tls::TlsDoor;
 pub use twins::Twins;
 pub use wire::Wire;
 

@@ -1,0 +1,76 @@
+//! What can't be promised any more ends with a close and its reason; nobody else is closed.
+
+use serde_json::json;
+
+use super::stage::{Ear, QUICK, Stage};
+use super::support::{Heard, Listener, PATIENCE};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_that_no_node_brings_close_those_who_listen_to_them_and_nobody_else() {
+    let mut stage = Stage::set(2, QUICK).await;
+    let mut ear = stage.ear().await;
+    let mut heads = Listener::open(stage.balancer.rpc.address).await;
+    let id = heads.subscribe(json!(["newHeads"])).await;
+    stage.write_everywhere(&[1]).await;
+    ear.hears(&stage.record).await;
+    let told = stage.record.logs.clone();
+    for sluice in &stage.sluices {
+        sluice.refuse("eth_getLogs");
+    }
+    stage.write_everywhere(&[2]).await;
+    stage.write_everywhere(&[]).await;
+    let (code, why) = ear.is_closed().await;
+    assert_eq!(code, 1012, "{why}");
+    assert!(why.contains("the logs of a block can't be had"), "{why}");
+    assert_eq!(
+        ear.heard.heads, stage.record.heads,
+        "heads don't wait for logs"
+    );
+    assert_eq!(ear.heard.logs, told, "and no log out of its turn");
+    // Who comes now has missed nothing: the next block's logs are theirs, as soon as they can be had.
+    stage.write_everywhere(&[]).await;
+    let mut heard = Vec::new();
+    while heard.len() < stage.record.heads.len() {
+        let Some(Heard::News(_, head)) = heads.next_within(PATIENCE).await else {
+            panic!(
+                "closed, or no more heads: {heard:?} of {:?} ({id})",
+                stage.record.heads
+            );
+        };
+        heard.push(head["hash"].as_str().unwrap().to_string());
+    }
+    assert_eq!(heard, stage.record.heads);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_node_has_a_socket_heads_and_logs_are_polled() {
+    let mut stage = Stage::set_with_sockets(0, 2).await;
+    let mut ear = stage.ear().await;
+    let mut picky = Ear::open(&stage.balancer, json!({"topics": [super::topic(7)]})).await;
+    let mut client = Listener::open(stage.balancer.rpc.address).await;
+    let refused = client.ask("eth_subscribe", json!(["newPendingTransactions"]));
+    let refused = refused.await;
+    assert_eq!(refused["error"]["code"], -32601, "{refused}");
+    for topics in [&[1][..], &[7, 2], &[], &[3, 3, 7]] {
+        stage.write_everywhere(topics).await;
+    }
+    ear.hears(&stage.record).await;
+    let taken = stage.author.reorganise(&[&[7], &[4]]).await;
+    stage.record.take_back(taken);
+    for block in stage.author.chain.iter().rev().take(2).rev() {
+        stage.record.write(block);
+    }
+    stage.write_everywhere(&[5]).await;
+    ear.hears_just(&stage.record).await;
+    let mut record = stage.record.clone();
+    record
+        .logs
+        .retain(|log| log["topics"][0] == super::topic(7));
+    picky.hears_just(&record).await;
+    // More blocks between two looks than may be fetched: that is a gap.
+    stage.mirrors[1].node.process.kill();
+    stage.mirrors[0].node.mine(200).await;
+    let (code, why) = ear.is_closed().await;
+    assert_eq!(code, 1012, "{why}");
+    assert!(why.contains("blocks are missing"), "{why}");
+}

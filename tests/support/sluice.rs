@@ -1,0 +1,166 @@
+//! Stands before a node, and lets through what it is told to: calls one by one, sockets byte by byte.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::fault::{read_request, reset, send_on};
+
+/// What it keeps back, and what came by.
+#[derive(Default)]
+struct Gates {
+    are_sockets_refused: bool,
+    refused_methods: BTreeSet<&'static str>,
+    asked: Vec<String>,
+}
+
+/// What becomes of the sockets that are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    None,
+    Freeze,
+    Reset,
+}
+
+pub struct Sluice {
+    pub address: SocketAddr,
+    gates: Arc<Mutex<Gates>>,
+    turns: watch::Sender<Turn>,
+    task: JoinHandle<()>,
+}
+
+impl Sluice {
+    pub async fn before(port: u16) -> Sluice {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let node = SocketAddr::from(([127, 0, 0, 1], port));
+        let gates = Arc::<Mutex<Gates>>::default();
+        let (turns, _) = watch::channel(Turn::None);
+        let (gated, turned) = (gates.clone(), turns.clone());
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (gates, turns) = (gated.clone(), turned.clone());
+                tokio::spawn(async move {
+                    // Whichever side ends it, it is over.
+                    let _ = pass(client, node, &gates, &turns).await;
+                });
+            }
+        });
+        Sluice {
+            address,
+            gates,
+            turns,
+            task,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on the node has no sockets.
+    pub fn refuse_sockets(&self) {
+        self.gates.lock().unwrap().are_sockets_refused = true;
+    }
+
+    /// From now on calls of this method get an error.
+    pub fn refuse(&self, method: &'static str) {
+        self.gates.lock().unwrap().refused_methods.insert(method);
+    }
+
+    /// Nothing passes any more on the sockets that are open now, either way.
+    pub fn freeze_sockets(&self) {
+        self.turns.send_replace(Turn::Freeze);
+    }
+
+    /// The sockets that are open now are reset.
+    pub fn reset_sockets(&self) {
+        self.turns.send_replace(Turn::Reset);
+    }
+
+    /// Calls with `word` in them.
+    pub fn asked(&self, word: &str) -> usize {
+        let gates = self.gates.lock().unwrap();
+        gates
+            .asked
+            .iter()
+            .filter(|call| call.contains(word))
+            .count()
+    }
+}
+
+impl Drop for Sluice {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass(
+    mut client: TcpStream,
+    node: SocketAddr,
+    gates: &Mutex<Gates>,
+    turns: &watch::Sender<Turn>,
+) -> io::Result<()> {
+    let request = read_request(&mut client).await?;
+    let text = String::from_utf8_lossy(&request).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    if head.to_ascii_lowercase().contains("\r\nupgrade: websocket") {
+        // Before anything else is awaited: a socket that is being opened counts as open.
+        let turns = turns.subscribe();
+        if gates.lock().unwrap().are_sockets_refused {
+            let refusal =
+                "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            return client.write_all(refusal.as_bytes()).await;
+        }
+        let mut node = TcpStream::connect(node).await?;
+        node.write_all(&request).await?;
+        return tunnel(client, node, turns).await;
+    }
+    let refusal = {
+        let mut gates = gates.lock().unwrap();
+        gates.asked.push(body.to_string());
+        let mut refused = gates.refused_methods.iter();
+        let method = refused.find(|method| body.contains(&format!("\"{method}\"")));
+        method.map(|_| refusal(body))
+    };
+    let answer = match refusal {
+        Some(refusal) => refusal.into_bytes(),
+        None => send_on(node, &request).await?,
+    };
+    client.write_all(&answer).await?;
+    client.shutdown().await
+}
+
+async fn tunnel(
+    mut client: TcpStream,
+    mut node: TcpStream,
+    mut turns: watch::Receiver<Turn>,
+) -> io::Result<()> {
+    tokio::select! {
+        ended = tokio::io::copy_bidirectional(&mut client, &mut node) => return ended.map(drop),
+        _ = turns.changed() => {}
+    }
+    let is_reset = |turn: &Turn| *turn == Turn::Reset;
+    // An error says that the sluice is gone, and with it the scene.
+    drop(turns.wait_for(is_reset).await);
+    reset(client);
+    Ok(())
+}
+
+fn refusal(call: &str) -> String {
+    let call: Value = serde_json::from_str(call).unwrap();
+    let error = json!({"code": -32000, "message": "not today"});
+    let body = json!({"jsonrpc": "2.0", "id": call["id"], "error": error}).to_string();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
