@@ -7,33 +7,42 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::stage::{Ear, QUICK, Record, balancer};
-use super::support::{Author, Balancer, Mirror, PATIENCE, eventually};
+use super::stage::{Ear, QUICK, Record, Stage, name};
+use super::support::{Heard, Listener, PATIENCE, eventually};
 use super::topic;
 
 /// Blocks from one mishap to the next.
 const MISHAP_EVERY: usize = 3;
-/// Blocks that a node misses while it is dead or frozen.
+/// Blocks from a node's mishap to its return.
 const DOWN_BLOCKS: usize = 2;
 /// Clients listen to all logs, or to those of this topic alone.
 const TOPIC: u8 = 7;
 
-/// What becomes of a node, in turn.
+/// What becomes of a node, or of the chain, in turn.
 #[derive(Clone, Copy, Debug)]
 enum Mishap {
     Kill(usize),
     Freeze(usize),
+    Drain(usize),
+    /// Its socket says nothing more, or is reset; the node is as well as before.
+    Silence(usize),
+    Reset(usize),
     Reorg(usize),
 }
 
-const MISHAPS: [Mishap; 8] = [
+const MISHAPS: [Mishap; 13] = [
     Mishap::Kill(0),
     Mishap::Reorg(1),
     Mishap::Freeze(1),
     Mishap::Reorg(3),
+    Mishap::Reset(1),
     Mishap::Kill(1),
-    Mishap::Freeze(0),
+    Mishap::Drain(0),
     Mishap::Reorg(2),
+    Mishap::Silence(0),
+    Mishap::Freeze(0),
+    Mishap::Reset(0),
+    Mishap::Drain(1),
     Mishap::Reorg(5),
 ];
 
@@ -41,22 +50,28 @@ const MISHAPS: [Mishap; 8] = [
 type Told = (Record, Option<(u16, String)>);
 
 pub struct Chaos {
-    author: Author,
-    mirrors: [Mirror; 2],
+    /// The record is what a client must hear that listens to all logs.
+    stage: Stage,
     down: [Option<Down>; 2],
-    balancer: Balancer,
     clients: Vec<JoinHandle<Told>>,
+    /// A client that listens to pending transactions.
+    pending: JoinHandle<Vec<Value>>,
     /// How many have been told so many heads.
     progress: Arc<Progress>,
     stop: tokio::sync::watch::Sender<bool>,
-    /// What a client must hear.
-    record: Record,
 }
 
 #[derive(Clone, Copy)]
 struct Down {
-    is_frozen: bool,
+    way: Way,
     until: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Killed,
+    Frozen,
+    Drained,
 }
 
 /// Heads and logs that all clients have heard.
@@ -68,16 +83,7 @@ struct Progress {
 
 impl Chaos {
     pub async fn begin(clients: usize) -> Chaos {
-        let mut author = Author::begin().await;
-        let mut mirrors = [Mirror::begin().await, Mirror::begin().await];
-        for _ in 0..3 {
-            author.write(&[]).await;
-        }
-        for mirror in &mut mirrors {
-            mirror.follow(&author.chain).await;
-        }
-        let urls = [mirrors[0].node.url(), mirrors[1].node.url()];
-        let balancer = balancer(QUICK, &urls).await;
+        let stage = Stage::set(2, QUICK).await;
         let progress = Arc::<Progress>::default();
         let (stop, _) = tokio::sync::watch::channel(false);
         let mut listening = Vec::new();
@@ -87,19 +93,19 @@ impl Chaos {
             } else {
                 json!({})
             };
-            let ear = Ear::open(&balancer, filter).await;
+            let ear = Ear::open(&stage.balancer, filter).await;
             let (progress, stop) = (progress.clone(), stop.subscribe());
             listening.push(tokio::spawn(listen(ear, progress, stop)));
         }
+        let (client, _) = stage.pending().await;
+        let pending = tokio::spawn(overhear(client, stop.subscribe()));
         Chaos {
-            author,
-            mirrors,
+            stage,
             down: [None, None],
-            balancer,
             clients: listening,
+            pending,
             progress,
             stop,
-            record: Record::default(),
         }
     }
 
@@ -112,24 +118,19 @@ impl Chaos {
                 let mishap = mishaps.next().unwrap();
                 self.strike(mishap, number).await;
             }
-            self.write(number).await;
+            self.stage.write(topics(number)).await;
             self.spread(number).await;
         }
         self.raise(usize::MAX).await;
         self.spread(0).await;
     }
 
-    async fn write(&mut self, number: usize) {
-        let block = self.author.write(topics(number)).await;
-        self.record.write(block);
-    }
-
     /// One node follows at once, the other a moment later, in turn.
     async fn spread(&mut self, number: usize) {
         for turn in [number, number + 1] {
             let at = turn % 2;
-            if self.down[at].is_none() {
-                self.mirrors[at].follow(&self.author.chain).await;
+            if self.down[at].is_none_or(|down| down.way == Way::Drained) {
+                self.stage.follow(at).await;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
@@ -137,24 +138,33 @@ impl Chaos {
 
     async fn strike(&mut self, mishap: Mishap, number: usize) {
         match mishap {
-            // Never both.
-            Mishap::Kill(at) | Mishap::Freeze(at)
-                if self.down[1 - at].is_some() || self.down[at].is_some() => {}
-            Mishap::Kill(at) => {
-                self.mirrors[at].node.process.kill();
-                self.put_down(at, false, number);
-            }
-            Mishap::Freeze(at) => {
-                self.mirrors[at].node.process.pause();
-                self.put_down(at, true, number);
-            }
+            Mishap::Kill(at) => self.put_down(at, Way::Killed, number).await,
+            Mishap::Freeze(at) => self.put_down(at, Way::Frozen, number).await,
+            Mishap::Drain(at) => self.put_down(at, Way::Drained, number).await,
+            Mishap::Silence(at) => self.stage.sluices[at].freeze_sockets(),
+            Mishap::Reset(at) => self.stage.sluices[at].reset_sockets(),
             Mishap::Reorg(depth) => self.reorganise(depth, number).await,
         }
     }
 
-    fn put_down(&mut self, at: usize, is_frozen: bool, number: usize) {
+    /// Never both.
+    async fn put_down(&mut self, at: usize, way: Way, number: usize) {
+        if self.down.iter().any(Option::is_some) {
+            return;
+        }
+        let process = &mut self.stage.mirrors[at].node.process;
+        match way {
+            Way::Killed => process.kill(),
+            Way::Frozen => process.pause(),
+            Way::Drained => self.turn(at, "drain").await,
+        }
         let until = number + DOWN_BLOCKS;
-        self.down[at] = Some(Down { is_frozen, until });
+        self.down[at] = Some(Down { way, until });
+    }
+
+    async fn turn(&self, at: usize, turn: &str) {
+        let target = format!("/backends/{}/{turn}", name(at));
+        self.stage.admin("POST", &target).await;
     }
 
     /// Who was down long enough comes back, to the same chain.
@@ -163,13 +173,14 @@ impl Chaos {
             let Some(down) = self.down[at].filter(|down| down.until <= number) else {
                 continue;
             };
-            if down.is_frozen {
-                self.mirrors[at].node.process.resume();
-            } else {
-                self.mirrors[at].restart().await;
+            let mirror = &mut self.stage.mirrors[at];
+            match down.way {
+                Way::Killed => mirror.restart().await,
+                Way::Frozen => mirror.node.process.resume(),
+                Way::Drained => self.turn(at, "undrain").await,
             }
             self.down[at] = None;
-            self.mirrors[at].follow(&self.author.chain).await;
+            self.stage.follow(at).await;
         }
     }
 
@@ -178,27 +189,28 @@ impl Chaos {
     async fn reorganise(&mut self, depth: usize, number: usize) {
         self.settle().await;
         let blocks: Vec<_> = (1..=depth).map(|more| topics(number + more)).collect();
-        let taken = self.author.reorganise(&blocks).await;
-        self.record.take_back(taken);
-        let fork = self.author.chain.len() - depth;
-        for block in &self.author.chain[fork..] {
-            self.record.write(block);
-        }
+        self.stage.reorganise(&blocks).await;
         self.spread(number).await;
     }
 
     /// Waits until every client has heard all.
     async fn settle(&self) {
-        let heads = self.record.heads.len() * self.clients.len();
+        let heads = self.stage.record.heads.len() * self.clients.len();
         let wanted = |number: usize| {
-            let logs = self.record.logs.iter().filter(|log| wants(number, log));
+            let logs = self
+                .stage
+                .record
+                .logs
+                .iter()
+                .filter(|log| wants(number, log));
             logs.count()
         };
         let logs: usize = (0..self.clients.len()).map(wanted).sum();
         let what = format!("all have heard {heads} heads and {logs} logs");
         eventually(&what, PATIENCE * 2, async || {
             assert!(
-                self.clients.iter().all(|client| !client.is_finished()),
+                self.clients.iter().all(|client| !client.is_finished())
+                    && !self.pending.is_finished(),
                 "a client was closed"
             );
             self.progress.heads.load(Ordering::Relaxed) >= heads
@@ -207,13 +219,14 @@ impl Chaos {
         .await;
     }
 
-    /// Each client must have heard the same as the author told.
+    /// Each client must have heard the same as the author told. Of pending transactions some may be
+    /// missed.
     pub async fn compare(&mut self) {
         self.settle().await;
         // And nothing more.
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.stop.send(true).unwrap();
-        let metrics = self.balancer.metrics().await;
+        let metrics = self.stage.balancer.metrics().await;
         for line in metrics.lines().filter(|line| {
             line.contains("gap")
                 || line.contains("filled")
@@ -225,10 +238,12 @@ impl Chaos {
         for (number, client) in self.clients.drain(..).enumerate() {
             let (heard, closed) = client.await.unwrap();
             assert_eq!(closed, None, "client {number}");
-            let mut record = self.record.clone();
+            let mut record = self.stage.record.clone();
             record.logs.retain(|log| wants(number, log));
             assert_eq!(heard, record, "client {number}");
         }
+        let pending = (&mut self.pending).await.unwrap();
+        assert!(!pending.is_empty());
     }
 }
 
@@ -265,5 +280,25 @@ async fn listen(
             Ok(false) => progress.logs.fetch_add(1, Ordering::Relaxed),
             Err(closed) => return (ear.heard, Some(closed)),
         };
+    }
+}
+
+/// The hashes of pending transactions: none comes twice.
+async fn overhear(
+    mut client: Listener,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) -> Vec<Value> {
+    let mut told = Vec::new();
+    loop {
+        let heard = tokio::select! {
+            heard = client.next() => heard,
+            _ = stop.changed() => return told,
+        };
+        match heard {
+            Heard::News(_, hash) if !told.contains(&hash) => told.push(hash),
+            Heard::News(..) | Heard::Answer(_) | Heard::Closed(..) => {
+                panic!("{heard:?} after {told:?}")
+            }
+        }
     }
 }

@@ -240,6 +240,11 @@ impl Stage {
         }
     }
 
+    /// The author puts other blocks, with logs of these topics, in the place of the last.
+    pub async fn reorganise(&mut self, blocks: &[&[u8]]) {
+        reorganise(&mut self.author, &mut self.record, blocks).await;
+    }
+
     pub async fn follow(&mut self, at: usize) {
         self.mirrors[at].follow(&self.author.chain).await;
     }
@@ -313,7 +318,15 @@ impl Stage {
     }
 }
 
-pub fn urls(sluices: &[Sluice]) -> Vec<String> {
+pub async fn reorganise(author: &mut Author, record: &mut Record, blocks: &[&[u8]]) {
+    record.take_back(author.reorganise(blocks).await);
+    let fork = author.chain.len() - blocks.len();
+    for block in &author.chain[fork..] {
+        record.write(block);
+    }
+}
+
+fn urls(sluices: &[Sluice]) -> Vec<String> {
     sluices.iter().map(Sluice::url).collect()
 }
 

@@ -162,8 +162,8 @@ async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left(
     let target = format!("/backends?name={}", name(last));
     stage.admin("DELETE", &target).await;
     for client in [&mut client, &mut other] {
-        let Heard::Closed(code, why) = client.next().await else {
-            panic!()
+        let Some(Heard::Closed(code, why)) = client.next_within(PATIENCE).await else {
+            panic!("not closed")
         };
         assert_eq!(
             (code, why.contains("subscribe again")),
