@@ -61,15 +61,11 @@ impl Record {
         self.logs.extend(block.logs.iter().cloned());
     }
 
-    /// The newest first. Of what was written before the client came it hears nothing.
+    /// Of what was written before the client came it hears nothing.
     pub fn take_back(&mut self, taken: Vec<Written>) {
-        let told = taken
-            .into_iter()
-            .filter(|block| self.heads.contains(&block.hash));
-        let logs: Vec<_> = told
-            .flat_map(|block| block.logs.into_iter().rev())
-            .collect();
-        let logs = logs.into_iter();
+        let is_told = |block: &Written| self.heads.contains(&block.hash);
+        let told: Vec<_> = taken.into_iter().filter(is_told).collect();
+        let logs = told.into_iter().flat_map(|block| block.logs).rev();
         self.logs.extend(logs.map(|mut log| {
             log["removed"] = json!(true);
             log

@@ -3,52 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Anvil, PATIENCE, Rpc};
+use super::Anvil;
+use super::written::{ANVIL, GENESIS, Written, mine, quantity, set_base_fee};
 
-const GENESIS: u64 = 1_700_000_000;
 const BASE_FEE: u64 = 1_000_000_000;
-const ANVIL: &[&str] = &[
-    "--chain-id",
-    "1",
-    "--no-mining",
-    "--timestamp",
-    "1700000000",
-];
-
-/// A block as it is made again on another node.
-#[derive(Clone, Debug)]
-pub struct Written {
-    pub hash: String,
-    pub number: u64,
-    timestamp: u64,
-    base_fee: Value,
-    transactions: Vec<Value>,
-    /// Its logs, as the author tells them.
-    pub logs: Vec<Value>,
-}
-
-impl Written {
-    async fn read(node: Rpc, number: u64) -> Written {
-        let at = json!([quantity(number), false]);
-        let block = node.call("eth_getBlockByNumber", at).await;
-        let mut transactions = Vec::new();
-        for hash in block["transactions"].as_array().unwrap() {
-            let raw = node.call("eth_getRawTransactionByHash", json!([hash]));
-            transactions.push(raw.await);
-        }
-        let logs = json!([{"blockHash": block["hash"]}]);
-        let logs = node.call("eth_getLogs", logs).await;
-        let timestamp = block["timestamp"].as_str().unwrap();
-        Written {
-            hash: block["hash"].as_str().unwrap().to_string(),
-            number,
-            timestamp: u64::from_str_radix(&timestamp[2..], 16).unwrap(),
-            base_fee: block["baseFeePerGas"].clone(),
-            transactions,
-            logs: logs.as_array().unwrap().clone(),
-        }
-    }
-}
 
 /// The chain, and the node on which it is written.
 pub struct Author {
@@ -112,7 +70,7 @@ impl Author {
     }
 
     /// Puts as many other blocks, with logs of these topics, in the place of the last ones, which
-    /// are returned, newest first.
+    /// are returned.
     pub async fn reorganise(&mut self, blocks: &[&[u8]]) -> Vec<Written> {
         let transactions: Vec<_> = blocks
             .iter()
@@ -126,13 +84,12 @@ impl Author {
         let reorg = json!([blocks.len(), transactions]);
         self.node.rpc.call("anvil_reorg", reorg).await;
         let fork = self.chain.len() - blocks.len();
-        let mut taken = self.chain.split_off(fork);
+        let taken = self.chain.split_off(fork);
         for before in &taken {
             let block = Written::read(self.node.rpc, before.number).await;
             assert_ne!(block.hash, before.hash, "no other block");
             self.chain.push(block);
         }
-        taken.reverse();
         taken
     }
 }
@@ -169,36 +126,8 @@ impl Mirror {
                 .await;
         }
         for block in &chain[common..] {
-            repeat(self.node.rpc, block).await;
+            block.repeat(self.node.rpc).await;
             self.has.push(block.hash.clone());
         }
     }
-}
-
-async fn repeat(node: Rpc, block: &Written) {
-    for raw in &block.transactions {
-        // What a node has already it refuses: just as well.
-        let sent = node.ask("eth_sendRawTransaction", json!([raw]), PATIENCE);
-        drop(sent.await);
-    }
-    mine(node, block.timestamp, &block.base_fee).await;
-    let made = node
-        .call("eth_getBlockByNumber", json!(["latest", false]))
-        .await;
-    assert_eq!(made["hash"], block.hash, "not the same block: {made}");
-}
-
-/// The fee is set: after a reorg anvil goes on with that of the block taken back.
-async fn mine(node: Rpc, timestamp: u64, base_fee: &Value) {
-    set_base_fee(node, base_fee).await;
-    node.call("evm_mine", json!([timestamp])).await;
-}
-
-async fn set_base_fee(node: Rpc, base_fee: &Value) {
-    let fee = json!([base_fee]);
-    node.call("anvil_setNextBlockBaseFeePerGas", fee).await;
-}
-
-fn quantity(number: u64) -> Value {
-    json!(format!("{number:#x}"))
 }

@@ -37,6 +37,7 @@ mod sluice;
 mod tls;
 mod twins;
 mod wire;
+mod written;
 
 pub use anvil::Anvil;
 pub use balancer::{Balancer, sum};
@@ -49,7 +50,7 @@ pub use http::{Answer, exchange, get, post, post_with};
 pub use http2::post_http2;
 pub use listener::{Heard, Listener};
 pub use load::{Load, Tally};
-pub use mirrors::{Author, Mirror, Written};
+pub use mirrors::{Author, Mirror};
 pub use ports::free_port;
 pub use pretend::{Pretend, SECRET, call};
 pub use process::Process;
@@ -62,6 +63,7 @@ pub use sluice::Sluice;
 pub use tls::TlsDoor;
 pub use twins::Twins;
 pub use wire::Wire;
+pub use written::Written;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,15 +1,7 @@
 //! The usual scene: a leader, own nodes called a, b and c, and a balancer before them.
 
+use super::written::ANVIL;
 use super::{Anvil, Balancer};
-
-/// One genesis for all, and even ticks, so that chains differ only where a test makes them.
-const ANVIL: &[&str] = &[
-    "--chain-id",
-    "1",
-    "--no-mining",
-    "--timestamp",
-    "1700000000",
-];
 
 pub struct Scene {
     pub leader: Anvil,
@@ -32,6 +24,7 @@ forebay:
 impl Scene {
     /// Own nodes with these weights; `more` is added to the configuration.
     pub async fn set(weights: &[u16], more: &str) -> Scene {
+        // One genesis for all, and even ticks, so that chains differ only where a test makes them.
         let leader = Anvil::start(ANVIL).await;
         let mut own = Vec::new();
         for _ in weights {

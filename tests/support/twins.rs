@@ -1,8 +1,8 @@
 //! Two real nodes of one chain, one of them always some blocks behind the other, and not always
 //! the same one.
 //!
-//! A block is made on the node ahead and made again on the other: same parent, transactions and
-//! time, and so the same hash. Transactions go from pool to pool, as among peers.
+//! A block is made on the node ahead and made again on the other. Transactions go from pool to pool,
+//! as among peers.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,16 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
-use super::{Anvil, PATIENCE, RoundRobin, Rpc};
+use super::written::{ANVIL, GENESIS, Written, send};
+use super::{Anvil, RoundRobin, Rpc};
 
-const GENESIS: u64 = 1_700_000_000;
-const ANVIL: &[&str] = &[
-    "--chain-id",
-    "1",
-    "--no-mining",
-    "--timestamp",
-    "1700000000",
-];
 /// How many blocks the other is behind, block after block.
 const LAGS: [usize; 8] = [1, 2, 0, 3, 5, 1, 4, 2];
 /// After so many blocks the other one goes ahead.
@@ -90,19 +83,13 @@ impl Drop for Twins {
     }
 }
 
-struct Block {
-    number: u64,
-    made: Value,
-    transactions: Vec<String>,
-}
-
 struct Feeder {
     nodes: [Rpc; 2],
     doors: [Arc<RwLock<()>>; 2],
     ahead: usize,
     height: u64,
     /// Blocks that the one behind hasn't got.
-    waiting: VecDeque<Block>,
+    waiting: VecDeque<Written>,
     /// Transactions as sent, by hash.
     known: HashMap<String, Value>,
 }
@@ -150,27 +137,10 @@ impl Feeder {
         }
         let ahead = self.nodes[self.ahead];
         self.height += 1;
-        mine(ahead, self.height).await;
-        let made = ahead
-            .call("eth_getBlockByNumber", json!(["latest", false]))
-            .await;
-        let transactions = made["transactions"].as_array().unwrap().iter();
-        let transactions: Vec<String> = transactions
-            .filter_map(|hash| hash.as_str().map(str::to_string))
-            .collect();
-        for hash in &transactions {
-            if !self.known.contains_key(hash) {
-                let raw = ahead
-                    .call("eth_getRawTransactionByHash", json!([hash]))
-                    .await;
-                self.known.insert(hash.clone(), raw);
-            }
-        }
-        self.waiting.push_back(Block {
-            number: self.height,
-            made,
-            transactions,
-        });
+        let time = json!([GENESIS + self.height]);
+        ahead.call("evm_mine", time).await;
+        let block = Written::read(ahead, self.height).await;
+        self.waiting.push_back(block);
         let lag = LAGS[usize::try_from(self.height).unwrap() % LAGS.len()];
         self.follow(lag).await;
     }
@@ -183,34 +153,24 @@ impl Feeder {
         }
     }
 
-    async fn repeat(&mut self, block: &Block) {
+    async fn repeat(&mut self, block: &Written) {
         let behind = self.nodes[1 - self.ahead];
         let door = self.doors[1 - self.ahead].clone();
         let _shut = door.write().await;
         let mut early = self.pool(behind).await;
-        early.retain(|hash| !block.transactions.contains(hash));
+        early.retain(|hash| !block.has(hash));
         if !early.is_empty() {
             // One by one, those that wait for an earlier nonce would stay.
             let nothing = json!([]);
             behind.call("anvil_dropAllTransactions", nothing).await;
         }
-        self.send(behind, &block.transactions).await;
-        mine(behind, block.number).await;
-        let latest = json!(["latest", false]);
-        let made = behind.call("eth_getBlockByNumber", latest).await;
-        assert_eq!(made["hash"], block.made["hash"], "{made} {}", block.made);
+        block.repeat(behind).await;
         self.send(behind, &early).await;
     }
 
-    /// What a node has already it refuses: just as well.
     async fn send(&self, node: Rpc, hashes: &[String]) {
         for hash in hashes {
-            let raw = json!([self.known[hash]]);
-            drop(node.ask("eth_sendRawTransaction", raw, PATIENCE).await);
+            send(node, &self.known[hash]).await;
         }
     }
-}
-
-async fn mine(node: Rpc, number: u64) {
-    node.call("evm_mine", json!([GENESIS + number])).await;
 }
