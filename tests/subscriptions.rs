@@ -80,6 +80,7 @@ async fn geths_own_subscriptions_are_passed_on_and_its_heads_told() {
     })
     .await;
     let pending = client.subscribe(json!(["newPendingTransactions"])).await;
+    client.subscribe(json!(["syncing"])).await;
     let refused = client
         .ask("eth_subscribe", json!(["nonsense", {"a": 1}]))
         .await;
@@ -116,6 +117,42 @@ async fn a_topic_that_no_node_tells_is_refused() {
     let mut client = Listener::open(balancer.rpc.address).await;
     let refused = client.ask("eth_subscribe", json!(["nonsense"])).await;
     assert!(refused["error"]["code"].is_i64(), "{refused}");
+}
+
+#[tokio::test]
+async fn a_node_is_asked_for_a_topic_once_and_until_the_last_client_leaves() {
+    let stage = Stage::set(1, QUICK).await;
+    let carried = async || {
+        let name = "forebay_upstream_subscriptions";
+        stage.balancer.metric(name, &[]).await
+    };
+    let mut clients = [stage.pending().await, stage.pending().await];
+    let mut whole = Listener::open(stage.balancer.rpc.address).await;
+    let asked = json!(["newPendingTransactions", true]);
+    let id = whole.subscribe(asked).await;
+    assert_eq!(carried().await, Some(3.0), "heads, hashes, transactions");
+    let raw = stage.author.pending().await;
+    let hash = stage.send(&raw, &[0]).await;
+    for (client, id) in &mut clients {
+        stage::hears(client, id, &hash).await;
+    }
+    let Some(Heard::News(from, transaction)) = whole.next_within(PATIENCE).await else {
+        panic!()
+    };
+    assert_eq!((&from, &transaction["hash"]), (&id, &hash));
+    let unsubscribed = whole.ask("eth_unsubscribe", json!([id])).await;
+    assert_eq!(unsubscribed["result"], true);
+    let [(one, _), (other, _)] = clients;
+    drop(one);
+    eventually("the node is told", PATIENCE, async || {
+        carried().await == Some(2.0)
+    })
+    .await;
+    drop(other);
+    eventually("heads alone are left", PATIENCE, async || {
+        carried().await == Some(1.0)
+    })
+    .await;
 }
 
 /// Calls, probes and sockets alike trust `ca_file`.

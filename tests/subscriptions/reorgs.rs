@@ -141,6 +141,33 @@ async fn a_reorg_of_one_node_is_told_when_the_other_has_it() {
     assert_eq!(reorgs, Some(REORGS.len() as f64));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reorg_deeper_than_what_is_remembered_ends_with_a_close() {
+    let author = begin().await;
+    let balancer = balancer(QUICK, &[author.node.url()]).await;
+    let mut ear = Ear::open(&balancer, json!({})).await;
+    author.node.mine(140).await;
+    author.node.reorganise(100).await;
+    let heads = async {
+        while ear.heard.heads.len() < 240 {
+            ear.hear().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, heads).await.unwrap();
+    author.node.reorganise(135).await;
+    let (code, why) = ear.is_closed().await;
+    assert_eq!((code, ear.heard.heads.len()), (1012, 240), "{why}");
+    assert!(why.contains("blocks are missing"), "{why}");
+    // Who comes then is told the new chain.
+    let mut ear = Ear::open(&balancer, json!({})).await;
+    author.node.mine(1).await;
+    let heard = tokio::time::timeout(PATIENCE, ear.hear()).await;
+    assert_eq!(heard, Ok(Ok(true)));
+    let at = json!(["latest", false]);
+    let latest = author.node.rpc.call("eth_getBlockByNumber", at).await;
+    assert_eq!(json!(ear.heard.heads), json!([latest["hash"]]));
+}
+
 async fn begin() -> Author {
     let mut author = Author::begin().await;
     for _ in 0..6 {

@@ -75,6 +75,11 @@ impl Sluice {
         self.gates.lock().unwrap().refused_methods.insert(method);
     }
 
+    /// From now on such calls pass again.
+    pub fn let_pass(&self, method: &str) {
+        self.gates.lock().unwrap().refused_methods.remove(method);
+    }
+
     /// Nothing passes any more on the sockets that are open now, either way.
     pub fn freeze_sockets(&self) {
         self.turns.send_replace(Turn::Freeze);
