@@ -122,6 +122,17 @@ impl Ear {
         assert_eq!(self.heard, *record, "all in time: {is_all}");
     }
 
+    /// Hears as many heads in all.
+    pub async fn hears_heads(&mut self, count: usize) {
+        let all = async {
+            while self.heard.heads.len() < count {
+                self.hear().await.unwrap();
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, all).await;
+        assert!(in_time.is_ok(), "{} of {count}", self.heard.heads.len());
+    }
+
     /// Hears on until it is closed: with what.
     pub async fn is_closed(&mut self) -> (u16, String) {
         let closing = async {
