@@ -149,8 +149,8 @@ impl Logs {
         counts && header.bloom.as_deref().is_some_and(excludes)
     }
 
-    /// Asks one node after another, again and again. `None`: the block is abandoned by now, or those
-    /// who listen were told to go.
+    /// Asks one node after another, again and again. `None`: the block is abandoned by now, or who
+    /// heard it is gone, or told to go.
     async fn bring(&mut self, header: &Header, turn: u64) -> Option<BlockLogs> {
         let deadline = clock::now() + PATIENCE;
         let mut failed: Option<NodeId> = None;
@@ -163,8 +163,7 @@ impl Logs {
                     return Some(logs);
                 }
                 failed = failed.or(Some(id));
-                self.take_in();
-                if self.is_abandoned(header.hash) {
+                if self.is_past(header.hash, turn) {
                     return None;
                 }
             }
@@ -173,16 +172,18 @@ impl Logs {
                 return None;
             }
             self.pause(deadline).await;
-            self.take_in();
-            if self.is_abandoned(header.hash) {
+            if self.is_past(header.hash, turn) {
                 return None;
             }
         }
     }
 
-    fn is_abandoned(&self, block: BlockHash) -> bool {
+    /// Whether the block's logs are sought in vain: it is abandoned, or nobody is left who hears it.
+    /// Who came later waits for the next block's.
+    fn is_past(&mut self, block: BlockHash, turn: u64) -> bool {
+        self.take_in();
         let abandons = |page: &Page| matches!(page, Page::Abandoned { hash, .. } if *hash == block);
-        self.waiting.iter().any(abandons)
+        self.waiting.iter().any(abandons) || self.hub.filters(turn).is_empty()
     }
 
     async fn pause(&self, deadline: Instant) {

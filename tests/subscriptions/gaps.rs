@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::stage::{Ear, QUICK, Stage};
-use super::support::{Heard, Listener, PATIENCE};
+use super::support::{Heard, Listener, PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_that_no_node_brings_close_those_who_listen_to_them_and_nobody_else() {
@@ -49,6 +49,27 @@ async fn logs_that_no_node_brings_close_those_who_listen_to_them_and_nobody_else
         heard.push(head["hash"].as_str().unwrap().to_string());
     }
     assert_eq!(heard, stage.record.heads);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_later_doesnt_wait_for_logs_that_nobody_hears() {
+    let mut stage = Stage::set(1, QUICK).await;
+    let mut gone = stage.ear().await;
+    stage.write(&[1]).await;
+    stage.sluices[0].refuse(&stage.record.heads[0]);
+    stage.follow(0).await;
+    gone.hears_heads(1).await;
+    let hash = stage.record.heads.remove(0);
+    stage.record.logs.clear();
+    eventually("its logs are asked for", PATIENCE, async || {
+        stage.sluices[0].asked(&hash) > 1
+    })
+    .await;
+    drop(gone);
+    let mut ear = stage.ear().await;
+    stage.write_everywhere(&[2]).await;
+    let soon = tokio::time::timeout(PATIENCE / 3, ear.hears(&stage.record));
+    soon.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,7 @@ use super::fault::{read_request, reset, send_on};
 #[derive(Default)]
 struct Gates {
     are_sockets_refused: bool,
-    refused_methods: BTreeSet<&'static str>,
+    refused: BTreeSet<String>,
     asked: Vec<String>,
 }
 
@@ -70,14 +70,14 @@ impl Sluice {
         self.gates.lock().unwrap().are_sockets_refused = true;
     }
 
-    /// From now on calls of this method get an error.
-    pub fn refuse(&self, method: &'static str) {
-        self.gates.lock().unwrap().refused_methods.insert(method);
+    /// From now on calls with `word` in them get an error.
+    pub fn refuse(&self, word: &str) {
+        self.gates.lock().unwrap().refused.insert(word.to_string());
     }
 
     /// From now on such calls pass again.
-    pub fn let_pass(&self, method: &str) {
-        self.gates.lock().unwrap().refused_methods.remove(method);
+    pub fn let_pass(&self, word: &str) {
+        self.gates.lock().unwrap().refused.remove(word);
     }
 
     /// Nothing passes any more on the sockets that are open now, either way.
@@ -131,9 +131,8 @@ async fn pass(
     let refusal = {
         let mut gates = gates.lock().unwrap();
         gates.asked.push(body.to_string());
-        let mut refused = gates.refused_methods.iter();
-        let method = refused.find(|method| body.contains(&format!("\"{method}\"")));
-        method.map(|_| refusal(body))
+        let is_refused = gates.refused.iter().any(|word| body.contains(word));
+        is_refused.then(|| refusal(body))
     };
     let answer = match refusal {
         Some(refusal) => refusal.into_bytes(),
