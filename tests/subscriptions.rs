@@ -131,8 +131,8 @@ async fn a_node_is_asked_for_a_topic_once_and_until_the_last_client_leaves() {
     let asked = json!(["newPendingTransactions", true]);
     let id = whole.subscribe(asked).await;
     assert_eq!(carried().await, Some(3.0), "heads, hashes, transactions");
-    let raw = stage.author.pending().await;
-    let hash = stage.send(&raw, &[0]).await;
+    let (hash, raw) = stage.author.pending().await;
+    stage.send(&raw, &[0]).await;
     for (client, id) in &mut clients {
         stage::hears(client, id, &hash).await;
     }

@@ -164,7 +164,7 @@ impl Chaos {
 
     async fn turn(&self, at: usize, turn: &str) {
         let target = format!("/backends/{}/{turn}", name(at));
-        self.stage.admin("POST", &target).await;
+        self.stage.admin("POST", &target, None).await;
     }
 
     /// Who was down long enough comes back, to the same chain.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::stage::{Ear, QUICK, Stage};
+use super::stage::{Ear, QUICK, Record, Stage};
 use super::support::{Heard, Listener, PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,4 +101,25 @@ async fn where_no_node_has_a_socket_heads_and_logs_are_polled() {
     let (code, why) = ear.is_closed().await;
     assert_eq!(code, 1012, "{why}");
     assert!(why.contains("blocks are missing"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_sockets_are_not_for_health_there_are_lines_while_clients_listen() {
+    let yaml = QUICK.replace("fall: 2", "fall: 2, sockets: false");
+    let mut stage = Stage::set_without_lines(2, &yaml).await;
+    let lines = "forebay_upstream_subscriptions";
+    assert_eq!(stage.balancer.metric(lines, &[]).await, None);
+    for topics in [&[1][..], &[2, 2]] {
+        let mut ear = stage.ear().await;
+        stage.has_line(0).await;
+        stage.has_line(1).await;
+        stage.write_everywhere(topics).await;
+        ear.hears_just(&stage.record).await;
+        drop(ear);
+        eventually("the lines are closed", PATIENCE, async || {
+            stage.balancer.metric(lines, &[]).await.is_none()
+        })
+        .await;
+        stage.record = Record::default();
+    }
 }

@@ -39,7 +39,7 @@ pub async fn balancer(yaml: &str, urls: &[String]) -> Balancer {
     balancer
 }
 
-pub async fn balancer_without_lines(yaml: &str, urls: &[String]) -> Balancer {
+async fn balancer_without_lines(yaml: &str, urls: &[String]) -> Balancer {
     let mut yaml = format!("{yaml}  nodes:\n");
     for (url, name) in urls.iter().zip(NAMES) {
         yaml += &format!("    - {{ url: \"{url}\", name: {name} }}\n");
@@ -149,6 +149,10 @@ impl Ear {
     /// As [`Ear::hears`], and nothing more for a while.
     pub async fn hears_just(&mut self, record: &Record) {
         self.hears(record).await;
+        self.hears_nothing().await;
+    }
+
+    pub async fn hears_nothing(&mut self) {
         let more = tokio::time::timeout(SILENCE, self.hear()).await;
         assert!(more.is_err(), "{more:?}: {:?}", self.heard);
     }
@@ -167,15 +171,16 @@ pub struct Stage {
 impl Stage {
     /// As many nodes, all with a line.
     pub async fn set(nodes: usize, yaml: &str) -> Stage {
-        let (author, mirrors, sluices) = Stage::nodes(nodes).await;
-        let balancer = balancer(yaml, &urls(&sluices)).await;
-        Stage {
-            author,
-            mirrors,
-            sluices,
-            balancer,
-            record: Record::default(),
+        let stage = Stage::set_without_lines(nodes, yaml).await;
+        for name in &NAMES[..nodes] {
+            stage.has_line_called(name).await;
         }
+        stage
+    }
+
+    pub async fn set_without_lines(nodes: usize, yaml: &str) -> Stage {
+        let (author, mirrors, sluices) = Stage::nodes(nodes).await;
+        Stage::before(author, mirrors, sluices, yaml).await
     }
 
     /// As many nodes, of which only the first ones have sockets.
@@ -184,14 +189,7 @@ impl Stage {
         for sluice in &sluices[sockets..] {
             sluice.refuse_sockets();
         }
-        let balancer = balancer_without_lines(QUICK, &urls(&sluices)).await;
-        let stage = Stage {
-            author,
-            mirrors,
-            sluices,
-            balancer,
-            record: Record::default(),
-        };
+        let stage = Stage::before(author, mirrors, sluices, QUICK).await;
         for (name, has_socket) in NAMES.iter().zip((0..nodes).map(|at| at < sockets)) {
             eventually(
                 "its line is open, or its head known",
@@ -205,6 +203,22 @@ impl Stage {
             .await;
         }
         stage
+    }
+
+    async fn before(
+        author: Author,
+        mirrors: Vec<Mirror>,
+        sluices: Vec<Sluice>,
+        yaml: &str,
+    ) -> Stage {
+        let balancer = balancer_without_lines(yaml, &urls(&sluices)).await;
+        Stage {
+            author,
+            mirrors,
+            sluices,
+            balancer,
+            record: Record::default(),
+        }
     }
 
     async fn nodes(count: usize) -> (Author, Vec<Mirror>, Vec<Sluice>) {
@@ -256,14 +270,12 @@ impl Stage {
         self.mirrors[at].follow(&self.author.chain).await;
     }
 
-    /// Sends a transaction to these nodes; its hash.
-    pub async fn send(&self, raw: &Value, nodes: &[usize]) -> Value {
-        let mut hash = json!(null);
+    /// Sends a transaction to these nodes.
+    pub async fn send(&self, raw: &Value, nodes: &[usize]) {
         for at in nodes {
             let node = self.mirrors[*at].node.rpc;
-            hash = node.call("eth_sendRawTransaction", json!([raw])).await;
+            node.call("eth_sendRawTransaction", json!([raw])).await;
         }
-        hash
     }
 
     async fn of_node(&self, metric: &str, name: &str) -> Option<f64> {
@@ -317,10 +329,14 @@ impl Stage {
         .await;
     }
 
-    /// A request to the admin listener about this node.
-    pub async fn admin(&self, method: &str, target: &str) {
-        let console = Console::new(self.balancer.admin.address, method, target);
-        let answer = console.token(TOKEN).ask().await;
+    /// A request to the admin listener.
+    pub async fn admin(&self, method: &str, target: &str, body: Option<Value>) {
+        let console = Console::new(self.balancer.admin.address, method, target).token(TOKEN);
+        let console = match body {
+            Some(body) => console.json(&body.to_string()),
+            None => console,
+        };
+        let answer = console.ask().await;
         assert!(answer.status < 300, "{}", answer.text());
     }
 }
@@ -333,7 +349,7 @@ pub async fn reorganise(author: &mut Author, record: &mut Record, blocks: &[&[u8
     }
 }
 
-fn urls(sluices: &[Sluice]) -> Vec<String> {
+pub fn urls(sluices: &[Sluice]) -> Vec<String> {
     sluices.iter().map(Sluice::url).collect()
 }
 

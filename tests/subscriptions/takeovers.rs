@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{QUICK, SILENCE, Stage, hears, name};
-use super::support::{Heard, Listener, PATIENCE};
+use super::stage::{QUICK, SILENCE, Stage, hears, name, urls};
+use super::support::{Balancer, Heard, Listener, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_node_hands_over_what_it_told() {
@@ -11,17 +11,17 @@ async fn a_drained_node_hands_over_what_it_told() {
     let mut ear = stage.ear().await;
     let (mut client, id) = stage.pending().await;
     let first = stage.teller().await;
-    let raw = stage.author.pending().await;
-    let hash = stage.send(&raw, &[first]).await;
+    let (hash, raw) = stage.author.pending().await;
+    stage.send(&raw, &[first]).await;
     hears(&mut client, &id, &hash).await;
     let drain = format!("/backends/{}/drain", name(first));
-    stage.admin("POST", &drain).await;
+    stage.admin("POST", &drain, None).await;
     stage.taken_over(&[("drained", 1.0)]).await;
     assert_eq!(stage.teller().await, 1 - first);
     // The same again from the other node is no news.
     stage.send(&raw, &[1 - first]).await;
-    let raw = stage.author.pending().await;
-    let hash = stage.send(&raw, &[1 - first]).await;
+    let (hash, raw) = stage.author.pending().await;
+    stage.send(&raw, &[1 - first]).await;
     hears(&mut client, &id, &hash).await;
     // What goes into the block was told already, but for the logs' own transactions.
     stage.write(&[1, 2]).await;
@@ -59,8 +59,8 @@ async fn a_node_that_lags_is_left_though_it_goes_on_telling() {
     stage.taken_over(&[("unfit", 1.0)]).await;
     assert!(others.contains(&stage.teller().await));
     ear.hears(&stage.record).await;
-    let raw = stage.author.pending().await;
-    let hash = stage.send(&raw, &others).await;
+    let (hash, raw) = stage.author.pending().await;
+    stage.send(&raw, &others).await;
     hears_in_the_end(&mut client, &id, &hash).await;
     // It catches up, and takes nothing back.
     stage.follow(first).await;
@@ -100,8 +100,8 @@ async fn a_line_that_falls_silent_is_replaced() {
     ear.hears(&stage.record).await;
     stage.taken_over(&[("stale", 1.0)]).await;
     assert_eq!(stage.teller().await, 1 - first);
-    let raw = stage.author.pending().await;
-    let hash = stage.send(&raw, &[1 - first]).await;
+    let (hash, raw) = stage.author.pending().await;
+    stage.send(&raw, &[1 - first]).await;
     hears(&mut client, &id, &hash).await;
     // Its next line is as good as the other's.
     stage.has_line(first).await;
@@ -147,9 +147,9 @@ async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left(
     let first = stage.teller().await;
     let last = 1 - first;
     for turn in 0..2 {
-        let raw = stage.author.pending().await;
+        let (hash, raw) = stage.author.pending().await;
         let told: &[usize] = if turn == 0 { &[0, 1] } else { &[last] };
-        let hash = stage.send(&raw, told).await;
+        stage.send(&raw, told).await;
         hears(&mut client, &id, &hash).await;
         hears(&mut other, &same, &hash).await;
         if turn == 0 {
@@ -160,7 +160,7 @@ async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left(
     }
     // Who is left is taken from the list, and the third has no socket.
     let target = format!("/backends?name={}", name(last));
-    stage.admin("DELETE", &target).await;
+    stage.admin("DELETE", &target, None).await;
     for client in [&mut client, &mut other] {
         let Some(Heard::Closed(code, why)) = client.next_within(PATIENCE).await else {
             panic!("not closed")
@@ -174,6 +174,56 @@ async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left(
     // Who listens to heads and logs stays: those are polled.
     stage.write(&[1]).await;
     stage.follow(2).await;
+    ear.hears(&stage.record).await;
+    // The node comes back to the list, and tells.
+    let node = json!({"name": name(last), "url": stage.sluices[last].url()});
+    stage.admin("POST", "/backends", Some(node)).await;
+    stage.has_line(last).await;
+    let (mut client, id) = stage.pending().await;
+    stage.follow(last).await;
+    hears(&mut client, &id, &stage.record.logs[0]["transactionHash"]).await;
+    ear.hears_just(&stage.record).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_tells_while_no_own_node_lives() {
+    let mut stage = Stage::set(2, QUICK).await;
+    let urls = urls(&stage.sluices);
+    let leader = stage.author.node.rpc.address;
+    let yaml = format!(
+        "{QUICK}  nodes:
+    - {{ url: \"http://{leader}\", ws_url: \"ws://{leader}\", leader: true, name: leader }}
+    - {{ url: \"{}\", name: a }}
+    - {{ url: \"{}\", name: b }}
+",
+        urls[0], urls[1]
+    );
+    stage.balancer = Balancer::start(&yaml, &[]).await;
+    for name in ["leader", "a", "b"] {
+        stage.has_line_called(name).await;
+    }
+    let mut ear = stage.ear().await;
+    let (mut client, id) = stage.pending().await;
+    let first = stage.teller().await;
+    stage.write(&[1]).await;
+    // The leader alone has it: that is not enough while own nodes serve.
+    ear.hears_nothing().await;
+    for at in [0, 1] {
+        stage.follow(at).await;
+    }
+    ear.hears(&stage.record).await;
+    stage.mirrors[1 - first].node.process.kill();
+    stage.mirrors[first].node.process.kill();
+    stage.taken_over(&[("lost", 1.0)]).await;
+    stage.write(&[2, 3]).await;
+    stage.write(&[]).await;
+    ear.hears(&stage.record).await;
+    let (hash, _) = stage.author.pending().await;
+    hears_in_the_end(&mut client, &id, &hash).await;
+    stage.mirrors[first].restart().await;
+    stage.follow(first).await;
+    stage.write(&[4]).await;
+    stage.follow(first).await;
     ear.hears_just(&stage.record).await;
 }
 

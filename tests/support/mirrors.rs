@@ -61,12 +61,13 @@ impl Author {
         json!({"from": self.sender, "data": data, "gas": "0x30000", "gasPrice": "0x77359400"})
     }
 
-    /// A transaction that waits, as it is sent.
-    pub async fn pending(&self) -> Value {
+    /// The hash of a transaction that waits, and itself, as it is sent.
+    pub async fn pending(&self) -> (Value, Value) {
         let rpc = self.node.rpc;
         let made = json!([{"from": self.sender, "to": self.sender, "gasPrice": "0x77359400"}]);
         let hash = rpc.call("eth_sendTransaction", made).await;
-        rpc.call("eth_getRawTransactionByHash", json!([hash])).await
+        let raw = rpc.call("eth_getRawTransactionByHash", json!([hash]));
+        (hash.clone(), raw.await)
     }
 
     /// Puts as many other blocks, with logs of these topics, in the place of the last ones, which
