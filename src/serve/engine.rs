@@ -162,8 +162,10 @@ impl Engine {
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
             Plan::Ask(asking) => {
                 // On the heap: what it takes to ask a node is not kept room for on idle
-                // connections.
-                Box::pin(self.ask(call, (row, &asking), terms, snapshot)).await
+                // connections. Made there: `Box::pin` would make it on the stack and move it.
+                let place = Box::new_uninit();
+                let asked = Box::write(place, self.ask(call, (row, &asking), terms, snapshot));
+                Box::into_pin(asked).await
             }
             Plan::Subscribe => Box::pin(subscribe(call, terms)).await,
             Plan::Unsubscribe => unsubscribe(call, terms),
@@ -205,8 +207,10 @@ impl Engine {
         {
             return counted;
         }
-        let errand = Errand::new(self, call, asking, terms).hedged(row);
-        errand.aimed_at(self.aim(call)).run().await
+        let mut errand = Errand::new(self, call, asking, terms);
+        errand.hedge(row);
+        errand.aim_at(self.aim(call));
+        errand.run().await
     }
 
     /// A transaction that was sent through here is asked of those who took it.
@@ -239,8 +243,9 @@ impl Engine {
             ..call.clone()
         };
         let asking = Treatment::Once.into();
-        let errand = Errand::new(self, &call, &asking, terms);
-        errand.aimed_at(Aim::Only(node)).run().await
+        let mut errand = Errand::new(self, &call, &asking, terms);
+        errand.aim_at(Aim::Only(node));
+        errand.run().await
     }
 }
 
@@ -283,9 +288,16 @@ impl Reply {
     /// `result`, JSON as written, with the caller's id.
     pub fn with_result(call: &Call<'_>, result: &str) -> Reply {
         let id = call.id.unwrap_or("null");
-        Reply::Here(format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
-        ))
+        Reply::Here(
+            [
+                r#"{"jsonrpc":"2.0","id":"#,
+                id,
+                r#","result":"#,
+                result,
+                "}",
+            ]
+            .concat(),
+        )
     }
 
     /// `error`, an object as written, with the caller's id.

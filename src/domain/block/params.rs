@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::super::chain::BlockNumber;
-use super::super::json;
+use super::super::{hex, json};
 use super::{Need, Pins, Place, Reads};
 
 /// What a call says of blocks, with the tags pinned.
@@ -115,10 +115,12 @@ impl Mention {
     }
 
     fn as_number(&self, BlockNumber(number): BlockNumber) -> Edit {
-        let (before, after) = self.around;
         Edit {
             at: self.at.clone(),
-            with: format!("{before}\"{number:#x}\"{after}"),
+            with: match self.around {
+                ("", "") => hex::quantity(number),
+                (before, after) => [before, &hex::quantity(number), after].concat(),
+            },
         }
     }
 }
