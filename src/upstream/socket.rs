@@ -24,8 +24,10 @@ use super::fault::SendFault;
 use super::resolver;
 use crate::domain::node::NodeSpec;
 
-/// The longest message that is taken from a node, in bytes.
-pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// The longest message that is taken from a node, in bytes: what any real one has to say. A pending
+/// transaction may have 128 KiB, with blobs 1 MiB, and has twice that in hex; the receipts of a block
+/// have several MiB. geth's own client takes 32 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The longest that a node may take to open a socket.
 pub const OPEN_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest that a node may take to take a message of ours.
@@ -47,7 +49,9 @@ pub enum SocketFault {
     NoHandshake,
     #[error("the socket was closed")]
     Closed,
-    #[error("a message over {MESSAGE_BYTES_MAX} bytes, or none of the protocol")]
+    #[error("a message over {MESSAGE_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("a message that is none of the protocol")]
     Protocol,
     #[error("its headers can't be sent")]
     Headers,
@@ -63,6 +67,7 @@ impl SocketFault {
             | SocketFault::NoStream(_)
             | SocketFault::Timeout
             | SocketFault::Closed
+            | SocketFault::TooLarge
             | SocketFault::Protocol
             | SocketFault::Headers => false,
         }
@@ -212,7 +217,8 @@ fn fault_of(why: &tungstenite::Error) -> SocketFault {
             | tungstenite::error::ProtocolError::WrongHttpVersion => SocketFault::NoHandshake,
             _ => SocketFault::Protocol,
         },
-        tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => SocketFault::Protocol,
+        tungstenite::Error::Capacity(_) => SocketFault::TooLarge,
+        tungstenite::Error::Utf8(_) => SocketFault::Protocol,
         tungstenite::Error::HttpFormat(_) => SocketFault::NoHandshake,
         _ => SocketFault::Closed,
     }
