@@ -18,7 +18,7 @@ use crate::domain::chronicle::{self, Chronicle, Found};
 use crate::domain::fleet::NodeView;
 use crate::domain::header::Header;
 use crate::domain::headline::witnesses;
-use crate::domain::logs::{BlockLogs, Log, LogFilter};
+use crate::domain::logs::{BlockLogs, Log, LogFilter, Trust};
 use crate::domain::node::NodeId;
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
@@ -47,8 +47,7 @@ pub struct Logs {
     pub pages: mpsc::Receiver<Page>,
     waiting: VecDeque<Page>,
     chronicle: Chronicle,
-    /// A block had logs that its header doesn't count: no header is trusted to exclude any.
-    is_uncounted: bool,
+    trust: Trust,
 }
 
 impl Logs {
@@ -67,7 +66,7 @@ impl Logs {
             pages,
             waiting: VecDeque::new(),
             chronicle: Chronicle::default(),
-            is_uncounted: false,
+            trust: Trust::default(),
         }
     }
 
@@ -105,7 +104,7 @@ impl Logs {
             Found::Page(page) => {
                 for filter in self.hub.filters(turn) {
                     let passing = passing(&filter, &page.logs);
-                    let removed: Vec<_> = passing.rev().map(Log::removed).collect();
+                    let removed: Vec<_> = passing.map(Log::removed).collect();
                     self.hub.tell_logs(&filter, turn, &removed);
                 }
             }
@@ -114,19 +113,13 @@ impl Logs {
 
     async fn tell(&mut self, header: &Header, turn: u64) {
         let filters = self.hub.filters(turn);
-        if filters.is_empty() || self.is_excluded(header, &filters) {
+        if filters.is_empty() || self.is_excluded(header, turn, &filters) {
             return;
         }
         let Some(logs) = self.bring(header, turn).await else {
             return;
         };
-        if header
-            .bloom
-            .as_deref()
-            .is_some_and(|bloom| !logs.is_promised(bloom))
-        {
-            self.is_uncounted = true;
-        }
+        self.trust.compare(turn, &logs, header.bloom.as_deref());
         // Those who left meanwhile are told nothing, and nobody has come who hears this block.
         for filter in &filters {
             let passing: Vec<_> = passing(filter, &logs)
@@ -142,10 +135,10 @@ impl Logs {
     }
 
     /// Whether the header says that the block has nothing for anybody.
-    fn is_excluded(&self, header: &Header, filters: &[Arc<LogFilter>]) -> bool {
+    fn is_excluded(&self, header: &Header, turn: u64, filters: &[Arc<LogFilter>]) -> bool {
         let excludes = |bloom: &Bloom| !filters.iter().any(|filter| filter.may_find(bloom));
         let chain = self.pool.snapshot().view.chain_id;
-        let counts = !self.is_uncounted && !chain.is_some_and(|id| UNCOUNTED.contains(&id.0));
+        let counts = self.trust.holds(turn) && !chain.is_some_and(|id| UNCOUNTED.contains(&id.0));
         counts && header.bloom.as_deref().is_some_and(excludes)
     }
 
@@ -217,9 +210,6 @@ impl Logs {
     }
 }
 
-fn passing<'a>(
-    filter: &'a LogFilter,
-    logs: &'a BlockLogs,
-) -> impl DoubleEndedIterator<Item = &'a Log> {
+fn passing<'a>(filter: &'a LogFilter, logs: &'a BlockLogs) -> impl Iterator<Item = &'a Log> {
     logs.logs.iter().filter(|log| filter.passes(log))
 }

@@ -269,6 +269,36 @@ fn read(text: &str) -> Heard {
 mod tests {
     use super::*;
     use crate::domain::node::NodeRecord;
+    use pingora::server::configuration::ServerConf;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_message_is_taken_up_to_its_limit_and_one_past_it_has_a_fault_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let node = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            for length in [MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX + 1] {
+                let news = |result: &str| {
+                    format!(r#"{{"params":{{"subscription":1,"result":"{result}"}}}}"#)
+                };
+                let news = news(&"f".repeat(length - news("").len()));
+                // The second may find that we are gone.
+                let _ = socket.send(Message::text(news)).await;
+            }
+            socket
+        });
+        let spec = NodeRecord::at(&url).resolve(&|_| None).unwrap();
+        let connector = Connector::new(&ServerConf::default()).unwrap();
+        let opened = Socket::open(&connector, &spec, spec.url.reveal()).await;
+        let mut socket = opened.unwrap_or_else(|why| panic!("{why}"));
+        let heard = socket.hear().await;
+        assert!(matches!(heard, Ok(Heard::News { result, .. }) if result.len() > 15 << 20));
+        assert_eq!(socket.hear().await, Err(SocketFault::TooLarge));
+        drop(socket);
+        node.await.unwrap();
+    }
 
     #[test]
     fn answers_and_news_are_told_apart() {
