@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(super) use self::places::Places;
+use super::grammar::{NotJson, Scanner};
 use super::jsonrpc::OWN_ID;
 
 /// What makes an answer unusable.
@@ -47,14 +48,13 @@ pub struct RpcError<'a> {
     pub data: Option<&'a str>,
 }
 
-#[derive(Deserialize)]
+/// The top level of an answer, as written. A member that is `null` counts as none, but for the
+/// result.
+#[derive(Default)]
 struct RawAnswer<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    id: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -66,11 +66,26 @@ struct RawError<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// Keeps `"result":null` apart from no result.
-fn present<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+impl<'a> RawAnswer<'a> {
+    fn read(text: &'a str) -> Result<RawAnswer<'a>, NotJson> {
+        let mut raw = RawAnswer::default();
+        let mut scanner = Scanner::new(text);
+        let mut seen = [false; 3];
+        scanner.object(|key, value, _| {
+            let (slot, at) = match key.text().as_deref() {
+                Some("id") => (&mut raw.id, 0),
+                Some("result") => (&mut raw.result, 1),
+                Some("error") => (&mut raw.error, 2),
+                Some(_) | None => return Ok(()),
+            };
+            *slot = Some(value).filter(|value| at == 1 || *value != "null");
+            // Read twice, it could be read in two ways.
+            let was_seen = std::mem::replace(&mut seen[at], true);
+            if was_seen { Err(NotJson) } else { Ok(()) }
+        })?;
+        scanner.end()?;
+        Ok(raw)
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -93,16 +108,13 @@ impl<'a> Answer<'a> {
     pub(super) fn read_any(bytes: &'a [u8]) -> Result<(Answer<'a>, Option<&'a str>), BadAnswer> {
         // All of it: a decoder of bytes would pass over what it doesn't look into.
         let text = std::str::from_utf8(bytes.trim_ascii()).map_err(|_| BadAnswer::NotJson)?;
-        let raw: RawAnswer = serde_json::from_str(text).map_err(|_| BadAnswer::NotJson)?;
-        let (written, outcome) = match (raw.result, raw.error.map(RawValue::get)) {
-            (Some(result), None) => (result.get(), Outcome::Result(result.get())),
-            (None, Some(error)) => (error, Outcome::Error(read_error(error)?)),
-            (Some(result), Some(error)) if result.get() == "null" => {
-                (error, Outcome::Error(read_error(error)?))
-            }
+        let raw = RawAnswer::read(text).map_err(|_| BadAnswer::NotJson)?;
+        let (written, outcome) = match (raw.result, raw.error) {
+            (Some(result), None) => (result, Outcome::Result(result)),
+            (None | Some("null"), Some(error)) => (error, Outcome::Error(read_error(error)?)),
             (Some(_), Some(_)) | (None, None) => return Err(BadAnswer::NoOutcome),
         };
-        let id = raw.id.map(RawValue::get);
+        let id = raw.id;
         let places = Places {
             all: place_in(bytes, text.as_bytes()),
             id: id.map(|id| place_in(bytes, id.as_bytes())),

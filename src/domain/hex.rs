@@ -17,9 +17,30 @@ pub fn decode(digits: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// `number` as JSON-RPC writes a quantity: `"0x1f"`, with its quotes.
+pub fn quantity(number: u64) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let length = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    let mut text = String::with_capacity(length as usize + 4);
+    text.push_str("\"0x");
+    for place in (0..length).rev() {
+        let digit = number >> (4 * place) & 0xf;
+        text.push(char::from(DIGITS[digit as usize]));
+    }
+    text.push('"');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quantity_has_no_zeros_in_front() {
+        for number in [0, 1, 15, 16, 0xabc, 1 << 60, u64::MAX] {
+            assert_eq!(quantity(number), format!("\"{number:#x}\""));
+        }
+    }
 
     #[test]
     fn bytes_come_back_and_what_is_none_is_not_read() {

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::grammar::plain_end;
+
 /// The first byte from `at` on that is no white space.
 pub fn skip_space(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
@@ -28,11 +30,12 @@ pub fn value_end(text: &[u8], at: usize) -> Option<usize> {
 fn string_end(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
-        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
-        if text[at] == b'"' {
-            return Some(at + 1);
+        at = plain_end(text, at);
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
         }
-        at += 2;
     }
 }
 

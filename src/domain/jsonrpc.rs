@@ -5,12 +5,8 @@
 //! front of us or behind us could read in two ways (double keys, keys in another case) is refused.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
+use super::grammar::{NotJson, Scanner, Written};
 use super::refusal::Refusal;
 
 /// How deep the arrays and objects of one call may be nested, the call itself included.
@@ -47,65 +43,67 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// What refuses the packet as a whole: bad JSON, an empty or oversized batch.
     pub fn read(body: &'a [u8], calls_max: usize) -> Result<Packet<'a>, Refusal> {
-        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-        if first != Some(&b'[') {
-            return one(body).map(Packet::Single);
-        }
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let raws = deserializer
-            .deserialize_seq(Raws { calls_max })
-            .and_then(|raws| deserializer.end().map(|()| raws))
-            .map_err(|_| Refusal::BadJson)?;
-        match raws {
-            None => Err(Refusal::BatchTooLarge { calls_max }),
-            Some(raws) if raws.is_empty() => Err(Refusal::InvalidRequest("the batch is empty")),
-            Some(raws) => raws
-                .into_iter()
-                .map(|raw| one(raw.get().as_bytes()))
-                .collect::<Result<_, _>>()
-                .map(Packet::Batch),
-        }
+        let text = std::str::from_utf8(body).map_err(|_| Refusal::BadJson)?;
+        let mut scanner = Scanner::new(text);
+        let packet = if scanner.take(b'[') {
+            batch(&mut scanner, calls_max)?.map(Packet::Batch)
+        } else {
+            Ok(Packet::Single(item(&mut scanner)?))
+        };
+        scanner.end()?;
+        packet
     }
 }
 
-/// The elements of a batch; `None` once there are more than `calls_max`.
-struct Raws {
+impl From<NotJson> for Refusal {
+    fn from(_: NotJson) -> Refusal {
+        Refusal::BadJson
+    }
+}
+
+/// The items of a batch, after its bracket. That it has too many, or none, is said only of what is
+/// JSON to its end.
+fn batch<'a>(
+    scanner: &mut Scanner<'a>,
     calls_max: usize,
+) -> Result<Result<Vec<Item<'a>>, Refusal>, NotJson> {
+    let mut items = Vec::new();
+    if scanner.take(b']') {
+        return Ok(Err(Refusal::InvalidRequest("the batch is empty")));
+    }
+    let mut is_too_large = false;
+    loop {
+        if items.len() < calls_max {
+            items.push(item(scanner)?);
+        } else {
+            scanner.value()?;
+            is_too_large = true;
+        }
+        if scanner.take(b',') {
+            continue;
+        }
+        if !scanner.take(b']') {
+            return Err(NotJson);
+        }
+        return Ok(if is_too_large {
+            Err(Refusal::BatchTooLarge { calls_max })
+        } else {
+            Ok(items)
+        });
+    }
 }
 
-impl<'de> Visitor<'de> for Raws {
-    type Value = Option<Vec<&'de RawValue>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a batch")
+fn item<'a>(scanner: &mut Scanner<'a>) -> Result<Item<'a>, NotJson> {
+    if scanner.peek() != Some(b'{') {
+        scanner.value()?;
+        return Ok(Item::Refused {
+            id: None,
+            why: Refusal::InvalidRequest("a call must be an object"),
+        });
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut raws = Vec::new();
-        while let Some(raw) = seq.next_element::<&RawValue>()? {
-            if raws.len() == self.calls_max {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                return Ok(None);
-            }
-            raws.push(raw);
-        }
-        Ok(Some(raws))
-    }
-}
-
-fn one(body: &[u8]) -> Result<Item<'_>, Refusal> {
-    let envelope = match serde_json::from_slice::<Envelope>(body) {
-        Ok(envelope) => envelope,
-        Err(_) if serde_json::from_slice::<&RawValue>(body).is_ok() => {
-            return Ok(Item::Refused {
-                id: None,
-                why: Refusal::InvalidRequest("a call must be an object"),
-            });
-        }
-        Err(_) => return Err(Refusal::BadJson),
-    };
-    let id = envelope.id.map(RawValue::get).filter(|id| is_id(id));
-    Ok(match envelope.call(body) {
+    let envelope = Envelope::read(scanner)?;
+    let id = envelope.id.filter(|id| is_id(id));
+    Ok(match envelope.call() {
         Ok(call) => Item::Call(call),
         Err(why) => Item::Refused { id, why },
     })
@@ -118,87 +116,71 @@ fn is_id(raw: &str) -> bool {
 /// The top level of a call, as written.
 #[derive(Default)]
 struct Envelope<'a> {
-    jsonrpc: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
-    params: Option<&'a RawValue>,
-    ambiguous: bool,
+    jsonrpc: Option<&'a str>,
+    id: Option<&'a str>,
+    method: Option<&'a str>,
+    params: Option<&'a str>,
+    is_ambiguous: bool,
+    /// How deep arrays and objects nest in it, itself included.
+    depth: usize,
 }
 
 impl<'a> Envelope<'a> {
-    fn call(self, body: &[u8]) -> Result<Call<'a>, Refusal> {
+    fn read(scanner: &mut Scanner<'a>) -> Result<Envelope<'a>, NotJson> {
+        let mut envelope = Envelope::default();
+        scanner.object(|key, value, depth| {
+            envelope.depth = envelope.depth.max(depth + 1);
+            envelope.put(key, value);
+            Ok(())
+        })?;
+        Ok(envelope)
+    }
+
+    fn put(&mut self, key: Written<'_>, value: &'a str) {
+        let slot = match key.text().as_deref() {
+            Some("jsonrpc") => &mut self.jsonrpc,
+            Some("id") => &mut self.id,
+            Some("method") => &mut self.method,
+            Some("params") => &mut self.params,
+            other => {
+                self.is_ambiguous |= other.is_none_or(folds_onto_ours);
+                return;
+            }
+        };
+        self.is_ambiguous |= slot.replace(value).is_some();
+    }
+
+    fn call(self) -> Result<Call<'a>, Refusal> {
         let invalid = |why| Err(Refusal::InvalidRequest(why));
-        if self.ambiguous {
+        if self.is_ambiguous {
             return invalid("a key stands twice, or in another case");
         }
-        if is_deeper_than(body, DEPTH_MAX) {
+        if self.depth > DEPTH_MAX {
             return invalid("nested too deep");
         }
-        let version = self.jsonrpc.and_then(|raw| text(raw.get()));
-        if version.as_deref() != Some("2.0") {
+        if self.jsonrpc.and_then(text).as_deref() != Some("2.0") {
             return invalid("`jsonrpc` must be \"2.0\"");
         }
-        let id = self.id.map(RawValue::get);
-        if id.is_some_and(|id| !is_id(id)) {
+        if self.id.is_some_and(|id| !is_id(id)) {
             return invalid("`id` must be a string, a number or null");
         }
-        let Some(method) = self.method.and_then(|raw| text(raw.get())) else {
+        let Some(method) = self.method.and_then(text) else {
             return invalid("`method` must be a string");
         };
-        let params = self.params.map(RawValue::get).filter(|raw| *raw != "null");
+        let params = self.params.filter(|raw| *raw != "null");
         if params.is_some_and(|raw| !raw.starts_with(['[', '{'])) {
             return Err(Refusal::InvalidParams(
                 "`params` must be an array or an object",
             ));
         }
+        let id = self.id;
         Ok(Call { id, method, params })
     }
 }
 
 /// The meaning of a JSON string; `None` for anything else.
 fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(raw).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EnvelopeVisitor)
-    }
-}
-
-struct EnvelopeVisitor;
-
-impl<'de> Visitor<'de> for EnvelopeVisitor {
-    type Value = Envelope<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a call")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut envelope = Envelope::default();
-        while let Some(key) = map.next_key::<&RawValue>()? {
-            let key = text(key.get()).ok_or_else(|| A::Error::custom("a bad key"))?;
-            let value = map.next_value::<&RawValue>()?;
-            let slot = match &*key {
-                "jsonrpc" => &mut envelope.jsonrpc,
-                "id" => &mut envelope.id,
-                "method" => &mut envelope.method,
-                "params" => &mut envelope.params,
-                other => {
-                    envelope.ambiguous |= folds_onto_ours(other);
-                    continue;
-                }
-            };
-            envelope.ambiguous |= slot.replace(value).is_some();
-        }
-        Ok(envelope)
-    }
+    Written::of(raw)?.text()
 }
 
 /// Whether a decoder that ignores case, as Go's does, would take `key` for one of ours. Beyond
@@ -210,49 +192,16 @@ fn folds_onto_ours(key: &str) -> bool {
         .any(|ours| folded.eq_ignore_ascii_case(ours))
 }
 
-/// Whether arrays and objects in `json` nest deeper than `depth_max`. `json` is valid JSON.
-fn is_deeper_than(json: &[u8], depth_max: usize) -> bool {
-    let mut depth = 0usize;
-    let mut at = 0;
-    while let Some(byte) = json.get(at) {
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => at = string_end(json, at),
-            _ => {}
-        }
-        if depth > depth_max {
-            return true;
-        }
-        at += 1;
-    }
-    false
-}
-
-/// Where the string that opens at `open` closes.
-fn string_end(json: &[u8], open: usize) -> usize {
-    let mut at = open + 1;
-    // Most of a call's bytes stand in long strings without escapes.
-    while let Some(rest) = json.get(at..) {
-        match memchr::memchr2(b'"', b'\\', rest) {
-            Some(offset) if rest[offset] == b'\\' => at += offset + 2,
-            Some(offset) => return at + offset,
-            None => break,
-        }
-    }
-    json.len()
-}
-
 /// The id that every call carries on its way to a node, unless it goes there with others.
 pub const OWN_ID: &str = "1";
 /// What stands before the id in a call for a node, and so before another one put in its place.
 pub const BEFORE_ID: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 
 impl Call<'_> {
-    /// The envelope that a node gets, written anew with our id, up to the params. After them
-    /// follows `}`.
+    /// The envelope that a node gets, written anew with our id, up to the params, with room for them.
+    /// After them follows `}`.
     pub fn opening(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.method.len());
+        let mut out = Vec::with_capacity(96 + self.method.len() + self.params().len());
         self.write_opening(&mut out);
         out
     }

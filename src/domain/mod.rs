@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod forks;
 pub mod forwarded;
 pub mod framing;
+mod grammar;
 pub mod header;
 pub mod headline;
 pub mod health;

@@ -3,6 +3,7 @@
 use super::block::{self, Beyond, Edits, Need, Pins};
 use super::chain::BlockNumber;
 use super::fleet::{FleetView, NodeView};
+use super::hex;
 use super::jsonrpc::Call;
 use super::method::{self, Local, Row, Rules, Treatment};
 use super::node::Rung;
@@ -35,6 +36,18 @@ pub struct Asking {
     pub asks_again_on_null: bool,
     /// It reads what is pending: an answer of a moment before won't do.
     pub is_pending: bool,
+}
+
+impl Asking {
+    /// `call` as a node gets it: our id, an envelope written anew, the params with their changes.
+    pub fn body(&self, call: &Call<'_>) -> Vec<u8> {
+        let mut body = call.opening();
+        for piece in self.edits.pieces(call.params()) {
+            body.extend_from_slice(piece);
+        }
+        body.push(b'}');
+        body
+    }
 }
 
 impl From<Treatment> for Asking {
@@ -105,7 +118,7 @@ fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: 
 
 fn answer(local: Local, view: &FleetView, pins: &Pins, fails_open: bool) -> Plan {
     let known = match local {
-        Local::ChainId => view.chain_id.map(|id| hex(id.0)),
+        Local::ChainId => view.chain_id.map(|id| hex::quantity(id.0)),
         Local::BlockNumber => return block_number(view, pins, fails_open),
         Local::Syncing => has_fit(view).then(|| "false".to_string()),
         Local::ClientVersion => Some(CLIENT_VERSION.to_string()),
@@ -134,13 +147,9 @@ fn block_number(view: &FleetView, pins: &Pins, fails_open: bool) -> Plan {
     let lives = || fails_open && view.nodes.iter().any(NodeView::is_last_resort);
     match pins.latest.or(view.served_head) {
         None => Plan::Ask(Treatment::Read.into()),
-        Some(BlockNumber(head)) if has_fit(view) || lives() => Plan::Answer(hex(head)),
+        Some(BlockNumber(head)) if has_fit(view) || lives() => Plan::Answer(hex::quantity(head)),
         Some(_) => Plan::Refuse(Refusal::NoNode),
     }
-}
-
-fn hex(number: u64) -> String {
-    format!("\"0x{number:x}\"")
 }
 
 #[cfg(test)]

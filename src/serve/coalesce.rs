@@ -23,9 +23,7 @@ pub async fn ask(
     terms: Terms<'_>,
     head: Option<BlockNumber>,
 ) -> (Served, CallOutcome) {
-    let opening = call.opening();
-    let [one, two, three, four, five] = asking.edits.pieces(call.params());
-    let body = Bytes::from([&opening, one, two, three, four, five].concat());
+    let body = Bytes::from(asking.body(call));
     let deadline = terms.arrived_at + terms.policy.limits.times.deadline_of(asking.treatment);
     let run = async || {
         // None is ever closed.
@@ -34,7 +32,7 @@ pub async fn ask(
             None => None,
         };
         let errand = Errand::new(engine, call, asking, terms).hedged(row);
-        errand.run().await
+        errand.saying(body.clone()).run().await
     };
     loop {
         let follower = match engine.flights.join(&body, head) {

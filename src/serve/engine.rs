@@ -162,8 +162,10 @@ impl Engine {
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
             Plan::Ask(asking) => {
                 // On the heap: what it takes to ask a node is not kept room for on idle
-                // connections.
-                Box::pin(self.ask(call, (row, &asking), terms, snapshot)).await
+                // connections. Made there: `Box::pin` would make it on the stack and move it.
+                let place = Box::new_uninit();
+                let asked = Box::write(place, self.ask(call, (row, &asking), terms, snapshot));
+                Box::into_pin(asked).await
             }
             Plan::Subscribe => Box::pin(subscribe(call, terms)).await,
             Plan::Unsubscribe => unsubscribe(call, terms),
@@ -283,9 +285,16 @@ impl Reply {
     /// `result`, JSON as written, with the caller's id.
     pub fn with_result(call: &Call<'_>, result: &str) -> Reply {
         let id = call.id.unwrap_or("null");
-        Reply::Here(format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
-        ))
+        Reply::Here(
+            [
+                r#"{"jsonrpc":"2.0","id":"#,
+                id,
+                r#","result":"#,
+                result,
+                "}",
+            ]
+            .concat(),
+        )
     }
 
     /// `error`, an object as written, with the caller's id.

@@ -43,7 +43,7 @@ struct Try<'t, 'a> {
     pool: &'t Arc<Pool>,
     upstream: &'t Arc<Upstream>,
     node: &'t NodeView,
-    body: &'t [&'t [u8]],
+    body: &'t [u8],
     wanted: &'t Wanted<'a>,
 }
 
@@ -59,6 +59,8 @@ pub struct Errand<'a> {
     call: &'a Call<'a>,
     asking: &'a Asking,
     terms: Terms<'a>,
+    /// The call as a node gets it, where somebody has written it already.
+    body: Option<Bytes>,
     aim: Aim,
     /// See [`Limits::hedge`](super::policy::Limits::hedge).
     hedge: Option<f64>,
@@ -100,6 +102,7 @@ impl<'a> Errand<'a> {
             call,
             asking,
             terms,
+            body: None,
             aim: Aim::Anyone,
             hedge: None,
             journey,
@@ -108,6 +111,12 @@ impl<'a> Errand<'a> {
             last: None,
             used_fallback: false,
         }
+    }
+
+    /// With the body that [`Asking::body`] wrote.
+    pub fn saying(mut self, body: Bytes) -> Errand<'a> {
+        self.body = Some(body);
+        self
     }
 
     pub fn aimed_at(mut self, aim: Aim) -> Errand<'a> {
@@ -124,25 +133,25 @@ impl<'a> Errand<'a> {
     }
 
     /// Goes from node to node until the call has its answer.
-    pub async fn run(self) -> (Served, CallOutcome) {
+    pub async fn run(mut self) -> (Served, CallOutcome) {
         self.engine.budget.deposit();
         self.go_on(None).await
     }
 
     /// Goes on to the call's end, with `first` as the next step.
-    async fn go_on(mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
+    async fn go_on(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
-        let opening = self.call.opening();
-        let [one, two, three, four, five] = self.asking.edits.pieces(self.call.params());
-        let body: [&[u8]; 7] = [&opening, one, two, three, four, five, b"}"];
+        let write = || Bytes::from(self.asking.body(self.call));
+        let body = self.body.take().unwrap_or_else(write);
         loop {
+            let now = clock::now();
             let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
                 self.aim.draw(engine, ladder, passed, needs)
             };
-            let pay = || engine.budget.withdraw(clock::now());
+            let pay = || engine.budget.withdraw(now);
             let step = match first.take() {
                 Some(step) => step,
-                None => self.journey.next(clock::now(), draw, pay),
+                None => self.journey.next(now, draw, pay),
             };
             match step {
                 Step::Finish(ending) => return self.finish(ending),
@@ -180,7 +189,7 @@ impl<'a> Errand<'a> {
         id: NodeId,
         until: Instant,
         ladder: Ladder,
-        body: &[&[u8]],
+        body: &[u8],
     ) -> Option<(Served, CallOutcome)> {
         let pool = &self.engine.pool;
         let snapshot = pool.snapshot();
@@ -365,7 +374,7 @@ impl<'a> Errand<'a> {
         self.end(told.reply(self.call), &node, outcome)
     }
 
-    fn finish(mut self, ending: Ending) -> (Served, CallOutcome) {
+    fn finish(&mut self, ending: Ending) -> (Served, CallOutcome) {
         match (ending, self.kept.take()) {
             (Ending::Kept, Some(kept)) => self.deliver(kept),
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),

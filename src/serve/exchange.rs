@@ -158,7 +158,7 @@ pub async fn attempt<'a>(
     pool: &Arc<Pool>,
     upstream: &Arc<Upstream>,
     node: &NodeView,
-    body: &[&[u8]],
+    body: &[u8],
     wanted: &Wanted<'a>,
 ) -> (Verdict, Content<'a>) {
     let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref());
@@ -262,7 +262,7 @@ enum Found<'a> {
 
 async fn exchange<'a>(
     upstream: &Upstream,
-    body: &[&[u8]],
+    body: &[u8],
     wanted: &Wanted<'a>,
     trace: Option<TraceParent>,
 ) -> (Verdict, Found<'a>) {

@@ -93,7 +93,6 @@ impl Asker {
             may_move: true,
         };
         let body = &self.question.body;
-        let body: &[&[u8]] = &[body];
         let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
         let class = verdict.class;
         if class == Class::Unsupported {

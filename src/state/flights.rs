@@ -5,10 +5,11 @@
 //! one shard of the map.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use tokio::sync::watch;
 
 use crate::domain::chain::BlockNumber;
@@ -41,6 +42,7 @@ pub enum Landed {
 /// The reads in flight.
 #[derive(Debug)]
 pub struct Flights {
+    /// Quick, not proof against who searches for calls of one hash: such go alone.
     hashes: RandomState,
     shards: [Mutex<Shard>; SHARDS],
 }
@@ -82,7 +84,7 @@ pub struct Follower(watch::Receiver<Option<Landed>>);
 impl Default for Flights {
     fn default() -> Flights {
         Flights {
-            hashes: RandomState::new(),
+            hashes: RandomState::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
     }

@@ -8,7 +8,7 @@
 //! here each has a synthetic address, made of its id, that nobody connects to.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -284,7 +284,7 @@ impl ServiceDiscovery for Roster {
 }
 
 fn backend_of(id: NodeId) -> Backend {
-    let address = SocketAddrV6::new(Ipv6Addr::from(u128::from(id.0)), 0, 0, 0);
+    let address = SocketAddrV4::new(Ipv4Addr::from(id.0), 0);
     Backend {
         addr: SocketAddr::Inet(address.into()),
         weight: 1,
@@ -294,10 +294,10 @@ fn backend_of(id: NodeId) -> Backend {
 }
 
 pub(super) fn id_of(backend: &Backend) -> Option<NodeId> {
-    let std::net::SocketAddr::V6(address) = backend.addr.as_inet()? else {
+    let std::net::SocketAddr::V4(address) = backend.addr.as_inet()? else {
         return None;
     };
-    u32::try_from(u128::from(*address.ip())).ok().map(NodeId)
+    Some(NodeId(u32::from(*address.ip())))
 }
 
 /// The verdict of the last round and of the calls since, for Pingora: `check` asks no node.

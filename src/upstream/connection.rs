@@ -44,40 +44,34 @@ impl Connection {
         }
     }
 
-    /// Writes one request: the template, the length of `body`, and `body`'s parts in a row.
+    /// Writes one request: the template, the length of `body`, and `body`.
     ///
     /// # Errors
     /// What the stream says: then the node can't have got the whole request.
     pub async fn write(
         &mut self,
         template: &Template,
-        body: &[&[u8]],
+        body: &[u8],
         trace: Option<&TraceParent>,
     ) -> io::Result<()> {
-        let length: usize = body.iter().map(|part| part.len()).sum();
         let mut number = itoa::Buffer::new();
         self.buffer.clear();
         self.buffer.reserve(BUFFER_BYTES);
         self.buffer.extend_from_slice(template.bytes());
         self.buffer
-            .extend_from_slice(number.format(length).as_bytes());
+            .extend_from_slice(number.format(body.len()).as_bytes());
         if let Some(trace) = trace {
             self.buffer.extend_from_slice(b"\r\ntraceparent: ");
             self.buffer.extend_from_slice(trace.as_bytes());
         }
         self.buffer.extend_from_slice(b"\r\n\r\n");
-        for part in body {
-            if self.buffer.len() + part.len() > BUFFER_BYTES {
-                self.stream.write_all(&self.buffer).await?;
-                self.buffer.clear();
-            }
-            if part.len() > BUFFER_BYTES {
-                self.stream.write_all(part).await?;
-            } else {
-                self.buffer.extend_from_slice(part);
-            }
+        if self.buffer.len() + body.len() > BUFFER_BYTES {
+            self.stream.write_all(&self.buffer).await?;
+            self.stream.write_all(body).await?;
+        } else {
+            self.buffer.extend_from_slice(body);
+            self.stream.write_all(&self.buffer).await?;
         }
-        self.stream.write_all(&self.buffer).await?;
         self.stream.flush().await
     }
 

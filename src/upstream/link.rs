@@ -69,14 +69,13 @@ impl Link {
             .map(|(host, port)| (host.as_str(), *port))
     }
 
-    /// POSTs the parts of `body` in a row, as a part of `trace`, and waits for the head of the answer, for ever:
-    /// dropping the future closes the connection, and so tells the node to stop.
+    /// POSTs `body` as a part of `trace`, and waits for the head of the answer, for ever: dropping the future closes the connection, and so tells the node to stop.
     ///
     /// # Errors
     /// No connection, or nothing over it that is a head.
     pub async fn send(
         &self,
-        body: &[&[u8]],
+        body: &[u8],
         reuse: Reuse,
         trace: Option<&TraceParent>,
     ) -> Result<Reply, SendFault> {
@@ -101,7 +100,7 @@ impl Link {
     async fn exchange(
         &self,
         mut connection: Connection,
-        body: &[&[u8]],
+        body: &[u8],
         trace: Option<&TraceParent>,
     ) -> Result<Reply, SendFault> {
         let written = connection.write(&self.template, body, trace).await;
@@ -146,7 +145,7 @@ mod tests {
     use super::super::stage::{Line, OK, Stage, link, polite_lines, say, within};
     use super::*;
 
-    const CALL: &[&[u8]] = &[b"{\"id\":", b"1}"];
+    const CALL: &[u8] = b"{\"id\":1}";
 
     async fn ask(link: &Link, reuse: Reuse) -> Bytes {
         let mut reply = within(link.send(CALL, reuse, None)).await.unwrap();
@@ -350,12 +349,11 @@ mod tests {
         let stage = Stage::polite().await;
         let link = stage.link();
         let big = vec![b'x'; 5 << 20];
-        let parts: &[&[u8]] = &[b"[", &big, b",", &big[..100], b"]"];
-        let reply = within(link.send(parts, Reuse::Any, None)).await.unwrap();
+        let reply = within(link.send(&big, Reuse::Any, None)).await.unwrap();
         assert_eq!(reply.status, 200);
         let heard = stage.heard().remove(0);
         let (_, body) = heard.split_once("\r\n\r\n").unwrap();
-        assert_eq!(body.as_bytes(), parts.concat());
+        assert_eq!(body.as_bytes(), big);
     }
 
     #[tokio::test]
@@ -364,7 +362,7 @@ mod tests {
         let stage = Stage::play(vec![vec![say(refusal), Line::Close]]).await;
         let link = stage.link();
         let big = vec![b'x'; 32 << 20];
-        match within(link.send(&[&big], Reuse::Any, None)).await {
+        match within(link.send(&big, Reuse::Any, None)).await {
             Ok(reply) => assert_eq!((reply.status, link.idle()), (413, 0)),
             // A reset can overtake the refusal: then at least we know that it didn't run.
             Err(fault) => assert_eq!(fault, SendFault::Closed { sent: false }),

@@ -172,7 +172,7 @@ mod tests {
     async fn reply(script: Vec<Line>) -> (Reply, Link, Stage) {
         let stage = Stage::play(vec![[vec![Line::Hear], script].concat()]).await;
         let link = stage.link();
-        let reply = within(link.send(&[b"{}"], Reuse::Any, None)).await.unwrap();
+        let reply = within(link.send(b"{}", Reuse::Any, None)).await.unwrap();
         (reply, link, stage)
     }
 

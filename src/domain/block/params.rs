@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::super::chain::BlockNumber;
-use super::super::json;
+use super::super::{hex, json};
 use super::{Need, Pins, Place, Reads};
 
 /// What a call says of blocks, with the tags pinned.
@@ -118,7 +118,7 @@ impl Mention {
         let (before, after) = self.around;
         Edit {
             at: self.at.clone(),
-            with: format!("{before}\"{number:#x}\"{after}"),
+            with: [before, &hex::quantity(number), after].concat(),
         }
     }
 }

@@ -24,9 +24,8 @@ pub(super) enum Came {
 /// Asks `upstream`, and reads the answer to its end as long as there is room for it. The room is
 /// held no longer than that: each answer then finds its own.
 pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -> Came {
-    let body = [body];
     let trace = wanted.trace.as_ref().map(|trace| &trace.parent);
-    let sent = upstream.link.send(&body, wanted.reuse, trace);
+    let sent = upstream.link.send(body, wanted.reuse, trace);
     let mut reply = match sent.await {
         Ok(reply) => reply,
         Err(fault) => return Came::Failed(exchange::of_fault(&fault)),

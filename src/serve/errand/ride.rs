@@ -60,7 +60,7 @@ impl<'a> Errand<'a> {
     }
 
     /// Goes on alone, with `step` as the next step.
-    pub async fn part(self, step: Option<Step>) -> (Served, CallOutcome) {
+    pub async fn part(mut self, step: Option<Step>) -> (Served, CallOutcome) {
         self.go_on(step).await
     }
 }
