@@ -51,7 +51,8 @@ class Watch:
 
 
 def batch(folder, options):
-    """Batches of 100 calls, beside the same calls alone, and beside nginx, who sees no calls."""
+    """Batches of 100 calls, beside the same calls alone, beside a single call as long as the batch,
+    and beside nginx, who sees no calls."""
     node, said = started(options.ends, "node", folder=folder)
     with node:
         nginx = Nginx(folder, said["ports"][0])
@@ -59,18 +60,18 @@ def batch(folder, options):
         with nginx.start() as its, forebay.start() as ours:
             running = [("nginx", its, nginx.port), ("Forebay", ours, forebay.port)]
             costs = {}
+            kinds = ((), ("--batch", BATCH_CALLS), ("--as-long-as", BATCH_CALLS))
             for _ in range(options.rounds):
                 for name, process, port in running:
-                    for kind in (("--batch", BATCH_CALLS), ()):
+                    for kind in kinds:
                         cost = cpu_a_call(options.ends, process, port, kind)
                         costs.setdefault((name, kind), []).append(cost)
     for name, _, _ in running:
-        alone, together = (
-            statistics.median(costs[name, kind]) for kind in ((), ("--batch", BATCH_CALLS))
-        )
+        alone, together, long = (statistics.median(costs[name, kind]) for kind in kinds)
         print(
             f"{name}: {together:,.0f} µs of CPU for a batch of {BATCH_CALLS}, "
-            f"{together / BATCH_CALLS:.2f} µs for each call of it; {alone:.1f} µs for one alone"
+            f"{together / BATCH_CALLS:.2f} µs for each call of it; {alone:.1f} µs for one alone, "
+            f"{long:,.0f} µs for a single one as long as the batch"
         )
 
 

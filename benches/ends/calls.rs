@@ -79,6 +79,8 @@ enum Kind {
     ChainId,
     /// So many of the former in one.
     Batch(u64),
+    /// A single one that is as long as so many of the former.
+    Long(u64),
     /// As `ChainId`, of who says the same to everything.
     Fixed(String),
 }
@@ -90,6 +92,9 @@ impl Kind {
         }
         if let Some(calls) = arguments.get("batch")? {
             return Ok(Kind::Batch(calls));
+        }
+        if let Some(calls) = arguments.get("as-long-as")? {
+            return Ok(Kind::Long(calls));
         }
         match arguments.text("method").unwrap_or("eth_call") {
             "eth_call" => Ok(Kind::Call),
@@ -104,6 +109,11 @@ impl Kind {
             Kind::ChainId | Kind::Fixed(_) => {
                 format!(r#"{{"jsonrpc":"2.0","id":{number},"method":"eth_chainId","params":[]}}"#)
             }
+            Kind::Long(calls) => {
+                let one = call(number);
+                let missing = usize::try_from(*calls).unwrap_or(0) * one.len() - one.len();
+                one.replacen(r#""},"#, &format!(r#"{}"}},"#, "0".repeat(missing)), 1)
+            }
             Kind::Batch(calls) => {
                 let one = |at| call(number * calls + at);
                 format!("[{}]", (0..*calls).map(one).collect::<Vec<_>>().join(","))
@@ -113,7 +123,7 @@ impl Kind {
 
     fn is_answer(&self, number: u64, body: &[u8]) -> bool {
         match self {
-            Kind::Call => body == answer(number).as_bytes(),
+            Kind::Call | Kind::Long(_) => body == answer(number).as_bytes(),
             Kind::ChainId => {
                 body == format!(r#"{{"jsonrpc":"2.0","id":{number},"result":"0x1"}}"#).as_bytes()
             }

@@ -1,4 +1,4 @@
-//! A node whose answer can be known beforehand: to `eth_call` the last word of its data, to
+//! A node whose answer can be known beforehand: to `eth_call` the first word of its data, to
 //! `eth_getLogs` as many bytes as the address says. Its head grows as a chain's does.
 
 use std::collections::VecDeque;

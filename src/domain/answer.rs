@@ -7,6 +7,7 @@ mod places;
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::str::Utf8Error;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -25,10 +26,24 @@ pub enum BadAnswer {
     NoOutcome,
 }
 
+impl From<NotJson> for BadAnswer {
+    fn from(_: NotJson) -> BadAnswer {
+        BadAnswer::NotJson
+    }
+}
+
+impl From<Utf8Error> for BadAnswer {
+    fn from(_: Utf8Error) -> BadAnswer {
+        BadAnswer::NotJson
+    }
+}
+
 /// A whole answer to one call, borrowed from the bytes that came.
 #[derive(Clone, Debug)]
 pub struct Answer<'a> {
-    bytes: &'a [u8],
+    text: &'a str,
+    /// Where it stands in what came.
+    pub(super) at: Range<usize>,
     pub(super) places: Places,
     pub outcome: Outcome<'a>,
 }
@@ -67,9 +82,8 @@ struct RawError<'a> {
 }
 
 impl<'a> RawAnswer<'a> {
-    fn read(text: &'a str) -> Result<RawAnswer<'a>, NotJson> {
+    fn take(scanner: &mut Scanner<'a>) -> Result<RawAnswer<'a>, NotJson> {
         let mut raw = RawAnswer::default();
-        let mut scanner = Scanner::new(text);
         let mut seen = [false; 3];
         scanner.object(|key, value, _| {
             let (slot, at) = match key.text().as_deref() {
@@ -83,7 +97,6 @@ impl<'a> RawAnswer<'a> {
             let was_seen = std::mem::replace(&mut seen[at], true);
             if was_seen { Err(NotJson) } else { Ok(()) }
         })?;
-        scanner.end()?;
         Ok(raw)
     }
 }
@@ -107,31 +120,50 @@ impl<'a> Answer<'a> {
     /// It is not JSON, or has no outcome.
     pub(super) fn read_any(bytes: &'a [u8]) -> Result<(Answer<'a>, Option<&'a str>), BadAnswer> {
         // All of it: a decoder of bytes would pass over what it doesn't look into.
-        let text = std::str::from_utf8(bytes.trim_ascii()).map_err(|_| BadAnswer::NotJson)?;
-        let raw = RawAnswer::read(text).map_err(|_| BadAnswer::NotJson)?;
+        let mut scanner = Scanner::new(std::str::from_utf8(bytes)?);
+        let answer = Answer::take(&mut scanner);
+        scanner.end()?;
+        answer
+    }
+
+    /// The next answer, and its id; after an answer without an outcome others may be taken.
+    ///
+    /// # Errors
+    /// It is not JSON, or has no outcome.
+    pub(super) fn take(
+        scanner: &mut Scanner<'a>,
+    ) -> Result<(Answer<'a>, Option<&'a str>), BadAnswer> {
+        scanner.peek();
+        let start = scanner.at();
+        let raw = RawAnswer::take(scanner)?;
+        let text = scanner.since(start)?;
         let (written, outcome) = match (raw.result, raw.error) {
             (Some(result), None) => (result, Outcome::Result(result)),
             (None | Some("null"), Some(error)) => (error, Outcome::Error(read_error(error)?)),
             (Some(_), Some(_)) | (None, None) => return Err(BadAnswer::NoOutcome),
         };
-        let id = raw.id;
         let places = Places {
-            all: place_in(bytes, text.as_bytes()),
-            id: id.map(|id| place_in(bytes, id.as_bytes())),
-            outcome: place_in(bytes, written.as_bytes()),
+            id: raw.id.map(|id| place_in(text, id)),
+            outcome: place_in(text, written),
             is_error: matches!(outcome, Outcome::Error(_)),
         };
         let answer = Answer {
-            bytes,
+            text,
+            at: start..scanner.at(),
             places,
             outcome,
         };
-        Ok((answer, id))
+        Ok((answer, raw.id))
+    }
+
+    /// How long it is, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// Appends the answer with the caller's `id` in place of ours.
     pub fn write_to(&self, id: &str, out: &mut Vec<u8>) {
-        self.places.write(self.bytes, id, out);
+        self.places.write(self.text.as_bytes(), id, out);
     }
 }
 
@@ -149,7 +181,7 @@ pub(super) fn read_error(raw: &str) -> Result<RpcError<'_>, BadAnswer> {
 }
 
 /// Where `part`, borrowed from `whole`, stands in it.
-fn place_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+fn place_in(whole: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     start..start + part.len()
 }

@@ -5,12 +5,11 @@
 //! twice is a fault of the node's; what speaks against the batch as such, and not against its
 //! calls, is none: they are asked again one by one.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, BadAnswer, Outcome, RpcError};
-use super::json;
+use super::grammar::Scanner;
 use super::jsonrpc::BEFORE_ID;
 use super::verdict::{self, Class, Meaning, Verdict};
 
@@ -36,8 +35,7 @@ pub fn calls_max(latency: Option<Duration>, attempt: Duration) -> usize {
     fits.unwrap_or(CALLS_MAX).clamp(1, CALLS_MAX)
 }
 
-/// The batch as a node gets it, from calls as they would travel alone, each without its last
-/// brace.
+/// The batch as a node gets it, from calls as they would travel alone.
 pub fn written<'a>(calls: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
     let bytes: usize = calls.clone().map(<[u8]>::len).sum();
     let mut out = Vec::with_capacity(bytes + 8 * calls.len() + 2);
@@ -48,7 +46,6 @@ pub fn written<'a>(calls: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Ve
         out.extend_from_slice(BEFORE_ID);
         out.extend_from_slice(number.format(at + 1).as_bytes());
         out.extend_from_slice(after_id);
-        out.push(b'}');
     }
     out.push(b']');
     out
@@ -58,7 +55,7 @@ pub fn written<'a>(calls: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Ve
 #[derive(Clone, Debug)]
 pub enum Lot<'a> {
     /// As if it had come alone.
-    Answered(Verdict, Range<usize>, Answer<'a>),
+    Answered(Verdict, Answer<'a>),
     /// It got no answer of its own.
     Unanswered(Verdict),
     /// It is asked again, alone, as if it hadn't been asked.
@@ -109,7 +106,7 @@ struct Said<'a> {
 #[derive(Clone, Debug)]
 enum Slot<'a> {
     Empty,
-    Once(Range<usize>, Answer<'a>),
+    Once(Answer<'a>),
     Twice,
 }
 
@@ -119,9 +116,10 @@ fn read(body: &[u8], calls: usize) -> Result<Said<'_>, BadAnswer> {
         slots: vec![Slot::Empty; calls],
         stray: None,
     };
-    let start = json::skip_space(body, 0);
-    if body.get(start) != Some(&b'[') {
-        let (answer, _) = Answer::read_any(body)?;
+    let mut scanner = Scanner::new(std::str::from_utf8(body)?);
+    if !scanner.take(b'[') {
+        let (answer, _) = Answer::take(&mut scanner)?;
+        scanner.end()?;
         return match answer.outcome {
             Outcome::Error(error) => {
                 said.stray = Some(error);
@@ -130,31 +128,25 @@ fn read(body: &[u8], calls: usize) -> Result<Said<'_>, BadAnswer> {
             Outcome::Result(_) => Err(BadAnswer::WrongId),
         };
     }
-    let mut at = json::skip_space(body, start + 1);
-    if body.get(at) == Some(&b']') {
-        return ends(body, at + 1).then_some(said).ok_or(BadAnswer::NotJson);
-    }
-    loop {
-        let end = json::value_end(body, at).ok_or(BadAnswer::NotJson)?;
-        said.hear(body, at..end)?;
-        at = json::skip_space(body, end);
-        match body.get(at) {
-            Some(b',') => at = json::skip_space(body, at + 1),
-            Some(b']') if ends(body, at + 1) => return Ok(said),
-            _ => return Err(BadAnswer::NotJson),
+    if !scanner.take(b']') {
+        loop {
+            said.hear(&mut scanner)?;
+            if !scanner.take(b',') {
+                break;
+            }
+        }
+        if !scanner.take(b']') {
+            return Err(BadAnswer::NotJson);
         }
     }
-}
-
-/// Whether nothing follows.
-fn ends(body: &[u8], at: usize) -> bool {
-    json::skip_space(body, at) >= body.len()
+    scanner.end()?;
+    Ok(said)
 }
 
 impl<'a> Said<'a> {
     /// Hears one element. What is no answer to any call says nothing of those that are.
-    fn hear(&mut self, body: &'a [u8], place: Range<usize>) -> Result<(), BadAnswer> {
-        let (answer, id) = match Answer::read_any(&body[place.clone()]) {
+    fn hear(&mut self, scanner: &mut Scanner<'a>) -> Result<(), BadAnswer> {
+        let (answer, id) = match Answer::take(scanner) {
             Ok(read) => read,
             Err(BadAnswer::NotJson) => return Err(BadAnswer::NotJson),
             Err(BadAnswer::WrongId | BadAnswer::NoOutcome) => return Ok(()),
@@ -169,8 +161,8 @@ impl<'a> Said<'a> {
         let number = id.parse::<usize>().ok().and_then(|id| id.checked_sub(1));
         if let Some(slot) = number.and_then(|number| self.slots.get_mut(number)) {
             *slot = match slot {
-                Slot::Empty => Slot::Once(place, answer),
-                Slot::Once(..) | Slot::Twice => Slot::Twice,
+                Slot::Empty => Slot::Once(answer),
+                Slot::Once(_) | Slot::Twice => Slot::Twice,
             };
         }
         Ok(())
@@ -179,12 +171,12 @@ impl<'a> Said<'a> {
     fn judge(self, status: u16, rest: Option<Duration>) -> Judged<'a> {
         let stray = self.stray.map(|error| of_packet(&error, status, rest));
         let says_so = |slot: &Slot<'_>| match slot {
-            Slot::Once(_, answer) => is_refusal(answer, status),
+            Slot::Once(answer) => is_refusal(answer, status),
             Slot::Empty | Slot::Twice => false,
         };
         let refuses = matches!(stray, Some(Lot::Alone)) || self.slots.iter().any(says_so);
         let lots = self.slots.into_iter().map(|slot| match slot {
-            Slot::Once(place, answer) => of_one(place, answer, status, rest),
+            Slot::Once(answer) => of_one(answer, status, rest),
             // geth says it of the first call alone.
             Slot::Empty if refuses => Lot::Alone,
             Slot::Empty => stray.clone().unwrap_or_else(unanswered),
@@ -221,7 +213,7 @@ fn of_packet<'a>(error: &RpcError<'_>, status: u16, rest: Option<Duration>) -> L
     }
 }
 
-fn of_one(place: Range<usize>, answer: Answer<'_>, status: u16, rest: Option<Duration>) -> Lot<'_> {
+fn of_one(answer: Answer<'_>, status: u16, rest: Option<Duration>) -> Lot<'_> {
     let verdict = match (&answer.outcome, verdict::of_status(status, rest)) {
         (Outcome::Result(_), None) => Class::Ok.into(),
         (Outcome::Result(_), Some(verdict)) => verdict,
@@ -232,7 +224,7 @@ fn of_one(place: Range<usize>, answer: Answer<'_>, status: u16, rest: Option<Dur
     if verdict.meaning == Some(Meaning::Range) {
         return Lot::Alone;
     }
-    Lot::Answered(verdict, place, answer)
+    Lot::Answered(verdict, answer)
 }
 
 /// So much of a message is looked at.
@@ -290,8 +282,8 @@ mod tests {
     fn lots(body: &str, status: u16) -> (Vec<String>, bool) {
         let judged = judge(body.as_bytes(), status, None, 2);
         let shown = judged.lots.iter().map(|lot| match lot {
-            Lot::Answered(verdict, place, answer) => {
-                let text = &body[place.clone()];
+            Lot::Answered(verdict, answer) => {
+                let text = &body[answer.at.clone()];
                 assert!(text.starts_with('{') && text.ends_with('}'), "{text}");
                 match &answer.outcome {
                     Outcome::Result(result) => (*result).to_string(),
@@ -461,8 +453,8 @@ mod tests {
     #[test]
     fn calls_get_ids_of_ours_in_their_order() {
         let calls: [&[u8]; 2] = [
-            br#"{"jsonrpc":"2.0","id":1,"method":"a","params":[]"#,
-            br#"{"jsonrpc":"2.0","id":1,"method":"b","params":[{"id":1}]"#,
+            br#"{"jsonrpc":"2.0","id":1,"method":"a","params":[]}"#,
+            br#"{"jsonrpc":"2.0","id":1,"method":"b","params":[{"id":1}]}"#,
         ];
         let batch = String::from_utf8(written(calls.into_iter())).unwrap();
         assert_eq!(
@@ -488,7 +480,7 @@ mod tests {
             let body = format!("[{}]", items.join(","));
             let judged = judge(body.as_bytes(), 200, None, 20);
             for (at, lot) in judged.lots.iter().enumerate() {
-                let Lot::Answered(verdict, _, answer) = lot else { panic!("{lot:?}") };
+                let Lot::Answered(verdict, answer) = lot else { panic!("{lot:?}") };
                 prop_assert_eq!(verdict.class, Class::Ok);
                 let wanted = ((at + 1) * 3).to_string();
                 prop_assert_eq!(&answer.outcome, &Outcome::Result(&wanted));

@@ -82,7 +82,17 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn since(&self, start: usize) -> Result<&'a str, NotJson> {
+    /// Where it is, in bytes from the beginning.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What was taken from `start` on.
+    ///
+    /// # Errors
+    /// No such place.
+    #[inline]
+    pub fn since(&self, start: usize) -> Result<&'a str, NotJson> {
         self.text.get(start..self.at).ok_or(NotJson)
     }
 
@@ -125,6 +135,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// It is none.
+    #[inline]
     pub fn value(&mut self) -> Result<(&'a str, usize), NotJson> {
         let first = self.peek().ok_or(NotJson)?;
         let start = self.at;
@@ -162,6 +173,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes a key and its colon.
+    #[inline]
     fn key(&mut self) -> Result<Written<'a>, NotJson> {
         self.peek();
         let start = self.at;
@@ -210,6 +222,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline]
     fn scalar(&mut self, first: u8) -> Result<(), NotJson> {
         match first {
             b'"' => self.string().map(|_| ()),
@@ -261,39 +274,48 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes a string; whether there are escapes in it.
+    #[inline]
     fn string(&mut self) -> Result<bool, NotJson> {
-        if self.byte() != Some(b'"') {
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) != Some(&b'"') {
             return Err(NotJson);
         }
-        self.at += 1;
-        let mut has_escapes = false;
-        loop {
-            self.at = plain_end(self.text.as_bytes(), self.at);
-            match self.byte() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(has_escapes);
-                }
-                Some(b'\\') => self.escape()?,
-                Some(_) | None => return Err(NotJson),
-            }
-            has_escapes = true;
+        let end = plain_end(bytes, self.at + 1);
+        self.at = end + 1;
+        match bytes.get(end) {
+            Some(b'"') => Ok(false),
+            Some(b'\\') => self.escaped_string(end).map(|()| true),
+            Some(_) | None => Err(NotJson),
         }
     }
 
-    fn escape(&mut self) -> Result<(), NotJson> {
-        let escaped = self.text.as_bytes().get(self.at + 1).ok_or(NotJson)?;
-        let length = match escaped {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
-            b'u' => {
-                let digits = self.text.as_bytes().get(self.at + 2..self.at + 6);
-                let is_code = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
-                digits.is_some_and(is_code).then_some(6).ok_or(NotJson)?
-            }
-            _ => return Err(NotJson),
-        };
-        self.at += length;
-        Ok(())
+    /// Takes the rest of a string from the escape at `at` on.
+    fn escaped_string(&mut self, mut at: usize) -> Result<(), NotJson> {
+        let bytes = self.text.as_bytes();
+        while bytes.get(at) == Some(&b'\\') {
+            at = plain_end(bytes, at + escape_length(&bytes[at..])?);
+        }
+        self.at = at + 1;
+        if bytes.get(at) == Some(&b'"') {
+            Ok(())
+        } else {
+            Err(NotJson)
+        }
+    }
+}
+
+/// How long the escape is that `text` begins with.
+fn escape_length(text: &[u8]) -> Result<usize, NotJson> {
+    match text.get(1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') => {
+            let is_code = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+            text.get(2..6)
+                .is_some_and(is_code)
+                .then_some(6)
+                .ok_or(NotJson)
+        }
+        Some(_) | None => Err(NotJson),
     }
 }
 

@@ -13,10 +13,11 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// `bytes` with what reading them found: `answer` must be of the same bytes.
+    /// `answer` out of `bytes`, which it was read from.
     pub fn new(bytes: &Bytes, answer: &Answer<'_>) -> Whole {
+        let end = answer.at.end.min(bytes.len());
         Whole {
-            bytes: bytes.clone(),
+            bytes: bytes.slice(answer.at.start.min(end)..end),
             places: answer.places.clone(),
         }
     }
@@ -63,16 +64,16 @@ impl Whole {
 
     /// How many bytes [`Whole::write_to`] writes.
     pub fn bytes_with(&self, id: &str) -> usize {
-        self.places.bytes_with(id)
+        self.places.bytes_with(self.bytes.len(), id)
     }
 
     /// What stands before and after the id, uncopied; `None` for one without an id.
     pub fn around_id(&self) -> Option<(Bytes, Bytes)> {
-        let (all, id) = (&self.places.all, self.places.id.as_ref()?);
-        let fits = all.start <= id.start && id.end <= all.end && all.end <= self.bytes.len();
+        let id = self.places.id.as_ref()?;
+        let fits = id.start <= id.end && id.end <= self.bytes.len();
         fits.then(|| {
-            let before = self.bytes.slice(all.start..id.start);
-            (before, self.bytes.slice(id.end..all.end))
+            let before = self.bytes.slice(..id.start);
+            (before, self.bytes.slice(id.end..))
         })
     }
 }

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Semaphore;
 
-use super::convoy::{self, Rider, Travel};
+use super::convoy::{self, Boxed, Travel};
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::WHOLE_BYTES_MAX;
 use crate::domain::jsonrpc::Item;
@@ -54,7 +54,7 @@ struct Done<'a> {
     /// Answers, and their places.
     answers: Vec<(usize, Served)>,
     /// Who isn't done yet.
-    left: Vec<Rider<'a>>,
+    left: Vec<Boxed<'a>>,
 }
 
 /// Answers `items` (at least one).

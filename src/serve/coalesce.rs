@@ -31,8 +31,10 @@ pub async fn ask(
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let errand = Errand::new(engine, call, asking, terms).hedged(row);
-        errand.saying(body.clone()).run().await
+        let mut errand = Errand::new(engine, call, asking, terms);
+        errand.hedge(row);
+        errand.say(body.clone());
+        errand.run().await
     };
     loop {
         let follower = match engine.flights.join(&body, head) {

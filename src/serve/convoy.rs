@@ -33,17 +33,20 @@ use crate::state::pool::Snapshot;
 use crate::state::upstreams::Upstream;
 use crate::upstream::link::Reuse;
 
+/// A rider: from hand to hand it goes by its place on the heap.
+pub type Boxed<'a> = Box<Rider<'a>>;
+
 /// How riders set out.
 pub enum Travel<'a> {
     Together(Convoy<'a>),
     /// With the step that it has taken already, if it has.
-    Alone(Box<Rider<'a>>, Option<Step>),
+    Alone(Boxed<'a>, Option<Step>),
 }
 
 /// Riders to one node.
 pub struct Convoy<'a> {
     node: NodeId,
-    riders: Vec<(Rider<'a>, Ladder)>,
+    riders: Vec<(Boxed<'a>, Ladder)>,
     bytes: usize,
     /// One for a node that takes no batches.
     calls_max: usize,
@@ -55,7 +58,7 @@ pub struct Convoy<'a> {
 /// `attempt`: the time that a node has.
 pub fn gather<'a>(
     engine: &Engine,
-    waiting: &mut VecDeque<Rider<'a>>,
+    waiting: &mut VecDeque<Boxed<'a>>,
     turns: usize,
     attempt: Duration,
 ) -> Vec<Travel<'a>> {
@@ -74,7 +77,7 @@ pub fn gather<'a>(
         };
         if rider.goes_alone {
             if has_turn {
-                travels.push(Travel::Alone(Box::new(rider), None));
+                travels.push(Travel::Alone(rider, None));
             } else {
                 left.push(rider);
             }
@@ -84,7 +87,7 @@ pub fn gather<'a>(
         let bytes = rider.text.len();
         let Step::Ask { node, ladder, .. } = step else {
             if has_turn {
-                travels.push(Travel::Alone(Box::new(rider), Some(step)));
+                travels.push(Travel::Alone(rider, Some(step)));
             } else {
                 left.push(rider);
             }
@@ -157,7 +160,7 @@ impl<'a> Convoy<'a> {
         self.riders.len() < self.calls_max && self.bytes + bytes <= BODY_BYTES_MAX
     }
 
-    fn take(&mut self, rider: Rider<'a>, ladder: Ladder) {
+    fn take(&mut self, rider: Boxed<'a>, ladder: Ladder) {
         self.bytes += rider.text.len();
         self.riders.push((rider, ladder));
     }
@@ -173,11 +176,11 @@ impl<'a> Convoy<'a> {
             ladder,
             until: rider.errand.attempt_end(),
         };
-        Some(Travel::Alone(Box::new(rider), Some(step)))
+        Some(Travel::Alone(rider, Some(step)))
     }
 
     /// Asks the node. The riders come back, those among them that are done with their answers.
-    pub async fn travel(self, engine: &Engine, terms: Terms<'a>) -> Vec<Rider<'a>> {
+    pub async fn travel(self, engine: &Engine, terms: Terms<'a>) -> Vec<Boxed<'a>> {
         let pool = &engine.pool;
         let snapshot = pool.snapshot();
         let asked = snapshot
@@ -299,7 +302,7 @@ impl<'t, 'a> Arrival<'t, 'a> {
             Came::Failed(_) | Came::TooLarge => None,
         };
         let used = judged.lots.iter().map(|lot| match lot {
-            Lot::Answered(_, place, _) => place.len(),
+            Lot::Answered(_, answer) => answer.bytes(),
             Lot::Unanswered(_) | Lot::Alone => 0,
         });
         let bytes = body.map_or(0, Bytes::len);
@@ -316,9 +319,8 @@ impl<'t, 'a> Arrival<'t, 'a> {
     /// Lets a rider hear what became of his call.
     fn hand_out(&self, rider: &mut Rider<'a>, lot: Lot<'_>) {
         let came = match (lot, self.body) {
-            (Lot::Answered(verdict, place, answer), Some(body)) => {
-                let whole = Whole::new(&body.slice(place), &answer);
-                self.content(verdict, whole)
+            (Lot::Answered(verdict, answer), Some(body)) => {
+                self.content(verdict, Whole::new(body, &answer))
             }
             (Lot::Unanswered(verdict), _) => {
                 rider.goes_alone |= is_spoilt(&Lot::Unanswered(verdict));

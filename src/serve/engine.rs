@@ -207,8 +207,10 @@ impl Engine {
         {
             return counted;
         }
-        let errand = Errand::new(self, call, asking, terms).hedged(row);
-        errand.aimed_at(self.aim(call)).run().await
+        let mut errand = Errand::new(self, call, asking, terms);
+        errand.hedge(row);
+        errand.aim_at(self.aim(call));
+        errand.run().await
     }
 
     /// A transaction that was sent through here is asked of those who took it.
@@ -241,8 +243,9 @@ impl Engine {
             ..call.clone()
         };
         let asking = Treatment::Once.into();
-        let errand = Errand::new(self, &call, &asking, terms);
-        errand.aimed_at(Aim::Only(node)).run().await
+        let mut errand = Errand::new(self, &call, &asking, terms);
+        errand.aim_at(Aim::Only(node));
+        errand.run().await
     }
 }
 

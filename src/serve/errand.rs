@@ -114,26 +114,24 @@ impl<'a> Errand<'a> {
     }
 
     /// With the body that [`Asking::body`] wrote.
-    pub fn saying(mut self, body: Bytes) -> Errand<'a> {
+    pub fn say(&mut self, body: Bytes) {
         self.body = Some(body);
-        self
     }
 
-    pub fn aimed_at(mut self, aim: Aim) -> Errand<'a> {
+    pub fn aim_at(&mut self, aim: Aim) {
         self.aim = aim;
-        self
     }
 
     /// As the settings say, a call of `row` may be asked of a second node when the first is slow.
-    pub fn hedged(mut self, row: Row) -> Errand<'a> {
+    pub fn hedge(&mut self, row: Row) {
         let is_light = self.asking.treatment == Treatment::Read;
         let may_hedge = is_light && method::listed(row).is_some_and(|method| method.may_be_hedged);
         self.hedge = self.terms.policy.limits.hedge.filter(|_| may_hedge);
-        self
     }
 
-    /// Goes from node to node until the call has its answer.
-    pub async fn run(mut self) -> (Served, CallOutcome) {
+    /// Goes from node to node until the call has its answer. Called once; by reference, as it is
+    /// large to move.
+    pub async fn run(&mut self) -> (Served, CallOutcome) {
         self.engine.budget.deposit();
         self.go_on(None).await
     }

@@ -5,8 +5,6 @@ use std::ops::Range;
 /// Where the parts of an answer stand in its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
-    /// The answer without the white space around it.
-    pub all: Range<usize>,
     /// `None`: it has none.
     pub id: Option<Range<usize>>,
     /// The result or the error.
@@ -18,10 +16,10 @@ pub struct Places {
 const ENVELOPE: [&[u8]; 3] = [br#"{"jsonrpc":"2.0","id":"#, br#","error":"#, b"}"];
 
 impl Places {
-    /// How many bytes [`Places::write`] writes.
-    pub fn bytes_with(&self, id: &str) -> usize {
+    /// How many bytes [`Places::write`] writes of an answer of so many.
+    pub fn bytes_with(&self, bytes: usize, id: &str) -> usize {
         match &self.id {
-            Some(place) => (self.all.len() + id.len()).saturating_sub(place.len()),
+            Some(place) => (bytes + id.len()).saturating_sub(place.len()),
             None => {
                 let envelope: usize = ENVELOPE.iter().map(|part| part.len()).sum();
                 envelope + id.len() + self.outcome.len()
@@ -31,17 +29,16 @@ impl Places {
 
     /// Appends the answer that stands in `bytes`, with the caller's `id` in place of ours.
     pub fn write(&self, bytes: &[u8], id: &str, out: &mut Vec<u8>) {
-        let part = |at: Range<usize>| bytes.get(at).unwrap_or_default();
-        out.reserve(self.bytes_with(id));
+        out.reserve(self.bytes_with(bytes.len(), id));
         match &self.id {
             Some(place) => {
-                out.extend_from_slice(part(self.all.start..place.start));
+                out.extend_from_slice(bytes.get(..place.start).unwrap_or_default());
                 out.extend_from_slice(id.as_bytes());
-                out.extend_from_slice(part(place.end..self.all.end));
+                out.extend_from_slice(bytes.get(place.end..).unwrap_or_default());
             }
             None => {
                 let [opening, middle, closing] = ENVELOPE;
-                let outcome = part(self.outcome.clone());
+                let outcome = bytes.get(self.outcome.clone()).unwrap_or_default();
                 for part in [opening, id.as_bytes(), middle, outcome, closing] {
                     out.extend_from_slice(part);
                 }

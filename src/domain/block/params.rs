@@ -115,10 +115,12 @@ impl Mention {
     }
 
     fn as_number(&self, BlockNumber(number): BlockNumber) -> Edit {
-        let (before, after) = self.around;
         Edit {
             at: self.at.clone(),
-            with: [before, &hex::quantity(number), after].concat(),
+            with: match self.around {
+                ("", "") => hex::quantity(number),
+                (before, after) => [before, &hex::quantity(number), after].concat(),
+            },
         }
     }
 }

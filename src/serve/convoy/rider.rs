@@ -33,7 +33,7 @@ pub struct Planned<'a> {
 
 /// A call on its way.
 pub struct Rider<'a> {
-    /// The call as a node would get it alone, without its last brace.
+    /// The call as a node would get it alone.
     pub text: Bytes,
     pub errand: Errand<'a>,
     /// It must not travel with others any more.
@@ -90,7 +90,7 @@ pub fn board<'a>(
     planned: &'a [Planned<'a>],
     view: &FleetView,
     terms: Terms<'a>,
-) -> (Vec<Rider<'a>>, Vec<usize>) {
+) -> (Vec<Box<Rider<'a>>>, Vec<usize>) {
     let now = clock::now();
     let mut followers = Vec::new();
     let riders = planned.iter().filter_map(|planned| {
@@ -116,13 +116,7 @@ pub fn board<'a>(
 
 impl<'a> Planned<'a> {
     fn text(&self) -> Bytes {
-        let params = self.call.params();
-        let mut text = Vec::with_capacity(96 + self.call.method.len() + params.len());
-        self.call.write_opening(&mut text);
-        for piece in self.asking.edits.pieces(params) {
-            text.extend_from_slice(piece);
-        }
-        Bytes::from(text)
+        Bytes::from(self.asking.body(self.call))
     }
 
     fn rider(
@@ -131,10 +125,11 @@ impl<'a> Planned<'a> {
         text: Bytes,
         leader: Option<Leader<'a>>,
         (terms, now): (Terms<'a>, Instant),
-    ) -> Rider<'a> {
+    ) -> Box<Rider<'a>> {
         let span = CallSpan::begin(terms.origin.trace.as_ref(), self.row);
         let terms = terms.traced(span.as_ref(), self.row);
-        let errand = Errand::new(engine, self.call, &self.asking, terms).hedged(self.row);
+        let mut errand = Errand::new(engine, self.call, &self.asking, terms);
+        errand.hedge(self.row);
         errand.set_out();
         let ticket = Ticket {
             place: self.place,
@@ -148,13 +143,13 @@ impl<'a> Planned<'a> {
             span,
             leader,
         };
-        Rider {
+        Box::new(Rider {
             text,
             errand,
             goes_alone: false,
             ended: None,
             ticket,
-        }
+        })
     }
 }
 
