@@ -212,13 +212,18 @@ impl Line {
     }
 
     /// Silent for long while others move, or not even alive.
-    fn look(&self, live: &Live) -> Result<(), End> {
+    fn look(&self, live: &mut Live) -> Result<(), End> {
         let now = clock::now();
+        let told = self.exchange.told();
+        if live.head == 0 {
+            // Nothing was told yet when it was opened: the first that is told is no move of others.
+            live.head = told;
+        }
         let silent = now.saturating_duration_since(live.head_at);
         let patience = (self.exchange.regimen.say(|regimen| regimen.block_time)
             * STALE_BLOCK_TIMES)
             .max(STALE_MIN);
-        if silent > patience && self.exchange.told() > live.head {
+        if silent > patience && told > live.head {
             return Err(End::Stale);
         }
         if now.saturating_duration_since(live.heard_at) > PING_EVERY * 2 {
