@@ -202,8 +202,8 @@ impl Chaos {
     /// that nobody else has heard of.
     async fn reorganise(&mut self, depth: usize, number: usize) {
         self.settle().await;
-        for taken in self.author.take_back(depth).await {
-            let removed = taken.logs.into_iter().rev().map(|mut log| {
+        for taken in self.author.take_back(depth).await.into_iter().rev() {
+            let removed = taken.logs.into_iter().map(|mut log| {
                 log["removed"] = json!(true);
                 log
             });
