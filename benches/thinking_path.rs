@@ -71,7 +71,7 @@ fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut Seeded) -> Option<V
         ..Needs::default()
     };
     select::draw(view, Ladder::Own, &[], &needs, *now, dice)?;
-    black_box(call.for_node());
+    black_box(asking.body(&call));
     let answer = Answer::read(reply.as_bytes()).ok()?;
     let mut out = Vec::new();
     answer.write_to(call.id?, &mut out);

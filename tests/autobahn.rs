@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use forebay::serve::websocket::handshake::Handshake;
 use forebay::serve::websocket::metered::Metered;
 use forebay::serve::websocket::wire::Wire;
@@ -67,36 +66,37 @@ async fn autobahn_finds_no_failure() {
 fn fuzz(port: u16) -> Value {
     let folder = PathBuf::from(std::env::var_os("AUTOBAHN").expect("AUTOBAHN: its folder"));
     let specification = json!({
-        "outdir": "/root/reports",
+        "outdir": "/suite/reports",
         "servers": [{ "agent": "forebay", "url": format!("ws://127.0.0.1:{port}") }],
         "cases": CASES,
         "exclude-cases": [],
         "exclude-agent-cases": {},
     });
     let specification = specification.to_string();
-    fs::write(folder.join("root/fuzzingclient.json"), specification).unwrap();
-    let _ = fs::remove_dir_all(folder.join("root/reports"));
+    fs::create_dir_all(folder.join("suite")).unwrap();
+    fs::write(folder.join("suite/fuzzingclient.json"), specification).unwrap();
+    let _ = fs::remove_dir_all(folder.join("suite/reports"));
     let output = Command::new("chroot")
         .arg(&folder)
         .args(["wstest", "-m", "fuzzingclient"])
-        .args(["-s", "/root/fuzzingclient.json"])
+        .args(["-s", "/suite/fuzzingclient.json"])
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stderr);
-    let index = fs::read_to_string(folder.join("root/reports/index.json"));
+    let index = fs::read_to_string(folder.join("suite/reports/index.json"));
     let index = index.unwrap_or_else(|why| panic!("{why}: {printed}"));
     let index: Value = serde_json::from_str(&index).unwrap();
     index["forebay"].clone()
 }
 
 async fn echo(mut stream: TcpStream, gate: Arc<Gate>) {
-    let (accept, early) = handshake(&mut stream).await;
+    let accept = handshake(&mut stream).await;
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     stream.write_all(answer.as_bytes()).await.unwrap();
-    let wire = Wire::new(Metered::new(stream, gate), early, MESSAGE_BYTES_MAX).await;
+    let wire = Wire::new(Metered::new(stream, gate), MESSAGE_BYTES_MAX).await;
     let ending = loop {
         let said = match wire.next().await {
             Ok(said) => said,
@@ -110,8 +110,8 @@ async fn echo(mut stream: TcpStream, gate: Arc<Gate>) {
     wire.close(&ending).await;
 }
 
-/// The value for `Sec-WebSocket-Accept`, and what came behind the head.
-async fn handshake(stream: &mut TcpStream) -> (String, Bytes) {
+/// The value for `Sec-WebSocket-Accept`. The suite sends nothing before it has that.
+async fn handshake(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let end = loop {
         assert!(stream.read_buf(&mut head).await.unwrap() > 0, "no head");
@@ -124,6 +124,6 @@ async fn handshake(stream: &mut TcpStream) -> (String, Bytes) {
     for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
         handshake.note(name, value.as_bytes());
     }
-    let accept = handshake.accept().expect("a handshake");
-    (accept, Bytes::copy_from_slice(&head[end..]))
+    assert_eq!(head.len(), end, "something behind the head");
+    handshake.accept().expect("a handshake")
 }

@@ -103,7 +103,7 @@ pub fn socket_limits(settings: &Settings) -> sockets::Limits {
     let limits = &settings.sockets;
     sockets::Limits {
         sockets_max: limits.sockets_max,
-        sockets_max_per_address: limits.per_address_max.unwrap_or(limits.sockets_max),
+        sockets_max_per_address: settings.sockets_max_per_address(),
         subscriptions_max: limits.subscriptions_max,
         messages_per_second: limits.messages_per_second,
         ping_interval: limits.ping_interval,

@@ -166,7 +166,7 @@ pub struct Log {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sockets {
     pub sockets_max: usize,
-    /// `None`: an address has no limit of its own.
+    /// `None`: as the default has it, see [`Settings::sockets_max_per_address`].
     pub per_address_max: Option<usize>,
     /// Of one socket.
     pub subscriptions_max: usize,

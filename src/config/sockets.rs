@@ -4,10 +4,30 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::field::{Context, Field};
-use super::settings::Sockets;
+use super::settings::{Settings, Sockets};
 
 /// A proxy between us and the client may end a connection that is idle for a minute.
 const PINGS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+
+/// Sockets of one client's address, where trusted proxies tell it. Many clients may share one behind a
+/// provider's NAT.
+const PER_CLIENT_ADDRESS_MAX: usize = 1000;
+/// The part of all sockets that one address may have where it may be a load balancer's, with all
+/// clients behind it: so one alone doesn't take them all.
+const PER_ADDRESS_PARTS: (usize, usize) = (3, 4);
+
+impl Settings {
+    /// Clients' sockets of one address at most.
+    pub fn sockets_max_per_address(&self) -> usize {
+        let all = self.sockets.sockets_max;
+        let (part, parts) = PER_ADDRESS_PARTS;
+        let default = match self.listen.trusted_proxies.is_empty() {
+            true => (all * part).div_ceil(parts),
+            false => PER_CLIENT_ADDRESS_MAX.min(all),
+        };
+        self.sockets.per_address_max.unwrap_or(default)
+    }
+}
 
 pub(super) fn sockets(context: &Context<'_>, field: &Field<'_>) -> Sockets {
     let section = field.section(&[
@@ -30,25 +50,44 @@ pub(super) fn sockets(context: &Context<'_>, field: &Field<'_>) -> Sockets {
             format!("never reached: `sockets_max` is {sockets_max}"),
         );
     }
+    let subscriptions = number("subscriptions_max", 0..=10_000);
+    let messages = section.field("messages_per_second").number(1..=1_000_000);
+    let pings = section.field("ping_interval").duration(PINGS);
     Sockets {
         sockets_max,
-        per_address_max: per_address_max.or(default.per_address_max),
-        subscriptions_max: number("subscriptions_max", 0..=10_000)
-            .unwrap_or(default.subscriptions_max),
-        messages_per_second: section
-            .field("messages_per_second")
-            .number(1..=1_000_000)
-            .unwrap_or(default.messages_per_second),
-        ping_interval: section
-            .field("ping_interval")
-            .duration(PINGS)
-            .unwrap_or(default.ping_interval),
+        per_address_max,
+        subscriptions_max: subscriptions.unwrap_or(default.subscriptions_max),
+        messages_per_second: messages.unwrap_or(default.messages_per_second),
+        ping_interval: pings.unwrap_or(default.ping_interval),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::tests::{finds, finds_nothing};
+    use crate::domain::forwarded::Network;
+
+    #[test]
+    fn one_address_has_a_limit_by_default_and_whoever_is_behind_a_proxy_one_of_their_own() {
+        let mut settings = Settings::default();
+        let per_address = |settings: &Settings| settings.sockets_max_per_address();
+        assert_eq!(
+            per_address(&settings),
+            15_000,
+            "it may be a load balancer's"
+        );
+        settings.sockets.sockets_max = 1;
+        assert_eq!(per_address(&settings), 1, "and it has one at least");
+        settings.sockets.sockets_max = 20_000;
+        let network = Network::read("10.0.0.0/8").unwrap();
+        settings.listen.trusted_proxies = vec![network];
+        assert_eq!(per_address(&settings), PER_CLIENT_ADDRESS_MAX);
+        settings.sockets.sockets_max = 10;
+        assert_eq!(per_address(&settings), 10);
+        settings.sockets.per_address_max = Some(7);
+        assert_eq!(per_address(&settings), 7, "as it is set");
+    }
 
     #[test]
     fn each_limit_holds_at_its_value_and_not_one_past_it() {

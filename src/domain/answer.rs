@@ -4,6 +4,7 @@
 //! are put in its place; every other byte stays.
 
 mod places;
+mod raw;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub(super) use self::places::Places;
+use self::raw::RawAnswer;
 use super::grammar::{NotJson, Scanner};
 use super::jsonrpc::OWN_ID;
 
@@ -63,15 +65,6 @@ pub struct RpcError<'a> {
     pub data: Option<&'a str>,
 }
 
-/// The top level of an answer, as written. A member that is `null` counts as none, but for the
-/// result.
-#[derive(Default)]
-struct RawAnswer<'a> {
-    id: Option<&'a str>,
-    result: Option<&'a str>,
-    error: Option<&'a str>,
-}
-
 #[derive(Deserialize)]
 struct RawError<'a> {
     code: serde_json::Number,
@@ -79,26 +72,6 @@ struct RawError<'a> {
     message: Cow<'a, str>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
-}
-
-impl<'a> RawAnswer<'a> {
-    fn take(scanner: &mut Scanner<'a>) -> Result<RawAnswer<'a>, NotJson> {
-        let mut raw = RawAnswer::default();
-        let mut seen = [false; 3];
-        scanner.object(|key, value, _| {
-            let (slot, at) = match key.text().as_deref() {
-                Some("id") => (&mut raw.id, 0),
-                Some("result") => (&mut raw.result, 1),
-                Some("error") => (&mut raw.error, 2),
-                Some(_) | None => return Ok(()),
-            };
-            *slot = Some(value).filter(|value| at == 1 || *value != "null");
-            // Read twice, it could be read in two ways.
-            let was_seen = std::mem::replace(&mut seen[at], true);
-            if was_seen { Err(NotJson) } else { Ok(()) }
-        })?;
-        Ok(raw)
-    }
 }
 
 impl<'a> Answer<'a> {

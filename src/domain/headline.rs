@@ -12,17 +12,19 @@
 //!
 //! So a node that lags, or wakes up, takes nothing back.
 
+mod doubt;
 mod known;
+mod witness;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::known::Known;
+pub use self::witness::witnesses;
 use super::chain::{BlockHash, BlockNumber};
-use super::fleet::FleetView;
 use super::header::Header;
-use super::node::{NodeId, Rung};
+use super::node::NodeId;
 
 /// How many blocks are remembered as told: so deep a reorg can be told.
 pub const TOLD_MAX: usize = 128;
@@ -220,8 +222,8 @@ impl Headline {
 
     /// How many heads are near to this one, itself among them.
     fn near(&self, header: &Header) -> usize {
-        let is_near = |other: &&Arc<Header>| header.number.0.abs_diff(other.number.0) <= FILL_MAX;
-        self.heads().map(|(_, head)| head).filter(is_near).count()
+        let is_near = |(_, other): &(NodeId, &Arc<Header>)| is_near(header, other);
+        self.heads().filter(is_near).count()
     }
 
     /// Heads that aren't on the told chain, the best first: the highest, then what more nodes have.
@@ -328,35 +330,6 @@ impl Headline {
         })
     }
 
-    /// No head may be taken, or linked. If that stands, the chain that most nodes are near to is told
-    /// from its head on, with a gap before it.
-    fn doubt(&mut self, candidates: &[Arc<Header>], now: Instant) -> Step {
-        let is_apart = |head: &&Arc<Header>| {
-            let is_of_most = self.near(head) * 2 > self.heads().count();
-            is_of_most && !matches!(self.way(head), Way::Linked(..))
-        };
-        let apart = candidates.iter().find(is_apart).cloned();
-        if apart.is_none() && self.is_anybody_on_it() {
-            self.doubted_since = None;
-            return Step::Wait(self.retry_at(now));
-        }
-        let since = *self.doubted_since.get_or_insert(now);
-        let until = since + self.stands;
-        let retry = self.retry_at(now);
-        match apart {
-            _ if now < until => Step::Wait(Some(retry.map_or(until, |retry| retry.min(until)))),
-            None => Step::Wait(retry),
-            Some(head) => {
-                self.told.clear();
-                self.tell(Turn {
-                    headers: vec![head],
-                    is_torn: true,
-                    ..Turn::default()
-                })
-            }
-        }
-    }
-
     /// When a block that nobody had may be asked for again.
     fn retry_at(&self, now: Instant) -> Option<Instant> {
         self.missing
@@ -380,24 +353,13 @@ impl Headline {
     }
 }
 
+fn is_near(one: &Header, other: &Header) -> bool {
+    one.number.0.abs_diff(other.number.0) <= FILL_MAX
+}
+
 fn stands(block_time: Duration) -> Duration {
     (block_time * STANDS_BLOCK_TIMES).max(STANDS_MIN)
 }
 
-/// The nodes whose word on the head is good: those that carry the served head. They live, and they
-/// serve, on the best rung that has any; where nobody serves, all that live on our chain.
-pub fn witnesses(view: &FleetView) -> Vec<NodeId> {
-    let rung = Rung::ALL.into_iter().find(|rung| {
-        let mut nodes = view.nodes.iter();
-        nodes.any(|node| node.rung == *rung && node.serves() && node.lives)
-    });
-    let counts = view.nodes.iter().filter(|node| match rung {
-        Some(rung) => node.rung == rung && node.serves() && node.lives,
-        None => node.is_last_resort(),
-    });
-    counts.map(|node| node.id).collect()
-}
-
 #[cfg(test)]
-#[path = "headline_tests.rs"]
 mod tests;

@@ -20,15 +20,18 @@ pub fn decode(digits: &str) -> Option<Vec<u8>> {
 /// `number` as JSON-RPC writes a quantity: `"0x1f"`, with its quotes.
 pub fn quantity(number: u64) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let length = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    let mut text = String::with_capacity(length as usize + 4);
-    text.push_str("\"0x");
-    for place in (0..length).rev() {
-        let digit = number >> (4 * place) & 0xf;
-        text.push(char::from(DIGITS[digit as usize]));
+    let mut digits = [0; 16];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        digits[at] = DIGITS[(rest & 0xf) as usize];
+        rest >>= 4;
+        if rest == 0 {
+            break;
+        }
     }
-    text.push('"');
-    text
+    let digits = std::str::from_utf8(&digits[at..]).unwrap_or_default();
+    ["\"0x", digits, "\""].concat()
 }
 
 #[cfg(test)]

@@ -252,6 +252,31 @@ impl BlockLogs {
     }
 }
 
+/// Blocks after one whose logs its header doesn't count in which no header is trusted to exclude any:
+/// where a chain has such logs at all, they come more often.
+pub const UNCOUNTED_BLOCKS: u64 = 1024;
+
+/// Whether a header that promises no log is believed.
+#[derive(Debug, Default)]
+pub struct Trust {
+    /// Up to this block's turn it isn't.
+    doubted_until: Option<u64>,
+}
+
+impl Trust {
+    /// The block of this turn had these logs, by a header with this bloom.
+    pub fn compare(&mut self, turn: u64, logs: &BlockLogs, bloom: Option<&Bloom>) {
+        if bloom.is_some_and(|bloom| !logs.is_promised(bloom)) {
+            self.doubted_until = Some(turn.saturating_add(UNCOUNTED_BLOCKS));
+        }
+    }
+
+    /// Whether the header of the block of this turn may exclude logs.
+    pub fn holds(&self, turn: u64) -> bool {
+        self.doubted_until < Some(turn)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,6 +308,25 @@ mod tests {
 
     fn filter(text: &str) -> LogFilter {
         LogFilter::read(Some(text)).unwrap()
+    }
+
+    #[test]
+    fn a_log_that_no_header_counts_casts_doubt_on_the_blocks_that_follow_and_not_for_ever() {
+        let mut trust = Trust::default();
+        assert!(trust.holds(0));
+        let logs = logs(&[object(1, &[2])]);
+        let counted = logs.bloom();
+        trust.compare(5, &logs, Some(&counted));
+        trust.compare(6, &logs, None);
+        assert!(trust.holds(7));
+        trust.compare(7, &logs, Some(&Bloom::of(std::iter::empty())));
+        assert!(!trust.holds(8) && !trust.holds(7 + UNCOUNTED_BLOCKS));
+        assert!(trust.holds(8 + UNCOUNTED_BLOCKS));
+        trust.compare(8, &logs, Some(&counted));
+        assert!(
+            !trust.holds(9),
+            "one block that keeps its word is not enough"
+        );
     }
 
     #[test]

@@ -6,7 +6,11 @@
 
 mod table;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
+
+use foldhash::fast::FixedState;
 
 use super::block::{Beyond, Place};
 
@@ -86,6 +90,12 @@ pub struct Method {
     pub may_be_shared: bool,
 }
 
+/// Where each method stands in [`TABLE`].
+static PLACES: LazyLock<HashMap<&str, usize, FixedState>> = LazyLock::new(|| {
+    let places = TABLE.iter().enumerate();
+    places.map(|(row, method)| (method.name, row)).collect()
+});
+
 /// The index of a method in [`TABLE`]: for metrics, one handle a row. `None`: not in the table.
 pub type Row = Option<u16>;
 
@@ -143,12 +153,12 @@ impl Rules {
 
     /// The method's row and its treatment.
     pub fn look_up(&self, method: &str) -> (Row, Treatment) {
-        match TABLE.binary_search_by(|row| row.name.cmp(method)) {
-            Ok(row) => {
+        match PLACES.get(method) {
+            Some(&row) => {
                 let treatment = self.rows.get(row).copied().unwrap_or(TABLE[row].treatment);
                 (u16::try_from(row).ok(), treatment)
             }
-            Err(_) => (None, self.changed(method, unlisted(method))),
+            None => (None, self.changed(method, unlisted(method))),
         }
     }
 

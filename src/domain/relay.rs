@@ -1,6 +1,7 @@
 //! Topics that one node tells and we pass on: which node, and what was told already.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
 
@@ -20,6 +21,8 @@ const HASH_BYTES: usize = 68;
 pub struct Memory {
     told: HashSet<Bytes>,
     order: VecDeque<Bytes>,
+    /// Of a topic that has no hashes: what was told last, in short. It may be long.
+    last: Option<u64>,
 }
 
 impl Memory {
@@ -35,10 +38,10 @@ impl Memory {
                 hash.map_or_else(|| result.clone(), |(_, value)| result.slice(value))
             }
             Passed::Syncing | Passed::Other { .. } => {
-                let is_repeated = is_first && self.order.back() == Some(result);
-                self.order.clear();
-                self.order.push_back(result.clone());
-                return !is_repeated;
+                let mut hasher = DefaultHasher::new();
+                result.hash(&mut hasher);
+                let before = self.last.replace(hasher.finish());
+                return !is_first || self.last != before;
             }
         };
         is_hash(&key) && self.remember(key)

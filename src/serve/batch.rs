@@ -150,7 +150,7 @@ async fn go<'a>(
 ) -> Done<'a> {
     let mut done = Done {
         way: Way::Shared,
-        answers: Vec::new(),
+        answers: Vec::with_capacity(travel.calls()),
         left: Vec::new(),
     };
     let mut keep = |(place, served): (usize, Served)| {

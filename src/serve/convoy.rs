@@ -43,6 +43,15 @@ pub enum Travel<'a> {
     Alone(Boxed<'a>, Option<Step>),
 }
 
+impl Travel<'_> {
+    pub fn calls(&self) -> usize {
+        match self {
+            Travel::Together(convoy) => convoy.riders.len(),
+            Travel::Alone(..) => 1,
+        }
+    }
+}
+
 /// Riders to one node.
 pub struct Convoy<'a> {
     node: NodeId,

@@ -4,6 +4,7 @@
 mod aim;
 mod hedge;
 mod kept;
+mod lesson;
 mod ride;
 
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{self, Content, Wanted};
 use crate::clock;
 use crate::domain::block::{Needs, Wish};
-use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::NodeView;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
@@ -26,9 +26,8 @@ use crate::domain::method::{self, Repeat, Row, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
-use crate::domain::seen;
 use crate::domain::select::Ladder;
-use crate::domain::verdict::{Class, Missing, Verdict};
+use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Held;
 use crate::state::pool::Pool;
@@ -260,48 +259,6 @@ impl<'a> Errand<'a> {
         }
         if ladder == Ladder::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
             metrics.fallback_call();
-        }
-    }
-
-    /// What an answer says of its node: which block it has, which data or method it lacks. What a
-    /// client is told is the least that it is shown from now on.
-    fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content<'_>) {
-        let pool = &self.engine.pool;
-        match verdict.class {
-            Class::Ok => {
-                if let Some(head) = self.told(content) {
-                    pool.see(node.id, head);
-                }
-            }
-            Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
-            Class::MissingData => {
-                let missing = verdict.missing().unwrap_or(Missing::Unsaid);
-                if let Some(lost) = self.journey.miss(node, missing) {
-                    pool.learn_depth(node.id, lost);
-                }
-            }
-            Class::RpcError
-            | Class::Throttled
-            | Class::Shut
-            | Class::NodeTimeout
-            | Class::Timeout
-            | Class::NoConnection
-            | Class::Transport
-            | Class::BadAnswer
-            | Class::Unknown
-            | Class::Cancelled => {}
-        }
-    }
-
-    /// The block that the client is told of.
-    fn told(&self, content: &Content<'_>) -> Option<BlockNumber> {
-        if !seen::tells(&self.call.method, self.call.params) {
-            return None;
-        }
-        match content {
-            Content::Whole(answer, _) => answer.result().and_then(seen::block_told),
-            Content::Large(large) => large.result_start().and_then(seen::block_told),
-            Content::Nothing | Content::TooLarge => None,
         }
     }
 

@@ -28,14 +28,8 @@ impl Origins {
         }
     }
 
-    /// Whether a page from `origin` may call; whoever names none is no page.
-    pub fn admit(&self, origin: Option<&[u8]>) -> bool {
-        let is_listed =
-            |origin: &[u8]| self.listed.iter().any(|listed| listed.as_bytes() == origin);
-        self.any || origin.is_none_or(is_listed)
-    }
-
-    fn allowed<'a>(&self, asked: &'a Asked) -> Option<&'a [u8]> {
+    /// The origin that may call, as the page that asks is told: its own, or `*`.
+    pub fn allowed<'a>(&self, asked: &'a Asked) -> Option<&'a [u8]> {
         if self.any {
             return Some(b"*");
         }

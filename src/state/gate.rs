@@ -1,4 +1,8 @@
 //! The gate: how much may be inside at once, and whether the house is still open.
+//!
+//! What is sent to us is counted as it comes, whether its length was announced or not (a chunked
+//! body, the fragments of a message): an announcement is only a word, and a client that announces
+//! much and sends nothing takes no room from others. What has come is always within the limit.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
@@ -32,6 +36,13 @@ enum Door {
     HandedOver = 1,
     /// The same, and the load balancer in front is told to turn away.
     Closing = 2,
+}
+
+/// Bytes that are held without a request's place; given back when dropped.
+#[derive(Debug)]
+pub struct Load<'a> {
+    gate: &'a Gate,
+    bytes: usize,
 }
 
 /// One request's place inside, with the bytes of its body; given back when dropped.
@@ -78,6 +89,11 @@ impl Gate {
             self.release(bytes);
         }
         fits
+    }
+
+    /// Room for `bytes`, for as long as the result is held; `None` when there is none.
+    pub fn load(&self, bytes: usize) -> Option<Load<'_>> {
+        self.hold(bytes).then_some(Load { gate: self, bytes })
     }
 
     /// Gives room back that was held.
@@ -202,6 +218,12 @@ fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
+        self.gate.release(self.bytes);
+    }
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
         self.gate.release(self.bytes);
     }
 }

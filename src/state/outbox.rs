@@ -13,7 +13,8 @@ use crate::domain::subscription::SubscriptionId;
 
 /// The most news that wait for one client.
 pub const NEWS_MAX: usize = 8192;
-/// The most bytes of news that wait for one client. They are shared with other clients, as a rule.
+/// The most bytes of news that wait for one client, but for a single longer one: whoever took all
+/// before it isn't slow. They are shared with other clients, as a rule.
 pub const BYTES_MAX: usize = 8 << 20;
 
 /// News that an idle queue keeps room for.
@@ -122,8 +123,8 @@ impl Outbox {
         if queue.closing.is_some() {
             return;
         }
-        let is_full = queue.waiting.len() >= self.room.news_max
-            || queue.bytes.saturating_add(bytes) > self.room.bytes_max;
+        let is_long = queue.bytes.saturating_add(bytes) > self.room.bytes_max;
+        let is_full = queue.waiting.len() >= self.room.news_max || (is_long && queue.bytes > 0);
         if is_full {
             queue.waiting = VecDeque::new();
             queue.bytes = 0;
@@ -224,6 +225,22 @@ mod tests {
         outbox.tell(id(1), &Bytes::from_static(b"123456"));
         outbox.tell(id(1), &Bytes::new());
         assert_eq!(told(&outbox), [Told::Close(Closing::Slow)], "bytes");
+    }
+
+    #[test]
+    fn one_news_that_is_longer_than_the_room_has_an_empty_queue_for_itself() {
+        let long = Bytes::from_static(b"12345678901");
+        let outbox = small();
+        outbox.begin(id(1));
+        outbox.tell(id(1), &long);
+        assert!(!outbox.is_closing());
+        outbox.tell(id(1), &Bytes::from_static(b"1"));
+        assert_eq!(told(&outbox), [Told::Close(Closing::Slow)], "one past it");
+        let outbox = small();
+        for _ in 0..2 {
+            outbox.tell(id(1), &long);
+            assert_eq!(told(&outbox).len(), 1);
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Sockets {
 #[derive(Debug, Default)]
 struct Register {
     open: usize,
-    /// No address stands here without a socket.
+    /// By [`network`]. None stands here without a socket.
     by_address: HashMap<IpAddr, usize>,
 }
 
@@ -51,7 +51,7 @@ pub enum Full {
 #[derive(Debug)]
 pub struct Place {
     sockets: Arc<Sockets>,
-    address: Option<IpAddr>,
+    network: Option<IpAddr>,
 }
 
 impl Sockets {
@@ -83,7 +83,8 @@ impl Sockets {
         if register.open >= limits.sockets_max {
             return Err(Full::House);
         }
-        if let Some(address) = address {
+        let network = address.map(network);
+        if let Some(address) = network {
             let open = register.by_address.get(&address).copied().unwrap_or(0);
             if open >= limits.sockets_max_per_address {
                 return Err(Full::Address);
@@ -93,7 +94,7 @@ impl Sockets {
         register.open += 1;
         Ok(Place {
             sockets: self.clone(),
-            address,
+            network,
         })
     }
 
@@ -118,11 +119,22 @@ impl Sockets {
     }
 }
 
+/// What counts as one address: of IPv6 a network of 64 bits, the smallest that one client is given.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let high = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(high.into())
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut register = self.sockets.register();
         register.open -= 1;
-        if let Some(address) = self.address
+        if let Some(address) = self.network
             && let Some(open) = register.by_address.get_mut(&address)
         {
             *open -= 1;
@@ -171,6 +183,20 @@ mod tests {
         drop(places);
         assert_eq!(sockets.open(), 0);
         assert!(sockets.register().by_address.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_64_bits_is_one_address_of_version_6_and_a_mapped_one_is_of_version_4() {
+        let sockets = sockets(9, 1);
+        let address = |text: &str| Some(text.parse().unwrap());
+        let _first = sockets.admit(address("2001:db8::1")).unwrap();
+        let same = sockets.admit(address("2001:db8::ffff:0:0:2"));
+        assert_eq!(same.unwrap_err(), Full::Address);
+        assert!(sockets.admit(address("2001:db8:0:1::1")).is_ok());
+        let _mapped = sockets.admit(address("::ffff:10.0.0.1")).unwrap();
+        let same = sockets.admit(address("10.0.0.1"));
+        assert_eq!(same.unwrap_err(), Full::Address);
+        assert!(sockets.admit(address("::ffff:10.0.0.2")).is_ok());
     }
 
     #[test]

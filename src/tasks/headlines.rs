@@ -130,7 +130,8 @@ impl Headlines {
         self.metrics
             .told_heads(fetched.count(), !turn.abandoned.is_empty());
         notes.fetched.clear();
-        for header in &turn.abandoned {
+        // Logs are taken back in the order in which they were told, as geth does it.
+        for header in turn.abandoned.iter().rev() {
             if let Some(turn) = notes.turns.remove(&header.hash) {
                 let hash = header.hash;
                 self.pass_on(Page::Abandoned { hash, turn });

@@ -11,11 +11,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::line::Line;
-pub use self::line::{Order, Said, What};
+pub use self::line::{Loss, Order, Said, What};
 use super::regimen::InForce;
 use crate::domain::header::Header;
 use crate::domain::node::{NodeId, Rung};
@@ -26,6 +26,8 @@ use crate::state::upstreams::Upstream;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::connector::Connector;
 
+/// Bytes of news from nodes that wait to be passed on. A full room makes lines wait.
+pub const SAID_BYTES_MAX: usize = 64 << 20;
 /// Orders that wait for a line.
 const ORDERS_MAX: usize = 1024;
 
@@ -41,6 +43,8 @@ pub struct Exchange {
     pub regimen: InForce,
     pub heads: mpsc::Sender<Head>,
     pub said: mpsc::Sender<Said>,
+    /// A permit for each byte of news that may wait there.
+    pub said_room: Arc<Semaphore>,
     /// The number of the block told last.
     pub told: Arc<AtomicU64>,
     /// Which lines are open; the order goes by the node.
@@ -65,9 +69,28 @@ pub struct Teller {
     pub epoch: u64,
 }
 
+/// A topic as it is asked for once. What a node still says to an earlier asking is not mistaken for
+/// the answer to this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// No other wish has it.
+    pub number: u64,
+    pub topic: Passed,
+}
+
 impl Exchange {
     fn told(&self) -> u64 {
         self.told.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `bytes` of news have room.
+    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = bytes.min(SAID_BYTES_MAX);
+        let room = self.said_room.clone();
+        // It is never closed.
+        room.acquire_many_owned(u32::try_from(bytes).ok()?)
+            .await
+            .ok()
     }
 }
 
@@ -92,8 +115,8 @@ impl Place {
         }
     }
 
-    /// Takes no more orders; the topics of those that nobody will obey.
-    fn close(&mut self) -> Vec<Passed> {
+    /// Takes no more orders; the wishes of those that nobody will obey.
+    fn close(&mut self) -> Vec<Wish> {
         self.orders.close();
         unheeded(&mut self.orders)
     }
@@ -183,15 +206,15 @@ fn same_way(one: &Upstream, other: &Upstream) -> bool {
         && offers_socket(one)
 }
 
-fn unheeded(orders: &mut mpsc::Receiver<Order>) -> Vec<Passed> {
-    let mut topics = Vec::new();
+fn unheeded(orders: &mut mpsc::Receiver<Order>) -> Vec<Wish> {
+    let mut wishes = Vec::new();
     while let Ok(order) = orders.try_recv() {
         match order {
-            Order::Subscribe(topic) => topics.push(topic),
-            Order::Unsubscribe(topic) => topics.retain(|unheeded| *unheeded != topic),
+            Order::Subscribe(wish) => wishes.push(wish),
+            Order::Unsubscribe(wish) => wishes.retain(|unheeded| *unheeded != wish),
         }
     }
-    topics
+    wishes
 }
 
 #[cfg(test)]
@@ -200,15 +223,18 @@ mod tests {
 
     #[test]
     fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
-        let (orders, mut taken) = mpsc::channel(3);
-        let pending = Passed::PendingTransactions { full: false };
+        let (orders, mut taken) = mpsc::channel(4);
+        let wish = |number, topic| Wish { number, topic };
+        let pending = wish(2, Passed::PendingTransactions { full: false });
+        let again = wish(3, Passed::Syncing);
         for order in [
-            Order::Subscribe(Passed::Syncing),
+            Order::Subscribe(wish(1, Passed::Syncing)),
             Order::Subscribe(pending.clone()),
-            Order::Unsubscribe(Passed::Syncing),
+            Order::Unsubscribe(wish(1, Passed::Syncing)),
+            Order::Subscribe(again.clone()),
         ] {
             orders.try_send(order).unwrap();
         }
-        assert_eq!(unheeded(&mut taken), [pending]);
+        assert_eq!(unheeded(&mut taken), [pending, again]);
     }
 }

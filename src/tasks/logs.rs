@@ -18,7 +18,7 @@ use crate::domain::chronicle::{self, Chronicle, Found};
 use crate::domain::fleet::NodeView;
 use crate::domain::header::Header;
 use crate::domain::headline::witnesses;
-use crate::domain::logs::{BlockLogs, Log, LogFilter};
+use crate::domain::logs::{BlockLogs, Log, LogFilter, Trust};
 use crate::domain::node::NodeId;
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
@@ -47,8 +47,7 @@ pub struct Logs {
     pub pages: mpsc::Receiver<Page>,
     waiting: VecDeque<Page>,
     chronicle: Chronicle,
-    /// A block had logs that its header doesn't count: no header is trusted to exclude any.
-    is_uncounted: bool,
+    trust: Trust,
 }
 
 impl Logs {
@@ -67,7 +66,7 @@ impl Logs {
             pages,
             waiting: VecDeque::new(),
             chronicle: Chronicle::default(),
-            is_uncounted: false,
+            trust: Trust::default(),
         }
     }
 
@@ -105,7 +104,7 @@ impl Logs {
             Found::Page(page) => {
                 for filter in self.hub.filters(turn) {
                     let passing = passing(&filter, &page.logs);
-                    let removed: Vec<_> = passing.rev().map(Log::removed).collect();
+                    let removed: Vec<_> = passing.map(Log::removed).collect();
                     self.hub.tell_logs(&filter, turn, &removed);
                 }
             }
@@ -114,19 +113,13 @@ impl Logs {
 
     async fn tell(&mut self, header: &Header, turn: u64) {
         let filters = self.hub.filters(turn);
-        if filters.is_empty() || self.is_excluded(header, &filters) {
+        if filters.is_empty() || self.is_excluded(header, turn, &filters) {
             return;
         }
         let Some(logs) = self.bring(header, turn).await else {
             return;
         };
-        if header
-            .bloom
-            .as_deref()
-            .is_some_and(|bloom| !logs.is_promised(bloom))
-        {
-            self.is_uncounted = true;
-        }
+        self.trust.compare(turn, &logs, header.bloom.as_deref());
         // Those who left meanwhile are told nothing, and nobody has come who hears this block.
         for filter in &filters {
             let passing: Vec<_> = passing(filter, &logs)
@@ -142,10 +135,10 @@ impl Logs {
     }
 
     /// Whether the header says that the block has nothing for anybody.
-    fn is_excluded(&self, header: &Header, filters: &[Arc<LogFilter>]) -> bool {
+    fn is_excluded(&self, header: &Header, turn: u64, filters: &[Arc<LogFilter>]) -> bool {
         let excludes = |bloom: &Bloom| !filters.iter().any(|filter| filter.may_find(bloom));
         let chain = self.pool.snapshot().view.chain_id;
-        let counts = !self.is_uncounted && !chain.is_some_and(|id| UNCOUNTED.contains(&id.0));
+        let counts = self.trust.holds(turn) && !chain.is_some_and(|id| UNCOUNTED.contains(&id.0));
         counts && header.bloom.as_deref().is_some_and(excludes)
     }
 
@@ -218,9 +211,115 @@ impl Logs {
     }
 }
 
-fn passing<'a>(
-    filter: &'a LogFilter,
-    logs: &'a BlockLogs,
-) -> impl DoubleEndedIterator<Item = &'a Log> {
+fn passing<'a>(filter: &'a LogFilter, logs: &'a BlockLogs) -> impl Iterator<Item = &'a Log> {
     logs.logs.iter().filter(|log| filter.passes(log))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::chain::BlockNumber;
+    use crate::domain::fleet::{Fleet, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::subscription::{SubscriptionId, Topic};
+    use crate::state::outbox::{Outbox, Told};
+    use bytes::Bytes;
+
+    /// A client that listens to all logs, where there is no node to bring any.
+    async fn scene() -> (Logs, mpsc::Sender<Page>, Arc<Outbox>) {
+        let pool = Arc::new(Pool::new(Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        })));
+        let hub = Arc::new(Hub::default());
+        let (pages, written) = mpsc::channel(8);
+        let outbox = Arc::<Outbox>::default();
+        let topic = Topic::Logs(Arc::default());
+        let id = SubscriptionId::read("0x1").unwrap();
+        hub.subscribe(topic, id, &outbox).await.unwrap();
+        assert_eq!(outbox.take(), Some(Told::Begun(id)));
+        let metrics = Arc::new(Metrics::new());
+        let prober = Prober::new(None).unwrap();
+        (
+            Logs::new(pool, hub, metrics, prober, written),
+            pages,
+            outbox,
+        )
+    }
+
+    fn hash(seed: u8) -> BlockHash {
+        BlockHash([seed; 32])
+    }
+
+    fn logs_of(seed: u8, data: &[&str]) -> Arc<BlockLogs> {
+        let block = "0x".to_string() + &format!("{seed:02x}").repeat(32);
+        let log = |data: &&str| {
+            let address = "0".repeat(40);
+            format!(
+                r#"{{"address":"0x{address}","topics":[],"blockHash":"{block}","data":"{data}","removed":false}}"#
+            )
+        };
+        let logs: Vec<_> = data.iter().map(log).collect();
+        let result = format!("[{}]", logs.join(","));
+        Arc::new(BlockLogs::read(&result, hash(seed)).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_block_that_is_abandoned_before_its_logs_could_be_had_is_passed_over() {
+        let (mut logs, pages, outbox) = scene().await;
+        let header = Arc::new(Header {
+            hash: hash(1),
+            parent: hash(0),
+            number: BlockNumber(1),
+            timestamp: None,
+            bloom: None,
+            json: Bytes::new(),
+        });
+        let turn = logs.hub.tell_head(&header.json);
+        let hash = header.hash;
+        pages.send(Page::Told { header, turn }).await.unwrap();
+        let running = tokio::spawn(async move {
+            logs.run().await;
+            logs
+        });
+        // It is asked for meanwhile, in vain.
+        tokio::time::sleep(PAUSE / 2).await;
+        pages.send(Page::Abandoned { hash, turn }).await.unwrap();
+        drop(pages);
+        let logs = tokio::time::timeout(PATIENCE / 2, running).await;
+        let logs = logs.expect("it waits no longer").unwrap();
+        assert_eq!(outbox.take(), None, "neither the logs nor their removal");
+        assert!(!outbox.is_closing());
+        assert!(!logs.hub.is_idle());
+    }
+
+    #[tokio::test]
+    async fn logs_are_taken_back_in_the_order_in_which_they_were_told() {
+        let (mut logs, pages, outbox) = scene().await;
+        for (seed, data) in [(1, &["0x0a", "0x0b"][..]), (2, &["0x0c"])] {
+            let turn = logs.hub.tell_head(&Bytes::new());
+            let page = chronicle::Page {
+                hash: hash(seed),
+                turn,
+                logs: logs_of(seed, data),
+            };
+            logs.chronicle.write(page);
+            let abandoned = Page::Abandoned {
+                hash: hash(seed),
+                turn,
+            };
+            pages.send(abandoned).await.unwrap();
+        }
+        drop(pages);
+        logs.run().await;
+        let mut told = Vec::new();
+        while let Some(Told::News { result, .. }) = outbox.take() {
+            let log: serde_json::Value = serde_json::from_slice(&result).unwrap();
+            assert_eq!(log["removed"], true);
+            told.push(log["data"].as_str().unwrap().to_string());
+        }
+        assert_eq!(told, ["0x0a", "0x0b", "0x0c"]);
+    }
 }

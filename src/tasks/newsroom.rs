@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 
 use super::headlines::{self, Headlines};
-use super::lines::{Exchange, Head, Lines};
+use super::lines::{Exchange, Head, Lines, SAID_BYTES_MAX};
 use super::logs::Logs;
 use super::regimen::InForce;
 use super::relays::Relays;
@@ -65,6 +65,7 @@ impl Newsroom {
             regimen: regimen.clone(),
             heads: heads.clone(),
             said,
+            said_room: Arc::new(Semaphore::new(SAID_BYTES_MAX)),
             told: Arc::clone(&told),
             open,
             epochs: AtomicU64::default(),

@@ -1,13 +1,13 @@
 //! Passes on what one node tells, and lets another take over when it can't any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::lines::{Open, Order, Said, Teller, What};
+use super::lines::{Loss, Open, Order, Said, Teller, What, Wish};
 use crate::clock;
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
@@ -34,12 +34,14 @@ pub struct Relays {
     pub said: mpsc::Receiver<Said>,
     pub open: watch::Receiver<Open>,
     topics: HashMap<Passed, Relay>,
+    /// Wishes so far.
+    wishes: u64,
 }
 
 /// One topic.
 struct Relay {
-    /// Who tells it, or is asked to.
-    teller: Option<Teller>,
+    /// Who tells it, or is asked to, and by which wish.
+    teller: Option<(Teller, u64)>,
     is_taken: bool,
     asked_at: Instant,
     /// Clients listen: what is lost must be taken over.
@@ -72,7 +74,7 @@ impl Relay {
     /// Who was asked doesn't take it: another is asked next.
     fn refuse(&mut self, why: NotSubscribed) {
         self.refused
-            .extend(self.teller.take().map(|teller| teller.node));
+            .extend(self.teller.take().map(|(teller, _)| teller.node));
         self.refusal.get_or_insert(why);
     }
 
@@ -100,6 +102,7 @@ impl Relays {
             said,
             open,
             topics: HashMap::new(),
+            wishes: 0,
         }
     }
 
@@ -133,16 +136,16 @@ impl Relays {
 
     /// Topics come and go, and so do nodes.
     fn follow(&mut self) {
-        let wanted = self.hub.passed();
+        let wanted: HashSet<_> = self.hub.passed().into_iter().collect();
         let gone: Vec<_> = self
             .topics
             .keys()
-            .filter(|topic| !wanted.contains(topic))
+            .filter(|topic| !wanted.contains(*topic))
             .cloned()
             .collect();
         for topic in gone {
-            if let Some(teller) = self.topics.remove(&topic).and_then(|relay| relay.teller) {
-                self.order(teller, Order::Unsubscribe(topic));
+            if let Some(asked) = self.topics.remove(&topic).and_then(|relay| relay.teller) {
+                self.give_up_wish(asked, topic);
             }
         }
         for topic in wanted {
@@ -169,7 +172,7 @@ impl Relays {
             };
             let told = self.topics.iter();
             told.filter_map(|(topic, relay)| Some((topic.clone(), relay.teller?)))
-                .filter(|(_, teller)| !is_open(*teller))
+                .filter(|(_, (teller, _))| !is_open(*teller))
                 .collect()
         };
         if lost.is_empty() {
@@ -181,9 +184,9 @@ impl Relays {
                 self.hear(said);
             }
         }
-        for (topic, teller) in lost {
+        for (topic, asked) in lost {
             let relay = self.topics.get(&topic);
-            if relay.is_some_and(|relay| relay.teller == Some(teller)) {
+            if relay.is_some_and(|relay| relay.teller == Some(asked)) {
                 self.leave(&topic, Takeover::Lost);
             }
         }
@@ -198,13 +201,14 @@ impl Relays {
             if relay.is_taken || waited < ANSWER_TIME_MAX {
                 continue;
             }
-            if let Some(teller) = relay.teller {
+            if let Some(asked) = relay.teller {
                 relay.refuse(NotSubscribed::Refused(Refusal::Timeout));
-                left.push((topic.clone(), teller));
+                self.metrics.taken_over(Takeover::Unanswered);
+                left.push((topic.clone(), asked));
             }
         }
-        for (topic, teller) in left {
-            self.order(teller, Order::Unsubscribe(topic));
+        for (topic, asked) in left {
+            self.give_up_wish(asked, topic);
         }
     }
 
@@ -214,18 +218,18 @@ impl Relays {
             .topics
             .iter()
             .filter_map(|(topic, relay)| {
-                let teller = relay.teller?;
-                let why = relay::may_tell(view, teller.node).err()?;
-                Some((topic.clone(), teller, why))
+                let asked = relay.teller?;
+                let why = relay::may_tell(view, asked.0.node).err()?;
+                Some((topic.clone(), asked, why))
             })
             .collect();
-        for (topic, teller, why) in unfit {
+        for (topic, asked, why) in unfit {
             // Not left for nobody: who is unfit may still tell more than no one.
             let others = self.tellers();
             if others.is_empty() {
                 continue;
             }
-            self.order(teller, Order::Unsubscribe(topic.clone()));
+            self.give_up_wish(asked, topic.clone());
             self.leave(
                 &topic,
                 match why {
@@ -262,17 +266,33 @@ impl Relays {
                 .iter()
                 .find(|teller| !relay.refused.contains(&teller.node))
                 .copied();
-            match next {
-                Some(teller) if self.order(teller, Order::Subscribe(topic.clone())) => {
-                    if let Some(relay) = self.topics.get_mut(&topic) {
-                        relay.teller = Some(teller);
-                        relay.is_first = true;
-                        relay.asked_at = clock::now();
-                    }
-                }
-                Some(_) | None => self.give_up(&topic),
+            if !next.is_some_and(|teller| self.ask(teller, &topic)) {
+                self.give_up(&topic);
             }
         }
+    }
+
+    /// Whether the node's line takes the order.
+    fn ask(&mut self, teller: Teller, topic: &Passed) -> bool {
+        self.wishes += 1;
+        let number = self.wishes;
+        let wish = Wish {
+            number,
+            topic: topic.clone(),
+        };
+        if !self.order(teller, Order::Subscribe(wish)) {
+            return false;
+        }
+        if let Some(relay) = self.topics.get_mut(topic) {
+            relay.teller = Some((teller, number));
+            relay.is_first = true;
+            relay.asked_at = clock::now();
+        }
+        true
+    }
+
+    fn give_up_wish(&self, (teller, number): (Teller, u64), topic: Passed) {
+        self.order(teller, Order::Unsubscribe(Wish { number, topic }));
     }
 
     /// Nobody tells it: those who ask are told at once, those who listen when it has lasted.
@@ -312,17 +332,18 @@ impl Relays {
     }
 
     fn hear(&mut self, said: Said) {
-        let Some(relay) = self.topics.get_mut(&said.topic) else {
+        let Wish { number, topic } = said.wish;
+        let Some(relay) = self.topics.get_mut(&topic) else {
             return;
         };
-        if relay.teller != Some(said.teller) {
+        if relay.teller != Some((said.teller, number)) {
             return;
         }
         match said.what {
             What::Taken => {
                 relay.is_taken = true;
                 relay.has_begun = true;
-                self.hub.settle(&said.topic, Ok(()));
+                self.hub.settle(&topic, Ok(()));
             }
             What::Refused(error) => {
                 relay.refuse(NotSubscribed::Node(error));
@@ -330,20 +351,17 @@ impl Relays {
             What::Full => {
                 relay.refuse(NotSubscribed::Refused(Refusal::OverCapacity));
             }
+            What::Unnamed => {
+                relay.refuse(NotSubscribed::Refused(Refusal::NoNotifications));
+            }
             What::News(result) => {
                 let is_first = std::mem::take(&mut relay.is_first);
-                if relay.memory.is_news(&said.topic, &result, is_first) {
-                    self.hub.tell(&Topic::Passed(said.topic), &result);
+                if relay.memory.is_news(&topic, &result, is_first) {
+                    self.hub.tell(&Topic::Passed(topic), &result);
                 }
             }
-            What::Lost(why) => {
-                let why = if why == "stale" {
-                    Takeover::Stale
-                } else {
-                    Takeover::Lost
-                };
-                self.leave(&said.topic, why);
-            }
+            What::Lost(Loss::Stale) => self.leave(&topic, Takeover::Stale),
+            What::Lost(Loss::Broken) => self.leave(&topic, Takeover::Lost),
         }
     }
 }
@@ -356,6 +374,7 @@ mod tests {
     use crate::domain::subscription::SubscriptionId;
     use crate::state::outbox::Outbox;
     use crate::tasks::lines::OpenLine;
+    use bytes::Bytes;
 
     const TELLER: Teller = Teller {
         node: NodeId(1),
@@ -410,16 +429,68 @@ mod tests {
             comes.changed().await.unwrap();
             let long_ago = clock::now().checked_sub(ANSWER_TIME_MAX).unwrap();
             let mut relay = Relay::new(long_ago);
-            relay.teller = Some(TELLER);
+            relay.teller = Some((TELLER, 0));
             relay.is_taken = is_taken;
             relay.has_begun = is_taken;
             self.relays.topics.insert(Passed::Syncing, relay);
             asking
         }
 
+        fn say(&mut self, number: u64, what: What) {
+            self.relays.hear(Said {
+                teller: TELLER,
+                wish: wish_of(number),
+                what,
+                room: None,
+            });
+        }
+
+        fn taken_over(&self, why: Takeover) -> u64 {
+            let view = &self.relays.pool.snapshot().view;
+            let text = self.relays.metrics.encode(view, 0);
+            let prefix = format!("forebay_takeovers_total{{reason=\"{}\"}} ", why.as_str());
+            let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
+            value.and_then(|value| value.parse().ok()).unwrap_or(0)
+        }
+
         fn relay(&mut self) -> Option<&mut Relay> {
             self.relays.topics.get_mut(&Passed::Syncing)
         }
+    }
+
+    fn wish_of(number: u64) -> Wish {
+        let topic = Passed::Syncing;
+        Wish { number, topic }
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_an_earlier_asking_is_not_the_answer_to_this_one() {
+        let mut scene = scene();
+        let _asking = scene.ask(false).await;
+        scene.relay().unwrap().teller = Some((TELLER, 2));
+        scene.say(1, What::Refused(Bytes::from_static(b"{}")));
+        scene.say(1, What::Taken);
+        let relay = scene.relay().unwrap();
+        assert_eq!(relay.teller, Some((TELLER, 2)));
+        assert!(relay.refused.is_empty() && !relay.is_taken);
+        scene.say(2, What::Taken);
+        assert!(scene.relay().unwrap().is_taken);
+    }
+
+    #[tokio::test]
+    async fn a_line_says_how_it_was_lost_and_a_subscription_without_a_name_is_refused() {
+        let mut scene = scene();
+        for (loss, why) in [
+            (Loss::Stale, Takeover::Stale),
+            (Loss::Broken, Takeover::Lost),
+        ] {
+            let _asking = scene.ask(true).await;
+            scene.say(0, What::Lost(loss));
+            assert_eq!(scene.taken_over(why), 1, "{why:?}");
+        }
+        let _asking = scene.ask(false).await;
+        scene.say(0, What::Unnamed);
+        assert_eq!(scene.relay().unwrap().refused, [TELLER.node]);
     }
 
     #[tokio::test]
@@ -436,7 +507,8 @@ mod tests {
         let asking = scene.ask(false).await;
         scene.relays.follow();
         let order = scene.orders.try_recv();
-        assert!(matches!(order, Ok(Order::Unsubscribe(Passed::Syncing))));
+        assert!(matches!(order, Ok(Order::Unsubscribe(wish)) if wish == wish_of(0)));
+        assert_eq!(scene.taken_over(Takeover::Unanswered), 1);
         let why = NotSubscribed::Refused(Refusal::Timeout);
         assert_eq!(asking.await.unwrap(), Err(why), "there is no other");
     }
@@ -447,14 +519,14 @@ mod tests {
         let asking = scene.ask(true).await;
         scene.relays.follow();
         asking.await.unwrap().unwrap();
-        assert_eq!(scene.relay().unwrap().teller, Some(TELLER));
+        assert_eq!(scene.relay().unwrap().teller, Some((TELLER, 0)));
         scene.open.send_modify(|open| {
             let line = open.get_mut(&TELLER.node).unwrap();
             line.epoch += 1;
         });
         scene.relays.follow();
         assert_eq!(scene.relay().unwrap().teller, None, "another line");
-        scene.relay().unwrap().teller = Some(TELLER);
+        scene.relay().unwrap().teller = Some((TELLER, 0));
         scene.open.send_modify(Open::clear);
         scene.relays.follow();
         let relay = scene.relay().unwrap();

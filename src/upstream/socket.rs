@@ -24,8 +24,10 @@ use super::fault::SendFault;
 use super::resolver;
 use crate::domain::node::NodeSpec;
 
-/// The longest message that is taken from a node, in bytes.
-pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// The longest message that is taken from a node, in bytes: what any real one has to say. A pending
+/// transaction may have 128 KiB, with blobs 1 MiB, and has twice that in hex; the receipts of a block
+/// have several MiB. geth's own client takes 32 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The longest that a node may take to open a socket.
 pub const OPEN_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest that a node may take to take a message of ours.
@@ -47,7 +49,9 @@ pub enum SocketFault {
     NoHandshake,
     #[error("the socket was closed")]
     Closed,
-    #[error("a message over {MESSAGE_BYTES_MAX} bytes, or none of the protocol")]
+    #[error("a message over {MESSAGE_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("a message that is none of the protocol")]
     Protocol,
     #[error("its headers can't be sent")]
     Headers,
@@ -63,6 +67,7 @@ impl SocketFault {
             | SocketFault::NoStream(_)
             | SocketFault::Timeout
             | SocketFault::Closed
+            | SocketFault::TooLarge
             | SocketFault::Protocol
             | SocketFault::Headers => false,
         }
@@ -212,7 +217,8 @@ fn fault_of(why: &tungstenite::Error) -> SocketFault {
             | tungstenite::error::ProtocolError::WrongHttpVersion => SocketFault::NoHandshake,
             _ => SocketFault::Protocol,
         },
-        tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => SocketFault::Protocol,
+        tungstenite::Error::Capacity(_) => SocketFault::TooLarge,
+        tungstenite::Error::Utf8(_) => SocketFault::Protocol,
         tungstenite::Error::HttpFormat(_) => SocketFault::NoHandshake,
         _ => SocketFault::Closed,
     }
@@ -263,6 +269,36 @@ fn read(text: &str) -> Heard {
 mod tests {
     use super::*;
     use crate::domain::node::NodeRecord;
+    use pingora::server::configuration::ServerConf;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_message_is_taken_up_to_its_limit_and_one_past_it_has_a_fault_of_its_own() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let node = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            for length in [MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX + 1] {
+                let news = |result: &str| {
+                    format!(r#"{{"params":{{"subscription":1,"result":"{result}"}}}}"#)
+                };
+                let news = news(&"f".repeat(length - news("").len()));
+                // The second may find that we are gone.
+                let _ = socket.send(Message::text(news)).await;
+            }
+            socket
+        });
+        let spec = NodeRecord::at(&url).resolve(&|_| None).unwrap();
+        let connector = Connector::new(&ServerConf::default()).unwrap();
+        let opened = Socket::open(&connector, &spec, spec.url.reveal()).await;
+        let mut socket = opened.unwrap_or_else(|why| panic!("{why}"));
+        let heard = socket.hear().await;
+        assert!(matches!(heard, Ok(Heard::News { result, .. }) if result.len() > 15 << 20));
+        assert_eq!(socket.hear().await, Err(SocketFault::TooLarge));
+        drop(socket);
+        node.await.unwrap();
+    }
 
     #[test]
     fn answers_and_news_are_told_apart() {

@@ -20,13 +20,13 @@ debootstrap --variant=minbase \
 say "autobahntestsuite 0.8.2 from PyPI"
 # pip 20.3 is the last for Python 2.7: as a wheel it runs itself.
 python3 -m pip download --quiet --disable-pip-version-check --no-deps --python-version 2.7 \
-    --implementation py --abi none --only-binary :all: --dest "$folder/root" pip==20.3.4
+    --implementation py --abi none --only-binary :all: --dest "$folder/suite" pip==20.3.4
 # The network as this machine has it.
 [ ! -e /etc/pip.conf ] || cp /etc/pip.conf "$folder/etc/pip.conf"
 cp /etc/resolv.conf /etc/hosts "$folder/etc/"
 cp -L /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
 pip() {
-    chroot "$folder" python2.7 /root/pip-20.3.4-py2.py3-none-any.whl/pip install --quiet \
+    chroot "$folder" python2.7 /suite/pip-20.3.4-py2.py3-none-any.whl/pip install --quiet \
         --disable-pip-version-check --no-cache-dir "$@"
 }
 pip setuptools==44.1.1 wheel==0.37.1

@@ -61,11 +61,12 @@ impl Record {
         self.logs.extend(block.logs.iter().cloned());
     }
 
-    /// Of what was written before the client came it hears nothing.
+    /// In the order in which they were told. Of what was written before the client came it hears
+    /// nothing.
     pub fn take_back(&mut self, taken: Vec<Written>) {
         let is_told = |block: &Written| self.heads.contains(&block.hash);
         let told: Vec<_> = taken.into_iter().filter(is_told).collect();
-        let logs = told.into_iter().flat_map(|block| block.logs).rev();
+        let logs = told.into_iter().flat_map(|block| block.logs);
         self.logs.extend(logs.map(|mut log| {
             log["removed"] = json!(true);
             log

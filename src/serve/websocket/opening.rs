@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -39,7 +38,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     if answered(&mut stream, SWITCHING, &answer, endpoint).await {
-        let session = Session::new(endpoint.engine.clone(), stream, Bytes::new(), guest).await;
+        let session = Session::new(endpoint.engine.clone(), stream, guest).await;
         session.run().await;
     }
 }
@@ -59,7 +58,8 @@ fn judge(
     let accept = handshake.accept()?;
     let engine = &endpoint.engine;
     let policy = engine.policy.load();
-    if !policy.origins.admit(asked.origin.as_deref()) {
+    // Whoever names no origin is no page.
+    if asked.origin.is_some() && policy.origins.allowed(&asked).is_none() {
         return Err(Denial::Origin);
     }
     // Behind a trusted proxy, the client's own.

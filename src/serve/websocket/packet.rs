@@ -13,15 +13,14 @@ use crate::serve::engine::{Engine, Reply, Terms};
 use crate::serve::origin::Origin;
 use crate::state::gate::Pass;
 
-/// What a client says, once it is whole.
+/// What a client says, once it is whole, with its place in the house.
 pub struct Arrived<'a> {
     pub payload: Bytes,
     pub at: Instant,
     pub client: Client,
     /// As of the opening handshake.
     pub origin: &'a Origin,
-    /// Its place in the house; or why it has none.
-    pub admitted: Result<Pass<'a>, Refusal>,
+    pub pass: Pass<'a>,
 }
 
 impl Arrived<'_> {
@@ -53,18 +52,27 @@ impl Arrived<'_> {
             subscriber: Some(&subscriber),
             turns: None,
         };
-        let packet = Packet::read(&self.payload, policy.limits.batch_calls_max);
-        let pieces = match (&self.admitted, packet) {
-            (_, Err(why)) => refused(&why, None, &origin),
-            (Err(why), Ok(packet)) => refuse_all(why, &packet, &origin),
-            (Ok(_), Ok(packet)) => carry_out(engine, packet, terms).await,
+        let pieces = match Packet::read(&self.payload, policy.limits.batch_calls_max) {
+            Err(why) => refused(&why, None, &origin),
+            Ok(packet) => carry_out(engine, packet, terms).await,
         };
         if pieces.is_empty() {
             return None;
         }
         let said = say(pieces).await;
         subscriber.are_answered();
+        drop(self.pass);
         Some(said)
+    }
+}
+
+/// The answer to what has no place in the house: a no to each of its calls. Of the packet itself
+/// nothing is kept.
+pub fn refuse(payload: &[u8], why: &Refusal, engine: &Engine, origin: &Origin) -> Vec<Bytes> {
+    let calls_max = engine.policy.load().limits.batch_calls_max;
+    match Packet::read(payload, calls_max) {
+        Err(why) => refused(&why, None, origin),
+        Ok(packet) => refuse_all(why, &packet, origin),
     }
 }
 

@@ -5,7 +5,9 @@
 //! socket, and drops the calls that are on their way.
 //!
 //! A client that sends faster than its calls are answered is read no further once
-//! [`WAITING_MAX`] of its messages wait: TCP holds it back.
+//! [`WAITING_MAX`] of its messages wait: TCP holds it back. A message that has no place in the house
+//! is answered at once and not kept: until the client has taken that no, it is read no further,
+//! either.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::ending::Ending;
 use super::listener::Listener;
 use super::metered::Metered;
-use super::packet::{Arrived, notification};
+use super::packet::{Arrived, notification, refuse};
 use super::wire::{Said, Wire};
 use crate::clock;
 use crate::domain::pace::Pace;
@@ -64,13 +66,13 @@ pub struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
-    /// Over a stream whose opening handshake is done. `early`: what came with it.
-    pub async fn new(engine: Arc<Engine>, stream: S, early: Bytes, guest: Guest) -> Session<S> {
+    /// Over a stream whose opening handshake is done.
+    pub async fn new(engine: Arc<Engine>, stream: S, guest: Guest) -> Session<S> {
         let metered = Metered::new(stream, engine.gate.clone());
         let limits = engine.sockets.limits();
         let message_bytes_max = engine.policy.load().limits.body_bytes_max;
         Session {
-            wire: Wire::new(metered, early, message_bytes_max).await,
+            wire: Wire::new(metered, message_bytes_max).await,
             listener: Listener::new(
                 &engine.hub,
                 &engine.gate,
@@ -111,8 +113,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let mut pace = Pace::new(self.limits.messages_per_second, clock::now());
         let mut leaving = self.engine.sockets.leaving();
         let mut waiting = Waiting::default();
-        let mut calls: FuturesUnordered<BoxFuture<'_, Result<(), Ending>>> =
+        let mut calls: FuturesUnordered<BoxFuture<'_, Result<Done, Ending>>> =
             FuturesUnordered::new();
+        let mut refuses = false;
         loop {
             while calls.len() < CALLS_MAX
                 && let Some(arrived) = waiting.take()
@@ -123,50 +126,79 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             if is_leaving && calls.is_empty() {
                 return Ending::Closed(Closing::Leaving);
             }
-            let may_read = !is_leaving && waiting.has_room();
+            let may_read = !is_leaving && !refuses && waiting.has_room();
             self.is_held_back.store(!may_read, Ordering::Relaxed);
             self.was_held_back.fetch_or(!may_read, Ordering::Relaxed);
             tokio::select! {
                 said = self.wire.next(), if may_read => match said {
-                    Ok(said) => waiting.put(self.arrived(said, &mut pace)),
+                    Ok(said) => match self.admit(said, &mut pace) {
+                        Ok(arrived) => waiting.put(arrived),
+                        Err(no) => {
+                            refuses = true;
+                            calls.push(self.refuse(no).boxed());
+                        }
+                    },
                     Err(ending) => return ending,
                 },
-                Some(answered) = calls.next() => if let Err(ending) = answered {
-                    return ending;
+                Some(done) = calls.next() => match done {
+                    Ok(Done::Answered) => {}
+                    Ok(Done::Refused) => refuses = false,
+                    Err(ending) => return ending,
                 },
                 _ = leaving.changed(), if !is_leaving => {}
             }
         }
     }
 
-    fn arrived(&self, said: Said, pace: &mut Pace) -> Arrived<'_> {
+    /// A place for what the client said; or the no that it gets instead.
+    fn admit(&self, said: Said, pace: &mut Pace) -> Result<Arrived<'_>, Vec<Bytes>> {
         let now = clock::now();
-        self.engine.metrics.socket_message(Direction::Received);
-        let admitted = if pace.take(now) {
-            let pass = self.engine.gate.enter();
+        let engine = &self.engine;
+        engine.metrics.socket_message(Direction::Received);
+        let pass = if pace.take(now) {
+            let pass = engine.gate.enter();
             pass.and_then(|mut pass| pass.hold(said.payload.len()).then_some(pass))
                 .ok_or(Refusal::OverCapacity)
         } else {
             Err(Refusal::TooManyMessages)
         };
-        Arrived {
-            payload: said.payload,
-            at: now,
-            client: self.guest.client,
-            origin: &self.guest.origin,
-            admitted,
+        match pass {
+            Ok(pass) => Ok(Arrived {
+                payload: said.payload,
+                at: now,
+                client: self.guest.client,
+                origin: &self.guest.origin,
+                pass,
+            }),
+            Err(why) => {
+                let origin = self.guest.origin.next(now);
+                Err(refuse(&said.payload, &why, engine, &origin))
+            }
         }
     }
 
-    async fn answer(&self, arrived: Arrived<'_>) -> Result<(), Ending> {
+    async fn answer(&self, arrived: Arrived<'_>) -> Result<Done, Ending> {
         self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
-        let say = async |pieces| {
-            let line = self.wire.line().await;
-            self.engine.metrics.socket_message(Direction::Sent);
-            line.say(pieces).await
-        };
+        let say = async |pieces| self.say(pieces).await;
         let said = arrived.answer(&self.engine, &self.listener, say).await;
-        said.unwrap_or(Ok(()))
+        said.unwrap_or(Ok(())).map(|()| Done::Answered)
+    }
+
+    /// Says no, which takes room itself; where there is none even for that, the socket ends.
+    async fn refuse(&self, no: Vec<Bytes>) -> Result<Done, Ending> {
+        let bytes = no.iter().map(Bytes::len).sum();
+        let load = self.engine.gate.load(bytes).ok_or(Ending::OverCapacity)?;
+        if !no.is_empty() {
+            self.say(no).await?;
+        }
+        drop(load);
+        Ok(Done::Refused)
+    }
+
+    async fn say(&self, pieces: Vec<Bytes>) -> Result<(), Ending> {
+        let line = self.wire.line().await;
+        self.engine.metrics.socket_message(Direction::Sent);
+        line.say(pieces).await
     }
 
     /// Tells news as they come.
@@ -225,6 +257,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
             }
         }
     }
+}
+
+/// What became of a message.
+enum Done {
+    Answered,
+    /// It had no place in the house, and its client has taken the no.
+    Refused,
 }
 
 /// Messages that wait for their turn.

@@ -71,11 +71,10 @@ pub struct Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Over a stream whose opening handshake is done. `early`: what came with it.
-    pub async fn new(stream: Metered<S>, early: Bytes, message_bytes_max: usize) -> Wire<S> {
+    /// Over a stream whose opening handshake is done.
+    pub async fn new(stream: Metered<S>, message_bytes_max: usize) -> Wire<S> {
         let codec = Some(codec(message_bytes_max));
-        let early = early.into();
-        let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, codec).await;
         Wire {
             socket: Mutex::new(socket),
             line: tokio::sync::Mutex::default(),

@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::ledger::{Asked, Ledger};
-use super::{Exchange, Place, Teller};
+use super::ledger::{Asked, BadId, Ledger};
+use super::{Exchange, Place, Teller, Wish};
 use crate::clock;
 use crate::domain::chance::Dice;
 use crate::domain::header::Header;
-use crate::domain::subscription::Passed;
 use crate::state::upstreams::Upstream;
 use crate::upstream::socket::{Heard, Socket, SocketFault};
 
@@ -32,16 +32,18 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// What a line is to do.
 #[derive(Debug)]
 pub enum Order {
-    Subscribe(Passed),
-    Unsubscribe(Passed),
+    Subscribe(Wish),
+    Unsubscribe(Wish),
 }
 
 /// What a line says of a topic.
 #[derive(Debug)]
 pub struct Said {
     pub teller: Teller,
-    pub topic: Passed,
+    pub wish: Wish,
     pub what: What,
+    /// The room that its bytes take until it is heard.
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -51,9 +53,19 @@ pub enum What {
     Refused(Bytes),
     /// The node tells as much as it is asked for at the most.
     Full,
+    /// The node takes it under an id by which its news can't be told apart.
+    Unnamed,
     News(Bytes),
     /// The line is lost, and with it the subscription: why.
-    Lost(&'static str),
+    Lost(Loss),
+}
+
+/// How a line was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    Broken,
+    /// It was silent while others moved.
+    Stale,
 }
 
 /// A line to one node.
@@ -72,7 +84,7 @@ struct Live {
     place: Option<Place>,
     ledger: Ledger,
     /// What the node is being asked for: lost if that can't be sent.
-    unsent: Option<Passed>,
+    unsent: Option<Wish>,
     /// When the node was last heard, and when its last head.
     heard_at: Instant,
     head_at: Instant,
@@ -88,10 +100,10 @@ enum End {
 }
 
 impl End {
-    fn reason(&self) -> &'static str {
+    fn loss(&self) -> Loss {
         match self {
-            End::Fault(_) | End::NoHeads => "lost",
-            End::Stale => "stale",
+            End::Fault(_) | End::NoHeads => Loss::Broken,
+            End::Stale => Loss::Stale,
         }
     }
 }
@@ -200,13 +212,18 @@ impl Line {
     }
 
     /// Silent for long while others move, or not even alive.
-    fn look(&self, live: &Live) -> Result<(), End> {
+    fn look(&self, live: &mut Live) -> Result<(), End> {
         let now = clock::now();
+        let told = self.exchange.told();
+        if live.head == 0 {
+            // Nothing was told yet when it was opened: the first that is told is no move of others.
+            live.head = told;
+        }
         let silent = now.saturating_duration_since(live.head_at);
         let patience = (self.exchange.regimen.say(|regimen| regimen.block_time)
             * STALE_BLOCK_TIMES)
             .max(STALE_MIN);
-        if silent > patience && self.exchange.told() > live.head {
+        if silent > patience && told > live.head {
             return Err(End::Stale);
         }
         if now.saturating_duration_since(live.heard_at) > PING_EVERY * 2 {
@@ -220,19 +237,18 @@ impl Line {
         match heard {
             Heard::Nothing => {}
             Heard::Answer { id, outcome } => match (live.ledger.answered(id), outcome) {
-                (Some(Asked::Heads), Ok(id)) => self.begin(live, &id),
+                (Some(Asked::Heads), Ok(id)) => self.begin(live, &id)?,
                 (Some(Asked::Heads), Err(_)) => return Err(End::NoHeads),
-                (Some(Asked::Topic(topic)), Ok(id)) => {
-                    live.ledger.take(&id, Some(topic.clone()));
-                    self.count(live);
-                    self.say(live.teller, topic, What::Taken).await;
-                }
-                (Some(Asked::Topic(topic)), Err(error)) => {
+                (Some(Asked::Topic(wish)), Ok(id)) => self.take(live, wish, &id).await?,
+                (Some(Asked::Topic(wish)), Err(error)) => {
                     let error = self.upstream.redacted(error);
-                    self.say(live.teller, topic, What::Refused(error)).await;
+                    self.say(live.teller, wish, What::Refused(error)).await;
                 }
                 (Some(Asked::Dropped), Ok(id)) => {
-                    give_up(live, &String::from_utf8_lossy(&id)).await?;
+                    let id = String::from_utf8_lossy(&id);
+                    if live.ledger.told(&id).is_none() {
+                        give_up(live, &id).await?;
+                    }
                 }
                 // Of an `eth_unsubscribe`, or refused when nobody wants it.
                 (Some(Asked::Dropped), Err(_)) | (None, _) => {}
@@ -242,9 +258,9 @@ impl Line {
                 result,
             } => match live.ledger.told(&subscription) {
                 Some(None) => self.head(live, &result).await,
-                Some(Some(topic)) => {
-                    self.say(live.teller, topic.clone(), What::News(result))
-                        .await
+                Some(Some(wish)) => {
+                    let wish = wish.clone();
+                    self.say(live.teller, wish, What::News(result)).await;
                 }
                 None => {}
             },
@@ -254,20 +270,20 @@ impl Line {
 
     async fn obey(&self, live: &mut Live, order: Order) -> Result<(), End> {
         match order {
-            Order::Subscribe(topic) if live.ledger.is_full() => {
-                self.say(live.teller, topic, What::Full).await;
+            Order::Subscribe(wish) if live.ledger.is_full() => {
+                self.say(live.teller, wish, What::Full).await;
             }
-            Order::Subscribe(topic) => {
-                let params = topic.params();
-                live.unsent = Some(topic);
+            Order::Subscribe(wish) => {
+                let params = wish.topic.params();
+                live.unsent = Some(wish);
                 let call = live.socket.call("eth_subscribe", &params).await;
                 let call = call.map_err(End::Fault)?;
-                if let Some(topic) = live.unsent.take() {
-                    live.ledger.ask(call, Asked::Topic(topic));
+                if let Some(wish) = live.unsent.take() {
+                    live.ledger.ask(call, Asked::Topic(wish));
                 }
             }
-            Order::Unsubscribe(topic) => {
-                for id in live.ledger.drop_topic(&topic) {
+            Order::Unsubscribe(wish) => {
+                if let Some(id) = live.ledger.drop_wish(&wish) {
                     give_up(live, &id).await?;
                 }
                 self.count(live);
@@ -277,11 +293,32 @@ impl Line {
     }
 
     /// The node tells heads from now on: the line is open.
-    fn begin(&mut self, live: &mut Live, id: &Bytes) {
-        live.ledger.take(id, None);
+    fn begin(&mut self, live: &mut Live, id: &Bytes) -> Result<(), End> {
+        live.ledger.take(id, None).map_err(|_| End::NoHeads)?;
         self.count(live);
         self.is_told = false;
         live.place = Some(Place::take(&self.exchange, live.teller));
+        Ok(())
+    }
+
+    /// The node tells a topic from now on; unless its id for it is none: then another is asked.
+    async fn take(&self, live: &mut Live, wish: Wish, id: &Bytes) -> Result<(), End> {
+        let taken = live.ledger.take(id, Some(wish.clone()));
+        let what = match taken {
+            Ok(()) => What::Taken,
+            Err(why) => {
+                let name = &self.upstream.spec.name;
+                log::debug!("{name}: a subscription's id is of no use: {why:?}");
+                What::Unnamed
+            }
+        };
+        self.count(live);
+        self.say(live.teller, wish, what).await;
+        match taken {
+            // Giving this one up would end the one before it.
+            Ok(()) | Err(BadId::Taken) => Ok(()),
+            Err(BadId::TooLong) => give_up(live, &String::from_utf8_lossy(id)).await,
+        }
     }
 
     async fn head(&self, live: &mut Live, result: &Bytes) {
@@ -295,11 +332,16 @@ impl Line {
         drop(self.exchange.heads.send((id, header)).await);
     }
 
-    async fn say(&self, teller: Teller, topic: Passed, what: What) {
+    async fn say(&self, teller: Teller, wish: Wish, what: What) {
+        let room = match &what {
+            What::News(news) => self.exchange.room(news.len()).await,
+            What::Taken | What::Refused(_) | What::Full | What::Unnamed | What::Lost(_) => None,
+        };
         let said = Said {
             teller,
-            topic,
+            wish,
             what,
+            room,
         };
         drop(self.exchange.said.send(said).await);
     }
@@ -314,9 +356,9 @@ impl Line {
         let name = &self.upstream.spec.name;
         self.exchange.metrics.show_upstream_subscriptions(name, 0);
         let unheeded = live.place.as_mut().map(Place::close).unwrap_or_default();
-        let lost = live.ledger.into_topics().chain(live.unsent).chain(unheeded);
-        for topic in lost {
-            self.say(live.teller, topic, What::Lost(end.reason())).await;
+        let lost = live.ledger.into_wishes().chain(live.unsent).chain(unheeded);
+        for wish in lost {
+            self.say(live.teller, wish, What::Lost(end.loss())).await;
         }
         // Not before all is said: who finds the line gone asks for no reason.
         drop(live.place);

@@ -166,7 +166,7 @@ pub enum Takeover {
     /// It lags, say.
     Unfit,
     Drained,
-    /// It didn't bring a block's logs.
+    /// It said neither yes nor no to a subscription, or didn't bring a block's logs.
     Unanswered,
 }
 

@@ -1,0 +1,58 @@
+//! When nothing can be told: whether that is to be borne, or the chain to be told anew.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Headline, Step, Turn, Way, is_near};
+use crate::domain::header::Header;
+
+impl Headline {
+    /// No head may be taken, or linked. If that stands, the chain that most nodes are on is told from its
+    /// head on, with a gap before it.
+    pub(super) fn doubt(&mut self, candidates: &[Arc<Header>], now: Instant) -> Step {
+        let apart = self.apart(candidates, now);
+        if apart.is_none() && self.is_anybody_on_it() {
+            self.doubted_since = None;
+            return Step::Wait(self.retry_at(now));
+        }
+        let since = *self.doubted_since.get_or_insert(now);
+        let until = since + self.stands;
+        let retry = self.retry_at(now);
+        match apart {
+            _ if now < until => Step::Wait(Some(retry.map_or(until, |retry| retry.min(until)))),
+            None => Step::Wait(retry),
+            Some(head) => {
+                self.told.clear();
+                self.tell(Turn {
+                    headers: vec![head],
+                    is_torn: true,
+                    ..Turn::default()
+                })
+            }
+        }
+    }
+
+    /// The best of the heads that can't be linked, where those are near to each other and have most
+    /// nodes: so one whose branch nobody can bring takes no others with it. One near to the told head
+    /// must be such that it would be taken, could it be linked.
+    fn apart(&self, candidates: &[Arc<Header>], now: Instant) -> Option<Arc<Header>> {
+        let told = self.told.back()?;
+        let is_astray = |head: &Arc<Header>| {
+            self.place(head.hash, head.number).is_none()
+                && !matches!(self.way(head), Way::Linked(..))
+        };
+        let astray: Vec<_> = self
+            .heads()
+            .map(|(_, head)| head)
+            .filter(|head| is_astray(head))
+            .collect();
+        let nodes = self.heads().count();
+        let is_apart = |head: &&Arc<Header>| {
+            let company = astray.iter().filter(|other| is_near(head, other));
+            is_astray(head)
+                && company.count() * 2 > nodes
+                && (!is_near(head, told) || self.may_take(head, told, now))
+        };
+        candidates.iter().find(is_apart).cloned()
+    }
+}

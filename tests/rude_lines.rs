@@ -1,0 +1,154 @@
+//! However rude a node is on its socket, its clients are told what they subscribed to: another node
+//! takes over, or the line bears it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use forebay::fake::{Chain, FakeConfig, FakeNode};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use support::{Balancer, Heard, Listener, PATIENCE, QUICK, eventually};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Hex digits of a pending transaction's data: as no real node lets one in.
+const INPUT_DIGITS: usize = 9 << 20;
+
+/// What a node answers to `eth_subscribe`, but for its heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Good,
+    /// Neither yes nor no.
+    Silent,
+    /// The id that its heads have.
+    SameId,
+    EndlessId,
+}
+
+#[tokio::test]
+async fn who_gives_no_answer_or_no_id_is_left_for_another() {
+    for (manner, unanswered) in [
+        (Manner::Silent, 1.0),
+        (Manner::SameId, 0.0),
+        (Manner::EndlessId, 0.0),
+    ] {
+        let (balancer, _nodes) = stage(&[manner, Manner::Good]).await;
+        let mut client = Listener::open(balancer.rpc.address).await;
+        client.subscribe(json!(["newPendingTransactions"])).await;
+        carries(&balancer, "b", 2.0).await;
+        carries(&balancer, "a", 1.0).await;
+        let reason = [("reason", "unanswered")];
+        let left = balancer.metric("forebay_takeovers_total", &reason).await;
+        assert_eq!(left, Some(unanswered), "{manner:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_of_many_mebibytes_is_told_and_ends_no_line() {
+    let (balancer, _nodes) = stage(&[Manner::Good]).await;
+    let mut client = Listener::open(balancer.rpc.address).await;
+    let params = json!(["newPendingTransactions", true]);
+    let id = client.subscribe(params).await;
+    for transaction in [transaction(1, INPUT_DIGITS), transaction(2, 2)] {
+        let heard = client.next_within(PATIENCE).await;
+        assert!(heard == Some(Heard::News(id.clone(), transaction)));
+    }
+    carries(&balancer, "a", 2.0).await;
+    let lost = [("reason", "lost")];
+    let lost = balancer.metric("forebay_takeovers_total", &lost).await;
+    assert_eq!(lost, Some(0.0));
+}
+
+/// Nodes called a, b with such lines, and the balancer before them.
+async fn stage(manners: &[Manner]) -> (Balancer, Vec<FakeNode>) {
+    let chain = Chain::still(1, 100);
+    let mut nodes = Vec::new();
+    let mut yaml = format!("{QUICK}  nodes:\n");
+    for (name, manner) in ["a", "b"].iter().zip(manners) {
+        let node = FakeNode::start(FakeConfig::following(&chain)).await;
+        let node = node.unwrap();
+        let url = node.url();
+        nodes.push(node);
+        let line = line(*manner).await;
+        yaml += &format!("    - {{ name: {name}, url: \"{url}\", ws_url: \"ws://{line}\" }}\n");
+    }
+    let balancer = Balancer::start(&yaml, &[]).await;
+    for (name, _) in ["a", "b"].iter().zip(manners) {
+        carries(&balancer, name, 1.0).await;
+    }
+    (balancer, nodes)
+}
+
+async fn carries(balancer: &Balancer, node: &str, subscriptions: f64) {
+    let what = format!("{node} carries {subscriptions}");
+    let labels = [("node", node)];
+    eventually(&what, PATIENCE, async || {
+        let carried = balancer.metric("forebay_upstream_subscriptions", &labels);
+        carried.await == Some(subscriptions)
+    })
+    .await;
+}
+
+async fn line(manner: Manner) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(tell(stream, manner));
+        }
+    });
+    address
+}
+
+async fn tell(stream: TcpStream, manner: Manner) {
+    let mut socket = accept_async(stream).await.unwrap();
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let call: Value = serde_json::from_str(text.as_str()).unwrap();
+        let is_for_heads = call["params"][0] == "newHeads";
+        let result = match manner {
+            _ if is_for_heads || call["method"] == "eth_unsubscribe" => json!("0x1"),
+            Manner::Good => json!("0x2"),
+            Manner::Silent => continue,
+            Manner::SameId => json!("0x1"),
+            Manner::EndlessId => json!(format!("0x{}", "f".repeat(300))),
+        };
+        let answer = json!({"jsonrpc": "2.0", "id": call["id"], "result": result});
+        let mut said = vec![answer];
+        if call["params"] == json!(["newPendingTransactions", true]) {
+            said.extend([news(1, INPUT_DIGITS), news(2, 2)]);
+        }
+        for said in said {
+            let text = Message::text(said.to_string());
+            if socket.send(text).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn news(number: u8, digits: usize) -> Value {
+    let transaction = transaction(number, digits);
+    json!({
+        "jsonrpc": "2.0",
+        "method": "eth_subscription",
+        "params": { "subscription": "0x2", "result": transaction },
+    })
+}
+
+fn transaction(number: u8, digits: usize) -> Value {
+    let hash = format!("0x{number:064x}");
+    json!({ "hash": hash, "input": format!("0x{}", "a".repeat(digits)) })
+}
