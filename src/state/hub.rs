@@ -225,6 +225,17 @@ impl Hub {
         }
     }
 
+    /// Those who listen to heads or logs have missed some that can't be brought. At once: who comes
+    /// again meanwhile has missed nothing.
+    pub fn close_chain(&self, why: &'static str) {
+        for (topic, audience) in &self.register().topics {
+            if !matches!(topic, Topic::Passed(_)) {
+                let listeners = audience.listeners.values();
+                listeners.for_each(|listener| listener.outbox.close(Closing::Gap(why)));
+            }
+        }
+    }
+
     /// A node tells `topic` from now on, or none does.
     pub fn settle(&self, topic: &Passed, found: Result<(), NotSubscribed>) {
         let register = self.register();
@@ -440,6 +451,21 @@ mod tests {
         let asking = hub.subscribe(topic, id(1), &outbox);
         let waited = tokio::time::timeout(Duration::from_millis(1), asking).await;
         assert!(waited.is_err() && hub.topics().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_has_missed_some_of_the_chain_is_closed_and_nobody_else() {
+        let hub = Hub::default();
+        let logs = Topic::read(Some(r#"["logs",{}]"#)).unwrap();
+        let syncing = Topic::Passed(Passed::Syncing);
+        let clients = [Topic::NewHeads, logs, syncing].map(|topic| (topic, Arc::default()));
+        for ((topic, outbox), number) in clients.iter().zip(1..) {
+            hub.register().wait(topic).unwrap();
+            hub.register().admit(topic, id(number), outbox);
+        }
+        hub.close_chain("missed");
+        let closed = clients.map(|(_, outbox)| outbox.is_closing());
+        assert_eq!(closed, [true, true, false]);
     }
 
     #[tokio::test]

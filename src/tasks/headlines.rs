@@ -14,7 +14,6 @@ use crate::domain::chain::BlockHash;
 use crate::domain::header::Header;
 use crate::domain::headline::{Headline, Step, TOLD_MAX, Turn, witnesses};
 use crate::domain::node::NodeId;
-use crate::domain::subscription::Topic;
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
 use crate::telemetry::metrics::Metrics;
@@ -119,8 +118,7 @@ impl Headlines {
     fn tell(&self, turn: &Turn, notes: &mut Notes) {
         if turn.is_torn {
             log::warn!("{TORN}");
-            self.hub.close(&Topic::NewHeads, TORN);
-            self.hub.close_logs(u64::MAX, TORN);
+            self.hub.close_chain(TORN);
             notes.turns.clear();
         }
         let fetched = turn
