@@ -12,6 +12,8 @@
 mod chaos;
 #[path = "subscriptions/gaps.rs"]
 mod gaps;
+#[path = "subscriptions/lines.rs"]
+mod lines;
 #[path = "subscriptions/reorgs.rs"]
 mod reorgs;
 #[path = "subscriptions/stage.rs"]
@@ -25,7 +27,7 @@ use serde_json::json;
 
 use self::chaos::Chaos;
 use self::stage::{QUICK, SILENCE, Stage, balancer};
-use self::support::{Balancer, Geth, Heard, Listener, Mirror, PATIENCE, TlsDoor, eventually};
+use self::support::{Balancer, Geth, Heard, Listener, Mirror, PATIENCE, eventually};
 
 /// A topic of logs.
 fn topic(byte: u8) -> String {
@@ -117,68 +119,4 @@ async fn a_topic_that_no_node_tells_is_refused() {
     let mut client = Listener::open(balancer.rpc.address).await;
     let refused = client.ask("eth_subscribe", json!(["nonsense"])).await;
     assert!(refused["error"]["code"].is_i64(), "{refused}");
-}
-
-#[tokio::test]
-async fn a_node_is_asked_for_a_topic_once_and_until_the_last_client_leaves() {
-    let stage = Stage::set(1, QUICK).await;
-    let carried = async || {
-        let name = "forebay_upstream_subscriptions";
-        stage.balancer.metric(name, &[]).await
-    };
-    let mut clients = [stage.pending().await, stage.pending().await];
-    let mut whole = Listener::open(stage.balancer.rpc.address).await;
-    let asked = json!(["newPendingTransactions", true]);
-    let id = whole.subscribe(asked).await;
-    assert_eq!(carried().await, Some(3.0), "heads, hashes, transactions");
-    let (hash, raw) = stage.author.pending().await;
-    stage.send(&raw, &[0]).await;
-    for (client, id) in &mut clients {
-        stage::hears(client, id, &hash).await;
-    }
-    let Some(Heard::News(from, transaction)) = whole.next_within(PATIENCE).await else {
-        panic!()
-    };
-    assert_eq!((&from, &transaction["hash"]), (&id, &hash));
-    let unsubscribed = whole.ask("eth_unsubscribe", json!([id])).await;
-    assert_eq!(unsubscribed["result"], true);
-    let [(one, _), (other, _)] = clients;
-    drop(one);
-    eventually("the node is told", PATIENCE, async || {
-        carried().await == Some(2.0)
-    })
-    .await;
-    drop(other);
-    eventually("heads alone are left", PATIENCE, async || {
-        carried().await == Some(1.0)
-    })
-    .await;
-}
-
-/// Calls, probes and sockets alike trust `ca_file`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_is_listened_to_over_tls_if_its_certificate_is_trusted() {
-    let mut stage = Stage::set(1, QUICK).await;
-    let node = stage.mirrors[0].node.rpc.address;
-    let doors = [TlsDoor::before(node).await, TlsDoor::before(node).await];
-    let folder = tempfile::tempdir().unwrap();
-    let trusted = folder.path().join("ca.pem");
-    std::fs::write(&trusted, &doors[0].certificate).unwrap();
-    let mut yaml = format!("ca_file: \"{}\"\n{QUICK}  nodes:\n", trusted.display());
-    for (door, name) in doors.iter().zip(["trusted", "foreign"]) {
-        let (url, ws_url) = (door.url("https"), door.url("wss"));
-        yaml += &format!("    - {{ url: \"{url}\", ws_url: \"{ws_url}\", name: {name} }}\n");
-    }
-    stage.balancer = Balancer::start(&yaml, &[]).await;
-    stage.has_line_called("trusted").await;
-    let mut ear = stage.ear().await;
-    let (mut client, id) = stage.pending().await;
-    stage.write_everywhere(&[1, 2]).await;
-    ear.hears(&stage.record).await;
-    for log in &stage.record.logs {
-        stage::hears(&mut client, &id, &log["transactionHash"]).await;
-    }
-    let printed = stage.balancer.process.printed();
-    let is_told = |line: &&str| line.contains("no WebSocket to foreign") && line.contains("TLS");
-    assert!(printed.lines().any(|line| is_told(&line)), "{printed}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::stage::{Ear, QUICK, Record, Stage};
+use super::stage::{QUICK, Stage};
 use super::support::{Heard, Listener, PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,56 +70,4 @@ async fn who_comes_later_doesnt_wait_for_logs_that_nobody_hears() {
     stage.write_everywhere(&[2]).await;
     let soon = tokio::time::timeout(PATIENCE / 3, ear.hears(&stage.record));
     soon.await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_no_node_has_a_socket_heads_and_logs_are_polled() {
-    let mut stage = Stage::set_with_sockets(0, 2).await;
-    let mut ear = stage.ear().await;
-    let mut picky = Ear::open(&stage.balancer, json!({"topics": [super::topic(7)]})).await;
-    let mut client = Listener::open(stage.balancer.rpc.address).await;
-    let refused = client.ask("eth_subscribe", json!(["newPendingTransactions"]));
-    let refused = refused.await;
-    assert_eq!(refused["error"]["code"], -32601, "{refused}");
-    for topics in [&[1][..], &[7, 2], &[], &[3, 3, 7]] {
-        stage.write_everywhere(topics).await;
-    }
-    ear.hears(&stage.record).await;
-    stage.reorganise(&[&[7], &[4]]).await;
-    stage.write_everywhere(&[5]).await;
-    ear.hears_just(&stage.record).await;
-    let mut record = stage.record.clone();
-    record
-        .logs
-        .retain(|log| log["topics"][0] == super::topic(7));
-    picky.hears_just(&record).await;
-    let filled = stage.balancer.metric("forebay_blocks_filled_total", &[]);
-    assert!(filled.await > Some(0.0), "several blocks from look to look");
-    // More blocks between two looks than may be fetched: that is a gap.
-    stage.mirrors[1].node.process.kill();
-    stage.mirrors[0].node.mine(200).await;
-    let (code, why) = ear.is_closed().await;
-    assert_eq!(code, 1012, "{why}");
-    assert!(why.contains("blocks are missing"), "{why}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_sockets_are_not_for_health_there_are_lines_while_clients_listen() {
-    let yaml = QUICK.replace("fall: 2", "fall: 2, sockets: false");
-    let mut stage = Stage::set_without_lines(2, &yaml).await;
-    let lines = "forebay_upstream_subscriptions";
-    assert_eq!(stage.balancer.metric(lines, &[]).await, None);
-    for topics in [&[1][..], &[2, 2]] {
-        let mut ear = stage.ear().await;
-        stage.has_line(0).await;
-        stage.has_line(1).await;
-        stage.write_everywhere(topics).await;
-        ear.hears_just(&stage.record).await;
-        drop(ear);
-        eventually("the lines are closed", PATIENCE, async || {
-            stage.balancer.metric(lines, &[]).await.is_none()
-        })
-        .await;
-        stage.record = Record::default();
-    }
 }
