@@ -220,9 +220,8 @@ impl Line {
             live.head = told;
         }
         let silent = now.saturating_duration_since(live.head_at);
-        let patience = (self.exchange.regimen.say(|regimen| regimen.block_time)
-            * STALE_BLOCK_TIMES)
-            .max(STALE_MIN);
+        let block_time = self.exchange.regimen.say(|regimen| regimen.block_time);
+        let patience = (block_time * STALE_BLOCK_TIMES).max(STALE_MIN);
         if silent > patience && told > live.head {
             return Err(End::Stale);
         }
@@ -394,9 +393,7 @@ async fn next_order(place: &mut Option<Place>) -> Order {
 }
 
 async fn give_up(live: &mut Live, id: &str) -> Result<(), End> {
-    let given_up = live
-        .socket
-        .call("eth_unsubscribe", &format!("[{id}]"))
-        .await;
+    let params = format!("[{id}]");
+    let given_up = live.socket.call("eth_unsubscribe", &params).await;
     given_up.map(drop).map_err(End::Fault)
 }
