@@ -13,8 +13,8 @@ use crate::domain::subscription::SubscriptionId;
 
 /// The most news that wait for one client.
 pub const NEWS_MAX: usize = 8192;
-/// The most bytes of news that wait for one client, but for a single longer one: whoever took all
-/// before it isn't slow. They are shared with other clients, as a rule.
+/// The most bytes of news that wait for one client, beside a single longer one: that alone makes
+/// nobody slow, nor what comes just before or after it. They are shared with other clients, as a rule.
 pub const BYTES_MAX: usize = 8 << 20;
 
 /// News that an idle queue keeps room for.
@@ -92,7 +92,9 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Told>,
+    /// Of what waits, but for a single news that is longer than the room.
     bytes: usize,
+    has_long: bool,
     closing: Option<Closing>,
 }
 
@@ -123,15 +125,20 @@ impl Outbox {
         if queue.closing.is_some() {
             return;
         }
-        let is_long = queue.bytes.saturating_add(bytes) > self.room.bytes_max;
-        let is_full = queue.waiting.len() >= self.room.news_max || (is_long && queue.bytes > 0);
-        if is_full {
-            queue.waiting = VecDeque::new();
-            queue.bytes = 0;
-            queue.closing = Some(Closing::Slow);
-        } else {
+        let is_long = bytes > self.room.bytes_max;
+        let has_room = match is_long {
+            true => !queue.has_long,
+            false => queue.bytes + bytes <= self.room.bytes_max,
+        };
+        if has_room && queue.waiting.len() < self.room.news_max {
             queue.waiting.push_back(told);
-            queue.bytes += bytes;
+            queue.has_long |= is_long;
+            queue.bytes += if is_long { 0 } else { bytes };
+        } else {
+            *queue = Queue {
+                closing: Some(Closing::Slow),
+                ..Queue::default()
+            };
         }
         drop(queue);
         self.bell.notify_one();
@@ -166,8 +173,12 @@ impl Outbox {
             queue.waiting.shrink_to(IDLE_ROOM);
             return queue.closing.clone().map(Told::Close);
         };
-        if let Told::News { result, .. } = &told {
-            queue.bytes -= result.len();
+        match &told {
+            Told::News { result, .. } if result.len() > self.room.bytes_max => {
+                queue.has_long = false;
+            }
+            Told::News { result, .. } => queue.bytes -= result.len(),
+            Told::Begun(_) | Told::Close(_) => {}
         }
         Some(told)
     }
@@ -228,19 +239,28 @@ mod tests {
     }
 
     #[test]
-    fn one_news_that_is_longer_than_the_room_has_an_empty_queue_for_itself() {
-        let long = Bytes::from_static(b"12345678901");
-        let outbox = small();
-        outbox.begin(id(1));
-        outbox.tell(id(1), &long);
-        assert!(!outbox.is_closing());
-        outbox.tell(id(1), &Bytes::from_static(b"1"));
-        assert_eq!(told(&outbox), [Told::Close(Closing::Slow)], "one past it");
+    fn one_news_that_is_longer_than_the_room_waits_beside_what_has_room() {
+        let (long, full) = (
+            Bytes::from_static(b"12345678901"),
+            Bytes::from_static(b"1234567890"),
+        );
+        for news in [[&full, &long], [&long, &full]] {
+            let outbox = small();
+            for news in news {
+                outbox.tell(id(1), news);
+            }
+            assert!(!outbox.is_closing());
+            outbox.tell(id(1), &Bytes::from_static(b"1"));
+            assert_eq!(told(&outbox), [Told::Close(Closing::Slow)], "one past it");
+        }
         let outbox = small();
         for _ in 0..2 {
             outbox.tell(id(1), &long);
             assert_eq!(told(&outbox).len(), 1);
         }
+        outbox.tell(id(1), &long);
+        outbox.tell(id(1), &long);
+        assert_eq!(told(&outbox), [Told::Close(Closing::Slow)], "two of them");
     }
 
     #[test]
