@@ -21,10 +21,17 @@ TOLERANCE = 0.05
 # Less than this of an allocation is none.
 ALLOCATIONS_TOLERANCE = 0.25
 THINKING_FEW, THINKING_MANY = 500, 2500
-FEW, MANY = 50, 150
-# Between the calls, and until the node answers, the balancer has time to fall asleep: so it is
-# always woken as often for a call.
-CALLS_A_SECOND, DELAY_MS = 60, 5
+BATCH, BATCH_CALLS = "batch of 100", 100
+# A batch may cost so many times what the thinking of its calls costs alone.
+BATCH_SHARE_MAX = 2
+# What is asked, how often a second, and how many of it. Between them, and until the node answers,
+# the balancer has time to fall asleep: so it is always woken as often for each.
+KINDS = {
+    "forwarded call": (("--method", "eth_call"), 60, (50, 150)),
+    "local answer": (("--method", "eth_chainId"), 60, (50, 150)),
+    BATCH: (("--batch", BATCH_CALLS), 10, (5, 15)),
+}
+DELAY_MS = 5
 # Functions that glibc chooses by the processor are chosen alike: valgrind shows it what is there.
 # Nothing else of the caller's surroundings is seen.
 SURROUNDINGS = {
@@ -54,15 +61,14 @@ def thinking(folder, programs):
 
 
 def served(folder, programs, node_port):
-    """Whole calls through the real program, by kind."""
+    """Whole calls and batches through the real program, by kind."""
     found = {}
-    for name, method in (("forwarded call", "eth_call"), ("local answer", "eth_chainId")):
+    for name, (kind, rate, (few, many)) in KINDS.items():
         place = Path(tempfile.mkdtemp(dir=folder))
         server = Forebay(place, programs / "forebay", [node_port], is_quiet=True)
-        how = ("--connections", 1, "--rate", CALLS_A_SECOND, "--method", method)
-        call = counting.asker(programs / "ends", *how)
+        call = counting.asker(programs / "ends", "--connections", 1, "--rate", rate, *kind)
         found[name] = counting.calls_counted(
-            server, server.port, call, FEW, MANY, env=SURROUNDINGS
+            server, server.port, call, few, many, env=SURROUNDINGS
         )
     return found
 
@@ -91,8 +97,10 @@ def judge(found, budget):
             allowed = budget.get(part, {}).get(what)
             word = verdict(what, count, allowed)
             holds = holds and word == "within"
-            print(f"budget: {part}: {count:,} {what} a call, {word} the budget of {allowed}")
-    return holds
+            print(f"budget: {part}: {count:,} {what}, {word} the budget of {allowed}")
+    share = found[BATCH]["instructions"] / (BATCH_CALLS * found["thinking"]["instructions"])
+    print(f"budget: {BATCH}: {share:.2f} times the thinking of its calls, at most {BATCH_SHARE_MAX}")
+    return holds and share <= BATCH_SHARE_MAX
 
 
 def verdict(what, count, allowed):
