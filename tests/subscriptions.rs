@@ -104,7 +104,7 @@ async fn geths_own_subscriptions_are_passed_on_and_its_heads_told() {
     };
     let block = geth
         .rpc
-        .call("eth_getBlockByNumber", json!(["latest", false]))
+        .call("eth_getBlockByHash", json!([head["hash"], false]))
         .await;
     for member in ["hash", "parentHash", "logsBloom", "number", "stateRoot"] {
         assert_eq!(head[member], block[member]);

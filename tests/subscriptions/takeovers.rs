@@ -95,9 +95,11 @@ async fn a_line_that_falls_silent_is_replaced() {
     let first = stage.teller().await;
     // The node answers calls as before: polled, it is as fit as ever.
     stage.sluices[first].freeze_sockets();
-    stage.write_everywhere(&[1]).await;
-    stage.write_everywhere(&[2, 2]).await;
-    ear.hears(&stage.record).await;
+    // Others move more than once: the first move may be what the line began with.
+    for topics in [&[1][..], &[2, 2]] {
+        stage.write_everywhere(topics).await;
+        ear.hears_just(&stage.record).await;
+    }
     stage.taken_over(&[("stale", 1.0)]).await;
     assert_eq!(stage.teller().await, 1 - first);
     let (hash, raw) = stage.author.pending().await;
