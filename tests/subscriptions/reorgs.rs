@@ -129,7 +129,8 @@ async fn a_reorg_of_one_node_is_told_when_the_other_has_it() {
         mirror.follow(&author.chain).await;
     }
     for blocks in REORGS {
-        pair.ear.hears(&pair.record).await;
+        // By then both nodes were heard, not only the one that told it first.
+        pair.ear.hears_just(&pair.record).await;
         let before = pair.record.clone();
         reorganise(&mut author, &mut pair.record, blocks).await;
         // One node's word against the other's, for chains of one length.
