@@ -24,6 +24,9 @@ pub const TOPICS_BYTES_MAX: usize = 64 << 20;
 /// The longest that a client waits for a node to take a subscription.
 pub const ASKING_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// News of a topic that are kept for clients who wait for it.
+const EARLY_MAX: usize = 16;
+
 /// Why there is no subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSubscribed {
@@ -57,6 +60,8 @@ struct Audience {
     listeners: HashMap<SubscriptionId, Listener>,
     /// Clients that wait for the source.
     waiting: usize,
+    /// What was told while they waited: the source may speak before they listen.
+    early: Vec<Bytes>,
     source: watch::Sender<Source>,
 }
 
@@ -161,12 +166,15 @@ impl Hub {
 
     /// Tells all who listen to `topic`; how many those are.
     pub fn tell(&self, topic: &Topic, result: &Bytes) -> usize {
-        let register = self.register();
-        let Some(audience) = register.topics.get(topic) else {
+        let mut register = self.register();
+        let Some(audience) = register.topics.get_mut(topic) else {
             return 0;
         };
         for (id, listener) in &audience.listeners {
             listener.outbox.tell(*id, result);
+        }
+        if audience.waiting > 0 && audience.early.len() < EARLY_MAX {
+            audience.early.push(result.clone());
         }
         audience.listeners.len()
     }
@@ -300,9 +308,12 @@ impl Register {
                 since,
             },
         );
+        outbox.begin(id);
+        for news in &audience.early {
+            outbox.tell(id, news);
+        }
         self.by_id.insert(id, topic.clone());
         self.by_client.entry(key(outbox)).or_default().insert(id);
-        outbox.begin(id);
     }
 
     fn dismiss(&mut self, id: SubscriptionId, outbox: &Arc<Outbox>) -> bool {
@@ -348,6 +359,7 @@ impl Audience {
         Audience {
             listeners: HashMap::new(),
             waiting: 0,
+            early: Vec::new(),
             source: watch::Sender::new(source),
         }
     }
@@ -369,6 +381,9 @@ impl Drop for Wait<'_> {
         let mut register = self.hub.register();
         if let Some(audience) = register.topics.get_mut(&self.topic) {
             audience.waiting -= 1;
+            if audience.waiting == 0 {
+                audience.early = Vec::new();
+            }
         }
         register.sweep(&self.topic);
         drop(register);
@@ -441,6 +456,29 @@ mod tests {
             hub.leave(&outbox);
             assert!(hub.topics().is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn news_that_come_with_the_source_reach_who_waited_for_it() {
+        let hub = Arc::new(Hub::default());
+        let topic = Topic::Passed(Passed::Syncing);
+        let outbox = Arc::<Outbox>::default();
+        let asking = tokio::spawn({
+            let (hub, topic, outbox) = (hub.clone(), topic.clone(), outbox.clone());
+            async move { hub.subscribe(topic, id(1), &outbox).await }
+        });
+        let mut comes = hub.news();
+        while hub.topics().is_empty() {
+            comes.changed().await.unwrap();
+        }
+        hub.settle(&Passed::Syncing, Ok(()));
+        hub.tell(&topic, &Bytes::from_static(b"1"));
+        assert_eq!(asking.await.unwrap(), Ok(()));
+        let told = [outbox.take(), outbox.take(), outbox.take()];
+        assert_eq!(told, [Some(Told::Begun(id(1))), Some(news(1)), None]);
+        hub.subscribe(topic, id(2), &outbox).await.unwrap();
+        assert_eq!(outbox.take(), Some(Told::Begun(id(2))), "once is enough");
+        assert_eq!(outbox.take(), None);
     }
 
     #[tokio::test]

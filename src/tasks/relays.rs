@@ -42,6 +42,8 @@ pub struct Relays {
 struct Relay {
     /// Who tells it, or is asked to, and by which wish.
     teller: Option<(Teller, u64)>,
+    /// Who told it so far, must be left, and tells on until another has taken it.
+    former: Option<(Teller, u64)>,
     is_taken: bool,
     asked_at: Instant,
     /// Clients listen: what is lost must be taken over.
@@ -60,6 +62,7 @@ impl Relay {
     fn new(now: Instant) -> Relay {
         Relay {
             teller: None,
+            former: None,
             is_taken: false,
             asked_at: now,
             has_begun: false,
@@ -144,9 +147,7 @@ impl Relays {
             .cloned()
             .collect();
         for topic in gone {
-            if let Some(asked) = self.topics.remove(&topic).and_then(|relay| relay.teller) {
-                self.give_up_wish(asked, topic);
-            }
+            self.drop_topic(&topic);
         }
         for topic in wanted {
             let new = || Relay::new(clock::now());
@@ -229,7 +230,11 @@ impl Relays {
             if others.is_empty() {
                 continue;
             }
-            self.give_up_wish(asked, topic.clone());
+            if let Some(relay) = self.topics.get_mut(&topic).filter(|relay| relay.is_taken) {
+                relay.former = Some(asked);
+            } else {
+                self.give_up_wish(asked, topic.clone());
+            }
             self.leave(
                 &topic,
                 match why {
@@ -308,7 +313,16 @@ impl Relays {
         self.hub.close(&Topic::Passed(topic.clone()), NOBODY);
         let why = refusal.unwrap_or(NotSubscribed::Refused(Refusal::NoNotifications));
         self.hub.settle(topic, Err(why));
-        self.topics.remove(topic);
+        self.drop_topic(topic);
+    }
+
+    /// Nobody listens to it any more.
+    fn drop_topic(&mut self, topic: &Passed) {
+        let relay = self.topics.remove(topic);
+        let asked = relay.map(|relay| [relay.teller, relay.former]);
+        for asked in asked.into_iter().flatten().flatten() {
+            self.give_up_wish(asked, topic.clone());
+        }
     }
 
     /// Who may be asked, the best first.
@@ -336,14 +350,19 @@ impl Relays {
         let Some(relay) = self.topics.get_mut(&topic) else {
             return;
         };
-        if relay.teller != Some((said.teller, number)) {
+        let by = Some((said.teller, number));
+        if relay.teller != by && (relay.former != by || !matches!(said.what, What::News(_))) {
             return;
         }
         match said.what {
             What::Taken => {
                 relay.is_taken = true;
                 relay.has_begun = true;
+                let former = relay.former.take();
                 self.hub.settle(&topic, Ok(()));
+                if let Some(former) = former {
+                    self.give_up_wish(former, topic);
+                }
             }
             What::Refused(error) => {
                 relay.refuse(NotSubscribed::Node(error));
@@ -355,7 +374,7 @@ impl Relays {
                 relay.refuse(NotSubscribed::Refused(Refusal::NoNotifications));
             }
             What::News(result) => {
-                let is_first = std::mem::take(&mut relay.is_first);
+                let is_first = relay.teller == by && std::mem::take(&mut relay.is_first);
                 if relay.memory.is_news(&topic, &result, is_first) {
                     self.hub.tell(&Topic::Passed(topic), &result);
                 }
@@ -372,7 +391,7 @@ mod tests {
     use crate::domain::fleet::{Fleet, Yardstick};
     use crate::domain::health::Hysteresis;
     use crate::domain::subscription::SubscriptionId;
-    use crate::state::outbox::Outbox;
+    use crate::state::outbox::{Outbox, Told};
     use crate::tasks::lines::OpenLine;
     use bytes::Bytes;
 
@@ -499,6 +518,49 @@ mod tests {
         let asking = scene.ask(true).await;
         scene.relays.follow();
         assert_eq!(asking.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_must_be_left_tells_on_until_another_has_taken_it() {
+        let mut scene = scene();
+        let asking = scene.ask(true).await;
+        scene.relays.follow();
+        asking.await.unwrap().unwrap();
+        let outbox = Arc::<Outbox>::default();
+        let topic = Topic::Passed(Passed::Syncing);
+        let id = SubscriptionId::read("0x2").unwrap();
+        scene.hub.subscribe(topic, id, &outbox).await.unwrap();
+        let (former, next) = (
+            (TELLER, 0),
+            (
+                Teller {
+                    node: NodeId(2),
+                    epoch: 1,
+                },
+                1,
+            ),
+        );
+        let relay = scene.relay().unwrap();
+        (relay.teller, relay.former, relay.is_taken) = (Some(next), Some(former), false);
+        let news = |text: &'static str| What::News(Bytes::from_static(text.as_bytes()));
+        scene.say(0, news("1"));
+        scene.relays.hear(Said {
+            teller: next.0,
+            wish: wish_of(1),
+            what: What::Taken,
+            room: None,
+        });
+        scene.say(0, news("2"));
+        let order = scene.orders.try_recv();
+        assert!(matches!(order, Ok(Order::Unsubscribe(wish)) if wish == wish_of(0)));
+        let result = Bytes::from_static(b"1");
+        let told = [outbox.take(), outbox.take(), outbox.take()];
+        let subscription = id;
+        let wanted = Told::News {
+            subscription,
+            result,
+        };
+        assert_eq!(told, [Some(Told::Begun(id)), Some(wanted), None]);
     }
 
     #[tokio::test]
