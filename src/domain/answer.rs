@@ -110,13 +110,15 @@ impl<'a> Answer<'a> {
         let start = scanner.at();
         let raw = RawAnswer::take(scanner)?;
         let text = scanner.since(start)?;
-        let (written, outcome) = match (raw.result, raw.error) {
+        let said = |value: &&str| *value != "null";
+        let (id, error) = (raw.id.filter(said), raw.error.filter(said));
+        let (written, outcome) = match (raw.result, error) {
             (Some(result), None) => (result, Outcome::Result(result)),
             (None | Some("null"), Some(error)) => (error, Outcome::Error(read_error(error)?)),
             (Some(_), Some(_)) | (None, None) => return Err(BadAnswer::NoOutcome),
         };
         let places = Places {
-            id: raw.id.map(|id| place_in(text, id)),
+            id: id.map(|id| place_in(text, id)),
             outcome: place_in(text, written),
             is_error: matches!(outcome, Outcome::Error(_)),
         };
@@ -126,7 +128,7 @@ impl<'a> Answer<'a> {
             places,
             outcome,
         };
-        Ok((answer, raw.id))
+        Ok((answer, id))
     }
 
     /// How long it is, in bytes.

@@ -117,30 +117,20 @@ fn read(body: &[u8], calls: usize) -> Result<Said<'_>, BadAnswer> {
         stray: None,
     };
     let mut scanner = Scanner::new(std::str::from_utf8(body)?);
-    if !scanner.take(b'[') {
-        let (answer, _) = Answer::take(&mut scanner)?;
+    if scanner.peek() == Some(b'[') {
+        scanner.array(|scanner| said.hear(scanner))?;
         scanner.end()?;
-        return match answer.outcome {
-            Outcome::Error(error) => {
-                said.stray = Some(error);
-                Ok(said)
-            }
-            Outcome::Result(_) => Err(BadAnswer::WrongId),
-        };
+        return Ok(said);
     }
-    if !scanner.take(b']') {
-        loop {
-            said.hear(&mut scanner)?;
-            if !scanner.take(b',') {
-                break;
-            }
-        }
-        if !scanner.take(b']') {
-            return Err(BadAnswer::NotJson);
-        }
-    }
+    let (answer, _) = Answer::take(&mut scanner)?;
     scanner.end()?;
-    Ok(said)
+    match answer.outcome {
+        Outcome::Error(error) => {
+            said.stray = Some(error);
+            Ok(said)
+        }
+        Outcome::Result(_) => Err(BadAnswer::WrongId),
+    }
 }
 
 impl<'a> Said<'a> {

@@ -45,13 +45,12 @@ impl<'a> Packet<'a> {
     pub fn read(body: &'a [u8], calls_max: usize) -> Result<Packet<'a>, Refusal> {
         let text = std::str::from_utf8(body).map_err(|_| Refusal::BadJson)?;
         let mut scanner = Scanner::new(text);
-        let packet = if scanner.take(b'[') {
-            batch(&mut scanner, calls_max)?.map(Packet::Batch)
-        } else {
-            Ok(Packet::Single(item(&mut scanner)?))
-        };
+        if scanner.peek() == Some(b'[') {
+            return batch(scanner, calls_max).map(Packet::Batch);
+        }
+        let single = item(&mut scanner)?;
         scanner.end()?;
-        packet
+        Ok(Packet::Single(single))
     }
 }
 
@@ -61,35 +60,23 @@ impl From<NotJson> for Refusal {
     }
 }
 
-/// The items of a batch, after its bracket. That it has too many, or none, is said only of what is
-/// JSON to its end.
-fn batch<'a>(
-    scanner: &mut Scanner<'a>,
-    calls_max: usize,
-) -> Result<Result<Vec<Item<'a>>, Refusal>, NotJson> {
+/// The items of a batch. That it has too many, or none, is said only of what is JSON to its end.
+fn batch(mut scanner: Scanner<'_>, calls_max: usize) -> Result<Vec<Item<'_>>, Refusal> {
     let mut items = Vec::new();
-    if scanner.take(b']') {
-        return Ok(Err(Refusal::InvalidRequest("the batch is empty")));
-    }
-    let mut is_too_large = false;
-    loop {
-        if items.len() < calls_max {
-            items.push(item(scanner)?);
-        } else {
-            scanner.value()?;
-            is_too_large = true;
+    let mut count = 0;
+    scanner.array(|scanner| {
+        count += 1;
+        if count > calls_max {
+            return scanner.value().map(|_| ());
         }
-        if scanner.take(b',') {
-            continue;
-        }
-        if !scanner.take(b']') {
-            return Err(NotJson);
-        }
-        return Ok(if is_too_large {
-            Err(Refusal::BatchTooLarge { calls_max })
-        } else {
-            Ok(items)
-        });
+        items.push(item(scanner)?);
+        Ok(())
+    })?;
+    scanner.end()?;
+    match count {
+        0 => Err(Refusal::InvalidRequest("the batch is empty")),
+        _ if count > calls_max => Err(Refusal::BatchTooLarge { calls_max }),
+        _ => Ok(items),
     }
 }
 
@@ -202,12 +189,6 @@ impl Call<'_> {
     /// After them follows `}`.
     pub fn opening(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96 + self.method.len() + self.params().len());
-        self.write_opening(&mut out);
-        out
-    }
-
-    /// Appends the same to `out`.
-    pub fn write_opening(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":1,"method":"#);
         let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
         if self.method.bytes().all(plain) {
@@ -222,6 +203,7 @@ impl Call<'_> {
             );
         }
         out.extend_from_slice(br#","params":"#);
+        out
     }
 
     /// The params as a node gets them: as they came.

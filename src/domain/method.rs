@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted_so_that_every_row_is_found() {
+    fn every_row_is_found_and_none_stands_twice() {
         let rules = rules(&[], &[], &[]);
         for (row, method) in TABLE.iter().enumerate() {
             let row = u16::try_from(row).ok();

@@ -31,9 +31,8 @@ pub async fn ask(
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let mut errand = Errand::new(engine, call, asking, terms);
+        let mut errand = Errand::new(engine, call, asking, terms, body.clone());
         errand.hedge(row);
-        errand.say(body.clone());
         errand.run().await
     };
     loop {

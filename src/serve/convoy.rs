@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use self::rider::{Planned, Rider, board, plan};
+pub use self::rider::{Boxed, Planned, Rider, board, plan};
 use self::trip::{Came, Trip};
 use super::engine::{Engine, Terms};
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
@@ -32,9 +32,6 @@ use crate::domain::whole::Whole;
 use crate::state::pool::Snapshot;
 use crate::state::upstreams::Upstream;
 use crate::upstream::link::Reuse;
-
-/// A rider: from hand to hand it goes by its place on the heap.
-pub type Boxed<'a> = Box<Rider<'a>>;
 
 /// How riders set out.
 pub enum Travel<'a> {
@@ -93,7 +90,7 @@ pub fn gather<'a>(
             continue;
         }
         let step = draw(engine, &snapshot, &mut rider, (&convoys, now));
-        let bytes = rider.text.len();
+        let bytes = rider.errand.body.len();
         let Step::Ask { node, ladder, .. } = step else {
             if has_turn {
                 travels.push(Travel::Alone(rider, Some(step)));
@@ -130,7 +127,7 @@ fn draw(
     rider: &mut Rider<'_>,
     (convoys, now): (&[Convoy<'_>], Instant),
 ) -> Step {
-    let bytes = rider.text.len();
+    let bytes = rider.errand.body.len();
     rider.errand.step(now, |ladder, passed, needs| {
         let suits = |convoy: &&Convoy<'_>| {
             let node = snapshot.view.node(convoy.node);
@@ -170,7 +167,7 @@ impl<'a> Convoy<'a> {
     }
 
     fn take(&mut self, rider: Boxed<'a>, ladder: Ladder) {
-        self.bytes += rider.text.len();
+        self.bytes += rider.errand.body.len();
         self.riders.push((rider, ladder));
     }
 
@@ -210,7 +207,7 @@ impl<'a> Convoy<'a> {
             return riders;
         };
         let wanted = wanted(terms, until);
-        let body = convoy::written(riders.iter().map(|rider| &rider.text[..]));
+        let body = convoy::written(riders.iter().map(|rider| &rider.errand.body[..]));
         engine.metrics.upstream_batch(riders.len());
         let mut trip = Trip::begin(upstream, node, riders.len());
         let asking = pin!(trip::ask(upstream, &body, &wanted));

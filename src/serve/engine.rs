@@ -162,7 +162,7 @@ impl Engine {
             Plan::Refuse(why) => (Served::here(Reply::Refused(why)), CallOutcome::Refused),
             Plan::Ask(asking) => {
                 // On the heap: what it takes to ask a node is not kept room for on idle
-                // connections. Made there: `Box::pin` would make it on the stack and move it.
+                // connections. As a rule it is made there, while `Box::pin` moves it there.
                 let place = Box::new_uninit();
                 let asked = Box::write(place, self.ask(call, (row, &asking), terms, snapshot));
                 Box::into_pin(asked).await
@@ -207,7 +207,7 @@ impl Engine {
         {
             return counted;
         }
-        let mut errand = Errand::new(self, call, asking, terms);
+        let mut errand = Errand::new(self, call, asking, terms, asking.body(call).into());
         errand.hedge(row);
         errand.aim_at(self.aim(call));
         errand.run().await
@@ -242,8 +242,9 @@ impl Engine {
             params: Some(&followed.params),
             ..call.clone()
         };
-        let asking = Treatment::Once.into();
-        let mut errand = Errand::new(self, &call, &asking, terms);
+        let asking = Asking::from(Treatment::Once);
+        let body = asking.body(&call).into();
+        let mut errand = Errand::new(self, &call, &asking, terms, body);
         errand.aim_at(Aim::Only(node));
         errand.run().await
     }

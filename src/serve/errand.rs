@@ -58,8 +58,8 @@ pub struct Errand<'a> {
     call: &'a Call<'a>,
     asking: &'a Asking,
     terms: Terms<'a>,
-    /// The call as a node gets it, where somebody has written it already.
-    body: Option<Bytes>,
+    /// The call as a node gets it: see [`Asking::body`].
+    pub body: Bytes,
     aim: Aim,
     /// See [`Limits::hedge`](super::policy::Limits::hedge).
     hedge: Option<f64>,
@@ -79,6 +79,7 @@ impl<'a> Errand<'a> {
         call: &'a Call<'a>,
         asking: &'a Asking,
         terms: Terms<'a>,
+        body: Bytes,
     ) -> Errand<'a> {
         let limits = &terms.policy.limits;
         let times = &limits.times;
@@ -101,7 +102,7 @@ impl<'a> Errand<'a> {
             call,
             asking,
             terms,
-            body: None,
+            body,
             aim: Aim::Anyone,
             hedge: None,
             journey,
@@ -110,11 +111,6 @@ impl<'a> Errand<'a> {
             last: None,
             used_fallback: false,
         }
-    }
-
-    /// With the body that [`Asking::body`] wrote.
-    pub fn say(&mut self, body: Bytes) {
-        self.body = Some(body);
     }
 
     pub fn aim_at(&mut self, aim: Aim) {
@@ -138,8 +134,7 @@ impl<'a> Errand<'a> {
     /// Goes on to the call's end, with `first` as the next step.
     async fn go_on(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
-        let write = || Bytes::from(self.asking.body(self.call));
-        let body = self.body.take().unwrap_or_else(write);
+        let body = self.body.clone();
         loop {
             let now = clock::now();
             let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {

@@ -332,7 +332,11 @@ fn judge<'a>(reply: &Reply, body: &Bytes, held: Held<'a>) -> (Verdict, Found<'a>
         (Outcome::Result(_), Some(verdict)) => verdict,
         (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
     };
-    (verdict, Found::Whole(Whole::new(body, &answer), held))
+    let whole = Whole::new(body, &answer);
+    // Mostly white space: it is held no longer.
+    let is_sparse = body.len() > WHOLE_BYTES_MAX && whole.bytes() < body.len() / 2;
+    let whole = if is_sparse { whole.apart() } else { whole };
+    (verdict, Found::Whole(whole, held))
 }
 
 async fn read_large<'a>(reply: Reply, start: Bytes, wanted: &Wanted<'a>) -> (Verdict, Found<'a>) {

@@ -224,22 +224,22 @@ impl Hub {
 
     /// Those who hear the logs of this turn's block have missed some that can't be brought.
     pub fn close_logs(&self, turn: u64, why: &'static str) {
-        for (topic, audience) in &self.register().topics {
-            let listeners = audience.listeners.values();
-            let heard = listeners.filter(|listener| listener.since < turn);
-            for listener in heard.filter(|_| matches!(topic, Topic::Logs(_))) {
-                listener.outbox.close(Closing::Gap(why));
-            }
-        }
+        self.close_where(why, |topic, listener| {
+            matches!(topic, Topic::Logs(_)) && listener.since < turn
+        });
     }
 
     /// Those who listen to heads or logs have missed some that can't be brought. At once: who comes
     /// again meanwhile has missed nothing.
     pub fn close_chain(&self, why: &'static str) {
+        self.close_where(why, |topic, _| !matches!(topic, Topic::Passed(_)));
+    }
+
+    fn close_where(&self, why: &'static str, is_meant: impl Fn(&Topic, &Listener) -> bool) {
         for (topic, audience) in &self.register().topics {
-            if !matches!(topic, Topic::Passed(_)) {
-                let listeners = audience.listeners.values();
-                listeners.for_each(|listener| listener.outbox.close(Closing::Gap(why)));
+            let listeners = audience.listeners.values();
+            for listener in listeners.filter(|listener| is_meant(topic, listener)) {
+                listener.outbox.close(Closing::Gap(why));
             }
         }
     }
@@ -264,10 +264,8 @@ impl Hub {
     pub fn close(&self, topic: &Topic, why: &'static str) {
         let register = self.register();
         let audience = register.topics.get(topic);
-        for listener in audience
-            .iter()
-            .flat_map(|audience| audience.listeners.values())
-        {
+        let listeners = audience.map(|audience| audience.listeners.values());
+        for listener in listeners.into_iter().flatten() {
             listener.outbox.close(Closing::Gap(why));
         }
     }

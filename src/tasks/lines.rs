@@ -6,6 +6,7 @@
 
 mod ledger;
 mod line;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::line::Line;
-pub use self::line::{Loss, Order, Said, What};
+pub use self::words::{Loss, Order, Said, What};
 use super::regimen::InForce;
 use crate::domain::header::Header;
 use crate::domain::node::{NodeId, Rung};
 use crate::domain::subscription::Passed;
-use crate::state::hub::Hub;
+use crate::state::hub::{Hub, TOPICS_MAX};
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::telemetry::metrics::Metrics;
@@ -28,8 +29,9 @@ use crate::upstream::connector::Connector;
 
 /// Bytes of news from nodes that wait to be passed on. A full room makes lines wait.
 pub const SAID_BYTES_MAX: usize = 64 << 20;
-/// Orders that wait for a line.
-const ORDERS_MAX: usize = 1024;
+/// Orders that wait for a line: to give all topics up, and to ask for as many others. It takes memory
+/// only as it fills.
+const ORDERS_MAX: usize = 2 * TOPICS_MAX;
 
 /// A node's head, as it told it.
 pub type Head = (NodeId, Arc<Header>);

@@ -1,17 +1,20 @@
 //! Passes on what one node tells, and lets another take over when it can't any more.
 
+mod relay;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
+use self::relay::Relay;
 use super::lines::{Loss, Open, Order, Said, Teller, What, Wish};
 use crate::clock;
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
-use crate::domain::relay::{self, Memory, Why};
+use crate::domain::relay::{Why, may_tell, tellers};
 use crate::domain::subscription::{Passed, Topic};
 use crate::state::hub::{Hub, NotSubscribed};
 use crate::state::pool::Pool;
@@ -23,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The longest that a node may take to take a subscription: a client waits for two of them.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// So long a node that is unfit goes on with what nobody else took.
+const STAY: Duration = Duration::from_secs(60);
 
 const NOBODY: &str = "no node tells this subscription any more: subscribe again";
 
@@ -36,58 +42,6 @@ pub struct Relays {
     topics: HashMap<Passed, Relay>,
     /// Wishes so far.
     wishes: u64,
-}
-
-/// One topic.
-struct Relay {
-    /// Who tells it, or is asked to, and by which wish.
-    teller: Option<(Teller, u64)>,
-    /// Who told it so far, must be left, and tells on until another has taken it.
-    former: Option<(Teller, u64)>,
-    is_taken: bool,
-    asked_at: Instant,
-    /// Clients listen: what is lost must be taken over.
-    has_begun: bool,
-    /// Nothing was said by this node yet.
-    is_first: bool,
-    /// Who refused, and what the first of them said.
-    refused: Vec<NodeId>,
-    refusal: Option<NotSubscribed>,
-    /// Since when nobody tells it.
-    since: Instant,
-    memory: Memory,
-}
-
-impl Relay {
-    fn new(now: Instant) -> Relay {
-        Relay {
-            teller: None,
-            former: None,
-            is_taken: false,
-            asked_at: now,
-            has_begun: false,
-            is_first: true,
-            refused: Vec::new(),
-            refusal: None,
-            since: now,
-            memory: Memory::default(),
-        }
-    }
-
-    /// Who was asked doesn't take it: another is asked next.
-    fn refuse(&mut self, why: NotSubscribed) {
-        self.refused
-            .extend(self.teller.take().map(|(teller, _)| teller.node));
-        self.refusal.get_or_insert(why);
-    }
-
-    fn lose(&mut self, now: Instant) {
-        self.teller = None;
-        self.is_taken = false;
-        self.since = now;
-        self.refused.clear();
-        self.refusal = None;
-    }
 }
 
 impl Relays {
@@ -215,21 +169,22 @@ impl Relays {
 
     fn leave_unfit(&mut self) {
         let view = &self.pool.snapshot().view;
+        let now = clock::now();
         let unfit: Vec<_> = self
             .topics
             .iter()
+            .filter(|(_, relay)| relay.stays_until <= now)
             .filter_map(|(topic, relay)| {
                 let asked = relay.teller?;
-                let why = relay::may_tell(view, asked.0.node).err()?;
+                let why = may_tell(view, asked.0.node).err()?;
                 Some((topic.clone(), asked, why))
             })
             .collect();
+        // Not left for nobody: who is unfit may still tell more than no one.
+        if unfit.is_empty() || self.tellers().is_empty() {
+            return;
+        }
         for (topic, asked, why) in unfit {
-            // Not left for nobody: who is unfit may still tell more than no one.
-            let others = self.tellers();
-            if others.is_empty() {
-                continue;
-            }
             if let Some(relay) = self.topics.get_mut(&topic).filter(|relay| relay.is_taken) {
                 relay.former = Some(asked);
             } else {
@@ -300,14 +255,27 @@ impl Relays {
         self.order(teller, Order::Unsubscribe(Wish { number, topic }));
     }
 
-    /// Nobody tells it: those who ask are told at once, those who listen when it has lasted.
+    /// Nobody else tells it: who told it before goes on, if he can. Those who ask are told so when
+    /// they were refused or no line came, those who listen when it has lasted.
     fn give_up(&mut self, topic: &Passed) {
-        let Some(relay) = self.topics.get(topic) else {
+        let Some(relay) = self.topics.get_mut(topic) else {
             return;
         };
-        let waited = clock::now().saturating_duration_since(relay.since);
+        let now = clock::now();
+        if let Some(former) = relay.former.take() {
+            relay.teller = Some(former);
+            relay.is_taken = true;
+            relay.stays_until = now + STAY;
+            return;
+        }
+        let patience = match relay.refusal {
+            _ if relay.has_begun => PATIENCE,
+            // A line may be on its way.
+            None => ANSWER_TIME_MAX,
+            Some(_) => Duration::ZERO,
+        };
         let refusal = relay.refusal.clone();
-        if relay.has_begun && waited < PATIENCE {
+        if now.saturating_duration_since(relay.since) < patience {
             return;
         }
         self.hub.close(&Topic::Passed(topic.clone()), NOBODY);
@@ -330,7 +298,7 @@ impl Relays {
         let open = self.open.borrow();
         let takes_orders = open.iter().filter(|(_, line)| !line.orders.is_closed());
         let nodes = takes_orders.map(|(node, _)| *node);
-        let nodes = relay::tellers(&self.pool.snapshot().view, nodes).into_iter();
+        let nodes = tellers(&self.pool.snapshot().view, nodes).into_iter();
         let teller = |node: NodeId| {
             let epoch = open.get(&node)?.epoch;
             Some(Teller { node, epoch })
@@ -561,6 +529,36 @@ mod tests {
             result,
         };
         assert_eq!(told, [Some(Told::Begun(id)), Some(wanted), None]);
+    }
+
+    #[tokio::test]
+    async fn who_must_be_left_goes_on_where_nobody_else_takes_it() {
+        let mut scene = scene();
+        let _asking = scene.ask(true).await;
+        let relay = scene.relay().unwrap();
+        (relay.former, relay.is_taken) = (relay.teller.take(), false);
+        relay.refused.push(NodeId(2));
+        scene.relays.give_up(&Passed::Syncing);
+        let relay = scene.relay().unwrap();
+        assert_eq!((relay.teller, relay.former), (Some((TELLER, 0)), None));
+        assert!(relay.is_taken && relay.stays_until > clock::now());
+        assert!(scene.orders.try_recv().is_err(), "it was never given up");
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_no_line_is_open_waits_for_one_and_is_refused_in_the_end() {
+        let mut scene = scene();
+        scene.open.send_modify(Open::clear);
+        let asking = scene.ask(false).await;
+        let relay = scene.relay().unwrap();
+        (relay.teller, relay.since) = (None, clock::now());
+        scene.relays.seek();
+        assert!(scene.relay().is_some() && !asking.is_finished());
+        let long_ago = clock::now().checked_sub(ANSWER_TIME_MAX).unwrap();
+        scene.relay().unwrap().since = long_ago;
+        scene.relays.seek();
+        let why = NotSubscribed::Refused(Refusal::NoNotifications);
+        assert_eq!(asking.await.unwrap(), Err(why));
     }
 
     #[tokio::test]

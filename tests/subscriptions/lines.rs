@@ -41,6 +41,16 @@ async fn where_sockets_are_not_for_health_there_are_lines_while_clients_listen()
     let mut stage = Stage::set_without_lines(2, &yaml).await;
     let lines = "forebay_upstream_subscriptions";
     assert_eq!(stage.balancer.metric(lines, &[]).await, None);
+    // What one node must tell waits for the first line.
+    let (mut client, id) = stage.pending().await;
+    let (hash, raw) = stage.author.pending().await;
+    stage.send(&raw, &[0, 1]).await;
+    stage::hears(&mut client, &id, &hash).await;
+    drop(client);
+    eventually("the lines are closed again", PATIENCE, async || {
+        stage.balancer.metric(lines, &[]).await.is_none()
+    })
+    .await;
     for topics in [&[1][..], &[2, 2]] {
         let mut ear = stage.ear().await;
         stage.has_line(0).await;

@@ -1,5 +1,7 @@
 //! Another node takes over what one can tell no more: clients hear on, each thing once.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::stage::{QUICK, SILENCE, Stage, hears, name, urls};
@@ -113,6 +115,24 @@ async fn a_line_that_falls_silent_is_replaced() {
     stage.follow(first).await;
     ear.hears_just(&stage.record).await;
     stage.taken_over(&[("stale", 1.0), ("lost", 1.0)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_of_the_chain_makes_no_line_stale() {
+    let mut stage = Stage::set(2, QUICK).await;
+    let mut ear = stage.ear().await;
+    let _client = stage.pending().await;
+    let first = stage.teller().await;
+    stage.write_everywhere(&[1]).await;
+    // Longer than a line may be silent while others move; then the teller is a little late.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    stage.write(&[2]).await;
+    stage.follow(1 - first).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    stage.follow(first).await;
+    ear.hears_just(&stage.record).await;
+    assert_eq!(stage.teller().await, first);
+    stage.taken_over(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,8 +2,7 @@
 
 use super::super::grammar::{NotJson, Scanner};
 
-/// The top level of an answer, as written. A member that is `null` counts as none, but for the
-/// result.
+/// The top level of an answer, as written.
 #[derive(Default)]
 pub(super) struct RawAnswer<'a> {
     pub id: Option<&'a str>,
@@ -16,18 +15,15 @@ impl<'a> RawAnswer<'a> {
     /// It is no object, or one in which a member stands twice.
     pub fn take(scanner: &mut Scanner<'a>) -> Result<RawAnswer<'a>, NotJson> {
         let mut raw = RawAnswer::default();
-        let mut seen = [false; 3];
         scanner.object(|key, value, _| {
-            let (slot, at) = match key.text().as_deref() {
-                Some("id") => (&mut raw.id, 0),
-                Some("result") => (&mut raw.result, 1),
-                Some("error") => (&mut raw.error, 2),
+            let slot = match key.text().as_deref() {
+                Some("id") => &mut raw.id,
+                Some("result") => &mut raw.result,
+                Some("error") => &mut raw.error,
                 Some(_) | None => return Ok(()),
             };
-            *slot = Some(value).filter(|value| at == 1 || *value != "null");
-            // Read twice, it could be read in two ways.
-            let was_seen = std::mem::replace(&mut seen[at], true);
-            if was_seen { Err(NotJson) } else { Ok(()) }
+            // One that stands twice could be read in two ways.
+            slot.replace(value).map_or(Ok(()), |_| Err(NotJson))
         })?;
         Ok(raw)
     }

@@ -49,7 +49,7 @@ impl Headline {
         let nodes = self.heads().count();
         let is_apart = |head: &&Arc<Header>| {
             let company = astray.iter().filter(|other| is_near(head, other));
-            is_astray(head)
+            astray.iter().any(|other| other.hash == head.hash)
                 && company.count() * 2 > nodes
                 && (!is_near(head, told) || self.may_take(head, told, now))
         };

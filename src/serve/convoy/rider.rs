@@ -31,10 +31,11 @@ pub struct Planned<'a> {
     asking: Asking,
 }
 
+/// A rider: from hand to hand it goes by its place on the heap.
+pub type Boxed<'a> = Box<Rider<'a>>;
+
 /// A call on its way.
 pub struct Rider<'a> {
-    /// The call as a node would get it alone.
-    pub text: Bytes,
     pub errand: Errand<'a>,
     /// It must not travel with others any more.
     pub goes_alone: bool,
@@ -90,14 +91,14 @@ pub fn board<'a>(
     planned: &'a [Planned<'a>],
     view: &FleetView,
     terms: Terms<'a>,
-) -> (Vec<Box<Rider<'a>>>, Vec<usize>) {
+) -> (Vec<Boxed<'a>>, Vec<usize>) {
     let now = clock::now();
     let mut followers = Vec::new();
     let riders = planned.iter().filter_map(|planned| {
-        let text = planned.text();
+        let body = Bytes::from(planned.asking.body(planned.call));
         let is_sharable = method::listed(planned.row).is_some_and(|row| row.may_be_shared);
         let leader = if is_sharable && !planned.asking.is_pending {
-            match engine.flights.join(&text, view.served_head) {
+            match engine.flights.join(&body, view.served_head) {
                 Seat::Leader(leader) => Some(leader),
                 Seat::Alone => None,
                 Seat::Follower(_) => {
@@ -108,27 +109,23 @@ pub fn board<'a>(
         } else {
             None
         };
-        Some(planned.rider(engine, text, leader, (terms, now)))
+        Some(planned.rider(engine, body, leader, (terms, now)))
     });
     let riders = riders.collect();
     (riders, followers)
 }
 
 impl<'a> Planned<'a> {
-    fn text(&self) -> Bytes {
-        Bytes::from(self.asking.body(self.call))
-    }
-
     fn rider(
         &'a self,
         engine: &'a Engine,
-        text: Bytes,
+        body: Bytes,
         leader: Option<Leader<'a>>,
         (terms, now): (Terms<'a>, Instant),
-    ) -> Box<Rider<'a>> {
+    ) -> Boxed<'a> {
         let span = CallSpan::begin(terms.origin.trace.as_ref(), self.row);
         let terms = terms.traced(span.as_ref(), self.row);
-        let mut errand = Errand::new(engine, self.call, &self.asking, terms);
+        let mut errand = Errand::new(engine, self.call, &self.asking, terms, body);
         errand.hedge(self.row);
         errand.set_out();
         let ticket = Ticket {
@@ -144,7 +141,6 @@ impl<'a> Planned<'a> {
             leader,
         };
         Box::new(Rider {
-            text,
             errand,
             goes_alone: false,
             ended: None,

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::ledger::{Asked, BadId, Ledger};
+use super::ledger::{Asked, BadId, ID_BYTES_MAX, Ledger};
+use super::words::{Loss, Order, Said, What};
 use super::{Exchange, Place, Teller, Wish};
 use crate::clock;
 use crate::domain::chance::Dice;
@@ -29,44 +29,8 @@ const STALE_MIN: Duration = Duration::from_secs(2);
 /// A sign of life is asked for this often, and must come within twice that.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// What a line is to do.
-#[derive(Debug)]
-pub enum Order {
-    Subscribe(Wish),
-    Unsubscribe(Wish),
-}
-
-/// What a line says of a topic.
-#[derive(Debug)]
-pub struct Said {
-    pub teller: Teller,
-    pub wish: Wish,
-    pub what: What,
-    /// The room that its bytes take until it is heard.
-    pub room: Option<OwnedSemaphorePermit>,
-}
-
-#[derive(Debug)]
-pub enum What {
-    Taken,
-    /// The node's error object, as JSON.
-    Refused(Bytes),
-    /// The node tells as much as it is asked for at the most.
-    Full,
-    /// The node takes it under an id by which its news can't be told apart.
-    Unnamed,
-    News(Bytes),
-    /// The line is lost, and with it the subscription: why.
-    Lost(Loss),
-}
-
-/// How a line was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    Broken,
-    /// It was silent while others moved.
-    Stale,
-}
+/// A longer error of a node's, in bytes, is not passed on: it refuses without a word.
+const ERROR_BYTES_MAX: usize = 64 << 10;
 
 /// A line to one node.
 pub struct Line {
@@ -85,10 +49,11 @@ struct Live {
     ledger: Ledger,
     /// What the node is being asked for: lost if that can't be sent.
     unsent: Option<Wish>,
-    /// When the node was last heard, and when its last head.
+    /// When the node was last heard.
     heard_at: Instant,
-    head_at: Instant,
     head: u64,
+    /// Since when others have told more, with no head from this one.
+    behind_since: Option<Instant>,
 }
 
 /// Why a line ended.
@@ -219,11 +184,14 @@ impl Line {
             // Nothing was told yet when it was opened: the first that is told is no move of others.
             live.head = told;
         }
-        let silent = now.saturating_duration_since(live.head_at);
         let block_time = self.exchange.regimen.say(|regimen| regimen.block_time);
         let patience = (block_time * STALE_BLOCK_TIMES).max(STALE_MIN);
-        if silent > patience && told > live.head {
-            return Err(End::Stale);
+        if told > live.head {
+            // By the clock of the others: a chain may pause.
+            let since = *live.behind_since.get_or_insert(now);
+            if now.saturating_duration_since(since) > patience {
+                return Err(End::Stale);
+            }
         }
         if now.saturating_duration_since(live.heard_at) > PING_EVERY * 2 {
             return Err(End::Fault(SocketFault::Timeout));
@@ -240,8 +208,15 @@ impl Line {
                 (Some(Asked::Heads), Err(_)) => return Err(End::NoHeads),
                 (Some(Asked::Topic(wish)), Ok(id)) => self.take(live, wish, &id).await?,
                 (Some(Asked::Topic(wish)), Err(error)) => {
-                    let error = self.upstream.redacted(error);
-                    self.say(live.teller, wish, What::Refused(error)).await;
+                    let what = if error.len() > ERROR_BYTES_MAX {
+                        What::Unnamed
+                    } else {
+                        What::Refused(self.upstream.redacted(error))
+                    };
+                    self.say(live.teller, wish, what).await;
+                }
+                (Some(Asked::Dropped), Ok(id)) if id.len() > ID_BYTES_MAX => {
+                    return Err(End::Fault(SocketFault::Protocol));
                 }
                 (Some(Asked::Dropped), Ok(id)) => {
                     let id = String::from_utf8_lossy(&id);
@@ -316,14 +291,15 @@ impl Line {
         match taken {
             // Giving this one up would end the one before it.
             Ok(()) | Err(BadId::Taken) => Ok(()),
-            Err(BadId::TooLong) => give_up(live, &String::from_utf8_lossy(id)).await,
+            // It can't be given up without saying it.
+            Err(BadId::TooLong) => Err(End::Fault(SocketFault::Protocol)),
         }
     }
 
     async fn head(&self, live: &mut Live, result: &Bytes) {
         let header = std::str::from_utf8(result).ok().and_then(Header::read);
         let Some(header) = header else { return };
-        live.head_at = clock::now();
+        live.behind_since = None;
         live.head = header.number.0;
         let id = self.upstream.id;
         self.exchange.pool.hear_head(id, &header).await;
@@ -333,8 +309,8 @@ impl Line {
 
     async fn say(&self, teller: Teller, wish: Wish, what: What) {
         let room = match &what {
-            What::News(news) => self.exchange.room(news.len()).await,
-            What::Taken | What::Refused(_) | What::Full | What::Unnamed | What::Lost(_) => None,
+            What::News(said) | What::Refused(said) => self.exchange.room(said.len()).await,
+            What::Taken | What::Full | What::Unnamed | What::Lost(_) => None,
         };
         let said = Said {
             teller,
@@ -377,8 +353,8 @@ impl Live {
             ledger: Ledger::default(),
             unsent: None,
             heard_at: now,
-            head_at: now,
             head: told,
+            behind_since: None,
         }
     }
 }
