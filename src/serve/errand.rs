@@ -134,7 +134,7 @@ impl<'a> Errand<'a> {
     /// Goes on to the call's end, with `first` as the next step.
     async fn go_on(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
-        let body = self.body.clone();
+        let body = std::mem::take(&mut self.body);
         loop {
             let now = clock::now();
             let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {

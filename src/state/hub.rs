@@ -5,6 +5,8 @@
 //! Telling and subscribing exclude each other, so a subscription begins between two news, and its
 //! `Begun` stands in the outbox before the first of them.
 
+mod audience;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use self::audience::{Audience, Listener, Source};
 use super::outbox::{Closing, Outbox};
 use crate::domain::logs::LogFilter;
 use crate::domain::refusal::Refusal;
@@ -23,9 +26,6 @@ pub const TOPICS_MAX: usize = 10_000;
 pub const TOPICS_BYTES_MAX: usize = 64 << 20;
 /// The longest that a client waits for a node to take a subscription.
 pub const ASKING_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// News of a topic that are kept for clients who wait for it.
-const EARLY_MAX: usize = 16;
 
 /// Why there is no subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,33 +54,6 @@ struct Register {
     turn: u64,
 }
 
-/// Who listens to one topic.
-#[derive(Debug)]
-struct Audience {
-    listeners: HashMap<SubscriptionId, Listener>,
-    /// Clients that wait for the source.
-    waiting: usize,
-    /// What was told while they waited: the source may speak before they listen.
-    early: Vec<Bytes>,
-    source: watch::Sender<Source>,
-}
-
-/// One subscription.
-#[derive(Debug)]
-struct Listener {
-    outbox: Arc<Outbox>,
-    /// The block told last before it began: it hears the logs of later ones.
-    since: u64,
-}
-
-/// Whether a topic has a source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Source {
-    Sought,
-    Found,
-    None(NotSubscribed),
-}
-
 impl Hub {
     /// Subscribes `outbox` to `topic` under `id`. The outbox holds `Begun` from then on. A topic
     /// that one node tells may have to be asked for first.
@@ -103,7 +76,8 @@ impl Hub {
         };
         match found {
             Source::Sought | Source::Found => {
-                self.register().admit(&wait.topic, id, outbox);
+                let waited = (&wait.topic, wait.from);
+                self.register().admit(waited, id, outbox);
                 Ok(())
             }
             Source::None(why) => Err(why),
@@ -112,13 +86,14 @@ impl Hub {
 
     fn wait(&self, topic: Topic) -> Result<Wait<'_>, NotSubscribed> {
         let mut register = self.register();
-        let source = register.wait(&topic)?;
+        let (source, from) = register.wait(&topic)?;
         drop(register);
         self.news.send_replace(());
         Ok(Wait {
             hub: self,
             topic,
             source,
+            from,
         })
     }
 
@@ -173,8 +148,8 @@ impl Hub {
         for (id, listener) in &audience.listeners {
             listener.outbox.tell(*id, result);
         }
-        if audience.waiting > 0 && audience.early.len() < EARLY_MAX {
-            audience.early.push(result.clone());
+        if audience.waiting > 0 {
+            audience.keep(result);
         }
         audience.listeners.len()
     }
@@ -278,7 +253,7 @@ impl Hub {
 }
 
 impl Register {
-    fn wait(&mut self, topic: &Topic) -> Result<watch::Receiver<Source>, NotSubscribed> {
+    fn wait(&mut self, topic: &Topic) -> Result<(watch::Receiver<Source>, usize), NotSubscribed> {
         if !self.topics.contains_key(topic) {
             let bytes = self.topics_bytes + topic.bytes();
             if self.topics.len() >= TOPICS_MAX || bytes > TOPICS_BYTES_MAX {
@@ -291,10 +266,11 @@ impl Register {
             .entry(topic.clone())
             .or_insert_with(|| Audience::new(topic));
         audience.waiting += 1;
-        Ok(audience.source.subscribe())
+        Ok((audience.source.subscribe(), audience.early.len()))
     }
 
-    fn admit(&mut self, topic: &Topic, id: SubscriptionId, outbox: &Arc<Outbox>) {
+    /// `from`: the first of the early news that the client has waited for.
+    fn admit(&mut self, (topic, from): (&Topic, usize), id: SubscriptionId, outbox: &Arc<Outbox>) {
         let since = self.turn;
         let Some(audience) = self.topics.get_mut(topic) else {
             return;
@@ -307,7 +283,7 @@ impl Register {
             },
         );
         outbox.begin(id);
-        for news in &audience.early {
+        for news in audience.early.get(from..).unwrap_or_default() {
             outbox.tell(id, news);
         }
         self.by_id.insert(id, topic.clone());
@@ -347,22 +323,6 @@ impl Register {
     }
 }
 
-impl Audience {
-    fn new(topic: &Topic) -> Audience {
-        // Heads come from the fleet, and logs with them.
-        let source = match topic {
-            Topic::NewHeads | Topic::Logs(_) => Source::Found,
-            Topic::Passed(_) => Source::Sought,
-        };
-        Audience {
-            listeners: HashMap::new(),
-            waiting: 0,
-            early: Vec::new(),
-            source: watch::Sender::new(source),
-        }
-    }
-}
-
 fn key(outbox: &Arc<Outbox>) -> usize {
     Arc::as_ptr(outbox).addr()
 }
@@ -372,6 +332,8 @@ struct Wait<'a> {
     hub: &'a Hub,
     topic: Topic,
     source: watch::Receiver<Source>,
+    /// So many early news were there before.
+    from: usize,
 }
 
 impl Drop for Wait<'_> {
@@ -479,6 +441,27 @@ mod tests {
         assert_eq!(outbox.take(), None);
     }
 
+    #[test]
+    fn who_begins_to_wait_gets_nothing_of_before() {
+        let hub = Hub::default();
+        let topic = Topic::Passed(Passed::Syncing);
+        let tell = || hub.tell(&topic, &Bytes::from_static(b"1"));
+        let one = hub.wait(topic.clone()).unwrap();
+        tell();
+        let two = hub.wait(topic.clone()).unwrap();
+        let outboxes = [one, two].map(|wait| {
+            let outbox = Arc::<Outbox>::default();
+            let waited = (&wait.topic, wait.from);
+            hub.register().admit(waited, id(wait.from as u64), &outbox);
+            (wait, outbox)
+        });
+        let told = outboxes
+            .each_ref()
+            .map(|(_, outbox)| (outbox.take(), outbox.take()));
+        let begun = |number| Some(Told::Begun(id(number)));
+        assert_eq!(told, [(begun(0), Some(news(0))), (begun(1), None)]);
+    }
+
     #[tokio::test]
     async fn a_client_that_goes_while_it_waits_leaves_nothing() {
         let hub = Hub::default();
@@ -497,7 +480,7 @@ mod tests {
         let clients = [Topic::NewHeads, logs, syncing].map(|topic| (topic, Arc::default()));
         for ((topic, outbox), number) in clients.iter().zip(1..) {
             hub.register().wait(topic).unwrap();
-            hub.register().admit(topic, id(number), outbox);
+            hub.register().admit((topic, 0), id(number), outbox);
         }
         hub.close_chain("missed");
         let closed = clients.map(|(_, outbox)| outbox.is_closing());

@@ -107,7 +107,7 @@ impl Relays {
             let new = || Relay::new(clock::now());
             let relay = self.topics.entry(topic.clone()).or_insert_with(new);
             // Its audience may be another than the one that it was asked for.
-            if relay.is_taken {
+            if relay.is_taken || relay.former.is_some() {
                 self.hub.settle(&topic, Ok(()));
             }
         }
@@ -119,17 +119,11 @@ impl Relays {
 
     /// Nodes whose line ended: with the list, even without a word.
     fn leave_lost(&mut self) {
-        let lost: Vec<_> = {
-            let open = self.open.borrow();
-            let is_open = |teller: Teller| {
-                let line = open.get(&teller.node);
-                line.is_some_and(|line| line.epoch == teller.epoch)
-            };
-            let told = self.topics.iter();
-            told.filter_map(|(topic, relay)| Some((topic.clone(), relay.teller?)))
-                .filter(|(_, (teller, _))| !is_open(*teller))
-                .collect()
-        };
+        let told = self.topics.iter();
+        let lost: Vec<_> = told
+            .filter_map(|(topic, relay)| Some((topic.clone(), relay.teller?)))
+            .filter(|(_, (teller, _))| !self.is_open(*teller))
+            .collect();
         if lost.is_empty() {
             return;
         }
@@ -168,35 +162,33 @@ impl Relays {
     }
 
     fn leave_unfit(&mut self) {
-        let view = &self.pool.snapshot().view;
-        let now = clock::now();
+        let (view, now) = (&self.pool.snapshot().view, clock::now());
+        let tellers = self.tellers();
+        let is_other = |relay: &Relay| {
+            let mut others = tellers.iter();
+            // Not left for nobody: who is unfit may still tell more than no one.
+            others.any(|teller| relay.stays_until <= now || !relay.refused.contains(&teller.node))
+        };
         let unfit: Vec<_> = self
             .topics
             .iter()
-            .filter(|(_, relay)| relay.stays_until <= now)
             .filter_map(|(topic, relay)| {
                 let asked = relay.teller?;
                 let why = may_tell(view, asked.0.node).err()?;
-                Some((topic.clone(), asked, why))
+                is_other(relay).then(|| (topic.clone(), asked, why))
             })
             .collect();
-        // Not left for nobody: who is unfit may still tell more than no one.
-        if unfit.is_empty() || self.tellers().is_empty() {
-            return;
-        }
         for (topic, asked, why) in unfit {
-            if let Some(relay) = self.topics.get_mut(&topic).filter(|relay| relay.is_taken) {
-                relay.former = Some(asked);
+            let Some(relay) = self.topics.get_mut(&topic) else {
+                continue;
+            };
+            let told = relay.is_taken;
+            relay.lose(now);
+            if told {
+                relay.former = Some((asked, of(why)));
             } else {
-                self.give_up_wish(asked, topic.clone());
+                self.give_up_wish(asked, topic);
             }
-            self.leave(
-                &topic,
-                match why {
-                    Why::Drained => Takeover::Drained,
-                    Why::Unfit => Takeover::Unfit,
-                },
-            );
         }
     }
 
@@ -258,14 +250,20 @@ impl Relays {
     /// Nobody else tells it: who told it before goes on, if he can. Those who ask are told so when
     /// they were refused or no line came, those who listen when it has lasted.
     fn give_up(&mut self, topic: &Passed) {
+        let former = self.topics.get(topic).and_then(|relay| relay.former);
+        let is_open = former.is_some_and(|((teller, _), _)| self.is_open(teller));
         let Some(relay) = self.topics.get_mut(topic) else {
             return;
         };
         let now = clock::now();
-        if let Some(former) = relay.former.take() {
-            relay.teller = Some(former);
-            relay.is_taken = true;
-            relay.stays_until = now + STAY;
+        if let Some((former, _)) = relay.former.take() {
+            if is_open {
+                relay.teller = Some(former);
+                (relay.is_taken, relay.is_first) = (true, false);
+                relay.stays_until = now + STAY;
+            } else {
+                relay.since = now;
+            }
             return;
         }
         let patience = match relay.refusal {
@@ -274,20 +272,20 @@ impl Relays {
             None => ANSWER_TIME_MAX,
             Some(_) => Duration::ZERO,
         };
-        let refusal = relay.refusal.clone();
         if now.saturating_duration_since(relay.since) < patience {
             return;
         }
+        let refusal = relay.refusal.take();
         self.hub.close(&Topic::Passed(topic.clone()), NOBODY);
         let why = refusal.unwrap_or(NotSubscribed::Refused(Refusal::NoNotifications));
         self.hub.settle(topic, Err(why));
-        self.drop_topic(topic);
+        self.topics.remove(topic);
     }
 
     /// Nobody listens to it any more.
     fn drop_topic(&mut self, topic: &Passed) {
         let relay = self.topics.remove(topic);
-        let asked = relay.map(|relay| [relay.teller, relay.former]);
+        let asked = relay.map(|relay| [relay.teller, relay.former.map(|(former, _)| former)]);
         for asked in asked.into_iter().flatten().flatten() {
             self.give_up_wish(asked, topic.clone());
         }
@@ -306,6 +304,12 @@ impl Relays {
         nodes.filter_map(teller).collect()
     }
 
+    fn is_open(&self, teller: Teller) -> bool {
+        let open = self.open.borrow();
+        let line = open.get(&teller.node);
+        line.is_some_and(|line| line.epoch == teller.epoch)
+    }
+
     fn order(&self, teller: Teller, order: Order) -> bool {
         let open = self.open.borrow();
         let line = open.get(&teller.node);
@@ -319,7 +323,8 @@ impl Relays {
             return;
         };
         let by = Some((said.teller, number));
-        if relay.teller != by && (relay.former != by || !matches!(said.what, What::News(_))) {
+        let is_by_former = relay.former.map(|(former, _)| former) == by;
+        if relay.teller != by && !(is_by_former && matches!(said.what, What::News(_))) {
             return;
         }
         match said.what {
@@ -328,7 +333,8 @@ impl Relays {
                 relay.has_begun = true;
                 let former = relay.former.take();
                 self.hub.settle(&topic, Ok(()));
-                if let Some(former) = former {
+                if let Some((former, why)) = former {
+                    self.metrics.taken_over(why);
                     self.give_up_wish(former, topic);
                 }
             }
@@ -338,7 +344,7 @@ impl Relays {
             What::Full => {
                 relay.refuse(NotSubscribed::Refused(Refusal::OverCapacity));
             }
-            What::Unnamed => {
+            What::Useless => {
                 relay.refuse(NotSubscribed::Refused(Refusal::NoNotifications));
             }
             What::News(result) => {
@@ -350,6 +356,13 @@ impl Relays {
             What::Lost(Loss::Stale) => self.leave(&topic, Takeover::Stale),
             What::Lost(Loss::Broken) => self.leave(&topic, Takeover::Lost),
         }
+    }
+}
+
+fn of(why: Why) -> Takeover {
+    match why {
+        Why::Drained => Takeover::Drained,
+        Why::Unfit => Takeover::Unfit,
     }
 }
 
@@ -476,7 +489,7 @@ mod tests {
             assert_eq!(scene.taken_over(why), 1, "{why:?}");
         }
         let _asking = scene.ask(false).await;
-        scene.say(0, What::Unnamed);
+        scene.say(0, What::Useless);
         assert_eq!(scene.relay().unwrap().refused, [TELLER.node]);
     }
 
@@ -509,7 +522,8 @@ mod tests {
             ),
         );
         let relay = scene.relay().unwrap();
-        (relay.teller, relay.former, relay.is_taken) = (Some(next), Some(former), false);
+        (relay.teller, relay.is_taken) = (Some(next), false);
+        relay.former = Some((former, Takeover::Drained));
         let news = |text: &'static str| What::News(Bytes::from_static(text.as_bytes()));
         scene.say(0, news("1"));
         scene.relays.hear(Said {
@@ -521,6 +535,7 @@ mod tests {
         scene.say(0, news("2"));
         let order = scene.orders.try_recv();
         assert!(matches!(order, Ok(Order::Unsubscribe(wish)) if wish == wish_of(0)));
+        assert_eq!(scene.taken_over(Takeover::Drained), 1);
         let result = Bytes::from_static(b"1");
         let told = [outbox.take(), outbox.take(), outbox.take()];
         let subscription = id;
@@ -536,13 +551,33 @@ mod tests {
         let mut scene = scene();
         let _asking = scene.ask(true).await;
         let relay = scene.relay().unwrap();
-        (relay.former, relay.is_taken) = (relay.teller.take(), false);
+        let former = relay
+            .teller
+            .take()
+            .map(|former| (former, Takeover::Drained));
+        (relay.former, relay.is_taken) = (former, false);
         relay.refused.push(NodeId(2));
         scene.relays.give_up(&Passed::Syncing);
         let relay = scene.relay().unwrap();
         assert_eq!((relay.teller, relay.former), (Some((TELLER, 0)), None));
-        assert!(relay.is_taken && relay.stays_until > clock::now());
+        assert!(relay.is_taken && !relay.is_first && relay.stays_until > clock::now());
+        assert_eq!(scene.taken_over(Takeover::Drained), 0);
         assert!(scene.orders.try_recv().is_err(), "it was never given up");
+    }
+
+    #[tokio::test]
+    async fn who_must_be_left_and_is_gone_gives_listeners_their_patience() {
+        let mut scene = scene();
+        let _asking = scene.ask(true).await;
+        scene.open.send_modify(Open::clear);
+        let relay = scene.relay().unwrap();
+        let former = relay.teller.take().map(|former| (former, Takeover::Unfit));
+        (relay.former, relay.is_taken) = (former, false);
+        relay.since = clock::now().checked_sub(PATIENCE).unwrap();
+        scene.relays.seek();
+        let relay = scene.relay().unwrap();
+        assert_eq!((relay.teller, relay.former), (None, None));
+        assert!(relay.since.elapsed() < PATIENCE);
     }
 
     #[tokio::test]

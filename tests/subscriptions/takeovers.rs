@@ -118,6 +118,23 @@ async fn a_line_that_falls_silent_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_node_tells_on_while_the_other_says_nothing() {
+    let stage = Stage::set(2, QUICK).await;
+    let (mut client, id) = stage.pending().await;
+    let first = stage.teller().await;
+    stage.sluices[1 - first].freeze_sockets();
+    let drain = format!("/backends/{}/drain", name(first));
+    stage.admin("POST", &drain, None).await;
+    // Before the other is given up, and after it.
+    for pause in [1, 7] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        let (hash, raw) = stage.author.pending().await;
+        stage.send(&raw, &[first]).await;
+        hears(&mut client, &id, &hash).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_of_the_chain_makes_no_line_stale() {
     let mut stage = Stage::set(2, QUICK).await;
     let mut ear = stage.ear().await;

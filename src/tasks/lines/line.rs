@@ -192,6 +192,8 @@ impl Line {
             if now.saturating_duration_since(since) > patience {
                 return Err(End::Stale);
             }
+        } else {
+            live.behind_since = None;
         }
         if now.saturating_duration_since(live.heard_at) > PING_EVERY * 2 {
             return Err(End::Fault(SocketFault::Timeout));
@@ -209,7 +211,7 @@ impl Line {
                 (Some(Asked::Topic(wish)), Ok(id)) => self.take(live, wish, &id).await?,
                 (Some(Asked::Topic(wish)), Err(error)) => {
                     let what = if error.len() > ERROR_BYTES_MAX {
-                        What::Unnamed
+                        What::Useless
                     } else {
                         What::Refused(self.upstream.redacted(error))
                     };
@@ -270,6 +272,7 @@ impl Line {
     fn begin(&mut self, live: &mut Live, id: &Bytes) -> Result<(), End> {
         live.ledger.take(id, None).map_err(|_| End::NoHeads)?;
         self.count(live);
+        live.head = self.exchange.told();
         self.is_told = false;
         live.place = Some(Place::take(&self.exchange, live.teller));
         Ok(())
@@ -283,7 +286,7 @@ impl Line {
             Err(why) => {
                 let name = &self.upstream.spec.name;
                 log::debug!("{name}: a subscription's id is of no use: {why:?}");
-                What::Unnamed
+                What::Useless
             }
         };
         self.count(live);
@@ -310,7 +313,7 @@ impl Line {
     async fn say(&self, teller: Teller, wish: Wish, what: What) {
         let room = match &what {
             What::News(said) | What::Refused(said) => self.exchange.room(said.len()).await,
-            What::Taken | What::Full | What::Unnamed | What::Lost(_) => None,
+            What::Taken | What::Full | What::Useless | What::Lost(_) => None,
         };
         let said = Said {
             teller,

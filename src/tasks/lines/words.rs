@@ -31,7 +31,7 @@ pub enum What {
     Full,
     /// The node says no at endless length, or takes it under an id by which its news can't be told
     /// apart.
-    Unnamed,
+    Useless,
     News(Bytes),
     /// The line is lost, and with it the subscription: why.
     Lost(Loss),

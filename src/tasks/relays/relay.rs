@@ -6,13 +6,14 @@ use super::super::lines::Teller;
 use crate::domain::node::NodeId;
 use crate::domain::relay::Memory;
 use crate::state::hub::NotSubscribed;
+use crate::telemetry::metrics::Takeover;
 
 /// One topic.
 pub(super) struct Relay {
     /// Who tells it, or is asked to, and by which wish.
     pub teller: Option<(Teller, u64)>,
-    /// Who told it so far, must be left, and tells on until another has taken it.
-    pub former: Option<(Teller, u64)>,
+    /// Who told it so far, must be left, and tells on until another has taken it; and why.
+    pub former: Option<((Teller, u64), Takeover)>,
     pub is_taken: bool,
     pub asked_at: Instant,
     /// Clients listen: what is lost must be taken over.
@@ -24,7 +25,8 @@ pub(super) struct Relay {
     pub refusal: Option<NotSubscribed>,
     /// Since when nobody tells it.
     pub since: Instant,
-    /// Until then who tells it is not left for being unfit: nobody else took it.
+    /// Until then who tells it is not left for being unfit, but for one who wasn't asked: the others
+    /// didn't take it.
     pub stays_until: Instant,
     pub memory: Memory,
 }
@@ -57,6 +59,7 @@ impl Relay {
         self.teller = None;
         self.is_taken = false;
         self.since = now;
+        self.stays_until = now;
         self.refused.clear();
         self.refusal = None;
     }
