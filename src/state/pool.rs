@@ -105,9 +105,10 @@ impl Pool {
 
     /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
     pub fn draw(&self, ladder: Ladder, passed: &[NodeId], needs: &Needs<'_>) -> Option<NodeId> {
-        let takes = |backend: &Backend, is_healthy: bool| {
-            let is_wanted = is_healthy || ladder == Ladder::LastResort;
-            is_wanted && id_of(backend).is_some_and(|id| !passed.contains(&id))
+        // Pingora's own verdict follows the view a moment later: a call that was planned by the view
+        // would find nobody.
+        let takes = |backend: &Backend, _is_healthy: bool| {
+            id_of(backend).is_some_and(|id| !passed.contains(&id))
         };
         let key = Key::of(ladder, needs);
         let backend = self.balancer.select_with(key.bytes(), usize::MAX, takes)?;
@@ -328,5 +329,45 @@ impl HealthCheck for BlockLag {
     /// Rise and fall are counted in `domain`.
     fn health_threshold(&self, _success: bool) -> usize {
         1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fleet::Yardstick;
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::NodeRecord;
+    use crate::state::upstreams::Roll;
+    use crate::telemetry::metrics::Metrics;
+    use crate::upstream::connector::Connector;
+    use pingora::server::configuration::ServerConf;
+
+    #[tokio::test]
+    async fn a_node_is_drawn_from_when_the_view_shows_it_fit() {
+        let pool = Pool::new(Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 1, fall: 1 },
+        }));
+        let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+        let mut roll = Roll::new(connector, Arc::new(Metrics::new()), 1);
+        let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
+        let upstreams = roll.call(vec![spec.unwrap()], &[]);
+        let id = upstreams[0].id;
+        pool.replace(upstreams).await;
+        let draw = || pool.draw(Ladder::Own, &[], &Needs::default());
+        assert_eq!(draw(), None);
+        let probe = Probe::Answered {
+            head: BlockNumber(7),
+            chain_id: None,
+            syncing: false,
+        };
+        // Pingora is told when this is done.
+        pool.alter(|fleet| fleet.hear_round(&[(id, probe)], clock::now()));
+        assert_eq!(draw(), Some(id));
+        pool.alter(|fleet| fleet.hear_round(&[(id, Probe::Failed)], clock::now()));
+        assert_eq!(draw(), None);
     }
 }
