@@ -44,6 +44,7 @@ pub mod seen;
 pub mod select;
 pub mod sent;
 pub mod served;
+pub mod silence;
 pub mod sounding;
 pub mod subscription;
 pub mod trace;

@@ -5,6 +5,14 @@ use bytes::Bytes;
 
 use super::answer::{Answer, Places, RpcError, read_error};
 
+/// What came with an answer is let go of, if it is longer than this and mostly something else.
+const SPARSE_BYTES_MIN: usize = 64 << 10;
+
+/// Whether so little of `bytes` that came is `used` that no answer is to hold it all in memory.
+pub fn is_sparse(bytes: usize, used: usize) -> bool {
+    bytes > SPARSE_BYTES_MIN && used < bytes / 2
+}
+
 /// A whole, well-formed answer. Its id is still ours.
 #[derive(Clone, Debug)]
 pub struct Whole {

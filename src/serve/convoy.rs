@@ -28,7 +28,7 @@ use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 use crate::domain::trace::Trace;
 use crate::domain::verdict::{Blame, Class, Verdict};
-use crate::domain::whole::Whole;
+use crate::domain::whole::{Whole, is_sparse};
 use crate::state::pool::Snapshot;
 use crate::state::upstreams::Upstream;
 use crate::upstream::link::Reuse;
@@ -312,7 +312,7 @@ impl<'t, 'a> Arrival<'t, 'a> {
             Lot::Unanswered(_) | Lot::Alone => 0,
         });
         let bytes = body.map_or(0, Bytes::len);
-        let is_sparse = bytes > WHOLE_BYTES_MAX && used.sum::<usize>() < bytes / 2;
+        let is_sparse = is_sparse(bytes, used.sum());
         Arrival {
             body,
             is_sparse,

@@ -18,7 +18,7 @@ use crate::domain::fleet::NodeView;
 use crate::domain::json;
 use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
-use crate::domain::whole::Whole;
+use crate::domain::whole::{Whole, is_sparse};
 use crate::state::gate::{Held, Room};
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
@@ -333,9 +333,11 @@ fn judge<'a>(reply: &Reply, body: &Bytes, held: Held<'a>) -> (Verdict, Found<'a>
         (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
     };
     let whole = Whole::new(body, &answer);
-    // Mostly white space: it is held no longer.
-    let is_sparse = body.len() > WHOLE_BYTES_MAX && whole.bytes() < body.len() / 2;
-    let whole = if is_sparse { whole.apart() } else { whole };
+    let whole = if is_sparse(body.len(), whole.bytes()) {
+        whole.apart()
+    } else {
+        whole
+    };
     (verdict, Found::Whole(whole, held))
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::domain::forwarded::network;
+
 /// What sockets are held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -116,17 +118,6 @@ impl Sockets {
         self.register
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// What counts as one address: of IPv6 a network of 64 bits, the smallest that one client is given.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let high = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(high.into())
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::{Exchange, Place, Teller, Wish};
 use crate::clock;
 use crate::domain::chance::Dice;
 use crate::domain::header::Header;
+use crate::domain::silence::Silence;
 use crate::state::upstreams::Upstream;
 use crate::upstream::socket::{Heard, Socket, SocketFault};
 
@@ -22,10 +23,6 @@ const PAUSE_LAST: Duration = Duration::from_secs(15);
 const PAUSE_NO_HEADS: Duration = Duration::from_secs(600);
 /// A line that lived so long is opened again after the first pause.
 const LIVED_LONG: Duration = Duration::from_secs(60);
-/// Block times without a head, while others move, after which a line is replaced.
-const STALE_BLOCK_TIMES: u32 = 3;
-/// And at the least after this long: heads come by a busy machine.
-const STALE_MIN: Duration = Duration::from_secs(2);
 /// A sign of life is asked for this often, and must come within twice that.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
@@ -51,9 +48,7 @@ struct Live {
     unsent: Option<Wish>,
     /// When the node was last heard.
     heard_at: Instant,
-    head: u64,
-    /// Since when others have told more, with no head from this one.
-    behind_since: Option<Instant>,
+    silence: Silence,
 }
 
 /// Why a line ended.
@@ -179,21 +174,10 @@ impl Line {
     /// Silent for long while others move, or not even alive.
     fn look(&self, live: &mut Live) -> Result<(), End> {
         let now = clock::now();
-        let told = self.exchange.told();
-        if live.head == 0 {
-            // Nothing was told yet when it was opened: the first that is told is no move of others.
-            live.head = told;
-        }
         let block_time = self.exchange.regimen.say(|regimen| regimen.block_time);
-        let patience = (block_time * STALE_BLOCK_TIMES).max(STALE_MIN);
-        if told > live.head {
-            // By the clock of the others: a chain may pause.
-            let since = *live.behind_since.get_or_insert(now);
-            if now.saturating_duration_since(since) > patience {
-                return Err(End::Stale);
-            }
-        } else {
-            live.behind_since = None;
+        let told = self.exchange.told();
+        if live.silence.is_stale(told, block_time, now) {
+            return Err(End::Stale);
         }
         if now.saturating_duration_since(live.heard_at) > PING_EVERY * 2 {
             return Err(End::Fault(SocketFault::Timeout));
@@ -272,7 +256,7 @@ impl Line {
     fn begin(&mut self, live: &mut Live, id: &Bytes) -> Result<(), End> {
         live.ledger.take(id, None).map_err(|_| End::NoHeads)?;
         self.count(live);
-        live.head = self.exchange.told();
+        live.silence = Silence::new(self.exchange.told());
         self.is_told = false;
         live.place = Some(Place::take(&self.exchange, live.teller));
         Ok(())
@@ -302,8 +286,7 @@ impl Line {
     async fn head(&self, live: &mut Live, result: &Bytes) {
         let header = std::str::from_utf8(result).ok().and_then(Header::read);
         let Some(header) = header else { return };
-        live.behind_since = None;
-        live.head = header.number.0;
+        live.silence.broken(header.number.0);
         let id = self.upstream.id;
         self.exchange.pool.hear_head(id, &header).await;
         // An error says that nobody follows heads any more: the process ends.
@@ -346,7 +329,6 @@ impl Line {
 }
 
 impl Live {
-    /// A fresh line isn't behind: what is `told` already doesn't come again.
     fn new(socket: Socket, teller: Teller, told: u64) -> Live {
         let now = clock::now();
         Live {
@@ -356,8 +338,7 @@ impl Live {
             ledger: Ledger::default(),
             unsent: None,
             heard_at: now,
-            head: told,
-            behind_since: None,
+            silence: Silence::new(told),
         }
     }
 }
