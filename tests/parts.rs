@@ -174,7 +174,7 @@ fn a_metric_is_summed_over_the_series_that_carry_its_labels() {
 
 #[test]
 fn every_part_is_there() {
-    for name in ["anvil", "cast", "geth"] {
+    for name in ["anvil", "cast", "geth", "geth-1.17"] {
         assert!(part(name).exists());
     }
 }
