@@ -10,6 +10,8 @@
 
 #[path = "geth/history.rs"]
 mod history;
+#[path = "geth/methods.rs"]
+mod methods;
 #[path = "geth/sockets.rs"]
 mod sockets;
 #[path = "geth/stage.rs"]

@@ -23,12 +23,11 @@ pub enum Consistency {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Nowhere,
-    /// One block, at this index: a number, a tag, a hash or an EIP-1898 object.
+    /// One block, at this index.
     At {
         index: usize,
         reads: Reads,
-        /// Whether no parameter means the latest block.
-        may_be_missing: bool,
+        form: Form,
     },
     /// A filter object, at this index, with `fromBlock` and `toBlock` or `blockHash`.
     Range {
@@ -38,6 +37,18 @@ pub enum Place {
         /// Whether `latest` means a block of now. A filter goes on with the chain.
         is_of_now: bool,
     },
+}
+
+/// How a parameter names a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// By a number, a tag, a hash or an EIP-1898 object.
+    Given,
+    /// Likewise; without the parameter it is the latest block.
+    OrLatest,
+    /// By a plain number, which routes the call; it is never written anew, as nodes don't agree on
+    /// how.
+    Plain,
 }
 
 /// What of a block a node must have.

@@ -1,9 +1,10 @@
 //! The method table: what each method is to us, as data.
 //!
-//! Sources: execution-apis (`src/eth`, `src/debug`), geth's and Erigon's namespaces. A method
+//! Sources: execution-apis (`src/eth`, `src/debug`), and those of nodes, named in `clients`. A method
 //! that is not in the table is passed on as it is and repeated only where no node can have
 //! executed it.
 
+mod clients;
 mod table;
 
 use std::collections::HashMap;
@@ -82,6 +83,8 @@ pub struct Method {
     pub place: Place,
     /// What becomes of a call for a block that nobody has yet.
     pub beyond: Beyond,
+    /// What it is once the operator opens it, where the table denies it.
+    pub once_allowed: Treatment,
     /// A `null` is asked about once more: another node may know what the first doesn't yet.
     pub asks_again_on_null: bool,
     /// A slow attempt may be joined by one on another node.
@@ -112,7 +115,10 @@ const DENIED: &[&str] = &[
     "engine_*",
     "eth_sign*",
     "miner_*",
+    "perm_*",
     "personal_*",
+    "plugins_*",
+    "testing_*",
     "txpool_*",
 ];
 
@@ -183,10 +189,10 @@ impl Rules {
 
 /// What a denied method is once it is allowed: what signs or changes the node is done once.
 fn reopened(method: &str) -> Treatment {
-    if method.starts_with("txpool_") {
-        Read
-    } else {
-        Once
+    match PLACES.get(method) {
+        Some(&row) => TABLE[row].once_allowed,
+        None if method.starts_with("txpool_") => Read,
+        None => Once,
     }
 }
 
@@ -288,6 +294,11 @@ mod tests {
             "eth_signTypedData_v3",
             "txpool_content",
             "eth_sendTransaction",
+            "eth_resend",
+            "testing_commitBlockV1",
+            "perm_addNodesToAllowlist",
+            "debug_executionWitness",
+            "debug_intermediateRoots",
         ] {
             assert_eq!(rules.look_up(denied).1, Denied, "{denied}");
         }
@@ -296,6 +307,21 @@ mod tests {
         }
         assert_eq!(rules.look_up("bor_getAuthor").1, Treatment::Unknown);
         assert_eq!(rules.look_up("ETH_SIGN").1, Treatment::Unknown);
+    }
+
+    #[test]
+    fn what_reads_state_though_it_is_denied_is_heavy_once_it_is_allowed() {
+        let rules = rules(&["debug_*", "eth_sendTransaction"], &[], &[]);
+        for (method, wanted) in [
+            ("debug_executionWitness", Heavy),
+            ("debug_intermediateRoots", Heavy),
+            ("debug_setHead", Once),
+            ("eth_sendTransaction", Once),
+        ] {
+            assert_eq!(rules.look_up(method).1, wanted, "{method}");
+        }
+        let place = |method| listed(rules.look_up(method).0).map(|method| method.place);
+        assert_ne!(place("debug_executionWitness"), Some(Place::Nowhere));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::super::chain::BlockNumber;
 use super::super::{hex, json};
-use super::{Need, Pins, Place, Reads};
+use super::{Form, Need, Pins, Place, Reads};
 
 /// What a call says of blocks, with the tags pinned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,13 +130,15 @@ pub fn read(place: Place, params: Option<&str>, pins: &Pins) -> Bearing {
     let params = params.unwrap_or_default().as_bytes();
     match place {
         Place::Nowhere => Bearing::default(),
-        Place::At {
-            index,
-            reads,
-            may_be_missing,
-        } => read_one(params, index, may_be_missing)
-            .map(|mention| one(&mention, reads, pins))
-            .unwrap_or_default(),
+        Place::At { index, reads, form } => {
+            let pins = match form {
+                Form::Given | Form::OrLatest => *pins,
+                Form::Plain => Pins::default(),
+            };
+            read_one(params, index, form == Form::OrLatest)
+                .map(|mention| one(&mention, reads, &pins))
+                .unwrap_or_default()
+        }
         Place::Range {
             index,
             missing_is_latest,

@@ -6,12 +6,12 @@ use proptest::prelude::*;
 const STATE: Place = Place::At {
     index: 1,
     reads: Reads::State,
-    may_be_missing: true,
+    form: Form::OrLatest,
 };
 const BLOCK: Place = Place::At {
     index: 0,
     reads: Reads::Block,
-    may_be_missing: false,
+    form: Form::Given,
 };
 const LOGS: Place = Place::Range {
     index: 0,
@@ -254,5 +254,32 @@ proptest! {
             prop_assert!(index == 1 || Some(sent) == came.get(index), "{} {}", params, text);
         }
         prop_assert!(sent.len() >= came.len());
+    }
+}
+
+#[test]
+fn a_plain_number_routes_a_call_and_is_never_written_anew() {
+    let place = Place::At {
+        index: 0,
+        reads: Reads::Block,
+        form: Form::Plain,
+    };
+    let pins = Pins {
+        latest: Some(BlockNumber(100)),
+        ..Pins::default()
+    };
+    for (params, wanted) in [
+        ("[7]", Some(7)),
+        (r#"["0x7"]"#, Some(7)),
+        (r#"["latest"]"#, None),
+        ("[null]", None),
+        ("[]", None),
+        ("[-1]", None),
+        ("[7.5]", None),
+    ] {
+        let bearing = read(place, Some(params), &pins);
+        let need = bearing.need.map(|need| (need.from.0, need.to.0));
+        assert_eq!(need, wanted.map(|number| (number, number)), "{params}");
+        assert!(bearing.edits.is_empty(), "{params}");
     }
 }

@@ -1,17 +1,32 @@
-//! The rows of the method table.
+//! The rows of the method table: what the execution APIs name, and old names that all nodes know.
 
 use super::super::block::Beyond::{self, Null, PassOn, Refuse};
-use super::super::block::{Place, Reads};
+use super::super::block::{Form, Place, Reads};
 use super::Local::{
     Accounts, BlockNumber, ChainId, ClientVersion, Listening, NetVersion, Subscribe, Syncing,
     Unsubscribe,
 };
 use super::Treatment::{self, Broadcast, Denied, Heavy, Once, Read};
-use super::{Local, Method};
+use super::{Local, Method, clients};
+
+/// All rows.
+pub const TABLE: &[Method] = &{
+    let mut rows = [STANDARD[0]; STANDARD.len() + clients::ROWS.len()];
+    let mut at = 0;
+    while at < rows.len() {
+        rows[at] = if at < STANDARD.len() {
+            STANDARD[at]
+        } else {
+            clients::ROWS[at - STANDARD.len()]
+        };
+        at += 1;
+    }
+    rows
+};
 
 /// Sorted by name.
 #[rustfmt::skip]
-pub const TABLE: &[Method] = &[
+const STANDARD: &[Method] = &[
     denied("debug_getBadBlocks"),
     read("debug_getRawBlock").block(0, PassOn),
     read("debug_getRawHeader").block(0, PassOn),
@@ -24,17 +39,23 @@ pub const TABLE: &[Method] = &[
     heavy("debug_traceCall").state(1),
     heavy("debug_traceTransaction"),
     local("eth_accounts", Accounts),
+    read("eth_baseFee"),
     read("eth_blobBaseFee"),
     local("eth_blockNumber", BlockNumber),
     read("eth_call").state(1),
     read("eth_capabilities"),
     local("eth_chainId", ChainId),
     read("eth_coinbase"),
+    // EIP-7910: the forks, as of now.
+    read("eth_config"),
     read("eth_createAccessList").state(1),
     read("eth_estimateGas").state(1),
     read("eth_feeHistory").block(1, PassOn),
+    // It asks the pool for the sender's next nonce.
+    read("eth_fillTransaction").apart(),
     read("eth_gasPrice"),
     read("eth_getBalance").state(1),
+    read("eth_getBlockAccessList").block(0, Null).or_null(),
     read("eth_getBlockByHash").or_null(),
     read("eth_getBlockByNumber").block(0, Null).or_null(),
     read("eth_getBlockReceipts").receipts(0, Null).or_null(),
@@ -43,9 +64,12 @@ pub const TABLE: &[Method] = &[
     read("eth_getCode").state(1),
     once("eth_getFilterChanges"),
     once("eth_getFilterLogs"),
+    read("eth_getHeaderByHash").or_null(),
+    read("eth_getHeaderByNumber").block(0, Null).or_null(),
     heavy("eth_getLogs").logs(Refuse),
     read("eth_getProof").state(2),
     read("eth_getStorageAt").state(2),
+    read("eth_getStorageValues").state(1),
     read("eth_getTransactionByBlockHashAndIndex").or_null(),
     read("eth_getTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
     read("eth_getTransactionByHash").or_null().apart(),
@@ -99,13 +123,14 @@ const fn method(name: &'static str, treatment: Treatment) -> Method {
         treatment,
         place: Place::Nowhere,
         beyond: PassOn,
+        once_allowed: Once,
         asks_again_on_null: false,
         may_be_hedged: false,
         may_be_shared: false,
     }
 }
 
-const fn read(name: &'static str) -> Method {
+pub(super) const fn read(name: &'static str) -> Method {
     Method {
         may_be_hedged: true,
         may_be_shared: true,
@@ -114,7 +139,7 @@ const fn read(name: &'static str) -> Method {
 }
 
 /// A second attempt at a heavy call would double what it costs.
-const fn heavy(name: &'static str) -> Method {
+pub(super) const fn heavy(name: &'static str) -> Method {
     Method {
         may_be_shared: true,
         ..method(name, Heavy)
@@ -133,22 +158,18 @@ const fn broadcast(name: &'static str) -> Method {
     method(name, Broadcast)
 }
 
-const fn once(name: &'static str) -> Method {
+pub(super) const fn once(name: &'static str) -> Method {
     method(name, Once)
 }
 
-const fn denied(name: &'static str) -> Method {
+pub(super) const fn denied(name: &'static str) -> Method {
     method(name, Denied)
 }
 
 impl Method {
-    const fn at(self, index: usize, reads: Reads, may_be_missing: bool, beyond: Beyond) -> Method {
+    const fn at(self, index: usize, reads: Reads, form: Form, beyond: Beyond) -> Method {
         Method {
-            place: Place::At {
-                index,
-                reads,
-                may_be_missing,
-            },
+            place: Place::At { index, reads, form },
             beyond,
             ..self
         }
@@ -156,7 +177,7 @@ impl Method {
 
     /// Asked to see a change that has just been made: an answer that was asked for a moment before
     /// won't do.
-    const fn apart(self) -> Method {
+    pub(super) const fn apart(self) -> Method {
         Method {
             may_be_shared: false,
             ..self
@@ -165,21 +186,36 @@ impl Method {
 
     /// Reads the state of the block at `index`. Where it isn't the first parameter it may be left
     /// out.
-    const fn state(self, index: usize) -> Method {
-        self.at(index, Reads::State, index > 0, Beyond::Wait)
+    pub(super) const fn state(self, index: usize) -> Method {
+        let form = if index > 0 {
+            Form::OrLatest
+        } else {
+            Form::Given
+        };
+        self.at(index, Reads::State, form, Beyond::Wait)
+    }
+
+    /// Reads the state of the block at `index`; without one the method has a meaning of its own.
+    pub(super) const fn given_state(self, index: usize) -> Method {
+        self.at(index, Reads::State, Form::Given, Beyond::Wait)
+    }
+
+    /// The block at `index` is a plain number, or left out.
+    pub(super) const fn plain_block(self, index: usize) -> Method {
+        self.at(index, Reads::Block, Form::Plain, Beyond::PassOn)
     }
 
     /// Reads the block at `index`, which must be given.
-    const fn block(self, index: usize, beyond: Beyond) -> Method {
-        self.at(index, Reads::Block, false, beyond)
+    pub(super) const fn block(self, index: usize, beyond: Beyond) -> Method {
+        self.at(index, Reads::Block, Form::Given, beyond)
     }
 
-    const fn receipts(self, index: usize, beyond: Beyond) -> Method {
-        self.at(index, Reads::Receipts, false, beyond)
+    pub(super) const fn receipts(self, index: usize, beyond: Beyond) -> Method {
+        self.at(index, Reads::Receipts, Form::Given, beyond)
     }
 
     /// The first parameter is a filter of logs: what it leaves out means the latest block.
-    const fn logs(self, beyond: Beyond) -> Method {
+    pub(super) const fn logs(self, beyond: Beyond) -> Method {
         self.range(beyond, true)
     }
 
@@ -202,7 +238,15 @@ impl Method {
         }
     }
 
-    const fn or_null(self) -> Method {
+    /// Once an operator opens it, it reads and is heavy; else what is opened is done once.
+    pub(super) const fn heavy_once_allowed(self) -> Method {
+        Method {
+            once_allowed: Heavy,
+            ..self
+        }
+    }
+
+    pub(super) const fn or_null(self) -> Method {
         Method {
             asks_again_on_null: true,
             ..self
