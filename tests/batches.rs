@@ -439,3 +439,43 @@ async fn calls_that_wait_past_their_deadline_ask_nobody() {
         .metric("forebay_attempts_total", &[("outcome", "timeout")]);
     assert_eq!(attempts.await, Some(16.0), "who has had his turn");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_whose_calls_were_all_refused_for_one_reason_has_its_status() {
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    let send = "eth_sendRawTransaction";
+    for (node, fault) in scene.nodes.iter().zip([Fault::Reset, Fault::NotJson]) {
+        node.set_fault_for(&[READ, OTHER, send, "zks_foo"], fault);
+    }
+    let read = call("1", READ);
+    for (calls, status) in [
+        (vec![&*read, &call("2", OTHER)], 503),
+        (vec![&*read], 503),
+        (vec![&*read, &call("2", send)], 200),
+        (vec![&*read, &call("2", "zks_foo")], 200),
+        (vec![&*read, &call("2", "eth_chainId")], 200),
+        (vec![&*read, &call("2", "admin_peers")], 200),
+        (vec![&*read, "1"], 200),
+    ] {
+        let answer = scene.post(&format!("[{}]", calls.join(","))).await;
+        assert_eq!(answer.status, status, "{calls:?}: {}", answer.text());
+        assert_eq!(answer.json()[0]["error"]["code"], -32013);
+    }
+    let told_apart = scene
+        .balancer
+        .metric("forebay_try_again_responses_total", &[]);
+    assert_eq!(told_apart.await, Some(2.0));
+    for node in &scene.nodes {
+        let slow_down = Fault::Status {
+            code: 429,
+            retry_after_seconds: None,
+        };
+        node.set_fault_for(&[READ, OTHER], slow_down);
+    }
+    let answer = scene.post(&format!("[{read},{}]", call("2", OTHER))).await;
+    assert_eq!(
+        (answer.status, answer.header("retry-after")),
+        (429, Some("01"))
+    );
+    assert_eq!(answer.json()[1]["error"]["code"], -32016);
+}

@@ -395,7 +395,7 @@ async fn a_lame_duck_opens_no_sockets_and_ends_the_old_with_a_reason_after_their
         let Some(Heard::Closed(code, reason)) = client.next_within(PATIENCE).await else {
             panic!("not closed");
         };
-        assert_eq!(code, 1001);
+        assert_eq!(code, 1012);
         assert!(reason.contains("going away"), "{reason}");
     }
     drop((client, other));
@@ -446,7 +446,7 @@ async fn a_hand_over_lets_the_old_sockets_live_until_the_drain_is_nearly_over() 
             "it is served to its end: {answer}"
         );
     };
-    assert!(matches!(heard, Heard::Closed(1001, _)), "{heard:?}");
+    assert!(matches!(heard, Heard::Closed(1012, _)), "{heard:?}");
     assert!(
         began.elapsed() >= Duration::from_secs(9),
         "{:?}",
@@ -454,7 +454,7 @@ async fn a_hand_over_lets_the_old_sockets_live_until_the_drain_is_nearly_over() 
     );
     drop(client);
     let (code, last) = told.await.unwrap();
-    assert_eq!(code, 1001);
+    assert_eq!(code, 1012);
     let last = last.duration_since(began);
     assert!(last >= Duration::from_secs(8), "the last head: {last:?}");
     old.ended(PATIENCE).await;

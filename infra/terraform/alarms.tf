@@ -82,7 +82,7 @@ resource "aws_cloudwatch_metric_alarm" "fallback" {
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
   alarm_name          = "${var.name}-5xx"
-  alarm_description   = "More than ${var.alarm_at.error_percent} percent of the requests get 5xx from Forebay: 503 no node, 504 no answer in time."
+  alarm_description   = "More than ${var.alarm_at.error_percent} percent of the requests get 5xx from Forebay: 503 no node, 504 no answer in time. Not counted: 503s that say that nodes failed this one call, and that it may be tried again."
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.alarm_at.error_percent
   evaluation_periods  = 3
@@ -94,7 +94,7 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
 
   metric_query {
     id          = "percent"
-    expression  = "IF(requests >= ${local.requests_min}, 100 * errors / requests, 0)"
+    expression  = "IF(requests >= ${local.requests_min}, 100 * IF(errors > FILL(try_again, 0), errors - FILL(try_again, 0), 0) / requests, 0)"
     label       = "5xx, percent"
     return_data = true
   }
@@ -106,6 +106,19 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
       namespace   = "AWS/ApplicationELB"
       metric_name = "HTTPCode_Target_5XX_Count"
       dimensions  = local.behind
+      stat        = "Sum"
+      period      = 60
+    }
+  }
+
+  # What nodes make of a call says nothing of this version of Forebay.
+  metric_query {
+    id = "try_again"
+
+    metric {
+      namespace   = "Forebay"
+      metric_name = "TryAgainResponses"
+      dimensions  = { Service = var.name }
       stat        = "Sum"
       period      = 60
     }

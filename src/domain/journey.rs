@@ -56,6 +56,8 @@ pub enum Step {
 pub enum Ending {
     /// With the answer of a node that says most: the one kept (see [`Journey::hear`]).
     Kept,
+    /// Without a usable answer: see [`Journey::unserved`].
+    Unserved,
     Refused(Refusal),
 }
 
@@ -84,6 +86,8 @@ pub struct Journey<'a> {
     heard_null: bool,
     /// When the wait for a block ends.
     waits_until: Option<Instant>,
+    /// How nodes have failed so far.
+    failures: Failures,
     /// The best-telling failure so far.
     telling: Option<Class>,
     kept: bool,
@@ -91,6 +95,22 @@ pub struct Journey<'a> {
     used_once: bool,
     /// Whether the next repeat costs a token of the budget.
     is_free: bool,
+}
+
+/// How nodes have failed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failures {
+    first: Option<Class>,
+    /// Not all of them as the first.
+    differ: bool,
+    may_have_run: bool,
+}
+
+impl Failures {
+    fn add(&mut self, class: Class) {
+        self.differ |= *self.first.get_or_insert(class) != class;
+        self.may_have_run |= !class.is_unexecuted();
+    }
 }
 
 /// Whom to ask.
@@ -111,6 +131,7 @@ impl<'a> Journey<'a> {
             ladder: Ladder::Own,
             heard_null: false,
             waits_until: None,
+            failures: Failures::default(),
             telling: None,
             kept: false,
             is_over: false,
@@ -289,11 +310,31 @@ impl<'a> Journey<'a> {
                 | Class::BadAnswer
                 | Class::Unknown
                 | Class::Cancelled,
-            ) => Refusal::BadAnswer,
+            ) => return Step::Finish(Ending::Unserved),
             None if now >= self.allowance.deadline => Refusal::Timeout,
             None => Refusal::NoNode,
         };
         Step::Finish(Ending::Refused(refusal))
+    }
+
+    /// The refusal of a call that ends without a usable answer. `answers_others`: whether a node does
+    /// so of late. Trying again helps unless every node fails at this very call, and does no harm
+    /// unless one may have carried it out.
+    pub fn unserved(&self, answers_others: impl FnMut(NodeId) -> bool) -> Refusal {
+        let Failures {
+            differ,
+            may_have_run,
+            ..
+        } = self.failures;
+        let does_harm = may_have_run && self.repeat() == Repeat::IfUnexecuted;
+        // Of one node alone nobody knows whether it is the node or the call.
+        let is_alike = may_have_run && !differ && self.tried.len() > 1;
+        let is_its_own = || is_alike && self.tried.iter().copied().all(answers_others);
+        if does_harm || is_its_own() {
+            Refusal::BadAnswer
+        } else {
+            Refusal::Unserved
+        }
     }
 
     /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
@@ -304,6 +345,7 @@ impl<'a> Journey<'a> {
         if class == Class::Ok || is_last_word {
             return Use::Deliver;
         }
+        self.failures.add(class);
         self.is_over |= !again;
         self.is_free = class.is_unexecuted();
         if !says_more {
@@ -470,6 +512,36 @@ mod tests {
     }
 
     #[test]
+    fn who_may_try_again_is_told_so_where_that_can_help_and_do_no_harm() {
+        use Class::{BadAnswer, NoConnection, Timeout, Transport};
+        use Treatment::{Once, Read, Unknown};
+        for (treatment, heard, others, wanted) in [
+            (Read, &[Transport, BadAnswer][..], true, Refusal::Unserved),
+            (Read, &[Transport, Transport], false, Refusal::Unserved),
+            (Read, &[Transport, Transport], true, Refusal::BadAnswer),
+            (Read, &[Transport], true, Refusal::Unserved),
+            (
+                Read,
+                &[Timeout, Transport, BadAnswer],
+                true,
+                Refusal::Unserved,
+            ),
+            (Read, &[NoConnection, NoConnection], true, Refusal::Unserved),
+            (Once, &[NoConnection, NoConnection], true, Refusal::Unserved),
+            (Once, &[NoConnection, Transport], false, Refusal::BadAnswer),
+            (Unknown, &[BadAnswer], false, Refusal::BadAnswer),
+        ] {
+            let mut journey = journey(treatment);
+            for class in heard {
+                assert!(asked(&mut journey, 2).is_some());
+                journey.hear(*class, false);
+            }
+            let why = journey.unserved(|_| others);
+            assert_eq!(why, wanted, "{treatment:?} {heard:?} {others}");
+        }
+    }
+
+    #[test]
     fn a_read_goes_from_node_to_node_and_then_to_the_leader() {
         let mut journey = journey(Treatment::Read);
         for wanted in [1, 2, 0] {
@@ -552,7 +624,7 @@ mod tests {
         assert_eq!(journey.hear(Class::Shut, true), Use::Drop);
         asked(&mut journey, 1);
         assert_eq!(journey.hear(Class::Shut, true), Use::Drop);
-        assert_eq!(ending(&mut journey), Ending::Refused(Refusal::BadAnswer));
+        assert_eq!(ending(&mut journey), Ending::Unserved);
     }
 
     #[test]

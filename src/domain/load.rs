@@ -13,6 +13,9 @@ const ERROR_LATENCY: Duration = Duration::from_secs(1);
 /// Faults in a row after which a node is benched.
 pub const FAULTS_MAX: u32 = 5;
 
+/// What a node has answered within this time tells that it answers calls.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Answers after which it is known what a slow one is.
 const SLOW_SAMPLES_MIN: u32 = 50;
 /// How far one answer moves that, at most: a twentieth of the answers are to be slower.
@@ -28,6 +31,8 @@ pub struct Load {
     average_micros: AtomicU64,
     /// When it was measured, in microseconds since `born`.
     measured_micros: AtomicU64,
+    /// When it answered last, as that; 0: never.
+    answered_micros: AtomicU64,
     /// About what 95 of 100 reads don't take, in nanoseconds; and how many were measured.
     slow_nanos: AtomicU64,
     slow_samples: AtomicU32,
@@ -41,6 +46,7 @@ impl Load {
             faults_in_row: AtomicU32::new(0),
             average_micros: AtomicU64::new(0),
             measured_micros: AtomicU64::new(0),
+            answered_micros: AtomicU64::new(0),
             slow_nanos: AtomicU64::new(0),
             slow_samples: AtomicU32::new(0),
             born: now,
@@ -75,7 +81,16 @@ impl Load {
         if self.faults_in_row.load(Ordering::Relaxed) != 0 {
             self.faults_in_row.store(0, Ordering::Relaxed);
         }
+        self.answered_micros
+            .store(self.age_micros(now).max(1), Ordering::Relaxed);
         self.measure(took, now);
+    }
+
+    /// Whether it has answered a call of late.
+    pub fn has_answered(&self, now: Instant) -> bool {
+        let at = Duration::from_micros(self.answered_micros.load(Ordering::Relaxed));
+        let age = Duration::from_micros(self.age_micros(now));
+        !at.is_zero() && age.saturating_sub(at) <= ANSWERED_WITHIN
     }
 
     /// So many calls were answered together. What they took beyond the latency that is known says

@@ -9,7 +9,10 @@ pub enum Refusal {
     MethodNotAllowed,
     NoNode,
     OverCapacity,
+    /// No node gave a usable answer, and trying again would not help, or might do harm.
     BadAnswer,
+    /// The same of a call that may be tried again: nobody can have carried it out, or it only reads.
+    Unserved,
     BatchTooLarge {
         calls_max: usize,
     },
@@ -60,7 +63,7 @@ impl Refusal {
             Refusal::FilterNotFound | Refusal::SubscriptionNotFound => -32000,
             Refusal::NoNode => -32011,
             Refusal::OverCapacity | Refusal::Leaving => -32012,
-            Refusal::BadAnswer => -32013,
+            Refusal::BadAnswer | Refusal::Unserved => -32013,
             Refusal::BatchTooLarge { .. } => -32014,
             Refusal::Timeout | Refusal::BodyTooSlow | Refusal::HeadTooSlow => -32015,
             Refusal::RateLimited
@@ -85,7 +88,8 @@ impl Refusal {
             | Refusal::SubscriptionNotFound
             | Refusal::TooManySubscriptions { .. }
             | Refusal::AnswerTooLarge => 200,
-            Refusal::NoNode | Refusal::Leaving => 503,
+            // Which clients try again, as they do not after 200.
+            Refusal::NoNode | Refusal::Leaving | Refusal::Unserved => 503,
             Refusal::OverCapacity | Refusal::RateLimited | Refusal::TooManyMessages => 429,
             Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
             Refusal::Timeout => 504,
@@ -96,6 +100,14 @@ impl Refusal {
         }
     }
 
+    /// Whether no node can have carried out a call that was refused so.
+    pub fn is_unexecuted(&self) -> bool {
+        matches!(
+            self,
+            Refusal::NoNode | Refusal::OverCapacity | Refusal::RateLimited | Refusal::Unserved
+        )
+    }
+
     /// For `Retry-After`, in whole seconds.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
@@ -104,6 +116,9 @@ impl Refusal {
         }
     }
 
+    /// Where it is about a rate it says so in words that clients know: alloy tries again after "rate
+    /// limit" and "too many requests", in lower case, whatever the code is (`alloy-transport`,
+    /// `RpcErrorExt::is_retryable`).
     pub fn sentence(&self) -> String {
         match self {
             Refusal::BadJson => "parse error: the body is not JSON".into(),
@@ -111,8 +126,9 @@ impl Refusal {
             Refusal::InvalidParams(why) => format!("invalid params: {why}"),
             Refusal::MethodNotAllowed => "method not allowed".into(),
             Refusal::NoNode => "no node is available".into(),
-            Refusal::OverCapacity => "over capacity, try again".into(),
+            Refusal::OverCapacity => "over capacity: too many requests, try again".into(),
             Refusal::BadAnswer => "the nodes gave no usable answer".into(),
+            Refusal::Unserved => "the nodes gave no usable answer, try again".into(),
             Refusal::BatchTooLarge { calls_max } => {
                 format!("the batch has more than {calls_max} calls")
             }
@@ -122,7 +138,7 @@ impl Refusal {
                 format!("the body is larger than {bytes_max} bytes")
             }
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
-            Refusal::RateLimited => "the nodes limit the rate, try again".into(),
+            Refusal::RateLimited => "over rate limit: the nodes ask for a pause, try again".into(),
             Refusal::FilterNotFound => "filter not found".into(),
             Refusal::NoNotifications => {
                 "notifications not supported: no node tells this over a WebSocket".into()
@@ -132,7 +148,9 @@ impl Refusal {
             Refusal::TooManySubscriptions { subscriptions_max } => {
                 format!("a socket may have {subscriptions_max} subscriptions")
             }
-            Refusal::TooManyMessages => "too many messages a second, try again".into(),
+            Refusal::TooManyMessages => {
+                "over rate limit: too many messages a second, try again".into()
+            }
             Refusal::Leaving => "this server is going away, connect again".into(),
             Refusal::ContentType => "the content type must be application/json".into(),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),

@@ -36,6 +36,8 @@ pub struct Answers {
     pub nodes: Vec<Arc<str>>,
     /// The most nodes asked for one call.
     pub attempts: usize,
+    /// Why all of its calls were refused, where that may be said of them as a whole.
+    pub refusal: Option<Refusal>,
 }
 
 /// How a call of a batch comes to its answer.
@@ -100,7 +102,8 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
             under_way.push(one(engine, items, (place, Way::Own), terms).boxed());
         }
         let Some(done) = under_way.next().await else {
-            return collect(items, answers);
+            let rules = &terms.policy.rules;
+            return collect(items, answers, |method| rules.look_up(method).1);
         };
         match done.way {
             Way::Own => of_own -= 1,
@@ -115,7 +118,12 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
 }
 
 /// The answers in the order of their calls.
-fn collect(items: &[Item<'_>], answers: Vec<Option<Served>>) -> Answers {
+fn collect(
+    items: &[Item<'_>],
+    answers: Vec<Option<Served>>,
+    treatment: impl Fn(&str) -> Treatment,
+) -> Answers {
+    let refusal = refused_alike(items, &answers, treatment);
     let mut body = Body::default();
     let mut nodes: Vec<Arc<str>> = Vec::new();
     let mut attempts = 0;
@@ -138,7 +146,35 @@ fn collect(items: &[Item<'_>], answers: Vec<Option<Served>>) -> Answers {
         pieces: body.close(),
         nodes,
         attempts,
+        refusal,
     }
+}
+
+/// Why all calls were refused, where it was for one reason and whoever tries all of them again does
+/// nothing twice: they are reads, or calls that no node can have carried out, and none is a write.
+fn refused_alike(
+    items: &[Item<'_>],
+    answers: &[Option<Served>],
+    treatment: impl Fn(&str) -> Treatment,
+) -> Option<Refusal> {
+    let mut alike = None;
+    for (item, served) in items.iter().zip(answers) {
+        let (Item::Call(call), Some(served)) = (item, served) else {
+            return None;
+        };
+        let Reply::Refused(why) = &served.answer else {
+            return None;
+        };
+        let is_harmless = match treatment(&call.method) {
+            Treatment::Broadcast | Treatment::Once => false,
+            Treatment::Unknown => why.is_unexecuted(),
+            Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
+        };
+        if !is_harmless || alike.get_or_insert(why) != &why {
+            return None;
+        }
+    }
+    alike.cloned()
 }
 
 /// A travel to its end.

@@ -71,9 +71,12 @@ impl Endpoint {
         outgoing: Outgoing<'_>,
         policy: &Policy,
     ) -> Result<(), Gone> {
-        let status = outgoing.status;
+        let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
         caller.send(outgoing, &policy.origins).await?;
         self.engine.metrics.http_response(status);
+        if may_be_tried_again {
+            self.engine.metrics.try_again_response();
+        }
         Ok(())
     }
 
@@ -190,10 +193,11 @@ impl Endpoint {
         let work = pin!(batch::serve(&self.engine, items, terms));
         let answers = while_client_stays(caller, work).await?;
         let nodes = answers.nodes.join(", ");
-        let outgoing = if answers.pieces.is_empty() {
-            Outgoing::nothing()
-        } else {
-            Outgoing::new(200, JSON, Body::Pieces(answers.pieces))
+        let body = Body::Pieces(answers.pieces);
+        let outgoing = match &answers.refusal {
+            _ if body.bytes() == Some(0) => Outgoing::nothing(),
+            Some(why) => Outgoing::refused(why, body),
+            None => Outgoing::new(200, JSON, body),
         };
         let outgoing = outgoing.served_by(&nodes, answers.attempts);
         self.send(caller, outgoing, terms.policy).await

@@ -328,14 +328,23 @@ impl<'a> Errand<'a> {
         match (ending, self.kept.take()) {
             (Ending::Kept, Some(kept)) => self.deliver(kept),
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
-            (Ending::Refused(why), _) => self.end_unserved(match (&self.aim, self.last) {
-                (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
-                (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
-            }),
+            (Ending::Unserved, _) => self.end_unserved(self.unserved()),
+            (Ending::Refused(why), _) => self.end_unserved(why),
         }
     }
 
+    fn unserved(&self) -> Refusal {
+        let (view, now) = (&self.engine.pool.snapshot().view, clock::now());
+        let answers = |node: &NodeView| node.load.has_answered(now);
+        self.journey
+            .unserved(|id| view.node(id).is_some_and(answers))
+    }
+
     fn end_unserved(&self, why: Refusal) -> (Served, CallOutcome) {
+        let why = match (&self.aim, self.last) {
+            (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
+            (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
+        };
         let served = Served {
             answer: Reply::Refused(why),
             node: None,

@@ -48,6 +48,8 @@ pub struct Outgoing<'a> {
     node: Option<&'a str>,
     attempts: usize,
     retry_after: Option<u64>,
+    /// A refused call may be tried again: told apart from other 503s.
+    pub may_be_tried_again: bool,
     allow: Option<&'static str>,
     is_preflight: bool,
 }
@@ -84,6 +86,7 @@ impl<'a> Outgoing<'a> {
             node: None,
             attempts: 0,
             retry_after: None,
+            may_be_tried_again: false,
             allow: None,
             is_preflight: false,
         }
@@ -103,9 +106,15 @@ impl<'a> Outgoing<'a> {
     }
 
     pub fn refusal(why: &Refusal, id: Option<&str>) -> Outgoing<'a> {
+        Outgoing::refused(why, Body::Text(why.body(id).into()))
+    }
+
+    /// `body` says so, once or for each call of a batch.
+    pub fn refused(why: &Refusal, body: Body<'a>) -> Outgoing<'a> {
         Outgoing {
             retry_after: why.retry_after_seconds(),
-            ..Outgoing::text(why.status(), JSON, why.body(id))
+            may_be_tried_again: *why == Refusal::Unserved,
+            ..Outgoing::new(why.status(), JSON, body)
         }
     }
 
@@ -159,7 +168,7 @@ impl<'a> Outgoing<'a> {
             );
         }
         if let Some(seconds) = self.retry_after {
-            say("Retry-After", number.format(seconds).as_bytes());
+            say("Retry-After", retry_after(seconds).as_bytes());
         }
         if let Some(methods) = self.allow {
             say("Allow", methods.as_bytes());
@@ -181,6 +190,12 @@ impl<'a> Outgoing<'a> {
             say("Vary", b"origin");
         }
     }
+}
+
+/// The value of `Retry-After`. It begins with a zero (RFC 9110 §10.2.3: `1*DIGIT`): ethers 6 takes a
+/// number without one for milliseconds, and with one asks again by its own, longer and longer pauses.
+pub fn retry_after(seconds: u64) -> String {
+    format!("0{seconds}")
 }
 
 fn preflight_headers(say: &mut impl FnMut(&'static str, &[u8])) {
@@ -236,6 +251,6 @@ mod tests {
         let said_of = said(&once, &asked, &["*"]);
         assert!(!said_of.contains("attempts:") && !said_of.contains("Content-Type"));
         let refused = Outgoing::refusal(&Refusal::OverCapacity, None);
-        assert!(said(&refused, &asked, &["*"]).contains("Retry-After: 1\n"));
+        assert!(said(&refused, &asked, &["*"]).contains("Retry-After: 01\n"));
     }
 }

@@ -36,8 +36,8 @@ impl Closing {
     pub fn code(&self) -> u16 {
         match self {
             Closing::Slow => 1013,
-            Closing::Gap(_) => 1012,
-            Closing::Leaving => 1001,
+            // Not 1001 at the end: after that web3.js stays away, and web3.py ends without a word.
+            Closing::Gap(_) | Closing::Leaving => 1012,
         }
     }
 

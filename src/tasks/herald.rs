@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::settings::CloudWatch;
 use crate::state::pool::Pool;
 use crate::telemetry::cloudwatch::{self, Labels};
+use crate::telemetry::metrics::Metrics;
 
 /// How often it is looked whether there was a first round.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -16,23 +17,27 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Knows where and how often.
 pub struct Herald {
     pub pool: Arc<Pool>,
+    pub metrics: Arc<Metrics>,
     pub regimen: InForce,
 }
 
 impl Herald {
     /// Tells, for ever, from the first round on, as long as somebody wants it.
     pub async fn run(&self) {
+        let mut told = 0;
         loop {
             let Some(wanted) = self.regimen.say(|regimen| regimen.cloudwatch.clone()) else {
                 let is_wanted = |regimen: &Regimen| regimen.cloudwatch.is_some();
                 self.regimen.becomes(is_wanted).await;
                 continue;
             };
-            let lines = self.lines(&wanted);
+            let responses = self.metrics.try_again_responses();
+            let lines = self.lines(&wanted, responses - told);
             if lines.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
+            told = responses;
             // On a thread of its own: whoever reads our output may be slow, and probes go on.
             let written = tokio::task::spawn_blocking(move || {
                 std::io::stdout().lock().write_all(lines.as_bytes())
@@ -55,7 +60,7 @@ impl Herald {
         }
     }
 
-    fn lines(&self, wanted: &CloudWatch) -> String {
+    fn lines(&self, wanted: &CloudWatch, try_again_responses: u64) -> String {
         let snapshot = self.pool.snapshot();
         let probe_time = |name: &Arc<str>| {
             let mut upstreams = snapshot.upstreams.iter();
@@ -69,6 +74,7 @@ impl Herald {
                 service: wanted.service.clone(),
             },
             &probe_time,
+            try_again_responses,
             clock::unix_millis(),
         )
     }

@@ -56,6 +56,7 @@ impl Housekeeping {
         Housekeeping {
             herald: Herald {
                 pool: roster.pool.clone(),
+                metrics: roster.metrics.clone(),
                 regimen: regimen.clone(),
             },
             reload: reload.map(Mutex::new),

@@ -28,16 +28,23 @@ type Metric = (&'static str, &'static str, Value);
 
 /// The lines for the fleet as of `unix_millis`, each with its end: one for the fleet, one for each
 /// node of which anything is known. None before the first round, when nothing is.
+/// `try_again_responses`: since the lines before.
 pub fn lines(
     view: &FleetView,
     labels: &Labels,
     probe_times: ProbeTimes<'_>,
+    try_again_responses: u64,
     unix_millis: u64,
 ) -> String {
     if view.rounds == 0 {
         return String::new();
     }
-    let mut text = line(labels, None, of_fleet(view), unix_millis);
+    let mut text = line(
+        labels,
+        None,
+        of_fleet(view, try_again_responses),
+        unix_millis,
+    );
     for node in &view.nodes {
         let metrics = of_node(node, probe_times(&node.name));
         if !metrics.is_empty() {
@@ -47,7 +54,7 @@ pub fn lines(
     text
 }
 
-fn of_fleet(view: &FleetView) -> Vec<Metric> {
+fn of_fleet(view: &FleetView, try_again_responses: u64) -> Vec<Metric> {
     let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
     let fit = own.filter(|node| node.serves()).count();
     let others = [Rung::Leader, Rung::Fallback];
@@ -55,6 +62,7 @@ fn of_fleet(view: &FleetView) -> Vec<Metric> {
     vec![
         ("HealthyNodes", "Count", json!(fit)),
         ("FallbackInUse", "Count", json!(u8::from(helps_out))),
+        ("TryAgainResponses", "Count", json!(try_again_responses)),
     ]
 }
 

@@ -37,6 +37,7 @@ fn the_fleets_line_has_the_agreed_names() {
     assert_eq!(line["Service"], "forebay-prod");
     assert_eq!(line["HealthyNodes"], 1);
     assert_eq!(line["FallbackInUse"], 0);
+    assert_eq!(line["TryAgainResponses"], 3);
 }
 
 #[test]
@@ -96,18 +97,27 @@ fn without_a_fit_own_node_the_fallback_is_in_use_as_long_as_there_is_one() {
 
 #[test]
 fn what_is_not_known_is_left_out() {
-    assert_eq!(lines(&FleetView::default(), &labels(), &|_| None, NOW), "");
+    assert_eq!(
+        lines(&FleetView::default(), &labels(), &|_| None, 0, NOW),
+        ""
+    );
     let mut fleet = empty_fleet();
     fleet.replace(vec![member(0, "geth-1", Rung::Own, 1)], now());
     fleet.hear_round(&[(NodeId(0), Probe::Failed)], now());
     let silent = fleet.view();
-    let text = lines(&silent, &labels(), &|_| None, NOW);
+    let text = lines(&silent, &labels(), &|_| None, 0, NOW);
     assert_eq!(
         text.lines().count(),
         1,
         "nothing is known of the node: {text}"
     );
-    let text = lines(&silent, &labels(), &|_| Some(Duration::from_secs(2)), NOW);
+    let text = lines(
+        &silent,
+        &labels(),
+        &|_| Some(Duration::from_secs(2)),
+        0,
+        NOW,
+    );
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(faults(&line), Vec::<String>::new());
     assert_eq!(line["ProbeTime"], 2000.0);
@@ -195,7 +205,13 @@ fn labels() -> Labels {
 }
 
 fn read(view: &FleetView) -> Vec<Value> {
-    let text = lines(view, &labels(), &|_| Some(Duration::from_micros(1500)), NOW);
+    let text = lines(
+        view,
+        &labels(),
+        &|_| Some(Duration::from_micros(1500)),
+        3,
+        NOW,
+    );
     assert!(text.ends_with('\n'));
     let lines = text.lines().map(serde_json::from_str);
     lines.collect::<Result<_, _>>().unwrap()

@@ -60,6 +60,7 @@ pub struct Metrics {
     null_checks: [IntCounter; 2],
     /// By place in [`CODES`], and one for the rest.
     http_responses: Vec<IntCounter>,
+    try_again_responses: IntCounter,
     requests_in_flight: IntGauge,
     connections: IntGauge,
     sockets: SocketMetrics,
@@ -112,6 +113,7 @@ impl Metrics {
             null_checks: ["null", "found"]
                 .map(|outcome| families.null_checks.with_label_values(&[outcome])),
             http_responses: http_responses.collect(),
+            try_again_responses: families.try_again_responses.with_label_values(&NO_LABELS),
             requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
             connections: families.connections.with_label_values(&NO_LABELS),
             sockets: SocketMetrics::new(&families),
@@ -212,6 +214,15 @@ impl Metrics {
     /// A second node was asked about a `null`, and said the same or knew more.
     pub fn null_check(&self, is_null: bool) {
         self.null_checks[usize::from(!is_null)].inc();
+    }
+
+    /// A 503 of its own kind: nodes failed a call that may be tried again.
+    pub fn try_again_response(&self) {
+        self.try_again_responses.inc();
+    }
+
+    pub fn try_again_responses(&self) -> u64 {
+        self.try_again_responses.get()
     }
 
     pub fn http_response(&self, code: u16) {

@@ -194,6 +194,10 @@ impl World {
                 .oracle
                 .fail("an error is to be told that was never kept"),
             Step::Finish(Ending::Kept) => self.end(&call, End::Error),
+            Step::Finish(Ending::Unserved) => {
+                let refusal = call.journey.unserved(|_| true);
+                self.end(&call, End::Refused(refusal));
+            }
             Step::Finish(Ending::Refused(refusal)) => self.end(&call, End::Refused(refusal)),
         }
     }

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::serve::asked::Asked;
 use crate::serve::endpoint::Endpoint;
 use crate::serve::origin::Origin;
-use crate::serve::outlet::TEXT;
+use crate::serve::outlet::{TEXT, retry_after};
 use crate::state::sockets::{Full, Place};
 
 /// The client may take this long to take our answer.
@@ -93,7 +93,7 @@ async fn deny<S: AsyncWrite + Unpin>(stream: &mut S, why: Denial, endpoint: &End
         why.sentence().len()
     );
     if let Some(seconds) = why.retry_after_seconds() {
-        answer.push_str(&format!("Retry-After: {seconds}\r\n"));
+        answer.push_str(&format!("Retry-After: {}\r\n", retry_after(seconds)));
     }
     match why {
         // RFC 9110 §15.5.22 wants `Upgrade`, too.

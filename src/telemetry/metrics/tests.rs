@@ -487,6 +487,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("block_waits_total counter", &[]),
     ("null_checks_total counter", &["outcome"]),
     ("http_responses_total counter", &["code"]),
+    ("try_again_responses_total counter", &[]),
     ("requests_in_flight gauge", &[]),
     ("requests_admitted gauge", &[]),
     ("requests_admitted_max gauge", &[]),

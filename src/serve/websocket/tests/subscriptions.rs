@@ -76,7 +76,7 @@ async fn a_lame_duck_takes_no_new_subscriptions_and_goes_on_with_the_old() {
         .tell(&Topic::NewHeads, &Bytes::from_static(b"{}"));
     assert_eq!(scene.next().await["method"], "eth_subscription");
     scene.engine.sockets.leave();
-    assert_eq!(scene.closed().await, 1001);
+    assert_eq!(scene.closed().await, 1012);
     scene.socket.await.unwrap();
 }
 
