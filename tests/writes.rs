@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use forebay::clock;
 use forebay::fake::Fault;
-use serde_json::json;
-use support::{Answer, Anvil, PATIENCE, Pretend, Scene, call, eventually, post, post_with};
+use serde_json::{Value, json};
+use support::{Answer, Anvil, PATIENCE, Pretend, QUICK, Scene, call, eventually, post, post_with};
 
 /// anvil's first account, which it signs for.
 const ACCOUNT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
@@ -23,6 +23,21 @@ const SEND: &str = "eth_sendRawTransaction";
 const BY_HASH: &str = "eth_getTransactionByHash";
 /// keccak-256 of the byte 0x01, which the pretend nodes are sent.
 const HASH: &str = "0x5fe7f977e71dba2ea1a68e21057beebb9be2ac30c6410aa38d4f3fbe41dcffd2";
+const COUNT: &str = "eth_getTransactionCount";
+const RECEIPT: &str = "eth_getTransactionReceipt";
+const SYNC: &str = "eth_sendRawTransactionSync";
+/// Signed by `SENDER` for chain 1 with the nonces 7 and 8, and their hashes.
+const SIGNED: [(&str, &str); 2] = [
+    (
+        "0x02f86c0107843b9aca00847735940082c3509400000000000000000000000000000000000000bb0582abcdc001a0dee219576388fce9c089211e1bfe5b6cf7102f7102c2af101b0df588dd2983b3a07052bae39faefc07f20927a45b5217a5fd2b0be17ed6369df4874746d5c2dcd5",
+        "0x61f0c89cd28bd2c713de287e403c729f706e52204b8f11b706b029aee8e8798b",
+    ),
+    (
+        "0x02f86c0108843b9aca00847735940082c3509400000000000000000000000000000000000000bb0582abcdc001a0dbb47973ec182a0eacf4c9ac73dfa389a9e4fafc16f236e3be12e3598784c12ba00e072139193fb101b09b7e0f80d4937ee13ef1ed512e4c38fd7e9f71029b30b1",
+        "0xbde1ecc21ddb71222139eb741ad4418ee55eddbcf395682fe1577f8316b158d7",
+    ),
+];
+const SENDER: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 const QUICK_CALLS: &str = "  calls: { attempt: 500ms, deadline: 3s }\n";
 
 async fn signed(node: &Anvil, nonce: u64) -> String {
@@ -212,43 +227,244 @@ async fn silence_and_a_used_nonce_are_looked_up_before_anything_is_said() {
     }
 }
 
+/// Sends one of [`SIGNED`] by `method`.
+async fn send_signed(scene: &Pretend, method: &str, at: usize) -> Value {
+    send_with(scene, method, at, "").await
+}
+
+/// The same with more params.
+async fn send_with(scene: &Pretend, method: &str, at: usize, more: &str) -> Value {
+    let raw = SIGNED[at].0;
+    ask(scene, method, &format!("[\"{raw}\"{more}]")).await
+}
+
+async fn ask(scene: &Pretend, method: &str, params: &str) -> Value {
+    let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
+    let answer = scene.post(&body).await;
+    assert_eq!(answer.status, 200, "{method}: {}", answer.text());
+    answer.json()
+}
+
+async fn by_hash(scene: &Pretend, at: usize) -> Value {
+    ask(scene, BY_HASH, &format!("[\"{}\"]", SIGNED[at].1)).await["result"].clone()
+}
+
+async fn next_nonce(scene: &Pretend) -> String {
+    let counted = ask(scene, COUNT, &format!("[\"{SENDER}\",\"pending\"]")).await;
+    counted["result"].as_str().unwrap().to_owned()
+}
+
+/// No node shows anything of a transaction, and each counts so many of the sender's.
+fn without_a_pool(scene: &Pretend, count: &str) {
+    for node in &scene.nodes {
+        node.set_result(BY_HASH, "null");
+        node.set_result(RECEIPT, "null");
+        node.set_result(COUNT, &format!("\"{count}\""));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_refusal_is_looked_up_once_at_the_node_that_refused() {
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    let refusing = &scene.nodes[0];
+    refusing.set_fault_for(&[SEND], error(-32000, "transaction underpriced"));
+    scene.nodes[1].set_fault_for(
+        &[SEND],
+        Fault::Status {
+            code: 429,
+            retry_after_seconds: None,
+        },
+    );
+    let refused = send_signed(&scene, SEND, 0).await;
+    assert_eq!(refused["error"]["message"], "transaction underpriced");
+    assert_eq!((refusing.calls_of(BY_HASH), scene.heard(BY_HASH)), (1, 1));
+    let undecodable = ask(&scene, SEND, "[\"0xc0ffee\"]").await;
+    assert!(undecodable["error"].is_object());
+    assert_eq!(scene.heard(BY_HASH), 1, "what can't be decoded isn't");
+    refusing.set_result(BY_HASH, r#"{"blockNumber":null}"#);
+    assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
+    for (code, message) in [
+        (-32602, "0x61f0: this transaction is already in the TxPool"),
+        (-32602, "already known"),
+    ] {
+        refusing.set_fault_for(&[SEND], error(code, message));
+        refusing.set_result(BY_HASH, "null");
+        assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_counts_and_is_shown_though_no_node_keeps_a_pool() {
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    assert_eq!(next_nonce(&scene).await, "0x7");
+    assert_eq!(by_hash(&scene, 1).await, Value::Null);
+    // A gap lifts nothing.
+    send_signed(&scene, SEND, 1).await;
+    assert_eq!(next_nonce(&scene).await, "0x7");
+    assert_eq!(by_hash(&scene, 1).await["nonce"], "0x8");
+    send_signed(&scene, SEND, 0).await;
+    assert_eq!(next_nonce(&scene).await, "0x9");
+    let shown = by_hash(&scene, 0).await;
+    assert_eq!(
+        (&shown["from"], &shown["blockNumber"]),
+        (&json!(SENDER), &Value::Null)
+    );
+    assert_eq!(shown["hash"], SIGNED[0].1);
+    // What others sent counts through the nodes.
+    scene.nodes[1].set_result(COUNT, "\"0xa\"");
+    assert_eq!(next_nonce(&scene).await, "0xa");
+    // Another transaction with the nonce is in a block.
+    without_a_pool(&scene, "0x8");
+    assert_eq!(by_hash(&scene, 0).await, Value::Null);
+    assert_eq!(next_nonce(&scene).await, "0x9", "the other waits on");
+    scene.nodes[0].set_result(RECEIPT, r#"{"blockNumber":"0x64"}"#);
+    scene.nodes[1].set_result(RECEIPT, r#"{"blockNumber":"0x64"}"#);
+    ask(&scene, RECEIPT, &format!("[\"{}\"]", SIGNED[1].1)).await;
+    assert_eq!(by_hash(&scene, 1).await, Value::Null, "it was told mined");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_alone_counts_what_was_taken_too_and_another_chains_is_not_kept() {
+    let of_chain_1 = QUICK.replace("chain: {", "chain: { id: 1,");
+    let scene = Pretend::set_with(&[1], &of_chain_1, QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    let other = "0x02f86d818907843b9aca00847735940082c3509400000000000000000000000000000000000000bb0582abcdc001a07c2cd069497cf31bf61e5c84d0a7d0107836078767ee0864730d04b2d8e7d04ea05d7df833d8db20dcd7f4acfb4c31e82953746b108dd9033e9cd75efcf3b9d887";
+    ask(&scene, SEND, &format!("[\"{other}\"]")).await;
+    assert_eq!(next_nonce(&scene).await, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    assert_eq!(next_nonce(&scene).await, "0x8");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_used_nonce_of_what_was_taken_here_is_believed_only_when_a_block_has_it() {
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    let too_low = error(-32000, "nonce too low: next nonce 8, tx nonce 7");
+    all(&scene, &[SEND], &too_low);
+    let refused = send_signed(&scene, SEND, 0).await;
+    assert_eq!(refused["error"]["code"], -32000, "nobody took it");
+    for node in &scene.nodes {
+        node.mend();
+    }
+    send_signed(&scene, SEND, 0).await;
+    let both = async || scene.heard(SEND) == 4;
+    eventually("both have it", PATIENCE, both).await;
+    all(&scene, &[SEND], &too_low);
+    assert_eq!(send_signed(&scene, SEND, 0).await["result"], SIGNED[0].1);
+    scene.nodes[1].set_result(COUNT, "\"0x8\"");
+    scene.nodes[1].set_result(RECEIPT, r#"{"blockNumber":"0x64"}"#);
+    assert_eq!(
+        send_signed(&scene, SEND, 0).await["result"],
+        SIGNED[0].1,
+        "its own"
+    );
+    for node in &scene.nodes {
+        node.mend();
+    }
+    send_signed(&scene, SEND, 1).await;
+    all(&scene, &[SEND], &too_low);
+    without_a_pool(&scene, "0x9");
+    let refused = send_signed(&scene, SEND, 1).await;
+    assert_eq!(refused["error"]["code"], -32000, "another has its nonce");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 2s, deadline: 20s }\n").await;
+    without_a_pool(&scene, "0x7");
+    all(&scene, &[SYNC], &error(-32000, "already known"));
+    let began = clock::now();
+    let answer = send_with(&scene, SYNC, 0, ",400").await;
+    assert_eq!(answer["error"]["code"], 4, "{answer}");
+    assert_eq!(answer["error"]["data"], SIGNED[0].1);
+    assert!(began.elapsed() >= Duration::from_millis(400));
+    let asked = scene.heard(RECEIPT);
+    let many = (0..10).map(|_| send_with(&scene, SYNC, 0, r#","0x3a98""#));
+    let mining = async {
+        eventually("all have looked", PATIENCE, async || {
+            scene.heard(SYNC) >= 22
+        })
+        .await;
+        let looked = asked + 20;
+        eventually("they were looked up", PATIENCE, async || {
+            scene.heard(RECEIPT) >= looked
+        })
+        .await;
+        scene.chain.advance(1);
+        eventually("they asked together", PATIENCE, async || {
+            scene.heard(RECEIPT) > looked
+        })
+        .await;
+        for node in &scene.nodes {
+            node.set_result(RECEIPT, r#"{"blockNumber":"0x66","status":"0x1"}"#);
+        }
+        scene.chain.advance(1);
+        looked
+    };
+    let (answers, looked) = tokio::join!(futures_util::future::join_all(many), mining);
+    for answer in answers {
+        assert_eq!(answer["result"]["status"], "0x1", "{answer}");
+    }
+    let together = scene.heard(RECEIPT) - looked;
+    assert!((2..=4).contains(&together), "{together} for ten callers");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_waited_in_vain_is_told_before_those_that_only_know_it() {
+    let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    all(&scene, &[SYNC], &error(-32000, "already known"));
+    scene.nodes[2].set_latency(Duration::from_millis(100));
+    scene.nodes[2].set_fault_for(
+        &[SYNC],
+        Fault::RpcError {
+            code: 4,
+            message: "the transaction was added but wasn't processed in 1s".into(),
+            data: Some(format!("\"{}\"", SIGNED[0].1)),
+        },
+    );
+    let answer = send_signed(&scene, SYNC, 0).await;
+    assert_eq!(answer["error"]["code"], 4, "{answer}");
+    assert_eq!(answer["error"]["data"], SIGNED[0].1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_receipt_gets_the_one_that_is_there() {
-    let sync = "eth_sendRawTransactionSync";
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     let timed_out = error(
         4,
         "The transaction was added to the mempool but wasn't processed",
     );
-    all(&scene, &[sync], &timed_out);
-    let answer = scene.call(sync).await.json();
+    all(&scene, &[SYNC], &timed_out);
+    let answer = scene.call(SYNC).await.json();
     assert_eq!(answer["error"]["code"], 4, "{answer}");
-    all(&scene, &[sync], &error(-32000, "already known"));
+    all(&scene, &[SYNC], &error(-32000, "already known"));
     let receipt = |block| format!(r#"{{"transactionHash":"{HASH}","blockNumber":"{block}"}}"#);
-    scene.nodes[1].set_result("eth_getTransactionReceipt", &receipt("0x65"));
-    let answer = scene.call(sync).await.json();
+    scene.nodes[1].set_result(RECEIPT, &receipt("0x65"));
+    let answer = scene.call(SYNC).await.json();
     assert_eq!(answer["result"]["transactionHash"], HASH, "{answer}");
     assert_eq!(scene.call("eth_blockNumber").await.json()["result"], "0x65");
     scene.nodes[0].mend();
-    scene.nodes[0].set_result(sync, &receipt("0x66"));
-    scene.call(sync).await;
+    scene.nodes[0].set_result(SYNC, &receipt("0x66"));
+    scene.call(SYNC).await;
     assert_eq!(scene.call("eth_blockNumber").await.json()["result"], "0x66");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_lacks_the_sending_method_is_not_sent_it_again() {
-    let sync = "eth_sendRawTransactionSync";
     let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
     scene.nodes[0].change(|behaviour| {
-        behaviour.missing_methods.insert(sync.into());
+        behaviour.missing_methods.insert(SYNC.into());
     });
-    scene.nodes[1].set_result(sync, r#"{"status":"0x1"}"#);
+    scene.nodes[1].set_result(SYNC, r#"{"status":"0x1"}"#);
     for _ in 0..10 {
-        let answer = scene.call(sync).await.json();
+        let answer = scene.call(SYNC).await.json();
         assert_eq!(answer["result"]["status"], "0x1", "{answer}");
     }
     // Its word may come after that of the other, which ends the call.
-    let asked = scene.nodes[0].calls_of(sync);
+    let asked = scene.nodes[0].calls_of(SYNC);
     assert!((1..=3).contains(&asked), "{asked}");
 }
 
@@ -268,11 +484,10 @@ async fn one_node_that_takes_it_outweighs_all_that_refuse() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
     let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
-    let count = "eth_getTransactionCount";
     for (node, nonce) in scene.nodes.iter().zip(["\"0x5\"", "\"0x9\"", "\"0x7\""]) {
-        node.set_result(count, nonce);
+        node.set_result(COUNT, nonce);
     }
-    let pending = call("7", count).replace("latest", "pending");
+    let pending = call("7", COUNT).replace("latest", "pending");
     let as_object = pending.replace("\"pending\"", r#"{"blockNumber":"pending"}"#);
     for pending in [&pending, &as_object] {
         for _ in 0..5 {
@@ -282,13 +497,13 @@ async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
         }
     }
     for fault in [Fault::Stall, Fault::Html, error(-32000, "x")] {
-        scene.nodes[2].set_fault_for(&[count], fault);
+        scene.nodes[2].set_fault_for(&[COUNT], fault);
         assert_eq!(scene.post(&pending).await.json()["result"], "0x9");
     }
-    let heard = scene.heard(count);
-    scene.call(count).await;
+    let heard = scene.heard(COUNT);
+    scene.call(COUNT).await;
     assert_eq!(
-        scene.heard(count),
+        scene.heard(COUNT),
         heard + 1,
         "only pending ones are asked of all"
     );

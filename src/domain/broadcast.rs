@@ -1,10 +1,12 @@
 //! A raw transaction sent to several nodes at once: which word settles it, when its hash must be
 //! looked up, and which refusal is told.
 //!
-//! The first node that takes it decides. A node that says nothing, or that the transaction's nonce
-//! is used up, may well have it: then nobody says "failed" before the nodes were asked for it.
+//! The first node that takes it decides. A node that says nothing may well have it, and one that
+//! refuses it may do so because it has it: then nobody says "failed" before it was asked for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
 
 use super::answer::RpcError;
 use super::chance::Dice;
@@ -43,8 +45,13 @@ impl Form {
     }
 }
 
+/// The code of a transaction that came into no block within its time (EIP-7966).
+pub const UNMINED: i64 = 4;
 /// From this rank on a refusal tells of the transaction; below, of the node alone.
-const TELLS_OF_TRANSACTION: u8 = 2;
+pub const TELLS_OF_TRANSACTION: u8 = 2;
+
+/// A node that has waited in vain tells more than one that has the transaction only.
+const UNMINED_RANK: u8 = 5;
 
 /// What one node has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +61,8 @@ pub enum Word {
     Known,
     /// Another transaction has its nonce, or it is itself in a block.
     Spent,
+    /// The node has taken it, and it came into no block within its time (EIP-7966).
+    Unmined,
     /// A refusal of the node's own, with how much it tells. Even "invalid": a node that doesn't
     /// know this type of transaction yet says so, too.
     Refused(u8),
@@ -71,8 +80,11 @@ pub fn word(class: Class, error: Option<&RpcError<'_>>) -> Word {
     if verdict::is_already_known(error) {
         return Word::Known;
     }
+    if verdict::is_nonce_too_low(error) {
+        return Word::Spent;
+    }
     match class {
-        Class::RpcError if verdict::is_nonce_too_low(error) => Word::Spent,
+        Class::RpcError | Class::Unknown if error.code == UNMINED => Word::Unmined,
         Class::RpcError => Word::Refused(3),
         // Some text that no table knows: it speaks of the transaction, or of the node.
         Class::Unknown => Word::Refused(2),
@@ -118,6 +130,10 @@ pub struct Broadcast {
     knows_hash: bool,
     kept: Option<u8>,
     in_doubt: bool,
+    /// A node refuses it because of its nonce.
+    is_spent: bool,
+    /// A pool has it.
+    is_known: bool,
 }
 
 impl Broadcast {
@@ -128,6 +144,8 @@ impl Broadcast {
             knows_hash,
             kept: None,
             in_doubt: false,
+            is_spent: false,
+            is_known: false,
         }
     }
 
@@ -135,9 +153,17 @@ impl Broadcast {
         match word {
             Word::Accepted => Use::Deliver,
             Word::Known if self.form == Form::Hash && self.knows_hash => Use::DeliverHash,
-            // For a receipt somebody else waits; without a hash the node's word is all there is.
-            Word::Known => self.doubt(4),
-            Word::Spent => self.doubt(4),
+            // A receipt is waited for; without a hash the node's word is all there is.
+            Word::Known => {
+                self.is_known = true;
+                self.doubt(4)
+            }
+            Word::Spent => {
+                self.is_spent = true;
+                self.doubt(4)
+            }
+            Word::Unmined if self.form == Form::Receipt => self.doubt(UNMINED_RANK),
+            Word::Unmined => self.keep(3),
             Word::Refused(rank) => self.keep(rank),
             Word::Untaken => Use::Drop,
             Word::Silent => {
@@ -166,10 +192,47 @@ impl Broadcast {
         self.in_doubt && self.knows_hash
     }
 
+    /// Whether a node says that its nonce is used up: perhaps by itself.
+    pub fn is_spent(&self) -> bool {
+        self.is_spent && self.knows_hash
+    }
+
+    /// Whether its receipt is to be waited for: a pool has it, and no node has waited.
+    pub fn waits(&self) -> bool {
+        self.is_known && self.knows_hash && self.kept != Some(UNMINED_RANK)
+    }
+
     /// Whether others may be sent it: none has refused it for what it is.
     pub fn goes_on(&self) -> bool {
         self.kept.is_none_or(|rank| rank < TELLS_OF_TRANSACTION)
     }
+}
+
+/// A receipt is waited for so long where its call doesn't say (geth: `--rpc.txsync.defaulttimeout`).
+const SYNC_TIME: Duration = Duration::from_secs(20);
+
+/// How long the call of [`Form::Receipt`] with `params` waits: its second one is a number of
+/// milliseconds, or a quantity, as Polygon's nodes take; 0 or none: so long as nodes do by themselves.
+pub fn sync_time(params: &str) -> Duration {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Millis {
+        Number(u64),
+        Quantity(String),
+    }
+    let params: Vec<&RawValue> = serde_json::from_str(params).unwrap_or_default();
+    let second = params
+        .get(1)
+        .and_then(|it| serde_json::from_str(it.get()).ok());
+    let millis = match second {
+        Some(Millis::Number(millis)) => Some(millis),
+        Some(Millis::Quantity(digits)) => digits
+            .strip_prefix("0x")
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok()),
+        None => None,
+    };
+    let millis = millis.filter(|millis| *millis > 0);
+    millis.map_or(SYNC_TIME, Duration::from_millis)
 }
 
 /// How far a question is spread.
@@ -223,6 +286,8 @@ pub fn refusal(heard: &[Class]) -> Refusal {
         Refusal::Timeout
     } else if any(&[Class::Throttled]) {
         Refusal::RateLimited
+    } else if heard.iter().all(|class| class.is_unexecuted()) {
+        Refusal::Unserved
     } else {
         Refusal::BadAnswer
     }

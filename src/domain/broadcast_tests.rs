@@ -60,7 +60,7 @@ fn the_words_of_pools_are_understood() {
         (
             4,
             "The transaction was added to the mempool but wasn't processed",
-            Word::Refused(3),
+            Word::Unmined,
         ),
     ] {
         assert_eq!(said(code, message), wanted, "{message}");
@@ -125,6 +125,46 @@ fn who_waits_for_a_receipt_is_not_told_that_the_transaction_is_known() {
     assert_eq!(broadcast.hear(Word::Known), Use::Keep);
     assert!(broadcast.is_in_doubt());
     assert_eq!(broadcast.hear(Word::Accepted), Use::Deliver);
+}
+
+#[test]
+fn a_node_that_waited_in_vain_outweighs_one_that_only_has_it_and_a_receipt_both() {
+    for words in [[Word::Known, Word::Unmined], [Word::Unmined, Word::Known]] {
+        let mut broadcast = Broadcast::new(Form::Receipt, true);
+        let uses = words.map(|word| broadcast.hear(word));
+        let kept = uses.map(|told| told == Use::Keep);
+        assert!(
+            kept[usize::from(words[0] == Word::Known)],
+            "{words:?}: {uses:?}"
+        );
+        assert_eq!(broadcast.kept, Some(UNMINED_RANK));
+        assert!(broadcast.is_in_doubt() && !broadcast.waits(), "{words:?}");
+        assert_eq!(broadcast.hear(Word::Accepted), Use::Deliver);
+    }
+    let mut known = Broadcast::new(Form::Receipt, true);
+    known.hear(Word::Known);
+    known.hear(Word::Refused(3));
+    assert!(known.waits());
+    let mut other = Broadcast::new(Form::Hash, true);
+    other.hear(Word::Unmined);
+    assert!(!other.is_in_doubt() && !other.waits());
+}
+
+#[test]
+fn a_receipt_is_waited_for_as_long_as_the_call_says() {
+    for (params, millis) in [
+        (r#"["0x01"]"#, 20_000),
+        (r#"["0x01",0]"#, 20_000),
+        (r#"["0x01",null]"#, 20_000),
+        (r#"["0x01","0x0"]"#, 20_000),
+        (r#"["0x01",1500]"#, 1_500),
+        (r#"["0x01","0x1f4"]"#, 500),
+        (r#"["0x01","1f4"]"#, 20_000),
+        (r#"["0x01",-1]"#, 20_000),
+        ("x", 20_000),
+    ] {
+        assert_eq!(sync_time(params), Duration::from_millis(millis), "{params}");
+    }
 }
 
 #[test]
@@ -220,6 +260,8 @@ fn without_a_word_of_any_node_the_refusal_says_why() {
             Refusal::RateLimited,
         ),
         (&[Class::Transport], Refusal::BadAnswer),
+        (&[Class::NoConnection, Class::Transport], Refusal::BadAnswer),
+        (&[Class::NoConnection, Class::Shut], Refusal::Unserved),
     ] {
         assert_eq!(refusal(heard), wanted, "{heard:?}");
     }

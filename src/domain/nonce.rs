@@ -16,6 +16,12 @@ pub fn is_pending(method: &str, reads_pending: bool) -> bool {
     reads_pending && method == "eth_getTransactionCount"
 }
 
+/// A count, as a result says it in JSON; `None` for what is no quantity.
+pub fn read(result: &[u8]) -> Option<u64> {
+    let digits = result.strip_prefix(b"\"0x")?.strip_suffix(b"\"")?;
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 /// The counts heard so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -24,16 +30,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Hears a result, as JSON; says whether it is the highest so far. What is no quantity counts
-    /// for nothing.
-    pub fn hear(&mut self, result: &[u8], now: Instant) -> bool {
-        let text = std::str::from_utf8(result).ok();
-        let digits = text
-            .and_then(|text| text.strip_prefix("\"0x"))
-            .and_then(|rest| rest.strip_suffix('"'));
-        let Some(count) = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) else {
-            return false;
-        };
+    /// Hears a count; says whether it is the highest so far.
+    pub fn hear(&mut self, count: u64, now: Instant) -> bool {
         self.first_at.get_or_insert(now);
         let is_higher = self.highest.is_none_or(|highest| count > highest);
         if is_higher {
@@ -67,11 +65,11 @@ mod tests {
     fn the_highest_counts_and_nonsense_does_not() {
         let now = crate::clock::now();
         let mut counts = Counts::default();
-        let heard = [
-            "null", "\"7\"", "7", "\"0x\"", "\"0x7\"", "\"0xa\"", "\"0x9\"",
-        ]
-        .map(|result| counts.hear(result.as_bytes(), now));
-        assert_eq!(heard, [false, false, false, false, true, true, false]);
+        let nonsense = ["null", "\"7\"", "7", "\"0x\""].map(|result| read(result.as_bytes()));
+        assert_eq!(nonsense, [None; 4]);
+        let heard = ["\"0x7\"", "\"0xa\"", "\"0x9\""]
+            .map(|result| counts.hear(read(result.as_bytes()).unwrap(), now));
+        assert_eq!(heard, [true, true, false]);
         assert_eq!(counts.highest, Some(10));
     }
 
@@ -81,7 +79,7 @@ mod tests {
         let deadline = now + Duration::from_secs(5);
         let mut counts = Counts::default();
         assert_eq!(counts.until(deadline, false), deadline);
-        counts.hear(b"\"0x1\"", now);
+        counts.hear(1, now);
         assert_eq!(counts.until(deadline, false), now + OTHERS_TIME);
         assert_eq!(counts.until(deadline, true), deadline);
         assert_eq!(counts.until(now, false), now);

@@ -5,6 +5,9 @@
 use super::chain::BlockNumber;
 use super::json;
 
+pub const BY_HASH: &str = "eth_getTransactionByHash";
+pub const RECEIPT: &str = "eth_getTransactionReceipt";
+
 /// Methods whose result names the block it is of.
 const TELLING: &[&str] = &[
     "eth_getBlockByHash",

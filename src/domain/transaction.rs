@@ -1,20 +1,33 @@
 //! A raw transaction's hash, computed from its own bytes: what a pool that has it already doesn't
 //! say, and what a node that said nothing is asked by.
 
+mod rlp;
+mod signed;
+#[cfg(test)]
+mod signed_tests;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
 use sha3::{Digest, Keccak256};
 
+use self::rlp::Item;
 use super::hex;
+
+pub use self::signed::{Signed, read, shown};
 
 /// The type of a transaction with blobs (EIP-4844).
 const BLOB_TRANSACTION: u8 = 3;
 
 /// A transaction's hash. Shown as clients write it: `0x` and 64 digits in lower case.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TxHash([u8; 32]);
+
+impl TxHash {
+    /// None is below it.
+    pub const LEAST: TxHash = TxHash([0; 32]);
+}
 
 impl fmt::Display for TxHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,16 +42,47 @@ impl fmt::Debug for TxHash {
     }
 }
 
-/// The hash of the raw transaction that stands first in `params`; `None` where there is none that
-/// could be one.
-pub fn hash(params: &str) -> Option<TxHash> {
+/// An account's address, in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(pub [u8; 20]);
+
+impl Address {
+    /// Reads it as it stands in params, in any case.
+    pub fn read(text: &str) -> Option<Address> {
+        let bytes = hex::decode(text.strip_prefix("0x")?)?;
+        bytes.try_into().ok().map(Address)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(&self.0))
+    }
+}
+
+/// The bytes of the raw transaction that stands first in `params`, without blobs; `None` where there
+/// is none that could be one.
+pub fn bytes(params: &str) -> Option<Vec<u8>> {
     let bytes = hex::decode(first_text(params)?.strip_prefix("0x")?)?;
-    let hashed = if bytes.first() == Some(&BLOB_TRANSACTION) {
-        without_blobs(&bytes)?
-    } else {
-        Cow::Borrowed(&bytes[..])
-    };
-    Some(TxHash(Keccak256::digest(hashed).into()))
+    if bytes.first() == Some(&BLOB_TRANSACTION) {
+        return without_blobs(&bytes).map(Cow::into_owned);
+    }
+    Some(bytes)
+}
+
+/// The hash of what [`bytes`] gives.
+pub fn hash_of(bytes: &[u8]) -> TxHash {
+    TxHash(Keccak256::digest(bytes).into())
+}
+
+/// The hash of the raw transaction that stands first in `params`.
+pub fn hash(params: &str) -> Option<TxHash> {
+    bytes(params).map(|bytes| hash_of(&bytes))
+}
+
+/// The address that stands first in `params`, as in `eth_getTransactionCount`.
+pub fn address_asked(params: &str) -> Option<Address> {
+    Address::read(&first_text(params)?)
 }
 
 /// The hash that stands first in `params`, as in `eth_getTransactionByHash`.
@@ -68,45 +112,9 @@ fn without_blobs(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// One item of RLP (Ethereum's Yellow Paper, appendix B).
-struct Item<'a> {
-    is_list: bool,
-    /// With its length in front.
-    whole: &'a [u8],
-    payload: &'a [u8],
-}
-
-impl<'a> Item<'a> {
-    /// The item at the beginning of `bytes`; `None` where it is cut off.
-    fn read(bytes: &'a [u8]) -> Option<Item<'a>> {
-        let (is_list, head, length) = match *bytes.first()? {
-            0..=0x7f => (false, 0, 1),
-            first @ 0x80..=0xb7 => (false, 1, usize::from(first - 0x80)),
-            first @ 0xb8..=0xbf => Item::long(bytes, false, first - 0xb7)?,
-            first @ 0xc0..=0xf7 => (true, 1, usize::from(first - 0xc0)),
-            first @ 0xf8..=0xff => Item::long(bytes, true, first - 0xf7)?,
-        };
-        let whole = bytes.get(..head.checked_add(length)?)?;
-        Some(Item {
-            is_list,
-            whole,
-            payload: whole.get(head..)?,
-        })
-    }
-
-    /// A length that takes `digits` bytes of its own.
-    fn long(bytes: &[u8], is_list: bool, digits: u8) -> Option<(bool, usize, usize)> {
-        let head = 1 + usize::from(digits);
-        let mut length = 0usize;
-        for digit in bytes.get(1..head)? {
-            length = length.checked_mul(256)?.checked_add(usize::from(*digit))?;
-        }
-        Some((is_list, head, length))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::rlp::list;
     use super::*;
     use proptest::prelude::*;
 
@@ -132,19 +140,6 @@ mod tests {
         ] {
             assert_eq!(hash(bad), None, "{bad}");
         }
-    }
-
-    fn list(payload: &[u8]) -> Vec<u8> {
-        let length = payload.len();
-        let head = match length {
-            0..=55 => vec![0xc0 + u8::try_from(length).unwrap()],
-            _ => {
-                let digits = length.to_be_bytes();
-                let digits: Vec<u8> = digits.into_iter().skip_while(|digit| *digit == 0).collect();
-                [&[0xf7 + u8::try_from(digits.len()).unwrap()], &digits[..]].concat()
-            }
-        };
-        [&head, payload].concat()
     }
 
     fn params(bytes: &[u8]) -> String {
@@ -196,6 +191,12 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = hash(&params(&[&[BLOB_TRANSACTION], &bytes[..]].concat()));
+            for kind in 0..=5 {
+                let typed = [&[kind], &list(&bytes)[..]].concat();
+                prop_assert_eq!(read(&typed), None, "nobody signed it");
+                let _ = shown(&typed, hash_of(&typed), Address([0; 20]));
+            }
+            let _ = read(&bytes);
         }
     }
 }

@@ -360,9 +360,10 @@ pub fn is_nonce_too_low(error: &RpcError<'_>) -> bool {
     says(error, Meaning::NonceTooLow)
 }
 
-/// Whatever status it came with.
+/// Whatever code and status it came with: of a raw transaction no caller writes the text.
 fn says(error: &RpcError<'_>, meaning: Meaning) -> bool {
-    of_error(error, 200, None).meaning == Some(meaning)
+    let text = lower(&error.message);
+    by_code(error, &text) != Some(Meaning::Execution) && by_text(&text) == Some(meaning)
 }
 
 #[cfg(test)]
@@ -452,6 +453,11 @@ mod tests {
             None
         )));
         assert!(!is_already_known(&error(-32000, "nonce too low", None)));
+        assert!(is_already_known(&error(
+            -32602,
+            "0xab: this transaction is already in the TxPool",
+            None
+        )));
         assert!(!is_already_known(&error(
             3,
             "execution reverted: already known",

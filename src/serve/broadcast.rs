@@ -1,6 +1,10 @@
 //! A raw transaction's way to the nodes: to several at once, on to the rest after the first has
-//! taken it, and, where nobody knows, looked up by its hash.
+//! taken it, and, where nobody knows or all refuse it, looked up by its hash.
 
+mod lookup;
+mod receipt;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,21 +16,25 @@ use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::WHOLE_BYTES_MAX;
 use super::fan::{self, Fan, Heard, Question};
 use crate::clock;
-use crate::domain::broadcast::{self, Broadcast, Form, NODES_MAX, Spread, Use, Word, spread};
+use crate::domain::broadcast::{
+    self, Broadcast, Form, NODES_MAX, Spread, TELLS_OF_TRANSACTION, Use, Word, spread,
+};
+use crate::domain::chain::ChainId;
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::Treatment;
 use crate::domain::node::NodeId;
+use crate::domain::pooled;
 use crate::domain::refusal::Refusal;
 use crate::domain::seen;
 use crate::domain::select::Ladder;
 use crate::domain::sent::Client;
-use crate::domain::transaction::{self, TxHash};
+use crate::domain::transaction::{self, Signed, TxHash};
 use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Piece;
 use crate::state::gate::Room;
 use crate::state::taken::Taken;
-use crate::telemetry::metrics::{CallOutcome, Lookup, Sending};
+use crate::telemetry::metrics::{CallOutcome, Sending};
 
 /// The time of a call that is kept for looking its transaction up; a quarter of it at most.
 const LOOKUP_TIME: Duration = Duration::from_secs(2);
@@ -41,16 +49,54 @@ pub async fn send(engine: &Engine, call: &Call<'_>, terms: Terms<'_>) -> Ended {
     ended
 }
 
+/// What is sent, as far as it can be read.
+struct Tx {
+    hash: TxHash,
+    /// Of this chain, of a type that is known.
+    signed: Option<Signed>,
+    /// Without blobs.
+    bytes: Vec<u8>,
+    network: Option<IpAddr>,
+}
+
+impl Tx {
+    fn read(params: &str, chain: Option<ChainId>, network: Option<IpAddr>) -> Option<Tx> {
+        let bytes = transaction::bytes(params)?;
+        let is_ours = |signed: &Signed| {
+            signed
+                .chain_id
+                .is_none_or(|id| chain.is_none_or(|chain| id == chain))
+        };
+        Some(Tx {
+            hash: transaction::hash_of(&bytes),
+            signed: transaction::read(&bytes).filter(is_ours),
+            bytes,
+            network,
+        })
+    }
+
+    fn sent(&self) -> pooled::Sent<'_> {
+        pooled::Sent {
+            hash: self.hash,
+            signed: self.signed,
+            raw: &self.bytes,
+            network: self.network,
+        }
+    }
+}
+
 /// A transaction on its way.
 struct Transaction<'a> {
     engine: &'a Engine,
     call: &'a Call<'a>,
     terms: Terms<'a>,
     form: Form,
-    hash: Option<TxHash>,
+    tx: Option<Arc<Tx>>,
     broadcast: Broadcast,
     deadline: Instant,
     asked: Vec<NodeId>,
+    /// Of those, who refused it for what it is.
+    refused_by: Vec<NodeId>,
     heard: Vec<Class>,
     /// The error that says most.
     kept: Option<(Whole, Arc<str>)>,
@@ -60,17 +106,20 @@ struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     fn new(engine: &'a Engine, call: &'a Call<'a>, terms: Terms<'a>) -> Transaction<'a> {
         let form = Form::of(&call.method);
-        let hash = call.params.and_then(transaction::hash);
+        let chain = engine.pool.snapshot().view.chain_id;
+        let read = |params: &str| Tx::read(params, chain, terms.client.network());
+        let tx = call.params.and_then(read).map(Arc::new);
         let limits = &terms.policy.limits;
         Transaction {
             engine,
             call,
             terms,
             form,
-            hash,
-            broadcast: Broadcast::new(form, hash.is_some()),
+            broadcast: Broadcast::new(form, tx.is_some()),
+            tx,
             deadline: terms.arrived_at + limits.times.deadline_of(Treatment::Broadcast),
             asked: Vec::new(),
+            refused_by: Vec::new(),
             heard: Vec::new(),
             kept: None,
             volleys: 0,
@@ -87,9 +136,7 @@ impl<'a> Transaction<'a> {
             if let Some(ended) = self.volley(&nodes, &body, piece).await {
                 return ended;
             }
-            if self.broadcast.is_in_doubt()
-                && let Some(ended) = self.look_up().await
-            {
+            if let Some(ended) = self.doubt().await {
                 return ended;
             }
             if !self.broadcast.goes_on() {
@@ -173,7 +220,7 @@ impl<'a> Transaction<'a> {
         let delivery = Delivery {
             fan: fan::ask_all(&engine.pool, &engine.gate, nodes, &question),
             taken: engine.taken.clone(),
-            hash: self.hash,
+            tx: self.tx.clone(),
             client: self.terms.client,
             say,
             _piece: piece,
@@ -189,6 +236,9 @@ impl<'a> Transaction<'a> {
 
     fn hear(&mut self, word: Word, heard: Heard) -> Option<(Ended, Sending)> {
         self.heard.push(heard.class);
+        if matches!(word, Word::Refused(rank) if rank >= TELLS_OF_TRANSACTION) {
+            self.refused_by.push(heard.node);
+        }
         match (self.broadcast.hear(word), heard.answer) {
             (Use::Deliver, Some(answer)) => {
                 self.see(heard.node, &answer);
@@ -209,55 +259,6 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Asks for the transaction by its hash: those that were sent it, and the own fit nodes.
-    async fn look_up(&self) -> Option<(Ended, Sending)> {
-        let hash = self.hash?;
-        let engine = self.engine;
-        let now = clock::now();
-        let method = self.form.lookup();
-        let wish = Spread {
-            nodes_max: NODES_MAX,
-            method,
-            first: &[],
-            passed: &self.asked,
-        };
-        let view = &engine.pool.snapshot().view;
-        let mut nodes = self.asked.clone();
-        nodes.extend(spread(view, Ladder::Own, wish, now, &mut clock::roll));
-        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":["{hash}"]}}"#);
-        let question = Question {
-            method: method.into(),
-            body: Bytes::from(body),
-            until: self
-                .deadline
-                .min(now + self.terms.policy.limits.times.attempt),
-            // A transaction alone may be longer than `SHORT_BYTES_MAX`.
-            bytes_max: self.terms.bytes_max.min(fan::LONG_BYTES_MAX),
-            trace: self.terms.trace,
-        };
-        let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
-        while let Some(heard) = fan.next().await {
-            let Some(answer) = heard.answer else { continue };
-            if heard.class == Class::Ok && answer.result().is_some_and(|found| found != b"null") {
-                engine.metrics.looked_up(Lookup::Found);
-                engine
-                    .taken
-                    .remember(Some(hash), self.terms.client, heard.node);
-                let reply = match self.form {
-                    Form::Hash => self.hash_reply()?,
-                    Form::Receipt => {
-                        self.see(heard.node, &answer);
-                        held(answer, self.terms.room)
-                    }
-                };
-                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
-                return Some((ended, Sending::Known));
-            }
-        }
-        engine.metrics.looked_up(Lookup::Missing);
-        None
-    }
-
     /// A receipt tells its client of a block: what the client is shown next is not behind it.
     fn see(&self, node: NodeId, answer: &Whole) {
         let told = match self.form {
@@ -270,7 +271,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn hash_reply(&self) -> Option<Reply> {
-        let hash = self.hash?;
+        let hash = self.tx.as_ref()?.hash;
         Some(Reply::with_result(self.call, &format!("\"{hash}\"")))
     }
 
@@ -325,7 +326,7 @@ fn held(answer: Whole, room: &Room<'_>) -> Reply {
 struct Delivery {
     fan: Fan,
     taken: Arc<Taken>,
-    hash: Option<TxHash>,
+    tx: Option<Arc<Tx>>,
     client: Client,
     say: mpsc::Sender<(Word, Heard)>,
     _piece: Piece,
@@ -336,8 +337,9 @@ impl Delivery {
         while let Some(heard) = self.fan.next().await {
             let error = heard.answer.as_ref().and_then(Whole::error);
             let word = broadcast::word(heard.class, error.as_ref());
-            if matches!(word, Word::Accepted | Word::Known) {
-                self.taken.remember(self.hash, self.client, heard.node);
+            if matches!(word, Word::Accepted | Word::Known | Word::Unmined) {
+                let sent = self.tx.as_ref().map(|tx| tx.sent());
+                self.taken.remember(sent.as_ref(), self.client, heard.node);
             }
             // Nobody listens any more when the call has its answer.
             drop(self.say.try_send((word, heard)));

@@ -11,7 +11,7 @@ use super::exchange::Large;
 use super::origin::{self, Origin};
 use super::policy::Policy;
 use super::websocket::listener::Subscriber;
-use super::{broadcast, coalesce, nonces};
+use super::{broadcast, coalesce, nonces, waiting};
 use crate::clock;
 use crate::domain::block::Pins;
 use crate::domain::filter::{self, Part};
@@ -22,6 +22,7 @@ use crate::domain::nonce;
 use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::{self, Asking, Plan};
+use crate::domain::seen::BY_HASH;
 use crate::domain::sent::Client;
 use crate::domain::trace::Trace;
 use crate::domain::transaction;
@@ -210,12 +211,18 @@ impl Engine {
         let mut errand = Errand::new(self, call, asking, terms, asking.body(call).into());
         errand.hedge(row);
         errand.aim_at(self.aim(call));
-        errand.run().await
+        let (served, outcome) = errand.run().await;
+        if call.method == BY_HASH
+            && let Some(answer) = Box::pin(waiting::show(self, call, &served, terms)).await
+        {
+            return (Served { answer, ..served }, outcome);
+        }
+        (served, outcome)
     }
 
     /// A transaction that was sent through here is asked of those who took it.
     pub(super) fn aim(&self, call: &Call<'_>) -> Aim {
-        if call.method != "eth_getTransactionByHash" || !self.taken.is_used() {
+        if call.method != BY_HASH {
             return Aim::Anyone;
         }
         let hash = call.params.and_then(transaction::hash_asked);

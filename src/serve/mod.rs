@@ -5,7 +5,7 @@
 //! [`origin`], and whose body the [`intake`] reads;
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
 //! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
-//! [`nonces`] ask several nodes at once by a [`fan`]; [`batch`] answers many calls, the reads among
+//! [`nonces`] ask several nodes at once by a [`fan`], [`waiting`] shows what no node does; [`batch`] answers many calls, the reads among
 //! them by a [`convoy`] to one node; the [`outlet`] says what goes out.
 
 pub mod admin;
@@ -33,4 +33,5 @@ pub mod origin;
 pub mod outlet;
 pub mod policy;
 pub mod replay;
+pub mod waiting;
 pub mod websocket;

@@ -1,5 +1,9 @@
-//! The pending count of an account's transactions: the highest of several nodes' answers.
+//! Counts of an account's transactions: the highest of several nodes' answers; and of those that
+//! wait for a block, what nodes took from us beyond it.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout_at;
 
@@ -7,30 +11,89 @@ use super::engine::{Engine, Reply, Served, Terms};
 use super::fan::{self, Question};
 use crate::clock;
 use crate::domain::broadcast::{Spread, spread};
+use crate::domain::hex;
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::Treatment;
-use crate::domain::nonce::{Counts, NODES_MAX};
+use crate::domain::node::NodeId;
+use crate::domain::nonce::{self, Counts, NODES_MAX};
+use crate::domain::pooled::Pooled;
 use crate::domain::select::Ladder;
+use crate::domain::transaction::{self, Address};
+use crate::domain::whole::Whole;
 use crate::telemetry::metrics::CallOutcome;
 
-/// Asks own nodes at once, above all those that took this client's transactions. `None` where
-/// there are not several, or none of them said a number: the call then goes the usual way.
+const COUNT: &str = "eth_getTransactionCount";
+
+/// What nodes said.
+struct Counted {
+    /// The answer with the highest count, and whose it is.
+    answer: Whole,
+    name: Arc<str>,
+    highest: u64,
+    /// Nodes asked.
+    asked: usize,
+}
+
+/// Answers a call for the pending count of an account. `None` where there are not several nodes to
+/// ask and nothing of the account's was taken here, or no node said a number: the call then goes the
+/// usual way.
 pub async fn count(
     engine: &Engine,
     call: &Call<'_>,
     terms: Terms<'_>,
 ) -> Option<(Served, CallOutcome)> {
+    let sender = call.params.and_then(transaction::address_asked);
+    let body = call.for_node().into();
+    let counted = ask(engine, body, (sender, 2), terms).await?;
+    let next = sender.map_or(counted.highest, |sender| {
+        next_of(engine, sender, counted.highest)
+    });
+    let answer = if next == counted.highest {
+        Reply::Whole(counted.answer)
+    } else {
+        Reply::with_result(call, &hex::quantity(next))
+    };
+    let served = Served {
+        answer,
+        node: Some(counted.name),
+        attempts: counted.asked,
+    };
+    Some((served, CallOutcome::Ok))
+}
+
+fn next_of(engine: &Engine, sender: Address, counted: u64) -> u64 {
+    let next = |pooled: &Pooled| pooled.next_nonce(sender, counted, clock::now());
+    engine
+        .taken
+        .pooled()
+        .map_or(counted, |pooled| next(&pooled))
+}
+
+/// Asks own nodes at once, above all those that took this client's transactions; where there is none,
+/// others. `least`: so many must be there, where nothing of `sender`'s is known here.
+async fn ask(
+    engine: &Engine,
+    body: Bytes,
+    (sender, least): (Option<Address>, usize),
+    terms: Terms<'_>,
+) -> Option<Counted> {
+    let is_known = |sender: &Address| engine.taken.pooled().is_some_and(|it| it.knows(*sender));
+    let known = sender.filter(is_known);
+    let least = if known.is_some() { 1 } else { least };
     let mut holders = engine.taken.holders_for(terms.client);
     let wish = Spread {
         nodes_max: NODES_MAX,
-        method: &call.method,
+        method: COUNT,
         first: &holders,
         passed: &[],
     };
     let now = clock::now();
     let view = &engine.pool.snapshot().view;
-    let nodes = spread(view, Ladder::Own, wish, now, &mut clock::roll);
-    if nodes.len() < 2 {
+    let mut nodes = spread(view, Ladder::Own, wish, now, &mut clock::roll);
+    if nodes.is_empty() && least == 1 {
+        nodes = spread(view, Ladder::Fallback, wish, now, &mut clock::roll);
+    }
+    if nodes.len() < least {
         return None;
     }
     engine.budget.deposit();
@@ -38,8 +101,8 @@ pub async fn count(
     let times = &terms.policy.limits.times;
     let until = terms.arrived_at + times.deadline_of(Treatment::Read);
     let question = Question {
-        method: (*call.method).into(),
-        body: call.for_node().into(),
+        method: COUNT.into(),
+        body,
         until: until.min(now + times.attempt_of(Treatment::Read)),
         bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
         trace: terms.trace,
@@ -54,18 +117,61 @@ pub async fn count(
         };
         holders.retain(|holder| *holder != heard.node);
         let Some(answer) = heard.answer else { continue };
-        if answer
-            .result()
-            .is_some_and(|count| counts.hear(count, clock::now()))
+        let Some(count) = answer.result().and_then(nonce::read) else {
+            continue;
+        };
+        let now = clock::now();
+        if let Some(sender) = known
+            && let Some(mut pooled) = engine.taken.pooled()
         {
-            best = Some((answer, heard.name));
+            let block_time = terms.policy.limits.block_wait;
+            pooled.counted_pending(sender, (heard.node, count), block_time, now);
+        }
+        if counts.hear(count, now) {
+            best = Some((answer, heard.name, count));
         }
     }
-    let (answer, name) = best?;
-    let served = Served {
-        answer: Reply::Whole(answer),
-        node: Some(name),
-        attempts: nodes.len(),
+    let (answer, name, highest) = best?;
+    Some(Counted {
+        answer,
+        name,
+        highest,
+        asked: nodes.len(),
+    })
+}
+
+/// How many transactions of `sender` blocks have, as `nodes` say; what that says of those that were
+/// taken here is kept.
+pub async fn latest(
+    engine: &Engine,
+    sender: Address,
+    nodes: &[NodeId],
+    terms: Terms<'_>,
+) -> Vec<(NodeId, u64)> {
+    let params = format!("[\"{sender}\",\"latest\"]");
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
+    let times = &terms.policy.limits.times;
+    let until = terms.arrived_at + times.deadline_of(Treatment::Read);
+    let question = Question {
+        method: COUNT.into(),
+        body: body.into(),
+        until: until.min(clock::now() + times.attempt_of(Treatment::Read)),
+        bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
+        trace: terms.trace,
     };
-    Some((served, CallOutcome::Ok))
+    let mut fan = fan::ask_all(&engine.pool, &engine.gate, nodes, &question);
+    let mut counts = Vec::new();
+    while let Some(heard) = fan.next().await {
+        let result = heard.answer.as_ref().and_then(Whole::result);
+        counts.extend(
+            result
+                .and_then(nonce::read)
+                .map(|count| (heard.node, count)),
+        );
+    }
+    let highest = counts.iter().map(|(_, count)| *count).max();
+    if let (Some(highest), Some(mut pooled)) = (highest, engine.taken.pooled()) {
+        pooled.counted(sender, highest);
+    }
+    counts
 }

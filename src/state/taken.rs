@@ -1,5 +1,5 @@
-//! Which nodes have taken which transactions, as calls share it: `domain`'s memory under locks
-//! that only writes, and the two methods that look for them, ever take.
+//! What nodes have taken from us, as calls share it: `domain`'s memories under locks that only
+//! writes, and the few methods that look for them, ever take.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::clock;
+use crate::domain::forwarded;
 use crate::domain::node::NodeId;
+use crate::domain::pooled::{self, Pooled};
 use crate::domain::sent::{Client, Sent};
 use crate::domain::transaction::TxHash;
 
+/// Of the memory of clients.
 const SHARDS: usize = 16;
-/// Transactions remembered, and clients, over all shards.
+/// Transactions remembered; and clients, over all shards.
 const TRANSACTIONS_MAX: usize = 65_536;
 const CLIENTS_MAX: usize = 10_000;
 /// The longest name that a client may give itself, in bytes.
@@ -22,6 +25,7 @@ pub const NAME_BYTES_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Taken {
     shards: [Mutex<Sent>; SHARDS],
+    pooled: Mutex<Pooled>,
     names: RandomState,
     /// Most balancers see no write for a long time, and then look for none.
     is_used: AtomicBool,
@@ -29,9 +33,9 @@ pub struct Taken {
 
 impl Default for Taken {
     fn default() -> Taken {
-        let shard = || Sent::new(TRANSACTIONS_MAX / SHARDS, CLIENTS_MAX / SHARDS);
         Taken {
-            shards: std::array::from_fn(|_| Mutex::new(shard())),
+            shards: std::array::from_fn(|_| Mutex::new(Sent::new(CLIENTS_MAX / SHARDS))),
+            pooled: Mutex::new(Pooled::new(TRANSACTIONS_MAX)),
             names: RandomState::new(),
             is_used: AtomicBool::new(false),
         }
@@ -39,54 +43,57 @@ impl Default for Taken {
 }
 
 impl Taken {
-    /// Whether there is anything to look for.
-    pub fn is_used(&self) -> bool {
-        self.is_used.load(Ordering::Relaxed)
-    }
-
     /// Who calls: by the name it gives itself if that is of some use, else by its address.
     pub fn client(&self, name: Option<&[u8]>, address: Option<IpAddr>) -> Client {
         let name = name.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
         match (name, address) {
-            (Some(name), _) => Client::Named(self.names.hash_one(name)),
+            (Some(name), address) => Client::Named {
+                name: self.names.hash_one(name),
+                network: address.map(forwarded::network),
+            },
             (None, Some(address)) => Client::At(address),
             (None, None) => Client::Unknown,
         }
     }
 
-    /// `node` has taken the transaction `hash` of `client`.
-    pub fn remember(&self, hash: Option<TxHash>, client: Client, node: NodeId) {
+    /// `node` has taken a transaction of `client`: `sent`, where its hash could be computed.
+    pub fn remember(&self, sent: Option<&pooled::Sent<'_>>, client: Client, node: NodeId) {
         let now = clock::now();
         self.is_used.store(true, Ordering::Relaxed);
-        if let Some(hash) = hash {
-            self.shard(&hash)
-                .taken(Some(hash), Client::Unknown, node, now);
+        if let Some(sent) = sent {
+            lock(&self.pooled).take(sent, node, now);
         }
-        self.shard(&client).taken(None, client, node, now);
+        self.shard(client).taken(client, node, now);
+    }
+
+    /// The transactions, where there are any.
+    pub fn pooled(&self) -> Option<MutexGuard<'_, Pooled>> {
+        let is_used = self.is_used.load(Ordering::Relaxed);
+        is_used.then(|| lock(&self.pooled))
     }
 
     /// The nodes that have the transaction.
     pub fn holders(&self, hash: TxHash) -> Vec<NodeId> {
-        if !self.is_used() {
-            return Vec::new();
-        }
-        self.shard(&hash).holders(hash, clock::now())
+        self.pooled()
+            .map_or_else(Vec::new, |pooled| pooled.holders(hash, clock::now()))
     }
 
     /// The nodes that have taken transactions of `client`.
     pub fn holders_for(&self, client: Client) -> Vec<NodeId> {
-        if !self.is_used() {
+        if !self.is_used.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        self.shard(&client).holders_for(client, clock::now())
+        self.shard(client).holders_for(client, clock::now())
     }
 
-    fn shard(&self, key: &impl std::hash::Hash) -> MutexGuard<'_, Sent> {
-        let at = self.names.hash_one(key) as usize % SHARDS;
-        self.shards[at]
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn shard(&self, client: Client) -> MutexGuard<'_, Sent> {
+        let at = self.names.hash_one(client.key()) as usize % SHARDS;
+        lock(&self.shards[at])
     }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]
@@ -100,8 +107,8 @@ mod tests {
         let address = Some(IpAddr::from([10, 0, 0, 1]));
         let long = [b'x'; NAME_BYTES_MAX + 1];
         let named = taken.client(Some(&long[1..]), address);
-        assert!(matches!(named, Client::Named(_)));
-        assert_eq!(named, taken.client(Some(&long[1..]), None));
+        assert!(matches!(named, Client::Named { .. }));
+        assert_eq!(named.key(), taken.client(Some(&long[1..]), None).key());
         for name in [None, Some(&b""[..]), Some(&long)] {
             assert_eq!(
                 taken.client(name, address),
@@ -116,8 +123,14 @@ mod tests {
         let taken = Taken::default();
         let hash = transaction::hash("[\"0x01\"]").unwrap();
         let client = taken.client(Some(b"a"), None);
-        assert_eq!(taken.holders(hash), []);
-        taken.remember(Some(hash), client, NodeId(3));
+        assert!(taken.pooled().is_none());
+        let sent = pooled::Sent {
+            hash,
+            signed: None,
+            raw: &[1],
+            network: None,
+        };
+        taken.remember(Some(&sent), client, NodeId(3));
         assert_eq!(taken.holders(hash), [NodeId(3)]);
         assert_eq!(taken.holders_for(client), [NodeId(3)]);
         assert_eq!(taken.holders_for(Client::Unknown), []);

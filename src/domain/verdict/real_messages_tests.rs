@@ -58,6 +58,7 @@ const MESSAGES: &[Message] = &[
     ("geth", 200, -32000, "already known", NO_DATA, Meaning::AlreadyKnown),
     ("reth", 200, -32003, "already known", NO_DATA, Meaning::AlreadyKnown),
     ("anvil", 200, -32003, "transaction already imported", NO_DATA, Meaning::AlreadyKnown),
+    ("EthereumJS", 200, -32000, "0xab: this transaction is already in the TxPool", NO_DATA, Meaning::AlreadyKnown),
     ("geth 1.8", 200, -32000, "known transaction: 6f1c0d5c", NO_DATA, Meaning::AlreadyKnown),
     ("Besu", 200, -32000, "Known transaction", NO_DATA, Meaning::AlreadyKnown),
     ("OpenEthereum", 200, -32010, "Transaction with the same hash was already imported.", NO_DATA, Meaning::AlreadyKnown),

@@ -132,6 +132,7 @@ pub const TEXTS: &[Group] = &[
         ("^known transaction", "geth 1.8 core/tx_pool.go; Besu: ETH_SEND_TX_ALREADY_KNOWN"),
         ("already imported", "OpenEthereum"),
         ("already in mempool", "EthereumJS, Cosmos chains"),
+        ("already in the txpool", "EthereumJS, −32602"),
         ("^alreadyknown", "Nethermind AcceptTxResult.cs"),
         ("existing tx with same hash", "Erigon txpoolcfg: DuplicateHash"),
     ]),

@@ -1,9 +1,14 @@
 //! What an attempt says of its node, for the calls that follow.
 
 use super::{Content, Errand};
+use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::NodeView;
-use crate::domain::seen;
+use crate::domain::node::NodeId;
+use crate::domain::nonce;
+use crate::domain::pooled::Way;
+use crate::domain::seen::{self, BY_HASH, RECEIPT};
+use crate::domain::transaction;
 use crate::domain::verdict::{Class, Missing, Verdict};
 
 impl Errand<'_> {
@@ -13,9 +18,11 @@ impl Errand<'_> {
         let pool = &self.engine.pool;
         match verdict.class {
             Class::Ok => {
-                if let Some(head) = self.told(content) {
+                let told = self.told(content);
+                if let Some(head) = told {
                     pool.see(node.id, head);
                 }
+                self.hear_of_waiting(node.id, told, content);
             }
             Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
             Class::MissingData => {
@@ -34,6 +41,43 @@ impl Errand<'_> {
             | Class::BadAnswer
             | Class::Unknown
             | Class::Cancelled => {}
+        }
+    }
+
+    /// What an answer says of transactions that were taken through us and wait for a block.
+    fn hear_of_waiting(&self, node: NodeId, block: Option<BlockNumber>, content: &Content<'_>) {
+        let params = self.call.params;
+        let Content::Whole(answer, _) = content else {
+            return;
+        };
+        let Some(result) = answer.result() else {
+            return;
+        };
+        match &*self.call.method {
+            BY_HASH | RECEIPT => {
+                let (Some(hash), Some(mut pooled)) = (
+                    params.and_then(transaction::hash_asked),
+                    self.engine.taken.pooled(),
+                ) else {
+                    return;
+                };
+                if block.is_some() {
+                    pooled.forget(hash);
+                } else if self.call.method == BY_HASH {
+                    let look = (node, Way::ByHash, result != b"null");
+                    let block_time = self.terms.policy.limits.block_wait;
+                    pooled.looked(hash, look, block_time, clock::now());
+                }
+            }
+            "eth_getTransactionCount" if !self.asking.is_pending => {
+                let sender = params.and_then(transaction::address_asked);
+                if let (Some(sender), Some(count)) = (sender, nonce::read(result))
+                    && let Some(mut pooled) = self.engine.taken.pooled()
+                {
+                    pooled.counted(sender, count);
+                }
+            }
+            _ => {}
         }
     }
 

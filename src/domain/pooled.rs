@@ -1,0 +1,301 @@
+//! Transactions that nodes took from us and that are in no block yet, as far as anybody told.
+//!
+//! Some nodes keep no pool: they pass a transaction on, and know nothing of it until a block has it.
+//! What was taken through us counts for its sender's next nonce all the same, and can be shown by its
+//! hash, until its nonce is used up, a node that has shown it shows it no more, or its time is over.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::broadcast::NODES_MAX;
+use super::node::NodeId;
+use super::sent::TIME_MAX;
+use super::transaction::{Address, Signed, TxHash};
+
+/// A longer transaction is remembered, but can't be shown.
+pub const RAW_BYTES_MAX: usize = 16 << 10;
+/// Of what can be shown, all together.
+pub const ALL_BYTES_MAX: usize = 8 << 20;
+/// An address may take up this part of the room.
+pub const ADDRESS_PART: usize = 4;
+
+/// A transaction that a node has taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent<'a> {
+    pub hash: TxHash,
+    /// Of this chain, of a type that is known.
+    pub signed: Option<Signed>,
+    pub raw: &'a [u8],
+    /// Whose room it takes up.
+    pub network: Option<IpAddr>,
+}
+
+/// How a node shows that it knows of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    ByHash,
+    ByCount,
+}
+
+/// A transaction that waits for a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub sender: Address,
+    pub nonce: u64,
+    /// `None`: it was too long to keep.
+    pub raw: Option<Arc<[u8]>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    taken_at: Instant,
+    network: Option<IpAddr>,
+    /// Who took it.
+    nodes: Vec<NodeId>,
+    waiting: Option<Waiting>,
+    shown: Vec<Shown>,
+}
+
+/// A node has shown the transaction; and since when it doesn't.
+#[derive(Debug)]
+struct Shown {
+    node: NodeId,
+    way: Way,
+    missed_at: Option<Instant>,
+    is_gone: bool,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Pooled {
+    entries_max: usize,
+    entries: HashMap<TxHash, Entry>,
+    /// By age.
+    ages: VecDeque<(Instant, TxHash)>,
+    by_nonce: BTreeSet<(Address, u64, TxHash)>,
+    by_network: HashMap<IpAddr, usize>,
+    raw_bytes: usize,
+}
+
+impl Pooled {
+    pub fn new(entries_max: usize) -> Pooled {
+        Pooled {
+            entries_max,
+            entries: HashMap::new(),
+            ages: VecDeque::new(),
+            by_nonce: BTreeSet::new(),
+            by_network: HashMap::new(),
+            raw_bytes: 0,
+        }
+    }
+
+    /// `node` has taken `sent`. Sending it again makes it no younger.
+    pub fn take(&mut self, sent: &Sent<'_>, node: NodeId, now: Instant) {
+        self.age(now);
+        if !self.entries.contains_key(&sent.hash) && !self.insert(sent, now) {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&sent.hash)
+            && !entry.nodes.contains(&node)
+            && entry.nodes.len() < NODES_MAX
+        {
+            entry.nodes.push(node);
+        }
+    }
+
+    fn insert(&mut self, sent: &Sent<'_>, now: Instant) -> bool {
+        if let Some(network) = sent.network {
+            let held = self.by_network.entry(network).or_default();
+            if *held >= self.entries_max / ADDRESS_PART {
+                return false;
+            }
+            *held += 1;
+        }
+        let has_room =
+            sent.raw.len() <= RAW_BYTES_MAX && self.raw_bytes + sent.raw.len() <= ALL_BYTES_MAX;
+        let waiting = sent.signed.map(|signed| Waiting {
+            sender: signed.sender,
+            nonce: signed.nonce,
+            raw: has_room.then(|| sent.raw.into()),
+        });
+        if let Some(waiting) = &waiting {
+            self.raw_bytes += waiting.bytes();
+            self.by_nonce
+                .insert((waiting.sender, waiting.nonce, sent.hash));
+        }
+        let entry = Entry {
+            taken_at: now,
+            network: sent.network,
+            nodes: Vec::new(),
+            waiting,
+            shown: Vec::new(),
+        };
+        self.entries.insert(sent.hash, entry);
+        self.ages.push_back((now, sent.hash));
+        while self.entries.len() > self.entries_max && self.drop_oldest() {}
+        true
+    }
+
+    /// The nodes that have taken it.
+    pub fn holders(&self, hash: TxHash, now: Instant) -> Vec<NodeId> {
+        self.fresh(hash, now)
+            .map_or_else(Vec::new, |entry| entry.nodes.clone())
+    }
+
+    /// One that was taken, as far as is known still waits for a block.
+    pub fn waiting(&self, hash: TxHash, now: Instant) -> Option<&Waiting> {
+        self.fresh(hash, now)?.waiting.as_ref()
+    }
+
+    /// The nonce that follows `counted` and those of the sender's that were taken from there on,
+    /// without a gap.
+    pub fn next_nonce(&self, sender: Address, counted: u64, now: Instant) -> u64 {
+        let mut next = counted;
+        let least = TxHash::LEAST;
+        for (of, nonce, hash) in self.by_nonce.range((sender, counted, least)..) {
+            if *of != sender || *nonce > next {
+                break;
+            }
+            if self.fresh(*hash, now).is_some() {
+                next = nonce.saturating_add(1);
+            }
+        }
+        next
+    }
+
+    /// Who took transactions of `sender` with this nonce.
+    pub fn holders_of(&self, sender: Address, nonce: u64, now: Instant) -> Vec<NodeId> {
+        let least = TxHash::LEAST;
+        let those = self.by_nonce.range((sender, nonce, least)..);
+        let those = those.take_while(|(of, its, _)| (*of, *its) == (sender, nonce));
+        those
+            .flat_map(|(_, _, hash)| self.holders(*hash, now))
+            .collect()
+    }
+
+    /// Whether any of `sender`'s waits.
+    pub fn knows(&self, sender: Address) -> bool {
+        let mut those = self.by_nonce.range((sender, 0, TxHash::LEAST)..);
+        those.next().is_some_and(|(of, _, _)| *of == sender)
+    }
+
+    /// Blocks have `count` transactions of `sender`: none of those waits any more.
+    pub fn counted(&mut self, sender: Address, count: u64) {
+        let least = TxHash::LEAST;
+        let spent = self
+            .by_nonce
+            .range((sender, 0, least)..(sender, count, least));
+        let spent: Vec<TxHash> = spent.map(|(_, _, hash)| *hash).collect();
+        spent.into_iter().for_each(|hash| self.forget(hash));
+    }
+
+    /// It waits no more: it is in a block, or can't be any more. Who took it is known on.
+    pub fn forget(&mut self, hash: TxHash) {
+        let entry = self.entries.get_mut(&hash);
+        if let Some(waiting) = entry.and_then(|entry| entry.waiting.take()) {
+            self.raw_bytes -= waiting.bytes();
+            self.by_nonce.remove(&(waiting.sender, waiting.nonce, hash));
+        }
+    }
+
+    /// `node` was asked for it and showed it, or not. One that did and does so no more, twice, the
+    /// looks a `block_time` or more apart, has dropped it: then it is forgotten.
+    pub fn looked(
+        &mut self,
+        hash: TxHash,
+        (node, way, is_shown): (NodeId, Way, bool),
+        block_time: Duration,
+        now: Instant,
+    ) {
+        let Some(entry) = self.entries.get_mut(&hash) else {
+            return;
+        };
+        let known = entry
+            .shown
+            .iter()
+            .position(|it| (it.node, it.way) == (node, way));
+        match known {
+            None if !is_shown || entry.shown.len() >= 2 * NODES_MAX => return,
+            None => entry.shown.push(Shown {
+                node,
+                way,
+                missed_at: None,
+                is_gone: false,
+            }),
+            Some(at) => entry.shown[at].look(is_shown, block_time, now),
+        }
+        let mut its = entry.shown.iter().filter(|it| it.node == node);
+        if its.all(|it| it.is_gone) {
+            self.forget(hash);
+        }
+    }
+
+    /// `node` counts `count` transactions of `sender`, those that wait included.
+    pub fn counted_pending(
+        &mut self,
+        sender: Address,
+        (node, count): (NodeId, u64),
+        block_time: Duration,
+        now: Instant,
+    ) {
+        let those = self.by_nonce.range((sender, 0, TxHash::LEAST)..);
+        let those = those.take_while(|(of, _, _)| *of == sender);
+        let those: Vec<_> = those.map(|(_, nonce, hash)| (*nonce, *hash)).collect();
+        for (nonce, hash) in those {
+            self.looked(hash, (node, Way::ByCount, count > nonce), block_time, now);
+        }
+    }
+
+    fn fresh(&self, hash: TxHash, now: Instant) -> Option<&Entry> {
+        let entry = self.entries.get(&hash);
+        entry.filter(|entry| now.saturating_duration_since(entry.taken_at) <= TIME_MAX)
+    }
+
+    fn age(&mut self, now: Instant) {
+        let is_old = |at: &Instant| now.saturating_duration_since(*at) > TIME_MAX;
+        while self.ages.front().is_some_and(|(at, _)| is_old(at)) {
+            self.drop_oldest();
+        }
+    }
+
+    /// `false` when there is nothing to drop.
+    fn drop_oldest(&mut self) -> bool {
+        let Some((_, hash)) = self.ages.pop_front() else {
+            return false;
+        };
+        self.forget(hash);
+        let network = self.entries.remove(&hash).and_then(|entry| entry.network);
+        if let Some(network) = network
+            && let Some(held) = self.by_network.get_mut(&network)
+        {
+            *held -= 1;
+            if *held == 0 {
+                self.by_network.remove(&network);
+            }
+        }
+        true
+    }
+}
+
+impl Shown {
+    fn look(&mut self, is_shown: bool, block_time: Duration, now: Instant) {
+        if is_shown {
+            (self.missed_at, self.is_gone) = (None, false);
+            return;
+        }
+        let since = *self.missed_at.get_or_insert(now);
+        self.is_gone = now.saturating_duration_since(since) >= block_time;
+    }
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.raw.as_ref().map_or(0, |raw| raw.len())
+    }
+}
+
+#[cfg(test)]
+#[path = "pooled_tests.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+//! What nodes are asked before a client is told that its transaction was refused: whether they have
+//! it, and what used up its nonce.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::{Ended, Transaction, held};
+use crate::clock;
+use crate::domain::broadcast::{Form, NODES_MAX, Spread, spread};
+use crate::domain::node::NodeId;
+use crate::domain::seen::RECEIPT;
+use crate::domain::select::Ladder;
+use crate::domain::transaction::TxHash;
+use crate::domain::verdict::Class;
+use crate::serve::engine::Served;
+use crate::serve::fan::{self, Fan, Heard, Question};
+use crate::serve::nonces;
+use crate::telemetry::metrics::{CallOutcome, Lookup, Sending};
+
+/// What used up a transaction's nonce.
+enum Spent {
+    /// Its own receipt.
+    ByItself(Heard),
+    /// Or nobody knows.
+    ByAnother,
+    /// Nothing, as far as blocks say.
+    Nowhere,
+}
+
+impl Transaction<'_> {
+    /// Looks for the transaction where a node may have it: then it was no failure.
+    pub(super) async fn doubt(&mut self) -> Option<(Ended, Sending)> {
+        let tx = self.tx.clone()?;
+        let nodes = if self.broadcast.is_in_doubt() {
+            self.askable()
+        } else if tx.signed.is_some() {
+            std::mem::take(&mut self.refused_by)
+        } else {
+            Vec::new()
+        };
+        if nodes.is_empty() {
+            return None;
+        }
+        if let Some(ended) = self.look_up(tx.hash, &nodes).await {
+            return Some(ended);
+        }
+        if self.broadcast.is_spent() {
+            match self.spent(&nodes, tx.hash).await {
+                Spent::ByAnother => {}
+                Spent::ByItself(receipt) => return Some((self.reply(receipt)?, Sending::Known)),
+                Spent::Nowhere => return self.stands(tx.hash).await,
+            }
+        }
+        if self.broadcast.waits() {
+            return self.stands(tx.hash).await;
+        }
+        None
+    }
+
+    /// Those that were sent it, and the own fit nodes.
+    fn askable(&self) -> Vec<NodeId> {
+        let wish = Spread {
+            nodes_max: NODES_MAX,
+            method: self.form.lookup(),
+            first: &[],
+            passed: &self.asked,
+        };
+        let view = &self.engine.pool.snapshot().view;
+        let others = spread(view, Ladder::Own, wish, clock::now(), &mut clock::roll);
+        let mut nodes = self.asked.clone();
+        nodes.extend(others);
+        nodes
+    }
+
+    /// It is as good as taken: the hash, or the receipt once there is one.
+    async fn stands(&self, hash: TxHash) -> Option<(Ended, Sending)> {
+        match self.form {
+            Form::Hash => {
+                let reply = self.hash_reply()?;
+                let served = Served {
+                    answer: reply,
+                    node: None,
+                    attempts: self.volleys,
+                };
+                Some(((served, CallOutcome::Ok), Sending::Known))
+            }
+            Form::Receipt => Some((self.wait(hash).await, Sending::Known)),
+        }
+    }
+
+    /// Asks `nodes` for what this form answers.
+    async fn look_up(&self, hash: TxHash, nodes: &[NodeId]) -> Option<(Ended, Sending)> {
+        let found = self.find(self.form.lookup(), hash, nodes).await;
+        let metrics = &self.engine.metrics;
+        metrics.looked_up(found.as_ref().map_or(Lookup::Missing, |_| Lookup::Found));
+        let found = found?;
+        let sent = self.tx.as_ref().map(|tx| tx.sent());
+        let taken = &self.engine.taken;
+        taken.remember(sent.as_ref(), self.terms.client, found.node);
+        Some((self.reply(found)?, Sending::Known))
+    }
+
+    /// What is found of the transaction, as this form answers it.
+    pub(super) fn reply(&self, found: Heard) -> Option<Ended> {
+        let reply = match self.form {
+            Form::Hash => self.hash_reply()?,
+            Form::Receipt => {
+                let answer = found.answer?;
+                self.see(found.node, &answer);
+                held(answer, self.terms.room)
+            }
+        };
+        Some(self.served(reply, &found.name, CallOutcome::Ok))
+    }
+
+    /// The first of `nodes` that knows the transaction.
+    pub(super) async fn find(
+        &self,
+        method: &'static str,
+        hash: TxHash,
+        nodes: &[NodeId],
+    ) -> Option<Heard> {
+        let mut fan = self.ask(method, &format!("[\"{hash}\"]"), nodes);
+        while let Some(heard) = fan.next().await {
+            let result = heard.answer.as_ref().and_then(|answer| answer.result());
+            if heard.class == Class::Ok && result.is_some_and(|found| found != b"null") {
+                return Some(heard);
+            }
+        }
+        None
+    }
+
+    /// What used up the nonce of the transaction, as a node says. One that was taken through us is
+    /// in no block while blocks have none of its sender's with its nonce, whatever a node says.
+    async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> Spent {
+        let taken = &self.engine.taken;
+        let waiting = taken
+            .pooled()
+            .and_then(|pooled| pooled.waiting(hash, clock::now()).cloned());
+        let Some(waiting) = waiting else {
+            return Spent::ByAnother;
+        };
+        let counts = nonces::latest(self.engine, waiting.sender, nodes, self.terms).await;
+        let Some(highest) = counts.iter().map(|(_, count)| *count).max() else {
+            return Spent::ByAnother;
+        };
+        if highest <= waiting.nonce {
+            return Spent::Nowhere;
+        }
+        let ahead = counts.iter().filter(|(_, count)| *count == highest);
+        let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
+        let receipt = self.find(RECEIPT, hash, &ahead).await;
+        if let Some(mut pooled) = taken.pooled() {
+            pooled.forget(hash);
+        }
+        receipt.map_or(Spent::ByAnother, Spent::ByItself)
+    }
+
+    fn ask(&self, method: &'static str, params: &str, nodes: &[NodeId]) -> Fan {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        let question = Question {
+            method: method.into(),
+            body: Bytes::from(body),
+            until: self.lookup_end(),
+            // A transaction alone may be longer than `SHORT_BYTES_MAX`.
+            bytes_max: self.terms.bytes_max.min(fan::LONG_BYTES_MAX),
+            trace: self.terms.trace,
+        };
+        fan::ask_all(&self.engine.pool, &self.engine.gate, nodes, &question)
+    }
+
+    fn lookup_end(&self) -> Instant {
+        let attempt = self.terms.policy.limits.times.attempt;
+        self.deadline.min(clock::now() + attempt)
+    }
+}

@@ -1,0 +1,107 @@
+//! The wait for the receipt of a transaction that a pool has already (EIP-7966): no node is held by
+//! it, and all who wait for one transaction ask together, once at each new head.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use super::{Ended, LOOKUP_TIME, Transaction};
+use crate::clock;
+use crate::domain::block::{Needs, Wish};
+use crate::domain::broadcast::{UNMINED, sync_time};
+use crate::domain::seen::RECEIPT;
+use crate::domain::select::Ladder;
+use crate::domain::transaction::TxHash;
+use crate::serve::engine::{Reply, Served};
+use crate::serve::fan::Heard;
+use crate::state::flights::{Brought, Landed, Seat};
+use crate::telemetry::metrics::CallOutcome;
+
+impl Transaction<'_> {
+    /// Waits as long as the call says.
+    pub(super) async fn wait(&self, hash: TxHash) -> Ended {
+        let arrived_at = self.terms.arrived_at;
+        let whole = self.deadline.saturating_duration_since(arrived_at);
+        let asked = sync_time(self.call.params.unwrap_or_default());
+        let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
+        let seat = format!("receipt {hash}").into();
+        while clock::now() < until {
+            let found = match self.engine.flights.join(&seat, None) {
+                Seat::Alone => self.watch(hash, until).await,
+                Seat::Leader(leader) => {
+                    let found = self.watch(hash, until).await;
+                    leader.land(|| landed(found.as_ref()));
+                    found
+                }
+                Seat::Follower(follower) => match timeout_at(until.into(), follower.landed()).await
+                {
+                    Ok(Some(Landed::Brought(brought))) => {
+                        let reply = super::held(brought.answer, self.terms.room);
+                        return self.served(reply, &brought.node, CallOutcome::Ok);
+                    }
+                    // Its time was shorter.
+                    Ok(None | Some(Landed::Nothing | Landed::Refused(_))) | Err(_) => continue,
+                },
+            };
+            if let Some(ended) = found.and_then(|found| self.reply(found)) {
+                return ended;
+            }
+        }
+        self.unmined(hash, until.saturating_duration_since(self.terms.arrived_at))
+    }
+
+    /// Asks for the receipt whenever there is a new head.
+    async fn watch(&self, hash: TxHash, until: Instant) -> Option<Heard> {
+        let pool = &self.engine.pool;
+        let mut news = pool.news();
+        let mut seen = pool.snapshot().view.highest_head;
+        loop {
+            timeout_at(until.into(), news.changed()).await.ok()?.ok()?;
+            let head = pool.snapshot().view.highest_head;
+            if head == seen {
+                continue;
+            }
+            seen = head;
+            let freshest = Needs {
+                method: RECEIPT,
+                wish: Wish::Freshest,
+                ..Needs::default()
+            };
+            let draw = |ladder| pool.draw(ladder, &[], &freshest);
+            let node = draw(Ladder::Own).or_else(|| draw(Ladder::Fallback));
+            let asked = node.map(|node| [node]);
+            let found = self
+                .find(RECEIPT, hash, asked.as_ref().map_or(&[], |it| it))
+                .await;
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+
+    /// As geth says it (`internal/ethapi/errors.go`), with the hash.
+    fn unmined(&self, hash: TxHash, waited: Duration) -> Ended {
+        let seconds = waited.as_secs_f64();
+        let error = format!(
+            r#"{{"code":{UNMINED},"message":"the transaction was added to the pool but is in no block after {seconds} s","data":"{hash}"}}"#
+        );
+        let served = Served {
+            answer: Reply::with_error(self.call, &error),
+            node: None,
+            attempts: self.volleys,
+        };
+        (served, CallOutcome::RpcError)
+    }
+}
+
+fn landed(found: Option<&Heard>) -> Landed {
+    let brought = found.and_then(|found| {
+        Some(Brought {
+            answer: found.answer.clone()?,
+            node: found.name.clone(),
+            attempts: 1,
+            is_error: false,
+        })
+    });
+    brought.map_or(Landed::Nothing, Landed::Brought)
+}
