@@ -1,9 +1,11 @@
 //! One call's way from node to node: whom to ask next, what to wait for, and when to stop.
 
+mod failures;
 mod telling;
 
 use std::time::{Duration, Instant};
 
+use self::failures::Failures;
 use self::telling::{passes_on, rank};
 use super::block::{Needs, Reads, Wish};
 use super::chain::BlockNumber;
@@ -95,22 +97,6 @@ pub struct Journey<'a> {
     used_once: bool,
     /// Whether the next repeat costs a token of the budget.
     is_free: bool,
-}
-
-/// How nodes have failed.
-#[derive(Clone, Copy, Debug, Default)]
-struct Failures {
-    first: Option<Class>,
-    /// Not all of them as the first.
-    differ: bool,
-    may_have_run: bool,
-}
-
-impl Failures {
-    fn add(&mut self, class: Class) {
-        self.differ |= *self.first.get_or_insert(class) != class;
-        self.may_have_run |= !class.is_unexecuted();
-    }
 }
 
 /// Whom to ask.
@@ -318,23 +304,10 @@ impl<'a> Journey<'a> {
     }
 
     /// The refusal of a call that ends without a usable answer. `answers_others`: whether a node does
-    /// so of late. Trying again helps unless every node fails at this very call, and does no harm
-    /// unless one may have carried it out.
+    /// so of late.
     pub fn unserved(&self, answers_others: impl FnMut(NodeId) -> bool) -> Refusal {
-        let Failures {
-            differ,
-            may_have_run,
-            ..
-        } = self.failures;
-        let does_harm = may_have_run && self.repeat() == Repeat::IfUnexecuted;
-        // Of one node alone nobody knows whether it is the node or the call.
-        let is_alike = may_have_run && !differ && self.tried.len() > 1;
-        let is_its_own = || is_alike && self.tried.iter().copied().all(answers_others);
-        if does_harm || is_its_own() {
-            Refusal::BadAnswer
-        } else {
-            Refusal::Unserved
-        }
+        let answer_others = self.tried.iter().copied().all(answers_others);
+        self.failures.refusal(self.repeat(), answer_others)
     }
 
     /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
