@@ -236,9 +236,7 @@ fn row(
     settings: &Settings,
 ) -> Row {
     let now = clock::now();
-    // A newcomer that is throttled is neither fit nor out, so its standing has no reason.
-    let throttled = || node.standing.rests(now).then_some(Reason::Throttled);
-    let reason = node.standing.reason(now).or_else(throttled);
+    let reason = node.reason(now);
     let latency = match probed.probe {
         Probe::Answered { .. } => Some(tenths_of_millis(probed.took)),
         Probe::Failed | Probe::Throttled(_) => None,
@@ -281,7 +279,16 @@ fn why(
             let (lag, lag_max) = (node.lag()?.0, settings.health.lag_blocks_max);
             Some(format!("{lag} behind, at most {lag_max} allowed"))
         }
-        Reason::Silent | Reason::Faults | Reason::Throttled => probed.why,
+        Reason::Silent
+        | Reason::Faults
+        | Reason::Throttled
+        | Reason::Refused
+        | Reason::Dns
+        | Reason::Tls
+        | Reason::Auth
+        | Reason::Quota
+        | Reason::RateLimited
+        | Reason::BadAnswer => probed.why().map(str::to_string),
         Reason::Syncing => Some("it says that it is syncing".to_string()),
         Reason::WrongChain => {
             let (theirs, ours) = (chain_told(&probed.probe)?, view.chain_id?);

@@ -98,13 +98,21 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
             "height_zero",
             "its head is 0: it has not begun to sync",
         ),
-        (script(ok("<html>")).await, "silent", "answered HTML"),
+        (
+            script(ok("<html>")).await,
+            "bad_answer",
+            r#"answered HTML, "<html>""#,
+        ),
         (script(None).await, "silent", "timed out after 0.5 s"),
-        (script(http("502 Bad", "", "")).await, "silent", "HTTP 502"),
+        (
+            script(http("502 Bad", "", "")).await,
+            "bad_answer",
+            "HTTP 502",
+        ),
         (
             script(error(backoff)).await,
-            "throttled",
-            "JSON-RPC error -32005, asks for a rest of 30 s",
+            "rate_limited",
+            r#"JSON-RPC error -32005, "x", asks for a rest of 30 s"#,
         ),
     ];
     let nodes: Vec<_> = actors
@@ -121,7 +129,7 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
         "{table}"
     );
     for ((_, verdict, why), line) in actors.iter().zip(&lines[2..]) {
-        let wanted = format!("{verdict:11}  {why}");
+        let wanted = format!("{verdict:12}  {why}");
         assert!(line.ends_with(wanted.trim_end()), "{wanted}\n{table}");
     }
 }
@@ -201,7 +209,10 @@ async fn without_any_answer_there_is_no_reference() {
     let nodes = [spec(&actor, "geth-1", Rung::Own)];
     let table = printed(&nodes, &[], &Settings::default(), false).await;
     assert!(table.starts_with("no reference: no node has told its head; chain not checked"));
-    assert!(table.contains("silent   JSON-RPC error -32601"), "{table}");
+    assert!(
+        table.contains("bad_answer  JSON-RPC error -32601"),
+        "{table}"
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::lacks::Lacks;
 use super::load::Load;
 use super::report::{Details, Inquiry, Member, Probe};
 use super::sounding::{Found, Question, Soundings};
+use super::trouble::Trouble;
 use super::view::NodeView;
 
 /// Heads that a node's hashes are remembered of: those of the last rounds.
@@ -23,6 +24,8 @@ pub(super) struct Entry {
     pub head: Option<BlockNumber>,
     /// The last probe brought an answer.
     pub lives: bool,
+    /// Why the last probe brought no head.
+    pub trouble: Option<Trouble>,
     pub chain_id: Option<ChainId>,
     pub load: Arc<Load>,
     pub net_version: Option<Arc<str>>,
@@ -72,6 +75,7 @@ impl Entry {
             standing: Standing::default(),
             head: None,
             lives: false,
+            trouble: None,
             chain_id: None,
             load: Arc::new(Load::new(now)),
             net_version: None,
@@ -190,6 +194,7 @@ impl Entry {
             head_timestamp: self.head_timestamp,
             reference,
             lives: self.lives,
+            trouble: self.trouble.clone(),
             is_on_another_chain,
             standing: self.standing,
             load: self.load.clone(),

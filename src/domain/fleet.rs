@@ -93,6 +93,9 @@ impl Fleet {
         now: Instant,
     ) {
         for (id, details) in details {
+            if let Some(entry) = self.entry_mut(*id) {
+                entry.trouble = details.trouble.clone();
+            }
             let probe = probes.iter().find(|(probed, _)| probed == id);
             let Some((_, Probe::Answered { head, .. })) = probe else {
                 continue;
@@ -240,7 +243,10 @@ impl Fleet {
     ) -> Option<Change> {
         let verdict = match probe {
             Probe::Throttled(_) => return None,
-            Probe::Failed => Err(Reason::Silent),
+            Probe::Failed => {
+                let trouble = self.entries[at].trouble.as_ref();
+                Err(trouble.map_or(Reason::Silent, |trouble| trouble.reason))
+            }
             Probe::Answered { head, syncing, .. } => {
                 self.verdict(&self.entries[at], head, syncing, head_before)
             }
@@ -252,6 +258,7 @@ impl Fleet {
         Some(Change::Node {
             name: entry.member.name.clone(),
             turn,
+            trouble: entry.trouble.clone(),
         })
     }
 
@@ -316,7 +323,11 @@ impl Fleet {
         let turn = entry.standing.bench(now);
         let name = entry.member.name.clone();
         let mut changes: Vec<_> = turn
-            .map(|turn| Change::Node { name, turn })
+            .map(|turn| Change::Node {
+                name,
+                turn,
+                trouble: None,
+            })
             .into_iter()
             .collect();
         changes.extend(self.settle(now));

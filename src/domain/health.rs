@@ -18,10 +18,24 @@ pub enum Reason {
     HeightZero,
     Faults,
     Throttled,
+    /// It refuses connections.
+    Refused,
+    /// Its name has no address.
+    Dns,
+    /// No TLS session with it can be made.
+    Tls,
+    /// It doesn't let us in: HTTP 401 or 403, or words to that effect.
+    Auth,
+    /// What was paid for is used up, or not paid for.
+    Quota,
+    /// It asked for a rest before it ever told its head.
+    RateLimited,
+    /// What it answers isn't what was asked for, or isn't JSON-RPC at all.
+    BadAnswer,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 16] = [
         Reason::Lagging,
         Reason::Silent,
         Reason::Syncing,
@@ -31,6 +45,13 @@ impl Reason {
         Reason::HeightZero,
         Reason::Faults,
         Reason::Throttled,
+        Reason::Refused,
+        Reason::Dns,
+        Reason::Tls,
+        Reason::Auth,
+        Reason::Quota,
+        Reason::RateLimited,
+        Reason::BadAnswer,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -44,6 +65,13 @@ impl Reason {
             Reason::HeightZero => "height_zero",
             Reason::Faults => "faults",
             Reason::Throttled => "throttled",
+            Reason::Refused => "refused",
+            Reason::Dns => "dns",
+            Reason::Tls => "tls",
+            Reason::Auth => "auth",
+            Reason::Quota => "quota",
+            Reason::RateLimited => "rate_limited",
+            Reason::BadAnswer => "bad_answer",
         }
     }
 
@@ -55,7 +83,17 @@ impl Reason {
             | Reason::Forked
             | Reason::Rollback
             | Reason::HeightZero => true,
-            Reason::Silent | Reason::Syncing | Reason::Faults | Reason::Throttled => false,
+            Reason::Silent
+            | Reason::Syncing
+            | Reason::Faults
+            | Reason::Throttled
+            | Reason::Refused
+            | Reason::Dns
+            | Reason::Tls
+            | Reason::Auth
+            | Reason::Quota
+            | Reason::RateLimited
+            | Reason::BadAnswer => false,
         }
     }
 }

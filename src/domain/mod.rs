@@ -50,6 +50,7 @@ pub mod sounding;
 pub mod subscription;
 pub mod trace;
 pub mod transaction;
+pub mod trouble;
 pub mod verdict;
 pub mod view;
 pub mod whole;

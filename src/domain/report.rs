@@ -8,6 +8,7 @@ use super::depth::Depth;
 use super::health::{Hysteresis, Turn};
 use super::node::{NodeId, Rung, Weight};
 use super::sounding::{Found, Question};
+use super::trouble::Trouble;
 
 /// What the fleet is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,8 @@ pub enum Capabilities {
     Told(Depth),
 }
 
-/// What one probe of one node brought beside the head. `None`: not asked, or not told.
+/// What one probe of one node brought beside the head, or instead of it. `None`: not asked, or not
+/// told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     pub head_hash: Option<BlockHash>,
@@ -65,6 +67,8 @@ pub struct Details {
     pub compared: Option<(BlockNumber, BlockHash)>,
     pub safe: Option<BlockNumber>,
     pub finalized: Option<BlockNumber>,
+    /// Why there is no head.
+    pub trouble: Option<Trouble>,
 }
 
 /// A node as it stands in the list.
@@ -82,6 +86,8 @@ pub enum Change {
     Node {
         name: Arc<str>,
         turn: Turn,
+        /// What the last probe met, where it brought no head.
+        trouble: Option<Trouble>,
     },
     Reference {
         source: Source,

@@ -6,12 +6,13 @@ use std::time::Instant;
 use super::chain::{BlockNumber, ChainId, Lag, Reference};
 use super::depth::Depth;
 use super::forks::Camps;
-use super::health::Standing;
+use super::health::{Reason, Standing, State};
 use super::lacks::Lacks;
 use super::load::Load;
 use super::node::{NodeId, Rung, Weight};
 use super::odds::Odds;
 use super::report::Inquiry;
+use super::trouble::Trouble;
 
 /// The fleet at one moment.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,8 @@ pub struct NodeView {
     pub head_timestamp: Option<u64>,
     pub(super) reference: Option<BlockNumber>,
     pub lives: bool,
+    /// Why the last probe brought no head.
+    pub trouble: Option<Trouble>,
     pub is_on_another_chain: bool,
     pub standing: Standing,
     pub load: Arc<Load>,
@@ -96,6 +99,14 @@ impl NodeView {
     /// It said that it has no such method.
     pub fn learn_lack(&self, method: &str, now: Instant) {
         self.lacks.learn(method, now);
+    }
+
+    /// Why it isn't healthy, or rests; of one that was never fit, what its last probe met.
+    pub fn reason(&self, now: Instant) -> Option<Reason> {
+        let unproven = matches!(self.standing.state, State::Unproven);
+        let met = self.trouble.as_ref().filter(|_| unproven);
+        let reason = self.standing.reason(now);
+        reason.or_else(|| met.map(|trouble| trouble.reason))
     }
 
     /// Gets calls in the normal run of things.

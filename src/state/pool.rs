@@ -312,7 +312,7 @@ impl HealthCheck for BlockLag {
         match node {
             Some(node) if node.standing.is_healthy() => Ok(()),
             Some(node) => {
-                let reason = node.standing.reason(clock::now());
+                let reason = node.reason(clock::now());
                 let why = reason.map_or("not yet probed", |reason| reason.as_str());
                 pingora::Error::e_explain(pingora::ErrorType::new("unfit"), why)
             }

@@ -142,14 +142,15 @@ impl Rounds {
         if let Some(shared) = &self.shared {
             shared.tell(&upstream.spec, &probed.probe);
         }
+        let Some(trouble) = &probed.details.trouble else {
+            return;
+        };
         let failure = match probed.probe {
-            Probe::Answered { .. } => return,
-            Probe::Failed => Reason::Silent,
             Probe::Throttled(_) => Reason::Throttled,
+            Probe::Answered { .. } | Probe::Failed => trouble.reason,
         };
         upstream.metrics.probe_failed(failure);
-        let why = probed.why.as_deref().unwrap_or("no answer");
-        log::debug!("probing {}: {why}", upstream.spec.name);
+        log::debug!("probing {}: {}", upstream.spec.name, trouble.words);
     }
 
     fn show(&self) {

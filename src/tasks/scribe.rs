@@ -117,10 +117,7 @@ fn health_of(node: &NodeView, now: Instant) -> Health {
         is_healthy: node.standing.is_healthy(),
         block_number: node.head.map(|head| head.0),
         lag: node.lag().map(|lag| lag.0),
-        reason: node
-            .standing
-            .reason(now)
-            .map(|reason| reason.as_str().to_string()),
+        reason: node.reason(now).map(|reason| reason.as_str().to_string()),
         checked_at: Some(clock::unix_millis()),
     }
 }

@@ -5,11 +5,16 @@ use log::Level;
 use crate::domain::chain::{Doubt, Source};
 use crate::domain::fleet::Change;
 use crate::domain::health::{Reason, Turn};
+use crate::domain::trouble::Trouble;
 
 /// One sentence on a change, and how loudly to say it.
 pub fn sentence(change: &Change) -> (Level, String) {
     match change {
-        Change::Node { name, turn } => of_node(name, *turn),
+        Change::Node {
+            name,
+            turn,
+            trouble,
+        } => of_node(name, *turn, trouble.as_ref()),
         Change::Reference { source, doubt } => of_reference(*source, *doubt),
         Change::Fallback { on: true } => (
             Level::Warn,
@@ -38,14 +43,14 @@ pub fn kind(change: &Change) -> &'static str {
     }
 }
 
-fn of_node(name: &str, turn: Turn) -> (Level, String) {
+fn of_node(name: &str, turn: Turn, trouble: Option<&Trouble>) -> (Level, String) {
     match turn {
         Turn::Admitted => (Level::Info, format!("node {name} is fit and gets calls")),
         Turn::Left(reason) => (
             level_of(reason),
             format!(
                 "node {name} gets no more calls: {}; {}",
-                reason_in_words(reason),
+                trouble_in_words(reason, trouble),
                 way_back(reason)
             ),
         ),
@@ -76,7 +81,14 @@ fn level_of(reason: Reason) -> Level {
         | Reason::Rollback
         | Reason::HeightZero
         | Reason::Faults
-        | Reason::Throttled => Level::Warn,
+        | Reason::Throttled
+        | Reason::Refused
+        | Reason::Dns
+        | Reason::Tls
+        | Reason::Auth
+        | Reason::Quota
+        | Reason::RateLimited
+        | Reason::BadAnswer => Level::Warn,
     }
 }
 
@@ -92,6 +104,22 @@ pub fn reason_in_words(reason: Reason) -> &'static str {
         Reason::HeightZero => "its head is block 0, while the chain is further",
         Reason::Faults => "its calls failed time after time",
         Reason::Throttled => "it asked to be left alone for a while (rate limit or quota)",
+        Reason::Refused => "it refuses connections",
+        Reason::Dns => "its name does not resolve",
+        Reason::Tls => "no TLS session with it can be made",
+        Reason::Auth => "it refuses us",
+        Reason::Quota => "its quota is used up, or not paid for",
+        Reason::RateLimited => "it limits our rate, and has not told its head yet",
+        Reason::BadAnswer => "its answers to probes are not good ones",
+    }
+}
+
+/// The same with what the last probe met, if that is the reason.
+pub fn trouble_in_words(reason: Reason, trouble: Option<&Trouble>) -> String {
+    let words = reason_in_words(reason);
+    match trouble.filter(|trouble| trouble.reason == reason) {
+        Some(trouble) => format!("{words}: {}", trouble.words),
+        None => words.to_string(),
     }
 }
 
@@ -104,7 +132,13 @@ fn way_back(reason: Reason) -> &'static str {
         Reason::WrongChain => "correct its URL or the chain's id",
         Reason::Forked => "it returns by itself once it has the blocks of the others",
         Reason::Faults => "it returns once its probes are good",
-        Reason::Throttled => "it returns by itself after its rest",
+        Reason::Throttled | Reason::RateLimited => "it returns by itself after its rest",
+        Reason::Refused => "look whether it runs, and listens for more than its own machine",
+        Reason::Dns => "correct the name in its URL, or look at the resolver",
+        Reason::Tls => "look at its certificate, its URL and `ca_file`",
+        Reason::Auth => "correct its key, its URL, or whom it lets in",
+        Reason::Quota => "see to its plan",
+        Reason::BadAnswer => "look at its URL, and at what stands in front of it",
     }
 }
 
@@ -143,6 +177,7 @@ mod tests {
         Change::Node {
             name: "geth-1".into(),
             turn,
+            trouble: None,
         }
     }
 
@@ -215,6 +250,27 @@ mod tests {
         ] {
             assert_eq!(sentence(&change), (level, wanted.to_string()));
         }
+    }
+
+    #[test]
+    fn what_the_last_probe_met_is_told_where_it_is_the_reason() {
+        let words = "HTTP 401, \"no such key\"".into();
+        let trouble = Trouble {
+            reason: Reason::Auth,
+            words,
+        };
+        let left = |reason| Change::Node {
+            name: "geth-1".into(),
+            turn: Turn::Left(reason),
+            trouble: Some(trouble.clone()),
+        };
+        let (_, said) = sentence(&left(Reason::Auth));
+        assert!(
+            said.contains("it refuses us: HTTP 401, \"no such key\"; correct its key"),
+            "{said}"
+        );
+        let (_, said) = sentence(&left(Reason::Lagging));
+        assert!(!said.contains("401"), "{said}");
     }
 
     #[test]

@@ -95,7 +95,10 @@ pub(super) async fn found(
     };
     let has = match ask(client, node, &asked).await {
         Ok(has) => Some(has),
-        Err(Failure::RpcError(_, Class::MissingData)) => Some(false),
+        Err(Failure::RpcError {
+            class: Class::MissingData,
+            ..
+        }) => Some(false),
         Err(_) => None,
     };
     Found { question, has }
@@ -321,7 +324,7 @@ mod tests {
         let prober = Prober::new(None).unwrap();
         let timeout = Duration::from_millis(300);
         let probed = prober.probe(&actor.spec(), asking(inquiry), timeout).await;
-        assert_eq!(probed.why, None);
+        assert_eq!(probed.why(), None);
         assert_eq!(probed.details.capabilities, Capabilities::Untold);
     }
 }

@@ -61,16 +61,13 @@ pub struct Ask {
     pub inquiry: Inquiry,
 }
 
-/// What one probe brought, and why it brought no more.
+/// What one probe brought; why it brought no more is its details' trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probed {
     pub probe: Probe,
     /// From asking to the head, or to the failure.
     pub took: Duration,
-    /// Why there is no head, for people: "connection refused", "timed out after 2 s". It holds
-    /// nothing of a URL or header, and no text of the node's.
-    pub why: Option<String>,
-    /// The same for metrics: timeout, connect, http, bad_answer, rpc_error, throttled.
+    /// Why there is no head, as a word for scripts: timeout, connect, http, bad_answer, rpc_error, throttled.
     pub failure: Option<&'static str>,
     /// Of the head, where the node showed it.
     pub header: Option<Arc<Header>>,
@@ -98,6 +95,14 @@ pub(super) struct Head {
     pub hash: Option<BlockHash>,
     pub timestamp: Option<u64>,
     pub header: Option<Arc<Header>>,
+}
+
+impl Probed {
+    /// Why there is no head, for people: "connection refused", "timed out after 2 s".
+    pub fn why(&self) -> Option<&str> {
+        let trouble = self.details.trouble.as_ref();
+        trouble.map(|trouble| &*trouble.words)
+    }
 }
 
 impl Prober {
@@ -214,7 +219,7 @@ impl Prober {
     async fn head(&self, spec: &NodeSpec) -> Result<Head, Failure> {
         match ask(&self.client, spec, &LATEST).await {
             Ok(Some(head)) => Ok(head),
-            Ok(None) | Err(Failure::RpcError(..) | Failure::TooLarge(_)) => {
+            Ok(None) | Err(Failure::RpcError { .. } | Failure::TooLarge(_)) => {
                 let number = ask(&self.client, spec, &NUMBER).await?;
                 Ok(Head {
                     number: BlockNumber(number),
@@ -261,7 +266,6 @@ fn answered(
             syncing,
         },
         took,
-        why: None,
         failure: None,
         header: head.header.clone(),
         details,
@@ -272,19 +276,22 @@ fn failed(failure: &Failure, took: Duration) -> Probed {
     let probe = match failure {
         Failure::Throttled { rest, .. } => Probe::Throttled(*rest),
         Failure::Timeout(_)
-        | Failure::Connect(_)
-        | Failure::Http(_)
+        | Failure::Connect { .. }
+        | Failure::Http { .. }
+        | Failure::NoAnswer { .. }
         | Failure::BadAnswer(_)
         | Failure::TooLarge(_)
-        | Failure::RpcError(..) => Probe::Failed,
+        | Failure::RpcError { .. } => Probe::Failed,
     };
     Probed {
         probe,
         took,
-        why: Some(failure.to_string()),
         failure: Some(failure.reason()),
         header: None,
-        details: Details::default(),
+        details: Details {
+            trouble: Some(failure.trouble()),
+            ..Details::default()
+        },
     }
 }
 

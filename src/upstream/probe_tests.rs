@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::super::actor::{Actor, HASH, Said, block, error, http, ok, result};
 use super::*;
+use crate::domain::health::Reason;
 use crate::domain::node::NodeRecord;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,7 +55,7 @@ async fn failure(head: Said) -> (&'static str, String) {
     ])
     .await;
     assert_eq!(probed.probe, Probe::Failed);
-    (probed.failure.unwrap(), probed.why.unwrap())
+    (probed.failure.unwrap(), probed.why().unwrap().to_string())
 }
 
 #[tokio::test]
@@ -61,7 +64,7 @@ async fn a_good_node_tells_its_head_and_its_chain() {
     assert_eq!(probed.probe, at(100));
     assert_eq!(probed.details.head_hash, BlockHash::read(HASH));
     assert_eq!(probed.details.head_timestamp, Some(5));
-    assert_eq!((probed.why, probed.failure), (None, None));
+    assert_eq!((probed.why(), probed.failure), (None, None));
 }
 
 #[tokio::test]
@@ -183,35 +186,47 @@ async fn a_node_that_does_not_know_its_chain_has_a_head_all_the_same() {
 async fn rude_answers_are_told_apart() {
     let own_error = r#"{"code":-32000,"message":"key s3cret-key is odd"}"#;
     for (said, reason, words) in [
-        (ok("<html>Welcome</html>"), "bad_answer", "answered HTML"),
+        (
+            ok("<html>Welcome</html>"),
+            "bad_answer",
+            r#"answered HTML, "<html>Welcome</html>""#,
+        ),
         (ok(" "), "bad_answer", "answered nothing"),
         (
             ok("{"),
             "bad_answer",
-            "answered something other than a JSON-RPC answer",
+            r#"answered something other than a JSON-RPC answer, "{""#,
         ),
         (
             ok(r#"{"id":2,"result":"0x1"}"#),
             "bad_answer",
-            "answered another question's id",
+            r#"answered another question's id, "{\"id\":2,\"result\":\"0x1\"}""#,
         ),
         (
             ok(r#"{"id":1}"#),
             "bad_answer",
-            "answered neither a result nor an error",
+            r#"answered neither a result nor an error, "{\"id\":1}""#,
         ),
         (
             result("\"0x64\""),
             "bad_answer",
             "answered something other than a block",
         ),
-        (http("503 Busy", "", "<html>"), "http", "HTTP 503"),
+        (
+            http("503 Busy", "", "<html>"),
+            "http",
+            r#"HTTP 503, "<html>""#,
+        ),
         (
             http("401 No", "", r#"{"id":1,"result":null}"#),
             "http",
-            "HTTP 401",
+            r#"HTTP 401, "{\"id\":1,\"result\":null}""#,
         ),
-        (error(own_error), "rpc_error", "JSON-RPC error -32000"),
+        (
+            error(own_error),
+            "rpc_error",
+            r#"JSON-RPC error -32000, "key … is odd""#,
+        ),
         (
             http("403 No", "", r#"{"id":1,"error":{"code":-32000}}"#),
             "rpc_error",
@@ -225,6 +240,77 @@ async fn rude_answers_are_told_apart() {
     ] {
         let wanted = (reason, words.to_string());
         assert_eq!(failure(said.clone()).await, wanted, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_cause_of_a_failed_probe_is_a_reason_of_its_own() {
+    let vhosts = "invalid host specified\n";
+    let plain = "Client sent an HTTP request to an HTTPS server.\n";
+    let starting = "API call rejected because chain is not done bootstrapping";
+    let key = r#"{"code":-32000,"message":"invalid api key"}"#;
+    let billing = r#"{"code":-32000,"message":"Monthly capacity limit exceeded"}"#;
+    for (said, reason, hint) in [
+        (http("401 No", "", "no"), Reason::Auth, ""),
+        (http("403 No", "", vhosts), Reason::Auth, "--http.vhosts"),
+        (http("402 Pay", "", ""), Reason::Quota, ""),
+        (error(key), Reason::Auth, "invalid api key"),
+        (error(billing), Reason::Quota, "Monthly capacity"),
+        (http("429 Slow", "", ""), Reason::RateLimited, ""),
+        (
+            http("404 Not Found", "", ""),
+            Reason::BadAnswer,
+            "path may be wrong",
+        ),
+        (
+            http("400 Bad", "", plain),
+            Reason::BadAnswer,
+            "begin with https",
+        ),
+        (
+            http("503 Busy", "", starting),
+            Reason::BadAnswer,
+            "still bootstrapping",
+        ),
+        (ok("<html>Welcome</html>"), Reason::BadAnswer, "HTML"),
+        (result("7"), Reason::BadAnswer, "other than a block"),
+    ] {
+        let head = ("eth_getBlockByNumber", said.clone());
+        let trouble = probed(&[head, ("eth_blockNumber", said)])
+            .await
+            .details
+            .trouble;
+        let trouble = trouble.unwrap();
+        assert_eq!(trouble.reason, reason, "{trouble:?}");
+        assert!(trouble.words.contains(hint), "{trouble:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_echoes_its_request_is_quoted_without_our_key() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/v3/s3cret-key?k=0ther-key",
+        listener.local_addr().unwrap()
+    );
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 1024];
+            let length = socket.read(&mut request).await.unwrap();
+            let echo = String::from_utf8_lossy(&request[..length]).into_owned();
+            let said = http("403 No", "Connection: close\r\n", &echo).unwrap();
+            drop(socket.write_all(said.as_bytes()).await);
+        }
+    });
+    let mut record = NodeRecord::at(&url);
+    record.headers = [("x-key".to_string(), "th1rd-key".to_string())].into();
+    let spec = record.resolve(&|_| None).unwrap();
+    let probed = probe_for(&spec, WITH_CHAIN, PATIENCE).await;
+    let why = probed.why().unwrap();
+    assert!(why.starts_with("HTTP 403, \"POST "), "{why}");
+    for secret in ["s3cret", "0ther", "th1rd"] {
+        assert!(!why.contains(secret), "{why}");
     }
 }
 
@@ -273,7 +359,7 @@ async fn an_answer_is_read_up_to_its_limit_and_no_further() {
     let over = probed(&[null, ("eth_blockNumber", number(ANSWER_BYTES_MAX + 1))]).await;
     assert_eq!(over.probe, Probe::Failed);
     assert_eq!(over.failure, Some("bad_answer"));
-    assert_eq!(over.why.as_deref(), Some("an answer over 65536 bytes"));
+    assert_eq!(over.why(), Some("an answer over 65536 bytes"));
 }
 
 #[tokio::test]
@@ -297,7 +383,11 @@ async fn a_node_that_asks_for_rest_is_throttled_for_as_long_as_it_says() {
             seconds(7),
             "HTTP 429, asks for a rest of 7 s",
         ),
-        (http("429 Slow", "", "<html>"), None, "HTTP 429"),
+        (
+            http("429 Slow", "", "<html>"),
+            None,
+            r#"HTTP 429, "<html>""#,
+        ),
         (http("429 Slow", "", &long), None, "HTTP 429"),
         (
             http("429 Slow", "Retry-After: 9999\r\n", ""),
@@ -307,18 +397,18 @@ async fn a_node_that_asks_for_rest_is_throttled_for_as_long_as_it_says() {
         (
             error(backoff),
             seconds(30),
-            "JSON-RPC error -32005, asks for a rest of 30 s",
+            r#"JSON-RPC error -32005, "x", asks for a rest of 30 s"#,
         ),
         (
             error(r#"{"code":-32007,"message":"50/second"}"#),
             None,
-            "JSON-RPC error -32007",
+            r#"JSON-RPC error -32007, "50/second""#,
         ),
     ] {
         let probed = probed(&[("eth_getBlockByNumber", said)]).await;
         assert_eq!(probed.probe, Probe::Throttled(rest));
         assert_eq!(probed.failure, Some("throttled"));
-        assert_eq!(probed.why.as_deref(), Some(words));
+        assert_eq!(probed.why(), Some(words));
     }
 }
 
@@ -329,7 +419,7 @@ async fn a_silent_node_is_given_up_after_its_timeout() {
     let probed = probe_for(&actor.spec(), WITH_CHAIN, timeout).await;
     assert_eq!(probed.probe, Probe::Failed);
     assert_eq!(probed.failure, Some("timeout"));
-    assert_eq!(probed.why.as_deref(), Some("timed out after 0.05 s"));
+    assert_eq!(probed.why(), Some("timed out after 0.05 s"));
     assert!(probed.took >= timeout && probed.took < PATIENCE / 2);
 }
 
@@ -367,7 +457,7 @@ async fn a_node_that_is_not_there_is_told_by_the_systems_words() {
     let probed = probe_for(&spec, WITH_CHAIN, PATIENCE).await;
     assert_eq!(probed.probe, Probe::Failed);
     assert_eq!(probed.failure, Some("connect"));
-    assert_eq!(probed.why.as_deref(), Some("connection refused"));
+    assert_eq!(probed.why(), Some("connection refused"));
 }
 
 #[tokio::test]
@@ -376,10 +466,7 @@ async fn a_name_without_an_address_is_told_without_its_path() {
     let spec = record.resolve(&|_| None).unwrap();
     let probed = probe_for(&spec, WITH_CHAIN, PATIENCE).await;
     assert_eq!(probed.failure, Some("connect"));
-    assert_eq!(
-        probed.why.as_deref(),
-        Some("the host name can't be resolved")
-    );
+    assert_eq!(probed.why(), Some("the host name can't be resolved"));
 }
 
 /// A server that nobody trusts, named localhost; gives its port.
@@ -411,7 +498,7 @@ async fn a_certificate_that_nobody_signed_is_refused_and_told() {
     let spec = NodeRecord::at(&url).resolve(&|_| None).unwrap();
     let probed = probe_for(&spec, WITH_CHAIN, PATIENCE).await;
     assert_eq!(probed.failure, Some("connect"));
-    let why = probed.why.unwrap();
+    let why = probed.why().unwrap();
     assert!(why.starts_with("TLS: invalid peer certificate"), "{why}");
     assert!(!why.contains("s3cret"), "{why}");
 }

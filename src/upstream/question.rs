@@ -1,10 +1,11 @@
 //! One question to a node, asked aside from any client's call: over reqwest, one answer, read
 //! whole and understood.
 //!
-//! Nothing that a node says gets into a [`Failure`] but numbers: a node's text may repeat the key
-//! in its URL.
+//! Of what a node says only its first words get into a [`Failure`], without what stands in its URL
+//! and headers: it may repeat them.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 
 use crate::domain::answer::{Answer, BadAnswer, Outcome, RpcError};
+use crate::domain::health::Reason;
 use crate::domain::jsonrpc::Call;
 use crate::domain::node::NodeSpec;
-use crate::domain::verdict::{Class, Verdict, of_error, of_status};
+use crate::domain::trouble::{Trouble, hint, quoted};
+use crate::domain::verdict::{Class, Shut, Verdict, of_body, of_error};
 
 /// Unused connections kept for one host. Several nodes may share a host.
 const IDLE_CONNECTIONS_MAX: usize = 16;
@@ -56,16 +59,28 @@ pub enum Failure {
     #[error("timed out after {} s", .0.as_secs_f64())]
     Timeout(Duration),
     /// No connection, or it broke off.
-    #[error("{0}")]
-    Connect(String),
-    #[error("HTTP {0}")]
-    Http(u16),
+    #[error("{said}")]
+    Connect { reason: Reason, said: String },
+    #[error("HTTP {status}{said}")]
+    Http {
+        status: u16,
+        shut: Option<Shut>,
+        said: Said,
+    },
+    /// What came is no answer to a call.
+    #[error("{what}{said}")]
+    NoAnswer { what: &'static str, said: Said },
     #[error("{0}")]
     BadAnswer(&'static str),
     #[error("an answer over {0} bytes")]
     TooLarge(usize),
-    #[error("JSON-RPC error {0}")]
-    RpcError(i64, Class),
+    #[error("JSON-RPC error {code}{said}")]
+    RpcError {
+        code: i64,
+        class: Class,
+        shut: Option<Shut>,
+        said: Said,
+    },
     #[error("{said}{rest}", rest = rest_in_words(*.rest))]
     Throttled {
         said: String,
@@ -74,16 +89,64 @@ pub enum Failure {
     },
 }
 
+/// The node's first words, and what may be done about them; both may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    words: Option<String>,
+    hint: Option<&'static str>,
+}
+
+impl Said {
+    fn of(text: &[u8], status: u16, node: &NodeSpec) -> Said {
+        let words = quoted(text, node);
+        let hint = hint(Some(status), words.as_deref().unwrap_or_default());
+        Said { words, hint }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(words) = &self.words {
+            write!(f, ", {words}")?;
+        }
+        match self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Failure {
     /// The metric's reason.
     pub fn reason(&self) -> &'static str {
         match self {
             Failure::Timeout(_) => "timeout",
-            Failure::Connect(_) => "connect",
-            Failure::Http(_) => "http",
-            Failure::BadAnswer(_) | Failure::TooLarge(_) => "bad_answer",
-            Failure::RpcError(..) => "rpc_error",
+            Failure::Connect { .. } => "connect",
+            Failure::Http { .. } => "http",
+            Failure::NoAnswer { .. } | Failure::BadAnswer(_) | Failure::TooLarge(_) => "bad_answer",
+            Failure::RpcError { .. } => "rpc_error",
             Failure::Throttled { .. } => "throttled",
+        }
+    }
+
+    /// What it says of a node that has not told its head.
+    pub fn trouble(&self) -> Trouble {
+        let reason = match self {
+            Failure::Timeout(_) => Reason::Silent,
+            Failure::Connect { reason, .. } => *reason,
+            Failure::Throttled { .. } => Reason::RateLimited,
+            Failure::Http { shut, .. } | Failure::RpcError { shut, .. } => match shut {
+                Some(Shut::Auth) => Reason::Auth,
+                Some(Shut::Quota) => Reason::Quota,
+                None => Reason::BadAnswer,
+            },
+            Failure::NoAnswer { .. } | Failure::BadAnswer(_) | Failure::TooLarge(_) => {
+                Reason::BadAnswer
+            }
+        };
+        Trouble {
+            reason,
+            words: self.to_string().into(),
         }
     }
 }
@@ -128,10 +191,15 @@ pub async fn ask<T>(
     }
     let response = request.send().await.map_err(|why| broken(&why))?;
     let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
-    let by_status = of_status(status, retry_after).map(|verdict| refused(status, verdict));
+    let reply = |body| Reply {
+        body,
+        status,
+        retry_after,
+        node,
+    };
     match body_of(response, question.answer_bytes_max).await {
-        Ok(body) => understood(&body, status, retry_after, by_status, question.read),
-        Err(failure) => Err(by_status.unwrap_or(failure)),
+        Ok(body) => reply(&body).understood(question.read),
+        Err(failure) => Err(reply(&[]).refusal().unwrap_or(failure)),
     }
 }
 
@@ -152,40 +220,65 @@ fn retry_after(response: &Response) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// What a status other than 2xx means when the body says nothing.
-fn refused(status: u16, verdict: Verdict) -> Failure {
-    if verdict.class == Class::Throttled {
-        let said = format!("HTTP {status}");
-        let rest = verdict.rest;
-        return Failure::Throttled { said, rest };
-    }
-    Failure::Http(status)
-}
-
-/// A JSON-RPC error says more than the status; the status says more than anything else.
-fn understood<T>(
-    body: &[u8],
+/// What a node replied, not yet understood.
+struct Reply<'a> {
+    body: &'a [u8],
     status: u16,
     retry_after: Option<Duration>,
-    by_status: Option<Failure>,
-    read: fn(&str) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    match (Answer::read(body).map(|answer| answer.outcome), by_status) {
-        (Ok(Outcome::Error(error)), _) => Err(told(&error, status, retry_after)),
-        (Ok(Outcome::Result(_)) | Err(_), Some(failure)) => Err(failure),
-        (Ok(Outcome::Result(result)), None) => read(result),
-        (Err(bad), None) => Err(Failure::BadAnswer(in_words(bad, body))),
+    node: &'a NodeSpec,
+}
+
+impl Reply<'_> {
+    /// A JSON-RPC error says more than the status; the status says more than anything else.
+    fn understood<T>(&self, read: fn(&str) -> Result<T, Failure>) -> Result<T, Failure> {
+        let outcome = Answer::read(self.body).map(|answer| answer.outcome);
+        match (outcome, self.refusal()) {
+            (Ok(Outcome::Error(error)), _) => Err(self.told(&error)),
+            (Ok(Outcome::Result(_)) | Err(_), Some(failure)) => Err(failure),
+            (Ok(Outcome::Result(result)), None) => read(result),
+            (Err(bad), None) => Err(Failure::NoAnswer {
+                what: in_words(bad, self.body),
+                said: self.said(self.body),
+            }),
+        }
+    }
+
+    /// What a status other than 2xx means when the body is no JSON-RPC answer.
+    fn refusal(&self) -> Option<Failure> {
+        let verdict = of_body(self.status, self.retry_after, self.body)?;
+        let (status, said) = (self.status, self.said(self.body));
+        Some(match verdict.class {
+            Class::Throttled => throttled(format!("HTTP {status}{said}"), verdict),
+            _ => Failure::Http {
+                status,
+                shut: verdict.shut(),
+                said,
+            },
+        })
+    }
+
+    fn told(&self, error: &RpcError<'_>) -> Failure {
+        let verdict = of_error(error, self.status, self.retry_after);
+        let (code, said) = (error.code, self.said(error.message.as_bytes()));
+        match verdict.class {
+            Class::Throttled => throttled(format!("JSON-RPC error {code}{said}"), verdict),
+            class => Failure::RpcError {
+                code,
+                class,
+                shut: verdict.shut(),
+                said,
+            },
+        }
+    }
+
+    fn said(&self, text: &[u8]) -> Said {
+        Said::of(text, self.status, self.node)
     }
 }
 
-fn told(error: &RpcError<'_>, status: u16, retry_after: Option<Duration>) -> Failure {
-    let verdict = of_error(error, status, retry_after);
-    if verdict.class == Class::Throttled {
-        let said = format!("JSON-RPC error {}", error.code);
-        let rest = verdict.rest;
-        return Failure::Throttled { said, rest };
-    }
-    Failure::RpcError(error.code, verdict.class)
+fn throttled(said: String, verdict: Verdict) -> Failure {
+    let rest = verdict.rest;
+    Failure::Throttled { said, rest }
 }
 
 fn in_words(bad: BadAnswer, body: &[u8]) -> &'static str {
@@ -200,34 +293,39 @@ fn in_words(bad: BadAnswer, body: &[u8]) -> &'static str {
 
 /// reqwest's own text names the URL, so the cause is told in words of our own.
 fn broken(error: &reqwest::Error) -> Failure {
-    let words = if error.is_dns() {
-        "the host name can't be resolved".to_string()
-    } else if let Some(words) = cause(error) {
-        words
+    let (reason, said) = if error.is_dns() {
+        (Reason::Dns, "the host name can't be resolved".to_string())
+    } else if let Some(cause) = cause(error) {
+        cause
     } else if error.is_connect() {
-        "no connection".to_string()
+        (Reason::Silent, "no connection".to_string())
     } else {
-        "the connection broke off, or spoke no HTTP".to_string()
+        let said = "the connection broke off, or spoke no HTTP";
+        (Reason::BadAnswer, said.to_string())
     };
-    Failure::Connect(words)
+    Failure::Connect { reason, said }
 }
 
 /// What TLS or the system says lies beneath `error`.
-fn cause(error: &reqwest::Error) -> Option<String> {
+fn cause(error: &reqwest::Error) -> Option<(Reason, String)> {
     let layers = std::iter::successors(error.source(), |layer| beneath(*layer));
-    let mut words = None;
+    let mut cause = None;
     for layer in layers {
         if let Some(tls) = layer.downcast_ref::<rustls::Error>() {
-            return Some(format!("TLS: {tls}"));
+            let words = tls.to_string();
+            let hint = hint(None, &words).map(|hint| format!(" ({hint})"));
+            let hint = hint.unwrap_or_default();
+            return Some((Reason::Tls, format!("TLS: {words}{hint}")));
         }
         let system = layer.downcast_ref::<io::Error>().map(io::Error::kind);
-        words = system
+        cause = system
             .filter(|kind| *kind != io::ErrorKind::Other)
-            .or(words);
+            .or(cause);
     }
-    words.map(|kind| match kind {
-        io::ErrorKind::UnexpectedEof => "the answer ended early".to_string(),
-        kind => kind.to_string(),
+    cause.map(|kind| match kind {
+        io::ErrorKind::ConnectionRefused => (Reason::Refused, kind.to_string()),
+        io::ErrorKind::UnexpectedEof => (Reason::BadAnswer, "the answer ended early".to_string()),
+        kind => (Reason::Silent, kind.to_string()),
     })
 }
 

@@ -156,7 +156,7 @@ impl Desk {
             json.is_healthy = node.standing.is_healthy();
             json.block_number = node.head.map(|head| head.0);
             json.lag = node.lag().map(|lag| lag.0);
-            let reason = node.standing.reason(clock::now());
+            let reason = node.reason(clock::now());
             json.reason = reason.map(|reason| reason.as_str().to_string());
         }
         json

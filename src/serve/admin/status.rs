@@ -10,7 +10,7 @@ use crate::domain::health::{Reason, State, slow_start};
 use crate::domain::node::Rung;
 use crate::serve::health;
 use crate::state::pool::{Pool, Snapshot};
-use crate::telemetry::events::{reason_in_words, source_in_words};
+use crate::telemetry::events::{reason_in_words, source_in_words, trouble_in_words};
 use crate::telemetry::journal::{Configuration, Event, Journal, Track};
 use crate::telemetry::metrics::state_of;
 
@@ -187,7 +187,7 @@ fn nodes(snapshot: &Snapshot, journal: &Journal, measures: Measures, now: Instan
             head: node.head.map(|head| head.0),
             lag: node.lag().map(|lag| lag.0),
             standing: state_of(node),
-            reason: node.standing.reason(now).map(Reason::as_str),
+            reason: node.reason(now).map(Reason::as_str),
             why: why(view, node, measures, now),
             latency_ms: node.load.latency().map(millis),
             in_flight: node.load.in_flight(),
@@ -215,9 +215,12 @@ fn why(view: &FleetView, node: &NodeView, measures: Measures, now: Instant) -> S
         };
     }
     match node.standing.state {
-        State::Unproven => "not probed yet".to_string(),
+        State::Unproven => node.trouble.as_ref().map_or_else(
+            || "not probed yet".to_string(),
+            |trouble| trouble_in_words(trouble.reason, Some(trouble)),
+        ),
         State::Out(Reason::Lagging | Reason::Rollback) => lagging(node, measures),
-        State::Out(reason) => reason_in_words(reason).to_string(),
+        State::Out(reason) => trouble_in_words(reason, node.trouble.as_ref()),
         State::Benched { until } => {
             let words = reason_in_words(Reason::Faults);
             format!(

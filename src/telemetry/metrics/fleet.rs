@@ -91,10 +91,7 @@ impl Metrics {
         let weight = i64::from(node.weight.get());
         show(&families.node_weight, &label, Some(weight));
 
-        let reason = node
-            .standing
-            .reason(now)
-            .map_or(NO_REASON, |reason| reason.as_str());
+        let reason = node.reason(now).map_or(NO_REASON, |reason| reason.as_str());
         let in_flight = families.node_in_flight.with_label_values(&label);
         in_flight.set(i64::from(node.load.in_flight()));
         let new = ShownNode { reason, in_flight };
