@@ -1,12 +1,17 @@
 //! A call reaches a node that has its block, and no client sees the chain go back.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that can't go on fails the test"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};
 
 use forebay::fake::Fault;
 use serde_json::Value;
-use support::{Answer, PATIENCE, Pretend, QUICK, Scene, eventually};
+use support::{Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, eventually};
 
 const READ: &str = "eth_getBalance";
 const LOOKUP: &str = "eth_getTransactionReceipt";
@@ -351,4 +356,178 @@ async fn a_client_never_sees_the_chain_go_back_though_nodes_are_never_at_the_sam
     let params = serde_json::json!(["latest", false]);
     let answer = scene.balancer.ask("eth_getBlockByNumber", params).await;
     assert_eq!(number_of(&answer), Some(12));
+}
+
+const BY_HASH: &str = "eth_getTransactionByHash";
+
+fn hash_of(scene: &Pretend, number: u64) -> String {
+    scene.chain.block(number, None).hash
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_is_named_by_its_hash_is_asked_of_nodes_that_have_it() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    b_behind(&scene, 3).await;
+    let (newest, a, b) = (hash_of(&scene, 100), &scene.nodes[0], &scene.nodes[1]);
+    for (method, params, has, lacks) in [
+        (
+            "eth_getLogs",
+            format!(r#"[{{"blockHash":"{newest}"}}]"#),
+            r#"[{"data":"0x1"}]"#,
+            "[]",
+        ),
+        (
+            "debug_getRawReceipts",
+            format!(r#"["{newest}"]"#),
+            r#"["0x02"]"#,
+            "[]",
+        ),
+        (
+            "eth_getUncleCountByBlockHash",
+            format!(r#"["{newest}"]"#),
+            "\"0x1\"",
+            "null",
+        ),
+        (
+            "eth_getBlockByHash",
+            format!(r#"["{newest}",false]"#),
+            r#"{"number":"0x64"}"#,
+            "null",
+        ),
+    ] {
+        a.set_result(method, has);
+        b.set_result(method, lacks);
+        for _ in 0..15 {
+            let answer = ask(&scene, method, &params).await;
+            let result = answer.json()["result"].to_string();
+            assert_eq!(result, has, "{method}");
+        }
+        assert_eq!(b.calls_of(method), 0, "{method}");
+        // Nothing of the one that has it is believed where it may well be empty.
+        if lacks == "[]" {
+            a.set_result(method, lacks);
+            let before = scene.heard(method);
+            assert_eq!(
+                ask(&scene, method, &params).await.json()["result"],
+                serde_json::json!([])
+            );
+            assert_eq!(scene.heard(method) - before, 1, "{method}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_from_a_node_that_may_lack_the_block_is_asked_about_once_more() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    let params = format!(r#"[{{"blockHash":"0x{}"}}]"#, "ab".repeat(32));
+    scene.nodes[0].set_result("eth_getLogs", "[]");
+    scene.nodes[1].set_result("eth_getLogs", r#"[{"data":"0x1"}]"#);
+    for _ in 0..15 {
+        let answer = ask(&scene, "eth_getLogs", &params).await.json();
+        assert_eq!(answer["result"][0]["data"], "0x1", "{answer}");
+    }
+    scene.nodes[1].set_result("eth_getLogs", "[]");
+    let before = scene.heard("eth_getLogs");
+    let answer = ask(&scene, "eth_getLogs", &params).await.json();
+    assert_eq!(answer["result"], serde_json::json!([]));
+    assert_eq!(
+        scene.heard("eth_getLogs") - before,
+        2,
+        "and no more than once"
+    );
+    let before = scene.heard("eth_getLogs");
+    ask(
+        &scene,
+        "eth_getLogs",
+        r#"[{"fromBlock":"0x1","toBlock":"0x2"}]"#,
+    )
+    .await;
+    assert_eq!(
+        scene.heard("eth_getLogs") - before,
+        1,
+        "by number it is known"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_was_told_mined_is_mined_from_then_on() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    b_behind(&scene, 3).await;
+    let (a, b) = (&scene.nodes[0], &scene.nodes[1]);
+    let block = format!(
+        r#""blockNumber":"0x64","blockHash":"{}""#,
+        hash_of(&scene, 100)
+    );
+    a.set_result(LOOKUP, &format!("{{{block}}}"));
+    a.set_result(BY_HASH, &format!("{{{block}}}"));
+    b.set_result(LOOKUP, "null");
+    b.set_result(BY_HASH, r#"{"blockNumber":null,"blockHash":null}"#);
+    let [one, other, third] =
+        ["ab", "cd", "ef"].map(|byte| format!(r#"["0x{}"]"#, byte.repeat(32)));
+    let is_mined = async |tx: &str| {
+        let answer = ask(&scene, BY_HASH, tx).await.json();
+        answer["result"]["blockNumber"] == "0x64"
+    };
+    let receipt = ask(&scene, LOOKUP, &one).await.json();
+    assert_eq!(receipt["result"]["blockNumber"], "0x64");
+    let before = scene.heard(BY_HASH);
+    for _ in 0..20 {
+        assert!(is_mined(&one).await);
+    }
+    assert_eq!(scene.heard(BY_HASH) - before, 20, "of who has the block");
+    let batch = format!(
+        "[{}]",
+        [&one; 8]
+            .map(|tx| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{BY_HASH}","params":{tx}}}"#))
+            .join(",")
+    );
+    for answer in scene.post(&batch).await.json().as_array().unwrap() {
+        assert_eq!(answer["result"]["blockNumber"], "0x64", "{answer}");
+    }
+    assert!(
+        is_mined(&other).await,
+        "what is pending here may be mined there"
+    );
+    // Its block was abandoned: it is pending again.
+    for node in &scene.nodes {
+        node.set_result(BY_HASH, r#"{"blockNumber":null,"blockHash":null}"#);
+    }
+    assert!(!is_mined(&one).await);
+    a.set_result(BY_HASH, "null");
+    for _ in 0..10 {
+        let answer = ask(&scene, BY_HASH, &third).await.json();
+        assert!(
+            answer["result"].is_object(),
+            "pending says more than null: {answer}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_we_write_into_a_call_never_makes_it_fail() {
+    // It takes one parameter.
+    let geth = Geth::start(0).await;
+    let yaml = format!(
+        "{QUICK}  nodes:\n    - {{ url: \"{}\", name: old }}\n",
+        geth.url()
+    );
+    let balancer = Balancer::start(&yaml, &[]).await;
+    let to = format!(r#"[{{"to":"0x{}"}}]"#, "11".repeat(20));
+    let estimate =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"eth_estimateGas","params":{to}}}"#);
+    for _ in 0..10 {
+        let answer = balancer.post(&estimate).await.json();
+        assert_eq!(answer["result"], "0x5208", "{answer}");
+    }
+    let method = [("node", "old")];
+    let attempts = balancer.metric("forebay_attempts_total", &method).await;
+    assert_eq!(attempts, Some(11.0), "it is remembered");
+    let batch = balancer
+        .post(&format!("[{estimate},{estimate}]"))
+        .await
+        .json();
+    assert_eq!(batch[1]["result"], "0x5208", "{batch}");
+    let bad = estimate.replace("0x11", "x");
+    let answer = balancer.post(&bad).await.json();
+    assert!(answer["error"]["message"].is_string(), "{answer}");
 }

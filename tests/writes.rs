@@ -509,6 +509,70 @@ async fn a_pending_nonce_is_the_highest_and_a_failing_node_does_no_harm() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_fills_in_a_transaction_gets_the_nonce_that_we_know() {
+    let fill = "eth_fillTransaction";
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    for node in &scene.nodes {
+        node.set_result(fill, "{}");
+    }
+    scene.nodes[1].set_result(COUNT, "\"0x8\"");
+    send_signed(&scene, SEND, 1).await;
+    let told = |wanted: &str| {
+        let heard = scene.nodes.iter().flat_map(|node| node.log());
+        let bodies = heard
+            .map(|heard| heard.body)
+            .filter(|body| body.contains(fill));
+        let bodies: Vec<String> = bodies.collect();
+        bodies.iter().filter(|body| body.contains(wanted)).count()
+    };
+    let lacking = format!(r#"[{{"from":"{SENDER}","to":null}}]"#);
+    ask(&scene, fill, &lacking).await;
+    assert_eq!(told(r#"[{"nonce":"0x9","from":"#), 1);
+    let batch = format!(r#"[{{"jsonrpc":"2.0","id":1,"method":"{fill}","params":{lacking}}}]"#);
+    scene.post(&batch).await;
+    assert_eq!(told(r#"[{"nonce":"0x9","from":"#), 2);
+    ask(
+        &scene,
+        fill,
+        &format!(r#"[{{"from":"{SENDER}","nonce":"0x1"}}]"#),
+    )
+    .await;
+    assert_eq!(told(r#""nonce":"0x1"}]"#), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_reads_the_pool_is_asked_of_the_node_that_took_this_clients_transaction() {
+    let calls = "  calls: { broadcast: 1 }\n";
+    let scene = Pretend::set(&[1, 1, 1], calls).await;
+    for node in &scene.nodes {
+        node.set_result("eth_getTransactionBySenderAndNonce", "{}");
+        node.set_result("eth_call", "\"0x\"");
+    }
+    let raw = SIGNED[0].0;
+    let sent = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{SEND}","params":["{raw}"]}}"#);
+    let sent = scene.post(&sent).await;
+    let holder = sent.header("x-forebay-node").unwrap().to_owned();
+    for (method, params) in [
+        ("eth_call", r#"[{},"pending"]"#.to_owned()),
+        (
+            "eth_getTransactionBySenderAndNonce",
+            format!(r#"["{SENDER}","0x7"]"#),
+        ),
+    ] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
+        for _ in 0..8 {
+            let answer = scene.post(&body).await;
+            assert_eq!(
+                answer.header("x-forebay-node"),
+                Some(holder.as_str()),
+                "{method}"
+            );
+        }
+    }
+}
+
 /// An answer that takes about a second and a half, of a node that is well.
 fn slowly() -> Fault {
     Fault::Dribble {

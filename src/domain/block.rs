@@ -2,7 +2,7 @@
 
 mod params;
 
-use super::chain::BlockNumber;
+use super::chain::{BlockHash, BlockNumber};
 use super::route;
 use super::view::{FleetView, NodeView};
 
@@ -28,6 +28,11 @@ pub enum Place {
         index: usize,
         reads: Reads,
         form: Form,
+    },
+    /// One block's hash, at this index.
+    Hash {
+        index: usize,
+        reads: Reads,
     },
     /// A filter object, at this index, with `fromBlock` and `toBlock` or `blockHash`.
     Range {
@@ -72,6 +77,13 @@ pub enum Beyond {
     Refuse,
     /// A node answers as it pleases.
     PassOn,
+}
+
+/// A block that a call names by its hash, and what of it a node must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashed {
+    pub hash: BlockHash,
+    pub reads: Reads,
 }
 
 /// The blocks that a node needs to answer a call.

@@ -34,6 +34,8 @@ pub(super) struct Entry {
     head_timestamp: Option<u64>,
     past: Past,
     lacks: Arc<Lacks>,
+    /// Methods that it takes as they were written only.
+    as_written: Arc<Lacks>,
     soundings: Soundings,
     depth: Depth,
     question: Option<Question>,
@@ -84,6 +86,7 @@ impl Entry {
             head_timestamp: None,
             past: Past::default(),
             lacks: Arc::default(),
+            as_written: Arc::default(),
             soundings: Soundings::default(),
             depth: Depth::default(),
             question: None,
@@ -200,6 +203,7 @@ impl Entry {
             load: self.load.clone(),
             depth: self.depth,
             lacks: self.lacks.clone(),
+            as_written: self.as_written.clone(),
             inquiry: Inquiry {
                 capabilities: self.soundings.asks_capabilities(),
                 // Of a node that syncs, say, nothing would be learnt that lasts.

@@ -33,6 +33,10 @@ impl Lack {
 }
 
 impl Lacks {
+    pub fn is_empty(&self) -> bool {
+        self.known.load().is_empty()
+    }
+
     /// Whether the node said within the last [`MEMORY`] that it has no such method.
     pub fn has(&self, method: &str, now: Instant) -> bool {
         let known = self.known.load();

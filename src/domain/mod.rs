@@ -48,6 +48,7 @@ pub mod served;
 pub mod silence;
 pub mod sounding;
 pub mod subscription;
+pub mod told;
 pub mod trace;
 pub mod transaction;
 pub mod trouble;

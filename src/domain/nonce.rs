@@ -5,6 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::json;
+use super::transaction::Address;
+
 /// Nodes asked for one count, at most.
 pub const NODES_MAX: usize = 5;
 /// Once a node has answered, the others have this long.
@@ -14,6 +17,27 @@ const OTHERS_TIME: Duration = Duration::from_secs(1);
 /// block is the pending one.
 pub fn is_pending(method: &str, reads_pending: bool) -> bool {
     reads_pending && method == "eth_getTransactionCount"
+}
+
+/// The method that fills in what a transaction lacks, its nonce among it.
+pub const FILL: &str = "eth_fillTransaction";
+
+/// Whose nonce a transaction lacks that `params` begin with, and where it may be written.
+pub fn missing(params: &str) -> Option<(Address, usize)> {
+    let text = params.as_bytes();
+    let object = json::elements(text, 0).next()?;
+    if text.get(object.start) != Some(&b'{') {
+        return None;
+    }
+    let mut sender = None;
+    for (key, value) in json::members(text, object.start) {
+        match text.get(key)? {
+            b"\"nonce\"" => return None,
+            b"\"from\"" => sender = Address::read(params.get(value)?.trim_matches('"')),
+            _ => {}
+        }
+    }
+    Some((sender?, object.start + 1))
 }
 
 /// A count, as a result says it in JSON; `None` for what is no quantity.
@@ -59,6 +83,23 @@ mod tests {
         assert!(is_pending("eth_getTransactionCount", true));
         assert!(!is_pending("eth_getTransactionCount", false));
         assert!(!is_pending("eth_getBalance", true));
+    }
+
+    #[test]
+    fn a_nonce_is_written_where_it_is_missing_and_whose_it_is_is_known() {
+        let sender = format!("0x{}", "a1".repeat(20));
+        let params = format!(r#"[ {{"to":null,"from":"{sender}"}}]"#);
+        assert_eq!(missing(&params), Some((Address([0xa1; 20]), 3)));
+        for bad in [
+            format!(r#"[{{"from":"{sender}","nonce":"0x1"}}]"#),
+            format!(r#"[{{"nonce":null,"from":"{sender}"}}]"#),
+            format!(r#"[["{sender}"]]"#),
+            r#"[{"from":"0xa1"}]"#.into(),
+            "[{}]".into(),
+            "[]".into(),
+        ] {
+            assert_eq!(missing(&bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub const ALL_BYTES_MAX: usize = 8 << 20;
 /// An address may take up this part of the room.
 pub const ADDRESS_PART: usize = 4;
 
+/// Of one sender's so many are looked at for one count: pools keep fewer (geth: 80).
+const LOOKED_AT_MAX: usize = 256;
+
 /// A transaction that a node has taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent<'a> {
@@ -242,7 +245,8 @@ impl Pooled {
     ) {
         let those = self.by_nonce.range((sender, 0, TxHash::LEAST)..);
         let those = those.take_while(|(of, _, _)| *of == sender);
-        let those: Vec<_> = those.map(|(_, nonce, hash)| (*nonce, *hash)).collect();
+        let those = those.map(|(_, nonce, hash)| (*nonce, *hash));
+        let those: Vec<_> = those.take(LOOKED_AT_MAX).collect();
         for (nonce, hash) in those {
             self.looked(hash, (node, Way::ByCount, count > nonce), block_time, now);
         }

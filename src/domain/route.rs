@@ -1,6 +1,7 @@
 //! A plan for one call. After it nothing is decided outside `domain`.
 
-use super::block::{self, Beyond, Edits, Need, Pins};
+use super::answer::RpcError;
+use super::block::{self, Beyond, Edits, Hashed, Need, Pins, Reads};
 use super::chain::BlockNumber;
 use super::fleet::{FleetView, NodeView};
 use super::hex;
@@ -8,6 +9,8 @@ use super::jsonrpc::Call;
 use super::method::{self, Local, Row, Rules, Treatment};
 use super::node::Rung;
 use super::refusal::Refusal;
+use super::seen::BY_HASH;
+use super::told;
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,17 +31,60 @@ pub struct Asking {
     pub treatment: Treatment,
     /// The blocks that the node must have.
     pub block: Option<Need>,
+    /// A block that is named by its hash instead.
+    pub hash: Option<Hashed>,
     /// Whether the call waits for a node that has them.
     pub waits: bool,
     /// What is changed in its params.
     pub edits: Edits,
     /// A `null` is asked about once more.
     pub asks_again_on_null: bool,
+    /// And an empty answer, which a node without the block gives, too.
+    pub asks_again_on_empty: bool,
     /// It reads what is pending: an answer of a moment before won't do.
     pub is_pending: bool,
 }
 
 impl Asking {
+    /// What is asked for stands in block `number`, as far as that is known: a node that has the block
+    /// is asked, and believed when it has nothing there.
+    pub fn stands_in(&mut self, number: Option<BlockNumber>, view: &FleetView) {
+        let number = number.filter(|number| Some(*number) <= view.highest_head);
+        let reads = self.hash.map_or(Reads::Head, |hashed| hashed.reads);
+        // Whoever lacks a block's state says so.
+        self.asks_again_on_empty = self.hash.is_some() && reads != Reads::State && number.is_none();
+        if let Some(number) = number {
+            self.block = Some(Need {
+                from: number,
+                to: number,
+                reads,
+            });
+        }
+    }
+
+    /// Whether a node that lacks what is asked for would say `result`, too.
+    pub fn is_doubtful(&self, method: &str, result: &[u8]) -> bool {
+        match result {
+            b"null" => self.asks_again_on_null,
+            b"[]" | b"\"0x\"" => self.asks_again_on_empty,
+            result => method == BY_HASH && told::is_in_no_block(result),
+        }
+    }
+
+    /// Whether `error` may be of what is changed in the params: a node that takes fewer of them
+    /// refuses what was left out, and that we added.
+    pub fn is_to_blame(&self, error: &RpcError<'_>) -> bool {
+        if self.edits.is_empty() {
+            return false;
+        }
+        let text = error.message.to_ascii_lowercase();
+        let says = |word: &&str| text.contains(*word);
+        let is_of_params = matches!(error.code, -32602 | -32600)
+            || ["argument", "parameter", "params"].iter().any(says);
+        // What geth says of the first is of what the caller wrote.
+        is_of_params && !text.starts_with("invalid argument 0")
+    }
+
     /// `call` as a node gets it: our id, an envelope written anew, the params with their changes.
     pub fn body(&self, call: &Call<'_>) -> Vec<u8> {
         let mut body = call.opening();
@@ -55,9 +101,11 @@ impl From<Treatment> for Asking {
         Asking {
             treatment,
             block: None,
+            hash: None,
             waits: false,
             edits: Edits::default(),
             asks_again_on_null: false,
+            asks_again_on_empty: false,
             is_pending: false,
         }
     }
@@ -108,9 +156,11 @@ fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: 
         Beyond::Wait | Beyond::Null | Beyond::Refuse | Beyond::PassOn => Plan::Ask(Asking {
             treatment,
             block: bearing.need,
+            hash: bearing.hash,
             waits: !is_beyond || method.beyond == Beyond::Wait,
             edits: bearing.edits,
-            asks_again_on_null: method.asks_again_on_null,
+            asks_again_on_null: method.asks_again_on_null || bearing.hash.is_some(),
+            asks_again_on_empty: false,
             is_pending: bearing.is_pending,
         }),
     }
@@ -272,6 +322,69 @@ mod tests {
         assert!(!monotonic("eth_newFilter", r#"[{"fromBlock":"0x66"}]"#).waits);
         assert!(monotonic("eth_getBlockByNumber", r#"["0x65",false]"#).waits);
         assert!(monotonic("eth_getLogs", r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#).waits);
+    }
+
+    #[test]
+    fn what_was_told_of_a_block_says_who_is_asked_and_whether_nothing_is_believed() {
+        let hash = format!("\"0x{}\"", "ab".repeat(32));
+        let told = |method: &str, params: &str, number: Option<u64>| {
+            let mut asking = asking(method, params, Consistency::Monotonic);
+            asking.stands_in(number.map(BlockNumber), &at_100());
+            asking
+        };
+        let logs = format!("[{{\"blockHash\":{hash}}}]");
+        let known = told("eth_getLogs", &logs, Some(101));
+        let need = known.block.map(|need| (need.to.0, need.reads));
+        assert_eq!(need, Some((101, Reads::Receipts)));
+        assert!(!known.is_doubtful("eth_getLogs", b"[]"));
+        for number in [None, Some(102)] {
+            let unknown = told("eth_getLogs", &logs, number);
+            assert_eq!(unknown.block, None, "nobody can have it yet");
+            assert!(unknown.is_doubtful("eth_getLogs", b"[]"));
+            assert!(!unknown.is_doubtful("eth_getLogs", b"[{}]"));
+        }
+        let call = told("eth_call", &format!("[{{}},{hash}]"), None);
+        assert!(
+            !call.is_doubtful("eth_call", b"\"0x\""),
+            "who lacks it says so"
+        );
+        let count = "eth_getBlockTransactionCountByHash";
+        assert!(told(count, &format!("[{hash}]"), Some(5)).is_doubtful(count, b"null"));
+        let mined = told("eth_getTransactionReceipt", &format!("[{hash}]"), Some(100));
+        assert_eq!(mined.block.map(|need| need.reads), Some(Reads::Head));
+        let by_hash = asking(BY_HASH, &format!("[{hash}]"), Consistency::Monotonic);
+        assert!(by_hash.is_doubtful(BY_HASH, br#"{"blockNumber":null}"#));
+        assert!(!by_hash.is_doubtful(BY_HASH, br#"{"blockNumber":"0x1"}"#));
+    }
+
+    #[test]
+    fn what_we_wrote_into_a_call_is_to_blame_for_errors_of_its_params_only() {
+        let error = |code, message: &'static str| RpcError {
+            code,
+            message: message.into(),
+            data: None,
+        };
+        let added = asking("eth_estimateGas", "[{}]", Consistency::Monotonic);
+        let written = asking("eth_estimateGas", r#"[{},"0x1"]"#, Consistency::Monotonic);
+        for (code, message, wanted) in [
+            (-32602, "too many arguments, want at most 1", true),
+            (-32000, "Expected 1 parameter", true),
+            (-32602, "wrong", true),
+            (
+                -32602,
+                "invalid argument 0: hex string without 0x prefix",
+                false,
+            ),
+            (3, "execution reverted", false),
+            (-32000, "insufficient funds", false),
+        ] {
+            assert_eq!(
+                added.is_to_blame(&error(code, message)),
+                wanted,
+                "{message}"
+            );
+            assert!(!written.is_to_blame(&error(code, message)), "{message}");
+        }
     }
 
     #[test]

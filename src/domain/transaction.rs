@@ -14,6 +14,7 @@ use sha3::{Digest, Keccak256};
 
 use self::rlp::Item;
 use super::hex;
+use super::nonce;
 
 pub use self::signed::{Signed, read, shown};
 
@@ -89,6 +90,13 @@ pub fn address_asked(params: &str) -> Option<Address> {
 pub fn hash_asked(params: &str) -> Option<TxHash> {
     let bytes = hex::decode(first_text(params)?.strip_prefix("0x")?)?;
     bytes.try_into().ok().map(TxHash)
+}
+
+/// The sender and the nonce that `params` begin with, as in `eth_getTransactionBySenderAndNonce`.
+pub fn nonce_asked(params: &str) -> Option<(Address, u64)> {
+    let asked: Vec<&RawValue> = serde_json::from_str(params).ok()?;
+    let nonce = nonce::read(asked.get(1)?.get().as_bytes())?;
+    Some((address_asked(params)?, nonce))
 }
 
 fn first_text(params: &str) -> Option<Cow<'_, str>> {

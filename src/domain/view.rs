@@ -58,6 +58,8 @@ pub struct NodeView {
     /// How far back it goes.
     pub depth: Depth,
     pub(super) lacks: Arc<Lacks>,
+    /// Methods whose calls it refuses where we wrote something into them.
+    pub as_written: Arc<Lacks>,
     /// What its next probe asks for beside the head.
     pub inquiry: Inquiry,
 }

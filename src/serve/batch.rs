@@ -70,7 +70,12 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
         pins: Some(pins),
         ..terms
     };
-    let planned = convoy::plan(engine, items, &snapshot.view, (terms.policy, &pins));
+    let planned = convoy::plan(
+        engine,
+        items,
+        &snapshot.view,
+        (terms.policy, &pins, terms.client),
+    );
     let (riders, given) = convoy::board(engine, &planned, &snapshot.view, terms);
     drop(snapshot);
     let mut ways = vec![Way::Own; items.len()];

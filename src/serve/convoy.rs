@@ -325,6 +325,12 @@ impl<'t, 'a> Arrival<'t, 'a> {
     /// Lets a rider hear what became of his call.
     fn hand_out(&self, rider: &mut Rider<'a>, lot: Lot<'_>) {
         let came = match (lot, self.body) {
+            // Alone it is asked as its caller wrote it.
+            (Lot::Answered(_, answer), _) if rider.errand.is_to_blame(&answer) => {
+                rider.errand.take_back();
+                rider.goes_alone = true;
+                return;
+            }
             (Lot::Answered(verdict, answer), Some(body)) => {
                 self.content(verdict, Whole::new(body, &answer))
             }

@@ -13,19 +13,20 @@ use super::policy::Policy;
 use super::websocket::listener::Subscriber;
 use super::{broadcast, coalesce, nonces, waiting};
 use crate::clock;
-use crate::domain::block::Pins;
+use crate::domain::block::{Edits, Pins};
 use crate::domain::filter::{self, Part};
 use crate::domain::fleet::FleetView;
+use crate::domain::hex;
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::{self, Row, Treatment};
-use crate::domain::nonce;
+use crate::domain::nonce::{self, FILL};
 use crate::domain::quota::RetryBudget;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::{self, Asking, Plan};
-use crate::domain::seen::BY_HASH;
+use crate::domain::seen::{BY_HASH, RECEIPT};
 use crate::domain::sent::Client;
 use crate::domain::trace::Trace;
-use crate::domain::transaction;
+use crate::domain::transaction::{self, Address};
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Afterwork;
 use crate::state::flights::Flights;
@@ -145,8 +146,7 @@ impl Engine {
         let pins = terms
             .pins
             .unwrap_or_else(|| terms.policy.pins(&snapshot.view));
-        let Policy { rules, limits, .. } = terms.policy;
-        let (row, plan) = route::plan(call, &snapshot.view, rules, &pins, limits.fails_open);
+        let (row, plan) = self.plan(call, &snapshot.view, terms.policy, &pins);
         let mut tally = Tally {
             method: self.metrics.method(row),
             began_at: clock::now(),
@@ -181,6 +181,28 @@ impl Engine {
         served
     }
 
+    /// Plans a call. Where what it asks for was told to stand says whom to ask.
+    pub(super) fn plan(
+        &self,
+        call: &Call<'_>,
+        view: &FleetView,
+        policy: &Policy,
+        pins: &Pins,
+    ) -> (Row, Plan) {
+        let fails_open = policy.limits.fails_open;
+        let (row, mut plan) = route::plan(call, view, &policy.rules, pins, fails_open);
+        if let Plan::Ask(asking) = &mut plan {
+            let told = &self.pool.told;
+            if let Some(hashed) = asking.hash {
+                asking.stands_in(told.number_of(hashed.hash), view);
+            } else if matches!(&*call.method, BY_HASH | RECEIPT) {
+                let hash = call.params.and_then(transaction::hash_asked);
+                asking.stands_in(hash.and_then(|hash| told.place_of(hash)), view);
+            }
+        }
+        (row, plan)
+    }
+
     /// Asks nodes, in the way that the call wants.
     async fn ask(
         &self,
@@ -208,9 +230,15 @@ impl Engine {
         {
             return counted;
         }
+        let lacking = call.params.filter(|_| call.method == FILL);
+        let filled = match lacking.and_then(nonce::missing) {
+            Some(missing) => Box::pin(self.fill(asking, missing, terms)).await,
+            None => None,
+        };
+        let asking = filled.as_ref().unwrap_or(asking);
         let mut errand = Errand::new(self, call, asking, terms, asking.body(call).into());
         errand.hedge(row);
-        errand.aim_at(self.aim(call));
+        errand.aim_at(self.aim(call, asking, terms.client));
         let (served, outcome) = errand.run().await;
         if call.method == BY_HASH
             && let Some(answer) = Box::pin(waiting::show(self, call, &served, terms)).await
@@ -220,13 +248,44 @@ impl Engine {
         (served, outcome)
     }
 
-    /// A transaction that was sent through here is asked of those who took it.
-    pub(super) fn aim(&self, call: &Call<'_>) -> Aim {
-        if call.method != BY_HASH {
-            return Aim::Anyone;
-        }
-        let hash = call.params.and_then(transaction::hash_asked);
-        match hash.map(|hash| self.taken.holders(hash)) {
+    /// Writes the nonce that we know into a transaction that lacks it: the node that fills in the
+    /// rest may not know yet what its sender sent last.
+    async fn fill(
+        &self,
+        asking: &Asking,
+        (sender, at): (Address, usize),
+        terms: Terms<'_>,
+    ) -> Option<Asking> {
+        let next = nonces::next(self, sender, terms).await?;
+        let nonce = format!("\"nonce\":{},", hex::quantity(next));
+        Some(Asking {
+            edits: Edits::inserting(at, nonce),
+            ..asking.clone()
+        })
+    }
+
+    /// Whether a call goes its own way, however many others come with it.
+    pub(super) fn goes_alone(&self, call: &Call<'_>, asking: &Asking, client: Client) -> bool {
+        call.method == FILL
+            || nonce::is_pending(&call.method, asking.is_pending)
+            || !matches!(self.aim(call, asking, client), Aim::Anyone)
+    }
+
+    /// A transaction that was sent through here is asked of those who took it, and what reads the
+    /// pool of those who took this client's.
+    fn aim(&self, call: &Call<'_>, asking: &Asking, client: Client) -> Aim {
+        let params = call.params;
+        let holders = match &*call.method {
+            BY_HASH => params
+                .and_then(transaction::hash_asked)
+                .map(|hash| self.taken.holders(hash)),
+            "eth_getTransactionBySenderAndNonce" => params
+                .and_then(transaction::nonce_asked)
+                .map(|(sender, nonce)| self.taken.holders_of(sender, nonce)),
+            _ if asking.is_pending || call.method == FILL => Some(self.taken.holders_for(client)),
+            _ => None,
+        };
+        match holders {
             Some(holders) if !holders.is_empty() => Aim::Rather(holders),
             Some(_) | None => Aim::Anyone,
         }

@@ -6,6 +6,7 @@ mod hedge;
 mod kept;
 mod lesson;
 mod ride;
+mod written;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,9 +16,11 @@ use tokio::sync::watch;
 
 pub use self::aim::Aim;
 use self::kept::Kept;
+use self::written::{Edited, Try};
 use super::engine::{Engine, Reply, Served, Terms};
-use super::exchange::{self, Content, Wanted};
+use super::exchange::{Content, Wanted};
 use crate::clock;
+use crate::domain::answer::{Answer, Outcome};
 use crate::domain::block::{Needs, Wish};
 use crate::domain::fleet::NodeView;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
@@ -30,27 +33,10 @@ use crate::domain::select::Ladder;
 use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Held;
-use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::shown_method;
 use crate::telemetry::metrics::CallOutcome;
 use crate::upstream::link::Reuse;
-
-/// One attempt, ready to be made.
-#[derive(Clone, Copy)]
-struct Try<'t, 'a> {
-    pool: &'t Arc<Pool>,
-    upstream: &'t Arc<Upstream>,
-    node: &'t NodeView,
-    body: &'t [u8],
-    wanted: &'t Wanted<'a>,
-}
-
-impl<'a> Try<'_, 'a> {
-    async fn make(self) -> (Verdict, Content<'a>) {
-        exchange::attempt(self.pool, self.upstream, self.node, self.body, self.wanted).await
-    }
-}
 
 /// A call on its way.
 pub struct Errand<'a> {
@@ -198,6 +184,7 @@ impl<'a> Errand<'a> {
             node,
             body,
             wanted: &wanted,
+            edited: self.edited(),
         };
         if self.hedge.is_some() {
             // On the heap: the future of the many calls without stays small.
@@ -244,6 +231,23 @@ impl<'a> Errand<'a> {
         None
     }
 
+    fn edited(&self) -> Option<Edited<'a>> {
+        let is_edited = !self.asking.edits.is_empty();
+        is_edited.then_some(Edited {
+            call: self.call,
+            asking: self.asking,
+            budget: &self.engine.budget,
+        })
+    }
+
+    /// Whether `answer` may be an error of what we wrote into the call.
+    pub fn is_to_blame(&self, answer: &Answer<'_>) -> bool {
+        match &answer.outcome {
+            Outcome::Error(error) => self.asking.is_to_blame(error),
+            Outcome::Result(_) => false,
+        }
+    }
+
     /// Counts what is about to be asked.
     fn count(&mut self, ladder: Ladder) {
         let metrics = &self.engine.metrics;
@@ -281,8 +285,9 @@ impl<'a> Errand<'a> {
         (answer, held): (Whole, Held<'a>),
         name: &Arc<str>,
     ) -> Option<(Served, CallOutcome)> {
-        let is_null = class == Class::Ok && answer.result() == Some(b"null");
-        let heard = if is_null && self.asking.asks_again_on_null {
+        let is_doubtful = |result| self.asking.is_doubtful(&self.call.method, result);
+        let is_doubtful = class == Class::Ok && answer.result().is_some_and(is_doubtful);
+        let heard = if is_doubtful {
             self.journey.hear_null()
         } else {
             self.journey.hear(class, true)
@@ -291,14 +296,16 @@ impl<'a> Errand<'a> {
         match heard {
             Use::Deliver => {
                 if self.journey.confirms_null() {
-                    self.engine.metrics.null_check(is_null);
+                    self.engine.metrics.null_check(is_doubtful);
                 }
-                Some(self.deliver(Kept {
+                let told = Kept {
                     class,
                     answer,
                     held,
                     node,
-                }))
+                };
+                let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
+                Some(self.deliver(before.unwrap_or(told)))
             }
             Use::Keep => {
                 self.kept = Some(Kept {

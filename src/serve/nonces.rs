@@ -61,6 +61,14 @@ pub async fn count(
     Some((served, CallOutcome::Ok))
 }
 
+/// The nonce that `sender`'s next transaction is to have; `None` where no node says.
+pub async fn next(engine: &Engine, sender: Address, terms: Terms<'_>) -> Option<u64> {
+    let params = format!("[\"{sender}\",\"pending\"]");
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
+    let counted = ask(engine, body.into(), (Some(sender), 1), terms).await?;
+    Some(next_of(engine, sender, counted.highest))
+}
+
 fn next_of(engine: &Engine, sender: Address, counted: u64) -> u64 {
     let next = |pooled: &Pooled| pooled.next_nonce(sender, counted, clock::now());
     engine

@@ -10,4 +10,5 @@ pub mod pool;
 pub mod selection;
 pub mod sockets;
 pub mod taken;
+pub mod told;
 pub mod upstreams;

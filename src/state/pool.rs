@@ -21,6 +21,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use tokio::sync::{Notify, watch};
 
 use super::selection::{ByWeightAndLoad, Key};
+use super::told::Told;
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
 use crate::domain::block::Needs;
@@ -65,6 +66,7 @@ pub struct Pool {
     /// Sent to whenever `present` changes.
     news: watch::Sender<()>,
     early_round: Notify,
+    pub told: Told,
 }
 
 impl Pool {
@@ -81,6 +83,7 @@ impl Pool {
             list_is_due: Notify::new(),
             news: watch::Sender::new(()),
             early_round: Notify::new(),
+            told: Told::default(),
         }
     }
 
@@ -131,6 +134,14 @@ impl Pool {
 
     /// Hears one round: heads, and what came with them.
     pub async fn hear_round(&self, probes: &[(NodeId, Probe)], details: &[(NodeId, Details)]) {
+        for (id, details) in details {
+            let probe = probes.iter().find(|(probed, _)| probed == id);
+            if let (Some((_, Probe::Answered { head, .. })), Some(hash)) =
+                (probe, details.head_hash)
+            {
+                self.told.block(hash, *head);
+            }
+        }
         self.change(|fleet| {
             let now = clock::now();
             fleet.hear_details(probes, details, now);
@@ -150,6 +161,7 @@ impl Pool {
             head_timestamp: header.timestamp,
             ..Details::default()
         };
+        self.told.block(header.hash, header.number);
         let mut is_round_due = false;
         self.change(|fleet| {
             let changes = fleet.hear_head(id, header.number, &details, clock::now());

@@ -11,7 +11,7 @@ use crate::domain::forwarded;
 use crate::domain::node::NodeId;
 use crate::domain::pooled::{self, Pooled};
 use crate::domain::sent::{Client, Sent};
-use crate::domain::transaction::TxHash;
+use crate::domain::transaction::{Address, TxHash};
 
 /// Of the memory of clients.
 const SHARDS: usize = 16;
@@ -76,6 +76,12 @@ impl Taken {
     pub fn holders(&self, hash: TxHash) -> Vec<NodeId> {
         self.pooled()
             .map_or_else(Vec::new, |pooled| pooled.holders(hash, clock::now()))
+    }
+
+    /// The nodes that have taken `sender`'s transactions with this nonce.
+    pub fn holders_of(&self, sender: Address, nonce: u64) -> Vec<NodeId> {
+        let of = |pooled: &Pooled| pooled.holders_of(sender, nonce, clock::now());
+        self.pooled().map_or_else(Vec::new, |pooled| of(&pooled))
     }
 
     /// The nodes that have taken transactions of `client`.

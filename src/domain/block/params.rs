@@ -6,14 +6,16 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::super::chain::BlockNumber;
+use super::super::chain::{BlockHash, BlockNumber};
 use super::super::{hex, json};
-use super::{Form, Need, Pins, Place, Reads};
+use super::{Form, Hashed, Need, Pins, Place, Reads};
 
 /// What a call says of blocks, with the tags pinned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bearing {
     pub need: Option<Need>,
+    /// A block that is named by its hash instead.
+    pub hash: Option<Hashed>,
     /// A range whose end stands before its beginning, both written as numbers.
     pub is_reversed: bool,
     /// Reads what is pending, which is another thing from one moment to the next.
@@ -33,6 +35,15 @@ struct Edit {
 }
 
 impl Edits {
+    /// `text` stands at `at` as well.
+    pub fn inserting(at: usize, text: String) -> Edits {
+        let edit = Edit {
+            at: at..at,
+            with: text,
+        };
+        Edits::of(Some(edit), None)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }
@@ -72,7 +83,8 @@ enum Named {
     Safe,
     Finalized,
     Pending,
-    /// A hash, nothing at all, or nothing that we know.
+    Hash(BlockHash),
+    /// Nothing at all, or nothing that we know.
     Other,
 }
 
@@ -82,7 +94,7 @@ fn numbered(named: Named, pins: &Pins) -> Option<BlockNumber> {
         Named::Latest => pins.latest,
         Named::Safe => pins.safe,
         Named::Finalized => pins.finalized,
-        Named::Pending | Named::Other => None,
+        Named::Pending | Named::Hash(_) | Named::Other => None,
     }
 }
 
@@ -107,7 +119,7 @@ impl Mention {
     /// A tag becomes the number that it is pinned to.
     fn edit(&self, pins: &Pins) -> Option<Edit> {
         match self.named {
-            Named::Number(_) | Named::Pending | Named::Other => None,
+            Named::Number(_) | Named::Pending | Named::Hash(_) | Named::Other => None,
             Named::Latest | Named::Safe | Named::Finalized => {
                 numbered(self.named, pins).map(|number| self.as_number(number))
             }
@@ -139,11 +151,18 @@ pub fn read(place: Place, params: Option<&str>, pins: &Pins) -> Bearing {
                 .map(|mention| one(&mention, reads, &pins))
                 .unwrap_or_default()
         }
+        Place::Hash { index, reads } => json::elements(params, 0)
+            .nth(index)
+            .map(|at| hashed(named(&params[at]), reads))
+            .unwrap_or_default(),
         Place::Range {
             index,
             missing_is_latest,
             is_of_now,
         } => {
+            if let Some(named) = read_filters_hash(params, index) {
+                return hashed(named, Reads::Receipts);
+            }
             let pins = if is_of_now { *pins } else { Pins::default() };
             let missing = if missing_is_latest {
                 Named::Latest
@@ -157,6 +176,18 @@ pub fn read(place: Place, params: Option<&str>, pins: &Pins) -> Bearing {
     }
 }
 
+/// Of one block, by its hash alone.
+fn hashed(named: Named, reads: Reads) -> Bearing {
+    let hash = match named {
+        Named::Hash(hash) => Some(Hashed { hash, reads }),
+        _ => None,
+    };
+    Bearing {
+        hash,
+        ..Bearing::default()
+    }
+}
+
 fn one(mention: &Mention, reads: Reads, pins: &Pins) -> Bearing {
     let need = numbered(mention.named, pins).map(|number| Need {
         from: number,
@@ -165,9 +196,9 @@ fn one(mention: &Mention, reads: Reads, pins: &Pins) -> Bearing {
     });
     Bearing {
         need,
-        is_reversed: false,
         is_pending: mention.named == Named::Pending,
         edits: Edits::of(mention.edit(pins), None),
+        ..hashed(mention.named, reads)
     }
 }
 
@@ -197,6 +228,7 @@ fn range(from: &Mention, to: &Mention, pins: &Pins) -> Bearing {
     };
     Bearing {
         need,
+        hash: None,
         is_reversed,
         is_pending: [from, to].iter().any(|end| end.named == Named::Pending),
         edits: Edits::of(from.edit(&pins), to.edit(&pins)),
@@ -232,12 +264,32 @@ fn named_at(params: &[u8], at: Range<usize>, null_is_latest: bool) -> Mention {
                 [Some(number), None] if is_clear => {
                     Mention::written(named(&params[number.clone()]), number)
                 }
+                [None, Some(hash)] if is_clear => {
+                    let named = named(&params[hash]);
+                    let is_hash = matches!(named, Named::Hash(_));
+                    Mention::written(if is_hash { named } else { Named::Other }, at)
+                }
                 _ => Mention::written(Named::Other, at),
             }
         }
         Some(_) if value == b"null" && null_is_latest => Mention::written(Named::Latest, at),
         Some(_) | None => Mention::written(named(value), at),
     }
+}
+
+/// The block that a filter names by its hash alone.
+fn read_filters_hash(params: &[u8], index: usize) -> Option<Named> {
+    let filter = json::elements(params, 0).nth(index)?;
+    if params.get(filter.start) != Some(&b'{') {
+        return None;
+    }
+    let mut found = [const { None }; 3];
+    let keys = ["fromBlock", "toBlock", "blockHash"];
+    let is_clear = find_members(params, filter.start, &keys, &mut found);
+    let [None, None, Some(hash)] = found else {
+        return None;
+    };
+    is_clear.then(|| named(&params[hash]))
 }
 
 fn read_range(params: &[u8], index: usize, missing: Named) -> Option<(Mention, Mention)> {
@@ -318,7 +370,8 @@ fn named(value: &[u8]) -> Named {
             // `from_str_radix` takes a sign.
             let digits = digits.filter(|digits| !digits.starts_with('+'));
             let parsed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
-            parsed.map_or(Named::Other, number)
+            let hash = || BlockHash::read(other).map_or(Named::Other, Named::Hash);
+            parsed.map_or_else(hash, number)
         }
     }
 }

@@ -283,3 +283,65 @@ fn a_plain_number_routes_a_call_and_is_never_written_anew() {
         assert!(bearing.edits.is_empty(), "{params}");
     }
 }
+
+#[test]
+fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
+    let digits = "aB".repeat(32);
+    let by_hash = Place::Hash {
+        index: 0,
+        reads: Reads::Block,
+    };
+    for (place, params, reads) in [
+        (
+            STATE,
+            format!(r#"["0xa","0x{digits}"]"#),
+            Some(Reads::State),
+        ),
+        (
+            STATE,
+            format!(r#"["0xa",{{"blockHash":"0x{digits}"}}]"#),
+            Some(Reads::State),
+        ),
+        (
+            STATE,
+            format!(r#"["0xa",{{"blockHash":"0x{digits}","requireCanonical":true}}]"#),
+            Some(Reads::State),
+        ),
+        (
+            STATE,
+            format!(r#"["0xa",{{"blockhash":"0x{digits}"}}]"#),
+            None,
+        ),
+        (STATE, r#"["0xa",{"blockHash":"latest"}]"#.into(), None),
+        (BLOCK, format!(r#"["0x{digits}"]"#), Some(Reads::Block)),
+        (BLOCK, format!(r#"["0x{digits}0"]"#), None),
+        (
+            LOGS,
+            format!(r#"[{{"blockHash":"0x{digits}"}}]"#),
+            Some(Reads::Receipts),
+        ),
+        (
+            LOGS,
+            format!(r#"[{{"blockHash":"0x{digits}","toBlock":"0x1"}}]"#),
+            None,
+        ),
+        (
+            by_hash,
+            format!(r#"["0x{digits}","0x0"]"#),
+            Some(Reads::Block),
+        ),
+        (by_hash, r#"["latest"]"#.into(), None),
+        (by_hash, r#"["0x10"]"#.into(), None),
+    ] {
+        let bearing = read(place, Some(&params), &PINS);
+        let hash = BlockHash([0xab; 32]);
+        let wanted = reads.map(|reads| Hashed { hash, reads });
+        assert_eq!(bearing.hash, wanted, "{params}");
+        if wanted.is_some() {
+            assert!(
+                bearing.need.is_none() && bearing.edits.is_empty(),
+                "{params}"
+            );
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! registers it.
 
 use super::super::block::Beyond::{Null, PassOn};
+use super::super::block::Reads;
 use super::Method;
 use super::table::{denied, heavy, once, read};
 
@@ -9,7 +10,7 @@ use super::table::{denied, heavy, once, read};
 #[rustfmt::skip]
 pub const ROWS: &[Method] = &[
     // geth: internal/ethapi/api.go
-    read("eth_getRawTransactionByBlockHashAndIndex").or_null(),
+    read("eth_getRawTransactionByBlockHashAndIndex").by_hash(Reads::Block).or_null(),
     read("eth_getRawTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
     read("eth_getRawTransactionByHash").or_null().apart(),
     // Of accounts that the node itself keeps.
@@ -30,7 +31,7 @@ pub const ROWS: &[Method] = &[
     heavy("eth_callMany").given_state(1),
     read("eth_getAccount").state(1),
     read("eth_getAccountInfo").state(1),
-    read("eth_getBlockAccessListByBlockHash").or_null(),
+    read("eth_getBlockAccessListByBlockHash").by_hash(Reads::Block).or_null(),
     read("eth_getBlockAccessListByBlockNumber").block(0, Null).or_null(),
     read("eth_getBlockAccessListRaw").block(0, Null).or_null(),
     read("eth_getTransactionBySenderAndNonce").or_null().apart(),
@@ -45,7 +46,7 @@ pub const ROWS: &[Method] = &[
     // Otterscan's, in Erigon, reth and Nethermind: rpc/jsonrpc/otterscan_api.go
     read("ots_getApiLevel"),
     read("ots_getBlockDetails").block(0, PassOn).or_null(),
-    read("ots_getBlockDetailsByHash").or_null(),
+    read("ots_getBlockDetailsByHash").by_hash(Reads::Block).or_null(),
     read("ots_getBlockTransactions").block(0, PassOn),
     heavy("ots_getContractCreator"),
     read("ots_getHeaderByNumber").block(0, PassOn).or_null(),
@@ -62,12 +63,12 @@ pub const ROWS: &[Method] = &[
     read("erigon_forks"),
     heavy("erigon_getBalanceChangesInBlock").given_state(0),
     read("erigon_getBlockByTimestamp").or_null(),
-    read("erigon_getBlockReceiptsByBlockHash"),
-    read("erigon_getHeaderByHash").or_null(),
+    read("erigon_getBlockReceiptsByBlockHash").by_hash(Reads::Receipts),
+    read("erigon_getHeaderByHash").by_hash(Reads::Block).or_null(),
     read("erigon_getHeaderByNumber").block(0, Null).or_null(),
     heavy("erigon_getLatestLogs"),
     heavy("erigon_getLogs").logs(PassOn),
-    read("erigon_getLogsByHash"),
+    read("erigon_getLogsByHash").by_hash(Reads::Receipts),
     heavy("overlay_callConstructor"),
     heavy("overlay_getLogs"),
     heavy("parity_listStorageKeys"),
@@ -89,7 +90,7 @@ pub const ROWS: &[Method] = &[
     denied("ibft_discardValidatorVote"),
     read("ibft_getPendingVotes"),
     read("ibft_getSignerMetrics"),
-    read("ibft_getValidatorsByBlockHash"),
+    read("ibft_getValidatorsByBlockHash").by_hash(Reads::Block),
     read("ibft_getValidatorsByBlockNumber").block(0, PassOn),
     denied("ibft_proposeValidatorVote"),
     read("net_enode"),
@@ -97,7 +98,7 @@ pub const ROWS: &[Method] = &[
     denied("qbft_discardValidatorVote"),
     read("qbft_getPendingVotes"),
     read("qbft_getSignerMetrics"),
-    read("qbft_getValidatorsByBlockHash"),
+    read("qbft_getValidatorsByBlockHash").by_hash(Reads::Block),
     read("qbft_getValidatorsByBlockNumber").block(0, PassOn),
     denied("qbft_proposeValidatorVote"),
 

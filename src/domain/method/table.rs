@@ -34,7 +34,7 @@ const STANDARD: &[Method] = &[
     read("debug_getRawTransaction"),
     heavy("debug_storageRangeAt"),
     heavy("debug_traceBlock"),
-    heavy("debug_traceBlockByHash"),
+    heavy("debug_traceBlockByHash").by_hash(Reads::State),
     heavy("debug_traceBlockByNumber").state(0),
     heavy("debug_traceCall").state(1),
     heavy("debug_traceTransaction"),
@@ -56,28 +56,28 @@ const STANDARD: &[Method] = &[
     read("eth_gasPrice"),
     read("eth_getBalance").state(1),
     read("eth_getBlockAccessList").block(0, Null).or_null(),
-    read("eth_getBlockByHash").or_null(),
+    read("eth_getBlockByHash").by_hash(Reads::Block).or_null(),
     read("eth_getBlockByNumber").block(0, Null).or_null(),
     read("eth_getBlockReceipts").receipts(0, Null).or_null(),
-    read("eth_getBlockTransactionCountByHash"),
+    read("eth_getBlockTransactionCountByHash").by_hash(Reads::Block),
     read("eth_getBlockTransactionCountByNumber").block(0, Null),
     read("eth_getCode").state(1),
     once("eth_getFilterChanges"),
     once("eth_getFilterLogs"),
-    read("eth_getHeaderByHash").or_null(),
+    read("eth_getHeaderByHash").by_hash(Reads::Block).or_null(),
     read("eth_getHeaderByNumber").block(0, Null).or_null(),
     heavy("eth_getLogs").logs(Refuse),
     read("eth_getProof").state(2),
     read("eth_getStorageAt").state(2),
     read("eth_getStorageValues").state(1),
-    read("eth_getTransactionByBlockHashAndIndex").or_null(),
+    read("eth_getTransactionByBlockHashAndIndex").by_hash(Reads::Block).or_null(),
     read("eth_getTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
     read("eth_getTransactionByHash").or_null().apart(),
     read("eth_getTransactionCount").state(1).apart(),
     read("eth_getTransactionReceipt").or_null(),
-    read("eth_getUncleByBlockHashAndIndex"),
+    read("eth_getUncleByBlockHashAndIndex").by_hash(Reads::Block),
     read("eth_getUncleByBlockNumberAndIndex").block(0, Null),
-    read("eth_getUncleCountByBlockHash"),
+    read("eth_getUncleCountByBlockHash").by_hash(Reads::Block),
     read("eth_getUncleCountByBlockNumber").block(0, Null),
     read("eth_hashrate"),
     read("eth_maxPriorityFeePerGas"),
@@ -208,6 +208,14 @@ impl Method {
     /// Reads the block at `index`, which must be given.
     pub(super) const fn block(self, index: usize, beyond: Beyond) -> Method {
         self.at(index, Reads::Block, Form::Given, beyond)
+    }
+
+    /// Of the block whose hash is the first parameter.
+    pub(super) const fn by_hash(self, reads: Reads) -> Method {
+        Method {
+            place: Place::Hash { index: 0, reads },
+            ..self
+        }
     }
 
     pub(super) const fn receipts(self, index: usize, beyond: Beyond) -> Method {

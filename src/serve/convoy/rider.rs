@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::super::coalesce;
 use super::super::engine::{Engine, Served, Tally, Terms};
-use super::super::errand::{Aim, Errand};
+use super::super::errand::Errand;
 use super::super::origin;
 use super::super::policy::Policy;
 use crate::clock;
@@ -15,8 +15,8 @@ use crate::domain::fleet::FleetView;
 use crate::domain::journey::Step;
 use crate::domain::jsonrpc::{Call, Item};
 use crate::domain::method::{self, Row, Treatment};
-use crate::domain::nonce;
-use crate::domain::route::{self, Asking, Plan};
+use crate::domain::route::{Asking, Plan};
+use crate::domain::sent::Client;
 use crate::state::flights::{Brought, Landed, Leader, Seat};
 use crate::telemetry::calls::Entry;
 use crate::telemetry::metrics::CallOutcome;
@@ -62,19 +62,18 @@ pub fn plan<'a>(
     engine: &Engine,
     items: &'a [Item<'a>],
     view: &FleetView,
-    (policy, pins): (&Policy, &Pins),
+    (policy, pins, client): (&Policy, &Pins, Client),
 ) -> Vec<Planned<'a>> {
     let planned = items.iter().enumerate().filter_map(|(place, item)| {
         let Item::Call(call) = item else { return None };
         let is_read = policy.rules.look_up(&call.method).1 == Treatment::Read;
-        if !is_read || !matches!(engine.aim(call), Aim::Anyone) {
+        if !is_read {
             return None;
         }
-        let fails_open = policy.limits.fails_open;
-        let (row, plan) = route::plan(call, view, &policy.rules, pins, fails_open);
+        let (row, plan) = engine.plan(call, view, policy, pins);
         let Plan::Ask(asking) = plan else { return None };
-        let counts = nonce::is_pending(&call.method, asking.is_pending);
-        (!counts).then_some(Planned {
+        let goes_alone = engine.goes_alone(call, &asking, client);
+        (!goes_alone).then_some(Planned {
             place,
             call,
             row,

@@ -41,7 +41,13 @@ impl Aim {
         };
         let view = &engine.pool.snapshot().view;
         let drawn = spread(view, ladder, wish, clock::now(), &mut clock::roll);
-        let holder = drawn.into_iter().find(|node| holders.contains(node));
+        let meets = |node: &NodeId| {
+            let node = view.node(*node);
+            node.is_some_and(|node| needs.block.is_none_or(|need| need.is_met_by(node)))
+        };
+        let holder = drawn
+            .into_iter()
+            .find(|node| holders.contains(node) && meets(node));
         holder.or_else(|| engine.pool.draw(ladder, passed, needs))
     }
 }

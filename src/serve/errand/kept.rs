@@ -19,6 +19,12 @@ pub(super) struct Kept<'a> {
 }
 
 impl Kept<'_> {
+    /// Of two that were to confirm each other: `null` says nothing beside something.
+    pub fn says_more_than(&self, other: &Kept<'_>) -> bool {
+        let is_null = |kept: &Kept<'_>| kept.answer.result() == Some(b"null");
+        self.class == Class::Ok && other.class == Class::Ok && is_null(other) && !is_null(self)
+    }
+
     /// What the client gets. A new filter's id says which node has the filter.
     pub fn reply(self, call: &Call<'_>) -> Reply {
         self.held.keep();

@@ -8,6 +8,7 @@ use crate::domain::node::NodeId;
 use crate::domain::nonce;
 use crate::domain::pooled::Way;
 use crate::domain::seen::{self, BY_HASH, RECEIPT};
+use crate::domain::told;
 use crate::domain::transaction;
 use crate::domain::verdict::{Class, Missing, Verdict};
 
@@ -23,6 +24,7 @@ impl Errand<'_> {
                     pool.see(node.id, head);
                 }
                 self.hear_of_waiting(node.id, told, content);
+                self.remember(content);
             }
             Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
             Class::MissingData => {
@@ -78,6 +80,28 @@ impl Errand<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Where what the client is told of stands.
+    fn remember(&self, content: &Content<'_>) {
+        if !seen::tells(&self.call.method, self.call.params) {
+            return;
+        }
+        let result = match content {
+            Content::Whole(answer, _) => answer.result(),
+            Content::Large(large) => large.result_start(),
+            Content::Nothing | Content::TooLarge => None,
+        };
+        let Some((hash, number)) = result.and_then(told::block_named) else {
+            return;
+        };
+        let memory = &self.engine.pool.told;
+        memory.block(hash, number);
+        if matches!(&*self.call.method, BY_HASH | RECEIPT)
+            && let Some(hash) = self.call.params.and_then(transaction::hash_asked)
+        {
+            memory.mined(hash, number);
         }
     }
 

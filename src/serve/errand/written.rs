@@ -1,0 +1,76 @@
+//! One attempt: with the call as we wrote it or, at a node that refuses what we wrote into it, as its
+//! caller did.
+
+use std::sync::Arc;
+
+use crate::clock;
+use crate::domain::fleet::NodeView;
+use crate::domain::jsonrpc::Call;
+use crate::domain::quota::RetryBudget;
+use crate::domain::route::Asking;
+use crate::domain::verdict::Verdict;
+use crate::serve::exchange::{self, Content, Wanted};
+use crate::state::pool::Pool;
+use crate::state::upstreams::Upstream;
+
+/// One attempt, ready to be made.
+#[derive(Clone, Copy)]
+pub(super) struct Try<'t, 'a> {
+    pub pool: &'t Arc<Pool>,
+    pub upstream: &'t Arc<Upstream>,
+    pub node: &'t NodeView,
+    pub body: &'t [u8],
+    pub wanted: &'t Wanted<'a>,
+    /// Where `body` is the call with something changed in it.
+    pub edited: Option<Edited<'t>>,
+}
+
+/// A call that we wrote something into.
+#[derive(Clone, Copy)]
+pub(super) struct Edited<'t> {
+    pub call: &'t Call<'t>,
+    pub asking: &'t Asking,
+    pub budget: &'t RetryBudget,
+}
+
+impl<'a> Try<'_, 'a> {
+    pub async fn make(self) -> (Verdict, Content<'a>) {
+        let Some(edited) = self.edited else {
+            return self.send(self.body).await;
+        };
+        let (method, memory) = (&*edited.call.method, &self.node.as_written);
+        if !memory.is_empty() && memory.has(method, clock::now()) {
+            return self.send_as_written(edited).await;
+        }
+        let came = self.send(self.body).await;
+        if !edited.is_refused(&came.1) || !edited.budget.withdraw(clock::now()) {
+            return came;
+        }
+        let again = self.send_as_written(edited).await;
+        if !edited.is_refused(&again.1) {
+            memory.learn(method, clock::now());
+        }
+        again
+    }
+
+    async fn send(&self, body: &[u8]) -> (Verdict, Content<'a>) {
+        exchange::attempt(self.pool, self.upstream, self.node, body, self.wanted).await
+    }
+
+    async fn send_as_written(&self, edited: Edited<'_>) -> (Verdict, Content<'a>) {
+        let body = edited.call.for_node();
+        // On the heap: it is rare.
+        Box::pin(self.send(&body)).await
+    }
+}
+
+impl Edited<'_> {
+    /// Whether the node may have refused the call for what we wrote into it.
+    fn is_refused(&self, content: &Content<'_>) -> bool {
+        let Content::Whole(answer, _) = content else {
+            return false;
+        };
+        let error = answer.error();
+        error.is_some_and(|error| self.asking.is_to_blame(&error))
+    }
+}
