@@ -1,15 +1,15 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
-mod bound;
+mod certificates;
 mod live;
 mod meaning;
+mod service;
 mod store;
 #[cfg(feature = "otlp")]
 mod traces;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,12 +22,13 @@ use pingora::listeners::tls::TlsSettings;
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::{Opt, ServerConf};
-use pingora::server::{RunArgs, Server};
+use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::background_service;
 use pingora::services::listening::Service;
+use pingora::services::{ServiceHandle, ServiceWithDependents};
 
 use crate::clock;
-use crate::config::settings::{RegistryKind, Settings, Shutdown};
+use crate::config::settings::{Listen, RegistryKind, Settings, Shutdown};
 use crate::domain::fleet::Fleet;
 use crate::domain::quota::RetryBudget;
 use crate::registry::Registry;
@@ -38,11 +39,15 @@ use crate::serve::engine::Engine;
 use crate::serve::http2::Proxy;
 use crate::serve::metrics::Scrape;
 use crate::shutdown::Farewell;
+use crate::state::certificates::Certificate;
 use crate::state::flights::Flights;
 use crate::state::pool::Pool;
 use crate::state::sockets::Sockets;
 use crate::state::upstreams::Roll;
+use crate::tasks::certificates::Renewal;
+use crate::tasks::following::Following;
 use crate::tasks::housekeeping::Housekeeping;
+use crate::tasks::leftovers::Leftovers;
 use crate::tasks::newsroom::{Means, Newsroom};
 use crate::tasks::prober::Rounds;
 use crate::tasks::roster::{Roster, Told};
@@ -52,10 +57,12 @@ use crate::telemetry::metrics::Metrics;
 use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
 
-use self::bound::Bound;
+pub use self::certificates::unfit_certificates;
 use self::live::Live;
 pub use self::live::Source;
 pub use self::meaning::yardstick;
+pub use self::service::Tripwire;
+use self::service::{Listeners, Vital};
 pub use self::store::{dynamo, environment, nodes_environment, open_registry};
 
 /// HTTP/2 streams of one connection at once.
@@ -65,6 +72,8 @@ const H2_STREAMS_MAX: u32 = 200;
 pub struct App {
     server: Server,
     pub engine: Arc<Engine>,
+    /// Of each service.
+    pub tripwires: Vec<Tripwire>,
     shutdown: Arc<ArcSwap<Shutdown>>,
 }
 
@@ -85,6 +94,7 @@ impl App {
         conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
         // `check` says so: we stay in the foreground.
         conf.daemon = false;
+        let certificates = certificates::open(&settings)?;
         if !is_upgrade {
             check_addresses(&settings)?;
         }
@@ -102,20 +112,23 @@ impl App {
         server.bootstrap();
         let idle_max = server.configuration.upstream_keepalive_pool_size;
         let roll = Roll::new(connector.clone(), engine.metrics.clone(), idle_max);
-        let endpoint = endpoint(&server, &settings, &engine)?;
-        let endpoint = server.add_service(endpoint);
+        let listeners = endpoint(&server, &settings, &engine, &certificates)?;
+        let mut staff = Staff::new(engine.gate.closing());
+        let endpoint = staff.add(&mut server, listeners);
         if let Some(address) = settings.listen.metrics {
-            let mut service = Service::new(
+            let scrape = Service::new(
                 "metrics".into(),
                 HttpServer::new_app(Scrape(engine.clone())),
             );
-            service.threads = Some(1);
-            service.add_tcp(&address.to_string());
-            endpoint.add_dependency(server.add_service(Bound(service)));
+            let says = format!("metrics are at http://{address}/metrics");
+            let listener = alone("metrics", scrape, address, says);
+            endpoint.add_dependency(staff.add(&mut server, listener));
         }
         if let Some(address) = settings.listen.admin {
-            let admin = admin(&live, address, &engine, &registry);
-            endpoint.add_dependency(server.add_service(Bound(admin)));
+            let admin = admin(&live, &engine, &registry);
+            let says = format!("the status page and the admin API are at http://{address}/");
+            let listener = alone("admin", admin, address, says);
+            endpoint.add_dependency(staff.add(&mut server, listener));
         }
         let ca_file = server.configuration.ca_file.as_deref();
         let prober = Prober::new(ca_file).context("setting up probes")?;
@@ -124,25 +137,27 @@ impl App {
         let shutdown = live.shutdown.clone();
         let newsroom = newsroom(&live, connector, &prober);
         let means = (registry, roll, prober, newsroom);
-        let housekeeping = housekeeping(settings, live, source, means);
+        let housekeeping = housekeeping(settings, live, source, means, certificates);
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
             let mut exporter = background_service("traces", exporter);
             exporter.threads = Some(1);
-            server.add_service(exporter);
+            staff.add(&mut server, exporter);
         }
         let mut housekeeping = background_service("housekeeping", housekeeping);
         housekeeping.threads = Some(1);
-        server.add_service(housekeeping);
+        staff.add(&mut server, housekeeping);
         Ok(App {
             server,
             engine,
+            tripwires: staff.tripwires,
             shutdown,
         })
     }
 
     /// Runs until a signal ends it.
     pub fn run(self) {
+        service::watch_panics(self.engine.metrics.clone());
         let grace = self.server.configuration.grace_period_seconds;
         let farewell = Farewell {
             engine: self.engine,
@@ -152,6 +167,31 @@ impl App {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(farewell),
         });
+    }
+}
+
+/// The services of a server, each of which is vital.
+struct Staff {
+    leaving: ShutdownWatch,
+    tripwires: Vec<Tripwire>,
+}
+
+impl Staff {
+    fn new(leaving: ShutdownWatch) -> Staff {
+        Staff {
+            leaving,
+            tripwires: Vec::new(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        server: &mut Server,
+        service: impl ServiceWithDependents + 'static,
+    ) -> ServiceHandle {
+        let vital = Vital::new(service, self.leaving.clone());
+        self.tripwires.push(vital.tripwire());
+        server.add_service(vital)
     }
 }
 
@@ -191,7 +231,8 @@ fn endpoint(
     server: &Server,
     settings: &Settings,
     engine: &Arc<Engine>,
-) -> anyhow::Result<Service<Door>> {
+    certificates: &[Arc<Certificate>],
+) -> anyhow::Result<Listeners<Door>> {
     let endpoint = Arc::new(Endpoint {
         engine: engine.clone(),
     });
@@ -205,41 +246,70 @@ fn endpoint(
     h2.max_concurrent_streams(H2_STREAMS_MAX);
     proxy.h2_options = Some(h2);
     let door = Door::new(endpoint, proxy);
-    let mut service = Service::new("endpoint".into(), door);
-    // Everybody here reads and writes in large pieces, and a buffer would be held while idle, too.
-    for address in &settings.listen.http {
-        let listener = ListenerConfig::tcp(address.to_string());
-        service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
-    }
-    for https in &settings.listen.https {
-        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let mut tls = TlsSettings::intermediate(&path(&https.certificate), &path(&https.key))
-            .map_err(|why| anyhow::anyhow!("the certificate for {}: {why}", https.address))?;
+    let (urls, listeners): (Vec<_>, Vec<_>) = ways_in(&settings.listen, certificates)?
+        .into_iter()
+        .map(|(url, listener)| {
+            let mut service = Service::new("endpoint".into(), door.clone());
+            // Everybody here reads and writes in large pieces, and a buffer would be held while idle, too.
+            service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
+            (url, service)
+        })
+        .unzip();
+    let (version, urls) = (env!("CARGO_PKG_VERSION"), urls.join(", "));
+    Ok(Listeners {
+        name: "endpoint",
+        threads: None,
+        listeners,
+        says: format!("forebay {version} listens on {urls}"),
+    })
+}
+
+/// Where clients come in, each with its URL.
+fn ways_in(
+    listen: &Listen,
+    certificates: &[Arc<Certificate>],
+) -> anyhow::Result<Vec<(String, ListenerConfig)>> {
+    let tcp = |address: &SocketAddr| ListenerConfig::tcp(address.to_string());
+    let plain = listen.http.iter();
+    let mut ways: Vec<_> = plain
+        .map(|address| (format!("http://{address}"), tcp(address)))
+        .collect();
+    for (https, certificate) in listen.https.iter().zip(certificates) {
+        let mut tls = TlsSettings::intermediate("", "")?;
+        tls.set_cert_resolver(certificate.clone());
         if https.h2 {
             tls.enable_h2();
         }
-        let listener = ListenerConfig::tcp(https.address.to_string()).tls(tls);
-        service.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
+        let address = &https.address;
+        ways.push((format!("https://{address}"), tcp(address).tls(tls)));
     }
-    Ok(service)
+    Ok(ways)
 }
 
-fn admin(
-    live: &Live,
+/// A listener for operators, with one thread.
+fn alone<A>(
+    name: &'static str,
+    mut service: Service<A>,
     address: SocketAddr,
-    engine: &Arc<Engine>,
-    registry: &Arc<dyn Registry>,
-) -> Service<Admin> {
+    says: String,
+) -> Listeners<A> {
+    service.add_tcp(&address.to_string());
+    Listeners {
+        name,
+        threads: Some(1),
+        listeners: vec![service],
+        says,
+    }
+}
+
+fn admin(live: &Live, engine: &Arc<Engine>, registry: &Arc<dyn Registry>) -> Service<Admin> {
     let desk = Desk {
         registry: registry.clone(),
         environment: nodes_environment(),
         pool: engine.pool.clone(),
     };
     let admin = Admin::new(live.house.clone(), desk, engine.clone());
-    let mut service = Service::new("admin".into(), admin);
-    service.threads = Some(1);
-    service.add_tcp(&address.to_string());
-    service
+    Service::new("admin".into(), admin)
 }
 
 fn newsroom(live: &Live, connector: Arc<Connector>, prober: &Prober) -> Newsroom {
@@ -259,6 +329,7 @@ fn housekeeping(
     live: Live,
     source: Option<Source>,
     (registry, roll, prober, newsroom): (Arc<dyn Registry>, Roll, Prober, Newsroom),
+    certificates: Vec<Arc<Certificate>>,
 ) -> Housekeeping {
     let pool = live.engine.pool.clone();
     let metrics = live.engine.metrics.clone();
@@ -269,8 +340,9 @@ fn housekeeping(
         metrics: metrics.clone(),
         roll,
         regimen: live.regimen.clone(),
-        sown: None,
+        following: Following::default(),
         last_list: settings.registry.last_list.clone(),
+        leftovers: Leftovers::default(),
         told: Told::default(),
     };
     let rounds = Rounds {
@@ -289,8 +361,14 @@ fn housekeeping(
         written: HashMap::new(),
         is_told: false,
     };
+    let renewals = certificates.into_iter().map(|certificate| Renewal {
+        certificate,
+        metrics: live.engine.metrics.clone(),
+        told: None,
+    });
+    let renewals = renewals.collect();
     let reload = source.map(|source| source.followed(settings, live));
-    Housekeeping::new(roster, rounds, scribe, newsroom, reload)
+    Housekeeping::new(roster, rounds, scribe, newsroom, reload, renewals)
 }
 
 /// Where the leader is asked by one balancer for all.

@@ -265,45 +265,147 @@ async fn a_file_is_followed_through_a_link_that_leads_elsewhere() {
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
 }
 
+/// A configuration whose nodes are `nodes`, each a name and what else there is to say of it.
+fn listing(text: &str, node: &forebay::fake::FakeNode, nodes: &[(&str, &str)]) -> String {
+    let items = nodes
+        .iter()
+        .map(|(name, more)| format!("{{ url: \"{}/{name}\", name: {name}{more} }}", node.url()));
+    let nodes = format!("nodes: [{}]", items.collect::<Vec<_>>().join(", "));
+    text.replace("nodes: []", &nodes)
+}
+
+/// What a command says on both streams, and its exit code.
+fn obeys(balancer: &support::Balancer, arguments: &[&str]) -> (String, Option<i32>) {
+    let output = balancer.command(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (String::from_utf8(said).unwrap(), output.status.code())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_of_the_configuration_fill_a_new_registry_and_no_other() {
-    let none = format!("{QUICK}  nodes: []\n");
+async fn the_list_follows_the_files_nodes_and_what_a_command_says_stands_over_it() {
     let chain = forebay::fake::Chain::still(1, 100);
-    let config = || forebay::fake::FakeConfig::following(&chain);
-    let node = forebay::fake::FakeNode::start(config()).await.unwrap();
-    let balancer = support::Balancer::start(&none, &[]).await;
+    let node = forebay::fake::FakeNode::start(forebay::fake::FakeConfig::following(&chain));
+    let node = node.await.unwrap();
+    let balancer = support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
     let path = balancer.folder().join("pingora.yaml");
     let text = fs::read_to_string(&path).unwrap();
-    let with = |names: &[&str]| {
-        let items = names
-            .iter()
-            .enumerate()
-            .map(|(at, name)| format!("{{ url: \"{}/{at}\", name: {name} }}", node.url()));
-        let nodes = format!("nodes: [{}]", items.collect::<Vec<_>>().join(", "));
-        text.replace("nodes: []", &nodes)
+    let put = |nodes: &[(&str, &str)]| fs::write(&path, listing(&text, &node, nodes)).unwrap();
+    let weighs = async |name: &str, weight: Option<f64>| {
+        eventually(&format!("{name} weighs {weight:?}"), PATIENCE, async || {
+            balancer
+                .metric("forebay_node_weight", &[("node", name)])
+                .await
+                == weight
+        })
+        .await;
     };
-    fs::write(&path, with(&["one"])).unwrap();
-    eventually("the node serves", PATIENCE, async || {
-        balancer
-            .metric("forebay_node_healthy", &[("node", "one")])
-            .await
-            == Some(1.0)
-    })
-    .await;
+    put(&[("one", "")]);
+    weighs("one", Some(1.0)).await;
+    let elsewhere = format!("{}/by-command", node.url());
+    let (said, code) = obeys(&balancer, &["backends", "add", &elsewhere, "--name", "two"]);
+    assert_eq!(code, Some(0), "{said}");
+    // Added, changed and taken away; the node of the command stays.
+    put(&[("one", ", weight: 3"), ("three", "")]);
+    weighs("one", Some(3.0)).await;
+    weighs("three", Some(1.0)).await;
+    weighs("two", Some(1.0)).await;
+    let (said, code) = obeys(&balancer, &["backends", "remove", "one"]);
+    assert!(
+        code == Some(1) && said.contains("one stands under `nodes:`"),
+        "{said}"
+    );
+    assert_eq!(
+        obeys(&balancer, &["backends", "set", "one", "--weight", "0"]).1,
+        Some(0)
+    );
+    weighs("one", Some(0.0)).await;
+    put(&[
+        ("one", ", weight: 3, ws: \"ws://127.0.0.1:1\""),
+        ("four", ""),
+    ]);
+    weighs("four", Some(1.0)).await;
+    weighs("three", None).await;
+    weighs("one", Some(0.0)).await;
+    let (said, _) = obeys(&balancer, &["backends", "list"]);
+    assert!(said.contains("0 (file: 3)"), "{said}");
+    let (said, code) = obeys(&balancer, &["backends", "diff"]);
+    let told = "one: weight is 0, and 3 in the file\ntwo: only in the registry\n";
+    assert!(
+        said.starts_with(told) && code == Some(5),
+        "{code:?}: {said}"
+    );
     assert!(
         balancer
             .process
             .printed()
-            .contains("are in the new registry")
+            .contains("one: weight is 0, and 3 in the file")
     );
-    fs::write(&path, with(&["one", "two"])).unwrap();
-    eventually("it is said that nothing follows", PATIENCE, async || {
-        let printed = balancer.process.printed();
-        printed.contains("have changed, and nothing follows: the registry has its own")
+    let (said, code) = obeys(&balancer, &["backends", "set", "one", "--as-in-file"]);
+    assert_eq!(code, Some(0), "{said}");
+    weighs("one", Some(3.0)).await;
+    assert_eq!(
+        obeys(&balancer, &["backends", "set", "two", "--as-in-file"]).1,
+        Some(1)
+    );
+    obeys(&balancer, &["backends", "remove", "two"]);
+    assert_eq!(obeys(&balancer, &["backends", "diff"]).1, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_of_an_earlier_release_is_taken_over_and_lets_in_what_is_fit() {
+    let chain = forebay::fake::Chain::still(1, 100);
+    let node = forebay::fake::FakeNode::start(forebay::fake::FakeConfig::following(&chain));
+    let node = node.await.unwrap();
+    let mut balancer = support::Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
+    let url = |name: &str| format!("{}/{name}", node.url());
+    for name in ["kept", "drained"] {
+        let (said, code) = obeys(&balancer, &["backends", "add", &url(name), "--name", name]);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    obeys(&balancer, &["backends", "set", "drained", "--weight", "0"]);
+    balancer.process.kill();
+    let registry = rusqlite::Connection::open(balancer.folder().join("forebay.db")).unwrap();
+    let ages = "ALTER TABLE nodes DROP COLUMN in_file; ALTER TABLE nodes DROP COLUMN pending; \
+                ALTER TABLE history DROP COLUMN is_older;";
+    registry.execute_batch(ages).unwrap();
+    drop(registry);
+    let path = balancer.folder().join("pingora.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let dead = "dead, url: \"http://127.0.0.1:1\"";
+    let listed = listing(
+        &text,
+        &node,
+        &[("drained", ", weight: 2"), ("removed", ", weight: 4")],
+    );
+    let listed = listed.replace("nodes: [", &format!("nodes: [{{ name: {dead} }}, "));
+    fs::write(&path, listed).unwrap();
+    balancer.start_again().await;
+    let weight = async |name: &str| {
+        balancer
+            .metric("forebay_node_weight", &[("node", name)])
+            .await
+    };
+    eventually("the fit one comes in", PATIENCE, async || {
+        weight("removed").await == Some(4.0)
     })
     .await;
-    let nodes = balancer.metric("forebay_nodes", &[("rung", "own")]).await;
-    assert_eq!(nodes, Some(1.0));
+    assert_eq!(weight("kept").await, Some(1.0), "no node is lost");
+    assert_eq!(weight("drained").await, Some(0.0), "a drain stands");
+    assert_eq!(
+        weight("dead").await,
+        Some(0.0),
+        "what isn't fit doesn't come in"
+    );
+    let printed = balancer.process.printed();
+    for told in [
+        "removed stands in the configuration and not in the registry",
+        "dead stands in the configuration and not in the registry",
+        "removed stands in the configuration, and the registry of an earlier release lacked it",
+    ] {
+        assert_eq!(printed.matches(told).count(), 1, "{told}");
+    }
+    let (said, _) = obeys(&balancer, &["backends", "diff"]);
+    assert!(said.contains("dead: only in the file so far"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

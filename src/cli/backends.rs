@@ -11,8 +11,8 @@ use thiserror::Error;
 use super::table::{self, HOW_TO_BEGIN, printable};
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::item_json::ItemJson;
-use crate::registry::reading::{Lookup, identity_of, unset_variables};
-use crate::registry::{Edit, Item, Registry, RegistryError};
+use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
+use crate::registry::{Edit, Item, Origin, Registry, RegistryError};
 
 /// Commands about single nodes, and the list of them.
 #[derive(Clone, Subcommand)]
@@ -82,6 +82,9 @@ pub struct Set {
     /// Where the node speaks WebSocket; '' when it no longer does.
     #[arg(long, value_name = "URL")]
     ws: Option<String>,
+    /// Take back what commands said of it: as the configuration's `nodes` has it.
+    #[arg(long, conflicts_with_all = ["weight", "leader", "no_leader", "ws"])]
+    as_in_file: bool,
 }
 
 #[derive(Clone, Args)]
@@ -96,8 +99,12 @@ pub struct Remove {
 pub enum Failure {
     #[error("{0}{hint}", hint = hint(.0))]
     Registry(RegistryError),
-    #[error("nothing to set: name at least one of --weight, --leader, --no-leader, --ws")]
+    #[error(
+        "nothing to set: name at least one of --weight, --leader, --no-leader, --ws, --as-in-file"
+    )]
     NothingToSet,
+    #[error("the configuration's `nodes` have no such node")]
+    NotInFile,
     #[error("the result can't be written")]
     Output(#[from] io::Error),
 }
@@ -113,9 +120,11 @@ impl Failure {
                 | RegistryError::SecondLeader(_)
                 | RegistryError::NameTaken(_)
                 | RegistryError::Record(_)
+                | RegistryError::InFile(_)
                 | RegistryError::Damaged(_),
             )
             | Failure::NothingToSet
+            | Failure::NotInFile
             | Failure::Output(_) => 1,
         }
     }
@@ -129,6 +138,7 @@ fn hint(why: &RegistryError) -> &'static str {
         RegistryError::Exists
         | RegistryError::SecondLeader(_)
         | RegistryError::Record(_)
+        | RegistryError::InFile(_)
         | RegistryError::Damaged(_)
         | RegistryError::OutOfReach { .. } => "",
     }
@@ -147,7 +157,7 @@ impl From<NodeFault> for Failure {
     }
 }
 
-/// Carries out `command`. `lookup` is this process's environment, for remarks alone: the one
+/// Carries out `command`. `file`: the configuration's nodes. `lookup` is this process's environment, for remarks alone: the one
 /// that counts is the server's.
 ///
 /// # Errors
@@ -155,6 +165,7 @@ impl From<NodeFault> for Failure {
 pub async fn run(
     command: Backends,
     registry: &dyn Registry,
+    file: &[NodeRecord],
     lookup: Lookup<'_>,
     out: &mut dyn Write,
     notes: &mut dyn Write,
@@ -180,6 +191,15 @@ pub async fn run(
         }
         Backends::List(List { json }) => {
             let listing = registry.list().await?;
+            if listing.is_unwritten && !file.is_empty() {
+                let count = file.len();
+                note(
+                    notes,
+                    &format!(
+                        "note: the nodes of the configuration, {count}, come in when the balancer starts"
+                    ),
+                );
+            }
             for rejected in &listing.rejected {
                 note(notes, &format!("passed over: {rejected}"));
             }
@@ -195,7 +215,9 @@ pub async fn run(
             }
         }
         Backends::Set(command) => {
-            let item = registry.set(&command.node, &command.edit()?).await?;
+            let item = registry
+                .set(&command.node, &command.edit(file, lookup)?)
+                .await?;
             print_item(out, &item, lookup)
         }
         Backends::Remove(Remove { node }) => {
@@ -228,7 +250,10 @@ impl Add {
 }
 
 impl Set {
-    fn edit(&self) -> Result<Edit, Failure> {
+    fn edit(&self, file: &[NodeRecord], lookup: Lookup<'_>) -> Result<Edit, Failure> {
+        if self.as_in_file {
+            return as_in_file(&self.node, file, lookup);
+        }
         let edit = Edit {
             weight: self.weight.map(Weight::new).transpose()?,
             rung: match (self.leader, self.no_leader) {
@@ -245,6 +270,23 @@ impl Set {
         }
         Ok(edit)
     }
+}
+
+/// What makes the node `key` what the configuration says.
+fn as_in_file(key: &str, file: &[NodeRecord], lookup: Lookup<'_>) -> Result<Edit, Failure> {
+    let identity = identity_of(key, lookup);
+    let is_it = |record: &&NodeRecord| {
+        identity_of(&record.url, lookup) == identity
+            || name_of(record.name.as_deref(), &record.url, lookup) == key.trim()
+    };
+    let record = file.iter().find(is_it).ok_or(Failure::NotInFile)?;
+    Ok(Edit {
+        weight: Some(record.weight),
+        rung: Some(record.rung),
+        ws_url: Some(record.ws_url.clone().unwrap_or_default()),
+        headers: Some(record.headers.clone()),
+        former_weight: None,
+    })
 }
 
 /// The node that stands at `url`.
@@ -319,14 +361,35 @@ fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
     [
         shown.name.clone(),
         shown.url.clone(),
-        item.record.rung.as_str().to_string(),
-        shown.weight.to_string(),
+        over(item.record.rung.as_str(), item, |rung, _| {
+            rung.as_str().to_string()
+        }),
+        over(&shown.weight.to_string(), item, |_, weight| {
+            weight.get().to_string()
+        }),
         healthy.to_string(),
         number(shown.block_number),
         number(shown.lag),
         shown.reason.clone().unwrap_or_else(|| "-".to_string()),
         shown.when_added.clone(),
     ]
+}
+
+/// What holds, and beside it what the file says, where that is something else.
+fn over(holds: &str, item: &Item, says: impl Fn(Rung, Weight) -> String) -> String {
+    let Origin::File {
+        weight,
+        rung,
+        is_pending,
+    } = item.origin
+    else {
+        return holds.to_string();
+    };
+    match says(rung, weight) {
+        file if file == holds => file,
+        file if is_pending => format!("{holds} (pending: {file})"),
+        file => format!("{holds} (file: {file})"),
+    }
 }
 
 #[cfg(test)]
@@ -377,7 +440,19 @@ mod tests {
             let words = words.map(|word| if word == "''" { "" } else { word });
             let command = Line::try_parse_from(words).unwrap().command;
             let (mut out, mut notes) = (Vec::new(), Vec::new());
-            let done = run(command, &self.registry, &environment, &mut out, &mut notes).await;
+            let file = [NodeRecord {
+                name: Some("filed".to_string()),
+                ..NodeRecord::at("http://filed")
+            }];
+            let done = run(
+                command,
+                &self.registry,
+                &file,
+                &environment,
+                &mut out,
+                &mut notes,
+            );
+            let done = done.await;
             let mut notes = String::from_utf8(notes).unwrap();
             if let Err(failure) = &done {
                 notes.push_str(&failure.to_string());

@@ -2,8 +2,15 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use crate::app;
+use crate::config::settings::{RegistryKind, Settings};
 use crate::config::{self, Finding, Severity};
+use crate::registry::{Registry as _, differences};
+
+/// So long a table may take to be compared with the file.
+const TABLE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Writes the findings on the configuration at `path` to `out`, one a line in the order of the
 /// file (`conf/pingora.yaml:12: error: forebay.health.intervall: unknown key; …`), and a summary.
@@ -14,14 +21,60 @@ use crate::config::{self, Finding, Severity};
 /// written.
 pub fn check(path: &Path, out: &mut impl io::Write) -> io::Result<bool> {
     let environment = |name: &str| std::env::var(name).ok();
-    let reading = config::load(path, &environment)
+    let bytes = config::bytes_at(path)
         .map_err(|why| io::Error::new(why.kind(), format!("{}: {why}", path.display())))?;
-    for finding in &reading.findings {
+    let reading = config::read_at(path, &bytes, &environment);
+    let mut findings = reading.findings;
+    if let Some(settings) = &reading.settings {
+        findings.extend(super::certificate_findings(&bytes, settings));
+    }
+    if let Some(settings) = &reading.settings {
+        findings.extend(table_findings(&bytes, settings));
+    }
+    for finding in &findings {
         writeln!(out, "{}:{finding}", path.display())?;
     }
-    let summary = summary(&reading.findings);
+    let summary = summary(&findings);
     writeln!(out, "{}: {summary}", path.display())?;
-    Ok(reading.settings.is_some())
+    let is_error = |finding: &Finding| finding.severity == Severity::Error;
+    Ok(reading.settings.is_some() && !findings.iter().any(is_error))
+}
+
+/// How a shared table differs from the nodes that it was once filled with.
+fn table_findings(bytes: &[u8], settings: &Settings) -> Vec<Finding> {
+    let is_table = settings.registry.kind == RegistryKind::Dynamo;
+    if !is_table || settings.nodes.is_empty() {
+        return Vec::new();
+    }
+    let told = match differences_of(settings) {
+        Ok(told) => told,
+        Err(why) => vec![format!("the table can't be compared with it: {why}")],
+    };
+    let warning = |sentence: String| Finding {
+        severity: Severity::Warning,
+        ..config::mistake(
+            bytes,
+            "forebay.nodes".to_string(),
+            &format!("the table rules: {sentence}"),
+        )
+    };
+    told.into_iter().map(warning).collect()
+}
+
+fn differences_of(settings: &Settings) -> Result<Vec<String>, String> {
+    let runtime = super::runtime().map_err(|failure| failure.why)?;
+    let registry = app::dynamo(&settings.registry);
+    let listed = async { tokio::time::timeout(TABLE_PATIENCE, registry.list()).await };
+    let listing = match runtime.block_on(listed) {
+        Ok(listed) => listed.map_err(|why| why.to_string())?,
+        Err(_) => return Err("no answer".to_string()),
+    };
+    if listing.is_unwritten {
+        return Ok(Vec::new());
+    }
+    let environment = app::nodes_environment();
+    let (nodes, items) = (&settings.nodes, &listing.items);
+    Ok(differences::told(nodes, items, false, &*environment))
 }
 
 fn summary(findings: &[Finding]) -> String {

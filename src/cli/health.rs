@@ -5,23 +5,30 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::Failure;
-use crate::config::settings::Settings;
+use crate::config::settings::Listen;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub fn run(settings: &Settings) -> Result<(), Failure> {
-    let address = settings.listen.http.first().copied();
-    let Some(address) = address.map(reachable) else {
-        return Err(Failure::refused("there is no http listener to ask"));
+pub fn run(listen: &Listen) -> Result<(), Failure> {
+    let plain = listen.http.iter().map(|address| ("http", *address));
+    let secure = listen.https.iter().map(|https| ("https", https.address));
+    let Some((scheme, address)) = plain.chain(secure).next() else {
+        return Err(Failure::refused("there is no listener to ask"));
     };
+    let address = reachable(address);
     crate::upstream::install_tls();
     super::runtime()?.block_on(async {
         let client = reqwest::Client::builder()
             .no_proxy()
+            // It is our own, asked by its address, which no certificate names.
+            .tls_danger_accept_invalid_certs(true)
             .timeout(PATIENCE)
             .build();
         let client = client.map_err(Failure::refused)?;
-        let asked = client.get(format!("http://{address}/health")).send().await;
+        let asked = client
+            .get(format!("{scheme}://{address}/health"))
+            .send()
+            .await;
         let answer = asked.map_err(|_| Failure::refused(format!("nobody answers at {address}")))?;
         let is_ready = answer.status().is_success();
         let text = answer.text().await.unwrap_or_default();

@@ -21,10 +21,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use pingora::server::configuration::ServerConf;
 
 use crate::app;
-use crate::config::settings::Settings;
-use crate::config::{self};
-use crate::domain::node::NodeSpec;
-use crate::registry::Registry;
+use crate::config::settings::{RegistryKind, Settings};
+use crate::config::{self, Finding, Reading, Severity};
+use crate::registry::reading::resolve_all;
+use crate::registry::{Registry, differences};
 use crate::telemetry::logs::{self, LogFormat};
 
 /// A JSON-RPC load balancer for Ethereum nodes: healthy own nodes by weight, the leader as
@@ -133,40 +133,43 @@ fn obey(command: Command, path: &Path) -> Result<(), Failure> {
     match command {
         Command::Serve { upgrade } => serve::run(path, upgrade),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Health => health::run(&settings(path)?.0),
+        Command::Health => health::run(&settings(path, Needs::Listeners)?.0.listen),
         Command::Check => match check::check(path, &mut io::stdout()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Failure::refused("")),
             Err(why) => Err(Failure::refused(why)),
         },
-        Command::Backends(command) => registries::run(command, &settings(path)?.0),
+        Command::Backends(command) => registries::run(command, &settings(path, Needs::Nodes)?.0),
         Command::Probe { json } => probe(path, json),
     }
 }
 
 fn probe(path: &Path, json: bool) -> Result<(), Failure> {
-    let (settings, conf) = settings(path)?;
+    let (settings, conf) = settings(path, Needs::Nodes)?;
     let registry = registry(&settings)?;
     runtime()?.block_on(async {
-        let listing = registry.list().await.map_err(Failure::out_of_reach)?;
+        let listing = registry.list_following(&settings.nodes).await;
+        let listing = listing.map_err(Failure::out_of_reach)?;
         let is_new = listing.items.is_empty() && listing.rejected.is_empty();
+        let environment = app::nodes_environment();
+        if !is_new {
+            let follows = settings.registry.kind == RegistryKind::Embedded;
+            let told = differences::told(&settings.nodes, &listing.items, follows, &*environment);
+            for sentence in told {
+                drop(writeln!(
+                    io::stderr(),
+                    "note: not as in the file: {sentence}"
+                ));
+            }
+        }
         let found = listing.items.into_iter().map(|item| item.record);
         let records = if is_new {
             settings.nodes.clone()
         } else {
             found.collect()
         };
-        let environment = app::nodes_environment();
-        let (mut specs, mut rejected): (Vec<NodeSpec>, _) = (Vec::new(), listing.rejected);
-        for record in records {
-            match record.resolve(&*environment) {
-                Ok(spec) => specs.push(spec),
-                Err(why) => rejected.push(format!(
-                    "{}: {why}",
-                    record.name.as_deref().unwrap_or("a node")
-                )),
-            }
-        }
+        let (specs, unresolved) = resolve_all(&records, &*environment);
+        let rejected = [listing.rejected, unresolved].concat();
         probe::run(
             &specs,
             &rejected,
@@ -180,29 +183,99 @@ fn probe(path: &Path, json: bool) -> Result<(), Failure> {
     })
 }
 
-/// Reads the configuration; its mistakes go to stderr.
-fn settings(path: &Path) -> Result<(Settings, ServerConf), Failure> {
-    let (settings, conf, _) = configuration(path)?;
-    Ok((settings, conf))
+/// What of the configuration a command works by.
+#[derive(Clone, Copy)]
+enum Needs {
+    Listeners,
+    /// And the registry, and by what nodes are judged.
+    Nodes,
 }
 
-/// The same, with the bytes of the file.
-fn configuration(path: &Path) -> Result<(Settings, ServerConf, Vec<u8>), Failure> {
+impl Needs {
+    /// Whether the command can do without what stands wrong at `key`: the balancer's environment has
+    /// variables that its operator's may lack.
+    fn can_do_without(self, key: &str) -> bool {
+        let rest = key.strip_prefix("forebay.").unwrap_or_default();
+        let group = rest.split(['.', '[']).next().unwrap_or_default();
+        let passed = match self {
+            Needs::Listeners => &config::GROUPS[..],
+            Needs::Nodes => &["nodes", "admin", "otlp", "cors", "cloudwatch"],
+        };
+        group != "listen" && passed.contains(&group)
+    }
+}
+
+/// Reads what of the configuration is needed; mistakes in it go to stderr.
+fn settings(path: &Path, needs: Needs) -> Result<(Settings, ServerConf), Failure> {
+    let (_, reading) = reading(path)?;
+    let is_fatal = |finding: &&Finding| {
+        finding.severity == Severity::Error && !needs.can_do_without(&finding.key)
+    };
+    let fatal: Vec<_> = reading.findings.iter().filter(is_fatal).cloned().collect();
+    match (needs, reading.partial, reading.pingora) {
+        (Needs::Listeners, Some(settings), server) if fatal.is_empty() => {
+            Ok((settings, server.unwrap_or_default()))
+        }
+        (Needs::Nodes, Some(settings), Some(server)) if fatal.is_empty() => {
+            tell(path, &reading.findings);
+            Ok((settings, server))
+        }
+        _ => {
+            tell(path, &reading.findings);
+            Err(Failure::refused("the configuration has mistakes"))
+        }
+    }
+}
+
+fn reading(path: &Path) -> Result<(Vec<u8>, Reading), Failure> {
     let environment = app::environment();
     let bytes = config::bytes_at(path)
         .map_err(|why| Failure::refused(format!("{}: {why}", path.display())))?;
-    let reading = config::read_bytes(&bytes, &*environment);
-    for finding in &reading.findings {
-        drop(writeln!(io::stderr(), "{}:{finding}", path.display()));
-    }
+    let reading = config::read_at(path, &bytes, &*environment);
+    Ok((bytes, reading))
+}
+
+/// Reads all of the configuration; its mistakes go to stderr. With the bytes of the file.
+fn configuration(path: &Path) -> Result<(Settings, ServerConf, Vec<u8>), Failure> {
+    let (bytes, reading) = reading(path)?;
+    tell(path, &reading.findings);
     match (reading.settings, reading.pingora) {
         (Some(settings), Some(pingora)) => Ok((settings, pingora, bytes)),
         _ => Err(Failure::refused("the configuration has mistakes")),
     }
 }
 
+fn tell(path: &Path, findings: &[Finding]) {
+    for finding in findings {
+        drop(writeln!(io::stderr(), "{}:{finding}", path.display()));
+    }
+}
+
+/// What is wrong with the certificates that the configuration `bytes` names.
+fn certificate_findings(bytes: &[u8], settings: &Settings) -> Vec<Finding> {
+    let unfit = app::unfit_certificates(settings).into_iter();
+    unfit
+        .map(|(at, why)| config::mistake(bytes, format!("forebay.listen.https[{at}]"), &why))
+        .collect()
+}
+
 fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, Failure> {
-    app::open_registry(settings.registry.kind, &settings.registry).map_err(Failure::out_of_reach)
+    open(settings.registry.kind, settings)
+}
+
+/// One that is made where there was none is told: it may not be the one that was meant.
+fn open(kind: RegistryKind, settings: &Settings) -> Result<Arc<dyn Registry>, Failure> {
+    let path = &settings.registry.path;
+    let is_new = kind == RegistryKind::Embedded && !path.exists();
+    let opened = app::open_registry(kind, &settings.registry).map_err(Failure::out_of_reach)?;
+    if is_new {
+        drop(writeln!(
+            io::stderr(),
+            "note: a new registry is made at {}",
+            path.display()
+        ));
+    }
+    Ok(opened)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

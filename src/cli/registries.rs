@@ -11,7 +11,7 @@ use super::{Failure, registry, runtime};
 use crate::app;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::domain::node::NodeRecord;
-use crate::registry::{Edit, Item, Listing, Registry, RegistryError};
+use crate::registry::{Edit, Item, Listing, Registry, RegistryError, differences};
 
 /// The nodes that calls are shared among. A running balancer follows a change within seconds.
 #[derive(Clone, Subcommand)]
@@ -20,6 +20,8 @@ pub enum Registries {
     Backends(Backends),
     /// Make the tables in DynamoDB where they are missing.
     Init,
+    /// Say how the registry differs from the configuration's `nodes`: exit code 5 where it does.
+    Diff,
     /// Copy all nodes from one registry to another; what is there already stays as it is.
     Copy(Copy),
 }
@@ -55,20 +57,29 @@ pub fn run(command: Registries, settings: &Settings) -> Result<(), Failure> {
     match command {
         Registries::Backends(command) => {
             let (registry, environment) = (registry(settings)?, app::nodes_environment());
-            let done = backends::run(command, &*registry, &*environment, &mut out, &mut notes);
+            let file = &settings.nodes;
+            let done = backends::run(
+                command,
+                &*registry,
+                file,
+                &*environment,
+                &mut out,
+                &mut notes,
+            );
             runtime()?.block_on(done).map_err(Failure::from)
+        }
+        Registries::Diff => {
+            let registry = registry(settings)?;
+            runtime()?.block_on(diff(&*registry, settings, &mut out))
         }
         Registries::Init => runtime()?.block_on(init(settings, &mut out)),
         Registries::Copy(copy) => {
             if copy.from == copy.to {
                 return Err(Failure::refused("--from and --to are the same registry"));
             }
-            let open = |kind: Kind| {
-                let opened = app::open_registry(kind.into(), &settings.registry);
-                opened.map_err(Failure::out_of_reach)
-            };
+            let open = |kind: Kind| super::open(kind.into(), settings);
             let (from, to) = (open(copy.from)?, open(copy.to)?);
-            let done = copy_all(&*from, &*to, &mut out, &mut notes);
+            let done = copy_all(&*from, &settings.nodes, &*to, &mut out, &mut notes);
             runtime()?.block_on(done)
         }
     }
@@ -80,6 +91,29 @@ impl From<backends::Failure> for Failure {
             code: failure.exit_code(),
             why: failure.to_string(),
         }
+    }
+}
+
+/// What `diff` ends with where there is a difference.
+const DIFFERS: u8 = 5;
+
+async fn diff(
+    registry: &dyn Registry,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let listing = registry.list().await.map_err(Failure::out_of_reach)?;
+    let environment = app::nodes_environment();
+    let differences = differences::between(&settings.nodes, &listing.items, &*environment);
+    for difference in &differences {
+        writeln!(out, "{}", printable(&difference.to_string())).map_err(Failure::refused)?;
+    }
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(Failure {
+            code: DIFFERS,
+            why: String::new(),
+        }),
     }
 }
 
@@ -103,16 +137,20 @@ async fn init(settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{TERRAFORM}").map_err(Failure::refused)
 }
 
-/// Adds what `from` has to `to`, one by one: it stops at nothing but a registry out of reach.
+/// Adds what `from` has, or will have when it follows `file`, to `to`, one by one: it stops at nothing but a registry out of reach.
 async fn copy_all(
     from: &dyn Registry,
+    file: &[NodeRecord],
     to: &dyn Registry,
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), Failure> {
     let Listing {
         items, rejected, ..
-    } = from.list().await.map_err(Failure::out_of_reach)?;
+    } = from
+        .list_following(file)
+        .await
+        .map_err(Failure::out_of_reach)?;
     let mut refused: Vec<String> = rejected;
     let (mut copied, mut there) = (0_usize, 0_usize);
     for item in &items {
@@ -161,7 +199,8 @@ mod tests {
 
     async fn copied(from: &dyn Registry, to: &dyn Registry) -> (String, Option<String>) {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let done = copy_all(from, to, &mut out, &mut notes).await;
+        let file = [NodeRecord::at("http://b")];
+        let done = copy_all(from, &file, to, &mut out, &mut notes).await;
         let told = String::from_utf8([out, notes].concat()).unwrap();
         (told, done.err().map(|failure| failure.why))
     }

@@ -14,6 +14,7 @@ mod finding;
 mod listen;
 mod nodes;
 mod otlp;
+pub mod places;
 pub mod quantity;
 mod raw;
 mod registry;
@@ -26,9 +27,12 @@ mod yaml;
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 
+pub use raw::KEYS as GROUPS;
+
 use field::{Context, Field};
 use finding::Findings;
-use settings::Settings;
+use places::Places;
+use settings::{RegistryKind, Settings};
 use yaml::{Node, Value};
 
 /// The largest file that is read, in bytes.
@@ -39,6 +43,8 @@ pub const FILE_BYTES_MAX: usize = 1 << 20;
 pub struct Reading {
     /// There if, and only if, no finding is an error.
     pub settings: Option<Settings>,
+    /// What of it could be read, whatever else is wrong: defaults stand in for the rest.
+    pub partial: Option<Settings>,
     /// Pingora's own keys; there if they can be read, whatever stands under `forebay:`.
     pub pingora: Option<ServerConf>,
     /// By line.
@@ -51,6 +57,7 @@ impl Reading {
         findings.error(1, "", message);
         Reading {
             settings: None,
+            partial: None,
             pingora: None,
             findings: findings.into_sorted(),
         }
@@ -69,18 +76,11 @@ pub fn read(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Reading {
         None => (None, None),
     };
     Reading {
-        settings: settings.filter(|_| findings.errors() == 0),
+        settings: settings.clone().filter(|_| findings.errors() == 0),
+        partial: settings,
         pingora,
         findings: findings.into_sorted(),
     }
-}
-
-/// Reads the configuration at `path`; see [`read`].
-///
-/// # Errors
-/// When the file can't be opened or read. What is wrong inside it is a finding.
-pub fn load(path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> io::Result<Reading> {
-    Ok(read_bytes(&bytes_at(path)?, lookup))
 }
 
 /// The bytes of the file at `path`, or so many of them that [`read_bytes`] sees that it is too
@@ -103,6 +103,52 @@ pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> Read
     match std::str::from_utf8(bytes) {
         Ok(text) => read(text, lookup),
         Err(_) => Reading::refused("not a text in UTF-8".to_string()),
+    }
+}
+
+/// Reads the configuration that stands at `path`: as [`read_bytes`], its [paths](places) absolute.
+pub fn read_at(path: &Path, bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> Reading {
+    let mut reading = read_bytes(bytes, lookup);
+    let places = Places::of(path);
+    if let Some(settings) = &reading.settings
+        && settings.registry.kind == RegistryKind::Embedded
+    {
+        let others = places.others(&settings.registry.path).into_iter();
+        let lead = places.lead(&settings.registry.path);
+        reading.findings.extend(others.map(|other| Finding {
+            severity: Severity::Warning,
+            ..mistake(
+                bytes,
+                "forebay.registry.path".to_string(),
+                &format!(
+                    "there is another registry at {}; {} is used: write the whole path of the right one",
+                    other.display(),
+                    lead.display()
+                ),
+            )
+        }));
+    }
+    for settings in [&mut reading.settings, &mut reading.partial]
+        .into_iter()
+        .flatten()
+    {
+        places.put_into(settings);
+    }
+    if let Some(server) = &mut reading.pingora {
+        places.put_ca_file(server);
+    }
+    reading
+}
+
+/// A mistake at `key` that shows only when what the configuration names is looked at.
+pub fn mistake(bytes: &[u8], key: String, why: &impl ToString) -> Finding {
+    let text = String::from_utf8_lossy(bytes);
+    let root = yaml::parse(&text, &Findings::default());
+    Finding {
+        severity: Severity::Error,
+        line: root.map_or(1, |root| root.line_of(&key)),
+        key,
+        message: why.to_string(),
     }
 }
 
@@ -437,9 +483,10 @@ forebay:
             (vec![b'#', 0xff, 0xfe], false),
         ] {
             std::fs::write(&path, bytes).unwrap();
-            assert_eq!(load(&path, &environment).unwrap().settings.is_some(), good);
+            let bytes = bytes_at(&path).unwrap();
+            assert_eq!(read_bytes(&bytes, &environment).settings.is_some(), good);
         }
-        assert!(load(&folder.path().join("none"), &environment).is_err());
+        assert!(bytes_at(&folder.path().join("none")).is_err());
     }
 
     /// The invariants of every reading.

@@ -15,7 +15,8 @@ use super::settings::{
 use super::{admin, listen, nodes, otlp, registry, sockets, telling};
 use crate::domain::broadcast::NODES_MAX;
 
-const KEYS: &[&str] = &[
+/// The groups under `forebay:`.
+pub const KEYS: [&str; 15] = [
     "chain",
     "listen",
     "registry",
@@ -47,7 +48,7 @@ const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Durat
 
 /// Reads everything under `forebay`. The result is to be used only if no error was found.
 pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
-    let section = forebay.section(KEYS);
+    let section = forebay.section(&KEYS);
     let default = Settings::default();
     let health = health(context, &section.field("health"));
     let listen = listen::listen(context, &section.field("listen"));
@@ -85,7 +86,7 @@ fn chain(field: &Field<'_>) -> Chain {
     }
 }
 
-/// A file's path, relative to where the server runs.
+/// A file's path; [`super::places`] says where it leads.
 pub(super) fn path(field: &Field<'_>) -> Option<PathBuf> {
     field.parsed("the path of a file", |text| {
         let usable = !text.trim().is_empty() && !text.contains('\0');

@@ -7,6 +7,7 @@
 //! its time writes nothing afterwards.
 
 mod changes;
+mod following;
 mod table;
 
 use std::fs::{self, OpenOptions};
@@ -24,7 +25,9 @@ use tokio::sync::Mutex;
 use self::changes::Stop;
 use self::table::Unfit;
 use super::reading::Lookup;
-use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError, SharedHead};
+use super::{
+    Edit, Environment, Followed, Health, Item, Listing, Registry, RegistryError, SharedHead,
+};
 use crate::clock;
 use crate::domain::node::NodeRecord;
 
@@ -199,6 +202,33 @@ impl Registry for Embedded {
         let records = records.to_vec();
         self.change("seed", move |connection, lookup| {
             changes::seed(connection, &records, lookup)
+        })
+        .await
+    }
+
+    async fn follow(&self, nodes: &[NodeRecord]) -> Result<Option<Followed>, RegistryError> {
+        let nodes = nodes.to_vec();
+        let followed = self.change("follow", move |connection, lookup| {
+            following::follow(connection, &nodes, lookup)
+        });
+        followed.await.map(Some)
+    }
+
+    async fn list_following(&self, nodes: &[NodeRecord]) -> Result<Listing, RegistryError> {
+        let nodes = nodes.to_vec();
+        self.call("list", move |shelf, _, lookup| {
+            // Taken back at its end.
+            let look = shelf.connection.transaction()?;
+            following::follow(&look, &nodes, lookup)?;
+            changes::list(&look, lookup)
+        })
+        .await
+    }
+
+    async fn admit(&self, url: &str) -> Result<(), RegistryError> {
+        let url = url.to_string();
+        self.change("follow", move |connection, _| {
+            following::admit(connection, &url)
         })
         .await
     }

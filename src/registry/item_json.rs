@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Item;
 use super::reading::{Lookup, name_of};
+use super::{Item, Origin};
 use crate::domain::node::{Rung, Weight};
 
 /// The shape of one item. The field order is that of the interface's page.
@@ -28,6 +28,38 @@ pub struct ItemJson {
     /// Of a drained node: the weight that it had, and will have again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub former_weight: Option<u16>,
+    /// Of a node of the configuration: what that says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_file: Option<InFileJson>,
+}
+
+/// What the configuration says of a node, where a command may have said something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InFileJson {
+    pub weight: u16,
+    pub is_leader: bool,
+    pub is_fallback: bool,
+    /// It has no calls until a round has found it fit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_pending: bool,
+}
+
+impl InFileJson {
+    fn of(origin: Origin) -> Option<InFileJson> {
+        match origin {
+            Origin::Registry => None,
+            Origin::File {
+                weight,
+                rung,
+                is_pending,
+            } => Some(InFileJson {
+                weight: weight.get(),
+                is_leader: rung == Rung::Leader,
+                is_fallback: rung == Rung::Fallback,
+                is_pending,
+            }),
+        }
+    }
 }
 
 impl ItemJson {
@@ -46,6 +78,7 @@ impl ItemJson {
             ws_url: record.ws_url.clone(),
             is_fallback: record.rung == Rung::Fallback,
             former_weight: item.former_weight.map(Weight::get),
+            in_file: InFileJson::of(item.origin),
         }
     }
 }
@@ -65,6 +98,7 @@ mod tests {
             },
             when_added: "2018-07-02T11:50:49.281928".to_string(),
             former_weight: None,
+            origin: Origin::Registry,
             health: Health {
                 is_healthy: true,
                 block_number: Some(7_849_400),
@@ -87,6 +121,19 @@ mod tests {
             r#""name":"geth-1","lag":0,"reason":null}"#
         );
         assert_eq!(json(&item()), expected);
+    }
+
+    #[test]
+    fn what_the_file_says_of_a_node_is_said_beside_what_holds() {
+        let mut item = item();
+        item.record.weight = Weight::NONE;
+        item.origin = Origin::File {
+            weight: Weight::ONE,
+            rung: Rung::Leader,
+            is_pending: false,
+        };
+        let expected = r#","in_file":{"weight":1,"is_leader":true,"is_fallback":false}}"#;
+        assert!(json(&item).ends_with(expected), "{}", json(&item));
     }
 
     #[test]

@@ -92,6 +92,21 @@ impl Entry {
     }
 }
 
+/// One record as a line of JSON. It holds what its URL and headers hold.
+pub fn text_of(record: &NodeRecord) -> String {
+    serde_json::to_string(&Entry::of(record)).unwrap_or_default()
+}
+
+/// What [`text_of`] wrote.
+///
+/// # Errors
+/// It is something else; nothing of it is in the sentence.
+pub fn record_of(text: &str) -> Result<NodeRecord, NodeFault> {
+    let entry: Entry = serde_json::from_str(text)
+        .map_err(|why| NodeFault::UrlMalformed(format!("column {}", why.column())))?;
+    entry.record()
+}
+
 /// Writes `records` to `path`, whole or not at all, when they differ from what stands there;
 /// says whether it wrote. Creates the folder.
 ///

@@ -3,6 +3,7 @@
 //! A registry keeps records and the last word on each node's health. It never decides who
 //! serves: an outage of it changes nothing but the age of the list.
 
+pub mod differences;
 pub mod dynamo;
 pub mod embedded;
 pub mod item_json;
@@ -31,7 +32,34 @@ pub struct Item {
     /// The weight before the node was drained, by [`Weight::former_after`]; it returns when the
     /// drain ends.
     pub former_weight: Option<Weight>,
+    pub origin: Origin,
     pub health: Health,
+}
+
+/// Who wrote a node down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A command, the API, or a seed.
+    #[default]
+    Registry,
+    /// The configuration, which the registry follows. What the node has instead was said by command.
+    File {
+        weight: Weight,
+        rung: Rung,
+        /// Of a registry from before it followed: it has no calls until a round has found it fit.
+        is_pending: bool,
+    },
+}
+
+/// What became of the configuration's nodes in a registry that follows them: names, and sentences on
+/// those that it can't take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+    pub pending: Vec<String>,
+    pub refused: Vec<String>,
 }
 
 /// The last health written back for a node.
@@ -106,6 +134,11 @@ pub enum RegistryError {
     SecondLeader(String),
     #[error("the name `{0}` is taken by another node")]
     NameTaken(String),
+    #[error(
+        "{0} stands under `nodes:` in the configuration: take it out there, and every balancer with \
+         that file lets it go; to keep calls away from it now, set its weight to 0"
+    )]
+    InFile(String),
     #[error("no such node in the registry")]
     Unknown,
     #[error(transparent)]
@@ -128,6 +161,19 @@ pub trait Registry: Send + Sync {
     /// Writes all of `records` if, and only if, nothing has ever been written down here; says
     /// whether it did. No records leave the registry as new as it was.
     async fn seed(&self, records: &[NodeRecord]) -> Result<bool, RegistryError>;
+    /// Adds, changes and takes away what the configuration's `nodes` say since they were followed last.
+    /// `None`: this registry is of several balancers and follows no file.
+    async fn follow(&self, _nodes: &[NodeRecord]) -> Result<Option<Followed>, RegistryError> {
+        Ok(None)
+    }
+    /// The list as it is once `nodes` are followed; nothing is written.
+    async fn list_following(&self, _nodes: &[NodeRecord]) -> Result<Listing, RegistryError> {
+        self.list().await
+    }
+    /// A node of the file that was pending comes in.
+    async fn admit(&self, _url: &str) -> Result<(), RegistryError> {
+        Ok(())
+    }
     async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError>;
     /// `rung: Some(Leader)` takes the role from the present leader, who becomes an own node.
     async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError>;

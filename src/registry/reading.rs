@@ -3,7 +3,7 @@
 //! A node may be written down by a process that lacks the variables of the one that will serve
 //! it. Such a record is taken; what can be checked without the missing values is checked.
 
-use crate::domain::node::{NodeFault, NodeRecord, NodeUrl};
+use crate::domain::node::{NodeFault, NodeRecord, NodeSpec, NodeUrl};
 
 /// Values of the environment by name.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -72,6 +72,31 @@ fn host_and_port(url: &str, lookup: Lookup<'_>) -> Option<String> {
     });
     let (one, other) = (one?.host_and_port(), other?.host_and_port());
     (one == other).then_some(one)
+}
+
+/// Those of `records` that can be used here, and a sentence on each that can't. Of two with one URL or
+/// one name, as their variables have it, the first is used.
+pub fn resolve_all(records: &[NodeRecord], lookup: Lookup<'_>) -> (Vec<NodeSpec>, Vec<String>) {
+    let mut specs: Vec<NodeSpec> = Vec::with_capacity(records.len());
+    let mut rejected = Vec::new();
+    for (place, record) in (1..).zip(records) {
+        let name = record.name.clone();
+        let name = name.unwrap_or_else(|| format!("number {place}"));
+        match record.resolve(lookup) {
+            Err(why) => rejected.push(format!("{name}: {why}")),
+            Ok(spec) => {
+                let identity = spec.url.identity();
+                if specs.iter().any(|other| other.url.identity() == identity) {
+                    rejected.push(format!("{name}: another node has the same URL"));
+                } else if specs.iter().any(|other| other.name == spec.name) {
+                    rejected.push(format!("{name}: another node has the same name"));
+                } else {
+                    specs.push(spec);
+                }
+            }
+        }
+    }
+    (specs, rejected)
 }
 
 /// The unset variable of a URL that begins with one: nothing of such a URL can be checked.
@@ -153,6 +178,30 @@ mod tests {
         ] {
             assert_eq!(name_of(given, url, &environment), name, "{url}");
         }
+    }
+
+    #[test]
+    fn of_two_nodes_whose_variables_make_them_one_the_first_is_used() {
+        let named = |name: &str, url: &str| NodeRecord {
+            name: Some(name.to_string()),
+            ..NodeRecord::at(url)
+        };
+        let records = [
+            named("a", "http://${KEY}:1"),
+            named("b", "http://s3cret:1/"),
+            NodeRecord::at("http://c:1"),
+            NodeRecord::at("http://c:1/x"),
+            NodeRecord::at("http://${NOPE}"),
+        ];
+        let (specs, rejected) = resolve_all(&records, &environment);
+        let names: Vec<_> = specs.iter().map(|spec| &*spec.name).collect();
+        assert_eq!(names, ["a", "c:1"]);
+        let told = [
+            "b: another node has the same URL",
+            "number 4: another node has the same name",
+            "number 5: the environment variable NOPE is not set",
+        ];
+        assert_eq!(rejected, told);
     }
 
     #[test]

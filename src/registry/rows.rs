@@ -4,7 +4,7 @@
 use url::Url;
 
 use super::reading::{Lookup, UNKNOWN, identity_of, name_of, unset_variables};
-use super::{Health, Item, RegistryError};
+use super::{Health, Item, Origin, RegistryError};
 use crate::clock;
 use crate::domain::node::{NodeRecord, Rung};
 
@@ -59,6 +59,7 @@ pub fn newcomer(
         record,
         when_added: clock::iso_8601(),
         former_weight: None,
+        origin: Origin::default(),
         health: Health::default(),
     };
     Ok((item, identity))

@@ -15,6 +15,7 @@ use super::http1::{self, End};
 use super::http2::Proxy;
 use super::websocket;
 
+#[derive(Clone)]
 pub struct Door {
     endpoint: Arc<Endpoint>,
     proxy: Arc<HttpProxy<Proxy>>,

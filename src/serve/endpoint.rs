@@ -84,7 +84,11 @@ impl Endpoint {
         let outgoing = match caller.asked().wish {
             Wish::Health => {
                 let view = &self.engine.pool.snapshot().view;
-                let (status, body) = health::report(view, self.engine.gate.is_leaving());
+                let (status, body) = health::report(
+                    view,
+                    self.engine.pool.list_from.is(),
+                    self.engine.gate.is_leaving(),
+                );
                 Outgoing::text(status, JSON, body)
             }
             Wish::Call | Wish::Greeting => Outgoing::text(200, TEXT, GREETING),

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::domain::fleet::FleetView;
 use crate::domain::node::Rung;
+use crate::state::provenance::ListFrom;
 
 /// What there is to say of our health.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +19,12 @@ pub struct Said {
 }
 
 /// Status and body.
-pub fn report(view: &FleetView, is_closing: bool) -> (u16, String) {
-    let Said { status, word, why } = say(view, is_closing);
+pub fn report(view: &FleetView, list: ListFrom, is_closing: bool) -> (u16, String) {
+    let Said { status, word, why } = say(view, list, is_closing);
     (status, json!({ "status": word, "why": why }).to_string())
 }
 
-pub fn say(view: &FleetView, is_closing: bool) -> Said {
+pub fn say(view: &FleetView, list: ListFrom, is_closing: bool) -> Said {
     let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
     let (count, fit) = (
         own.clone().count(),
@@ -44,7 +45,12 @@ pub fn say(view: &FleetView, is_closing: bool) -> Said {
         ),
         _ => (200, "degraded", "no node is fit".to_string()),
     };
-    Said { status, word, why }
+    let trouble = list.trouble().filter(|_| view.rounds > 0);
+    Said {
+        status,
+        word,
+        why: trouble.map_or_else(|| why.clone(), |trouble| format!("{why}; {trouble}")),
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +60,7 @@ mod tests {
     #[test]
     fn it_is_not_ready_before_the_first_round_and_when_closing() {
         let mut view = FleetView::default();
+        let report = |view: &FleetView, is_closing| report(view, ListFrom::Registry, is_closing);
         assert_eq!(report(&view, false).0, 503);
         view.rounds = 1;
         assert_eq!(report(&view, false).0, 200);

@@ -1,12 +1,15 @@
 //! What calls share: the fleet and the way to its nodes, the gate they come in by, identical reads
-//! in flight, who has taken which transaction, who listens to what, and what goes on after an answer.
+//! in flight, who has taken which transaction, who listens to what, what goes on after an answer, and the
+//! certificates.
 
 pub mod afterwork;
+pub mod certificates;
 pub mod flights;
 pub mod gate;
 pub mod hub;
 pub mod outbox;
 pub mod pool;
+pub mod provenance;
 pub mod selection;
 pub mod sockets;
 pub mod taken;

@@ -20,6 +20,7 @@ use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
 use tokio::sync::{Notify, watch};
 
+use super::provenance::Provenance;
 use super::selection::{ByWeightAndLoad, Key};
 use super::told::Told;
 use super::upstreams::{Upstream, Upstreams};
@@ -61,6 +62,8 @@ pub struct Pool {
     telling: tokio::sync::Mutex<()>,
     /// What changed lately, for whoever looks.
     pub journal: Journal,
+    /// Where the list comes from.
+    pub list_from: Provenance,
     /// Somebody here has changed the registry: the list is due to be read.
     pub list_is_due: Notify,
     /// Sent to whenever `present` changes.
@@ -80,6 +83,7 @@ impl Pool {
             present,
             telling: tokio::sync::Mutex::default(),
             journal: Journal::default(),
+            list_from: Provenance::default(),
             list_is_due: Notify::new(),
             news: watch::Sender::new(()),
             early_round: Notify::new(),

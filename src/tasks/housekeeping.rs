@@ -11,6 +11,7 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::sync::{Mutex, Notify};
 
+use super::certificates::Renewal;
 use super::herald::Herald;
 use super::newsroom::Newsroom;
 use super::prober::Rounds;
@@ -38,6 +39,7 @@ pub struct Housekeeping {
     newsroom: Newsroom,
     shared: Option<Arc<SharedHeads>>,
     reload: Option<Mutex<Reload>>,
+    renewals: Vec<Mutex<Renewal>>,
     regimen: InForce,
     pool: Arc<Pool>,
     /// The list changed: a round is due at once.
@@ -51,6 +53,7 @@ impl Housekeeping {
         scribe: Scribe,
         newsroom: Newsroom,
         reload: Option<Reload>,
+        renewals: Vec<Renewal>,
     ) -> Housekeeping {
         let regimen = roster.regimen.clone();
         Housekeeping {
@@ -60,6 +63,7 @@ impl Housekeeping {
                 regimen: regimen.clone(),
             },
             reload: reload.map(Mutex::new),
+            renewals: renewals.into_iter().map(Mutex::new).collect(),
             regimen,
             pool: roster.pool.clone(),
             shared: rounds.shared.clone(),
@@ -130,6 +134,11 @@ impl Housekeeping {
         }
     }
 
+    async fn follow_certificates(&self) {
+        let watch = async |renewal: &Mutex<Renewal>| renewal.lock().await.watch().await;
+        futures_util::future::join_all(self.renewals.iter().map(watch)).await;
+    }
+
     async fn share_heads(&self) {
         match &self.shared {
             Some(shared) => shared.exchange().await,
@@ -157,6 +166,7 @@ impl BackgroundService for Housekeeping {
     async fn start(&self, shutdown: ShutdownWatch) {
         tokio::join!(
             until(shutdown.clone(), self.follow_configuration()),
+            until(shutdown.clone(), self.follow_certificates()),
             self.keep_house(shutdown),
         );
     }

@@ -26,7 +26,7 @@ pub struct Regimen {
     pub tags: bool,
     /// Between two readings of the registry.
     pub refresh: Duration,
-    /// Written into a registry in which nothing was ever written.
+    /// Of the configuration: followed by the registry, or written into one in which nothing ever was.
     pub seeds: Vec<NodeRecord>,
     /// What CloudWatch is told; `None`: nothing.
     pub cloudwatch: Option<CloudWatch>,

@@ -5,16 +5,25 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::following::Following;
+use super::leftovers::Leftovers;
+use super::names::resolve_names;
 use super::regimen::InForce;
 use crate::clock;
 use crate::domain::node::{NodeRecord, NodeSpec};
 use crate::registry::last_list::{self, LastListError};
+use crate::registry::reading::resolve_all;
 use crate::registry::{Environment, Listing, Registry, RegistryError};
 use crate::state::pool::Pool;
+use crate::state::provenance::ListFrom;
 use crate::state::upstreams::{Roll, Upstream};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::resolver;
+
+/// So long the first list is waited for before something else is served: a process that starts is
+/// needed.
+const FIRST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Reads the registry and hands its list to the pool.
 pub struct Roster {
@@ -24,9 +33,10 @@ pub struct Roster {
     pub metrics: Arc<Metrics>,
     pub roll: Roll,
     pub regimen: InForce,
-    /// The seeds that the registry has heard of.
-    pub sown: Option<Vec<NodeRecord>>,
+    pub following: Following,
     pub last_list: PathBuf,
+    /// Who serves beside the list until one of it is fit.
+    pub leftovers: Leftovers,
     /// What was said in the log, so that it is said once.
     pub told: Told,
 }
@@ -60,12 +70,13 @@ struct Weighed {
 }
 
 impl Roster {
-    /// The first list: from the registry, or from the disk when the registry is out of reach or
-    /// says nothing that can be believed. Says whether there is one: without it nobody knows whom
+    /// The first list: from the registry, or, when it is out of reach or says nothing that can be
+    /// believed, from the disk, or from the configuration. Says whether there is one: without it nobody knows whom
     /// to ask.
     pub async fn begin(&mut self) -> bool {
         self.metrics.registry_awaited(clock::unix_millis() / 1000);
-        let no_list = match self.read().await {
+        let read = tokio::time::timeout(FIRST_PATIENCE, self.read()).await;
+        let no_list = match read.unwrap_or_else(|_| Err(("list", late()))) {
             Ok(listing) if listing.is_unwritten => NoList::New,
             Ok(listing) => match self.weigh(listing) {
                 Ok(weighed) => {
@@ -76,10 +87,10 @@ impl Roster {
             },
             Err((operation, why)) => NoList::OutOfReach(operation, why),
         };
-        self.begin_from_disk(no_list).await
+        self.begin_without(no_list).await
     }
 
-    async fn begin_from_disk(&mut self, no_list: NoList) -> bool {
+    async fn begin_without(&mut self, no_list: NoList) -> bool {
         let last_list = self.last_list().await;
         let has_node = matches!(&last_list, Ok(Some(records)) if !records.is_empty());
         let is_news = match &no_list {
@@ -98,14 +109,21 @@ impl Roster {
         let why = match last_list {
             // Written without a node, it was when the last one had been taken away.
             Ok(Some(records)) if has_node || matches!(no_list, NoList::OutOfReach(..)) => {
-                return self.take_last_list(&records).await;
+                return self.take_stand_in(&records, ListFrom::LastList).await;
             }
             Ok(Some(_)) => "it has no node".to_string(),
             Ok(None) => format!("{} is not there", self.last_list.display()),
             Err(why) => why,
         };
+        let nodes = self.regimen.say(|regimen| regimen.seeds.clone());
+        if !nodes.is_empty() {
+            log::warn!("there is no last list to serve from either: {why}");
+            return self.take_stand_in(&nodes, ListFrom::Configuration).await;
+        }
         if is_news {
-            log::error!("there is no last list to serve from either: {why}");
+            log::error!(
+                "there is no last list to serve from either, and no node in the configuration: {why}"
+            );
         }
         false
     }
@@ -129,38 +147,31 @@ impl Roster {
         self.pool.snapshot().upstreams.is_empty()
     }
 
-    /// The list, after a registry in which nothing was ever written has got the seeds.
+    /// The list, after the registry has heard of the configuration's nodes.
     async fn read(&mut self) -> Result<Listing, (&'static str, RegistryError)> {
-        let seeds = self.regimen.say(|regimen| regimen.seeds.clone());
-        if self.sown.as_ref() != Some(&seeds) {
-            self.sow(seeds).await.map_err(|why| ("seed", why))?;
-        }
-        let listing = self.registry.list().await;
-        listing.map_err(|why| ("list", why))
-    }
-
-    /// Lets the registry hear of `seeds`: it takes them if nothing was ever written in it.
-    async fn sow(&mut self, seeds: Vec<NodeRecord>) -> Result<(), RegistryError> {
-        match self.registry.seed(&seeds).await {
-            Ok(true) => log::info!("the nodes of the configuration are in the new registry"),
-            Ok(false) if self.sown.is_some() && !seeds.is_empty() => log::warn!(
-                "the nodes of the configuration have changed, and nothing follows: the registry \
-                 has its own by now; change them with `forebay backends`"
-            ),
-            Ok(false) => {}
-            Err(why @ RegistryError::OutOfReach { .. }) => return Err(why),
-            Err(why) => {
-                self.metrics.registry_failed("seed");
-                log::error!("the nodes of the configuration are not taken: {why}");
-            }
-        }
-        self.sown = Some(seeds);
-        Ok(())
+        let nodes = self.regimen.say(|regimen| regimen.seeds.clone());
+        self.following.heed(&*self.registry, &nodes).await?;
+        let out = |why| ("list", why);
+        let listing = self.registry.list().await.map_err(out)?;
+        let admitted = {
+            let present = self.pool.snapshot();
+            let admitting = self
+                .following
+                .admit_fit(&*self.registry, &listing.items, &present);
+            admitting.await.map_err(|why| ("follow", why))?
+        };
+        let listing = match admitted {
+            true => self.registry.list().await.map_err(out)?,
+            false => listing,
+        };
+        self.following.compare(&listing.items, &*self.environment);
+        Ok(listing)
     }
 
     /// Once when an outage begins; the metric counts each time. Says whether it begins.
     fn hear_outage(&mut self, operation: &'static str, why: &RegistryError) -> bool {
         self.metrics.registry_failed(operation);
+        self.pool.list_from.hear_outage();
         let is_news = !std::mem::replace(&mut self.told.outage, true);
         if is_news {
             log::error!("{why}; the list stays as it was");
@@ -182,14 +193,21 @@ impl Roster {
     }
 
     /// Says whether it can be served from.
-    async fn take_last_list(&mut self, records: &[NodeRecord]) -> bool {
-        let (specs, rejected) = self.resolve(records);
+    async fn take_stand_in(&mut self, records: &[NodeRecord], from: ListFrom) -> bool {
+        let (specs, rejected) = resolve_all(records, &*self.environment);
         self.tell_rejected(rejected);
         if specs.is_empty() && !records.is_empty() {
             return false;
         }
-        let count = records.len();
-        log::warn!("serving from the last list on disk, {count} nodes");
+        let count = specs.len();
+        let source = match from {
+            ListFrom::Configuration => "the nodes of the configuration",
+            ListFrom::LastList | ListFrom::Registry | ListFrom::Memory => "the last list on disk",
+        };
+        log::warn!(
+            "serving from {source}, {count} nodes, until the registry answers; health is not written"
+        );
+        self.pool.list_from.set(from);
         self.apply(specs).await;
         true
     }
@@ -203,7 +221,7 @@ impl Roster {
             return Err(emptied());
         }
         let records: Vec<_> = listing.items.into_iter().map(|item| item.record).collect();
-        let (specs, unresolved) = self.resolve(&records);
+        let (specs, unresolved) = resolve_all(&records, &*self.environment);
         let rejected: Vec<_> = listing.rejected.into_iter().chain(unresolved).collect();
         let count = rejected.len();
         self.tell_rejected(rejected);
@@ -219,6 +237,10 @@ impl Roster {
     }
 
     async fn take(&mut self, weighed: Weighed) -> bool {
+        if self.pool.list_from.is().stands_in() {
+            self.leftovers.keep(&self.pool.snapshot());
+        }
+        self.pool.list_from.set(ListFrom::Registry);
         if std::mem::take(&mut self.told.outage) {
             log::info!("the registry is in reach again");
         }
@@ -228,36 +250,12 @@ impl Roster {
             log::warn!("{warning}");
         }
         self.told.warnings = weighed.warnings;
-        let is_new = self.apply(weighed.specs).await;
+        let specs = self.leftovers.beside(weighed.specs, &self.pool.snapshot());
+        let is_new = self.apply(specs).await;
         if is_new {
             self.save(weighed.records).await;
         }
         is_new
-    }
-
-    fn resolve(&self, records: &[NodeRecord]) -> (Vec<NodeSpec>, Vec<String>) {
-        let mut specs: Vec<NodeSpec> = Vec::with_capacity(records.len());
-        let mut rejected = Vec::new();
-        for (place, record) in (1..).zip(records) {
-            let name = record
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("number {place}"));
-            match record.resolve(&*self.environment) {
-                Err(why) => rejected.push(format!("{name}: {why}")),
-                Ok(spec) => {
-                    let identity = spec.url.identity();
-                    if specs.iter().any(|other| other.url.identity() == identity) {
-                        rejected.push(format!("{name}: another node has the same URL"));
-                    } else if specs.iter().any(|other| other.name == spec.name) {
-                        rejected.push(format!("{name}: another node has the same name"));
-                    } else {
-                        specs.push(spec);
-                    }
-                }
-            }
-        }
-        (specs, rejected)
     }
 
     fn tell_rejected(&mut self, rejected: Vec<String>) {
@@ -321,6 +319,14 @@ impl Roster {
     }
 }
 
+/// The registry takes longer than who starts can wait.
+fn late() -> RegistryError {
+    RegistryError::OutOfReach {
+        operation: "list",
+        why: format!("no answer within {FIRST_PATIENCE:?}"),
+    }
+}
+
 /// A list without a node that nobody emptied.
 fn emptied() -> RegistryError {
     RegistryError::OutOfReach {
@@ -336,34 +342,6 @@ fn unusable() -> RegistryError {
     RegistryError::OutOfReach {
         operation: "list",
         why: "none of its nodes can be used here; are the variables in their URLs set?".to_string(),
-    }
-}
-
-async fn resolve_names(
-    upstreams: impl Iterator<Item = &Arc<Upstream>>,
-    told: &mut BTreeSet<String>,
-) {
-    let lookups = upstreams.filter_map(|upstream| {
-        let (host, port) = upstream.link.needs_resolving()?;
-        Some(async move { (host, upstream, resolver::resolve(host, port).await) })
-    });
-    for (host, upstream, found) in futures_util::future::join_all(lookups).await {
-        match found {
-            Ok(addresses) if !addresses.is_empty() => {
-                upstream.link.set_addresses(addresses);
-                if told.remove(host) {
-                    log::info!("{host} resolves again");
-                }
-            }
-            Ok(_) => tell_unresolved(host, "no address", told),
-            Err(why) => tell_unresolved(host, &why.to_string(), told),
-        }
-    }
-}
-
-fn tell_unresolved(host: &str, why: &str, told: &mut BTreeSet<String>) {
-    if told.insert(host.to_string()) {
-        log::warn!("{host} does not resolve ({why}); its last addresses stay");
     }
 }
 
@@ -423,8 +401,9 @@ mod tests {
                 roll: Roll::new(connector, metrics.clone(), 1),
                 metrics,
                 regimen: InForce::new(crate::tasks::regimen::example()).1,
-                sown: None,
+                following: Following::default(),
                 last_list: self.last_list(),
+                leftovers: Leftovers::default(),
                 told: Told::default(),
             }
         }

@@ -41,6 +41,10 @@ impl Written {
 
 impl Scribe {
     pub async fn write(&mut self) {
+        // Of nodes that the registry may not have.
+        if self.pool.list_from.is().stands_in() {
+            return;
+        }
         match self.registry.holds_pen().await {
             Ok(true) => self.write_due().await,
             // Whoever holds it next begins with all of them.

@@ -10,6 +10,7 @@ mod fleet;
 mod handles;
 mod sockets;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -38,7 +39,8 @@ const CODES: [u16; 15] = [
     101, 200, 204, 400, 403, 404, 405, 408, 413, 415, 426, 429, 500, 503, 504,
 ];
 /// What may fail at the registry: shown from the start, so that a first failure is a rise.
-const REGISTRY_OPERATIONS: [&str; 5] = ["list", "seed", "record_health", "lease", "share"];
+const REGISTRY_OPERATIONS: [&str; 6] =
+    ["list", "seed", "follow", "record_health", "lease", "share"];
 /// What is in none of the lists.
 const OTHER: &str = "other";
 const NO_LABELS: [&str; 0] = [];
@@ -90,6 +92,7 @@ impl Metrics {
             let is_passed_on = class.elsewhere() != Elsewhere::Never;
             is_passed_on.then(|| families.failovers.with_label_values(&[class.outcome()]))
         });
+        families.panics.with_label_values(&NO_LABELS);
         for operation in REGISTRY_OPERATIONS {
             families.registry_errors.with_label_values(&[operation]);
         }
@@ -262,6 +265,19 @@ impl Metrics {
     /// counts from here.
     pub fn registry_awaited(&self, unix_seconds: u64) {
         self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
+    }
+
+    /// A task ended by a fault of the program.
+    pub fn panicked(&self) {
+        self.families.panics.with_label_values(&NO_LABELS).inc();
+    }
+
+    /// What the listener at `address` shows expires at `unix_seconds`.
+    pub fn certificate_expires(&self, address: SocketAddr, unix_seconds: i64) {
+        let gauges = &self.families.certificate_expiry;
+        gauges
+            .with_label_values(&[&address.to_string()])
+            .set(unix_seconds);
     }
 
     pub fn registry_failed(&self, operation: &'static str) {

@@ -56,11 +56,15 @@ python_parts() {
 
 # Unpacked, not installed: Debian's package would start a server on the port of our own metrics.
 watchers() {
-    local program
+    local program missing=
     # The links of an earlier run would be found first, and lead to themselves.
     rm -f "$parts"/bin/{prometheus,promtool,amtool}
     hash -r
-    if command -v prometheus promtool amtool >/dev/null; then
+    # One by one: of several `command -v` is content with any.
+    for program in prometheus promtool amtool; do
+        command -v "$program" >/dev/null || missing=$program
+    done
+    if [ -z "$missing" ]; then
         say "prometheus, promtool and amtool are here"
         for program in prometheus promtool amtool; do
             ln -sfn "$(command -v "$program")" "$parts/bin/$program"

@@ -198,8 +198,7 @@ async fn pending_transactions_are_told_once_and_taken_over_until_nobody_is_left(
         }
     }
     // Who is left is taken from the list, and the third has no socket.
-    let target = format!("/backends?name={}", name(last));
-    stage.admin("DELETE", &target, None).await;
+    stage.balancer.takes_out(name(last));
     for client in [&mut client, &mut other] {
         let Some(Heard::Closed(code, why)) = client.next_within(PATIENCE).await else {
             panic!("not closed")

@@ -86,6 +86,22 @@ impl Balancer {
         old
     }
 
+    /// Takes the node of this name out of the configuration, where it is a line.
+    pub fn takes_out(&self, node: &str) {
+        let text = fs::read_to_string(&self.configuration).unwrap();
+        let is_other = |line: &&str| {
+            let named = [format!("name: {node} "), format!("name: {node},")];
+            !named.iter().any(|named| line.contains(named))
+        };
+        let others: String = text
+            .lines()
+            .filter(is_other)
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        assert_ne!(others, text, "no such node");
+        fs::write(&self.configuration, others).unwrap();
+    }
+
     pub fn url(&self) -> String {
         self.rpc.url()
     }

@@ -14,6 +14,7 @@
 )]
 
 mod anvil;
+mod authority;
 mod balancer;
 mod blocks;
 mod clients;
@@ -38,12 +39,14 @@ mod round_robin;
 mod rpc;
 mod scene;
 mod sluice;
+mod steady;
 mod tls;
 mod twins;
 mod wire;
 mod written;
 
 pub use anvil::Anvil;
+pub use authority::{Authority, TlsClient};
 pub use balancer::{Balancer, sum};
 pub use clients::Client;
 pub use consensus::{Consensus, number};
@@ -67,6 +70,7 @@ pub use round_robin::RoundRobin;
 pub use rpc::Rpc;
 pub use scene::{QUICK, Scene};
 pub use sluice::Sluice;
+pub use steady::Steady;
 pub use tls::TlsDoor;
 pub use twins::Twins;
 pub use wire::Wire;

@@ -64,9 +64,9 @@ fn one_leader(items: &mut [Item], lookup: Lookup<'_>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::domain::node::NodeRecord;
-    use crate::registry::Health;
     use crate::registry::dynamo::ledger::Edition;
     use crate::registry::dynamo::store::Attributes;
+    use crate::registry::{Health, Origin};
 
     fn read(edition: Edition, rows: Vec<Row>) -> Listing {
         of(&Book { edition, rows }, &|_| None)
@@ -86,6 +86,7 @@ mod tests {
             record,
             when_added: when_added.to_string(),
             former_weight: None,
+            origin: Origin::Registry,
             health: Health::default(),
         })
     }

@@ -14,7 +14,7 @@ use super::store::{Attributes, natural, number, text, written};
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::reading::{Lookup, identity_of, unset_variables};
 use crate::registry::rows::{self, Row as _};
-use crate::registry::{Edit, Health, Item};
+use crate::registry::{Edit, Health, Item, Origin};
 
 /// Why an item is no node.
 #[derive(Debug, Error)]
@@ -118,6 +118,7 @@ impl Row {
             record,
             when_added: self.when_added().to_string(),
             former_weight: self.former_weight(),
+            origin: Origin::Registry,
             health: self.health(),
         }
     }
@@ -312,6 +313,7 @@ mod tests {
             record,
             when_added: "2018-07-02T11:50:49.281928".to_string(),
             former_weight: None,
+            origin: Origin::Registry,
             health: Health::default(),
         };
         let row = Row::of(&item);

@@ -67,7 +67,7 @@ pub fn add(connection: &Connection, record: &NodeRecord, lookup: Lookup<'_>) -> 
 
 /// A row may hold an identity from before a variable changed, unseen by [`newcomer`]. The table's own
 /// keys refuse it.
-fn exists(why: rusqlite::Error) -> Stop {
+pub fn exists(why: rusqlite::Error) -> Stop {
     match why.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => RegistryError::Exists.into(),
         Some(_) | None => why.into(),
@@ -81,6 +81,7 @@ pub fn set(
     lookup: Lookup<'_>,
 ) -> Result<Item, Stop> {
     let mut row = find(&table::rows(connection)?, key, lookup)?.clone();
+    row.admit();
     apply(&mut row, edit);
     let item = row.item(lookup).map_err(|why| match why {
         Misread::Record(fault) => Stop::Refused(fault.into()),
@@ -96,8 +97,8 @@ pub fn set(
         )?;
     }
     connection.execute(
-        "UPDATE nodes SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, former_weight = ?6 \
-         WHERE rowid = ?1",
+        "UPDATE nodes SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, \
+         former_weight = ?6, pending = 0 WHERE rowid = ?1",
         params![
             row.rowid,
             row.rung,
@@ -130,13 +131,20 @@ fn apply(row: &mut Row, edit: &Edit) {
 
 pub fn remove(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<Item, Stop> {
     let row = find(&table::rows(connection)?, key, lookup)?.clone();
+    if row.in_file().is_some() {
+        return Err(RegistryError::InFile(row.label(lookup)).into());
+    }
     connection.execute("DELETE FROM nodes WHERE rowid = ?1", params![row.rowid])?;
-    // What can't be read is no node that would be left.
+    note_removal(connection, lookup)?;
+    Ok(row.item(lookup).unwrap_or_else(|_| row.remains()))
+}
+
+/// What can't be read is no node that would be left.
+pub fn note_removal(connection: &Connection, lookup: Lookup<'_>) -> Result<(), Stop> {
     let rows = table::rows(connection)?;
     let is_emptied = rows.iter().all(|other| other.item(lookup).is_err());
     let emptied_at = is_emptied.then(clock::iso_8601);
-    table::note_write(connection, emptied_at.as_deref())?;
-    Ok(row.item(lookup).unwrap_or_else(|_| row.remains()))
+    Ok(table::note_write(connection, emptied_at.as_deref())?)
 }
 
 pub fn record_health(connection: &Connection, healths: &[(String, Health)]) -> Result<(), Stop> {

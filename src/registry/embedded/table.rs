@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::clock;
 use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::reading::{Lookup, identity_of, unset_variables};
-use crate::registry::{Health, Item, rows};
+use crate::registry::{Health, Item, Origin, last_list, rows};
 
 /// The layout that this program reads and writes, as `PRAGMA user_version`.
 pub const VERSION: i64 = 1;
@@ -21,7 +21,9 @@ pub const VERSION: i64 = 1;
 const OURS: i64 = 0x466f_7265;
 
 /// `history` has a row from the first write on: a registry that was emptied is not a new one.
-/// `emptied_at` stands in it when the last change took the last node away.
+/// `emptied_at` stands in it when the last change took the last node away, and `is_older` until a file
+/// made before there were `in_file` and `pending` has followed a configuration. `in_file` is the record
+/// as the configuration had it last; a node without one was added by command.
 const LAYOUT: &str = "
 CREATE TABLE nodes (
     url TEXT NOT NULL PRIMARY KEY,
@@ -37,22 +39,29 @@ CREATE TABLE nodes (
     lag INTEGER,
     reason TEXT,
     checked_at INTEGER,
-    former_weight INTEGER
+    former_weight INTEGER,
+    in_file TEXT,
+    pending INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX one_leader ON nodes (rung) WHERE rung = 'leader';
-CREATE TABLE history (first_written TEXT NOT NULL, emptied_at TEXT) STRICT;
+CREATE TABLE history (
+    first_written TEXT NOT NULL, emptied_at TEXT, is_older INTEGER NOT NULL DEFAULT 0
+) STRICT;
 PRAGMA application_id = 0x466f7265;
 PRAGMA user_version = 1;
 ";
 
 /// What a file of the same layout may lack: programs that don't know it pass it over.
-const LATER_COLUMNS: [(&str, &str, &str); 2] = [
+const LATER_COLUMNS: [(&str, &str, &str); 5] = [
     ("nodes", "former_weight", "INTEGER"),
     ("history", "emptied_at", "TEXT"),
+    ("nodes", "in_file", "TEXT"),
+    ("nodes", "pending", "INTEGER"),
+    ("history", "is_older", "INTEGER NOT NULL DEFAULT 1"),
 ];
 
 const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
-    when_added, is_healthy, block_number, lag, reason, checked_at, former_weight FROM nodes ORDER BY rowid";
+    when_added, is_healthy, block_number, lag, reason, checked_at, former_weight, in_file, pending FROM nodes ORDER BY rowid";
 
 /// Why a file can't be used as a registry.
 #[derive(Debug, Error)]
@@ -122,10 +131,16 @@ pub fn is_emptied(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(emptied, [], |row| row.get(0))
 }
 
+/// Whether it was written before registries followed the configuration, and has followed none yet.
+pub fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
+    let older = "SELECT EXISTS (SELECT 1 FROM history WHERE is_older = 1)";
+    connection.query_row(older, [], |row| row.get(0))
+}
+
 /// Notes that something was written, and when the last node was taken away, if it was now.
 pub fn note_write(connection: &Connection, emptied_at: Option<&str>) -> rusqlite::Result<()> {
     connection.execute(
-        "INSERT INTO history (first_written) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM history)",
+        "INSERT INTO history (first_written, is_older) SELECT ?1, 0 WHERE NOT EXISTS (SELECT 1 FROM history)",
         [clock::iso_8601()],
     )?;
     connection.execute("UPDATE history SET emptied_at = ?1", [emptied_at])?;
@@ -170,6 +185,9 @@ pub struct Row {
     pub headers: String,
     pub when_added: String,
     pub former_weight: Option<i64>,
+    /// As it stands in the file.
+    in_file: Option<String>,
+    pub is_pending: bool,
     health: Health,
 }
 
@@ -199,6 +217,8 @@ impl Row {
                 checked_at: whole(row, 13)?.and_then(natural),
             },
             former_weight: whole(row, 14)?,
+            in_file: text(row, 15)?,
+            is_pending: whole(row, 16)? == Some(1),
         })
     }
 
@@ -232,8 +252,32 @@ impl Row {
             record,
             when_added: self.when_added.clone(),
             former_weight: self.former_weight.and_then(weight),
+            origin: self.origin(),
             health: self.health.clone(),
         }
+    }
+
+    fn origin(&self) -> Origin {
+        self.in_file()
+            .map_or(Origin::Registry, |record| Origin::File {
+                weight: record.weight,
+                rung: record.rung,
+                is_pending: self.is_pending,
+            })
+    }
+
+    /// What the configuration said of it last.
+    pub fn in_file(&self) -> Option<NodeRecord> {
+        last_list::record_of(self.in_file.as_deref()?).ok()
+    }
+
+    /// The weight and role of the file are its own from now on.
+    pub fn admit(&mut self) {
+        if let Some(record) = self.in_file().filter(|_| self.is_pending) {
+            self.weight = Some(record.weight.get().into());
+            self.rung = record.rung.as_str().to_string();
+        }
+        self.is_pending = false;
     }
 
     pub fn set_weight(&mut self, next: Weight) {

@@ -117,9 +117,10 @@ impl From<RegistryError> for Denial {
             RegistryError::SecondLeader(name) => Denial::Conflict(format!(
                 "{name} leads already; PATCH /backends with `is_leader` takes the role over"
             )),
-            RegistryError::Exists | RegistryError::NameTaken(_) | RegistryError::Damaged(_) => {
-                Denial::Conflict(why.to_string())
-            }
+            RegistryError::Exists
+            | RegistryError::NameTaken(_)
+            | RegistryError::InFile(_)
+            | RegistryError::Damaged(_) => Denial::Conflict(why.to_string()),
             RegistryError::Record(fault) => Denial::input(fault),
             RegistryError::OutOfReach { .. } => Denial::RegistryOut(why.to_string()),
         }

@@ -217,7 +217,7 @@ fn masked(url: &str, lookup: Lookup<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::Health;
+    use crate::registry::{Health, Origin};
 
     fn weight(weight: u64) -> Weight {
         Weight::new(weight).unwrap()
@@ -231,6 +231,7 @@ mod tests {
             },
             when_added: String::new(),
             former_weight: former.map(weight),
+            origin: Origin::Registry,
             health: Health::default(),
         }
     }

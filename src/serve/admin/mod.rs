@@ -236,7 +236,11 @@ impl Admin {
 
     fn ready(&self) -> Answer {
         let view = &self.engine.pool.snapshot().view;
-        let (status, body) = health::report(view, self.engine.gate.is_closing());
+        let (status, body) = health::report(
+            view,
+            self.engine.pool.list_from.is(),
+            self.engine.gate.is_closing(),
+        );
         Answer::new(status, "application/json", body)
     }
 

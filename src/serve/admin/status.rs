@@ -110,7 +110,7 @@ pub fn status(pool: &Pool, measures: Measures, inside: (usize, bool), moment: Mo
     let snapshot = pool.snapshot();
     let view = &snapshot.view;
     let (requests_in_flight, is_closing) = inside;
-    let said = health::say(view, is_closing);
+    let said = health::say(view, pool.list_from.is(), is_closing);
     Status {
         version: env!("CARGO_PKG_VERSION"),
         at: moment.at,

@@ -24,6 +24,8 @@ pub(super) struct Families {
     pub config_success_timestamp: IntGaugeVec,
     pub config_settings_waiting: IntGaugeVec,
     pub build_info: IntGaugeVec,
+    pub panics: IntCounterVec,
+    pub certificate_expiry: IntGaugeVec,
     pub node_block_number: IntGaugeVec,
     pub node_lag_blocks: IntGaugeVec,
     pub node_lag_blocks_max: IntGaugeVec,
@@ -99,6 +101,8 @@ impl Families {
         list.watch_process();
         Families {
             build_info: list.gauges("build_info", "Always 1; the version is the label.", &["version"]),
+            panics: list.counters("panics_total", "Tasks that ended by a fault of the program: a connection or call each.", &[]),
+            certificate_expiry: list.gauges("certificate_expiry_timestamp_seconds", "When the certificate that a listener shows expires, since 1970.", &["address"]),
             node_block_number: list.gauges("node_block_number", "The node's head.", &["node"]),
             node_lag_blocks: list.gauges("node_lag_blocks", "Blocks behind the reference; 0 when ahead.", &["node"]),
             node_lag_blocks_max: list.gauges("node_lag_blocks_max", "The most blocks that a fit node may be behind.", &[]),

@@ -486,6 +486,8 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("reorgs_told_total counter", &[]),
     ("block_waits_total counter", &[]),
     ("null_checks_total counter", &["outcome"]),
+    ("panics_total counter", &[]),
+    ("certificate_expiry_timestamp_seconds gauge", &["address"]),
     ("http_responses_total counter", &["code"]),
     ("try_again_responses_total counter", &[]),
     ("requests_in_flight gauge", &[]),
@@ -566,6 +568,7 @@ const USED: Used = Used {
 fn written_by_everyone() -> String {
     let mut scene = Scene::new(&[("geth-1", Rung::Own, 1), ("infura", Rung::Leader, 1)]);
     let metrics = &scene.metrics;
+    metrics.certificate_expires(([127, 0, 0, 1], 8443).into(), 1);
     let node = metrics.node("geth-1");
     node.attempted(Class::Ok, Duration::ZERO);
     node.refused(Shut::Auth);

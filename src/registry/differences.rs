@@ -1,0 +1,168 @@
+//! How a registry differs from the configuration's nodes.
+
+use std::fmt;
+
+use super::reading::{Lookup, identity_of, name_of};
+use super::{Item, Origin};
+use crate::domain::node::NodeRecord;
+
+/// One thing that differs. Of URLs and headers only that they do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The node's name.
+    pub node: String,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    OnlyInFile,
+    /// It comes in once a round has found it fit.
+    Pending,
+    OnlyInRegistry,
+    /// A key, and what it is in the registry and in the file, where that may be shown.
+    Key(&'static str, Option<(String, String)>),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.node)?;
+        match &self.what {
+            What::OnlyInFile => f.write_str("only in the file"),
+            What::Pending => f.write_str(
+                "only in the file so far: the registry is of an earlier release, which may have \
+                 been told to remove it; it comes in once a round has found it fit",
+            ),
+            What::OnlyInRegistry => f.write_str("only in the registry"),
+            What::Key(key, Some((registry, file))) => {
+                write!(f, "{key} is {registry}, and {file} in the file")
+            }
+            What::Key(key, None) => write!(f, "{key} is another than in the file"),
+        }
+    }
+}
+
+/// Where `items` differ from `file`: by node in the order of the file, then those that it lacks.
+pub fn between(file: &[NodeRecord], items: &[Item], lookup: Lookup<'_>) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let mut rest: Vec<&Item> = items.iter().collect();
+    for record in file {
+        let identity = identity_of(&record.url, lookup);
+        let is_it = |item: &&Item| identity_of(&item.record.url, lookup) == identity;
+        let node = name_of(record.name.as_deref(), &record.url, lookup);
+        let what = match rest.iter().position(is_it) {
+            None => vec![What::OnlyInFile],
+            Some(at) => of(record, rest.remove(at)),
+        };
+        let node = |what| Difference {
+            node: node.clone(),
+            what,
+        };
+        differences.extend(what.into_iter().map(node));
+    }
+    differences.extend(rest.into_iter().map(|item| Difference {
+        node: name_of(item.record.name.as_deref(), &item.record.url, lookup),
+        what: What::OnlyInRegistry,
+    }));
+    differences
+}
+
+/// The same in sentences, but for what is no news: beside a file that the registry follows others stand by
+/// command, and without one they all do.
+pub fn told(file: &[NodeRecord], items: &[Item], follows: bool, lookup: Lookup<'_>) -> Vec<String> {
+    let is_news = |difference: &Difference| match difference.what {
+        What::OnlyInFile | What::Pending | What::Key(..) => true,
+        What::OnlyInRegistry => !follows && !file.is_empty(),
+    };
+    let all = between(file, items, lookup).into_iter().filter(is_news);
+    all.map(|difference| difference.to_string()).collect()
+}
+
+fn of(file: &NodeRecord, item: &Item) -> Vec<What> {
+    if let Origin::File {
+        is_pending: true, ..
+    } = item.origin
+    {
+        return vec![What::Pending];
+    }
+    let record = &item.record;
+    let key = |differs: bool, key, shown: Option<(String, String)>| {
+        differs.then_some(What::Key(key, shown))
+    };
+    let (weight, file_weight) = (record.weight.get(), file.weight.get());
+    let (role, file_role) = (record.rung.as_str(), file.rung.as_str());
+    let name = |record: &NodeRecord| record.name.clone().unwrap_or_else(|| "none".to_string());
+    let keys = [
+        key(
+            weight != file_weight,
+            "weight",
+            Some((weight.to_string(), file_weight.to_string())),
+        ),
+        key(
+            role != file_role,
+            "role",
+            Some((role.to_string(), file_role.to_string())),
+        ),
+        key(
+            record.name != file.name,
+            "name",
+            Some((name(record), name(file))),
+        ),
+        key(record.ws_url != file.ws_url, "ws_url", None),
+        key(record.headers != file.headers, "headers", None),
+    ];
+    keys.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::node::{Rung, Weight};
+    use crate::registry::Health;
+
+    fn item(record: NodeRecord) -> Item {
+        Item {
+            record,
+            when_added: String::new(),
+            former_weight: None,
+            origin: Origin::Registry,
+            health: Health::default(),
+        }
+    }
+
+    #[test]
+    fn each_difference_is_told_by_node_and_nothing_secret_is() {
+        let at = NodeRecord::at;
+        let file = [
+            at("http://same/${KEY}"),
+            NodeRecord {
+                headers: [("x".to_string(), "s3cret".to_string())].into(),
+                ws_url: Some("ws://changed/s3cret".to_string()),
+                name: Some("geth-1".to_string()),
+                ..at("http://changed/s3cret")
+            },
+            at("http://new/s3cret"),
+        ];
+        let changed = NodeRecord {
+            weight: Weight::NONE,
+            rung: Rung::Leader,
+            ..at("HTTP://changed:80/s3cret/")
+        };
+        let items = [at("http://gone/s3cret"), changed, at("http://same/${KEY}")].map(item);
+        let told = between(&file, &items, &|_| None);
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "geth-1: weight is 0, and 1 in the file",
+                "geth-1: role is leader, and own in the file",
+                "geth-1: name is none, and geth-1 in the file",
+                "geth-1: ws_url is another than in the file",
+                "geth-1: headers is another than in the file",
+                "new:80: only in the file",
+                "gone:80: only in the registry",
+            ]
+        );
+        assert_eq!(between(&file[..1], &[item(file[0].clone())], &|_| None), []);
+    }
+}

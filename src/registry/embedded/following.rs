@@ -1,0 +1,259 @@
+//! The configuration's nodes in the file: added, changed and taken away as it says.
+//!
+//! What a command says of such a node stands until that key of the configuration changes: each row
+//! keeps the record as it was read last, and only what differs from that is taken over. Nodes that were
+//! added by command stand beside them. In a registry from before it followed any configuration, the
+//! weights and roles are those said by command, and a node that it lacks may have been taken away on
+//! purpose: it is let in pending.
+
+use rusqlite::{Connection, params};
+
+use super::changes::{Stop, exists, note_removal};
+use super::table::{self, Row, headers_text};
+use crate::clock;
+use crate::domain::node::{NodeRecord, Rung, Weight};
+use crate::registry::last_list::text_of;
+use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
+use crate::registry::rows::Row as _;
+use crate::registry::{Followed, RegistryError};
+
+pub fn follow(
+    connection: &Connection,
+    records: &[NodeRecord],
+    lookup: Lookup<'_>,
+) -> Result<Followed, Stop> {
+    let mut followed = Followed::default();
+    let rows = table::rows(connection)?;
+    let was_followed = rows.iter().any(|row| row.in_file().is_some());
+    let is_older = table::is_older(connection)?;
+    if records.is_empty() && !was_followed && !is_older {
+        return Ok(followed);
+    }
+    let (pairs, gone) = pair(records, rows, lookup);
+    for row in gone {
+        connection.execute("DELETE FROM nodes WHERE rowid = ?1", [row.rowid])?;
+        followed.removed.push(row.label(lookup));
+    }
+    // Names and the lead may be exchanged among them.
+    let free = "UPDATE nodes SET name = NULL WHERE in_file IS NOT NULL";
+    connection.execute(free, [])?;
+    for (record, row) in pairs {
+        let name = name_of(record.name.as_deref(), &record.url, lookup);
+        match write(connection, record, row, is_older, lookup) {
+            Ok(Written::Added) => followed.added.push(name),
+            Ok(Written::Pending) => followed.pending.push(name),
+            Ok(Written::Changed) => followed.changed.push(name),
+            Ok(Written::Unchanged) => {}
+            Err(Stop::Refused(why)) => followed.refused.push(format!("{name}: {why}")),
+            Err(stop) => return Err(stop),
+        }
+    }
+    connection.execute("UPDATE history SET is_older = 0", [])?;
+    note_removal(connection, lookup)?;
+    Ok(followed)
+}
+
+/// Each record with its row, if it has one, and the rows that the configuration no longer has.
+/// Those who hand the lead on come first.
+fn pair<'a>(
+    records: &'a [NodeRecord],
+    mut rows: Vec<Row>,
+    lookup: Lookup<'_>,
+) -> (Vec<(&'a NodeRecord, Option<Row>)>, Vec<Row>) {
+    let mut pairs = Vec::new();
+    for record in records {
+        let identity = identity_of(&record.url, lookup);
+        let at_url = rows
+            .iter()
+            .position(|row| row.is_at(record.url.trim(), &identity, lookup));
+        // By its name, where its URL was changed in the file; whose URL it is now comes first.
+        let named = || {
+            let is_elsewhere = |row: &Row| {
+                let identity = identity_of(&row.url, lookup);
+                let is_at = |other: &NodeRecord| identity_of(&other.url, lookup) == identity;
+                records.iter().any(is_at)
+            };
+            rows.iter().position(|row| {
+                row.in_file().is_some()
+                    && record.name.is_some()
+                    && row.name == record.name
+                    && !is_elsewhere(row)
+            })
+        };
+        let row = at_url.or_else(named).map(|at| rows.remove(at));
+        pairs.push((record, row));
+    }
+    pairs.sort_by_key(|(record, _)| record.rung == Rung::Leader);
+    rows.retain(|row| row.in_file().is_some());
+    (pairs, rows)
+}
+
+enum Written {
+    Added,
+    Pending,
+    Changed,
+    Unchanged,
+}
+
+fn write(
+    connection: &Connection,
+    record: &NodeRecord,
+    row: Option<Row>,
+    is_older: bool,
+    lookup: Lookup<'_>,
+) -> Result<Written, Stop> {
+    unset_variables(record, lookup).map_err(RegistryError::from)?;
+    let is_other = |other: &&Row| row.as_ref().is_none_or(|row| row.rowid != other.rowid);
+    let others = table::rows(connection)?;
+    let mut others = others.iter().filter(is_other);
+    let name = name_of(record.name.as_deref(), &record.url, lookup);
+    // Those of the file have names of their own; they may not have been written yet.
+    let mut by_command = others.clone().filter(|other| other.in_file().is_none());
+    if by_command.any(|other| other.label(lookup) == name) {
+        return Err(RegistryError::NameTaken(name).into());
+    }
+    // A leader by command stays one; the node is an own one beside it.
+    let has_leader = others.any(|other| other.is_leader());
+    let wanted = |rung: Rung| match rung {
+        Rung::Leader if has_leader => Rung::Own,
+        Rung::Own | Rung::Leader | Rung::Fallback => rung,
+    };
+    let Some(row) = row else {
+        let (weight, rung) = match is_older {
+            true => (Weight::NONE, Rung::Own),
+            false => (record.weight, wanted(record.rung)),
+        };
+        let state = State {
+            weight: weight.get().into(),
+            rung: rung.as_str(),
+            former_weight: None,
+            ws_url: record.ws_url.as_deref(),
+            headers: &headers_text(&record.headers),
+        };
+        insert(connection, record, &state, is_older, lookup)?;
+        return Ok(if is_older {
+            Written::Pending
+        } else {
+            Written::Added
+        });
+    };
+    let before = row.in_file();
+    let mut next = row.clone();
+    // Whether the file says something else of a key than when it was read last.
+    let says_anew = |differs: fn(&NodeRecord, &NodeRecord) -> bool, by_command: bool| {
+        before
+            .as_ref()
+            .map_or(!by_command, |before| differs(before, record))
+    };
+    if says_anew(|one, other| one.weight != other.weight, true) {
+        next.set_weight(record.weight);
+    }
+    if says_anew(|one, other| one.rung != other.rung, true) {
+        next.rung = wanted(record.rung).as_str().to_string();
+    }
+    if says_anew(|one, other| one.ws_url != other.ws_url, false) {
+        next.ws_url.clone_from(&record.ws_url);
+    }
+    if says_anew(|one, other| one.headers != other.headers, false) {
+        next.headers = headers_text(&record.headers);
+    }
+    if row.is_pending {
+        next.weight = Some(0);
+        next.rung = Rung::Own.as_str().to_string();
+    }
+    update(connection, record, &next, lookup)?;
+    let is_same = next.weight == row.weight
+        && next.rung == row.rung
+        && next.ws_url == row.ws_url
+        && next.headers == row.headers
+        && row.name == record.name
+        && row.url == record.url.trim();
+    Ok(if is_same {
+        Written::Unchanged
+    } else {
+        Written::Changed
+    })
+}
+
+/// What a command may change of a node.
+struct State<'a> {
+    weight: i64,
+    rung: &'a str,
+    former_weight: Option<i64>,
+    ws_url: Option<&'a str>,
+    headers: &'a str,
+}
+
+fn insert(
+    connection: &Connection,
+    record: &NodeRecord,
+    state: &State<'_>,
+    is_pending: bool,
+    lookup: Lookup<'_>,
+) -> Result<(), Stop> {
+    let inserted = connection.execute(
+        "INSERT INTO nodes (url, identity, name, in_file, weight, rung, former_weight, ws_url, \
+         headers, when_added, pending) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            record.url.trim(),
+            identity_of(&record.url, lookup),
+            record.name,
+            text_of(record),
+            state.weight,
+            state.rung,
+            state.former_weight,
+            state.ws_url,
+            state.headers,
+            clock::iso_8601(),
+            is_pending,
+        ],
+    );
+    inserted.map(drop).map_err(exists)
+}
+
+fn update(
+    connection: &Connection,
+    record: &NodeRecord,
+    next: &Row,
+    lookup: Lookup<'_>,
+) -> Result<(), Stop> {
+    let updated = connection.execute(
+        "UPDATE nodes SET url = ?2, identity = ?3, name = ?4, in_file = ?5, weight = ?6, rung = ?7, \
+         former_weight = ?8, ws_url = ?9, headers = ?10 WHERE rowid = ?1",
+        params![
+            next.rowid,
+            record.url.trim(),
+            identity_of(&record.url, lookup),
+            record.name,
+            text_of(record),
+            next.weight,
+            next.rung,
+            next.former_weight,
+            next.ws_url,
+            next.headers,
+        ],
+    );
+    updated.map(drop).map_err(exists)
+}
+
+/// A pending node comes in, as the file has it.
+pub fn admit(connection: &Connection, url: &str) -> Result<(), Stop> {
+    let rows = table::rows(connection)?;
+    let Some(row) = rows.iter().find(|row| row.url == url && row.is_pending) else {
+        return Ok(());
+    };
+    let mut row = row.clone();
+    row.admit();
+    if row.is_leader() && rows.iter().any(|other| other.is_leader()) {
+        row.rung = Rung::Own.as_str().to_string();
+    }
+    connection.execute(
+        "UPDATE nodes SET weight = ?2, rung = ?3, pending = 0 WHERE rowid = ?1",
+        params![row.rowid, row.weight, row.rung],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "following_tests.rs"]
+mod tests;

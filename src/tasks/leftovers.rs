@@ -1,0 +1,57 @@
+//! Nodes of a list that was replaced though nobody took them away: what stood in for a registry that
+//! was out of reach. They serve on beside the new list until one of that is fit, for until then it has
+//! nobody who has been probed.
+
+use std::sync::Arc;
+
+use crate::domain::node::{NodeSpec, Rung};
+use crate::state::pool::Snapshot;
+
+/// Those that serve on.
+#[derive(Default)]
+pub struct Leftovers(Vec<NodeSpec>);
+
+impl Leftovers {
+    /// Whoever serves now is to serve on.
+    pub fn keep(&mut self, present: &Snapshot) {
+        let upstreams = present.upstreams.iter();
+        self.0 = upstreams.map(|upstream| upstream.spec.clone()).collect();
+    }
+
+    /// `list`, and beside it those who are still needed.
+    pub fn beside(&mut self, mut list: Vec<NodeSpec>, present: &Snapshot) -> Vec<NodeSpec> {
+        if self.0.is_empty() || list.is_empty() || has_fit(&list, present) {
+            self.0.clear();
+            return list;
+        }
+        for former in &self.0 {
+            let identity = former.url.identity();
+            if list.iter().all(|spec| spec.url.identity() != identity) {
+                let former = beside_others(former, &list);
+                list.push(former);
+            }
+        }
+        list
+    }
+}
+
+fn has_fit(list: &[NodeSpec], present: &Snapshot) -> bool {
+    let nodes = present.view.nodes.iter().zip(present.upstreams.iter());
+    let mut fit = nodes.filter(|(node, _)| node.serves());
+    fit.any(|(_, upstream)| {
+        let identity = upstream.spec.url.identity();
+        list.iter().any(|spec| spec.url.identity() == identity)
+    })
+}
+
+/// There is one leader, and one node of each name: those of the list.
+fn beside_others(former: &NodeSpec, list: &[NodeSpec]) -> NodeSpec {
+    let mut spec = former.clone();
+    if list.iter().any(|other| other.rung == Rung::Leader) && spec.rung == Rung::Leader {
+        spec.rung = Rung::Fallback;
+    }
+    if list.iter().any(|other| other.name == spec.name) {
+        spec.name = Arc::from(format!("former-{}", spec.name));
+    }
+    spec
+}

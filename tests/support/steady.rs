@@ -1,0 +1,211 @@
+//! A steady load of 200 calls a second over TLS in every way there is: kept and new connections of
+//! HTTP/1.1, HTTP/2, and a WebSocket.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{Answer, PATIENCE, TlsClient, call, eventually};
+
+/// Between two calls of each of the four.
+const PACE: Duration = Duration::from_millis(20);
+
+type Stream = TlsStream<TcpStream>;
+
+/// One way to call.
+enum Way {
+    Kept(Option<Stream>),
+    New,
+    Http2(Option<h2::client::SendRequest<Bytes>>),
+    Socket(Option<Box<WebSocketStream<Stream>>>),
+}
+
+pub struct Steady {
+    shared: Arc<Shared>,
+    running: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    done: AtomicU64,
+    is_over: AtomicBool,
+    failed: Mutex<Vec<String>>,
+}
+
+impl Steady {
+    pub fn start(client: &TlsClient, port: u16) -> Steady {
+        let shared = Arc::new(Shared::default());
+        let ways = [
+            Way::Kept(None),
+            Way::New,
+            Way::Http2(None),
+            Way::Socket(None),
+        ];
+        let running = ways.map(|mut way| {
+            let (shared, client) = (shared.clone(), client.clone());
+            tokio::spawn(async move {
+                let mut pace = tokio::time::interval(PACE);
+                while !shared.is_over.load(Ordering::Relaxed) {
+                    pace.tick().await;
+                    let called = tokio::time::timeout(PATIENCE, way.call(&client, port)).await;
+                    let called = called.unwrap_or_else(|_| Err("no answer".to_string()));
+                    shared.done.fetch_add(1, Ordering::Relaxed);
+                    if let Err(why) = called {
+                        shared
+                            .failed
+                            .lock()
+                            .unwrap()
+                            .push(format!("{}: {why}", way.name()));
+                        way.forget();
+                    }
+                }
+            })
+        });
+        Steady {
+            shared,
+            running: running.into(),
+        }
+    }
+
+    pub fn done(&self) -> u64 {
+        self.shared.done.load(Ordering::Relaxed)
+    }
+
+    pub async fn reaches(&self, calls: u64) {
+        let what = format!("{calls} calls are answered");
+        eventually(&what, PATIENCE * 2, async || self.done() >= calls).await;
+    }
+
+    /// The calls made, and what became of those that were lost.
+    pub async fn end(self) -> (u64, Vec<String>) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        for task in self.running {
+            task.await.unwrap();
+        }
+        let failed = std::mem::take(&mut *self.shared.failed.lock().unwrap());
+        (self.shared.done.load(Ordering::Relaxed), failed)
+    }
+}
+
+impl Way {
+    fn name(&self) -> &'static str {
+        match self {
+            Way::Kept(_) => "kept",
+            Way::New => "new",
+            Way::Http2(_) => "HTTP/2",
+            Way::Socket(_) => "WebSocket",
+        }
+    }
+
+    fn forget(&mut self) {
+        match self {
+            Way::Kept(kept) => *kept = None,
+            Way::New => {}
+            Way::Http2(kept) => *kept = None,
+            Way::Socket(kept) => *kept = None,
+        }
+    }
+
+    async fn call(&mut self, client: &TlsClient, port: u16) -> Result<(), String> {
+        let body = call("1", "eth_getBalance");
+        let open = async |alpn: &[&[u8]]| {
+            let opened = client.connect(port, alpn).await;
+            opened.map_err(|why| why.to_string())
+        };
+        let answer = match self {
+            Way::New => over_http1(&mut open(&[]).await?, &body).await?,
+            Way::Kept(kept) => {
+                if kept.is_none() {
+                    *kept = Some(open(&[]).await?);
+                }
+                over_http1(kept.as_mut().unwrap(), &body).await?
+            }
+            Way::Http2(kept) => {
+                if kept.is_none() {
+                    let made = h2::client::handshake(open(&[b"h2"]).await?).await;
+                    let (sender, connection) = made.map_err(|why| why.to_string())?;
+                    tokio::spawn(connection);
+                    *kept = Some(sender);
+                }
+                let sender = kept.as_mut().unwrap();
+                over_http2(sender, body.into())
+                    .await
+                    .map_err(|why| why.to_string())?
+            }
+            Way::Socket(kept) => {
+                if kept.is_none() {
+                    let stream = open(&[]).await?;
+                    let made = tokio_tungstenite::client_async("wss://localhost/", stream).await;
+                    *kept = Some(Box::new(made.map_err(|why| why.to_string())?.0));
+                }
+                let socket = kept.as_mut().unwrap();
+                let sent = socket.send(Message::text(body)).await;
+                sent.map_err(|why| why.to_string())?;
+                let heard = socket.next().await.ok_or("closed")?;
+                heard.map_err(|why| why.to_string())?.into_data().to_vec()
+            }
+        };
+        let answer: Value = serde_json::from_slice(&answer).map_err(|why| why.to_string())?;
+        let is_good = answer["result"].is_string();
+        if is_good {
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
+    }
+}
+
+async fn over_http1(stream: &mut Stream, body: &str) -> Result<Vec<u8>, String> {
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.map_err(|why| why.to_string())?;
+    let mut bytes = Vec::new();
+    loop {
+        let read = stream.read_buf(&mut bytes).await;
+        if read.map_err(|why| why.to_string())? == 0 {
+            return Err("closed".to_string());
+        }
+        let Ok(answer) = Answer::parse(&bytes) else {
+            continue;
+        };
+        let length = answer
+            .header("content-length")
+            .and_then(|it| it.parse().ok());
+        if length == Some(answer.body.len()) {
+            return Ok(answer.body);
+        }
+    }
+}
+
+async fn over_http2(
+    sender: &mut h2::client::SendRequest<Bytes>,
+    body: Bytes,
+) -> Result<Vec<u8>, h2::Error> {
+    let request = http::Request::post("https://localhost/");
+    let request = request.header("content-type", "application/json").body(());
+    let mut ready = sender.clone().ready().await?;
+    let (response, mut sending) = ready.send_request(request.unwrap(), false)?;
+    sending.send_data(body, true)?;
+    let mut incoming = response.await?.into_body();
+    let mut body = Vec::new();
+    while let Some(piece) = incoming.data().await {
+        let piece = piece?;
+        incoming.flow_control().release_capacity(piece.len())?;
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
