@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use super::lines::Head;
 use super::regimen::InForce;
 use crate::clock;
-use crate::domain::chain::BlockHash;
+use crate::domain::chain::{BlockHash, BlockNumber};
 use crate::domain::header::Header;
-use crate::domain::headline::{Headline, Step, TOLD_MAX, Turn, witnesses};
+use crate::domain::headline::{Answers, Headline, Step, TOLD_MAX, Turn, witnesses};
 use crate::domain::node::NodeId;
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
@@ -66,6 +66,10 @@ impl Headlines {
         let mut fleet = self.pool.news();
         let mut fetch: Option<Fetch> = None;
         loop {
+            // All that was said before calls were served a head: else it would be one node's alone.
+            while let Ok((id, header)) = self.heads.try_recv() {
+                headline.hear(id, header, clock::now());
+            }
             let until = self.obey(&mut headline, &mut notes, &mut fetch);
             let fetched = async {
                 match &mut fetch {
@@ -81,7 +85,7 @@ impl Headlines {
             };
             tokio::select! {
                 head = self.heads.recv() => match head {
-                    Some((id, header)) => headline.hear(id, header),
+                    Some((id, header)) => headline.hear(id, header, clock::now()),
                     None => return,
                 },
                 changed = fleet.changed() => if changed.is_err() { return },
@@ -105,11 +109,13 @@ impl Headlines {
         let snapshot = self.pool.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
         headline.set_block_time(self.regimen.say(|regimen| regimen.block_time));
-        headline.heed(&list, witnesses(&snapshot.view));
+        headline.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
         loop {
             match headline.next(clock::now()) {
                 Step::Tell(turn) => self.tell(&turn, notes),
-                Step::Fetch { hash, from } => *fetch = Some(self.fetch(hash, &from)),
+                Step::Fetch { hash, child, from } => {
+                    *fetch = Some(self.fetch(hash, child, &from));
+                }
                 Step::Wait(until) => return until,
             }
         }
@@ -137,7 +143,6 @@ impl Headlines {
         }
         for header in &turn.headers {
             self.told.store(header.number.0, Ordering::Relaxed);
-            self.see(header);
             let turn = self.hub.tell_head(&header.json);
             notes.turns.insert(header.hash, turn);
             let header = header.clone();
@@ -160,34 +165,27 @@ impl Headlines {
         }
     }
 
-    /// Who was told of a block finds it with the next call.
-    fn see(&self, header: &Header) {
-        let snapshot = self.pool.snapshot();
-        let has_it = |node: &&NodeId| {
-            let node = snapshot.view.node(**node);
-            node.is_some_and(|node| node.head >= Some(header.number))
-        };
-        if let Some(id) = witnesses(&snapshot.view).iter().find(has_it) {
-            self.pool.see(*id, header.number);
-        }
-    }
-
     /// Asks one node after another.
-    fn fetch(&self, hash: BlockHash, from: &[NodeId]) -> Fetch {
+    fn fetch(&self, hash: BlockHash, child: BlockNumber, from: &[NodeId]) -> Fetch {
         let snapshot = self.pool.snapshot();
         let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
         let upstreams: Vec<_> = upstreams.collect();
         let timeout = self.regimen.say(|regimen| regimen.timeout);
         let prober = self.prober.clone();
         Box::pin(async move {
+            let mut answers = Answers::before(child);
             for upstream in upstreams {
                 match prober.header(&upstream.spec, hash, timeout).await {
-                    Ok(Some(header)) => return (hash, Some(header)),
+                    Ok(Some(header)) => {
+                        if answers.hear(header) {
+                            break;
+                        }
+                    }
                     Ok(None) => {}
                     Err(why) => log::debug!("asking {} for a block: {why}", upstream.spec.name),
                 }
             }
-            (hash, None)
+            (hash, answers.best())
         })
     }
 }

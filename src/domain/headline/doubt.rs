@@ -3,33 +3,56 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Headline, Step, Turn, Way, is_near};
+use super::{Headline, Step, Turn, Until, Way, is_near};
 use crate::domain::header::Header;
 
 impl Headline {
     /// No head may be taken, or linked. If that stands, the chain that most nodes are on is told from its
-    /// head on, with a gap before it.
-    pub(super) fn doubt(&mut self, candidates: &[Arc<Header>], now: Instant) -> Step {
+    /// head on, with a gap before it. `until`: when something else is to be looked at.
+    pub(super) fn doubt(
+        &mut self,
+        candidates: &[Arc<Header>],
+        mut until: Until,
+        now: Instant,
+    ) -> Step {
         let apart = self.apart(candidates, now);
         if apart.is_none() && self.is_anybody_on_it() {
             self.doubted_since = None;
-            return Step::Wait(self.retry_at(now));
+            return Step::Wait(until.0);
         }
         let since = *self.doubted_since.get_or_insert(now);
-        let until = since + self.stands;
-        let retry = self.retry_at(now);
-        match apart {
-            _ if now < until => Step::Wait(Some(retry.map_or(until, |retry| retry.min(until)))),
-            None => Step::Wait(retry),
-            Some(head) => {
-                self.told.clear();
-                self.tell(Turn {
-                    headers: vec![head],
-                    is_torn: true,
-                    ..Turn::default()
-                })
-            }
+        let stands_at = since + self.stands();
+        if now < stands_at {
+            until.also(stands_at);
+            return Step::Wait(until.0);
         }
+        let Some(head) = apart else {
+            return Step::Wait(until.0);
+        };
+        self.last_question(&head, now)
+            .unwrap_or_else(|| self.tear(head))
+    }
+
+    /// Before the chain is torn, what is missing is asked for once more.
+    fn last_question(&mut self, head: &Arc<Header>, now: Instant) -> Option<Step> {
+        let is_near = self.told.back().is_some_and(|told| is_near(head, told));
+        match self.way(head) {
+            Way::Missing(block) if is_near && !self.questions.was_just_asked(block.hash, now) => {
+                let turn = self.questions.turn(now);
+                let wait = turn.map(|turn| Step::Wait(Some(turn)));
+                Some(wait.unwrap_or_else(|| self.fetch(&block, head.hash, now)))
+            }
+            Way::Missing(_) | Way::Linked(..) | Way::Apart => None,
+        }
+    }
+
+    fn tear(&mut self, head: Arc<Header>) -> Step {
+        self.told.clear();
+        self.tell(Turn {
+            headers: vec![head],
+            is_torn: true,
+            ..Turn::default()
+        })
     }
 
     /// The best of the heads that can't be linked, where those are near to each other and have most
@@ -38,8 +61,7 @@ impl Headline {
     fn apart(&self, candidates: &[Arc<Header>], now: Instant) -> Option<Arc<Header>> {
         let told = self.told.back()?;
         let is_astray = |head: &Arc<Header>| {
-            self.place(head.hash, head.number).is_none()
-                && !matches!(self.way(head), Way::Linked(..))
+            self.place(head.hash).is_none() && !matches!(self.way(head), Way::Linked(..))
         };
         let astray: Vec<_> = self
             .heads()

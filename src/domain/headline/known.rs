@@ -1,66 +1,74 @@
-//! Blocks that aren't told yet, by hash: the ways from heads down to the told chain.
+//! Blocks that were told of lately, by hash: the ways from heads down to the told chain.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::FILL_MAX;
-use crate::domain::chain::{BlockHash, BlockNumber};
+use crate::domain::chain::BlockHash;
 use crate::domain::header::Header;
 
-/// It grows by what nodes tell and is cut back with each turn; and never over this many.
-const BLOCKS_MAX: usize = 4096;
+/// Of more than this many the one that was told of first is forgotten.
+const BLOCKS_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
-pub struct Known(HashMap<BlockHash, Arc<Header>>);
+pub struct Known {
+    /// And when each was told of first.
+    headers: HashMap<BlockHash, (Arc<Header>, Instant)>,
+    /// Oldest first.
+    order: VecDeque<BlockHash>,
+}
 
 impl Known {
-    pub fn insert(&mut self, header: Arc<Header>) {
-        if self.0.len() >= BLOCKS_MAX {
-            self.0.clear();
+    pub fn insert(&mut self, header: Arc<Header>, now: Instant) {
+        let hash = header.hash;
+        let first = self.heard_at(hash);
+        self.headers.insert(hash, (header, first.unwrap_or(now)));
+        if first.is_some() {
+            return;
         }
-        self.0.insert(header.hash, header);
+        self.order.push_back(hash);
+        if self.order.len() > BLOCKS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.headers.remove(&oldest);
+        }
     }
 
     pub fn get(&self, hash: BlockHash) -> Option<&Arc<Header>> {
-        self.0.get(&hash)
+        self.headers.get(&hash).map(|(header, _)| header)
+    }
+
+    /// When the block was told of first.
+    pub fn heard_at(&self, hash: BlockHash) -> Option<Instant> {
+        self.headers.get(&hash).map(|(_, heard_at)| *heard_at)
+    }
+
+    /// The parent of `header`, if it can be that: numbers may skip, but grow.
+    pub fn parent(&self, header: &Header) -> Option<&Arc<Header>> {
+        let parent = self.get(header.parent);
+        parent.filter(|parent| parent.number < header.number)
     }
 
     /// Whether `ancestor` is `head` or, as far as is known, before it.
     pub fn descends(&self, head: &Header, ancestor: &Header) -> bool {
-        let Some(distance) = head.number.0.checked_sub(ancestor.number.0) else {
-            return false;
-        };
-        if distance > FILL_MAX {
-            return false;
-        }
-        let (mut hash, mut parent) = (head.hash, head.parent);
-        for _ in 0..distance {
-            hash = parent;
-            match self.0.get(&hash) {
-                Some(header) => parent = header.parent,
-                // The last step needs no header of its own.
-                None => return hash == ancestor.hash,
+        let mut at = head;
+        for _ in 0..=FILL_MAX {
+            if at.hash == ancestor.hash {
+                return true;
+            }
+            if at.number <= ancestor.number {
+                return false;
+            }
+            // The last step needs no header of its own.
+            if at.parent == ancestor.hash {
+                return true;
+            }
+            match self.parent(at) {
+                Some(parent) => at = parent,
+                None => return false,
             }
         }
-        hash == ancestor.hash
-    }
-
-    /// Keeps what stands between these heads and block `floor`.
-    pub fn retain_ways<'a>(
-        &mut self,
-        heads: impl Iterator<Item = &'a Arc<Header>>,
-        floor: BlockNumber,
-    ) {
-        let mut kept = HashSet::new();
-        for head in heads {
-            let mut at = Some(head);
-            while let Some(header) = at.filter(|header| header.number >= floor) {
-                if !kept.insert(header.hash) {
-                    break;
-                }
-                at = self.0.get(&header.parent);
-            }
-        }
-        self.0.retain(|hash, _| kept.contains(hash));
+        false
     }
 }

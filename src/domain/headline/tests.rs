@@ -1,8 +1,12 @@
 //! One chain out of what many nodes tell: stories. The model is a file of its own.
 
 mod model;
+mod oddities;
 
+use super::missing::ROOTS_MISSED_MAX;
+use super::questions::PAUSE_FIRST;
 use super::*;
+use std::collections::HashMap;
 const BLOCK_TIME: Duration = Duration::from_secs(2);
 
 fn hash(seed: u64) -> BlockHash {
@@ -44,6 +48,8 @@ struct Stage {
     /// What a client takes for the chain.
     client: Vec<Arc<Header>>,
     heeded: Vec<NodeId>,
+    /// What calls are served; as a rule, whatever there is.
+    served: Option<BlockNumber>,
     tears: usize,
     fetches: usize,
 }
@@ -57,6 +63,7 @@ impl Stage {
             blocks: blocks.map(|block| (block.hash, block.clone())).collect(),
             client: Vec::new(),
             heeded: Vec::new(),
+            served: Some(BlockNumber(u64::MAX)),
             tears: 0,
             fetches: 0,
         }
@@ -68,13 +75,13 @@ impl Stage {
             self.heeded.push(NodeId(id));
             self.heed(&self.heeded.clone());
         }
-        self.headline.hear(NodeId(id), header.clone());
+        self.headline.hear(NodeId(id), header.clone(), self.now);
         self.run();
     }
 
     fn heed(&mut self, witnesses: &[NodeId]) {
         let list: Vec<_> = (0..3).map(NodeId).collect();
-        self.headline.heed(&list, witnesses.to_vec());
+        self.headline.heed(&list, witnesses.to_vec(), self.served);
     }
 
     /// Obeys until there is nothing to do, and checks each turn as a client would.
@@ -82,7 +89,7 @@ impl Stage {
         for _ in 0..10_000 {
             match self.headline.next(self.now) {
                 Step::Tell(turn) => self.take(&turn),
-                Step::Fetch { hash, from } => {
+                Step::Fetch { hash, from, .. } => {
                     assert!(!from.is_empty());
                     self.fetches += 1;
                     let found = self.blocks.get(&hash).cloned();
@@ -113,7 +120,7 @@ impl Stage {
         for header in &turn.headers {
             if let Some(last) = self.client.last() {
                 assert_eq!(header.parent, last.hash, "parents are linked");
-                assert_eq!(header.number.0, last.number.0 + 1);
+                assert!(header.number > last.number);
             }
             self.client.push(header.clone());
         }
@@ -233,7 +240,7 @@ fn what_nobody_can_bring_is_asked_for_again_and_nothing_is_told_meanwhile() {
         .iter()
         .map(|block| (block.hash, block.clone()))
         .collect();
-    stage.pass(MISSING_FOR);
+    stage.pass(PAUSE_FIRST);
     assert_eq!(stage.client, main[1..]);
 }
 
@@ -242,15 +249,16 @@ fn what_is_linked_is_told_while_a_missing_block_is_asked_for() {
     let chain = chain(1, 1, 4, 0);
     let mut headline = Headline::new(BLOCK_TIME);
     let (one, other) = (NodeId(1), NodeId(2));
-    headline.heed(&[one, other], vec![one, other]);
     let now = crate::clock::now();
-    headline.hear(one, chain[0].clone());
+    let served = Some(BlockNumber(u64::MAX));
+    headline.heed(&[one, other], vec![one, other], served);
+    headline.hear(one, chain[0].clone(), now);
     assert!(matches!(headline.next(now), Step::Tell(_)));
     // Its parent is unknown, and whoever has it takes its time.
-    headline.hear(other, block(9, 9009, 9008));
+    headline.hear(other, block(9, 9009, 9008), now);
     assert!(matches!(headline.next(now), Step::Fetch { .. }));
     for header in &chain[1..] {
-        headline.hear(one, header.clone());
+        headline.hear(one, header.clone(), now);
         let step = headline.next(now);
         let told = matches!(&step, Step::Tell(turn) if turn.headers == [header.clone()]);
         assert!(told, "{step:?}");
@@ -269,8 +277,8 @@ fn a_lie_is_neither_begun_with_nor_followed() {
     let mut stage = Stage::new(&[&main]);
     stage.heed(&[NodeId(0), NodeId(1)]);
     stage.heeded = vec![NodeId(0), NodeId(1)];
-    stage.headline.hear(NodeId(0), lie.clone());
-    stage.headline.hear(NodeId(1), main[0].clone());
+    stage.headline.hear(NodeId(0), lie.clone(), stage.now);
+    stage.headline.hear(NodeId(1), main[0].clone(), stage.now);
     stage.run();
     stage.hear(1, &main[4]);
     stage.pass(BLOCK_TIME * 100);
@@ -330,4 +338,51 @@ fn a_gap_is_filled_up_to_its_limit_and_torn_one_past_it() {
         assert_eq!(stage.client.last(), main.last());
         assert_eq!(stage.tears, tears);
     }
+}
+
+#[test]
+fn a_head_is_told_when_calls_are_served_it_or_two_nodes_have_had_it_for_a_block_time() {
+    let main = chain(1, 1, 9, 0);
+    let mut stage = Stage::new(&[&main]);
+    let is_served = |stage: &mut Stage, number: u64| {
+        stage.served = Some(BlockNumber(number));
+        stage.heed(&[NodeId(0), NodeId(1), NodeId(2)]);
+        stage.run();
+    };
+    stage.heeded = (0..3).map(NodeId).collect();
+    is_served(&mut stage, 1);
+    for id in 0..3 {
+        stage.hear(id, &main[0]);
+    }
+    stage.hear(0, &main[2]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!(stage.client, main[..1], "one node's alone");
+    is_served(&mut stage, 3);
+    assert_eq!(stage.client, main[..3]);
+    stage.hear(0, &main[4]);
+    stage.hear(1, &main[4]);
+    stage.pass(BLOCK_TIME - Duration::from_millis(1));
+    assert_eq!(stage.client, main[..3]);
+    stage.pass(Duration::from_millis(1));
+    assert_eq!(stage.client, main[..5]);
+    // Who lags has the only word: a block time.
+    stage.hear(1, &main[8]);
+    stage.heed(&[NodeId(1)]);
+    stage.run();
+    assert_eq!(stage.client, main[..5]);
+    stage.pass(BLOCK_TIME);
+    assert_eq!(stage.client, main);
+}
+
+#[test]
+fn the_first_head_is_one_that_calls_are_served() {
+    let main = chain(1, 1, 9, 0);
+    let mut stage = Stage::new(&[&main]);
+    stage.served = Some(BlockNumber(7));
+    stage.heeded = (0..3).map(NodeId).collect();
+    stage.heed(&stage.heeded.clone());
+    stage.hear(0, &main[8]);
+    assert_eq!(stage.client, []);
+    stage.hear(1, &main[6]);
+    assert_eq!(stage.client, main[6..7]);
 }
