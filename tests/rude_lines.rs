@@ -11,6 +11,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use forebay::fake::{Chain, FakeConfig, FakeNode};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -32,6 +33,10 @@ enum Manner {
     /// The id that its heads have.
     SameId,
     EndlessId,
+    /// Not `syncing`, by an error that doesn't say to which call it is the answer.
+    Unnamed,
+    /// As before; and what it says of topics it says when it has been asked for two.
+    UnnamedLate,
 }
 
 #[tokio::test]
@@ -65,6 +70,46 @@ async fn a_transaction_of_many_mebibytes_is_told_and_ends_no_line() {
     carries(&balancer, "a", 2.0).await;
     let lost = [("reason", "lost")];
     let lost = balancer.metric("forebay_takeovers_total", &lost).await;
+    assert_eq!(lost, Some(0.0));
+}
+
+#[tokio::test]
+async fn an_error_that_names_no_call_is_heard_at_once() {
+    let (balancer, _nodes) = stage(&[Manner::Unnamed, Manner::Unnamed]).await;
+    let begun = Instant::now();
+    let mut client = Listener::open(balancer.rpc.address).await;
+    let refused = client.ask("eth_subscribe", json!(["syncing"])).await;
+    assert_eq!(refused["error"], unnamed()["error"], "the node's own");
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    // One of two is enough.
+    let (balancer, _nodes) = stage(&[Manner::Unnamed, Manner::Good]).await;
+    let mut client = Listener::open(balancer.rpc.address).await;
+    client.subscribe(json!(["syncing"])).await;
+    carries(&balancer, "b", 2.0).await;
+}
+
+#[tokio::test]
+async fn what_was_asked_for_in_the_same_moment_as_what_is_refused_without_a_name_lives_on() {
+    let (balancer, _nodes) = stage(&[Manner::UnnamedLate]).await;
+    let address = balancer.rpc.address;
+    let (mut one, mut other) = (Listener::open(address).await, Listener::open(address).await);
+    let params = json!(["newPendingTransactions", true]);
+    let asked = tokio::join!(
+        one.ask("eth_subscribe", json!(["syncing"])),
+        other.subscribe(params)
+    );
+    let (refused, id) = asked;
+    assert_eq!(refused["error"], unnamed()["error"]);
+    for transaction in [transaction(1, INPUT_DIGITS), transaction(2, 2)] {
+        let heard = other.next_within(PATIENCE).await;
+        assert!(heard == Some(Heard::News(id.clone(), transaction)));
+    }
+    carries(&balancer, "a", 2.0).await;
+    let lost = balancer.metric("forebay_takeovers_total", &[]).await;
     assert_eq!(lost, Some(0.0));
 }
 
@@ -112,31 +157,49 @@ async fn line(manner: Manner) -> SocketAddr {
 
 async fn tell(stream: TcpStream, manner: Manner) {
     let mut socket = accept_async(stream).await.unwrap();
+    // What it has to say of topics, until it has been asked for two.
+    let mut holds_back = manner == Manner::UnnamedLate;
+    let mut held = Vec::new();
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else {
             continue;
         };
         let call: Value = serde_json::from_str(text.as_str()).unwrap();
         let is_for_heads = call["params"][0] == "newHeads";
+        let is_plain = is_for_heads || call["method"] == "eth_unsubscribe";
         let result = match manner {
-            _ if is_for_heads || call["method"] == "eth_unsubscribe" => json!("0x1"),
-            Manner::Good => json!("0x2"),
+            _ if is_plain => json!("0x1"),
+            Manner::Unnamed | Manner::UnnamedLate if call["params"][0] == "syncing" => Value::Null,
+            Manner::Good | Manner::Unnamed | Manner::UnnamedLate => json!("0x2"),
             Manner::Silent => continue,
             Manner::SameId => json!("0x1"),
             Manner::EndlessId => json!(format!("0x{}", "f".repeat(300))),
         };
-        let answer = json!({"jsonrpc": "2.0", "id": call["id"], "result": result});
-        let mut said = vec![answer];
-        if call["params"] == json!(["newPendingTransactions", true]) {
-            said.extend([news(1, INPUT_DIGITS), news(2, 2)]);
+        if result.is_null() {
+            held.insert(0, unnamed());
+        } else {
+            held.push(json!({"jsonrpc": "2.0", "id": call["id"], "result": result}));
         }
-        for said in said {
+        if call["params"] == json!(["newPendingTransactions", true]) {
+            held.extend([news(1, INPUT_DIGITS), news(2, 2)]);
+        }
+        if holds_back && !is_plain {
+            holds_back = false;
+            continue;
+        }
+        for said in held.drain(..) {
             let text = Message::text(said.to_string());
             if socket.send(text).await.is_err() {
                 return;
             }
         }
     }
+}
+
+/// As evmd v0.7.0 says no.
+fn unnamed() -> Value {
+    let error = json!({"code": -32600, "message": "syncing are not supported"});
+    json!({"jsonrpc": "2.0", "id": null, "error": error})
 }
 
 fn news(number: u8, digits: usize) -> Value {

@@ -76,18 +76,8 @@ impl Header {
 
 fn header_alone(block: &[u8]) -> Bytes {
     let start = json::skip_space(block, 0);
-    let mut header = Vec::with_capacity(1024);
-    for (key, value) in json::members(block, start) {
-        if BEYOND_THE_HEADER.contains(&&block[key.clone()]) {
-            continue;
-        }
-        header.push(if header.is_empty() { b'{' } else { b',' });
-        header.extend_from_slice(&block[key]);
-        header.push(b':');
-        header.extend_from_slice(&block[value]);
-    }
-    header.push(b'}');
-    Bytes::from(header)
+    let block = block.get(start..).unwrap_or_default();
+    json::without(block, |key| BEYOND_THE_HEADER.contains(&key))
 }
 
 fn quantity(text: &str) -> Option<u64> {

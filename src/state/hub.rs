@@ -16,8 +16,10 @@ use tokio::sync::watch;
 
 use self::audience::{Audience, Listener, Source};
 use super::outbox::{Closing, Outbox};
+use crate::domain::header::Header;
 use crate::domain::logs::LogFilter;
 use crate::domain::refusal::Refusal;
+use crate::domain::shape::Shape;
 use crate::domain::subscription::{Passed, SubscriptionId, Topic};
 
 /// The most topics at once.
@@ -52,6 +54,7 @@ struct Register {
     topics_bytes: usize,
     /// Blocks told so far.
     turn: u64,
+    shape: Shape,
 }
 
 impl Hub {
@@ -159,11 +162,25 @@ impl Hub {
         let mut register = self.register();
         register.turn += 1;
         if let Some(audience) = register.topics.get(&Topic::NewHeads) {
+            // As a rule all began with the same shape.
+            let mut shown = (0, header.clone());
             for (id, listener) in &audience.listeners {
-                listener.outbox.tell(*id, header);
+                let cuts = register.shape.cuts(listener.since);
+                if shown.0 != cuts {
+                    shown = (cuts, register.shape.cut(header, cuts));
+                }
+                listener.outbox.tell(*id, &shown.1);
             }
         }
         register.turn
+    }
+
+    /// A block as a socket `told` it, and as the node answered when asked for it: what the answer has
+    /// beyond that is left out for those who subscribe from now on.
+    pub fn compare(&self, told: &Header, block: &Header) {
+        let mut register = self.register();
+        let turn = register.turn;
+        register.shape.compare(told, block, turn);
     }
 
     /// The filters of logs that somebody who hears the block of this turn listens to.

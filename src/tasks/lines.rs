@@ -26,6 +26,7 @@ use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::connector::Connector;
+use crate::upstream::probe::Prober;
 
 /// Bytes of news from nodes that wait to be passed on. A full room makes lines wait.
 pub const SAID_BYTES_MAX: usize = 64 << 20;
@@ -42,6 +43,7 @@ pub struct Exchange {
     pub hub: Arc<Hub>,
     pub metrics: Arc<Metrics>,
     pub connector: Arc<Connector>,
+    pub prober: Prober,
     pub regimen: InForce,
     pub heads: mpsc::Sender<Head>,
     pub said: mpsc::Sender<Said>,

@@ -62,6 +62,7 @@ impl Newsroom {
             hub: hub.clone(),
             metrics: metrics.clone(),
             connector,
+            prober: prober.clone(),
             regimen: regimen.clone(),
             heads: heads.clone(),
             said,

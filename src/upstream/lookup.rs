@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::probe::{BLOCK_BYTES_MAX, Prober};
 use super::question::{Failure, Question, ask};
-use crate::domain::chain::BlockHash;
+use crate::domain::chain::{BlockHash, BlockNumber};
 use crate::domain::header::Header;
 use crate::domain::logs::BlockLogs;
 use crate::domain::node::NodeSpec;
@@ -26,16 +26,43 @@ impl Prober {
         timeout: Duration,
     ) -> Result<Option<Arc<Header>>, Failure> {
         let params = format!(r#"["{hash}",false]"#);
+        let asked = self.block(spec, "eth_getBlockByHash", &params, timeout);
+        let header = asked.await?;
+        Ok(header.filter(|header| header.hash == hash))
+    }
+
+    /// The header of the block that the node has under `number`; `None` where it has none. It takes no
+    /// longer than `timeout`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn header_at(
+        &self,
+        spec: &NodeSpec,
+        number: BlockNumber,
+        timeout: Duration,
+    ) -> Result<Option<Arc<Header>>, Failure> {
+        let params = format!(r#"["{:#x}",false]"#, number.0);
+        self.block(spec, "eth_getBlockByNumber", &params, timeout)
+            .await
+    }
+
+    async fn block(
+        &self,
+        spec: &NodeSpec,
+        method: &'static str,
+        params: &str,
+        timeout: Duration,
+    ) -> Result<Option<Arc<Header>>, Failure> {
         let question = Question {
-            method: "eth_getBlockByHash",
-            params: &params,
+            method,
+            params,
             answer_bytes_max: BLOCK_BYTES_MAX,
             read: |result| Ok(Header::read(result)),
         };
         let asked = ask(self.client(), spec, &question);
         let answered = tokio::time::timeout(timeout, asked).await;
-        let header = answered.map_err(|_| Failure::Timeout(timeout))??;
-        Ok(header.filter(|header| header.hash == hash))
+        answered.map_err(|_| Failure::Timeout(timeout))?
     }
 
     /// All logs of the block `hash`. It takes no longer than `timeout`.

@@ -82,6 +82,8 @@ pub enum Heard {
         id: u64,
         outcome: Result<Bytes, Bytes>,
     },
+    /// An error that says to no call of ours that it is the answer: its `id` is null, or there is none.
+    Unnamed(Bytes),
     /// Of a subscription, by the node's own id for it.
     News { subscription: String, result: Bytes },
     /// A sign of life, or something that we don't know.
@@ -139,17 +141,21 @@ impl Socket {
         Ok(Socket { stream, calls: 0 })
     }
 
-    /// Calls `method` with `params`, a JSON array; the id under which the answer comes.
+    /// The id under which the answer to the next call comes.
+    pub fn next_call(&self) -> u64 {
+        self.calls + 1
+    }
+
+    /// Calls `method` with `params`, a JSON array.
     ///
     /// # Errors
     /// The socket is closed.
-    pub async fn call(&mut self, method: &str, params: &str) -> Result<u64, SocketFault> {
+    pub async fn call(&mut self, method: &str, params: &str) -> Result<(), SocketFault> {
         self.calls += 1;
         let id = self.calls;
         let text =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
-        self.send(Message::text(text)).await?;
-        Ok(id)
+        self.send(Message::text(text)).await
     }
 
     /// Asks for a sign of life.
@@ -226,7 +232,8 @@ fn fault_of(why: &tungstenite::Error) -> SocketFault {
 
 #[derive(Deserialize)]
 struct RawMessage<'a> {
-    id: Option<u64>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     #[serde(borrow)]
     result: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -249,20 +256,28 @@ fn read(text: &str) -> Heard {
     let Ok(raw) = serde_json::from_str::<RawMessage<'_>>(text) else {
         return Heard::Nothing;
     };
-    match (raw.id, raw.params) {
-        (Some(id), _) => Heard::Answer {
-            id,
-            outcome: match raw.error {
-                Some(error) => Err(bytes(error)),
-                None => Ok(raw.result.map_or(Bytes::from_static(b"null"), bytes)),
-            },
-        },
-        (None, Some(params)) => Heard::News {
+    let error = raw.error.filter(|error| error.get() != "null");
+    match (raw.id.map(RawValue::get), raw.params, error) {
+        (None | Some("null"), Some(params), _) => Heard::News {
             subscription: params.subscription.get().to_string(),
             result: bytes(params.result),
         },
-        (None, None) => Heard::Nothing,
+        (None | Some("null"), None, Some(error)) => Heard::Unnamed(bytes(error)),
+        (None | Some("null"), None, None) => Heard::Nothing,
+        (Some(id), _, error) => call_of(id).map_or(Heard::Nothing, |id| Heard::Answer {
+            id,
+            outcome: match error {
+                Some(error) => Err(bytes(error)),
+                None => Ok(raw.result.map_or(Bytes::from_static(b"null"), bytes)),
+            },
+        }),
     }
+}
+
+/// Our call's id; some nodes send it back as a string.
+fn call_of(id: &str) -> Option<u64> {
+    let bare = id.strip_prefix('"').and_then(|id| id.strip_suffix('"'));
+    bare.unwrap_or(id).parse().ok()
 }
 
 #[cfg(test)]
@@ -325,7 +340,30 @@ mod tests {
                 result: Bytes::from_static(b"{\"a\" : 1}"),
             }
         );
-        for text in ["", "[]", "{}", "1", r#"{"params":[]}"#, r#"{"id":"x"}"#] {
+        let unnamed = Heard::Unnamed(Bytes::from_static(b"{\"code\":1}"));
+        for text in [
+            r#"{"id":null,"error":{"code":1}}"#,
+            r#"{"error":{"code":1}}"#,
+        ] {
+            assert_eq!(read(text), unnamed, "{text}");
+        }
+        for text in [
+            r#"{"id":"7","result":1,"error":null}"#,
+            r#"{"id":7,"result":1}"#,
+        ] {
+            let outcome = Ok(Bytes::from_static(b"1"));
+            assert_eq!(read(text), Heard::Answer { id: 7, outcome }, "{text}");
+        }
+        let none = r#"{"id":null,"result":1}"#;
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "1",
+            r#"{"params":[]}"#,
+            r#"{"id":"x"}"#,
+            none,
+        ] {
             assert_eq!(read(text), Heard::Nothing, "{text}");
         }
     }

@@ -1,7 +1,13 @@
 //! What a line has asked its node for, and what the node tells.
+//!
+//! Some nodes' errors don't say to which call they are the answer (evmd: `"id": null`). Such a one is
+//! the answer to the only call that waits for one. Where several wait, or an earlier one may still be
+//! answered, it is nobody's: those that get no answer of their own within a moment are asked again, one
+//! by one, and so is this node from then on.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -15,6 +21,11 @@ pub const SUBSCRIPTIONS_MAX: usize = TOPICS_MAX;
 /// most.
 pub const ID_BYTES_MAX: usize = 256;
 
+/// What calls have of their own answers is waited for so long, where an error was nobody's.
+const SORTING: Duration = Duration::from_millis(300);
+/// A call that nobody waits for holds up no other for longer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Why an id is none that news can be told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadId {
@@ -23,36 +34,158 @@ pub enum BadId {
     TooLong,
 }
 
-/// What a call over the line was for.
-#[derive(Debug, PartialEq, Eq)]
+/// What a call over the line is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     Heads,
     Topic(Wish),
     /// Nobody wants it any more: it is given up as soon as the node has taken it.
     Dropped,
+    /// The subscription with this id, as JSON, is given up.
+    GivenUp(String),
 }
 
-/// Calls that wait for an answer, and subscriptions by the node's own id.
+impl Asked {
+    /// The method and its params.
+    pub fn call(&self) -> Option<(&'static str, String)> {
+        match self {
+            Asked::Heads => Some(("eth_subscribe", r#"["newHeads"]"#.into())),
+            Asked::Topic(wish) => Some(("eth_subscribe", wish.topic.params())),
+            Asked::GivenUp(id) => Some(("eth_unsubscribe", format!("[{id}]"))),
+            Asked::Dropped => None,
+        }
+    }
+}
+
+/// Calls to be made, calls that wait for an answer, and subscriptions by the node's own id.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    asked: HashMap<u64, Asked>,
+    queue: VecDeque<Asked>,
+    /// By the call, and since when.
+    asked: BTreeMap<u64, (Asked, Instant)>,
+    /// Calls that are waited for no longer, and may still be answered.
+    late: BTreeSet<u64>,
     /// `None` for the heads.
     subscriptions: HashMap<String, Option<Wish>>,
+    /// One call at a time.
+    is_serial: bool,
+    /// The next error may be a late call's.
+    is_doubtful: bool,
+    sorting: Option<Sorting>,
+}
+
+/// Errors came that are nobody's.
+#[derive(Debug)]
+struct Sorting {
+    until: Instant,
+    errors: usize,
 }
 
 impl Ledger {
-    /// Whether nothing more may be asked for.
-    pub fn is_full(&self) -> bool {
-        self.asked.len() + self.subscriptions.len() > SUBSCRIPTIONS_MAX
+    /// `is_serial`: the node's errors are known not to say whose they are.
+    pub fn new(is_serial: bool) -> Ledger {
+        Ledger {
+            is_serial,
+            ..Ledger::default()
+        }
     }
 
-    pub fn ask(&mut self, call: u64, what: Asked) {
-        self.asked.insert(call, what);
+    pub fn is_serial(&self) -> bool {
+        self.is_serial
+    }
+
+    /// Whether nothing more may be asked for.
+    pub fn is_full(&self) -> bool {
+        let calls = self.queue.len() + self.asked.len() + self.late.len();
+        calls + self.subscriptions.len() > SUBSCRIPTIONS_MAX
+    }
+
+    /// It is to be asked for as soon as that may be.
+    pub fn want(&mut self, what: Asked) {
+        self.queue.push_back(what);
+    }
+
+    /// What is to be asked for now.
+    pub fn next(&mut self, now: Instant) -> Option<Asked> {
+        if self
+            .sorting
+            .as_ref()
+            .is_some_and(|sorting| !self.is_sorted(sorting, now))
+        {
+            return None;
+        }
+        if self.sorting.take().is_some() {
+            self.is_doubtful = false;
+            let unanswered = std::mem::take(&mut self.asked);
+            for (call, (what, _)) in unanswered.into_iter().rev() {
+                self.late.insert(call);
+                if what != Asked::Dropped {
+                    self.queue.push_front(what);
+                }
+            }
+        }
+        if self.is_serial {
+            self.leave_silent(now);
+        }
+        if self.is_serial && !self.asked.is_empty() {
+            return None;
+        }
+        self.queue.pop_front()
+    }
+
+    /// When [`Ledger::next`] may say something else than before, unless something happens.
+    pub fn due(&self) -> Option<Instant> {
+        self.sorting.as_ref().map(|sorting| sorting.until)
+    }
+
+    fn is_sorted(&self, sorting: &Sorting, now: Instant) -> bool {
+        let all_answered = !self.is_doubtful && sorting.errors >= self.asked.len();
+        all_answered || now >= sorting.until
+    }
+
+    /// Whoever waits for a topic leaves by himself.
+    fn leave_silent(&mut self, now: Instant) {
+        let is_silent = |_: &u64, (what, since): &mut (Asked, Instant)| {
+            matches!(what, Asked::Dropped | Asked::GivenUp(_))
+                && now.saturating_duration_since(*since) >= ANSWER_TIME_MAX
+        };
+        for (call, _) in self.asked.extract_if(.., is_silent) {
+            self.late.insert(call);
+            self.is_doubtful = true;
+        }
+    }
+
+    pub fn ask(&mut self, call: u64, what: Asked, now: Instant) {
+        self.asked.insert(call, (what, now));
     }
 
     /// What the call was for that is answered now.
     pub fn answered(&mut self, call: u64) -> Option<Asked> {
-        self.asked.remove(&call)
+        if self.late.remove(&call) {
+            return Some(Asked::Dropped);
+        }
+        let (what, _) = self.asked.remove(&call)?;
+        self.is_doubtful = false;
+        Some(what)
+    }
+
+    /// An error that doesn't say whose it is: what the call was for whose it must be.
+    pub fn unnamed(&mut self, now: Instant) -> Option<Asked> {
+        if let Some(sorting) = &mut self.sorting {
+            sorting.errors += 1;
+            return None;
+        }
+        if self.asked.is_empty() {
+            self.is_doubtful = false;
+            return None;
+        }
+        self.is_serial = true;
+        if self.asked.len() == 1 && !self.is_doubtful {
+            return self.asked.pop_first().map(|(_, (what, _))| what);
+        }
+        let until = now + SORTING;
+        self.sorting = Some(Sorting { until, errors: 1 });
+        None
     }
 
     /// The node tells what was wished, or heads, under this id.
@@ -82,24 +215,32 @@ impl Ledger {
         self.subscriptions.len()
     }
 
-    /// Nobody wants it any more. Returns the id to give up now; what is only asked for follows with
-    /// the answer.
-    pub fn drop_wish(&mut self, wish: &Wish) -> Option<String> {
-        for asked in self.asked.values_mut() {
-            if matches!(asked, Asked::Topic(asked) if asked == wish) {
-                *asked = Asked::Dropped;
+    /// Nobody wants it any more: it is given up, now or with the answer.
+    pub fn drop_wish(&mut self, wish: &Wish) {
+        let is_it = |what: &Asked| matches!(what, Asked::Topic(asked) if asked == wish);
+        self.queue.retain(|what| !is_it(what));
+        let mut asked = self.asked.iter_mut();
+        if let Some((call, (what, _))) = asked.find(|(_, (what, _))| is_it(what)) {
+            *what = Asked::Dropped;
+            if self.is_serial {
+                let call = *call;
+                self.asked.remove(&call);
+                self.late.insert(call);
+                self.is_doubtful = true;
             }
         }
-        let is_it = |_: &String, held: &mut Option<Wish>| held.as_ref() == Some(wish);
-        let mut given_up = self.subscriptions.extract_if(is_it);
-        given_up.next().map(|(id, _)| id)
+        let is_told = |_: &String, held: &mut Option<Wish>| held.as_ref() == Some(wish);
+        let given_up = self.subscriptions.extract_if(is_told).next();
+        self.queue
+            .extend(given_up.map(|(id, _)| Asked::GivenUp(id)));
     }
 
-    /// All that is told or asked for.
+    /// All that is told, asked for or to be asked for.
     pub fn into_wishes(self) -> impl Iterator<Item = Wish> {
-        let asked = self.asked.into_values().filter_map(|asked| match asked {
+        let asked = self.asked.into_values().map(|(what, _)| what);
+        let asked = asked.chain(self.queue).filter_map(|what| match what {
             Asked::Topic(wish) => Some(wish),
-            Asked::Heads | Asked::Dropped => None,
+            Asked::Heads | Asked::Dropped | Asked::GivenUp(_) => None,
         });
         self.subscriptions.into_values().flatten().chain(asked)
     }
@@ -125,21 +266,126 @@ mod tests {
         Bytes::from_static(text.as_bytes())
     }
 
+    /// Asks for all that may be asked for now; the calls' numbers go on from `call`.
+    fn send(ledger: &mut Ledger, call: &mut u64, now: Instant) -> Vec<Asked> {
+        let mut sent = Vec::new();
+        while let Some(what) = ledger.next(now) {
+            *call += 1;
+            ledger.ask(*call, what.clone(), now);
+            sent.push(what);
+        }
+        sent
+    }
+
     #[test]
     fn a_topic_dropped_while_it_is_asked_for_is_given_up_with_the_answer() {
-        let mut ledger = Ledger::default();
-        ledger.ask(1, Asked::Heads);
-        ledger.ask(2, Asked::Topic(syncing(1)));
-        ledger.ask(3, Asked::Topic(PENDING));
-        assert_eq!(ledger.drop_wish(&syncing(1)), None);
-        ledger.ask(4, Asked::Topic(syncing(2)));
+        let (mut ledger, mut call, now) = (Ledger::default(), 0, crate::clock::now());
+        let wanted = [
+            Asked::Heads,
+            Asked::Topic(syncing(1)),
+            Asked::Topic(PENDING),
+        ];
+        for what in &wanted {
+            ledger.want(what.clone());
+        }
+        assert_eq!(send(&mut ledger, &mut call, now), wanted);
+        ledger.drop_wish(&syncing(1));
+        ledger.want(Asked::Topic(syncing(2)));
+        send(&mut ledger, &mut call, now);
         assert_eq!(ledger.answered(2), Some(Asked::Dropped));
         assert_eq!(ledger.answered(4), Some(Asked::Topic(syncing(2))));
         assert_eq!(ledger.answered(4), None);
         ledger.take(&id("\"0x1\""), Some(syncing(2))).unwrap();
-        assert_eq!(ledger.drop_wish(&syncing(1)), None, "an earlier wish");
-        assert_eq!(ledger.drop_wish(&syncing(2)), Some("\"0x1\"".into()));
+        ledger.drop_wish(&syncing(1));
+        assert_eq!(ledger.next(now), None, "an earlier wish");
+        ledger.drop_wish(&syncing(2));
+        assert_eq!(ledger.next(now), Some(Asked::GivenUp("\"0x1\"".into())));
+        ledger.want(Asked::Topic(syncing(3)));
+        ledger.drop_wish(&syncing(3));
+        assert_eq!(ledger.next(now), None, "it wasn't asked for yet");
         assert_eq!(ledger.into_wishes().collect::<Vec<_>>(), [PENDING]);
+    }
+
+    #[test]
+    fn an_error_without_a_name_is_the_only_calls_that_waits_for_an_answer() {
+        let (mut ledger, mut call, now) = (Ledger::default(), 0, crate::clock::now());
+        assert_eq!(ledger.unnamed(now), None, "nobody's");
+        ledger.want(Asked::Topic(PENDING));
+        send(&mut ledger, &mut call, now);
+        assert_eq!(ledger.unnamed(now), Some(Asked::Topic(PENDING)));
+        for what in [Asked::GivenUp("1".into()), Asked::Topic(syncing(1))] {
+            ledger.want(what.clone());
+            assert_eq!(send(&mut ledger, &mut call, now), [what]);
+            ledger.want(Asked::Heads);
+            assert_eq!(send(&mut ledger, &mut call, now), [], "one at a time");
+            assert_ne!(ledger.unnamed(now), None);
+            assert_eq!(send(&mut ledger, &mut call, now), [Asked::Heads]);
+            assert_eq!(ledger.answered(call), Some(Asked::Heads));
+        }
+    }
+
+    #[test]
+    fn where_several_wait_those_without_an_answer_are_asked_again_one_by_one() {
+        let (mut ledger, mut call, now) = (Ledger::default(), 0, crate::clock::now());
+        let topics = [Asked::Topic(syncing(1)), Asked::Topic(PENDING)];
+        for what in [&Asked::Heads, &topics[0], &topics[1]] {
+            ledger.want(what.clone());
+        }
+        send(&mut ledger, &mut call, now);
+        assert_eq!(ledger.unnamed(now), None);
+        assert_eq!(ledger.next(now), None, "answers may be on their way");
+        assert_eq!(ledger.answered(1), Some(Asked::Heads));
+        assert_eq!(
+            (ledger.next(now), ledger.due()),
+            (None, Some(now + SORTING))
+        );
+        let later = now + SORTING;
+        assert_eq!(send(&mut ledger, &mut call, later), [topics[0].clone()]);
+        assert_eq!(
+            ledger.answered(2),
+            Some(Asked::Dropped),
+            "it was asked again"
+        );
+        assert_eq!(ledger.unnamed(later), Some(topics[0].clone()));
+        assert_eq!(send(&mut ledger, &mut call, later), [topics[1].clone()]);
+        assert_eq!(ledger.answered(call), Some(topics[1].clone()));
+    }
+
+    #[test]
+    fn where_all_but_the_errors_owners_are_answered_they_are_asked_again_at_once() {
+        let (mut ledger, mut call, now) = (Ledger::default(), 0, crate::clock::now());
+        ledger.want(Asked::Heads);
+        ledger.want(Asked::Topic(PENDING));
+        send(&mut ledger, &mut call, now);
+        assert_eq!(ledger.unnamed(now), None);
+        assert_eq!(ledger.answered(1), Some(Asked::Heads));
+        assert_eq!(send(&mut ledger, &mut call, now), [Asked::Topic(PENDING)]);
+        assert_eq!(ledger.unnamed(now), Some(Asked::Topic(PENDING)));
+    }
+
+    #[test]
+    fn an_error_that_may_be_a_late_calls_is_nobodys() {
+        let (mut ledger, mut call, now) = (Ledger::new(true), 0, crate::clock::now());
+        ledger.want(Asked::Topic(syncing(1)));
+        send(&mut ledger, &mut call, now);
+        ledger.drop_wish(&syncing(1));
+        ledger.want(Asked::Topic(PENDING));
+        assert_eq!(send(&mut ledger, &mut call, now), [Asked::Topic(PENDING)]);
+        assert_eq!(ledger.unnamed(now), None, "of the first");
+        assert_eq!(ledger.next(now), None);
+        let later = now + SORTING;
+        assert_eq!(send(&mut ledger, &mut call, later), [Asked::Topic(PENDING)]);
+        assert_eq!(ledger.unnamed(later), Some(Asked::Topic(PENDING)));
+    }
+
+    #[test]
+    fn a_call_that_nobody_waits_for_holds_up_others_for_a_while_alone() {
+        let (mut ledger, mut call, now) = (Ledger::new(true), 0, crate::clock::now());
+        ledger.want(Asked::GivenUp("1".into()));
+        ledger.want(Asked::Heads);
+        assert_eq!(send(&mut ledger, &mut call, now).len(), 1);
+        let late = now + ANSWER_TIME_MAX;
+        assert_eq!(send(&mut ledger, &mut call, late), [Asked::Heads]);
     }
 
     #[test]
@@ -159,10 +405,11 @@ mod tests {
     #[test]
     fn a_node_is_asked_for_no_more_than_there_may_be() {
         let mut ledger = Ledger::default();
+        let now = crate::clock::now();
         ledger.take(&id("\"0x0\""), None).unwrap();
         for call in 0..SUBSCRIPTIONS_MAX as u64 {
             assert!(!ledger.is_full());
-            ledger.ask(call, Asked::Dropped);
+            ledger.ask(call, Asked::Dropped, now);
         }
         assert!(ledger.is_full(), "an unanswered call counts");
     }

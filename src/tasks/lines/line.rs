@@ -1,18 +1,21 @@
 //! One node's line: opened, listened to, replaced when it is lost or silent.
 
+mod heads;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::heads::{Asking, next_answer};
 use super::ledger::{Asked, BadId, ID_BYTES_MAX, Ledger};
 use super::words::{Loss, Order, Said, What};
 use super::{Exchange, Place, Teller, Wish};
 use crate::clock;
 use crate::domain::chance::Dice;
-use crate::domain::header::Header;
 use crate::domain::silence::Silence;
+use crate::domain::tidings::Tidings;
 use crate::state::upstreams::Upstream;
 use crate::upstream::socket::{Heard, Socket, SocketFault};
 
@@ -35,6 +38,8 @@ pub struct Line {
     upstream: Arc<Upstream>,
     /// It was said that it can't be opened.
     is_told: bool,
+    /// The node's errors don't say to which call they are the answer.
+    is_serial: bool,
 }
 
 /// An open line.
@@ -44,11 +49,12 @@ struct Live {
     /// Since it is open to orders.
     place: Option<Place>,
     ledger: Ledger,
-    /// What the node is being asked for: lost if that can't be sent.
-    unsent: Option<Wish>,
     /// When the node was last heard.
     heard_at: Instant,
     silence: Silence,
+    tidings: Tidings,
+    /// The node is asked for the block that a head hints at, or will be.
+    asking: Option<Asking>,
 }
 
 /// Why a line ended.
@@ -74,6 +80,7 @@ impl Line {
             exchange,
             upstream,
             is_told: false,
+            is_serial: false,
         }
     }
 
@@ -137,7 +144,8 @@ impl Line {
             Ok(socket) => {
                 let node = self.upstream.id;
                 let epoch = self.exchange.epochs.fetch_add(1, Ordering::Relaxed);
-                Live::new(socket, Teller { node, epoch }, self.exchange.told())
+                let ledger = Ledger::new(self.is_serial);
+                Live::new(socket, Teller { node, epoch }, ledger, self.exchange.told())
             }
             Err(fault) => return End::Fault(fault),
         };
@@ -147,21 +155,26 @@ impl Line {
     }
 
     async fn listen(&mut self, live: &mut Live) -> End {
-        match live.socket.call("eth_subscribe", r#"["newHeads"]"#).await {
-            Ok(id) => live.ledger.ask(id, Asked::Heads),
-            Err(fault) => return End::Fault(fault),
-        };
+        live.ledger.want(Asked::Heads);
         let look = (self.exchange.regimen.say(|regimen| regimen.block_time) / 2)
             .clamp(Duration::from_millis(100), PING_EVERY);
         let mut looks = tokio::time::interval(look);
         let mut pings = tokio::time::interval(PING_EVERY);
         loop {
+            if let Err(fault) = send(live).await {
+                return End::Fault(fault);
+            }
             let done = tokio::select! {
                 heard = live.socket.hear() => match heard {
                     Ok(heard) => self.hear(live, heard).await,
                     Err(fault) => Err(End::Fault(fault)),
                 },
                 order = next_order(&mut live.place) => self.obey(live, order).await,
+                (number, block) = next_answer(&mut live.asking) => {
+                    self.compare(live, number, block).await;
+                    Ok(())
+                }
+                () = next_due(live.ledger.due()) => Ok(()),
                 _ = looks.tick() => self.look(live),
                 _ = pings.tick() => live.socket.ping().await.map_err(End::Fault),
             };
@@ -189,30 +202,18 @@ impl Line {
         live.heard_at = clock::now();
         match heard {
             Heard::Nothing => {}
-            Heard::Answer { id, outcome } => match (live.ledger.answered(id), outcome) {
-                (Some(Asked::Heads), Ok(id)) => self.begin(live, &id)?,
-                (Some(Asked::Heads), Err(_)) => return Err(End::NoHeads),
-                (Some(Asked::Topic(wish)), Ok(id)) => self.take(live, wish, &id).await?,
-                (Some(Asked::Topic(wish)), Err(error)) => {
-                    let what = if error.len() > ERROR_BYTES_MAX {
-                        What::Useless
-                    } else {
-                        What::Refused(self.upstream.redacted(error))
-                    };
-                    self.say(live.teller, wish, what).await;
+            Heard::Answer { id, outcome } => {
+                if let Some(asked) = live.ledger.answered(id) {
+                    self.answered(live, asked, outcome).await?;
                 }
-                (Some(Asked::Dropped), Ok(id)) if id.len() > ID_BYTES_MAX => {
-                    return Err(End::Fault(SocketFault::Protocol));
+            }
+            Heard::Unnamed(error) => {
+                let asked = live.ledger.unnamed(clock::now());
+                self.is_serial = live.ledger.is_serial();
+                if let Some(asked) = asked {
+                    self.answered(live, asked, Err(error)).await?;
                 }
-                (Some(Asked::Dropped), Ok(id)) => {
-                    let id = String::from_utf8_lossy(&id);
-                    if live.ledger.told(&id).is_none() {
-                        give_up(live, &id).await?;
-                    }
-                }
-                // Of an `eth_unsubscribe`, or refused when nobody wants it.
-                (Some(Asked::Dropped), Err(_)) | (None, _) => {}
-            },
+            }
             Heard::News {
                 subscription,
                 result,
@@ -228,24 +229,47 @@ impl Line {
         Ok(())
     }
 
+    async fn answered(
+        &mut self,
+        live: &mut Live,
+        asked: Asked,
+        outcome: Result<Bytes, Bytes>,
+    ) -> Result<(), End> {
+        match (asked, outcome) {
+            (Asked::Heads, Ok(id)) => self.begin(live, &id),
+            (Asked::Heads, Err(_)) => Err(End::NoHeads),
+            (Asked::Topic(wish), Ok(id)) => self.take(live, wish, &id).await,
+            (Asked::Topic(wish), Err(error)) => {
+                let what = if error.len() > ERROR_BYTES_MAX {
+                    What::Useless
+                } else {
+                    What::Refused(self.upstream.redacted(error))
+                };
+                self.say(live.teller, wish, what).await;
+                Ok(())
+            }
+            (Asked::Dropped, Ok(id)) if id.len() > ID_BYTES_MAX => {
+                Err(End::Fault(SocketFault::Protocol))
+            }
+            (Asked::Dropped, Ok(id)) => {
+                let id = String::from_utf8_lossy(&id);
+                if live.ledger.told(&id).is_none() {
+                    live.ledger.want(Asked::GivenUp(id.into_owned()));
+                }
+                Ok(())
+            }
+            (Asked::GivenUp(_), _) | (Asked::Dropped, Err(_)) => Ok(()),
+        }
+    }
+
     async fn obey(&self, live: &mut Live, order: Order) -> Result<(), End> {
         match order {
             Order::Subscribe(wish) if live.ledger.is_full() => {
                 self.say(live.teller, wish, What::Full).await;
             }
-            Order::Subscribe(wish) => {
-                let params = wish.topic.params();
-                live.unsent = Some(wish);
-                let call = live.socket.call("eth_subscribe", &params).await;
-                let call = call.map_err(End::Fault)?;
-                if let Some(wish) = live.unsent.take() {
-                    live.ledger.ask(call, Asked::Topic(wish));
-                }
-            }
+            Order::Subscribe(wish) => live.ledger.want(Asked::Topic(wish)),
             Order::Unsubscribe(wish) => {
-                if let Some(id) = live.ledger.drop_wish(&wish) {
-                    give_up(live, &id).await?;
-                }
+                live.ledger.drop_wish(&wish);
                 self.count(live);
             }
         }
@@ -283,16 +307,6 @@ impl Line {
         }
     }
 
-    async fn head(&self, live: &mut Live, result: &Bytes) {
-        let header = std::str::from_utf8(result).ok().and_then(Header::read);
-        let Some(header) = header else { return };
-        live.silence.broken(header.number.0);
-        let id = self.upstream.id;
-        self.exchange.pool.hear_head(id, &header).await;
-        // An error says that nobody follows heads any more: the process ends.
-        drop(self.exchange.heads.send((id, header)).await);
-    }
-
     async fn say(&self, teller: Teller, wish: Wish, what: What) {
         let room = match &what {
             What::News(said) | What::Refused(said) => self.exchange.room(said.len()).await,
@@ -317,7 +331,7 @@ impl Line {
         let name = &self.upstream.spec.name;
         self.exchange.metrics.show_upstream_subscriptions(name, 0);
         let unheeded = live.place.as_mut().map(Place::close).unwrap_or_default();
-        let lost = live.ledger.into_wishes().chain(live.unsent).chain(unheeded);
+        let lost = live.ledger.into_wishes().chain(unheeded);
         for wish in lost {
             self.say(live.teller, wish, What::Lost(end.loss())).await;
         }
@@ -329,16 +343,17 @@ impl Line {
 }
 
 impl Live {
-    fn new(socket: Socket, teller: Teller, told: u64) -> Live {
+    fn new(socket: Socket, teller: Teller, ledger: Ledger, told: u64) -> Live {
         let now = clock::now();
         Live {
             socket,
             teller,
             place: None,
-            ledger: Ledger::default(),
-            unsent: None,
+            ledger,
             heard_at: now,
             silence: Silence::new(told),
+            tidings: Tidings::default(),
+            asking: None,
         }
     }
 }
@@ -352,8 +367,23 @@ async fn next_order(place: &mut Option<Place>) -> Order {
     std::future::pending().await
 }
 
-async fn give_up(live: &mut Live, id: &str) -> Result<(), End> {
-    let params = format!("[{id}]");
-    let given_up = live.socket.call("eth_unsubscribe", &params).await;
-    given_up.map(drop).map_err(End::Fault)
+async fn next_due(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks the node for all that it may be asked for now.
+async fn send(live: &mut Live) -> Result<(), SocketFault> {
+    while let Some(what) = live.ledger.next(clock::now()) {
+        let Some((method, params)) = what.call() else {
+            continue;
+        };
+        // What can't be sent is lost with the line.
+        let call = live.socket.next_call();
+        live.ledger.ask(call, what, clock::now());
+        live.socket.call(method, &params).await?;
+    }
+    Ok(())
 }

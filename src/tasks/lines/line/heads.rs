@@ -1,0 +1,103 @@
+//! What a line does with the heads that its node tells: see [`Tidings`](crate::domain::tidings).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use super::{Line, Live};
+use crate::clock;
+use crate::domain::chain::BlockNumber;
+use crate::domain::header::Header;
+use crate::domain::headline::witnesses;
+use crate::domain::node::NodeId;
+use crate::domain::tidings::{Compared, Tiding};
+
+/// A block that is asked for by its number.
+pub struct Asking {
+    from: Instant,
+    answer: BoxFuture<'static, (BlockNumber, Option<Arc<Header>>)>,
+}
+
+impl Line {
+    pub(super) async fn head(&self, live: &mut Live, result: &Bytes) {
+        let header = std::str::from_utf8(result).ok().and_then(Header::read);
+        let Some(header) = header else { return };
+        live.silence.broken(header.number.0);
+        match live.tidings.hear(&header, clock::now()) {
+            Tiding::Good => self.tell(header).await,
+            Tiding::Hint => self.ask(live),
+        }
+    }
+
+    /// Whoever tells heads hears it before calls are served it.
+    async fn tell(&self, header: Arc<Header>) {
+        let id = self.upstream.id;
+        // An error says that nobody follows heads any more: the process ends.
+        drop(self.exchange.heads.send((id, header.clone())).await);
+        self.exchange.pool.hear_head(id, &header).await;
+        self.hurry(&header);
+    }
+
+    /// Calls aren't served the block yet: nodes without a line are asked soon whether they have it, too.
+    fn hurry(&self, header: &Header) {
+        let view = &self.exchange.pool.snapshot().view;
+        let open = self.exchange.open.borrow();
+        let is_silent = |id: &NodeId| !open.contains_key(id);
+        if Some(header.number) > view.served_head && witnesses(view).iter().any(is_silent) {
+            self.exchange.pool.hurry();
+        }
+    }
+
+    /// Asks the node for the block that its last head hints at, unless one is being asked for.
+    fn ask(&self, live: &mut Live) {
+        let is_asked = |asking: &Asking| asking.from <= clock::now();
+        if live.asking.as_ref().is_some_and(is_asked) {
+            return;
+        }
+        live.asking = live.tidings.question().map(|(number, from)| {
+            let (exchange, upstream) = (self.exchange.clone(), self.upstream.clone());
+            let answer = async move {
+                tokio::time::sleep_until(from.into()).await;
+                let timeout = exchange.regimen.say(|regimen| regimen.timeout);
+                let asked = exchange.prober.header_at(&upstream.spec, number, timeout);
+                (number, asked.await.unwrap_or_default())
+            };
+            let answer = Box::pin(answer);
+            Asking { from, answer }
+        });
+    }
+
+    /// What the node has under the number of a head that it told.
+    pub(super) async fn compare(
+        &self,
+        live: &mut Live,
+        number: BlockNumber,
+        block: Option<Arc<Header>>,
+    ) {
+        live.asking = None;
+        match live.tidings.answer(number, block.clone(), clock::now()) {
+            Some(Compared::Same(told)) => {
+                if let Some(block) = &block {
+                    let same = told.iter().filter(|told| told.hash == block.hash);
+                    same.for_each(|told| self.exchange.hub.compare(told, block));
+                }
+                for head in told {
+                    self.tell(head).await;
+                }
+            }
+            Some(Compared::Other(head)) => self.tell(head).await,
+            None => {}
+        }
+        self.ask(live);
+    }
+}
+
+/// The answer of the node that is asked; waits for ever where none is. May be dropped halfway.
+pub async fn next_answer(asking: &mut Option<Asking>) -> (BlockNumber, Option<Arc<Header>>) {
+    match asking {
+        Some(asking) => (&mut asking.answer).await,
+        None => std::future::pending().await,
+    }
+}
