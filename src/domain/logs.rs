@@ -3,11 +3,13 @@
 //! A log's object stays byte for byte; only for the log of a block that is on the chain no longer
 //! is `removed` set.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::bloom::{Bloom, Mark};
+use super::bloom::Bloom;
 use super::chain::BlockHash;
 use super::refusal::Refusal;
 use super::{hex, json};
@@ -20,29 +22,13 @@ pub const ALTERNATIVES_MAX: usize = 1000;
 pub type Address = [u8; 20];
 pub type Word = [u8; 32];
 
-/// One value that is looked for, and where it would stand in a bloom: hashed once, not with each
-/// block. Sorted by the value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Sought<const N: usize> {
-    value: [u8; N],
-    mark: Mark,
-}
-
-impl<const N: usize> Sought<N> {
-    fn of(text: &str) -> Option<Sought<N>> {
-        let value = bytes(text)?;
-        let mark = Mark::of(&value);
-        Some(Sought { value, mark })
-    }
-}
-
 /// Which logs are wanted. Shapes: sorted, without repetition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogFilter {
     /// Empty: any.
-    addresses: Vec<Sought<20>>,
+    addresses: Vec<Address>,
     /// By position; empty at a position: any. A log with fewer topics doesn't pass.
-    topics: Vec<Vec<Sought<32>>>,
+    topics: Vec<Vec<Word>>,
 }
 
 #[derive(Deserialize)]
@@ -94,33 +80,22 @@ impl LogFilter {
             && self.topics.iter().zip(&log.topics).all(has_topic)
     }
 
-    /// Whether a block with this bloom may have a log that passes.
-    pub fn may_find(&self, bloom: &Bloom) -> bool {
-        may_admit(&self.addresses, bloom)
-            && self.topics.iter().all(|wanted| may_admit(wanted, bloom))
-    }
-
     /// What it takes to remember it.
     pub fn bytes(&self) -> usize {
         let words: usize = self.topics.iter().map(Vec::len).sum();
-        self.addresses.len() * size_of::<Sought<20>>() + words * size_of::<Sought<32>>()
+        self.addresses.len() * size_of::<Address>() + words * size_of::<Word>()
     }
 }
 
-fn admits<const N: usize>(wanted: &[Sought<N>], value: &[u8; N]) -> bool {
-    let found = || wanted.binary_search_by(|sought| sought.value.cmp(value));
-    wanted.is_empty() || found().is_ok()
-}
-
-fn may_admit<const N: usize>(wanted: &[Sought<N>], bloom: &Bloom) -> bool {
-    wanted.is_empty() || wanted.iter().any(|sought| bloom.may_hold(sought.mark))
+fn admits<const N: usize>(wanted: &[[u8; N]], value: &[u8; N]) -> bool {
+    wanted.is_empty() || wanted.binary_search(value).is_ok()
 }
 
 /// A `null` among alternatives admits anything, as in geth.
 fn alternatives<const N: usize>(
     raw: Option<&RawValue>,
     bad: &Refusal,
-) -> Result<Vec<Sought<N>>, Refusal> {
+) -> Result<Vec<[u8; N]>, Refusal> {
     let raw = raw.map_or("null", RawValue::get);
     let read: Option<OneOrMany> = serde_json::from_str(raw).map_err(|_| bad.clone())?;
     let texts = match read {
@@ -138,7 +113,7 @@ fn alternatives<const N: usize>(
     };
     let read = texts
         .iter()
-        .map(|text| Sought::of(text).ok_or_else(|| bad.clone()));
+        .map(|text| bytes(text).ok_or_else(|| bad.clone()));
     let mut read: Vec<_> = read.collect::<Result<_, _>>()?;
     read.sort_unstable();
     read.dedup();
@@ -158,18 +133,41 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
 pub struct Log {
     address: Address,
     topics: Vec<Word>,
+    /// Of what makes it this log, whichever node writes it.
+    essence: u64,
     json: Bytes,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawLog {
+struct RawLog<'a> {
     address: String,
     topics: Vec<String>,
     block_hash: String,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    transaction_hash: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    log_index: Option<&'a RawValue>,
 }
 
 impl Log {
+    fn of(read: &RawLog<'_>, json: Bytes) -> Option<Log> {
+        let address = bytes(&read.address)?;
+        let topics = read.topics.iter().map(|topic| bytes(topic));
+        let topics = topics.collect::<Option<Vec<Word>>>()?;
+        let texts = [read.data, read.transaction_hash, read.log_index];
+        let mut hasher = DefaultHasher::new();
+        (address, &topics, texts.map(|text| text.map(RawValue::get))).hash(&mut hasher);
+        Some(Log {
+            address,
+            topics,
+            essence: hasher.finish(),
+            json,
+        })
+    }
+
     /// The object as the node wrote it.
     pub fn json(&self) -> &Bytes {
         &self.json
@@ -213,18 +211,10 @@ impl BlockLogs {
         let base = result.as_ptr().addr();
         let logs = raw.into_iter().map(|raw| {
             let text = raw.get();
-            let read: RawLog = serde_json::from_str(text).ok()?;
+            let read: RawLog<'_> = serde_json::from_str(text).ok()?;
             let start = text.as_ptr().addr().checked_sub(base)?;
             (BlockHash::read(&read.block_hash)? == block).then_some(())?;
-            Some(Log {
-                address: bytes(&read.address)?,
-                topics: read
-                    .topics
-                    .iter()
-                    .map(|topic| bytes(topic))
-                    .collect::<Option<_>>()?,
-                json: whole.slice(start..start + text.len()),
-            })
+            Log::of(&read, whole.slice(start..start + text.len()))
         });
         Some(BlockLogs {
             logs: logs.collect::<Option<_>>()?,
@@ -232,48 +222,20 @@ impl BlockLogs {
         })
     }
 
-    /// Whether nothing is missing that a header with this bloom promises. There may be more: some
-    /// chains have logs that no header counts.
-    pub fn is_whole(&self, bloom: Option<&Bloom>) -> bool {
-        bloom.is_none_or(|bloom| bloom.is_within(&self.bloom()))
+    /// Whether these are the same logs, though another node may have written them otherwise.
+    pub fn is_like(&self, other: &BlockLogs) -> bool {
+        let essences =
+            |logs: &BlockLogs| logs.logs.iter().map(|log| log.essence).collect::<Vec<_>>();
+        essences(self) == essences(other)
     }
 
-    /// Whether a header with this bloom promises all of them.
-    pub fn is_promised(&self, bloom: &Bloom) -> bool {
-        self.bloom().is_within(bloom)
-    }
-
-    fn bloom(&self) -> Bloom {
+    /// What a header that counts them all has as its bloom.
+    pub fn bloom(&self) -> Bloom {
         let values = self.logs.iter().flat_map(|log| {
-            let topics = log.topics.iter().map(|topic| Mark::of(topic));
-            std::iter::once(Mark::of(&log.address)).chain(topics)
+            let topics = log.topics.iter().map(|topic| &topic[..]);
+            std::iter::once(&log.address[..]).chain(topics)
         });
         Bloom::of(values)
-    }
-}
-
-/// Blocks after one whose logs its header doesn't count in which no header is trusted to exclude any:
-/// where a chain has such logs at all, they come more often.
-pub const UNCOUNTED_BLOCKS: u64 = 1024;
-
-/// Whether a header that promises no log is believed.
-#[derive(Debug, Default)]
-pub struct Trust {
-    /// Up to this block's turn it isn't.
-    doubted_until: Option<u64>,
-}
-
-impl Trust {
-    /// The block of this turn had these logs, by a header with this bloom.
-    pub fn compare(&mut self, turn: u64, logs: &BlockLogs, bloom: Option<&Bloom>) {
-        if bloom.is_some_and(|bloom| !logs.is_promised(bloom)) {
-            self.doubted_until = Some(turn.saturating_add(UNCOUNTED_BLOCKS));
-        }
-    }
-
-    /// Whether the header of the block of this turn may exclude logs.
-    pub fn holds(&self, turn: u64) -> bool {
-        self.doubted_until < Some(turn)
     }
 }
 
@@ -311,25 +273,6 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_no_header_counts_casts_doubt_on_the_blocks_that_follow_and_not_for_ever() {
-        let mut trust = Trust::default();
-        assert!(trust.holds(0));
-        let logs = logs(&[object(1, &[2])]);
-        let counted = logs.bloom();
-        trust.compare(5, &logs, Some(&counted));
-        trust.compare(6, &logs, None);
-        assert!(trust.holds(7));
-        trust.compare(7, &logs, Some(&Bloom::of(std::iter::empty())));
-        assert!(!trust.holds(8) && !trust.holds(7 + UNCOUNTED_BLOCKS));
-        assert!(trust.holds(8 + UNCOUNTED_BLOCKS));
-        trust.compare(8, &logs, Some(&counted));
-        assert!(
-            !trust.holds(9),
-            "one block that keeps its word is not enough"
-        );
-    }
-
-    #[test]
     fn logs_pass_as_geth_lets_them() {
         let one = &logs(&[object(1, &[2, 3])]).logs[0];
         let (first, second, other) = (word(2), word(3), word(4));
@@ -353,12 +296,7 @@ mod tests {
             (r#"{"topics":[null,null,null]}"#.to_string(), false),
         ] {
             assert_eq!(filter(&text).passes(one), passes, "{text}");
-            let bloom = logs(&[object(1, &[2, 3])]).bloom();
-            assert!(!passes || filter(&text).may_find(&bloom), "{text}");
         }
-        let bloom = logs(&[object(1, &[2, 3])]).bloom();
-        assert!(!filter(&format!(r#"{{"address":"{}"}}"#, address(2))).may_find(&bloom));
-        assert!(!filter(&format!(r#"{{"topics":["{other}"]}}"#)).may_find(&bloom));
     }
 
     #[test]
@@ -376,19 +314,22 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_lacks_a_log_or_has_another_blocks_is_told() {
+    fn two_nodes_logs_are_alike_however_they_write_them() {
         let (one, two) = (object(1, &[2]), object(1, &[3]));
-        let both = logs(&[one.clone(), two]);
-        let bloom = both.bloom();
-        assert!(both.is_whole(Some(&bloom)) && both.is_whole(None) && both.is_promised(&bloom));
-        let half = logs(std::slice::from_ref(&one));
-        assert!(!half.is_whole(Some(&bloom)) && half.is_promised(&bloom));
-        assert!(!BlockLogs::default().is_whole(Some(&bloom)));
-        assert!(!logs(&[one.clone(), object(7, &[])]).is_promised(&half.bloom()));
-        assert_eq!(
-            BlockLogs::read(&format!("[{one}]"), BlockHash([8; 32])),
-            None
-        );
+        let both = logs(&[one.clone(), two.clone()]);
+        let otherwise = one.replace("\"x\":1", "\"blockTimestamp\":\"0x1\"");
+        assert!(both.is_like(&logs(&[otherwise, two.clone()])));
+        let moved = one.replace("\"data\":\"0x\"", "\"data\":\"0x01\"");
+        for others in [&[][..], &[one.clone()], &[two, one.clone()], &[one, moved]] {
+            assert!(!both.is_like(&logs(others)), "{others:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_blocks_logs_is_not_read() {
+        let one = object(1, &[2]);
+        let others = BlockLogs::read(&format!("[{one}]"), BlockHash([8; 32]));
+        assert_eq!(others, None, "another block's");
         for bad in ["null", "{}", "[1]", "[{}]", ""] {
             assert_eq!(BlockLogs::read(bad, BlockHash([9; 32])), None, "{bad}");
         }

@@ -6,20 +6,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::headlines::{PAGES_MAX, Page};
 use crate::clock;
-use crate::domain::bloom::Bloom;
 use crate::domain::chain::BlockHash;
 use crate::domain::chronicle::{self, Chronicle, Found};
 use crate::domain::fleet::NodeView;
 use crate::domain::header::Header;
 use crate::domain::headline::witnesses;
-use crate::domain::logs::{BlockLogs, Log, LogFilter, Trust};
-use crate::domain::node::NodeId;
+use crate::domain::logs::{BlockLogs, Log, LogFilter};
+use crate::domain::node::{NodeId, Rung};
+use crate::domain::testimony::{Testimony, Trust};
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
 use crate::telemetry::metrics::{Metrics, Takeover};
@@ -29,14 +29,9 @@ use crate::upstream::probe::Prober;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// One node's time for one block's logs.
 const ATTEMPT: Duration = Duration::from_secs(5);
-/// Before all nodes are asked again.
-const PAUSE: Duration = Duration::from_millis(250);
 
 const UNANSWERED: &str = "the logs of a block can't be had from any node: subscribe again";
 const FORGOTTEN: &str = "logs of an abandoned block are no longer known: subscribe again";
-
-/// Chains with logs that no header counts, by the id: of Polygon's state-sync transactions.
-const UNCOUNTED: [u64; 2] = [137, 80_002];
 
 /// Tells the logs.
 pub struct Logs {
@@ -113,13 +108,13 @@ impl Logs {
 
     async fn tell(&mut self, header: &Header, turn: u64) {
         let filters = self.hub.filters(turn);
-        if filters.is_empty() || self.is_excluded(header, turn, &filters) {
+        if filters.is_empty() {
             return;
         }
         let Some(logs) = self.bring(header, turn).await else {
             return;
         };
-        self.trust.compare(turn, &logs, header.bloom.as_deref());
+        self.trust.learn(header.bloom.as_deref(), &logs);
         // Those who left meanwhile are told nothing, and nobody has come who hears this block.
         for filter in &filters {
             let passing: Vec<_> = passing(filter, &logs)
@@ -130,32 +125,29 @@ impl Logs {
         self.chronicle.write(chronicle::Page {
             hash: header.hash,
             turn,
-            logs: Arc::new(logs),
+            logs,
         });
-    }
-
-    /// Whether the header says that the block has nothing for anybody.
-    fn is_excluded(&self, header: &Header, turn: u64, filters: &[Arc<LogFilter>]) -> bool {
-        let excludes = |bloom: &Bloom| !filters.iter().any(|filter| filter.may_find(bloom));
-        let chain = self.pool.snapshot().view.chain_id;
-        let counts = self.trust.holds(turn) && !chain.is_some_and(|id| UNCOUNTED.contains(&id.0));
-        counts && header.bloom.as_deref().is_some_and(excludes)
     }
 
     /// Asks one node after another, again and again. `None`: the block is abandoned by now, or who
     /// heard it is gone, or told to go.
-    async fn bring(&mut self, header: &Header, turn: u64) -> Option<BlockLogs> {
+    async fn bring(&mut self, header: &Header, turn: u64) -> Option<Arc<BlockLogs>> {
         let deadline = clock::now() + PATIENCE;
+        let mut testimony = Testimony::default();
         let mut failed: Option<NodeId> = None;
         loop {
             for id in self.holders(header) {
-                if let Some(logs) = self.ask(id, header).await {
+                let answer = self.ask(id, header).await;
+                let has_failed = answer.is_none();
+                let bloom = header.bloom.as_deref();
+                let believed = answer.and_then(|logs| testimony.hear(id, logs, bloom, &self.trust));
+                if let Some(logs) = believed {
                     if failed.is_some_and(|before| before != id) {
                         self.metrics.taken_over(Takeover::Unanswered);
                     }
                     return Some(logs);
                 }
-                failed = failed.or(Some(id));
+                failed = failed.or(has_failed.then_some(id));
                 if self.is_past(header.hash, turn) {
                     return None;
                 }
@@ -164,7 +156,9 @@ impl Logs {
                 self.hub.close_logs(turn, UNANSWERED);
                 return None;
             }
-            self.pause(deadline).await;
+            let pause = testimony.pause(&self.trust);
+            let until = (clock::now() + pause).min(deadline);
+            tokio::time::sleep_until(until.into()).await;
             if self.is_past(header.hash, turn) {
                 return None;
             }
@@ -179,16 +173,18 @@ impl Logs {
         self.waiting.iter().any(abandons) || self.hub.filters(turn).is_empty()
     }
 
-    async fn pause(&self, deadline: Instant) {
-        let until = (clock::now() + PAUSE).min(deadline);
-        tokio::time::sleep_until(until.into()).await;
-    }
-
-    /// Who may have the block, the best first: those whose word counts, then those that live.
+    /// Who may have the block, the best first: those whose word counts, then those that live. No paid
+    /// leader while an own node serves.
     fn holders(&self, header: &Header) -> Vec<NodeId> {
         let view = &self.pool.snapshot().view;
         let counted = witnesses(view);
-        let has_it = |node: &&NodeView| node.is_last_resort() && node.has_block(header.number);
+        let is_own = |node: &NodeView| node.rung == Rung::Own;
+        let mut own = view.nodes.iter().filter(|node| is_own(node));
+        let is_served = own.any(|node| node.serves() && node.lives);
+        let has_it = |node: &&NodeView| {
+            let is_spared = is_served && !is_own(node);
+            !is_spared && node.is_last_resort() && node.has_block(header.number)
+        };
         let holders = view.nodes.iter().filter(has_it).map(|node| node.id);
         let (first, then): (Vec<_>, Vec<_>) = holders.partition(|id| counted.contains(id));
         first.into_iter().chain(then).collect()
@@ -198,11 +194,7 @@ impl Logs {
         let snapshot = self.pool.snapshot();
         let upstream = snapshot.upstream(id)?;
         match self.prober.logs(&upstream.spec, header.hash, ATTEMPT).await {
-            Ok(logs) if logs.is_whole(header.bloom.as_deref()) => Some(logs),
-            Ok(_) => {
-                log::debug!("{} left out logs of a block", upstream.spec.name);
-                None
-            }
+            Ok(logs) => Some(logs),
             Err(why) => {
                 log::debug!("asking {} for a block's logs: {why}", upstream.spec.name);
                 None
@@ -285,7 +277,7 @@ mod tests {
             logs
         });
         // It is asked for meanwhile, in vain.
-        tokio::time::sleep(PAUSE / 2).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
         pages.send(Page::Abandoned { hash, turn }).await.unwrap();
         drop(pages);
         let logs = tokio::time::timeout(PATIENCE / 2, running).await;

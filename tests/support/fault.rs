@@ -183,7 +183,7 @@ fn error(code: &str) -> String {
 }
 
 /// The head and the body, by its Content-Length.
-pub(super) async fn read_request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub async fn read_request(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         if client.read_buf(&mut bytes).await? == 0 {

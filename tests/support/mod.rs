@@ -52,7 +52,7 @@ pub use clients::Client;
 pub use consensus::{Consensus, number};
 pub use console::Console;
 pub use dynamo::{CREDENTIALS, DynamoServer, TABLE, on_table, registry};
-pub use fault::{Fault, FaultProxy};
+pub use fault::{Fault, FaultProxy, read_request};
 pub use genesis::{EMITTER, LARGE, LOOPER, REVERTER, RICH, SAVER};
 pub use geth::Geth;
 pub use geth_node::GethNode;

@@ -1,0 +1,319 @@
+//! Chains whose nodes tell other than Ethereum's do: numbers that skip, hashes that no block has,
+//! blooms that lie, blocks with members of their own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
+#[path = "odd_chains/node.rs"]
+mod node;
+mod support;
+
+use std::time::Instant;
+
+use node::{Manner, OddNode, PLAIN, hash};
+use serde_json::{Value, json};
+use sha3::{Digest as _, Keccak256};
+use support::{Balancer, Heard, Listener, PATIENCE, QUICK};
+
+const ADDRESS: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+#[tokio::test]
+async fn numbers_may_skip_and_one_node_may_err_and_nobody_is_asked_over_and_over() {
+    let errs = Manner {
+        by_hash: |block| {
+            let number = u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16);
+            with(
+                block,
+                "number",
+                json!(format!("{:#x}", number.unwrap() + 7)),
+            )
+        },
+        ..PLAIN
+    };
+    for manners in [&[PLAIN, PLAIN][..], &[errs, PLAIN, PLAIN], &[errs]] {
+        let mut scene = Scene::set(manners, &[1, 2, 1, 3]).await;
+        let mut client = Listener::open(scene.balancer.rpc.address).await;
+        let id = client.subscribe(json!(["newHeads"])).await;
+        for step in [1, 2, 1, 4, 1] {
+            let block = scene.mine(step, &[], None);
+            scene.tell(&block);
+            assert_eq!(hears(&mut client, &id).await["hash"], block["hash"]);
+        }
+        // All of them, and one before the first that nobody has.
+        let named = scene.chain.len() + 1;
+        for node in &scene.nodes {
+            let asked = node.asked("eth_getBlockByHash");
+            assert!(asked <= 2 * named, "{asked} times for {named} blocks");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hash_that_no_block_has_is_a_hint_and_each_block_is_told_once_with_its_logs() {
+    let cosmos = Manner {
+        told: |block| {
+            let told = with(block, "hash", made_up(&block["number"]));
+            with(&told, "logsBloom", bloom(&[9]))
+        },
+        ..PLAIN
+    };
+    let mut scene = Scene::set(&[cosmos, cosmos], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let heads = client.subscribe(json!(["newHeads"])).await;
+    let logs = client.subscribe(json!(["logs", {}])).await;
+    for count in 0..8_usize {
+        let block = scene.mine(1, &[1, 2], Some(&bloom(&[1, 2])));
+        scene.tell(&block);
+        let mut told = [Vec::new(), Vec::new()];
+        while told[0].is_empty() || told[1].len() < 2 {
+            match client.next_within(PATIENCE).await {
+                Some(Heard::News(id, news)) if id == heads => told[0].push(news["hash"].clone()),
+                Some(Heard::News(id, log)) if id == logs => told[1].push(log["blockHash"].clone()),
+                heard => panic!("{heard:?}"),
+            }
+        }
+        let own = block["hash"].clone();
+        assert_eq!(told, [vec![own.clone()], vec![own.clone(), own.clone()]]);
+        assert_eq!(
+            scene.asked("eth_getLogs"),
+            count + 1,
+            "its bloom is its own"
+        );
+        let made_up = made_up(&block["number"]);
+        assert_eq!(scene.asked(made_up.as_str().unwrap()), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bloom_that_promises_too_much_stops_no_logs_and_is_believed_no_more() {
+    for manners in [&[PLAIN, PLAIN][..], &[PLAIN]] {
+        let mut scene = Scene::set(manners, &[1]).await;
+        let mut client = Listener::open(scene.balancer.rpc.address).await;
+        let id = client.subscribe(json!(["logs", {}])).await;
+        for (topics, promised, asked) in [
+            (&[1][..], &[1][..], 1),
+            (&[], &[], 1),
+            // The lie.
+            (&[], &[7], 2),
+            (&[2], &[2], 2),
+            (&[], &[], 2),
+            (&[3], &[3], 2),
+        ] {
+            let before = scene.asked("eth_getLogs");
+            let begun = Instant::now();
+            let block = scene.mine(1, topics, Some(&bloom(promised)));
+            scene.tell(&block);
+            for topic in topics {
+                let log = hears(&mut client, &id).await;
+                assert_eq!(log["topics"][0], hash(*topic));
+                assert_eq!(log["blockHash"], block["hash"]);
+            }
+            scene.is_asked_for_logs(before + asked).await;
+            assert!(begun.elapsed() < PATIENCE / 3, "{:?}", begun.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bloom_that_lacks_logs_loses_none() {
+    let mut scene = Scene::set(&[PLAIN, PLAIN], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let filter = json!({"address": ADDRESS, "topics": [hash(2)]});
+    let id = client.subscribe(json!(["logs", filter])).await;
+    for (topics, counted) in [
+        (&[1][..], Some(&[1][..])),
+        (&[2], Some(&[1])),
+        (&[1, 2], Some(&[])),
+        (&[2], None),
+        (&[1], Some(&[1])),
+        (&[2], Some(&[])),
+    ] {
+        let bloom = counted.map(bloom);
+        let block = scene.mine(1, topics, bloom.as_ref());
+        scene.tell(&block);
+        if topics.contains(&2) {
+            assert_eq!(hears(&mut client, &id).await["blockHash"], block["hash"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_head_has_the_same_members_whichever_way_it_was_heard_of() {
+    let short = Manner {
+        told: |block| {
+            let mut told = block.clone();
+            told.as_object_mut().unwrap().remove("milliTimestamp");
+            told
+        },
+        ..PLAIN
+    };
+    let polled = Manner {
+        has_socket: false,
+        ..PLAIN
+    };
+    let mut scene = Scene::set(&[short, polled], &[1]).await;
+    let mut early = Listener::open(scene.balancer.rpc.address).await;
+    let id = early.subscribe(json!(["newHeads"])).await;
+    let block = scene.mine(1, &[], None);
+    scene.tell(&block);
+    hears(&mut early, &id).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let id = client.subscribe(json!(["newHeads"])).await;
+    for is_polled in [false, true, false, true] {
+        let block = scene.write(1, None);
+        if is_polled {
+            scene.nodes[1].has(&block, &[]);
+        } else {
+            scene.nodes[0].has(&block, &[]);
+            scene.nodes[0].tell(&block);
+        }
+        let head = hears(&mut client, &id).await;
+        assert_eq!(head["hash"], block["hash"]);
+        assert_eq!(head.get("milliTimestamp"), None, "polled: {is_polled}");
+        assert_eq!(head["mixHash"], block["mixHash"]);
+        for node in &scene.nodes {
+            node.has(&block, &[]);
+        }
+    }
+}
+
+/// A chain, its nodes, and the balancer before them.
+struct Scene {
+    nodes: Vec<OddNode>,
+    balancer: Balancer,
+    chain: Vec<Value>,
+}
+
+impl Scene {
+    /// Of a chain that has begun with these steps from number to number. All sockets are open.
+    async fn set(manners: &[Manner], steps: &[u64]) -> Scene {
+        let mut nodes = Vec::new();
+        let mut yaml = format!("{QUICK}  nodes:\n");
+        for (manner, name) in manners.iter().zip(["a", "b", "c"]) {
+            let node = OddNode::begin(*manner).await;
+            yaml += &format!(
+                "    - {{ name: {name}, url: \"http://{}\" }}\n",
+                node.address
+            );
+            nodes.push(node);
+        }
+        let mut chain = Vec::new();
+        for step in steps {
+            let block = next(&chain, *step, None);
+            for node in &nodes {
+                node.has(&block, &[]);
+            }
+            chain.push(block);
+        }
+        let balancer = Balancer::start(&yaml, &[("FOREBAY_LOG", "debug")]).await;
+        let lines = manners.iter().filter(|manner| manner.has_socket).count();
+        support::eventually("all sockets are open", PATIENCE, async || {
+            let open = balancer.metric("forebay_upstream_subscriptions", &[]);
+            open.await == Some(lines as f64)
+        })
+        .await;
+        Scene {
+            nodes,
+            balancer,
+            chain,
+        }
+    }
+
+    /// The next block, that no node has yet.
+    fn write(&mut self, step: u64, bloom: Option<&Value>) -> Value {
+        let block = next(&self.chain, step, bloom);
+        self.chain.push(block.clone());
+        block
+    }
+
+    /// The next block, with logs of these topics, is at all nodes.
+    fn mine(&mut self, step: u64, topics: &[u64], bloom: Option<&Value>) -> Value {
+        let block = self.write(step, bloom);
+        let log = |(at, topic): (usize, &u64)| {
+            json!({
+                "address": ADDRESS, "topics": [hash(*topic)], "data": "0x", "blockHash": block["hash"],
+                "blockNumber": block["number"], "logIndex": format!("{at:#x}"),
+                "transactionHash": hash(77), "transactionIndex": "0x0", "removed": false,
+            })
+        };
+        let logs: Vec<_> = topics.iter().enumerate().map(log).collect();
+        for node in &self.nodes {
+            node.has(&block, &logs);
+        }
+        block
+    }
+
+    fn tell(&self, block: &Value) {
+        for node in &self.nodes {
+            node.tell(block);
+        }
+    }
+
+    fn asked(&self, word: &str) -> usize {
+        self.nodes.iter().map(|node| node.asked(word)).sum()
+    }
+
+    /// Waits until all nodes were asked for logs so often, and no more.
+    async fn is_asked_for_logs(&self, count: usize) {
+        let what = format!("{count} questions for logs");
+        support::eventually(&what, PATIENCE, async || self.asked("eth_getLogs") >= count).await;
+        assert_eq!(self.asked("eth_getLogs"), count);
+    }
+}
+
+async fn hears(client: &mut Listener, id: &str) -> Value {
+    match client.next_within(PATIENCE).await {
+        Some(Heard::News(from, news)) if from == id => news,
+        heard => panic!("{heard:?}"),
+    }
+}
+
+fn next(chain: &[Value], step: u64, bloom: Option<&Value>) -> Value {
+    let before = chain.last();
+    let number = before.map_or(9, |block| {
+        u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16).unwrap()
+    }) + step;
+    let parent = before.map_or(json!(hash(1)), |block| block["hash"].clone());
+    let mut block = json!({
+        "number": format!("{number:#x}"), "hash": hash(1000 + number), "parentHash": parent,
+        "timestamp": "0x1", "milliTimestamp": "0x3e8", "mixHash": hash(number), "transactions": [],
+    });
+    if let Some(bloom) = bloom {
+        block["logsBloom"] = bloom.clone();
+    }
+    block
+}
+
+fn with(block: &Value, name: &str, value: Value) -> Value {
+    let mut block = block.clone();
+    block[name] = value;
+    block
+}
+
+fn made_up(number: &Value) -> Value {
+    let number = u64::from_str_radix(&number.as_str().unwrap()[2..], 16).unwrap();
+    json!(hash(0xee_0000 + number))
+}
+
+/// Of logs with these topics.
+fn bloom(topics: &[u64]) -> Value {
+    let mut bloom = [0_u8; 256];
+    let mut values: Vec<_> = topics.iter().map(|topic| hash(*topic)).collect();
+    values.extend((!topics.is_empty()).then(|| ADDRESS.to_string()));
+    for value in values {
+        let digits = &value[2..];
+        let bytes = (0..digits.len()).step_by(2);
+        let bytes = bytes.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap());
+        let digest = Keccak256::digest(bytes.collect::<Vec<_>>());
+        for at in [0, 2, 4] {
+            let bit = u16::from_be_bytes([digest[at], digest[at + 1]]) % 2048;
+            bloom[255 - usize::from(bit / 8)] |= 1 << (bit % 8);
+        }
+    }
+    let digits = bloom.map(|byte| format!("{byte:02x}"));
+    json!(format!("0x{}", digits.concat()))
+}
