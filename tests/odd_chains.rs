@@ -12,13 +12,15 @@
 mod node;
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use node::{Manner, OddNode, PLAIN, hash};
 use serde_json::{Value, json};
 use sha3::{Digest as _, Keccak256};
 use support::{Balancer, Heard, Listener, PATIENCE, QUICK};
 
+/// Of [`QUICK`].
+const QUICK_BLOCK_TIME: Duration = Duration::from_secs(1);
 const ADDRESS: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 #[tokio::test]
@@ -181,11 +183,61 @@ async fn a_head_has_the_same_members_whichever_way_it_was_heard_of() {
     }
 }
 
+/// geth 1.17 after a reorg or a catch-up of any length, and where it is taken back to an ancestor.
+#[tokio::test]
+async fn a_node_that_tells_its_tip_alone_leaves_no_gap_and_takes_nothing_back() {
+    let mut scene = Scene::set(&[PLAIN], &[1, 1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let heads = client.subscribe(json!(["newHeads"])).await;
+    let hears_all = async |client: &mut Listener, blocks: &[Value]| {
+        for block in blocks {
+            assert_eq!(hears(client, &heads).await["hash"], block["hash"]);
+        }
+    };
+    let caught_up: Vec<_> = (0..5).map(|_| scene.mine(1, &[], None)).collect();
+    scene.tell(&caught_up[4]);
+    hears_all(&mut client, &caught_up).await;
+    // Its ancestor's head is told again, and then another branch's.
+    scene.nodes[0].lose(3);
+    scene.chain.truncate(scene.chain.len() - 3);
+    scene.tell(&caught_up[1]);
+    scene.branch = 1;
+    let others: Vec<_> = (0..4).map(|_| scene.mine(1, &[], None)).collect();
+    scene.tell(&others[3]);
+    hears_all(&mut client, &others).await;
+    // It is stopped, and comes back.
+    scene.nodes[0].hang_up();
+    let more: Vec<_> = (0..2).map(|_| scene.mine(1, &[], None)).collect();
+    hears_all(&mut client, &more).await;
+}
+
+#[tokio::test]
+async fn a_head_of_one_node_among_three_is_told_when_calls_find_it() {
+    let mut scene = Scene::set(&[PLAIN, PLAIN, PLAIN], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let id = client.subscribe(json!(["newHeads"])).await;
+    for _ in 0..3 {
+        let block = scene.write(1, None);
+        scene.nodes[0].has(&block, &[]);
+        scene.nodes[0].tell(&block);
+        let early = client.next_within(QUICK_BLOCK_TIME + Duration::from_millis(500));
+        assert_eq!(early.await, None, "one node's alone");
+        scene.nodes[1].has(&block, &[]);
+        scene.nodes[1].tell(&block);
+        assert_eq!(hears(&mut client, &id).await["hash"], block["hash"]);
+        let served = scene.balancer.rpc.call("eth_blockNumber", json!([])).await;
+        assert_eq!(served, block["number"]);
+        scene.nodes[2].has(&block, &[]);
+    }
+}
+
 /// A chain, its nodes, and the balancer before them.
 struct Scene {
     nodes: Vec<OddNode>,
     balancer: Balancer,
     chain: Vec<Value>,
+    /// Blocks of another have other hashes.
+    branch: u64,
 }
 
 impl Scene {
@@ -203,7 +255,7 @@ impl Scene {
         }
         let mut chain = Vec::new();
         for step in steps {
-            let block = next(&chain, *step, None);
+            let block = next(&chain, 0, *step, None);
             for node in &nodes {
                 node.has(&block, &[]);
             }
@@ -220,12 +272,13 @@ impl Scene {
             nodes,
             balancer,
             chain,
+            branch: 0,
         }
     }
 
     /// The next block, that no node has yet.
     fn write(&mut self, step: u64, bloom: Option<&Value>) -> Value {
-        let block = next(&self.chain, step, bloom);
+        let block = next(&self.chain, self.branch, step, bloom);
         self.chain.push(block.clone());
         block
     }
@@ -272,14 +325,14 @@ async fn hears(client: &mut Listener, id: &str) -> Value {
     }
 }
 
-fn next(chain: &[Value], step: u64, bloom: Option<&Value>) -> Value {
+fn next(chain: &[Value], branch: u64, step: u64, bloom: Option<&Value>) -> Value {
     let before = chain.last();
     let number = before.map_or(9, |block| {
         u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16).unwrap()
     }) + step;
     let parent = before.map_or(json!(hash(1)), |block| block["hash"].clone());
     let mut block = json!({
-        "number": format!("{number:#x}"), "hash": hash(1000 + number), "parentHash": parent,
+        "number": format!("{number:#x}"), "hash": hash(1000 * (1 + branch) + number), "parentHash": parent,
         "timestamp": "0x1", "milliTimestamp": "0x3e8", "mixHash": hash(number), "transactions": [],
     });
     if let Some(bloom) = bloom {

@@ -113,6 +113,16 @@ async fn what_was_asked_for_in_the_same_moment_as_what_is_refused_without_a_name
     assert_eq!(lost, Some(0.0));
 }
 
+/// Of geth since 1.17.
+#[tokio::test]
+async fn receipts_are_told_as_any_topic_that_one_node_tells() {
+    let (balancer, _nodes) = stage(&[Manner::Good]).await;
+    let mut client = Listener::open(balancer.rpc.address).await;
+    let id = client.subscribe(json!(["transactionReceipts"])).await;
+    let heard = client.next_within(PATIENCE).await;
+    assert_eq!(heard, Some(Heard::News(id, json!([{"status": "0x1"}]))));
+}
+
 /// Nodes called a, b with such lines, and the balancer before them.
 async fn stage(manners: &[Manner]) -> (Balancer, Vec<FakeNode>) {
     let chain = Chain::still(1, 100);
@@ -183,6 +193,9 @@ async fn tell(stream: TcpStream, manner: Manner) {
         if call["params"] == json!(["newPendingTransactions", true]) {
             held.extend([news(1, INPUT_DIGITS), news(2, 2)]);
         }
+        if call["params"][0] == "transactionReceipts" {
+            held.push(news_of(&json!([{"status": "0x1"}])));
+        }
         if holds_back && !is_plain {
             holds_back = false;
             continue;
@@ -203,11 +216,14 @@ fn unnamed() -> Value {
 }
 
 fn news(number: u8, digits: usize) -> Value {
-    let transaction = transaction(number, digits);
+    news_of(&transaction(number, digits))
+}
+
+fn news_of(result: &Value) -> Value {
     json!({
         "jsonrpc": "2.0",
         "method": "eth_subscription",
-        "params": { "subscription": "0x2", "result": transaction },
+        "params": { "subscription": "0x2", "result": result },
     })
 }
 

@@ -287,11 +287,11 @@ impl Headline {
         for _ in 0..FILL_MAX {
             if let Some(place) = self.place(at.parent) {
                 let before = self.told.get(place).map(|told| told.number);
+                if before >= Some(at.number) {
+                    return Way::Apart;
+                }
                 headers.reverse();
-                return match before < Some(at.number) {
-                    true => Way::Linked(place, headers),
-                    false => Way::Apart,
-                };
+                return Way::Linked(place, headers);
             }
             if Some(at.number) <= floor {
                 return Way::Apart;

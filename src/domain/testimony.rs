@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bloom::Bloom;
+use super::chain::BlockNumber;
+use super::fleet::{FleetView, NodeView};
+use super::headline::witnesses;
 use super::logs::BlockLogs;
-use super::node::NodeId;
+use super::node::{NodeId, Rung};
 
 /// Blocks with logs whose blooms must be right, one after another, before blooms are believed: at
 /// the start, and after one that was wrong.
@@ -32,6 +35,22 @@ const PAUSES_SHORT: usize = 12;
 const PAUSE_LONG: Duration = Duration::from_secs(1);
 /// Before an answer that a believed bloom denies is asked for a second time.
 const PAUSE_DENIED: Duration = Duration::from_millis(500);
+
+/// Who may have the block, the best first: those whose word counts, then those that live. No paid leader
+/// while an own node serves.
+pub fn holders(view: &FleetView, block: BlockNumber) -> Vec<NodeId> {
+    let counted = witnesses(view);
+    let is_own = |node: &NodeView| node.rung == Rung::Own;
+    let mut nodes = view.nodes.iter();
+    let is_spared = nodes.any(|node| is_own(node) && node.serves() && node.lives);
+    let has_it = |node: &&NodeView| {
+        let is_asked = is_own(node) || !is_spared;
+        is_asked && node.is_last_resort() && node.has_block(block)
+    };
+    let holders = view.nodes.iter().filter(has_it).map(|node| node.id);
+    let (first, then): (Vec<_>, Vec<_>) = holders.partition(|id| counted.contains(id));
+    first.into_iter().chain(then).collect()
+}
 
 /// Whether blooms are believed on this chain.
 #[derive(Debug)]
@@ -120,6 +139,9 @@ impl Testimony {
 mod tests {
     use super::*;
     use crate::domain::chain::BlockHash;
+    use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::Weight;
 
     const ONE: NodeId = NodeId(1);
     const OTHER: NodeId = NodeId(2);
@@ -168,6 +190,47 @@ mod tests {
         let mut trust = proven();
         trust.learn(bloom_of(&[1, 2]).as_ref(), &logs(&[1]));
         trust
+    }
+
+    #[test]
+    fn the_leader_is_not_asked_for_logs_while_an_own_node_serves() {
+        const LEADER: NodeId = NodeId(0);
+        let now = crate::clock::now();
+        let mut fleet = Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 1, fall: 1 },
+        });
+        let member = |(id, rung): (NodeId, Rung)| Member {
+            id,
+            name: id.0.to_string().into(),
+            rung,
+            weight: Weight::ONE,
+        };
+        let nodes = [(LEADER, Rung::Leader), (ONE, Rung::Own), (OTHER, Rung::Own)];
+        fleet.replace(nodes.map(member).into(), now);
+        let mut hears = |heads: [Option<u64>; 3]| {
+            let probe = |head: Option<u64>| match head {
+                Some(head) => Probe::Answered {
+                    head: BlockNumber(head),
+                    chain_id: None,
+                    syncing: false,
+                },
+                None => Probe::Failed,
+            };
+            let probes: Vec<_> = (0..).map(NodeId).zip(heads.map(probe)).collect();
+            fleet.hear_round(&probes, now);
+            holders(&fleet.view(), BlockNumber(100))
+        };
+        assert_eq!(hears([Some(100), Some(100), Some(100)]), [ONE, OTHER]);
+        assert_eq!(hears([Some(100), Some(100), Some(99)]), [ONE]);
+        assert_eq!(
+            hears([Some(100), Some(99), Some(99)]),
+            [],
+            "they will have it"
+        );
+        assert_eq!(hears([Some(100), None, None]), [LEADER]);
     }
 
     #[test]

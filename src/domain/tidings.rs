@@ -13,11 +13,18 @@ use std::time::{Duration, Instant};
 use super::chain::BlockNumber;
 use super::header::Header;
 
-/// A node may tell of a block a moment before it can be asked for it.
-const PAUSE_SHORT: Duration = Duration::from_millis(200);
-/// Then: doubling, from the first to the last.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
-const PAUSE_LAST: Duration = Duration::from_secs(16);
+/// A node may tell of a block a moment before it can be asked for it: the pauses before it is asked
+/// again, and again. The last one stands for all that follow.
+const PAUSES: [Duration; 8] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(16),
+];
 /// Heads that may be told while one is asked for, and are remembered.
 const HEARD_MAX: usize = 256;
 
@@ -51,7 +58,8 @@ pub struct Tidings {
 #[derive(Debug)]
 struct Hint {
     number: BlockNumber,
-    pause: Option<Duration>,
+    /// How often the node was asked for it.
+    asked: usize,
     ask_at: Instant,
 }
 
@@ -67,7 +75,7 @@ impl Tidings {
         }
         self.hint = Some(Hint {
             number: header.number,
-            pause: None,
+            asked: 0,
             ask_at: now,
         });
         Tiding::Hint
@@ -103,15 +111,11 @@ impl Tidings {
 
 impl Hint {
     fn later(self, now: Instant) -> Hint {
-        let pause = match self.pause {
-            None => PAUSE_SHORT,
-            Some(PAUSE_SHORT) => PAUSE_FIRST,
-            Some(pause) => (pause * 2).min(PAUSE_LAST),
-        };
+        let pause = PAUSES[self.asked.min(PAUSES.len() - 1)];
         Hint {
-            number: self.number,
-            pause: Some(pause),
+            asked: self.asked + 1,
             ask_at: now + pause,
+            ..self
         }
     }
 }
@@ -175,7 +179,7 @@ mod tests {
         let mut now = crate::clock::now();
         let mut tidings = Tidings::default();
         tidings.hear(&block(7, 200), now);
-        for millis in [200, 1000, 2000, 4000, 8000, 16_000, 16_000] {
+        for millis in [100, 200, 300, 1000, 2000, 4000, 8000, 16_000, 16_000] {
             // A block of another number is none.
             assert_eq!(tidings.answer(BlockNumber(7), Some(block(6, 1)), now), None);
             now += Duration::from_millis(millis);

@@ -14,12 +14,10 @@ use super::headlines::{PAGES_MAX, Page};
 use crate::clock;
 use crate::domain::chain::BlockHash;
 use crate::domain::chronicle::{self, Chronicle, Found};
-use crate::domain::fleet::NodeView;
 use crate::domain::header::Header;
-use crate::domain::headline::witnesses;
 use crate::domain::logs::{BlockLogs, Log, LogFilter};
-use crate::domain::node::{NodeId, Rung};
-use crate::domain::testimony::{Testimony, Trust};
+use crate::domain::node::NodeId;
+use crate::domain::testimony::{Testimony, Trust, holders};
 use crate::state::hub::Hub;
 use crate::state::pool::Pool;
 use crate::telemetry::metrics::{Metrics, Takeover};
@@ -136,7 +134,7 @@ impl Logs {
         let mut testimony = Testimony::default();
         let mut failed: Option<NodeId> = None;
         loop {
-            for id in self.holders(header) {
+            for id in holders(&self.pool.snapshot().view, header.number) {
                 let answer = self.ask(id, header).await;
                 let has_failed = answer.is_none();
                 let bloom = header.bloom.as_deref();
@@ -171,23 +169,6 @@ impl Logs {
         self.take_in();
         let abandons = |page: &Page| matches!(page, Page::Abandoned { hash, .. } if *hash == block);
         self.waiting.iter().any(abandons) || self.hub.filters(turn).is_empty()
-    }
-
-    /// Who may have the block, the best first: those whose word counts, then those that live. No paid
-    /// leader while an own node serves.
-    fn holders(&self, header: &Header) -> Vec<NodeId> {
-        let view = &self.pool.snapshot().view;
-        let counted = witnesses(view);
-        let is_own = |node: &NodeView| node.rung == Rung::Own;
-        let mut own = view.nodes.iter().filter(|node| is_own(node));
-        let is_served = own.any(|node| node.serves() && node.lives);
-        let has_it = |node: &&NodeView| {
-            let is_spared = is_served && !is_own(node);
-            !is_spared && node.is_last_resort() && node.has_block(header.number)
-        };
-        let holders = view.nodes.iter().filter(has_it).map(|node| node.id);
-        let (first, then): (Vec<_>, Vec<_>) = holders.partition(|id| counted.contains(id));
-        first.into_iter().chain(then).collect()
     }
 
     async fn ask(&self, id: NodeId, header: &Header) -> Option<BlockLogs> {

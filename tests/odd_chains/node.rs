@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::support::read_request;
 
@@ -75,6 +77,18 @@ impl OddNode {
         let hash = block["hash"].as_str().unwrap().to_string();
         books.logs.insert(hash, logs.to_vec());
         books.blocks.push(block.clone());
+    }
+
+    /// Has so many of the last blocks no more.
+    pub fn lose(&self, count: usize) {
+        let mut books = self.books.lock().unwrap();
+        let left = books.blocks.len() - count;
+        books.blocks.truncate(left);
+    }
+
+    /// Closes its sockets as geth does when it is stopped.
+    pub fn hang_up(&self) {
+        drop(self.news.send(Value::Null));
     }
 
     /// Tells of it.
@@ -174,6 +188,11 @@ async fn listen(stream: TcpStream, mut news: broadcast::Receiver<Value>) {
             },
             block = news.recv() => {
                 let Ok(block) = block else { return };
+                if block.is_null() {
+                    let (code, reason) = (CloseCode::Normal, "".into());
+                    drop(socket.close(Some(CloseFrame { code, reason })).await);
+                    return;
+                }
                 let params = json!({"subscription": "0x1", "result": block});
                 json!({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
             }
