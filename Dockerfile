@@ -37,6 +37,8 @@ COPY conf/pingora.yaml /forebay/conf/pingora.yaml
 COPY --from=build /build/target/release/forebay /usr/local/bin/forebay
 
 WORKDIR /forebay
+# Relative paths count from here, wherever the configuration is mounted.
+ENV FOREBAY_HOME=/forebay
 USER 10001:10001
 # With its owner, so that a volume of the platform's is writable too (ECS takes both from here).
 VOLUME ["/forebay/data"]

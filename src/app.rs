@@ -28,6 +28,7 @@ use pingora::services::listening::Service;
 use pingora::services::{ServiceHandle, ServiceWithDependents};
 
 use crate::clock;
+use crate::config;
 use crate::config::settings::{Listen, RegistryKind, Settings, Shutdown};
 use crate::domain::fleet::Fleet;
 use crate::domain::quota::RetryBudget;
@@ -98,7 +99,7 @@ impl App {
         if !is_upgrade {
             check_addresses(&settings)?;
         }
-        let registry = open_registry(settings.registry.kind, &settings.registry)?;
+        let registry = store::registry(&settings)?;
         let metrics = Arc::new(Metrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
         let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
@@ -109,7 +110,6 @@ impl App {
             ..Opt::default()
         };
         let mut server = Server::new_with_opt_and_conf(opt, conf);
-        server.bootstrap();
         let idle_max = server.configuration.upstream_keepalive_pool_size;
         let roll = Roll::new(connector.clone(), engine.metrics.clone(), idle_max);
         let listeners = endpoint(&server, &settings, &engine, &certificates)?;
@@ -125,7 +125,7 @@ impl App {
             endpoint.add_dependency(staff.add(&mut server, listener));
         }
         if let Some(address) = settings.listen.admin {
-            let admin = admin(&live, &engine, &registry);
+            let admin = admin(&live, &settings.listen, &engine, &registry);
             let says = format!("the status page and the admin API are at http://{address}/");
             let listener = alone("admin", admin, address, says);
             endpoint.add_dependency(staff.add(&mut server, listener));
@@ -147,6 +147,8 @@ impl App {
         let mut housekeeping = background_service("housekeeping", housekeeping);
         housekeeping.threads = Some(1);
         staff.add(&mut server, housekeeping);
+        // Last: until then nothing is taken from a process that serves, and whatever fails has failed.
+        server.bootstrap();
         Ok(App {
             server,
             engine,
@@ -197,16 +199,7 @@ impl Staff {
 
 /// Pingora would panic later, and on another thread.
 fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
-    let https = settings.listen.https.iter().map(|https| https.address);
-    let all = settings
-        .listen
-        .http
-        .iter()
-        .copied()
-        .chain(https)
-        .chain(settings.listen.metrics)
-        .chain(settings.listen.admin);
-    for address in all {
+    for address in settings.listen.addresses() {
         TcpListener::bind(address).with_context(|| format!("can't listen on {address}"))?;
     }
     Ok(())
@@ -302,11 +295,18 @@ fn alone<A>(
     }
 }
 
-fn admin(live: &Live, engine: &Arc<Engine>, registry: &Arc<dyn Registry>) -> Service<Admin> {
+fn admin(
+    live: &Live,
+    listen: &Listen,
+    engine: &Arc<Engine>,
+    registry: &Arc<dyn Registry>,
+) -> Service<Admin> {
     let desk = Desk {
         registry: registry.clone(),
         environment: nodes_environment(),
         pool: engine.pool.clone(),
+        listeners: listen.addresses(),
+        is_local: config::is_local,
     };
     let admin = Admin::new(live.house.clone(), desk, engine.clone());
     Service::new("admin".into(), admin)
@@ -343,6 +343,7 @@ fn housekeeping(
         following: Following::default(),
         last_list: settings.registry.last_list.clone(),
         leftovers: Leftovers::default(),
+        listeners: settings.listen.addresses(),
         told: Told::default(),
     };
     let rounds = Rounds {

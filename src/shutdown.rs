@@ -20,12 +20,16 @@ use crate::config::settings::Shutdown;
 use crate::serve::engine::Engine;
 use crate::state::sockets::Sockets;
 use crate::telemetry::spans::tracer;
+use crate::telemetry::supervisor;
 
 /// How often it is looked whether all calls are done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// For the last spans; they wait a second for others.
 const SPANS_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Whoever started us has lost its own patience by then.
+const FIRST_ROUND_PATIENCE: Duration = Duration::from_secs(86_400);
 
 const LAST_BYTES: Duration = Duration::from_millis(100);
 
@@ -44,6 +48,7 @@ pub struct Farewell {
 #[async_trait]
 impl ShutdownSignalWatch for Farewell {
     async fn recv(&self) -> ShutdownSignal {
+        tokio::spawn(announce(self.engine.clone()));
         let (mut terminate, mut interrupt, mut quit) = (
             hear(SignalKind::terminate()),
             hear(SignalKind::interrupt()),
@@ -79,6 +84,14 @@ impl ShutdownSignalWatch for Farewell {
         // Whether in time or not: they are no calls.
         let _ = timeout(SPANS_TIME_MAX, until_spans_are_out()).await;
         ShutdownSignal::FastShutdown
+    }
+}
+
+/// Says that it serves, once the first round is over.
+async fn announce(engine: Arc<Engine>) {
+    engine.pool.begin(FIRST_ROUND_PATIENCE).await;
+    if engine.pool.snapshot().view.rounds > 0 {
+        supervisor::tell(supervisor::READY);
     }
 }
 

@@ -248,6 +248,291 @@ fn until(address: SocketAddr, path: &str, words: &str) {
     }
 }
 
+/// As systemd would: by what the unit says, with a socket to be told by.
+struct Supervisor {
+    socket: std::os::unix::net::UnixDatagram,
+    path: std::path::PathBuf,
+}
+
+impl Supervisor {
+    fn new(folder: &Path) -> Supervisor {
+        let path = folder.join("notify.sock");
+        let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Supervisor { socket, path }
+    }
+
+    fn hears(&self) -> String {
+        let mut heard = [0; 256];
+        let length = self.socket.recv(&mut heard).unwrap();
+        String::from_utf8(heard[..length].to_vec()).unwrap()
+    }
+}
+
+/// Takes the balancer's process over by the command of the unit's `ExecReload`.
+fn upgrade(balancer: &Balancer, supervisor: &Supervisor, pid: u32) -> (Option<i32>, String) {
+    let mut command = balancer.command(&["upgrade", "--pid", &pid.to_string()]);
+    // The new process writes on: its output isn't waited for.
+    let printed = balancer.folder().join("upgrade.log");
+    let file = fs::File::create(&printed).unwrap();
+    command.stdout(file.try_clone().unwrap()).stderr(file);
+    let status = command
+        .env("NOTIFY_SOCKET", &supervisor.path)
+        .status()
+        .unwrap();
+    (status.code(), fs::read_to_string(printed).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_by_the_unit_loses_no_call_and_one_that_cannot_be_stops_nothing() {
+    let unit = fs::read_to_string(support::in_repository("packaging/forebay.service")).unwrap();
+    for line in [
+        "Type=notify",
+        "ExecReload=/usr/bin/forebay upgrade -c /etc/forebay/pingora.yaml --pid $MAINPID",
+        "RuntimeDirectory=forebay",
+    ] {
+        assert!(unit.lines().any(|said| said == line), "{line}");
+    }
+    let notify = tempfile::tempdir().unwrap();
+    let supervisor = Supervisor::new(notify.path());
+    let authority = Authority::new();
+    let port = free_port();
+    let node = FakeNode::start(FakeConfig::following(&Chain::still(1, 100)))
+        .await
+        .unwrap();
+    let (chain, key) = authority.signs("localhost");
+    fs::write(notify.path().join("chain.pem"), chain).unwrap();
+    fs::write(notify.path().join("key.pem"), key).unwrap();
+    let folder = notify.path().display().to_string();
+    let yaml = with_tls(port).replace("@FOLDER@/chain", &format!("{folder}/chain"));
+    let yaml = yaml.replace("@FOLDER@/key", &format!("{folder}/key"));
+    let yaml = yaml.replace("drain: 5s", "drain: 1s");
+    let yaml = format!(
+        "upgrade_sock: \"@FOLDER@/upgrade.sock\"\n{yaml}  nodes: [{{ url: \"{}\", name: a }}]\n",
+        node.url()
+    );
+    let variable = [("NOTIFY_SOCKET", supervisor.path.to_str().unwrap())];
+    let mut balancer = Balancer::start(&yaml, &variable).await;
+    assert_eq!(supervisor.hears(), "READY=1");
+    let steady = Steady::start(&authority.client(), port);
+    steady.reaches(100).await;
+    let mut main = balancer.process.id();
+    for _ in 0..5 {
+        let (code, said) = upgrade(&balancer, &supervisor, main);
+        assert_eq!(code, Some(0), "{said}");
+        let told = supervisor.hears();
+        let id = told
+            .strip_prefix("MAINPID=")
+            .and_then(|told| told.strip_suffix("\nREADY=1"));
+        main = id.unwrap().parse().unwrap();
+        steady.reaches(steady.done() + 100).await;
+    }
+    // What can't be: a configuration with a mistake, a key that is gone, a place that isn't there.
+    let path = balancer.folder().join("pingora.yaml");
+    let good = fs::read_to_string(&path).unwrap();
+    for (from, to, code, why) in [
+        (
+            "block_time: 1s",
+            "block_time: soon",
+            Some(1),
+            "expected a duration",
+        ),
+        ("/key.pem", "/gone.pem", Some(1), "gone.pem can't be read"),
+        (
+            "/upgrade.sock",
+            "/none/upgrade.sock",
+            Some(1),
+            "nothing can be put into",
+        ),
+    ] {
+        fs::write(&path, good.replacen(from, to, 1)).unwrap();
+        let (ended, said) = upgrade(&balancer, &supervisor, main);
+        assert!(ended == code && said.contains(why), "{ended:?}: {said}");
+    }
+    fs::write(&path, &good).unwrap();
+    let (ended, said) = upgrade(&balancer, &supervisor, u32::try_from(i32::MAX).unwrap());
+    assert!(ended == Some(1) && said.contains("can't be told"), "{said}");
+    // The first one has gone by itself.
+    assert!(balancer.process.ended(PATIENCE).await.success());
+    steady.reaches(steady.done() + 100).await;
+    let (done, failed) = steady.end().await;
+    println!(
+        "5 upgrades by the unit's command: {done} calls, {} lost",
+        failed.len()
+    );
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(main).unwrap()).unwrap(),
+        Signal::KILL,
+    )
+    .unwrap();
+    assert_eq!(failed, Vec::<String>::new());
+}
+
+/// Garbage, cut, flipped, and no file at all in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_registry_is_served_past_and_repaired_under_the_running_balancer() {
+    let node = FakeNode::start(FakeConfig::following(&Chain::still(1, 100)))
+        .await
+        .unwrap();
+    for damage in ["garbage", "cut", "flipped", "folder"] {
+        let mut balancer = Balancer::start(&format!("{QUICK}  nodes: []\n"), &[]).await;
+        for name in ["a", "b"] {
+            let url = format!("{}/{name}", node.url());
+            let mut add = balancer.command(&["backends", "add", &url, "--name", name]);
+            assert!(add.output().unwrap().status.success());
+        }
+        let fit = async |balancer: &Balancer| balancer.metric("forebay_nodes_healthy", &[]).await;
+        eventually("both serve", PATIENCE, async || {
+            fit(&balancer).await == Some(2.0)
+        })
+        .await;
+        balancer.process.terminate();
+        balancer.process.ended(PATIENCE).await;
+        let path = balancer.folder().join("forebay.db");
+        // Nothing of it beside it.
+        let whole = rusqlite::Connection::open(&path).unwrap();
+        whole
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+        drop(whole);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(balancer.folder().join("last-list.json.4194305.new"), "half").unwrap();
+        match damage {
+            "garbage" => fs::write(&path, "garbage".repeat(1000)).unwrap(),
+            "cut" => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
+            "flipped" => {
+                let flipped = bytes.iter().enumerate();
+                let flipped = flipped.map(|(at, byte)| if at % 997 == 110 { !byte } else { *byte });
+                fs::write(&path, flipped.collect::<Vec<u8>>()).unwrap();
+            }
+            _ => {
+                fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
+            }
+        }
+        balancer.start_again().await;
+        eventually(damage, PATIENCE, async || fit(&balancer).await == Some(2.0)).await;
+        let health = get(balancer.rpc.address, "/health", PATIENCE)
+            .await
+            .unwrap()
+            .text();
+        assert!(
+            health.contains("the list is the last one on disk"),
+            "{damage}: {health}"
+        );
+        assert!(
+            balancer
+                .process
+                .printed()
+                .contains("forebay backends repair"),
+            "{damage}"
+        );
+        assert!(
+            !balancer
+                .folder()
+                .join("last-list.json.4194305.new")
+                .exists()
+        );
+        let load = Load::start(&balancer.url(), 1_000_000, 2);
+        let repaired = balancer.command(&["backends", "repair"]).output().unwrap();
+        let said = String::from_utf8([repaired.stdout, repaired.stderr].concat()).unwrap();
+        assert!(repaired.status.success(), "{damage}: {said}");
+        eventually("the new one is read", PATIENCE, async || {
+            let health = get(balancer.rpc.address, "/health", PATIENCE)
+                .await
+                .unwrap()
+                .text();
+            !health.contains("out of reach")
+        })
+        .await;
+        load.reaches(load.done() + 100).await;
+        load.stop().await.no_call_failed();
+        assert_eq!(fit(&balancer).await, Some(2.0), "{damage}: {said}");
+        let again = balancer.command(&["backends", "repair"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&again.stdout).contains("is sound"));
+    }
+}
+
+/// Made anew, without a node; then with one that nobody can reach.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve() {
+    use forebay::registry::Registry as _;
+    let chain = Chain::still(1, 100);
+    let old = FakeNode::start(FakeConfig::following(&chain))
+        .await
+        .unwrap();
+    let new = FakeNode::start(FakeConfig::following(&chain))
+        .await
+        .unwrap();
+    let named = |name: &str, url: &str| forebay::domain::node::NodeRecord {
+        name: Some(name.to_string()),
+        ..forebay::domain::node::NodeRecord::at(url)
+    };
+    let server = DynamoServer::dynoxide().await;
+    let registry = server.registry();
+    registry.init().await.unwrap();
+    registry.add(&named("old", &old.url())).await.unwrap();
+    registry
+        .add(&named("gone", "http://127.0.0.1:9"))
+        .await
+        .unwrap();
+    let yaml = on_table(&server.url(), "").replacen("metrics:", "admin: \"@ADMIN@\", metrics:", 1);
+    let balancer = Balancer::start(&yaml, &CREDENTIALS).await;
+    let weight = async |name: &str| {
+        balancer
+            .metric("forebay_node_weight", &[("node", name)])
+            .await
+    };
+    registry.remove("gone").await.unwrap();
+    eventually("a node that was taken away goes", PATIENCE, async || {
+        weight("gone").await.is_none()
+    })
+    .await;
+    let load = Load::start(&balancer.url(), 1_000_000, 4);
+    load.reaches(50).await;
+    let state = format!("{TABLE}-state");
+    for (table, key, value) in [(TABLE, "url", &*old.url()), (&*state, "name", "list")] {
+        let value = aws_sdk_dynamodb::types::AttributeValue::S(value.to_string());
+        let delete = server.client.delete_item().table_name(table);
+        delete.key(key, value).send().await.unwrap();
+    }
+    registry
+        .add(&named("dead", "http://127.0.0.1:9"))
+        .await
+        .unwrap();
+    eventually("the list is the new one", PATIENCE, async || {
+        weight("dead").await == Some(1.0)
+    })
+    .await;
+    load.reaches(load.done() + 200).await;
+    assert_eq!(weight("old").await, Some(1.0), "it serves on");
+    let backends = support::Console::new(balancer.admin.address, "GET", "/backends")
+        .ask()
+        .await;
+    let shown = backends.json();
+    let names: Vec<_> = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(names, ["dead", "old"], "what serves is shown");
+    registry.add(&named("new", &new.url())).await.unwrap();
+    eventually("the new one serves alone", PATIENCE, async || {
+        weight("old").await.is_none()
+    })
+    .await;
+    load.reaches(load.done() + 200).await;
+    let tally = load.stop().await;
+    let calls: u64 = tally.served_by.values().sum();
+    println!(
+        "a table that has lost its nodes: {calls} calls, {} lost",
+        tally.failed
+    );
+    tally.no_call_failed();
+    assert!(tally.of("new") > 0, "{tally:?}");
+}
+
 /// As on Fargate: nothing on the disk, nodes in the configuration, and DynamoDB frozen or gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it_answers() {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::config::settings::{self, RegistryKind};
+use crate::config::settings::{self, RegistryKind, Settings};
 use crate::registry::dynamo::{Dynamo, Place};
 use crate::registry::embedded::Embedded;
-use crate::registry::{Environment, Registry, RegistryError};
+use crate::registry::{Environment, Registry, RegistryError, last_list};
 
 /// The process's environment, for `${NAME}` in the configuration.
 pub fn environment() -> Environment {
@@ -38,6 +38,31 @@ pub fn open_registry(
         RegistryKind::Embedded => Arc::new(Embedded::open(&settings.path, nodes_environment())?),
         RegistryKind::Dynamo => Arc::new(dynamo(settings)),
     })
+}
+
+/// The registry of the configuration. One in a file that can't be opened is tried again and again where
+/// there is another list to serve by meanwhile.
+///
+/// # Errors
+/// The embedded one can't be opened, and there is no other list.
+pub(super) fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, RegistryError> {
+    let place = &settings.registry;
+    if place.kind == RegistryKind::Embedded && !place.path.exists() {
+        log::info!("a new registry is made at {}", place.path.display());
+    }
+    let why = match open_registry(place.kind, place) {
+        Ok(registry) => return Ok(registry),
+        Err(why) => why,
+    };
+    let has_last_list = last_list::load(&place.last_list).is_ok_and(|nodes| !nodes.is_empty());
+    if !has_last_list && settings.nodes.is_empty() {
+        return Err(why);
+    }
+    log::error!(
+        "{why}; `forebay backends repair` makes a new one of what can be read of it and of the last \
+         list"
+    );
+    Ok(Arc::new(Embedded::later(&place.path, nodes_environment())))
 }
 
 /// The registry in DynamoDB.

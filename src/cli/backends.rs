@@ -8,11 +8,15 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 use thiserror::Error;
 
-use super::table::{self, HOW_TO_BEGIN, printable};
-use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use super::nodes_table;
+use super::table::printable;
+use crate::config;
+use crate::config::settings::Settings;
+use crate::domain::node::{NodeFault, NodeRecord, NodeUrl, Rung, Weight};
+use crate::domain::target::{self, Ours};
 use crate::registry::item_json::ItemJson;
 use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
-use crate::registry::{Edit, Item, Origin, Registry, RegistryError};
+use crate::registry::{Edit, Item, Registry, RegistryError};
 
 /// Commands about single nodes, and the list of them.
 #[derive(Clone, Subcommand)]
@@ -157,7 +161,7 @@ impl From<NodeFault> for Failure {
     }
 }
 
-/// Carries out `command`. `file`: the configuration's nodes. `lookup` is this process's environment, for remarks alone: the one
+/// Carries out `command`; `settings` have the configuration's nodes and our own addresses. `lookup` is this process's environment, for remarks alone: the one
 /// that counts is the server's.
 ///
 /// # Errors
@@ -165,15 +169,17 @@ impl From<NodeFault> for Failure {
 pub async fn run(
     command: Backends,
     registry: &dyn Registry,
-    file: &[NodeRecord],
+    settings: &Settings,
     lookup: Lookup<'_>,
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), Failure> {
+    let file = &settings.nodes;
     let written = match command {
         Backends::Add(command) => {
             let if_absent = command.if_absent;
             let record = command.record()?;
+            judge(&record, settings, lookup)?;
             let item = match registry.add(&record).await {
                 Err(RegistryError::Exists) if if_absent => {
                     note(notes, "note: it is there already and stays as it is");
@@ -211,10 +217,13 @@ pub async fn run(
             if json {
                 print_json(out, &items)
             } else {
-                print_table(out, &listing.items, &items)
+                nodes_table::write(out, &listing.items, &items)
             }
         }
         Backends::Set(command) => {
+            if let Some(socket) = &command.ws {
+                judge(&target::socket_alone(socket), settings, lookup)?;
+            }
             let item = registry
                 .set(&command.node, &command.edit(file, lookup)?)
                 .await?;
@@ -230,6 +239,16 @@ pub async fn run(
         Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// Refuses a node where none may be, and one whose URL would show a variable.
+fn judge(record: &NodeRecord, settings: &Settings, lookup: Lookup<'_>) -> Result<(), NodeFault> {
+    let listeners = settings.listen.addresses();
+    let ours = Ours {
+        listeners: &listeners,
+        is_local: &config::is_local,
+    };
+    target::check(record, false, ours, lookup)
 }
 
 impl Add {
@@ -308,6 +327,10 @@ async fn remarks(registry: &dyn Registry, added: &Item, lookup: Lookup<'_>) -> V
     let unset = unset_variables(&added.record, lookup).unwrap_or_default();
     let told = |name| format!("note: {name} is not set here; the balancer needs it");
     let mut remarks: Vec<_> = unset.iter().map(told).collect();
+    let url = NodeUrl::http(&added.record.url, lookup);
+    if url.is_ok_and(|url| target::is_link_local(&url)) {
+        remarks.push("note: an address of this link alone: few nodes are there".to_string());
+    }
     let alone = registry.list().await.is_ok_and(|all| all.items.len() == 1);
     if alone && added.record.rung != Rung::Leader {
         remarks.push(
@@ -331,65 +354,6 @@ fn print_item(out: &mut dyn Write, item: &Item, lookup: Lookup<'_>) -> io::Resul
 fn print_json(out: &mut dyn Write, value: &impl serde::Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
-}
-
-const HEADINGS: [&str; 9] = [
-    "NAME", "URL", "ROLE", "WEIGHT", "HEALTHY", "BLOCK", "LAG", "REASON", "ADDED",
-];
-
-fn print_table(out: &mut dyn Write, items: &[Item], shown: &[ItemJson]) -> io::Result<()> {
-    if items.is_empty() {
-        return writeln!(out, "{HOW_TO_BEGIN}");
-    }
-    let mut rows = vec![HEADINGS.map(str::to_string)];
-    rows.extend(
-        items
-            .iter()
-            .zip(shown)
-            .map(|(item, shown)| cells(item, shown)),
-    );
-    table::write(out, &rows)
-}
-
-fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
-    let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
-    let healthy = match (item.health.checked_at, shown.is_healthy) {
-        (None, _) => "-",
-        (Some(_), true) => "yes",
-        (Some(_), false) => "no",
-    };
-    [
-        shown.name.clone(),
-        shown.url.clone(),
-        over(item.record.rung.as_str(), item, |rung, _| {
-            rung.as_str().to_string()
-        }),
-        over(&shown.weight.to_string(), item, |_, weight| {
-            weight.get().to_string()
-        }),
-        healthy.to_string(),
-        number(shown.block_number),
-        number(shown.lag),
-        shown.reason.clone().unwrap_or_else(|| "-".to_string()),
-        shown.when_added.clone(),
-    ]
-}
-
-/// What holds, and beside it what the file says, where that is something else.
-fn over(holds: &str, item: &Item, says: impl Fn(Rung, Weight) -> String) -> String {
-    let Origin::File {
-        weight,
-        rung,
-        is_pending,
-    } = item.origin
-    else {
-        return holds.to_string();
-    };
-    match says(rung, weight) {
-        file if file == holds => file,
-        file if is_pending => format!("{holds} (pending: {file})"),
-        file => format!("{holds} (file: {file})"),
-    }
 }
 
 #[cfg(test)]
@@ -440,14 +404,18 @@ mod tests {
             let words = words.map(|word| if word == "''" { "" } else { word });
             let command = Line::try_parse_from(words).unwrap().command;
             let (mut out, mut notes) = (Vec::new(), Vec::new());
-            let file = [NodeRecord {
-                name: Some("filed".to_string()),
-                ..NodeRecord::at("http://filed")
-            }];
+            let settings = Settings {
+                nodes: vec![NodeRecord {
+                    name: Some("filed".to_string()),
+                    ..NodeRecord::at("http://filed")
+                }],
+                ..Settings::default()
+            };
+            let registry = &self.registry;
             let done = run(
                 command,
-                &self.registry,
-                &file,
+                registry,
+                &settings,
                 &environment,
                 &mut out,
                 &mut notes,
@@ -486,6 +454,36 @@ mod tests {
             let refused = Line::try_parse_from(words).err().unwrap();
             assert_eq!(refused.exit_code(), 2, "{line}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_would_show_a_variable_or_lead_back_here_is_refused() {
+        let desk = Desk::new();
+        for (url, why) in [
+            ("http://${KEY}.example/", "a variable stands for a part"),
+            ("http://${HOST}:8545", "a variable stands for a part"),
+            ("http://127.0.0.1:8545", "one of our own listeners"),
+            ("http://2852039166/", "metadata service"),
+            (
+                "http://a --ws ws://${KEY}.example",
+                "a variable stands for a part",
+            ),
+        ] {
+            let done = desk.run(&format!("add {url}")).await;
+            assert!(
+                done.code == 1 && done.notes.contains(why),
+                "{url}: {done:?}"
+            );
+            assert!(!done.notes.contains("s3cret"), "{done:?}");
+        }
+        assert_eq!(desk.run("add http://a --name a").await.code, 0);
+        assert_eq!(desk.run("set a --ws ws://localhost:8545").await.code, 1);
+        let noted = desk.run("add http://169.254.7.7").await;
+        assert!(
+            noted.code == 0 && noted.notes.contains("this link alone"),
+            "{noted:?}"
+        );
+        assert_eq!(desk.run("add ${URL}").await.code, 0);
     }
 
     #[tokio::test]
@@ -621,7 +619,7 @@ mod tests {
             .lines()
             .map(|it| it.split_whitespace().collect())
             .collect();
-        assert_eq!(lines[0], HEADINGS);
+        assert_eq!(lines[0], nodes_table::HEADINGS);
         let row = [
             "a:443",
             "https://a/${KEY}",

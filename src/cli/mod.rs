@@ -7,10 +7,13 @@ pub mod backends;
 pub mod check;
 pub mod demo;
 pub mod health;
+mod nodes_table;
 pub mod probe;
 pub mod registries;
+pub mod repair;
 pub mod serve;
 pub mod table;
+pub mod upgrade;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -61,6 +64,12 @@ enum Command {
         /// Take the sockets over from a running balancer
         #[arg(long)]
         upgrade: bool,
+    },
+    /// Take over from a running balancer with this program and this configuration
+    Upgrade {
+        /// The running process [default: what systemd says]
+        #[arg(long)]
+        pid: Option<i32>,
     },
     /// See a balancer at work: pretend nodes that lag, die and return, in one terminal
     Demo(demo::Arguments),
@@ -132,6 +141,7 @@ pub fn run() -> ExitCode {
 fn obey(command: Command, path: &Path) -> Result<(), Failure> {
     match command {
         Command::Serve { upgrade } => serve::run(path, upgrade),
+        Command::Upgrade { pid } => upgrade::run(path, pid),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Health => health::run(&settings(path, Needs::Listeners)?.0.listen),
         Command::Check => match check::check(path, &mut io::stdout()) {
@@ -248,6 +258,16 @@ fn configuration(path: &Path) -> Result<(Settings, ServerConf, Vec<u8>), Failure
 fn tell(path: &Path, findings: &[Finding]) {
     for finding in findings {
         drop(writeln!(io::stderr(), "{}:{finding}", path.display()));
+    }
+}
+
+/// Refuses a configuration whose certificates can't be shown.
+fn refuse_unfit(path: &Path, bytes: &[u8], settings: &Settings) -> Result<(), Failure> {
+    let unfit = certificate_findings(bytes, settings);
+    tell(path, &unfit);
+    match unfit.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::refused("the configuration has mistakes")),
     }
 }
 

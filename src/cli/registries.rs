@@ -22,6 +22,8 @@ pub enum Registries {
     Init,
     /// Say how the registry differs from the configuration's `nodes`: exit code 5 where it does.
     Diff,
+    /// Make a damaged registry anew, of what can be read of it and of the last list.
+    Repair,
     /// Copy all nodes from one registry to another; what is there already stays as it is.
     Copy(Copy),
 }
@@ -57,11 +59,10 @@ pub fn run(command: Registries, settings: &Settings) -> Result<(), Failure> {
     match command {
         Registries::Backends(command) => {
             let (registry, environment) = (registry(settings)?, app::nodes_environment());
-            let file = &settings.nodes;
             let done = backends::run(
                 command,
                 &*registry,
-                file,
+                settings,
                 &*environment,
                 &mut out,
                 &mut notes,
@@ -72,6 +73,7 @@ pub fn run(command: Registries, settings: &Settings) -> Result<(), Failure> {
             let registry = registry(settings)?;
             runtime()?.block_on(diff(&*registry, settings, &mut out))
         }
+        Registries::Repair => super::repair::run(settings, &mut out),
         Registries::Init => runtime()?.block_on(init(settings, &mut out)),
         Registries::Copy(copy) => {
             if copy.from == copy.to {

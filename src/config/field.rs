@@ -275,6 +275,9 @@ pub(super) fn harmless(why: &NodeFault) -> String {
         | NodeFault::UrlMalformed(_)
         | NodeFault::UrlHost
         | NodeFault::UrlUser
+        | NodeFault::Hidden
+        | NodeFault::Metadata
+        | NodeFault::Ours
         | NodeFault::Unclosed
         | NodeFault::Weight(_)
         | NodeFault::Name => why.to_string(),

@@ -27,6 +27,7 @@ mod yaml;
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 
+pub use nodes::is_local;
 pub use raw::KEYS as GROUPS;
 
 use field::{Context, Field};

@@ -4,15 +4,18 @@
 //! in. No finding shows any of a URL or a header's value.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, UdpSocket};
 
 use super::field::{Context, Field, Section, below, harmless};
-use crate::domain::node::{NodeRecord, NodeSpec, Rung, Weight};
+use super::settings::Listen;
+use crate::domain::node::{NodeRecord, NodeSpec, NodeUrl, Rung, Weight};
+use crate::domain::target::{self, Ours};
 
 /// Stands in for the URL while the rest of a record is checked.
 const ANY_URL: &str = "http://node";
 
 /// Reads the list. Nodes that can't be told apart and a second leader are errors.
-pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>) -> Vec<NodeRecord> {
+pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>, listen: &Listen) -> Vec<NodeRecord> {
     let errors_before = context.findings.errors();
     let read = field.list(|item| Some((item.path.clone(), node(context, item)?)));
     let read = read.unwrap_or_default();
@@ -20,6 +23,7 @@ pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>) -> Vec<NodeRecord>
         .iter()
         .filter_map(|(path, record)| Some((path.as_str(), record.resolve(context.lookup).ok()?)))
         .collect();
+    check_targets(context, &read, listen);
     check_identities(context, &specs);
     check_leaders(context, &read);
     check_names(context, &read);
@@ -130,6 +134,30 @@ fn headers(context: &Context<'_>, field: &Field<'_>) -> BTreeMap<String, String>
     headers
 }
 
+/// Where none of them may be.
+fn check_targets(context: &Context<'_>, read: &[(String, NodeRecord)], listen: &Listen) {
+    let listeners = listen.addresses();
+    let ours = Ours {
+        listeners: &listeners,
+        is_local: &is_local,
+    };
+    for (path, record) in read {
+        let path = below(path, "url");
+        if let Err(why) = target::check(record, true, ours, context.lookup) {
+            context.error(&path, harmless(&why));
+        }
+        let url = NodeUrl::http(&record.url, context.lookup);
+        if url.is_ok_and(|url| target::is_link_local(&url)) {
+            context.warn(&path, "an address of this link alone: few nodes are there");
+        }
+    }
+}
+
+/// Whether `ip` is an address of this machine: others can't be bound.
+pub fn is_local(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
 fn check_identities(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
     let mut urls: HashMap<String, &str> = HashMap::new();
     for (path, spec) in specs {
@@ -211,7 +239,7 @@ fn judge_names(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::{FULL, finds, reading};
+    use crate::config::tests::{FULL, finds, finds_nothing, reading};
 
     #[test]
     fn nodes_keep_their_references_to_the_environment() {
@@ -223,6 +251,27 @@ mod tests {
         assert_eq!(nodes[1].weight.get(), 2);
         let rungs: Vec<Rung> = nodes.iter().map(|node| node.rung).collect();
         assert_eq!(rungs, [Rung::Leader, Rung::Own, Rung::Fallback]);
+    }
+
+    #[test]
+    fn a_node_is_not_where_it_must_not_be() {
+        finds(
+            "{nodes: [{url: http://localhost:8545, leader: true}]}",
+            "error: forebay.nodes[0].url: the URL is of one of our own listeners",
+        );
+        finds(
+            "{nodes: [{url: \"http://[::ffff:a9fe:a9fe]\", leader: true}]}",
+            "error: forebay.nodes[0].url: the URL is of the cloud's metadata service",
+        );
+        finds(
+            "{nodes: [{url: \"http://${KEY}.example\", leader: true}]}",
+            "error: forebay.nodes[0].url: a variable stands for a part",
+        );
+        finds(
+            "{nodes: [{url: http://169.254.7.7, leader: true}]}",
+            "warning: forebay.nodes[0].url: an address of this link",
+        );
+        finds_nothing("{nodes: [{url: \"http://${WORD}:8545\", leader: true}]}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! They count from the folder of the configuration; from the one above it, where that folder is called
 //! `conf` or is the one that the path begins with (`data/pingora.yaml` says `data/forebay.db`); and
-//! from `/var/lib/NAME` for a configuration in `/etc/NAME`. Earlier releases counted from where the
+//! from `/var/lib/NAME` for a configuration in `/etc/NAME`. Where [`HOME_VARIABLE`] is set, as in our
+//! image, they count from there. Earlier releases counted from where the
 //! process was started: what stands there, or in another of these folders, is used where it is.
 
 use std::path::{Component, Path, PathBuf};
@@ -18,9 +19,14 @@ const STATE: &str = "/var/lib";
 /// A folder beside `data` and others, which is no place for data itself.
 const CONF: &str = "conf";
 
+/// Names the folder that all relative paths count from.
+pub const HOME_VARIABLE: &str = "FOREBAY_HOME";
+
 /// The folders that matter for one configuration.
 #[derive(Clone, Debug)]
 pub struct Places {
+    /// As the environment says.
+    home: Option<PathBuf>,
     /// Of the configuration, absolute.
     folder: PathBuf,
     /// Where this process was started.
@@ -34,6 +40,7 @@ impl Places {
         let here = std::env::current_dir().unwrap_or_default();
         let folder = here.join(path);
         Places {
+            home: std::env::var_os(HOME_VARIABLE).map(PathBuf::from),
             folder: folder.parent().unwrap_or(&here).components().collect(),
             here,
         }
@@ -55,7 +62,7 @@ impl Places {
 
     /// Where it may stand, first where a new one is made.
     fn all(&self, path: &Path) -> Vec<PathBuf> {
-        let mut folders = Vec::new();
+        let mut folders: Vec<PathBuf> = self.home.iter().cloned().collect();
         if let Ok(below) = self.folder.strip_prefix(ETC)
             && below.components().next().is_some()
         {
@@ -110,6 +117,7 @@ mod tests {
 
     fn places(folder: &str, here: &str) -> Places {
         Places {
+            home: None,
             folder: PathBuf::from(folder),
             here: PathBuf::from(here),
         }
@@ -147,6 +155,11 @@ mod tests {
                 assert_eq!(lead_to, Path::new(lead), "{what}, from {here}");
             }
         }
+        let image = Places {
+            home: Some(PathBuf::from("/forebay")),
+            ..places("/etc/forebay", "/")
+        };
+        assert_eq!(image.lead(data), Path::new("/forebay/data/forebay.db"));
         let plain = places("/srv/data", "/").lead(Path::new("./forebay.db"));
         assert_eq!(plain, Path::new("/srv/data/forebay.db"));
         let absolute = places("/srv/conf", "/").lead(Path::new("/x/forebay.db"));
@@ -159,6 +172,7 @@ mod tests {
         let root = root.path();
         let (conf, here) = (root.join("conf"), root.join("here"));
         let places = Places {
+            home: None,
             folder: conf.clone(),
             here: here.clone(),
         };

@@ -55,11 +55,12 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
     let admin_field = section.field("admin");
     let admin = admin::admin(&admin_field);
     admin::check(context, &admin_field, listen.admin, &admin);
+    let nodes = nodes::nodes(context, &section.field("nodes"), &listen);
     Settings {
         chain: chain(&section.field("chain")),
         listen,
         registry: registry::registry(&section.field("registry"), health.interval),
-        nodes: nodes::nodes(context, &section.field("nodes")),
+        nodes,
         health,
         calls: calls(context, &section.field("calls")),
         consistency: consistency(&section).unwrap_or(default.consistency),

@@ -47,6 +47,13 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// All of them.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let https = self.https.iter().map(|https| https.address);
+        let clients = self.http.iter().copied().chain(https);
+        clients.chain(self.metrics).chain(self.admin).collect()
+    }
+
     /// Whether others than this machine can reach the admin listener.
     pub fn is_admin_exposed(&self) -> bool {
         self.admin

@@ -49,6 +49,7 @@ pub mod shape;
 pub mod silence;
 pub mod sounding;
 pub mod subscription;
+pub mod target;
 pub mod testimony;
 pub mod tidings;
 pub mod told;

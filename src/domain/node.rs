@@ -10,6 +10,8 @@ use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
 
+use super::target::is_metadata_host;
+
 /// The longest URL, name or header value that we take, in bytes.
 pub const TEXT_BYTES_MAX: usize = 2048;
 /// The longest name, in bytes: it is a metric label and a response header.
@@ -107,6 +109,12 @@ pub enum NodeFault {
     Name,
     #[error("the header `{0}` can't be sent to a node")]
     Header(String),
+    #[error("a variable stands for a part of what is before the URL's path, which all are shown")]
+    Hidden,
+    #[error("the URL is of the cloud's metadata service, which is no node")]
+    Metadata,
+    #[error("the URL is of one of our own listeners")]
+    Ours,
 }
 
 /// Replaces `${NAME}` and `${NAME:-default}` in `text` by what `lookup` says of `NAME`.
@@ -187,6 +195,9 @@ impl NodeUrl {
         if url.host_str().is_none_or(str::is_empty) || url.port() == Some(0) {
             return Err(NodeFault::UrlHost);
         }
+        if is_metadata_host(url.host()) {
+            return Err(NodeFault::Metadata);
+        }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(NodeFault::UrlUser);
         }
@@ -230,7 +241,7 @@ impl NodeUrl {
         matches!(self.url.scheme(), "https" | "wss")
     }
 
-    /// `host:port`, the name of a node that was given none.
+    /// The name of a node that was given none.
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.host(), self.port())
     }

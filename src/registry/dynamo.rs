@@ -14,6 +14,7 @@ mod tables;
 mod trouble;
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -64,6 +65,8 @@ pub struct Dynamo {
     me: String,
     /// The last list that was read whole.
     listed: Mutex<Option<Listed>>,
+    /// The last version of a list that could be believed.
+    seen: AtomicU64,
     /// One change at a time: two of one process need not cross.
     changing: Mutex<()>,
     tenancy: Mutex<Tenancy>,
@@ -85,6 +88,7 @@ impl Dynamo {
             tenancy: Mutex::new(Tenancy::new(me.clone(), place.lease)),
             me,
             listed: Mutex::default(),
+            seen: AtomicU64::new(0),
             changing: Mutex::default(),
         }
     }
@@ -164,13 +168,17 @@ impl Dynamo {
         }
         let read_at = clock::now();
         let book = self.read_rows(edition).await?;
-        let listing = listing::of(&book, self.lookup());
+        let mut listing = listing::of(&book, self.lookup());
         // An empty list that nobody made so is looked at again at once.
         *listed = listing.is_credible().then(|| Listed {
             edition,
             read_at,
             listing: listing.clone(),
         });
+        if listing.is_credible() {
+            let version = edition.version();
+            listing.is_lost = self.seen.swap(version, Ordering::Relaxed) > version;
+        }
         Ok(listing)
     }
 

@@ -12,8 +12,8 @@ mod table;
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,7 +40,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The embedded registry. Clones share one connection.
 #[derive(Clone)]
 pub struct Embedded {
-    shelf: Arc<Mutex<Shelf>>,
+    path: PathBuf,
+    /// `None` until the file can be opened, and once it has shown itself damaged.
+    shelf: Arc<Mutex<Option<Shelf>>>,
     environment: Environment,
     patience: Duration,
 }
@@ -49,6 +51,39 @@ pub struct Embedded {
 struct Shelf {
     connection: Connection,
     listed: Option<(i64, Listing)>,
+    /// Which file it is.
+    inode: Option<u64>,
+}
+
+impl Shelf {
+    /// Opens the file at `path`, and makes its folder and file where there are none.
+    fn open(path: &Path) -> Result<Shelf, String> {
+        let why = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+        create(path).map_err(|error| why(&error))?;
+        let connection = connect(path).map_err(|unfit| why(&unfit))?;
+        Ok(Shelf {
+            connection,
+            listed: None,
+            inode: fs::metadata(path).ok().map(|found| found.ino()),
+        })
+    }
+
+    /// Whether another file stands there now: one that was repaired, or a copy that was put back.
+    fn is_replaced(&self, path: &Path) -> bool {
+        let found = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+        found.is_some_and(|found| self.inode.is_some_and(|inode| found.ino() != inode))
+    }
+}
+
+/// The shelf, opened anew where that is needed.
+fn ready<'a>(slot: &'a mut Option<Shelf>, path: &Path) -> Result<&'a mut Shelf, Stop> {
+    if slot.as_ref().is_some_and(|shelf| shelf.is_replaced(path)) {
+        *slot = None;
+    }
+    match slot {
+        Some(shelf) => Ok(shelf),
+        None => Ok(slot.insert(Shelf::open(path).map_err(Stop::File)?)),
+    }
 }
 
 impl Embedded {
@@ -59,20 +94,32 @@ impl Embedded {
     /// [`RegistryError::OutOfReach`] when the file can't be used: no permission, corrupt, made
     /// by a newer program or by another one.
     pub fn open(path: &Path, environment: Environment) -> Result<Embedded, RegistryError> {
-        let why = |why: &dyn std::fmt::Display| RegistryError::OutOfReach {
-            operation: "open",
-            why: format!("{}: {why}", path.display()),
-        };
-        create(path).map_err(|error| why(&error))?;
-        let connection = connect(path).map_err(|unfit| why(&unfit))?;
+        let shelf = Shelf::open(path).map_err(|why| out_of_reach("open", &why))?;
         Ok(Embedded {
-            shelf: Arc::new(Mutex::new(Shelf {
-                connection,
-                listed: None,
-            })),
+            shelf: Arc::new(Mutex::new(Some(shelf))),
+            ..Embedded::later(path, environment)
+        })
+    }
+
+    /// The same at a file that can't be opened now: each call tries.
+    pub fn later(path: &Path, environment: Environment) -> Embedded {
+        Embedded {
+            path: path.to_path_buf(),
+            shelf: Arc::default(),
             environment,
             patience: PATIENCE,
-        })
+        }
+    }
+
+    /// What nodes can still be read of a damaged file, up to where it can't be read any further.
+    pub fn salvage(path: &Path) -> Vec<NodeRecord> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let Ok(connection) = Connection::open_with_flags(path, flags) else {
+            return Vec::new();
+        };
+        let rows = table::rows_while_readable(&connection);
+        let items = rows.iter().filter_map(|row| row.item(&|_| None).ok());
+        items.map(|item| item.record).collect()
     }
 
     /// Does `work` on a thread that may block, within the time for a call.
@@ -83,19 +130,25 @@ impl Embedded {
     ) -> Result<T, RegistryError> {
         let deadline = clock::now() + self.patience;
         let environment = self.environment.clone();
+        let path = self.path.clone();
         let done = async {
-            let mut shelf = self.shelf.clone().lock_owned().await;
+            let mut slot = self.shelf.clone().lock_owned().await;
             let task = tokio::task::spawn_blocking(move || {
                 let left = deadline.saturating_duration_since(clock::now());
+                let shelf = ready(&mut slot, &path)?;
                 shelf.connection.busy_timeout(left)?;
-                work(&mut shelf, deadline, &*environment)
+                let done = work(shelf, deadline, &*environment);
+                if matches!(&done, Err(Stop::Store(why)) if is_damage(why)) {
+                    *slot = None;
+                }
+                done
             });
             task.await
                 .map_err(|why| out_of_reach(operation, &why))?
                 .map_err(|stop| match stop {
                     Stop::Refused(refused) => refused,
                     Stop::Damaged { .. } => RegistryError::Damaged(stop.to_string()),
-                    Stop::Store(_) | Stop::Late => out_of_reach(operation, &stop),
+                    Stop::Store(_) | Stop::File(_) | Stop::Late => out_of_reach(operation, &stop),
                 })
         };
         tokio::time::timeout(self.patience, done)
@@ -168,7 +221,16 @@ fn try_connect(path: &Path) -> Result<Connection, Unfit> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
     table::prepare(&mut connection)?;
+    table::look_over(&connection)?;
     Ok(connection)
+}
+
+/// Nothing more can be had of a connection that says so.
+fn is_damage(why: &rusqlite::Error) -> bool {
+    matches!(
+        why.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 fn is_busy(why: &rusqlite::Error) -> bool {
@@ -282,7 +344,6 @@ impl Registry for Embedded {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
     use std::process::{Child, Command};
     use std::sync::Barrier;
 
@@ -385,9 +446,10 @@ mod tests {
         registry.list().await.unwrap();
         // A mark in the remembered list shows whether it was that one.
         let mark = "remembered".to_string();
-        let mut shelf = registry.shelf.lock().await;
+        let mut slot = registry.shelf.lock().await;
+        let shelf = slot.as_mut().unwrap();
         shelf.listed.as_mut().unwrap().1.rejected.push(mark.clone());
-        drop(shelf);
+        drop(slot);
         assert_eq!(registry.list().await.unwrap().rejected, [mark]);
         home.by_hand("UPDATE nodes SET weight = 7");
         let listing = registry.list().await.unwrap();
@@ -549,7 +611,7 @@ mod tests {
             Ok(registry) => registry.list().await.map(|_| ()),
             Err(why) => Err(why),
         };
-        assert!(why(outcome).contains("malformed"));
+        assert!(why(outcome).contains("it is damaged"));
     }
 
     #[tokio::test]

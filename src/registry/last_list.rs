@@ -129,6 +129,28 @@ pub fn save(path: &Path, records: &[NodeRecord]) -> Result<bool, LastListError> 
     Ok(true)
 }
 
+/// Takes away the drafts of processes that were killed while they wrote.
+pub fn tidy(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let name = name.to_string_lossy();
+    let drafts = fs::read_dir(folder).into_iter().flatten().flatten();
+    for draft in drafts {
+        let found = draft.file_name();
+        let found = found.to_string_lossy();
+        let writer = found.strip_prefix(&*name).and_then(|rest| {
+            let id = rest.strip_prefix('.')?.strip_suffix(".new")?;
+            id.parse::<u32>().ok()
+        });
+        let is_gone = |id: u32| !Path::new("/proc").join(id.to_string()).exists();
+        if writer.is_some_and(is_gone) {
+            // Whoever else tidies up has done it.
+            drop(fs::remove_file(draft.path()));
+        }
+    }
+}
+
 /// Reads what [`save`] wrote.
 ///
 /// # Errors
@@ -293,6 +315,29 @@ mod tests {
         text.push(b' ');
         fs::write(&path, &text).unwrap();
         assert!(load(&path).unwrap_err().to_string().contains("over"));
+    }
+
+    #[test]
+    fn drafts_of_killed_processes_are_taken_away_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-list.json");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let gone = child.id();
+        child.wait().unwrap();
+        let named = |name: String| folder.path().join(name);
+        let draft = named(format!("last-list.json.{gone}.new"));
+        let others = [
+            named(format!("last-list.json.{}.new", std::process::id())),
+            named(format!("other.json.{gone}.new")),
+            named("last-list.json.mine.new".to_string()),
+        ];
+        for file in others.iter().chain([&draft, &path]) {
+            fs::write(file, "half").unwrap();
+        }
+        tidy(&path);
+        assert!(!draft.exists());
+        assert!(others.iter().chain([&path]).all(|file| file.exists()));
+        tidy(&folder.path().join("nowhere/last-list.json"));
     }
 
     #[test]

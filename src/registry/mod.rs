@@ -86,6 +86,8 @@ pub struct Listing {
     pub is_emptied: bool,
     /// There is nothing at all, and that is known to have been so always.
     pub is_unwritten: bool,
+    /// It is no successor of the list that was read before: that was lost, and this one begun anew.
+    pub is_lost: bool,
 }
 
 impl Listing {

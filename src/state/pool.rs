@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct Pool {
     pub journal: Journal,
     /// Where the list comes from.
     pub list_from: Provenance,
+    /// Nodes serve that the registry doesn't have.
+    pub has_leftovers: AtomicBool,
     /// Somebody here has changed the registry: the list is due to be read.
     pub list_is_due: Notify,
     /// Sent to whenever `present` changes.
@@ -84,6 +87,7 @@ impl Pool {
             telling: tokio::sync::Mutex::default(),
             journal: Journal::default(),
             list_from: Provenance::default(),
+            has_leftovers: AtomicBool::new(false),
             list_is_due: Notify::new(),
             news: watch::Sender::new(()),
             early_round: Notify::new(),

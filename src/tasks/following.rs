@@ -47,6 +47,13 @@ impl Following {
         Ok(())
     }
 
+    /// Who follows the file may be another file afterwards, which has followed nothing.
+    pub fn hear_outage(&mut self) {
+        if self.follows {
+            self.heard = None;
+        }
+    }
+
     /// The registry takes `nodes` if nothing was ever written in it.
     async fn sow(
         &self,

@@ -22,6 +22,7 @@ use super::scribe::Scribe;
 use super::shared::SharedHeads;
 use crate::clock;
 use crate::state::pool::Pool;
+use crate::upstream::probe::Prober;
 
 /// Names are resolved again this often, and old connections dropped.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
@@ -37,6 +38,7 @@ pub struct Housekeeping {
     scribe: Mutex<Scribe>,
     herald: Herald,
     newsroom: Newsroom,
+    prober: Prober,
     shared: Option<Arc<SharedHeads>>,
     reload: Option<Mutex<Reload>>,
     renewals: Vec<Mutex<Renewal>>,
@@ -56,6 +58,7 @@ impl Housekeeping {
         renewals: Vec<Renewal>,
     ) -> Housekeeping {
         let regimen = roster.regimen.clone();
+        let prober = rounds.prober.clone();
         Housekeeping {
             herald: Herald {
                 pool: roster.pool.clone(),
@@ -71,6 +74,7 @@ impl Housekeeping {
             rounds: Mutex::new(rounds),
             scribe: Mutex::new(scribe),
             newsroom,
+            prober,
             is_new: Notify::new(),
         }
     }
@@ -147,13 +151,19 @@ impl Housekeeping {
     }
 
     async fn tidy(&self) {
+        // Every other time, and when a name has moved: once a minute at least.
+        let mut is_renewed = false;
         loop {
             tokio::time::sleep(TIDY_EVERY.mul_f64(jitter())).await;
             let pool = {
                 let mut roster = self.roster.lock().await;
-                roster.resolve_again().await;
+                let has_moved = roster.resolve_again().await;
+                is_renewed = !is_renewed || has_moved;
                 roster.pool.clone()
             };
+            if is_renewed {
+                self.prober.renew();
+            }
             for upstream in pool.snapshot().upstreams.iter() {
                 upstream.link.sweep(clock::now());
             }

@@ -1,5 +1,5 @@
 //! Nodes of a list that was replaced though nobody took them away: what stood in for a registry that
-//! was out of reach. They serve on beside the new list until one of that is fit, for until then it has
+//! was out of reach, or what a table had before it lost its nodes. They serve on beside the new list until one of that is fit, for until then it has
 //! nobody who has been probed.
 
 use std::sync::Arc;
@@ -9,22 +9,37 @@ use crate::state::pool::Snapshot;
 
 /// Those that serve on.
 #[derive(Default)]
-pub struct Leftovers(Vec<NodeSpec>);
+pub struct Leftovers {
+    kept: Vec<NodeSpec>,
+    /// The registry came back without its nodes: whatever it has next is no whole list.
+    is_after_loss: bool,
+}
 
 impl Leftovers {
-    /// Whoever serves now is to serve on.
-    pub fn keep(&mut self, present: &Snapshot) {
-        let upstreams = present.upstreams.iter();
-        self.0 = upstreams.map(|upstream| upstream.spec.clone()).collect();
+    /// The registry has no node, and nobody took them away.
+    pub fn hear_loss(&mut self) {
+        self.is_after_loss = true;
+    }
+
+    /// A list is to be taken: whoever serves now is to serve on, if it `replaces` them unasked.
+    pub fn hear_list(&mut self, replaces: bool, present: &Snapshot) {
+        if std::mem::take(&mut self.is_after_loss) || replaces {
+            let upstreams = present.upstreams.iter();
+            self.kept = upstreams.map(|upstream| upstream.spec.clone()).collect();
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
     }
 
     /// `list`, and beside it those who are still needed.
     pub fn beside(&mut self, mut list: Vec<NodeSpec>, present: &Snapshot) -> Vec<NodeSpec> {
-        if self.0.is_empty() || list.is_empty() || has_fit(&list, present) {
-            self.0.clear();
+        if self.kept.is_empty() || list.is_empty() || has_fit(&list, present) {
+            self.kept.clear();
             return list;
         }
-        for former in &self.0 {
+        for former in &self.kept {
             let identity = former.url.identity();
             if list.iter().all(|spec| spec.url.identity() != identity) {
                 let former = beside_others(former, &list);

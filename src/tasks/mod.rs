@@ -20,5 +20,6 @@ pub mod relays;
 pub mod reload;
 pub mod roster;
 pub mod scribe;
+mod scrutiny;
 pub mod shared;
 pub mod watched;

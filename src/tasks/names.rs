@@ -3,22 +3,27 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::domain::target::is_metadata;
 use crate::state::upstreams::Upstream;
 use crate::upstream::resolver;
 
-/// Resolves the names of `upstreams`; `told`: those of which the log has said that they don't resolve.
+/// Resolves the names of `upstreams`, and says whether one has moved to a new address; `told`: those of which the log has said that they don't resolve.
 pub async fn resolve_names(
     upstreams: impl Iterator<Item = &Arc<Upstream>>,
     told: &mut BTreeSet<String>,
-) {
+) -> bool {
+    let mut has_moved = false;
     let lookups = upstreams.filter_map(|upstream| {
         let (host, port) = upstream.link.needs_resolving()?;
         Some(async move { (host, upstream, resolver::resolve(host, port).await) })
     });
     for (host, upstream, found) in futures_util::future::join_all(lookups).await {
         match found {
+            Ok(addresses) if addresses.iter().any(|address| is_metadata(address.ip())) => {
+                tell_unresolved(host, "it leads to the cloud's metadata service", told);
+            }
             Ok(addresses) if !addresses.is_empty() => {
-                upstream.link.set_addresses(addresses);
+                has_moved |= upstream.link.set_addresses(addresses);
                 if told.remove(host) {
                     log::info!("{host} resolves again");
                 }
@@ -27,6 +32,7 @@ pub async fn resolve_names(
             Err(why) => tell_unresolved(host, &why.to_string(), told),
         }
     }
+    has_moved
 }
 
 fn tell_unresolved(host: &str, why: &str, told: &mut BTreeSet<String>) {

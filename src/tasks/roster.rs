@@ -3,14 +3,17 @@
 //! Whatever goes wrong with the registry shrinks nothing: the list stays as it was last read.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::following::Following;
 use super::leftovers::Leftovers;
 use super::names::resolve_names;
 use super::regimen::InForce;
+use super::scrutiny;
 use crate::clock;
 use crate::domain::node::{NodeRecord, NodeSpec};
 use crate::registry::last_list::{self, LastListError};
@@ -37,6 +40,8 @@ pub struct Roster {
     pub last_list: PathBuf,
     /// Who serves beside the list until one of it is fit.
     pub leftovers: Leftovers,
+    /// Of this process: no node is there.
+    pub listeners: Vec<SocketAddr>,
     /// What was said in the log, so that it is said once.
     pub told: Told,
 }
@@ -45,6 +50,7 @@ pub struct Roster {
 #[derive(Default)]
 pub struct Told {
     outage: bool,
+    leftovers: bool,
     warnings: BTreeSet<String>,
     rejected: BTreeSet<String>,
     unresolved: BTreeSet<String>,
@@ -67,6 +73,7 @@ struct Weighed {
     specs: Vec<NodeSpec>,
     rejected: usize,
     warnings: BTreeSet<String>,
+    is_lost: bool,
 }
 
 impl Roster {
@@ -75,6 +82,9 @@ impl Roster {
     /// to ask.
     pub async fn begin(&mut self) -> bool {
         self.metrics.registry_awaited(clock::unix_millis() / 1000);
+        let path = self.last_list.clone();
+        // It fails where nothing is to be done.
+        drop(tokio::task::spawn_blocking(move || last_list::tidy(&path)).await);
         let read = tokio::time::timeout(FIRST_PATIENCE, self.read()).await;
         let no_list = match read.unwrap_or_else(|_| Err(("list", late()))) {
             Ok(listing) if listing.is_unwritten => NoList::New,
@@ -172,6 +182,7 @@ impl Roster {
     fn hear_outage(&mut self, operation: &'static str, why: &RegistryError) -> bool {
         self.metrics.registry_failed(operation);
         self.pool.list_from.hear_outage();
+        self.following.hear_outage();
         let is_news = !std::mem::replace(&mut self.told.outage, true);
         if is_news {
             log::error!("{why}; the list stays as it was");
@@ -217,12 +228,18 @@ impl Roster {
     fn weigh(&mut self, listing: Listing) -> Result<Weighed, RegistryError> {
         let is_new = listing.is_unwritten && self.has_no_node();
         if !listing.is_credible() && !is_new {
+            if !self.has_no_node() {
+                self.leftovers.hear_loss();
+            }
             self.tell_rejected(listing.rejected);
             return Err(emptied());
         }
+        let hidden = listing.items.iter().filter_map(scrutiny::shows_variable);
+        let warnings = listing.warnings.into_iter().chain(hidden).collect();
         let records: Vec<_> = listing.items.into_iter().map(|item| item.record).collect();
         let (specs, unresolved) = resolve_all(&records, &*self.environment);
-        let rejected: Vec<_> = listing.rejected.into_iter().chain(unresolved).collect();
+        let (specs, ours) = scrutiny::apart_from_ours(specs, &self.listeners);
+        let rejected = [listing.rejected, unresolved, ours].concat();
         let count = rejected.len();
         self.tell_rejected(rejected);
         if specs.is_empty() && !records.is_empty() {
@@ -232,14 +249,14 @@ impl Roster {
             records,
             specs,
             rejected: count,
-            warnings: listing.warnings.into_iter().collect(),
+            warnings,
+            is_lost: listing.is_lost,
         })
     }
 
     async fn take(&mut self, weighed: Weighed) -> bool {
-        if self.pool.list_from.is().stands_in() {
-            self.leftovers.keep(&self.pool.snapshot());
-        }
+        let replaces = weighed.is_lost || self.pool.list_from.is().stands_in();
+        self.leftovers.hear_list(replaces, &self.pool.snapshot());
         self.pool.list_from.set(ListFrom::Registry);
         if std::mem::take(&mut self.told.outage) {
             log::info!("the registry is in reach again");
@@ -251,11 +268,26 @@ impl Roster {
         }
         self.told.warnings = weighed.warnings;
         let specs = self.leftovers.beside(weighed.specs, &self.pool.snapshot());
+        self.tell_leftovers();
         let is_new = self.apply(specs).await;
         if is_new {
             self.save(weighed.records).await;
         }
         is_new
+    }
+
+    fn tell_leftovers(&mut self) {
+        let are_there = !self.leftovers.is_empty();
+        self.pool.has_leftovers.store(are_there, Ordering::Relaxed);
+        if are_there != std::mem::replace(&mut self.told.leftovers, are_there) {
+            match are_there {
+                true => log::warn!(
+                    "the list is another than before, and nobody took the former nodes away: they \
+                     serve beside it until one of it is fit"
+                ),
+                false => log::info!("the list serves by itself"),
+            }
+        }
     }
 
     fn tell_rejected(&mut self, rejected: Vec<String>) {
@@ -313,9 +345,10 @@ impl Roster {
     }
 
     /// Resolves all names anew. A name that stops resolving keeps its last addresses.
-    pub async fn resolve_again(&mut self) {
+    /// Says whether one has moved.
+    pub async fn resolve_again(&mut self) -> bool {
         let snapshot = self.pool.snapshot();
-        resolve_names(snapshot.upstreams.iter(), &mut self.told.unresolved).await;
+        resolve_names(snapshot.upstreams.iter(), &mut self.told.unresolved).await
     }
 }
 
@@ -404,6 +437,7 @@ mod tests {
                 following: Following::default(),
                 last_list: self.last_list(),
                 leftovers: Leftovers::default(),
+                listeners: Vec::new(),
                 told: Told::default(),
             }
         }

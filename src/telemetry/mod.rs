@@ -10,3 +10,4 @@ pub mod metrics;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod spans;
+pub mod supervisor;

@@ -179,16 +179,18 @@ impl Addresses {
     }
 
     /// Takes `addresses` over, unless it is empty. The one that was good goes first if it is
-    /// still among them.
-    pub fn set(&self, addresses: Vec<SocketAddr>) {
+    /// still among them. Says whether they are others than before.
+    pub fn set(&self, addresses: Vec<SocketAddr>) -> bool {
         let before = self.list.load_full();
         if addresses.is_empty() || addresses == *before {
-            return;
+            return false;
         }
+        let is_new = addresses.iter().any(|address| !before.contains(address));
         let good = before.get(self.first.load(Ordering::Relaxed));
         let first = addresses.iter().position(|address| Some(address) == good);
         self.list.store(addresses.into());
         self.first.store(first.unwrap_or(0), Ordering::Relaxed);
+        is_new
     }
 }
 

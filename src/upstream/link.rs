@@ -57,9 +57,10 @@ impl Link {
         }
     }
 
-    /// Takes over what the resolver found. An empty list keeps the last addresses.
-    pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
-        self.addresses.set(addresses);
+    /// Takes over what the resolver found. An empty list keeps the last addresses. Says whether there are
+    /// new ones among them.
+    pub fn set_addresses(&self, addresses: Vec<SocketAddr>) -> bool {
+        self.addresses.set(addresses)
     }
 
     /// The host and port to resolve; `None` for an IP literal.

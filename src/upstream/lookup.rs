@@ -60,7 +60,8 @@ impl Prober {
             answer_bytes_max: BLOCK_BYTES_MAX,
             read: |result| Ok(Header::read(result)),
         };
-        let asked = ask(self.client(), spec, &question);
+        let client = self.client();
+        let asked = ask(&client, spec, &question);
         let answered = tokio::time::timeout(timeout, asked).await;
         answered.map_err(|_| Failure::Timeout(timeout))?
     }
@@ -82,7 +83,8 @@ impl Prober {
             answer_bytes_max: LOGS_BYTES_MAX,
             read: |result| Ok(result.to_string()),
         };
-        let asked = ask(self.client(), spec, &question);
+        let client = self.client();
+        let asked = ask(&client, spec, &question);
         let answered = tokio::time::timeout(timeout, asked).await;
         let result = answered.map_err(|_| Failure::Timeout(timeout))??;
         BlockLogs::read(&result, hash)

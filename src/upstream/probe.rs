@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use reqwest::{Certificate, Client};
 use serde::Deserialize;
 
@@ -86,7 +87,8 @@ pub enum ProberFault {
 /// Asks nodes. A clone shares its connections.
 #[derive(Clone, Debug)]
 pub struct Prober {
-    client: Client,
+    client: Arc<ArcSwap<Client>>,
+    trusted: Option<Vec<Certificate>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,12 +118,22 @@ impl Prober {
             None => None,
         };
         Ok(Prober {
-            client: client(trusted)?,
+            client: Arc::new(ArcSwap::from_pointee(client(trusted.clone())?)),
+            trusted,
         })
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    pub(super) fn client(&self) -> Arc<Client> {
+        self.client.load_full()
+    }
+
+    /// Asks over new connections, to the addresses that names have now, from here on: one that was
+    /// kept says nothing of where calls go. What is under way goes on.
+    pub fn renew(&self) {
+        match client(self.trusted.clone()) {
+            Ok(client) => self.client.store(Arc::new(client)),
+            Err(why) => log::warn!("probes go on over the connections that they have: {why:?}"),
+        }
     }
 
     /// Asks `spec` for its head and whether it syncs. It takes no longer than `timeout`.
@@ -129,6 +141,7 @@ impl Prober {
     /// Without its chain's id being asked for, or told, an answer's `chain_id` is `None`.
     pub async fn probe(&self, spec: &NodeSpec, asked: Ask, timeout: Duration) -> Probed {
         let started = clock::now();
+        let client = &*self.client();
         let head = async {
             let head = within(timeout, self.head(spec)).await;
             let took = clock::now().saturating_duration_since(started);
@@ -142,14 +155,12 @@ impl Prober {
             };
             (head, took, depth)
         };
-        let syncing = within(timeout, ask(&self.client, spec, &SYNCING));
+        let syncing = within(timeout, ask(client, spec, &SYNCING));
         let chain_id = async {
             if !asked.chain_id {
                 return None;
             }
-            within(timeout, ask(&self.client, spec, &CHAIN_ID))
-                .await
-                .ok()
+            within(timeout, ask(client, spec, &CHAIN_ID)).await.ok()
         };
         let details = self.details(spec, asked, timeout);
         let ((head, took, depth), syncing, chain_id, details) =
@@ -177,7 +188,8 @@ impl Prober {
         head: BlockNumber,
         timeout: Duration,
     ) -> Found {
-        let found = inquiry::found(&self.client, spec, question, head);
+        let client = self.client();
+        let found = inquiry::found(&client, spec, question, head);
         let late = Found {
             question,
             has: None,
@@ -187,7 +199,7 @@ impl Prober {
 
     /// What doesn't hang on the head.
     async fn details(&self, spec: &NodeSpec, asked: Ask, timeout: Duration) -> Details {
-        let client = &self.client;
+        let client = &*self.client();
         let capabilities = async {
             if !asked.inquiry.capabilities {
                 return Capabilities::NotAsked;
@@ -217,10 +229,11 @@ impl Prober {
 
     /// A node that has no block to show, or too long a one, is asked for the bare number.
     async fn head(&self, spec: &NodeSpec) -> Result<Head, Failure> {
-        match ask(&self.client, spec, &LATEST).await {
+        let client = &*self.client();
+        match ask(client, spec, &LATEST).await {
             Ok(Some(head)) => Ok(head),
             Ok(None) | Err(Failure::RpcError { .. } | Failure::TooLarge(_)) => {
-                let number = ask(&self.client, spec, &NUMBER).await?;
+                let number = ask(client, spec, &NUMBER).await?;
                 Ok(Head {
                     number: BlockNumber(number),
                     hash: None,

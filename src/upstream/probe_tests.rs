@@ -510,3 +510,22 @@ async fn half_a_body_is_no_answer() {
     assert_eq!(reason, "connect");
     assert_eq!(words, "the answer ended early");
 }
+
+#[tokio::test]
+async fn a_renewed_prober_asks_over_new_connections() {
+    use crate::fake::{Chain, FakeConfig, FakeNode};
+    let node = FakeNode::start(FakeConfig::following(&Chain::still(1, 100)));
+    let node = node.await.unwrap();
+    let spec = NodeRecord::at(&node.url()).resolve(&|_| None).unwrap();
+    let prober = Prober::new(None).unwrap();
+    let round = async || {
+        let probed = prober.probe(&spec, Ask::default(), PATIENCE).await;
+        assert_eq!(probed.failure, None);
+        node.connections()
+    };
+    round().await;
+    let kept = round().await;
+    assert_eq!(round().await, kept, "over the connections that there are");
+    prober.renew();
+    assert!(round().await > kept);
+}

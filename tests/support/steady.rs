@@ -22,6 +22,9 @@ const PACE: Duration = Duration::from_millis(20);
 
 type Stream = TlsStream<TcpStream>;
 
+/// So often a connection that is over at once is opened anew for one call.
+const REOPENED_MAX: usize = 30;
+
 /// One way to call.
 enum Way {
     Kept(Option<Stream>),
@@ -116,19 +119,46 @@ impl Way {
         }
     }
 
+    /// One call. A connection whose end was announced is opened anew, as clients do: what was sent when
+    /// it was over already was not taken.
     async fn call(&mut self, client: &TlsClient, port: u16) -> Result<(), String> {
+        let mut answer = self.answer(client, port).await?;
+        // While two processes accept, the next connection may be to the one that goes as well.
+        for _ in 0..REOPENED_MAX {
+            if answer.is_none() {
+                self.forget();
+                answer = self.answer(client, port).await?;
+            }
+        }
+        let answer = answer.ok_or("over, again and again")?;
+        let answer: Value = serde_json::from_slice(&answer).map_err(|why| why.to_string())?;
+        match answer["result"].is_string() {
+            true => Ok(()),
+            false => Err(answer.to_string()),
+        }
+    }
+
+    /// `None`: the connection was over.
+    async fn answer(&mut self, client: &TlsClient, port: u16) -> Result<Option<Vec<u8>>, String> {
         let body = call("1", "eth_getBalance");
         let open = async |alpn: &[&[u8]]| {
             let opened = client.connect(port, alpn).await;
             opened.map_err(|why| why.to_string())
         };
-        let answer = match self {
-            Way::New => over_http1(&mut open(&[]).await?, &body).await?,
+        match self {
+            Way::New => {
+                let answer = over_http1(&mut open(&[]).await?, &body).await?;
+                Ok(Some(answer.body))
+            }
             Way::Kept(kept) => {
                 if kept.is_none() {
                     *kept = Some(open(&[]).await?);
                 }
-                over_http1(kept.as_mut().unwrap(), &body).await?
+                let answer = over_http1(kept.as_mut().unwrap(), &body).await?;
+                if answer.header("connection") == Some("close") {
+                    *kept = None;
+                }
+                Ok(Some(answer.body))
             }
             Way::Http2(kept) => {
                 if kept.is_none() {
@@ -137,10 +167,17 @@ impl Way {
                     tokio::spawn(connection);
                     *kept = Some(sender);
                 }
-                let sender = kept.as_mut().unwrap();
-                over_http2(sender, body.into())
-                    .await
-                    .map_err(|why| why.to_string())?
+                match kept.clone().unwrap().ready().await {
+                    Ok(sender) => {
+                        match over_http2(sender, body.into()).await {
+                            // Told to go before this was sent.
+                            Err(why) if why.is_go_away() && why.is_remote() => Ok(None),
+                            answered => answered.map(Some).map_err(|why| why.to_string()),
+                        }
+                    }
+                    // Told to go (RFC 9113 §6.8).
+                    Err(_) => Ok(None),
+                }
             }
             Way::Socket(kept) => {
                 if kept.is_none() {
@@ -148,24 +185,30 @@ impl Way {
                     let made = tokio_tungstenite::client_async("wss://localhost/", stream).await;
                     *kept = Some(Box::new(made.map_err(|why| why.to_string())?.0));
                 }
-                let socket = kept.as_mut().unwrap();
-                let sent = socket.send(Message::text(body)).await;
-                sent.map_err(|why| why.to_string())?;
-                let heard = socket.next().await.ok_or("closed")?;
-                heard.map_err(|why| why.to_string())?.into_data().to_vec()
+                over_socket(kept.as_mut().unwrap(), body).await
             }
-        };
-        let answer: Value = serde_json::from_slice(&answer).map_err(|why| why.to_string())?;
-        let is_good = answer["result"].is_string();
-        if is_good {
-            Ok(())
-        } else {
-            Err(answer.to_string())
         }
     }
 }
 
-async fn over_http1(stream: &mut Stream, body: &str) -> Result<Vec<u8>, String> {
+async fn over_socket(
+    socket: &mut WebSocketStream<Stream>,
+    body: String,
+) -> Result<Option<Vec<u8>>, String> {
+    if socket.send(Message::text(body)).await.is_err() {
+        return Ok(None);
+    }
+    loop {
+        match socket.next().await {
+            None | Some(Ok(Message::Close(_))) => return Ok(None),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(message)) => return Ok(Some(message.into_data().to_vec())),
+            Some(Err(why)) => return Err(why.to_string()),
+        }
+    }
+}
+
+async fn over_http1(stream: &mut Stream, body: &str) -> Result<Answer, String> {
     let request = format!(
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
@@ -186,19 +229,18 @@ async fn over_http1(stream: &mut Stream, body: &str) -> Result<Vec<u8>, String> 
             .header("content-length")
             .and_then(|it| it.parse().ok());
         if length == Some(answer.body.len()) {
-            return Ok(answer.body);
+            return Ok(answer);
         }
     }
 }
 
 async fn over_http2(
-    sender: &mut h2::client::SendRequest<Bytes>,
+    mut sender: h2::client::SendRequest<Bytes>,
     body: Bytes,
 ) -> Result<Vec<u8>, h2::Error> {
     let request = http::Request::post("https://localhost/");
     let request = request.header("content-type", "application/json").body(());
-    let mut ready = sender.clone().ready().await?;
-    let (response, mut sending) = ready.send_request(request.unwrap(), false)?;
+    let (response, mut sending) = sender.send_request(request.unwrap(), false)?;
     sending.send_data(body, true)?;
     let mut incoming = response.await?.into_body();
     let mut body = Vec::new();

@@ -40,6 +40,14 @@ impl Edition {
         }
     }
 
+    /// 0: no change of ours was ever written.
+    pub fn version(self) -> u64 {
+        match self {
+            Edition::At { version, .. } => version,
+            Edition::Unkept | Edition::New => 0,
+        }
+    }
+
     /// Whether the last node was taken away by a change of ours.
     pub fn is_emptied(self) -> bool {
         match self {

@@ -20,6 +20,9 @@ pub enum Stop {
     /// The row stands, but is no node.
     #[error("the row of {label} is damaged: {why}; remove the node and add it again")]
     Damaged { label: String, why: Misread },
+    /// It can't be opened, and why.
+    #[error("{0}")]
+    File(String),
     #[error("no answer within the time for a call")]
     Late,
 }

@@ -72,6 +72,8 @@ pub enum Unfit {
     Newer(i64),
     #[error("it is a database of something else")]
     Foreign,
+    #[error("it is damaged: {0}")]
+    Damaged(String),
 }
 
 /// What a file is found to be.
@@ -103,6 +105,15 @@ pub fn prepare(connection: &mut Connection) -> Result<(), Unfit> {
         }
     }
     Ok(change.commit()?)
+}
+
+/// Whether the file is whole: SQLite itself finds out only where it reads.
+pub fn look_over(connection: &Connection) -> Result<(), Unfit> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    match found.as_str() {
+        "ok" => Ok(()),
+        _ => Err(Unfit::Damaged(found.replace('\n', " "))),
+    }
 }
 
 fn has_all_columns(connection: &Connection) -> rusqlite::Result<bool> {
@@ -195,6 +206,23 @@ pub struct Row {
 pub fn rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
     let mut statement = connection.prepare(COLUMNS)?;
     statement.query_map([], Row::read)?.collect()
+}
+
+/// The rows of a damaged file, up to the first that can't be read.
+pub fn rows_while_readable(connection: &Connection) -> Vec<Row> {
+    let mut found = Vec::new();
+    // Without the order: sorting needs all of them.
+    let rows = COLUMNS.trim_end_matches(" ORDER BY rowid");
+    let Ok(mut statement) = connection.prepare(rows) else {
+        return found;
+    };
+    let Ok(mut rows) = statement.query([]) else {
+        return found;
+    };
+    while let Ok(Some(row)) = rows.next() {
+        found.extend(Row::read(row));
+    }
+    found
 }
 
 impl Row {

@@ -4,8 +4,9 @@
 //! within their `registry.refresh`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,10 +18,11 @@ use super::order::{self, Change};
 use super::wish::Turn;
 use crate::clock;
 use crate::domain::fleet::NodeView;
-use crate::domain::node::{NodeRecord, NodeUrl, Weight};
+use crate::domain::node::{NodeRecord, NodeSpec, NodeUrl, Weight};
+use crate::domain::target::{self, Ours};
 use crate::registry::item_json::ItemJson;
 use crate::registry::reading::{Lookup, name_of};
-use crate::registry::{Edit, Environment, Item, Registry};
+use crate::registry::{Edit, Environment, Health, Item, Origin, Registry};
 use crate::state::pool::{Pool, Snapshot};
 use crate::telemetry::journal::{CHANGED, Event};
 
@@ -52,6 +54,10 @@ pub struct Desk {
     pub registry: Arc<dyn Registry>,
     pub environment: Environment,
     pub pool: Arc<Pool>,
+    /// Of this process: no node is there.
+    pub listeners: Vec<SocketAddr>,
+    /// Whether an address is one of this machine.
+    pub is_local: fn(IpAddr) -> bool,
 }
 
 /// A node that was taken out of service.
@@ -68,22 +74,61 @@ impl Desk {
     /// The registry can't be read.
     pub async fn list(&self, reveal: bool) -> Result<Vec<ItemJson>, Denial> {
         let listing = self.registry.list().await?;
-        let items = listing.items.iter();
+        let leftovers = self.leftovers(&listing.items);
+        let items = listing.items.iter().chain(&leftovers);
         Ok(items.map(|item| self.shown(item, reveal)).collect())
+    }
+
+    /// Who serves beside the registry's nodes: it has lost them.
+    fn leftovers(&self, items: &[Item]) -> Vec<Item> {
+        if !self.pool.has_leftovers.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let snapshot = self.pool.snapshot();
+        let specs = snapshot.upstreams.iter().map(|upstream| &upstream.spec);
+        let is_left = |spec: &&NodeSpec| {
+            let url = spec.url.as_written();
+            items.iter().all(|item| item.record.url != url)
+        };
+        let item = |spec: &NodeSpec| Item {
+            record: NodeRecord {
+                name: Some(spec.name.to_string()),
+                weight: spec.weight,
+                rung: spec.rung,
+                ..NodeRecord::at(spec.url.as_written())
+            },
+            when_added: String::new(),
+            former_weight: None,
+            origin: Origin::Registry,
+            health: Health::default(),
+        };
+        specs.filter(is_left).map(item).collect()
     }
 
     /// # Errors
     /// The registry refuses it or can't be used.
     pub async fn add(&self, record: &NodeRecord, who: Who) -> Result<Item, Denial> {
+        self.judge(record)?;
         let item = self.registry.add(record).await?;
         let (rung, weight) = (item.record.rung.as_str(), item.record.weight.get());
         self.tell(&item, &format!("added ({rung} node, weight {weight})"), who);
         Ok(item)
     }
 
+    fn judge(&self, record: &NodeRecord) -> Result<(), Denial> {
+        let ours = Ours {
+            listeners: &self.listeners,
+            is_local: &self.is_local,
+        };
+        target::check(record, false, ours, &*self.environment).map_err(Denial::input)
+    }
+
     /// # Errors
     /// No such node, or the registry refuses the change or can't be used.
     pub async fn change(&self, change: &Change, who: Who) -> Result<Item, Denial> {
+        if let Some(socket) = &change.edit.ws_url {
+            self.judge(&target::socket_alone(socket))?;
+        }
         let item = self.registry.set(&change.key, &change.edit).await?;
         let what = format!("changed: {}", order::in_words(&change.edit));
         self.tell(&item, &what, who);
@@ -217,8 +262,6 @@ fn masked(url: &str, lookup: Lookup<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Health, Origin};
-
     fn weight(weight: u64) -> Weight {
         Weight::new(weight).unwrap()
     }

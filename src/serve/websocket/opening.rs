@@ -73,7 +73,8 @@ fn judge(
 }
 
 fn place(endpoint: &Endpoint, address: Option<IpAddr>) -> Result<Place, Denial> {
-    if endpoint.engine.gate.is_closing() {
+    // After a hand-over it lives here until the process ends, as those that were open before.
+    if endpoint.engine.gate.is_leaving() {
         return Err(Denial::Closing);
     }
     let place = endpoint.engine.sockets.admit(address);

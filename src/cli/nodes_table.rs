@@ -1,0 +1,68 @@
+//! The nodes of the registry as a table for people.
+
+use std::io::{self, Write};
+
+use super::table::{self, HOW_TO_BEGIN};
+use crate::domain::node::{Rung, Weight};
+use crate::registry::item_json::ItemJson;
+use crate::registry::{Item, Origin};
+
+pub const HEADINGS: [&str; 9] = [
+    "NAME", "URL", "ROLE", "WEIGHT", "HEALTHY", "BLOCK", "LAG", "REASON", "ADDED",
+];
+
+/// Writes a row a node, or how to begin where there is none.
+pub fn write(out: &mut dyn Write, items: &[Item], shown: &[ItemJson]) -> io::Result<()> {
+    if items.is_empty() {
+        return writeln!(out, "{HOW_TO_BEGIN}");
+    }
+    let mut rows = vec![HEADINGS.map(str::to_string)];
+    rows.extend(
+        items
+            .iter()
+            .zip(shown)
+            .map(|(item, shown)| cells(item, shown)),
+    );
+    table::write(out, &rows)
+}
+
+fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
+    let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
+    let healthy = match (item.health.checked_at, shown.is_healthy) {
+        (None, _) => "-",
+        (Some(_), true) => "yes",
+        (Some(_), false) => "no",
+    };
+    [
+        shown.name.clone(),
+        shown.url.clone(),
+        over(item.record.rung.as_str(), item, |rung, _| {
+            rung.as_str().to_string()
+        }),
+        over(&shown.weight.to_string(), item, |_, weight| {
+            weight.get().to_string()
+        }),
+        healthy.to_string(),
+        number(shown.block_number),
+        number(shown.lag),
+        shown.reason.clone().unwrap_or_else(|| "-".to_string()),
+        shown.when_added.clone(),
+    ]
+}
+
+/// What holds, and beside it what the file says, where that is something else.
+fn over(holds: &str, item: &Item, says: impl Fn(Rung, Weight) -> String) -> String {
+    let Origin::File {
+        weight,
+        rung,
+        is_pending,
+    } = item.origin
+    else {
+        return holds.to_string();
+    };
+    match says(rung, weight) {
+        file if file == holds => file,
+        file if is_pending => format!("{holds} (pending: {file})"),
+        file => format!("{holds} (file: {file})"),
+    }
+}

@@ -1,0 +1,80 @@
+//! `forebay backends repair`: a damaged registry in a file, made anew of what is left.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::app;
+use crate::clock;
+use crate::config::settings::{RegistryKind, Settings};
+use crate::domain::node::NodeRecord;
+use crate::registry::embedded::Embedded;
+use crate::registry::{Registry as _, RegistryError, last_list};
+
+/// What SQLite puts beside its file.
+const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
+
+pub fn run(settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
+    if settings.registry.kind != RegistryKind::Embedded {
+        return Err(Failure::refused(
+            "only the embedded registry is repaired; a table has point-in-time recovery",
+        ));
+    }
+    let path = &settings.registry.path;
+    let mut say = |text: String| writeln!(out, "{text}").map_err(Failure::refused);
+    if !path.exists() {
+        let why = format!("there is no registry at {}", path.display());
+        return Err(Failure::refused(why));
+    }
+    let Err(why) = Embedded::open(path, app::nodes_environment()) else {
+        return say(format!(
+            "{} is sound: there is nothing to repair",
+            path.display()
+        ));
+    };
+    let saved = Embedded::salvage(path);
+    let aside = put_aside(path).map_err(Failure::out_of_reach)?;
+    let registry = Embedded::open(path, app::nodes_environment()).map_err(Failure::out_of_reach)?;
+    let last = last_list::load(&settings.registry.last_list).unwrap_or_default();
+    let (read, added) = super::runtime()?.block_on(async {
+        let read = add_all(&registry, &saved).await?;
+        Ok::<_, Failure>((read, add_all(&registry, &last).await?))
+    })?;
+    say(format!("{why}"))?;
+    say(format!(
+        "{} is a new registry: {read} nodes of the damaged one could be read, {added} more are of the last \
+         list, and those of the configuration follow. The damaged one is {}",
+        path.display(),
+        aside.display()
+    ))
+}
+
+fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let with = |path: &Path, end: &str| {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let aside = with(path, &format!(".damaged-{}", clock::unix_millis() / 1000));
+    for end in BESIDE {
+        let file = with(path, end);
+        if file.exists() {
+            fs::rename(file, with(&aside, end))?;
+        }
+    }
+    Ok(aside)
+}
+
+/// How many were added; who is there already, or can't stand beside them, isn't.
+async fn add_all(registry: &Embedded, records: &[NodeRecord]) -> Result<usize, Failure> {
+    let mut added = 0;
+    for record in records {
+        match registry.add(record).await {
+            Ok(_) => added += 1,
+            Err(why @ RegistryError::OutOfReach { .. }) => return Err(Failure::out_of_reach(why)),
+            Err(_) => {}
+        }
+    }
+    Ok(added)
+}

@@ -1,0 +1,149 @@
+//! `forebay upgrade`: this program takes over from a running one, and no connection is refused.
+//!
+//! Everything that can go wrong does so before the old process is told: until then it serves as if
+//! nothing had happened.
+
+use std::fs;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+use super::Failure;
+use crate::clock;
+use crate::telemetry::supervisor::{self, READY, SOCKET_VARIABLE};
+
+/// So long the new process may take until it waits for the listeners.
+const START_PATIENCE: Duration = Duration::from_secs(15);
+/// And so long for its first round after that.
+const ROUND_PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// `pid`: of the old process; else systemd names it.
+pub fn run(path: &Path, pid: Option<i32>) -> Result<(), Failure> {
+    let (settings, conf, bytes) = super::configuration(path)?;
+    super::refuse_unfit(path, &bytes, &settings)?;
+    let old = old_process(pid)?;
+    let meeting = PathBuf::from(&conf.upgrade_sock);
+    // Of an upgrade that failed; there, it would be taken for the new process's.
+    drop(fs::remove_file(&meeting));
+    let ear = Ear::new(&meeting).map_err(|why| {
+        let folder = meeting.parent().unwrap_or(&meeting).display();
+        Failure::refused(format!(
+            "nothing can be put into {folder} (`upgrade_sock`): {why}"
+        ))
+    })?;
+    let mut new = start(path, &ear.path)?;
+    let begun = until(START_PATIENCE, || {
+        Ok(ended(&mut new)?.or_else(|| meeting.exists().then_some(())))
+    });
+    if let Err(why) = begun {
+        // It must not be there when somebody else tells the old one.
+        drop(new.kill());
+        return Err(Failure::out_of_reach(format!(
+            "the new process can't take over, and process {} goes on: {why}",
+            old.as_raw_nonzero()
+        )));
+    }
+    kill_process(old, Signal::QUIT).map_err(Failure::out_of_reach)?;
+    let served = until(ROUND_PATIENCE, || {
+        Ok(ended(&mut new)?.or_else(|| ear.hears(READY).then_some(())))
+    });
+    served
+        .map_err(|why| Failure::out_of_reach(format!("the new process has taken over: {why}")))?;
+    let id = new.id();
+    supervisor::tell(&format!("MAINPID={id}\n{READY}"));
+    log::info!(
+        "process {id} serves; process {} ends its calls and goes",
+        old.as_raw_nonzero()
+    );
+    Ok(())
+}
+
+fn old_process(pid: Option<i32>) -> Result<Pid, Failure> {
+    let of_systemd = || std::env::var("MAINPID").ok()?.parse().ok();
+    let named = pid.or_else(of_systemd).filter(|pid| *pid > 1);
+    let Some(pid) = named.and_then(Pid::from_raw) else {
+        return Err(Failure::refused(
+            "which process is to be taken over from? Say --pid PID; under systemd, \
+             `systemctl reload forebay` does",
+        ));
+    };
+    test_kill_process(pid).map_err(|why| {
+        Failure::refused(format!(
+            "process {} can't be told: {why}",
+            pid.as_raw_nonzero()
+        ))
+    })?;
+    Ok(pid)
+}
+
+/// This very program, in a group of its own: it outlives the terminal.
+fn start(path: &Path, ear: &Path) -> Result<Child, Failure> {
+    let program = std::env::current_exe().map_err(Failure::out_of_reach)?;
+    let mut command = Command::new(program);
+    command.args(["serve", "--upgrade", "-c"]).arg(path);
+    command.env(SOCKET_VARIABLE, ear).process_group(0);
+    command.stdin(std::process::Stdio::null());
+    command.spawn().map_err(Failure::out_of_reach)
+}
+
+/// An error if it has.
+fn ended(new: &mut Child) -> Result<Option<()>, String> {
+    match new.try_wait() {
+        Ok(None) => Ok(None),
+        Ok(Some(status)) => Err(format!("it has ended, {status}")),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// Looks until there is something, or an error.
+fn until(
+    patience: Duration,
+    mut look: impl FnMut() -> Result<Option<()>, String>,
+) -> Result<(), String> {
+    let deadline: Instant = clock::now() + patience;
+    while clock::now() < deadline {
+        if look()?.is_some() {
+            return Ok(());
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Err(format!("nothing within {patience:?}"))
+}
+
+/// Where the new process says that it is ready.
+struct Ear {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Ear {
+    fn new(meeting: &Path) -> io::Result<Ear> {
+        let mut path = meeting.as_os_str().to_os_string();
+        path.push(format!(".{}.ready", std::process::id()));
+        let path = PathBuf::from(path);
+        drop(fs::remove_file(&path));
+        let socket = UnixDatagram::bind(&path)?;
+        socket.set_nonblocking(true)?;
+        Ok(Ear { socket, path })
+    }
+
+    fn hears(&self, message: &str) -> bool {
+        let mut heard = [0; 256];
+        let length = self.socket.recv(&mut heard).unwrap_or(0);
+        let lines = heard[..length].split(|byte| *byte == b'\n');
+        lines.into_iter().any(|line| line == message.as_bytes())
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.path));
+    }
+}
