@@ -9,7 +9,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use forebay::fake::Fault;
+use forebay::fake::{Fault, Trouble};
 use serde_json::Value;
 use support::{Answer, Balancer, Geth, PATIENCE, Pretend, QUICK, Scene, eventually};
 
@@ -124,7 +124,7 @@ async fn a_call_waits_for_its_block_and_is_answered_when_a_node_has_it() {
 async fn a_call_for_a_block_that_does_not_come_gets_the_nodes_error_after_one_block_time() {
     let scene = Pretend::set(&[1, 1], "").await;
     let began = forebay::clock::now();
-    let answer = ask(&scene, READ, r#"["0x1","0x70"]"#).await;
+    let answer = ask(&scene, READ, r#"["0x1","0x66"]"#).await;
     let took: Duration = Instant::saturating_duration_since(&forebay::clock::now(), began);
     assert_eq!(answer.json()["error"]["message"], "header not found");
     assert!(took >= Duration::from_secs(1), "{took:?}");
@@ -530,4 +530,245 @@ async fn what_we_write_into_a_call_never_makes_it_fail() {
     let bad = estimate.replace("0x11", "x");
     let answer = balancer.post(&bad).await.json();
     assert!(answer["error"]["message"].is_string(), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_cannot_come_in_time_is_not_waited_for() {
+    let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
+    for number in ["0x68", "0xffffffffff"] {
+        let began = forebay::clock::now();
+        let answer = ask(&scene, READ, &format!(r#"["0x1","{number}"]"#)).await;
+        let took = forebay::clock::now().saturating_duration_since(began);
+        assert_eq!(answer.json()["error"]["message"], "header not found");
+        assert!(took < Duration::from_secs(2), "{number}: {took:?}");
+    }
+    assert_eq!(metric(&scene, "forebay_block_waits_total", &[]).await, 0.0);
+}
+
+/// Asks for a client that calls itself so; the result, and which node gave it.
+async fn ask_as(at: &Balancer, client: &str, method: &str, params: &str) -> (Value, String) {
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-forebay-client", client),
+    ];
+    let body = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}","params":{params}}}"#);
+    let answer = support::post_with(at.rpc.address, "/", &headers, &body, PATIENCE).await;
+    let answer = answer.unwrap();
+    let node = answer.header("x-forebay-node").unwrap_or_default();
+    (answer.json()["result"].clone(), node.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_client_was_told_of_binds_its_own_calls_and_no_others() {
+    let scene = Pretend::set(&[1, 1, 1], "").await;
+    for node in &scene.nodes[1..] {
+        node.set_lag(1);
+    }
+    scene.chain.advance(1);
+    scene
+        .becomes("a", "forebay_node_block_number", &[], 101.0)
+        .await;
+    let at = &scene.balancer;
+    let (block, node) = ask_as(at, "one", "eth_getBlockByNumber", r#"["0x65",false]"#).await;
+    assert_eq!((&block["number"], &*node), (&Value::from("0x65"), "a"));
+    let mut nodes = Vec::new();
+    for _ in 0..20 {
+        let number = async |client| ask_as(at, client, "eth_blockNumber", "[]").await.0;
+        assert_eq!(number("one").await, "0x65");
+        assert_eq!(number("other").await, "0x64");
+        let latest = r#"["0x1","latest"]"#;
+        assert_eq!(ask_as(at, "one", READ, latest).await.1, "a");
+        nodes.push(ask_as(at, "other", READ, latest).await.1);
+    }
+    assert!(
+        nodes.contains(&"b".into()) && nodes.contains(&"c".into()),
+        "{nodes:?}"
+    );
+    let batch = format!("[{}]", support::call("2", "eth_blockNumber"));
+    assert_eq!(scene.post(&batch).await.json()[0]["result"], "0x64");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_the_leader_told_one_client_of_sends_nobody_else_there() {
+    let scene = Scene::set(&[1, 1], "").await;
+    scene.mine_everywhere(3).await;
+    scene.leader.mine(1).await;
+    scene.rounds_pass(2).await;
+    let ask = async |client: &str, params: &str| {
+        let asked = ask_as(&scene.balancer, client, "eth_getBlockByNumber", params);
+        let (block, node) = asked.await;
+        (block["number"].clone(), node)
+    };
+    let told = (Value::from("0x4"), "leader".to_string());
+    assert_eq!(ask("poller", r#"["0x4",false]"#).await, told);
+    for _ in 0..10 {
+        assert_eq!(
+            ask("poller", r#"["latest",false]"#).await,
+            told,
+            "it was told so"
+        );
+        let (number, node) = ask("other", r#"["latest",false]"#).await;
+        assert_eq!(number, "0x3");
+        assert_ne!(node, "leader");
+    }
+    scene.own[0].mine(1).await;
+    scene.own[1].mine(1).await;
+    scene.rounds_pass(2).await;
+    for client in ["poller", "other"] {
+        let (number, node) = ask(client, r#"["latest",false]"#).await;
+        assert_eq!(number, "0x4");
+        assert_ne!(node, "leader", "{client}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_waits_for_a_block_that_is_taken_back_goes_on_with_the_new_head() {
+    let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
+    scene.chain.set_head(99);
+    let name = "forebay_node_block_number";
+    scene.becomes("a", name, &[], 99.0).await;
+    let began = forebay::clock::now();
+    let answer = ask(&scene, READ, r#"["0x1","latest"]"#).await;
+    let took = forebay::clock::now().saturating_duration_since(began);
+    assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    let bodies = heard(&scene, READ);
+    assert!(
+        bodies.iter().all(|body| body.contains("\"0x63\"")),
+        "{bodies:?}"
+    );
+    let number = ask(&scene, "eth_blockNumber", "[]").await;
+    assert_eq!(number.json()["result"], "0x63");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_node_is_on_another_branch_blocks_and_receipts_are_those_of_the_told_one() {
+    // No round comes that could tell who is where.
+    let beginning = QUICK.replace("interval: 400ms", "interval: 60s");
+    let scene = Pretend::set_with(&[1, 1, 1], &beginning, "").await;
+    let told = scene.chain.block(100, None).hash;
+    let probes = scene.nodes[2].calls_of("eth_getBlockByNumber");
+    scene.nodes[2].change(|behaviour| behaviour.forked_from = Some(100));
+    for _ in 0..30 {
+        let answer = ask(&scene, "eth_getBlockByNumber", r#"["0x64",false]"#).await;
+        assert_eq!(answer.json()["result"]["hash"], told, "{}", answer.text());
+    }
+    let strayed = scene.nodes[2].calls_of("eth_getBlockByNumber") - probes;
+    assert!(
+        strayed <= 1,
+        "it is passed over once that is known: {strayed}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn safe_and_finalized_are_the_same_block_whichever_node_serves() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    b_behind(&scene, 3).await;
+    for tag in ["safe", "finalized"] {
+        let mut numbers = Vec::new();
+        for _ in 0..20 {
+            let params = format!(r#"["{tag}",false]"#);
+            let answer = ask(&scene, "eth_getBlockByNumber", &params).await;
+            numbers.push(answer.json()["result"]["number"].clone());
+        }
+        numbers.dedup();
+        assert_eq!(numbers.len(), 1, "{tag}: {numbers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_never_turns_into_nothing_where_one_url_stands_for_several_nodes() {
+    let scene = Pretend::set_with(&[1], &patient(), "").await;
+    let node = &scene.nodes[0];
+    let trouble = |code, message: &str| Trouble {
+        code,
+        message: message.to_string(),
+        data: None,
+    };
+    for (method, params, nothing) in [
+        ("eth_getBlockByNumber", r#"["latest",false]"#, None),
+        (
+            READ,
+            r#"["0x1","latest"]"#,
+            Some(trouble(-32000, "header not found")),
+        ),
+        (
+            "eth_getCode",
+            r#"["0x1","latest"]"#,
+            Some(trouble(-32602, "block height is 99 but requested was 100")),
+        ),
+    ] {
+        let repeats = async || metric(&scene, "forebay_tag_repeats_total", &[]).await;
+        let before = repeats().await;
+        node.change(|behaviour| match nothing {
+            None => drop(behaviour.results.insert(method.into(), "null".into())),
+            Some(trouble) => drop(behaviour.errors.insert(method.into(), trouble)),
+        });
+        let call = ask(&scene, method, params);
+        let another_machine = async {
+            eventually("it is asked again", PATIENCE, async || {
+                repeats().await >= before + 2.0
+            })
+            .await;
+            node.change(|behaviour| {
+                behaviour.results.remove(method);
+                behaviour.errors.remove(method);
+            });
+        };
+        let (answer, ()) = tokio::join!(call, another_machine);
+        let result = &answer.json()["result"];
+        assert!(
+            result.is_object() || result.is_string(),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_any_answer_that_names_a_block_its_client_is_shown_no_older_one() {
+    // No round comes that could tell of the blocks.
+    let beginning = QUICK.replace("interval: 400ms", "interval: 60s");
+    let scene = Pretend::set_with(&[1, 1, 1], &beginning, "").await;
+    let hash = format!("0x{}", "ab".repeat(32));
+    let in_block = |number: u64| format!(r#"{{"blockNumber":"{number:#x}"}}"#);
+    let by_hash = r#"[{"address":"0x1","blockHash":"0x2"}]"#;
+    let fees = r#"{"oldestBlock":"0x66","gasUsedRatio":[0,0]}"#;
+    for (number, method, params, result) in [
+        (101, LOOKUP, r#"["0x1"]"#, in_block(101)),
+        (102, "eth_getLogs", by_hash, format!("[{}]", in_block(102))),
+        (
+            103,
+            "eth_feeHistory",
+            r#"["0x1","0x67",[]]"#,
+            fees.to_string(),
+        ),
+        (
+            104,
+            "trace_transaction",
+            r#"["0x1"]"#,
+            r#"[{"blockNumber":104}]"#.to_string(),
+        ),
+        (105, "eth_getFilterChanges", "", format!("[\"{hash}\"]")),
+    ] {
+        for node in &scene.nodes {
+            node.set_result(method, &result);
+            node.set_result("eth_newBlockFilter", "\"0x1\"");
+            node.set_result(
+                "eth_getBlockByHash",
+                &format!(r#"{{"number":"{number:#x}"}}"#),
+            );
+        }
+        let at = &scene.balancer;
+        let params = if params.is_empty() {
+            let (id, _) = ask_as(at, method, "eth_newBlockFilter", "[]").await;
+            format!("[{id}]")
+        } else {
+            params.to_string()
+        };
+        let (told, _) = ask_as(at, method, method, &params).await;
+        assert!(!told.is_null(), "{method}");
+        let (shown, _) = ask_as(at, method, "eth_blockNumber", "[]").await;
+        assert_eq!(shown, format!("{number:#x}"), "{method}");
+    }
 }

@@ -32,7 +32,7 @@ pub fn rules() -> Rules {
 }
 
 pub fn pins(view: &FleetView) -> Pins {
-    Pins::of(view, Consistency::Monotonic)
+    Pins::of(view, Consistency::Monotonic, None)
 }
 
 /// A leader and so many fit nodes of different weights, each with 50 calls under way.
@@ -40,6 +40,7 @@ pub fn fleet(nodes: u32, now: Instant) -> FleetView {
     let mut fleet = Fleet::new(Yardstick {
         chain_id: None,
         block_time: Duration::from_secs(12),
+        look: Duration::from_secs(5),
         lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 2, fall: 3 },
     });

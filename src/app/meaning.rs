@@ -20,6 +20,7 @@ pub fn yardstick(settings: &Settings) -> Yardstick {
     Yardstick {
         chain_id: settings.chain.id.map(ChainId),
         block_time: settings.chain.block_time,
+        look: settings.health.interval,
         lag_blocks_max: settings.health.lag_blocks_max,
         hysteresis: Hysteresis {
             rise: settings.health.rise,
@@ -56,7 +57,6 @@ fn limits(settings: &Settings) -> Limits {
         answer_bytes_max: calls.answer_bytes_max,
         fails_open: calls.when_none_fit == WhenNoneFit::FailOpen,
         consistency: settings.consistency,
-        block_wait: settings.chain.block_time,
     }
 }
 
@@ -79,7 +79,7 @@ pub fn regimen(settings: &Settings) -> Regimen {
         timeout: health.timeout,
         block_time: settings.chain.block_time,
         sockets: settings.health.sockets,
-        tags: settings.consistency == Consistency::Pinned,
+        tags: settings.consistency != Consistency::None,
         refresh: settings.registry.refresh,
         seeds: settings.nodes.clone(),
         cloudwatch: settings.cloudwatch.clone(),

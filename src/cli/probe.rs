@@ -295,6 +295,7 @@ fn why(
             Some(format!("on chain {theirs}, not {ours}"))
         }
         Reason::Forked => Some("its blocks are others than those that most nodes have".to_string()),
+        Reason::Stuck => Some("its head stands still while others go on".to_string()),
         Reason::HeightZero => Some("its head is 0: it has not begun to sync".to_string()),
     }
 }

@@ -263,7 +263,8 @@ fn when_none_fit(section: &Section<'_>) -> Option<WhenNoneFit> {
 fn consistency(section: &Section<'_>) -> Option<Consistency> {
     section.field("consistency").choice(&[
         ("monotonic", Consistency::Monotonic),
-        ("pinned", Consistency::Pinned),
+        // What it once said, `monotonic` says now.
+        ("pinned", Consistency::Monotonic),
         ("none", Consistency::None),
     ])
 }

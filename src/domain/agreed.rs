@@ -1,5 +1,5 @@
 //! A head that the fleet agrees on: what enough weight of it has. For the block tags `safe` and
-//! `finalized`, which never go back.
+//! `finalized`, which never go back, and are asked for as seldom as they move.
 
 use super::chain::BlockNumber;
 
@@ -19,6 +19,38 @@ impl AgreedHead {
     pub fn hear(&mut self, told: Vec<(BlockNumber, u64)>, begins_anew: bool) {
         let before = self.head.filter(|_| !begins_anew);
         self.head = before.max(carried_by_half(told));
+    }
+}
+
+/// The longest pause between two looks at the tags, in rounds.
+const PAUSE_MAX: u32 = 16;
+
+/// When the tags are looked at: after a pause that doubles while they stand and halves when they move.
+#[derive(Clone, Copy, Debug)]
+pub struct TagLooks {
+    pause: u32,
+    left: u32,
+}
+
+impl Default for TagLooks {
+    fn default() -> TagLooks {
+        TagLooks { pause: 1, left: 0 }
+    }
+}
+
+impl TagLooks {
+    pub fn is_due(&self) -> bool {
+        self.left == 0
+    }
+
+    /// A round is over; `moved`: whether a tag did, where they were looked at.
+    pub fn end_round(&mut self, moved: Option<bool>) {
+        self.pause = match moved {
+            None => return self.left = self.left.saturating_sub(1),
+            Some(true) => (self.pause / 2).max(1),
+            Some(false) => (self.pause * 2).min(PAUSE_MAX),
+        };
+        self.left = self.pause - 1;
     }
 }
 
@@ -42,6 +74,19 @@ mod tests {
         let told = heads.iter();
         told.map(|(head, weight)| (BlockNumber(*head), *weight))
             .collect()
+    }
+
+    #[test]
+    fn tags_are_looked_at_as_seldom_as_they_move() {
+        let mut looks = TagLooks::default();
+        let mut seen = String::new();
+        for round in 0..60 {
+            let is_due = looks.is_due();
+            seen.push(if is_due { 'x' } else { '.' });
+            looks.end_round(is_due.then_some(round > 40));
+        }
+        assert_eq!(&seen[..32], "x.x...x.......x...............x.");
+        assert_eq!(&seen[40..], "......x.......x...x.");
     }
 
     #[test]

@@ -11,10 +11,9 @@ pub use self::params::{Bearing, Edits, read};
 /// Which block tags are the same for every node that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consistency {
-    /// `latest` is the served head, so that no client sees the chain go back.
+    /// `latest` is the served head, `safe` and `finalized` what own nodes agree on, so that no client
+    /// sees the chain go back.
     Monotonic,
-    /// `safe` and `finalized`, too.
-    Pinned,
     /// Tags mean what the node that is asked takes them for.
     None,
 }
@@ -142,25 +141,23 @@ pub struct Pins {
     pub latest: Option<BlockNumber>,
     pub safe: Option<BlockNumber>,
     pub finalized: Option<BlockNumber>,
+    /// How often the served head had gone back by then.
+    pub falls: u64,
 }
 
 impl Pins {
-    /// As of `view`. (A floor that several processes share would raise `latest` here.) While no node
-    /// is fit whoever lives answers as it can, of an older block rather than not at all.
-    pub fn of(view: &FleetView, consistency: Consistency) -> Pins {
+    /// As of `view`, for a client that was told of block `floor`. While no node is fit whoever lives
+    /// answers as it can, of an older block rather than not at all.
+    pub fn of(view: &FleetView, consistency: Consistency, floor: Option<BlockNumber>) -> Pins {
+        let latest = view.served_head.max(floor);
         match consistency {
             Consistency::None => Pins::default(),
-            Consistency::Monotonic | Consistency::Pinned if !route::has_fit(view) => {
-                Pins::default()
-            }
+            Consistency::Monotonic if !route::has_fit(view) => Pins::default(),
             Consistency::Monotonic => Pins {
-                latest: view.served_head,
-                ..Pins::default()
-            },
-            Consistency::Pinned => Pins {
-                latest: view.served_head,
+                latest,
                 safe: view.safe_head,
                 finalized: view.finalized_head,
+                falls: view.falls,
             },
         }
     }

@@ -119,8 +119,8 @@ pub struct Reference {
 
 /// A silent leader's last head stands this long.
 const HOLD: Duration = Duration::from_secs(30);
-/// Blocks that a leader may be ahead of what its time allows.
-const LEAP_BLOCKS: u64 = 5;
+/// Blocks that a head may be ahead of what its time allows.
+pub(super) const LEAP_BLOCKS: u64 = 5;
 /// Block times without a move after which a leader may be stuck.
 const STUCK_BLOCK_TIMES: u32 = 3;
 /// Polls without a move after which a leader may be stuck.
@@ -132,6 +132,8 @@ pub enum LeaderSaid {
     Head(BlockNumber),
     /// It answered, but can't be a reference.
     Unfit,
+    /// It answered, and its head stands still while others go on.
+    Stuck,
     Nothing,
     /// It wasn't asked in this round.
     NotAsked,
@@ -207,6 +209,7 @@ impl LeaderTrack {
             LeaderSaid::NotAsked => {}
             LeaderSaid::Nothing => self.doubt = Some(Doubt::Silent),
             LeaderSaid::Unfit => self.doubt = Some(Doubt::Unfit),
+            LeaderSaid::Stuck => self.doubt = Some(Doubt::Stuck),
             LeaderSaid::Absent => {
                 *self = LeaderTrack {
                     believed: None,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::branch::{Branch, ToldChain};
 use super::chain::{BlockHash, BlockNumber, ChainId};
 use super::depth::Depth;
 use super::health::Standing;
@@ -11,11 +12,12 @@ use super::lacks::Lacks;
 use super::load::Load;
 use super::report::{Details, Inquiry, Member, Probe};
 use super::sounding::{Found, Question, Soundings};
+use super::standstill::Standstill;
 use super::trouble::Trouble;
 use super::view::NodeView;
 
-/// Heads that a node's hashes are remembered of: those of the last rounds.
-const TRAIL_MAX: usize = 16;
+/// Blocks that a node's hashes are remembered of: the heads of the last rounds, and their parents.
+const TRAIL_MAX: usize = 32;
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -31,6 +33,15 @@ pub(super) struct Entry {
     pub net_version: Option<Arc<str>>,
     pub safe: Option<BlockNumber>,
     pub finalized: Option<BlockNumber>,
+    pub standstill: Standstill,
+    /// It stands still while others go on.
+    pub is_stuck: bool,
+    /// An answer of it showed another branch than clients were told; until the next probe.
+    pub was_seen_astray: bool,
+    tip: Option<Tip>,
+    troubled_at: Option<Instant>,
+    /// It came back to a block that it had had: behind its URL may be several that differ.
+    wavered_at: Option<Instant>,
     head_timestamp: Option<u64>,
     past: Past,
     lacks: Arc<Lacks>,
@@ -39,6 +50,19 @@ pub(super) struct Entry {
     soundings: Soundings,
     depth: Depth,
     question: Option<Question>,
+}
+
+/// A node that was silent within this time may have lost its latest blocks.
+const RESTART: Duration = Duration::from_secs(60);
+/// A head that went up and down is thought to do so for so long.
+const WAVERING: Duration = Duration::from_secs(600);
+
+/// Its head, by name.
+#[derive(Clone, Copy, Debug)]
+struct Tip {
+    number: BlockNumber,
+    hash: BlockHash,
+    parent: Option<BlockHash>,
 }
 
 /// Where the node was before.
@@ -57,6 +81,11 @@ impl Past {
             self.peak = Some(head);
             self.is_rewritten = false;
         }
+    }
+
+    fn has_had(&self, head: BlockNumber, hash: Option<BlockHash>) -> bool {
+        let had = self.trail.iter().find(|(number, _)| *number == head);
+        had.is_some_and(|(_, had)| Some(*had) == hash)
     }
 
     fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) {
@@ -83,6 +112,12 @@ impl Entry {
             net_version: None,
             safe: None,
             finalized: None,
+            standstill: Standstill::default(),
+            is_stuck: false,
+            was_seen_astray: false,
+            tip: None,
+            troubled_at: None,
+            wavered_at: None,
             head_timestamp: None,
             past: Past::default(),
             lacks: Arc::default(),
@@ -102,26 +137,32 @@ impl Entry {
         match probe {
             Probe::Answered { head, chain_id, .. } => {
                 self.lives = true;
+                self.rise(head, false, now);
                 self.head = Some(head);
                 self.chain_id = chain_id.or(self.chain_id);
                 self.past.hear(head);
                 self.sound(now);
+                if head.0 == 0 {
+                    self.troubled_at = Some(now);
+                }
             }
-            Probe::Failed => self.lives = false,
+            Probe::Failed => {
+                self.lives = false;
+                self.troubled_at = Some(now);
+            }
             Probe::Throttled(rest) => self.rest(rest, now),
         }
     }
 
     /// Hears what came with a head; the head itself is taken down apart.
     pub fn take_down_details(&mut self, head: BlockNumber, details: &Details, now: Instant) {
-        if let Some(hash) = details.head_hash {
-            self.past.hear_hash(head, hash);
-        }
+        self.hear_hashes(head, details, now);
         self.head_timestamp = details.head_timestamp;
         self.net_version = details.net_version.clone().or(self.net_version.take());
         // A tag beyond the head is a mistake, or a lie.
-        self.safe = details.safe.filter(|tagged| *tagged <= head);
-        self.finalized = details.finalized.filter(|tagged| *tagged <= head);
+        let told = |tag: Option<BlockNumber>| tag.filter(|tagged| *tagged <= head);
+        self.safe = told(details.safe).or(self.safe);
+        self.finalized = told(details.finalized).or(self.finalized);
         self.soundings.hear_told(details.capabilities, now);
         if let Some(found) = details.depth {
             self.hear_found(found, head, now);
@@ -129,11 +170,46 @@ impl Entry {
         self.sound(now);
     }
 
-    /// What came with a head that it told unasked.
-    pub fn hear_head(&mut self, head: BlockNumber, details: &Details) {
+    fn hear_hashes(&mut self, head: BlockNumber, details: &Details, now: Instant) {
+        if Some(head) > self.head && self.past.has_had(head, details.head_hash) {
+            self.wavered_at = Some(now);
+        }
+        let before = head.0.checked_sub(1).map(BlockNumber);
+        if let Some((before, parent)) = before.zip(details.parent_hash) {
+            self.past.hear_hash(before, parent);
+        }
         if let Some(hash) = details.head_hash {
             self.past.hear_hash(head, hash);
         }
+        self.was_seen_astray = false;
+        self.tip = details.head_hash.map(|hash| Tip {
+            number: head,
+            hash,
+            parent: details.parent_hash,
+        });
+    }
+
+    /// Its head may have risen to `head`.
+    fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
+        if self.head < Some(head) {
+            self.standstill.moved(is_unasked, now);
+            self.is_stuck = false;
+        }
+    }
+
+    /// An answer showed that it has block `head`.
+    pub fn has(&mut self, head: BlockNumber, now: Instant) {
+        self.rise(head, false, now);
+        self.head = self.head.max(Some(head));
+    }
+
+    /// What came with a head that it told unasked.
+    pub fn hear_head(&mut self, head: BlockNumber, details: &Details, now: Instant) {
+        self.hear_hashes(head, details, now);
+        self.rise(head, true, now);
+        self.head = Some(head);
+        self.past.hear(head);
+        self.sound(now);
         self.head_timestamp = details.head_timestamp.or(self.head_timestamp);
     }
 
@@ -163,6 +239,25 @@ impl Entry {
         }
     }
 
+    /// Where it stands to what clients were told.
+    pub fn branch(&self, told: &ToldChain) -> Branch {
+        let tip = self.tip.filter(|tip| Some(tip.number) == self.head);
+        match tip {
+            _ if self.was_seen_astray => Branch::Other,
+            Some(tip) => told.branch(tip.number, tip.hash, tip.parent),
+            None => Branch::Unknown,
+        }
+    }
+
+    /// Whether a lower head of it may mean nothing: it was silent or at height 0 of late, so may have
+    /// been started again, or its head goes up and down.
+    pub fn is_unsteady(&self, now: Instant) -> bool {
+        let within = |at: Option<Instant>, time| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < time)
+        };
+        within(self.troubled_at, RESTART) || within(self.wavered_at, WAVERING)
+    }
+
     /// Its head is lower than it has told before.
     pub fn has_fallen(&self) -> bool {
         self.head < self.past.peak
@@ -177,16 +272,22 @@ impl Entry {
     pub fn forget_past(&mut self) {
         self.past = Past {
             peak: self.head,
-            ..Past::default()
+            is_rewritten: false,
+            trail: std::mem::take(&mut self.past.trail),
         };
+        let head = self.head;
+        let stands = |tag: Option<BlockNumber>| tag.filter(|tagged| Some(*tagged) <= head);
+        self.safe = stands(self.safe);
+        self.finalized = stands(self.finalized);
     }
 
-    /// As calls see it. `compare`: the block whose hash it is to be asked for.
+    /// As calls see it. `asked`: what the fleet wants to know of it beside its depth.
     pub fn view(
         &self,
         reference: Option<BlockNumber>,
         is_on_another_chain: bool,
-        compare: Option<BlockNumber>,
+        is_astray: bool,
+        asked: Inquiry,
     ) -> NodeView {
         NodeView {
             id: self.member.id,
@@ -199,6 +300,8 @@ impl Entry {
             lives: self.lives,
             trouble: self.trouble.clone(),
             is_on_another_chain,
+            was_seen_astray: self.was_seen_astray,
+            is_astray,
             standing: self.standing,
             load: self.load.clone(),
             depth: self.depth,
@@ -208,7 +311,7 @@ impl Entry {
                 capabilities: self.soundings.asks_capabilities(),
                 // Of a node that syncs, say, nothing would be learnt that lasts.
                 depth: self.question.filter(|_| self.standing.is_healthy()),
-                compare,
+                ..asked
             },
         }
     }

@@ -43,9 +43,13 @@ pub fn part_of(method: &str) -> Option<Part> {
 /// quotes, all its JSON as hex.
 const DIGITS: char = '1';
 const BYTES: char = '2';
+/// The same of a filter whose changes are blocks' hashes.
+const BLOCKS_DIGITS: char = '5';
+const BLOCKS_BYTES: char = '6';
 
-/// The id for the client, as JSON; `own` is the node's, as JSON. `None` for one that is too long.
-pub fn wrap(node: &str, own: &str) -> Option<String> {
+/// The id for the client, as JSON; `own` is the node's, as JSON, who made it by `method`. `None` for one
+/// that is too long.
+pub fn wrap(method: &str, node: &str, own: &str) -> Option<String> {
     if own.len() > ID_BYTES_MAX {
         return None;
     }
@@ -54,16 +58,23 @@ pub fn wrap(node: &str, own: &str) -> Option<String> {
         .and_then(|rest| rest.strip_suffix('"'))
         .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let mark = mark_of(node);
-    Some(match digits {
-        Some(digits) => format!("\"0x{DIGITS}{mark}{digits}\""),
-        None => format!("\"0x{BYTES}{mark}{}\"", hex::encode(own.as_bytes())),
-    })
+    let is_of_blocks = method == "eth_newBlockFilter";
+    let form = match digits {
+        Some(_) if is_of_blocks => BLOCKS_DIGITS,
+        Some(_) => DIGITS,
+        None if is_of_blocks => BLOCKS_BYTES,
+        None => BYTES,
+    };
+    let own = digits.map_or_else(|| hex::encode(own.as_bytes()), str::to_string);
+    Some(format!("\"0x{form}{mark}{own}\""))
 }
 
 /// A filter that a client named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
     mark: String,
+    /// Its changes are blocks' hashes.
+    pub is_of_blocks: bool,
     /// The params with the node's own id in them.
     pub params: String,
 }
@@ -80,16 +91,20 @@ pub fn unwrap(params: &str) -> Option<Followed> {
     let mark = digits.get(1..=NODE_DIGITS)?.to_ascii_lowercase();
     let digits = digits.get(1 + NODE_DIGITS..)?;
     let own = match form {
-        DIGITS if !digits.is_empty() => format!("\"0x{digits}\""),
+        DIGITS | BLOCKS_DIGITS if !digits.is_empty() => format!("\"0x{digits}\""),
         // Only what is JSON may go to a node.
-        BYTES => String::from_utf8(hex::decode(digits)?)
+        BYTES | BLOCKS_BYTES => String::from_utf8(hex::decode(digits)?)
             .ok()
             .filter(|own| serde_json::from_str::<&RawValue>(own).is_ok())?,
         _ => return None,
     };
     let rest = rest.iter().flat_map(|param| [",", param.get()]);
     let params = ["[", &own].into_iter().chain(rest).chain(["]"]).collect();
-    Some(Followed { mark, params })
+    Some(Followed {
+        mark,
+        is_of_blocks: matches!(form, BLOCKS_DIGITS | BLOCKS_BYTES),
+        params,
+    })
 }
 
 impl Followed {
@@ -115,7 +130,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn back(node: &str, own: &str) -> Option<Followed> {
-        let id = wrap(node, own)?;
+        let id = wrap("eth_newFilter", node, own)?;
         assert!(
             id.starts_with("\"0x") && id[3..id.len() - 1].bytes().all(|b| b.is_ascii_hexdigit())
         );
@@ -138,12 +153,14 @@ mod tests {
             let followed = back("geth-1", own).expect(own);
             assert_eq!(followed.params, format!("[{own}]"));
         }
-        assert_eq!(wrap("geth-1", &format!("{}1", long)), None);
+        let longer = format!("{long}1");
+        assert_eq!(wrap("eth_newFilter", "geth-1", &longer), None);
     }
 
     #[test]
     fn an_id_is_a_quantity_that_means_the_same_tomorrow() {
         // Written down: clients keep ids over a restart of the balancer.
+        let wrap = |node, own| wrap("eth_newFilter", node, own);
         assert_eq!(wrap("geth-1", "\"0x1f\"").unwrap(), "\"0x1a31c4b81f3a61f\"");
         assert_ne!(wrap("geth-1", "\"0x1\""), wrap("geth-2", "\"0x1\""));
     }
@@ -169,9 +186,21 @@ mod tests {
 
     #[test]
     fn what_follows_the_id_stays() {
-        let id = wrap("a", "\"0x5\"").unwrap();
+        let id = wrap("eth_newFilter", "a", "\"0x5\"").unwrap();
         let followed = unwrap(&format!("[{id}, {{\"b\": 1}}]")).unwrap();
         assert_eq!(followed.params, "[\"0x5\",{\"b\": 1}]");
+    }
+
+    #[test]
+    fn an_id_says_whether_its_changes_are_blocks() {
+        for (method, wanted) in [("eth_newBlockFilter", true), ("eth_newFilter", false)] {
+            for own in ["\"0x5\"", "7"] {
+                let id = wrap(method, "a", own).unwrap();
+                let followed = unwrap(&format!("[{id}]")).unwrap();
+                assert_eq!(followed.is_of_blocks, wanted, "{method}");
+                assert_eq!(followed.params, format!("[{own}]"));
+            }
+        }
     }
 
     proptest! {

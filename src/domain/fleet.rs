@@ -4,18 +4,22 @@
 //! never change.
 
 mod heard;
+mod moves;
 mod outlook;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::agreed::AgreedHead;
+use super::agreed::{AgreedHead, TagLooks};
+use super::block_pace::BlockPace;
+use super::branch::ToldChain;
 use super::chain::{BlockNumber, ChainId, Doubt, Lag, LeaderSaid, LeaderTrack, Reference, Source};
 use super::entry::Entry;
 use super::forks::Forks;
 use super::health::{Reason, State};
 use super::node::{NodeId, Rung};
 pub use super::report::{Change, Details, Member, Probe, Yardstick};
-use super::served::{Course, ServedHead, Told};
+use super::served::ServedHead;
 use super::sounding::Found;
 pub use super::view::{FleetView, NodeView};
 
@@ -29,8 +33,13 @@ pub struct Fleet {
     /// The leader's chain, where none is configured.
     learnt_chain_id: Option<(NodeId, ChainId)>,
     served: ServedHead,
+    /// How often the served head has gone back.
+    falls: u64,
+    told: Arc<ToldChain>,
+    pace: BlockPace,
     safe: AgreedHead,
     finalized: AgreedHead,
+    tag_looks: TagLooks,
     forks: Forks,
     rounds: u64,
     on_fallback: bool,
@@ -39,14 +48,18 @@ pub struct Fleet {
 impl Fleet {
     pub fn new(yardstick: Yardstick) -> Fleet {
         Fleet {
+            pace: BlockPace::new(yardstick.block_time),
             yardstick,
             entries: Vec::new(),
             leader: LeaderTrack::default(),
             reference: None,
             learnt_chain_id: None,
             served: ServedHead::default(),
+            falls: 0,
+            told: Arc::default(),
             safe: AgreedHead::default(),
             finalized: AgreedHead::default(),
+            tag_looks: TagLooks::default(),
             forks: Forks::default(),
             rounds: 0,
             on_fallback: false,
@@ -55,6 +68,9 @@ impl Fleet {
 
     /// Judges by another yardstick from the next round on.
     pub fn change_yardstick(&mut self, yardstick: Yardstick) {
+        if yardstick.block_time != self.yardstick.block_time {
+            self.pace = BlockPace::new(yardstick.block_time);
+        }
         self.yardstick = yardstick;
     }
 
@@ -119,12 +135,14 @@ impl Fleet {
     /// Hears one round: who was asked, and what came of it.
     pub fn hear_round(&mut self, probes: &[(NodeId, Probe)], now: Instant) -> Vec<Change> {
         let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
+        let tags = (self.safe.head(), self.finalized.head());
         for (id, probe) in probes {
             if let Some(entry) = self.entry_mut(*id) {
                 entry.take_down(*probe, now);
             }
         }
         self.learn_chain_id();
+        self.look_for_stuck(probes, now);
         let comparable = self.comparable();
         self.forks.end_round(&comparable, self.leader_id());
         let mut changes: Vec<_> = self.compare(probes, now).into_iter().collect();
@@ -137,6 +155,9 @@ impl Fleet {
         }
         self.rounds += 1;
         changes.extend(self.settle(now));
+        let have_moved = tags != (self.safe.head(), self.finalized.head());
+        let were_looked_at = self.tag_looks.is_due();
+        (self.tag_looks).end_round(were_looked_at.then_some(have_moved));
         changes
     }
 
@@ -192,13 +213,11 @@ impl Fleet {
         let own_heads: Vec<_> = self
             .entries
             .iter()
-            .filter(|e| e.member.rung == Rung::Own && e.lives && self.is_ours(e))
+            .filter(|e| e.member.rung == Rung::Own && e.lives && self.is_ours(e) && !e.is_stuck)
             .filter_map(|entry| entry.head)
             .collect();
         let said = self.leader_said(probes);
-        let reference = self
-            .leader
-            .hear(said, &own_heads, self.yardstick.block_time, now);
+        let reference = self.leader.hear(said, &own_heads, self.pace.pace(), now);
         let told = |reference: &Reference| (reference.source, reference.doubt);
         let is_new = reference.as_ref().map(told) != self.reference.as_ref().map(told);
         self.reference = reference;
@@ -224,6 +243,7 @@ impl Fleet {
                 head: BlockNumber(0),
                 ..
             }) if self.some_own_head_is_up() => LeaderSaid::Unfit,
+            Some(Probe::Answered { .. }) if leader.is_stuck => LeaderSaid::Stuck,
             Some(Probe::Answered { head, .. }) => LeaderSaid::Head(*head),
         }
     }
@@ -281,6 +301,9 @@ impl Fleet {
         }
         if self.forks.is_forked(entry.member.id) {
             return Err(Reason::Forked);
+        }
+        if entry.is_stuck {
+            return Err(Reason::Stuck);
         }
         // While a silent leader's head is held, verdicts on lag stand as they are.
         let is_frozen = self
@@ -348,38 +371,16 @@ impl Fleet {
         }
     }
 
-    /// An answer of node `id` told a client of block `head`: what it is shown from now on is not
-    /// behind that, and the node has it.
-    pub fn see(&mut self, id: NodeId, head: BlockNumber, now: Instant) {
-        let is_alone = self.entries.len() == 1;
-        self.served
-            .see(head, is_alone, self.yardstick.block_time, now);
-        let is_believed = self.served.head() >= Some(head);
-        if let Some(entry) = self.entry_mut(id).filter(|_| is_believed) {
-            entry.head = entry.head.max(Some(head));
-        }
-    }
-
     /// What follows from a change: the served head, and whether the fallback serves.
-    fn settle(&mut self, now: Instant) -> Option<Change> {
-        let told = Told {
-            witnesses: &self.witnesses(),
-            nodes: self.entries.len(),
-            reference: self.reference.map(|reference| reference.number),
-            lag_max: Lag(self.yardstick.lag_blocks_max),
-            block_time: self.yardstick.block_time,
-        };
-        let course = self.served.hear(&told, now);
-        if course != Course::Onward {
-            self.entries.iter_mut().for_each(Entry::forget_past);
-        }
-        self.settle_tags(course == Course::Anew);
+    fn settle(&mut self, now: Instant) -> Vec<Change> {
+        self.settle_head(now);
+        let mut changes: Vec<_> = self.hear_pace(now).into_iter().collect();
         let on = !self.entries.iter().any(|e| self.serves(e, Rung::Own));
-        if on == self.on_fallback || self.rounds == 0 || self.entries.is_empty() {
-            return None;
+        if on != self.on_fallback && self.rounds > 0 && !self.entries.is_empty() {
+            self.on_fallback = on;
+            changes.push(Change::Fallback { on });
         }
-        self.on_fallback = on;
-        Some(Change::Fallback { on })
+        changes
     }
 }
 

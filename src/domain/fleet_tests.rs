@@ -1,6 +1,7 @@
 //! Stories of a fleet, told round by round.
 
 use super::super::chain::BlockHash;
+use super::super::header::Header;
 use super::super::health::Hysteresis;
 use super::super::node::Weight;
 use super::*;
@@ -35,6 +36,7 @@ impl Story {
         let yardstick = Yardstick {
             chain_id: None,
             block_time: 12 * SECOND,
+            look: std::time::Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         };
@@ -495,4 +497,350 @@ fn a_fit_node_is_asked_how_deep_it_goes_and_one_that_is_out_is_not() {
         .map(|node| node.inquiry.depth.is_some())
         .collect();
     assert_eq!(asked, [true, true, false]);
+}
+
+/// Own nodes alone, `count` of them, and no leader.
+fn leaderless(count: u32) -> Story {
+    let mut story = Story::with_own_nodes(count);
+    let members = (1..=count).map(|id| member(id, Rung::Own)).collect();
+    story.fleet.replace(members, story.now);
+    story
+}
+
+impl Story {
+    /// A round of nodes 1, 2, … after `pause`.
+    fn own_round(&mut self, heads: &[u64], pause: Duration) -> Vec<Change> {
+        self.now += pause;
+        let probes: Vec<_> = (1..)
+            .map(NodeId)
+            .zip(heads.iter().map(|h| at(*h)))
+            .collect();
+        self.fleet.hear_round(&probes, self.now)
+    }
+
+    fn served(&self) -> u64 {
+        self.fleet.view().served_head.unwrap().0
+    }
+}
+
+#[test]
+fn one_node_ahead_lifts_nobodys_head_but_that_of_who_was_told() {
+    let mut story = leaderless(3);
+    story.own_round(&[100, 100, 100], SECOND);
+    story.fleet.see(NodeId(1), BlockNumber(101), story.now);
+    let view = story.fleet.view();
+    assert_eq!(view.served_head, Some(BlockNumber(100)));
+    assert_eq!(view.highest_head, Some(BlockNumber(101)));
+    assert_eq!(view.node(NodeId(1)).unwrap().head, Some(BlockNumber(101)));
+    story.fleet.see(NodeId(2), BlockNumber(101), story.now);
+    assert_eq!(story.served(), 101, "half of the weight and more");
+}
+
+#[test]
+fn a_block_that_the_leader_alone_has_is_nobodys_head() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(100), at(100)]);
+    story.fleet.see(NodeId(0), BlockNumber(101), story.now);
+    assert_eq!(story.served(), 100);
+    story.fleet.see(NodeId(1), BlockNumber(101), story.now);
+    assert_eq!(story.served(), 101, "of two, one is half");
+}
+
+#[test]
+fn what_an_answer_tells_is_believed_as_far_as_the_time_allows_it() {
+    let mut story = leaderless(3);
+    story.own_round(&[100, 100, 100], SECOND);
+    let believable = |story: &Story| story.fleet.view().believable_head.unwrap().0;
+    assert_eq!(believable(&story), 205, "before the pace is known");
+    for block in 101..140 {
+        story.own_round(&[block; 3], 12 * SECOND);
+    }
+    assert_eq!(believable(&story), 139 + 6);
+    let mut alone = leaderless(1);
+    alone.own_round(&[100], SECOND);
+    assert_eq!(believable(&alone), u64::MAX);
+}
+
+#[test]
+fn only_what_may_come_within_a_block_time_is_waited_for_and_eight_seconds_at_most() {
+    let mut story = leaderless(2);
+    story.own_round(&[100, 100], SECOND);
+    let wait = |story: &Story, number| story.fleet.view().wait_for(BlockNumber(number));
+    assert_eq!(wait(&story, 103), Some(8 * SECOND));
+    assert_eq!(wait(&story, 104), None);
+    assert_eq!(wait(&story, u64::MAX), None);
+    let quick = Yardstick {
+        block_time: SECOND / 4,
+        ..story.fleet.yardstick
+    };
+    story.fleet.change_yardstick(quick);
+    assert_eq!(wait(&story, 122), Some(SECOND / 4));
+    assert_eq!(wait(&story, 123), None);
+}
+
+#[test]
+fn the_pace_is_learnt_from_own_nodes_and_a_wrong_setting_is_told() {
+    let mut story = leaderless(2);
+    let mut told = Vec::new();
+    for look in 0..30 {
+        let head = 100 + look * 20;
+        told.extend(story.own_round(&[head, head], 5 * SECOND));
+    }
+    let pace = story.fleet.view().pace;
+    assert!(pace < SECOND / 3, "{pace:?}");
+    let paces = told
+        .iter()
+        .filter(|change| matches!(change, Change::Pace { differs: true, .. }));
+    assert_eq!(paces.count(), 1, "{told:?}");
+}
+
+#[test]
+fn the_leader_does_not_teach_the_pace() {
+    let mut story = Story::with_own_nodes(1);
+    story.round(&[at(100), Probe::Failed]);
+    story.round(&[at(100), Probe::Failed]);
+    story.round(&[at(100), Probe::Failed]);
+    for block in 101..160 {
+        story.now += SECOND;
+        story.fleet.hear_round(&[(NodeId(0), at(block))], story.now);
+    }
+    assert_eq!(story.served(), 159);
+    assert_eq!(story.fleet.view().pace, 12 * SECOND);
+}
+
+#[test]
+fn a_majority_that_stands_still_is_stuck_and_the_one_that_goes_on_serves() {
+    let mut story = leaderless(3);
+    story.own_round(&[100, 100, 100], 5 * SECOND);
+    for look in 1..=30 {
+        let head = 100 + look * 5 / 12;
+        story.own_round(&[head, 100, 100], 5 * SECOND);
+    }
+    assert_eq!(story.healthy(), [true, false, false]);
+    assert_eq!(story.reason(1), Some(Reason::Stuck));
+    assert_eq!(story.reason(2), Some(Reason::Stuck));
+    assert_eq!(story.served(), 112);
+    for _ in 0..2 {
+        story.own_round(&[113, 113, 113], 5 * SECOND);
+    }
+    assert_eq!(story.healthy(), [true, true, true], "they move again");
+}
+
+#[test]
+fn who_stands_still_for_three_block_times_is_stuck_and_not_before() {
+    let mut story = leaderless(3);
+    story.own_round(&[100, 100, 100], SECOND);
+    story.own_round(&[101, 100, 100], 12 * SECOND);
+    for head in [102, 103] {
+        story.own_round(&[head, 100, 100], 12 * SECOND);
+        assert_eq!(story.healthy(), [true, true, true]);
+    }
+    story.own_round(&[104, 100, 100], 12 * SECOND);
+    assert_eq!(story.healthy(), [true, false, false]);
+}
+
+#[test]
+fn a_pause_of_the_chain_and_a_node_that_leaps_leave_nobody_stuck() {
+    let mut story = leaderless(3);
+    story.own_round(&[100, 100, 100], SECOND);
+    for _ in 0..20 {
+        story.own_round(&[101, 100, 100], 5 * SECOND);
+    }
+    assert_eq!(story.healthy(), [true, true, true], "one block is no chain");
+    let mut story = leaderless(3);
+    story.own_round(&[100, 100, 100], SECOND);
+    for look in 0..20 {
+        story.own_round(&[5000 + look, 100, 100], 5 * SECOND);
+    }
+    let healthy = story.healthy();
+    assert_eq!(&healthy[1..], [true, true], "a lie proves nothing");
+}
+
+#[test]
+fn the_leader_going_on_alone_shows_that_the_others_are_stuck() {
+    let mut story = Story::with_own_nodes(2);
+    story.round(&[at(100), at(100), at(100)]);
+    for block in 101..=106 {
+        story.round(&[at(block), at(100), at(100)]);
+    }
+    assert_eq!(story.reason(1), Some(Reason::Stuck));
+    assert_eq!(story.served(), 106, "the fallback serves");
+}
+
+/// A head of `number`, of the branch `letter`, whose parent is of branch `before`.
+fn on_branch(id: u32, number: u64, letter: u8, before: u8) -> (NodeId, Details) {
+    let of = |letter: u8, number: u64| {
+        let mut hash = [letter; 32];
+        hash[0] = number as u8;
+        BlockHash(hash)
+    };
+    let details = Details {
+        head_hash: Some(of(letter, number)),
+        parent_hash: Some(of(before, number - 1)),
+        ..Details::default()
+    };
+    (NodeId(id), details)
+}
+
+#[test]
+fn a_fall_by_one_block_is_believed_as_soon_as_the_parents_hash_proves_it() {
+    let mut story = leaderless(2);
+    let round = |story: &mut Story, number: u64, letter: u8, before: u8| {
+        story.now += 5 * SECOND;
+        let probes = [(NodeId(1), at(number)), (NodeId(2), at(number))];
+        let details = [1, 2].map(|id| on_branch(id, number, letter, before));
+        story.fleet.hear_details(&probes, &details, story.now);
+        story.fleet.hear_round(&probes, story.now);
+        story.fleet.view()
+    };
+    assert_eq!(round(&mut story, 100, b'a', b'a').falls, 0);
+    let view = round(&mut story, 99, b'b', b'a');
+    assert_eq!((view.served_head, view.falls), (Some(BlockNumber(99)), 1));
+}
+
+impl Story {
+    /// A round, 5 s later, in which each node tells the head `(number, letter, parent's letter)`.
+    fn branches(&mut self, heads: &[(u64, u8, u8)]) {
+        self.now += 5 * SECOND;
+        let told = (1..).zip(heads);
+        let (probes, details): (Vec<_>, Vec<_>) = told
+            .map(|(id, (number, letter, before))| {
+                let probe = (NodeId(id), at(*number));
+                (probe, on_branch(id, *number, *letter, *before))
+            })
+            .unzip();
+        self.fleet.hear_details(&probes, &details, self.now);
+        self.fleet.hear_round(&probes, self.now);
+    }
+
+    fn told(&mut self, numbers: std::ops::RangeInclusive<u64>, letter: u8) {
+        let header = |number| {
+            let (_, details) = on_branch(0, number, letter, letter);
+            Arc::new(Header {
+                hash: details.head_hash.unwrap(),
+                parent: details.parent_hash.unwrap(),
+                number: BlockNumber(number),
+                timestamp: None,
+                bloom: None,
+                json: bytes::Bytes::new(),
+            })
+        };
+        let headers: Vec<_> = numbers.map(header).collect();
+        self.fleet.hear_told(ToldChain::of(headers.iter()));
+    }
+
+    fn astray(&self) -> Vec<bool> {
+        let view = self.fleet.view();
+        view.nodes.iter().map(|node| node.is_astray).collect()
+    }
+}
+
+#[test]
+fn while_nodes_are_on_two_branches_those_on_the_told_one_are_known() {
+    let mut story = leaderless(3);
+    story.told(90..=100, b'a');
+    story.branches(&[(100, b'a', b'a'), (100, b'a', b'a'), (100, b'b', b'a')]);
+    assert_eq!(story.astray(), [false, false, true]);
+    story.branches(&[(101, b'a', b'a'), (100, b'a', b'a'), (101, b'b', b'b')]);
+    assert_eq!(story.astray(), [false, false, true], "by its parent");
+    story.told(100..=101, b'b');
+    assert_eq!(story.astray(), [true, true, false], "the other one is told");
+    story.branches(&[(102, b'c', b'c'), (102, b'c', b'c'), (102, b'c', b'c')]);
+    assert_eq!(story.astray(), [false; 3], "nobody is on the told one");
+}
+
+#[test]
+fn a_node_whose_answer_is_of_another_branch_is_passed_over_until_it_is_probed() {
+    let mut story = leaderless(2);
+    story.told(90..=100, b'a');
+    story.branches(&[(100, b'a', b'a'), (100, b'a', b'a')]);
+    story.fleet.see_astray(NodeId(2));
+    assert_eq!(story.astray(), [false, true]);
+    story.branches(&[(100, b'a', b'a'), (100, b'a', b'a')]);
+    assert_eq!(story.astray(), [false, false]);
+}
+
+#[test]
+fn a_rewind_of_all_to_an_ancestor_is_believed_in_two_looks() {
+    let here = |number| [(number, b'a', b'a'), (number, b'a', b'a')];
+    let mut story = leaderless(2);
+    story.told(90..=100, b'a');
+    for _ in 0..14 {
+        story.branches(&here(100));
+    }
+    story.branches(&here(98));
+    assert_eq!(story.served(), 100, "one look");
+    assert!(story.fleet.is_falling());
+    story.branches(&here(98));
+    assert_eq!(story.served(), 98);
+    assert!(!story.fleet.is_falling());
+    for (number, why) in [(91, "nine blocks down"), (100, "nobody fell")] {
+        let mut story = leaderless(2);
+        story.told(90..=100, b'a');
+        story.branches(&here(100));
+        story.branches(&here(number));
+        story.branches(&here(number));
+        assert_eq!(story.served(), 100, "{why}");
+    }
+}
+
+#[test]
+fn a_node_that_was_silent_or_goes_up_and_down_is_not_rewound() {
+    let here = |number| [(number, b'a', b'a'), (number, b'a', b'a')];
+    let mut story = leaderless(2);
+    story.told(90..=100, b'a');
+    story.branches(&here(100));
+    story.now += SECOND;
+    let silent = [(NodeId(1), Probe::Failed), (NodeId(2), at(100))];
+    story.fleet.hear_round(&silent, story.now);
+    story.branches(&here(98));
+    story.branches(&here(98));
+    assert_eq!(story.served(), 100, "it was started again");
+    let mut story = leaderless(2);
+    story.told(90..=100, b'a');
+    for number in [100, 99, 100, 98, 98] {
+        story.branches(&here(number));
+    }
+    assert_eq!(story.served(), 100, "several stand behind one URL");
+}
+
+#[test]
+fn safe_and_finalized_never_go_back_and_are_asked_of_own_nodes_as_seldom_as_they_move() {
+    let mut story = Story::with_own_nodes(2);
+    let mut asked = [0; 3];
+    let mut shown = Vec::new();
+    for round in 0..64u64 {
+        let view = story.fleet.view();
+        let wanted: Vec<_> = view.nodes.iter().map(|node| node.inquiry.tags).collect();
+        let probes: Vec<_> = (0..3).map(|id| (NodeId(id), at(1000))).collect();
+        let details: Vec<_> = (0..3u32)
+            .filter(|id| wanted[*id as usize])
+            .map(|id| {
+                let finalized = BlockNumber(900 + round - u64::from(id) * (round % 3));
+                let details = Details {
+                    safe: Some(finalized),
+                    finalized: (round < 20).then_some(finalized),
+                    ..Details::default()
+                };
+                (NodeId(id), details)
+            })
+            .collect();
+        for (count, wanted) in asked.iter_mut().zip(wanted) {
+            *count += u32::from(wanted);
+        }
+        story.now += 5 * SECOND;
+        story.fleet.hear_details(&probes, &details, story.now);
+        story.fleet.hear_round(&probes, story.now);
+        shown.push((view.safe_head, view.finalized_head));
+    }
+    assert_eq!(asked[0], 0, "the leader is paid");
+    assert!(asked[1] > 30, "they move with every round");
+    assert!(shown.is_sorted(), "{shown:?}");
+    let mut still = Story::with_own_nodes(2);
+    let looks = (0..64).filter(|_| {
+        let is_asked = still.fleet.view().nodes[1].inquiry.tags;
+        still.round(&[at(1000), at(1000), at(1000)]);
+        is_asked
+    });
+    assert!(looks.count() <= 8, "nothing moves");
 }

@@ -138,6 +138,11 @@ impl Headline {
         self.told.back()
     }
 
+    /// The blocks told, oldest first, and some before them.
+    pub fn told(&self) -> impl ExactSizeIterator<Item = &Arc<Header>> {
+        self.told.iter()
+    }
+
     /// Node `id` has `header` as its head.
     pub fn hear(&mut self, id: NodeId, header: Arc<Header>, now: Instant) {
         self.known.insert(header.clone(), now);

@@ -16,6 +16,8 @@ pub enum Reason {
     Forked,
     Rollback,
     HeightZero,
+    /// Its head stands still while another node's goes on.
+    Stuck,
     Faults,
     Throttled,
     /// It refuses connections.
@@ -35,7 +37,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 16] = [
+    pub const ALL: [Reason; 17] = [
         Reason::Lagging,
         Reason::Silent,
         Reason::Syncing,
@@ -43,6 +45,7 @@ impl Reason {
         Reason::Forked,
         Reason::Rollback,
         Reason::HeightZero,
+        Reason::Stuck,
         Reason::Faults,
         Reason::Throttled,
         Reason::Refused,
@@ -63,6 +66,7 @@ impl Reason {
             Reason::Forked => "forked",
             Reason::Rollback => "rollback",
             Reason::HeightZero => "height_zero",
+            Reason::Stuck => "stuck",
             Reason::Faults => "faults",
             Reason::Throttled => "throttled",
             Reason::Refused => "refused",
@@ -82,7 +86,8 @@ impl Reason {
             | Reason::WrongChain
             | Reason::Forked
             | Reason::Rollback
-            | Reason::HeightZero => true,
+            | Reason::HeightZero
+            | Reason::Stuck => true,
             Reason::Silent
             | Reason::Syncing
             | Reason::Faults

@@ -1,10 +1,13 @@
 //! One call's way from node to node: whom to ask next, what to wait for, and when to stop.
 
+mod anew;
+mod doubted;
 mod failures;
 mod telling;
 
 use std::time::{Duration, Instant};
 
+use self::doubted::Doubted;
 use self::failures::Failures;
 use self::telling::{passes_on, rank};
 use super::block::{Needs, Reads, Wish};
@@ -80,12 +83,15 @@ pub struct Journey<'a> {
     allowance: Allowance,
     needs: Needs<'a>,
     tried: Vec<NodeId>,
+    /// Nodes asked before it began anew.
+    tried_before: usize,
     /// Of those tried, whom it cost no attempt to ask.
     uncounted: usize,
     /// The ladder of the last attempt.
     ladder: Ladder,
-    /// A `null` was heard: nobody on another ladder is asked about it.
-    heard_null: bool,
+    /// An answer was heard that another node may contradict: nobody on another ladder is asked about
+    /// it.
+    doubted: Option<Doubted>,
     /// When the wait for a block ends.
     waits_until: Option<Instant>,
     /// How nodes have failed so far.
@@ -113,9 +119,10 @@ impl<'a> Journey<'a> {
             allowance,
             needs,
             tried: Vec::new(),
+            tried_before: 0,
             uncounted: 0,
             ladder: Ladder::Own,
-            heard_null: false,
+            doubted: None,
             waits_until: None,
             failures: Failures::default(),
             telling: None,
@@ -128,7 +135,7 @@ impl<'a> Journey<'a> {
 
     /// Nodes asked so far.
     pub fn attempts(&self) -> usize {
-        self.tried.len()
+        self.tried_before + self.tried.len()
     }
 
     pub fn repeat(&self) -> Repeat {
@@ -137,7 +144,7 @@ impl<'a> Journey<'a> {
 
     /// Whether a node that is asked next is to confirm a `null`.
     pub fn confirms_null(&self) -> bool {
-        self.heard_null
+        self.doubted == Some(Doubted::Null)
     }
 
     /// The next step. `draw` picks a node that is not among those given and meets the needs;
@@ -177,7 +184,7 @@ impl<'a> Journey<'a> {
         draw: impl FnOnce(&[NodeId], &Needs<'a>) -> Option<NodeId>,
         withdraw: impl FnOnce() -> bool,
     ) -> Option<(NodeId, Instant)> {
-        let stays_elsewhere = self.heard_null && self.ladder != Ladder::Own;
+        let stays_elsewhere = self.doubted.is_some() && self.ladder != Ladder::Own;
         if self.is_spent(now) || stays_elsewhere {
             return None;
         }
@@ -212,7 +219,7 @@ impl<'a> Journey<'a> {
         now: Instant,
         draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
     ) -> Pick {
-        if self.heard_null {
+        if self.doubted.is_some() {
             let other = draw(self.ladder, &self.tried, &self.needs);
             return other.map_or(Pick::Nobody, |node| Pick::Node(node, self.ladder));
         }
@@ -327,22 +334,6 @@ impl<'a> Journey<'a> {
         self.telling = Some(class);
         self.kept = has_body && passes_on(class);
         if self.kept { Use::Keep } else { Use::Drop }
-    }
-
-    /// Hears that an attempt came to `null`, where another node may know more: that one is asked
-    /// as well, once, and free of charge.
-    pub fn hear_null(&mut self) -> Use {
-        let is_settled = self.heard_null || self.ladder == Ladder::LastResort;
-        if is_settled || self.treatment.repeat() != Repeat::Freely {
-            return Use::Deliver;
-        }
-        self.heard_null = true;
-        self.uncounted += 1;
-        self.is_free = true;
-        self.needs.wish = Wish::Freshest;
-        self.telling = Some(Class::Ok);
-        self.kept = true;
-        Use::Keep
     }
 
     /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
@@ -828,6 +819,7 @@ mod tests {
             let mut fleet = Fleet::new(Yardstick {
                 chain_id: None,
                 block_time: Duration::from_secs(12),
+                look: Duration::from_secs(5),
                 lag_blocks_max: 10,
                 hysteresis: Hysteresis { rise: 2, fall: 3 },
             });

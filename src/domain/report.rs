@@ -16,6 +16,8 @@ pub struct Yardstick {
     /// `None`: the leader's.
     pub chain_id: Option<ChainId>,
     pub block_time: Duration,
+    /// Between two rounds.
+    pub look: Duration,
     pub lag_blocks_max: u64,
     pub hysteresis: Hysteresis,
 }
@@ -39,6 +41,8 @@ pub struct Inquiry {
     /// What it says that it has.
     pub capabilities: bool,
     pub depth: Option<Question>,
+    /// The block tags `safe` and `finalized`.
+    pub tags: bool,
     /// The hash of this block.
     pub compare: Option<BlockNumber>,
 }
@@ -58,6 +62,8 @@ pub enum Capabilities {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     pub head_hash: Option<BlockHash>,
+    /// The hash of the block before the head.
+    pub parent_hash: Option<BlockHash>,
     /// Seconds since 1970.
     pub head_timestamp: Option<u64>,
     pub net_version: Option<Arc<str>>,
@@ -95,5 +101,11 @@ pub enum Change {
     },
     Fallback {
         on: bool,
+    },
+    /// Blocks come far faster or slower than the settings say, or do no longer.
+    Pace {
+        pace: Duration,
+        setting: Duration,
+        differs: bool,
     },
 }

@@ -1,10 +1,13 @@
 //! A plan for one call. After it nothing is decided outside `domain`.
 
+use std::time::Duration;
+
 use super::answer::RpcError;
 use super::block::{self, Beyond, Edits, Hashed, Need, Pins, Reads};
 use super::chain::BlockNumber;
 use super::fleet::{FleetView, NodeView};
 use super::hex;
+use super::insistence;
 use super::jsonrpc::Call;
 use super::method::{self, Local, Row, Rules, Treatment};
 use super::node::Rung;
@@ -33,8 +36,8 @@ pub struct Asking {
     pub block: Option<Need>,
     /// A block that is named by its hash instead.
     pub hash: Option<Hashed>,
-    /// Whether the call waits for a node that has them.
-    pub waits: bool,
+    /// How long the call waits for a node that has them; `None`: not at all.
+    pub wait: Option<Duration>,
     /// What is changed in its params.
     pub edits: Edits,
     /// A `null` is asked about once more.
@@ -74,7 +77,7 @@ impl Asking {
     /// Whether `error` may be of what is changed in the params: a node that takes fewer of them
     /// refuses what was left out, and that we added.
     pub fn is_to_blame(&self, error: &RpcError<'_>) -> bool {
-        if self.edits.is_empty() {
+        if self.edits.is_empty() || insistence::is_no_such_block(error) {
             return false;
         }
         let text = error.message.to_ascii_lowercase();
@@ -102,7 +105,7 @@ impl From<Treatment> for Asking {
             treatment,
             block: None,
             hash: None,
-            waits: false,
+            wait: None,
             edits: Edits::default(),
             asks_again_on_null: false,
             asks_again_on_empty: false,
@@ -146,18 +149,21 @@ fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: 
     if bearing.is_reversed && method.beyond == Beyond::Refuse {
         return Plan::Refuse(Refusal::InvalidParams(REVERSED));
     }
-    let is_beyond = match (bearing.need, view.highest_head) {
-        (Some(need), Some(highest)) => need.to > highest,
-        (Some(_) | None, _) => false,
-    };
+    let highest = view.highest_head.max(pins.latest);
+    let beyond = (bearing.need.zip(highest))
+        .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
     match method.beyond {
-        Beyond::Refuse if is_beyond => Plan::Refuse(Refusal::InvalidParams(FUTURE)),
-        Beyond::Null if is_beyond => Plan::Answer("null".to_string()),
+        Beyond::Refuse if beyond.is_some() => Plan::Refuse(Refusal::InvalidParams(FUTURE)),
+        Beyond::Null if beyond.is_some() => Plan::Answer("null".to_string()),
         Beyond::Wait | Beyond::Null | Beyond::Refuse | Beyond::PassOn => Plan::Ask(Asking {
             treatment,
             block: bearing.need,
             hash: bearing.hash,
-            waits: !is_beyond || method.beyond == Beyond::Wait,
+            wait: match beyond {
+                None => Some(view.block_wait),
+                Some(number) if method.beyond == Beyond::Wait => view.wait_for(number),
+                Some(_) => None,
+            },
             edits: bearing.edits,
             asks_again_on_null: method.asks_again_on_null || bearing.hash.is_some(),
             asks_again_on_empty: false,
@@ -210,7 +216,6 @@ mod tests {
     use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
     use crate::domain::health::Hysteresis;
     use crate::domain::node::{NodeId, Weight};
-    use std::time::Duration;
 
     fn planned(method: &str, view: &FleetView) -> Plan {
         planned_with(method, None, view, Consistency::Monotonic)
@@ -227,7 +232,7 @@ mod tests {
             method: method.into(),
             params,
         };
-        let pins = Pins::of(view, consistency);
+        let pins = Pins::of(view, consistency, None);
         plan(
             &call,
             view,
@@ -244,6 +249,7 @@ mod tests {
         let mut fleet = Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         });
@@ -269,9 +275,15 @@ mod tests {
     #[test]
     fn while_no_node_is_fit_tags_travel_as_they_are() {
         let mut view = at_100();
-        assert!(Pins::of(&view, Consistency::Pinned).latest.is_some());
+        assert!(
+            Pins::of(&view, Consistency::Monotonic, None)
+                .latest
+                .is_some()
+        );
         view.nodes.clear();
-        assert_eq!(Pins::of(&view, Consistency::Pinned), Pins::default());
+        let floor = Some(BlockNumber(100));
+        let pins = Pins::of(&view, Consistency::Monotonic, floor);
+        assert_eq!(pins, Pins::default());
     }
 
     fn asking(method: &str, params: &str, consistency: Consistency) -> Asking {
@@ -284,9 +296,9 @@ mod tests {
     #[test]
     fn latest_is_pinned_unless_it_is_to_be_none() {
         let call = |consistency| asking("eth_call", r#"[{},"latest"]"#, consistency);
-        for consistency in [Consistency::Monotonic, Consistency::Pinned] {
+        for consistency in [Consistency::Monotonic] {
             let asking = call(consistency);
-            assert!(asking.waits && !asking.edits.is_empty());
+            assert!(asking.wait.is_some() && !asking.edits.is_empty());
             assert_eq!(asking.block.map(|need| need.to), Some(BlockNumber(100)));
         }
         let none = call(Consistency::None);
@@ -317,11 +329,31 @@ mod tests {
             assert_eq!(plan(method, params), wanted, "{method} {params}");
         }
         let monotonic = |method, params| asking(method, params, Consistency::Monotonic);
-        assert!(monotonic("eth_getBalance", r#"["0x1","0x66"]"#).waits);
-        assert!(!monotonic("eth_feeHistory", r#"["0x1","0x66",[]]"#).waits);
-        assert!(!monotonic("eth_newFilter", r#"[{"fromBlock":"0x66"}]"#).waits);
-        assert!(monotonic("eth_getBlockByNumber", r#"["0x65",false]"#).waits);
-        assert!(monotonic("eth_getLogs", r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#).waits);
+        assert!(
+            monotonic("eth_getBalance", r#"["0x1","0x66"]"#)
+                .wait
+                .is_some()
+        );
+        assert!(
+            monotonic("eth_feeHistory", r#"["0x1","0x66",[]]"#)
+                .wait
+                .is_none()
+        );
+        assert!(
+            monotonic("eth_newFilter", r#"[{"fromBlock":"0x66"}]"#)
+                .wait
+                .is_none()
+        );
+        assert!(
+            monotonic("eth_getBlockByNumber", r#"["0x65",false]"#)
+                .wait
+                .is_some()
+        );
+        assert!(
+            monotonic("eth_getLogs", r#"[{"fromBlock":"0x1","toBlock":"0x65"}]"#)
+                .wait
+                .is_some()
+        );
     }
 
     #[test]
@@ -425,7 +457,7 @@ mod tests {
     #[test]
     fn one_packet_has_one_head() {
         let mut view = at_100();
-        let pins = Pins::of(&view, Consistency::Monotonic);
+        let pins = Pins::of(&view, Consistency::Monotonic, None);
         view.served_head = Some(BlockNumber(101));
         let call = Call {
             id: None,

@@ -52,7 +52,8 @@ fn is_forked(node: &NodeView) -> bool {
 }
 
 /// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
-/// lack its method, and then those that rest, are drawn only when no other is left.
+/// lack its method, are on another branch than clients were told, and then those that rest, are drawn
+/// only when no other is left.
 pub fn draw(
     view: &FleetView,
     ladder: Ladder,
@@ -64,8 +65,9 @@ pub fn draw(
     let has_it = has_blocks(view, needs);
     let open =
         |node: &NodeView| ladder.takes(node, view) && !passed.contains(&node.id) && has_it(node);
-    let is_best =
-        |node: &NodeView| open(node) && !node.lacks(needs.method, now) && !node.standing.rests(now);
+    let is_best = |node: &NodeView| {
+        open(node) && !node.is_astray && !node.lacks(needs.method, now) && !node.standing.rests(now)
+    };
     if needs.wish == Wish::Any
         && let Some(found) = by_odds(view, ladder, is_best, now, dice)
     {
@@ -114,6 +116,8 @@ fn by_list<'a>(
     let can = |node: &NodeView| !node.lacks(needs.method, now);
     let some_can = nodes().any(can);
     let nodes = || nodes().filter(|node| !some_can || can(node));
+    let some_told = nodes().any(|node| !node.is_astray);
+    let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
     if ladder == Ladder::LastResort {
         return nodes().max_by_key(|node| node.head).map(|node| node.id);
     }
@@ -145,6 +149,7 @@ pub fn suits(
     is_by_chance
         && ladder.takes(node, view)
         && !passed.contains(&node.id)
+        && !node.is_astray
         && has_blocks(view, needs)(node)
         && !node.lacks(needs.method, now)
         && !node.standing.rests(now)
@@ -218,6 +223,7 @@ mod tests {
         let mut fleet = Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         });

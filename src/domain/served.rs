@@ -23,6 +23,8 @@ pub struct Witness {
     pub has_fallen: bool,
     /// And has blocks with other hashes than before.
     pub is_rewritten: bool,
+    /// Its head is an ancestor of the one that clients were told.
+    pub is_rewound: bool,
 }
 
 /// What all of them tell.
@@ -41,8 +43,6 @@ pub struct Told<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServedHead {
     shown: Option<Shown>,
-    /// A higher one that an answer told since.
-    seen: Option<BlockNumber>,
     /// Since when most nodes have fallen below it.
     fallen_since: Option<Instant>,
 }
@@ -57,6 +57,8 @@ pub enum Course {
     Anew,
 }
 
+/// Where all that serve stand on an ancestor of the told head, two looks this far apart are enough.
+const REWIND_STANDS: Duration = Duration::from_secs(1);
 /// All nodes' heads must have fallen for so long, or a block time, before that is believed
 /// without other hashes to show for it: behind one URL may stand machines that differ by a block.
 const FALL_STANDS: Duration = Duration::from_secs(10);
@@ -70,16 +72,12 @@ struct Shown {
 
 impl ServedHead {
     pub fn head(&self) -> Option<BlockNumber> {
-        self.shown.map(|shown| shown.head).max(self.seen)
+        self.shown.map(|shown| shown.head)
     }
 
-    /// Hears that a client was told of block `head`, in a receipt, say. One that its time doesn't
-    /// allow is passed over, unless the node that told of it is `alone`.
-    pub fn see(&mut self, head: BlockNumber, alone: bool, block_time: Duration, now: Instant) {
-        let Some(shown) = self.shown else { return };
-        if alone || head <= reach(shown.head, shown.heard_at, block_time, now) {
-            self.seen = self.seen.max(Some(head));
-        }
+    /// Whether most nodes have fallen below it, and it stands yet.
+    pub fn is_falling(&self) -> bool {
+        self.fallen_since.is_some()
     }
 
     /// Hears what the nodes tell, and says where that takes the head.
@@ -93,7 +91,6 @@ impl ServedHead {
             (Course::Onward | Course::Back | Course::Anew, _) => head,
         };
         if course != Course::Onward {
-            self.seen = None;
             self.fallen_since = None;
         }
         self.shown = Some(Shown {
@@ -107,8 +104,7 @@ impl ServedHead {
         let Some(shown) = self.shown else {
             return Course::Onward;
         };
-        let highest = shown.head.max(self.seen.unwrap_or(shown.head));
-        let is_reorg = self.is_reorg(told, highest, now);
+        let is_reorg = self.is_reorg(told, shown.head, now);
         if told.is_new_chain(shown.head, head) {
             Course::Anew
         } else if is_reorg {
@@ -143,9 +139,10 @@ impl ServedHead {
             return false;
         }
         let since = *self.fallen_since.get_or_insert(now);
-        let stands = FALL_STANDS.max(told.block_time);
-        let has_stood = now.saturating_duration_since(since) >= stands;
-        told.most(|witness| witness.is_rewritten) || (has_stood && told.all_have_fallen_alike())
+        let stood = now.saturating_duration_since(since);
+        told.most(|witness| witness.is_rewritten)
+            || (stood >= REWIND_STANDS && told.all_are_rewound())
+            || (stood >= FALL_STANDS.max(told.block_time) && told.all_have_fallen_alike())
     }
 
     /// Whether witness `at` may have `head`: its time allows it, another has it too, or there is
@@ -179,6 +176,12 @@ impl Told<'_> {
         let heads = living.map(|witness| witness.head);
         heads.chain(self.reference).all(|head| head < shown)
             && self.most(|witness| witness.has_fallen && witness.head.0 > 0)
+    }
+
+    /// Whether every node that serves stands on an ancestor of what was told.
+    fn all_are_rewound(&self) -> bool {
+        let mut serving = self.witnesses.iter().filter(|w| w.weight > 0).peekable();
+        serving.peek().is_some() && serving.all(|witness| witness.lives && witness.is_rewound)
     }
 
     /// Whether every node lives and has fallen, to within a block of the others.
@@ -219,6 +222,7 @@ mod tests {
             weight: 1,
             has_fallen: false,
             is_rewritten: false,
+            is_rewound: false,
         };
         let witnesses: Vec<_> = heads.iter().map(witness).collect();
         let told = Told {
@@ -241,32 +245,6 @@ mod tests {
         assert_eq!(hear(&mut served, &[-100, 1_000_000], 100, now), 100);
         assert_eq!(hear(&mut served, &[101, 101], 101, now), 101);
         assert_eq!(hear(&mut served, &[5000, 5010], 5000, now), 5010);
-    }
-
-    #[test]
-    fn a_block_that_a_client_was_told_of_is_shown_if_its_time_allows_it() {
-        let now = crate::clock::now();
-        let mut served = ServedHead::default();
-        hear(&mut served, &[100, 100], 100, now);
-        for (told, alone, wanted) in [
-            (99, false, 100),
-            (105, false, 105),
-            (106, false, 105),
-            (900, true, 900),
-        ] {
-            served.see(BlockNumber(told), alone, BLOCK_TIME, now);
-            assert_eq!(served.head(), Some(BlockNumber(wanted)));
-        }
-        assert_eq!(
-            hear(&mut served, &[101, 101], 101, now),
-            900,
-            "it never falls"
-        );
-        assert_eq!(
-            hear(&mut served, &[3, 3], 3, now),
-            3,
-            "but with a new chain"
-        );
     }
 
     #[test]
@@ -327,6 +305,7 @@ mod tests {
             weight: 1,
             has_fallen,
             is_rewritten: is_rewritten && has_fallen,
+            is_rewound: false,
         };
         let witnesses = [(97, true), (97, true), third].map(witness);
         let told = Told {
@@ -372,17 +351,5 @@ mod tests {
             assert_eq!(fall(&mut served, third, false, now), 100, "{third:?}");
         }
         assert_eq!(fall(&mut served, both, false, start + 2 * BLOCK_TIME), 97);
-    }
-
-    #[test]
-    fn nodes_that_never_had_a_block_that_a_client_saw_dont_take_it_back() {
-        let now = crate::clock::now();
-        let mut served = ServedHead::default();
-        hear(&mut served, &[97, 97, 97], 97, now);
-        served.see(BlockNumber(100), false, BLOCK_TIME, now);
-        for seconds in 0..60 {
-            let now = now + Duration::from_secs(seconds);
-            assert_eq!(hear(&mut served, &[97, 97, -100], 97, now), 100);
-        }
     }
 }

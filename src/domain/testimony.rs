@@ -199,6 +199,7 @@ mod tests {
         let mut fleet = Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
         });

@@ -1,10 +1,12 @@
 //! The fleet at one moment: what calls read, and what is shown of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::branch::ToldChain;
 use super::chain::{BlockNumber, ChainId, Lag, Reference};
 use super::depth::Depth;
+use super::floors::Shown;
 use super::forks::Camps;
 use super::health::{Reason, Standing, State};
 use super::lacks::Lacks;
@@ -25,6 +27,17 @@ pub struct FleetView {
     /// The highest head of any fit node, or of a leader that is believed, or that was served. What
     /// lies beyond it nobody has.
     pub highest_head: Option<BlockNumber>,
+    /// The highest block that may come while a call waits for it, and how long a call waits.
+    pub expected_head: Option<BlockNumber>,
+    pub block_wait: Duration,
+    /// The highest block that an answer may tell of and be believed.
+    pub believable_head: Option<BlockNumber>,
+    /// The time from one block to the next.
+    pub pace: Duration,
+    /// What clients were told.
+    pub told: Arc<ToldChain>,
+    /// How often the served head has gone back.
+    pub falls: u64,
     /// What the fleet agrees on as the block tags `safe` and `finalized`; asked only where the
     /// settings want it.
     pub safe_head: Option<BlockNumber>,
@@ -53,6 +66,10 @@ pub struct NodeView {
     /// Why the last probe brought no head.
     pub trouble: Option<Trouble>,
     pub is_on_another_chain: bool,
+    /// An answer of it was of another branch than clients were told, since it was probed.
+    pub was_seen_astray: bool,
+    /// Its blocks are others than clients were told, while another node serves whose aren't.
+    pub is_astray: bool,
     pub standing: Standing,
     pub load: Arc<Load>,
     /// How far back it goes.
@@ -129,6 +146,19 @@ impl FleetView {
         found
             .filter(is_it)
             .or_else(|| self.nodes.iter().find(is_it))
+    }
+
+    /// How long a call waits for block `number`, which nobody has yet; `None`: it can't come in time.
+    pub fn wait_for(&self, number: BlockNumber) -> Option<Duration> {
+        (Some(number) <= self.expected_head).then_some(self.block_wait)
+    }
+
+    /// The head that all clients are shown.
+    pub fn shown(&self) -> Shown {
+        Shown {
+            head: self.served_head.unwrap_or_default(),
+            falls: self.falls,
+        }
     }
 
     pub fn has_fit(&self, rung: Rung) -> bool {

@@ -64,7 +64,7 @@ pub async fn serve(engine: &Engine, items: &[Item<'_>], terms: Terms<'_>) -> Ans
     let turns = Semaphore::new(FAN_OUT);
     let snapshot = engine.pool.snapshot();
     // One head for all of them, however long the last one waits for its turn.
-    let pins = terms.policy.pins(&snapshot.view);
+    let pins = engine.pins(terms, &snapshot.view);
     let terms = Terms {
         may_stream: false,
         pins: Some(pins),

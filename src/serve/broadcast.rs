@@ -266,7 +266,7 @@ impl<'a> Transaction<'a> {
             Form::Receipt => answer.result().and_then(seen::block_told),
         };
         if let Some(head) = told {
-            self.engine.pool.see(node, head);
+            self.engine.pool.see(self.terms.client, node, head);
         }
     }
 

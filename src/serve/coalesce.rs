@@ -11,6 +11,7 @@ use crate::domain::jsonrpc::Call;
 use crate::domain::method::Row;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
+use crate::domain::seen;
 use crate::state::flights::{Brought, Landed, Seat};
 use crate::telemetry::metrics::CallOutcome;
 
@@ -53,6 +54,11 @@ pub async fn ask(
             Ok(Some(Landed::Refused(why))) => return refused(why),
             Ok(Some(Landed::Brought(brought))) => {
                 engine.metrics.coalesced();
+                let told = (brought.answer.result())
+                    .and_then(|result| seen::told(call, asking, result, false));
+                if let Some(head) = told {
+                    engine.pool.tell(terms.client, head);
+                }
                 return taken_over(brought, terms);
             }
         }

@@ -143,9 +143,7 @@ impl Engine {
     /// drop.
     pub async fn serve(&self, call: &Call<'_>, terms: Terms<'_>) -> Served {
         let snapshot = self.pool.snapshot();
-        let pins = terms
-            .pins
-            .unwrap_or_else(|| terms.policy.pins(&snapshot.view));
+        let pins = (terms.pins).unwrap_or_else(|| self.pins(terms, &snapshot.view));
         let (row, plan) = self.plan(call, &snapshot.view, terms.policy, &pins);
         let mut tally = Tally {
             method: self.metrics.method(row),
@@ -154,7 +152,10 @@ impl Engine {
         };
         let entry = terms.origin.entry(&call.method);
         let span = CallSpan::begin(terms.origin.trace.as_ref(), row);
-        let terms = terms.traced(span.as_ref(), row);
+        let terms = Terms {
+            pins: Some(pins),
+            ..terms.traced(span.as_ref(), row)
+        };
         let (mut served, outcome) = match plan {
             Plan::Answer(result) => {
                 let reply = Reply::with_result(call, &result);
@@ -165,7 +166,10 @@ impl Engine {
                 // On the heap: what it takes to ask a node is not kept room for on idle
                 // connections. As a rule it is made there, while `Box::pin` moves it there.
                 let place = Box::new_uninit();
-                let asked = Box::write(place, self.ask(call, (row, &asking), terms, snapshot));
+                let asked = Box::write(
+                    place,
+                    self.ask(call, (row, &asking), terms, (snapshot, pins)),
+                );
                 Box::into_pin(asked).await
             }
             Plan::Subscribe => Box::pin(subscribe(call, terms)).await,
@@ -203,13 +207,21 @@ impl Engine {
         (row, plan)
     }
 
+    /// What tags stand for, for this client.
+    pub fn pins(&self, terms: Terms<'_>, view: &FleetView) -> Pins {
+        // What a subscriber may have been told, its calls find.
+        let told = terms.subscriber.and_then(|_| view.told.last());
+        let floor = self.pool.floor(terms.client, view).max(told);
+        terms.policy.pins(view, floor)
+    }
+
     /// Asks nodes, in the way that the call wants.
     async fn ask(
         &self,
         call: &Call<'_>,
         (row, asking): (Row, &Asking),
         terms: Terms<'_>,
-        snapshot: Arc<Snapshot>,
+        (snapshot, pins): (Arc<Snapshot>, Pins),
     ) -> (Served, CallOutcome) {
         let treatment = asking.treatment;
         if treatment == Treatment::Broadcast {
@@ -219,7 +231,7 @@ impl Engine {
         if treatment == Treatment::Once && filter::part_of(&call.method) == Some(Part::Following) {
             return Box::pin(self.follow(call, terms, &snapshot.view)).await;
         }
-        let head = snapshot.view.served_head;
+        let head = pins.latest.or(snapshot.view.served_head);
         drop(snapshot);
         let is_sharable = method::listed(row).is_some_and(|method| method.may_be_shared);
         if is_sharable && !asking.is_pending {
@@ -289,30 +301,6 @@ impl Engine {
             Some(holders) if !holders.is_empty() => Aim::Rather(holders),
             Some(_) | None => Aim::Anyone,
         }
-    }
-
-    /// Asks the one node that has the filter.
-    async fn follow(
-        &self,
-        call: &Call<'_>,
-        terms: Terms<'_>,
-        view: &FleetView,
-    ) -> (Served, CallOutcome) {
-        let followed = call.params.and_then(filter::unwrap);
-        let node = followed.as_ref().and_then(|filter| filter.node(view));
-        let (Some(followed), Some(node)) = (followed, node) else {
-            let refused = Served::here(Reply::Refused(Refusal::FilterNotFound));
-            return (refused, CallOutcome::Refused);
-        };
-        let call = Call {
-            params: Some(&followed.params),
-            ..call.clone()
-        };
-        let asking = Asking::from(Treatment::Once);
-        let body = asking.body(&call).into();
-        let mut errand = Errand::new(self, &call, &asking, terms, body);
-        errand.aim_at(Aim::Only(node));
-        errand.run().await
     }
 }
 

@@ -5,6 +5,7 @@ mod aim;
 mod hedge;
 mod kept;
 mod lesson;
+mod renewal;
 mod ride;
 mod written;
 
@@ -23,6 +24,7 @@ use crate::clock;
 use crate::domain::answer::{Answer, Outcome};
 use crate::domain::block::{Needs, Wish};
 use crate::domain::fleet::NodeView;
+use crate::domain::insistence::Insistence;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::{self, Repeat, Row, Treatment};
@@ -43,6 +45,11 @@ pub struct Errand<'a> {
     engine: &'a Engine,
     call: &'a Call<'a>,
     asking: &'a Asking,
+    /// Its tag came to nothing in the last answer.
+    came_to_nothing: bool,
+    insistence: Option<Box<Insistence>>,
+    /// As it was planned anew, when the chain had gone back while it waited.
+    renewed: Option<Box<Asking>>,
     terms: Terms<'a>,
     /// The call as a node gets it: see [`Asking::body`].
     pub body: Bytes,
@@ -75,7 +82,7 @@ impl<'a> Errand<'a> {
             attempt: times.attempt_of(treatment),
             deadline: terms.arrived_at + times.deadline_of(treatment),
             fails_open: limits.fails_open,
-            block_wait: asking.waits.then_some(limits.block_wait),
+            block_wait: asking.wait,
         };
         let needs = Needs {
             block: asking.block,
@@ -87,6 +94,9 @@ impl<'a> Errand<'a> {
             engine,
             call,
             asking,
+            came_to_nothing: false,
+            insistence: None,
+            renewed: None,
             terms,
             body,
             aim: Aim::Anyone,
@@ -120,7 +130,7 @@ impl<'a> Errand<'a> {
     /// Goes on to the call's end, with `first` as the next step.
     async fn go_on(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
-        let body = std::mem::take(&mut self.body);
+        let mut body = std::mem::take(&mut self.body);
         loop {
             let now = clock::now();
             let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
@@ -132,8 +142,20 @@ impl<'a> Errand<'a> {
                 None => self.journey.next(now, draw, pay),
             };
             match step {
+                Step::Finish(ending) if self.came_to_nothing => {
+                    // On the heap: hardly any call insists.
+                    match Box::pin(self.insist(now)).await {
+                        Some(again) => body = again.unwrap_or(body),
+                        None => return self.finish(ending),
+                    }
+                }
                 Step::Finish(ending) => return self.finish(ending),
-                Step::WaitUntil(until) => self.wait(until).await,
+                Step::WaitUntil(until) => {
+                    self.wait(until).await;
+                    if let Some(anew) = self.renew() {
+                        body = anew;
+                    }
+                }
                 Step::Ask {
                     node,
                     until,
@@ -200,7 +222,7 @@ impl<'a> Errand<'a> {
         (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, Content<'a>),
     ) -> Option<(Served, CallOutcome)> {
-        self.learn(verdict, node, &content);
+        let is_stray = self.learn(verdict, node, &content);
         let class = verdict.class;
         let name = &upstream.spec.name;
         match content {
@@ -217,7 +239,7 @@ impl<'a> Errand<'a> {
                 } else {
                     answer.masked(|bytes| upstream.redacted(bytes))
                 };
-                if let Some(served) = self.hear(class, (answer, held), name) {
+                if let Some(served) = self.hear((verdict, is_stray), (answer, held), name) {
                     return Some(served);
                 }
             }
@@ -232,7 +254,7 @@ impl<'a> Errand<'a> {
     }
 
     fn edited(&self) -> Option<Edited<'a>> {
-        let is_edited = !self.asking.edits.is_empty();
+        let is_edited = self.renewed.is_none() && !self.asking.edits.is_empty();
         is_edited.then_some(Edited {
             call: self.call,
             asking: self.asking,
@@ -243,7 +265,7 @@ impl<'a> Errand<'a> {
     /// Whether `answer` may be an error of what we wrote into the call.
     pub fn is_to_blame(&self, answer: &Answer<'_>) -> bool {
         match &answer.outcome {
-            Outcome::Error(error) => self.asking.is_to_blame(error),
+            Outcome::Error(error) => self.asking().is_to_blame(error),
             Outcome::Result(_) => false,
         }
     }
@@ -281,13 +303,19 @@ impl<'a> Errand<'a> {
 
     fn hear(
         &mut self,
-        class: Class,
+        (verdict, is_stray): (Verdict, bool),
         (answer, held): (Whole, Held<'a>),
         name: &Arc<str>,
     ) -> Option<(Served, CallOutcome)> {
-        let is_doubtful = |result| self.asking.is_doubtful(&self.call.method, result);
+        let class = verdict.class;
+        let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
         let is_doubtful = class == Class::Ok && answer.result().is_some_and(is_doubtful);
-        let heard = if is_doubtful {
+        self.came_to_nothing = self.is_nothing(verdict, &answer);
+        let heard = if self.came_to_nothing {
+            self.keep_nothing(&answer)
+        } else if is_stray {
+            self.journey.hear_stray()
+        } else if is_doubtful {
             self.journey.hear_null()
         } else {
             self.journey.hear(class, true)

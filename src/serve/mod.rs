@@ -23,6 +23,7 @@ pub mod engine;
 pub mod errand;
 pub mod exchange;
 pub mod fan;
+mod followed;
 pub mod health;
 pub mod http1;
 pub mod http2;

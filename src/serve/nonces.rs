@@ -132,7 +132,7 @@ async fn ask(
         if let Some(sender) = known
             && let Some(mut pooled) = engine.taken.pooled()
         {
-            let block_time = terms.policy.limits.block_wait;
+            let block_time = engine.pool.snapshot().view.pace;
             pooled.counted_pending(sender, (heard.node, count), block_time, now);
         }
         if counts.hear(count, now) {

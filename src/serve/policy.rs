@@ -1,10 +1,9 @@
 //! What calls are held to, as the settings say it. It may change while calls are under way: each
 //! keeps the one it began with.
 
-use std::time::Duration;
-
 use super::outlet::Origins;
 use crate::domain::block::{Consistency, Pins};
+use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::FleetView;
 use crate::domain::forwarded::TrustedProxies;
 use crate::domain::method::{Rules, Times};
@@ -36,13 +35,11 @@ pub struct Limits {
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
     pub consistency: Consistency,
-    /// How long a call waits for a block that no node has yet.
-    pub block_wait: Duration,
 }
 
 impl Policy {
-    /// What tags stand for, as of `view`.
-    pub fn pins(&self, view: &FleetView) -> Pins {
-        Pins::of(view, self.limits.consistency)
+    /// What tags stand for, as of `view`, for a client that was told of block `floor`.
+    pub fn pins(&self, view: &FleetView, floor: Option<BlockNumber>) -> Pins {
+        Pins::of(view, self.limits.consistency, floor)
     }
 }

@@ -5,6 +5,7 @@
 pub mod afterwork;
 pub mod certificates;
 pub mod flights;
+pub mod floors;
 pub mod gate;
 pub mod hub;
 pub mod outbox;

@@ -21,17 +21,20 @@ use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
 use tokio::sync::{Notify, watch};
 
+use super::floors::Floors;
 use super::provenance::Provenance;
 use super::selection::{ByWeightAndLoad, Key};
 use super::told::Told;
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
 use crate::domain::block::Needs;
+use crate::domain::branch::ToldChain;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe, Yardstick};
 use crate::domain::header::Header;
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
+use crate::domain::sent::Client;
 use crate::telemetry::events;
 use crate::telemetry::journal::Journal;
 
@@ -61,6 +64,7 @@ pub struct Pool {
     present: Present,
     balancer: LoadBalancer<ByWeightAndLoad>,
     telling: tokio::sync::Mutex<()>,
+    floors: Floors,
     /// What changed lately, for whoever looks.
     pub journal: Journal,
     /// Where the list comes from.
@@ -85,6 +89,7 @@ impl Pool {
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
             telling: tokio::sync::Mutex::default(),
+            floors: Floors::default(),
             journal: Journal::default(),
             list_from: Provenance::default(),
             has_leftovers: AtomicBool::new(false),
@@ -116,8 +121,7 @@ impl Pool {
 
     /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
     pub fn draw(&self, ladder: Ladder, passed: &[NodeId], needs: &Needs<'_>) -> Option<NodeId> {
-        // Pingora's own verdict follows the view a moment later: a call that was planned by the view
-        // would find nobody.
+        // Pingora's own verdict follows the view a moment later: a planned call would find nobody.
         let takes = |backend: &Backend, _is_healthy: bool| {
             id_of(backend).is_some_and(|id| !passed.contains(&id))
         };
@@ -150,12 +154,18 @@ impl Pool {
                 self.told.block(hash, *head);
             }
         }
+        let mut is_falling = false;
         self.change(|fleet| {
             let now = clock::now();
             fleet.hear_details(probes, details, now);
-            fleet.hear_round(probes, now)
+            let changes = fleet.hear_round(probes, now);
+            is_falling = fleet.is_falling();
+            changes
         })
         .await;
+        if is_falling {
+            self.hurry();
+        }
         let snapshot = self.snapshot();
         let attempts = |id| snapshot.upstream(id).map_or(0, |up| up.metrics.attempts());
         self.journal
@@ -166,6 +176,7 @@ impl Pool {
     pub async fn hear_head(&self, id: NodeId, header: &Header) {
         let details = Details {
             head_hash: Some(header.hash),
+            parent_hash: Some(header.parent),
             head_timestamp: header.timestamp,
             ..Details::default()
         };
@@ -234,20 +245,55 @@ impl Pool {
         }
     }
 
-    /// A client was told of block `head` by a node; most are no news. If it is, the others are asked
-    /// soon whether they have it, too: until then that node alone serves the latest block.
-    pub fn see(&self, id: NodeId, head: BlockNumber) {
+    /// Node `id` told `client` of block `head`; most are no news. If it is, the client isn't shown less
+    /// from now on, and the other nodes are asked soon whether they have it, too.
+    pub fn see(&self, client: Client, id: NodeId, head: BlockNumber) {
         let snapshot = self.present.load();
-        let is_new = Some(head) > snapshot.view.served_head;
-        let node = snapshot.view.node(id);
-        if !is_new && node.is_none_or(|node| Some(head) <= node.head) {
+        let view = &snapshot.view;
+        let is_news_of_it = view.node(id).is_some_and(|node| node.head < Some(head));
+        let is_new = Some(head) > view.served_head;
+        if (!is_new && !is_news_of_it) || Some(head) > view.believable_head {
             return;
         }
-        drop(snapshot);
-        self.alter(|fleet| fleet.see(id, head, clock::now()));
+        self.floors.lift(client, head, view.shown());
+        if is_news_of_it {
+            self.alter(|fleet| fleet.see(id, head, clock::now()));
+        }
         if is_new {
             self.hurry();
         }
+    }
+
+    /// Clients were told this chain.
+    pub fn hear_told(&self, told: ToldChain) {
+        self.alter(|fleet| fleet.hear_told(told));
+    }
+
+    /// The chain as clients were told it.
+    pub fn told_chain(&self) -> Arc<ToldChain> {
+        self.present.load().view.told.clone()
+    }
+
+    /// An answer of node `id` is of another branch than clients were told.
+    pub fn see_astray(&self, id: NodeId) {
+        let view = &self.present.load().view;
+        if view.node(id).is_some_and(|node| !node.was_seen_astray) {
+            self.alter(|fleet| fleet.see_astray(id));
+        }
+        self.hurry();
+    }
+
+    /// `client` was told of block `head`, which nodes are known to have.
+    pub fn tell(&self, client: Client, head: BlockNumber) {
+        let snapshot = self.present.load();
+        if Some(head) <= snapshot.view.believable_head {
+            self.floors.lift(client, head, snapshot.view.shown());
+        }
+    }
+
+    /// What `client` must not be shown less than, where that is more than `view` shows to all.
+    pub fn floor(&self, client: Client, view: &FleetView) -> Option<BlockNumber> {
+        self.floors.of(client, view.shown())
     }
 
     async fn change(&self, change: impl FnOnce(&mut Fleet) -> Vec<Change>) {
@@ -368,6 +414,7 @@ mod tests {
         let pool = Pool::new(Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
         }));

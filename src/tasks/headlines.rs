@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::lines::Head;
 use super::regimen::InForce;
 use crate::clock;
+use crate::domain::branch::ToldChain;
 use crate::domain::chain::{BlockHash, BlockNumber};
 use crate::domain::header::Header;
 use crate::domain::headline::{Answers, Headline, Step, TOLD_MAX, Turn, witnesses};
@@ -54,6 +55,8 @@ struct Notes {
     turns: HashMap<BlockHash, u64>,
     /// Blocks that had to be asked for.
     fetched: HashSet<BlockHash>,
+    /// The first and the last block that the fleet knows as told.
+    published: (Option<BlockHash>, Option<BlockHash>),
 }
 
 type Fetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
@@ -108,7 +111,7 @@ impl Headlines {
     ) -> Option<std::time::Instant> {
         let snapshot = self.pool.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
-        headline.set_block_time(self.regimen.say(|regimen| regimen.block_time));
+        headline.set_block_time(snapshot.view.pace);
         headline.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
         loop {
             match headline.next(clock::now()) {
@@ -116,8 +119,24 @@ impl Headlines {
                 Step::Fetch { hash, child, from } => {
                     *fetch = Some(self.fetch(hash, child, &from));
                 }
-                Step::Wait(until) => return until,
+                Step::Wait(until) => {
+                    self.publish(headline, notes);
+                    return until;
+                }
             }
+        }
+    }
+
+    /// Lets the fleet know what was told, where that is new.
+    fn publish(&self, headline: &Headline, notes: &mut Notes) {
+        let mut told = headline.told();
+        let ends = (
+            told.next().map(|first| first.hash),
+            headline.head().map(|head| head.hash),
+        );
+        if notes.published != ends {
+            notes.published = ends;
+            self.pool.hear_told(ToldChain::of(headline.told()));
         }
     }
 

@@ -203,6 +203,7 @@ mod tests {
         let pool = Arc::new(Pool::new(Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         })));

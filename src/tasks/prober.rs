@@ -116,7 +116,7 @@ impl Rounds {
         let is_astray = node.standing.state == State::Out(Reason::WrongChain);
         Ask {
             chain_id: !is_fresh || is_astray,
-            tags: self.regimen.say(|regimen| regimen.tags),
+            tags: node.inquiry.tags && self.regimen.say(|regimen| regimen.tags),
             inquiry: node.inquiry,
         }
     }

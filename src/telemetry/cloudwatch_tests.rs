@@ -225,6 +225,7 @@ fn empty_fleet() -> Fleet {
     Fleet::new(Yardstick {
         chain_id: None,
         block_time: Duration::from_secs(12),
+        look: std::time::Duration::from_secs(5),
         lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 2, fall: 3 },
     })

@@ -1,5 +1,7 @@
 //! What changed in the fleet, in plain words, for the log.
 
+use std::time::Duration;
+
 use log::Level;
 
 use crate::domain::chain::{Doubt, Source};
@@ -25,6 +27,11 @@ pub fn sentence(change: &Change) -> (Level, String) {
             "an own node is fit again: calls no longer go to the leader and the fallback nodes"
                 .to_string(),
         ),
+        Change::Pace {
+            pace,
+            setting,
+            differs,
+        } => of_pace(*pace, *setting, *differs),
     }
 }
 
@@ -40,6 +47,21 @@ pub fn kind(change: &Change) -> &'static str {
         Change::Reference { .. } => "reference",
         Change::Fallback { on: true } => "fallback_on",
         Change::Fallback { on: false } => "fallback_off",
+        Change::Pace { .. } => "pace",
+    }
+}
+
+fn of_pace(pace: Duration, setting: Duration, differs: bool) -> (Level, String) {
+    let (pace, setting) = (pace.as_secs_f64(), setting.as_secs_f64());
+    if differs {
+        let sentence = format!(
+            "a block comes every {pace:.1} s, and chain.block_time says {setting:.1} s: set it to \
+             what the chain does"
+        );
+        (Level::Warn, sentence)
+    } else {
+        let sentence = format!("a block comes every {pace:.1} s, as chain.block_time says");
+        (Level::Info, sentence)
     }
 }
 
@@ -80,6 +102,7 @@ fn level_of(reason: Reason) -> Level {
         | Reason::Forked
         | Reason::Rollback
         | Reason::HeightZero
+        | Reason::Stuck
         | Reason::Faults
         | Reason::Throttled
         | Reason::Refused
@@ -102,6 +125,7 @@ pub fn reason_in_words(reason: Reason) -> &'static str {
         Reason::Forked => "its blocks are others than those that most nodes have (a fork)",
         Reason::Rollback => "its head went back, too many blocks behind the reference",
         Reason::HeightZero => "its head is block 0, while the chain is further",
+        Reason::Stuck => "its head stands still, while another node's goes on",
         Reason::Faults => "its calls failed time after time",
         Reason::Throttled => "it asked to be left alone for a while (rate limit or quota)",
         Reason::Refused => "it refuses connections",
@@ -127,6 +151,7 @@ pub fn trouble_in_words(reason: Reason, trouble: Option<&Trouble>) -> String {
 fn way_back(reason: Reason) -> &'static str {
     match reason {
         Reason::Lagging | Reason::Rollback => "it returns by itself once it has caught up",
+        Reason::Stuck => "it returns by itself once its head moves; look whether it has peers",
         Reason::Silent => "it returns by itself once it answers; look whether it runs",
         Reason::Syncing | Reason::HeightZero => "it returns by itself once it has synced",
         Reason::WrongChain => "correct its URL or the chain's id",

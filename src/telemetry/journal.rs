@@ -89,7 +89,7 @@ impl Journal {
         let (level, text) = events::sentence(change);
         let node = match change {
             Change::Node { name, .. } => Some(name.clone()),
-            Change::Reference { .. } | Change::Fallback { .. } => None,
+            Change::Reference { .. } | Change::Fallback { .. } | Change::Pace { .. } => None,
         };
         self.note(Event {
             at,
@@ -189,6 +189,7 @@ mod tests {
         let mut fleet = Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         });

@@ -58,6 +58,7 @@ pub struct Metrics {
     broadcasts: [IntCounter; Sending::ALL.len()],
     write_lookups: [IntCounter; Lookup::ALL.len()],
     block_waits: IntCounter,
+    tag_repeats: IntCounter,
     /// `null` again, and something else.
     null_checks: [IntCounter; 2],
     /// By place in [`CODES`], and one for the rest.
@@ -113,6 +114,7 @@ impl Metrics {
             write_lookups: Lookup::ALL
                 .map(|lookup| families.write_lookups.with_label_values(&[lookup.as_str()])),
             block_waits: families.block_waits.with_label_values(&NO_LABELS),
+            tag_repeats: families.tag_repeats.with_label_values(&NO_LABELS),
             null_checks: ["null", "found"]
                 .map(|outcome| families.null_checks.with_label_values(&[outcome])),
             http_responses: http_responses.collect(),
@@ -207,6 +209,11 @@ impl Metrics {
 
     pub fn looked_up(&self, lookup: Lookup) {
         self.write_lookups[lookup as usize].inc();
+    }
+
+    /// A call is asked again: the number that we wrote for its tag came to nothing.
+    pub fn tag_repeat(&self) {
+        self.tag_repeats.inc();
     }
 
     /// A call waits for a block that no node has yet.

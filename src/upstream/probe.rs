@@ -169,6 +169,7 @@ impl Prober {
             Ok(head) => {
                 let details = Details {
                     head_hash: head.hash,
+                    parent_hash: head.header.as_ref().map(|header| header.parent),
                     head_timestamp: head.timestamp,
                     depth,
                     ..details

@@ -16,6 +16,7 @@ const WITH_CHAIN: Ask = Ask {
     inquiry: Inquiry {
         capabilities: false,
         depth: None,
+        tags: false,
         compare: None,
     },
 };

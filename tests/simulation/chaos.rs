@@ -77,6 +77,7 @@ impl World {
         match self.below(40) {
             0 => self.befall_all(&ids),
             1 if self.below(3) == 0 => self.reset_chain(),
+            2 => self.freeze_most(&ids),
             _ => {
                 let id = ids[self.below(ids.len() as u64) as usize];
                 self.befall(id);
@@ -89,6 +90,17 @@ impl World {
         let lasts = seconds(2 + self.below(40));
         for id in ids {
             self.set(*id, mood, Tale::Truth);
+            self.after(lasts, Event::Relief { node: *id });
+        }
+    }
+
+    /// All but one stand still.
+    fn freeze_most(&mut self, ids: &[u32]) {
+        let spared = self.below(ids.len() as u64) as usize;
+        let at = self.truth();
+        let lasts = seconds(20 + self.below(90));
+        for (_, id) in ids.iter().enumerate().filter(|(place, _)| *place != spared) {
+            self.set(*id, Mood::Good, Tale::Frozen(at));
             self.after(lasts, Event::Relief { node: *id });
         }
     }

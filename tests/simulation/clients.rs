@@ -19,7 +19,7 @@ use forebay::domain::verdict::{self, Blame, Class, Verdict};
 
 use crate::oracle::{End, Note};
 use crate::pretend::{Deed, Mood, Reply};
-use crate::world::{ATTEMPTS_MAX, BLOCK_TIME, Event, ROUND, World};
+use crate::world::{ATTEMPTS_MAX, Event, ROUND, World};
 
 const TIMES: Times = Times {
     deadline: Duration::from_secs(30),
@@ -97,7 +97,7 @@ impl World {
             params: (method == "eth_getCode").then_some(r#"["0x1","latest"]"#),
         };
         let fails_open = self.setting.fails_open;
-        let pins = Pins::of(&self.view, Consistency::Monotonic);
+        let pins = Pins::of(&self.view, Consistency::Monotonic, None);
         let (_, plan) = route::plan(&call, &self.view, &self.rules, &pins, fails_open);
         let asking = match plan {
             Plan::Ask(asking) => asking,
@@ -124,7 +124,7 @@ impl World {
                 attempt,
                 deadline,
                 fails_open,
-                block_wait: asking.waits.then_some(BLOCK_TIME),
+                block_wait: asking.wait,
             },
             Needs {
                 block: asking.block,

@@ -8,7 +8,7 @@ use forebay::domain::refusal::Refusal;
 
 use crate::oracle::End;
 use crate::pretend::{CHAIN, Mood, Tale, Work};
-use crate::world::{LAG_BLOCKS_MAX, ROUND, Setting, World, member};
+use crate::world::{BLOCK_TIME, LAG_BLOCKS_MAX, ROUND, Setting, World, member};
 
 const READS: &[&str] = &["eth_call"];
 const REPEATABLE: &[&str] = &["eth_call", "eth_getBalance", "eth_sendRawTransaction"];
@@ -283,6 +283,30 @@ fn a_drained_node_gets_no_calls_and_none_but_the_leader_is_left_without_it() {
         world.tally.attempts_by_node.keys().collect::<Vec<_>>(),
         [&1]
     );
+    assert_eq!(world.tally.failed(), 0);
+}
+
+#[test]
+fn a_majority_that_stands_still_is_left_for_the_one_that_goes_on() {
+    let mut world = world(&[1, 1, 1], 5.0, &["eth_call", "eth_blockNumber"]);
+    world.registry.remove(0);
+    world.run(seconds(30));
+    let stuck_at = world.truth();
+    set_all(&mut world, &[2, 3], Mood::Good, Tale::Frozen(stuck_at));
+    // Three block times, and the rounds that see them.
+    world.run(3 * BLOCK_TIME + BLOCK_TIME + rounds(1));
+    assert_eq!(healthy(&world), [1]);
+    world.count_anew();
+    for _ in 0..60 {
+        world.run(ROUND);
+        let served = world.view.served_head.unwrap().0;
+        assert!(world.truth() - served <= 1, "{served}");
+        assert_eq!(healthy(&world), [1]);
+    }
+    set_all(&mut world, &[2, 3], Mood::Good, Tale::Truth);
+    world.run(rounds(2));
+    assert_eq!(healthy(&world), OWN);
+    world.drain();
     assert_eq!(world.tally.failed(), 0);
 }
 

@@ -115,6 +115,7 @@ impl World {
         let fleet = Fleet::new(Yardstick {
             chain_id: setting.chain.map(ChainId),
             block_time: BLOCK_TIME,
+            look: ROUND,
             lag_blocks_max: LAG_BLOCKS_MAX,
             hysteresis: Hysteresis {
                 rise: RISE,

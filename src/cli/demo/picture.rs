@@ -146,6 +146,7 @@ fn why(reason: Reason, node: &NodeView) -> String {
         Reason::WrongChain => "is on another chain".to_string(),
         Reason::Forked => "is on a fork".to_string(),
         Reason::HeightZero => "has no blocks yet".to_string(),
+        Reason::Stuck => "stands still".to_string(),
         Reason::Faults => "its calls failed".to_string(),
         Reason::Throttled | Reason::RateLimited => "asked for a rest".to_string(),
     }
@@ -238,6 +239,7 @@ mod tests {
         let mut fleet = Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(1),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
         });

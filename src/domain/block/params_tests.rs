@@ -33,6 +33,7 @@ const PINS: Pins = Pins {
     latest: Some(BlockNumber(0x64)),
     safe: Some(BlockNumber(0x40)),
     finalized: Some(BlockNumber(0x20)),
+    falls: 0,
 };
 
 fn travels(place: Place, params: &str, pins: &Pins) -> (Option<(u64, u64)>, String) {

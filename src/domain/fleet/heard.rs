@@ -27,8 +27,7 @@ impl Fleet {
             chain_id: None,
             syncing: false,
         };
-        entry.take_down(probe, now);
-        entry.hear_head(head, details);
+        entry.hear_head(head, details, now);
         let changes = self.compare(&[(id, probe)], now).into_iter();
         changes.chain(self.settle(now)).collect()
     }
@@ -74,6 +73,7 @@ mod tests {
             let mut fleet = Fleet::new(Yardstick {
                 chain_id: None,
                 block_time: Duration::from_secs(12),
+                look: Duration::from_secs(5),
                 lag_blocks_max: 10,
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
             });

@@ -1,13 +1,21 @@
 //! What the fleet shows: whose heads count, which heads calls may be held to, and the view.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{Entry, Fleet};
+use crate::domain::branch::Branch;
 use crate::domain::chain::{BlockNumber, Source};
 use crate::domain::node::Rung;
 use crate::domain::odds::Odds;
+use crate::domain::report::Inquiry;
 use crate::domain::served::Witness;
 use crate::domain::view::{FleetView, NodeView};
+
+/// The longest that a call waits for a block.
+const BLOCK_WAIT_MAX: Duration = Duration::from_secs(8);
+/// The furthest way back to an ancestor that is believed as such.
+const REWIND_BLOCKS_MAX: u64 = 8;
 
 impl Fleet {
     /// Half of the weight of those that serve has them.
@@ -28,7 +36,7 @@ impl Fleet {
 
     /// What the nodes of our chain tell of the head. The best rung that has one fit carries it; where
     /// nobody is fit, all that live do.
-    pub(super) fn witnesses(&self) -> Vec<Witness> {
+    pub(super) fn witnesses(&self, now: Instant) -> Vec<Witness> {
         let rung = [Rung::Own, Rung::Leader, Rung::Fallback]
             .into_iter()
             .find(|rung| self.entries.iter().any(|e| self.serves(e, *rung)));
@@ -41,6 +49,7 @@ impl Fleet {
                 weight: if carries(entry) { weight } else { 0 },
                 has_fallen: entry.has_fallen(),
                 is_rewritten: entry.is_rewritten(),
+                is_rewound: self.is_rewound(entry, now),
             })
         };
         self.entries
@@ -48,6 +57,16 @@ impl Fleet {
             .filter(|entry| self.is_ours(entry))
             .filter_map(witness)
             .collect()
+    }
+
+    /// Whether its head is a block that clients were told a few blocks ago, and it wasn't started
+    /// again meanwhile: then its chain was taken back to there.
+    fn is_rewound(&self, entry: &Entry, now: Instant) -> bool {
+        let below = match entry.branch(&self.told) {
+            Branch::Told { below } => below,
+            Branch::Other | Branch::Unknown => 0,
+        };
+        (1..=REWIND_BLOCKS_MAX).contains(&below) && !entry.is_unsteady(now)
     }
 
     /// Whether a node on `rung` gets calls in the normal run of things. One that turns out to be
@@ -62,20 +81,40 @@ impl Fleet {
     /// What calls see from now on.
     pub fn view(&self) -> FleetView {
         let reference = self.reference.map(|reference| reference.number);
+        let is_other = |entry: &Entry| entry.branch(&self.told) == Branch::Other;
+        let is_split = self
+            .entries
+            .iter()
+            .any(|entry| self.serves(entry, entry.member.rung) && !is_other(entry));
         let nodes = self.entries.iter().map(|entry| {
-            let compare = self.forks.height_for(entry.member.id);
-            entry.view(reference, self.is_on_another_chain(entry), compare)
+            let asked = Inquiry {
+                tags: entry.member.rung == Rung::Own && self.tag_looks.is_due(),
+                compare: self.forks.height_for(entry.member.id),
+                ..Inquiry::default()
+            };
+            let is_astray = is_split && is_other(entry);
+            entry.view(reference, self.is_on_another_chain(entry), is_astray, asked)
         });
         let nodes: Vec<_> = nodes.collect();
+        // Where only others serve, what own nodes said stands still: the tags are theirs to know.
+        let own_serves = self.entries.iter().any(|e| self.serves(e, Rung::Own));
         let served_head = self.served.head();
+        let highest_head = self.highest_head(&nodes);
+        let block_wait = self.pace.pace().min(BLOCK_WAIT_MAX);
         FleetView {
-            highest_head: self.highest_head(&nodes),
+            highest_head,
+            block_wait,
+            expected_head: highest_head.map(|highest| self.expected(highest, block_wait)),
+            believable_head: self.believable(),
+            pace: self.pace.pace(),
+            falls: self.falls,
+            told: self.told.clone(),
             odds: Odds::of(&nodes),
             nodes,
             reference: self.reference,
             served_head,
-            safe_head: self.safe.head(),
-            finalized_head: self.finalized.head(),
+            safe_head: self.safe.head().filter(|_| own_serves),
+            finalized_head: self.finalized.head().filter(|_| own_serves),
             net_version: self.net_version(),
             camps: self.forks.camps(),
             chain_id: self.chain_id(),

@@ -29,6 +29,7 @@ impl Stage {
         let mut fleet = Fleet::new(Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: MEASURES.lag_blocks_max,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         });

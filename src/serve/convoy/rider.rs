@@ -92,12 +92,13 @@ pub fn board<'a>(
     terms: Terms<'a>,
 ) -> (Vec<Boxed<'a>>, Vec<usize>) {
     let now = clock::now();
+    let head = terms.pins.and_then(|pins| pins.latest).or(view.served_head);
     let mut followers = Vec::new();
     let riders = planned.iter().filter_map(|planned| {
         let body = Bytes::from(planned.asking.body(planned.call));
         let is_sharable = method::listed(planned.row).is_some_and(|row| row.may_be_shared);
         let leader = if is_sharable && !planned.asking.is_pending {
-            match engine.flights.join(&body, view.served_head) {
+            match engine.flights.join(&body, head) {
                 Seat::Leader(leader) => Some(leader),
                 Seat::Alone => None,
                 Seat::Follower(_) => {

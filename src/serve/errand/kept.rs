@@ -31,7 +31,7 @@ impl Kept<'_> {
         let is_new = filter::part_of(&call.method) == Some(Part::Making);
         let own = self.answer.result().filter(|_| is_new);
         let own = own.and_then(|own| std::str::from_utf8(own).ok());
-        match own.map(|own| filter::wrap(&self.node, own)) {
+        match own.map(|own| filter::wrap(&call.method, &self.node, own)) {
             None => Reply::Whole(self.answer),
             Some(Some(id)) => Reply::with_result(call, &id),
             Some(None) => Reply::Refused(Refusal::BadAnswer),

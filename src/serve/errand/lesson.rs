@@ -4,7 +4,7 @@ use super::{Content, Errand};
 use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::NodeView;
-use crate::domain::node::NodeId;
+use crate::domain::node::{NodeId, Rung};
 use crate::domain::nonce;
 use crate::domain::pooled::Way;
 use crate::domain::seen::{self, BY_HASH, RECEIPT};
@@ -14,17 +14,28 @@ use crate::domain::verdict::{Class, Missing, Verdict};
 
 impl Errand<'_> {
     /// What an answer says of its node: which block it has, which data or method it lacks. What a
-    /// client is told is the least that it is shown from now on.
-    pub(super) fn learn(&mut self, verdict: Verdict, node: &NodeView, content: &Content<'_>) {
+    /// client is told is the least that it is shown from now on. Returns whether the answer is of
+    /// another branch than clients were told.
+    pub(super) fn learn(
+        &mut self,
+        verdict: Verdict,
+        node: &NodeView,
+        content: &Content<'_>,
+    ) -> bool {
         let pool = &self.engine.pool;
         match verdict.class {
             Class::Ok => {
-                let told = self.told(content);
+                let told = self.told(node, content);
                 if let Some(head) = told {
-                    pool.see(node.id, head);
+                    pool.see(self.terms.client, node.id, head);
                 }
                 self.hear_of_waiting(node.id, told, content);
                 self.remember(content);
+                let is_stray = self.strays(content);
+                if is_stray {
+                    pool.see_astray(node.id);
+                }
+                return is_stray;
             }
             Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
             Class::MissingData => {
@@ -44,6 +55,19 @@ impl Errand<'_> {
             | Class::Unknown
             | Class::Cancelled => {}
         }
+        false
+    }
+
+    /// Whether an answer is of another branch than clients were told.
+    fn strays(&self, content: &Content<'_>) -> bool {
+        let Content::Whole(answer, _) = content else {
+            return false;
+        };
+        let of = (answer.result()).and_then(|result| seen::branch_told(self.call, result));
+        of.is_some_and(|(number, hash)| {
+            let told = self.engine.pool.told_chain().hash_at(number);
+            told.is_some_and(|told| told != hash)
+        })
     }
 
     /// What an answer says of transactions that were taken through us and wait for a block.
@@ -67,11 +91,11 @@ impl Errand<'_> {
                     pooled.forget(hash);
                 } else if self.call.method == BY_HASH {
                     let look = (node, Way::ByHash, result != b"null");
-                    let block_time = self.terms.policy.limits.block_wait;
+                    let block_time = self.engine.pool.snapshot().view.pace;
                     pooled.looked(hash, look, block_time, clock::now());
                 }
             }
-            "eth_getTransactionCount" if !self.asking.is_pending => {
+            "eth_getTransactionCount" if !self.asking().is_pending => {
                 let sender = params.and_then(transaction::address_asked);
                 if let (Some(sender), Some(count)) = (sender, nonce::read(result))
                     && let Some(mut pooled) = self.engine.taken.pooled()
@@ -106,14 +130,13 @@ impl Errand<'_> {
     }
 
     /// The block that the client is told of.
-    fn told(&self, content: &Content<'_>) -> Option<BlockNumber> {
-        if !seen::tells(&self.call.method, self.call.params) {
-            return None;
-        }
-        match content {
-            Content::Whole(answer, _) => answer.result().and_then(seen::block_told),
-            Content::Large(large) => large.result_start().and_then(seen::block_told),
+    fn told(&self, node: &NodeView, content: &Content<'_>) -> Option<BlockNumber> {
+        let result = match content {
+            Content::Whole(answer, _) => answer.result(),
+            Content::Large(large) => large.result_start(),
             Content::Nothing | Content::TooLarge => None,
-        }
+        };
+        let is_own = node.rung == Rung::Own;
+        seen::told(self.call, self.asking(), result?, is_own)
     }
 }

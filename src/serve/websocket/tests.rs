@@ -53,6 +53,7 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
     let fleet = Fleet::new(Yardstick {
         chain_id: None,
         block_time: second,
+        look: Duration::from_secs(5),
         lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 1, fall: 1 },
     });
@@ -75,7 +76,6 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
             answer_bytes_max: 1 << 20,
             fails_open: true,
             consistency: Consistency::None,
-            block_wait: second,
         },
     };
     let rates = Rates {

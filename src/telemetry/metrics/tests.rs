@@ -485,6 +485,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("takeovers_total counter", &["reason"]),
     ("reorgs_told_total counter", &[]),
     ("block_waits_total counter", &[]),
+    ("tag_repeats_total counter", &[]),
     ("null_checks_total counter", &["outcome"]),
     ("panics_total counter", &[]),
     ("certificate_expiry_timestamp_seconds gauge", &["address"]),
@@ -706,6 +707,7 @@ impl Scene {
         let yardstick = Yardstick {
             chain_id: None,
             block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         };
