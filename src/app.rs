@@ -214,6 +214,7 @@ fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine
         gate: Arc::default(),
         flights: Flights::default(),
         taken: Arc::default(),
+        lookups: Arc::default(),
         afterwork: Arc::default(),
         hub: Arc::default(),
         sockets: Arc::new(Sockets::new(meaning::socket_limits(settings))),

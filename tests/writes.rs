@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use forebay::clock;
 use forebay::fake::Fault;
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use support::{Answer, Anvil, PATIENCE, Pretend, QUICK, Scene, call, eventually, post, post_with};
 
@@ -409,6 +410,129 @@ async fn a_receipt_of_what_is_pending_is_waited_for_by_all_together() {
     }
     let together = scene.heard(RECEIPT) - looked;
     assert!((2..=4).contains(&together), "{together} for ten callers");
+}
+
+fn receipt_of(at: usize) -> String {
+    let hash = SIGNED[at].1;
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{RECEIPT}","params":["{hash}"]}}"#)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
+    without_a_pool(&scene, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    all(&scene, &[RECEIPT], &Fault::Stall);
+    let poll = async || {
+        let began = clock::now();
+        let answer = scene.post(&receipt_of(0)).await;
+        assert_eq!(
+            answer.json().get("result"),
+            Some(&Value::Null),
+            "{}",
+            answer.text()
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            began.elapsed()
+        );
+    };
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let mut polls = futures_util::stream::FuturesUnordered::new();
+    let mut left = 8;
+    while left > 0 || !polls.is_empty() {
+        tokio::select! {
+            _ = ticks.tick(), if left > 0 => {
+                left -= 1;
+                polls.push(poll());
+                // They answer others.
+                for _ in 0..4 {
+                    scene.call("eth_getBalance").await;
+                }
+            }
+            Some(()) = polls.next() => {}
+        }
+    }
+    let asked = scene.heard(RECEIPT);
+    assert!(asked <= 4, "two open at once a node in its time: {asked}");
+    eventually("their time is over", PATIENCE, async || {
+        let timeouts = [("outcome", "timeout")];
+        let timeouts = scene.balancer.metric("forebay_attempts_total", &timeouts);
+        timeouts.await == Some(scene.heard(RECEIPT) as f64)
+    })
+    .await;
+    for name in ["a", "b"] {
+        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
+    }
+    let log = scene.balancer.process.printed();
+    assert!(!log.contains("benched"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_transaction_that_nobody_sent_here_the_first_null_counts_or_the_time_is_up() {
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 3s, deadline: 9s }\n").await;
+    without_a_pool(&scene, "0x7");
+    scene.nodes[0].set_fault_for(&[RECEIPT], Fault::Stall);
+    let unknown = receipt_of(0).replace("0x61f0", "0xabcd");
+    let asked = (0..6).map(|_| scene.post(&unknown));
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(
+            answer.json().get("result"),
+            Some(&Value::Null),
+            "{}",
+            answer.text()
+        );
+    }
+    scene.nodes[1].set_fault_for(&[RECEIPT], Fault::Stall);
+    let began = clock::now();
+    let answer = scene.post(&receipt_of(0).replace("0x61f0", "0xbbbb")).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (504, &json!(-32015))
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mined_transaction_is_found_though_a_node_is_frozen_and_heard_of_though_its_caller_left()
+{
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
+    without_a_pool(&scene, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    assert!(by_hash(&scene, 0).await.is_object());
+    let mined = r#"{"blockNumber":"0x64","blockHash":"0x6464646464646464646464646464646464646464646464646464646464646464"}"#;
+    for node in &scene.nodes {
+        node.set_result(RECEIPT, mined);
+    }
+    all(&scene, &[RECEIPT], &slowly());
+    let short = Duration::from_millis(500);
+    let left = post(scene.balancer.rpc.address, &receipt_of(0), short).await;
+    assert!(left.is_err(), "it left");
+    eventually("what came was heard", PATIENCE, async || {
+        by_hash(&scene, 0).await.is_null()
+    })
+    .await;
+    without_a_pool(&scene, "0x9");
+    for node in &scene.nodes {
+        node.mend();
+        node.set_result(RECEIPT, mined);
+    }
+    scene.nodes[0].set_fault_for(&[RECEIPT], Fault::Stall);
+    let other = receipt_of(1);
+    let asked = (0..6).map(|_| scene.post(&other));
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(
+            answer.json()["result"]["blockNumber"],
+            "0x64",
+            "{}",
+            answer.text()
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

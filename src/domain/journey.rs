@@ -138,6 +138,11 @@ impl<'a> Journey<'a> {
         self.tried_before + self.tried.len()
     }
 
+    /// Whom they were.
+    pub fn tried(&self) -> &[NodeId] {
+        &self.tried
+    }
+
     pub fn repeat(&self) -> Repeat {
         self.treatment.repeat()
     }

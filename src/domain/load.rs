@@ -93,6 +93,11 @@ impl Load {
         !at.is_zero() && age.saturating_sub(at) <= ANSWERED_WITHIN
     }
 
+    /// Whether it has answered a call since `then`.
+    pub fn has_answered_since(&self, then: Instant) -> bool {
+        self.answered_micros.load(Ordering::Relaxed) > self.age_micros(then)
+    }
+
     /// So many calls were answered together. What they took beyond the latency that is known says
     /// no more of the node than a call's part of it: they may have been carried out one by one.
     pub fn answered_many(&self, took: Duration, calls: u32, now: Instant) {

@@ -11,6 +11,9 @@ use crate::domain::verdict::{Blame, Class, Verdict};
 use crate::state::upstreams::Upstream;
 use crate::telemetry::spans::AttemptSpan;
 
+/// Faster answers say how fast a node is.
+const HELD_BACK_MIN: Duration = Duration::from_secs(1);
+
 /// Counts an attempt from its beginning to its end, also when it is dropped on the way.
 pub struct Attempt {
     pub upstream: Arc<Upstream>,
@@ -19,6 +22,8 @@ pub struct Attempt {
     /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
     took: Option<Duration>,
     is_settled: bool,
+    /// See [`Wanted`](super::exchange::Wanted).
+    pub may_be_held_back: bool,
     /// Where it is recorded.
     span: Option<AttemptSpan>,
 }
@@ -33,6 +38,7 @@ impl Attempt {
             began_at: clock::now(),
             took: None,
             is_settled: false,
+            may_be_held_back: false,
             span: AttemptSpan::begin(trace, &upstream.spec.name),
         }
     }
@@ -63,7 +69,11 @@ impl Attempt {
         if let Some(span) = self.span.take() {
             span.end(verdict.class);
         }
+        let is_held_back = self.may_be_held_back
+            && took > HELD_BACK_MIN
+            && self.load.has_answered_since(self.began_at);
         match verdict.class.blame(verdict.rest) {
+            Blame::Fault | Blame::None if is_held_back => false,
             Blame::Fault => self.load.faulted(took, now),
             Blame::None | Blame::Rest(_) => {
                 self.load.answered(took, now);

@@ -244,6 +244,7 @@ fn wanted<'a>(terms: Terms<'a>, until: Instant) -> Wanted<'a> {
         reuse: Reuse::Any,
         until,
         may_move: true,
+        may_be_held_back: false,
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::errand::{Aim, Errand};
 use super::exchange::Large;
+use super::lookups::Lookups;
 use super::origin::{self, Origin};
 use super::policy::Policy;
 use super::websocket::listener::Subscriber;
@@ -48,6 +49,7 @@ pub struct Engine {
     pub gate: Arc<Gate>,
     pub flights: Flights,
     pub taken: Arc<Taken>,
+    pub lookups: Arc<Lookups>,
     pub afterwork: Arc<Afterwork>,
     /// Who listens to what.
     pub hub: Arc<Hub>,
@@ -199,7 +201,7 @@ impl Engine {
             let told = &self.pool.told;
             if let Some(hashed) = asking.hash {
                 asking.stands_in(told.number_of(hashed.hash), view);
-            } else if matches!(&*call.method, BY_HASH | RECEIPT) {
+            } else if is_lookup(&call.method) {
                 let hash = call.params.and_then(transaction::hash_asked);
                 asking.stands_in(hash.and_then(|hash| told.place_of(hash)), view);
             }
@@ -251,7 +253,14 @@ impl Engine {
         let mut errand = Errand::new(self, call, asking, terms, asking.body(call).into());
         errand.hedge(row);
         errand.aim_at(self.aim(call, asking, terms.client));
-        let (served, outcome) = errand.run().await;
+        let hash = call
+            .params
+            .filter(|_| is_lookup(&call.method))
+            .and_then(transaction::hash_asked);
+        let (served, outcome) = match hash {
+            Some(hash) => errand.look_up(hash).await,
+            None => errand.run().await,
+        };
         if call.method == BY_HASH
             && let Some(answer) = Box::pin(waiting::show(self, call, &served, terms)).await
         {
@@ -302,6 +311,11 @@ impl Engine {
             Some(_) | None => Aim::Anyone,
         }
     }
+}
+
+/// Whether it asks for a transaction, or what became of it.
+fn is_lookup(method: &str) -> bool {
+    matches!(method, BY_HASH | RECEIPT)
 }
 
 /// Begins a subscription, where news can be sent.

@@ -3,6 +3,7 @@
 
 mod aim;
 mod hedge;
+mod held;
 mod kept;
 mod lesson;
 mod renewal;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 
 pub use self::aim::Aim;
 use self::kept::Kept;
-use self::written::{Edited, Try};
+use self::written::{Edited, Lookup, Try};
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{Content, Wanted};
 use crate::clock;
@@ -32,6 +33,7 @@ use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
 use crate::domain::select::Ladder;
+use crate::domain::transaction::TxHash;
 use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Held;
@@ -64,6 +66,8 @@ pub struct Errand<'a> {
     /// What the last attempt came to.
     last: Option<Class>,
     used_fallback: bool,
+    /// Of the transaction that it looks up, where it shares its attempts with others.
+    hash: Option<TxHash>,
 }
 
 impl<'a> Errand<'a> {
@@ -106,6 +110,7 @@ impl<'a> Errand<'a> {
             news: None,
             last: None,
             used_fallback: false,
+            hash: None,
         }
     }
 
@@ -207,6 +212,7 @@ impl<'a> Errand<'a> {
             body,
             wanted: &wanted,
             edited: self.edited(),
+            lookup: self.lookup(),
         };
         if self.hedge.is_some() {
             // On the heap: the future of the many calls without stays small.
@@ -251,6 +257,22 @@ impl<'a> Errand<'a> {
         let method = shown_method(&self.call.method);
         log::debug!("{method}: {} from {name}, going on", class.outcome());
         None
+    }
+
+    /// Where it looks a transaction up.
+    fn lookup(&self) -> Option<Lookup<'a>> {
+        let hash = self.hash?;
+        Some(Lookup {
+            engine: self.engine,
+            method: &self.call.method,
+            hash,
+            attempt: self
+                .terms
+                .policy
+                .limits
+                .times
+                .attempt_of(self.asking.treatment),
+        })
     }
 
     fn edited(&self) -> Option<Edited<'a>> {
@@ -298,6 +320,7 @@ impl<'a> Errand<'a> {
             },
             until,
             may_move: repeats_freely,
+            may_be_held_back: false,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Wanted<'a> {
     pub until: Instant,
     /// Whether the attempt ends when its node falls out.
     pub may_move: bool,
+    /// Whether the node may take its time, as long as it answers others.
+    pub may_be_held_back: bool,
 }
 
 /// What an attempt brought, beside its class.
@@ -162,6 +164,7 @@ pub async fn attempt<'a>(
     wanted: &Wanted<'a>,
 ) -> (Verdict, Content<'a>) {
     let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref());
+    attempt.may_be_held_back = wanted.may_be_held_back;
     let trace = attempt.told(wanted.trace.as_ref());
     let exchanged = pin!(exchange(upstream, body, wanted, trace));
     let began_at = attempt.began_at();

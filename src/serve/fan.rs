@@ -10,8 +10,9 @@ use futures_util::stream::FuturesUnordered;
 
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
 use crate::domain::node::NodeId;
+use crate::domain::seen::{BY_HASH, RECEIPT};
 use crate::domain::trace::Trace;
-use crate::domain::verdict::Class;
+use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Gate;
 use crate::state::pool::{Pool, Snapshot};
@@ -23,10 +24,12 @@ pub const SHORT_BYTES_MAX: u64 = WHOLE_BYTES_MAX as u64;
 pub const LONG_BYTES_MAX: u64 = 1 << 20;
 
 /// What one node said.
+#[derive(Clone, Debug)]
 pub struct Heard {
     pub node: NodeId,
     pub name: Arc<str>,
     pub class: Class,
+    pub verdict: Verdict,
     pub answer: Option<Whole>,
 }
 
@@ -77,6 +80,7 @@ impl Asker {
                 node: id,
                 name: Arc::default(),
                 class: Class::NoConnection,
+                verdict: Class::NoConnection.into(),
                 answer: None,
             };
         };
@@ -91,6 +95,7 @@ impl Asker {
             reuse: Reuse::Any,
             until: self.question.until,
             may_move: true,
+            may_be_held_back: matches!(&*self.question.method, BY_HASH | RECEIPT),
         };
         let body = &self.question.body;
         let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
@@ -107,6 +112,7 @@ impl Asker {
             node: id,
             name: upstream.spec.name.clone(),
             class,
+            verdict,
             answer,
         }
     }

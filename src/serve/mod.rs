@@ -5,7 +5,8 @@
 //! [`origin`], and whose body the [`intake`] reads;
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
 //! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
-//! [`nonces`] ask several nodes at once by a [`fan`], [`waiting`] shows what no node does; [`batch`] answers many calls, the reads among
+//! [`nonces`] ask several nodes at once by a [`fan`], [`waiting`] shows what no node does,
+//! [`lookups`] are joined by all who ask a node for the same hash; [`batch`] answers many calls, the reads among
 //! them by a [`convoy`] to one node; the [`outlet`] says what goes out.
 
 pub mod admin;
@@ -28,6 +29,7 @@ pub mod health;
 pub mod http1;
 pub mod http2;
 pub mod intake;
+pub mod lookups;
 pub mod metrics;
 pub mod nonces;
 pub mod origin;

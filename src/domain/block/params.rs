@@ -178,14 +178,11 @@ pub fn read(place: Place, params: Option<&str>, pins: &Pins) -> Bearing {
 
 /// Of one block, by its hash alone.
 fn hashed(named: Named, reads: Reads) -> Bearing {
-    let hash = match named {
-        Named::Hash(hash) => Some(Hashed { hash, reads }),
-        _ => None,
-    };
-    Bearing {
-        hash,
-        ..Bearing::default()
+    let mut bearing = Bearing::default();
+    if let Named::Hash(hash) = named {
+        bearing.hash = Some(Hashed { hash, reads });
     }
+    bearing
 }
 
 fn one(mention: &Mention, reads: Reads, pins: &Pins) -> Bearing {

@@ -74,7 +74,7 @@ const STANDARD: &[Method] = &[
     read("eth_getTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
     read("eth_getTransactionByHash").or_null().apart(),
     read("eth_getTransactionCount").state(1).apart(),
-    read("eth_getTransactionReceipt").or_null(),
+    read("eth_getTransactionReceipt").or_null().apart(),
     read("eth_getUncleByBlockHashAndIndex").by_hash(Reads::Block),
     read("eth_getUncleByBlockNumberAndIndex").block(0, Null),
     read("eth_getUncleCountByBlockHash").by_hash(Reads::Block),

@@ -2,14 +2,20 @@
 //! caller did.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::clock;
 use crate::domain::fleet::NodeView;
 use crate::domain::jsonrpc::Call;
 use crate::domain::quota::RetryBudget;
 use crate::domain::route::Asking;
+use crate::domain::transaction::TxHash;
 use crate::domain::verdict::Verdict;
+use crate::serve::engine::Engine;
 use crate::serve::exchange::{self, Content, Wanted};
+use crate::serve::lookups;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 
@@ -23,6 +29,17 @@ pub(super) struct Try<'t, 'a> {
     pub wanted: &'t Wanted<'a>,
     /// Where `body` is the call with something changed in it.
     pub edited: Option<Edited<'t>>,
+    /// Where others may look the same up.
+    pub lookup: Option<Lookup<'t>>,
+}
+
+/// A look-up that is shared.
+#[derive(Clone, Copy)]
+pub(super) struct Lookup<'t> {
+    pub engine: &'t Engine,
+    pub method: &'t str,
+    pub hash: TxHash,
+    pub attempt: Duration,
 }
 
 /// A call that we wrote something into.
@@ -35,6 +52,11 @@ pub(super) struct Edited<'t> {
 
 impl<'a> Try<'_, 'a> {
     pub async fn make(self) -> (Verdict, Content<'a>) {
+        if let Some(lookup) = self.lookup
+            && let Some(came) = Box::pin(self.join(lookup)).await
+        {
+            return came;
+        }
         let Some(edited) = self.edited else {
             return self.send(self.body).await;
         };
@@ -51,6 +73,18 @@ impl<'a> Try<'_, 'a> {
             memory.learn(method, clock::now());
         }
         again
+    }
+
+    /// The attempt that others may have begun.
+    async fn join(&self, lookup: Lookup<'_>) -> Option<(Verdict, Content<'a>)> {
+        let body = Bytes::copy_from_slice(self.body);
+        let wish = lookups::Wish {
+            method: lookup.method,
+            hash: lookup.hash,
+            body: &body,
+            attempt: lookup.attempt,
+        };
+        lookups::attempt(lookup.engine, self.node.id, wish, self.wanted).await
     }
 
     async fn send(&self, body: &[u8]) -> (Verdict, Content<'a>) {

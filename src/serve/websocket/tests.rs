@@ -91,6 +91,7 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
         gate: Arc::default(),
         flights: Default::default(),
         taken: Arc::default(),
+        lookups: Arc::default(),
         afterwork: Arc::default(),
         hub: Arc::default(),
         sockets: Arc::new(Sockets::new(limits)),

@@ -1,0 +1,107 @@
+//! A look-up that nodes hold back: what is said when nobody has answered for a while.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::{timeout, timeout_at};
+
+use super::kept::Kept;
+use super::{CallOutcome, Errand, Served};
+use crate::domain::block::Needs;
+use crate::domain::method::Treatment;
+use crate::domain::refusal::Refusal;
+use crate::domain::select::Ladder;
+use crate::domain::transaction::TxHash;
+use crate::domain::verdict::Class;
+use crate::serve::engine::Reply;
+use crate::serve::{lookups, waiting};
+
+/// After this time without an answer a look-up is held back.
+const HELD_AFTER: Duration = Duration::from_secs(2);
+
+fn is_timeout(served: &Served) -> bool {
+    matches!(served.answer, Reply::Refused(Refusal::Timeout))
+}
+
+impl<'a> Errand<'a> {
+    /// As [`Errand::run`], for a look-up of `hash`.
+    pub async fn look_up(&mut self, hash: TxHash) -> (Served, CallOutcome) {
+        let body = self.body.clone();
+        self.hash = Some(hash);
+        match timeout(HELD_AFTER, self.run()).await {
+            // One that it joined was held back for a node's whole time.
+            Ok(ended) if !is_timeout(&ended.0) => return ended,
+            Ok(_) | Err(_) => {}
+        }
+        // On the heap: it is rare.
+        Box::pin(self.go_on_held_back(hash, body)).await
+    }
+
+    /// A transaction that was taken here is in no block while its sender's nonce isn't used up. Of any
+    /// other the first `null` counts; else it is waited for, at one more node at most.
+    async fn go_on_held_back(&mut self, hash: TxHash, body: Bytes) -> (Served, CallOutcome) {
+        if self.journey.tried().is_empty() {
+            // It waits for a node that has the block which it was told to be in.
+            self.body = body;
+            return self.go_on(None).await;
+        }
+        let waiting = waiting::look(self.engine, hash, self.terms).await;
+        if let waiting::Look::InNoBlock {
+            shown,
+            counted: true,
+        } = &waiting
+        {
+            let reply = waiting::reply(self.call, shown.as_deref());
+            return self.end_here(reply);
+        }
+        let believes_null = matches!(waiting, waiting::Look::Unknown);
+        let kept = self.kept.take().filter(|kept| kept.class == Class::Ok);
+        if let Some(kept) = kept.filter(|_| believes_null) {
+            return self.deliver(kept);
+        }
+        let attempt = self.terms.policy.limits.times.attempt_of(Treatment::Read);
+        let wish = lookups::Wish {
+            method: &self.call.method,
+            hash,
+            body: &body,
+            attempt,
+        };
+        let mut nodes = self.journey.tried().to_vec();
+        if nodes.len() == 1 {
+            let needs = Needs {
+                method: &self.call.method,
+                ..Needs::default()
+            };
+            nodes.extend(self.aim.draw(self.engine, Ladder::Own, &nodes, &needs));
+        }
+        let engine = self.engine;
+        let asked = nodes.iter().map(|node| lookups::ask(engine, *node, wish));
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let until = self.terms.arrived_at + attempt;
+        while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {
+            let Some(heard) = heard else { continue };
+            let Some(answer) = heard.answer.filter(|_| heard.class == Class::Ok) else {
+                continue;
+            };
+            if answer.result() != Some(b"null") || believes_null {
+                return self.deliver(Kept {
+                    class: Class::Ok,
+                    held: self.terms.room.attempt(),
+                    answer,
+                    node: heard.name,
+                });
+            }
+        }
+        self.end_unserved(Refusal::Timeout)
+    }
+
+    fn end_here(&self, answer: Reply) -> (Served, CallOutcome) {
+        let served = Served {
+            answer,
+            node: None,
+            attempts: self.journey.attempts(),
+        };
+        (served, CallOutcome::Ok)
+    }
+}
