@@ -145,14 +145,19 @@ impl Ledger {
 
     /// Whoever waits for a topic leaves by himself.
     fn leave_silent(&mut self, now: Instant) {
-        let is_silent = |_: &u64, (what, since): &mut (Asked, Instant)| {
+        let is_silent = |(what, since): &(Asked, Instant)| {
             matches!(what, Asked::Dropped | Asked::GivenUp(_))
                 && now.saturating_duration_since(*since) >= ANSWER_TIME_MAX
         };
-        for (call, _) in self.asked.extract_if(.., is_silent) {
-            self.late.insert(call);
-            self.is_doubtful = true;
-        }
+        let silent: Vec<_> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| is_silent(asked))
+            .map(|(call, _)| *call)
+            .collect();
+        self.is_doubtful |= !silent.is_empty();
+        self.asked.retain(|call, _| !silent.contains(call));
+        self.late.extend(silent);
     }
 
     pub fn ask(&mut self, call: u64, what: Asked, now: Instant) {
