@@ -18,11 +18,10 @@ use tokio::sync::watch;
 
 pub use self::aim::Aim;
 use self::kept::Kept;
-use self::written::{Edited, Lookup, Try};
+use self::written::Try;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{Content, Wanted};
 use crate::clock;
-use crate::domain::answer::{Answer, Outcome};
 use crate::domain::block::{Needs, Wish};
 use crate::domain::fleet::NodeView;
 use crate::domain::insistence::Insistence;
@@ -257,39 +256,6 @@ impl<'a> Errand<'a> {
         let method = shown_method(&self.call.method);
         log::debug!("{method}: {} from {name}, going on", class.outcome());
         None
-    }
-
-    /// Where it looks a transaction up.
-    fn lookup(&self) -> Option<Lookup<'a>> {
-        let hash = self.hash?;
-        Some(Lookup {
-            engine: self.engine,
-            method: &self.call.method,
-            hash,
-            attempt: self
-                .terms
-                .policy
-                .limits
-                .times
-                .attempt_of(self.asking.treatment),
-        })
-    }
-
-    fn edited(&self) -> Option<Edited<'a>> {
-        let is_edited = self.renewed.is_none() && !self.asking.edits.is_empty();
-        is_edited.then_some(Edited {
-            call: self.call,
-            asking: self.asking,
-            budget: &self.engine.budget,
-        })
-    }
-
-    /// Whether `answer` may be an error of what we wrote into the call.
-    pub fn is_to_blame(&self, answer: &Answer<'_>) -> bool {
-        match &answer.outcome {
-            Outcome::Error(error) => self.asking().is_to_blame(error),
-            Outcome::Result(_) => false,
-        }
     }
 
     /// Counts what is about to be asked.

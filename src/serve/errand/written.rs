@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Errand;
 use crate::clock;
+use crate::domain::answer::{Answer, Outcome};
 use crate::domain::fleet::NodeView;
 use crate::domain::jsonrpc::Call;
 use crate::domain::quota::RetryBudget;
@@ -106,5 +108,40 @@ impl Edited<'_> {
         };
         let error = answer.error();
         error.is_some_and(|error| self.asking.is_to_blame(&error))
+    }
+}
+
+impl<'a> Errand<'a> {
+    /// Where it looks a transaction up.
+    pub(super) fn lookup(&self) -> Option<Lookup<'a>> {
+        let hash = self.hash?;
+        Some(Lookup {
+            engine: self.engine,
+            method: &self.call.method,
+            hash,
+            attempt: self
+                .terms
+                .policy
+                .limits
+                .times
+                .attempt_of(self.asking.treatment),
+        })
+    }
+
+    pub(super) fn edited(&self) -> Option<Edited<'a>> {
+        let is_edited = self.renewed.is_none() && !self.asking.edits.is_empty();
+        is_edited.then_some(Edited {
+            call: self.call,
+            asking: self.asking,
+            budget: &self.engine.budget,
+        })
+    }
+
+    /// Whether `answer` may be an error of what we wrote into the call.
+    pub fn is_to_blame(&self, answer: &Answer<'_>) -> bool {
+        match &answer.outcome {
+            Outcome::Error(error) => self.asking().is_to_blame(error),
+            Outcome::Result(_) => false,
+        }
     }
 }
