@@ -9,7 +9,7 @@ use forebay::clock;
 use forebay::domain::answer::{Answer, Outcome};
 use forebay::domain::block::Needs;
 use forebay::domain::chance::Seeded;
-use forebay::domain::jsonrpc::{Item, Packet};
+use forebay::domain::jsonrpc::{Item, OwnId, Packet};
 use forebay::domain::route;
 use forebay::domain::select::{self, Ladder};
 use forebay::domain::verdict;
@@ -83,11 +83,11 @@ fn answers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer");
     let result = scene::answer();
     group.bench_function("read a result", |bench| {
-        bench.iter(|| Answer::read(black_box(result.as_bytes())).is_ok());
+        bench.iter(|| Answer::read(black_box(result.as_bytes()), OwnId::FIRST).is_ok());
     });
     group.bench_function("judge an error", |bench| {
         bench.iter(|| {
-            let answer = Answer::read(black_box(ERROR.as_bytes())).ok()?;
+            let answer = Answer::read(black_box(ERROR.as_bytes()), OwnId::FIRST).ok()?;
             match answer.outcome {
                 Outcome::Error(error) => Some(verdict::of_error(&error, 200, None).class),
                 Outcome::Result(_) => None,
@@ -99,10 +99,10 @@ fn answers(criterion: &mut Criterion) {
         "0".repeat(60_000)
     );
     group.bench_function("read a result of 60 kB", |bench| {
-        bench.iter(|| Answer::read(black_box(long.as_bytes())).is_ok());
+        bench.iter(|| Answer::read(black_box(long.as_bytes()), OwnId::FIRST).is_ok());
     });
     group.bench_function("put the caller's id in", |bench| {
-        let Ok(answer) = Answer::read(result.as_bytes()) else {
+        let Ok(answer) = Answer::read(result.as_bytes(), OwnId::FIRST) else {
             return;
         };
         let room = || Vec::with_capacity(256);

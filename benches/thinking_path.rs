@@ -13,7 +13,7 @@ use forebay::domain::answer::Answer;
 use forebay::domain::block::Needs;
 use forebay::domain::chance::Seeded;
 use forebay::domain::fleet::FleetView;
-use forebay::domain::jsonrpc::{Item, Packet};
+use forebay::domain::jsonrpc::{Item, OwnId, Packet};
 use forebay::domain::method::Rules;
 use forebay::domain::route::{self, Plan};
 use forebay::domain::select::{self, Ladder};
@@ -72,7 +72,7 @@ fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut Seeded) -> Option<V
     };
     select::draw(view, Ladder::Own, &[], &needs, *now, dice)?;
     black_box(asking.body(&call));
-    let answer = Answer::read(reply.as_bytes()).ok()?;
+    let answer = Answer::read(reply.as_bytes(), OwnId::FIRST).ok()?;
     let mut out = Vec::new();
     answer.write_to(call.id?, &mut out);
     Some(out)

@@ -1,8 +1,10 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
 mod certificates;
+mod listening;
 mod live;
 mod meaning;
+mod resources;
 mod service;
 mod store;
 #[cfg(feature = "otlp")]
@@ -15,33 +17,33 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use pingora::apps::HttpServerOptions;
 use pingora::apps::http_app::HttpServer;
 use pingora::listeners::ListenerConfig;
 use pingora::listeners::tls::TlsSettings;
 use pingora::protocols::l4::stream::L4BufferSettings;
-use pingora::proxy::HttpProxy;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server, ShutdownWatch};
 use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use pingora::services::{ServiceHandle, ServiceWithDependents};
+use tokio::sync::watch;
 
 use crate::clock;
 use crate::config;
 use crate::config::settings::{Listen, RegistryKind, Settings, Shutdown};
+use crate::domain::caps::Caps;
 use crate::domain::fleet::Fleet;
 use crate::domain::quota::RetryBudget;
 use crate::registry::Registry;
 use crate::serve::admin::{Admin, Desk};
 use crate::serve::door::Door;
-use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
+use crate::serve::endpoint::Endpoint;
 use crate::serve::engine::Engine;
-use crate::serve::http2::Proxy;
 use crate::serve::metrics::Scrape;
 use crate::shutdown::Farewell;
 use crate::state::certificates::Certificate;
 use crate::state::flights::Flights;
+use crate::state::gate::Gate;
 use crate::state::pool::Pool;
 use crate::state::sockets::Sockets;
 use crate::state::upstreams::Roll;
@@ -59,15 +61,13 @@ use crate::upstream::connector::Connector;
 use crate::upstream::probe::Prober;
 
 pub use self::certificates::unfit_certificates;
+use self::listening::Listening;
 use self::live::Live;
 pub use self::live::Source;
 pub use self::meaning::yardstick;
 pub use self::service::Tripwire;
 use self::service::{Listeners, Vital};
 pub use self::store::{dynamo, environment, nodes_environment, open_registry};
-
-/// HTTP/2 streams of one connection at once.
-const H2_STREAMS_MAX: u32 = 200;
 
 /// A balancer that is put together and has not begun.
 pub struct App {
@@ -76,6 +76,8 @@ pub struct App {
     /// Of each service.
     pub tripwires: Vec<Tripwire>,
     shutdown: Arc<ArcSwap<Shutdown>>,
+    /// Closes the listeners for calls.
+    close: watch::Sender<bool>,
 }
 
 impl App {
@@ -103,7 +105,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
         let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
-        let engine = Arc::new(engine(&settings, pool, metrics));
+        let engine = Arc::new(engine(&settings, resources::caps(&settings), pool, metrics));
         let live = Live::new(&settings, &engine);
         let opt = Opt {
             upgrade: is_upgrade,
@@ -112,7 +114,11 @@ impl App {
         let mut server = Server::new_with_opt_and_conf(opt, conf);
         let idle_max = server.configuration.upstream_keepalive_pool_size;
         let roll = Roll::new(connector.clone(), engine.metrics.clone(), idle_max);
-        let listeners = endpoint(&server, &settings, &engine, &certificates)?;
+        let close = watch::Sender::new(false);
+        let listeners = Listening {
+            service: endpoint(&settings, &engine, &certificates)?,
+            close: close.subscribe(),
+        };
         let mut staff = Staff::new(engine.gate.closing());
         let endpoint = staff.add(&mut server, listeners);
         if let Some(address) = settings.listen.metrics {
@@ -154,6 +160,7 @@ impl App {
             engine,
             tripwires: staff.tripwires,
             shutdown,
+            close,
         })
     }
 
@@ -165,6 +172,7 @@ impl App {
             engine: self.engine,
             times: self.shutdown,
             grace: Duration::from_secs(grace.unwrap_or(0)),
+            close: self.close,
         };
         self.server.run(RunArgs {
             shutdown_signal: Box::new(farewell),
@@ -205,24 +213,23 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn engine(settings: &Settings, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine {
+fn engine(settings: &Settings, caps: Caps, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine {
     Engine {
         pool,
-        policy: ArcSwap::from_pointee(meaning::policy(settings)),
+        policy: ArcSwap::from_pointee(meaning::policy(settings, &caps)),
         budget: RetryBudget::new(meaning::rates(settings), clock::now()),
         metrics,
-        gate: Arc::default(),
+        gate: Arc::new(Gate::new(caps)),
         flights: Flights::default(),
         taken: Arc::default(),
         lookups: Arc::default(),
         afterwork: Arc::default(),
         hub: Arc::default(),
-        sockets: Arc::new(Sockets::new(meaning::socket_limits(settings))),
+        sockets: Arc::new(Sockets::new(meaning::socket_limits(settings, &caps))),
     }
 }
 
 fn endpoint(
-    server: &Server,
     settings: &Settings,
     engine: &Arc<Engine>,
     certificates: &[Arc<Certificate>],
@@ -230,16 +237,7 @@ fn endpoint(
     let endpoint = Arc::new(Endpoint {
         engine: engine.clone(),
     });
-    let mut proxy = HttpProxy::new(Proxy(endpoint.clone()), server.configuration.clone());
-    proxy.handle_init_modules();
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    options.h2_idle_timeout = Some(IDLE_TIME_MAX);
-    proxy.server_options = Some(options);
-    let mut h2 = pingora::protocols::http::v2::server::H2Options::new();
-    h2.max_concurrent_streams(H2_STREAMS_MAX);
-    proxy.h2_options = Some(h2);
-    let door = Door::new(endpoint, proxy);
+    let door = Door::new(endpoint);
     let (urls, listeners): (Vec<_>, Vec<_>) = ways_in(&settings.listen, certificates)?
         .into_iter()
         .map(|(url, listener)| {

@@ -2,9 +2,10 @@
 //!
 //! On SIGTERM `/health` says no at once, so that the load balancer in front turns away; calls
 //! that still come are answered for the lame-duck time, each HTTP/1 answer closing its connection
-//! and HTTP/2 clients told to go away; then those inside, and transactions that still go to further
-//! nodes, are waited for, within the drain time, and WebSockets are closed once their calls are
-//! answered. SIGINT skips the lame-duck time. SIGQUIT hands the listeners to a new process; clients'
+//! and HTTP/2 clients told to go away. Then the listeners close; those inside, and transactions that
+//! still go to further nodes, are waited for, within the drain time, and so are connections that
+//! haven't been told yet: their next call is answered, too. WebSockets are closed once their calls are
+//! answered. SIGINT skips the lame-duck time, and waits for no connection without a call. SIGQUIT hands the listeners to a new process; clients'
 //! WebSockets stay here until shortly before the drain time is over.
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::config::settings::Shutdown;
@@ -43,6 +45,8 @@ pub struct Farewell {
     pub times: Arc<ArcSwap<Shutdown>>,
     /// The drain time that Pingora goes by after a hand-over: as of the start.
     pub grace: Duration,
+    /// Closes the listeners for calls.
+    pub close: watch::Sender<bool>,
 }
 
 #[async_trait]
@@ -70,10 +74,19 @@ impl ShutdownSignalWatch for Farewell {
             () = sleep(lame_duck) => {}
             () = next(&mut interrupt) => {}
         }
+        self.close.send_replace(true);
         self.engine.sockets.leave();
-        let drained = timeout(self.times.load().drain, self.until_all_are_done()).await;
-        match drained {
+        let waits_for_idle = !lame_duck.is_zero();
+        let drained = timeout(
+            self.times.load().drain,
+            self.until_all_are_done(waits_for_idle),
+        );
+        match drained.await {
             Ok(()) => log::info!("all calls are done"),
+            Err(_) if !self.has_work() => {
+                let idle = self.engine.gate.connections();
+                log::info!("all calls are done, and {idle} connections without one are closed");
+            }
             Err(_) => log::warn!(
                 "{} calls, {} transactions on their way and {} sockets are cut off",
                 self.engine.gate.requests(),
@@ -103,12 +116,18 @@ async fn until_spans_are_out() {
 }
 
 impl Farewell {
-    async fn until_all_are_done(&self) {
+    /// Whether there is anything that would be cut off.
+    fn has_work(&self) -> bool {
         let engine = &self.engine;
-        while engine.gate.requests() > 0
+        engine.gate.requests() > 0
+            || engine.gate.unsent_bytes() > 0
             || engine.afterwork.pieces() > 0
             || engine.sockets.open() > 0
-        {
+    }
+
+    async fn until_all_are_done(&self, waits_for_idle: bool) {
+        let has_idle = || waits_for_idle && self.engine.gate.connections() > 0;
+        while self.has_work() || has_idle() {
             sleep(LOOK_EVERY).await;
         }
         // What was written last is on its way to HTTP/2's own task.

@@ -247,3 +247,53 @@ async fn over_tls_the_client_chooses_between_http_1_1_and_2() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_must_not_run_twice_share_connections_once_a_node_is_known_to_keep_them() {
+    let scene = Pretend::set(&[1], "").await;
+    let node = &scene.nodes[0];
+    node.set_result("zks_foo", "7");
+    let call_all = async |calls: u64| {
+        for _ in 0..calls {
+            assert_eq!(scene.call("zks_foo").await.json()["result"], 7);
+        }
+    };
+    eventually("connections are kept", PATIENCE, async || {
+        let before = node.connections();
+        call_all(20).await;
+        // The rounds open one now and then.
+        node.connections() <= before + 2
+    })
+    .await;
+    let (before, heard) = (node.connections(), node.calls_of("zks_foo"));
+    call_all(300).await;
+    assert!(
+        node.connections() <= before + 10,
+        "{} {before}",
+        node.connections()
+    );
+    assert_eq!(node.calls_of("zks_foo"), heard + 300, "none ran twice");
+    // A node that closes after each answer, and doesn't say so, loses none of them.
+    for requests in [1, 2, 3] {
+        let scene = Pretend::set(&[1], "").await;
+        scene.nodes[0].set_result("zks_foo", "7");
+        scene.nodes[0].change(|behaviour| behaviour.requests_per_connection = Some(requests));
+        for _ in 0..200 {
+            assert_eq!(scene.call("zks_foo").await.json()["result"], 7);
+        }
+        assert_eq!(scene.nodes[0].calls_of("zks_foo"), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_a_websocket_without_upgrade_is_told_what_is_missing() {
+    let scene = Pretend::set(&[1], "").await;
+    let mut wire = Wire::connect(scene.balancer.rpc.address).await;
+    let head = "GET / HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    wire.send(head).await;
+    let answer = wire.answer().await.unwrap();
+    assert_eq!(answer.status, 426);
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+    assert_eq!(answer.header("connection"), Some("Upgrade, keep-alive"));
+}

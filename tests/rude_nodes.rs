@@ -13,6 +13,7 @@ mod support;
 use std::time::Duration;
 
 use forebay::clock;
+use forebay::domain::jsonrpc::OwnId;
 use forebay::fake::{Fault, Shape};
 use futures_util::StreamExt as _;
 use support::{Answer, PATIENCE, Pretend, call, exchange, post_http2};
@@ -336,10 +337,50 @@ fn result_of(bytes: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_comes_late_is_never_the_next_calls() {
+    let scene = Pretend::set(&[1, 1], QUICK_CALLS).await;
+    let methods = ["eth_gasPrice", "eth_getBalance", "eth_getCode", "zks_foo"];
+    for node in &scene.nodes {
+        for method in methods {
+            node.set_result(method, &format!("\"{method}\""));
+        }
+    }
+    scene.nodes[0].set_fault_for(&methods, Fault::Late);
+    let mut good = 0;
+    for turn in 0..200 {
+        let method = methods[turn % methods.len()];
+        let answer = scene.call(method).await;
+        let result = &answer.json()["result"];
+        // An answer to something else is none: whoever can't be asked twice is told so.
+        assert!(
+            result == method || method == "zks_foo",
+            "{method}: {}",
+            answer.text()
+        );
+        assert!(
+            result == method || result.is_null(),
+            "{method}: {}",
+            answer.text()
+        );
+        good += usize::from(result == method);
+    }
+    assert!(good >= 150, "{good}");
+    let batch: Vec<String> = (0..methods.len())
+        .map(|at| call(&at.to_string(), methods[at]))
+        .collect();
+    for _ in 0..20 {
+        let answers = scene.post(&format!("[{}]", batch.join(","))).await.json();
+        for at in 0..methods.len() - 1 {
+            assert_eq!(answers[at]["result"], methods[at], "{answers}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_every_size_and_shape_arrive_byte_for_byte() {
     let scene = Pretend::set(&[1], "").await;
     let node = &scene.nodes[0];
-    let own_bytes = r#"{"jsonrpc":"2.0","id":1,"result":}"#.len();
+    let own_bytes = r#"{"jsonrpc":"2.0","id":,"result":}"#.len() + OwnId::DIGITS_MAX;
     let whole_bytes_max = 64 << 10;
     let extra = r#""usage":{"note":"a } and a ] in a \"string\"","units":[1,2]}"#;
     for bytes in [
@@ -431,7 +472,7 @@ async fn an_answer_over_the_limit_is_refused() {
     for (limit, bytes_max) in [("64KiB", 64 << 10), ("200KiB", 200 << 10)] {
         let scene =
             Pretend::set(&[1], &format!("  calls: {{ answer_bytes_max: {limit} }}\n")).await;
-        let own_bytes = r#"{"jsonrpc":"2.0","id":1,"result":}"#.len();
+        let own_bytes = r#"{"jsonrpc":"2.0","id":,"result":}"#.len() + OwnId::DIGITS_MAX;
         let node = &scene.nodes[0];
         for chunked in [false, true] {
             node.change(|behaviour| behaviour.shape.chunked = chunked);

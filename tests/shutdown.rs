@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use support::{Balancer, PATIENCE, Pretend, QUICK, call, eventually, get};
+use support::{Balancer, PATIENCE, Pretend, QUICK, Wire, call, eventually, get};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -82,6 +82,60 @@ async fn a_client_over_http_2_is_told_to_go_as_soon_as_the_balancer_leaves() {
     let health = get(address, "/health", PATIENCE).await;
     assert_eq!(health.unwrap().status, 503);
     scene.is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_do_not_look_at_our_health_lose_no_call() {
+    let mut scene = Pretend::set_with(&[1, 1], &ending("1s", "5s"), "").await;
+    let address = scene.balancer.rpc.address;
+    // The last ones call so seldom that they hear of it only after the listener has closed.
+    let pauses = [5, 5, 10, 10, 20, 20, 50, 100, 1700, 1900];
+    let callers = pauses.map(|pause| {
+        let pause = Duration::from_millis(pause);
+        tokio::spawn(call_until_refused(address, pause))
+    });
+    sleep(Duration::from_millis(500)).await;
+    scene.balancer.process.terminate();
+    let mut served = 0;
+    for caller in callers {
+        let ended = timeout(PATIENCE, caller).await.expect("refused in time");
+        served += ended.unwrap().expect("no call is cut");
+    }
+    println!("{served} calls served, none cut");
+    assert!(served > 100, "{served}");
+    let status = scene.balancer.process.ended(PATIENCE).await;
+    assert!(status.success(), "{status}");
+}
+
+/// Calls on kept connections, new ones where it is told so, until none is taken any more; how many
+/// calls were answered. An error is a call that was cut.
+async fn call_until_refused(address: SocketAddr, pause: Duration) -> Result<u64, String> {
+    let body = call("1", "eth_getBalance");
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut served = 0;
+    loop {
+        // Refused: nothing was lost.
+        let Ok(stream) = TcpStream::connect(address).await else {
+            return Ok(served);
+        };
+        let mut wire = Wire::over(stream);
+        loop {
+            wire.send(&request).await;
+            let answer = wire.answer().await;
+            let answer = answer.ok_or_else(|| format!("cut after {served} ({pause:?})"))?;
+            if answer.status != 200 {
+                return Err(answer.text());
+            }
+            served += 1;
+            sleep(pause).await;
+            if answer.header("connection") == Some("close") {
+                break;
+            }
+        }
+    }
 }
 
 /// Calls without end, each to one of two balancers that says that it is ready: what a load

@@ -61,7 +61,9 @@ pub(super) struct Live {
 impl Live {
     pub fn new(settings: &Settings, engine: &Arc<Engine>) -> Live {
         let (change_regimen, regimen) = InForce::new(meaning::regimen(settings));
-        engine.metrics.show_bounds(&meaning::bounds(settings));
+        engine
+            .metrics
+            .show_bounds(&meaning::bounds(settings, engine.gate.caps()));
         engine.metrics.config_read(clock::unix_millis() / 1000);
         Live {
             engine: engine.clone(),
@@ -75,10 +77,16 @@ impl Live {
     /// Puts `settings` in force, for whatever begins from now on.
     fn apply(&self, settings: &Settings) {
         let engine = &self.engine;
-        engine.policy.store(Arc::new(meaning::policy(settings)));
+        engine
+            .policy
+            .store(Arc::new(meaning::policy(settings, engine.gate.caps())));
         engine.budget.change(meaning::rates(settings), clock::now());
-        engine.sockets.change(meaning::socket_limits(settings));
-        engine.metrics.show_bounds(&meaning::bounds(settings));
+        engine
+            .sockets
+            .change(meaning::socket_limits(settings, engine.gate.caps()));
+        engine
+            .metrics
+            .show_bounds(&meaning::bounds(settings, engine.gate.caps()));
         self.house.store(Arc::new(meaning::house(settings)));
         self.shutdown.store(Arc::new(settings.shutdown.clone()));
         if let (Some(tracer), Some(otlp)) = (tracer(), &settings.otlp) {

@@ -2,6 +2,7 @@
 //! configuration is read again.
 
 use crate::config::settings::{Consistency, Settings, WhenNoneFit};
+use crate::domain::caps::Caps;
 use crate::domain::chain::ChainId;
 use crate::domain::fleet::Yardstick;
 use crate::domain::forwarded::TrustedProxies;
@@ -11,7 +12,7 @@ use crate::domain::quota::Rates;
 use crate::serve::admin::{Gatekeeper, House, Measures};
 use crate::serve::outlet::Origins;
 use crate::serve::policy::{Limits, Policy};
-use crate::state::{gate, sockets};
+use crate::state::sockets;
 use crate::tasks::regimen::Regimen;
 use crate::telemetry::metrics::Bounds;
 
@@ -30,10 +31,10 @@ pub fn yardstick(settings: &Settings) -> Yardstick {
 }
 
 /// What calls are held to.
-pub fn policy(settings: &Settings) -> Policy {
+pub fn policy(settings: &Settings, caps: &Caps) -> Policy {
     let methods = settings.methods.clone();
     Policy {
-        limits: limits(settings),
+        limits: limits(settings, caps),
         rules: Rules::new(methods.allow, methods.deny, methods.heavy).with_reads(methods.reads),
         origins: Origins::new(settings.cors_origins.clone()),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
@@ -41,7 +42,7 @@ pub fn policy(settings: &Settings) -> Policy {
     }
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings, caps: &Caps) -> Limits {
     let calls = &settings.calls;
     Limits {
         times: Times {
@@ -52,7 +53,7 @@ fn limits(settings: &Settings) -> Limits {
         attempts_max: calls.attempts_max,
         broadcast: calls.broadcast,
         hedge: calls.hedge,
-        body_bytes_max: calls.body_bytes_max,
+        body_bytes_max: calls.body_bytes_max.min(caps.body_max()),
         batch_calls_max: calls.batch_calls_max,
         answer_bytes_max: calls.answer_bytes_max,
         fails_open: calls.when_none_fit == WhenNoneFit::FailOpen,
@@ -99,11 +100,11 @@ pub fn house(settings: &Settings) -> House {
 }
 
 /// What clients' sockets are held to.
-pub fn socket_limits(settings: &Settings) -> sockets::Limits {
+pub fn socket_limits(settings: &Settings, caps: &Caps) -> sockets::Limits {
     let limits = &settings.sockets;
     sockets::Limits {
-        sockets_max: limits.sockets_max,
-        sockets_max_per_address: settings.sockets_max_per_address(),
+        sockets_max: limits.sockets_max.min(caps.sockets),
+        sockets_max_per_address: settings.sockets_max_per_address(caps.sockets),
         subscriptions_max: limits.subscriptions_max,
         messages_per_second: limits.messages_per_second,
         ping_interval: limits.ping_interval,
@@ -111,15 +112,15 @@ pub fn socket_limits(settings: &Settings) -> sockets::Limits {
 }
 
 /// What alerts compare with.
-pub fn bounds(settings: &Settings) -> Bounds {
+pub fn bounds(settings: &Settings, caps: &Caps) -> Bounds {
     Bounds {
         block_time: settings.chain.block_time,
         interval: settings.health.interval,
         refresh: settings.registry.refresh,
         lag_blocks_max: settings.health.lag_blocks_max,
-        requests_max: gate::REQUESTS_MAX,
-        request_bytes_max: gate::BYTES_MAX,
-        answer_bytes_max: gate::ANSWERS_BYTES_MAX,
+        requests_max: caps.requests,
+        request_bytes_max: caps.bodies,
+        answer_bytes_max: caps.answers,
         sockets_max: settings.sockets.sockets_max,
         retry_budget_max: settings.calls.retry_budget.burst,
     }

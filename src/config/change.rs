@@ -15,8 +15,8 @@ use serde_json::{Map, Value as Json};
 
 use super::registry::ROUNDS_A_LEASE;
 use super::settings::{
-    Admin, Calls, Chain, CloudWatch, Health, Listen, Log, Methods, Otlp, Registry, RegistryKind,
-    Settings, Shutdown, Sockets,
+    Admin, Calls, Chain, CloudWatch, Health, Limits, Listen, Log, Methods, Otlp, Registry,
+    RegistryKind, Settings, Shutdown, Sockets,
 };
 
 /// The difference between the settings in force and others.
@@ -104,6 +104,7 @@ impl Scale {
             sockets,
             otlp,
             shutdown,
+            limits,
         } = wanted;
         self.chain(&running.chain, chain);
         self.listen(&running.listen, listen);
@@ -121,6 +122,8 @@ impl Scale {
         self.sockets(&running.sockets, sockets);
         self.otlp(running.otlp.as_ref(), otlp);
         self.shutdown(&running.shutdown, shutdown);
+        let Limits { memory } = limits;
+        self.waits("limits.memory", &running.limits.memory, memory);
     }
 
     /// Open sockets keep what they began with.

@@ -39,6 +39,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
             "forebay.registry.endpoint",
             "forebay.registry.share_leader",
             "forebay.registry.last_list",
+            "forebay.limits.memory",
         ]
     );
     let applied: BTreeSet<_> = change.applied.iter().map(String::as_str).collect();
@@ -94,6 +95,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
     let lease = expected.registry.lease;
     expected.registry = before.registry;
     (expected.registry.refresh, expected.registry.lease) = (refresh, lease);
+    expected.limits = before.limits;
     assert_eq!(format!("{:?}", change.settings), format!("{expected:?}"));
 }
 

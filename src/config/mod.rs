@@ -11,6 +11,7 @@ mod advice;
 pub mod change;
 mod field;
 mod finding;
+mod limits;
 mod listen;
 mod nodes;
 mod otlp;
@@ -236,6 +237,7 @@ forebay:
   log: { calls: 0.5 }
   sockets: { sockets_max: 9, per_address_max: 8, subscriptions_max: 7, messages_per_second: 6, ping_interval: 5s }
   shutdown: { lame_duck: 0s, drain: 110s }
+  limits: { memory: 1GiB }
 "#;
 
     fn environment(name: &str) -> Option<String> {
@@ -304,7 +306,7 @@ forebay:
             Some(text) if cfg!(feature = "otlp") && text.starts_with("otlp:") => {
                 line.replacen("# ", "", 1)
             }
-            Some(text) if ["id:", "leader_interval:", "cloudwatch:", "upgrade_sock:"].iter().any(|key| text.starts_with(key)) => {
+            Some(text) if ["id:", "leader_interval:", "cloudwatch:", "limits:", "upgrade_sock:"].iter().any(|key| text.starts_with(key)) => {
                 line.replacen("# ", "", 1)
             }
             _ => line.replace("nodes: []", "nodes:").replace("https: []", "https:"),

@@ -12,11 +12,11 @@ use super::quantity::duration_text;
 use super::settings::{
     Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, listen, nodes, otlp, registry, sockets, telling};
+use super::{admin, limits, listen, nodes, otlp, registry, sockets, telling};
 use crate::domain::broadcast::NODES_MAX;
 
 /// The groups under `forebay:`.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 16] = [
     "chain",
     "listen",
     "registry",
@@ -32,6 +32,7 @@ pub const KEYS: [&str; 15] = [
     "sockets",
     "otlp",
     "shutdown",
+    "limits",
 ];
 /// The longest method name or glob, in bytes.
 const METHOD_BYTES_MAX: usize = 128;
@@ -52,11 +53,12 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
     let default = Settings::default();
     let health = health(context, &section.field("health"));
     let listen = listen::listen(context, &section.field("listen"));
+    let limits = limits::limits(&section.field("limits"));
     let admin_field = section.field("admin");
     let admin = admin::admin(&admin_field);
     admin::check(context, &admin_field, listen.admin, &admin);
     let nodes = nodes::nodes(context, &section.field("nodes"), &listen);
-    Settings {
+    let mut settings = Settings {
         chain: chain(&section.field("chain")),
         listen,
         registry: registry::registry(&section.field("registry"), health.interval),
@@ -72,7 +74,10 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         sockets: sockets::sockets(context, &section.field("sockets")),
         otlp: otlp::otlp(context, &section.field("otlp")),
         shutdown: shutdown(&section.field("shutdown")),
-    }
+        limits,
+    };
+    limits::fit(context, &section, &mut settings);
+    settings
 }
 
 fn chain(field: &Field<'_>) -> Chain {

@@ -27,6 +27,7 @@ pub struct Settings {
     pub sockets: Sockets,
     pub otlp: Option<Otlp>,
     pub shutdown: Shutdown,
+    pub limits: Limits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,6 +201,12 @@ pub struct Shutdown {
     pub drain: Duration,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// In bytes, shared out among all that is held; `None`: the machine's, or the control group's.
+    pub memory: Option<u64>,
+}
+
 impl Default for Settings {
     /// What an empty file means. It has no node.
     fn default() -> Settings {
@@ -219,6 +226,7 @@ impl Default for Settings {
             sockets: Sockets::default(),
             otlp: None,
             shutdown: Shutdown::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -327,7 +335,7 @@ impl Default for Sockets {
 impl Default for Shutdown {
     fn default() -> Shutdown {
         Shutdown {
-            lame_duck: Duration::from_secs(5),
+            lame_duck: Duration::from_secs(10),
             drain: Duration::from_secs(20),
         }
     }

@@ -17,9 +17,9 @@ const PER_CLIENT_ADDRESS_MAX: usize = 1000;
 const PER_ADDRESS_PARTS: (usize, usize) = (3, 4);
 
 impl Settings {
-    /// Clients' sockets of one address at most.
-    pub fn sockets_max_per_address(&self) -> usize {
-        let all = self.sockets.sockets_max;
+    /// Clients' sockets of one address at most, where there is room for so many in all.
+    pub fn sockets_max_per_address(&self, room: usize) -> usize {
+        let all = self.sockets.sockets_max.min(room);
         let (part, parts) = PER_ADDRESS_PARTS;
         let default = match self.listen.trusted_proxies.is_empty() {
             true => (all * part).div_ceil(parts),
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn one_address_has_a_limit_by_default_and_whoever_is_behind_a_proxy_one_of_their_own() {
         let mut settings = Settings::default();
-        let per_address = |settings: &Settings| settings.sockets_max_per_address();
+        let per_address = |settings: &Settings| settings.sockets_max_per_address(usize::MAX);
         assert_eq!(
             per_address(&settings),
             15_000,

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 pub(super) use self::places::Places;
 use self::raw::RawAnswer;
 use super::grammar::{NotJson, Scanner};
-use super::jsonrpc::OWN_ID;
+use super::jsonrpc::OwnId;
 
 /// What makes an answer unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,16 +75,16 @@ struct RawError<'a> {
 }
 
 impl<'a> Answer<'a> {
+    /// The answer to the call that was sent as `own`.
+    ///
     /// # Errors
     /// See [`BadAnswer`]. An error may come without an id: it is ours all the same, as it came on
     /// our connection; a result may not.
-    pub fn read(bytes: &'a [u8]) -> Result<Answer<'a>, BadAnswer> {
+    pub fn read(bytes: &'a [u8], own: OwnId) -> Result<Answer<'a>, BadAnswer> {
         let (answer, id) = Answer::read_any(bytes)?;
         let is_error = matches!(answer.outcome, Outcome::Error(_));
-        if id != Some(OWN_ID) && !(is_error && id.is_none()) {
-            return Err(BadAnswer::WrongId);
-        }
-        Ok(answer)
+        let is_ours = id.map_or(is_error, |id| own.is(id));
+        is_ours.then_some(answer).ok_or(BadAnswer::WrongId)
     }
 
     /// An answer to whichever call, and the id that it carries.
@@ -163,8 +163,6 @@ fn place_in(whole: &str, part: &str) -> Range<usize> {
 
 /// The longest key at the top level of an answer that is looked at.
 const KEY_BYTES_MAX: usize = 64;
-/// The longest id that is looked at.
-const ID_BYTES_MAX: usize = 16;
 
 /// Passes an answer on piece by piece, with the caller's id in place of ours.
 ///
@@ -173,12 +171,13 @@ const ID_BYTES_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Splicer {
     caller_id: Bytes,
+    own: OwnId,
     place: Place,
     depth: u32,
     in_string: bool,
     escaped: bool,
     key: Vec<u8>,
-    own_id: Vec<u8>,
+    id: Vec<u8>,
     saw_id: bool,
     result: Seen,
     error: Seen,
@@ -207,15 +206,17 @@ enum Place {
 }
 
 impl Splicer {
-    pub fn new(caller_id: Bytes) -> Splicer {
+    /// For the answer to the call that was sent as `own`, and came as `caller_id`.
+    pub fn new(caller_id: Bytes, own: OwnId) -> Splicer {
         Splicer {
             caller_id,
+            own,
             place: Place::Start,
             depth: 0,
             in_string: false,
             escaped: false,
             key: Vec::new(),
-            own_id: Vec::new(),
+            id: Vec::new(),
             saw_id: false,
             result: Seen::Not,
             error: Seen::Not,
@@ -321,15 +322,15 @@ impl Splicer {
     /// Says whether the id is over; `byte` then belongs to what follows.
     fn take_id_byte(&mut self, byte: u8) -> Result<bool, BadAnswer> {
         if byte != b',' && byte != b'}' && !byte.is_ascii_whitespace() {
-            self.own_id.push(byte);
-            let fits = self.own_id.len() <= ID_BYTES_MAX;
+            self.id.push(byte);
+            let fits = self.id.len() <= OwnId::DIGITS_MAX;
             return if fits {
                 Ok(false)
             } else {
                 Err(BadAnswer::WrongId)
             };
         }
-        if self.own_id != OWN_ID.as_bytes() {
+        if !std::str::from_utf8(&self.id).is_ok_and(|id| self.own.is(id)) {
             return Err(BadAnswer::WrongId);
         }
         self.place = Place::InValue;
@@ -403,13 +404,13 @@ mod tests {
 
     fn whole(body: &str, id: &str) -> Result<String, BadAnswer> {
         let mut out = Vec::new();
-        Answer::read(body.as_bytes())?.write_to(id, &mut out);
+        Answer::read(body.as_bytes(), OwnId::FIRST)?.write_to(id, &mut out);
         Ok(String::from_utf8(out).unwrap())
     }
 
     fn spliced(body: &str, id: &str, cuts: &[usize]) -> Result<String, BadAnswer> {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let mut splicer = Splicer::new(Bytes::copy_from_slice(id.as_bytes()));
+        let mut splicer = Splicer::new(Bytes::copy_from_slice(id.as_bytes()), OwnId::FIRST);
         let mut out = Vec::new();
         let mut from = 0;
         for cut in cuts
@@ -486,7 +487,10 @@ mod tests {
             &b"{\"jsonrpc\":\"2.0\xe7\",\"id\":1,\"result\":1}"[..],
             b"{\"id\":1,\"result\":\"\xe7\"}",
         ] {
-            assert_eq!(Answer::read(bad).err(), Some(BadAnswer::NotJson));
+            assert_eq!(
+                Answer::read(bad, OwnId::FIRST).err(),
+                Some(BadAnswer::NotJson)
+            );
         }
     }
 
@@ -506,7 +510,7 @@ mod tests {
     fn an_error_shows_its_code_message_and_data() {
         let body =
             br#"{"id":1,"error":{"code":3,"message":"execution\u0020reverted","data":"0x08"}}"#;
-        let Outcome::Error(error) = Answer::read(body).unwrap().outcome else {
+        let Outcome::Error(error) = Answer::read(body, OwnId::FIRST).unwrap().outcome else {
             panic!("no error");
         };
         assert_eq!((error.code, &*error.message), (3, "execution reverted"));
@@ -515,7 +519,7 @@ mod tests {
 
     #[test]
     fn a_result_is_known_from_its_first_byte() {
-        let mut splicer = Splicer::new(Bytes::from_static(b"7"));
+        let mut splicer = Splicer::new(Bytes::from_static(b"7"), OwnId::FIRST);
         let mut out = Vec::new();
         splicer
             .feed(&Bytes::from_static(b"{\"id\":1,\"result\":"), &mut out)
@@ -539,16 +543,16 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Answer::read(&body);
-            let mut splicer = Splicer::new(Bytes::from_static(b"1"));
+            let _ = Answer::read(&body, OwnId::FIRST);
+            let mut splicer = Splicer::new(Bytes::from_static(b"1"), OwnId::FIRST);
             let _ = splicer.feed(&Bytes::from(body), &mut Vec::new());
             let _ = splicer.finish();
         }
 
         #[test]
         fn json_like_text_never_panics(body in r#"[{}\[\]",:a-zid0-9\\ ]{0,80}"#) {
-            let _ = Answer::read(body.as_bytes());
-            let mut splicer = Splicer::new(Bytes::from_static(b"1"));
+            let _ = Answer::read(body.as_bytes(), OwnId::FIRST);
+            let mut splicer = Splicer::new(Bytes::from_static(b"1"), OwnId::FIRST);
             let _ = splicer.feed(&Bytes::from(body), &mut Vec::new());
             let _ = splicer.finish();
         }

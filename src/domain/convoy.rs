@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Answer, BadAnswer, Outcome, RpcError};
 use super::grammar::Scanner;
-use super::jsonrpc::BEFORE_ID;
+use super::jsonrpc::{OwnId, numbered};
 use super::verdict::{self, Class, Meaning, Verdict};
 
 /// Calls in one batch for a node: as many as Erigon takes.
@@ -35,17 +35,20 @@ pub fn calls_max(latency: Option<Duration>, attempt: Duration) -> usize {
     fits.unwrap_or(CALLS_MAX).clamp(1, CALLS_MAX)
 }
 
-/// The batch as a node gets it, from calls as they would travel alone.
-pub fn written<'a>(calls: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+/// The batch as a node gets it, from calls as they would travel alone: they have ids one after the
+/// other, from `first` on.
+pub fn written<'a>(
+    calls: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+    first: OwnId,
+) -> Vec<u8> {
     let bytes: usize = calls.clone().map(<[u8]>::len).sum();
-    let mut out = Vec::with_capacity(bytes + 8 * calls.len() + 2);
+    let mut out = Vec::with_capacity(bytes + (OwnId::DIGITS_MAX + 1) * calls.len() + 2);
     let mut number = itoa::Buffer::new();
-    for (at, call) in calls.enumerate() {
+    for (at, call) in (0u64..).zip(calls) {
         out.push(if at == 0 { b'[' } else { b',' });
-        let after_id = call.get(BEFORE_ID.len() + 1..).unwrap_or_default();
-        out.extend_from_slice(BEFORE_ID);
-        out.extend_from_slice(number.format(at + 1).as_bytes());
-        out.extend_from_slice(after_id);
+        for part in numbered(call, first.after(at).write(&mut number)) {
+            out.extend_from_slice(part);
+        }
     }
     out.push(b']');
     out
@@ -69,22 +72,31 @@ pub struct Judged<'a> {
     pub lots: Vec<Lot<'a>>,
     /// The node wants no such batches.
     pub refuses: bool,
+    /// Some of it answers none of the calls, or one of them twice.
+    pub is_mixed_up: bool,
 }
 
-/// Judges what came with `status`, to a batch of `calls`.
-pub fn judge(body: &[u8], status: u16, rest: Option<Duration>, calls: usize) -> Judged<'_> {
+/// Judges what came with `status`, to a batch of so many calls whose ids begin with `first`.
+pub fn judge(
+    body: &[u8],
+    status: u16,
+    rest: Option<Duration>,
+    (first, calls): (OwnId, usize),
+) -> Judged<'_> {
     let all = |lot: Lot<'static>| vec![lot; calls];
-    match read(body, calls) {
+    match read(body, first, calls) {
         Ok(said) => said.judge(status, rest),
         Err(_) if is_about_packet(status) => Judged {
             lots: all(Lot::Alone),
             refuses: true,
+            is_mixed_up: false,
         },
         Err(bad) => {
             let verdict = verdict::of_body(status, rest, body);
             Judged {
                 lots: all(Lot::Unanswered(verdict.unwrap_or(bad.into()))),
                 refuses: false,
+                is_mixed_up: bad == BadAnswer::WrongId,
             }
         }
     }
@@ -98,7 +110,9 @@ fn is_about_packet(status: u16) -> bool {
 /// What a node said, as it stands.
 #[derive(Debug)]
 struct Said<'a> {
+    first: OwnId,
     slots: Vec<Slot<'a>>,
+    is_mixed_up: bool,
     /// An error that names no call.
     stray: Option<RpcError<'a>>,
 }
@@ -111,9 +125,11 @@ enum Slot<'a> {
 }
 
 /// Takes the answer to a batch of `calls` apart: an array, or an error in place of one.
-fn read(body: &[u8], calls: usize) -> Result<Said<'_>, BadAnswer> {
+fn read(body: &[u8], first: OwnId, calls: usize) -> Result<Said<'_>, BadAnswer> {
     let mut said = Said {
+        first,
         slots: vec![Slot::Empty; calls],
+        is_mixed_up: false,
         stray: None,
     };
     let mut scanner = Scanner::new(std::str::from_utf8(body)?);
@@ -147,13 +163,14 @@ impl<'a> Said<'a> {
             }
             return Ok(());
         };
-        // Ours are written without a sign, a point or a leading 0, and so is what answers them.
-        let number = id.parse::<usize>().ok().and_then(|id| id.checked_sub(1));
-        if let Some(slot) = number.and_then(|number| self.slots.get_mut(number)) {
-            *slot = match slot {
-                Slot::Empty => Slot::Once(answer),
-                Slot::Once(_) | Slot::Twice => Slot::Twice,
-            };
+        let number = self.first.calls_to(id);
+        match number.and_then(|number| self.slots.get_mut(number)) {
+            Some(slot @ Slot::Empty) => *slot = Slot::Once(answer),
+            Some(slot) => {
+                *slot = Slot::Twice;
+                self.is_mixed_up = true;
+            }
+            None => self.is_mixed_up = true,
         }
         Ok(())
     }
@@ -172,8 +189,11 @@ impl<'a> Said<'a> {
             Slot::Empty => stray.clone().unwrap_or_else(unanswered),
             Slot::Twice => unanswered(),
         });
-        let lots = lots.collect();
-        Judged { lots, refuses }
+        Judged {
+            lots: lots.collect(),
+            refuses,
+            is_mixed_up: self.is_mixed_up,
+        }
     }
 }
 
@@ -270,7 +290,7 @@ mod tests {
 
     /// What becomes of two calls, in short.
     fn lots(body: &str, status: u16) -> (Vec<String>, bool) {
-        let judged = judge(body.as_bytes(), status, None, 2);
+        let judged = judge(body.as_bytes(), status, None, (OwnId::FIRST, 2));
         let shown = judged.lots.iter().map(|lot| match lot {
             Lot::Answered(verdict, answer) => {
                 let text = &body[answer.at.clone()];
@@ -446,7 +466,7 @@ mod tests {
             br#"{"jsonrpc":"2.0","id":1,"method":"a","params":[]}"#,
             br#"{"jsonrpc":"2.0","id":1,"method":"b","params":[{"id":1}]}"#,
         ];
-        let batch = String::from_utf8(written(calls.into_iter())).unwrap();
+        let batch = String::from_utf8(written(calls.into_iter(), OwnId::FIRST)).unwrap();
         assert_eq!(
             batch,
             r#"[{"jsonrpc":"2.0","id":1,"method":"a","params":[]},{"jsonrpc":"2.0","id":2,"method":"b","params":[{"id":1}]}]"#
@@ -456,19 +476,19 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            judge(&body, 200, None, 3);
+            judge(&body, 200, None, (OwnId::FIRST, 3));
         }
 
         #[test]
         fn json_like_text_never_panics(body in r#"\[[\[\]{}",:a-z0-9\\]{0,80}\]"#) {
-            judge(body.as_bytes(), 200, None, 3);
+            judge(body.as_bytes(), 200, None, (OwnId::FIRST, 3));
         }
 
         #[test]
         fn in_any_order_each_gets_its_own(order in Just((1..=20usize).collect::<Vec<_>>()).prop_shuffle()) {
             let items: Vec<_> = order.iter().map(|id| format!(r#"{{"id":{id},"result":{}}}"#, id * 3)).collect();
             let body = format!("[{}]", items.join(","));
-            let judged = judge(body.as_bytes(), 200, None, 20);
+            let judged = judge(body.as_bytes(), 200, None, (OwnId::FIRST, 20));
             for (at, lot) in judged.lots.iter().enumerate() {
                 let Lot::Answered(verdict, answer) = lot else { panic!("{lot:?}") };
                 prop_assert_eq!(verdict.class, Class::Ok);

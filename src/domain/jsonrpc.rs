@@ -179,13 +179,64 @@ fn folds_onto_ours(key: &str) -> bool {
         .any(|ours| folded.eq_ignore_ascii_case(ours))
 }
 
-/// The id that every call carries on its way to a node, unless it goes there with others.
-pub const OWN_ID: &str = "1";
 /// What stands before the id in a call for a node, and so before another one put in its place.
 pub const BEFORE_ID: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 
+/// The id of a call on its way to a node: each has its own, so that an answer to another call, late
+/// or sent twice, is known for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnId(u64);
+
+/// Ids are drawn from here on, and counted on from there: all have as many digits, which JavaScript's
+/// numbers hold.
+const DRAWN_MIN: u64 = 100_000_000_000_000;
+/// So many may be drawn.
+const DRAWN: u64 = 1 << 47;
+
+impl OwnId {
+    /// As calls are written before they are sent.
+    pub const FIRST: OwnId = OwnId(1);
+    pub const DIGITS_MAX: usize = 15;
+
+    /// Where the ids of one way to a node begin: another balancer before the same node begins
+    /// elsewhere.
+    pub fn drawn(dice: u64) -> OwnId {
+        OwnId(DRAWN_MIN + dice % DRAWN)
+    }
+
+    /// The one so many calls later.
+    pub fn after(self, calls: u64) -> OwnId {
+        OwnId(self.0.wrapping_add(calls))
+    }
+
+    /// How many calls after this one an id stands, as a node writes it.
+    pub fn calls_to(self, said: &str) -> Option<usize> {
+        // Ours are written without a sign, a point or a leading 0, and so is what answers them.
+        let id: u64 = said.parse().ok()?;
+        usize::try_from(id.checked_sub(self.0)?).ok()
+    }
+
+    /// Whether a node names this one.
+    pub fn is(self, said: &str) -> bool {
+        said.parse() == Ok(self.0)
+    }
+
+    /// In digits.
+    pub fn write(self, buffer: &mut itoa::Buffer) -> &[u8] {
+        buffer.format(self.0).as_bytes()
+    }
+}
+
+/// A call as [`Call::for_node`] writes it, with another id of the same call: in parts, one after
+/// another.
+pub fn numbered<'a>(call: &'a [u8], id: &'a [u8]) -> [&'a [u8]; 3] {
+    let after_id = call.get(BEFORE_ID.len() + 1..).unwrap_or_default();
+    [BEFORE_ID, id, after_id]
+}
+
 impl Call<'_> {
-    /// The envelope that a node gets, written anew with our id, up to the params, with room for them.
+    /// The envelope that a node gets, written anew with [`OwnId::FIRST`], up to the params, with room for
+    /// them.
     /// After them follows `}`.
     pub fn opening(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96 + self.method.len() + self.params().len());
@@ -211,7 +262,7 @@ impl Call<'_> {
         self.params.unwrap_or("[]")
     }
 
-    /// The call as a node gets it: our id, an envelope written anew, the params as they came.
+    /// The call as a node gets it, but for its [id](numbered): an envelope written anew, the params as they came.
     pub fn for_node(&self) -> Vec<u8> {
         let mut out = self.opening();
         out.extend_from_slice(self.params().as_bytes());
@@ -235,6 +286,28 @@ mod tests {
 
     fn code(body: &str) -> i32 {
         call(body).expect_err(body).code()
+    }
+
+    #[test]
+    fn a_call_goes_out_with_an_id_of_its_own() {
+        let plain = call(r#"{"jsonrpc":"2.0","id":"a","method":"m","params":[{"id":1}]}"#);
+        let plain = plain.unwrap().for_node();
+        let id = OwnId::drawn(u64::MAX).after(7);
+        let sent = numbered(&plain, id.write(&mut itoa::Buffer::new())).concat();
+        let sent = String::from_utf8(sent).unwrap();
+        let (_, rest) = sent.split_once("\"id\":").unwrap();
+        let (digits, rest) = rest.split_once(',').unwrap();
+        assert_eq!(rest, r#""method":"m","params":[{"id":1}]}"#);
+        assert!(
+            digits.len() <= OwnId::DIGITS_MAX && id.is(digits),
+            "{digits}"
+        );
+        assert!(!id.after(1).is(digits) && !OwnId::FIRST.is(digits));
+        assert_eq!(OwnId::drawn(u64::MAX).calls_to(digits), Some(7));
+        assert_eq!(id.after(1).calls_to(digits), None);
+        for other in ["", "-1", "1.0", "01x", "null", "\"1\""] {
+            assert!(!OwnId::FIRST.is(other), "{other}");
+        }
     }
 
     #[test]

@@ -89,10 +89,11 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::jsonrpc::OwnId;
 
     fn whole(body: &'static str) -> Whole {
         let bytes = Bytes::from_static(body.as_bytes());
-        Whole::new(&bytes, &Answer::read(&bytes).unwrap())
+        Whole::new(&bytes, &Answer::read(&bytes, OwnId::FIRST).unwrap())
     }
 
     #[test]

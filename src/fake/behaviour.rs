@@ -161,6 +161,8 @@ pub enum Fault {
     /// 200 with no body.
     EmptyBody,
     WrongId,
+    /// Each request is answered as the one before it on its connection should have been.
+    Late,
     MissingId,
     /// An array of one answer where a single call was asked.
     ArrayForOne,

@@ -43,6 +43,8 @@ struct Answer {
     retry_after_seconds: Option<u64>,
     body: Vec<u8>,
     framing: Framing,
+    /// It comes in place of the next.
+    is_late: bool,
     /// Bytes a piece, and the pause after each.
     pace: Option<(usize, Duration)>,
 }
@@ -72,11 +74,12 @@ pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let mut unread = Vec::new();
     let mut answered = 0;
+    let mut previous = None;
     while let Ok(Some(request)) = read_request(&mut stream, &mut unread).await {
         let wants_close = request.wants_close();
         let (reply, behaviour) = decide(request, &shared);
         tokio::time::sleep(behaviour.latency).await;
-        let answer = match reply {
+        let mut answer = match reply {
             Reply::Stall => return std::future::pending().await,
             Reply::HangUp => return,
             Reply::Reset => {
@@ -86,6 +89,10 @@ pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
             }
             Reply::Answer(answer) => answer,
         };
+        if answer.is_late {
+            let due = previous.replace(answer.body.clone());
+            answer.body = due.unwrap_or(answer.body);
+        }
         let written = write_answer(&mut stream, &answer).await;
         answered += 1;
         let had_enough = behaviour.requests_per_connection == Some(answered);
@@ -144,6 +151,7 @@ fn reply(body: Vec<u8>, fault: Option<Fault>, chunked: bool) -> Reply {
         Some(Fault::TruncatedChunks) => answer.framing = Framing::ChunkedCutOff,
         Some(Fault::NotJson) => answer.body = br#"{"jsonrpc":"2.0","id":"#.to_vec(),
         Some(Fault::EmptyBody) => answer.body.clear(),
+        Some(Fault::Late) => answer.is_late = true,
         Some(Fault::Dribble { piece_bytes, pause }) => {
             answer.pace = Some((piece_bytes.max(1), pause));
         }
@@ -173,6 +181,7 @@ impl Answer {
             retry_after_seconds: None,
             body,
             framing: Framing::Length,
+            is_late: false,
             pace: None,
         }
     }

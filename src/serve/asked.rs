@@ -13,6 +13,8 @@ pub enum Wish {
     Health,
     /// A word for whoever looks with a browser.
     Greeting,
+    /// A WebSocket, but what it takes to ask for one is missing: a proxy that doesn't pass it on.
+    Upgrade,
     Preflight,
     #[default]
     NotFound,
@@ -105,6 +107,9 @@ impl Asked {
             12 if is("x-request-id") && self.request_id.is_none() => {
                 self.request_id = trace::request_id(value).map(str::to_string);
             }
+            17 if is("sec-websocket-key") && self.wish == Wish::Greeting => {
+                self.wish = Wish::Upgrade;
+            }
             15 if is("x-forwarded-for") => self.forwarded.push(value.into()),
             16 if is("x-forebay-client") => first(&mut self.client, value),
             _ => {}
@@ -115,6 +120,17 @@ impl Asked {
     pub fn client_address(&self, proxies: &TrustedProxies) -> Option<IpAddr> {
         let forwarded = self.forwarded.iter().map(|value| &value[..]);
         Some(proxies.client(self.address?, forwarded))
+    }
+
+    /// What is kept of the head, in bytes.
+    pub fn kept_bytes(&self) -> usize {
+        let said = self
+            .client
+            .iter()
+            .chain(&self.forwarded)
+            .chain(&self.origin);
+        let said: usize = said.map(|value| value.len()).sum();
+        said + self.request_id.as_ref().map_or(0, String::len)
     }
 
     /// `application/json`, with or without parameters; or nothing said.
@@ -205,6 +221,18 @@ mod tests {
         assert!(asked.expects_continue());
         asked.is_http_1_0 = true;
         assert!(!asked.expects_continue() && !noted(&[("expect", "tea")]).expects_continue());
+    }
+
+    #[test]
+    fn who_brings_a_sockets_key_wants_no_greeting() {
+        let wish = |method: &str, path: &str| {
+            let mut asked = Asked::new(method, path);
+            asked.note("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ==");
+            asked.wish
+        };
+        assert_eq!(wish("GET", "/"), Wish::Upgrade);
+        assert_eq!(wish("GET", "/health"), Wish::Health);
+        assert_eq!(wish("POST", "/"), Wish::Call);
     }
 
     #[test]

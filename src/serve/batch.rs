@@ -19,7 +19,7 @@ use super::exchange::WHOLE_BYTES_MAX;
 use crate::domain::jsonrpc::Item;
 use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
-use crate::state::gate::Room;
+use crate::state::room::Room;
 
 /// Of one batch, so many calls that go their own way are under way at once, so many of those that
 /// travel together or did, and so many of those that waited for an answer which could not be shared.
@@ -359,12 +359,16 @@ impl Body {
 mod tests {
     use super::*;
     use crate::domain::answer::Answer;
+    use crate::domain::jsonrpc::OwnId;
     use crate::domain::whole::Whole;
     use crate::state::gate::Gate;
 
     fn whole(result: &str) -> Reply {
         let bytes = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{result}"}}"#));
-        Reply::Whole(Whole::new(&bytes, &Answer::read(&bytes).unwrap()))
+        Reply::Whole(Whole::new(
+            &bytes,
+            &Answer::read(&bytes, OwnId::FIRST).unwrap(),
+        ))
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::domain::transaction::{self, Signed, TxHash};
 use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Piece;
-use crate::state::gate::Room;
+use crate::state::room::Room;
 use crate::state::taken::Taken;
 use crate::telemetry::metrics::{CallOutcome, Sending};
 
@@ -351,6 +351,7 @@ impl Delivery {
 mod tests {
     use super::*;
     use crate::domain::answer::Answer;
+    use crate::domain::jsonrpc::OwnId;
     use crate::state::gate::Gate;
 
     #[test]
@@ -363,7 +364,7 @@ mod tests {
     fn a_long_receipt_is_held_in_its_clients_room() {
         let padding = "x".repeat(WHOLE_BYTES_MAX);
         let bytes = Bytes::from(format!(r#"{{"id":1,"result":"{padding}"}}"#));
-        let answer = Whole::new(&bytes, &Answer::read(&bytes).unwrap());
+        let answer = Whole::new(&bytes, &Answer::read(&bytes, OwnId::FIRST).unwrap());
         let over = answer.bytes() - WHOLE_BYTES_MAX;
         let gate = Gate::default();
         let room = gate.room(over as u64);

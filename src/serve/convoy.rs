@@ -24,6 +24,7 @@ use crate::domain::convoy::{
 };
 use crate::domain::fleet::NodeView;
 use crate::domain::journey::Step;
+use crate::domain::jsonrpc::OwnId;
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 use crate::domain::trace::Trace;
@@ -207,13 +208,15 @@ impl<'a> Convoy<'a> {
             return riders;
         };
         let wanted = wanted(terms, until);
-        let body = convoy::written(riders.iter().map(|rider| &rider.errand.body[..]));
+        let first = upstream.link.number(riders.len());
+        let body = convoy::written(riders.iter().map(|rider| &rider.errand.body[..]), first);
         engine.metrics.upstream_batch(riders.len());
         let mut trip = Trip::begin(upstream, node, riders.len());
         let asking = pin!(trip::ask(upstream, &body, &wanted));
         let came = exchange::in_time(pool, (upstream, node), &wanted, now, asking).await;
-        let came = came.unwrap_or(Came::Failed(Class::Timeout));
-        let judged = judge(&came, riders.len());
+        let mut came = came.unwrap_or(Came::Failed(Class::Timeout));
+        let judged = judge(&came, (first, riders.len()));
+        let is_mixed_up = judged.is_mixed_up;
         if trip.settle(&came, &judged.lots) {
             pool.bench(upstream.id).await;
         }
@@ -228,6 +231,9 @@ impl<'a> Convoy<'a> {
         let arrival = Arrival::of(&came, &judged, (upstream, node), terms);
         for (rider, lot) in riders.iter_mut().zip(judged.lots) {
             arrival.hand_out(rider, lot);
+        }
+        if let (false, Came::Body(reply, _)) = (is_mixed_up, &mut came) {
+            reply.keep();
         }
         riders
     }
@@ -249,10 +255,10 @@ fn wanted<'a>(terms: Terms<'a>, until: Instant) -> Wanted<'a> {
 }
 
 /// What came, as each of them gets it.
-fn judge<'c>(came: &'c Came, calls: usize) -> Judged<'c> {
+fn judge(came: &Came, (first, calls): (OwnId, usize)) -> Judged<'_> {
     let lot = match came {
         Came::Body(reply, body) => {
-            return convoy::judge(body, reply.status, reply.retry_after, calls);
+            return convoy::judge(body, reply.status, reply.retry_after, (first, calls));
         }
         Came::Failed(class) => Lot::Unanswered((*class).into()),
         // What they are refused for together none of them may be refused for.
@@ -261,6 +267,7 @@ fn judge<'c>(came: &'c Came, calls: usize) -> Judged<'c> {
     Judged {
         lots: vec![lot; calls],
         refuses: false,
+        is_mixed_up: false,
     }
 }
 

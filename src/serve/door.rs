@@ -1,36 +1,33 @@
 //! The door: takes a connection, and shows it to whoever speaks its version of HTTP.
-//!
-//! HTTP/2 is Pingora's; HTTP/1.1 is [ours](super::http1), with and without TLS.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::apps::ServerApp;
 use pingora::protocols::{ALPN, Stream};
-use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
 use super::http1::{self, End};
-use super::http2::Proxy;
+use super::http2;
+use super::replay::Replay;
 use super::websocket;
+
+/// So long a connection has that there is no place for.
+const ANTEROOM_TIME_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub struct Door {
     endpoint: Arc<Endpoint>,
-    proxy: Arc<HttpProxy<Proxy>>,
-    closing: ShutdownWatch,
 }
 
 impl Door {
-    /// `proxy` is for HTTP/2: its clients are told to go elsewhere (RFC 9113 §6.8) as soon as the
-    /// gate closes, long before Pingora's own shutdown, which comes when all is drained.
-    pub fn new(endpoint: Arc<Endpoint>, proxy: HttpProxy<Proxy>) -> Door {
-        Door {
-            closing: endpoint.engine.gate.closing(),
-            endpoint,
-            proxy: Arc::new(proxy),
-        }
+    pub fn new(endpoint: Arc<Endpoint>) -> Door {
+        Door { endpoint }
     }
 }
 
@@ -43,35 +40,42 @@ impl ServerApp for Door {
         tokio::spawn(async move { door.attend(stream).await });
         None
     }
-
-    async fn cleanup(&self) {
-        self.proxy.cleanup().await;
-    }
 }
 
 impl Door {
     /// Stays with a connection to its end.
     async fn attend(&self, stream: Stream) {
         let _counted = self.endpoint.engine.metrics.begin_connection();
+        let peer = stream.get_socket_digest();
+        let peer = peer.as_ref().and_then(|digest| digest.peer_addr());
+        let address = peer.and_then(|address| address.as_inet());
+        let address = address.map(|address| address.ip());
+        let gate = &self.endpoint.engine.gate;
+        let Some(_place) = gate.connect(gate.caller(address)) else {
+            return self.turn_away(stream, address).await;
+        };
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
-            return self.go_on(stream).await;
+            let stream = Replay::new(stream, BytesMut::new());
+            return http2::serve(stream, address, &self.endpoint).await;
         }
-        match http1::serve(stream, &self.endpoint).await {
+        match http1::serve(stream, address, &self.endpoint).await {
             End::Over => {}
-            End::Http2(stream) => self.go_on(Box::new(stream)).await,
+            End::Http2(stream) => http2::serve(stream, address, &self.endpoint).await,
             End::Websocket(socket) => {
-                let http1::Socket {
-                    stream,
-                    head,
-                    address,
-                } = *socket;
+                let http1::Socket { stream, head } = *socket;
                 Box::pin(websocket::take(stream, head, address, &self.endpoint)).await;
             }
         }
     }
 
-    /// By HTTP/2.
-    async fn go_on(&self, stream: Stream) {
-        self.proxy.process_new(stream, &self.closing).await;
+    /// There is no place for it: it hears of our health, or that it must come again. Beyond a few at
+    /// once nobody hears anything.
+    async fn turn_away(&self, stream: Stream, address: Option<IpAddr>) {
+        let gate = &self.endpoint.engine.gate;
+        if let Some(_place) = gate.wait(gate.caller(address)) {
+            let turned_away = http1::turn_away(stream, address, &self.endpoint);
+            // Late or not, it is over.
+            drop(timeout(ANTEROOM_TIME_MAX, turned_away).await);
+        }
     }
 }

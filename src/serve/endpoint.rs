@@ -1,7 +1,9 @@
 //! The JSON-RPC endpoint: one request in, one answer out, by whatever version of HTTP.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,8 +27,13 @@ pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 /// Calls wait this long for the first round. They come before it when a new process takes over.
 pub const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
+/// What is held of an answer that is passed on as it comes, about, in bytes.
+const LARGE_BYTES: usize = 128 << 10;
 pub const GREETING: &str =
     "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here, or open a WebSocket.\n";
+
+/// To who asks for a WebSocket without `Upgrade` and `Connection`: a proxy in between took them.
+const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection: Upgrade`: does a proxy pass them on?\n";
 
 /// The JSON-RPC endpoint.
 pub struct Endpoint {
@@ -46,6 +53,7 @@ impl Endpoint {
             Wish::Call => self.answer_call(caller, &policy).await,
             Wish::Health
             | Wish::Greeting
+            | Wish::Upgrade
             | Wish::Preflight
             | Wish::NotFound
             | Wish::MethodNotAllowed => Box::pin(self.answer_other(caller, &policy)).await,
@@ -92,6 +100,7 @@ impl Endpoint {
                 Outgoing::text(status, JSON, body)
             }
             Wish::Call | Wish::Greeting => Outgoing::text(200, TEXT, GREETING),
+            Wish::Upgrade => Outgoing::text(426, TEXT, NO_UPGRADE),
             Wish::Preflight => Outgoing::nothing().preflight(),
             Wish::NotFound => Outgoing::text(404, TEXT, "not here: POST to / or /rpc\n"),
             Wish::MethodNotAllowed => Outgoing::text(405, TEXT, "POST JSON-RPC here\n")
@@ -107,10 +116,14 @@ impl Endpoint {
 
     async fn answer_call(&self, caller: &mut impl Caller, policy: &Policy) -> Result<(), Gone> {
         let arrived_at = clock::now();
+        let gate = &self.engine.gate;
         let bytes_max = policy.limits.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
         let origin = Origin::of(caller, policy, address, arrived_at);
-        let Some(mut pass) = self.engine.gate.enter() else {
+        let who = gate.caller(address);
+        let head_bytes = caller.asked().kept_bytes();
+        let pass = gate.enter(who);
+        let Some(mut pass) = pass.and_then(|mut pass| pass.hold(head_bytes).then_some(pass)) else {
             return self
                 .refuse_call(caller, &origin, Refusal::OverCapacity)
                 .await;
@@ -129,7 +142,7 @@ impl Endpoint {
         self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
         let bytes_max = policy.limits.answer_bytes_max;
-        let room = self.engine.gate.room(bytes_max);
+        let room = gate.room(bytes_max);
         let terms = Terms {
             policy,
             arrived_at,
@@ -145,7 +158,19 @@ impl Endpoint {
             subscriber: None,
             turns: None,
         };
-        self.answer_packet(caller, &body, terms).await
+        let done = self.work(caller, &body, terms).await?;
+        // The work is done: what is left holds no place, and no room but for as long as it waits.
+        drop((pass, room));
+        let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
+        let node = done.who.name();
+        let outgoing = done.outgoing.served_by(node, done.attempts);
+        let mut sending = pin!(self.send(caller, outgoing, policy));
+        // Most are taken at once.
+        if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
+            return sent;
+        }
+        let _unsent = gate.unsent(who, held).ok_or(Gone)?;
+        sending.await
     }
 
     async fn refuse_call(
@@ -159,60 +184,51 @@ impl Endpoint {
         Box::pin(self.refuse_early(caller, why)).await
     }
 
-    async fn answer_packet(
+    /// Carries a packet out.
+    async fn work<'b>(
         &self,
         caller: &mut impl Caller,
-        body: &Bytes,
+        body: &'b Bytes,
         terms: Terms<'_>,
-    ) -> Result<(), Gone> {
+    ) -> Result<Done<'b>, Gone> {
         match Packet::read(body, terms.policy.limits.batch_calls_max) {
-            Err(why) => self.refuse(caller, &why, None, terms).await,
+            Err(why) => Ok(Done::refused(&why, None, terms.origin)),
             Ok(Packet::Single(Item::Refused { id, why })) => {
-                self.refuse(caller, &why, id, terms).await
+                Ok(Done::refused(&why, id, terms.origin))
             }
-            Ok(Packet::Single(Item::Call(call))) => self.answer_single(caller, &call, terms).await,
-            Ok(Packet::Batch(items)) => Box::pin(self.answer_batch(caller, &items, terms)).await,
+            Ok(Packet::Single(Item::Call(call))) => self.work_on_call(caller, &call, terms).await,
+            Ok(Packet::Batch(items)) => Box::pin(self.work_on_batch(caller, &items, terms)).await,
         }
     }
 
-    async fn refuse(
+    async fn work_on_batch<'b>(
         &self,
         caller: &mut impl Caller,
-        why: &Refusal,
-        id: Option<&str>,
+        items: &[Item<'b>],
         terms: Terms<'_>,
-    ) -> Result<(), Gone> {
-        terms.origin.refused(why);
-        let outgoing = Outgoing::refusal(why, id).served_by("local", 0);
-        self.send(caller, outgoing, terms.policy).await
-    }
-
-    async fn answer_batch(
-        &self,
-        caller: &mut impl Caller,
-        items: &[Item<'_>],
-        terms: Terms<'_>,
-    ) -> Result<(), Gone> {
+    ) -> Result<Done<'b>, Gone> {
         self.engine.metrics.batch(items.len());
         let work = pin!(batch::serve(&self.engine, items, terms));
         let answers = while_client_stays(caller, work).await?;
-        let nodes = answers.nodes.join(", ");
         let body = Body::Pieces(answers.pieces);
         let outgoing = match &answers.refusal {
             _ if body.bytes() == Some(0) => Outgoing::nothing(),
             Some(why) => Outgoing::refused(why, body),
             None => Outgoing::new(200, JSON, body),
         };
-        let outgoing = outgoing.served_by(&nodes, answers.attempts);
-        self.send(caller, outgoing, terms.policy).await
+        Ok(Done {
+            outgoing,
+            who: Who::Nodes(answers.nodes.join(", ")),
+            attempts: answers.attempts,
+        })
     }
 
-    async fn answer_single(
+    async fn work_on_call<'b>(
         &self,
         caller: &mut impl Caller,
-        call: &Call<'_>,
+        call: &Call<'b>,
         terms: Terms<'_>,
-    ) -> Result<(), Gone> {
+    ) -> Result<Done<'b>, Gone> {
         let work = pin!(self.engine.serve(call, terms));
         let served = while_client_stays(caller, work).await?;
         let Served {
@@ -227,9 +243,46 @@ impl Endpoint {
             (id @ Some(_), Reply::Refused(why)) => Outgoing::refusal(&why, id),
             (Some(_), Reply::Large(large)) => Outgoing::new(200, JSON, Body::Large(large)),
         };
-        let name = node.as_deref().unwrap_or("local");
-        let outgoing = outgoing.served_by(name, attempts);
-        self.send(caller, outgoing, terms.policy).await
+        Ok(Done {
+            outgoing,
+            who: node.map_or(Who::Here, Who::Node),
+            attempts,
+        })
+    }
+}
+
+/// What came of a packet.
+struct Done<'b> {
+    outgoing: Outgoing<'b>,
+    who: Who,
+    attempts: usize,
+}
+
+/// Who served a packet.
+enum Who {
+    Here,
+    Node(Arc<str>),
+    Nodes(String),
+}
+
+impl Who {
+    fn name(&self) -> &str {
+        match self {
+            Who::Here => "local",
+            Who::Node(name) => name,
+            Who::Nodes(names) => names,
+        }
+    }
+}
+
+impl<'b> Done<'b> {
+    fn refused(why: &Refusal, id: Option<&str>, origin: &Origin) -> Done<'b> {
+        origin.refused(why);
+        Done {
+            outgoing: Outgoing::refusal(why, id),
+            who: Who::Here,
+            attempts: 0,
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use crate::domain::select::Ladder;
 use crate::domain::transaction::TxHash;
 use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::Whole;
-use crate::state::gate::Held;
+use crate::state::room::Held;
 use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::shown_method;
 use crate::telemetry::metrics::CallOutcome;
@@ -282,7 +282,7 @@ impl<'a> Errand<'a> {
             reuse: if repeats_freely {
                 Reuse::Any
             } else {
-                Reuse::FreshOnly
+                Reuse::Surely
             },
             until,
             may_move: repeats_freely,

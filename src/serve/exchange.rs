@@ -13,17 +13,17 @@ use bytes::{Bytes, BytesMut};
 use super::alarm;
 use super::attempt::Attempt;
 use crate::clock;
-use crate::domain::answer::{Answer, Outcome, Splicer};
+use crate::domain::answer::{Answer, BadAnswer, Outcome, Splicer};
 use crate::domain::fleet::NodeView;
 use crate::domain::json;
+use crate::domain::jsonrpc::{OwnId, numbered};
 use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::{Whole, is_sparse};
-use crate::state::gate::{Held, Room};
 use crate::state::pool::Pool;
+use crate::state::room::{Held, Room};
 use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::Entry;
-use crate::upstream::fault::{BodyFault, SendFault};
 use crate::upstream::link::Reuse;
 use crate::upstream::reply::{Filled, Reply};
 
@@ -139,9 +139,10 @@ impl Large {
             }
             let chunk = tokio::time::timeout(SILENCE_MAX, begun.reply.chunk()).await;
             let chunk = chunk.map_err(|_| Class::Timeout)?;
-            let Some(chunk) = chunk.map_err(|fault| of_body_fault(&fault))? else {
-                let ended = begun.splicer.finish();
-                return ended.map(|()| None).map_err(|_| Class::BadAnswer);
+            let Some(chunk) = chunk.map_err(|fault| fault.class())? else {
+                begun.splicer.finish().map_err(|_| Class::BadAnswer)?;
+                begun.reply.keep();
+                return Ok(None);
             };
             begun.taken_bytes += chunk.len() as u64;
             if begun.taken_bytes > self.bytes_max {
@@ -269,32 +270,17 @@ async fn exchange<'a>(
     wanted: &Wanted<'a>,
     trace: Option<TraceParent>,
 ) -> (Verdict, Found<'a>) {
-    let sent = upstream.link.send(body, wanted.reuse, trace.as_ref());
+    let own = upstream.link.number(1);
+    let mut digits = itoa::Buffer::new();
+    let body = numbered(body, own.write(&mut digits));
+    let sent = upstream.link.send(&body, wanted.reuse, trace.as_ref());
     match sent.await {
-        Ok(reply) => read(reply, wanted).await,
-        Err(fault) => (of_fault(&fault).into(), Found::Nothing),
+        Ok(reply) => read(reply, own, wanted).await,
+        Err(fault) => (fault.class().into(), Found::Nothing),
     }
 }
 
-pub(super) fn of_fault(fault: &SendFault) -> Class {
-    match fault {
-        SendFault::Malformed(_) => Class::BadAnswer,
-        SendFault::NoAddress
-        | SendFault::Connect(_)
-        | SendFault::ConnectTimeout
-        | SendFault::Tls(_)
-        | SendFault::Closed { .. }
-        | SendFault::Io(_) => {
-            if fault.executed_possible() {
-                Class::Transport
-            } else {
-                Class::NoConnection
-            }
-        }
-    }
-}
-
-async fn read<'a>(mut reply: Reply, wanted: &Wanted<'a>) -> (Verdict, Found<'a>) {
+async fn read<'a>(mut reply: Reply, own: OwnId, wanted: &Wanted<'a>) -> (Verdict, Found<'a>) {
     if reply
         .content_length
         .is_some_and(|length| length > wanted.bytes_max)
@@ -302,28 +288,25 @@ async fn read<'a>(mut reply: Reply, wanted: &Wanted<'a>) -> (Verdict, Found<'a>)
         return (Class::RpcError.into(), Found::TooLarge);
     }
     match reply.read_up_to(WHOLE_BYTES_MAX).await {
-        Err(fault) => (of_body_fault(&fault).into(), Found::Nothing),
+        Err(fault) => (fault.class().into(), Found::Nothing),
         // In chunks, it didn't say how long it would be.
         Ok(Filled::Whole(start) | Filled::More(start)) if start.len() as u64 > wanted.bytes_max => {
             (Class::RpcError.into(), Found::TooLarge)
         }
-        Ok(Filled::Whole(body)) => judge(&reply, &body, wanted.room.attempt()),
-        Ok(Filled::More(start)) => read_large(reply, start, wanted).await,
-    }
-}
-
-pub(super) fn of_body_fault(fault: &BodyFault) -> Class {
-    match fault {
-        BodyFault::Truncated | BodyFault::Malformed(_) => Class::BadAnswer,
-        BodyFault::Io(_) => Class::Transport,
+        Ok(Filled::Whole(body)) => judge(&mut reply, own, &body, wanted.room.attempt()),
+        Ok(Filled::More(start)) => read_large(reply, own, start, wanted).await,
     }
 }
 
 /// Judges an answer that is there to its end.
-fn judge<'a>(reply: &Reply, body: &Bytes, held: Held<'a>) -> (Verdict, Found<'a>) {
+fn judge<'a>(reply: &mut Reply, own: OwnId, body: &Bytes, held: Held<'a>) -> (Verdict, Found<'a>) {
     let (status, retry_after) = (reply.status, reply.retry_after);
     let by_status = verdict::of_status(status, retry_after);
-    let answer = match Answer::read(body) {
+    let read = Answer::read(body, own);
+    if !matches!(read, Err(BadAnswer::WrongId)) {
+        reply.keep();
+    }
+    let answer = match read {
         Ok(answer) => answer,
         Err(bad) => {
             let by_body = verdict::of_body(status, retry_after, body);
@@ -344,11 +327,16 @@ fn judge<'a>(reply: &Reply, body: &Bytes, held: Held<'a>) -> (Verdict, Found<'a>
     (verdict, Found::Whole(whole, held))
 }
 
-async fn read_large<'a>(reply: Reply, start: Bytes, wanted: &Wanted<'a>) -> (Verdict, Found<'a>) {
+async fn read_large<'a>(
+    reply: Reply,
+    own: OwnId,
+    start: Bytes,
+    wanted: &Wanted<'a>,
+) -> (Verdict, Found<'a>) {
     if let Some(verdict) = verdict::of_body(reply.status, reply.retry_after, &start) {
         return (verdict, Found::Nothing);
     }
-    let mut splicer = Splicer::new(wanted.id.clone());
+    let mut splicer = Splicer::new(wanted.id.clone(), own);
     let mut ready = Vec::new();
     let fed = splicer.feed(&start, &mut ready);
     if let Err(bad) = fed {
@@ -369,14 +357,14 @@ async fn read_large<'a>(reply: Reply, start: Bytes, wanted: &Wanted<'a>) -> (Ver
         (false, true) => bytes_max.min(ERROR_BYTES_MAX),
         (false, false) => return (Class::BadAnswer.into(), Found::Nothing),
     };
-    read_on(reply, start, bytes_max, wanted.room.attempt()).await
+    read_on((reply, own), start, bytes_max, wanted.room.attempt()).await
 }
 
 /// Reads an answer to its end, as long as there is room to hold it. The first
 /// [`WHOLE_BYTES_MAX`] of it are the caller's to find room for. What comes to nothing, or is given
 /// up, gives its room back.
 async fn read_on(
-    mut reply: Reply,
+    (mut reply, own): (Reply, OwnId),
     start: Bytes,
     bytes_max: usize,
     mut held: Held<'_>,
@@ -389,8 +377,8 @@ async fn read_on(
     loop {
         let chunk = match reply.chunk().await {
             Ok(Some(chunk)) => chunk,
-            Ok(None) => return judge(&reply, &whole.freeze(), held),
-            Err(fault) => return (of_body_fault(&fault).into(), Found::Nothing),
+            Ok(None) => return judge(&mut reply, own, &whole.freeze(), held),
+            Err(fault) => return (fault.class().into(), Found::Nothing),
         };
         if whole.len() + chunk.len() > bytes_max || !held.hold(chunk.len()) {
             return too_large();

@@ -85,7 +85,10 @@ pub async fn read_body(
     if caller.has_ended() {
         return Ok(first);
     }
-    let mut body = BytesMut::from(first);
+    // No larger than it is said to be, and not copied as it grows; what isn't sent takes no memory.
+    let mut body = BytesMut::with_capacity(announced.max(first.len()).min(bytes_max));
+    body.extend_from_slice(&first);
+    drop(first);
     loop {
         hold(announced.min(body.len() + PIECE_BYTES_MAX))?;
         let Some(piece) = caller.piece(until).await? else {

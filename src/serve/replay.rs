@@ -1,4 +1,5 @@
-//! A client's connection with bytes put back: whoever reads it next sees them first.
+//! A client's connection with bytes put back: whoever reads it next sees them first. Where it speaks
+//! HTTP/2 its frames are [watched](Watch) on their way.
 
 use std::fmt;
 use std::io;
@@ -14,17 +15,55 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::http2::watch::Watch;
 
 /// A connection of which bytes were read that somebody else is to read again.
 pub struct Replay {
     stream: Stream,
     unread: BytesMut,
+    watch: Option<Box<Watch>>,
 }
 
 impl Replay {
     pub fn new(stream: Stream, unread: BytesMut) -> Replay {
-        Replay { stream, unread }
+        Replay {
+            stream,
+            unread,
+            watch: None,
+        }
+    }
+
+    /// Its frames are watched from now on.
+    pub fn watched(mut self, watch: Watch) -> Replay {
+        self.watch = Some(Box::new(watch));
+        self
+    }
+
+    fn poll_unwatched(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let count = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread[..count]);
+        self.unread.advance(count);
+        if self.unread.is_empty() {
+            self.unread = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes what was written.
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Some(watch), Poll::Ready(Ok(bytes))) = (&mut self.watch, &written) {
+            watch.wrote(*bytes);
+        }
+        written
     }
 }
 
@@ -42,16 +81,12 @@ impl AsyncRead for Replay {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let count = self.unread.len().min(buf.remaining());
-        buf.put_slice(&self.unread[..count]);
-        self.unread.advance(count);
-        if self.unread.is_empty() {
-            self.unread = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
+        let Some(mut watch) = self.watch.take() else {
+            return self.poll_unwatched(cx, buf);
+        };
+        let polled = watch.poll_read(cx, buf, |cx, buf| self.poll_unwatched(cx, buf));
+        self.watch = Some(watch);
+        polled
     }
 }
 
@@ -61,7 +96,8 @@ impl AsyncWrite for Replay {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -69,7 +105,8 @@ impl AsyncWrite for Replay {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -87,14 +124,10 @@ impl AsyncWrite for Replay {
 
 #[async_trait]
 impl Peek for Replay {
-    /// Only ever asked for bytes that have been put back: no waiting is timed here.
+    /// At bytes that have been put back. Others can't be had without reading them.
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
-        self.read_exact(buf).await?;
-        let rest = std::mem::take(&mut self.unread);
-        self.unread.reserve(buf.len() + rest.len());
-        self.unread.extend_from_slice(buf);
-        self.unread.extend_from_slice(&rest);
-        Ok(true)
+        let put_back = self.unread.get(..buf.len());
+        Ok(put_back.map(|bytes| buf.copy_from_slice(bytes)).is_some())
     }
 }
 

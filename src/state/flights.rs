@@ -179,6 +179,7 @@ impl Hasher for Itself {
 mod tests {
     use super::*;
     use crate::domain::answer::Answer;
+    use crate::domain::jsonrpc::OwnId;
 
     fn body() -> Bytes {
         Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}")
@@ -201,7 +202,7 @@ mod tests {
     fn answer() -> Landed {
         let bytes = Bytes::from_static(br#"{"id":1,"result":7}"#);
         Landed::Brought(Brought {
-            answer: Whole::new(&bytes, &Answer::read(&bytes).unwrap()),
+            answer: Whole::new(&bytes, &Answer::read(&bytes, OwnId::FIRST).unwrap()),
             node: "a".into(),
             attempts: 1,
             is_error: false,

@@ -4,27 +4,42 @@
 //! body, the fragments of a message): an announcement is only a word, and a client that announces
 //! much and sends nothing takes no room from others. What has come is always within the limit.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
-/// Requests inside at once.
-pub const REQUESTS_MAX: usize = 20_000;
-/// Bytes of request bodies inside at once.
-pub const BYTES_MAX: usize = 1 << 30;
-/// Bytes of nodes' answers that are held whole at once, of all requests together.
-pub const ANSWERS_BYTES_MAX: u64 = 1 << 30;
+use super::callers::{Caller, Callers, is_fair};
+use super::room::Room;
+use crate::domain::caps::Caps;
+
+/// Connections beyond the cap that are told about our health, or that there is no room.
+pub const ANTEROOM_MAX: usize = 64;
+/// What an answer that waits for its client holds at least, in bytes.
+const UNSENT_BYTES_MIN: usize = 4 << 10;
 
 /// Counts what is inside.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gate {
+    caps: Caps,
+    callers: Callers,
     requests: AtomicUsize,
     bytes: AtomicUsize,
     answers_bytes: AtomicU64,
+    unsent_bytes: AtomicU64,
+    connections: AtomicUsize,
+    anteroom: AtomicUsize,
     /// A [`Door`].
     door: AtomicU8,
     /// Whether connections are to end, for those that wait for it.
     closing: watch::Sender<bool>,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate::new(Caps::ROOMY)
+    }
 }
 
 /// Whether calls are still welcome.
@@ -45,46 +60,160 @@ pub struct Load<'a> {
     bytes: usize,
 }
 
-/// One request's place inside, with the bytes of its body; given back when dropped.
+/// One request's place inside, with the bytes of its body; given back when dropped. It ends with the
+/// work: an answer that its client doesn't take holds no place.
 #[derive(Debug)]
 pub struct Pass<'a> {
     gate: &'a Gate,
+    caller: Caller,
     bytes: usize,
 }
 
-/// One request's room for answers that are held whole; given back when dropped.
+/// What waits for a client to take it; given back when dropped.
 #[derive(Debug)]
-pub struct Room<'a> {
+pub struct Unsent<'a> {
     gate: &'a Gate,
-    bytes_max: u64,
-    /// Shared by the calls of a batch.
-    bytes: AtomicU64,
-}
-
-/// What one attempt holds of a [`Room`]; given back when dropped, unless it is kept.
-#[derive(Debug)]
-pub struct Held<'a> {
-    room: &'a Room<'a>,
+    caller: Caller,
     bytes: u64,
 }
 
+/// A connection's place; given back when dropped.
+#[derive(Debug)]
+pub struct Connected {
+    gate: Arc<Gate>,
+    caller: Caller,
+}
+
+/// A connection's place in the anteroom; given back when dropped.
+#[derive(Debug)]
+pub struct Waits {
+    gate: Arc<Gate>,
+    caller: Caller,
+}
+
 impl Gate {
-    /// Lets one request in; `None` when the house is full.
-    pub fn enter(&self) -> Option<Pass<'_>> {
-        if self.requests.fetch_add(1, Ordering::Relaxed) >= REQUESTS_MAX {
-            self.requests.fetch_sub(1, Ordering::Relaxed);
+    pub fn new(caps: Caps) -> Gate {
+        Gate {
+            caps,
+            callers: Callers::default(),
+            requests: AtomicUsize::default(),
+            bytes: AtomicUsize::default(),
+            answers_bytes: AtomicU64::default(),
+            unsent_bytes: AtomicU64::default(),
+            connections: AtomicUsize::default(),
+            anteroom: AtomicUsize::default(),
+            door: AtomicU8::default(),
+            closing: watch::Sender::default(),
+        }
+    }
+
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Who asks from `address`, for whatever is shared among callers.
+    pub fn caller(&self, address: Option<IpAddr>) -> Caller {
+        self.callers.at(address)
+    }
+
+    /// Lets one request in; `None` when the house is full, or what room there is isn't for who has
+    /// so much of it already.
+    pub fn enter(&self, caller: Caller) -> Option<Pass<'_>> {
+        let own = &self.callers.slot(caller).requests;
+        let (before, own_before) = (
+            self.requests.fetch_add(1, Ordering::Relaxed),
+            own.fetch_add(1, Ordering::Relaxed),
+        );
+        if !is_fair(own_before, before, self.caps.requests) {
+            self.leave(caller);
             return None;
         }
         Some(Pass {
             gate: self,
+            caller,
             bytes: 0,
         })
+    }
+
+    fn leave(&self, caller: Caller) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+        let own = &self.callers.slot(caller).requests;
+        own.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Room for an answer of `bytes` until its client has taken it; `None` when there is none, or
+    /// the client has so much of it already.
+    pub fn unsent(&self, caller: Caller, bytes: usize) -> Option<Unsent<'_>> {
+        let bytes = bytes.max(UNSENT_BYTES_MIN) as u64;
+        self.hold_unsent(caller, bytes).then(|| Unsent {
+            gate: self,
+            caller,
+            bytes,
+        })
+    }
+
+    /// As [`Gate::unsent`]; whoever took it releases it.
+    pub fn hold_unsent(&self, caller: Caller, bytes: u64) -> bool {
+        let own = &self.callers.slot(caller).unsent_bytes;
+        let before = self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let own_before = own.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before + bytes <= self.caps.unsent
+            && is_fair(count(own_before), count(before), count(self.caps.unsent));
+        if !fits {
+            self.release_unsent(caller, bytes);
+        }
+        fits
+    }
+
+    /// Gives room back that was held.
+    pub fn release_unsent(&self, caller: Caller, bytes: u64) {
+        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let own = &self.callers.slot(caller).unsent_bytes;
+        own.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// A place for a connection; `None` when there is none, or the client has so many already.
+    pub fn connect(self: &Arc<Self>, caller: Caller) -> Option<Connected> {
+        let own = &self.callers.slot(caller).connections;
+        let (before, own_before) = (
+            self.connections.fetch_add(1, Ordering::Relaxed),
+            own.fetch_add(1, Ordering::Relaxed),
+        );
+        let connected = Connected {
+            gate: self.clone(),
+            caller,
+        };
+        is_fair(own_before, before, self.caps.connections).then_some(connected)
+    }
+
+    /// A place for a connection that is told about our health, or that there is no room for it.
+    pub fn wait(self: &Arc<Self>, caller: Caller) -> Option<Waits> {
+        let own = &self.callers.slot(caller).waiting;
+        let (before, own_before) = (
+            self.anteroom.fetch_add(1, Ordering::Relaxed),
+            own.fetch_add(1, Ordering::Relaxed),
+        );
+        let waits = Waits {
+            gate: self.clone(),
+            caller,
+        };
+        is_fair(own_before, before, ANTEROOM_MAX).then_some(waits)
+    }
+
+    /// Connections of clients.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of answers that wait for their clients.
+    pub fn unsent_bytes(&self) -> u64 {
+        self.unsent_bytes.load(Ordering::Relaxed)
     }
 
     /// Takes room for `bytes` of a body; `false` when there is none. Whoever took it releases it.
     pub fn hold(&self, bytes: usize) -> bool {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= BYTES_MAX;
+        let fits = before.saturating_add(bytes) <= self.caps.bodies;
         if !fits {
             self.release(bytes);
         }
@@ -93,7 +222,7 @@ impl Gate {
 
     /// Room for `bytes`, for as long as the result is held; `None` when there is none.
     pub fn load(&self, bytes: usize) -> Option<Load<'_>> {
-        self.hold(bytes).then_some(Load { gate: self, bytes })
+        self.hold(bytes).then(|| Load { gate: self, bytes })
     }
 
     /// Gives room back that was held.
@@ -103,11 +232,7 @@ impl Gate {
 
     /// Room for up to `bytes_max` bytes of answers.
     pub fn room(&self, bytes_max: u64) -> Room<'_> {
-        Room {
-            gate: self,
-            bytes_max,
-            bytes: AtomicU64::new(0),
-        }
+        Room::new(&self.answers_bytes, self.caps.answers, bytes_max)
     }
 
     pub fn requests(&self) -> usize {
@@ -155,6 +280,18 @@ impl Gate {
     }
 }
 
+impl Load<'_> {
+    /// Takes room for so many bytes in all; `false` when there is none.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let has_room = self.gate.hold(more);
+        if has_room {
+            self.bytes += more;
+        }
+        has_room
+    }
+}
+
 impl Pass<'_> {
     /// Takes room for `bytes` more; `false` when there is none.
     pub fn hold(&mut self, bytes: usize) -> bool {
@@ -166,59 +303,20 @@ impl Pass<'_> {
     }
 }
 
-impl<'a> Room<'a> {
-    /// For an attempt that may come to nothing; it holds nothing yet.
-    pub fn attempt(&'a self) -> Held<'a> {
-        Held {
-            room: self,
-            bytes: 0,
-        }
-    }
-
-    /// Takes room for `bytes` more; `false` when there is none, here or in the whole house.
-    pub fn hold(&self, bytes: usize) -> bool {
-        let bytes = bytes as u64;
-        if !add_within(&self.bytes, bytes, self.bytes_max) {
-            return false;
-        }
-        if !add_within(&self.gate.answers_bytes, bytes, ANSWERS_BYTES_MAX) {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        true
-    }
-}
-
-impl Held<'_> {
-    /// Takes room for `bytes` more; `false` when there is none.
-    pub fn hold(&mut self, bytes: usize) -> bool {
-        let has_room = self.room.hold(bytes);
-        if has_room {
-            self.bytes += bytes as u64;
-        }
-        has_room
-    }
-
-    /// The answer is handed over: its room stays held as long as the request's.
-    pub fn keep(mut self) {
-        self.bytes = 0;
-    }
-}
-
-/// Adds `bytes` to `count` unless that is then over `max`.
-fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
-    let before = count.fetch_add(bytes, Ordering::Relaxed);
-    let fits = before.saturating_add(bytes) <= max;
-    if !fits {
-        count.fetch_sub(bytes, Ordering::Relaxed);
-    }
-    fits
+fn count(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.gate.requests.fetch_sub(1, Ordering::Relaxed);
+        self.gate.leave(self.caller);
         self.gate.release(self.bytes);
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        self.gate.release_unsent(self.caller, self.bytes);
     }
 }
 
@@ -228,24 +326,19 @@ impl Drop for Load<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Connected {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            let room = self.room;
-            room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-            let all = &room.gate.answers_bytes;
-            all.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
+        self.gate.connections.fetch_sub(1, Ordering::Relaxed);
+        let own = &self.gate.callers.slot(self.caller).connections;
+        own.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for Waits {
     fn drop(&mut self) {
-        let held = *self.bytes.get_mut();
-        // Most requests hold nothing: they write to nothing that all share.
-        if held > 0 {
-            self.gate.answers_bytes.fetch_sub(held, Ordering::Relaxed);
-        }
+        self.gate.anteroom.fetch_sub(1, Ordering::Relaxed);
+        let own = &self.gate.callers.slot(self.caller).waiting;
+        own.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -253,27 +346,98 @@ impl Drop for Room<'_> {
 mod tests {
     use super::*;
 
+    use crate::state::callers::SHARE;
+
+    const REQUESTS: usize = 40;
+
+    fn gate() -> Gate {
+        Gate::new(Caps {
+            requests: REQUESTS,
+            bodies: 100,
+            answers: 100,
+            unsent: 100 << 10,
+            connections: REQUESTS,
+            ..Caps::ROOMY
+        })
+    }
+
+    fn caller(gate: &Gate, last: u8) -> Caller {
+        gate.caller(Some(IpAddr::from([10, 0, 0, last])))
+    }
+
+    #[test]
+    fn one_caller_has_his_share_of_places_and_others_find_theirs() {
+        let gate = gate();
+        let (greedy, quiet) = (caller(&gate, 1), caller(&gate, 2));
+        let mut inside: Vec<_> = std::iter::from_fn(|| gate.enter(greedy)).collect();
+        assert_eq!(inside.len(), REQUESTS * SHARE / (SHARE + 1));
+        let first = gate.enter(quiet);
+        assert!(first.is_some() && gate.enter(greedy).is_none());
+        inside.pop();
+        assert!(gate.enter(quiet).is_some());
+        drop(inside);
+        drop(first);
+        assert_eq!(gate.requests(), 0);
+        assert!(gate.enter(greedy).is_some());
+    }
+
     #[test]
     fn the_house_is_full_at_its_limit_and_has_room_again_when_one_leaves() {
-        let gate = Gate::default();
-        let mut inside: Vec<_> = (0..REQUESTS_MAX).map(|_| gate.enter().unwrap()).collect();
-        assert!(gate.enter().is_none());
+        let gate = gate();
+        let enter = |turn: usize| gate.enter(caller(&gate, u8::try_from(turn % 200).unwrap()));
+        let mut inside: Vec<_> = (0..1000).filter_map(enter).collect();
+        assert_eq!(inside.len(), REQUESTS);
         inside.pop();
-        assert!(gate.enter().is_some());
+        assert!((0..200).any(|turn| enter(turn).is_some()));
+    }
+
+    #[test]
+    fn what_waits_for_a_client_holds_no_place_and_is_bounded_for_each_and_in_all() {
+        let gate = gate();
+        let (greedy, quiet) = (caller(&gate, 1), caller(&gate, 2));
+        let waiting: Vec<_> = std::iter::from_fn(|| gate.unsent(greedy, 1)).collect();
+        assert_eq!(waiting.len(), 19, "4 KiB each, three quarters of 100");
+        assert!(gate.unsent(quiet, 8 << 10).is_some());
+        assert_eq!((gate.requests(), gate.unsent_bytes()), (0, 19 * 4096));
+        assert!(gate.unsent(quiet, 30 << 10).is_none(), "more than is left");
+        drop(waiting);
+        assert_eq!(gate.unsent_bytes(), 0);
+    }
+
+    #[test]
+    fn connections_are_shared_alike_and_a_few_more_are_told_that_there_are_too_many() {
+        let gate = Arc::new(gate());
+        let (greedy, quiet) = (caller(&gate, 1), caller(&gate, 2));
+        let open: Vec<_> = std::iter::from_fn(|| gate.connect(greedy)).collect();
+        assert_eq!(open.len(), REQUESTS * SHARE / (SHARE + 1));
+        assert!(gate.connect(quiet).is_some());
+        let told: Vec<_> = std::iter::from_fn(|| gate.wait(greedy)).collect();
+        assert_eq!(told.len(), ANTEROOM_MAX * SHARE / (SHARE + 1));
+        assert!(gate.wait(quiet).is_some());
+        assert_eq!(gate.connections(), open.len());
+        drop((open, told));
+        assert_eq!(gate.connections(), 0);
+        assert!(gate.wait(greedy).is_some() && gate.connect(greedy).is_some());
     }
 
     #[test]
     fn bytes_are_held_to_the_limit_and_given_back() {
-        let gate = Gate::default();
-        let mut one = gate.enter().unwrap();
-        assert!(one.hold(BYTES_MAX - 1));
-        let mut other = gate.enter().unwrap();
+        let gate = gate();
+        let mut one = gate.enter(caller(&gate, 1)).unwrap();
+        assert!(one.hold(99));
+        let mut other = gate.enter(caller(&gate, 2)).unwrap();
         assert!(!other.hold(2));
         assert!(other.hold(1));
-        assert_eq!(gate.bytes(), BYTES_MAX);
+        assert_eq!(gate.bytes(), 100);
         drop(one);
         assert_eq!(gate.bytes(), 1);
-        assert!(other.hold(BYTES_MAX - 1));
+        assert!(other.hold(99));
+        let mut load = gate.load(0).unwrap();
+        assert!(!load.grow(1));
+        drop(other);
+        assert!(load.grow(60) && load.grow(40) && gate.bytes() == 60);
+        drop(load);
+        assert_eq!(gate.bytes(), 0);
     }
 
     #[test]
@@ -286,40 +450,5 @@ mod tests {
         gate.close();
         gate.hand_over();
         assert!(gate.is_leaving(), "there is no way back");
-    }
-
-    #[test]
-    fn answers_are_held_to_a_requests_limit_and_not_one_byte_past_it() {
-        let gate = Gate::default();
-        let room = gate.room(10);
-        assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
-        assert!(gate.room(10).hold(10), "each request has its own room");
-    }
-
-    #[test]
-    fn what_an_attempt_held_is_given_back_unless_its_answer_is_kept() {
-        let gate = Gate::default();
-        let room = gate.room(10);
-        let mut failed = room.attempt();
-        assert!(failed.hold(6) && !failed.hold(5));
-        drop(failed);
-        assert_eq!(gate.answers_bytes.load(Ordering::Relaxed), 0);
-        let mut kept = room.attempt();
-        assert!(kept.hold(4) && kept.hold(6));
-        kept.keep();
-        assert!(!room.hold(1));
-        drop(room);
-        assert_eq!(gate.answers_bytes.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn answers_of_all_requests_are_held_to_the_houses_limit_and_given_back() {
-        let gate = Gate::default();
-        let half = usize::try_from(ANSWERS_BYTES_MAX / 2).unwrap();
-        let (one, other) = (gate.room(u64::MAX), gate.room(u64::MAX));
-        assert!(one.hold(half) && other.hold(half));
-        assert!(!other.hold(1), "one past it");
-        drop(one);
-        assert!(other.hold(half) && !other.hold(1));
     }
 }

@@ -3,6 +3,7 @@
 //! certificates.
 
 pub mod afterwork;
+pub mod callers;
 pub mod certificates;
 pub mod flights;
 pub mod floors;
@@ -11,6 +12,7 @@ pub mod hub;
 pub mod outbox;
 pub mod pool;
 pub mod provenance;
+pub mod room;
 pub mod selection;
 pub mod sockets;
 pub mod taken;

@@ -24,8 +24,10 @@ use crate::clock;
 use crate::state::pool::Pool;
 use crate::upstream::probe::Prober;
 
-/// Names are resolved again this often, and old connections dropped.
+/// Names are resolved again this often.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
+/// Connections that nobody uses are looked at this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(3);
 
 /// An early round, for a block that calls tell of or wait for, comes no sooner than this part of
 /// the interval after the last one.
@@ -155,15 +157,19 @@ impl Housekeeping {
         let mut is_renewed = false;
         loop {
             tokio::time::sleep(TIDY_EVERY.mul_f64(jitter())).await;
-            let pool = {
-                let mut roster = self.roster.lock().await;
-                let has_moved = roster.resolve_again().await;
-                is_renewed = !is_renewed || has_moved;
-                roster.pool.clone()
-            };
+            let has_moved = self.roster.lock().await.resolve_again().await;
+            is_renewed = !is_renewed || has_moved;
             if is_renewed {
                 self.prober.renew();
             }
+        }
+    }
+
+    /// Looks after connections that nobody uses.
+    async fn sweep(&self) {
+        let pool = self.roster.lock().await.pool.clone();
+        loop {
+            tokio::time::sleep(SWEEP_EVERY.mul_f64(jitter())).await;
             for upstream in pool.snapshot().upstreams.iter() {
                 upstream.link.sweep(clock::now());
             }
@@ -195,6 +201,7 @@ impl Housekeeping {
             until(shutdown, self.share_heads()),
             self.probe(),
             self.tidy(),
+            self.sweep(),
             self.newsroom.run(),
         );
     }

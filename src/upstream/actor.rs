@@ -114,11 +114,24 @@ async fn perform(
             drop(reading.read_u8().await);
             return;
         };
+        let said = with_id(&said, &call["id"].to_string());
         let written = writing.write_all(said.as_bytes()).await;
         if written.is_err() || said.contains("Connection: close") {
             return;
         }
     }
+}
+
+/// With the call's id in place of 1, and a length that goes with it.
+fn with_id(said: &str, id: &str) -> String {
+    let Some((head, body)) = said.split_once("\r\n\r\n") else {
+        return said.to_string();
+    };
+    let own = body.replacen("\"id\":1,", &format!("\"id\":{id},"), 1);
+    let (before, after) = (body.len(), own.len());
+    let length = |bytes: usize| format!("Content-Length: {bytes}");
+    let head = head.replace(&length(before), &length(after));
+    format!("{head}\r\n\r\n{own}")
 }
 
 /// Head and body of the next request; `None` once the client has left.

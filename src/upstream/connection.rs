@@ -44,34 +44,39 @@ impl Connection {
         }
     }
 
-    /// Writes one request: the template, the length of `body`, and `body`.
+    /// Writes one request: the template, the length of `body`, and `body`, whose parts follow one
+    /// another.
     ///
     /// # Errors
     /// What the stream says: then the node can't have got the whole request.
     pub async fn write(
         &mut self,
         template: &Template,
-        body: &[u8],
+        body: &[&[u8]],
         trace: Option<&TraceParent>,
     ) -> io::Result<()> {
         let mut number = itoa::Buffer::new();
+        let bytes = body.iter().map(|part| part.len()).sum::<usize>();
         self.buffer.clear();
         self.buffer.reserve(BUFFER_BYTES);
         self.buffer.extend_from_slice(template.bytes());
         self.buffer
-            .extend_from_slice(number.format(body.len()).as_bytes());
+            .extend_from_slice(number.format(bytes).as_bytes());
         if let Some(trace) = trace {
             self.buffer.extend_from_slice(b"\r\ntraceparent: ");
             self.buffer.extend_from_slice(trace.as_bytes());
         }
         self.buffer.extend_from_slice(b"\r\n\r\n");
-        if self.buffer.len() + body.len() > BUFFER_BYTES {
-            self.stream.write_all(&self.buffer).await?;
-            self.stream.write_all(body).await?;
-        } else {
-            self.buffer.extend_from_slice(body);
-            self.stream.write_all(&self.buffer).await?;
+        for part in body {
+            if self.buffer.len() + part.len() > BUFFER_BYTES {
+                self.stream.write_all(&self.buffer).await?;
+                self.stream.write_all(part).await?;
+                self.buffer.clear();
+            } else {
+                self.buffer.extend_from_slice(part);
+            }
         }
+        self.stream.write_all(&self.buffer).await?;
         self.stream.flush().await
     }
 

@@ -21,6 +21,9 @@ use crate::clock;
 
 /// The longest that a connection may take to open, TLS and all addresses included.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// What the system holds for us of an answer that we don't take, as its client doesn't: left to
+/// itself it grows to megabytes, and with many such the system drops others' packets.
+pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
 /// The most addresses tried for one connection.
 pub const ADDRESSES_TRIED_MAX: usize = 4;
 
@@ -118,6 +121,7 @@ impl Connector {
         }
         let mut peer = HttpPeer::new(address, tls_name.is_some(), name.to_string());
         peer.options.total_connection_timeout = Some(time_max);
+        peer.options.tcp_recv_buf = Some(RECEIVE_BUFFER_BYTES);
         peer.options.tcp_keepalive = Some(TcpKeepalive {
             idle: Duration::from_secs(30),
             interval: Duration::from_secs(10),

@@ -4,6 +4,8 @@
 
 use thiserror::Error;
 
+use crate::domain::verdict::Class;
+
 /// What is wrong with bytes that are not the HTTP/1.1 we accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
@@ -42,6 +44,37 @@ impl SendFault {
             | SendFault::Tls(_) => false,
             SendFault::Closed { sent } => *sent,
             SendFault::Malformed(_) | SendFault::Io(_) => true,
+        }
+    }
+}
+
+impl SendFault {
+    /// What it is to a call.
+    pub fn class(&self) -> Class {
+        match self {
+            SendFault::Malformed(_) => Class::BadAnswer,
+            SendFault::NoAddress
+            | SendFault::Connect(_)
+            | SendFault::ConnectTimeout
+            | SendFault::Tls(_)
+            | SendFault::Closed { .. }
+            | SendFault::Io(_) => {
+                if self.executed_possible() {
+                    Class::Transport
+                } else {
+                    Class::NoConnection
+                }
+            }
+        }
+    }
+}
+
+impl BodyFault {
+    /// What it is to a call.
+    pub fn class(&self) -> Class {
+        match self {
+            BodyFault::Truncated | BodyFault::Malformed(_) => Class::BadAnswer,
+            BodyFault::Io(_) => Class::Transport,
         }
     }
 }

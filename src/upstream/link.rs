@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use url::Host;
@@ -13,6 +14,7 @@ use super::idle::Shelf;
 use super::reply::Reply;
 use super::request::Template;
 use crate::clock;
+use crate::domain::jsonrpc::OwnId;
 use crate::domain::node::NodeSpec;
 use crate::domain::trace::TraceParent;
 
@@ -21,8 +23,9 @@ use crate::domain::trace::TraceParent;
 pub enum Reuse {
     /// An idle one if there is one; if that turns out closed, a new one, silently.
     Any,
-    /// Only a new one: for calls that must not run twice.
-    FreshOnly,
+    /// A new one, or one that was used a moment ago and that the node won't close now: for calls that
+    /// must not run twice.
+    Surely,
 }
 
 /// The way to one node. `Debug` is left out: it holds credentials.
@@ -35,6 +38,9 @@ pub struct Link {
     /// Whom the certificate must name; `None` without TLS.
     tls_name: Option<String>,
     shelf: Arc<Shelf>,
+    /// The calls that went this way have the ids from here on.
+    first: OwnId,
+    calls: AtomicU64,
 }
 
 impl Link {
@@ -54,7 +60,16 @@ impl Link {
             tls_name: spec.url.is_tls().then(|| host.clone()),
             name: literal.is_none().then_some((host, port)),
             shelf: Arc::new(Shelf::new(idle_max)),
+            first: OwnId::drawn(clock::roll()),
+            calls: AtomicU64::new(0),
         }
+    }
+
+    /// The id of the first of so many calls, which have theirs one after the other.
+    pub fn number(&self, calls: usize) -> OwnId {
+        let calls = u64::try_from(calls).unwrap_or(u64::MAX);
+        self.first
+            .after(self.calls.fetch_add(calls, Ordering::Relaxed))
     }
 
     /// Takes over what the resolver found. An empty list keeps the last addresses. Says whether there are
@@ -70,24 +85,26 @@ impl Link {
             .map(|(host, port)| (host.as_str(), *port))
     }
 
-    /// POSTs `body` as a part of `trace`, and waits for the head of the answer, for ever: dropping the future closes the connection, and so tells the node to stop.
+    /// POSTs `body`, whose parts follow one another, as a part of `trace`, and waits for the head of
+    /// the answer, for ever: dropping the future closes the connection, and so tells the node to stop.
     ///
     /// # Errors
     /// No connection, or nothing over it that is a head.
     pub async fn send(
         &self,
-        body: &[u8],
+        body: &[&[u8]],
         reuse: Reuse,
         trace: Option<&TraceParent>,
     ) -> Result<Reply, SendFault> {
         let idle = match reuse {
             Reuse::Any => self.shelf.take(clock::now()),
-            Reuse::FreshOnly => None,
+            Reuse::Surely => self.shelf.take_warm(clock::now()),
         };
         if let Some(connection) = idle {
             match self.exchange(connection, body, trace).await {
                 // The node closed it before it saw our request: nobody's fault.
-                Err(SendFault::Closed { .. }) => {}
+                Err(SendFault::Closed { .. }) if reuse == Reuse::Any => {}
+                Err(SendFault::Closed { sent: false }) => {}
                 answered => return answered,
             }
         }
@@ -101,7 +118,7 @@ impl Link {
     async fn exchange(
         &self,
         mut connection: Connection,
-        body: &[u8],
+        body: &[&[u8]],
         trace: Option<&TraceParent>,
     ) -> Result<Reply, SendFault> {
         let written = connection.write(&self.template, body, trace).await;
@@ -141,18 +158,21 @@ mod tests {
 
     use super::super::connection::LIFETIME_MAX;
     use super::super::connector::CONNECT_TIME_MAX;
-    use super::super::idle::IDLE_TIME_MAX;
+    use super::super::idle::{IDLE_TIME_MAX, WARM_TIME_MAX};
     use super::super::reply::Filled;
     use super::super::stage::{Line, OK, Stage, link, polite_lines, say, within};
     use super::*;
 
-    const CALL: &[u8] = b"{\"id\":1}";
+    const CALL: &[&[u8]] = &[b"{\"id\":", b"1", b"}"];
 
     async fn ask(link: &Link, reuse: Reuse) -> Bytes {
         let mut reply = within(link.send(CALL, reuse, None)).await.unwrap();
         assert_eq!(reply.status, 200);
         match within(reply.read_up_to(100)).await.unwrap() {
-            Filled::Whole(body) => body,
+            Filled::Whole(body) => {
+                reply.keep();
+                body
+            }
             Filled::More(start) => panic!("{start:?}"),
         }
     }
@@ -184,6 +204,7 @@ mod tests {
         }
         for reply in &mut replies {
             within(reply.read_up_to(10)).await.unwrap();
+            reply.keep();
         }
         assert_eq!((stage.accepted(), link.idle()), (5, 4));
     }
@@ -231,13 +252,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_must_not_run_twice_never_goes_over_an_old_connection() {
+    async fn a_call_that_must_not_run_twice_waits_until_a_node_is_known_to_leave_connections_open()
+    {
         let stage = Stage::polite().await;
         let link = stage.link();
         for _ in 0..3 {
-            assert_eq!(ask(&link, Reuse::FreshOnly).await, "ok");
+            assert_eq!(ask(&link, Reuse::Surely).await, "ok");
         }
-        assert_eq!((stage.accepted(), link.idle()), (3, 3));
+        assert_eq!((stage.accepted(), link.idle()), (3, 3), "nothing is known");
+        link.sweep(clock::now() + Duration::from_secs(1));
+        ask(&link, Reuse::Surely).await;
+        assert_eq!(stage.accepted(), 4, "a second proves nothing");
+        link.sweep(clock::now() + Duration::from_secs(3));
+        for _ in 0..5 {
+            ask(&link, Reuse::Surely).await;
+        }
+        assert_eq!(stage.accepted(), 4, "over the one used last");
+        let warm = link.shelf.take_warm(clock::now() + WARM_TIME_MAX * 2);
+        assert!(warm.is_none(), "it was used too long ago");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_closes_soon_and_says_nothing_is_not_relied_on() {
+        let stage = Stage::play(vec![
+            vec![Line::Hear, say(OK), Line::Close],
+            polite_lines(20),
+        ]);
+        let stage = stage.await;
+        let link = stage.link();
+        ask(&link, Reuse::Any).await;
+        stage.one_ended().await;
+        let noticed = async {
+            while link.idle() > 0 {
+                tokio::task::yield_now().await;
+                link.sweep(clock::now());
+            }
+        };
+        within(noticed).await;
+        for _ in 0..3 {
+            ask(&link, Reuse::Surely).await;
+            link.sweep(clock::now() + Duration::from_secs(3));
+        }
+        assert_eq!(stage.accepted(), 4);
     }
 
     #[tokio::test]
@@ -302,12 +358,11 @@ mod tests {
         let stage = Stage::polite().await;
         let link = stage.link();
         ask(&link, Reuse::Any).await;
-        let mut late = within(link.send(CALL, Reuse::FreshOnly, None))
-            .await
-            .unwrap();
+        let mut late = within(link.send(CALL, Reuse::Surely, None)).await.unwrap();
         link.close_idle();
         assert_eq!(link.idle(), 0);
         within(late.read_up_to(10)).await.unwrap();
+        late.keep();
         assert_eq!(link.idle(), 0);
         stage.one_ended().await;
         stage.one_ended().await;
@@ -350,7 +405,7 @@ mod tests {
         let stage = Stage::polite().await;
         let link = stage.link();
         let big = vec![b'x'; 5 << 20];
-        let reply = within(link.send(&big, Reuse::Any, None)).await.unwrap();
+        let reply = within(link.send(&[&big], Reuse::Any, None)).await.unwrap();
         assert_eq!(reply.status, 200);
         let heard = stage.heard().remove(0);
         let (_, body) = heard.split_once("\r\n\r\n").unwrap();
@@ -363,7 +418,7 @@ mod tests {
         let stage = Stage::play(vec![vec![say(refusal), Line::Close]]).await;
         let link = stage.link();
         let big = vec![b'x'; 32 << 20];
-        match within(link.send(&big, Reuse::Any, None)).await {
+        match within(link.send(&[&big], Reuse::Any, None)).await {
             Ok(reply) => assert_eq!((reply.status, link.idle()), (413, 0)),
             // A reset can overtake the refusal: then at least we know that it didn't run.
             Err(fault) => assert_eq!(fault, SendFault::Closed { sent: false }),
@@ -383,8 +438,8 @@ mod tests {
         assert!(matches!(refused, SendFault::Connect(_)), "{refused:?}");
         assert!(!refused.executed_possible());
         link.set_addresses(vec![dead, stage.address]);
-        assert_eq!(ask(&link, Reuse::FreshOnly).await, "ok");
-        assert_eq!(ask(&link, Reuse::FreshOnly).await, "ok");
+        assert_eq!(ask(&link, Reuse::Surely).await, "ok");
+        assert_eq!(ask(&link, Reuse::Surely).await, "ok");
         assert_eq!(stage.accepted(), 2);
     }
 

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::super::actor::{Actor, HASH, Said, block, error, http, ok, result};
 use super::*;
 use crate::domain::health::Reason;
+use crate::domain::jsonrpc::OwnId;
 use crate::domain::node::NodeRecord;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -102,8 +103,7 @@ async fn a_request_is_one_call_to_the_nodes_path_with_the_nodes_headers() {
             "{request}"
         );
     }
-    let latest =
-        r#"{"jsonrpc":"2.0","id":1,"method":"eth_getBlockByNumber","params":["latest",false]}"#;
+    let latest = r#","method":"eth_getBlockByNumber","params":["latest",false]}"#;
     assert!(heard.iter().any(|request| request.ends_with(latest)));
 }
 
@@ -219,9 +219,9 @@ async fn rude_answers_are_told_apart() {
             r#"HTTP 503, "<html>""#,
         ),
         (
-            http("401 No", "", r#"{"id":1,"result":null}"#),
+            http("401 No", "", r#"{"id":null,"result":null}"#),
             "http",
-            r#"HTTP 401, "{\"id\":1,\"result\":null}""#,
+            r#"HTTP 401, "{\"id\":null,\"result\":null}""#,
         ),
         (
             error(own_error),
@@ -347,9 +347,9 @@ async fn a_head_is_a_hex_quantity_of_64_bits_at_most() {
 
 #[tokio::test]
 async fn an_answer_is_read_up_to_its_limit_and_no_further() {
-    let frame = r#"{"jsonrpc":"2.0","id":1,"result":"0x64","x":""}"#.len();
+    let frame = r#"{"jsonrpc":"2.0","id":,"result":"0x64","x":""}"#.len();
     let number = |bytes: usize| {
-        let padding = "x".repeat(bytes - frame);
+        let padding = "x".repeat(bytes - frame - OwnId::DIGITS_MAX);
         ok(&format!(
             r#"{{"jsonrpc":"2.0","id":1,"result":"0x64","x":"{padding}"}}"#
         ))

@@ -12,9 +12,10 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 
+use crate::clock;
 use crate::domain::answer::{Answer, BadAnswer, Outcome, RpcError};
 use crate::domain::health::Reason;
-use crate::domain::jsonrpc::Call;
+use crate::domain::jsonrpc::{Call, OwnId, numbered};
 use crate::domain::node::NodeSpec;
 use crate::domain::trouble::{Trouble, hint, quoted};
 use crate::domain::verdict::{Class, Shut, Verdict, of_body, of_error};
@@ -181,11 +182,13 @@ pub async fn ask<T>(
         method: question.method.into(),
         params: Some(question.params),
     };
+    let own = OwnId::drawn(clock::roll());
+    let body = numbered(&call.for_node(), own.write(&mut itoa::Buffer::new())).concat();
     let json = HeaderValue::from_static("application/json");
     let mut request = client
         .post(node.url.reveal().clone())
         .header(CONTENT_TYPE, json)
-        .body(call.for_node());
+        .body(body);
     for (name, value) in &node.headers {
         request = request.header(name, value.reveal());
     }
@@ -193,6 +196,7 @@ pub async fn ask<T>(
     let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
     let reply = |body| Reply {
         body,
+        own,
         status,
         retry_after,
         node,
@@ -223,6 +227,7 @@ fn retry_after(response: &Response) -> Option<Duration> {
 /// What a node replied, not yet understood.
 struct Reply<'a> {
     body: &'a [u8],
+    own: OwnId,
     status: u16,
     retry_after: Option<Duration>,
     node: &'a NodeSpec,
@@ -231,7 +236,7 @@ struct Reply<'a> {
 impl Reply<'_> {
     /// A JSON-RPC error says more than the status; the status says more than anything else.
     fn understood<T>(&self, read: fn(&str) -> Result<T, Failure>) -> Result<T, Failure> {
-        let outcome = Answer::read(self.body).map(|answer| answer.outcome);
+        let outcome = Answer::read(self.body, self.own).map(|answer| answer.outcome);
         match (outcome, self.refusal()) {
             (Ok(Outcome::Error(error)), _) => Err(self.told(&error)),
             (Ok(Outcome::Result(_)) | Err(_), Some(failure)) => Err(failure),

@@ -15,8 +15,7 @@ use crate::clock;
 /// The most that is read at once, in bytes.
 pub const PIECE_BYTES_MAX: usize = 64 * 1024;
 
-/// The answer to one request. Dropped before the body's end it closes the connection; once the
-/// body has ended the connection is back on its shelf, if it may be used again.
+/// The answer to one request. Dropped it closes the connection, unless that was [kept](Reply::keep).
 pub struct Reply {
     /// 200 to 599.
     pub status: u16,
@@ -24,7 +23,7 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// What the head says of the body's length, in bytes.
     pub content_length: Option<u64>,
-    /// `None` when the body has ended or failed.
+    /// `None` when the body has failed, or the connection was kept.
     connection: Option<Connection>,
     body: Body,
     keeps: bool,
@@ -41,7 +40,7 @@ pub enum Filled {
 
 impl Reply {
     pub(super) fn new(head: &Head, connection: Connection, shelf: Arc<Shelf>) -> Reply {
-        let mut reply = Reply {
+        Reply {
             status: head.status,
             retry_after: head.retry_after,
             content_length: match head.framing {
@@ -52,9 +51,18 @@ impl Reply {
             body: Body::new(head.framing),
             keeps: head.keeps,
             shelf,
-        };
-        reply.release_if_ended();
-        reply
+        }
+    }
+
+    /// It was the answer to what was asked, to its end: the connection goes back on its shelf, if it
+    /// may be used again. One that brought the answer to something else may bring another.
+    pub fn keep(&mut self) {
+        if self.keeps
+            && self.body.is_ended()
+            && let Some(connection) = self.connection.take()
+        {
+            self.shelf.put(connection, clock::now());
+        }
     }
 
     /// The next piece of the body as it came, never empty; `None` at its end. May be dropped
@@ -127,7 +135,6 @@ impl Reply {
         if taken.is_err() {
             self.connection = None;
         }
-        self.release_if_ended();
         Ok(taken?)
     }
 
@@ -150,17 +157,6 @@ impl Reply {
         self.connection = None;
         Err(fault)
     }
-
-    fn release_if_ended(&mut self) {
-        if !self.body.is_ended() {
-            return;
-        }
-        if let Some(connection) = self.connection.take()
-            && self.keeps
-        {
-            self.shelf.put(connection, clock::now());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -172,7 +168,7 @@ mod tests {
     async fn reply(script: Vec<Line>) -> (Reply, Link, Stage) {
         let stage = Stage::play(vec![[vec![Line::Hear], script].concat()]).await;
         let link = stage.link();
-        let reply = within(link.send(b"{}", Reuse::Any, None)).await.unwrap();
+        let reply = within(link.send(&[b"{}"], Reuse::Any, None)).await.unwrap();
         (reply, link, stage)
     }
 
@@ -209,6 +205,7 @@ mod tests {
                     assert_eq!(start.len() + rest.len(), bytes);
                 }
             }
+            reply.keep();
             assert_eq!(link.idle(), 1);
         }
     }
@@ -237,6 +234,7 @@ mod tests {
                     assert!(rest(&mut reply).await.unwrap().is_empty());
                 }
             }
+            reply.keep();
             assert_eq!(link.idle(), 1);
         }
     }
@@ -250,6 +248,7 @@ mod tests {
             assert!(piece.len() <= 2 * PIECE_BYTES_MAX);
             total += piece.len();
         }
+        reply.keep();
         assert_eq!((total, link.idle()), (bytes, 1));
     }
 
@@ -304,17 +303,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_connection_is_free_with_the_last_piece() {
+    async fn the_connection_is_free_once_all_is_read_and_found_good() {
         for text in [OK.to_string(), chunked("2\r\nok\r\n0\r\n\r\n")] {
             let (mut reply, link, _stage) = reply(vec![say(&text)]).await;
-            assert_eq!(link.idle(), 0);
+            reply.keep();
+            assert_eq!(link.idle(), 0, "it is not read yet");
             assert_eq!(within(reply.chunk()).await, Ok(Some(Bytes::from("ok"))));
+            reply.keep();
             assert_eq!(link.idle(), 1);
         }
         let text = "HTTP/1.1 204 No Content\r\n\r\n";
         let (mut reply, link, _stage) = reply(vec![say(text)]).await;
-        assert_eq!(link.idle(), 1);
         assert_eq!(within(reply.chunk()).await, Ok(None));
+        reply.keep();
+        assert_eq!(link.idle(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_brought_an_answer_to_something_else_is_closed() {
+        let (mut reply, link, stage) = reply(vec![say(OK)]).await;
+        within(reply.read_up_to(10)).await.unwrap();
+        drop(reply);
+        stage.one_ended().await;
+        assert_eq!(link.idle(), 0);
     }
 
     #[tokio::test]

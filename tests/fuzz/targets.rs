@@ -5,7 +5,7 @@ use std::fs;
 use bytes::{Bytes, BytesMut};
 use forebay::domain::answer::{Answer, BadAnswer, Outcome, Splicer};
 use forebay::domain::framing::{self, Extent};
-use forebay::domain::jsonrpc::{Call, Item, OWN_ID, Packet};
+use forebay::domain::jsonrpc::{Call, Item, OwnId, Packet};
 use forebay::domain::verdict::{self, Blame, Class, Elsewhere};
 use forebay::registry::last_list;
 use forebay::serve::asked::Wish;
@@ -51,7 +51,7 @@ fn one_call(body: &[u8], call: &Call<'_>) {
     let Ok(Packet::Single(Item::Call(heard))) = Packet::read(&sent, 1) else {
         panic!("a node can't read what it is sent");
     };
-    assert_eq!(heard.id, Some(OWN_ID));
+    assert_eq!(heard.id.map(|id| OwnId::FIRST.is(id)), Some(true));
     assert_eq!(heard.method, call.method);
     assert_eq!(heard.params, Some(call.params.unwrap_or("[]")));
 }
@@ -67,7 +67,7 @@ fn an_id(body: &[u8], id: &str) {
 /// a revert says nothing of the node.
 pub fn answer(bytes: &[u8]) {
     const ID: &str = "\"é\"";
-    let whole = Answer::read(bytes).map(|answer| {
+    let whole = Answer::read(bytes, OwnId::FIRST).map(|answer| {
         let mut out = Vec::new();
         answer.write_to(ID, &mut out);
         out
@@ -89,7 +89,7 @@ pub fn answer(bytes: &[u8]) {
     if let Ok(Answer {
         outcome: Outcome::Error(error),
         ..
-    }) = Answer::read(bytes)
+    }) = Answer::read(bytes, OwnId::FIRST)
     {
         an_error(&error);
     }
@@ -110,7 +110,7 @@ fn an_error(error: &forebay::domain::answer::RpcError<'_>) {
 }
 
 fn spliced(bytes: &[u8], id: &str, step: usize) -> Result<Vec<u8>, BadAnswer> {
-    let mut splicer = Splicer::new(Bytes::copy_from_slice(id.as_bytes()));
+    let mut splicer = Splicer::new(Bytes::copy_from_slice(id.as_bytes()), OwnId::FIRST);
     let mut out = Vec::new();
     for piece in bytes.chunks(step.max(1)) {
         splicer.feed(&Bytes::copy_from_slice(piece), &mut out)?;

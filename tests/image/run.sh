@@ -78,7 +78,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 configuration() { # on ports that are free, short at the end
     local http=$1 metrics=$2
     sed -e "s/0\.0\.0\.0:8545\"\]/127.0.0.1:$http\"]/" -e "s/\"0\.0\.0\.0:9090\"/\"127.0.0.1:$metrics\"/" \
-        -e 's/lame_duck: 5s/lame_duck: 500ms/' conf/pingora.yaml
+        -e 's/lame_duck: 10s/lame_duck: 500ms/' conf/pingora.yaml
 }
 
 start() {

@@ -8,7 +8,7 @@ use forebay::domain::answer::{Answer, Outcome};
 use forebay::domain::block::{Consistency, Need, Needs, Pins};
 use forebay::domain::fleet::FleetView;
 use forebay::domain::journey::{Allowance, Ending, Journey, Step, Use};
-use forebay::domain::jsonrpc::Call;
+use forebay::domain::jsonrpc::{Call, OwnId};
 use forebay::domain::load::Load;
 use forebay::domain::method::{Repeat, Times};
 use forebay::domain::node::NodeId;
@@ -285,7 +285,7 @@ impl World {
             Use::Deliver if verdict.class == Class::Ok => {
                 if let Reply::Http { body, .. } = &reply
                     && let Ok(Outcome::Result(result)) =
-                        Answer::read(body.as_bytes()).map(|answer| answer.outcome)
+                        Answer::read(body.as_bytes(), OwnId::FIRST).map(|answer| answer.outcome)
                 {
                     self.show(call.method, result);
                 }
@@ -348,7 +348,7 @@ fn judge(reply: &Reply) -> (Verdict, bool) {
             body,
         } => (*status, *retry_after, body),
     };
-    match Answer::read(body.as_bytes()).map(|answer| answer.outcome) {
+    match Answer::read(body.as_bytes(), OwnId::FIRST).map(|answer| answer.outcome) {
         Ok(Outcome::Error(error)) => (verdict::of_error(&error, status, retry_after), true),
         Ok(Outcome::Result(_)) => {
             let verdict = verdict::of_status(status, retry_after);

@@ -22,6 +22,7 @@ mod consensus;
 mod console;
 mod dynamo;
 mod fault;
+pub mod frames;
 mod genesis;
 mod geth;
 mod geth_node;

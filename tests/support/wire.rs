@@ -16,7 +16,10 @@ pub struct Wire {
 
 impl Wire {
     pub async fn connect(address: SocketAddr) -> Wire {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Wire::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub fn over(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).unwrap();
         Wire {
             stream,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::super::exchange::{self, WHOLE_BYTES_MAX, Wanted};
+use super::super::exchange::{WHOLE_BYTES_MAX, Wanted};
 use crate::clock;
 use crate::domain::convoy::Lot;
 use crate::domain::fleet::NodeView;
@@ -25,10 +25,11 @@ pub(super) enum Came {
 /// held no longer than that: each answer then finds its own.
 pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -> Came {
     let trace = wanted.trace.as_ref().map(|trace| &trace.parent);
-    let sent = upstream.link.send(body, wanted.reuse, trace);
+    let body = [body];
+    let sent = upstream.link.send(&body, wanted.reuse, trace);
     let mut reply = match sent.await {
         Ok(reply) => reply,
-        Err(fault) => return Came::Failed(exchange::of_fault(&fault)),
+        Err(fault) => return Came::Failed(fault.class()),
     };
     let is_too_large = |bytes: u64| bytes > wanted.bytes_max;
     if reply.content_length.is_some_and(is_too_large) {
@@ -39,7 +40,7 @@ pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -
         Ok(Filled::Whole(body)) => return Came::Body(reply, body),
         Ok(Filled::More(start)) if held.hold(start.len()) => BytesMut::from(start),
         Ok(Filled::More(_)) => return Came::TooLarge,
-        Err(fault) => return Came::Failed(exchange::of_body_fault(&fault)),
+        Err(fault) => return Came::Failed(fault.class()),
     };
     loop {
         match reply.chunk().await {
@@ -50,7 +51,7 @@ pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -
                 whole.extend_from_slice(&chunk);
             }
             Ok(None) => return Came::Body(reply, whole.freeze()),
-            Err(fault) => return Came::Failed(exchange::of_body_fault(&fault)),
+            Err(fault) => return Came::Failed(fault.class()),
         }
     }
 }

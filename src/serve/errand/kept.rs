@@ -8,7 +8,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
 use crate::serve::engine::Reply;
-use crate::state::gate::Held;
+use crate::state::room::Held;
 
 pub(super) struct Kept<'a> {
     pub class: Class,

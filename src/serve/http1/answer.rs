@@ -156,7 +156,17 @@ fn write_head(
         }
     }
     clock::http_date(|date| line("Date", date));
-    let connection: &[u8] = if keeps { b"keep-alive" } else { b"close" };
+    let is_to_upgrade = status == 426;
+    if is_to_upgrade {
+        // RFC 9110 §15.5.22, and `Connection` with it (§7.8).
+        line("Upgrade", b"websocket");
+    }
+    let connection: &[u8] = match (is_to_upgrade, keeps) {
+        (false, true) => b"keep-alive",
+        (false, false) => b"close",
+        (true, true) => b"Upgrade, keep-alive",
+        (true, false) => b"Upgrade, close",
+    };
     line("Connection", connection);
     out.extend_from_slice(b"\r\n");
 }

@@ -16,9 +16,11 @@ use bytes::BytesMut;
 use pingora::protocols::Stream;
 
 use self::session::{Next, Session};
-use super::caller::Gone;
+use super::asked::Wish;
+use super::caller::{Caller as _, Gone};
 use super::endpoint::Endpoint;
 use super::replay::Replay;
+use crate::domain::refusal::Refusal;
 
 /// How a connection's HTTP/1.1 ends.
 pub enum End {
@@ -34,12 +36,11 @@ pub struct Socket {
     /// It begins with what was read behind the head.
     pub stream: Replay,
     pub head: http::Request<()>,
-    pub address: Option<IpAddr>,
 }
 
 /// Answers the requests of one connection, one after another.
-pub async fn serve(stream: Stream, endpoint: &Endpoint) -> End {
-    let mut session = Session::new(stream, endpoint);
+pub async fn serve(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint) -> End {
+    let mut session = Session::new(stream, address, endpoint);
     loop {
         match session.next().await {
             Next::Request => {}
@@ -51,11 +52,9 @@ pub async fn serve(stream: Stream, endpoint: &Endpoint) -> End {
             }
             Next::Http2 => return End::Http2(session.into_replay()),
             Next::Websocket(head) => {
-                let address = session.address();
                 return End::Websocket(Box::new(Socket {
                     stream: session.into_replay(),
                     head: *head,
-                    address,
                 }));
             }
             Next::Over => return End::Over,
@@ -68,6 +67,26 @@ pub async fn serve(stream: Stream, endpoint: &Endpoint) -> End {
             }
             Err(Gone) => return End::Over,
         }
+    }
+}
+
+/// Answers one request of a connection that there is no place for: about our health, or with a no.
+pub async fn turn_away(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint) {
+    let mut session = Session::new(stream, address, endpoint);
+    let Next::Request = session.next().await else {
+        return;
+    };
+    session.close();
+    let answered = match session.asked().wish {
+        Wish::Health => endpoint.serve(&mut session).await,
+        _ => {
+            endpoint
+                .refuse_early(&mut session, Refusal::OverCapacity)
+                .await
+        }
+    };
+    if answered.is_ok() {
+        session.finish().await;
     }
 }
 
@@ -104,7 +123,7 @@ mod tests {
     /// What an idle connection holds of its state, in bytes: Pingora adds its own.
     const STATE_BYTES_MAX: usize = 4 << 10;
 
-    fn state_bytes<F>(_: impl FnOnce(Stream, &'static Endpoint) -> F) -> usize {
+    fn state_bytes<F>(_: impl FnOnce(Stream, Option<IpAddr>, &'static Endpoint) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::head::{Head, HeadReader};
 use super::{Input, READ_BYTES};
 use crate::clock;
+use crate::domain::frames::HEAD_TIME_MAX;
 use crate::domain::framing::Extent;
 use crate::domain::refusal::Refusal;
 use crate::serve::alarm::{Alarm, Late};
@@ -20,14 +21,15 @@ use crate::serve::endpoint::{Endpoint, IDLE_TIME_MAX};
 use crate::serve::intake::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX, PIECE_BYTES_MAX};
 use crate::serve::outlet::{Origins, Outgoing};
 use crate::serve::replay::Replay;
+use crate::state::gate::Load;
 use crate::upstream::body::Body;
 use crate::upstream::head::Framing;
 
-/// A request's head must be there this long after its first byte.
-pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// While an answer is awaited, requests that follow are taken in up to about this many bytes: they
 /// are counted by nobody. TCP holds back the rest.
 const AHEAD_BYTES_MAX: usize = READ_BYTES;
+/// A head up to this length is counted by nobody.
+const HEAD_BYTES_FREE: usize = 4 << 10;
 /// A body up to this length comes in one piece.
 const GATHERED_BYTES_MAX: u64 = PIECE_BYTES_MAX as u64;
 /// What is read of a body at once whose length nobody knows.
@@ -65,13 +67,10 @@ pub enum Next {
 }
 
 impl<'e> Session<'e> {
-    pub fn new(stream: Stream, endpoint: &'e Endpoint) -> Session<'e> {
-        let peer = stream.get_socket_digest();
-        let peer = peer.as_ref().and_then(|digest| digest.peer_addr());
-        let address = peer.and_then(|address| address.as_inet());
+    pub fn new(stream: Stream, address: Option<IpAddr>, endpoint: &'e Endpoint) -> Session<'e> {
         Session {
             endpoint,
-            address: address.map(|address| address.ip()),
+            address,
             // With TLS it would have been agreed upon (RFC 9113 §3.2).
             may_be_http2: stream.get_ssl_digest().is_none(),
             stream,
@@ -82,10 +81,6 @@ impl<'e> Session<'e> {
             body: Body::Ended,
             keeps: true,
         }
-    }
-
-    pub fn address(&self) -> Option<IpAddr> {
-        self.address
     }
 
     /// Whether another request may come.
@@ -102,7 +97,17 @@ impl<'e> Session<'e> {
     pub async fn next(&mut self) -> Next {
         let mut reader = HeadReader::default();
         let mut deadline = None;
+        let gate = &self.endpoint.engine.gate;
+        // A long head counts as it comes.
+        let mut held: Option<Load<'_>> = None;
         loop {
+            let bytes = self.input.bytes.len();
+            if bytes > HEAD_BYTES_FREE {
+                held = held.or_else(|| gate.load(0));
+                if !held.as_mut().is_some_and(|held| held.grow(bytes)) {
+                    return self.refused(Refusal::OverCapacity);
+                }
+            }
             if !self.input.bytes.is_empty() {
                 if self.may_be_http2 && PREFACE.starts_with(self.preface()) {
                     if self.input.bytes.len() >= PREFACE.len() {

@@ -25,6 +25,8 @@ pub enum Ending {
     TooLarge,
     /// A message whose end doesn't come.
     Unfinished,
+    /// Too many frames that do nothing.
+    Restless,
     /// There is no room for what the client sends.
     OverCapacity,
     /// The client didn't take what it was sent.
@@ -56,6 +58,7 @@ impl Ending {
             Ending::NotUtf8 => (1007, "a text must be UTF-8"),
             Ending::TooLarge => (1009, "a message is longer than may be"),
             Ending::Unfinished => (1008, "the end of a message did not come in time"),
+            Ending::Restless => (1008, "too many frames that do nothing"),
             Ending::OverCapacity => (1013, "over capacity, try again"),
             Ending::Slow => (1013, "too slow: what was sent was not taken in time"),
             Ending::Closed(closing) => (closing.code(), closing.reason()),
@@ -69,7 +72,11 @@ impl Ending {
     /// Whether what the client sends can still be read as messages.
     pub fn leaves_codec_whole(&self) -> bool {
         match self {
-            Ending::Protocol | Ending::NotUtf8 | Ending::TooLarge | Ending::OverCapacity => false,
+            Ending::Protocol
+            | Ending::NotUtf8
+            | Ending::TooLarge
+            | Ending::Restless
+            | Ending::OverCapacity => false,
             Ending::Left
             | Ending::Broken
             | Ending::Silent
@@ -85,7 +92,7 @@ impl Ending {
             Ending::Left => SocketEnd::Left,
             Ending::Broken => SocketEnd::Broken,
             Ending::Silent => SocketEnd::Silent,
-            Ending::Protocol | Ending::NotUtf8 => SocketEnd::Protocol,
+            Ending::Protocol | Ending::NotUtf8 | Ending::Restless => SocketEnd::Protocol,
             Ending::TooLarge => SocketEnd::TooLarge,
             Ending::Unfinished => SocketEnd::Unfinished,
             Ending::OverCapacity => SocketEnd::OverCapacity,

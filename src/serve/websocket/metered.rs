@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock;
+use crate::domain::fragments::Fragments;
 use crate::state::gate::Gate;
 
 /// Bytes of a frame that are no payload, at least: two, and the mask.
@@ -27,17 +28,22 @@ pub struct Metered<S> {
     /// When the client was last heard of.
     heard_at: Instant,
     has_no_room: bool,
+    fragments: Fragments,
+    is_restless: bool,
 }
 
 impl<S> Metered<S> {
     pub fn new(stream: S, gate: Arc<Gate>) -> Metered<S> {
+        let now = clock::now();
         Metered {
             stream,
             gate,
             bytes: 0,
             began_at: None,
-            heard_at: clock::now(),
+            heard_at: now,
             has_no_room: false,
+            fragments: Fragments::new(now),
+            is_restless: false,
         }
     }
 
@@ -52,6 +58,11 @@ impl<S> Metered<S> {
     /// Whether the stream was broken off because the house is full.
     pub fn has_no_room(&self) -> bool {
         self.has_no_room
+    }
+
+    /// Whether it was broken off because of too many frames that do nothing.
+    pub fn is_restless(&self) -> bool {
+        self.is_restless
     }
 
     /// A message is whole: what it holds is somebody else's from now on.
@@ -96,6 +107,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
                 return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
             }
             self.bytes += bytes;
+            let me = &mut *self;
+            if !me.fragments.read(&buf.filled()[before..], now) {
+                me.is_restless = true;
+                return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+            }
         }
         polled
     }
@@ -122,7 +138,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::gate::BYTES_MAX;
+    use crate::domain::caps::Caps;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     #[tokio::test]
@@ -152,7 +168,8 @@ mod tests {
     #[tokio::test]
     async fn without_room_the_stream_breaks_off() {
         let gate = Arc::new(Gate::default());
-        assert!(gate.hold(BYTES_MAX - 9));
+        let bytes_max = Caps::ROOMY.bodies;
+        assert!(gate.hold(bytes_max - 9));
         let (mut client, server) = duplex(1 << 10);
         let mut metered = Metered::new(server, gate.clone());
         client.write_all(&[0; 9]).await.unwrap();
@@ -162,6 +179,6 @@ mod tests {
         assert!(metered.read_exact(&mut buffer[..1]).await.is_err());
         assert!(metered.has_no_room());
         drop(metered);
-        assert_eq!(gate.bytes(), BYTES_MAX - 9);
+        assert_eq!(gate.bytes(), bytes_max - 9);
     }
 }

@@ -67,6 +67,7 @@ fn judge(
     let guest = Guest {
         place: place(endpoint, address)?,
         client: engine.taken.client(asked.client.as_deref(), address),
+        caller: engine.gate.caller(address),
         origin: Origin::of_socket(&asked, policy.log_calls, address, clock::now()),
     };
     Ok((accept, guest))

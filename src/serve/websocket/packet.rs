@@ -25,7 +25,7 @@ pub struct Arrived<'a> {
 
 impl Arrived<'_> {
     /// Carries the packet out and hands the answer to `say`, which is not called when there is
-    /// nothing to answer. What the answer holds is held until `say` is done.
+    /// nothing to answer. The place is given back before: saying it is no work.
     pub async fn answer<T, F: Future<Output = T>>(
         self,
         engine: &Engine,
@@ -56,12 +56,12 @@ impl Arrived<'_> {
             Err(why) => refused(&why, None, &origin),
             Ok(packet) => carry_out(engine, packet, terms).await,
         };
+        drop((self.pass, room));
         if pieces.is_empty() {
             return None;
         }
         let said = say(pieces).await;
         subscriber.are_answered();
-        drop(self.pass);
         Some(said)
     }
 }

@@ -32,6 +32,7 @@ use crate::domain::sent::Client;
 use crate::serve::endpoint::FIRST_ROUND_TIME_MAX;
 use crate::serve::engine::Engine;
 use crate::serve::origin::Origin;
+use crate::state::callers::Caller;
 use crate::state::outbox::{Closing, Told};
 use crate::state::sockets::{Limits, Place};
 use crate::telemetry::metrics::Direction;
@@ -47,6 +48,8 @@ pub const WAITING_BYTES_MAX: usize = 1 << 20;
 pub struct Guest {
     pub place: Place,
     pub client: Client,
+    /// For whatever is shared among callers.
+    pub caller: Caller,
     /// As of the opening handshake.
     pub origin: Origin,
 }
@@ -156,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
         let engine = &self.engine;
         engine.metrics.socket_message(Direction::Received);
         let pass = if pace.take(now) {
-            let pass = engine.gate.enter();
+            let pass = engine.gate.enter(self.guest.caller);
             pass.and_then(|mut pass| pass.hold(said.payload.len()).then_some(pass))
                 .ok_or(Refusal::OverCapacity)
         } else {
@@ -179,7 +182,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
 
     async fn answer(&self, arrived: Arrived<'_>) -> Result<Done, Ending> {
         self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
-        let say = async |pieces| self.say(pieces).await;
+        let say = async |pieces: Vec<Bytes>| {
+            let bytes = pieces.iter().map(Bytes::len).sum();
+            let unsent = self.engine.gate.unsent(self.guest.caller, bytes);
+            let _unsent = unsent.ok_or(Ending::OverCapacity)?;
+            self.say(pieces).await
+        };
         let said = arrived.answer(&self.engine, &self.listener, say).await;
         said.unwrap_or(Ok(())).map(|()| Done::Answered)
     }

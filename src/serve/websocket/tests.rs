@@ -33,7 +33,6 @@ use crate::serve::engine::Engine;
 use crate::serve::origin::Origin;
 use crate::serve::outlet::Origins;
 use crate::serve::policy::{Limits, Policy};
-use crate::state::gate;
 use crate::state::outbox;
 use crate::state::pool::Pool;
 use crate::state::sockets::{self, Sockets};
@@ -105,6 +104,7 @@ async fn open(engine: &Arc<Engine>) -> (DuplexStream, JoinHandle<Arc<Engine>>) {
     let guest = Guest {
         place: engine.sockets.admit(None).unwrap(),
         client: Client::Unknown,
+        caller: engine.gate.caller(None),
         origin: Origin::unknown(),
     };
     let session = Session::new(engine.clone(), server, guest).await;

@@ -94,6 +94,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Some(Err(_)) if self.metered(|metered| metered.has_no_room()) => {
                     return Err(Ending::OverCapacity);
                 }
+                Some(Err(_)) if self.metered(|metered| metered.is_restless()) => {
+                    return Err(Ending::Restless);
+                }
                 Some(Err(why)) => return Err(Ending::of_error(&why)),
                 None => return Err(Ending::Left),
             };

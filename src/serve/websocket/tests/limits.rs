@@ -1,6 +1,7 @@
 //! What a socket is held to: the pace, and room in the house.
 
 use super::*;
+use crate::domain::caps::Caps;
 
 #[tokio::test]
 async fn too_many_messages_a_second_are_refused_each_with_its_id() {
@@ -73,9 +74,8 @@ async fn what_is_refused_is_not_kept_and_no_more_is_read_before_the_no_is_taken(
 async fn a_full_house_refuses_a_message_and_the_socket_stays() {
     let mut scene = Scene::set().await;
     let engine = scene.engine.clone();
-    let inside: Vec<_> = (0..gate::REQUESTS_MAX)
-        .map(|_| engine.gate.enter().unwrap())
-        .collect();
+    let inside: Vec<_> =
+        std::iter::from_fn(|| engine.gate.enter(engine.gate.caller(None))).collect();
     let refused = scene.ask(Message::text(VERSION)).await;
     let code = Refusal::OverCapacity.code();
     assert_eq!(
@@ -91,12 +91,11 @@ async fn a_full_house_refuses_a_message_and_the_socket_stays() {
 async fn where_not_even_a_no_has_room_the_socket_ends() {
     let mut scene = Scene::set().await;
     let engine = scene.engine.clone();
-    let _inside: Vec<_> = (0..gate::REQUESTS_MAX)
-        .map(|_| engine.gate.enter().unwrap())
-        .collect();
+    let _inside: Vec<_> =
+        std::iter::from_fn(|| engine.gate.enter(engine.gate.caller(None))).collect();
     // Enough for the message with its frame, and less than the no to it takes.
     let room = VERSION.len() + 14;
-    assert!(engine.gate.hold(gate::BYTES_MAX - room));
+    assert!(engine.gate.hold(Caps::ROOMY.bodies - room));
     scene.client.send(Message::text(VERSION)).await.unwrap();
     assert_eq!(scene.closed().await, 1013);
     assert_eq!(

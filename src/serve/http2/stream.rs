@@ -1,0 +1,236 @@
+//! One request, by a stream of its own, and its answer.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use http::header::{CONTENT_LENGTH, DATE, HOST};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use tokio::time::timeout_at;
+
+use super::backlog::Backlog;
+use crate::clock;
+use crate::domain::framing::{Extent, Fields};
+use crate::domain::refusal::Refusal;
+use crate::serve::alarm;
+use crate::serve::asked::{Asked, Wish};
+use crate::serve::caller::{BodyFault, Caller, Gone};
+use crate::serve::endpoint::{Endpoint, WRITE_TIME_MAX};
+use crate::serve::exchange::Large;
+use crate::serve::intake;
+use crate::serve::outlet::{Body, Origins, Outgoing};
+
+/// Reads a request's head.
+///
+/// # Errors
+/// It can't be read in one way only.
+pub fn read(head: &Parts, address: Option<IpAddr>) -> Result<Asked, Refusal> {
+    let mut asked = Asked::new(head.method.as_str(), head.uri.path());
+    asked.address = address;
+    let mut fields = Fields::default();
+    let mut hosts = 0;
+    for (name, value) in &head.headers {
+        let value = value.as_bytes();
+        match name {
+            _ if name == CONTENT_LENGTH => fields.length(value).map_err(Refusal::Framing)?,
+            _ if name == HOST => hosts += 1,
+            _ => asked.note(name.as_str(), value),
+        }
+    }
+    let has_length = head.headers.contains_key(CONTENT_LENGTH);
+    asked.body_bytes = match fields.judge(false).map_err(Refusal::Framing)? {
+        Extent::Length(length) => Some(length),
+        Extent::Nothing | Extent::Chunked => has_length.then_some(0),
+    };
+    // Whoever looks after our health needn't know what we are called: HAProxy doesn't say it.
+    let is_named = hosts == 1 || (hosts == 0 && head.uri.authority().is_some());
+    if is_named || (hosts == 0 && asked.wish == Wish::Health) {
+        Ok(asked)
+    } else {
+        Err(Refusal::Framing("not exactly one authority"))
+    }
+}
+
+/// A request, until it is answered.
+pub struct Stream {
+    asked: Asked,
+    /// Why it gets no more than a no.
+    refused: Option<Refusal>,
+    body: RecvStream,
+    respond: SendResponse<Bytes>,
+    /// Once the answer has begun.
+    sending: Option<SendStream<Bytes>>,
+    backlog: Arc<Backlog>,
+}
+
+impl Stream {
+    pub fn new(
+        read: Result<Asked, Refusal>,
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        backlog: Arc<Backlog>,
+    ) -> Stream {
+        let (asked, refused) = match read {
+            Ok(asked) => (asked, None),
+            Err(why) => (Asked::default(), Some(why)),
+        };
+        Stream {
+            asked,
+            refused,
+            body,
+            respond,
+            sending: None,
+            backlog,
+        }
+    }
+
+    /// Answers it. Where the answer breaks off the stream breaks, too, once this is dropped.
+    pub async fn serve(mut self, endpoint: &Endpoint) {
+        let served = match self.refused.take() {
+            Some(why) => endpoint.refuse_early(&mut self, why).await,
+            None => endpoint.serve(&mut self).await,
+        };
+        if let (Err(Gone), Some(sending)) = (served, &mut self.sending) {
+            sending.send_reset(h2::Reason::INTERNAL_ERROR);
+        }
+    }
+
+    fn head(&self, outgoing: &Outgoing<'_>, origins: &Origins) -> Result<Response<()>, Gone> {
+        let mut head = Response::new(());
+        *head.status_mut() = StatusCode::from_u16(outgoing.status).map_err(|_| Gone)?;
+        let headers = head.headers_mut();
+        outgoing.each_header(&self.asked, origins, |name, value| {
+            // They are plain, but for an origin that is one of the listed.
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+                headers.insert(name, value);
+            }
+        });
+        if let Some(length) = outgoing.body.bytes().filter(|_| outgoing.may_have_body()) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if let Ok(date) = clock::http_date(HeaderValue::from_bytes) {
+            headers.insert(DATE, date);
+        }
+        Ok(head)
+    }
+
+    /// Writes `bytes` as the client's window opens.
+    async fn write(&mut self, mut bytes: Bytes, ends: bool) -> Result<(), Gone> {
+        let sending = self.sending.as_mut().ok_or(Gone)?;
+        if bytes.is_empty() && !ends {
+            return Ok(());
+        }
+        let mut alarm = alarm::lend();
+        while !bytes.is_empty() {
+            let has_room = self.backlog.has_room();
+            let has_room = alarm.within(WRITE_TIME_MAX, has_room).await;
+            has_room.map_err(|_| Gone)?;
+            sending.reserve_capacity(bytes.len());
+            let opened = poll_fn(|cx| sending.poll_capacity(cx));
+            let opened = alarm.within(WRITE_TIME_MAX, opened).await;
+            let room = opened.ok().flatten().and_then(Result::ok).ok_or(Gone)?;
+            let piece = bytes.split_to(room.min(bytes.len()));
+            let is_last = ends && bytes.is_empty();
+            if !self.backlog.put(piece.len()) {
+                return Err(Gone);
+            }
+            sending.send_data(piece, is_last).map_err(|_| Gone)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+        if ends {
+            sending.send_data(Bytes::new(), true).map_err(|_| Gone)?;
+        }
+        Ok(())
+    }
+
+    async fn write_body(&mut self, body: Body<'_>) -> Result<(), Gone> {
+        match body {
+            Body::Text(text) => self.write(text.into_owned().into(), true).await,
+            Body::Whole(answer, id) => {
+                let mut bytes = Vec::new();
+                answer.write_to(id, &mut bytes);
+                drop(answer);
+                self.write(bytes.into(), true).await
+            }
+            Body::Pieces(pieces) => {
+                for piece in pieces {
+                    self.write(piece, false).await?;
+                }
+                self.write(Bytes::new(), true).await
+            }
+            Body::Large(large) => self.pass_on(large).await,
+        }
+    }
+
+    async fn pass_on(&mut self, mut large: Box<Large>) -> Result<(), Gone> {
+        while let Some(piece) = large.next().await.map_err(|_| Gone)? {
+            self.write(piece, false).await?;
+        }
+        self.write(Bytes::new(), true).await
+    }
+}
+
+impl Caller for Stream {
+    fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    fn name(&mut self, request_id: String) {
+        self.asked.request_id = Some(request_id);
+    }
+
+    /// The connection is for other streams, too.
+    fn close(&mut self) {}
+
+    async fn send_continue(&mut self) -> Result<(), Gone> {
+        let mut head = Response::new(());
+        *head.status_mut() = StatusCode::CONTINUE;
+        self.respond.send_informational(head).map_err(|_| Gone)
+    }
+
+    async fn piece(&mut self, until: Instant) -> Result<Option<Bytes>, BodyFault> {
+        let read = timeout_at(until.into(), self.body.data()).await;
+        let Some(read) = read.map_err(|_| BodyFault::Late)? else {
+            return Ok(None);
+        };
+        let piece = read.map_err(|_| BodyFault::Gone)?;
+        let released = self.body.flow_control().release_capacity(piece.len());
+        released.map_err(|_| BodyFault::Gone)?;
+        Ok(Some(piece))
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    async fn left(&mut self) -> Gone {
+        let _ = match &mut self.sending {
+            Some(sending) => poll_fn(|cx| sending.poll_reset(cx)).await,
+            None => poll_fn(|cx| self.respond.poll_reset(cx)).await,
+        };
+        Gone
+    }
+
+    async fn send(&mut self, outgoing: Outgoing<'_>, origins: &Origins) -> Result<(), Gone> {
+        let head = self.head(&outgoing, origins)?;
+        let has_body = outgoing.may_have_body() && !self.asked.is_for_head;
+        let sending = self.respond.send_response(head, !has_body);
+        self.sending = Some(sending.map_err(|_| Gone)?);
+        if has_body {
+            self.write_body(outgoing.body).await?;
+        }
+        Ok(())
+    }
+
+    async fn let_go(&mut self) {
+        intake::drain(self).await;
+    }
+}

@@ -1,0 +1,143 @@
+//! Room for nodes' answers that are held whole: each request's, and that of all together.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One request's room for answers that are held whole; given back when dropped.
+#[derive(Debug)]
+pub struct Room<'a> {
+    /// What all requests hold, and may.
+    all: &'a AtomicU64,
+    all_max: u64,
+    bytes_max: u64,
+    /// Shared by the calls of a batch.
+    bytes: AtomicU64,
+}
+
+/// What one attempt holds of a [`Room`]; given back when dropped, unless it is kept.
+#[derive(Debug)]
+pub struct Held<'a> {
+    room: &'a Room<'a>,
+    bytes: u64,
+}
+
+impl<'a> Room<'a> {
+    /// Within what all may hold.
+    pub fn new(all: &'a AtomicU64, all_max: u64, bytes_max: u64) -> Room<'a> {
+        Room {
+            all,
+            all_max,
+            bytes_max,
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// For an attempt that may come to nothing; it holds nothing yet.
+    pub fn attempt(&'a self) -> Held<'a> {
+        Held {
+            room: self,
+            bytes: 0,
+        }
+    }
+
+    /// Takes room for `bytes` more; `false` when there is none, here or in the whole house.
+    pub fn hold(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        if !add_within(&self.bytes, bytes, self.bytes_max) {
+            return false;
+        }
+        if !add_within(self.all, bytes, self.all_max) {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+}
+
+impl Held<'_> {
+    /// Takes room for `bytes` more; `false` when there is none.
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        let has_room = self.room.hold(bytes);
+        if has_room {
+            self.bytes += bytes as u64;
+        }
+        has_room
+    }
+
+    /// The answer is handed over: its room stays held as long as the request's.
+    pub fn keep(mut self) {
+        self.bytes = 0;
+    }
+}
+
+/// Adds `bytes` to `count` unless that is then over `max`.
+fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
+    let before = count.fetch_add(bytes, Ordering::Relaxed);
+    let fits = before.saturating_add(bytes) <= max;
+    if !fits {
+        count.fetch_sub(bytes, Ordering::Relaxed);
+    }
+    fits
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let room = self.room;
+            room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+            room.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let held = *self.bytes.get_mut();
+        // Most requests hold nothing: they write to nothing that all share.
+        if held > 0 {
+            self.all.fetch_sub(held, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_held_to_a_requests_limit_and_not_one_byte_past_it() {
+        let all = AtomicU64::new(0);
+        let room = Room::new(&all, 100, 10);
+        assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
+        assert!(
+            Room::new(&all, 100, 10).hold(10),
+            "each request has its own room"
+        );
+    }
+
+    #[test]
+    fn what_an_attempt_held_is_given_back_unless_its_answer_is_kept() {
+        let all = AtomicU64::new(0);
+        let room = Room::new(&all, 100, 10);
+        let mut failed = room.attempt();
+        assert!(failed.hold(6) && !failed.hold(5));
+        drop(failed);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+        let mut kept = room.attempt();
+        assert!(kept.hold(4) && kept.hold(6));
+        kept.keep();
+        assert!(!room.hold(1));
+        drop(room);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn answers_of_all_requests_are_held_to_the_houses_limit_and_given_back() {
+        let all = AtomicU64::new(0);
+        let room = || Room::new(&all, 100, u64::MAX);
+        let (half, one, other) = (50, room(), room());
+        assert!(one.hold(half) && other.hold(half));
+        assert!(!other.hold(1), "one past it");
+        drop(one);
+        assert!(other.hold(half) && !other.hold(1));
+    }
+}

@@ -1,0 +1,177 @@
+//! More than there is room for: refusals in place of an end, and quiet clients are served meanwhile.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that can't go on fails the test"
+)]
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use support::frames::{DATA, END_HEADERS, END_STREAM, Frames, HEADERS, POST, SETTINGS, frame};
+use support::{Answer, PATIENCE, Pretend, Wire, call, eventually, get};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+const LITTLE: &str = "  limits: { memory: 64MiB }\n";
+/// What a quiet client is beside: everybody else here comes from 127.0.0.1.
+const QUIET: &str = "127.0.0.2:0";
+
+fn request(body: &str) -> String {
+    format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A call from an address of its own.
+async fn quiet_call(to: SocketAddr) -> Answer {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(QUIET.parse().unwrap()).unwrap();
+    let exchange = async {
+        let mut stream = socket.connect(to).await?;
+        let request = request(&call("1", "eth_getBalance"));
+        stream.write_all(request.as_bytes()).await?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await?;
+        std::io::Result::Ok(bytes)
+    };
+    let bytes = timeout(PATIENCE, exchange).await.expect("in time").unwrap();
+    Answer::parse(&bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_reads_hold_no_place() {
+    const CONNECTIONS: u32 = 4;
+    const STREAMS: u32 = 100;
+    let scene = Pretend::set(&[1], LITTLE).await;
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut frames = Frames::connect(scene.balancer.rpc.address).await;
+        // The window of a stream is shut from its beginning (RFC 9113 §6.5.2).
+        let shut = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+        frames.send(&shut).await;
+        for number in 0..STREAMS {
+            let stream = 2 * number + 1;
+            let body = call("1", "eth_getBalance");
+            frames
+                .send(&frame(HEADERS, END_HEADERS, stream, POST))
+                .await;
+            let body = frame(DATA, END_STREAM, stream, body.as_bytes());
+            frames.send(&body).await;
+        }
+        open.push(frames);
+    }
+    let metric = async |name: &str| scene.balancer.metric(name, &[]).await.unwrap();
+    let waiting = f64::from(CONNECTIONS * STREAMS);
+    eventually("all wait to be taken", PATIENCE, async || {
+        metric("forebay_requests_in_flight").await >= waiting
+            && metric("forebay_requests_admitted").await == 0.0
+    })
+    .await;
+    // As many as there are places, and more.
+    for _ in 0..20 {
+        assert_eq!(quiet_call(scene.balancer.rpc.address).await.status, 200);
+    }
+    scene.is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn little_memory_refuses_what_it_has_no_room_for_and_serves_a_quiet_client() {
+    /// What is not the program's own, of 64 MiB.
+    const GROWTH_MAX: f64 = (32 << 20) as f64;
+    let scene = Pretend::set(&[1], LITTLE).await;
+    let address = scene.balancer.rpc.address;
+    let resident = async || {
+        let name = "process_resident_memory_bytes";
+        scene.balancer.metric(name, &[]).await.unwrap()
+    };
+    for _ in 0..20 {
+        scene.is_well().await;
+    }
+    let before = resident().await;
+    let mut open = Vec::new();
+    // Bodies half sent, together five times what there is room for.
+    let half = "x".repeat(400 << 10);
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+        // An error says that it was refused meanwhile.
+        drop(stream.write_all(head.as_bytes()).await);
+        let writing = stream.write_all(half.as_bytes());
+        drop(timeout(Duration::from_millis(200), writing).await);
+        open.push(stream);
+    }
+    // Heads half sent, and connections that say nothing, more than there is room for.
+    for number in 0..300 {
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}", "y".repeat(60_000));
+            let said = if number % 3 == 0 {
+                head.as_bytes()
+            } else {
+                b""
+            };
+            drop(stream.write_all(said).await);
+            open.push(stream);
+        }
+    }
+    let mut good = 0;
+    for _ in 0..100 {
+        good += u32::from(quiet_call(address).await.status == 200);
+    }
+    assert_eq!(good, 100);
+    let grown = resident().await - before;
+    println!("{before} bytes, and {grown} more");
+    assert!(grown < GROWTH_MAX, "{grown}");
+    // It goes on as before once they have left.
+    drop(open);
+    eventually("there is room again", PATIENCE, async || {
+        let answer = scene.post(&call("1", "eth_getBalance")).await;
+        answer.status == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_are_gone() {
+    const FILES: u64 = 700;
+    // Of this process, as of those that it starts.
+    let limit = Rlimit {
+        current: Some(FILES / 2),
+        maximum: Some(FILES),
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let scene = Pretend::set(&[1], "").await;
+    let address = scene.balancer.rpc.address;
+    let printed = scene.balancer.process.printed();
+    assert!(printed.contains("700 files may be open"), "{printed}");
+    let mut open = Vec::new();
+    for _ in 0..290 {
+        open.extend(TcpStream::connect(address).await);
+    }
+    assert_eq!(quiet_call(address).await.status, 200);
+    // As soon as those that say nothing have had their time.
+    eventually("a no is told", PATIENCE, async || {
+        let mut wire = Wire::connect(address).await;
+        wire.send(request(&call("1", "eth_getBalance"))).await;
+        let refused = wire.answer().await;
+        refused.is_some_and(|refused| refused.status == 429)
+    })
+    .await;
+    for _ in 0..5 {
+        let health = get(address, "/health", PATIENCE).await;
+        assert_eq!(health.unwrap().status, 200);
+    }
+    drop(open);
+    eventually("there is room again", PATIENCE, async || {
+        let answer = scene.post(&call("1", "eth_getBalance")).await;
+        answer.status == 200
+    })
+    .await;
+}
