@@ -780,3 +780,32 @@ async fn after_any_answer_that_names_a_block_its_client_is_shown_no_older_one() 
         assert_eq!(shown, format!("{number:#x}"), "{method}");
     }
 }
+
+#[tokio::test]
+async fn a_state_lost_right_below_the_head_is_asked_of_who_has_it_and_where_nobody_has_it_once() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    let lost = || Fault::RpcError {
+        code: -32000,
+        message: "missing trie node a8e4 (path ) state 0xa8e4 is not available, not found".into(),
+        data: None,
+    };
+    let calls = async |block: u64| {
+        for at in 0..100 {
+            let params = format!(r#"[{{"data":"{at:#x}"}},"{block:#x}"]"#);
+            ask(&scene, "eth_call", &params).await;
+        }
+        let [a, b] = [0, 1].map(|node| scene.nodes[node].calls_of("eth_call"));
+        (a, b)
+    };
+    scene.nodes[0].set_fault_for(&["eth_call"], lost());
+    let (a, b) = calls(98).await;
+    assert!(a <= 1, "it said so once: {a}");
+    assert_eq!(b, 100);
+    scene.nodes[1].set_fault_for(&["eth_call"], lost());
+    let (later_a, later_b) = calls(98).await;
+    let asked = later_a + later_b - a - b;
+    assert!(
+        (100..=120).contains(&asked),
+        "{asked} attempts for 100 calls"
+    );
+}

@@ -8,6 +8,8 @@
     reason = "a helper that can't go on fails the test"
 )]
 
+#[path = "geth/behaviour.rs"]
+mod behaviour;
 #[path = "geth/history.rs"]
 mod history;
 #[path = "geth/methods.rs"]

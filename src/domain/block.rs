@@ -62,7 +62,11 @@ pub enum Reads {
     Head,
     Block,
     State,
+    /// A proof of its state: nodes prove that of fewer blocks than they keep it of (reth's proof window,
+    /// BSC's, geth's `stateproofs`).
+    Proof,
     Receipts,
+    Logs,
 }
 
 /// What becomes of a call that speaks of a block beyond the highest head.
@@ -102,7 +106,9 @@ impl Need {
             Reads::Head => node.head.is_none_or(|head| self.to <= head),
             Reads::Block => both(&|number| node.has_block(number)),
             Reads::State => both(&|number| node.has_state(number)),
+            Reads::Proof => both(&|number| node.has_proofs(number)),
             Reads::Receipts => both(&|number| node.has_receipts(number)),
+            Reads::Logs => both(&|number| node.has_logs(number)),
         }
     }
 

@@ -149,6 +149,7 @@ impl Entry {
             Probe::Failed => {
                 self.lives = false;
                 self.troubled_at = Some(now);
+                self.soundings.doubt();
             }
             Probe::Throttled(rest) => self.rest(rest, now),
         }
@@ -164,6 +165,7 @@ impl Entry {
         self.safe = told(details.safe).or(self.safe);
         self.finalized = told(details.finalized).or(self.finalized);
         self.soundings.hear_told(details.capabilities, now);
+        self.soundings.hear_round(head, now);
         if let Some(found) = details.depth {
             self.hear_found(found, head, now);
         }
@@ -229,6 +231,12 @@ impl Entry {
             self.soundings.hear_missing(missing, head, now);
             self.sound(now);
         }
+    }
+
+    /// It may have lost what it had.
+    pub fn doubt_depth(&mut self, now: Instant) {
+        self.soundings.doubt();
+        self.sound(now);
     }
 
     /// What is known of its depth, as of now.
@@ -305,6 +313,7 @@ impl Entry {
             standing: self.standing,
             load: self.load.clone(),
             depth: self.depth,
+            is_doubted: self.soundings.is_doubted(),
             lacks: self.lacks.clone(),
             as_written: self.as_written.clone(),
             inquiry: Inquiry {

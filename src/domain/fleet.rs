@@ -371,6 +371,13 @@ impl Fleet {
         }
     }
 
+    /// Node `id` took no connection, or its socket broke: what it held in memory may be gone.
+    pub fn doubt_depth(&mut self, id: NodeId, now: Instant) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.doubt_depth(now);
+        }
+    }
+
     /// What follows from a change: the served head, and whether the fallback serves.
     fn settle(&mut self, now: Instant) -> Vec<Change> {
         self.settle_head(now);

@@ -3,6 +3,7 @@
 mod anew;
 mod doubted;
 mod failures;
+mod missing;
 mod telling;
 
 use std::time::{Duration, Instant};
@@ -10,21 +11,12 @@ use std::time::{Duration, Instant};
 use self::doubted::Doubted;
 use self::failures::Failures;
 use self::telling::{passes_on, rank};
-use super::block::{Needs, Reads, Wish};
-use super::chain::BlockNumber;
-use super::fleet::NodeView;
+use super::block::{Needs, Wish};
 use super::method::{Repeat, Treatment};
 use super::node::NodeId;
 use super::refusal::Refusal;
 use super::select::Ladder;
-use super::verdict::{Class, Elsewhere, Missing};
-
-/// Every node keeps the state of the last blocks (geth 128): where such a one is missing, the node
-/// is not behind by its depth but by a moment, or on its way to another branch.
-const RECENT_BLOCKS: u64 = 64;
-/// Nodes prove the state of fewer blocks than they keep it of (reth's proof window, BSC's): what
-/// they refuse here says nothing of how far back they go.
-const PROOFS: &str = "eth_getProof";
+use super::verdict::{Class, Elsewhere};
 
 /// Nodes in order.
 const FIT: &[Ladder] = &[Ladder::Own, Ladder::Fallback];
@@ -92,6 +84,8 @@ pub struct Journey<'a> {
     /// An answer was heard that another node may contradict: nobody on another ladder is asked about
     /// it.
     doubted: Option<Doubted>,
+    /// Who is to be asked about it before anyone else; the last first.
+    confirmers: Vec<NodeId>,
     /// When the wait for a block ends.
     waits_until: Option<Instant>,
     /// How nodes have failed so far.
@@ -101,6 +95,10 @@ pub struct Journey<'a> {
     kept: bool,
     is_over: bool,
     used_once: bool,
+    /// Somebody was asked of whom it is known that the block is too old for it.
+    asked_too_old: bool,
+    /// A miss taught what wasn't known: so few of them can be that the next repeat is free.
+    was_taught: bool,
     /// Whether the next repeat costs a token of the budget.
     is_free: bool,
 }
@@ -123,12 +121,15 @@ impl<'a> Journey<'a> {
             uncounted: 0,
             ladder: Ladder::Own,
             doubted: None,
+            confirmers: Vec::new(),
             waits_until: None,
             failures: Failures::default(),
             telling: None,
             kept: false,
             is_over: false,
             used_once: false,
+            asked_too_old: false,
+            was_taught: false,
             is_free: true,
         }
     }
@@ -225,6 +226,9 @@ impl<'a> Journey<'a> {
         draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
     ) -> Pick {
         if self.doubted.is_some() {
+            if let Some(node) = self.confirmers.pop() {
+                return Pick::Node(node, self.ladder);
+            }
             let other = draw(self.ladder, &self.tried, &self.needs);
             return other.map_or(Pick::Nobody, |node| Pick::Node(node, self.ladder));
         }
@@ -251,13 +255,17 @@ impl<'a> Journey<'a> {
             return Some(found);
         }
         let block = self.needs.block?;
-        // Too old for them all, as far as is known: they say so themselves.
+        if self.asked_too_old {
+            return None;
+        }
+        // Too old for them all, as far as is known: one of them says so itself.
         let deepest = Needs {
             block: Some(block.of_head()),
             wish: Wish::Deepest,
             ..self.needs
         };
         if let Some(found) = self.descend(ladders, deepest, draw) {
+            self.asked_too_old = true;
             return Some(found);
         }
         let freshest = Needs {
@@ -332,36 +340,13 @@ impl<'a> Journey<'a> {
         }
         self.failures.add(class);
         self.is_over |= !again;
-        self.is_free = class.is_unexecuted();
+        self.is_free = class.is_unexecuted() || std::mem::take(&mut self.was_taught);
         if !says_more {
             return Use::Drop;
         }
         self.telling = Some(class);
         self.kept = has_body && passes_on(class);
         if self.kept { Use::Keep } else { Use::Drop }
-    }
-
-    /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
-    /// next. Returns the block whose state the node turns out not to keep any more.
-    pub fn miss(&mut self, node: &NodeView, missing: Missing) -> Option<BlockNumber> {
-        let need = self.needs.block;
-        let is_within = need
-            .zip(node.head)
-            .is_some_and(|(need, head)| need.from <= head);
-        let is_older = match missing {
-            Missing::Older => true,
-            Missing::Newer => false,
-            Missing::Unsaid => is_within,
-        };
-        if !is_older {
-            self.needs.wish = Wish::Freshest;
-            return None;
-        }
-        self.needs.wish = Wish::Deepest;
-        let (need, head) = need.zip(node.head)?;
-        let is_recent = head.0.saturating_sub(need.from.0) < RECENT_BLOCKS;
-        let tells_depth = need.reads == Reads::State && self.needs.method != PROOFS;
-        (tells_depth && !is_recent).then_some(need.from)
     }
 
     fn may_go_on(&mut self, class: Class) -> bool {
@@ -390,10 +375,12 @@ impl<'a> Journey<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::block::Need;
+    use crate::domain::block::{Need, Reads};
+    use crate::domain::chain::BlockNumber;
     use crate::domain::fleet::{Fleet, Member, Yardstick};
     use crate::domain::health::Hysteresis;
     use crate::domain::node::{Rung, Weight};
+    use crate::domain::verdict::Missing;
 
     fn journey(treatment: Treatment) -> Journey<'static> {
         speaking(treatment, None)
@@ -654,7 +641,7 @@ mod tests {
         let mut journey = journey(Treatment::Read);
         journey.allowance.attempts_max = 1;
         assert_eq!(asked(&mut journey, 2), Some(1));
-        assert_eq!(journey.hear_null(), Use::Keep);
+        assert_eq!(journey.hear_null(nobody), Use::Keep);
         let step = journey.next(crate::clock::now(), drawing(2), || false);
         assert!(
             matches!(
@@ -666,18 +653,37 @@ mod tests {
             ),
             "{step:?}"
         );
-        assert_eq!(journey.hear_null(), Use::Deliver);
+        assert_eq!(journey.hear_null(nobody), Use::Deliver);
         let mut alone = self::journey(Treatment::Read);
         asked(&mut alone, 1);
-        assert_eq!(alone.hear_null(), Use::Keep);
+        assert_eq!(alone.hear_null(nobody), Use::Keep);
         assert_eq!(ending(&mut alone), Ending::Kept, "the leader is not asked");
+    }
+
+    fn nobody(_: Ladder, _: Option<Need>, _: &[NodeId]) -> Vec<NodeId> {
+        Vec::new()
+    }
+
+    #[test]
+    fn those_who_may_know_more_are_asked_about_a_null_one_after_the_other() {
+        let mut journey = journey(Treatment::Read);
+        assert_eq!(asked(&mut journey, 5), Some(1));
+        let find = |ladder, _: Option<Need>, tried: &[NodeId]| {
+            assert_eq!((ladder, tried), (Ladder::Own, &[NodeId(1)][..]));
+            vec![NodeId(4), NodeId(3)]
+        };
+        assert_eq!(journey.hear_null(find), Use::Keep);
+        assert_eq!(asked(&mut journey, 5), Some(3));
+        assert_eq!(journey.hear_null(nobody), Use::Keep);
+        assert_eq!(asked(&mut journey, 5), Some(4));
+        assert_eq!(journey.hear_null(nobody), Use::Deliver, "they all say so");
     }
 
     #[test]
     fn a_null_that_nobody_can_confirm_is_the_answer() {
         let mut journey = journey(Treatment::Read);
         asked(&mut journey, 2);
-        assert_eq!(journey.hear_null(), Use::Keep);
+        assert_eq!(journey.hear_null(nobody), Use::Keep);
         asked(&mut journey, 2);
         assert_eq!(journey.hear(Class::Transport, false), Use::Drop);
         assert_eq!(ending(&mut journey), Ending::Kept);
@@ -845,19 +851,21 @@ mod tests {
             (Reads::State, Missing::Unsaid, 70, Wish::Deepest, None),
             (Reads::State, Missing::Unsaid, 71, Wish::Deepest, Some(7)),
             (Reads::State, Missing::Older, 71, Wish::Deepest, Some(7)),
+            (Reads::State, Missing::Older, 70, Wish::Deepest, None),
+            (Reads::State, Missing::Lost, 8, Wish::Deepest, Some(7)),
+            (Reads::State, Missing::Lost, 7, Wish::Deepest, None),
+            (Reads::Proof, Missing::Lost, 71, Wish::Deepest, None),
             (Reads::Receipts, Missing::Older, 71, Wish::Deepest, None),
         ] {
             let mut journey = of_block_7(reads);
-            let missed = journey.miss(&node(head), missing);
+            let missed = journey.miss(&node(head), missing, "at block 7");
             assert_eq!(missed, shown.map(BlockNumber), "{missing:?} {head}");
             assert_eq!(journey.needs.wish, wish, "{missing:?} {head}");
         }
-        let mut proof = of_block_7(Reads::State);
-        proof.needs.method = PROOFS;
-        assert_eq!(proof.miss(&node(100), Missing::Older), None, "a proof");
-        assert_eq!(proof.needs.wish, Wish::Deepest);
         let mut by_hash = journey(Treatment::Read);
-        assert_eq!(by_hash.miss(&node(100), Missing::Older), None);
+        assert_eq!(by_hash.miss(&node(100), Missing::Older, ""), None);
+        let mut another = of_block_7(Reads::State);
+        assert_eq!(another.miss(&node(100), Missing::Lost, "at block 6"), None);
         assert_eq!(by_hash.needs.wish, Wish::Deepest);
     }
 }

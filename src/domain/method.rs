@@ -14,6 +14,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use super::block::{Beyond, Place};
+use super::depth::Holding;
 
 pub use self::table::TABLE;
 
@@ -85,6 +86,8 @@ pub struct Method {
     pub beyond: Beyond,
     /// What it is once the operator opens it, where the table denies it.
     pub once_allowed: Treatment,
+    /// Where a look-up finds what it is for.
+    pub holding: Holding,
     /// A `null` is asked about once more: another node may know what the first doesn't yet.
     pub asks_again_on_null: bool,
     /// A slow attempt may be joined by one on another node.

@@ -13,6 +13,7 @@ pub mod caps;
 pub mod chain;
 pub mod chance;
 pub mod chronicle;
+pub mod confirmation;
 pub mod convoy;
 pub mod depth;
 mod entry;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::answer::RpcError;
 use super::block::{self, Beyond, Edits, Hashed, Need, Pins, Reads};
 use super::chain::BlockNumber;
+use super::depth::Holding;
 use super::fleet::{FleetView, NodeView};
 use super::hex;
 use super::insistence;
@@ -44,6 +45,8 @@ pub struct Asking {
     pub asks_again_on_null: bool,
     /// And an empty answer, which a node without the block gives, too.
     pub asks_again_on_empty: bool,
+    /// Where that is found.
+    pub holding: Holding,
     /// It reads what is pending: an answer of a moment before won't do.
     pub is_pending: bool,
 }
@@ -109,6 +112,7 @@ impl From<Treatment> for Asking {
             edits: Edits::default(),
             asks_again_on_null: false,
             asks_again_on_empty: false,
+            holding: Holding::default(),
             is_pending: false,
         }
     }
@@ -167,6 +171,7 @@ fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: 
             edits: bearing.edits,
             asks_again_on_null: method.asks_again_on_null || bearing.hash.is_some(),
             asks_again_on_empty: false,
+            holding: method.holding,
             is_pending: bearing.is_pending,
         }),
     }

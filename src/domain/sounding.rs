@@ -5,6 +5,10 @@
 //! is found is kept as blocks behind the head, because what a pruning node keeps moves with its
 //! head. A call that finds data missing says so, too. All of it grows old: a node may be synced
 //! anew with everything.
+//!
+//! A node that was away may have lost what it held in memory: the states of all blocks but its head,
+//! while those that come it keeps. What was known of it stays as a limit, and one question, halfway
+//! between the head and there, says whether more is left of it.
 
 use std::time::{Duration, Instant};
 
@@ -25,8 +29,10 @@ const PRECISION: u64 = 64;
 /// A window is taken for a sixteenth smaller than it was found, as the head moves between two
 /// rounds; by this many blocks at most.
 const MARGIN_MAX: u64 = 32;
-/// A call that finds data missing this close below the head tells of another trouble than depth.
-pub const MISSING_BEHIND_MIN: u64 = 16;
+/// For so long a miss outranks what the node promised.
+pub const PROMISE_DOUBTED: Duration = Duration::from_secs(600);
+/// A node that was away is asked what it has left once it has answered so many rounds since.
+const ROUNDS_BACK: u32 = 2;
 
 /// Rounds until a node that didn't say what it has is asked for it again.
 pub const CAPABILITIES_ROUNDS: u32 = 10;
@@ -44,14 +50,20 @@ pub enum Place {
     Number(BlockNumber),
     /// Blocks behind the head as it is when the question is put.
     Behind(u64),
+    /// Likewise, of a node that was away.
+    Left(u64),
+    /// A block at the edge of what was lost.
+    Edge(BlockNumber),
 }
 
 impl Place {
     /// The block's number, for a node at `head`.
     pub fn at(self, head: BlockNumber) -> BlockNumber {
         match self {
-            Place::Number(number) => number,
-            Place::Behind(blocks) => BlockNumber(head.0.saturating_sub(blocks)),
+            Place::Number(number) | Place::Edge(number) => number,
+            Place::Behind(blocks) | Place::Left(blocks) => {
+                BlockNumber(head.0.saturating_sub(blocks))
+            }
         }
     }
 }
@@ -75,6 +87,10 @@ pub struct Found {
 pub struct Soundings {
     state: Sounding,
     blocks: Sounding,
+    /// Of states that it should have, those that it doesn't.
+    loss: Option<Loss>,
+    /// It was away: rounds until it is asked what it has left.
+    back_in: Option<u32>,
     /// As it said itself.
     told: Option<(Depth, Instant)>,
     /// Rounds until it is asked to say so again.
@@ -84,11 +100,21 @@ pub struct Soundings {
 impl Soundings {
     pub fn depth(&self, head: BlockNumber, now: Instant) -> Depth {
         let told = self.told(now);
+        let lost = self.loss(now).map(|loss| loss.from);
         Depth {
-            blocks_from: self.blocks.oldest(told.blocks_from, head, now),
-            state_from: self.state.oldest(told.state_from, head, now),
-            receipts_from: told.receipts_from,
+            blocks_from: self.blocks.oldest(told.blocks_from, head),
+            state_from: self.state.oldest(told.state_from, head).max(lost),
+            ..told
         }
+    }
+
+    fn loss(&self, now: Instant) -> Option<Loss> {
+        let lasts = match self.told(now).state_from {
+            Some(_) => PROMISE_DOUBTED,
+            None => EVIDENCE_MAX,
+        };
+        let age = |loss: &Loss| now.saturating_duration_since(loss.at);
+        self.loss.filter(|loss| age(loss) < lasts)
     }
 
     fn told(&self, now: Instant) -> Depth {
@@ -98,6 +124,26 @@ impl Soundings {
 
     /// What to ask the node next, which is at `head`. State comes first: it is what most lack.
     pub fn question(&self, head: BlockNumber, now: Instant) -> Option<Question> {
+        let of_state = |place| Question {
+            resource: Resource::State,
+            place,
+        };
+        let left = self.left(head, now).filter(|_| self.back_in == Some(0));
+        let loss = self.loss(now);
+        left.or_else(|| loss.and_then(Loss::halfway))
+            .map(of_state)
+            .or_else(|| self.search(head, now))
+            .or_else(|| loss.map(|loss| of_state(Place::Edge(loss.lost))))
+    }
+
+    /// Halfway to the oldest state that it is believed to have.
+    fn left(&self, head: BlockNumber, now: Instant) -> Option<Place> {
+        let from = self.depth(head, now).state_from?;
+        let behind = head.0.saturating_sub(from.0) / 2;
+        (behind > 0).then_some(Place::Left(behind))
+    }
+
+    fn search(&self, head: BlockNumber, now: Instant) -> Option<Question> {
         if head < HEAD_MIN {
             return None;
         }
@@ -112,6 +158,27 @@ impl Soundings {
 
     /// Hears what came of a question, from a node at `head`.
     pub fn hear(&mut self, found: Found, head: BlockNumber, now: Instant) {
+        match (found.question.place, found.has) {
+            (Place::Left(_), has) => {
+                self.back_in = None;
+                if has == Some(false) {
+                    let lost = found.question.place.at(head);
+                    let from = head;
+                    self.loss = Some(Loss {
+                        lost,
+                        from,
+                        at: now,
+                    });
+                }
+                return;
+            }
+            (Place::Edge(number), Some(has)) => {
+                self.loss = self.loss.and_then(|loss| loss.heard(number, has, now));
+                return;
+            }
+            (Place::Edge(_), None) => return,
+            (Place::Number(_) | Place::Behind(_), _) => {}
+        }
         let sounding = match found.question.resource {
             Resource::State => &mut self.state,
             Resource::Blocks => &mut self.blocks,
@@ -133,12 +200,72 @@ impl Soundings {
         }
     }
 
-    /// A call met state of block `missing` missing, on a node at `head`.
+    /// A call met state of block `missing` missing, on a node at `head`, which it has in any case.
     pub fn hear_missing(&mut self, missing: BlockNumber, head: BlockNumber, now: Instant) {
-        let behind = head.0.saturating_sub(missing.0);
-        let known = self.state.missing(now);
-        if behind >= MISSING_BEHIND_MIN && known.is_none_or(|known| behind < known) {
-            self.state.missed = Some((behind, now));
+        if missing >= head {
+            return;
+        }
+        let next = BlockNumber(missing.0 + 1);
+        let known = self.loss(now);
+        self.loss = Some(Loss {
+            lost: known.map_or(missing, |loss| loss.lost.max(missing)),
+            from: known.map_or(next, |loss| loss.from.max(next)),
+            at: now,
+        });
+    }
+
+    /// The node was silent, took no connection, or its socket broke.
+    pub fn doubt(&mut self) {
+        self.back_in = Some(ROUNDS_BACK);
+    }
+
+    pub fn is_doubted(&self) -> bool {
+        self.back_in.is_some()
+    }
+
+    /// The node has answered a round.
+    pub fn hear_round(&mut self, head: BlockNumber, now: Instant) {
+        self.back_in = self.back_in.map(|rounds| rounds.saturating_sub(1));
+        // Nothing is believed of it that it could have lost.
+        if self.back_in == Some(0) && self.left(head, now).is_none() {
+            self.back_in = None;
+        }
+    }
+}
+
+/// States lost, as numbers of blocks: what comes later the node has.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    /// The highest block that is known to be missing.
+    lost: BlockNumber,
+    /// The lowest that is believed to be there.
+    from: BlockNumber,
+    /// When the last one was met missing.
+    at: Instant,
+}
+
+impl Loss {
+    /// Between the two, where there is anything.
+    fn halfway(self) -> Option<Place> {
+        let between = self.from.0 - self.lost.0;
+        (between > 1).then(|| Place::Edge(BlockNumber(self.lost.0 + between / 2)))
+    }
+
+    /// What came of asking for block `number`. Where even the last one missing is there, nothing is
+    /// lost.
+    fn heard(self, number: BlockNumber, has: bool, now: Instant) -> Option<Loss> {
+        match has {
+            true if number <= self.lost => None,
+            true => Some(Loss {
+                from: self.from.min(number),
+                ..self
+            }),
+            false if number <= self.lost => Some(self),
+            false => Some(Loss {
+                lost: number,
+                from: self.from.max(BlockNumber(number.0 + 1)),
+                at: now,
+            }),
         }
     }
 }
@@ -149,27 +276,11 @@ struct Sounding {
     search: Search,
     /// What the search before found.
     settled: Option<Seen>,
-    /// Blocks behind the head at which a call met nothing.
-    missed: Option<(u64, Instant)>,
 }
 
 impl Sounding {
-    fn missing(&self, now: Instant) -> Option<u64> {
-        let fresh = self.missed.filter(|(_, at)| is_fresh(*at, now));
-        fresh.map(|(behind, _)| behind)
-    }
-
-    fn oldest(
-        &self,
-        told: Option<BlockNumber>,
-        head: BlockNumber,
-        now: Instant,
-    ) -> Option<BlockNumber> {
-        let missed = self
-            .missing(now)
-            .map(|behind| BlockNumber(head.0.saturating_sub(behind) + 1));
-        let found = told.or_else(|| self.found(head));
-        found.max(missed)
+    fn oldest(&self, told: Option<BlockNumber>, head: BlockNumber) -> Option<BlockNumber> {
+        told.or_else(|| self.found(head))
     }
 
     fn found(&self, head: BlockNumber) -> Option<BlockNumber> {
@@ -433,28 +544,123 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_call_that_met_nothing_outranks_what_was_said_for_an_hour() {
-        let now = crate::clock::now();
+    /// Ten minutes are over.
+    const LATER: Duration = PROMISE_DOUBTED;
+
+    fn promising(from: u64, now: Instant) -> Soundings {
         let mut soundings = Soundings::default();
-        let told = Capabilities::Told(Depth {
-            state_from: Some(BlockNumber(0)),
+        let told = Depth {
+            state_from: Some(BlockNumber(from)),
+            blocks_from: Some(BlockNumber(0)),
             ..Depth::default()
-        });
-        soundings.hear_told(told, now);
+        };
+        soundings.hear_told(Capabilities::Told(told), now);
+        soundings
+    }
+
+    #[test]
+    fn a_miss_outranks_what_was_promised_until_it_is_found_or_for_ten_minutes() {
+        let now = crate::clock::now();
+        let mut soundings = promising(0, now);
         let missing = |behind: u64| BlockNumber(HEAD.0 - behind);
-        soundings.hear_missing(missing(MISSING_BEHIND_MIN - 1), HEAD, now);
-        assert!(soundings.depth(HEAD, now).has_state(missing(5000)));
-        soundings.hear_missing(missing(1000), HEAD, now);
-        soundings.hear_missing(missing(5000), HEAD, now);
+        soundings.hear_missing(missing(0), HEAD, now);
+        assert!(soundings.depth(HEAD, now).has_state(missing(0)), "the head");
+        for behind in [1000, 5000, 1] {
+            soundings.hear_missing(missing(behind), HEAD, now);
+        }
         let depth = soundings.depth(HEAD, now);
-        assert!(!depth.has_state(missing(1000)) && depth.has_state(missing(999)));
-        soundings.hear_missing(missing(MISSING_BEHIND_MIN), HEAD, now);
-        let depth = soundings.depth(HEAD, now);
-        assert!(!depth.has_state(missing(16)) && depth.has_state(missing(15)));
-        soundings.hear_told(told, now + EVIDENCE_MAX);
-        let depth = soundings.depth(HEAD, now + EVIDENCE_MAX);
-        assert!(depth.has_state(missing(5000)));
+        assert!(!depth.has_state(missing(1)) && depth.has_state(missing(0)));
+        let later = BlockNumber(HEAD.0 + 500);
+        assert!(
+            soundings.depth(later, now).has_state(missing(0)),
+            "it stays where it was"
+        );
+        let question = soundings.question(HEAD, now).unwrap();
+        assert_eq!(question.place, Place::Edge(missing(1)));
+        let mut found = soundings;
+        for (has, wanted) in [(None, false), (Some(false), false), (Some(true), true)] {
+            found.hear(Found { question, has }, HEAD, now);
+            assert_eq!(
+                found.depth(HEAD, now).has_state(missing(1)),
+                wanted,
+                "{has:?}"
+            );
+        }
+        let nearly = now + LATER - Duration::from_millis(1);
+        assert!(!soundings.depth(HEAD, nearly).has_state(missing(5000)));
+        assert!(soundings.depth(HEAD, now + LATER).has_state(missing(5000)));
+    }
+
+    #[test]
+    fn what_a_node_was_known_to_have_is_asked_for_once_when_it_is_back_and_stands_if_it_is_there() {
+        let now = crate::clock::now();
+        let mut soundings = promising(HEAD.0 - 128, now);
+        soundings.doubt();
+        assert_eq!(soundings.question(HEAD, now), None, "it is not yet back");
+        for _ in 0..ROUNDS_BACK {
+            assert!(
+                soundings
+                    .depth(HEAD, now)
+                    .has_state(BlockNumber(HEAD.0 - 128))
+            );
+            soundings.hear_round(HEAD, now);
+        }
+        let question = soundings.question(HEAD, now).unwrap();
+        assert_eq!(question.place, Place::Left(64));
+        let has = Some(true);
+        soundings.hear(Found { question, has }, HEAD, now);
+        assert_eq!(soundings.question(HEAD, now), None);
+        assert!(
+            soundings
+                .depth(HEAD, now)
+                .has_state(BlockNumber(HEAD.0 - 128))
+        );
+    }
+
+    #[test]
+    fn a_node_that_forgot_has_its_head_alone_until_it_is_asked_further_and_keeps_what_comes() {
+        let now = crate::clock::now();
+        let mut soundings = promising(HEAD.0 - 128, now);
+        soundings.doubt();
+        (0..ROUNDS_BACK).for_each(|_| soundings.hear_round(HEAD, now));
+        // It has its head and the one before, and an island that nobody asks for.
+        let has = |number: BlockNumber| {
+            let behind = HEAD.0.saturating_sub(number.0);
+            behind < 2 || behind == 127
+        };
+        let first = soundings.question(HEAD, now).unwrap();
+        let lost = Found {
+            question: first,
+            has: Some(false),
+        };
+        soundings.hear(lost, HEAD, now);
+        assert_eq!(soundings.depth(HEAD, now).state_from, Some(HEAD));
+        let mut questions = 0;
+        while let Some(question) = soundings.question(HEAD, now).filter(|_| questions < 10) {
+            let number = question.place.at(HEAD);
+            let has = Some(has(number));
+            soundings.hear(Found { question, has }, HEAD, now);
+            questions += 1;
+        }
+        let from = BlockNumber(HEAD.0 - 1);
+        assert_eq!(soundings.depth(HEAD, now).state_from, Some(from));
+        let later = BlockNumber(HEAD.0 + 20);
+        assert_eq!(soundings.depth(later, now).state_from, Some(from));
+    }
+
+    #[test]
+    fn a_node_that_is_away_again_and_again_is_not_asked_in_between() {
+        let now = crate::clock::now();
+        let mut soundings = promising(HEAD.0 - 128, now);
+        for _ in 0..60 {
+            soundings.doubt();
+            soundings.hear_round(HEAD, now);
+            assert_eq!(soundings.question(HEAD, now), None);
+        }
+        let mut unknown = Soundings::default();
+        unknown.doubt();
+        (0..ROUNDS_BACK).for_each(|_| unknown.hear_round(HEAD, now));
+        assert!(!unknown.is_doubted(), "nothing is known that could be lost");
     }
 
     #[test]

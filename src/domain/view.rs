@@ -74,6 +74,8 @@ pub struct NodeView {
     pub load: Arc<Load>,
     /// How far back it goes.
     pub depth: Depth,
+    /// It was away of late, and hasn't said yet whether it still has all that.
+    pub is_doubted: bool,
     pub(super) lacks: Arc<Lacks>,
     /// Methods whose calls it refuses where we wrote something into them.
     pub as_written: Arc<Lacks>,
@@ -101,7 +103,17 @@ impl NodeView {
         self.is_up_to(number) && self.depth.has_state(number)
     }
 
-    /// Whether it has the receipts and logs of block `number`, as far as is known.
+    /// Whether it proves the state after block `number`, as far as is known.
+    pub fn has_proofs(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_proofs(number)
+    }
+
+    /// Whether it has the logs of block `number`, as far as is known.
+    pub fn has_logs(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_logs(number)
+    }
+
+    /// Whether it has the receipts of block `number`, as far as is known.
     pub fn has_receipts(&self, number: BlockNumber) -> bool {
         self.is_up_to(number) && self.depth.has_receipts(number)
     }

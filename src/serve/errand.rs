@@ -23,6 +23,7 @@ use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{Content, Wanted};
 use crate::clock;
 use crate::domain::block::{Needs, Wish};
+use crate::domain::confirmation::Sought;
 use crate::domain::fleet::NodeView;
 use crate::domain::insistence::Insistence;
 use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
@@ -244,7 +245,7 @@ impl<'a> Errand<'a> {
                 } else {
                     answer.masked(|bytes| upstream.redacted(bytes))
                 };
-                if let Some(served) = self.hear((verdict, is_stray), (answer, held), name) {
+                if let Some(served) = self.hear((verdict, is_stray), (answer, held), node) {
                     return Some(served);
                 }
             }
@@ -294,7 +295,7 @@ impl<'a> Errand<'a> {
         &mut self,
         (verdict, is_stray): (Verdict, bool),
         (answer, held): (Whole, Held<'a>),
-        name: &Arc<str>,
+        said: &NodeView,
     ) -> Option<(Served, CallOutcome)> {
         let class = verdict.class;
         let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
@@ -305,11 +306,23 @@ impl<'a> Errand<'a> {
         } else if is_stray {
             self.journey.hear_stray()
         } else if is_doubtful {
-            self.journey.hear_null()
+            let (engine, aim, holding) = (self.engine, &self.aim, self.asking().holding);
+            self.journey.hear_null(|ladder, block, tried| match aim {
+                Aim::Anyone => engine.pool.confirmers(
+                    said,
+                    Sought {
+                        holding,
+                        block,
+                        ladder,
+                        tried,
+                    },
+                ),
+                Aim::Rather(_) | Aim::Only(_) => Vec::new(),
+            })
         } else {
             self.journey.hear(class, true)
         };
-        let node = name.clone();
+        let node = said.name.clone();
         match heard {
             Use::Deliver => {
                 if self.journey.confirms_null() {
@@ -325,12 +338,14 @@ impl<'a> Errand<'a> {
                 Some(self.deliver(before.unwrap_or(told)))
             }
             Use::Keep => {
-                self.kept = Some(Kept {
+                let told = Kept {
                     class,
                     answer,
                     held,
                     node,
-                });
+                };
+                let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
+                self.kept = before.or(Some(told));
                 None
             }
             Use::Drop => None,

@@ -30,6 +30,7 @@ use crate::clock;
 use crate::domain::block::Needs;
 use crate::domain::branch::ToldChain;
 use crate::domain::chain::BlockNumber;
+use crate::domain::confirmation::{self, Sought};
 use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe, Yardstick};
 use crate::domain::header::Header;
 use crate::domain::node::NodeId;
@@ -128,6 +129,12 @@ impl Pool {
         let key = Key::of(ladder, needs);
         let backend = self.balancer.select_with(key.bytes(), usize::MAX, takes)?;
         id_of(&backend)
+    }
+
+    /// Whom to ask after `said` found nothing.
+    pub fn confirmers(&self, said: &NodeView, sought: Sought<'_>) -> Vec<NodeId> {
+        let view = &self.snapshot().view;
+        confirmation::confirmers(view, said, sought, clock::now(), &mut clock::roll)
     }
 
     /// Takes the list as it is now.
@@ -243,6 +250,11 @@ impl Pool {
         if self.present.load().view.node(id).is_some_and(has_it) {
             self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
         }
+    }
+
+    /// A node took no connection, or its socket broke.
+    pub fn doubt_depth(&self, id: NodeId) {
+        self.alter(|fleet| fleet.doubt_depth(id, clock::now()));
     }
 
     /// Node `id` told `client` of block `head`; most are no news. If it is, the client isn't shown less

@@ -21,12 +21,14 @@ const HEAD_BYTES: usize = 3 + 8 + 8;
 
 const LADDERS: [Ladder; 3] = [Ladder::Own, Ladder::Fallback, Ladder::LastResort];
 const WISHES: [Wish; 3] = [Wish::Any, Wish::Freshest, Wish::Deepest];
-const READS: [Option<Reads>; 5] = [
+const READS: [Option<Reads>; 7] = [
     None,
     Some(Reads::Head),
     Some(Reads::Block),
     Some(Reads::State),
+    Some(Reads::Proof),
     Some(Reads::Receipts),
+    Some(Reads::Logs),
 ];
 
 /// What a draw is about, as bytes.

@@ -110,6 +110,10 @@ struct RawCapabilities {
     #[serde(default)]
     state: RawResource,
     #[serde(default)]
+    stateproofs: RawResource,
+    #[serde(default)]
+    tx: RawResource,
+    #[serde(default)]
     blocks: RawResource,
     #[serde(default)]
     receipts: RawResource,
@@ -141,7 +145,10 @@ fn read_capabilities(result: &str) -> Result<Depth, Failure> {
     Ok(Depth {
         blocks_from: raw.blocks.oldest(),
         state_from: raw.state.oldest(),
-        receipts_from: raw.receipts.oldest().max(raw.logs.oldest()),
+        proofs_from: raw.stateproofs.oldest(),
+        receipts_from: raw.receipts.oldest(),
+        logs_from: raw.logs.oldest(),
+        transactions_from: raw.tx.oldest(),
     })
 }
 
@@ -188,25 +195,28 @@ mod tests {
         let from = |number: u64| Some(BlockNumber(number));
         let whole = r#"{"head":{"number":"0x13f8e3a"},
             "state":{"disabled":false,"oldestBlock":"0x64","deleteStrategy":{"type":"window"}},
+            "stateproofs":{"disabled":false,"oldestBlock":"0xc8"},
             "tx":{"disabled":false,"oldestBlock":"0x1"},
             "logs":{"oldestBlock":"0x9"},"receipts":{"oldestBlock":"0x7"},
             "blocks":{"disabled":false,"oldestBlock":"0x0"}}"#;
-        let depth = |blocks_from, state_from, receipts_from| {
-            Capabilities::Told(Depth {
-                blocks_from,
-                state_from,
-                receipts_from,
-            })
-        };
+        let told_whole = Capabilities::Told(Depth {
+            blocks_from: from(0),
+            state_from: from(100),
+            proofs_from: from(200),
+            receipts_from: from(7),
+            logs_from: from(9),
+            transactions_from: from(1),
+        });
+        let nothing = Capabilities::Told(Depth::default());
         for (said, wanted) in [
-            (told(whole), depth(from(0), from(100), from(9))),
+            (told(whole), told_whole),
             (
                 told(r#"{"state":{"disabled":true,"oldestBlock":"0x1"}}"#),
-                depth(None, None, None),
+                nothing,
             ),
             (
                 told(r#"{"state":{"disabled":false},"blocks":{"oldestBlock":"7"}}"#),
-                depth(None, None, None),
+                nothing,
             ),
             (told("null"), Capabilities::Untold),
             (told(r#"{"state":7}"#), Capabilities::Untold),

@@ -34,28 +34,79 @@ async fn old_state_is_had_of_the_archive_beside_a_node_that_forgets() {
     }
     // Once that is known, the node that forgets isn't asked.
     eventually("it is known", PATIENCE, async || {
-        let before = missed(&stage).await;
+        let before = attempts(&stage, "recent", "missing_data").await;
         for _ in 0..10 {
             rpc.call("eth_getBalance", old.clone()).await;
         }
-        missed(&stage).await == before
+        attempts(&stage, "recent", "missing_data").await == before
     })
     .await;
 }
 
-async fn missed(stage: &Stage) -> f64 {
-    let labels = [("node", "recent"), ("outcome", "missing_data")];
-    let missed = stage
-        .balancer
-        .metric("forebay_attempts_total", &labels)
-        .await;
-    missed.unwrap_or(0.0)
+/// How often a node was asked and it came to that.
+async fn attempts(stage: &Stage, node: &str, outcome: &str) -> f64 {
+    let labels = [("node", node), ("outcome", outcome)];
+    let counted = stage.balancer.metric("forebay_attempts_total", &labels);
+    counted.await.unwrap_or(0.0)
+}
+
+/// Reads what [`SAVER`] has in each of these blocks.
+async fn read_balances(stage: &Stage, blocks: std::ops::RangeInclusive<u64>) {
+    for block in blocks {
+        let at = json!([SAVER, format!("{block:#x}")]);
+        let balance = stage.rpc().call("eth_getBalance", at).await;
+        assert_eq!(
+            balance,
+            format!("{:#x}", block * 1_000_000_000),
+            "at {block}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_lost_its_states_with_a_restart_fails_no_read_and_serves_what_comes() {
+    // It writes down the states of its head and of the block before, when it ends.
+    let hashed: &[&str] = &["--state.scheme=hash"];
+    let mut stage = Stage::set(&[("forgetful", hashed), ("archive", ARCHIVE)], "").await;
+    stage.chain.grow(60).await;
+    stage.shows_the_tip().await;
+    let head = stage.chain.height();
+    read_balances(&stage, head - 28..=head).await;
+    stage.chain.node("forgetful").stop().await;
+    stage.chain.node("forgetful").start_again().await;
+    stage.chain.tell().await;
+    let node = stage.chain.node("forgetful").rpc;
+    let old = json!([SAVER, format!("{:#x}", head - 10)]);
+    let said = node.ask("eth_getBalance", old, PATIENCE).await.unwrap();
+    let words = said["error"]["message"].as_str().unwrap_or_default();
+    assert!(words.ends_with("is not available"), "{said}");
+    stage.becomes("forgetful", 1.0).await;
+    for _ in 0..3 {
+        read_balances(&stage, head - 28..=head).await;
+    }
+    let known = attempts(&stage, "forgetful", "missing_data").await;
+    assert!(known <= 5.0, "asked {known} times for what it lost");
+    read_balances(&stage, head - 28..=head).await;
+    assert_eq!(attempts(&stage, "forgetful", "missing_data").await, known);
+
+    stage.chain.grow(20).await;
+    stage.shows_the_tip().await;
+    let served = attempts(&stage, "forgetful", "ok").await;
+    read_balances(&stage, head + 1..=head + 20).await;
+    assert!(
+        attempts(&stage, "forgetful", "ok").await > served,
+        "it has those"
+    );
+    assert_eq!(attempts(&stage, "forgetful", "missing_data").await, known);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receipt_that_one_node_has_no_index_of_is_had_of_another() {
     let short: &[&str] = &["--history.transactions=8"];
-    let mut stage = Stage::set(&[("short", short), ("long", &[])], "").await;
+    // An index of a node that keeps them all begins at 0, and it says so.
+    let long: &[&str] = &["--history.transactions=0"];
+    let nodes = [("short", short), ("shorter", short), ("long", long)];
+    let mut stage = Stage::set(&nodes, "").await;
     let raw = stage.chain.signed(0, 7).await;
     let block = stage.chain.mine(&[raw]).await;
     stage.chain.grow(40).await;

@@ -60,6 +60,11 @@ impl Listener {
         }
     }
 
+    /// Says this text, whatever it is.
+    pub async fn say(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.unwrap();
+    }
+
     /// Subscribes; the id.
     pub async fn subscribe(&mut self, params: Value) -> String {
         let answer = self.ask("eth_subscribe", params).await;

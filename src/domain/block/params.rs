@@ -208,7 +208,7 @@ fn range(from: &Mention, to: &Mention, pins: &Pins) -> Bearing {
         Need {
             from: low.min(high),
             to: low.max(high),
-            reads: Reads::Receipts,
+            reads: Reads::Logs,
         }
     });
     // From a block that only some have, to the latest: for them that is the latest one, too.

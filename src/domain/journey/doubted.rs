@@ -1,8 +1,9 @@
 //! Answers that another node may contradict: it is asked about them once more.
 
 use super::{Journey, Use};
-use crate::domain::block::Wish;
+use crate::domain::block::{Need, Wish};
 use crate::domain::method::Repeat;
+use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
 use crate::domain::verdict::Class;
 
@@ -15,9 +16,22 @@ pub(super) enum Doubted {
 
 impl Journey<'_> {
     /// Hears that an attempt came to `null`, where another node may know more: that one is asked
-    /// as well, once, and free of charge.
-    pub fn hear_null(&mut self) -> Use {
-        self.doubt(Doubted::Null)
+    /// as well, and free of charge. `find` says whom to ask first, given the ladder, the blocks and
+    /// who was asked; where it names nobody it is anyone of the freshest.
+    pub fn hear_null(
+        &mut self,
+        find: impl FnOnce(Ladder, Option<Need>, &[NodeId]) -> Vec<NodeId>,
+    ) -> Use {
+        if self.doubted == Some(Doubted::Null) && !self.confirmers.is_empty() {
+            self.uncounted += 1;
+            self.is_free = true;
+            return Use::Keep;
+        }
+        let heard = self.doubt(Doubted::Null);
+        if heard == Use::Keep {
+            self.confirmers = find(self.ladder, self.needs.block, &self.tried);
+        }
+        heard
     }
 
     /// Hears that an answer was of another branch than clients were told: another node is asked, too,

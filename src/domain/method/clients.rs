@@ -12,7 +12,7 @@ pub const ROWS: &[Method] = &[
     // geth: internal/ethapi/api.go
     read("eth_getRawTransactionByBlockHashAndIndex").by_hash(Reads::Block).or_null(),
     read("eth_getRawTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
-    read("eth_getRawTransactionByHash").or_null().apart(),
+    read("eth_getRawTransactionByHash").or_null().by_transaction().apart(),
     // Of accounts that the node itself keeps.
     read("eth_pendingTransactions").apart(),
     // What it waits for it sends again, with another price, signed by the node.
@@ -121,7 +121,7 @@ pub const ROWS: &[Method] = &[
     // Their number says how many validators are to have voted: it is no block.
     read("eth_getFinalizedBlock").or_null().apart(),
     read("eth_getFinalizedHeader").or_null().apart(),
-    read("eth_getTransactionDataAndReceipt").or_null(),
+    read("eth_getTransactionDataAndReceipt").or_null().by_transaction(),
     read("eth_getTransactionReceiptsByBlockNumber").receipts(0, Null).or_null(),
     read("eth_getTransactionsByBlockNumber").block(0, Null).or_null(),
     read("eth_health").apart(),

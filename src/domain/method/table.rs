@@ -2,6 +2,7 @@
 
 use super::super::block::Beyond::{self, Null, PassOn, Refuse};
 use super::super::block::{Form, Place, Reads};
+use super::super::depth::Holding;
 use super::Local::{
     Accounts, BlockNumber, ChainId, ClientVersion, Listening, NetVersion, Subscribe, Syncing,
     Unsubscribe,
@@ -67,14 +68,14 @@ const STANDARD: &[Method] = &[
     read("eth_getHeaderByHash").by_hash(Reads::Block).or_null(),
     read("eth_getHeaderByNumber").block(0, Null).or_null(),
     heavy("eth_getLogs").logs(Refuse),
-    read("eth_getProof").state(2),
+    read("eth_getProof").proof(2),
     read("eth_getStorageAt").state(2),
     read("eth_getStorageValues").state(1),
     read("eth_getTransactionByBlockHashAndIndex").by_hash(Reads::Block).or_null(),
     read("eth_getTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
-    read("eth_getTransactionByHash").or_null().apart(),
+    read("eth_getTransactionByHash").or_null().by_transaction().apart(),
     read("eth_getTransactionCount").state(1).apart(),
-    read("eth_getTransactionReceipt").or_null().apart(),
+    read("eth_getTransactionReceipt").or_null().by_transaction().apart(),
     read("eth_getUncleByBlockHashAndIndex").by_hash(Reads::Block),
     read("eth_getUncleByBlockNumberAndIndex").block(0, Null),
     read("eth_getUncleCountByBlockHash").by_hash(Reads::Block),
@@ -124,6 +125,7 @@ const fn method(name: &'static str, treatment: Treatment) -> Method {
         place: Place::Nowhere,
         beyond: PassOn,
         once_allowed: Once,
+        holding: Holding::Blocks,
         asks_again_on_null: false,
         may_be_hedged: false,
         may_be_shared: false,
@@ -195,6 +197,11 @@ impl Method {
         self.at(index, Reads::State, form, Beyond::Wait)
     }
 
+    /// Proves the state of the block at `index`, or of the latest.
+    const fn proof(self, index: usize) -> Method {
+        self.at(index, Reads::Proof, Form::OrLatest, Beyond::Wait)
+    }
+
     /// Reads the state of the block at `index`; without one the method has a meaning of its own.
     pub(super) const fn given_state(self, index: usize) -> Method {
         self.at(index, Reads::State, Form::Given, Beyond::Wait)
@@ -219,7 +226,11 @@ impl Method {
     }
 
     pub(super) const fn receipts(self, index: usize, beyond: Beyond) -> Method {
-        self.at(index, Reads::Receipts, Form::Given, beyond)
+        let method = Method {
+            holding: Holding::Receipts,
+            ..self
+        };
+        method.at(index, Reads::Receipts, Form::Given, beyond)
     }
 
     /// The first parameter is a filter of logs: what it leaves out means the latest block.
@@ -242,6 +253,14 @@ impl Method {
                 is_of_now: matches!(self.treatment, Heavy),
             },
             beyond,
+            ..self
+        }
+    }
+
+    /// A look-up by a transaction's hash.
+    pub(super) const fn by_transaction(self) -> Method {
+        Method {
+            holding: Holding::Transactions,
             ..self
         }
     }

@@ -54,6 +54,9 @@ impl Shut {
 pub enum Missing {
     /// Beyond its head: evidence of its head.
     Newer,
+    /// The state of an older block, in words that nothing else is told in: evidence of its depth, also
+    /// right below its head.
+    Lost,
     /// Pruned: evidence of its depth.
     Older,
     /// It doesn't say; where the block lies by the node's head tells.

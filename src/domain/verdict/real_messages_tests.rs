@@ -8,6 +8,7 @@ use super::*;
 
 const NO_DATA: Option<&str> = None;
 const OLDER: Meaning = Meaning::Missing(Missing::Older);
+const LOST: Meaning = Meaning::Missing(Missing::Lost);
 const NEWER: Meaning = Meaning::Missing(Missing::Newer);
 const UNSAID: Meaning = Meaning::Missing(Missing::Unsaid);
 const QUOTA: Meaning = Meaning::Shut(Shut::Quota);
@@ -171,8 +172,8 @@ const MESSAGES: &[Message] = &[
     ("Klaytn", 200, -32000, "the block number is greater than latest", NO_DATA, NEWER),
     ("Besu", 200, -32008, "Initial sync is still in progress", NO_DATA, NEWER),
     ("Erigon", 200, -32000, "block is not yet available", NO_DATA, NEWER),
-    ("geth", 200, -32000, "missing trie node 5b3f (path ) state 0x5b3f is not available, not found", NO_DATA, OLDER),
-    ("geth", 200, -32000, "historical state 5b3f is not available", NO_DATA, OLDER),
+    ("geth", 200, -32000, "missing trie node 5b3f (path ) state 0x5b3f is not available, not found", NO_DATA, LOST),
+    ("geth", 200, -32000, "historical state 5b3f is not available", NO_DATA, LOST),
     ("geth", 200, -32000, "required historical state unavailable (reexec=128)", NO_DATA, OLDER),
     ("Erigon", 200, -32000, "old data not available due to pruning: requested block 6134861", NO_DATA, OLDER),
     ("geth", 200, 4444, "pruned history unavailable", NO_DATA, OLDER),

@@ -216,9 +216,12 @@ pub const TEXTS: &[Group] = &[
         ("initial sync is still in progress", "Besu RpcErrorType, −32008"),
         ("block is not yet available", "Erigon"),
     ]),
-    (Meaning::Missing(Missing::Older), &[
+    (Meaning::Missing(Missing::Lost), &[
         ("missing trie node", "geth trie/errors.go"),
-        ("historical state", "geth core/state, eth/state_accessor.go"),
+        ("historical state … is not available", "geth core/state"),
+    ]),
+    (Meaning::Missing(Missing::Older), &[
+        ("historical state", "geth eth/state_accessor.go: as far as it runs blocks again"),
         ("due to pruning", "Erigon state: PrunedError"),
         ("pruned", "geth, reth: pruned history unavailable, state at block is pruned"),
         ("maximum proof window", "reth rpc-eth-types error/mod.rs"),

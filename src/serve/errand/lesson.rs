@@ -40,8 +40,17 @@ impl Errand<'_> {
             Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
             Class::MissingData => {
                 let missing = verdict.missing().unwrap_or(Missing::Unsaid);
-                if let Some(lost) = self.journey.miss(node, missing) {
+                let words = match content {
+                    Content::Whole(answer, _) => answer.error().map(|error| error.message),
+                    Content::Large(_) | Content::Nothing | Content::TooLarge => None,
+                };
+                if let Some(lost) = self.journey.miss(node, missing, &words.unwrap_or_default()) {
                     pool.learn_depth(node.id, lost);
+                }
+            }
+            Class::NoConnection => {
+                if !node.is_doubted {
+                    pool.doubt_depth(node.id);
                 }
             }
             Class::RpcError
@@ -49,7 +58,6 @@ impl Errand<'_> {
             | Class::Shut
             | Class::NodeTimeout
             | Class::Timeout
-            | Class::NoConnection
             | Class::Transport
             | Class::BadAnswer
             | Class::Unknown

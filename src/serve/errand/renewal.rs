@@ -53,7 +53,7 @@ impl Errand<'_> {
     /// Keeps such an answer for when nothing better comes; but what is too old is told to nobody.
     pub(super) fn keep_nothing(&mut self, answer: &Whole) -> Use {
         if answer.result() == Some(b"null") {
-            self.journey.hear_null();
+            self.journey.hear_null(|_, _, _| Vec::new());
         } else {
             self.journey.hear(Class::MissingData, true);
         }

@@ -93,6 +93,10 @@ impl Line {
             if self.is_final(&end) {
                 return;
             }
+            // What its node held in memory may have gone with it.
+            if matches!(end, End::Fault(_)) {
+                self.exchange.pool.doubt_depth(self.upstream.id);
+            }
             if clock::now().saturating_duration_since(begun) >= LIVED_LONG {
                 pause = PAUSE_FIRST;
             }

@@ -613,7 +613,7 @@ fn known() -> Details {
         capabilities: Capabilities::Told(Depth {
             blocks_from: Some(block),
             state_from: Some(block),
-            receipts_from: None,
+            ..Depth::default()
         }),
         compared: Some((block, BlockHash([1; 32]))),
         safe: Some(block),

@@ -1,0 +1,177 @@
+//! Who is asked once more when a node finds nothing: nodes that are as fresh as what clients are told
+//! of, and that go back further than it.
+
+use std::time::Instant;
+
+use super::block::Need;
+use super::chain::BlockNumber;
+use super::chance::Dice;
+use super::depth::Holding;
+use super::fleet::{FleetView, NodeView};
+use super::node::NodeId;
+use super::select::Ladder;
+
+/// How far back a node goes; the least goes furthest. Where that isn't known it may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    All,
+    Unknown,
+    From(BlockNumber),
+}
+
+impl Reach {
+    fn of(node: &NodeView, holding: Holding) -> Reach {
+        match node.depth.oldest(holding) {
+            None => Reach::Unknown,
+            Some(BlockNumber(0)) => Reach::All,
+            Some(oldest) => Reach::From(oldest),
+        }
+    }
+}
+
+/// What a node found nothing of.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    pub holding: Holding,
+    pub block: Option<Need>,
+    pub ladder: Ladder,
+    pub tried: &'a [NodeId],
+}
+
+/// Whom to ask after `said`, one after the other, until somebody finds it: one that is fresh and goes
+/// deeper, else one of each kind. Nobody: no node goes deeper, and anyone of the freshest will do.
+pub fn confirmers(
+    view: &FleetView,
+    said: &NodeView,
+    sought: Sought<'_>,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Vec<NodeId> {
+    let reach = |node: &NodeView| Reach::of(node, sought.holding);
+    let is_open = |node: &&NodeView| {
+        sought.ladder.takes(node, view)
+            && !sought.tried.contains(&node.id)
+            && !node.standing.rests(now)
+            && sought
+                .block
+                .is_none_or(|need| need.of_head().is_met_by(node))
+    };
+    let others: Vec<_> = view.nodes.iter().filter(is_open).collect();
+    let is_fresh = |node: &NodeView| node.head >= view.served_head;
+    let is_deeper = |node: &NodeView| reach(node) < reach(said);
+    let among = |is_wanted: &dyn Fn(&NodeView) -> bool| -> Vec<&NodeView> {
+        others
+            .iter()
+            .copied()
+            .filter(|node| is_wanted(node))
+            .collect()
+    };
+    let deepest = |nodes: Vec<&NodeView>, dice: &mut _| {
+        let best = nodes.iter().map(|node| reach(node)).min();
+        let best = nodes.into_iter().filter(|node| Some(reach(node)) == best);
+        one_of(&best.collect::<Vec<_>>(), dice)
+    };
+    if let Some(both) = deepest(among(&|node| is_fresh(node) && is_deeper(node)), dice) {
+        return vec![both];
+    }
+    let Some(deeper) = deepest(among(&is_deeper), dice) else {
+        return Vec::new();
+    };
+    let fresh = one_of(&among(&is_fresh), dice);
+    std::iter::once(deeper).chain(fresh).collect()
+}
+
+fn one_of(nodes: &[&NodeView], dice: &mut impl Dice) -> Option<NodeId> {
+    let drawn = (dice.fraction() * nodes.len() as f64) as usize;
+    nodes.get(drawn).or(nodes.first()).map(|node| node.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::chance::Seeded;
+    use crate::domain::depth::Depth;
+    use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
+    use crate::domain::health::Hysteresis;
+    use crate::domain::node::{Rung, Weight};
+    use std::time::Duration;
+
+    /// Own nodes at these heads, with what they keep of blocks.
+    fn view(nodes: &[(u64, Option<u64>)], now: Instant) -> FleetView {
+        let mut fleet = Fleet::new(Yardstick {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+            look: Duration::from_secs(5),
+        });
+        let member = |id| Member {
+            id: NodeId(id),
+            name: format!("{id}").into(),
+            rung: Rung::Own,
+            weight: Weight::ONE,
+        };
+        fleet.replace((0..).map(member).take(nodes.len()).collect(), now);
+        let probe = |(head, _): &(u64, _)| Probe::Answered {
+            head: BlockNumber(*head),
+            chain_id: None,
+            syncing: false,
+        };
+        let probes: Vec<_> = (0..).map(NodeId).zip(nodes.iter().map(probe)).collect();
+        fleet.hear_round(&probes, now);
+        let mut view = fleet.view();
+        for (node, (_, oldest)) in view.nodes.iter_mut().zip(nodes) {
+            node.depth = Depth {
+                blocks_from: oldest.map(BlockNumber),
+                ..Depth::default()
+            };
+        }
+        view.served_head = Some(BlockNumber(100));
+        view
+    }
+
+    /// Whoever is asked, in many draws, after node 0 found nothing.
+    fn asked(nodes: &[(u64, Option<u64>)], holding: Holding) -> Vec<Vec<u32>> {
+        let now = crate::clock::now();
+        let view = view(nodes, now);
+        let sought = Sought {
+            holding,
+            block: None,
+            ladder: Ladder::Own,
+            tried: &[NodeId(0)],
+        };
+        let mut dice = Seeded::new(3);
+        let mut seen: Vec<Vec<u32>> = (0..50)
+            .map(|_| confirmers(&view, &view.nodes[0], sought, now, &mut dice))
+            .map(|ids| ids.into_iter().map(|id| id.0).collect())
+            .collect();
+        seen.sort();
+        seen.dedup();
+        seen
+    }
+
+    #[test]
+    fn who_is_fresh_and_goes_deeper_is_asked_else_one_of_each_else_anyone() {
+        let blocks = |nodes: &[_]| asked(nodes, Holding::Blocks);
+        let (all, unknown, few) = (Some(0), None, Some(90));
+        assert_eq!(blocks(&[(100, few), (100, few), (100, all)]), [vec![2]]);
+        assert_eq!(
+            blocks(&[(100, few), (100, unknown), (100, all), (100, all)]),
+            [vec![2], vec![3]],
+            "the deepest"
+        );
+        assert_eq!(blocks(&[(100, few), (100, unknown)]), [vec![1]]);
+        assert_eq!(
+            blocks(&[(100, few), (97, all), (100, few)]),
+            [vec![1, 2]],
+            "one of each"
+        );
+        assert_eq!(blocks(&[(100, few), (97, all)]), [vec![1]]);
+        assert_eq!(blocks(&[(100, all), (100, all), (100, few)]), [vec![0; 0]]);
+        assert_eq!(
+            asked(&[(100, few), (100, all)], Holding::Transactions),
+            [vec![0; 0]],
+            "of those nothing is known"
+        );
+    }
+}

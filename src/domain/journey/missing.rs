@@ -1,0 +1,45 @@
+//! What a node that lacks the data says of where they are to be had, and of itself.
+
+use super::Journey;
+use crate::domain::block::{Reads, Wish};
+use crate::domain::chain::BlockNumber;
+use crate::domain::depth::names_another;
+use crate::domain::fleet::NodeView;
+use crate::domain::verdict::Missing;
+
+/// Every node keeps the state of the last blocks (geth 128): where such a one is missing, the node
+/// is not behind by its depth but by a moment, or on its way to another branch.
+const RECENT_BLOCKS: u64 = 64;
+
+impl Journey<'_> {
+    /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
+    /// next. `words`: in which it says so. Returns the block whose state the node turns out not to keep any more.
+    pub fn miss(&mut self, node: &NodeView, missing: Missing, words: &str) -> Option<BlockNumber> {
+        let need = self.needs.block;
+        let is_within = need
+            .zip(node.head)
+            .is_some_and(|(need, head)| need.from <= head);
+        let is_older = match missing {
+            Missing::Older | Missing::Lost => true,
+            Missing::Newer => false,
+            Missing::Unsaid => is_within,
+        };
+        if !is_older {
+            self.needs.wish = Wish::Freshest;
+            return None;
+        }
+        self.needs.wish = Wish::Deepest;
+        let (need, head) = need.zip(node.head)?;
+        let behind = head.0.saturating_sub(need.from.0);
+        let behind_min = match missing {
+            Missing::Lost => 1,
+            Missing::Older | Missing::Unsaid | Missing::Newer => RECENT_BLOCKS,
+        };
+        let is_another = || names_another(words, need.from);
+        if need.reads != Reads::State || behind < behind_min || is_another() {
+            return None;
+        }
+        self.was_taught = node.has_state(need.from);
+        Some(need.from)
+    }
+}
