@@ -22,6 +22,7 @@ use crate::registry::{Environment, Listing, Registry, RegistryError};
 use crate::state::pool::Pool;
 use crate::state::provenance::ListFrom;
 use crate::state::upstreams::{Roll, Upstream};
+use crate::telemetry::events::nodes_in_words;
 use crate::telemetry::metrics::Metrics;
 
 /// So long the first list is waited for before something else is served: a process that starts is
@@ -210,13 +211,13 @@ impl Roster {
         if specs.is_empty() && !records.is_empty() {
             return false;
         }
-        let count = specs.len();
+        let count = nodes_in_words(specs.len());
         let source = match from {
             ListFrom::Configuration => "the nodes of the configuration",
             ListFrom::LastList | ListFrom::Registry | ListFrom::Memory => "the last list on disk",
         };
         log::warn!(
-            "serving from {source}, {count} nodes, until the registry answers; health is not written"
+            "serving from {source}, {count}, until the registry answers; health is not written"
         );
         self.pool.list_from.set(from);
         self.apply(specs).await;
@@ -315,7 +316,7 @@ impl Roster {
             self.let_go(old, &wanted);
         }
         let names: Vec<_> = wanted.iter().map(|upstream| &*upstream.spec.name).collect();
-        log::info!("the list has {} nodes: {}", names.len(), names.join(", "));
+        log::info!("the list has {}: {}", nodes_in_words(names.len()), names.join(", "));
         true
     }
 

@@ -147,6 +147,12 @@ pub fn trouble_in_words(reason: Reason, trouble: Option<&Trouble>) -> String {
     }
 }
 
+/// `1 node`, `2 nodes`.
+pub fn nodes_in_words(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} node{plural}")
+}
+
 /// What has to happen before the node gets calls again.
 fn way_back(reason: Reason) -> &'static str {
     match reason {
@@ -296,6 +302,12 @@ mod tests {
         );
         let (_, said) = sentence(&left(Reason::Lagging));
         assert!(!said.contains("401"), "{said}");
+    }
+
+    #[test]
+    fn one_node_is_not_several() {
+        let said = [0, 1, 2].map(nodes_in_words);
+        assert_eq!(said, ["0 nodes", "1 node", "2 nodes"]);
     }
 
     #[test]

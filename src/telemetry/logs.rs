@@ -16,8 +16,10 @@ use serde::Serialize;
 pub const FILTER_VARIABLE: &str = "FOREBAY_LOG";
 
 /// What holds in everyday service where the variable says nothing else. Pingora tells at level info of each step of
-/// its start and end, and its balancer of changes that we tell ourselves.
-pub const EVERYDAY: &str = "info,pingora=warn,pingora_load_balancing=error";
+/// its start and end, its balancer of changes that we tell ourselves, and the verifier of certificates
+/// of each one that is refused, without saying whose: the node's own line does.
+pub const EVERYDAY: &str =
+    "info,pingora=warn,pingora_load_balancing=error,rustls_platform_verifier=off";
 
 /// The same for a command that has the terminal for itself. The variable, where it is set, changes
 /// [`EVERYDAY`] all the same.
@@ -302,6 +304,11 @@ mod tests {
             ("pingora_core::server", Level::Warn, true),
             ("pingora_core::server", Level::Info, false),
             ("pingora_load_balancing", Level::Info, false),
+            (
+                "rustls_platform_verifier::verification",
+                Level::Error,
+                false,
+            ),
         ] {
             assert_eq!(is_shown("", level, target, "x"), wanted, "{target} {level}");
         }

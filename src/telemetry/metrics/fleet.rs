@@ -127,6 +127,8 @@ impl Metrics {
             let all = Some(saturated(on_rung().count()));
             show(&self.families.nodes, &label, all);
             show(&self.families.nodes_healthy, &label, Some(saturated(fit)));
+            let serving = on_rung().filter(|node| node.serves()).count();
+            show(&self.families.nodes_serving, &label, Some(saturated(serving)));
         }
     }
 
