@@ -1,5 +1,5 @@
-# When somebody is called. HealthyNodes and FallbackInUse are Forebay's own, out of its log; the
-# others are the load balancer's.
+# When somebody is called. Metrics of the namespace Forebay are its own, out of its log; the others
+# are the load balancer's.
 
 locals {
   topic_arn = var.alarm_topic_arn != null ? var.alarm_topic_arn : aws_sns_topic.this[0].arn
@@ -135,6 +135,106 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
       period      = 60
     }
   }
+}
+
+# Whatever their HTTP status: a call that every node failed may be a 200 with -32013.
+resource "aws_cloudwatch_metric_alarm" "failed_calls" {
+  alarm_name          = "${var.name}-failed-calls"
+  alarm_description   = "No node had an answer to more than ${var.alarm_at.failed_percent} percent of the calls. Forebay's log names them, and the nodes that failed."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarm_at.failed_percent
+  evaluation_periods  = 3
+  datapoints_to_alarm = 2
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+
+  metric_query {
+    id          = "percent"
+    expression  = "IF(calls >= ${local.requests_min}, 100 * failed / calls, 0)"
+    label       = "failed calls, percent"
+    return_data = true
+  }
+
+  metric_query {
+    id = "failed"
+
+    metric {
+      namespace   = "Forebay"
+      metric_name = "FailedCalls"
+      dimensions  = { Service = var.name }
+      stat        = "Sum"
+      period      = 60
+    }
+  }
+
+  metric_query {
+    id = "calls"
+
+    metric {
+      namespace   = "Forebay"
+      metric_name = "Calls"
+      dimensions  = { Service = var.name }
+      stat        = "Sum"
+      period      = 60
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "slow_calls" {
+  alarm_name          = "${var.name}-slow-calls"
+  alarm_description   = "One call of a hundred takes longer than ${var.alarm_at.p99_ms} ms (heavy methods left out)."
+  namespace           = "Forebay"
+  metric_name         = "CallTimeP99"
+  dimensions          = { Service = var.name }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarm_at.p99_ms
+  period              = 60
+  evaluation_periods  = 10
+  datapoints_to_alarm = 8
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "registry" {
+  alarm_name          = "${var.name}-registry"
+  alarm_description   = "The list of nodes has not been read for ${var.alarm_at.registry_age_seconds} s: changes don't arrive. Calls don't need it."
+  namespace           = "Forebay"
+  metric_name         = "RegistryAge"
+  dimensions          = { Service = var.name }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarm_at.registry_age_seconds
+  period              = 60
+  evaluation_periods  = 3
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+}
+
+# Made by the load balancer itself: no task took the request, or one broke it off. Of all that is
+# behind this load balancer.
+resource "aws_cloudwatch_metric_alarm" "load_balancer_errors" {
+  alarm_name          = "${var.name}-load-balancer-5xx"
+  alarm_description   = "The load balancer answered more than ${var.alarm_at.load_balancer_errors} requests a minute with 502, 503 or 504 of its own: it reaches no task, or tasks break off."
+  namespace           = "AWS/ApplicationELB"
+  metric_name         = "HTTPCode_ELB_5XX_Count"
+  dimensions          = { LoadBalancer = local.behind.LoadBalancer }
+  statistic           = "Sum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarm_at.load_balancer_errors
+  period              = 60
+  evaluation_periods  = 3
+  datapoints_to_alarm = 2
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "tasks" {

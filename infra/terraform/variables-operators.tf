@@ -71,11 +71,16 @@ variable "alarm_emails" {
 }
 
 variable "alarm_at" {
-  description = "When to call: fewer healthy own nodes than this, minutes on the fallback, percent of requests answered with 5xx."
+  description = "When to call: fewer healthy own nodes than this, minutes on the fallback, percent of requests answered with 5xx, percent of calls that no node could answer, milliseconds that one call of a hundred takes, seconds without the registry, 5xx a minute of the load balancer's own."
   type = object({
     healthy_nodes_min = optional(number, 1)
     fallback_minutes  = optional(number, 5)
     error_percent     = optional(number, 1)
+
+    failed_percent       = optional(number, 1)
+    p99_ms               = optional(number, 2500)
+    registry_age_seconds = optional(number, 300)
+    load_balancer_errors = optional(number, 10)
   })
   default = {}
 
@@ -84,8 +89,12 @@ variable "alarm_at" {
     error_message = "alarm_at.healthy_nodes_min is from 1, alarm_at.fallback_minutes from 1 to 60."
   }
   validation {
-    condition     = var.alarm_at.error_percent > 0 && var.alarm_at.error_percent <= 100
-    error_message = "alarm_at.error_percent is above 0, and at most 100."
+    condition     = alltrue([for percent in [var.alarm_at.error_percent, var.alarm_at.failed_percent] : percent > 0 && percent <= 100])
+    error_message = "alarm_at.error_percent and alarm_at.failed_percent are above 0, and at most 100."
+  }
+  validation {
+    condition     = var.alarm_at.p99_ms > 0 && var.alarm_at.registry_age_seconds >= 60 && var.alarm_at.load_balancer_errors >= 0
+    error_message = "alarm_at.p99_ms is above 0, alarm_at.registry_age_seconds at least 60, alarm_at.load_balancer_errors at least 0."
   }
 }
 

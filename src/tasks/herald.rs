@@ -10,6 +10,7 @@ use crate::config::settings::CloudWatch;
 use crate::state::pool::Pool;
 use crate::telemetry::cloudwatch::{self, Labels};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traffic::Traffic;
 
 /// How often it is looked whether there was a first round.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,20 +25,20 @@ pub struct Herald {
 impl Herald {
     /// Tells, for ever, from the first round on, as long as somebody wants it.
     pub async fn run(&self) {
-        let mut told = 0;
+        let mut told = Traffic::default();
         loop {
             let Some(wanted) = self.regimen.say(|regimen| regimen.cloudwatch.clone()) else {
                 let is_wanted = |regimen: &Regimen| regimen.cloudwatch.is_some();
                 self.regimen.becomes(is_wanted).await;
                 continue;
             };
-            let responses = self.metrics.try_again_responses();
-            let lines = self.lines(&wanted, responses - told);
+            let traffic = self.metrics.traffic();
+            let lines = self.lines(&wanted, &traffic.since(&told));
             if lines.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
-            told = responses;
+            told = traffic;
             // On a thread of its own: whoever reads our output may be slow, and probes go on.
             let written = tokio::task::spawn_blocking(move || {
                 std::io::stdout().lock().write_all(lines.as_bytes())
@@ -60,8 +61,9 @@ impl Herald {
         }
     }
 
-    fn lines(&self, wanted: &CloudWatch, try_again_responses: u64) -> String {
+    fn lines(&self, wanted: &CloudWatch, traffic: &Traffic) -> String {
         let snapshot = self.pool.snapshot();
+        let unix_millis = clock::unix_millis();
         let probe_time = |name: &Arc<str>| {
             let mut upstreams = snapshot.upstreams.iter();
             let upstream = upstreams.find(|upstream| upstream.spec.name == *name)?;
@@ -74,8 +76,9 @@ impl Herald {
                 service: wanted.service.clone(),
             },
             &probe_time,
-            try_again_responses,
-            clock::unix_millis(),
+            traffic,
+            self.metrics.registry_age(unix_millis / 1000),
+            unix_millis,
         )
     }
 }

@@ -316,7 +316,11 @@ impl Roster {
             self.let_go(old, &wanted);
         }
         let names: Vec<_> = wanted.iter().map(|upstream| &*upstream.spec.name).collect();
-        log::info!("the list has {}: {}", nodes_in_words(names.len()), names.join(", "));
+        log::info!(
+            "the list has {}: {}",
+            nodes_in_words(names.len()),
+            names.join(", ")
+        );
         true
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::traffic::Traffic;
 use crate::domain::node::Rung;
 use crate::domain::view::{FleetView, NodeView};
 
@@ -28,12 +29,13 @@ type Metric = (&'static str, &'static str, Value);
 
 /// The lines for the fleet as of `unix_millis`, each with its end: one for the fleet, one for each
 /// node of which anything is known. None before the first round, when nothing is.
-/// `try_again_responses`: since the lines before.
+/// `traffic`: since the lines before.
 pub fn lines(
     view: &FleetView,
     labels: &Labels,
     probe_times: ProbeTimes<'_>,
-    try_again_responses: u64,
+    traffic: &Traffic,
+    registry_age: Option<Duration>,
     unix_millis: u64,
 ) -> String {
     if view.rounds == 0 {
@@ -42,7 +44,7 @@ pub fn lines(
     let mut text = line(
         labels,
         None,
-        of_fleet(view, try_again_responses),
+        of_fleet(view, traffic, registry_age),
         unix_millis,
     );
     for node in &view.nodes {
@@ -54,16 +56,27 @@ pub fn lines(
     text
 }
 
-fn of_fleet(view: &FleetView, try_again_responses: u64) -> Vec<Metric> {
+fn of_fleet(view: &FleetView, traffic: &Traffic, registry_age: Option<Duration>) -> Vec<Metric> {
     let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
     let fit = own.filter(|node| node.serves()).count();
     let others = [Rung::Leader, Rung::Fallback];
     let helps_out = fit == 0 && others.into_iter().any(|rung| view.has_fit(rung));
-    vec![
+    let mut metrics = vec![
         ("HealthyNodes", "Count", json!(fit)),
         ("FallbackInUse", "Count", json!(u8::from(helps_out))),
-        ("TryAgainResponses", "Count", json!(try_again_responses)),
-    ]
+        ("Calls", "Count", json!(traffic.calls)),
+        ("FailedCalls", "Count", json!(traffic.failed)),
+        (
+            "TryAgainResponses",
+            "Count",
+            json!(traffic.try_again_responses),
+        ),
+    ];
+    let p99 = traffic.p99().map(|time| json!(millis(time)));
+    metrics.extend(p99.map(|time| ("CallTimeP99", "Milliseconds", time)));
+    let age = registry_age.map(|age| json!(age.as_secs()));
+    metrics.extend(age.map(|age| ("RegistryAge", "Seconds", age)));
+    metrics
 }
 
 fn of_node(node: &NodeView, probe_time: Option<Duration>) -> Vec<Metric> {
@@ -73,7 +86,7 @@ fn of_node(node: &NodeView, probe_time: Option<Duration>) -> Vec<Metric> {
         let behind = i64::try_from(-ahead).ok()?;
         Some(json!(behind))
     });
-    let took = probe_time.map(|took| json!(took.as_micros() as f64 / 1000.0));
+    let took = probe_time.map(|took| json!(millis(took)));
     let known = [
         ("BlockNumber", "None", head),
         ("DifferenceToLeader", "Count", behind),
@@ -83,6 +96,10 @@ fn of_node(node: &NodeView, probe_time: Option<Duration>) -> Vec<Metric> {
         .into_iter()
         .filter_map(|(name, unit, value)| Some((name, unit, value?)))
         .collect()
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
 }
 
 fn line(labels: &Labels, node: Option<&str>, metrics: Vec<Metric>, unix_millis: u64) -> String {

@@ -7,6 +7,7 @@ use crate::domain::chain::{BlockNumber, ChainId};
 use crate::domain::fleet::{Fleet, Member, Probe, Yardstick};
 use crate::domain::health::Hysteresis;
 use crate::domain::node::{NodeId, Weight};
+use crate::telemetry::metrics::{CallOutcome, Metrics};
 
 const NOW: u64 = 1_700_000_000_123;
 
@@ -38,6 +39,12 @@ fn the_fleets_line_has_the_agreed_names() {
     assert_eq!(line["HealthyNodes"], 1);
     assert_eq!(line["FallbackInUse"], 0);
     assert_eq!(line["TryAgainResponses"], 3);
+    assert_eq!(
+        (&line["Calls"], &line["FailedCalls"]),
+        (&json!(5), &json!(1))
+    );
+    assert_eq!(line["CallTimeP99"], 250.0);
+    assert_eq!(line["RegistryAge"], 7);
 }
 
 #[test]
@@ -98,14 +105,28 @@ fn without_a_fit_own_node_the_fallback_is_in_use_as_long_as_there_is_one() {
 #[test]
 fn what_is_not_known_is_left_out() {
     assert_eq!(
-        lines(&FleetView::default(), &labels(), &|_| None, 0, NOW),
+        lines(
+            &FleetView::default(),
+            &labels(),
+            &|_| None,
+            &Traffic::default(),
+            None,
+            NOW
+        ),
         ""
     );
     let mut fleet = empty_fleet();
     fleet.replace(vec![member(0, "geth-1", Rung::Own, 1)], now());
     fleet.hear_round(&[(NodeId(0), Probe::Failed)], now());
     let silent = fleet.view();
-    let text = lines(&silent, &labels(), &|_| None, 0, NOW);
+    let text = lines(
+        &silent,
+        &labels(),
+        &|_| None,
+        &Traffic::default(),
+        None,
+        NOW,
+    );
     assert_eq!(
         text.lines().count(),
         1,
@@ -115,13 +136,18 @@ fn what_is_not_known_is_left_out() {
         &silent,
         &labels(),
         &|_| Some(Duration::from_secs(2)),
-        0,
+        &Traffic::default(),
+        None,
         NOW,
     );
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(faults(&line), Vec::<String>::new());
     assert_eq!(line["ProbeTime"], 2000.0);
     assert_eq!(line.get("BlockNumber"), None);
+    let of_fleet: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(of_fleet["Calls"], 0);
+    assert_eq!(of_fleet.get("CallTimeP99"), None);
+    assert_eq!(of_fleet.get("RegistryAge"), None);
 }
 
 #[test]
@@ -209,12 +235,31 @@ fn read(view: &FleetView) -> Vec<Value> {
         view,
         &labels(),
         &|_| Some(Duration::from_micros(1500)),
-        3,
+        &traffic(),
+        Some(Duration::from_secs(7)),
         NOW,
     );
     assert!(text.ends_with('\n'));
     let lines = text.lines().map(serde_json::from_str);
     lines.collect::<Result<_, _>>().unwrap()
+}
+
+/// Of four calls that were answered and one that failed.
+fn traffic() -> Traffic {
+    let metrics = Metrics::new();
+    let method = metrics.method(None);
+    for outcome in [
+        CallOutcome::Ok,
+        CallOutcome::Ok,
+        CallOutcome::RpcError,
+        CallOutcome::Refused,
+        CallOutcome::Failed,
+        CallOutcome::Cancelled,
+    ] {
+        method.called(outcome, Duration::from_millis(200));
+    }
+    (0..3).for_each(|_| metrics.try_again_response());
+    metrics.traffic()
 }
 
 fn now() -> Instant {

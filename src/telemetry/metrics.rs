@@ -13,6 +13,7 @@ mod sockets;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
 
@@ -28,8 +29,9 @@ use self::sockets::SocketMetrics;
 pub use self::sockets::{Direction, SocketEnd};
 use crate::domain::fleet::FleetView;
 use crate::domain::health::Reason;
-use crate::domain::method::{Row, TABLE};
+use crate::domain::method::{Row, TABLE, Treatment};
 use crate::domain::verdict::{Class, Elsewhere, Shut};
+use crate::telemetry::traffic::Traffic;
 
 /// The content type of [`Metrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -231,8 +233,25 @@ impl Metrics {
         self.try_again_responses.inc();
     }
 
-    pub fn try_again_responses(&self) -> u64 {
-        self.try_again_responses.get()
+    /// What all calls came to so far.
+    pub fn traffic(&self) -> Traffic {
+        let mut traffic = Traffic::default();
+        traffic.try_again_responses = self.try_again_responses.get();
+        for (at, method) in self.methods.iter().enumerate() {
+            let row = TABLE.get(at);
+            let is_quick = row.is_none_or(|row| row.treatment != Treatment::Heavy);
+            if let Some(method) = method.get() {
+                method.add_to(&mut traffic, is_quick);
+            }
+        }
+        traffic
+    }
+
+    /// How long ago the registry was read with success; `None` where it never is.
+    pub fn registry_age(&self, unix_seconds: u64) -> Option<Duration> {
+        let read_at = self.registry_read_at.load(Ordering::Relaxed);
+        let age = || Duration::from_secs(unix_seconds.saturating_sub(read_at));
+        (read_at > 0).then(age)
     }
 
     pub fn http_response(&self, code: u16) {
@@ -323,12 +342,9 @@ impl Metrics {
     /// See [`CONTENT_TYPE`].
     pub fn encode(&self, view: &FleetView, unix_seconds: u64) -> String {
         self.show_in_flight(view);
-        let read_at = self.registry_read_at.load(Ordering::Relaxed);
-        if read_at > 0 {
-            self.families
-                .registry_age
-                .with_label_values(&NO_LABELS)
-                .set(saturated(unix_seconds.saturating_sub(read_at)));
+        if let Some(age) = self.registry_age(unix_seconds) {
+            let gauge = self.families.registry_age.with_label_values(&NO_LABELS);
+            gauge.set(saturated(age.as_secs()));
         }
         TextEncoder::new()
             .encode_to_string(&self.families.registry.gather())

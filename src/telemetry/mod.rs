@@ -11,3 +11,4 @@ pub mod metrics;
 pub mod otlp;
 pub mod spans;
 pub mod supervisor;
+pub mod traffic;

@@ -251,7 +251,7 @@ run "alarms_reach_the_topic_and_slack" {
   }
   assert {
     condition = alltrue([
-      for alarm in [aws_cloudwatch_metric_alarm.healthy_nodes, aws_cloudwatch_metric_alarm.fallback, aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.tasks] :
+      for alarm in [aws_cloudwatch_metric_alarm.healthy_nodes, aws_cloudwatch_metric_alarm.fallback, aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.tasks, aws_cloudwatch_metric_alarm.failed_calls, aws_cloudwatch_metric_alarm.slow_calls, aws_cloudwatch_metric_alarm.registry, aws_cloudwatch_metric_alarm.load_balancer_errors] :
       alarm.alarm_actions == toset([var.alarm_topic_arn])
     ])
     error_message = "every alarm goes to the topic that was named"

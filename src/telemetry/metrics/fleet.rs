@@ -128,7 +128,11 @@ impl Metrics {
             show(&self.families.nodes, &label, all);
             show(&self.families.nodes_healthy, &label, Some(saturated(fit)));
             let serving = on_rung().filter(|node| node.serves()).count();
-            show(&self.families.nodes_serving, &label, Some(saturated(serving)));
+            show(
+                &self.families.nodes_serving,
+                &label,
+                Some(saturated(serving)),
+            );
         }
     }
 

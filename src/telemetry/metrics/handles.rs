@@ -9,6 +9,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 use super::families::Families;
 use crate::domain::health::Reason;
 use crate::domain::verdict::{Class, Shut};
+use crate::telemetry::traffic::Traffic;
 
 /// What a client's call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -277,6 +278,26 @@ impl MethodMetrics {
         MethodMetrics {
             calls: CallOutcome::ALL.map(calls),
             duration: families.call_duration.with_label_values(&[method]),
+        }
+    }
+
+    /// Adds its calls to `traffic`. How long it takes counts only where it `is_quick` by nature.
+    pub(super) fn add_to(&self, traffic: &mut Traffic, is_quick: bool) {
+        for outcome in CallOutcome::ALL {
+            let calls = self.calls[outcome as usize].get();
+            match outcome {
+                CallOutcome::Cancelled => {}
+                CallOutcome::Failed => {
+                    traffic.calls += calls;
+                    traffic.failed += calls;
+                }
+                CallOutcome::Ok | CallOutcome::RpcError | CallOutcome::Refused => {
+                    traffic.calls += calls;
+                }
+            }
+        }
+        if is_quick {
+            traffic.add_durations(&self.duration);
         }
     }
 
