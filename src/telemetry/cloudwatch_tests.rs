@@ -216,7 +216,8 @@ fn faults(line: &Value) -> Vec<String> {
             let name = metric["Name"].as_str().unwrap_or("");
             demand((1..=1024).contains(&name.len()), "a metric's name");
             let unit = metric["Unit"].as_str().unwrap_or("");
-            demand(["Count", "Milliseconds", "None"].contains(&unit), "a unit");
+            let units = ["Count", "Milliseconds", "Seconds", "None"];
+            demand(units.contains(&unit), "a unit");
             demand(line[name].is_number(), "a metric's value");
         }
     }
