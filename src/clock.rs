@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub fn now() -> Instant {
     Instant::now()
@@ -50,6 +50,14 @@ pub fn http_date<T>(read: impl FnOnce(&[u8]) -> T) -> T {
         }
         read(date.as_bytes())
     })
+}
+
+/// How long it is until `date`, as HTTP writes it (RFC 9110 §5.6.7); none where it is past. `None`: it
+/// is no such date.
+pub fn until_http_date(date: &str) -> Option<Duration> {
+    let date = chrono::DateTime::parse_from_rfc2822(date.trim()).ok()?;
+    let until = date.signed_duration_since(chrono::Utc::now());
+    Some(until.to_std().unwrap_or_default())
 }
 
 /// A chance in 0..2^64, from a generator of this thread's own; not for secrets.

@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Load, Scene};
+use forebay::fake::Fault;
+use support::{Load, PATIENCE, Pretend, Scene, eventually, get};
 
 const CALLS: u64 = 6_000;
 const CLIENTS: u64 = 16;
@@ -109,4 +110,128 @@ async fn without_an_own_node_the_leader_serves_and_without_any_there_is_a_clear_
     assert_eq!(answer.status, 503);
     assert_eq!(answer.json()["error"]["code"], -32011);
     assert_eq!(answer.json()["id"], "x");
+}
+
+fn bad_gateway() -> Option<Fault> {
+    Some(Fault::Status {
+        code: 502,
+        retry_after_seconds: None,
+    })
+}
+
+/// The nodes that are healthy, as the metrics say.
+async fn healthy(pretend: &Pretend) -> Vec<&'static str> {
+    let mut healthy = Vec::new();
+    for name in ["a", "b", "c"] {
+        let labels = [("node", name)];
+        let metric = pretend.balancer.metric("forebay_node_healthy", &labels);
+        if metric.await == Some(1.0) {
+            healthy.push(name);
+        }
+    }
+    healthy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_callers_query_that_no_node_can_answer_benches_nobody() {
+    let scene = Pretend::set(&[1, 1, 1], "").await;
+    for node in &scene.nodes {
+        node.change(|behaviour| {
+            behaviour.fault = bad_gateway();
+            behaviour.fault_methods = Some(["eth_getBlockReceipts".to_string()].into());
+        });
+    }
+    for _ in 0..60 {
+        scene.is_well().await;
+        let poison = scene.call("eth_getBlockReceipts").await;
+        assert_eq!(poison.json()["error"]["code"], -32013, "{}", poison.text());
+    }
+    assert_eq!(healthy(&scene).await, ["a", "b", "c"]);
+    let labels = [
+        ("method", "eth_getBlockReceipts"),
+        ("outcome", "unanswerable"),
+    ];
+    let counted = scene.balancer.metric("forebay_calls_total", &labels).await;
+    assert!(counted > Some(50.0), "{counted:?}");
+    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
+    assert_eq!(health.unwrap().json()["status"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_breaks_every_call_costs_few_repeats_and_no_call() {
+    for fault in [
+        bad_gateway().unwrap(),
+        Fault::Reset,
+        Fault::HalfBody,
+        Fault::NotJson,
+    ] {
+        let scene = Pretend::set(&[1, 1, 1], "").await;
+        let name = format!("{fault:?}");
+        scene.nodes[1].change(|behaviour| {
+            behaviour.fault = Some(fault);
+            behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
+        });
+        let broken_at = forebay::clock::now();
+        let is_out = async || healthy(&scene).await == ["a", "c"];
+        while !is_out().await {
+            assert!(broken_at.elapsed() < Duration::from_secs(6), "{name}");
+            for _ in 0..50 {
+                scene.is_well().await;
+            }
+        }
+        let heard = scene.nodes[1].calls_of("eth_getBalance");
+        println!(
+            "{name}: out after {:?}, {heard} repeats",
+            broken_at.elapsed()
+        );
+        assert!(heard <= 60, "{name}: {heard}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_own_node_that_fails_leaves_its_calls_to_the_fallback() {
+    let scene = Pretend::with_fallback(&[1]).await;
+    scene.nodes[0].change(|behaviour| {
+        behaviour.fault = bad_gateway();
+        behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
+    });
+    eventually("it is out", Duration::from_secs(10), async || {
+        scene.is_well().await;
+        healthy(&scene).await.is_empty()
+    })
+    .await;
+    for _ in 0..100 {
+        scene.is_well().await;
+    }
+    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
+    assert_eq!(health.unwrap().json()["status"], "fallback");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
+    let scene = Pretend::set(&[1], "").await;
+    scene.nodes[0].change(|behaviour| {
+        behaviour.fault = bad_gateway();
+        behaviour.fault_methods = Some(["eth_getBalance".to_string()].into());
+    });
+    for _ in 0..20 {
+        scene.call("eth_getBalance").await;
+    }
+    let health = get(scene.balancer.rpc.address, "/health", PATIENCE).await;
+    let health = health.unwrap();
+    assert_eq!(health.status, 200);
+    assert_eq!(health.json()["status"], "degraded");
+    assert_eq!(
+        health.json()["why"],
+        "20 of 20 calls of the last 30 s failed"
+    );
+    assert_eq!(healthy(&scene).await, ["a"], "nobody can stand in for it");
+    let degraded = scene.balancer.metric("forebay_degraded", &[]).await;
+    assert_eq!(degraded, Some(1.0));
+    let suspect = [("node", "a")];
+    let suspect = scene
+        .balancer
+        .metric("forebay_node_suspect", &suspect)
+        .await;
+    assert_eq!(suspect, Some(1.0));
 }

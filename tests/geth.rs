@@ -12,6 +12,8 @@
 mod behaviour;
 #[path = "geth/history.rs"]
 mod history;
+#[path = "geth/limits.rs"]
+mod limits;
 #[path = "geth/methods.rs"]
 mod methods;
 #[path = "geth/sockets.rs"]

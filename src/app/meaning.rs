@@ -80,6 +80,7 @@ pub fn regimen(settings: &Settings) -> Regimen {
         timeout: health.timeout,
         block_time: settings.chain.block_time,
         sockets: settings.health.sockets,
+        syncing: settings.health.heeds_syncing,
         tags: settings.consistency != Consistency::None,
         refresh: settings.registry.refresh,
         seeds: settings.nodes.clone(),

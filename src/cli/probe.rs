@@ -15,6 +15,7 @@ use crate::domain::health::Reason;
 use crate::domain::node::{NodeId, NodeSpec};
 use crate::domain::report::Inquiry;
 use crate::domain::sounding::{QUESTIONS_MAX, Question, Resource};
+use crate::domain::view::Remark;
 use crate::upstream::probe::{Ask, Probed, Prober};
 
 /// Asks all of `nodes` at once and prints what came of it: a table, or with `json` an object.
@@ -250,7 +251,9 @@ fn row(
         oldest_state: node.depth.state_from.map(|oldest| oldest.0),
         latency_ms: latency,
         healthy: node.standing.is_healthy(),
-        reason: reason.map(Reason::as_str),
+        reason: reason
+            .map(Reason::as_str)
+            .or(node.remark.map(Remark::as_str)),
         failure: probed.failure,
         why: why(node, reason, probed, view, settings),
     }
@@ -269,10 +272,11 @@ fn why(
     settings: &Settings,
 ) -> Option<String> {
     let Some(reason) = reason else {
-        return node
-            .weight
-            .drains()
-            .then(|| "weight 0: it gets no calls".to_string());
+        let remark = node.remark.map(|remark| remark.in_words().to_string());
+        let drains = node.weight.drains();
+        return drains
+            .then(|| "weight 0: it gets no calls".to_string())
+            .or(remark);
     };
     match reason {
         Reason::Lagging | Reason::Rollback => {

@@ -204,6 +204,7 @@ impl Scale {
             lag_blocks_max,
             rise,
             fall,
+            heeds_syncing,
             sockets,
         } = wanted;
         self.applies("health.sockets", &running.sockets, sockets);
@@ -231,6 +232,8 @@ impl Scale {
         );
         self.applies("health.rise", &running.rise, rise);
         self.applies("health.fall", &running.fall, fall);
+        let (before, after) = (&running.heeds_syncing, heeds_syncing);
+        self.applies("health.syncing", before, after);
     }
 
     fn calls(&mut self, running: &Calls, wanted: &Calls) {

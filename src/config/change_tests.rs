@@ -55,6 +55,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
         "health.lag_blocks_max",
         "health.rise",
         "health.fall",
+        "health.syncing",
         "health.sockets",
         "calls.deadline",
         "calls.attempt",

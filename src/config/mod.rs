@@ -217,7 +217,7 @@ forebay:
       weight: 2
       headers: { authorization: "Bearer ${KEY}" }
     - { url: "http://10.0.0.12:8545", ws_url: "ws://h", fallback: true, leader: false, name: spare }
-  health: { interval: 10s, leader_interval: 1h, timeout: 9999ms, lag_blocks_max: 0, rise: 1, fall: 2, sockets: false }
+  health: { interval: 10s, leader_interval: 1h, timeout: 9999ms, lag_blocks_max: 0, rise: 1, fall: 2, syncing: ignore, sockets: false }
   calls:
     deadline: 7s
     attempt: 7s
@@ -366,7 +366,7 @@ forebay:
             (settings.health.lag_blocks_max, settings.health.rise),
             (0, 1)
         );
-        assert!(!settings.health.sockets);
+        assert!(!settings.health.sockets && !settings.health.heeds_syncing);
         assert_eq!(settings.calls.retry_budget.per_call, 0.5);
         assert_eq!(settings.calls.retry_budget.burst, 1000.0);
         assert_eq!(

@@ -108,6 +108,7 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
         "lag_blocks_max",
         "rise",
         "fall",
+        "syncing",
         "sockets",
     ]);
     let default = Health::default();
@@ -132,6 +133,10 @@ fn health(context: &Context<'_>, field: &Field<'_>) -> Health {
             .field("fall")
             .number(1..=100)
             .unwrap_or(default.fall),
+        heeds_syncing: section
+            .field("syncing")
+            .choice(&[("heed", true), ("ignore", false)])
+            .unwrap_or(default.heeds_syncing),
         sockets: section
             .field("sockets")
             .boolean()

@@ -102,6 +102,8 @@ pub struct Health {
     pub lag_blocks_max: u64,
     pub rise: u32,
     pub fall: u32,
+    /// Whether a node that says that it is syncing may be out for it.
+    pub heeds_syncing: bool,
     /// Nodes' sockets are kept open for their heads, also while no client is subscribed.
     pub sockets: bool,
 }
@@ -276,6 +278,7 @@ impl Default for Health {
             lag_blocks_max: 10,
             rise: 2,
             fall: 3,
+            heeds_syncing: true,
             sockets: true,
         }
     }
@@ -285,7 +288,8 @@ impl Default for Calls {
     fn default() -> Calls {
         Calls {
             deadline: Duration::from_secs(30),
-            attempt: Duration::from_secs(5),
+            // Longer than geth's own limit of 5 s (`--rpc.evmtimeout`), so that its word is heard.
+            attempt: Duration::from_secs(8),
             heavy: Duration::from_secs(60),
             retry_budget: RetryBudget::default(),
             hedge: None,

@@ -128,6 +128,20 @@ pub struct Needs<'a> {
     /// Nodes that lack it are asked only when no other is left.
     pub method: &'a str,
     pub wish: Wish,
+    pub caution: Caution,
+}
+
+/// Whether nodes are drawn that are in trouble. One that wants to be left alone is, at most, now and
+/// then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Caution {
+    /// None is.
+    Whole,
+    /// A suspect one that is due a trial call is.
+    Trial,
+    /// Suspect ones are, after all others.
+    #[default]
+    Whoever,
 }
 
 /// Whom to prefer among those that will do.

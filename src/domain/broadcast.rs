@@ -285,7 +285,7 @@ pub fn refusal(heard: &[Class]) -> Refusal {
     } else if any(&[Class::Timeout, Class::NodeTimeout]) {
         Refusal::Timeout
     } else if any(&[Class::Throttled]) {
-        Refusal::RateLimited
+        Refusal::RateLimited { seconds: 1 }
     } else if heard.iter().all(|class| class.is_unexecuted()) {
         Refusal::Unserved
     } else {

@@ -258,7 +258,7 @@ fn without_a_word_of_any_node_the_refusal_says_why() {
         (&[Class::Timeout, Class::Transport], Refusal::Timeout),
         (
             &[Class::Throttled, Class::NoConnection],
-            Refusal::RateLimited,
+            Refusal::RateLimited { seconds: 1 },
         ),
         (&[Class::Transport], Refusal::BadAnswer),
         (&[Class::NoConnection, Class::Transport], Refusal::BadAnswer),

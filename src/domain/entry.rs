@@ -8,13 +8,14 @@ use super::branch::{Branch, ToldChain};
 use super::chain::{BlockHash, BlockNumber, ChainId};
 use super::depth::Depth;
 use super::health::Standing;
+use super::keeping_up::KeepingUp;
 use super::lacks::Lacks;
 use super::load::Load;
 use super::report::{Details, Inquiry, Member, Probe};
 use super::sounding::{Found, Question, Soundings};
 use super::standstill::Standstill;
 use super::trouble::Trouble;
-use super::view::NodeView;
+use super::view::{NodeView, Remark};
 
 /// Blocks that a node's hashes are remembered of: the heads of the last rounds, and their parents.
 const TRAIL_MAX: usize = 32;
@@ -42,6 +43,7 @@ pub(super) struct Entry {
     troubled_at: Option<Instant>,
     /// It came back to a block that it had had: behind its URL may be several that differ.
     wavered_at: Option<Instant>,
+    pub keeping_up: KeepingUp,
     head_timestamp: Option<u64>,
     past: Past,
     lacks: Arc<Lacks>,
@@ -118,6 +120,7 @@ impl Entry {
             tip: None,
             troubled_at: None,
             wavered_at: None,
+            keeping_up: KeepingUp::default(),
             head_timestamp: None,
             past: Past::default(),
             lacks: Arc::default(),
@@ -138,6 +141,7 @@ impl Entry {
             Probe::Answered { head, chain_id, .. } => {
                 self.lives = true;
                 self.rise(head, false, now);
+                self.load.conduct.heard(now);
                 self.head = Some(head);
                 self.chain_id = chain_id.or(self.chain_id);
                 self.past.hear(head);
@@ -159,6 +163,7 @@ impl Entry {
     pub fn take_down_details(&mut self, head: BlockNumber, details: &Details, now: Instant) {
         self.hear_hashes(head, details, now);
         self.head_timestamp = details.head_timestamp;
+        self.keeping_up.hear(details.sync);
         self.net_version = details.net_version.clone().or(self.net_version.take());
         // A tag beyond the head is a mistake, or a lie.
         let told = |tag: Option<BlockNumber>| tag.filter(|tagged| *tagged <= head);
@@ -222,6 +227,9 @@ impl Entry {
     }
 
     pub fn rest(&mut self, rest: Option<Duration>, now: Instant) {
+        if !self.standing.rests(now) {
+            self.load.conduct.hold_trials(now);
+        }
         self.standing.throttle(rest, now);
     }
 
@@ -289,6 +297,17 @@ impl Entry {
         self.finalized = stands(self.finalized);
     }
 
+    /// What is to be said of it although it is fit.
+    fn remark(&self) -> Option<Remark> {
+        if !self.standing.is_healthy() || !self.keeping_up.says_syncing() {
+            None
+        } else if self.keeping_up.indexes() {
+            Some(Remark::Indexing)
+        } else {
+            Some(Remark::Syncing)
+        }
+    }
+
     /// As calls see it. `asked`: what the fleet wants to know of it beside its depth.
     pub fn view(
         &self,
@@ -316,10 +335,12 @@ impl Entry {
             is_doubted: self.soundings.is_doubted(),
             lacks: self.lacks.clone(),
             as_written: self.as_written.clone(),
+            remark: self.remark(),
             inquiry: Inquiry {
                 capabilities: self.soundings.asks_capabilities(),
                 // Of a node that syncs, say, nothing would be learnt that lasts.
                 depth: self.question.filter(|_| self.standing.is_healthy()),
+                state: self.keeping_up.says_syncing(),
                 ..asked
             },
         }

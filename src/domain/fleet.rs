@@ -237,7 +237,9 @@ impl Fleet {
         match probe.map(|(_, probe)| probe) {
             None => LeaderSaid::NotAsked,
             Some(Probe::Failed | Probe::Throttled(_)) => LeaderSaid::Nothing,
-            Some(Probe::Answered { syncing: true, .. }) => LeaderSaid::Unfit,
+            Some(Probe::Answered { syncing: true, .. }) if !leader.keeping_up.is_at_head() => {
+                LeaderSaid::Unfit
+            }
             Some(Probe::Answered { .. }) if !self.is_ours(leader) => LeaderSaid::Unfit,
             Some(Probe::Answered {
                 head: BlockNumber(0),
@@ -268,6 +270,7 @@ impl Fleet {
                 Err(trouble.map_or(Reason::Silent, |trouble| trouble.reason))
             }
             Probe::Answered { head, syncing, .. } => {
+                let syncing = syncing && !self.keeps_up(at, head, now);
                 self.verdict(&self.entries[at], head, syncing, head_before)
             }
         };
@@ -331,16 +334,17 @@ impl Fleet {
         })
     }
 
-    /// A node has failed calls time after time. Its bench never takes the last fit own node away.
+    /// A node has failed calls time after time. Its bench never takes the last node away that serves,
+    /// of whatever rung.
     pub fn bench(&mut self, id: NodeId, now: Instant) -> Vec<Change> {
         let is_needed = !self
             .entries
             .iter()
-            .any(|e| e.member.id != id && self.serves(e, Rung::Own));
+            .any(|e| e.member.id != id && self.serves(e, e.member.rung));
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
             return Vec::new();
         };
-        if entry.member.rung == Rung::Own && is_needed {
+        if is_needed {
             return Vec::new();
         }
         let turn = entry.standing.bench(now);

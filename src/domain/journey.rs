@@ -4,24 +4,26 @@ mod anew;
 mod doubted;
 mod failures;
 mod missing;
+mod picking;
 mod telling;
 
 use std::time::{Duration, Instant};
 
 use self::doubted::Doubted;
 use self::failures::Failures;
+use self::picking::Pick;
+pub use self::telling::is_time_limit;
 use self::telling::{passes_on, rank};
-use super::block::{Needs, Wish};
+use super::block::{Caution, Needs};
 use super::method::{Repeat, Treatment};
 use super::node::NodeId;
 use super::refusal::Refusal;
 use super::select::Ladder;
 use super::verdict::{Class, Elsewhere};
 
-/// Nodes in order.
-const FIT: &[Ladder] = &[Ladder::Own, Ladder::Fallback];
-/// Whoever else lives.
-const UNFIT: &[Ladder] = &[Ladder::LastResort];
+/// A refused connection costs a moment and no node anything: it doesn't count among a call's attempts, as
+/// long as it has made fewer than these.
+const ATTEMPTS_WITH_REFUSED_MAX: usize = 8;
 
 /// What a call may use up.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +88,10 @@ pub struct Journey<'a> {
     doubted: Option<Doubted>,
     /// Who is to be asked about it before anyone else; the last first.
     confirmers: Vec<NodeId>,
+    /// Every attempt was refused or broke off: none came to an answer, or took its whole time.
+    all_broke: bool,
+    /// The fallback was asked for one attempt more.
+    fell_back: bool,
     /// When the wait for a block ends.
     waits_until: Option<Instant>,
     /// How nodes have failed so far.
@@ -103,25 +109,23 @@ pub struct Journey<'a> {
     is_free: bool,
 }
 
-/// Whom to ask.
-enum Pick {
-    Node(NodeId, Ladder),
-    Later(Instant),
-    Nobody,
-}
-
 impl<'a> Journey<'a> {
     pub fn new(treatment: Treatment, allowance: Allowance, needs: Needs<'a>) -> Journey<'a> {
         Journey {
             treatment,
             allowance,
-            needs,
+            needs: Needs {
+                caution: Caution::Whole,
+                ..needs
+            },
             tried: Vec::new(),
             tried_before: 0,
             uncounted: 0,
             ladder: Ladder::Own,
             doubted: None,
             confirmers: Vec::new(),
+            all_broke: true,
+            fell_back: false,
             waits_until: None,
             failures: Failures::default(),
             telling: None,
@@ -161,10 +165,14 @@ impl<'a> Journey<'a> {
         mut draw: impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
         withdraw: impl FnOnce() -> bool,
     ) -> Step {
-        if self.is_spent(now) {
-            return self.finish(now);
-        }
-        let (node, ladder) = match self.pick(now, &mut draw) {
+        let picked = if !self.is_spent(now) {
+            self.pick(now, &mut draw)
+        } else if self.may_fall_back(now) {
+            self.pick_one_more(&mut draw)
+        } else {
+            Pick::Nobody
+        };
+        let (node, ladder) = match picked {
             Pick::Node(node, ladder) => (node, ladder),
             Pick::Later(until) => return Step::WaitUntil(until),
             Pick::Nobody => return self.finish(now),
@@ -220,90 +228,10 @@ impl<'a> Journey<'a> {
         (now + self.allowance.attempt).min(self.allowance.deadline)
     }
 
-    fn pick(
-        &mut self,
-        now: Instant,
-        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
-    ) -> Pick {
-        if self.doubted.is_some() {
-            if let Some(node) = self.confirmers.pop() {
-                return Pick::Node(node, self.ladder);
-            }
-            let other = draw(self.ladder, &self.tried, &self.needs);
-            return other.map_or(Pick::Nobody, |node| Pick::Node(node, self.ladder));
-        }
-        // A fit node that lacks the block is right about the chain; who isn't fit may be on
-        // another branch, or far behind.
-        if let Some(found) = self.pick_of(FIT, now, draw) {
-            return found;
-        }
-        if !self.allowance.fails_open {
-            return Pick::Nobody;
-        }
-        self.pick_of(UNFIT, now, draw).unwrap_or(Pick::Nobody)
-    }
-
-    /// Of the nodes of `ladders`: who has the block, then who is up to it, and, after a wait for
-    /// one that has it, any.
-    fn pick_of(
-        &mut self,
-        ladders: &[Ladder],
-        now: Instant,
-        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
-    ) -> Option<Pick> {
-        if let Some(found) = self.descend(ladders, self.needs, draw) {
-            return Some(found);
-        }
-        let block = self.needs.block?;
-        if self.asked_too_old {
-            return None;
-        }
-        // Too old for them all, as far as is known: one of them says so itself.
-        let deepest = Needs {
-            block: Some(block.of_head()),
-            wish: Wish::Deepest,
-            ..self.needs
-        };
-        if let Some(found) = self.descend(ladders, deepest, draw) {
-            self.asked_too_old = true;
-            return Some(found);
-        }
-        let freshest = Needs {
-            block: None,
-            wish: Wish::Freshest,
-            ..self.needs
-        };
-        let found = self.descend(ladders, freshest, draw)?;
-        Some(match self.wait_end(now) {
-            Some(until) if now < until => Pick::Later(until),
-            Some(_) | None => found,
-        })
-    }
-
-    /// From ladder to ladder until somebody is found.
-    fn descend(
-        &self,
-        ladders: &[Ladder],
-        needs: Needs<'a>,
-        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
-    ) -> Option<Pick> {
-        ladders.iter().find_map(|ladder| {
-            let node = draw(*ladder, &self.tried, &needs)?;
-            Some(Pick::Node(node, *ladder))
-        })
-    }
-
-    /// One wait a call, which leaves half of the time that it has for asking.
-    fn wait_end(&mut self, now: Instant) -> Option<Instant> {
-        let left = self.allowance.deadline.saturating_duration_since(now);
-        let wait = self.allowance.block_wait?.min(left / 2);
-        Some(*self.waits_until.get_or_insert(now + wait))
-    }
-
     fn finish(&self, now: Instant) -> Step {
         let refusal = match self.telling {
             Some(_) if self.kept => return Step::Finish(Ending::Kept),
-            Some(Class::Throttled) => Refusal::RateLimited,
+            Some(Class::Throttled) => Refusal::RateLimited { seconds: 1 },
             Some(Class::Timeout | Class::NodeTimeout) => Refusal::Timeout,
             Some(
                 Class::Ok
@@ -333,6 +261,13 @@ impl<'a> Journey<'a> {
     /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
     pub fn hear(&mut self, class: Class, has_body: bool) -> Use {
         let again = self.may_go_on(class);
+        self.all_broke &= matches!(
+            class,
+            Class::NoConnection | Class::Transport | Class::BadAnswer
+        );
+        if class == Class::NoConnection && self.tried.len() < ATTEMPTS_WITH_REFUSED_MAX {
+            self.uncounted += 1;
+        }
         let says_more = self.telling.is_none_or(|told| rank(class) >= rank(told));
         let is_last_word = !again && has_body && class != Class::Shut && says_more;
         if class == Class::Ok || is_last_word {
@@ -425,6 +360,53 @@ mod tests {
                 .map(NodeId)
                 .find(|node| !passed.contains(node))
         }
+    }
+
+    #[test]
+    fn refused_connections_do_not_use_up_the_attempts() {
+        let mut journey = journey(Treatment::Read);
+        for node in 1..=8 {
+            assert_eq!(asked(&mut journey, 20), Some(node));
+            assert_eq!(journey.hear(Class::NoConnection, false), Use::Drop);
+        }
+        for node in 9..=10 {
+            assert_eq!(asked(&mut journey, 20), Some(node));
+            journey.hear(Class::Timeout, false);
+        }
+        assert_eq!(asked(&mut journey, 20), None, "8, and two beyond them");
+    }
+
+    #[test]
+    fn where_all_own_nodes_broke_off_the_fallback_is_asked_once_more() {
+        for (class, own, wanted) in [
+            (Class::Transport, 3, Some(0)),
+            (Class::BadAnswer, 3, Some(0)),
+            (Class::Timeout, 3, None),
+            (Class::Transport, 4, None),
+        ] {
+            let mut journey = journey(Treatment::Read);
+            for node in 1..=3 {
+                assert_eq!(asked(&mut journey, own), Some(node));
+                journey.hear(class, false);
+            }
+            assert_eq!(asked(&mut journey, own), wanted, "{class:?} of {own}");
+            journey.hear(class, false);
+            assert_eq!(asked(&mut journey, own), None, "once");
+        }
+    }
+
+    #[test]
+    fn a_call_that_ran_into_a_nodes_time_limit_is_not_run_again() {
+        let geth = "execution aborted (timeout = 5s)";
+        let seconds = Duration::from_secs;
+        assert!(is_time_limit(geth, seconds(5)) && is_time_limit(geth, seconds(2)));
+        assert!(
+            !is_time_limit(geth, Duration::from_millis(1999)),
+            "it had no time"
+        );
+        assert!(!is_time_limit("request timed out", seconds(5)));
+        let quoted = "execution reverted: execution aborted (timeout = 5s)";
+        assert!(!is_time_limit(quoted, seconds(5)), "a contract's text");
     }
 
     #[test]

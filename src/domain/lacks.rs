@@ -1,5 +1,5 @@
-//! Which methods a node said that it does not have: remembered for a while, read on every call's
-//! path without a lock.
+//! Which methods a node said that it does not have, or fails at: remembered for a while, read on
+//! every call's path without a lock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,12 +23,12 @@ pub struct Lacks {
 #[derive(Clone, Debug)]
 struct Lack {
     method: Arc<str>,
-    told_at: Instant,
+    until: Instant,
 }
 
 impl Lack {
     fn holds(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.told_at) < MEMORY
+        now < self.until
     }
 }
 
@@ -37,7 +37,7 @@ impl Lacks {
         self.known.load().is_empty()
     }
 
-    /// Whether the node said within the last [`MEMORY`] that it has no such method.
+    /// Whether the node said within the last [`MEMORY`] that it has no such method, or the method rests.
     pub fn has(&self, method: &str, now: Instant) -> bool {
         let known = self.known.load();
         known
@@ -47,12 +47,17 @@ impl Lacks {
 
     /// The node said that it has no `method`. What is too old is forgotten on the way.
     pub fn learn(&self, method: &str, now: Instant) {
+        self.pass_over(method, MEMORY, now);
+    }
+
+    /// The node is passed over for `method` for so long.
+    pub fn pass_over(&self, method: &str, length: Duration, now: Instant) {
         if method.len() > METHOD_BYTES_MAX {
             return;
         }
         let lack = Lack {
             method: method.into(),
-            told_at: now,
+            until: now + length,
         };
         self.known.rcu(|known| {
             let others = known

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::conduct::Conduct;
+
 /// Below this all nodes count as equally fast: what is noise must not move traffic.
 const EQUAL_MICROS: f64 = 5_000.0;
 /// After this time without calls a past slowness counts by 1/e.
@@ -10,11 +12,6 @@ const DECAY_SECONDS: f64 = 2.0;
 /// An error counts as an answer that took at least this long, so that failing fast attracts
 /// nothing.
 const ERROR_LATENCY: Duration = Duration::from_secs(1);
-/// Faults in a row after which a node is benched.
-pub const FAULTS_MAX: u32 = 5;
-
-/// What a node has answered within this time tells that it answers calls.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Answers after which it is known what a slow one is.
 const SLOW_SAMPLES_MIN: u32 = 50;
@@ -26,13 +23,12 @@ const SLOW_DOWN: f64 = 0.995;
 #[derive(Debug)]
 pub struct Load {
     in_flight: AtomicU32,
-    faults_in_row: AtomicU32,
+    /// What its calls came to.
+    pub conduct: Conduct,
     /// Peak-sensitive moving average of the latency, in microseconds.
     average_micros: AtomicU64,
     /// When it was measured, in microseconds since `born`.
     measured_micros: AtomicU64,
-    /// When it answered last, as that; 0: never.
-    answered_micros: AtomicU64,
     /// About what 95 of 100 reads don't take, in nanoseconds; and how many were measured.
     slow_nanos: AtomicU64,
     slow_samples: AtomicU32,
@@ -43,10 +39,9 @@ impl Load {
     pub fn new(now: Instant) -> Load {
         Load {
             in_flight: AtomicU32::new(0),
-            faults_in_row: AtomicU32::new(0),
+            conduct: Conduct::new(now),
             average_micros: AtomicU64::new(0),
             measured_micros: AtomicU64::new(0),
-            answered_micros: AtomicU64::new(0),
             slow_nanos: AtomicU64::new(0),
             slow_samples: AtomicU32::new(0),
             born: now,
@@ -78,24 +73,8 @@ impl Load {
 
     /// An answer came, be it an error of the call's own.
     pub fn answered(&self, took: Duration, now: Instant) {
-        if self.faults_in_row.load(Ordering::Relaxed) != 0 {
-            self.faults_in_row.store(0, Ordering::Relaxed);
-        }
-        self.answered_micros
-            .store(self.age_micros(now).max(1), Ordering::Relaxed);
+        self.conduct.answered(1, now);
         self.measure(took, now);
-    }
-
-    /// Whether it has answered a call of late.
-    pub fn has_answered(&self, now: Instant) -> bool {
-        let at = Duration::from_micros(self.answered_micros.load(Ordering::Relaxed));
-        let age = Duration::from_micros(self.age_micros(now));
-        !at.is_zero() && age.saturating_sub(at) <= ANSWERED_WITHIN
-    }
-
-    /// Whether it has answered a call since `then`.
-    pub fn has_answered_since(&self, then: Instant) -> bool {
-        self.answered_micros.load(Ordering::Relaxed) > self.age_micros(then)
     }
 
     /// So many calls were answered together. What they took beyond the latency that is known says
@@ -103,14 +82,18 @@ impl Load {
     pub fn answered_many(&self, took: Duration, calls: u32, now: Instant) {
         let known = Duration::from_micros(self.average_micros.load(Ordering::Relaxed));
         let part = took / calls.max(1);
-        self.answered(took.min(known).max(part), now);
+        self.conduct.answered(calls, now);
+        self.measure(took.min(known).max(part), now);
     }
 
-    /// A fault of the node's; `true` each time that there have been enough in a row to bench it.
-    pub fn faulted(&self, took: Duration, now: Instant) -> bool {
+    /// It said no, for reasons of its own.
+    pub fn waited(&self, took: Duration, now: Instant) {
+        self.measure(took, now);
+    }
+
+    /// A call came to nothing; whose fault that is [`Conduct`] is told apart.
+    pub fn failed(&self, took: Duration, now: Instant) {
         self.measure(took.max(ERROR_LATENCY), now);
-        let faults = self.faults_in_row.fetch_add(1, Ordering::Relaxed) + 1;
-        faults.is_multiple_of(FAULTS_MAX)
     }
 
     /// A caller has waited this long and then gone elsewhere: the answer would have taken longer.
@@ -278,19 +261,8 @@ mod tests {
         let now = crate::clock::now();
         let load = Load::new(now);
         let before = load.cost(1.0, now);
-        load.faulted(millis(0), now);
+        load.failed(millis(0), now);
         assert!(load.cost(1.0, now) > 10.0 * before);
-    }
-
-    #[test]
-    fn five_faults_in_a_row_are_told_and_an_answer_in_between_forgives() {
-        let now = crate::clock::now();
-        let load = Load::new(now);
-        let told: Vec<_> = (0..4).map(|_| load.faulted(millis(1), now)).collect();
-        assert_eq!(told, [false; 4]);
-        load.answered(millis(1), now);
-        assert!((0..4).all(|_| !load.faulted(millis(1), now)));
-        assert!(load.faulted(millis(1), now));
     }
 
     #[test]

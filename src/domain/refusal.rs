@@ -23,8 +23,10 @@ pub enum Refusal {
     },
     /// The body did not arrive in time.
     BodyTooSlow,
-    /// All nodes that could be asked want to be left alone.
-    RateLimited,
+    /// All nodes that could be asked want to be left alone, the first of them for so long.
+    RateLimited {
+        seconds: u64,
+    },
     /// The filter's node is gone, or it is none of ours.
     FilterNotFound,
     /// No node can be subscribed to.
@@ -66,7 +68,7 @@ impl Refusal {
             Refusal::BadAnswer | Refusal::Unserved => -32013,
             Refusal::BatchTooLarge { .. } => -32014,
             Refusal::Timeout | Refusal::BodyTooSlow | Refusal::HeadTooSlow => -32015,
-            Refusal::RateLimited
+            Refusal::RateLimited { .. }
             | Refusal::TooManyMessages
             | Refusal::TooManySubscriptions { .. } => -32016,
             Refusal::AnswerTooLarge => -32020,
@@ -90,7 +92,7 @@ impl Refusal {
             | Refusal::AnswerTooLarge => 200,
             // Which clients try again, as they do not after 200.
             Refusal::NoNode | Refusal::Leaving | Refusal::Unserved => 503,
-            Refusal::OverCapacity | Refusal::RateLimited | Refusal::TooManyMessages => 429,
+            Refusal::OverCapacity | Refusal::RateLimited { .. } | Refusal::TooManyMessages => 429,
             Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
             Refusal::Timeout => 504,
             Refusal::BodyTooSlow | Refusal::HeadTooSlow => 408,
@@ -104,14 +106,18 @@ impl Refusal {
     pub fn is_unexecuted(&self) -> bool {
         matches!(
             self,
-            Refusal::NoNode | Refusal::OverCapacity | Refusal::RateLimited | Refusal::Unserved
+            Refusal::NoNode
+                | Refusal::OverCapacity
+                | Refusal::RateLimited { .. }
+                | Refusal::Unserved
         )
     }
 
     /// For `Retry-After`, in whole seconds.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Refusal::RateLimited | Refusal::OverCapacity => Some(1),
+            Refusal::RateLimited { seconds } => Some(*seconds),
+            Refusal::OverCapacity => Some(1),
             _ => None,
         }
     }
@@ -138,7 +144,9 @@ impl Refusal {
                 format!("the body is larger than {bytes_max} bytes")
             }
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
-            Refusal::RateLimited => "over rate limit: the nodes ask for a pause, try again".into(),
+            Refusal::RateLimited { .. } => {
+                "over rate limit: the nodes ask for a pause, try again".into()
+            }
             Refusal::FilterNotFound => "filter not found".into(),
             Refusal::NoNotifications => {
                 "notifications not supported: no node tells this over a WebSocket".into()

@@ -43,8 +43,23 @@ pub struct Inquiry {
     pub depth: Option<Question>,
     /// The block tags `safe` and `finalized`.
     pub tags: bool,
+    /// Whether it has the state at its head.
+    pub state: bool,
     /// The hash of this block.
     pub compare: Option<BlockNumber>,
+}
+
+/// What there is to see of a node that says that it is syncing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sync {
+    /// By its own words no block is left to it, and its head is where they say.
+    pub is_at_head: bool,
+    /// It builds an index of what it has.
+    pub indexes: bool,
+    /// Since its head was made, by the block's own time.
+    pub head_age: Option<Duration>,
+    /// Whether it answered with the state at its head.
+    pub has_state: bool,
 }
 
 /// What came of `eth_capabilities`.
@@ -67,6 +82,8 @@ pub struct Details {
     /// Seconds since 1970.
     pub head_timestamp: Option<u64>,
     pub net_version: Option<Arc<str>>,
+    /// Where it says that it is syncing.
+    pub sync: Option<Sync>,
     pub capabilities: Capabilities,
     pub depth: Option<Found>,
     /// The hash of the block that was to be compared.

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use super::block::{Needs, Wish};
+use super::block::{Caution, Needs, Wish};
 use super::chain::BlockNumber;
 use super::chance::Dice;
 use super::fleet::{FleetView, NodeView};
 use super::health::{Reason, State, slow_start};
 use super::node::{NodeId, Rung};
+use super::refusal::Refusal;
 
 /// A node sheds a call to the second one drawn when it costs more than this many times as much.
 const COST_RATIO_MAX: f64 = 4.0;
@@ -19,7 +20,7 @@ pub enum Ladder {
     Own,
     /// The leader and other fallback nodes, by weight and load.
     Fallback,
-    /// Whoever lives on our chain, freshest first; who is forked only where nobody else lives.
+    /// Whoever lives on our chain, the freshest by weight and load; who is forked only where nobody else lives.
     LastResort,
 }
 
@@ -63,10 +64,17 @@ pub fn draw(
     dice: &mut impl Dice,
 ) -> Option<NodeId> {
     let has_it = has_blocks(view, needs);
-    let open =
-        |node: &NodeView| ladder.takes(node, view) && !passed.contains(&node.id) && has_it(node);
+    let open = |node: &NodeView| {
+        ladder.takes(node, view)
+            && !passed.contains(&node.id)
+            && has_it(node)
+            && may_be_drawn(node, needs.caution, now)
+    };
     let is_best = |node: &NodeView| {
-        open(node) && !node.is_astray && !node.lacks(needs.method, now) && !node.standing.rests(now)
+        open(node)
+            && !node.is_astray
+            && !node.lacks(needs.method, now)
+            && (needs.caution == Caution::Trial || node.is_whole(now))
     };
     if needs.wish == Wish::Any
         && let Some(found) = by_odds(view, ladder, is_best, now, dice)
@@ -74,6 +82,44 @@ pub fn draw(
         return Some(found);
     }
     by_list(view, ladder, open, needs, now, dice)
+}
+
+/// Whether a call may go to it though it is in trouble, if it is.
+fn may_be_drawn(node: &NodeView, caution: Caution, now: Instant) -> bool {
+    let is_suspect = || node.load.conduct.is_suspect();
+    let is_due = || node.load.conduct.is_trial_due(now);
+    let rests = node.standing.rests(now);
+    match caution {
+        Caution::Whole => !rests && !is_suspect(),
+        Caution::Trial => !rests && (!is_suspect() || is_due()),
+        Caution::Whoever => !rests || is_due(),
+    }
+}
+
+/// Takes `node` for a call that it was drawn for; `false`: the one call that it may have for now is
+/// somebody else's, and another draw is due.
+pub fn take(node: &NodeView, caution: Caution, now: Instant) -> bool {
+    let conduct = &node.load.conduct;
+    let is_first = conduct.is_trial_due(now) && conduct.take_trial(now);
+    is_first || may_be_drawn(node, caution, now)
+}
+
+/// Why a call that ends with `why` got no answer: where nobody was left to ask, there may be nodes
+/// that only want to be left alone for now, and the first of them tells for how long.
+pub fn refusal(why: Refusal, view: &FleetView, now: Instant) -> Refusal {
+    if !matches!(why, Refusal::NoNode | Refusal::RateLimited { .. }) {
+        return why;
+    }
+    let nodes = view.nodes.iter();
+    let rests = nodes
+        .filter(|node| node.serves() || node.is_last_resort())
+        .filter(|node| node.standing.rests(now))
+        .filter_map(|node| node.standing.resting_until());
+    let Some(until) = rests.min() else { return why };
+    let left = until.saturating_duration_since(now);
+    Refusal::RateLimited {
+        seconds: left.as_secs_f64().ceil() as u64,
+    }
 }
 
 /// Whether a node has the blocks that a call needs. Before any head is known all have.
@@ -93,6 +139,11 @@ fn by_odds(
 ) -> Option<NodeId> {
     let (nodes, odds) = (&view.nodes, &view.odds);
     let first = odds.draw(nodes, (ladder, None), &is_best, now, dice)?;
+    let conduct = &first.node.load.conduct;
+    if conduct.is_doubted() && conduct.is_trial_due(now) {
+        // Its faults make it dear, and only calls can tell whether it is broken.
+        return Some(first.node.id);
+    }
     let second = match odds.draw(nodes, (ladder, Some(first)), &is_best, now, dice) {
         Some(second) => Some(second.node),
         None => {
@@ -118,17 +169,18 @@ fn by_list<'a>(
     let nodes = || nodes().filter(|node| !some_can || can(node));
     let some_told = nodes().any(|node| !node.is_astray);
     let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
-    if ladder == Ladder::LastResort {
-        return nodes().max_by_key(|node| node.head).map(|node| node.id);
-    }
-    let is_awake = |node: &NodeView| !node.standing.rests(now);
-    let some_awake = nodes().any(is_awake);
-    let nodes = || nodes().filter(|node| !some_awake || is_awake(node));
-    let best = match needs.wish {
-        Wish::Any => None,
-        Wish::Freshest | Wish::Deepest => nodes().map(|node| merit(node, needs.wish)).max(),
+    let some_whole = nodes().any(|node| node.is_whole(now));
+    let nodes = || nodes().filter(|node| !some_whole || node.is_whole(now));
+    let wish = if ladder == Ladder::LastResort {
+        Wish::Freshest
+    } else {
+        needs.wish
     };
-    let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, needs.wish) == best);
+    let best = match wish {
+        Wish::Any => None,
+        Wish::Freshest | Wish::Deepest => nodes().map(|node| merit(node, wish)).max(),
+    };
+    let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, wish) == best);
     let among = nodes().filter(is_wished);
     let first = by_weight(among.clone(), now, dice)?;
     let others = among.filter(|node| node.id != first.id);
@@ -152,7 +204,7 @@ pub fn suits(
         && !node.is_astray
         && has_blocks(view, needs)(node)
         && !node.lacks(needs.method, now)
-        && !node.standing.rests(now)
+        && node.is_whole(now)
 }
 
 /// What makes a node preferred; the higher the better.
@@ -309,7 +361,7 @@ mod tests {
         let needs = Needs {
             block: Some(need),
             method: "eth_x",
-            wish: Wish::Any,
+            ..Needs::default()
         };
         for (passed, needs) in [
             (&[][..], Needs::default()),
@@ -404,9 +456,19 @@ mod tests {
         let now = crate::clock::now();
         let mut fleet = fleet(&[1, 1, 1], now);
         round(&mut fleet, &[at(9), at(9), at(9)], now);
-        fleet.throttle(NodeId(1), None, now);
+        fleet.throttle(NodeId(1), Some(Duration::from_secs(60)), now);
         let view = fleet.view();
         assert_eq!(shares(&view, now)[1], 0);
+        let left = draw(
+            &view,
+            Ladder::Own,
+            &[NodeId(2)],
+            &Needs::default(),
+            now,
+            &mut Seeded::new(1),
+        );
+        assert_eq!(left, None, "it wants to be left alone");
+        let now = now + Duration::from_secs(10);
         let mut dice = Seeded::new(1);
         assert_eq!(
             draw(
@@ -441,6 +503,94 @@ mod tests {
             ),
             Some(NodeId(0))
         );
+    }
+
+    #[test]
+    fn a_suspect_is_drawn_for_a_trial_at_a_time_or_where_nobody_else_is_left() {
+        let start = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1], start);
+        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let view = fleet.view();
+        let suspect = &view.nodes[1];
+        for _ in 0..5 {
+            suspect.load.conduct.faulted("", start, start);
+            suspect.load.failed(Duration::ZERO, start);
+        }
+        let due = start + Duration::from_secs(1);
+        let own = |caution, now| {
+            let needs = Needs {
+                caution,
+                ..Needs::default()
+            };
+            drawn(&view, Ladder::Own, &needs, now)
+        };
+        assert_eq!(own(Caution::Trial, start), [2], "not yet");
+        assert_eq!(own(Caution::Trial, due), [1, 2], "though it is dear");
+        assert_eq!(own(Caution::Whole, due), [2]);
+        assert_eq!(own(Caution::Whoever, due), [2], "there is another");
+        assert!(take(suspect, Caution::Trial, due));
+        assert!(!take(suspect, Caution::Trial, due), "one at a time");
+        assert!(take(suspect, Caution::Whoever, due));
+        for _ in 0..5 {
+            view.nodes[2].load.conduct.faulted("", start, start);
+            view.nodes[2].load.failed(Duration::ZERO, start);
+        }
+        assert_eq!(own(Caution::Whole, due), [] as [u32; 0]);
+        assert_eq!(own(Caution::Whoever, due), [1, 2]);
+    }
+
+    #[test]
+    fn equals_share_where_nobody_is_fit() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 2, 1], now);
+        let syncing = |head| Probe::Answered {
+            head: BlockNumber(head),
+            chain_id: None,
+            syncing: true,
+        };
+        round(
+            &mut fleet,
+            &[Probe::Failed, syncing(9), syncing(9), syncing(8)],
+            now,
+        );
+        let view = fleet.view();
+        let mut dice = Seeded::new(7);
+        let mut counts = [0; 4];
+        for _ in 0..900 {
+            let drawn = draw(
+                &view,
+                Ladder::LastResort,
+                &[],
+                &Needs::default(),
+                now,
+                &mut dice,
+            );
+            counts[drawn.unwrap().0 as usize] += 1;
+        }
+        assert!(
+            (250..350).contains(&counts[1]) && counts[2] == 900 - counts[1],
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn where_all_want_to_be_left_alone_the_shortest_rest_that_remains_is_told() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1], now);
+        round(&mut fleet, &[at(9), at(9)], now);
+        assert_eq!(
+            refusal(Refusal::NoNode, &fleet.view(), now),
+            Refusal::NoNode
+        );
+        fleet.throttle(NodeId(0), Some(Duration::from_secs(60)), now);
+        fleet.throttle(NodeId(1), Some(Duration::from_secs(17)), now);
+        let view = fleet.view();
+        for why in [Refusal::NoNode, Refusal::RateLimited { seconds: 1 }] {
+            let later = now + Duration::from_millis(6500);
+            let wanted = Refusal::RateLimited { seconds: 11 };
+            assert_eq!(refusal(why, &view, later), wanted);
+        }
+        assert_eq!(refusal(Refusal::Timeout, &view, now), Refusal::Timeout);
     }
 
     #[test]

@@ -16,6 +16,35 @@ use super::odds::Odds;
 use super::report::Inquiry;
 use super::trouble::Trouble;
 
+/// What a fit node says of itself that would speak against others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// It builds an index of what it has.
+    Indexing,
+    /// That it is syncing, though it is at the head of the chain.
+    Syncing,
+}
+
+impl Remark {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Remark::Indexing => "indexing",
+            Remark::Syncing => "syncing",
+        }
+    }
+
+    /// For people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Remark::Indexing => "fit: at the head of the chain, while it builds an index",
+            Remark::Syncing => "fit: it says that it is syncing, but keeps up with the chain",
+        }
+    }
+}
+
+/// As long as a first bench.
+const METHOD_REST: Duration = Duration::from_secs(30);
+
 /// The fleet at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct FleetView {
@@ -79,6 +108,8 @@ pub struct NodeView {
     pub(super) lacks: Arc<Lacks>,
     /// Methods whose calls it refuses where we wrote something into them.
     pub as_written: Arc<Lacks>,
+    /// What is to be said of it although it is fit.
+    pub remark: Option<Remark>,
     /// What its next probe asks for beside the head.
     pub inquiry: Inquiry,
 }
@@ -125,6 +156,21 @@ impl NodeView {
     /// Whether it said of late that it has no such method.
     pub fn lacks(&self, method: &str, now: Instant) -> bool {
         self.lacks.has(method, now)
+    }
+
+    /// It fails at this method alone, which is asked of others for a while.
+    pub fn rest_method(&self, method: &str, now: Instant) {
+        self.lacks.pass_over(method, METHOD_REST, now);
+    }
+
+    /// Nothing speaks against it: it doesn't rest, and isn't suspect.
+    pub fn is_whole(&self, now: Instant) -> bool {
+        !self.standing.rests(now) && !self.load.conduct.is_suspect()
+    }
+
+    /// It has no rest behind it or before it, and its last call was answered.
+    pub fn is_in_order(&self) -> bool {
+        self.standing.resting_until().is_none() && !self.load.conduct.is_doubted()
     }
 
     /// It said that it has no such method.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::domain::conduct::Sentence;
+use crate::domain::doubts;
 use crate::domain::fleet::NodeView;
 use crate::domain::load::Load;
 use crate::domain::trace::{Trace, TraceParent};
@@ -58,8 +60,9 @@ impl Attempt {
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
-    /// Tells load and metrics; says whether the node has failed time after time.
-    pub fn settle(&mut self, verdict: Verdict) -> bool {
+    /// Tells load and metrics. Whose a fault is that the call may be the cause of is told at its end; of
+    /// another it is said what follows.
+    pub fn settle(&mut self, verdict: Verdict) -> Option<Sentence> {
         let now = clock::now();
         let took = self
             .took
@@ -71,15 +74,24 @@ impl Attempt {
         }
         let is_held_back = self.may_be_held_back
             && took > HELD_BACK_MIN
-            && self.load.has_answered_since(self.began_at);
+            && self.load.conduct.has_answered_since(self.began_at);
         match verdict.class.blame(verdict.rest) {
-            Blame::Fault | Blame::None if is_held_back => false,
-            Blame::Fault => self.load.faulted(took, now),
-            Blame::None | Blame::Rest(_) => {
-                self.load.answered(took, now);
-                false
+            Blame::Fault | Blame::None if is_held_back => {}
+            Blame::Fault => {
+                self.load.failed(took, now);
+                let is_sure = !doubts::is_doubtful(verdict.class);
+                return is_sure.then(|| self.load.conduct.faulted("", now, now))?;
             }
+            Blame::None => self.load.answered(took, now),
+            Blame::Rest(_) => self.load.waited(took, now),
         }
+        None
+    }
+
+    /// The node broke off an answer that had begun: that is its own fault.
+    pub fn broke_off(&self) -> Option<Sentence> {
+        let now = clock::now();
+        self.load.conduct.faulted("", now, now)
     }
 }
 

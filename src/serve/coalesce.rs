@@ -47,11 +47,14 @@ pub async fn ask(
             Seat::Follower(follower) => follower,
         };
         match timeout_at(deadline.into(), follower.landed()).await {
-            Err(_) => return refused(Refusal::Timeout),
+            Err(_) => return refused(Refusal::Timeout, CallOutcome::Failed),
             // It had less time left than we: somebody asks again.
             Ok(None | Some(Landed::Refused(Refusal::Timeout))) => {}
             Ok(Some(Landed::Nothing)) => return run().await,
-            Ok(Some(Landed::Refused(why))) => return refused(why),
+            Ok(Some(Landed::Refused(why))) => return refused(why, CallOutcome::Failed),
+            Ok(Some(Landed::Unanswerable(why))) => {
+                return refused(why, CallOutcome::Unanswerable);
+            }
             Ok(Some(Landed::Brought(brought))) => {
                 engine.metrics.coalesced();
                 let told = (brought.answer.result())
@@ -78,6 +81,9 @@ pub(super) fn landed(served: &Served, outcome: CallOutcome) -> Landed {
         }
         // Their limits may be others.
         (Reply::Refused(Refusal::AnswerTooLarge), _) => Landed::Nothing,
+        (Reply::Refused(why), _) if outcome == CallOutcome::Unanswerable => {
+            Landed::Unanswerable(why.clone())
+        }
         (Reply::Refused(why), _) => Landed::Refused(why.clone()),
         (Reply::Whole(_) | Reply::Here(_) | Reply::Large(_), _) => Landed::Nothing,
     }
@@ -85,7 +91,7 @@ pub(super) fn landed(served: &Served, outcome: CallOutcome) -> Landed {
 
 fn taken_over(brought: Brought, terms: Terms<'_>) -> (Served, CallOutcome) {
     if brought.answer.bytes() as u64 > terms.bytes_max {
-        return refused(Refusal::AnswerTooLarge);
+        return refused(Refusal::AnswerTooLarge, CallOutcome::Failed);
     }
     let served = Served {
         answer: Reply::Whole(brought.answer),
@@ -100,6 +106,6 @@ fn taken_over(brought: Brought, terms: Terms<'_>) -> (Served, CallOutcome) {
     (served, outcome)
 }
 
-fn refused(why: Refusal) -> (Served, CallOutcome) {
-    (Served::here(Reply::Refused(why)), CallOutcome::Failed)
+fn refused(why: Refusal, outcome: CallOutcome) -> (Served, CallOutcome) {
+    (Served::here(Reply::Refused(why)), outcome)
 }

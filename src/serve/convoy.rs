@@ -18,6 +18,7 @@ pub use self::rider::{Boxed, Planned, Rider, board, plan};
 use self::trip::{Came, Trip};
 use super::engine::{Engine, Terms};
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
+use super::patience;
 use crate::clock;
 use crate::domain::convoy::{
     self, ANSWER_BYTES_MAX, BODY_BYTES_MAX, Judged, Lot, REFUSAL_LASTS, TROUBLE_LASTS,
@@ -213,12 +214,12 @@ impl<'a> Convoy<'a> {
         engine.metrics.upstream_batch(riders.len());
         let mut trip = Trip::begin(upstream, node, riders.len());
         let asking = pin!(trip::ask(upstream, &body, &wanted));
-        let came = exchange::in_time(pool, (upstream, node), &wanted, now, asking).await;
+        let came = patience::in_time(pool, (upstream, node), &wanted, now, asking).await;
         let mut came = came.unwrap_or(Came::Failed(Class::Timeout));
         let judged = judge(&came, (first, riders.len()));
         let is_mixed_up = judged.is_mixed_up;
-        if trip.settle(&came, &judged.lots) {
-            pool.bench(upstream.id).await;
+        if let Some(sentence) = trip.settle(&came, &judged.lots) {
+            pool.sentence(upstream.id, sentence, "").await;
         }
         if judged.refuses {
             refuse(upstream, REFUSAL_LASTS);
@@ -229,8 +230,15 @@ impl<'a> Convoy<'a> {
             exchange::rest(pool, upstream, node, verdict).await;
         }
         let arrival = Arrival::of(&came, &judged, (upstream, node), terms);
+        let mut is_charged = false;
         for (rider, lot) in riders.iter_mut().zip(judged.lots) {
+            // One fault is not as many as there were calls: the first call it befell answers for it.
+            let charges = is_fault(&lot) && !std::mem::replace(&mut is_charged, true);
+            rider.errand.charges(charges, now);
             arrival.hand_out(rider, lot);
+            if let Some((_, outcome)) = &mut rider.ended {
+                *outcome = rider.errand.settle(*outcome).await;
+            }
         }
         if let (false, Came::Body(reply, _)) = (is_mixed_up, &mut came) {
             reply.keep();
@@ -275,6 +283,13 @@ fn judge(came: &Came, (first, calls): (OwnId, usize)) -> Judged<'_> {
 fn is_spoilt(lot: &Lot<'_>) -> bool {
     let spoils = |class| matches!(class, Class::Timeout | Class::Transport | Class::BadAnswer);
     matches!(lot, Lot::Unanswered(verdict) if spoils(verdict.class))
+}
+
+fn is_fault(lot: &Lot<'_>) -> bool {
+    let (Lot::Answered(verdict, ..) | Lot::Unanswered(verdict)) = lot else {
+        return false;
+    };
+    verdict.class.blame(verdict.rest) == Blame::Fault
 }
 
 /// Whether the node asked to be left alone.

@@ -95,6 +95,7 @@ impl Endpoint {
                 let (status, body) = health::report(
                     view,
                     self.engine.pool.list_from.is(),
+                    self.engine.pool.failing.too_many(clock::now()),
                     self.engine.gate.is_leaving(),
                 );
                 Outgoing::text(status, JSON, body)

@@ -12,9 +12,10 @@ use super::lookups::Lookups;
 use super::origin::{self, Origin};
 use super::policy::Policy;
 use super::websocket::listener::Subscriber;
-use super::{broadcast, coalesce, nonces, waiting};
+use super::{broadcast, coalesce, health, nonces, waiting};
 use crate::clock;
 use crate::domain::block::{Edits, Pins};
+use crate::domain::failing::Failing;
 use crate::domain::filter::{self, Part};
 use crate::domain::fleet::FleetView;
 use crate::domain::hex;
@@ -115,14 +116,22 @@ pub enum Reply {
 /// Counts a call once, also when its caller leaves before the end.
 pub(super) struct Tally<'a> {
     pub method: &'a MethodMetrics,
+    pub failing: &'a Failing,
     pub began_at: Instant,
     pub outcome: CallOutcome,
 }
 
 impl Drop for Tally<'_> {
     fn drop(&mut self) {
-        let took = clock::now().saturating_duration_since(self.began_at);
+        let now = clock::now();
+        let took = now.saturating_duration_since(self.began_at);
         self.method.called(self.outcome, took);
+        match self.outcome {
+            CallOutcome::Ok | CallOutcome::RpcError => self.failing.hear(false, now),
+            CallOutcome::Failed => self.failing.hear(true, now),
+            // What no node can answer says nothing of the nodes.
+            CallOutcome::Refused | CallOutcome::Unanswerable | CallOutcome::Cancelled => {}
+        }
     }
 }
 
@@ -138,6 +147,7 @@ impl Engine {
             request_bytes: self.gate.bytes(),
             answer_bytes: self.gate.answers_bytes(),
             retry_budget: self.budget.tokens(now),
+            is_degraded: health::is_degraded(view, self.pool.failing.too_many(now)),
         });
         self.metrics.encode(view, unix_seconds)
     }
@@ -150,6 +160,7 @@ impl Engine {
         let (row, plan) = self.plan(call, &snapshot.view, terms.policy, &pins);
         let mut tally = Tally {
             method: self.metrics.method(row),
+            failing: &self.pool.failing,
             began_at: clock::now(),
             outcome: CallOutcome::Cancelled,
         };

@@ -2,6 +2,7 @@
 //! they answer, and ends with an answer or a refusal.
 
 mod aim;
+mod ending;
 mod hedge;
 mod held;
 mod kept;
@@ -22,11 +23,12 @@ use self::written::Try;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{Content, Wanted};
 use crate::clock;
-use crate::domain::block::{Needs, Wish};
+use crate::domain::block::Needs;
 use crate::domain::confirmation::Sought;
+use crate::domain::doubts::{self, Doubts};
 use crate::domain::fleet::NodeView;
 use crate::domain::insistence::Insistence;
-use crate::domain::journey::{Allowance, Ending, Journey, Step, Use};
+use crate::domain::journey::{Allowance, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::{self, Repeat, Row, Treatment};
 use crate::domain::node::NodeId;
@@ -68,6 +70,10 @@ pub struct Errand<'a> {
     used_fallback: bool,
     /// Of the transaction that it looks up, where it shares its attempts with others.
     hash: Option<TxHash>,
+    /// The faults that it met.
+    doubts: Doubts,
+    /// When the present attempt began, and whether its fault would be one.
+    began: (Instant, bool),
 }
 
 impl<'a> Errand<'a> {
@@ -91,7 +97,7 @@ impl<'a> Errand<'a> {
         let needs = Needs {
             block: asking.block,
             method: &call.method,
-            wish: Wish::Any,
+            ..Needs::default()
         };
         let journey = Journey::new(treatment, allowance, needs);
         Errand {
@@ -111,6 +117,8 @@ impl<'a> Errand<'a> {
             last: None,
             used_fallback: false,
             hash: None,
+            doubts: Doubts::default(),
+            began: (terms.arrived_at, true),
         }
     }
 
@@ -133,7 +141,12 @@ impl<'a> Errand<'a> {
     }
 
     /// Goes on to the call's end, with `first` as the next step.
-    async fn go_on(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
+    async fn go_on(&mut self, first: Option<Step>) -> (Served, CallOutcome) {
+        let (served, outcome) = self.to_the_end(first).await;
+        (served, self.settle(outcome).await)
+    }
+
+    async fn to_the_end(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
         let mut body = std::mem::take(&mut self.body);
         loop {
@@ -166,6 +179,7 @@ impl<'a> Errand<'a> {
                     until,
                     ladder,
                 } => {
+                    self.charges(true, now);
                     if let Some(served) = self.ask(node, until, ladder, &body).await {
                         return served;
                     }
@@ -230,6 +244,12 @@ impl<'a> Errand<'a> {
     ) -> Option<(Served, CallOutcome)> {
         let is_stray = self.learn(verdict, node, &content);
         let class = verdict.class;
+        let (began, charges) = self.began;
+        if charges {
+            let is_doubtful = doubts::is_doubtful(class);
+            let now = if is_doubtful { clock::now() } else { began };
+            self.doubts.hear(node, class, began, now);
+        }
         let name = &upstream.spec.name;
         match content {
             Content::TooLarge => {
@@ -240,6 +260,7 @@ impl<'a> Errand<'a> {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
             }
             Content::Whole(answer, held) => {
+                let class = self.finally(class, &answer);
                 let answer = if class == Class::Ok {
                     answer
                 } else {
@@ -361,35 +382,6 @@ impl<'a> Errand<'a> {
         };
         let node = told.node.clone();
         self.end(told.reply(self.call), &node, outcome)
-    }
-
-    fn finish(&mut self, ending: Ending) -> (Served, CallOutcome) {
-        match (ending, self.kept.take()) {
-            (Ending::Kept, Some(kept)) => self.deliver(kept),
-            (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
-            (Ending::Unserved, _) => self.end_unserved(self.unserved()),
-            (Ending::Refused(why), _) => self.end_unserved(why),
-        }
-    }
-
-    fn unserved(&self) -> Refusal {
-        let (view, now) = (&self.engine.pool.snapshot().view, clock::now());
-        let answers = |node: &NodeView| node.load.has_answered(now);
-        self.journey
-            .unserved(|id| view.node(id).is_some_and(answers))
-    }
-
-    fn end_unserved(&self, why: Refusal) -> (Served, CallOutcome) {
-        let why = match (&self.aim, self.last) {
-            (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
-            (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
-        };
-        let served = Served {
-            answer: Reply::Refused(why),
-            node: None,
-            attempts: self.journey.attempts(),
-        };
-        (served, CallOutcome::Failed)
     }
 
     fn end(&self, answer: Reply, node: &Arc<str>, outcome: CallOutcome) -> (Served, CallOutcome) {

@@ -4,16 +4,17 @@
 //! client: until then another node can still be asked. A larger one is committed to once its
 //! result has begun, and then passed on as it comes.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use super::alarm;
 use super::attempt::Attempt;
+use super::patience::in_time;
 use crate::clock;
 use crate::domain::answer::{Answer, BadAnswer, Outcome, Splicer};
+use crate::domain::doubts;
 use crate::domain::fleet::NodeView;
 use crate::domain::json;
 use crate::domain::jsonrpc::{OwnId, numbered};
@@ -31,9 +32,6 @@ use crate::upstream::reply::{Filled, Reply};
 pub const WHOLE_BYTES_MAX: usize = 64 << 10;
 /// An error is read to its end up to this length.
 const ERROR_BYTES_MAX: usize = 1 << 20;
-/// How often a waiting attempt looks whether its node is still fit.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
 /// What an attempt is to bring.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
@@ -121,14 +119,18 @@ impl Large {
         if let Some(entry) = &mut self.entry {
             entry.streamed(class == Class::Ok);
         }
-        if self.attempt.settle(class.into()) {
-            self.pool.bench(self.attempt.upstream.id).await;
-        }
+        let _ = self.attempt.settle(class.into());
         if class == Class::Ok {
-            Ok(None)
-        } else {
-            Err(Broken)
+            return Ok(None);
         }
+        if doubts::is_doubtful(class)
+            && let Some(sentence) = self.attempt.broke_off()
+        {
+            self.pool
+                .sentence(self.attempt.upstream.id, sentence, "")
+                .await;
+        }
+        Err(Broken)
     }
 
     async fn next_piece(&mut self) -> Result<Option<Bytes>, Class> {
@@ -189,8 +191,8 @@ pub async fn attempt<'a>(
         Found::Whole(answer, held) => Content::Whole(answer, held),
         Found::TooLarge => Content::TooLarge,
     };
-    if attempt.settle(verdict) {
-        pool.bench(upstream.id).await;
+    if let Some(sentence) = attempt.settle(verdict) {
+        pool.sentence(upstream.id, sentence, "").await;
     }
     rest(pool, upstream, node, verdict).await;
     (verdict, content)
@@ -219,42 +221,6 @@ fn alarm(upstream: &Upstream, node: &NodeView, shut: Shut) {
             upstream.spec.name
         );
     }
-}
-
-/// Waits for `exchange` until its time is over or, if it may move, its node has fallen out.
-pub(super) async fn in_time<T>(
-    pool: &Pool,
-    (upstream, node): (&Upstream, &NodeView),
-    wanted: &Wanted<'_>,
-    began_at: Instant,
-    mut exchange: Pin<&mut impl Future<Output = T>>,
-) -> Option<T> {
-    let watches = wanted.may_move && node.standing.is_healthy();
-    let mut alarm = alarm::lend();
-    let mut look_at = began_at + LOOK_EVERY;
-    loop {
-        let until = if watches {
-            wanted.until.min(look_at)
-        } else {
-            wanted.until
-        };
-        if let Ok(done) = alarm.until(until, exchange.as_mut()).await {
-            return Some(done);
-        }
-        if until == wanted.until || !serves(pool, upstream) {
-            return None;
-        }
-        look_at = clock::now() + LOOK_EVERY;
-    }
-}
-
-fn serves(pool: &Pool, upstream: &Upstream) -> bool {
-    let snapshot = pool.snapshot();
-    // A removed node finishes what it has in flight.
-    snapshot
-        .view
-        .node(upstream.id)
-        .is_none_or(|node| node.standing.is_healthy())
 }
 
 enum Found<'a> {

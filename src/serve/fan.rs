@@ -9,6 +9,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
+use crate::clock;
+use crate::domain::doubts::Doubts;
+use crate::domain::fleet::NodeView;
 use crate::domain::node::NodeId;
 use crate::domain::seen::{BY_HASH, RECEIPT};
 use crate::domain::trace::Trace;
@@ -73,6 +76,21 @@ struct Asker {
 }
 
 impl Asker {
+    /// A fault counts where the node fails at other calls, too: whether another node answered this one
+    /// isn't known here.
+    async fn doubt(&self, node: &NodeView, class: Class, began: Instant) {
+        let mut doubts = Doubts::default();
+        doubts.hear(node, class, began, clock::now());
+        if doubts.is_empty() {
+            return;
+        }
+        let method = &self.question.method;
+        let settled = doubts.settle(method, &self.snapshot.view, clock::now());
+        for (id, sentence) in settled.sentences {
+            self.pool.sentence(id, sentence, method).await;
+        }
+    }
+
     async fn ask(self, id: NodeId) -> Heard {
         let snapshot = &self.snapshot;
         let (Some(upstream), Some(node)) = (snapshot.upstream(id), snapshot.view.node(id)) else {
@@ -98,8 +116,10 @@ impl Asker {
             may_be_held_back: matches!(&*self.question.method, BY_HASH | RECEIPT),
         };
         let body = &self.question.body;
+        let began = clock::now();
         let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
         let class = verdict.class;
+        self.doubt(node, class, began).await;
         if class == Class::Unsupported {
             self.pool.learn_lack(id, &self.question.method);
         }

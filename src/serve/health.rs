@@ -5,6 +5,7 @@
 
 use serde_json::json;
 
+use crate::domain::failing::Share;
 use crate::domain::fleet::FleetView;
 use crate::domain::node::Rung;
 use crate::state::provenance::ListFrom;
@@ -19,12 +20,18 @@ pub struct Said {
 }
 
 /// Status and body.
-pub fn report(view: &FleetView, list: ListFrom, is_closing: bool) -> (u16, String) {
-    let Said { status, word, why } = say(view, list, is_closing);
+pub fn report(
+    view: &FleetView,
+    list: ListFrom,
+    failing: Option<Share>,
+    is_closing: bool,
+) -> (u16, String) {
+    let Said { status, word, why } = say(view, list, failing, is_closing);
     (status, json!({ "status": word, "why": why }).to_string())
 }
 
-pub fn say(view: &FleetView, list: ListFrom, is_closing: bool) -> Said {
+/// `failing`: the share of the calls of late that failed, if it is too large.
+pub fn say(view: &FleetView, list: ListFrom, failing: Option<Share>, is_closing: bool) -> Said {
     let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
     let (count, fit) = (
         own.clone().count(),
@@ -33,9 +40,10 @@ pub fn say(view: &FleetView, list: ListFrom, is_closing: bool) -> Said {
     let has_fallback = [Rung::Leader, Rung::Fallback]
         .into_iter()
         .any(|rung| view.has_fit(rung));
-    let (status, word, why) = match view.rounds {
+    let (status, word, why) = match (view.rounds, failing) {
         _ if is_closing => (503, "closing", "shutting down".to_string()),
-        0 => (503, "starting", "no node has been probed yet".to_string()),
+        (0, _) => (503, "starting", "no node has been probed yet".to_string()),
+        (_, Some(share)) => (200, "degraded", share.sentence()),
         _ if fit > 0 => (200, "ok", format!("{fit} of {count} own nodes are fit")),
         _ if view.nodes.is_empty() => (200, "degraded", "there are no nodes yet".to_string()),
         _ if has_fallback => (
@@ -53,6 +61,10 @@ pub fn say(view: &FleetView, list: ListFrom, is_closing: bool) -> Said {
     }
 }
 
+pub fn is_degraded(view: &FleetView, failing: Option<Share>) -> bool {
+    say(view, ListFrom::Registry, failing, false).word == "degraded"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,11 +72,31 @@ mod tests {
     #[test]
     fn it_is_not_ready_before_the_first_round_and_when_closing() {
         let mut view = FleetView::default();
-        let report = |view: &FleetView, is_closing| report(view, ListFrom::Registry, is_closing);
+        let report =
+            |view: &FleetView, is_closing| report(view, ListFrom::Registry, None, is_closing);
         assert_eq!(report(&view, false).0, 503);
         view.rounds = 1;
         assert_eq!(report(&view, false).0, 200);
         assert!(report(&view, false).1.contains("degraded"));
         assert_eq!(report(&view, true).0, 503);
+    }
+
+    #[test]
+    fn a_pool_that_fails_is_degraded_and_says_how_much_but_is_not_replaced() {
+        let view = FleetView {
+            rounds: 1,
+            ..FleetView::default()
+        };
+        let share = Share {
+            failed: 30,
+            calls: 400,
+        };
+        let said = say(&view, ListFrom::Registry, Some(share), false);
+        assert_eq!((said.status, said.word), (200, "degraded"));
+        assert_eq!(said.why, "30 of 400 calls of the last 30 s failed");
+        assert_eq!(
+            say(&view, ListFrom::Registry, Some(share), true).word,
+            "closing"
+        );
     }
 }

@@ -4,9 +4,10 @@
 //! [`websocket`]; each brings the [`endpoint`] a [`caller`], who [`asked`] something from some
 //! [`origin`], and whose body the [`intake`] reads;
 //! [`engine`] answers each call by a plan of `domain`'s, as an [`errand`] from node to node whose
-//! every attempt is an [`exchange`]; [`coalesce`] shares identical reads, [`broadcast`] and
-//! [`nonces`] ask several nodes at once by a [`fan`], [`waiting`] shows what no node does,
-//! [`lookups`] are joined by all who ask a node for the same hash; [`batch`] answers many calls, the reads among
+//! every attempt is an [`exchange`] that has its [`patience`]; [`coalesce`] shares identical reads,
+//! [`broadcast`] and [`nonces`] ask several nodes at once by a [`fan`], [`waiting`] shows what no node
+//! does, [`lookups`] are joined by all who ask a node for the same hash; [`batch`] answers many calls,
+//! the reads among
 //! them by a [`convoy`] to one node; the [`outlet`] says what goes out.
 
 pub mod admin;
@@ -34,6 +35,7 @@ pub mod metrics;
 pub mod nonces;
 pub mod origin;
 pub mod outlet;
+pub mod patience;
 pub mod policy;
 pub mod replay;
 pub mod waiting;

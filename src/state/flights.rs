@@ -35,6 +35,8 @@ pub struct Brought {
 pub enum Landed {
     Brought(Brought),
     Refused(Refusal),
+    /// Every node fails at it.
+    Unanswerable(Refusal),
     /// Nothing that can be shared: each asks for itself.
     Nothing,
 }

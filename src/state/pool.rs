@@ -7,6 +7,8 @@
 //! Pingora tells backends apart by address and weight, so two nodes on one address would be one:
 //! here each has a synthetic address, made of its id, that nobody connects to.
 
+mod lessons;
+
 use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::AtomicBool;
@@ -31,10 +33,11 @@ use crate::domain::block::Needs;
 use crate::domain::branch::ToldChain;
 use crate::domain::chain::BlockNumber;
 use crate::domain::confirmation::{self, Sought};
+use crate::domain::failing::Failing;
 use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe, Yardstick};
 use crate::domain::header::Header;
 use crate::domain::node::NodeId;
-use crate::domain::select::Ladder;
+use crate::domain::select::{self, Ladder};
 use crate::domain::sent::Client;
 use crate::telemetry::events;
 use crate::telemetry::journal::Journal;
@@ -72,6 +75,8 @@ pub struct Pool {
     pub list_from: Provenance,
     /// Nodes serve that the registry doesn't have.
     pub has_leftovers: AtomicBool,
+    /// Whether too many calls fail.
+    pub failing: Failing,
     /// Somebody here has changed the registry: the list is due to be read.
     pub list_is_due: Notify,
     /// Sent to whenever `present` changes.
@@ -94,6 +99,7 @@ impl Pool {
             journal: Journal::default(),
             list_from: Provenance::default(),
             has_leftovers: AtomicBool::new(false),
+            failing: Failing::new(clock::now()),
             list_is_due: Notify::new(),
             news: watch::Sender::new(()),
             early_round: Notify::new(),
@@ -127,8 +133,18 @@ impl Pool {
             id_of(backend).is_some_and(|id| !passed.contains(&id))
         };
         let key = Key::of(ladder, needs);
-        let backend = self.balancer.select_with(key.bytes(), usize::MAX, takes)?;
-        id_of(&backend)
+        loop {
+            let backend = self.balancer.select_with(key.bytes(), usize::MAX, takes)?;
+            let id = id_of(&backend)?;
+            let present = self.present.load();
+            let takes = |node: &NodeView| {
+                node.is_in_order() || select::take(node, needs.caution, clock::now())
+            };
+            // Who is refused here won't be drawn again: it ends.
+            if present.view.node(id).is_none_or(takes) {
+                return Some(id);
+            }
+        }
     }
 
     /// Whom to ask after `said` found nothing.
@@ -214,42 +230,6 @@ impl Pool {
     pub fn change_yardstick(&self, yardstick: Yardstick) {
         self.alter(|fleet| fleet.change_yardstick(yardstick));
         self.hurry();
-    }
-
-    /// A node has failed calls time after time.
-    pub async fn bench(&self, id: NodeId) {
-        self.change(|fleet| fleet.bench(id, clock::now())).await;
-    }
-
-    /// A node asked to be left alone.
-    pub async fn throttle(&self, id: NodeId, rest: Option<Duration>) {
-        let rests = |node: &NodeView| node.standing.rests(clock::now());
-        if self.present.load().view.node(id).is_none_or(rests) {
-            return;
-        }
-        self.change(|fleet| {
-            fleet.throttle(id, rest, clock::now());
-            Vec::new()
-        })
-        .await;
-    }
-
-    /// A node said that it has no such method.
-    pub fn learn_lack(&self, id: NodeId, method: &str) {
-        let now = clock::now();
-        let snapshot = self.present.load();
-        let node = snapshot.view.node(id);
-        if let Some(node) = node.filter(|node| !node.lacks(method, now)) {
-            node.learn_lack(method, now);
-        }
-    }
-
-    /// A call met the state of block `missing` missing on a node.
-    pub fn learn_depth(&self, id: NodeId, missing: BlockNumber) {
-        let has_it = |node: &NodeView| node.depth.has_state(missing);
-        if self.present.load().view.node(id).is_some_and(has_it) {
-            self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
-        }
     }
 
     /// A node took no connection, or its socket broke.

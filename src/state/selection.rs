@@ -10,17 +10,18 @@ use pingora::lb::selection::{BackendIter, BackendSelection};
 
 use super::pool::{Present, id_of};
 use crate::clock;
-use crate::domain::block::{Need, Needs, Reads, Wish};
+use crate::domain::block::{Caution, Need, Needs, Reads, Wish};
 use crate::domain::chain::BlockNumber;
 use crate::domain::lacks::METHOD_BYTES_MAX;
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 
-/// Ladder, wish, reads, from, to.
-const HEAD_BYTES: usize = 3 + 8 + 8;
+/// Ladder, wish, reads, caution, from, to.
+const HEAD_BYTES: usize = 4 + 8 + 8;
 
 const LADDERS: [Ladder; 3] = [Ladder::Own, Ladder::Fallback, Ladder::LastResort];
 const WISHES: [Wish; 3] = [Wish::Any, Wish::Freshest, Wish::Deepest];
+const CAUTIONS: [Caution; 3] = [Caution::Whole, Caution::Trial, Caution::Whoever];
 const READS: [Option<Reads>; 7] = [
     None,
     Some(Reads::Head),
@@ -51,9 +52,10 @@ impl Key {
         bytes[0] = place(&LADDERS, &ladder);
         bytes[1] = place(&WISHES, &needs.wish);
         bytes[2] = place(&READS, &needs.block.map(|need| need.reads));
+        bytes[3] = place(&CAUTIONS, &needs.caution);
         if let Some(need) = needs.block {
-            bytes[3..11].copy_from_slice(&need.from.0.to_be_bytes());
-            bytes[11..HEAD_BYTES].copy_from_slice(&need.to.0.to_be_bytes());
+            bytes[4..12].copy_from_slice(&need.from.0.to_be_bytes());
+            bytes[12..HEAD_BYTES].copy_from_slice(&need.to.0.to_be_bytes());
         }
         bytes[HEAD_BYTES..length].copy_from_slice(method);
         Key { bytes, length }
@@ -83,12 +85,13 @@ impl Key {
         let reads = READS.get(at(self.bytes[2])).copied().flatten();
         let needs = Needs {
             block: reads.map(|reads| Need {
-                from: number(3),
-                to: number(11),
+                from: number(4),
+                to: number(12),
                 reads,
             }),
             method: std::str::from_utf8(&self.bytes[HEAD_BYTES..self.length]).unwrap_or_default(),
             wish: WISHES.get(at(self.bytes[1])).copied().unwrap_or_default(),
+            caution: CAUTIONS.get(at(self.bytes[3])).copied().unwrap_or_default(),
         };
         let ladder = LADDERS.get(at(self.bytes[0])).copied();
         (ladder.unwrap_or(Ladder::Own), needs)
@@ -184,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_key_carries_everything_that_a_call_needs() {
-        for ladder in LADDERS {
+        for (ladder, caution) in LADDERS.into_iter().zip(CAUTIONS) {
             for wish in WISHES {
                 for reads in READS {
                     let needs = Needs {
@@ -195,6 +198,7 @@ mod tests {
                         }),
                         method: "eth_call",
                         wish,
+                        caution,
                     };
                     let key = Key::again(Key::of(ladder, &needs).bytes());
                     assert_eq!(key.read(), (ladder, needs));

@@ -117,6 +117,7 @@ impl Rounds {
         Ask {
             chain_id: !is_fresh || is_astray,
             tags: node.inquiry.tags && self.regimen.say(|regimen| regimen.tags),
+            passes_over_syncing: !self.regimen.say(|regimen| regimen.syncing),
             inquiry: node.inquiry,
         }
     }

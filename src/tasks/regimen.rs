@@ -22,6 +22,8 @@ pub struct Regimen {
     pub block_time: Duration,
     /// Keep nodes' sockets also while no client is subscribed.
     pub sockets: bool,
+    /// Hear it when a node says that it is syncing.
+    pub syncing: bool,
     /// Ask for the block tags `safe` and `finalized`, too.
     pub tags: bool,
     /// Between two readings of the registry.
@@ -91,6 +93,7 @@ pub fn example() -> Regimen {
         timeout: Duration::from_secs(2),
         block_time: Duration::from_secs(12),
         sockets: true,
+        syncing: true,
         tags: false,
         refresh: Duration::from_secs(1),
         seeds: Vec::new(),

@@ -83,7 +83,7 @@ impl Entry {
 
     fn is_wanted(&self, dice: &mut impl Dice) -> bool {
         let share = self.client.share;
-        let is_failure = self.outcome == CallOutcome::Failed;
+        let is_failure = self.outcome.is_failure();
         is_failure || share >= 1.0 || (share > 0.0 && dice.fraction() < share)
     }
 
@@ -107,12 +107,10 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.is_wanted(&mut clock::roll) {
-            let level = match self.outcome {
-                CallOutcome::Failed => Level::Warn,
-                CallOutcome::Ok
-                | CallOutcome::RpcError
-                | CallOutcome::Refused
-                | CallOutcome::Cancelled => Level::Info,
+            let level = if self.outcome.is_failure() {
+                Level::Warn
+            } else {
+                Level::Info
             };
             logs::tell(level, TARGET, &self.line(clock::now()));
         }

@@ -163,7 +163,7 @@ impl CallSpan {
     pub fn end(mut self, outcome: CallOutcome, node: Option<Arc<str>>, attempts: usize) -> Self {
         let span = &mut self.0.span;
         span.outcome = outcome.as_str();
-        span.is_failure = outcome == CallOutcome::Failed;
+        span.is_failure = outcome.is_failure();
         span.node = node;
         span.attempts = Some(attempts);
         self

@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 use httparse::{ParserConfig, Response, Status};
 
 use super::fault::Malformed;
+use crate::clock;
 
 /// The longest head, in bytes, its empty line included.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -129,6 +130,13 @@ struct Fields {
     retry_after: Option<Duration>,
 }
 
+/// The value of `Retry-After`: seconds, or a date (RFC 9110 §10.2.3).
+pub fn rest_asked(value: &[u8]) -> Option<Duration> {
+    let by_date = || clock::until_http_date(std::str::from_utf8(value).ok()?);
+    let rest = digits(value).map(Duration::from_secs).or_else(by_date)?;
+    Some(rest.min(RETRY_AFTER_MAX))
+}
+
 impl Fields {
     fn note(&mut self, name: &str, value: &[u8]) -> Result<(), Malformed> {
         let value = value.trim_ascii();
@@ -139,8 +147,7 @@ impl Fields {
                 self.close |= tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"));
             }
             11 if name.eq_ignore_ascii_case("retry-after") => {
-                let seconds = digits(value).map(Duration::from_secs);
-                self.retry_after = seconds.map(|rest| rest.min(RETRY_AFTER_MAX));
+                self.retry_after = rest_asked(value);
             }
             14 if name.eq_ignore_ascii_case("content-length") => {
                 let length = digits(value).ok_or(Malformed("unreadable content length"))?;
@@ -370,7 +377,9 @@ mod tests {
         assert_eq!(rest("86400"), Some(RETRY_AFTER_MAX));
         assert_eq!(rest("86401"), Some(RETRY_AFTER_MAX));
         assert_eq!(rest("18446744073709551615"), Some(RETRY_AFTER_MAX));
-        assert_eq!(rest("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        assert_eq!(rest("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(rest("Wed, 21 Oct 2499 07:28:00 GMT"), Some(RETRY_AFTER_MAX));
+        assert_eq!(rest("tomorrow"), None);
     }
 
     #[test]

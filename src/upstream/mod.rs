@@ -33,6 +33,7 @@ pub mod socket;
 pub mod actor;
 #[cfg(test)]
 mod stage;
+mod syncing;
 
 use std::sync::Once;
 

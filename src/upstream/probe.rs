@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::inquiry;
 use super::question::{Failure, Question, ask, client};
+use super::syncing::Syncing;
 use crate::clock;
 use crate::domain::chain::{BlockHash, BlockNumber, ChainId};
 use crate::domain::fleet::Probe;
@@ -39,11 +40,18 @@ const NUMBER: Question<u64> = Question {
     answer_bytes_max: ANSWER_BYTES_MAX,
     read: read_quantity,
 };
-const SYNCING: Question<bool> = Question {
+const SYNCING: Question<Option<Syncing>> = Question {
     method: "eth_syncing",
     params: "[]",
     answer_bytes_max: ANSWER_BYTES_MAX,
-    read: |result| Ok(result.starts_with('{')),
+    read: |result| Ok(Syncing::read(result)),
+};
+/// Of nobody's, at the node's head.
+const STATE: Question<()> = Question {
+    method: "eth_getBalance",
+    params: r#"["0x0000000000000000000000000000000000000000","latest"]"#,
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: |result| read_quantity(result).map(drop),
 };
 const CHAIN_ID: Question<u64> = Question {
     method: "eth_chainId",
@@ -59,6 +67,8 @@ pub struct Ask {
     pub chain_id: bool,
     /// The block tags `safe` and `finalized`.
     pub tags: bool,
+    /// Not to hear it when the node says that it is syncing.
+    pub passes_over_syncing: bool,
     pub inquiry: Inquiry,
 }
 
@@ -163,19 +173,27 @@ impl Prober {
             within(timeout, ask(client, spec, &CHAIN_ID)).await.ok()
         };
         let details = self.details(spec, asked, timeout);
-        let ((head, took, depth), syncing, chain_id, details) =
-            tokio::join!(head, syncing, chain_id, details);
+        let state = async {
+            asked.inquiry.state && within(timeout, ask(client, spec, &STATE)).await.is_ok()
+        };
+        let ((head, took, depth), syncing, chain_id, details, has_state) =
+            tokio::join!(head, syncing, chain_id, details, state);
         match head {
             Ok(head) => {
+                let syncing = syncing
+                    .ok()
+                    .flatten()
+                    .filter(|_| !asked.passes_over_syncing);
                 let details = Details {
+                    sync: syncing.map(|syncing| syncing.of(&head, has_state)),
                     head_hash: head.hash,
                     parent_hash: head.header.as_ref().map(|header| header.parent),
                     head_timestamp: head.timestamp,
                     depth,
                     ..details
                 };
-                let syncing = syncing.unwrap_or(false);
-                answered(&head, syncing, chain_id.map(ChainId), took, details)
+                let is_syncing = details.sync.is_some();
+                answered(&head, is_syncing, chain_id.map(ChainId), took, details)
             }
             Err(failure) => failed(&failure, took),
         }

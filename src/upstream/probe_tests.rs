@@ -14,10 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const WITH_CHAIN: Ask = Ask {
     chain_id: true,
     tags: false,
+    passes_over_syncing: false,
     inquiry: Inquiry {
         capabilities: false,
         depth: None,
         tags: false,
+        state: false,
         compare: None,
     },
 };
@@ -141,6 +143,62 @@ async fn a_node_syncs_when_it_answers_an_object() {
         };
         assert_eq!(syncing, wanted, "{said:?}");
     }
+}
+
+#[tokio::test]
+async fn a_node_at_its_head_that_builds_an_index_says_so() {
+    // geth 1.17 after a snap sync; before one; on its way.
+    for (said, is_at_head, indexes) in [
+        (
+            r#"{"currentBlock":"HEAD","highestBlock":"0x0","stateIndexRemaining":"0x5"}"#,
+            true,
+            true,
+        ),
+        (
+            r#"{"currentBlock":"HEAD","highestBlock":"HEAD","txIndexRemainingBlocks":"0x0"}"#,
+            true,
+            false,
+        ),
+        (
+            r#"{"currentBlock":"HEAD","highestBlock":"0xffffffff","stateIndexRemaining":"0x5"}"#,
+            false,
+            true,
+        ),
+        (
+            r#"{"currentBlock":"0x1","highestBlock":"0x0"}"#,
+            false,
+            false,
+        ),
+        (r#"{"currentBlock":"HEAD"}"#, false, false),
+        ("{}", false, false),
+    ] {
+        let said = said.replace("HEAD", "0x64");
+        let probed = probed(&[("eth_syncing", result(&said))]).await;
+        let sync = probed.details.sync.unwrap();
+        assert_eq!(
+            (sync.is_at_head, sync.indexes),
+            (is_at_head, indexes),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_says_of_its_syncing_may_be_passed_over() {
+    let asked = Ask {
+        passes_over_syncing: true,
+        ..WITH_CHAIN
+    };
+    let script = [
+        ("eth_getBlockByNumber", block(100)),
+        ("eth_syncing", result("{}")),
+    ];
+    let actor = Actor::play(&script).await;
+    let probed = probe_for(&actor.spec(), asked, PATIENCE).await;
+    assert!(matches!(
+        probed.probe,
+        Probe::Answered { syncing: false, .. }
+    ));
 }
 
 #[tokio::test]

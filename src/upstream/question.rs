@@ -12,6 +12,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 
+use super::head::rest_asked;
 use crate::clock;
 use crate::domain::answer::{Answer, BadAnswer, Outcome, RpcError};
 use crate::domain::health::Reason;
@@ -218,10 +219,9 @@ async fn body_of(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Fa
     Ok(body)
 }
 
-/// In seconds; a date is passed over.
 fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse().ok().map(Duration::from_secs)
+    let value = response.headers().get(RETRY_AFTER)?;
+    rest_asked(value.as_bytes().trim_ascii())
 }
 
 /// What a node replied, not yet understood.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use forebay::domain::node::{NodeId, Rung};
 
-use crate::pretend::{CHAIN, Mood, Pretend, Tale};
+use crate::pretend::{CHAIN, Mood, POISON, Pretend, Tale};
 use crate::world::{Event, LAG_BLOCKS_MAX, Setting, World, member};
 
 /// Calls of every kind; what stands twice comes twice as often.
@@ -22,6 +22,7 @@ pub const ALL_METHODS: &[&str] = &[
     "eth_blockNumber",
     "net_version",
     "admin_peers",
+    POISON,
 ];
 
 /// At most so many nodes stand in the list.
@@ -123,7 +124,8 @@ impl World {
     }
 
     fn some_mood(&mut self) -> Mood {
-        match self.below(10) {
+        match self.below(11) {
+            10 => Mood::FailsMethod("eth_getBalance"),
             0 => Mood::Slow(Duration::from_millis(200 + self.below(5000))),
             1 => Mood::Stalled,
             2 | 3 => Mood::Dead,

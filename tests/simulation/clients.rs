@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use forebay::domain::answer::{Answer, Outcome};
 use forebay::domain::block::{Consistency, Need, Needs, Pins};
+use forebay::domain::conduct::Sentence;
+use forebay::domain::doubts::{self, Doubts};
 use forebay::domain::fleet::FleetView;
 use forebay::domain::journey::{Allowance, Ending, Journey, Step, Use};
 use forebay::domain::jsonrpc::{Call, OwnId};
@@ -23,7 +25,7 @@ use crate::world::{ATTEMPTS_MAX, Event, ROUND, World};
 
 const TIMES: Times = Times {
     deadline: Duration::from_secs(30),
-    attempt: Duration::from_secs(5),
+    attempt: Duration::from_secs(8),
     heavy: Duration::from_secs(60),
 };
 
@@ -42,6 +44,9 @@ pub struct Running {
     keeps_error: bool,
     load: Option<Arc<Load>>,
     asked_at: Duration,
+    doubts: Doubts,
+    /// Attempts that were refused a connection.
+    pub refused: usize,
 }
 
 /// What was counted since the last [`World::count_anew`].
@@ -145,6 +150,8 @@ impl World {
             keeps_error: false,
             load: None,
             asked_at: self.now,
+            doubts: Doubts::default(),
+            refused: 0,
         };
         self.step(running);
     }
@@ -177,7 +184,13 @@ impl World {
         let budget = &self.budget;
         let step = call.journey.next(
             now,
-            |ladder, passed, needs| select::draw(&view, ladder, passed, needs, now, dice),
+            |ladder, passed, needs| loop {
+                let id = select::draw(&view, ladder, passed, needs, now, dice)?;
+                let node = view.node(id)?;
+                if node.is_in_order() || select::take(node, needs.caution, now) {
+                    return Some(id);
+                }
+            },
             || budget.withdraw(now),
         );
         match step {
@@ -193,12 +206,15 @@ impl World {
             Step::Finish(Ending::Kept) if !call.keeps_error => self
                 .oracle
                 .fail("an error is to be told that was never kept"),
-            Step::Finish(Ending::Kept) => self.end(&call, End::Error),
+            Step::Finish(Ending::Kept) => self.end(call, End::Error),
             Step::Finish(Ending::Unserved) => {
                 let refusal = call.journey.unserved(|_| true);
-                self.end(&call, End::Refused(refusal));
+                self.end(call, End::Refused(refusal));
             }
-            Step::Finish(Ending::Refused(refusal)) => self.end(&call, End::Refused(refusal)),
+            Step::Finish(Ending::Refused(refusal)) => {
+                let refusal = select::refusal(refusal, &view, now);
+                self.end(call, End::Refused(refusal));
+            }
         }
     }
 
@@ -274,13 +290,14 @@ impl World {
             reply => reply,
         };
         let (verdict, has_body) = judge(&reply);
+        call.refused += usize::from(verdict.class == Class::NoConnection);
         let note = Note::Heard {
             call: id,
             node: node.0,
             class: verdict.class,
         };
         self.oracle.note(self.now, note);
-        self.learn(&call, node, verdict);
+        self.learn(&mut call, node, verdict);
         match call.journey.hear(verdict.class, has_body) {
             Use::Deliver if verdict.class == Class::Ok => {
                 if let Reply::Http { body, .. } = &reply
@@ -289,9 +306,9 @@ impl World {
                 {
                     self.show(call.method, result);
                 }
-                self.end(&call, End::Answered);
+                self.end(call, End::Answered);
             }
-            Use::Deliver => self.end(&call, End::Error),
+            Use::Deliver => self.end(call, End::Error),
             Use::Keep => {
                 call.keeps_error = true;
                 self.step(call);
@@ -301,37 +318,66 @@ impl World {
     }
 
     /// What the fleet learns of an attempt.
-    fn learn(&mut self, call: &Running, node: NodeId, verdict: Verdict) {
+    fn learn(&mut self, call: &mut Running, node: NodeId, verdict: Verdict) {
         let now = self.instant();
         let took = self.now - call.asked_at;
         let Some(load) = &call.load else { return };
         load.end();
+        let mut sentence = None;
         match verdict.class.blame(verdict.rest) {
-            Blame::None => load.answered(took, now),
+            Blame::None => {
+                load.answered(took, now);
+                load.conduct.answered_method(call.method, now);
+            }
             Blame::Fault => {
-                if load.faulted(took, now) {
-                    self.bench(node, now);
+                load.failed(took, now);
+                if !doubts::is_doubtful(verdict.class) {
+                    sentence = load.conduct.faulted("", now, now);
                 }
             }
             Blame::Rest(rest) => {
+                load.waited(took, now);
                 self.fleet.throttle(node, rest, now);
                 self.publish();
+            }
+        }
+        if let Some(view) = self.view.node(node) {
+            call.doubts.hear(view, verdict.class, now - took, now);
+        }
+        if let Some(sentence) = sentence {
+            self.sentence(node, sentence, call.method);
+        }
+    }
+
+    fn sentence(&mut self, node: NodeId, sentence: Sentence, method: &str) {
+        let now = self.instant();
+        match sentence {
+            Sentence::Bench => self.bench(node, now),
+            Sentence::RestMethod => {
+                if let Some(node) = self.view.node(node) {
+                    node.rest_method(method, now);
+                }
             }
         }
     }
 
     fn bench(&mut self, node: NodeId, now: Instant) {
         self.oracle.note(self.now, Note::Benched { node: node.0 });
-        let had_fit = self.oracle.has_fit_own(&self.view);
+        let had_fit = self.oracle.has_fit(&self.view);
         self.fleet.bench(node, now);
         self.publish();
-        if had_fit && !self.oracle.has_fit_own(&self.view) {
-            self.oracle.fail("a bench takes the last fit own node");
+        if had_fit && !self.oracle.has_fit(&self.view) {
+            self.oracle.fail("a bench takes the last node that serves");
         }
     }
 
-    fn end(&mut self, call: &Running, end: End) {
-        self.oracle.ends(call, &end, &self.view, self.instant());
+    fn end(&mut self, mut call: Running, end: End) {
+        let now = self.instant();
+        let settled = call.doubts.settle(call.method, &self.view, now);
+        for (node, sentence) in settled.sentences {
+            self.sentence(node, sentence, call.method);
+        }
+        self.oracle.ends(&call, &end, &self.view, now);
         self.count(call.id, call.method, end);
     }
 }

@@ -5,7 +5,7 @@
 //! keeps on its own.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forebay::domain::fleet::{FleetView, Probe};
 use forebay::domain::health::State;
@@ -167,11 +167,21 @@ impl Oracle {
             .map(|node| (node.id, node.rung))
     }
 
-    pub fn has_fit_own(&self, view: &FleetView) -> bool {
-        self.fit(view).any(|(_, rung)| rung == Rung::Own)
+    /// Of those, who can be asked now: no suspect, and nobody who wants to be left alone.
+    fn ready<'a>(
+        &'a self,
+        view: &'a FleetView,
+        now: Instant,
+    ) -> impl Iterator<Item = (NodeId, Rung)> + 'a {
+        let is_whole = move |id| view.node(id).is_some_and(|node| node.is_whole(now));
+        self.fit(view).filter(move |(id, _)| is_whole(*id))
     }
 
-    pub fn asks(&self, call: &Running, step: &Step, view: &FleetView, now: std::time::Instant) {
+    pub fn has_fit(&self, view: &FleetView) -> bool {
+        self.fit(view).next().is_some()
+    }
+
+    pub fn asks(&self, call: &Running, step: &Step, view: &FleetView, now: Instant) {
         let Step::Ask {
             node,
             until,
@@ -185,7 +195,7 @@ impl Oracle {
             "a node is asked twice for one call",
         );
         self.must(
-            call.asked.len() < ATTEMPTS_MAX as usize,
+            call.asked.len() - call.refused < ATTEMPTS_MAX as usize || *ladder == Ladder::Fallback,
             "a call has too many attempts",
         );
         self.must(
@@ -207,7 +217,7 @@ impl Oracle {
                 .is_none_or(|need| node.is_some_and(|node| need.is_met_by(node)))
         };
         let unasked = || {
-            let others = self.fit(view);
+            let others = self.ready(view, now);
             others.filter(|(id, _)| id != node && !call.asked.contains(id))
         };
         self.must(
@@ -242,7 +252,7 @@ impl Oracle {
         );
     }
 
-    pub fn ends(&self, call: &Running, end: &End, view: &FleetView, now: std::time::Instant) {
+    pub fn ends(&self, call: &Running, end: &End, view: &FleetView, now: Instant) {
         self.must(now <= call.deadline, "a call ends after its deadline");
         if *end == End::Refused(Refusal::NoNode) {
             self.must(

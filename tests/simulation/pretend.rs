@@ -6,6 +6,8 @@ use forebay::domain::chain::{BlockNumber, ChainId};
 use forebay::domain::chance::{Dice, Seeded};
 use forebay::domain::fleet::Probe;
 
+/// What no node can answer: 5xx, everywhere.
+pub const POISON: &str = "eth_createAccessList";
 /// The chain that all nodes should be on.
 pub const CHAIN: u64 = 1;
 const OTHER_CHAIN: u64 = 5;
@@ -29,6 +31,8 @@ pub enum Mood {
     Fails,
     /// Answers calls with 5xx; probes are well.
     FailsCalls,
+    /// Answers calls of this method with 5xx; all else is well.
+    FailsMethod(&'static str),
     /// Answers 403.
     Shut,
     /// Answers every second call, by chance; probes are well.
@@ -164,7 +168,11 @@ impl Pretend {
             syncing: self.tale == Tale::Syncing,
         };
         match self.mood {
-            Mood::Good | Mood::HalfStalled | Mood::Strange | Mood::FailsCalls => answered,
+            Mood::Good
+            | Mood::HalfStalled
+            | Mood::Strange
+            | Mood::FailsCalls
+            | Mood::FailsMethod(_) => answered,
             Mood::Slow(by) if by < PROBE_TIMEOUT => answered,
             Mood::Throttles(rest) => Probe::Throttled(rest),
             Mood::Slow(_) | Mood::Stalled | Mood::Dead | Mood::Junk | Mood::Fails | Mood::Shut => {
@@ -177,7 +185,11 @@ impl Pretend {
     pub fn is_sound(&self, lag_blocks_max: u64) -> bool {
         let answers = matches!(
             self.mood,
-            Mood::Good | Mood::HalfStalled | Mood::Strange | Mood::FailsCalls
+            Mood::Good
+                | Mood::HalfStalled
+                | Mood::Strange
+                | Mood::FailsCalls
+                | Mood::FailsMethod(_)
         ) || matches!(self.mood, Mood::Slow(by) if by < PROBE_TIMEOUT);
         let tells = match self.tale {
             Tale::Truth => true,
@@ -195,7 +207,9 @@ impl Pretend {
         let mut after = self.latency + jitter;
         let mut executes = true;
         let reply = match self.mood {
-            Mood::Good => self.result(method, truth),
+            _ if method == POISON => bad_gateway(),
+            Mood::FailsMethod(failed) if method == failed => bad_gateway(),
+            Mood::FailsMethod(_) | Mood::Good => self.result(method, truth),
             Mood::Slow(by) => {
                 after += by;
                 self.result(method, truth)
@@ -215,7 +229,7 @@ impl Pretend {
                 executes = false;
                 http(403, None, "no")
             }
-            Mood::Fails | Mood::FailsCalls => http(502, None, "<html>bad gateway</html>"),
+            Mood::Fails | Mood::FailsCalls => bad_gateway(),
             Mood::Junk => http(200, None, JUNK[(dice.roll() % 5) as usize]),
             Mood::Strange => {
                 let (is_run, body) = STRANGE[(dice.roll() % 6) as usize];
@@ -241,6 +255,10 @@ impl Pretend {
             &format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{number:x}"}}"#),
         )
     }
+}
+
+fn bad_gateway() -> Reply {
+    http(502, None, "<html>bad gateway</html>")
 }
 
 fn http(status: u16, retry_after: Option<Duration>, body: &str) -> Reply {

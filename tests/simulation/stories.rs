@@ -7,7 +7,7 @@ use forebay::domain::node::Rung;
 use forebay::domain::refusal::Refusal;
 
 use crate::oracle::End;
-use crate::pretend::{CHAIN, Mood, Tale, Work};
+use crate::pretend::{CHAIN, Mood, POISON, Tale, Work};
 use crate::world::{BLOCK_TIME, LAG_BLOCKS_MAX, ROUND, Setting, World, member};
 
 const READS: &[&str] = &["eth_call"];
@@ -214,22 +214,105 @@ fn killing_one_of_three_under_load_loses_no_repeatable_call() {
     }
 }
 
+/// Seconds until these are the healthy nodes.
+fn becomes(world: &mut World, wanted: &[u32]) -> Option<u32> {
+    (1..60).find(|_| {
+        world.run(seconds(1));
+        healthy(world) == wanted
+    })
+}
+
 #[test]
 fn a_node_that_fails_calls_is_benched_though_its_probes_are_well() {
-    let mut world = world(&[1, 1, 1], 50.0, REPEATABLE);
+    for (calls_per_second, within) in [(3.0, 8), (30.0, 3), (1000.0, 3)] {
+        let mut world = world(&[1, 1, 1], calls_per_second, REPEATABLE);
+        world.run(seconds(10));
+        world.count_anew();
+        world.set(1, Mood::FailsCalls, Tale::Truth);
+        let took = becomes(&mut world, &[2, 3]);
+        assert!(
+            took.is_some_and(|took| took <= within),
+            "{took:?} at {calls_per_second}"
+        );
+        let repeated = world.tally.attempts - world.tally.asked_calls;
+        assert!(repeated <= 60, "{repeated} at {calls_per_second}");
+        assert_eq!(world.tally.failed(), 0);
+    }
+}
+
+#[test]
+fn the_last_own_node_that_fails_leaves_its_calls_to_the_leader_and_the_very_last_stays() {
+    let mut world = world(&[1], 5.0, REPEATABLE);
+    world.run(seconds(10));
     world.set(1, Mood::FailsCalls, Tale::Truth);
-    // It sheds calls from its first fault on, so that five in a row take their time.
-    let is_benched = (0..60).any(|_| {
-        world.run(seconds(1));
-        healthy(&world) == [2, 3]
-    });
-    assert!(is_benched);
-    set_all(&mut world, &[2, 3], Mood::FailsCalls, Tale::Truth);
-    world.run(seconds(20));
-    assert_eq!(healthy(&world).len(), 1, "the last one is never benched");
-    set_all(&mut world, &OWN, Mood::Good, Tale::Truth);
+    assert!(becomes(&mut world, &[]).is_some());
+    world.run(seconds(5));
+    world.count_anew();
+    world.run(seconds(10));
+    assert_eq!(world.tally.failed(), 0);
+    assert!(
+        (world.tally.share(0) - 1.0).abs() < f64::EPSILON,
+        "the leader serves"
+    );
+    world.set(0, Mood::FailsCalls, Tale::Truth);
+    world.run(seconds(8));
+    let leader = world.view.nodes[0].standing;
+    assert!(leader.is_healthy(), "nobody could serve in its place");
+    set_all(&mut world, &[0, 1], Mood::Good, Tale::Truth);
     world.run(seconds(120));
-    assert_eq!(healthy(&world), OWN);
+    assert_eq!(healthy(&world), [1]);
+}
+
+#[test]
+fn what_no_node_can_answer_benches_nobody_and_makes_nobody_suspect() {
+    for share in [
+        &["eth_getBalance", POISON][..],
+        &["eth_getBalance", POISON, POISON, POISON],
+    ] {
+        let methods: &'static [&'static str] = share.to_vec().leak();
+        let mut world = world(&[1, 1, 1], 20.0, methods);
+        for _ in 0..60 {
+            world.run(seconds(1));
+            assert_eq!(healthy(&world), OWN);
+        }
+        let suspects = world
+            .view
+            .nodes
+            .iter()
+            .filter(|node| node.load.conduct.is_suspect());
+        assert_eq!(suspects.count(), 0);
+        world.drain();
+        let lost = world
+            .tally
+            .ends
+            .iter()
+            .filter(|(method, end)| *method != POISON && *end != End::Answered);
+        assert_eq!(lost.count(), 0);
+    }
+}
+
+#[test]
+fn a_node_that_fails_at_one_method_serves_all_others() {
+    let mut world = world(
+        &[1, 1, 1],
+        60.0,
+        &["eth_call", "eth_getBalance", "eth_getLogs"],
+    );
+    world.set(1, Mood::FailsMethod("eth_getLogs"), Tale::Truth);
+    for _ in 0..25 {
+        world.run(seconds(1));
+        assert_eq!(healthy(&world), OWN);
+    }
+    let repeated = world.tally.attempts - world.tally.asked_calls;
+    assert!(repeated <= 40, "{repeated}");
+    world.count_anew();
+    world.run(seconds(5));
+    assert!(
+        world.tally.attempts_by_node[&1] > 30,
+        "{:?}",
+        world.tally.attempts_by_node
+    );
+    assert_eq!(world.tally.failed(), 0);
 }
 
 #[test]
@@ -423,7 +506,8 @@ fn at_twice_its_capacity_a_pool_is_asked_little_more_and_does_not_collapse() {
         for waits_max in [Duration::from_millis(200), seconds(2)] {
             let (amplification, answered, failed) = overload(2.0, seed, waits_max);
             println!("seed {seed}, {waits_max:?}: {amplification:.3} {answered:.3} {failed}");
-            assert!(amplification <= 1.2 + 1e-9, "{amplification}, seed {seed}");
+            // Some repeats are of calls before the count.
+            assert!(amplification <= 1.201, "{amplification}, seed {seed}");
             assert!(answered >= 0.6, "{answered}, seed {seed}, {waits_max:?}");
             assert_eq!(failed, 0, "afterwards, seed {seed}, {waits_max:?}");
         }

@@ -23,11 +23,37 @@ impl Pretend {
         Pretend::set_with(weights, QUICK, more).await
     }
 
+    /// As [`Pretend::set`], and the last of them is a fallback node, named `spare`.
+    pub async fn with_fallback(weights: &[u16]) -> Pretend {
+        let chain = Chain::still(1, 100);
+        let spare = FakeNode::start(FakeConfig::following(&chain)).await;
+        let spare = spare.unwrap();
+        let item = format!(
+            "    - {{ url: \"{}/v3/{SECRET}\", fallback: true, name: spare }}\n",
+            spare.url()
+        );
+        let mut pretend = Pretend::begin(chain, weights, QUICK, "", &item).await;
+        pretend.nodes.push(spare);
+        pretend
+            .becomes("spare", "forebay_node_healthy", &[], 1.0)
+            .await;
+        pretend
+    }
+
     /// As [`Pretend::set`], with another beginning of the configuration than [`QUICK`].
     pub async fn set_with(weights: &[u16], beginning: &str, more: &str) -> Pretend {
-        let chain = Chain::still(1, 100);
+        Pretend::begin(Chain::still(1, 100), weights, beginning, more, "").await
+    }
+
+    async fn begin(
+        chain: Arc<Chain>,
+        weights: &[u16],
+        beginning: &str,
+        more: &str,
+        others: &str,
+    ) -> Pretend {
         let mut nodes = Vec::new();
-        let mut yaml = format!("{beginning}{more}  nodes:\n");
+        let mut yaml = format!("{beginning}{more}  nodes:\n{others}");
         for (name, weight) in NAMES.iter().zip(weights) {
             let node = FakeNode::start(FakeConfig::following(&chain)).await;
             let node = node.unwrap();

@@ -1,8 +1,8 @@
-//! What nodes tell unasked, between two rounds.
+//! What nodes tell unasked, between two rounds, and what of their word is believed.
 
 use std::time::Instant;
 
-use super::{Change, Details, Fleet, Probe};
+use super::{Change, Details, Entry, Fleet, Probe};
 use crate::domain::chain::{BlockNumber, Lag};
 use crate::domain::node::NodeId;
 
@@ -30,6 +30,18 @@ impl Fleet {
         entry.hear_head(head, details, now);
         let changes = self.compare(&[(id, probe)], now).into_iter();
         changes.chain(self.settle(now)).collect()
+    }
+
+    /// Whether the word of a node that it is syncing is not to be believed.
+    pub(super) fn keeps_up(&mut self, at: usize, head: BlockNumber, now: Instant) -> bool {
+        let reference = self.reference.map_or(head, |reference| reference.number);
+        let is_near = head.lag_behind(reference) <= Lag(self.yardstick.lag_blocks_max);
+        let is_other = |other: &Entry| other.lives && self.is_ours(other) && other.head.is_some();
+        let mut others = self.entries.iter().enumerate();
+        let is_compared = others.any(|(place, other)| place != at && is_other(other));
+        let block_time = self.pace.pace();
+        let node = &mut self.entries[at].keeping_up;
+        node.is_fit((head, is_near), is_compared, block_time, now)
     }
 
     /// Whether a node that gets calls is further behind than a fit one may be: a round is due.

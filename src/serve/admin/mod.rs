@@ -239,6 +239,7 @@ impl Admin {
         let (status, body) = health::report(
             view,
             self.engine.pool.list_from.is(),
+            self.engine.pool.failing.too_many(clock::now()),
             self.engine.gate.is_closing(),
         );
         Answer::new(status, "application/json", body)

@@ -8,6 +8,7 @@ use crate::domain::chain::{Doubt, Lag, Reference};
 use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::health::{Reason, State, slow_start};
 use crate::domain::node::Rung;
+use crate::domain::view::Remark;
 use crate::serve::health;
 use crate::state::pool::{Pool, Snapshot};
 use crate::telemetry::events::{reason_in_words, source_in_words, trouble_in_words};
@@ -110,7 +111,8 @@ pub fn status(pool: &Pool, measures: Measures, inside: (usize, bool), moment: Mo
     let snapshot = pool.snapshot();
     let view = &snapshot.view;
     let (requests_in_flight, is_closing) = inside;
-    let said = health::say(view, pool.list_from.is(), is_closing);
+    let failing = pool.failing.too_many(moment.now);
+    let said = health::say(view, pool.list_from.is(), failing, is_closing);
     Status {
         version: env!("CARGO_PKG_VERSION"),
         at: moment.at,
@@ -187,7 +189,10 @@ fn nodes(snapshot: &Snapshot, journal: &Journal, measures: Measures, now: Instan
             head: node.head.map(|head| head.0),
             lag: node.lag().map(|lag| lag.0),
             standing: state_of(node),
-            reason: node.reason(now).map(Reason::as_str),
+            reason: node
+                .reason(now)
+                .map(Reason::as_str)
+                .or(node.remark.map(Remark::as_str)),
             why: why(view, node, measures, now),
             latency_ms: node.load.latency().map(millis),
             in_flight: node.load.in_flight(),
@@ -263,6 +268,12 @@ fn fit(view: &FleetView, node: &NodeView, returned_at: Option<Instant>, now: Ins
     if let Some(until) = node.standing.resting_until().filter(|until| now < *until) {
         let words = reason_in_words(Reason::Throttled);
         return format!("{words}; {}", left(until, now, "it rests for", "it rests"));
+    }
+    if node.load.conduct.is_suspect() {
+        return "suspect: its last calls failed; it gets one at a time to show itself".to_string();
+    }
+    if let Some(remark) = node.remark {
+        return remark.in_words().to_string();
     }
     let share = slow_start(returned_at, now);
     if share < 1.0 {

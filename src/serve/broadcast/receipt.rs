@@ -40,7 +40,10 @@ impl Transaction<'_> {
                         return self.served(reply, &brought.node, CallOutcome::Ok);
                     }
                     // Its time was shorter.
-                    Ok(None | Some(Landed::Nothing | Landed::Refused(_))) | Err(_) => continue,
+                    Ok(
+                        None | Some(Landed::Nothing | Landed::Refused(_) | Landed::Unanswerable(_)),
+                    )
+                    | Err(_) => continue,
                 },
             };
             if let Some(ended) = found.and_then(|found| self.reply(found)) {

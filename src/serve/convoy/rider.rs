@@ -133,6 +133,7 @@ impl<'a> Planned<'a> {
             call: self.call,
             tally: Tally {
                 method: engine.metrics.method(self.row),
+                failing: &engine.pool.failing,
                 began_at: now,
                 outcome: CallOutcome::Cancelled,
             },
@@ -191,6 +192,6 @@ fn apart(landed: Landed) -> Landed {
             answer: brought.answer.apart(),
             ..brought
         }),
-        Landed::Refused(_) | Landed::Nothing => landed,
+        Landed::Refused(_) | Landed::Unanswerable(_) | Landed::Nothing => landed,
     }
 }

@@ -7,7 +7,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::exchange::{WHOLE_BYTES_MAX, Wanted};
 use crate::clock;
+use crate::domain::conduct::Sentence;
 use crate::domain::convoy::Lot;
+use crate::domain::doubts;
 use crate::domain::fleet::NodeView;
 use crate::domain::load::Load;
 use crate::domain::verdict::{Blame, Class};
@@ -78,19 +80,21 @@ impl Trip {
         }
     }
 
-    /// Tells load and metrics; says whether the node has failed time after time. For the metrics
+    /// Tells load and metrics. For the metrics
     /// each call is an attempt that took as long as the trip, but for those of a refused batch: only
     /// what they come to one by one counts. For the load the trip is many answers at once, or one
-    /// fault.
-    pub fn settle(&mut self, came: &Came, lots: &[Lot<'_>]) -> bool {
+    /// fault, which its first call answers for.
+    pub fn settle(&mut self, came: &Came, lots: &[Lot<'_>]) -> Option<Sentence> {
         let now = clock::now();
         let took = now.saturating_duration_since(self.began_at);
         self.is_settled = true;
-        let mut is_fault = false;
+        let mut fault = None;
         for lot in lots {
             let class = match lot {
                 Lot::Answered(verdict, ..) | Lot::Unanswered(verdict) => {
-                    is_fault |= verdict.class.blame(verdict.rest) == Blame::Fault;
+                    if verdict.class.blame(verdict.rest) == Blame::Fault {
+                        fault = Some(verdict.class);
+                    }
                     verdict.class
                 }
                 // As of a single call whose answer is too long.
@@ -99,11 +103,13 @@ impl Trip {
             };
             self.upstream.metrics.attempted(class, took);
         }
-        if is_fault {
-            return self.load.faulted(took, now);
-        }
-        self.load.answered_many(took, self.calls, now);
-        false
+        let Some(class) = fault else {
+            self.load.answered_many(took, self.calls, now);
+            return None;
+        };
+        self.load.failed(took, now);
+        let is_sure = !doubts::is_doubtful(class);
+        is_sure.then(|| self.load.conduct.faulted("", now, now))?
     }
 }
 

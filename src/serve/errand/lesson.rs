@@ -1,9 +1,10 @@
-//! What an attempt says of its node, for the calls that follow.
+//! What attempts say of their nodes, for the calls that follow, and of the call itself.
 
-use super::{Content, Errand};
+use super::{CallOutcome, Content, Errand};
 use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::NodeView;
+use crate::domain::journey;
 use crate::domain::node::{NodeId, Rung};
 use crate::domain::nonce;
 use crate::domain::pooled::Way;
@@ -11,8 +12,43 @@ use crate::domain::seen::{self, BY_HASH, RECEIPT};
 use crate::domain::told;
 use crate::domain::transaction;
 use crate::domain::verdict::{Class, Missing, Verdict};
+use crate::domain::whole::Whole;
 
 impl Errand<'_> {
+    /// The call is over, and it shows whose the faults were that it met. Returns what it came to.
+    pub async fn settle(&mut self, outcome: CallOutcome) -> CallOutcome {
+        if self.doubts.is_empty() {
+            return outcome;
+        }
+        let pool = &self.engine.pool;
+        let settled = {
+            let view = &pool.snapshot().view;
+            self.doubts.settle(&self.call.method, view, clock::now())
+        };
+        for (id, sentence) in settled.sentences {
+            Box::pin(pool.sentence(id, sentence, &self.call.method)).await;
+        }
+        if settled.is_own && outcome == CallOutcome::Failed {
+            CallOutcome::Unanswerable
+        } else {
+            outcome
+        }
+    }
+
+    /// What a class comes to by how long the attempt took.
+    pub(super) fn finally(&self, class: Class, answer: &Whole) -> Class {
+        let (began, _) = self.began;
+        let ran_out = |took| {
+            let error = answer.error();
+            error.is_some_and(|error| journey::is_time_limit(&error.message, took))
+        };
+        if class == Class::NodeTimeout && ran_out(clock::now().saturating_duration_since(began)) {
+            Class::RpcError
+        } else {
+            class
+        }
+    }
+
     /// What an answer says of its node: which block it has, which data or method it lacks. What a
     /// client is told is the least that it is shown from now on. Returns whether the answer is of
     /// another branch than clients were told.
@@ -25,6 +61,10 @@ impl Errand<'_> {
         let pool = &self.engine.pool;
         match verdict.class {
             Class::Ok => {
+                let conduct = &node.load.conduct;
+                if conduct.tells_methods() {
+                    conduct.answered_method(&self.call.method, clock::now());
+                }
                 let told = self.told(node, content);
                 if let Some(head) = told {
                     pool.see(self.terms.client, node.id, head);

@@ -44,6 +44,12 @@ impl<'a> Errand<'a> {
         self.conclude(asked, came)
     }
 
+    /// The attempt that is heard of next began at `began`; `charges`: it answers for its fault, if it
+    /// meets one.
+    pub fn charges(&mut self, charges: bool, began: Instant) {
+        self.began = (began, charges);
+    }
+
     /// The node of the last step was removed this very moment.
     pub fn stranded(&mut self) {
         self.journey.hear(Class::NoConnection, false);

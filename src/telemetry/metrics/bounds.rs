@@ -34,6 +34,8 @@ pub struct Used {
     pub answer_bytes: u64,
     /// Repeats that the budget would pay for now.
     pub retry_budget: f64,
+    /// As `/health` says it.
+    pub is_degraded: bool,
 }
 
 impl Metrics {
@@ -83,6 +85,8 @@ impl Metrics {
         ] {
             gauges.with_label_values(&NO_LABELS).set(now);
         }
+        let degraded = families.degraded.with_label_values(&NO_LABELS);
+        degraded.set(i64::from(used.is_degraded));
         let budget = families.retry_budget.with_label_values(&NO_LABELS);
         budget.set(used.retry_budget);
     }

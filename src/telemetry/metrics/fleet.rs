@@ -88,6 +88,8 @@ impl Metrics {
         show(&families.node_head_difference_blocks, &label, difference);
         let is_healthy = i64::from(node.standing.is_healthy());
         show(&families.node_healthy, &label, Some(is_healthy));
+        let is_suspect = i64::from(node.load.conduct.is_suspect());
+        show(&families.node_suspect, &label, Some(is_suspect));
         let weight = i64::from(node.weight.get());
         show(&families.node_weight, &label, Some(weight));
 
@@ -192,6 +194,7 @@ impl Metrics {
             &families.node_healthy,
             &families.node_weight,
             &families.node_in_flight,
+            &families.node_suspect,
         ] {
             show(gauges, &[name], None);
         }

@@ -21,18 +21,26 @@ pub enum CallOutcome {
     Refused,
     /// No node had an answer.
     Failed,
+    /// Every node that was asked failed at it, while they answer others.
+    Unanswerable,
     /// The client left before there was one.
     Cancelled,
 }
 
 impl CallOutcome {
-    pub const ALL: [CallOutcome; 5] = [
+    pub const ALL: [CallOutcome; 6] = [
         CallOutcome::Ok,
         CallOutcome::RpcError,
         CallOutcome::Refused,
         CallOutcome::Failed,
+        CallOutcome::Unanswerable,
         CallOutcome::Cancelled,
     ];
+
+    /// Whether its caller went without what he asked for.
+    pub fn is_failure(self) -> bool {
+        matches!(self, CallOutcome::Failed | CallOutcome::Unanswerable)
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,6 +48,7 @@ impl CallOutcome {
             CallOutcome::RpcError => "rpc_error",
             CallOutcome::Refused => "refused",
             CallOutcome::Failed => "failed",
+            CallOutcome::Unanswerable => "unanswerable",
             CallOutcome::Cancelled => "cancelled",
         }
     }
@@ -287,7 +296,7 @@ impl MethodMetrics {
             let calls = self.calls[outcome as usize].get();
             match outcome {
                 CallOutcome::Cancelled => {}
-                CallOutcome::Failed => {
+                CallOutcome::Unanswerable | CallOutcome::Failed => {
                     traffic.calls += calls;
                     traffic.failed += calls;
                 }

@@ -455,6 +455,8 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("node_healthy gauge", &["node"]),
     ("node_weight gauge", &["node"]),
     ("node_in_flight gauge", &["node"]),
+    ("node_suspect gauge", &["node"]),
+    ("degraded gauge", &[]),
     ("node_state gauge", &["node", "reason", "state"]),
     ("probe_duration_seconds histogram", &["node"]),
     ("probe_failures_total counter", &["node", "reason"]),
@@ -561,6 +563,7 @@ const BOUNDS: Bounds = Bounds {
 };
 
 const USED: Used = Used {
+    is_degraded: false,
     requests: 3,
     request_bytes: 700,
     answer_bytes: 800,

@@ -1,0 +1,45 @@
+//! How a call ends that no node has answered well.
+
+use super::{Aim, CallOutcome, Errand, Served};
+use crate::clock;
+use crate::domain::fleet::NodeView;
+use crate::domain::journey::Ending;
+use crate::domain::refusal::Refusal;
+use crate::domain::select;
+use crate::domain::verdict::Class;
+use crate::serve::engine::Reply;
+
+impl Errand<'_> {
+    pub(super) fn finish(&mut self, ending: Ending) -> (Served, CallOutcome) {
+        match (ending, self.kept.take()) {
+            (Ending::Kept, Some(kept)) => self.deliver(kept),
+            (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
+            (Ending::Unserved, _) => self.end_unserved(self.unserved()),
+            (Ending::Refused(why), _) => {
+                let view = &self.engine.pool.snapshot().view;
+                self.end_unserved(select::refusal(why, view, clock::now()))
+            }
+        }
+    }
+
+    fn unserved(&self) -> Refusal {
+        let (view, now) = (&self.engine.pool.snapshot().view, clock::now());
+        let method = &*self.call.method;
+        let answers = |node: &NodeView| node.load.conduct.of_late(method, now).0 > 0;
+        self.journey
+            .unserved(|id| view.node(id).is_some_and(answers))
+    }
+
+    pub(super) fn end_unserved(&self, why: Refusal) -> (Served, CallOutcome) {
+        let why = match (&self.aim, self.last) {
+            (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
+            (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
+        };
+        let served = Served {
+            answer: Reply::Refused(why),
+            node: None,
+            attempts: self.journey.attempts(),
+        };
+        (served, CallOutcome::Failed)
+    }
+}

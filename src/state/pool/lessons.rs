@@ -1,0 +1,67 @@
+//! What calls teach of a node: that it fails, wants to be left alone, or lacks something.
+
+use std::time::Duration;
+
+use super::Pool;
+use crate::clock;
+use crate::domain::chain::BlockNumber;
+use crate::domain::conduct::Sentence;
+use crate::domain::fleet::NodeView;
+use crate::domain::node::NodeId;
+use crate::telemetry::calls::shown_method;
+
+impl Pool {
+    /// Carries out what a node's faults come to.
+    pub async fn sentence(&self, id: NodeId, sentence: Sentence, method: &str) {
+        match sentence {
+            Sentence::Bench => self.bench(id).await,
+            Sentence::RestMethod => {
+                let snapshot = self.present.load();
+                if let Some(node) = snapshot.view.node(id) {
+                    node.rest_method(method, clock::now());
+                    log::warn!(
+                        "node {} fails at {} alone, which is asked of others",
+                        node.name,
+                        shown_method(method)
+                    );
+                }
+            }
+        }
+    }
+
+    /// A node has failed calls time after time.
+    pub async fn bench(&self, id: NodeId) {
+        self.change(|fleet| fleet.bench(id, clock::now())).await;
+    }
+
+    /// A node asked to be left alone.
+    pub async fn throttle(&self, id: NodeId, rest: Option<Duration>) {
+        let rests = |node: &NodeView| node.standing.rests(clock::now());
+        if self.present.load().view.node(id).is_none_or(rests) {
+            return;
+        }
+        self.change(|fleet| {
+            fleet.throttle(id, rest, clock::now());
+            Vec::new()
+        })
+        .await;
+    }
+
+    /// A node said that it has no such method.
+    pub fn learn_lack(&self, id: NodeId, method: &str) {
+        let now = clock::now();
+        let snapshot = self.present.load();
+        let node = snapshot.view.node(id);
+        if let Some(node) = node.filter(|node| !node.lacks(method, now)) {
+            node.learn_lack(method, now);
+        }
+    }
+
+    /// A call met the state of block `missing` missing on a node.
+    pub fn learn_depth(&self, id: NodeId, missing: BlockNumber) {
+        let has_it = |node: &NodeView| node.depth.has_state(missing);
+        if self.present.load().view.node(id).is_some_and(has_it) {
+            self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
+        }
+    }
+}
