@@ -87,6 +87,10 @@ impl<S: ServiceWithDependents> ServiceWithDependents for Vital<S> {
             .service
             .start_service(fds, shutdown, listeners_per_fd, ready);
         let wire = self.wire.clone();
+        #[expect(
+            clippy::panic,
+            reason = "pulled by tests alone, to see that the process ends"
+        )]
         let tripped = async move {
             wire.notified().await;
             std::panic::panic_any("the tripwire");

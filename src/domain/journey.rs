@@ -310,7 +310,7 @@ impl<'a> Journey<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::block::{Need, Reads};
+    use crate::domain::block::{Need, Reads, Wish};
     use crate::domain::chain::BlockNumber;
     use crate::domain::fleet::{Fleet, Member, Yardstick};
     use crate::domain::health::Hysteresis;

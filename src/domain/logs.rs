@@ -320,7 +320,12 @@ mod tests {
         let otherwise = one.replace("\"x\":1", "\"blockTimestamp\":\"0x1\"");
         assert!(both.is_like(&logs(&[otherwise, two.clone()])));
         let moved = one.replace("\"data\":\"0x\"", "\"data\":\"0x01\"");
-        for others in [&[][..], &[one.clone()], &[two, one.clone()], &[one, moved]] {
+        for others in [
+            &[][..],
+            std::slice::from_ref(&one),
+            &[two, one.clone()],
+            &[one.clone(), moved],
+        ] {
             assert!(!both.is_like(&logs(others)), "{others:?}");
         }
     }

@@ -142,11 +142,11 @@ impl<'a> Errand<'a> {
 
     /// Goes on to the call's end, with `first` as the next step.
     async fn go_on(&mut self, first: Option<Step>) -> (Served, CallOutcome) {
-        let (served, outcome) = self.to_the_end(first).await;
+        let (served, outcome) = self.finished(first).await;
         (served, self.settle(outcome).await)
     }
 
-    async fn to_the_end(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
+    async fn finished(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
         let engine = self.engine;
         let mut body = std::mem::take(&mut self.body);
         loop {

@@ -22,7 +22,7 @@ impl Renewal {
         let Certificate {
             certificate, key, ..
         } = &*self.certificate;
-        let mut hangup = Hangup::new();
+        let mut hangup = Hangup::listen();
         let mut files = Watched::new(vec![certificate.clone(), key.clone()]).await;
         loop {
             tokio::select! {

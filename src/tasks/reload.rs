@@ -38,7 +38,7 @@ pub struct Reload {
 impl Reload {
     /// Watches for as long as it is awaited.
     pub async fn watch(&mut self) {
-        let mut hangup = Hangup::new();
+        let mut hangup = Hangup::listen();
         let mut file = Watched::new(vec![self.path.clone()]).await;
         if self.bytes.as_ref() == bytes_at(&self.path).await.ok().as_ref() {
             file.know();

@@ -72,7 +72,7 @@ pub struct Hangup(Option<Signal>);
 
 impl Hangup {
     /// Where it can't be heard, it never comes.
-    pub fn new() -> Hangup {
+    pub fn listen() -> Hangup {
         let heard = signal(SignalKind::hangup());
         Hangup(
             heard

@@ -59,9 +59,9 @@ impl Traffic {
     pub fn p99(&self) -> Option<Duration> {
         let (_, all) = self.durations.last().filter(|(_, all)| *all > 0)?;
         let wanted = (all * 99).div_ceil(100);
-        let finite = self.durations.iter().filter(|(bound, _)| bound.is_finite());
+        let mut finite = self.durations.iter().filter(|(bound, _)| bound.is_finite());
         let within = finite.clone().find(|(_, count)| *count >= wanted);
-        let (bound, _) = within.or(finite.last())?;
+        let (bound, _) = within.or(finite.next_back())?;
         Some(Duration::from_secs_f64(*bound))
     }
 }

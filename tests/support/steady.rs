@@ -27,7 +27,7 @@ const REOPENED_MAX: usize = 30;
 
 /// One way to call.
 enum Way {
-    Kept(Option<Stream>),
+    Kept(Option<Box<Stream>>),
     New,
     Http2(Option<h2::client::SendRequest<Bytes>>),
     Socket(Option<Box<WebSocketStream<Stream>>>),
@@ -152,7 +152,7 @@ impl Way {
             }
             Way::Kept(kept) => {
                 if kept.is_none() {
-                    *kept = Some(open(&[]).await?);
+                    *kept = Some(Box::new(open(&[]).await?));
                 }
                 let answer = over_http1(kept.as_mut().unwrap(), &body).await?;
                 if answer.header("connection") == Some("close") {
