@@ -256,7 +256,8 @@ async fn all_calls_of_a_batch_see_one_head() {
 
 /// How many answers, of so many `calls`, a batch gets that are of `bytes` each.
 async fn answered(scene: &Pretend, calls: usize, bytes: usize) -> usize {
-    let own_bytes = r#"{"jsonrpc":"2.0","id":1,"result":""}"#.len();
+    // An id of ours has 15 digits.
+    let own_bytes = r#"{"jsonrpc":"2.0","id":123456789012345,"result":""}"#.len();
     let result = format!("\"{}\"", "x".repeat(bytes - own_bytes));
     scene.nodes[0].set_result("eth_call", &result);
     let calls = vec![support::call("1", "eth_call"); calls];

@@ -247,7 +247,8 @@ impl Speaker<'_> {
             return Outcome::Result("false".to_owned());
         }
         let current = quantity(self.head());
-        let highest = quantity(self.chain.head().max(self.head()));
+        // One that is at the highest block builds an index, and is fit.
+        let highest = quantity(self.chain.head().max(self.head() + 1));
         let progress = json!({
             "startingBlock": "0x0", "currentBlock": current, "highestBlock": highest,
         });

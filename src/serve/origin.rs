@@ -145,7 +145,7 @@ pub fn settle(mut entry: Entry, served: &mut Served, call: &Call<'_>, outcome: C
         }
         Reply::Whole(answer) => {
             entry.ended(outcome, answer.error().map(|error| error.code));
-            entry.sent(answer.bytes());
+            entry.sent(call.id.map_or(0, |id| answer.bytes_with(id)));
         }
         Reply::Refused(why) => {
             entry.ended(outcome, Some(why.code().into()));

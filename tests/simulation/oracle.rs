@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use forebay::domain::fleet::{FleetView, Probe};
-use forebay::domain::health::State;
+use forebay::domain::health::{Reason, State};
 use forebay::domain::journey::Step;
 use forebay::domain::node::{NodeId, Rung};
 use forebay::domain::refusal::Refusal;
@@ -88,6 +88,8 @@ struct Seen {
     /// Rounds in a row in which it was in order.
     sound_rounds: u32,
     was_sound: bool,
+    /// Rounds in a row in which it was in order, from the one on in which its head rose.
+    risen_rounds: u32,
     head: u64,
 }
 
@@ -305,12 +307,20 @@ impl Oracle {
     pub fn hears_round(&mut self, probes: &[(NodeId, Probe)], sound: &[bool], leader: Option<u32>) {
         for ((id, probe), is_sound) in probes.iter().zip(sound) {
             let seen = self.seen.entry(id.0).or_default();
+            let before = seen.head;
             if let Probe::Answered { head, chain_id, .. } = probe {
                 seen.chain = chain_id.map(|chain| chain.0).or(seen.chain);
                 seen.head = head.0;
             }
             seen.was_sound |= *is_sound;
             seen.sound_rounds = if *is_sound { seen.sound_rounds + 1 } else { 0 };
+            let has_fallen = seen.head < before;
+            let goes_on = seen.head > before || (seen.risen_rounds > 0 && !has_fallen);
+            seen.risen_rounds = if *is_sound && goes_on {
+                seen.risen_rounds + 1
+            } else {
+                0
+            };
         }
         let is_calm = sound.iter().all(|is_sound| *is_sound);
         self.calm_rounds = if is_calm { self.calm_rounds + 1 } else { 0 };
@@ -333,7 +343,10 @@ impl Oracle {
                 continue;
             };
             let is_out = matches!(node.standing.state, State::Out(_));
-            let is_proven = seen.sound_rounds >= RISE && sure_rounds >= RISE;
+            // Who stood still is believed to go on when it is seen to.
+            let is_stuck = node.standing.state == State::Out(Reason::Stuck);
+            let goes_on = !is_stuck || seen.risen_rounds >= RISE;
+            let is_proven = goes_on && seen.sound_rounds >= RISE && sure_rounds >= RISE;
             let is_ours =
                 self.chain.is_none_or(|chain| chain == CHAIN) && !self.is_known_stranger(*id);
             self.must(
