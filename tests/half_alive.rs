@@ -573,7 +573,7 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
         balancer
             .process
             .printed()
-            .contains("serving from the nodes of the configuration, 1 nodes")
+            .contains("serving from the nodes of the configuration, 1 node,")
     );
     server.process.signal(Signal::CONT);
     eventually("the table's node serves", PATIENCE, async || {
