@@ -12,7 +12,7 @@ mod traces;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -224,6 +224,7 @@ fn engine(settings: &Settings, caps: Caps, pool: Arc<Pool>, metrics: Arc<Metrics
         taken: Arc::default(),
         lookups: Arc::default(),
         afterwork: Arc::default(),
+        disputes: Mutex::default(),
         hub: Arc::default(),
         sockets: Arc::new(Sockets::new(meaning::socket_limits(settings, &caps))),
     }

@@ -70,6 +70,7 @@ fn rudenesses() -> Vec<(Fault, Unlisted)> {
         (status(502, None), BAD_ANSWER),
         (status(503, Some(1)), BAD_ANSWER),
         (status(404, None), BAD_ANSWER),
+        (status(413, None), Repeated),
         (status(429, None), Repeated),
         (status(429, Some(1)), Repeated),
         (status(401, None), Repeated),
@@ -83,7 +84,6 @@ fn rudenesses() -> Vec<(Fault, Unlisted)> {
         (Fault::WrongId, BAD_ANSWER),
         (Fault::MissingId, BAD_ANSWER),
         (Fault::ArrayForOne, BAD_ANSWER),
-        (Fault::ResultAndError, BAD_ANSWER),
         (
             error(-32005, "project ID request rate exceeded", Some(rate)),
             Repeated,

@@ -3,19 +3,21 @@
 //! Nothing of an answer is encoded anew. Its id, which is ours, is cut out and the caller's bytes
 //! are put in its place; every other byte stays.
 
+mod error;
 mod places;
 mod raw;
+mod splicer;
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::str::Utf8Error;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
+pub(super) use self::error::read_error;
 pub(super) use self::places::Places;
 use self::raw::RawAnswer;
+pub use self::splicer::Splicer;
 use super::grammar::{NotJson, Scanner};
 use super::jsonrpc::OwnId;
 
@@ -24,7 +26,7 @@ use super::jsonrpc::OwnId;
 pub enum BadAnswer {
     NotJson,
     WrongId,
-    /// Neither a result nor an error, or both.
+    /// Neither a result nor an error.
     NoOutcome,
 }
 
@@ -48,6 +50,8 @@ pub struct Answer<'a> {
     pub(super) at: Range<usize>,
     pub(super) places: Places,
     pub outcome: Outcome<'a>,
+    /// As JSON-RPC has it; else it is understood, and no client's to puzzle over.
+    is_plain: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +69,15 @@ pub struct RpcError<'a> {
     pub data: Option<&'a str>,
 }
 
-#[derive(Deserialize)]
-struct RawError<'a> {
-    code: serde_json::Number,
-    #[serde(borrow, default)]
-    message: Cow<'a, str>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
+/// A mark of the order of bytes, which says nothing in UTF-8.
+pub const MARK: &str = "\u{feff}";
+
+/// `start` of an answer without the mark.
+pub fn unmarked(start: Bytes) -> Bytes {
+    match start.strip_prefix(MARK.as_bytes()) {
+        Some(rest) => start.slice_ref(rest),
+        None => start,
+    }
 }
 
 impl<'a> Answer<'a> {
@@ -93,7 +99,7 @@ impl<'a> Answer<'a> {
     /// It is not JSON, or has no outcome.
     pub(super) fn read_any(bytes: &'a [u8]) -> Result<(Answer<'a>, Option<&'a str>), BadAnswer> {
         // All of it: a decoder of bytes would pass over what it doesn't look into.
-        let mut scanner = Scanner::new(std::str::from_utf8(bytes)?);
+        let mut scanner = Scanner::after(MARK, std::str::from_utf8(bytes)?);
         let answer = Answer::take(&mut scanner);
         scanner.end()?;
         answer
@@ -112,10 +118,15 @@ impl<'a> Answer<'a> {
         let text = scanner.since(start)?;
         let said = |value: &&str| *value != "null";
         let (id, error) = (raw.id.filter(said), raw.error.filter(said));
-        let (written, outcome) = match (raw.result, error) {
-            (Some(result), None) => (result, Outcome::Result(result)),
-            (None | Some("null"), Some(error)) => (error, Outcome::Error(read_error(error)?)),
-            (Some(_), Some(_)) | (None, None) => return Err(BadAnswer::NoOutcome),
+        let (written, outcome, is_plain) = match (raw.result, error) {
+            (Some(result), None) => (result, Outcome::Result(result), true),
+            // Whatever else stands beside it, it has failed.
+            (result, Some(written)) => {
+                let (error, is_plain) = read_error(written)?;
+                let is_alone = result.is_none_or(|result| result == "null");
+                (written, Outcome::Error(error), is_plain && is_alone)
+            }
+            (None, None) => return Err(BadAnswer::NoOutcome),
         };
         let places = Places {
             id: id.map(|id| place_in(text, id)),
@@ -127,6 +138,7 @@ impl<'a> Answer<'a> {
             at: start..scanner.at(),
             places,
             outcome,
+            is_plain,
         };
         Ok((answer, id))
     }
@@ -136,265 +148,32 @@ impl<'a> Answer<'a> {
         self.text.len()
     }
 
+    /// With an id of ours, in the shape that JSON-RPC has; `None`: it has it.
+    pub(super) fn rewritten(&self) -> Option<String> {
+        let Outcome::Error(error) = &self.outcome else {
+            return None;
+        };
+        let data = error.data.map(|data| format!(r#","data":{data}"#));
+        (!self.is_plain).then(|| {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{},"message":{}{}}}}}"#,
+                error.code,
+                serde_json::Value::from(&*error.message),
+                data.unwrap_or_default(),
+            )
+        })
+    }
+
     /// Appends the answer with the caller's `id` in place of ours.
     pub fn write_to(&self, id: &str, out: &mut Vec<u8>) {
         self.places.write(self.text.as_bytes(), id, out);
     }
 }
 
-/// An error as written, taken apart.
-///
-/// # Errors
-/// It is none.
-pub(super) fn read_error(raw: &str) -> Result<RpcError<'_>, BadAnswer> {
-    let error: RawError = serde_json::from_str(raw).map_err(|_| BadAnswer::NoOutcome)?;
-    Ok(RpcError {
-        code: error.code.as_i64().unwrap_or(0),
-        message: error.message,
-        data: error.data.map(RawValue::get),
-    })
-}
-
 /// Where `part`, borrowed from `whole`, stands in it.
 fn place_in(whole: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     start..start + part.len()
-}
-
-/// The longest key at the top level of an answer that is looked at.
-const KEY_BYTES_MAX: usize = 64;
-
-/// Passes an answer on piece by piece, with the caller's id in place of ours.
-///
-/// It follows strings and nesting, not the whole grammar: enough to know where the answer ends,
-/// so that one that was cut off is noticed.
-#[derive(Debug)]
-pub struct Splicer {
-    caller_id: Bytes,
-    own: OwnId,
-    place: Place,
-    depth: u32,
-    in_string: bool,
-    escaped: bool,
-    key: Vec<u8>,
-    id: Vec<u8>,
-    saw_id: bool,
-    result: Seen,
-    error: Seen,
-}
-
-/// What has been seen of a member. A node may write `"error":null` beside a result, or
-/// `"result":null` beside an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    Not,
-    Null,
-    Value,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Start,
-    BeforeFirstKey,
-    BeforeKey,
-    InKey,
-    BeforeColon,
-    BeforeValue,
-    InValue,
-    InId,
-    Done,
-}
-
-impl Splicer {
-    /// For the answer to the call that was sent as `own`, and came as `caller_id`.
-    pub fn new(caller_id: Bytes, own: OwnId) -> Splicer {
-        Splicer {
-            caller_id,
-            own,
-            place: Place::Start,
-            depth: 0,
-            in_string: false,
-            escaped: false,
-            key: Vec::new(),
-            id: Vec::new(),
-            saw_id: false,
-            result: Seen::Not,
-            error: Seen::Not,
-        }
-    }
-
-    /// A result has begun, and no error.
-    pub fn has_result(&self) -> bool {
-        self.result != Seen::Not && self.error != Seen::Value
-    }
-
-    pub fn has_error(&self) -> bool {
-        self.error == Seen::Value
-    }
-
-    /// Takes the next piece; what is to be sent on is appended to `out`.
-    ///
-    /// # Errors
-    /// See [`BadAnswer`].
-    pub fn feed(&mut self, piece: &Bytes, out: &mut Vec<Bytes>) -> Result<(), BadAnswer> {
-        let mut kept_from = 0;
-        let mut at = 0;
-        while let Some(&byte) = piece.get(at) {
-            match self.place {
-                Place::InValue => {
-                    at = self.pass_value(piece, at);
-                    continue;
-                }
-                Place::InId => {
-                    if self.take_id_byte(byte)? {
-                        out.push(self.caller_id.clone());
-                        kept_from = at;
-                        continue;
-                    }
-                }
-                Place::BeforeValue if !byte.is_ascii_whitespace() => {
-                    if self.begin_value(byte)? {
-                        out.push(piece.slice(kept_from..at));
-                    }
-                    continue;
-                }
-                _ => self.step(byte)?,
-            }
-            at += 1;
-        }
-        if self.place != Place::InId {
-            out.push(piece.slice(kept_from..));
-        }
-        Ok(())
-    }
-
-    /// Between values. `byte` is not part of a value.
-    fn step(&mut self, byte: u8) -> Result<(), BadAnswer> {
-        if self.place != Place::InKey && byte.is_ascii_whitespace() {
-            return Ok(());
-        }
-        self.place = match (self.place, byte) {
-            (Place::Start, b'{') => Place::BeforeFirstKey,
-            (Place::BeforeFirstKey, b'}') => Place::Done,
-            (Place::BeforeFirstKey | Place::BeforeKey, b'"') => {
-                self.key.clear();
-                Place::InKey
-            }
-            (Place::InKey, b'"') if !self.escaped => Place::BeforeColon,
-            (Place::InKey, byte) => {
-                self.escaped = byte == b'\\' && !self.escaped;
-                if self.key.len() < KEY_BYTES_MAX {
-                    self.key.push(byte);
-                }
-                Place::InKey
-            }
-            (Place::BeforeColon, b':') => Place::BeforeValue,
-            _ => return Err(BadAnswer::NotJson),
-        };
-        Ok(())
-    }
-
-    /// At the first byte of a value; says whether it is the id's.
-    fn begin_value(&mut self, byte: u8) -> Result<bool, BadAnswer> {
-        if matches!(byte, b',' | b'}' | b']' | b':') {
-            return Err(BadAnswer::NotJson);
-        }
-        // No other value begins like `null`.
-        let now = if byte == b'n' {
-            Seen::Null
-        } else {
-            Seen::Value
-        };
-        let was_seen = match &self.key[..] {
-            b"id" => std::mem::replace(&mut self.saw_id, true),
-            b"result" => std::mem::replace(&mut self.result, now) != Seen::Not,
-            b"error" => std::mem::replace(&mut self.error, now) != Seen::Not,
-            _ => false,
-        };
-        if was_seen {
-            return Err(BadAnswer::NoOutcome);
-        }
-        let is_id = self.key == b"id";
-        self.place = if is_id { Place::InId } else { Place::InValue };
-        Ok(is_id)
-    }
-
-    /// Says whether the id is over; `byte` then belongs to what follows.
-    fn take_id_byte(&mut self, byte: u8) -> Result<bool, BadAnswer> {
-        if byte != b',' && byte != b'}' && !byte.is_ascii_whitespace() {
-            self.id.push(byte);
-            let fits = self.id.len() <= OwnId::DIGITS_MAX;
-            return if fits {
-                Ok(false)
-            } else {
-                Err(BadAnswer::WrongId)
-            };
-        }
-        if !std::str::from_utf8(&self.id).is_ok_and(|id| self.own.is(id)) {
-            return Err(BadAnswer::WrongId);
-        }
-        self.place = Place::InValue;
-        Ok(true)
-    }
-
-    /// Goes through a value from `at`; returns where it or the piece ends.
-    fn pass_value(&mut self, piece: &[u8], mut at: usize) -> usize {
-        while at < piece.len() {
-            if self.in_string {
-                at = self.pass_string(piece, at);
-                continue;
-            }
-            match piece[at] {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' if self.depth == 0 => {
-                    self.place = Place::Done;
-                    return at + 1;
-                }
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                b',' if self.depth == 0 => {
-                    self.place = Place::BeforeKey;
-                    return at + 1;
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-        at
-    }
-
-    fn pass_string(&mut self, piece: &[u8], at: usize) -> usize {
-        if self.escaped {
-            self.escaped = false;
-            return at + 1;
-        }
-        match memchr::memchr2(b'"', b'\\', &piece[at..]) {
-            None => piece.len(),
-            Some(found) => {
-                let is_end = piece[at + found] == b'"';
-                self.in_string = !is_end;
-                self.escaped = !is_end;
-                at + found + 1
-            }
-        }
-    }
-
-    /// To be called when the node has sent everything.
-    ///
-    /// # Errors
-    /// When the answer was cut off, or is none.
-    pub fn finish(&self) -> Result<(), BadAnswer> {
-        let has_one_outcome = match self.error {
-            Seen::Value => self.result != Seen::Value,
-            Seen::Not | Seen::Null => self.result != Seen::Not,
-        };
-        match (self.place, self.saw_id, has_one_outcome) {
-            (Place::Done, true, true) => Ok(()),
-            (Place::Done, false, _) => Err(BadAnswer::WrongId),
-            (Place::Done, true, false) => Err(BadAnswer::NoOutcome),
-            _ => Err(BadAnswer::NotJson),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -456,6 +235,51 @@ mod tests {
     }
 
     #[test]
+    fn an_id_may_come_back_in_another_dress() {
+        for body in [
+            r#"{"id":"1","result":7}"#,
+            r#"{"result":7,"id":1.0}"#,
+            r#"{"result":7,"id":"1","a":1}"#,
+        ] {
+            let wanted = body.replace("\"1\"", "9").replace("1.0", "9");
+            assert_eq!(whole(body, "9").unwrap(), wanted);
+            assert_eq!(spliced(body, "9", &[3, 11]).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn an_error_is_understood_whatever_its_shape() {
+        for (error, code, message) in [
+            (r#"{"code":"-32005","message":"x"}"#, -32005, "x"),
+            (r#"{"code":"CALL_EXCEPTION","message":"x"}"#, -32000, "x"),
+            (r#"{"message":"x"}"#, -32000, "x"),
+            (r#"{"code":null,"message":"x"}"#, -32000, "x"),
+            (r#"{"code":3}"#, 3, ""),
+            (r#"{"code":3,"message":null}"#, 3, ""),
+            (r#"{"code":3,"message":{"a":1}}"#, 3, r#"{"a":1}"#),
+            (r#""x\ny""#, -32000, "x\ny"),
+            ("{}", -32000, ""),
+        ] {
+            for beside in ["", r#","result":"0x""#, r#","result":null"#] {
+                let body = format!(r#"{{"id":1,"error":{error}{beside}}}"#);
+                let answer = Answer::read(body.as_bytes(), OwnId::FIRST).unwrap();
+                let Outcome::Error(read) = &answer.outcome else {
+                    panic!("{body}");
+                };
+                assert_eq!((read.code, &*read.message), (code, message), "{body}");
+                assert!(answer.rewritten().is_some(), "{body}");
+            }
+        }
+        let plain = r#"{"id":1,"error":{"code":3,"message":"x"},"result":null}"#;
+        assert_eq!(
+            Answer::read(plain.as_bytes(), OwnId::FIRST)
+                .unwrap()
+                .rewritten(),
+            None
+        );
+    }
+
+    #[test]
     fn a_bad_answer_is_told_from_a_good_one_in_both_ways_of_reading() {
         for bad in [
             "",
@@ -464,13 +288,14 @@ mod tests {
             "{}",
             r#"{"id":1}"#,
             r#"{"id":2,"result":1}"#,
-            r#"{"id":"1","result":1}"#,
+            r#"{"id":"2","result":1}"#,
+            r#"{"id":"01","result":1}"#,
+            r#"{"id":1.5,"result":1}"#,
             r#"{"result":1}"#,
             r#"{"id":1,"result":1"#,
             r#"{"id":1,"result":1}x"#,
             r#"{"id":1,"result":"a}"#,
             r#"{"id":1,"result":1,"result":2}"#,
-            r#"{"id":1,"result":1,"error":{"code":1,"message":"x"}}"#,
             r#"[{"id":1,"result":1}]"#,
             r#"{"id":1,"error":null}"#,
             r#"{"id":1,"error":null,"error":null,"result":1}"#,
@@ -478,6 +303,15 @@ mod tests {
         ] {
             assert!(whole(bad, "7").is_err(), "{bad}");
             assert!(spliced(bad, "7", &[]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_an_object_nor_a_text_is_no_error() {
+        for error in ["7", "true", "[]"] {
+            let body = format!(r#"{{"id":1,"error":{error}}}"#);
+            let read = Answer::read(body.as_bytes(), OwnId::FIRST);
+            assert_eq!(read.err(), Some(BadAnswer::NoOutcome), "{body}");
         }
     }
 

@@ -88,8 +88,9 @@ pub fn word(class: Class, error: Option<&RpcError<'_>>) -> Word {
         Class::RpcError => Word::Refused(3),
         // Some text that no table knows: it speaks of the transaction, or of the node.
         Class::Unknown => Word::Refused(2),
-        Class::Unsupported | Class::MissingData => Word::Refused(1),
+        Class::Limit | Class::Unsupported | Class::MissingData => Word::Refused(1),
         Class::Ok
+        | Class::RequestSize
         | Class::Throttled
         | Class::Shut
         | Class::NodeTimeout

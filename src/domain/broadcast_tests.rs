@@ -30,7 +30,7 @@ fn the_words_of_pools_are_understood() {
             "nonce too low: next nonce 5, tx nonce 1",
             Word::Spent,
         ),
-        (-32602, "invalid params", Word::Refused(3)),
+        (-32602, "invalid params", Word::Refused(2)),
         (
             -32000,
             "rlp: element is larger than containing list",

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, BadAnswer, Outcome, RpcError};
+use super::answer::{Answer, BadAnswer, MARK, Outcome, RpcError};
 use super::grammar::Scanner;
 use super::jsonrpc::{OwnId, numbered};
 use super::verdict::{self, Class, Meaning, Verdict};
@@ -132,7 +132,7 @@ fn read(body: &[u8], first: OwnId, calls: usize) -> Result<Said<'_>, BadAnswer> 
         is_mixed_up: false,
         stray: None,
     };
-    let mut scanner = Scanner::new(std::str::from_utf8(body)?);
+    let mut scanner = Scanner::after(MARK, std::str::from_utf8(body)?);
     if scanner.peek() == Some(b'[') {
         scanner.array(|scanner| said.hear(scanner))?;
         scanner.end()?;
@@ -214,9 +214,12 @@ fn unanswered<'a>() -> Lot<'a> {
 fn of_packet<'a>(error: &RpcError<'_>, status: u16, rest: Option<Duration>) -> Lot<'a> {
     let verdict = verdict::of_error(error, status, rest);
     // No call was looked at; were one of them wrong, only it would be told.
-    let is_final = matches!(verdict.class, Class::RpcError | Class::Unsupported);
+    let is_of_packet = matches!(
+        verdict.class,
+        Class::RpcError | Class::Limit | Class::RequestSize | Class::Unsupported
+    ) || verdict.meaning == Some(Meaning::Doubtful);
     let is_busy = status == 429;
-    if is_final || (speaks_of_batch(error) && !is_busy) {
+    if is_of_packet || (speaks_of_batch(error) && !is_busy) {
         Lot::Alone
     } else {
         Lot::Unanswered(verdict)
@@ -231,7 +234,10 @@ fn of_one(answer: Answer<'_>, status: u16, rest: Option<Duration>) -> Lot<'_> {
         (Outcome::Error(error), _) => verdict::of_error(error, status, rest),
     };
     // geth says of what has no room any more that the response is too large.
-    if verdict.meaning == Some(Meaning::Range) {
+    if matches!(
+        verdict.meaning,
+        Some(Meaning::Range | Meaning::RequestSize | Meaning::ResponseSize)
+    ) {
         return Lot::Alone;
     }
     Lot::Answered(verdict, answer)
@@ -333,11 +339,11 @@ mod tests {
                 ["7", "no bad_answer"],
             ),
             (
-                r#"[{"id":"1","result":7},{"id":2,"result":8}]"#,
-                ["no bad_answer", "8"],
+                r#"[{"id":"1","result":7},{"id":2.0,"result":8}]"#,
+                ["7", "8"],
             ),
             (
-                r#"[{"id":0,"result":7},{"id":2,"result":8},{"id":1.0,"result":9}]"#,
+                r#"[{"id":0,"result":7},{"id":2,"result":8},{"id":1.5,"result":9}]"#,
                 ["no bad_answer", "8"],
             ),
             (
@@ -346,7 +352,7 @@ mod tests {
             ),
             (
                 r#"[{"id":1,"result":7,"error":{"code":1,"message":"x"}},{"id":2,"result":8}]"#,
-                ["no bad_answer", "8"],
+                ["rpc_error", "8"],
             ),
             ("[]", ["no bad_answer", "no bad_answer"]),
             (

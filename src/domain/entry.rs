@@ -10,6 +10,7 @@ use super::depth::Depth;
 use super::health::Standing;
 use super::keeping_up::KeepingUp;
 use super::lacks::Lacks;
+use super::limits::Limits;
 use super::load::Load;
 use super::report::{Details, Inquiry, Member, Probe};
 use super::sounding::{Found, Question, Soundings};
@@ -49,6 +50,7 @@ pub(super) struct Entry {
     lacks: Arc<Lacks>,
     /// Methods that it takes as they were written only.
     as_written: Arc<Lacks>,
+    limits: Arc<Limits>,
     soundings: Soundings,
     depth: Depth,
     question: Option<Question>,
@@ -123,8 +125,9 @@ impl Entry {
             keeping_up: KeepingUp::default(),
             head_timestamp: None,
             past: Past::default(),
-            lacks: Arc::default(),
-            as_written: Arc::default(),
+            lacks: Arc::new(Lacks::new(now)),
+            as_written: Arc::new(Lacks::new(now)),
+            limits: Arc::default(),
             soundings: Soundings::default(),
             depth: Depth::default(),
             question: None,
@@ -336,6 +339,7 @@ impl Entry {
             lacks: self.lacks.clone(),
             as_written: self.as_written.clone(),
             remark: self.remark(),
+            limits: self.limits.clone(),
             inquiry: Inquiry {
                 capabilities: self.soundings.asks_capabilities(),
                 // Of a node that syncs, say, nothing would be learnt that lasts.

@@ -77,6 +77,16 @@ impl<'a> Scanner<'a> {
         Scanner { text, at: 0 }
     }
 
+    /// Begins after `mark`, should the text begin with it.
+    pub fn after(mark: &str, text: &'a str) -> Scanner<'a> {
+        let at = if text.starts_with(mark) {
+            mark.len()
+        } else {
+            0
+        };
+        Scanner { text, at }
+    }
+
     #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()

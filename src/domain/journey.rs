@@ -13,13 +13,13 @@ use self::doubted::Doubted;
 use self::failures::Failures;
 use self::picking::Pick;
 pub use self::telling::is_time_limit;
-use self::telling::{passes_on, rank};
+use self::telling::{passes_on, says_as_much};
 use super::block::{Caution, Needs};
 use super::method::{Repeat, Treatment};
 use super::node::NodeId;
 use super::refusal::Refusal;
 use super::select::Ladder;
-use super::verdict::{Class, Elsewhere};
+use super::verdict::{Class, Elsewhere, Shut, Verdict};
 
 /// A refused connection costs a moment and no node anything: it doesn't count among a call's attempts, as
 /// long as it has made fewer than these.
@@ -79,6 +79,8 @@ pub struct Journey<'a> {
     tried: Vec<NodeId>,
     /// Nodes asked before it began anew.
     tried_before: usize,
+    /// Nodes that are likely to refuse it: asked after the others of their ladder.
+    avoided: Vec<NodeId>,
     /// Of those tried, whom it cost no attempt to ask.
     uncounted: usize,
     /// The ladder of the last attempt.
@@ -97,7 +99,7 @@ pub struct Journey<'a> {
     /// How nodes have failed so far.
     failures: Failures,
     /// The best-telling failure so far.
-    telling: Option<Class>,
+    telling: Option<Verdict>,
     kept: bool,
     is_over: bool,
     used_once: bool,
@@ -120,6 +122,7 @@ impl<'a> Journey<'a> {
             },
             tried: Vec::new(),
             tried_before: 0,
+            avoided: Vec::new(),
             uncounted: 0,
             ladder: Ladder::Own,
             doubted: None,
@@ -136,6 +139,11 @@ impl<'a> Journey<'a> {
             was_taught: false,
             is_free: true,
         }
+    }
+
+    /// These nodes are asked only where no other of their ladder is left.
+    pub fn avoid(&mut self, nodes: Vec<NodeId>) {
+        self.avoided = nodes;
     }
 
     /// Nodes asked so far.
@@ -202,7 +210,8 @@ impl<'a> Journey<'a> {
         if self.is_spent(now) || stays_elsewhere {
             return None;
         }
-        let node = draw(&self.tried, &self.needs)?;
+        let passed = [&self.tried[..], &self.avoided[..]].concat();
+        let node = draw(&passed, &self.needs)?;
         if !withdraw() {
             return None;
         }
@@ -229,14 +238,18 @@ impl<'a> Journey<'a> {
     }
 
     fn finish(&self, now: Instant) -> Step {
-        let refusal = match self.telling {
+        let shut = self.telling.and_then(|told| told.shut());
+        let refusal = match self.telling.map(|told| told.class) {
             Some(_) if self.kept => return Step::Finish(Ending::Kept),
             Some(Class::Throttled) => Refusal::RateLimited { seconds: 1 },
             Some(Class::Timeout | Class::NodeTimeout) => Refusal::Timeout,
+            Some(Class::RequestSize) => Refusal::CallTooLarge,
+            Some(Class::Shut) if shut == Some(Shut::Quota) => Refusal::QuotaSpent,
+            Some(Class::Shut) => Refusal::NotLetIn,
             Some(
                 Class::Ok
                 | Class::RpcError
-                | Class::Shut
+                | Class::Limit
                 | Class::Unsupported
                 | Class::MissingData
                 | Class::NoConnection
@@ -259,7 +272,9 @@ impl<'a> Journey<'a> {
     }
 
     /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
-    pub fn hear(&mut self, class: Class, has_body: bool) -> Use {
+    pub fn hear(&mut self, verdict: impl Into<Verdict>, has_body: bool) -> Use {
+        let verdict = verdict.into();
+        let class = verdict.class;
         let again = self.may_go_on(class);
         self.all_broke &= matches!(
             class,
@@ -268,7 +283,9 @@ impl<'a> Journey<'a> {
         if class == Class::NoConnection && self.tried.len() < ATTEMPTS_WITH_REFUSED_MAX {
             self.uncounted += 1;
         }
-        let says_more = self.telling.is_none_or(|told| rank(class) >= rank(told));
+        let says_more = self
+            .telling
+            .is_none_or(|told| says_as_much(&verdict, &told));
         let is_last_word = !again && has_body && class != Class::Shut && says_more;
         if class == Class::Ok || is_last_word {
             return Use::Deliver;
@@ -279,7 +296,7 @@ impl<'a> Journey<'a> {
         if !says_more {
             return Use::Drop;
         }
-        self.telling = Some(class);
+        self.telling = Some(verdict);
         self.kept = has_body && passes_on(class);
         if self.kept { Use::Keep } else { Use::Drop }
     }
@@ -315,7 +332,7 @@ mod tests {
     use crate::domain::fleet::{Fleet, Member, Yardstick};
     use crate::domain::health::Hysteresis;
     use crate::domain::node::{Rung, Weight};
-    use crate::domain::verdict::Missing;
+    use crate::domain::verdict::{Ceiling, Meaning, Missing, Quantity};
 
     fn journey(treatment: Treatment) -> Journey<'static> {
         speaking(treatment, None)
@@ -556,13 +573,84 @@ mod tests {
     }
 
     #[test]
-    fn a_nodes_billing_error_is_none_of_the_clients_business() {
-        let mut journey = journey(Treatment::Unknown);
-        asked(&mut journey, 1);
-        assert_eq!(journey.hear(Class::Shut, true), Use::Drop);
-        asked(&mut journey, 1);
-        assert_eq!(journey.hear(Class::Shut, true), Use::Drop);
-        assert_eq!(ending(&mut journey), Ending::Unserved);
+    fn a_nodes_billing_error_is_told_in_our_words_and_outweighs_a_broken_connection() {
+        for (why, refusal) in [
+            (Shut::Quota, Refusal::QuotaSpent),
+            (Shut::Auth, Refusal::NotLetIn),
+        ] {
+            let mut journey = journey(Treatment::Unknown);
+            asked(&mut journey, 1);
+            assert_eq!(journey.hear(Meaning::Shut(why), true), Use::Drop);
+            asked(&mut journey, 1);
+            assert_eq!(journey.hear(Class::NoConnection, false), Use::Drop);
+            assert_eq!(ending(&mut journey), Ending::Refused(refusal));
+        }
+    }
+
+    fn limit(number: Option<u64>) -> Verdict {
+        let on = Quantity::Blocks;
+        Verdict {
+            ceiling: Some(Ceiling { on, number }),
+            ..Meaning::Range.into()
+        }
+    }
+
+    #[test]
+    fn a_nodes_own_limit_is_asked_elsewhere_and_the_widest_is_told() {
+        let mut served = journey(Treatment::Heavy);
+        asked(&mut served, 2);
+        assert_eq!(served.hear(limit(Some(1000)), true), Use::Keep);
+        assert_eq!(asked(&mut served, 2), Some(2));
+        assert_eq!(served.hear(Class::Ok, true), Use::Deliver);
+        for (second, wanted) in [
+            (Some(500), Use::Drop),
+            (Some(5000), Use::Keep),
+            (None, Use::Drop),
+        ] {
+            let mut refused = journey(Treatment::Heavy);
+            asked(&mut refused, 1);
+            assert_eq!(refused.hear(limit(Some(1000)), true), Use::Keep);
+            assert_eq!(asked(&mut refused, 1), Some(0), "the leader");
+            assert_eq!(refused.hear(limit(second), true), wanted, "{second:?}");
+            assert_eq!(ending(&mut refused), Ending::Kept);
+        }
+        let mut wordless = journey(Treatment::Heavy);
+        asked(&mut wordless, 1);
+        assert_eq!(wordless.hear(limit(None), true), Use::Keep);
+        asked(&mut wordless, 1);
+        assert_eq!(
+            wordless.hear(limit(None), true),
+            Use::Keep,
+            "the last heard"
+        );
+        let mut paid = journey(Treatment::Heavy);
+        asked(&mut paid, 2);
+        paid.hear(limit(None), true);
+        let step = paid.next(crate::clock::now(), drawing(2), || false);
+        assert_eq!(step, Step::Finish(Ending::Kept), "within the budget");
+    }
+
+    #[test]
+    fn a_call_too_long_for_one_node_is_asked_elsewhere_for_nothing() {
+        let mut journey = journey(Treatment::Once);
+        asked(&mut journey, 2);
+        assert_eq!(journey.hear(Class::RequestSize, true), Use::Drop);
+        let step = journey.next(crate::clock::now(), drawing(2), || false);
+        assert!(matches!(step, Step::Ask { .. }), "{step:?}");
+        journey.hear(Class::RequestSize, false);
+        assert_eq!(asked(&mut journey, 2), Some(0));
+        journey.hear(Class::RequestSize, false);
+        assert_eq!(ending(&mut journey), Ending::Refused(Refusal::CallTooLarge));
+    }
+
+    #[test]
+    fn who_is_avoided_is_asked_after_the_others_and_before_the_leader() {
+        let mut journey = journey(Treatment::Heavy);
+        journey.avoid(vec![NodeId(1)]);
+        for wanted in [2, 1, 0] {
+            assert_eq!(asked(&mut journey, 2), Some(wanted));
+            journey.hear(Class::Transport, false);
+        }
     }
 
     #[test]
@@ -827,6 +915,15 @@ mod tests {
             view.head = Some(BlockNumber(head));
             view
         };
+        let odd = |head| {
+            let verdict = of_block_7(Reads::Receipts).weigh(Meaning::OddRange.into(), &node(head));
+            verdict.missing()
+        };
+        assert_eq!(
+            (odd(7), odd(6)),
+            (None, Some(Missing::Newer)),
+            "an odd range"
+        );
         for (reads, missing, head, wish, shown) in [
             (Reads::State, Missing::Newer, 100, Wish::Freshest, None),
             (Reads::State, Missing::Unsaid, 6, Wish::Freshest, None),

@@ -211,20 +211,30 @@ impl OwnId {
 
     /// How many calls after this one an id stands, as a node writes it.
     pub fn calls_to(self, said: &str) -> Option<usize> {
-        // Ours are written without a sign, a point or a leading 0, and so is what answers them.
-        let id: u64 = said.parse().ok()?;
-        usize::try_from(id.checked_sub(self.0)?).ok()
+        usize::try_from(number_in(said)?.checked_sub(self.0)?).ok()
     }
 
     /// Whether a node names this one.
     pub fn is(self, said: &str) -> bool {
-        said.parse() == Ok(self.0)
+        number_in(said) == Some(self.0)
     }
 
     /// In digits.
     pub fn write(self, buffer: &mut itoa::Buffer) -> &[u8] {
         buffer.format(self.0).as_bytes()
     }
+}
+
+/// The number that stands in an id of ours: some nodes give it back as a string, or as 1.0.
+fn number_in(written: &str) -> Option<u64> {
+    let bare = written
+        .strip_prefix('"')
+        .and_then(|id| id.strip_suffix('"'));
+    let id = bare.unwrap_or(written);
+    let whole = id.trim_end_matches('0').strip_suffix('.').unwrap_or(id);
+    let is_written_by_us =
+        whole.bytes().all(|byte| byte.is_ascii_digit()) && !whole.starts_with('0');
+    whole.parse().ok().filter(|_| is_written_by_us)
 }
 
 /// A call as [`Call::for_node`] writes it, with another id of the same call: in parts, one after
@@ -305,9 +315,16 @@ mod tests {
         assert!(!id.after(1).is(digits) && !OwnId::FIRST.is(digits));
         assert_eq!(OwnId::drawn(u64::MAX).calls_to(digits), Some(7));
         assert_eq!(id.after(1).calls_to(digits), None);
-        for other in ["", "-1", "1.0", "01x", "null", "\"1\""] {
+        for other in [
+            "", "-1", "+1", "1e0", "01x", "01", "null", "\"1", "\"\"", ".0", "{}",
+        ] {
             assert!(!OwnId::FIRST.is(other), "{other}");
         }
+        for dressed in ["\"1\"", "1.0", "1.00"] {
+            assert!(OwnId::FIRST.is(dressed), "{dressed}");
+        }
+        assert_eq!(OwnId::FIRST.calls_to("\"10\""), Some(9));
+        assert_eq!(OwnId::FIRST.calls_to("10.0"), Some(9));
     }
 
     #[test]

@@ -62,6 +62,16 @@ pub enum Repeat {
 }
 
 impl Treatment {
+    /// Changes nothing anywhere.
+    pub fn is_read(self) -> bool {
+        match self {
+            Treatment::Local(_) | Treatment::Read | Treatment::Heavy => true,
+            Treatment::Broadcast | Treatment::Once | Treatment::Unknown | Treatment::Denied => {
+                false
+            }
+        }
+    }
+
     pub fn repeat(self) -> Repeat {
         match self {
             Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Broadcast => {
@@ -90,6 +100,8 @@ pub struct Method {
     pub holding: Holding,
     /// A `null` is asked about once more: another node may know what the first doesn't yet.
     pub asks_again_on_null: bool,
+    /// No node that has what is asked for answers `null`.
+    pub is_never_null: bool,
     /// A slow attempt may be joined by one on another node.
     pub may_be_hedged: bool,
     /// Equal calls at the same time may share one answer.
@@ -108,6 +120,11 @@ pub type Row = Option<u16>;
 /// The method of a row.
 pub fn listed(row: Row) -> Option<&'static Method> {
     TABLE.get(usize::from(row?))
+}
+
+/// Whether the table has a method of this name.
+pub fn is_listed(name: &str) -> bool {
+    PLACES.contains_key(name)
 }
 
 /// Namespaces that are denied where the table doesn't say otherwise.

@@ -21,12 +21,18 @@ pub enum Refusal {
     BodyTooLarge {
         bytes_max: usize,
     },
+    /// No node takes a call that long.
+    CallTooLarge,
     /// The body did not arrive in time.
     BodyTooSlow,
     /// All nodes that could be asked want to be left alone, the first of them for so long.
     RateLimited {
         seconds: u64,
     },
+    /// What was paid for at the nodes is used up, or not paid for.
+    QuotaSpent,
+    /// The nodes refuse our credentials.
+    NotLetIn,
     /// The filter's node is gone, or it is none of ours.
     FilterNotFound,
     /// No node can be subscribed to.
@@ -65,14 +71,15 @@ impl Refusal {
             Refusal::FilterNotFound | Refusal::SubscriptionNotFound => -32000,
             Refusal::NoNode => -32011,
             Refusal::OverCapacity | Refusal::Leaving => -32012,
-            Refusal::BadAnswer | Refusal::Unserved => -32013,
+            Refusal::BadAnswer | Refusal::NotLetIn | Refusal::Unserved => -32013,
             Refusal::BatchTooLarge { .. } => -32014,
             Refusal::Timeout | Refusal::BodyTooSlow | Refusal::HeadTooSlow => -32015,
             Refusal::RateLimited { .. }
+            | Refusal::QuotaSpent
             | Refusal::TooManyMessages
             | Refusal::TooManySubscriptions { .. } => -32016,
             Refusal::AnswerTooLarge => -32020,
-            Refusal::BodyTooLarge { .. } => -32021,
+            Refusal::BodyTooLarge { .. } | Refusal::CallTooLarge => -32021,
         }
     }
 
@@ -84,6 +91,7 @@ impl Refusal {
             | Refusal::InvalidParams(_)
             | Refusal::MethodNotAllowed
             | Refusal::BadAnswer
+            | Refusal::NotLetIn
             | Refusal::FilterNotFound
             | Refusal::NoNotifications
             | Refusal::NeedsSocket
@@ -92,8 +100,13 @@ impl Refusal {
             | Refusal::AnswerTooLarge => 200,
             // Which clients try again, as they do not after 200.
             Refusal::NoNode | Refusal::Leaving | Refusal::Unserved => 503,
-            Refusal::OverCapacity | Refusal::RateLimited { .. } | Refusal::TooManyMessages => 429,
-            Refusal::BatchTooLarge { .. } | Refusal::BodyTooLarge { .. } => 413,
+            Refusal::OverCapacity
+            | Refusal::RateLimited { .. }
+            | Refusal::QuotaSpent
+            | Refusal::TooManyMessages => 429,
+            Refusal::BatchTooLarge { .. }
+            | Refusal::BodyTooLarge { .. }
+            | Refusal::CallTooLarge => 413,
             Refusal::Timeout => 504,
             Refusal::BodyTooSlow | Refusal::HeadTooSlow => 408,
             Refusal::HeadTooLarge => 431,
@@ -109,6 +122,8 @@ impl Refusal {
             Refusal::NoNode
                 | Refusal::OverCapacity
                 | Refusal::RateLimited { .. }
+                | Refusal::QuotaSpent
+                | Refusal::CallTooLarge
                 | Refusal::Unserved
         )
     }
@@ -118,6 +133,8 @@ impl Refusal {
         match self {
             Refusal::RateLimited { seconds } => Some(*seconds),
             Refusal::OverCapacity => Some(1),
+            // As long as a node rests that has said so.
+            Refusal::QuotaSpent => Some(60),
             _ => None,
         }
     }
@@ -143,10 +160,15 @@ impl Refusal {
             Refusal::BodyTooLarge { bytes_max } => {
                 format!("the body is larger than {bytes_max} bytes")
             }
+            Refusal::CallTooLarge => "the call is larger than the nodes take".into(),
             Refusal::BodyTooSlow => "the body did not arrive in time".into(),
             Refusal::RateLimited { .. } => {
                 "over rate limit: the nodes ask for a pause, try again".into()
             }
+            Refusal::QuotaSpent => {
+                "over rate limit: the quota at the nodes is used up, or not paid for".into()
+            }
+            Refusal::NotLetIn => "the nodes refuse this server's credentials".into(),
             Refusal::FilterNotFound => "filter not found".into(),
             Refusal::NoNotifications => {
                 "notifications not supported: no node tells this over a WebSocket".into()

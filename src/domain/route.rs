@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answer::RpcError;
-use super::block::{self, Beyond, Edits, Hashed, Need, Pins, Reads};
+use super::block::{self, Beyond, Edits, Hashed, Need, Pins, Place, Reads};
 use super::chain::BlockNumber;
 use super::depth::Holding;
 use super::fleet::{FleetView, NodeView};
@@ -45,8 +45,14 @@ pub struct Asking {
     pub asks_again_on_null: bool,
     /// And an empty answer, which a node without the block gives, too.
     pub asks_again_on_empty: bool,
+    /// And no bytes, which is what it says that lacks a raw block or transaction.
+    pub asks_again_on_no_bytes: bool,
     /// Where that is found.
     pub holding: Holding,
+    /// Its answer is never `null`.
+    pub is_never_null: bool,
+    /// It asks for a range, of which nodes may limit the breadth.
+    pub is_range: bool,
     /// It reads what is pending: an answer of a moment before won't do.
     pub is_pending: bool,
 }
@@ -72,7 +78,8 @@ impl Asking {
     pub fn is_doubtful(&self, method: &str, result: &[u8]) -> bool {
         match result {
             b"null" => self.asks_again_on_null,
-            b"[]" | b"\"0x\"" => self.asks_again_on_empty,
+            b"\"0x\"" => self.asks_again_on_empty || self.asks_again_on_no_bytes,
+            b"[]" => self.asks_again_on_empty,
             result => method == BY_HASH && told::is_in_no_block(result),
         }
     }
@@ -113,6 +120,9 @@ impl From<Treatment> for Asking {
             asks_again_on_null: false,
             asks_again_on_empty: false,
             holding: Holding::default(),
+            asks_again_on_no_bytes: false,
+            is_never_null: false,
+            is_range: false,
             is_pending: false,
         }
     }
@@ -172,6 +182,9 @@ fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: 
             asks_again_on_null: method.asks_again_on_null || bearing.hash.is_some(),
             asks_again_on_empty: false,
             holding: method.holding,
+            asks_again_on_no_bytes: method.asks_again_on_null,
+            is_never_null: method.is_never_null,
+            is_range: matches!(method.place, Place::Range { .. }),
             is_pending: bearing.is_pending,
         }),
     }

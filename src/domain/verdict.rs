@@ -1,10 +1,12 @@
 //! What a reply means: what the call does next, and what is learnt about the node.
 //!
-//! The order is code and data, then HTTP status, then text; and never the text of a message that
-//! tells of a revert, because a contract's author writes it: a revert reason
+//! The order is code and data, then what the body says in words that are known, then the HTTP
+//! status, but for one that turns us away; and never the text of a message that tells of a revert,
+//! because a contract's author writes it: a revert reason
 //! "rate limit exceeded" must not throttle a node. What nodes say, and where that stems from, is
 //! the table in `signs.rs`.
 
+mod ceiling;
 mod meaning;
 #[cfg(test)]
 mod real_messages_tests;
@@ -16,7 +18,9 @@ use serde_json::value::RawValue;
 
 use self::signs::Reading;
 use super::answer::{BadAnswer, RpcError};
+use super::method;
 
+pub use self::ceiling::{Ceiling, Quantity};
 pub use self::meaning::{Meaning, Missing, Shut};
 
 /// What an attempt came to. Also the label of the attempts' metric.
@@ -25,6 +29,10 @@ pub enum Class {
     Ok,
     /// The node answered with an error that is the call's own: final.
     RpcError,
+    /// A limit of the node's own: another may have a wider one.
+    Limit,
+    /// The call is longer than the node takes; it hasn't looked at it.
+    RequestSize,
     Throttled,
     /// Quota used up, or not let in.
     Shut,
@@ -38,15 +46,17 @@ pub enum Class {
     NoConnection,
     Transport,
     BadAnswer,
-    /// A server error that no row of the table knows.
+    /// An error that no row of the table knows: it may be the call's own, or the node's.
     Unknown,
     Cancelled,
 }
 
 impl Class {
-    pub const ALL: [Class; 13] = [
+    pub const ALL: [Class; 15] = [
         Class::Ok,
         Class::RpcError,
+        Class::Limit,
+        Class::RequestSize,
         Class::Throttled,
         Class::Shut,
         Class::Unsupported,
@@ -65,6 +75,7 @@ impl Class {
         match self {
             Class::Ok => "ok",
             Class::RpcError | Class::Unknown => "rpc_error",
+            Class::Limit | Class::RequestSize => "limit",
             Class::Throttled | Class::Shut => "throttled",
             Class::Unsupported => "unsupported",
             Class::MissingData => "missing_data",
@@ -80,7 +91,9 @@ impl Class {
         match self {
             Class::Ok | Class::RpcError | Class::Cancelled => Elsewhere::Never,
             Class::NodeTimeout | Class::Unknown => Elsewhere::Once,
-            Class::Throttled
+            Class::Limit
+            | Class::RequestSize
+            | Class::Throttled
             | Class::Shut
             | Class::Unsupported
             | Class::MissingData
@@ -95,12 +108,16 @@ impl Class {
     pub fn is_unexecuted(self) -> bool {
         matches!(
             self,
-            Class::NoConnection | Class::Throttled | Class::Shut | Class::Unsupported
+            Class::NoConnection
+                | Class::RequestSize
+                | Class::Throttled
+                | Class::Shut
+                | Class::Unsupported
         )
     }
 
-    /// What it says against the node.
-    pub fn blame(self, rest: Option<Duration>) -> Blame {
+    /// See [`Verdict::blame`].
+    pub(super) fn blame(self, rest: Option<Duration>) -> Blame {
         match self {
             Class::Timeout | Class::NoConnection | Class::Transport | Class::BadAnswer => {
                 Blame::Fault
@@ -109,6 +126,8 @@ impl Class {
             Class::Shut => Blame::Rest(Some(SHUT_REST)),
             Class::Ok
             | Class::RpcError
+            | Class::Limit
+            | Class::RequestSize
             | Class::Unsupported
             | Class::MissingData
             | Class::NodeTimeout
@@ -149,9 +168,19 @@ pub struct Verdict {
     pub meaning: Option<Meaning>,
     /// How long the node asks to be left alone.
     pub rest: Option<Duration>,
+    /// Said of [`Class::Limit`].
+    pub ceiling: Option<Ceiling>,
 }
 
 impl Verdict {
+    /// What it says against the node.
+    pub fn blame(&self) -> Blame {
+        match self.meaning {
+            Some(Meaning::MethodThrottled) => Blame::None,
+            Some(_) | None => self.class.blame(self.rest),
+        }
+    }
+
     /// Which way the data lies that the node doesn't have. Said of [`Class::MissingData`], and of
     /// a range that ends beyond the node's head.
     pub fn missing(&self) -> Option<Missing> {
@@ -160,13 +189,19 @@ impl Verdict {
             Meaning::FutureRange => Some(Missing::Newer),
             Meaning::Execution
             | Meaning::Invalid
+            | Meaning::Doubtful
             | Meaning::AlreadyKnown
             | Meaning::NonceTooLow
             | Meaning::PoolRefusal
             | Meaning::Range
+            | Meaning::OddRange
+            | Meaning::RequestSize
+            | Meaning::ResponseSize
             | Meaning::Throttled
+            | Meaning::MethodThrottled
             | Meaning::Shut(_)
             | Meaning::Unsupported
+            | Meaning::UnsupportedForm
             | Meaning::NodeTimeout
             | Meaning::Unknown => None,
         }
@@ -187,6 +222,7 @@ impl From<Class> for Verdict {
             class,
             meaning: None,
             rest: None,
+            ceiling: None,
         }
     }
 }
@@ -197,6 +233,7 @@ impl From<Meaning> for Verdict {
             class: meaning.class(),
             meaning: Some(meaning),
             rest: None,
+            ceiling: None,
         }
     }
 }
@@ -215,8 +252,7 @@ pub fn of_status(status: u16, retry_after: Option<Duration>) -> Option<Verdict> 
         402 => Meaning::Shut(Shut::Quota).into(),
         401 | 403 => Meaning::Shut(Shut::Auth).into(),
         408 | 504 => Meaning::NodeTimeout.into(),
-        // What was asked for is too large, or the answer to it.
-        413 => Meaning::Range.into(),
+        413 => Meaning::RequestSize.into(),
         500..=599 => Class::Transport.into(),
         _ => Class::BadAnswer.into(),
     };
@@ -243,24 +279,60 @@ fn paid_for(verdict: Verdict, status: u16, text: &str) -> Verdict {
 /// Judges a JSON-RPC error that came with `status`.
 pub fn of_error(error: &RpcError<'_>, status: u16, retry_after: Option<Duration>) -> Verdict {
     let text = lower(&error.message);
-    if let Some(meaning) = by_code(error, &text) {
-        return with_rest(meaning.into(), backoff_of(error).or(retry_after));
-    }
-    let by_status = of_status(status, retry_after).filter(|_| tells_more_than_text(status));
-    if let Some(verdict) = by_status {
-        let rest = backoff_of(error).or(retry_after);
-        return with_rest(paid_for(verdict, status, &text), rest);
-    }
-    let mut meaning = by_text(&text).unwrap_or_else(|| fallback(error.code));
-    if is_disarmed(error.code) {
-        meaning = meaning.without_blame();
-    }
-    with_rest(meaning.into(), backoff_of(error).or(retry_after))
+    let rest = backoff_of(error).or(retry_after);
+    let verdict = match by_code(error, &text) {
+        Some(meaning) => meaning.into(),
+        None => by_words(error, &text, status),
+    };
+    let verdict = with_rest(narrowed(verdict, error, status, rest), rest);
+    let ceiling = (verdict.class == Class::Limit).then(|| Ceiling::read(&text));
+    Verdict { ceiling, ..verdict }
 }
 
-/// Some providers send 400 or 404 with every error.
-fn tells_more_than_text(status: u16) -> bool {
-    matches!(status, 401..=403 | 408 | 413 | 429 | 500..=599)
+/// Where the code has no meaning of its own.
+fn by_words(error: &RpcError<'_>, text: &str, status: u16) -> Verdict {
+    let told = by_text(text);
+    if let Some(verdict) = of_status(status, None).filter(|_| outranks(status, told)) {
+        return paid_for(verdict, status, text);
+    }
+    let meaning = told.unwrap_or_else(|| fallback(error.code));
+    if is_disarmed(error.code) {
+        return meaning.without_blame().into();
+    }
+    meaning.into()
+}
+
+/// Whether `status` tells more than the words `told`. Many nodes send 400, 404 or 500 with every
+/// error; one that turns us away means it, unless the call's own answer came with it.
+fn outranks(status: u16, told: Option<Meaning>) -> bool {
+    match status {
+        401..=403 | 429 => told.is_none_or(|told| told.class() != Class::RpcError),
+        408 | 413 | 501..=599 => told.is_none(),
+        _ => false,
+    }
+}
+
+/// A limit on one method is not one on the node: where the words name a method, or, without a
+/// status or a time, nothing at all.
+fn narrowed(
+    verdict: Verdict,
+    error: &RpcError<'_>,
+    status: u16,
+    rest: Option<Duration>,
+) -> Verdict {
+    let is_bare = status != 429 && rest.is_none();
+    match verdict.meaning {
+        Some(Meaning::Throttled) if names_method(&error.message) => Meaning::MethodThrottled.into(),
+        Some(Meaning::MethodThrottled) if !is_bare && !names_method(&error.message) => {
+            Meaning::Throttled.into()
+        }
+        Some(_) | None => verdict,
+    }
+}
+
+fn names_method(message: &str) -> bool {
+    let mut words = message.split(|at: char| !at.is_ascii_alphanumeric() && at != '_');
+    words.any(|word| word.contains('_') && method::is_listed(word))
 }
 
 fn with_rest(verdict: Verdict, rest: Option<Duration>) -> Verdict {
@@ -295,8 +367,9 @@ fn by_code(error: &RpcError<'_>, text: &str) -> Option<Meaning> {
             Some(by_text(text).filter(is_shut).unwrap_or(Meaning::Throttled))
         }
         Reading::TextOr(meaning) => Some(by_text(text).unwrap_or(meaning)),
-        Reading::OneOf(signs, meaning) => {
-            Some(signs::find(signs, text).map_or(meaning, |(found, _)| found))
+        Reading::OneOf(lists, meaning) => {
+            let mut found = lists.iter().filter_map(|list| signs::find(list, text));
+            Some(found.next().map_or(meaning, |(found, _)| found))
         }
         Reading::Disarmed => None,
     }
@@ -325,12 +398,13 @@ fn is_revert_data(data: &str) -> bool {
     SELECTORS.iter().any(|selector| data.starts_with(selector))
 }
 
-/// An error that says nothing we know: the server's own codes are asked about elsewhere once.
+/// An error that says nothing we know. Under one of the server's own codes it may be otherwise the
+/// next time.
 fn fallback(code: i64) -> Meaning {
     if (-32099..=-32000).contains(&code) || code == -32603 {
         Meaning::Unknown
     } else {
-        Meaning::Invalid
+        Meaning::Doubtful
     }
 }
 
@@ -389,13 +463,80 @@ mod tests {
             Class::Throttled
         );
         assert_eq!(
-            of_error(&error(-32602, "bad", None), 400, None).class,
-            Class::RpcError
-        );
-        assert_eq!(
             of_error(&error(-32000, "weird", None), 503, None).class,
             Class::Transport
         );
+    }
+
+    #[test]
+    fn what_a_body_says_is_heard_whatever_status_it_came_with() {
+        for (status, code, message, wanted) in [
+            (
+                500,
+                -32000,
+                "insufficient funds for gas * price + value",
+                Class::RpcError,
+            ),
+            (500, -32000, "nonce too low", Class::RpcError),
+            (503, -32000, "header not found", Class::MissingData),
+            (400, -32000, "already known", Class::RpcError),
+            (
+                403,
+                -32000,
+                "replacement transaction underpriced",
+                Class::RpcError,
+            ),
+            (
+                500,
+                1,
+                "mpool push: not enough funds: 10000000 < 2100000000",
+                Class::Unknown,
+            ),
+            (404, -32000, "weird", Class::Unknown),
+            (400, -32602, "bad", Class::Unknown),
+            (413, -32000, "weird", Class::RequestSize),
+            (
+                413,
+                -32614,
+                "eth_getLogs is limited to a 10,000 range",
+                Class::Limit,
+            ),
+        ] {
+            let verdict = of_error(&error(code, message, None), status, None);
+            assert_eq!(verdict.class, wanted, "{status} {message}");
+            assert_eq!(verdict.blame(), Blame::None, "{status} {message}");
+        }
+    }
+
+    #[test]
+    fn a_limit_on_one_method_leaves_the_node_alone() {
+        let of = |code, message, status, rest| {
+            let verdict = of_error(&error(code, message, None), status, rest);
+            (verdict.class, verdict.blame())
+        };
+        let second = Some(Duration::from_secs(1));
+        let of_method = (Class::Throttled, Blame::None);
+        for message in [
+            "limit exceeded",
+            "eth_getLogs rate limit exceeded",
+            "too many requests for method eth_getLogs, slow down",
+            "trace requests limited to 5/second",
+        ] {
+            assert_eq!(of(-32005, message, 200, None), of_method, "{message}");
+        }
+        let of_node = |rest| (Class::Throttled, Blame::Rest(rest));
+        for (message, status, rest) in [
+            ("limit exceeded", 429, None),
+            ("limit exceeded", 200, second),
+            ("project ID request rate exceeded", 200, None),
+            ("ETH_MAINNET rate limit exceeded", 200, None),
+        ] {
+            assert_eq!(
+                of(-32005, message, status, rest),
+                of_node(rest),
+                "{message}"
+            );
+        }
     }
 
     #[test]
@@ -427,6 +568,7 @@ mod tests {
             (502, Class::Transport),
             (504, Class::NodeTimeout),
             (404, Class::BadAnswer),
+            (413, Class::RequestSize),
             (302, Class::BadAnswer),
         ] {
             assert_eq!(of_status(status, None).unwrap().class, wanted, "{status}");

@@ -10,11 +10,13 @@ use super::floors::Shown;
 use super::forks::Camps;
 use super::health::{Reason, Standing, State};
 use super::lacks::Lacks;
+use super::limits::{Breadth, Limits};
 use super::load::Load;
 use super::node::{NodeId, Rung, Weight};
 use super::odds::Odds;
 use super::report::Inquiry;
 use super::trouble::Trouble;
+use super::verdict::Ceiling;
 
 /// What a fit node says of itself that would speak against others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +110,7 @@ pub struct NodeView {
     pub(super) lacks: Arc<Lacks>,
     /// Methods whose calls it refuses where we wrote something into them.
     pub as_written: Arc<Lacks>,
+    pub(super) limits: Arc<Limits>,
     /// What is to be said of it although it is fit.
     pub remark: Option<Remark>,
     /// What its next probe asks for beside the head.
@@ -153,14 +156,14 @@ impl NodeView {
         self.head.is_none_or(|head| number <= head)
     }
 
-    /// Whether it said of late that it has no such method.
+    /// Whether it said of late that it has no such method, or takes no more calls of it now.
     pub fn lacks(&self, method: &str, now: Instant) -> bool {
         self.lacks.has(method, now)
     }
 
     /// It fails at this method alone, which is asked of others for a while.
-    pub fn rest_method(&self, method: &str, now: Instant) {
-        self.lacks.pass_over(method, METHOD_REST, now);
+    pub fn rest_failing(&self, method: &str, now: Instant) {
+        self.lacks.rest(method, Some(METHOD_REST), now);
     }
 
     /// Nothing speaks against it: it doesn't rest, and isn't suspect.
@@ -176,6 +179,31 @@ impl NodeView {
     /// It said that it has no such method.
     pub fn learn_lack(&self, method: &str, now: Instant) {
         self.lacks.learn(method, now);
+    }
+
+    /// It takes no more calls of this method for so long.
+    pub fn rest_method(&self, method: &str, rest: Option<Duration>, now: Instant) {
+        self.lacks.rest(method, rest, now);
+    }
+
+    /// It answered a call of this method well.
+    pub fn hear_well(&self, method: &str, now: Instant) {
+        self.lacks.hear_well(method, now);
+    }
+
+    /// Whether it is known to refuse a call that asks for so much.
+    pub fn limits(&self, method: &str, asked: &Breadth, now: Instant) -> bool {
+        self.limits.refuses(method, asked, now)
+    }
+
+    /// It refused a call because it asked for too much.
+    pub fn learn_limit(&self, method: &str, told: Ceiling, asked: &Breadth, now: Instant) {
+        self.limits.learn(method, told, asked, now);
+    }
+
+    /// It answered a call that asked for so much.
+    pub fn hear_broad(&self, method: &str, asked: &Breadth) {
+        self.limits.hear_well(method, asked);
     }
 
     /// Why it isn't healthy, or rests; of one that was never fit, what its last probe met.

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::answer::{Answer, Places, RpcError, read_error};
+use super::mask;
 
 /// What came with an answer is let go of, if it is longer than this and mostly something else.
 const SPARSE_BYTES_MIN: usize = 64 << 10;
@@ -21,8 +22,12 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// `answer` out of `bytes`, which it was read from.
+    /// `answer` out of `bytes`, which it was read from. An error in an odd shape is written anew, so
+    /// that clients understand it.
     pub fn new(bytes: &Bytes, answer: &Answer<'_>) -> Whole {
+        if let Some(whole) = answer.rewritten().and_then(|it| Whole::reread(it.into())) {
+            return whole;
+        }
         let end = answer.at.end.min(bytes.len());
         Whole {
             bytes: bytes.slice(answer.at.start.min(end)..end),
@@ -46,7 +51,7 @@ impl Whole {
         let written = self.bytes.get(self.places.outcome.clone())?;
         let written = std::str::from_utf8(written).ok();
         let error = written.filter(|_| self.places.is_error)?;
-        read_error(error).ok()
+        read_error(error).ok().map(|(error, _)| error)
     }
 
     /// The answer with other bytes of the same length: words of the node's are masked, say.
@@ -55,6 +60,25 @@ impl Whole {
             bytes: mask(self.bytes),
             places: self.places,
         }
+    }
+
+    /// An error with its URLs cut, but for those that stand in `own`, the caller's params.
+    pub fn without_urls(self, own: &str) -> Whole {
+        let text = std::str::from_utf8(&self.bytes).ok();
+        let cut = text
+            .filter(|_| self.places.is_error)
+            .and_then(|text| mask::cut(text, own));
+        cut.and_then(|cut| Whole::reread(cut.into()))
+            .unwrap_or(self)
+    }
+
+    /// `bytes` written here, with whichever id.
+    fn reread(bytes: Bytes) -> Option<Whole> {
+        let (answer, _) = Answer::read_any(&bytes).ok()?;
+        Some(Whole {
+            bytes: bytes.slice(answer.at),
+            places: answer.places,
+        })
     }
 
     /// The same answer, that shares no memory with others which came with it.
@@ -116,6 +140,53 @@ mod tests {
         let mut out = Vec::new();
         error.write_to("\"a\"", &mut out);
         assert_eq!(error.bytes_with("\"a\""), out.len());
+    }
+
+    #[test]
+    fn an_error_in_an_odd_shape_is_written_anew() {
+        for (body, wanted) in [
+            (
+                r#"{"id":1,"error":{"code":"-32000","message":"no","data":{"a":[1.0]}}}"#,
+                r#"{"code":-32000,"message":"no","data":{"a":[1.0]}}"#,
+            ),
+            (
+                r#"{"id":"1","error":"execution \"reverted\""}"#,
+                r#"{"code":-32000,"message":"execution \"reverted\""}"#,
+            ),
+            (
+                r#"{"error":{"code":3,"message":null,"data":"0x08c379a0"},"id":1}"#,
+                r#"{"code":3,"message":"","data":"0x08c379a0"}"#,
+            ),
+            (
+                r#"{"id":1,"result":"0x","error":{"code":-32000,"message":"revert"}}"#,
+                r#"{"code":-32000,"message":"revert"}"#,
+            ),
+        ] {
+            let mut out = Vec::new();
+            whole(body).write_to("7", &mut out);
+            let wanted = format!(r#"{{"jsonrpc":"2.0","id":7,"error":{wanted}}}"#);
+            assert_eq!(String::from_utf8(out).unwrap(), wanted, "{body}");
+        }
+        let marked = whole("\u{feff}{\"id\":1,\"result\":7}");
+        assert_eq!(
+            marked.result(),
+            Some(&b"7"[..]),
+            "with a mark of the order of its bytes"
+        );
+    }
+
+    #[test]
+    fn urls_are_cut_in_errors_and_stay_in_results() {
+        let error =
+            whole(r#"{"error":{"code":-32000,"message":"Post \"http://a/b\": no"},"id":1}"#);
+        let error = error.without_urls("[]");
+        assert_eq!(error.error().unwrap().message, "Post \"http://…\": no");
+        let mut out = Vec::new();
+        error.write_to("\"id\"", &mut out);
+        assert_eq!(out.len(), error.bytes_with("\"id\""));
+        assert!(String::from_utf8(out).unwrap().ends_with(r#","id":"id"}"#));
+        let result = whole(r#"{"id":1,"result":"http://a/b"}"#).without_urls("[]");
+        assert_eq!(result.result(), Some(&b"\"http://a/b\""[..]));
     }
 
     #[test]

@@ -106,6 +106,9 @@ impl Speaker<'_> {
             }
             Packet::One(call) => match self.fault {
                 Some(Fault::ArrayForOne) => format!("[{}]", self.item(call).unwrap_or_default()),
+                Some(Fault::Says { text, .. }) => {
+                    text.replace("$id", call.id.map_or("null", |id| id.get()))
+                }
                 _ => self.item(call).unwrap_or_default(),
             },
             Packet::Batch(calls) => self.batch(calls),

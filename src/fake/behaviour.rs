@@ -150,6 +150,11 @@ pub enum Fault {
         /// For a `Retry-After` header.
         retry_after_seconds: Option<u64>,
     },
+    /// This text, with this status, as an answer to a single call; `$id` in it is the call's id.
+    Says {
+        code: u16,
+        text: String,
+    },
     /// 200 with a page for people.
     Html,
     /// `Content-Length` is twice what is sent; then the connection closes.

@@ -143,6 +143,7 @@ fn reply(body: Vec<u8>, fault: Option<Fault>, chunked: bool) -> Reply {
             answer = Answer::plain(code, &format!("{code} {}\n", reason(code)));
             answer.retry_after_seconds = retry_after_seconds;
         }
+        Some(Fault::Says { code, .. }) => answer.status = code,
         Some(Fault::Html) => {
             answer.content_type = "text/html; charset=utf-8";
             answer.body = b"<!doctype html><title>Welcome</title><p>It works.".to_vec();

@@ -75,7 +75,7 @@ impl Attempt {
         let is_held_back = self.may_be_held_back
             && took > HELD_BACK_MIN
             && self.load.conduct.has_answered_since(self.began_at);
-        match verdict.class.blame(verdict.rest) {
+        match verdict.blame() {
             Blame::Fault | Blame::None if is_held_back => {}
             Blame::Fault => {
                 self.load.failed(took, now);

@@ -289,7 +289,7 @@ fn is_fault(lot: &Lot<'_>) -> bool {
     let (Lot::Answered(verdict, ..) | Lot::Unanswered(verdict)) = lot else {
         return false;
     };
-    verdict.class.blame(verdict.rest) == Blame::Fault
+    verdict.blame() == Blame::Fault
 }
 
 /// Whether the node asked to be left alone.
@@ -297,7 +297,7 @@ fn turned_away(lot: &Lot<'_>) -> Option<Verdict> {
     let (Lot::Answered(verdict, ..) | Lot::Unanswered(verdict)) = lot else {
         return None;
     };
-    let rests = matches!(verdict.class.blame(verdict.rest), Blame::Rest(_));
+    let rests = matches!(verdict.blame(), Blame::Rest(_));
     rests.then_some(*verdict)
 }
 

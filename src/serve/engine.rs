@@ -1,6 +1,6 @@
 //! Answers one call: a plan of `domain`'s, carried out. Single calls and batches come here alike.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,7 @@ use super::websocket::listener::Subscriber;
 use super::{broadcast, coalesce, health, nonces, waiting};
 use crate::clock;
 use crate::domain::block::{Edits, Pins};
+use crate::domain::disputes::Disputes;
 use crate::domain::failing::Failing;
 use crate::domain::filter::{self, Part};
 use crate::domain::fleet::FleetView;
@@ -53,6 +54,8 @@ pub struct Engine {
     pub taken: Arc<Taken>,
     pub lookups: Arc<Lookups>,
     pub afterwork: Arc<Afterwork>,
+    /// Refusals that no second node is asked about. Only who was refused takes the lock.
+    pub disputes: Mutex<Disputes>,
     /// Who listens to what.
     pub hub: Arc<Hub>,
     pub sockets: Arc<Sockets>,
@@ -369,16 +372,9 @@ impl Reply {
     /// `result`, JSON as written, with the caller's id.
     pub fn with_result(call: &Call<'_>, result: &str) -> Reply {
         let id = call.id.unwrap_or("null");
-        Reply::Here(
-            [
-                r#"{"jsonrpc":"2.0","id":"#,
-                id,
-                r#","result":"#,
-                result,
-                "}",
-            ]
-            .concat(),
-        )
+        Reply::Here(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
+        ))
     }
 
     /// `error`, an object as written, with the caller's id.

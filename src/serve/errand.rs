@@ -2,6 +2,7 @@
 //! they answer, and ends with an answer or a refusal.
 
 mod aim;
+mod doubt;
 mod ending;
 mod hedge;
 mod held;
@@ -25,11 +26,13 @@ use super::exchange::{Content, Wanted};
 use crate::clock;
 use crate::domain::block::Needs;
 use crate::domain::confirmation::Sought;
+use crate::domain::disputes::Dispute;
 use crate::domain::doubts::{self, Doubts};
 use crate::domain::fleet::NodeView;
 use crate::domain::insistence::Insistence;
 use crate::domain::journey::{Allowance, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
+use crate::domain::limits::Breadth;
 use crate::domain::method::{self, Repeat, Row, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
@@ -67,6 +70,10 @@ pub struct Errand<'a> {
     news: Option<watch::Receiver<()>>,
     /// What the last attempt came to.
     last: Option<Class>,
+    /// How much it asks for, where nodes may find it too much.
+    breadth: Option<Breadth>,
+    /// What it was refused that may be the caller's fault, and by whom.
+    doubted: Vec<(NodeId, Dispute)>,
     used_fallback: bool,
     /// Of the transaction that it looks up, where it shares its attempts with others.
     hash: Option<TxHash>,
@@ -99,7 +106,12 @@ impl<'a> Errand<'a> {
             method: &call.method,
             ..Needs::default()
         };
-        let journey = Journey::new(treatment, allowance, needs);
+        let mut journey = Journey::new(treatment, allowance, needs);
+        let breadth = asking.is_range.then(|| {
+            let breadth = Breadth::read(call.params(), asking.block);
+            journey.avoid(engine.pool.limited_for(&call.method, &breadth));
+            breadth
+        });
         Errand {
             engine,
             call,
@@ -115,6 +127,8 @@ impl<'a> Errand<'a> {
             kept: None,
             news: None,
             last: None,
+            breadth,
+            doubted: Vec::new(),
             used_fallback: false,
             hash: None,
             doubts: Doubts::default(),
@@ -242,6 +256,7 @@ impl<'a> Errand<'a> {
         (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, Content<'a>),
     ) -> Option<(Served, CallOutcome)> {
+        let verdict = self.weigh(verdict, node, &content);
         let is_stray = self.learn(verdict, node, &content);
         let class = verdict.class;
         let (began, charges) = self.began;
@@ -260,18 +275,18 @@ impl<'a> Errand<'a> {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
             }
             Content::Whole(answer, held) => {
-                let class = self.finally(class, &answer);
-                let answer = if class == Class::Ok {
+                let verdict = self.finally(verdict, &answer);
+                let answer = if verdict.class == Class::Ok {
                     answer
                 } else {
-                    answer.masked(|bytes| upstream.redacted(bytes))
+                    self.masked(answer, verdict, upstream)
                 };
                 if let Some(served) = self.hear((verdict, is_stray), (answer, held), node) {
                     return Some(served);
                 }
             }
             Content::Nothing => {
-                self.journey.hear(class, false);
+                self.journey.hear(verdict, false);
             }
         }
         self.last = Some(class);
@@ -341,41 +356,28 @@ impl<'a> Errand<'a> {
                 Aim::Rather(_) | Aim::Only(_) => Vec::new(),
             })
         } else {
-            self.journey.hear(class, true)
+            self.journey.hear(verdict, true)
         };
-        let node = said.name.clone();
-        match heard {
-            Use::Deliver => {
-                if self.journey.confirms_null() {
-                    self.engine.metrics.null_check(is_doubtful);
-                }
-                let told = Kept {
-                    class,
-                    answer,
-                    held,
-                    node,
-                };
-                let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
-                Some(self.deliver(before.unwrap_or(told)))
-            }
-            Use::Keep => {
-                let told = Kept {
-                    class,
-                    answer,
-                    held,
-                    node,
-                };
-                let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
-                self.kept = before.or(Some(told));
-                None
-            }
-            Use::Drop => None,
+        if heard == Use::Drop {
+            return None;
         }
+        let node = said.name.clone();
+        let told = Kept { answer, held, node };
+        let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
+        let told = before.unwrap_or(told);
+        if heard == Use::Keep {
+            self.kept = Some(told);
+            return None;
+        }
+        if self.journey.confirms_null() {
+            self.engine.metrics.null_check(is_doubtful);
+        }
+        Some(self.deliver(told))
     }
 
     /// Ends with a node's answer.
     fn deliver(&self, told: Kept<'_>) -> (Served, CallOutcome) {
-        let outcome = if told.class == Class::Ok {
+        let outcome = if told.answer.result().is_some() {
             CallOutcome::Ok
         } else {
             CallOutcome::RpcError

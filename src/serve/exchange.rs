@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use super::attempt::Attempt;
 use super::patience::in_time;
 use crate::clock;
-use crate::domain::answer::{Answer, BadAnswer, Outcome, Splicer};
+use crate::domain::answer::{Answer, BadAnswer, Outcome, Splicer, unmarked};
 use crate::domain::doubts;
 use crate::domain::fleet::NodeView;
 use crate::domain::json;
@@ -203,7 +203,7 @@ pub(super) async fn rest(pool: &Pool, upstream: &Upstream, node: &NodeView, verd
     if let Some(shut) = verdict.shut() {
         alarm(upstream, node, shut);
     }
-    if let Blame::Rest(rest) = verdict.class.blame(verdict.rest) {
+    if let Blame::Rest(rest) = verdict.blame() {
         pool.throttle(upstream.id, rest).await;
     }
 }
@@ -302,6 +302,7 @@ async fn read_large<'a>(
     if let Some(verdict) = verdict::of_body(reply.status, reply.retry_after, &start) {
         return (verdict, Found::Nothing);
     }
+    let start = unmarked(start);
     let mut splicer = Splicer::new(wanted.id.clone(), own);
     let mut ready = Vec::new();
     let fed = splicer.feed(&start, &mut ready);

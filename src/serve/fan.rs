@@ -15,7 +15,7 @@ use crate::domain::fleet::NodeView;
 use crate::domain::node::NodeId;
 use crate::domain::seen::{BY_HASH, RECEIPT};
 use crate::domain::trace::Trace;
-use crate::domain::verdict::{Class, Verdict};
+use crate::domain::verdict::{Class, Meaning, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Gate;
 use crate::state::pool::{Pool, Snapshot};
@@ -120,12 +120,23 @@ impl Asker {
         let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
         let class = verdict.class;
         self.doubt(node, class, began).await;
-        if class == Class::Unsupported {
-            self.pool.learn_lack(id, &self.question.method);
+        let method = &self.question.method;
+        match verdict.meaning {
+            Some(Meaning::Unsupported) => self.pool.learn_lack(id, method),
+            Some(Meaning::MethodThrottled) => self.pool.rest_method(id, method, verdict.rest),
+            None if class == Class::Ok => node.hear_well(method, clock::now()),
+            Some(_) | None => {}
         }
         let answer = match content {
             Content::Whole(answer, _) if class == Class::Ok => Some(answer),
-            Content::Whole(answer, _) => Some(answer.masked(|bytes| upstream.redacted(bytes))),
+            Content::Whole(answer, _) => {
+                let answer = answer.masked(|bytes| upstream.redacted(bytes));
+                Some(if verdict.meaning == Some(Meaning::Execution) {
+                    answer
+                } else {
+                    answer.without_urls("")
+                })
+            }
             Content::Nothing | Content::TooLarge | Content::Large(_) => None,
         };
         Heard {

@@ -102,7 +102,7 @@ fn an_error(error: &forebay::domain::answer::RpcError<'_>) {
         if error.code == 3 || message.starts_with("execution reverted") {
             assert_eq!(verdict.class, Class::RpcError, "{error:?}");
             assert_eq!(verdict.class.elsewhere(), Elsewhere::Never);
-            assert_eq!(verdict.class.blame(verdict.rest), Blame::None);
+            assert_eq!(verdict.blame(), Blame::None);
         }
         assert_eq!(verdict.shut().is_some(), verdict.class == Class::Shut);
         assert!(verdict.rest.is_none_or(|rest| rest.as_secs() <= 300));

@@ -213,6 +213,11 @@ fn meets(expect: &Expect, said: &Value, node: &str, memory: &mut Memory) -> Resu
     {
         return Err(format!("expected an error that says {part}"));
     }
+    if let Some(part) = &expect.hides
+        && said.to_string().contains(part.as_str())
+    {
+        return Err(format!("it shows {part}"));
+    }
     if expect.refused && !error.is_object() {
         return Err("expected an error".to_string());
     }
@@ -293,6 +298,15 @@ async fn change(node: &FakeNode, told: &Node) {
             behaviour.fault_methods = Some(status.methods.iter().cloned().collect());
         }
     });
+    if let Some(says) = &told.says {
+        node.change(|behaviour| {
+            behaviour.fault = Some(Fault::Says {
+                code: says.status,
+                text: says.body.clone(),
+            });
+            behaviour.fault_methods = Some(says.methods.iter().cloned().collect());
+        });
+    }
     if told.refuses {
         node.refuse().await;
     }

@@ -55,6 +55,8 @@ pub struct Node {
     pub hangs_up_on: Vec<String>,
     /// Methods that it answers with this HTTP status.
     pub status: Option<Status>,
+    /// Methods that it answers with these very words.
+    pub says: Option<Says>,
     /// It answers a batch with one error.
     #[serde(default)]
     pub object_for_batch: bool,
@@ -69,6 +71,20 @@ pub struct Error {
     pub code: i64,
     pub message: String,
     pub data: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Says {
+    #[serde(default = "good")]
+    pub status: u16,
+    /// `$id` in it is the call's id.
+    pub body: String,
+    pub methods: Vec<String>,
+}
+
+fn good() -> u16 {
+    200
 }
 
 /// A result that holds from a block on.
@@ -148,6 +164,8 @@ pub struct Expect {
     pub error: Option<i64>,
     /// A part of the error's message.
     pub says: Option<String>,
+    /// What no answer may show.
+    pub hides: Option<String>,
     /// Any error.
     #[serde(default)]
     pub refused: bool,

@@ -324,7 +324,7 @@ impl World {
         let Some(load) = &call.load else { return };
         load.end();
         let mut sentence = None;
-        match verdict.class.blame(verdict.rest) {
+        match verdict.blame() {
             Blame::None => {
                 load.answered(took, now);
                 load.conduct.answered_method(call.method, now);
@@ -355,7 +355,7 @@ impl World {
             Sentence::Bench => self.bench(node, now),
             Sentence::RestMethod => {
                 if let Some(node) = self.view.node(node) {
-                    node.rest_method(method, now);
+                    node.rest_failing(method, now);
                 }
             }
         }

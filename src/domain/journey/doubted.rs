@@ -49,7 +49,7 @@ impl Journey<'_> {
         self.uncounted += 1;
         self.is_free = true;
         self.needs.wish = Wish::Freshest;
-        self.telling = Some(Class::Ok);
+        self.telling = Some(Class::Ok.into());
         self.kept = true;
         Use::Keep
     }

@@ -5,13 +5,26 @@ use crate::domain::block::{Reads, Wish};
 use crate::domain::chain::BlockNumber;
 use crate::domain::depth::names_another;
 use crate::domain::fleet::NodeView;
-use crate::domain::verdict::Missing;
+use crate::domain::verdict::{Meaning, Missing, Verdict};
 
 /// Every node keeps the state of the last blocks (geth 128): where such a one is missing, the node
 /// is not behind by its depth but by a moment, or on its way to another branch.
 const RECENT_BLOCKS: u64 = 64;
 
 impl Journey<'_> {
+    /// What `verdict` means of this call at `node`: a range that makes sense to us may end beyond
+    /// its head.
+    pub fn weigh(&self, verdict: Verdict, node: &NodeView) -> Verdict {
+        let is_odd = verdict.meaning == Some(Meaning::OddRange);
+        let ends_beyond = self.needs.block.zip(node.head);
+        match ends_beyond {
+            Some((need, head)) if is_odd && need.to > head => {
+                Meaning::Missing(Missing::Newer).into()
+            }
+            Some(_) | None => verdict,
+        }
+    }
+
     /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
     /// next. `words`: in which it says so. Returns the block whose state the node turns out not to keep any more.
     pub fn miss(&mut self, node: &NodeView, missing: Missing, words: &str) -> Option<BlockNumber> {

@@ -52,7 +52,7 @@ impl<'a> Journey<'a> {
             if let Some(node) = self.confirmers.pop() {
                 return Pick::Node(node, self.ladder);
             }
-            let other = draw(self.ladder, &self.tried, &self.needs);
+            let other = self.draw_on(self.ladder, &self.needs, draw);
             return other.map_or(Pick::Nobody, |node| Pick::Node(node, self.ladder));
         }
         // A fit node that lacks the block is right about the chain; who isn't fit may be on
@@ -120,10 +120,26 @@ impl<'a> Journey<'a> {
         [first, Caution::Whoever].into_iter().find_map(|caution| {
             let needs = Needs { caution, ..needs };
             ladders.iter().find_map(|ladder| {
-                let node = draw(*ladder, &self.tried, &needs)?;
+                let node = self.draw_on(*ladder, &needs, draw)?;
                 Some(Pick::Node(node, *ladder))
             })
         })
+    }
+
+    /// Of one ladder: whoever is likely to refuse it comes last.
+    fn draw_on(
+        &self,
+        ladder: Ladder,
+        needs: &Needs<'a>,
+        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
+    ) -> Option<NodeId> {
+        if !self.avoided.is_empty() {
+            let passed = [&self.tried[..], &self.avoided[..]].concat();
+            if let Some(node) = draw(ladder, &passed, needs) {
+                return Some(node);
+            }
+        }
+        draw(ladder, &self.tried, needs)
     }
 
     /// One wait a call, which leaves half of the time that it has for asking.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::verdict::Class;
+use crate::domain::verdict::{Class, Verdict};
 
 /// A node that gave a call this long has tried: it would take no less elsewhere.
 const TRIED_MIN: Duration = Duration::from_secs(2);
@@ -30,11 +30,13 @@ pub fn is_time_limit(message: &str, took: Duration) -> bool {
 pub(super) fn passes_on(class: Class) -> bool {
     match class {
         Class::RpcError
+        | Class::Limit
         | Class::Unsupported
         | Class::MissingData
         | Class::NodeTimeout
         | Class::Unknown => true,
         Class::Ok
+        | Class::RequestSize
         | Class::Throttled
         | Class::Shut
         | Class::Timeout
@@ -45,22 +47,27 @@ pub(super) fn passes_on(class: Class) -> bool {
     }
 }
 
-/// How much a failure tells the client; the later of two equals is told.
-pub(super) fn rank(class: Class) -> u8 {
+/// Whether `new` tells the client as much as `told` did: the later of two equals is told, and of
+/// two limits the one with the larger number.
+pub(super) fn says_as_much(new: &Verdict, told: &Verdict) -> bool {
+    let number = |verdict: &Verdict| verdict.ceiling.and_then(|ceiling| ceiling.number);
+    (rank(new.class), number(new)) >= (rank(told.class), number(told))
+}
+
+fn rank(class: Class) -> u8 {
     match class {
         // A `null` that another was to confirm.
-        Class::Ok => 8,
-        Class::RpcError => 7,
-        Class::MissingData => 6,
-        Class::Unknown => 5,
-        Class::NodeTimeout => 4,
-        Class::Unsupported => 3,
-        Class::Throttled => 2,
-        Class::Timeout => 1,
-        Class::Shut
-        | Class::NoConnection
-        | Class::Transport
-        | Class::BadAnswer
-        | Class::Cancelled => 0,
+        Class::Ok => 11,
+        Class::RpcError => 10,
+        Class::Limit => 9,
+        Class::MissingData => 8,
+        Class::Unknown => 7,
+        Class::NodeTimeout => 6,
+        Class::Unsupported => 5,
+        Class::RequestSize => 4,
+        Class::Throttled => 3,
+        Class::Timeout => 2,
+        Class::Shut => 1,
+        Class::NoConnection | Class::Transport | Class::BadAnswer | Class::Cancelled => 0,
     }
 }

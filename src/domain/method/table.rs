@@ -29,10 +29,10 @@ pub const TABLE: &[Method] = &{
 #[rustfmt::skip]
 const STANDARD: &[Method] = &[
     denied("debug_getBadBlocks"),
-    read("debug_getRawBlock").block(0, PassOn),
-    read("debug_getRawHeader").block(0, PassOn),
+    read("debug_getRawBlock").block(0, PassOn).or_null(),
+    read("debug_getRawHeader").block(0, PassOn).or_null(),
     read("debug_getRawReceipts").receipts(0, PassOn),
-    read("debug_getRawTransaction"),
+    read("debug_getRawTransaction").or_null(),
     heavy("debug_storageRangeAt"),
     heavy("debug_traceBlock"),
     heavy("debug_traceBlockByHash").by_hash(Reads::State),
@@ -41,47 +41,47 @@ const STANDARD: &[Method] = &[
     heavy("debug_traceTransaction"),
     local("eth_accounts", Accounts),
     read("eth_baseFee"),
-    read("eth_blobBaseFee"),
+    read("eth_blobBaseFee").never_null(),
     local("eth_blockNumber", BlockNumber),
-    read("eth_call").state(1),
+    read("eth_call").state(1).never_null(),
     read("eth_capabilities"),
     local("eth_chainId", ChainId),
     read("eth_coinbase"),
     // EIP-7910: the forks, as of now.
     read("eth_config"),
-    read("eth_createAccessList").state(1),
-    read("eth_estimateGas").state(1),
-    read("eth_feeHistory").block(1, PassOn),
+    read("eth_createAccessList").state(1).never_null(),
+    read("eth_estimateGas").state(1).never_null(),
+    read("eth_feeHistory").block(1, PassOn).never_null(),
     // It asks the pool for the sender's next nonce.
     read("eth_fillTransaction").apart(),
-    read("eth_gasPrice"),
-    read("eth_getBalance").state(1),
+    read("eth_gasPrice").never_null(),
+    read("eth_getBalance").state(1).never_null(),
     read("eth_getBlockAccessList").block(0, Null).or_null(),
     read("eth_getBlockByHash").by_hash(Reads::Block).or_null(),
     read("eth_getBlockByNumber").block(0, Null).or_null(),
     read("eth_getBlockReceipts").receipts(0, Null).or_null(),
     read("eth_getBlockTransactionCountByHash").by_hash(Reads::Block),
     read("eth_getBlockTransactionCountByNumber").block(0, Null),
-    read("eth_getCode").state(1),
+    read("eth_getCode").state(1).never_null(),
     once("eth_getFilterChanges"),
     once("eth_getFilterLogs"),
     read("eth_getHeaderByHash").by_hash(Reads::Block).or_null(),
     read("eth_getHeaderByNumber").block(0, Null).or_null(),
-    heavy("eth_getLogs").logs(Refuse),
-    read("eth_getProof").proof(2),
-    read("eth_getStorageAt").state(2),
+    heavy("eth_getLogs").logs(Refuse).never_null(),
+    read("eth_getProof").proof(2).never_null(),
+    read("eth_getStorageAt").state(2).never_null(),
     read("eth_getStorageValues").state(1),
     read("eth_getTransactionByBlockHashAndIndex").by_hash(Reads::Block).or_null(),
     read("eth_getTransactionByBlockNumberAndIndex").block(0, Null).or_null(),
     read("eth_getTransactionByHash").or_null().by_transaction().apart(),
-    read("eth_getTransactionCount").state(1).apart(),
+    read("eth_getTransactionCount").state(1).apart().never_null(),
     read("eth_getTransactionReceipt").or_null().by_transaction().apart(),
     read("eth_getUncleByBlockHashAndIndex").by_hash(Reads::Block),
     read("eth_getUncleByBlockNumberAndIndex").block(0, Null),
     read("eth_getUncleCountByBlockHash").by_hash(Reads::Block),
     read("eth_getUncleCountByBlockNumber").block(0, Null),
     read("eth_hashrate"),
-    read("eth_maxPriorityFeePerGas"),
+    read("eth_maxPriorityFeePerGas").never_null(),
     read("eth_mining"),
     once("eth_newBlockFilter"),
     once("eth_newFilter").logs(PassOn),
@@ -127,6 +127,7 @@ const fn method(name: &'static str, treatment: Treatment) -> Method {
         once_allowed: Once,
         holding: Holding::Blocks,
         asks_again_on_null: false,
+        is_never_null: false,
         may_be_hedged: false,
         may_be_shared: false,
     }
@@ -269,6 +270,15 @@ impl Method {
     pub(super) const fn heavy_once_allowed(self) -> Method {
         Method {
             once_allowed: Heavy,
+            ..self
+        }
+    }
+
+    /// execution-apis `src/eth`: the schema of its result has no `null` (of blocks, transactions,
+    /// receipts and uncles `notFound` is one).
+    const fn never_null(self) -> Method {
+        Method {
+            is_never_null: true,
             ..self
         }
     }

@@ -7,21 +7,33 @@ use super::Class;
 pub enum Meaning {
     /// The EVM ran and stopped: the answer is right, whatever its text says.
     Execution,
-    /// The request itself is wrong, or its parameters are.
+    /// The request itself is wrong, or its parameters are: surely the caller's fault.
     Invalid,
+    /// A refusal that may be the caller's fault, or of what this node alone doesn't take.
+    Doubtful,
     /// The pool has the transaction: a success told as an error.
     AlreadyKnown,
     /// The sender is past this nonce; perhaps by this very transaction.
     NonceTooLow,
     /// The pool wants no such transaction.
     PoolRefusal,
-    /// The answer would be too large, or the range is.
+    /// More is asked for than this node gives, or more would be found: another may give more.
     Range,
+    /// A range that makes no sense, or that ends beyond this node's head.
+    OddRange,
+    /// The call is longer than this node takes.
+    RequestSize,
+    /// The answer is longer than a node gives: computed again it would be as long.
+    ResponseSize,
     /// The range ends beyond this node's head.
     FutureRange,
     Throttled,
+    /// Too much of this method; of others the node takes more.
+    MethodThrottled,
     Shut(Shut),
     Unsupported,
+    /// The method, but not in this form.
+    UnsupportedForm,
     Missing(Missing),
     NodeTimeout,
     /// The node failed in a way that says nothing about the call.
@@ -71,29 +83,37 @@ impl Meaning {
             | Meaning::AlreadyKnown
             | Meaning::NonceTooLow
             | Meaning::PoolRefusal
-            | Meaning::Range
+            | Meaning::OddRange
+            | Meaning::ResponseSize
             | Meaning::FutureRange => Class::RpcError,
-            Meaning::Throttled => Class::Throttled,
+            Meaning::Range => Class::Limit,
+            Meaning::RequestSize => Class::RequestSize,
+            Meaning::Throttled | Meaning::MethodThrottled => Class::Throttled,
             Meaning::Shut(_) => Class::Shut,
-            Meaning::Unsupported => Class::Unsupported,
+            Meaning::Unsupported | Meaning::UnsupportedForm => Class::Unsupported,
             Meaning::Missing(_) => Class::MissingData,
             Meaning::NodeTimeout => Class::NodeTimeout,
-            Meaning::Unknown => Class::Unknown,
+            Meaning::Doubtful | Meaning::Unknown => Class::Unknown,
         }
     }
 
     /// The same, where the text may be a caller's own: nothing that speaks against the node.
     pub(super) fn without_blame(self) -> Meaning {
         match self {
-            Meaning::Throttled | Meaning::Shut(_) => Meaning::Unknown,
+            Meaning::Throttled | Meaning::MethodThrottled | Meaning::Shut(_) => Meaning::Unknown,
             Meaning::Execution
             | Meaning::Invalid
+            | Meaning::Doubtful
             | Meaning::AlreadyKnown
             | Meaning::NonceTooLow
             | Meaning::PoolRefusal
             | Meaning::Range
+            | Meaning::OddRange
+            | Meaning::RequestSize
+            | Meaning::ResponseSize
             | Meaning::FutureRange
             | Meaning::Unsupported
+            | Meaning::UnsupportedForm
             | Meaning::Missing(_)
             | Meaning::NodeTimeout
             | Meaning::Unknown => self,

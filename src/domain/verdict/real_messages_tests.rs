@@ -49,13 +49,19 @@ const MESSAGES: &[Message] = &[
     ("geth", 200, -32000, "gas required exceeds allowance (30000000)", NO_DATA, Meaning::Execution),
     ("geth", 200, -32000, "Error: rate limit exceeded at step (<eval>:1:9(2))    in server-side tracer function 'step'", NO_DATA, Meaning::Execution),
     // The request.
-    ("geth", 400, -32700, "parse error", NO_DATA, Meaning::Invalid),
-    ("geth", 200, -32600, "invalid request", NO_DATA, Meaning::Invalid),
+    ("geth", 400, -32700, "parse error", NO_DATA, Meaning::Doubtful),
+    ("Ganache", 400, -32700, "sender doesn't have enough funds to send tx", NO_DATA, Meaning::Doubtful),
+    ("Ganache", 400, -32700, "VM Exception while processing transaction: revert", NO_DATA, Meaning::Execution),
+    ("geth", 200, -32600, "invalid request", NO_DATA, Meaning::Doubtful),
+    ("anvil", 200, -32602, "Block requested not found. Forked block number: 100", NO_DATA, Meaning::Doubtful),
+    ("geth 1.8", 200, -32602, "too many arguments, want at most 2", NO_DATA, Meaning::Doubtful),
+    ("Lotus", 500, 1, "mpool push: not enough funds: 10000000 < 2100000000", NO_DATA, Meaning::Doubtful),
     ("geth", 200, -32602, "invalid argument 0: json: cannot unmarshal string \"rate limit\" into Go value", NO_DATA, Meaning::Invalid),
     ("geth", 200, -32000, "invalid argument 1: hex string without 0x prefix", NO_DATA, Meaning::Invalid),
     ("geth", 200, -32000, "missing value for required argument 0", NO_DATA, Meaning::Invalid),
     ("geth", 200, -32000, "rlp: value size exceeds available input length", NO_DATA, Meaning::Invalid),
     // The pool.
+    ("geth", 200, 4, "The transaction was added to the transaction pool but wasn't processed in 20s", NO_DATA, Meaning::PoolRefusal),
     ("geth", 200, -32000, "already known", NO_DATA, Meaning::AlreadyKnown),
     ("reth", 200, -32003, "already known", NO_DATA, Meaning::AlreadyKnown),
     ("anvil", 200, -32003, "transaction already imported", NO_DATA, Meaning::AlreadyKnown),
@@ -92,7 +98,28 @@ const MESSAGES: &[Message] = &[
     // Ranges and sizes.
     ("execution-apis", 200, -32602, "block range extends beyond current head block", NO_DATA, Meaning::FutureRange),
     ("reth", 200, -32000, "block range extends beyond current head block: requested 0x2000, head 0x1000", NO_DATA, Meaning::FutureRange),
-    ("execution-apis", 200, -32602, "invalid block range params", NO_DATA, Meaning::Invalid),
+    ("execution-apis", 200, -32602, "invalid block range params", NO_DATA, Meaning::OddRange),
+    ("BSC", 200, -32000, "invalid block range params", NO_DATA, Meaning::OddRange),
+    ("geth", 200, -32000, "exceed maximum block range: 5000", NO_DATA, Meaning::Range),
+    ("geth", 200, -32602, "exceed maximum block range: 5000", NO_DATA, Meaning::Range),
+    ("geth", 200, -32000, "exceed max addresses or topics per search position", NO_DATA, Meaning::Range),
+    ("reth", 200, -32602, "query exceeds max block range 100000", NO_DATA, Meaning::Range),
+    ("reth", 200, -32000, "query exceeds max block range 100000", NO_DATA, Meaning::Range),
+    ("Infura", 200, -32602, "query returned more than 10000 results", NO_DATA, Meaning::Range),
+    ("Ankr", 200, -32600, "block range is too wide", NO_DATA, Meaning::Range),
+    ("a gateway", 200, -32602, "block range too large, maximum 10000", NO_DATA, Meaning::Range),
+    ("QuickNode", 200, -32602, "eth_getLogs is limited to a 5 range", NO_DATA, Meaning::Range),
+    ("Besu", 200, -32602, "Requested range exceeds maximum RPC range limit", NO_DATA, Meaning::Range),
+    ("Cosmos EVM", 200, -32000, "block count 2048 higher than 1024", NO_DATA, Meaning::Range),
+    ("Cosmos EVM", 200, -32000, "maximum [from, to] blocks distance: 10000", NO_DATA, Meaning::Range),
+    ("dRPC", 200, -32000, "ranges over 10000 blocks are not supported on freetier, upgrade to paid tier", NO_DATA, Meaning::Range),
+    ("a caller's text", 200, -32602, "unknown tag \"block range is too wide\"", NO_DATA, Meaning::Doubtful),
+    ("jsonrpsee", 200, -32007, "Request is too big", Some("\"Exceeded max limit of 15728640\""), Meaning::RequestSize),
+    ("geth", 413, -32000, "content length too large (6291456>5242880)", NO_DATA, Meaning::RequestSize),
+    ("a gateway", 413, -32000, "http: request body too large", NO_DATA, Meaning::RequestSize),
+    ("nginx", 413, -32000, "Request Entity Too Large", NO_DATA, Meaning::RequestSize),
+    ("Express", 413, -32000, "payload too large", NO_DATA, Meaning::RequestSize),
+    ("jsonrpsee", 200, -32008, "Response is too big", Some("\"Exceeded max limit of 167772160\""), Meaning::ResponseSize),
     ("Infura", 200, -32005, "query returned more than 10000 results. Try with this block range [0x1, 0x2].", NO_DATA, Meaning::Range),
     ("Infura", 200, -32005, "query timeout exceeded", NO_DATA, Meaning::Range),
     ("Alchemy", 200, -32000, "Log response size exceeded. You can make eth_getLogs requests with up to a 2K block range", NO_DATA, Meaning::Range),
@@ -104,9 +131,9 @@ const MESSAGES: &[Message] = &[
     ("Besu", 200, -32005, "Number of requests exceeds max batch size", NO_DATA, Meaning::Range),
     ("Ankr", 200, -32000, "block range is too wide", NO_DATA, Meaning::Range),
     ("BlockPI", 200, -32000, "the requested range is too large, max is 1024 blocks", NO_DATA, Meaning::Range),
-    ("reth", 200, -32602, "query exceeds max results 20000, retry with the range 1-2", NO_DATA, Meaning::Invalid),
+    ("reth", 200, -32602, "query exceeds max results 20000, retry with the range 1-2", NO_DATA, Meaning::Range),
     ("a gateway of reth's", 200, -32000, "query exceeds max results 20000, retry with the range 1-2", NO_DATA, Meaning::Range),
-    ("geth", 200, -32003, "response too large", NO_DATA, Meaning::Range),
+    ("geth", 200, -32003, "response too large", NO_DATA, Meaning::ResponseSize),
     // Quota and billing.
     ("Alchemy", 429, 429, "Monthly capacity limit exceeded. Visit https://dashboard.alchemy.com/settings/billing to upgrade your scaling policy for continued service.", NO_DATA, QUOTA),
     ("Infura", 429, -32005, "daily request count exceeded, request rate limited", Some(r#"{"rate":{"allowed_rps":10,"backoff_seconds":30,"current_rps":25.3},"see":"https://infura.io/dashboard"}"#), QUOTA),
@@ -114,7 +141,6 @@ const MESSAGES: &[Message] = &[
     ("BlockPI", 200, -32000, "the app has reached the quota of its package", NO_DATA, QUOTA),
     ("1RPC", 200, -32001, "You've reached the usage limit for your current plan. To continue with higher limits and uncapped access, please upgrade here", NO_DATA, QUOTA),
     ("dRPC", 200, -32000, "You've reached the free tier limit", NO_DATA, QUOTA),
-    ("dRPC", 200, -32000, "ranges over 10000 blocks are not supported on freetier, upgrade to paid tier", NO_DATA, QUOTA),
     ("a gateway", 402, 402, "Payment Required", NO_DATA, QUOTA),
     ("a gateway", 402, -32000, "Payment Required", NO_DATA, QUOTA),
     ("QuickNode", 403, 403, "Endpoint disabled: past due payment", NO_DATA, QUOTA),
@@ -145,10 +171,11 @@ const MESSAGES: &[Message] = &[
     ("Alchemy", 200, -32000, "Your app has exceeded its concurrent requests capacity.", NO_DATA, Meaning::Throttled),
     ("QuickNode", 429, 429, "The requests per second (RPS) of your requests are higher than your plan allows.", NO_DATA, Meaning::Throttled),
     ("QuickNode", 200, -32007, "50/second request limit reached - reduce calls per second or upgrade your account at quicknode.com", NO_DATA, Meaning::Throttled),
-    ("QuickNode", 200, -32009, "trace requests limited to 5/second", NO_DATA, Meaning::Throttled),
+    ("QuickNode", 200, -32009, "trace requests limited to 5/second", NO_DATA, Meaning::MethodThrottled),
     ("QuickNode", 200, -32009, "trace calls are slowed down", NO_DATA, Meaning::Throttled),
     ("Chainstack", 200, -32005, "You've exceeded the RPS limit available on the current plan.", NO_DATA, Meaning::Throttled),
-    ("geth behind a gateway", 200, -32005, "limit exceeded", NO_DATA, Meaning::Throttled),
+    ("BSC", 200, -32005, "limit exceeded", NO_DATA, Meaning::MethodThrottled),
+    ("BSC behind a gateway", 429, -32005, "limit exceeded", NO_DATA, Meaning::Throttled),
     ("dRPC", 200, -32000, "Too many requests", NO_DATA, Meaning::Throttled),
     ("proxyd", 200, -32016, "over rate limit", NO_DATA, Meaning::Throttled),
     ("proxyd", 200, -32012, "backend is over capacity", NO_DATA, Meaning::Throttled),
@@ -165,6 +192,8 @@ const MESSAGES: &[Message] = &[
     ("a gateway", 200, -32000, "method eth_getProof is not available", NO_DATA, Meaning::Unsupported),
     ("Besu", 200, -32000, "method eth_getBlockReceipts not found", NO_DATA, Meaning::Unsupported),
     ("proxyd", 200, -32001, "rpc method is not whitelisted", NO_DATA, Meaning::Unsupported),
+    ("Nethermind", 200, -32600, "The method 'trace_block' is found but the namespace 'Trace' is disabled for http://127.0.0.1:8545. Consider adding the namespace 'Trace' to JsonRpc.AdditionalRpcUrls", NO_DATA, Meaning::Unsupported),
+    ("Cosmos EVM", 200, -32000, "pending logs are not supported", NO_DATA, Meaning::UnsupportedForm),
     // Without the block or its state.
     ("geth", 200, -32000, "request beyond head block: requested 5, head 3", NO_DATA, NEWER),
     ("Avalanche", 200, -32000, "cannot query unfinalized data", NO_DATA, NEWER),
@@ -172,6 +201,8 @@ const MESSAGES: &[Message] = &[
     ("Klaytn", 200, -32000, "the block number is greater than latest", NO_DATA, NEWER),
     ("Besu", 200, -32008, "Initial sync is still in progress", NO_DATA, NEWER),
     ("Erigon", 200, -32000, "block is not yet available", NO_DATA, NEWER),
+    ("evmd", 200, -32000, "height 1000 must be less than or equal to the current blockchain height 990", NO_DATA, NEWER),
+    ("evmd", 200, -32000, "cannot query with height in the future; please provide a valid height: invalid height", NO_DATA, NEWER),
     ("geth", 200, -32000, "missing trie node 5b3f (path ) state 0x5b3f is not available, not found", NO_DATA, LOST),
     ("geth", 200, -32000, "historical state 5b3f is not available", NO_DATA, LOST),
     ("geth", 200, -32000, "required historical state unavailable (reexec=128)", NO_DATA, OLDER),
@@ -204,6 +235,8 @@ const MESSAGES: &[Message] = &[
     ("geth", 200, -32000, "state is not available", NO_DATA, UNSAID),
     ("Besu", 200, -32000, "World state unavailable", NO_DATA, UNSAID),
     ("Besu", 200, -32000, "Transaction not found", NO_DATA, UNSAID),
+    ("evmd", 200, -32000, "ethereum tx not found", NO_DATA, UNSAID),
+    ("geth", 200, -32000, "transaction indexing is in progress", NO_DATA, UNSAID),
     ("Chainstack", 200, -32000, "Access to archival, debug, or trace data is not included in your current plan", NO_DATA, UNSAID),
     // Out of time.
     ("geth", 200, -32002, "request timed out", NO_DATA, Meaning::NodeTimeout),
@@ -269,10 +302,10 @@ fn every_row_of_the_table_meets_a_real_message() {
 
 fn every_list() -> Vec<&'static [signs::Group]> {
     let of_codes = signs::CODES.iter().filter_map(|row| match row.1 {
-        Reading::OneOf(groups, _) => Some(groups),
+        Reading::OneOf(lists, _) => Some(lists),
         Reading::Sure(_) | Reading::TextOr(_) | Reading::Disarmed => None,
     });
-    of_codes.chain([signs::TEXTS]).collect()
+    of_codes.flatten().copied().chain([signs::TEXTS]).collect()
 }
 
 #[test]
@@ -294,7 +327,7 @@ fn a_body_that_is_no_answer_tells_what_a_refusal_is_about() {
             "your plan allows 25 requests a second",
             Meaning::Throttled,
         ),
-        (413, "<html>too large</html>", Meaning::Range),
+        (413, "<html>too large</html>", Meaning::RequestSize),
         (504, "", Meaning::NodeTimeout),
     ] {
         let verdict = of_body(status, None, body.as_bytes()).unwrap();
@@ -336,7 +369,11 @@ fn reasons() -> impl Strategy<Value = String> {
         .into_iter()
         .chain([signs::BILLING, signs::PAID])
         .flatten()
-        .flat_map(|(_, signs)| signs.iter().map(|(sign, _)| sign.replace(['^', '…'], "")))
+        .flat_map(|(_, signs)| {
+            signs
+                .iter()
+                .map(|(sign, _)| sign.replace(['^', '…', '$'], ""))
+        })
         .chain(MESSAGES.iter().map(|row| row.3.to_string()))
         .collect();
     let words = prop_oneof![prop::sample::select(signs), ".{0,12}"];
@@ -365,7 +402,7 @@ proptest! {
         let verdict = of_error(&error, status, None);
         prop_assert_eq!(verdict, Verdict::from(Meaning::Execution));
         prop_assert_eq!(verdict.class.elsewhere(), Elsewhere::Never);
-        prop_assert_eq!(verdict.class.blame(verdict.rest), Blame::None);
+        prop_assert_eq!(verdict.blame(), Blame::None);
         prop_assert_eq!((verdict.missing(), verdict.shut()), (None, None));
         prop_assert!(!is_already_known(&error) && !is_nonce_too_low(&error));
     }
@@ -382,9 +419,9 @@ proptest! {
     fn what_a_caller_writes_into_its_parameters_or_tracer_is_never_held_against_the_node(
         reason in reasons(),
     ) {
-        for code in [-32602, -32603] {
+        for code in [-32602, -32603, -32700] {
             let verdict = of_error(&error(code, &reason, None), 200, None);
-            prop_assert_eq!(verdict.class.blame(verdict.rest), Blame::None);
+            prop_assert_eq!(verdict.blame(), Blame::None);
             prop_assert_eq!(verdict.shut(), None);
         }
     }

@@ -1,6 +1,7 @@
 //! What nodes and providers say, and what they mean by it: each row with where it stems from.
 //!
-//! A sign is in lower case. `^` holds it to the beginning; `…` stands for any text between.
+//! A sign is in lower case. `^` holds it to the beginning, `$` to the end; `…` stands for any text
+//! between.
 //! The first row that matches wins, so the narrower ones stand first. `real_messages_tests.rs`
 //! meets every row with a message that was really sent.
 
@@ -20,7 +21,7 @@ pub enum Reading {
     /// Its text decides; else it means this.
     TextOr(Meaning),
     /// Its text decides, if it is one of these; else it means this.
-    OneOf(&'static [Group], Meaning),
+    OneOf(&'static [&'static [Group]], Meaning),
     /// Nothing by itself; and its text never speaks against the node: a caller may have written it.
     Disarmed,
 }
@@ -31,10 +32,12 @@ pub type Code = (&'static [i64], Reading, &'static str);
 #[rustfmt::skip]
 pub const CODES: &[Code] = &[
     (&[3], Reading::Sure(Meaning::Execution), "geth internal/ethapi/errors.go: revertError"),
+    (&[4], Reading::TextOr(Meaning::PoolRefusal), "EIP-7966: sent, and in no block within its time"),
     (&[-32015], Reading::TextOr(Meaning::Execution), "Nethermind ErrorCodes.cs: ExecutionError"),
-    (&[-32700], Reading::Sure(Meaning::Invalid), "JSON-RPC 2.0 §5.1"),
-    (&[-32600], Reading::OneOf(AT_THE_DOOR, Meaning::Invalid), "JSON-RPC 2.0 §5.1"),
-    (&[-32602], Reading::OneOf(IN_PARAMS, Meaning::Invalid), "JSON-RPC 2.0 §5.1"),
+    // The envelope is ours, and right: Ganache says so of everything.
+    (&[-32700], Reading::Disarmed, "JSON-RPC 2.0 §5.1; ganache-core lib/httpServer.js"),
+    (&[-32600], Reading::OneOf(&[AT_THE_DOOR, IN_PARAMS], Meaning::Doubtful), "JSON-RPC 2.0 §5.1"),
+    (&[-32602], Reading::OneOf(&[IN_PARAMS], Meaning::Doubtful), "JSON-RPC 2.0 §5.1"),
     (&[-32603], Reading::Disarmed, "JSON-RPC 2.0 §5.1; reth: InternalJsTracerError"),
     (&[-32601], Reading::Sure(Meaning::Unsupported), "JSON-RPC 2.0 §5.1"),
     (&[-32604], Reading::Sure(Meaning::Unsupported), "Besu RpcErrorType: METHOD_NOT_ENABLED"),
@@ -49,27 +52,40 @@ pub const CODES: &[Code] = &[
     (&[-32010], Reading::TextOr(Meaning::PoolRefusal), "OpenEthereum, Nethermind ErrorCodes.cs: TransactionRejected"),
     (&[-32614], Reading::Sure(Meaning::Range), "QuickNode: eth_getLogs is limited to a range"),
     // Besu: not allowed to send; priced too low.
+    // jsonrpsee: a call that is too long.
     (&[-32007, -32009], Reading::TextOr(Meaning::Throttled), "QuickNode: error references"),
     // A range, a day's quota and a rate alike (Infura).
     (&[-32005], Reading::TextOr(Meaning::Throttled), "EIP-1474: limit exceeded"),
     (&[-32012, -32016], Reading::TextOr(Meaning::Throttled), "proxyd rpc.go: over capacity, over rate limit"),
-    (&[429], Reading::OneOf(PAID, Meaning::Throttled), "QuickNode, Alchemy: the status as a code"),
+    (&[429], Reading::OneOf(&[PAID], Meaning::Throttled), "QuickNode, Alchemy: the status as a code"),
     (&[402], Reading::Sure(Meaning::Shut(Shut::Quota)), "the status as a code"),
     (&[401, -40100], Reading::Sure(Meaning::Shut(Shut::Auth)), "Chainnodes; Besu RpcErrorType: UNAUTHORIZED"),
-    (&[403], Reading::OneOf(BILLING, Meaning::Shut(Shut::Auth)), "the status as a code"),
+    (&[403], Reading::OneOf(&[BILLING], Meaning::Shut(Shut::Auth)), "the status as a code"),
     (&[4444], Reading::Sure(Meaning::Missing(Missing::Older)), "EIP-4444; geth, reth, Nethermind"),
     (&[-39001], Reading::Sure(Meaning::Missing(Missing::Unsaid)), "Besu RpcErrorType: UNKNOWN_BLOCK"),
 ];
 
-/// Under −32600, which else is a caller's fault.
-const AT_THE_DOOR: &[Group] = &[(
-    Meaning::Shut(Shut::Auth),
-    &[("^must be authenticated", "Alchemy")],
-)];
+/// Under −32600, which nodes say of a call that they don't take at all.
+#[rustfmt::skip]
+const AT_THE_DOOR: &[Group] = &[
+    (Meaning::Shut(Shut::Auth), &[("^must be authenticated", "Alchemy")]),
+    (Meaning::Unsupported, &[("^the method … namespace … is disabled", "Nethermind RpcModuleProvider.cs")]),
+];
 
-/// Under −32602, where geth and others quote what the caller wrote: only whole beginnings.
+/// Under −32602 and −32600, where geth and others quote what the caller wrote: only whole beginnings.
 #[rustfmt::skip]
 const IN_PARAMS: &[Group] = &[
+    (Meaning::Invalid, CALLERS),
+    (Meaning::OddRange, ODD_RANGE),
+    (Meaning::Range, &[
+        ("^query exceeds max", "reth rpc-eth-types logs_utils: max results, max block range"),
+        ("^exceed max", "geth eth/filters: addresses or topics, block range"),
+        ("^query returned more than", "Infura"),
+        ("^block range is too", "Ankr"),
+        ("^block range too", "public gateways"),
+        ("^eth_getlogs is limited to", "QuickNode"),
+        ("^requested range", "Besu RpcErrorType: EXCEEDS_RPC_MAX_BLOCK_RANGE"),
+    ]),
     (Meaning::FutureRange, &[
         ("^block range extends beyond current head block", "execution-apis tests/eth_getLogs/filter-error-future-block-range.io"),
     ]),
@@ -79,6 +95,19 @@ const IN_PARAMS: &[Group] = &[
         ("^archive requests require", "public gateways"),
     ]),
 ];
+
+/// What no node takes, in words that stand before anything that a caller wrote.
+#[rustfmt::skip]
+const CALLERS: &[Sign] = &[
+    ("^rlp:", "geth rlp/decode.go"),
+    ("^invalid argument", "geth rpc/json.go"),
+    ("^missing value for required argument", "geth rpc/json.go"),
+];
+
+const ODD_RANGE: &[Sign] = &[(
+    "^invalid block range params",
+    "geth eth/filters; BSC also of a range that ends beyond its head",
+)];
 
 /// What was paid for is used up, whatever else is said.
 pub const PAID: &[Group] = &[(Meaning::Shut(Shut::Quota), QUOTA)];
@@ -91,7 +120,6 @@ const QUOTA: &[Sign] = &[
     ("reached the quota", "BlockPI"),
     ("reached the usage limit", "1RPC, −32001"),
     ("reached the free tier", "dRPC"),
-    ("upgrade to paid tier", "nodecore issue 159"),
 ];
 
 /// Where we aren't let in: it is about money.
@@ -159,6 +187,18 @@ pub const TEXTS: &[Group] = &[
         ("^transaction pool not enabled", "Besu RpcErrorType, −32002"),
     ]),
     (Meaning::FutureRange, &[("beyond current head block", "execution-apis eth_getLogs, sent with −32000")]),
+    (Meaning::OddRange, ODD_RANGE),
+    (Meaning::RequestSize, &[
+        ("request is too big", "jsonrpsee types/src/error.rs, −32007"),
+        ("request body too large", "Go net/http MaxBytesReader"),
+        ("request entity too large", "nginx, Express: RFC 9110 §15.5.14"),
+        ("payload too large", "Express, body-parser"),
+        ("content length too large", "geth rpc/http.go"),
+    ]),
+    (Meaning::ResponseSize, &[
+        ("response is too big", "jsonrpsee types/src/error.rs, −32008"),
+        ("response too large", "geth rpc/errors.go, −32003"),
+    ]),
     (Meaning::Range, &[
         ("query returned more than", "Infura, −32005"),
         ("query timeout exceeded", "Infura eth_getLogs: limit the query, −32005"),
@@ -166,16 +206,16 @@ pub const TEXTS: &[Group] = &[
         ("blocks range", "QuickNode"),
         ("range limit", "Besu RpcErrorType, −32005"),
         ("range is too large", "Ankr, BlockPI"),
-        ("exceeds max results", "public gateways of reth"),
         ("response size", "Alchemy, 1RPC"),
-        ("response too large", "geth rpc/errors.go, −32003"),
+        ("is limited to a … range", "QuickNode"),
+        ("query exceeds max", "reth rpc-eth-types logs_utils"),
+        ("exceed max addresses or topics", "geth eth/filters: errExceedLogQueryLimit"),
+        ("ranges over … blocks", "dRPC"),
+        ("block count … higher than", "Cosmos EVM rpc/backend: feeHistory"),
+        ("blocks distance", "Cosmos EVM rpc/backend: maximum [from, to] blocks distance"),
         ("max batch size", "Besu RpcErrorType, −32005"),
     ]),
-    (Meaning::Invalid, &[
-        ("^rlp:", "geth rlp/decode.go"),
-        ("^invalid argument", "geth rpc/json.go"),
-        ("^missing value for required argument", "geth rpc/json.go"),
-    ]),
+    (Meaning::Invalid, CALLERS),
     (Meaning::Shut(Shut::Quota), QUOTA),
     (Meaning::Shut(Shut::Auth), &[
         ("invalid api key", "Chainnodes, Alchemy"),
@@ -187,6 +227,10 @@ pub const TEXTS: &[Group] = &[
         ("^unauthorized", "Ankr, eRPC"),
         ("is not enabled for this app", "Alchemy, with HTTP 403"),
     ]),
+    (Meaning::MethodThrottled, &[
+        ("^limit exceeded$", "BSC eth_getLogs: EIP-1474's own words, −32005"),
+        ("requests limited to", "QuickNode, −32009: trace requests"),
+    ]),
     (Meaning::Throttled, &[
         ("request rate exceeded", "Infura: project ID request rate exceeded"),
         ("too many requests", "dRPC, Chainstack"),
@@ -195,7 +239,6 @@ pub const TEXTS: &[Group] = &[
         ("per second capacity", "Alchemy: compute units"),
         ("concurrent requests capacity", "Alchemy"),
         ("request limit reached", "QuickNode, −32007"),
-        ("requests limited to", "QuickNode, −32009"),
         ("exceeded the rps limit", "Chainstack"),
         ("credits limited to", "BlockPI"),
         ("cups limit", "ZAN"),
@@ -208,6 +251,7 @@ pub const TEXTS: &[Group] = &[
         ("method … not whitelisted", "proxyd rpc.go"),
         ("unsupported method", "Alchemy"),
     ]),
+    (Meaning::UnsupportedForm, &[("pending logs are not supported", "Cosmos EVM, geth eth/filters")]),
     (Meaning::Missing(Missing::Newer), &[
         ("request beyond head block", "geth eth/gasprice/feehistory.go"),
         ("cannot query unfinalized data", "Avalanche coreth"),
@@ -215,6 +259,8 @@ pub const TEXTS: &[Group] = &[
         ("greater than latest", "Filecoin, Klaytn"),
         ("initial sync is still in progress", "Besu RpcErrorType, −32008"),
         ("block is not yet available", "Erigon"),
+        ("less than or equal to the current blockchain height", "CometBFT rpc/core/env.go"),
+        ("height in the future", "Cosmos SDK baseapp: cannot query with height in the future"),
     ]),
     (Meaning::Missing(Missing::Lost), &[
         ("missing trie node", "geth trie/errors.go"),
@@ -243,6 +289,8 @@ pub const TEXTS: &[Group] = &[
         ("world state unavailable", "Besu RpcErrorType: WORLD_STATE_UNAVAILABLE"),
         ("receipts not found", "reth rpc-eth-types error/mod.rs"),
         ("transaction not found", "geth eth/tracers, Besu"),
+        ("tx not found", "Cosmos EVM: ethereum tx not found"),
+        ("transaction indexing is in progress", "geth rpc/errors: errcodeTxIndexing, internal/ethapi"),
         ("not included in your current plan", "Chainstack: archive, debug and trace data"),
     ]),
     (Meaning::NodeTimeout, &[
@@ -273,6 +321,10 @@ fn shows(text: &str, sign: &str) -> bool {
         Some(sign) => (true, sign),
         None => (false, sign),
     };
+    let (ends, sign) = match sign.strip_suffix('$') {
+        Some(sign) => (true, sign),
+        None => (false, sign),
+    };
     let mut left = text;
     for (at, part) in sign.split('…').enumerate() {
         let part = part.trim_matches(' ');
@@ -281,5 +333,5 @@ fn shows(text: &str, sign: &str) -> bool {
             _ => return false,
         }
     }
-    true
+    !ends || left.trim_end().is_empty()
 }

@@ -92,7 +92,7 @@ impl Trip {
         for lot in lots {
             let class = match lot {
                 Lot::Answered(verdict, ..) | Lot::Unanswered(verdict) => {
-                    if verdict.class.blame(verdict.rest) == Blame::Fault {
+                    if verdict.blame() == Blame::Fault {
                         fault = Some(verdict.class);
                     }
                     verdict.class

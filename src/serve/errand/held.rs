@@ -56,7 +56,10 @@ impl<'a> Errand<'a> {
             return self.end_here(reply);
         }
         let believes_null = matches!(waiting, waiting::Look::Unknown);
-        let kept = self.kept.take().filter(|kept| kept.class == Class::Ok);
+        let kept = self
+            .kept
+            .take()
+            .filter(|kept| kept.answer.result().is_some());
         if let Some(kept) = kept.filter(|_| believes_null) {
             return self.deliver(kept);
         }
@@ -86,7 +89,6 @@ impl<'a> Errand<'a> {
             };
             if answer.result() != Some(b"null") || believes_null {
                 return self.deliver(Kept {
-                    class: Class::Ok,
                     held: self.terms.room.attempt(),
                     answer,
                     node: heard.name,

@@ -5,13 +5,11 @@ use std::sync::Arc;
 use crate::domain::filter::{self, Part};
 use crate::domain::jsonrpc::Call;
 use crate::domain::refusal::Refusal;
-use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
 use crate::serve::engine::Reply;
 use crate::state::room::Held;
 
 pub(super) struct Kept<'a> {
-    pub class: Class,
     pub answer: Whole,
     /// Of the request's room; given back when another answer goes to the client.
     pub held: Held<'a>,
@@ -21,8 +19,8 @@ pub(super) struct Kept<'a> {
 impl Kept<'_> {
     /// Of two that were to confirm each other: `null` says nothing beside something.
     pub fn says_more_than(&self, other: &Kept<'_>) -> bool {
-        let is_null = |kept: &Kept<'_>| kept.answer.result() == Some(b"null");
-        self.class == Class::Ok && other.class == Class::Ok && is_null(other) && !is_null(self)
+        let found = self.answer.result().is_some_and(|result| result != b"null");
+        found && other.answer.result() == Some(b"null")
     }
 
     /// What the client gets. A new filter's id says which node has the filter.

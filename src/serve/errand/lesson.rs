@@ -11,7 +11,7 @@ use crate::domain::pooled::Way;
 use crate::domain::seen::{self, BY_HASH, RECEIPT};
 use crate::domain::told;
 use crate::domain::transaction;
-use crate::domain::verdict::{Class, Missing, Verdict};
+use crate::domain::verdict::{Class, Meaning, Missing, Verdict};
 use crate::domain::whole::Whole;
 
 impl Errand<'_> {
@@ -35,17 +35,19 @@ impl Errand<'_> {
         }
     }
 
-    /// What a class comes to by how long the attempt took.
-    pub(super) fn finally(&self, class: Class, answer: &Whole) -> Class {
+    /// What a verdict comes to by how long the attempt took.
+    pub(super) fn finally(&self, verdict: Verdict, answer: &Whole) -> Verdict {
         let (began, _) = self.began;
         let ran_out = |took| {
             let error = answer.error();
             error.is_some_and(|error| journey::is_time_limit(&error.message, took))
         };
-        if class == Class::NodeTimeout && ran_out(clock::now().saturating_duration_since(began)) {
-            Class::RpcError
+        let took = || clock::now().saturating_duration_since(began);
+        if verdict.class == Class::NodeTimeout && ran_out(took()) {
+            let class = Class::RpcError;
+            Verdict { class, ..verdict }
         } else {
-            class
+            verdict
         }
     }
 
@@ -61,6 +63,7 @@ impl Errand<'_> {
         let pool = &self.engine.pool;
         match verdict.class {
             Class::Ok => {
+                self.hear_well(node);
                 let conduct = &node.load.conduct;
                 if conduct.tells_methods() {
                     conduct.answered_method(&self.call.method, clock::now());
@@ -77,6 +80,7 @@ impl Errand<'_> {
                 }
                 return is_stray;
             }
+            Class::Unsupported if verdict.meaning == Some(Meaning::UnsupportedForm) => {}
             Class::Unsupported => pool.learn_lack(node.id, &self.call.method),
             Class::MissingData => {
                 let missing = verdict.missing().unwrap_or(Missing::Unsaid);
@@ -93,7 +97,17 @@ impl Errand<'_> {
                     pool.doubt_depth(node.id);
                 }
             }
+            Class::Limit => {
+                let told = verdict.ceiling.zip(self.breadth);
+                if let Some((ceiling, breadth)) = told {
+                    node.learn_limit(&self.call.method, ceiling, &breadth, clock::now());
+                }
+            }
+            Class::Throttled if verdict.meaning == Some(Meaning::MethodThrottled) => {
+                pool.rest_method(node.id, &self.call.method, verdict.rest);
+            }
             Class::RpcError
+            | Class::RequestSize
             | Class::Throttled
             | Class::Shut
             | Class::NodeTimeout

@@ -14,7 +14,7 @@ use crate::domain::jsonrpc::Call;
 use crate::domain::quota::RetryBudget;
 use crate::domain::route::Asking;
 use crate::domain::transaction::TxHash;
-use crate::domain::verdict::Verdict;
+use crate::domain::verdict::{Blame, Verdict};
 use crate::serve::engine::Engine;
 use crate::serve::exchange::{self, Content, Wanted};
 use crate::serve::lookups;
@@ -67,11 +67,11 @@ impl<'a> Try<'_, 'a> {
             return self.send_as_written(edited).await;
         }
         let came = self.send(self.body).await;
-        if !edited.is_refused(&came.1) || !edited.budget.withdraw(clock::now()) {
+        if !edited.is_refused(&came) || !edited.budget.withdraw(clock::now()) {
             return came;
         }
         let again = self.send_as_written(edited).await;
-        if !edited.is_refused(&again.1) {
+        if again.0.blame() == Blame::None && !edited.is_refused(&again) {
             memory.learn(method, clock::now());
         }
         again
@@ -101,11 +101,15 @@ impl<'a> Try<'_, 'a> {
 }
 
 impl Edited<'_> {
-    /// Whether the node may have refused the call for what we wrote into it.
-    fn is_refused(&self, content: &Content<'_>) -> bool {
+    /// Whether the node may have refused the call for what we wrote into it. One that wants to be left
+    /// alone, or doesn't let us in, isn't asked again.
+    fn is_refused(&self, (verdict, content): &(Verdict, Content<'_>)) -> bool {
         let Content::Whole(answer, _) = content else {
             return false;
         };
+        if verdict.blame() != Blame::None {
+            return false;
+        }
         let error = answer.error();
         error.is_some_and(|error| self.asking.is_to_blame(&error))
     }

@@ -92,6 +92,7 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
         taken: Arc::default(),
         lookups: Arc::default(),
         afterwork: Arc::default(),
+        disputes: Default::default(),
         hub: Arc::default(),
         sockets: Arc::new(Sockets::new(limits)),
     })

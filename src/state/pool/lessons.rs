@@ -7,6 +7,7 @@ use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::conduct::Sentence;
 use crate::domain::fleet::NodeView;
+use crate::domain::limits::Breadth;
 use crate::domain::node::NodeId;
 use crate::telemetry::calls::shown_method;
 
@@ -18,7 +19,7 @@ impl Pool {
             Sentence::RestMethod => {
                 let snapshot = self.present.load();
                 if let Some(node) = snapshot.view.node(id) {
-                    node.rest_method(method, clock::now());
+                    node.rest_failing(method, clock::now());
                     log::warn!(
                         "node {} fails at {} alone, which is asked of others",
                         node.name,
@@ -54,6 +55,22 @@ impl Pool {
         let node = snapshot.view.node(id);
         if let Some(node) = node.filter(|node| !node.lacks(method, now)) {
             node.learn_lack(method, now);
+        }
+    }
+
+    /// The nodes that are known to refuse a call that asks for so much.
+    pub fn limited_for(&self, method: &str, asked: &Breadth) -> Vec<NodeId> {
+        let now = clock::now();
+        let snapshot = self.present.load();
+        let nodes = snapshot.view.nodes.iter();
+        let limited = nodes.filter(|node| node.limits(method, asked, now));
+        limited.map(|node| node.id).collect()
+    }
+
+    /// A node takes no more calls of this method for so long.
+    pub fn rest_method(&self, id: NodeId, method: &str, rest: Option<Duration>) {
+        if let Some(node) = self.present.load().view.node(id) {
+            node.rest_method(method, rest, clock::now());
         }
     }
 

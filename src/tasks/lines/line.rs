@@ -14,6 +14,7 @@ use super::words::{Loss, Order, Said, What};
 use super::{Exchange, Place, Teller, Wish};
 use crate::clock;
 use crate::domain::chance::Dice;
+use crate::domain::mask;
 use crate::domain::silence::Silence;
 use crate::domain::tidings::Tidings;
 use crate::state::upstreams::Upstream;
@@ -247,7 +248,7 @@ impl Line {
                 let what = if error.len() > ERROR_BYTES_MAX {
                     What::Useless
                 } else {
-                    What::Refused(self.upstream.redacted(error))
+                    What::Refused(mask::without_urls(self.upstream.redacted(error)))
                 };
                 self.say(live.teller, wish, what).await;
                 Ok(())

@@ -207,6 +207,7 @@ fn attempts_are_counted_by_what_they_came_to() {
     for (outcome, wanted) in [
         ("ok", 1),
         ("rpc_error", 2),
+        ("limit", 2),
         ("throttled", 2),
         ("unsupported", 1),
         ("missing_data", 1),
@@ -220,7 +221,7 @@ fn attempts_are_counted_by_what_they_came_to() {
     }
     let bucket = |le| format!("attempt_duration_seconds_bucket{{node=\"geth-1\",le=\"{le}\"}}");
     assert_eq!(ours(&text, &bucket("0.0025")), Some(0.0));
-    assert_eq!(ours(&text, &bucket("0.005")), Some(13.0));
+    assert_eq!(ours(&text, &bucket("0.005")), Some(15.0));
 }
 
 #[test]
