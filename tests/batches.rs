@@ -115,7 +115,9 @@ async fn a_hundred_calls_are_one_request(node: Rpc) {
     let attempts = balancer
         .metric("forebay_attempts_total", &[("node", "real")])
         .await;
-    assert_eq!(attempts, Some(86.0), "each is an attempt");
+    // Ten have an error of their own, which may be for the block that we wrote into them: those go there
+    // twice more, among others and alone, as their callers wrote them.
+    assert_eq!(attempts, Some(106.0), "each is an attempt");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

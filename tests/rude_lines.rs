@@ -76,7 +76,7 @@ async fn a_transaction_of_many_mebibytes_is_told_and_ends_no_line() {
 #[tokio::test]
 async fn an_error_that_names_no_call_is_heard_at_once() {
     let (balancer, _nodes) = stage(&[Manner::Unnamed, Manner::Unnamed]).await;
-    let begun = Instant::now();
+    let begun = forebay::clock::now();
     let mut client = Listener::open(balancer.rpc.address).await;
     let refused = client.ask("eth_subscribe", json!(["syncing"])).await;
     assert_eq!(refused["error"], unnamed()["error"], "the node's own");

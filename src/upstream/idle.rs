@@ -68,7 +68,8 @@ impl Shelf {
     }
 
     /// Keeps `connection`, unless the shelf is closed. Where it is full the one that waits longest goes:
-    /// the warmest are of most use.
+    /// the warmest are of most use. But one stays to learn from, until the node is known to be steady:
+    /// where calls come quickly none would ever be unused for long enough.
     pub fn put(&self, connection: Connection, now: Instant) {
         let Some(connection) = connection.into_idle(now) else {
             return;
@@ -80,7 +81,8 @@ impl Shelf {
             drop(connection);
             return;
         }
-        let oldest = (stack.idle.len() >= self.idle_max).then(|| stack.idle.remove(0));
+        let learns = usize::from(!stack.is_steady).min(self.idle_max - 1);
+        let oldest = (stack.idle.len() >= self.idle_max).then(|| stack.idle.remove(learns));
         stack.idle.push(Idle {
             connection,
             since: now,

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 use super::support::{EMITTER, PATIENCE, Rpc};
 
+/// Whether a result is what it must be.
+type IsRight<'a> = &'a dyn Fn(&Value) -> bool;
+
 /// execution-apis as of November 2026: `src/eth`, `src/debug`, `src/trace`, `src/txpool`.
 const EXECUTION_APIS: &str = "
     eth_accounts eth_baseFee eth_blobBaseFee eth_blockNumber eth_call eth_capabilities eth_chainId
@@ -92,7 +95,7 @@ async fn headers_raw_transactions_and_storage_are_those_of_the_tip_though_a_node
     let at = format!("{:#x}", stage.chain.height());
     let one = format!("0x{:064x}", 1);
     let storage = json!([{EMITTER: [format!("0x{:064x}", 0)]}, at]);
-    let answered: [(&str, Value, &dyn Fn(&Value) -> bool); 6] = [
+    let answered: [(&str, Value, IsRight<'_>); 6] = [
         ("eth_getHeaderByNumber", json!([at]), &|header| {
             header["hash"] == *tip
         }),
