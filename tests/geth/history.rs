@@ -123,8 +123,15 @@ async fn a_receipt_that_one_node_has_no_index_of_is_had_of_another() {
         receipt.unwrap()["result"].is_null()
     })
     .await;
+    let receipt = async || rpc.call("eth_getTransactionReceipt", json!([hash])).await;
+    // The next round brings what they have of the index.
+    eventually("it is known who has it", PATIENCE, async || {
+        let receipt = receipt().await;
+        !receipt.is_null()
+    })
+    .await;
     for _ in 0..20 {
-        let receipt = rpc.call("eth_getTransactionReceipt", json!([hash])).await;
+        let receipt = receipt().await;
         assert_eq!(receipt["blockHash"], *block);
         let transaction = rpc.call("eth_getTransactionByHash", json!([hash])).await;
         assert!(
