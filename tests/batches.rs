@@ -89,7 +89,8 @@ async fn before(port: u16) -> (Relay, Balancer) {
 }
 
 /// A mixed batch of 100 comes to one request, and each answer is what the node says to the call.
-async fn a_hundred_calls_are_one_request(node: Rpc) {
+/// `again`: of its ten own errors, what it is asked as the callers wrote them.
+async fn a_hundred_calls_are_one_request(node: Rpc, again: f64) {
     let (relay, balancer) = before(node.address.port()).await;
     let calls = mixed();
     let silent = 41;
@@ -115,23 +116,22 @@ async fn a_hundred_calls_are_one_request(node: Rpc) {
     let attempts = balancer
         .metric("forebay_attempts_total", &[("node", "real")])
         .await;
-    // Ten have an error of their own, which may be for the block that we wrote into them: those go there
-    // twice more, among others and alone, as their callers wrote them.
-    assert_eq!(attempts, Some(106.0), "each is an attempt");
+    assert_eq!(attempts, Some(86.0 + again), "each is an attempt");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mixed_batch_of_a_hundred_is_one_request_to_anvil() {
     let anvil = Anvil::start(&["--chain-id", "1", "--no-mining"]).await;
     anvil.mine(3).await;
-    a_hundred_calls_are_one_request(anvil.rpc).await;
+    // Its words don't say whose fault the error is: those go there once more among others, and alone.
+    a_hundred_calls_are_one_request(anvil.rpc, 20.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mixed_batch_of_a_hundred_is_one_request_to_geth() {
     let geth = Geth::start(0).await;
     geth.grow_to(3).await;
-    a_hundred_calls_are_one_request(geth.rpc).await;
+    a_hundred_calls_are_one_request(geth.rpc, 0.0).await;
 }
 
 // --- rude nodes ---------------------------------------------------------------------------------
