@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use forebay::domain::frames::{HEAD_TIME_MAX, IDLE_FRAMES_MAX};
@@ -88,7 +88,7 @@ async fn a_head_has_its_time_with_all_its_continuations() {
     let mut between = Frames::connect(address).await;
     let mut within = Frames::connect(address).await;
     let mut dribbles = Frames::connect(address).await;
-    let began_at = Instant::now();
+    let began_at = forebay::clock::now();
     between.send(&frame(HEADERS, END_STREAM, 1, POST)).await;
     let last = frame(CONTINUATION, END_HEADERS, 1, &header("x", &"y".repeat(200)));
     within.send(&frame(HEADERS, END_STREAM, 1, POST)).await;

@@ -12,7 +12,7 @@
 mod node;
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use node::{Manner, OddNode, PLAIN, hash};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn a_bloom_that_promises_too_much_stops_no_logs_and_is_believed_no_more() 
             (&[3], &[3], 2),
         ] {
             let before = scene.asked("eth_getLogs");
-            let begun = Instant::now();
+            let begun = forebay::clock::now();
             let block = scene.mine(1, topics, Some(&bloom(promised)));
             scene.tell(&block);
             for topic in topics {

@@ -11,7 +11,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forebay::fake::{Chain, FakeConfig, FakeNode};
 use futures_util::{SinkExt as _, StreamExt as _};
