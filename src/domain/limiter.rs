@@ -1,0 +1,310 @@
+//! How many calls one node may have in flight: found by what its answers tell, or fixed.
+//!
+//! Taking a place and giving it back is one atomic step each; what is learnt waits until a window of
+//! answers is full. The thinking is [`Control`]'s.
+
+mod control;
+mod pace;
+#[cfg(test)]
+mod simulation_tests;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use self::control::{Control, Window};
+
+pub use self::control::LIMIT_FIRST;
+
+/// A window of answers lasts at least so long.
+const WINDOW: Duration = Duration::from_millis(100);
+/// One with fewer answers goes on, up to so long.
+const ANSWERS_MIN: u64 = 16;
+const WINDOW_MAX: Duration = Duration::from_secs(1);
+/// How soon it is looked again whether there are enough.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Latencies of a window that are kept apart.
+const KEPT: usize = 16;
+/// Of those, so many may be faster than what is called the window's low latency.
+const FASTER: usize = 2;
+/// In place of a limit: places are given by the clock.
+const PACED: u32 = 0;
+/// How the number of answers and the sum of their latencies, in microseconds, share 64 bits.
+const COUNT_SHIFT: u32 = 44;
+const SUM_MASK: u64 = (1 << COUNT_SHIFT) - 1;
+
+/// One node's.
+#[derive(Debug)]
+pub struct Limiter {
+    /// Calls under way.
+    in_flight: AtomicU32,
+    /// Those of them that travel in one request with another: a batch takes one place, as nodes carry
+    /// its calls out one after another (geth: `rpc/handler.go`, `handleBatch`).
+    aboard: AtomicU32,
+    limit: AtomicU32,
+    /// Somebody found no place since the present window began.
+    was_full: AtomicBool,
+    /// A lower latency than most of what was seen, in microseconds: how long a call takes that waits
+    /// for nothing.
+    floor: AtomicU32,
+    /// Up to where the limit follows answers at once.
+    cap: AtomicU32,
+    /// Answers of this window: their number and the sum of their latencies.
+    sum: AtomicU64,
+    kept: [AtomicU32; KEPT],
+    /// When this window began and when it may end, in microseconds since `born`.
+    began: AtomicU64,
+    until: AtomicU64,
+    control: Mutex<Control>,
+    born: Instant,
+}
+
+impl Limiter {
+    pub fn new(now: Instant) -> Limiter {
+        let limiter = Limiter {
+            in_flight: AtomicU32::new(0),
+            aboard: AtomicU32::new(0),
+            limit: AtomicU32::new(LIMIT_FIRST),
+            was_full: AtomicBool::new(false),
+            floor: AtomicU32::new(u32::MAX),
+            cap: AtomicU32::new(0),
+            sum: AtomicU64::new(0),
+            kept: std::array::from_fn(|_| AtomicU32::new(0)),
+            began: AtomicU64::new(0),
+            until: AtomicU64::new(0),
+            control: Mutex::new(Control::new(now)),
+            born: now,
+        };
+        limiter.fix(None, now);
+        limiter
+    }
+
+    /// Holds to `most` calls from now on; `None`: to as many as the node turns out to take.
+    pub fn fix(&self, most: Option<u32>, now: Instant) {
+        let mut control = self.control();
+        if let Some(limit) = control.fix(most, now) {
+            self.show(&control, limit);
+        }
+    }
+
+    /// Takes a place, whatever the limit. Returns how many are taken then.
+    pub fn begin(&self) -> u32 {
+        self.in_flight.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Takes a place if there is one, and says how many are taken then. Not of a node whose places are
+    /// given by the clock: see [`Limiter::try_begin_at`].
+    pub fn try_begin(&self) -> Option<u32> {
+        let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let taken = before.saturating_sub(self.aboard.load(Ordering::Relaxed));
+        if taken < self.limit.load(Ordering::Relaxed) {
+            return Some(taken + 1);
+        }
+        self.end();
+        None
+    }
+
+    /// The same of any node. That there was none is remembered.
+    pub fn try_begin_at(&self, now: Instant) -> Option<u32> {
+        let taken = if self.limit.load(Ordering::Relaxed) == PACED {
+            let mut control = self.control();
+            let taken = self.taken();
+            control.pace(taken, now).then(|| {
+                self.begin();
+                taken + 1
+            })
+        } else {
+            self.try_begin()
+        };
+        if taken.is_none() && !self.was_full.load(Ordering::Relaxed) {
+            self.was_full.store(true, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Gives a place back.
+    pub fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// So many calls set out in one request, which takes one place.
+    pub fn begin_many(&self, calls: u32) {
+        self.aboard
+            .fetch_add(calls.saturating_sub(1), Ordering::Relaxed);
+        self.in_flight.fetch_add(calls, Ordering::SeqCst);
+    }
+
+    /// They are back.
+    pub fn end_many(&self, calls: u32) {
+        self.in_flight.fetch_sub(calls, Ordering::SeqCst);
+        self.aboard
+            .fetch_sub(calls.saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// Calls under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call would find a place at once, as far as can be told without the clock.
+    pub fn has_room(&self) -> bool {
+        self.taken() < self.limit.load(Ordering::Relaxed)
+    }
+
+    /// When the next place is given, where that goes by the clock.
+    pub fn next_place(&self) -> Option<Instant> {
+        let is_paced = self.limit.load(Ordering::Relaxed) == PACED;
+        is_paced.then(|| self.control().next_place())?
+    }
+
+    /// For show: 1 where places are given by the clock.
+    pub fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed).max(1)
+    }
+
+    fn taken(&self) -> u32 {
+        let aboard = self.aboard.load(Ordering::Relaxed);
+        self.in_flight.load(Ordering::SeqCst).saturating_sub(aboard)
+    }
+
+    /// A single call was answered after `took`.
+    pub fn answered(&self, took: Duration, now: Instant) {
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let before = self
+            .sum
+            .fetch_add(1 << COUNT_SHIFT | u64::from(micros), Ordering::Relaxed);
+        let place = (before >> COUNT_SHIFT) as usize;
+        if let Some(kept) = self.kept.get(place) {
+            kept.store(micros, Ordering::Relaxed);
+        }
+        if self.was_full.load(Ordering::Relaxed) {
+            self.widen(micros);
+        }
+        let age = self.age(now);
+        if age >= self.until.load(Ordering::Relaxed) {
+            self.turn(age, now);
+        }
+    }
+
+    /// One place more for an answer that had to wait for nothing, as in TCP's slow start.
+    fn widen(&self, micros: u32) {
+        let floor = self.floor.fetch_min(micros, Ordering::Relaxed).min(micros);
+        let is_prompt = u64::from(micros) * 4 <= u64::from(floor) * 5;
+        let limit = self.limit.load(Ordering::Relaxed);
+        if is_prompt && limit != PACED && limit < self.cap.load(Ordering::Relaxed) {
+            let wider = limit + 1;
+            // Who comes second widens it the next time.
+            let _ = self
+                .limit
+                .compare_exchange(limit, wider, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// The node refused the call that took the place `number`: it said that it has too much to do.
+    pub fn refused(&self, number: u32, now: Instant) {
+        let mut control = self.control();
+        let count = self.sum.load(Ordering::Relaxed) >> COUNT_SHIFT;
+        let began = self.born + Duration::from_micros(self.began.load(Ordering::Relaxed));
+        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = control.refused(limit, number, (count, began), now);
+        self.show(&control, limit);
+    }
+
+    /// A call waited in vain.
+    pub fn timed_out(&self, now: Instant) {
+        let mut control = self.control();
+        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = control.timed_out(limit, now);
+        self.show(&control, limit);
+    }
+
+    /// The window is over, if it has enough answers, and is learnt from.
+    #[cold]
+    fn turn(&self, age: u64, now: Instant) {
+        let Ok(mut control) = self.control.try_lock() else {
+            return;
+        };
+        if age < self.until.load(Ordering::Relaxed) {
+            return;
+        }
+        let began = self.began.load(Ordering::Relaxed);
+        let length = Duration::from_micros(age.saturating_sub(began));
+        let count = self.sum.load(Ordering::Relaxed) >> COUNT_SHIFT;
+        if count < ANSWERS_MIN && length < WINDOW_MAX {
+            let later = age + LOOK_AGAIN.as_micros() as u64;
+            return self.until.store(later, Ordering::Relaxed);
+        }
+        let sum = self.sum.swap(0, Ordering::Relaxed);
+        self.began.store(age, Ordering::Relaxed);
+        let end = age + WINDOW.as_micros() as u64;
+        self.until.store(end, Ordering::Relaxed);
+        let window = Window {
+            began: self.born + Duration::from_micros(began),
+            length,
+            answers: sum >> COUNT_SHIFT,
+            sum: Duration::from_micros(sum & SUM_MASK),
+            low: self.low(sum >> COUNT_SHIFT),
+            was_full: self.was_full.swap(false, Ordering::Relaxed),
+        };
+        let limit = self.limit.load(Ordering::Relaxed);
+        let limit = control.hear_window(limit, &window, now);
+        self.show(&control, limit);
+    }
+
+    /// Of the latencies kept, one of the lowest.
+    fn low(&self, answers: u64) -> Duration {
+        let count = usize::try_from(answers).unwrap_or(KEPT).min(KEPT);
+        let mut kept: [u32; KEPT] = std::array::from_fn(|at| {
+            if at < count {
+                self.kept[at].load(Ordering::Relaxed)
+            } else {
+                u32::MAX
+            }
+        });
+        kept.sort_unstable();
+        let at = FASTER.min(count / 8);
+        Duration::from_micros(kept[at].into())
+    }
+
+    fn show(&self, control: &Control, limit: u32) {
+        let limit = if control.is_paced() { PACED } else { limit };
+        self.limit.store(limit, Ordering::SeqCst);
+        self.cap.store(control.cap(), Ordering::Relaxed);
+        let floor = control.floor().map_or(u32::MAX, |floor| {
+            u32::try_from(floor.as_micros()).unwrap_or(u32::MAX)
+        });
+        self.floor.store(floor, Ordering::Relaxed);
+    }
+
+    fn age(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.born).as_micros();
+        u64::try_from(age).unwrap_or(u64::MAX)
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fixed_limit_is_held_and_a_batch_takes_one_place() {
+        let now = crate::clock::now();
+        let limiter = Limiter::new(now);
+        limiter.fix(Some(2), now);
+        limiter.begin_many(100);
+        assert_eq!(limiter.in_flight(), 100);
+        assert!(limiter.has_room());
+        assert_eq!(limiter.try_begin(), Some(2));
+        assert!(!limiter.has_room() && limiter.try_begin().is_none());
+        assert_eq!(limiter.in_flight(), 101, "who found no place takes none");
+        limiter.end_many(100);
+        assert_eq!(limiter.try_begin_at(now), Some(2));
+        limiter.end();
+        limiter.fix(Some(1), now);
+        assert_eq!(limiter.try_begin_at(now), None, "fewer from now on");
+    }
+}

@@ -1,0 +1,359 @@
+//! How many calls a node takes at once, as its answers tell.
+//!
+//! Two signs, as in TCP Vegas (Brakmo and Peterson, 1995) and Netflix's concurrency-limits
+//! (`VegasLimit`, `Gradient2Limit`), which count what waits in the other's queue:
+//!
+//! - By Little's law the latencies of a window add up to the calls that were in flight, and what each
+//!   waited beyond the latency of an idle node to those that waited. What is left was being worked at:
+//!   a little more than that is the limit. The waiting is read from fast calls, which wait as long as
+//!   slow ones do in one queue: that some are a hundred times slower says nothing.
+//! - A refusal (503, a rate limit) says that one call less would have been taken: additive increase,
+//!   and a decrease to just that. The limit then stands for a while before one more is tried.
+//!
+//! Whether the latency follows the number in flight is tried with each cut: where the answers a second do
+//! instead, it is the calls that take longer, and the cut is taken back. Nothing is learnt while there was room for all.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::pace::Pace;
+
+/// Before anything is known.
+pub const LIMIT_FIRST: u32 = 32;
+/// Before the limit has been reached: as many as make up this rate at an idle node's latency, and some
+/// more.
+const PER_SECOND_FIRST: f64 = 400.0;
+const FIRST_MIN: f64 = 12.0;
+const LIMIT_MAX: u32 = 8192;
+/// What waiting alone never takes it below.
+const LIMIT_BY_WAITING_MIN: f64 = 4.0;
+/// The limit is so much above what is being worked at: calls that wait there keep a node busy.
+const HEADROOM: f64 = 1.1;
+const HEADROOM_CALLS: f64 = 2.0;
+/// A cut leaves at least this part, and one that leaves less than that is tried.
+const CUT_MIN: f64 = 0.5;
+const CUT_TRIED: f64 = 0.85;
+/// The latency follows a cut if it comes to less than this part; where it doesn't, the answers a second do.
+const FOLLOWS: f64 = 0.9;
+/// Latencies within this are the same.
+const SAME_PART: f64 = 0.1;
+const SAME: Duration = Duration::from_micros(500);
+/// Where the fast calls take so many times as long as without waiting it doesn't rise.
+const SLOW: f64 = 3.0;
+/// So many times the latency passes until another limit shows in it.
+const SETTLES: f64 = 2.5;
+/// A window that was full had at least this part of the limit in flight.
+const FULL: f64 = 0.5;
+/// A fuller look at how long calls take that wait for nothing, with this part of the limit.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK: f64 = 0.75;
+/// How long a limit that was found by a refusal stands, at first and at most.
+const STANDS: Duration = Duration::from_millis(500);
+const STANDS_MAX: Duration = Duration::from_secs(4);
+/// What a call that waited in vain leaves of the limit, once in a second.
+const TIMEOUT_KEEPS: f64 = 0.75;
+const TIMEOUT_EVERY: Duration = Duration::from_secs(1);
+/// So far back answers are counted for a rate.
+const RATE_OVER: Duration = Duration::from_secs(1);
+
+/// Answers within some time.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub began: Instant,
+    pub length: Duration,
+    pub answers: u64,
+    /// Of their latencies.
+    pub sum: Duration,
+    /// One of the lowest of them.
+    pub low: Duration,
+    /// Somebody found no place.
+    pub was_full: bool,
+}
+
+/// A limit that refusals have set.
+#[derive(Clone, Copy, Debug)]
+struct Ceiling {
+    at: u32,
+    /// When more is tried, and by how much.
+    until: Instant,
+    step: u32,
+    /// How often that was refused in a row.
+    refusals: u32,
+}
+
+/// A cut, until it shows whether the latency follows.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    from: u32,
+    in_flight: f64,
+    low: f64,
+    per_second: f64,
+}
+
+/// What is known of one node.
+#[derive(Debug)]
+pub struct Control {
+    /// What the operator has fixed.
+    most: Option<u32>,
+    /// How long fast calls take that wait for nothing, in seconds.
+    base: Option<f64>,
+    ceiling: Option<Ceiling>,
+    /// The limit has never been reached.
+    is_new: bool,
+    cut: Option<Cut>,
+    /// The limit to go back to after a look.
+    looks: Option<u32>,
+    looked_at: Instant,
+    pace: Option<Pace>,
+    /// Windows that began before that say nothing of the present limit.
+    since: Instant,
+    timed_out_at: Option<Instant>,
+    /// When windows ended, and what they brought.
+    ended: VecDeque<(Instant, u64)>,
+}
+
+impl Control {
+    pub fn new(now: Instant) -> Control {
+        Control {
+            most: None,
+            base: None,
+            ceiling: None,
+            is_new: true,
+            cut: None,
+            looks: None,
+            looked_at: now,
+            pace: None,
+            since: now,
+            timed_out_at: None,
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// The limit that follows, if it was fixed otherwise before.
+    pub fn fix(&mut self, most: Option<u32>, now: Instant) -> Option<u32> {
+        if self.most == most && most.is_some() {
+            return None;
+        }
+        let was_fixed = std::mem::replace(&mut self.most, most).is_some();
+        if most.is_none() && !was_fixed && self.base.is_some() {
+            return None;
+        }
+        *self = Control {
+            most,
+            ..Control::new(now)
+        };
+        Some(most.unwrap_or(LIMIT_FIRST).max(1))
+    }
+
+    /// Up to where the limit may rise with single answers.
+    pub fn cap(&self) -> u32 {
+        if self.looks.is_some() || self.cut.is_some() {
+            return 0;
+        }
+        let most = self.most.unwrap_or(LIMIT_MAX).max(1);
+        self.ceiling.map_or(most, |ceiling| most.min(ceiling.at))
+    }
+
+    /// How long fast calls take that wait for nothing.
+    pub fn floor(&self) -> Option<Duration> {
+        self.base.map(Duration::from_secs_f64)
+    }
+
+    pub fn is_paced(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    /// Takes the place that is due by the clock, if there is one, beside `taken` calls.
+    pub fn pace(&mut self, taken: u32, now: Instant) -> bool {
+        let base = self.base.unwrap_or(1.0);
+        let Some(pace) = &mut self.pace else {
+            return false;
+        };
+        let most = (2.0 * pace.per_second() * base + HEADROOM_CALLS).min(LIMIT_MAX.into());
+        let most = self.most.map_or(most, |fixed| most.min(fixed.into()));
+        f64::from(taken) < most && pace.take(now)
+    }
+
+    /// When the next place is given by the clock.
+    pub fn next_place(&self) -> Option<Instant> {
+        self.pace.as_ref().map(Pace::next)
+    }
+
+    /// The limit after `window`.
+    pub fn hear_window(&mut self, limit: u32, window: &Window, now: Instant) -> u32 {
+        self.ended.push_back((now, window.answers));
+        let is_old = |(at, _): &(Instant, u64)| now.saturating_duration_since(*at) > RATE_OVER;
+        while self.ended.front().is_some_and(is_old) {
+            self.ended.pop_front();
+        }
+        let low = window.low.as_secs_f64();
+        let known = self.base.map_or(low, |base| base.min(low));
+        self.base = Some(known);
+        if let Some(pace) = &mut self.pace {
+            if pace.calm(window.was_full, now) {
+                return limit;
+            }
+            self.pace = None;
+            self.ceiling = None;
+            return self.cap().min(LIMIT_FIRST);
+        }
+        if window.began < self.since {
+            return limit;
+        }
+        let length = window.length.as_secs_f64().max(1e-6);
+        let in_flight = window.sum.as_secs_f64() / length;
+        let is_full = window.was_full && in_flight >= FULL * f64::from(limit);
+        if let Some(before) = self.looks.take() {
+            self.settle(now, low);
+            return before;
+        }
+        if !is_full {
+            self.cut = None;
+            let first = FIRST_MIN + PER_SECOND_FIRST * known;
+            return if self.is_new && self.most.is_none() && !window.was_full {
+                (first as u32).min(LIMIT_MAX)
+            } else {
+                limit
+            };
+        }
+        self.is_new = false;
+        self.rise_beyond(limit, now);
+        if self.most.is_some() {
+            return (limit + 1).min(self.cap()).max(1);
+        }
+        if let Some(cut) = self.cut.take()
+            && in_flight < CUT_TRIED * cut.in_flight
+            && low > FOLLOWS * cut.low
+            && window.answers as f64 / length < FOLLOWS * cut.per_second
+        {
+            self.base = Some(low);
+            self.settle(now, low);
+            return cut.from.min(self.cap().max(limit));
+        }
+        let next = self.judge(limit, window, (in_flight, length));
+        if next == limit && now.saturating_duration_since(self.looked_at) >= LOOK_EVERY {
+            self.looked_at = now;
+            self.looks = Some(limit);
+            self.settle(now, low);
+            return part(limit, LOOK);
+        }
+        if next < limit {
+            self.settle(now, low);
+        }
+        next
+    }
+
+    /// By what waited.
+    fn judge(&mut self, limit: u32, window: &Window, (in_flight, length): (f64, f64)) -> u32 {
+        let low = window.low.as_secs_f64();
+        let base = self.base.unwrap_or(low);
+        let same = base * SAME_PART + SAME.as_secs_f64();
+        let waited = (low - base - same).max(0.0);
+        let worked_at = in_flight - window.answers as f64 * waited / length;
+        let wanted = (worked_at * HEADROOM + HEADROOM_CALLS).max(LIMIT_BY_WAITING_MIN);
+        let now = f64::from(limit);
+        if wanted >= now {
+            let is_slow = low > SLOW * base;
+            let next = if is_slow { now } else { wanted };
+            return (next as u32).min(self.cap()).max(limit.min(self.cap()));
+        }
+        let next = wanted.max(now * CUT_MIN);
+        if next < now * CUT_TRIED {
+            self.cut = Some(Cut {
+                from: limit,
+                in_flight,
+                low,
+                per_second: window.answers as f64 / length,
+            });
+        }
+        (next.ceil() as u32).min(limit).max(1)
+    }
+
+    /// Where refusals have set the limit, and nothing was refused for a while: a little more.
+    fn rise_beyond(&mut self, limit: u32, now: Instant) {
+        let Some(ceiling) = &mut self.ceiling else {
+            return;
+        };
+        if limit < ceiling.at || now < ceiling.until {
+            return;
+        }
+        if ceiling.step > 1 {
+            // The last step was none too many.
+            ceiling.refusals = 0;
+        }
+        ceiling.at = ceiling.at.saturating_add(ceiling.step).min(LIMIT_MAX);
+        ceiling.step = (ceiling.step * 2).min(LIMIT_MAX);
+        // Until this shows.
+        ceiling.until = now + STANDS / 2;
+        self.since = now;
+    }
+
+    /// The limit after the node refused the call that was number `number` in flight. `present`: the
+    /// answers of the present window, and when it began.
+    pub fn refused(
+        &mut self,
+        limit: u32,
+        number: u32,
+        present: (u64, Instant),
+        now: Instant,
+    ) -> u32 {
+        self.is_new = false;
+        let answers = self.answers_a_second(present, now);
+        if let Some(pace) = &mut self.pace {
+            pace.refused(answers, now);
+            return limit;
+        }
+        let below = number.saturating_sub(1).min(limit);
+        if below == 0 {
+            self.pace = Some(Pace::new(answers, now));
+            return 1;
+        }
+        let refusals = match self.ceiling {
+            // The others of those that were one too many.
+            Some(known) if known.step == 1 && now < known.until => known.refusals,
+            Some(known) => known.refusals + 1,
+            None => 0,
+        };
+        let stands = STANDS * 2u32.pow(refusals.min(8));
+        self.ceiling = Some(Ceiling {
+            at: below,
+            until: now + stands.min(STANDS_MAX),
+            step: 1,
+            refusals,
+        });
+        self.cut = None;
+        self.looks = None;
+        below
+    }
+
+    /// The limit after a call waited in vain.
+    pub fn timed_out(&mut self, limit: u32, now: Instant) -> u32 {
+        let is_same = self
+            .timed_out_at
+            .is_some_and(|at| now.saturating_duration_since(at) < TIMEOUT_EVERY);
+        if is_same || self.most.is_some() {
+            return limit;
+        }
+        self.timed_out_at = Some(now);
+        self.is_new = false;
+        part(limit, TIMEOUT_KEEPS)
+    }
+
+    /// What follows says something of the present limit only after what is under way has ended, and
+    /// what came after it.
+    fn settle(&mut self, now: Instant, low: f64) {
+        self.since = now + Duration::from_secs_f64((low * SETTLES).min(2.0));
+    }
+
+    fn answers_a_second(&self, (count, began): (u64, Instant), now: Instant) -> f64 {
+        let oldest = now.checked_sub(RATE_OVER).unwrap_or(now);
+        let recent = self.ended.iter().filter(|(at, _)| *at > oldest);
+        let answers: u64 = recent.map(|(_, answers)| answers).sum();
+        let over = now.saturating_duration_since(began).max(RATE_OVER);
+        (answers + count) as f64 / over.as_secs_f64()
+    }
+}
+
+fn part(limit: u32, of: f64) -> u32 {
+    ((f64::from(limit) * of) as u32).max(1)
+}

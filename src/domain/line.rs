@@ -1,0 +1,306 @@
+//! Who waits for a place at a node, and who gets the next one: callers in turn.
+//!
+//! Of one caller's calls the first that came is the next, unless they have waited for long: then the
+//! last one is, which can still be answered in good time, while the first run out of it (adaptive LIFO
+//! and controlled delay: Maurer, "Fail at Scale", ACM Queue 2015). A burst that drains may take its
+//! time; only where more keep coming than are let in, calls leave after their patience.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Calls that wait at most; beyond it the oldest of the caller with most of them leaves.
+pub const WAITING_MAX: usize = 4096;
+/// A call may wait for so many times its patience while the line doesn't stand.
+const BURST: u32 = 25;
+/// A line stands when it wasn't empty for so long, and of late more came than were let in.
+const STANDS_AFTER: Duration = Duration::from_secs(2);
+/// What is called of late: this half of a window, and the one before.
+const LATE: Duration = Duration::from_millis(250);
+/// The last come are first once the first has waited for this part of the patience.
+const LAST_FIRST: u32 = 20;
+
+/// All who wait. `T`: whatever stands for one of them.
+#[derive(Debug)]
+pub struct Line<T> {
+    /// The front one has the next turn.
+    lanes: VecDeque<Lane<T>>,
+    waiting: usize,
+    next: u64,
+    patience: Duration,
+    /// Since when somebody has been waiting.
+    since: Option<Instant>,
+    /// When the present half began; who came and who was let in, in it and in the one before.
+    half: Option<Instant>,
+    flow: [Flow; 2],
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    came: u32,
+    let_in: u32,
+}
+
+/// One caller's.
+#[derive(Debug)]
+struct Lane<T> {
+    caller: u64,
+    calls: VecDeque<Waiting<T>>,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    ticket: Ticket,
+    what: T,
+}
+
+/// One who waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    number: u64,
+    caller: u64,
+    came: Instant,
+    is_strict: bool,
+}
+
+impl<T> Line<T> {
+    /// `patience`: how long one waits.
+    pub fn new(patience: Duration) -> Line<T> {
+        Line {
+            lanes: VecDeque::new(),
+            waiting: 0,
+            next: 0,
+            patience,
+            since: None,
+            half: None,
+            flow: [Flow::default(); 2],
+        }
+    }
+
+    pub fn change(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    pub fn len(&self) -> usize {
+        self.waiting
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Joins the line of `caller`. `is_strict`: its patience is never more than was said. Returns who
+    /// has to leave for it, too.
+    pub fn join(
+        &mut self,
+        caller: u64,
+        is_strict: bool,
+        what: T,
+        now: Instant,
+    ) -> (Ticket, Option<T>) {
+        let left = (self.waiting >= WAITING_MAX).then(|| self.push_out());
+        self.flow_at(now).came += 1;
+        self.since.get_or_insert(now);
+        let ticket = Ticket {
+            number: self.next,
+            caller,
+            came: now,
+            is_strict,
+        };
+        self.next += 1;
+        self.waiting += 1;
+        let waiting = Waiting { ticket, what };
+        match self.lanes.iter_mut().find(|lane| lane.caller == caller) {
+            Some(lane) => lane.calls.push_back(waiting),
+            None => self.lanes.push_back(Lane {
+                caller,
+                calls: VecDeque::from([waiting]),
+            }),
+        }
+        (ticket, left.flatten())
+    }
+
+    /// The next one that `suits`, who is let in.
+    pub fn next(&mut self, suits: impl Fn(&T) -> bool, now: Instant) -> Option<T> {
+        let long = self.patience / LAST_FIRST;
+        let found = self.lanes.iter().enumerate().find_map(|(at, lane)| {
+            let is_long =
+                |first: &Waiting<T>| now.saturating_duration_since(first.ticket.came) > long;
+            let suits = |waiting: &Waiting<T>| suits(&waiting.what);
+            let place = if lane.calls.front().is_some_and(is_long) {
+                lane.calls.iter().rposition(suits)
+            } else {
+                lane.calls.iter().position(suits)
+            };
+            Some((at, place?))
+        });
+        let (at, place) = found?;
+        let what = self.take(at, place)?;
+        self.flow_at(now).let_in += 1;
+        self.settle();
+        Some(what)
+    }
+
+    /// Leaves the line; `None`: it was let in.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<T> {
+        let is_its = |lane: &Lane<T>| lane.caller == ticket.caller;
+        let at = self.lanes.iter().position(is_its)?;
+        let is_it = |waiting: &Waiting<T>| waiting.ticket.number == ticket.number;
+        let place = self.lanes[at].calls.iter().position(is_it)?;
+        let what = self.take_from(at, place);
+        self.settle();
+        what
+    }
+
+    /// How long a call may wait, as it looks now.
+    pub fn may_wait_until(&mut self, ticket: Ticket, now: Instant) -> Instant {
+        let times = if ticket.is_strict || self.stands(now) {
+            1
+        } else {
+            BURST
+        };
+        ticket.came + self.patience * times
+    }
+
+    /// Until when it isn't worth looking at that again.
+    pub fn look_again(&self, ticket: Ticket, now: Instant) -> Instant {
+        let patience = self.patience.max(Duration::from_millis(1));
+        (ticket.came + patience).max(now + patience)
+    }
+
+    fn stands(&mut self, now: Instant) -> bool {
+        self.flow_at(now);
+        let is_long = |since: Instant| now.saturating_duration_since(since) >= STANDS_AFTER;
+        let [present, before] = self.flow;
+        let came = present.came + before.came;
+        let let_in = present.let_in + before.let_in;
+        self.since.is_some_and(is_long) && came > let_in
+    }
+
+    fn flow_at(&mut self, now: Instant) -> &mut Flow {
+        let half = *self.half.get_or_insert(now);
+        let passed = now.saturating_duration_since(half);
+        if passed >= LATE {
+            let before = if passed < LATE * 2 {
+                self.flow[0]
+            } else {
+                Flow::default()
+            };
+            self.flow = [Flow::default(), before];
+            self.half = Some(now);
+        }
+        &mut self.flow[0]
+    }
+
+    fn push_out(&mut self) -> Option<T> {
+        let longest = self.lanes.iter().enumerate();
+        let (at, _) = longest.max_by_key(|(_, lane)| lane.calls.len())?;
+        self.take_from(at, 0)
+    }
+
+    /// Takes one out of a lane, which has had its turn.
+    fn take(&mut self, at: usize, place: usize) -> Option<T> {
+        let mut lane = self.lanes.remove(at)?;
+        let waiting = lane.calls.remove(place)?;
+        if !lane.calls.is_empty() {
+            self.lanes.push_back(lane);
+        }
+        self.waiting -= 1;
+        Some(waiting.what)
+    }
+
+    fn take_from(&mut self, at: usize, place: usize) -> Option<T> {
+        let lane = self.lanes.get_mut(at)?;
+        let waiting = lane.calls.remove(place)?;
+        if lane.calls.is_empty() {
+            self.lanes.remove(at);
+        }
+        self.waiting -= 1;
+        Some(waiting.what)
+    }
+
+    fn settle(&mut self) {
+        if self.waiting == 0 {
+            self.since = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn millis(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    fn line() -> (Line<u32>, Instant) {
+        (Line::new(millis(100)), crate::clock::now())
+    }
+
+    #[test]
+    fn callers_are_let_in_by_turns_however_many_calls_one_has() {
+        let (mut line, now) = line();
+        (0..50).for_each(|call| drop(line.join(1, false, call, now)));
+        line.join(2, false, 100, now);
+        line.join(2, false, 101, now);
+        let order: Vec<_> = (0..5).filter_map(|_| line.next(|_| true, now)).collect();
+        assert_eq!(order, [0, 100, 1, 101, 2]);
+        assert_eq!(line.len(), 47);
+    }
+
+    #[test]
+    fn the_first_is_the_next_until_it_has_waited_for_long_and_then_the_last_is() {
+        let (mut line, now) = line();
+        (0..4).for_each(|call| drop(line.join(1, false, call, now)));
+        assert_eq!(line.next(|_| true, now + millis(5)), Some(0));
+        assert_eq!(line.next(|_| true, now + millis(6)), Some(3));
+        assert_eq!(line.next(|call| *call == 1, now), Some(1), "whom it suits");
+    }
+
+    #[test]
+    fn a_burst_may_take_its_time_and_who_waits_strictly_may_not() {
+        let (mut line, now) = line();
+        let (strict, _) = line.join(1, true, 0, now);
+        let (patient, _) = line.join(1, false, 1, now);
+        (0..200).for_each(|call| drop(line.join(1, false, call, now)));
+        for after in [0, 500, 1900, 2100] {
+            let at = now + millis(after);
+            assert_eq!(line.may_wait_until(strict, at), now + millis(100));
+            assert_eq!(
+                line.may_wait_until(patient, at),
+                now + millis(2500),
+                "{after}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_more_keep_coming_than_are_let_in_nobody_waits_for_long() {
+        let (mut line, now) = line();
+        let (ticket, _) = line.join(1, false, 0, now);
+        for tick in 0..2100u64 {
+            let at = now + millis(tick);
+            line.join(1, false, 1, at);
+            line.next(|call| *call == 1 && tick % 2 == 0, at);
+        }
+        let patience =
+            |line: &mut Line<u32>, after| line.may_wait_until(ticket, now + millis(after));
+        assert_eq!(patience(&mut line, 1900), now + millis(2500));
+        assert_eq!(patience(&mut line, 2099), now + millis(100));
+        assert_eq!(patience(&mut line, 2800), now + millis(2500), "nobody came");
+    }
+
+    #[test]
+    fn a_full_line_loses_the_oldest_of_the_caller_with_most() {
+        let (mut line, now) = line();
+        for call in 0..WAITING_MAX as u32 - 1 {
+            assert_eq!(line.join(1, false, call, now).1, None);
+        }
+        let (quiet, left) = line.join(2, false, 9999, now);
+        assert_eq!(left, None, "the last place");
+        assert_eq!(line.join(2, false, 10_000, now).1, Some(0));
+        assert_eq!(line.len(), WAITING_MAX);
+        assert_eq!(line.leave(quiet), Some(9999));
+        assert_eq!(line.leave(quiet), None);
+    }
+}
