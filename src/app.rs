@@ -237,6 +237,7 @@ fn endpoint(
 ) -> anyhow::Result<Listeners<Door>> {
     let endpoint = Arc::new(Endpoint {
         engine: engine.clone(),
+        packs: settings.listen.compression,
     });
     let door = Door::new(endpoint);
     let (urls, listeners): (Vec<_>, Vec<_>) = ways_in(&settings.listen, certificates)?

@@ -36,7 +36,7 @@ pub fn policy(settings: &Settings, caps: &Caps) -> Policy {
     Policy {
         limits: limits(settings, caps),
         rules: Rules::new(methods.allow, methods.deny, methods.heavy).with_reads(methods.reads),
-        origins: Origins::new(settings.cors_origins.clone()),
+        origins: Origins::new(settings.cors.origins.clone()).with_headers(&settings.cors.headers),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
         log_calls: settings.log.calls,
     }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 
 use super::registry::ROUNDS_A_LEASE;
 use super::settings::{
-    Admin, Calls, Chain, CloudWatch, Health, Limits, Listen, Log, Methods, Otlp, Registry,
+    Admin, Calls, Chain, CloudWatch, Cors, Health, Limits, Listen, Log, Methods, Otlp, Registry,
     RegistryKind, Settings, Shutdown, Sockets,
 };
 
@@ -98,7 +98,7 @@ impl Scale {
             consistency,
             methods,
             admin,
-            cors_origins,
+            cors,
             cloudwatch,
             log,
             sockets,
@@ -115,7 +115,9 @@ impl Scale {
         self.applies("consistency", &running.consistency, consistency);
         self.methods(&running.methods, methods);
         self.admin(&running.admin, admin, listen);
-        self.applies("cors.origins", &running.cors_origins, cors_origins);
+        let Cors { origins, headers } = cors;
+        self.applies("cors.origins", &running.cors.origins, origins);
+        self.applies("cors.headers", &running.cors.headers, headers);
         self.cloudwatch(running.cloudwatch.as_ref(), cloudwatch.as_ref());
         let Log { calls } = log;
         self.applies("log.calls", &running.log.calls, calls);
@@ -160,11 +162,13 @@ impl Scale {
             metrics,
             admin,
             trusted_proxies,
+            compression,
         } = wanted;
         self.waits("listen.http", &running.http, http);
         self.waits("listen.https", &running.https, https);
         self.waits("listen.metrics", &running.metrics, metrics);
         self.waits("listen.admin", &running.admin, admin);
+        self.waits("listen.compression", &running.compression, compression);
         let proxies = (&running.trusted_proxies, trusted_proxies);
         self.applies("listen.trusted_proxies", proxies.0, proxies.1);
     }

@@ -33,6 +33,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
             "forebay.listen.http",
             "forebay.listen.https",
             "forebay.listen.metrics",
+            "forebay.listen.compression",
             "forebay.registry.kind",
             "forebay.registry.path",
             "forebay.registry.table",

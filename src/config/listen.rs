@@ -9,7 +9,14 @@ use crate::domain::forwarded::Network;
 
 /// Reads the addresses. A clash between two of them is an error.
 pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
-    let section = field.section(&["http", "https", "metrics", "admin", "trusted_proxies"]);
+    let section = field.section(&[
+        "http",
+        "https",
+        "metrics",
+        "admin",
+        "trusted_proxies",
+        "compression",
+    ]);
     let default = Listen::default();
     let metrics = section.field("metrics");
     let errors_before = context.findings.errors();
@@ -28,6 +35,15 @@ pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
             .field("trusted_proxies")
             .list(cidr)
             .unwrap_or_default(),
+        compression: section
+            .field("compression")
+            .choice(&[
+                ("on", true),
+                ("off", false),
+                ("true", true),
+                ("false", false),
+            ])
+            .unwrap_or(default.compression),
     };
     if context.findings.errors() == errors_before {
         check(context, field, &listen);
@@ -50,11 +66,16 @@ fn https(item: &Field<'_>) -> Option<Https> {
             item.error(format!("`{key}` is missing"));
         }
     }
+    // All of them are read, so that all mistakes are told.
+    let address = section.field("address").address();
+    let certificate = path(&section.field("certificate"));
+    let key = path(&section.field("key"));
+    let h2 = section.field("h2").boolean().unwrap_or(true);
     Some(Https {
-        address: section.field("address").address()?,
-        certificate: path(&section.field("certificate"))?,
-        key: path(&section.field("key"))?,
-        h2: section.field("h2").boolean().unwrap_or(true),
+        address: address?,
+        certificate: certificate?,
+        key: key?,
+        h2,
     })
 }
 

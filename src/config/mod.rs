@@ -9,6 +9,7 @@ use pingora::server::configuration::ServerConf;
 mod admin;
 mod advice;
 pub mod change;
+mod cors;
 mod field;
 mod finding;
 mod limits;
@@ -209,6 +210,7 @@ forebay:
     https: [{ address: "0.0.0.0:8443", certificate: c.pem, key: k.pem, h2: false }]
     metrics: off
     trusted_proxies: ["10.0.0.0/8", "fd00::/8"]
+    compression: on
   registry: { kind: dynamodb, path: "${EMPTY:-x}.db", table: tab, endpoint: "http://e", lease: 1m, share_leader: true, refresh: 1m, last_list: l }
   nodes:
     - { url: "https://node.example/v3/${KEY}", leader: true, name: "${WORD}" }
@@ -232,7 +234,7 @@ forebay:
   consistency: none
   methods: { allow: [txpool_content], deny: ["trace_*"], heavy: [eth_call], reads: ["bor_*"] }
   admin: { token: "${KEY}", hosts: [Forebay.internal] }
-  cors: { origins: ["https://app.example", "${EMPTY}"] }
+  cors: { origins: ["https://app.example", "${EMPTY}"], headers: [X-App] }
   cloudwatch: { namespace: A, service: "${WORD}", interval: 1h }
   log: { calls: 0.5 }
   sockets: { sockets_max: 9, per_address_max: 8, subscriptions_max: 7, messages_per_second: 6, ping_interval: 5s }
@@ -358,6 +360,8 @@ forebay:
         let proxies = settings.listen.trusted_proxies.iter();
         let proxies: Vec<_> = proxies.map(ToString::to_string).collect();
         assert_eq!(proxies, ["10.0.0.0/8", "fd00::/8"]);
+        assert!(settings.listen.compression);
+        assert_eq!(settings.cors.headers, ["x-app"]);
         assert_eq!(settings.registry.path.to_str(), Some("x.db"));
         assert_eq!(settings.registry.refresh, Duration::from_secs(60));
         assert_eq!(settings.health.leader_interval, Duration::from_secs(3600));
@@ -383,7 +387,7 @@ forebay:
         assert_eq!(settings.methods.reads, ["bor_*"]);
         assert_eq!(settings.admin.token.unwrap().reveal(), "s3cret");
         assert_eq!(settings.admin.hosts, ["forebay.internal"]);
-        assert_eq!(settings.cors_origins, ["https://app.example"]);
+        assert_eq!(settings.cors.origins, ["https://app.example"]);
         assert_eq!(settings.cloudwatch.unwrap().service, "infura");
         let sockets = &settings.sockets;
         assert_eq!((sockets.sockets_max, sockets.per_address_max), (9, Some(8)));

@@ -12,7 +12,7 @@ use super::quantity::duration_text;
 use super::settings::{
     Calls, Chain, Consistency, Health, Methods, RetryBudget, Settings, Shutdown, WhenNoneFit,
 };
-use super::{admin, limits, listen, nodes, otlp, registry, sockets, telling};
+use super::{admin, cors, limits, listen, nodes, otlp, registry, sockets, telling};
 use crate::domain::broadcast::NODES_MAX;
 
 /// The groups under `forebay:`.
@@ -68,7 +68,7 @@ pub(super) fn settings(context: &Context<'_>, forebay: &Field<'_>) -> Settings {
         consistency: consistency(&section).unwrap_or(default.consistency),
         methods: methods(&section.field("methods")),
         admin,
-        cors_origins: cors_origins(&section.field("cors")).unwrap_or(default.cors_origins),
+        cors: cors::cors(&section.field("cors")),
         cloudwatch: telling::cloudwatch(&section.field("cloudwatch")),
         log: telling::log(&section.field("log")),
         sockets: sockets::sockets(context, &section.field("sockets")),
@@ -296,28 +296,6 @@ fn method(item: &Field<'_>) -> Option<String> {
         let fits = !text.is_empty() && text.len() <= METHOD_BYTES_MAX;
         (fits && text.bytes().all(clean)).then(|| text.to_string())
     })
-}
-
-fn cors_origins(field: &Field<'_>) -> Option<Vec<String>> {
-    field.section(&["origins"]).field("origins").list(origin)
-}
-
-/// An origin as browsers send it (RFC 6454, 6.2): a scheme, a host, and a port if it isn't the
-/// usual one.
-fn origin(item: &Field<'_>) -> Option<String> {
-    item.parsed(
-        "`*` or an origin, as in `https://app.example`, without a path",
-        |text| {
-            let host = text.split_once("://").map(|(_, host)| host);
-            let plain = |host: &str| {
-                !host.is_empty()
-                    && host
-                        .bytes()
-                        .all(|byte| byte.is_ascii_graphic() && byte != b'/')
-            };
-            (text == "*" || host.is_some_and(plain)).then(|| text.to_string())
-        },
-    )
 }
 
 fn shutdown(field: &Field<'_>) -> Shutdown {

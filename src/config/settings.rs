@@ -21,7 +21,7 @@ pub struct Settings {
     pub consistency: Consistency,
     pub methods: Methods,
     pub admin: Admin,
-    pub cors_origins: Vec<String>,
+    pub cors: Cors,
     pub cloudwatch: Option<CloudWatch>,
     pub log: Log,
     pub sockets: Sockets,
@@ -45,6 +45,8 @@ pub struct Listen {
     pub admin: Option<SocketAddr>,
     /// Whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Answers are packed for clients that ask for it.
+    pub compression: bool,
 }
 
 impl Listen {
@@ -157,6 +159,15 @@ pub struct Admin {
     pub hosts: Vec<String>,
 }
 
+/// What browsers' pages may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// Where they may come from; `*`: from anywhere.
+    pub origins: Vec<String>,
+    /// What they may send beside what we read.
+    pub headers: Vec<String>,
+}
+
 /// Metrics for CloudWatch, on standard output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudWatch {
@@ -222,7 +233,7 @@ impl Default for Settings {
             consistency: Consistency::Monotonic,
             methods: Methods::default(),
             admin: Admin::default(),
-            cors_origins: vec!["*".to_string()],
+            cors: Cors::default(),
             cloudwatch: None,
             log: Log::default(),
             sockets: Sockets::default(),
@@ -250,6 +261,7 @@ impl Default for Listen {
             metrics: Some(SocketAddr::from(([0, 0, 0, 0], 9090))),
             admin: None,
             trusted_proxies: Vec::new(),
+            compression: false,
         }
     }
 }
@@ -309,6 +321,15 @@ impl Default for RetryBudget {
             per_call: 0.2,
             per_second: 10.0,
             burst: 100.0,
+        }
+    }
+}
+
+impl Default for Cors {
+    fn default() -> Cors {
+        Cors {
+            origins: vec!["*".to_string()],
+            headers: Vec::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod caps;
 pub mod chain;
 pub mod chance;
 pub mod chronicle;
+pub mod coding;
 pub mod conduct;
 pub mod confirmation;
 pub mod convoy;

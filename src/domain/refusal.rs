@@ -48,6 +48,10 @@ pub enum Refusal {
     /// This process is about to end.
     Leaving,
     ContentType,
+    /// The body is packed in a way that we don't take.
+    ContentEncoding,
+    /// The body isn't what it is said to be packed as.
+    BadPacking(&'static str),
     Framing(&'static str),
     /// The request's head is longer than we take.
     HeadTooLarge,
@@ -59,9 +63,10 @@ impl Refusal {
     /// The JSON-RPC error code. Those below −32000 that JSON-RPC 2.0 does not define are proxyd's.
     pub fn code(&self) -> i32 {
         match self {
-            Refusal::BadJson => -32700,
+            Refusal::BadJson | Refusal::BadPacking(_) => -32700,
             Refusal::InvalidRequest(_)
             | Refusal::ContentType
+            | Refusal::ContentEncoding
             | Refusal::Framing(_)
             | Refusal::HeadTooLarge => -32600,
             Refusal::InvalidParams(_) => -32602,
@@ -87,6 +92,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Refusal::BadJson
+            | Refusal::BadPacking(_)
             | Refusal::InvalidRequest(_)
             | Refusal::InvalidParams(_)
             | Refusal::MethodNotAllowed
@@ -110,7 +116,7 @@ impl Refusal {
             Refusal::Timeout => 504,
             Refusal::BodyTooSlow | Refusal::HeadTooSlow => 408,
             Refusal::HeadTooLarge => 431,
-            Refusal::ContentType => 415,
+            Refusal::ContentType | Refusal::ContentEncoding => 415,
             Refusal::Framing(_) => 400,
         }
     }
@@ -183,6 +189,8 @@ impl Refusal {
             }
             Refusal::Leaving => "this server is going away, connect again".into(),
             Refusal::ContentType => "the content type must be application/json".into(),
+            Refusal::ContentEncoding => "the content encoding must be gzip or identity".into(),
+            Refusal::BadPacking(why) => format!("parse error: the body is no gzip: {why}"),
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
             Refusal::HeadTooLarge => "the head of the request is too large".into(),
             Refusal::HeadTooSlow => "the head of the request did not arrive in time".into(),

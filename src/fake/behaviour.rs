@@ -133,6 +133,8 @@ pub struct Shape {
     pub extra_members: bool,
     /// The answers to a batch come in the opposite order.
     pub backwards: bool,
+    /// Answers are packed by gzip, whether anybody asks for it or not.
+    pub packed: bool,
 }
 
 /// The ways to be rude. Refusing connections is [`super::FakeNode::refuse`].

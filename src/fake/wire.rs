@@ -2,15 +2,17 @@
 //!
 //! Strict where it is cheap (a request needs a length), rude only where it has been told to be.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::answer::{Packet, Speaker};
-use super::behaviour::{Behaviour, Fault};
+use super::behaviour::{Behaviour, Fault, Shape};
 use super::{Heard, LOG_BODY_BYTES_MAX, Shared};
 
 /// The longest head of a request.
@@ -42,6 +44,7 @@ struct Answer {
     content_type: &'static str,
     retry_after_seconds: Option<u64>,
     body: Vec<u8>,
+    is_packed: bool,
     framing: Framing,
     /// It comes in place of the next.
     is_late: bool,
@@ -120,16 +123,16 @@ fn decide(request: Request, shared: &Shared) -> (Reply, Behaviour) {
     };
     shared.diary().note(request.heard(), &methods);
     let reply = match text {
-        Some(text) => reply(text.into_bytes(), fault, behaviour.shape.chunked),
+        Some(text) => reply(text.into_bytes(), fault, behaviour.shape),
         None => Reply::Answer(Answer::plain(405, "only POST is answered\n")),
     };
     (reply, behaviour)
 }
 
 /// Bends an honest answer as `fault` wants it.
-fn reply(body: Vec<u8>, fault: Option<Fault>, chunked: bool) -> Reply {
+fn reply(body: Vec<u8>, fault: Option<Fault>, shape: Shape) -> Reply {
     let mut answer = Answer::json(body);
-    if chunked {
+    if shape.chunked {
         answer.framing = Framing::Chunked;
     }
     match fault {
@@ -171,6 +174,9 @@ fn reply(body: Vec<u8>, fault: Option<Fault>, chunked: bool) -> Reply {
         )
         | None => {}
     }
+    if shape.packed {
+        answer.pack();
+    }
     Reply::Answer(answer)
 }
 
@@ -181,6 +187,7 @@ impl Answer {
             content_type: "application/json",
             retry_after_seconds: None,
             body,
+            is_packed: false,
             framing: Framing::Length,
             is_late: false,
             pace: None,
@@ -195,6 +202,17 @@ impl Answer {
         }
     }
 
+    fn pack(&mut self) {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        // Memory takes all that it is given.
+        if packed.write_all(&self.body).is_ok()
+            && let Ok(packed) = packed.finish()
+        {
+            self.body = packed;
+            self.is_packed = true;
+        }
+    }
+
     fn head(&self) -> String {
         let framing = match self.framing {
             Framing::Length => format!("content-length: {}", self.body.len()),
@@ -205,8 +223,12 @@ impl Answer {
             Some(seconds) => format!("retry-after: {seconds}\r\n"),
             None => String::new(),
         };
+        let encoding = match self.is_packed {
+            true => "content-encoding: gzip\r\n",
+            false => "",
+        };
         format!(
-            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\n{retry_after}{framing}\r\n\r\n",
+            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\n{encoding}{retry_after}{framing}\r\n\r\n",
             self.status,
             reason(self.status),
             self.content_type,

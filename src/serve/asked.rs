@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::domain::coding::{Accepts, Encoding};
 use crate::domain::forwarded::TrustedProxies;
 use crate::domain::trace::{self, TraceParent};
 
@@ -60,6 +61,10 @@ pub struct Asked {
     pub forwarded: Vec<Box<[u8]>>,
     /// Where a browser's page comes from.
     pub origin: Option<Box<[u8]>>,
+    /// What its body is packed with.
+    pub encoding: Encoding,
+    /// What its answer may be packed with; read only where answers are packed at all.
+    pub accepts: Accepts,
     content_type: Said,
     expects_continue: bool,
     trace: Option<TraceParent>,
@@ -111,6 +116,7 @@ impl Asked {
                 self.wish = Wish::Upgrade;
             }
             15 if is("x-forwarded-for") => self.forwarded.push(value.into()),
+            16 if is("content-encoding") => self.encoding = self.encoding.and(value),
             16 if is("x-forebay-client") => first(&mut self.client, value),
             _ => {}
         }

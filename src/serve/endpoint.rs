@@ -16,6 +16,7 @@ use super::health;
 use super::intake::{self, NoBody};
 use super::origin::Origin;
 use super::outlet::{Body, JSON, Outgoing, TEXT};
+use super::packing::{self, Flow};
 use super::policy::Policy;
 use crate::clock;
 use crate::domain::jsonrpc::{Call, Item, Packet};
@@ -38,6 +39,8 @@ const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection
 /// The JSON-RPC endpoint.
 pub struct Endpoint {
     pub engine: Arc<Engine>,
+    /// Whether answers are packed for clients that ask for it.
+    pub packs: bool,
 }
 
 impl Endpoint {
@@ -79,6 +82,10 @@ impl Endpoint {
         outgoing: Outgoing<'_>,
         policy: &Policy,
     ) -> Result<(), Gone> {
+        let outgoing = match self.packs {
+            true => packing::pack(&self.engine.gate, caller.asked(), outgoing),
+            false => outgoing,
+        };
         let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
         caller.send(outgoing, &policy.origins).await?;
         self.engine.metrics.http_response(status);
@@ -242,7 +249,9 @@ impl Endpoint {
             (Some(_), Reply::Here(body)) => Outgoing::text(200, JSON, body),
             (Some(id), Reply::Whole(answer)) => Outgoing::new(200, JSON, Body::Whole(answer, id)),
             (id @ Some(_), Reply::Refused(why)) => Outgoing::refusal(&why, id),
-            (Some(_), Reply::Large(large)) => Outgoing::new(200, JSON, Body::Large(large)),
+            (Some(_), Reply::Large(large)) => {
+                Outgoing::new(200, JSON, Body::Flow(Flow::Large(large)))
+            }
         };
         Ok(Done {
             outgoing,

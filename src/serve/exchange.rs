@@ -248,7 +248,7 @@ async fn exchange<'a>(
 
 async fn read<'a>(mut reply: Reply, own: OwnId, wanted: &Wanted<'a>) -> (Verdict, Found<'a>) {
     if reply
-        .content_length
+        .bytes_left()
         .is_some_and(|length| length > wanted.bytes_max)
     {
         return (Class::RpcError.into(), Found::TooLarge);

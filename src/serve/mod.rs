@@ -8,7 +8,8 @@
 //! [`broadcast`] and [`nonces`] ask several nodes at once by a [`fan`], [`waiting`] shows what no node
 //! does, [`lookups`] are joined by all who ask a node for the same hash; [`batch`] answers many calls,
 //! the reads among
-//! them by a [`convoy`] to one node; the [`outlet`] says what goes out.
+//! them by a [`convoy`] to one node; the [`outlet`] says what goes out,
+//! and [`packing`] packs it for who asks for that.
 
 pub mod admin;
 pub mod alarm;
@@ -35,6 +36,7 @@ pub mod metrics;
 pub mod nonces;
 pub mod origin;
 pub mod outlet;
+pub mod packing;
 pub mod patience;
 pub mod policy;
 pub mod replay;

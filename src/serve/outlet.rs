@@ -5,18 +5,20 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::asked::Asked;
-use super::exchange::Large;
+use super::packing::Flow;
+use crate::domain::coding::Coding;
 use crate::domain::refusal::Refusal;
 use crate::domain::whole::Whole;
 
 pub const JSON: &str = "application/json";
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Which origins a browser may call from.
+/// Which origins a browser may call from, and what its pages may send.
 #[derive(Clone, Debug)]
 pub struct Origins {
     any: bool,
     listed: Vec<String>,
+    headers: String,
 }
 
 impl Origins {
@@ -25,7 +27,18 @@ impl Origins {
         Origins {
             any: origins.iter().any(|origin| origin == "*"),
             listed: origins,
+            headers: HEADERS.to_string(),
         }
+    }
+
+    /// Pages may send these headers, too.
+    #[must_use]
+    pub fn with_headers(mut self, headers: &[String]) -> Origins {
+        for header in headers {
+            self.headers.push_str(", ");
+            self.headers.push_str(header);
+        }
+        self
     }
 
     /// The origin that may call, as the page that asks is told: its own, or `*`.
@@ -52,6 +65,12 @@ pub struct Outgoing<'a> {
     pub may_be_tried_again: bool,
     allow: Option<&'static str>,
     is_preflight: bool,
+    /// What the body is packed with.
+    coding: Option<Coding>,
+    /// It may be another for who takes another coding.
+    pub varies: bool,
+    /// The coding of the request isn't one that we take.
+    wants_other_coding: bool,
 }
 
 /// What an answer says.
@@ -61,8 +80,8 @@ pub enum Body<'a> {
     Pieces(Vec<Bytes>),
     /// A node's answer, and the caller's id to put into it.
     Whole(Whole, &'a str),
-    /// A node's, passed on as it comes.
-    Large(Box<Large>),
+    /// Passed on as it comes.
+    Flow(Flow<'a>),
 }
 
 impl Body<'_> {
@@ -72,7 +91,7 @@ impl Body<'_> {
             Body::Text(text) => Some(text.len()),
             Body::Pieces(pieces) => Some(pieces.iter().map(Bytes::len).sum()),
             Body::Whole(answer, id) => Some(answer.bytes_with(id)),
-            Body::Large(_) => None,
+            Body::Flow(_) => None,
         }
     }
 }
@@ -89,6 +108,9 @@ impl<'a> Outgoing<'a> {
             may_be_tried_again: false,
             allow: None,
             is_preflight: false,
+            coding: None,
+            varies: false,
+            wants_other_coding: false,
         }
     }
 
@@ -114,6 +136,7 @@ impl<'a> Outgoing<'a> {
         Outgoing {
             retry_after: why.retry_after_seconds(),
             may_be_tried_again: *why == Refusal::Unserved,
+            wants_other_coding: *why == Refusal::ContentEncoding,
             ..Outgoing::new(why.status(), JSON, body)
         }
     }
@@ -142,6 +165,19 @@ impl<'a> Outgoing<'a> {
         }
     }
 
+    /// With what becomes of its body, and what that is packed with.
+    pub fn with_body(
+        self,
+        change: impl FnOnce(Body<'a>) -> (Body<'a>, Option<Coding>),
+    ) -> Outgoing<'a> {
+        let (body, coding) = change(self.body);
+        Outgoing {
+            body,
+            coding,
+            ..self
+        }
+    }
+
     /// Whether it may have a body (RFC 9110 §8.6, §15.3.5).
     pub fn may_have_body(&self) -> bool {
         self.status != 204
@@ -157,6 +193,9 @@ impl<'a> Outgoing<'a> {
         let mut number = itoa::Buffer::new();
         if self.may_have_body() {
             say("Content-Type", self.content_type.as_bytes());
+        }
+        if let Some(coding) = self.coding {
+            say("Content-Encoding", coding.name().as_bytes());
         }
         if let Some(node) = self.node {
             say("x-forebay-node", node.as_bytes());
@@ -177,7 +216,11 @@ impl<'a> Outgoing<'a> {
             say("x-request-id", id.as_bytes());
         }
         if self.is_preflight {
-            preflight_headers(&mut say);
+            preflight_headers(&origins.headers, &mut say);
+        }
+        if self.wants_other_coding {
+            // RFC 9110 §15.5.16.
+            say("Accept-Encoding", b"gzip");
         }
         if let Some(origin) = origins.allowed(asked) {
             say("Access-Control-Allow-Origin", origin);
@@ -186,8 +229,11 @@ impl<'a> Outgoing<'a> {
                 b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
             );
         }
-        if !origins.any {
-            say("Vary", b"origin");
+        match (origins.any, self.varies) {
+            (true, false) => {}
+            (false, false) => say("Vary", b"origin"),
+            (true, true) => say("Vary", b"accept-encoding"),
+            (false, true) => say("Vary", b"origin, accept-encoding"),
         }
     }
 }
@@ -198,12 +244,13 @@ pub fn retry_after(seconds: u64) -> String {
     format!("0{seconds}")
 }
 
-fn preflight_headers(say: &mut impl FnMut(&'static str, &[u8])) {
+/// What pages may send that we read.
+const HEADERS: &str =
+    "content-type, content-encoding, authorization, x-forebay-client, x-request-id, traceparent";
+
+fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static str, &[u8])) {
     say("Access-Control-Allow-Methods", b"POST, GET, OPTIONS");
-    say(
-        "Access-Control-Allow-Headers",
-        b"content-type, authorization, x-forebay-client, x-request-id, traceparent",
-    );
+    say("Access-Control-Allow-Headers", headers.as_bytes());
     say("Access-Control-Max-Age", b"86400");
 }
 

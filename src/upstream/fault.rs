@@ -4,6 +4,7 @@
 
 use thiserror::Error;
 
+use crate::domain::coding::BadPacking;
 use crate::domain::verdict::Class;
 
 /// What is wrong with bytes that are not the HTTP/1.1 we accept.
@@ -99,5 +100,11 @@ pub enum BodyFault {
 impl From<Malformed> for BodyFault {
     fn from(malformed: Malformed) -> BodyFault {
         BodyFault::Malformed(malformed.0)
+    }
+}
+
+impl From<BadPacking> for BodyFault {
+    fn from(bad: BadPacking) -> BodyFault {
+        BodyFault::Malformed(bad.0)
     }
 }

@@ -11,6 +11,7 @@ use httparse::{ParserConfig, Response, Status};
 
 use super::fault::Malformed;
 use crate::clock;
+use crate::domain::coding::{Coding, Encoding};
 
 /// The longest head, in bytes, its empty line included.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -43,6 +44,8 @@ pub struct Head {
     pub keeps: bool,
     /// `Retry-After` in seconds, at most [`RETRY_AFTER_MAX`]. A date is passed over.
     pub retry_after: Option<Duration>,
+    /// What the body is packed with, although we asked for it as it is.
+    pub coding: Option<Coding>,
 }
 
 /// Finds one final head at the front of a growing buffer.
@@ -128,6 +131,7 @@ struct Fields {
     chunked: bool,
     close: bool,
     retry_after: Option<Duration>,
+    encoding: Encoding,
 }
 
 /// The value of `Retry-After`: seconds, or a date (RFC 9110 §10.2.3).
@@ -156,10 +160,8 @@ impl Fields {
                 }
                 self.length = Some(length);
             }
-            16 if name.eq_ignore_ascii_case("content-encoding")
-                && !value.eq_ignore_ascii_case(b"identity") =>
-            {
-                return Err(Malformed("encoded, though we asked for identity"));
+            16 if name.eq_ignore_ascii_case("content-encoding") => {
+                self.encoding = self.encoding.and(value);
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -194,6 +196,11 @@ impl Fields {
             None if self.chunked => Framing::Chunked,
             None => Framing::UntilClose,
         };
+        let coding = match self.encoding {
+            Encoding::Identity => None,
+            Encoding::One(coding) => Some(coding),
+            Encoding::Other => return Err(Malformed("encoded in a way that we don't know")),
+        };
         // A body where none may be: who knows what this node sends next.
         let odd = bodiless && (self.chunked || self.length.is_some_and(|length| length > 0));
         let endless = framing == Framing::UntilClose;
@@ -202,6 +209,7 @@ impl Fields {
             framing,
             keeps: is_http_1_1 && !self.close && !odd && !endless,
             retry_after: self.retry_after,
+            coding,
         }))
     }
 }
@@ -303,8 +311,12 @@ mod tests {
                 "both a content length and chunked",
             ),
             (
-                "Content-Encoding: gzip",
-                "encoded, though we asked for identity",
+                "Content-Encoding: br",
+                "encoded in a way that we don't know",
+            ),
+            (
+                "Content-Encoding: gzip\r\nContent-Encoding: gzip",
+                "encoded in a way that we don't know",
             ),
         ] {
             let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n");

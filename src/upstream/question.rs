@@ -9,12 +9,13 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 
 use super::head::rest_asked;
 use crate::clock;
 use crate::domain::answer::{Answer, BadAnswer, Outcome, RpcError};
+use crate::domain::coding::{BadPacking, Encoding, Unpacker};
 use crate::domain::health::Reason;
 use crate::domain::jsonrpc::{Call, OwnId, numbered};
 use crate::domain::node::NodeSpec;
@@ -209,14 +210,49 @@ pub async fn ask<T>(
 }
 
 async fn body_of(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let mut unpacker = unpacker_of(&response)?;
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|why| broken(&why))? {
+    let mut take = |piece: &[u8]| {
         if body.len() + piece.len() > bytes_max {
             return Err(Failure::TooLarge(bytes_max));
         }
-        body.extend_from_slice(&piece);
+        body.extend_from_slice(piece);
+        Ok(())
+    };
+    while let Some(piece) = response.chunk().await.map_err(|why| broken(&why))? {
+        match &mut unpacker {
+            None => take(&piece)?,
+            Some(unpacker) => {
+                unpacker.feed(piece);
+                while let Some(piece) = unpacker.give().map_err(badly_packed)? {
+                    take(&piece)?;
+                }
+            }
+        }
+    }
+    if let Some(unpacker) = unpacker {
+        unpacker.end().map_err(badly_packed)?;
     }
     Ok(body)
+}
+
+/// Some pack their answers, although nobody asked for that.
+fn unpacker_of(response: &Response) -> Result<Option<Unpacker>, Failure> {
+    let said = response.headers().get_all(CONTENT_ENCODING).iter();
+    let encoding = said.fold(Encoding::Identity, |known, value| {
+        known.and(value.as_bytes())
+    });
+    match encoding {
+        Encoding::Identity => Ok(None),
+        Encoding::One(coding) => Ok(Unpacker::new(coding)),
+        Encoding::Other => Err(Failure::BadAnswer(
+            "an answer packed in a way that we don't know",
+        )),
+    }
+}
+
+fn badly_packed(bad: BadPacking) -> Failure {
+    Failure::BadAnswer(bad.0)
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

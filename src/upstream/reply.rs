@@ -8,9 +8,10 @@ use bytes::{Bytes, BytesMut};
 use super::body::Body;
 use super::connection::{Connection, is_hang_up};
 use super::fault::BodyFault;
-use super::head::{Framing, Head};
+use super::head::Head;
 use super::idle::Shelf;
 use crate::clock;
+use crate::domain::coding::{Coding, Unpacker};
 
 /// The most that is read at once, in bytes.
 pub const PIECE_BYTES_MAX: usize = 64 * 1024;
@@ -21,11 +22,11 @@ pub struct Reply {
     pub status: u16,
     /// How long the node asks us to rest.
     pub retry_after: Option<Duration>,
-    /// What the head says of the body's length, in bytes.
-    pub content_length: Option<u64>,
     /// `None` when the body has failed, or the connection was kept.
     connection: Option<Connection>,
     body: Body,
+    /// Where the node packed it, although we asked for it as it is: rare, so on the heap.
+    unpacker: Option<Box<Unpacker>>,
     keeps: bool,
     shelf: Arc<Shelf>,
 }
@@ -40,18 +41,37 @@ pub enum Filled {
 
 impl Reply {
     pub(super) fn new(head: &Head, connection: Connection, shelf: Arc<Shelf>) -> Reply {
+        if let Some(coding) = head.coding {
+            return Reply::packed(head, coding, connection, shelf);
+        }
         Reply {
             status: head.status,
             retry_after: head.retry_after,
-            content_length: match head.framing {
-                Framing::Length(length) => Some(length),
-                Framing::Nothing | Framing::Chunked | Framing::UntilClose => None,
-            },
             connection: Some(connection),
             body: Body::new(head.framing),
+            unpacker: None,
             keeps: head.keeps,
             shelf,
         }
+    }
+
+    /// Whoever reads it gets it unpacked, and counts what is unpacked.
+    #[cold]
+    fn packed(head: &Head, coding: Coding, connection: Connection, shelf: Arc<Shelf>) -> Reply {
+        let plain = Head {
+            coding: None,
+            ..head.clone()
+        };
+        let reply = Reply::new(&plain, connection, shelf);
+        Reply {
+            unpacker: Unpacker::new(coding).map(Box::new),
+            ..reply
+        }
+    }
+
+    /// What is still to come of the body, in bytes, where the head says it: of one that is packed it doesn't.
+    pub fn bytes_left(&self) -> Option<u64> {
+        self.body.left().filter(|_| self.unpacker.is_none())
     }
 
     /// It was the answer to what was asked, to its end: the connection goes back on its shelf, if it
@@ -59,18 +79,48 @@ impl Reply {
     pub fn keep(&mut self) {
         if self.keeps
             && self.body.is_ended()
+            && self
+                .unpacker
+                .as_ref()
+                .is_none_or(|unpacker| unpacker.end().is_ok())
             && let Some(connection) = self.connection.take()
         {
             self.shelf.put(connection, clock::now());
         }
     }
 
-    /// The next piece of the body as it came, never empty; `None` at its end. May be dropped
-    /// and called again.
+    /// The next piece of the body, never empty, as it came or unpacked; `None` at its end. May be
+    /// dropped and called again.
     ///
     /// # Errors
     /// The body can't be had to its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        match self.unpacker {
+            None => self.chunk_as_it_came().await,
+            Some(_) => Box::pin(self.chunk_unpacked()).await,
+        }
+    }
+
+    async fn chunk_unpacked(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        while let Some(unpacker) = &mut self.unpacker {
+            let given = unpacker.give();
+            if given.is_err() {
+                self.connection = None;
+            }
+            if let Some(piece) = given? {
+                return Ok(Some(piece));
+            }
+            let fed = self.chunk_as_it_came().await?;
+            match (&mut self.unpacker, fed) {
+                (Some(unpacker), Some(piece)) => unpacker.feed(piece),
+                (Some(unpacker), None) => return Ok(unpacker.end().map(|()| None)?),
+                (None, _) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn chunk_as_it_came(&mut self) -> Result<Option<Bytes>, BodyFault> {
         loop {
             if let Some(piece) = self.take()? {
                 return Ok(Some(piece));
@@ -89,14 +139,16 @@ impl Reply {
     /// # Errors
     /// The body can't be had so far.
     pub async fn read_up_to(&mut self, limit: usize) -> Result<Filled, BodyFault> {
-        self.gather_in_place(limit).await?;
+        if self.unpacker.is_none() {
+            self.gather_in_place(limit).await?;
+        }
         let Some(first) = self.chunk().await? else {
             return Ok(Filled::Whole(Bytes::new()));
         };
         if first.len() > limit {
             return Ok(Filled::More(first));
         }
-        if self.body.is_ended() {
+        if self.body.is_ended() && self.unpacker.is_none() {
             return Ok(Filled::Whole(first));
         }
         let mut gathered = BytesMut::from(first);
@@ -161,6 +213,11 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::super::link::{Link, Reuse};
     use super::super::stage::{Line, OK, Stage, say, within};
     use super::*;
@@ -196,7 +253,7 @@ mod tests {
     async fn a_body_of_known_length_comes_whole_up_to_the_limit_and_not_one_past() {
         for (bytes, whole) in [(0, true), (70_000, true), (70_001, false), (200_000, false)] {
             let (mut reply, link, _stage) = reply(vec![sized(bytes)]).await;
-            assert_eq!(reply.content_length, Some(bytes as u64));
+            assert_eq!(reply.bytes_left(), Some(bytes as u64));
             match within(reply.read_up_to(70_000)).await.unwrap() {
                 Filled::Whole(body) => assert!(whole && body.len() == bytes),
                 Filled::More(start) => {
@@ -317,6 +374,72 @@ mod tests {
         assert_eq!(within(reply.chunk()).await, Ok(None));
         reply.keep();
         assert_eq!(link.idle(), 1);
+    }
+
+    fn packed(coding: &str, text: &[u8]) -> Vec<u8> {
+        let body: Vec<u8> = match coding {
+            "zstd" => zstd::encode_all(text, 1).unwrap(),
+            "gzip" => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(text).unwrap();
+                encoder.finish().unwrap()
+            }
+            _ => text.to_vec(),
+        };
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Encoding: {coding}\r\n\r\n"
+        );
+        [head.as_bytes(), &body].concat()
+    }
+
+    #[tokio::test]
+    async fn a_packed_body_is_read_as_if_it_were_not_and_counts_unpacked() {
+        for coding in ["gzip", "zstd", "identity"] {
+            for (bytes, whole) in [
+                (0, true),
+                (2, true),
+                (70_000, true),
+                (70_001, false),
+                (3 << 20, false),
+            ] {
+                let line = Line::Say(packed(coding, &vec![b'x'; bytes]));
+                let (mut reply, link, _stage) = reply(vec![line]).await;
+                match within(reply.read_up_to(70_000)).await.unwrap() {
+                    Filled::Whole(body) => {
+                        assert!(whole && body.len() == bytes, "{coding} {bytes}")
+                    }
+                    Filled::More(start) => {
+                        assert!(
+                            !whole
+                                && (70_001..=70_000 + 2 * PIECE_BYTES_MAX).contains(&start.len())
+                        );
+                        let rest = rest(&mut reply).await.unwrap();
+                        assert_eq!(start.len() + rest.len(), bytes, "{coding}");
+                    }
+                }
+                reply.keep();
+                assert_eq!(link.idle(), 1, "{coding} {bytes}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_packed_body_that_is_cut_or_goes_on_is_a_fault_and_ends_the_connection() {
+        let whole = String::from("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n");
+        let body = packed("gzip", b"{}");
+        let body = &body[body.len() - 22..];
+        assert!(body.starts_with(&[0x1f, 0x8b]));
+        let surplus = [body, b"x"].concat();
+        for wrong in [&body[..body.len() - 1], &surplus, b"{}"] {
+            let head = format!("{whole}Content-Length: {}\r\n\r\n", wrong.len());
+            let line = Line::Say([head.as_bytes(), wrong].concat());
+            let (mut reply, link, _stage) = reply(vec![line]).await;
+            let read = within(reply.read_up_to(100)).await;
+            assert!(matches!(read, Err(BodyFault::Malformed(_))), "{read:?}");
+            reply.keep();
+            assert_eq!(link.idle(), 0);
+        }
     }
 
     #[tokio::test]

@@ -34,7 +34,7 @@ pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -
         Err(fault) => return Came::Failed(fault.class()),
     };
     let is_too_large = |bytes: u64| bytes > wanted.bytes_max;
-    if reply.content_length.is_some_and(is_too_large) {
+    if reply.bytes_left().is_some_and(is_too_large) {
         return Came::TooLarge;
     }
     let mut held = wanted.room.attempt();

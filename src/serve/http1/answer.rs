@@ -8,8 +8,8 @@ use crate::clock;
 use crate::serve::asked::Asked;
 use crate::serve::caller::{Caller, Gone};
 use crate::serve::endpoint::WRITE_TIME_MAX;
-use crate::serve::exchange::Large;
 use crate::serve::outlet::{Body, Origins, Outgoing};
+use crate::serve::packing::Flow;
 
 /// A body up to this many bytes is written together with its head.
 const TOGETHER_BYTES_MAX: usize = 64 << 10;
@@ -70,16 +70,16 @@ impl Session<'_> {
                     self.flush().await
                 }
             },
-            Body::Large(large) => self.stream(large).await,
+            Body::Flow(flow) => self.stream(flow).await,
         }
     }
 
     /// In chunks (RFC 9112 §7.1).
-    async fn stream(&mut self, mut large: Box<Large>) -> Result<(), Gone> {
+    async fn stream(&mut self, mut flow: Flow<'_>) -> Result<(), Gone> {
         loop {
             let piece = tokio::select! {
                 biased;
-                piece = large.next() => piece.map_err(|_| Gone)?,
+                piece = flow.next() => piece.map_err(|_| Gone)?,
                 gone = self.left() => return Err(gone),
             };
             let Some(piece) = piece else { break };

@@ -35,9 +35,18 @@ pub struct HeadReader {
     /// Bytes that need no second look.
     scanned: usize,
     line_start: usize,
+    /// Whether it matters what an answer may be packed with.
+    packs: bool,
 }
 
 impl HeadReader {
+    pub fn new(packs: bool) -> HeadReader {
+        HeadReader {
+            packs,
+            ..HeadReader::default()
+        }
+    }
+
     /// Takes a head off the front of `buffer`. `None` when bytes are missing: call again with the
     /// same buffer, grown.
     ///
@@ -51,9 +60,9 @@ impl HeadReader {
         let Some(end) = self.find_end(buffer)? else {
             return Ok(None);
         };
-        let head = parse(&buffer[..end])?;
+        let head = parse(&buffer[..end], self.packs)?;
         buffer.advance(end);
-        *self = HeadReader::default();
+        *self = HeadReader::new(self.packs);
         Ok(Some(head))
     }
 
@@ -81,7 +90,7 @@ impl HeadReader {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
+fn parse(bytes: &[u8], packs: bool) -> Result<Head, Refusal> {
     let mut room = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = Request::new(&mut []);
     let parsed =
@@ -92,10 +101,10 @@ fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
         Err(_) => return Err(Refusal::Framing("the head is unreadable")),
     }
-    judge(&request).map_err(Refusal::Framing)
+    judge(&request, packs).map_err(Refusal::Framing)
 }
 
-fn judge(request: &Request<'_, '_>) -> Result<Head, &'static str> {
+fn judge(request: &Request<'_, '_>, packs: bool) -> Result<Head, &'static str> {
     let path = path_of(request.path.unwrap_or_default());
     let mut asked = Asked::new(request.method.unwrap_or_default(), path);
     asked.is_http_1_0 = request.version == Some(0);
@@ -110,6 +119,7 @@ fn judge(request: &Request<'_, '_>) -> Result<Head, &'static str> {
             7 if is("upgrade") => wishes.websocket |= has(value, b"websocket"),
             10 if is("connection") => wishes.note(value),
             14 if is("content-length") => fields.length(value)?,
+            15 if packs && is("accept-encoding") => asked.accepts.note(value),
             17 if is("transfer-encoding") => fields.coding(value)?,
             _ => asked.note(name, value),
         }

@@ -95,7 +95,7 @@ impl<'e> Session<'e> {
 
     /// Waits for the next request's head.
     pub async fn next(&mut self) -> Next {
-        let mut reader = HeadReader::default();
+        let mut reader = HeadReader::new(self.endpoint.packs);
         let mut deadline = None;
         let gate = &self.endpoint.engine.gate;
         // A long head counts as it comes.

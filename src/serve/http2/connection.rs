@@ -121,7 +121,7 @@ impl Session {
         }
         let (head, body) = request.into_parts();
         let (address, endpoint) = (self.address, self.endpoint.clone());
-        let read = stream::read(&head, address);
+        let read = stream::read(&head, address, endpoint.packs);
         drop(head);
         let backlog = self.backlog.clone();
         self.streams.spawn(async move {

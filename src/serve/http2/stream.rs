@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
-use http::header::{CONTENT_LENGTH, DATE, HOST};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, DATE, HOST};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::time::timeout_at;
@@ -21,15 +21,15 @@ use crate::serve::alarm;
 use crate::serve::asked::{Asked, Wish};
 use crate::serve::caller::{BodyFault, Caller, Gone};
 use crate::serve::endpoint::{Endpoint, WRITE_TIME_MAX};
-use crate::serve::exchange::Large;
 use crate::serve::intake;
 use crate::serve::outlet::{Body, Origins, Outgoing};
+use crate::serve::packing::Flow;
 
-/// Reads a request's head.
+/// Reads a request's head; `packs`: whether it matters what its answer may be packed with.
 ///
 /// # Errors
 /// It can't be read in one way only.
-pub fn read(head: &Parts, address: Option<IpAddr>) -> Result<Asked, Refusal> {
+pub fn read(head: &Parts, address: Option<IpAddr>, packs: bool) -> Result<Asked, Refusal> {
     let mut asked = Asked::new(head.method.as_str(), head.uri.path());
     asked.address = address;
     let mut fields = Fields::default();
@@ -39,6 +39,7 @@ pub fn read(head: &Parts, address: Option<IpAddr>) -> Result<Asked, Refusal> {
         match name {
             _ if name == CONTENT_LENGTH => fields.length(value).map_err(Refusal::Framing)?,
             _ if name == HOST => hosts += 1,
+            _ if packs && name == ACCEPT_ENCODING => asked.accepts.note(value),
             _ => asked.note(name.as_str(), value),
         }
     }
@@ -166,12 +167,12 @@ impl Stream {
                 }
                 self.write(Bytes::new(), true).await
             }
-            Body::Large(large) => self.pass_on(large).await,
+            Body::Flow(flow) => self.pass_on(flow).await,
         }
     }
 
-    async fn pass_on(&mut self, mut large: Box<Large>) -> Result<(), Gone> {
-        while let Some(piece) = large.next().await.map_err(|_| Gone)? {
+    async fn pass_on(&mut self, mut flow: Flow<'_>) -> Result<(), Gone> {
+        while let Some(piece) = flow.next().await.map_err(|_| Gone)? {
             self.write(piece, false).await?;
         }
         self.write(Bytes::new(), true).await
