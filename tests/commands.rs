@@ -129,6 +129,39 @@ async fn the_shipped_configuration_has_no_mistake_and_a_bad_one_has_all_of_its()
     );
 }
 
+#[test]
+fn a_configuration_is_printed_as_it_is_taken_and_described_for_editors() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let ask = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
+        command.arg("check").arg("-c").arg(&file).args(more);
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let text = "version: 1\nthreads: 1\nforebay:\n  health: { fall: 4 }\n  admin: { token: s3crets3crets3cret }\n";
+    let (code, printed) = ask(text, &["--print"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.contains("fall: 4\n") && printed.contains("rise: 2\n"),
+        "{printed}"
+    );
+    assert!(!printed.contains("s3cret"), "{printed}");
+    // What it prints is a configuration.
+    assert_eq!(ask(&printed, &[]).0, Some(0), "{printed}");
+    let (code, printed) = ask("forebay: { health: { fall: no } }", &["--print"]);
+    assert_eq!((code, printed.as_str()), (Some(1), ""));
+    let (code, schema) = ask("", &["--schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(code, Some(0));
+    assert!(schema["properties"]["forebay"]["properties"]["health"].is_object());
+    assert_eq!(ask("", &["--schema", "--print"]).0, Some(2));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_registry_outlives_the_balancer_and_its_loss_the_list() {
     let scene = Scene::set(&[1], "").await;

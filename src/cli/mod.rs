@@ -76,7 +76,14 @@ enum Command {
     /// Ask a running balancer whether it is ready: exit code 0 or 1
     Health,
     /// Name every mistake and every unwise setting of the configuration at once
-    Check,
+    Check {
+        /// Print the whole configuration as it is taken, defaults and all, secrets hidden
+        #[arg(long, conflicts_with = "schema")]
+        print: bool,
+        /// Print the JSON Schema of configurations, for editors
+        #[arg(long)]
+        schema: bool,
+    },
     /// Add, list, change and remove nodes; a running balancer follows
     #[command(subcommand)]
     Backends(registries::Registries),
@@ -144,7 +151,18 @@ fn obey(command: Command, path: &Path) -> Result<(), Failure> {
         Command::Upgrade { pid } => upgrade::run(path, pid),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Health => health::run(&settings(path, Needs::Listeners)?.0.listen),
-        Command::Check => match check::check(path, &mut io::stdout()) {
+        Command::Check { schema: true, .. } => {
+            let schema = writeln!(io::stdout(), "{:#}", config::schema());
+            schema.map_err(Failure::refused)
+        }
+        Command::Check { print: true, .. } => {
+            let (settings, pingora, _) = configuration(path)?;
+            let shown = config::shown(&settings, &pingora);
+            io::stdout()
+                .write_all(shown.as_bytes())
+                .map_err(Failure::refused)
+        }
+        Command::Check { .. } => match check::check(path, &mut io::stdout()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Failure::refused("")),
             Err(why) => Err(Failure::refused(why)),

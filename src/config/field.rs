@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::finding::{Findings, shown};
+use super::schema::{ITEM, Scribe, Shape};
 use super::yaml::{Entry, Node, Value};
 use super::{quantity, spelling};
 use crate::domain::node::{NodeFault, interpolate};
@@ -23,6 +24,8 @@ pub(super) struct Context<'a> {
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
     pub root: &'a Node,
     pub findings: &'a Findings,
+    /// Who notes what is looked for, where that is wanted and not what stands there.
+    pub scribe: Option<&'a Scribe>,
 }
 
 impl Context<'_> {
@@ -71,6 +74,17 @@ impl<'a> Field<'a> {
         self.node.is_some()
     }
 
+    /// Whether it is only noted what would be looked for.
+    pub fn is_noted(&self) -> bool {
+        self.context.scribe.is_some()
+    }
+
+    fn note(&self, shape: impl FnOnce() -> Shape) {
+        if let Some(scribe) = self.context.scribe {
+            scribe.note(&self.path, shape);
+        }
+    }
+
     pub fn error(&self, message: impl Into<String>) {
         self.context.findings.error(self.line, &self.path, message);
     }
@@ -81,6 +95,7 @@ impl<'a> Field<'a> {
 
     /// The value as it stands in the file, `${NAME}` untouched.
     pub fn written(&self) -> Option<&'a str> {
+        self.note(|| Shape::Text("a text".to_string()));
         match &self.node?.value {
             Value::Scalar { text, .. } => Some(text),
             Value::Sequence(_) | Value::Mapping(_) => {
@@ -110,6 +125,7 @@ impl<'a> Field<'a> {
 
     /// The value as `read` understands it; `form` says what it should have been.
     pub fn parsed<T>(&self, form: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.note(|| Shape::Text(format!("expected {form}")));
         let text = self.text()?;
         let value = read(&text.value);
         if value.is_none() {
@@ -140,6 +156,7 @@ impl<'a> Field<'a> {
     }
 
     pub fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        self.note(|| Shape::Duration(*range.start(), *range.end()));
         self.ranged(
             quantity::DURATION_FORM,
             quantity::duration,
@@ -150,6 +167,7 @@ impl<'a> Field<'a> {
 
     /// Bytes.
     pub fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        self.note(|| Shape::Size(*range.start(), *range.end()));
         self.ranged(
             quantity::SIZE_FORM,
             quantity::size,
@@ -160,17 +178,20 @@ impl<'a> Field<'a> {
 
     /// A whole number; `range` must fit into `T`.
     pub fn number<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Option<T> {
+        self.note(|| Shape::Number(*range.start(), *range.end()));
         let read = |text: &str| text.trim().parse().ok();
         let number = self.ranged("a whole number", read, range, |number| number.to_string())?;
         T::try_from(number).ok()
     }
 
     pub fn decimal(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        self.note(|| Shape::Decimal(*range.start(), *range.end()));
         let read = |text: &str| text.trim().parse().ok();
         self.ranged("a number", read, range, |number| number.to_string())
     }
 
     pub fn boolean(&self) -> Option<bool> {
+        self.note(|| Shape::Boolean);
         self.parsed("true or false", |text| match text.trim() {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
@@ -180,6 +201,7 @@ impl<'a> Field<'a> {
 
     pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.note(|| Shape::Choice(names.iter().map(ToString::to_string).collect()));
         self.parsed(&names.join(" or "), |text| {
             let chosen = choices.iter().find(|(name, _)| *name == text.trim());
             chosen.map(|(_, meaning)| *meaning)
@@ -196,6 +218,11 @@ impl<'a> Field<'a> {
     /// The items of a list; what is wrong with one doesn't hide the others. `None` when the list
     /// is left out or isn't one.
     pub fn list<T>(&self, read: impl Fn(&Field<'a>) -> Option<T>) -> Option<Vec<T>> {
+        if self.is_noted() {
+            self.note(|| Shape::List);
+            let path = format!("{}{ITEM}", self.path);
+            read(&Field::new(self.context, path, self.line, None));
+        }
         let Value::Sequence(items) = &self.node?.value else {
             self.error(format!("expected a list, found {}", self.kind()));
             return None;
@@ -222,6 +249,7 @@ impl<'a> Field<'a> {
 
     /// The group of keys that stands here; an unknown key and one written twice are errors.
     pub fn section(&self, known: &[&str]) -> Section<'a> {
+        self.note(|| Shape::Group(known.iter().map(ToString::to_string).collect()));
         let section = Section {
             context: self.context,
             path: self.path.clone(),
@@ -249,6 +277,12 @@ impl<'a> Field<'a> {
             self.error(format!("more than {ITEMS_MAX} keys"));
         }
         &entries[..entries.len().min(ITEMS_MAX)]
+    }
+
+    /// Keys of any name, each with a text.
+    pub fn texts(&self) -> &'a [Entry] {
+        self.note(|| Shape::Free);
+        self.entries()
     }
 
     fn kind(&self) -> &'static str {

@@ -20,17 +20,22 @@ pub mod places;
 pub mod quantity;
 mod raw;
 mod registry;
+mod schema;
 mod server;
 pub mod settings;
+mod shown;
 mod sockets;
 mod spelling;
 mod telling;
+mod written;
 mod yaml;
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 
 pub use nodes::is_local;
 pub use raw::KEYS as GROUPS;
+pub use schema::schema;
+pub use shown::text as shown;
 
 use field::{Context, Field};
 use finding::Findings;
@@ -164,6 +169,7 @@ fn document(
         lookup,
         root,
         findings,
+        scribe: None,
     };
     let whole = Field::new(&context, String::new(), root.line, Some(root));
     let entries = whole.entries();

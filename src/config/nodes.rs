@@ -36,7 +36,7 @@ pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>, listen: &Listen) -
 
 /// One node; `None` when its URL can't be read at all.
 fn node(context: &Context<'_>, item: &Field<'_>) -> Option<NodeRecord> {
-    if !item.is_written() {
+    if !item.is_written() && !item.is_noted() {
         return None;
     }
     let section = item.section(&[
@@ -69,6 +69,10 @@ fn socket(context: &Context<'_>, section: &Section<'_>) -> Option<String> {
     if section.has("ws_url") && section.has("ws") {
         let message = "the same as `ws_url`; write one of them";
         section.field("ws").error(message);
+    }
+    if section.field("ws").is_noted() {
+        // The one that isn't looked for where the other may stand.
+        section.field("ws").written();
     }
     let field = section.first_written(&["ws_url", "ws"]);
     let ws_url = field.written()?.to_string();
@@ -111,7 +115,7 @@ fn rung(leader: &Field<'_>, fallback: &Field<'_>) -> Rung {
 
 fn headers(context: &Context<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
-    for entry in field.entries() {
+    for entry in field.texts() {
         let path = below(&field.path, &entry.key);
         let header = Field::new(context, path, entry.line, Some(&entry.node));
         let Some(value) = header.written() else {

@@ -24,7 +24,7 @@ pub(super) fn otlp(context: &Context<'_>, field: &Field<'_>) -> Option<Otlp> {
     let variable = |name: &str| (context.lookup)(name).filter(|value| !value.is_empty());
     let by_variables = endpoint_by(&variable);
     let is_wanted = field.is_written() || (by_variables.is_some() && !is_disabled(&variable));
-    if !is_wanted {
+    if !is_wanted && !field.is_noted() {
         return None;
     }
     // What is written is checked all the same.
@@ -83,10 +83,10 @@ fn below(base: &str) -> String {
 }
 
 fn headers(context: &Context<'_>, field: &Field<'_>) -> Option<Vec<(String, Secret)>> {
+    let entries = field.texts();
     if !field.is_written() {
         return None;
     }
-    let entries = field.entries();
     if entries.len() > HEADERS_MAX {
         field.error(format!("more than {HEADERS_MAX} headers"));
     }

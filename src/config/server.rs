@@ -98,6 +98,24 @@ fn json(context: &Context<'_>, node: &Node, reading: Reading) -> Result<Json, St
     }
 }
 
+/// A tree of Pingora's own writing, which knows no variables.
+pub(super) fn plain(node: &Node) -> Json {
+    match &node.value {
+        _ if node.is_null() => Json::Null,
+        Value::Scalar { text, quoted: true } => Json::String(text.clone()),
+        Value::Scalar { text, .. } => typed(text),
+        Value::Sequence(items) => items.iter().map(plain).collect(),
+        Value::Mapping(entries) => {
+            let entries = entries.iter();
+            Json::Object(
+                entries
+                    .map(|entry| (entry.key.clone(), plain(&entry.node)))
+                    .collect(),
+            )
+        }
+    }
+}
+
 fn typed(text: &str) -> Json {
     let number = || text.parse::<i64>().map(Json::from).ok();
     let large = || text.parse::<u64>().map(Json::from).ok();

@@ -114,6 +114,11 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Option<Node> {
     Some(tree.root.unwrap_or_else(|| null(1)))
 }
 
+/// A file without a word.
+pub(super) fn nothing() -> Node {
+    null(1)
+}
+
 fn null(line: usize) -> Node {
     let value = Value::Scalar {
         text: String::new(),

@@ -1,0 +1,281 @@
+//! The configuration as a JSON Schema, for editors: made by the very code that reads it, which notes what
+//! it looks for and in what form.
+//!
+//! A value may come from the environment (`"${NAME}"`), so a text with a variable is valid everywhere.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pingora::server::configuration::ServerConf;
+use serde_json::{Map, Value as Json, json};
+
+use super::field::{Context, Field, below};
+use super::finding::Findings;
+use super::quantity::{duration_text, size_text};
+use super::settings::Settings;
+use super::{raw, server, shown, yaml};
+
+/// The dialect, as editors know it.
+const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
+/// A text in which the environment has a part.
+const VARIABLE: &str = r"\$\{";
+/// What the items of a list stand at.
+pub(super) const ITEM: &str = "[]";
+
+/// What a reader looks for at a key.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Shape {
+    /// These keys and no others.
+    Group(Vec<String>),
+    /// Any keys, each with a text.
+    Free,
+    List,
+    /// A value of some form, in words.
+    Text(String),
+    Boolean,
+    Choice(Vec<String>),
+    Number(u64, u64),
+    Decimal(f64, f64),
+    Duration(Duration, Duration),
+    /// Bytes.
+    Size(u64, u64),
+}
+
+/// Notes what readers look for.
+#[derive(Debug, Default)]
+pub(super) struct Scribe {
+    shapes: RefCell<BTreeMap<String, Shape>>,
+}
+
+impl Scribe {
+    /// What is said first of a key is the most exact.
+    pub fn note(&self, path: &str, shape: impl FnOnce() -> Shape) {
+        let mut shapes = self.shapes.borrow_mut();
+        if !shapes.contains_key(path) {
+            shapes.insert(path.to_string(), shape());
+        }
+    }
+
+    fn of(&self, path: &str) -> Json {
+        let shapes = self.shapes.borrow();
+        let Some(shape) = shapes.get(path).cloned() else {
+            return json!({});
+        };
+        drop(shapes);
+        match shape {
+            Shape::Group(keys) => {
+                let properties = keys.into_iter().map(|key| {
+                    let at = below(path, &key);
+                    (key, self.of(&at))
+                });
+                let properties: Map<String, Json> = properties.collect();
+                json!({
+                    "type": ["object", "null"],
+                    "properties": properties,
+                    "additionalProperties": false,
+                })
+            }
+            Shape::List => json!({
+                "type": ["array", "null"],
+                "items": self.of(&format!("{path}{ITEM}")),
+            }),
+            shape => leaf(&shape),
+        }
+    }
+}
+
+fn leaf(shape: &Shape) -> Json {
+    let or_variable = |schema: Json| json!({"anyOf": [schema, {"type": "string", "pattern": VARIABLE}, {"type": "null"}]});
+    let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
+    let told = |mut schema: Json, words: String| {
+        schema["description"] = Json::from(words);
+        schema
+    };
+    match shape {
+        Shape::Group(_) | Shape::List => json!({}),
+        Shape::Free => json!({
+            "type": ["object", "null"],
+            "additionalProperties": {"type": ["string", "number", "boolean"]},
+        }),
+        Shape::Text(form) => {
+            let any = json!({"type": ["string", "number", "boolean", "null"]});
+            told(any, form.clone())
+        }
+        Shape::Boolean => or_variable(json!({"type": "boolean"})),
+        Shape::Choice(names) => {
+            let typed = names.iter().map(|name| match name.as_str() {
+                "true" => Json::Bool(true),
+                "false" => Json::Bool(false),
+                name => Json::from(name),
+            });
+            or_variable(json!({"enum": typed.collect::<Vec<_>>()}))
+        }
+        Shape::Number(from, to) => {
+            let schema = json!({"type": "integer", "minimum": from, "maximum": to});
+            told(
+                or_variable(schema),
+                format!("a whole number, {from} to {to}"),
+            )
+        }
+        Shape::Decimal(from, to) => {
+            let schema = json!({"type": "number", "minimum": from, "maximum": to});
+            told(or_variable(schema), format!("a number, {from} to {to}"))
+        }
+        Shape::Duration(from, to) => {
+            let words = format!(
+                "a duration, {} to {}",
+                duration_text(*from),
+                duration_text(*to)
+            );
+            told(or_variable(text(r"^\s*[0-9]+(ms|s|m|h)\s*$")), words)
+        }
+        Shape::Size(from, to) => {
+            let number = json!({"type": "integer", "minimum": from, "maximum": to});
+            let schema = json!({"anyOf": [number, text(r"^\s*[0-9]+(KiB|MiB|GiB)?\s*$")]});
+            let words = format!("a size, {} to {}", size_text(*from), size_text(*to));
+            told(or_variable(schema), words)
+        }
+    }
+}
+
+/// The schema of the whole file, with the defaults.
+pub fn schema() -> Json {
+    let scribe = Scribe::default();
+    let (findings, root) = (Findings::default(), yaml::nothing());
+    let context = Context {
+        lookup: &|_| None,
+        root: &root,
+        findings: &findings,
+        scribe: Some(&scribe),
+    };
+    let forebay = Field::new(&context, server::FOREBAY.to_string(), 1, None);
+    raw::settings(&context, &forebay);
+    let defaults = shown::tree(&Settings::default(), &ServerConf::default());
+    let mut ours = scribe.of(server::FOREBAY);
+    with_defaults(&mut ours, &defaults[server::FOREBAY]);
+    let mut properties = pingoras(&defaults);
+    properties.insert(server::FOREBAY.to_string(), ours);
+    json!({
+        "$schema": DIALECT,
+        "title": "Forebay's configuration",
+        "type": ["object", "null"],
+        "properties": properties,
+    })
+}
+
+/// Pingora's keys: its reader says nothing of their forms but by what they are when left out.
+fn pingoras(defaults: &Json) -> Map<String, Json> {
+    let Json::Object(defaults) = defaults else {
+        return Map::new();
+    };
+    let others = defaults.iter().filter(|(key, _)| *key != server::FOREBAY);
+    let typed = others.map(|(key, default)| {
+        let kinds = match default {
+            Json::Bool(_) => json!(["boolean", "string", "null"]),
+            Json::Number(_) => json!(["integer", "string", "null"]),
+            Json::Array(_) => json!(["array", "null"]),
+            Json::Null | Json::String(_) | Json::Object(_) => {
+                return (key.clone(), json!({}));
+            }
+        };
+        (key.clone(), json!({"type": kinds, "default": default}))
+    });
+    typed.collect()
+}
+
+fn with_defaults(schema: &mut Json, default: &Json) {
+    match (schema.get_mut("properties"), default) {
+        (Some(Json::Object(properties)), Json::Object(defaults)) => {
+            for (key, property) in properties {
+                if let Some(default) = defaults.get(key) {
+                    with_defaults(property, default);
+                }
+            }
+        }
+        (Some(_), _) | (None, Json::Null) => {}
+        (None, default) => schema["default"] = default.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::tests::{FULL, reading};
+
+    /// The keys of a schema, or of what is printed, down to what is no group any more.
+    fn leaves(at: &str, tree: &Json, found: &mut BTreeSet<String>) {
+        match tree {
+            Json::Object(entries) if !entries.is_empty() => {
+                for (key, value) in entries {
+                    leaves(&below(at, key), value, found);
+                }
+            }
+            _ => drop(found.insert(at.to_string())),
+        }
+    }
+
+    /// The same of the schema.
+    fn described(at: &str, schema: &Json, found: &mut BTreeSet<String>) {
+        match schema.get("properties") {
+            Some(Json::Object(properties)) => {
+                for (key, property) in properties {
+                    described(&below(at, key), property, found);
+                }
+            }
+            _ => drop(found.insert(at.to_string())),
+        }
+    }
+
+    #[test]
+    fn every_key_that_is_printed_is_in_the_schema_and_the_other_way_round() {
+        let (mut printed, mut known) = (BTreeSet::new(), BTreeSet::new());
+        let settings = reading(FULL).settings.unwrap();
+        let tree = shown::tree(&settings, &ServerConf::default());
+        leaves("", &tree["forebay"], &mut printed);
+        described("", &schema()["properties"]["forebay"], &mut known);
+        // Whether there are traces is the program's matter.
+        let is_trace = |key: &String| key == "otlp" || key.starts_with("otlp.");
+        printed.retain(|key| !is_trace(key));
+        known.retain(|key| !is_trace(key));
+        assert_eq!(printed, known);
+    }
+
+    #[test]
+    fn every_key_says_its_form() {
+        fn look(at: &str, schema: &Json) {
+            assert_ne!(*schema, json!({}), "{at}");
+            if let Some(Json::Object(properties)) = schema.get("properties") {
+                for (key, property) in properties {
+                    look(&below(at, key), property);
+                }
+            }
+            if let Some(items) = schema.get("items") {
+                look(&format!("{at}{ITEM}"), items);
+            }
+        }
+        let schema = schema();
+        let ours = &schema["properties"]["forebay"];
+        look("", ours);
+        let node = &ours["properties"]["nodes"]["items"]["properties"];
+        assert_eq!(node["weight"]["anyOf"][0]["maximum"], 1000);
+        assert_eq!(
+            ours["properties"]["health"]["properties"]["interval"]["default"],
+            "5s"
+        );
+        let https = &ours["properties"]["listen"]["properties"]["https"]["items"];
+        assert!(https["properties"]["h2"]["anyOf"].is_array(), "{https}");
+    }
+
+    #[test]
+    fn the_committed_schema_is_the_one_that_the_code_makes() {
+        let committed = include_str!("../../conf/pingora.schema.json");
+        let made = format!("{:#}\n", schema());
+        assert!(
+            made == committed,
+            "write it anew: cargo run -- check --schema > conf/pingora.schema.json"
+        );
+    }
+}
