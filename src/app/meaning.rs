@@ -52,6 +52,7 @@ fn limits(settings: &Settings, caps: &Caps) -> Limits {
         },
         attempts_max: calls.attempts_max,
         broadcast: calls.broadcast,
+        leader_share: calls.leader_share,
         hedge: calls.hedge,
         body_bytes_max: calls.body_bytes_max.min(caps.body_max()),
         batch_calls_max: calls.batch_calls_max,

@@ -248,6 +248,7 @@ impl Scale {
             retry_budget,
             hedge,
             broadcast,
+            leader_share,
             attempts_max,
             body_bytes_max,
             batch_calls_max,
@@ -260,6 +261,7 @@ impl Scale {
         self.applies("calls.retry_budget", &running.retry_budget, retry_budget);
         self.applies("calls.hedge", &running.hedge, hedge);
         self.applies("calls.broadcast", &running.broadcast, broadcast);
+        self.applies("calls.leader_share", &running.leader_share, leader_share);
         self.applies("calls.attempts_max", &running.attempts_max, attempts_max);
         let (before, after) = (&running.body_bytes_max, body_bytes_max);
         self.applies("calls.body_bytes_max", before, after);

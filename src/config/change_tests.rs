@@ -62,6 +62,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
         "calls.attempt",
         "calls.heavy",
         "calls.retry_budget",
+        "calls.leader_share",
         "calls.attempts_max",
         "calls.body_bytes_max",
         "calls.batch_calls_max",

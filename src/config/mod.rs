@@ -232,6 +232,7 @@ forebay:
     heavy: 8s
     retry_budget: { per_call: "${EMPTY:-0.5}", per_second: 1, burst: 1e3 }
     hedge: off
+    leader_share: 0.5
     attempts_max: 10
     body_bytes_max: 1KiB
     batch_calls_max: "${NUMBER}"
@@ -379,6 +380,7 @@ forebay:
         assert!(!settings.health.sockets && !settings.health.heeds_syncing);
         assert_eq!(settings.calls.retry_budget.per_call, 0.5);
         assert_eq!(settings.calls.retry_budget.burst, 1000.0);
+        assert_eq!(settings.calls.leader_share, 0.5);
         assert_eq!(
             (
                 settings.calls.body_bytes_max,

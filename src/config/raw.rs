@@ -174,6 +174,7 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
         "retry_budget",
         "hedge",
         "broadcast",
+        "leader_share",
         "attempts_max",
         "body_bytes_max",
         "batch_calls_max",
@@ -201,6 +202,10 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
         retry_budget: retry_budget(&section.field("retry_budget")),
         hedge: hedge(&section.field("hedge")).unwrap_or(default.hedge),
         broadcast: broadcast(&section.field("broadcast")).unwrap_or(default.broadcast),
+        leader_share: section
+            .field("leader_share")
+            .decimal(0.0..=1.0)
+            .unwrap_or(default.leader_share),
         attempts_max: section
             .field("attempts_max")
             .number(1..=10)
@@ -390,6 +395,7 @@ mod tests {
             ),
             ("calls: {hedge: X}", ["0.5", "10"], ["0.49", "10.1"]),
             ("calls: {broadcast: X}", ["1", "16"], ["0", "17"]),
+            ("calls: {leader_share: X}", ["0", "1"], ["-0.01", "1.01"]),
             (
                 "shutdown: {drain: 0s, lame_duck: X}",
                 ["0ms", "110s"],

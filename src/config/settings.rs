@@ -120,6 +120,9 @@ pub struct Calls {
     pub hedge: Option<f64>,
     /// Nodes that a raw transaction is sent to at once, at most.
     pub broadcast: usize,
+    /// The share of the calls that the leader is asked for although nobody is known to have what they ask
+    /// for; 0: none.
+    pub leader_share: f64,
     pub attempts_max: u32,
     pub body_bytes_max: usize,
     pub batch_calls_max: usize,
@@ -306,6 +309,7 @@ impl Default for Calls {
             retry_budget: RetryBudget::default(),
             hedge: None,
             broadcast: NODES_MAX,
+            leader_share: 0.01,
             attempts_max: 3,
             body_bytes_max: 5 << 20,
             batch_calls_max: 1000,

@@ -6,6 +6,8 @@ use super::recent::Recent;
 
 /// So far is looked back.
 const SECONDS: usize = 30;
+/// And for the rate of calls.
+const RATE_SECONDS: usize = 60;
 /// Fewer calls within that time say nothing by their share.
 const CALLS_MIN: u32 = 20;
 /// More than one in as many failed: too many.
@@ -14,7 +16,7 @@ const ONE_IN: u64 = 20;
 /// Calls that nodes were asked for, and those of them that failed.
 #[derive(Debug)]
 pub struct Failing {
-    calls: Recent<SECONDS>,
+    calls: Recent<RATE_SECONDS>,
     failed: Recent<SECONDS>,
 }
 
@@ -41,9 +43,14 @@ impl Failing {
         }
     }
 
+    /// Calls a second, over the last minute.
+    pub fn calls_per_second(&self, now: Instant) -> f64 {
+        f64::from(self.calls.sum(now)) / RATE_SECONDS as f64
+    }
+
     /// The share that failed, if it is too large.
     pub fn too_many(&self, now: Instant) -> Option<Share> {
-        let (failed, calls) = (self.failed.sum(now), self.calls.sum(now));
+        let (failed, calls) = (self.failed.sum(now), self.calls.sum_of(SECONDS, now));
         let is_large = u64::from(failed) * ONE_IN > u64::from(calls);
         (calls >= CALLS_MIN && is_large).then_some(Share { failed, calls })
     }

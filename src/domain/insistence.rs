@@ -10,7 +10,7 @@ use super::answer::RpcError;
 use super::block::Need;
 use super::chain::BlockNumber;
 use super::seen;
-use super::verdict::{Class, Missing, Verdict};
+use super::verdict::{Class, Meaning, Missing, Verdict};
 use super::whole::Whole;
 
 /// The first pause before a node is asked again, and the longest; it doubles.
@@ -43,8 +43,13 @@ pub struct Insistence {
     has_written: bool,
 }
 
-/// Whether what came of a call whose tag we wrote says that there is no such block.
-pub fn is_nothing(verdict: Verdict, answer: &Whole) -> bool {
+/// Whether what came of a call whose tag we wrote says that there is no such block. `null` of a method
+/// that has no such answer says so only of a node that answers the method (`answers_it`): another keeps
+/// none of its results, and its `null` is what it has to say.
+pub fn is_nothing(verdict: Verdict, answer: &Whole, answers_it: bool) -> bool {
+    if verdict.meaning == Some(Meaning::NoResult) {
+        return answers_it;
+    }
     if verdict.class == Class::MissingData {
         // What is pruned stays so.
         return verdict.missing() != Some(Missing::Older);

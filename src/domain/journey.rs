@@ -90,6 +90,10 @@ pub struct Journey<'a> {
     doubted: Option<Doubted>,
     /// Who is to be asked about it before anyone else; the last first.
     confirmers: Vec<NodeId>,
+    /// Own nodes were asked.
+    asked_own: bool,
+    /// And have found nothing, so many as are asked: the fallback may know more.
+    asks_beyond: bool,
     /// Every attempt was refused or broke off: none came to an answer, or took its whole time.
     all_broke: bool,
     /// The fallback was asked for one attempt more.
@@ -127,6 +131,8 @@ impl<'a> Journey<'a> {
             ladder: Ladder::Own,
             doubted: None,
             confirmers: Vec::new(),
+            asked_own: false,
+            asks_beyond: false,
             all_broke: true,
             fell_back: false,
             waits_until: None,
@@ -190,6 +196,7 @@ impl<'a> Journey<'a> {
         }
         self.tried.push(node);
         self.ladder = ladder;
+        self.asked_own |= ladder == Ladder::Own;
         Step::Ask {
             node,
             until: self.attempt_end(now),
@@ -331,6 +338,7 @@ mod tests {
     use crate::domain::chain::BlockNumber;
     use crate::domain::fleet::{Fleet, Member, Yardstick};
     use crate::domain::health::Hysteresis;
+    use crate::domain::leader_share::Word;
     use crate::domain::node::{Rung, Weight};
     use crate::domain::verdict::{Ceiling, Meaning, Missing, Quantity};
 
@@ -707,7 +715,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_is_asked_about_once_more_for_nothing_and_never_of_the_leader() {
+    fn a_null_is_asked_about_once_more_for_nothing_and_then_of_the_leader() {
         let mut journey = journey(Treatment::Read);
         journey.allowance.attempts_max = 1;
         assert_eq!(asked(&mut journey, 2), Some(1));
@@ -723,11 +731,49 @@ mod tests {
             ),
             "{step:?}"
         );
+        assert_eq!(journey.own_word(), Some(Word::Nothing));
+        assert_eq!(journey.hear_null(nobody), Use::Keep);
+        assert_eq!(asked(&mut journey, 3), Some(0), "no third own node");
         assert_eq!(journey.hear_null(nobody), Use::Deliver);
         let mut alone = self::journey(Treatment::Read);
         asked(&mut alone, 1);
         assert_eq!(alone.hear_null(nobody), Use::Keep);
-        assert_eq!(ending(&mut alone), Ending::Kept, "the leader is not asked");
+        assert_eq!(asked(&mut alone, 1), Some(0));
+        assert_eq!(alone.hear_null(nobody), Use::Deliver);
+        let mut withheld = self::journey(Treatment::Read);
+        asked(&mut withheld, 1);
+        assert_eq!(withheld.hear_null(nobody), Use::Keep);
+        assert_eq!(withheld.next(crate::clock::now(), own_alone, || true), Step::Finish(Ending::Kept));
+    }
+
+    /// Nobody but own node 1.
+    fn own_alone(ladder: Ladder, passed: &[NodeId], _: &Needs<'_>) -> Option<NodeId> {
+        (ladder == Ladder::Own && passed.is_empty()).then_some(NodeId(1))
+    }
+
+    #[test]
+    fn own_nodes_word_is_what_they_say_they_lack_and_not_how_they_fail() {
+        let said = |verdict: Verdict| {
+            let mut journey = journey(Treatment::Read);
+            asked(&mut journey, 2);
+            journey.hear(verdict, true);
+            journey.own_word()
+        };
+        for (verdict, wanted) in [
+            (Meaning::Unsupported.into(), Some(Word::NoMethod)),
+            (Meaning::NoResult.into(), Some(Word::NoResult)),
+            (Meaning::Missing(Missing::Unsaid).into(), Some(Word::NoData)),
+            (Meaning::Range.into(), Some(Word::TooMuch)),
+            (Meaning::Unknown.into(), None),
+            (Class::Transport.into(), None),
+            (Class::Timeout.into(), None),
+        ] {
+            assert_eq!(said(verdict), wanted, "{verdict:?}");
+        }
+        let mut by_leader = journey(Treatment::Read);
+        assert_eq!(asked(&mut by_leader, 0), Some(0));
+        by_leader.hear(Class::MissingData, true);
+        assert_eq!(by_leader.own_word(), None);
     }
 
     fn nobody(_: Ladder, _: Option<Need>, _: &[NodeId]) -> Vec<NodeId> {
@@ -746,6 +792,8 @@ mod tests {
         assert_eq!(asked(&mut journey, 5), Some(3));
         assert_eq!(journey.hear_null(nobody), Use::Keep);
         assert_eq!(asked(&mut journey, 5), Some(4));
+        assert_eq!(journey.hear_null(nobody), Use::Keep);
+        assert_eq!(asked(&mut journey, 5), Some(0), "the leader after them");
         assert_eq!(journey.hear_null(nobody), Use::Deliver, "they all say so");
     }
 
@@ -756,7 +804,8 @@ mod tests {
         assert_eq!(journey.hear_null(nobody), Use::Keep);
         asked(&mut journey, 2);
         assert_eq!(journey.hear(Class::Transport, false), Use::Drop);
-        assert_eq!(ending(&mut journey), Ending::Kept);
+        let step = journey.next(crate::clock::now(), own_alone, || true);
+        assert_eq!(step, Step::Finish(Ending::Kept));
     }
 
     /// Own node 1 has no block 7; whoever is asked for less than the block is found.

@@ -93,7 +93,8 @@ impl Lacks {
         }
     }
 
-    fn was_well(&self, method: &str, now: Instant) -> bool {
+    /// Whether the node answered a call of `method` well of late.
+    pub fn was_well(&self, method: &str, now: Instant) -> bool {
         let at = self.slot(method).load(Ordering::Relaxed);
         at > 0 && u64::from(self.seconds(now) - at.min(self.seconds(now))) < WELL_LASTS.as_secs()
     }

@@ -122,6 +122,11 @@ pub fn listed(row: Row) -> Option<&'static Method> {
     TABLE.get(usize::from(row?))
 }
 
+/// The row of this name.
+pub fn find(name: &str) -> Option<&'static Method> {
+    PLACES.get(name).and_then(|row| TABLE.get(*row))
+}
+
 /// Whether the table has a method of this name.
 pub fn is_listed(name: &str) -> bool {
     PLACES.contains_key(name)

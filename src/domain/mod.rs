@@ -41,6 +41,7 @@ pub mod json;
 pub mod jsonrpc;
 mod keeping_up;
 pub mod lacks;
+pub mod leader_share;
 pub mod lease;
 pub mod limiter;
 pub mod limits;

@@ -42,8 +42,13 @@ impl<const SECONDS: usize> Recent<SECONDS> {
 
     /// How often within the last `SECONDS`, of which the first may be cut short.
     pub fn sum(&self, now: Instant) -> u32 {
+        self.sum_of(SECONDS, now)
+    }
+
+    /// The same of the last `seconds`, at most `SECONDS`.
+    pub fn sum_of(&self, seconds: usize, now: Instant) -> u32 {
         let second = u64::from(self.second(now));
-        let oldest = (second + 1).saturating_sub(SECONDS as u64).max(1);
+        let oldest = (second + 1).saturating_sub(seconds as u64).max(1);
         let marks = self.marks.iter().map(|mark| mark.load(Ordering::Relaxed));
         let first = marks.filter(|mark| mark >> 32 >= oldest).min();
         // The lower half alone is meant.

@@ -202,6 +202,7 @@ impl Verdict {
             | Meaning::Shut(_)
             | Meaning::Unsupported
             | Meaning::UnsupportedForm
+            | Meaning::NoResult
             | Meaning::NodeTimeout
             | Meaning::Unknown => None,
         }

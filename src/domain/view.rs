@@ -191,6 +191,11 @@ impl NodeView {
         self.lacks.hear_well(method, now);
     }
 
+    /// Whether it answered a call of this method well of late.
+    pub fn was_well(&self, method: &str, now: Instant) -> bool {
+        self.lacks.was_well(method, now)
+    }
+
     /// Whether it is known to refuse a call that asks for so much.
     pub fn limits(&self, method: &str, asked: &Breadth, now: Instant) -> bool {
         self.limits.refuses(method, asked, now)

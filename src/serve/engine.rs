@@ -21,6 +21,7 @@ use crate::domain::filter::{self, Part};
 use crate::domain::fleet::FleetView;
 use crate::domain::hex;
 use crate::domain::jsonrpc::Call;
+use crate::domain::leader_share::LeaderShare;
 use crate::domain::method::{self, Row, Treatment};
 use crate::domain::nonce::{self, FILL};
 use crate::domain::quota::RetryBudget;
@@ -56,6 +57,8 @@ pub struct Engine {
     pub afterwork: Arc<Afterwork>,
     /// Refusals that no second node is asked about. Only who was refused takes the lock.
     pub disputes: Mutex<Disputes>,
+    /// What the leader may be asked of what nobody is known to have. Only who is about to take the lock.
+    pub leader_share: Mutex<LeaderShare>,
     /// Who listens to what.
     pub hub: Arc<Hub>,
     pub sockets: Arc<Sockets>,

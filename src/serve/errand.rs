@@ -7,6 +7,7 @@ mod ending;
 mod hedge;
 mod held;
 mod kept;
+mod leave;
 mod lesson;
 mod renewal;
 mod ride;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 
 pub use self::aim::Aim;
 use self::kept::Kept;
+use self::leave::Granted;
 use self::written::Try;
 use super::engine::{Engine, Reply, Served, Terms};
 use super::exchange::{Content, Wanted};
@@ -75,6 +77,8 @@ pub struct Errand<'a> {
     /// What it was refused that may be the caller's fault, and by whom.
     doubted: Vec<(NodeId, Dispute)>,
     used_fallback: bool,
+    /// Of the leader's share.
+    granted: Granted,
     /// Of the transaction that it looks up, where it shares its attempts with others.
     hash: Option<TxHash>,
     /// The faults that it met.
@@ -130,6 +134,7 @@ impl<'a> Errand<'a> {
             breadth,
             doubted: Vec::new(),
             used_fallback: false,
+            granted: Granted::default(),
             hash: None,
             doubts: Doubts::default(),
             began: (terms.arrived_at, true),
@@ -161,17 +166,12 @@ impl<'a> Errand<'a> {
     }
 
     async fn finished(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
-        let engine = self.engine;
         let mut body = std::mem::take(&mut self.body);
         loop {
             let now = clock::now();
-            let draw = |ladder, passed: &[NodeId], needs: &Needs<'_>| {
-                self.aim.draw(engine, ladder, passed, needs)
-            };
-            let pay = || engine.budget.withdraw(now);
             let step = match first.take() {
                 Some(step) => step,
-                None => self.journey.next(now, draw, pay),
+                None => self.next(now),
             };
             match step {
                 Step::Finish(ending) if self.came_to_nothing => {
@@ -336,7 +336,7 @@ impl<'a> Errand<'a> {
         let class = verdict.class;
         let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
         let is_doubtful = class == Class::Ok && answer.result().is_some_and(is_doubtful);
-        self.came_to_nothing = self.is_nothing(verdict, &answer);
+        self.came_to_nothing = self.is_nothing(verdict, &answer, said);
         let heard = if self.came_to_nothing {
             self.keep_nothing(&answer)
         } else if is_stray {
@@ -369,9 +369,7 @@ impl<'a> Errand<'a> {
             self.kept = Some(told);
             return None;
         }
-        if self.journey.confirms_null() {
-            self.engine.metrics.null_check(is_doubtful);
-        }
+        self.count_null_check(is_doubtful);
         Some(self.deliver(told))
     }
 

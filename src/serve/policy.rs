@@ -27,6 +27,8 @@ pub struct Limits {
     pub attempts_max: u32,
     /// Nodes that a raw transaction is sent to at once.
     pub broadcast: usize,
+    /// The share of calls that the leader is asked for although nobody is known to have what they ask for.
+    pub leader_share: f64,
     /// After how many times its node's slow time a read is asked of another, too; `None`: never.
     pub hedge: Option<f64>,
     pub body_bytes_max: usize,

@@ -55,6 +55,7 @@ pub struct Metrics {
     /// By [`Class`]; none for what is never asked elsewhere.
     failovers: [Option<IntCounter>; Class::ALL.len()],
     fallback_calls: IntCounter,
+    leader_withheld: IntCounter,
     coalesced_calls: IntCounter,
     hedges: [IntCounter; Winner::ALL.len()],
     broadcasts: [IntCounter; Sending::ALL.len()],
@@ -109,6 +110,7 @@ impl Metrics {
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            leader_withheld: families.leader_withheld.with_label_values(&NO_LABELS),
             coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
             hedges: Winner::ALL.map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
             broadcasts: Sending::ALL
@@ -193,6 +195,11 @@ impl Metrics {
     /// A call was answered by the leader or a fallback node.
     pub fn fallback_call(&self) {
         self.fallback_calls.inc();
+    }
+
+    /// The leader was not asked about what nobody is known to have.
+    pub fn leader_withheld(&self) {
+        self.leader_withheld.inc();
     }
 
     /// A call was answered by what an identical one brought.

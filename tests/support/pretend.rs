@@ -25,17 +25,24 @@ impl Pretend {
 
     /// As [`Pretend::set`], and the last of them is a fallback node, named `spare`.
     pub async fn with_fallback(weights: &[u16]) -> Pretend {
+        Pretend::with_one_more(weights, ("fallback", "spare"), "").await
+    }
+
+    /// As [`Pretend::set`], and the last of them is the leader, named so.
+    pub async fn with_leader(weights: &[u16], more: &str) -> Pretend {
+        Pretend::with_one_more(weights, ("leader", "leader"), more).await
+    }
+
+    async fn with_one_more(weights: &[u16], (role, name): (&str, &str), more: &str) -> Pretend {
         let chain = Chain::still(1, 100);
-        let spare = FakeNode::start(FakeConfig::following(&chain)).await;
-        let spare = spare.unwrap();
-        let item = format!(
-            "    - {{ url: \"{}/v3/{SECRET}\", fallback: true, name: spare }}\n",
-            spare.url()
-        );
-        let mut pretend = Pretend::begin(chain, weights, QUICK, "", &item).await;
-        pretend.nodes.push(spare);
+        let other = FakeNode::start(FakeConfig::following(&chain)).await;
+        let other = other.unwrap();
+        let url = other.url();
+        let item = format!("    - {{ url: \"{url}/v3/{SECRET}\", {role}: true, name: {name} }}\n");
+        let mut pretend = Pretend::begin(chain, weights, QUICK, more, &item).await;
+        pretend.nodes.push(other);
         pretend
-            .becomes("spare", "forebay_node_healthy", &[], 1.0)
+            .becomes(name, "forebay_node_healthy", &[], 1.0)
             .await;
         pretend
     }

@@ -2,10 +2,11 @@
 
 use super::{Journey, Use};
 use crate::domain::block::{Need, Wish};
+use crate::domain::leader_share::Word;
 use crate::domain::method::Repeat;
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
-use crate::domain::verdict::Class;
+use crate::domain::verdict::{Class, Meaning};
 
 /// What is asked about once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +31,39 @@ impl Journey<'_> {
         let heard = self.doubt(Doubted::Null);
         if heard == Use::Keep {
             self.confirmers = find(self.ladder, self.needs.block, &self.tried);
+            return heard;
         }
-        heard
+        let is_theirs = self.doubted == Some(Doubted::Null) && self.ladder == Ladder::Own;
+        if !is_theirs || self.asks_beyond {
+            return heard;
+        }
+        self.asks_beyond = true;
+        self.uncounted += 1;
+        self.is_free = true;
+        Use::Keep
+    }
+
+    /// What own nodes said, all in all, where another may know more.
+    pub fn own_word(&self) -> Option<Word> {
+        let told = self.telling.filter(|_| self.asked_own)?;
+        match told.class {
+            Class::MissingData => Some(Word::NoData),
+            Class::Limit => Some(Word::TooMuch),
+            Class::Unsupported if told.meaning == Some(Meaning::NoResult) => Some(Word::NoResult),
+            Class::Unsupported => Some(Word::NoMethod),
+            Class::Ok => (self.doubted == Some(Doubted::Null)).then_some(Word::Nothing),
+            Class::RpcError
+            | Class::RequestSize
+            | Class::Throttled
+            | Class::Shut
+            | Class::NodeTimeout
+            | Class::Timeout
+            | Class::NoConnection
+            | Class::Transport
+            | Class::BadAnswer
+            | Class::Unknown
+            | Class::Cancelled => None,
+        }
     }
 
     /// Hears that an answer was of another branch than clients were told: another node is asked, too,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Journey;
+use super::doubted::Doubted;
 use crate::domain::block::{Caution, Needs, Wish};
 use crate::domain::method::Repeat;
 use crate::domain::node::NodeId;
@@ -48,12 +49,8 @@ impl<'a> Journey<'a> {
         now: Instant,
         draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
     ) -> Pick {
-        if self.doubted.is_some() {
-            if let Some(node) = self.confirmers.pop() {
-                return Pick::Node(node, self.ladder);
-            }
-            let other = self.draw_on(self.ladder, &self.needs, draw);
-            return other.map_or(Pick::Nobody, |node| Pick::Node(node, self.ladder));
+        if let Some(doubted) = self.doubted {
+            return self.pick_other(doubted, draw);
         }
         // A fit node that lacks the block is right about the chain; who isn't fit may be on
         // another branch, or far behind.
@@ -64,6 +61,28 @@ impl<'a> Journey<'a> {
             return Pick::Nobody;
         }
         self.pick_of(UNFIT, now, draw).unwrap_or(Pick::Nobody)
+    }
+
+    /// Who is to confirm what is doubted: somebody of the same ladder, and where own nodes found nothing,
+    /// then a fallback node.
+    fn pick_other(
+        &mut self,
+        doubted: Doubted,
+        draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
+    ) -> Pick {
+        if let Some(node) = self.confirmers.pop() {
+            return Pick::Node(node, self.ladder);
+        }
+        let may_go_beyond = doubted == Doubted::Null && self.ladder == Ladder::Own;
+        let ladders = [
+            (!self.asks_beyond).then_some(self.ladder),
+            may_go_beyond.then_some(Ladder::Fallback),
+        ];
+        let mut found = ladders.into_iter().flatten().filter_map(|ladder| {
+            let node = self.draw_on(ladder, &self.needs, draw)?;
+            Some(Pick::Node(node, ladder))
+        });
+        found.next().unwrap_or(Pick::Nobody)
     }
 
     /// Of the nodes of `ladders`: who has the block, then who is up to it, and, after a wait for

@@ -34,6 +34,8 @@ pub enum Meaning {
     Unsupported,
     /// The method, but not in this form.
     UnsupportedForm,
+    /// `null`, of a method that has no such answer: the node doesn't keep what it takes.
+    NoResult,
     Missing(Missing),
     NodeTimeout,
     /// The node failed in a way that says nothing about the call.
@@ -90,7 +92,9 @@ impl Meaning {
             Meaning::RequestSize => Class::RequestSize,
             Meaning::Throttled | Meaning::MethodThrottled => Class::Throttled,
             Meaning::Shut(_) => Class::Shut,
-            Meaning::Unsupported | Meaning::UnsupportedForm => Class::Unsupported,
+            Meaning::Unsupported | Meaning::UnsupportedForm | Meaning::NoResult => {
+                Class::Unsupported
+            }
             Meaning::Missing(_) => Class::MissingData,
             Meaning::NodeTimeout => Class::NodeTimeout,
             Meaning::Doubtful | Meaning::Unknown => Class::Unknown,
@@ -114,6 +118,7 @@ impl Meaning {
             | Meaning::FutureRange
             | Meaning::Unsupported
             | Meaning::UnsupportedForm
+            | Meaning::NoResult
             | Meaning::Missing(_)
             | Meaning::NodeTimeout
             | Meaning::Unknown => self,

@@ -37,7 +37,7 @@ impl Errand<'_> {
         };
         let is_null = || answer.result() == Some(b"null");
         if verdict.class == Class::Ok && self.asking().is_never_null && is_null() {
-            return Meaning::Unsupported.into();
+            return Meaning::NoResult.into();
         }
         let error = match verdict.meaning {
             Some(Meaning::Doubtful) if self.asking().treatment.is_read() => answer.error(),

@@ -12,13 +12,23 @@ use crate::serve::engine::Reply;
 impl Errand<'_> {
     pub(super) fn finish(&mut self, ending: Ending) -> (Served, CallOutcome) {
         match (ending, self.kept.take()) {
-            (Ending::Kept, Some(kept)) => self.deliver(kept),
+            (Ending::Kept, Some(kept)) => {
+                self.count_null_check(true);
+                self.deliver(kept)
+            }
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
             (Ending::Unserved, _) => self.end_unserved(self.unserved()),
             (Ending::Refused(why), _) => {
                 let view = &self.engine.pool.snapshot().view;
                 self.end_unserved(select::refusal(why, view, clock::now()))
             }
+        }
+    }
+
+    /// Counts what a second node said of a `null`, if one was asked.
+    pub(super) fn count_null_check(&self, is_null: bool) {
+        if self.journey.confirms_null() && self.journey.attempts() > 1 {
+            self.engine.metrics.null_check(is_null);
         }
     }
 

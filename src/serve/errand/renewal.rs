@@ -8,12 +8,14 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Errand;
+use crate::clock;
 use crate::domain::block::Edits;
+use crate::domain::fleet::NodeView;
 use crate::domain::insistence::{self, Move};
 use crate::domain::journey::Use;
 use crate::domain::method::Repeat;
 use crate::domain::route::{Asking, Plan};
-use crate::domain::verdict::{Class, Verdict};
+use crate::domain::verdict::{Class, Meaning, Verdict};
 use crate::domain::whole::Whole;
 
 impl Errand<'_> {
@@ -39,10 +41,15 @@ impl Errand<'_> {
     }
 
     /// Whether a tag that we wrote came to nothing, or the tag itself to what is too old.
-    pub(super) fn is_nothing(&self, verdict: Verdict, answer: &Whole) -> bool {
+    pub(super) fn is_nothing(&self, verdict: Verdict, answer: &Whole, node: &NodeView) -> bool {
         let may_repeat = self.journey.repeat() == Repeat::Freely;
         let is_ours = may_repeat && !self.asking().edits.is_empty();
-        (is_ours && insistence::is_nothing(verdict, answer)) || self.is_too_old(answer)
+        let answers_it = || node.was_well(&self.call.method, clock::now());
+        let is_nothing = || {
+            let answers_it = verdict.meaning == Some(Meaning::NoResult) && answers_it();
+            insistence::is_nothing(verdict, answer, answers_it)
+        };
+        (is_ours && is_nothing()) || self.is_too_old(answer)
     }
 
     fn is_too_old(&self, answer: &Whole) -> bool {
@@ -79,6 +86,7 @@ impl Errand<'_> {
         }
         self.engine.metrics.tag_repeat();
         self.journey.begin_anew();
+        self.granted = self.granted.again();
         match next {
             Move::Again(at) => {
                 tokio::time::sleep_until(at.into()).await;

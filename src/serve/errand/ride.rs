@@ -23,10 +23,16 @@ impl<'a> Errand<'a> {
     pub fn step(
         &mut self,
         now: Instant,
-        draw: impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
+        mut draw: impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
     ) -> Step {
-        let budget = &self.engine.budget;
-        self.journey.next(now, draw, || budget.withdraw(now))
+        let (budget, leave) = (&self.engine.budget, self.leave());
+        let draw = |ladder, passed: &[NodeId], needs: &Needs<'a>| match &leave {
+            None => draw(ladder, passed, needs),
+            Some(leave) => leave.draw(passed, |passed| draw(ladder, passed, needs)),
+        };
+        let step = self.journey.next(now, draw, || budget.withdraw(now));
+        self.note(leave);
+        step
     }
 
     /// The node of the last step is about to be asked, until then.

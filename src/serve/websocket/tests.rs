@@ -69,6 +69,7 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
             },
             attempts_max: 1,
             broadcast: 1,
+            leader_share: 0.01,
             hedge: None,
             body_bytes_max: BODY_BYTES_MAX,
             batch_calls_max: 1000,
@@ -93,6 +94,7 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
         lookups: Arc::default(),
         afterwork: Arc::default(),
         disputes: Default::default(),
+        leader_share: Default::default(),
         hub: Arc::default(),
         sockets: Arc::new(Sockets::new(limits)),
     })

@@ -480,6 +480,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("node_refusals_total counter", &["node", "reason"]),
     ("failovers_total counter", &["reason"]),
     ("fallback_calls_total counter", &[]),
+    ("leader_withheld_total counter", &[]),
     ("coalesced_calls_total counter", &[]),
     ("hedges_total counter", &["winner"]),
     ("broadcasts_total counter", &["outcome"]),
@@ -586,6 +587,7 @@ fn written_by_everyone() -> String {
     metrics.spans().exported.inc();
     metrics.failed_over(Class::Timeout);
     metrics.fallback_call();
+    metrics.leader_withheld();
     metrics.coalesced();
     metrics.hedged(Winner::First);
     metrics.broadcast(Sending::Accepted);
