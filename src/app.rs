@@ -225,6 +225,7 @@ fn engine(settings: &Settings, caps: Caps, pool: Arc<Pool>, metrics: Arc<Metrics
         lookups: Arc::default(),
         afterwork: Arc::default(),
         disputes: Mutex::default(),
+        searched: Mutex::default(),
         leader_share: Mutex::default(),
         hub: Arc::default(),
         sockets: Arc::new(Sockets::new(meaning::socket_limits(settings, &caps))),

@@ -130,6 +130,92 @@ async fn a_call_for_a_block_that_does_not_come_gets_the_nodes_error_after_one_bl
     assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
+/// It keeps blocks and receipts from `oldest` on, and says so.
+fn keeps_from(scene: &Pretend, node: usize, oldest: u64) {
+    let part = format!(r#"{{"disabled":false,"oldestBlock":"{oldest:#x}"}}"#);
+    let said = format!(r#"{{"blocks":{part},"receipts":{part},"tx":{part}}}"#);
+    scene.nodes[node].change(|behaviour| {
+        behaviour.results.insert("eth_capabilities".into(), said);
+        behaviour
+            .results
+            .insert("eth_getBlockReceipts".into(), "null".into());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hash_that_nobody_has_is_taken_to_who_goes_back_furthest_once_a_block_time() {
+    // The archive has little weight, so that it is hardly asked by chance.
+    let scene = Pretend::set_with(&[50, 50, 1], &patient(), "").await;
+    for (node, oldest) in [(0, 90), (1, 90), (2, 0)] {
+        keeps_from(&scene, node, oldest);
+    }
+    for name in ["a", "b"] {
+        let metric = "forebay_node_oldest_block_number";
+        scene.becomes(name, metric, &[], 90.0).await;
+    }
+    let hash = format!("0x{}", "77".repeat(32));
+    let params = [format!("[\"{hash}\",false]"), format!("[\"{hash}\"]")];
+    for at in 0..40 {
+        let (method, params) = match at % 2 {
+            0 => ("eth_getBlockByHash", &params[0]),
+            _ => ("eth_getBlockReceipts", &params[1]),
+        };
+        let answer = ask(&scene, method, params).await;
+        assert!(
+            answer.json().get("result").is_some_and(Value::is_null),
+            "{}",
+            answer.text()
+        );
+    }
+    let asked = scene.nodes[2].calls_of("eth_getBlockByHash")
+        + scene.nodes[2].calls_of("eth_getBlockReceipts");
+    assert!((1..=12).contains(&asked), "{asked} times");
+    // What it has is found each time, whoever is asked first.
+    let block = format!(r#"{{"number":"0x7","hash":"0x{}"}}"#, "88".repeat(32));
+    scene.nodes[2].change(|behaviour| {
+        behaviour.results.insert("eth_getBlockByHash".into(), block);
+    });
+    let params = format!("[\"0x{}\",false]", "88".repeat(32));
+    for _ in 0..24 {
+        let answer = ask(&scene, "eth_getBlockByHash", &params).await;
+        assert_eq!(
+            answer.json()["result"]["number"],
+            "0x7",
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    for node in [0, 1] {
+        keeps_from(&scene, node, 0);
+        let name = ["a", "b"][node];
+        let metric = "forebay_node_oldest_block_number";
+        scene.becomes(name, metric, &[], 0.0).await;
+    }
+    scene.nodes[0].change(|behaviour| {
+        behaviour.results.remove("eth_getBlockReceipts");
+        let trouble = Trouble {
+            code: 4444,
+            message: "pruned history unavailable".into(),
+            data: None,
+        };
+        behaviour.errors.insert("eth_getBlockReceipts".into(), trouble);
+    });
+    scene.nodes[1].change(|behaviour| {
+        behaviour.results.insert("eth_getBlockReceipts".into(), "[]".into());
+    });
+    for _ in 0..30 {
+        let answer = ask(&scene, "eth_getBlockReceipts", r#"["0x5"]"#).await;
+        assert!(answer.json()["result"].is_array(), "{}", answer.text());
+    }
+    let wasted = scene.nodes[0].calls_of("eth_getBlockReceipts");
+    assert!(wasted <= 1, "asked {wasted} times");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_the_head_ranges_are_refused_and_lookups_are_null_without_asking() {
     let scene = Pretend::set(&[1, 1], "").await;

@@ -34,6 +34,64 @@ async fn a_node_killed_under_load_costs_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_nodes_that_are_killed_together_cost_no_call() {
+    const CALLS: u64 = 400;
+    let mut scene = Scene::set(&[1, 1, 1], "").await;
+    let load = Load::start(&scene.balancer.url(), CALLS, CLIENTS);
+    load.reaches(CALLS / 4).await;
+    for node in &mut scene.own {
+        node.process.kill();
+    }
+    let tally = load.finish().await;
+    println!(
+        "{} of {CALLS} calls lost, {} by the leader",
+        tally.failed,
+        tally.of("leader")
+    );
+    tally.no_call_failed();
+    assert!(tally.of("leader") > 0, "{tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blip_of_all_own_nodes_costs_no_call_and_the_leader_no_more_than_those_it_met() {
+    const PER_SECOND: u64 = 1_000;
+    let scene = Pretend::with_leader(&[1, 1, 1], "").await;
+    let leader = || scene.nodes[3].calls_of("eth_getBalance");
+    let strike = |fault: Option<Fault>| {
+        for node in &scene.nodes[..3] {
+            node.change(|behaviour| behaviour.fault.clone_from(&fault));
+        }
+    };
+    let url = scene.balancer.url();
+    let mut running = Vec::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
+    for tick in 0..300 {
+        pace.tick().await;
+        match tick {
+            // For 200 ms.
+            100 => strike(Some(Fault::Reset)),
+            120 => strike(None),
+            _ => {}
+        }
+        // As many clients, of one call each.
+        let calls = PER_SECOND / 100;
+        running.push(Load::start(&url, calls, calls));
+    }
+    let mut lost = 0;
+    for load in running {
+        let tally = load.finish().await;
+        lost += tally.failed;
+    }
+    println!(
+        "{lost} lost of 3000 calls, {} asked of the leader",
+        leader()
+    );
+    assert_eq!(lost, 0);
+    let met = PER_SECOND / 5;
+    assert!(leader() <= 2 * met, "{} calls of the leader's", leader());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_node_costs_no_call() {
     let scene = Scene::set(&[1, 1, 1], "").await;
     let load = Load::start(&scene.balancer.url(), CALLS, CLIENTS);

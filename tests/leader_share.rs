@@ -43,7 +43,10 @@ async fn withheld(scene: &Pretend) -> f64 {
 
 /// The most that the leader may be asked at one a second, of which one is there at the start.
 fn share_since(began: Instant) -> u64 {
-    forebay::clock::now().saturating_duration_since(began).as_secs() + 2
+    forebay::clock::now()
+        .saturating_duration_since(began)
+        .as_secs()
+        + 2
 }
 
 /// Pretend nodes know neither of the methods that stories are about.
@@ -56,7 +59,7 @@ fn has_it(node: &FakeNode, method: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_method_costs_one_attempt_and_the_leader_its_share() {
-    let scene = Pretend::with_leader(&[1, 1, 1], "").await;
+    let scene = Pretend::with_leader(&[1, 1], "").await;
     let began = forebay::clock::now();
     for call in 0..CALLS {
         let answer = ask(&scene, "one", UNKNOWN, &format!("[{call}]")).await;
@@ -64,9 +67,16 @@ async fn an_unknown_method_costs_one_attempt_and_the_leader_its_share() {
     }
     let (own, leader) = asked(&scene, UNKNOWN);
     assert!(leader >= 1 && leader <= share_since(began), "{leader}");
-    assert!((CALLS..=CALLS + 3).contains(&own), "{own} attempts for {CALLS} calls");
-    let asked = scene.nodes[..3].iter().map(|node| node.calls_of(UNKNOWN));
-    assert!(asked.clone().all(|asked| asked > CALLS / 10), "in turn: {:?}", asked.collect::<Vec<_>>());
+    assert!(
+        (CALLS..=CALLS + 2).contains(&own),
+        "{own} attempts for {CALLS} calls"
+    );
+    let asked = scene.nodes[..2].iter().map(|node| node.calls_of(UNKNOWN));
+    assert!(
+        asked.clone().all(|asked| asked > CALLS / 10),
+        "in turn: {:?}",
+        asked.collect::<Vec<_>>()
+    );
     assert_eq!(withheld(&scene).await, (CALLS - leader) as f64);
 
     // An update brought it to one of them.
@@ -76,20 +86,23 @@ async fn an_unknown_method_costs_one_attempt_and_the_leader_its_share() {
         last = ask(&scene, "one", UNKNOWN, &format!("[{call}]")).await;
         found += u64::from(last.get("result").is_some());
     }
-    assert!(last.get("result").is_some() && found > CALLS / 2, "{found}: {last}");
+    assert!(
+        last.get("result").is_some() && found > CALLS / 2,
+        "{found}: {last}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_method_of_the_table_that_own_nodes_lack_goes_on_to_the_leader() {
-    let scene = Pretend::with_leader(&[1, 1, 1], "").await;
-    has_it(&scene.nodes[3], "trace_block");
+    let scene = Pretend::with_leader(&[1, 1], "").await;
+    has_it(&scene.nodes[2], "trace_block");
     for call in 0..CALLS {
         let params = format!("[\"{:#x}\"]", call % 100);
         let answer = ask(&scene, "one", "trace_block", &params).await;
         assert!(answer.get("result").is_some(), "{answer}");
     }
     let (own, leader) = asked(&scene, "trace_block");
-    assert!(leader == CALLS && own <= CALLS + 3, "{own} {leader}");
+    assert!(leader == CALLS && own <= CALLS + 2, "{own} {leader}");
     assert_eq!(withheld(&scene).await, 0.0);
 }
 
@@ -113,7 +126,9 @@ async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
     for node in &scene.nodes {
         node.change(|behaviour| {
             let nothing = "null".to_string();
-            behaviour.results.insert("eth_getTransactionReceipt".into(), nothing);
+            behaviour
+                .results
+                .insert("eth_getTransactionReceipt".into(), nothing);
             let trouble = Trouble {
                 code: -32000,
                 message: "header for hash not found".into(),
@@ -122,10 +137,13 @@ async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
             behaviour.errors.insert("eth_getBalance".into(), trouble);
         });
     }
-    for (method, object) in [("eth_getTransactionReceipt", false), ("eth_getBalance", true)] {
+    for (method, object) in [
+        ("eth_getTransactionReceipt", false),
+        ("eth_getBalance", true),
+    ] {
         let (began, before) = (forebay::clock::now(), asked(&scene, method).1);
         for call in 0..CALLS {
-            let hash = format!("\"0x{call:064x}\"");
+            let hash = format!("\"0xff{call:062x}\"");
             let params = if object {
                 format!("[\"0x01\",{{\"blockHash\":{hash}}}]")
             } else {
@@ -133,10 +151,16 @@ async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
             };
             let answer = ask(&scene, "one", method, &params).await;
             let is_own_word = answer["error"]["message"] == "header for hash not found";
-            assert!(is_own_word || answer.get("result") == Some(&Value::Null), "{answer}");
+            assert!(
+                is_own_word || answer.get("result") == Some(&Value::Null),
+                "{answer}"
+            );
         }
         let leader = asked(&scene, method).1 - before;
-        assert!(leader >= 1 && leader <= share_since(began), "{method}: {leader}");
+        assert!(
+            leader >= 1 && leader <= share_since(began),
+            "{method}: {leader}"
+        );
     }
 }
 
@@ -147,10 +171,20 @@ async fn one_caller_that_asks_much_leaves_another_its_turn() {
     let mut found = [0, 0];
     let began = forebay::clock::now();
     let mut call = 0;
-    while forebay::clock::now().saturating_duration_since(began).as_secs() < 5 {
+    while forebay::clock::now()
+        .saturating_duration_since(began)
+        .as_secs()
+        < 5
+    {
         call += 1;
         let client = usize::from(call % 10 == 0);
-        let answer = ask(&scene, ["one", "other"][client], UNKNOWN, &format!("[{call}]")).await;
+        let answer = ask(
+            &scene,
+            ["one", "other"][client],
+            UNKNOWN,
+            &format!("[{call}]"),
+        )
+        .await;
         found[client] += u32::from(answer.get("result").is_some());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }

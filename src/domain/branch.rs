@@ -54,6 +54,14 @@ impl ToldChain {
         at.ok().and_then(|at| self.0.get(at)).map(|(_, hash)| *hash)
     }
 
+    /// The number of the told block that is called `hash`.
+    pub fn number_of(&self, hash: BlockHash) -> Option<BlockNumber> {
+        let mut latest = self.0.iter().rev();
+        latest
+            .find(|told| told.1 == hash)
+            .map(|(number, _)| *number)
+    }
+
     /// Where a node stands whose head is block `number`, called `hash`, after `parent`.
     pub fn branch(
         &self,
@@ -123,9 +131,13 @@ mod tests {
             "and the parent of the first"
         );
         assert_eq!(chain.last(), Some(BlockNumber(102)));
+        let number_of = |chain: &ToldChain, number| chain.number_of(block(number, b'a').1);
+        assert_eq!(number_of(&chain, 102), Some(BlockNumber(102)));
+        assert_eq!(number_of(&chain, 103), None);
         chain.cut(BlockNumber(101));
         assert_eq!(chain.last(), Some(BlockNumber(101)));
         assert_eq!(found(&chain), [100, 101]);
+        assert_eq!(number_of(&chain, 102), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Who is asked once more when a node finds nothing: nodes that are as fresh as what clients are told
 //! of, and that go back further than it.
 
-use std::time::Instant;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::time::{Duration, Instant};
 
 use super::block::Need;
 use super::chain::BlockNumber;
@@ -10,6 +11,42 @@ use super::depth::Holding;
 use super::fleet::{FleetView, NodeView};
 use super::node::NodeId;
 use super::select::Ladder;
+use super::told::Recent;
+
+/// Repeats that one node has in flight because it goes back furthest: about a tenth of what a node is
+/// asked at once when it is busy.
+pub const DEEP_IN_FLIGHT_MAX: u32 = 16;
+/// What was looked for of late is remembered of so many.
+const SEARCHED_MAX: usize = 8_192;
+
+/// What those who go back furthest were found to lack.
+#[derive(Debug)]
+pub struct Searched {
+    names: RandomState,
+    at: Recent<u64, Instant>,
+}
+
+impl Default for Searched {
+    fn default() -> Searched {
+        Searched {
+            names: RandomState::default(),
+            at: Recent::new(SEARCHED_MAX),
+        }
+    }
+}
+
+impl Searched {
+    /// They lack `what`.
+    pub fn note(&mut self, what: impl Hash, now: Instant) {
+        self.at.insert(self.names.hash_one(what), now);
+    }
+
+    /// Whether they lacked it within a block time.
+    pub fn knows(&self, what: impl Hash, block_time: Duration, now: Instant) -> bool {
+        let at = self.at.get(&self.names.hash_one(what));
+        at.is_some_and(|at| now.saturating_duration_since(at) < block_time)
+    }
+}
 
 /// How far back a node goes; the least goes furthest. Where that isn't known it may be anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +95,8 @@ pub fn confirmers(
     };
     let others: Vec<_> = view.nodes.iter().filter(is_open).collect();
     let is_fresh = |node: &NodeView| node.head >= view.served_head;
-    let is_deeper = |node: &NodeView| reach(node) < reach(said);
+    let has_room = |node: &NodeView| node.load.digging() < DEEP_IN_FLIGHT_MAX;
+    let is_deeper = |node: &NodeView| reach(node) < reach(said) && has_room(node);
     let among = |is_wanted: &dyn Fn(&NodeView) -> bool| -> Vec<&NodeView> {
         others
             .iter()
@@ -148,6 +186,40 @@ mod tests {
         seen.sort();
         seen.dedup();
         seen
+    }
+
+    #[test]
+    fn who_goes_back_furthest_has_so_many_repeats_at_once_and_no_more() {
+        let now = crate::clock::now();
+        let view = view(&[(100, Some(90)), (100, Some(0)), (97, Some(50))], now);
+        let sought = Sought {
+            holding: Holding::Blocks,
+            block: None,
+            ladder: Ladder::Own,
+            tried: &[NodeId(0)],
+        };
+        let mut dice = Seeded::new(3);
+        let mut asked = || confirmers(&view, &view.nodes[0], sought, now, &mut dice);
+        let deepest = view.nodes[1].load.clone();
+        let mut digging: Vec<_> = (1..DEEP_IN_FLIGHT_MAX).map(|_| deepest.dig()).collect();
+        assert_eq!(asked(), [NodeId(1)]);
+        digging.push(deepest.dig());
+        assert_eq!(asked(), [NodeId(2), NodeId(1)], "it is fresh, too");
+        digging.pop();
+        assert_eq!(asked(), [NodeId(1)]);
+    }
+
+    #[test]
+    fn what_the_deepest_lack_they_are_not_asked_for_within_a_block_time() {
+        let block_time = Duration::from_secs(12);
+        let start = crate::clock::now();
+        let mut searched = Searched::default();
+        searched.note("a", start);
+        let knows = |what: &str, seconds| {
+            searched.knows(what, block_time, start + Duration::from_secs(seconds))
+        };
+        assert!(knows("a", 0) && knows("a", 11));
+        assert!(!knows("a", 12) && !knows("b", 0));
     }
 
     #[test]

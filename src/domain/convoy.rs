@@ -227,11 +227,10 @@ fn of_packet<'a>(error: &RpcError<'_>, status: u16, rest: Option<Duration>) -> L
 }
 
 fn of_one(answer: Answer<'_>, status: u16, rest: Option<Duration>) -> Lot<'_> {
-    let verdict = match (&answer.outcome, verdict::of_status(status, rest)) {
-        (Outcome::Result(_), None) => Class::Ok.into(),
-        (Outcome::Result(_), Some(verdict)) => verdict,
-        (Outcome::Error(_), _) if is_refusal(&answer, status) => return Lot::Alone,
-        (Outcome::Error(error), _) => verdict::of_error(error, status, rest),
+    let verdict = match &answer.outcome {
+        Outcome::Result(_) => Class::Ok.into(),
+        Outcome::Error(_) if is_refusal(&answer, status) => return Lot::Alone,
+        Outcome::Error(error) => verdict::of_error(error, status, rest),
     };
     // geth says of what has no room any more that the response is too large.
     if matches!(
@@ -384,6 +383,11 @@ mod tests {
         holds("busy", 429, ["no throttled"; 2], false);
         holds("bad gateway", 502, ["no transport"; 2], false);
         holds("", 401, ["no throttled"; 2], false);
+        // What it says comes before the status that it says it with.
+        let results = r#"[{"id":1,"result":7},{"id":2,"result":8}]"#;
+        for status in [400, 404, 429, 500, 503] {
+            holds(results, status, ["7", "8"], false);
+        }
     }
 
     #[test]

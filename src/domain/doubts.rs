@@ -62,7 +62,8 @@ impl Doubts {
 
     /// The call of `method` is over.
     pub fn settle(&mut self, method: &str, view: &FleetView, now: Instant) -> Settled {
-        let is_own = !self.is_answered
+        let is_own = !self.met.is_empty()
+            && !self.is_answered
             && self.is_others_answered(method, now)
             && !self.is_believed_no_longer(now);
         let mut settled = Settled {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::block::Reads;
 use super::branch::{Branch, ToldChain};
 use super::chain::{BlockHash, BlockNumber, ChainId};
 use super::depth::Depth;
@@ -16,6 +17,7 @@ use super::report::{Details, Inquiry, Member, Probe};
 use super::sounding::{Found, Question, Soundings};
 use super::standstill::Standstill;
 use super::trouble::Trouble;
+use super::verdict::Shut;
 use super::view::{NodeView, Remark};
 
 /// Blocks that a node's hashes are remembered of: the heads of the last rounds, and their parents.
@@ -236,10 +238,15 @@ impl Entry {
         self.standing.throttle(rest, now);
     }
 
-    /// A call met the state of block `missing` missing.
-    pub fn learn_depth(&mut self, missing: BlockNumber, now: Instant) {
+    /// It rests because it lets nobody in.
+    pub fn shut(&mut self, why: Shut) {
+        self.standing.shut(why);
+    }
+
+    /// A call met what it `reads` of block `missing` missing.
+    pub fn learn_depth(&mut self, (reads, missing): (Reads, BlockNumber), now: Instant) {
         if let Some(head) = self.head {
-            self.soundings.hear_missing(missing, head, now);
+            self.soundings.hear_lacking(reads, missing, head, now);
             self.sound(now);
         }
     }

@@ -4,11 +4,12 @@
 //! never change.
 
 mod heard;
+mod lessons;
 mod moves;
 mod outlook;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::agreed::{AgreedHead, TagLooks};
 use super::block_pace::BlockPace;
@@ -359,27 +360,6 @@ impl Fleet {
             .collect();
         changes.extend(self.settle(now));
         changes
-    }
-
-    /// A node asked to be left alone.
-    pub fn throttle(&mut self, id: NodeId, rest: Option<Duration>, now: Instant) {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.rest(rest, now);
-        }
-    }
-
-    /// A call met the state of block `missing` missing on the node.
-    pub fn learn_depth(&mut self, id: NodeId, missing: BlockNumber, now: Instant) {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.learn_depth(missing, now);
-        }
-    }
-
-    /// Node `id` took no connection, or its socket broke: what it held in memory may be gone.
-    pub fn doubt_depth(&mut self, id: NodeId, now: Instant) {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.doubt_depth(now);
-        }
     }
 
     /// What follows from a change: the served head, and whether the fallback serves.

@@ -1,5 +1,8 @@
 //! Stories of a fleet, told round by round.
 
+use std::time::Duration;
+
+use super::super::block::Reads;
 use super::super::chain::BlockHash;
 use super::super::header::Header;
 use super::super::health::Hysteresis;
@@ -335,7 +338,7 @@ fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
     story.round(&[at(5000), at(5000), at(5000)]);
     story
         .fleet
-        .learn_depth(NodeId(1), BlockNumber(4000), story.now);
+        .learn_depth(NodeId(1), (Reads::State, BlockNumber(4000)), story.now);
     let has = |story: &Story, id: usize, block: u64| {
         story.fleet.view().nodes[id].has_state(BlockNumber(block))
     };

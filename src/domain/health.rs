@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::verdict::Shut;
+
 /// Why a node gets no calls, or fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -158,6 +160,8 @@ pub struct Standing {
 struct Rest {
     until: Instant,
     length: Duration,
+    /// It lets nobody in.
+    shut: Option<Shut>,
 }
 
 impl Default for Standing {
@@ -284,7 +288,20 @@ impl Standing {
         self.rest = Some(Rest {
             until: now + length,
             length,
+            shut: None,
         });
+    }
+
+    /// It rests because it lets nobody in.
+    pub fn shut(&mut self, why: Shut) {
+        if let Some(rest) = &mut self.rest {
+            rest.shut = Some(why);
+        }
+    }
+
+    /// Why it lets nobody in, where it rests for that.
+    pub fn is_shut(&self, now: Instant) -> Option<Shut> {
+        self.rest.filter(|rest| now < rest.until)?.shut
     }
 }
 

@@ -10,6 +10,7 @@ mod telling;
 use std::time::{Duration, Instant};
 
 use self::doubted::Doubted;
+pub use self::failures::Failed;
 use self::failures::Failures;
 use self::picking::Pick;
 pub use self::telling::is_time_limit;
@@ -19,7 +20,7 @@ use super::method::{Repeat, Treatment};
 use super::node::NodeId;
 use super::refusal::Refusal;
 use super::select::Ladder;
-use super::verdict::{Class, Elsewhere, Shut, Verdict};
+use super::verdict::{Class, Elsewhere, SHUT_REST, Shut, Verdict};
 
 /// A refused connection costs a moment and no node anything: it doesn't count among a call's attempts, as
 /// long as it has made fewer than these.
@@ -55,7 +56,7 @@ pub enum Step {
 pub enum Ending {
     /// With the answer of a node that says most: the one kept (see [`Journey::hear`]).
     Kept,
-    /// Without a usable answer: see [`Journey::unserved`].
+    /// Without a usable answer: see [`Journey::failed`].
     Unserved,
     Refused(Refusal),
 }
@@ -90,6 +91,8 @@ pub struct Journey<'a> {
     doubted: Option<Doubted>,
     /// Who is to be asked about it before anyone else; the last first.
     confirmers: Vec<NodeId>,
+    /// The last one asked is one of them, which goes back furthest.
+    digs: bool,
     /// Own nodes were asked.
     asked_own: bool,
     /// And have found nothing, so many as are asked: the fallback may know more.
@@ -131,6 +134,7 @@ impl<'a> Journey<'a> {
             ladder: Ladder::Own,
             doubted: None,
             confirmers: Vec::new(),
+            digs: false,
             asked_own: false,
             asks_beyond: false,
             all_broke: true,
@@ -164,6 +168,11 @@ impl<'a> Journey<'a> {
 
     pub fn repeat(&self) -> Repeat {
         self.treatment.repeat()
+    }
+
+    /// Whether the node that was asked last is one that goes back furthest.
+    pub fn digs(&self) -> bool {
+        self.digs
     }
 
     /// Whether a node that is asked next is to confirm a `null`.
@@ -251,7 +260,9 @@ impl<'a> Journey<'a> {
             Some(Class::Throttled) => Refusal::RateLimited { seconds: 1 },
             Some(Class::Timeout | Class::NodeTimeout) => Refusal::Timeout,
             Some(Class::RequestSize) => Refusal::CallTooLarge,
-            Some(Class::Shut) if shut == Some(Shut::Quota) => Refusal::QuotaSpent,
+            Some(Class::Shut) if shut == Some(Shut::Quota) => Refusal::QuotaSpent {
+                seconds: SHUT_REST.as_secs(),
+            },
             Some(Class::Shut) => Refusal::NotLetIn,
             Some(
                 Class::Ok
@@ -271,11 +282,9 @@ impl<'a> Journey<'a> {
         Step::Finish(Ending::Refused(refusal))
     }
 
-    /// The refusal of a call that ends without a usable answer. `answers_others`: whether a node does
-    /// so of late.
-    pub fn unserved(&self, answers_others: impl FnMut(NodeId) -> bool) -> Refusal {
-        let answer_others = self.tried.iter().copied().all(answers_others);
-        self.failures.refusal(self.repeat(), answer_others)
+    /// How it ended without a usable answer. `is_own`: see [`Settled`](super::doubts::Settled).
+    pub fn failed(&self, is_own: bool) -> Failed {
+        self.failures.end(self.repeat(), is_own)
     }
 
     /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
@@ -475,36 +484,6 @@ mod tests {
     }
 
     #[test]
-    fn who_may_try_again_is_told_so_where_that_can_help_and_do_no_harm() {
-        use Class::{BadAnswer, NoConnection, Timeout, Transport};
-        use Treatment::{Once, Read, Unknown};
-        for (treatment, heard, others, wanted) in [
-            (Read, &[Transport, BadAnswer][..], true, Refusal::Unserved),
-            (Read, &[Transport, Transport], false, Refusal::Unserved),
-            (Read, &[Transport, Transport], true, Refusal::BadAnswer),
-            (Read, &[Transport], true, Refusal::Unserved),
-            (
-                Read,
-                &[Timeout, Transport, BadAnswer],
-                true,
-                Refusal::Unserved,
-            ),
-            (Read, &[NoConnection, NoConnection], true, Refusal::Unserved),
-            (Once, &[NoConnection, NoConnection], true, Refusal::Unserved),
-            (Once, &[NoConnection, Transport], false, Refusal::BadAnswer),
-            (Unknown, &[BadAnswer], false, Refusal::BadAnswer),
-        ] {
-            let mut journey = journey(treatment);
-            for class in heard {
-                assert!(asked(&mut journey, 2).is_some());
-                journey.hear(*class, false);
-            }
-            let why = journey.unserved(|_| others);
-            assert_eq!(why, wanted, "{treatment:?} {heard:?} {others}");
-        }
-    }
-
-    #[test]
     fn a_read_goes_from_node_to_node_and_then_to_the_leader() {
         let mut journey = journey(Treatment::Read);
         for wanted in [1, 2, 0] {
@@ -583,7 +562,7 @@ mod tests {
     #[test]
     fn a_nodes_billing_error_is_told_in_our_words_and_outweighs_a_broken_connection() {
         for (why, refusal) in [
-            (Shut::Quota, Refusal::QuotaSpent),
+            (Shut::Quota, Refusal::QuotaSpent { seconds: 60 }),
             (Shut::Auth, Refusal::NotLetIn),
         ] {
             let mut journey = journey(Treatment::Unknown);
@@ -743,7 +722,10 @@ mod tests {
         let mut withheld = self::journey(Treatment::Read);
         asked(&mut withheld, 1);
         assert_eq!(withheld.hear_null(nobody), Use::Keep);
-        assert_eq!(withheld.next(crate::clock::now(), own_alone, || true), Step::Finish(Ending::Kept));
+        assert_eq!(
+            withheld.next(crate::clock::now(), own_alone, || true),
+            Step::Finish(Ending::Kept)
+        );
     }
 
     /// Nobody but own node 1.
@@ -982,12 +964,15 @@ mod tests {
             (Reads::State, Missing::Older, 70, Wish::Deepest, None),
             (Reads::State, Missing::Lost, 8, Wish::Deepest, Some(7)),
             (Reads::State, Missing::Lost, 7, Wish::Deepest, None),
-            (Reads::Proof, Missing::Lost, 71, Wish::Deepest, None),
-            (Reads::Receipts, Missing::Older, 71, Wish::Deepest, None),
+            (Reads::Proof, Missing::Lost, 71, Wish::Deepest, Some(7)),
+            (Reads::Receipts, Missing::Older, 71, Wish::Deepest, Some(7)),
+            (Reads::Receipts, Missing::Older, 70, Wish::Deepest, None),
+            (Reads::Head, Missing::Older, 71, Wish::Deepest, None),
         ] {
             let mut journey = of_block_7(reads);
             let missed = journey.miss(&node(head), missing, "at block 7");
-            assert_eq!(missed, shown.map(BlockNumber), "{missing:?} {head}");
+            let shown = shown.map(|number| (reads, BlockNumber(number)));
+            assert_eq!(missed, shown, "{missing:?} {head}");
             assert_eq!(journey.needs.wish, wish, "{missing:?} {head}");
         }
         let mut by_hash = journey(Treatment::Read);

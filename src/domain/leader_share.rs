@@ -194,12 +194,7 @@ mod tests {
             let at = call as usize % callers.len();
             let params = call.to_string();
             let rate = (per_second, BLOCK_TIME);
-            given[at] += u32::from(share.take(
-                caller(callers[at]),
-                question(&params),
-                rate,
-                now,
-            ));
+            given[at] += u32::from(share.take(caller(callers[at]), question(&params), rate, now));
         }
         given
     }
@@ -217,7 +212,10 @@ mod tests {
         // One asks nine times as often as another.
         let given = given(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 2], 100, 4.0, 20);
         let (one, other): (u32, u32) = (given[..9].iter().sum(), given[9]);
-        assert!((36..=44).contains(&one) && (36..=44).contains(&other), "{given:?}");
+        assert!(
+            (36..=44).contains(&one) && (36..=44).contains(&other),
+            "{given:?}"
+        );
     }
 
     #[test]
@@ -330,8 +328,18 @@ mod tests {
             ("a block beyond its head", Word::NoData, of(at(101)), false),
             ("a hash nobody told of", Word::NoData, of(None), false),
             ("a tag", Word::NoData, tagged, true),
-            ("a block that own nodes pruned", Word::Nothing, of(at(5)), true),
-            ("something in a block of theirs", Word::Nothing, of(at(95)), false),
+            (
+                "a block that own nodes pruned",
+                Word::Nothing,
+                of(at(5)),
+                true,
+            ),
+            (
+                "something in a block of theirs",
+                Word::Nothing,
+                of(at(95)),
+                false,
+            ),
             ("a hash that says nothing", Word::Nothing, of(None), false),
             ("too wide a range", Word::TooMuch, of(at(95)), false),
             ("a result that none has", Word::NoResult, of(at(95)), false),
@@ -339,6 +347,9 @@ mod tests {
             assert_eq!(is_known(word, question), wanted, "{what}");
         }
         view.nodes[0].learn_lack("eth_getTransactionReceipt", now);
-        assert!(!is_known(Word::NoMethod, of(None)), "the leader lacks it, too");
+        assert!(
+            !is_known(Word::NoMethod, of(None)),
+            "the leader lacks it, too"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! How busy and how fast a node is, as its calls tell: written on every call, without a lock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,22 @@ const SLOW_SAMPLES_MIN: u32 = 50;
 const SLOW_UP: f64 = 1.095;
 const SLOW_DOWN: f64 = 0.995;
 
+/// A repeat that a node gets because it goes back furthest.
+#[derive(Debug)]
+pub struct Digging(Arc<Load>);
+
+impl Drop for Digging {
+    fn drop(&mut self) {
+        self.0.digging.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One node's load.
 #[derive(Debug)]
 pub struct Load {
     in_flight: AtomicU32,
+    /// Of these, repeats that it gets because it goes back furthest.
+    digging: AtomicU32,
     /// What its calls came to.
     pub conduct: Conduct,
     /// Peak-sensitive moving average of the latency, in microseconds.
@@ -39,6 +52,7 @@ impl Load {
     pub fn new(now: Instant) -> Load {
         Load {
             in_flight: AtomicU32::new(0),
+            digging: AtomicU32::new(0),
             conduct: Conduct::new(now),
             average_micros: AtomicU64::new(0),
             measured_micros: AtomicU64::new(0),
@@ -65,6 +79,16 @@ impl Load {
     /// They are back, whatever came of them.
     pub fn end_many(&self, calls: u32) {
         self.in_flight.fetch_sub(calls, Ordering::Relaxed);
+    }
+
+    /// It is asked because it goes back furthest, for as long as what is returned lives.
+    pub fn dig(self: &Arc<Load>) -> Digging {
+        self.digging.fetch_add(1, Ordering::Relaxed);
+        Digging(self.clone())
+    }
+
+    pub fn digging(&self) -> u32 {
+        self.digging.load(Ordering::Relaxed)
     }
 
     pub fn in_flight(&self) -> u32 {

@@ -29,8 +29,10 @@ pub enum Refusal {
     RateLimited {
         seconds: u64,
     },
-    /// What was paid for at the nodes is used up, or not paid for.
-    QuotaSpent,
+    /// What was paid for at the nodes is used up, or not paid for; the first is asked again in so long.
+    QuotaSpent {
+        seconds: u64,
+    },
     /// The nodes refuse our credentials.
     NotLetIn,
     /// The filter's node is gone, or it is none of ours.
@@ -80,7 +82,7 @@ impl Refusal {
             Refusal::BatchTooLarge { .. } => -32014,
             Refusal::Timeout | Refusal::BodyTooSlow | Refusal::HeadTooSlow => -32015,
             Refusal::RateLimited { .. }
-            | Refusal::QuotaSpent
+            | Refusal::QuotaSpent { .. }
             | Refusal::TooManyMessages
             | Refusal::TooManySubscriptions { .. } => -32016,
             Refusal::AnswerTooLarge => -32020,
@@ -108,7 +110,7 @@ impl Refusal {
             Refusal::NoNode | Refusal::Leaving | Refusal::Unserved => 503,
             Refusal::OverCapacity
             | Refusal::RateLimited { .. }
-            | Refusal::QuotaSpent
+            | Refusal::QuotaSpent { .. }
             | Refusal::TooManyMessages => 429,
             Refusal::BatchTooLarge { .. }
             | Refusal::BodyTooLarge { .. }
@@ -128,7 +130,7 @@ impl Refusal {
             Refusal::NoNode
                 | Refusal::OverCapacity
                 | Refusal::RateLimited { .. }
-                | Refusal::QuotaSpent
+                | Refusal::QuotaSpent { .. }
                 | Refusal::CallTooLarge
                 | Refusal::Unserved
         )
@@ -137,10 +139,8 @@ impl Refusal {
     /// For `Retry-After`, in whole seconds.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Refusal::RateLimited { seconds } => Some(*seconds),
+            Refusal::RateLimited { seconds } | Refusal::QuotaSpent { seconds } => Some(*seconds),
             Refusal::OverCapacity => Some(1),
-            // As long as a node rests that has said so.
-            Refusal::QuotaSpent => Some(60),
             _ => None,
         }
     }
@@ -171,7 +171,7 @@ impl Refusal {
             Refusal::RateLimited { .. } => {
                 "over rate limit: the nodes ask for a pause, try again".into()
             }
-            Refusal::QuotaSpent => {
+            Refusal::QuotaSpent { .. } => {
                 "over rate limit: the quota at the nodes is used up, or not paid for".into()
             }
             Refusal::NotLetIn => "the nodes refuse this server's credentials".into(),

@@ -9,6 +9,7 @@ use super::fleet::{FleetView, NodeView};
 use super::health::{Reason, State, slow_start};
 use super::node::{NodeId, Rung};
 use super::refusal::Refusal;
+use super::verdict::Shut;
 
 /// A node sheds a call to the second one drawn when it costs more than this many times as much.
 const COST_RATIO_MAX: f64 = 4.0;
@@ -105,7 +106,8 @@ pub fn take(node: &NodeView, caution: Caution, now: Instant) -> bool {
 }
 
 /// Why a call that ends with `why` got no answer: where nobody was left to ask, there may be nodes
-/// that only want to be left alone for now, and the first of them tells for how long.
+/// that only want to be left alone for now, and the first of them tells for how long. Where all of them let
+/// nobody in, it is said why.
 pub fn refusal(why: Refusal, view: &FleetView, now: Instant) -> Refusal {
     if !matches!(why, Refusal::NoNode | Refusal::RateLimited { .. }) {
         return why;
@@ -113,12 +115,22 @@ pub fn refusal(why: Refusal, view: &FleetView, now: Instant) -> Refusal {
     let nodes = view.nodes.iter();
     let rests = nodes
         .filter(|node| node.serves() || node.is_last_resort())
-        .filter(|node| node.standing.rests(now))
+        .filter(|node| node.standing.rests(now));
+    let until = rests
+        .clone()
         .filter_map(|node| node.standing.resting_until());
-    let Some(until) = rests.min() else { return why };
+    let Some(until) = until.min() else { return why };
     let left = until.saturating_duration_since(now);
-    Refusal::RateLimited {
-        seconds: left.as_secs_f64().ceil() as u64,
+    let seconds = left.as_secs_f64().ceil() as u64;
+    let mut shut = rests.map(|node| node.standing.is_shut(now));
+    // What says least is said where one of them only asks for a pause.
+    let told = shut.try_fold(Shut::Auth, |told, shut| {
+        shut.map(|shut| if shut == Shut::Quota { shut } else { told })
+    });
+    match told {
+        Some(Shut::Quota) => Refusal::QuotaSpent { seconds },
+        Some(Shut::Auth) => Refusal::NotLetIn,
+        None => Refusal::RateLimited { seconds },
     }
 }
 
@@ -591,6 +603,40 @@ mod tests {
             assert_eq!(refusal(why, &view, later), wanted);
         }
         assert_eq!(refusal(Refusal::Timeout, &view, now), Refusal::Timeout);
+    }
+
+    #[test]
+    fn where_all_let_nobody_in_it_is_said_why() {
+        use Shut::{Auth, Quota};
+        let quota = Refusal::QuotaSpent { seconds: 60 };
+        let pause = Refusal::RateLimited { seconds: 60 };
+        for (why, wanted) in [
+            ([Some(Quota), Some(Quota)], &quota),
+            ([Some(Auth), Some(Quota)], &quota),
+            ([Some(Auth), Some(Auth)], &Refusal::NotLetIn),
+            ([None, Some(Quota)], &pause),
+            ([None, None], &pause),
+        ] {
+            let now = crate::clock::now();
+            let mut fleet = fleet(&[1, 1], now);
+            round(&mut fleet, &[at(9), at(9)], now);
+            for (id, why) in (0..).map(NodeId).zip(why) {
+                fleet.throttle(id, Some(Duration::from_secs(60)), now);
+                if let Some(why) = why {
+                    fleet.shut(id, why);
+                }
+            }
+            assert_eq!(
+                refusal(Refusal::NoNode, &fleet.view(), now),
+                *wanted,
+                "{why:?}"
+            );
+            // Once the rest is over it was the last word about it.
+            fleet.throttle(NodeId(0), None, now + Duration::from_secs(61));
+            let later = now + Duration::from_secs(61);
+            let after = refusal(Refusal::NoNode, &fleet.view(), later);
+            assert!(matches!(after, Refusal::RateLimited { .. }), "{after:?}");
+        }
     }
 
     #[test]

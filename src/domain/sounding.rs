@@ -10,10 +10,15 @@
 //! while those that come it keeps. What was known of it stays as a limit, and one question, halfway
 //! between the head and there, says whether more is left of it.
 
+mod loss;
+
 use std::time::{Duration, Instant};
 
+use self::loss::Loss;
+use super::block::Reads;
 use super::chain::BlockNumber;
 use super::depth::Depth;
+use super::promises::{self, Promises};
 use super::report::Capabilities;
 
 /// What was found out is found out anew after this time.
@@ -29,8 +34,6 @@ const PRECISION: u64 = 64;
 /// A window is taken for a sixteenth smaller than it was found, as the head moves between two
 /// rounds; by this many blocks at most.
 const MARGIN_MAX: u64 = 32;
-/// For so long a miss outranks what the node promised.
-pub const PROMISE_DOUBTED: Duration = Duration::from_secs(600);
 /// A node that was away is asked what it has left once it has answered so many rounds since.
 const ROUNDS_BACK: u32 = 2;
 
@@ -42,6 +45,7 @@ pub const CAPABILITIES_ROUNDS: u32 = 10;
 pub enum Resource {
     State,
     Blocks,
+    Proofs,
 }
 
 /// The block that is asked for.
@@ -91,6 +95,8 @@ pub struct Soundings {
     loss: Option<Loss>,
     /// It was away: rounds until it is asked what it has left.
     back_in: Option<u32>,
+    /// What it should have and doesn't, but for states.
+    promises: Promises,
     /// As it said itself.
     told: Option<(Depth, Instant)>,
     /// Rounds until it is asked to say so again.
@@ -101,16 +107,17 @@ impl Soundings {
     pub fn depth(&self, head: BlockNumber, now: Instant) -> Depth {
         let told = self.told(now);
         let lost = self.loss(now).map(|loss| loss.from);
-        Depth {
+        let believed = Depth {
             blocks_from: self.blocks.oldest(told.blocks_from, head),
             state_from: self.state.oldest(told.state_from, head).max(lost),
             ..told
-        }
+        };
+        self.promises.less(believed, now)
     }
 
     fn loss(&self, now: Instant) -> Option<Loss> {
         let lasts = match self.told(now).state_from {
-            Some(_) => PROMISE_DOUBTED,
+            Some(_) => promises::DOUBTED,
             None => EVIDENCE_MAX,
         };
         let age = |loss: &Loss| now.saturating_duration_since(loss.at);
@@ -134,6 +141,11 @@ impl Soundings {
             .map(of_state)
             .or_else(|| self.search(head, now))
             .or_else(|| loss.map(|loss| of_state(Place::Edge(loss.lost))))
+            .or_else(|| {
+                let (resource, number) = self.promises.question(now)?;
+                let place = Place::Edge(number);
+                Some(Question { resource, place })
+            })
     }
 
     /// Halfway to the oldest state that it is believed to have.
@@ -172,6 +184,12 @@ impl Soundings {
                 }
                 return;
             }
+            (Place::Edge(_), Some(has)) if found.question.resource != Resource::State => {
+                if has {
+                    self.promises.found(found.question.resource);
+                }
+                return;
+            }
             (Place::Edge(number), Some(has)) => {
                 self.loss = self.loss.and_then(|loss| loss.heard(number, has, now));
                 return;
@@ -182,6 +200,7 @@ impl Soundings {
         let sounding = match found.question.resource {
             Resource::State => &mut self.state,
             Resource::Blocks => &mut self.blocks,
+            Resource::Proofs => return,
         };
         sounding.hear(found, head, now);
     }
@@ -197,6 +216,22 @@ impl Soundings {
             Capabilities::NotAsked => self.told_in = self.told_in.saturating_sub(1),
             Capabilities::Untold => self.told_in = CAPABILITIES_ROUNDS - 1,
             Capabilities::Told(depth) => self.told = Some((depth, now)),
+        }
+    }
+
+    /// A call met what it `reads` missing in block `missing`, on a node at `head`.
+    pub fn hear_lacking(
+        &mut self,
+        reads: Reads,
+        missing: BlockNumber,
+        head: BlockNumber,
+        now: Instant,
+    ) {
+        match reads {
+            Reads::State => self.hear_missing(missing, head, now),
+            Reads::Head | Reads::Block | Reads::Proof | Reads::Receipts | Reads::Logs => {
+                self.promises.hear_missing(reads, missing, now);
+            }
         }
     }
 
@@ -229,43 +264,6 @@ impl Soundings {
         // Nothing is believed of it that it could have lost.
         if self.back_in == Some(0) && self.left(head, now).is_none() {
             self.back_in = None;
-        }
-    }
-}
-
-/// States lost, as numbers of blocks: what comes later the node has.
-#[derive(Clone, Copy, Debug)]
-struct Loss {
-    /// The highest block that is known to be missing.
-    lost: BlockNumber,
-    /// The lowest that is believed to be there.
-    from: BlockNumber,
-    /// When the last one was met missing.
-    at: Instant,
-}
-
-impl Loss {
-    /// Between the two, where there is anything.
-    fn halfway(self) -> Option<Place> {
-        let between = self.from.0 - self.lost.0;
-        (between > 1).then(|| Place::Edge(BlockNumber(self.lost.0 + between / 2)))
-    }
-
-    /// What came of asking for block `number`. Where even the last one missing is there, nothing is
-    /// lost.
-    fn heard(self, number: BlockNumber, has: bool, now: Instant) -> Option<Loss> {
-        match has {
-            true if number <= self.lost => None,
-            true => Some(Loss {
-                from: self.from.min(number),
-                ..self
-            }),
-            false if number <= self.lost => Some(self),
-            false => Some(Loss {
-                lost: number,
-                from: self.from.max(BlockNumber(number.0 + 1)),
-                at: now,
-            }),
         }
     }
 }
@@ -406,6 +404,7 @@ mod tests {
             let kept = match question.resource {
                 Resource::State => state,
                 Resource::Blocks => blocks,
+                Resource::Proofs => panic!("nothing was promised"),
             };
             let has = Some(HEAD.0 - question.place.at(HEAD).0 <= kept);
             soundings.hear(Found { question, has }, HEAD, now);
@@ -545,7 +544,7 @@ mod tests {
     }
 
     /// Ten minutes are over.
-    const LATER: Duration = PROMISE_DOUBTED;
+    const LATER: Duration = promises::DOUBTED;
 
     fn promising(from: u64, now: Instant) -> Soundings {
         let mut soundings = Soundings::default();

@@ -138,7 +138,7 @@ impl Class {
 }
 
 /// How long a node rests whose quota is used up or that doesn't let us in.
-const SHUT_REST: Duration = Duration::from_secs(60);
+pub const SHUT_REST: Duration = Duration::from_secs(60);
 /// The longest rest that we let a node prescribe.
 const REST_MAX: Duration = Duration::from_secs(300);
 /// So much of a message is looked at.

@@ -236,8 +236,8 @@ impl<'a> Convoy<'a> {
             let charges = is_fault(&lot) && !std::mem::replace(&mut is_charged, true);
             rider.errand.charges(charges, now);
             arrival.hand_out(rider, lot);
-            if let Some((_, outcome)) = &mut rider.ended {
-                *outcome = rider.errand.settle(*outcome).await;
+            if let Some(ended) = rider.ended.take() {
+                rider.ended = Some(rider.errand.settle(ended).await);
             }
         }
         if let (false, Came::Body(reply, _)) = (is_mixed_up, &mut came) {

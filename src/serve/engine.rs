@@ -1,12 +1,14 @@
 //! Answers one call: a plan of `domain`'s, carried out. Single calls and batches come here alike.
 
+mod aiming;
+
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-use super::errand::{Aim, Errand};
+use super::errand::Errand;
 use super::exchange::Large;
 use super::lookups::Lookups;
 use super::origin::{self, Origin};
@@ -15,6 +17,7 @@ use super::websocket::listener::Subscriber;
 use super::{broadcast, coalesce, health, nonces, waiting};
 use crate::clock;
 use crate::domain::block::{Edits, Pins};
+use crate::domain::confirmation::Searched;
 use crate::domain::disputes::Disputes;
 use crate::domain::failing::Failing;
 use crate::domain::filter::{self, Part};
@@ -57,6 +60,8 @@ pub struct Engine {
     pub afterwork: Arc<Afterwork>,
     /// Refusals that no second node is asked about. Only who was refused takes the lock.
     pub disputes: Mutex<Disputes>,
+    /// What who goes back furthest was found to lack. Only who was told `null` takes the lock.
+    pub searched: Mutex<Searched>,
     /// What the leader may be asked of what nobody is known to have. Only who is about to take the lock.
     pub leader_share: Mutex<LeaderShare>,
     /// Who listens to what.
@@ -218,7 +223,8 @@ impl Engine {
         if let Plan::Ask(asking) = &mut plan {
             let told = &self.pool.told;
             if let Some(hashed) = asking.hash {
-                asking.stands_in(told.number_of(hashed.hash), view);
+                let number = told.number_of(hashed.hash);
+                asking.stands_in(number.or_else(|| view.told.number_of(hashed.hash)), view);
             } else if is_lookup(&call.method) {
                 let hash = call.params.and_then(transaction::hash_asked);
                 asking.stands_in(hash.and_then(|hash| told.place_of(hash)), view);
@@ -301,33 +307,6 @@ impl Engine {
             edits: Edits::inserting(at, nonce),
             ..asking.clone()
         })
-    }
-
-    /// Whether a call goes its own way, however many others come with it.
-    pub(super) fn goes_alone(&self, call: &Call<'_>, asking: &Asking, client: Client) -> bool {
-        call.method == FILL
-            || nonce::is_pending(&call.method, asking.is_pending)
-            || !matches!(self.aim(call, asking, client), Aim::Anyone)
-    }
-
-    /// A transaction that was sent through here is asked of those who took it, and what reads the
-    /// pool of those who took this client's.
-    fn aim(&self, call: &Call<'_>, asking: &Asking, client: Client) -> Aim {
-        let params = call.params;
-        let holders = match &*call.method {
-            BY_HASH => params
-                .and_then(transaction::hash_asked)
-                .map(|hash| self.taken.holders(hash)),
-            "eth_getTransactionBySenderAndNonce" => params
-                .and_then(transaction::nonce_asked)
-                .map(|(sender, nonce)| self.taken.holders_of(sender, nonce)),
-            _ if asking.is_pending || call.method == FILL => Some(self.taken.holders_for(client)),
-            _ => None,
-        };
-        match holders {
-            Some(holders) if !holders.is_empty() => Aim::Rather(holders),
-            Some(_) | None => Aim::Anyone,
-        }
     }
 }
 

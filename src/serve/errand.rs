@@ -9,8 +9,10 @@ mod held;
 mod kept;
 mod leave;
 mod lesson;
+mod nothing;
 mod renewal;
 mod ride;
+mod unindexed;
 mod written;
 
 use std::sync::Arc;
@@ -24,10 +26,9 @@ use self::kept::Kept;
 use self::leave::Granted;
 use self::written::Try;
 use super::engine::{Engine, Reply, Served, Terms};
-use super::exchange::{Content, Wanted};
+use super::exchange::Content;
 use crate::clock;
 use crate::domain::block::Needs;
-use crate::domain::confirmation::Sought;
 use crate::domain::disputes::Dispute;
 use crate::domain::doubts::{self, Doubts};
 use crate::domain::fleet::NodeView;
@@ -35,7 +36,8 @@ use crate::domain::insistence::Insistence;
 use crate::domain::journey::{Allowance, Journey, Step, Use};
 use crate::domain::jsonrpc::Call;
 use crate::domain::limits::Breadth;
-use crate::domain::method::{self, Repeat, Row, Treatment};
+use crate::domain::load::Digging;
+use crate::domain::method::{self, Row, Treatment};
 use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
@@ -47,7 +49,6 @@ use crate::state::room::Held;
 use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::shown_method;
 use crate::telemetry::metrics::CallOutcome;
-use crate::upstream::link::Reuse;
 
 /// A call on its way.
 pub struct Errand<'a> {
@@ -79,6 +80,12 @@ pub struct Errand<'a> {
     used_fallback: bool,
     /// Of the leader's share.
     granted: Granted,
+    /// Its place at a node that is asked because it goes back furthest.
+    digging: Option<Digging>,
+    /// The words of a node whose index of transactions isn't built so far; on the heap, as they are rare.
+    unindexed: Option<Box<Kept<'a>>>,
+    /// A node that has all transactions said `null`.
+    null_is_sure: bool,
     /// Of the transaction that it looks up, where it shares its attempts with others.
     hash: Option<TxHash>,
     /// The faults that it met.
@@ -135,6 +142,9 @@ impl<'a> Errand<'a> {
             doubted: Vec::new(),
             used_fallback: false,
             granted: Granted::default(),
+            digging: None,
+            unindexed: None,
+            null_is_sure: false,
             hash: None,
             doubts: Doubts::default(),
             began: (terms.arrived_at, true),
@@ -161,8 +171,8 @@ impl<'a> Errand<'a> {
 
     /// Goes on to the call's end, with `first` as the next step.
     async fn go_on(&mut self, first: Option<Step>) -> (Served, CallOutcome) {
-        let (served, outcome) = self.finished(first).await;
-        (served, self.settle(outcome).await)
+        let ended = self.finished(first).await;
+        self.settle(ended).await
     }
 
     async fn finished(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {
@@ -232,6 +242,7 @@ impl<'a> Errand<'a> {
             return None;
         };
         self.count(ladder);
+        self.digging = self.journey.digs().then(|| node.load.dig());
         let wanted = self.wanted(until);
         let first = Try {
             pool,
@@ -256,6 +267,7 @@ impl<'a> Errand<'a> {
         (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, Content<'a>),
     ) -> Option<(Served, CallOutcome)> {
+        self.digging = None;
         let verdict = self.weigh(verdict, node, &content);
         let is_stray = self.learn(verdict, node, &content);
         let class = verdict.class;
@@ -308,25 +320,6 @@ impl<'a> Errand<'a> {
         }
     }
 
-    fn wanted(&self, until: Instant) -> Wanted<'a> {
-        let repeats_freely = self.journey.repeat() == Repeat::Freely;
-        Wanted {
-            id: Bytes::copy_from_slice(self.call.id.unwrap_or("null").as_bytes()),
-            bytes_max: self.terms.bytes_max,
-            may_stream: self.terms.may_stream,
-            room: self.terms.room,
-            trace: self.terms.trace,
-            reuse: if repeats_freely {
-                Reuse::Any
-            } else {
-                Reuse::Surely
-            },
-            until,
-            may_move: repeats_freely,
-            may_be_held_back: false,
-        }
-    }
-
     fn hear(
         &mut self,
         (verdict, is_stray): (Verdict, bool),
@@ -336,25 +329,14 @@ impl<'a> Errand<'a> {
         let class = verdict.class;
         let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
         let is_doubtful = class == Class::Ok && answer.result().is_some_and(is_doubtful);
+        self.hear_of_index(verdict, &answer, said);
         self.came_to_nothing = self.is_nothing(verdict, &answer, said);
         let heard = if self.came_to_nothing {
             self.keep_nothing(&answer)
         } else if is_stray {
             self.journey.hear_stray()
         } else if is_doubtful {
-            let (engine, aim, holding) = (self.engine, &self.aim, self.asking().holding);
-            self.journey.hear_null(|ladder, block, tried| match aim {
-                Aim::Anyone => engine.pool.confirmers(
-                    said,
-                    Sought {
-                        holding,
-                        block,
-                        ladder,
-                        tried,
-                    },
-                ),
-                Aim::Rather(_) | Aim::Only(_) => Vec::new(),
-            })
+            self.hear_nothing(said)
         } else {
             self.journey.hear(verdict, true)
         };

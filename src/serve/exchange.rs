@@ -204,7 +204,7 @@ pub(super) async fn rest(pool: &Pool, upstream: &Upstream, node: &NodeView, verd
         alarm(upstream, node, shut);
     }
     if let Blame::Rest(rest) = verdict.blame() {
-        pool.throttle(upstream.id, rest).await;
+        pool.throttle(upstream.id, rest, verdict.shut()).await;
     }
 }
 
@@ -267,7 +267,6 @@ async fn read<'a>(mut reply: Reply, own: OwnId, wanted: &Wanted<'a>) -> (Verdict
 /// Judges an answer that is there to its end.
 fn judge<'a>(reply: &mut Reply, own: OwnId, body: &Bytes, held: Held<'a>) -> (Verdict, Found<'a>) {
     let (status, retry_after) = (reply.status, reply.retry_after);
-    let by_status = verdict::of_status(status, retry_after);
     let read = Answer::read(body, own);
     if !matches!(read, Err(BadAnswer::WrongId)) {
         reply.keep();
@@ -279,10 +278,10 @@ fn judge<'a>(reply: &mut Reply, own: OwnId, body: &Bytes, held: Held<'a>) -> (Ve
             return (by_body.unwrap_or(bad.into()), Found::Nothing);
         }
     };
-    let verdict = match (&answer.outcome, by_status) {
-        (Outcome::Result(_), None) => Class::Ok.into(),
-        (Outcome::Result(_), Some(verdict)) => verdict,
-        (Outcome::Error(error), _) => verdict::of_error(error, status, retry_after),
+    // What it says before the status that it says it with.
+    let verdict = match &answer.outcome {
+        Outcome::Result(_) => Class::Ok.into(),
+        Outcome::Error(error) => verdict::of_error(error, status, retry_after),
     };
     let whole = Whole::new(body, &answer);
     let whole = if is_sparse(body.len(), whole.bytes()) {

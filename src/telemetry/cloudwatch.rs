@@ -66,6 +66,7 @@ fn of_fleet(view: &FleetView, traffic: &Traffic, registry_age: Option<Duration>)
         ("FallbackInUse", "Count", json!(u8::from(helps_out))),
         ("Calls", "Count", json!(traffic.calls)),
         ("FailedCalls", "Count", json!(traffic.failed)),
+        ("UnanswerableCalls", "Count", json!(traffic.unanswerable)),
         (
             "TryAgainResponses",
             "Count",

@@ -39,9 +39,10 @@ fn the_fleets_line_has_the_agreed_names() {
     assert_eq!(line["HealthyNodes"], 1);
     assert_eq!(line["FallbackInUse"], 0);
     assert_eq!(line["TryAgainResponses"], 3);
+    assert_eq!(line["UnanswerableCalls"], 2);
     assert_eq!(
         (&line["Calls"], &line["FailedCalls"]),
-        (&json!(5), &json!(1))
+        (&json!(7), &json!(1))
     );
     assert_eq!(line["CallTimeP99"], 250.0);
     assert_eq!(line["RegistryAge"], 7);
@@ -245,7 +246,7 @@ fn read(view: &FleetView) -> Vec<Value> {
     lines.collect::<Result<_, _>>().unwrap()
 }
 
-/// Of four calls that were answered and one that failed.
+/// Of four calls that were answered, one that failed and two that nobody can answer.
 fn traffic() -> Traffic {
     let metrics = Metrics::new();
     let method = metrics.method(None);
@@ -255,6 +256,8 @@ fn traffic() -> Traffic {
         CallOutcome::RpcError,
         CallOutcome::Refused,
         CallOutcome::Failed,
+        CallOutcome::Unanswerable,
+        CallOutcome::Unanswerable,
         CallOutcome::Cancelled,
     ] {
         method.called(outcome, Duration::from_millis(200));

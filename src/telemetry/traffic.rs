@@ -12,6 +12,8 @@ pub struct Traffic {
     pub calls: u64,
     /// No node had an answer, whatever the HTTP status said.
     pub failed: u64,
+    /// Of the others, those that every node failed at while they answered others: a caller's own fault.
+    pub unanswerable: u64,
     /// 503s that say that nodes failed a call which may be tried again.
     pub try_again_responses: u64,
     /// How many calls took at most so many seconds, the shortest time first, each with those before
@@ -47,6 +49,7 @@ impl Traffic {
         Traffic {
             calls: self.calls - before.calls,
             failed: self.failed - before.failed,
+            unanswerable: self.unanswerable - before.unanswerable,
             try_again_responses: self.try_again_responses - before.try_again_responses,
             durations: durations
                 .map(|((bound, count), earlier)| (*bound, count - earlier))

@@ -82,6 +82,10 @@ pub(super) async fn found(
             let nobody = "0x0000000000000000000000000000000000000000";
             ("eth_getBalance", format!(r#"["{nobody}","{number:#x}"]"#))
         }
+        Resource::Proofs => {
+            let nobody = "0x0000000000000000000000000000000000000000";
+            ("eth_getProof", format!(r#"["{nobody}",[],"{number:#x}"]"#))
+        }
         Resource::Blocks => (
             "eth_getBlockTransactionCountByNumber",
             format!(r#"["{number:#x}"]"#),
@@ -257,6 +261,7 @@ mod tests {
         ] {
             for (resource, method) in [
                 (Resource::State, "eth_getBalance"),
+                (Resource::Proofs, "eth_getProof"),
                 (Resource::Blocks, "eth_getBlockTransactionCountByNumber"),
             ] {
                 let place = Place::Behind(120);

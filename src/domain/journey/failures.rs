@@ -1,4 +1,5 @@
-//! How nodes have failed a call, and whether it may be tried again.
+//! How nodes have failed a call, whose fault that was, and whether it may be tried again: the one rule of
+//! the refusal, its HTTP status, and what is counted.
 
 use crate::domain::method::Repeat;
 use crate::domain::refusal::Refusal;
@@ -8,7 +9,6 @@ use crate::domain::verdict::Class;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Failures {
     first: Option<Class>,
-    count: u32,
     /// Not all of them as the first.
     differ: bool,
     may_have_run: bool,
@@ -16,20 +16,92 @@ pub(super) struct Failures {
 
 impl Failures {
     pub fn add(&mut self, class: Class) {
-        self.count = self.count.saturating_add(1);
         self.differ |= *self.first.get_or_insert(class) != class;
         self.may_have_run |= !class.is_unexecuted();
     }
 
-    /// Trying again helps unless every node fails at this very call while these `answer_others` (of
-    /// one node alone nobody knows), and does no harm unless one may have carried it out.
-    pub fn refusal(self, repeat: Repeat, answer_others: bool) -> Refusal {
-        let does_harm = self.may_have_run && repeat == Repeat::IfUnexecuted;
-        let is_alike = self.may_have_run && !self.differ && self.count > 1;
-        if does_harm || (is_alike && answer_others) {
-            Refusal::BadAnswer
+    /// `is_own`: those who were asked answer other calls, so that what all of them failed at alike is
+    /// the call's own.
+    pub fn end(self, repeat: Repeat, is_own: bool) -> Failed {
+        if is_own && !self.differ {
+            Failed::Unanswerable
+        } else if self.may_have_run && repeat == Repeat::IfUnexecuted {
+            Failed::PerhapsDone
         } else {
-            Refusal::Unserved
+            Failed::ForNow
+        }
+    }
+}
+
+/// How a call ended that no node has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Every node fails at it: trying again would not help.
+    Unanswerable,
+    /// A node may have carried it out: trying again might do harm.
+    PerhapsDone,
+    /// Trying again may help.
+    ForNow,
+}
+
+impl Failed {
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Failed::Unanswerable | Failed::PerhapsDone => Refusal::BadAnswer,
+            Failed::ForNow => Refusal::Unserved,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::method::Repeat::{Freely, IfUnexecuted};
+    use Class::{BadAnswer, NoConnection, Timeout, Transport};
+    use Failed::{ForNow, PerhapsDone, Unanswerable};
+
+    #[test]
+    fn who_may_try_again_is_told_so_where_that_can_help_and_do_no_harm() {
+        for (repeat, heard, is_own, wanted, status) in [
+            (Freely, &[Transport, BadAnswer][..], true, ForNow, 503),
+            (Freely, &[Transport, Transport], false, ForNow, 503),
+            (Freely, &[Transport, Transport], true, Unanswerable, 200),
+            (Freely, &[Transport], true, Unanswerable, 200),
+            (Freely, &[Transport], false, ForNow, 503),
+            (Freely, &[Timeout, Transport, BadAnswer], true, ForNow, 503),
+            (Freely, &[NoConnection, NoConnection], false, ForNow, 503),
+            (
+                IfUnexecuted,
+                &[NoConnection, NoConnection],
+                false,
+                ForNow,
+                503,
+            ),
+            (
+                IfUnexecuted,
+                &[NoConnection, Transport],
+                false,
+                PerhapsDone,
+                200,
+            ),
+            (
+                IfUnexecuted,
+                &[NoConnection, Transport],
+                true,
+                PerhapsDone,
+                200,
+            ),
+            (IfUnexecuted, &[BadAnswer], false, PerhapsDone, 200),
+            (IfUnexecuted, &[BadAnswer], true, Unanswerable, 200),
+            (Freely, &[], false, ForNow, 503),
+        ] {
+            let mut failures = Failures::default();
+            for class in heard {
+                failures.add(*class);
+            }
+            let end = failures.end(repeat, is_own);
+            let told = (end, end.refusal().status());
+            assert_eq!(told, (wanted, status), "{repeat:?} {heard:?} {is_own}");
         }
     }
 }

@@ -26,14 +26,19 @@ impl Journey<'_> {
     }
 
     /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
-    /// next. `words`: in which it says so. Returns the block whose state the node turns out not to keep any more.
-    pub fn miss(&mut self, node: &NodeView, missing: Missing, words: &str) -> Option<BlockNumber> {
+    /// next. `words`: in which it says so. Returns what of which block the node turns out not to keep.
+    pub fn miss(
+        &mut self,
+        node: &NodeView,
+        missing: Missing,
+        words: &str,
+    ) -> Option<(Reads, BlockNumber)> {
         let need = self.needs.block;
         let is_within = need
             .zip(node.head)
             .is_some_and(|(need, head)| need.from <= head);
         let is_older = match missing {
-            Missing::Older | Missing::Lost => true,
+            Missing::Older | Missing::Lost | Missing::Unindexed => true,
             Missing::Newer => false,
             Missing::Unsaid => is_within,
         };
@@ -46,13 +51,13 @@ impl Journey<'_> {
         let behind = head.0.saturating_sub(need.from.0);
         let behind_min = match missing {
             Missing::Lost => 1,
-            Missing::Older | Missing::Unsaid | Missing::Newer => RECENT_BLOCKS,
+            Missing::Older | Missing::Unindexed | Missing::Unsaid | Missing::Newer => RECENT_BLOCKS,
         };
         let is_another = || names_another(words, need.from);
-        if need.reads != Reads::State || behind < behind_min || is_another() {
+        if need.reads == Reads::Head || behind < behind_min || is_another() {
             return None;
         }
-        self.was_taught = node.has_state(need.from);
-        Some(need.from)
+        self.was_taught = need.is_met_by(node);
+        Some((need.reads, need.from))
     }
 }

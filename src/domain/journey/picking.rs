@@ -70,7 +70,10 @@ impl<'a> Journey<'a> {
         doubted: Doubted,
         draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
     ) -> Pick {
-        if let Some(node) = self.confirmers.pop() {
+        let next = self.confirmers.pop();
+        // Who is fresh comes before who goes back further.
+        self.digs = next.is_some() && self.confirmers.is_empty();
+        if let Some(node) = next {
             return Pick::Node(node, self.ladder);
         }
         let may_go_beyond = doubted == Doubted::Null && self.ladder == Ladder::Own;

@@ -73,6 +73,8 @@ pub enum Missing {
     Lost,
     /// Pruned: evidence of its depth.
     Older,
+    /// The index of transactions, which isn't built so far: whether there is such a one nobody knows.
+    Unindexed,
     /// It doesn't say; where the block lies by the node's head tells.
     Unsaid,
 }

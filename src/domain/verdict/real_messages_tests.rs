@@ -236,7 +236,7 @@ const MESSAGES: &[Message] = &[
     ("Besu", 200, -32000, "World state unavailable", NO_DATA, UNSAID),
     ("Besu", 200, -32000, "Transaction not found", NO_DATA, UNSAID),
     ("evmd", 200, -32000, "ethereum tx not found", NO_DATA, UNSAID),
-    ("geth", 200, -32000, "transaction indexing is in progress", NO_DATA, UNSAID),
+    ("geth", 200, -32000, "transaction indexing is in progress", NO_DATA, Meaning::Missing(Missing::Unindexed)),
     ("Chainstack", 200, -32000, "Access to archival, debug, or trace data is not included in your current plan", NO_DATA, UNSAID),
     // Out of time.
     ("geth", 200, -32002, "request timed out", NO_DATA, Meaning::NodeTimeout),

@@ -275,6 +275,9 @@ pub const TEXTS: &[Group] = &[
         ("proofs are available only for", "BSC"),
         ("account changes purged", "Klaytn"),
     ]),
+    (Meaning::Missing(Missing::Unindexed), &[
+        ("transaction indexing is in progress", "geth rpc/errors: errcodeTxIndexing, internal/ethapi"),
+    ]),
     (Meaning::Missing(Missing::Unsaid), &[
         ("header not found", "geth eth/api_backend.go"),
         ("header for hash not found", "geth eth/api_backend.go"),
@@ -290,7 +293,6 @@ pub const TEXTS: &[Group] = &[
         ("receipts not found", "reth rpc-eth-types error/mod.rs"),
         ("transaction not found", "geth eth/tracers, Besu"),
         ("tx not found", "Cosmos EVM: ethereum tx not found"),
-        ("transaction indexing is in progress", "geth rpc/errors: errcodeTxIndexing, internal/ethapi"),
         ("not included in your current plan", "Chainstack: archive, debug and trace data"),
     ]),
     (Meaning::NodeTimeout, &[

@@ -2,7 +2,6 @@
 
 use super::{Aim, CallOutcome, Errand, Served};
 use crate::clock;
-use crate::domain::fleet::NodeView;
 use crate::domain::journey::Ending;
 use crate::domain::refusal::Refusal;
 use crate::domain::select;
@@ -17,7 +16,7 @@ impl Errand<'_> {
                 self.deliver(kept)
             }
             (Ending::Kept, None) => self.end_unserved(Refusal::BadAnswer),
-            (Ending::Unserved, _) => self.end_unserved(self.unserved()),
+            (Ending::Unserved, _) => self.end_unserved(Refusal::Unserved),
             (Ending::Refused(why), _) => {
                 let view = &self.engine.pool.snapshot().view;
                 self.end_unserved(select::refusal(why, view, clock::now()))
@@ -30,14 +29,6 @@ impl Errand<'_> {
         if self.journey.confirms_null() && self.journey.attempts() > 1 {
             self.engine.metrics.null_check(is_null);
         }
-    }
-
-    fn unserved(&self) -> Refusal {
-        let (view, now) = (&self.engine.pool.snapshot().view, clock::now());
-        let method = &*self.call.method;
-        let answers = |node: &NodeView| node.load.conduct.of_late(method, now).0 > 0;
-        self.journey
-            .unserved(|id| view.node(id).is_some_and(answers))
     }
 
     pub(super) fn end_unserved(&self, why: Refusal) -> (Served, CallOutcome) {

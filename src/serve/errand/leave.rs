@@ -6,13 +6,17 @@ use std::time::Instant;
 
 use super::Errand;
 use crate::clock;
-use crate::domain::block::{Needs, Place};
+use crate::domain::block::{Need, Needs, Place, Reads};
 use crate::domain::journey::Step;
 use crate::domain::leader_share::{self, Question, Word};
 use crate::domain::method;
 use crate::domain::node::{NodeId, Rung};
 use crate::domain::sent::Client;
+use crate::domain::transaction;
 use crate::serve::engine::Engine;
+
+/// Of blocks that are there whoever is asked.
+const TAGS: [&str; 4] = ["\"latest\"", "\"safe\"", "\"finalized\"", "\"earliest\""];
 
 /// What a call was granted of the leader's share.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,14 +54,15 @@ impl<'a> Errand<'a> {
     pub(super) fn leave(&self) -> Option<Leave<'a>> {
         let word = self.journey.own_word()?;
         let asking = self.asking();
+        let params = self.call.params.unwrap_or_default();
         let row = method::find(&self.call.method);
         let place = row.map_or(Place::Nowhere, |row| row.place);
         let question = Question {
             method: &self.call.method,
             params: self.call.params,
             is_listed: row.is_some(),
-            block: asking.block,
-            is_of_a_tag: place != Place::Nowhere && asking.hash.is_none(),
+            block: asking.block.or_else(|| self.told_of_transaction(place)),
+            is_of_a_tag: place != Place::Nowhere && TAGS.iter().any(|tag| params.contains(tag)),
         };
         Some(Leave {
             engine: self.engine,
@@ -67,6 +72,18 @@ impl<'a> Errand<'a> {
             word,
             tried: self.journey.tried().to_vec(),
             granted: Cell::new(self.granted),
+        })
+    }
+
+    /// The block of the transaction whose hash comes first, where it was told of.
+    fn told_of_transaction(&self, place: Place) -> Option<Need> {
+        let params = self.call.params.filter(|_| place == Place::Nowhere)?;
+        let hash = transaction::hash_asked(params)?;
+        let number = self.engine.pool.told.place_of(hash)?;
+        Some(Need {
+            from: number,
+            to: number,
+            reads: Reads::Head,
         })
     }
 
@@ -80,9 +97,7 @@ impl<'a> Errand<'a> {
                 Some(leave) => leave.draw(passed, draw),
             }
         };
-        let step = self
-            .journey
-            .next(now, draw, || engine.budget.withdraw(now));
+        let step = self.journey.next(now, draw, || engine.budget.withdraw(now));
         self.note(leave);
         step
     }

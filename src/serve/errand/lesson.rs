@@ -1,13 +1,14 @@
 //! What attempts say of their nodes, for the calls that follow, and of the call itself.
 
-use super::{CallOutcome, Content, Errand};
+use super::{CallOutcome, Content, Errand, Reply, Served};
 use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::NodeView;
-use crate::domain::journey;
+use crate::domain::journey::{self, Failed};
 use crate::domain::node::{NodeId, Rung};
 use crate::domain::nonce;
 use crate::domain::pooled::Way;
+use crate::domain::refusal::Refusal;
 use crate::domain::seen::{self, BY_HASH, RECEIPT};
 use crate::domain::told;
 use crate::domain::transaction;
@@ -15,10 +16,14 @@ use crate::domain::verdict::{Class, Meaning, Missing, Verdict};
 use crate::domain::whole::Whole;
 
 impl Errand<'_> {
-    /// The call is over, and it shows whose the faults were that it met. Returns what it came to.
-    pub async fn settle(&mut self, outcome: CallOutcome) -> CallOutcome {
-        if self.doubts.is_empty() {
-            return outcome;
+    /// The call has `ended`, and it shows whose the faults were that it met.
+    pub async fn settle(&mut self, mut ended: (Served, CallOutcome)) -> (Served, CallOutcome) {
+        if self.unindexed.is_some() {
+            ended = Box::pin(self.doubt_null(ended)).await;
+        }
+        let has_failed = ended.1 == CallOutcome::Failed;
+        if self.doubts.is_empty() && !has_failed {
+            return ended;
         }
         let pool = &self.engine.pool;
         let settled = {
@@ -28,11 +33,24 @@ impl Errand<'_> {
         for (id, sentence) in settled.sentences {
             Box::pin(pool.sentence(id, sentence, &self.call.method)).await;
         }
-        if settled.is_own && outcome == CallOutcome::Failed {
-            CallOutcome::Unanswerable
+        if has_failed {
+            self.failed(ended.0, settled.is_own)
         } else {
-            outcome
+            ended
         }
+    }
+
+    /// What is said, and counted, of a call that no node has answered.
+    fn failed(&self, mut served: Served, is_own: bool) -> (Served, CallOutcome) {
+        let failed = self.journey.failed(is_own);
+        if let Reply::Refused(why @ Refusal::Unserved) = &mut served.answer {
+            *why = failed.refusal();
+        }
+        let outcome = match failed {
+            Failed::Unanswerable => CallOutcome::Unanswerable,
+            Failed::PerhapsDone | Failed::ForNow => CallOutcome::Failed,
+        };
+        (served, outcome)
     }
 
     /// What a verdict comes to by how long the attempt took.

@@ -2,7 +2,7 @@
 //! caller did.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -11,6 +11,7 @@ use crate::clock;
 use crate::domain::answer::{Answer, Outcome};
 use crate::domain::fleet::NodeView;
 use crate::domain::jsonrpc::Call;
+use crate::domain::method::Repeat;
 use crate::domain::quota::RetryBudget;
 use crate::domain::route::Asking;
 use crate::domain::transaction::TxHash;
@@ -20,6 +21,7 @@ use crate::serve::exchange::{self, Content, Wanted};
 use crate::serve::lookups;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
+use crate::upstream::link::Reuse;
 
 /// One attempt, ready to be made.
 #[derive(Clone, Copy)]
@@ -130,6 +132,25 @@ impl<'a> Errand<'a> {
                 .times
                 .attempt_of(self.asking.treatment),
         })
+    }
+
+    pub(super) fn wanted(&self, until: Instant) -> Wanted<'a> {
+        let repeats_freely = self.journey.repeat() == Repeat::Freely;
+        Wanted {
+            id: Bytes::copy_from_slice(self.call.id.unwrap_or("null").as_bytes()),
+            bytes_max: self.terms.bytes_max,
+            may_stream: self.terms.may_stream,
+            room: self.terms.room,
+            trace: self.terms.trace,
+            reuse: if repeats_freely {
+                Reuse::Any
+            } else {
+                Reuse::Surely
+            },
+            until,
+            may_move: repeats_freely,
+            may_be_held_back: false,
+        }
     }
 
     pub(super) fn edited(&self) -> Option<Edited<'a>> {

@@ -94,6 +94,7 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
         lookups: Arc::default(),
         afterwork: Arc::default(),
         disputes: Default::default(),
+        searched: Default::default(),
         leader_share: Default::default(),
         hub: Arc::default(),
         sockets: Arc::new(Sockets::new(limits)),

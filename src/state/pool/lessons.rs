@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::Pool;
 use crate::clock;
+use crate::domain::block::{Need, Reads};
 use crate::domain::chain::BlockNumber;
 use crate::domain::conduct::Sentence;
 use crate::domain::fleet::NodeView;
 use crate::domain::limits::Breadth;
 use crate::domain::node::NodeId;
+use crate::domain::verdict::Shut;
 use crate::telemetry::calls::shown_method;
 
 impl Pool {
@@ -35,14 +37,17 @@ impl Pool {
         self.change(|fleet| fleet.bench(id, clock::now())).await;
     }
 
-    /// A node asked to be left alone.
-    pub async fn throttle(&self, id: NodeId, rest: Option<Duration>) {
+    /// A node asked to be left alone; `shut`: as it lets nobody in.
+    pub async fn throttle(&self, id: NodeId, rest: Option<Duration>, shut: Option<Shut>) {
         let rests = |node: &NodeView| node.standing.rests(clock::now());
         if self.present.load().view.node(id).is_none_or(rests) {
             return;
         }
         self.change(|fleet| {
             fleet.throttle(id, rest, clock::now());
+            if let Some(why) = shut {
+                fleet.shut(id, why);
+            }
             Vec::new()
         })
         .await;
@@ -74,9 +79,15 @@ impl Pool {
         }
     }
 
-    /// A call met the state of block `missing` missing on a node.
-    pub fn learn_depth(&self, id: NodeId, missing: BlockNumber) {
-        let has_it = |node: &NodeView| node.depth.has_state(missing);
+    /// A call met what it reads of a block missing on a node.
+    pub fn learn_depth(&self, id: NodeId, missing: (Reads, BlockNumber)) {
+        let (reads, from) = missing;
+        let need = Need {
+            from,
+            to: from,
+            reads,
+        };
+        let has_it = |node: &NodeView| need.is_met_by(node);
         if self.present.load().view.node(id).is_some_and(has_it) {
             self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
         }

@@ -296,9 +296,13 @@ impl MethodMetrics {
             let calls = self.calls[outcome as usize].get();
             match outcome {
                 CallOutcome::Cancelled => {}
-                CallOutcome::Unanswerable | CallOutcome::Failed => {
+                CallOutcome::Failed => {
                     traffic.calls += calls;
                     traffic.failed += calls;
+                }
+                CallOutcome::Unanswerable => {
+                    traffic.calls += calls;
+                    traffic.unanswerable += calls;
                 }
                 CallOutcome::Ok | CallOutcome::RpcError | CallOutcome::Refused => {
                     traffic.calls += calls;
