@@ -203,10 +203,14 @@ async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
             message: "pruned history unavailable".into(),
             data: None,
         };
-        behaviour.errors.insert("eth_getBlockReceipts".into(), trouble);
+        behaviour
+            .errors
+            .insert("eth_getBlockReceipts".into(), trouble);
     });
     scene.nodes[1].change(|behaviour| {
-        behaviour.results.insert("eth_getBlockReceipts".into(), "[]".into());
+        behaviour
+            .results
+            .insert("eth_getBlockReceipts".into(), "[]".into());
     });
     for _ in 0..30 {
         let answer = ask(&scene, "eth_getBlockReceipts", r#"["0x5"]"#).await;
