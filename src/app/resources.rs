@@ -3,23 +3,21 @@
 use std::fs;
 use std::path::Path;
 
+use log::Level;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::quantity::size_text;
-use crate::config::settings::Settings;
-use crate::domain::caps::Caps;
+use crate::config::settings::{Calls, Settings, Sockets};
+use crate::domain::caps::{Caps, Lack, Wish, lacks};
 
-/// Files that are no connection of a client and no call: the registry, listeners, probes, the nodes'
-/// sockets, and connections to nodes that wait for the next call.
-const OWN_FILES: u64 = 256;
 /// Where nobody says how much there is.
 const MEMORY_UNKNOWN: u64 = 2 << 30;
 
 /// What may be held, by memory and by files. What doesn't suffice for the settings is said.
 pub fn caps(settings: &Settings) -> Caps {
-    let memory = settings.limits.memory.unwrap_or_else(memory);
-    let files = raise_files();
-    let caps = Caps::of(memory).with_files(files.saturating_sub(OWN_FILES));
+    let (there, files) = (memory(), raise_files());
+    let memory = settings.limits.memory.unwrap_or(there);
+    let caps = Caps::of(memory).with_files(files);
     log::info!(
         "{} of memory and {files} files: {} connections and {} requests at once, {} of their bodies",
         size_text(memory),
@@ -27,20 +25,64 @@ pub fn caps(settings: &Settings) -> Caps {
         caps.requests,
         size_text(caps.bodies as u64)
     );
-    if files < OWN_FILES + Caps::of(memory).files() {
-        log::warn!(
-            "{files} files may be open, fewer than memory has room for: raise the limit (`ulimit -n`, `LimitNOFILE=`) to {}",
-            OWN_FILES + Caps::of(memory).files()
-        );
-    }
-    if settings.sockets.sockets_max > caps.sockets {
-        log::info!(
-            "there is room for {} of {} sockets (forebay.sockets.sockets_max)",
-            caps.sockets,
-            settings.sockets.sockets_max
-        );
+    let wish = Wish {
+        memory: settings.limits.memory,
+        body_max: settings.calls.body_bytes_max,
+        sockets: settings.sockets.sockets_max,
+    };
+    for lack in lacks(wish, there, files) {
+        log::log!(level_of(lack), "{}", in_words(lack));
     }
     caps
+}
+
+/// A default that shrinks is no mistake of anybody's.
+fn level_of(lack: Lack) -> Level {
+    let is_default = match lack {
+        Lack::Body { wanted, .. } => wanted == Calls::default().body_bytes_max,
+        Lack::Sockets { wanted, .. } => wanted == Sockets::default().sockets_max,
+        Lack::Room { .. } | Lack::Memory { .. } | Lack::Files { .. } => false,
+    };
+    if is_default { Level::Info } else { Level::Warn }
+}
+
+fn in_words(lack: Lack) -> String {
+    match lack {
+        Lack::Room { there, least } => format!(
+            "there are {} of memory, and {} is the least that we do with",
+            about(there),
+            about(least)
+        ),
+        Lack::Memory { there, wanted } => format!(
+            "there are {} of memory, less than the {} that forebay.limits.memory says: what is held \
+             may be more than there is",
+            about(there),
+            about(wanted)
+        ),
+        Lack::Body { room, wanted } => format!(
+            "memory has room for bodies of {}, not for the {} of forebay.calls.body_bytes_max",
+            about(room as u64),
+            about(wanted as u64)
+        ),
+        Lack::Sockets { room, wanted } => {
+            format!("there is room for {room} of {wanted} sockets (forebay.sockets.sockets_max)")
+        }
+        Lack::Files { there, wanted } => format!(
+            "{there} files may be open, fewer than memory has room for: raise the limit (`ulimit -n`, \
+             `LimitNOFILE=`) to {wanted}"
+        ),
+    }
+}
+
+/// To a tenth: nobody counts bytes here.
+fn about(bytes: u64) -> String {
+    const MIB: f64 = (1_u64 << 20) as f64;
+    let mebibytes = bytes as f64 / MIB;
+    if mebibytes < 1024.0 {
+        format!("{mebibytes:.1} MiB")
+    } else {
+        format!("{:.1} GiB", mebibytes / 1024.0)
+    }
 }
 
 /// Raises the soft limit of open files to the hard one; how many may be open.
@@ -121,6 +163,33 @@ mod tests {
         );
         assert_eq!(total_of("MemFree: 1 kB\n"), None);
         assert!(memory() > 1 << 20);
+    }
+
+    #[test]
+    fn what_is_lacking_is_said_and_a_default_that_shrinks_in_passing() {
+        let settings = Settings::default();
+        let of = |body_max, memory| {
+            let wish = Wish {
+                memory: None,
+                body_max,
+                sockets: 1,
+            };
+            let lack = lacks(wish, memory, u64::MAX)[0];
+            (level_of(lack), in_words(lack))
+        };
+        let (level, said) = of(settings.calls.body_bytes_max, 64 << 20);
+        assert_eq!(level, Level::Info);
+        assert_eq!(
+            said,
+            "memory has room for bodies of 1.6 MiB, not for the 5.0 MiB of forebay.calls.body_bytes_max"
+        );
+        assert_eq!(of(8 << 20, 64 << 20).0, Level::Warn);
+        let (level, said) = of(1, 32 << 20);
+        assert_eq!(level, Level::Warn);
+        assert_eq!(
+            said,
+            "there are 32.0 MiB of memory, and 64.0 MiB is the least that we do with"
+        );
     }
 
     #[test]

@@ -283,24 +283,12 @@ fn why(
             let (lag, lag_max) = (node.lag()?.0, settings.health.lag_blocks_max);
             Some(format!("{lag} behind, at most {lag_max} allowed"))
         }
-        Reason::Silent
-        | Reason::Faults
-        | Reason::Throttled
-        | Reason::Refused
-        | Reason::Dns
-        | Reason::Tls
-        | Reason::Auth
-        | Reason::Quota
-        | Reason::RateLimited
-        | Reason::BadAnswer => probed.why().map(str::to_string),
-        Reason::Syncing => Some("it says that it is syncing".to_string()),
         Reason::WrongChain => {
             let (theirs, ours) = (chain_told(&probed.probe)?, view.chain_id?);
             Some(format!("on chain {theirs}, not {ours}"))
         }
-        Reason::Forked => Some("its blocks are others than those that most nodes have".to_string()),
-        Reason::Stuck => Some("its head stands still while others go on".to_string()),
-        Reason::HeightZero => Some("its head is 0: it has not begun to sync".to_string()),
+        reason if reason.is_met() => probed.why().map(str::to_string),
+        reason => Some(reason.in_words().to_string()),
     }
 }
 

@@ -91,12 +91,12 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
         (
             Actor::play(&syncing).await,
             "syncing",
-            "it says that it is syncing",
+            "it says that it is still syncing",
         ),
         (
             Actor::at(0).await,
             "height_zero",
-            "its head is 0: it has not begun to sync",
+            "its head is block 0, while the chain is further",
         ),
         (
             script(ok("<html>")).await,

@@ -11,6 +11,7 @@ use crate::config::settings::{RegistryKind, Settings};
 use crate::domain::node::NodeRecord;
 use crate::registry::embedded::Embedded;
 use crate::registry::{Registry as _, RegistryError, last_list};
+use crate::telemetry::events::nodes_in_words;
 
 /// What SQLite puts beside its file.
 const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
@@ -43,9 +44,11 @@ pub fn run(settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
     })?;
     say(format!("{why}"))?;
     say(format!(
-        "{} is a new registry: {read} nodes of the damaged one could be read, {added} more are of the last \
-         list, and those of the configuration follow. The damaged one is {}",
+        "{} is a new registry: {} of the damaged one could be read, {} of the last list came in beside, and \
+         those of the configuration follow. The damaged one is {}",
         path.display(),
+        nodes_in_words(read),
+        nodes_in_words(added),
         aside.display()
     ))
 }

@@ -3,10 +3,8 @@
 use super::field::{Context, Field, Section};
 use super::quantity::size_text;
 use super::settings::{Limits, Settings};
-use crate::domain::caps::Caps;
+use crate::domain::caps::{Caps, MEMORY_MIN};
 
-/// Less has no room for the program itself.
-const MEMORY_MIN: u64 = 64 << 20;
 const MEMORY_MAX: u64 = 1 << 44;
 
 pub(super) fn limits(field: &Field<'_>) -> Limits {

@@ -1,6 +1,11 @@
 //! How much may be held at once, as shares of the memory that there is: all of them together are less
 //! than that, so that refusals come before the end.
 
+/// Less has no room for the program itself.
+pub const MEMORY_MIN: u64 = 64 << 20;
+/// Files that are no connection of a client and no call: the registry, listeners, probes, the nodes'
+/// sockets, and connections to nodes that wait for the next call.
+const OWN_FILES: u64 = 256;
 /// What is never shared out: the program itself, its tables and its caches.
 const OWN_BYTES_MIN: u64 = 32 << 20;
 /// Of what there is, but for at most half of it.
@@ -64,6 +69,7 @@ impl Caps {
     /// of which one is used by each request and some wait for the next.
     #[must_use]
     pub fn with_files(self, files: u64) -> Caps {
+        let files = files.saturating_sub(OWN_FILES);
         let eighths =
             |parts: u64| usize::try_from((files / 8 * parts).max(1)).unwrap_or(usize::MAX);
         Caps {
@@ -76,9 +82,10 @@ impl Caps {
 
     /// Files that all of this may need at once.
     pub fn files(&self) -> u64 {
-        (8 * self.connections as u64)
+        let shared = (8 * self.connections as u64)
             .div_ceil(6)
-            .max(8 * self.requests as u64)
+            .max(8 * self.requests as u64);
+        OWN_FILES + shared
     }
 
     /// As of a machine with memory enough for all.
@@ -100,6 +107,62 @@ impl Caps {
     pub fn answer_max(&self) -> u64 {
         self.answers / 2
     }
+}
+
+/// What the settings say, as far as it takes memory and files.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// Bytes; `None`: what there is.
+    pub memory: Option<u64>,
+    /// The longest body of a request, in bytes.
+    pub body_max: usize,
+    /// Clients' sockets at once.
+    pub sockets: usize,
+}
+
+/// What there is less of than the settings or the caps need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// The program itself wants so many bytes.
+    Room { there: u64, least: u64 },
+    /// Bytes that the settings say are there.
+    Memory { there: u64, wanted: u64 },
+    /// Memory for a body so long, in bytes.
+    Body { room: usize, wanted: usize },
+    /// Memory, or files, for so many sockets.
+    Sockets { room: usize, wanted: usize },
+    /// Open files for all that memory has room for.
+    Files { there: u64, wanted: u64 },
+}
+
+/// What a machine with so much memory (in bytes) lacks, and where so many files may be open.
+pub fn lacks(wish: Wish, memory: u64, files: u64) -> Vec<Lack> {
+    let counted_with = wish.memory.unwrap_or(memory);
+    let caps = Caps::of(counted_with);
+    let (wanted_files, sockets) = (caps.files(), caps.with_files(files).sockets);
+    let lacks = [
+        (memory < MEMORY_MIN).then_some(Lack::Room {
+            there: memory,
+            least: MEMORY_MIN,
+        }),
+        (counted_with > memory).then_some(Lack::Memory {
+            there: memory,
+            wanted: counted_with,
+        }),
+        (wish.body_max > caps.body_max()).then_some(Lack::Body {
+            room: caps.body_max(),
+            wanted: wish.body_max,
+        }),
+        (wish.sockets > sockets).then_some(Lack::Sockets {
+            room: sockets,
+            wanted: wish.sockets,
+        }),
+        (files < wanted_files).then_some(Lack::Files {
+            there: files,
+            wanted: wanted_files,
+        }),
+    ];
+    lacks.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -127,7 +190,7 @@ mod tests {
 
     #[test]
     fn few_files_have_room_for_few() {
-        let caps = Caps::ROOMY.with_files(800);
+        let caps = Caps::ROOMY.with_files(OWN_FILES + 800);
         assert_eq!(
             (caps.requests, caps.connections, caps.sockets),
             (100, 600, 600)
@@ -137,6 +200,59 @@ mod tests {
             Caps::ROOMY.connections
         );
         assert_eq!(Caps::ROOMY.with_files(0).connections, 1);
+    }
+
+    #[test]
+    fn what_there_is_too_little_of_is_named_with_numbers() {
+        let wish = Wish {
+            memory: None,
+            body_max: 5 << 20,
+            sockets: 100,
+        };
+        let files = Caps::ROOMY.files();
+        assert_eq!(lacks(wish, 16 << 30, files), []);
+        let wanted = Caps::of(16 << 30).files();
+        assert_eq!(lacks(wish, 16 << 30, wanted), []);
+        let there = wanted - 1;
+        assert_eq!(
+            lacks(wish, 16 << 30, there),
+            [Lack::Files { there, wanted }]
+        );
+        let few = lacks(wish, 16 << 30, 300);
+        assert_eq!(
+            few[0],
+            Lack::Sockets {
+                room: 30,
+                wanted: 100
+            }
+        );
+        let promised = Wish {
+            memory: Some(2 << 30),
+            ..wish
+        };
+        assert_eq!(
+            lacks(promised, (2 << 30) - 1, files),
+            [Lack::Memory {
+                there: (2 << 30) - 1,
+                wanted: 2 << 30
+            }]
+        );
+        assert_eq!(lacks(promised, 2 << 30, files), []);
+        assert_eq!(
+            lacks(wish, MEMORY_MIN, files),
+            [
+                Lack::Body {
+                    room: 1_677_721,
+                    wanted: 5 << 20
+                },
+                Lack::Sockets {
+                    room: 51,
+                    wanted: 100
+                }
+            ]
+        );
+        let least = lacks(wish, MEMORY_MIN - 1, files)[0];
+        assert!(matches!(least, Lack::Room { .. }));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use crate::domain::failing::Share;
 use crate::domain::fleet::FleetView;
 use crate::domain::node::Rung;
 use crate::state::provenance::ListFrom;
+use crate::telemetry::events::fit_in_words;
 
 /// What there is to say of our health.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +45,16 @@ pub fn say(view: &FleetView, list: ListFrom, failing: Option<Share>, is_closing:
         _ if is_closing => (503, "closing", "shutting down".to_string()),
         (0, _) => (503, "starting", "no node has been probed yet".to_string()),
         (_, Some(share)) => (200, "degraded", share.sentence()),
-        _ if fit > 0 => (200, "ok", format!("{fit} of {count} own nodes are fit")),
+        _ if fit > 0 => (200, "ok", fit_in_words(fit, count)),
         _ if view.nodes.is_empty() => (200, "degraded", "there are no nodes yet".to_string()),
-        _ if has_fallback => (
-            200,
-            "fallback",
-            format!("none of {count} own nodes is fit, the leader serves"),
-        ),
+        _ if has_fallback => {
+            let none = match count {
+                0 => "there is no own node".to_string(),
+                1 => "the only own node is not fit".to_string(),
+                _ => format!("none of {count} own nodes is fit"),
+            };
+            (200, "fallback", format!("{none}, the leader serves"))
+        }
         _ => (200, "degraded", "no node is fit".to_string()),
     };
     let trouble = list.trouble().filter(|_| view.rounds > 0);

@@ -73,7 +73,7 @@ fn of_node(name: &str, turn: Turn, trouble: Option<&Trouble>) -> (Level, String)
             format!(
                 "node {name} gets no more calls: {}; {}",
                 trouble_in_words(reason, trouble),
-                way_back(reason)
+                reason.way_back()
             ),
         ),
         Turn::Returned => (
@@ -85,62 +85,25 @@ fn of_node(name: &str, turn: Turn, trouble: Option<&Trouble>) -> (Level, String)
             format!(
                 "node {name} gets no calls for {} s: {}; then {}",
                 rest.as_secs(),
-                reason_in_words(Reason::Faults),
-                way_back(Reason::Faults)
+                Reason::Faults.in_words(),
+                Reason::Faults.way_back()
             ),
         ),
     }
 }
 
-/// A node on another chain stays out until someone acts; the others may heal by themselves.
 fn level_of(reason: Reason) -> Level {
-    match reason {
-        Reason::WrongChain => Level::Error,
-        Reason::Lagging
-        | Reason::Silent
-        | Reason::Syncing
-        | Reason::Forked
-        | Reason::Rollback
-        | Reason::HeightZero
-        | Reason::Stuck
-        | Reason::Faults
-        | Reason::Throttled
-        | Reason::Refused
-        | Reason::Dns
-        | Reason::Tls
-        | Reason::Auth
-        | Reason::Quota
-        | Reason::RateLimited
-        | Reason::BadAnswer => Level::Warn,
+    if reason.is_final() {
+        Level::Error
+    } else {
+        Level::Warn
     }
 }
 
-/// Why a node is out, as the second half of a sentence about it.
-pub fn reason_in_words(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Lagging => "its head is too many blocks behind the reference",
-        Reason::Silent => "it does not answer probes",
-        Reason::Syncing => "it says that it is still syncing",
-        Reason::WrongChain => "it is on another chain than the rest",
-        Reason::Forked => "its blocks are others than those that most nodes have (a fork)",
-        Reason::Rollback => "its head went back, too many blocks behind the reference",
-        Reason::HeightZero => "its head is block 0, while the chain is further",
-        Reason::Stuck => "its head stands still, while another node's goes on",
-        Reason::Faults => "its calls failed time after time",
-        Reason::Throttled => "it asked to be left alone for a while (rate limit or quota)",
-        Reason::Refused => "it refuses connections",
-        Reason::Dns => "its name does not resolve",
-        Reason::Tls => "no TLS session with it can be made",
-        Reason::Auth => "it refuses us",
-        Reason::Quota => "its quota is used up, or not paid for",
-        Reason::RateLimited => "it limits our rate, and has not told its head yet",
-        Reason::BadAnswer => "its answers to probes are not good ones",
-    }
-}
-
-/// The same with what the last probe met, if that is the reason.
+/// Why a node is out, as the second half of a sentence about it; with what the last probe met, if that is
+/// the reason.
 pub fn trouble_in_words(reason: Reason, trouble: Option<&Trouble>) -> String {
-    let words = reason_in_words(reason);
+    let words = reason.in_words();
     match trouble.filter(|trouble| trouble.reason == reason) {
         Some(trouble) => format!("{words}: {}", trouble.words),
         None => words.to_string(),
@@ -153,24 +116,11 @@ pub fn nodes_in_words(count: usize) -> String {
     format!("{count} node{plural}")
 }
 
-/// What has to happen before the node gets calls again.
-fn way_back(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Lagging | Reason::Rollback => "it returns by itself once it has caught up",
-        Reason::Stuck => "it returns by itself once its head moves; look whether it has peers",
-        Reason::Silent => "it returns by itself once it answers; look whether it runs",
-        Reason::Syncing | Reason::HeightZero => "it returns by itself once it has synced",
-        Reason::WrongChain => "correct its URL or the chain's id",
-        Reason::Forked => "it returns by itself once it has the blocks of the others",
-        Reason::Faults => "it returns once its probes are good",
-        Reason::Throttled | Reason::RateLimited => "it returns by itself after its rest",
-        Reason::Refused => "look whether it runs, and listens for more than its own machine",
-        Reason::Dns => "correct the name in its URL, or look at the resolver",
-        Reason::Tls => "look at its certificate, its URL and `ca_file`",
-        Reason::Auth => "correct its key, its URL, or whom it lets in",
-        Reason::Quota => "see to its plan",
-        Reason::BadAnswer => "look at its URL, and at what stands in front of it",
-    }
+/// `1 of 2 own nodes is fit`
+pub fn fit_in_words(fit: usize, count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    let verb = if fit == 1 { "is" } else { "are" };
+    format!("{fit} of {count} own node{plural} {verb} fit")
 }
 
 /// What nodes are compared with, as a noun.
@@ -308,18 +258,17 @@ mod tests {
     fn one_node_is_not_several() {
         let said = [0, 1, 2].map(nodes_in_words);
         assert_eq!(said, ["0 nodes", "1 node", "2 nodes"]);
+        assert_eq!(fit_in_words(1, 1), "1 of 1 own node is fit");
+        assert_eq!(fit_in_words(1, 2), "1 of 2 own nodes is fit");
+        assert_eq!(fit_in_words(2, 2), "2 of 2 own nodes are fit");
     }
 
     #[test]
-    fn each_reason_has_words_of_its_own() {
-        let mut words: Vec<_> = Reason::ALL.map(reason_in_words).to_vec();
-        words.sort_unstable();
-        words.dedup();
-        assert_eq!(words.len(), Reason::ALL.len());
+    fn a_node_that_left_is_told_with_the_reasons_words_and_its_way_back() {
         for reason in Reason::ALL {
             let (_, said) = sentence(&node(Turn::Left(reason)));
-            assert!(said.contains(reason_in_words(reason)), "{said}");
-            assert!(!said.contains('\n'), "{said}");
+            assert!(said.contains(reason.in_words()), "{said}");
+            assert!(said.ends_with(reason.way_back()), "{said}");
         }
     }
 }

@@ -138,17 +138,7 @@ fn why(reason: Reason, node: &NodeView) -> String {
     match reason {
         Reason::Lagging => format!("{lag} blocks behind"),
         Reason::Rollback => format!("fell {lag} blocks back"),
-        Reason::Silent | Reason::Refused | Reason::Dns | Reason::Tls => {
-            "does not answer".to_string()
-        }
-        Reason::Auth | Reason::Quota | Reason::BadAnswer => "gives no good answer".to_string(),
-        Reason::Syncing => "is syncing".to_string(),
-        Reason::WrongChain => "is on another chain".to_string(),
-        Reason::Forked => "is on a fork".to_string(),
-        Reason::HeightZero => "has no blocks yet".to_string(),
-        Reason::Stuck => "stands still".to_string(),
-        Reason::Faults => "its calls failed".to_string(),
-        Reason::Throttled | Reason::RateLimited => "asked for a rest".to_string(),
+        reason => reason.in_short().to_string(),
     }
 }
 
