@@ -82,6 +82,106 @@ async fn answers_that_nobody_reads_hold_no_place() {
     scene.is_well().await;
 }
 
+/// Of a connection to the node at `port`: what the system holds of its answers, in bytes, each.
+fn held_of(port: u16) -> Vec<usize> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let waiting = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let (remote, queues) = (fields.get(2)?, fields.get(4)?);
+        let (_, to) = remote.split_once(':')?;
+        let (_, unread) = queues.split_once(':')?;
+        let is_to_node = u16::from_str_radix(to, 16).ok()? == port;
+        is_to_node.then(|| usize::from_str_radix(unread, 16).ok())?
+    });
+    waiting.filter(|bytes| *bytes > 0).collect()
+}
+
+/// A node's answer of so many bytes is asked for on `streams` streams of one connection, and not taken.
+async fn stall(scene: &Pretend, streams: u32) -> Frames {
+    let mut frames = Frames::connect(scene.balancer.rpc.address).await;
+    let shut = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    frames.send(&shut).await;
+    for number in 0..streams {
+        let stream = 2 * number + 1;
+        // Each is a call of its own.
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"eth_getCode","params":["{:#042x}","latest"]}}"#,
+            number
+        );
+        frames
+            .send(&frame(HEADERS, END_HEADERS, stream, POST))
+            .await;
+        frames
+            .send(&frame(DATA, END_STREAM, stream, body.as_bytes()))
+            .await;
+    }
+    frames
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_an_answer_that_its_client_does_not_take_the_system_holds_a_small_buffer() {
+    /// What the system makes of the 256 KiB that we ask for (socket(7): it doubles them).
+    const BUFFER_MAX: usize = 512 << 10;
+    let scene = Pretend::set(&[1], "").await;
+    let answer = format!("\"0x{}\"", "ab".repeat(8 << 20));
+    scene.nodes[0].set_result("eth_getCode", &answer);
+    let port: u16 = scene.nodes[0]
+        .url()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let _open = stall(&scene, 1).await;
+    let mut before = Vec::new();
+    eventually("nothing more comes", PATIENCE, async || {
+        let held = held_of(port);
+        let is_still = held.iter().any(|bytes| *bytes > 100 << 10) && held == before;
+        before = held;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        is_still
+    })
+    .await;
+    println!("held by the system: {before:?} bytes");
+    assert!(
+        before.iter().all(|bytes| *bytes <= BUFFER_MAX),
+        "{before:?}"
+    );
+    scene.is_well().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_answers_that_nobody_takes_cost_a_quiet_client_nothing() {
+    const CONNECTIONS: u32 = 10;
+    const STREAMS: u32 = 100;
+    let scene = Pretend::set(&[1], "").await;
+    let answer = format!("\"0x{}\"", "ab".repeat(256 << 10));
+    scene.nodes[0].set_result("eth_getCode", &answer);
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        open.push(stall(&scene, STREAMS).await);
+    }
+    let stalled = async || {
+        let in_flight = scene.balancer.metric("forebay_requests_in_flight", &[]);
+        in_flight.await.unwrap_or_default()
+    };
+    eventually("all wait to be taken", PATIENCE, async || {
+        stalled().await >= f64::from(CONNECTIONS * STREAMS)
+    })
+    .await;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..100 {
+        let began = forebay::clock::now();
+        assert_eq!(quiet_call(scene.balancer.rpc.address).await.status, 200);
+        slowest = slowest.max(began.elapsed());
+    }
+    println!(
+        "{} answers stalled, the slowest quiet call took {slowest:?}",
+        stalled().await
+    );
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn little_memory_refuses_what_it_has_no_room_for_and_serves_a_quiet_client() {
     /// Half of what there is, and as much again for tasks: without optimisation each connection's is
@@ -137,6 +237,22 @@ async fn little_memory_refuses_what_it_has_no_room_for_and_serves_a_quiet_client
         answer.status == 200
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn less_memory_than_the_settings_say_is_told_at_the_start() {
+    let more = "  limits: { memory: 8192GiB }\n  sockets: { sockets_max: 90000 }\n";
+    let scene = Pretend::set(&[1], more).await;
+    let printed = scene.balancer.process.printed();
+    let line = printed
+        .lines()
+        .find(|line| line.contains("WARN  there are "));
+    let line = line.unwrap_or_else(|| panic!("{printed}"));
+    assert!(line.contains("less than the 8192.0 GiB that forebay.limits.memory says"));
+    scene.is_well().await;
+    let enough = Pretend::set(&[1], "  limits: { memory: 1GiB }\n").await;
+    let printed = enough.balancer.process.printed();
+    assert!(!printed.contains("less than the"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
