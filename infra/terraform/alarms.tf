@@ -45,36 +45,85 @@ resource "aws_sns_topic_subscription" "email" {
   endpoint  = each.value
 }
 
-# Of all tasks' words the worst counts. Silence is an alarm too: nobody looks.
-resource "aws_cloudwatch_metric_alarm" "healthy_nodes" {
-  alarm_name          = "${var.name}-healthy-nodes"
-  alarm_description   = "Forebay has fewer healthy nodes of its own than ${var.alarm_at.healthy_nodes_min}, or says nothing. Look at its status page or `forebay probe`."
-  namespace           = "Forebay"
-  metric_name         = "HealthyNodes"
-  dimensions          = { Service = var.name }
-  statistic           = "Minimum"
-  comparison_operator = "LessThanThreshold"
-  threshold           = var.alarm_at.healthy_nodes_min
-  period              = 60
-  evaluation_periods  = 3
-  treat_missing_data  = "breaching"
-  alarm_actions       = [local.topic_arn]
-  ok_actions          = [local.topic_arn]
-  tags                = local.tags
+# Those that watch one metric, as it is. What is left out is the rule: see `plain`.
+locals {
+  watched = {
+    # Of all tasks' words the worst counts. Silence is an alarm too: nobody looks.
+    healthy-nodes = {
+      description = "Forebay has fewer healthy nodes of its own than ${var.alarm_at.healthy_nodes_min}, or says nothing. Look at its status page or `forebay probe`."
+      metric      = "HealthyNodes"
+      statistic   = "Minimum"
+      operator    = "LessThanThreshold"
+      threshold   = var.alarm_at.healthy_nodes_min
+      missing     = "breaching"
+    }
+    fallback = {
+      description = "The leader or a fallback node serves: somebody else is paid for every call."
+      metric      = "FallbackInUse"
+      operator    = "GreaterThanOrEqualToThreshold"
+      threshold   = 1
+      periods     = var.alarm_at.fallback_minutes
+    }
+    slow-calls = {
+      description = "One call of a hundred takes longer than ${var.alarm_at.p99_ms} ms (heavy methods left out)."
+      metric      = "CallTimeP99"
+      threshold   = var.alarm_at.p99_ms
+      periods     = 10
+      datapoints  = 8
+    }
+    registry = {
+      description = "The list of nodes has not been read for ${var.alarm_at.registry_age_seconds} s: changes don't arrive. Calls don't need it."
+      metric      = "RegistryAge"
+      threshold   = var.alarm_at.registry_age_seconds
+    }
+    # Only where Forebay itself speaks TLS: a certificate of the load balancer's is AWS's to renew.
+    certificate = {
+      description = "A certificate that Forebay shows expires within ${var.alarm_at.certificate_days} days."
+      metric      = "CertificateDays"
+      statistic   = "Minimum"
+      operator    = "LessThanThreshold"
+      threshold   = var.alarm_at.certificate_days
+    }
+    # Made by the load balancer itself: no task took the request, or one broke it off. Of all that is
+    # behind this load balancer.
+    load-balancer-5xx = {
+      description = "The load balancer answered more than ${var.alarm_at.load_balancer_errors} requests a minute with 502, 503 or 504 of its own: it reaches no task, or tasks break off."
+      namespace   = "AWS/ApplicationELB"
+      metric      = "HTTPCode_ELB_5XX_Count"
+      dimensions  = { LoadBalancer = local.behind.LoadBalancer }
+      statistic   = "Sum"
+      threshold   = var.alarm_at.load_balancer_errors
+      datapoints  = 2
+    }
+    tasks = {
+      description = "Fewer than two tasks are healthy behind the load balancer."
+      namespace   = "AWS/ApplicationELB"
+      metric      = "HealthyHostCount"
+      dimensions  = local.behind
+      statistic   = "Minimum"
+      operator    = "LessThanThreshold"
+      threshold   = 2
+      periods     = 5
+      missing     = "breaching"
+    }
+  }
 }
 
-resource "aws_cloudwatch_metric_alarm" "fallback" {
-  alarm_name          = "${var.name}-fallback"
-  alarm_description   = "The leader or a fallback node serves: somebody else is paid for every call."
-  namespace           = "Forebay"
-  metric_name         = "FallbackInUse"
-  dimensions          = { Service = var.name }
-  statistic           = "Maximum"
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  threshold           = 1
+resource "aws_cloudwatch_metric_alarm" "plain" {
+  for_each = local.watched
+
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.description
+  namespace           = try(each.value.namespace, "Forebay")
+  metric_name         = each.value.metric
+  dimensions          = try(each.value.dimensions, { Service = var.name })
+  statistic           = try(each.value.statistic, "Maximum")
+  comparison_operator = try(each.value.operator, "GreaterThanThreshold")
+  threshold           = each.value.threshold
   period              = 60
-  evaluation_periods  = var.alarm_at.fallback_minutes
-  treat_missing_data  = "notBreaching"
+  evaluation_periods  = try(each.value.periods, 3)
+  datapoints_to_alarm = try(each.value.datapoints, null)
+  treat_missing_data  = try(each.value.missing, "notBreaching")
   alarm_actions       = [local.topic_arn]
   ok_actions          = [local.topic_arn]
   tags                = local.tags
@@ -180,78 +229,6 @@ resource "aws_cloudwatch_metric_alarm" "failed_calls" {
       period      = 60
     }
   }
-}
-
-resource "aws_cloudwatch_metric_alarm" "slow_calls" {
-  alarm_name          = "${var.name}-slow-calls"
-  alarm_description   = "One call of a hundred takes longer than ${var.alarm_at.p99_ms} ms (heavy methods left out)."
-  namespace           = "Forebay"
-  metric_name         = "CallTimeP99"
-  dimensions          = { Service = var.name }
-  statistic           = "Maximum"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = var.alarm_at.p99_ms
-  period              = 60
-  evaluation_periods  = 10
-  datapoints_to_alarm = 8
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [local.topic_arn]
-  ok_actions          = [local.topic_arn]
-  tags                = local.tags
-}
-
-resource "aws_cloudwatch_metric_alarm" "registry" {
-  alarm_name          = "${var.name}-registry"
-  alarm_description   = "The list of nodes has not been read for ${var.alarm_at.registry_age_seconds} s: changes don't arrive. Calls don't need it."
-  namespace           = "Forebay"
-  metric_name         = "RegistryAge"
-  dimensions          = { Service = var.name }
-  statistic           = "Maximum"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = var.alarm_at.registry_age_seconds
-  period              = 60
-  evaluation_periods  = 3
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [local.topic_arn]
-  ok_actions          = [local.topic_arn]
-  tags                = local.tags
-}
-
-# Made by the load balancer itself: no task took the request, or one broke it off. Of all that is
-# behind this load balancer.
-resource "aws_cloudwatch_metric_alarm" "load_balancer_errors" {
-  alarm_name          = "${var.name}-load-balancer-5xx"
-  alarm_description   = "The load balancer answered more than ${var.alarm_at.load_balancer_errors} requests a minute with 502, 503 or 504 of its own: it reaches no task, or tasks break off."
-  namespace           = "AWS/ApplicationELB"
-  metric_name         = "HTTPCode_ELB_5XX_Count"
-  dimensions          = { LoadBalancer = local.behind.LoadBalancer }
-  statistic           = "Sum"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = var.alarm_at.load_balancer_errors
-  period              = 60
-  evaluation_periods  = 3
-  datapoints_to_alarm = 2
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [local.topic_arn]
-  ok_actions          = [local.topic_arn]
-  tags                = local.tags
-}
-
-resource "aws_cloudwatch_metric_alarm" "tasks" {
-  alarm_name          = "${var.name}-tasks"
-  alarm_description   = "Fewer than two tasks are healthy behind the load balancer."
-  namespace           = "AWS/ApplicationELB"
-  metric_name         = "HealthyHostCount"
-  dimensions          = local.behind
-  statistic           = "Minimum"
-  comparison_operator = "LessThanThreshold"
-  threshold           = 2
-  period              = 60
-  evaluation_periods  = 5
-  treat_missing_data  = "breaching"
-  alarm_actions       = [local.topic_arn]
-  ok_actions          = [local.topic_arn]
-  tags                = local.tags
 }
 
 # Slack, through Amazon Q Developer in chat applications (once AWS Chatbot).

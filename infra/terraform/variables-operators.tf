@@ -71,7 +71,7 @@ variable "alarm_emails" {
 }
 
 variable "alarm_at" {
-  description = "When to call: fewer healthy own nodes than this, minutes on the fallback, percent of requests answered with 5xx, percent of calls that no node could answer, milliseconds that one call of a hundred takes, seconds without the registry, 5xx a minute of the load balancer's own."
+  description = "When to call: fewer healthy own nodes than this, minutes on the fallback, percent of requests answered with 5xx, percent of calls that no node could answer, milliseconds that one call of a hundred takes, seconds without the registry, 5xx a minute of the load balancer's own, days before a certificate of Forebay's own expires."
   type = object({
     healthy_nodes_min = optional(number, 1)
     fallback_minutes  = optional(number, 5)
@@ -81,6 +81,7 @@ variable "alarm_at" {
     p99_ms               = optional(number, 2500)
     registry_age_seconds = optional(number, 300)
     load_balancer_errors = optional(number, 10)
+    certificate_days     = optional(number, 14)
   })
   default = {}
 
@@ -95,6 +96,10 @@ variable "alarm_at" {
   validation {
     condition     = var.alarm_at.p99_ms > 0 && var.alarm_at.registry_age_seconds >= 60 && var.alarm_at.load_balancer_errors >= 0
     error_message = "alarm_at.p99_ms is above 0, alarm_at.registry_age_seconds at least 60, alarm_at.load_balancer_errors at least 0."
+  }
+  validation {
+    condition     = var.alarm_at.certificate_days >= 1
+    error_message = "alarm_at.certificate_days is at least 1."
   }
 }
 

@@ -8,7 +8,7 @@ use super::regimen::{InForce, Regimen};
 use crate::clock;
 use crate::config::settings::CloudWatch;
 use crate::state::pool::Pool;
-use crate::telemetry::cloudwatch::{self, Labels};
+use crate::telemetry::cloudwatch::{self, Labels, Own};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traffic::Traffic;
 
@@ -77,7 +77,10 @@ impl Herald {
             },
             &probe_time,
             traffic,
-            self.metrics.registry_age(unix_millis / 1000),
+            Own {
+                registry_age: self.metrics.registry_age(unix_millis / 1000),
+                certificate_days: self.metrics.certificate_days(unix_millis / 1000),
+            },
             unix_millis,
         )
     }

@@ -27,6 +27,14 @@ pub type ProbeTimes<'a> = &'a dyn Fn(&Arc<str>) -> Option<Duration>;
 /// A metric: its name, its unit as CloudWatch spells it, its value.
 type Metric = (&'static str, &'static str, Value);
 
+/// What there is to say of this process, beside the fleet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own {
+    pub registry_age: Option<Duration>,
+    /// Until the first certificate expires.
+    pub certificate_days: Option<i64>,
+}
+
 /// The lines for the fleet as of `unix_millis`, each with its end: one for the fleet, one for each
 /// node of which anything is known. None before the first round, when nothing is.
 /// `traffic`: since the lines before.
@@ -35,18 +43,13 @@ pub fn lines(
     labels: &Labels,
     probe_times: ProbeTimes<'_>,
     traffic: &Traffic,
-    registry_age: Option<Duration>,
+    own: Own,
     unix_millis: u64,
 ) -> String {
     if view.rounds == 0 {
         return String::new();
     }
-    let mut text = line(
-        labels,
-        None,
-        of_fleet(view, traffic, registry_age),
-        unix_millis,
-    );
+    let mut text = line(labels, None, of_fleet(view, traffic, own), unix_millis);
     for node in &view.nodes {
         let metrics = of_node(node, probe_times(&node.name));
         if !metrics.is_empty() {
@@ -56,9 +59,9 @@ pub fn lines(
     text
 }
 
-fn of_fleet(view: &FleetView, traffic: &Traffic, registry_age: Option<Duration>) -> Vec<Metric> {
-    let own = view.nodes.iter().filter(|node| node.rung == Rung::Own);
-    let fit = own.filter(|node| node.serves()).count();
+fn of_fleet(view: &FleetView, traffic: &Traffic, own: Own) -> Vec<Metric> {
+    let nodes = view.nodes.iter().filter(|node| node.rung == Rung::Own);
+    let fit = nodes.filter(|node| node.serves()).count();
     let others = [Rung::Leader, Rung::Fallback];
     let helps_out = fit == 0 && others.into_iter().any(|rung| view.has_fit(rung));
     let mut metrics = vec![
@@ -75,8 +78,10 @@ fn of_fleet(view: &FleetView, traffic: &Traffic, registry_age: Option<Duration>)
     ];
     let p99 = traffic.p99().map(|time| json!(millis(time)));
     metrics.extend(p99.map(|time| ("CallTimeP99", "Milliseconds", time)));
-    let age = registry_age.map(|age| json!(age.as_secs()));
+    let age = own.registry_age.map(|age| json!(age.as_secs()));
     metrics.extend(age.map(|age| ("RegistryAge", "Seconds", age)));
+    let days = own.certificate_days.map(|days| json!(days));
+    metrics.extend(days.map(|days| ("CertificateDays", "Count", days)));
     metrics
 }
 

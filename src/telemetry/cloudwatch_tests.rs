@@ -46,6 +46,7 @@ fn the_fleets_line_has_the_agreed_names() {
     );
     assert_eq!(line["CallTimeP99"], 250.0);
     assert_eq!(line["RegistryAge"], 7);
+    assert_eq!(line["CertificateDays"], 13);
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn what_is_not_known_is_left_out() {
             &labels(),
             &|_| None,
             &Traffic::default(),
-            None,
+            Own::default(),
             NOW
         ),
         ""
@@ -125,7 +126,7 @@ fn what_is_not_known_is_left_out() {
         &labels(),
         &|_| None,
         &Traffic::default(),
-        None,
+        Own::default(),
         NOW,
     );
     assert_eq!(
@@ -138,7 +139,7 @@ fn what_is_not_known_is_left_out() {
         &labels(),
         &|_| Some(Duration::from_secs(2)),
         &Traffic::default(),
-        None,
+        Own::default(),
         NOW,
     );
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -149,6 +150,7 @@ fn what_is_not_known_is_left_out() {
     assert_eq!(of_fleet["Calls"], 0);
     assert_eq!(of_fleet.get("CallTimeP99"), None);
     assert_eq!(of_fleet.get("RegistryAge"), None);
+    assert_eq!(of_fleet.get("CertificateDays"), None);
 }
 
 #[test]
@@ -225,6 +227,23 @@ fn faults(line: &Value) -> Vec<String> {
     faults
 }
 
+#[test]
+fn the_certificate_that_expires_first_counts() {
+    let metrics = Metrics::new();
+    let now = NOW / 1000;
+    assert_eq!(metrics.certificate_days(now), None);
+    let expires = |port: u16, days: i64| {
+        let at = i64::try_from(now).unwrap() + days * 86_400;
+        metrics.certificate_expires(([127, 0, 0, 1], port).into(), at + 5);
+    };
+    expires(1, 90);
+    expires(2, 13);
+    assert_eq!(metrics.certificate_days(now), Some(13));
+    assert_eq!(metrics.certificate_days(now + 6), Some(12));
+    expires(2, -1);
+    assert_eq!(metrics.certificate_days(now), Some(-1));
+}
+
 fn labels() -> Labels {
     Labels {
         namespace: "Forebay".to_string(),
@@ -238,7 +257,10 @@ fn read(view: &FleetView) -> Vec<Value> {
         &labels(),
         &|_| Some(Duration::from_micros(1500)),
         &traffic(),
-        Some(Duration::from_secs(7)),
+        Own {
+            registry_age: Some(Duration::from_secs(7)),
+            certificate_days: Some(13),
+        },
         NOW,
     );
     assert!(text.ends_with('\n'));

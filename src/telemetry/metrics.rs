@@ -313,6 +313,16 @@ impl Metrics {
             .set(unix_seconds);
     }
 
+    /// Of all certificates that are shown: until the first of them expires, in whole days; below 0 after
+    /// that. `None` where none is shown.
+    pub fn certificate_days(&self, unix_seconds: u64) -> Option<i64> {
+        let families = prometheus::core::Collector::collect(&self.families.certificate_expiry);
+        let series = families.iter().flat_map(|family| family.get_metric());
+        let expiries = series.map(|metric| metric.get_gauge().get_value());
+        let first = expiries.reduce(f64::min)?;
+        Some(((first - unix_seconds as f64) / 86_400.0).floor() as i64)
+    }
+
     pub fn registry_failed(&self, operation: &'static str) {
         self.families
             .registry_errors

@@ -425,6 +425,14 @@ run "a_share_past_all_is_refused" {
   expect_failures = [var.alarm_at]
 }
 
+run "an_alarm_after_a_certificate_s_end_is_refused" {
+  command = plan
+  variables {
+    alarm_at = { certificate_days = 0 }
+  }
+  expect_failures = [var.alarm_at]
+}
+
 run "a_channel_s_name_for_its_id_is_refused" {
   command = plan
   variables {

@@ -251,14 +251,34 @@ run "alarms_reach_the_topic_and_slack" {
   }
   assert {
     condition = alltrue([
-      for alarm in [aws_cloudwatch_metric_alarm.healthy_nodes, aws_cloudwatch_metric_alarm.fallback, aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.tasks, aws_cloudwatch_metric_alarm.failed_calls, aws_cloudwatch_metric_alarm.slow_calls, aws_cloudwatch_metric_alarm.registry, aws_cloudwatch_metric_alarm.load_balancer_errors] :
+      for alarm in concat([aws_cloudwatch_metric_alarm.errors, aws_cloudwatch_metric_alarm.failed_calls], values(aws_cloudwatch_metric_alarm.plain)) :
       alarm.alarm_actions == toset([var.alarm_topic_arn])
     ])
     error_message = "every alarm goes to the topic that was named"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.healthy_nodes.dimensions == tomap({ Service = "forebay" }) && aws_cloudwatch_metric_alarm.healthy_nodes.threshold == 2
+    condition = toset(keys(aws_cloudwatch_metric_alarm.plain)) == toset([
+      "healthy-nodes", "fallback", "slow-calls", "registry", "certificate", "load-balancer-5xx", "tasks",
+    ])
+    error_message = "one for each that watches a single metric"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.plain["healthy-nodes"].dimensions == tomap({ Service = "forebay" }) && aws_cloudwatch_metric_alarm.plain["healthy-nodes"].threshold == 2
     error_message = "Forebay's own metric"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.plain["tasks"].namespace == "AWS/ApplicationELB" && toset(keys(aws_cloudwatch_metric_alarm.plain["tasks"].dimensions)) == toset(["LoadBalancer", "TargetGroup"])
+    error_message = "the load balancer's metric"
+  }
+  assert {
+    condition = alltrue([
+      aws_cloudwatch_metric_alarm.plain["certificate"].metric_name == "CertificateDays",
+      aws_cloudwatch_metric_alarm.plain["certificate"].comparison_operator == "LessThanThreshold",
+      aws_cloudwatch_metric_alarm.plain["certificate"].threshold == 14,
+      aws_cloudwatch_metric_alarm.plain["certificate"].statistic == "Minimum",
+      aws_cloudwatch_metric_alarm.plain["certificate"].treat_missing_data == "notBreaching",
+    ])
+    error_message = "a certificate's end is told a fortnight before; without one of our own there is no metric"
   }
   assert {
     condition     = aws_chatbot_slack_channel_configuration.this[0].sns_topic_arns == toset([var.alarm_topic_arn]) && length(aws_sns_topic.this) == 0
