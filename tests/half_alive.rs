@@ -517,6 +517,35 @@ async fn a_table_that_has_lost_its_nodes_is_begun_anew_beside_those_that_serve()
         .map(|it| &it["name"])
         .collect();
     assert_eq!(names, ["dead", "old"], "what serves is shown");
+    assert_eq!(shown[0]["is_leftover"], serde_json::Value::Null);
+    assert_eq!(shown[1]["is_leftover"], true);
+    let list = |arguments: &[&str]| {
+        let output = balancer
+            .command(arguments)
+            .envs(CREDENTIALS)
+            .output()
+            .unwrap();
+        let (out, notes) = (output.stdout, output.stderr);
+        (
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(notes).unwrap(),
+        )
+    };
+    let (table, notes) = list(&["backends", "list"]);
+    let rows: Vec<_> = table.lines().collect();
+    assert_eq!(rows.len(), 3, "{table}");
+    assert!(
+        rows[2].starts_with("old ") && rows[2].contains(" yes "),
+        "{table}"
+    );
+    let note = "note: old serves, though the registry has lost it";
+    assert!(notes.contains(note), "{notes}");
+    let (json, _) = list(&["backends", "list", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json[1]["name"], &json[1]["is_leftover"]),
+        (&"old".into(), &true.into())
+    );
     registry.add(&named("new", &new.url())).await.unwrap();
     eventually("the new one serves alone", PATIENCE, async || {
         weight("old").await.is_none()

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 use thiserror::Error;
 
+use super::leftovers;
 use super::nodes_table;
 use super::table::printable;
 use crate::config;
@@ -17,6 +18,7 @@ use crate::domain::target::{self, Ours};
 use crate::registry::item_json::ItemJson;
 use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
 use crate::registry::{Edit, Item, Registry, RegistryError};
+use crate::telemetry::events::nodes_in_words;
 
 /// Commands about single nodes, and the list of them.
 #[derive(Clone, Subcommand)]
@@ -198,11 +200,11 @@ pub async fn run(
         Backends::List(List { json }) => {
             let listing = registry.list().await?;
             if listing.is_unwritten && !file.is_empty() {
-                let count = file.len();
+                let nodes = nodes_in_words(file.len());
                 note(
                     notes,
                     &format!(
-                        "note: the nodes of the configuration, {count}, come in when the balancer starts"
+                        "note: what the configuration has, {nodes}, comes in when the balancer starts"
                     ),
                 );
             }
@@ -214,10 +216,18 @@ pub async fn run(
             }
             let items = listing.items.iter();
             let items: Vec<_> = items.map(|item| ItemJson::of(item, lookup)).collect();
+            let leftovers = leftovers::ask(settings).await;
+            for left in &leftovers {
+                let name = &left.name;
+                note(
+                    notes,
+                    &format!("note: {name} serves, though the registry has lost it"),
+                );
+            }
             if json {
-                print_json(out, &items)
+                print_json(out, &[items, leftovers].concat())
             } else {
-                nodes_table::write(out, &listing.items, &items)
+                nodes_table::write(out, &listing.items, (&items, &leftovers))
             }
         }
         Backends::Set(command) => {

@@ -7,6 +7,7 @@ pub mod backends;
 pub mod check;
 pub mod demo;
 pub mod health;
+mod leftovers;
 mod nodes_table;
 pub mod probe;
 pub mod registries;

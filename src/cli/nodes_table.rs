@@ -11,9 +11,13 @@ pub const HEADINGS: [&str; 9] = [
     "NAME", "URL", "ROLE", "WEIGHT", "HEALTHY", "BLOCK", "LAG", "REASON", "ADDED",
 ];
 
-/// Writes a row a node, or how to begin where there is none.
-pub fn write(out: &mut dyn Write, items: &[Item], shown: &[ItemJson]) -> io::Result<()> {
-    if items.is_empty() {
+/// Writes a row a node, those that the registry has lost last; or how to begin where there is none.
+pub fn write(
+    out: &mut dyn Write,
+    items: &[Item],
+    (shown, leftovers): (&[ItemJson], &[ItemJson]),
+) -> io::Result<()> {
+    if items.is_empty() && leftovers.is_empty() {
         return writeln!(out, "{HOW_TO_BEGIN}");
     }
     let mut rows = vec![HEADINGS.map(str::to_string)];
@@ -23,7 +27,29 @@ pub fn write(out: &mut dyn Write, items: &[Item], shown: &[ItemJson]) -> io::Res
             .zip(shown)
             .map(|(item, shown)| cells(item, shown)),
     );
+    rows.extend(leftovers.iter().map(cells_of_leftover));
     table::write(out, &rows)
+}
+
+fn cells_of_leftover(shown: &ItemJson) -> [String; HEADINGS.len()] {
+    let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
+    let rung = match (shown.is_leader, shown.is_fallback) {
+        (true, _) => Rung::Leader,
+        (_, true) => Rung::Fallback,
+        (false, false) => Rung::Own,
+    };
+    let healthy = if shown.is_healthy { "yes" } else { "no" };
+    [
+        shown.name.clone(),
+        shown.url.clone(),
+        rung.as_str().to_string(),
+        shown.weight.to_string(),
+        healthy.to_string(),
+        number(shown.block_number),
+        number(shown.lag),
+        shown.reason.clone().unwrap_or_else(|| "-".to_string()),
+        "lost".to_string(),
+    ]
 }
 
 fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {

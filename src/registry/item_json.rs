@@ -1,13 +1,13 @@
 //! An item in the interface's JSON shape: the 2018 original's attributes, and ours after them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::reading::{Lookup, name_of};
 use super::{Item, Origin};
 use crate::domain::node::{Rung, Weight};
 
 /// The shape of one item. The field order is that of the interface's page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemJson {
     /// As written in the registry, so with any credentials written out in it: who shows this to
     /// others replaces it first, and `ws_url` too.
@@ -23,8 +23,11 @@ pub struct ItemJson {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ws_url: Option<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_fallback: bool,
+    /// It serves, though the registry has lost it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_leftover: bool,
     /// Of a drained node: the weight that it had, and will have again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub former_weight: Option<u16>,
@@ -34,13 +37,13 @@ pub struct ItemJson {
 }
 
 /// What the configuration says of a node, where a command may have said something else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFileJson {
     pub weight: u16,
     pub is_leader: bool,
     pub is_fallback: bool,
     /// It has no calls until a round has found it fit.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_pending: bool,
 }
 
@@ -77,6 +80,7 @@ impl ItemJson {
             reason: item.health.reason.clone(),
             ws_url: record.ws_url.clone(),
             is_fallback: record.rung == Rung::Fallback,
+            is_leftover: false,
             former_weight: item.former_weight.map(Weight::get),
             in_file: InFileJson::of(item.origin),
         }

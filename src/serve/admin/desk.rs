@@ -75,8 +75,12 @@ impl Desk {
     pub async fn list(&self, reveal: bool) -> Result<Vec<ItemJson>, Denial> {
         let listing = self.registry.list().await?;
         let leftovers = self.leftovers(&listing.items);
-        let items = listing.items.iter().chain(&leftovers);
-        Ok(items.map(|item| self.shown(item, reveal)).collect())
+        let leftovers = leftovers.iter().map(|item| ItemJson {
+            is_leftover: true,
+            ..self.shown(item, reveal)
+        });
+        let items = listing.items.iter().map(|item| self.shown(item, reveal));
+        Ok(items.chain(leftovers).collect())
     }
 
     /// Who serves beside the registry's nodes: it has lost them.
