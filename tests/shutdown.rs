@@ -10,12 +10,15 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use support::{Balancer, PATIENCE, Pretend, QUICK, Wire, call, eventually, get};
+use support::{
+    Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, eventually, free_port, get,
+};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -88,23 +91,154 @@ async fn a_client_over_http_2_is_told_to_go_as_soon_as_the_balancer_leaves() {
 async fn callers_that_do_not_look_at_our_health_lose_no_call() {
     let mut scene = Pretend::set_with(&[1, 1], &ending("1s", "5s"), "").await;
     let address = scene.balancer.rpc.address;
-    // The last ones call so seldom that they hear of it only after the listener has closed.
-    let pauses = [5, 5, 10, 10, 20, 20, 50, 100, 1700, 1900];
-    let callers = pauses.map(|pause| {
-        let pause = Duration::from_millis(pause);
-        tokio::spawn(call_until_refused(address, pause))
-    });
-    sleep(Duration::from_millis(500)).await;
-    scene.balancer.process.terminate();
-    let mut served = 0;
-    for caller in callers {
-        let ended = timeout(PATIENCE, caller).await.expect("refused in time");
-        served += ended.unwrap().expect("no call is cut");
+    for round in 1..=rounds() {
+        // The last ones call so seldom that they hear of it only after the listener has closed.
+        let pauses = [5, 5, 10, 10, 20, 20, 50, 100, 1700, 1900];
+        let callers = pauses.map(|pause| {
+            let pause = Duration::from_millis(pause);
+            tokio::spawn(call_until_refused(address, pause))
+        });
+        sleep(Duration::from_millis(500)).await;
+        scene.balancer.process.terminate();
+        let mut served = 0;
+        for caller in callers {
+            let ended = timeout(PATIENCE, caller).await.expect("refused in time");
+            served += ended.unwrap().expect("no call is cut");
+        }
+        println!("round {round}: {served} calls served, none cut");
+        assert!(served > 100, "{served}");
+        let status = scene.balancer.process.ended(PATIENCE).await;
+        assert!(status.success(), "{status}");
+        scene.balancer.start_again().await;
     }
-    println!("{served} calls served, none cut");
-    assert!(served > 100, "{served}");
-    let status = scene.balancer.process.ended(PATIENCE).await;
-    assert!(status.success(), "{status}");
+}
+
+/// HAProxy 2.6 with its default check: every 2 s, and out after three times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_haproxy_with_its_default_check_a_restart_loses_no_call() {
+    // The lame-duck time by default.
+    let mut scene = Pretend::set_with(&[1, 1], &ending("10s", "20s"), "").await;
+    let other = Pretend::set_with(&[1, 1], QUICK, "").await;
+    let haproxy = Haproxy::before([&scene.balancer, &other.balancer]).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = [2, 5, 5, 10, 10, 20, 20, 50, 500, 1500]
+        .map(|pause| {
+            let pause = Duration::from_millis(pause);
+            tokio::spawn(call_all_the_time(haproxy.address, pause, is_over.clone()))
+        })
+        .into();
+    for _ in 0..rounds() {
+        gets_calls(&scene.balancer).await;
+        gets_calls(&other.balancer).await;
+        scene.balancer.process.terminate();
+        let status = scene.balancer.process.ended(LONG).await;
+        assert!(status.success(), "{status}");
+        scene.balancer.start_again().await;
+    }
+    gets_calls(&scene.balancer).await;
+    is_over.store(true, Relaxed);
+    let (mut served, mut failed) = (0, Vec::new());
+    for caller in callers {
+        let (calls, failures) = timeout(PATIENCE, caller).await.unwrap().unwrap();
+        served += calls;
+        failed.extend(failures);
+    }
+    println!(
+        "{} restarts behind HAProxy: {served} calls served, {} failed",
+        rounds(),
+        failed.len()
+    );
+    assert_eq!(failed, Vec::<String>::new());
+    assert!(served > 1000, "{served}");
+}
+
+/// Longer than the lame-duck and the drain time.
+const LONG: Duration = Duration::from_secs(45);
+
+async fn gets_calls(balancer: &Balancer) {
+    let calls = async || {
+        let calls = balancer.metric("forebay_calls_total", &[("outcome", "ok")]);
+        calls.await.unwrap_or_default()
+    };
+    let before = calls().await;
+    eventually("HAProxy sends it calls", PATIENCE, async || {
+        calls().await > before + 20.0
+    })
+    .await;
+}
+
+struct Haproxy {
+    address: SocketAddr,
+    _process: Process,
+    _folder: tempfile::TempDir,
+}
+
+impl Haproxy {
+    async fn before(balancers: [&Balancer; 2]) -> Haproxy {
+        let folder = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let [one, other] = balancers.map(|balancer| balancer.rpc.address);
+        let configuration = format!(
+            "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+             frontend calls\n  bind {address}\n  default_backend balancers\n\
+             backend balancers\n  option httpchk GET /health\n\
+             \x20 server one {one} check\n  server other {other} check\n"
+        );
+        let path = folder.path().join("haproxy.cfg");
+        std::fs::write(&path, configuration).unwrap();
+        // Debian keeps it where only root looks.
+        let name = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"]
+            .into_iter()
+            .find(|path| std::path::Path::new(path).exists())
+            .unwrap_or("haproxy");
+        let mut command = Command::new(name);
+        command.arg("-db").arg("-f").arg(&path);
+        let process = Process::start("haproxy", command, folder.path());
+        eventually("HAProxy listens", PATIENCE, async || {
+            TcpStream::connect(address).await.is_ok()
+        })
+        .await;
+        Haproxy {
+            address,
+            _process: process,
+            _folder: folder,
+        }
+    }
+}
+
+/// Calls on kept connections, new ones where it is told so, until it `is_over`: how many calls were
+/// answered, and what became of the others.
+async fn call_all_the_time(
+    address: SocketAddr,
+    pause: Duration,
+    is_over: Arc<AtomicBool>,
+) -> (u64, Vec<String>) {
+    let body = call("1", "eth_getBalance");
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let (mut served, mut failed) = (0, Vec::new());
+    while !is_over.load(Relaxed) {
+        let mut wire = Wire::connect(address).await;
+        while !is_over.load(Relaxed) {
+            wire.send(&request).await;
+            let Some(answer) = wire.answer().await else {
+                failed.push(format!("cut after {served} ({pause:?})"));
+                break;
+            };
+            if answer.status == 200 && answer.json()["result"].is_string() {
+                served += 1;
+            } else {
+                failed.push(format!("{} {}", answer.status, answer.text()));
+            }
+            sleep(pause).await;
+            if answer.header("connection") == Some("close") {
+                break;
+            }
+        }
+    }
+    (served, failed)
 }
 
 /// Calls on kept connections, new ones where it is told so, until none is taken any more; how many
