@@ -1,6 +1,9 @@
 //! What the settings mean for each room: one function for each, at the start and whenever the
 //! configuration is read again.
 
+use std::fs;
+use std::sync::LazyLock;
+
 use crate::config::settings::{Consistency, Settings, WhenNoneFit};
 use crate::domain::caps::Caps;
 use crate::domain::chain::ChainId;
@@ -38,6 +41,7 @@ pub fn policy(settings: &Settings, caps: &Caps) -> Policy {
         rules: Rules::new(methods.allow, methods.deny, methods.heavy).with_reads(methods.reads),
         origins: Origins::new(settings.cors.origins.clone()).with_headers(&settings.cors.headers),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
+        trail_for: settings.listen.trail_for.clone(),
         log_calls: settings.log.calls,
     }
 }
@@ -89,12 +93,22 @@ pub fn regimen(settings: &Settings) -> Regimen {
     }
 }
 
+/// What this machine is called.
+static MACHINE: LazyLock<String> = LazyLock::new(|| {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "a machine without a name".to_string(),
+        name => name.to_string(),
+    }
+});
+
 /// Who may use the admin listener, and what it shows.
 pub fn house(settings: &Settings) -> House {
     let Settings { admin, health, .. } = settings;
     House {
         gatekeeper: Gatekeeper::new(admin.token.as_ref(), admin.hosts.clone()),
         measures: Measures {
+            instance: &MACHINE,
             round_interval: health.interval,
             lag_blocks_max: health.lag_blocks_max,
         },

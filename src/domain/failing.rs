@@ -48,9 +48,15 @@ impl Failing {
         f64::from(self.calls.sum(now)) / RATE_SECONDS as f64
     }
 
+    /// The share that failed; `None` where there were no calls.
+    pub fn share(&self, now: Instant) -> Option<Share> {
+        let (failed, calls) = (self.failed.sum(now), self.calls.sum_of(SECONDS, now));
+        (calls > 0).then_some(Share { failed, calls })
+    }
+
     /// The share that failed, if it is too large.
     pub fn too_many(&self, now: Instant) -> Option<Share> {
-        let (failed, calls) = (self.failed.sum(now), self.calls.sum_of(SECONDS, now));
+        let Share { failed, calls } = self.share(now)?;
         let is_large = u64::from(failed) * ONE_IN > u64::from(calls);
         (calls >= CALLS_MIN && is_large).then_some(Share { failed, calls })
     }
@@ -84,6 +90,8 @@ mod tests {
             (0..calls).for_each(|call| failing.hear(call < failed, now));
             let told = failing.too_many(now);
             assert_eq!(told, wanted.then_some(Share { failed, calls }));
+            assert_eq!(failing.share(now), Some(Share { failed, calls }));
+            assert_eq!(failing.share(now + Duration::from_secs(30)), None);
             assert_eq!(failing.too_many(now + Duration::from_secs(30)), None);
         }
     }

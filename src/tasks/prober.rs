@@ -156,8 +156,11 @@ impl Rounds {
 
     fn show(&self) {
         let snapshot: Arc<Snapshot> = self.pool.snapshot();
+        let now = clock::now();
         self.metrics
-            .show_fleet(&snapshot.view, clock::now(), clock::unix_millis() / 1000);
+            .show_fleet(&snapshot.view, now, clock::unix_millis() / 1000);
+        let traffic = || self.metrics.traffic();
+        self.pool.journal.hear_traffic(traffic, now);
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use super::events;
+use super::traffic::Traffic;
 use crate::domain::chain::Lag;
 use crate::domain::fleet::{Change, FleetView};
 use crate::domain::node::NodeId;
@@ -19,6 +20,9 @@ use crate::domain::node::NodeId;
 pub const EVENTS_MAX: usize = 100;
 /// Rounds whose samples are remembered of each node.
 pub const SAMPLES_MAX: usize = 120;
+/// How long calls take is looked at over about this time, and remembered this often.
+const TRAFFIC_WINDOW: Duration = Duration::from_secs(30);
+const TRAFFIC_EVERY: Duration = Duration::from_secs(5);
 /// Shares of attempts are those of this time before the look.
 pub const SHARE_WINDOW: Duration = Duration::from_secs(60);
 
@@ -51,6 +55,8 @@ struct Pages {
     /// The oldest first.
     events: VecDeque<Event>,
     tracks: HashMap<NodeId, VecDeque<Sample>>,
+    /// What calls had come to at several times, the oldest first.
+    traffic: VecDeque<(Instant, Traffic)>,
     /// Milliseconds since 1970.
     last_round_at: Option<u64>,
     configuration: Configuration,
@@ -138,6 +144,37 @@ impl Journal {
                 lag: node.lag().filter(|_| node.lives),
                 attempts: attempts(node.id),
             });
+        }
+    }
+
+    /// Notes what calls have come to so far, if it is time to.
+    pub fn hear_traffic(&self, traffic: impl FnOnce() -> Traffic, now: Instant) {
+        let age = |at: Instant| now.saturating_duration_since(at);
+        let last = self.pages().traffic.back().map(|(at, _)| *at);
+        if last.is_some_and(|at| age(at) < TRAFFIC_EVERY) {
+            return;
+        }
+        let traffic = traffic();
+        let mut pages = self.pages();
+        // One that is older than the window is enough.
+        while pages
+            .traffic
+            .get(1)
+            .is_some_and(|(at, _)| age(*at) >= TRAFFIC_WINDOW)
+        {
+            pages.traffic.pop_front();
+        }
+        pages.traffic.push_back((now, traffic));
+    }
+
+    /// What calls came to of late, where they have come to `so_far` by now.
+    pub fn recent_traffic(&self, so_far: &Traffic, now: Instant) -> Traffic {
+        let pages = self.pages();
+        let is_before = |at: &Instant| now.saturating_duration_since(*at) >= TRAFFIC_WINDOW;
+        let before = pages.traffic.iter().rev().find(|(at, _)| is_before(at));
+        match before.or(pages.traffic.front()) {
+            Some((_, before)) => so_far.since(before),
+            None => so_far.clone(),
         }
     }
 
@@ -236,6 +273,28 @@ mod tests {
         assert_eq!(journal.last_round_at(), Some(6));
         journal.hear_round(&FleetView::default(), |_| 0, now, 7);
         assert_eq!(journal.track(NODE, 0, now), Track::default());
+    }
+
+    #[test]
+    fn what_calls_came_to_is_told_of_the_last_half_minute() {
+        let journal = Journal::default();
+        let start = clock::now();
+        let traffic = |calls| {
+            let mut traffic = Traffic::default();
+            traffic.calls = calls;
+            traffic
+        };
+        let recent = |seconds, so_far| {
+            let now = start + Duration::from_secs(seconds);
+            journal.recent_traffic(&traffic(so_far), now).calls
+        };
+        assert_eq!(recent(0, 7), 7, "since the start");
+        for second in 0..100 {
+            let now = start + Duration::from_secs(second);
+            journal.hear_traffic(|| traffic(10 * second), now);
+        }
+        assert_eq!(recent(99, 990), 340, "since second 65");
+        assert!(journal.pages().traffic.len() <= 9);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-// Looks at the status page in Chromium: node page.mjs URL TOKEN PID FOLDER
+// Looks at the status page in Chromium: node page.mjs URL TOKEN PID FOLDER [STORY]
 // PID is the balancer's, which is stopped for a while. Screenshots go to FOLDER.
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { chromium } = createRequire(join(here, "../../.parts/"))("playwright-core");
-const [url, token, balancer, folder] = process.argv.slice(2);
+// STORY is `many` where there are 30 nodes, one of which is at fault.
+const [url, token, balancer, folder, story] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 
 const browser = await chromium.launch({
@@ -45,6 +46,7 @@ async function login(page, words = token) {
   await page.keyboard.press("Enter");
 }
 
+const firstRow = (page) => page.locator("#rows tr").first().getAttribute("data-name");
 const row = (page, name) => page.locator(`tr[data-name="${name}"]`);
 
 // Every text's contrast against what is behind it, by WCAG 2.2; the worst first.
@@ -94,13 +96,20 @@ async function signsIn() {
 
 async function tellsTheState(page) {
   const says = async (name) => (await row(page, name).innerText()).replaceAll(/\s+/g, " ");
-  assert.match(await page.locator("#state").innerText(), /Own nodes serve/);
+  assert.equal(await page.locator("#state").innerText(), "Own nodes serve, but not all is well");
+  assert.match(await page.locator("#state-mark").getAttribute("class"), /warn/);
+  assert.match(await page.locator("#troubles").innerText(), /^1 of 3 own nodes is not fit: geth-2\.$/);
+  assert.equal(await firstRow(page), "geth-2", "who is at fault stands first");
+  assert.match(await page.locator("#instance").innerText(), /^\d+\.\d+\.\d+ on \S+/);
+  assert.equal(await page.locator("#failed").innerText(), "0 %");
+  assert.match(await page.locator("#failed-of").innerText(), /^0 of [\d,]+$/);
+  assert.match(await page.locator("#p99").innerText(), /^[\d,.]+ m?s$/);
   assert.match(await page.locator("#served").innerText(), /^21,000,\d\d\d$/);
   assert.match(await page.locator("#reference-why").innerText(), /the leader's head/);
   assert.match(await says("geth-1"), /Fit .*21,000,\d\d\d \d .* ms .* % 2$/);
   assert.match(await says("geth-2"), /Out \d\d blocks behind the reference, 10 is the most\./);
   assert.match(await says("besu-1"), /Drained It gets no calls, and none is in flight\./);
-  assert.match(await says("infura"), /leader .*Fit In reserve: asked only when no own node is fit\./);
+  assert.match(await says("infura"), /leader .*Fit In reserve: it gets what own nodes can't answer, and all calls when none of them is fit\./);
   const events = await page.locator("#events").innerText();
   assert.match(events, /Node geth-2 gets no more calls/);
   assert.match(events, /Node besu-1 was drained: no new calls; by 127\.0\.0\.1 with the token/);
@@ -152,6 +161,39 @@ async function owesUpToItsAge(page) {
   assert.ok(!(await page.evaluate(() => document.body.classList.contains("stale"))));
 }
 
+// Thirty nodes on a phone: who is at fault is seen at once, and the rest without an hour's thumbing.
+async function fitsThirtyNodesOnAPhone() {
+  const { page, complaints } = await open(PHONE, "light");
+  await login(page);
+  await row(page, "node-30").waitFor();
+  assert.equal(await page.locator("#rows tr").count(), 30);
+  await row(page, "node-17").getByText("Out", { exact: true }).waitFor();
+  assert.equal(await firstRow(page), "node-17");
+  assert.match(await page.locator("#troubles").innerText(), /1 of 29 own nodes is not fit: node-17\./);
+  await isLegible(page, "thirty nodes on a phone");
+  const measured = await page.evaluate(() => {
+    const rows = [...document.querySelectorAll("#rows tr")];
+    const shown = rows.flatMap((row) => [...row.querySelectorAll("span, td, .note")]).filter((it) => it.checkVisibility() && it.innerText.trim() !== "");
+    const cells = rows.slice(1).flatMap((row) => [...row.querySelectorAll("td")]).filter((it) => it.checkVisibility());
+    return {
+      top: rows[0].getBoundingClientRect().bottom + scrollY,
+      height: rows.slice(1).reduce((most, row) => Math.max(most, row.getBoundingClientRect().height), 0),
+      smallest: Math.min(...shown.map((it) => parseFloat(getComputedStyle(it).fontSize))),
+      cut: cells.filter((it) => it.scrollWidth > it.clientWidth + 1).map((it) => it.innerText),
+    };
+  });
+  assert.ok(measured.top <= 1.25 * PHONE.height, `the node at fault ends at ${measured.top}`);
+  assert.ok(measured.height <= 90, `a node that is well takes ${measured.height} pixels`);
+  assert.ok(measured.smallest >= 11, `letters of ${measured.smallest} pixels`);
+  assert.deepEqual(measured.cut, [], "nothing is cut off");
+  for (const name of ["node-2", "node-16", "node-30"]) {
+    assert.match((await row(page, name).innerText()).replaceAll(/\s+/g, " "), /Fit 21,000,\d\d\d \d+ [\d,.]+ m?s \d+ %/);
+  }
+  await page.screenshot({ path: join(folder, "status-many-phone.png") });
+  assert.deepEqual(complaints, []);
+  await page.context().close();
+}
+
 async function shoot(name, viewport, colorScheme) {
   const { page, complaints } = await open(viewport, colorScheme);
   await login(page);
@@ -165,7 +207,7 @@ async function shoot(name, viewport, colorScheme) {
   await page.context().close();
 }
 
-try {
+async function all() {
   const page = await signsIn();
   await tellsTheState(page);
   await followsWithoutReloading(page);
@@ -174,6 +216,10 @@ try {
   await shoot("status-dark", DESK, "dark");
   await shoot("status-phone", PHONE, "light");
   await owesUpToItsAge(page);
+}
+
+try {
+  await (story === "many" ? fitsThirtyNodesOnAPhone() : all());
   console.log("ok");
 } finally {
   await browser.close();

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay::fake::{Chain, FakeConfig, FakeNode};
+use forebay::fake::{Chain, FakeConfig, FakeNode, Fault};
 
 use super::support::{self, Balancer, Load, PATIENCE, eventually};
 use super::{SECRET, TOKEN, with, with_token};
@@ -13,7 +13,7 @@ use super::{SECRET, TOKEN, with, with_token};
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
 
 struct Stage {
-    chain: Arc<Chain>,
+    _chain: Arc<Chain>,
     balancer: Balancer,
     nodes: Vec<FakeNode>,
 }
@@ -40,7 +40,7 @@ async fn stage() -> Stage {
     }
     let balancer = Balancer::start(&yaml, &[]).await;
     Stage {
-        chain,
+        _chain: chain,
         balancer,
         nodes,
     }
@@ -61,9 +61,7 @@ impl Stage {
             self.nodes[2].set_lag(lag);
             self.rounds(4).await;
         }
-        // It stays where it is while the chain goes on.
-        self.nodes[2].set_head(self.chain.head());
-        self.chain.advance(13);
+        self.nodes[2].set_lag(13);
         self.becomes("geth-2", 0.0).await;
         with(&self.balancer, "POST", "/backends/besu-1/drain")
             .gives(200)
@@ -88,18 +86,64 @@ async fn an_operator_reads_the_page_in_a_browser() {
     let load = Load::start(&stage.balancer.url(), 20_000, 3);
     stage.live_through_something().await;
 
+    look(&stage.balancer, "all").await;
+    drop(load);
+}
+
+#[tokio::test]
+async fn thirty_nodes_are_read_on_a_phone() {
+    let chain = Chain::running(1, 21_000_000, Duration::from_millis(900));
+    // Thirty nodes and a browser take their time where much else is done.
+    let patient = with_token().replace(
+        "interval: 400ms, timeout: 350ms",
+        "interval: 1s, timeout: 950ms",
+    );
+    let mut yaml = format!("{patient}  nodes:\n");
+    let mut nodes = Vec::new();
+    for number in 1..=30 {
+        let node = FakeNode::start(FakeConfig::following(&chain)).await;
+        let node = node.unwrap();
+        let more = if number == 1 { ", leader: true" } else { "" };
+        let url = node.url();
+        yaml += &format!("    - {{ url: \"{url}/{SECRET}\", name: node-{number}{more} }}\n");
+        nodes.push(node);
+    }
+    nodes[16].set_fault(Fault::Status {
+        code: 401,
+        retry_after_seconds: None,
+    });
+    let balancer = Balancer::start(&yaml, &[]).await;
+    let load = Load::start(&balancer.url(), 2_000, 3);
+    load.finish().await.no_call_failed();
+    eventually("all but one are well", PATIENCE, async || {
+        let status = with(&balancer, "GET", "/status").gives(200).await;
+        let nodes = status["nodes"].as_array().unwrap();
+        let parts = nodes.iter().map(|node| (&node["name"], &node["part"]));
+        let others = parts.filter(|(_, part)| *part != "fine");
+        let others: Vec<_> = others.map(|(name, _)| name.as_str().unwrap()).collect();
+        others == ["node-17"]
+            && nodes
+                .iter()
+                .all(|node| node["head"].is_u64() || node["name"] == "node-17")
+    })
+    .await;
+    look(&balancer, "many").await;
+}
+
+/// Lets Chromium look at the page.
+async fn look(balancer: &Balancer, story: &str) {
     let folder = std::env::var(SCREENSHOTS).unwrap_or_else(|_| "target/screenshots".to_string());
     let folder = support::in_repository(&folder);
     let mut script = Command::new("node");
     script
         .arg(support::in_repository("tests/admin/page.mjs"))
-        .arg(format!("http://{}/", stage.balancer.admin.address))
+        .arg(format!("http://{}/", balancer.admin.address))
         .arg(TOKEN)
-        .arg(stage.balancer.process.id().to_string())
-        .arg(&folder);
+        .arg(balancer.process.id().to_string())
+        .arg(&folder)
+        .arg(story);
     let output = tokio::task::spawn_blocking(move || script.output());
     let output = output.await.unwrap().unwrap();
-    drop(load);
     let printed = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     let is_fine = output.status.success() && printed.lines().last() == Some("ok");

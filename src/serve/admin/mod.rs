@@ -11,6 +11,7 @@ mod intruders;
 mod order;
 mod outlet;
 mod status;
+mod troubles;
 mod wish;
 
 use std::net::IpAddr;
@@ -254,6 +255,7 @@ impl Admin {
         let inside = (gate.requests(), gate.is_closing());
         let status = status::status(
             &self.engine.pool,
+            &self.engine.metrics.traffic(),
             self.house.load().measures,
             inside,
             moment,

@@ -25,7 +25,7 @@ const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" 
 const STATES = {
   ok: ["Own nodes serve", "good", ""],
   fallback: ["The fallback serves", "warn", "alert"],
-  degraded: ["No fit node", "bad", "alert"],
+  degraded: ["Degraded", "bad", "alert"],
   starting: ["Starting", "muted", "ring"],
   closing: ["Shutting down", "warn", "pause"],
 };
@@ -37,8 +37,11 @@ const STANDINGS = {
   unproven: ["Not probed", "muted", "ring"],
 };
 
-// Who is asked first stands first.
+// Who is at fault stands first, then who is asked first.
+const PARTS = ["missing", "troubled", "fine"];
 const RUNGS = ["own", "leader", "fallback"];
+// With more nodes than these, those that are well take less room on a phone.
+const MANY = 8;
 
 const LEVELS = { info: ["muted", "ring"], warning: ["warn", "alert"], error: ["bad", "alert"] };
 
@@ -106,9 +109,13 @@ const counted = (value) => (value === null ? "–" : number.format(value));
 
 function show(status) {
   const [words, tone, shape] = STATES[status.status] || [status.status, "warn", "ring"];
-  text(byId("state"), words);
-  mark(byId("state-mark"), tone, shape);
+  const isAmber = status.level === "warning" && tone === "good";
+  text(byId("state"), isAmber ? `${words}, but not all is well` : words);
+  mark(byId("state-mark"), isAmber ? "warn" : tone, isAmber ? "alert" : shape);
+  byId("state").dataset.level = status.level;
   text(byId("why"), sentence(status.why));
+  showTroubles(status.troubles);
+  showCalls(status.calls);
   showConfiguration(status.configuration);
   text(byId("served"), counted(status.served_head));
   const reference = status.reference;
@@ -117,12 +124,40 @@ function show(status) {
   text(byId("chain"), status.chain.id === null ? "–" : String(status.chain.id));
   text(byId("requests"), counted(status.requests_in_flight));
   text(byId("version"), `Forebay ${status.version}`);
+  text(byId("instance"), `${status.version} on ${status.instance}`);
   showNodes(status);
   showEvents(status.events);
   const own = status.nodes.filter((node) => node.rung === "own");
   const fit = own.filter((node) => node.standing === "fit").length;
-  const flag = status.status === "ok" ? "" : "⚠ ";
+  const flag = status.level === "good" ? "" : "⚠ ";
   document.title = `${flag}${fit} of ${own.length} fit · Forebay`;
+}
+
+function showTroubles(troubles) {
+  const list = byId("troubles");
+  const key = troubles.join("\n");
+  list.hidden = troubles.length === 0;
+  if (list.dataset.key === key) return;
+  list.dataset.key = key;
+  list.replaceChildren(...troubles.map((trouble) => {
+    const item = make("li");
+    text(item, sentence(trouble));
+    return item;
+  }));
+}
+
+function showCalls(calls) {
+  const failed = byId("failed");
+  text(failed, calls.failed_share === null ? "–" : percent(calls.failed_share));
+  failed.className = calls.failed > 0 ? "warn" : "";
+  text(byId("failed-of"), calls.count === 0 ? "no calls" : `${number.format(calls.failed)} of ${number.format(calls.count)}`);
+  text(byId("p99"), calls.p99_ms === null ? "–" : latency(calls.p99_ms));
+}
+
+// Few that failed are not none.
+function percent(share) {
+  if (share > 0 && share < 0.001) return "under 0.1 %";
+  return `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }
 
 // Said only where the file isn't what is in force.
@@ -142,7 +177,9 @@ function showNodes(status) {
   const rows = byId("rows");
   const known = new Map([...rows.children].map((row) => [row.dataset.name, row]));
   let place = rows.firstElementChild;
-  const inOrder = [...status.nodes].sort((a, b) => RUNGS.indexOf(a.rung) - RUNGS.indexOf(b.rung));
+  const inOrder = [...status.nodes].sort((a, b) =>
+    PARTS.indexOf(a.part) - PARTS.indexOf(b.part) || RUNGS.indexOf(a.rung) - RUNGS.indexOf(b.rung));
+  byId("table").classList.toggle("many", status.nodes.length > MANY);
   for (const node of inOrder) {
     const row = known.get(node.name) || newRow(node.name);
     known.delete(node.name);
@@ -230,6 +267,7 @@ function newMeter(cell) {
 
 function showNode(row, node, status) {
   const parts = row.parts;
+  row.className = node.part;
   text(parts.rung, node.rung);
   parts.rung.hidden = node.rung === "own";
   text(parts.url, node.url);

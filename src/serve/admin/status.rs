@@ -4,20 +4,25 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::troubles::{Level, Part, troubles};
 use crate::domain::chain::{Doubt, Lag, Reference};
+use crate::domain::failing::Share;
 use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::health::{Reason, State, slow_start};
 use crate::domain::node::Rung;
 use crate::domain::view::Remark;
 use crate::serve::health;
 use crate::state::pool::{Pool, Snapshot};
-use crate::telemetry::events::{reason_in_words, source_in_words, trouble_in_words};
+use crate::telemetry::events::{source_in_words, trouble_in_words};
 use crate::telemetry::journal::{Configuration, Event, Journal, Track};
 use crate::telemetry::metrics::state_of;
+use crate::telemetry::traffic::Traffic;
 
 /// What the fleet is judged by, as far as it is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Measures {
+    /// The machine's name.
+    pub instance: &'static str,
     pub round_interval: Duration,
     pub lag_blocks_max: u64,
 }
@@ -26,10 +31,16 @@ pub struct Measures {
 #[derive(Debug, Serialize)]
 pub struct Status {
     version: &'static str,
+    instance: &'static str,
     at: u64,
     /// As `GET /health` says it.
     status: &'static str,
     why: String,
+    level: Level,
+    /// What isn't as it should be, each as a sentence without its end.
+    troubles: Vec<String>,
+    registry: Registry,
+    calls: Calls,
     chain: Chain,
     served_head: Option<u64>,
     reference: Option<ReferenceShown>,
@@ -40,6 +51,23 @@ pub struct Status {
     configuration: ConfigurationShown,
     /// The newest first.
     events: Vec<EventShown>,
+}
+
+#[derive(Debug, Serialize)]
+struct Registry {
+    in_reach: bool,
+    why: Option<&'static str>,
+}
+
+/// Of about the last 30 s.
+#[derive(Debug, Serialize)]
+struct Calls {
+    count: u32,
+    failed: u32,
+    /// 0 to 1; none without calls.
+    failed_share: Option<f64>,
+    /// Within which 99 of 100 ended, rounded up.
+    p99_ms: Option<f64>,
 }
 
 /// How the configuration's file stands to what is in force.
@@ -80,6 +108,7 @@ struct Node {
     /// The `state` of the metrics.
     standing: &'static str,
     reason: Option<&'static str>,
+    part: Part,
     why: String,
     latency_ms: Option<f64>,
     in_flight: u32,
@@ -107,17 +136,37 @@ pub struct Moment {
 }
 
 /// The status as of `moment`. `inside`: requests under way, and whether we are closing.
-pub fn status(pool: &Pool, measures: Measures, inside: (usize, bool), moment: Moment) -> Status {
+pub fn status(
+    pool: &Pool,
+    traffic: &Traffic,
+    measures: Measures,
+    inside: (usize, bool),
+    moment: Moment,
+) -> Status {
     let snapshot = pool.snapshot();
     let view = &snapshot.view;
     let (requests_in_flight, is_closing) = inside;
     let failing = pool.failing.too_many(moment.now);
     let said = health::say(view, pool.list_from.is(), failing, is_closing);
+    let registry = pool.list_from.is().trouble();
+    let share = pool.failing.share(moment.now);
+    let troubles = match view.rounds {
+        0 => Vec::new(),
+        _ => troubles(view, share, registry, moment.now),
+    };
     Status {
         version: env!("CARGO_PKG_VERSION"),
+        instance: measures.instance,
         at: moment.at,
         status: said.word,
         why: said.why,
+        level: Level::of(said.word, &troubles),
+        troubles,
+        registry: Registry {
+            in_reach: registry.is_none(),
+            why: registry,
+        },
+        calls: calls(share, &pool.journal.recent_traffic(traffic, moment.now)),
         chain: Chain {
             id: view.chain_id.map(|id| id.0),
         },
@@ -133,6 +182,17 @@ pub fn status(pool: &Pool, measures: Measures, inside: (usize, bool), moment: Mo
         nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
         configuration: configuration(pool.journal.configuration()),
         events: pool.journal.events().into_iter().map(event).collect(),
+    }
+}
+
+fn calls(share: Option<Share>, recent: &Traffic) -> Calls {
+    let (failed, count) = share.map_or((0, 0), |share| (share.failed, share.calls));
+    let rate = f64::from(failed) / f64::from(count.max(1));
+    Calls {
+        count,
+        failed,
+        failed_share: share.map(|_| (rate * 10_000.0).round() / 10_000.0),
+        p99_ms: recent.p99().map(millis),
     }
 }
 
@@ -193,6 +253,7 @@ fn nodes(snapshot: &Snapshot, journal: &Journal, measures: Measures, now: Instan
                 .reason(now)
                 .map(Reason::as_str)
                 .or(node.remark.map(Remark::as_str)),
+            part: Part::of(node, now),
             why: why(view, node, measures, now),
             latency_ms: node.load.latency().map(millis),
             in_flight: node.load.in_flight(),
@@ -227,7 +288,7 @@ fn why(view: &FleetView, node: &NodeView, measures: Measures, now: Instant) -> S
         State::Out(Reason::Lagging | Reason::Rollback) => lagging(node, measures),
         State::Out(reason) => trouble_in_words(reason, node.trouble.as_ref()),
         State::Benched { until } => {
-            let words = reason_in_words(Reason::Faults);
+            let words = Reason::Faults.in_words();
             format!(
                 "{words}; {}",
                 left(
@@ -238,9 +299,7 @@ fn why(view: &FleetView, node: &NodeView, measures: Measures, now: Instant) -> S
                 )
             )
         }
-        State::Fit { .. } if node.is_on_another_chain => {
-            reason_in_words(Reason::WrongChain).to_string()
-        }
+        State::Fit { .. } if node.is_on_another_chain => Reason::WrongChain.in_words().to_string(),
         State::Fit { returned_at } => fit(view, node, returned_at, now),
     }
 }
@@ -260,13 +319,13 @@ fn lagging(node: &NodeView, measures: Measures) -> String {
             )
         }
         Some(_) => "it has caught up; another good round brings it back".to_string(),
-        None => reason_in_words(Reason::Lagging).to_string(),
+        None => Reason::Lagging.in_words().to_string(),
     }
 }
 
 fn fit(view: &FleetView, node: &NodeView, returned_at: Option<Instant>, now: Instant) -> String {
     if let Some(until) = node.standing.resting_until().filter(|until| now < *until) {
-        let words = reason_in_words(Reason::Throttled);
+        let words = Reason::Throttled.in_words();
         return format!("{words}; {}", left(until, now, "it rests for", "it rests"));
     }
     if node.load.conduct.is_suspect() {
@@ -283,7 +342,8 @@ fn fit(view: &FleetView, node: &NodeView, returned_at: Option<Instant>, now: Ins
     match node.rung {
         Rung::Own => "fit".to_string(),
         Rung::Leader | Rung::Fallback if view.has_fit(Rung::Own) => {
-            "fit, in reserve: asked only when no own node is fit".to_string()
+            "fit, in reserve: it gets what own nodes can't answer, and all calls when none of them is fit"
+                .to_string()
         }
         Rung::Leader | Rung::Fallback => "fit, and serves: no own node is fit".to_string(),
     }

@@ -10,6 +10,7 @@ use crate::domain::health::Hysteresis;
 use crate::domain::node::{NodeId, Weight};
 
 const MEASURES: Measures = Measures {
+    instance: "here",
     round_interval: Duration::from_secs(5),
     lag_blocks_max: 10,
 };
@@ -84,7 +85,7 @@ fn a_node_that_is_well_says_little() {
     assert_eq!(stage.says(OWN), "fit");
     assert_eq!(
         stage.says(LEADER),
-        "fit, in reserve: asked only when no own node is fit"
+        "fit, in reserve: it gets what own nodes can't answer, and all calls when none of them is fit"
     );
 }
 
