@@ -5,7 +5,11 @@
 
 mod support;
 
-use support::{Answer, Console, PATIENCE, Pretend, QUICK, SECRET, call, eventually, post_with};
+use forebay::fake::{Chain, FakeConfig, FakeNode};
+use support::{
+    Answer, Balancer, Console, PATIENCE, Pretend, QUICK, SECRET, TlsDoor, call, eventually,
+    post_with,
+};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const ALL: &str = "  log: { calls: 1 }\n";
@@ -120,7 +124,83 @@ async fn with_a_share_of_nothing_failed_calls_alone_get_a_line() {
         line.contains(" WARN  call eth_getBalance failed code=-320"),
         "{line}"
     );
+    assert!(line.contains(" node=local failed=a/transport"), "{line}");
     assert_eq!(lines(&scene).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_calls_that_fail_fast_some_get_a_line_and_the_rest_are_counted() {
+    const CALLS: usize = 300;
+    let scene = Pretend::set(&[1], FAILED_ALONE).await;
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], forebay::fake::Fault::HangUp);
+    for at in 0..CALLS {
+        let body = call(&at.to_string(), "eth_getBalance");
+        let answer = ask(&scene, &[], &body).await;
+        assert!(answer.json()["error"].is_object(), "{}", answer.text());
+    }
+    let counted = || {
+        let printed = scene.balancer.process.printed();
+        let rest = printed
+            .lines()
+            .filter(|line| line.contains("more calls failed within 5 s: a="));
+        let left = rest.map(|line| {
+            let words = line.split("  ").nth(1).unwrap_or_default();
+            words
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .parse::<usize>()
+                .unwrap_or(0)
+        });
+        left.sum::<usize>()
+    };
+    eventually("all are counted", PATIENCE, async || {
+        lines(&scene).len() + counted() == CALLS
+    })
+    .await;
+    let written = lines(&scene).len();
+    assert!(written <= CALLS / 2, "{written}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_certificate_is_bad_gets_one_line_that_names_it() {
+    let chain = Chain::still(1, 100);
+    let [good, bad] = [
+        FakeNode::start(FakeConfig::following(&chain)).await,
+        FakeNode::start(FakeConfig::following(&chain)).await,
+    ]
+    .map(|node| node.unwrap_or_else(|why| panic!("{why}")));
+    let address = bad.url();
+    let address = address.trim_start_matches("http://").parse();
+    let door = TlsDoor::before(address.unwrap_or_else(|_| panic!("{}", bad.url()))).await;
+    let yaml = format!(
+        "{QUICK}  nodes:\n    - {{ url: \"{}\", name: good }}\n    - {{ url: \"{}\", name: sealed }}\n",
+        good.url(),
+        door.url("https")
+    );
+    let balancer = Balancer::start(&yaml, &[]).await;
+    let labels = [("node", "sealed"), ("reason", "tls")];
+    eventually(
+        "several rounds have met the certificate",
+        PATIENCE,
+        async || {
+            balancer
+                .metric("forebay_probe_failures_total", &labels)
+                .await
+                >= Some(6.0)
+        },
+    )
+    .await;
+    let printed = balancer.process.printed();
+    let troubles: Vec<_> = printed
+        .lines()
+        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+        // Of the machine that this runs on.
+        .filter(|line| !line.contains("files may be open"))
+        .collect();
+    assert_eq!(troubles.len(), 1, "{printed}");
+    let wanted = "node sealed gets no more calls: no TLS session with it can be made: ";
+    assert!(troubles[0].contains(wanted), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

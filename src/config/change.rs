@@ -163,6 +163,7 @@ impl Scale {
             admin,
             trusted_proxies,
             compression,
+            trail_for,
         } = wanted;
         self.waits("listen.http", &running.http, http);
         self.waits("listen.https", &running.https, https);
@@ -171,6 +172,7 @@ impl Scale {
         self.waits("listen.compression", &running.compression, compression);
         let proxies = (&running.trusted_proxies, trusted_proxies);
         self.applies("listen.trusted_proxies", proxies.0, proxies.1);
+        self.applies("listen.trail_for", &running.trail_for, trail_for);
     }
 
     fn registry(&mut self, running: &Registry, wanted: &mut Registry) {

@@ -48,6 +48,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
     for key in [
         "chain.block_time",
         "listen.trusted_proxies",
+        "listen.trail_for",
         "registry.refresh",
         "nodes",
         "health.interval",
@@ -92,8 +93,9 @@ fn every_setting_is_named_and_either_applied_or_kept() {
     let mut expected = wanted;
     expected.chain.id = before.chain.id;
     let proxies = std::mem::take(&mut expected.listen.trusted_proxies);
+    let trails = std::mem::take(&mut expected.listen.trail_for);
     expected.listen = before.listen;
-    expected.listen.trusted_proxies = proxies;
+    (expected.listen.trusted_proxies, expected.listen.trail_for) = (proxies, trails);
     let refresh = expected.registry.refresh;
     let lease = expected.registry.lease;
     expected.registry = before.registry;

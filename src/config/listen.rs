@@ -16,6 +16,7 @@ pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
         "admin",
         "trusted_proxies",
         "compression",
+        "trail_for",
     ]);
     let default = Listen::default();
     let metrics = section.field("metrics");
@@ -44,6 +45,7 @@ pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
                 ("false", false),
             ])
             .unwrap_or(default.compression),
+        trail_for: section.field("trail_for").list(cidr).unwrap_or_default(),
     };
     if context.findings.errors() == errors_before {
         check(context, field, &listen);

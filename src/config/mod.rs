@@ -217,6 +217,7 @@ forebay:
     metrics: off
     trusted_proxies: ["10.0.0.0/8", "fd00::/8"]
     compression: on
+    trail_for: ["10.9.0.0/16"]
   registry: { kind: dynamodb, path: "${EMPTY:-x}.db", table: tab, endpoint: "http://e", lease: 1m, share_leader: true, refresh: 1m, last_list: l }
   nodes:
     - { url: "https://node.example/v3/${KEY}", leader: true, name: "${WORD}" }
@@ -364,6 +365,7 @@ forebay:
         assert_eq!(settings.listen.http[0].to_string(), "127.0.0.1:700");
         assert!(!settings.listen.https[0].h2);
         assert_eq!(settings.listen.metrics, None);
+        assert_eq!(settings.listen.trail_for[0].to_string(), "10.9.0.0/16");
         let proxies = settings.listen.trusted_proxies.iter();
         let proxies: Vec<_> = proxies.map(ToString::to_string).collect();
         assert_eq!(proxies, ["10.0.0.0/8", "fd00::/8"]);

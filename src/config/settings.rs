@@ -47,6 +47,8 @@ pub struct Listen {
     pub trusted_proxies: Vec<Network>,
     /// Answers are packed for clients that ask for it.
     pub compression: bool,
+    /// Who is told what became of a call's attempts.
+    pub trail_for: Vec<Network>,
 }
 
 impl Listen {
@@ -265,6 +267,7 @@ impl Default for Listen {
             admin: None,
             trusted_proxies: Vec::new(),
             compression: false,
+            trail_for: Vec::new(),
         }
     }
 }

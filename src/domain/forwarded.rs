@@ -67,6 +67,11 @@ fn width(address: IpAddr) -> u8 {
     }
 }
 
+/// Whether one of `networks` has `address`.
+pub fn has(networks: &[Network], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.has(address))
+}
+
 /// The proxies whose word is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
@@ -77,7 +82,7 @@ impl TrustedProxies {
     }
 
     pub fn is_trusted(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.has(address))
+        has(&self.0, address)
     }
 
     /// The client's address of a packet that came from `peer`: the last one in `forwarded` (the

@@ -65,6 +65,8 @@ pub struct Asked {
     pub encoding: Encoding,
     /// What its answer may be packed with; read only where answers are packed at all.
     pub accepts: Accepts,
+    /// It wants to know what became of its attempts.
+    pub wants_trail: bool,
     content_type: Said,
     expects_continue: bool,
     trace: Option<TraceParent>,
@@ -117,6 +119,7 @@ impl Asked {
             }
             15 if is("x-forwarded-for") => self.forwarded.push(value.into()),
             16 if is("content-encoding") => self.encoding = self.encoding.and(value),
+            15 if is("x-forebay-trail") => self.wants_trail |= value == b"1",
             16 if is("x-forebay-client") => first(&mut self.client, value),
             _ => {}
         }
@@ -239,6 +242,13 @@ mod tests {
         assert_eq!(wish("GET", "/"), Wish::Upgrade);
         assert_eq!(wish("GET", "/health"), Wish::Health);
         assert_eq!(wish("POST", "/"), Wish::Call);
+    }
+
+    #[test]
+    fn a_trail_is_asked_for_by_a_one() {
+        let wants = |value| noted(&[("X-Forebay-Trail", value)]).wants_trail;
+        assert!(wants("1") && !noted(&[]).wants_trail);
+        assert!(!wants("0") && !wants("") && !wants("11") && !wants("true"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::trail::{Following, Footprint};
 use crate::clock;
 use crate::domain::conduct::Sentence;
 use crate::domain::doubts;
@@ -28,11 +29,18 @@ pub struct Attempt {
     pub may_be_held_back: bool,
     /// Where it is recorded.
     span: Option<AttemptSpan>,
+    /// Where its client is told of it.
+    footprint: Option<Footprint>,
 }
 
 impl Attempt {
     /// Begins an attempt as a part of `trace`.
-    pub fn begin(upstream: &Arc<Upstream>, node: &NodeView, trace: Option<&Trace>) -> Attempt {
+    pub fn begin(
+        upstream: &Arc<Upstream>,
+        node: &NodeView,
+        trace: Option<&Trace>,
+        following: Option<Following<'_>>,
+    ) -> Attempt {
         node.load.begin();
         Attempt {
             upstream: upstream.clone(),
@@ -42,6 +50,7 @@ impl Attempt {
             is_settled: false,
             may_be_held_back: false,
             span: AttemptSpan::begin(trace, &upstream.spec.name),
+            footprint: following.map(|it| it.begin(&upstream.spec.name)),
         }
     }
 
@@ -57,6 +66,9 @@ impl Attempt {
 
     /// The answer has begun, and goes to the client as it comes.
     pub fn commit(&mut self) {
+        if let Some(footprint) = self.footprint.take() {
+            footprint.end(Class::Ok);
+        }
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
     }
 
@@ -71,6 +83,9 @@ impl Attempt {
         self.upstream.metrics.attempted(verdict.class, took);
         if let Some(span) = self.span.take() {
             span.end(verdict.class);
+        }
+        if let Some(footprint) = self.footprint.take() {
+            footprint.end(verdict.class);
         }
         let is_held_back = self.may_be_held_back
             && took > HELD_BACK_MIN

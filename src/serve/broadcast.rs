@@ -28,6 +28,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::seen;
 use crate::domain::select::Ladder;
 use crate::domain::sent::Client;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::{self, Signed, TxHash};
 use crate::domain::verdict::Class;
 use crate::domain::whole::Whole;
@@ -98,6 +99,7 @@ struct Transaction<'a> {
     /// Of those, who refused it for what it is.
     refused_by: Vec<NodeId>,
     heard: Vec<Class>,
+    failed: Vec<(Arc<str>, Class)>,
     /// The error that says most.
     kept: Option<(Whole, Arc<str>)>,
     volleys: usize,
@@ -121,6 +123,7 @@ impl<'a> Transaction<'a> {
             asked: Vec::new(),
             refused_by: Vec::new(),
             heard: Vec::new(),
+            failed: Vec::new(),
             kept: None,
             volleys: 0,
         }
@@ -215,6 +218,7 @@ impl<'a> Transaction<'a> {
             until,
             bytes_max: self.terms.bytes_max.min(longest(self.form)),
             trace: self.terms.trace,
+            path: self.terms.origin.part(Kind::Broadcast),
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = Delivery {
@@ -236,6 +240,9 @@ impl<'a> Transaction<'a> {
 
     fn hear(&mut self, word: Word, heard: Heard) -> Option<(Ended, Sending)> {
         self.heard.push(heard.class);
+        if heard.class != Class::Ok {
+            self.failed.push((heard.name.clone(), heard.class));
+        }
         if matches!(word, Word::Refused(rank) if rank >= TELLS_OF_TRANSACTION) {
             self.refused_by.push(heard.node);
         }
@@ -289,6 +296,7 @@ impl<'a> Transaction<'a> {
             answer: Reply::Refused(why),
             node: None,
             attempts: self.volleys,
+            failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
         };
         (served, CallOutcome::Failed)
     }
@@ -298,6 +306,7 @@ impl<'a> Transaction<'a> {
             answer,
             node: Some(node.clone()),
             attempts: self.volleys,
+            failed: None,
         };
         (served, outcome)
     }

@@ -1,17 +1,22 @@
 //! Identical reads in flight: one is asked, the others wait for its answer.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::engine::{Engine, Reply, Served, Terms};
 use super::errand::Errand;
 use super::exchange::WHOLE_BYTES_MAX;
+use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::Row;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
 use crate::domain::seen;
+use crate::domain::trail::{Failed, Kind};
 use crate::state::flights::{Brought, Landed, Seat};
 use crate::telemetry::metrics::CallOutcome;
 
@@ -36,6 +41,8 @@ pub async fn ask(
         errand.hedge(row);
         errand.run().await
     };
+    // To be told how long an identical call was waited for.
+    let joined_at = terms.origin.path.as_ref().map(|_| clock::now());
     loop {
         let follower = match engine.flights.join(&body, head) {
             Seat::Alone => return run().await,
@@ -47,13 +54,16 @@ pub async fn ask(
             Seat::Follower(follower) => follower,
         };
         match timeout_at(deadline.into(), follower.landed()).await {
-            Err(_) => return refused(Refusal::Timeout, CallOutcome::Failed),
+            Err(_) => return refused((Refusal::Timeout, None), CallOutcome::Failed),
             // It had less time left than we: somebody asks again.
-            Ok(None | Some(Landed::Refused(Refusal::Timeout))) => {}
+            Ok(None | Some(Landed::Refused(Refusal::Timeout, _))) => {}
             Ok(Some(Landed::Nothing)) => return run().await,
-            Ok(Some(Landed::Refused(why))) => return refused(why, CallOutcome::Failed),
-            Ok(Some(Landed::Unanswerable(why))) => {
-                return refused(why, CallOutcome::Unanswerable);
+            Ok(Some(Landed::Refused(why, failed))) => {
+                follow(terms, joined_at, (&"local".into(), CallOutcome::Failed));
+                return refused((why, failed), CallOutcome::Failed);
+            }
+            Ok(Some(Landed::Unanswerable(why, failed))) => {
+                return refused((why, failed), CallOutcome::Unanswerable);
             }
             Ok(Some(Landed::Brought(brought))) => {
                 engine.metrics.coalesced();
@@ -62,7 +72,10 @@ pub async fn ask(
                 if let Some(head) = told {
                     engine.pool.tell(terms.client, head);
                 }
-                return taken_over(brought, terms);
+                let node = brought.node.clone();
+                let (served, outcome) = taken_over(brought, terms);
+                follow(terms, joined_at, (&node, outcome));
+                return (served, outcome);
             }
         }
     }
@@ -82,21 +95,30 @@ pub(super) fn landed(served: &Served, outcome: CallOutcome) -> Landed {
         // Their limits may be others.
         (Reply::Refused(Refusal::AnswerTooLarge), _) => Landed::Nothing,
         (Reply::Refused(why), _) if outcome == CallOutcome::Unanswerable => {
-            Landed::Unanswerable(why.clone())
+            Landed::Unanswerable(why.clone(), served.failed.clone())
         }
-        (Reply::Refused(why), _) => Landed::Refused(why.clone()),
+        (Reply::Refused(why), _) => Landed::Refused(why.clone(), served.failed.clone()),
         (Reply::Whole(_) | Reply::Here(_) | Reply::Large(_), _) => Landed::Nothing,
+    }
+}
+
+/// Tells its client of what an identical call brought.
+fn follow(terms: Terms<'_>, joined_at: Option<Instant>, (node, outcome): (&Arc<str>, CallOutcome)) {
+    if let Some((following, joined_at)) = terms.origin.follow(Kind::Shared).zip(joined_at) {
+        let took = clock::now().saturating_duration_since(joined_at);
+        following.note(node, outcome.as_str(), took);
     }
 }
 
 fn taken_over(brought: Brought, terms: Terms<'_>) -> (Served, CallOutcome) {
     if brought.answer.bytes() as u64 > terms.bytes_max {
-        return refused(Refusal::AnswerTooLarge, CallOutcome::Failed);
+        return refused((Refusal::AnswerTooLarge, None), CallOutcome::Failed);
     }
     let served = Served {
         answer: Reply::Whole(brought.answer),
         node: Some(brought.node),
         attempts: brought.attempts,
+        failed: None,
     };
     let outcome = if brought.is_error {
         CallOutcome::RpcError
@@ -106,6 +128,10 @@ fn taken_over(brought: Brought, terms: Terms<'_>) -> (Served, CallOutcome) {
     (served, outcome)
 }
 
-fn refused(why: Refusal, outcome: CallOutcome) -> (Served, CallOutcome) {
-    (Served::here(Reply::Refused(why)), outcome)
+fn refused((why, failed): (Refusal, Failed), outcome: CallOutcome) -> (Served, CallOutcome) {
+    let served = Served {
+        failed,
+        ..Served::here(Reply::Refused(why))
+    };
+    (served, outcome)
 }

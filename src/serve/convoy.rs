@@ -29,6 +29,7 @@ use crate::domain::jsonrpc::OwnId;
 use crate::domain::node::NodeId;
 use crate::domain::select::{self, Ladder};
 use crate::domain::trace::Trace;
+use crate::domain::trail::Kind;
 use crate::domain::verdict::{Blame, Class, Verdict};
 use crate::domain::whole::{Whole, is_sparse};
 use crate::state::pool::Snapshot;
@@ -212,7 +213,7 @@ impl<'a> Convoy<'a> {
         let first = upstream.link.number(riders.len());
         let body = convoy::written(riders.iter().map(|rider| &rider.errand.body[..]), first);
         engine.metrics.upstream_batch(riders.len());
-        let mut trip = Trip::begin(upstream, node, riders.len());
+        let mut trip = Trip::begin((upstream, node), riders.len(), wanted.following);
         let asking = pin!(trip::ask(upstream, &body, &wanted));
         let came = patience::in_time(pool, (upstream, node), &wanted, now, asking).await;
         let mut came = came.unwrap_or(Came::Failed(Class::Timeout));
@@ -255,6 +256,7 @@ fn wanted<'a>(terms: Terms<'a>, until: Instant) -> Wanted<'a> {
         room: terms.room,
         // Of several calls: what they are all a part of.
         trace: terms.origin.trace.map(|parent| Trace { parent, row: None }),
+        following: terms.origin.follow(Kind::Batch),
         reuse: Reuse::Any,
         until,
         may_move: true,

@@ -172,6 +172,7 @@ impl Endpoint {
         let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
         let node = done.who.name();
         let outgoing = done.outgoing.served_by(node, done.attempts);
+        let outgoing = outgoing.come_by(origin.path.as_deref());
         let mut sending = pin!(self.send(caller, outgoing, policy));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
@@ -243,6 +244,7 @@ impl Endpoint {
             answer,
             node,
             attempts,
+            failed: _,
         } = served;
         let outgoing = match (call.id, answer) {
             (None, _) => Outgoing::nothing(),

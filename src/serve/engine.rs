@@ -33,6 +33,7 @@ use crate::domain::route::{self, Asking, Plan};
 use crate::domain::seen::{BY_HASH, RECEIPT};
 use crate::domain::sent::Client;
 use crate::domain::trace::Trace;
+use crate::domain::trail::Failed;
 use crate::domain::transaction::{self, Address};
 use crate::domain::whole::Whole;
 use crate::state::afterwork::Afterwork;
@@ -112,6 +113,7 @@ pub struct Served {
     pub node: Option<Arc<str>>,
     /// Nodes asked.
     pub attempts: usize,
+    pub failed: Failed,
 }
 
 pub enum Reply {
@@ -372,6 +374,7 @@ impl Served {
             answer,
             node: None,
             attempts: 0,
+            failed: None,
         }
     }
 }

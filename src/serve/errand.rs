@@ -42,6 +42,7 @@ use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
 use crate::domain::select::Ladder;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::TxHash;
 use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::Whole;
@@ -77,6 +78,8 @@ pub struct Errand<'a> {
     breadth: Option<Breadth>,
     /// What it was refused that may be the caller's fault, and by whom.
     doubted: Vec<(NodeId, Dispute)>,
+    /// Who failed at it so far.
+    failed: Vec<(Arc<str>, Class)>,
     used_fallback: bool,
     /// Of the leader's share.
     granted: Granted,
@@ -140,6 +143,7 @@ impl<'a> Errand<'a> {
             last: None,
             breadth,
             doubted: Vec::new(),
+            failed: Vec::new(),
             used_fallback: false,
             granted: Granted::default(),
             digging: None,
@@ -243,7 +247,8 @@ impl<'a> Errand<'a> {
         };
         self.count(ladder);
         self.digging = self.journey.digs().then(|| node.load.dig());
-        let wanted = self.wanted(until);
+        let following = self.following(|last| Kind::after(last, ladder));
+        let wanted = self.wanted(until, following);
         let first = Try {
             pool,
             upstream,
@@ -302,6 +307,9 @@ impl<'a> Errand<'a> {
             }
         }
         self.last = Some(class);
+        if class != Class::Ok {
+            self.failed.push((name.clone(), class));
+        }
         let method = shown_method(&self.call.method);
         log::debug!("{method}: {} from {name}, going on", class.outcome());
         None
@@ -371,6 +379,7 @@ impl<'a> Errand<'a> {
             answer,
             node: Some(node.clone()),
             attempts: self.journey.attempts(),
+            failed: None,
         };
         (served, outcome)
     }

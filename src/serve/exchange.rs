@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::attempt::Attempt;
 use super::patience::in_time;
+use super::trail::Following;
 use crate::clock;
 use crate::domain::answer::{Answer, BadAnswer, Outcome, Splicer, unmarked};
 use crate::domain::doubts;
@@ -45,6 +46,8 @@ pub struct Wanted<'a> {
     pub room: &'a Room<'a>,
     /// What the attempt is a part of.
     pub trace: Option<Trace>,
+    /// Where its client is told of it.
+    pub following: Option<Following<'a>>,
     pub reuse: Reuse,
     pub until: Instant,
     /// Whether the attempt ends when its node falls out.
@@ -166,7 +169,7 @@ pub async fn attempt<'a>(
     body: &[u8],
     wanted: &Wanted<'a>,
 ) -> (Verdict, Content<'a>) {
-    let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref());
+    let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref(), wanted.following);
     attempt.may_be_held_back = wanted.may_be_held_back;
     let trace = attempt.told(wanted.trace.as_ref());
     let exchanged = pin!(exchange(upstream, body, wanted, trace));

@@ -9,12 +9,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
+use super::trail::{Following, Path};
 use crate::clock;
 use crate::domain::doubts::Doubts;
 use crate::domain::fleet::NodeView;
 use crate::domain::node::NodeId;
 use crate::domain::seen::{BY_HASH, RECEIPT};
 use crate::domain::trace::Trace;
+use crate::domain::trail::Kind;
 use crate::domain::verdict::{Class, Meaning, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Gate;
@@ -48,6 +50,8 @@ pub struct Question {
     pub bytes_max: u64,
     /// See [`Wanted::trace`].
     pub trace: Option<Trace>,
+    /// Where its client is told of what came of it, and as what.
+    pub path: Option<(Arc<Path>, Kind)>,
 }
 
 /// Answers as they come.
@@ -104,12 +108,14 @@ impl Asker {
         };
         let bytes_max = self.question.bytes_max.min(LONG_BYTES_MAX);
         let room = self.gate.room(bytes_max);
+        let following = self.question.path.as_ref();
         let wanted = Wanted {
             id: Bytes::new(),
             bytes_max,
             may_stream: false,
             room: &room,
             trace: self.question.trace,
+            following: following.map(|(path, kind)| Following { path, kind: *kind }),
             reuse: Reuse::Any,
             until: self.question.until,
             may_move: true,

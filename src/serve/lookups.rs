@@ -14,6 +14,7 @@ use tokio::time::timeout_at;
 use super::engine::Engine;
 use super::exchange::{Content, WHOLE_BYTES_MAX, Wanted};
 use super::fan::{self, Fan, Heard, LONG_BYTES_MAX, Question};
+use super::trail::Following;
 use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::node::NodeId;
@@ -57,6 +58,8 @@ pub struct Wish<'a> {
     pub body: &'a Bytes,
     /// A node's time.
     pub attempt: Duration,
+    /// Where its client is told of it.
+    pub following: Option<Following<'a>>,
 }
 
 /// One attempt, shared with all who ask `node` the same. `None`: it is to be made alone.
@@ -85,8 +88,16 @@ pub async fn attempt<'a>(
 /// What `node` says. `None`: it can't be shared.
 pub async fn ask(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Heard> {
     let mut seat = join(engine, node, wish)?;
-    let heard = seat.wait_for(Option::is_some).await.ok()?;
-    heard.clone()
+    let footprint = wish.following.and_then(|following| {
+        let snapshot = engine.pool.snapshot();
+        let upstream = snapshot.upstream(node)?;
+        Some(following.begin(&upstream.spec.name))
+    });
+    let heard = seat.wait_for(Option::is_some).await.ok()?.clone()?;
+    if let Some(footprint) = footprint {
+        footprint.end(heard.class);
+    }
+    Some(heard)
 }
 
 fn join(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Seat> {
@@ -114,6 +125,7 @@ fn join(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Seat> {
         until: now + wish.attempt,
         bytes_max: LONG_BYTES_MAX,
         trace: None,
+        path: None,
     };
     let task = Task {
         fan: fan::ask_all(&engine.pool, &engine.gate, &[node], &question),

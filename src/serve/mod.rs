@@ -10,6 +10,7 @@
 //! the reads among
 //! them by a [`convoy`] to one node; the [`outlet`] says what goes out,
 //! and [`packing`] packs it for who asks for that.
+//! Where a caller wants to know, each attempt leaves a footprint in its `trail`.
 
 pub mod admin;
 pub mod alarm;
@@ -40,5 +41,6 @@ pub mod packing;
 pub mod patience;
 pub mod policy;
 pub mod replay;
+mod trail;
 pub mod waiting;
 pub mod websocket;

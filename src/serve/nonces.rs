@@ -18,6 +18,7 @@ use crate::domain::node::NodeId;
 use crate::domain::nonce::{self, Counts, NODES_MAX};
 use crate::domain::pooled::Pooled;
 use crate::domain::select::Ladder;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::{self, Address};
 use crate::domain::whole::Whole;
 use crate::telemetry::metrics::CallOutcome;
@@ -57,6 +58,7 @@ pub async fn count(
         answer,
         node: Some(counted.name),
         attempts: counted.asked,
+        failed: None,
     };
     Some((served, CallOutcome::Ok))
 }
@@ -114,6 +116,7 @@ async fn ask(
         until: until.min(now + times.attempt_of(Treatment::Read)),
         bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
         trace: terms.trace,
+        path: terms.origin.part(Kind::Lookup),
     };
     let mut fan = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
     let mut counts = Counts::default();
@@ -166,6 +169,7 @@ pub async fn latest(
         until: until.min(clock::now() + times.attempt_of(Treatment::Read)),
         bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
         trace: terms.trace,
+        path: terms.origin.part(Kind::Lookup),
     };
     let mut fan = fan::ask_all(&engine.pool, &engine.gate, nodes, &question);
     let mut counts = Vec::new();

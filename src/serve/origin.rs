@@ -11,10 +11,13 @@ use super::asked::Asked;
 use super::caller::Caller;
 use super::engine::{Reply, Served};
 use super::policy::Policy;
+use super::trail::{Following, Path};
 use crate::clock;
+use crate::domain::forwarded;
 use crate::domain::jsonrpc::Call;
 use crate::domain::refusal::Refusal;
 use crate::domain::trace::{self, TraceParent};
+use crate::domain::trail::Kind;
 use crate::telemetry::calls::{Client, Entry};
 use crate::telemetry::metrics::CallOutcome;
 use crate::telemetry::spans::CallSpan;
@@ -24,6 +27,8 @@ use crate::telemetry::spans::CallSpan;
 pub struct Origin {
     /// As the client sent it.
     pub trace: Option<TraceParent>,
+    /// Where the client is told of its attempts.
+    pub path: Option<Arc<Path>>,
     /// `None` where calls get no lines.
     client: Option<Arc<Client>>,
 }
@@ -45,8 +50,10 @@ impl Origin {
                 arrived_at,
             })
         });
+        let asked = caller.asked();
         Origin {
-            trace: caller.asked().trace(),
+            trace: asked.trace(),
+            path: path(asked, policy, address),
             client,
         }
     }
@@ -72,6 +79,7 @@ impl Origin {
         });
         Origin {
             trace: asked.trace(),
+            path: None,
             client,
         }
     }
@@ -81,6 +89,7 @@ impl Origin {
     pub fn unknown() -> Origin {
         Origin {
             trace: None,
+            path: None,
             client: None,
         }
     }
@@ -96,8 +105,21 @@ impl Origin {
         });
         Origin {
             trace: self.trace,
+            path: None,
             client,
         }
+    }
+
+    /// The same, for attempts that may outlive the call.
+    pub fn part(&self, kind: Kind) -> Option<(Arc<Path>, Kind)> {
+        let path = self.path.as_ref()?;
+        Some((path.clone(), kind))
+    }
+
+    /// What an attempt of `kind` is made for, where the client is told of it.
+    pub fn follow(&self, kind: Kind) -> Option<Following<'_>> {
+        let path = self.path.as_ref()?;
+        Some(Following { path, kind })
     }
 
     /// The line of a call, where there are lines.
@@ -112,6 +134,12 @@ impl Origin {
             entry.ended(CallOutcome::Refused, Some(why.code().into()));
         }
     }
+}
+
+/// Where the client asks to be told of its attempts, and may be.
+fn path(asked: &Asked, policy: &Policy, address: Option<IpAddr>) -> Option<Arc<Path>> {
+    let is_told = asked.wants_trail && forwarded::has(&policy.trail_for, address?);
+    is_told.then(Arc::default)
 }
 
 /// The request's id, after it was given one if it has none.
@@ -138,6 +166,7 @@ pub fn end_span(span: CallSpan, served: &Served, outcome: CallOutcome) {
 /// Writes down what came of a call. The line of one that is passed on as it comes goes with it.
 pub fn settle(mut entry: Entry, served: &mut Served, call: &Call<'_>, outcome: CallOutcome) {
     entry.served_by(served.node.clone(), served.attempts);
+    entry.failed = served.failed.clone();
     match &mut served.answer {
         Reply::Here(answer) => {
             entry.ended(outcome, None);
@@ -161,10 +190,7 @@ mod tests {
 
     #[test]
     fn without_lines_a_call_has_no_entry() {
-        let origin = Origin {
-            trace: None,
-            client: None,
-        };
+        let origin = Origin::unknown();
         assert!(origin.entry("eth_call").is_none());
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::asked::Asked;
 use super::packing::Flow;
+use super::trail::Path;
 use crate::domain::coding::Coding;
 use crate::domain::refusal::Refusal;
 use crate::domain::whole::Whole;
@@ -60,6 +61,8 @@ pub struct Outgoing<'a> {
     /// Who served; `None` where no call was.
     node: Option<&'a str>,
     attempts: usize,
+    /// For a caller who is told of them.
+    path: Option<&'a Path>,
     retry_after: Option<u64>,
     /// A refused call may be tried again: told apart from other 503s.
     pub may_be_tried_again: bool,
@@ -104,6 +107,7 @@ impl<'a> Outgoing<'a> {
             body,
             node: None,
             attempts: 0,
+            path: None,
             retry_after: None,
             may_be_tried_again: false,
             allow: None,
@@ -150,6 +154,11 @@ impl<'a> Outgoing<'a> {
         }
     }
 
+    /// Says what became of each attempt.
+    pub fn come_by(self, path: Option<&'a Path>) -> Outgoing<'a> {
+        Outgoing { path, ..self }
+    }
+
     pub fn allowing(self, methods: &'static str) -> Outgoing<'a> {
         Outgoing {
             allow: Some(methods),
@@ -175,6 +184,16 @@ impl<'a> Outgoing<'a> {
             body,
             coding,
             ..self
+        }
+    }
+
+    /// What a page's script may read.
+    fn exposed(&self) -> &'static [u8] {
+        match self.path {
+            None => b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
+            Some(_) => {
+                b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after, x-forebay-trail"
+            }
         }
     }
 
@@ -206,6 +225,9 @@ impl<'a> Outgoing<'a> {
                 number.format(self.attempts).as_bytes(),
             );
         }
+        if let Some(path) = self.path {
+            say("x-forebay-trail", path.written().as_bytes());
+        }
         if let Some(seconds) = self.retry_after {
             say("Retry-After", retry_after(seconds).as_bytes());
         }
@@ -224,10 +246,7 @@ impl<'a> Outgoing<'a> {
         }
         if let Some(origin) = origins.allowed(asked) {
             say("Access-Control-Allow-Origin", origin);
-            say(
-                "Access-Control-Expose-Headers",
-                b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
-            );
+            say("Access-Control-Expose-Headers", self.exposed());
         }
         match (origins.any, self.varies) {
             (true, false) => {}
@@ -245,8 +264,8 @@ pub fn retry_after(seconds: u64) -> String {
 }
 
 /// What pages may send that we read.
-const HEADERS: &str =
-    "content-type, content-encoding, authorization, x-forebay-client, x-request-id, traceparent";
+const HEADERS: &str = "content-type, content-encoding, authorization, x-forebay-client, x-request-id, \
+     traceparent, x-forebay-trail";
 
 fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static str, &[u8])) {
     say("Access-Control-Allow-Methods", b"POST, GET, OPTIONS");

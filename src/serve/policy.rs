@@ -5,7 +5,7 @@ use super::outlet::Origins;
 use crate::domain::block::{Consistency, Pins};
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::FleetView;
-use crate::domain::forwarded::TrustedProxies;
+use crate::domain::forwarded::{Network, TrustedProxies};
 use crate::domain::method::{Rules, Times};
 
 /// All of it.
@@ -16,6 +16,8 @@ pub struct Policy {
     pub origins: Origins,
     /// Whose word on a client's address is believed.
     pub proxies: TrustedProxies,
+    /// Whose calls are told what became of their attempts, where they ask.
+    pub trail_for: Vec<Network>,
     /// The share of calls that get a line in the log; `None`: no call does.
     pub log_calls: Option<f64>,
 }

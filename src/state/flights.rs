@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::domain::chain::BlockNumber;
 use crate::domain::refusal::Refusal;
+use crate::domain::trail::Failed;
 use crate::domain::whole::Whole;
 
 const SHARDS: usize = 64;
@@ -34,9 +35,9 @@ pub struct Brought {
 #[derive(Clone, Debug)]
 pub enum Landed {
     Brought(Brought),
-    Refused(Refusal),
+    Refused(Refusal, Failed),
     /// Every node fails at it.
-    Unanswerable(Refusal),
+    Unanswerable(Refusal, Failed),
     /// Nothing that can be shared: each asks for itself.
     Nothing,
 }

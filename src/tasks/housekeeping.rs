@@ -22,6 +22,7 @@ use super::scribe::Scribe;
 use super::shared::SharedHeads;
 use crate::clock;
 use crate::state::pool::Pool;
+use crate::telemetry::calls;
 use crate::upstream::probe::Prober;
 
 /// Names are resolved again this often.
@@ -165,7 +166,7 @@ impl Housekeeping {
         }
     }
 
-    /// Looks after connections that nobody uses.
+    /// Looks after connections that nobody uses, and after what the log still owes.
     async fn sweep(&self) {
         let pool = self.roster.lock().await.pool.clone();
         loop {
@@ -173,6 +174,7 @@ impl Housekeeping {
             for upstream in pool.snapshot().upstreams.iter() {
                 upstream.link.sweep(clock::now());
             }
+            calls::tell_left_out(clock::now());
         }
     }
 }

@@ -1,11 +1,11 @@
-//! One line a call in the log, where the operator wants them: all failed calls, and a share of the
-//! others.
+//! One line a call in the log, where the operator wants them: failed calls, and a share of the others.
+//! Of calls that fail too fast for a line each, it is said how many they were.
 //!
 //! A line shows nothing of a call but its method: no params, no headers, no path.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use log::Level;
@@ -15,6 +15,8 @@ use super::logs;
 use super::metrics::CallOutcome;
 use crate::clock;
 use crate::domain::chance::Dice;
+use crate::domain::excess::{Excess, LeftOut, SPAN};
+use crate::domain::trail::Failed;
 
 /// What the lines are filtered by: `FOREBAY_LOG=info,forebay::calls=off`.
 pub const TARGET: &str = "forebay::calls";
@@ -38,9 +40,29 @@ pub struct Entry {
     method: String,
     node: Option<Arc<str>>,
     attempts: usize,
+    /// Where nobody served.
+    pub failed: Failed,
     outcome: CallOutcome,
     code: Option<i64>,
     bytes: u64,
+}
+
+/// Failed calls of this process. Only they take the lock.
+static FAILED: Mutex<Option<Excess>> = Mutex::new(None);
+
+/// Asks `ask` about the lines of failed calls.
+fn of_failed<T>(ask: impl FnOnce(&mut Excess) -> T) -> T {
+    let mut excess = FAILED
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    ask(excess.get_or_insert_default())
+}
+
+/// Says how many calls failed without a line, once their time is over.
+pub fn tell_left_out(now: Instant) {
+    if let Some(left) = of_failed(|excess| excess.over(now)) {
+        logs::tell(Level::Warn, TARGET, &Rest::of(&left));
+    }
 }
 
 impl Entry {
@@ -51,6 +73,7 @@ impl Entry {
             method: shown_method(method).to_string(),
             node: None,
             attempts: 0,
+            failed: None,
             outcome: CallOutcome::Cancelled,
             code: None,
             bytes: 0,
@@ -87,7 +110,17 @@ impl Entry {
         is_failure || share >= 1.0 || (share > 0.0 && dice.fraction() < share)
     }
 
+    /// Whom a failed call is counted for when it gets no line: who failed last.
+    fn blamed(&self) -> Arc<str> {
+        let failed = self.failed.as_deref().unwrap_or_default();
+        let last = failed.last().map(|(name, _)| name.clone());
+        let blamed = last.or_else(|| self.node.clone());
+        blamed.unwrap_or_else(|| "local".into())
+    }
+
     fn line(&self, now: Instant) -> Line<'_> {
+        let failed = self.failed.as_deref().unwrap_or_default().iter();
+        let failed = failed.map(|(name, class)| format!("{name}/{}", class.outcome()));
         let took = now.saturating_duration_since(self.client.arrived_at);
         Line {
             message: "call",
@@ -97,6 +130,7 @@ impl Entry {
             outcome: self.outcome.as_str(),
             code: self.code,
             node: self.node.as_deref().unwrap_or("local"),
+            failed: failed.collect(),
             attempts: self.attempts,
             duration_ms: took.as_micros() as f64 / 1000.0,
             bytes: self.bytes,
@@ -106,13 +140,16 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if self.is_wanted(&mut clock::roll) {
-            let level = if self.outcome.is_failure() {
-                Level::Warn
-            } else {
-                Level::Info
-            };
-            logs::tell(level, TARGET, &self.line(clock::now()));
+        if !self.is_wanted(&mut clock::roll) {
+            return;
+        }
+        let now = clock::now();
+        if !self.outcome.is_failure() {
+            return logs::tell(Level::Info, TARGET, &self.line(now));
+        }
+        tell_left_out(now);
+        if of_failed(|excess| excess.admits(&self.blamed(), now)) {
+            logs::tell(Level::Warn, TARGET, &self.line(now));
         }
     }
 }
@@ -141,6 +178,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<i64>,
     node: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<String>,
     attempts: usize,
     duration_ms: f64,
     bytes: u64,
@@ -152,12 +191,48 @@ impl fmt::Display for Line<'_> {
         if let Some(code) = self.code {
             write!(f, " code={code}")?;
         }
-        write!(f, " node={} attempts={}", self.node, self.attempts)?;
+        write!(f, " node={}", self.node)?;
+        if !self.failed.is_empty() {
+            write!(f, " failed={}", self.failed.join(","))?;
+        }
+        write!(f, " attempts={}", self.attempts)?;
         write!(f, " ms={:.3} bytes={}", self.duration_ms, self.bytes)?;
         if let Some(client) = self.client {
             write!(f, " client={client}")?;
         }
         write!(f, " request={}", self.request_id)
+    }
+}
+
+/// How many calls failed without a line.
+#[derive(Serialize)]
+struct Rest {
+    message: &'static str,
+    left_out: u64,
+    seconds: u64,
+    /// `geth-1=120`: by who failed.
+    failed: Vec<String>,
+}
+
+impl Rest {
+    fn of(left: &LeftOut) -> Rest {
+        let failed = left.about.iter();
+        Rest {
+            message: "more calls failed",
+            left_out: left.lines,
+            seconds: SPAN.as_secs(),
+            failed: failed
+                .map(|(name, calls)| format!("{name}={calls}"))
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (calls, seconds) = (self.left_out, self.seconds);
+        let failed = self.failed.join(" ");
+        write!(f, "{calls} more calls failed within {seconds} s: {failed}")
     }
 }
 
@@ -202,6 +277,39 @@ mod tests {
                 "method": "eth_call", "outcome": "rpc_error", "code": 3, "node": "geth-1",
                 "attempts": 2, "duration_ms": 12.0, "bytes": 47,
             })
+        );
+    }
+
+    #[test]
+    fn a_failed_call_names_who_failed_at_it() {
+        use crate::domain::verdict::Class;
+        let mut entry = entry(1.0);
+        entry.ended(CallOutcome::Failed, Some(-32011));
+        assert_eq!(&*entry.blamed(), "local");
+        let failed = [
+            ("geth-1".into(), Class::NoConnection),
+            ("10.0.0.2:8545".into(), Class::Timeout),
+        ];
+        entry.failed = Some(failed.into());
+        entry.served_by(None, 2);
+        let line = entry.line(after(&entry, 1));
+        let text = line.to_string();
+        let wanted = " node=local failed=geth-1/transport,10.0.0.2:8545/timeout attempts=2 ";
+        assert!(text.contains(wanted), "{text}");
+        let json = serde_json::to_value(&line).unwrap();
+        assert_eq!(json["failed"][1], "10.0.0.2:8545/timeout");
+        assert_eq!(&*entry.blamed(), "10.0.0.2:8545");
+    }
+
+    #[test]
+    fn what_gets_no_line_is_counted_by_who_failed() {
+        let left = LeftOut {
+            lines: 130,
+            about: vec![("geth-1".into(), 120), ("local".into(), 10)],
+        };
+        assert_eq!(
+            Rest::of(&left).to_string(),
+            "130 more calls failed within 5 s: geth-1=120 local=10"
         );
     }
 

@@ -11,23 +11,36 @@ pub async fn post_http2<T>(stream: T, body: impl Into<Bytes>) -> Result<Answer, 
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let exchange = exchange(stream, body.into());
+    post_http2_with(stream, &[], body).await
+}
+
+/// As [`post_http2`], with more headers.
+pub async fn post_http2_with<T>(
+    stream: T,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Result<Answer, String>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let exchange = exchange(stream, headers, body.into());
     match timeout(PATIENCE, exchange).await {
         Ok(answered) => answered.map_err(|error| error.to_string()),
         Err(_) => panic!("no answer over HTTP/2 within {PATIENCE:?}"),
     }
 }
 
-async fn exchange<T>(stream: T, body: Bytes) -> Result<Answer, h2::Error>
+async fn exchange<T>(stream: T, headers: &[(&str, &str)], body: Bytes) -> Result<Answer, h2::Error>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut client, connection) = h2::client::handshake(stream).await?;
     let driver = tokio::spawn(connection);
-    let request = http::Request::post("http://localhost/")
-        .header("content-type", "application/json")
-        .body(())
-        .unwrap();
+    let mut request = http::Request::post("http://localhost/");
+    for (name, value) in [&[("content-type", "application/json")], headers].concat() {
+        request = request.header(name, value);
+    }
+    let request = request.body(()).unwrap();
     let (response, mut sending) = client.send_request(request, false)?;
     sending.send_data(body, true)?;
     let (head, mut incoming) = response.await?.into_parts();
@@ -39,7 +52,7 @@ where
     }
     driver.abort();
     let headers = head.headers.iter().map(|(name, value)| {
-        let value = value.to_str().unwrap_or_default().to_owned();
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     });
     Ok(Answer {

@@ -12,6 +12,7 @@ use crate::domain::broadcast::{Form, NODES_MAX, Spread, spread};
 use crate::domain::node::NodeId;
 use crate::domain::seen::RECEIPT;
 use crate::domain::select::Ladder;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::TxHash;
 use crate::domain::verdict::Class;
 use crate::serve::engine::Served;
@@ -83,6 +84,7 @@ impl Transaction<'_> {
                     answer: reply,
                     node: None,
                     attempts: self.volleys,
+                    failed: None,
                 };
                 Some(((served, CallOutcome::Ok), Sending::Known))
             }
@@ -167,6 +169,7 @@ impl Transaction<'_> {
             // A transaction alone may be longer than `SHORT_BYTES_MAX`.
             bytes_max: self.terms.bytes_max.min(fan::LONG_BYTES_MAX),
             trace: self.terms.trace,
+            path: self.terms.origin.part(Kind::Lookup),
         };
         fan::ask_all(&self.engine.pool, &self.engine.gate, nodes, &question)
     }

@@ -41,7 +41,8 @@ impl Transaction<'_> {
                     }
                     // Its time was shorter.
                     Ok(
-                        None | Some(Landed::Nothing | Landed::Refused(_) | Landed::Unanswerable(_)),
+                        None
+                        | Some(Landed::Nothing | Landed::Refused(..) | Landed::Unanswerable(..)),
                     )
                     | Err(_) => continue,
                 },
@@ -92,6 +93,7 @@ impl Transaction<'_> {
             answer: Reply::with_error(self.call, &error),
             node: None,
             attempts: self.volleys,
+            failed: None,
         };
         (served, CallOutcome::RpcError)
     }

@@ -192,6 +192,6 @@ fn apart(landed: Landed) -> Landed {
             answer: brought.answer.apart(),
             ..brought
         }),
-        Landed::Refused(_) | Landed::Unanswerable(_) | Landed::Nothing => landed,
+        Landed::Refused(..) | Landed::Unanswerable(..) | Landed::Nothing => landed,
     }
 }

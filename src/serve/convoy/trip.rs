@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::super::exchange::{WHOLE_BYTES_MAX, Wanted};
+use super::super::trail::{Following, Footprint};
 use crate::clock;
 use crate::domain::conduct::Sentence;
 use crate::domain::convoy::Lot;
@@ -65,10 +66,18 @@ pub(super) struct Trip {
     calls: u32,
     began_at: Instant,
     is_settled: bool,
+    /// One for each call, where their client is told of them.
+    footprints: Vec<Footprint>,
 }
 
 impl Trip {
-    pub fn begin(upstream: &Arc<Upstream>, node: &NodeView, calls: usize) -> Trip {
+    pub fn begin(
+        (upstream, node): (&Arc<Upstream>, &NodeView),
+        calls: usize,
+        following: Option<Following<'_>>,
+    ) -> Trip {
+        let leave = |it: Following<'_>| (0..calls).map(|_| it.begin(&upstream.spec.name)).collect();
+        let footprints = following.map(leave).unwrap_or_default();
         let calls = u32::try_from(calls).unwrap_or(u32::MAX).max(1);
         node.load.begin_many(calls);
         Trip {
@@ -77,6 +86,7 @@ impl Trip {
             calls,
             began_at: clock::now(),
             is_settled: false,
+            footprints,
         }
     }
 
@@ -89,7 +99,7 @@ impl Trip {
         let took = now.saturating_duration_since(self.began_at);
         self.is_settled = true;
         let mut fault = None;
-        for lot in lots {
+        for (at, lot) in lots.iter().enumerate() {
             let class = match lot {
                 Lot::Answered(verdict, ..) | Lot::Unanswered(verdict) => {
                     if verdict.blame() == Blame::Fault {
@@ -102,6 +112,9 @@ impl Trip {
                 Lot::Alone => continue,
             };
             self.upstream.metrics.attempted(class, took);
+            if let Some(footprint) = self.footprints.get(at) {
+                footprint.end(class);
+            }
         }
         let Some(class) = fault else {
             self.load.answered_many(took, self.calls, now);

@@ -40,6 +40,7 @@ impl Errand<'_> {
             answer: Reply::Refused(why),
             node: None,
             attempts: self.journey.attempts(),
+            failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
         };
         (served, CallOutcome::Failed)
     }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::domain::block::Needs;
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
+use crate::domain::trail::Kind;
 use crate::domain::verdict::{Class, Verdict};
 use crate::state::pool::Snapshot;
 use crate::telemetry::metrics::Winner;
@@ -55,7 +56,11 @@ impl<'a> Errand<'a> {
         }
         let target = self.second(snapshot).and_then(|(id, until)| {
             let (upstream, node) = (snapshot.upstream(id)?, snapshot.view.node(id)?);
-            Some((upstream, node, self.wanted(until)))
+            Some((
+                upstream,
+                node,
+                self.wanted(until, self.following(|_| Kind::Hedge)),
+            ))
         });
         let Some((upstream, node, wanted)) = &target else {
             let came = one.await;

@@ -12,6 +12,7 @@ use crate::domain::block::Needs;
 use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
 use crate::domain::select::Ladder;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::TxHash;
 use crate::domain::verdict::Class;
 use crate::serve::engine::Reply;
@@ -69,6 +70,7 @@ impl<'a> Errand<'a> {
             hash,
             body: &body,
             attempt,
+            following: self.following(|_| Kind::Lookup),
         };
         let mut nodes = self.journey.tried().to_vec();
         if nodes.len() == 1 {
@@ -103,6 +105,7 @@ impl<'a> Errand<'a> {
             answer,
             node: None,
             attempts: self.journey.attempts(),
+            failed: None,
         };
         (served, CallOutcome::Ok)
     }

@@ -14,11 +14,13 @@ use crate::domain::jsonrpc::Call;
 use crate::domain::method::Repeat;
 use crate::domain::quota::RetryBudget;
 use crate::domain::route::Asking;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::TxHash;
-use crate::domain::verdict::{Blame, Verdict};
+use crate::domain::verdict::{Blame, Class, Verdict};
 use crate::serve::engine::Engine;
 use crate::serve::exchange::{self, Content, Wanted};
 use crate::serve::lookups;
+use crate::serve::trail::Following;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::upstream::link::Reuse;
@@ -87,6 +89,7 @@ impl<'a> Try<'_, 'a> {
             hash: lookup.hash,
             body: &body,
             attempt: lookup.attempt,
+            following: self.wanted.following,
         };
         lookups::attempt(lookup.engine, self.node.id, wish, self.wanted).await
     }
@@ -97,8 +100,12 @@ impl<'a> Try<'_, 'a> {
 
     async fn send_as_written(&self, edited: Edited<'_>) -> (Verdict, Content<'a>) {
         let body = edited.call.for_node();
+        let wanted = &Wanted {
+            following: self.wanted.following.map(Following::again),
+            ..self.wanted.clone()
+        };
         // On the heap: it is rare.
-        Box::pin(self.send(&body)).await
+        Box::pin(Try { wanted, ..*self }.send(&body)).await
     }
 }
 
@@ -118,6 +125,36 @@ impl Edited<'_> {
 }
 
 impl<'a> Errand<'a> {
+    /// What an attempt is made for after one that came to something, where its client is told of it.
+    pub(super) fn following(
+        &self,
+        kind: impl FnOnce(Option<Class>) -> Kind,
+    ) -> Option<Following<'a>> {
+        let path = self.terms.origin.path.as_ref()?;
+        let kind = kind(self.last);
+        Some(Following { path, kind })
+    }
+
+    pub(super) fn wanted(&self, until: Instant, following: Option<Following<'a>>) -> Wanted<'a> {
+        let repeats_freely = self.journey.repeat() == Repeat::Freely;
+        Wanted {
+            id: Bytes::copy_from_slice(self.call.id.unwrap_or("null").as_bytes()),
+            bytes_max: self.terms.bytes_max,
+            may_stream: self.terms.may_stream,
+            room: self.terms.room,
+            trace: self.terms.trace,
+            following,
+            reuse: if repeats_freely {
+                Reuse::Any
+            } else {
+                Reuse::Surely
+            },
+            until,
+            may_move: repeats_freely,
+            may_be_held_back: false,
+        }
+    }
+
     /// Where it looks a transaction up.
     pub(super) fn lookup(&self) -> Option<Lookup<'a>> {
         let hash = self.hash?;

@@ -59,6 +59,7 @@ fn engine(limits: sockets::Limits) -> Arc<Engine> {
     let policy = Policy {
         origins: Origins::new(vec!["*".to_string()]),
         proxies: TrustedProxies::new(vec![]),
+        trail_for: vec![],
         log_calls: None,
         rules: Rules::new(vec![], vec![], vec![]),
         limits: Limits {
