@@ -110,6 +110,7 @@ fn listeners(listen: &Listen) -> Json {
         metrics,
         admin,
         trusted_proxies,
+        trail_for,
         compression,
     } = listen;
     let or_off = |address: &Option<std::net::SocketAddr>| {
@@ -130,6 +131,7 @@ fn listeners(listen: &Listen) -> Json {
         "metrics": or_off(metrics),
         "admin": or_off(admin),
         "trusted_proxies": trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "trail_for": trail_for.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "compression": on_off(*compression),
     })
 }

@@ -14,6 +14,7 @@ use crate::domain::jsonrpc::Call;
 use crate::domain::nonce::NODES_MAX;
 use crate::domain::seen::{BY_HASH, RECEIPT};
 use crate::domain::select::Ladder;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::{self, TxHash};
 use crate::domain::unindexed::{self, Null};
 use crate::domain::verdict::{Missing, Verdict};
@@ -94,6 +95,7 @@ impl<'a> Errand<'a> {
             until: now + PATIENCE,
             bytes_max: LONG_BYTES_MAX,
             trace: self.terms.trace,
+            path: self.terms.origin.part(Kind::Lookup),
         };
         let mut heard = fan::ask_all(&engine.pool, &engine.gate, &nodes, &question);
         while let Some(heard) = heard.next().await {

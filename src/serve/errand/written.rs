@@ -171,25 +171,6 @@ impl<'a> Errand<'a> {
         })
     }
 
-    pub(super) fn wanted(&self, until: Instant) -> Wanted<'a> {
-        let repeats_freely = self.journey.repeat() == Repeat::Freely;
-        Wanted {
-            id: Bytes::copy_from_slice(self.call.id.unwrap_or("null").as_bytes()),
-            bytes_max: self.terms.bytes_max,
-            may_stream: self.terms.may_stream,
-            room: self.terms.room,
-            trace: self.terms.trace,
-            reuse: if repeats_freely {
-                Reuse::Any
-            } else {
-                Reuse::Surely
-            },
-            until,
-            may_move: repeats_freely,
-            may_be_held_back: false,
-        }
-    }
-
     pub(super) fn edited(&self) -> Option<Edited<'a>> {
         let is_edited = self.renewed.is_none() && !self.asking.edits.is_empty();
         is_edited.then_some(Edited {
