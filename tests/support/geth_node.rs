@@ -34,6 +34,7 @@ pub struct GethNode {
     /// Blocks that it was given since it started.
     pub(super) has: HashSet<String>,
     engine: Rpc,
+    program: PathBuf,
     folder: PathBuf,
     flags: Vec<String>,
 }
@@ -45,10 +46,20 @@ impl GethNode {
     /// Begins at the genesis of `genesis.json` in `folder`, with geth's own `flags` beside ours. It is
     /// up when [`GethNode::answers`] says so.
     pub fn start(name: &'static str, folder: &Path, flags: &[&str]) -> GethNode {
+        GethNode::start_as(part("geth-1.17"), name, folder, flags)
+    }
+
+    /// As [`GethNode::start`], with another program that takes geth's flags.
+    pub fn start_as(
+        program: PathBuf,
+        name: &'static str,
+        folder: &Path,
+        flags: &[&str],
+    ) -> GethNode {
         std::fs::write(folder.join("secret"), SECRET).unwrap();
         let flags: Vec<_> = flags.iter().map(ToString::to_string).collect();
         let [rpc, engine] = [0; 2].map(|_| Rpc::on_port(free_port()));
-        let process = begin(name, folder, &flags, (rpc, engine));
+        let process = begin(&program, name, folder, &flags, (rpc, engine));
         GethNode {
             name,
             rpc,
@@ -58,6 +69,7 @@ impl GethNode {
             at: None,
             has: HashSet::new(),
             engine,
+            program,
             folder: folder.to_path_buf(),
             flags,
         }
@@ -85,7 +97,8 @@ impl GethNode {
     /// didn't have: it wants to sync with peers.
     pub async fn start_again(&mut self) {
         let ports = (self.rpc, self.engine);
-        self.process = begin(self.name, &self.folder, &self.flags, ports);
+        let (program, folder) = (&self.program, &self.folder);
+        self.process = begin(program, self.name, folder, &self.flags, ports);
         self.has.clear();
         self.at = None;
         self.answers().await;
@@ -104,7 +117,7 @@ impl GethNode {
     }
 
     /// One call of the engine API; an error says why there is no result.
-    pub(super) async fn engine(&self, method: &str, params: Value) -> Result<Value, String> {
+    pub async fn engine(&self, method: &str, params: Value) -> Result<Value, String> {
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let bearer = format!("Bearer {}", token());
         let headers = [
@@ -121,20 +134,26 @@ impl GethNode {
     }
 }
 
-fn begin(name: &str, folder: &Path, flags: &[String], (rpc, engine): (Rpc, Rpc)) -> Process {
+fn begin(
+    program: &Path,
+    name: &str,
+    folder: &Path,
+    flags: &[String],
+    (rpc, engine): (Rpc, Rpc),
+) -> Process {
     let data = folder.join(name);
     if !data.exists() {
         let scheme = flags
             .iter()
             .filter(|flag| flag.starts_with("--state.scheme="));
-        let mut command = Command::new(part("geth-1.17"));
+        let mut command = Command::new(program);
         command.arg("--datadir").arg(&data).args(scheme);
         command.arg("init").arg(folder.join("genesis.json"));
         let made = command.output().unwrap();
         let complaints = String::from_utf8_lossy(&made.stderr);
         assert!(made.status.success(), "{name}: {complaints}");
     }
-    let mut command = Command::new(part("geth-1.17"));
+    let mut command = Command::new(program);
     command
         .arg("--datadir")
         .arg(&data)

@@ -31,8 +31,12 @@ pub struct Listener {
 
 impl Listener {
     pub async fn open(address: SocketAddr) -> Listener {
+        Listener::open_at(address, "/").await
+    }
+
+    pub async fn open_at(address: SocketAddr, path: &str) -> Listener {
         let stream = TcpStream::connect(address).await.unwrap();
-        let url = format!("ws://{address}/");
+        let url = format!("ws://{address}{path}");
         let shaken = tokio::time::timeout(PATIENCE, client_async(url, stream)).await;
         let (stream, _) = shaken.expect("a handshake in time").expect("a handshake");
         Listener {

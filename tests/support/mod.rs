@@ -43,6 +43,7 @@ mod sluice;
 mod steady;
 mod tls;
 mod twins;
+mod wallet;
 mod wire;
 mod written;
 
@@ -74,6 +75,7 @@ pub use sluice::Sluice;
 pub use steady::Steady;
 pub use tls::TlsDoor;
 pub use twins::Twins;
+pub use wallet::{Draft, Kind, Wallet, deposit, header_hash};
 pub use wire::Wire;
 pub use written::Written;
 
