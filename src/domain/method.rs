@@ -324,6 +324,7 @@ mod tests {
             "perm_addNodesToAllowlist",
             "debug_executionWitness",
             "debug_intermediateRoots",
+            "debug_traceBlockFromFile",
         ] {
             assert_eq!(rules.look_up(denied).1, Denied, "{denied}");
         }

@@ -1,6 +1,7 @@
 //! Stories of block parameters.
 
 use super::*;
+use crate::domain::method::{Rules, listed};
 use proptest::prelude::*;
 
 const STATE: Place = Place::At {
@@ -56,6 +57,8 @@ fn numbers_hashes_and_what_is_pending_travel_as_they_are() {
     same(STATE, r#"["0xa","earliest"]"#, Some(0));
     same(STATE, r#"["0xa","pending"]"#, None);
     same(STATE, r#"["0xa","Latest"]"#, None);
+    // To Cosmos EVM every word that it doesn't know is block 1.
+    same(STATE, r#"["0xa","LATEST"]"#, None);
     same(STATE, r#"["0xa","0x+1"]"#, None);
     same(STATE, r#"["0xa","0x1ffffffffffffffff"]"#, None);
     same(STATE, r#"["0xa",{"blockNumber":"0x10"}]"#, Some(16));
@@ -282,6 +285,21 @@ fn a_plain_number_routes_a_call_and_is_never_written_anew() {
         let need = bearing.need.map(|need| (need.from.0, need.to.0));
         assert_eq!(need, wanted.map(|number| (number, number)), "{params}");
         assert!(bearing.edits.is_empty(), "{params}");
+    }
+}
+
+/// bsc `consensus/parlia/api.go`: tags, quantities in hexadecimal, or nothing, which is the latest.
+#[test]
+fn validators_are_asked_for_at_the_block_that_a_tag_means() {
+    let (row, _) = Rules::new(vec![], vec![], vec![]).look_up("parlia_getValidators");
+    let place = listed(row).unwrap().place;
+    for (params, wanted) in [
+        ("[]", r#"["0x64"]"#),
+        (r#"["latest"]"#, r#"["0x64"]"#),
+        (r#"["0x7"]"#, r#"["0x7"]"#),
+        ("[7]", "[7]"),
+    ] {
+        assert_eq!(travels(place, params, &PINS).1, wanted, "{params}");
     }
 }
 

@@ -25,6 +25,9 @@ pub const ROWS: &[Method] = &[
     denied("debug_getModifiedAccountsByHash").heavy_once_allowed(),
     denied("debug_getModifiedAccountsByNumber").heavy_once_allowed().plain_block(0),
     denied("debug_intermediateRoots").heavy_once_allowed().state(0),
+    heavy("debug_traceBadBlock"),
+    // Of the machine that the node runs on.
+    denied("debug_traceBlockFromFile"),
 
     // reth: crates/rpc/rpc-eth-api/src/core.rs, bundle.rs
     heavy("eth_callBundle"),
@@ -128,11 +131,11 @@ pub const ROWS: &[Method] = &[
     once("eth_newFinalizedHeaderFilter"),
     once("eth_newVotesFilter"),
     // bsc: consensus/parlia/api.go
-    read("parlia_getFinalizedNumber").plain_block(0),
-    read("parlia_getJustifiedNumber").plain_block(0),
-    read("parlia_getSnapshot").plain_block(0),
+    read("parlia_getFinalizedNumber").latest_block(0),
+    read("parlia_getJustifiedNumber").latest_block(0),
+    read("parlia_getSnapshot").latest_block(0),
     read("parlia_getSnapshotAtHash"),
-    read("parlia_getTurnLength").plain_block(0),
-    read("parlia_getValidators").plain_block(0),
+    read("parlia_getTurnLength").latest_block(0),
+    read("parlia_getValidators").latest_block(0),
     read("parlia_getValidatorsAtHash"),
 ];

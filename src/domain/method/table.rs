@@ -218,6 +218,11 @@ impl Method {
         self.at(index, Reads::Block, Form::Given, beyond)
     }
 
+    /// Reads the block at `index`, or the latest.
+    pub(super) const fn latest_block(self, index: usize) -> Method {
+        self.at(index, Reads::Block, Form::OrLatest, Beyond::PassOn)
+    }
+
     /// Of the block whose hash is the first parameter.
     pub(super) const fn by_hash(self, reads: Reads) -> Method {
         Method {

@@ -29,8 +29,13 @@ impl Ceiling {
         } else {
             Quantity::Blocks
         };
-        let number = numbers(text).filter(|number| *number > 1).min();
-        Ceiling { on, number }
+        // Before that word stands what was asked for.
+        let (_, told) = text.rsplit_once("max").unwrap_or(("", text));
+        let least = |text| numbers(text).filter(|number| *number > 1).min();
+        Ceiling {
+            on,
+            number: least(told).or_else(|| least(text)),
+        }
     }
 }
 
@@ -71,6 +76,16 @@ mod tests {
                 "block range 200001 is too large, max is 1024 blocks",
                 Quantity::Blocks,
                 Some(1024),
+            ),
+            (
+                "requested too many blocks from 100 to 5000, maximum is set to 2048",
+                Quantity::Blocks,
+                Some(2048),
+            ),
+            (
+                "block range 5000 exceeds the maximum",
+                Quantity::Blocks,
+                Some(5000),
             ),
             (
                 "exceed max addresses or topics per search position",

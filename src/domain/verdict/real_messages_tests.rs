@@ -112,6 +112,7 @@ const MESSAGES: &[Message] = &[
     ("Besu", 200, -32602, "Requested range exceeds maximum RPC range limit", NO_DATA, Meaning::Range),
     ("Cosmos EVM", 200, -32000, "block count 2048 higher than 1024", NO_DATA, Meaning::Range),
     ("Cosmos EVM", 200, -32000, "maximum [from, to] blocks distance: 10000", NO_DATA, Meaning::Range),
+    ("Avalanche", 200, -32000, "requested too many blocks from 100 to 5000, maximum is set to 2048", NO_DATA, Meaning::Range),
     ("dRPC", 200, -32000, "ranges over 10000 blocks are not supported on freetier, upgrade to paid tier", NO_DATA, Meaning::Range),
     ("a caller's text", 200, -32602, "unknown tag \"block range is too wide\"", NO_DATA, Meaning::Doubtful),
     ("jsonrpsee", 200, -32007, "Request is too big", Some("\"Exceeded max limit of 15728640\""), Meaning::RequestSize),

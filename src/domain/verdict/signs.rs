@@ -213,6 +213,7 @@ pub const TEXTS: &[Group] = &[
         ("ranges over … blocks", "dRPC"),
         ("block count … higher than", "Cosmos EVM rpc/backend: feeHistory"),
         ("blocks distance", "Cosmos EVM rpc/backend: maximum [from, to] blocks distance"),
+        ("requested too many blocks", "Avalanche coreth eth/filters: api-max-blocks-per-request"),
         ("max batch size", "Besu RpcErrorType, −32005"),
     ]),
     (Meaning::Invalid, CALLERS),
