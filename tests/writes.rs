@@ -16,7 +16,10 @@ use forebay::clock;
 use forebay::fake::Fault;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use support::{Answer, Anvil, PATIENCE, Pretend, QUICK, Scene, call, eventually, post, post_with};
+use support::{
+    Answer, Anvil, Draft, Kind, PATIENCE, Pretend, QUICK, Scene, Wallet, call, eventually, post,
+    post_with,
+};
 
 /// anvil's first account, which it signs for.
 const ACCOUNT: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
@@ -337,6 +340,81 @@ async fn one_node_alone_counts_what_was_taken_too_and_another_chains_is_not_kept
     assert_eq!(next_nonce(&scene).await, "0x7");
     send_signed(&scene, SEND, 0).await;
     assert_eq!(next_nonce(&scene).await, "0x8");
+}
+
+/// Avalanche accepts a block at one node after the other: who is asked last may be the first to have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_of_three_has_mined_is_never_null() {
+    let scene = Pretend::set(&[1, 1, 1], QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    let hash = SIGNED[0].1;
+    let ahead = &scene.nodes[2];
+    ahead.set_head(101);
+    let of = scene.chain.block(101, None).hash;
+    let mined = format!(r#"{{"hash":"{hash}","blockHash":"{of}","blockNumber":"0x65"}}"#);
+    ahead.set_result(BY_HASH, &mined);
+    ahead.set_result(COUNT, "\"0x8\"");
+    for _ in 0..20 {
+        assert_eq!(by_hash(&scene, 0).await["blockHash"], of);
+    }
+    // A count that was heard before tells as much.
+    send_signed(&scene, SEND, 1).await;
+    for node in &scene.nodes {
+        node.set_result(COUNT, "\"0x9\"");
+    }
+    ask(&scene, COUNT, &format!("[\"{SENDER}\",\"latest\"]")).await;
+    let mined = mined.replace(hash, SIGNED[1].1);
+    ahead.set_result(BY_HASH, &mined);
+    for _ in 0..20 {
+        assert_eq!(by_hash(&scene, 1).await["blockHash"], of);
+    }
+    // Where nobody has it, another transaction has its nonce.
+    send_signed(&scene, SEND, 0).await;
+    without_a_pool(&scene, "0x9");
+    assert_eq!(by_hash(&scene, 0).await, Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_any_chain_takes_and_what_carries_blobs_counts_and_is_shown_too() {
+    let of_chain_1 = QUICK.replace("chain: {", "chain: { id: 1,");
+    let scene = Pretend::set_with(&[1, 1], &of_chain_1, QUICK_CALLS).await;
+    without_a_pool(&scene, "0x7");
+    let wallet = Wallet::rich();
+    assert_eq!(wallet.address, SENDER);
+    for (nonce, kind) in [(7, Kind::Unbound), (8, Kind::Blob), (9, Kind::Dynamic)] {
+        let draft = Draft {
+            kind,
+            ..Draft::on(1)
+        };
+        let written = wallet.sign(nonce, draft);
+        let sent = match kind {
+            Kind::Blob => with_blobs(&written.raw),
+            Kind::Unbound | Kind::Dynamic => written.raw,
+        };
+        ask(&scene, SEND, &format!("[\"{sent}\"]")).await;
+        assert_eq!(next_nonce(&scene).await, format!("{:#x}", nonce + 1));
+        let asked = format!("[\"{}\"]", written.hash);
+        let shown = ask(&scene, BY_HASH, &asked).await["result"].clone();
+        assert_eq!(shown["hash"], written.hash, "{kind:?}: {shown}");
+        assert_eq!(shown["from"], SENDER, "{kind:?}");
+        let is_of_a_chain = kind != Kind::Unbound;
+        assert_eq!(shown["chainId"].is_string(), is_of_a_chain, "{shown}");
+    }
+    // Of a type that nobody knows here.
+    let unknown = wallet
+        .sign(10, Draft::on(1))
+        .raw
+        .replacen("0x02", "0x7d", 1);
+    ask(&scene, SEND, &format!("[\"{unknown}\"]")).await;
+    assert_eq!(next_nonce(&scene).await, "0xa");
+}
+
+/// As it is sent (EIP-4844, "Networking"): the transaction, and three lists, which are empty here.
+fn with_blobs(raw: &str) -> String {
+    let alone = raw.strip_prefix("0x03").unwrap();
+    let length = alone.len() / 2 + 3;
+    format!("0x03f9{length:04x}{alone}c0c0c0")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

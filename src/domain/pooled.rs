@@ -35,6 +35,9 @@ pub struct Sent<'a> {
     pub network: Option<IpAddr>,
 }
 
+/// Of [`Way`].
+const WAYS: usize = 2;
+
 /// How a node shows that it knows of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -58,10 +61,12 @@ struct Entry {
     /// Who took it.
     nodes: Vec<NodeId>,
     waiting: Option<Waiting>,
+    /// Blocks have its sender's nonce, which was this one: it is in one of them, or another is.
+    spent: Option<(Address, u64)>,
     shown: Vec<Shown>,
 }
 
-/// A node has shown the transaction; and since when it doesn't.
+/// A node has shown the transaction, this way or the other; and since when it doesn't.
 #[derive(Debug)]
 struct Shown {
     node: NodeId,
@@ -133,6 +138,7 @@ impl Pooled {
             network: sent.network,
             nodes: Vec::new(),
             waiting,
+            spent: None,
             shown: Vec::new(),
         };
         self.entries.insert(sent.hash, entry);
@@ -150,6 +156,14 @@ impl Pooled {
     /// One that was taken, as far as is known still waits for a block.
     pub fn waiting(&self, hash: TxHash, now: Instant) -> Option<&Waiting> {
         self.fresh(hash, now)?.waiting.as_ref()
+    }
+
+    /// Whose it is, and its nonce, of one that waits or whose nonce blocks have by now.
+    pub fn claim(&self, hash: TxHash, now: Instant) -> Option<(Address, u64)> {
+        let entry = self.fresh(hash, now)?;
+        let waiting = entry.waiting.as_ref();
+        let claim = waiting.map(|waiting| (waiting.sender, waiting.nonce));
+        claim.or(entry.spent)
     }
 
     /// The nonce that follows `counted` and those of the sender's that were taken from there on,
@@ -191,20 +205,40 @@ impl Pooled {
             .by_nonce
             .range((sender, 0, least)..(sender, count, least));
         let spent: Vec<TxHash> = spent.map(|(_, _, hash)| *hash).collect();
-        spent.into_iter().for_each(|hash| self.forget(hash));
+        spent.into_iter().for_each(|hash| self.end(hash, true));
     }
 
     /// It waits no more: it is in a block, or can't be any more. Who took it is known on.
     pub fn forget(&mut self, hash: TxHash) {
-        let entry = self.entries.get_mut(&hash);
-        if let Some(waiting) = entry.and_then(|entry| entry.waiting.take()) {
+        self.end(hash, false);
+    }
+
+    fn end(&mut self, hash: TxHash, is_spent: bool) {
+        let Some(entry) = self.entries.get_mut(&hash) else {
+            return;
+        };
+        let waited = entry.waiting.take();
+        let of = waited.as_ref().map(|it| (it.sender, it.nonce));
+        entry.spent = of.filter(|_| is_spent);
+        if let Some(waiting) = waited {
             self.raw_bytes -= waiting.bytes();
             self.by_nonce.remove(&(waiting.sender, waiting.nonce, hash));
         }
     }
 
-    /// `node` was asked for it and showed it, or not. One that did and does so no more, twice, the
-    /// looks a `block_time` or more apart, has dropped it: then it is forgotten.
+    /// The nodes that have shown it, and didn't when they were last asked for it by its hash: whether
+    /// they count it says whether they have dropped it.
+    pub fn missed_by(&self, hash: TxHash) -> Vec<NodeId> {
+        let shown = self.entries.get(&hash).map(|entry| &entry.shown);
+        let missed = |it: &&Shown| it.way == Way::ByHash && it.missed_at.is_some();
+        let missed = shown.into_iter().flatten().filter(missed);
+        missed.map(|it| it.node).collect()
+    }
+
+    /// `node` was asked for it and showed it, or not. One that has shown it and does so no more, neither
+    /// by its hash nor by its count, the looks at each a `block_time` or more apart, has dropped it: then
+    /// it is forgotten. One way alone says nothing: what Avalanche builds a block of is counted there,
+    /// and not shown, until the block is accepted.
     pub fn looked(
         &mut self,
         hash: TxHash,
@@ -215,22 +249,24 @@ impl Pooled {
         let Some(entry) = self.entries.get_mut(&hash) else {
             return;
         };
-        let known = entry
-            .shown
-            .iter()
-            .position(|it| (it.node, it.way) == (node, way));
-        match known {
-            None if !is_shown || entry.shown.len() >= 2 * NODES_MAX => return,
+        let has_shown = entry.shown.iter().any(|it| it.node == node);
+        let is_full = entry.shown.len() >= 2 * NODES_MAX;
+        let known = |it: &&mut Shown| (it.node, it.way) == (node, way);
+        match entry.shown.iter_mut().find(known) {
+            Some(shown) => shown.look(is_shown, block_time, now),
+            None if is_full || !(is_shown || has_shown) => return,
             None => entry.shown.push(Shown {
                 node,
                 way,
-                missed_at: None,
+                missed_at: (!is_shown).then_some(now),
                 is_gone: false,
             }),
-            Some(at) => entry.shown[at].look(is_shown, block_time, now),
         }
-        let mut its = entry.shown.iter().filter(|it| it.node == node);
-        if its.all(|it| it.is_gone) {
+        let gone = entry
+            .shown
+            .iter()
+            .filter(|it| it.node == node && it.is_gone);
+        if gone.count() == WAYS {
             self.forget(hash);
         }
     }

@@ -92,17 +92,21 @@ fn what_a_node_has_shown_and_shows_no_more_is_forgotten_after_two_looks() {
         );
     }
     assert!(looks(&mut pooled, one, ByHash, true, 50));
-    assert!(looks(&mut pooled, one, ByCount, true, 50));
-    assert!(looks(&mut pooled, one, ByCount, false, 51));
+    assert!(looks(&mut pooled, one, ByHash, false, 51));
+    assert_eq!(pooled.missed_by(hash(5)), [one]);
     assert!(
-        looks(&mut pooled, one, ByCount, false, 70),
-        "by hash it is there"
+        looks(&mut pooled, one, ByHash, false, 70),
+        "it may count it still"
     );
-    assert!(looks(&mut pooled, one, ByHash, false, 71));
-    assert!(looks(&mut pooled, one, ByHash, true, 90), "it came back");
-    assert!(looks(&mut pooled, one, ByHash, false, 91));
-    assert!(looks(&mut pooled, one, ByHash, false, 102), "too soon");
-    assert!(!looks(&mut pooled, one, ByHash, false, 103));
+    assert!(looks(&mut pooled, one, ByCount, true, 70), "it does");
+    assert!(looks(&mut pooled, one, ByHash, false, 90));
+    assert!(looks(&mut pooled, one, ByCount, false, 91));
+    assert!(looks(&mut pooled, one, ByHash, true, 92), "it came back");
+    assert_eq!(pooled.missed_by(hash(5)), []);
+    assert!(looks(&mut pooled, one, ByCount, false, 110));
+    assert!(looks(&mut pooled, one, ByHash, false, 111));
+    assert!(looks(&mut pooled, one, ByHash, false, 122), "too soon");
+    assert!(!looks(&mut pooled, one, ByHash, false, 123));
     assert_eq!(
         pooled.holders(hash(5), start),
         [one],
@@ -114,14 +118,36 @@ fn what_a_node_has_shown_and_shows_no_more_is_forgotten_after_two_looks() {
 fn a_pending_count_shows_all_nonces_below_it() {
     let start = crate::clock::now();
     let mut pooled = pooled(start, &[5, 6]);
-    let mut counts = |count, seconds| {
-        let now = start + Duration::from_secs(seconds);
-        pooled.counted_pending(ALICE, (NodeId(1), count), BLOCK_TIME, now);
-        pooled.next_nonce(ALICE, 5, now)
-    };
-    assert_eq!(counts(7, 0), 7);
-    assert_eq!(counts(6, 1), 7);
-    assert_eq!(counts(6, 13), 6, "6 was dropped");
+    let at = |seconds| start + Duration::from_secs(seconds);
+    for (count, seconds, wanted) in [(7, 0, 7), (6, 1, 7), (6, 13, 7)] {
+        pooled.counted_pending(ALICE, (NodeId(1), count), BLOCK_TIME, at(seconds));
+        assert_eq!(pooled.next_nonce(ALICE, 5, at(seconds)), wanted);
+    }
+    for (seconds, wanted) in [(14, 7), (26, 6)] {
+        let look = (NodeId(1), Way::ByHash, false);
+        pooled.looked(hash(6), look, BLOCK_TIME, at(seconds));
+        assert_eq!(pooled.next_nonce(ALICE, 5, at(seconds)), wanted);
+    }
+}
+
+#[test]
+fn whose_nonce_blocks_have_is_known_until_it_is_forgotten() {
+    let now = crate::clock::now();
+    let mut pooled = pooled(now, &[5, 6]);
+    assert_eq!(pooled.claim(hash(5), now), Some((ALICE, 5)));
+    pooled.counted(ALICE, 6);
+    assert_eq!(pooled.waiting(hash(5), now), None);
+    assert_eq!(pooled.claim(hash(5), now), Some((ALICE, 5)));
+    pooled.counted(ALICE, 6);
+    assert_eq!(pooled.claim(hash(5), now), Some((ALICE, 5)), "told again");
+    for number in [5, 6] {
+        pooled.forget(hash(number));
+        assert_eq!(pooled.claim(hash(number), now), None);
+    }
+    assert_eq!((pooled.raw_bytes, pooled.by_nonce.len()), (0, 0));
+    let late = now + TIME_MAX + Duration::from_secs(1);
+    pooled.take(&sent(7, ALICE, 7), NodeId(1), now);
+    assert_eq!(pooled.claim(hash(7), late), None);
 }
 
 #[test]

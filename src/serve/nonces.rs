@@ -159,7 +159,34 @@ pub async fn latest(
     nodes: &[NodeId],
     terms: Terms<'_>,
 ) -> Vec<(NodeId, u64)> {
-    let params = format!("[\"{sender}\",\"latest\"]");
+    let counts = counted(engine, (sender, "latest"), nodes, terms).await;
+    let highest = counts.iter().map(|(_, count)| *count).max();
+    if let (Some(highest), Some(mut pooled)) = (highest, engine.taken.pooled()) {
+        pooled.counted(sender, highest);
+    }
+    counts
+}
+
+/// Has `nodes` count `sender`'s transactions, those that wait included; what that says of those that
+/// were taken here is kept.
+pub async fn pending(engine: &Engine, sender: Address, nodes: &[NodeId], terms: Terms<'_>) {
+    let counts = counted(engine, (sender, "pending"), nodes, terms).await;
+    let block_time = engine.pool.snapshot().view.pace;
+    if let Some(mut pooled) = engine.taken.pooled() {
+        for count in counts {
+            pooled.counted_pending(sender, count, block_time, clock::now());
+        }
+    }
+}
+
+/// The counts that `nodes` say, by the block's tag.
+async fn counted(
+    engine: &Engine,
+    (sender, tag): (Address, &str),
+    nodes: &[NodeId],
+    terms: Terms<'_>,
+) -> Vec<(NodeId, u64)> {
+    let params = format!("[\"{sender}\",\"{tag}\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
     let times = &terms.policy.limits.times;
     let until = terms.arrived_at + times.deadline_of(Treatment::Read);
@@ -180,10 +207,6 @@ pub async fn latest(
                 .and_then(nonce::read)
                 .map(|count| (heard.node, count)),
         );
-    }
-    let highest = counts.iter().map(|(_, count)| *count).max();
-    if let (Some(highest), Some(mut pooled)) = (highest, engine.taken.pooled()) {
-        pooled.counted(sender, highest);
     }
     counts
 }

@@ -138,17 +138,17 @@ impl Transaction<'_> {
     /// in no block while blocks have none of its sender's with its nonce, whatever a node says.
     async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> Spent {
         let taken = &self.engine.taken;
-        let waiting = taken
+        let claim = taken
             .pooled()
-            .and_then(|pooled| pooled.waiting(hash, clock::now()).cloned());
-        let Some(waiting) = waiting else {
+            .and_then(|pooled| pooled.claim(hash, clock::now()));
+        let Some((sender, nonce)) = claim else {
             return Spent::ByAnother;
         };
-        let counts = nonces::latest(self.engine, waiting.sender, nodes, self.terms).await;
+        let counts = nonces::latest(self.engine, sender, nodes, self.terms).await;
         let Some(highest) = counts.iter().map(|(_, count)| *count).max() else {
             return Spent::ByAnother;
         };
-        if highest <= waiting.nonce {
+        if highest <= nonce {
             return Spent::Nowhere;
         }
         let ahead = counts.iter().filter(|(_, count)| *count == highest);
