@@ -37,7 +37,14 @@ enum Manner {
     Unnamed,
     /// As before; and what it says of topics it says when it has been asked for two.
     UnnamedLate,
+    /// Breaks within a second.
+    Brittle,
 }
+
+/// How long one of [`Manner::Brittle`] lasts.
+const BRITTLE_LASTS: Duration = Duration::from_millis(300);
+/// So many states a node has that forgets, as geth has 128.
+const KEPT: u64 = 64;
 
 #[tokio::test]
 async fn who_gives_no_answer_or_no_id_is_left_for_another() {
@@ -80,8 +87,9 @@ async fn an_error_that_names_no_call_is_heard_at_once() {
     let mut client = Listener::open(balancer.rpc.address).await;
     let refused = client.ask("eth_subscribe", json!(["syncing"])).await;
     assert_eq!(refused["error"], unnamed()["error"], "the node's own");
+    // Of both, one after the other.
     assert!(
-        begun.elapsed() < Duration::from_secs(4),
+        begun.elapsed() < Duration::from_secs(1),
         "{:?}",
         begun.elapsed()
     );
@@ -123,9 +131,70 @@ async fn receipts_are_told_as_any_topic_that_one_node_tells() {
     assert_eq!(heard, Some(Heard::News(id, json!([{"status": "0x1"}]))));
 }
 
+/// While its socket breaks over and over a node may have been restarted each time: what it was known to have
+/// stays the most that is asked of it.
+#[tokio::test]
+async fn a_socket_that_breaks_again_and_again_costs_no_read_and_few_questions() {
+    let (balancer, nodes) = stage_at(1000, &[Manner::Brittle, Manner::Good]).await;
+    let forgets = &nodes[0];
+    forgets.change(|behaviour| behaviour.state_blocks = Some(KEPT));
+    let questions = || forgets.calls_of("eth_getBalance");
+    let rounds_pass = async |count: u64| {
+        let rounds = || forgets.calls_of("eth_getBlockByNumber");
+        let until = rounds() + count;
+        eventually("rounds pass", PATIENCE, async || rounds() >= until).await;
+    };
+    let oldest = async || {
+        let labels = [("node", "a")];
+        balancer
+            .metric("forebay_node_oldest_state_block_number", &labels)
+            .await
+    };
+    eventually("its depth is known", PATIENCE, async || {
+        let asked = questions();
+        rounds_pass(4).await;
+        let is_near = oldest().await >= Some((1000 - KEPT) as f64);
+        is_near && questions() == asked
+    })
+    .await;
+    let missed = async || {
+        let labels = [("node", "a"), ("outcome", "missing_data")];
+        let counted = balancer.metric("forebay_attempts_total", &labels).await;
+        counted.unwrap_or(0.0)
+    };
+    let (before, asked) = (missed().await, questions());
+    let begun = forebay::clock::now();
+    let mut read = 0_u64;
+    while begun.elapsed() < Duration::from_secs(10) {
+        let block = format!("{:#x}", 1000 - read * 7 % 200);
+        let code = balancer
+            .rpc
+            .call("eth_getCode", json!([address(read), block]));
+        assert_eq!(code.await, "0x", "at {block}");
+        read += 1;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(read > 200, "{read} reads");
+    assert_eq!(missed().await, before, "of {read} reads");
+    assert!(
+        questions() - asked <= 6,
+        "{} questions",
+        questions() - asked
+    );
+}
+
+fn address(number: u64) -> String {
+    format!("0x{number:040x}")
+}
+
 /// Nodes called a, b with such lines, and the balancer before them.
 async fn stage(manners: &[Manner]) -> (Balancer, Vec<FakeNode>) {
-    let chain = Chain::still(1, 100);
+    stage_at(100, manners).await
+}
+
+/// The same, of a chain that stands at this block.
+async fn stage_at(head: u64, manners: &[Manner]) -> (Balancer, Vec<FakeNode>) {
+    let chain = Chain::still(1, head);
     let mut nodes = Vec::new();
     let mut yaml = format!("{QUICK}  nodes:\n");
     for (name, manner) in ["a", "b"].iter().zip(manners) {
@@ -159,7 +228,13 @@ async fn line(manner: Manner) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(tell(stream, manner));
+            tokio::spawn(async move {
+                let telling = tell(stream, manner);
+                match manner {
+                    Manner::Brittle => drop(tokio::time::timeout(BRITTLE_LASTS, telling).await),
+                    _ => telling.await,
+                }
+            });
         }
     });
     address
@@ -180,7 +255,7 @@ async fn tell(stream: TcpStream, manner: Manner) {
         let result = match manner {
             _ if is_plain => json!("0x1"),
             Manner::Unnamed | Manner::UnnamedLate if call["params"][0] == "syncing" => Value::Null,
-            Manner::Good | Manner::Unnamed | Manner::UnnamedLate => json!("0x2"),
+            Manner::Good | Manner::Unnamed | Manner::UnnamedLate | Manner::Brittle => json!("0x2"),
             Manner::Silent => continue,
             Manner::SameId => json!("0x1"),
             Manner::EndlessId => json!(format!("0x{}", "f".repeat(300))),

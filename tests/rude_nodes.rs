@@ -16,7 +16,8 @@ use forebay::clock;
 use forebay::domain::jsonrpc::OwnId;
 use forebay::fake::{Fault, Shape};
 use futures_util::StreamExt as _;
-use support::{Answer, PATIENCE, Pretend, call, exchange, post_http2};
+use serde_json::{Value, json};
+use support::{Answer, Listener, PATIENCE, Pretend, call, exchange, post_http2};
 
 const QUICK_CALLS: &str = "  calls: { attempt: 300ms, deadline: 2s, heavy: 2s }\n";
 const READ: &str = "eth_getBalance";
@@ -604,4 +605,68 @@ async fn in_a_batch_only_the_slow_call_times_out() {
         ]
     );
     assert_eq!((scene.heard("eth_call"), scene.heard(UNKNOWN)), (2, 1));
+}
+
+/// An OP replica's own words when its sequencer is down.
+const OF_A_REPLICA: &str =
+    "Post \"http://sequencer.internal:8545/k3y\": dial tcp: connect: connection refused";
+/// EIP-3668, in a contract's own words.
+const OF_A_CONTRACT: &str = "execution reverted: ask http://gateway.example/{data}";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn urls_behind_nodes_are_told_on_no_way_and_a_contracts_own_on_every_way() {
+    let scene = Pretend::set(&[1, 1], "  log: { calls: 1 }\n").await;
+    let all = |code: i64, message: &str, data: &str| {
+        for node in &scene.nodes {
+            node.set_fault_for(
+                &["eth_call", "eth_estimateGas", BROADCAST],
+                Fault::RpcError {
+                    code,
+                    message: message.into(),
+                    data: Some(data.into()),
+                },
+            );
+        }
+    };
+    let answers = async || {
+        let mut answers = Vec::new();
+        for method in ["eth_call", BROADCAST] {
+            answers.push(scene.call(method).await.text());
+        }
+        let batch = [
+            call("1", "eth_call"),
+            call("2", "eth_estimateGas"),
+            call("3", BROADCAST),
+        ];
+        let batch = scene.post(&format!("[{}]", batch.join(","))).await;
+        answers.extend(
+            batch
+                .json()
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(Value::to_string),
+        );
+        let mut socket = Listener::open(scene.balancer.rpc.address).await;
+        for method in ["eth_call", BROADCAST] {
+            let params = json!(["0x01", "latest"]);
+            answers.push(socket.ask(method, params).await.to_string());
+        }
+        answers
+    };
+    all(-32000, OF_A_REPLICA, r#""see wss://sequencer.internal/x""#);
+    for answer in answers().await {
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let message = OF_A_REPLICA.replace("http://sequencer.internal:8545/k3y", "http://…");
+        assert_eq!(answer["error"]["message"], message, "{answer}");
+        assert_eq!(answer["error"]["data"], "see wss://…", "{answer}");
+    }
+    let printed = scene.balancer.process.printed();
+    assert!(!printed.contains("sequencer.internal"), "{printed}");
+    all(3, OF_A_CONTRACT, r#""0x556f1830""#);
+    for answer in answers().await {
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let wanted = json!({"code": 3, "message": OF_A_CONTRACT, "data": "0x556f1830"});
+        assert_eq!(answer["error"], wanted, "{answer}");
+    }
 }
