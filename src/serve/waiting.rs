@@ -17,6 +17,7 @@ use crate::domain::pooled::Pooled;
 use crate::domain::seen::BY_HASH;
 use crate::domain::select::Ladder;
 use crate::domain::told;
+use crate::domain::trail::Kind;
 use crate::domain::transaction::{self, TxHash};
 use crate::domain::verdict::Class;
 
@@ -112,6 +113,7 @@ async fn mined(
         until: clock::now() + times.attempt_of(Treatment::Read),
         bytes_max: terms.bytes_max.min(fan::LONG_BYTES_MAX),
         trace: terms.trace,
+        path: terms.origin.part(Kind::Lookup),
     };
     let mut fan = fan::ask_all(&engine.pool, &engine.gate, ahead, &question);
     let mut has_denied = false;
