@@ -587,7 +587,8 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
         "  nodes: [{{ url: \"{}\", name: of-the-file }}]\n",
         node.url()
     );
-    let balancer = Balancer::start(&(on_table(&server.url(), "") + &nodes), &CREDENTIALS).await;
+    let yaml = on_table(&server.url(), "").replacen("metrics:", "admin: \"@ADMIN@\", metrics:", 1);
+    let balancer = Balancer::start(&(yaml + &nodes), &CREDENTIALS).await;
     let health = get(balancer.rpc.address, "/health", PATIENCE)
         .await
         .unwrap()
@@ -596,6 +597,18 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
         health.contains("the nodes are those of the configuration"),
         "{health}"
     );
+    let status = async || {
+        let status = support::Console::new(balancer.admin.address, "GET", "/status");
+        status.ask().await.json()
+    };
+    let told = status().await;
+    let wanted = "the registry is out of reach: the nodes are those of the configuration";
+    assert_eq!(
+        told["registry"],
+        serde_json::json!({ "in_reach": false, "why": wanted })
+    );
+    assert_eq!(told["level"], "warning", "amber: {told}");
+    assert_eq!(told["troubles"], serde_json::json!([wanted]));
     let load = Load::start(&balancer.url(), 1_000_000, 4);
     load.reaches(200).await;
     assert!(
@@ -630,6 +643,14 @@ async fn a_first_start_without_the_registry_serves_by_the_configuration_until_it
         health.contains("ok") && !health.contains("registry"),
         "{health}"
     );
+    let told = status().await;
+    assert_eq!(
+        told["registry"],
+        serde_json::json!({ "in_reach": true, "why": null })
+    );
+    assert!(told["calls"]["count"].as_u64() > Some(100), "{told}");
+    assert_eq!(told["calls"]["failed"], 0);
+    assert!(told["calls"]["p99_ms"].as_f64() > Some(0.0), "{told}");
     let items = server.items(TABLE, "url").await;
     assert_eq!(items.len(), 1, "nothing of the file was written: {items:?}");
 }
