@@ -11,6 +11,8 @@
 mod chaos;
 #[path = "simulation/clients.rs"]
 mod clients;
+#[path = "simulation/heads.rs"]
+mod heads;
 #[path = "simulation/oracle.rs"]
 mod oracle;
 #[path = "simulation/pretend.rs"]

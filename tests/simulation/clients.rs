@@ -106,6 +106,8 @@ impl World {
         let (_, plan) = route::plan(&call, &self.view, &self.rules, &pins, fails_open);
         let asking = match plan {
             Plan::Ask(asking) => asking,
+            // No block by number is looked up here.
+            Plan::Soon(_) => return,
             Plan::Answer(result) => {
                 self.show(method, &result);
                 return self.count(id, method, End::Local);

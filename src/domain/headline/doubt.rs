@@ -29,21 +29,30 @@ impl Headline {
         let Some(head) = apart else {
             return Step::Wait(until.0);
         };
-        self.last_question(&head, now)
+        self.last_question(candidates, stands_at, now)
             .unwrap_or_else(|| self.tear(head))
     }
 
-    /// Before the chain is torn, what is missing is asked for once more.
-    fn last_question(&mut self, head: &Arc<Header>, now: Instant) -> Option<Step> {
-        let is_near = self.told.back().is_some_and(|told| is_near(head, told));
-        match self.way(head) {
-            Way::Missing(block) if is_near && !self.questions.was_just_asked(block.hash, now) => {
-                let turn = self.questions.turn(now);
-                let wait = turn.map(|turn| Step::Wait(Some(turn)));
-                Some(wait.unwrap_or_else(|| self.fetch(&block, head.hash, now)))
+    /// Before the chain is torn, what is missing for any of its heads is asked for once more: where
+    /// nobody brings it for the best one, somebody may for another; and who had nothing before may have it now.
+    fn last_question(
+        &mut self,
+        candidates: &[Arc<Header>],
+        doubted: Instant,
+        now: Instant,
+    ) -> Option<Step> {
+        let told = self.told.back()?.clone();
+        for head in candidates.iter().filter(|head| is_near(head, &told)) {
+            match self.way(head) {
+                Way::Missing(block) if !self.questions.was_asked(block.hash, doubted) => {
+                    let turn = self.questions.turn(now);
+                    let wait = turn.map(|turn| Step::Wait(Some(turn)));
+                    return Some(wait.unwrap_or_else(|| self.fetch(&block, head.hash, now)));
+                }
+                Way::Missing(_) | Way::Linked(..) | Way::Apart => {}
             }
-            Way::Missing(_) | Way::Linked(..) | Way::Apart => None,
         }
+        None
     }
 
     fn tear(&mut self, head: Arc<Header>) -> Step {

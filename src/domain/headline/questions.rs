@@ -46,10 +46,10 @@ impl Questions {
         self.repeat_at.filter(|repeat_at| *repeat_at > now)
     }
 
-    /// Whether it was asked for within the first pause.
-    pub fn was_just_asked(&self, hash: BlockHash, now: Instant) -> bool {
+    /// Whether it was asked for since then.
+    pub fn was_asked(&self, hash: BlockHash, since: Instant) -> bool {
         let asked = self.asked.get(&hash);
-        asked.is_some_and(|asked| now.saturating_duration_since(asked.at) < PAUSE_FIRST)
+        asked.is_some_and(|asked| asked.at >= since)
     }
 
     /// The block `hash` is asked for.
@@ -88,12 +88,12 @@ mod tests {
         assert_eq!(questions.wait(hash(1), now), None);
         for seconds in [1, 2, 4, 8, 16, 32, 32] {
             questions.ask(hash(1), now);
-            assert!(questions.was_just_asked(hash(1), now));
+            assert!(questions.was_asked(hash(1), now));
             let until = now + Duration::from_secs(seconds);
             assert_eq!(questions.wait(hash(1), now), Some(until));
             now = until;
             assert_eq!(questions.wait(hash(1), now), None);
-            assert!(!questions.was_just_asked(hash(1), now));
+            assert!(!questions.was_asked(hash(1), now));
         }
     }
 
