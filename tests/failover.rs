@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use forebay::fake::Fault;
-use support::{Load, PATIENCE, Pretend, Scene, eventually, get};
+use support::{Load, PATIENCE, Pretend, QUICK, Scene, eventually, get};
 
 const CALLS: u64 = 6_000;
 const CLIENTS: u64 = 16;
@@ -175,6 +175,53 @@ fn bad_gateway() -> Option<Fault> {
         code: 502,
         retry_after_seconds: None,
     })
+}
+
+/// Long rounds, so that nothing but its silence says that the node is gone.
+const SELDOM: &str = "interval: 60s, timeout: 2s";
+const SLOW: &str = "  calls: { attempt: 15s }\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_answers_nobody_is_left_after_five_seconds() {
+    let beginning = QUICK.replace("interval: 400ms, timeout: 350ms", SELDOM);
+    let scene = Pretend::set_with(&[1000, 1], &beginning, SLOW).await;
+    scene.nodes[0].set_fault(Fault::Stall);
+    let began = forebay::clock::now();
+    let answer = scene.call("eth_getBalance").await;
+    let took = began.elapsed();
+    assert_eq!(answer.header("x-forebay-node"), Some("b"));
+    assert_eq!(answer.header("x-forebay-attempts"), Some("2"));
+    let (least, most) = (Duration::from_millis(4900), Duration::from_secs(12));
+    assert!(took >= least && took < most, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_answers_others_meanwhile_is_waited_for() {
+    let beginning = QUICK.replace("interval: 400ms, timeout: 350ms", SELDOM);
+    let scene = Pretend::set_with(&[1000, 1], &beginning, "  calls: { attempt: 8s }\n").await;
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], Fault::Stall);
+    let began = forebay::clock::now();
+    let slow = async {
+        let answer = scene.call("eth_getBalance").await;
+        (answer, began.elapsed())
+    };
+    let others = async {
+        loop {
+            assert_eq!(scene.call("eth_getCode").await.status, 200);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (answer, took) = tokio::select! {
+        ended = slow => ended,
+        () = others => unreachable!(),
+    };
+    assert_eq!(answer.header("x-forebay-node"), Some("b"));
+    assert!(took >= Duration::from_millis(7900), "{took:?}");
+    assert_eq!(
+        healthy(&scene).await,
+        ["a", "b"],
+        "it is no fault of the node"
+    );
 }
 
 /// The nodes that are healthy, as the metrics say.
