@@ -222,6 +222,44 @@ async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_of_the_next_block_is_null_after_one_round_for_all_who_look_for_it() {
+    let beginning = patient().replace("interval: 400ms", "interval: 4s");
+    let scene = Pretend::set_with(&[1, 1], &beginning, "").await;
+    let began = forebay::clock::now();
+    for at in 0..20 {
+        let params = format!("[\"{:#x}\",{}]", 0x65 + at % 2, at % 3 == 0);
+        let answer = ask(&scene, "eth_getBlockByNumber", &params).await;
+        assert_eq!(answer.json()["result"], Value::Null, "{params}");
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(8), "a round for each: {took:?}");
+    assert_eq!(metric(&scene, "forebay_block_waits_total", &[]).await, 20.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_finds_the_next_block_that_a_node_has_though_no_round_has_seen_it() {
+    let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
+    for (number, method, params) in [
+        (0x65, "eth_getBlockByNumber", r#"["0x65",false]"#),
+        (
+            0x66,
+            "eth_getLogs",
+            r#"[{"fromBlock":"0x1","toBlock":"0x66"}]"#,
+        ),
+        (0x67, "eth_getBlockByNumber", r#"["0x67",true]"#),
+    ] {
+        scene.chain.advance(1);
+        assert_eq!(scene.chain.head(), number);
+        let answer = ask(&scene, method, params).await;
+        assert!(
+            !answer.json()["result"].is_null(),
+            "{method}: {}",
+            answer.text()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_the_head_ranges_are_refused_and_lookups_are_null_without_asking() {
     let scene = Pretend::set(&[1, 1], "").await;
     for params in [
@@ -630,6 +668,44 @@ async fn what_we_write_into_a_call_never_makes_it_fail() {
     let bad = estimate.replace("0x11", "x");
     let answer = balancer.post(&bad).await.json();
     assert!(answer["error"]["message"].is_string(), "{answer}");
+}
+
+/// A node's words may fit what we wrote as well as what the caller did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_callers_own_mistake_costs_no_further_attempts_once_it_is_known_as_such() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    let refused = Trouble {
+        code: -32602,
+        message: "Odd number of digits".into(),
+        data: None,
+    };
+    for node in &scene.nodes {
+        node.change(|behaviour| {
+            for method in [READ, "eth_getCode"] {
+                behaviour.errors.insert(method.into(), refused.clone());
+            }
+        });
+    }
+    for _ in 0..10 {
+        let answer = ask(&scene, READ, r#"["0x1"]"#).await.json();
+        assert_eq!(answer["error"]["message"], "Odd number of digits");
+    }
+    // The first as it was written, too, and of the other node.
+    assert_eq!(scene.heard(READ), 10 + 2);
+    let calls: Vec<_> = (0..10)
+        .map(|at| {
+            format!(r#"{{"jsonrpc":"2.0","id":{at},"method":"eth_getCode","params":["0x{at}"]}}"#)
+        })
+        .collect();
+    let batch = format!("[{}]", calls.join(","));
+    for most in [10 + 1 + 10, 10] {
+        let before = scene.heard("eth_getCode");
+        let answer = scene.post(&batch).await.json();
+        for at in 0..10 {
+            assert_eq!(answer[at]["error"]["code"], -32602, "{answer}");
+        }
+        assert_eq!(scene.heard("eth_getCode"), before + most);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -231,6 +231,49 @@ async fn a_head_of_one_node_among_three_is_told_when_calls_find_it() {
     }
 }
 
+#[tokio::test]
+async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_wherever_they_come()
+{
+    let heavy = Manner { weight: 3, ..PLAIN };
+    let mut scene = Scene::set(&[PLAIN, PLAIN, heavy], &[1]).await;
+    let at = scene.balancer.rpc.address;
+    let mut client = Listener::open(at).await;
+    let heads = client.subscribe(json!(["newHeads"])).await;
+    let served = async |client: Option<&str>| {
+        let name = client.map(|client| ("x-forebay-client", client));
+        let headers: Vec<_> = name
+            .into_iter()
+            .chain([("content-type", "application/json")])
+            .collect();
+        let body = support::call("1", "eth_blockNumber");
+        let answer = support::post_with(at, "/", &headers, &body, PATIENCE).await;
+        answer.unwrap().json()["result"].clone()
+    };
+    for _ in 0..3 {
+        let before = scene.chain.last().unwrap()["number"].clone();
+        let block = scene.write(1, None);
+        for node in &scene.nodes[..2] {
+            node.has(&block, &[]);
+            node.tell(&block);
+        }
+        assert_eq!(hears(&mut client, &heads).await["hash"], block["hash"]);
+        assert_eq!(served(None).await, block["number"], "known by its address");
+        assert_eq!(
+            served(Some("another")).await,
+            before,
+            "nobody else is held to it"
+        );
+        let told = client.ask("eth_blockNumber", json!([])).await;
+        assert_eq!(told["result"], block["number"]);
+        scene.nodes[2].has(&block, &[]);
+        scene.nodes[2].tell(&block);
+        support::eventually("all are served it", PATIENCE, async || {
+            served(Some("another")).await == block["number"]
+        })
+        .await;
+    }
+}
+
 /// A chain, its nodes, and the balancer before them.
 struct Scene {
     nodes: Vec<OddNode>,
@@ -248,8 +291,8 @@ impl Scene {
         for (manner, name) in manners.iter().zip(["a", "b", "c"]) {
             let node = OddNode::begin(*manner).await;
             yaml += &format!(
-                "    - {{ name: {name}, url: \"http://{}\" }}\n",
-                node.address
+                "    - {{ name: {name}, weight: {}, url: \"http://{}\" }}\n",
+                manner.weight, node.address
             );
             nodes.push(node);
         }

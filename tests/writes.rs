@@ -549,6 +549,49 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn look_ups_in_batches_that_nodes_hold_back_are_joined_too() {
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
+    without_a_pool(&scene, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    all(&scene, &[RECEIPT], &Fault::Stall);
+    let unsent = receipt_of(0).replace("0x61f0", "0xabcd");
+    let batch = format!("[{},{unsent}]", receipt_of(0));
+    let poll = async |at: usize| {
+        let began = clock::now();
+        let answer = scene.post(&batch).await.json();
+        let took = began.elapsed();
+        assert_eq!(answer[0].get("result"), Some(&Value::Null), "{answer}");
+        // Of the other nobody says anything.
+        assert_eq!(answer[1]["error"]["code"], -32015, "{answer}");
+        println!("poll {at}: {took:?}");
+    };
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let mut polls = futures_util::stream::FuturesUnordered::new();
+    let mut begun = 0;
+    while begun < 8 || !polls.is_empty() {
+        tokio::select! {
+            _ = ticks.tick(), if begun < 8 => {
+                polls.push(poll(begun));
+                begun += 1;
+                // They answer others.
+                for _ in 0..4 {
+                    scene.call("eth_getBalance").await;
+                }
+            }
+            Some(()) = polls.next() => {}
+        }
+    }
+    // Before it is known, each batch asks for two; then two are open at once at a node in its time.
+    let asked = scene.heard(RECEIPT);
+    assert!(asked <= 3 * 2 + 2 * 2 * 3, "{asked}");
+    for name in ["a", "b"] {
+        scene.becomes(name, "forebay_node_healthy", &[], 1.0).await;
+    }
+    let log = scene.balancer.process.printed();
+    assert!(!log.contains("benched"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_transaction_that_nobody_sent_here_the_first_null_counts_or_the_time_is_up() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 3s, deadline: 9s }\n").await;
     without_a_pool(&scene, "0x7");

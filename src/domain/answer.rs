@@ -14,6 +14,7 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
+use self::error::is_no_error;
 pub(super) use self::error::read_error;
 pub(super) use self::places::Places;
 use self::raw::RawAnswer;
@@ -117,7 +118,9 @@ impl<'a> Answer<'a> {
         let raw = RawAnswer::take(scanner)?;
         let text = scanner.since(start)?;
         let said = |value: &&str| *value != "null";
-        let (id, error) = (raw.id.filter(said), raw.error.filter(said));
+        let has_result = raw.result.is_some_and(|result| result != "null");
+        let is_error = |error: &&str| said(error) && !(has_result && is_no_error(error));
+        let (id, error) = (raw.id.filter(said), raw.error.filter(is_error));
         let (written, outcome, is_plain) = match (raw.result, error) {
             (Some(result), None) => (result, Outcome::Result(result), true),
             // Whatever else stands beside it, it has failed.
@@ -255,6 +258,13 @@ mod tests {
             (r#"{"message":"x"}"#, -32000, "x"),
             (r#"{"code":null,"message":"x"}"#, -32000, "x"),
             (r#"{"code":3}"#, 3, ""),
+            (r#"{"code":3.0,"message":"x"}"#, 3, "x"),
+            (r#"{"code":3.5,"message":"x"}"#, -32000, "x"),
+            (
+                r#"{"code":99999999999999999999,"message":"x"}"#,
+                -32000,
+                "x",
+            ),
             (r#"{"code":3,"message":null}"#, 3, ""),
             (r#"{"code":3,"message":{"a":1}}"#, 3, r#"{"a":1}"#),
             (r#""x\ny""#, -32000, "x\ny"),
@@ -269,6 +279,11 @@ mod tests {
                 assert_eq!((read.code, &*read.message), (code, message), "{body}");
                 assert!(answer.rewritten().is_some(), "{body}");
             }
+        }
+        for none in ["null", "false", "\"\""] {
+            let body = format!(r#"{{"id":1,"error":{none},"result":"0x"}}"#);
+            let answer = Answer::read(body.as_bytes(), OwnId::FIRST).unwrap();
+            assert_eq!(answer.outcome, Outcome::Result("\"0x\""), "{body}");
         }
         let plain = r#"{"id":1,"error":{"code":3,"message":"x"},"result":null}"#;
         assert_eq!(

@@ -19,6 +19,15 @@ const TEXT_BYTES_MAX: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dispute(u64);
 
+/// What a refusal is doubted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Matter {
+    /// The node may not know what others know.
+    Node,
+    /// We wrote something into the call.
+    Edits,
+}
+
 /// What was settled of late.
 #[derive(Debug, Default)]
 pub struct Disputes {
@@ -30,14 +39,20 @@ pub struct Disputes {
 
 impl Disputes {
     /// What `client` was refused of `method`.
-    pub fn name(&self, client: Client, method: &str, error: &RpcError<'_>) -> Dispute {
+    pub fn name(
+        &self,
+        (client, matter): (Client, Matter),
+        method: &str,
+        error: &RpcError<'_>,
+    ) -> Dispute {
         let bytes = error.message.bytes().take(TEXT_BYTES_MAX);
         // Numbers and hashes may be of this call alone.
         let words: Vec<u8> = bytes.filter(|byte| !byte.is_ascii_hexdigit()).collect();
-        Dispute(self.names.hash_one((client, method, error.code, words)))
+        let asked = (client, matter, method);
+        Dispute(self.names.hash_one((asked, error.code, words)))
     }
 
-    /// Two nodes refused it alike.
+    /// Two nodes refused it alike, or one the call as its caller wrote it.
     pub fn settle(&mut self, dispute: Dispute, now: Instant) {
         while let Some((at, oldest)) = self.ages.front().copied() {
             let is_over = now.saturating_duration_since(at) >= MEMORY;
@@ -78,7 +93,7 @@ mod tests {
         let mut disputes = Disputes::default();
         let caller = Client::Unknown;
         let name = |disputes: &Disputes, client, method, message| {
-            disputes.name(client, method, &error(message))
+            disputes.name((client, Matter::Node), method, &error(message))
         };
         let one = name(&disputes, caller, "eth_call", "bad block 0x12");
         disputes.settle(one, now);
@@ -89,6 +104,11 @@ mod tests {
             name(&disputes, other, "eth_call", "bad block 0x12"),
             name(&disputes, caller, "eth_getLogs", "bad block 0x12"),
             name(&disputes, caller, "eth_call", "no such thing"),
+            disputes.name(
+                (caller, Matter::Edits),
+                "eth_call",
+                &error("bad block 0x12"),
+            ),
         ] {
             assert!(!disputes.is_settled(dispute, now));
         }

@@ -4,6 +4,7 @@
 
 pub mod agreed;
 pub mod answer;
+pub mod awaited;
 pub mod block;
 pub mod block_pace;
 pub mod bloom;

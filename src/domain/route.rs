@@ -23,10 +23,33 @@ pub enum Plan {
     Answer(String),
     Refuse(Refusal),
     Ask(Asking),
+    /// Nobody has the block yet, but it may come any moment: to be planned anew after the next round.
+    Soon(Absence),
     /// Begin a subscription.
     Subscribe,
     /// End one.
     Unsubscribe,
+}
+
+/// What a look-up of a block comes to that nobody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    Null,
+    /// It is the end of a range.
+    Future,
+}
+
+impl Absence {
+    /// The result, as JSON.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn settled(self) -> Result<&'static str, Refusal> {
+        match self {
+            Absence::Null => Ok("null"),
+            Absence::Future => Err(Refusal::InvalidParams(FUTURE)),
+        }
+    }
 }
 
 /// How nodes are to be asked.
@@ -166,27 +189,40 @@ fn ask(call: &Call<'_>, row: Row, treatment: Treatment, view: &FleetView, pins: 
     let highest = view.highest_head.max(pins.latest);
     let beyond = (bearing.need.zip(highest))
         .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
-    match method.beyond {
-        Beyond::Refuse if beyond.is_some() => Plan::Refuse(Refusal::InvalidParams(FUTURE)),
-        Beyond::Null if beyond.is_some() => Plan::Answer("null".to_string()),
-        Beyond::Wait | Beyond::Null | Beyond::Refuse | Beyond::PassOn => Plan::Ask(Asking {
-            treatment,
-            block: bearing.need,
-            hash: bearing.hash,
-            wait: match beyond {
-                None => Some(view.block_wait),
-                Some(number) if method.beyond == Beyond::Wait => view.wait_for(number),
-                Some(_) => None,
-            },
-            edits: bearing.edits,
-            asks_again_on_null: method.asks_again_on_null || bearing.hash.is_some(),
-            asks_again_on_empty: false,
-            holding: method.holding,
-            asks_again_on_no_bytes: method.asks_again_on_null,
-            is_never_null: method.is_never_null,
-            is_range: matches!(method.place, Place::Range { .. }),
-            is_pending: bearing.is_pending,
-        }),
+    match (method.beyond, beyond) {
+        (Beyond::Refuse, Some(number)) => absent(Absence::Future, number, view),
+        (Beyond::Null, Some(number)) => absent(Absence::Null, number, view),
+        (Beyond::Wait | Beyond::PassOn, _) | (Beyond::Null | Beyond::Refuse, None) => {
+            Plan::Ask(Asking {
+                treatment,
+                block: bearing.need,
+                hash: bearing.hash,
+                wait: match beyond {
+                    None => Some(view.block_wait),
+                    Some(number) if method.beyond == Beyond::Wait => view.wait_for(number),
+                    Some(_) => None,
+                },
+                edits: bearing.edits,
+                asks_again_on_null: method.asks_again_on_null || bearing.hash.is_some(),
+                asks_again_on_empty: false,
+                holding: method.holding,
+                asks_again_on_no_bytes: method.asks_again_on_null,
+                is_never_null: method.is_never_null,
+                is_range: matches!(method.place, Place::Range { .. }),
+                is_pending: bearing.is_pending,
+            })
+        }
+    }
+}
+
+/// What becomes of a look-up of block `number`, which nobody has.
+fn absent(absence: Absence, number: BlockNumber, view: &FleetView) -> Plan {
+    match view.wait_for(number) {
+        Some(_) => Plan::Soon(absence),
+        None => match absence.settled() {
+            Ok(result) => Plan::Answer(result.into()),
+            Err(why) => Plan::Refuse(why),
+        },
     }
 }
 
@@ -331,16 +367,36 @@ mod tests {
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x1","toBlock":"0x66"}]"#,
+                Plan::Soon(Absence::Future),
+            ),
+            (
+                "eth_getLogs",
+                r#"[{"fromBlock":"0x66"}]"#,
+                Plan::Soon(Absence::Future),
+            ),
+            (
+                "eth_getBlockByNumber",
+                r#"["0x66",false]"#,
+                Plan::Soon(Absence::Null),
+            ),
+            (
+                "eth_getBlockReceipts",
+                r#"["0x66"]"#,
+                Plan::Soon(Absence::Null),
+            ),
+            (
+                "eth_getLogs",
+                r#"[{"fromBlock":"0x1","toBlock":"0xffffffffff"}]"#,
                 refused(FUTURE),
             ),
-            ("eth_getLogs", r#"[{"fromBlock":"0x66"}]"#, refused(FUTURE)),
+            ("eth_getLogs", r#"[{"fromBlock":"0x6f"}]"#, refused(FUTURE)),
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x2","toBlock":"0x1"}]"#,
                 refused(REVERSED),
             ),
-            ("eth_getBlockByNumber", r#"["0x66",false]"#, null()),
-            ("eth_getBlockReceipts", r#"["0x66"]"#, null()),
+            ("eth_getBlockByNumber", r#"["0x6f",false]"#, null()),
+            ("eth_getBlockReceipts", r#"["0x6f"]"#, null()),
         ] {
             assert_eq!(plan(method, params), wanted, "{method} {params}");
         }

@@ -18,7 +18,7 @@ pub const TIME_MAX: Duration = Duration::from_secs(600);
 const RENEW_AFTER: Duration = Duration::from_secs(60);
 
 /// Who calls, as far as that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Client {
     /// By a hash of the name that it gives itself, wherever it is.
     Named {
@@ -26,6 +26,7 @@ pub enum Client {
         network: Option<IpAddr>,
     },
     At(IpAddr),
+    #[default]
     Unknown,
 }
 

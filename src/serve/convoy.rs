@@ -6,6 +6,7 @@
 //! told each call what it lacks, or alone, where it may have been a single call that spoilt it for all.
 
 mod rider;
+mod trial;
 mod trip;
 
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ pub use self::rider::{Boxed, Planned, Rider, board, plan};
 use self::trip::{Came, Trip};
 use super::engine::{Engine, Terms};
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
+use super::lookups;
 use super::patience;
 use crate::clock;
 use crate::domain::convoy::{
@@ -209,14 +211,23 @@ impl<'a> Convoy<'a> {
         let Some((upstream, node)) = asked else {
             return riders;
         };
-        let wanted = wanted(terms, until);
+        let lookups = riders.iter().filter(|rider| rider.errand.is_lookup());
+        let held_back_at = lookups::held_back_at(lookups.count(), now).filter(|at| *at < until);
+        let wanted = wanted(terms, held_back_at.unwrap_or(until));
         let first = upstream.link.number(riders.len());
         let body = convoy::written(riders.iter().map(|rider| &rider.errand.body[..]), first);
         engine.metrics.upstream_batch(riders.len());
         let mut trip = Trip::begin((upstream, node), riders.len(), wanted.following);
         let asking = pin!(trip::ask(upstream, &body, &wanted));
         let came = patience::in_time(pool, (upstream, node), &wanted, now, asking).await;
-        let mut came = came.unwrap_or(Came::Failed(Class::Timeout));
+        let is_held_back = held_back_at.is_some_and(|at| clock::now() >= at);
+        let mut came = came.unwrap_or(match is_held_back {
+            true => Came::HeldBack,
+            false => Came::Failed(Class::Timeout),
+        });
+        if matches!(came, Came::HeldBack) {
+            engine.lookups.hear_of(node, now, clock::now());
+        }
         let judged = judge(&came, (first, riders.len()));
         let is_mixed_up = judged.is_mixed_up;
         if let Some(sentence) = trip.settle(&came, &judged.lots) {
@@ -229,6 +240,10 @@ impl<'a> Convoy<'a> {
         }
         if let Some(verdict) = judged.lots.iter().find_map(turned_away) {
             exchange::rest(pool, upstream, node, verdict).await;
+        }
+        if judged.lots.iter().any(trial::is_error) {
+            let asked = (riders.as_slice(), judged.lots.as_slice());
+            Box::pin(trial::run(asked, (upstream, node), until)).await;
         }
         let arrival = Arrival::of(&came, &judged, (upstream, node), terms);
         let mut is_charged = false;
@@ -272,7 +287,7 @@ fn judge(came: &Came, (first, calls): (OwnId, usize)) -> Judged<'_> {
         }
         Came::Failed(class) => Lot::Unanswered((*class).into()),
         // What they are refused for together none of them may be refused for.
-        Came::TooLarge => Lot::Alone,
+        Came::TooLarge | Came::HeldBack => Lot::Alone,
     };
     Judged {
         lots: vec![lot; calls],
@@ -330,7 +345,7 @@ impl<'t, 'a> Arrival<'t, 'a> {
     ) -> Arrival<'t, 'a> {
         let body = match came {
             Came::Body(_, body) => Some(body),
-            Came::Failed(_) | Came::TooLarge => None,
+            Came::Failed(_) | Came::TooLarge | Came::HeldBack => None,
         };
         let used = judged.lots.iter().map(|lot| match lot {
             Lot::Answered(_, answer) => answer.bytes(),

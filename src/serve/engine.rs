@@ -14,7 +14,7 @@ use super::lookups::Lookups;
 use super::origin::{self, Origin};
 use super::policy::Policy;
 use super::websocket::listener::Subscriber;
-use super::{broadcast, coalesce, health, nonces, waiting};
+use super::{broadcast, coalesce, health, nonces, soon, waiting};
 use crate::clock;
 use crate::domain::block::{Edits, Pins};
 use crate::domain::confirmation::Searched;
@@ -199,6 +199,7 @@ impl Engine {
                 );
                 Box::into_pin(asked).await
             }
+            Plan::Soon(absence) => Box::pin(soon::ask(self, call, (row, absence), terms)).await,
             Plan::Subscribe => Box::pin(subscribe(call, terms)).await,
             Plan::Unsubscribe => unsubscribe(call, terms),
         };
@@ -244,7 +245,7 @@ impl Engine {
     }
 
     /// Asks nodes, in the way that the call wants.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         call: &Call<'_>,
         (row, asking): (Row, &Asking),
@@ -284,7 +285,10 @@ impl Engine {
             .filter(|_| is_lookup(&call.method))
             .and_then(transaction::hash_asked);
         let (served, outcome) = match hash {
-            Some(hash) => errand.look_up(hash).await,
+            Some(hash) => {
+                errand.set_out();
+                errand.look_up(hash, None).await
+            }
             None => errand.run().await,
         };
         if call.method == BY_HASH
@@ -313,7 +317,7 @@ impl Engine {
 }
 
 /// Whether it asks for a transaction, or what became of it.
-fn is_lookup(method: &str) -> bool {
+pub(super) fn is_lookup(method: &str) -> bool {
     matches!(method, BY_HASH | RECEIPT)
 }
 
@@ -344,11 +348,11 @@ fn unsubscribe(call: &Call<'_>, terms: Terms<'_>) -> (Served, CallOutcome) {
     }
 }
 
-fn told(reply: Reply) -> (Served, CallOutcome) {
+pub(super) fn told(reply: Reply) -> (Served, CallOutcome) {
     (Served::here(reply), CallOutcome::Ok)
 }
 
-fn refused(why: Refusal) -> (Served, CallOutcome) {
+pub(super) fn refused(why: Refusal) -> (Served, CallOutcome) {
     (Served::here(Reply::Refused(why)), CallOutcome::Refused)
 }
 

@@ -221,7 +221,7 @@ impl<'a> Errand<'a> {
     async fn wait(&mut self, until: Instant) {
         let Some(news) = &mut self.news else {
             self.engine.metrics.block_wait();
-            self.engine.pool.hurry();
+            self.hurry();
             self.news = Some(self.engine.pool.news());
             return;
         };

@@ -17,6 +17,7 @@ use super::fan::{self, Fan, Heard, LONG_BYTES_MAX, Question};
 use super::trail::Following;
 use crate::clock;
 use crate::domain::chain::BlockNumber;
+use crate::domain::fleet::NodeView;
 use crate::domain::node::NodeId;
 use crate::domain::told;
 use crate::domain::transaction::TxHash;
@@ -31,6 +32,20 @@ const JOINED_AFTER: Duration = Duration::from_millis(500);
 /// Under way at once; beyond it each asks for itself.
 const OPEN_MAX: usize = 4_096;
 
+/// After this time without an answer a look-up is held back.
+pub const HELD_AFTER: Duration = Duration::from_secs(2);
+/// How long it is remembered that nodes do so: those of batches go alone then, to be joined.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// The most look-ups of one batch that are polls for what is to come; who looks up more asks for what is
+/// there, and may wait for it.
+const POLLS_MAX: usize = 4;
+
+/// Until when so many look-ups that travel together wait for their node before they go alone.
+pub fn held_back_at(lookups: usize, now: Instant) -> Option<Instant> {
+    (1..=POLLS_MAX).contains(&lookups).then(|| now + HELD_AFTER)
+}
+
 /// By node and by the call as the node gets it.
 type Key = (NodeId, Bytes);
 type Seat = watch::Receiver<Option<Heard>>;
@@ -39,6 +54,8 @@ type Seat = watch::Receiver<Option<Heard>>;
 #[derive(Debug, Default)]
 pub struct Lookups {
     open: Mutex<HashMap<Key, Open>>,
+    /// When a node held one back last.
+    held_back_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -132,6 +149,9 @@ fn join(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Seat> {
         hash: wish.hash,
         pool: engine.pool.clone(),
         taken: engine.taken.clone(),
+        lookups: engine.lookups.clone(),
+        begun_at: now,
+        node,
         say,
         _landing: Landing {
             lookups: engine.lookups.clone(),
@@ -144,6 +164,26 @@ fn join(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Seat> {
 }
 
 impl Lookups {
+    /// A look-up that was begun then has come to its end at `node`, or has none yet. Of one that
+    /// answers nobody it says nothing.
+    pub fn hear_of(&self, node: &NodeView, begun_at: Instant, now: Instant) {
+        let is_late = now.saturating_duration_since(begun_at) >= HELD_AFTER;
+        if is_late && node.load.conduct.was_heard_since(begun_at) {
+            *self.held_back_at() = Some(now);
+        }
+    }
+
+    /// Whether nodes hold look-ups back, as was seen of late.
+    pub fn are_held_back(&self, now: Instant) -> bool {
+        let at = *self.held_back_at();
+        at.is_some_and(|at| now.saturating_duration_since(at) < MEMORY)
+    }
+
+    fn held_back_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        let lock = self.held_back_at.lock();
+        lock.unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<Key, Open>> {
         self.open
             .lock()
@@ -157,6 +197,9 @@ struct Task {
     hash: TxHash,
     pool: Arc<Pool>,
     taken: Arc<Taken>,
+    lookups: Arc<Lookups>,
+    begun_at: Instant,
+    node: NodeId,
     say: watch::Sender<Option<Heard>>,
     _landing: Landing,
     _piece: Piece,
@@ -179,6 +222,9 @@ impl Task {
         let Some(heard) = self.fan.next().await else {
             return;
         };
+        if let Some(node) = self.pool.snapshot().view.node(self.node) {
+            self.lookups.hear_of(node, self.begun_at, clock::now());
+        }
         let result = heard.answer.as_ref().and_then(|answer| answer.result());
         if let Some((block, number)) = result.and_then(told::block_named) {
             self.pool.told.block(block, number);

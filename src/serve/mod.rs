@@ -41,6 +41,7 @@ pub mod packing;
 pub mod patience;
 pub mod policy;
 pub mod replay;
+mod soon;
 mod trail;
 pub mod waiting;
 pub mod websocket;

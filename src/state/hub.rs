@@ -19,6 +19,7 @@ use super::outbox::{Closing, Outbox};
 use crate::domain::header::Header;
 use crate::domain::logs::LogFilter;
 use crate::domain::refusal::Refusal;
+use crate::domain::sent::Client;
 use crate::domain::shape::Shape;
 use crate::domain::subscription::{Passed, SubscriptionId, Topic};
 
@@ -155,6 +156,15 @@ impl Hub {
             audience.keep(result);
         }
         audience.listeners.len()
+    }
+
+    /// Who listens to the chain: to heads or logs.
+    pub fn followers(&self) -> HashSet<Client> {
+        let register = self.register();
+        let is_chain = |(topic, _): &(&Topic, &Audience)| !matches!(topic, Topic::Passed(_));
+        let audiences = register.topics.iter().filter(is_chain);
+        let listeners = audiences.flat_map(|(_, audience)| audience.listeners.values());
+        listeners.map(|listener| listener.outbox.client).collect()
     }
 
     /// Tells the next block's header, and its turn among all blocks told.

@@ -5,6 +5,7 @@
 pub mod afterwork;
 pub mod callers;
 pub mod certificates;
+pub mod early;
 pub mod flights;
 pub mod floors;
 pub mod gate;

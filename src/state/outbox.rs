@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::domain::sent::Client;
 use crate::domain::subscription::SubscriptionId;
 
 /// The most news that wait for one client.
@@ -84,6 +85,8 @@ impl Default for Room {
 /// A client's queue. One writer takes from it.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// Who takes from it.
+    pub client: Client,
     room: Room,
     queue: Mutex<Queue>,
     bell: Notify,
@@ -102,6 +105,13 @@ impl Outbox {
     pub fn new(room: Room) -> Outbox {
         Outbox {
             room,
+            ..Outbox::default()
+        }
+    }
+
+    pub fn of(client: Client) -> Outbox {
+        Outbox {
+            client,
             ..Outbox::default()
         }
     }

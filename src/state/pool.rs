@@ -23,6 +23,7 @@ use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
 use tokio::sync::{Notify, watch};
 
+use super::early::Early;
 use super::floors::Floors;
 use super::provenance::Provenance;
 use super::selection::{ByWeightAndLoad, Key};
@@ -81,7 +82,8 @@ pub struct Pool {
     pub list_is_due: Notify,
     /// Sent to whenever `present` changes.
     news: watch::Sender<()>,
-    early_round: Notify,
+    /// Rounds before it is time.
+    pub early: Early,
     pub told: Told,
 }
 
@@ -102,7 +104,7 @@ impl Pool {
             failing: Failing::new(clock::now()),
             list_is_due: Notify::new(),
             news: watch::Sender::new(()),
-            early_round: Notify::new(),
+            early: Early::default(),
             told: Told::default(),
         }
     }
@@ -118,12 +120,7 @@ impl Pool {
 
     /// Nodes should be asked for their heads soon: some may have a block by now that is wanted.
     pub fn hurry(&self) {
-        self.early_round.notify_one();
-    }
-
-    /// Returns when nodes should be asked for their heads before it is time.
-    pub async fn wants_round(&self) {
-        self.early_round.notified().await;
+        self.early.hurry();
     }
 
     /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
@@ -280,6 +277,14 @@ impl Pool {
         let snapshot = self.present.load();
         if Some(head) <= snapshot.view.believable_head {
             self.floors.lift(client, head, snapshot.view.shown());
+        }
+    }
+
+    /// These clients are about to be told of block `head`, whether calls are served it yet or not.
+    pub fn foretell(&self, clients: impl IntoIterator<Item = Client>, head: BlockNumber) {
+        let shown = self.present.load().view.shown();
+        for client in clients {
+            self.floors.lift(client, head, shown);
         }
     }
 

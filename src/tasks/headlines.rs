@@ -115,7 +115,12 @@ impl Headlines {
         headline.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
         loop {
             match headline.next(clock::now()) {
-                Step::Tell(turn) => self.tell(&turn, notes),
+                Step::Tell(turn) => {
+                    // Whoever is told of a block may ask for it at once.
+                    self.publish(headline, notes);
+                    self.foretell(&turn);
+                    self.tell(&turn, notes);
+                }
                 Step::Fetch { hash, child, from } => {
                     *fetch = Some(self.fetch(hash, child, &from));
                 }
@@ -137,6 +142,15 @@ impl Headlines {
         if notes.published != ends {
             notes.published = ends;
             self.pool.hear_told(ToldChain::of(headline.told()));
+        }
+    }
+
+    /// What subscribers are told before all calls find it their own calls find, wherever they come.
+    fn foretell(&self, turn: &Turn) {
+        let head = turn.headers.last().map(|head| head.number);
+        if let Some(head) = head.filter(|head| Some(*head) > self.pool.snapshot().view.served_head)
+        {
+            self.pool.foretell(self.hub.followers(), head);
         }
     }
 

@@ -116,7 +116,7 @@ impl Housekeeping {
             let early = async {
                 let interval = self.regimen.say(|regimen| regimen.interval);
                 tokio::time::sleep(interval / EARLY_PART).await;
-                pool.wants_round().await;
+                pool.early.is_wanted().await;
             };
             was_early = tokio::select! {
                 () = pause => false,

@@ -44,6 +44,7 @@ pub struct Asked {
 impl Rounds {
     /// One round: asks everybody who is due, and tells the pool.
     pub async fn run(&mut self) {
+        self.pool.early.begin();
         let snapshot = self.pool.snapshot();
         let now = clock::now();
         let mut due: Vec<_> = snapshot

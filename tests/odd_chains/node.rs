@@ -30,12 +30,14 @@ pub struct Manner {
     /// From a block to what it says when it is asked for it by its hash.
     pub by_hash: fn(&Value) -> Value,
     pub has_socket: bool,
+    pub weight: u16,
 }
 
 pub const PLAIN: Manner = Manner {
     told: |block| block.clone(),
     by_hash: |block| block.clone(),
     has_socket: true,
+    weight: 1,
 };
 
 #[derive(Default)]

@@ -54,9 +54,23 @@ fn number_of(raw: &str) -> Option<(i64, bool)> {
         Some(inner) => Some((inner.trim().parse().ok()?, false)),
         None => {
             let number: serde_json::Number = serde_json::from_str(raw).ok()?;
-            Some((number.as_i64().unwrap_or(0), true))
+            match number.as_i64() {
+                Some(number) => Some((number, true)),
+                // Written as 3.0, or larger than any code.
+                None => whole(number.as_f64()?).map(|number| (number, false)),
+            }
         }
     }
+}
+
+fn whole(number: f64) -> Option<i64> {
+    let is_code = number.fract() == 0.0 && number.abs() < f64::from(i32::MAX);
+    is_code.then_some(number as i64)
+}
+
+/// What some write where there is no error.
+pub fn is_no_error(raw: &str) -> bool {
+    matches!(raw, "null" | "false" | "\"\"")
 }
 
 /// A text as written, and whether it is one: anything else is its own text, and `null` none.

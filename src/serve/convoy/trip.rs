@@ -21,6 +21,8 @@ use crate::upstream::reply::{Filled, Reply};
 pub(super) enum Came {
     Failed(Class),
     TooLarge,
+    /// It didn't come in the time that look-ups have for what isn't held back.
+    HeldBack,
     Body(Reply, Bytes),
 }
 
@@ -97,6 +99,10 @@ impl Trip {
     pub fn settle(&mut self, came: &Came, lots: &[Lot<'_>]) -> Option<Sentence> {
         let now = clock::now();
         let took = now.saturating_duration_since(self.began_at);
+        if matches!(came, Came::HeldBack) {
+            // It says nothing of the node: as if its client had left.
+            return None;
+        }
         self.is_settled = true;
         let mut fault = None;
         for (at, lot) in lots.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Whom a call is for.
 
-use super::Engine;
+use super::{Engine, is_lookup};
+use crate::clock;
 use crate::domain::jsonrpc::Call;
 use crate::domain::nonce::{self, FILL};
 use crate::domain::route::Asking;
@@ -18,6 +19,7 @@ impl Engine {
         client: Client,
     ) -> bool {
         call.method == FILL
+            || (is_lookup(&call.method) && self.lookups.are_held_back(clock::now()))
             || nonce::is_pending(&call.method, asking.is_pending)
             || !matches!(self.aim(call, asking, client), Aim::Anyone)
     }

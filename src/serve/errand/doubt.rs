@@ -1,14 +1,22 @@
 //! What an answer means of this very call: a refusal may be the caller's own fault, or the node's.
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use super::{Content, Errand};
 use crate::clock;
 use crate::domain::answer::RpcError;
+use crate::domain::disputes::{Disputes, Matter};
 use crate::domain::fleet::NodeView;
 use crate::domain::verdict::{Class, Meaning, Verdict};
 use crate::domain::whole::Whole;
+use crate::serve::engine::Engine;
 use crate::state::upstreams::Upstream;
+
+impl Engine {
+    pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {
+        self.disputes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Errand<'_> {
     /// A node answered well. Who refused the call before, in words that might have been about the
@@ -52,9 +60,8 @@ impl Errand<'_> {
     /// A refusal that two nodes gave this caller alike is the caller's own.
     fn doubt(&mut self, verdict: Verdict, node: &NodeView, error: &RpcError<'_>) -> Verdict {
         let now = clock::now();
-        let disputes = self.engine.disputes.lock();
-        let mut disputes = disputes.unwrap_or_else(PoisonError::into_inner);
-        let dispute = disputes.name(self.terms.client, &self.call.method, error);
+        let mut disputes = self.engine.disputes();
+        let dispute = disputes.name((self.terms.client, Matter::Node), &self.call.method, error);
         if self.doubted.iter().any(|(_, doubted)| *doubted == dispute) {
             disputes.settle(dispute, now);
         }

@@ -1,7 +1,5 @@
 //! A look-up that nodes hold back: what is said when nobody has answered for a while.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{timeout, timeout_at};
@@ -9,6 +7,7 @@ use tokio::time::{timeout, timeout_at};
 use super::kept::Kept;
 use super::{CallOutcome, Errand, Served};
 use crate::domain::block::Needs;
+use crate::domain::journey::Step;
 use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
 use crate::domain::select::Ladder;
@@ -18,19 +17,16 @@ use crate::domain::verdict::Class;
 use crate::serve::engine::Reply;
 use crate::serve::{lookups, waiting};
 
-/// After this time without an answer a look-up is held back.
-const HELD_AFTER: Duration = Duration::from_secs(2);
-
 fn is_timeout(served: &Served) -> bool {
     matches!(served.answer, Reply::Refused(Refusal::Timeout))
 }
 
 impl<'a> Errand<'a> {
-    /// As [`Errand::run`], for a look-up of `hash`.
-    pub async fn look_up(&mut self, hash: TxHash) -> (Served, CallOutcome) {
+    /// Goes on to the end, for a look-up of `hash`, with `first` as the next step.
+    pub async fn look_up(&mut self, hash: TxHash, first: Option<Step>) -> (Served, CallOutcome) {
         let body = self.body.clone();
         self.hash = Some(hash);
-        match timeout(HELD_AFTER, self.run()).await {
+        match timeout(lookups::HELD_AFTER, self.go_on(first)).await {
             // One that it joined was held back for a node's whole time.
             Ok(ended) if !is_timeout(&ended.0) => return ended,
             Ok(_) | Err(_) => {}

@@ -40,6 +40,18 @@ impl Errand<'_> {
         Some(body)
     }
 
+    /// Brings a round forward that looks for the blocks it waits for.
+    pub(super) fn hurry(&self) {
+        let pool = &self.engine.pool;
+        let highest = pool.snapshot().view.highest_head;
+        let need = self.asking().block;
+        if need.is_some_and(|need| Some(need.to) > highest) {
+            pool.early.hurry_beyond(highest);
+        } else {
+            pool.hurry();
+        }
+    }
+
     /// Whether a tag that we wrote came to nothing, or the tag itself to what is too old.
     pub(super) fn is_nothing(&self, verdict: Verdict, answer: &Whole, node: &NodeView) -> bool {
         let may_repeat = self.journey.repeat() == Repeat::Freely;

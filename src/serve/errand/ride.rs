@@ -10,10 +10,21 @@ use crate::domain::fleet::NodeView;
 use crate::domain::journey::Step;
 use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
+use crate::domain::transaction;
 use crate::domain::verdict::{Class, Verdict};
+use crate::serve::engine::is_lookup;
 use crate::state::upstreams::Upstream;
 
 impl<'a> Errand<'a> {
+    pub fn method(&self) -> &str {
+        &self.call.method
+    }
+
+    /// Whether it looks a transaction up, or what became of it.
+    pub fn is_lookup(&self) -> bool {
+        is_lookup(&self.call.method)
+    }
+
     /// Sets out; [`Errand::run`] does so by itself.
     pub fn set_out(&self) {
         self.engine.budget.deposit();
@@ -73,6 +84,10 @@ impl<'a> Errand<'a> {
 
     /// Goes on alone, with `step` as the next step.
     pub async fn part(mut self, step: Option<Step>) -> (Served, CallOutcome) {
-        self.go_on(step).await
+        let params = self.call.params.filter(|_| self.is_lookup());
+        match params.and_then(transaction::hash_asked) {
+            Some(hash) => Box::pin(self.look_up(hash, step)).await,
+            None => self.go_on(step).await,
+        }
     }
 }

@@ -8,12 +8,13 @@ use bytes::Bytes;
 
 use super::Errand;
 use crate::clock;
-use crate::domain::answer::{Answer, Outcome};
+use crate::domain::answer::{Answer, Outcome, RpcError};
+use crate::domain::disputes::Matter;
 use crate::domain::fleet::NodeView;
 use crate::domain::jsonrpc::Call;
 use crate::domain::method::Repeat;
-use crate::domain::quota::RetryBudget;
 use crate::domain::route::Asking;
+use crate::domain::sent::Client;
 use crate::domain::trail::Kind;
 use crate::domain::transaction::TxHash;
 use crate::domain::verdict::{Blame, Class, Verdict};
@@ -53,7 +54,8 @@ pub(super) struct Lookup<'t> {
 pub(super) struct Edited<'t> {
     pub call: &'t Call<'t>,
     pub asking: &'t Asking,
-    pub budget: &'t RetryBudget,
+    pub engine: &'t Engine,
+    pub client: Client,
 }
 
 impl<'a> Try<'_, 'a> {
@@ -71,13 +73,14 @@ impl<'a> Try<'_, 'a> {
             return self.send_as_written(edited).await;
         }
         let came = self.send(self.body).await;
-        if !edited.is_refused(&came) || !edited.budget.withdraw(clock::now()) {
+        let Some(refusal) = edited.refusal(&came) else {
+            return came;
+        };
+        if edited.is_settled(&refusal) || !edited.engine.budget.withdraw(clock::now()) {
             return came;
         }
         let again = self.send_as_written(edited).await;
-        if again.0.blame() == Blame::None && !edited.is_refused(&again) {
-            memory.learn(method, clock::now());
-        }
+        edited.hear_as_written(&refusal, self.node, &again);
         again
     }
 
@@ -110,17 +113,40 @@ impl<'a> Try<'_, 'a> {
 }
 
 impl Edited<'_> {
-    /// Whether the node may have refused the call for what we wrote into it. One that wants to be left
+    /// What the node may have refused the call with for what we wrote into it. One that wants to be left
     /// alone, or doesn't let us in, isn't asked again.
-    fn is_refused(&self, (verdict, content): &(Verdict, Content<'_>)) -> bool {
+    fn refusal<'c>(&self, (verdict, content): &'c (Verdict, Content<'_>)) -> Option<RpcError<'c>> {
         let Content::Whole(answer, _) = content else {
-            return false;
+            return None;
         };
-        if verdict.blame() != Blame::None {
-            return false;
+        let error = answer.error().filter(|_| verdict.blame() == Blame::None);
+        error.filter(|error| self.asking.is_to_blame(error))
+    }
+
+    /// Whether the caller was refused so of late as it wrote its call, too: it isn't what we wrote.
+    fn is_settled(&self, refusal: &RpcError<'_>) -> bool {
+        let disputes = self.engine.disputes();
+        let matter = (self.client, Matter::Edits);
+        let dispute = disputes.name(matter, &self.call.method, refusal);
+        disputes.is_settled(dispute, clock::now())
+    }
+
+    /// Hears what became of the call as its caller wrote it, at a node that had given that `refusal`.
+    fn hear_as_written(
+        &self,
+        refusal: &RpcError<'_>,
+        node: &NodeView,
+        came: &(Verdict, Content<'_>),
+    ) {
+        let (method, now) = (&*self.call.method, clock::now());
+        if self.refusal(came).is_some() {
+            let mut disputes = self.engine.disputes();
+            let matter = (self.client, Matter::Edits);
+            let dispute = disputes.name(matter, method, refusal);
+            disputes.settle(dispute, now);
+        } else if came.0.blame() == Blame::None {
+            node.as_written.learn(method, now);
         }
-        let error = answer.error();
-        error.is_some_and(|error| self.asking.is_to_blame(&error))
     }
 }
 
@@ -176,15 +202,37 @@ impl<'a> Errand<'a> {
         is_edited.then_some(Edited {
             call: self.call,
             asking: self.asking,
-            budget: &self.engine.budget,
+            engine: self.engine,
+            client: self.terms.client,
         })
     }
 
     /// Whether `answer` may be an error of what we wrote into the call.
     pub fn is_to_blame(&self, answer: &Answer<'_>) -> bool {
-        match &answer.outcome {
-            Outcome::Error(error) => self.asking().is_to_blame(error),
-            Outcome::Result(_) => false,
+        let Outcome::Error(error) = &answer.outcome else {
+            return false;
+        };
+        let is_settled = |edited: Edited<'_>| edited.is_settled(error);
+        self.asking().is_to_blame(error) && !self.edited().is_some_and(is_settled)
+    }
+
+    /// Where `answer` may be such an error: asks the node for the call as its caller wrote it, so that
+    /// this is known of it and of all that are refused so.
+    pub async fn try_as_written(
+        &self,
+        (upstream, node): (&Arc<Upstream>, &NodeView),
+        answer: &Answer<'_>,
+        until: Instant,
+    ) {
+        let (Outcome::Error(error), Some(edited)) = (&answer.outcome, self.edited()) else {
+            return;
+        };
+        let engine = self.engine;
+        if engine.budget.withdraw(clock::now()) {
+            let following = self.following(|_| Kind::Repeat);
+            let (body, wanted) = (self.call.for_node(), self.wanted(until, following));
+            let asked = exchange::attempt(&engine.pool, upstream, node, &body, &wanted);
+            edited.hear_as_written(error, node, &asked.await);
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::domain::jsonrpc::Call;
 use crate::domain::refusal::Refusal;
+use crate::domain::sent::Client;
 use crate::domain::subscription::{SubscriptionId, Topic};
 use crate::state::gate::Gate;
 use crate::state::hub::{Hub, NotSubscribed};
@@ -49,13 +50,13 @@ impl Listener {
         hub: &Arc<Hub>,
         gate: &Arc<Gate>,
         metrics: &Arc<Metrics>,
-        subscriptions_max: usize,
+        (client, subscriptions_max): (Client, usize),
     ) -> Listener {
         Listener {
             hub: hub.clone(),
             gate: gate.clone(),
             metrics: metrics.clone(),
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::of(client)),
             subscriptions_max,
             subscriptions: Mutex::default(),
             bell: Notify::new(),

@@ -80,7 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Session<S> {
                 &engine.hub,
                 &engine.gate,
                 &engine.metrics,
-                limits.subscriptions_max,
+                (guest.client, limits.subscriptions_max),
             ),
             limits,
             engine,

@@ -150,6 +150,8 @@ impl Metrics {
         let (safe, finalized) = (number(view.safe_head), number(view.finalized_head));
         show(&families.safe_block_number, &NO_LABELS, safe);
         show(&families.finalized_block_number, &NO_LABELS, finalized);
+        let block_time = families.block_time.with_label_values(&NO_LABELS);
+        block_time.set(view.pace.as_secs_f64());
         let camps = view.camps;
         let count = Some(camps.count).filter(|count| *count > 0);
         show(&families.forks, &NO_LABELS, count.map(saturated));
