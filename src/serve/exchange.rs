@@ -26,6 +26,8 @@ use crate::state::pool::Pool;
 use crate::state::room::{Held, Room};
 use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::Entry;
+use crate::upstream::connection::BUFFER_BYTES;
+use crate::upstream::fault::BodyFault;
 use crate::upstream::link::Reuse;
 use crate::upstream::reply::{Filled, Reply};
 
@@ -256,7 +258,10 @@ async fn read<'a>(mut reply: Reply, own: OwnId, wanted: &Wanted<'a>) -> (Verdict
     {
         return (Class::RpcError.into(), Found::TooLarge);
     }
-    match reply.read_up_to(WHOLE_BYTES_MAX).await {
+    let Some(start) = read_start(&mut reply, wanted.room).await else {
+        return (Class::RpcError.into(), Found::TooLarge);
+    };
+    match start {
         Err(fault) => (fault.class().into(), Found::Nothing),
         // In chunks, it didn't say how long it would be.
         Ok(Filled::Whole(start) | Filled::More(start)) if start.len() as u64 > wanted.bytes_max => {
@@ -265,6 +270,29 @@ async fn read<'a>(mut reply: Reply, own: OwnId, wanted: &Wanted<'a>) -> (Verdict
         Ok(Filled::Whole(body)) => judge(&mut reply, own, &body, wanted.room.attempt()),
         Ok(Filled::More(start)) => read_large(reply, own, start, wanted).await,
     }
+}
+
+/// Reads the start of an answer; `None` where it is longer than most and there is no room for that. Once
+/// it is read it is the caller's to find room for.
+pub(super) async fn read_start(
+    reply: &mut Reply,
+    room: &Room<'_>,
+) -> Option<Result<Filled, BodyFault>> {
+    let left = reply.bytes_left();
+    let first = match left {
+        Some(left) if left > BUFFER_BYTES as u64 => None,
+        Some(_) => return Some(reply.read_up_to(WHOLE_BYTES_MAX).await),
+        // In chunks: how long it is will be seen.
+        None => match reply.read_up_to(BUFFER_BYTES).await {
+            Ok(Filled::More(first)) => Some(first),
+            read => return Some(read),
+        },
+    };
+    let _reading = room.reading(WHOLE_BYTES_MAX)?;
+    Some(match first {
+        None => reply.read_up_to(WHOLE_BYTES_MAX).await,
+        Some(first) => reply.read_on_up_to(first, WHOLE_BYTES_MAX).await,
+    })
 }
 
 /// Judges an answer that is there to its end.

@@ -16,6 +16,11 @@ use crate::domain::caps::Caps;
 
 /// Connections beyond the cap that are told about our health, or that there is no room.
 pub const ANTEROOM_MAX: usize = 64;
+/// A body up to this length, in bytes, finds room where longer ones have taken all that is theirs: a quiet
+/// client's calls are short.
+const SHORT_BYTES_MAX: usize = 4 << 10;
+/// The part of the room that is left for them: as many as may be inside at once.
+const SHORT_PART: usize = 6;
 /// What an answer that waits for its client holds at least, in bytes.
 const UNSENT_BYTES_MIN: usize = 4 << 10;
 
@@ -212,12 +217,27 @@ impl Gate {
 
     /// Takes room for `bytes` of a body; `false` when there is none. Whoever took it releases it.
     pub fn hold(&self, bytes: usize) -> bool {
+        self.hold_more(0, bytes)
+    }
+
+    /// As [`Gate::hold`], for who holds `own` of it already: what is long leaves room for what is short.
+    pub fn hold_more(&self, own: usize, bytes: usize) -> bool {
+        let max = match own.saturating_add(bytes) > SHORT_BYTES_MAX {
+            true => self.caps.bodies - self.caps.bodies / SHORT_PART,
+            false => self.caps.bodies,
+        };
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= self.caps.bodies;
+        let fits = before.saturating_add(bytes) <= max;
         if !fits {
             self.release(bytes);
         }
         fits
+    }
+
+    /// Takes room of whatever kind, for tests of who then finds none.
+    #[cfg(test)]
+    pub fn fill(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Room for `bytes`, for as long as the result is held; `None` when there is none.
@@ -284,7 +304,7 @@ impl Load<'_> {
     /// Takes room for so many bytes in all; `false` when there is none.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let has_room = self.gate.hold(more);
+        let has_room = self.gate.hold_more(self.bytes, more);
         if has_room {
             self.bytes += more;
         }
@@ -295,7 +315,7 @@ impl Load<'_> {
 impl Pass<'_> {
     /// Takes room for `bytes` more; `false` when there is none.
     pub fn hold(&mut self, bytes: usize) -> bool {
-        let has_room = self.gate.hold(bytes);
+        let has_room = self.gate.hold_more(self.bytes, bytes);
         if has_room {
             self.bytes += bytes;
         }
@@ -438,6 +458,36 @@ mod tests {
         assert!(load.grow(60) && load.grow(40) && gate.bytes() == 60);
         drop(load);
         assert_eq!(gate.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_long_leaves_room_for_what_is_short() {
+        let bodies = 600 << 10;
+        let gate = Gate::new(Caps {
+            bodies,
+            ..Caps::ROOMY
+        });
+        let mut long = gate.enter(caller(&gate, 1)).unwrap();
+        assert!(!long.hold(bodies * 5 / 6 + 1));
+        assert!(long.hold(bodies * 5 / 6) && !long.hold(1));
+        assert!(!gate.load(0).unwrap().grow(SHORT_BYTES_MAX + 1));
+        let short = || {
+            let mut pass = gate.enter(caller(&gate, 2)).unwrap();
+            pass.hold(SHORT_BYTES_MAX).then_some(pass)
+        };
+        let inside: Vec<_> = std::iter::from_fn(short).collect();
+        assert_eq!(inside.len(), 25, "as many as there is room for");
+        drop((long, inside));
+        assert_eq!(gate.bytes(), 0);
+    }
+
+    #[test]
+    fn all_short_bodies_that_may_be_inside_at_once_find_room() {
+        for mebibytes in [64, 256, 2048, 16 << 10] {
+            let caps = Caps::of(mebibytes << 20);
+            let short = (caps.requests + caps.sockets.min(10_000)) * SHORT_BYTES_MAX;
+            assert!(short <= caps.bodies / SHORT_PART, "{mebibytes}: {caps:?}");
+        }
     }
 
     #[test]

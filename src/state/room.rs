@@ -20,6 +20,14 @@ pub struct Held<'a> {
     bytes: u64,
 }
 
+/// What is read of an answer before it is judged, of the whole house's room alone; given back when
+/// dropped.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    all: &'a AtomicU64,
+    bytes: u64,
+}
+
 impl<'a> Room<'a> {
     /// Within what all may hold.
     pub fn new(all: &'a AtomicU64, all_max: u64, bytes_max: u64) -> Room<'a> {
@@ -37,6 +45,18 @@ impl<'a> Room<'a> {
             room: self,
             bytes: 0,
         }
+    }
+
+    /// Room to read `bytes` of an answer in; `None` when the house has none. It is no part of what the
+    /// request's answers may come to.
+    pub fn reading(&self, bytes: usize) -> Option<Reading<'a>> {
+        let bytes = bytes as u64;
+        let has_room = add_within(self.all, bytes, self.all_max);
+        // Not made where there is none: it gives back what it is made with.
+        has_room.then(|| Reading {
+            all: self.all,
+            bytes,
+        })
     }
 
     /// Takes room for `bytes` more; `false` when there is none, here or in the whole house.
@@ -77,6 +97,12 @@ fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
         count.fetch_sub(bytes, Ordering::Relaxed);
     }
     fits
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Held<'_> {
@@ -126,6 +152,18 @@ mod tests {
         assert!(kept.hold(4) && kept.hold(6));
         kept.keep();
         assert!(!room.hold(1));
+        drop(room);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_read_counts_in_the_house_and_not_for_the_request() {
+        let all = AtomicU64::new(0);
+        let room = Room::new(&all, 100, 10);
+        let reading = room.reading(91).unwrap();
+        assert!(room.reading(10).is_none() && !room.hold(10) && room.hold(9));
+        drop(reading);
+        assert!(room.hold(1) && room.reading(90).is_some());
         drop(room);
         assert_eq!(all.load(Ordering::Relaxed), 0);
     }

@@ -151,6 +151,17 @@ impl Reply {
         if self.body.is_ended() && self.unpacker.is_none() {
             return Ok(Filled::Whole(first));
         }
+        self.read_on_up_to(first, limit).await
+    }
+
+    /// As [`Reply::read_up_to`], where `first` was read of the body already.
+    ///
+    /// # Errors
+    /// The body can't be had so far.
+    pub async fn read_on_up_to(&mut self, first: Bytes, limit: usize) -> Result<Filled, BodyFault> {
+        if first.len() > limit {
+            return Ok(Filled::More(first));
+        }
         let mut gathered = BytesMut::from(first);
         while let Some(piece) = self.chunk().await? {
             gathered.extend_from_slice(&piece);

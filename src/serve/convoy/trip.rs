@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::super::exchange::{WHOLE_BYTES_MAX, Wanted};
+use super::super::exchange::{Wanted, read_start};
 use super::super::trail::{Following, Footprint};
 use crate::clock;
 use crate::domain::conduct::Sentence;
@@ -41,7 +41,10 @@ pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -
         return Came::TooLarge;
     }
     let mut held = wanted.room.attempt();
-    let mut whole = match reply.read_up_to(WHOLE_BYTES_MAX).await {
+    let Some(start) = read_start(&mut reply, wanted.room).await else {
+        return Came::TooLarge;
+    };
+    let mut whole = match start {
         Ok(Filled::Whole(body)) => return Came::Body(reply, body),
         Ok(Filled::More(start)) if held.hold(start.len()) => BytesMut::from(start),
         Ok(Filled::More(_)) => return Came::TooLarge,

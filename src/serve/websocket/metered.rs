@@ -102,7 +102,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
             let now = clock::now();
             self.heard_at = now;
             self.began_at.get_or_insert(now);
-            if !self.gate.hold(bytes) {
+            if !self.gate.hold_more(self.bytes, bytes) {
                 self.has_no_room = true;
                 return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
             }
@@ -169,7 +169,7 @@ mod tests {
     async fn without_room_the_stream_breaks_off() {
         let gate = Arc::new(Gate::default());
         let bytes_max = Caps::ROOMY.bodies;
-        assert!(gate.hold(bytes_max - 9));
+        gate.fill(bytes_max - 9);
         let (mut client, server) = duplex(1 << 10);
         let mut metered = Metered::new(server, gate.clone());
         client.write_all(&[0; 9]).await.unwrap();

@@ -95,7 +95,7 @@ async fn where_not_even_a_no_has_room_the_socket_ends() {
         std::iter::from_fn(|| engine.gate.enter(engine.gate.caller(None))).collect();
     // Enough for the message with its frame, and less than the no to it takes.
     let room = VERSION.len() + 14;
-    assert!(engine.gate.hold(Caps::ROOMY.bodies - room));
+    engine.gate.fill(Caps::ROOMY.bodies - room);
     scene.client.send(Message::text(VERSION)).await.unwrap();
     assert_eq!(scene.closed().await, 1013);
     assert_eq!(
