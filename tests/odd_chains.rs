@@ -17,7 +17,7 @@ use std::time::Duration;
 use node::{Manner, OddNode, PLAIN, hash};
 use serde_json::{Value, json};
 use sha3::{Digest as _, Keccak256};
-use support::{Balancer, Heard, Listener, PATIENCE, QUICK};
+use support::{AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, header_hash};
 
 /// Of [`QUICK`].
 const QUICK_BLOCK_TIME: Duration = Duration::from_secs(1);
@@ -180,6 +180,37 @@ async fn a_head_has_the_same_members_whichever_way_it_was_heard_of() {
         for node in &scene.nodes {
             node.has(&block, &[]);
         }
+    }
+}
+
+/// Avalanche's headers have members that no other chain's have, and their hash is of all of them.
+#[tokio::test]
+async fn a_head_that_was_polled_has_all_that_its_hash_is_of() {
+    let polled = Manner {
+        has_socket: false,
+        ..PLAIN
+    };
+    let mut scene = Scene::set(&[PLAIN, polled], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let id = client.subscribe(json!(["newHeads"])).await;
+    for _ in 0..3 {
+        let mut block = scene.write(1, Some(&bloom(&[1])));
+        for (name, is_quantity) in AVALANCHE_HEADER {
+            if block.get(name).is_none() {
+                let value = if is_quantity { "0x7" } else { "0xaabb" };
+                block[name] = json!(value);
+            }
+        }
+        // What is no part of a header.
+        block["blockExtraData"] = json!("0x");
+        block["size"] = json!("0x300");
+        block["hash"] = json!(header_hash(&block, &AVALANCHE_HEADER));
+        *scene.chain.last_mut().unwrap() = block.clone();
+        scene.nodes[1].has(&block, &[]);
+        let head = hears(&mut client, &id).await;
+        scene.nodes[0].has(&block, &[]);
+        assert_eq!(header_hash(&head, &AVALANCHE_HEADER), head["hash"]);
+        assert_eq!(head["hash"], block["hash"]);
     }
 }
 

@@ -99,6 +99,8 @@ mod tests {
             (&[(64, 1), (64, 2), (64, 1)], false, Some(96)),
             (&[], false, Some(96)),
             (&[(1, 1)], true, Some(1)),
+            // On BSC, until validators have voted.
+            (&[(0, 1), (0, 1)], true, Some(0)),
         ] {
             agreed.hear(told(heads), begins_anew);
             assert_eq!(agreed.head().map(|head| head.0), wanted, "{heads:?}");

@@ -9,41 +9,13 @@ use serde_json::json;
 use super::avalanche_node::{Avalanche, SETTINGS};
 use super::names;
 use super::stage::{Endpoint, Stage};
-use super::support::{Heard, Listener, PATIENCE, SAVER, eventually, header_hash};
+use super::support::{AVALANCHE_HEADER, Heard, Listener, PATIENCE, SAVER, eventually, header_hash};
 
 const SEND: &str = "eth_sendRawTransaction";
 const COUNT: &str = "eth_getTransactionCount";
 const BY_HASH: &str = "eth_getTransactionByHash";
 /// Longer than three block times, after which a node that stands still while another goes on is stuck.
 const SILENCE: Duration = Duration::from_secs(20);
-
-/// What a header's hash is of, and which of it are quantities (coreth `plugin/evm/customtypes`).
-const HEADER: [(&str, bool); 24] = [
-    ("parentHash", false),
-    ("sha3Uncles", false),
-    ("miner", false),
-    ("stateRoot", false),
-    ("transactionsRoot", false),
-    ("receiptsRoot", false),
-    ("logsBloom", false),
-    ("difficulty", true),
-    ("number", true),
-    ("gasLimit", true),
-    ("gasUsed", true),
-    ("timestamp", true),
-    ("extraData", false),
-    ("mixHash", false),
-    ("nonce", false),
-    ("extDataHash", false),
-    ("baseFeePerGas", true),
-    ("extDataGasUsed", true),
-    ("blockGasCost", true),
-    ("blobGasUsed", true),
-    ("excessBlobGas", true),
-    ("parentBeaconBlockRoot", false),
-    ("timestampMilliseconds", true),
-    ("minDelayExcess", true),
-];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs AvalancheGo: ./dev chains"]
@@ -183,7 +155,11 @@ async fn a_chain_without_transactions_is_well_and_heads_and_logs_are_told_as_the
             panic!("no head of its own");
         };
         assert_eq!((id, &told), (heads.clone(), &wanted));
-        assert_eq!(header_hash(&told, &HEADER), told["hash"], "{told}");
+        assert_eq!(
+            header_hash(&told, &AVALANCHE_HEADER),
+            told["hash"],
+            "{told}"
+        );
     }
     let head = avalanche.a.rpc.head().await;
     stage.shows(head).await;

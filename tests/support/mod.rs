@@ -75,7 +75,7 @@ pub use sluice::Sluice;
 pub use steady::Steady;
 pub use tls::TlsDoor;
 pub use twins::Twins;
-pub use wallet::{Draft, Kind, Wallet, deposit, header_hash};
+pub use wallet::{AVALANCHE_HEADER, Draft, Kind, Wallet, deposit, header_hash};
 pub use wire::Wire;
 pub use written::Written;
 

@@ -125,6 +125,34 @@ impl Wallet {
     }
 }
 
+/// What the hash of a header of Avalanche's is of, and which of it are quantities (coreth `plugin/evm/customtypes`).
+pub const AVALANCHE_HEADER: [(&str, bool); 24] = [
+    ("parentHash", false),
+    ("sha3Uncles", false),
+    ("miner", false),
+    ("stateRoot", false),
+    ("transactionsRoot", false),
+    ("receiptsRoot", false),
+    ("logsBloom", false),
+    ("difficulty", true),
+    ("number", true),
+    ("gasLimit", true),
+    ("gasUsed", true),
+    ("timestamp", true),
+    ("extraData", false),
+    ("mixHash", false),
+    ("nonce", false),
+    ("extDataHash", false),
+    ("baseFeePerGas", true),
+    ("extDataGasUsed", true),
+    ("blockGasCost", true),
+    ("blobGasUsed", true),
+    ("excessBlobGas", true),
+    ("parentBeaconBlockRoot", false),
+    ("timestampMilliseconds", true),
+    ("minDelayExcess", true),
+];
+
 /// The keccak-256 of a header, field by field as a chain orders them: each a name of the block as JSON,
 /// and whether it is a quantity.
 pub fn header_hash(block: &Value, fields: &[(&str, bool)]) -> String {
