@@ -479,6 +479,19 @@ fn every_metric_stands_in_the_readme_and_nobody_names_another() {
 }
 
 #[test]
+fn the_terraform_module_has_the_programs_version() {
+    let versions = text_of("infra/terraform/versions.tf");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(versions.contains(&format!("module_version = \"{version}\"")));
+    // What it checks the load balancer's time by.
+    let existing = text_of("infra/terraform/existing.tf");
+    let idle = endpoint::IDLE_TIME_MAX.as_secs();
+    assert!(existing.contains(&format!("client_idle_seconds = {idle}\n")));
+    let manual = text_of("docs/deployment.md");
+    assert!(manual.contains(&format!("?ref=v{version}`")));
+}
+
+#[test]
 fn every_link_of_a_document_leads_somewhere() {
     for file in documents() {
         let text = text_of(&file);

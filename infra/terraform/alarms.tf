@@ -16,7 +16,7 @@ resource "aws_sns_topic" "this" {
   count = var.alarm_topic_arn == null ? 1 : 0
 
   name              = "${var.name}-alarms"
-  kms_master_key_id = var.kms_key_arn
+  kms_master_key_id = local.keys.alarms
   tags              = local.tags
 }
 
@@ -248,10 +248,11 @@ resource "aws_chatbot_slack_channel_configuration" "this" {
 resource "aws_iam_role" "slack" {
   count = var.slack == null ? 0 : 1
 
-  name               = "${var.name}-slack"
-  description        = "What the Slack channel may see: the alarms' graphs"
-  assume_role_policy = local.trust["chatbot"]
-  tags               = local.tags
+  name                 = "${var.name}-slack"
+  description          = "What the Slack channel may see: the alarms' graphs"
+  assume_role_policy   = local.trust["chatbot"]
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy" "slack" {

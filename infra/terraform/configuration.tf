@@ -11,11 +11,14 @@ locals {
     for node in var.nodes : { for key, value in node : key => value if value != null }
   ])
 
+  # The load balancer's own networks, unless told.
+  trusted_proxies = var.trusted_proxies != null ? var.trusted_proxies : distinct([for subnet in data.aws_subnet.load_balancer : subnet.cidr_block])
+
   owned = {
     listen = merge(
       { http = ["0.0.0.0:${local.ports.http}"], metrics = "0.0.0.0:${local.ports.metrics}" },
       var.admin == null ? {} : { admin = "0.0.0.0:${local.ports.admin}" },
-      length(var.trusted_proxies) == 0 ? {} : { trusted_proxies = var.trusted_proxies },
+      length(local.trusted_proxies) == 0 ? {} : { trusted_proxies = local.trusted_proxies },
     )
     registry = {
       kind      = "dynamodb"

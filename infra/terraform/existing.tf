@@ -16,6 +16,27 @@ data "aws_lb_listener" "this" {
 
 data "aws_lb" "this" {
   arn = data.aws_lb_listener.this.load_balancer_arn
+
+  lifecycle {
+    postcondition {
+      condition     = coalesce(self.idle_timeout, 60) < local.client_idle_seconds
+      error_message = "the load balancer's idle_timeout (${coalesce(self.idle_timeout, 60)} s) must stay below the ${local.client_idle_seconds} s after which Forebay closes an idle connection: else it meets one that is being closed, and answers 502."
+    }
+  }
+}
+
+# Where its own addresses come from: who else is in there could say that he asks for somebody else.
+data "aws_subnet" "load_balancer" {
+  for_each = var.trusted_proxies == null ? toset(data.aws_lb.this.subnets) : toset([])
+
+  id = each.value
+}
+
+check "heavy_calls_end_before_the_load_balancer_does" {
+  assert {
+    condition     = local.heavy_seconds <= coalesce(data.aws_lb.this.idle_timeout, 60)
+    error_message = "calls.heavy (${local.heavy_seconds} s) is longer than the load balancer's idle_timeout (${coalesce(data.aws_lb.this.idle_timeout, 60)} s), which ends such calls with 504."
+  }
 }
 
 data "aws_subnet" "this" {
@@ -30,5 +51,10 @@ locals {
   region    = data.aws_region.this.region
   vpc_id    = data.aws_lb.this.vpc_id
   zones     = distinct([for subnet in data.aws_subnet.this : subnet.availability_zone])
-  tags      = merge({ Service = var.name }, var.tags)
+  tags      = merge({ Service = var.name, ForebayModule = local.module_version }, var.tags)
+
+  # Forebay's own: after so long it closes an idle client's connection.
+  client_idle_seconds = 75
+  heavy               = try(var.settings.calls.heavy, "60s")
+  heavy_seconds       = try(tonumber(regex("^[0-9]+", local.heavy)) * { ms = 0.001, s = 1, m = 60, h = 3600 }[regex("[a-z]+$", local.heavy)], 60)
 }

@@ -24,8 +24,8 @@ resource "aws_ecr_repository" "this" {
   }
 
   encryption_configuration {
-    encryption_type = var.kms_key_arn == null ? "AES256" : "KMS"
-    kms_key         = var.kms_key_arn
+    encryption_type = local.keys.images == null ? "AES256" : "KMS"
+    kms_key         = local.keys.images
   }
 }
 

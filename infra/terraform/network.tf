@@ -35,6 +35,19 @@ resource "aws_vpc_security_group_ingress_rule" "callers" {
   tags                         = local.tags
 }
 
+# The other side of the same door.
+resource "aws_vpc_security_group_egress_rule" "load_balancer" {
+  for_each = { for place, group in tolist(data.aws_lb.this.security_groups) : "load-balancer-${place}" => group if var.load_balancer_egress }
+
+  security_group_id            = each.value
+  description                  = "Forebay's tasks"
+  referenced_security_group_id = aws_security_group.task.id
+  ip_protocol                  = "tcp"
+  from_port                    = local.ports.http
+  to_port                      = local.ports.http
+  tags                         = local.tags
+}
+
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.task.id
   description       = "AWS and nodes on https"

@@ -2,6 +2,8 @@
 # the log, read the secrets named.
 
 locals {
+  keys = { for use, key in var.kms_key_arns : use => key != null ? key : var.kms_key_arn }
+
   trust = {
     for service in ["ecs-tasks", "chatbot"] : service => jsonencode({
       Version = "2012-10-17"
@@ -32,12 +34,12 @@ locals {
     Sid       = "TablesKey"
     Effect    = "Allow"
     Action    = ["kms:Decrypt", "kms:DescribeKey"]
-    Resource  = [var.kms_key_arn]
+    Resource  = [local.keys.tables]
     Condition = { StringEquals = { "kms:ViaService" = "dynamodb.${local.region}.amazonaws.com" } }
   }
   task_policy = jsonencode({
     Version   = "2012-10-17"
-    Statement = concat([local.tables_statement], [for key in var.kms_key_arn[*] : local.tables_key_statement])
+    Statement = concat([local.tables_statement], [for key in local.keys.tables[*] : local.tables_key_statement])
   })
 
   # A secret's ARN without the JSON key that may stand behind it.
@@ -78,7 +80,7 @@ locals {
       } if anytrue([for arn in local.secret_arns : strcontains(arn, ":${service}:")])
     ],
     [
-      for key in var.kms_key_arn[*] : {
+      for key in local.keys.secrets[*] : {
         Sid      = "SecretsKey"
         Effect   = "Allow"
         Action   = ["kms:Decrypt"]
@@ -93,10 +95,11 @@ locals {
 }
 
 resource "aws_iam_role" "task" {
-  name               = "${var.name}-task"
-  description        = "What Forebay itself may do: its two tables"
-  assume_role_policy = local.trust["ecs-tasks"]
-  tags               = local.tags
+  name                 = "${var.name}-task"
+  description          = "What Forebay itself may do: its two tables"
+  assume_role_policy   = local.trust["ecs-tasks"]
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy" "task" {
@@ -106,10 +109,11 @@ resource "aws_iam_role_policy" "task" {
 }
 
 resource "aws_iam_role" "execution" {
-  name               = "${var.name}-execution"
-  description        = "What ECS needs to start Forebay: image, log, secrets"
-  assume_role_policy = local.trust["ecs-tasks"]
-  tags               = local.tags
+  name                 = "${var.name}-execution"
+  description          = "What ECS needs to start Forebay: image, log, secrets"
+  assume_role_policy   = local.trust["ecs-tasks"]
+  permissions_boundary = var.permissions_boundary_arn
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy" "execution" {

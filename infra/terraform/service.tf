@@ -58,7 +58,7 @@ resource "aws_cloudwatch_log_group" "this" {
   # checkov:skip=CKV_AWS_338: a year unless log_retention_days says otherwise
   name              = "/ecs/${var.name}"
   retention_in_days = var.log_retention_days
-  kms_key_id        = var.kms_key_arn
+  kms_key_id        = local.keys.logs
   tags              = local.tags
 }
 

@@ -25,8 +25,8 @@ resource "aws_dynamodb_table" "backends" {
   }
 
   server_side_encryption {
-    enabled     = var.kms_key_arn != null
-    kms_key_arn = var.kms_key_arn
+    enabled     = local.keys.tables != null
+    kms_key_arn = local.keys.tables
   }
 }
 
@@ -61,7 +61,7 @@ resource "aws_dynamodb_table" "state" {
   }
 
   server_side_encryption {
-    enabled     = var.kms_key_arn != null
-    kms_key_arn = var.kms_key_arn
+    enabled     = local.keys.tables != null
+    kms_key_arn = local.keys.tables
   }
 }

@@ -98,12 +98,12 @@ variable "settings" {
 }
 
 variable "trusted_proxies" {
-  description = "Networks whose X-Forwarded-For is believed: the subnets of the load balancer, so that clients' addresses are theirs and not its own."
+  description = "Networks whose X-Forwarded-For is believed, so that clients' addresses are theirs and not the load balancer's; its own subnets if left out. []: nobody's."
   type        = list(string)
-  default     = []
+  default     = null
 
   validation {
-    condition     = alltrue([for network in var.trusted_proxies : can(cidrhost(network, 0))])
+    condition     = var.trusted_proxies == null ? true : alltrue([for network in var.trusted_proxies : can(cidrhost(network, 0))])
     error_message = "trusted_proxies are networks such as 10.0.0.0/16."
   }
 }
@@ -163,4 +163,38 @@ variable "kms_key_arn" {
     condition     = var.kms_key_arn == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.kms_key_arn))
     error_message = "kms_key_arn must be a key's ARN (…:key/…), not an alias."
   }
+}
+
+variable "kms_key_arns" {
+  description = "A key for each use, where one for all won't do: tables, images, logs, alarms, secrets. What is left out goes by kms_key_arn."
+  type = object({
+    tables  = optional(string)
+    images  = optional(string)
+    logs    = optional(string)
+    alarms  = optional(string)
+    secrets = optional(string)
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for key in values(var.kms_key_arns) : key == null ? true : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", key))])
+    error_message = "kms_key_arns must be keys' ARNs (…:key/…), not aliases."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "A managed policy that bounds the roles made here, where your account asks for one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary_arn == null ? true : can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be a managed policy's ARN (arn:aws:iam::ACCOUNT:policy/NAME)."
+  }
+}
+
+variable "load_balancer_egress" {
+  description = "Let the load balancer's security groups out to the tasks. false: they may go everywhere, or their rules are kept elsewhere."
+  type        = bool
+  default     = true
 }

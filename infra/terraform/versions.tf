@@ -7,7 +7,12 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 6.0"
+      version = ">= 6.0, < 7.0"
     }
   }
+}
+
+# The module and the program are released together: one tag of the repository is both.
+locals {
+  module_version = "0.1.0"
 }

@@ -353,6 +353,39 @@ run "an_existing_table_without_its_name_is_refused" {
   expect_failures = [var.create_table]
 }
 
+run "a_load_balancer_that_keeps_connections_longer_than_forebay_is_refused" {
+  command = plan
+  override_data {
+    target = data.aws_lb.this
+    values = { idle_timeout = 75, security_groups = ["sg-0a1b2c3d4e5f60001"], subnets = ["subnet-1a"], vpc_id = "vpc-0123456789abcdef0" }
+  }
+  expect_failures = [data.aws_lb.this]
+}
+
+run "heavy_calls_longer_than_the_load_balancer_waits_are_warned_of" {
+  command = plan
+  variables {
+    settings = { calls = { heavy = "2m" } }
+  }
+  expect_failures = [check.heavy_calls_end_before_the_load_balancer_does]
+}
+
+run "an_alias_among_the_keys_is_refused" {
+  command = plan
+  variables {
+    kms_key_arns = { logs = "arn:aws:kms:eu-central-1:123456789012:alias/mine" }
+  }
+  expect_failures = [var.kms_key_arns]
+}
+
+run "a_boundary_that_is_no_policy_is_refused" {
+  command = plan
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::123456789012:role/mine"
+  }
+  expect_failures = [var.permissions_boundary_arn]
+}
+
 run "a_key_s_alias_is_refused" {
   command = plan
   variables {

@@ -125,6 +125,58 @@ run "a_key_of_ones_own_is_used_everywhere" {
   }
 }
 
+run "each_use_may_have_a_key_of_its_own_and_roles_a_boundary" {
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    kms_key_arns = {
+      logs    = "arn:aws:kms:eu-central-1:123456789012:key/00000000-89ab-cdef-0123-456789abcdef"
+      secrets = "arn:aws:kms:eu-central-1:123456789012:key/11111111-89ab-cdef-0123-456789abcdef"
+    }
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    leader_url_secret_arn    = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/leader-url"
+    slack                    = { workspace_id = "T0123ABCD", channel_id = "C0123ABCD" }
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.this.kms_key_id == var.kms_key_arns.logs && aws_dynamodb_table.state.server_side_encryption[0].kms_key_arn == var.kms_key_arn
+    error_message = "its own where there is one, else the one for all"
+  }
+  assert {
+    condition     = one([for one in jsondecode(output.execution_policy).Statement : one.Resource[0] if one.Sid == "SecretsKey"]) == var.kms_key_arns.secrets
+    error_message = "ECS may use the secrets' key alone"
+  }
+  assert {
+    condition     = alltrue([for role in [aws_iam_role.task, aws_iam_role.execution, aws_iam_role.slack[0]] : role.permissions_boundary == var.permissions_boundary_arn])
+    error_message = "every role is bounded"
+  }
+}
+
+run "what_the_load_balancer_says_of_its_clients_is_believed_unless_told_otherwise" {
+  assert {
+    condition     = yamldecode(output.configuration).forebay.listen.trusted_proxies == ["10.0.8.0/24"]
+    error_message = "its subnets: ${output.configuration}"
+  }
+}
+
+run "nobody_is_believed_where_that_is_said" {
+  variables {
+    trusted_proxies = []
+  }
+  assert {
+    condition     = !can(yamldecode(output.configuration).forebay.listen.trusted_proxies)
+    error_message = output.configuration
+  }
+}
+
+run "the_load_balancer_s_door_is_left_alone_where_that_is_said" {
+  variables {
+    load_balancer_egress = false
+  }
+  assert {
+    condition     = length(aws_vpc_security_group_egress_rule.load_balancer) == 0
+    error_message = "its rules are kept elsewhere"
+  }
+}
+
 run "an_image_of_somebody_else_s_repository_can_be_pulled" {
   variables {
     image     = "210987654321.dkr.ecr.us-east-1.amazonaws.com/team/forebay@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -211,6 +263,12 @@ run "the_tasks_are_open_to_the_load_balancer_and_to_those_named" {
       "sg-0a1b2c3d4e5f60001" = 8545, "sg-0a1b2c3d4e5f60002" = 9090, "sg-0a1b2c3d4e5f60003" = 9091
     }
     error_message = "each to its own port"
+  }
+  assert {
+    condition = { for rule in aws_vpc_security_group_egress_rule.load_balancer : rule.security_group_id => [rule.referenced_security_group_id, rule.to_port] } == {
+      "sg-0a1b2c3d4e5f60001" = [aws_security_group.task.id, 8545]
+    }
+    error_message = "and the load balancer may go out to them"
   }
   assert {
     condition     = toset([for rule in aws_vpc_security_group_egress_rule.nodes : "${rule.cidr_ipv4} ${rule.to_port}"]) == toset(["10.0.0.0/24 8545", "10.0.1.0/24 8545"])

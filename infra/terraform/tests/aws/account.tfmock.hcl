@@ -31,11 +31,13 @@ mock_data "aws_lb" {
     zone_id         = "Z215JYRZR1TBD5"
     vpc_id          = "vpc-0123456789abcdef0"
     security_groups = ["sg-0a1b2c3d4e5f60001"]
+    subnets         = ["subnet-1a", "subnet-1b"]
+    idle_timeout    = 60
   }
 }
 
 mock_data "aws_subnet" {
-  defaults = { vpc_id = "vpc-0123456789abcdef0", availability_zone = "eu-central-1a" }
+  defaults = { vpc_id = "vpc-0123456789abcdef0", availability_zone = "eu-central-1a", cidr_block = "10.0.8.0/24" }
 }
 
 mock_data "aws_subnets" {
