@@ -165,6 +165,27 @@ async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_of_what_nobody_has_costs_the_leader_no_more_than_single_calls() {
+    let scene = Pretend::with_leader(&[1, 1], "").await;
+    let began = forebay::clock::now();
+    let call = |at: u64| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{at},"method":"eth_getBlockByHash","params":["0xff{at:062x}",false]}}"#
+        )
+    };
+    for batch in 0..5 {
+        let calls: Vec<_> = (0..30).map(|at| call(30 * batch + at)).collect();
+        let answer = scene.post(&format!("[{}]", calls.join(","))).await;
+        for answer in answer.json().as_array().unwrap() {
+            assert_eq!(answer.get("result"), Some(&Value::Null), "{answer}");
+        }
+    }
+    let (own, leader) = asked(&scene, "eth_getBlockByHash");
+    assert!(own >= 2 * CALLS, "each is confirmed: {own}");
+    assert!(leader <= share_since(began), "{leader}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_caller_that_asks_much_leaves_another_its_turn() {
     let scene = Pretend::with_leader(&[1, 1], "").await;
     has_it(&scene.nodes[2], UNKNOWN);
@@ -189,6 +210,8 @@ async fn one_caller_that_asks_much_leaves_another_its_turn() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert!(found[0] >= 2 && found[1] >= 2, "{found:?}");
+    let all = u64::from(found[0] + found[1]);
+    assert!(all <= share_since(began), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

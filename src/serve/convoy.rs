@@ -201,8 +201,8 @@ impl<'a> Convoy<'a> {
         let now = clock::now();
         let mut until = now;
         for (mut rider, ladder) in self.riders {
-            if asked.is_some() {
-                until = rider.errand.depart(ladder, now);
+            if let Some((_, node)) = asked {
+                until = rider.errand.depart(ladder, node, now);
             } else {
                 rider.errand.stranded();
             }
@@ -252,7 +252,8 @@ impl<'a> Convoy<'a> {
             let charges = is_fault(&lot) && !std::mem::replace(&mut is_charged, true);
             rider.errand.charges(charges, now);
             arrival.hand_out(rider, lot);
-            if let Some(ended) = rider.ended.take() {
+            let is_settled = |ended: &(_, _)| rider.errand.is_settled(ended.1);
+            if let Some(ended) = rider.ended.take_if(|ended| !is_settled(ended)) {
                 rider.ended = Some(rider.errand.settle(ended).await);
             }
         }

@@ -176,7 +176,11 @@ impl<'a> Errand<'a> {
     /// Goes on to the call's end, with `first` as the next step.
     async fn go_on(&mut self, first: Option<Step>) -> (Served, CallOutcome) {
         let ended = self.finished(first).await;
-        self.settle(ended).await
+        if self.is_settled(ended.1) {
+            return ended;
+        }
+        // On the heap: it is rare.
+        Box::pin(self.settle(ended)).await
     }
 
     async fn finished(&mut self, mut first: Option<Step>) -> (Served, CallOutcome) {

@@ -16,15 +16,17 @@ use crate::domain::verdict::{Class, Meaning, Missing, Verdict};
 use crate::domain::whole::Whole;
 
 impl Errand<'_> {
+    /// Whether there is nothing more to a call that came to `outcome`.
+    pub fn is_settled(&self, outcome: CallOutcome) -> bool {
+        outcome != CallOutcome::Failed && self.doubts.is_empty() && self.unindexed.is_none()
+    }
+
     /// The call has `ended`, and it shows whose the faults were that it met.
     pub async fn settle(&mut self, mut ended: (Served, CallOutcome)) -> (Served, CallOutcome) {
         if self.unindexed.is_some() {
             ended = Box::pin(self.doubt_null(ended)).await;
         }
         let has_failed = ended.1 == CallOutcome::Failed;
-        if self.doubts.is_empty() && !has_failed {
-            return ended;
-        }
         let pool = &self.engine.pool;
         let settled = {
             let view = &pool.snapshot().view;

@@ -46,9 +46,10 @@ impl<'a> Errand<'a> {
         step
     }
 
-    /// The node of the last step is about to be asked, until then.
-    pub fn depart(&mut self, ladder: Ladder, now: Instant) -> Instant {
+    /// The node of the last step, `node`, is about to be asked, until then.
+    pub fn depart(&mut self, ladder: Ladder, node: &NodeView, now: Instant) -> Instant {
         self.count(ladder);
+        self.digging = self.journey.digs().then(|| node.load.dig());
         self.journey.attempt_end(now)
     }
 
