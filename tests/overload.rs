@@ -123,16 +123,20 @@ async fn of_an_answer_that_its_client_does_not_take_the_system_holds_a_small_buf
     /// What the system makes of the 256 KiB that we ask for (socket(7): it doubles them).
     const BUFFER_MAX: usize = 512 << 10;
     let scene = Pretend::set(&[1], "").await;
-    let answer = format!("\"0x{}\"", "ab".repeat(8 << 20));
+    let answer = format!("\"0x{}\"", "ab".repeat(16 << 20));
     scene.nodes[0].set_result("eth_getCode", &answer);
-    let port: u16 = scene.nodes[0]
-        .url()
-        .rsplit(':')
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
-    let _open = stall(&scene, 1).await;
+    let url = scene.nodes[0].url();
+    let port = url.rsplit(':').next().unwrap().parse().unwrap();
+    // While an answer is taken fast, the system makes more and more room for it, if it is left to itself.
+    let socket = TcpSocket::new_v4().unwrap();
+    // What isn't taken is to wait before us, not behind us.
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    let mut client = socket.connect(scene.balancer.rpc.address).await.unwrap();
+    let asked = request(&call("1", "eth_getCode"));
+    client.write_all(asked.as_bytes()).await.unwrap();
+    let mut taken = vec![0; 12 << 20];
+    let reading = client.read_exact(&mut taken);
+    timeout(PATIENCE, reading).await.expect("in time").unwrap();
     let mut before = Vec::new();
     eventually("nothing more comes", PATIENCE, async || {
         let held = held_of(port);

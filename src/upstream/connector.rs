@@ -22,7 +22,8 @@ use crate::clock;
 /// The longest that a connection may take to open, TLS and all addresses included.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 /// What the system holds for us of an answer that we don't take, as its client doesn't: left to
-/// itself it grows to megabytes, and with many such the system drops others' packets.
+/// itself it grows to megabytes, and with many such the system drops others' packets. It makes twice as
+/// much of it (socket(7)).
 pub const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
 /// The most addresses tried for one connection.
 pub const ADDRESSES_TRIED_MAX: usize = 4;
