@@ -90,12 +90,8 @@ async fn replicas_without_a_pool_count_and_show_what_was_just_taken() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs op-geth: ./dev chains"]
-async fn a_transaction_without_a_chains_id_counts_and_blobs_are_refused_in_the_nodes_words() {
-    let rollup = Rollup::start([
-        &["--rpc.allow-unprotected-txs"],
-        &["--rpc.allow-unprotected-txs"],
-    ])
-    .await;
+async fn a_transaction_without_a_chains_id_counts_and_others_are_refused_in_the_nodes_words() {
+    let rollup = Rollup::start([&[], &[]]).await;
     let stage = Stage::set(SETTINGS, &rollup.places()).await;
     let wallet = Wallet::rich();
     let blob = Draft {
@@ -110,6 +106,16 @@ async fn a_transaction_without_a_chains_id_counts_and_blobs_are_refused_in_the_n
         assert!(refused["error"]["code"].is_number(), "{refused}");
         assert_eq!(pending(&stage, &wallet).await, "0x0");
     }
+    let unbound = Draft {
+        kind: Kind::Unbound,
+        ..Draft::on(CHAIN)
+    };
+    let written = wallet.sign(0, unbound);
+    let taken = stage.rpc.call(SEND, json!([written.raw])).await;
+    assert_eq!(taken, *written.hash);
+    assert_eq!(pending(&stage, &wallet).await, "0x1");
+    let shown = stage.rpc.call(BY_HASH, json!([written.hash])).await;
+    assert_eq!(shown["from"], *wallet.address, "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,6 +15,8 @@ pub const CHAIN: u64 = 1337;
 /// As the balancer is told of that chain.
 pub const SETTINGS: &str = "id: 1337, block_time: 1s";
 const ZERO: &str = "0x0000000000000000000000000000000000000000000000000000000000000000";
+/// Takes transactions without a chain's id, too.
+const UNBOUND: &str = "--rpc.allow-unprotected-txs";
 const GAS_LIMIT: &str = "0x3938700";
 
 pub struct Rollup {
@@ -36,11 +38,11 @@ impl Rollup {
         let born_at = clock::unix_millis() / 1000 - 10_000;
         std::fs::write(home.join("genesis.json"), genesis(born_at).to_string()).unwrap();
         let program = part("op-geth");
-        let mut sequencer = GethNode::start_as(program.clone(), "sequencer", home, &[]);
+        let mut sequencer = GethNode::start_as(program.clone(), "sequencer", home, &[UNBOUND]);
         sequencer.answers().await;
         let behind = format!("--rollup.sequencerhttp={}", sequencer.url());
         let replica = |name, flags: &[&str]| {
-            let flags = [&[behind.as_str()], flags].concat();
+            let flags = [&[behind.as_str(), UNBOUND], flags].concat();
             GethNode::start_as(program.clone(), name, home, &flags)
         };
         let mut replicas = [replica("a", flags[0]), replica("b", flags[1])];
