@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import counting
+import overload
 import scale
 from machine import MEASURED, MEASURING, Trouble, ask, started
 from servers import Forebay, Haproxy, Nginx
@@ -156,7 +157,7 @@ def compare(folder, options):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="calls", choices=["calls", *scale.RUNS])
+    parser.add_argument("what", nargs="?", default="calls", choices=["calls", "overload", *scale.RUNS])
     parser.add_argument("--forebay", required=True, help="the program")
     parser.add_argument("--ends", required=True, help="the caller and the node")
     parser.add_argument("--rounds", type=int, default=3)
@@ -165,7 +166,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="without callgrind and strace")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as folder:
-        run = compare if options.what == "calls" else scale.RUNS[options.what]
+        runs = {"calls": compare, "overload": overload.overload, **scale.RUNS}
+        run = runs[options.what]
         run(Path(folder), options)
 
 

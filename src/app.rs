@@ -113,7 +113,8 @@ impl App {
         };
         let mut server = Server::new_with_opt_and_conf(opt, conf);
         let idle_max = server.configuration.upstream_keepalive_pool_size;
-        let roll = Roll::new(connector.clone(), engine.metrics.clone(), idle_max);
+        let places = engine.pool.places.clone();
+        let roll = Roll::new(connector.clone(), engine.metrics.clone(), places, idle_max);
         let close = watch::Sender::new(false);
         let listeners = Listening {
             service: endpoint(&settings, &engine, &certificates)?,

@@ -479,5 +479,5 @@ async fn a_batch_whose_calls_were_all_refused_for_one_reason_has_its_status() {
         (answer.status, answer.header("retry-after")),
         (429, Some("01"))
     );
-    assert_eq!(answer.json()[1]["error"]["code"], -32016);
+    assert_eq!(answer.json()[1]["error"]["code"], -32012);
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use forebay::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use forebay::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
 use forebay::registry::embedded::Embedded;
 use forebay::registry::{Edit, Environment, Health, Registry, RegistryError, SharedHead};
 
@@ -156,6 +156,7 @@ async fn whole(home: Home) {
         name: Some("geth-1".to_string()),
         weight: Weight::new(1000).unwrap(),
         rung: Rung::Fallback,
+        in_flight_max: InFlightMax::Fixed(20),
         headers: [("authorization".to_string(), "Bearer \"${KEY}\"".to_string())].into(),
     };
     let added = one.add(&record).await.unwrap();
@@ -271,15 +272,19 @@ async fn edits(home: Home) {
     let edit = Edit {
         ws_url: Some("wss://a/${KEY}".to_string()),
         headers: Some([("x".to_string(), "1".to_string())].into()),
+        in_flight_max: Some(InFlightMax::Fixed(7)),
         ..Edit::default()
     };
+    expected.in_flight_max = InFlightMax::Fixed(7);
     expected.ws_url = edit.ws_url.clone();
     expected.headers = edit.headers.clone().unwrap();
     assert_eq!(registry.set("a", &edit).await.unwrap().record, expected);
     let edit = Edit {
         ws_url: Some(String::new()),
+        in_flight_max: Some(InFlightMax::Auto),
         ..Edit::default()
     };
+    expected.in_flight_max = InFlightMax::Auto;
     expected.ws_url = None;
     registry.set("https://a/${KEY}", &edit).await.unwrap();
     assert_eq!(registry.list().await.unwrap().items[0].record, expected);

@@ -64,6 +64,7 @@ impl Live {
         engine
             .metrics
             .show_bounds(&meaning::bounds(settings, engine.gate.caps()));
+        engine.pool.places.change(settings.calls.queue);
         engine.metrics.config_read(clock::unix_millis() / 1000);
         Live {
             engine: engine.clone(),
@@ -81,6 +82,7 @@ impl Live {
             .policy
             .store(Arc::new(meaning::policy(settings, engine.gate.caps())));
         engine.budget.change(meaning::rates(settings), clock::now());
+        engine.pool.places.change(settings.calls.queue);
         engine
             .sockets
             .change(meaning::socket_limits(settings, engine.gate.caps()));

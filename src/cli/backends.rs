@@ -13,7 +13,7 @@ use super::nodes_table;
 use super::table::printable;
 use crate::config;
 use crate::config::settings::Settings;
-use crate::domain::node::{NodeFault, NodeRecord, NodeUrl, Rung, Weight};
+use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, NodeUrl, Rung, Weight};
 use crate::domain::target::{self, Ours};
 use crate::registry::item_json::ItemJson;
 use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
@@ -53,6 +53,10 @@ pub struct Add {
         allow_negative_numbers = true
     )]
     weight: u64,
+    /// The most calls that the node has in flight: `auto`, as many as it turns out to take, or a
+    /// number from 1 to 10000.
+    #[arg(long, value_name = "N|auto", default_value_t = InFlightMax::Auto)]
+    in_flight_max: InFlightMax,
     /// Where the node speaks WebSocket, like ws://10.0.0.11:8546.
     #[arg(long, value_name = "URL")]
     ws: Option<String>,
@@ -79,6 +83,9 @@ pub struct Set {
     /// The node's share of calls relative to the others, 0 to 1000; 0 gives it none.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     weight: Option<u64>,
+    /// The most calls that the node has in flight: `auto`, or a number from 1 to 10000.
+    #[arg(long, value_name = "N|auto")]
+    in_flight_max: Option<InFlightMax>,
     /// Make it the leader; the present one becomes an ordinary node.
     #[arg(long, conflicts_with = "no_leader")]
     leader: bool,
@@ -89,7 +96,7 @@ pub struct Set {
     #[arg(long, value_name = "URL")]
     ws: Option<String>,
     /// Take back what commands said of it: as the configuration's `nodes` has it.
-    #[arg(long, conflicts_with_all = ["weight", "leader", "no_leader", "ws"])]
+    #[arg(long, conflicts_with_all = ["weight", "in_flight_max", "leader", "no_leader", "ws"])]
     as_in_file: bool,
 }
 
@@ -106,7 +113,8 @@ pub enum Failure {
     #[error("{0}{hint}", hint = hint(.0))]
     Registry(RegistryError),
     #[error(
-        "nothing to set: name at least one of --weight, --leader, --no-leader, --ws, --as-in-file"
+        "nothing to set: name at least one of --weight, --in-flight-max, --leader, --no-leader, --ws, \
+         --as-in-file"
     )]
     NothingToSet,
     #[error("the configuration's `nodes` have no such node")]
@@ -272,6 +280,7 @@ impl Add {
             ws_url: self.ws,
             name: self.name,
             weight: Weight::new(self.weight)?,
+            in_flight_max: self.in_flight_max,
             rung,
             ..NodeRecord::at(&self.url)
         })
@@ -292,6 +301,7 @@ impl Set {
             },
             ws_url: self.ws.clone(),
             headers: None,
+            in_flight_max: self.in_flight_max,
             former_weight: None,
         };
         if edit == Edit::default() {
@@ -314,6 +324,7 @@ fn as_in_file(key: &str, file: &[NodeRecord], lookup: Lookup<'_>) -> Result<Edit
         rung: Some(record.rung),
         ws_url: Some(record.ws_url.clone().unwrap_or_default()),
         headers: Some(record.headers.clone()),
+        in_flight_max: Some(record.in_flight_max),
         former_weight: None,
     })
 }

@@ -249,6 +249,7 @@ impl Scale {
             heavy,
             retry_budget,
             hedge,
+            queue,
             broadcast,
             leader_share,
             attempts_max,
@@ -262,6 +263,7 @@ impl Scale {
         self.applies("calls.heavy", &running.heavy, heavy);
         self.applies("calls.retry_budget", &running.retry_budget, retry_budget);
         self.applies("calls.hedge", &running.hedge, hedge);
+        self.applies("calls.queue", &running.queue, queue);
         self.applies("calls.broadcast", &running.broadcast, broadcast);
         self.applies("calls.leader_share", &running.leader_share, leader_share);
         self.applies("calls.attempts_max", &running.attempts_max, attempts_max);

@@ -314,6 +314,7 @@ pub(super) fn harmless(why: &NodeFault) -> String {
         | NodeFault::Ours
         | NodeFault::Unclosed
         | NodeFault::Weight(_)
+        | NodeFault::InFlightMax
         | NodeFault::Name => why.to_string(),
     }
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, UdpSocket};
 
 use super::field::{Context, Field, Section, below, harmless};
 use super::settings::Listen;
-use crate::domain::node::{NodeRecord, NodeSpec, NodeUrl, Rung, Weight};
+use crate::domain::node::{InFlightMax, NodeRecord, NodeSpec, NodeUrl, Rung, Weight};
 use crate::domain::target::{self, Ours};
 
 /// Stands in for the URL while the rest of a record is checked.
@@ -40,7 +40,15 @@ fn node(context: &Context<'_>, item: &Field<'_>) -> Option<NodeRecord> {
         return None;
     }
     let section = item.section(&[
-        "url", "ws_url", "ws", "name", "weight", "leader", "fallback", "headers",
+        "url",
+        "ws_url",
+        "ws",
+        "name",
+        "weight",
+        "leader",
+        "fallback",
+        "headers",
+        "in_flight_max",
     ]);
     let url = section.field("url");
     if !url.is_written() {
@@ -54,6 +62,7 @@ fn node(context: &Context<'_>, item: &Field<'_>) -> Option<NodeRecord> {
         name: name(context, &section.field("name")),
         weight: weight.unwrap_or(Weight::ONE),
         rung: rung(&section.field("leader"), &section.field("fallback")),
+        in_flight_max: in_flight_max(&section.field("in_flight_max")),
         headers: headers(context, &section.field("headers")),
         ..NodeRecord::at(ANY_URL)
     };
@@ -99,6 +108,12 @@ fn name(context: &Context<'_>, field: &Field<'_>) -> Option<String> {
     };
     try_out(context, field, &named);
     Some(name)
+}
+
+fn in_flight_max(field: &Field<'_>) -> InFlightMax {
+    let form = format!("`auto` or a number from 1 to {}", InFlightMax::MOST);
+    let read = field.parsed(&form, |text| text.parse().ok());
+    read.unwrap_or_default()
 }
 
 fn rung(leader: &Field<'_>, fallback: &Field<'_>) -> Rung {
@@ -244,6 +259,25 @@ fn judge_names(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
 mod tests {
     use super::*;
     use crate::config::tests::{FULL, finds, finds_nothing, reading};
+
+    #[test]
+    fn the_most_calls_in_flight_are_found_or_fixed() {
+        let node = |most: &str| format!("{{nodes: [{{url: \"http://a\"{most}}}]}}");
+        for (most, wanted) in [
+            ("", InFlightMax::Auto),
+            (", in_flight_max: auto", InFlightMax::Auto),
+            (", in_flight_max: 1", InFlightMax::Fixed(1)),
+            (", in_flight_max: 10000", InFlightMax::Fixed(10_000)),
+        ] {
+            let yaml = format!("forebay: {}", node(most));
+            let nodes = reading(&yaml).settings.unwrap().nodes;
+            assert_eq!(nodes[0].in_flight_max, wanted, "{most}");
+        }
+        for most in ["0", "10001", "-1", "many", "1.5"] {
+            let yaml = node(&format!(", in_flight_max: {most}"));
+            finds(&yaml, "expected `auto` or a number from 1 to 10000");
+        }
+    }
 
     #[test]
     fn nodes_keep_their_references_to_the_environment() {

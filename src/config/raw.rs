@@ -44,6 +44,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Waits that make a round or a call.
 pub(super) const PERIODS: RangeInclusive<Duration> = Duration::from_millis(100)..=HOUR;
 /// Waits that end with an answer.
+/// How long a call may wait for a place at a node.
+const QUEUES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(10);
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
 const BLOCK_TIMES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
@@ -173,6 +175,7 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
         "heavy",
         "retry_budget",
         "hedge",
+        "queue",
         "broadcast",
         "leader_share",
         "attempts_max",
@@ -201,6 +204,10 @@ fn calls(context: &Context<'_>, field: &Field<'_>) -> Calls {
         heavy: wait("heavy", default.heavy),
         retry_budget: retry_budget(&section.field("retry_budget")),
         hedge: hedge(&section.field("hedge")).unwrap_or(default.hedge),
+        queue: section
+            .field("queue")
+            .duration(QUEUES)
+            .unwrap_or(default.queue),
         broadcast: broadcast(&section.field("broadcast")).unwrap_or(default.broadcast),
         leader_share: section
             .field("leader_share")

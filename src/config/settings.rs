@@ -120,6 +120,8 @@ pub struct Calls {
     pub retry_budget: RetryBudget,
     /// After how many times a node's slow time a read is asked of another, too; `None`: never.
     pub hedge: Option<f64>,
+    /// How long a call waits for a place at a node.
+    pub queue: Duration,
     /// Nodes that a raw transaction is sent to at once, at most.
     pub broadcast: usize,
     /// The share of the calls that the leader is asked for although nobody is known to have what they ask
@@ -311,6 +313,7 @@ impl Default for Calls {
             heavy: Duration::from_secs(60),
             retry_budget: RetryBudget::default(),
             hedge: None,
+            queue: Duration::from_millis(100),
             broadcast: NODES_MAX,
             leader_share: 0.01,
             attempts_max: 3,

@@ -179,6 +179,7 @@ fn node(record: &NodeRecord) -> Json {
         name,
         weight,
         rung,
+        in_flight_max,
         headers,
     } = record;
     let headers = headers.keys().map(|name| (name.clone(), json!(HIDDEN)));
@@ -189,6 +190,7 @@ fn node(record: &NodeRecord) -> Json {
         "weight": weight.get(),
         "leader": *rung == Rung::Leader,
         "fallback": *rung == Rung::Fallback,
+        "in_flight_max": in_flight_max,
         "headers": headers.collect::<Map<_, _>>(),
     })
 }
@@ -254,6 +256,7 @@ fn calls_of(calls: &Calls) -> Json {
         heavy,
         retry_budget,
         hedge,
+        queue,
         broadcast,
         leader_share,
         attempts_max,
@@ -274,6 +277,7 @@ fn calls_of(calls: &Calls) -> Json {
         "heavy": time(*heavy),
         "retry_budget": { "per_call": per_call, "per_second": per_second, "burst": burst },
         "hedge": hedge.map_or(json!("off"), Json::from),
+        "queue": time(*queue),
         "broadcast": if *broadcast == NODES_MAX { json!("all") } else { json!(broadcast) },
         "leader_share": leader_share,
         "attempts_max": attempts_max,

@@ -6,6 +6,7 @@ mod failures;
 mod missing;
 mod picking;
 mod telling;
+mod waiting;
 
 use std::time::{Duration, Instant};
 
@@ -109,6 +110,10 @@ pub struct Journey<'a> {
     telling: Option<Verdict>,
     kept: bool,
     is_over: bool,
+    /// Nodes had too much to do to take it, so often.
+    overloads: u32,
+    /// It found no place in time.
+    is_turned_away: bool,
     used_once: bool,
     /// Somebody was asked of whom it is known that the block is too old for it.
     asked_too_old: bool,
@@ -144,6 +149,8 @@ impl<'a> Journey<'a> {
             telling: None,
             kept: false,
             is_over: false,
+            overloads: 0,
+            is_turned_away: false,
             used_once: false,
             asked_too_old: false,
             was_taught: false,
@@ -158,7 +165,7 @@ impl<'a> Journey<'a> {
 
     /// Nodes asked so far.
     pub fn attempts(&self) -> usize {
-        self.tried_before + self.tried.len()
+        self.tried_before + self.tried.len() + self.overloads as usize
     }
 
     /// Whom they were.
@@ -257,6 +264,7 @@ impl<'a> Journey<'a> {
         let shut = self.telling.and_then(|told| told.shut());
         let refusal = match self.telling.map(|told| told.class) {
             Some(_) if self.kept => return Step::Finish(Ending::Kept),
+            Some(_) | None if self.is_turned_away => Refusal::OverCapacity,
             Some(Class::Throttled) => Refusal::RateLimited { seconds: 1 },
             Some(Class::Timeout | Class::NodeTimeout) => Refusal::Timeout,
             Some(Class::RequestSize) => Refusal::CallTooLarge,
@@ -276,6 +284,7 @@ impl<'a> Journey<'a> {
                 | Class::Unknown
                 | Class::Cancelled,
             ) => return Step::Finish(Ending::Unserved),
+            None if self.overloads > 0 => Refusal::OverCapacity,
             None if now >= self.allowance.deadline => Refusal::Timeout,
             None => Refusal::NoNode,
         };
@@ -349,6 +358,7 @@ mod tests {
     use crate::domain::health::Hysteresis;
     use crate::domain::leader_share::Word;
     use crate::domain::node::{Rung, Weight};
+    use crate::domain::overload::Overload;
     use crate::domain::verdict::{Ceiling, Meaning, Missing, Quantity};
 
     fn journey(treatment: Treatment) -> Journey<'static> {
@@ -427,6 +437,54 @@ mod tests {
             journey.hear(class, false);
             assert_eq!(asked(&mut journey, own), None, "once");
         }
+    }
+
+    #[test]
+    fn a_node_that_has_too_much_to_do_may_be_asked_again_and_costs_no_attempt() {
+        let busy = |class: Class| Verdict {
+            overload: Some(Overload::Refused),
+            ..class.into()
+        };
+        let mut read = journey(Treatment::Read);
+        for _ in 0..20 {
+            assert_eq!(asked(&mut read, 1), Some(1));
+            assert_eq!(read.hear_overload(busy(Class::Transport)), Use::Drop);
+        }
+        assert_eq!(read.attempts(), 20, "for show");
+        assert_eq!(asked(&mut read, 1), Some(1));
+        read.turn_away();
+        let over = Step::Finish(Ending::Refused(Refusal::OverCapacity));
+        let now = crate::clock::now();
+        assert_eq!(read.next(now, drawing(1), || true), over);
+        // What may have run isn't run again; what was let wait is an attempt as any other.
+        let mut once = journey(Treatment::Once);
+        asked(&mut once, 2);
+        once.hear_overload(busy(Class::Transport));
+        assert_eq!(asked(&mut once, 2), None);
+        let mut read = journey(Treatment::Read);
+        assert_eq!(asked(&mut read, 2), Some(1));
+        read.hear_overload(Verdict {
+            overload: Some(Overload::Waited),
+            ..Class::Timeout.into()
+        });
+        assert_eq!(asked(&mut read, 2), Some(2));
+    }
+
+    #[test]
+    fn who_finds_no_place_goes_where_there_is_one_or_keeps_what_was_said() {
+        let mut read = journey(Treatment::Read);
+        assert_eq!(asked(&mut read, 3), Some(1));
+        assert_eq!(read.wants().1, []);
+        read.divert(NodeId(3));
+        assert_eq!(read.hear(Class::MissingData, true), Use::Keep);
+        assert_eq!(asked(&mut read, 3), Some(1), "it wasn't asked");
+        assert_eq!(read.wants().1, [NodeId(3)]);
+        read.turn_away();
+        let now = crate::clock::now();
+        assert_eq!(
+            read.next(now, drawing(3), || true),
+            Step::Finish(Ending::Kept)
+        );
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Limiter {
     /// When this window began and when it may end, in microseconds since `born`.
     began: AtomicU64,
     until: AtomicU64,
+    /// Somebody gives its places by the clock.
+    is_watched: AtomicBool,
     control: Mutex<Control>,
     born: Instant,
 }
@@ -72,6 +74,7 @@ impl Limiter {
             kept: std::array::from_fn(|_| AtomicU32::new(0)),
             began: AtomicU64::new(0),
             until: AtomicU64::new(0),
+            is_watched: AtomicBool::new(false),
             control: Mutex::new(Control::new(now)),
             born: now,
         };
@@ -127,18 +130,16 @@ impl Limiter {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// So many calls set out in one request, which takes one place.
-    pub fn begin_many(&self, calls: u32) {
-        self.aboard
-            .fetch_add(calls.saturating_sub(1), Ordering::Relaxed);
+    /// So many calls travel with one that has a place.
+    pub fn board(&self, calls: u32) {
+        self.aboard.fetch_add(calls, Ordering::Relaxed);
         self.in_flight.fetch_add(calls, Ordering::SeqCst);
     }
 
     /// They are back.
-    pub fn end_many(&self, calls: u32) {
+    pub fn alight(&self, calls: u32) {
         self.in_flight.fetch_sub(calls, Ordering::SeqCst);
-        self.aboard
-            .fetch_sub(calls.saturating_sub(1), Ordering::Relaxed);
+        self.aboard.fetch_sub(calls, Ordering::Relaxed);
     }
 
     /// Calls under way.
@@ -151,10 +152,29 @@ impl Limiter {
         self.taken() < self.limit.load(Ordering::Relaxed)
     }
 
+    /// The same of a node that a call is drawn for: that there was none is remembered.
+    pub fn has_room_for_draw(&self) -> bool {
+        let has_room = self.has_room();
+        if !has_room && !self.was_full.load(Ordering::Relaxed) {
+            self.was_full.store(true, Ordering::Relaxed);
+        }
+        has_room
+    }
+
     /// When the next place is given, where that goes by the clock.
     pub fn next_place(&self) -> Option<Instant> {
         let is_paced = self.limit.load(Ordering::Relaxed) == PACED;
         is_paced.then(|| self.control().next_place())?
+    }
+
+    /// Whether the one who asks is to give its places by the clock; `false`: somebody does.
+    pub fn watch(&self) -> bool {
+        !self.is_watched.swap(true, Ordering::AcqRel)
+    }
+
+    /// Nobody gives them any more.
+    pub fn unwatch(&self) {
+        self.is_watched.store(false, Ordering::Release);
     }
 
     /// For show: 1 where places are given by the clock.
@@ -295,13 +315,15 @@ mod tests {
         let now = crate::clock::now();
         let limiter = Limiter::new(now);
         limiter.fix(Some(2), now);
-        limiter.begin_many(100);
+        limiter.begin();
+        limiter.board(99);
         assert_eq!(limiter.in_flight(), 100);
         assert!(limiter.has_room());
         assert_eq!(limiter.try_begin(), Some(2));
         assert!(!limiter.has_room() && limiter.try_begin().is_none());
         assert_eq!(limiter.in_flight(), 101, "who found no place takes none");
-        limiter.end_many(100);
+        limiter.alight(99);
+        limiter.end();
         assert_eq!(limiter.try_begin_at(now), Some(2));
         limiter.end();
         limiter.fix(Some(1), now);

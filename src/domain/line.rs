@@ -119,6 +119,12 @@ impl<T> Line<T> {
         (ticket, left.flatten())
     }
 
+    /// Whether anybody `suits`.
+    pub fn has(&self, suits: impl Fn(&T) -> bool) -> bool {
+        let mut all = self.lanes.iter().flat_map(|lane| &lane.calls);
+        all.any(|waiting| suits(&waiting.what))
+    }
+
     /// The next one that `suits`, who is let in.
     pub fn next(&mut self, suits: impl Fn(&T) -> bool, now: Instant) -> Option<T> {
         let long = self.patience / LAST_FIRST;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::conduct::Conduct;
+use super::limiter::Limiter;
 
 /// Below this all nodes count as equally fast: what is noise must not move traffic.
 const EQUAL_MICROS: f64 = 5_000.0;
@@ -33,9 +34,10 @@ impl Drop for Digging {
 /// One node's load.
 #[derive(Debug)]
 pub struct Load {
-    in_flight: AtomicU32,
-    /// Of these, repeats that it gets because it goes back furthest.
+    /// Of those in flight, repeats that it gets because it goes back furthest.
     digging: AtomicU32,
+    /// How many of them it may have in flight.
+    pub limiter: Limiter,
     /// What its calls came to.
     pub conduct: Conduct,
     /// Peak-sensitive moving average of the latency, in microseconds.
@@ -51,8 +53,8 @@ pub struct Load {
 impl Load {
     pub fn new(now: Instant) -> Load {
         Load {
-            in_flight: AtomicU32::new(0),
             digging: AtomicU32::new(0),
+            limiter: Limiter::new(now),
             conduct: Conduct::new(now),
             average_micros: AtomicU64::new(0),
             measured_micros: AtomicU64::new(0),
@@ -62,23 +64,14 @@ impl Load {
         }
     }
 
+    /// An attempt begins, whether there is room for it or not.
     pub fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.limiter.begin();
     }
 
     /// The attempt is over, whatever came of it.
     pub fn end(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// So many calls set out together.
-    pub fn begin_many(&self, calls: u32) {
-        self.in_flight.fetch_add(calls, Ordering::Relaxed);
-    }
-
-    /// They are back, whatever came of them.
-    pub fn end_many(&self, calls: u32) {
-        self.in_flight.fetch_sub(calls, Ordering::Relaxed);
+        self.limiter.end();
     }
 
     /// It is asked because it goes back furthest, for as long as what is returned lives.
@@ -92,12 +85,13 @@ impl Load {
     }
 
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.limiter.in_flight()
     }
 
     /// An answer came, be it an error of the call's own.
     pub fn answered(&self, took: Duration, now: Instant) {
         self.conduct.answered(1, now);
+        self.limiter.answered(took, now);
         self.measure(took, now);
     }
 

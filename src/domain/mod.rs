@@ -55,6 +55,7 @@ pub mod method;
 pub mod node;
 pub mod nonce;
 pub mod odds;
+pub mod overload;
 pub mod pace;
 pub mod pooled;
 pub mod promises;

@@ -3,14 +3,19 @@
 //! A URL is parsed once. Everything after its host counts as a credential, so `Debug` and
 //! `Display` never show it; [`NodeUrl::reveal`] is the one way to the whole of it.
 
+mod fault;
+mod in_flight_max;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use thiserror::Error;
 use url::Url;
 
 use super::target::is_metadata_host;
+
+pub use self::fault::NodeFault;
+pub use self::in_flight_max::InFlightMax;
 
 /// The longest URL, name or header value that we take, in bytes.
 pub const TEXT_BYTES_MAX: usize = 2048;
@@ -80,41 +85,6 @@ impl Rung {
             Rung::Fallback => "fallback",
         }
     }
-}
-
-/// Why a node's description can't be taken.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum NodeFault {
-    #[error("the URL is empty")]
-    UrlEmpty,
-    #[error("the URL is longer than {TEXT_BYTES_MAX} bytes")]
-    UrlTooLong,
-    #[error("not a URL ({0}); write it like http://10.0.0.11:8545")]
-    UrlMalformed(String),
-    #[error("the scheme `{0}` is not one of {1}")]
-    UrlScheme(String, &'static str),
-    #[error("the URL has no host")]
-    UrlHost,
-    #[error("the URL has a user name or password; send them in `headers` instead")]
-    UrlUser,
-    #[error("the environment variable {0} is not set")]
-    Unset(String),
-    #[error("`${{` without its `}}`")]
-    Unclosed,
-    #[error("weight {0} is over {max}", max = Weight::MAX)]
-    Weight(u64),
-    #[error(
-        "the name is empty, longer than {NAME_BYTES_MAX} bytes, or has characters other than letters, digits and . _ : -"
-    )]
-    Name,
-    #[error("the header `{0}` can't be sent to a node")]
-    Header(String),
-    #[error("a variable stands for a part of what is before the URL's path, which all are shown")]
-    Hidden,
-    #[error("the URL is of the cloud's metadata service, which is no node")]
-    Metadata,
-    #[error("the URL is of one of our own listeners")]
-    Ours,
 }
 
 /// Replaces `${NAME}` and `${NAME:-default}` in `text` by what `lookup` says of `NAME`.
@@ -293,6 +263,7 @@ pub struct NodeRecord {
     pub name: Option<String>,
     pub weight: Weight,
     pub rung: Rung,
+    pub in_flight_max: InFlightMax,
     pub headers: BTreeMap<String, String>,
 }
 
@@ -315,6 +286,7 @@ impl NodeRecord {
             name: None,
             weight: Weight::ONE,
             rung: Rung::Own,
+            in_flight_max: InFlightMax::Auto,
             headers: BTreeMap::new(),
         }
     }
@@ -344,6 +316,7 @@ impl NodeRecord {
             name: name.into(),
             weight: self.weight,
             rung: self.rung,
+            in_flight_max: self.in_flight_max,
             headers,
         })
     }
@@ -394,6 +367,7 @@ pub struct NodeSpec {
     pub name: Arc<str>,
     pub weight: Weight,
     pub rung: Rung,
+    pub in_flight_max: InFlightMax,
     /// Sent with every request to the node; names in lower case.
     pub headers: Vec<(String, Secret)>,
 }

@@ -54,8 +54,8 @@ fn is_forked(node: &NodeView) -> bool {
 }
 
 /// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
-/// lack its method, are on another branch than clients were told, and then those that rest, are drawn
-/// only when no other is left.
+/// lack its method, are on another branch than clients were told, those that rest, and then those that
+/// have no room are drawn only when no other is left.
 pub fn draw(
     view: &FleetView,
     ladder: Ladder,
@@ -76,6 +76,7 @@ pub fn draw(
             && !node.is_astray
             && !node.lacks(needs.method, now)
             && (needs.caution == Caution::Trial || node.is_whole(now))
+            && node.load.limiter.has_room_for_draw()
     };
     if needs.wish == Wish::Any
         && let Some(found) = by_odds(view, ladder, is_best, now, dice)
@@ -183,6 +184,8 @@ fn by_list<'a>(
     let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
     let some_whole = nodes().any(|node| node.is_whole(now));
     let nodes = || nodes().filter(|node| !some_whole || node.is_whole(now));
+    let some_free = nodes().any(|node| node.load.limiter.has_room());
+    let nodes = || nodes().filter(|node| !some_free || node.load.limiter.has_room());
     let wish = if ladder == Ladder::LastResort {
         Wish::Freshest
     } else {
@@ -197,6 +200,40 @@ fn by_list<'a>(
     let first = by_weight(among.clone(), now, dice)?;
     let others = among.filter(|node| node.id != first.id);
     Some(cheaper(first, by_weight(others, now, dice), now))
+}
+
+/// For whose places a call waits that came to `drawn`, which has no room: those that a draw might as
+/// well have come to.
+pub fn places<'v>(
+    view: &'v FleetView,
+    drawn: NodeId,
+    ladder: Ladder,
+    passed: &[NodeId],
+    needs: &Needs<'_>,
+    now: Instant,
+) -> Vec<&'v NodeView> {
+    let has_it = has_blocks(view, needs);
+    let suits = |node: &&NodeView| {
+        let is_open = ladder.takes(node, view) && !passed.contains(&node.id);
+        is_open && has_it(node) && !node.standing.rests(now)
+    };
+    let mut nodes: Vec<&NodeView> = view.nodes.iter().filter(suits).collect();
+    let better: [&dyn Fn(&NodeView) -> bool; 3] = [
+        &|node| !node.lacks(needs.method, now),
+        &|node| !node.is_astray,
+        &|node| node.is_whole(now),
+    ];
+    for is_better in better {
+        if nodes.iter().any(|node| is_better(node)) {
+            nodes.retain(|node| is_better(node));
+        }
+    }
+    let best = nodes.iter().map(|node| merit(node, needs.wish)).max();
+    nodes.retain(|node| Some(merit(node, needs.wish)) == best);
+    if !nodes.iter().any(|node| node.id == drawn) {
+        nodes.extend(view.node(drawn));
+    }
+    nodes
 }
 
 /// Whether a call may go to `node` because another one of its packet does: a draw might have come

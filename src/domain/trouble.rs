@@ -23,6 +23,13 @@ pub struct Trouble {
     pub words: Arc<str>,
 }
 
+impl Trouble {
+    /// Whether a node that answers others may have met it because it has too much to do.
+    pub fn may_be_overload(&self) -> bool {
+        self.reason == Reason::Silent || self.words.starts_with("HTTP 503")
+    }
+}
+
 /// Words of a node's whose cause is known, what it is, and where they stem from.
 const HINTS: &[(&str, &str)] = &[
     // go-ethereum 1.17.10, node/rpcstack.go

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use self::signs::Reading;
 use super::answer::{BadAnswer, RpcError};
 use super::method;
+use super::overload::Overload;
 
 pub use self::ceiling::{Ceiling, Quantity};
 pub use self::meaning::{Meaning, Missing, Shut};
@@ -170,11 +171,16 @@ pub struct Verdict {
     pub rest: Option<Duration>,
     /// Said of [`Class::Limit`].
     pub ceiling: Option<Ceiling>,
+    /// The node has too much to do, and isn't broken.
+    pub overload: Option<Overload>,
 }
 
 impl Verdict {
     /// What it says against the node.
     pub fn blame(&self) -> Blame {
+        if self.overload.is_some() {
+            return Blame::None;
+        }
         match self.meaning {
             Some(Meaning::MethodThrottled) => Blame::None,
             Some(_) | None => self.class.blame(self.rest),
@@ -204,6 +210,7 @@ impl Verdict {
             | Meaning::UnsupportedForm
             | Meaning::NoResult
             | Meaning::NodeTimeout
+            | Meaning::Busy
             | Meaning::Unknown => None,
         }
     }
@@ -224,6 +231,7 @@ impl From<Class> for Verdict {
             meaning: None,
             rest: None,
             ceiling: None,
+            overload: None,
         }
     }
 }
@@ -235,6 +243,7 @@ impl From<Meaning> for Verdict {
             meaning: Some(meaning),
             rest: None,
             ceiling: None,
+            overload: None,
         }
     }
 }
@@ -254,6 +263,7 @@ pub fn of_status(status: u16, retry_after: Option<Duration>) -> Option<Verdict> 
         401 | 403 => Meaning::Shut(Shut::Auth).into(),
         408 | 504 => Meaning::NodeTimeout.into(),
         413 => Meaning::RequestSize.into(),
+        503 => Meaning::Busy.into(),
         500..=599 => Class::Transport.into(),
         _ => Class::BadAnswer.into(),
     };

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::capacity::Capacity;
+
 /// Everything that can be set while the node runs. The default is honest and at the head.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
@@ -17,6 +19,8 @@ pub struct Behaviour {
     pub tells_capabilities: bool,
     /// Waited before each answer, after the request has been read.
     pub latency: Duration,
+    /// How much it does at a time; `None`: everything.
+    pub capacity: Option<Capacity>,
     pub fault: Option<Fault>,
     /// Only requests with a call of one of these methods meet the fault; `None`: all do.
     pub fault_methods: Option<BTreeSet<String>>,
@@ -46,6 +50,7 @@ impl Default for Behaviour {
             state_blocks: None,
             tells_capabilities: false,
             latency: Duration::ZERO,
+            capacity: None,
             fault: None,
             fault_methods: None,
             fault_spares_singles: false,

@@ -6,10 +6,12 @@
 
 mod answer;
 mod behaviour;
+mod capacity;
 mod chain;
 mod wire;
 
 pub use behaviour::{Behaviour, Fact, Fault, Head, Shape, Trouble};
+pub use capacity::Capacity;
 pub use chain::{Block, Chain};
 
 use std::collections::{BTreeMap, VecDeque};
@@ -169,6 +171,11 @@ impl FakeNode {
 
     pub fn set_syncing(&self, syncing: bool) {
         self.change(|behaviour| behaviour.syncing = syncing);
+    }
+
+    /// How much it does at a time from now on.
+    pub fn set_capacity(&self, capacity: Option<Capacity>) {
+        self.change(|behaviour| behaviour.capacity = capacity);
     }
 
     pub fn set_latency(&self, latency: Duration) {

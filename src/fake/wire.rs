@@ -80,8 +80,16 @@ pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut previous = None;
     while let Ok(Some(request)) = read_request(&mut stream, &mut unread).await {
         let wants_close = request.wants_close();
-        let (reply, behaviour) = decide(request, &shared);
+        let (reply, behaviour, is_work) = decide(request, &shared);
         tokio::time::sleep(behaviour.latency).await;
+        let refused = match &behaviour.capacity {
+            Some(capacity) if is_work => capacity.work().await.err(),
+            Some(_) | None => None,
+        };
+        let reply = match refused {
+            Some(status) => Reply::Answer(Answer::plain(status, "too much to do\n")),
+            None => reply,
+        };
         let mut answer = match reply {
             Reply::Stall => return std::future::pending().await,
             Reply::HangUp => return,
@@ -105,8 +113,19 @@ pub(super) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
+/// What nodes are asked unasked.
+const PROBED: [&str; 7] = [
+    "eth_getBlockByNumber",
+    "eth_blockNumber",
+    "eth_chainId",
+    "eth_syncing",
+    "eth_capabilities",
+    "net_version",
+    "eth_getBlockTransactionCountByNumber",
+];
+
 /// Notes the request and works out its reply, by the behaviour of this very moment.
-fn decide(request: Request, shared: &Shared) -> (Reply, Behaviour) {
+fn decide(request: Request, shared: &Shared) -> (Reply, Behaviour, bool) {
     let behaviour = shared.behaviour().clone();
     let packet = Packet::read(&request.body);
     let methods = packet.methods();
@@ -126,7 +145,10 @@ fn decide(request: Request, shared: &Shared) -> (Reply, Behaviour) {
         Some(text) => reply(text.into_bytes(), fault, behaviour.shape),
         None => Reply::Answer(Answer::plain(405, "only POST is answered\n")),
     };
-    (reply, behaviour)
+    let is_work = methods
+        .iter()
+        .any(|method| !PROBED.contains(&method.as_str()));
+    (reply, behaviour, is_work)
 }
 
 /// Bends an honest answer as `fault` wants it.

@@ -109,6 +109,14 @@ fn of(file: &NodeRecord, item: &Item) -> Vec<What> {
             Some((name(record), name(file))),
         ),
         key(record.ws_url != file.ws_url, "ws_url", None),
+        key(
+            record.in_flight_max != file.in_flight_max,
+            "in_flight_max",
+            Some((
+                record.in_flight_max.to_string(),
+                file.in_flight_max.to_string(),
+            )),
+        ),
         key(record.headers != file.headers, "headers", None),
     ];
     keys.into_iter().flatten().collect()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reading::{Lookup, name_of};
 use super::{Item, Origin};
-use crate::domain::node::{Rung, Weight};
+use crate::domain::node::{InFlightMax, Rung, Weight};
 
 /// The shape of one item. The field order is that of the interface's page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct ItemJson {
     /// It serves, though the registry has lost it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_leftover: bool,
+    /// The most calls that it has in flight, where that was fixed.
+    #[serde(default, skip_serializing_if = "InFlightMax::is_auto")]
+    pub in_flight_max: InFlightMax,
     /// Of a drained node: the weight that it had, and will have again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub former_weight: Option<u16>,
@@ -81,6 +84,7 @@ impl ItemJson {
             ws_url: record.ws_url.clone(),
             is_fallback: record.rung == Rung::Fallback,
             is_leftover: false,
+            in_flight_max: record.in_flight_max,
             former_weight: item.former_weight.map(Weight::get),
             in_file: InFileJson::of(item.origin),
         }

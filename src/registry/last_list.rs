@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
 
 /// The longest file that we read.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -48,6 +48,8 @@ struct Entry {
     name: Option<String>,
     weight: u64,
     rung: EntryRung,
+    #[serde(default, skip_serializing_if = "InFlightMax::is_auto")]
+    in_flight_max: InFlightMax,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
 }
@@ -72,6 +74,7 @@ impl Entry {
                 Rung::Leader => EntryRung::Leader,
                 Rung::Fallback => EntryRung::Fallback,
             },
+            in_flight_max: record.in_flight_max,
             headers: record.headers.clone(),
         }
     }
@@ -87,6 +90,7 @@ impl Entry {
                 EntryRung::Leader => Rung::Leader,
                 EntryRung::Fallback => Rung::Fallback,
             },
+            in_flight_max: self.in_flight_max,
             headers: self.headers,
         })
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
 
 /// Values of the environment by name, for `${NAME}` in records.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -115,6 +115,7 @@ pub struct Edit {
     pub former_weight: Option<Weight>,
     /// An empty text takes the socket's URL away.
     pub ws_url: Option<String>,
+    pub in_flight_max: Option<InFlightMax>,
     /// All of them anew.
     pub headers: Option<BTreeMap<String, String>>,
 }

@@ -1,17 +1,15 @@
 //! Counts an attempt for its node's load and for the metrics.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::trail::{Following, Footprint};
 use crate::clock;
 use crate::domain::conduct::Sentence;
 use crate::domain::doubts;
-use crate::domain::fleet::NodeView;
-use crate::domain::load::Load;
+use crate::domain::overload::{self, Overload};
 use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{Blame, Class, Verdict};
-use crate::state::upstreams::Upstream;
+use crate::state::places::Place;
 use crate::telemetry::spans::AttemptSpan;
 
 /// Faster answers say how fast a node is.
@@ -19,8 +17,7 @@ const HELD_BACK_MIN: Duration = Duration::from_secs(1);
 
 /// Counts an attempt from its beginning to its end, also when it is dropped on the way.
 pub struct Attempt {
-    pub upstream: Arc<Upstream>,
-    load: Arc<Load>,
+    pub place: Place,
     began_at: Instant,
     /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
     took: Option<Duration>,
@@ -35,22 +32,15 @@ pub struct Attempt {
 
 impl Attempt {
     /// Begins an attempt as a part of `trace`.
-    pub fn begin(
-        upstream: &Arc<Upstream>,
-        node: &NodeView,
-        trace: Option<&Trace>,
-        following: Option<Following<'_>>,
-    ) -> Attempt {
-        node.load.begin();
+    pub fn begin(place: Place, trace: Option<&Trace>, following: Option<Following<'_>>) -> Attempt {
         Attempt {
-            upstream: upstream.clone(),
-            load: node.load.clone(),
+            span: AttemptSpan::begin(trace, &place.upstream.spec.name),
+            footprint: following.map(|it| it.begin(&place.upstream.spec.name)),
+            place,
             began_at: clock::now(),
             took: None,
             is_settled: false,
             may_be_held_back: false,
-            span: AttemptSpan::begin(trace, &upstream.spec.name),
-            footprint: following.map(|it| it.begin(&upstream.spec.name)),
         }
     }
 
@@ -73,32 +63,46 @@ impl Attempt {
     }
 
     /// Tells load and metrics. Whose a fault is that the call may be the cause of is told at its end; of
-    /// another it is said what follows.
-    pub fn settle(&mut self, verdict: Verdict) -> Option<Sentence> {
+    /// another it is said what follows. The verdict tells from now on whether the node had too much to do.
+    pub fn settle(&mut self, verdict: &mut Verdict) -> Option<Sentence> {
         let now = clock::now();
         let took = self
             .took
             .unwrap_or_else(|| now.saturating_duration_since(self.began_at));
         self.is_settled = true;
-        self.upstream.metrics.attempted(verdict.class, took);
+        self.place.upstream.metrics.attempted(verdict.class, took);
         if let Some(span) = self.span.take() {
             span.end(verdict.class);
         }
         if let Some(footprint) = self.footprint.take() {
             footprint.end(verdict.class);
         }
+        let load = &self.place.load;
+        verdict.overload = overload::of(verdict, &load.conduct, now);
+        match verdict.overload {
+            Some(Overload::Refused) => {
+                load.limiter.refused(self.place.number, now);
+                return None;
+            }
+            Some(Overload::Waited) => {
+                load.limiter.timed_out(now);
+                load.failed(took, now);
+                return None;
+            }
+            None => {}
+        }
         let is_held_back = self.may_be_held_back
             && took > HELD_BACK_MIN
-            && self.load.conduct.has_answered_since(self.began_at);
+            && load.conduct.has_answered_since(self.began_at);
         match verdict.blame() {
             Blame::Fault | Blame::None if is_held_back => {}
             Blame::Fault => {
-                self.load.failed(took, now);
+                load.failed(took, now);
                 let is_sure = !doubts::is_doubtful(verdict.class);
-                return is_sure.then(|| self.load.conduct.faulted("", now, now))?;
+                return is_sure.then(|| load.conduct.faulted("", now, now))?;
             }
-            Blame::None => self.load.answered(took, now),
-            Blame::Rest(_) => self.load.waited(took, now),
+            Blame::None => load.answered(took, now),
+            Blame::Rest(_) => load.waited(took, now),
         }
         None
     }
@@ -106,16 +110,18 @@ impl Attempt {
     /// The node broke off an answer that had begun: that is its own fault.
     pub fn broke_off(&self) -> Option<Sentence> {
         let now = clock::now();
-        self.load.conduct.faulted("", now, now)
+        self.place.load.conduct.faulted("", now, now)
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.load.end();
         if !self.is_settled {
             let took = clock::now().saturating_duration_since(self.began_at);
-            self.upstream.metrics.attempted(Class::Cancelled, took);
+            self.place
+                .upstream
+                .metrics
+                .attempted(Class::Cancelled, took);
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::domain::fleet::NodeView;
 use crate::domain::journey::Step;
 use crate::domain::jsonrpc::OwnId;
 use crate::domain::node::NodeId;
+use crate::domain::overload::Overload;
 use crate::domain::select::{self, Ladder};
 use crate::domain::trace::Trace;
 use crate::domain::trail::Kind;
@@ -198,17 +199,27 @@ impl<'a> Convoy<'a> {
             .upstream(self.node)
             .zip(snapshot.view.node(self.node));
         let mut riders = Vec::with_capacity(self.riders.len());
+        let place = match asked {
+            Some((upstream, node)) => {
+                let first = self.riders.first();
+                let deadline = first.map_or_else(clock::now, |(first, _)| first.errand.deadline());
+                trip::place(upstream, node, terms.client, deadline).await
+            }
+            None => None,
+        };
         let now = clock::now();
         let mut until = now;
         for (mut rider, ladder) in self.riders {
-            if let Some((_, node)) = asked {
+            if asked.is_some() && place.is_none() {
+                rider.errand.turn_away();
+            } else if let Some((_, node)) = asked {
                 until = rider.errand.depart(ladder, node, now);
             } else {
                 rider.errand.stranded();
             }
             riders.push(rider);
         }
-        let Some((upstream, node)) = asked else {
+        let (Some((upstream, node)), Some(place)) = (asked, place) else {
             return riders;
         };
         let lookups = riders.iter().filter(|rider| rider.errand.is_lookup());
@@ -217,7 +228,7 @@ impl<'a> Convoy<'a> {
         let first = upstream.link.number(riders.len());
         let body = convoy::written(riders.iter().map(|rider| &rider.errand.body[..]), first);
         engine.metrics.upstream_batch(riders.len());
-        let mut trip = Trip::begin((upstream, node), riders.len(), wanted.following);
+        let mut trip = Trip::begin(place, riders.len(), wanted.following);
         let asking = pin!(trip::ask(upstream, &body, &wanted));
         let came = patience::in_time(pool, (upstream, node), &wanted, now, asking).await;
         let is_held_back = held_back_at.is_some_and(|at| clock::now() >= at);
@@ -228,7 +239,8 @@ impl<'a> Convoy<'a> {
         if matches!(came, Came::HeldBack) {
             engine.lookups.hear_of(node, now, clock::now());
         }
-        let judged = judge(&came, (first, riders.len()));
+        let mut judged = judge(&came, (first, riders.len()));
+        trip.weigh(&mut judged.lots);
         let is_mixed_up = judged.is_mixed_up;
         if let Some(sentence) = trip.settle(&came, &judged.lots) {
             pool.sentence(upstream.id, sentence, "").await;
@@ -300,7 +312,7 @@ fn judge(came: &Came, (first, calls): (OwnId, usize)) -> Judged<'_> {
 /// Whether a single call may have spoilt it for all of them.
 fn is_spoilt(lot: &Lot<'_>) -> bool {
     let spoils = |class| matches!(class, Class::Timeout | Class::Transport | Class::BadAnswer);
-    matches!(lot, Lot::Unanswered(verdict) if spoils(verdict.class))
+    matches!(lot, Lot::Unanswered(verdict) if verdict.overload != Some(Overload::Refused) && spoils(verdict.class))
 }
 
 fn is_fault(lot: &Lot<'_>) -> bool {

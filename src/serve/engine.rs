@@ -160,6 +160,8 @@ impl Engine {
             request_bytes: self.gate.bytes(),
             answer_bytes: self.gate.answers_bytes(),
             retry_budget: self.budget.tokens(now),
+            queued: self.pool.places.waiting(),
+            shed: self.pool.places.shed(),
             is_degraded: health::is_degraded(view, self.pool.failing.too_many(now)),
         });
         self.metrics.encode(view, unix_seconds)

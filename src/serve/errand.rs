@@ -10,6 +10,7 @@ mod kept;
 mod leave;
 mod lesson;
 mod nothing;
+mod place;
 mod renewal;
 mod ride;
 mod unindexed;
@@ -42,7 +43,6 @@ use crate::domain::node::NodeId;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
 use crate::domain::select::Ladder;
-use crate::domain::trail::Kind;
 use crate::domain::transaction::TxHash;
 use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::Whole;
@@ -234,42 +234,6 @@ impl<'a> Errand<'a> {
         let _ = tokio::time::timeout_at(until, news.changed()).await;
     }
 
-    /// One attempt; `Some` when it ended the errand.
-    async fn ask(
-        &mut self,
-        id: NodeId,
-        until: Instant,
-        ladder: Ladder,
-        body: &[u8],
-    ) -> Option<(Served, CallOutcome)> {
-        let pool = &self.engine.pool;
-        let snapshot = pool.snapshot();
-        let (Some(upstream), Some(node)) = (snapshot.upstream(id), snapshot.view.node(id)) else {
-            // It was removed this very moment.
-            self.journey.hear(Class::NoConnection, false);
-            return None;
-        };
-        self.count(ladder);
-        self.digging = self.journey.digs().then(|| node.load.dig());
-        let following = self.following(|last| Kind::after(last, ladder));
-        let wanted = self.wanted(until, following);
-        let first = Try {
-            pool,
-            upstream,
-            node,
-            body,
-            wanted: &wanted,
-            edited: self.edited(),
-            lookup: self.lookup(),
-        };
-        if self.hedge.is_some() {
-            // On the heap: the future of the many calls without stays small.
-            return Box::pin(self.race(&snapshot, first)).await;
-        }
-        let came = first.make().await;
-        self.conclude((upstream, node), came)
-    }
-
     /// Hears what an attempt came to; `Some` when it ended the errand.
     fn conclude(
         &mut self,
@@ -281,7 +245,7 @@ impl<'a> Errand<'a> {
         let is_stray = self.learn(verdict, node, &content);
         let class = verdict.class;
         let (began, charges) = self.began;
-        if charges {
+        if charges && verdict.overload.is_none() {
             let is_doubtful = doubts::is_doubtful(class);
             let now = if is_doubtful { clock::now() } else { began };
             self.doubts.hear(node, class, began, now);
@@ -294,6 +258,9 @@ impl<'a> Errand<'a> {
             }
             Content::Large(large) => {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
+            }
+            Content::Whole(..) | Content::Nothing if verdict.overload.is_some() => {
+                self.journey.hear_overload(verdict);
             }
             Content::Whole(answer, held) => {
                 let verdict = self.finally(verdict, &answer);

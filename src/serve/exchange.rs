@@ -22,6 +22,7 @@ use crate::domain::jsonrpc::{OwnId, numbered};
 use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{self, Blame, Class, Shut, Verdict};
 use crate::domain::whole::{Whole, is_sparse};
+use crate::state::places::Place;
 use crate::state::pool::Pool;
 use crate::state::room::{Held, Room};
 use crate::state::upstreams::Upstream;
@@ -124,7 +125,7 @@ impl Large {
         if let Some(entry) = &mut self.entry {
             entry.streamed(class == Class::Ok);
         }
-        let _ = self.attempt.settle(class.into());
+        let _ = self.attempt.settle(&mut class.into());
         if class == Class::Ok {
             return Ok(None);
         }
@@ -132,7 +133,7 @@ impl Large {
             && let Some(sentence) = self.attempt.broke_off()
         {
             self.pool
-                .sentence(self.attempt.upstream.id, sentence, "")
+                .sentence(self.attempt.place.upstream.id, sentence, "")
                 .await;
         }
         Err(Broken)
@@ -163,21 +164,24 @@ impl Large {
     }
 }
 
-/// Asks `upstream` and learns from what it says.
+/// Asks `upstream` and learns from what it says. `place`: where it was given one; else the call is never
+/// turned away.
 pub async fn attempt<'a>(
     pool: &Arc<Pool>,
     upstream: &Arc<Upstream>,
     node: &NodeView,
     body: &[u8],
     wanted: &Wanted<'a>,
+    place: Option<Place>,
 ) -> (Verdict, Content<'a>) {
-    let mut attempt = Attempt::begin(upstream, node, wanted.trace.as_ref(), wanted.following);
+    let place = place.unwrap_or_else(|| Place::always(upstream, &node.load));
+    let mut attempt = Attempt::begin(place, wanted.trace.as_ref(), wanted.following);
     attempt.may_be_held_back = wanted.may_be_held_back;
     let trace = attempt.told(wanted.trace.as_ref());
     let exchanged = pin!(exchange(upstream, body, wanted, trace));
     let began_at = attempt.began_at();
     let exchanged = in_time(pool, (upstream, node), wanted, began_at, exchanged).await;
-    let (verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
+    let (mut verdict, found) = exchanged.unwrap_or((Class::Timeout.into(), Found::Nothing));
     let content = match found {
         Found::Large(begun) => {
             attempt.commit();
@@ -196,7 +200,7 @@ pub async fn attempt<'a>(
         Found::Whole(answer, held) => Content::Whole(answer, held),
         Found::TooLarge => Content::TooLarge,
     };
-    if let Some(sentence) = attempt.settle(verdict) {
+    if let Some(sentence) = attempt.settle(&mut verdict) {
         pool.sentence(upstream.id, sentence, "").await;
     }
     rest(pool, upstream, node, verdict).await;

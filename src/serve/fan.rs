@@ -123,9 +123,12 @@ impl Asker {
         };
         let body = &self.question.body;
         let began = clock::now();
-        let (verdict, content) = exchange::attempt(&self.pool, upstream, node, body, &wanted).await;
+        let (verdict, content) =
+            exchange::attempt(&self.pool, upstream, node, body, &wanted, None).await;
         let class = verdict.class;
-        self.doubt(node, class, began).await;
+        if verdict.overload.is_none() {
+            self.doubt(node, class, began).await;
+        }
         let method = &self.question.method;
         match verdict.meaning {
             Some(Meaning::Unsupported) => self.pool.learn_lack(id, method),

@@ -11,6 +11,7 @@ pub mod floors;
 pub mod gate;
 pub mod hub;
 pub mod outbox;
+pub mod places;
 pub mod pool;
 pub mod provenance;
 pub mod room;

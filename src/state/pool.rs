@@ -25,6 +25,7 @@ use tokio::sync::{Notify, watch};
 
 use super::early::Early;
 use super::floors::Floors;
+use super::places::Places;
 use super::provenance::Provenance;
 use super::selection::{ByWeightAndLoad, Key};
 use super::told::Told;
@@ -85,6 +86,8 @@ pub struct Pool {
     /// Rounds before it is time.
     pub early: Early,
     pub told: Told,
+    /// Where calls wait for nodes.
+    pub places: Arc<Places>,
 }
 
 impl Pool {
@@ -106,6 +109,7 @@ impl Pool {
             news: watch::Sender::new(()),
             early: Early::default(),
             told: Told::default(),
+            places: Arc::default(),
         }
     }
 
@@ -155,8 +159,11 @@ impl Pool {
         {
             let mut fleet = self.fleet();
             let members = upstreams.iter().map(|upstream| upstream.member()).collect();
-            fleet.replace(members, clock::now());
-            self.show(fleet.view(), upstreams);
+            let now = clock::now();
+            fleet.replace(members, now);
+            let view = fleet.view();
+            lessons::fix_limits(&view, &upstreams, now);
+            self.show(view, upstreams);
         }
         if let Err(why) = self.balancer.update().await {
             log::error!("the balancer did not take the list: {why}");
@@ -177,6 +184,7 @@ impl Pool {
         let mut is_falling = false;
         self.change(|fleet| {
             let now = clock::now();
+            let probes = &fleet.telling(probes, details, now);
             fleet.hear_details(probes, details, now);
             let changes = fleet.hear_round(probes, now);
             is_falling = fleet.is_falling();
@@ -416,7 +424,7 @@ mod tests {
             hysteresis: Hysteresis { rise: 1, fall: 1 },
         }));
         let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
-        let mut roll = Roll::new(connector, Arc::new(Metrics::new()), 1);
+        let mut roll = Roll::new(connector, Arc::new(Metrics::new()), pool.places.clone(), 1);
         let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = roll.call(vec![spec.unwrap()], &[]);
         let id = upstreams[0].id;

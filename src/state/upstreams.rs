@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::places::Places;
 use crate::clock;
 use crate::domain::convoy::Welcome;
 use crate::domain::fleet::Member;
@@ -21,6 +22,8 @@ pub struct Upstream {
     pub metrics: NodeMetrics,
     /// Whether it is sent batches.
     pub welcome: Arc<Welcome>,
+    /// Where calls wait for it.
+    pub places: Arc<Places>,
     /// What no client may see: the parts of the URL after its host, and the headers' values.
     secrets: Vec<String>,
 }
@@ -36,16 +39,23 @@ pub struct Roll {
     connector: Arc<Connector>,
     metrics: Arc<Metrics>,
     idle_max: usize,
+    places: Arc<Places>,
     ids: HashMap<String, NodeId>,
 }
 
 impl Roll {
-    /// `idle_max`: connections kept open to a node between calls.
-    pub fn new(connector: Arc<Connector>, metrics: Arc<Metrics>, idle_max: usize) -> Roll {
+    /// `places`: where calls wait for them; `idle_max`: connections kept open to a node between calls.
+    pub fn new(
+        connector: Arc<Connector>,
+        metrics: Arc<Metrics>,
+        places: Arc<Places>,
+        idle_max: usize,
+    ) -> Roll {
         Roll {
             connector,
             metrics,
             idle_max,
+            places,
             ids: HashMap::new(),
         }
     }
@@ -78,6 +88,7 @@ impl Roll {
             id,
             link,
             welcome,
+            places: self.places.clone(),
             metrics: self.metrics.node(&spec.name),
             secrets: secrets_of(&spec),
             spec,

@@ -427,17 +427,19 @@ mod tests {
             let metrics = Arc::new(Metrics::new());
             let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
             let key = self.key.clone();
+            let pool = Arc::new(Pool::new(Fleet::new(Yardstick {
+                chain_id: None,
+                block_time: Duration::from_secs(12),
+                look: Duration::from_secs(5),
+                lag_blocks_max: 10,
+                hysteresis: Hysteresis { rise: 2, fall: 3 },
+            })));
+            let places = pool.places.clone();
             Roster {
                 registry: self.registry.clone(),
                 environment: Arc::new(move |_| key.lock().unwrap().clone()),
-                pool: Arc::new(Pool::new(Fleet::new(Yardstick {
-                    chain_id: None,
-                    block_time: Duration::from_secs(12),
-                    look: Duration::from_secs(5),
-                    lag_blocks_max: 10,
-                    hysteresis: Hysteresis { rise: 2, fall: 3 },
-                }))),
-                roll: Roll::new(connector, metrics.clone(), 1),
+                pool,
+                roll: Roll::new(connector, metrics.clone(), places, 1),
                 metrics,
                 regimen: InForce::new(crate::tasks::regimen::example()).1,
                 following: Following::default(),

@@ -382,6 +382,10 @@ impl World {
         self.asked_for_chain.retain(|id| ids.contains(id));
         let now = self.instant();
         self.fleet.replace(self.list.clone(), now);
+        // Here calls wait for no place: what nodes can take at once has a simulation of its own.
+        for node in &self.fleet.view().nodes {
+            node.load.limiter.fix(Some(u32::MAX), now);
+        }
         self.publish();
         for node in &before.nodes {
             let same = self.view.node(node.id);

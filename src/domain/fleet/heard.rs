@@ -5,6 +5,8 @@ use std::time::Instant;
 use super::{Change, Details, Entry, Fleet, Probe};
 use crate::domain::chain::{BlockNumber, Lag};
 use crate::domain::node::NodeId;
+use crate::domain::overload;
+use crate::domain::trouble::Trouble;
 
 impl Fleet {
     /// Node `id` told its head between two rounds. A living node's head only rises by that: what
@@ -30,6 +32,30 @@ impl Fleet {
         entry.hear_head(head, details, now);
         let changes = self.compare(&[(id, probe)], now).into_iter();
         changes.chain(self.settle(now)).collect()
+    }
+
+    /// Of `probes` those that say something of their nodes: one that a node had no time for, while it
+    /// answers calls, is nobody's fall.
+    pub fn telling(
+        &self,
+        probes: &[(NodeId, Probe)],
+        details: &[(NodeId, Details)],
+        now: Instant,
+    ) -> Vec<(NodeId, Probe)> {
+        let is_overload = |(id, probe): &&(NodeId, Probe)| {
+            let details = details.iter().find(|(of, _)| of == id);
+            let trouble = details.and_then(|(_, details)| details.trouble.as_ref());
+            let may_be = match probe {
+                Probe::Failed => trouble.is_some_and(Trouble::may_be_overload),
+                Probe::Throttled(rest) => rest.is_none(),
+                Probe::Answered { .. } => false,
+            };
+            let entry = self.entries.iter().find(|entry| entry.member.id == *id);
+            let answers = |entry: &Entry| overload::answers_calls(&entry.load.conduct, now);
+            may_be && entry.is_some_and(answers)
+        };
+        let telling = probes.iter().filter(|probe| !is_overload(probe));
+        telling.copied().collect()
     }
 
     /// Whether the word of a node that it is syncing is not to be believed.
@@ -179,6 +205,41 @@ mod tests {
         scene.hear(ONE, 111);
         scene.hear(LEADER, 111);
         assert!(!scene.fleet.is_round_due(), "nor does a drained one");
+    }
+
+    #[test]
+    fn a_probe_that_a_busy_node_has_no_time_for_is_nobodys_fall() {
+        let scene = Scene::set(Weight::ONE);
+        let (view, then) = (scene.view(), scene.now);
+        let met = |reason, words: &str| Details {
+            trouble: Some(Trouble {
+                reason,
+                words: words.into(),
+            }),
+            ..Details::default()
+        };
+        let tells = |probe, details: &Details, after| {
+            let now = then + Duration::from_millis(after);
+            let details = [(ONE, details.clone())];
+            let telling = scene.fleet.telling(&[(ONE, probe)], &details, now);
+            !telling.is_empty()
+        };
+        let late = met(Reason::Silent, "no answer within 2 s");
+        let busy = met(Reason::BadAnswer, "HTTP 503");
+        let broken = met(Reason::BadAnswer, "HTTP 502");
+        assert!(tells(Probe::Failed, &late, 0), "it answers no calls");
+        view.node(ONE).unwrap().load.conduct.answered(1, then);
+        for (probe, details, wanted) in [
+            (Probe::Failed, &late, false),
+            (Probe::Failed, &busy, false),
+            (Probe::Throttled(None), &Details::default(), false),
+            (Probe::Failed, &broken, true),
+            (at(100), &Details::default(), true),
+            (Probe::Throttled(Some(Duration::from_secs(1))), &busy, true),
+        ] {
+            assert_eq!(tells(probe, details, 2000), wanted, "{probe:?} {details:?}");
+            assert!(tells(probe, details, 2001), "{probe:?}");
+        }
     }
 
     #[test]

@@ -30,7 +30,9 @@ const LIMIT_BY_WAITING_MIN: f64 = 4.0;
 /// The limit is so much above what is being worked at: calls that wait there keep a node busy.
 const HEADROOM: f64 = 1.1;
 const HEADROOM_CALLS: f64 = 2.0;
-/// A cut leaves at least this part, and one that leaves less than that is tried.
+/// Where nothing waits it rises by this.
+const RISES: f64 = 1.5;
+/// A cut leaves at least this part; cuts that leave less than that together are tried.
 const CUT_MIN: f64 = 0.5;
 const CUT_TRIED: f64 = 0.85;
 /// The latency follows a cut if it comes to less than this part; where it doesn't, the answers a second do.
@@ -38,6 +40,8 @@ const FOLLOWS: f64 = 0.9;
 /// Latencies within this are the same.
 const SAME_PART: f64 = 0.1;
 const SAME: Duration = Duration::from_micros(500);
+/// How far one window moves what is known.
+const LEARNS: f64 = 0.3;
 /// Where the fast calls take so many times as long as without waiting it doesn't rise.
 const SLOW: f64 = 3.0;
 /// So many times the latency passes until another limit shows in it.
@@ -55,6 +59,8 @@ const TIMEOUT_KEEPS: f64 = 0.75;
 const TIMEOUT_EVERY: Duration = Duration::from_secs(1);
 /// So far back answers are counted for a rate.
 const RATE_OVER: Duration = Duration::from_secs(1);
+/// And to begin with, of a node that has just been asked.
+const RATE_SHORT: Duration = Duration::from_millis(100);
 
 /// Answers within some time.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +153,7 @@ impl Control {
 
     /// Up to where the limit may rise with single answers.
     pub fn cap(&self) -> u32 {
-        if self.looks.is_some() || self.cut.is_some() {
+        if self.looks.is_some() {
             return 0;
         }
         let most = self.most.unwrap_or(LIMIT_MAX).max(1);
@@ -187,8 +193,7 @@ impl Control {
             self.ended.pop_front();
         }
         let low = window.low.as_secs_f64();
-        let known = self.base.map_or(low, |base| base.min(low));
-        self.base = Some(known);
+        let known = self.learn(low);
         if let Some(pace) = &mut self.pace {
             if pace.calm(window.was_full, now) {
                 return limit;
@@ -221,14 +226,16 @@ impl Control {
         if self.most.is_some() {
             return (limit + 1).min(self.cap()).max(1);
         }
-        if let Some(cut) = self.cut.take()
+        if let Some(cut) = self.cut
             && in_flight < CUT_TRIED * cut.in_flight
-            && low > FOLLOWS * cut.low
-            && window.answers as f64 / length < FOLLOWS * cut.per_second
         {
-            self.base = Some(low);
-            self.settle(now, low);
-            return cut.from.min(self.cap().max(limit));
+            self.cut = None;
+            if low > FOLLOWS * cut.low && window.answers as f64 / length < FOLLOWS * cut.per_second
+            {
+                self.base = Some(low);
+                self.settle(now, low);
+                return cut.from.min(self.cap().max(limit));
+            }
         }
         let next = self.judge(limit, window, (in_flight, length));
         if next == limit && now.saturating_duration_since(self.looked_at) >= LOOK_EVERY {
@@ -239,8 +246,26 @@ impl Control {
         }
         if next < limit {
             self.settle(now, low);
+        } else if next > limit {
+            // Half of a window is enough to see it in.
+            let half = window.length / 2;
+            self.since = (now + window.low).checked_sub(half).unwrap_or(now);
         }
         next
+    }
+
+    /// Learns how long fast calls take that wait for nothing: what is slower than that by more than a
+    /// little has waited.
+    fn learn(&mut self, low: f64) -> f64 {
+        let known = self.base.map_or(low, |base| {
+            if low <= base * (1.0 + SAME_PART) + SAME.as_secs_f64() {
+                base + (low - base) * LEARNS
+            } else {
+                base
+            }
+        });
+        self.base = Some(known);
+        known
     }
 
     /// By what waited.
@@ -252,20 +277,25 @@ impl Control {
         let worked_at = in_flight - window.answers as f64 * waited / length;
         let wanted = (worked_at * HEADROOM + HEADROOM_CALLS).max(LIMIT_BY_WAITING_MIN);
         let now = f64::from(limit);
+        let wanted = if waited > 0.0 {
+            wanted
+        } else {
+            wanted.max(now * RISES)
+        };
         if wanted >= now {
             let is_slow = low > SLOW * base;
             let next = if is_slow { now } else { wanted };
+            self.cut = None;
             return (next as u32).min(self.cap()).max(limit.min(self.cap()));
         }
         let next = wanted.max(now * CUT_MIN);
-        if next < now * CUT_TRIED {
-            self.cut = Some(Cut {
-                from: limit,
-                in_flight,
-                low,
-                per_second: window.answers as f64 / length,
-            });
-        }
+        // The first of several: together they are tried once they come to enough.
+        self.cut.get_or_insert(Cut {
+            from: limit,
+            in_flight,
+            low,
+            per_second: window.answers as f64 / length,
+        });
         (next.ceil() as u32).min(limit).max(1)
     }
 
@@ -305,7 +335,10 @@ impl Control {
         }
         let below = number.saturating_sub(1).min(limit);
         if below == 0 {
-            self.pace = Some(Pace::new(answers, now));
+            let (count, began) = present;
+            let over = now.saturating_duration_since(began).max(RATE_SHORT);
+            let of_late = count as f64 / over.as_secs_f64();
+            self.pace = Some(Pace::new(answers.max(of_late), now));
             return 1;
         }
         let refusals = match self.ceiling {
@@ -336,7 +369,7 @@ impl Control {
         }
         self.timed_out_at = Some(now);
         self.is_new = false;
-        part(limit, TIMEOUT_KEEPS)
+        part(limit, TIMEOUT_KEEPS).max(limit.min(LIMIT_BY_WAITING_MIN as u32))
     }
 
     /// What follows says something of the present limit only after what is under way has ended, and

@@ -18,7 +18,7 @@ const RISE: f64 = 0.02;
 /// After so many times it is sought anew, in larger steps, as at the beginning.
 const RISES_MAX: u32 = 4;
 const SEEKING: Duration = Duration::from_millis(250);
-const SOUGHT: f64 = 1.4;
+const SOUGHT: f64 = 2.0;
 /// After so long without one the node limits its rate no more.
 const OVER: Duration = Duration::from_secs(30);
 /// Turns that nobody took are made up for so far: timers ring late.
@@ -67,6 +67,10 @@ impl Pace {
         if now < self.next {
             return false;
         }
+        if self.seeks && now.saturating_duration_since(self.changed_at) >= SEEKING {
+            self.per_second *= SOUGHT;
+            self.changed_at = now;
+        }
         let interval = self.interval();
         let made_up = now.checked_sub(interval.max(LATE)).unwrap_or(now);
         self.next = self.next.max(made_up) + interval;
@@ -77,8 +81,8 @@ impl Pace {
     pub fn refused(&mut self, answers: f64, now: Instant) {
         self.refused_at = now;
         self.rises = 0;
-        self.seeks = false;
-        if now.saturating_duration_since(self.changed_at) >= SAME {
+        let was_sought = std::mem::take(&mut self.seeks);
+        if was_sought || now.saturating_duration_since(self.changed_at) >= SAME {
             let kept = (self.per_second * KEEPS).min((answers * BELOW_ANSWERS).max(1.0));
             self.per_second = kept.max(self.per_second / 2.0).max(PER_SECOND_MIN);
             self.changed_at = now;
@@ -92,14 +96,10 @@ impl Pace {
             return false;
         }
         let calm = now.saturating_duration_since(self.changed_at);
-        if !was_full || calm < if self.seeks { SEEKING } else { CALM } {
+        if !was_full || self.seeks || calm < CALM {
             return true;
         }
         self.changed_at = now;
-        if self.seeks {
-            self.per_second *= SOUGHT;
-            return true;
-        }
         let doubled = f64::from(1u32 << self.rises);
         self.per_second += (self.per_second * RISE * doubled).max(doubled / 2.0);
         self.rises += 1;

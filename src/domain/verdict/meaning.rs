@@ -38,6 +38,8 @@ pub enum Meaning {
     NoResult,
     Missing(Missing),
     NodeTimeout,
+    /// It has too much to do, or is on its way up or down: 503.
+    Busy,
     /// The node failed in a way that says nothing about the call.
     Unknown,
 }
@@ -99,6 +101,7 @@ impl Meaning {
             }
             Meaning::Missing(_) => Class::MissingData,
             Meaning::NodeTimeout => Class::NodeTimeout,
+            Meaning::Busy => Class::Transport,
             Meaning::Doubtful | Meaning::Unknown => Class::Unknown,
         }
     }
@@ -123,6 +126,7 @@ impl Meaning {
             | Meaning::NoResult
             | Meaning::Missing(_)
             | Meaning::NodeTimeout
+            | Meaning::Busy
             | Meaning::Unknown => self,
         }
     }

@@ -11,7 +11,7 @@ use sha3::{Digest, Sha3_256};
 use thiserror::Error;
 
 use super::store::{Attributes, natural, number, text, written};
-use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::reading::{Lookup, identity_of, unset_variables};
 use crate::registry::rows::{self, Row as _};
 use crate::registry::{Edit, Health, Item, Origin};
@@ -57,6 +57,7 @@ impl Row {
             rung: Some(record.rung),
             ws_url: record.ws_url.clone(),
             headers: Some(record.headers.clone()),
+            in_flight_max: Some(record.in_flight_max),
             former_weight: item.former_weight,
         }))
     }
@@ -99,6 +100,7 @@ impl Row {
             name: self.text("name")?,
             weight,
             rung: self.rung()?,
+            in_flight_max: self.in_flight_max()?,
             headers: self.headers()?,
         };
         unset_variables(&record, lookup)?;
@@ -162,6 +164,17 @@ impl Row {
             Some(_) => {
                 let weight = natural(&self.attributes, "weight").ok_or_else(wrong)?;
                 Weight::new(weight).map_err(|_| wrong())
+            }
+        }
+    }
+
+    fn in_flight_max(&self) -> Result<InFlightMax, Misread> {
+        let wrong = || Misread::Attribute("in_flight_max", "a number from 1 to 10000");
+        match self.attributes.get("in_flight_max") {
+            None => Ok(InFlightMax::Auto),
+            Some(_) => {
+                let most = natural(&self.attributes, "in_flight_max").ok_or_else(wrong)?;
+                InFlightMax::fixed(most).map_err(|_| wrong())
             }
         }
     }
@@ -258,6 +271,9 @@ pub fn patch(edit: &Edit) -> Patch {
     if let Some(ws_url) = &edit.ws_url {
         let ws_url = Some(ws_url).filter(|ws_url| !ws_url.is_empty());
         patch.insert("ws_url", ws_url.map(text));
+    }
+    if let Some(most) = edit.in_flight_max {
+        patch.insert("in_flight_max", most.number().map(number));
     }
     if let Some(headers) = &edit.headers {
         let pairs = headers.iter();

@@ -88,10 +88,12 @@ pub fn set(
     apply(&mut row, edit);
     let item = row.item(lookup).map_err(|why| match why {
         Misread::Record(fault) => Stop::Refused(fault.into()),
-        why @ (Misread::Weight | Misread::Rung | Misread::Headers) => Stop::Damaged {
-            label: row.label(lookup),
-            why,
-        },
+        why @ (Misread::Weight | Misread::InFlightMax | Misread::Rung | Misread::Headers) => {
+            Stop::Damaged {
+                label: row.label(lookup),
+                why,
+            }
+        }
     })?;
     if edit.rung == Some(Rung::Leader) {
         connection.execute(
@@ -101,14 +103,15 @@ pub fn set(
     }
     connection.execute(
         "UPDATE nodes SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, \
-         former_weight = ?6, pending = 0 WHERE rowid = ?1",
+         former_weight = ?6, in_flight_max = ?7, pending = 0 WHERE rowid = ?1",
         params![
             row.rowid,
             row.rung,
             row.weight,
             row.ws_url,
             row.headers,
-            row.former_weight
+            row.former_weight,
+            row.in_flight_max
         ],
     )?;
     Ok(item)
@@ -126,6 +129,9 @@ fn apply(row: &mut Row, edit: &Edit) {
     }
     if let Some(ws_url) = &edit.ws_url {
         row.ws_url = Some(ws_url.clone()).filter(|ws_url| !ws_url.is_empty());
+    }
+    if let Some(most) = edit.in_flight_max {
+        row.in_flight_max = most.number().map(i64::from);
     }
     if let Some(headers) = &edit.headers {
         row.headers = table::headers_text(headers);

@@ -129,6 +129,7 @@ fn write(
             former_weight: None,
             ws_url: record.ws_url.as_deref(),
             headers: &headers_text(&record.headers),
+            in_flight_max: record.in_flight_max.number(),
         };
         insert(connection, record, &state, is_older, lookup)?;
         return Ok(if is_older {
@@ -157,6 +158,9 @@ fn write(
     if says_anew(|one, other| one.headers != other.headers, false) {
         next.headers = headers_text(&record.headers);
     }
+    if says_anew(|one, other| one.in_flight_max != other.in_flight_max, true) {
+        next.in_flight_max = record.in_flight_max.number().map(i64::from);
+    }
     if row.is_pending {
         next.weight = Some(0);
         next.rung = Rung::Own.as_str().to_string();
@@ -166,6 +170,7 @@ fn write(
         && next.rung == row.rung
         && next.ws_url == row.ws_url
         && next.headers == row.headers
+        && next.in_flight_max == row.in_flight_max
         && row.name == record.name
         && row.url == record.url.trim();
     Ok(if is_same {
@@ -182,6 +187,7 @@ struct State<'a> {
     former_weight: Option<i64>,
     ws_url: Option<&'a str>,
     headers: &'a str,
+    in_flight_max: Option<u32>,
 }
 
 fn insert(
@@ -193,7 +199,8 @@ fn insert(
 ) -> Result<(), Stop> {
     let inserted = connection.execute(
         "INSERT INTO nodes (url, identity, name, in_file, weight, rung, former_weight, ws_url, \
-         headers, when_added, pending) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         headers, when_added, pending, in_flight_max) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             record.url.trim(),
             identity_of(&record.url, lookup),
@@ -206,6 +213,7 @@ fn insert(
             state.headers,
             clock::iso_8601(),
             is_pending,
+            state.in_flight_max,
         ],
     );
     inserted.map(drop).map_err(exists)
@@ -219,7 +227,7 @@ fn update(
 ) -> Result<(), Stop> {
     let updated = connection.execute(
         "UPDATE nodes SET url = ?2, identity = ?3, name = ?4, in_file = ?5, weight = ?6, rung = ?7, \
-         former_weight = ?8, ws_url = ?9, headers = ?10 WHERE rowid = ?1",
+         former_weight = ?8, ws_url = ?9, headers = ?10, in_flight_max = ?11 WHERE rowid = ?1",
         params![
             next.rowid,
             record.url.trim(),
@@ -231,6 +239,7 @@ fn update(
             next.former_weight,
             next.ws_url,
             next.headers,
+            next.in_flight_max,
         ],
     );
     updated.map(drop).map_err(exists)

@@ -3,16 +3,20 @@
 //! A row is read as it is found, however it was edited by hand; [`Row::item`] is where it must
 //! make sense. Columns are named once, in `COLUMNS`.
 
+mod cells;
+
 use std::collections::BTreeMap;
 
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior, params};
 use thiserror::Error;
 
 use crate::clock;
-use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::reading::{Lookup, identity_of, unset_variables};
 use crate::registry::{Health, Item, Origin, last_list, rows};
+
+pub use self::cells::headers_text;
+use self::cells::{text, whole};
 
 /// The layout that this program reads and writes, as `PRAGMA user_version`.
 pub const VERSION: i64 = 1;
@@ -41,7 +45,8 @@ CREATE TABLE nodes (
     checked_at INTEGER,
     former_weight INTEGER,
     in_file TEXT,
-    pending INTEGER
+    pending INTEGER,
+    in_flight_max INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX one_leader ON nodes (rung) WHERE rung = 'leader';
 CREATE TABLE history (
@@ -52,16 +57,17 @@ PRAGMA user_version = 1;
 ";
 
 /// What a file of the same layout may lack: programs that don't know it pass it over.
-const LATER_COLUMNS: [(&str, &str, &str); 5] = [
+const LATER_COLUMNS: [(&str, &str, &str); 6] = [
     ("nodes", "former_weight", "INTEGER"),
     ("history", "emptied_at", "TEXT"),
     ("nodes", "in_file", "TEXT"),
     ("nodes", "pending", "INTEGER"),
+    ("nodes", "in_flight_max", "INTEGER"),
     ("history", "is_older", "INTEGER NOT NULL DEFAULT 1"),
 ];
 
 const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
-    when_added, is_healthy, block_number, lag, reason, checked_at, former_weight, in_file, pending FROM nodes ORDER BY rowid";
+    when_added, is_healthy, block_number, lag, reason, checked_at, former_weight, in_file, pending, in_flight_max FROM nodes ORDER BY rowid";
 
 /// Why a file can't be used as a registry.
 #[derive(Debug, Error)]
@@ -175,6 +181,8 @@ fn examine(connection: &Connection) -> Result<Found, Unfit> {
 pub enum Misread {
     #[error("the weight is not a number from 0 to 1000")]
     Weight,
+    #[error("the most calls in flight are not a number from 1 to 10000")]
+    InFlightMax,
     #[error("the rung is none of own, leader, fallback")]
     Rung,
     #[error("the headers are not a JSON object of texts")]
@@ -196,6 +204,8 @@ pub struct Row {
     pub headers: String,
     pub when_added: String,
     pub former_weight: Option<i64>,
+    /// `None`: `auto`.
+    pub in_flight_max: Option<i64>,
     /// As it stands in the file.
     in_file: Option<String>,
     pub is_pending: bool,
@@ -247,6 +257,7 @@ impl Row {
             former_weight: whole(row, 14)?,
             in_file: text(row, 15)?,
             is_pending: whole(row, 16)? == Some(1),
+            in_flight_max: whole(row, 17)?,
         })
     }
 
@@ -261,6 +272,7 @@ impl Row {
             name: self.name.clone(),
             weight,
             rung: rung(&self.rung).ok_or(Misread::Rung)?,
+            in_flight_max: in_flight_max(self.in_flight_max)?,
             headers,
         };
         unset_variables(&record, lookup)?;
@@ -345,8 +357,8 @@ impl rows::Row for Row {
 pub fn insert(connection: &Connection, item: &Item, identity: &str) -> rusqlite::Result<usize> {
     let record = &item.record;
     connection.execute(
-        "INSERT INTO nodes (url, identity, name, rung, weight, ws_url, headers, when_added) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO nodes (url, identity, name, rung, weight, ws_url, headers, when_added, \
+         in_flight_max) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             record.url,
             identity,
@@ -356,38 +368,21 @@ pub fn insert(connection: &Connection, item: &Item, identity: &str) -> rusqlite:
             record.ws_url,
             headers_text(&record.headers),
             item.when_added,
+            record.in_flight_max.number(),
         ],
     )
 }
 
-/// A map of texts as JSON; such a map always has one.
-pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
-    serde_json::Value::from_iter(
-        headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-    )
-    .to_string()
+fn in_flight_max(most: Option<i64>) -> Result<InFlightMax, Misread> {
+    let Some(most) = most else {
+        return Ok(InFlightMax::Auto);
+    };
+    let most = u64::try_from(most).unwrap_or_default();
+    InFlightMax::fixed(most).map_err(|_| Misread::InFlightMax)
 }
 
 fn rung(text: &str) -> Option<Rung> {
     Rung::ALL.into_iter().find(|rung| rung.as_str() == text)
-}
-
-/// A text, bytes that are none replaced; anything else counts as nothing.
-fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
-    })
-}
-
-/// A whole number; anything else counts as nothing.
-fn whole(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Integer(number) => Some(number),
-        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
-    })
 }
 
 fn weight(number: i64) -> Option<Weight> {

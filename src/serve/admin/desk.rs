@@ -98,6 +98,7 @@ impl Desk {
             record: NodeRecord {
                 name: Some(spec.name.to_string()),
                 weight: spec.weight,
+                in_flight_max: spec.in_flight_max,
                 rung: spec.rung,
                 ..NodeRecord::at(spec.url.as_written())
             },

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::denial::Denial;
 use super::wish;
-use crate::domain::node::{NodeFault, NodeRecord, Rung, Weight};
+use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
 use crate::registry::Edit;
 
 /// Headers of one node.
@@ -35,6 +35,8 @@ struct AddBody {
     is_fallback: bool,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    #[serde(default)]
+    in_flight_max: InFlightMax,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +56,8 @@ struct ChangeBody {
     is_fallback: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     headers: Option<BTreeMap<String, String>>,
+    #[serde(default, deserialize_with = "present")]
+    in_flight_max: Option<InFlightMax>,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +85,7 @@ pub fn add(body: &[u8]) -> Result<NodeRecord, Denial> {
     Ok(NodeRecord {
         rung: rung(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Rung::Own),
         weight: weight(body.weight)?.unwrap_or(Weight::ONE),
+        in_flight_max: body.in_flight_max,
         headers: few(body.headers)?,
         ws_url: body.ws_url.map(whole).transpose()?,
         name: body.name,
@@ -106,11 +111,12 @@ pub fn change(body: &[u8]) -> Result<Change, Denial> {
         rung: rung(body.is_leader, body.is_fallback)?,
         ws_url: body.ws_url.map(whole).transpose()?,
         headers: body.headers.map(few).transpose()?,
+        in_flight_max: body.in_flight_max,
         former_weight: None,
     };
     let key = wish::key(body.url, body.name)?;
     if edit == Edit::default() {
-        let known = "weight, is_leader, is_fallback, ws_url, headers";
+        let known = "weight, is_leader, is_fallback, ws_url, headers, in_flight_max";
         return Err(Denial::input(format!(
             "there is nothing to change: {known}"
         )));
@@ -201,6 +207,9 @@ pub fn in_words(edit: &Edit) -> String {
     }
     if let Some(rung) = edit.rung {
         words.push(format!("{} node", rung.as_str()));
+    }
+    if let Some(most) = edit.in_flight_max {
+        words.push(format!("{most} calls in flight"));
     }
     if let Some(ws_url) = &edit.ws_url {
         let word = if ws_url.is_empty() {
@@ -347,17 +356,36 @@ mod tests {
     }
 
     #[test]
+    fn the_most_calls_in_flight_are_a_number_or_auto() {
+        for (written, wanted) in [
+            ("20", Some(InFlightMax::Fixed(20))),
+            ("\"auto\"", Some(InFlightMax::Auto)),
+            ("\"20\"", Some(InFlightMax::Fixed(20))),
+            ("0", None),
+            ("10001", None),
+            ("null", None),
+            ("\"many\"", None),
+        ] {
+            let body = format!("{{\"name\":\"a\",\"in_flight_max\":{written}}}");
+            let read = change(body.as_bytes()).ok();
+            let read = read.and_then(|change| change.edit.in_flight_max);
+            assert_eq!(read, wanted, "{written}");
+        }
+    }
+
+    #[test]
     fn an_edit_in_words_shows_no_secret() {
         let edit = Edit {
             rung: Some(Rung::Leader),
             ws_url: Some("ws://a/s3cret".into()),
             headers: Some([("x-key".to_string(), "s3cret".to_string())].into()),
             weight: None,
+            in_flight_max: Some(InFlightMax::Fixed(20)),
             former_weight: None,
         };
         assert_eq!(
             in_words(&edit),
-            "leader node, another socket, headers [x-key]"
+            "leader node, 20 calls in flight, another socket, headers [x-key]"
         );
     }
 }

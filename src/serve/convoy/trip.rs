@@ -12,8 +12,10 @@ use crate::domain::conduct::Sentence;
 use crate::domain::convoy::Lot;
 use crate::domain::doubts;
 use crate::domain::fleet::NodeView;
-use crate::domain::load::Load;
+use crate::domain::overload::{self, Overload};
+use crate::domain::sent::Client;
 use crate::domain::verdict::{Blame, Class};
+use crate::state::places::{Place, Seat};
 use crate::state::upstreams::Upstream;
 use crate::upstream::reply::{Filled, Reply};
 
@@ -24,6 +26,24 @@ pub(super) enum Came {
     /// It didn't come in the time that look-ups have for what isn't held back.
     HeldBack,
     Body(Reply, Bytes),
+}
+
+/// A place for all calls of a batch, as they are one request; `None`: there was none in time.
+pub(super) async fn place(
+    upstream: &Arc<Upstream>,
+    node: &NodeView,
+    client: Client,
+    deadline: Instant,
+) -> Option<Place> {
+    let place = upstream.places.at_once(upstream, &node.load);
+    if place.is_some() {
+        return place;
+    }
+    let seats = [Seat {
+        upstream: upstream.clone(),
+        load: node.load.clone(),
+    }];
+    Box::pin(upstream.places.wait(client, &seats, deadline)).await
 }
 
 /// Asks `upstream`, and reads the answer to its end as long as there is room for it. The room is
@@ -66,8 +86,7 @@ pub(super) async fn ask(upstream: &Upstream, body: &[u8], wanted: &Wanted<'_>) -
 
 /// Counts the calls from the trip's beginning to its end, also when it is dropped on the way.
 pub(super) struct Trip {
-    upstream: Arc<Upstream>,
-    load: Arc<Load>,
+    place: Place,
     calls: u32,
     began_at: Instant,
     is_settled: bool,
@@ -76,22 +95,35 @@ pub(super) struct Trip {
 }
 
 impl Trip {
-    pub fn begin(
-        (upstream, node): (&Arc<Upstream>, &NodeView),
-        calls: usize,
-        following: Option<Following<'_>>,
-    ) -> Trip {
-        let leave = |it: Following<'_>| (0..calls).map(|_| it.begin(&upstream.spec.name)).collect();
+    pub fn begin(place: Place, calls: usize, following: Option<Following<'_>>) -> Trip {
+        let name = &place.upstream.spec.name;
+        let leave = |it: Following<'_>| (0..calls).map(|_| it.begin(name)).collect();
         let footprints = following.map(leave).unwrap_or_default();
         let calls = u32::try_from(calls).unwrap_or(u32::MAX).max(1);
-        node.load.begin_many(calls);
+        place.load.limiter.board(calls - 1);
         Trip {
-            upstream: upstream.clone(),
-            load: node.load.clone(),
+            place,
             calls,
             began_at: clock::now(),
             is_settled: false,
             footprints,
+        }
+    }
+
+    /// Tells the limiter where the node had too much to do for them, and marks whatever it said of that.
+    pub fn weigh(&self, lots: &mut [Lot<'_>]) {
+        let (load, now) = (&self.place.load, clock::now());
+        let mut met = None;
+        for lot in lots {
+            if let Lot::Answered(verdict, ..) | Lot::Unanswered(verdict) = lot {
+                verdict.overload = overload::of(verdict, &load.conduct, now);
+                met = met.or(verdict.overload);
+            }
+        }
+        match met {
+            Some(Overload::Refused) => load.limiter.refused(self.place.number, now),
+            Some(Overload::Waited) => load.limiter.timed_out(now),
+            None => {}
         }
     }
 
@@ -107,6 +139,7 @@ impl Trip {
             return None;
         }
         self.is_settled = true;
+        let load = &self.place.load;
         let mut fault = None;
         for (at, lot) in lots.iter().enumerate() {
             let class = match lot {
@@ -120,28 +153,40 @@ impl Trip {
                 Lot::Alone if matches!(came, Came::TooLarge) => Class::RpcError,
                 Lot::Alone => continue,
             };
-            self.upstream.metrics.attempted(class, took);
+            self.place.upstream.metrics.attempted(class, took);
             if let Some(footprint) = self.footprints.get(at) {
                 footprint.end(class);
             }
         }
         let Some(class) = fault else {
-            self.load.answered_many(took, self.calls, now);
+            if lots.iter().all(|lot| overload_of(lot).is_none()) {
+                load.answered_many(took, self.calls, now);
+            }
             return None;
         };
-        self.load.failed(took, now);
+        load.failed(took, now);
         let is_sure = !doubts::is_doubtful(class);
-        is_sure.then(|| self.load.conduct.faulted("", now, now))?
+        is_sure.then(|| load.conduct.faulted("", now, now))?
+    }
+}
+
+fn overload_of(lot: &Lot<'_>) -> Option<Overload> {
+    match lot {
+        Lot::Answered(verdict, ..) | Lot::Unanswered(verdict) => verdict.overload,
+        Lot::Alone => None,
     }
 }
 
 impl Drop for Trip {
     fn drop(&mut self) {
-        self.load.end_many(self.calls);
+        self.place.load.limiter.alight(self.calls - 1);
         if !self.is_settled {
             let took = clock::now().saturating_duration_since(self.began_at);
             for _ in 0..self.calls {
-                self.upstream.metrics.attempted(Class::Cancelled, took);
+                self.place
+                    .upstream
+                    .metrics
+                    .attempted(Class::Cancelled, took);
             }
         }
     }

@@ -36,12 +36,19 @@ impl Errand<'_> {
             (Aim::Only(_), None | Some(Class::NoConnection)) => Refusal::FilterNotFound,
             (Aim::Only(_), Some(_)) | (Aim::Anyone | Aim::Rather(_), _) => why,
         };
+        let is_shed = why == Refusal::OverCapacity;
         let served = Served {
             answer: Reply::Refused(why),
             node: None,
             attempts: self.journey.attempts(),
             failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
         };
-        (served, CallOutcome::Failed)
+        let outcome = if is_shed {
+            // It is we who said no: that says nothing of the nodes.
+            CallOutcome::Refused
+        } else {
+            CallOutcome::Failed
+        };
+        (served, outcome)
     }
 }

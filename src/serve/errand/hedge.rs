@@ -13,6 +13,7 @@ use crate::domain::node::NodeId;
 use crate::domain::select::Ladder;
 use crate::domain::trail::Kind;
 use crate::domain::verdict::{Class, Verdict};
+use crate::state::places::Place;
 use crate::state::pool::Snapshot;
 use crate::telemetry::metrics::Winner;
 
@@ -21,9 +22,9 @@ const WAIT_MIN: Duration = Duration::from_millis(5);
 
 impl<'a> Try<'_, 'a> {
     /// One attempt, that tells how long reads take on this node.
-    async fn timed(self) -> (Verdict, Content<'a>) {
+    async fn timed(self, place: Option<Place>) -> (Verdict, Content<'a>) {
         let began_at = clock::now();
-        let came = self.make().await;
+        let came = self.make(place).await;
         if came.0.class == Class::Ok {
             let took = clock::now().saturating_duration_since(began_at);
             self.node.load.read(took);
@@ -45,9 +46,10 @@ impl<'a> Errand<'a> {
         &mut self,
         snapshot: &Snapshot,
         first: Try<'_, 'a>,
+        place: Place,
     ) -> Option<(Served, CallOutcome)> {
         let began_at = clock::now();
-        let mut one = pin!(first.timed());
+        let mut one = pin!(first.timed(Some(place)));
         // Before it is known what slow is, there is no second.
         let slow = first.node.load.slow().zip(self.hedge);
         let wait = slow.map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
@@ -72,7 +74,7 @@ impl<'a> Errand<'a> {
             wanted,
             ..first
         };
-        let mut other = pin!(second.timed());
+        let mut other = pin!(second.timed(None));
         let (is_first, came) = tokio::select! {
             came = &mut one => (true, came),
             came = &mut other => (false, came),
@@ -106,7 +108,8 @@ impl<'a> Errand<'a> {
         let aim = &self.aim;
         let is_there = |id: &NodeId| {
             let view = snapshot.view.node(*id);
-            snapshot.upstream(*id).is_some() && view.is_some()
+            snapshot.upstream(*id).is_some()
+                && view.is_some_and(|node| node.load.limiter.has_room())
         };
         let draw = |passed: &[NodeId], needs: &Needs<'_>| {
             let drawn = aim.draw(engine, Ladder::Own, passed, needs);

@@ -73,6 +73,16 @@ impl<'a> Errand<'a> {
         self.journey.hear(Class::NoConnection, false);
     }
 
+    /// There was no place for the last step.
+    pub fn turn_away(&mut self) {
+        self.journey.turn_away();
+    }
+
+    /// When the call is over.
+    pub fn deadline(&self) -> Instant {
+        self.journey.deadline()
+    }
+
     /// The last step doesn't count.
     pub fn take_back(&mut self) {
         self.journey.take_back();

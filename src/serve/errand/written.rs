@@ -22,6 +22,7 @@ use crate::serve::engine::Engine;
 use crate::serve::exchange::{self, Content, Wanted};
 use crate::serve::lookups;
 use crate::serve::trail::Following;
+use crate::state::places::Place;
 use crate::state::pool::Pool;
 use crate::state::upstreams::Upstream;
 use crate::upstream::link::Reuse;
@@ -59,27 +60,29 @@ pub(super) struct Edited<'t> {
 }
 
 impl<'a> Try<'_, 'a> {
-    pub async fn make(self) -> (Verdict, Content<'a>) {
+    pub async fn make(self, place: Option<Place>) -> (Verdict, Content<'a>) {
         if let Some(lookup) = self.lookup
             && let Some(came) = Box::pin(self.join(lookup)).await
         {
+            // Whoever makes the attempt has a place of its own.
+            drop(place);
             return came;
         }
         let Some(edited) = self.edited else {
-            return self.send(self.body).await;
+            return self.send(self.body, place).await;
         };
         let (method, memory) = (&*edited.call.method, &self.node.as_written);
         if !memory.is_empty() && memory.has(method, clock::now()) {
-            return self.send_as_written(edited).await;
+            return self.send_as_written(edited, place).await;
         }
-        let came = self.send(self.body).await;
+        let came = self.send(self.body, place).await;
         let Some(refusal) = edited.refusal(&came) else {
             return came;
         };
         if edited.is_settled(&refusal) || !edited.engine.budget.withdraw(clock::now()) {
             return came;
         }
-        let again = self.send_as_written(edited).await;
+        let again = self.send_as_written(edited, None).await;
         edited.hear_as_written(&refusal, self.node, &again);
         again
     }
@@ -97,18 +100,23 @@ impl<'a> Try<'_, 'a> {
         lookups::attempt(lookup.engine, self.node.id, wish, self.wanted).await
     }
 
-    async fn send(&self, body: &[u8]) -> (Verdict, Content<'a>) {
-        exchange::attempt(self.pool, self.upstream, self.node, body, self.wanted).await
+    async fn send(&self, body: &[u8], place: Option<Place>) -> (Verdict, Content<'a>) {
+        let (pool, upstream, node) = (self.pool, self.upstream, self.node);
+        exchange::attempt(pool, upstream, node, body, self.wanted, place).await
     }
 
-    async fn send_as_written(&self, edited: Edited<'_>) -> (Verdict, Content<'a>) {
+    async fn send_as_written(
+        &self,
+        edited: Edited<'_>,
+        place: Option<Place>,
+    ) -> (Verdict, Content<'a>) {
         let body = edited.call.for_node();
         let wanted = &Wanted {
             following: self.wanted.following.map(Following::again),
             ..self.wanted.clone()
         };
         // On the heap: it is rare.
-        Box::pin(Try { wanted, ..*self }.send(&body)).await
+        Box::pin(Try { wanted, ..*self }.send(&body, place)).await
     }
 }
 
@@ -231,7 +239,7 @@ impl<'a> Errand<'a> {
         if engine.budget.withdraw(clock::now()) {
             let following = self.following(|_| Kind::Repeat);
             let (body, wanted) = (self.call.for_node(), self.wanted(until, following));
-            let asked = exchange::attempt(&engine.pool, upstream, node, &body, &wanted);
+            let asked = exchange::attempt(&engine.pool, upstream, node, &body, &wanted, None);
             edited.hear_as_written(error, node, &asked.await);
         }
     }

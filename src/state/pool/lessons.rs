@@ -1,16 +1,18 @@
 //! What calls teach of a node: that it fails, wants to be left alone, or lacks something.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Pool;
 use crate::clock;
 use crate::domain::block::{Need, Reads};
 use crate::domain::chain::BlockNumber;
 use crate::domain::conduct::Sentence;
-use crate::domain::fleet::NodeView;
+use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::limits::Breadth;
 use crate::domain::node::NodeId;
 use crate::domain::verdict::Shut;
+use crate::state::upstreams::Upstream;
 use crate::telemetry::calls::shown_method;
 
 impl Pool {
@@ -90,6 +92,16 @@ impl Pool {
         let has_it = |node: &NodeView| need.is_met_by(node);
         if self.present.load().view.node(id).is_some_and(has_it) {
             self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
+        }
+    }
+}
+
+/// Holds nodes to the calls in flight that their operator has fixed, or lets them be found.
+pub(super) fn fix_limits(view: &FleetView, upstreams: &[Arc<Upstream>], now: Instant) {
+    for upstream in upstreams {
+        if let Some(node) = view.node(upstream.id) {
+            let most = upstream.spec.in_flight_max.number();
+            node.load.limiter.fix(most, now);
         }
     }
 }

@@ -34,6 +34,10 @@ pub struct Used {
     pub answer_bytes: u64,
     /// Repeats that the budget would pay for now.
     pub retry_budget: f64,
+    /// Calls that wait for a place.
+    pub queued: usize,
+    /// Calls that found none, since the start.
+    pub shed: u64,
     /// As `/health` says it.
     pub is_degraded: bool,
 }
@@ -89,5 +93,9 @@ impl Metrics {
         degraded.set(i64::from(used.is_degraded));
         let budget = families.retry_budget.with_label_values(&NO_LABELS);
         budget.set(used.retry_budget);
+        let queued = families.queued_calls.with_label_values(&NO_LABELS);
+        queued.set(saturated(used.queued));
+        let shed = families.calls_shed.with_label_values(&NO_LABELS);
+        shed.inc_by(used.shed.saturating_sub(shed.get()));
     }
 }

@@ -96,6 +96,8 @@ impl Metrics {
         let reason = node.reason(now).map_or(NO_REASON, |reason| reason.as_str());
         let in_flight = families.node_in_flight.with_label_values(&label);
         in_flight.set(i64::from(node.load.in_flight()));
+        let limit = i64::from(node.load.limiter.limit());
+        show(&families.node_in_flight_limit, &label, Some(limit));
         let new = ShownNode { reason, in_flight };
         let old = shown.nodes.insert(node.name.clone(), new);
         if let Some(old) = old.filter(|old| old.reason != reason) {
@@ -196,6 +198,7 @@ impl Metrics {
             &families.node_healthy,
             &families.node_weight,
             &families.node_in_flight,
+            &families.node_in_flight_limit,
             &families.node_suspect,
         ] {
             show(gauges, &[name], None);

@@ -373,6 +373,8 @@ fn what_is_used_stands_beside_what_there_is_room_for() {
         ("retry_budget", 1.5),
         ("retry_budget_max", 99.5),
         ("sockets_max", 7.0),
+        ("queued_calls", 3.0),
+        ("calls_shed_total", 2.0),
     ] {
         assert_eq!(ours(&text, series), Some(wanted), "{series}");
     }
@@ -457,6 +459,9 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("node_healthy gauge", &["node"]),
     ("node_weight gauge", &["node"]),
     ("node_in_flight gauge", &["node"]),
+    ("node_in_flight_limit gauge", &["node"]),
+    ("queued_calls gauge", &[]),
+    ("calls_shed_total counter", &[]),
     ("node_suspect gauge", &["node"]),
     ("degraded gauge", &[]),
     ("node_state gauge", &["node", "reason", "state"]),
@@ -572,6 +577,8 @@ const USED: Used = Used {
     request_bytes: 700,
     answer_bytes: 800,
     retry_budget: 1.5,
+    queued: 3,
+    shed: 2,
 };
 
 /// The text after everything has happened once.

@@ -1,0 +1,56 @@
+//! A call that finds no place at a node: it waits for one, there or elsewhere, or is turned away.
+
+use std::time::Instant;
+
+use super::{Journey, Use};
+use crate::domain::block::Needs;
+use crate::domain::node::NodeId;
+use crate::domain::overload::Overload;
+use crate::domain::verdict::Verdict;
+
+/// So often nodes may refuse a call because they have too much to do.
+const OVERLOADS_MAX: u32 = 32;
+
+impl<'a> Journey<'a> {
+    /// What a node has to have whose place is taken instead of the last step's, and whom the call has
+    /// passed.
+    pub fn wants(&self) -> (&Needs<'a>, &[NodeId]) {
+        let passed = self
+            .tried
+            .split_last()
+            .map_or(&[][..], |(_, before)| before);
+        (&self.needs, passed)
+    }
+
+    /// When all is over.
+    pub fn deadline(&self) -> Instant {
+        self.allowance.deadline
+    }
+
+    /// The last step's attempt is made at `node` instead.
+    pub fn divert(&mut self, node: NodeId) {
+        if let Some(last) = self.tried.last_mut() {
+            *last = node;
+        }
+    }
+
+    /// The last step found no place, and there is no time left to wait for one.
+    pub fn turn_away(&mut self) {
+        self.tried.pop();
+        self.is_turned_away = true;
+        self.is_over = true;
+    }
+
+    /// Hears that a node had too much to do. One that refused the call may be asked again: it goes on
+    /// as if that hadn't been an attempt.
+    pub fn hear_overload(&mut self, verdict: Verdict) -> Use {
+        if verdict.overload != Some(Overload::Refused) || !self.may_go_on(verdict.class) {
+            return self.hear(verdict, false);
+        }
+        self.tried.pop();
+        self.is_free = true;
+        self.overloads += 1;
+        self.is_over |= self.overloads >= OVERLOADS_MAX;
+        Use::Drop
+    }
+}

@@ -1,0 +1,98 @@
+//! Overload: that a node has too much to do, as opposed to being broken.
+//!
+//! The signs are the same: answers that don't come, 503s, rate limits. A node that answered something
+//! well a moment ago has too much to do: that benches nobody, and is what its limit of calls in flight
+//! is learnt from.
+
+use std::time::{Duration, Instant};
+
+use super::conduct::Conduct;
+use super::verdict::{Class, Meaning, Verdict};
+
+/// A node that answered a call or a probe well so lately isn't broken.
+const LATELY: Duration = Duration::from_secs(2);
+
+/// What a node that has too much to do did with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// Refused it at once.
+    Refused,
+    /// Let it wait in vain.
+    Waited,
+}
+
+/// What `verdict` would be a sign of at a node that answers others.
+fn sign(verdict: &Verdict) -> Option<Overload> {
+    let is_nodes = verdict.meaning != Some(Meaning::MethodThrottled);
+    match verdict.class {
+        Class::Throttled if is_nodes && verdict.rest.is_none() => Some(Overload::Refused),
+        Class::Transport if verdict.meaning == Some(Meaning::Busy) => Some(Overload::Refused),
+        Class::Timeout => Some(Overload::Waited),
+        Class::Ok
+        | Class::RpcError
+        | Class::Limit
+        | Class::RequestSize
+        | Class::Throttled
+        | Class::Shut
+        | Class::Unsupported
+        | Class::MissingData
+        | Class::NodeTimeout
+        | Class::NoConnection
+        | Class::Transport
+        | Class::BadAnswer
+        | Class::Unknown
+        | Class::Cancelled => None,
+    }
+}
+
+/// Whether `verdict` says that a node that does so has too much to do.
+pub fn of(verdict: &Verdict, conduct: &Conduct, now: Instant) -> Option<Overload> {
+    let sign = sign(verdict)?;
+    answers(conduct, now).then_some(sign)
+}
+
+/// Whether a node answered a call well a moment ago.
+pub fn answers_calls(conduct: &Conduct, now: Instant) -> bool {
+    let then = now.checked_sub(LATELY);
+    then.is_some_and(|then| conduct.has_answered_since(then))
+}
+
+/// Whether a node answered anything well a moment ago.
+pub fn answers(conduct: &Conduct, now: Instant) -> bool {
+    let then = now.checked_sub(LATELY);
+    then.is_some_and(|then| conduct.was_heard_since(then))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::verdict;
+
+    #[test]
+    fn what_a_node_that_answers_others_refuses_is_overload_and_else_it_is_not() {
+        let start = crate::clock::now();
+        let conduct = Conduct::new(start);
+        let busy = verdict::of_status(503, None).unwrap();
+        let limited = verdict::of_status(429, None).unwrap();
+        let rests = verdict::of_status(429, Some(Duration::from_secs(3))).unwrap();
+        let broken = verdict::of_status(502, None).unwrap();
+        let waited = Verdict::from(Class::Timeout);
+        let heard = start + Duration::from_secs(10);
+        let of = |verdict: &Verdict, after: u64| {
+            of(verdict, &conduct, heard + Duration::from_millis(after))
+        };
+        assert_eq!(of(&busy, 0), None, "it never answered anything");
+        conduct.heard(heard);
+        for (verdict, wanted) in [
+            (busy, Some(Overload::Refused)),
+            (limited, Some(Overload::Refused)),
+            (waited, Some(Overload::Waited)),
+            (rests, None),
+            (broken, None),
+            (Class::NoConnection.into(), None),
+        ] {
+            assert_eq!(of(&verdict, 2000), wanted, "{verdict:?}");
+            assert_eq!(of(&verdict, 2001), None, "{verdict:?}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Cells of a table that others may have written into, too: nothing in them stops the reading.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::ValueRef;
+
+/// A text, bytes that are none replaced; anything else counts as nothing.
+pub fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+    })
+}
+
+/// A whole number; anything else counts as nothing.
+pub fn whole(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(number) => Some(number),
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
+    })
+}
+
+/// A map of texts as JSON; such a map always has one.
+pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
+    serde_json::Value::from_iter(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )
+    .to_string()
+}

@@ -1,0 +1,301 @@
+//! Places at nodes: a call takes one before it is sent, waits for one where there is none, and is
+//! turned away where that would take too long.
+//!
+//! Who gives a place back hands it to whoever is next in the line: newcomers don't overtake. Where
+//! nobody waits none of this takes a lock.
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{sleep_until, timeout_at};
+
+use super::upstreams::Upstream;
+use crate::clock;
+use crate::domain::line::{Line, Ticket};
+use crate::domain::load::Load;
+use crate::domain::overload;
+use crate::domain::sent::Client;
+
+/// How long a call waits for a place unless the settings say otherwise.
+pub const PATIENCE: Duration = Duration::from_millis(100);
+/// Places that are given by the clock are given this late at least: timers are no finer.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The line of all who wait for a node of this pool.
+pub struct Places {
+    waiting: AtomicUsize,
+    line: Mutex<Line<Waiting>>,
+    hash: RandomState,
+    /// Calls that were turned away.
+    shed: AtomicU64,
+}
+
+/// One call in the line.
+struct Waiting {
+    /// Whose places will do.
+    loads: Vec<Arc<Load>>,
+    say: oneshot::Sender<Granted>,
+}
+
+/// A place on its way to who waits for it; given back when dropped.
+struct Granted {
+    places: Arc<Places>,
+    load: Arc<Load>,
+    /// `None`: it was taken.
+    number: Option<u32>,
+}
+
+/// A node that a call may be sent to.
+#[derive(Clone)]
+pub struct Seat {
+    pub upstream: Arc<Upstream>,
+    pub load: Arc<Load>,
+}
+
+/// A place at a node; given back when dropped.
+pub struct Place {
+    pub upstream: Arc<Upstream>,
+    pub load: Arc<Load>,
+    /// How many were taken with it.
+    pub number: u32,
+}
+
+impl Place {
+    /// A place whether there is one or not, for what is never turned away.
+    pub fn always(upstream: &Arc<Upstream>, load: &Arc<Load>) -> Place {
+        Place {
+            number: load.limiter.begin(),
+            upstream: upstream.clone(),
+            load: load.clone(),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.load.limiter.end();
+        let places = &self.upstream.places;
+        if places.waiting.load(Ordering::SeqCst) > 0 {
+            places.let_in(&self.load);
+        }
+    }
+}
+
+impl Drop for Granted {
+    fn drop(&mut self) {
+        if self.number.take().is_some() {
+            self.load.limiter.end();
+            self.places.let_in(&self.load);
+        }
+    }
+}
+
+impl Granted {
+    fn taken_at(mut self, nodes: &[Seat]) -> Option<Place> {
+        let is_it = |seat: &&Seat| Arc::ptr_eq(&seat.load, &self.load);
+        let seat = nodes.iter().find(is_it)?.clone();
+        Some(Place {
+            upstream: seat.upstream,
+            load: seat.load,
+            number: self.number.take()?,
+        })
+    }
+}
+
+impl Default for Places {
+    fn default() -> Places {
+        Places {
+            waiting: AtomicUsize::new(0),
+            line: Mutex::new(Line::new(PATIENCE)),
+            hash: RandomState::default(),
+            shed: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Places {
+    /// How long calls wait from now on.
+    pub fn change(&self, patience: Duration) {
+        self.line().change(patience);
+    }
+
+    /// Calls that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Calls that were turned away.
+    pub fn shed(&self) -> u64 {
+        self.shed.load(Ordering::Relaxed)
+    }
+
+    /// A place at a node if it has one and nobody waits.
+    pub fn at_once(&self, upstream: &Arc<Upstream>, load: &Arc<Load>) -> Option<Place> {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        let number = load.limiter.try_begin()?;
+        Some(Place {
+            upstream: upstream.clone(),
+            load: load.clone(),
+            number,
+        })
+    }
+
+    /// A place at one of `nodes`, waited for until `deadline` at most; `None`: in vain.
+    pub async fn wait(
+        self: &Arc<Self>,
+        client: Client,
+        nodes: &[Seat],
+        deadline: Instant,
+    ) -> Option<Place> {
+        let is_strict = nodes
+            .iter()
+            .all(|seat| seat.upstream.spec.in_flight_max.number().is_some());
+        let (say, mut hear) = oneshot::channel();
+        let caller = client.network().map_or(0, |of| self.hash.hash_one(of));
+        let waiting = Waiting {
+            loads: nodes.iter().map(|seat| seat.load.clone()).collect(),
+            say,
+        };
+        let ticket = self.join(caller, is_strict, waiting);
+        let leaves = Leaves {
+            places: self,
+            ticket,
+        };
+        for seat in nodes {
+            self.let_in(&seat.load);
+        }
+        loop {
+            let Some(look) = self.patience(ticket, deadline) else {
+                drop(leaves);
+                // It may have been let in just now.
+                let granted = hear.try_recv().ok();
+                let place = granted.and_then(|granted| granted.taken_at(nodes));
+                let place = place.or_else(|| at_silent(nodes, is_strict));
+                if place.is_none() {
+                    self.shed.fetch_add(1, Ordering::Relaxed);
+                }
+                return place;
+            };
+            match timeout_at(look.into(), &mut hear).await {
+                Ok(Ok(granted)) => return granted.taken_at(nodes),
+                Ok(Err(_)) => {
+                    // Pushed out of a line that was full.
+                    self.shed.fetch_add(1, Ordering::Relaxed);
+                    return None;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn join(&self, caller: u64, is_strict: bool, waiting: Waiting) -> Ticket {
+        let mut line = self.line();
+        let (ticket, left) = line.join(caller, is_strict, waiting, clock::now());
+        self.waiting.store(line.len(), Ordering::SeqCst);
+        drop(line);
+        drop(left);
+        ticket
+    }
+
+    /// When to look again; `None`: it has waited long enough.
+    fn patience(&self, ticket: Ticket, deadline: Instant) -> Option<Instant> {
+        let now = clock::now();
+        let mut line = self.line();
+        let until = line.may_wait_until(ticket, now).min(deadline);
+        (now < until).then(|| line.look_again(ticket, now).min(until))
+    }
+
+    /// Gives the places that a node has to those who wait for one.
+    fn let_in(self: &Arc<Self>, load: &Arc<Load>) {
+        let now = clock::now();
+        let mut line = self.line();
+        let suits = |waiting: &Waiting| {
+            let is_it = |other: &Arc<Load>| Arc::ptr_eq(other, load);
+            !waiting.say.is_closed() && waiting.loads.iter().any(is_it)
+        };
+        while line.has(suits) {
+            let Some(number) = load.limiter.try_begin_at(now) else {
+                tick(self, load);
+                break;
+            };
+            let Some(waiting) = line.next(suits, now) else {
+                load.limiter.end();
+                break;
+            };
+            let granted = Granted {
+                places: self.clone(),
+                load: load.clone(),
+                number: Some(number),
+            };
+            if let Err(mut granted) = waiting.say.send(granted) {
+                // Its caller has left. It isn't given back by its drop here, where the line is held.
+                granted.number = None;
+                load.limiter.end();
+            }
+        }
+        self.waiting.store(line.len(), Ordering::SeqCst);
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line<Waiting>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives a node's places as they come due, where that goes by the clock.
+fn tick(places: &Arc<Places>, load: &Arc<Load>) {
+    if load.limiter.next_place().is_none() || !load.limiter.watch() {
+        return;
+    }
+    let Ok(runtime) = Handle::try_current() else {
+        load.limiter.unwatch();
+        return;
+    };
+    let (places, load) = (places.clone(), load.clone());
+    runtime.spawn(async move {
+        while let Some(at) = load.limiter.next_place() {
+            sleep_until(at.max(clock::now() + TICK).into()).await;
+            if places.waiting() == 0 {
+                break;
+            }
+            places.let_in(&load);
+        }
+        load.limiter.unwatch();
+        if places.waiting() > 0 {
+            // Who came meanwhile has seen that somebody watches.
+            places.let_in(&load);
+        }
+    });
+}
+
+/// A place at a node that answers nobody: it isn't overloaded but broken, and whoever asks it is the one
+/// to find out.
+fn at_silent(nodes: &[Seat], is_strict: bool) -> Option<Place> {
+    let now = clock::now();
+    let answers = |seat: &Seat| overload::answers(&seat.load.conduct, now);
+    let first = nodes.first()?;
+    let are_silent = !is_strict && !nodes.iter().any(answers);
+    are_silent.then(|| Place::always(&first.upstream, &first.load))
+}
+
+/// Leaves the line when dropped.
+struct Leaves<'p> {
+    places: &'p Places,
+    ticket: Ticket,
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        let mut line = self.places.line();
+        let left = line.leave(self.ticket);
+        self.places.waiting.store(line.len(), Ordering::SeqCst);
+        drop(line);
+        drop(left);
+    }
+}
