@@ -100,12 +100,12 @@ pub async fn eventually(what: &str, deadline: Duration, mut holds: impl AsyncFnM
     }
 }
 
-/// A program that `tests/parts/install.sh` brought.
+/// A program that a script in `tests/parts` brought.
 pub fn part(name: &str) -> PathBuf {
     let path = in_repository(".parts/bin").join(name);
     assert!(
         path.exists(),
-        "{} is missing: run tests/parts/install.sh (`./dev test` does)",
+        "{} is missing: `./dev test` brings it, or `./dev chains`",
         path.display()
     );
     path
