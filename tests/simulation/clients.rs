@@ -210,7 +210,7 @@ impl World {
                 .fail("an error is to be told that was never kept"),
             Step::Finish(Ending::Kept) => self.end(call, End::Error),
             Step::Finish(Ending::Unserved) => {
-                let refusal = call.journey.unserved(|_| true);
+                let refusal = call.journey.failed(true).refusal();
                 self.end(call, End::Refused(refusal));
             }
             Step::Finish(Ending::Refused(refusal)) => {
