@@ -80,8 +80,8 @@ pub struct Headline {
     block_time: Duration,
     /// Oldest first, linked.
     told: VecDeque<Arc<Header>>,
-    /// What each node said last, whether it counts or not.
-    said: BTreeMap<NodeId, Arc<Header>>,
+    /// What each node said last, and when, whether it counts or not.
+    said: BTreeMap<NodeId, (Arc<Header>, Instant)>,
     witnesses: Vec<NodeId>,
     /// The head that calls are served.
     served: Option<BlockNumber>,
@@ -146,7 +146,7 @@ impl Headline {
     /// Node `id` has `header` as its head.
     pub fn hear(&mut self, id: NodeId, header: Arc<Header>, now: Instant) {
         self.known.insert(header.clone(), now);
-        self.said.insert(id, header);
+        self.said.insert(id, (header, now));
     }
 
     /// The word of these counts from now on, and calls are served this head. What nodes said that are
@@ -159,7 +159,7 @@ impl Headline {
 
     /// The heads that count.
     fn heads(&self) -> impl Iterator<Item = (NodeId, &Arc<Header>)> {
-        let counted = self.said.iter().map(|(id, head)| (*id, head));
+        let counted = self.said.iter().map(|(id, (head, _))| (*id, head));
         counted.filter(|(id, _)| self.witnesses.contains(id))
     }
 

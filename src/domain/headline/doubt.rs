@@ -1,10 +1,13 @@
 //! When nothing can be told: whether that is to be borne, or the chain to be told anew.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Headline, Step, Turn, Until, Way, is_near};
 use crate::domain::header::Header;
+
+/// So long after the doubt has stood, who comes to a head meanwhile is asked, too.
+const NEWCOMERS_WITHIN: Duration = Duration::from_secs(3);
 
 impl Headline {
     /// No head may be taken, or linked. If that stands, the chain that most nodes are on is told from its
@@ -42,9 +45,12 @@ impl Headline {
         now: Instant,
     ) -> Option<Step> {
         let told = self.told.back()?.clone();
+        let is_early = now.saturating_duration_since(doubted) < NEWCOMERS_WITHIN;
         for head in candidates.iter().filter(|head| is_near(head, &told)) {
+            let since = self.said_last(head).max(Some(doubted)).filter(|_| is_early);
+            let since = since.unwrap_or(doubted);
             match self.way(head) {
-                Way::Missing(block) if !self.questions.was_asked(block.hash, doubted) => {
+                Way::Missing(block) if !self.questions.was_asked(block.hash, since) => {
                     let turn = self.questions.turn(now);
                     let wait = turn.map(|turn| Step::Wait(Some(turn)));
                     return Some(wait.unwrap_or_else(|| self.fetch(&block, head.hash, now)));
@@ -53,6 +59,15 @@ impl Headline {
             }
         }
         None
+    }
+
+    /// When a node came to this head last.
+    fn said_last(&self, head: &Header) -> Option<Instant> {
+        let said = self
+            .said
+            .values()
+            .filter(|(said, _)| said.hash == head.hash);
+        said.map(|(_, at)| *at).max()
     }
 
     fn tear(&mut self, head: Arc<Header>) -> Step {
