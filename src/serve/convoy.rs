@@ -5,6 +5,7 @@
 //! asked, and charged to its load. Who isn't done then goes on: with the others, where the node
 //! told each call what it lacks, or alone, where it may have been a single call that spoilt it for all.
 
+mod lots;
 mod rider;
 mod trial;
 mod trip;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::lots::{is_fault, is_spoilt, turned_away};
 pub use self::rider::{Boxed, Planned, Rider, board, plan};
 use self::trip::{Came, Trip};
 use super::engine::{Engine, Terms};
@@ -29,11 +31,10 @@ use crate::domain::fleet::NodeView;
 use crate::domain::journey::Step;
 use crate::domain::jsonrpc::OwnId;
 use crate::domain::node::NodeId;
-use crate::domain::overload::Overload;
 use crate::domain::select::{self, Ladder};
 use crate::domain::trace::Trace;
 use crate::domain::trail::Kind;
-use crate::domain::verdict::{Blame, Class, Verdict};
+use crate::domain::verdict::{Class, Verdict};
 use crate::domain::whole::{Whole, is_sparse};
 use crate::state::pool::Snapshot;
 use crate::state::upstreams::Upstream;
@@ -307,28 +308,6 @@ fn judge(came: &Came, (first, calls): (OwnId, usize)) -> Judged<'_> {
         refuses: false,
         is_mixed_up: false,
     }
-}
-
-/// Whether a single call may have spoilt it for all of them.
-fn is_spoilt(lot: &Lot<'_>) -> bool {
-    let spoils = |class| matches!(class, Class::Timeout | Class::Transport | Class::BadAnswer);
-    matches!(lot, Lot::Unanswered(verdict) if verdict.overload != Some(Overload::Refused) && spoils(verdict.class))
-}
-
-fn is_fault(lot: &Lot<'_>) -> bool {
-    let (Lot::Answered(verdict, ..) | Lot::Unanswered(verdict)) = lot else {
-        return false;
-    };
-    verdict.blame() == Blame::Fault
-}
-
-/// Whether the node asked to be left alone.
-fn turned_away(lot: &Lot<'_>) -> Option<Verdict> {
-    let (Lot::Answered(verdict, ..) | Lot::Unanswered(verdict)) = lot else {
-        return None;
-    };
-    let rests = matches!(verdict.blame(), Blame::Rest(_));
-    rests.then_some(*verdict)
 }
 
 /// No batches for this node for a while.
