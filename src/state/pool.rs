@@ -237,11 +237,6 @@ impl Pool {
         self.hurry();
     }
 
-    /// A node took no connection, or its socket broke.
-    pub fn doubt_depth(&self, id: NodeId) {
-        self.alter(|fleet| fleet.doubt_depth(id, clock::now()));
-    }
-
     /// Node `id` told `client` of block `head`; most are no news. If it is, the client isn't shown less
     /// from now on, and the other nodes are asked soon whether they have it, too.
     pub fn see(&self, client: Client, id: NodeId, head: BlockNumber) {
@@ -269,15 +264,6 @@ impl Pool {
     /// The chain as clients were told it.
     pub fn told_chain(&self) -> Arc<ToldChain> {
         self.present.load().view.told.clone()
-    }
-
-    /// An answer of node `id` is of another branch than clients were told.
-    pub fn see_astray(&self, id: NodeId) {
-        let view = &self.present.load().view;
-        if view.node(id).is_some_and(|node| !node.was_seen_astray) {
-            self.alter(|fleet| fleet.see_astray(id));
-        }
-        self.hurry();
     }
 
     /// `client` was told of block `head`, which nodes are known to have.

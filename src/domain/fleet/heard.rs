@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::domain::chain::{BlockHash, Doubt, Source};
     use crate::domain::fleet::{FleetView, Member, Yardstick};
-    use crate::domain::health::Hysteresis;
+    use crate::domain::health::{Hysteresis, Reason};
     use crate::domain::node::{Rung, Weight};
 
     const LEADER: NodeId = NodeId(0);

@@ -34,6 +34,20 @@ impl Pool {
         }
     }
 
+    /// A node took no connection, or its socket broke.
+    pub fn doubt_depth(&self, id: NodeId) {
+        self.alter(|fleet| fleet.doubt_depth(id, clock::now()));
+    }
+
+    /// An answer of node `id` is of another branch than clients were told.
+    pub fn see_astray(&self, id: NodeId) {
+        let view = &self.present.load().view;
+        if view.node(id).is_some_and(|node| !node.was_seen_astray) {
+            self.alter(|fleet| fleet.see_astray(id));
+        }
+        self.hurry();
+    }
+
     /// A node has failed calls time after time.
     pub async fn bench(&self, id: NodeId) {
         self.change(|fleet| fleet.bench(id, clock::now())).await;
