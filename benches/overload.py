@@ -286,7 +286,7 @@ def haproxy(folder, ports, maxconn):
     path.write_text(
         f"""global
   nbthread 1
-  maxconn 20000
+  maxconn 8192
 defaults
   mode http
   http-reuse always
