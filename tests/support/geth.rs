@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{PATIENCE, Process, Rpc, eventually, free_port, part};
@@ -49,8 +49,13 @@ impl Geth {
 
     /// Sends transactions until its head is `head`; for a geth without a period.
     pub async fn grow_to(&self, head: u64) {
-        let accounts = self.rpc.call("eth_accounts", json!([])).await;
-        let own = accounts[0].as_str().expect("an account to send from");
+        // It answers a moment before it has opened its wallet.
+        let mut own = Value::Null;
+        eventually("geth has an account to send from", PATIENCE, async || {
+            own = self.rpc.call("eth_accounts", json!([])).await[0].clone();
+            own.is_string()
+        })
+        .await;
         let nothing = json!([{"from": own, "to": own, "value": "0x0"}]);
         eventually("geth's chain grows", PATIENCE * 2, async || {
             for _ in 0..20 {
