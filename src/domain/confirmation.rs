@@ -13,9 +13,9 @@ use super::node::NodeId;
 use super::select::Ladder;
 use super::told::Recent;
 
-/// Repeats that one node has in flight because it goes back furthest: about a tenth of what a node is
-/// asked at once when it is busy.
-pub const DEEP_IN_FLIGHT_MAX: u32 = 16;
+/// Of what a node may have in flight, one in as many may be a repeat that it gets because it goes back
+/// furthest; one always may.
+const DEEP_PART: u32 = 10;
 /// What was looked for of late is remembered of so many.
 const SEARCHED_MAX: usize = 8_192;
 
@@ -95,7 +95,10 @@ pub fn confirmers(
     };
     let others: Vec<_> = view.nodes.iter().filter(is_open).collect();
     let is_fresh = |node: &NodeView| node.head >= view.served_head;
-    let has_room = |node: &NodeView| node.load.digging() < DEEP_IN_FLIGHT_MAX;
+    let has_room = |node: &NodeView| {
+        let limit = node.load.limiter.limit();
+        node.load.digging() < (limit / DEEP_PART).max(1)
+    };
     let is_deeper = |node: &NodeView| reach(node) < reach(said) && has_room(node);
     let among = |is_wanted: &dyn Fn(&NodeView) -> bool| -> Vec<&NodeView> {
         others
@@ -201,7 +204,8 @@ mod tests {
         let mut dice = Seeded::new(3);
         let mut asked = || confirmers(&view, &view.nodes[0], sought, now, &mut dice);
         let deepest = view.nodes[1].load.clone();
-        let mut digging: Vec<_> = (1..DEEP_IN_FLIGHT_MAX).map(|_| deepest.dig()).collect();
+        deepest.limiter.fix(Some(39), now);
+        let mut digging: Vec<_> = (1..3).map(|_| deepest.dig()).collect();
         assert_eq!(asked(), [NodeId(1)]);
         digging.push(deepest.dig());
         assert_eq!(asked(), [NodeId(2), NodeId(1)], "it is fresh, too");
