@@ -187,6 +187,22 @@ async fn a_thousand_answers_that_nobody_takes_cost_a_quiet_client_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn less_memory_than_the_settings_say_is_told_at_the_start() {
+    let more = "  limits: { memory: 8192GiB }\n  sockets: { sockets_max: 90000 }\n";
+    let scene = Pretend::set(&[1], more).await;
+    let printed = scene.balancer.process.printed();
+    let line = printed
+        .lines()
+        .find(|line| line.contains("WARN  there are "));
+    let line = line.unwrap_or_else(|| panic!("{printed}"));
+    assert!(line.contains("less than the 8192.0 GiB that forebay.limits.memory says"));
+    scene.is_well().await;
+    let enough = Pretend::set(&[1], "  limits: { memory: 1GiB }\n").await;
+    let printed = enough.balancer.process.printed();
+    assert!(!printed.contains("less than the"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_are_raised_to_the_hard_limit_and_health_is_told_when_connections_are_gone() {
     const FILES: u64 = 700;
     // Of this process, as of those that it starts.
