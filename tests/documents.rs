@@ -596,6 +596,27 @@ fn commands(arguments: &[&str]) -> BTreeSet<String> {
         .collect()
 }
 
+/// What a release holds beside the program.
+#[cfg(feature = "papers")]
+#[test]
+fn completions_and_the_manual_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut papers = Command::new(env!("CARGO_BIN_EXE_papers"));
+    assert!(papers.arg(folder.path()).status().unwrap().success());
+    let page = std::fs::read_to_string(folder.path().join("man/forebay.1")).unwrap();
+    for file in ["forebay.bash", "_forebay", "forebay.fish"] {
+        let text = std::fs::read_to_string(folder.path().join("completions").join(file)).unwrap();
+        for command in commands(&[]).iter().filter(|command| *command != "help") {
+            assert!(text.contains(command.as_str()), "{file}: {command}");
+            let named = page.contains(&format!("forebay\\-{command}"));
+            assert!(named, "the manual's page: {command}");
+        }
+        for command in commands(&["backends"]) {
+            assert!(text.contains(&command), "{file}: backends {command}");
+        }
+    }
+}
+
 #[test]
 fn every_command_of_a_document_is_one() {
     let (all, backends) = (commands(&[]), commands(&["backends"]));

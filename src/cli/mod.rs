@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use pingora::server::configuration::ServerConf;
 
 use crate::app;
@@ -116,6 +116,11 @@ impl Failure {
             why: why.to_string(),
         }
     }
+}
+
+/// The program's arguments, for whoever describes them.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command that the process was started with.
