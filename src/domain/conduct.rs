@@ -106,8 +106,9 @@ impl Conduct {
 
     /// It answered as many calls, be it with errors of their own.
     pub fn answered(&self, calls: u32, now: Instant) {
-        self.answers.add(calls, now);
-        self.answered.store(self.age(now), Ordering::Relaxed);
+        let age = now.saturating_duration_since(self.born);
+        self.answers.add_at(calls, age);
+        self.answered.store(micros(age), Ordering::Relaxed);
         if self.in_row.load(Ordering::Relaxed) != 0 {
             self.in_row.store(0, Ordering::Relaxed);
         }
@@ -243,13 +244,17 @@ impl Conduct {
 
     /// In microseconds; never 0.
     fn age(&self, now: Instant) -> u64 {
-        let micros = now.saturating_duration_since(self.born).as_micros();
-        u64::try_from(micros).unwrap_or(u64::MAX).max(1)
+        micros(now.saturating_duration_since(self.born))
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Never 0.
+fn micros(age: Duration) -> u64 {
+    u64::try_from(age.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
 impl Faults {

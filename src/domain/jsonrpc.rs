@@ -145,7 +145,9 @@ impl<'a> Envelope<'a> {
         if self.depth > DEPTH_MAX {
             return invalid("nested too deep");
         }
-        if self.jsonrpc.and_then(text).as_deref() != Some("2.0") {
+        let is_version_2 =
+            |raw| raw == r#""2.0""# || text(raw).is_some_and(|version| version == "2.0");
+        if !self.jsonrpc.is_some_and(is_version_2) {
             return invalid("`jsonrpc` must be \"2.0\"");
         }
         if self.id.is_some_and(|id| !is_id(id)) {
@@ -225,8 +227,28 @@ impl OwnId {
     }
 }
 
-/// The number that stands in an id of ours: some nodes give it back as a string, or as 1.0.
+/// The number that stands in an id of ours.
 fn number_in(written: &str) -> Option<u64> {
+    plain_number_in(written).or_else(|| odd_number_in(written))
+}
+
+/// As nearly all nodes give it back.
+fn plain_number_in(written: &str) -> Option<u64> {
+    let digits = written.as_bytes();
+    let first = *digits.first()?;
+    if first == b'0' || digits.len() > OwnId::DIGITS_MAX {
+        return None;
+    }
+    digits.iter().try_fold(0, |number: u64, digit| {
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + u64::from(digit - b'0'))
+    })
+}
+
+/// Some nodes give it back as a string, or as 1.0.
+#[cold]
+fn odd_number_in(written: &str) -> Option<u64> {
     let bare = written
         .strip_prefix('"')
         .and_then(|id| id.strip_suffix('"'));

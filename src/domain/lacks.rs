@@ -6,7 +6,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -20,9 +20,8 @@ pub const WELL_LASTS: Duration = Duration::from_secs(60);
 pub const METHOD_REST: Duration = Duration::from_secs(10);
 /// Methods remembered for one node. What clients call may be any name: the oldest gives way.
 pub const LACKS_MAX: usize = 64;
-/// Longer names, in bytes, are not remembered, nor written into the key of a draw: no node has
-/// such a method.
-pub const METHOD_BYTES_MAX: usize = 64;
+/// Longer names, in bytes, are not remembered: no node has such a method.
+const METHOD_BYTES_MAX: usize = 64;
 /// Methods that share a slot are taken for one: each is answered well when one of them is.
 const WELL_SLOTS: usize = 256;
 
@@ -30,6 +29,8 @@ const WELL_SLOTS: usize = 256;
 #[derive(Debug)]
 pub struct Lacks {
     known: ArcSwap<Vec<Lack>>,
+    /// Whether something was ever known: most nodes lack nothing.
+    has_known: AtomicBool,
     born: Instant,
     /// When a method of each slot was last answered well: in seconds since `born`, and one; 0: never.
     well_at: Box<[AtomicU32; WELL_SLOTS]>,
@@ -47,21 +48,24 @@ impl Lacks {
     pub fn new(now: Instant) -> Lacks {
         Lacks {
             known: ArcSwap::default(),
+            has_known: AtomicBool::new(false),
             born: now,
             well_at: Box::new([const { AtomicU32::new(0) }; WELL_SLOTS]),
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.known.load().is_empty()
+        !self.has_known.load(Ordering::Relaxed) || self.known.load().is_empty()
     }
 
     /// Whether the node is passed over for calls of this method.
     pub fn has(&self, method: &str, now: Instant) -> bool {
-        let known = self.known.load();
-        known
-            .iter()
-            .any(|lack| &*lack.method == method && now < lack.until)
+        !self.is_empty()
+            && self
+                .known
+                .load()
+                .iter()
+                .any(|lack| &*lack.method == method && now < lack.until)
     }
 
     /// The node said that it has no `method`.
@@ -85,7 +89,7 @@ impl Lacks {
             slot.store(seconds, Ordering::Relaxed);
         }
         let is_it = |lack: &Lack| &*lack.method == method && !lack.is_rest;
-        if self.known.load().iter().any(is_it) {
+        if !self.is_empty() && self.known.load().iter().any(is_it) {
             self.known.rcu(|known| {
                 let others = known.iter().filter(|lack| !is_it(lack));
                 others.cloned().collect::<Vec<_>>()
@@ -119,6 +123,7 @@ impl Lacks {
             until,
             is_rest,
         };
+        self.has_known.store(true, Ordering::Relaxed);
         self.known.rcu(|known| {
             let others = known
                 .iter()

@@ -24,8 +24,13 @@ impl<const SECONDS: usize> Recent<SECONDS> {
     }
 
     pub fn add(&self, count: u32, now: Instant) {
+        self.add_at(count, now.saturating_duration_since(self.born));
+    }
+
+    /// The same, `age` after the counter was made.
+    pub fn add_at(&self, count: u32, age: Duration) {
         let before = self.total.fetch_add(count, Ordering::Relaxed);
-        let second = self.second(now);
+        let second = second(age);
         let mark = &self.marks[second as usize % SECONDS];
         let known = mark.load(Ordering::Relaxed);
         if known >> 32 < u64::from(second) {
@@ -47,18 +52,18 @@ impl<const SECONDS: usize> Recent<SECONDS> {
 
     /// The same of the last `seconds`, at most `SECONDS`.
     pub fn sum_of(&self, seconds: usize, now: Instant) -> u32 {
-        let second = u64::from(self.second(now));
+        let second = u64::from(second(now.saturating_duration_since(self.born)));
         let oldest = (second + 1).saturating_sub(seconds as u64).max(1);
         let marks = self.marks.iter().map(|mark| mark.load(Ordering::Relaxed));
         let first = marks.filter(|mark| mark >> 32 >= oldest).min();
         // The lower half alone is meant.
         first.map_or(0, |mark| self.total().wrapping_sub(mark as u32))
     }
+}
 
-    fn second(&self, now: Instant) -> u32 {
-        let age: Duration = now.saturating_duration_since(self.born);
-        u32::try_from(age.as_secs() + 1).unwrap_or(u32::MAX)
-    }
+/// Counted from 1.
+fn second(age: Duration) -> u32 {
+    u32::try_from(age.as_secs() + 1).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -48,9 +48,11 @@ impl Whole {
 
     /// The node's error; `None` for a result.
     pub fn error(&self) -> Option<RpcError<'_>> {
+        if !self.places.is_error {
+            return None;
+        }
         let written = self.bytes.get(self.places.outcome.clone())?;
-        let written = std::str::from_utf8(written).ok();
-        let error = written.filter(|_| self.places.is_error)?;
+        let error = std::str::from_utf8(written).ok()?;
         read_error(error).ok().map(|(error, _)| error)
     }
 

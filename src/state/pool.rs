@@ -2,7 +2,8 @@
 //!
 //! Membership goes in by its `ServiceDiscovery`, the block-lag verdict by its `HealthCheck`, and
 //! its `BackendSelection` draws. Each of the three only asks `domain`: the fleet has one writer
-//! (under a lock that no call takes on its way), and calls read one snapshot of it.
+//! (under a lock that no call takes on its way), and calls read one snapshot of it. They draw from
+//! that snapshot, too: what Pingora was told of follows it a moment later.
 //!
 //! Pingora tells backends apart by address and weight, so two nodes on one address would be one:
 //! here each has a synthetic address, made of its id, that nobody connects to.
@@ -27,7 +28,7 @@ use super::early::Early;
 use super::floors::Floors;
 use super::places::Places;
 use super::provenance::Provenance;
-use super::selection::{ByWeightAndLoad, Key};
+use super::selection::ByWeightAndLoad;
 use super::told::Told;
 use super::upstreams::{Upstream, Upstreams};
 use crate::clock;
@@ -129,20 +130,13 @@ impl Pool {
 
     /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
     pub fn draw(&self, ladder: Ladder, passed: &[NodeId], needs: &Needs<'_>) -> Option<NodeId> {
-        // Pingora's own verdict follows the view a moment later: a planned call would find nobody.
-        let takes = |backend: &Backend, _is_healthy: bool| {
-            id_of(backend).is_some_and(|id| !passed.contains(&id))
-        };
-        let key = Key::of(ladder, needs);
+        let (present, now) = (self.present.load(), clock::now());
+        let takes = |node: &NodeView| node.is_in_order() || select::take(node, needs.caution, now);
         loop {
-            let backend = self.balancer.select_with(key.bytes(), usize::MAX, takes)?;
-            let id = id_of(&backend)?;
-            let present = self.present.load();
-            let takes = |node: &NodeView| {
-                node.is_in_order() || select::take(node, needs.caution, clock::now())
-            };
+            let view = &present.view;
+            let id = select::draw(view, ladder, passed, needs, now, &mut clock::roll)?;
             // Who is refused here won't be drawn again: it ends.
-            if present.view.node(id).is_none_or(takes) {
+            if view.node(id).is_none_or(takes) {
                 return Some(id);
             }
         }
@@ -425,7 +419,11 @@ mod tests {
         // Pingora is told when this is done.
         pool.alter(|fleet| fleet.hear_round(&[(id, probe)], clock::now()));
         assert_eq!(draw(), Some(id));
+        let of_pingora = || pool.balancer.select(b"", 1).and_then(|node| id_of(&node));
+        pool.tell_pingora().await;
+        assert_eq!(of_pingora(), Some(id));
         pool.alter(|fleet| fleet.hear_round(&[(id, Probe::Failed)], clock::now()));
         assert_eq!(draw(), None);
+        assert_eq!(of_pingora(), None);
     }
 }
