@@ -246,7 +246,9 @@ mod tests {
     #[test]
     fn callers_are_let_in_by_turns_however_many_calls_one_has() {
         let (mut line, now) = line();
-        (0..50).for_each(|call| drop(line.join(1, false, call, now)));
+        for call in 0..50 {
+            line.join(1, false, call, now);
+        }
         line.join(2, false, 100, now);
         line.join(2, false, 101, now);
         let order: Vec<_> = (0..5).filter_map(|_| line.next(|_| true, now)).collect();
@@ -257,7 +259,9 @@ mod tests {
     #[test]
     fn the_first_is_the_next_until_it_has_waited_for_long_and_then_the_last_is() {
         let (mut line, now) = line();
-        (0..4).for_each(|call| drop(line.join(1, false, call, now)));
+        for call in 0..4 {
+            line.join(1, false, call, now);
+        }
         assert_eq!(line.next(|_| true, now + millis(5)), Some(0));
         assert_eq!(line.next(|_| true, now + millis(6)), Some(3));
         assert_eq!(line.next(|call| *call == 1, now), Some(1), "whom it suits");
@@ -268,7 +272,9 @@ mod tests {
         let (mut line, now) = line();
         let (strict, _) = line.join(1, true, 0, now);
         let (patient, _) = line.join(1, false, 1, now);
-        (0..200).for_each(|call| drop(line.join(1, false, call, now)));
+        for call in 0..200 {
+            line.join(1, false, call, now);
+        }
         for after in [0, 500, 1900, 2100] {
             let at = now + millis(after);
             assert_eq!(line.may_wait_until(strict, at), now + millis(100));

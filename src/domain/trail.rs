@@ -159,7 +159,10 @@ impl Step {
 mod tests {
     use super::*;
 
-    fn trail(steps: &[(&str, Kind, Option<(Class, u64)>)]) -> Trail {
+    /// Of a node's name, what it was asked for, and what came of it after so many milliseconds.
+    type Attempted<'a> = (&'a str, Kind, Option<(Class, u64)>);
+
+    fn trail(steps: &[Attempted<'_>]) -> Trail {
         let mut trail = Trail::default();
         for (node, kind, ended) in steps {
             let place = trail.begin(&(*node).into(), *kind);

@@ -505,7 +505,7 @@ fn nothing_is_shed_that_there_is_room_for() {
     shapes.push(("varied", varied(20, 0.02), 700.0));
     for (name, shape, rate) in shapes {
         for seed in 0..2 {
-            let mut world = World::new(&[shape.clone()], seed);
+            let mut world = World::new(std::slice::from_ref(&shape), seed);
             world.offer(rate, 10.0);
             world.run_until(14.0);
             let (answered, shed) = (world.outcome.answered.len(), world.outcome.shed);
