@@ -10,6 +10,8 @@ mod waiting;
 
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use self::doubted::Doubted;
 pub use self::failures::Failed;
 use self::failures::Failures;
@@ -78,7 +80,8 @@ pub struct Journey<'a> {
     treatment: Treatment,
     allowance: Allowance,
     needs: Needs<'a>,
-    tried: Vec<NodeId>,
+    /// Room for as many as most calls may ask: no memory is taken for them.
+    tried: SmallVec<[NodeId; 4]>,
     /// Nodes asked before it began anew.
     tried_before: usize,
     /// Nodes that are likely to refuse it: asked after the others of their ladder.
@@ -132,7 +135,7 @@ impl<'a> Journey<'a> {
                 caution: Caution::Whole,
                 ..needs
             },
-            tried: Vec::new(),
+            tried: SmallVec::new(),
             tried_before: 0,
             avoided: Vec::new(),
             uncounted: 0,

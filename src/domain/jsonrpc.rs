@@ -218,7 +218,8 @@ impl OwnId {
 
     /// Whether a node names this one.
     pub fn is(self, said: &str) -> bool {
-        number_in(said) == Some(self.0)
+        let mut digits = itoa::Buffer::new();
+        said.as_bytes() == self.write(&mut digits) || odd_number_in(said) == Some(self.0)
     }
 
     /// In digits.

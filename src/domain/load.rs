@@ -124,7 +124,8 @@ impl Load {
     /// Two writers may overwrite each other's sample: an average bears it.
     fn measure(&self, took: Duration, now: Instant) {
         let sample = took.as_micros() as f64;
-        let (average, idle) = self.average(now);
+        let age = self.age_micros(now);
+        let (average, idle) = self.average_at(age);
         let next = if sample > average {
             // Half the way up at once: two slow answers in a row show, a single one is noise.
             average + (sample - average) / 2.0
@@ -133,8 +134,7 @@ impl Load {
             average * kept + sample * (1.0 - kept)
         };
         self.average_micros.store(next as u64, Ordering::Relaxed);
-        self.measured_micros
-            .store(self.age_micros(now), Ordering::Relaxed);
+        self.measured_micros.store(age, Ordering::Relaxed);
     }
 
     /// The latency of late, a peak-sensitive average; `None` before the first answer.
@@ -144,8 +144,12 @@ impl Load {
     }
 
     fn average(&self, now: Instant) -> (f64, f64) {
+        self.average_at(self.age_micros(now))
+    }
+
+    fn average_at(&self, age_micros: u64) -> (f64, f64) {
         let measured = self.measured_micros.load(Ordering::Relaxed);
-        let idle = self.age_micros(now).saturating_sub(measured) as f64 / 1e6;
+        let idle = age_micros.saturating_sub(measured) as f64 / 1e6;
         (self.average_micros.load(Ordering::Relaxed) as f64, idle)
     }
 

@@ -279,7 +279,7 @@ impl<'a> Convoy<'a> {
 
 fn wanted<'a>(terms: Terms<'a>, until: Instant) -> Wanted<'a> {
     Wanted {
-        id: Bytes::new(),
+        id: "",
         bytes_max: ANSWER_BYTES_MAX as u64,
         may_stream: false,
         room: terms.room,

@@ -40,7 +40,7 @@ const ERROR_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
     /// The caller's id, put in place of ours.
-    pub id: Bytes,
+    pub id: &'a str,
     /// The longest answer.
     pub bytes_max: u64,
     /// Whether a large answer may be passed on as it comes, or must be held whole.
@@ -337,7 +337,7 @@ async fn read_large<'a>(
         return (verdict, Found::Nothing);
     }
     let start = unmarked(start);
-    let mut splicer = Splicer::new(wanted.id.clone(), own);
+    let mut splicer = Splicer::new(Bytes::copy_from_slice(wanted.id.as_bytes()), own);
     let mut ready = Vec::new();
     let fed = splicer.feed(&start, &mut ready);
     if let Err(bad) = fed {

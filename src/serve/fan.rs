@@ -110,7 +110,7 @@ impl Asker {
         let room = self.gate.room(bytes_max);
         let following = self.question.path.as_ref();
         let wanted = Wanted {
-            id: Bytes::new(),
+            id: "",
             bytes_max,
             may_stream: false,
             room: &room,

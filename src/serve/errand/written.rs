@@ -172,7 +172,7 @@ impl<'a> Errand<'a> {
     pub(super) fn wanted(&self, until: Instant, following: Option<Following<'a>>) -> Wanted<'a> {
         let repeats_freely = self.journey.repeat() == Repeat::Freely;
         Wanted {
-            id: Bytes::copy_from_slice(self.call.id.unwrap_or("null").as_bytes()),
+            id: self.call.id.unwrap_or("null"),
             bytes_max: self.terms.bytes_max,
             may_stream: self.terms.may_stream,
             room: self.terms.room,
