@@ -37,7 +37,8 @@ const GETH: &str = "
     eth_getRawTransactionByHash eth_getUncleByBlockHashAndIndex eth_getUncleByBlockNumberAndIndex
     eth_pendingTransactions net_listening net_peerCount rpc_modules web3_clientVersion web3_sha3
     debug_accountRange debug_dumpBlock debug_getModifiedAccountsByHash
-    debug_getModifiedAccountsByNumber debug_intermediateRoots debug_storageRangeAt debug_traceBlock";
+    debug_getModifiedAccountsByNumber debug_intermediateRoots debug_storageRangeAt debug_traceBadBlock
+    debug_traceBlock debug_traceBlockFromFile";
 
 /// Named by the execution APIs, and not (or no more) known to geth 1.17.10.
 const NOT_GETHS: &str = "eth_coinbase eth_getBlockAccessList trace_";
