@@ -208,7 +208,8 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
     scene
         .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
         .await;
-    scene.nodes[0].set_latency(Duration::from_secs(2));
+    // Longer than calls wait, and well within the time of a probe.
+    scene.nodes[0].set_latency(Duration::from_secs(1));
     let caller = Caller::at(&scene, [127, 0, 0, 1]);
     let calls = (0..6).map(|id| caller.call(id)).collect();
     eventually("four wait", PATIENCE, async || {

@@ -122,25 +122,25 @@ async fn an_old_state_that_own_nodes_pruned_is_the_leaders_to_tell() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_hash_nobody_told_of_has_is_asked_of_the_leader_now_and_then() {
-    let scene = Pretend::with_leader(&[1, 1], "").await;
-    for node in &scene.nodes {
-        node.change(|behaviour| {
-            let nothing = "null".to_string();
-            behaviour
-                .results
-                .insert("eth_getTransactionReceipt".into(), nothing);
-            let trouble = Trouble {
-                code: -32000,
-                message: "header for hash not found".into(),
-                data: None,
-            };
-            behaviour.errors.insert("eth_getBalance".into(), trouble);
-        });
-    }
     for (method, object) in [
         ("eth_getTransactionReceipt", false),
         ("eth_getBalance", true),
     ] {
+        let scene = Pretend::with_leader(&[1, 1], "").await;
+        for node in &scene.nodes {
+            node.change(|behaviour| {
+                let nothing = "null".to_string();
+                behaviour
+                    .results
+                    .insert("eth_getTransactionReceipt".into(), nothing);
+                let trouble = Trouble {
+                    code: -32000,
+                    message: "header for hash not found".into(),
+                    data: None,
+                };
+                behaviour.errors.insert("eth_getBalance".into(), trouble);
+            });
+        }
         let (began, before) = (forebay::clock::now(), asked(&scene, method).1);
         for call in 0..CALLS {
             let hash = format!("\"0xff{call:062x}\"");

@@ -66,11 +66,16 @@ fn table(field: &Field<'_>) -> Option<String> {
 }
 
 fn endpoint(field: &Field<'_>) -> Option<String> {
-    field.parsed("a URL, as in `http://127.0.0.1:8000`", |text| {
-        let url = Url::parse(text.trim()).ok()?;
-        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-        is_http.then(|| text.trim().to_string())
-    })
+    field.parsed(
+        "a URL without a password, as in `http://127.0.0.1:8000`",
+        |text| {
+            let url = Url::parse(text.trim()).ok()?;
+            let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+            // It is shown as it stands.
+            let is_open = url.username().is_empty() && url.password().is_none();
+            (is_http && is_open).then(|| text.trim().to_string())
+        },
+    )
 }
 
 /// Left out, it is as long as the rounds need.
@@ -119,6 +124,10 @@ mod tests {
             "expected a URL",
         );
         finds("{registry: {endpoint: \"file:///x\"}}", "expected a URL");
+        finds(
+            "{registry: {endpoint: \"http://who:secret@127.0.0.1:8000\"}}",
+            "expected a URL without a password",
+        );
         finds_nothing("{registry: {endpoint: \"http://127.0.0.1:8000\"}}");
         finds_nothing("{registry: {lease: 15s}}");
         finds("{registry: {lease: 14999ms}}", "must be at least 15s");

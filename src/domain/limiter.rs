@@ -169,12 +169,12 @@ impl Limiter {
 
     /// Whether the one who asks is to give its places by the clock; `false`: somebody does.
     pub fn watch(&self) -> bool {
-        !self.is_watched.swap(true, Ordering::AcqRel)
+        !self.is_watched.swap(true, Ordering::SeqCst)
     }
 
     /// Nobody gives them any more.
     pub fn unwatch(&self) {
-        self.is_watched.store(false, Ordering::Release);
+        self.is_watched.store(false, Ordering::SeqCst);
     }
 
     /// For show: 1 where places are given by the clock.

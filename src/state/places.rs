@@ -25,6 +25,8 @@ use crate::domain::sent::Client;
 pub const PATIENCE: Duration = Duration::from_millis(100);
 /// Places that are given by the clock are given this late at least: timers are no finer.
 const TICK: Duration = Duration::from_millis(1);
+/// The longest pause before it is looked again whether a node has room for what is due.
+const TICK_MAX: Duration = Duration::from_millis(64);
 
 /// The line of all who wait for a node of this pool.
 pub struct Places {
@@ -258,16 +260,26 @@ fn tick(places: &Arc<Places>, load: &Arc<Load>) {
         return;
     };
     let (places, load) = (places.clone(), load.clone());
+    // Who joins the line looks for a watch after it is counted: one of the two sees the other.
+    let waits = |places: &Places| places.waiting.load(Ordering::SeqCst) > 0;
     runtime.spawn(async move {
+        let mut pause = TICK;
         while let Some(at) = load.limiter.next_place() {
-            sleep_until(at.max(clock::now() + TICK).into()).await;
-            if places.waiting() == 0 {
+            sleep_until(at.max(clock::now() + pause).into()).await;
+            if !waits(&places) {
                 break;
             }
             places.let_in(&load);
+            // The node has no room for what is due: a call that ends lets the next one in.
+            let is_due_still = load.limiter.next_place() == Some(at);
+            pause = if is_due_still {
+                (pause * 2).min(TICK_MAX)
+            } else {
+                TICK
+            };
         }
         load.limiter.unwatch();
-        if places.waiting() > 0 {
+        if waits(&places) {
             // Who came meanwhile has seen that somebody watches.
             places.let_in(&load);
         }

@@ -39,7 +39,7 @@ impl Traffic {
         }
     }
 
-    /// What came since `before`.
+    /// What came since `before`; nothing where that was read later.
     pub fn since(&self, before: &Traffic) -> Traffic {
         let earlier = before.durations.iter().map(|(_, count)| *count);
         let durations = self
@@ -47,12 +47,14 @@ impl Traffic {
             .iter()
             .zip(earlier.chain(std::iter::repeat(0)));
         Traffic {
-            calls: self.calls - before.calls,
-            failed: self.failed - before.failed,
-            unanswerable: self.unanswerable - before.unanswerable,
-            try_again_responses: self.try_again_responses - before.try_again_responses,
+            calls: self.calls.saturating_sub(before.calls),
+            failed: self.failed.saturating_sub(before.failed),
+            unanswerable: self.unanswerable.saturating_sub(before.unanswerable),
+            try_again_responses: self
+                .try_again_responses
+                .saturating_sub(before.try_again_responses),
             durations: durations
-                .map(|((bound, count), earlier)| (*bound, count - earlier))
+                .map(|((bound, count), earlier)| (*bound, count.saturating_sub(earlier)))
                 .collect(),
         }
     }

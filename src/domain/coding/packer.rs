@@ -76,10 +76,12 @@ impl Packer {
     /// See [`Broke`].
     pub fn give(&mut self) -> Result<Option<Bytes>, Broke> {
         while !self.has_ended && (self.is_full || self.is_last || !self.input.is_empty()) {
-            let (taken, given) = self.step()?;
+            let (taken, mut given) = self.step()?;
             self.input.advance(taken);
             self.is_full = given.len() == STEP_BYTES_MAX;
             if !given.is_empty() {
+                // It may wait for its client, and is counted by its length.
+                given.shrink_to_fit();
                 return Ok(Some(given.into()));
             }
             if taken == 0 && !self.has_ended {
@@ -139,6 +141,8 @@ mod tests {
             while let Some(given) = packer.give().unwrap() {
                 assert!((1..=STEP_BYTES_MAX).contains(&given.len()));
                 packed.extend_from_slice(&given);
+                let held = given.try_into_mut().unwrap().capacity();
+                assert!(held <= packed.len(), "{held} bytes are held");
             }
         };
         for piece in pieces {

@@ -200,7 +200,7 @@ impl Control {
             }
             self.pace = None;
             self.ceiling = None;
-            return self.cap().min(LIMIT_FIRST);
+            return self.cap().clamp(1, LIMIT_FIRST);
         }
         if window.began < self.since {
             return limit;
@@ -339,6 +339,8 @@ impl Control {
             let over = now.saturating_duration_since(began).max(RATE_SHORT);
             let of_late = count as f64 / over.as_secs_f64();
             self.pace = Some(Pace::new(answers.max(of_late), now));
+            self.cut = None;
+            self.looks = None;
             return 1;
         }
         let refusals = match self.ceiling {
@@ -389,4 +391,31 @@ impl Control {
 
 fn part(limit: u32, of: f64) -> u32 {
     ((f64::from(limit) * of) as u32).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_paced_no_more_takes_calls_again_also_after_a_look() {
+        let now = crate::clock::now();
+        let mut control = Control {
+            looks: Some(8),
+            ..Control::new(now)
+        };
+        assert_eq!(control.refused(4, 1, (0, now), now), 1);
+        assert!(control.is_paced());
+        let later = now + Duration::from_secs(3_600);
+        let window = Window {
+            began: later,
+            length: Duration::from_secs(1),
+            answers: 1,
+            sum: Duration::from_millis(5),
+            low: Duration::from_millis(5),
+            was_full: false,
+        };
+        let limit = control.hear_window(1, &window, later);
+        assert!(!control.is_paced() && limit >= 1, "{limit}");
+    }
 }
