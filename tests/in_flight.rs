@@ -20,6 +20,9 @@ use forebay::clock;
 use forebay::fake::{Capacity, Fault};
 use serde_json::{Value, json};
 use support::{PATIENCE, Pretend, eventually};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
 /// On average calls are sent so late at most on a machine that has the time for them.
 const LATE_MAX: Duration = Duration::from_millis(8);
@@ -244,6 +247,60 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
         limit.await > Some(2.0)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_takes_one_place() {
+    let scene = Pretend::set(&[1], "").await;
+    fix(&scene, "a", "2").await;
+    scene
+        .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
+        .await;
+    // Long, but its probes don't fail for as long as would take it out.
+    scene.nodes[0].set_latency(Duration::from_millis(800));
+    let caller = Caller::at(&scene, [127, 0, 0, 1]);
+    let look_up = |id: u64| {
+        let hash = format!("{id:#066x}");
+        caller.send(id, "eth_getTransactionReceipt", json!([hash]))
+    };
+    let first = look_up(1);
+    eventually("the first is under way", PATIENCE, async || {
+        scene.heard("eth_getTransactionReceipt") > 0
+    })
+    .await;
+    let second = look_up(2);
+    for came in all(vec![first, second]).await {
+        assert_eq!(came.status, 200, "{came:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_slowly_keeps_no_place() {
+    let scene = Pretend::set(&[1], "").await;
+    let large = format!("\"0x{}\"", "00".repeat(16 << 20));
+    scene.nodes[0].set_result("eth_getCode", &large);
+    fix(&scene, "a", "1").await;
+    scene
+        .becomes("a", "forebay_node_in_flight_limit", &[], 1.0)
+        .await;
+    let socket = TcpSocket::new_v4().unwrap();
+    // What isn't read stays with who sends it.
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(scene.balancer.rpc.address).await.unwrap();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"eth_getCode","params":["0x00","latest"]}"#;
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    slow.write_all(request.as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    let read = slow.read_exact(&mut start);
+    timeout(PATIENCE, read).await.unwrap().unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    let caller = Caller::at(&scene, [127, 0, 0, 2]);
+    for id in 0..3 {
+        let came = caller.call(id).await.unwrap();
+        assert!(came.is_answer(), "{came:?}");
+    }
+    drop(slow);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,15 +1,18 @@
 //! Counts an attempt for its node's load and for the metrics.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::trail::{Following, Footprint};
 use crate::clock;
 use crate::domain::conduct::Sentence;
 use crate::domain::doubts;
+use crate::domain::load::Load;
 use crate::domain::overload::{self, Overload};
 use crate::domain::trace::{Trace, TraceParent};
 use crate::domain::verdict::{Blame, Class, Verdict};
-use crate::state::places::Place;
+use crate::state::places::{Place, Seat};
+use crate::state::upstreams::Upstream;
 use crate::telemetry::spans::AttemptSpan;
 
 /// Faster answers say how fast a node is.
@@ -17,7 +20,7 @@ const HELD_BACK_MIN: Duration = Duration::from_secs(1);
 
 /// Counts an attempt from its beginning to its end, also when it is dropped on the way.
 pub struct Attempt {
-    pub place: Place,
+    stand: Stand,
     began_at: Instant,
     /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
     took: Option<Duration>,
@@ -30,13 +33,36 @@ pub struct Attempt {
     footprint: Option<Footprint>,
 }
 
+/// Where it stands with its node.
+enum Stand {
+    Placed(Place),
+    /// The node has done its work: the place is somebody else's.
+    Left(Seat),
+}
+
+impl Stand {
+    fn upstream(&self) -> &Arc<Upstream> {
+        match self {
+            Stand::Placed(place) => &place.upstream,
+            Stand::Left(seat) => &seat.upstream,
+        }
+    }
+
+    fn load(&self) -> &Arc<Load> {
+        match self {
+            Stand::Placed(place) => &place.load,
+            Stand::Left(seat) => &seat.load,
+        }
+    }
+}
+
 impl Attempt {
     /// Begins an attempt as a part of `trace`.
     pub fn begin(place: Place, trace: Option<&Trace>, following: Option<Following<'_>>) -> Attempt {
         Attempt {
             span: AttemptSpan::begin(trace, &place.upstream.spec.name),
             footprint: following.map(|it| it.begin(&place.upstream.spec.name)),
-            place,
+            stand: Stand::Placed(place),
             began_at: clock::now(),
             took: None,
             is_settled: false,
@@ -50,12 +76,21 @@ impl Attempt {
         own.or(trace.map(|trace| &trace.parent)).copied()
     }
 
+    pub fn upstream(&self) -> &Upstream {
+        self.stand.upstream()
+    }
+
     pub fn began_at(&self) -> Instant {
         self.began_at
     }
 
-    /// The answer has begun, and goes to the client as it comes.
+    /// The answer has begun, and goes to the client as it comes: however slowly that takes it, no other
+    /// call waits for the place.
     pub fn commit(&mut self) {
+        self.stand = Stand::Left(Seat {
+            upstream: self.stand.upstream().clone(),
+            load: self.stand.load().clone(),
+        });
         if let Some(footprint) = self.footprint.take() {
             footprint.end(Class::Ok);
         }
@@ -70,18 +105,20 @@ impl Attempt {
             .took
             .unwrap_or_else(|| now.saturating_duration_since(self.began_at));
         self.is_settled = true;
-        self.place.upstream.metrics.attempted(verdict.class, took);
+        self.upstream().metrics.attempted(verdict.class, took);
         if let Some(span) = self.span.take() {
             span.end(verdict.class);
         }
         if let Some(footprint) = self.footprint.take() {
             footprint.end(verdict.class);
         }
-        let load = &self.place.load;
+        let load = self.stand.load();
         verdict.overload = overload::of(verdict, &load.conduct, now);
         match verdict.overload {
             Some(Overload::Refused) => {
-                load.limiter.refused(self.place.number, now);
+                if let Stand::Placed(place) = &self.stand {
+                    load.limiter.refused(place.number, now);
+                }
                 return None;
             }
             Some(Overload::Waited) => {
@@ -110,7 +147,7 @@ impl Attempt {
     /// The node broke off an answer that had begun: that is its own fault.
     pub fn broke_off(&self) -> Option<Sentence> {
         let now = clock::now();
-        self.place.load.conduct.faulted("", now, now)
+        self.stand.load().conduct.faulted("", now, now)
     }
 }
 
@@ -118,10 +155,7 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.is_settled {
             let took = clock::now().saturating_duration_since(self.began_at);
-            self.place
-                .upstream
-                .metrics
-                .attempted(Class::Cancelled, took);
+            self.upstream().metrics.attempted(Class::Cancelled, took);
         }
     }
 }

@@ -133,7 +133,7 @@ impl Large {
             && let Some(sentence) = self.attempt.broke_off()
         {
             self.pool
-                .sentence(self.attempt.place.upstream.id, sentence, "")
+                .sentence(self.attempt.upstream().id, sentence, "")
                 .await;
         }
         Err(Broken)
