@@ -20,6 +20,7 @@ use crate::domain::trail::Kind;
 use crate::domain::verdict::{Class, Meaning, Verdict};
 use crate::domain::whole::Whole;
 use crate::state::gate::Gate;
+use crate::state::places::Place;
 use crate::state::pool::{Pool, Snapshot};
 use crate::upstream::link::Reuse;
 
@@ -67,9 +68,25 @@ pub fn ask_all(pool: &Arc<Pool>, gate: &Arc<Gate>, nodes: &[NodeId], question: &
             snapshot: snapshot.clone(),
             question: question.clone(),
         };
-        asker.ask(*id).boxed()
+        asker.ask(*id, None).boxed()
     };
     nodes.iter().map(ask).collect()
+}
+
+/// Asks one node, in `place` where the question was given one there.
+pub fn ask(
+    pool: &Arc<Pool>,
+    gate: &Arc<Gate>,
+    (node, place): (NodeId, Option<Place>),
+    question: Question,
+) -> BoxFuture<'static, Heard> {
+    let asker = Asker {
+        pool: pool.clone(),
+        gate: gate.clone(),
+        snapshot: pool.snapshot(),
+        question,
+    };
+    asker.ask(node, place).boxed()
 }
 
 struct Asker {
@@ -95,7 +112,7 @@ impl Asker {
         }
     }
 
-    async fn ask(self, id: NodeId) -> Heard {
+    async fn ask(self, id: NodeId, place: Option<Place>) -> Heard {
         let snapshot = &self.snapshot;
         let (Some(upstream), Some(node)) = (snapshot.upstream(id), snapshot.view.node(id)) else {
             return Heard {
@@ -124,7 +141,7 @@ impl Asker {
         let body = &self.question.body;
         let began = clock::now();
         let (verdict, content) =
-            exchange::attempt(&self.pool, upstream, node, body, &wanted, None).await;
+            exchange::attempt(&self.pool, upstream, node, body, &wanted, place).await;
         let class = verdict.class;
         if verdict.overload.is_none() {
             self.doubt(node, class, began).await;

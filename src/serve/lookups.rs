@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::engine::Engine;
 use super::exchange::{Content, WHOLE_BYTES_MAX, Wanted};
-use super::fan::{self, Fan, Heard, LONG_BYTES_MAX, Question};
+use super::fan::{self, Heard, LONG_BYTES_MAX, Question};
 use super::trail::Following;
 use crate::clock;
 use crate::domain::chain::BlockNumber;
@@ -23,6 +23,7 @@ use crate::domain::told;
 use crate::domain::transaction::TxHash;
 use crate::domain::verdict::{Class, Verdict};
 use crate::state::afterwork::Piece;
+use crate::state::places::Place;
 use crate::state::pool::Pool;
 use crate::state::taken::Taken;
 
@@ -43,7 +44,12 @@ const POLLS_MAX: usize = 4;
 
 /// Until when so many look-ups that travel together wait for their node before they go alone.
 pub fn held_back_at(lookups: usize, now: Instant) -> Option<Instant> {
-    (1..=POLLS_MAX).contains(&lookups).then(|| now + HELD_AFTER)
+    are_polls(lookups).then(|| now + HELD_AFTER)
+}
+
+/// Whether so many look-ups of one batch are polls.
+fn are_polls(lookups: usize) -> bool {
+    (1..=POLLS_MAX).contains(&lookups)
 }
 
 /// By node and by the call as the node gets it.
@@ -79,14 +85,16 @@ pub struct Wish<'a> {
     pub following: Option<Following<'a>>,
 }
 
-/// One attempt, shared with all who ask `node` the same. `None`: it is to be made alone.
+/// One attempt, shared with all who ask the node the same. `place`: taken at it, for who begins; who
+/// joins has it given back. `None`: it is to be made alone, in `place` if that is left.
 pub async fn attempt<'a>(
     engine: &Engine,
-    node: NodeId,
+    (node, place): (NodeId, &mut Option<Place>),
     wish: Wish<'_>,
     wanted: &Wanted<'a>,
 ) -> Option<(Verdict, Content<'a>)> {
-    let Ok(heard) = timeout_at(wanted.until.into(), ask(engine, node, wish)).await else {
+    let asked = sit((engine, node), wish, || join(engine, (node, place), wish));
+    let Ok(heard) = timeout_at(wanted.until.into(), asked).await else {
         return Some((Class::Timeout.into(), Content::Nothing));
     };
     let heard = heard?;
@@ -102,9 +110,21 @@ pub async fn attempt<'a>(
     Some((heard.verdict, Content::Whole(answer, held)))
 }
 
-/// What `node` says. `None`: it can't be shared.
+/// What `node` says. `None`: it can't be shared. It is never turned away.
 pub async fn ask(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Heard> {
-    let mut seat = join(engine, node, wish)?;
+    sit((engine, node), wish, || {
+        join(engine, (node, &mut None), wish)
+    })
+    .await
+}
+
+/// What is heard in the seat that `join` finds.
+async fn sit(
+    (engine, node): (&Engine, NodeId),
+    wish: Wish<'_>,
+    join: impl FnOnce() -> Option<Seat>,
+) -> Option<Heard> {
+    let mut seat = join()?;
     let footprint = wish.following.and_then(|following| {
         let snapshot = engine.pool.snapshot();
         let upstream = snapshot.upstream(node)?;
@@ -117,14 +137,24 @@ pub async fn ask(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Heard>
     Some(heard)
 }
 
-fn join(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Seat> {
+fn join(
+    engine: &Engine,
+    (node, place): (NodeId, &mut Option<Place>),
+    wish: Wish<'_>,
+) -> Option<Seat> {
     let head = engine.pool.snapshot().view.served_head;
     let now = clock::now();
     let key = (node, wish.body.clone());
     let mut open = engine.lookups.open();
     if let Some(one) = open.get(&key) {
         let is_held_back = now.saturating_duration_since(one.begun_at) >= JOINED_AFTER;
-        return (one.head == head || is_held_back).then(|| one.seat.clone());
+        let seat = (one.head == head || is_held_back).then(|| one.seat.clone());
+        drop(open);
+        if seat.is_some() {
+            // The one that it joins has its own.
+            drop(place.take());
+        }
+        return seat;
     }
     let piece = engine.afterwork.begin(wish.body.len());
     let piece = piece.filter(|_| open.len() < OPEN_MAX)?;
@@ -145,7 +175,7 @@ fn join(engine: &Engine, node: NodeId, wish: Wish<'_>) -> Option<Seat> {
         path: None,
     };
     let task = Task {
-        fan: fan::ask_all(&engine.pool, &engine.gate, &[node], &question),
+        asked: fan::ask(&engine.pool, &engine.gate, (node, place.take()), question),
         hash: wish.hash,
         pool: engine.pool.clone(),
         taken: engine.taken.clone(),
@@ -173,8 +203,12 @@ impl Lookups {
         }
     }
 
-    /// Whether nodes hold look-ups back, as was seen of late.
-    pub fn are_held_back(&self, now: Instant) -> bool {
+    /// Whether so many look-ups of one batch go alone, to be joined: nodes hold them back, as was seen of
+    /// late, and they are polls. More of them are one request, not as many.
+    pub fn go_alone(&self, lookups: usize, now: Instant) -> bool {
+        if !are_polls(lookups) {
+            return false;
+        }
         let at = *self.held_back_at();
         at.is_some_and(|at| now.saturating_duration_since(at) < MEMORY)
     }
@@ -193,7 +227,7 @@ impl Lookups {
 
 /// One look-up, which outlives those who asked for it.
 struct Task {
-    fan: Fan,
+    asked: BoxFuture<'static, Heard>,
     hash: TxHash,
     pool: Arc<Pool>,
     taken: Arc<Taken>,
@@ -219,9 +253,7 @@ impl Drop for Landing {
 
 impl Task {
     async fn run(mut self) {
-        let Some(heard) = self.fan.next().await else {
-            return;
-        };
+        let heard = (&mut self.asked).await;
         if let Some(node) = self.pool.snapshot().view.node(self.node) {
             self.lookups.hear_of(node, self.begun_at, clock::now());
         }
@@ -234,5 +266,29 @@ impl Task {
             }
         }
         self.say.send_replace(Some(heard));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_polls_go_alone_and_only_while_nodes_hold_them_back() {
+        let now = clock::now();
+        let lookups = Lookups::default();
+        assert!(!lookups.go_alone(1, now), "none was held back");
+        *lookups.held_back_at() = Some(now);
+        let later = |seconds| now + Duration::from_secs(seconds);
+        for (count, at, wanted) in [
+            (0, now, false),
+            (1, now, true),
+            (POLLS_MAX, later(599), true),
+            (POLLS_MAX + 1, now, false),
+            (1_000, now, false),
+            (1, later(600), false),
+        ] {
+            assert_eq!(lookups.go_alone(count, at), wanted, "{count}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::super::coalesce;
-use super::super::engine::{Engine, Served, Tally, Terms};
+use super::super::engine::{Engine, Served, Tally, Terms, is_lookup};
 use super::super::errand::Errand;
 use super::super::origin;
 use super::super::policy::Policy;
@@ -67,12 +67,17 @@ pub fn plan<'a>(
     let planned = items.iter().enumerate().filter_map(|(place, item)| {
         let Item::Call(call) = item else { return None };
         let is_read = policy.rules.look_up(&call.method).1 == Treatment::Read;
+    let lookups = items.iter().filter(|item| match item {
+        Item::Call(call) => is_lookup(&call.method),
+        Item::Refused { .. } => false,
+    });
+    let polls = engine.lookups.go_alone(lookups.count(), clock::now());
         if !is_read {
             return None;
         }
         let (row, plan) = engine.plan(call, view, policy, pins);
         let Plan::Ask(asking) = plan else { return None };
-        let goes_alone = engine.goes_alone(call, &asking, client);
+        let goes_alone = engine.goes_alone(call, &asking, client, polls);
         (!goes_alone).then_some(Planned {
             place,
             call,

@@ -1,7 +1,6 @@
 //! Whom a call is for.
 
 use super::{Engine, is_lookup};
-use crate::clock;
 use crate::domain::jsonrpc::Call;
 use crate::domain::nonce::{self, FILL};
 use crate::domain::route::Asking;
@@ -11,15 +10,17 @@ use crate::domain::transaction;
 use crate::serve::errand::Aim;
 
 impl Engine {
-    /// Whether a call goes its own way, however many others come with it.
+    /// Whether a call goes its own way, however many others come with it. `polls`: those that are look-ups
+    /// do (see [`Lookups::go_alone`](crate::serve::lookups::Lookups::go_alone)).
     pub(in crate::serve) fn goes_alone(
         &self,
         call: &Call<'_>,
         asking: &Asking,
         client: Client,
+        polls: bool,
     ) -> bool {
         call.method == FILL
-            || (is_lookup(&call.method) && self.lookups.are_held_back(clock::now()))
+            || (polls && is_lookup(&call.method))
             || nonce::is_pending(&call.method, asking.is_pending)
             || !matches!(self.aim(call, asking, client), Aim::Anyone)
     }

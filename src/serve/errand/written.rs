@@ -60,12 +60,10 @@ pub(super) struct Edited<'t> {
 }
 
 impl<'a> Try<'_, 'a> {
-    pub async fn make(self, place: Option<Place>) -> (Verdict, Content<'a>) {
+    pub async fn make(self, mut place: Option<Place>) -> (Verdict, Content<'a>) {
         if let Some(lookup) = self.lookup
-            && let Some(came) = Box::pin(self.join(lookup)).await
+            && let Some(came) = Box::pin(self.join(lookup, &mut place)).await
         {
-            // Whoever makes the attempt has a place of its own.
-            drop(place);
             return came;
         }
         let Some(edited) = self.edited else {
@@ -87,8 +85,13 @@ impl<'a> Try<'_, 'a> {
         again
     }
 
-    /// The attempt that others may have begun.
-    async fn join(&self, lookup: Lookup<'_>) -> Option<(Verdict, Content<'a>)> {
+    /// The attempt that others may have begun. It takes `place` where it begins one, and gives it back
+    /// where it joins one.
+    async fn join(
+        &self,
+        lookup: Lookup<'_>,
+        place: &mut Option<Place>,
+    ) -> Option<(Verdict, Content<'a>)> {
         let body = Bytes::copy_from_slice(self.body);
         let wish = lookups::Wish {
             method: lookup.method,
@@ -97,7 +100,7 @@ impl<'a> Try<'_, 'a> {
             attempt: lookup.attempt,
             following: self.wanted.following,
         };
-        lookups::attempt(lookup.engine, self.node.id, wish, self.wanted).await
+        lookups::attempt(lookup.engine, (self.node.id, place), wish, self.wanted).await
     }
 
     async fn send(&self, body: &[u8], place: Option<Place>) -> (Verdict, Content<'a>) {
