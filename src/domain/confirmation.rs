@@ -75,6 +75,24 @@ pub struct Sought<'a> {
     pub tried: &'a [NodeId],
 }
 
+/// Whom to ask, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confirmers {
+    /// The last first.
+    pub nodes: Vec<NodeId>,
+    /// Which of them goes back furthest: what it lacks they all lack.
+    pub digger: Option<NodeId>,
+}
+
+impl Confirmers {
+    /// This one is asked before the others, unless it is one of them.
+    pub fn ask_first(&mut self, node: NodeId) {
+        if !self.nodes.contains(&node) {
+            self.nodes.push(node);
+        }
+    }
+}
+
 /// Whom to ask after `said`, one after the other, until somebody finds it: one that is fresh and goes
 /// deeper, else one of each kind. Nobody: no node goes deeper, and anyone of the freshest will do.
 pub fn confirmers(
@@ -83,7 +101,7 @@ pub fn confirmers(
     sought: Sought<'_>,
     now: Instant,
     dice: &mut impl Dice,
-) -> Vec<NodeId> {
+) -> Confirmers {
     let reach = |node: &NodeView| Reach::of(node, sought.holding);
     let is_open = |node: &&NodeView| {
         sought.ladder.takes(node, view)
@@ -113,13 +131,19 @@ pub fn confirmers(
         one_of(&best.collect::<Vec<_>>(), dice)
     };
     if let Some(both) = deepest(among(&|node| is_fresh(node) && is_deeper(node)), dice) {
-        return vec![both];
+        return Confirmers {
+            nodes: vec![both],
+            digger: Some(both),
+        };
     }
     let Some(deeper) = deepest(among(&is_deeper), dice) else {
-        return Vec::new();
+        return Confirmers::default();
     };
     let fresh = one_of(&among(&is_fresh), dice);
-    std::iter::once(deeper).chain(fresh).collect()
+    Confirmers {
+        nodes: std::iter::once(deeper).chain(fresh).collect(),
+        digger: Some(deeper),
+    }
 }
 
 fn one_of(nodes: &[&NodeView], dice: &mut impl Dice) -> Option<NodeId> {
@@ -184,7 +208,8 @@ mod tests {
         let mut dice = Seeded::new(3);
         let mut seen: Vec<Vec<u32>> = (0..50)
             .map(|_| confirmers(&view, &view.nodes[0], sought, now, &mut dice))
-            .map(|ids| ids.into_iter().map(|id| id.0).collect())
+            .inspect(|found| assert_eq!(found.digger, found.nodes.first().copied()))
+            .map(|found| found.nodes.into_iter().map(|id| id.0).collect())
             .collect();
         seen.sort();
         seen.dedup();
@@ -202,7 +227,7 @@ mod tests {
             tried: &[NodeId(0)],
         };
         let mut dice = Seeded::new(3);
-        let mut asked = || confirmers(&view, &view.nodes[0], sought, now, &mut dice);
+        let mut asked = || confirmers(&view, &view.nodes[0], sought, now, &mut dice).nodes;
         let deepest = view.nodes[1].load.clone();
         deepest.limiter.fix(Some(39), now);
         let mut digging: Vec<_> = (1..3).map(|_| deepest.dig()).collect();
@@ -211,6 +236,22 @@ mod tests {
         assert_eq!(asked(), [NodeId(2), NodeId(1)], "it is fresh, too");
         digging.pop();
         assert_eq!(asked(), [NodeId(1)]);
+    }
+
+    #[test]
+    fn who_is_asked_first_is_asked_once_and_not_for_going_back_furthest() {
+        let mut found = Confirmers::default();
+        found.ask_first(NodeId(3));
+        assert_eq!((&found.nodes[..], found.digger), (&[NodeId(3)][..], None));
+        let mut found = Confirmers {
+            nodes: vec![NodeId(1), NodeId(2)],
+            digger: Some(NodeId(1)),
+        };
+        found.ask_first(NodeId(1));
+        assert_eq!(found.nodes, [NodeId(1), NodeId(2)]);
+        found.ask_first(NodeId(3));
+        assert_eq!(found.nodes, [NodeId(1), NodeId(2), NodeId(3)]);
+        assert_eq!(found.digger, Some(NodeId(1)));
     }
 
     #[test]

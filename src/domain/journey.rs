@@ -95,8 +95,8 @@ pub struct Journey<'a> {
     doubted: Option<Doubted>,
     /// Who is to be asked about it before anyone else; the last first.
     confirmers: Vec<NodeId>,
-    /// The last one asked is one of them, which goes back furthest.
-    digs: bool,
+    /// Which of them goes back furthest.
+    digger: Option<NodeId>,
     /// Own nodes were asked.
     asked_own: bool,
     /// And have found nothing, so many as are asked: the fallback may know more.
@@ -142,7 +142,7 @@ impl<'a> Journey<'a> {
             ladder: Ladder::Own,
             doubted: None,
             confirmers: Vec::new(),
-            digs: false,
+            digger: None,
             asked_own: false,
             asks_beyond: false,
             all_broke: true,
@@ -180,9 +180,9 @@ impl<'a> Journey<'a> {
         self.treatment.repeat()
     }
 
-    /// Whether the node that was asked last is one that goes back furthest.
-    pub fn digs(&self) -> bool {
-        self.digs
+    /// Whether `node` is asked because it goes back furthest.
+    pub fn digs(&self, node: NodeId) -> bool {
+        self.digger == Some(node)
     }
 
     /// Whether a node that is asked next is to confirm a `null`.
@@ -357,6 +357,7 @@ mod tests {
     use super::*;
     use crate::domain::block::{Need, Reads, Wish};
     use crate::domain::chain::BlockNumber;
+    use crate::domain::confirmation::Confirmers;
     use crate::domain::fleet::{Fleet, Member, Yardstick};
     use crate::domain::health::Hysteresis;
     use crate::domain::leader_share::Word;
@@ -451,7 +452,10 @@ mod tests {
         let mut read = journey(Treatment::Read);
         for _ in 0..20 {
             assert_eq!(asked(&mut read, 1), Some(1));
-            assert_eq!(read.hear_overload(busy(Class::Transport)), Use::Drop);
+            assert_eq!(
+                read.hear_overload(NodeId(1), busy(Class::Transport)),
+                Use::Drop
+            );
         }
         assert_eq!(read.attempts(), 20, "for show");
         assert_eq!(asked(&mut read, 1), Some(1));
@@ -462,15 +466,34 @@ mod tests {
         // What may have run isn't run again; what was let wait is an attempt as any other.
         let mut once = journey(Treatment::Once);
         asked(&mut once, 2);
-        once.hear_overload(busy(Class::Transport));
+        once.hear_overload(NodeId(1), busy(Class::Transport));
         assert_eq!(asked(&mut once, 2), None);
         let mut read = journey(Treatment::Read);
         assert_eq!(asked(&mut read, 2), Some(1));
-        read.hear_overload(Verdict {
+        let waited = Verdict {
             overload: Some(Overload::Waited),
             ..Class::Timeout.into()
-        });
+        };
+        read.hear_overload(NodeId(1), waited);
         assert_eq!(asked(&mut read, 2), Some(2));
+    }
+
+    #[test]
+    fn of_two_at_once_the_one_that_has_too_much_to_do_may_be_asked_again() {
+        let busy = Verdict {
+            overload: Some(Overload::Refused),
+            ..Class::Throttled.into()
+        };
+        let second = |passed: &[NodeId], needs: &Needs<'_>| drawing(3)(Ladder::Own, passed, needs);
+        for (refuses, is_under_way) in [(1, 2), (2, 1)] {
+            let mut read = journey(Treatment::Read);
+            assert_eq!(asked(&mut read, 3), Some(1));
+            let now = crate::clock::now();
+            let beside = read.beside(now, second, || true);
+            assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
+            read.hear_overload(NodeId(refuses), busy);
+            assert_eq!(read.tried(), [NodeId(is_under_way)]);
+        }
     }
 
     #[test]
@@ -819,8 +842,8 @@ mod tests {
         assert_eq!(by_leader.own_word(), None);
     }
 
-    fn nobody(_: Ladder, _: Option<Need>, _: &[NodeId]) -> Vec<NodeId> {
-        Vec::new()
+    fn nobody(_: Ladder, _: Option<Need>, _: &[NodeId]) -> Confirmers {
+        Confirmers::default()
     }
 
     #[test]
@@ -829,15 +852,47 @@ mod tests {
         assert_eq!(asked(&mut journey, 5), Some(1));
         let find = |ladder, _: Option<Need>, tried: &[NodeId]| {
             assert_eq!((ladder, tried), (Ladder::Own, &[NodeId(1)][..]));
-            vec![NodeId(4), NodeId(3)]
+            Confirmers {
+                nodes: vec![NodeId(4), NodeId(3)],
+                digger: Some(NodeId(4)),
+            }
         };
+        assert!(!journey.digs(NodeId(1)));
         assert_eq!(journey.hear_null(find), Use::Keep);
         assert_eq!(asked(&mut journey, 5), Some(3));
+        assert!(!journey.digs(NodeId(3)));
         assert_eq!(journey.hear_null(nobody), Use::Keep);
         assert_eq!(asked(&mut journey, 5), Some(4));
+        assert!(journey.digs(NodeId(4)));
         assert_eq!(journey.hear_null(nobody), Use::Keep);
         assert_eq!(asked(&mut journey, 5), Some(0), "the leader after them");
         assert_eq!(journey.hear_null(nobody), Use::Deliver, "they all say so");
+    }
+
+    #[test]
+    fn who_is_asked_without_going_back_furthest_says_nothing_of_who_does() {
+        let builder = |_: Ladder, _: Option<Need>, _: &[NodeId]| Confirmers {
+            nodes: vec![NodeId(3)],
+            digger: None,
+        };
+        let mut read = journey(Treatment::Read);
+        asked(&mut read, 5);
+        assert_eq!(read.hear_null(builder), Use::Keep);
+        assert_eq!(asked(&mut read, 5), Some(3));
+        assert!(!read.digs(NodeId(3)), "it is the only one there");
+        // Nor does one that is asked as anybody, after it began anew.
+        let deepest = |_: Ladder, _: Option<Need>, _: &[NodeId]| Confirmers {
+            nodes: vec![NodeId(4)],
+            digger: Some(NodeId(4)),
+        };
+        let mut again = journey(Treatment::Read);
+        asked(&mut again, 5);
+        assert_eq!(again.hear_null(deepest), Use::Keep);
+        again.begin_anew();
+        assert!(!again.digs(NodeId(4)));
+        assert_eq!(asked(&mut again, 5), Some(1));
+        assert_eq!(again.hear_stray(), Use::Keep);
+        assert_eq!(asked(&mut again, 5), Some(2), "it was of another answer");
     }
 
     #[test]

@@ -260,7 +260,7 @@ impl<'a> Errand<'a> {
                 return Some(self.end(Reply::Large(large), name, CallOutcome::Ok));
             }
             Content::Whole(..) | Content::Nothing if verdict.overload.is_some() => {
-                self.journey.hear_overload(verdict);
+                self.journey.hear_overload(node.id, verdict);
             }
             Content::Whole(answer, held) => {
                 let verdict = self.finally(verdict, &answer);

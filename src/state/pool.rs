@@ -35,7 +35,7 @@ use crate::clock;
 use crate::domain::block::Needs;
 use crate::domain::branch::ToldChain;
 use crate::domain::chain::BlockNumber;
-use crate::domain::confirmation::{self, Sought};
+use crate::domain::confirmation::{self, Confirmers, Sought};
 use crate::domain::failing::Failing;
 use crate::domain::fleet::{Change, Details, Fleet, FleetView, NodeView, Probe, Yardstick};
 use crate::domain::header::Header;
@@ -143,7 +143,7 @@ impl Pool {
     }
 
     /// Whom to ask after `said` found nothing.
-    pub fn confirmers(&self, said: &NodeView, sought: Sought<'_>) -> Vec<NodeId> {
+    pub fn confirmers(&self, said: &NodeView, sought: Sought<'_>) -> Confirmers {
         let view = &self.snapshot().view;
         confirmation::confirmers(view, said, sought, clock::now(), &mut clock::roll)
     }

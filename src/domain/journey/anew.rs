@@ -24,6 +24,8 @@ impl Journey<'_> {
         self.tried.clear();
         self.uncounted = 0;
         self.doubted = None;
+        self.confirmers.clear();
+        self.digger = None;
         self.asks_beyond = false;
         self.is_over = false;
     }

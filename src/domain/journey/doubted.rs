@@ -2,6 +2,7 @@
 
 use super::{Journey, Use};
 use crate::domain::block::{Need, Wish};
+use crate::domain::confirmation::Confirmers;
 use crate::domain::leader_share::Word;
 use crate::domain::method::Repeat;
 use crate::domain::node::NodeId;
@@ -21,7 +22,7 @@ impl Journey<'_> {
     /// who was asked; where it names nobody it is anyone of the freshest.
     pub fn hear_null(
         &mut self,
-        find: impl FnOnce(Ladder, Option<Need>, &[NodeId]) -> Vec<NodeId>,
+        find: impl FnOnce(Ladder, Option<Need>, &[NodeId]) -> Confirmers,
     ) -> Use {
         if self.doubted == Some(Doubted::Null) && !self.confirmers.is_empty() {
             self.uncounted += 1;
@@ -30,7 +31,8 @@ impl Journey<'_> {
         }
         let heard = self.doubt(Doubted::Null);
         if heard == Use::Keep {
-            self.confirmers = find(self.ladder, self.needs.block, &self.tried);
+            let found = find(self.ladder, self.needs.block, &self.tried);
+            (self.confirmers, self.digger) = (found.nodes, found.digger);
             return heard;
         }
         let is_theirs = self.doubted == Some(Doubted::Null) && self.ladder == Ladder::Own;

@@ -70,10 +70,8 @@ impl<'a> Journey<'a> {
         doubted: Doubted,
         draw: &mut impl FnMut(Ladder, &[NodeId], &Needs<'a>) -> Option<NodeId>,
     ) -> Pick {
-        let next = self.confirmers.pop();
         // Who is fresh comes before who goes back further.
-        self.digs = next.is_some() && self.confirmers.is_empty();
-        if let Some(node) = next {
+        if let Some(node) = self.confirmers.pop() {
             return Pick::Node(node, self.ladder);
         }
         let may_go_beyond = doubted == Doubted::Null && self.ladder == Ladder::Own;

@@ -41,13 +41,15 @@ impl<'a> Journey<'a> {
         self.is_over = true;
     }
 
-    /// Hears that a node had too much to do. One that refused the call may be asked again: it goes on
-    /// as if that hadn't been an attempt.
-    pub fn hear_overload(&mut self, verdict: Verdict) -> Use {
+    /// Hears that `node` had too much to do. One that refused the call may be asked again: it goes on
+    /// as if that hadn't been an attempt. It needn't be the last one asked: another may be beside it.
+    pub fn hear_overload(&mut self, node: NodeId, verdict: Verdict) -> Use {
         if verdict.overload != Some(Overload::Refused) || !self.may_go_on(verdict.class) {
             return self.hear(verdict, false);
         }
-        self.tried.pop();
+        if let Some(at) = self.tried.iter().rposition(|tried| *tried == node) {
+            self.tried.remove(at);
+        }
         self.is_free = true;
         self.overloads += 1;
         self.is_over |= self.overloads >= OVERLOADS_MAX;

@@ -5,7 +5,7 @@ use std::sync::{MutexGuard, PoisonError};
 use super::{Aim, Errand};
 use crate::clock;
 use crate::domain::chain::BlockHash;
-use crate::domain::confirmation::{Searched, Sought};
+use crate::domain::confirmation::{Confirmers, Searched, Sought};
 use crate::domain::depth::Holding;
 use crate::domain::fleet::NodeView;
 use crate::domain::journey::Use;
@@ -26,7 +26,7 @@ impl<'a> Errand<'a> {
     /// time and found nothing, either.
     pub(super) fn hear_nothing(&mut self, said: &NodeView) -> Use {
         let (engine, name) = (self.engine, self.name());
-        if self.journey.digs() {
+        if self.journey.digs(said.id) {
             searched(engine).note(name, clock::now());
         }
         let (holding, is_for_anyone) = (self.asking().holding, matches!(self.aim, Aim::Anyone));
@@ -39,15 +39,18 @@ impl<'a> Errand<'a> {
                 tried,
             };
             if !is_for_anyone {
-                return Vec::new();
+                return Confirmers::default();
             }
             let view = &engine.pool.snapshot().view;
             let mut found = engine.pool.confirmers(said, sought);
-            if !found.is_empty() && searched(engine).knows(name, view.pace, clock::now()) {
-                found.clear();
+            if found.digger.is_some() && searched(engine).knows(name, view.pace, clock::now()) {
+                found = Confirmers::default();
             }
-            if holding == Holding::Transactions && !is_sure {
-                found.extend(unindexed::builder(view, tried));
+            if holding == Holding::Transactions
+                && !is_sure
+                && let Some(builder) = unindexed::builder(view, tried)
+            {
+                found.ask_first(builder);
             }
             found
         })

@@ -52,7 +52,7 @@ impl<'a> Errand<'a> {
             }
         };
         self.count(ladder);
-        self.digging = self.journey.digs().then(|| node.load.dig());
+        self.digging = self.journey.digs(node.id).then(|| node.load.dig());
         let following = self.following(|last| Kind::after(last, ladder));
         let wanted = self.wanted(until, following);
         let first = Try {

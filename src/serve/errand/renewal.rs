@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::Errand;
 use crate::clock;
 use crate::domain::block::Edits;
+use crate::domain::confirmation::Confirmers;
 use crate::domain::fleet::NodeView;
 use crate::domain::insistence::{self, Move};
 use crate::domain::journey::Use;
@@ -72,7 +73,7 @@ impl Errand<'_> {
     /// Keeps such an answer for when nothing better comes; but what is too old is told to nobody.
     pub(super) fn keep_nothing(&mut self, answer: &Whole) -> Use {
         if answer.result() == Some(b"null") {
-            self.journey.hear_null(|_, _, _| Vec::new());
+            self.journey.hear_null(|_, _, _| Confirmers::default());
         } else {
             self.journey.hear(Class::MissingData, true);
         }

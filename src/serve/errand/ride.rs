@@ -49,7 +49,7 @@ impl<'a> Errand<'a> {
     /// The node of the last step, `node`, is about to be asked, until then.
     pub fn depart(&mut self, ladder: Ladder, node: &NodeView, now: Instant) -> Instant {
         self.count(ladder);
-        self.digging = self.journey.digs().then(|| node.load.dig());
+        self.digging = self.journey.digs(node.id).then(|| node.load.dig());
         self.journey.attempt_end(now)
     }
 
