@@ -184,8 +184,6 @@ fn by_list<'a>(
     let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
     let some_whole = nodes().any(|node| node.is_whole(now));
     let nodes = || nodes().filter(|node| !some_whole || node.is_whole(now));
-    let some_free = nodes().any(|node| node.load.limiter.has_room());
-    let nodes = || nodes().filter(|node| !some_free || node.load.limiter.has_room());
     let wish = if ladder == Ladder::LastResort {
         Wish::Freshest
     } else {
@@ -196,7 +194,10 @@ fn by_list<'a>(
         Wish::Freshest | Wish::Deepest => nodes().map(|node| merit(node, wish)).max(),
     };
     let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, wish) == best);
-    let among = nodes().filter(is_wished);
+    let nodes = || nodes().filter(is_wished);
+    // Where one alone will do, its place is waited for.
+    let some_free = nodes().any(|node| node.load.limiter.has_room());
+    let among = nodes().filter(|node| !some_free || node.load.limiter.has_room());
     let first = by_weight(among.clone(), now, dice)?;
     let others = among.filter(|node| node.id != first.id);
     Some(cheaper(first, by_weight(others, now, dice), now))
@@ -810,6 +811,30 @@ mod tests {
         assert_eq!(wished(Wish::Any), [1, 2, 3]);
         assert_eq!(wished(Wish::Freshest), [1, 3]);
         assert_eq!(wished(Wish::Deepest), [2]);
+    }
+
+    #[test]
+    fn a_wish_comes_before_room_and_room_before_chance() {
+        let now = crate::clock::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(&mut fleet, &[at(100), at(100), at(99), at(100)], now);
+        let mut view = fleet.view();
+        view.nodes[1].depth.state_from = Some(BlockNumber(50));
+        view.nodes[3].depth.state_from = Some(BlockNumber(10));
+        for full in [1, 2] {
+            view.nodes[full].load.limiter.fix(Some(1), now);
+            view.nodes[full].load.begin();
+        }
+        let wished = |wish| {
+            let needs = Needs {
+                wish,
+                ..Needs::default()
+            };
+            drawn(&view, Ladder::Own, &needs, now)
+        };
+        assert_eq!(wished(Wish::Any), [3]);
+        assert_eq!(wished(Wish::Freshest), [3]);
+        assert_eq!(wished(Wish::Deepest), [2], "no other has it");
     }
 
     #[test]
