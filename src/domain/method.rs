@@ -9,7 +9,7 @@ mod table;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
 
@@ -271,6 +271,12 @@ impl Times {
         }
     }
 
+    /// Until when an attempt that begins `now` may last, for a call that arrived then.
+    pub fn attempt_end(&self, treatment: Treatment, arrived_at: Instant, now: Instant) -> Instant {
+        let deadline = arrived_at + self.deadline_of(treatment);
+        deadline.min(now + self.attempt_of(treatment))
+    }
+
     pub fn attempt_of(&self, treatment: Treatment) -> Duration {
         match treatment {
             Heavy => self.heavy,
@@ -284,6 +290,20 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_attempt_outlives_its_call() {
+        let times = Times {
+            deadline: Duration::from_secs(10),
+            attempt: Duration::from_secs(4),
+            heavy: Duration::from_secs(30),
+        };
+        let start = crate::clock::now();
+        for (treatment, now, end) in [(Read, 0, 4), (Read, 6, 10), (Read, 9, 10), (Heavy, 9, 30)] {
+            let [now, end] = [now, end].map(|seconds| start + Duration::from_secs(seconds));
+            assert_eq!(times.attempt_end(treatment, start, now), end);
+        }
+    }
 
     fn rules(allow: &[&str], deny: &[&str], heavy: &[&str]) -> Rules {
         let owned = |globs: &[&str]| globs.iter().map(ToString::to_string).collect();

@@ -109,11 +109,10 @@ async fn ask(
     engine.budget.deposit();
     holders.retain(|holder| nodes.contains(holder));
     let times = &terms.policy.limits.times;
-    let until = terms.arrived_at + times.deadline_of(Treatment::Read);
     let question = Question {
         method: COUNT.into(),
         body,
-        until: until.min(now + times.attempt_of(Treatment::Read)),
+        until: times.attempt_end(Treatment::Read, terms.arrived_at, now),
         bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
         trace: terms.trace,
         path: terms.origin.part(Kind::Lookup),
@@ -189,11 +188,10 @@ async fn counted(
     let params = format!("[\"{sender}\",\"{tag}\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
     let times = &terms.policy.limits.times;
-    let until = terms.arrived_at + times.deadline_of(Treatment::Read);
     let question = Question {
         method: COUNT.into(),
         body: body.into(),
-        until: until.min(clock::now() + times.attempt_of(Treatment::Read)),
+        until: times.attempt_end(Treatment::Read, terms.arrived_at, clock::now()),
         bytes_max: terms.bytes_max.min(fan::SHORT_BYTES_MAX),
         trace: terms.trace,
         path: terms.origin.part(Kind::Lookup),

@@ -110,7 +110,7 @@ async fn mined(
     let question = Question {
         method: BY_HASH.into(),
         body: call.for_node().into(),
-        until: clock::now() + times.attempt_of(Treatment::Read),
+        until: times.attempt_end(Treatment::Read, terms.arrived_at, clock::now()),
         bytes_max: terms.bytes_max.min(fan::LONG_BYTES_MAX),
         trace: terms.trace,
         path: terms.origin.part(Kind::Lookup),

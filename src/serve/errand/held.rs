@@ -60,12 +60,12 @@ impl<'a> Errand<'a> {
         if let Some(kept) = kept.filter(|_| believes_null) {
             return self.deliver(kept);
         }
-        let attempt = self.terms.policy.limits.times.attempt_of(Treatment::Read);
+        let (times, arrived_at) = (&self.terms.policy.limits.times, self.terms.arrived_at);
         let wish = lookups::Wish {
             method: &self.call.method,
             hash,
             body: &body,
-            attempt,
+            attempt: times.attempt_of(Treatment::Read),
             following: self.following(|_| Kind::Lookup),
         };
         let mut nodes = self.journey.tried().to_vec();
@@ -79,7 +79,7 @@ impl<'a> Errand<'a> {
         let engine = self.engine;
         let asked = nodes.iter().map(|node| lookups::ask(engine, *node, wish));
         let mut asked: FuturesUnordered<_> = asked.collect();
-        let until = self.terms.arrived_at + attempt;
+        let until = times.attempt_end(Treatment::Read, arrived_at, arrived_at);
         while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {
             let Some(heard) = heard else { continue };
             let Some(answer) = heard.answer.filter(|_| heard.class == Class::Ok) else {

@@ -92,7 +92,7 @@ impl<'a> Errand<'a> {
         let question = Question {
             method: BY_HASH.into(),
             body: Bytes::from(call.for_node()),
-            until: now + PATIENCE,
+            until: self.journey.deadline().min(now + PATIENCE),
             bytes_max: LONG_BYTES_MAX,
             trace: self.terms.trace,
             path: self.terms.origin.part(Kind::Lookup),
