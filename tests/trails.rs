@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use forebay::fake::Fault;
 use support::{Answer, PATIENCE, Pretend, QUICK, call, eventually, post_http2_with, post_with};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -142,6 +144,33 @@ async fn attempts_that_are_under_way_or_given_up_are_told_as_such() {
     assert_eq!(sent, ["a", "b"], "{steps:?}");
     let stalled = steps.iter().find(|step| step.node == "a").unwrap();
     assert_eq!(stalled.outcome, "pending");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waited_for_an_identical_call_is_told_so_whatever_became_of_it() {
+    let scene = set(&[1, 1], "127.0.0.0/8", "").await;
+    // They answer others: it is the call that can't be answered.
+    for at in 0..60 {
+        let other = call("1", "eth_getCode").replace("0x01", &format!("{at:#042x}"));
+        assert_eq!(ask(&scene, &[], &other).await.status, 200);
+    }
+    for node in &scene.nodes {
+        node.set_latency(Duration::from_millis(200));
+        node.set_fault_for(&[METHOD], Fault::HangUp);
+    }
+    eventually("one waited for another", PATIENCE, async || {
+        let body = call("1", METHOD);
+        let (one, other) = tokio::join!(ask(&scene, &[ASKS], &body), ask(&scene, &[ASKS], &body));
+        [one, other].iter().any(|answer| {
+            let steps = steps(answer);
+            let shared = steps.iter().find(|step| step.kind == "shared");
+            shared.is_some_and(|step| {
+                assert_eq!((&*step.node, &*step.outcome), ("local", "unanswerable"));
+                true
+            })
+        })
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

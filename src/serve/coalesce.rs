@@ -16,6 +16,7 @@ use crate::domain::method::Row;
 use crate::domain::refusal::Refusal;
 use crate::domain::route::Asking;
 use crate::domain::seen;
+use crate::domain::sent::Client;
 use crate::domain::trail::{Failed, Kind};
 use crate::state::flights::{Brought, Landed, Seat};
 use crate::telemetry::metrics::CallOutcome;
@@ -43,27 +44,42 @@ pub async fn ask(
     };
     // To be told how long an identical call was waited for.
     let joined_at = terms.origin.path.as_ref().map(|_| clock::now());
+    let follow = |node: &Arc<str>, outcome| follow(terms, joined_at, (node, outcome));
+    let turned_away = |why, failed, outcome| {
+        follow(&"local".into(), outcome);
+        refused((why, failed), outcome)
+    };
+    let mut sheds = 0;
     loop {
         let follower = match engine.flights.join(&body, head) {
             Seat::Alone => return run().await,
             Seat::Leader(leader) => {
                 let (served, outcome) = run().await;
-                leader.land(|| landed(&served, outcome));
+                leader.land(|| landed(&served, outcome, terms.client));
                 return (served, outcome);
             }
             Seat::Follower(follower) => follower,
         };
         match timeout_at(deadline.into(), follower.landed()).await {
-            Err(_) => return refused((Refusal::Timeout, None), CallOutcome::Failed),
+            Err(_) => return turned_away(Refusal::Timeout, None, CallOutcome::Failed),
             // It had less time left than we: somebody asks again.
             Ok(None | Some(Landed::Refused(Refusal::Timeout, _))) => {}
             Ok(Some(Landed::Nothing)) => return run().await,
             Ok(Some(Landed::Refused(why, failed))) => {
-                follow(terms, joined_at, (&"local".into(), CallOutcome::Failed));
-                return refused((why, failed), CallOutcome::Failed);
+                return turned_away(why, failed, CallOutcome::Failed);
+            }
+            Ok(Some(Landed::Shed(network, failed))) => {
+                let is_ours = network == terms.client.network();
+                match shed(is_ours, sheds) {
+                    Shed::Taken => {
+                        return turned_away(Refusal::OverCapacity, failed, CallOutcome::Refused);
+                    }
+                    Shed::AskedAgain => sheds += 1,
+                    Shed::Alone => return run().await,
+                }
             }
             Ok(Some(Landed::Unanswerable(why, failed))) => {
-                return refused((why, failed), CallOutcome::Unanswerable);
+                return turned_away(why, failed, CallOutcome::Unanswerable);
             }
             Ok(Some(Landed::Brought(brought))) => {
                 engine.metrics.coalesced();
@@ -74,15 +90,35 @@ pub async fn ask(
                 }
                 let node = brought.node.clone();
                 let (served, outcome) = taken_over(brought, terms);
-                follow(terms, joined_at, (&node, outcome));
+                follow(&node, outcome);
                 return (served, outcome);
             }
         }
     }
 }
 
+/// What a call does that waited for another which found no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shed {
+    /// It would have fared alike.
+    Taken,
+    /// By whoever of those that wait is first.
+    AskedAgain,
+    Alone,
+}
+
+/// `is_ours`: it was the same caller's, who has had his turn. `sheds`: others' before it. However many
+/// callers flood with the same call, one that doesn't waits for two of them at most.
+fn shed(is_ours: bool, sheds: u32) -> Shed {
+    match (is_ours, sheds) {
+        (true, _) => Shed::Taken,
+        (false, 0) => Shed::AskedAgain,
+        (false, _) => Shed::Alone,
+    }
+}
+
 /// What others may have of it.
-pub(super) fn landed(served: &Served, outcome: CallOutcome) -> Landed {
+pub(super) fn landed(served: &Served, outcome: CallOutcome, client: Client) -> Landed {
     match (&served.answer, &served.node) {
         (Reply::Whole(answer), Some(node)) if answer.bytes() <= WHOLE_BYTES_MAX => {
             Landed::Brought(Brought {
@@ -94,6 +130,9 @@ pub(super) fn landed(served: &Served, outcome: CallOutcome) -> Landed {
         }
         // Their limits may be others.
         (Reply::Refused(Refusal::AnswerTooLarge), _) => Landed::Nothing,
+        (Reply::Refused(Refusal::OverCapacity), _) => {
+            Landed::Shed(client.network(), served.failed.clone())
+        }
         (Reply::Refused(why), _) if outcome == CallOutcome::Unanswerable => {
             Landed::Unanswerable(why.clone(), served.failed.clone())
         }
@@ -134,4 +173,24 @@ fn refused((why, failed): (Refusal, Failed), outcome: CallOutcome) -> (Served, C
         ..Served::here(Reply::Refused(why))
     };
     (served, outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_caller_is_not_turned_away_for_a_flooders_identical_call() {
+        assert_eq!(shed(true, 0), Shed::Taken);
+        assert_eq!(shed(false, 0), Shed::AskedAgain);
+        assert_eq!(shed(false, 1), Shed::Alone);
+        assert_eq!(shed(true, 1), Shed::Taken);
+        let flooder = Client::At([192, 0, 2, 1].into());
+        let served = Served::here(Reply::Refused(Refusal::OverCapacity));
+        let landed = landed(&served, CallOutcome::Refused, flooder);
+        assert!(
+            matches!(&landed, Landed::Shed(network, _) if *network == flooder.network()),
+            "{landed:?}"
+        );
+    }
 }

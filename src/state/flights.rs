@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -36,6 +37,8 @@ pub struct Brought {
 pub enum Landed {
     Brought(Brought),
     Refused(Refusal, Failed),
+    /// There was no place for it. Places are given by caller: it was one of this network.
+    Shed(Option<IpAddr>, Failed),
     /// Every node fails at it.
     Unanswerable(Refusal, Failed),
     /// Nothing that can be shared: each asks for itself.

@@ -42,7 +42,12 @@ impl Transaction<'_> {
                     // Its time was shorter.
                     Ok(
                         None
-                        | Some(Landed::Nothing | Landed::Refused(..) | Landed::Unanswerable(..)),
+                        | Some(
+                            Landed::Nothing
+                            | Landed::Refused(..)
+                            | Landed::Shed(..)
+                            | Landed::Unanswerable(..),
+                        ),
                     )
                     | Err(_) => continue,
                 },

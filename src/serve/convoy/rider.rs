@@ -50,6 +50,7 @@ struct Ticket<'a> {
     call: &'a Call<'a>,
     tally: Tally<'a>,
     entry: Option<Entry>,
+    client: Client,
     span: Option<CallSpan>,
     /// Of the identical calls that wait for it.
     leader: Option<Leader<'a>>,
@@ -138,6 +139,7 @@ impl<'a> Planned<'a> {
             call: self.call,
             tally: Tally {
                 method: engine.metrics.method(self.row),
+            client: terms.client,
                 failing: &engine.pool.failing,
                 began_at: now,
                 outcome: CallOutcome::Cancelled,
@@ -177,7 +179,7 @@ impl<'a> Rider<'a> {
 impl Ticket<'_> {
     fn settle(&mut self, (mut served, outcome): (Served, CallOutcome)) -> (usize, Served) {
         if let Some(leader) = self.leader.take() {
-            leader.land(|| apart(coalesce::landed(&served, outcome)));
+            leader.land(|| apart(coalesce::landed(&served, outcome, self.client)));
         }
         self.tally.outcome = outcome;
         if let Some(span) = self.span.take() {
@@ -197,6 +199,8 @@ fn apart(landed: Landed) -> Landed {
             answer: brought.answer.apart(),
             ..brought
         }),
-        Landed::Refused(..) | Landed::Unanswerable(..) | Landed::Nothing => landed,
+        Landed::Refused(..) | Landed::Shed(..) | Landed::Unanswerable(..) | Landed::Nothing => {
+            landed
+        }
     }
 }
