@@ -284,6 +284,55 @@ async fn a_node_that_refuses_batches_alone_serves_every_call_and_is_sent_one_bat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_for_which_its_node_has_no_place_goes_to_one_that_has() {
+    let scene = Pretend::set(
+        &[1, 1],
+        "  calls: { attempt: 60s, deadline: 60s, queue: 400ms }\n",
+    )
+    .await;
+    for (at, name) in ["a", "b"].into_iter().enumerate() {
+        scene.nodes[at].set_fault_for(&["eth_call"], Fault::Stall);
+        let arguments = ["backends", "set", name, "--in-flight-max", "1"];
+        let done = scene.balancer.command(&arguments).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        scene
+            .becomes(name, "forebay_node_in_flight_limit", &[], 1.0)
+            .await;
+    }
+    let address = scene.balancer.rpc.address;
+    let occupant = |at: usize| {
+        let params = json!([{"to": crate::address(at), "data": "0x"}, "latest"]);
+        let body = json!({"jsonrpc": "2.0", "id": at, "method": "eth_call", "params": params});
+        tokio::spawn(async move {
+            let headers = [("content-type", "application/json")];
+            let body = body.to_string();
+            let _ = support::post_with(address, "/", &headers, &body, support::PATIENCE).await;
+        })
+    };
+    for round in 0..10 {
+        let heard = scene.heard("eth_call");
+        let [stays, leaves] = [occupant(2 * round), occupant(2 * round + 1)];
+        support::eventually("both are full", support::PATIENCE, async || {
+            scene.heard("eth_call") == heard + 2
+        })
+        .await;
+        let body = packet(round);
+        let (answers, ()) = tokio::join!(scene.post(&body), async {
+            support::eventually("it waits", support::PATIENCE, async || {
+                scene.balancer.metric("forebay_queued_calls", &[]).await > Some(0.0)
+            })
+            .await;
+            // Which of the two nodes that frees is as likely the one that the batch waits for as not.
+            leaves.abort();
+        });
+        for answer in answers.json().as_array().unwrap() {
+            assert_ne!(answer["error"]["code"], -32012, "{round}: {answer}");
+        }
+        stays.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_may_answer_in_any_order_and_shape() {
     let scene = Pretend::set(&[1], PATIENT).await;
     let node = &scene.nodes[0];

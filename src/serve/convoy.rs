@@ -212,7 +212,7 @@ impl<'a> Convoy<'a> {
         let mut until = now;
         for (mut rider, ladder) in self.riders {
             if asked.is_some() && place.is_none() {
-                rider.errand.turn_away();
+                rider.miss();
             } else if let Some((_, node)) = asked {
                 until = rider.errand.depart(ladder, node, now);
             } else {

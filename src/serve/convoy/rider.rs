@@ -39,6 +39,8 @@ pub struct Rider<'a> {
     pub errand: Errand<'a>,
     /// It must not travel with others any more.
     pub goes_alone: bool,
+    /// It was drawn a node where no place came free in time.
+    pub has_waited: bool,
     pub ended: Option<(Served, CallOutcome)>,
     ticket: Ticket<'a>,
 }
@@ -48,9 +50,9 @@ struct Ticket<'a> {
     /// Its place in the batch.
     place: usize,
     call: &'a Call<'a>,
+    client: Client,
     tally: Tally<'a>,
     entry: Option<Entry>,
-    client: Client,
     span: Option<CallSpan>,
     /// Of the identical calls that wait for it.
     leader: Option<Leader<'a>>,
@@ -65,14 +67,14 @@ pub fn plan<'a>(
     view: &FleetView,
     (policy, pins, client): (&Policy, &Pins, Client),
 ) -> Vec<Planned<'a>> {
-    let planned = items.iter().enumerate().filter_map(|(place, item)| {
-        let Item::Call(call) = item else { return None };
-        let is_read = policy.rules.look_up(&call.method).1 == Treatment::Read;
     let lookups = items.iter().filter(|item| match item {
         Item::Call(call) => is_lookup(&call.method),
         Item::Refused { .. } => false,
     });
     let polls = engine.lookups.go_alone(lookups.count(), clock::now());
+    let planned = items.iter().enumerate().filter_map(|(place, item)| {
+        let Item::Call(call) = item else { return None };
+        let is_read = policy.rules.look_up(&call.method).1 == Treatment::Read;
         if !is_read {
             return None;
         }
@@ -137,9 +139,9 @@ impl<'a> Planned<'a> {
         let ticket = Ticket {
             place: self.place,
             call: self.call,
+            client: terms.client,
             tally: Tally {
                 method: engine.metrics.method(self.row),
-            client: terms.client,
                 failing: &engine.pool.failing,
                 began_at: now,
                 outcome: CallOutcome::Cancelled,
@@ -151,6 +153,7 @@ impl<'a> Planned<'a> {
         Box::new(Rider {
             errand,
             goes_alone: false,
+            has_waited: false,
             ended: None,
             ticket,
         })
@@ -167,6 +170,16 @@ impl<'a> Rider<'a> {
     pub async fn part(mut self, step: Option<Step>) -> (usize, Served) {
         let ended = self.errand.part(step).await;
         self.ticket.settle(ended)
+    }
+
+    /// There was no place at the node that it was drawn. Once another is drawn, as others may have one by
+    /// now: single calls wait for the places of all that will do.
+    pub fn miss(&mut self) {
+        if std::mem::replace(&mut self.has_waited, true) {
+            self.errand.turn_away();
+        } else {
+            self.errand.take_back();
+        }
     }
 
     /// The answer and its place, if it has ended.
