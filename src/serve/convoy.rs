@@ -246,6 +246,8 @@ impl<'a> Convoy<'a> {
         if let Some(sentence) = trip.settle(&came, &judged.lots) {
             pool.sentence(upstream.id, sentence, "").await;
         }
+        // What is asked from here on has places of its own.
+        drop(trip);
         if judged.refuses {
             refuse(upstream, REFUSAL_LASTS);
         } else if judged.lots.iter().all(is_spoilt) {
