@@ -27,13 +27,6 @@ pub const ERRORS_ALONE: &str = "error";
 
 /// What pingora says when a client misbehaves or leaves: the module, and how the line begins.
 const CLIENTS_DOING: &[(&str, &str)] = &[
-    ("pingora_proxy", "Fail to proxy: Downstream"),
-    ("pingora_proxy", "Fail to filter request: Downstream"),
-    ("pingora_proxy", "Fail to early filter request: Downstream"),
-    (
-        "pingora_proxy",
-        "failed to send error response to downstream",
-    ),
     ("pingora_core::apps", "HTTP server fails to"),
     ("pingora_core::apps", "H2 handshake error"),
     (
@@ -328,7 +321,7 @@ mod tests {
                 Level::Debug,
                 true,
             ),
-            ("pingora_core=debug", "pingora_proxy", Level::Info, false),
+            ("pingora_core=debug", "pingora_timeout", Level::Info, false),
             ("off", "forebay", Level::Error, false),
             ("info/other text", "forebay", Level::Info, false),
             ("info/x", "forebay", Level::Info, true),
@@ -340,23 +333,16 @@ mod tests {
 
     #[test]
     fn what_clients_do_every_day_is_no_error() {
-        let gone = "Fail to proxy: Downstream ConnectionClosed, downstream session type: HTTP/1.1";
-        let broken = "Fail to proxy: Internal InternalError, status: 500";
+        let gone = "Downstream handshake error from 1.2.3.4:5: x";
         for (target, message, wanted) in [
-            ("pingora_proxy", gone, false),
-            ("pingora_proxy", broken, true),
             ("forebay::serve", gone, true),
+            ("pingora_core::services::listening", gone, false),
             (
                 "pingora_core::apps::http_app",
                 "HTTP server fails to read from downstream: x",
                 false,
             ),
             ("pingora_core::apps", "H2 handshake error x", false),
-            (
-                "pingora_core::services::listening",
-                "Downstream handshake error from 1.2.3.4:5: x",
-                false,
-            ),
             (
                 "pingora_core::services::listening",
                 "Downstream handshake timeout",
@@ -375,11 +361,11 @@ mod tests {
             LogFormat::Text,
             "pingora=debug",
             Level::Error,
-            "pingora_proxy",
+            "pingora_core::services::listening",
             gone,
         );
         assert!(
-            shown.unwrap().contains(" DEBUG Fail"),
+            shown.unwrap().contains(" DEBUG Downstream"),
             "not lost, but quiet"
         );
     }
