@@ -275,6 +275,29 @@ async fn a_look_up_takes_one_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_a_look_up_takes_no_place() {
+    let scene = Pretend::set(&[1], "  calls: { attempt: 1s, deadline: 1s }\n").await;
+    fix(&scene, "a", "2").await;
+    scene
+        .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
+        .await;
+    let method = "eth_getTransactionReceipt";
+    scene.nodes[0].set_fault_for(&[method], Fault::Stall);
+    let caller = Caller::at(&scene, [127, 0, 0, 1]);
+    let hash = format!("{:#066x}", 7);
+    let poll = |id: u64| caller.send(id, method, json!([hash]));
+    let first = poll(0);
+    eventually("the first is under way", PATIENCE, async || {
+        scene.heard(method) > 0
+    })
+    .await;
+    let polls = (1..6).map(poll).chain([first]).collect();
+    for came in all(polls).await {
+        assert!(!came.is_refusal(), "{came:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_slowly_keeps_no_place() {
     let scene = Pretend::set(&[1], "").await;
     let large = format!("\"0x{}\"", "00".repeat(16 << 20));
