@@ -63,7 +63,7 @@ pub fn fleet(nodes: u32, now: Instant) -> FleetView {
         // It takes more: to wait for a place is another story.
         node.load.limiter.fix(Some(2 * IN_FLIGHT), now);
         (0..IN_FLIGHT).for_each(|_| node.load.begin());
-        node.load.answered(Duration::from_millis(3), now);
+        node.load.answered(1, Duration::from_millis(3), now);
     }
     view
 }

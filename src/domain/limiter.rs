@@ -4,6 +4,9 @@
 //! answers is full. The thinking is [`Control`]'s.
 
 mod control;
+mod cut;
+mod guess;
+mod latency;
 mod pace;
 #[cfg(test)]
 mod simulation_tests;
@@ -12,7 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::control::{Control, Window};
+use self::control::Control;
+use self::latency::Window;
 
 pub use self::control::LIMIT_FIRST;
 
@@ -24,9 +28,13 @@ const WINDOW_MAX: Duration = Duration::from_secs(1);
 /// How soon it is looked again whether there are enough.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Latencies of a window that are kept apart.
-const KEPT: usize = 16;
+const KEPT: usize = 32;
 /// Of those, so many may be faster than what is called the window's low latency.
-const FASTER: usize = 2;
+const FASTER: usize = 4;
+/// A node with a full limit that answers nothing for this time, or four times the latency of an idle one,
+/// has slow calls: it is given some more, at most so many times, each after double the time.
+const STUCK_AFTER: Duration = Duration::from_millis(20);
+const OPENS_MAX: u32 = 6;
 /// In place of a limit: places are given by the clock.
 const PACED: u32 = 0;
 /// How the number of answers and the sum of their latencies, in microseconds, share 64 bits.
@@ -49,6 +57,13 @@ pub struct Limiter {
     floor: AtomicU32,
     /// Up to where the limit follows answers at once.
     cap: AtomicU32,
+    /// Up to where it may go at all.
+    most: AtomicU32,
+    /// What was answered when somebody found no place (`sum` and `began`), since when it is the same, and
+    /// how often some were opened since.
+    answers_seen: AtomicU64,
+    stuck_since: AtomicU64,
+    opened: AtomicU32,
     /// Answers of this window: their number and the sum of their latencies.
     sum: AtomicU64,
     kept: [AtomicU32; KEPT],
@@ -70,10 +85,14 @@ impl Limiter {
             was_full: AtomicBool::new(false),
             floor: AtomicU32::new(u32::MAX),
             cap: AtomicU32::new(0),
+            most: AtomicU32::new(0),
+            answers_seen: AtomicU64::new(0),
+            stuck_since: AtomicU64::new(0),
+            opened: AtomicU32::new(0),
             sum: AtomicU64::new(0),
             kept: std::array::from_fn(|_| AtomicU32::new(0)),
             began: AtomicU64::new(0),
-            until: AtomicU64::new(0),
+            until: AtomicU64::new(WINDOW.as_micros() as u64),
             is_watched: AtomicBool::new(false),
             control: Mutex::new(Control::new(now)),
             born: now,
@@ -118,11 +137,43 @@ impl Limiter {
             })
         } else {
             self.try_begin()
+                .or_else(|| self.is_stuck(now).then(|| self.try_begin())?)
         };
         if taken.is_none() && !self.was_full.load(Ordering::Relaxed) {
             self.was_full.store(true, Ordering::Relaxed);
         }
         taken
+    }
+
+    /// Somebody waits, and the node has answered nothing for so long that its calls must be slow ones,
+    /// which says nothing of others: there is room for some more.
+    #[cold]
+    fn is_stuck(&self, now: Instant) -> bool {
+        let age = self.age(now);
+        let answers = self.sum.load(Ordering::Relaxed) ^ self.began.load(Ordering::Relaxed);
+        if self.answers_seen.swap(answers, Ordering::Relaxed) != answers {
+            self.stuck_since.store(age, Ordering::Relaxed);
+            self.opened.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let opened = self.opened.load(Ordering::Relaxed);
+        let floor = u64::from(self.floor.load(Ordering::Relaxed));
+        let wait = (floor * 4).max(STUCK_AFTER.as_micros() as u64) << opened;
+        let since = self.stuck_since.load(Ordering::Relaxed);
+        if opened >= OPENS_MAX || age.saturating_sub(since) < wait {
+            return false;
+        }
+        self.opened.store(opened + 1, Ordering::Relaxed);
+        self.stuck_since.store(age, Ordering::Relaxed);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let wider = (limit + 1 + limit / 4).min(self.most.load(Ordering::Relaxed));
+        let _ = self.limit.compare_exchange(
+            limit,
+            wider.max(limit),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        true
     }
 
     /// Gives a place back.
@@ -187,18 +238,16 @@ impl Limiter {
         self.in_flight.load(Ordering::SeqCst).saturating_sub(aboard)
     }
 
-    /// A single call was answered after `took`.
-    pub fn answered(&self, took: Duration, now: Instant) {
+    /// The single call that took the place `number` was answered after `took`.
+    pub fn answered(&self, number: u32, took: Duration, now: Instant) {
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         let before = self
             .sum
             .fetch_add(1 << COUNT_SHIFT | u64::from(micros), Ordering::Relaxed);
         let place = (before >> COUNT_SHIFT) as usize;
-        if let Some(kept) = self.kept.get(place) {
-            kept.store(micros, Ordering::Relaxed);
-        }
+        self.kept[place % KEPT].store(micros, Ordering::Relaxed);
         if self.was_full.load(Ordering::Relaxed) {
-            self.widen(micros);
+            self.widen(number, micros);
         }
         let age = self.age(now);
         if age >= self.until.load(Ordering::Relaxed) {
@@ -207,11 +256,12 @@ impl Limiter {
     }
 
     /// One place more for an answer that had to wait for nothing, as in TCP's slow start.
-    fn widen(&self, micros: u32) {
+    fn widen(&self, number: u32, micros: u32) {
         let floor = self.floor.fetch_min(micros, Ordering::Relaxed).min(micros);
-        let is_prompt = u64::from(micros) * 4 <= u64::from(floor) * 5;
+        let is_prompt = u64::from(micros) <= u64::from(floor) * 11 / 10 + 500;
         let limit = self.limit.load(Ordering::Relaxed);
-        if is_prompt && limit != PACED && limit < self.cap.load(Ordering::Relaxed) {
+        let is_proof = u64::from(limit) <= u64::from(number) * 2;
+        if is_prompt && is_proof && limit != PACED && limit < self.cap.load(Ordering::Relaxed) {
             let wider = limit + 1;
             // Who comes second widens it the next time.
             let _ = self
@@ -250,14 +300,21 @@ impl Limiter {
         let began = self.began.load(Ordering::Relaxed);
         let length = Duration::from_micros(age.saturating_sub(began));
         let count = self.sum.load(Ordering::Relaxed) >> COUNT_SHIFT;
+        if count <= 1 && length > WINDOW {
+            // The first one after a while.
+            self.began.store(age, Ordering::Relaxed);
+            let end = age + WINDOW.as_micros() as u64;
+            return self.until.store(end, Ordering::Relaxed);
+        }
         if count < ANSWERS_MIN && length < WINDOW_MAX {
             let later = age + LOOK_AGAIN.as_micros() as u64;
             return self.until.store(later, Ordering::Relaxed);
         }
         let sum = self.sum.swap(0, Ordering::Relaxed);
         self.began.store(age, Ordering::Relaxed);
-        let end = age + WINDOW.as_micros() as u64;
-        self.until.store(end, Ordering::Relaxed);
+        let length_next = WINDOW
+            .max(control.floor().unwrap_or(WINDOW))
+            .min(WINDOW_MAX);
         let window = Window {
             began: self.born + Duration::from_micros(began),
             length,
@@ -269,6 +326,14 @@ impl Limiter {
         let limit = self.limit.load(Ordering::Relaxed);
         let limit = control.hear_window(limit, &window, now);
         self.show(&control, limit);
+        let settles = control.settles().saturating_duration_since(now);
+        let length = if settles.is_zero() {
+            length_next
+        } else {
+            settles
+        };
+        self.until
+            .store(age + length.as_micros() as u64, Ordering::Relaxed);
     }
 
     /// Of the latencies kept, one of the lowest.
@@ -289,7 +354,8 @@ impl Limiter {
     fn show(&self, control: &Control, limit: u32) {
         let limit = if control.is_paced() { PACED } else { limit };
         self.limit.store(limit, Ordering::SeqCst);
-        self.cap.store(control.cap(), Ordering::Relaxed);
+        self.cap.store(control.widens_to(), Ordering::Relaxed);
+        self.most.store(control.cap(), Ordering::Relaxed);
         let floor = control.floor().map_or(u32::MAX, |floor| {
             u32::try_from(floor.as_micros()).unwrap_or(u32::MAX)
         });

@@ -3,7 +3,8 @@
 //! Of one caller's calls the first that came is the next, unless they have waited for long: then the
 //! last one is, which can still be answered in good time, while the first run out of it (adaptive LIFO
 //! and controlled delay: Maurer, "Fail at Scale", ACM Queue 2015). A burst that drains may take its
-//! time; only where more keep coming than are let in, calls leave after their patience.
+//! time; where more keep coming than are let in the line stands: calls leave after their patience, and
+//! of a caller's all but the last before, which would be let in late once fewer come.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,6 +20,9 @@ const LATE: Duration = Duration::from_millis(250);
 /// The last come are first once the first has waited for this part of the patience.
 const LAST_FIRST: u32 = 20;
 
+/// In a line that stands all but a caller's last call leave after this part of the patience.
+const HOPELESS: u32 = 5;
+
 /// All who wait. `T`: whatever stands for one of them.
 #[derive(Debug)]
 pub struct Line<T> {
@@ -29,6 +33,9 @@ pub struct Line<T> {
     patience: Duration,
     /// Since when somebody has been waiting.
     since: Option<Instant>,
+    /// It stands, until nobody has waited for the patience of one.
+    stands: bool,
+    emptied: Option<Instant>,
     /// When the present half began; who came and who was let in, in it and in the one before.
     half: Option<Instant>,
     flow: [Flow; 2],
@@ -71,6 +78,8 @@ impl<T> Line<T> {
             next: 0,
             patience,
             since: None,
+            stands: false,
+            emptied: None,
             half: None,
             flow: [Flow::default(); 2],
         }
@@ -99,6 +108,10 @@ impl<T> Line<T> {
     ) -> (Ticket, Option<T>) {
         let left = (self.waiting >= WAITING_MAX).then(|| self.push_out());
         self.flow_at(now).came += 1;
+        let is_long = |emptied: Instant| now.saturating_duration_since(emptied) >= self.patience;
+        if self.emptied.take().is_some_and(is_long) {
+            self.stands = false;
+        }
         self.since.get_or_insert(now);
         let ticket = Ticket {
             number: self.next,
@@ -142,18 +155,18 @@ impl<T> Line<T> {
         let (at, place) = found?;
         let what = self.take(at, place)?;
         self.flow_at(now).let_in += 1;
-        self.settle();
+        self.settle(now);
         Some(what)
     }
 
-    /// Leaves the line; `None`: it was let in.
-    pub fn leave(&mut self, ticket: Ticket) -> Option<T> {
+    /// Leaves the line; `None`: it was let in, or had to leave.
+    pub fn leave(&mut self, ticket: Ticket, now: Instant) -> Option<T> {
         let is_its = |lane: &Lane<T>| lane.caller == ticket.caller;
         let at = self.lanes.iter().position(is_its)?;
         let is_it = |waiting: &Waiting<T>| waiting.ticket.number == ticket.number;
         let place = self.lanes[at].calls.iter().position(is_it)?;
         let what = self.take_from(at, place);
-        self.settle();
+        self.settle(now);
         what
     }
 
@@ -173,13 +186,28 @@ impl<T> Line<T> {
         (ticket.came + patience).max(now + patience)
     }
 
+    /// One that has to leave a line that stands, since a later one of its caller is let in before.
+    pub fn hopeless(&mut self, now: Instant) -> Option<T> {
+        if !self.stands(now) {
+            return None;
+        }
+        let lane = self.lanes.front()?;
+        let first = lane.calls.front()?;
+        let waited = now.saturating_duration_since(first.ticket.came);
+        let is_hopeless = lane.calls.len() > 1 && waited > self.patience / HOPELESS;
+        let left = is_hopeless.then(|| self.take_from(0, 0))?;
+        self.settle(now);
+        left
+    }
+
     fn stands(&mut self, now: Instant) -> bool {
         self.flow_at(now);
         let is_long = |since: Instant| now.saturating_duration_since(since) >= STANDS_AFTER;
         let [present, before] = self.flow;
         let came = present.came + before.came;
         let let_in = present.let_in + before.let_in;
-        self.since.is_some_and(is_long) && came > let_in
+        self.stands |= self.since.is_some_and(is_long) && came > let_in;
+        self.stands
     }
 
     fn flow_at(&mut self, now: Instant) -> &mut Flow {
@@ -224,9 +252,10 @@ impl<T> Line<T> {
         Some(waiting.what)
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Instant) {
         if self.waiting == 0 {
             self.since = None;
+            self.emptied = Some(now);
         }
     }
 }
@@ -296,10 +325,41 @@ mod tests {
             line.next(|call| *call == 1 && tick % 2 == 0, at);
         }
         let patience =
-            |line: &mut Line<u32>, after| line.may_wait_until(ticket, now + millis(after));
-        assert_eq!(patience(&mut line, 1900), now + millis(2500));
-        assert_eq!(patience(&mut line, 2099), now + millis(100));
-        assert_eq!(patience(&mut line, 2800), now + millis(2500), "nobody came");
+            |line: &mut Line<u32>, ticket, after| line.may_wait_until(ticket, now + millis(after));
+        assert_eq!(patience(&mut line, ticket, 1900), now + millis(2500));
+        assert_eq!(patience(&mut line, ticket, 2099), now + millis(100));
+        assert_eq!(patience(&mut line, ticket, 2800), now + millis(100), "yet");
+        // Until nobody waits, and not only for a moment.
+        let mut last = 2800;
+        for (pause, patience) in [(99, 100), (100, 2500)] {
+            while line.next(|_| true, now + millis(last)).is_some() {}
+            last += pause;
+            let at = now + millis(last);
+            let (ticket, _) = line.join(1, false, 1, at);
+            assert_eq!(line.may_wait_until(ticket, at), at + millis(patience));
+        }
+    }
+
+    #[test]
+    fn in_a_line_that_stands_only_the_last_of_a_caller_waits_for_long() {
+        let (mut line, now) = line();
+        for tick in 0..2100 {
+            line.join(1, false, tick, now + millis(u64::from(tick)));
+        }
+        let at = |after| now + millis(after);
+        let mut moved = Line::new(millis(100));
+        moved.join(1, false, 0, now);
+        moved.join(1, false, 1, now);
+        assert_eq!(moved.hopeless(at(1000)), None, "it doesn't stand");
+        for tick in 0..2079 {
+            assert_eq!(line.hopeless(at(2099)), Some(tick));
+        }
+        assert_eq!(line.hopeless(at(2099)), None, "20 ms aren't over");
+        while line.len() > 1 {
+            assert!(line.hopeless(at(2500)).is_some());
+        }
+        assert_eq!(line.hopeless(at(2500)), None, "its last");
+        assert_eq!(line.next(|_| true, at(2500)), Some(2099));
     }
 
     #[test]
@@ -312,7 +372,7 @@ mod tests {
         assert_eq!(left, None, "the last place");
         assert_eq!(line.join(2, false, 10_000, now).1, Some(0));
         assert_eq!(line.len(), WAITING_MAX);
-        assert_eq!(line.leave(quiet), Some(9999));
-        assert_eq!(line.leave(quiet), None);
+        assert_eq!(line.leave(quiet, now), Some(9999));
+        assert_eq!(line.leave(quiet, now), None);
     }
 }

@@ -88,10 +88,10 @@ impl Load {
         self.limiter.in_flight()
     }
 
-    /// An answer came, be it an error of the call's own.
-    pub fn answered(&self, took: Duration, now: Instant) {
+    /// The call that took the place `number` was answered, be it with an error of its own.
+    pub fn answered(&self, number: u32, took: Duration, now: Instant) {
         self.conduct.answered(1, now);
-        self.limiter.answered(took, now);
+        self.limiter.answered(number, took, now);
         self.measure(took, now);
     }
 
@@ -223,7 +223,7 @@ mod tests {
         load.answered_many(Duration::from_millis(800), 100, now);
         assert_eq!(latency(), 4, "half the way up to a call's part");
         for _ in 0..20 {
-            load.answered(Duration::from_millis(100), now);
+            load.answered(1, Duration::from_millis(100), now);
         }
         let alone = latency();
         for took in [110, 800] {
@@ -249,8 +249,8 @@ mod tests {
             assert!((load.cost_as_peer(share, now) - most * idle).abs() < 1e-6);
         }
         load.end();
-        load.answered(millis(200), now);
-        load.answered(millis(200), now);
+        load.answered(1, millis(200), now);
+        load.answered(1, millis(200), now);
         assert!(load.cost(1.0, now) > 20.0 * idle);
         assert!(
             (load.cost(1.0, now + millis(60_000)) - idle).abs() < 1e-6,
@@ -265,7 +265,7 @@ mod tests {
         let now = crate::clock::now();
         let load = Load::new(now);
         assert_eq!(load.latency(), None);
-        load.answered(millis(8), now);
+        load.answered(1, millis(8), now);
         assert_eq!(load.latency(), Some(millis(4)), "half the way up");
     }
 
@@ -274,7 +274,7 @@ mod tests {
         let now = crate::clock::now();
         let load = Load::new(now);
         let before = load.cost(1.0, now);
-        load.answered(millis(35), now);
+        load.answered(1, millis(35), now);
         assert!(load.cost(1.0, now) < 4.0 * before);
     }
 
@@ -291,7 +291,7 @@ mod tests {
     fn who_left_before_the_answer_says_that_the_node_is_slow_and_never_that_it_is_fast() {
         let now = crate::clock::now();
         let load = Load::new(now);
-        load.answered(millis(100), now);
+        load.answered(1, millis(100), now);
         let before = load.cost(1.0, now);
         load.left_waiting(millis(5), now);
         assert!((load.cost(1.0, now) - before).abs() < 1e-6);

@@ -452,7 +452,9 @@ mod tests {
         round(&mut fleet, &[at(9), at(9), at(9), at(9)], now);
         let view = fleet.view();
         for _ in 0..5 {
-            view.nodes[1].load.answered(Duration::from_millis(300), now);
+            view.nodes[1]
+                .load
+                .answered(1, Duration::from_millis(300), now);
         }
         let counts = shares(&view, now);
         assert_eq!((counts[1], counts[3]), (0, 0), "{counts:?}");
@@ -480,8 +482,10 @@ mod tests {
         for _ in 0..5 {
             view.nodes[1]
                 .load
-                .answered(Duration::from_millis(50), start);
-            view.nodes[2].load.answered(Duration::from_millis(50), now);
+                .answered(1, Duration::from_millis(50), start);
+            view.nodes[2]
+                .load
+                .answered(1, Duration::from_millis(50), now);
         }
         let counts = shares(&view, now);
         assert!((450..=550).contains(&counts[1]), "{counts:?}");

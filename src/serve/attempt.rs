@@ -54,6 +54,14 @@ impl Stand {
             Stand::Left(seat) => &seat.load,
         }
     }
+
+    /// How many places were taken with its own; 0 once it has none.
+    fn number(&self) -> u32 {
+        match self {
+            Stand::Placed(place) => place.number,
+            Stand::Left(_) => 0,
+        }
+    }
 }
 
 impl Attempt {
@@ -138,7 +146,7 @@ impl Attempt {
                 let is_sure = !doubts::is_doubtful(verdict.class);
                 return is_sure.then(|| load.conduct.faulted("", now, now))?;
             }
-            Blame::None => load.answered(took, now),
+            Blame::None => load.answered(self.stand.number(), took, now),
             Blame::Rest(_) => load.waited(took, now),
         }
         None

@@ -188,7 +188,7 @@ impl Places {
             match timeout_at(look.into(), &mut hear).await {
                 Ok(Ok(granted)) => return granted.taken_at(nodes),
                 Ok(Err(_)) => {
-                    // Pushed out of a line that was full.
+                    // Pushed out of a line that was full, or stands.
                     self.shed.fetch_add(1, Ordering::Relaxed);
                     return None;
                 }
@@ -222,6 +222,10 @@ impl Places {
             let is_it = |other: &Arc<Load>| Arc::ptr_eq(other, load);
             !waiting.say.is_closed() && waiting.loads.iter().any(is_it)
         };
+        while let Some(left) = line.hopeless(now) {
+            // It hears of that: nobody will say anything to it any more.
+            drop(left);
+        }
         while line.has(suits) {
             let Some(number) = load.limiter.try_begin_at(now) else {
                 tick(self, load);
@@ -305,7 +309,7 @@ struct Leaves<'p> {
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         let mut line = self.places.line();
-        let left = line.leave(self.ticket);
+        let left = line.leave(self.ticket, clock::now());
         self.places.waiting.store(line.len(), Ordering::SeqCst);
         drop(line);
         drop(left);

@@ -328,7 +328,7 @@ impl World {
         let mut sentence = None;
         match verdict.blame() {
             Blame::None => {
-                load.answered(took, now);
+                load.answered(1, took, now);
                 load.conduct.answered_method(call.method, now);
             }
             Blame::Fault => {

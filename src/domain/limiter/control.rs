@@ -5,49 +5,43 @@
 //!
 //! - By Little's law the latencies of a window add up to the calls that were in flight, and what each
 //!   waited beyond the latency of an idle node to those that waited. What is left was being worked at:
-//!   a little more than that is the limit. The waiting is read from fast calls, which wait as long as
-//!   slow ones do in one queue: that some are a hundred times slower says nothing.
+//!   a little more than that is the limit. What was waited is [`Latency`]'s to tell, and the limit before
+//!   it was ever reached [`Guess`]'s.
 //! - A refusal (503, a rate limit) says that one call less would have been taken: additive increase,
 //!   and a decrease to just that. The limit then stands for a while before one more is tried.
 //!
-//! Whether the latency follows the number in flight is tried with each cut: where the answers a second do
-//! instead, it is the calls that take longer, and the cut is taken back. Nothing is learnt while there was room for all.
+//! Nothing is learnt while there was room for all.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::cut::Cut;
+use super::guess::Guess;
+use super::latency::{self, Latency, Window};
 use super::pace::Pace;
 
 /// Before anything is known.
 pub const LIMIT_FIRST: u32 = 32;
-/// Before the limit has been reached: as many as make up this rate at an idle node's latency, and some
-/// more.
-const PER_SECOND_FIRST: f64 = 400.0;
-const FIRST_MIN: f64 = 12.0;
 const LIMIT_MAX: u32 = 8192;
 /// What waiting alone never takes it below.
-const LIMIT_BY_WAITING_MIN: f64 = 4.0;
+const LIMIT_BY_WAITING_MIN: f64 = 2.0;
 /// The limit is so much above what is being worked at: calls that wait there keep a node busy.
 const HEADROOM: f64 = 1.1;
-const HEADROOM_CALLS: f64 = 2.0;
-/// Where nothing waits it rises by this.
+const HEADROOM_CALLS: f64 = 1.0;
+/// Where nothing waits it rises by this, and by less from where waiting has set it, up to so many times.
 const RISES: f64 = 1.5;
-/// A cut leaves at least this part; cuts that leave less than that together are tried.
+const RISES_BEYOND: f64 = 1.1;
+const RISES_SLOWLY: u32 = 3;
+/// Waiting has set it where a cut left less than this part.
+const FOUND: f64 = 0.8;
+/// A cut leaves at least this part.
 const CUT_MIN: f64 = 0.5;
-const CUT_TRIED: f64 = 0.85;
-/// The latency follows a cut if it comes to less than this part; where it doesn't, the answers a second do.
-const FOLLOWS: f64 = 0.9;
-/// Latencies within this are the same.
-const SAME_PART: f64 = 0.1;
-const SAME: Duration = Duration::from_micros(500);
-/// How far one window moves what is known.
-const LEARNS: f64 = 0.3;
-/// Where the fast calls take so many times as long as without waiting it doesn't rise.
-const SLOW: f64 = 3.0;
-/// So many times the latency passes until another limit shows in it.
-const SETTLES: f64 = 2.5;
+/// The latency and no longer passes until another limit shows in it.
+const SETTLES_MAX: f64 = 2.0;
 /// A window that was full had at least this part of the limit in flight.
 const FULL: f64 = 0.5;
+/// One with this part under a limit that stood was full all the time.
+const STEADY: f64 = 0.75;
 /// A fuller look at how long calls take that wait for nothing, with this part of the limit.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK: f64 = 0.75;
@@ -62,20 +56,6 @@ const RATE_OVER: Duration = Duration::from_secs(1);
 /// And to begin with, of a node that has just been asked.
 const RATE_SHORT: Duration = Duration::from_millis(100);
 
-/// Answers within some time.
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    pub began: Instant,
-    pub length: Duration,
-    pub answers: u64,
-    /// Of their latencies.
-    pub sum: Duration,
-    /// One of the lowest of them.
-    pub low: Duration,
-    /// Somebody found no place.
-    pub was_full: bool,
-}
-
 /// A limit that refusals have set.
 #[derive(Clone, Copy, Debug)]
 struct Ceiling {
@@ -87,25 +67,19 @@ struct Ceiling {
     refusals: u32,
 }
 
-/// A cut, until it shows whether the latency follows.
-#[derive(Clone, Copy, Debug)]
-struct Cut {
-    from: u32,
-    in_flight: f64,
-    low: f64,
-    per_second: f64,
-}
-
 /// What is known of one node.
 #[derive(Debug)]
 pub struct Control {
     /// What the operator has fixed.
     most: Option<u32>,
-    /// How long fast calls take that wait for nothing, in seconds.
-    base: Option<f64>,
+    latency: Latency,
     ceiling: Option<Ceiling>,
     /// The limit has never been reached.
     is_new: bool,
+    guess: Guess,
+    /// Where waiting has set it last, and how often it rose since.
+    found: Option<u32>,
+    rises: u32,
     cut: Option<Cut>,
     /// The limit to go back to after a look.
     looks: Option<u32>,
@@ -122,9 +96,12 @@ impl Control {
     pub fn new(now: Instant) -> Control {
         Control {
             most: None,
-            base: None,
+            latency: Latency::default(),
             ceiling: None,
             is_new: true,
+            guess: Guess::default(),
+            found: None,
+            rises: 0,
             cut: None,
             looks: None,
             looked_at: now,
@@ -141,7 +118,7 @@ impl Control {
             return None;
         }
         let was_fixed = std::mem::replace(&mut self.most, most).is_some();
-        if most.is_none() && !was_fixed && self.base.is_some() {
+        if most.is_none() && !was_fixed && self.latency.known().is_some() {
             return None;
         }
         *self = Control {
@@ -160,9 +137,19 @@ impl Control {
         self.ceiling.map_or(most, |ceiling| most.min(ceiling.at))
     }
 
+    /// Up to where the limit follows answers at once.
+    pub fn widens_to(&self) -> u32 {
+        self.cap().min(self.found.unwrap_or(LIMIT_MAX))
+    }
+
+    /// Until when windows say nothing of the present limit.
+    pub fn settles(&self) -> Instant {
+        self.since
+    }
+
     /// How long fast calls take that wait for nothing.
     pub fn floor(&self) -> Option<Duration> {
-        self.base.map(Duration::from_secs_f64)
+        self.latency.known().map(Duration::from_secs_f64)
     }
 
     pub fn is_paced(&self) -> bool {
@@ -171,7 +158,7 @@ impl Control {
 
     /// Takes the place that is due by the clock, if there is one, beside `taken` calls.
     pub fn pace(&mut self, taken: u32, now: Instant) -> bool {
-        let base = self.base.unwrap_or(1.0);
+        let base = self.latency.known().unwrap_or(1.0);
         let Some(pace) = &mut self.pace else {
             return false;
         };
@@ -192,8 +179,8 @@ impl Control {
         while self.ended.front().is_some_and(is_old) {
             self.ended.pop_front();
         }
-        let low = window.low.as_secs_f64();
-        let known = self.learn(low);
+        let is_usual = self.guess.is_usual(window.in_flight());
+        let known = self.latency.learn(window, is_usual);
         if let Some(pace) = &mut self.pace {
             if pace.calm(window.was_full, now) {
                 return limit;
@@ -205,39 +192,35 @@ impl Control {
         if window.began < self.since {
             return limit;
         }
-        let length = window.length.as_secs_f64().max(1e-6);
-        let in_flight = window.sum.as_secs_f64() / length;
+        let low = window.low();
+        let in_flight = window.in_flight().min(limit.into());
         let is_full = window.was_full && in_flight >= FULL * f64::from(limit);
         if let Some(before) = self.looks.take() {
             self.settle(now, low);
             return before;
         }
+        let limit = if self.is_new && self.most.is_none() {
+            let guess = self.guess.limit(limit, window, in_flight, known);
+            guess.min(self.cap())
+        } else {
+            limit
+        };
         if !is_full {
             self.cut = None;
-            let first = FIRST_MIN + PER_SECOND_FIRST * known;
-            return if self.is_new && self.most.is_none() && !window.was_full {
-                (first as u32).min(LIMIT_MAX)
-            } else {
-                limit
-            };
+            return limit;
         }
         self.is_new = false;
         self.rise_beyond(limit, now);
         if self.most.is_some() {
             return (limit + 1).min(self.cap()).max(1);
         }
-        if let Some(cut) = self.cut
-            && in_flight < CUT_TRIED * cut.in_flight
-        {
-            self.cut = None;
-            if low > FOLLOWS * cut.low && window.answers as f64 / length < FOLLOWS * cut.per_second
-            {
-                self.base = Some(low);
-                self.settle(now, low);
-                return cut.from.min(self.cap().max(limit));
-            }
+        let shown = self.cut.take_if(|cut| cut.shows(in_flight));
+        if let Some(cut) = shown.filter(|cut| cut.was_in_vain(window)) {
+            self.latency.is(low);
+            self.settle(now, low);
+            return cut.from.min(self.cap().max(limit));
         }
-        let next = self.judge(limit, window, (in_flight, length));
+        let next = self.judge(limit, window, in_flight);
         if next == limit && now.saturating_duration_since(self.looked_at) >= LOOK_EVERY {
             self.looked_at = now;
             self.looks = Some(limit);
@@ -254,49 +237,51 @@ impl Control {
         next
     }
 
-    /// Learns how long fast calls take that wait for nothing: what is slower than that by more than a
-    /// little has waited.
-    fn learn(&mut self, low: f64) -> f64 {
-        let known = self.base.map_or(low, |base| {
-            if low <= base * (1.0 + SAME_PART) + SAME.as_secs_f64() {
-                base + (low - base) * LEARNS
-            } else {
-                base
-            }
-        });
-        self.base = Some(known);
-        known
-    }
-
     /// By what waited.
-    fn judge(&mut self, limit: u32, window: &Window, (in_flight, length): (f64, f64)) -> u32 {
-        let low = window.low.as_secs_f64();
-        let base = self.base.unwrap_or(low);
-        let same = base * SAME_PART + SAME.as_secs_f64();
-        let waited = (low - base - same).max(0.0);
-        let worked_at = in_flight - window.answers as f64 * waited / length;
-        let wanted = (worked_at * HEADROOM + HEADROOM_CALLS).max(LIMIT_BY_WAITING_MIN);
+    fn judge(&mut self, limit: u32, window: &Window, in_flight: f64) -> u32 {
         let now = f64::from(limit);
-        let wanted = if waited > 0.0 {
+        let is_steady = self.found.is_some() && in_flight >= STEADY * now;
+        let in_flight = if is_steady { now } else { in_flight };
+        let waited = self.latency.waited(window);
+        let worked_at = in_flight - window.per_second() * waited.seconds;
+        let headroom = HEADROOM_CALLS + window.per_second() * latency::SAME;
+        let wanted = (worked_at * HEADROOM + headroom).max(LIMIT_BY_WAITING_MIN);
+        let wanted = if waited.seconds > 0.0 {
             wanted
         } else {
-            wanted.max(now * RISES)
+            wanted.max(self.rise(in_flight)).max(now)
         };
         if wanted >= now {
-            let is_slow = low > SLOW * base;
-            let next = if is_slow { now } else { wanted };
             self.cut = None;
+            let next = if waited.is_long { now } else { wanted };
             return (next as u32).min(self.cap()).max(limit.min(self.cap()));
         }
+        // What may be chance is followed half the way.
+        let wanted = if waited.is_clear {
+            wanted
+        } else {
+            f64::midpoint(wanted, now)
+        };
         let next = wanted.max(now * CUT_MIN);
+        if self.found.is_some() || next < FOUND * now {
+            self.found = Some(next.ceil() as u32);
+        }
+        self.rises = 0;
+        self.latency.changes();
         // The first of several: together they are tried once they come to enough.
-        self.cut.get_or_insert(Cut {
-            from: limit,
-            in_flight,
-            low,
-            per_second: window.answers as f64 / length,
-        });
+        self.cut
+            .get_or_insert_with(|| Cut::new(limit, window, in_flight));
         (next.ceil() as u32).min(limit).max(1)
+    }
+
+    /// Up to where it rises from `in_flight`.
+    fn rise(&mut self, in_flight: f64) -> f64 {
+        self.rises = self.rises.saturating_add(1);
+        if self.rises > RISES_SLOWLY {
+            self.found = None;
+        }
+        let by = self.found.map_or(RISES, |_| RISES_BEYOND);
+        in_flight * by
     }
 
     /// Where refusals have set the limit, and nothing was refused for a while: a little more.
@@ -377,7 +362,7 @@ impl Control {
     /// What follows says something of the present limit only after what is under way has ended, and
     /// what came after it.
     fn settle(&mut self, now: Instant, low: f64) {
-        self.since = now + Duration::from_secs_f64((low * SETTLES).min(2.0));
+        self.since = now + Duration::from_secs_f64(low.min(SETTLES_MAX));
     }
 
     fn answers_a_second(&self, (count, began): (u64, Instant), now: Instant) -> f64 {

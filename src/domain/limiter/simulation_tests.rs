@@ -96,6 +96,8 @@ struct Call {
     began: f64,
     ticket: Option<Ticket>,
     tries: usize,
+    /// Where it isn't as its node's calls are.
+    takes: Option<f64>,
 }
 
 /// What came of a load.
@@ -194,16 +196,7 @@ impl World {
 
     fn happens(&mut self, event: Event) {
         match event {
-            Event::Arrives => {
-                self.calls.push(Call {
-                    came: self.now,
-                    number: 0,
-                    began: 0.0,
-                    ticket: None,
-                    tries: 0,
-                });
-                self.begin(self.calls.len() - 1);
-            }
+            Event::Arrives => self.arrives(None),
             Event::Reaches { call, node } => self.reaches(call, node),
             Event::Done { call, node, until } => {
                 let way = self.nodes[node].shape.way;
@@ -227,6 +220,18 @@ impl World {
             Event::Paced { node } => self.let_in(node),
             Event::Looks { call } => self.look(call),
         }
+    }
+
+    fn arrives(&mut self, takes: Option<f64>) {
+        self.calls.push(Call {
+            came: self.now,
+            number: 0,
+            began: 0.0,
+            ticket: None,
+            tries: 0,
+            takes,
+        });
+        self.begin(self.calls.len() - 1);
     }
 
     fn begin(&mut self, call: usize) {
@@ -277,7 +282,7 @@ impl World {
         };
         let now = self.instant();
         if now >= self.line.may_wait_until(ticket, now) {
-            if self.line.leave(ticket).is_some() {
+            if self.line.leave(ticket, now).is_some() {
                 self.outcome.shed += 1;
             }
             self.calls[call].ticket = None;
@@ -290,6 +295,10 @@ impl World {
 
     fn let_in(&mut self, node: usize) {
         let now = self.instant();
+        while let Some(call) = self.line.hopeless(now) {
+            self.calls[call].ticket = None;
+            self.outcome.shed += 1;
+        }
         while !self.line.is_empty() {
             let Some(number) = self.nodes[node].limiter.try_begin_at(now) else {
                 if let Some(next) = self.nodes[node].limiter.next_place() {
@@ -360,6 +369,7 @@ impl World {
             } else {
                 takes * (0.95 + 0.1 * self.dice.fraction())
             };
+            let takes = self.calls[call].takes.unwrap_or(takes);
             let until = self.now + takes;
             self.after(takes, Event::Done { call, node, until });
         }
@@ -372,7 +382,7 @@ impl World {
         if is_refused {
             limiter.refused(self.calls[call].number, now);
         } else {
-            limiter.answered(took, now);
+            limiter.answered(self.calls[call].number, took, now);
             let whole = self.now - self.calls[call].came;
             self.outcome.answered.push((self.now, whole));
         }
@@ -399,32 +409,78 @@ fn under(shapes: &[Shape], rate: f64, seconds: f64) -> World {
     world
 }
 
+/// What came of a flood, measured as `benches/overload.py` does.
+#[derive(Debug)]
+struct Flood {
+    /// Of what the nodes can do.
+    answered: f64,
+    /// The 99th percentile of a call's time by that of the quiet while before.
+    slow: f64,
+    /// Calls that weren't answered of those offered 2 s after the flood at half of what the nodes can do,
+    /// and their 99th percentile, by the same.
+    lost_later: usize,
+    slow_later: f64,
+    #[expect(dead_code, reason = "told where a test fails")]
+    limits: Vec<u32>,
+}
+
+fn flooded(shape: &Shape, times: f64, seed: u64) -> Flood {
+    const SECONDS: f64 = 8.0;
+    let mut world = World::new(&[shape.clone(), shape.clone()], seed);
+    let capacity = 2.0 * shape.servers as f64 / shape.light;
+    let mut run = |rate: f64, seconds: f64| {
+        world.outcome = Outcome::default();
+        world.offer(rate, seconds);
+        world.run_until(world.now + seconds + 3.0);
+        let outcome = std::mem::take(&mut world.outcome);
+        (
+            outcome.answered.len(),
+            outcome.slow(0.99),
+            outcome.shed,
+            world.limits(),
+        )
+    };
+    let (_, unloaded, ..) = run((capacity / 4.0).min(100.0), 4.0);
+    let (answered, slow, _, limits) = run(capacity * times, SECONDS);
+    let (_, slow_later, lost_later, _) = run(capacity / 2.0, 4.0);
+    Flood {
+        answered: answered as f64 / SECONDS / capacity,
+        slow: slow / unloaded,
+        lost_later,
+        slow_later: slow_later / unloaded,
+        limits,
+    }
+}
+
 #[test]
 fn a_flood_of_two_and_four_times_what_nodes_bear_costs_them_nothing() {
+    // Where a node's answers are slow and few, its limit is found only after most of the flood.
     for (servers, light, varies, slow_max) in [
         (20, 0.05, false, 3.0),
-        (20, 0.05, true, 9.0),
-        (4, 0.01, false, 9.0),
-        (200, 0.5, false, 6.0),
-        (1, 0.0025, false, 20.0),
+        (20, 0.05, true, 1.5),
+        (4, 0.01, false, 3.0),
+        (4, 0.1, false, 3.5),
+        (4, 0.5, false, 16.0),
+        (16, 0.004, false, 3.0),
+        (200, 0.5, false, 3.0),
+        (1, 0.0025, false, 3.5),
     ] {
+        let shape = Shape {
+            varies,
+            ..Shape::servers(servers, light)
+        };
         for times in [2.0, 4.0] {
-            let shape = Shape {
-                varies,
-                ..Shape::servers(servers, light)
-            };
-            let nodes = [shape.clone(), shape];
-            let capacity = 2.0 * servers as f64 / light;
-            let world = under(&nodes, capacity * times, 10.0);
-            let answered = world.outcome.answered_between(3.0, 13.0) as f64 / 10.0;
-            let slow = world.outcome.slow(0.99) / light;
-            let told = format!(
-                "{servers} for {light} s, {times} times: {answered} of {capacity}, {slow}, limits {:?}",
-                world.limits()
-            );
-            println!("{told}");
-            assert!(answered >= 0.95 * capacity, "{told}");
-            assert!(slow <= slow_max, "{told}");
+            for seed in 7..9 {
+                let flood = flooded(&shape, times, seed);
+                let told =
+                    format!("{servers} for {light} s, {varies}, {times} ×, {seed}: {flood:?}");
+                println!("{told}");
+                assert!(flood.answered >= 0.95, "{told}");
+                assert!(flood.slow <= slow_max, "{told}");
+                assert_eq!(flood.lost_later, 0, "{told}");
+                let is_found = light < 0.5 || servers > 4;
+                assert!(!is_found || flood.slow_later <= 1.6, "{told}");
+            }
         }
     }
 }
@@ -504,7 +560,7 @@ fn nothing_is_shed_that_there_is_room_for() {
     shapes.push(("varied", varied(200, 0.05), 2800.0));
     shapes.push(("varied", varied(20, 0.02), 700.0));
     for (name, shape, rate) in shapes {
-        for seed in 0..2 {
+        for seed in 0..8 {
             let mut world = World::new(std::slice::from_ref(&shape), seed);
             world.offer(rate, 10.0);
             world.run_until(14.0);
@@ -517,6 +573,63 @@ fn nothing_is_shed_that_there_is_room_for() {
             );
             println!("{told}");
             assert_eq!(shed, 0, "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_few_slow_calls_dont_keep_others_waiting() {
+    for light in [0.0005, 0.005, 0.05] {
+        let shape = Shape::servers(1000, light);
+        let mut world = World::new(&[shape.clone(), shape], 3);
+        world.offer(20.0, 3.0);
+        world.run_until(4.0);
+        for _ in 0..40 {
+            world.arrives(Some(5.0));
+        }
+        world.outcome = Outcome::default();
+        world.offer(50.0, 4.0);
+        world.run_until(8.5);
+        let outcome = &world.outcome;
+        let told = format!(
+            "{light}: {} {} {:?}",
+            outcome.shed,
+            outcome.slow(0.9),
+            world.limits()
+        );
+        println!("{told}");
+        assert_eq!(outcome.shed, 0, "{told}");
+        assert!(outcome.slow(0.9) < 2.0 * light + 0.5, "{told}");
+    }
+}
+
+#[test]
+fn a_rush_that_there_is_room_for_is_answered() {
+    for (servers, light) in [
+        (5, 0.5),
+        (20, 0.5),
+        (200, 0.5),
+        (20, 0.05),
+        (200, 0.05),
+        (200, 0.15),
+        (1000, 0.15),
+        (20, 0.005),
+    ] {
+        for seed in 0..4 {
+            let shape = Shape::servers(servers, light);
+            let mut world = World::new(&[shape], seed);
+            world.offer(4.0, 5.0);
+            world.run_until(7.0);
+            world.offer((0.75 * servers as f64 / light).min(3000.0), 8.0);
+            world.run_until(20.0);
+            let told = format!(
+                "{servers} for {light}: {} shed, p99 {}, {:?}",
+                world.outcome.shed,
+                world.outcome.slow(0.99),
+                world.limits()
+            );
+            println!("{told}");
+            assert_eq!(world.outcome.shed, 0, "{told}");
         }
     }
 }
