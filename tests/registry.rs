@@ -95,6 +95,7 @@ async fn every_story_again_on_dynamodb_local() {
     many_adds(table(&server, "17").await).await;
     one_wins(table(&server, "18").await).await;
     one_seeds(table(&server, "19").await).await;
+    set_back(table(&server, "20").await).await;
 }
 
 fn leader(url: &str) -> NodeRecord {
@@ -428,6 +429,32 @@ async fn older_health(home: Home) {
     registry.set("a:80", &to_weight(3)).await.unwrap();
     let listing = home.open().list().await.unwrap();
     assert_eq!(listing.items[0].health.checked_at, Some(11));
+}
+
+#[tokio::test]
+async fn what_was_written_before_the_clock_was_set_back_is_overwritten() {
+    everywhere(set_back).await;
+}
+
+async fn set_back(home: Home) {
+    let registry = home.open();
+    registry.add(&NodeRecord::at("http://a")).await.unwrap();
+    let now = forebay::clock::unix_millis();
+    for (number, at) in [(1, now + 3 * 3_600_000), (2, now)] {
+        let healths = [("http://a".to_string(), health(number, at))];
+        registry.record_health(&healths).await.unwrap();
+        let head = SharedHead {
+            block_number: number,
+            chain_id: None,
+            asked_at: at,
+        };
+        registry.share_head("http://a", head).await.unwrap();
+    }
+    let listing = home.open().list().await.unwrap();
+    assert_eq!(listing.items[0].health, health(2, now));
+    // In a file there is none.
+    let shared = registry.shared_head("http://a").await.unwrap();
+    assert!(shared.is_none_or(|head| head.block_number == 2));
 }
 
 #[tokio::test]

@@ -268,7 +268,8 @@ fn own_name() -> String {
 }
 
 /// The number of a node that gave none stays as it was, as it did with the original. What another
-/// wrote is replaced whatever its time: that clock may be ahead of ours.
+/// wrote is replaced whatever its time: that clock may be ahead of ours. So is what we wrote at a time
+/// that is still to come: our clock has been set back since.
 fn health_update(
     update: UpdateItemFluentBuilder,
     health: &Health,
@@ -283,10 +284,12 @@ fn health_update(
     let mut update = update
         .condition_expression(
             "attribute_exists(#url) AND (attribute_not_exists(checked_at) \
-             OR attribute_not_exists(checked_by) OR checked_by <> :me OR checked_at < :at)",
+             OR attribute_not_exists(checked_by) OR checked_by <> :me OR checked_at < :at \
+             OR checked_at > :now)",
         )
         .expression_attribute_names("#url", "url")
         .expression_attribute_values(":at", number(health.checked_at.unwrap_or(0)))
+        .expression_attribute_values(":now", number(clock::unix_millis()))
         .expression_attribute_values(":healthy", AttributeValue::Bool(health.is_healthy))
         .expression_attribute_values(":me", text(me));
     let mut set = "SET is_healthy = :healthy, checked_at = :at, checked_by = :me".to_string();

@@ -25,8 +25,8 @@ const VERSION: u64 = 1;
 pub enum LastListError {
     #[error("{} is not there", .0.display())]
     Absent(PathBuf),
-    #[error("{} can't be read or written", path.display())]
-    File { path: PathBuf, source: io::Error },
+    #[error("{} can't be read or written: {why}", path.display())]
+    File { path: PathBuf, why: io::Error },
     #[error("{} is not a list of nodes: {why}", path.display())]
     Malformed { path: PathBuf, why: String },
 }
@@ -117,9 +117,9 @@ pub fn record_of(text: &str) -> Result<NodeRecord, NodeFault> {
 /// # Errors
 /// [`LastListError::File`].
 pub fn save(path: &Path, records: &[NodeRecord]) -> Result<bool, LastListError> {
-    let failed = |source: io::Error| LastListError::File {
+    let failed = |why: io::Error| LastListError::File {
         path: path.to_path_buf(),
-        source,
+        why,
     };
     let page = Page {
         version: VERSION,
@@ -164,11 +164,11 @@ pub fn load(path: &Path) -> Result<Vec<NodeRecord>, LastListError> {
         path: path.to_path_buf(),
         why,
     };
-    let text = read(path).map_err(|source| match source.kind() {
+    let text = read(path).map_err(|why| match why.kind() {
         io::ErrorKind::NotFound => LastListError::Absent(path.to_path_buf()),
         _ => LastListError::File {
             path: path.to_path_buf(),
-            source,
+            why,
         },
     })?;
     if text.len() as u64 > FILE_BYTES_MAX {

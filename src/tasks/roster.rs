@@ -51,6 +51,8 @@ pub struct Roster {
 #[derive(Default)]
 pub struct Told {
     outage: bool,
+    /// The last list could not be written: it is due until it can.
+    unsaved: bool,
     leftovers: bool,
     warnings: BTreeSet<String>,
     rejected: BTreeSet<String>,
@@ -271,7 +273,7 @@ impl Roster {
         let specs = self.leftovers.beside(weighed.specs, &self.pool.snapshot());
         self.tell_leftovers();
         let is_new = self.apply(specs).await;
-        if is_new {
+        if is_new || self.told.unsaved {
             self.save(weighed.records).await;
         }
         is_new
@@ -340,12 +342,20 @@ impl Roster {
         }
     }
 
-    async fn save(&self, records: Vec<NodeRecord>) {
+    /// Said once when it begins to fail and once when it is over.
+    async fn save(&mut self, records: Vec<NodeRecord>) {
         let path = self.last_list.clone();
-        match tokio::task::spawn_blocking(move || last_list::save(&path, &records)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(why)) => log::warn!("the last list could not be written: {why}"),
-            Err(why) => log::warn!("writing the last list failed: {why}"),
+        let saving = tokio::task::spawn_blocking(move || last_list::save(&path, &records));
+        let saved = saving.await.map_err(|why| why.to_string());
+        let saved = saved.and_then(|saved| saved.map_err(|why| why.to_string()));
+        let was_unsaved = std::mem::replace(&mut self.told.unsaved, saved.is_err());
+        match saved {
+            Err(why) if !was_unsaved => log::warn!(
+                "the last list is not written, and is tried again: a start without the registry \
+                 would serve an older one: {why}"
+            ),
+            Ok(_) if was_unsaved => log::info!("the last list is written again"),
+            Err(_) | Ok(_) => {}
         }
     }
 
@@ -498,6 +508,19 @@ mod tests {
         let mut next = household.roster();
         assert!(next.begin().await);
         assert_eq!(count(&next), 1);
+    }
+
+    #[tokio::test]
+    async fn a_last_list_that_cannot_be_written_is_written_as_soon_as_it_can() {
+        let household = Household::new();
+        household.add("http://127.0.0.1:1").await;
+        std::fs::create_dir(household.last_list()).unwrap();
+        let mut roster = household.roster();
+        assert!(roster.begin().await);
+        assert!(!roster.refresh().await && household.last_list().is_dir());
+        std::fs::remove_dir(household.last_list()).unwrap();
+        assert!(!roster.refresh().await, "it is the same list");
+        assert!(household.last_list().is_file());
     }
 
     #[tokio::test]

@@ -1,13 +1,17 @@
-//! A bounded load: so many calls, from so many clients at once, every answer looked at.
+//! A bounded load: so many calls, from so many clients at once or so many a second, every answer
+//! looked at.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::PATIENCE;
+
+/// More than any test waits for.
+const ENDLESS: u64 = u64::MAX / 2;
 
 /// What came of a load.
 #[derive(Debug, Default)]
@@ -19,6 +23,8 @@ pub struct Tally {
     /// The first few failures, in words.
     pub failures: Vec<String>,
     pub failed: u64,
+    /// The longest that an answer took.
+    pub slowest: Duration,
 }
 
 /// A load that runs beside the test.
@@ -33,37 +39,52 @@ pub struct Load {
 impl Load {
     /// `calls` reads in all from `clients` at once, each with an id of its own.
     pub fn start(url: &str, calls: u64, clients: u64) -> Load {
-        forebay::upstream::install_tls();
-        let begun = Arc::new(AtomicU64::new(0));
-        let done = Arc::new(AtomicU64::new(0));
-        let tally = Arc::new(Mutex::new(Tally::default()));
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(PATIENCE)
-            .build()
-            .unwrap();
+        let (mut load, caller) = Load::prepared(url, calls);
         let run = |_| {
-            let (client, url) = (client.clone(), url.to_string());
-            let (begun, done, tally) = (begun.clone(), done.clone(), tally.clone());
-            tokio::spawn(async move {
-                loop {
-                    let id = begun.fetch_add(1, Ordering::Relaxed);
-                    if id >= calls {
-                        return;
-                    }
-                    let answered = call(&client, &url, id).await;
-                    done.fetch_add(1, Ordering::Relaxed);
-                    tally.lock().unwrap().add(answered);
-                }
-            })
+            let caller = caller.clone();
+            tokio::spawn(async move { while caller.call().await {} })
         };
-        Load {
-            clients: (0..clients).map(run).collect(),
-            done,
-            tally,
-            begun,
+        load.clients = (0..clients).map(run).collect();
+        load
+    }
+
+    /// A read each `pace`, whatever becomes of those before, until [`Load::stop`].
+    pub fn paced(url: &str, pace: Duration) -> Load {
+        let (mut load, caller) = Load::prepared(url, ENDLESS);
+        let running = async move {
+            let mut ticks = tokio::time::interval(pace);
+            let mut calls = tokio::task::JoinSet::new();
+            while !caller.is_over() {
+                ticks.tick().await;
+                let caller = caller.clone();
+                calls.spawn(async move { caller.call().await });
+                while calls.try_join_next().is_some() {}
+            }
+            calls.join_all().await;
+        };
+        load.clients = vec![tokio::spawn(running)];
+        load
+    }
+
+    fn prepared(url: &str, calls: u64) -> (Load, Caller) {
+        forebay::upstream::install_tls();
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        let caller = Caller {
+            client: client.build().unwrap(),
+            url: url.to_string(),
+            begun: Arc::default(),
+            done: Arc::default(),
+            tally: Arc::default(),
             calls,
-        }
+        };
+        let load = Load {
+            done: caller.done.clone(),
+            tally: caller.tally.clone(),
+            clients: Vec::new(),
+            begun: caller.begun.clone(),
+            calls,
+        };
+        (load, caller)
     }
 
     /// Begins no more calls, and waits for those under way.
@@ -90,8 +111,40 @@ impl Load {
     }
 }
 
+/// Whoever calls for a load.
+#[derive(Clone)]
+struct Caller {
+    client: reqwest::Client,
+    url: String,
+    begun: Arc<AtomicU64>,
+    done: Arc<AtomicU64>,
+    tally: Arc<Mutex<Tally>>,
+    calls: u64,
+}
+
+impl Caller {
+    fn is_over(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) >= self.calls
+    }
+
+    /// One call; `false` if all have been made.
+    async fn call(&self) -> bool {
+        let id = self.begun.fetch_add(1, Ordering::Relaxed);
+        if id >= self.calls {
+            return false;
+        }
+        let began = forebay::clock::now();
+        let answered = call(&self.client, &self.url, id).await;
+        let took = forebay::clock::now() - began;
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.tally.lock().unwrap().add(answered, took);
+        true
+    }
+}
+
 impl Tally {
-    fn add(&mut self, answered: Result<(String, bool), String>) {
+    fn add(&mut self, answered: Result<(String, bool), String>, took: Duration) {
+        self.slowest = self.slowest.max(took);
         match answered {
             Ok((node, repeated)) => {
                 *self.served_by.entry(node).or_default() += 1;
@@ -111,6 +164,10 @@ impl Tally {
 
     pub fn of(&self, node: &str) -> u64 {
         self.served_by.get(node).copied().unwrap_or(0)
+    }
+
+    pub fn calls(&self) -> u64 {
+        self.served_by.values().sum::<u64>() + self.failed
     }
 
     /// Panics with the first failures if there was one.

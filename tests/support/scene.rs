@@ -24,6 +24,11 @@ forebay:
 impl Scene {
     /// Own nodes with these weights; `more` is added to the configuration.
     pub async fn set(weights: &[u16], more: &str) -> Scene {
+        Scene::set_with(weights, &format!("{QUICK}{more}"), &[]).await
+    }
+
+    /// As [`Scene::set`], with another beginning of the configuration than [`QUICK`], and variables.
+    pub async fn set_with(weights: &[u16], beginning: &str, env: &[(&str, &str)]) -> Scene {
         // One genesis for all, and even ticks, so that chains differ only where a test makes them.
         let leader = Anvil::start(ANVIL).await;
         let mut own = Vec::new();
@@ -34,14 +39,14 @@ impl Scene {
             node.tick_evenly().await;
         }
         let mut yaml = format!(
-            "{QUICK}{more}  nodes:\n    - {{ url: \"{}\", leader: true, name: leader }}\n",
+            "{beginning}  nodes:\n    - {{ url: \"{}\", leader: true, name: leader }}\n",
             leader.url()
         );
         for ((node, weight), name) in own.iter().zip(weights).zip(["a", "b", "c", "d"]) {
             let url = node.url();
             yaml += &format!("    - {{ url: \"{url}\", weight: {weight}, name: {name} }}\n");
         }
-        let balancer = Balancer::start(&yaml, &[]).await;
+        let balancer = Balancer::start(&yaml, env).await;
         let scene = Scene {
             leader,
             own,

@@ -140,7 +140,8 @@ impl Way {
 
     /// `None`: the connection was over.
     async fn answer(&mut self, client: &TlsClient, port: u16) -> Result<Option<Vec<u8>>, String> {
-        let body = call("1", "eth_getBalance");
+        // A whole address: real nodes look.
+        let body = call("1", "eth_getBalance").replace("0x01", &format!("{:#042x}", 1));
         let open = async |alpn: &[&[u8]]| {
             let opened = client.connect(port, alpn).await;
             opened.map_err(|why| why.to_string())

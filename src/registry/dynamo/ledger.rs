@@ -150,7 +150,8 @@ pub async fn shared_head(store: &Store, leader: &str) -> Result<Option<SharedHea
     }))
 }
 
-/// Writes it down, unless what stands there is newer and ours. Another's clock is not compared.
+/// Writes it down, unless what stands there is newer and ours. Another's clock is not compared, nor ours
+/// once it has been set back.
 pub async fn share_head(
     store: &Store,
     leader: &str,
@@ -167,10 +168,11 @@ pub async fn share_head(
         .update_expression(what)
         .condition_expression(
             "attribute_not_exists(asked_at) OR attribute_not_exists(asked_by) \
-             OR asked_by <> :me OR asked_at < :at",
+             OR asked_by <> :me OR asked_at < :at OR asked_at > :now",
         )
         .expression_attribute_values(":head", number(head.block_number))
         .expression_attribute_values(":at", number(head.asked_at))
+        .expression_attribute_values(":now", number(clock::unix_millis()))
         .expression_attribute_values(":me", text(me));
     let update = match chain_id {
         Some(chain_id) => update.expression_attribute_values(":chain", chain_id),

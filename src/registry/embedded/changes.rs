@@ -156,11 +156,14 @@ pub fn note_removal(connection: &Connection, lookup: Lookup<'_>) -> Result<(), S
     Ok(table::note_write(connection, emptied_at.as_deref())?)
 }
 
+/// An older observation replaces no newer one, unless that one is of a time which is still to come: then
+/// the clock has been set back since.
 pub fn record_health(connection: &Connection, healths: &[(String, Health)]) -> Result<(), Stop> {
     let mut statement = connection.prepare(
         "UPDATE nodes SET is_healthy = ?2, block_number = ?3, lag = ?4, reason = ?5, \
-         checked_at = ?6 WHERE url = ?1 AND (checked_at IS NULL OR checked_at < ?6)",
+         checked_at = ?6 WHERE url = ?1 AND (checked_at IS NULL OR checked_at < ?6 OR checked_at > ?7)",
     )?;
+    let now = storable(clock::unix_millis());
     for (url, health) in healths {
         statement.execute(params![
             url,
@@ -169,6 +172,7 @@ pub fn record_health(connection: &Connection, healths: &[(String, Health)]) -> R
             health.lag.map(storable),
             health.reason,
             health.checked_at.map(storable),
+            now,
         ])?;
     }
     Ok(())
