@@ -106,7 +106,11 @@ impl Conduct {
 
     /// It answered as many calls, be it with errors of their own.
     pub fn answered(&self, calls: u32, now: Instant) {
-        let age = now.saturating_duration_since(self.born);
+        self.answered_at(calls, now.saturating_duration_since(self.born));
+    }
+
+    /// The same, `age` after it was made.
+    pub fn answered_at(&self, calls: u32, age: Duration) {
         self.answers.add_at(calls, age);
         self.answered.store(micros(age), Ordering::Relaxed);
         if self.in_row.load(Ordering::Relaxed) != 0 {

@@ -240,6 +240,11 @@ impl Limiter {
 
     /// The single call that took the place `number` was answered after `took`.
     pub fn answered(&self, number: u32, took: Duration, now: Instant) {
+        self.answered_at(number, took, (self.age(now), now));
+    }
+
+    /// The same; `age`: of the limiter by then, in microseconds.
+    pub fn answered_at(&self, number: u32, took: Duration, (age, now): (u64, Instant)) {
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
         let before = self
             .sum
@@ -249,7 +254,6 @@ impl Limiter {
         if self.was_full.load(Ordering::Relaxed) {
             self.widen(number, micros);
         }
-        let age = self.age(now);
         if age >= self.until.load(Ordering::Relaxed) {
             self.turn(age, now);
         }

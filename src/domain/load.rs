@@ -90,9 +90,12 @@ impl Load {
 
     /// The call that took the place `number` was answered, be it with an error of its own.
     pub fn answered(&self, number: u32, took: Duration, now: Instant) {
-        self.conduct.answered(1, now);
-        self.limiter.answered(number, took, now);
-        self.measure(took, now);
+        // All three were made at one moment: how long ago that was is reckoned once.
+        let age = now.saturating_duration_since(self.born);
+        let age_micros = micros(age);
+        self.conduct.answered_at(1, age);
+        self.limiter.answered_at(number, took, (age_micros, now));
+        self.measure_at(took, age_micros);
     }
 
     /// So many calls were answered together. What they took beyond the latency that is known says
@@ -121,10 +124,13 @@ impl Load {
         }
     }
 
-    /// Two writers may overwrite each other's sample: an average bears it.
     fn measure(&self, took: Duration, now: Instant) {
+        self.measure_at(took, self.age_micros(now));
+    }
+
+    /// Two writers may overwrite each other's sample: an average bears it.
+    fn measure_at(&self, took: Duration, age: u64) {
         let sample = took.as_micros() as f64;
-        let age = self.age_micros(now);
         let (average, idle) = self.average_at(age);
         let next = if sample > average {
             // Half the way up at once: two slow answers in a row show, a single one is noise.
@@ -154,7 +160,7 @@ impl Load {
     }
 
     fn age_micros(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.born).as_micros()).unwrap_or(u64::MAX)
+        micros(now.saturating_duration_since(self.born))
     }
 
     /// A read was answered. Its time moves the estimate of [`Load::slow`] up by a tenth or down by
@@ -204,6 +210,10 @@ impl Load {
         let (whole, by_share) = (in_flight / share + 1.0, (in_flight + 1.0) / share);
         (whole.min(by_share), whole.max(by_share))
     }
+}
+
+fn micros(age: Duration) -> u64 {
+    u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
