@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use super::block::Need;
+use super::block::{Need, Place};
 use super::node::NodeId;
 use super::sent::Client;
 use super::told::Recent;
@@ -37,6 +37,20 @@ pub enum Word {
     Nothing,
     /// That it is too much for them.
     TooMuch,
+}
+
+/// Of blocks that are there whoever is asked.
+const TAGS: [&str; 4] = ["\"latest\"", "\"safe\"", "\"finalized\"", "\"earliest\""];
+
+/// Whether `params` ask for a block by such a tag, in a method that names one at `place`.
+pub fn names_a_tag(place: Place, params: &str) -> bool {
+    place != Place::Nowhere && TAGS.iter().any(|tag| params.contains(tag))
+}
+
+/// Whether an own node may say more than those that were asked: of the method that they lack it is asked
+/// no more if it is known to lack it, too.
+pub fn may_say_more(node: &NodeView, question: Question<'_>, word: Word, now: Instant) -> bool {
+    word != Word::NoMethod || !node.lacks(question.method, now)
 }
 
 /// What is asked for.

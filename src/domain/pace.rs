@@ -2,20 +2,30 @@
 
 use std::time::Instant;
 
-/// A bucket for a second's worth, full at the start.
+/// A bucket, full at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     per_second: f64,
+    /// What it holds at most.
+    burst: f64,
     tokens: f64,
     filled_at: Instant,
 }
 
 impl Pace {
+    /// With a second's worth at once.
     pub fn new(per_second: u32, now: Instant) -> Pace {
         let per_second = f64::from(per_second.max(1));
+        Pace::with_burst(per_second, per_second, now)
+    }
+
+    /// With so much at once, at least one.
+    pub fn with_burst(per_second: f64, burst: f64, now: Instant) -> Pace {
+        let burst = burst.max(1.0);
         Pace {
             per_second,
-            tokens: per_second,
+            burst,
+            tokens: burst,
             filled_at: now,
         }
     }
@@ -23,7 +33,7 @@ impl Pace {
     /// Takes one token; `false` when there is none.
     pub fn take(&mut self, now: Instant) -> bool {
         let earned = now.saturating_duration_since(self.filled_at).as_secs_f64() * self.per_second;
-        self.tokens = (self.tokens + earned).min(self.per_second);
+        self.tokens = (self.tokens + earned).min(self.burst);
         self.filled_at = now;
         let has_one = self.tokens >= 1.0;
         if has_one {

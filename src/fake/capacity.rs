@@ -1,11 +1,12 @@
 //! How much a pretend node does at a time, and what it does with more.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use crate::clock;
+use crate::domain::pace::Pace;
 
 /// What a node bears. Probes are its smallest work, and aren't counted.
 #[derive(Clone, Debug)]
@@ -15,15 +16,8 @@ pub struct Capacity {
     takes: Duration,
     /// More are refused with 503, and don't wait.
     refuses: bool,
-    bucket: Option<Arc<Mutex<Bucket>>>,
-}
-
-/// Requests that are taken within some time; more are refused with 429.
-#[derive(Debug)]
-struct Bucket {
-    per_second: f64,
-    tokens: f64,
-    filled_at: Instant,
+    /// Requests that are taken within some time; more are refused with 429.
+    pace: Option<Arc<Mutex<Pace>>>,
 }
 
 impl Capacity {
@@ -33,7 +27,7 @@ impl Capacity {
             places: Arc::new(Semaphore::new(places)),
             takes,
             refuses: false,
-            bucket: None,
+            pace: None,
         }
     }
 
@@ -47,22 +41,18 @@ impl Capacity {
 
     /// Takes so many a second, with a burst of a tenth of that, and says 429 to more.
     pub fn limiting(per_second: f64, takes: Duration) -> Capacity {
-        let bucket = Bucket {
-            per_second,
-            tokens: per_second / 10.0,
-            filled_at: clock::now(),
-        };
+        let pace = Pace::with_burst(per_second, per_second / 10.0, clock::now());
         Capacity {
-            bucket: Some(Arc::new(Mutex::new(bucket))),
+            pace: Some(Arc::new(Mutex::new(pace))),
             ..Capacity::queueing(1 << 16, takes)
         }
     }
 
     /// Works at one request, or says with which status it is refused.
     pub(super) async fn work(&self) -> Result<(), u16> {
-        if let Some(bucket) = &self.bucket {
-            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            if !bucket.take(clock::now()) {
+        if let Some(pace) = &self.pace {
+            let mut pace = pace.lock().unwrap_or_else(PoisonError::into_inner);
+            if !pace.take(clock::now()) {
                 return Err(429);
             }
         }
@@ -74,20 +64,6 @@ impl Capacity {
         tokio::time::sleep(self.takes).await;
         drop(place);
         Ok(())
-    }
-}
-
-impl Bucket {
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled_at).as_secs_f64();
-        let most = (self.per_second / 10.0).max(1.0);
-        self.tokens = (self.tokens + passed * self.per_second).min(most);
-        self.filled_at = now;
-        let has_one = self.tokens >= 1.0;
-        if has_one {
-            self.tokens -= 1.0;
-        }
-        has_one
     }
 }
 

@@ -21,13 +21,13 @@ pub use self::rider::{Boxed, Planned, Rider, board, plan};
 use self::trip::{Came, Trip};
 use super::engine::{Engine, Terms};
 use super::exchange::{self, Content, WHOLE_BYTES_MAX, Wanted};
-use super::lookups;
 use super::patience;
 use crate::clock;
 use crate::domain::convoy::{
     self, ANSWER_BYTES_MAX, BODY_BYTES_MAX, Judged, Lot, REFUSAL_LASTS, TROUBLE_LASTS,
 };
 use crate::domain::fleet::NodeView;
+use crate::domain::held_back;
 use crate::domain::journey::Step;
 use crate::domain::jsonrpc::OwnId;
 use crate::domain::node::NodeId;
@@ -224,7 +224,7 @@ impl<'a> Convoy<'a> {
             return riders;
         };
         let lookups = riders.iter().filter(|rider| rider.errand.is_lookup());
-        let held_back_at = lookups::held_back_at(lookups.count(), now).filter(|at| *at < until);
+        let held_back_at = held_back::gives_up_at(lookups.count(), now).filter(|at| *at < until);
         let wanted = wanted(terms, held_back_at.unwrap_or(until));
         let first = upstream.link.number(riders.len());
         let body = convoy::written(riders.iter().map(|rider| &rider.errand.body[..]), first);

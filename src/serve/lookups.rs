@@ -18,6 +18,7 @@ use super::trail::Following;
 use crate::clock;
 use crate::domain::chain::BlockNumber;
 use crate::domain::fleet::NodeView;
+use crate::domain::held_back::HeldBack;
 use crate::domain::node::NodeId;
 use crate::domain::told;
 use crate::domain::transaction::TxHash;
@@ -33,25 +34,6 @@ const JOINED_AFTER: Duration = Duration::from_millis(500);
 /// Under way at once; beyond it each asks for itself.
 const OPEN_MAX: usize = 4_096;
 
-/// After this time without an answer a look-up is held back.
-pub const HELD_AFTER: Duration = Duration::from_secs(2);
-/// How long it is remembered that nodes do so: those of batches go alone then, to be joined.
-const MEMORY: Duration = Duration::from_secs(600);
-
-/// The most look-ups of one batch that are polls for what is to come; who looks up more asks for what is
-/// there, and may wait for it.
-const POLLS_MAX: usize = 4;
-
-/// Until when so many look-ups that travel together wait for their node before they go alone.
-pub fn held_back_at(lookups: usize, now: Instant) -> Option<Instant> {
-    are_polls(lookups).then(|| now + HELD_AFTER)
-}
-
-/// Whether so many look-ups of one batch are polls.
-fn are_polls(lookups: usize) -> bool {
-    (1..=POLLS_MAX).contains(&lookups)
-}
-
 /// By node and by the call as the node gets it.
 type Key = (NodeId, Bytes);
 type Seat = watch::Receiver<Option<Heard>>;
@@ -60,8 +42,7 @@ type Seat = watch::Receiver<Option<Heard>>;
 #[derive(Debug, Default)]
 pub struct Lookups {
     open: Mutex<HashMap<Key, Open>>,
-    /// When a node held one back last.
-    held_back_at: Mutex<Option<Instant>>,
+    held_back: Mutex<HeldBack>,
 }
 
 #[derive(Debug)]
@@ -194,27 +175,19 @@ fn join(
 }
 
 impl Lookups {
-    /// A look-up that was begun then has come to its end at `node`, or has none yet. Of one that
-    /// answers nobody it says nothing.
+    /// See [`HeldBack::hear_of`].
     pub fn hear_of(&self, node: &NodeView, begun_at: Instant, now: Instant) {
-        let is_late = now.saturating_duration_since(begun_at) >= HELD_AFTER;
-        if is_late && node.load.conduct.was_heard_since(begun_at) {
-            *self.held_back_at() = Some(now);
-        }
+        let conduct = &node.load.conduct;
+        self.held_back().hear_of(conduct, begun_at, now);
     }
 
-    /// Whether so many look-ups of one batch go alone, to be joined: nodes hold them back, as was seen of
-    /// late, and they are polls. More of them are one request, not as many.
+    /// See [`HeldBack::go_alone`].
     pub fn go_alone(&self, lookups: usize, now: Instant) -> bool {
-        if !are_polls(lookups) {
-            return false;
-        }
-        let at = *self.held_back_at();
-        at.is_some_and(|at| now.saturating_duration_since(at) < MEMORY)
+        self.held_back().go_alone(lookups, now)
     }
 
-    fn held_back_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        let lock = self.held_back_at.lock();
+    fn held_back(&self) -> MutexGuard<'_, HeldBack> {
+        let lock = self.held_back.lock();
         lock.unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -266,29 +239,5 @@ impl Task {
             }
         }
         self.say.send_replace(Some(heard));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_polls_go_alone_and_only_while_nodes_hold_them_back() {
-        let now = clock::now();
-        let lookups = Lookups::default();
-        assert!(!lookups.go_alone(1, now), "none was held back");
-        *lookups.held_back_at() = Some(now);
-        let later = |seconds| now + Duration::from_secs(seconds);
-        for (count, at, wanted) in [
-            (0, now, false),
-            (1, now, true),
-            (POLLS_MAX, later(599), true),
-            (POLLS_MAX + 1, now, false),
-            (1_000, now, false),
-            (1, later(600), false),
-        ] {
-            assert_eq!(lookups.go_alone(count, at), wanted, "{count}");
-        }
     }
 }

@@ -11,7 +11,6 @@ mod intruders;
 mod order;
 mod outlet;
 mod status;
-mod troubles;
 mod wish;
 
 use std::net::IpAddr;

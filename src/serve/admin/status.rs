@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::troubles::{Level, Part, troubles};
 use crate::domain::chain::{Doubt, Lag, Reference};
 use crate::domain::failing::Share;
 use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::health::{Reason, State, slow_start};
 use crate::domain::node::Rung;
+use crate::domain::troubles::{Level, Part, troubles};
 use crate::domain::view::Remark;
 use crate::serve::health;
 use crate::state::pool::{Pool, Snapshot};

@@ -7,6 +7,7 @@ use tokio::time::{timeout, timeout_at};
 use super::kept::Kept;
 use super::{CallOutcome, Errand, Served};
 use crate::domain::block::Needs;
+use crate::domain::held_back;
 use crate::domain::journey::Step;
 use crate::domain::method::Treatment;
 use crate::domain::refusal::Refusal;
@@ -26,7 +27,7 @@ impl<'a> Errand<'a> {
     pub async fn look_up(&mut self, hash: TxHash, first: Option<Step>) -> (Served, CallOutcome) {
         let body = self.body.clone();
         self.hash = Some(hash);
-        match timeout(lookups::HELD_AFTER, self.go_on(first)).await {
+        match timeout(held_back::HELD_AFTER, self.go_on(first)).await {
             // One that it joined was held back for a node's whole time.
             Ok(ended) if !is_timeout(&ended.0) => return ended,
             Ok(_) | Err(_) => {}

@@ -15,9 +15,6 @@ use crate::domain::sent::Client;
 use crate::domain::transaction;
 use crate::serve::engine::Engine;
 
-/// Of blocks that are there whoever is asked.
-const TAGS: [&str; 4] = ["\"latest\"", "\"safe\"", "\"finalized\"", "\"earliest\""];
-
 /// What a call was granted of the leader's share.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Granted {
@@ -62,7 +59,7 @@ impl<'a> Errand<'a> {
             params: self.call.params,
             is_listed: row.is_some(),
             block: asking.block.or_else(|| self.told_of_transaction(place)),
-            is_of_a_tag: place != Place::Nowhere && TAGS.iter().any(|tag| params.contains(tag)),
+            is_of_a_tag: leader_share::names_a_tag(place, params),
         };
         Some(Leave {
             engine: self.engine,
@@ -133,10 +130,8 @@ impl Leave<'_> {
         let Some(node) = view.node(id) else {
             return false;
         };
-        let Question { method, .. } = self.question;
         if node.rung == Rung::Own {
-            // It would say no more than the one that was asked.
-            return self.word != Word::NoMethod || !node.lacks(method, now);
+            return leader_share::may_say_more(node, self.question, self.word, now);
         }
         let all = (view, &self.tried[..]);
         leader_share::is_known_to_have(node, self.question, self.word, all, now) || self.takes(id)

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::domain::failing::Share;
-use crate::domain::health::State;
-use crate::domain::node::Rung;
-use crate::domain::view::{FleetView, NodeView};
+use super::failing::Share;
+use super::health::State;
+use super::node::Rung;
+use super::view::{FleetView, NodeView};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
