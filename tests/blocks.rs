@@ -949,14 +949,40 @@ async fn after_any_answer_that_names_a_block_its_client_is_shown_no_older_one() 
     }
 }
 
-#[tokio::test]
-async fn a_state_lost_right_below_the_head_is_asked_of_who_has_it_and_where_nobody_has_it_once() {
-    let scene = Pretend::set(&[1, 1], "").await;
-    let lost = || Fault::RpcError {
+/// What a node says of a state that it had in memory alone.
+fn lost() -> Fault {
+    Fault::RpcError {
         code: -32000,
         message: "missing trie node a8e4 (path ) state 0xa8e4 is not available, not found".into(),
         data: None,
+    }
+}
+
+#[tokio::test]
+async fn a_restart_that_nobody_noticed_shows_by_the_first_state_that_is_missing() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    let read = async |block: u64| {
+        let params = format!(r#"["0x{:040x}","{block:#x}"]"#, 7);
+        let answer = ask(&scene, "eth_getBalance", &params).await.json();
+        assert!(answer["error"].is_null(), "at {block}: {answer}");
     };
+    scene.nodes[0].set_fault_for(&["eth_getBalance"], lost());
+    for _ in 0..3 {
+        for block in 72..100 {
+            read(block).await;
+        }
+    }
+    let missed = |heard: &&forebay::fake::Heard| {
+        // What we ask ourselves is the balance of nobody.
+        heard.body.contains("eth_getBalance") && heard.body.contains("07\"")
+    };
+    let missed = scene.nodes[0].log().iter().filter(missed).count();
+    assert!(missed <= 1, "asked {missed} times for what it lost");
+}
+
+#[tokio::test]
+async fn a_state_lost_right_below_the_head_is_asked_of_who_has_it_and_where_nobody_has_it_once() {
+    let scene = Pretend::set(&[1, 1], "").await;
     let calls = async |block: u64, count: usize, at_once: usize| {
         let calls = (0..count).map(|at| {
             let params = format!(r#"[{{"data":"{at:#x}"}},"{block:#x}"]"#);

@@ -3,7 +3,18 @@
 //! A node that keeps no old state (geth keeps that of 128 blocks) is as fit as any other for what
 //! is recent. How the depth is found out is in `sounding`.
 
+use super::block::Reads;
 use super::chain::BlockNumber;
+
+/// What a call met missing on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What the call reads of the block.
+    pub reads: Reads,
+    pub block: BlockNumber,
+    /// The node's words are of states that it keeps no more, and of nothing else.
+    pub is_lost: bool,
+}
 
 /// What keeps the thing that a look-up finds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::block::Reads;
 use super::branch::{Branch, ToldChain};
 use super::chain::{BlockHash, BlockNumber, ChainId};
-use super::depth::Depth;
+use super::depth::{Depth, Gap};
 use super::health::Standing;
 use super::keeping_up::KeepingUp;
 use super::lacks::Lacks;
@@ -243,10 +242,10 @@ impl Entry {
         self.standing.shut(why);
     }
 
-    /// A call met what it `reads` of block `missing` missing.
-    pub fn learn_depth(&mut self, (reads, missing): (Reads, BlockNumber), now: Instant) {
+    /// A call met something missing.
+    pub fn learn_depth(&mut self, gap: Gap, now: Instant) {
         if let Some(head) = self.head {
-            self.soundings.hear_lacking(reads, missing, head, now);
+            self.soundings.hear_missing(gap, head, now);
             self.sound(now);
         }
     }

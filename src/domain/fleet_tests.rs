@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::block::Reads;
 use super::super::chain::BlockHash;
+use super::super::depth::Gap;
 use super::super::header::Header;
 use super::super::health::Hysteresis;
 use super::super::node::Weight;
@@ -336,9 +337,12 @@ fn where_nobody_is_fit_the_served_head_is_that_of_who_lives() {
 fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
     let mut story = Story::with_own_nodes(2);
     story.round(&[at(5000), at(5000), at(5000)]);
-    story
-        .fleet
-        .learn_depth(NodeId(1), (Reads::State, BlockNumber(4000)), story.now);
+    let gap = Gap {
+        reads: Reads::State,
+        block: BlockNumber(4000),
+        is_lost: true,
+    };
+    story.fleet.learn_depth(NodeId(1), gap, story.now);
     let has = |story: &Story, id: usize, block: u64| {
         story.fleet.view().nodes[id].has_state(BlockNumber(block))
     };

@@ -358,6 +358,7 @@ mod tests {
     use crate::domain::block::{Need, Reads, Wish};
     use crate::domain::chain::BlockNumber;
     use crate::domain::confirmation::Confirmers;
+    use crate::domain::depth::Gap;
     use crate::domain::fleet::{Fleet, Member, Yardstick};
     use crate::domain::health::Hysteresis;
     use crate::domain::leader_share::Word;
@@ -1087,7 +1088,11 @@ mod tests {
         ] {
             let mut journey = of_block_7(reads);
             let missed = journey.miss(&node(head), missing, "at block 7");
-            let shown = shown.map(|number| (reads, BlockNumber(number)));
+            let shown = shown.map(|number| Gap {
+                reads,
+                block: BlockNumber(number),
+                is_lost: missing == Missing::Lost,
+            });
             assert_eq!(missed, shown, "{missing:?} {head}");
             assert_eq!(journey.needs.wish, wish, "{missing:?} {head}");
         }

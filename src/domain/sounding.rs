@@ -8,16 +8,20 @@
 //!
 //! A node that was away may have lost what it held in memory: the states of all blocks but its head,
 //! while those that come it keeps. What was known of it stays as a limit, and one question, halfway
-//! between the head and there, says whether more is left of it.
+//! between where it came back and there, says whether more is left of it. An absence that nobody
+//! noticed shows by the first call that meets a state missing so near the head.
 
 mod loss;
+mod search;
 
 use std::time::{Duration, Instant};
 
 use self::loss::Loss;
+pub use self::search::QUESTIONS_MAX;
+use self::search::{FIRST_GUESS, Sounding};
 use super::block::Reads;
 use super::chain::BlockNumber;
-use super::depth::Depth;
+use super::depth::{Depth, Gap};
 use super::promises::{self, Promises};
 use super::report::Capabilities;
 
@@ -25,15 +29,6 @@ use super::report::Capabilities;
 pub const EVIDENCE_MAX: Duration = Duration::from_secs(3600);
 /// A node whose head is lower isn't asked: nothing is old there.
 pub const HEAD_MIN: BlockNumber = BlockNumber(256);
-/// Questions until a depth is found, or given up.
-pub const QUESTIONS_MAX: u32 = 24;
-/// The first block behind the head that is asked for: geth keeps the state of 128.
-const FIRST_GUESS: u64 = 120;
-/// A search ends when what is there and what isn't are this close, as a part of the distance.
-const PRECISION: u64 = 64;
-/// A window is taken for a sixteenth smaller than it was found, as the head moves between two
-/// rounds; by this many blocks at most.
-const MARGIN_MAX: u64 = 32;
 /// A node that was away is asked what it has left once it has answered so many rounds since.
 const ROUNDS_BACK: u32 = 2;
 
@@ -54,8 +49,8 @@ pub enum Place {
     Number(BlockNumber),
     /// Blocks behind the head as it is when the question is put.
     Behind(u64),
-    /// Likewise, of a node that was away.
-    Left(u64),
+    /// What a node that was away may have left.
+    Left(BlockNumber),
     /// A block at the edge of what was lost.
     Edge(BlockNumber),
 }
@@ -64,10 +59,8 @@ impl Place {
     /// The block's number, for a node at `head`.
     pub fn at(self, head: BlockNumber) -> BlockNumber {
         match self {
-            Place::Number(number) | Place::Edge(number) => number,
-            Place::Behind(blocks) | Place::Left(blocks) => {
-                BlockNumber(head.0.saturating_sub(blocks))
-            }
+            Place::Number(number) | Place::Left(number) | Place::Edge(number) => number,
+            Place::Behind(blocks) => BlockNumber(head.0.saturating_sub(blocks)),
         }
     }
 }
@@ -86,6 +79,15 @@ pub struct Found {
     pub has: Option<bool>,
 }
 
+/// The node was away.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    /// Rounds until it is asked what it has left.
+    rounds: u32,
+    /// Where it was when it came back: what came then it has.
+    head: Option<BlockNumber>,
+}
+
 /// What one node is known to have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Soundings {
@@ -93,8 +95,7 @@ pub struct Soundings {
     blocks: Sounding,
     /// Of states that it should have, those that it doesn't.
     loss: Option<Loss>,
-    /// It was away: rounds until it is asked what it has left.
-    back_in: Option<u32>,
+    absence: Option<Absence>,
     /// What it should have and doesn't, but for states.
     promises: Promises,
     /// As it said itself.
@@ -135,9 +136,11 @@ impl Soundings {
             resource: Resource::State,
             place,
         };
-        let left = self.left(head, now).filter(|_| self.back_in == Some(0));
+        let is_back = self.absence.is_some_and(|absence| absence.rounds == 0);
+        let left = self.midway(head, now).filter(|_| is_back);
         let loss = self.loss(now);
-        left.or_else(|| loss.and_then(Loss::halfway))
+        left.map(Place::Left)
+            .or_else(|| loss.and_then(Loss::halfway))
             .map(of_state)
             .or_else(|| self.search(head, now))
             .or_else(|| loss.map(|loss| of_state(Place::Edge(loss.lost))))
@@ -148,11 +151,19 @@ impl Soundings {
             })
     }
 
-    /// Halfway to the oldest state that it is believed to have.
-    fn left(&self, head: BlockNumber, now: Instant) -> Option<Place> {
-        let from = self.depth(head, now).state_from?;
-        let behind = head.0.saturating_sub(from.0) / 2;
-        (behind > 0).then_some(Place::Left(behind))
+    /// Halfway between the oldest state that it says it has, or was found to have, and where it came
+    /// back, if it was away, or its head.
+    fn midway(&self, head: BlockNumber, now: Instant) -> Option<BlockNumber> {
+        let told = self.told(now).state_from;
+        let found = told.or_else(|| self.state.surely(head))?;
+        let from = self.loss(now).map_or(found, |loss| loss.from.max(found));
+        let between = self.came_back(head).0.checked_sub(from.0)?;
+        (between > 0).then(|| BlockNumber(from.0 + between / 2))
+    }
+
+    fn came_back(&self, head: BlockNumber) -> BlockNumber {
+        let came_back = self.absence.and_then(|absence| absence.head);
+        came_back.unwrap_or(head).min(head)
     }
 
     fn search(&self, head: BlockNumber, now: Instant) -> Option<Question> {
@@ -171,17 +182,11 @@ impl Soundings {
     /// Hears what came of a question, from a node at `head`.
     pub fn hear(&mut self, found: Found, head: BlockNumber, now: Instant) {
         match (found.question.place, found.has) {
-            (Place::Left(_), has) => {
-                self.back_in = None;
+            (Place::Left(missing), has) => {
                 if has == Some(false) {
-                    let lost = found.question.place.at(head);
-                    let from = head;
-                    self.loss = Some(Loss {
-                        lost,
-                        from,
-                        at: now,
-                    });
+                    self.lose(missing, self.came_back(head), now);
                 }
+                self.absence = None;
                 return;
             }
             (Place::Edge(_), Some(has)) if found.question.resource != Resource::State => {
@@ -219,171 +224,68 @@ impl Soundings {
         }
     }
 
-    /// A call met what it `reads` missing in block `missing`, on a node at `head`.
-    pub fn hear_lacking(
-        &mut self,
-        reads: Reads,
-        missing: BlockNumber,
-        head: BlockNumber,
-        now: Instant,
-    ) {
-        match reads {
-            Reads::State => self.hear_missing(missing, head, now),
+    /// A call met something missing, on a node at `head`.
+    pub fn hear_missing(&mut self, gap: Gap, head: BlockNumber, now: Instant) {
+        match gap.reads {
+            Reads::State => self.hear_stateless(gap, head, now),
             Reads::Head | Reads::Block | Reads::Proof | Reads::Receipts | Reads::Logs => {
-                self.promises.hear_missing(reads, missing, now);
+                self.promises.hear_missing(gap.reads, gap.block, now);
             }
         }
     }
 
-    /// A call met state of block `missing` missing, on a node at `head`, which it has in any case.
-    pub fn hear_missing(&mut self, missing: BlockNumber, head: BlockNumber, now: Instant) {
+    /// It is a state, but never that of the head, which the node has in any case. One so near the head
+    /// says what the question would, had its node been seen to be away.
+    fn hear_stateless(&mut self, gap: Gap, head: BlockNumber, now: Instant) {
+        let missing = gap.block;
         if missing >= head {
             return;
         }
-        let next = BlockNumber(missing.0 + 1);
+        let near = BlockNumber(head.0.saturating_sub(FIRST_GUESS / 2));
+        let near = self.midway(head, now).unwrap_or(near);
+        if !gap.is_lost || missing < near {
+            self.lose(missing, missing, now);
+            return;
+        }
+        let came_back = Some(self.came_back(head)).filter(|back| missing < *back);
+        self.lose(missing, came_back.unwrap_or(head), now);
+        self.absence = None;
+    }
+
+    /// State `missing` is, and those after it up to `from` may be.
+    fn lose(&mut self, missing: BlockNumber, from: BlockNumber, now: Instant) {
+        let from = from.max(BlockNumber(missing.0 + 1));
         let known = self.loss(now);
         self.loss = Some(Loss {
             lost: known.map_or(missing, |loss| loss.lost.max(missing)),
-            from: known.map_or(next, |loss| loss.from.max(next)),
+            from: known.map_or(from, |loss| loss.from.max(from)),
             at: now,
         });
     }
 
     /// The node was silent, took no connection, or its socket broke.
     pub fn doubt(&mut self) {
-        self.back_in = Some(ROUNDS_BACK);
+        self.absence = Some(Absence {
+            rounds: ROUNDS_BACK,
+            head: None,
+        });
     }
 
     pub fn is_doubted(&self) -> bool {
-        self.back_in.is_some()
+        self.absence.is_some()
     }
 
     /// The node has answered a round.
     pub fn hear_round(&mut self, head: BlockNumber, now: Instant) {
-        self.back_in = self.back_in.map(|rounds| rounds.saturating_sub(1));
-        // Nothing is believed of it that it could have lost.
-        if self.back_in == Some(0) && self.left(head, now).is_none() {
-            self.back_in = None;
-        }
-    }
-}
-
-/// One resource's.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sounding {
-    search: Search,
-    /// What the search before found.
-    settled: Option<Seen>,
-}
-
-impl Sounding {
-    fn oldest(&self, told: Option<BlockNumber>, head: BlockNumber) -> Option<BlockNumber> {
-        told.or_else(|| self.found(head))
-    }
-
-    fn found(&self, head: BlockNumber) -> Option<BlockNumber> {
-        match self.settled {
-            Some(settled) if !self.search.is_over() => settled.oldest(true, head),
-            Some(_) | None => self.search.seen.oldest(self.search.is_over(), head),
-        }
-    }
-
-    fn next(&self, now: Instant) -> Option<Place> {
-        if self.search.is_stale(now) {
-            return Search::default().next();
-        }
-        self.search.next()
-    }
-
-    fn hear(&mut self, found: Found, head: BlockNumber, now: Instant) {
-        if self.search.is_stale(now) {
-            self.settled = Some(self.search.seen).filter(|_| self.search.is_over());
-            self.search = Search::default();
-        }
-        self.search.hear(found, head, now);
-    }
-}
-
-/// Questions about one resource, each halving the doubt.
-#[derive(Clone, Copy, Debug, Default)]
-struct Search {
-    began_at: Option<Instant>,
-    questions: u32,
-    seen: Seen,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Seen {
-    #[default]
-    Nothing,
-    /// Block 1: so all of them.
-    All,
-    /// In blocks behind the head: `near` is there (0: the head), `far` is missing.
-    Between { near: u64, far: u64 },
-}
-
-impl Seen {
-    /// As long as the search is under way only what is certainly missing counts as missing.
-    fn oldest(self, is_over: bool, head: BlockNumber) -> Option<BlockNumber> {
-        let behind = |blocks: u64| BlockNumber(head.0.saturating_sub(blocks));
-        match self {
-            Seen::Nothing => None,
-            Seen::All => Some(BlockNumber(0)),
-            Seen::Between { near, .. } if is_over => {
-                Some(behind(near - (near / 16).min(MARGIN_MAX)))
-            }
-            Seen::Between { far, .. } => Some(BlockNumber(behind(far).0 + 1)),
-        }
-    }
-}
-
-impl Search {
-    fn is_stale(&self, now: Instant) -> bool {
-        self.began_at.is_some_and(|at| !is_fresh(at, now))
-    }
-
-    fn is_over(&self) -> bool {
-        self.next().is_none()
-    }
-
-    fn next(&self) -> Option<Place> {
-        if self.questions >= QUESTIONS_MAX {
-            return None;
-        }
-        match self.seen {
-            Seen::Nothing => Some(Place::Number(BlockNumber(1))),
-            Seen::All => None,
-            Seen::Between { near, far } if far - near <= near / PRECISION + 1 => None,
-            Seen::Between { near: 0, far } => Some(Place::Behind(FIRST_GUESS.min(far / 2))),
-            // Halfway in orders of magnitude: windows are of 128 blocks, or of 10 million.
-            Seen::Between { near, far } => {
-                let middle = (near as f64 * far as f64).sqrt() as u64;
-                Some(Place::Behind(middle.clamp(near + 1, far - 1)))
-            }
-        }
-    }
-
-    fn hear(&mut self, found: Found, head: BlockNumber, now: Instant) {
-        self.began_at = self.began_at.or(Some(now));
-        self.questions = self.questions.saturating_add(1);
-        let behind = head.0.saturating_sub(found.question.place.at(head).0);
-        self.seen = match (self.seen, found.has) {
-            (seen, None) => seen,
-            (Seen::Nothing, Some(true)) => Seen::All,
-            (Seen::Nothing, Some(false)) => Seen::Between {
-                near: 0,
-                far: behind,
-            },
-            (Seen::All, Some(_)) => Seen::All,
-            (Seen::Between { near, far }, Some(true)) => Seen::Between {
-                near: near.max(behind.min(far.saturating_sub(1))),
-                far,
-            },
-            (Seen::Between { near, far }, Some(false)) => Seen::Between {
-                near,
-                far: far.min(behind.max(near + 1)),
-            },
+        let Some(absence) = &mut self.absence else {
+            return;
         };
+        absence.head.get_or_insert(head);
+        absence.rounds = absence.rounds.saturating_sub(1);
+        // Nothing is believed of it that it could have lost.
+        if absence.rounds == 0 && self.midway(head, now).is_none() {
+            self.absence = None;
+        }
     }
 }
 
@@ -557,15 +459,73 @@ mod tests {
         soundings
     }
 
+    fn state_gap(block: BlockNumber, is_lost: bool) -> Gap {
+        Gap {
+            reads: Reads::State,
+            block,
+            is_lost,
+        }
+    }
+
+    #[test]
+    fn a_state_lost_nearer_than_half_of_what_there_was_leaves_the_head_alone() {
+        let now = crate::clock::now();
+        let behind = |blocks: u64| BlockNumber(HEAD.0 - blocks);
+        let mut searching = Soundings::default();
+        for has in [false, true] {
+            let question = searching.question(HEAD, now).unwrap();
+            let has = Some(has);
+            searching.hear(Found { question, has }, HEAD, now);
+        }
+        let unknown = Soundings::default();
+        for (soundings, what, missing, is_lost, left) in [
+            (promising(HEAD.0 - 128, now), "promised", 65, true, 64),
+            (promising(HEAD.0 - 128, now), "promised", 64, true, 0),
+            (promising(HEAD.0 - 128, now), "other words", 3, false, 2),
+            (unknown, "nothing is known", 61, true, 60),
+            (unknown, "nothing is known", 60, true, 0),
+            (searching, "120 were found so far", 58, true, 57),
+            (searching, "120 were found so far", 57, true, 0),
+        ] {
+            let mut soundings = soundings;
+            soundings.hear_missing(state_gap(behind(missing), is_lost), HEAD, now);
+            let from = soundings.depth(HEAD, now).state_from;
+            assert_eq!(from, Some(behind(left)), "{what}: {missing}");
+        }
+    }
+
+    #[test]
+    fn an_absence_that_nobody_noticed_costs_one_miss_however_often() {
+        let now = crate::clock::now();
+        let mut soundings = promising(HEAD.0 - 60, now);
+        let mut head = HEAD;
+        for _ in 0..3 {
+            let reads = (head.0 - 28..head.0).map(BlockNumber);
+            let misses = reads.filter(|block| {
+                let is_asked = soundings.depth(head, now).has_state(*block);
+                if is_asked {
+                    soundings.hear_missing(state_gap(*block, true), head, now);
+                }
+                is_asked
+            });
+            assert_eq!(misses.count(), 1);
+            let later = BlockNumber(head.0 + 70);
+            let from = soundings.depth(later, now).state_from;
+            assert_eq!(from, Some(head), "what comes it has");
+            head = later;
+        }
+    }
+
     #[test]
     fn a_miss_outranks_what_was_promised_until_it_is_found_or_for_ten_minutes() {
         let now = crate::clock::now();
         let mut soundings = promising(0, now);
         let missing = |behind: u64| BlockNumber(HEAD.0 - behind);
-        soundings.hear_missing(missing(0), HEAD, now);
+        let lacks = |behind| state_gap(missing(behind), false);
+        soundings.hear_missing(lacks(0), HEAD, now);
         assert!(soundings.depth(HEAD, now).has_state(missing(0)), "the head");
         for behind in [1000, 5000, 1] {
-            soundings.hear_missing(missing(behind), HEAD, now);
+            soundings.hear_missing(lacks(behind), HEAD, now);
         }
         let depth = soundings.depth(HEAD, now);
         assert!(!depth.has_state(missing(1)) && depth.has_state(missing(0)));
@@ -605,7 +565,7 @@ mod tests {
             soundings.hear_round(HEAD, now);
         }
         let question = soundings.question(HEAD, now).unwrap();
-        assert_eq!(question.place, Place::Left(64));
+        assert_eq!(question.place, Place::Left(BlockNumber(HEAD.0 - 64)));
         let has = Some(true);
         soundings.hear(Found { question, has }, HEAD, now);
         assert_eq!(soundings.question(HEAD, now), None);
@@ -645,6 +605,34 @@ mod tests {
         assert_eq!(soundings.depth(HEAD, now).state_from, Some(from));
         let later = BlockNumber(HEAD.0 + 20);
         assert_eq!(soundings.depth(later, now).state_from, Some(from));
+    }
+
+    #[test]
+    fn what_came_after_a_node_was_back_it_has_however_late_it_is_asked_what_it_has_left() {
+        let now = crate::clock::now();
+        let mut soundings = promising(HEAD.0 - 60, now);
+        soundings.doubt();
+        soundings.hear_round(HEAD, now);
+        let later = BlockNumber(HEAD.0 + 100);
+        let mut missing = soundings;
+        soundings.hear_round(later, now);
+        let question = soundings.question(later, now).unwrap();
+        assert_eq!(question.place, Place::Left(BlockNumber(HEAD.0 - 30)));
+        let has = Some(false);
+        let mut fallen = soundings;
+        fallen.doubt();
+        let below = BlockNumber(HEAD.0 - 40);
+        fallen.hear(Found { question, has }, below, now);
+        let edge = Place::Edge(BlockNumber(HEAD.0 - 30));
+        let asked = fallen.question(below, now).map(|asked| asked.place);
+        assert_eq!(asked, Some(edge), "its head fell meanwhile");
+        soundings.hear(Found { question, has }, later, now);
+        assert_eq!(soundings.depth(later, now).state_from, Some(HEAD));
+        assert!(!soundings.is_doubted());
+        for (block, from) in [(HEAD.0 - 20, HEAD), (HEAD.0 + 60, later)] {
+            missing.hear_missing(state_gap(BlockNumber(block), true), later, now);
+            assert_eq!(missing.depth(later, now).state_from, Some(from), "{block}");
+        }
     }
 
     #[test]

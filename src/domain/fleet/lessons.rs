@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Fleet;
-use crate::domain::block::Reads;
-use crate::domain::chain::BlockNumber;
+use crate::domain::depth::Gap;
 use crate::domain::node::NodeId;
 use crate::domain::verdict::Shut;
 
@@ -23,10 +22,10 @@ impl Fleet {
         }
     }
 
-    /// A call met what it reads of a block missing on the node.
-    pub fn learn_depth(&mut self, id: NodeId, missing: (Reads, BlockNumber), now: Instant) {
+    /// A call met something missing on the node.
+    pub fn learn_depth(&mut self, id: NodeId, gap: Gap, now: Instant) {
         if let Some(entry) = self.entry_mut(id) {
-            entry.learn_depth(missing, now);
+            entry.learn_depth(gap, now);
         }
     }
 

@@ -2,8 +2,7 @@
 
 use super::Journey;
 use crate::domain::block::{Reads, Wish};
-use crate::domain::chain::BlockNumber;
-use crate::domain::depth::names_another;
+use crate::domain::depth::{Gap, names_another};
 use crate::domain::fleet::NodeView;
 use crate::domain::verdict::{Meaning, Missing, Verdict};
 
@@ -26,13 +25,8 @@ impl Journey<'_> {
     }
 
     /// Hears, beside the class, that `node` lacks the data: whoever has them more likely is asked
-    /// next. `words`: in which it says so. Returns what of which block the node turns out not to keep.
-    pub fn miss(
-        &mut self,
-        node: &NodeView,
-        missing: Missing,
-        words: &str,
-    ) -> Option<(Reads, BlockNumber)> {
+    /// next. `words`: in which it says so. Returns what the node turns out not to keep.
+    pub fn miss(&mut self, node: &NodeView, missing: Missing, words: &str) -> Option<Gap> {
         let need = self.needs.block;
         let is_within = need
             .zip(node.head)
@@ -58,6 +52,10 @@ impl Journey<'_> {
             return None;
         }
         self.was_taught = need.is_met_by(node);
-        Some((need.reads, need.from))
+        Some(Gap {
+            reads: need.reads,
+            block: need.from,
+            is_lost: missing == Missing::Lost,
+        })
     }
 }

@@ -108,8 +108,8 @@ impl Errand<'_> {
                     Content::Whole(answer, _) => answer.error().map(|error| error.message),
                     Content::Large(_) | Content::Nothing | Content::TooLarge => None,
                 };
-                if let Some(lost) = self.journey.miss(node, missing, &words.unwrap_or_default()) {
-                    pool.learn_depth(node.id, lost);
+                if let Some(gap) = self.journey.miss(node, missing, &words.unwrap_or_default()) {
+                    pool.learn_depth(node.id, gap);
                 }
             }
             Class::NoConnection => {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Pool;
 use crate::clock;
-use crate::domain::block::{Need, Reads};
-use crate::domain::chain::BlockNumber;
+use crate::domain::block::Need;
 use crate::domain::conduct::Sentence;
+use crate::domain::depth::Gap;
 use crate::domain::fleet::{FleetView, NodeView};
 use crate::domain::limits::Breadth;
 use crate::domain::node::NodeId;
@@ -95,17 +95,16 @@ impl Pool {
         }
     }
 
-    /// A call met what it reads of a block missing on a node.
-    pub fn learn_depth(&self, id: NodeId, missing: (Reads, BlockNumber)) {
-        let (reads, from) = missing;
+    /// A call met something missing on a node.
+    pub fn learn_depth(&self, id: NodeId, gap: Gap) {
         let need = Need {
-            from,
-            to: from,
-            reads,
+            from: gap.block,
+            to: gap.block,
+            reads: gap.reads,
         };
         let has_it = |node: &NodeView| need.is_met_by(node);
         if self.present.load().view.node(id).is_some_and(has_it) {
-            self.alter(|fleet| fleet.learn_depth(id, missing, clock::now()));
+            self.alter(|fleet| fleet.learn_depth(id, gap, clock::now()));
         }
     }
 }
