@@ -14,12 +14,15 @@ WORKDIR /build
 # most of the time.
 COPY Cargo.toml Cargo.lock ./
 COPY patches patches
-RUN mkdir src \
-    && touch src/lib.rs \
+COPY crates/core/Cargo.toml crates/core/
+COPY crates/fake/Cargo.toml crates/fake/
+RUN mkdir src crates/core/src crates/fake/src \
+    && touch src/lib.rs crates/core/src/lib.rs crates/fake/src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked --features otlp --bin forebay \
-    && rm -rf src target/release/.fingerprint/forebay-*
+    && rm -rf src crates target/release/.fingerprint/forebay-*
 COPY conf conf
+COPY crates crates
 COPY src src
 RUN cargo build --release --locked --features otlp --bin forebay
 

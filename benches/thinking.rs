@@ -6,13 +6,13 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use forebay::clock;
-use forebay::domain::answer::{Answer, Outcome};
-use forebay::domain::block::Needs;
-use forebay::domain::chance::Seeded;
-use forebay::domain::jsonrpc::{Item, OwnId, Packet};
-use forebay::domain::route;
-use forebay::domain::select::{self, Ladder};
-use forebay::domain::verdict;
+use forebay_core::call::plan;
+use forebay_core::fleet::select::{self, Tier};
+use forebay_core::method::block::NodeRequirements;
+use forebay_core::rpc::answer::{Answer, Outcome};
+use forebay_core::rpc::classify;
+use forebay_core::rpc::envelope::{RequestItem, RpcRequest, UpstreamCallId};
+use forebay_core::vocabulary::chance::SeededDice;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -32,15 +32,15 @@ fn envelope(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("envelope");
     let one = scene::eth_call(1_700_000_000_000);
     group.bench_function("one call", |bench| {
-        bench.iter(|| Packet::read(black_box(one.as_bytes()), CALLS_MAX));
+        bench.iter(|| RpcRequest::read(black_box(one.as_bytes()), CALLS_MAX));
     });
     let hundred = batch_of(100);
     group.bench_function("batch of 100", |bench| {
-        bench.iter(|| Packet::read(black_box(hundred.as_bytes()), CALLS_MAX));
+        bench.iter(|| RpcRequest::read(black_box(hundred.as_bytes()), CALLS_MAX));
     });
     group.bench_function("written for the node", |bench| {
-        let packet = Packet::read(one.as_bytes(), CALLS_MAX);
-        let Ok(Packet::Single(Item::Call(call))) = packet else {
+        let packet = RpcRequest::read(one.as_bytes(), CALLS_MAX);
+        let Ok(RpcRequest::Single(RequestItem::Call(call))) = packet else {
             return;
         };
         bench.iter(|| black_box(&call).for_node());
@@ -54,11 +54,13 @@ fn plan(criterion: &mut Criterion) {
     let local = r#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#;
     let mut group = criterion.benchmark_group("plan");
     for (name, body) in [("eth_call", body.as_str()), ("eth_blockNumber", local)] {
-        let Ok(Packet::Single(Item::Call(call))) = Packet::read(body.as_bytes(), CALLS_MAX) else {
+        let Ok(RpcRequest::Single(RequestItem::Call(call))) =
+            RpcRequest::read(body.as_bytes(), CALLS_MAX)
+        else {
             continue;
         };
         group.bench_function(name, |bench| {
-            bench.iter(|| route::plan(black_box(&call), &view, &rules, &pins, true));
+            bench.iter(|| plan::plan(black_box(&call), &view, &rules, &pins, true));
         });
     }
 }
@@ -68,12 +70,12 @@ fn selection(criterion: &mut Criterion) {
     let now = clock::now();
     for nodes in [3, 30, 300] {
         let view = scene::fleet(nodes, now);
-        let needs = Needs::default();
-        let mut dice = Seeded::new(7);
+        let needs = NodeRequirements::default();
+        let mut dice = SeededDice::new(7);
         group.bench_function(format!("{nodes} nodes"), |bench| {
             bench.iter(|| {
                 let view = black_box(&view);
-                select::draw(view, Ladder::Own, &[], &needs, now, &mut dice)
+                select::draw(view, Tier::Own, &[], &needs, now, &mut dice)
             });
         });
     }
@@ -83,13 +85,13 @@ fn answers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer");
     let result = scene::answer();
     group.bench_function("read a result", |bench| {
-        bench.iter(|| Answer::read(black_box(result.as_bytes()), OwnId::FIRST).is_ok());
+        bench.iter(|| Answer::read(black_box(result.as_bytes()), UpstreamCallId::FIRST).is_ok());
     });
     group.bench_function("judge an error", |bench| {
         bench.iter(|| {
-            let answer = Answer::read(black_box(ERROR.as_bytes()), OwnId::FIRST).ok()?;
+            let answer = Answer::read(black_box(ERROR.as_bytes()), UpstreamCallId::FIRST).ok()?;
             match answer.outcome {
-                Outcome::Error(error) => Some(verdict::of_error(&error, 200, None).class),
+                Outcome::Error(error) => Some(classify::of_error(&error, 200, None).class),
                 Outcome::Result(_) => None,
             }
         });
@@ -99,10 +101,10 @@ fn answers(criterion: &mut Criterion) {
         "0".repeat(60_000)
     );
     group.bench_function("read a result of 60 kB", |bench| {
-        bench.iter(|| Answer::read(black_box(long.as_bytes()), OwnId::FIRST).is_ok());
+        bench.iter(|| Answer::read(black_box(long.as_bytes()), UpstreamCallId::FIRST).is_ok());
     });
     group.bench_function("put the caller's id in", |bench| {
-        let Ok(answer) = Answer::read(result.as_bytes(), OwnId::FIRST) else {
+        let Ok(answer) = Answer::read(result.as_bytes(), UpstreamCallId::FIRST) else {
             return;
         };
         let room = || Vec::with_capacity(256);

@@ -9,14 +9,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use forebay::clock;
-use forebay::domain::answer::Answer;
-use forebay::domain::block::Needs;
-use forebay::domain::chance::Seeded;
-use forebay::domain::fleet::FleetView;
-use forebay::domain::jsonrpc::{Item, OwnId, Packet};
-use forebay::domain::method::Rules;
-use forebay::domain::route::{self, Plan};
-use forebay::domain::select::{self, Ladder};
+use forebay_core::call::plan::{self, Plan};
+use forebay_core::fleet::FleetView;
+use forebay_core::fleet::select::{self, Tier};
+use forebay_core::method::MethodRules;
+use forebay_core::method::block::NodeRequirements;
+use forebay_core::rpc::answer::Answer;
+use forebay_core::rpc::envelope::{RequestItem, RpcRequest, UpstreamCallId};
+use forebay_core::vocabulary::chance::SeededDice;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         now,
     };
     let (body, reply) = (scene::eth_call(1_700_000_000_000), scene::answer());
-    let mut dice = Seeded::new(7);
+    let mut dice = SeededDice::new(7);
     let answered = (0..calls).filter(|_: &u64| {
         let answer = answer(black_box(&body), black_box(&reply), &scene, &mut dice);
         answer.is_some_and(|answer| !black_box(answer).is_empty())
@@ -52,27 +52,28 @@ fn main() -> ExitCode {
 
 struct Scene {
     view: FleetView,
-    rules: Rules,
+    rules: MethodRules,
     now: Instant,
 }
 
-fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut Seeded) -> Option<Vec<u8>> {
+fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut SeededDice) -> Option<Vec<u8>> {
     let Scene { view, rules, now } = scene;
-    let Ok(Packet::Single(Item::Call(call))) = Packet::read(body.as_bytes(), 1000) else {
+    let Ok(RpcRequest::Single(RequestItem::Call(call))) = RpcRequest::read(body.as_bytes(), 1000)
+    else {
         return None;
     };
     let pins = scene::pins(view);
-    let Plan::Ask(asking) = route::plan(&call, view, rules, &pins, true).1 else {
+    let Plan::Ask(asking) = plan::plan(&call, view, rules, &pins, true).1 else {
         return None;
     };
-    let needs = Needs {
+    let needs = NodeRequirements {
         block: asking.block,
         method: &call.method,
-        ..Needs::default()
+        ..NodeRequirements::default()
     };
-    select::draw(view, Ladder::Own, &[], &needs, *now, dice)?;
+    select::draw(view, Tier::Own, &[], &needs, *now, dice)?;
     black_box(asking.body(&call));
-    let answer = Answer::read(reply.as_bytes(), OwnId::FIRST).ok()?;
+    let answer = Answer::read(reply.as_bytes(), UpstreamCallId::FIRST).ok()?;
     let mut out = Vec::new();
     answer.write_to(call.id?, &mut out);
     Some(out)

@@ -1,14 +1,14 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 
+mod call_listeners;
 mod certificates;
-mod listening;
-mod live;
-mod meaning;
+mod from_settings;
+mod registries;
 mod resources;
+mod runtime_config;
 mod service;
-mod store;
 #[cfg(feature = "otlp")]
-mod traces;
+mod span_export;
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -28,54 +28,55 @@ use pingora::services::listening::Service;
 use pingora::services::{ServiceHandle, ServiceWithDependents};
 use tokio::sync::watch;
 
+use crate::admin::{AdminApp, AdminHandlers};
+use crate::background::certificates::CertificateReload;
+use crate::background::discovery::{NodeDiscovery, ReportedIssues};
+use crate::background::feeds::{FeedResources, Feeds};
+use crate::background::following::ConfigFollower;
+use crate::background::health_writer::HealthWriter;
+use crate::background::probing::ProbeRounds;
+use crate::background::retained_nodes::RetainedNodes;
+use crate::background::service::BackgroundTasks;
+use crate::background::shared_leader::SharedHeads;
+use crate::client::accept::ClientAcceptor;
+use crate::client::endpoint::Endpoint;
+use crate::client::metrics::MetricsApp;
 use crate::clock;
 use crate::config;
-use crate::config::settings::{Listen, RegistryKind, Settings, Shutdown};
-use crate::domain::caps::Caps;
-use crate::domain::fleet::Fleet;
-use crate::domain::quota::RetryBudget;
+use crate::config::settings::{ListenSettings, RegistryKind, Settings, ShutdownSettings};
+use crate::node::connector::Connector;
+use crate::node::probe::Prober;
+use crate::observe::metrics::Metrics;
 use crate::registry::Registry;
-use crate::serve::admin::{Admin, Desk};
-use crate::serve::door::Door;
-use crate::serve::endpoint::Endpoint;
-use crate::serve::engine::Engine;
-use crate::serve::metrics::Scrape;
-use crate::shutdown::Farewell;
-use crate::state::certificates::Certificate;
-use crate::state::flights::Flights;
-use crate::state::gate::Gate;
-use crate::state::pool::Pool;
-use crate::state::sockets::Sockets;
-use crate::state::upstreams::Roll;
-use crate::tasks::certificates::Renewal;
-use crate::tasks::following::Following;
-use crate::tasks::housekeeping::Housekeeping;
-use crate::tasks::leftovers::Leftovers;
-use crate::tasks::newsroom::{Means, Newsroom};
-use crate::tasks::prober::Rounds;
-use crate::tasks::roster::{Roster, Told};
-use crate::tasks::scribe::Scribe;
-use crate::tasks::shared::SharedHeads;
-use crate::telemetry::metrics::Metrics;
-use crate::upstream::connector::Connector;
-use crate::upstream::probe::Prober;
+use crate::router::Router;
+use crate::shared::admission::Admission;
+use crate::shared::certificates::ListenerCertificate;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::node_clients::ClientFactory;
+use crate::shared::singleflight::Singleflight;
+use crate::shared::sockets::SocketCounter;
+use crate::shutdown::GracefulShutdown;
+use forebay_core::call::retry_budget::RetryBudget;
+use forebay_core::fleet::Fleet;
+use forebay_core::vocabulary::caps::Caps;
 
 pub use self::certificates::unfit_certificates;
-use self::listening::Listening;
-use self::live::Live;
-pub use self::live::Source;
-pub use self::meaning::yardstick;
-pub use self::service::Tripwire;
-use self::service::{Listeners, Vital};
-pub use self::store::{dynamo, environment, nodes_environment, open_registry};
+use self::service::Listeners;
+use crate::app::call_listeners::ClosableService;
+pub use crate::app::from_settings::yardstick;
+pub use crate::app::registries::{dynamo, environment, nodes_environment, open_registry};
+pub use crate::app::runtime_config::ConfigFile;
+use crate::app::runtime_config::RuntimeConfig;
+use crate::app::service::CriticalService;
+pub use crate::app::service::PanicTrigger;
 
 /// A balancer that is put together and has not begun.
 pub struct App {
     server: Server,
-    pub engine: Arc<Engine>,
+    pub engine: Arc<Router>,
     /// Of each service.
-    pub tripwires: Vec<Tripwire>,
-    shutdown: Arc<ArcSwap<Shutdown>>,
+    pub tripwires: Vec<PanicTrigger>,
+    shutdown: Arc<ArcSwap<ShutdownSettings>>,
     /// Closes the listeners for calls.
     close: watch::Sender<bool>,
 }
@@ -89,10 +90,10 @@ impl App {
     pub fn new(
         settings: Settings,
         mut conf: ServerConf,
-        source: Option<Source>,
+        source: Option<ConfigFile>,
         is_upgrade: bool,
     ) -> anyhow::Result<App> {
-        crate::upstream::install_tls();
+        crate::node::install_tls();
         // Only an upgrade waits for this: SIGTERM's own farewell is over by then.
         conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
         // `check` says so: we stay in the foreground.
@@ -101,12 +102,12 @@ impl App {
         if !is_upgrade {
             check_addresses(&settings)?;
         }
-        let registry = store::registry(&settings)?;
+        let registry = registries::registry(&settings)?;
         let metrics = Arc::new(Metrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
-        let pool = Arc::new(Pool::new(Fleet::new(yardstick(&settings))));
+        let pool = Arc::new(FleetState::new(Fleet::new(yardstick(&settings))));
         let engine = Arc::new(engine(&settings, resources::caps(&settings), pool, metrics));
-        let live = Live::new(&settings, &engine);
+        let live = RuntimeConfig::new(&settings, &engine);
         let opt = Opt {
             upgrade: is_upgrade,
             ..Opt::default()
@@ -114,18 +115,18 @@ impl App {
         let mut server = Server::new_with_opt_and_conf(opt, conf);
         let idle_max = server.configuration.upstream_keepalive_pool_size;
         let places = engine.pool.places.clone();
-        let roll = Roll::new(connector.clone(), engine.metrics.clone(), places, idle_max);
+        let roll = ClientFactory::new(connector.clone(), engine.metrics.clone(), places, idle_max);
         let close = watch::Sender::new(false);
-        let listeners = Listening {
+        let listeners = ClosableService {
             service: endpoint(&settings, &engine, &certificates)?,
             close: close.subscribe(),
         };
-        let mut staff = Staff::new(engine.gate.closing());
+        let mut staff = ServiceSet::new(engine.gate.closing());
         let endpoint = staff.add(&mut server, listeners);
         if let Some(address) = settings.listen.metrics {
             let scrape = Service::new(
                 "metrics".into(),
-                HttpServer::new_app(Scrape(engine.clone())),
+                HttpServer::new_app(MetricsApp(engine.clone())),
             );
             let says = format!("metrics are at http://{address}/metrics");
             let listener = alone("metrics", scrape, address, says);
@@ -140,7 +141,7 @@ impl App {
         let ca_file = server.configuration.ca_file.as_deref();
         let prober = Prober::new(ca_file).context("setting up probes")?;
         #[cfg(feature = "otlp")]
-        let exporter = traces::exporter(&settings, &engine.metrics, ca_file)?;
+        let exporter = span_export::exporter(&settings, &engine.metrics, ca_file)?;
         let shutdown = live.shutdown.clone();
         let newsroom = newsroom(&live, connector, &prober);
         let means = (registry, roll, prober, newsroom);
@@ -169,7 +170,7 @@ impl App {
     pub fn run(self) {
         service::watch_panics(self.engine.metrics.clone());
         let grace = self.server.configuration.grace_period_seconds;
-        let farewell = Farewell {
+        let farewell = GracefulShutdown {
             engine: self.engine,
             times: self.shutdown,
             grace: Duration::from_secs(grace.unwrap_or(0)),
@@ -182,14 +183,14 @@ impl App {
 }
 
 /// The services of a server, each of which is vital.
-struct Staff {
+struct ServiceSet {
     leaving: ShutdownWatch,
-    tripwires: Vec<Tripwire>,
+    tripwires: Vec<PanicTrigger>,
 }
 
-impl Staff {
-    fn new(leaving: ShutdownWatch) -> Staff {
-        Staff {
+impl ServiceSet {
+    fn new(leaving: ShutdownWatch) -> ServiceSet {
+        ServiceSet {
             leaving,
             tripwires: Vec::new(),
         }
@@ -200,7 +201,7 @@ impl Staff {
         server: &mut Server,
         service: impl ServiceWithDependents + 'static,
     ) -> ServiceHandle {
-        let vital = Vital::new(service, self.leaving.clone());
+        let vital = CriticalService::new(service, self.leaving.clone());
         self.tripwires.push(vital.tripwire());
         server.add_service(vital)
     }
@@ -214,14 +215,14 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn engine(settings: &Settings, caps: Caps, pool: Arc<Pool>, metrics: Arc<Metrics>) -> Engine {
-    Engine {
+fn engine(settings: &Settings, caps: Caps, pool: Arc<FleetState>, metrics: Arc<Metrics>) -> Router {
+    Router {
         pool,
-        policy: ArcSwap::from_pointee(meaning::policy(settings, &caps)),
-        budget: RetryBudget::new(meaning::rates(settings), clock::now()),
+        policy: ArcSwap::from_pointee(from_settings::policy(settings, &caps)),
+        budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
         metrics,
-        gate: Arc::new(Gate::new(caps)),
-        flights: Flights::default(),
+        gate: Arc::new(Admission::new(caps)),
+        flights: Singleflight::default(),
         taken: Arc::default(),
         lookups: Arc::default(),
         afterwork: Arc::default(),
@@ -229,20 +230,22 @@ fn engine(settings: &Settings, caps: Caps, pool: Arc<Pool>, metrics: Arc<Metrics
         searched: Mutex::default(),
         leader_share: Mutex::default(),
         hub: Arc::default(),
-        sockets: Arc::new(Sockets::new(meaning::socket_limits(settings, &caps))),
+        sockets: Arc::new(SocketCounter::new(from_settings::socket_limits(
+            settings, &caps,
+        ))),
     }
 }
 
 fn endpoint(
     settings: &Settings,
-    engine: &Arc<Engine>,
-    certificates: &[Arc<Certificate>],
-) -> anyhow::Result<Listeners<Door>> {
+    engine: &Arc<Router>,
+    certificates: &[Arc<ListenerCertificate>],
+) -> anyhow::Result<Listeners<ClientAcceptor>> {
     let endpoint = Arc::new(Endpoint {
         engine: engine.clone(),
         packs: settings.listen.compression,
     });
-    let door = Door::new(endpoint);
+    let door = ClientAcceptor::new(endpoint);
     let (urls, listeners): (Vec<_>, Vec<_>) = ways_in(&settings.listen, certificates)?
         .into_iter()
         .map(|(url, listener)| {
@@ -263,8 +266,8 @@ fn endpoint(
 
 /// Where clients come in, each with its URL.
 fn ways_in(
-    listen: &Listen,
-    certificates: &[Arc<Certificate>],
+    listen: &ListenSettings,
+    certificates: &[Arc<ListenerCertificate>],
 ) -> anyhow::Result<Vec<(String, ListenerConfig)>> {
     let tcp = |address: &SocketAddr| ListenerConfig::tcp(address.to_string());
     let plain = listen.http.iter();
@@ -300,25 +303,25 @@ fn alone<A>(
 }
 
 fn admin(
-    live: &Live,
-    listen: &Listen,
-    engine: &Arc<Engine>,
+    live: &RuntimeConfig,
+    listen: &ListenSettings,
+    engine: &Arc<Router>,
     registry: &Arc<dyn Registry>,
-) -> Service<Admin> {
-    let desk = Desk {
+) -> Service<AdminApp> {
+    let desk = AdminHandlers {
         registry: registry.clone(),
         environment: nodes_environment(),
         pool: engine.pool.clone(),
         listeners: listen.addresses(),
         is_local: config::is_local,
     };
-    let admin = Admin::new(live.house.clone(), desk, engine.clone());
+    let admin = AdminApp::new(live.house.clone(), desk, engine.clone());
     Service::new("admin".into(), admin)
 }
 
-fn newsroom(live: &Live, connector: Arc<Connector>, prober: &Prober) -> Newsroom {
+fn newsroom(live: &RuntimeConfig, connector: Arc<Connector>, prober: &Prober) -> Feeds {
     let engine = &live.engine;
-    Newsroom::new(Means {
+    Feeds::new(FeedResources {
         pool: engine.pool.clone(),
         hub: engine.hub.clone(),
         metrics: engine.metrics.clone(),
@@ -330,27 +333,27 @@ fn newsroom(live: &Live, connector: Arc<Connector>, prober: &Prober) -> Newsroom
 
 fn housekeeping(
     settings: Settings,
-    live: Live,
-    source: Option<Source>,
-    (registry, roll, prober, newsroom): (Arc<dyn Registry>, Roll, Prober, Newsroom),
-    certificates: Vec<Arc<Certificate>>,
-) -> Housekeeping {
+    live: RuntimeConfig,
+    source: Option<ConfigFile>,
+    (registry, roll, prober, newsroom): (Arc<dyn Registry>, ClientFactory, Prober, Feeds),
+    certificates: Vec<Arc<ListenerCertificate>>,
+) -> BackgroundTasks {
     let pool = live.engine.pool.clone();
     let metrics = live.engine.metrics.clone();
-    let roster = Roster {
+    let roster = NodeDiscovery {
         registry: registry.clone(),
         environment: nodes_environment(),
         pool: pool.clone(),
         metrics: metrics.clone(),
         roll,
         regimen: live.regimen.clone(),
-        following: Following::default(),
+        following: ConfigFollower::default(),
         last_list: settings.registry.last_list.clone(),
-        leftovers: Leftovers::default(),
+        leftovers: RetainedNodes::default(),
         listeners: settings.listen.addresses(),
-        told: Told::default(),
+        told: ReportedIssues::default(),
     };
-    let rounds = Rounds {
+    let rounds = ProbeRounds {
         pool: pool.clone(),
         metrics: metrics.clone(),
         prober,
@@ -359,27 +362,29 @@ fn housekeeping(
         asked: HashMap::new(),
         shared: shared_heads(&settings, &live, &registry),
     };
-    let scribe = Scribe {
+    let scribe = HealthWriter {
         registry,
         pool,
         metrics,
         written: HashMap::new(),
         is_told: false,
     };
-    let renewals = certificates.into_iter().map(|certificate| Renewal {
-        certificate,
-        metrics: live.engine.metrics.clone(),
-        told: None,
-    });
+    let renewals = certificates
+        .into_iter()
+        .map(|certificate| CertificateReload {
+            certificate,
+            metrics: live.engine.metrics.clone(),
+            told: None,
+        });
     let renewals = renewals.collect();
     let reload = source.map(|source| source.followed(settings, live));
-    Housekeeping::new(roster, rounds, scribe, newsroom, reload, renewals)
+    BackgroundTasks::new(roster, rounds, scribe, newsroom, reload, renewals)
 }
 
 /// Where the leader is asked by one balancer for all.
 fn shared_heads(
     settings: &Settings,
-    live: &Live,
+    live: &RuntimeConfig,
     registry: &Arc<dyn Registry>,
 ) -> Option<Arc<SharedHeads>> {
     let is_on = settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;

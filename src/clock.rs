@@ -63,8 +63,8 @@ pub fn until_http_date(date: &str) -> Option<Duration> {
 /// A chance in 0..2^64, from a generator of this thread's own; not for secrets.
 pub fn roll() -> u64 {
     DICE.with(|state| {
-        let mut dice = crate::domain::chance::Seeded::new(state.get());
-        let drawn = crate::domain::chance::Dice::roll(&mut dice);
+        let mut dice = forebay_core::vocabulary::chance::SeededDice::new(state.get());
+        let drawn = forebay_core::vocabulary::chance::Dice::roll(&mut dice);
         state.set(dice.state());
         drawn
     })

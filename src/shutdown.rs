@@ -18,11 +18,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::config::settings::Shutdown;
-use crate::serve::engine::Engine;
-use crate::state::sockets::Sockets;
-use crate::telemetry::spans::tracer;
-use crate::telemetry::supervisor;
+use crate::config::settings::ShutdownSettings;
+use crate::observe::spans::tracer;
+use crate::observe::systemd;
+use crate::router::Router;
+use crate::shared::sockets::SocketCounter;
 
 /// How often it is looked whether all calls are done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -40,9 +40,9 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 /// So long sockets may take to end: for calls on their way, and for the closing handshake.
 const SOCKETS_END: Duration = Duration::from_secs(5);
 
-pub struct Farewell {
-    pub engine: Arc<Engine>,
-    pub times: Arc<ArcSwap<Shutdown>>,
+pub struct GracefulShutdown {
+    pub engine: Arc<Router>,
+    pub times: Arc<ArcSwap<ShutdownSettings>>,
     /// The drain time that Pingora goes by after a hand-over: as of the start.
     pub grace: Duration,
     /// Closes the listeners for calls.
@@ -50,7 +50,7 @@ pub struct Farewell {
 }
 
 #[async_trait]
-impl ShutdownSignalWatch for Farewell {
+impl ShutdownSignalWatch for GracefulShutdown {
     async fn recv(&self) -> ShutdownSignal {
         tokio::spawn(announce(self.engine.clone()));
         let (mut terminate, mut interrupt, mut quit) = (
@@ -101,10 +101,10 @@ impl ShutdownSignalWatch for Farewell {
 }
 
 /// Says that it serves, once the first round is over.
-async fn announce(engine: Arc<Engine>) {
+async fn announce(engine: Arc<Router>) {
     engine.pool.begin(FIRST_ROUND_PATIENCE).await;
     if engine.pool.snapshot().view.rounds > 0 {
-        supervisor::tell(supervisor::READY);
+        systemd::tell(systemd::READY);
     }
 }
 
@@ -115,7 +115,7 @@ async fn until_spans_are_out() {
     }
 }
 
-impl Farewell {
+impl GracefulShutdown {
     /// Whether there is anything that would be cut off.
     fn has_work(&self) -> bool {
         let engine = &self.engine;
@@ -137,7 +137,7 @@ impl Farewell {
 
 /// After the listeners have gone to a new process: lets the sockets live as long as may be, and
 /// leaves them time to end.
-async fn end_sockets(sockets: Arc<Sockets>, grace: Duration) {
+async fn end_sockets(sockets: Arc<SocketCounter>, grace: Duration) {
     sleep(HAND_OVER + grace.saturating_sub(SOCKETS_END)).await;
     log::info!("{} sockets are told to go", sockets.open());
     sockets.leave();

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use forebay::domain::block::{Consistency, Pins};
-use forebay::domain::chain::BlockNumber;
-use forebay::domain::fleet::{Fleet, FleetView, Member, Probe, Yardstick};
-use forebay::domain::health::Hysteresis;
-use forebay::domain::method::Rules;
-use forebay::domain::node::{NodeId, Rung, Weight};
+use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::fleet::standing::Hysteresis;
+use forebay_core::fleet::{Fleet, FleetMember, FleetView, HealthCriteria, ProbeOutcome};
+use forebay_core::method::MethodRules;
+use forebay_core::method::block::{Consistency, TagPins};
+use forebay_core::vocabulary::node::{NodeId, Role, Weight};
 
 /// Calls under way at each node.
 const IN_FLIGHT: u32 = 50;
@@ -27,31 +27,31 @@ pub fn answer() -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{WORD}"}}"#)
 }
 
-pub fn rules() -> Rules {
-    Rules::new(Vec::new(), Vec::new(), Vec::new())
+pub fn rules() -> MethodRules {
+    MethodRules::new(Vec::new(), Vec::new(), Vec::new())
 }
 
-pub fn pins(view: &FleetView) -> Pins {
-    Pins::of(view, Consistency::Monotonic, None)
+pub fn pins(view: &FleetView) -> TagPins {
+    TagPins::of(view, Consistency::Monotonic, None)
 }
 
 /// A leader and so many fit nodes of different weights, each with 50 calls under way.
 pub fn fleet(nodes: u32, now: Instant) -> FleetView {
-    let mut fleet = Fleet::new(Yardstick {
+    let mut fleet = Fleet::new(HealthCriteria {
         chain_id: None,
         block_time: Duration::from_secs(12),
         look: Duration::from_secs(5),
         lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 2, fall: 3 },
     });
-    let member = |at: u32| Member {
+    let member = |at: u32| FleetMember {
         id: NodeId(at),
         name: format!("node-{at}").into(),
-        rung: if at == 0 { Rung::Leader } else { Rung::Own },
+        rung: if at == 0 { Role::Leader } else { Role::Own },
         weight: Weight::new(u64::from(at % 4 + 1)).unwrap_or(Weight::ONE),
     };
     fleet.replace((0..=nodes).map(member).collect(), now);
-    let head = |at: u32| Probe::Answered {
+    let head = |at: u32| ProbeOutcome::Answered {
         head: BlockNumber(21_000_000 - u64::from(at % 3)),
         chain_id: None,
         syncing: false,

@@ -7,8 +7,8 @@ use log::Level;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::quantity::size_text;
-use crate::config::settings::{Calls, Settings, Sockets};
-use crate::domain::caps::{Caps, Lack, Wish, lacks};
+use crate::config::settings::{CallSettings, Settings, SocketSettings};
+use forebay_core::vocabulary::caps::{CapInputs, CapShortage, Caps, lacks};
 
 /// Where nobody says how much there is.
 const MEMORY_UNKNOWN: u64 = 2 << 30;
@@ -25,7 +25,7 @@ pub fn caps(settings: &Settings) -> Caps {
         caps.requests,
         size_text(caps.bodies as u64)
     );
-    let wish = Wish {
+    let wish = CapInputs {
         memory: settings.limits.memory,
         body_max: settings.calls.body_bytes_max,
         sockets: settings.sockets.sockets_max,
@@ -37,37 +37,37 @@ pub fn caps(settings: &Settings) -> Caps {
 }
 
 /// A default that shrinks is no mistake of anybody's.
-fn level_of(lack: Lack) -> Level {
+fn level_of(lack: CapShortage) -> Level {
     let is_default = match lack {
-        Lack::Body { wanted, .. } => wanted == Calls::default().body_bytes_max,
-        Lack::Sockets { wanted, .. } => wanted == Sockets::default().sockets_max,
-        Lack::Room { .. } | Lack::Memory { .. } | Lack::Files { .. } => false,
+        CapShortage::Body { wanted, .. } => wanted == CallSettings::default().body_bytes_max,
+        CapShortage::Sockets { wanted, .. } => wanted == SocketSettings::default().sockets_max,
+        CapShortage::Room { .. } | CapShortage::Memory { .. } | CapShortage::Files { .. } => false,
     };
     if is_default { Level::Info } else { Level::Warn }
 }
 
-fn in_words(lack: Lack) -> String {
+fn in_words(lack: CapShortage) -> String {
     match lack {
-        Lack::Room { there, least } => format!(
+        CapShortage::Room { there, least } => format!(
             "there are {} of memory, and {} is the least that we do with",
             about(there),
             about(least)
         ),
-        Lack::Memory { there, wanted } => format!(
+        CapShortage::Memory { there, wanted } => format!(
             "there are {} of memory, less than the {} that forebay.limits.memory says: what is held \
              may be more than there is",
             about(there),
             about(wanted)
         ),
-        Lack::Body { room, wanted } => format!(
+        CapShortage::Body { room, wanted } => format!(
             "memory has room for bodies of {}, not for the {} of forebay.calls.body_bytes_max",
             about(room as u64),
             about(wanted as u64)
         ),
-        Lack::Sockets { room, wanted } => {
+        CapShortage::Sockets { room, wanted } => {
             format!("there is room for {room} of {wanted} sockets (forebay.sockets.sockets_max)")
         }
-        Lack::Files { there, wanted } => format!(
+        CapShortage::Files { there, wanted } => format!(
             "{there} files may be open, fewer than memory has room for: raise the limit (`ulimit -n`, \
              `LimitNOFILE=`) to {wanted}"
         ),
@@ -169,7 +169,7 @@ mod tests {
     fn what_is_lacking_is_said_and_a_default_that_shrinks_in_passing() {
         let settings = Settings::default();
         let of = |body_max, memory| {
-            let wish = Wish {
+            let wish = CapInputs {
                 memory: None,
                 body_max,
                 sockets: 1,

@@ -15,7 +15,7 @@ use pingora::services::listening::Service;
 use pingora::services::{Service as Starts, ServiceReadyNotifier, ServiceWithDependents};
 use tokio::sync::Notify;
 
-use crate::telemetry::metrics::Metrics;
+use crate::observe::metrics::Metrics;
 
 /// What the process ends with when a service has ended; a panic of the main thread does the same.
 const EXIT_CODE: i32 = 101;
@@ -36,36 +36,36 @@ pub fn watch_panics(metrics: Arc<Metrics>) {
 
 /// Makes a service panic, so that a test can see what becomes of the process.
 #[derive(Clone)]
-pub struct Tripwire {
+pub struct PanicTrigger {
     pub service: String,
     wire: Arc<Notify>,
 }
 
-impl Tripwire {
+impl PanicTrigger {
     pub fn trip(&self) {
         self.wire.notify_one();
     }
 }
 
 /// A service with which the process lives and ends.
-pub struct Vital<S> {
+pub struct CriticalService<S> {
     service: S,
     /// True once the process is to end, or its listeners have gone to another.
     leaving: ShutdownWatch,
     wire: Arc<Notify>,
 }
 
-impl<S: ServiceWithDependents> Vital<S> {
-    pub fn new(service: S, leaving: ShutdownWatch) -> Vital<S> {
-        Vital {
+impl<S: ServiceWithDependents> CriticalService<S> {
+    pub fn new(service: S, leaving: ShutdownWatch) -> CriticalService<S> {
+        CriticalService {
             service,
             leaving,
             wire: Arc::default(),
         }
     }
 
-    pub fn tripwire(&self) -> Tripwire {
-        Tripwire {
+    pub fn tripwire(&self) -> PanicTrigger {
+        PanicTrigger {
             service: self.service.name().to_string(),
             wire: self.wire.clone(),
         }
@@ -73,7 +73,7 @@ impl<S: ServiceWithDependents> Vital<S> {
 }
 
 #[async_trait]
-impl<S: ServiceWithDependents> ServiceWithDependents for Vital<S> {
+impl<S: ServiceWithDependents> ServiceWithDependents for CriticalService<S> {
     async fn start_service(
         &mut self,
         fds: Option<ListenFds>,

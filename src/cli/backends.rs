@@ -8,33 +8,35 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 use thiserror::Error;
 
-use super::leftovers;
 use super::nodes_table;
 use super::table::printable;
+use crate::cli::retained_nodes;
 use crate::config;
 use crate::config::settings::Settings;
-use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, NodeUrl, Rung, Weight};
-use crate::domain::target::{self, Ours};
+use crate::observe::events::nodes_in_words;
 use crate::registry::item_json::ItemJson;
-use crate::registry::reading::{Lookup, identity_of, name_of, unset_variables};
-use crate::registry::{Edit, Item, Registry, RegistryError};
-use crate::telemetry::events::nodes_in_words;
+use crate::registry::validation::{EnvironmentLookup, identity_of, name_of, unset_variables};
+use crate::registry::{NodeEdit, Registry, RegistryError, RegistryItem};
+use forebay_core::vocabulary::node::{
+    InFlightMax, NodeRecord, NodeSpecError, NodeUrl, Role, Weight,
+};
+use forebay_core::vocabulary::target::{self, OwnAddresses};
 
 /// Commands about single nodes, and the list of them.
 #[derive(Clone, Subcommand)]
-pub enum Backends {
+pub enum BackendCommand {
     /// Add a node.
-    Add(Add),
+    Add(AddArguments),
     /// List the nodes, with the last health that the balancer wrote back.
-    List(List),
+    List(ListArguments),
     /// Change a node; what isn't named stays as it is.
-    Set(Set),
+    Set(SetArguments),
     /// Take a node away. To let its calls end first, set its weight to 0 before.
-    Remove(Remove),
+    Remove(RemoveArguments),
 }
 
 #[derive(Clone, Args)]
-pub struct Add {
+pub struct AddArguments {
     /// Where the node speaks JSON-RPC, like http://10.0.0.11:8545. Keep keys in the balancer's
     /// environment: 'https://mainnet.infura.io/v3/${INFURA_KEY}', in single quotes.
     url: String,
@@ -69,14 +71,14 @@ pub struct Add {
 }
 
 #[derive(Clone, Args)]
-pub struct List {
+pub struct ListArguments {
     /// Print a JSON array instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Args)]
-pub struct Set {
+pub struct SetArguments {
     /// The node's URL or its name.
     #[arg(value_name = "URL|NAME")]
     node: String,
@@ -101,7 +103,7 @@ pub struct Set {
 }
 
 #[derive(Clone, Args)]
-pub struct Remove {
+pub struct RemoveArguments {
     /// The node's URL or its name.
     #[arg(value_name = "URL|NAME")]
     node: String,
@@ -109,7 +111,7 @@ pub struct Remove {
 
 /// Why a command was not carried out.
 #[derive(Debug, Error)]
-pub enum Failure {
+pub enum BackendError {
     #[error("{0}{hint}", hint = hint(.0))]
     Registry(RegistryError),
     #[error(
@@ -123,13 +125,13 @@ pub enum Failure {
     Output(#[from] io::Error),
 }
 
-impl Failure {
+impl BackendError {
     /// 1 refused input, 3 not found, 4 registry out of reach.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Registry(RegistryError::Unknown) => 3,
-            Failure::Registry(RegistryError::OutOfReach { .. }) => 4,
-            Failure::Registry(
+            BackendError::Registry(RegistryError::Unknown) => 3,
+            BackendError::Registry(RegistryError::OutOfReach { .. }) => 4,
+            BackendError::Registry(
                 RegistryError::Exists
                 | RegistryError::SecondLeader(_)
                 | RegistryError::NameTaken(_)
@@ -137,9 +139,9 @@ impl Failure {
                 | RegistryError::InFile(_)
                 | RegistryError::Damaged(_),
             )
-            | Failure::NothingToSet
-            | Failure::NotInFile
-            | Failure::Output(_) => 1,
+            | BackendError::NothingToSet
+            | BackendError::NotInFile
+            | BackendError::Output(_) => 1,
         }
     }
 }
@@ -159,15 +161,15 @@ fn hint(why: &RegistryError) -> &'static str {
 }
 
 // Not `#[from]`: that would name the error as the source too, and print it twice.
-impl From<RegistryError> for Failure {
-    fn from(why: RegistryError) -> Failure {
-        Failure::Registry(why)
+impl From<RegistryError> for BackendError {
+    fn from(why: RegistryError) -> BackendError {
+        BackendError::Registry(why)
     }
 }
 
-impl From<NodeFault> for Failure {
-    fn from(fault: NodeFault) -> Failure {
-        Failure::Registry(fault.into())
+impl From<NodeSpecError> for BackendError {
+    fn from(fault: NodeSpecError) -> BackendError {
+        BackendError::Registry(fault.into())
     }
 }
 
@@ -175,18 +177,18 @@ impl From<NodeFault> for Failure {
 /// that counts is the server's.
 ///
 /// # Errors
-/// See [`Failure`]; its exit code follows from it.
+/// See [`BackendError`]; its exit code follows from it.
 pub async fn run(
-    command: Backends,
+    command: BackendCommand,
     registry: &dyn Registry,
     settings: &Settings,
-    lookup: Lookup<'_>,
+    lookup: EnvironmentLookup<'_>,
     out: &mut dyn Write,
     notes: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), BackendError> {
     let file = &settings.nodes;
     let written = match command {
-        Backends::Add(command) => {
+        BackendCommand::Add(command) => {
             let if_absent = command.if_absent;
             let record = command.record()?;
             judge(&record, settings, lookup)?;
@@ -205,7 +207,7 @@ pub async fn run(
             };
             print_item(out, &item, lookup)
         }
-        Backends::List(List { json }) => {
+        BackendCommand::List(ListArguments { json }) => {
             let listing = registry.list().await?;
             if listing.is_unwritten && !file.is_empty() {
                 let nodes = nodes_in_words(file.len());
@@ -224,7 +226,7 @@ pub async fn run(
             }
             let items = listing.items.iter();
             let items: Vec<_> = items.map(|item| ItemJson::of(item, lookup)).collect();
-            let leftovers = leftovers::ask(settings).await;
+            let leftovers = retained_nodes::ask(settings).await;
             for left in &leftovers {
                 let name = &left.name;
                 note(
@@ -238,7 +240,7 @@ pub async fn run(
                 nodes_table::write(out, &listing.items, (&items, &leftovers))
             }
         }
-        Backends::Set(command) => {
+        BackendCommand::Set(command) => {
             if let Some(socket) = &command.ws {
                 judge(&target::socket_alone(socket), settings, lookup)?;
             }
@@ -247,7 +249,7 @@ pub async fn run(
                 .await?;
             print_item(out, &item, lookup)
         }
-        Backends::Remove(Remove { node }) => {
+        BackendCommand::Remove(RemoveArguments { node }) => {
             let item = registry.remove(&node).await?;
             print_item(out, &item, lookup)
         }
@@ -260,21 +262,25 @@ pub async fn run(
 }
 
 /// Refuses a node where none may be, and one whose URL would show a variable.
-fn judge(record: &NodeRecord, settings: &Settings, lookup: Lookup<'_>) -> Result<(), NodeFault> {
+fn judge(
+    record: &NodeRecord,
+    settings: &Settings,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<(), NodeSpecError> {
     let listeners = settings.listen.addresses();
-    let ours = Ours {
+    let ours = OwnAddresses {
         listeners: &listeners,
         is_local: &config::is_local,
     };
     target::check(record, false, ours, lookup)
 }
 
-impl Add {
-    fn record(self) -> Result<NodeRecord, NodeFault> {
+impl AddArguments {
+    fn record(self) -> Result<NodeRecord, NodeSpecError> {
         let rung = match (self.leader, self.fallback) {
-            (true, _) => Rung::Leader,
-            (false, true) => Rung::Fallback,
-            (false, false) => Rung::Own,
+            (true, _) => Role::Leader,
+            (false, true) => Role::Fallback,
+            (false, false) => Role::Own,
         };
         Ok(NodeRecord {
             ws_url: self.ws,
@@ -287,16 +293,20 @@ impl Add {
     }
 }
 
-impl Set {
-    fn edit(&self, file: &[NodeRecord], lookup: Lookup<'_>) -> Result<Edit, Failure> {
+impl SetArguments {
+    fn edit(
+        &self,
+        file: &[NodeRecord],
+        lookup: EnvironmentLookup<'_>,
+    ) -> Result<NodeEdit, BackendError> {
         if self.as_in_file {
             return as_in_file(&self.node, file, lookup);
         }
-        let edit = Edit {
+        let edit = NodeEdit {
             weight: self.weight.map(Weight::new).transpose()?,
             rung: match (self.leader, self.no_leader) {
-                (true, _) => Some(Rung::Leader),
-                (false, true) => Some(Rung::Own),
+                (true, _) => Some(Role::Leader),
+                (false, true) => Some(Role::Own),
                 (false, false) => None,
             },
             ws_url: self.ws.clone(),
@@ -304,22 +314,26 @@ impl Set {
             in_flight_max: self.in_flight_max,
             former_weight: None,
         };
-        if edit == Edit::default() {
-            return Err(Failure::NothingToSet);
+        if edit == NodeEdit::default() {
+            return Err(BackendError::NothingToSet);
         }
         Ok(edit)
     }
 }
 
 /// What makes the node `key` what the configuration says.
-fn as_in_file(key: &str, file: &[NodeRecord], lookup: Lookup<'_>) -> Result<Edit, Failure> {
+fn as_in_file(
+    key: &str,
+    file: &[NodeRecord],
+    lookup: EnvironmentLookup<'_>,
+) -> Result<NodeEdit, BackendError> {
     let identity = identity_of(key, lookup);
     let is_it = |record: &&NodeRecord| {
         identity_of(&record.url, lookup) == identity
             || name_of(record.name.as_deref(), &record.url, lookup) == key.trim()
     };
-    let record = file.iter().find(is_it).ok_or(Failure::NotInFile)?;
-    Ok(Edit {
+    let record = file.iter().find(is_it).ok_or(BackendError::NotInFile)?;
+    Ok(NodeEdit {
         weight: Some(record.weight),
         rung: Some(record.rung),
         ws_url: Some(record.ws_url.clone().unwrap_or_default()),
@@ -333,10 +347,10 @@ fn as_in_file(key: &str, file: &[NodeRecord], lookup: Lookup<'_>) -> Result<Edit
 async fn present(
     registry: &dyn Registry,
     url: &str,
-    lookup: Lookup<'_>,
-) -> Result<Item, RegistryError> {
+    lookup: EnvironmentLookup<'_>,
+) -> Result<RegistryItem, RegistryError> {
     let identity = identity_of(url, lookup);
-    let is_it = |item: &Item| identity_of(&item.record.url, lookup) == identity;
+    let is_it = |item: &RegistryItem| identity_of(&item.record.url, lookup) == identity;
     let items = registry.list().await?.items.into_iter();
     // It stands there, but can't be read.
     items.into_iter().find(is_it).ok_or(RegistryError::Exists)
@@ -344,7 +358,11 @@ async fn present(
 
 /// What a newcomer may want to know of the node just added. It stands whatever happens here, so
 /// nothing here fails.
-async fn remarks(registry: &dyn Registry, added: &Item, lookup: Lookup<'_>) -> Vec<String> {
+async fn remarks(
+    registry: &dyn Registry,
+    added: &RegistryItem,
+    lookup: EnvironmentLookup<'_>,
+) -> Vec<String> {
     let unset = unset_variables(&added.record, lookup).unwrap_or_default();
     let told = |name| format!("note: {name} is not set here; the balancer needs it");
     let mut remarks: Vec<_> = unset.iter().map(told).collect();
@@ -353,7 +371,7 @@ async fn remarks(registry: &dyn Registry, added: &Item, lookup: Lookup<'_>) -> V
         remarks.push("note: an address of this link alone: few nodes are there".to_string());
     }
     let alone = registry.list().await.is_ok_and(|all| all.items.len() == 1);
-    if alone && added.record.rung != Rung::Leader {
+    if alone && added.record.rung != Role::Leader {
         remarks.push(
             "hint: there is no leader yet, so nodes will be compared with each other alone; \
              `forebay backends add URL --leader` adds a reference and fallback"
@@ -368,7 +386,11 @@ fn note(notes: &mut dyn Write, text: &str) {
     let _ = writeln!(notes, "{}", printable(text));
 }
 
-fn print_item(out: &mut dyn Write, item: &Item, lookup: Lookup<'_>) -> io::Result<()> {
+fn print_item(
+    out: &mut dyn Write,
+    item: &RegistryItem,
+    lookup: EnvironmentLookup<'_>,
+) -> io::Result<()> {
     print_json(out, &ItemJson::of(item, lookup))
 }
 
@@ -384,13 +406,13 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::*;
-    use crate::registry::Health;
-    use crate::registry::embedded::Embedded;
+    use crate::registry::StoredHealth;
+    use crate::registry::embedded::EmbeddedRegistry;
 
     #[derive(Parser)]
     struct Line {
         #[command(subcommand)]
-        command: Backends,
+        command: BackendCommand,
     }
 
     fn environment(name: &str) -> Option<String> {
@@ -398,7 +420,7 @@ mod tests {
     }
 
     struct Desk {
-        registry: Embedded,
+        registry: EmbeddedRegistry,
         _folder: tempfile::TempDir,
     }
 
@@ -415,7 +437,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("forebay.db");
             Desk {
-                registry: Embedded::open(&path, Arc::new(environment)).unwrap(),
+                registry: EmbeddedRegistry::open(&path, Arc::new(environment)).unwrap(),
                 _folder: folder,
             }
         }
@@ -565,10 +587,10 @@ mod tests {
             assert_eq!(done.out, "", "{line}");
         }
         assert_eq!(desk.json("list --json").await.as_array().unwrap().len(), 1);
-        let damaged = Failure::from(RegistryError::Damaged("the row of a is damaged".into()));
+        let damaged = BackendError::from(RegistryError::Damaged("the row of a is damaged".into()));
         assert_eq!(damaged.exit_code(), 1);
         assert_eq!(damaged.to_string(), "the row of a is damaged");
-        let away = Failure::from(RegistryError::OutOfReach {
+        let away = BackendError::from(RegistryError::OutOfReach {
             operation: "list",
             why: String::new(),
         });
@@ -626,7 +648,7 @@ mod tests {
         desk.run("add https://a/${KEY} --leader").await;
         desk.run("add http://10.0.0.11:8545 --name geth-1 --weight 20")
             .await;
-        let health = Health {
+        let health = StoredHealth {
             is_healthy: false,
             block_number: Some(7_849_400),
             lag: Some(11),

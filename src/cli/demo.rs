@@ -4,15 +4,15 @@
 //! The balancer runs as `serve` would run it, on its own thread, on the embedded registry in a
 //! folder that is gone afterwards. Everything else is one loop that acts, looks and shows.
 
+mod fleet;
 mod frame;
-mod ink;
 mod load;
-mod picture;
-mod stage;
-mod stand;
-mod story;
+mod painter;
+mod scenario;
+mod screen;
+mod statistics;
 mod summary;
-mod tally;
+mod terminal;
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder};
@@ -31,21 +31,25 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use self::load::Caller;
-use self::picture::{Event, Picture, Voice, Watch, remember, rows, serving};
-use self::stage::{CHAIN_ID, Stage};
-use self::stand::{Kind, Stand};
-use self::story::{LENGTH_MAX, LENGTH_MIN, Story};
 use self::summary::summary;
-use self::tally::Figures;
-use super::Failure;
 use super::health::reachable;
 use crate::app::App;
+use crate::cli::CommandError;
+use crate::cli::demo::fleet::{CHAIN_ID, DemoFleet};
+use crate::cli::demo::load::LoadGenerator;
+use crate::cli::demo::scenario::{LENGTH_MAX, LENGTH_MIN, Scenario};
+use crate::cli::demo::screen::{
+    ChangeDetector, EventOrigin, Screen, ScreenEvent, remember, rows, serving,
+};
+use crate::cli::demo::statistics::LoadTotals;
+use crate::cli::demo::terminal::{DemoTerminal, OutputKind};
 use crate::clock;
 use crate::config::quantity;
-use crate::config::settings::{Chain, Health, Listen, Registry, Settings, Shutdown};
-use crate::domain::node::NodeRecord;
-use crate::serve::engine::Engine;
+use crate::config::settings::{
+    ChainSettings, HealthSettings, ListenSettings, RegistrySettings, Settings, ShutdownSettings,
+};
+use crate::router::Router;
+use forebay_core::vocabulary::node::NodeRecord;
 
 /// The view is painted anew this often, and the nodes act.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -57,7 +61,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 const THREADS: usize = 1;
 
 #[derive(Args)]
-pub struct Arguments {
+pub struct DemoArguments {
     /// Where the balancer listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8545")]
     listen: SocketAddr,
@@ -87,38 +91,41 @@ fn length(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// Code 4 when the address is taken or the balancer doesn't start, 1 when a call failed.
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let story = Story::of(arguments.length);
+pub fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
+    let story = Scenario::of(arguments.length);
     let runtime = super::runtime()?;
     let stage = runtime
-        .block_on(Stage::build(story.block_time()))
-        .map_err(|why| Failure::out_of_reach(format!("the pretend nodes can't listen: {why}")))?;
-    let address = settle(arguments.listen)
-        .map_err(|why| Failure::out_of_reach(format!("no free port for the endpoint: {why}")))?;
-    let folder = Folder::make()
-        .map_err(|why| Failure::out_of_reach(format!("no folder for the registry: {why}")))?;
+        .block_on(DemoFleet::build(story.block_time()))
+        .map_err(|why| {
+            CommandError::out_of_reach(format!("the pretend nodes can't listen: {why}"))
+        })?;
+    let address = settle(arguments.listen).map_err(|why| {
+        CommandError::out_of_reach(format!("no free port for the endpoint: {why}"))
+    })?;
+    let folder = RegistryFolder::make()
+        .map_err(|why| CommandError::out_of_reach(format!("no folder for the registry: {why}")))?;
     let settings = settings(address, &folder.0, stage.records(), story.block_time());
     let conf = ServerConf {
         threads: THREADS,
         ..ServerConf::default()
     };
     let app = App::new(settings, conf, None, false).map_err(|why| {
-        Failure::out_of_reach(format!("{why:#}; choose another address by --listen"))
+        CommandError::out_of_reach(format!("{why:#}; choose another address by --listen"))
     })?;
     let engine = app.engine.clone();
     // It ends with the process, or by the same signals as the demo.
     thread::Builder::new()
         .name("balancer".to_string())
         .spawn(move || app.run())
-        .map_err(Failure::out_of_reach)?;
-    let caller = Caller::new(reachable(address)).map_err(Failure::out_of_reach)?;
-    runtime.block_on(perform(Director {
+        .map_err(CommandError::out_of_reach)?;
+    let caller = LoadGenerator::new(reachable(address)).map_err(CommandError::out_of_reach)?;
+    runtime.block_on(perform(DemoRunner {
         story,
         stage,
         engine,
         caller: Arc::new(caller),
         address: reachable(address),
-        watch: Watch::default(),
+        watch: ChangeDetector::default(),
         events: VecDeque::new(),
     }))
 }
@@ -139,40 +146,40 @@ fn settings(
     block_time: Duration,
 ) -> Settings {
     Settings {
-        chain: Chain {
+        chain: ChainSettings {
             id: Some(CHAIN_ID),
             block_time,
         },
-        listen: Listen {
+        listen: ListenSettings {
             http: vec![address],
             metrics: None,
-            ..Listen::default()
+            ..ListenSettings::default()
         },
-        registry: Registry {
+        registry: RegistrySettings {
             path: folder.join("forebay.db"),
             last_list: folder.join("last-list.json"),
-            ..Registry::default()
+            ..RegistrySettings::default()
         },
         nodes,
-        health: Health {
+        health: HealthSettings {
             interval: ROUND_EVERY,
             leader_interval: ROUND_EVERY,
             timeout: PROBE_TIMEOUT,
-            ..Health::default()
+            ..HealthSettings::default()
         },
-        shutdown: Shutdown {
+        shutdown: ShutdownSettings {
             lame_duck: Duration::ZERO,
-            ..Shutdown::default()
+            ..ShutdownSettings::default()
         },
         ..Settings::default()
     }
 }
 
 /// The registry's folder, for this process alone; gone when dropped.
-struct Folder(PathBuf);
+struct RegistryFolder(PathBuf);
 
-impl Folder {
-    fn make() -> io::Result<Folder> {
+impl RegistryFolder {
+    fn make() -> io::Result<RegistryFolder> {
         let name = format!(
             "forebay-demo-{}-{}",
             std::process::id(),
@@ -180,11 +187,11 @@ impl Folder {
         );
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Folder(path))
+        Ok(RegistryFolder(path))
     }
 }
 
-impl Drop for Folder {
+impl Drop for RegistryFolder {
     fn drop(&mut self) {
         if let Err(why) = fs::remove_dir_all(&self.0) {
             log::error!("{} could not be removed: {why}", self.0.display());
@@ -193,44 +200,44 @@ impl Drop for Folder {
 }
 
 /// Holds everything that takes part.
-struct Director {
-    story: Story,
-    stage: Stage,
-    engine: Arc<Engine>,
-    caller: Arc<Caller>,
+struct DemoRunner {
+    story: Scenario,
+    stage: DemoFleet,
+    engine: Arc<Router>,
+    caller: Arc<LoadGenerator>,
     address: SocketAddr,
-    watch: Watch,
-    events: VecDeque<Event>,
+    watch: ChangeDetector,
+    events: VecDeque<ScreenEvent>,
 }
 
 /// How it came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum DemoEnd {
     /// The story is told.
     Told,
     /// Someone ended it.
     Stopped,
 }
 
-async fn perform(mut director: Director) -> Result<(), Failure> {
-    let mut signals = Signals::hear().map_err(Failure::out_of_reach)?;
+async fn perform(mut director: DemoRunner) -> Result<(), CommandError> {
+    let mut signals = StopSignals::hear().map_err(CommandError::out_of_reach)?;
     tokio::select! {
         is_ready = director.until_ready() => if !is_ready {
-            return Err(Failure::out_of_reach("the balancer did not get ready"));
+            return Err(CommandError::out_of_reach("the balancer did not get ready"));
         },
         () = signals.next() => return Ok(()),
     }
     let (stop, stopped) = oneshot::channel();
     let load = tokio::spawn(director.caller.clone().run(stopped));
     let started = clock::now();
-    let kind = Kind::of_stdout();
+    let kind = OutputKind::of_stdout();
     let played = director.play(kind, &mut signals).await;
     let elapsed = clock::now().saturating_duration_since(started);
     // A closed stdout ends the demo like a signal: nobody looks any more.
     let end = match played {
         Ok(end) => end,
-        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => End::Stopped,
-        Err(why) => return Err(Failure::out_of_reach(why)),
+        Err(why) if why.kind() == io::ErrorKind::BrokenPipe => DemoEnd::Stopped,
+        Err(why) => return Err(CommandError::out_of_reach(why)),
     };
     end_load(end, stop, load).await;
     let figures = director.caller.tally().figures.clone();
@@ -240,12 +247,12 @@ async fn perform(mut director: Director) -> Result<(), Failure> {
 }
 
 /// One failed call is one too many: that none fails is what the demo shows.
-fn outcome(figures: &Figures) -> Result<(), Failure> {
+fn outcome(figures: &LoadTotals) -> Result<(), CommandError> {
     if figures.failed == 0 {
         return Ok(());
     }
     let why = figures.first_trouble.as_deref().unwrap_or("no answer");
-    Err(Failure::refused(format!(
+    Err(CommandError::refused(format!(
         "failed calls: {}; the first: {why}",
         figures.failed
     )))
@@ -253,18 +260,18 @@ fn outcome(figures: &Figures) -> Result<(), Failure> {
 
 /// At the story's end the last calls are waited for. A signal ends the balancer as well, so what
 /// is under way then is dropped and counts as nothing.
-async fn end_load(end: End, stop: oneshot::Sender<()>, load: JoinHandle<()>) {
+async fn end_load(end: DemoEnd, stop: oneshot::Sender<()>, load: JoinHandle<()>) {
     match end {
-        End::Told => {
+        DemoEnd::Told => {
             // Letting go of it is the word to stop.
             drop(stop);
             drop(load.await);
         }
-        End::Stopped => load.abort(),
+        DemoEnd::Stopped => load.abort(),
     }
 }
 
-impl Director {
+impl DemoRunner {
     async fn until_ready(&self) -> bool {
         let mut looks = interval(LOOK_EVERY / 4);
         let ready = async {
@@ -276,29 +283,29 @@ impl Director {
     }
 
     /// Acts, looks and shows until the story is told.
-    async fn play(&mut self, kind: Kind, signals: &mut Signals) -> io::Result<End> {
-        let mut stand = Stand::open(kind)?;
+    async fn play(&mut self, kind: OutputKind, signals: &mut StopSignals) -> io::Result<DemoEnd> {
+        let mut stand = DemoTerminal::open(kind)?;
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let started = clock::now();
         loop {
             tokio::select! {
                 _ = looks.tick() => {}
-                () = signals.next() => return Ok(End::Stopped),
+                () = signals.next() => return Ok(DemoEnd::Stopped),
             }
             let elapsed = clock::now().saturating_duration_since(started);
             let new = self.act(elapsed).await?;
             remember(&mut self.events, &new);
             stand.show(&self.picture(elapsed), &new)?;
             if elapsed >= self.story.length() {
-                return Ok(End::Told);
+                return Ok(DemoEnd::Told);
             }
         }
     }
 
     /// Lets happen what is due, and notices what the balancer made of it.
-    async fn act(&mut self, elapsed: Duration) -> io::Result<Vec<Event>> {
-        let event = |voice, text| Event {
+    async fn act(&mut self, elapsed: Duration) -> io::Result<Vec<ScreenEvent>> {
+        let event = |voice, text| ScreenEvent {
             at: elapsed,
             voice,
             text,
@@ -306,19 +313,23 @@ impl Director {
         let mut new = Vec::new();
         for cue in self.story.due(elapsed) {
             self.stage.act(cue).await?;
-            new.push(event(Voice::Story, cue.sentence()));
+            new.push(event(EventOrigin::Story, cue.sentence()));
         }
         self.stage.step();
         let noticed = self.watch.notice(&self.engine.pool.snapshot().view);
-        new.extend(noticed.into_iter().map(|text| event(Voice::Balancer, text)));
+        new.extend(
+            noticed
+                .into_iter()
+                .map(|text| event(EventOrigin::Balancer, text)),
+        );
         Ok(new)
     }
 
-    fn picture(&self, elapsed: Duration) -> Picture {
+    fn picture(&self, elapsed: Duration) -> Screen {
         let snapshot = self.engine.pool.snapshot();
         let now = clock::now();
         let tally = self.caller.tally();
-        Picture {
+        Screen {
             elapsed,
             length: self.story.length(),
             chapter: self.story.chapter(elapsed),
@@ -332,16 +343,16 @@ impl Director {
 }
 
 /// The signals that end the demo early.
-struct Signals {
+struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
     quit: Signal,
 }
 
-impl Signals {
-    fn hear() -> io::Result<Signals> {
-        Ok(Signals {
+impl StopSignals {
+    fn hear() -> io::Result<StopSignals> {
+        Ok(StopSignals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
@@ -374,11 +385,11 @@ mod tests {
 
     #[test]
     fn a_single_failed_call_makes_the_demo_fail_and_says_why() {
-        assert!(outcome(&Figures::default()).is_ok());
-        let figures = Figures {
+        assert!(outcome(&LoadTotals::default()).is_ok());
+        let figures = LoadTotals {
             failed: 1,
             first_trouble: Some("no connection to the endpoint".to_string()),
-            ..Figures::default()
+            ..LoadTotals::default()
         };
         let failure = outcome(&figures).err().unwrap();
         assert_eq!(failure.code, 1);
@@ -400,7 +411,7 @@ mod tests {
     fn the_folder_is_its_owners_alone_and_goes_with_its_owner() {
         use std::os::unix::fs::PermissionsExt as _;
 
-        let folder = Folder::make().unwrap();
+        let folder = RegistryFolder::make().unwrap();
         let path = folder.0.clone();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);

@@ -4,19 +4,19 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::Failure;
-use crate::config::settings::Listen;
+use crate::cli::CommandError;
+use crate::config::settings::ListenSettings;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub fn run(listen: &Listen) -> Result<(), Failure> {
+pub fn run(listen: &ListenSettings) -> Result<(), CommandError> {
     let plain = listen.http.iter().map(|address| ("http", *address));
     let secure = listen.https.iter().map(|https| ("https", https.address));
     let Some((scheme, address)) = plain.chain(secure).next() else {
-        return Err(Failure::refused("there is no listener to ask"));
+        return Err(CommandError::refused("there is no listener to ask"));
     };
     let address = reachable(address);
-    crate::upstream::install_tls();
+    crate::node::install_tls();
     super::runtime()?.block_on(async {
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -24,12 +24,13 @@ pub fn run(listen: &Listen) -> Result<(), Failure> {
             .tls_danger_accept_invalid_certs(true)
             .timeout(PATIENCE)
             .build();
-        let client = client.map_err(Failure::refused)?;
+        let client = client.map_err(CommandError::refused)?;
         let asked = client
             .get(format!("{scheme}://{address}/health"))
             .send()
             .await;
-        let answer = asked.map_err(|_| Failure::refused(format!("nobody answers at {address}")))?;
+        let answer =
+            asked.map_err(|_| CommandError::refused(format!("nobody answers at {address}")))?;
         let is_ready = answer.status().is_success();
         let text = answer.text().await.unwrap_or_default();
         // Whoever reads the exit code alone has closed this.
@@ -37,7 +38,7 @@ pub fn run(listen: &Listen) -> Result<(), Failure> {
         if is_ready {
             Ok(())
         } else {
-            Err(Failure::refused("not ready"))
+            Err(CommandError::refused("not ready"))
         }
     })
 }

@@ -7,11 +7,11 @@ pub mod backends;
 pub mod check;
 pub mod demo;
 pub mod health;
-mod leftovers;
 mod nodes_table;
 pub mod probe;
-pub mod registries;
+pub mod registry;
 pub mod repair;
+mod retained_nodes;
 pub mod serve;
 pub mod table;
 pub mod upgrade;
@@ -26,10 +26,10 @@ use pingora::server::configuration::ServerConf;
 
 use crate::app;
 use crate::config::settings::{RegistryKind, Settings};
-use crate::config::{self, Finding, Reading, Severity};
-use crate::registry::reading::resolve_all;
+use crate::config::{self, Finding, ParsedConfig, Severity};
+use crate::observe::logs::{self, LogFormat};
+use crate::registry::validation::resolve_all;
 use crate::registry::{Registry, differences};
-use crate::telemetry::logs::{self, LogFormat};
 
 /// A JSON-RPC load balancer for Ethereum nodes: healthy own nodes by weight, the leader as
 /// fallback.
@@ -47,13 +47,13 @@ struct Arguments {
     config: PathBuf,
     /// How logs look on stderr; FOREBAY_LOG=info,forebay=debug says how much
     #[arg(long, global = true, value_enum, default_value = "text")]
-    log_format: Format,
+    log_format: LogFormatArgument,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Format {
+enum LogFormatArgument {
     Text,
     Json,
 }
@@ -73,7 +73,7 @@ enum Command {
         pid: Option<i32>,
     },
     /// See a balancer at work: pretend nodes that lag, die and return, in one terminal
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Ask a running balancer whether it is ready: exit code 0 or 1
     Health,
     /// Name every mistake and every unwise setting of the configuration at once
@@ -87,7 +87,7 @@ enum Command {
     },
     /// Add, list, change and remove nodes; a running balancer follows
     #[command(subcommand)]
-    Backends(registries::Registries),
+    Backends(registry::RegistryCommand),
     /// Ask all nodes once, and say who is fit and why
     Probe {
         /// Print JSON
@@ -97,21 +97,21 @@ enum Command {
 }
 
 /// A command that failed: what to say, and the exit code.
-pub struct Failure {
+pub struct CommandError {
     code: u8,
     why: String,
 }
 
-impl Failure {
-    pub fn refused(why: impl ToString) -> Failure {
-        Failure {
+impl CommandError {
+    pub fn refused(why: impl ToString) -> CommandError {
+        CommandError {
             code: 1,
             why: why.to_string(),
         }
     }
 
-    pub fn out_of_reach(why: impl ToString) -> Failure {
-        Failure {
+    pub fn out_of_reach(why: impl ToString) -> CommandError {
+        CommandError {
             code: 4,
             why: why.to_string(),
         }
@@ -127,8 +127,8 @@ pub fn command() -> clap::Command {
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let format = match arguments.log_format {
-        Format::Text => LogFormat::Text,
-        Format::Json => LogFormat::Json,
+        LogFormatArgument::Text => LogFormat::Text,
+        LogFormatArgument::Json => LogFormat::Json,
     };
     // The demo's view has the terminal; the balancer's sentences would break into it.
     let unless_told = if matches!(arguments.command, Command::Demo(_)) {
@@ -151,39 +151,41 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn obey(command: Command, path: &Path) -> Result<(), Failure> {
+fn obey(command: Command, path: &Path) -> Result<(), CommandError> {
     match command {
         Command::Serve { upgrade } => serve::run(path, upgrade),
         Command::Upgrade { pid } => upgrade::run(path, pid),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Health => health::run(&settings(path, Needs::Listeners)?.0.listen),
+        Command::Health => health::run(&settings(path, ConfigScope::Listeners)?.0.listen),
         Command::Check { schema: true, .. } => {
             let schema = writeln!(io::stdout(), "{:#}", config::schema());
-            schema.map_err(Failure::refused)
+            schema.map_err(CommandError::refused)
         }
         Command::Check { print: true, .. } => {
             let (settings, pingora, _) = configuration(path)?;
             let shown = config::shown(&settings, &pingora);
             io::stdout()
                 .write_all(shown.as_bytes())
-                .map_err(Failure::refused)
+                .map_err(CommandError::refused)
         }
         Command::Check { .. } => match check::check(path, &mut io::stdout()) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::refused("")),
-            Err(why) => Err(Failure::refused(why)),
+            Ok(false) => Err(CommandError::refused("")),
+            Err(why) => Err(CommandError::refused(why)),
         },
-        Command::Backends(command) => registries::run(command, &settings(path, Needs::Nodes)?.0),
+        Command::Backends(command) => {
+            registry::run(command, &settings(path, ConfigScope::Nodes)?.0)
+        }
         Command::Probe { json } => probe(path, json),
     }
 }
 
-fn probe(path: &Path, json: bool) -> Result<(), Failure> {
-    let (settings, conf) = settings(path, Needs::Nodes)?;
+fn probe(path: &Path, json: bool) -> Result<(), CommandError> {
+    let (settings, conf) = settings(path, ConfigScope::Nodes)?;
     let registry = registry(&settings)?;
     runtime()?.block_on(async {
         let listing = registry.list_following(&settings.nodes).await;
-        let listing = listing.map_err(Failure::out_of_reach)?;
+        let listing = listing.map_err(CommandError::out_of_reach)?;
         let is_new = listing.items.is_empty() && listing.rejected.is_empty();
         let environment = app::nodes_environment();
         if !is_new {
@@ -213,69 +215,69 @@ fn probe(path: &Path, json: bool) -> Result<(), Failure> {
             &mut io::stdout(),
         )
         .await
-        .map_err(Failure::refused)
+        .map_err(CommandError::refused)
     })
 }
 
 /// What of the configuration a command works by.
 #[derive(Clone, Copy)]
-enum Needs {
+enum ConfigScope {
     Listeners,
     /// And the registry, and by what nodes are judged.
     Nodes,
 }
 
-impl Needs {
+impl ConfigScope {
     /// Whether the command can do without what stands wrong at `key`: the balancer's environment has
     /// variables that its operator's may lack.
     fn can_do_without(self, key: &str) -> bool {
         let rest = key.strip_prefix("forebay.").unwrap_or_default();
         let group = rest.split(['.', '[']).next().unwrap_or_default();
         let passed = match self {
-            Needs::Listeners => &config::GROUPS[..],
-            Needs::Nodes => &["nodes", "admin", "otlp", "cors", "cloudwatch"],
+            ConfigScope::Listeners => &config::GROUPS[..],
+            ConfigScope::Nodes => &["nodes", "admin", "otlp", "cors", "cloudwatch"],
         };
         group != "listen" && passed.contains(&group)
     }
 }
 
 /// Reads what of the configuration is needed; mistakes in it go to stderr.
-fn settings(path: &Path, needs: Needs) -> Result<(Settings, ServerConf), Failure> {
+fn settings(path: &Path, needs: ConfigScope) -> Result<(Settings, ServerConf), CommandError> {
     let (_, reading) = reading(path)?;
     let is_fatal = |finding: &&Finding| {
         finding.severity == Severity::Error && !needs.can_do_without(&finding.key)
     };
     let fatal: Vec<_> = reading.findings.iter().filter(is_fatal).cloned().collect();
     match (needs, reading.partial, reading.pingora) {
-        (Needs::Listeners, Some(settings), server) if fatal.is_empty() => {
+        (ConfigScope::Listeners, Some(settings), server) if fatal.is_empty() => {
             Ok((settings, server.unwrap_or_default()))
         }
-        (Needs::Nodes, Some(settings), Some(server)) if fatal.is_empty() => {
+        (ConfigScope::Nodes, Some(settings), Some(server)) if fatal.is_empty() => {
             tell(path, &reading.findings);
             Ok((settings, server))
         }
         _ => {
             tell(path, &reading.findings);
-            Err(Failure::refused("the configuration has mistakes"))
+            Err(CommandError::refused("the configuration has mistakes"))
         }
     }
 }
 
-fn reading(path: &Path) -> Result<(Vec<u8>, Reading), Failure> {
+fn reading(path: &Path) -> Result<(Vec<u8>, ParsedConfig), CommandError> {
     let environment = app::environment();
     let bytes = config::bytes_at(path)
-        .map_err(|why| Failure::refused(format!("{}: {why}", path.display())))?;
+        .map_err(|why| CommandError::refused(format!("{}: {why}", path.display())))?;
     let reading = config::read_at(path, &bytes, &*environment);
     Ok((bytes, reading))
 }
 
 /// Reads all of the configuration; its mistakes go to stderr. With the bytes of the file.
-fn configuration(path: &Path) -> Result<(Settings, ServerConf, Vec<u8>), Failure> {
+fn configuration(path: &Path) -> Result<(Settings, ServerConf, Vec<u8>), CommandError> {
     let (bytes, reading) = reading(path)?;
     tell(path, &reading.findings);
     match (reading.settings, reading.pingora) {
         (Some(settings), Some(pingora)) => Ok((settings, pingora, bytes)),
-        _ => Err(Failure::refused("the configuration has mistakes")),
+        _ => Err(CommandError::refused("the configuration has mistakes")),
     }
 }
 
@@ -286,12 +288,12 @@ fn tell(path: &Path, findings: &[Finding]) {
 }
 
 /// Refuses a configuration whose certificates can't be shown.
-fn refuse_unfit(path: &Path, bytes: &[u8], settings: &Settings) -> Result<(), Failure> {
+fn refuse_unfit(path: &Path, bytes: &[u8], settings: &Settings) -> Result<(), CommandError> {
     let unfit = certificate_findings(bytes, settings);
     tell(path, &unfit);
     match unfit.is_empty() {
         true => Ok(()),
-        false => Err(Failure::refused("the configuration has mistakes")),
+        false => Err(CommandError::refused("the configuration has mistakes")),
     }
 }
 
@@ -303,15 +305,16 @@ fn certificate_findings(bytes: &[u8], settings: &Settings) -> Vec<Finding> {
         .collect()
 }
 
-fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, Failure> {
+fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, CommandError> {
     open(settings.registry.kind, settings)
 }
 
 /// One that is made where there was none is told: it may not be the one that was meant.
-fn open(kind: RegistryKind, settings: &Settings) -> Result<Arc<dyn Registry>, Failure> {
+fn open(kind: RegistryKind, settings: &Settings) -> Result<Arc<dyn Registry>, CommandError> {
     let path = &settings.registry.path;
     let is_new = kind == RegistryKind::Embedded && !path.exists();
-    let opened = app::open_registry(kind, &settings.registry).map_err(Failure::out_of_reach)?;
+    let opened =
+        app::open_registry(kind, &settings.registry).map_err(CommandError::out_of_reach)?;
     if is_new {
         drop(writeln!(
             io::stderr(),
@@ -322,10 +325,10 @@ fn open(kind: RegistryKind, settings: &Settings) -> Result<Arc<dyn Registry>, Fa
     Ok(opened)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(Failure::out_of_reach)
+        .map_err(CommandError::out_of_reach)
 }

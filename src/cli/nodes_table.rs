@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use super::table::{self, HOW_TO_BEGIN};
-use crate::domain::node::{Rung, Weight};
 use crate::registry::item_json::ItemJson;
-use crate::registry::{Item, Origin};
+use crate::registry::{ItemOrigin, RegistryItem};
+use forebay_core::vocabulary::node::{Role, Weight};
 
 pub const HEADINGS: [&str; 9] = [
     "NAME", "URL", "ROLE", "WEIGHT", "HEALTHY", "BLOCK", "LAG", "REASON", "ADDED",
@@ -14,7 +14,7 @@ pub const HEADINGS: [&str; 9] = [
 /// Writes a row a node, those that the registry has lost last; or how to begin where there is none.
 pub fn write(
     out: &mut dyn Write,
-    items: &[Item],
+    items: &[RegistryItem],
     (shown, leftovers): (&[ItemJson], &[ItemJson]),
 ) -> io::Result<()> {
     if items.is_empty() && leftovers.is_empty() {
@@ -34,9 +34,9 @@ pub fn write(
 fn cells_of_leftover(shown: &ItemJson) -> [String; HEADINGS.len()] {
     let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
     let rung = match (shown.is_leader, shown.is_fallback) {
-        (true, _) => Rung::Leader,
-        (_, true) => Rung::Fallback,
-        (false, false) => Rung::Own,
+        (true, _) => Role::Leader,
+        (_, true) => Role::Fallback,
+        (false, false) => Role::Own,
     };
     let healthy = if shown.is_healthy { "yes" } else { "no" };
     [
@@ -52,7 +52,7 @@ fn cells_of_leftover(shown: &ItemJson) -> [String; HEADINGS.len()] {
     ]
 }
 
-fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
+fn cells(item: &RegistryItem, shown: &ItemJson) -> [String; HEADINGS.len()] {
     let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
     let healthy = match (item.health.checked_at, shown.is_healthy) {
         (None, _) => "-",
@@ -77,8 +77,8 @@ fn cells(item: &Item, shown: &ItemJson) -> [String; HEADINGS.len()] {
 }
 
 /// What holds, and beside it what the file says, where that is something else.
-fn over(holds: &str, item: &Item, says: impl Fn(Rung, Weight) -> String) -> String {
-    let Origin::File {
+fn over(holds: &str, item: &RegistryItem, says: impl Fn(Role, Weight) -> String) -> String {
+    let ItemOrigin::File {
         weight,
         rung,
         is_pending,

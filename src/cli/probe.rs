@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::table::{self, HOW_TO_BEGIN, printable};
 use crate::clock;
 use crate::config::settings::Settings;
-use crate::domain::chain::{ChainId, Reference, Source};
-use crate::domain::fleet::{Fleet, FleetView, Member, NodeView, Probe};
-use crate::domain::health::Reason;
-use crate::domain::node::{NodeId, NodeSpec};
-use crate::domain::report::Inquiry;
-use crate::domain::sounding::{QUESTIONS_MAX, Question, Resource};
-use crate::domain::view::Remark;
-use crate::upstream::probe::{Ask, Probed, Prober};
+use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
+use forebay_core::fleet::history::{DepthQuestion, HistoryResource, QUESTIONS_MAX};
+use forebay_core::fleet::reference::{ChainId, Reference, ReferenceSource};
+use forebay_core::fleet::report::ProbeExtras;
+use forebay_core::fleet::standing::Reason;
+use forebay_core::fleet::view::NodeCaveat;
+use forebay_core::fleet::{Fleet, FleetMember, FleetView, NodeView, ProbeOutcome};
+use forebay_core::vocabulary::node::{NodeId, NodeSpec};
 
 /// Asks all of `nodes` at once and prints what came of it: a table, or with `json` an object.
 /// `rejected` has a sentence on each node of the registry that can't be asked; they stand last.
@@ -37,7 +37,7 @@ pub async fn run(
     let probed = ask_all(&prober, nodes, settings.health.timeout).await?;
     let mut fleet = judge(nodes, &probed, settings);
     sound(&prober, nodes, &mut fleet, settings.health.timeout).await;
-    let findings = Findings::of(nodes, probed, rejected, &fleet.view(), settings);
+    let findings = ProbeReport::of(nodes, probed, rejected, &fleet.view(), settings);
     let written = if json {
         findings.write_json(out)
     } else {
@@ -55,14 +55,14 @@ async fn ask_all(
     prober: &Prober,
     nodes: &[NodeSpec],
     timeout: Duration,
-) -> io::Result<Vec<Probed>> {
-    let asked = Ask {
+) -> io::Result<Vec<ProbeReply>> {
+    let asked = ProbeRequest {
         chain_id: true,
-        inquiry: Inquiry {
+        inquiry: ProbeExtras {
             capabilities: true,
-            ..Inquiry::default()
+            ..ProbeExtras::default()
         },
-        ..Ask::default()
+        ..ProbeRequest::default()
     };
     let ask_one = |node: &NodeSpec| {
         let (prober, node) = (prober.clone(), node.clone());
@@ -83,7 +83,7 @@ async fn sound(prober: &Prober, nodes: &[NodeSpec], fleet: &mut Fleet, timeout: 
     for _ in 0..QUESTIONS_MAX {
         let view = fleet.view();
         let asking = view.nodes.iter().zip(nodes).filter_map(|(node, spec)| {
-            let is_state = |question: &Question| question.resource == Resource::State;
+            let is_state = |question: &DepthQuestion| question.resource == HistoryResource::State;
             let question = node.inquiry.depth.filter(is_state)?;
             let head = node.head.filter(|_| !silent.contains(&node.id))?;
             Some(async move {
@@ -103,10 +103,10 @@ async fn sound(prober: &Prober, nodes: &[NodeSpec], fleet: &mut Fleet, timeout: 
 }
 
 /// One round, judged by a fleet that has never seen another.
-fn judge(nodes: &[NodeSpec], probed: &[Probed], settings: &Settings) -> Fleet {
+fn judge(nodes: &[NodeSpec], probed: &[ProbeReply], settings: &Settings) -> Fleet {
     let now = clock::now();
     let ids = || (0..).map(NodeId);
-    let member = |(id, node): (NodeId, &NodeSpec)| Member {
+    let member = |(id, node): (NodeId, &NodeSpec)| FleetMember {
         id,
         name: Arc::clone(&node.name),
         rung: node.rung,
@@ -127,11 +127,11 @@ fn judge(nodes: &[NodeSpec], probed: &[Probed], settings: &Settings) -> Fleet {
 
 /// What is printed. The JSON's shape is the fields' order and names.
 #[derive(Serialize)]
-struct Findings {
+struct ProbeReport {
     reference: Option<u64>,
     reference_source: Option<&'static str>,
     chain_id: Option<u64>,
-    nodes: Vec<Row>,
+    nodes: Vec<ProbeRow>,
     /// Nodes of the registry that could not be asked.
     rejected: Vec<String>,
     #[serde(skip)]
@@ -139,7 +139,7 @@ struct Findings {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct ProbeRow {
     name: String,
     /// Without what follows the host.
     url: String,
@@ -156,16 +156,16 @@ struct Row {
     why: Option<String>,
 }
 
-impl Findings {
+impl ProbeReport {
     fn of(
         nodes: &[NodeSpec],
-        probed: Vec<Probed>,
+        probed: Vec<ProbeReply>,
         rejected: &[String],
         view: &FleetView,
         settings: &Settings,
-    ) -> Findings {
+    ) -> ProbeReport {
         let judged = view.nodes.iter().zip(nodes).zip(probed);
-        Findings {
+        ProbeReport {
             reference: view.reference.map(|reference| reference.number.0),
             reference_source: view.reference.map(|reference| reference.source.as_str()),
             chain_id: view.chain_id.map(|id| id.0),
@@ -186,7 +186,7 @@ impl Findings {
         if !self.nodes.is_empty() {
             writeln!(out, "{}", self.headline)?;
             let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_string))
-                .chain(self.nodes.iter().map(Row::cells))
+                .chain(self.nodes.iter().map(ProbeRow::cells))
                 .collect();
             table::write(out, &rows)?;
         } else if self.rejected.is_empty() {
@@ -219,9 +219,9 @@ fn headline(view: &FleetView, settings: &Settings) -> String {
 
 fn origin(reference: &Reference) -> String {
     let from = match reference.source {
-        Source::Leader => "the leader's head",
-        Source::Quorum => "what the own nodes agree on",
-        Source::Held => "the leader's last believed head",
+        ReferenceSource::Leader => "the leader's head",
+        ReferenceSource::Quorum => "what the own nodes agree on",
+        ReferenceSource::Held => "the leader's last believed head",
     };
     match reference.doubt {
         Some(doubt) => format!("{from}, as {}", doubt.as_str()),
@@ -232,17 +232,17 @@ fn origin(reference: &Reference) -> String {
 fn row(
     node: &NodeView,
     spec: &NodeSpec,
-    probed: Probed,
+    probed: ProbeReply,
     view: &FleetView,
     settings: &Settings,
-) -> Row {
+) -> ProbeRow {
     let now = clock::now();
     let reason = node.reason(now);
     let latency = match probed.probe {
-        Probe::Answered { .. } => Some(tenths_of_millis(probed.took)),
-        Probe::Failed | Probe::Throttled(_) => None,
+        ProbeOutcome::Answered { .. } => Some(tenths_of_millis(probed.took)),
+        ProbeOutcome::Failed | ProbeOutcome::Throttled(_) => None,
     };
-    Row {
+    ProbeRow {
         name: node.name.to_string(),
         url: spec.url.to_string(),
         role: node.rung.as_str(),
@@ -253,7 +253,7 @@ fn row(
         healthy: node.standing.is_healthy(),
         reason: reason
             .map(Reason::as_str)
-            .or(node.remark.map(Remark::as_str)),
+            .or(node.remark.map(NodeCaveat::as_str)),
         failure: probed.failure,
         why: why(node, reason, probed, view, settings),
     }
@@ -267,7 +267,7 @@ fn tenths_of_millis(took: Duration) -> f64 {
 fn why(
     node: &NodeView,
     reason: Option<Reason>,
-    probed: Probed,
+    probed: ProbeReply,
     view: &FleetView,
     settings: &Settings,
 ) -> Option<String> {
@@ -292,14 +292,14 @@ fn why(
     }
 }
 
-fn chain_told(probe: &Probe) -> Option<ChainId> {
+fn chain_told(probe: &ProbeOutcome) -> Option<ChainId> {
     match probe {
-        Probe::Answered { chain_id, .. } => *chain_id,
-        Probe::Failed | Probe::Throttled(_) => None,
+        ProbeOutcome::Answered { chain_id, .. } => *chain_id,
+        ProbeOutcome::Failed | ProbeOutcome::Throttled(_) => None,
     }
 }
 
-impl Row {
+impl ProbeRow {
     fn cells(&self) -> [String; HEADINGS.len()] {
         let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_string());
         let verdict = self

@@ -1,13 +1,13 @@
 //! Rounds over nodes that play their parts, and what is printed of them.
 
 use super::*;
-use crate::domain::node::{NodeRecord, Rung, Weight};
-use crate::fake::{Behaviour, Chain, FakeConfig, FakeNode};
-use crate::upstream::actor::{Actor, block, error, http, ok, result};
+use crate::node::mock::{MockNode, block, error, http, ok, result};
+use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
+use forebay_fake::{Behaviour, FakeChain, FakeConfig, FakeNode};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn spec(actor: &Actor, name: &str, rung: Rung) -> NodeSpec {
+fn spec(actor: &MockNode, name: &str, rung: Role) -> NodeSpec {
     let record = NodeRecord {
         name: Some(name.to_string()),
         rung,
@@ -38,14 +38,14 @@ fn words(row: &str) -> Vec<&str> {
 #[tokio::test]
 async fn ten_blocks_behind_is_fit_and_eleven_is_lagging() {
     let (leader, ten, eleven) = (
-        Actor::at(1000).await,
-        Actor::at(990).await,
-        Actor::at(989).await,
+        MockNode::at(1000).await,
+        MockNode::at(990).await,
+        MockNode::at(989).await,
     );
     let nodes = [
-        spec(&leader, "infura", Rung::Leader),
-        spec(&ten, "ten", Rung::Own),
-        spec(&eleven, "eleven", Rung::Own),
+        spec(&leader, "infura", Role::Leader),
+        spec(&ten, "ten", Role::Own),
+        spec(&eleven, "eleven", Role::Own),
     ];
     let table = printed(&nodes, &[], &Settings::default(), false).await;
     let lines: Vec<_> = table.lines().collect();
@@ -70,7 +70,7 @@ async fn ten_blocks_behind_is_fit_and_eleven_is_lagging() {
 #[tokio::test]
 async fn each_bad_node_says_what_is_wrong_with_it() {
     let chain = || ("eth_chainId", result("\"0x1\""));
-    let script = async |head| Actor::play(&[("eth_getBlockByNumber", head), chain()]).await;
+    let script = async |head| MockNode::play(&[("eth_getBlockByNumber", head), chain()]).await;
     let foreign = [
         ("eth_getBlockByNumber", block(7)),
         ("eth_chainId", result("\"0x5\"")),
@@ -82,19 +82,19 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
     ];
     let backoff = r#"{"code":-32005,"message":"x","data":{"rate":{"backoff_seconds":30}}}"#;
     let actors = [
-        (Actor::at(1000).await, "fit", ""),
+        (MockNode::at(1000).await, "fit", ""),
         (
-            Actor::play(&foreign).await,
+            MockNode::play(&foreign).await,
             "wrong_chain",
             "on chain 5, not 1",
         ),
         (
-            Actor::play(&syncing).await,
+            MockNode::play(&syncing).await,
             "syncing",
             "it says that it is still syncing",
         ),
         (
-            Actor::at(0).await,
+            MockNode::at(0).await,
             "height_zero",
             "its head is block 0, while the chain is further",
         ),
@@ -117,7 +117,7 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
     ];
     let nodes: Vec<_> = actors
         .iter()
-        .map(|(actor, ..)| spec(actor, "node", Rung::Own))
+        .map(|(actor, ..)| spec(actor, "node", Role::Own))
         .collect();
     let mut settings = Settings::default();
     settings.chain.id = Some(1);
@@ -136,10 +136,10 @@ async fn each_bad_node_says_what_is_wrong_with_it() {
 
 #[tokio::test]
 async fn json_has_the_agreed_shape_and_hosts_alone() {
-    let (leader, behind) = (Actor::at(1000).await, Actor::at(900).await);
+    let (leader, behind) = (MockNode::at(1000).await, MockNode::at(900).await);
     let nodes = [
-        spec(&leader, "infura", Rung::Leader),
-        spec(&behind, "geth-1", Rung::Own),
+        spec(&leader, "infura", Role::Leader),
+        spec(&behind, "geth-1", Role::Own),
     ];
     let rejected = ["http://a/…: the environment variable KEY is not set"];
     let json = printed(&nodes, &rejected, &Settings::default(), true).await;
@@ -148,7 +148,7 @@ async fn json_has_the_agreed_shape_and_hosts_alone() {
         let latency = node["latency_ms"].take();
         assert!(latency.as_f64().is_some_and(|latency| latency > 0.0));
     }
-    let url = |actor: &Actor| format!("http://{}/…", actor.address);
+    let url = |actor: &MockNode| format!("http://{}/…", actor.address);
     let wanted = serde_json::json!({
         "reference": 1000, "reference_source": "leader", "chain_id": 1,
         "nodes": [
@@ -177,8 +177,8 @@ async fn without_nodes_it_says_how_to_add_the_first() {
 
 #[tokio::test]
 async fn nodes_that_cannot_be_asked_stand_last() {
-    let actor = Actor::at(5).await;
-    let nodes = [spec(&actor, "geth-1", Rung::Own)];
+    let actor = MockNode::at(5).await;
+    let nodes = [spec(&actor, "geth-1", Role::Own)];
     let table = printed(
         &nodes,
         &["item 3: no\u{1b} URL"],
@@ -193,8 +193,8 @@ async fn nodes_that_cannot_be_asked_stand_last() {
 
 #[tokio::test]
 async fn a_drained_node_is_fit_and_gets_no_calls() {
-    let actor = Actor::at(5).await;
-    let mut node = spec(&actor, "geth-1", Rung::Own);
+    let actor = MockNode::at(5).await;
+    let mut node = spec(&actor, "geth-1", Role::Own);
     node.weight = Weight::new(0).unwrap();
     let table = printed(&[node], &[], &Settings::default(), false).await;
     assert!(
@@ -205,8 +205,8 @@ async fn a_drained_node_is_fit_and_gets_no_calls() {
 
 #[tokio::test]
 async fn without_any_answer_there_is_no_reference() {
-    let actor = Actor::play(&[]).await;
-    let nodes = [spec(&actor, "geth-1", Rung::Own)];
+    let actor = MockNode::play(&[]).await;
+    let nodes = [spec(&actor, "geth-1", Role::Own)];
     let table = printed(&nodes, &[], &Settings::default(), false).await;
     assert!(table.starts_with("no reference: no node has told its head; chain not checked"));
     assert!(
@@ -217,7 +217,7 @@ async fn without_any_answer_there_is_no_reference() {
 
 #[tokio::test]
 async fn how_far_back_a_nodes_state_goes_is_shown_where_it_is_known() {
-    let chain = Chain::still(1, 21_000_000);
+    let chain = FakeChain::still(1, 21_000_000);
     let start = async |behaviour: Behaviour| {
         let config = FakeConfig {
             behaviour,

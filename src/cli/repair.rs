@@ -4,43 +4,44 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Failure;
 use crate::app;
+use crate::cli::CommandError;
 use crate::clock;
 use crate::config::settings::{RegistryKind, Settings};
-use crate::domain::node::NodeRecord;
-use crate::registry::embedded::Embedded;
+use crate::observe::events::nodes_in_words;
+use crate::registry::embedded::EmbeddedRegistry;
 use crate::registry::{Registry as _, RegistryError, last_list};
-use crate::telemetry::events::nodes_in_words;
+use forebay_core::vocabulary::node::NodeRecord;
 
 /// What SQLite puts beside its file.
 const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
 
-pub fn run(settings: &Settings, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn run(settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError> {
     if settings.registry.kind != RegistryKind::Embedded {
-        return Err(Failure::refused(
+        return Err(CommandError::refused(
             "only the embedded registry is repaired; a table has point-in-time recovery",
         ));
     }
     let path = &settings.registry.path;
-    let mut say = |text: String| writeln!(out, "{text}").map_err(Failure::refused);
+    let mut say = |text: String| writeln!(out, "{text}").map_err(CommandError::refused);
     if !path.exists() {
         let why = format!("there is no registry at {}", path.display());
-        return Err(Failure::refused(why));
+        return Err(CommandError::refused(why));
     }
-    let Err(why) = Embedded::open(path, app::nodes_environment()) else {
+    let Err(why) = EmbeddedRegistry::open(path, app::nodes_environment()) else {
         return say(format!(
             "{} is sound: there is nothing to repair",
             path.display()
         ));
     };
-    let saved = Embedded::salvage(path);
-    let aside = put_aside(path).map_err(Failure::out_of_reach)?;
-    let registry = Embedded::open(path, app::nodes_environment()).map_err(Failure::out_of_reach)?;
+    let saved = EmbeddedRegistry::salvage(path);
+    let aside = put_aside(path).map_err(CommandError::out_of_reach)?;
+    let registry = EmbeddedRegistry::open(path, app::nodes_environment())
+        .map_err(CommandError::out_of_reach)?;
     let last = last_list::load(&settings.registry.last_list).unwrap_or_default();
     let (read, added) = super::runtime()?.block_on(async {
         let read = add_all(&registry, &saved).await?;
-        Ok::<_, Failure>((read, add_all(&registry, &last).await?))
+        Ok::<_, CommandError>((read, add_all(&registry, &last).await?))
     })?;
     say(format!("{why}"))?;
     say(format!(
@@ -70,12 +71,17 @@ fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
 }
 
 /// How many were added; who is there already, or can't stand beside them, isn't.
-async fn add_all(registry: &Embedded, records: &[NodeRecord]) -> Result<usize, Failure> {
+async fn add_all(
+    registry: &EmbeddedRegistry,
+    records: &[NodeRecord],
+) -> Result<usize, CommandError> {
     let mut added = 0;
     for record in records {
         match registry.add(record).await {
             Ok(_) => added += 1,
-            Err(why @ RegistryError::OutOfReach { .. }) => return Err(Failure::out_of_reach(why)),
+            Err(why @ RegistryError::OutOfReach { .. }) => {
+                return Err(CommandError::out_of_reach(why));
+            }
             Err(_) => {}
         }
     }

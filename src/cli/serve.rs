@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::Failure;
-use crate::app::{App, Source};
+use crate::app::{App, ConfigFile};
+use crate::cli::CommandError;
 
-pub fn run(path: &Path, is_upgrade: bool) -> Result<(), Failure> {
+pub fn run(path: &Path, is_upgrade: bool) -> Result<(), CommandError> {
     let (settings, conf, bytes) = super::configuration(path)?;
     super::refuse_unfit(path, &bytes, &settings)?;
-    let source = Source::new(path, bytes, &conf);
+    let source = ConfigFile::new(path, bytes, &conf);
     let app = App::new(settings, conf, Some(source), is_upgrade)
-        .map_err(|why| Failure::out_of_reach(format!("{why:#}")))?;
+        .map_err(|why| CommandError::out_of_reach(format!("{why:#}")))?;
     app.run();
     Ok(())
 }

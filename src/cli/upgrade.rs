@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::Failure;
+use crate::cli::CommandError;
 use crate::clock;
-use crate::telemetry::supervisor::{self, READY, SOCKET_VARIABLE};
+use crate::observe::systemd::{self, READY, SOCKET_VARIABLE};
 
 /// So long the new process may take until it waits for the listeners.
 const START_PATIENCE: Duration = Duration::from_secs(15);
@@ -25,16 +25,16 @@ const ROUND_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// `pid`: of the old process; else systemd names it.
-pub fn run(path: &Path, pid: Option<i32>) -> Result<(), Failure> {
+pub fn run(path: &Path, pid: Option<i32>) -> Result<(), CommandError> {
     let (settings, conf, bytes) = super::configuration(path)?;
     super::refuse_unfit(path, &bytes, &settings)?;
     let old = old_process(pid)?;
     let meeting = PathBuf::from(&conf.upgrade_sock);
     // Of an upgrade that failed; there, it would be taken for the new process's.
     drop(fs::remove_file(&meeting));
-    let ear = Ear::new(&meeting).map_err(|why| {
+    let ear = ReadinessSocket::new(&meeting).map_err(|why| {
         let folder = meeting.parent().unwrap_or(&meeting).display();
-        Failure::refused(format!(
+        CommandError::refused(format!(
             "nothing can be put into {folder} (`upgrade_sock`): {why}"
         ))
     })?;
@@ -45,19 +45,20 @@ pub fn run(path: &Path, pid: Option<i32>) -> Result<(), Failure> {
     if let Err(why) = begun {
         // It must not be there when somebody else tells the old one.
         drop(new.kill());
-        return Err(Failure::out_of_reach(format!(
+        return Err(CommandError::out_of_reach(format!(
             "the new process can't take over, and process {} goes on: {why}",
             old.as_raw_nonzero()
         )));
     }
-    kill_process(old, Signal::QUIT).map_err(Failure::out_of_reach)?;
+    kill_process(old, Signal::QUIT).map_err(CommandError::out_of_reach)?;
     let served = until(ROUND_PATIENCE, || {
         Ok(ended(&mut new)?.or_else(|| ear.hears(READY).then_some(())))
     });
-    served
-        .map_err(|why| Failure::out_of_reach(format!("the new process has taken over: {why}")))?;
+    served.map_err(|why| {
+        CommandError::out_of_reach(format!("the new process has taken over: {why}"))
+    })?;
     let id = new.id();
-    supervisor::tell(&format!("MAINPID={id}\n{READY}"));
+    systemd::tell(&format!("MAINPID={id}\n{READY}"));
     log::info!(
         "process {id} serves; process {} ends its calls and goes",
         old.as_raw_nonzero()
@@ -65,17 +66,17 @@ pub fn run(path: &Path, pid: Option<i32>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn old_process(pid: Option<i32>) -> Result<Pid, Failure> {
+fn old_process(pid: Option<i32>) -> Result<Pid, CommandError> {
     let of_systemd = || std::env::var("MAINPID").ok()?.parse().ok();
     let named = pid.or_else(of_systemd).filter(|pid| *pid > 1);
     let Some(pid) = named.and_then(Pid::from_raw) else {
-        return Err(Failure::refused(
+        return Err(CommandError::refused(
             "which process is to be taken over from? Say --pid PID; under systemd, \
              `systemctl reload forebay` does",
         ));
     };
     test_kill_process(pid).map_err(|why| {
-        Failure::refused(format!(
+        CommandError::refused(format!(
             "process {} can't be told: {why}",
             pid.as_raw_nonzero()
         ))
@@ -84,13 +85,13 @@ fn old_process(pid: Option<i32>) -> Result<Pid, Failure> {
 }
 
 /// This very program, in a group of its own: it outlives the terminal.
-fn start(path: &Path, ear: &Path) -> Result<Child, Failure> {
-    let program = std::env::current_exe().map_err(Failure::out_of_reach)?;
+fn start(path: &Path, ear: &Path) -> Result<Child, CommandError> {
+    let program = std::env::current_exe().map_err(CommandError::out_of_reach)?;
     let mut command = Command::new(program);
     command.args(["serve", "--upgrade", "-c"]).arg(path);
     command.env(SOCKET_VARIABLE, ear).process_group(0);
     command.stdin(std::process::Stdio::null());
-    command.spawn().map_err(Failure::out_of_reach)
+    command.spawn().map_err(CommandError::out_of_reach)
 }
 
 /// An error if it has.
@@ -118,20 +119,20 @@ fn until(
 }
 
 /// Where the new process says that it is ready.
-struct Ear {
+struct ReadinessSocket {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
-impl Ear {
-    fn new(meeting: &Path) -> io::Result<Ear> {
+impl ReadinessSocket {
+    fn new(meeting: &Path) -> io::Result<ReadinessSocket> {
         let mut path = meeting.as_os_str().to_os_string();
         path.push(format!(".{}.ready", std::process::id()));
         let path = PathBuf::from(path);
         drop(fs::remove_file(&path));
         let socket = UnixDatagram::bind(&path)?;
         socket.set_nonblocking(true)?;
-        Ok(Ear { socket, path })
+        Ok(ReadinessSocket { socket, path })
     }
 
     fn hears(&self, message: &str) -> bool {
@@ -142,7 +143,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for ReadinessSocket {
     fn drop(&mut self) {
         drop(fs::remove_file(&self.path));
     }

@@ -4,9 +4,10 @@
 
 use std::net::SocketAddr;
 
-use super::field::{Context, Field};
-use super::settings::Admin;
-use crate::domain::node::Secret;
+use super::field::Field;
+use crate::config::field::ReadContext;
+use crate::config::settings::AdminSettings;
+use forebay_core::vocabulary::node::Secret;
 
 /// A shorter token can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -15,9 +16,9 @@ const TOKEN_BYTES_MAX: usize = 1024;
 /// The longest name of a host (RFC 1035, 2.3.4), in bytes.
 const HOST_BYTES_MAX: usize = 253;
 
-pub(super) fn admin(field: &Field<'_>) -> Admin {
+pub(super) fn admin(field: &Field<'_>) -> AdminSettings {
     let section = field.section(&["token", "hosts"]);
-    Admin {
+    AdminSettings {
         token: token(&section.field("token")),
         hosts: section.field("hosts").list(host).unwrap_or_default(),
     }
@@ -48,10 +49,10 @@ fn host(item: &Field<'_>) -> Option<String> {
 
 /// Judges the listener's address and the token together.
 pub(super) fn check(
-    context: &Context<'_>,
+    context: &ReadContext<'_>,
     field: &Field<'_>,
     address: Option<SocketAddr>,
-    admin: &Admin,
+    admin: &AdminSettings,
 ) {
     let exposed = address.filter(|address| !address.ip().to_canonical().is_loopback());
     let Some(address) = exposed else { return };

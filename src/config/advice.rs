@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use pingora::server::configuration::ServerConf;
 
-use super::field::Context;
 use super::quantity::duration_text;
 use super::settings::Settings;
+use crate::config::field::ReadContext;
 
 /// Amazon ECS kills a task 120 s after its SIGTERM at the latest; this leaves time to exit.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(110);
 
 /// Warns about what stands under `forebay:`.
-pub(super) fn on_settings(context: &Context<'_>, settings: &Settings) {
+pub(super) fn on_settings(context: &ReadContext<'_>, settings: &Settings) {
     if settings.health.fall == 1 {
         context.warn(
             "forebay.health.fall",
@@ -33,7 +33,7 @@ pub(super) fn on_settings(context: &Context<'_>, settings: &Settings) {
 }
 
 /// Warns about Pingora's own keys.
-pub(super) fn on_server(context: &Context<'_>, server: &ServerConf) {
+pub(super) fn on_server(context: &ReadContext<'_>, server: &ServerConf) {
     if server.version != 1 {
         context.warn("version", "should be written, and 1");
     }

@@ -14,14 +14,16 @@ use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json};
 
 use super::registry::ROUNDS_A_LEASE;
-use super::settings::{
-    Admin, Calls, Chain, CloudWatch, Cors, Health, Limits, Listen, Log, Methods, Otlp, Registry,
-    RegistryKind, Settings, Shutdown, Sockets,
+use super::settings::{RegistryKind, Settings};
+use crate::config::settings::{
+    AdminSettings, CallSettings, ChainSettings, CloudWatchSettings, CorsSettings, HealthSettings,
+    LimitSettings, ListenSettings, LogSettings, MethodSettings, OtlpSettings, RegistrySettings,
+    ShutdownSettings, SocketSettings,
 };
 
 /// The difference between the settings in force and others.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct SettingsChange {
     /// The keys whose new values hold from now on.
     pub applied: Vec<String>,
     /// The keys that keep their former values until a restart.
@@ -31,11 +33,11 @@ pub struct Change {
 }
 
 /// Compares `wanted` with `running`, what is in force.
-pub fn weigh(running: &Settings, wanted: Settings) -> Change {
-    let mut scale = Scale::default();
+pub fn weigh(running: &Settings, wanted: Settings) -> SettingsChange {
+    let mut scale = ChangeClassifier::default();
     let mut settings = wanted;
     scale.all(running, &mut settings);
-    Change {
+    SettingsChange {
         applied: scale.applied,
         waiting: scale.waiting,
         settings,
@@ -66,12 +68,12 @@ impl ServerKeys {
 }
 
 #[derive(Default)]
-struct Scale {
+struct ChangeClassifier {
     applied: Vec<String>,
     waiting: Vec<String>,
 }
 
-impl Scale {
+impl ChangeClassifier {
     /// Holds from now on.
     fn applies<T: PartialEq>(&mut self, key: &str, running: &T, wanted: &T) {
         if running != wanted {
@@ -115,22 +117,22 @@ impl Scale {
         self.applies("consistency", &running.consistency, consistency);
         self.methods(&running.methods, methods);
         self.admin(&running.admin, admin, listen);
-        let Cors { origins, headers } = cors;
+        let CorsSettings { origins, headers } = cors;
         self.applies("cors.origins", &running.cors.origins, origins);
         self.applies("cors.headers", &running.cors.headers, headers);
         self.cloudwatch(running.cloudwatch.as_ref(), cloudwatch.as_ref());
-        let Log { calls } = log;
+        let LogSettings { calls } = log;
         self.applies("log.calls", &running.log.calls, calls);
         self.sockets(&running.sockets, sockets);
         self.otlp(running.otlp.as_ref(), otlp);
         self.shutdown(&running.shutdown, shutdown);
-        let Limits { memory } = limits;
+        let LimitSettings { memory } = limits;
         self.waits("limits.memory", &running.limits.memory, memory);
     }
 
     /// Open sockets keep what they began with.
-    fn sockets(&mut self, running: &Sockets, wanted: &Sockets) {
-        let Sockets {
+    fn sockets(&mut self, running: &SocketSettings, wanted: &SocketSettings) {
+        let SocketSettings {
             sockets_max,
             per_address_max,
             subscriptions_max,
@@ -148,15 +150,15 @@ impl Scale {
         self.applies(key, &running.ping_interval, ping_interval);
     }
 
-    fn chain(&mut self, running: &Chain, wanted: &mut Chain) {
-        let Chain { id, block_time } = wanted;
+    fn chain(&mut self, running: &ChainSettings, wanted: &mut ChainSettings) {
+        let ChainSettings { id, block_time } = wanted;
         // All that is known of heads is known of this chain.
         self.waits("chain.id", &running.id, id);
         self.applies("chain.block_time", &running.block_time, block_time);
     }
 
-    fn listen(&mut self, running: &Listen, wanted: &mut Listen) {
-        let Listen {
+    fn listen(&mut self, running: &ListenSettings, wanted: &mut ListenSettings) {
+        let ListenSettings {
             http,
             https,
             metrics,
@@ -175,8 +177,8 @@ impl Scale {
         self.applies("listen.trail_for", &running.trail_for, trail_for);
     }
 
-    fn registry(&mut self, running: &Registry, wanted: &mut Registry) {
-        let Registry {
+    fn registry(&mut self, running: &RegistrySettings, wanted: &mut RegistrySettings) {
+        let RegistrySettings {
             kind,
             path,
             table,
@@ -200,10 +202,15 @@ impl Scale {
         self.waits("registry.last_list", &running.last_list, last_list);
     }
 
-    fn health(&mut self, running: &Health, wanted: &mut Health, registry: &Registry) {
+    fn health(
+        &mut self,
+        running: &HealthSettings,
+        wanted: &mut HealthSettings,
+        registry: &RegistrySettings,
+    ) {
         let has_lease = registry.kind == RegistryKind::Dynamo;
         let is_too_slow = has_lease && registry.lease < wanted.interval * ROUNDS_A_LEASE;
-        let Health {
+        let HealthSettings {
             interval,
             leader_interval,
             timeout,
@@ -242,8 +249,8 @@ impl Scale {
         self.applies("health.syncing", before, after);
     }
 
-    fn calls(&mut self, running: &Calls, wanted: &Calls) {
-        let Calls {
+    fn calls(&mut self, running: &CallSettings, wanted: &CallSettings) {
+        let CallSettings {
             deadline,
             attempt,
             heavy,
@@ -276,8 +283,8 @@ impl Scale {
         self.applies("calls.when_none_fit", &running.when_none_fit, when_none_fit);
     }
 
-    fn methods(&mut self, running: &Methods, wanted: &Methods) {
-        let Methods {
+    fn methods(&mut self, running: &MethodSettings, wanted: &MethodSettings) {
+        let MethodSettings {
             allow,
             deny,
             heavy,
@@ -290,8 +297,13 @@ impl Scale {
     }
 
     /// `listen`: what is in force.
-    fn admin(&mut self, running: &Admin, wanted: &mut Admin, listen: &Listen) {
-        let Admin { token, hosts } = wanted;
+    fn admin(
+        &mut self,
+        running: &AdminSettings,
+        wanted: &mut AdminSettings,
+        listen: &ListenSettings,
+    ) {
+        let AdminSettings { token, hosts } = wanted;
         // The file may take the token away because it moves the listener to loopback, too: that
         // waits, and until then everybody could change the nodes.
         if token.is_none() && listen.is_admin_exposed() {
@@ -302,12 +314,16 @@ impl Scale {
         self.applies("admin.hosts", &running.hosts, hosts);
     }
 
-    fn cloudwatch(&mut self, running: Option<&CloudWatch>, wanted: Option<&CloudWatch>) {
+    fn cloudwatch(
+        &mut self,
+        running: Option<&CloudWatchSettings>,
+        wanted: Option<&CloudWatchSettings>,
+    ) {
         let (Some(running), Some(wanted)) = (running, wanted) else {
             self.applies("cloudwatch", &running, &wanted);
             return;
         };
-        let CloudWatch {
+        let CloudWatchSettings {
             namespace,
             service,
             interval,
@@ -317,12 +333,12 @@ impl Scale {
         self.applies("cloudwatch.interval", &running.interval, interval);
     }
 
-    fn otlp(&mut self, running: Option<&Otlp>, wanted: &mut Option<Otlp>) {
+    fn otlp(&mut self, running: Option<&OtlpSettings>, wanted: &mut Option<OtlpSettings>) {
         let (Some(running), Some(wanted)) = (running, &mut *wanted) else {
             self.waits("otlp", &running.cloned(), wanted);
             return;
         };
-        let Otlp {
+        let OtlpSettings {
             endpoint,
             headers,
             service,
@@ -334,8 +350,8 @@ impl Scale {
         self.applies("otlp.share", &running.share, share);
     }
 
-    fn shutdown(&mut self, running: &Shutdown, wanted: &Shutdown) {
-        let Shutdown { lame_duck, drain } = wanted;
+    fn shutdown(&mut self, running: &ShutdownSettings, wanted: &ShutdownSettings) {
+        let ShutdownSettings { lame_duck, drain } = wanted;
         self.applies("shutdown.lame_duck", &running.lame_duck, lame_duck);
         self.applies("shutdown.drain", &running.drain, drain);
     }

@@ -10,7 +10,7 @@ fn settings(text: &str) -> Settings {
     reading(text).settings.unwrap()
 }
 
-fn change(before: &str, after: &str) -> Change {
+fn change(before: &str, after: &str) -> SettingsChange {
     weigh(&settings(before), settings(after))
 }
 

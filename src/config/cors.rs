@@ -3,13 +3,13 @@
 use http::HeaderName;
 
 use super::field::Field;
-use super::settings::Cors;
+use crate::config::settings::CorsSettings;
 
-pub(super) fn cors(field: &Field<'_>) -> Cors {
+pub(super) fn cors(field: &Field<'_>) -> CorsSettings {
     let section = field.section(&["origins", "headers"]);
-    let default = Cors::default();
+    let default = CorsSettings::default();
     let (origins, headers) = (section.field("origins"), section.field("headers"));
-    Cors {
+    CorsSettings {
         origins: origins.list(origin).unwrap_or(default.origins),
         headers: headers.list(header).unwrap_or(default.headers),
     }

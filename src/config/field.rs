@@ -9,10 +9,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::finding::{Findings, shown};
-use super::schema::{ITEM, Scribe, Shape};
-use super::yaml::{Entry, Node, Value};
-use super::{quantity, spelling};
-use crate::domain::node::{NodeFault, interpolate};
+use super::quantity;
+use super::schema::ITEM;
+use crate::config::schema::{SchemaRecorder, ValueShape};
+use crate::config::suggestion;
+use crate::config::yaml::{YamlEntry, YamlNode, YamlValue};
+use forebay_core::vocabulary::node::{NodeSpecError, interpolate};
 
 /// The most items of a list, and of keys in a group.
 pub(super) const ITEMS_MAX: usize = 1000;
@@ -20,15 +22,15 @@ pub(super) const ITEMS_MAX: usize = 1000;
 const VALUE_BYTES_MAX: usize = 8192;
 
 /// What every reader needs: the environment, the whole file, and where to put findings.
-pub(super) struct Context<'a> {
+pub(super) struct ReadContext<'a> {
     pub lookup: &'a dyn Fn(&str) -> Option<String>,
-    pub root: &'a Node,
+    pub root: &'a YamlNode,
     pub findings: &'a Findings,
     /// Who notes what is looked for, where that is wanted and not what stands there.
-    pub scribe: Option<&'a Scribe>,
+    pub scribe: Option<&'a SchemaRecorder>,
 }
 
-impl Context<'_> {
+impl ReadContext<'_> {
     /// A mistake at the line of `path`, or of the nearest key above it.
     pub fn error(&self, path: &str, message: impl Into<String>) {
         self.findings.error(self.root.line_of(path), path, message);
@@ -42,24 +44,24 @@ impl Context<'_> {
 /// A value, or the place where one might have stood.
 #[derive(Clone)]
 pub(super) struct Field<'a> {
-    context: &'a Context<'a>,
+    context: &'a ReadContext<'a>,
     pub path: String,
     pub line: usize,
-    node: Option<&'a Node>,
+    node: Option<&'a YamlNode>,
 }
 
 /// A scalar: as it stands in the file, and with the environment put in.
-pub(super) struct Text<'a> {
+pub(super) struct ScalarText<'a> {
     pub written: &'a str,
     pub value: String,
 }
 
 impl<'a> Field<'a> {
     pub fn new(
-        context: &'a Context<'a>,
+        context: &'a ReadContext<'a>,
         path: String,
         line: usize,
-        node: Option<&'a Node>,
+        node: Option<&'a YamlNode>,
     ) -> Field<'a> {
         let node = node.filter(|node| !node.is_null());
         Field {
@@ -79,7 +81,7 @@ impl<'a> Field<'a> {
         self.context.scribe.is_some()
     }
 
-    fn note(&self, shape: impl FnOnce() -> Shape) {
+    fn note(&self, shape: impl FnOnce() -> ValueShape) {
         if let Some(scribe) = self.context.scribe {
             scribe.note(&self.path, shape);
         }
@@ -95,10 +97,10 @@ impl<'a> Field<'a> {
 
     /// The value as it stands in the file, `${NAME}` untouched.
     pub fn written(&self) -> Option<&'a str> {
-        self.note(|| Shape::Text("a text".to_string()));
+        self.note(|| ValueShape::Text("a text".to_string()));
         match &self.node?.value {
-            Value::Scalar { text, .. } => Some(text),
-            Value::Sequence(_) | Value::Mapping(_) => {
+            YamlValue::Scalar { text, .. } => Some(text),
+            YamlValue::Sequence(_) | YamlValue::Mapping(_) => {
                 self.error(format!("expected a single value, found {}", self.kind()));
                 None
             }
@@ -107,7 +109,7 @@ impl<'a> Field<'a> {
 
     /// The value with the environment put in. A value that the environment leaves empty counts
     /// as left out.
-    pub fn text(&self) -> Option<Text<'a>> {
+    pub fn text(&self) -> Option<ScalarText<'a>> {
         let written = self.written()?;
         match interpolate(written, self.context.lookup) {
             Ok(value) if value.len() > VALUE_BYTES_MAX => {
@@ -115,7 +117,7 @@ impl<'a> Field<'a> {
                 None
             }
             Ok(value) if value.is_empty() && !written.is_empty() => None,
-            Ok(value) => Some(Text { written, value }),
+            Ok(value) => Some(ScalarText { written, value }),
             Err(why) => {
                 self.error(harmless(&why));
                 None
@@ -125,7 +127,7 @@ impl<'a> Field<'a> {
 
     /// The value as `read` understands it; `form` says what it should have been.
     pub fn parsed<T>(&self, form: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
-        self.note(|| Shape::Text(format!("expected {form}")));
+        self.note(|| ValueShape::Text(format!("expected {form}")));
         let text = self.text()?;
         let value = read(&text.value);
         if value.is_none() {
@@ -156,7 +158,7 @@ impl<'a> Field<'a> {
     }
 
     pub fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
-        self.note(|| Shape::Duration(*range.start(), *range.end()));
+        self.note(|| ValueShape::Duration(*range.start(), *range.end()));
         self.ranged(
             quantity::DURATION_FORM,
             quantity::duration,
@@ -167,7 +169,7 @@ impl<'a> Field<'a> {
 
     /// Bytes.
     pub fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        self.note(|| Shape::Size(*range.start(), *range.end()));
+        self.note(|| ValueShape::Size(*range.start(), *range.end()));
         self.ranged(
             quantity::SIZE_FORM,
             quantity::size,
@@ -178,20 +180,20 @@ impl<'a> Field<'a> {
 
     /// A whole number; `range` must fit into `T`.
     pub fn number<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Option<T> {
-        self.note(|| Shape::Number(*range.start(), *range.end()));
+        self.note(|| ValueShape::Number(*range.start(), *range.end()));
         let read = |text: &str| text.trim().parse().ok();
         let number = self.ranged("a whole number", read, range, |number| number.to_string())?;
         T::try_from(number).ok()
     }
 
     pub fn decimal(&self, range: RangeInclusive<f64>) -> Option<f64> {
-        self.note(|| Shape::Decimal(*range.start(), *range.end()));
+        self.note(|| ValueShape::Decimal(*range.start(), *range.end()));
         let read = |text: &str| text.trim().parse().ok();
         self.ranged("a number", read, range, |number| number.to_string())
     }
 
     pub fn boolean(&self) -> Option<bool> {
-        self.note(|| Shape::Boolean);
+        self.note(|| ValueShape::Boolean);
         self.parsed("true or false", |text| match text.trim() {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
@@ -201,7 +203,7 @@ impl<'a> Field<'a> {
 
     pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        self.note(|| Shape::Choice(names.iter().map(ToString::to_string).collect()));
+        self.note(|| ValueShape::Choice(names.iter().map(ToString::to_string).collect()));
         self.parsed(&names.join(" or "), |text| {
             let chosen = choices.iter().find(|(name, _)| *name == text.trim());
             chosen.map(|(_, meaning)| *meaning)
@@ -219,11 +221,11 @@ impl<'a> Field<'a> {
     /// is left out or isn't one.
     pub fn list<T>(&self, read: impl Fn(&Field<'a>) -> Option<T>) -> Option<Vec<T>> {
         if self.is_noted() {
-            self.note(|| Shape::List);
+            self.note(|| ValueShape::List);
             let path = format!("{}{ITEM}", self.path);
             read(&Field::new(self.context, path, self.line, None));
         }
-        let Value::Sequence(items) = &self.node?.value else {
+        let YamlValue::Sequence(items) = &self.node?.value else {
             self.error(format!("expected a list, found {}", self.kind()));
             return None;
         };
@@ -249,7 +251,7 @@ impl<'a> Field<'a> {
 
     /// The group of keys that stands here; an unknown key and one written twice are errors.
     pub fn section(&self, known: &[&str]) -> Section<'a> {
-        self.note(|| Shape::Group(known.iter().map(ToString::to_string).collect()));
+        self.note(|| ValueShape::Group(known.iter().map(ToString::to_string).collect()));
         let section = Section {
             context: self.context,
             path: self.path.clone(),
@@ -264,11 +266,11 @@ impl<'a> Field<'a> {
     }
 
     /// Keys with their values, whatever they are; one written twice is an error.
-    pub fn entries(&self) -> &'a [Entry] {
+    pub fn entries(&self) -> &'a [YamlEntry] {
         let Some(node) = self.node else {
             return &[];
         };
-        let Value::Mapping(entries) = &node.value else {
+        let YamlValue::Mapping(entries) = &node.value else {
             self.error(format!("expected a group of keys, found {}", self.kind()));
             return &[];
         };
@@ -280,13 +282,13 @@ impl<'a> Field<'a> {
     }
 
     /// Keys of any name, each with a text.
-    pub fn texts(&self) -> &'a [Entry] {
-        self.note(|| Shape::Free);
+    pub fn texts(&self) -> &'a [YamlEntry] {
+        self.note(|| ValueShape::Free);
         self.entries()
     }
 
     fn kind(&self) -> &'static str {
-        self.node.map_or("nothing", Node::kind)
+        self.node.map_or("nothing", YamlNode::kind)
     }
 }
 
@@ -299,35 +301,39 @@ fn quoted(written: &str) -> String {
 }
 
 /// A fault in words that show nothing of what the environment holds.
-pub(super) fn harmless(why: &NodeFault) -> String {
+pub(super) fn harmless(why: &NodeSpecError) -> String {
     match why {
-        NodeFault::UrlScheme(_, named) => format!("the scheme is not one of {named}"),
-        NodeFault::Unset(name) => format!("the environment variable {} is not set", shown(name)),
-        NodeFault::Header(name) => format!("the header `{}` can't be sent to a node", shown(name)),
-        NodeFault::UrlEmpty
-        | NodeFault::UrlTooLong
-        | NodeFault::UrlMalformed(_)
-        | NodeFault::UrlHost
-        | NodeFault::UrlUser
-        | NodeFault::Hidden
-        | NodeFault::Metadata
-        | NodeFault::Ours
-        | NodeFault::Unclosed
-        | NodeFault::Weight(_)
-        | NodeFault::InFlightMax
-        | NodeFault::Name => why.to_string(),
+        NodeSpecError::UrlScheme(_, named) => format!("the scheme is not one of {named}"),
+        NodeSpecError::Unset(name) => {
+            format!("the environment variable {} is not set", shown(name))
+        }
+        NodeSpecError::Header(name) => {
+            format!("the header `{}` can't be sent to a node", shown(name))
+        }
+        NodeSpecError::UrlEmpty
+        | NodeSpecError::UrlTooLong
+        | NodeSpecError::UrlMalformed(_)
+        | NodeSpecError::UrlHost
+        | NodeSpecError::UrlUser
+        | NodeSpecError::Hidden
+        | NodeSpecError::Metadata
+        | NodeSpecError::Ours
+        | NodeSpecError::Unclosed
+        | NodeSpecError::Weight(_)
+        | NodeSpecError::InFlightMax
+        | NodeSpecError::Name => why.to_string(),
     }
 }
 
 /// What to say of a key that nobody knows.
 pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
-    match spelling::nearest(key, known.iter().copied()) {
+    match suggestion::nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key; did you mean `{near}`?"),
         None => "unknown key".to_string(),
     }
 }
 
-fn report_doubles(findings: &Findings, path: &str, entries: &[Entry]) {
+fn report_doubles(findings: &Findings, path: &str, entries: &[YamlEntry]) {
     let mut first: HashMap<&str, usize> = HashMap::new();
     for entry in entries {
         match first.get(entry.key.as_str()) {
@@ -353,10 +359,10 @@ pub(super) fn below(path: &str, key: &str) -> String {
 
 /// A group of keys, read key by key.
 pub(super) struct Section<'a> {
-    context: &'a Context<'a>,
+    context: &'a ReadContext<'a>,
     pub path: String,
     pub line: usize,
-    entries: &'a [Entry],
+    entries: &'a [YamlEntry],
 }
 
 impl<'a> Section<'a> {
@@ -378,7 +384,7 @@ impl<'a> Section<'a> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
-    fn unknown(&self, known: &[&str]) -> impl Iterator<Item = (&'a Entry, String)> {
+    fn unknown(&self, known: &[&str]) -> impl Iterator<Item = (&'a YamlEntry, String)> {
         let mut told = HashSet::new();
         let unknown: Vec<_> = self
             .entries

@@ -1,22 +1,24 @@
 //! `forebay.limits`: the memory that all that is held is a share of, and whether the other keys fit.
 
-use super::field::{Context, Field, Section};
+use super::field::{Field, Section};
 use super::quantity::size_text;
-use super::settings::{Limits, Settings};
-use crate::domain::caps::{Caps, MEMORY_MIN};
+use super::settings::Settings;
+use crate::config::field::ReadContext;
+use crate::config::settings::LimitSettings;
+use forebay_core::vocabulary::caps::{Caps, MEMORY_MIN};
 
 const MEMORY_MAX: u64 = 1 << 44;
 
-pub(super) fn limits(field: &Field<'_>) -> Limits {
+pub(super) fn limits(field: &Field<'_>) -> LimitSettings {
     let section = field.section(&["memory"]);
-    Limits {
+    LimitSettings {
         memory: section.field("memory").size(MEMORY_MIN..=MEMORY_MAX),
     }
 }
 
 /// Holds the settings to their shares of the memory that is written: a key above its own is a
 /// mistake, and a default shrinks.
-pub(super) fn fit(context: &Context<'_>, forebay: &Section<'_>, settings: &mut Settings) {
+pub(super) fn fit(context: &ReadContext<'_>, forebay: &Section<'_>, settings: &mut Settings) {
     let Some(memory) = settings.limits.memory else {
         return;
     };

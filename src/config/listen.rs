@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use super::field::{Context, Field};
-use super::raw::path;
-use super::settings::{Https, Listen};
-use crate::domain::forwarded::Network;
+use super::field::Field;
+use crate::config::field::ReadContext;
+use crate::config::from_file::path;
+use crate::config::settings::{HttpsListener, ListenSettings};
+use forebay_core::wire::forwarded::Network;
 
 /// Reads the addresses. A clash between two of them is an error.
-pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
+pub(super) fn listen(context: &ReadContext<'_>, field: &Field<'_>) -> ListenSettings {
     let section = field.section(&[
         "http",
         "https",
@@ -18,10 +19,10 @@ pub(super) fn listen(context: &Context<'_>, field: &Field<'_>) -> Listen {
         "compression",
         "trail_for",
     ]);
-    let default = Listen::default();
+    let default = ListenSettings::default();
     let metrics = section.field("metrics");
     let errors_before = context.findings.errors();
-    let listen = Listen {
+    let listen = ListenSettings {
         http: section
             .field("http")
             .list(Field::address)
@@ -61,7 +62,7 @@ fn address_or_off(field: &Field<'_>) -> Option<SocketAddr> {
     }
 }
 
-fn https(item: &Field<'_>) -> Option<Https> {
+fn https(item: &Field<'_>) -> Option<HttpsListener> {
     let section = item.section(&["address", "certificate", "key", "h2"]);
     for key in ["address", "certificate", "key"] {
         if !section.field(key).is_written() {
@@ -73,7 +74,7 @@ fn https(item: &Field<'_>) -> Option<Https> {
     let certificate = path(&section.field("certificate"));
     let key = path(&section.field("key"));
     let h2 = section.field("h2").boolean().unwrap_or(true);
-    Some(Https {
+    Some(HttpsListener {
         address: address?,
         certificate: certificate?,
         key: key?,
@@ -87,7 +88,7 @@ fn cidr(item: &Field<'_>) -> Option<Network> {
     })
 }
 
-fn check(context: &Context<'_>, field: &Field<'_>, listen: &Listen) {
+fn check(context: &ReadContext<'_>, field: &Field<'_>, listen: &ListenSettings) {
     if listen.http.is_empty() && listen.https.is_empty() {
         field.error("neither `http` nor `https` has an address: there is nothing to serve on");
     }
@@ -102,7 +103,7 @@ fn check(context: &Context<'_>, field: &Field<'_>, listen: &Listen) {
 }
 
 /// Every address with the path of its key.
-fn addresses(field: &Field<'_>, listen: &Listen) -> Vec<(String, SocketAddr)> {
+fn addresses(field: &Field<'_>, listen: &ListenSettings) -> Vec<(String, SocketAddr)> {
     let path = &field.path;
     let http = listen.http.iter().enumerate();
     let https = listen.https.iter().map(|https| https.address).enumerate();

@@ -12,43 +12,44 @@ pub mod change;
 mod cors;
 mod field;
 mod finding;
+pub mod folders;
+mod from_file;
 mod limits;
 mod listen;
 mod nodes;
+mod observability;
 mod otlp;
-pub mod places;
+mod printout;
 pub mod quantity;
-mod raw;
 mod registry;
 mod schema;
 mod server;
 pub mod settings;
-mod shown;
 mod sockets;
-mod spelling;
-mod telling;
-mod written;
+mod suggestion;
 mod yaml;
+mod yaml_writer;
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 
+pub use crate::config::from_file::KEYS as GROUPS;
+pub use crate::config::printout::text as shown;
 pub use nodes::is_local;
-pub use raw::KEYS as GROUPS;
 pub use schema::schema;
-pub use shown::text as shown;
 
-use field::{Context, Field};
+use crate::config::field::ReadContext;
+use crate::config::folders::ConfigFolders;
+use crate::config::yaml::{YamlNode, YamlValue};
+use field::Field;
 use finding::Findings;
-use places::Places;
 use settings::{RegistryKind, Settings};
-use yaml::{Node, Value};
 
 /// The largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// What a file says, and what there is to say about it.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ParsedConfig {
     /// There if, and only if, no finding is an error.
     pub settings: Option<Settings>,
     /// What of it could be read, whatever else is wrong: defaults stand in for the rest.
@@ -59,11 +60,11 @@ pub struct Reading {
     pub findings: Vec<Finding>,
 }
 
-impl Reading {
-    fn refused(message: String) -> Reading {
+impl ParsedConfig {
+    fn refused(message: String) -> ParsedConfig {
         let findings = Findings::default();
         findings.error(1, "", message);
-        Reading {
+        ParsedConfig {
             settings: None,
             partial: None,
             pingora: None,
@@ -74,16 +75,16 @@ impl Reading {
 
 /// Reads a configuration; `lookup` is the environment. Every mistake is among the findings,
 /// except that a text which isn't YAML has only its first.
-pub fn read(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Reading {
+pub fn read(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
     if text.len() > FILE_BYTES_MAX {
-        return Reading::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
+        return ParsedConfig::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
     }
     let findings = Findings::default();
     let (settings, pingora) = match yaml::parse(text, &findings) {
         Some(root) => document(&root, lookup, &findings),
         None => (None, None),
     };
-    Reading {
+    ParsedConfig {
         settings: settings.clone().filter(|_| findings.errors() == 0),
         partial: settings,
         pingora,
@@ -104,20 +105,20 @@ pub fn bytes_at(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Reads a configuration as it stands in a file; see [`read`].
-pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> Reading {
+pub fn read_bytes(bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
     if bytes.len() > FILE_BYTES_MAX {
-        return Reading::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
+        return ParsedConfig::refused(format!("larger than {FILE_BYTES_MAX} bytes"));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => read(text, lookup),
-        Err(_) => Reading::refused("not a text in UTF-8".to_string()),
+        Err(_) => ParsedConfig::refused("not a text in UTF-8".to_string()),
     }
 }
 
 /// Reads the configuration that stands at `path`: as [`read_bytes`], its [paths](places) absolute.
-pub fn read_at(path: &Path, bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> Reading {
+pub fn read_at(path: &Path, bytes: &[u8], lookup: &dyn Fn(&str) -> Option<String>) -> ParsedConfig {
     let mut reading = read_bytes(bytes, lookup);
-    let places = Places::of(path);
+    let places = ConfigFolders::of(path);
     if let Some(settings) = &reading.settings
         && settings.registry.kind == RegistryKind::Embedded
     {
@@ -161,11 +162,11 @@ pub fn mistake(bytes: &[u8], key: String, why: &impl ToString) -> Finding {
 }
 
 fn document(
-    root: &Node,
+    root: &YamlNode,
     lookup: &dyn Fn(&str) -> Option<String>,
     findings: &Findings,
 ) -> (Option<Settings>, Option<ServerConf>) {
-    let context = Context {
+    let context = ReadContext {
         lookup,
         root,
         findings,
@@ -173,7 +174,7 @@ fn document(
     };
     let whole = Field::new(&context, String::new(), root.line, Some(root));
     let entries = whole.entries();
-    if !root.is_null() && !matches!(root.value, Value::Mapping(_)) {
+    if !root.is_null() && !matches!(root.value, YamlValue::Mapping(_)) {
         return (None, None);
     }
     let server = server::server(&context, entries);
@@ -187,7 +188,7 @@ fn document(
         forebay.map_or(root.line, |entry| entry.line),
         forebay.map(|entry| &entry.node),
     );
-    let settings = raw::settings(&context, &field);
+    let settings = from_file::settings(&context, &field);
     advice::on_settings(&context, &settings);
     (Some(settings), server)
 }
@@ -198,8 +199,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::settings::{Consistency, WhenNoneFit};
+    use super::settings::Consistency;
     use super::*;
+    use crate::config::settings::NoneFitPolicy;
 
     const SHIPPED: &str = include_str!("../../conf/pingora.yaml");
 
@@ -261,11 +263,11 @@ forebay:
         Some(value.to_string())
     }
 
-    pub(super) fn reading(text: &str) -> Reading {
+    pub(super) fn reading(text: &str) -> ParsedConfig {
         read(text, &environment)
     }
 
-    pub(super) fn told(reading: &Reading) -> Vec<String> {
+    pub(super) fn told(reading: &ParsedConfig) -> Vec<String> {
         reading.findings.iter().map(ToString::to_string).collect()
     }
 
@@ -391,7 +393,7 @@ forebay:
             (1024, 700)
         );
         assert_eq!(settings.calls.answer_bytes_max, 65_536);
-        assert_eq!(settings.calls.when_none_fit, WhenNoneFit::Refuse);
+        assert_eq!(settings.calls.when_none_fit, NoneFitPolicy::Refuse);
         assert_eq!(settings.consistency, Consistency::None);
         assert_eq!(settings.methods.deny, ["trace_*"]);
         assert_eq!(settings.methods.reads, ["bor_*"]);

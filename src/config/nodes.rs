@@ -6,16 +6,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, UdpSocket};
 
-use super::field::{Context, Field, Section, below, harmless};
-use super::settings::Listen;
-use crate::domain::node::{InFlightMax, NodeRecord, NodeSpec, NodeUrl, Rung, Weight};
-use crate::domain::target::{self, Ours};
+use super::field::{Field, Section, below, harmless};
+use crate::config::field::ReadContext;
+use crate::config::settings::ListenSettings;
+use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpec, NodeUrl, Role, Weight};
+use forebay_core::vocabulary::target::{self, OwnAddresses};
 
 /// Stands in for the URL while the rest of a record is checked.
 const ANY_URL: &str = "http://node";
 
 /// Reads the list. Nodes that can't be told apart and a second leader are errors.
-pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>, listen: &Listen) -> Vec<NodeRecord> {
+pub(super) fn nodes(
+    context: &ReadContext<'_>,
+    field: &Field<'_>,
+    listen: &ListenSettings,
+) -> Vec<NodeRecord> {
     let errors_before = context.findings.errors();
     let read = field.list(|item| Some((item.path.clone(), node(context, item)?)));
     let read = read.unwrap_or_default();
@@ -35,7 +40,7 @@ pub(super) fn nodes(context: &Context<'_>, field: &Field<'_>, listen: &Listen) -
 }
 
 /// One node; `None` when its URL can't be read at all.
-fn node(context: &Context<'_>, item: &Field<'_>) -> Option<NodeRecord> {
+fn node(context: &ReadContext<'_>, item: &Field<'_>) -> Option<NodeRecord> {
     if !item.is_written() && !item.is_noted() {
         return None;
     }
@@ -74,7 +79,7 @@ fn node(context: &Context<'_>, item: &Field<'_>) -> Option<NodeRecord> {
     })
 }
 
-fn socket(context: &Context<'_>, section: &Section<'_>) -> Option<String> {
+fn socket(context: &ReadContext<'_>, section: &Section<'_>) -> Option<String> {
     if section.has("ws_url") && section.has("ws") {
         let message = "the same as `ws_url`; write one of them";
         section.field("ws").error(message);
@@ -94,13 +99,13 @@ fn socket(context: &Context<'_>, section: &Section<'_>) -> Option<String> {
 }
 
 /// Resolves a record that holds nothing but what stands at `field`, and reports its fault there.
-fn try_out(context: &Context<'_>, field: &Field<'_>, record: &NodeRecord) {
+fn try_out(context: &ReadContext<'_>, field: &Field<'_>, record: &NodeRecord) {
     if let Err(why) = record.resolve(context.lookup) {
         field.error(harmless(&why));
     }
 }
 
-fn name(context: &Context<'_>, field: &Field<'_>) -> Option<String> {
+fn name(context: &ReadContext<'_>, field: &Field<'_>) -> Option<String> {
     let name = field.text()?.value;
     let named = NodeRecord {
         name: Some(name.clone()),
@@ -116,19 +121,19 @@ fn in_flight_max(field: &Field<'_>) -> InFlightMax {
     read.unwrap_or_default()
 }
 
-fn rung(leader: &Field<'_>, fallback: &Field<'_>) -> Rung {
+fn rung(leader: &Field<'_>, fallback: &Field<'_>) -> Role {
     match (leader.boolean(), fallback.boolean()) {
         (Some(true), Some(true)) => {
             fallback.error("a node is the leader or a fallback, not both; the leader is one");
-            Rung::Leader
+            Role::Leader
         }
-        (Some(true), _) => Rung::Leader,
-        (_, Some(true)) => Rung::Fallback,
-        (_, _) => Rung::Own,
+        (Some(true), _) => Role::Leader,
+        (_, Some(true)) => Role::Fallback,
+        (_, _) => Role::Own,
     }
 }
 
-fn headers(context: &Context<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
+fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for entry in field.texts() {
         let path = below(&field.path, &entry.key);
@@ -154,9 +159,13 @@ fn headers(context: &Context<'_>, field: &Field<'_>) -> BTreeMap<String, String>
 }
 
 /// Where none of them may be.
-fn check_targets(context: &Context<'_>, read: &[(String, NodeRecord)], listen: &Listen) {
+fn check_targets(
+    context: &ReadContext<'_>,
+    read: &[(String, NodeRecord)],
+    listen: &ListenSettings,
+) {
     let listeners = listen.addresses();
-    let ours = Ours {
+    let ours = OwnAddresses {
         listeners: &listeners,
         is_local: &is_local,
     };
@@ -177,7 +186,7 @@ pub fn is_local(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
 }
 
-fn check_identities(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
+fn check_identities(context: &ReadContext<'_>, specs: &[(&str, NodeSpec)]) {
     let mut urls: HashMap<String, &str> = HashMap::new();
     for (path, spec) in specs {
         match urls.get(&spec.url.identity()) {
@@ -189,10 +198,10 @@ fn check_identities(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
     }
 }
 
-fn check_leaders(context: &Context<'_>, read: &[(String, NodeRecord)]) {
+fn check_leaders(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
     let leaders = read
         .iter()
-        .filter(|(_, record)| record.rung == Rung::Leader);
+        .filter(|(_, record)| record.rung == Role::Leader);
     let paths: Vec<&str> = leaders.map(|(path, _)| path.as_str()).collect();
     if let Some((first, others)) = paths.split_first() {
         for path in others {
@@ -204,7 +213,7 @@ fn check_leaders(context: &Context<'_>, read: &[(String, NodeRecord)]) {
     }
 }
 
-fn check_names(context: &Context<'_>, read: &[(String, NodeRecord)]) {
+fn check_names(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for (path, record) in read {
         let Some(name) = record.name.as_deref() else {
@@ -219,8 +228,8 @@ fn check_names(context: &Context<'_>, read: &[(String, NodeRecord)]) {
     }
 }
 
-fn advise(context: &Context<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) {
-    if specs.iter().all(|(_, spec)| spec.rung != Rung::Leader) {
+fn advise(context: &ReadContext<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) {
+    if specs.iter().all(|(_, spec)| spec.rung != Role::Leader) {
         context.warn(
             &field.path,
             "no node is the leader: the highest head that the nodes agree on is the reference, \
@@ -229,7 +238,7 @@ fn advise(context: &Context<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) 
     }
     let mut own = specs
         .iter()
-        .filter(|(_, spec)| spec.rung == Rung::Own)
+        .filter(|(_, spec)| spec.rung == Role::Own)
         .peekable();
     if own.peek().is_some() && own.all(|(_, spec)| spec.weight.drains()) {
         context.warn(
@@ -240,7 +249,7 @@ fn advise(context: &Context<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) 
 }
 
 /// A node without a name goes by its host and port; no registry takes two of one name.
-fn judge_names(context: &Context<'_>, specs: &[(&str, NodeSpec)]) {
+fn judge_names(context: &ReadContext<'_>, specs: &[(&str, NodeSpec)]) {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for (path, spec) in specs {
         match seen.get(&*spec.name) {
@@ -287,8 +296,8 @@ mod tests {
         assert_eq!(nodes[1].headers["authorization"], "Bearer ${KEY}");
         assert_eq!(nodes[1].ws_url.as_deref(), Some("ws://10.0.0.11:8546"));
         assert_eq!(nodes[1].weight.get(), 2);
-        let rungs: Vec<Rung> = nodes.iter().map(|node| node.rung).collect();
-        assert_eq!(rungs, [Rung::Leader, Rung::Own, Rung::Fallback]);
+        let rungs: Vec<Role> = nodes.iter().map(|node| node.rung).collect();
+        assert_eq!(rungs, [Role::Leader, Role::Own, Role::Fallback]);
     }
 
     #[test]

@@ -4,10 +4,11 @@
 
 use url::Url;
 
-use super::field::{Context, Field, harmless};
-use super::settings::Otlp;
-use super::telling::service_name;
-use crate::domain::node::{NodeFault, Secret, interpolate};
+use super::field::{Field, harmless};
+use crate::config::field::ReadContext;
+use crate::config::observability::service_name;
+use crate::config::settings::OtlpSettings;
+use forebay_core::vocabulary::node::{NodeSpecError, Secret, interpolate};
 
 /// Where a collector on the same machine listens.
 const DEFAULT_BASE: &str = "http://localhost:4318";
@@ -19,7 +20,7 @@ const TRACES: &str = "v1/traces";
 /// Headers for the collector.
 const HEADERS_MAX: usize = 16;
 
-pub(super) fn otlp(context: &Context<'_>, field: &Field<'_>) -> Option<Otlp> {
+pub(super) fn otlp(context: &ReadContext<'_>, field: &Field<'_>) -> Option<OtlpSettings> {
     let section = field.section(&["endpoint", "headers", "service", "share"]);
     let variable = |name: &str| (context.lookup)(name).filter(|value| !value.is_empty());
     let by_variables = endpoint_by(&variable);
@@ -36,7 +37,7 @@ pub(super) fn otlp(context: &Context<'_>, field: &Field<'_>) -> Option<Otlp> {
     }
     let endpoint = endpoint(&section.field("endpoint"));
     let service = service_name(&section.field("service")).or(variable("OTEL_SERVICE_NAME"));
-    let otlp = Otlp {
+    let otlp = OtlpSettings {
         endpoint: endpoint
             .or(by_variables)
             .unwrap_or_else(|| Secret::new(below(DEFAULT_BASE))),
@@ -82,7 +83,7 @@ fn below(base: &str) -> String {
     format!("{base}{slash}{TRACES}")
 }
 
-fn headers(context: &Context<'_>, field: &Field<'_>) -> Option<Vec<(String, Secret)>> {
+fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> Option<Vec<(String, Secret)>> {
     let entries = field.texts();
     if !field.is_written() {
         return None;
@@ -97,7 +98,7 @@ fn headers(context: &Context<'_>, field: &Field<'_>) -> Option<Vec<(String, Secr
         match text.map(|text| header(&entry.key, &text)) {
             Ok(Some(pair)) => Some(pair),
             Ok(None) => {
-                value.error(harmless(&NodeFault::Header(entry.key.clone())));
+                value.error(harmless(&NodeSpecError::Header(entry.key.clone())));
                 None
             }
             Err(why) => {
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
     use crate::config::{Severity, read};
 
-    fn settings(text: &str, variables: &[(&str, &str)]) -> Option<Otlp> {
+    fn settings(text: &str, variables: &[(&str, &str)]) -> Option<OtlpSettings> {
         let lookup = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.to_string())
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     #[cfg(feature = "otlp")]
     fn headers_services_and_shares_are_read_and_never_shown() {
-        let pairs = |otlp: &Otlp| {
+        let pairs = |otlp: &OtlpSettings| {
             let pairs = otlp.headers.iter();
             let pairs = pairs.map(|(key, value)| format!("{key}: {}", value.reveal()));
             pairs.collect::<Vec<_>>()

@@ -7,8 +7,9 @@ use url::Url;
 
 use super::field::Field;
 use super::quantity::duration_text;
-use super::raw::{PERIODS, path};
-use super::settings::{Registry, RegistryKind};
+use super::settings::RegistryKind;
+use crate::config::from_file::{PERIODS, path};
+use crate::config::settings::RegistrySettings;
 
 const KEYS: &[&str] = &[
     "kind",
@@ -28,9 +29,9 @@ const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from
 pub(super) const ROUNDS_A_LEASE: u32 = 3;
 
 /// Reads the group. `interval`: between two rounds of health.
-pub(super) fn registry(field: &Field<'_>, interval: Duration) -> Registry {
+pub(super) fn registry(field: &Field<'_>, interval: Duration) -> RegistrySettings {
     let section = field.section(KEYS);
-    let default = Registry::default();
+    let default = RegistrySettings::default();
     let kind = section.field("kind").choice(&[
         ("embedded", RegistryKind::Embedded),
         ("dynamodb", RegistryKind::Dynamo),
@@ -41,7 +42,7 @@ pub(super) fn registry(field: &Field<'_>, interval: Duration) -> Registry {
     if share_leader && kind == RegistryKind::Embedded {
         share.warn("has no effect with the embedded registry");
     }
-    Registry {
+    RegistrySettings {
         kind,
         path: path(&section.field("path")).unwrap_or(default.path),
         table: table(&section.field("table")).unwrap_or(default.table),
@@ -82,7 +83,7 @@ fn endpoint(field: &Field<'_>) -> Option<String> {
 fn lease(field: &Field<'_>, interval: Duration) -> Duration {
     let least = interval * ROUNDS_A_LEASE;
     let Some(lease) = field.duration(LEASES) else {
-        return Registry::default().lease.max(least);
+        return RegistrySettings::default().lease.max(least);
     };
     if lease < least {
         let (lease, least) = (duration_text(lease), duration_text(least));

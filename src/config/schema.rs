@@ -10,11 +10,13 @@ use std::time::Duration;
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json, json};
 
-use super::field::{Context, Field, below};
+use super::field::{Field, below};
 use super::finding::Findings;
 use super::quantity::{duration_text, size_text};
 use super::settings::Settings;
-use super::{raw, server, shown, yaml};
+use super::{server, yaml};
+use crate::config::field::ReadContext;
+use crate::config::{from_file, printout};
 
 /// The dialect, as editors know it.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
@@ -25,7 +27,7 @@ pub(super) const ITEM: &str = "[]";
 
 /// What a reader looks for at a key.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(super) enum ValueShape {
     /// These keys and no others.
     Group(Vec<String>),
     /// Any keys, each with a text.
@@ -44,13 +46,13 @@ pub(super) enum Shape {
 
 /// Notes what readers look for.
 #[derive(Debug, Default)]
-pub(super) struct Scribe {
-    shapes: RefCell<BTreeMap<String, Shape>>,
+pub(super) struct SchemaRecorder {
+    shapes: RefCell<BTreeMap<String, ValueShape>>,
 }
 
-impl Scribe {
+impl SchemaRecorder {
     /// What is said first of a key is the most exact.
-    pub fn note(&self, path: &str, shape: impl FnOnce() -> Shape) {
+    pub fn note(&self, path: &str, shape: impl FnOnce() -> ValueShape) {
         let mut shapes = self.shapes.borrow_mut();
         if !shapes.contains_key(path) {
             shapes.insert(path.to_string(), shape());
@@ -64,7 +66,7 @@ impl Scribe {
         };
         drop(shapes);
         match shape {
-            Shape::Group(keys) => {
+            ValueShape::Group(keys) => {
                 let properties = keys.into_iter().map(|key| {
                     let at = below(path, &key);
                     (key, self.of(&at))
@@ -76,7 +78,7 @@ impl Scribe {
                     "additionalProperties": false,
                 })
             }
-            Shape::List => json!({
+            ValueShape::List => json!({
                 "type": ["array", "null"],
                 "items": self.of(&format!("{path}{ITEM}")),
             }),
@@ -85,7 +87,7 @@ impl Scribe {
     }
 }
 
-fn leaf(shape: &Shape) -> Json {
+fn leaf(shape: &ValueShape) -> Json {
     let or_variable = |schema: Json| json!({"anyOf": [schema, {"type": "string", "pattern": VARIABLE}, {"type": "null"}]});
     let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
     let told = |mut schema: Json, words: String| {
@@ -93,17 +95,17 @@ fn leaf(shape: &Shape) -> Json {
         schema
     };
     match shape {
-        Shape::Group(_) | Shape::List => json!({}),
-        Shape::Free => json!({
+        ValueShape::Group(_) | ValueShape::List => json!({}),
+        ValueShape::Free => json!({
             "type": ["object", "null"],
             "additionalProperties": {"type": ["string", "number", "boolean"]},
         }),
-        Shape::Text(form) => {
+        ValueShape::Text(form) => {
             let any = json!({"type": ["string", "number", "boolean", "null"]});
             told(any, form.clone())
         }
-        Shape::Boolean => or_variable(json!({"type": "boolean"})),
-        Shape::Choice(names) => {
+        ValueShape::Boolean => or_variable(json!({"type": "boolean"})),
+        ValueShape::Choice(names) => {
             let typed = names.iter().map(|name| match name.as_str() {
                 "true" => Json::Bool(true),
                 "false" => Json::Bool(false),
@@ -111,18 +113,18 @@ fn leaf(shape: &Shape) -> Json {
             });
             or_variable(json!({"enum": typed.collect::<Vec<_>>()}))
         }
-        Shape::Number(from, to) => {
+        ValueShape::Number(from, to) => {
             let schema = json!({"type": "integer", "minimum": from, "maximum": to});
             told(
                 or_variable(schema),
                 format!("a whole number, {from} to {to}"),
             )
         }
-        Shape::Decimal(from, to) => {
+        ValueShape::Decimal(from, to) => {
             let schema = json!({"type": "number", "minimum": from, "maximum": to});
             told(or_variable(schema), format!("a number, {from} to {to}"))
         }
-        Shape::Duration(from, to) => {
+        ValueShape::Duration(from, to) => {
             let words = format!(
                 "a duration, {} to {}",
                 duration_text(*from),
@@ -130,7 +132,7 @@ fn leaf(shape: &Shape) -> Json {
             );
             told(or_variable(text(r"^\s*[0-9]+(ms|s|m|h)\s*$")), words)
         }
-        Shape::Size(from, to) => {
+        ValueShape::Size(from, to) => {
             let number = json!({"type": "integer", "minimum": from, "maximum": to});
             let schema = json!({"anyOf": [number, text(r"^\s*[0-9]+(KiB|MiB|GiB)?\s*$")]});
             let words = format!("a size, {} to {}", size_text(*from), size_text(*to));
@@ -141,17 +143,17 @@ fn leaf(shape: &Shape) -> Json {
 
 /// The schema of the whole file, with the defaults.
 pub fn schema() -> Json {
-    let scribe = Scribe::default();
+    let scribe = SchemaRecorder::default();
     let (findings, root) = (Findings::default(), yaml::nothing());
-    let context = Context {
+    let context = ReadContext {
         lookup: &|_| None,
         root: &root,
         findings: &findings,
         scribe: Some(&scribe),
     };
     let forebay = Field::new(&context, server::FOREBAY.to_string(), 1, None);
-    raw::settings(&context, &forebay);
-    let defaults = shown::tree(&Settings::default(), &ServerConf::default());
+    from_file::settings(&context, &forebay);
+    let defaults = printout::tree(&Settings::default(), &ServerConf::default());
     let mut ours = scribe.of(server::FOREBAY);
     with_defaults(&mut ours, &defaults[server::FOREBAY]);
     let mut properties = pingoras(&defaults);
@@ -233,7 +235,7 @@ mod tests {
     fn every_key_that_is_printed_is_in_the_schema_and_the_other_way_round() {
         let (mut printed, mut known) = (BTreeSet::new(), BTreeSet::new());
         let settings = reading(FULL).settings.unwrap();
-        let tree = shown::tree(&settings, &ServerConf::default());
+        let tree = printout::tree(&settings, &ServerConf::default());
         leaves("", &tree["forebay"], &mut printed);
         described("", &schema()["properties"]["forebay"], &mut known);
         // Whether there are traces is the program's matter.

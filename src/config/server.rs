@@ -4,17 +4,19 @@
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json};
 
-use super::field::{Context, below, harmless, unknown_key};
+use super::field::{below, harmless, unknown_key};
 use super::finding::Findings;
-use super::yaml::{self, Entry, Node, Value};
-use crate::domain::node::interpolate;
+use super::yaml;
+use crate::config::field::ReadContext;
+use crate::config::yaml::{YamlEntry, YamlNode, YamlValue};
+use forebay_core::vocabulary::node::interpolate;
 
 /// The key of our own section.
 pub(super) const FOREBAY: &str = "forebay";
 
 /// Reads every top-level key but `forebay`; unknown ones are warned about. `None` when one is
 /// wrong.
-pub(super) fn server(context: &Context<'_>, entries: &[Entry]) -> Option<ServerConf> {
+pub(super) fn server(context: &ReadContext<'_>, entries: &[YamlEntry]) -> Option<ServerConf> {
     let known = known_keys();
     let known: Vec<&str> = known.iter().map(String::as_str).chain([FOREBAY]).collect();
     let mut accepted = Map::new();
@@ -52,20 +54,20 @@ fn known_keys() -> Vec<String> {
     let findings = Findings::default();
     let all = yaml::parse(&ServerConf::default().to_yaml(), &findings);
     match all.map(|node| node.value) {
-        Some(Value::Mapping(entries)) => entries.into_iter().map(|entry| entry.key).collect(),
-        Some(Value::Scalar { .. } | Value::Sequence(_)) | None => Vec::new(),
+        Some(YamlValue::Mapping(entries)) => entries.into_iter().map(|entry| entry.key).collect(),
+        Some(YamlValue::Scalar { .. } | YamlValue::Sequence(_)) | None => Vec::new(),
     }
 }
 
 /// The value in the form in which Pingora takes it: what looks like a number may be a number or,
 /// for a user or a path, a text.
-fn value(context: &Context<'_>, entry: &Entry) -> Result<Json, String> {
-    let typed = json(context, &entry.node, Reading::Typed)?;
+fn value(context: &ReadContext<'_>, entry: &YamlEntry) -> Result<Json, String> {
+    let typed = json(context, &entry.node, ScalarReading::Typed)?;
     let alone = |value: &Json| read(Map::from_iter([(entry.key.clone(), value.clone())]));
     let Err(why) = alone(&typed) else {
         return Ok(typed);
     };
-    let texts = json(context, &entry.node, Reading::Texts)?;
+    let texts = json(context, &entry.node, ScalarReading::Texts)?;
     match alone(&texts) {
         Ok(_) => Ok(texts),
         Err(_) => Err(why),
@@ -73,39 +75,45 @@ fn value(context: &Context<'_>, entry: &Entry) -> Result<Json, String> {
 }
 
 #[derive(Clone, Copy)]
-enum Reading {
+enum ScalarReading {
     Typed,
     Texts,
 }
 
-fn json(context: &Context<'_>, node: &Node, reading: Reading) -> Result<Json, String> {
+fn json(
+    context: &ReadContext<'_>,
+    node: &YamlNode,
+    reading: ScalarReading,
+) -> Result<Json, String> {
     if node.is_null() {
         return Ok(Json::Null);
     }
     match &node.value {
-        Value::Scalar { text, .. } => {
+        YamlValue::Scalar { text, .. } => {
             let text = interpolate(text, context.lookup).map_err(|why| harmless(&why))?;
             Ok(match reading {
-                Reading::Typed => typed(&text),
-                Reading::Texts => Json::String(text),
+                ScalarReading::Typed => typed(&text),
+                ScalarReading::Texts => Json::String(text),
             })
         }
-        Value::Sequence(items) => {
+        YamlValue::Sequence(items) => {
             let items = items.iter().map(|item| json(context, item, reading));
             items.collect::<Result<_, _>>().map(Json::Array)
         }
-        Value::Mapping(_) => Err("expected a value or a list, found a group of keys".to_string()),
+        YamlValue::Mapping(_) => {
+            Err("expected a value or a list, found a group of keys".to_string())
+        }
     }
 }
 
 /// A tree of Pingora's own writing, which knows no variables.
-pub(super) fn plain(node: &Node) -> Json {
+pub(super) fn plain(node: &YamlNode) -> Json {
     match &node.value {
         _ if node.is_null() => Json::Null,
-        Value::Scalar { text, quoted: true } => Json::String(text.clone()),
-        Value::Scalar { text, .. } => typed(text),
-        Value::Sequence(items) => items.iter().map(plain).collect(),
-        Value::Mapping(entries) => {
+        YamlValue::Scalar { text, quoted: true } => Json::String(text.clone()),
+        YamlValue::Scalar { text, .. } => typed(text),
+        YamlValue::Sequence(items) => items.iter().map(plain).collect(),
+        YamlValue::Mapping(entries) => {
             let entries = entries.iter();
             Json::Object(
                 entries

@@ -4,43 +4,43 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::domain::block::Consistency;
-use crate::domain::broadcast::NODES_MAX;
-use crate::domain::forwarded::Network;
-use crate::domain::node::{NodeRecord, Secret};
+use forebay_core::call::broadcast::NODES_MAX;
+pub use forebay_core::method::block::Consistency;
+use forebay_core::vocabulary::node::{NodeRecord, Secret};
+use forebay_core::wire::forwarded::Network;
 
 /// Everything under `forebay:`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub chain: Chain,
-    pub listen: Listen,
-    pub registry: Registry,
+    pub chain: ChainSettings,
+    pub listen: ListenSettings,
+    pub registry: RegistrySettings,
     pub nodes: Vec<NodeRecord>,
-    pub health: Health,
-    pub calls: Calls,
+    pub health: HealthSettings,
+    pub calls: CallSettings,
     pub consistency: Consistency,
-    pub methods: Methods,
-    pub admin: Admin,
-    pub cors: Cors,
-    pub cloudwatch: Option<CloudWatch>,
-    pub log: Log,
-    pub sockets: Sockets,
-    pub otlp: Option<Otlp>,
-    pub shutdown: Shutdown,
-    pub limits: Limits,
+    pub methods: MethodSettings,
+    pub admin: AdminSettings,
+    pub cors: CorsSettings,
+    pub cloudwatch: Option<CloudWatchSettings>,
+    pub log: LogSettings,
+    pub sockets: SocketSettings,
+    pub otlp: Option<OtlpSettings>,
+    pub shutdown: ShutdownSettings,
+    pub limits: LimitSettings,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chain {
+pub struct ChainSettings {
     /// Left out: the leader's.
     pub id: Option<u64>,
     pub block_time: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
+pub struct ListenSettings {
     pub http: Vec<SocketAddr>,
-    pub https: Vec<Https>,
+    pub https: Vec<HttpsListener>,
     pub metrics: Option<SocketAddr>,
     pub admin: Option<SocketAddr>,
     /// Whose X-Forwarded-For is believed.
@@ -51,7 +51,7 @@ pub struct Listen {
     pub trail_for: Vec<Network>,
 }
 
-impl Listen {
+impl ListenSettings {
     /// All of them.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let https = self.https.iter().map(|https| https.address);
@@ -67,7 +67,7 @@ impl Listen {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Https {
+pub struct HttpsListener {
     pub address: SocketAddr,
     pub certificate: PathBuf,
     pub key: PathBuf,
@@ -75,7 +75,7 @@ pub struct Https {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registry {
+pub struct RegistrySettings {
     pub kind: RegistryKind,
     /// Of the embedded one.
     pub path: PathBuf,
@@ -98,7 +98,7 @@ pub enum RegistryKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Health {
+pub struct HealthSettings {
     pub interval: Duration,
     /// The leader's, when it is a paid one; else as `interval`.
     pub leader_interval: Duration,
@@ -113,11 +113,11 @@ pub struct Health {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Calls {
+pub struct CallSettings {
     pub deadline: Duration,
     pub attempt: Duration,
     pub heavy: Duration,
-    pub retry_budget: RetryBudget,
+    pub retry_budget: RetryBudgetSettings,
     /// After how many times a node's slow time a read is asked of another, too; `None`: never.
     pub hedge: Option<f64>,
     /// How long a call waits for a place at a node.
@@ -131,25 +131,25 @@ pub struct Calls {
     pub body_bytes_max: usize,
     pub batch_calls_max: usize,
     pub answer_bytes_max: u64,
-    pub when_none_fit: WhenNoneFit,
+    pub when_none_fit: NoneFitPolicy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RetryBudget {
+pub struct RetryBudgetSettings {
     pub per_call: f64,
     pub per_second: f64,
     pub burst: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenNoneFit {
+pub enum NoneFitPolicy {
     FailOpen,
     Refuse,
 }
 
 /// Names and globs (`*` alone is a wildcard), beside the built-in table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Methods {
+pub struct MethodSettings {
     pub allow: Vec<String>,
     pub deny: Vec<String>,
     pub heavy: Vec<String>,
@@ -159,7 +159,7 @@ pub struct Methods {
 
 /// Who may use the admin listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Admin {
+pub struct AdminSettings {
     /// There if the listener is off loopback.
     pub token: Option<Secret>,
     /// Names in lower case by which the listener is reached, beside `localhost` and addresses.
@@ -168,7 +168,7 @@ pub struct Admin {
 
 /// What browsers' pages may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cors {
+pub struct CorsSettings {
     /// Where they may come from; `*`: from anywhere.
     pub origins: Vec<String>,
     /// What they may send beside what we read.
@@ -177,7 +177,7 @@ pub struct Cors {
 
 /// Metrics for CloudWatch, on standard output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CloudWatch {
+pub struct CloudWatchSettings {
     pub namespace: String,
     /// The dimension that tells this balancer's metrics from another's.
     pub service: String,
@@ -185,14 +185,14 @@ pub struct CloudWatch {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Log {
+pub struct LogSettings {
     /// The share of calls that get a line, 0 to 1; failed ones always do. `None`: no call does.
     pub calls: Option<f64>,
 }
 
 /// What clients' sockets are held to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sockets {
+pub struct SocketSettings {
     pub sockets_max: usize,
     /// `None`: as the default has it, see [`Settings::sockets_max_per_address`].
     pub per_address_max: Option<usize>,
@@ -205,7 +205,7 @@ pub struct Sockets {
 
 /// Traces for a collector, by OTLP over HTTP.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Otlp {
+pub struct OtlpSettings {
     /// The whole URL, which may hold a key.
     pub endpoint: Secret,
     pub headers: Vec<(String, Secret)>,
@@ -216,13 +216,13 @@ pub struct Otlp {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shutdown {
+pub struct ShutdownSettings {
     pub lame_duck: Duration,
     pub drain: Duration,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct LimitSettings {
     /// In bytes, shared out among all that is held; `None`: the machine's, or the control group's.
     pub memory: Option<u64>,
 }
@@ -231,38 +231,38 @@ impl Default for Settings {
     /// What an empty file means. It has no node.
     fn default() -> Settings {
         Settings {
-            chain: Chain::default(),
-            listen: Listen::default(),
-            registry: Registry::default(),
+            chain: ChainSettings::default(),
+            listen: ListenSettings::default(),
+            registry: RegistrySettings::default(),
             nodes: Vec::new(),
-            health: Health::default(),
-            calls: Calls::default(),
+            health: HealthSettings::default(),
+            calls: CallSettings::default(),
             consistency: Consistency::Monotonic,
-            methods: Methods::default(),
-            admin: Admin::default(),
-            cors: Cors::default(),
+            methods: MethodSettings::default(),
+            admin: AdminSettings::default(),
+            cors: CorsSettings::default(),
             cloudwatch: None,
-            log: Log::default(),
-            sockets: Sockets::default(),
+            log: LogSettings::default(),
+            sockets: SocketSettings::default(),
             otlp: None,
-            shutdown: Shutdown::default(),
-            limits: Limits::default(),
+            shutdown: ShutdownSettings::default(),
+            limits: LimitSettings::default(),
         }
     }
 }
 
-impl Default for Chain {
-    fn default() -> Chain {
-        Chain {
+impl Default for ChainSettings {
+    fn default() -> ChainSettings {
+        ChainSettings {
             id: None,
             block_time: Duration::from_secs(12),
         }
     }
 }
 
-impl Default for Listen {
-    fn default() -> Listen {
-        Listen {
+impl Default for ListenSettings {
+    fn default() -> ListenSettings {
+        ListenSettings {
             http: vec![SocketAddr::from(([0, 0, 0, 0], 8545))],
             https: Vec::new(),
             metrics: Some(SocketAddr::from(([0, 0, 0, 0], 9090))),
@@ -274,9 +274,9 @@ impl Default for Listen {
     }
 }
 
-impl Default for Registry {
-    fn default() -> Registry {
-        Registry {
+impl Default for RegistrySettings {
+    fn default() -> RegistrySettings {
+        RegistrySettings {
             kind: RegistryKind::Embedded,
             path: PathBuf::from("data/forebay.db"),
             table: "forebay-backends".to_string(),
@@ -289,9 +289,9 @@ impl Default for Registry {
     }
 }
 
-impl Default for Health {
-    fn default() -> Health {
-        Health {
+impl Default for HealthSettings {
+    fn default() -> HealthSettings {
+        HealthSettings {
             interval: Duration::from_secs(5),
             leader_interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
@@ -304,14 +304,14 @@ impl Default for Health {
     }
 }
 
-impl Default for Calls {
-    fn default() -> Calls {
-        Calls {
+impl Default for CallSettings {
+    fn default() -> CallSettings {
+        CallSettings {
             deadline: Duration::from_secs(30),
             // Longer than geth's own limit of 5 s (`--rpc.evmtimeout`), so that its word is heard.
             attempt: Duration::from_secs(8),
             heavy: Duration::from_secs(60),
-            retry_budget: RetryBudget::default(),
+            retry_budget: RetryBudgetSettings::default(),
             hedge: None,
             queue: Duration::from_millis(100),
             broadcast: NODES_MAX,
@@ -320,14 +320,14 @@ impl Default for Calls {
             body_bytes_max: 5 << 20,
             batch_calls_max: 1000,
             answer_bytes_max: 256 << 20,
-            when_none_fit: WhenNoneFit::FailOpen,
+            when_none_fit: NoneFitPolicy::FailOpen,
         }
     }
 }
 
-impl Default for RetryBudget {
-    fn default() -> RetryBudget {
-        RetryBudget {
+impl Default for RetryBudgetSettings {
+    fn default() -> RetryBudgetSettings {
+        RetryBudgetSettings {
             per_call: 0.2,
             per_second: 10.0,
             burst: 100.0,
@@ -335,19 +335,19 @@ impl Default for RetryBudget {
     }
 }
 
-impl Default for Cors {
-    fn default() -> Cors {
-        Cors {
+impl Default for CorsSettings {
+    fn default() -> CorsSettings {
+        CorsSettings {
             origins: vec!["*".to_string()],
             headers: Vec::new(),
         }
     }
 }
 
-impl Default for CloudWatch {
+impl Default for CloudWatchSettings {
     /// What an empty section means.
-    fn default() -> CloudWatch {
-        CloudWatch {
+    fn default() -> CloudWatchSettings {
+        CloudWatchSettings {
             namespace: "Forebay".to_string(),
             service: "forebay".to_string(),
             interval: Duration::from_secs(60),
@@ -355,9 +355,9 @@ impl Default for CloudWatch {
     }
 }
 
-impl Default for Sockets {
-    fn default() -> Sockets {
-        Sockets {
+impl Default for SocketSettings {
+    fn default() -> SocketSettings {
+        SocketSettings {
             sockets_max: 20_000,
             per_address_max: None,
             subscriptions_max: 100,
@@ -367,9 +367,9 @@ impl Default for Sockets {
     }
 }
 
-impl Default for Shutdown {
-    fn default() -> Shutdown {
-        Shutdown {
+impl Default for ShutdownSettings {
+    fn default() -> ShutdownSettings {
+        ShutdownSettings {
             lame_duck: Duration::from_secs(10),
             drain: Duration::from_secs(20),
         }

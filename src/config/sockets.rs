@@ -3,8 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::field::{Context, Field};
-use super::settings::{Settings, Sockets};
+use super::field::Field;
+use super::settings::Settings;
+use crate::config::field::ReadContext;
+use crate::config::settings::SocketSettings;
 
 /// A proxy between us and the client may end a connection that is idle for a minute.
 const PINGS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
@@ -29,7 +31,7 @@ impl Settings {
     }
 }
 
-pub(super) fn sockets(context: &Context<'_>, field: &Field<'_>) -> Sockets {
+pub(super) fn sockets(context: &ReadContext<'_>, field: &Field<'_>) -> SocketSettings {
     let section = field.section(&[
         "sockets_max",
         "per_address_max",
@@ -37,7 +39,7 @@ pub(super) fn sockets(context: &Context<'_>, field: &Field<'_>) -> Sockets {
         "messages_per_second",
         "ping_interval",
     ]);
-    let default = Sockets::default();
+    let default = SocketSettings::default();
     let number = |key: &str, range| section.field(key).number(range);
     let sockets_max = number("sockets_max", 0..=1_000_000);
     let sockets_max = sockets_max.unwrap_or(default.sockets_max);
@@ -53,7 +55,7 @@ pub(super) fn sockets(context: &Context<'_>, field: &Field<'_>) -> Sockets {
     let subscriptions = number("subscriptions_max", 0..=10_000);
     let messages = section.field("messages_per_second").number(1..=1_000_000);
     let pings = section.field("ping_interval").duration(PINGS);
-    Sockets {
+    SocketSettings {
         sockets_max,
         per_address_max,
         subscriptions_max: subscriptions.unwrap_or(default.subscriptions_max),
@@ -66,7 +68,7 @@ pub(super) fn sockets(context: &Context<'_>, field: &Field<'_>) -> Sockets {
 mod tests {
     use super::*;
     use crate::config::tests::{finds, finds_nothing};
-    use crate::domain::forwarded::Network;
+    use forebay_core::wire::forwarded::Network;
 
     #[test]
     fn one_address_has_a_limit_by_default_and_whoever_is_behind_a_proxy_one_of_their_own() {

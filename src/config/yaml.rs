@@ -12,55 +12,55 @@ pub const DEPTH_MAX: usize = 32;
 
 /// A value and the line, counted from 1, on which it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     pub line: usize,
-    pub value: Value,
+    pub value: YamlValue,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum YamlValue {
     Scalar {
         text: String,
         /// Quoted or a block: `"null"` is a word, `null` is nothing.
         quoted: bool,
     },
-    Sequence(Vec<Node>),
-    Mapping(Vec<Entry>),
+    Sequence(Vec<YamlNode>),
+    Mapping(Vec<YamlEntry>),
 }
 
 /// A key, where it stands, and its value. Keys may occur twice; the reader says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct YamlEntry {
     pub key: String,
     pub line: usize,
-    pub node: Node,
+    pub node: YamlNode,
 }
 
-impl Node {
+impl YamlNode {
     pub fn is_null(&self) -> bool {
         match &self.value {
-            Value::Scalar { text, quoted } => {
+            YamlValue::Scalar { text, quoted } => {
                 !quoted && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
             }
-            Value::Sequence(_) | Value::Mapping(_) => false,
+            YamlValue::Sequence(_) | YamlValue::Mapping(_) => false,
         }
     }
 
     /// What kind of thing it is, for messages.
     pub fn kind(&self) -> &'static str {
         match &self.value {
-            Value::Scalar { .. } if self.is_null() => "nothing",
-            Value::Scalar { .. } => "a single value",
-            Value::Sequence(_) => "a list",
-            Value::Mapping(_) => "a group of keys",
+            YamlValue::Scalar { .. } if self.is_null() => "nothing",
+            YamlValue::Scalar { .. } => "a single value",
+            YamlValue::Sequence(_) => "a list",
+            YamlValue::Mapping(_) => "a group of keys",
         }
     }
 
     /// The entry of `key` in a mapping.
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&YamlEntry> {
         match &self.value {
-            Value::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
-            Value::Scalar { .. } | Value::Sequence(_) => None,
+            YamlValue::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
+            YamlValue::Scalar { .. } | YamlValue::Sequence(_) => None,
         }
     }
 
@@ -71,13 +71,13 @@ impl Node {
         let mut line = self.line;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
             let found = match &at.value {
-                Value::Sequence(items) => step
+                YamlValue::Sequence(items) => step
                     .trim_end_matches(']')
                     .parse::<usize>()
                     .ok()
                     .and_then(|index| items.get(index))
                     .map(|item| (item.line, item)),
-                Value::Scalar { .. } | Value::Mapping(_) => {
+                YamlValue::Scalar { .. } | YamlValue::Mapping(_) => {
                     at.entry(step).map(|entry| (entry.line, &entry.node))
                 }
             };
@@ -92,14 +92,14 @@ impl Node {
 
 /// Reads one YAML document. `None`, with an error among the findings, when it isn't one; an
 /// empty text is a null at line 1.
-pub(super) fn parse(text: &str, findings: &Findings) -> Option<Node> {
+pub(super) fn parse(text: &str, findings: &Findings) -> Option<YamlNode> {
     if let Some((line, letter)) = control_character(text) {
         let code = u32::from(letter);
         let message = format!("the character U+{code:04X} has no place in a text file");
         findings.error(line, "", message);
         return None;
     }
-    let mut tree = Tree::default();
+    let mut tree = YamlTree::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let taken = match event {
@@ -115,16 +115,16 @@ pub(super) fn parse(text: &str, findings: &Findings) -> Option<Node> {
 }
 
 /// A file without a word.
-pub(super) fn nothing() -> Node {
+pub(super) fn nothing() -> YamlNode {
     null(1)
 }
 
-fn null(line: usize) -> Node {
-    let value = Value::Scalar {
+fn null(line: usize) -> YamlNode {
+    let value = YamlValue::Scalar {
         text: String::new(),
         quoted: false,
     };
-    Node { line, value }
+    YamlNode { line, value }
 }
 
 fn control_character(text: &str) -> Option<(usize, char)> {
@@ -141,18 +141,18 @@ fn line_at(text: &str, at: usize) -> usize {
         .count()
 }
 
-struct Fault {
+struct YamlError {
     line: usize,
     message: String,
 }
 
-fn fault<T>(line: usize, message: impl Into<String>) -> Result<T, Fault> {
+fn fault<T>(line: usize, message: impl Into<String>) -> Result<T, YamlError> {
     let message = message.into();
-    Err(Fault { line, message })
+    Err(YamlError { line, message })
 }
 
 /// What the scanner tripped over, in our words where it is the usual thing.
-fn syntax_fault(text: &str, why: &ScanError) -> Fault {
+fn syntax_fault(text: &str, why: &ScanError) -> YamlError {
     let line = why.marker().line().max(1);
     let row = |line: usize| text.lines().nth(line - 1).unwrap_or("");
     let indented_by_tab = |line: &usize| {
@@ -162,33 +162,33 @@ fn syntax_fault(text: &str, why: &ScanError) -> Fault {
     // The scanner notices a tab on its own line or on the one that it ends.
     if let Some(line) = [line, line + 1].into_iter().find(indented_by_tab) {
         let message = "a tab can't indent YAML; use spaces".to_string();
-        return Fault { line, message };
+        return YamlError { line, message };
     }
     let hint = match row(line).contains("${") {
         true => "; between brackets, `${NAME}` needs quotes around it",
         false => "",
     };
     let message = format!("not YAML: {}{hint}", shown(why.info()));
-    Fault { line, message }
+    YamlError { line, message }
 }
 
 /// A mapping or sequence whose end hasn't come yet.
-struct Open {
-    node: Node,
+struct OpenCollection {
+    node: YamlNode,
     /// The key whose value comes next.
     key: Option<(String, usize)>,
 }
 
 /// The tree as it grows, event by event.
 #[derive(Default)]
-struct Tree {
-    root: Option<Node>,
-    open: Vec<Open>,
+struct YamlTree {
+    root: Option<YamlNode>,
+    open: Vec<OpenCollection>,
     documents: usize,
 }
 
-impl Tree {
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
+impl YamlTree {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
         let line = span.start.line();
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
@@ -204,13 +204,13 @@ impl Tree {
                 untagged(line, tag.as_deref())?;
                 let quoted = style != ScalarStyle::Plain;
                 let text = text.into_owned();
-                self.place(line, Value::Scalar { text, quoted })
+                self.place(line, YamlValue::Scalar { text, quoted })
             }
             Event::SequenceStart(_, tag) => {
-                self.begin(line, tag.as_deref(), Value::Sequence(Vec::new()))
+                self.begin(line, tag.as_deref(), YamlValue::Sequence(Vec::new()))
             }
             Event::MappingStart(_, tag) => {
-                self.begin(line, tag.as_deref(), Value::Mapping(Vec::new()))
+                self.begin(line, tag.as_deref(), YamlValue::Mapping(Vec::new()))
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(open) => self.place(open.node.line, open.node.value),
@@ -219,28 +219,28 @@ impl Tree {
         }
     }
 
-    fn begin(&mut self, line: usize, tag: Option<&Tag>, value: Value) -> Result<(), Fault> {
+    fn begin(&mut self, line: usize, tag: Option<&Tag>, value: YamlValue) -> Result<(), YamlError> {
         untagged(line, tag)?;
         if self.open.len() >= DEPTH_MAX {
             return fault(line, format!("nested deeper than {DEPTH_MAX} levels"));
         }
-        let node = Node { line, value };
-        self.open.push(Open { node, key: None });
+        let node = YamlNode { line, value };
+        self.open.push(OpenCollection { node, key: None });
         Ok(())
     }
 
     /// Puts a complete value where it belongs: into what is open, or at the root.
-    fn place(&mut self, line: usize, value: Value) -> Result<(), Fault> {
-        let node = Node { line, value };
+    fn place(&mut self, line: usize, value: YamlValue) -> Result<(), YamlError> {
+        let node = YamlNode { line, value };
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
         };
         match &mut open.node.value {
-            Value::Scalar { .. } => {}
-            Value::Sequence(items) => items.push(node),
-            Value::Mapping(entries) => match open.key.take() {
-                Some((key, line)) => entries.push(Entry { key, line, node }),
+            YamlValue::Scalar { .. } => {}
+            YamlValue::Sequence(items) => items.push(node),
+            YamlValue::Mapping(entries) => match open.key.take() {
+                Some((key, line)) => entries.push(YamlEntry { key, line, node }),
                 None => open.key = Some(key(node)?),
             },
         }
@@ -248,16 +248,16 @@ impl Tree {
     }
 }
 
-fn key(node: Node) -> Result<(String, usize), Fault> {
+fn key(node: YamlNode) -> Result<(String, usize), YamlError> {
     match node.value {
-        Value::Scalar { text, .. } => Ok((text, node.line)),
-        Value::Sequence(_) | Value::Mapping(_) => {
+        YamlValue::Scalar { text, .. } => Ok((text, node.line)),
+        YamlValue::Sequence(_) | YamlValue::Mapping(_) => {
             fault(node.line, "a key must be a word, not a list or a group")
         }
     }
 }
 
-fn untagged(line: usize, tag: Option<&Tag>) -> Result<(), Fault> {
+fn untagged(line: usize, tag: Option<&Tag>) -> Result<(), YamlError> {
     match tag {
         Some(tag) if !tag.is_yaml_core_schema() => fault(
             line,
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use crate::config::finding::Finding;
 
-    fn read(text: &str) -> Result<Node, Finding> {
+    fn read(text: &str) -> Result<YamlNode, Finding> {
         let findings = Findings::default();
         let node = parse(text, &findings);
         let mut list = findings.into_sorted();

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use super::reading::{Lookup, identity_of, name_of};
-use super::{Item, Origin};
-use crate::domain::node::NodeRecord;
+use crate::registry::validation::{EnvironmentLookup, identity_of, name_of};
+use crate::registry::{ItemOrigin, RegistryItem};
+use forebay_core::vocabulary::node::NodeRecord;
 
 /// One thing that differs. Of URLs and headers only that they do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The node's name.
     pub node: String,
-    pub what: What,
+    pub what: DifferenceKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum DifferenceKind {
     OnlyInFile,
     /// It comes in once a round has found it fit.
     Pending,
@@ -28,30 +28,34 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.node)?;
         match &self.what {
-            What::OnlyInFile => f.write_str("only in the file"),
-            What::Pending => f.write_str(
+            DifferenceKind::OnlyInFile => f.write_str("only in the file"),
+            DifferenceKind::Pending => f.write_str(
                 "only in the file so far: the registry is of an earlier release, which may have \
                  been told to remove it; it comes in once a round has found it fit",
             ),
-            What::OnlyInRegistry => f.write_str("only in the registry"),
-            What::Key(key, Some((registry, file))) => {
+            DifferenceKind::OnlyInRegistry => f.write_str("only in the registry"),
+            DifferenceKind::Key(key, Some((registry, file))) => {
                 write!(f, "{key} is {registry}, and {file} in the file")
             }
-            What::Key(key, None) => write!(f, "{key} is another than in the file"),
+            DifferenceKind::Key(key, None) => write!(f, "{key} is another than in the file"),
         }
     }
 }
 
 /// Where `items` differ from `file`: by node in the order of the file, then those that it lacks.
-pub fn between(file: &[NodeRecord], items: &[Item], lookup: Lookup<'_>) -> Vec<Difference> {
+pub fn between(
+    file: &[NodeRecord],
+    items: &[RegistryItem],
+    lookup: EnvironmentLookup<'_>,
+) -> Vec<Difference> {
     let mut differences = Vec::new();
-    let mut rest: Vec<&Item> = items.iter().collect();
+    let mut rest: Vec<&RegistryItem> = items.iter().collect();
     for record in file {
         let identity = identity_of(&record.url, lookup);
-        let is_it = |item: &&Item| identity_of(&item.record.url, lookup) == identity;
+        let is_it = |item: &&RegistryItem| identity_of(&item.record.url, lookup) == identity;
         let node = name_of(record.name.as_deref(), &record.url, lookup);
         let what = match rest.iter().position(is_it) {
-            None => vec![What::OnlyInFile],
+            None => vec![DifferenceKind::OnlyInFile],
             Some(at) => of(record, rest.remove(at)),
         };
         let node = |what| Difference {
@@ -62,32 +66,37 @@ pub fn between(file: &[NodeRecord], items: &[Item], lookup: Lookup<'_>) -> Vec<D
     }
     differences.extend(rest.into_iter().map(|item| Difference {
         node: name_of(item.record.name.as_deref(), &item.record.url, lookup),
-        what: What::OnlyInRegistry,
+        what: DifferenceKind::OnlyInRegistry,
     }));
     differences
 }
 
 /// The same in sentences, but for what is no news: beside a file that the registry follows others stand by
 /// command, and without one they all do.
-pub fn told(file: &[NodeRecord], items: &[Item], follows: bool, lookup: Lookup<'_>) -> Vec<String> {
+pub fn told(
+    file: &[NodeRecord],
+    items: &[RegistryItem],
+    follows: bool,
+    lookup: EnvironmentLookup<'_>,
+) -> Vec<String> {
     let is_news = |difference: &Difference| match difference.what {
-        What::OnlyInFile | What::Pending | What::Key(..) => true,
-        What::OnlyInRegistry => !follows && !file.is_empty(),
+        DifferenceKind::OnlyInFile | DifferenceKind::Pending | DifferenceKind::Key(..) => true,
+        DifferenceKind::OnlyInRegistry => !follows && !file.is_empty(),
     };
     let all = between(file, items, lookup).into_iter().filter(is_news);
     all.map(|difference| difference.to_string()).collect()
 }
 
-fn of(file: &NodeRecord, item: &Item) -> Vec<What> {
-    if let Origin::File {
+fn of(file: &NodeRecord, item: &RegistryItem) -> Vec<DifferenceKind> {
+    if let ItemOrigin::File {
         is_pending: true, ..
     } = item.origin
     {
-        return vec![What::Pending];
+        return vec![DifferenceKind::Pending];
     }
     let record = &item.record;
     let key = |differs: bool, key, shown: Option<(String, String)>| {
-        differs.then_some(What::Key(key, shown))
+        differs.then_some(DifferenceKind::Key(key, shown))
     };
     let (weight, file_weight) = (record.weight.get(), file.weight.get());
     let (role, file_role) = (record.rung.as_str(), file.rung.as_str());
@@ -125,16 +134,16 @@ fn of(file: &NodeRecord, item: &Item) -> Vec<What> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::node::{Rung, Weight};
-    use crate::registry::Health;
+    use crate::registry::StoredHealth;
+    use forebay_core::vocabulary::node::{Role, Weight};
 
-    fn item(record: NodeRecord) -> Item {
-        Item {
+    fn item(record: NodeRecord) -> RegistryItem {
+        RegistryItem {
             record,
             when_added: String::new(),
             former_weight: None,
-            origin: Origin::Registry,
-            health: Health::default(),
+            origin: ItemOrigin::Registry,
+            health: StoredHealth::default(),
         }
     }
 
@@ -153,7 +162,7 @@ mod tests {
         ];
         let changed = NodeRecord {
             weight: Weight::NONE,
-            rung: Rung::Leader,
+            rung: Role::Leader,
             ..at("HTTP://changed:80/s3cret/")
         };
         let items = [at("http://gone/s3cret"), changed, at("http://same/${KEY}")].map(item);

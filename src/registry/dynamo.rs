@@ -5,13 +5,13 @@
 //! Nothing that goes wrong here is more than an error to the caller: what serves, serves on.
 
 mod changes;
-mod ledger;
+mod error;
+mod lease;
 mod listing;
-mod pen;
+mod requests;
 mod row;
-mod store;
+mod state_table;
 mod tables;
-mod trouble;
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,17 +24,18 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::Mutex;
 
-use self::changes::{Book, Change, Write};
-use self::ledger::Edition;
-use self::row::Row;
-use self::store::{Store, holds, number, text};
-use self::trouble::Trouble;
-use super::reading::Lookup;
-use super::{Edit, Environment, Health, Item, Listing, Registry, RegistryError, SharedHead};
+use super::{Environment, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
-use crate::domain::chance::Dice as _;
-use crate::domain::lease::Tenancy;
-use crate::domain::node::NodeRecord;
+use crate::registry::dynamo::changes::{ListSnapshot, TableChange, TableWrite};
+use crate::registry::dynamo::error::DynamoError;
+use crate::registry::dynamo::requests::{DynamoTables, holds, number, text};
+use crate::registry::dynamo::row::DynamoRow;
+use crate::registry::dynamo::state_table::Revision;
+use crate::registry::validation::EnvironmentLookup;
+use crate::registry::{NodeEdit, RegistryItem, StoredHealth};
+use forebay_core::vocabulary::chance::Dice as _;
+use forebay_core::vocabulary::lease::LeaseParticipant;
+use forebay_core::vocabulary::node::NodeRecord;
 
 /// The longest that a call takes: a list of many pages, or a change among many who change.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +52,7 @@ const HEALTHS_AT_ONCE: usize = 8;
 
 /// Where the list is, and how long the lease of who writes health down lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DynamoConfig {
     pub table: String,
     /// `None`: AWS, in the region that the SDK finds.
     pub endpoint: Option<String>,
@@ -59,33 +60,33 @@ pub struct Place {
 }
 
 /// The registry in a table.
-pub struct Dynamo {
-    store: Store,
+pub struct DynamoRegistry {
+    store: DynamoTables,
     environment: Environment,
     me: String,
     /// The last list that was read whole.
-    listed: Mutex<Option<Listed>>,
+    listed: Mutex<Option<CachedListing>>,
     /// The last version of a list that could be believed.
     seen: AtomicU64,
     /// One change at a time: two of one process need not cross.
     changing: Mutex<()>,
-    tenancy: Mutex<Tenancy>,
+    tenancy: Mutex<LeaseParticipant>,
 }
 
-struct Listed {
-    edition: Edition,
+struct CachedListing {
+    edition: Revision,
     read_at: Instant,
     listing: Listing,
 }
 
-impl Dynamo {
+impl DynamoRegistry {
     /// Asks nobody yet, and needs no runtime. `environment` resolves `${NAME}` in URLs.
-    pub fn new(place: &Place, environment: Environment) -> Dynamo {
+    pub fn new(place: &DynamoConfig, environment: Environment) -> DynamoRegistry {
         let me = own_name();
-        Dynamo {
-            store: Store::new(&place.table, place.endpoint.clone()),
+        DynamoRegistry {
+            store: DynamoTables::new(&place.table, place.endpoint.clone()),
             environment,
-            tenancy: Mutex::new(Tenancy::new(me.clone(), place.lease)),
+            tenancy: Mutex::new(LeaseParticipant::new(me.clone(), place.lease)),
             me,
             listed: Mutex::default(),
             seen: AtomicU64::new(0),
@@ -94,10 +95,10 @@ impl Dynamo {
     }
 
     /// The same over a client that was made elsewhere, with credentials of its own.
-    pub fn over(client: Client, place: &Place, environment: Environment) -> Dynamo {
-        Dynamo {
-            store: Store::over(client, &place.table),
-            ..Dynamo::new(place, environment)
+    pub fn over(client: Client, place: &DynamoConfig, environment: Environment) -> DynamoRegistry {
+        DynamoRegistry {
+            store: DynamoTables::over(client, &place.table),
+            ..DynamoRegistry::new(place, environment)
         }
     }
 
@@ -114,12 +115,12 @@ impl Dynamo {
             })
     }
 
-    fn lookup(&self) -> Lookup<'_> {
+    fn lookup(&self) -> EnvironmentLookup<'_> {
         &*self.environment
     }
 
-    fn out_of_reach(&self, operation: &'static str, trouble: &Trouble) -> RegistryError {
-        let Store { nodes, state, .. } = &self.store;
+    fn out_of_reach(&self, operation: &'static str, trouble: &DynamoError) -> RegistryError {
+        let DynamoTables { nodes, state, .. } = &self.store;
         RegistryError::OutOfReach {
             operation,
             why: match operation {
@@ -134,34 +135,34 @@ impl Dynamo {
     async fn call<T>(
         &self,
         operation: &'static str,
-        work: impl Future<Output = Result<T, Trouble>>,
+        work: impl Future<Output = Result<T, DynamoError>>,
     ) -> Result<T, RegistryError> {
         tokio::time::timeout(PATIENCE, work)
             .await
-            .unwrap_or(Err(Trouble::TimedOut))
+            .unwrap_or(Err(DynamoError::TimedOut))
             .map_err(|trouble| self.out_of_reach(operation, &trouble))
     }
 
-    async fn read(&self) -> Result<Book, Trouble> {
+    async fn read(&self) -> Result<ListSnapshot, DynamoError> {
         // The edition first: a change in between is then seen at the next look.
-        let edition = ledger::edition(&self.store).await?;
+        let edition = state_table::edition(&self.store).await?;
         self.read_rows(edition).await
     }
 
-    async fn read_rows(&self, edition: Edition) -> Result<Book, Trouble> {
-        let rows = self.store.scan().await?.into_iter().map(Row::new);
-        Ok(Book {
+    async fn read_rows(&self, edition: Revision) -> Result<ListSnapshot, DynamoError> {
+        let rows = self.store.scan().await?.into_iter().map(DynamoRow::new);
+        Ok(ListSnapshot {
             edition,
             rows: listing::in_order(rows.collect()),
         })
     }
 
-    async fn look(&self) -> Result<Listing, Trouble> {
+    async fn look(&self) -> Result<Listing, DynamoError> {
         let mut listed = self.listed.lock().await;
-        let edition = ledger::edition(&self.store).await?;
+        let edition = state_table::edition(&self.store).await?;
         if let Some(listed) = &*listed
             && listed.edition == edition
-            && edition != Edition::Unkept
+            && edition != Revision::Unkept
             && clock::now().saturating_duration_since(listed.read_at) < WHOLE_EVERY
         {
             return Ok(listed.listing.clone());
@@ -170,7 +171,7 @@ impl Dynamo {
         let book = self.read_rows(edition).await?;
         let mut listing = listing::of(&book, self.lookup());
         // An empty list that nobody made so is looked at again at once.
-        *listed = listing.is_credible().then(|| Listed {
+        *listed = listing.is_credible().then(|| CachedListing {
             edition,
             read_at,
             listing: listing.clone(),
@@ -187,17 +188,17 @@ impl Dynamo {
     async fn change<T>(
         &self,
         operation: &'static str,
-        decide: impl Fn(&Book) -> Result<Change<T>, RegistryError>,
+        decide: impl Fn(&ListSnapshot) -> Result<TableChange<T>, RegistryError>,
     ) -> Result<T, RegistryError> {
         let changing = self.change_in_turn(operation, decide);
         let changed = tokio::time::timeout(PATIENCE, changing).await;
-        changed.unwrap_or_else(|_| Err(self.out_of_reach(operation, &Trouble::TimedOut)))
+        changed.unwrap_or_else(|_| Err(self.out_of_reach(operation, &DynamoError::TimedOut)))
     }
 
     async fn change_in_turn<T>(
         &self,
         operation: &'static str,
-        decide: impl Fn(&Book) -> Result<Change<T>, RegistryError>,
+        decide: impl Fn(&ListSnapshot) -> Result<TableChange<T>, RegistryError>,
     ) -> Result<T, RegistryError> {
         let told = |trouble| self.out_of_reach(operation, &trouble);
         let _one = self.changing.lock().await;
@@ -212,7 +213,7 @@ impl Dynamo {
                     self.listed.lock().await.take();
                     return Ok(change.outcome);
                 }
-                Err(Trouble::Conflict | Trouble::Crossed) if clock::now() < deadline => {
+                Err(DynamoError::Conflict | DynamoError::Crossed) if clock::now() < deadline => {
                     let chance = (&mut clock::roll as &mut dyn FnMut() -> u64).fraction();
                     tokio::time::sleep(pause_max.mul_f64(chance)).await;
                     pause_max = (pause_max * 2).min(PAUSE_MAX);
@@ -226,23 +227,23 @@ impl Dynamo {
     /// several, each with its edition.
     async fn write(
         &self,
-        mut edition: Edition,
-        writes: Vec<Write>,
+        mut edition: Revision,
+        writes: Vec<TableWrite>,
         is_emptied: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), DynamoError> {
         let mut writes = writes.into_iter().peekable();
         while writes.peek().is_some() {
             let some = writes.by_ref().take(WRITES_MAX);
             let some = some.map(|write| write.request(&self.store));
             let mut requests = some.collect::<Result<Vec<_>, _>>()?;
-            let next = ledger::next_edition(&self.store, edition, is_emptied, &self.me)?;
+            let next = state_table::next_edition(&self.store, edition, is_emptied, &self.me)?;
             requests.push(next);
             self.store.transact(requests).await?;
             let version = match edition {
-                Edition::At { version, .. } => version.saturating_add(1),
-                Edition::Unkept | Edition::New => 1,
+                Revision::At { version, .. } => version.saturating_add(1),
+                Revision::Unkept | Revision::New => 1,
             };
-            edition = Edition::At {
+            edition = Revision::At {
                 version,
                 is_emptied,
             };
@@ -251,7 +252,7 @@ impl Dynamo {
     }
 
     /// Writes one node's health, unless we have written one as new.
-    async fn write_health(&self, url: &str, health: &Health) -> Result<(), Trouble> {
+    async fn write_health(&self, url: &str, health: &StoredHealth) -> Result<(), DynamoError> {
         let update = self.store.node_update(url).await?;
         holds(health_update(update, health, &self.me))
             .await
@@ -272,7 +273,7 @@ fn own_name() -> String {
 /// that is still to come: our clock has been set back since.
 fn health_update(
     update: UpdateItemFluentBuilder,
-    health: &Health,
+    health: &StoredHealth,
     me: &str,
 ) -> UpdateItemFluentBuilder {
     let names = ["block_number", "lag", "reason"];
@@ -316,7 +317,7 @@ fn health_update(
 }
 
 #[async_trait]
-impl Registry for Dynamo {
+impl Registry for DynamoRegistry {
     async fn list(&self) -> Result<Listing, RegistryError> {
         self.call("list", self.look()).await
     }
@@ -325,26 +326,26 @@ impl Registry for Dynamo {
         if records.is_empty() {
             return Ok(false);
         }
-        let decide = |book: &Book| changes::seed(book, records, self.lookup());
+        let decide = |book: &ListSnapshot| changes::seed(book, records, self.lookup());
         self.change("seed", decide).await
     }
 
-    async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError> {
-        let decide = |book: &Book| changes::add(book, record, self.lookup());
+    async fn add(&self, record: &NodeRecord) -> Result<RegistryItem, RegistryError> {
+        let decide = |book: &ListSnapshot| changes::add(book, record, self.lookup());
         self.change("add", decide).await
     }
 
-    async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError> {
-        let decide = |book: &Book| changes::set(book, key, edit, self.lookup());
+    async fn set(&self, key: &str, edit: &NodeEdit) -> Result<RegistryItem, RegistryError> {
+        let decide = |book: &ListSnapshot| changes::set(book, key, edit, self.lookup());
         self.change("set", decide).await
     }
 
-    async fn remove(&self, key: &str) -> Result<Item, RegistryError> {
-        let decide = |book: &Book| changes::remove(book, key, self.lookup());
+    async fn remove(&self, key: &str) -> Result<RegistryItem, RegistryError> {
+        let decide = |book: &ListSnapshot| changes::remove(book, key, self.lookup());
         self.change("remove", decide).await
     }
 
-    async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError> {
+    async fn record_health(&self, healths: &[(String, StoredHealth)]) -> Result<(), RegistryError> {
         let writes = stream::iter(healths.to_vec())
             .map(async |(url, health)| self.write_health(&url, &health).await)
             .buffer_unordered(HEALTHS_AT_ONCE);
@@ -357,12 +358,12 @@ impl Registry for Dynamo {
     }
 
     async fn shared_head(&self, leader: &str) -> Result<Option<SharedHead>, RegistryError> {
-        let read = ledger::shared_head(&self.store, leader);
+        let read = state_table::shared_head(&self.store, leader);
         self.call("share", read).await
     }
 
     async fn share_head(&self, leader: &str, head: SharedHead) -> Result<(), RegistryError> {
-        let write = ledger::share_head(&self.store, leader, head, &self.me);
+        let write = state_table::share_head(&self.store, leader, head, &self.me);
         self.call("share", write).await
     }
 }

@@ -7,7 +7,7 @@
 //! its time writes nothing afterwards.
 
 mod changes;
-mod following;
+mod configured_nodes;
 mod table;
 
 use std::fs::{self, OpenOptions};
@@ -22,14 +22,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Mutex;
 
-use self::changes::Stop;
-use self::table::Unfit;
-use super::reading::Lookup;
-use super::{
-    Edit, Environment, Followed, Health, Item, Listing, Registry, RegistryError, SharedHead,
-};
+use super::{Environment, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
-use crate::domain::node::NodeRecord;
+use crate::registry::embedded::changes::ChangeError;
+use crate::registry::embedded::table::DatabaseError;
+use crate::registry::validation::EnvironmentLookup;
+use crate::registry::{FollowReport, NodeEdit, RegistryItem, StoredHealth};
+use forebay_core::vocabulary::node::NodeRecord;
 
 /// The longest that opening or a call takes, waiting for other processes included.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,29 +38,29 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// The embedded registry. Clones share one connection.
 #[derive(Clone)]
-pub struct Embedded {
+pub struct EmbeddedRegistry {
     path: PathBuf,
     /// `None` until the file can be opened, and once it has shown itself damaged.
-    shelf: Arc<Mutex<Option<Shelf>>>,
+    shelf: Arc<Mutex<Option<OpenDatabase>>>,
     environment: Environment,
     patience: Duration,
 }
 
 /// The connection, and the last list read over it with the version of the file it was read at.
-struct Shelf {
+struct OpenDatabase {
     connection: Connection,
     listed: Option<(i64, Listing)>,
     /// Which file it is.
     inode: Option<u64>,
 }
 
-impl Shelf {
+impl OpenDatabase {
     /// Opens the file at `path`, and makes its folder and file where there are none.
-    fn open(path: &Path) -> Result<Shelf, String> {
+    fn open(path: &Path) -> Result<OpenDatabase, String> {
         let why = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
         create(path).map_err(|error| why(&error))?;
         let connection = connect(path).map_err(|unfit| why(&unfit))?;
-        Ok(Shelf {
+        Ok(OpenDatabase {
             connection,
             listed: None,
             inode: fs::metadata(path).ok().map(|found| found.ino()),
@@ -76,34 +75,37 @@ impl Shelf {
 }
 
 /// The shelf, opened anew where that is needed.
-fn ready<'a>(slot: &'a mut Option<Shelf>, path: &Path) -> Result<&'a mut Shelf, Stop> {
+fn ready<'a>(
+    slot: &'a mut Option<OpenDatabase>,
+    path: &Path,
+) -> Result<&'a mut OpenDatabase, ChangeError> {
     if slot.as_ref().is_some_and(|shelf| shelf.is_replaced(path)) {
         *slot = None;
     }
     match slot {
         Some(shelf) => Ok(shelf),
-        None => Ok(slot.insert(Shelf::open(path).map_err(Stop::File)?)),
+        None => Ok(slot.insert(OpenDatabase::open(path).map_err(ChangeError::File)?)),
     }
 }
 
-impl Embedded {
+impl EmbeddedRegistry {
     /// Opens the registry at `path`, and makes its folder and file where there are none. Blocks
     /// for about [`PATIENCE`] at most; needs no runtime. `environment` resolves `${NAME}` in URLs.
     ///
     /// # Errors
     /// [`RegistryError::OutOfReach`] when the file can't be used: no permission, corrupt, made
     /// by a newer program or by another one.
-    pub fn open(path: &Path, environment: Environment) -> Result<Embedded, RegistryError> {
-        let shelf = Shelf::open(path).map_err(|why| out_of_reach("open", &why))?;
-        Ok(Embedded {
+    pub fn open(path: &Path, environment: Environment) -> Result<EmbeddedRegistry, RegistryError> {
+        let shelf = OpenDatabase::open(path).map_err(|why| out_of_reach("open", &why))?;
+        Ok(EmbeddedRegistry {
             shelf: Arc::new(Mutex::new(Some(shelf))),
-            ..Embedded::later(path, environment)
+            ..EmbeddedRegistry::later(path, environment)
         })
     }
 
     /// The same at a file that can't be opened now: each call tries.
-    pub fn later(path: &Path, environment: Environment) -> Embedded {
-        Embedded {
+    pub fn later(path: &Path, environment: Environment) -> EmbeddedRegistry {
+        EmbeddedRegistry {
             path: path.to_path_buf(),
             shelf: Arc::default(),
             environment,
@@ -126,7 +128,9 @@ impl Embedded {
     async fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&mut Shelf, Instant, Lookup<'_>) -> Result<T, Stop> + Send + 'static,
+        work: impl FnOnce(&mut OpenDatabase, Instant, EnvironmentLookup<'_>) -> Result<T, ChangeError>
+        + Send
+        + 'static,
     ) -> Result<T, RegistryError> {
         let deadline = clock::now() + self.patience;
         let environment = self.environment.clone();
@@ -138,7 +142,7 @@ impl Embedded {
                 let shelf = ready(&mut slot, &path)?;
                 shelf.connection.busy_timeout(left)?;
                 let done = work(shelf, deadline, &*environment);
-                if matches!(&done, Err(Stop::Store(why)) if is_damage(why)) {
+                if matches!(&done, Err(ChangeError::Store(why)) if is_damage(why)) {
                     *slot = None;
                 }
                 done
@@ -146,21 +150,23 @@ impl Embedded {
             task.await
                 .map_err(|why| out_of_reach(operation, &why))?
                 .map_err(|stop| match stop {
-                    Stop::Refused(refused) => refused,
-                    Stop::Damaged { .. } => RegistryError::Damaged(stop.to_string()),
-                    Stop::Store(_) | Stop::File(_) | Stop::Late => out_of_reach(operation, &stop),
+                    ChangeError::Refused(refused) => refused,
+                    ChangeError::Damaged { .. } => RegistryError::Damaged(stop.to_string()),
+                    ChangeError::Store(_) | ChangeError::File(_) | ChangeError::Late => {
+                        out_of_reach(operation, &stop)
+                    }
                 })
         };
         tokio::time::timeout(self.patience, done)
             .await
-            .unwrap_or_else(|_| Err(out_of_reach(operation, &Stop::Late)))
+            .unwrap_or_else(|_| Err(out_of_reach(operation, &ChangeError::Late)))
     }
 
     /// Does `work` as one change to the file: all of it, or nothing.
     async fn change<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&Connection, Lookup<'_>) -> Result<T, Stop> + Send + 'static,
+        work: impl FnOnce(&Connection, EnvironmentLookup<'_>) -> Result<T, ChangeError> + Send + 'static,
     ) -> Result<T, RegistryError> {
         self.call(operation, |shelf, deadline, lookup| {
             shelf.listed = None;
@@ -169,7 +175,7 @@ impl Embedded {
             let outcome = work(&change, lookup)?;
             // The caller has been told by then that nothing was done.
             if clock::now() >= deadline {
-                return Err(Stop::Late);
+                return Err(ChangeError::Late);
             }
             change.commit()?;
             Ok(outcome)
@@ -204,11 +210,11 @@ fn create(path: &Path) -> io::Result<()> {
 
 /// SQLite gives up at once, whatever its timeout, when two processes turn a new file to WAL at
 /// the same moment; so we try again ourselves.
-fn connect(path: &Path) -> Result<Connection, Unfit> {
+fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     let deadline = clock::now() + PATIENCE;
     loop {
         match try_connect(path) {
-            Err(Unfit::Store(why)) if is_busy(&why) && clock::now() < deadline => {
+            Err(DatabaseError::Store(why)) if is_busy(&why) && clock::now() < deadline => {
                 thread::sleep(PAUSE);
             }
             outcome => return outcome,
@@ -216,7 +222,7 @@ fn connect(path: &Path) -> Result<Connection, Unfit> {
     }
 }
 
-fn try_connect(path: &Path) -> Result<Connection, Unfit> {
+fn try_connect(path: &Path) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
@@ -241,7 +247,7 @@ fn is_busy(why: &rusqlite::Error) -> bool {
 }
 
 #[async_trait]
-impl Registry for Embedded {
+impl Registry for EmbeddedRegistry {
     async fn list(&self) -> Result<Listing, RegistryError> {
         self.call("list", |shelf, _, lookup| {
             // Read before the rows: a change in between is then seen at the next call.
@@ -268,10 +274,10 @@ impl Registry for Embedded {
         .await
     }
 
-    async fn follow(&self, nodes: &[NodeRecord]) -> Result<Option<Followed>, RegistryError> {
+    async fn follow(&self, nodes: &[NodeRecord]) -> Result<Option<FollowReport>, RegistryError> {
         let nodes = nodes.to_vec();
         let followed = self.change("follow", move |connection, lookup| {
-            following::follow(connection, &nodes, lookup)
+            configured_nodes::follow(connection, &nodes, lookup)
         });
         followed.await.map(Some)
     }
@@ -281,7 +287,7 @@ impl Registry for Embedded {
         self.call("list", move |shelf, _, lookup| {
             // Taken back at its end.
             let look = shelf.connection.transaction()?;
-            following::follow(&look, &nodes, lookup)?;
+            configured_nodes::follow(&look, &nodes, lookup)?;
             changes::list(&look, lookup)
         })
         .await
@@ -290,12 +296,12 @@ impl Registry for Embedded {
     async fn admit(&self, url: &str) -> Result<(), RegistryError> {
         let url = url.to_string();
         self.change("follow", move |connection, _| {
-            following::admit(connection, &url)
+            configured_nodes::admit(connection, &url)
         })
         .await
     }
 
-    async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError> {
+    async fn add(&self, record: &NodeRecord) -> Result<RegistryItem, RegistryError> {
         let record = record.clone();
         self.change("add", move |connection, lookup| {
             changes::add(connection, &record, lookup)
@@ -303,7 +309,7 @@ impl Registry for Embedded {
         .await
     }
 
-    async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError> {
+    async fn set(&self, key: &str, edit: &NodeEdit) -> Result<RegistryItem, RegistryError> {
         let (key, edit) = (key.to_string(), edit.clone());
         self.change("set", move |connection, lookup| {
             changes::set(connection, &key, &edit, lookup)
@@ -311,7 +317,7 @@ impl Registry for Embedded {
         .await
     }
 
-    async fn remove(&self, key: &str) -> Result<Item, RegistryError> {
+    async fn remove(&self, key: &str) -> Result<RegistryItem, RegistryError> {
         let key = key.to_string();
         self.change("remove", move |connection, lookup| {
             changes::remove(connection, &key, lookup)
@@ -319,7 +325,7 @@ impl Registry for Embedded {
         .await
     }
 
-    async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError> {
+    async fn record_health(&self, healths: &[(String, StoredHealth)]) -> Result<(), RegistryError> {
         let healths = healths.to_vec();
         self.change("record_health", move |connection, _| {
             changes::record_health(connection, &healths)
@@ -348,7 +354,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use crate::domain::node::{Rung, Weight};
+    use forebay_core::vocabulary::node::{Role, Weight};
 
     /// A test that takes longer than this hangs.
     const DEADLINE: Duration = Duration::from_secs(60);
@@ -367,15 +373,15 @@ mod tests {
             self.folder.path().join("data/forebay.db")
         }
 
-        fn open(&self) -> Embedded {
+        fn open(&self) -> EmbeddedRegistry {
             self.open_with(|name| (name == "KEY").then(|| "s3cret".to_string()))
         }
 
         fn open_with(
             &self,
             environment: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-        ) -> Embedded {
-            Embedded::open(&self.path(), Arc::new(environment)).unwrap()
+        ) -> EmbeddedRegistry {
+            EmbeddedRegistry::open(&self.path(), Arc::new(environment)).unwrap()
         }
 
         /// The file, as someone with a database tool has it.
@@ -388,7 +394,7 @@ mod tests {
 
     fn leader(url: &str) -> NodeRecord {
         NodeRecord {
-            rung: Rung::Leader,
+            rung: Role::Leader,
             ..NodeRecord::at(url)
         }
     }
@@ -400,15 +406,15 @@ mod tests {
         }
     }
 
-    fn to_weight(weight: u64) -> Edit {
-        Edit {
+    fn to_weight(weight: u64) -> NodeEdit {
+        NodeEdit {
             weight: Some(Weight::new(weight).unwrap()),
-            ..Edit::default()
+            ..NodeEdit::default()
         }
     }
 
-    fn health(block_number: u64, checked_at: u64) -> Health {
-        Health {
+    fn health(block_number: u64, checked_at: u64) -> StoredHealth {
+        StoredHealth {
             is_healthy: true,
             block_number: Some(block_number),
             lag: Some(1),
@@ -417,7 +423,7 @@ mod tests {
         }
     }
 
-    async fn urls(registry: &Embedded) -> Vec<String> {
+    async fn urls(registry: &EmbeddedRegistry) -> Vec<String> {
         let listing = registry.list().await.unwrap();
         assert_eq!(listing.rejected, [""; 0]);
         let items = listing.items.into_iter();
@@ -558,12 +564,12 @@ mod tests {
         registry.add(&NodeRecord::at("http://a")).await.unwrap();
         home.by_hand("UPDATE nodes SET block_number = -1, lag = -1, checked_at = -1");
         let listing = registry.list().await.unwrap();
-        assert_eq!(listing.items[0].health, Health::default());
+        assert_eq!(listing.items[0].health, StoredHealth::default());
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_told_and_left_as_it_is() {
-        let open = |path: &Path| why(Embedded::open(path, Arc::new(|_| None)));
+        let open = |path: &Path| why(EmbeddedRegistry::open(path, Arc::new(|_| None)));
         let home = Home::new();
         drop(home.open());
         home.by_hand("PRAGMA user_version = 2");
@@ -607,7 +613,7 @@ mod tests {
         bytes[4096..].fill(0x5a);
         fs::write(home.path(), &bytes).unwrap();
         assert!(size > 4096);
-        let outcome = match Embedded::open(&home.path(), Arc::new(|_| None)) {
+        let outcome = match EmbeddedRegistry::open(&home.path(), Arc::new(|_| None)) {
             Ok(registry) => registry.list().await.map(|_| ()),
             Err(why) => Err(why),
         };
@@ -660,8 +666,8 @@ mod tests {
         assert!(urls(&registry).await.is_empty());
     }
 
-    fn hasty(registry: &Embedded, millis: u64) -> Embedded {
-        Embedded {
+    fn hasty(registry: &EmbeddedRegistry, millis: u64) -> EmbeddedRegistry {
+        EmbeddedRegistry {
             patience: Duration::from_millis(millis),
             ..registry.clone()
         }
@@ -748,7 +754,7 @@ mod tests {
     #[ignore = "started by the test with two processes"]
     fn process_that_seeds() {
         let path = PathBuf::from(std::env::var(SEED_PATH).unwrap());
-        let registry = Embedded::open(&path, Arc::new(|_| None)).unwrap();
+        let registry = EmbeddedRegistry::open(&path, Arc::new(|_| None)).unwrap();
         let seeded = block_on(registry.seed(&seeds())).unwrap();
         std::process::exit(if seeded { SEEDED } else { NOT_SEEDED });
     }
@@ -790,10 +796,10 @@ mod tests {
 
     #[test]
     fn an_edit_does_not_print_its_secrets() {
-        let edit = Edit {
+        let edit = NodeEdit {
             ws_url: Some("ws://a/s3cret".to_string()),
             headers: Some([("a".to_string(), "s3cret".to_string())].into()),
-            ..Edit::default()
+            ..NodeEdit::default()
         };
         assert!(!format!("{edit:?}").contains("s3cret"));
     }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reading::{Lookup, name_of};
-use super::{Item, Origin};
-use crate::domain::node::{InFlightMax, Rung, Weight};
+use crate::registry::validation::{EnvironmentLookup, name_of};
+use crate::registry::{ItemOrigin, RegistryItem};
+use forebay_core::vocabulary::node::{InFlightMax, Role, Weight};
 
 /// The shape of one item. The field order is that of the interface's page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,17 +51,17 @@ pub struct InFileJson {
 }
 
 impl InFileJson {
-    fn of(origin: Origin) -> Option<InFileJson> {
+    fn of(origin: ItemOrigin) -> Option<InFileJson> {
         match origin {
-            Origin::Registry => None,
-            Origin::File {
+            ItemOrigin::Registry => None,
+            ItemOrigin::File {
                 weight,
                 rung,
                 is_pending,
             } => Some(InFileJson {
                 weight: weight.get(),
-                is_leader: rung == Rung::Leader,
-                is_fallback: rung == Rung::Fallback,
+                is_leader: rung == Role::Leader,
+                is_fallback: rung == Role::Fallback,
                 is_pending,
             }),
         }
@@ -69,11 +69,11 @@ impl InFileJson {
 }
 
 impl ItemJson {
-    pub fn of(item: &Item, lookup: Lookup<'_>) -> ItemJson {
+    pub fn of(item: &RegistryItem, lookup: EnvironmentLookup<'_>) -> ItemJson {
         let record = &item.record;
         ItemJson {
             url: record.url.clone(),
-            is_leader: record.rung == Rung::Leader,
+            is_leader: record.rung == Role::Leader,
             is_healthy: item.health.is_healthy,
             block_number: item.health.block_number,
             when_added: item.when_added.clone(),
@@ -82,7 +82,7 @@ impl ItemJson {
             lag: item.health.lag,
             reason: item.health.reason.clone(),
             ws_url: record.ws_url.clone(),
-            is_fallback: record.rung == Rung::Fallback,
+            is_fallback: record.rung == Role::Fallback,
             is_leftover: false,
             in_flight_max: record.in_flight_max,
             former_weight: item.former_weight.map(Weight::get),
@@ -94,11 +94,11 @@ impl ItemJson {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::node::NodeRecord;
-    use crate::registry::Health;
+    use crate::registry::StoredHealth;
+    use forebay_core::vocabulary::node::NodeRecord;
 
-    fn item() -> Item {
-        Item {
+    fn item() -> RegistryItem {
+        RegistryItem {
             record: NodeRecord {
                 name: Some("geth-1".to_string()),
                 weight: Weight::new(2).unwrap(),
@@ -106,8 +106,8 @@ mod tests {
             },
             when_added: "2018-07-02T11:50:49.281928".to_string(),
             former_weight: None,
-            origin: Origin::Registry,
-            health: Health {
+            origin: ItemOrigin::Registry,
+            health: StoredHealth {
                 is_healthy: true,
                 block_number: Some(7_849_400),
                 lag: Some(0),
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    fn json(item: &Item) -> String {
+    fn json(item: &RegistryItem) -> String {
         serde_json::to_string(&ItemJson::of(item, &|_| None)).unwrap()
     }
 
@@ -135,9 +135,9 @@ mod tests {
     fn what_the_file_says_of_a_node_is_said_beside_what_holds() {
         let mut item = item();
         item.record.weight = Weight::NONE;
-        item.origin = Origin::File {
+        item.origin = ItemOrigin::File {
             weight: Weight::ONE,
-            rung: Rung::Leader,
+            rung: Role::Leader,
             is_pending: false,
         };
         let expected = r#","in_file":{"weight":1,"is_leader":true,"is_fallback":false}}"#;
@@ -149,11 +149,11 @@ mod tests {
         let mut item = item();
         item.record.name = None;
         item.record.ws_url = Some("ws://10.0.0.11:8546".to_string());
-        item.record.rung = Rung::Fallback;
+        item.record.rung = Role::Fallback;
         let json = json(&item);
         assert!(json.contains(r#""name":"10.0.0.11:8545""#));
         assert!(json.ends_with(r#","ws_url":"ws://10.0.0.11:8546","is_fallback":true}"#));
-        item.record.rung = Rung::Leader;
+        item.record.rung = Role::Leader;
         assert!(self::json(&item).contains(r#""is_leader":true"#));
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
+use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 /// The longest file that we read.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -33,21 +33,21 @@ pub enum LastListError {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Page {
+struct LastList {
     version: u64,
-    nodes: Vec<Entry>,
+    nodes: Vec<LastListEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct LastListEntry {
     url: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ws_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     weight: u64,
-    rung: EntryRung,
+    rung: LastListRole,
     #[serde(default, skip_serializing_if = "InFlightMax::is_auto")]
     in_flight_max: InFlightMax,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -56,39 +56,39 @@ struct Entry {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum EntryRung {
+enum LastListRole {
     Own,
     Leader,
     Fallback,
 }
 
-impl Entry {
-    fn of(record: &NodeRecord) -> Entry {
-        Entry {
+impl LastListEntry {
+    fn of(record: &NodeRecord) -> LastListEntry {
+        LastListEntry {
             url: record.url.clone(),
             ws_url: record.ws_url.clone(),
             name: record.name.clone(),
             weight: record.weight.get().into(),
             rung: match record.rung {
-                Rung::Own => EntryRung::Own,
-                Rung::Leader => EntryRung::Leader,
-                Rung::Fallback => EntryRung::Fallback,
+                Role::Own => LastListRole::Own,
+                Role::Leader => LastListRole::Leader,
+                Role::Fallback => LastListRole::Fallback,
             },
             in_flight_max: record.in_flight_max,
             headers: record.headers.clone(),
         }
     }
 
-    fn record(self) -> Result<NodeRecord, NodeFault> {
+    fn record(self) -> Result<NodeRecord, NodeSpecError> {
         Ok(NodeRecord {
             url: self.url,
             ws_url: self.ws_url,
             name: self.name,
             weight: Weight::new(self.weight)?,
             rung: match self.rung {
-                EntryRung::Own => Rung::Own,
-                EntryRung::Leader => Rung::Leader,
-                EntryRung::Fallback => Rung::Fallback,
+                LastListRole::Own => Role::Own,
+                LastListRole::Leader => Role::Leader,
+                LastListRole::Fallback => Role::Fallback,
             },
             in_flight_max: self.in_flight_max,
             headers: self.headers,
@@ -98,16 +98,16 @@ impl Entry {
 
 /// One record as a line of JSON. It holds what its URL and headers hold.
 pub fn text_of(record: &NodeRecord) -> String {
-    serde_json::to_string(&Entry::of(record)).unwrap_or_default()
+    serde_json::to_string(&LastListEntry::of(record)).unwrap_or_default()
 }
 
 /// What [`text_of`] wrote.
 ///
 /// # Errors
 /// It is something else; nothing of it is in the sentence.
-pub fn record_of(text: &str) -> Result<NodeRecord, NodeFault> {
-    let entry: Entry = serde_json::from_str(text)
-        .map_err(|why| NodeFault::UrlMalformed(format!("column {}", why.column())))?;
+pub fn record_of(text: &str) -> Result<NodeRecord, NodeSpecError> {
+    let entry: LastListEntry = serde_json::from_str(text)
+        .map_err(|why| NodeSpecError::UrlMalformed(format!("column {}", why.column())))?;
     entry.record()
 }
 
@@ -121,9 +121,9 @@ pub fn save(path: &Path, records: &[NodeRecord]) -> Result<bool, LastListError> 
         path: path.to_path_buf(),
         why,
     };
-    let page = Page {
+    let page = LastList {
         version: VERSION,
-        nodes: records.iter().map(Entry::of).collect(),
+        nodes: records.iter().map(LastListEntry::of).collect(),
     };
     let text = serde_json::to_vec_pretty(&page).map_err(|why| failed(why.into()))?;
     if read(path).is_ok_and(|standing| standing == text) {
@@ -175,7 +175,7 @@ pub fn load(path: &Path) -> Result<Vec<NodeRecord>, LastListError> {
         return Err(malformed(format!("it is over {FILE_BYTES_MAX} bytes")));
     }
     // serde's own sentence may quote a value, and a value may be a key: only its place is told.
-    let page: Page = serde_json::from_slice(&text).map_err(|why| {
+    let page: LastList = serde_json::from_slice(&text).map_err(|why| {
         malformed(format!(
             "line {}, column {} can't be understood",
             why.line(),
@@ -185,7 +185,7 @@ pub fn load(path: &Path) -> Result<Vec<NodeRecord>, LastListError> {
     if page.version != VERSION {
         return Err(malformed(format!("its version is {}", page.version)));
     }
-    let records = page.nodes.into_iter().map(Entry::record);
+    let records = page.nodes.into_iter().map(LastListEntry::record);
     records
         .collect::<Result<_, _>>()
         .map_err(|fault| malformed(fault.to_string()))
@@ -246,11 +246,11 @@ mod tests {
                 ..NodeRecord::at("http://a:8545")
             },
             NodeRecord {
-                rung: Rung::Leader,
+                rung: Role::Leader,
                 ..NodeRecord::at("${LEADER_URL}")
             },
             NodeRecord {
-                rung: Rung::Fallback,
+                rung: Role::Fallback,
                 weight: Weight::new(0).unwrap(),
                 ..NodeRecord::at("https://b/key")
             },

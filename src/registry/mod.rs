@@ -8,8 +8,8 @@ pub mod dynamo;
 pub mod embedded;
 pub mod item_json;
 pub mod last_list;
-pub mod reading;
-mod rows;
+mod node_list;
+pub mod validation;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,34 +18,34 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
+use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 /// Values of the environment by name, for `${NAME}` in records.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// One node as the registry keeps it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
+pub struct RegistryItem {
     pub record: NodeRecord,
     /// ISO 8601 in UTC without a zone, microseconds: `2018-07-02T11:50:49.281928`.
     pub when_added: String,
     /// The weight before the node was drained, by [`Weight::former_after`]; it returns when the
     /// drain ends.
     pub former_weight: Option<Weight>,
-    pub origin: Origin,
-    pub health: Health,
+    pub origin: ItemOrigin,
+    pub health: StoredHealth,
 }
 
 /// Who wrote a node down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
+pub enum ItemOrigin {
     /// A command, the API, or a seed.
     #[default]
     Registry,
     /// The configuration, which the registry follows. What the node has instead was said by command.
     File {
         weight: Weight,
-        rung: Rung,
+        rung: Role,
         /// Of a registry from before it followed: it has no calls until a round has found it fit.
         is_pending: bool,
     },
@@ -54,7 +54,7 @@ pub enum Origin {
 /// What became of the configuration's nodes in a registry that follows them: names, and sentences on
 /// those that it can't take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Followed {
+pub struct FollowReport {
     pub added: Vec<String>,
     pub changed: Vec<String>,
     pub removed: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Followed {
 
 /// The last health written back for a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
+pub struct StoredHealth {
     pub is_healthy: bool,
     pub block_number: Option<u64>,
     pub lag: Option<u64>,
@@ -77,7 +77,7 @@ pub struct Health {
 /// What `list` found: the items that could be read, and a sentence on each that could not.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    pub items: Vec<Item>,
+    pub items: Vec<RegistryItem>,
     pub rejected: Vec<String>,
     /// What is odd about the items that could be read, for the operator.
     pub warnings: Vec<String>,
@@ -108,9 +108,9 @@ pub struct SharedHead {
 
 /// A change to one node; `None` leaves a thing as it is.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Edit {
+pub struct NodeEdit {
     pub weight: Option<Weight>,
-    pub rung: Option<Rung>,
+    pub rung: Option<Role>,
     /// What returns when the drain of a drained node ends.
     pub former_weight: Option<Weight>,
     /// An empty text takes the socket's URL away.
@@ -120,7 +120,7 @@ pub struct Edit {
     pub headers: Option<BTreeMap<String, String>>,
 }
 
-impl fmt::Debug for Edit {
+impl fmt::Debug for NodeEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edit")
             .field("weight", &self.weight)
@@ -145,7 +145,7 @@ pub enum RegistryError {
     #[error("no such node in the registry")]
     Unknown,
     #[error(transparent)]
-    Record(#[from] NodeFault),
+    Record(#[from] NodeSpecError),
     /// The node is there, and what stands of it can't be read; in words.
     #[error("{0}")]
     Damaged(String),
@@ -166,7 +166,7 @@ pub trait Registry: Send + Sync {
     async fn seed(&self, records: &[NodeRecord]) -> Result<bool, RegistryError>;
     /// Adds, changes and takes away what the configuration's `nodes` say since they were followed last.
     /// `None`: this registry is of several balancers and follows no file.
-    async fn follow(&self, _nodes: &[NodeRecord]) -> Result<Option<Followed>, RegistryError> {
+    async fn follow(&self, _nodes: &[NodeRecord]) -> Result<Option<FollowReport>, RegistryError> {
         Ok(None)
     }
     /// The list as it is once `nodes` are followed; nothing is written.
@@ -177,13 +177,13 @@ pub trait Registry: Send + Sync {
     async fn admit(&self, _url: &str) -> Result<(), RegistryError> {
         Ok(())
     }
-    async fn add(&self, record: &NodeRecord) -> Result<Item, RegistryError>;
+    async fn add(&self, record: &NodeRecord) -> Result<RegistryItem, RegistryError>;
     /// `rung: Some(Leader)` takes the role from the present leader, who becomes an own node.
-    async fn set(&self, key: &str, edit: &Edit) -> Result<Item, RegistryError>;
-    async fn remove(&self, key: &str) -> Result<Item, RegistryError>;
+    async fn set(&self, key: &str, edit: &NodeEdit) -> Result<RegistryItem, RegistryError>;
+    async fn remove(&self, key: &str) -> Result<RegistryItem, RegistryError>;
     /// Writes health back, by URL as found in the registry; unknown nodes are passed over. What
     /// another process wrote is overwritten: clocks of two machines are not compared.
-    async fn record_health(&self, healths: &[(String, Health)]) -> Result<(), RegistryError>;
+    async fn record_health(&self, healths: &[(String, StoredHealth)]) -> Result<(), RegistryError>;
     /// Whether this process is the one that writes health down for all. Asking keeps it so: ask
     /// at least three times within a lease.
     async fn holds_pen(&self) -> Result<bool, RegistryError>;

@@ -1,7 +1,11 @@
 //! One frame of the terminal view: a picture as lines of text, 24 at most.
 
-use super::ink::{COLUMNS, Ink, grouped, minutes, pause, percent, try_it, wrapped};
-use super::picture::{Event, Picture, Row, Serving, Verdict, Voice};
+use crate::cli::demo::painter::{
+    COLUMNS, Painter, grouped, minutes, pause, percent, try_it, wrapped,
+};
+use crate::cli::demo::screen::{
+    EventOrigin, NodeRow, NodeVerdict, Screen, ScreenEvent, ServingNodes,
+};
 
 const BAR_COLUMNS: usize = 14;
 /// Lines kept for what a chapter says, so that nothing below moves.
@@ -9,7 +13,7 @@ const CHAPTER_LINES: usize = 2;
 const INDENT: &str = "      ";
 
 /// The frame's lines, each at most [`COLUMNS`] characters wide.
-pub fn frame(picture: &Picture, ink: Ink) -> Vec<String> {
+pub fn frame(picture: &Screen, ink: Painter) -> Vec<String> {
     let mut lines = vec![title(picture, ink), String::new()];
     lines.extend(chapter(picture, ink));
     lines.push(String::new());
@@ -30,7 +34,7 @@ pub fn frame(picture: &Picture, ink: Ink) -> Vec<String> {
     lines
 }
 
-fn title(picture: &Picture, ink: Ink) -> String {
+fn title(picture: &Screen, ink: Painter) -> String {
     let name = " Forebay demo";
     let about = ": a balancer, three pretend nodes and a leader";
     let time = format!(
@@ -43,7 +47,7 @@ fn title(picture: &Picture, ink: Ink) -> String {
     format!("{}{about}{time:>width$}", ink.bold(name))
 }
 
-fn chapter(picture: &Picture, ink: Ink) -> Vec<String> {
+fn chapter(picture: &Screen, ink: Painter) -> Vec<String> {
     let (number, count, chapter) = picture.chapter;
     let mut lines = vec![format!(
         " {number}/{count}  {}",
@@ -55,22 +59,22 @@ fn chapter(picture: &Picture, ink: Ink) -> Vec<String> {
     lines
 }
 
-fn of_row(row: &Row, ink: Ink) -> String {
+fn of_row(row: &NodeRow, ink: Painter) -> String {
     let number = |number: Option<u64>| number.map_or("-".to_string(), grouped);
     let filled = ((row.share * BAR_COLUMNS as f64).round() as usize).min(BAR_COLUMNS);
     let bar = "█".repeat(filled);
     let rest = "░".repeat(BAR_COLUMNS - filled);
     let (bar, verdict) = match &row.verdict {
-        Verdict::Fit => (ink.green(&bar), ink.green("fit")),
-        Verdict::WarmingUp(percent) => (
+        NodeVerdict::Fit => (ink.green(&bar), ink.green("fit")),
+        NodeVerdict::WarmingUp(percent) => (
             ink.yellow(&bar),
             ink.yellow(&format!("fit, warming up: {percent} %")),
         ),
-        Verdict::Resting => (ink.yellow(&bar), ink.yellow("fit, but rests")),
-        Verdict::Reserve => (ink.cyan(&bar), ink.dim("fit, in reserve")),
-        Verdict::Fallback => (ink.cyan(&bar), ink.cyan("fit, takes the calls")),
-        Verdict::Unproven => (ink.dim(&bar), ink.dim("not yet asked")),
-        Verdict::Out(why) => (ink.red(&bar), ink.red(&format!("out: {why}"))),
+        NodeVerdict::Resting => (ink.yellow(&bar), ink.yellow("fit, but rests")),
+        NodeVerdict::Reserve => (ink.cyan(&bar), ink.dim("fit, in reserve")),
+        NodeVerdict::Fallback => (ink.cyan(&bar), ink.cyan("fit, takes the calls")),
+        NodeVerdict::Unproven => (ink.dim(&bar), ink.dim("not yet asked")),
+        NodeVerdict::Out(why) => (ink.red(&bar), ink.red(&format!("out: {why}"))),
     };
     format!(
         " {:<7}{:>7}{:>12}{:>5}  {bar}{}{:>6}  {verdict}",
@@ -83,16 +87,16 @@ fn of_row(row: &Row, ink: Ink) -> String {
     )
 }
 
-fn of_serving(serving: &Serving, ink: Ink) -> String {
+fn of_serving(serving: &ServingNodes, ink: Painter) -> String {
     let who = match serving {
-        Serving::Own(names) => ink.green(&format!("own nodes: {}", names.join(", "))),
-        Serving::Leader => ink.cyan("the leader, because no own node is fit"),
-        Serving::Nobody => ink.red("whoever still answers: no node is fit"),
+        ServingNodes::Own(names) => ink.green(&format!("own nodes: {}", names.join(", "))),
+        ServingNodes::Leader => ink.cyan("the leader, because no own node is fit"),
+        ServingNodes::Nobody => ink.red("whoever still answers: no node is fit"),
     };
     format!(" Serving now: {who}")
 }
 
-fn figures(picture: &Picture, ink: Ink) -> String {
+fn figures(picture: &Screen, ink: Painter) -> String {
     let figures = &picture.figures;
     let failed = format!("{} failed", grouped(figures.failed));
     let failed = if figures.failed > 0 {
@@ -108,11 +112,11 @@ fn figures(picture: &Picture, ink: Ink) -> String {
     )
 }
 
-fn of_event(event: &Event, ink: Ink) -> String {
+fn of_event(event: &ScreenEvent, ink: Painter) -> String {
     let voice = format!("{:<8}", event.voice.as_str());
     let voice = match event.voice {
-        Voice::Story => ink.yellow(&voice),
-        Voice::Balancer => ink.cyan(&voice),
+        EventOrigin::Story => ink.yellow(&voice),
+        EventOrigin::Balancer => ink.cyan(&voice),
     };
     format!("{:>6}  {voice} {}", minutes(event.at), event.text)
 }
@@ -121,14 +125,14 @@ fn of_event(event: &Event, ink: Ink) -> String {
 pub mod tests {
     use std::time::Duration;
 
-    use super::super::story::{LENGTH_MAX, Story};
-    use super::super::tally::Figures;
     use super::*;
+    use crate::cli::demo::scenario::{LENGTH_MAX, Scenario};
+    use crate::cli::demo::statistics::LoadTotals;
 
-    const PLAIN: Ink = Ink { has_colours: false };
+    const PLAIN: Painter = Painter { has_colours: false };
 
-    fn row(name: &str, head: Option<u64>, verdict: Verdict, share: f64) -> Row {
-        Row {
+    fn row(name: &str, head: Option<u64>, verdict: NodeVerdict, share: f64) -> NodeRow {
+        NodeRow {
             name: name.to_string(),
             weight: 1,
             head,
@@ -139,35 +143,35 @@ pub mod tests {
     }
 
     /// A full picture `seconds` into a story of a minute.
-    pub fn picture(seconds: u64) -> Picture {
+    pub fn picture(seconds: u64) -> Screen {
         let length = Duration::from_secs(60);
         let elapsed = Duration::from_secs(seconds);
-        let event = |text: &str| Event {
+        let event = |text: &str| ScreenEvent {
             at: elapsed,
-            voice: Voice::Balancer,
+            voice: EventOrigin::Balancer,
             text: text.to_string(),
         };
-        Picture {
+        Screen {
             elapsed,
             length,
-            chapter: Story::of(length).chapter(elapsed),
+            chapter: Scenario::of(length).chapter(elapsed),
             rows: vec![
-                row("node-1", Some(21_000_042), Verdict::Fit, 0.5),
+                row("node-1", Some(21_000_042), NodeVerdict::Fit, 0.5),
                 row(
                     "node-2",
                     Some(21_000_028),
-                    Verdict::Out("14 blocks behind".into()),
+                    NodeVerdict::Out("14 blocks behind".into()),
                     0.0,
                 ),
-                row("node-3", None, Verdict::WarmingUp(96), 0.5),
-                row("leader", Some(21_000_042), Verdict::Fallback, 0.0),
+                row("node-3", None, NodeVerdict::WarmingUp(96), 0.5),
+                row("leader", Some(21_000_042), NodeVerdict::Fallback, 0.0),
             ],
-            serving: Serving::Own(vec!["node-1".into(), "node-2".into(), "node-3".into()]),
-            figures: Figures {
+            serving: ServingNodes::Own(vec!["node-1".into(), "node-2".into(), "node-3".into()]),
+            figures: LoadTotals {
                 calls: 123_456,
                 repeated: 1_234,
                 longest_pause: Duration::from_millis(999),
-                ..Figures::default()
+                ..LoadTotals::default()
             },
             events: vec![event("node-2 gets no more calls: is on another chain"); 5].into(),
             address: ([127, 0, 0, 1], 58_545).into(),
@@ -211,7 +215,7 @@ pub mod tests {
         assert!(text.contains("2/5  A node falls behind"), "{text}");
         assert!(text.contains("Serving now: own nodes: node-1"), "{text}");
         let mut fallen = picture(45);
-        fallen.serving = Serving::Leader;
+        fallen.serving = ServingNodes::Leader;
         let text = frame(&fallen, PLAIN).join("\n");
         assert!(text.contains("Serving now: the leader"), "{text}");
     }

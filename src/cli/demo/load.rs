@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::tally::{Heard, Tally};
+use crate::cli::demo::statistics::{LoadOutcome, LoadStatistics};
 use crate::clock;
 
 const REQUESTS_PER_SECOND: u32 = 40;
@@ -40,17 +40,17 @@ const READS: [(&str, &str); 4] = [
 ];
 
 /// Sends calls and tells the tally what came of them.
-pub struct Caller {
+pub struct LoadGenerator {
     client: reqwest::Client,
     url: String,
-    tally: Mutex<Tally>,
+    tally: Mutex<LoadStatistics>,
 }
 
-impl Caller {
+impl LoadGenerator {
     /// # Errors
     /// When the HTTP client can't be set up.
-    pub fn new(address: SocketAddr) -> reqwest::Result<Caller> {
-        Ok(Caller {
+    pub fn new(address: SocketAddr) -> reqwest::Result<LoadGenerator> {
+        Ok(LoadGenerator {
             client: reqwest::Client::builder()
                 .no_proxy()
                 .timeout(PATIENCE)
@@ -60,7 +60,7 @@ impl Caller {
         })
     }
 
-    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+    pub fn tally(&self) -> MutexGuard<'_, LoadStatistics> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,15 +95,18 @@ impl Caller {
 
     async fn call(&self, number: u64) {
         let (body, calls) = packet(number);
-        let heard = self.ask(body, calls).await.unwrap_or_else(|why| Heard {
-            calls,
-            trouble: Some(in_words(&why)),
-            ..Heard::default()
-        });
+        let heard = self
+            .ask(body, calls)
+            .await
+            .unwrap_or_else(|why| LoadOutcome {
+                calls,
+                trouble: Some(in_words(&why)),
+                ..LoadOutcome::default()
+            });
         self.tally().hear(heard, clock::now());
     }
 
-    async fn ask(&self, body: String, calls: u64) -> reqwest::Result<Heard> {
+    async fn ask(&self, body: String, calls: u64) -> reqwest::Result<LoadOutcome> {
         let request = self.client.post(&self.url).body(body);
         let answer = request
             .header(CONTENT_TYPE, "application/json")
@@ -115,7 +118,7 @@ impl Caller {
         let answered = results(&answer.bytes().await?, calls);
         let trouble = (answered < calls)
             .then(|| format!("HTTP {}, an answer without a result", status.as_u16()));
-        Ok(Heard {
+        Ok(LoadOutcome {
             calls,
             answered,
             nodes,
@@ -162,7 +165,7 @@ fn nodes(headers: &HeaderMap) -> Vec<String> {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct CallResponse {
     id: u64,
     #[serde(default)]
     result: Option<Box<RawValue>>,
@@ -170,7 +173,7 @@ struct Said {
 
 /// How many of `calls` got a result that is not null, each at its place.
 fn results(body: &[u8], calls: u64) -> u64 {
-    let said: Vec<Said> = if calls == 1 {
+    let said: Vec<CallResponse> = if calls == 1 {
         serde_json::from_slice(body).into_iter().collect()
     } else {
         serde_json::from_slice(body).unwrap_or_default()

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::ink::{Ink, grouped, pause, percent};
-use super::stage::LEADER;
-use super::story::Player;
-use super::tally::{Figures, LOCAL};
+use crate::cli::demo::fleet::LEADER;
+use crate::cli::demo::painter::{Painter, grouped, pause, percent};
+use crate::cli::demo::scenario::DemoNode;
+use crate::cli::demo::statistics::{LOCAL, LoadTotals};
 
 /// Wide enough for the longest name of a figure.
 const NAME_COLUMNS: usize = 34;
 
 /// The summary, several lines with their ends.
-pub fn summary(figures: &Figures, elapsed: Duration, ink: Ink) -> String {
+pub fn summary(figures: &LoadTotals, elapsed: Duration, ink: Painter) -> String {
     let mut lines = vec![ink.bold(&format!("Summary of {} seconds", elapsed.as_secs()))];
     let failed = figure("failed", &grouped(figures.failed));
     let counts = [
@@ -31,7 +31,11 @@ pub fn summary(figures: &Figures, elapsed: Duration, ink: Ink) -> String {
     lines.push(String::new());
     lines.push(ink.bold(&format!("{:<NAME_COLUMNS$}  answers   share", "Served by")));
     let shares = figures.shares();
-    for name in Player::ALL.map(Player::name).into_iter().chain([LEADER]) {
+    for name in DemoNode::ALL
+        .map(DemoNode::name)
+        .into_iter()
+        .chain([LEADER])
+    {
         let share = shares.get(name).copied().unwrap_or(0.0);
         let count = grouped(figures.served_by(name));
         lines.push(format!("{}{:>8}", figure(name, &count), percent(share)));
@@ -64,25 +68,25 @@ fn figure(name: &str, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ink::COLUMNS;
     use super::*;
+    use crate::cli::demo::painter::COLUMNS;
 
-    const PLAIN: Ink = Ink { has_colours: false };
+    const PLAIN: Painter = Painter { has_colours: false };
 
-    fn figures() -> Figures {
+    fn figures() -> LoadTotals {
         let served = [
             ("node-1", 600),
             ("node-2", 200),
             ("leader", 200),
             (LOCAL, 40),
         ];
-        Figures {
+        LoadTotals {
             calls: 2_481,
             batches: 12,
             repeated: 9,
             longest_pause: Duration::from_millis(61),
             served: served.map(|(name, count)| (name.to_string(), count)).into(),
-            ..Figures::default()
+            ..LoadTotals::default()
         }
     }
 
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_early_end_has_a_summary_as_well() {
-        let text = summary(&Figures::default(), Duration::ZERO, PLAIN);
+        let text = summary(&LoadTotals::default(), Duration::ZERO, PLAIN);
         assert!(text.contains("Summary of 0 seconds"));
         assert!(!text.contains("NaN"), "{text}");
     }

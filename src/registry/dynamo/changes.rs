@@ -6,34 +6,35 @@
 
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 
-use super::ledger::{Edition, malformed};
-use super::row::{Misread, Patch, Row, patch};
-use super::store::{Store, number, text};
-use super::trouble::Trouble;
-use crate::domain::node::{NodeRecord, Rung};
-use crate::registry::reading::Lookup;
-use crate::registry::rows::{Row as _, find, newcomer};
-use crate::registry::{Edit, Item, RegistryError};
+use super::row::patch;
+use crate::registry::dynamo::error::DynamoError;
+use crate::registry::dynamo::requests::{DynamoTables, number, text};
+use crate::registry::dynamo::row::{AttributePatch, DynamoRow, DynamoRowError};
+use crate::registry::dynamo::state_table::{Revision, malformed};
+use crate::registry::node_list::{StoredNode as _, find, newcomer};
+use crate::registry::validation::EnvironmentLookup;
+use crate::registry::{NodeEdit, RegistryError, RegistryItem};
+use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// The list as it was read: its edition first, then its rows, in order.
-pub struct Book {
-    pub edition: Edition,
-    pub rows: Vec<Row>,
+pub struct ListSnapshot {
+    pub edition: Revision,
+    pub rows: Vec<DynamoRow>,
 }
 
 /// One write to the node table.
-pub enum Write {
-    Put(Row),
-    Patch(Row, Patch),
-    Delete(Row),
+pub enum TableWrite {
+    Put(DynamoRow),
+    Patch(DynamoRow, AttributePatch),
+    Delete(DynamoRow),
 }
 
-impl Write {
+impl TableWrite {
     /// The same as a request. Its condition fails when the item changed since it was read.
-    pub fn request(self, store: &Store) -> Result<TransactWriteItem, Trouble> {
+    pub fn request(self, store: &DynamoTables) -> Result<TransactWriteItem, DynamoError> {
         let request = TransactWriteItem::builder();
         let request = match self {
-            Write::Put(row) => request.put(
+            TableWrite::Put(row) => request.put(
                 Put::builder()
                     .table_name(&store.nodes)
                     .set_item(Some(row.into_attributes()))
@@ -42,8 +43,8 @@ impl Write {
                     .build()
                     .map_err(|_| malformed())?,
             ),
-            Write::Patch(row, patch) => request.update(update(store, &row, patch)?),
-            Write::Delete(row) => request.delete(
+            TableWrite::Patch(row, patch) => request.update(update(store, &row, patch)?),
+            TableWrite::Delete(row) => request.delete(
                 Delete::builder()
                     .table_name(&store.nodes)
                     .key("url", text(row.url()))
@@ -58,7 +59,11 @@ impl Write {
 }
 
 /// Only what is patched is written; the rest may change meanwhile, health above all.
-fn update(store: &Store, row: &Row, patch: Patch) -> Result<Update, Trouble> {
+fn update(
+    store: &DynamoTables,
+    row: &DynamoRow,
+    patch: AttributePatch,
+) -> Result<Update, DynamoError> {
     let (mut set, mut remove) = (vec!["#version = :next".to_string()], Vec::new());
     let next = row.version().unwrap_or(0).saturating_add(1);
     let mut update = Update::builder()
@@ -94,26 +99,26 @@ fn update(store: &Store, row: &Row, patch: Patch) -> Result<Update, Trouble> {
 }
 
 /// A change that was decided: what to write, whether no node is left, and what came of it.
-pub struct Change<T> {
-    pub writes: Vec<Write>,
+pub struct TableChange<T> {
+    pub writes: Vec<TableWrite>,
     pub is_emptied: bool,
     pub outcome: T,
 }
 
 /// All of `records`, unless something was ever written.
 pub fn seed(
-    book: &Book,
+    book: &ListSnapshot,
     records: &[NodeRecord],
-    lookup: Lookup<'_>,
-) -> Result<Change<bool>, RegistryError> {
-    let mut change = Change {
+    lookup: EnvironmentLookup<'_>,
+) -> Result<TableChange<bool>, RegistryError> {
+    let mut change = TableChange {
         writes: Vec::new(),
         is_emptied: false,
         outcome: false,
     };
     let is_new = match book.edition {
-        Edition::Unkept | Edition::New => book.rows.is_empty(),
-        Edition::At { .. } => false,
+        Revision::Unkept | Revision::New => book.rows.is_empty(),
+        Revision::At { .. } => false,
     };
     if !is_new || records.is_empty() {
         return Ok(change);
@@ -121,71 +126,75 @@ pub fn seed(
     let mut rows = Vec::new();
     for record in records {
         let (item, _) = newcomer(&rows, record, lookup)?;
-        rows.push(Row::of(&item));
+        rows.push(DynamoRow::of(&item));
     }
-    change.writes = rows.into_iter().map(Write::Put).collect();
+    change.writes = rows.into_iter().map(TableWrite::Put).collect();
     change.outcome = true;
     Ok(change)
 }
 
 pub fn add(
-    book: &Book,
+    book: &ListSnapshot,
     record: &NodeRecord,
-    lookup: Lookup<'_>,
-) -> Result<Change<Item>, RegistryError> {
+    lookup: EnvironmentLookup<'_>,
+) -> Result<TableChange<RegistryItem>, RegistryError> {
     let (item, _) = newcomer(&book.rows, record, lookup)?;
-    Ok(Change {
-        writes: vec![Write::Put(Row::of(&item))],
+    Ok(TableChange {
+        writes: vec![TableWrite::Put(DynamoRow::of(&item))],
         is_emptied: false,
         outcome: item,
     })
 }
 
 pub fn set(
-    book: &Book,
+    book: &ListSnapshot,
     key: &str,
-    edit: &Edit,
-    lookup: Lookup<'_>,
-) -> Result<Change<Item>, RegistryError> {
+    edit: &NodeEdit,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<TableChange<RegistryItem>, RegistryError> {
     let row = find(&book.rows, key, lookup)?;
     let patch = row.patch(edit);
     let item = row.patched(&patch).item(lookup).map_err(|why| match why {
-        Misread::Record(fault) => fault.into(),
-        why @ Misread::Attribute(..) => damaged(row, &why, lookup),
+        DynamoRowError::Record(fault) => fault.into(),
+        why @ DynamoRowError::Attribute(..) => damaged(row, &why, lookup),
     })?;
-    let mut writes = vec![Write::Patch(row.clone(), patch)];
-    if edit.rung == Some(Rung::Leader) {
+    let mut writes = vec![TableWrite::Patch(row.clone(), patch)];
+    if edit.rung == Some(Role::Leader) {
         let others = book.rows.iter();
         let others = others.filter(|other| other.is_leader() && other.url() != row.url());
-        writes.extend(others.map(|other| Write::Patch(other.clone(), own())));
+        writes.extend(others.map(|other| TableWrite::Patch(other.clone(), own())));
     }
-    Ok(Change {
+    Ok(TableChange {
         writes,
         is_emptied: false,
         outcome: item,
     })
 }
 
-fn own() -> Patch {
-    patch(&Edit {
-        rung: Some(Rung::Own),
-        ..Edit::default()
+fn own() -> AttributePatch {
+    patch(&NodeEdit {
+        rung: Some(Role::Own),
+        ..NodeEdit::default()
     })
 }
 
-fn damaged(row: &Row, why: &Misread, lookup: Lookup<'_>) -> RegistryError {
+fn damaged(row: &DynamoRow, why: &DynamoRowError, lookup: EnvironmentLookup<'_>) -> RegistryError {
     RegistryError::Damaged(format!(
         "the item of {} is damaged: {why}; mend it, or remove the node and add it again",
         row.label(lookup)
     ))
 }
 
-pub fn remove(book: &Book, key: &str, lookup: Lookup<'_>) -> Result<Change<Item>, RegistryError> {
+pub fn remove(
+    book: &ListSnapshot,
+    key: &str,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<TableChange<RegistryItem>, RegistryError> {
     let row = find(&book.rows, key, lookup)?;
     // What can't be read is no node that would be left.
-    let is_none = |other: &Row| other.url() == row.url() || other.item(lookup).is_err();
-    Ok(Change {
-        writes: vec![Write::Delete(row.clone())],
+    let is_none = |other: &DynamoRow| other.url() == row.url() || other.item(lookup).is_err();
+    Ok(TableChange {
+        writes: vec![TableWrite::Delete(row.clone())],
         is_emptied: book.rows.iter().all(is_none),
         outcome: row.item(lookup).unwrap_or_else(|_| row.remains()),
     })

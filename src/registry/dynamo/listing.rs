@@ -2,24 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::changes::Book;
-use super::row::Row;
-use crate::domain::node::Rung;
-use crate::registry::reading::{Lookup, name_of};
-use crate::registry::rows::Row as _;
-use crate::registry::{Item, Listing};
+use crate::registry::dynamo::changes::ListSnapshot;
+use crate::registry::dynamo::row::DynamoRow;
+use crate::registry::node_list::StoredNode as _;
+use crate::registry::validation::{EnvironmentLookup, name_of};
+use crate::registry::{Listing, RegistryItem};
+use forebay_core::vocabulary::node::Role;
 
 /// The rows in the order of their adding: a scan has none of its own.
-pub fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
+pub fn in_order(mut rows: Vec<DynamoRow>) -> Vec<DynamoRow> {
     rows.sort_by(|one, other| {
-        let key = |row: &Row| (row.when_added().to_string(), row.url().to_string());
+        let key = |row: &DynamoRow| (row.when_added().to_string(), row.url().to_string());
         key(one).cmp(&key(other))
     });
     rows
 }
 
 /// What the rows, in order, mean.
-pub fn of(book: &Book, lookup: Lookup<'_>) -> Listing {
+pub fn of(book: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> Listing {
     let mut listing = Listing::default();
     for row in &book.rows {
         match row.item(lookup) {
@@ -40,14 +40,14 @@ pub fn of(book: &Book, lookup: Lookup<'_>) -> Listing {
 
 /// Of several leaders the one added last leads. The others stand by as fallback nodes: what was
 /// marked as a leader is no own node, and may be paid for by the call.
-fn one_leader(items: &mut [Item], lookup: Lookup<'_>) -> Option<String> {
+fn one_leader(items: &mut [RegistryItem], lookup: EnvironmentLookup<'_>) -> Option<String> {
     let leaders = items.iter_mut().rev();
-    let mut leaders = leaders.filter(|item| item.record.rung == Rung::Leader);
-    let name = |item: &Item| name_of(item.record.name.as_deref(), &item.record.url, lookup);
+    let mut leaders = leaders.filter(|item| item.record.rung == Role::Leader);
+    let name = |item: &RegistryItem| name_of(item.record.name.as_deref(), &item.record.url, lookup);
     let last = name(leaders.next()?);
     let mut others = BTreeSet::new();
     for other in leaders {
-        other.record.rung = Rung::Fallback;
+        other.record.rung = Role::Fallback;
         others.insert(name(other));
     }
     let others: Vec<_> = others.into_iter().collect();
@@ -63,45 +63,45 @@ fn one_leader(items: &mut [Item], lookup: Lookup<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::node::NodeRecord;
-    use crate::registry::dynamo::ledger::Edition;
-    use crate::registry::dynamo::store::Attributes;
-    use crate::registry::{Health, Origin};
+    use crate::registry::dynamo::requests::Attributes;
+    use crate::registry::dynamo::state_table::Revision;
+    use crate::registry::{ItemOrigin, StoredHealth};
+    use forebay_core::vocabulary::node::NodeRecord;
 
-    fn read(edition: Edition, rows: Vec<Row>) -> Listing {
-        of(&Book { edition, rows }, &|_| None)
+    fn read(edition: Revision, rows: Vec<DynamoRow>) -> Listing {
+        of(&ListSnapshot { edition, rows }, &|_| None)
     }
 
-    fn at(is_emptied: bool) -> Edition {
-        Edition::At {
+    fn at(is_emptied: bool) -> Revision {
+        Revision::At {
             version: 1,
             is_emptied,
         }
     }
 
-    fn row(name: &str, rung: Rung, when_added: &str) -> Row {
+    fn row(name: &str, rung: Role, when_added: &str) -> DynamoRow {
         let mut record = NodeRecord::at(&format!("http://{name}"));
         record.rung = rung;
-        Row::of(&Item {
+        DynamoRow::of(&RegistryItem {
             record,
             when_added: when_added.to_string(),
             former_weight: None,
-            origin: Origin::Registry,
-            health: Health::default(),
+            origin: ItemOrigin::Registry,
+            health: StoredHealth::default(),
         })
     }
 
     #[test]
     fn of_several_leaders_the_one_added_last_leads() {
         let rows = in_order(vec![
-            row("c", Rung::Leader, "2026-01-03"),
-            row("a", Rung::Leader, "2026-01-01"),
-            row("d", Rung::Own, "2026-01-04"),
-            row("b", Rung::Leader, "2026-01-02"),
+            row("c", Role::Leader, "2026-01-03"),
+            row("a", Role::Leader, "2026-01-01"),
+            row("d", Role::Own, "2026-01-04"),
+            row("b", Role::Leader, "2026-01-02"),
         ]);
         let listing = read(at(false), rows);
         let rungs: Vec<_> = listing.items.iter().map(|item| item.record.rung).collect();
-        let expected = [Rung::Fallback, Rung::Fallback, Rung::Leader, Rung::Own];
+        let expected = [Role::Fallback, Role::Fallback, Role::Leader, Role::Own];
         assert_eq!(rungs, expected);
         assert!(
             listing.warnings[0].contains("c:80, which was added last, leads; a:80, b:80 stand")
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn one_leader_or_none_is_no_news() {
-        for rung in [Rung::Leader, Rung::Own] {
+        for rung in [Role::Leader, Role::Own] {
             let listing = read(at(false), vec![row("a", rung, "")]);
             assert_eq!(listing.warnings, [""; 0]);
         }
@@ -118,18 +118,18 @@ mod tests {
 
     #[test]
     fn only_a_list_without_any_node_was_emptied() {
-        let damaged = || vec![Row::new(Attributes::new())];
+        let damaged = || vec![DynamoRow::new(Attributes::new())];
         assert!(read(at(true), Vec::new()).is_emptied);
         assert!(read(at(true), damaged()).is_emptied);
         assert!(!read(at(false), Vec::new()).is_emptied);
-        assert!(!read(at(true), vec![row("a", Rung::Own, "")]).is_emptied);
+        assert!(!read(at(true), vec![row("a", Role::Own, "")]).is_emptied);
     }
 
     #[test]
     fn only_a_table_without_anything_and_without_an_edition_was_never_written() {
-        for edition in [Edition::New, Edition::Unkept] {
+        for edition in [Revision::New, Revision::Unkept] {
             assert!(read(edition, Vec::new()).is_unwritten);
-            assert!(!read(edition, vec![Row::new(Attributes::new())]).is_unwritten);
+            assert!(!read(edition, vec![DynamoRow::new(Attributes::new())]).is_unwritten);
         }
         assert!(!read(at(false), Vec::new()).is_unwritten);
     }

@@ -2,7 +2,7 @@
 //!
 //! The 2018 original wrote `url` (S), `is_leader` (BOOL), `is_healthy` (BOOL), `block_number` (N)
 //! and `when_added` (S), and reads them still. All else is ours, and may be missing.
-//! [`Row::item`] is where an item must make sense.
+//! [`DynamoRow::item`] is where an item must make sense.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,36 +10,36 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sha3::{Digest, Sha3_256};
 use thiserror::Error;
 
-use super::store::{Attributes, natural, number, text, written};
-use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
-use crate::registry::reading::{Lookup, identity_of, unset_variables};
-use crate::registry::rows::{self, Row as _};
-use crate::registry::{Edit, Health, Item, Origin};
+use crate::registry::dynamo::requests::{Attributes, natural, number, text, written};
+use crate::registry::node_list::{self, StoredNode as _};
+use crate::registry::validation::{EnvironmentLookup, identity_of, unset_variables};
+use crate::registry::{ItemOrigin, NodeEdit, RegistryItem, StoredHealth};
+use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 /// Why an item is no node.
 #[derive(Debug, Error)]
-pub enum Misread {
+pub enum DynamoRowError {
     #[error("the {0} is not {1}")]
     Attribute(&'static str, &'static str),
     #[error(transparent)]
-    Record(#[from] NodeFault),
+    Record(#[from] NodeSpecError),
 }
 
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct DynamoRow {
     attributes: Attributes,
 }
 
 /// What an edit makes of attributes: `None` takes one away.
-pub type Patch = BTreeMap<&'static str, Option<AttributeValue>>;
+pub type AttributePatch = BTreeMap<&'static str, Option<AttributeValue>>;
 
-impl Row {
-    pub fn new(attributes: Attributes) -> Row {
-        Row { attributes }
+impl DynamoRow {
+    pub fn new(attributes: Attributes) -> DynamoRow {
+        DynamoRow { attributes }
     }
 
     /// A new node. The original's readers expect all five of its attributes.
-    pub fn of(item: &Item) -> Row {
+    pub fn of(item: &RegistryItem) -> DynamoRow {
         let record = &item.record;
         let mut attributes = HashMap::from([
             ("url".to_string(), text(&record.url)),
@@ -51,8 +51,8 @@ impl Row {
         if let Some(name) = &record.name {
             attributes.insert("name".to_string(), text(name));
         }
-        let row = Row { attributes };
-        row.patched(&patch(&Edit {
+        let row = DynamoRow { attributes };
+        row.patched(&patch(&NodeEdit {
             weight: Some(record.weight),
             rung: Some(record.rung),
             ws_url: record.ws_url.clone(),
@@ -80,7 +80,7 @@ impl Row {
         self.attributes.get("version")
     }
 
-    pub fn patched(&self, patch: &Patch) -> Row {
+    pub fn patched(&self, patch: &AttributePatch) -> DynamoRow {
         let mut attributes = self.attributes.clone();
         for (name, value) in patch {
             match value {
@@ -88,11 +88,11 @@ impl Row {
                 None => drop(attributes.remove(*name)),
             }
         }
-        Row { attributes }
+        DynamoRow { attributes }
     }
 
     /// What the item means. Variables may be unset: another process may have them.
-    pub fn item(&self, lookup: Lookup<'_>) -> Result<Item, Misread> {
+    pub fn item(&self, lookup: EnvironmentLookup<'_>) -> Result<RegistryItem, DynamoRowError> {
         let weight = self.weight()?;
         let record = NodeRecord {
             url: self.url().to_string(),
@@ -108,19 +108,19 @@ impl Row {
     }
 
     /// What can be said of an item that is no node, for the one who takes it away.
-    pub fn remains(&self) -> Item {
+    pub fn remains(&self) -> RegistryItem {
         self.item_of(NodeRecord {
             name: written(&self.attributes, "name").map(str::to_string),
             ..NodeRecord::at(self.url())
         })
     }
 
-    fn item_of(&self, record: NodeRecord) -> Item {
-        Item {
+    fn item_of(&self, record: NodeRecord) -> RegistryItem {
+        RegistryItem {
             record,
             when_added: self.when_added().to_string(),
             former_weight: self.former_weight(),
-            origin: Origin::Registry,
+            origin: ItemOrigin::Registry,
             health: self.health(),
         }
     }
@@ -131,7 +131,7 @@ impl Row {
     }
 
     /// What `edit` makes of this node.
-    pub fn patch(&self, edit: &Edit) -> Patch {
+    pub fn patch(&self, edit: &NodeEdit) -> AttributePatch {
         let mut patch = patch(edit);
         if let (Some(next), None) = (edit.weight, edit.former_weight) {
             let present = self.weight().unwrap_or(next);
@@ -142,12 +142,12 @@ impl Row {
     }
 
     /// Damaged health does not cost the node.
-    fn health(&self) -> Health {
+    fn health(&self) -> StoredHealth {
         let all = &self.attributes;
         let is_healthy = all.get("is_healthy").and_then(|value| value.as_bool().ok());
         let checked_at = natural(all, "checked_at");
         let block_number = natural(all, "block_number");
-        Health {
+        StoredHealth {
             is_healthy: is_healthy == Some(&true),
             // Nobody has looked yet where a node that was just added says 0.
             block_number: block_number.filter(|number| *number > 0 || checked_at.is_some()),
@@ -157,8 +157,8 @@ impl Row {
         }
     }
 
-    fn weight(&self) -> Result<Weight, Misread> {
-        let wrong = || Misread::Attribute("weight", "a number from 0 to 1000");
+    fn weight(&self) -> Result<Weight, DynamoRowError> {
+        let wrong = || DynamoRowError::Attribute("weight", "a number from 0 to 1000");
         match self.attributes.get("weight") {
             None => Ok(Weight::ONE),
             Some(_) => {
@@ -168,8 +168,8 @@ impl Row {
         }
     }
 
-    fn in_flight_max(&self) -> Result<InFlightMax, Misread> {
-        let wrong = || Misread::Attribute("in_flight_max", "a number from 1 to 10000");
+    fn in_flight_max(&self) -> Result<InFlightMax, DynamoRowError> {
+        let wrong = || DynamoRowError::Attribute("in_flight_max", "a number from 1 to 10000");
         match self.attributes.get("in_flight_max") {
             None => Ok(InFlightMax::Auto),
             Some(_) => {
@@ -179,36 +179,36 @@ impl Row {
         }
     }
 
-    fn rung(&self) -> Result<Rung, Misread> {
+    fn rung(&self) -> Result<Role, DynamoRowError> {
         let is_leader = self.boolean("is_leader")?;
         let is_fallback = self.boolean("is_fallback")?;
         Ok(match (is_leader, is_fallback) {
-            (true, _) => Rung::Leader,
-            (false, true) => Rung::Fallback,
-            (false, false) => Rung::Own,
+            (true, _) => Role::Leader,
+            (false, true) => Role::Fallback,
+            (false, false) => Role::Own,
         })
     }
 
-    fn boolean(&self, name: &'static str) -> Result<bool, Misread> {
-        let wrong = Misread::Attribute(name, "true or false");
+    fn boolean(&self, name: &'static str) -> Result<bool, DynamoRowError> {
+        let wrong = DynamoRowError::Attribute(name, "true or false");
         match self.attributes.get(name) {
             None => Ok(false),
             Some(value) => value.as_bool().copied().map_err(|_| wrong),
         }
     }
 
-    fn text(&self, name: &'static str) -> Result<Option<String>, Misread> {
+    fn text(&self, name: &'static str) -> Result<Option<String>, DynamoRowError> {
         match self.attributes.get(name) {
             None | Some(AttributeValue::Null(_)) => Ok(None),
             Some(value) => match value.as_s() {
                 Ok(text) => Ok(Some(text.clone())),
-                Err(_) => Err(Misread::Attribute(name, "a text")),
+                Err(_) => Err(DynamoRowError::Attribute(name, "a text")),
             },
         }
     }
 
-    fn headers(&self) -> Result<BTreeMap<String, String>, Misread> {
-        let wrong = || Misread::Attribute("headers", "a map of texts");
+    fn headers(&self) -> Result<BTreeMap<String, String>, DynamoRowError> {
+        let wrong = || DynamoRowError::Attribute("headers", "a map of texts");
         let Some(value) = self.attributes.get("headers") else {
             return Ok(BTreeMap::new());
         };
@@ -222,7 +222,7 @@ impl Row {
     }
 }
 
-impl rows::Row for Row {
+impl node_list::StoredNode for DynamoRow {
     fn url(&self) -> &str {
         written(&self.attributes, "url").unwrap_or_default()
     }
@@ -235,7 +235,7 @@ impl rows::Row for Row {
         self.boolean("is_leader").unwrap_or(false)
     }
 
-    fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
+    fn is_at(&self, url: &str, identity: &str, lookup: EnvironmentLookup<'_>) -> bool {
         self.url() == url || identity_of(self.url(), lookup) == identity
     }
 
@@ -254,8 +254,8 @@ pub fn digest(url: &str) -> String {
 }
 
 /// What `edit` changes.
-pub fn patch(edit: &Edit) -> Patch {
-    let mut patch = Patch::new();
+pub fn patch(edit: &NodeEdit) -> AttributePatch {
+    let mut patch = AttributePatch::new();
     if let Some(weight) = edit.weight {
         patch.insert("weight", Some(number(weight.get())));
     }
@@ -263,8 +263,8 @@ pub fn patch(edit: &Edit) -> Patch {
         patch.insert("former_weight", Some(number(former.get())));
     }
     if let Some(rung) = edit.rung {
-        let is_leader = AttributeValue::Bool(rung == Rung::Leader);
-        let is_fallback = (rung == Rung::Fallback).then_some(AttributeValue::Bool(true));
+        let is_leader = AttributeValue::Bool(rung == Role::Leader);
+        let is_fallback = (rung == Role::Fallback).then_some(AttributeValue::Bool(true));
         patch.insert("is_leader", Some(is_leader));
         patch.insert("is_fallback", is_fallback);
     }
@@ -298,16 +298,16 @@ mod tests {
         ])
     }
 
-    fn with(name: &str, value: AttributeValue) -> Row {
+    fn with(name: &str, value: AttributeValue) -> DynamoRow {
         let mut attributes = original(false);
         attributes.insert(name.to_string(), value);
-        Row::new(attributes)
+        DynamoRow::new(attributes)
     }
 
     #[test]
     fn an_item_of_the_originals_is_a_node() {
-        let item = Row::new(original(true)).item(&|_| None).unwrap();
-        assert_eq!(item.record.rung, Rung::Leader);
+        let item = DynamoRow::new(original(true)).item(&|_| None).unwrap();
+        assert_eq!(item.record.rung, Role::Leader);
         assert_eq!(item.record.weight, Weight::ONE);
         assert_eq!(item.when_added, "2018-07-02T11:50:49.281928");
         assert!(item.health.is_healthy);
@@ -321,18 +321,18 @@ mod tests {
             ws_url: Some("ws://a".to_string()),
             name: Some("a".to_string()),
             weight: Weight::new(7).unwrap(),
-            rung: Rung::Fallback,
+            rung: Role::Fallback,
             headers: [("x".to_string(), "1".to_string())].into(),
             ..NodeRecord::at("http://a")
         };
-        let item = Item {
+        let item = RegistryItem {
             record,
             when_added: "2018-07-02T11:50:49.281928".to_string(),
             former_weight: None,
-            origin: Origin::Registry,
-            health: Health::default(),
+            origin: ItemOrigin::Registry,
+            health: StoredHealth::default(),
         };
-        let row = Row::of(&item);
+        let row = DynamoRow::of(&item);
         for name in original(false).keys() {
             assert!(row.attributes.contains_key(name), "{name}");
         }
@@ -341,11 +341,11 @@ mod tests {
 
     #[test]
     fn a_drained_node_keeps_its_former_weight() {
-        let to = |weight| Edit {
+        let to = |weight| NodeEdit {
             weight: Some(Weight::new(weight).unwrap()),
-            ..Edit::default()
+            ..NodeEdit::default()
         };
-        let mut row = Row::new(original(false));
+        let mut row = DynamoRow::new(original(false));
         for (weight, former) in [(7, None), (0, Some(7)), (0, Some(7)), (5, None)] {
             row = row.patched(&row.patch(&to(weight)));
             let item = row.item(&|_| None).unwrap();

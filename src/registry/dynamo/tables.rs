@@ -7,17 +7,17 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, TableDescription, TableStatus,
 };
 
-use super::ledger::malformed;
-use super::store::Store;
-use super::trouble::Trouble;
 use crate::clock;
+use crate::registry::dynamo::error::DynamoError;
+use crate::registry::dynamo::requests::DynamoTables;
+use crate::registry::dynamo::state_table::malformed;
 
 /// AWS takes some seconds to make a table.
 const MAKING_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A sentence on each thing done, found or left; why not, in words, when it fails.
-pub async fn init(store: &Store) -> Result<Vec<String>, String> {
+pub async fn init(store: &DynamoTables) -> Result<Vec<String>, String> {
     let mut told = Vec::new();
     for (table, key) in [(&store.nodes, "url"), (&store.state, "name")] {
         let made = ensure(store, table, key).await;
@@ -30,7 +30,7 @@ pub async fn init(store: &Store) -> Result<Vec<String>, String> {
     Ok(told)
 }
 
-async fn ensure(store: &Store, table: &str, key: &str) -> Result<String, String> {
+async fn ensure(store: &DynamoTables, table: &str, key: &str) -> Result<String, String> {
     match describe(store, table).await {
         Ok(found) => {
             check_key(&found, key)?;
@@ -40,7 +40,7 @@ async fn ensure(store: &Store, table: &str, key: &str) -> Result<String, String>
             };
             Ok(format!("{table} is there and stays as it is{protection}"))
         }
-        Err(Trouble::NoTable) => {
+        Err(DynamoError::NoTable) => {
             create(store, table, key)
                 .await
                 .map_err(|why| why.to_string())?;
@@ -52,10 +52,10 @@ async fn ensure(store: &Store, table: &str, key: &str) -> Result<String, String>
     }
 }
 
-async fn describe(store: &Store, table: &str) -> Result<TableDescription, Trouble> {
+async fn describe(store: &DynamoTables, table: &str) -> Result<TableDescription, DynamoError> {
     let asked = store.client().await?.describe_table().table_name(table);
-    let answer = asked.send().await.map_err(|why| Trouble::of(&why))?;
-    answer.table.ok_or(Trouble::Garbled)
+    let answer = asked.send().await.map_err(|why| DynamoError::of(&why))?;
+    answer.table.ok_or(DynamoError::Garbled)
 }
 
 fn check_key(found: &TableDescription, key: &str) -> Result<(), String> {
@@ -72,7 +72,7 @@ fn check_key(found: &TableDescription, key: &str) -> Result<(), String> {
     ))
 }
 
-async fn create(store: &Store, table: &str, key: &str) -> Result<(), Trouble> {
+async fn create(store: &DynamoTables, table: &str, key: &str) -> Result<(), DynamoError> {
     let attribute = AttributeDefinition::builder()
         .attribute_name(key)
         .attribute_type(ScalarAttributeType::S)
@@ -92,33 +92,33 @@ async fn create(store: &Store, table: &str, key: &str) -> Result<(), Trouble> {
         .deletion_protection_enabled(true)
         .send()
         .await
-        .map_err(|why| Trouble::of(&why));
+        .map_err(|why| DynamoError::of(&why));
     match made {
         // Somebody else makes it at this moment.
-        Err(Trouble::Other(code)) if code == "ResourceInUseException" => {}
+        Err(DynamoError::Other(code)) if code == "ResourceInUseException" => {}
         made => drop(made?),
     }
     until_active(store, table).await
 }
 
-async fn until_active(store: &Store, table: &str) -> Result<(), Trouble> {
+async fn until_active(store: &DynamoTables, table: &str) -> Result<(), DynamoError> {
     let deadline = clock::now() + MAKING_MAX;
     while clock::now() < deadline {
         match describe(store, table).await {
             Ok(found) if found.table_status() == Some(&TableStatus::Active) => return Ok(()),
             // Just made, it may not be known everywhere yet.
-            Ok(_) | Err(Trouble::NoTable) => tokio::time::sleep(PAUSE).await,
+            Ok(_) | Err(DynamoError::NoTable) => tokio::time::sleep(PAUSE).await,
             Err(trouble) => return Err(trouble),
         }
     }
-    Err(Trouble::TimedOut)
+    Err(DynamoError::TimedOut)
 }
 
 /// Point-in-time recovery; where it can't be had, that is only said.
-async fn recovery(store: &Store, table: &str) -> String {
+async fn recovery(store: &DynamoTables, table: &str) -> String {
     match enable_recovery(store, table).await {
         Ok(()) => format!("{table} has point-in-time recovery"),
-        Err(Trouble::Unknown) => format!(
+        Err(DynamoError::Unknown) => format!(
             "{table} has no point-in-time recovery: this endpoint doesn't know it (DynamoDB Local \
              does not); on AWS it would be on"
         ),
@@ -129,7 +129,7 @@ async fn recovery(store: &Store, table: &str) -> String {
     }
 }
 
-async fn enable_recovery(store: &Store, table: &str) -> Result<(), Trouble> {
+async fn enable_recovery(store: &DynamoTables, table: &str) -> Result<(), DynamoError> {
     let wanted = PointInTimeRecoverySpecification::builder()
         .point_in_time_recovery_enabled(true)
         .build()
@@ -142,5 +142,5 @@ async fn enable_recovery(store: &Store, table: &str) -> Result<(), Trouble> {
         .send()
         .await
         .map(drop)
-        .map_err(|why| Trouble::of(&why))
+        .map_err(|why| DynamoError::of(&why))
 }

@@ -3,23 +3,27 @@
 use rusqlite::{Connection, ErrorCode, params};
 use thiserror::Error;
 
-use super::table::{self, Misread, Row};
+use super::table;
 use crate::clock;
-use crate::domain::node::{NodeRecord, Rung};
-use crate::registry::reading::Lookup;
-use crate::registry::rows::{Row as _, find, newcomer};
-use crate::registry::{Edit, Health, Item, Listing, RegistryError};
+use crate::registry::embedded::table::{EmbeddedRow, EmbeddedRowError};
+use crate::registry::node_list::{StoredNode as _, find, newcomer};
+use crate::registry::validation::EnvironmentLookup;
+use crate::registry::{Listing, NodeEdit, RegistryError, RegistryItem, StoredHealth};
+use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// Why a call wrote nothing.
 #[derive(Debug, Error)]
-pub enum Stop {
+pub enum ChangeError {
     #[error(transparent)]
     Store(#[from] rusqlite::Error),
     #[error(transparent)]
     Refused(#[from] RegistryError),
     /// The row stands, but is no node.
     #[error("the row of {label} is damaged: {why}; remove the node and add it again")]
-    Damaged { label: String, why: Misread },
+    Damaged {
+        label: String,
+        why: EmbeddedRowError,
+    },
     /// It can't be opened, and why.
     #[error("{0}")]
     File(String),
@@ -27,7 +31,10 @@ pub enum Stop {
     Late,
 }
 
-pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop> {
+pub fn list(
+    connection: &Connection,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<Listing, ChangeError> {
     let mut listing = Listing::default();
     for row in table::rows(connection)? {
         match row.item(lookup) {
@@ -50,8 +57,8 @@ pub fn list(connection: &Connection, lookup: Lookup<'_>) -> Result<Listing, Stop
 pub fn seed(
     connection: &Connection,
     records: &[NodeRecord],
-    lookup: Lookup<'_>,
-) -> Result<bool, Stop> {
+    lookup: EnvironmentLookup<'_>,
+) -> Result<bool, ChangeError> {
     if table::is_written(connection)? || records.is_empty() {
         return Ok(false);
     }
@@ -61,7 +68,11 @@ pub fn seed(
     Ok(true)
 }
 
-pub fn add(connection: &Connection, record: &NodeRecord, lookup: Lookup<'_>) -> Result<Item, Stop> {
+pub fn add(
+    connection: &Connection,
+    record: &NodeRecord,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<RegistryItem, ChangeError> {
     let (item, identity) = newcomer(&table::rows(connection)?, record, lookup)?;
     table::insert(connection, &item, &identity).map_err(exists)?;
     table::note_write(connection, None)?;
@@ -70,7 +81,7 @@ pub fn add(connection: &Connection, record: &NodeRecord, lookup: Lookup<'_>) -> 
 
 /// A row may hold an identity from before a variable changed, unseen by [`newcomer`]. The table's own
 /// keys refuse it.
-pub fn exists(why: rusqlite::Error) -> Stop {
+pub fn exists(why: rusqlite::Error) -> ChangeError {
     match why.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => RegistryError::Exists.into(),
         Some(_) | None => why.into(),
@@ -80,22 +91,23 @@ pub fn exists(why: rusqlite::Error) -> Stop {
 pub fn set(
     connection: &Connection,
     key: &str,
-    edit: &Edit,
-    lookup: Lookup<'_>,
-) -> Result<Item, Stop> {
+    edit: &NodeEdit,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<RegistryItem, ChangeError> {
     let mut row = find(&table::rows(connection)?, key, lookup)?.clone();
     row.admit();
     apply(&mut row, edit);
     let item = row.item(lookup).map_err(|why| match why {
-        Misread::Record(fault) => Stop::Refused(fault.into()),
-        why @ (Misread::Weight | Misread::InFlightMax | Misread::Rung | Misread::Headers) => {
-            Stop::Damaged {
-                label: row.label(lookup),
-                why,
-            }
-        }
+        EmbeddedRowError::Record(fault) => ChangeError::Refused(fault.into()),
+        why @ (EmbeddedRowError::Weight
+        | EmbeddedRowError::InFlightMax
+        | EmbeddedRowError::Rung
+        | EmbeddedRowError::Headers) => ChangeError::Damaged {
+            label: row.label(lookup),
+            why,
+        },
     })?;
-    if edit.rung == Some(Rung::Leader) {
+    if edit.rung == Some(Role::Leader) {
         connection.execute(
             "UPDATE nodes SET rung = 'own' WHERE rung = 'leader' AND rowid <> ?1",
             params![row.rowid],
@@ -117,7 +129,7 @@ pub fn set(
     Ok(item)
 }
 
-fn apply(row: &mut Row, edit: &Edit) {
+fn apply(row: &mut EmbeddedRow, edit: &NodeEdit) {
     if let Some(weight) = edit.weight {
         row.set_weight(weight);
     }
@@ -138,7 +150,11 @@ fn apply(row: &mut Row, edit: &Edit) {
     }
 }
 
-pub fn remove(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<Item, Stop> {
+pub fn remove(
+    connection: &Connection,
+    key: &str,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<RegistryItem, ChangeError> {
     let row = find(&table::rows(connection)?, key, lookup)?.clone();
     if row.in_file().is_some() {
         return Err(RegistryError::InFile(row.label(lookup)).into());
@@ -149,7 +165,10 @@ pub fn remove(connection: &Connection, key: &str, lookup: Lookup<'_>) -> Result<
 }
 
 /// What can't be read is no node that would be left.
-pub fn note_removal(connection: &Connection, lookup: Lookup<'_>) -> Result<(), Stop> {
+pub fn note_removal(
+    connection: &Connection,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<(), ChangeError> {
     let rows = table::rows(connection)?;
     let is_emptied = rows.iter().all(|other| other.item(lookup).is_err());
     let emptied_at = is_emptied.then(clock::iso_8601);
@@ -158,7 +177,10 @@ pub fn note_removal(connection: &Connection, lookup: Lookup<'_>) -> Result<(), S
 
 /// An older observation replaces no newer one, unless that one is of a time which is still to come: then
 /// the clock has been set back since.
-pub fn record_health(connection: &Connection, healths: &[(String, Health)]) -> Result<(), Stop> {
+pub fn record_health(
+    connection: &Connection,
+    healths: &[(String, StoredHealth)],
+) -> Result<(), ChangeError> {
     let mut statement = connection.prepare(
         "UPDATE nodes SET is_healthy = ?2, block_number = ?3, lag = ?4, reason = ?5, \
          checked_at = ?6 WHERE url = ?1 AND (checked_at IS NULL OR checked_at < ?6 OR checked_at > ?7)",

@@ -1,6 +1,6 @@
 //! The file's layout, and one row of it.
 //!
-//! A row is read as it is found, however it was edited by hand; [`Row::item`] is where it must
+//! A row is read as it is found, however it was edited by hand; [`EmbeddedRow::item`] is where it must
 //! make sense. Columns are named once, in `COLUMNS`.
 
 mod cells;
@@ -11,9 +11,9 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use thiserror::Error;
 
 use crate::clock;
-use crate::domain::node::{InFlightMax, NodeFault, NodeRecord, Rung, Weight};
-use crate::registry::reading::{Lookup, identity_of, unset_variables};
-use crate::registry::{Health, Item, Origin, last_list, rows};
+use crate::registry::validation::{EnvironmentLookup, identity_of, unset_variables};
+use crate::registry::{ItemOrigin, RegistryItem, StoredHealth, last_list, node_list};
+use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 pub use self::cells::headers_text;
 use self::cells::{text, whole};
@@ -71,7 +71,7 @@ const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, 
 
 /// Why a file can't be used as a registry.
 #[derive(Debug, Error)]
-pub enum Unfit {
+pub enum DatabaseError {
     #[error(transparent)]
     Store(#[from] rusqlite::Error),
     #[error("its layout is {0}, newer than {VERSION}, which this program knows; update forebay")]
@@ -84,24 +84,24 @@ pub enum Unfit {
 
 /// What a file is found to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum DatabaseContent {
     Empty,
     Ours,
 }
 
 /// Puts the layout into a new file and checks that of an old one.
-pub fn prepare(connection: &mut Connection) -> Result<(), Unfit> {
+pub fn prepare(connection: &mut Connection) -> Result<(), DatabaseError> {
     // In one transaction: another process may be writing the layout at this moment.
     let look = connection.transaction()?;
     let found = examine(&look)?;
     look.finish()?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    if found == Found::Ours && has_all_columns(connection)? {
+    if found == DatabaseContent::Ours && has_all_columns(connection)? {
         return Ok(());
     }
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if examine(&change)? == Found::Empty {
+    if examine(&change)? == DatabaseContent::Empty {
         change.execute_batch(LAYOUT)?;
     }
     for (table, column, kind) in LATER_COLUMNS {
@@ -114,11 +114,11 @@ pub fn prepare(connection: &mut Connection) -> Result<(), Unfit> {
 }
 
 /// Whether the file is whole: SQLite itself finds out only where it reads.
-pub fn look_over(connection: &Connection) -> Result<(), Unfit> {
+pub fn look_over(connection: &Connection) -> Result<(), DatabaseError> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     match found.as_str() {
         "ok" => Ok(()),
-        _ => Err(Unfit::Damaged(found.replace('\n', " "))),
+        _ => Err(DatabaseError::Damaged(found.replace('\n', " "))),
     }
 }
 
@@ -164,21 +164,21 @@ pub fn note_write(connection: &Connection, emptied_at: Option<&str>) -> rusqlite
     Ok(())
 }
 
-fn examine(connection: &Connection) -> Result<Found, Unfit> {
+fn examine(connection: &Connection) -> Result<DatabaseContent, DatabaseError> {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let things = number("SELECT count(*) FROM sqlite_schema")?;
     let owner = number("PRAGMA application_id")?;
     match (owner, number("PRAGMA user_version")?) {
-        (OURS, VERSION) => Ok(Found::Ours),
-        (OURS, newer) if newer > VERSION => Err(Unfit::Newer(newer)),
-        (0, 0) if things == 0 => Ok(Found::Empty),
-        _ => Err(Unfit::Foreign),
+        (OURS, VERSION) => Ok(DatabaseContent::Ours),
+        (OURS, newer) if newer > VERSION => Err(DatabaseError::Newer(newer)),
+        (0, 0) if things == 0 => Ok(DatabaseContent::Empty),
+        _ => Err(DatabaseError::Foreign),
     }
 }
 
 /// Why a row is no node.
 #[derive(Debug, Error)]
-pub enum Misread {
+pub enum EmbeddedRowError {
     #[error("the weight is not a number from 0 to 1000")]
     Weight,
     #[error("the most calls in flight are not a number from 1 to 10000")]
@@ -188,12 +188,12 @@ pub enum Misread {
     #[error("the headers are not a JSON object of texts")]
     Headers,
     #[error(transparent)]
-    Record(#[from] NodeFault),
+    Record(#[from] NodeSpecError),
 }
 
 /// One node as it stands in the file.
 #[derive(Clone)]
-pub struct Row {
+pub struct EmbeddedRow {
     pub rowid: i64,
     pub url: String,
     identity: String,
@@ -209,17 +209,17 @@ pub struct Row {
     /// As it stands in the file.
     in_file: Option<String>,
     pub is_pending: bool,
-    health: Health,
+    health: StoredHealth,
 }
 
 /// All rows, in the order of their adding.
-pub fn rows(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+pub fn rows(connection: &Connection) -> rusqlite::Result<Vec<EmbeddedRow>> {
     let mut statement = connection.prepare(COLUMNS)?;
-    statement.query_map([], Row::read)?.collect()
+    statement.query_map([], EmbeddedRow::read)?.collect()
 }
 
 /// The rows of a damaged file, up to the first that can't be read.
-pub fn rows_while_readable(connection: &Connection) -> Vec<Row> {
+pub fn rows_while_readable(connection: &Connection) -> Vec<EmbeddedRow> {
     let mut found = Vec::new();
     // Without the order: sorting needs all of them.
     let rows = COLUMNS.trim_end_matches(" ORDER BY rowid");
@@ -230,14 +230,14 @@ pub fn rows_while_readable(connection: &Connection) -> Vec<Row> {
         return found;
     };
     while let Ok(Some(row)) = rows.next() {
-        found.extend(Row::read(row));
+        found.extend(EmbeddedRow::read(row));
     }
     found
 }
 
-impl Row {
-    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-        Ok(Row {
+impl EmbeddedRow {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<EmbeddedRow> {
+        Ok(EmbeddedRow {
             rowid: row.get(0)?,
             url: text(row, 1)?.unwrap_or_default(),
             identity: text(row, 2)?.unwrap_or_default(),
@@ -247,7 +247,7 @@ impl Row {
             ws_url: text(row, 6)?,
             headers: text(row, 7)?.unwrap_or_default(),
             when_added: text(row, 8)?.unwrap_or_default(),
-            health: Health {
+            health: StoredHealth {
                 is_healthy: whole(row, 9)? == Some(1),
                 block_number: whole(row, 10)?.and_then(natural),
                 lag: whole(row, 11)?.and_then(natural),
@@ -262,16 +262,19 @@ impl Row {
     }
 
     /// What the row means. Variables may be unset: another process may have them.
-    pub fn item(&self, lookup: Lookup<'_>) -> Result<Item, Misread> {
-        let weight = self.weight.and_then(weight).ok_or(Misread::Weight)?;
+    pub fn item(&self, lookup: EnvironmentLookup<'_>) -> Result<RegistryItem, EmbeddedRowError> {
+        let weight = self
+            .weight
+            .and_then(weight)
+            .ok_or(EmbeddedRowError::Weight)?;
         let headers: BTreeMap<String, String> =
-            serde_json::from_str(&self.headers).map_err(|_| Misread::Headers)?;
+            serde_json::from_str(&self.headers).map_err(|_| EmbeddedRowError::Headers)?;
         let record = NodeRecord {
             url: self.url.clone(),
             ws_url: self.ws_url.clone(),
             name: self.name.clone(),
             weight,
-            rung: rung(&self.rung).ok_or(Misread::Rung)?,
+            rung: rung(&self.rung).ok_or(EmbeddedRowError::Rung)?,
             in_flight_max: in_flight_max(self.in_flight_max)?,
             headers,
         };
@@ -280,15 +283,15 @@ impl Row {
     }
 
     /// What can be said of a row that is no node, for the one who takes it away.
-    pub fn remains(&self) -> Item {
+    pub fn remains(&self) -> RegistryItem {
         self.item_of(NodeRecord {
             name: self.name.clone(),
             ..NodeRecord::at(&self.url)
         })
     }
 
-    fn item_of(&self, record: NodeRecord) -> Item {
-        Item {
+    fn item_of(&self, record: NodeRecord) -> RegistryItem {
+        RegistryItem {
             record,
             when_added: self.when_added.clone(),
             former_weight: self.former_weight.and_then(weight),
@@ -297,9 +300,9 @@ impl Row {
         }
     }
 
-    fn origin(&self) -> Origin {
+    fn origin(&self) -> ItemOrigin {
         self.in_file()
-            .map_or(Origin::Registry, |record| Origin::File {
+            .map_or(ItemOrigin::Registry, |record| ItemOrigin::File {
                 weight: record.weight,
                 rung: record.rung,
                 is_pending: self.is_pending,
@@ -329,7 +332,7 @@ impl Row {
     }
 }
 
-impl rows::Row for Row {
+impl node_list::StoredNode for EmbeddedRow {
     fn url(&self) -> &str {
         &self.url
     }
@@ -339,12 +342,12 @@ impl rows::Row for Row {
     }
 
     fn is_leader(&self) -> bool {
-        self.rung == Rung::Leader.as_str()
+        self.rung == Role::Leader.as_str()
     }
 
     /// The row's own identity is taken as stored and as it is now: variables may have been set or
     /// changed since.
-    fn is_at(&self, url: &str, identity: &str, lookup: Lookup<'_>) -> bool {
+    fn is_at(&self, url: &str, identity: &str, lookup: EnvironmentLookup<'_>) -> bool {
         let stored = self.url == url || self.identity == identity;
         stored || identity_of(&self.url, lookup) == identity
     }
@@ -354,7 +357,11 @@ impl rows::Row for Row {
     }
 }
 
-pub fn insert(connection: &Connection, item: &Item, identity: &str) -> rusqlite::Result<usize> {
+pub fn insert(
+    connection: &Connection,
+    item: &RegistryItem,
+    identity: &str,
+) -> rusqlite::Result<usize> {
     let record = &item.record;
     connection.execute(
         "INSERT INTO nodes (url, identity, name, rung, weight, ws_url, headers, when_added, \
@@ -373,16 +380,16 @@ pub fn insert(connection: &Connection, item: &Item, identity: &str) -> rusqlite:
     )
 }
 
-fn in_flight_max(most: Option<i64>) -> Result<InFlightMax, Misread> {
+fn in_flight_max(most: Option<i64>) -> Result<InFlightMax, EmbeddedRowError> {
     let Some(most) = most else {
         return Ok(InFlightMax::Auto);
     };
     let most = u64::try_from(most).unwrap_or_default();
-    InFlightMax::fixed(most).map_err(|_| Misread::InFlightMax)
+    InFlightMax::fixed(most).map_err(|_| EmbeddedRowError::InFlightMax)
 }
 
-fn rung(text: &str) -> Option<Rung> {
-    Rung::ALL.into_iter().find(|rung| rung.as_str() == text)
+fn rung(text: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|rung| rung.as_str() == text)
 }
 
 fn weight(number: i64) -> Option<Weight> {

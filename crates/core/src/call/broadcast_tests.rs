@@ -1,0 +1,326 @@
+//! What nodes say to a transaction, and what becomes of it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::fleet::reference::BlockNumber;
+use crate::fleet::standing::Hysteresis;
+use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+use crate::vocabulary::chance::SeededDice;
+use crate::vocabulary::node::{Role, Weight};
+
+fn said(code: i64, message: &str) -> BroadcastReply {
+    let error = RpcError {
+        code,
+        message: message.into(),
+        data: None,
+    };
+    word(classify::of_error(&error, 200, None).class, Some(&error))
+}
+
+#[test]
+fn the_words_of_pools_are_understood() {
+    for (code, message, wanted) in [
+        (-32000, "already known", BroadcastReply::Known),
+        (-32000, "known transaction: 0xabc", BroadcastReply::Known),
+        (
+            -32010,
+            "AlreadyKnown, already imported",
+            BroadcastReply::Known,
+        ),
+        (-32000, "nonce too low", BroadcastReply::Spent),
+        (
+            -32003,
+            "nonce too low: next nonce 5, tx nonce 1",
+            BroadcastReply::Spent,
+        ),
+        (-32602, "invalid params", BroadcastReply::Refused(2)),
+        (
+            -32000,
+            "rlp: element is larger than containing list",
+            BroadcastReply::Refused(3),
+        ),
+        (
+            -32000,
+            "transaction underpriced",
+            BroadcastReply::Refused(3),
+        ),
+        (
+            -32000,
+            "replacement transaction underpriced",
+            BroadcastReply::Refused(3),
+        ),
+        (
+            -32000,
+            "insufficient funds for gas * price + value",
+            BroadcastReply::Refused(3),
+        ),
+        (-32000, "txpool is full", BroadcastReply::Refused(2)),
+        (
+            -32601,
+            "the method does not exist/is not available",
+            BroadcastReply::Refused(1),
+        ),
+        (
+            -32000,
+            "unknown transaction type",
+            BroadcastReply::Refused(2),
+        ),
+        (429, "slow down", BroadcastReply::Untaken),
+        (-32002, "request timed out", BroadcastReply::Silent),
+        // EIP-7966: sent, and in no block within its time.
+        (
+            4,
+            "The transaction was added to the mempool but wasn't processed",
+            BroadcastReply::Unmined,
+        ),
+    ] {
+        assert_eq!(said(code, message), wanted, "{message}");
+    }
+    for (class, wanted) in [
+        (AttemptClass::Ok, BroadcastReply::Accepted),
+        (AttemptClass::NoConnection, BroadcastReply::Untaken),
+        (AttemptClass::Throttled, BroadcastReply::Untaken),
+        (AttemptClass::Shut, BroadcastReply::Untaken),
+        (AttemptClass::Timeout, BroadcastReply::Silent),
+        (AttemptClass::Transport, BroadcastReply::Silent),
+        (AttemptClass::BadAnswer, BroadcastReply::Silent),
+    ] {
+        assert_eq!(word(class, None), wanted, "{class:?}");
+    }
+}
+
+#[test]
+fn the_first_that_takes_it_decides_whatever_was_said_before() {
+    for before in [
+        BroadcastReply::Refused(3),
+        BroadcastReply::Spent,
+        BroadcastReply::Silent,
+        BroadcastReply::Untaken,
+    ] {
+        let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
+        assert_ne!(
+            broadcast.hear(before),
+            BroadcastAction::Deliver,
+            "{before:?}"
+        );
+        assert_eq!(
+            broadcast.hear(BroadcastReply::Accepted),
+            BroadcastAction::Deliver
+        );
+    }
+    let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
+    assert_eq!(
+        broadcast.hear(BroadcastReply::Known),
+        BroadcastAction::DeliverHash
+    );
+}
+
+#[test]
+fn nothing_is_called_failed_before_it_was_looked_up() {
+    for doubtful in [BroadcastReply::Silent, BroadcastReply::Spent] {
+        let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
+        broadcast.hear(BroadcastReply::Refused(3));
+        broadcast.hear(doubtful);
+        assert!(broadcast.is_in_doubt(), "{doubtful:?}");
+        assert!(!broadcast.goes_on(), "{doubtful:?}");
+    }
+    let mut silent = Broadcast::new(BroadcastForm::Hash, true);
+    silent.hear(BroadcastReply::Silent);
+    assert!(silent.is_in_doubt() && silent.goes_on());
+}
+
+#[test]
+fn when_all_refuse_the_error_that_says_most_is_told() {
+    let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
+    assert_eq!(
+        broadcast.hear(BroadcastReply::Refused(1)),
+        BroadcastAction::Keep
+    );
+    assert_eq!(
+        broadcast.hear(BroadcastReply::Refused(3)),
+        BroadcastAction::Keep
+    );
+    assert_eq!(
+        broadcast.hear(BroadcastReply::Refused(3)),
+        BroadcastAction::Drop
+    );
+    assert_eq!(
+        broadcast.hear(BroadcastReply::Refused(2)),
+        BroadcastAction::Drop
+    );
+    assert!(!broadcast.is_in_doubt() && !broadcast.goes_on());
+    for word in [BroadcastReply::Untaken, BroadcastReply::Refused(1)] {
+        let mut unheard = Broadcast::new(BroadcastForm::Hash, true);
+        unheard.hear(word);
+        assert!(!unheard.is_in_doubt());
+        assert!(unheard.goes_on(), "the leader may take it: {word:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_receipt_is_not_told_that_the_transaction_is_known() {
+    let mut broadcast = Broadcast::new(BroadcastForm::Receipt, true);
+    assert_eq!(broadcast.hear(BroadcastReply::Known), BroadcastAction::Keep);
+    assert!(broadcast.is_in_doubt());
+    assert_eq!(
+        broadcast.hear(BroadcastReply::Accepted),
+        BroadcastAction::Deliver
+    );
+}
+
+#[test]
+fn a_node_that_waited_in_vain_outweighs_one_that_only_has_it_and_a_receipt_both() {
+    for words in [
+        [BroadcastReply::Known, BroadcastReply::Unmined],
+        [BroadcastReply::Unmined, BroadcastReply::Known],
+    ] {
+        let mut broadcast = Broadcast::new(BroadcastForm::Receipt, true);
+        let uses = words.map(|word| broadcast.hear(word));
+        let kept = uses.map(|told| told == BroadcastAction::Keep);
+        assert!(
+            kept[usize::from(words[0] == BroadcastReply::Known)],
+            "{words:?}: {uses:?}"
+        );
+        assert_eq!(broadcast.kept, Some(UNMINED_RANK));
+        assert!(broadcast.is_in_doubt() && !broadcast.waits(), "{words:?}");
+        assert_eq!(
+            broadcast.hear(BroadcastReply::Accepted),
+            BroadcastAction::Deliver
+        );
+    }
+    let mut known = Broadcast::new(BroadcastForm::Receipt, true);
+    known.hear(BroadcastReply::Known);
+    known.hear(BroadcastReply::Refused(3));
+    assert!(known.waits());
+    let mut other = Broadcast::new(BroadcastForm::Hash, true);
+    other.hear(BroadcastReply::Unmined);
+    assert!(!other.is_in_doubt() && !other.waits());
+}
+
+#[test]
+fn a_receipt_is_waited_for_as_long_as_the_call_says() {
+    for (params, millis) in [
+        (r#"["0x01"]"#, 20_000),
+        (r#"["0x01",0]"#, 20_000),
+        (r#"["0x01",null]"#, 20_000),
+        (r#"["0x01","0x0"]"#, 20_000),
+        (r#"["0x01",1500]"#, 1_500),
+        (r#"["0x01","0x1f4"]"#, 500),
+        (r#"["0x01","1f4"]"#, 20_000),
+        (r#"["0x01",-1]"#, 20_000),
+        ("x", 20_000),
+    ] {
+        assert_eq!(sync_time(params), Duration::from_millis(millis), "{params}");
+    }
+}
+
+#[test]
+fn without_a_hash_there_is_nothing_to_look_up() {
+    let mut broadcast = Broadcast::new(BroadcastForm::Hash, false);
+    assert_eq!(broadcast.hear(BroadcastReply::Known), BroadcastAction::Keep);
+    assert!(!broadcast.is_in_doubt() && !broadcast.goes_on());
+}
+
+/// The leader 0, and own nodes of weight 1 from 1 on, all fit.
+fn fleet(own: u32, now: Instant) -> Fleet {
+    let mut fleet = Fleet::new(HealthCriteria {
+        chain_id: None,
+        block_time: Duration::from_secs(12),
+        look: Duration::from_secs(5),
+        lag_blocks_max: 10,
+        hysteresis: Hysteresis { rise: 2, fall: 3 },
+    });
+    let member = |id: u32| FleetMember {
+        id: NodeId(id),
+        name: format!("{id}").into(),
+        rung: if id == 0 { Role::Leader } else { Role::Own },
+        weight: Weight::ONE,
+    };
+    fleet.replace((0..=own).map(member).collect(), now);
+    let good = ProbeOutcome::Answered {
+        head: BlockNumber(9),
+        chain_id: None,
+        syncing: false,
+    };
+    let probes: Vec<_> = (0..=own).map(|id| (NodeId(id), good)).collect();
+    fleet.hear_round(&probes, now);
+    fleet
+}
+
+#[test]
+fn it_goes_to_the_own_fit_nodes_and_to_no_more_than_wanted() {
+    let now = crate::testing::now();
+    let mut fleet = fleet(20, now);
+    let mut dice = SeededDice::new(3);
+    let mut asked = |fleet: &Fleet, nodes_max: usize, first: &[u32]| {
+        let first: Vec<_> = first.iter().copied().map(NodeId).collect();
+        let wish = FanoutScope {
+            nodes_max,
+            method: "eth_sendRawTransaction",
+            first: &first,
+            passed: &[NodeId(1)],
+        };
+        spread(&fleet.view(), Tier::Own, wish, now, &mut dice)
+    };
+    assert_eq!(asked(&fleet, 3, &[]).len(), 3);
+    let all = asked(&fleet, usize::MAX, &[]);
+    assert_eq!(all.len(), NODES_MAX);
+    assert_eq!(asked(&fleet, 2, &[7, 11]).len(), 2);
+    assert!(asked(&fleet, 2, &[7, 11]).contains(&NodeId(11)));
+    let some = asked(&fleet, usize::MAX, &[0, 1]);
+    assert!(!some.contains(&NodeId(0)), "not the leader");
+    assert!(!some.contains(&NodeId(1)), "it was asked already");
+    fleet.throttle(NodeId(7), None, now);
+    assert!(!asked(&fleet, 2, &[7]).contains(&NodeId(7)), "it rests");
+}
+
+#[test]
+fn who_lacks_the_method_is_passed_over_while_another_is_left() {
+    let now = crate::testing::now();
+    let view = fleet(3, now).view();
+    let mut dice = SeededDice::new(3);
+    let mut asked = |method: &str, passed: &[NodeId]| {
+        let wish = FanoutScope {
+            nodes_max: usize::MAX,
+            method,
+            first: &[],
+            passed,
+        };
+        let mut nodes = spread(&view, Tier::Own, wish, now, &mut dice);
+        nodes.sort_unstable_by_key(|id| id.0);
+        nodes
+    };
+    let ids = |ids: &[u32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
+    view.nodes[1].learn_lack("eth_sendRawTransactionSync", now);
+    let sync = "eth_sendRawTransactionSync";
+    assert_eq!(asked(sync, &[]), ids(&[2, 3]));
+    assert_eq!(asked("eth_sendRawTransaction", &[]), ids(&[1, 2, 3]));
+    assert_eq!(asked(sync, &ids(&[2, 3])), ids(&[1]), "no other is left");
+}
+
+#[test]
+fn without_a_word_of_any_node_the_refusal_says_why() {
+    for (heard, wanted) in [
+        (&[][..], Refusal::NoNode),
+        (
+            &[AttemptClass::Timeout, AttemptClass::Transport],
+            Refusal::Timeout,
+        ),
+        (
+            &[AttemptClass::Throttled, AttemptClass::NoConnection],
+            Refusal::RateLimited { seconds: 1 },
+        ),
+        (&[AttemptClass::Transport], Refusal::BadAnswer),
+        (
+            &[AttemptClass::NoConnection, AttemptClass::Transport],
+            Refusal::BadAnswer,
+        ),
+        (
+            &[AttemptClass::NoConnection, AttemptClass::Shut],
+            Refusal::Unserved,
+        ),
+    ] {
+        assert_eq!(refusal(heard), wanted, "{heard:?}");
+    }
+}

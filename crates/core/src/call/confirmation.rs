@@ -1,0 +1,294 @@
+//! Who is asked once more when a node finds nothing: nodes that are as fresh as what clients are told
+//! of, and that go back further than it.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::time::{Duration, Instant};
+
+use crate::call::told_blocks::RecentMap;
+use crate::fleet::depth::LookupTarget;
+use crate::fleet::reference::BlockNumber;
+use crate::fleet::select::Tier;
+use crate::fleet::{FleetView, NodeView};
+use crate::method::block::BlockRange;
+use crate::vocabulary::chance::Dice;
+use crate::vocabulary::node::NodeId;
+
+/// Of what a node may have in flight, one in as many may be a repeat that it gets because it goes back
+/// furthest; one always may.
+const DEEP_PART: u32 = 10;
+/// What was looked for of late is remembered of so many.
+const SEARCHED_MAX: usize = 8_192;
+
+/// What those who go back furthest were found to lack.
+#[derive(Debug)]
+pub struct SearchMemory {
+    names: RandomState,
+    at: RecentMap<u64, Instant>,
+}
+
+impl Default for SearchMemory {
+    fn default() -> SearchMemory {
+        SearchMemory {
+            names: RandomState::default(),
+            at: RecentMap::new(SEARCHED_MAX),
+        }
+    }
+}
+
+impl SearchMemory {
+    /// They lack `what`.
+    pub fn note(&mut self, what: impl Hash, now: Instant) {
+        self.at.insert(self.names.hash_one(what), now);
+    }
+
+    /// Whether they lacked it within a block time.
+    pub fn knows(&self, what: impl Hash, block_time: Duration, now: Instant) -> bool {
+        let at = self.at.get(&self.names.hash_one(what));
+        at.is_some_and(|at| now.saturating_duration_since(at) < block_time)
+    }
+}
+
+/// How far back a node goes; the least goes furthest. Where that isn't known it may be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum HistoryReach {
+    All,
+    Unknown,
+    From(BlockNumber),
+}
+
+impl HistoryReach {
+    fn of(node: &NodeView, holding: LookupTarget) -> HistoryReach {
+        match node.depth.oldest(holding) {
+            None => HistoryReach::Unknown,
+            Some(BlockNumber(0)) => HistoryReach::All,
+            Some(oldest) => HistoryReach::From(oldest),
+        }
+    }
+}
+
+/// What a node found nothing of.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfirmationQuery<'a> {
+    pub holding: LookupTarget,
+    pub block: Option<BlockRange>,
+    pub ladder: Tier,
+    pub tried: &'a [NodeId],
+}
+
+/// Whom to ask, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confirmers {
+    /// The last first.
+    pub nodes: Vec<NodeId>,
+    /// Which of them goes back furthest: what it lacks they all lack.
+    pub digger: Option<NodeId>,
+}
+
+impl Confirmers {
+    /// This one is asked before the others, unless it is one of them.
+    pub fn ask_first(&mut self, node: NodeId) {
+        if !self.nodes.contains(&node) {
+            self.nodes.push(node);
+        }
+    }
+}
+
+/// Whom to ask after `said`, one after the other, until somebody finds it: one that is fresh and goes
+/// deeper, else one of each kind. Nobody: no node goes deeper, and anyone of the freshest will do.
+pub fn confirmers(
+    view: &FleetView,
+    said: &NodeView,
+    sought: ConfirmationQuery<'_>,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Confirmers {
+    let reach = |node: &NodeView| HistoryReach::of(node, sought.holding);
+    let is_open = |node: &&NodeView| {
+        sought.ladder.takes(node, view)
+            && !sought.tried.contains(&node.id)
+            && !node.standing.rests(now)
+            && sought
+                .block
+                .is_none_or(|need| need.of_head().is_met_by(node))
+    };
+    let others: Vec<_> = view.nodes.iter().filter(is_open).collect();
+    let is_fresh = |node: &NodeView| node.head >= view.served_head;
+    let has_room = |node: &NodeView| {
+        let limit = node.load.limiter.limit();
+        node.load.digging() < (limit / DEEP_PART).max(1)
+    };
+    let is_deeper = |node: &NodeView| reach(node) < reach(said) && has_room(node);
+    let among = |is_wanted: &dyn Fn(&NodeView) -> bool| -> Vec<&NodeView> {
+        others
+            .iter()
+            .copied()
+            .filter(|node| is_wanted(node))
+            .collect()
+    };
+    let deepest = |nodes: Vec<&NodeView>, dice: &mut _| {
+        let best = nodes.iter().map(|node| reach(node)).min();
+        let best = nodes.into_iter().filter(|node| Some(reach(node)) == best);
+        one_of(&best.collect::<Vec<_>>(), dice)
+    };
+    if let Some(both) = deepest(among(&|node| is_fresh(node) && is_deeper(node)), dice) {
+        return Confirmers {
+            nodes: vec![both],
+            digger: Some(both),
+        };
+    }
+    let Some(deeper) = deepest(among(&is_deeper), dice) else {
+        return Confirmers::default();
+    };
+    let fresh = one_of(&among(&is_fresh), dice);
+    Confirmers {
+        nodes: std::iter::once(deeper).chain(fresh).collect(),
+        digger: Some(deeper),
+    }
+}
+
+fn one_of(nodes: &[&NodeView], dice: &mut impl Dice) -> Option<NodeId> {
+    let drawn = (dice.fraction() * nodes.len() as f64) as usize;
+    nodes.get(drawn).or(nodes.first()).map(|node| node.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::depth::Depth;
+    use crate::fleet::standing::Hysteresis;
+    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::vocabulary::chance::SeededDice;
+    use crate::vocabulary::node::{Role, Weight};
+    use std::time::Duration;
+
+    /// Own nodes at these heads, with what they keep of blocks.
+    fn view(nodes: &[(u64, Option<u64>)], now: Instant) -> FleetView {
+        let mut fleet = Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+            look: Duration::from_secs(5),
+        });
+        let member = |id| FleetMember {
+            id: NodeId(id),
+            name: format!("{id}").into(),
+            rung: Role::Own,
+            weight: Weight::ONE,
+        };
+        fleet.replace((0..).map(member).take(nodes.len()).collect(), now);
+        let probe = |(head, _): &(u64, _)| ProbeOutcome::Answered {
+            head: BlockNumber(*head),
+            chain_id: None,
+            syncing: false,
+        };
+        let probes: Vec<_> = (0..).map(NodeId).zip(nodes.iter().map(probe)).collect();
+        fleet.hear_round(&probes, now);
+        let mut view = fleet.view();
+        for (node, (_, oldest)) in view.nodes.iter_mut().zip(nodes) {
+            node.depth = Depth {
+                blocks_from: oldest.map(BlockNumber),
+                ..Depth::default()
+            };
+        }
+        view.served_head = Some(BlockNumber(100));
+        view
+    }
+
+    /// Whoever is asked, in many draws, after node 0 found nothing.
+    fn asked(nodes: &[(u64, Option<u64>)], holding: LookupTarget) -> Vec<Vec<u32>> {
+        let now = crate::testing::now();
+        let view = view(nodes, now);
+        let sought = ConfirmationQuery {
+            holding,
+            block: None,
+            ladder: Tier::Own,
+            tried: &[NodeId(0)],
+        };
+        let mut dice = SeededDice::new(3);
+        let mut seen: Vec<Vec<u32>> = (0..50)
+            .map(|_| confirmers(&view, &view.nodes[0], sought, now, &mut dice))
+            .inspect(|found| assert_eq!(found.digger, found.nodes.first().copied()))
+            .map(|found| found.nodes.into_iter().map(|id| id.0).collect())
+            .collect();
+        seen.sort();
+        seen.dedup();
+        seen
+    }
+
+    #[test]
+    fn who_goes_back_furthest_has_so_many_repeats_at_once_and_no_more() {
+        let now = crate::testing::now();
+        let view = view(&[(100, Some(90)), (100, Some(0)), (97, Some(50))], now);
+        let sought = ConfirmationQuery {
+            holding: LookupTarget::Blocks,
+            block: None,
+            ladder: Tier::Own,
+            tried: &[NodeId(0)],
+        };
+        let mut dice = SeededDice::new(3);
+        let mut asked = || confirmers(&view, &view.nodes[0], sought, now, &mut dice).nodes;
+        let deepest = view.nodes[1].load.clone();
+        deepest.limiter.fix(Some(39), now);
+        let mut digging: Vec<_> = (1..3).map(|_| deepest.dig()).collect();
+        assert_eq!(asked(), [NodeId(1)]);
+        digging.push(deepest.dig());
+        assert_eq!(asked(), [NodeId(2), NodeId(1)], "it is fresh, too");
+        digging.pop();
+        assert_eq!(asked(), [NodeId(1)]);
+    }
+
+    #[test]
+    fn who_is_asked_first_is_asked_once_and_not_for_going_back_furthest() {
+        let mut found = Confirmers::default();
+        found.ask_first(NodeId(3));
+        assert_eq!((&found.nodes[..], found.digger), (&[NodeId(3)][..], None));
+        let mut found = Confirmers {
+            nodes: vec![NodeId(1), NodeId(2)],
+            digger: Some(NodeId(1)),
+        };
+        found.ask_first(NodeId(1));
+        assert_eq!(found.nodes, [NodeId(1), NodeId(2)]);
+        found.ask_first(NodeId(3));
+        assert_eq!(found.nodes, [NodeId(1), NodeId(2), NodeId(3)]);
+        assert_eq!(found.digger, Some(NodeId(1)));
+    }
+
+    #[test]
+    fn what_the_deepest_lack_they_are_not_asked_for_within_a_block_time() {
+        let block_time = Duration::from_secs(12);
+        let start = crate::testing::now();
+        let mut searched = SearchMemory::default();
+        searched.note("a", start);
+        let knows = |what: &str, seconds| {
+            searched.knows(what, block_time, start + Duration::from_secs(seconds))
+        };
+        assert!(knows("a", 0) && knows("a", 11));
+        assert!(!knows("a", 12) && !knows("b", 0));
+    }
+
+    #[test]
+    fn who_is_fresh_and_goes_deeper_is_asked_else_one_of_each_else_anyone() {
+        let blocks = |nodes: &[_]| asked(nodes, LookupTarget::Blocks);
+        let (all, unknown, few) = (Some(0), None, Some(90));
+        assert_eq!(blocks(&[(100, few), (100, few), (100, all)]), [vec![2]]);
+        assert_eq!(
+            blocks(&[(100, few), (100, unknown), (100, all), (100, all)]),
+            [vec![2], vec![3]],
+            "the deepest"
+        );
+        assert_eq!(blocks(&[(100, few), (100, unknown)]), [vec![1]]);
+        assert_eq!(
+            blocks(&[(100, few), (97, all), (100, few)]),
+            [vec![1, 2]],
+            "one of each"
+        );
+        assert_eq!(blocks(&[(100, few), (97, all)]), [vec![1]]);
+        assert_eq!(blocks(&[(100, all), (100, all), (100, few)]), [vec![0; 0]]);
+        assert_eq!(
+            asked(&[(100, few), (100, all)], LookupTarget::Transactions),
+            [vec![0; 0]],
+            "of those nothing is known"
+        );
+    }
+}

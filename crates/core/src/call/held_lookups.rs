@@ -1,0 +1,78 @@
+//! Nodes that hold a look-up of a transaction back until they know more (evmd: for seconds): what is
+//! asked in polls then goes alone, to be joined by the next one who asks.
+
+use std::time::{Duration, Instant};
+
+use crate::fleet::conduct::Conduct;
+
+/// After this time without an answer a look-up is held back.
+pub const HELD_AFTER: Duration = Duration::from_secs(2);
+/// How long it is remembered that nodes do so.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// The most look-ups of one batch that are polls for what is to come; who looks up more asks for what is
+/// there, and may wait for it.
+const POLLS_MAX: usize = 4;
+
+/// Until when so many look-ups that travel together wait for their node before they go alone.
+pub fn gives_up_at(lookups: usize, now: Instant) -> Option<Instant> {
+    are_polls(lookups).then(|| now + HELD_AFTER)
+}
+
+/// Whether so many look-ups of one batch are polls.
+fn are_polls(lookups: usize) -> bool {
+    (1..=POLLS_MAX).contains(&lookups)
+}
+
+/// When a node held a look-up back last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LastHoldback(Option<Instant>);
+
+impl LastHoldback {
+    /// A look-up that was begun then has come to its end at a node of such `conduct`, or has none yet. Of
+    /// a node that answers nobody it says nothing.
+    pub fn hear_of(&mut self, conduct: &Conduct, begun_at: Instant, now: Instant) {
+        let is_late = now.saturating_duration_since(begun_at) >= HELD_AFTER;
+        if is_late && conduct.was_heard_since(begun_at) {
+            self.0 = Some(now);
+        }
+    }
+
+    /// Whether so many look-ups of one batch go alone, to be joined: nodes hold them back, as was seen of
+    /// late, and they are polls. More of them are one request, not as many.
+    pub fn go_alone(self, lookups: usize, now: Instant) -> bool {
+        let is_of_late = |at| now.saturating_duration_since(at) < MEMORY;
+        are_polls(lookups) && self.0.is_some_and(is_of_late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_polls_go_alone_and_only_while_nodes_hold_them_back() {
+        let start = crate::testing::now();
+        let later = |seconds| start + Duration::from_secs(seconds);
+        let conduct = Conduct::new(start);
+        let mut held_back = LastHoldback::default();
+        held_back.hear_of(&conduct, later(10), later(12));
+        assert!(!held_back.go_alone(1, later(12)), "it answers nobody");
+        conduct.heard(later(11));
+        held_back.hear_of(&conduct, later(10), later(11));
+        assert!(!held_back.go_alone(1, later(11)), "it took no time");
+        held_back.hear_of(&conduct, later(10), later(12));
+        for (count, at, wanted) in [
+            (0, 12, false),
+            (1, 12, true),
+            (POLLS_MAX, 611, true),
+            (POLLS_MAX + 1, 12, false),
+            (1_000, 12, false),
+            (1, 612, false),
+        ] {
+            assert_eq!(held_back.go_alone(count, later(at)), wanted, "{count}");
+        }
+        assert_eq!(gives_up_at(POLLS_MAX, start), Some(later(2)));
+        assert_eq!(gives_up_at(POLLS_MAX + 1, start), None);
+    }
+}

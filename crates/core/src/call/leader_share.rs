@@ -1,0 +1,404 @@
+//! What the leader is asked about although nobody is known to have it: a share of the calls, by caller
+//! in turn, and the same question of one caller once within a block time.
+//!
+//! The leader may be paid for by the call, and what own nodes all lack can be asked for ever: a
+//! transaction that never comes, a method that no node has. What the leader is known to have is asked of
+//! it whatever the share is.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use crate::call::recent_writes::Client;
+use crate::call::told_blocks::RecentMap;
+use crate::fleet::view::{FleetView, NodeView};
+use crate::method::block::{BlockParam, BlockRange};
+use crate::vocabulary::node::NodeId;
+
+/// However few calls there are.
+pub const PER_SECOND_MIN: f64 = 1.0;
+/// Questions remembered.
+const QUESTIONS_MAX: usize = 8_192;
+/// Callers that stand in line; who comes when it is full doesn't.
+pub const CALLERS_MAX: usize = 256;
+/// A caller that hasn't asked again for so long has lost its place.
+const PLACE_LASTS: Duration = Duration::from_secs(2);
+
+/// What own nodes said, all in all, of what a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnShortfall {
+    /// That they have no such method.
+    NoMethod,
+    /// `null`, where there is no such answer.
+    NoResult,
+    /// That they lack the data.
+    NoData,
+    /// That there is none: `null`, or as little.
+    Nothing,
+    /// That it is too much for them.
+    TooMuch,
+}
+
+/// Of blocks that are there whoever is asked.
+const TAGS: [&str; 4] = ["\"latest\"", "\"safe\"", "\"finalized\"", "\"earliest\""];
+
+/// Whether `params` ask for a block by such a tag, in a method that names one at `place`.
+pub fn names_a_tag(place: BlockParam, params: &str) -> bool {
+    place != BlockParam::Nowhere && TAGS.iter().any(|tag| params.contains(tag))
+}
+
+/// Whether an own node may say more than those that were asked: of the method that they lack it is asked
+/// no more if it is known to lack it, too.
+pub fn may_say_more(
+    node: &NodeView,
+    question: ShareQuery<'_>,
+    word: OwnShortfall,
+    now: Instant,
+) -> bool {
+    word != OwnShortfall::NoMethod || !node.lacks(question.method, now)
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct ShareQuery<'a> {
+    pub method: &'a str,
+    pub params: Option<&'a str>,
+    /// The table has the method.
+    pub is_listed: bool,
+    /// The blocks that it needs, as far as they are known by their numbers.
+    pub block: Option<BlockRange>,
+    /// It speaks of a block as of now, by a tag: there is one.
+    pub is_of_a_tag: bool,
+}
+
+/// Whether `leader` is known to have what is asked for, about which own nodes said `word`; `tried`: who
+/// they were.
+pub fn is_known_to_have(
+    leader: &NodeView,
+    question: ShareQuery<'_>,
+    word: OwnShortfall,
+    (view, tried): (&FleetView, &[NodeId]),
+    now: Instant,
+) -> bool {
+    let has = |node: &NodeView, need: BlockRange| node.head.is_some() && need.is_met_by(node);
+    match word {
+        OwnShortfall::NoMethod => question.is_listed && !leader.lacks(question.method, now),
+        OwnShortfall::NoData => match question.block {
+            Some(need) => has(leader, need),
+            None => question.is_of_a_tag,
+        },
+        // Those who have the block know that there is nothing in it.
+        OwnShortfall::Nothing => question.block.is_some_and(|need| {
+            let tried = tried.iter().filter_map(|id| view.node(*id));
+            has(leader, need) && !tried.into_iter().any(|node| has(node, need))
+        }),
+        OwnShortfall::NoResult | OwnShortfall::TooMuch => false,
+    }
+}
+
+/// What is left of the share.
+#[derive(Debug)]
+pub struct LeaderShare {
+    tokens: f64,
+    at: Option<Instant>,
+    /// Callers that were put off, in the order in which they came, and when they asked last.
+    line: VecDeque<(Client, Instant)>,
+    /// By caller and question: when the leader was asked.
+    asked: RecentMap<u64, Instant>,
+    names: RandomState,
+}
+
+impl Default for LeaderShare {
+    fn default() -> LeaderShare {
+        LeaderShare {
+            tokens: 0.0,
+            at: None,
+            line: VecDeque::new(),
+            asked: RecentMap::new(QUESTIONS_MAX),
+            names: RandomState::default(),
+        }
+    }
+}
+
+impl LeaderShare {
+    /// Takes one call of the share for `caller`, which earns `per_second` of them; `false`: not now.
+    /// Who was put off before comes first.
+    pub fn take(
+        &mut self,
+        caller: Client,
+        question: ShareQuery<'_>,
+        (per_second, block_time): (f64, Duration),
+        now: Instant,
+    ) -> bool {
+        let caller = caller.key();
+        let asks = (caller, question.method, question.params);
+        let name = self.names.hash_one(asks);
+        let is_again = |at: Instant| now.saturating_duration_since(at) < block_time;
+        if self.asked.get(&name).is_some_and(is_again) {
+            return false;
+        }
+        self.earn(per_second, now);
+        if !self.has_turn(caller, now) {
+            return false;
+        }
+        self.tokens -= 1.0;
+        self.asked.insert(name, now);
+        true
+    }
+
+    /// A second's worth is saved up, and there at the start.
+    fn earn(&mut self, per_second: f64, now: Instant) {
+        let passed = self.at.map_or(Duration::from_secs(1), |at| {
+            now.saturating_duration_since(at)
+        });
+        self.at = Some(now);
+        let most = per_second.max(1.0);
+        self.tokens = (self.tokens + passed.as_secs_f64() * per_second).min(most);
+    }
+
+    /// Whether there is one for `caller` beyond those of who stands before it.
+    fn has_turn(&mut self, caller: Client, now: Instant) -> bool {
+        let waits = |asked_at: Instant| now.saturating_duration_since(asked_at) < PLACE_LASTS;
+        self.line.retain(|(_, asked_at)| waits(*asked_at));
+        let place = self.line.iter().position(|(waiting, _)| *waiting == caller);
+        let before = place.unwrap_or(self.line.len());
+        if self.tokens >= before as f64 + 1.0 {
+            if let Some(place) = place {
+                self.line.remove(place);
+            }
+            return true;
+        }
+        if let Some(place) = place {
+            self.line[place].1 = now;
+        } else if self.line.len() < CALLERS_MAX {
+            self.line.push_back((caller, now));
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::depth::Depth;
+    use crate::fleet::reference::BlockNumber;
+    use crate::fleet::standing::Hysteresis;
+    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::method::block::BlockData;
+    use crate::vocabulary::node::{Role, Weight};
+
+    const BLOCK_TIME: Duration = Duration::from_secs(12);
+
+    fn question(params: &str) -> ShareQuery<'_> {
+        ShareQuery {
+            method: "eth_getTransactionReceipt",
+            params: Some(params),
+            is_listed: true,
+            block: None,
+            is_of_a_tag: false,
+        }
+    }
+
+    fn caller(number: u8) -> Client {
+        Client::At([10, 0, 0, number].into())
+    }
+
+    /// So many seconds of calls, `per_second` each, of the callers in turn; how many each was given.
+    fn given(callers: &[u8], calls_per_second: u32, per_second: f64, seconds: u32) -> Vec<u32> {
+        let start = crate::testing::now();
+        let mut share = LeaderShare::default();
+        let mut given = vec![0; callers.len()];
+        for call in 0..seconds * calls_per_second {
+            let now = start + Duration::from_secs(1) * call / calls_per_second;
+            let at = call as usize % callers.len();
+            let params = call.to_string();
+            let rate = (per_second, BLOCK_TIME);
+            given[at] += u32::from(share.take(caller(callers[at]), question(&params), rate, now));
+        }
+        given
+    }
+
+    #[test]
+    fn no_more_than_the_share_is_given() {
+        for (rate, wanted) in [(1.0, 10..=11), (5.0, 50..=55), (0.5, 5..=6)] {
+            let given = given(&[1], 100, rate, 10);
+            assert!(wanted.contains(&given[0]), "{rate}: {given:?}");
+        }
+    }
+
+    #[test]
+    fn callers_take_turns_however_often_one_of_them_asks() {
+        // One asks nine times as often as another.
+        let given = given(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 2], 100, 4.0, 20);
+        let (one, other): (u32, u32) = (given[..9].iter().sum(), given[9]);
+        assert!(
+            (36..=44).contains(&one) && (36..=44).contains(&other),
+            "{given:?}"
+        );
+    }
+
+    #[test]
+    fn who_does_not_come_again_keeps_nobody_waiting() {
+        let mut share = LeaderShare::default();
+        let start = crate::testing::now();
+        let mut take = |number, params, seconds: f64| {
+            let now = start + Duration::from_secs_f64(seconds);
+            share.take(caller(number), question(params), (1.0, BLOCK_TIME), now)
+        };
+        assert!(take(1, "a", 0.0));
+        assert!(!take(2, "a", 0.5), "put off");
+        assert!(!take(3, "a", 1.1), "the second comes first");
+        assert!(take(3, "a", 2.6), "the second has lost its place");
+    }
+
+    #[test]
+    fn one_question_of_a_caller_is_given_once_within_a_block_time() {
+        let mut share = LeaderShare::default();
+        let start = crate::testing::now();
+        let mut take = |number, params, seconds| {
+            let now = start + Duration::from_secs(seconds);
+            share.take(caller(number), question(params), (5.0, BLOCK_TIME), now)
+        };
+        assert!(take(1, "a", 0));
+        assert!(!take(1, "a", 11));
+        assert!(take(1, "b", 11) && take(2, "a", 11));
+        assert!(take(1, "a", 12));
+    }
+
+    #[test]
+    fn what_is_remembered_has_bounds() {
+        let mut share = LeaderShare::default();
+        let now = crate::testing::now();
+        for number in 0..100_000u32 {
+            let caller = Client::At(number.to_be_bytes().into());
+            share.take(caller, question("a"), (1e9, BLOCK_TIME), now);
+            share.take(caller, question("b"), (0.0, BLOCK_TIME), now);
+        }
+        assert!(share.line.len() <= CALLERS_MAX, "{}", share.line.len());
+    }
+
+    /// Own nodes 1 and 2, which keep the blocks from 90 on, and the leader, 0, with all of them.
+    fn view(now: Instant) -> FleetView {
+        let mut fleet = Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: BLOCK_TIME,
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+            look: Duration::from_secs(5),
+        });
+        let member = |(id, rung)| FleetMember {
+            id: NodeId(id),
+            name: format!("{id}").into(),
+            rung,
+            weight: Weight::ONE,
+        };
+        let members = [(0, Role::Leader), (1, Role::Own), (2, Role::Own)];
+        fleet.replace(members.map(member).into(), now);
+        let answered = |id| {
+            let probe = ProbeOutcome::Answered {
+                head: BlockNumber(100),
+                chain_id: None,
+                syncing: false,
+            };
+            (NodeId(id), probe)
+        };
+        fleet.hear_round(&[0, 1, 2].map(answered), now);
+        let mut view = fleet.view();
+        for node in &mut view.nodes[1..] {
+            node.depth = Depth {
+                blocks_from: Some(BlockNumber(90)),
+                ..Depth::default()
+            };
+        }
+        view
+    }
+
+    #[test]
+    fn what_the_leader_has_is_known_by_its_head_the_table_and_what_it_lacks() {
+        let now = crate::testing::now();
+        let view = view(now);
+        let at = |number: u64| {
+            let number = BlockNumber(number);
+            let (from, to, reads) = (number, number, BlockData::Block);
+            Some(BlockRange { from, to, reads })
+        };
+        let tried = [NodeId(1), NodeId(2)];
+        let is_known = |word, question: ShareQuery<'_>| {
+            is_known_to_have(&view.nodes[0], question, word, (&view, &tried), now)
+        };
+        let of = |block| ShareQuery {
+            block,
+            ..question("[]")
+        };
+        let unlisted = ShareQuery {
+            method: "zks_estimateFee",
+            is_listed: false,
+            ..question("[]")
+        };
+        let tagged = ShareQuery {
+            is_of_a_tag: true,
+            ..question("[]")
+        };
+        for (what, word, question, wanted) in [
+            (
+                "a method of the table",
+                OwnShortfall::NoMethod,
+                of(None),
+                true,
+            ),
+            (
+                "a method outside it",
+                OwnShortfall::NoMethod,
+                unlisted,
+                false,
+            ),
+            ("an old block", OwnShortfall::NoData, of(at(5)), true),
+            ("the head", OwnShortfall::NoData, of(at(100)), true),
+            (
+                "a block beyond its head",
+                OwnShortfall::NoData,
+                of(at(101)),
+                false,
+            ),
+            (
+                "a hash nobody told of",
+                OwnShortfall::NoData,
+                of(None),
+                false,
+            ),
+            ("a tag", OwnShortfall::NoData, tagged, true),
+            (
+                "a block that own nodes pruned",
+                OwnShortfall::Nothing,
+                of(at(5)),
+                true,
+            ),
+            (
+                "something in a block of theirs",
+                OwnShortfall::Nothing,
+                of(at(95)),
+                false,
+            ),
+            (
+                "a hash that says nothing",
+                OwnShortfall::Nothing,
+                of(None),
+                false,
+            ),
+            ("too wide a range", OwnShortfall::TooMuch, of(at(95)), false),
+            (
+                "a result that none has",
+                OwnShortfall::NoResult,
+                of(at(95)),
+                false,
+            ),
+        ] {
+            assert_eq!(is_known(word, question), wanted, "{what}");
+        }
+        view.nodes[0].learn_lack("eth_getTransactionReceipt", now);
+        assert!(
+            !is_known(OwnShortfall::NoMethod, of(None)),
+            "the leader lacks it, too"
+        );
+    }
+}

@@ -1,0 +1,1264 @@
+//! One call's way from node to node: whom to ask next, what to wait for, and when to stop.
+
+mod disclosure;
+mod doubted;
+mod failures;
+mod missing;
+mod picking;
+mod restart;
+mod waiting;
+
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+pub use crate::call::retry::disclosure::is_time_limit;
+use crate::call::retry::disclosure::{passes_on, says_as_much};
+use crate::call::retry::doubted::DoubtedAnswer;
+use crate::call::retry::failures::AttemptFailures;
+pub use crate::call::retry::failures::FailureOutcome;
+use crate::call::retry::picking::NodePick;
+use crate::fleet::select::Tier;
+use crate::method::block::{NodeRequirements, TroubleTolerance};
+use crate::method::{RepeatRule, Treatment};
+use crate::rpc::classify::{AttemptClass, FailoverRule, Rejection, SHUT_REST, Verdict};
+use crate::rpc::refusal::Refusal;
+use crate::vocabulary::node::NodeId;
+
+/// A refused connection costs a moment and no node anything: it doesn't count among a call's attempts, as
+/// long as it has made fewer than these.
+const ATTEMPTS_WITH_REFUSED_MAX: usize = 8;
+
+/// What a call may use up.
+#[derive(Clone, Copy, Debug)]
+pub struct CallBudget {
+    pub attempts_max: u32,
+    pub attempt: Duration,
+    pub deadline: Instant,
+    /// Whether nodes that are not fit are asked when no other is left.
+    pub fails_open: bool,
+    /// How long a call waits for a block that no node has yet; `None`: not at all.
+    pub block_wait: Option<Duration>,
+}
+
+/// What the call does now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryStep {
+    Ask {
+        node: NodeId,
+        until: Instant,
+        ladder: Tier,
+    },
+    /// Nobody has the block yet. To be asked again when the fleet has changed, or then.
+    WaitUntil(Instant),
+    Finish(CallEnding),
+}
+
+/// How a call ends that no node could serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallEnding {
+    /// With the answer of a node that says most: the one kept (see [`RetryPlanner::hear`]).
+    Kept,
+    /// Without a usable answer: see [`RetryPlanner::failed`].
+    Unserved,
+    Refused(Refusal),
+}
+
+/// What to do with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyAction {
+    Deliver,
+    /// Keep it: it says more than what was kept before. Then ask for the next step.
+    Keep,
+    /// Ask for the next step.
+    Drop,
+}
+
+/// The way of one call.
+#[derive(Clone, Debug)]
+pub struct RetryPlanner<'a> {
+    treatment: Treatment,
+    allowance: CallBudget,
+    needs: NodeRequirements<'a>,
+    /// Room for as many as most calls may ask: no memory is taken for them.
+    tried: SmallVec<[NodeId; 4]>,
+    /// Nodes asked before it began anew.
+    tried_before: usize,
+    /// Nodes that are likely to refuse it: asked after the others of their ladder.
+    avoided: Vec<NodeId>,
+    /// Of those tried, whom it cost no attempt to ask.
+    uncounted: usize,
+    /// The ladder of the last attempt.
+    ladder: Tier,
+    /// An answer was heard that another node may contradict: nobody on another ladder is asked about
+    /// it.
+    doubted: Option<DoubtedAnswer>,
+    /// Who is to be asked about it before anyone else; the last first.
+    confirmers: Vec<NodeId>,
+    /// Which of them goes back furthest.
+    digger: Option<NodeId>,
+    /// Own nodes were asked.
+    asked_own: bool,
+    /// And have found nothing, so many as are asked: the fallback may know more.
+    asks_beyond: bool,
+    /// Every attempt was refused or broke off: none came to an answer, or took its whole time.
+    all_broke: bool,
+    /// The fallback was asked for one attempt more.
+    fell_back: bool,
+    /// When the wait for a block ends.
+    waits_until: Option<Instant>,
+    /// How nodes have failed so far.
+    failures: AttemptFailures,
+    /// The best-telling failure so far.
+    telling: Option<Verdict>,
+    kept: bool,
+    is_over: bool,
+    /// Nodes had too much to do to take it, so often.
+    overloads: u32,
+    /// It found no place in time.
+    is_turned_away: bool,
+    used_once: bool,
+    /// Somebody was asked of whom it is known that the block is too old for it.
+    asked_too_old: bool,
+    /// A miss taught what wasn't known: so few of them can be that the next repeat is free.
+    was_taught: bool,
+    /// Whether the next repeat costs a token of the budget.
+    is_free: bool,
+}
+
+impl<'a> RetryPlanner<'a> {
+    pub fn new(
+        treatment: Treatment,
+        allowance: CallBudget,
+        needs: NodeRequirements<'a>,
+    ) -> RetryPlanner<'a> {
+        RetryPlanner {
+            treatment,
+            allowance,
+            needs: NodeRequirements {
+                caution: TroubleTolerance::Whole,
+                ..needs
+            },
+            tried: SmallVec::new(),
+            tried_before: 0,
+            avoided: Vec::new(),
+            uncounted: 0,
+            ladder: Tier::Own,
+            doubted: None,
+            confirmers: Vec::new(),
+            digger: None,
+            asked_own: false,
+            asks_beyond: false,
+            all_broke: true,
+            fell_back: false,
+            waits_until: None,
+            failures: AttemptFailures::default(),
+            telling: None,
+            kept: false,
+            is_over: false,
+            overloads: 0,
+            is_turned_away: false,
+            used_once: false,
+            asked_too_old: false,
+            was_taught: false,
+            is_free: true,
+        }
+    }
+
+    /// These nodes are asked only where no other of their ladder is left.
+    pub fn avoid(&mut self, nodes: Vec<NodeId>) {
+        self.avoided = nodes;
+    }
+
+    /// Nodes asked so far.
+    pub fn attempts(&self) -> usize {
+        self.tried_before + self.tried.len() + self.overloads as usize
+    }
+
+    /// Whom they were.
+    pub fn tried(&self) -> &[NodeId] {
+        &self.tried
+    }
+
+    pub fn repeat(&self) -> RepeatRule {
+        self.treatment.repeat()
+    }
+
+    /// Whether `node` is asked because it goes back furthest.
+    pub fn digs(&self, node: NodeId) -> bool {
+        self.digger == Some(node)
+    }
+
+    /// Whether a node that is asked next is to confirm a `null`.
+    pub fn confirms_null(&self) -> bool {
+        self.doubted == Some(DoubtedAnswer::Null)
+    }
+
+    /// The next step. `draw` picks a node that is not among those given and meets the needs;
+    /// `withdraw` pays for a repeat.
+    pub fn next(
+        &mut self,
+        now: Instant,
+        mut draw: impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
+        withdraw: impl FnOnce() -> bool,
+    ) -> RetryStep {
+        let picked = if !self.is_spent(now) {
+            self.pick(now, &mut draw)
+        } else if self.may_fall_back(now) {
+            self.pick_one_more(&mut draw)
+        } else {
+            NodePick::Nobody
+        };
+        let (node, ladder) = match picked {
+            NodePick::Node(node, ladder) => (node, ladder),
+            NodePick::Later(until) => return RetryStep::WaitUntil(until),
+            NodePick::Nobody => return self.finish(now),
+        };
+        if !self.tried.is_empty() && !self.is_free && !withdraw() {
+            return self.finish(now);
+        }
+        self.tried.push(node);
+        self.ladder = ladder;
+        self.asked_own |= ladder == Tier::Own;
+        RetryStep::Ask {
+            node,
+            until: self.attempt_end(now),
+            ladder,
+        }
+    }
+
+    /// An own node that meets the needs, to be asked while the last one is still waited for, and
+    /// until when. `withdraw` pays for it, whatever was heard before, but only once `draw` has
+    /// found one. The way itself, and its wait for a block, stay as they are.
+    pub fn beside(
+        &mut self,
+        now: Instant,
+        draw: impl FnOnce(&[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
+        withdraw: impl FnOnce() -> bool,
+    ) -> Option<(NodeId, Instant)> {
+        let stays_elsewhere = self.doubted.is_some() && self.ladder != Tier::Own;
+        if self.is_spent(now) || stays_elsewhere {
+            return None;
+        }
+        let passed = [&self.tried[..], &self.avoided[..]].concat();
+        let node = draw(&passed, &self.needs)?;
+        if !withdraw() {
+            return None;
+        }
+        self.tried.push(node);
+        Some((node, self.attempt_end(now)))
+    }
+
+    /// Whether nobody is asked any more.
+    fn is_spent(&self, now: Instant) -> bool {
+        let counted = self.tried.len() - self.uncounted;
+        let is_spent = counted >= self.allowance.attempts_max as usize;
+        self.is_over || is_spent || now >= self.allowance.deadline
+    }
+
+    /// The last attempt doesn't count: its node may be asked again, free of charge.
+    pub fn take_back(&mut self) {
+        self.tried.pop();
+        self.is_free = true;
+    }
+
+    /// Until when an attempt may last that begins now.
+    pub fn attempt_end(&self, now: Instant) -> Instant {
+        (now + self.allowance.attempt).min(self.allowance.deadline)
+    }
+
+    fn finish(&self, now: Instant) -> RetryStep {
+        let shut = self.telling.and_then(|told| told.shut());
+        let refusal = match self.telling.map(|told| told.class) {
+            Some(_) if self.kept => return RetryStep::Finish(CallEnding::Kept),
+            Some(_) | None if self.is_turned_away => Refusal::OverCapacity,
+            Some(AttemptClass::Throttled) => Refusal::RateLimited { seconds: 1 },
+            Some(AttemptClass::Timeout | AttemptClass::NodeTimeout) => Refusal::Timeout,
+            Some(AttemptClass::RequestSize) => Refusal::CallTooLarge,
+            Some(AttemptClass::Shut) if shut == Some(Rejection::Quota) => Refusal::QuotaSpent {
+                seconds: SHUT_REST.as_secs(),
+            },
+            Some(AttemptClass::Shut) => Refusal::NotLetIn,
+            Some(
+                AttemptClass::Ok
+                | AttemptClass::RpcError
+                | AttemptClass::Limit
+                | AttemptClass::Unsupported
+                | AttemptClass::MissingData
+                | AttemptClass::NoConnection
+                | AttemptClass::Transport
+                | AttemptClass::BadAnswer
+                | AttemptClass::Unknown
+                | AttemptClass::Cancelled,
+            ) => return RetryStep::Finish(CallEnding::Unserved),
+            None if self.overloads > 0 => Refusal::OverCapacity,
+            None if now >= self.allowance.deadline => Refusal::Timeout,
+            None => Refusal::NoNode,
+        };
+        RetryStep::Finish(CallEnding::Refused(refusal))
+    }
+
+    /// How it ended without a usable answer. `is_own`: see [`FaultAttribution`](crate::call::doubts::FaultAttribution).
+    pub fn failed(&self, is_own: bool) -> FailureOutcome {
+        self.failures.end(self.repeat(), is_own)
+    }
+
+    /// Hears what an attempt came to. `has_body`: the node said it in a JSON-RPC error.
+    pub fn hear(&mut self, verdict: impl Into<Verdict>, has_body: bool) -> ReplyAction {
+        let verdict = verdict.into();
+        let class = verdict.class;
+        let again = self.may_go_on(class);
+        self.all_broke &= matches!(
+            class,
+            AttemptClass::NoConnection | AttemptClass::Transport | AttemptClass::BadAnswer
+        );
+        if class == AttemptClass::NoConnection && self.tried.len() < ATTEMPTS_WITH_REFUSED_MAX {
+            self.uncounted += 1;
+        }
+        let says_more = self
+            .telling
+            .is_none_or(|told| says_as_much(&verdict, &told));
+        let is_last_word = !again && has_body && class != AttemptClass::Shut && says_more;
+        if class == AttemptClass::Ok || is_last_word {
+            return ReplyAction::Deliver;
+        }
+        self.failures.add(class);
+        self.is_over |= !again;
+        self.is_free = class.is_unexecuted() || std::mem::take(&mut self.was_taught);
+        if !says_more {
+            return ReplyAction::Drop;
+        }
+        self.telling = Some(verdict);
+        self.kept = has_body && passes_on(class);
+        if self.kept {
+            ReplyAction::Keep
+        } else {
+            ReplyAction::Drop
+        }
+    }
+
+    fn may_go_on(&mut self, class: AttemptClass) -> bool {
+        if self.treatment.repeat() == RepeatRule::IfUnexecuted && !class.is_unexecuted() {
+            return false;
+        }
+        match class.elsewhere() {
+            FailoverRule::Never => false,
+            FailoverRule::WhileAttemptsLast => true,
+            FailoverRule::Once => {
+                let is_barred = match self.treatment {
+                    Treatment::Heavy => class == AttemptClass::NodeTimeout,
+                    Treatment::Broadcast => class == AttemptClass::Unknown,
+                    Treatment::Local(_)
+                    | Treatment::Read
+                    | Treatment::Once
+                    | Treatment::Unknown
+                    | Treatment::Denied => false,
+                };
+                !is_barred && !std::mem::replace(&mut self.used_once, true)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::confirmation::Confirmers;
+    use crate::call::leader_share::OwnShortfall;
+    use crate::fleet::depth::Gap;
+    use crate::fleet::overload::Overload;
+    use crate::fleet::reference::BlockNumber;
+    use crate::fleet::standing::Hysteresis;
+    use crate::fleet::{Fleet, FleetMember, HealthCriteria};
+    use crate::method::block::{BlockData, BlockRange, NodePreference};
+    use crate::rpc::classify::{AnnouncedLimit, LimitedQuantity, Meaning, MissingKind};
+    use crate::vocabulary::node::{Role, Weight};
+
+    fn journey(treatment: Treatment) -> RetryPlanner<'static> {
+        speaking(treatment, None)
+    }
+
+    /// Of block 7, and waits for it up to 12 seconds.
+    fn of_block_7(reads: BlockData) -> RetryPlanner<'static> {
+        let number = BlockNumber(7);
+        let (from, to) = (number, number);
+        speaking(Treatment::Read, Some(BlockRange { from, to, reads }))
+    }
+
+    fn speaking(treatment: Treatment, block: Option<BlockRange>) -> RetryPlanner<'static> {
+        let deadline = crate::testing::now() + Duration::from_secs(30);
+        let attempt = Duration::from_secs(5);
+        RetryPlanner::new(
+            treatment,
+            CallBudget {
+                attempts_max: 3,
+                attempt,
+                deadline,
+                fails_open: true,
+                block_wait: Some(Duration::from_secs(12)),
+            },
+            NodeRequirements {
+                block,
+                ..NodeRequirements::default()
+            },
+        )
+    }
+
+    /// Own nodes 1 to `own`, the leader 0.
+    fn drawing(own: u32) -> impl FnMut(Tier, &[NodeId], &NodeRequirements<'_>) -> Option<NodeId> {
+        move |ladder, passed, _| {
+            let nodes: Vec<_> = match ladder {
+                Tier::Own => (1..=own).collect(),
+                Tier::Fallback => vec![0],
+                Tier::LastResort => vec![],
+            };
+            nodes
+                .into_iter()
+                .map(NodeId)
+                .find(|node| !passed.contains(node))
+        }
+    }
+
+    #[test]
+    fn refused_connections_do_not_use_up_the_attempts() {
+        let mut journey = journey(Treatment::Read);
+        for node in 1..=8 {
+            assert_eq!(asked(&mut journey, 20), Some(node));
+            assert_eq!(
+                journey.hear(AttemptClass::NoConnection, false),
+                ReplyAction::Drop
+            );
+        }
+        for node in 9..=10 {
+            assert_eq!(asked(&mut journey, 20), Some(node));
+            journey.hear(AttemptClass::Timeout, false);
+        }
+        assert_eq!(asked(&mut journey, 20), None, "8, and two beyond them");
+    }
+
+    #[test]
+    fn where_all_own_nodes_broke_off_the_fallback_is_asked_once_more() {
+        for (class, own, wanted) in [
+            (AttemptClass::Transport, 3, Some(0)),
+            (AttemptClass::BadAnswer, 3, Some(0)),
+            (AttemptClass::Timeout, 3, None),
+            (AttemptClass::Transport, 4, None),
+        ] {
+            let mut journey = journey(Treatment::Read);
+            for node in 1..=3 {
+                assert_eq!(asked(&mut journey, own), Some(node));
+                journey.hear(class, false);
+            }
+            assert_eq!(asked(&mut journey, own), wanted, "{class:?} of {own}");
+            journey.hear(class, false);
+            assert_eq!(asked(&mut journey, own), None, "once");
+        }
+    }
+
+    #[test]
+    fn a_node_that_has_too_much_to_do_may_be_asked_again_and_costs_no_attempt() {
+        let busy = |class: AttemptClass| Verdict {
+            overload: Some(Overload::Refused),
+            ..class.into()
+        };
+        let mut read = journey(Treatment::Read);
+        for _ in 0..20 {
+            assert_eq!(asked(&mut read, 1), Some(1));
+            assert_eq!(
+                read.hear_overload(NodeId(1), busy(AttemptClass::Transport)),
+                ReplyAction::Drop
+            );
+        }
+        assert_eq!(read.attempts(), 20, "for show");
+        assert_eq!(asked(&mut read, 1), Some(1));
+        read.turn_away();
+        let over = RetryStep::Finish(CallEnding::Refused(Refusal::OverCapacity));
+        let now = crate::testing::now();
+        assert_eq!(read.next(now, drawing(1), || true), over);
+        // What may have run isn't run again; what was let wait is an attempt as any other.
+        let mut once = journey(Treatment::Once);
+        asked(&mut once, 2);
+        once.hear_overload(NodeId(1), busy(AttemptClass::Transport));
+        assert_eq!(asked(&mut once, 2), None);
+        let mut read = journey(Treatment::Read);
+        assert_eq!(asked(&mut read, 2), Some(1));
+        let waited = Verdict {
+            overload: Some(Overload::Waited),
+            ..AttemptClass::Timeout.into()
+        };
+        read.hear_overload(NodeId(1), waited);
+        assert_eq!(asked(&mut read, 2), Some(2));
+    }
+
+    #[test]
+    fn of_two_at_once_the_one_that_has_too_much_to_do_may_be_asked_again() {
+        let busy = Verdict {
+            overload: Some(Overload::Refused),
+            ..AttemptClass::Throttled.into()
+        };
+        let second =
+            |passed: &[NodeId], needs: &NodeRequirements<'_>| drawing(3)(Tier::Own, passed, needs);
+        for (refuses, is_under_way) in [(1, 2), (2, 1)] {
+            let mut read = journey(Treatment::Read);
+            assert_eq!(asked(&mut read, 3), Some(1));
+            let now = crate::testing::now();
+            let beside = read.beside(now, second, || true);
+            assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
+            read.hear_overload(NodeId(refuses), busy);
+            assert_eq!(read.tried(), [NodeId(is_under_way)]);
+        }
+    }
+
+    #[test]
+    fn who_finds_no_place_goes_where_there_is_one_or_keeps_what_was_said() {
+        let mut read = journey(Treatment::Read);
+        assert_eq!(asked(&mut read, 3), Some(1));
+        assert_eq!(read.wants().1, []);
+        read.divert(NodeId(3));
+        assert_eq!(
+            read.hear(AttemptClass::MissingData, true),
+            ReplyAction::Keep
+        );
+        assert_eq!(asked(&mut read, 3), Some(1), "it wasn't asked");
+        assert_eq!(read.wants().1, [NodeId(3)]);
+        read.turn_away();
+        let now = crate::testing::now();
+        assert_eq!(
+            read.next(now, drawing(3), || true),
+            RetryStep::Finish(CallEnding::Kept)
+        );
+    }
+
+    #[test]
+    fn a_call_that_ran_into_a_nodes_time_limit_is_not_run_again() {
+        let geth = "execution aborted (timeout = 5s)";
+        let seconds = Duration::from_secs;
+        assert!(is_time_limit(geth, seconds(5)) && is_time_limit(geth, seconds(2)));
+        assert!(
+            !is_time_limit(geth, Duration::from_millis(1999)),
+            "it had no time"
+        );
+        assert!(!is_time_limit("request timed out", seconds(5)));
+        let quoted = "execution reverted: execution aborted (timeout = 5s)";
+        assert!(!is_time_limit(quoted, seconds(5)), "a contract's text");
+    }
+
+    #[test]
+    fn a_second_node_is_paid_for_only_where_there_is_one_and_then_always() {
+        let now = crate::testing::now();
+        let mut journey = journey(Treatment::Read);
+        assert_eq!(asked(&mut journey, 2), Some(1));
+        let unpaid = || -> bool { panic!("nobody is there to be paid for") };
+        assert_eq!(journey.beside(now, |_, _| None, unpaid), None);
+        let second =
+            |passed: &[NodeId], needs: &NodeRequirements<'_>| drawing(2)(Tier::Own, passed, needs);
+        assert_eq!(journey.beside(now, second, || false), None, "even at first");
+        assert_eq!(journey.attempts(), 1);
+        let beside = journey.beside(now, second, || true);
+        assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
+        assert_eq!(journey.attempts(), 2);
+    }
+
+    #[test]
+    fn looking_for_a_second_node_begins_no_wait_for_a_block() {
+        let now = crate::testing::now();
+        let mut journey = of_block_7(BlockData::Block);
+        let one = |_: Tier, passed: &[NodeId], _: &NodeRequirements<'_>| {
+            passed.is_empty().then_some(NodeId(1))
+        };
+        journey.next(now, one, || true);
+        assert_eq!(journey.beside(now, |_, _| None, || true), None);
+        assert_eq!(journey.waits_until, None);
+    }
+
+    fn asked(journey: &mut RetryPlanner<'_>, own: u32) -> Option<u32> {
+        match journey.next(crate::testing::now(), drawing(own), || true) {
+            RetryStep::Ask { node, .. } => Some(node.0),
+            RetryStep::Finish(_) | RetryStep::WaitUntil(_) => None,
+        }
+    }
+
+    fn ending(journey: &mut RetryPlanner<'_>) -> CallEnding {
+        match journey.next(crate::testing::now(), drawing(1), || true) {
+            RetryStep::Finish(ending) => ending,
+            RetryStep::Ask { .. } | RetryStep::WaitUntil(_) => panic!("it goes on"),
+        }
+    }
+
+    #[test]
+    fn a_read_goes_from_node_to_node_and_then_to_the_leader() {
+        let mut journey = journey(Treatment::Read);
+        for wanted in [1, 2, 0] {
+            assert_eq!(asked(&mut journey, 2), Some(wanted));
+            assert_eq!(
+                journey.hear(AttemptClass::Transport, false),
+                ReplyAction::Drop
+            );
+        }
+        assert_eq!(asked(&mut journey, 2), None, "three attempts are all");
+    }
+
+    #[test]
+    fn what_a_node_may_have_executed_is_never_repeated() {
+        for treatment in [Treatment::Once, Treatment::Unknown] {
+            for class in [
+                AttemptClass::Transport,
+                AttemptClass::Timeout,
+                AttemptClass::BadAnswer,
+            ] {
+                let mut journey = journey(treatment);
+                asked(&mut journey, 2);
+                journey.hear(class, false);
+                assert_eq!(asked(&mut journey, 2), None, "{treatment:?} {class:?}");
+            }
+            for class in [
+                AttemptClass::NoConnection,
+                AttemptClass::Throttled,
+                AttemptClass::Unsupported,
+            ] {
+                let mut journey = journey(treatment);
+                asked(&mut journey, 2);
+                journey.hear(class, false);
+                assert_eq!(asked(&mut journey, 2), Some(2), "{treatment:?} {class:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_revert_is_delivered_at_once() {
+        let mut journey = journey(Treatment::Read);
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::RpcError, true),
+            ReplyAction::Deliver
+        );
+    }
+
+    #[test]
+    fn an_unknown_error_is_asked_about_once_and_for_a_write_never() {
+        let mut read = journey(Treatment::Read);
+        asked(&mut read, 3);
+        assert_eq!(read.hear(AttemptClass::Unknown, true), ReplyAction::Keep);
+        asked(&mut read, 3);
+        assert_eq!(read.hear(AttemptClass::Unknown, true), ReplyAction::Deliver);
+        let mut write = journey(Treatment::Broadcast);
+        asked(&mut write, 3);
+        assert_eq!(
+            write.hear(AttemptClass::Unknown, true),
+            ReplyAction::Deliver
+        );
+    }
+
+    #[test]
+    fn a_heavy_call_that_timed_out_on_its_node_is_not_asked_elsewhere() {
+        let mut journey = journey(Treatment::Heavy);
+        asked(&mut journey, 3);
+        assert_eq!(
+            journey.hear(AttemptClass::NodeTimeout, true),
+            ReplyAction::Deliver
+        );
+    }
+
+    #[test]
+    fn the_client_gets_the_error_that_says_most() {
+        let mut journey = journey(Treatment::Read);
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::MissingData, true),
+            ReplyAction::Keep
+        );
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::Transport, false),
+            ReplyAction::Drop
+        );
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::Throttled, true),
+            ReplyAction::Drop
+        );
+        assert_eq!(ending(&mut journey), CallEnding::Kept);
+    }
+
+    #[test]
+    fn the_last_error_is_not_told_where_an_earlier_one_says_more() {
+        let mut journey = journey(Treatment::Heavy);
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::MissingData, true),
+            ReplyAction::Keep
+        );
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::NodeTimeout, true),
+            ReplyAction::Drop
+        );
+        assert_eq!(ending(&mut journey), CallEnding::Kept);
+    }
+
+    #[test]
+    fn a_nodes_billing_error_is_told_in_our_words_and_outweighs_a_broken_connection() {
+        for (why, refusal) in [
+            (Rejection::Quota, Refusal::QuotaSpent { seconds: 60 }),
+            (Rejection::Auth, Refusal::NotLetIn),
+        ] {
+            let mut journey = journey(Treatment::Unknown);
+            asked(&mut journey, 1);
+            assert_eq!(journey.hear(Meaning::Shut(why), true), ReplyAction::Drop);
+            asked(&mut journey, 1);
+            assert_eq!(
+                journey.hear(AttemptClass::NoConnection, false),
+                ReplyAction::Drop
+            );
+            assert_eq!(ending(&mut journey), CallEnding::Refused(refusal));
+        }
+    }
+
+    fn limit(number: Option<u64>) -> Verdict {
+        let on = LimitedQuantity::Blocks;
+        Verdict {
+            ceiling: Some(AnnouncedLimit { on, number }),
+            ..Meaning::Range.into()
+        }
+    }
+
+    #[test]
+    fn a_nodes_own_limit_is_asked_elsewhere_and_the_widest_is_told() {
+        let mut served = journey(Treatment::Heavy);
+        asked(&mut served, 2);
+        assert_eq!(served.hear(limit(Some(1000)), true), ReplyAction::Keep);
+        assert_eq!(asked(&mut served, 2), Some(2));
+        assert_eq!(served.hear(AttemptClass::Ok, true), ReplyAction::Deliver);
+        for (second, wanted) in [
+            (Some(500), ReplyAction::Drop),
+            (Some(5000), ReplyAction::Keep),
+            (None, ReplyAction::Drop),
+        ] {
+            let mut refused = journey(Treatment::Heavy);
+            asked(&mut refused, 1);
+            assert_eq!(refused.hear(limit(Some(1000)), true), ReplyAction::Keep);
+            assert_eq!(asked(&mut refused, 1), Some(0), "the leader");
+            assert_eq!(refused.hear(limit(second), true), wanted, "{second:?}");
+            assert_eq!(ending(&mut refused), CallEnding::Kept);
+        }
+        let mut wordless = journey(Treatment::Heavy);
+        asked(&mut wordless, 1);
+        assert_eq!(wordless.hear(limit(None), true), ReplyAction::Keep);
+        asked(&mut wordless, 1);
+        assert_eq!(
+            wordless.hear(limit(None), true),
+            ReplyAction::Keep,
+            "the last heard"
+        );
+        let mut paid = journey(Treatment::Heavy);
+        asked(&mut paid, 2);
+        paid.hear(limit(None), true);
+        let step = paid.next(crate::testing::now(), drawing(2), || false);
+        assert_eq!(
+            step,
+            RetryStep::Finish(CallEnding::Kept),
+            "within the budget"
+        );
+    }
+
+    #[test]
+    fn a_call_too_long_for_one_node_is_asked_elsewhere_for_nothing() {
+        let mut journey = journey(Treatment::Once);
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::RequestSize, true),
+            ReplyAction::Drop
+        );
+        let step = journey.next(crate::testing::now(), drawing(2), || false);
+        assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
+        journey.hear(AttemptClass::RequestSize, false);
+        assert_eq!(asked(&mut journey, 2), Some(0));
+        journey.hear(AttemptClass::RequestSize, false);
+        assert_eq!(
+            ending(&mut journey),
+            CallEnding::Refused(Refusal::CallTooLarge)
+        );
+    }
+
+    #[test]
+    fn who_is_avoided_is_asked_after_the_others_and_before_the_leader() {
+        let mut journey = journey(Treatment::Heavy);
+        journey.avoid(vec![NodeId(1)]);
+        for wanted in [2, 1, 0] {
+            assert_eq!(asked(&mut journey, 2), Some(wanted));
+            journey.hear(AttemptClass::Transport, false);
+        }
+    }
+
+    #[test]
+    fn without_any_node_there_is_no_node_and_after_the_deadline_a_timeout() {
+        let mut journey = journey(Treatment::Read);
+        let none = |_: Tier, _: &[NodeId], _: &NodeRequirements<'_>| None;
+        let now = crate::testing::now();
+        assert_eq!(
+            journey.next(now, none, || true),
+            RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
+        );
+        let late = now + Duration::from_secs(31);
+        assert_eq!(
+            journey.next(late, none, || true),
+            RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
+        );
+    }
+
+    #[test]
+    fn an_empty_budget_stops_repeats_but_not_those_that_cost_no_node_anything() {
+        let mut spent = journey(Treatment::Read);
+        asked(&mut spent, 2);
+        spent.hear(AttemptClass::Timeout, false);
+        let step = spent.next(crate::testing::now(), drawing(2), || false);
+        assert_eq!(
+            step,
+            RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
+        );
+        let mut free = journey(Treatment::Read);
+        asked(&mut free, 2);
+        free.hear(AttemptClass::NoConnection, false);
+        assert!(matches!(
+            free.next(crate::testing::now(), drawing(2), || false),
+            RetryStep::Ask { .. }
+        ));
+    }
+
+    #[test]
+    fn the_last_attempt_ends_with_the_deadline() {
+        let mut journey = journey(Treatment::Read);
+        let now = journey.allowance.deadline - Duration::from_secs(1);
+        let RetryStep::Ask { until, .. } = journey.next(now, drawing(1), || true) else {
+            panic!("nobody asked");
+        };
+        assert_eq!(until, journey.allowance.deadline);
+    }
+
+    #[test]
+    fn refusing_when_none_is_fit_asks_no_last_resort() {
+        let mut journey = journey(Treatment::Read);
+        journey.allowance.fails_open = false;
+        let last = |ladder: Tier, _: &[NodeId], _: &NodeRequirements<'_>| {
+            (ladder == Tier::LastResort).then_some(NodeId(1))
+        };
+        let step = journey.next(crate::testing::now(), last, || true);
+        assert_eq!(
+            step,
+            RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
+        );
+    }
+
+    #[test]
+    fn a_null_is_asked_about_once_more_for_nothing_and_then_of_the_leader() {
+        let mut journey = journey(Treatment::Read);
+        journey.allowance.attempts_max = 1;
+        assert_eq!(asked(&mut journey, 2), Some(1));
+        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
+        let step = journey.next(crate::testing::now(), drawing(2), || false);
+        assert!(
+            matches!(
+                step,
+                RetryStep::Ask {
+                    node: NodeId(2),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+        assert_eq!(journey.own_word(), Some(OwnShortfall::Nothing));
+        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(asked(&mut journey, 3), Some(0), "no third own node");
+        assert_eq!(journey.hear_null(nobody), ReplyAction::Deliver);
+        let mut alone = self::journey(Treatment::Read);
+        asked(&mut alone, 1);
+        assert_eq!(alone.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(asked(&mut alone, 1), Some(0));
+        assert_eq!(alone.hear_null(nobody), ReplyAction::Deliver);
+        let mut withheld = self::journey(Treatment::Read);
+        asked(&mut withheld, 1);
+        assert_eq!(withheld.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(
+            withheld.next(crate::testing::now(), own_alone, || true),
+            RetryStep::Finish(CallEnding::Kept)
+        );
+    }
+
+    /// Nobody but own node 1.
+    fn own_alone(ladder: Tier, passed: &[NodeId], _: &NodeRequirements<'_>) -> Option<NodeId> {
+        (ladder == Tier::Own && passed.is_empty()).then_some(NodeId(1))
+    }
+
+    #[test]
+    fn own_nodes_word_is_what_they_say_they_lack_and_not_how_they_fail() {
+        let said = |verdict: Verdict| {
+            let mut journey = journey(Treatment::Read);
+            asked(&mut journey, 2);
+            journey.hear(verdict, true);
+            journey.own_word()
+        };
+        for (verdict, wanted) in [
+            (Meaning::Unsupported.into(), Some(OwnShortfall::NoMethod)),
+            (Meaning::NoResult.into(), Some(OwnShortfall::NoResult)),
+            (
+                Meaning::Missing(MissingKind::Unsaid).into(),
+                Some(OwnShortfall::NoData),
+            ),
+            (Meaning::Range.into(), Some(OwnShortfall::TooMuch)),
+            (Meaning::Unknown.into(), None),
+            (AttemptClass::Transport.into(), None),
+            (AttemptClass::Timeout.into(), None),
+        ] {
+            assert_eq!(said(verdict), wanted, "{verdict:?}");
+        }
+        let mut by_leader = journey(Treatment::Read);
+        assert_eq!(asked(&mut by_leader, 0), Some(0));
+        by_leader.hear(AttemptClass::MissingData, true);
+        assert_eq!(by_leader.own_word(), None);
+    }
+
+    fn nobody(_: Tier, _: Option<BlockRange>, _: &[NodeId]) -> Confirmers {
+        Confirmers::default()
+    }
+
+    #[test]
+    fn those_who_may_know_more_are_asked_about_a_null_one_after_the_other() {
+        let mut journey = journey(Treatment::Read);
+        assert_eq!(asked(&mut journey, 5), Some(1));
+        let find = |ladder, _: Option<BlockRange>, tried: &[NodeId]| {
+            assert_eq!((ladder, tried), (Tier::Own, &[NodeId(1)][..]));
+            Confirmers {
+                nodes: vec![NodeId(4), NodeId(3)],
+                digger: Some(NodeId(4)),
+            }
+        };
+        assert!(!journey.digs(NodeId(1)));
+        assert_eq!(journey.hear_null(find), ReplyAction::Keep);
+        assert_eq!(asked(&mut journey, 5), Some(3));
+        assert!(!journey.digs(NodeId(3)));
+        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(asked(&mut journey, 5), Some(4));
+        assert!(journey.digs(NodeId(4)));
+        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(asked(&mut journey, 5), Some(0), "the leader after them");
+        assert_eq!(
+            journey.hear_null(nobody),
+            ReplyAction::Deliver,
+            "they all say so"
+        );
+    }
+
+    #[test]
+    fn who_is_asked_without_going_back_furthest_says_nothing_of_who_does() {
+        let builder = |_: Tier, _: Option<BlockRange>, _: &[NodeId]| Confirmers {
+            nodes: vec![NodeId(3)],
+            digger: None,
+        };
+        let mut read = journey(Treatment::Read);
+        asked(&mut read, 5);
+        assert_eq!(read.hear_null(builder), ReplyAction::Keep);
+        assert_eq!(asked(&mut read, 5), Some(3));
+        assert!(!read.digs(NodeId(3)), "it is the only one there");
+        // Nor does one that is asked as anybody, after it began anew.
+        let deepest = |_: Tier, _: Option<BlockRange>, _: &[NodeId]| Confirmers {
+            nodes: vec![NodeId(4)],
+            digger: Some(NodeId(4)),
+        };
+        let mut again = journey(Treatment::Read);
+        asked(&mut again, 5);
+        assert_eq!(again.hear_null(deepest), ReplyAction::Keep);
+        again.begin_anew();
+        assert!(!again.digs(NodeId(4)));
+        assert_eq!(asked(&mut again, 5), Some(1));
+        assert_eq!(again.hear_stray(), ReplyAction::Keep);
+        assert_eq!(asked(&mut again, 5), Some(2), "it was of another answer");
+    }
+
+    #[test]
+    fn a_null_that_nobody_can_confirm_is_the_answer() {
+        let mut journey = journey(Treatment::Read);
+        asked(&mut journey, 2);
+        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
+        asked(&mut journey, 2);
+        assert_eq!(
+            journey.hear(AttemptClass::Transport, false),
+            ReplyAction::Drop
+        );
+        let step = journey.next(crate::testing::now(), own_alone, || true);
+        assert_eq!(step, RetryStep::Finish(CallEnding::Kept));
+    }
+
+    /// Own node 1 has no block 7; whoever is asked for less than the block is found.
+    fn lacking(ladder: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>) -> Option<NodeId> {
+        let is_there = ladder == Tier::Own && needs.block.is_none();
+        (is_there && passed.is_empty()).then_some(NodeId(1))
+    }
+
+    #[test]
+    fn a_call_waits_one_block_time_for_its_block_and_is_then_asked_all_the_same() {
+        let mut journey = of_block_7(BlockData::State);
+        let now = crate::testing::now();
+        let until = now + Duration::from_secs(12);
+        for passed in [0, 5, 11] {
+            let now = now + Duration::from_secs(passed);
+            assert_eq!(
+                journey.next(now, lacking, || true),
+                RetryStep::WaitUntil(until)
+            );
+        }
+        let step = journey.next(until, lacking, || true);
+        assert!(
+            matches!(
+                step,
+                RetryStep::Ask {
+                    node: NodeId(1),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+        assert!(matches!(
+            journey.next(until, lacking, || true),
+            RetryStep::Finish(_)
+        ));
+    }
+
+    #[test]
+    fn a_wait_leaves_time_to_ask_and_ends_when_a_node_has_the_block() {
+        let mut short = of_block_7(BlockData::State);
+        let now = crate::testing::now();
+        short.allowance.deadline = now + Duration::from_secs(4);
+        let until = now + Duration::from_secs(2);
+        assert_eq!(
+            short.next(now, lacking, || true),
+            RetryStep::WaitUntil(until)
+        );
+        assert!(matches!(
+            short.next(now, drawing(1), || true),
+            RetryStep::Ask { .. }
+        ));
+        let mut impatient = of_block_7(BlockData::State);
+        impatient.allowance.block_wait = None;
+        assert!(matches!(
+            impatient.next(now, lacking, || true),
+            RetryStep::Ask { .. }
+        ));
+    }
+
+    #[test]
+    fn what_all_have_pruned_is_asked_at_once() {
+        let mut journey = of_block_7(BlockData::State);
+        let pruned = |_: Tier, _: &[NodeId], needs: &NodeRequirements<'_>| {
+            let reads = needs.block.map(|need| need.reads);
+            (reads != Some(BlockData::State)).then_some(NodeId(3))
+        };
+        let step = journey.next(crate::testing::now(), pruned, || true);
+        assert!(
+            matches!(
+                step,
+                RetryStep::Ask {
+                    node: NodeId(3),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+    }
+
+    #[test]
+    fn who_is_not_fit_is_asked_for_a_block_only_after_every_fit_node_without_it() {
+        // Node 9 has the block and isn't fit; 1 and the leader 0 are fit and lack it.
+        let unfit_has_it = |ladder: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>| {
+            let lacks = needs.block.is_some();
+            let node = match ladder {
+                Tier::Own => NodeId(1),
+                Tier::Fallback => NodeId(0),
+                Tier::LastResort => NodeId(9),
+            };
+            let is_open = !passed.contains(&node) && (ladder == Tier::LastResort || !lacks);
+            is_open.then_some(node)
+        };
+        let mut journey = of_block_7(BlockData::Block);
+        let now = crate::testing::now();
+        let until = now + Duration::from_secs(12);
+        let step = journey.next(now, unfit_has_it, || true);
+        assert_eq!(step, RetryStep::WaitUntil(until), "it waits first");
+        for (node, ladder) in [(1, Tier::Own), (0, Tier::Fallback), (9, Tier::LastResort)] {
+            match journey.next(until, unfit_has_it, || true) {
+                RetryStep::Ask {
+                    node: asked,
+                    ladder: of,
+                    ..
+                } => assert_eq!((asked, of), (NodeId(node), ladder)),
+                other => panic!("{other:?}"),
+            }
+            journey.hear(AttemptClass::MissingData, true);
+        }
+        let mut nobody_fit = of_block_7(BlockData::Block);
+        let step = nobody_fit.next(
+            now,
+            |ladder, _, _| (ladder == Tier::LastResort).then_some(NodeId(9)),
+            || true,
+        );
+        assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
+    }
+
+    #[test]
+    fn a_block_that_only_the_leader_has_is_asked_of_the_leader() {
+        let mut journey = of_block_7(BlockData::Block);
+        let leader = |ladder: Tier, _: &[NodeId], needs: &NodeRequirements<'_>| match ladder {
+            Tier::Own => needs.block.is_none().then_some(NodeId(1)),
+            Tier::Fallback => Some(NodeId(0)),
+            Tier::LastResort => None,
+        };
+        let step = journey.next(crate::testing::now(), leader, || true);
+        assert!(
+            matches!(
+                step,
+                RetryStep::Ask {
+                    node: NodeId(0),
+                    ..
+                }
+            ),
+            "{step:?}"
+        );
+    }
+
+    #[test]
+    fn who_lacks_data_sends_the_call_to_the_fresher_or_the_deeper_and_shows_its_depth() {
+        let now = crate::testing::now();
+        let node = |head| {
+            let mut fleet = Fleet::new(HealthCriteria {
+                chain_id: None,
+                block_time: Duration::from_secs(12),
+                look: Duration::from_secs(5),
+                lag_blocks_max: 10,
+                hysteresis: Hysteresis { rise: 2, fall: 3 },
+            });
+            let member = FleetMember {
+                id: NodeId(1),
+                name: "a".into(),
+                rung: Role::Own,
+                weight: Weight::ONE,
+            };
+            fleet.replace(vec![member], now);
+            let mut view = fleet.view().nodes.remove(0);
+            view.head = Some(BlockNumber(head));
+            view
+        };
+        let odd = |head| {
+            let verdict =
+                of_block_7(BlockData::Receipts).weigh(Meaning::OddRange.into(), &node(head));
+            verdict.missing()
+        };
+        assert_eq!(
+            (odd(7), odd(6)),
+            (None, Some(MissingKind::Newer)),
+            "an odd range"
+        );
+        for (reads, missing, head, wish, shown) in [
+            (
+                BlockData::State,
+                MissingKind::Newer,
+                100,
+                NodePreference::Freshest,
+                None,
+            ),
+            (
+                BlockData::State,
+                MissingKind::Unsaid,
+                6,
+                NodePreference::Freshest,
+                None,
+            ),
+            (
+                BlockData::State,
+                MissingKind::Unsaid,
+                70,
+                NodePreference::Deepest,
+                None,
+            ),
+            (
+                BlockData::State,
+                MissingKind::Unsaid,
+                71,
+                NodePreference::Deepest,
+                Some(7),
+            ),
+            (
+                BlockData::State,
+                MissingKind::Older,
+                71,
+                NodePreference::Deepest,
+                Some(7),
+            ),
+            (
+                BlockData::State,
+                MissingKind::Older,
+                70,
+                NodePreference::Deepest,
+                None,
+            ),
+            (
+                BlockData::State,
+                MissingKind::Lost,
+                8,
+                NodePreference::Deepest,
+                Some(7),
+            ),
+            (
+                BlockData::State,
+                MissingKind::Lost,
+                7,
+                NodePreference::Deepest,
+                None,
+            ),
+            (
+                BlockData::Proof,
+                MissingKind::Lost,
+                71,
+                NodePreference::Deepest,
+                Some(7),
+            ),
+            (
+                BlockData::Receipts,
+                MissingKind::Older,
+                71,
+                NodePreference::Deepest,
+                Some(7),
+            ),
+            (
+                BlockData::Receipts,
+                MissingKind::Older,
+                70,
+                NodePreference::Deepest,
+                None,
+            ),
+            (
+                BlockData::Head,
+                MissingKind::Older,
+                71,
+                NodePreference::Deepest,
+                None,
+            ),
+        ] {
+            let mut journey = of_block_7(reads);
+            let missed = journey.miss(&node(head), missing, "at block 7");
+            let shown = shown.map(|number| Gap {
+                reads,
+                block: BlockNumber(number),
+                is_lost: missing == MissingKind::Lost,
+            });
+            assert_eq!(missed, shown, "{missing:?} {head}");
+            assert_eq!(journey.needs.wish, wish, "{missing:?} {head}");
+        }
+        let mut by_hash = journey(Treatment::Read);
+        assert_eq!(by_hash.miss(&node(100), MissingKind::Older, ""), None);
+        let mut another = of_block_7(BlockData::State);
+        assert_eq!(
+            another.miss(&node(100), MissingKind::Lost, "at block 6"),
+            None
+        );
+        assert_eq!(by_hash.needs.wish, NodePreference::Deepest);
+    }
+}

@@ -1,0 +1,107 @@
+//! How nodes have failed a call, whose fault that was, and whether it may be tried again: the one rule of
+//! the refusal, its HTTP status, and what is counted.
+
+use crate::method::RepeatRule;
+use crate::rpc::classify::AttemptClass;
+use crate::rpc::refusal::Refusal;
+
+/// How nodes have failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AttemptFailures {
+    first: Option<AttemptClass>,
+    /// Not all of them as the first.
+    differ: bool,
+    may_have_run: bool,
+}
+
+impl AttemptFailures {
+    pub fn add(&mut self, class: AttemptClass) {
+        self.differ |= *self.first.get_or_insert(class) != class;
+        self.may_have_run |= !class.is_unexecuted();
+    }
+
+    /// `is_own`: those who were asked answer other calls, so that what all of them failed at alike is
+    /// the call's own.
+    pub fn end(self, repeat: RepeatRule, is_own: bool) -> FailureOutcome {
+        if is_own && !self.differ {
+            FailureOutcome::Unanswerable
+        } else if self.may_have_run && repeat == RepeatRule::IfUnexecuted {
+            FailureOutcome::PerhapsDone
+        } else {
+            FailureOutcome::ForNow
+        }
+    }
+}
+
+/// How a call ended that no node has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureOutcome {
+    /// Every node fails at it: trying again would not help.
+    Unanswerable,
+    /// A node may have carried it out: trying again might do harm.
+    PerhapsDone,
+    /// Trying again may help.
+    ForNow,
+}
+
+impl FailureOutcome {
+    pub fn refusal(self) -> Refusal {
+        match self {
+            FailureOutcome::Unanswerable | FailureOutcome::PerhapsDone => Refusal::BadAnswer,
+            FailureOutcome::ForNow => Refusal::Unserved,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::RepeatRule::{Freely, IfUnexecuted};
+    use AttemptClass::{BadAnswer, NoConnection, Timeout, Transport};
+    use FailureOutcome::{ForNow, PerhapsDone, Unanswerable};
+
+    #[test]
+    fn who_may_try_again_is_told_so_where_that_can_help_and_do_no_harm() {
+        for (repeat, heard, is_own, wanted, status) in [
+            (Freely, &[Transport, BadAnswer][..], true, ForNow, 503),
+            (Freely, &[Transport, Transport], false, ForNow, 503),
+            (Freely, &[Transport, Transport], true, Unanswerable, 200),
+            (Freely, &[Transport], true, Unanswerable, 200),
+            (Freely, &[Transport], false, ForNow, 503),
+            (Freely, &[Timeout, Transport, BadAnswer], true, ForNow, 503),
+            (Freely, &[NoConnection, NoConnection], false, ForNow, 503),
+            (
+                IfUnexecuted,
+                &[NoConnection, NoConnection],
+                false,
+                ForNow,
+                503,
+            ),
+            (
+                IfUnexecuted,
+                &[NoConnection, Transport],
+                false,
+                PerhapsDone,
+                200,
+            ),
+            (
+                IfUnexecuted,
+                &[NoConnection, Transport],
+                true,
+                PerhapsDone,
+                200,
+            ),
+            (IfUnexecuted, &[BadAnswer], false, PerhapsDone, 200),
+            (IfUnexecuted, &[BadAnswer], true, Unanswerable, 200),
+            (Freely, &[], false, ForNow, 503),
+        ] {
+            let mut failures = AttemptFailures::default();
+            for class in heard {
+                failures.add(*class);
+            }
+            let end = failures.end(repeat, is_own);
+            let told = (end, end.refusal().status());
+            assert_eq!(told, (wanted, status), "{repeat:?} {heard:?} {is_own}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A call that finds no place at a node: it waits for one, there or elsewhere, or is turned away.
+
+use std::time::Instant;
+
+use crate::call::retry::{ReplyAction, RetryPlanner};
+use crate::fleet::overload::Overload;
+use crate::method::block::NodeRequirements;
+use crate::rpc::classify::Verdict;
+use crate::vocabulary::node::NodeId;
+
+/// So often nodes may refuse a call because they have too much to do.
+const OVERLOADS_MAX: u32 = 32;
+
+impl<'a> RetryPlanner<'a> {
+    /// What a node has to have whose place is taken instead of the last step's, and whom the call has
+    /// passed.
+    pub fn wants(&self) -> (&NodeRequirements<'a>, &[NodeId]) {
+        let passed = self
+            .tried
+            .split_last()
+            .map_or(&[][..], |(_, before)| before);
+        (&self.needs, passed)
+    }
+
+    /// When all is over.
+    pub fn deadline(&self) -> Instant {
+        self.allowance.deadline
+    }
+
+    /// The last step's attempt is made at `node` instead.
+    pub fn divert(&mut self, node: NodeId) {
+        if let Some(last) = self.tried.last_mut() {
+            *last = node;
+        }
+    }
+
+    /// The last step found no place, and there is no time left to wait for one.
+    pub fn turn_away(&mut self) {
+        self.tried.pop();
+        self.is_turned_away = true;
+        self.is_over = true;
+    }
+
+    /// Hears that `node` had too much to do. One that refused the call may be asked again: it goes on
+    /// as if that hadn't been an attempt. It needn't be the last one asked: another may be beside it.
+    pub fn hear_overload(&mut self, node: NodeId, verdict: Verdict) -> ReplyAction {
+        if verdict.overload != Some(Overload::Refused) || !self.may_go_on(verdict.class) {
+            return self.hear(verdict, false);
+        }
+        if let Some(at) = self.tried.iter().rposition(|tried| *tried == node) {
+            self.tried.remove(at);
+        }
+        self.is_free = true;
+        self.overloads += 1;
+        self.is_over |= self.overloads >= OVERLOADS_MAX;
+        ReplyAction::Drop
+    }
+}

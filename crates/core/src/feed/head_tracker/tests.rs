@@ -1,0 +1,388 @@
+//! One chain out of what many nodes tell: stories. The model is a file of its own.
+
+mod model;
+mod oddities;
+
+use super::missing::ROOTS_MISSED_MAX;
+use super::questions::PAUSE_FIRST;
+use super::*;
+use std::collections::HashMap;
+const BLOCK_TIME: Duration = Duration::from_secs(2);
+
+fn hash(seed: u64) -> BlockHash {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    BlockHash(bytes)
+}
+
+/// The block `seed` at `number`, on the block `parent`.
+fn block(number: u64, seed: u64, parent: u64) -> Arc<Header> {
+    Arc::new(Header {
+        hash: hash(seed),
+        parent: hash(parent),
+        number: BlockNumber(number),
+        timestamp: None,
+        bloom: None,
+        json: bytes::Bytes::from(seed.to_string()),
+    })
+}
+
+/// A chain of blocks first..=last, of a branch: seeds are branch × 1000 + number.
+fn chain(branch: u64, first: u64, last: u64, parent: u64) -> Vec<Arc<Header>> {
+    let blocks = (first..=last).map(|number| {
+        let before = if number == first {
+            parent
+        } else {
+            branch * 1000 + number - 1
+        };
+        block(number, branch * 1000 + number, before)
+    });
+    blocks.collect()
+}
+
+/// A client, and all blocks there are.
+struct Stage {
+    headline: HeadTracker,
+    now: Instant,
+    blocks: HashMap<BlockHash, Arc<Header>>,
+    /// What a client takes for the chain.
+    client: Vec<Arc<Header>>,
+    heeded: Vec<NodeId>,
+    /// What calls are served; as a rule, whatever there is.
+    served: Option<BlockNumber>,
+    tears: usize,
+    fetches: usize,
+}
+
+impl Stage {
+    fn new(chains: &[&[Arc<Header>]]) -> Stage {
+        let blocks = chains.iter().flat_map(|chain| chain.iter());
+        Stage {
+            headline: HeadTracker::new(BLOCK_TIME),
+            now: crate::testing::now(),
+            blocks: blocks.map(|block| (block.hash, block.clone())).collect(),
+            client: Vec::new(),
+            heeded: Vec::new(),
+            served: Some(BlockNumber(u64::MAX)),
+            tears: 0,
+            fetches: 0,
+        }
+    }
+
+    fn hear(&mut self, id: u32, header: &Arc<Header>) {
+        self.blocks.insert(header.hash, header.clone());
+        if !self.heeded.contains(&NodeId(id)) {
+            self.heeded.push(NodeId(id));
+            self.heed(&self.heeded.clone());
+        }
+        self.headline.hear(NodeId(id), header.clone(), self.now);
+        self.run();
+    }
+
+    fn heed(&mut self, witnesses: &[NodeId]) {
+        let list: Vec<_> = (0..3).map(NodeId).collect();
+        self.headline.heed(&list, witnesses.to_vec(), self.served);
+    }
+
+    /// Obeys until there is nothing to do, and checks each turn as a client would.
+    fn run(&mut self) {
+        for _ in 0..10_000 {
+            match self.headline.next(self.now) {
+                HeadStep::Tell(turn) => self.take(&turn),
+                HeadStep::Fetch { hash, from, .. } => {
+                    assert!(!from.is_empty());
+                    self.fetches += 1;
+                    let found = self.blocks.get(&hash).cloned();
+                    self.headline.bring(hash, found, self.now);
+                }
+                HeadStep::Wait(until) => {
+                    assert!(until.is_none_or(|until| until > self.now), "busy");
+                    return;
+                }
+            }
+        }
+        panic!("it never rests");
+    }
+
+    fn take(&mut self, turn: &ChainUpdate) {
+        assert!(!turn.headers.is_empty());
+        if turn.is_torn {
+            assert!(turn.abandoned.is_empty());
+            self.client.clear();
+            self.tears += 1;
+        }
+        for abandoned in &turn.abandoned {
+            // What lies before the first block told isn't the client's.
+            if let Some(last) = self.client.pop() {
+                assert_eq!(last, *abandoned, "newest first");
+            }
+        }
+        for header in &turn.headers {
+            if let Some(last) = self.client.last() {
+                assert_eq!(header.parent, last.hash, "parents are linked");
+                assert!(header.number > last.number);
+            }
+            self.client.push(header.clone());
+        }
+        assert_eq!(self.headline.head(), self.client.last());
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.run();
+    }
+
+    fn seeds(&self) -> Vec<String> {
+        let json = |header: &Arc<Header>| String::from_utf8_lossy(&header.json).into_owned();
+        self.client.iter().map(json).collect()
+    }
+}
+
+#[test]
+fn blocks_between_two_heads_are_fetched_and_told_in_order() {
+    let main = chain(1, 1, 9, 0);
+    let mut stage = Stage::new(&[&main]);
+    stage.hear(0, &main[0]);
+    stage.hear(0, &main[5]);
+    stage.hear(1, &main[6]);
+    stage.hear(2, &main[3]);
+    assert_eq!(stage.client, main[..7]);
+    assert_eq!(
+        stage.fetches, 5,
+        "each missing block once, and in vain the one before the first"
+    );
+}
+
+#[test]
+fn a_sibling_is_not_taken_on_one_nodes_word_but_a_longer_chain_is() {
+    let main = chain(1, 1, 5, 0);
+    let side = chain(2, 4, 6, 1003);
+    let mut stage = Stage::new(&[&main, &side]);
+    for id in [0, 1] {
+        stage.hear(id, &main[4]);
+    }
+    stage.hear(2, &side[1]);
+    assert_eq!(stage.client, main[4..], "as high");
+    stage.hear(2, &side[2]);
+    assert_eq!(stage.seeds(), ["2004", "2005", "2006"]);
+    stage.hear(0, &main[4]);
+    assert_eq!(
+        stage.seeds().last().unwrap(),
+        "2006",
+        "what is shorter takes nothing back"
+    );
+}
+
+#[test]
+fn a_sibling_that_more_nodes_have_is_taken_and_so_is_one_when_nobody_has_the_told_one() {
+    let main = chain(1, 1, 5, 0);
+    let side = chain(2, 5, 5, 1004);
+    let mut stage = Stage::new(&[&main]);
+    for id in 0..3 {
+        stage.hear(id, &main[4]);
+    }
+    stage.hear(1, &side[0]);
+    assert_eq!(stage.seeds().last().unwrap(), "1005");
+    stage.hear(2, &side[0]);
+    assert_eq!(stage.seeds().last().unwrap(), "2005", "two against one");
+    stage.hear(0, &main[4]);
+    assert_eq!(stage.seeds().last().unwrap(), "2005");
+    let mut alone = Stage::new(&[&main]);
+    alone.hear(0, &main[3]);
+    alone.hear(0, &main[4]);
+    alone.hear(0, &side[0]);
+    assert_eq!(
+        alone.seeds(),
+        ["1004", "2005"],
+        "a node that reorganises alone"
+    );
+}
+
+#[test]
+fn a_node_that_wakes_up_takes_nothing_back_when_the_others_die() {
+    let main = chain(1, 1, 9, 0);
+    let side = chain(2, 4, 6, 1003);
+    let mut stage = Stage::new(&[&main, &side]);
+    stage.hear(0, &main[1]);
+    stage.hear(1, &main[2]);
+    stage.hear(0, &main[8]);
+    stage.heed(&[NodeId(1)]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!(
+        stage.client.last(),
+        main.last(),
+        "it is behind on the told chain"
+    );
+    stage.hear(1, &side[2]);
+    stage.pass(BLOCK_TIME);
+    assert_eq!(stage.client.last(), main.last(), "for now");
+    stage.pass(BLOCK_TIME * STANDS_BLOCK_TIMES);
+    assert_eq!(
+        stage.seeds()[1..],
+        ["1003", "2004", "2005", "2006"],
+        "nobody else is there"
+    );
+    assert_eq!(stage.tears, 0);
+}
+
+#[test]
+fn what_nobody_can_bring_is_asked_for_again_and_nothing_is_told_meanwhile() {
+    let main = chain(1, 1, 5, 0);
+    let mut stage = Stage::new(&[]);
+    stage.hear(0, &main[1]);
+    stage.hear(1, &main[1]);
+    stage.hear(0, &main[4]);
+    assert_eq!(stage.client.len(), 1);
+    let fetches = stage.fetches;
+    stage.run();
+    assert_eq!(stage.fetches, fetches, "not at once");
+    stage.blocks = main
+        .iter()
+        .map(|block| (block.hash, block.clone()))
+        .collect();
+    stage.pass(PAUSE_FIRST);
+    assert_eq!(stage.client, main[1..]);
+}
+
+#[test]
+fn what_is_linked_is_told_while_a_missing_block_is_asked_for() {
+    let chain = chain(1, 1, 4, 0);
+    let mut headline = HeadTracker::new(BLOCK_TIME);
+    let (one, other) = (NodeId(1), NodeId(2));
+    let now = crate::testing::now();
+    let served = Some(BlockNumber(u64::MAX));
+    headline.heed(&[one, other], vec![one, other], served);
+    headline.hear(one, chain[0].clone(), now);
+    assert!(matches!(headline.next(now), HeadStep::Tell(_)));
+    // Its parent is unknown, and whoever has it takes its time.
+    headline.hear(other, block(9, 9009, 9008), now);
+    assert!(matches!(headline.next(now), HeadStep::Fetch { .. }));
+    for header in &chain[1..] {
+        headline.hear(one, header.clone(), now);
+        let step = headline.next(now);
+        let told = matches!(&step, HeadStep::Tell(turn) if turn.headers == [header.clone()]);
+        assert!(told, "{step:?}");
+    }
+    assert_eq!(
+        headline.next(now),
+        HeadStep::Wait(None),
+        "it is still asked for"
+    );
+}
+
+#[test]
+fn a_lie_is_neither_begun_with_nor_followed() {
+    let main = chain(1, 1, 5, 0);
+    let lie = block(1_000_000, 7, 8);
+    let mut stage = Stage::new(&[&main]);
+    stage.heed(&[NodeId(0), NodeId(1)]);
+    stage.heeded = vec![NodeId(0), NodeId(1)];
+    stage.headline.hear(NodeId(0), lie.clone(), stage.now);
+    stage.headline.hear(NodeId(1), main[0].clone(), stage.now);
+    stage.run();
+    stage.hear(1, &main[4]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!(stage.client, main);
+    // Had it come first, most nodes would outvote it.
+    let mut stage = Stage::new(&[&main]);
+    stage.hear(0, &lie);
+    stage.hear(1, &main[4]);
+    stage.hear(2, &main[4]);
+    assert_eq!(stage.client, [lie]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!((stage.client.as_slice(), stage.tears), (&main[4..], 1));
+}
+
+#[test]
+fn one_node_whose_branch_nobody_can_bring_tears_nothing_where_most_are_on_the_told_chain() {
+    let main = chain(1, 1, 5, 0);
+    let astray = block(5, 7, 8);
+    let mut stage = Stage::new(&[&main]);
+    stage.hear(0, &main[4]);
+    stage.hear(1, &main[4]);
+    stage.hear(2, &astray);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!((stage.client.as_slice(), stage.tears), (&main[4..], 0));
+    stage.hear(1, &block(4, 8, 6));
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!(
+        stage.tears, 0,
+        "and it wouldn't be taken, could it be linked"
+    );
+    stage.hear(1, &astray);
+    stage.pass(BLOCK_TIME * 100);
+    let client = stage.client.as_slice();
+    assert_eq!((client, stage.tears), (&[astray][..], 1), "two of three");
+}
+
+#[test]
+fn a_chain_that_began_anew_is_told_with_a_tear() {
+    let main = chain(1, 500, 505, 0);
+    let anew = chain(2, 1, 3, 0);
+    let mut stage = Stage::new(&[&main]);
+    stage.hear(0, &main[5]);
+    stage.hear(0, &anew[2]);
+    assert_eq!(stage.tears, 0);
+    stage.pass(BLOCK_TIME * STANDS_BLOCK_TIMES);
+    assert_eq!((stage.client.as_slice(), stage.tears), (&anew[2..], 1));
+}
+
+#[test]
+fn a_gap_is_filled_up_to_its_limit_and_torn_one_past_it() {
+    for (more, tears) in [(0, 0), (1, 1)] {
+        let main = chain(1, 1, 1 + FILL_MAX + more, 0);
+        let mut stage = Stage::new(&[&main]);
+        stage.hear(0, &main[0]);
+        stage.hear(0, main.last().unwrap());
+        stage.pass(BLOCK_TIME * STANDS_BLOCK_TIMES);
+        assert_eq!(stage.client.last(), main.last());
+        assert_eq!(stage.tears, tears);
+    }
+}
+
+#[test]
+fn a_head_is_told_when_calls_are_served_it_or_two_nodes_have_had_it_for_a_block_time() {
+    let main = chain(1, 1, 9, 0);
+    let mut stage = Stage::new(&[&main]);
+    let is_served = |stage: &mut Stage, number: u64| {
+        stage.served = Some(BlockNumber(number));
+        stage.heed(&[NodeId(0), NodeId(1), NodeId(2)]);
+        stage.run();
+    };
+    stage.heeded = (0..3).map(NodeId).collect();
+    is_served(&mut stage, 1);
+    for id in 0..3 {
+        stage.hear(id, &main[0]);
+    }
+    stage.hear(0, &main[2]);
+    stage.pass(BLOCK_TIME * 100);
+    assert_eq!(stage.client, main[..1], "one node's alone");
+    is_served(&mut stage, 3);
+    assert_eq!(stage.client, main[..3]);
+    stage.hear(0, &main[4]);
+    stage.hear(1, &main[4]);
+    stage.pass(BLOCK_TIME - Duration::from_millis(1));
+    assert_eq!(stage.client, main[..3]);
+    stage.pass(Duration::from_millis(1));
+    assert_eq!(stage.client, main[..5]);
+    // Who lags has the only word: a block time.
+    stage.hear(1, &main[8]);
+    stage.heed(&[NodeId(1)]);
+    stage.run();
+    assert_eq!(stage.client, main[..5]);
+    stage.pass(BLOCK_TIME);
+    assert_eq!(stage.client, main);
+}
+
+#[test]
+fn the_first_head_is_one_that_calls_are_served() {
+    let main = chain(1, 1, 9, 0);
+    let mut stage = Stage::new(&[&main]);
+    stage.served = Some(BlockNumber(7));
+    stage.heeded = (0..3).map(NodeId).collect();
+    stage.heed(&stage.heeded.clone());
+    stage.hear(0, &main[8]);
+    assert_eq!(stage.client, []);
+    stage.hear(1, &main[6]);
+    assert_eq!(stage.client, main[6..7]);
+}

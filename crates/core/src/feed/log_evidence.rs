@@ -1,0 +1,322 @@
+//! Which answer holds a block's logs, all of them.
+//!
+//! The block's bloom says so, while blooms prove themselves on this chain. On some they lack logs
+//! (Polygon's state sync, Avalanche, Evmos, HyperEVM), on others they have bits too many (zkSync,
+//! Lotus). So a bloom is never a reason not to ask; and it vouches for an answer only where it is just
+//! that answer's, and blooms have been so before. Else two nodes must give the same answer, or one
+//! must give it twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::feed::head_tracker::witnesses;
+use crate::feed::log_match::BlockLogs;
+use crate::fleet::reference::BlockNumber;
+use crate::fleet::{FleetView, NodeView};
+use crate::vocabulary::bloom::Bloom;
+use crate::vocabulary::node::{NodeId, Role};
+
+/// Blocks with logs whose blooms must be right, one after another, before blooms are believed: at
+/// the start, and after one that was wrong.
+const PROOFS_FIRST: u32 = 1;
+const PROOFS_AFTER_LIE: u32 = 256;
+
+/// Different answers to one question that are remembered.
+const ANSWERS_MAX: usize = 4;
+
+/// Before all nodes are asked again: in the beginning, and once it has taken longer.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(150),
+    Duration::from_millis(200),
+    Duration::from_millis(250),
+];
+const PAUSES_SHORT: usize = 12;
+const PAUSE_LONG: Duration = Duration::from_secs(1);
+/// Before an answer that a believed bloom denies is asked for a second time.
+const PAUSE_DENIED: Duration = Duration::from_millis(500);
+
+/// Who may have the block, the best first: those whose word counts, then those that live. No paid leader
+/// while an own node serves.
+pub fn holders(view: &FleetView, block: BlockNumber) -> Vec<NodeId> {
+    let counted = witnesses(view);
+    let is_own = |node: &NodeView| node.rung == Role::Own;
+    let mut nodes = view.nodes.iter();
+    let is_spared = nodes.any(|node| is_own(node) && node.serves() && node.lives);
+    let has_it = |node: &&NodeView| {
+        let is_asked = is_own(node) || !is_spared;
+        is_asked && node.is_last_resort() && node.has_block(block)
+    };
+    let holders = view.nodes.iter().filter(has_it).map(|node| node.id);
+    let (first, then): (Vec<_>, Vec<_>) = holders.partition(|id| counted.contains(id));
+    first.into_iter().chain(then).collect()
+}
+
+/// Whether blooms are believed on this chain.
+#[derive(Debug)]
+pub struct BloomTrust {
+    /// Proofs that are still missing.
+    owed: u32,
+}
+
+impl Default for BloomTrust {
+    fn default() -> BloomTrust {
+        BloomTrust { owed: PROOFS_FIRST }
+    }
+}
+
+impl BloomTrust {
+    /// Hears what the logs of a block with this bloom turned out to be.
+    pub fn learn(&mut self, bloom: Option<&Bloom>, logs: &BlockLogs) {
+        match bloom {
+            // Nothing in nothing proves nothing.
+            None if logs.logs.is_empty() => {}
+            Some(bloom) if *bloom == logs.bloom() => self.owed = self.owed.saturating_sub(1),
+            None | Some(_) => self.owed = PROOFS_AFTER_LIE,
+        }
+    }
+
+    /// Whether one node's answer is enough, by the block's bloom.
+    fn suffices(&self, bloom: Option<&Bloom>, logs: &BlockLogs) -> bool {
+        match bloom {
+            None => self.owed == 0 && logs.logs.is_empty(),
+            // It is a proof itself.
+            Some(bloom) => self.owed <= 1 && *bloom == logs.bloom(),
+        }
+    }
+}
+
+/// What nodes say of one block's logs.
+#[derive(Debug, Default)]
+pub struct LogEvidence {
+    answers: Vec<(Arc<BlockLogs>, Vec<NodeId>)>,
+    rounds: usize,
+}
+
+impl LogEvidence {
+    /// Node `id` says that these are the logs of the block with this bloom. They are returned if that
+    /// is believed.
+    pub fn hear(
+        &mut self,
+        id: NodeId,
+        logs: BlockLogs,
+        bloom: Option<&Bloom>,
+        trust: &BloomTrust,
+    ) -> Option<Arc<BlockLogs>> {
+        if trust.suffices(bloom, &logs) {
+            return Some(Arc::new(logs));
+        }
+        let mut before = self.answers.iter_mut();
+        let Some((like, by)) = before.find(|(other, _)| other.is_like(&logs)) else {
+            if self.answers.len() >= ANSWERS_MAX {
+                self.answers.remove(0);
+            }
+            self.answers.push((Arc::new(logs), vec![id]));
+            return None;
+        };
+        let (like, is_agreed) = (like.clone(), by.iter().any(|other| *other != id));
+        // A node leaves logs out sooner than it invents some.
+        let mut answers = self.answers.iter();
+        let is_richest = answers.all(|(other, _)| other.logs.len() <= like.logs.len());
+        (is_agreed || is_richest).then_some(like)
+    }
+
+    /// All nodes were asked, and no answer is believed: the pause before they are asked again.
+    pub fn pause(&mut self, trust: &BloomTrust) -> Duration {
+        self.rounds += 1;
+        if self.rounds == 1 && trust.owed == 0 && !self.answers.is_empty() {
+            return PAUSE_DENIED;
+        }
+        if self.rounds > PAUSES_SHORT {
+            return PAUSE_LONG;
+        }
+        let last = PAUSES.len() - 1;
+        PAUSES[(self.rounds - 1).min(last)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::reference::BlockHash;
+    use crate::fleet::standing::Hysteresis;
+    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::vocabulary::node::Weight;
+
+    const ONE: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    /// Logs with these topics.
+    fn logs(topics: &[u8]) -> BlockLogs {
+        let object = |topic: &u8| {
+            let word = |byte: u8| format!("0x{}", format!("{byte:02x}").repeat(32));
+            format!(
+                r#"{{"address":"0x{}","topics":["{}"],"blockHash":"{}","data":"0x"}}"#,
+                "01".repeat(20),
+                word(*topic),
+                word(9)
+            )
+        };
+        let objects: Vec<_> = topics.iter().map(object).collect();
+        BlockLogs::read(&format!("[{}]", objects.join(",")), BlockHash([9; 32])).unwrap()
+    }
+
+    fn bloom_of(topics: &[u8]) -> Option<Bloom> {
+        Some(logs(topics).bloom()).filter(|_| !topics.is_empty())
+    }
+
+    /// How many of these answers are heard until one is believed, and which that is.
+    fn believed(
+        trust: &BloomTrust,
+        bloom: &[u8],
+        answers: &[(NodeId, &[u8])],
+    ) -> Option<(usize, BlockLogs)> {
+        let (mut testimony, bloom) = (LogEvidence::default(), bloom_of(bloom));
+        for (at, (id, topics)) in answers.iter().enumerate() {
+            if let Some(logs) = testimony.hear(*id, logs(topics), bloom.as_ref(), trust) {
+                return Some((at + 1, (*logs).clone()));
+            }
+        }
+        None
+    }
+
+    fn proven() -> BloomTrust {
+        let mut trust = BloomTrust::default();
+        trust.learn(bloom_of(&[1]).as_ref(), &logs(&[1]));
+        trust
+    }
+
+    fn lied() -> BloomTrust {
+        let mut trust = proven();
+        trust.learn(bloom_of(&[1, 2]).as_ref(), &logs(&[1]));
+        trust
+    }
+
+    #[test]
+    fn the_leader_is_not_asked_for_logs_while_an_own_node_serves() {
+        const LEADER: NodeId = NodeId(0);
+        let now = crate::testing::now();
+        let mut fleet = Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 1, fall: 1 },
+        });
+        let member = |(id, rung): (NodeId, Role)| FleetMember {
+            id,
+            name: id.0.to_string().into(),
+            rung,
+            weight: Weight::ONE,
+        };
+        let nodes = [(LEADER, Role::Leader), (ONE, Role::Own), (OTHER, Role::Own)];
+        fleet.replace(nodes.map(member).into(), now);
+        let mut hears = |heads: [Option<u64>; 3]| {
+            let probe = |head: Option<u64>| match head {
+                Some(head) => ProbeOutcome::Answered {
+                    head: BlockNumber(head),
+                    chain_id: None,
+                    syncing: false,
+                },
+                None => ProbeOutcome::Failed,
+            };
+            let probes: Vec<_> = (0..).map(NodeId).zip(heads.map(probe)).collect();
+            fleet.hear_round(&probes, now);
+            holders(&fleet.view(), BlockNumber(100))
+        };
+        assert_eq!(hears([Some(100), Some(100), Some(100)]), [ONE, OTHER]);
+        assert_eq!(hears([Some(100), Some(100), Some(99)]), [ONE]);
+        assert_eq!(
+            hears([Some(100), Some(99), Some(99)]),
+            [],
+            "they will have it"
+        );
+        assert_eq!(hears([Some(100), None, None]), [LEADER]);
+    }
+
+    #[test]
+    fn one_answer_is_enough_where_it_is_just_what_a_bloom_that_is_believed_says() {
+        let one =
+            |trust, bloom, answer| believed(&trust, bloom, &[(ONE, answer)]).map(|(_, logs)| logs);
+        assert_eq!(
+            one(BloomTrust::default(), &[1, 2], &[1, 2]),
+            Some(logs(&[1, 2]))
+        );
+        assert_eq!(
+            one(BloomTrust::default(), &[], &[]),
+            None,
+            "nothing proves nothing"
+        );
+        assert_eq!(one(proven(), &[], &[]), Some(logs(&[])));
+        assert_eq!(one(proven(), &[1, 2], &[1]), None, "one is missing");
+        assert_eq!(one(proven(), &[1], &[1, 2]), None, "one isn't counted");
+        assert_eq!(one(lied(), &[1], &[1]), None);
+        assert_eq!(one(lied(), &[], &[]), None);
+    }
+
+    #[test]
+    fn else_it_is_what_two_nodes_say_or_one_says_twice() {
+        let (some, none) = (&[1, 2][..], &[][..]);
+        for (answers, wanted) in [
+            (&[(ONE, none), (OTHER, none)][..], Some((2, none))),
+            (&[(ONE, some), (OTHER, some)], Some((2, some))),
+            (&[(ONE, none), (ONE, none)], Some((2, none))),
+            (&[(ONE, none), (OTHER, some), (ONE, some)], Some((3, some))),
+            // One leaves them out for ever.
+            (
+                &[(ONE, none), (OTHER, some), (ONE, none), (OTHER, some)],
+                Some((4, some)),
+            ),
+            (&[(ONE, none), (OTHER, some)], None),
+        ] {
+            let wanted = wanted.map(|(count, topics)| (count, logs(topics)));
+            assert_eq!(believed(&lied(), &[1], answers), wanted, "{answers:?}");
+        }
+    }
+
+    #[test]
+    fn trust_is_lost_at_the_first_lie_and_won_back_slowly() {
+        let right = bloom_of(&[1]);
+        for (bloom, is) in [
+            (bloom_of(&[1, 2]), logs(&[1])),
+            (bloom_of(&[1]), logs(&[1, 2])),
+            (None, logs(&[1])),
+        ] {
+            let mut trust = proven();
+            trust.learn(bloom.as_ref(), &is);
+            for _ in 1..PROOFS_AFTER_LIE {
+                assert!(!trust.suffices(right.as_ref(), &logs(&[1])));
+                trust.learn(right.as_ref(), &logs(&[1]));
+                trust.learn(None, &logs(&[]));
+            }
+            assert!(trust.suffices(right.as_ref(), &logs(&[1])));
+            assert!(!trust.suffices(None, &logs(&[])));
+            trust.learn(right.as_ref(), &logs(&[1]));
+            assert!(trust.suffices(None, &logs(&[])));
+        }
+    }
+
+    #[test]
+    fn the_pauses_grow() {
+        let mut testimony = LogEvidence::default();
+        let pauses: Vec<_> = (0..14).map(|_| testimony.pause(&proven())).collect();
+        assert!(pauses.is_sorted());
+        assert_eq!((pauses[0], pauses[13]), (PAUSES[0], PAUSE_LONG));
+        let mut denied = LogEvidence::default();
+        denied.hear(ONE, logs(&[]), bloom_of(&[1]).as_ref(), &proven());
+        assert_eq!(denied.pause(&proven()), PAUSE_DENIED);
+        assert_eq!(denied.pause(&proven()), PAUSES[1]);
+    }
+
+    #[test]
+    fn few_different_answers_are_remembered() {
+        let mut testimony = LogEvidence::default();
+        for topic in 0..=ANSWERS_MAX {
+            let topic = [u8::try_from(topic).unwrap()];
+            let heard = testimony.hear(ONE, logs(&topic), None, &lied());
+            assert_eq!(heard, None);
+        }
+        assert_eq!(testimony.answers.len(), ANSWERS_MAX);
+        assert_eq!(testimony.hear(ONE, logs(&[0]), None, &lied()), None);
+    }
+}

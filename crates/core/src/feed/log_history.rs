@@ -1,0 +1,128 @@
+//! The logs of the blocks told last, so that those of an abandoned block can be taken back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::feed::head_tracker::TOLD_MAX;
+use crate::feed::log_match::BlockLogs;
+use crate::fleet::reference::BlockHash;
+
+/// The most bytes of logs that are kept; the blocks told first go first.
+pub const BYTES_MAX: usize = 64 << 20;
+
+/// A block whose logs were told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogHistoryEntry {
+    pub hash: BlockHash,
+    /// Its place among all blocks told.
+    pub turn: u64,
+    pub logs: Arc<BlockLogs>,
+}
+
+/// What became of an abandoned block's logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogHistoryLookup {
+    Page(LogHistoryEntry),
+    /// It had none that anybody was told.
+    Nothing,
+    /// They were told, and are forgotten.
+    Forgotten,
+}
+
+/// Oldest first.
+#[derive(Debug, Default)]
+pub struct LogHistory {
+    pages: VecDeque<LogHistoryEntry>,
+    bytes: usize,
+    /// The last block whose logs were told and are forgotten.
+    forgotten: Option<u64>,
+}
+
+impl LogHistory {
+    pub fn write(&mut self, page: LogHistoryEntry) {
+        self.bytes += page.logs.bytes;
+        self.pages.push_back(page);
+        while self.pages.len() > TOLD_MAX || (self.bytes > BYTES_MAX && self.pages.len() > 1) {
+            let Some(oldest) = self.pages.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.logs.bytes;
+            self.forgotten = Some(oldest.turn);
+        }
+    }
+
+    /// Takes out what was told of the block `hash`, told as the block number `turn`.
+    pub fn tear(&mut self, hash: BlockHash, turn: u64) -> LogHistoryLookup {
+        let at = self
+            .pages
+            .iter()
+            .rposition(|page| page.hash == hash && page.turn == turn);
+        match at.and_then(|at| self.pages.remove(at)) {
+            Some(page) => {
+                self.bytes -= page.logs.bytes;
+                LogHistoryLookup::Page(page)
+            }
+            None if self.forgotten >= Some(turn) => LogHistoryLookup::Forgotten,
+            None => LogHistoryLookup::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(turn: u64, bytes: usize) -> LogHistoryEntry {
+        LogHistoryEntry {
+            hash: BlockHash([u8::try_from(turn).unwrap(); 32]),
+            turn,
+            logs: Arc::new(BlockLogs {
+                logs: Vec::new(),
+                bytes,
+            }),
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_taken_back_once_and_what_is_forgotten_is_known_to_be() {
+        let mut chronicle = LogHistory::default();
+        chronicle.write(page(1, 10));
+        chronicle.write(page(3, 10));
+        assert_eq!(
+            chronicle.tear(page(3, 0).hash, 3),
+            LogHistoryLookup::Page(page(3, 10))
+        );
+        assert_eq!(
+            chronicle.tear(page(3, 0).hash, 3),
+            LogHistoryLookup::Nothing
+        );
+        assert_eq!(
+            chronicle.tear(page(2, 0).hash, 2),
+            LogHistoryLookup::Nothing
+        );
+        chronicle.write(page(4, BYTES_MAX));
+        assert_eq!(
+            chronicle.tear(page(1, 0).hash, 1),
+            LogHistoryLookup::Forgotten
+        );
+        assert_eq!(chronicle.bytes, BYTES_MAX);
+        chronicle.write(page(5, BYTES_MAX - 1));
+        assert_eq!(chronicle.pages.len(), 1, "and the last is always kept");
+    }
+
+    #[test]
+    fn as_many_blocks_are_kept_as_a_reorg_may_take_back() {
+        let mut chronicle = LogHistory::default();
+        for turn in 0..=TOLD_MAX as u64 {
+            chronicle.write(page(turn, 1));
+        }
+        assert_eq!(
+            chronicle.tear(page(0, 0).hash, 0),
+            LogHistoryLookup::Forgotten
+        );
+        assert_eq!(
+            chronicle.tear(page(1, 0).hash, 1),
+            LogHistoryLookup::Page(page(1, 1))
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! How far back a node goes: the oldest block whose data it still has.
+//!
+//! A node that keeps no old state (geth keeps that of 128 blocks) is as fit as any other for what
+//! is recent. How the depth is found out is in `sounding`.
+
+use crate::fleet::reference::BlockNumber;
+use crate::method::block::BlockData;
+
+/// What a call met missing on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What the call reads of the block.
+    pub reads: BlockData,
+    pub block: BlockNumber,
+    /// The node's words are of states that it keeps no more, and of nothing else.
+    pub is_lost: bool,
+}
+
+/// What keeps the thing that a look-up finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LookupTarget {
+    /// Blocks, headers, uncles and counts of them.
+    #[default]
+    Blocks,
+    /// Receipts of a block, and logs.
+    Receipts,
+    /// The index of transactions by their hashes.
+    Transactions,
+}
+
+/// The oldest block of each kind of data that a node has. `None`: not known, which is no reason
+/// to keep a call from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Blocks with their transactions.
+    pub blocks_from: Option<BlockNumber>,
+    /// Balances, code, storage: what calls are executed on.
+    pub state_from: Option<BlockNumber>,
+    /// Proofs of state, where it proves less than it has.
+    pub proofs_from: Option<BlockNumber>,
+    /// Receipts. Where it isn't known, that of the blocks counts.
+    pub receipts_from: Option<BlockNumber>,
+    /// Logs, where they begin later than the receipts.
+    pub logs_from: Option<BlockNumber>,
+    /// Transactions by their hashes, and their receipts so. A block's are there all the same.
+    pub transactions_from: Option<BlockNumber>,
+}
+
+impl Depth {
+    pub fn has_block(self, block: BlockNumber) -> bool {
+        reaches(self.blocks_from, block)
+    }
+
+    pub fn has_state(self, block: BlockNumber) -> bool {
+        reaches(self.state_from, block)
+    }
+
+    /// From which block on it has what is in `holding`.
+    pub fn oldest(self, holding: LookupTarget) -> Option<BlockNumber> {
+        match holding {
+            LookupTarget::Blocks => self.blocks_from,
+            LookupTarget::Receipts => self.receipts_from.max(self.blocks_from),
+            LookupTarget::Transactions => self.transactions_from,
+        }
+    }
+
+    pub fn has_proofs(self, block: BlockNumber) -> bool {
+        reaches(self.proofs_from.max(self.state_from), block)
+    }
+
+    pub fn has_logs(self, block: BlockNumber) -> bool {
+        reaches(self.logs_from, block) && self.has_receipts(block)
+    }
+
+    pub fn has_receipts(self, block: BlockNumber) -> bool {
+        reaches(self.receipts_from.max(self.blocks_from), block)
+    }
+}
+
+/// Whether a node that lacks the state of block `asked` names another block in its `words`: then it is
+/// that one which it lacks.
+pub fn names_another(words: &str, BlockNumber(asked): BlockNumber) -> bool {
+    let words = words.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let mut before = "";
+    words.filter(|word| !word.is_empty()).any(|word| {
+        let before = std::mem::replace(&mut before, word);
+        let is_of_block = ["block", "height", "number", "version"]
+            .iter()
+            .any(|name| before.eq_ignore_ascii_case(name));
+        let named = match word.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16).ok(),
+            None => word.parse().ok(),
+        };
+        is_of_block && named.is_some_and(|named: u64| named != asked)
+    })
+}
+
+fn reaches(oldest: Option<BlockNumber>, block: BlockNumber) -> bool {
+    oldest.is_none_or(|oldest| oldest <= block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_what_it_is_not_known_to_lack() {
+        let none = Depth::default();
+        let genesis = BlockNumber(0);
+        assert!(none.has_block(genesis) && none.has_state(genesis) && none.has_receipts(genesis));
+    }
+
+    #[test]
+    fn words_that_name_another_block_are_told_from_those_that_name_none() {
+        let asked = BlockNumber(7);
+        for (words, wanted) in [
+            (
+                "missing trie node a8e4 (path ) state 0xa8e4 is not available",
+                false,
+            ),
+            ("historical state 1234 is not available", false),
+            ("historical state of block 7 is not available", false),
+            ("historical state at height: 0x7 is not available", false),
+            ("historical state at height 6 is not available", true),
+            ("block #0x8: missing trie node", true),
+        ] {
+            assert_eq!(names_another(words, asked), wanted, "{words}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_data_begins_at_its_oldest_block() {
+        let depth = Depth {
+            blocks_from: Some(BlockNumber(10)),
+            state_from: Some(BlockNumber(100)),
+            proofs_from: Some(BlockNumber(150)),
+            receipts_from: Some(BlockNumber(50)),
+            logs_from: Some(BlockNumber(70)),
+            transactions_from: Some(BlockNumber(80)),
+        };
+        for (holding, wanted) in [
+            (LookupTarget::Blocks, 10),
+            (LookupTarget::Receipts, 50),
+            (LookupTarget::Transactions, 80),
+        ] {
+            assert_eq!(depth.oldest(holding), Some(BlockNumber(wanted)));
+        }
+        let begins = |has: &dyn Fn(BlockNumber) -> bool, oldest: u64| {
+            has(BlockNumber(oldest)) && !has(BlockNumber(oldest - 1))
+        };
+        assert!(begins(&|block| depth.has_block(block), 10));
+        assert!(begins(&|block| depth.has_state(block), 100));
+        assert!(begins(&|block| depth.has_proofs(block), 150));
+        assert!(begins(&|block| depth.has_receipts(block), 50));
+        assert!(begins(&|block| depth.has_logs(block), 70));
+        let by_blocks = Depth {
+            receipts_from: None,
+            logs_from: None,
+            proofs_from: None,
+            ..depth
+        };
+        assert!(begins(&|block| by_blocks.has_logs(block), 10));
+        assert!(begins(&|block| by_blocks.has_proofs(block), 100));
+        assert!(begins(&|block| by_blocks.has_receipts(block), 10));
+    }
+}

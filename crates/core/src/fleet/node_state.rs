@@ -1,0 +1,360 @@
+//! One node as the fleet knows it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::branch::Branch;
+use super::depth::{Depth, Gap};
+use super::load::Load;
+use super::view::NodeView;
+use crate::fleet::branch::PublishedChain;
+use crate::fleet::history::{DepthFinding, DepthQuestion, NodeHistory};
+use crate::fleet::node_limits::NodeLimits;
+use crate::fleet::probe_failure::ProbeFailure;
+use crate::fleet::reference::{BlockHash, BlockNumber, ChainId};
+use crate::fleet::report::{FleetMember, ProbeDetails, ProbeExtras, ProbeOutcome};
+use crate::fleet::standing::Standing;
+use crate::fleet::standstill::StallDetector;
+use crate::fleet::syncing::SyncProgress;
+use crate::fleet::unsupported::UnsupportedMethods;
+use crate::fleet::view::NodeCaveat;
+use crate::rpc::classify::Rejection;
+
+/// Blocks that a node's hashes are remembered of: the heads of the last rounds, and their parents.
+const TRAIL_MAX: usize = 32;
+
+#[derive(Clone, Debug)]
+pub(crate) struct NodeState {
+    pub member: FleetMember,
+    pub standing: Standing,
+    pub head: Option<BlockNumber>,
+    /// The last probe brought an answer.
+    pub lives: bool,
+    /// Why the last probe brought no head.
+    pub trouble: Option<ProbeFailure>,
+    pub chain_id: Option<ChainId>,
+    pub load: Arc<Load>,
+    pub net_version: Option<Arc<str>>,
+    pub safe: Option<BlockNumber>,
+    pub finalized: Option<BlockNumber>,
+    pub standstill: StallDetector,
+    /// It stands still while others go on.
+    pub is_stuck: bool,
+    /// An answer of it showed another branch than clients were told; until the next probe.
+    pub was_seen_astray: bool,
+    tip: Option<NamedHead>,
+    troubled_at: Option<Instant>,
+    /// It came back to a block that it had had: behind its URL may be several that differ.
+    wavered_at: Option<Instant>,
+    pub keeping_up: SyncProgress,
+    head_timestamp: Option<u64>,
+    past: HeadHistory,
+    lacks: Arc<UnsupportedMethods>,
+    /// Methods that it takes as they were written only.
+    as_written: Arc<UnsupportedMethods>,
+    limits: Arc<NodeLimits>,
+    soundings: NodeHistory,
+    depth: Depth,
+    question: Option<DepthQuestion>,
+}
+
+/// A node that was silent within this time may have lost its latest blocks.
+const RESTART: Duration = Duration::from_secs(60);
+/// A head that went up and down is thought to do so for so long.
+const WAVERING: Duration = Duration::from_secs(600);
+
+/// Its head, by name.
+#[derive(Clone, Copy, Debug)]
+struct NamedHead {
+    number: BlockNumber,
+    hash: BlockHash,
+    parent: Option<BlockHash>,
+}
+
+/// Where the node was before.
+#[derive(Clone, Debug, Default)]
+struct HeadHistory {
+    /// The highest head that it has told on this chain.
+    peak: Option<BlockNumber>,
+    /// It has since told another hash of a block than before.
+    is_rewritten: bool,
+    trail: VecDeque<(BlockNumber, BlockHash)>,
+}
+
+impl HeadHistory {
+    fn hear(&mut self, head: BlockNumber) {
+        if Some(head) >= self.peak {
+            self.peak = Some(head);
+            self.is_rewritten = false;
+        }
+    }
+
+    fn has_had(&self, head: BlockNumber, hash: Option<BlockHash>) -> bool {
+        let had = self.trail.iter().find(|(number, _)| *number == head);
+        had.is_some_and(|(_, had)| Some(*had) == hash)
+    }
+
+    fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) {
+        let known = self.trail.iter().position(|(number, _)| *number == head);
+        if let Some((_, old)) = known.and_then(|at| self.trail.remove(at)) {
+            self.is_rewritten |= old != hash;
+        } else if self.trail.len() == TRAIL_MAX {
+            self.trail.pop_front();
+        }
+        self.trail.push_back((head, hash));
+    }
+}
+
+impl NodeState {
+    pub fn new(member: FleetMember, now: Instant) -> NodeState {
+        NodeState {
+            member,
+            standing: Standing::default(),
+            head: None,
+            lives: false,
+            trouble: None,
+            chain_id: None,
+            load: Arc::new(Load::new(now)),
+            net_version: None,
+            safe: None,
+            finalized: None,
+            standstill: StallDetector::default(),
+            is_stuck: false,
+            was_seen_astray: false,
+            tip: None,
+            troubled_at: None,
+            wavered_at: None,
+            keeping_up: SyncProgress::default(),
+            head_timestamp: None,
+            past: HeadHistory::default(),
+            lacks: Arc::new(UnsupportedMethods::new(now)),
+            as_written: Arc::new(UnsupportedMethods::new(now)),
+            limits: Arc::default(),
+            soundings: NodeHistory::default(),
+            depth: Depth::default(),
+            question: None,
+        }
+    }
+
+    /// The same node, as it stands in the list now.
+    pub fn with(self, member: FleetMember) -> NodeState {
+        NodeState { member, ..self }
+    }
+
+    pub fn take_down(&mut self, probe: ProbeOutcome, now: Instant) {
+        match probe {
+            ProbeOutcome::Answered { head, chain_id, .. } => {
+                self.lives = true;
+                self.rise(head, false, now);
+                self.load.conduct.heard(now);
+                self.head = Some(head);
+                self.chain_id = chain_id.or(self.chain_id);
+                self.past.hear(head);
+                self.sound(now);
+                if head.0 == 0 {
+                    self.troubled_at = Some(now);
+                }
+            }
+            ProbeOutcome::Failed => {
+                self.lives = false;
+                self.troubled_at = Some(now);
+                self.soundings.doubt();
+            }
+            ProbeOutcome::Throttled(rest) => self.rest(rest, now),
+        }
+    }
+
+    /// Hears what came with a head; the head itself is taken down apart.
+    pub fn take_down_details(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
+        self.hear_hashes(head, details, now);
+        self.head_timestamp = details.head_timestamp;
+        self.keeping_up.hear(details.sync);
+        self.net_version = details.net_version.clone().or(self.net_version.take());
+        // A tag beyond the head is a mistake, or a lie.
+        let told = |tag: Option<BlockNumber>| tag.filter(|tagged| *tagged <= head);
+        self.safe = told(details.safe).or(self.safe);
+        self.finalized = told(details.finalized).or(self.finalized);
+        self.soundings.hear_told(details.capabilities, now);
+        self.soundings.hear_round(head, now);
+        if let Some(found) = details.depth {
+            self.hear_found(found, head, now);
+        }
+        self.sound(now);
+    }
+
+    fn hear_hashes(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
+        if Some(head) > self.head && self.past.has_had(head, details.head_hash) {
+            self.wavered_at = Some(now);
+        }
+        let before = head.0.checked_sub(1).map(BlockNumber);
+        if let Some((before, parent)) = before.zip(details.parent_hash) {
+            self.past.hear_hash(before, parent);
+        }
+        if let Some(hash) = details.head_hash {
+            self.past.hear_hash(head, hash);
+        }
+        self.was_seen_astray = false;
+        self.tip = details.head_hash.map(|hash| NamedHead {
+            number: head,
+            hash,
+            parent: details.parent_hash,
+        });
+    }
+
+    /// Its head may have risen to `head`.
+    fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
+        if self.head < Some(head) {
+            self.standstill.moved(is_unasked, now);
+            self.is_stuck = false;
+        }
+    }
+
+    /// An answer showed that it has block `head`.
+    pub fn has(&mut self, head: BlockNumber, now: Instant) {
+        self.rise(head, false, now);
+        self.head = self.head.max(Some(head));
+    }
+
+    /// What came with a head that it told unasked.
+    pub fn hear_head(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
+        self.hear_hashes(head, details, now);
+        self.rise(head, true, now);
+        self.head = Some(head);
+        self.past.hear(head);
+        self.sound(now);
+        self.head_timestamp = details.head_timestamp.or(self.head_timestamp);
+    }
+
+    /// What came of a question about its depth, when it was at `head`.
+    pub fn hear_found(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
+        self.soundings.hear(found, head, now);
+        self.sound(now);
+    }
+
+    pub fn rest(&mut self, rest: Option<Duration>, now: Instant) {
+        if !self.standing.rests(now) {
+            self.load.conduct.hold_trials(now);
+        }
+        self.standing.throttle(rest, now);
+    }
+
+    /// It rests because it lets nobody in.
+    pub fn shut(&mut self, why: Rejection) {
+        self.standing.shut(why);
+    }
+
+    /// A call met something missing.
+    pub fn learn_depth(&mut self, gap: Gap, now: Instant) {
+        if let Some(head) = self.head {
+            self.soundings.hear_missing(gap, head, now);
+            self.sound(now);
+        }
+    }
+
+    /// It may have lost what it had.
+    pub fn doubt_depth(&mut self, now: Instant) {
+        self.soundings.doubt();
+        self.sound(now);
+    }
+
+    /// What is known of its depth, as of now.
+    fn sound(&mut self, now: Instant) {
+        if let Some(head) = self.head {
+            self.depth = self.soundings.depth(head, now);
+            self.question = self.soundings.question(head, now);
+        }
+    }
+
+    /// Where it stands to what clients were told.
+    pub fn branch(&self, told: &PublishedChain) -> Branch {
+        let tip = self.tip.filter(|tip| Some(tip.number) == self.head);
+        match tip {
+            _ if self.was_seen_astray => Branch::Other,
+            Some(tip) => told.branch(tip.number, tip.hash, tip.parent),
+            None => Branch::Unknown,
+        }
+    }
+
+    /// Whether a lower head of it may mean nothing: it was silent or at height 0 of late, so may have
+    /// been started again, or its head goes up and down.
+    pub fn is_unsteady(&self, now: Instant) -> bool {
+        let within = |at: Option<Instant>, time| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < time)
+        };
+        within(self.troubled_at, RESTART) || within(self.wavered_at, WAVERING)
+    }
+
+    /// Its head is lower than it has told before.
+    pub fn has_fallen(&self) -> bool {
+        self.head < self.past.peak
+    }
+
+    /// And its blocks are others than it has told before.
+    pub fn is_rewritten(&self) -> bool {
+        self.past.is_rewritten
+    }
+
+    /// Where it is now is where its chain begins or has fallen to.
+    pub fn forget_past(&mut self) {
+        self.past = HeadHistory {
+            peak: self.head,
+            is_rewritten: false,
+            trail: std::mem::take(&mut self.past.trail),
+        };
+        let head = self.head;
+        let stands = |tag: Option<BlockNumber>| tag.filter(|tagged| Some(*tagged) <= head);
+        self.safe = stands(self.safe);
+        self.finalized = stands(self.finalized);
+    }
+
+    /// What is to be said of it although it is fit.
+    fn remark(&self) -> Option<NodeCaveat> {
+        if !self.standing.is_healthy() || !self.keeping_up.says_syncing() {
+            None
+        } else if self.keeping_up.indexes() {
+            Some(NodeCaveat::Indexing)
+        } else {
+            Some(NodeCaveat::Syncing)
+        }
+    }
+
+    /// As calls see it. `asked`: what the fleet wants to know of it beside its depth.
+    pub fn view(
+        &self,
+        reference: Option<BlockNumber>,
+        is_on_another_chain: bool,
+        is_astray: bool,
+        asked: ProbeExtras,
+    ) -> NodeView {
+        NodeView {
+            id: self.member.id,
+            name: self.member.name.clone(),
+            rung: self.member.rung,
+            weight: self.member.weight,
+            head: self.head,
+            head_timestamp: self.head_timestamp,
+            reference,
+            lives: self.lives,
+            trouble: self.trouble.clone(),
+            is_on_another_chain,
+            was_seen_astray: self.was_seen_astray,
+            is_astray,
+            standing: self.standing,
+            load: self.load.clone(),
+            depth: self.depth,
+            is_doubted: self.soundings.is_doubted(),
+            lacks: self.lacks.clone(),
+            as_written: self.as_written.clone(),
+            remark: self.remark(),
+            limits: self.limits.clone(),
+            inquiry: ProbeExtras {
+                capabilities: self.soundings.asks_capabilities(),
+                // Of a node that syncs, say, nothing would be learnt that lasts.
+                depth: self.question.filter(|_| self.standing.is_healthy()),
+                state: self.keeping_up.says_syncing(),
+                ..asked
+            },
+        }
+    }
+}

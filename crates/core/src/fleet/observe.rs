@@ -1,0 +1,279 @@
+//! What nodes tell unasked, between two rounds, and what of their word is believed.
+
+use std::time::Instant;
+
+use super::Fleet;
+use crate::fleet::overload;
+use crate::fleet::probe_failure::ProbeFailure;
+use crate::fleet::reference::{BlockNumber, Lag};
+use crate::fleet::{FleetChange, NodeState, ProbeDetails, ProbeOutcome};
+use crate::vocabulary::node::NodeId;
+
+impl Fleet {
+    /// Node `id` told its head between two rounds. A living node's head only rises by that: what
+    /// falls, and who is fit, is for the next round to say.
+    pub fn hear_head(
+        &mut self,
+        id: NodeId,
+        head: BlockNumber,
+        details: &ProbeDetails,
+        now: Instant,
+    ) -> Vec<FleetChange> {
+        let Some(entry) = self
+            .entry_mut(id)
+            .filter(|entry| entry.lives && entry.head < Some(head))
+        else {
+            return Vec::new();
+        };
+        let probe = ProbeOutcome::Answered {
+            head,
+            chain_id: None,
+            syncing: false,
+        };
+        entry.hear_head(head, details, now);
+        let changes = self.compare(&[(id, probe)], now).into_iter();
+        changes.chain(self.settle(now)).collect()
+    }
+
+    /// Of `probes` those that say something of their nodes: one that a node had no time for, while it
+    /// answers calls, is nobody's fall.
+    pub fn telling(
+        &self,
+        probes: &[(NodeId, ProbeOutcome)],
+        details: &[(NodeId, ProbeDetails)],
+        now: Instant,
+    ) -> Vec<(NodeId, ProbeOutcome)> {
+        let is_overload = |(id, probe): &&(NodeId, ProbeOutcome)| {
+            let details = details.iter().find(|(of, _)| of == id);
+            let trouble = details.and_then(|(_, details)| details.trouble.as_ref());
+            let may_be = match probe {
+                ProbeOutcome::Failed => trouble.is_some_and(ProbeFailure::may_be_overload),
+                ProbeOutcome::Throttled(rest) => rest.is_none(),
+                ProbeOutcome::Answered { .. } => false,
+            };
+            let entry = self.entries.iter().find(|entry| entry.member.id == *id);
+            let answers = |entry: &NodeState| overload::answers_calls(&entry.load.conduct, now);
+            may_be && entry.is_some_and(answers)
+        };
+        let telling = probes.iter().filter(|probe| !is_overload(probe));
+        telling.copied().collect()
+    }
+
+    /// Whether the word of a node that it is syncing is not to be believed.
+    pub(super) fn keeps_up(&mut self, at: usize, head: BlockNumber, now: Instant) -> bool {
+        let reference = self.reference.map_or(head, |reference| reference.number);
+        let is_near = head.lag_behind(reference) <= Lag(self.yardstick.lag_blocks_max);
+        let is_other =
+            |other: &NodeState| other.lives && self.is_ours(other) && other.head.is_some();
+        let mut others = self.entries.iter().enumerate();
+        let is_compared = others.any(|(place, other)| place != at && is_other(other));
+        let block_time = self.pace.pace();
+        let node = &mut self.entries[at].keeping_up;
+        node.is_fit((head, is_near), is_compared, block_time, now)
+    }
+
+    /// Whether a node that gets calls is further behind than a fit one may be: a round is due.
+    pub fn is_round_due(&self) -> bool {
+        let Some(reference) = self.reference else {
+            return false;
+        };
+        let lag_max = Lag(self.yardstick.lag_blocks_max);
+        self.entries.iter().any(|entry| {
+            let is_behind = entry
+                .head
+                .is_some_and(|head| head.lag_behind(reference.number) > lag_max);
+            is_behind && self.serves(entry, entry.member.rung)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fleet::reference::{BlockHash, LeaderDoubt, ReferenceSource};
+    use crate::fleet::standing::{Hysteresis, Reason};
+    use crate::fleet::{FleetMember, FleetView, HealthCriteria};
+    use crate::vocabulary::node::{Role, Weight};
+
+    const LEADER: NodeId = NodeId(0);
+    const ONE: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+
+    struct Scene {
+        fleet: Fleet,
+        now: Instant,
+    }
+
+    impl Scene {
+        /// A leader, a node, and another of this weight, all of them fit, at block 100.
+        fn set(weight: Weight) -> Scene {
+            let now = crate::testing::now();
+            let mut fleet = Fleet::new(HealthCriteria {
+                chain_id: None,
+                block_time: Duration::from_secs(12),
+                look: Duration::from_secs(5),
+                lag_blocks_max: 10,
+                hysteresis: Hysteresis { rise: 1, fall: 3 },
+            });
+            let nodes = [
+                (LEADER, Role::Leader, Weight::ONE),
+                (ONE, Role::Own, Weight::ONE),
+                (OTHER, Role::Own, weight),
+            ];
+            let members = nodes.map(|(id, rung, weight)| FleetMember {
+                id,
+                name: "node".into(),
+                rung,
+                weight,
+            });
+            fleet.replace(members.to_vec(), now);
+            let mut scene = Scene { fleet, now };
+            scene.round(&[at(100), at(100), at(100)]);
+            scene
+        }
+
+        fn round(&mut self, probes: &[ProbeOutcome]) {
+            self.now += Duration::from_secs(1);
+            let probes: Vec<_> = (0..).map(NodeId).zip(probes.iter().copied()).collect();
+            self.fleet.hear_round(&probes, self.now);
+        }
+
+        fn hear(&mut self, id: NodeId, head: u64) -> Vec<FleetChange> {
+            let details = ProbeDetails {
+                head_hash: Some(BlockHash([7; 32])),
+                head_timestamp: Some(head * 12),
+                ..ProbeDetails::default()
+            };
+            let head = BlockNumber(head);
+            self.fleet.hear_head(id, head, &details, self.now)
+        }
+
+        fn view(&self) -> FleetView {
+            self.fleet.view()
+        }
+
+        fn head(&self, id: NodeId) -> u64 {
+            self.view().node(id).unwrap().head.unwrap().0
+        }
+    }
+
+    fn at(head: u64) -> ProbeOutcome {
+        ProbeOutcome::Answered {
+            head: BlockNumber(head),
+            chain_id: Some(crate::fleet::reference::ChainId(1)),
+            syncing: false,
+        }
+    }
+
+    #[test]
+    fn a_head_told_between_rounds_rises_and_puts_nobody_out() {
+        let mut scene = Scene::set(Weight::ONE);
+        assert_eq!(scene.hear(ONE, 102), []);
+        assert_eq!((scene.head(ONE), scene.head(OTHER)), (102, 100));
+        let timestamp = scene.view().node(ONE).unwrap().head_timestamp;
+        assert_eq!(timestamp, Some(102 * 12));
+        assert_eq!(scene.view().served_head, Some(BlockNumber(102)), "half");
+        assert_eq!(scene.hear(ONE, 101), [], "what falls is for a round");
+        assert_eq!(scene.head(ONE), 102);
+        scene.hear(ONE, 111);
+        scene.hear(LEADER, 111);
+        let view = scene.view();
+        let reference = view.reference.unwrap();
+        assert_eq!(
+            (reference.number.0, reference.source),
+            (111, ReferenceSource::Leader)
+        );
+        let other = view.node(OTHER).unwrap();
+        assert_eq!(other.lag(), Some(Lag(11)));
+        assert!(other.standing.is_healthy(), "a round says who is fit");
+    }
+
+    #[test]
+    fn a_round_is_due_as_soon_as_a_node_with_calls_is_too_far_behind() {
+        let mut scene = Scene::set(Weight::ONE);
+        scene.hear(ONE, 110);
+        scene.hear(LEADER, 110);
+        let reference = scene.view().reference.unwrap();
+        assert_eq!(reference.number, BlockNumber(110));
+        assert!(!scene.fleet.is_round_due(), "at the limit");
+        scene.hear(ONE, 111);
+        scene.hear(LEADER, 111);
+        assert!(scene.fleet.is_round_due());
+        scene.round(&[at(111), at(111), at(100)]);
+        assert!(!scene.fleet.is_round_due(), "it gets no calls now");
+        let mut scene = Scene::set(Weight::NONE);
+        scene.hear(ONE, 111);
+        scene.hear(LEADER, 111);
+        assert!(!scene.fleet.is_round_due(), "nor does a drained one");
+    }
+
+    #[test]
+    fn a_probe_that_a_busy_node_has_no_time_for_is_nobodys_fall() {
+        let scene = Scene::set(Weight::ONE);
+        let (view, then) = (scene.view(), scene.now);
+        let met = |reason, words: &str| ProbeDetails {
+            trouble: Some(ProbeFailure {
+                reason,
+                words: words.into(),
+            }),
+            ..ProbeDetails::default()
+        };
+        let tells = |probe, details: &ProbeDetails, after| {
+            let now = then + Duration::from_millis(after);
+            let details = [(ONE, details.clone())];
+            let telling = scene.fleet.telling(&[(ONE, probe)], &details, now);
+            !telling.is_empty()
+        };
+        let late = met(Reason::Silent, "no answer within 2 s");
+        let busy = met(Reason::BadAnswer, "HTTP 503");
+        let broken = met(Reason::BadAnswer, "HTTP 502");
+        assert!(tells(ProbeOutcome::Failed, &late, 0), "it answers no calls");
+        view.node(ONE).unwrap().load.conduct.answered(1, then);
+        for (probe, details, wanted) in [
+            (ProbeOutcome::Failed, &late, false),
+            (ProbeOutcome::Failed, &busy, false),
+            (
+                ProbeOutcome::Throttled(None),
+                &ProbeDetails::default(),
+                false,
+            ),
+            (ProbeOutcome::Failed, &broken, true),
+            (at(100), &ProbeDetails::default(), true),
+            (
+                ProbeOutcome::Throttled(Some(Duration::from_secs(1))),
+                &busy,
+                true,
+            ),
+        ] {
+            assert_eq!(tells(probe, details, 2000), wanted, "{probe:?} {details:?}");
+            assert!(tells(probe, details, 2001), "{probe:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_dead_or_not_in_the_list_tells_nothing() {
+        let mut scene = Scene::set(Weight::ONE);
+        scene.round(&[at(100), ProbeOutcome::Failed, at(100)]);
+        assert_eq!(scene.hear(ONE, 101), []);
+        assert_eq!(scene.head(ONE), 100);
+        assert!(!scene.view().node(ONE).unwrap().lives);
+        assert_eq!(scene.hear(NodeId(9), 101), []);
+        assert_eq!(scene.view().served_head, Some(BlockNumber(100)));
+    }
+
+    #[test]
+    fn a_leader_that_leaps_is_doubted_at_once() {
+        let mut scene = Scene::set(Weight::ONE);
+        let changes = scene.hear(LEADER, 1_000_000);
+        let doubted = FleetChange::Reference {
+            source: ReferenceSource::Held,
+            doubt: Some(LeaderDoubt::Implausible),
+        };
+        assert_eq!(changes, [doubted]);
+        let view = scene.view();
+        assert_eq!(view.reference.unwrap().number, BlockNumber(100));
+        assert_eq!(view.served_head, Some(BlockNumber(100)));
+    }
+}

@@ -1,0 +1,100 @@
+//! Overload: that a node has too much to do, as opposed to being broken.
+//!
+//! The signs are the same: answers that don't come, 503s, rate limits. A node that answered something
+//! well a moment ago has too much to do: that benches nobody, and is what its limit of calls in flight
+//! is learnt from.
+
+use std::time::{Duration, Instant};
+
+use super::conduct::Conduct;
+use crate::rpc::classify::{AttemptClass, Meaning, Verdict};
+
+/// A node that answered a call or a probe well so lately isn't broken.
+const LATELY: Duration = Duration::from_secs(2);
+
+/// What a node that has too much to do did with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// Refused it at once.
+    Refused,
+    /// Let it wait in vain.
+    Waited,
+}
+
+/// What `verdict` would be a sign of at a node that answers others.
+fn sign(verdict: &Verdict) -> Option<Overload> {
+    let is_nodes = verdict.meaning != Some(Meaning::MethodThrottled);
+    match verdict.class {
+        AttemptClass::Throttled if is_nodes && verdict.rest.is_none() => Some(Overload::Refused),
+        AttemptClass::Transport if verdict.meaning == Some(Meaning::Busy) => {
+            Some(Overload::Refused)
+        }
+        AttemptClass::Timeout => Some(Overload::Waited),
+        AttemptClass::Ok
+        | AttemptClass::RpcError
+        | AttemptClass::Limit
+        | AttemptClass::RequestSize
+        | AttemptClass::Throttled
+        | AttemptClass::Shut
+        | AttemptClass::Unsupported
+        | AttemptClass::MissingData
+        | AttemptClass::NodeTimeout
+        | AttemptClass::NoConnection
+        | AttemptClass::Transport
+        | AttemptClass::BadAnswer
+        | AttemptClass::Unknown
+        | AttemptClass::Cancelled => None,
+    }
+}
+
+/// Whether `verdict` says that a node that does so has too much to do.
+pub fn of(verdict: &Verdict, conduct: &Conduct, now: Instant) -> Option<Overload> {
+    let sign = sign(verdict)?;
+    answers(conduct, now).then_some(sign)
+}
+
+/// Whether a node answered a call well a moment ago.
+pub fn answers_calls(conduct: &Conduct, now: Instant) -> bool {
+    let then = now.checked_sub(LATELY);
+    then.is_some_and(|then| conduct.has_answered_since(then))
+}
+
+/// Whether a node answered anything well a moment ago.
+pub fn answers(conduct: &Conduct, now: Instant) -> bool {
+    let then = now.checked_sub(LATELY);
+    then.is_some_and(|then| conduct.was_heard_since(then))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::classify;
+
+    #[test]
+    fn what_a_node_that_answers_others_refuses_is_overload_and_else_it_is_not() {
+        let start = crate::testing::now();
+        let conduct = Conduct::new(start);
+        let busy = classify::of_status(503, None).unwrap();
+        let limited = classify::of_status(429, None).unwrap();
+        let rests = classify::of_status(429, Some(Duration::from_secs(3))).unwrap();
+        let broken = classify::of_status(502, None).unwrap();
+        let waited = Verdict::from(AttemptClass::Timeout);
+        let heard = start + Duration::from_secs(10);
+        let of = |verdict: &Verdict, after: u64| {
+            of(verdict, &conduct, heard + Duration::from_millis(after))
+        };
+        assert_eq!(of(&busy, 0), None, "it never answered anything");
+        conduct.heard(heard);
+        for (verdict, wanted) in [
+            (busy, Some(Overload::Refused)),
+            (limited, Some(Overload::Refused)),
+            (waited, Some(Overload::Waited)),
+            (rests, None),
+            (broken, None),
+            (AttemptClass::NoConnection.into(), None),
+        ] {
+            assert_eq!(of(&verdict, 2000), wanted, "{verdict:?}");
+            assert_eq!(of(&verdict, 2001), None, "{verdict:?}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the fleet shows: whose heads count, which heads calls may be held to, and the view.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Fleet;
+use crate::fleet::NodeState;
+use crate::fleet::branch::Branch;
+use crate::fleet::reference::{BlockNumber, ReferenceSource};
+use crate::fleet::report::ProbeExtras;
+use crate::fleet::sampler::Sampler;
+use crate::fleet::served_head::HeadReport;
+use crate::fleet::view::{FleetView, NodeView};
+use crate::vocabulary::node::Role;
+
+/// The longest that a call waits for a block.
+const BLOCK_WAIT_MAX: Duration = Duration::from_secs(8);
+/// The furthest way back to an ancestor that is believed as such.
+const REWIND_BLOCKS_MAX: u64 = 8;
+
+impl Fleet {
+    /// Half of the weight of those that serve has them.
+    pub(super) fn settle_tags(&mut self, begins_anew: bool) {
+        let weighed = |tag: &dyn Fn(&NodeState) -> Option<BlockNumber>| {
+            let serving = self.entries.iter().filter(|entry| {
+                let rung = entry.member.rung;
+                rung == Role::Own && self.serves(entry, rung)
+            });
+            let told = serving
+                .filter_map(|entry| Some((tag(entry)?, u64::from(entry.member.weight.get()))));
+            told.collect()
+        };
+        let (safe, finalized) = (weighed(&|e| e.safe), weighed(&|e| e.finalized));
+        self.safe.hear(safe, begins_anew);
+        self.finalized.hear(finalized, begins_anew);
+    }
+
+    /// What the nodes of our chain tell of the head. The best rung that has one fit carries it; where
+    /// nobody is fit, all that live do.
+    pub(super) fn witnesses(&self, now: Instant) -> Vec<HeadReport> {
+        let rung = [Role::Own, Role::Leader, Role::Fallback]
+            .into_iter()
+            .find(|rung| self.entries.iter().any(|e| self.serves(e, *rung)));
+        let carries = |entry: &NodeState| rung.map_or(entry.lives, |rung| self.serves(entry, rung));
+        let witness = |entry: &NodeState| {
+            let weight = u64::from(entry.member.weight.get());
+            Some(HeadReport {
+                head: entry.head?,
+                lives: entry.lives,
+                weight: if carries(entry) { weight } else { 0 },
+                has_fallen: entry.has_fallen(),
+                is_rewritten: entry.is_rewritten(),
+                is_rewound: self.is_rewound(entry, now),
+            })
+        };
+        self.entries
+            .iter()
+            .filter(|entry| self.is_ours(entry))
+            .filter_map(witness)
+            .collect()
+    }
+
+    /// Whether its head is a block that clients were told a few blocks ago, and it wasn't started
+    /// again meanwhile: then its chain was taken back to there.
+    fn is_rewound(&self, entry: &NodeState, now: Instant) -> bool {
+        let below = match entry.branch(&self.told) {
+            Branch::Told { below } => below,
+            Branch::Other | Branch::Unknown => 0,
+        };
+        (1..=REWIND_BLOCKS_MAX).contains(&below) && !entry.is_unsteady(now)
+    }
+
+    /// Whether a node on `rung` gets calls in the normal run of things. One that turns out to be
+    /// on another chain doesn't, be its next round still to come.
+    pub(super) fn serves(&self, entry: &NodeState, rung: Role) -> bool {
+        entry.member.rung == rung
+            && entry.standing.is_healthy()
+            && !entry.member.weight.drains()
+            && !self.is_on_another_chain(entry)
+    }
+
+    /// What calls see from now on.
+    pub fn view(&self) -> FleetView {
+        let reference = self.reference.map(|reference| reference.number);
+        let is_other = |entry: &NodeState| entry.branch(&self.told) == Branch::Other;
+        let is_split = self
+            .entries
+            .iter()
+            .any(|entry| self.serves(entry, entry.member.rung) && !is_other(entry));
+        let nodes = self.entries.iter().map(|entry| {
+            let asked = ProbeExtras {
+                tags: entry.member.rung == Role::Own && self.tag_looks.is_due(),
+                compare: self.forks.height_for(entry.member.id),
+                ..ProbeExtras::default()
+            };
+            let is_astray = is_split && is_other(entry);
+            entry.view(reference, self.is_on_another_chain(entry), is_astray, asked)
+        });
+        let nodes: Vec<_> = nodes.collect();
+        // Where only others serve, what own nodes said stands still: the tags are theirs to know.
+        let own_serves = self.entries.iter().any(|e| self.serves(e, Role::Own));
+        let served_head = self.served.head();
+        let highest_head = self.highest_head(&nodes);
+        let block_wait = self.pace.pace().min(BLOCK_WAIT_MAX);
+        FleetView {
+            highest_head,
+            block_wait,
+            expected_head: highest_head.map(|highest| self.expected(highest, block_wait)),
+            believable_head: self.believable(),
+            pace: self.pace.pace(),
+            falls: self.falls,
+            told: self.told.clone(),
+            odds: Sampler::of(&nodes),
+            nodes,
+            reference: self.reference,
+            served_head,
+            safe_head: self.safe.head().filter(|_| own_serves),
+            finalized_head: self.finalized.head().filter(|_| own_serves),
+            net_version: self.net_version(),
+            camps: self.forks.camps(),
+            chain_id: self.chain_id(),
+            rounds: self.rounds,
+        }
+    }
+
+    /// What all say that have told. Where they differ, each call had better ask its node.
+    fn net_version(&self) -> Option<Arc<str>> {
+        let ours = self.entries.iter().filter(|entry| self.is_ours(entry));
+        let mut told = ours.filter_map(|entry| entry.net_version.as_ref());
+        let first = told.next()?;
+        told.all(|other| other == first).then(|| first.clone())
+    }
+
+    /// A leader that is believed is the reference.
+    fn highest_head(&self, nodes: &[NodeView]) -> Option<BlockNumber> {
+        let fit = nodes
+            .iter()
+            .filter(|node| node.rung != Role::Leader && node.serves());
+        let leaders = self
+            .reference
+            .filter(|reference| reference.source == ReferenceSource::Leader);
+        fit.filter_map(|node| node.head)
+            .chain(leaders.map(|reference| reference.number))
+            .chain(self.served.head())
+            .max()
+    }
+}

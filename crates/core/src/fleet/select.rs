@@ -1,0 +1,910 @@
+//! An order among nodes: by weight, then by load.
+
+use std::time::Instant;
+
+use crate::fleet::reference::BlockNumber;
+use crate::fleet::standing::{HealthState, Reason, slow_start};
+use crate::fleet::{FleetView, NodeView};
+use crate::method::block::{NodePreference, NodeRequirements, TroubleTolerance};
+use crate::rpc::classify::Rejection;
+use crate::rpc::refusal::Refusal;
+use crate::vocabulary::chance::Dice;
+use crate::vocabulary::node::{NodeId, Role};
+
+/// A node sheds a call to the second one drawn when it costs more than this many times as much.
+const COST_RATIO_MAX: f64 = 4.0;
+
+/// From whom to draw, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Own fit nodes, by weight and load.
+    Own,
+    /// The leader and other fallback nodes, by weight and load.
+    Fallback,
+    /// Whoever lives on our chain, the freshest by weight and load; who is forked only where nobody else lives.
+    LastResort,
+}
+
+impl Tier {
+    pub fn below(self) -> Option<Tier> {
+        match self {
+            Tier::Own => Some(Tier::Fallback),
+            Tier::Fallback => Some(Tier::LastResort),
+            Tier::LastResort => None,
+        }
+    }
+
+    /// Whether `node` of `view` is on it.
+    pub(crate) fn takes(self, node: &NodeView, view: &FleetView) -> bool {
+        match self {
+            Tier::Own => node.rung == Role::Own && node.serves(),
+            Tier::Fallback => node.rung != Role::Own && node.serves(),
+            Tier::LastResort => {
+                let others = || view.nodes.iter().filter(|other| !is_forked(other));
+                node.is_last_resort()
+                    && (!is_forked(node) || !others().any(NodeView::is_last_resort))
+            }
+        }
+    }
+}
+
+/// Its blocks are not those of the others.
+fn is_forked(node: &NodeView) -> bool {
+    matches!(node.standing.state, HealthState::Out(Reason::Forked))
+}
+
+/// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
+/// lack its method, are on another branch than clients were told, those that rest, and then those that
+/// have no room are drawn only when no other is left.
+pub fn draw(
+    view: &FleetView,
+    ladder: Tier,
+    passed: &[NodeId],
+    needs: &NodeRequirements<'_>,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<NodeId> {
+    let has_it = has_blocks(view, needs);
+    let open = |node: &NodeView| {
+        ladder.takes(node, view)
+            && !passed.contains(&node.id)
+            && has_it(node)
+            && may_be_drawn(node, needs.caution, now)
+    };
+    let is_best = |node: &NodeView| {
+        open(node)
+            && !node.is_astray
+            && !node.lacks(needs.method, now)
+            && (needs.caution == TroubleTolerance::Trial || node.is_whole(now))
+            && node.load.limiter.has_room_for_draw()
+    };
+    if needs.wish == NodePreference::Any
+        && let Some(found) = by_odds(view, ladder, is_best, now, dice)
+    {
+        return Some(found);
+    }
+    by_list(view, ladder, open, needs, now, dice)
+}
+
+/// Whether a call may go to it though it is in trouble, if it is.
+fn may_be_drawn(node: &NodeView, caution: TroubleTolerance, now: Instant) -> bool {
+    let is_suspect = || node.load.conduct.is_suspect();
+    let is_due = || node.load.conduct.is_trial_due(now);
+    let rests = node.standing.rests(now);
+    match caution {
+        TroubleTolerance::Whole => !rests && !is_suspect(),
+        TroubleTolerance::Trial => !rests && (!is_suspect() || is_due()),
+        TroubleTolerance::Whoever => !rests || is_due(),
+    }
+}
+
+/// Takes `node` for a call that it was drawn for; `false`: the one call that it may have for now is
+/// somebody else's, and another draw is due.
+pub fn take(node: &NodeView, caution: TroubleTolerance, now: Instant) -> bool {
+    let conduct = &node.load.conduct;
+    let is_first = conduct.is_trial_due(now) && conduct.take_trial(now);
+    is_first || may_be_drawn(node, caution, now)
+}
+
+/// Why a call that ends with `why` got no answer: where nobody was left to ask, there may be nodes
+/// that only want to be left alone for now, and the first of them tells for how long. Where all of them let
+/// nobody in, it is said why.
+pub fn refusal(why: Refusal, view: &FleetView, now: Instant) -> Refusal {
+    if !matches!(why, Refusal::NoNode | Refusal::RateLimited { .. }) {
+        return why;
+    }
+    let nodes = view.nodes.iter();
+    let rests = nodes
+        .filter(|node| node.serves() || node.is_last_resort())
+        .filter(|node| node.standing.rests(now));
+    let until = rests
+        .clone()
+        .filter_map(|node| node.standing.resting_until());
+    let Some(until) = until.min() else { return why };
+    let left = until.saturating_duration_since(now);
+    let seconds = left.as_secs_f64().ceil() as u64;
+    let mut shut = rests.map(|node| node.standing.is_shut(now));
+    // What says least is said where one of them only asks for a pause.
+    let told = shut.try_fold(Rejection::Auth, |told, shut| {
+        shut.map(|shut| if shut == Rejection::Quota { shut } else { told })
+    });
+    match told {
+        Some(Rejection::Quota) => Refusal::QuotaSpent { seconds },
+        Some(Rejection::Auth) => Refusal::NotLetIn,
+        None => Refusal::RateLimited { seconds },
+    }
+}
+
+/// Whether a node has the blocks that a call needs. Before any head is known all have.
+fn has_blocks(view: &FleetView, needs: &NodeRequirements<'_>) -> impl Fn(&NodeView) -> bool {
+    let block = needs.block.filter(|_| view.highest_head.is_some());
+    move |node| block.is_none_or(|need| need.is_met_by(node))
+}
+
+/// Draws among those that `is_best` says of that nothing speaks against them; `None`: there may be
+/// none.
+fn by_odds(
+    view: &FleetView,
+    ladder: Tier,
+    is_best: impl Fn(&NodeView) -> bool,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<NodeId> {
+    let (nodes, odds) = (&view.nodes, &view.odds);
+    let first = odds.draw(nodes, (ladder, None), &is_best, now, dice)?;
+    let conduct = &first.node.load.conduct;
+    if conduct.is_doubted() && conduct.is_trial_due(now) {
+        // Its faults make it dear, and only calls can tell whether it is broken.
+        return Some(first.node.id);
+    }
+    let second = match odds.draw(nodes, (ladder, Some(first)), &is_best, now, dice) {
+        Some(second) => Some(second.node),
+        None => {
+            let is_other = |node: &&NodeView| node.id != first.node.id && is_best(node);
+            by_weight(nodes.iter().filter(is_other), now, dice)
+        }
+    };
+    Some(cheaper(first.node, second, now))
+}
+
+/// Draws by going through all of them.
+fn by_list<'a>(
+    view: &'a FleetView,
+    ladder: Tier,
+    open: impl Fn(&NodeView) -> bool,
+    needs: &NodeRequirements<'_>,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<NodeId> {
+    let nodes = || view.nodes.iter().filter(|node| open(node));
+    let can = |node: &NodeView| !node.lacks(needs.method, now);
+    let some_can = nodes().any(can);
+    let nodes = || nodes().filter(|node| !some_can || can(node));
+    let some_told = nodes().any(|node| !node.is_astray);
+    let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
+    let some_whole = nodes().any(|node| node.is_whole(now));
+    let nodes = || nodes().filter(|node| !some_whole || node.is_whole(now));
+    let wish = if ladder == Tier::LastResort {
+        NodePreference::Freshest
+    } else {
+        needs.wish
+    };
+    let best = match wish {
+        NodePreference::Any => None,
+        NodePreference::Freshest | NodePreference::Deepest => {
+            nodes().map(|node| merit(node, wish)).max()
+        }
+    };
+    let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, wish) == best);
+    let nodes = || nodes().filter(is_wished);
+    // Where one alone will do, its place is waited for.
+    let some_free = nodes().any(|node| node.load.limiter.has_room());
+    let among = nodes().filter(|node| !some_free || node.load.limiter.has_room());
+    let first = by_weight(among.clone(), now, dice)?;
+    let others = among.filter(|node| node.id != first.id);
+    Some(cheaper(first, by_weight(others, now, dice), now))
+}
+
+/// For whose places a call waits that came to `drawn`, which has no room: those that a draw might as
+/// well have come to.
+pub fn places<'v>(
+    view: &'v FleetView,
+    drawn: NodeId,
+    ladder: Tier,
+    passed: &[NodeId],
+    needs: &NodeRequirements<'_>,
+    now: Instant,
+) -> Vec<&'v NodeView> {
+    let has_it = has_blocks(view, needs);
+    let suits = |node: &&NodeView| {
+        let is_open = ladder.takes(node, view) && !passed.contains(&node.id);
+        is_open && has_it(node) && !node.standing.rests(now)
+    };
+    let mut nodes: Vec<&NodeView> = view.nodes.iter().filter(suits).collect();
+    let better: [&dyn Fn(&NodeView) -> bool; 3] = [
+        &|node| !node.lacks(needs.method, now),
+        &|node| !node.is_astray,
+        &|node| node.is_whole(now),
+    ];
+    for is_better in better {
+        if nodes.iter().any(|node| is_better(node)) {
+            nodes.retain(|node| is_better(node));
+        }
+    }
+    let best = nodes.iter().map(|node| merit(node, needs.wish)).max();
+    nodes.retain(|node| Some(merit(node, needs.wish)) == best);
+    if !nodes.iter().any(|node| node.id == drawn) {
+        nodes.extend(view.node(drawn));
+    }
+    nodes
+}
+
+/// Whether a call may go to `node` because another one of its packet does: a draw might have come
+/// to it, whoever else there is.
+pub fn suits(
+    view: &FleetView,
+    node: &NodeView,
+    ladder: Tier,
+    passed: &[NodeId],
+    needs: &NodeRequirements<'_>,
+    now: Instant,
+) -> bool {
+    let is_by_chance = ladder != Tier::LastResort && needs.wish == NodePreference::Any;
+    is_by_chance
+        && ladder.takes(node, view)
+        && !passed.contains(&node.id)
+        && !node.is_astray
+        && has_blocks(view, needs)(node)
+        && !node.lacks(needs.method, now)
+        && node.is_whole(now)
+}
+
+/// What makes a node preferred; the higher the better.
+fn merit(node: &NodeView, wish: NodePreference) -> u64 {
+    let number = |block: Option<BlockNumber>| block.map_or(0, |BlockNumber(number)| number);
+    match wish {
+        NodePreference::Any => 0,
+        NodePreference::Freshest => number(node.head),
+        NodePreference::Deepest => u64::MAX - number(node.depth.state_from),
+    }
+}
+
+/// The first, unless it sheds the call to the second.
+fn cheaper(first: &NodeView, second: Option<&NodeView>, now: Instant) -> NodeId {
+    match second {
+        Some(second) if is_dear(first, second, now) => second.id,
+        Some(_) | None => first.id,
+    }
+}
+
+/// Whether `first` sheds the call to `second`. A node of twice the weight may have twice as many
+/// calls in flight.
+fn is_dear(first: &NodeView, second: &NodeView, now: Instant) -> bool {
+    let (own, other) = (share(first, now), share(second, now));
+    let middle = f64::midpoint(own, other);
+    let cost = first.load.cost(own / middle, now);
+    cost > COST_RATIO_MAX * second.load.cost_as_peer(other / middle, now)
+}
+
+fn by_weight<'a>(
+    nodes: impl Iterator<Item = &'a NodeView> + Clone,
+    now: Instant,
+    dice: &mut impl Dice,
+) -> Option<&'a NodeView> {
+    let total: f64 = nodes.clone().map(|node| share(node, now)).sum();
+    let mut left = dice.fraction() * total;
+    let mut last = None;
+    for node in nodes {
+        last = Some(node);
+        left -= share(node, now);
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+fn share(node: &NodeView, now: Instant) -> f64 {
+    let returned_at = match node.standing.state {
+        HealthState::Fit { returned_at } => returned_at,
+        HealthState::Unproven | HealthState::Out(_) | HealthState::Benched { .. } => None,
+    };
+    f64::from(node.weight.get()) * slow_start(returned_at, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::sampler::Sampler;
+    use crate::fleet::standing::Hysteresis;
+    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::method::block::{BlockData, BlockRange};
+    use crate::vocabulary::chance::SeededDice;
+    use crate::vocabulary::node::Weight;
+    use std::time::Duration;
+
+    fn fleet(weights: &[u64], now: Instant) -> Fleet {
+        let mut fleet = Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        });
+        let member = |(id, weight): (u32, &u64)| FleetMember {
+            id: NodeId(id),
+            name: format!("{id}").into(),
+            rung: if id == 0 { Role::Leader } else { Role::Own },
+            weight: Weight::new(*weight).unwrap(),
+        };
+        fleet.replace((0..).zip(weights).map(member).collect(), now);
+        fleet
+    }
+
+    fn at(head: u64) -> ProbeOutcome {
+        ProbeOutcome::Answered {
+            head: BlockNumber(head),
+            chain_id: None,
+            syncing: false,
+        }
+    }
+
+    fn round(fleet: &mut Fleet, probes: &[ProbeOutcome], now: Instant) {
+        let probes: Vec<_> = (0..).map(NodeId).zip(probes.iter().copied()).collect();
+        fleet.hear_round(&probes, now);
+    }
+
+    fn shares(view: &FleetView, now: Instant) -> Vec<u32> {
+        let mut dice = SeededDice::new(42);
+        let mut counts = vec![0; view.nodes.len()];
+        for _ in 0..1000 {
+            let drawn = draw(
+                view,
+                Tier::Own,
+                &[],
+                &NodeRequirements::default(),
+                now,
+                &mut dice,
+            )
+            .unwrap();
+            counts[drawn.0 as usize] += 1;
+        }
+        counts
+    }
+
+    /// How often each node is drawn of 20,000 times, by the table and by the list.
+    fn both_shares(
+        view: &FleetView,
+        passed: &[NodeId],
+        needs: &NodeRequirements<'_>,
+        now: Instant,
+    ) -> [Vec<u32>; 2] {
+        let by_table = view.clone();
+        let by_list = FleetView {
+            odds: Sampler::default(),
+            ..view.clone()
+        };
+        [by_table, by_list].map(|view| {
+            let mut dice = SeededDice::new(7);
+            let mut counts = vec![0; view.nodes.len()];
+            for _ in 0..20_000 {
+                let drawn = draw(&view, Tier::Own, passed, needs, now, &mut dice);
+                counts[drawn.unwrap().0 as usize] += 1;
+            }
+            counts
+        })
+    }
+
+    #[test]
+    fn the_table_draws_as_often_as_going_through_the_list() {
+        let start = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 5, 20, 3, 0, 8, 8, 2], start);
+        // The node of weight 20 comes back and starts slowly; 8 is behind.
+        let heads = |out: u64| [100, 100, 100, out, 100, 100, 100, 100, 95].map(at);
+        round(&mut fleet, &heads(100), start);
+        round(&mut fleet, &heads(10), start);
+        round(&mut fleet, &heads(100), start);
+        round(&mut fleet, &heads(100), start);
+        let now = start + Duration::from_secs(9);
+        fleet.throttle(NodeId(6), Some(Duration::from_secs(60)), now);
+        let view = fleet.view();
+        view.nodes[4].learn_lack("eth_x", now);
+        for _ in 0..200 {
+            view.nodes[7].load.begin();
+        }
+        let head = BlockNumber(98);
+        let need = BlockRange {
+            from: head,
+            to: head,
+            reads: BlockData::State,
+        };
+        let needs = NodeRequirements {
+            block: Some(need),
+            method: "eth_x",
+            ..NodeRequirements::default()
+        };
+        for (passed, needs) in [
+            (&[][..], NodeRequirements::default()),
+            (&[NodeId(2), NodeId(7)], NodeRequirements::default()),
+            (&[], needs),
+            (&[NodeId(1), NodeId(2), NodeId(3)], needs),
+        ] {
+            let [table, list] = both_shares(&view, passed, &needs, now);
+            for (table, list) in table.iter().zip(&list) {
+                assert!(table.abs_diff(*list) < 400, "{table} {list}: {passed:?}");
+                assert_eq!(*table == 0, *list == 0, "{passed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_follow_weights_also_after_a_node_left() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 2, 7], now);
+        round(&mut fleet, &[at(9), at(9), at(9), at(9)], now);
+        let close = |counts: &[u32], wanted: &[i64]| {
+            counts
+                .iter()
+                .zip(wanted)
+                .all(|(count, wanted)| (i64::from(*count) - wanted).abs() <= 50)
+        };
+        let counts = shares(&fleet.view(), now);
+        assert!(close(&counts, &[0, 100, 200, 700]), "{counts:?}");
+        round(&mut fleet, &[at(90), at(90), at(90), at(9)], now);
+        let counts = shares(&fleet.view(), now);
+        assert!(close(&counts, &[0, 333, 667, 0]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_slow_node_sheds_calls_and_a_drained_one_gets_none() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1, 0], now);
+        round(&mut fleet, &[at(9), at(9), at(9), at(9)], now);
+        let view = fleet.view();
+        for _ in 0..5 {
+            view.nodes[1]
+                .load
+                .answered(1, Duration::from_millis(300), now);
+        }
+        let counts = shares(&view, now);
+        assert_eq!((counts[1], counts[3]), (0, 0), "{counts:?}");
+    }
+
+    #[test]
+    fn a_heavy_node_keeps_its_calls_though_it_has_as_many_more_in_flight() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 9], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        let view = fleet.view();
+        view.nodes[1].load.begin();
+        (0..9).for_each(|_| view.nodes[2].load.begin());
+        let counts = shares(&view, now);
+        assert!((850..=950).contains(&counts[2]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_node_that_is_asked_seldom_is_no_faster_than_one_that_is_asked_often() {
+        let start = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], start);
+        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let view = fleet.view();
+        let now = start + Duration::from_secs(10);
+        for _ in 0..5 {
+            view.nodes[1]
+                .load
+                .answered(1, Duration::from_millis(50), start);
+            view.nodes[2]
+                .load
+                .answered(1, Duration::from_millis(50), now);
+        }
+        let counts = shares(&view, now);
+        assert!((450..=550).contains(&counts[1]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_returned_node_starts_slowly() {
+        let mut now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        round(&mut fleet, &[at(90), at(90), at(9)], now);
+        for _ in 0..2 {
+            now += Duration::from_secs(5);
+            round(&mut fleet, &[at(90), at(90), at(90)], now);
+        }
+        let counts = shares(&fleet.view(), now);
+        assert!((40..=140).contains(&counts[2]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_resting_node_is_asked_only_when_no_other_is_left() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        fleet.throttle(NodeId(1), Some(Duration::from_secs(60)), now);
+        let view = fleet.view();
+        assert_eq!(shares(&view, now)[1], 0);
+        let left = draw(
+            &view,
+            Tier::Own,
+            &[NodeId(2)],
+            &NodeRequirements::default(),
+            now,
+            &mut SeededDice::new(1),
+        );
+        assert_eq!(left, None, "it wants to be left alone");
+        let now = now + Duration::from_secs(10);
+        let mut dice = SeededDice::new(1);
+        assert_eq!(
+            draw(
+                &view,
+                Tier::Own,
+                &[NodeId(2)],
+                &NodeRequirements::default(),
+                now,
+                &mut dice
+            ),
+            Some(NodeId(1))
+        );
+        assert_eq!(
+            draw(
+                &view,
+                Tier::Own,
+                &[NodeId(2), NodeId(1)],
+                &NodeRequirements::default(),
+                now,
+                &mut dice
+            ),
+            None
+        );
+        assert_eq!(
+            draw(
+                &view,
+                Tier::Fallback,
+                &[],
+                &NodeRequirements::default(),
+                now,
+                &mut dice
+            ),
+            Some(NodeId(0))
+        );
+    }
+
+    #[test]
+    fn a_suspect_is_drawn_for_a_trial_at_a_time_or_where_nobody_else_is_left() {
+        let start = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], start);
+        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let view = fleet.view();
+        let suspect = &view.nodes[1];
+        for _ in 0..5 {
+            suspect.load.conduct.faulted("", start, start);
+            suspect.load.failed(Duration::ZERO, start);
+        }
+        let due = start + Duration::from_secs(1);
+        let own = |caution, now| {
+            let needs = NodeRequirements {
+                caution,
+                ..NodeRequirements::default()
+            };
+            drawn(&view, Tier::Own, &needs, now)
+        };
+        assert_eq!(own(TroubleTolerance::Trial, start), [2], "not yet");
+        assert_eq!(
+            own(TroubleTolerance::Trial, due),
+            [1, 2],
+            "though it is dear"
+        );
+        assert_eq!(own(TroubleTolerance::Whole, due), [2]);
+        assert_eq!(own(TroubleTolerance::Whoever, due), [2], "there is another");
+        assert!(take(suspect, TroubleTolerance::Trial, due));
+        assert!(
+            !take(suspect, TroubleTolerance::Trial, due),
+            "one at a time"
+        );
+        assert!(take(suspect, TroubleTolerance::Whoever, due));
+        for _ in 0..5 {
+            view.nodes[2].load.conduct.faulted("", start, start);
+            view.nodes[2].load.failed(Duration::ZERO, start);
+        }
+        assert_eq!(own(TroubleTolerance::Whole, due), [] as [u32; 0]);
+        assert_eq!(own(TroubleTolerance::Whoever, due), [1, 2]);
+    }
+
+    #[test]
+    fn equals_share_where_nobody_is_fit() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 2, 1], now);
+        let syncing = |head| ProbeOutcome::Answered {
+            head: BlockNumber(head),
+            chain_id: None,
+            syncing: true,
+        };
+        round(
+            &mut fleet,
+            &[ProbeOutcome::Failed, syncing(9), syncing(9), syncing(8)],
+            now,
+        );
+        let view = fleet.view();
+        let mut dice = SeededDice::new(7);
+        let mut counts = [0; 4];
+        for _ in 0..900 {
+            let drawn = draw(
+                &view,
+                Tier::LastResort,
+                &[],
+                &NodeRequirements::default(),
+                now,
+                &mut dice,
+            );
+            counts[drawn.unwrap().0 as usize] += 1;
+        }
+        assert!(
+            (250..350).contains(&counts[1]) && counts[2] == 900 - counts[1],
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn where_all_want_to_be_left_alone_the_shortest_rest_that_remains_is_told() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1], now);
+        round(&mut fleet, &[at(9), at(9)], now);
+        assert_eq!(
+            refusal(Refusal::NoNode, &fleet.view(), now),
+            Refusal::NoNode
+        );
+        fleet.throttle(NodeId(0), Some(Duration::from_secs(60)), now);
+        fleet.throttle(NodeId(1), Some(Duration::from_secs(17)), now);
+        let view = fleet.view();
+        for why in [Refusal::NoNode, Refusal::RateLimited { seconds: 1 }] {
+            let later = now + Duration::from_millis(6500);
+            let wanted = Refusal::RateLimited { seconds: 11 };
+            assert_eq!(refusal(why, &view, later), wanted);
+        }
+        assert_eq!(refusal(Refusal::Timeout, &view, now), Refusal::Timeout);
+    }
+
+    #[test]
+    fn where_all_let_nobody_in_it_is_said_why() {
+        use Rejection::{Auth, Quota};
+        let quota = Refusal::QuotaSpent { seconds: 60 };
+        let pause = Refusal::RateLimited { seconds: 60 };
+        for (why, wanted) in [
+            ([Some(Quota), Some(Quota)], &quota),
+            ([Some(Auth), Some(Quota)], &quota),
+            ([Some(Auth), Some(Auth)], &Refusal::NotLetIn),
+            ([None, Some(Quota)], &pause),
+            ([None, None], &pause),
+        ] {
+            let now = crate::testing::now();
+            let mut fleet = fleet(&[1, 1], now);
+            round(&mut fleet, &[at(9), at(9)], now);
+            for (id, why) in (0..).map(NodeId).zip(why) {
+                fleet.throttle(id, Some(Duration::from_secs(60)), now);
+                if let Some(why) = why {
+                    fleet.shut(id, why);
+                }
+            }
+            assert_eq!(
+                refusal(Refusal::NoNode, &fleet.view(), now),
+                *wanted,
+                "{why:?}"
+            );
+            // Once the rest is over it was the last word about it.
+            fleet.throttle(NodeId(0), None, now + Duration::from_secs(61));
+            let later = now + Duration::from_secs(61);
+            let after = refusal(Refusal::NoNode, &fleet.view(), later);
+            assert!(matches!(after, Refusal::RateLimited { .. }), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_resort_is_the_freshest_that_lives() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(
+            &mut fleet,
+            &[ProbeOutcome::Failed, at(100), at(102), ProbeOutcome::Failed],
+            now,
+        );
+        let mut dice = SeededDice::new(1);
+        let mut last = |passed: &[NodeId]| {
+            draw(
+                &fleet.view(),
+                Tier::LastResort,
+                passed,
+                &NodeRequirements::default(),
+                now,
+                &mut dice,
+            )
+        };
+        assert_eq!(last(&[]), Some(NodeId(2)));
+        assert_eq!(last(&[NodeId(2)]), Some(NodeId(1)));
+        assert_eq!(last(&[NodeId(2), NodeId(1)]), None);
+    }
+
+    #[test]
+    fn a_forked_node_is_the_last_resort_only_where_no_other_lives() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[ProbeOutcome::Failed, at(100), at(102)], now);
+        let mut view = fleet.view();
+        view.nodes[2].standing.state = HealthState::Out(Reason::Forked);
+        let (any, needs) = (
+            NodeRequirements::default(),
+            needing(102, 102, BlockData::Block),
+        );
+        let last = |view: &FleetView, needs: &NodeRequirements<'_>| {
+            drawn(view, Tier::LastResort, needs, now)
+        };
+        assert_eq!(last(&view, &any), [1]);
+        assert_eq!(last(&view, &needs), [] as [u32; 0], "not even for a block");
+        view.nodes[1].lives = false;
+        assert_eq!(last(&view, &any), [2]);
+    }
+
+    fn drawn(
+        view: &FleetView,
+        ladder: Tier,
+        needs: &NodeRequirements<'_>,
+        now: Instant,
+    ) -> Vec<u32> {
+        let mut dice = SeededDice::new(7);
+        let mut nodes: Vec<_> = (0..200)
+            .filter_map(|_| draw(view, ladder, &[], needs, now, &mut dice))
+            .map(|id| id.0)
+            .collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
+    fn needing(from: u64, to: u64, reads: BlockData) -> NodeRequirements<'static> {
+        let (from, to) = (BlockNumber(from), BlockNumber(to));
+        let block = Some(BlockRange { from, to, reads });
+        NodeRequirements {
+            block,
+            ..NodeRequirements::default()
+        }
+    }
+
+    #[test]
+    fn a_call_that_names_a_block_goes_only_to_nodes_that_have_it() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(&mut fleet, &[at(101), at(100), at(99), at(91)], now);
+        let view = fleet.view();
+        let own = |number| {
+            drawn(
+                &view,
+                Tier::Own,
+                &needing(number, number, BlockData::Block),
+                now,
+            )
+        };
+        assert_eq!(own(91), [1, 2, 3]);
+        assert_eq!(own(92), [1, 2]);
+        assert_eq!(own(100), [1]);
+        assert_eq!(own(101), [] as [u32; 0]);
+        let leader = drawn(
+            &view,
+            Tier::Fallback,
+            &needing(101, 101, BlockData::Block),
+            now,
+        );
+        assert_eq!(leader, [0]);
+    }
+
+    #[test]
+    fn state_and_blocks_go_back_to_their_own_depths() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(1000), at(1000), at(1000)], now);
+        let mut view = fleet.view();
+        view.nodes[1].depth.state_from = Some(BlockNumber(900));
+        view.nodes[1].depth.blocks_from = Some(BlockNumber(500));
+        let own = |from, reads| drawn(&view, Tier::Own, &needing(from, 950, reads), now);
+        assert_eq!(own(900, BlockData::State), [1, 2]);
+        assert_eq!(own(899, BlockData::State), [2]);
+        assert_eq!(own(500, BlockData::Block), [1, 2]);
+        assert_eq!(own(499, BlockData::Block), [2]);
+        assert_eq!(own(499, BlockData::Head), [1, 2]);
+    }
+
+    #[test]
+    fn before_any_head_is_known_the_list_is_left_whole() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1], now);
+        round(&mut fleet, &[ProbeOutcome::Failed, at(5)], now);
+        let mut view = fleet.view();
+        let needs = needing(7, 7, BlockData::State);
+        assert_eq!(drawn(&view, Tier::Own, &needs, now), [] as [u32; 0]);
+        view.highest_head = None;
+        assert_eq!(drawn(&view, Tier::Own, &needs, now), [1]);
+    }
+
+    #[test]
+    fn the_freshest_or_the_deepest_are_drawn_where_they_are_wished_for() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(&mut fleet, &[at(100), at(100), at(99), at(100)], now);
+        let mut view = fleet.view();
+        view.nodes[1].depth.state_from = Some(BlockNumber(50));
+        view.nodes[3].depth.state_from = Some(BlockNumber(10));
+        let wished = |wish| {
+            let needs = NodeRequirements {
+                wish,
+                ..NodeRequirements::default()
+            };
+            drawn(&view, Tier::Own, &needs, now)
+        };
+        assert_eq!(wished(NodePreference::Any), [1, 2, 3]);
+        assert_eq!(wished(NodePreference::Freshest), [1, 3]);
+        assert_eq!(wished(NodePreference::Deepest), [2]);
+    }
+
+    #[test]
+    fn a_wish_comes_before_room_and_room_before_chance() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1, 1], now);
+        round(&mut fleet, &[at(100), at(100), at(99), at(100)], now);
+        let mut view = fleet.view();
+        view.nodes[1].depth.state_from = Some(BlockNumber(50));
+        view.nodes[3].depth.state_from = Some(BlockNumber(10));
+        for full in [1, 2] {
+            view.nodes[full].load.limiter.fix(Some(1), now);
+            view.nodes[full].load.begin();
+        }
+        let wished = |wish| {
+            let needs = NodeRequirements {
+                wish,
+                ..NodeRequirements::default()
+            };
+            drawn(&view, Tier::Own, &needs, now)
+        };
+        assert_eq!(wished(NodePreference::Any), [3]);
+        assert_eq!(wished(NodePreference::Freshest), [3]);
+        assert_eq!(wished(NodePreference::Deepest), [2], "no other has it");
+    }
+
+    #[test]
+    fn a_node_that_lacks_the_method_is_drawn_only_when_no_other_is_left() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(9), at(9), at(9)], now);
+        let view = fleet.view();
+        view.nodes[1].learn_lack("trace_block", now);
+        let asked = |method| {
+            let needs = NodeRequirements {
+                method,
+                ..NodeRequirements::default()
+            };
+            drawn(&view, Tier::Own, &needs, now)
+        };
+        assert_eq!(asked("trace_block"), [2]);
+        assert_eq!(asked("eth_call"), [1, 2]);
+        view.nodes[2].learn_lack("trace_block", now);
+        assert_eq!(asked("trace_block"), [1, 2]);
+    }
+
+    #[test]
+    fn weights_of_nothing_but_zero_draw_nobody() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[0, 0], now);
+        round(&mut fleet, &[at(9), at(9)], now);
+        let mut dice = SeededDice::new(1);
+        for ladder in [Tier::Own, Tier::Fallback, Tier::LastResort] {
+            assert_eq!(
+                draw(
+                    &fleet.view(),
+                    ladder,
+                    &[],
+                    &NodeRequirements::default(),
+                    now,
+                    &mut dice
+                ),
+                None
+            );
+        }
+    }
+}

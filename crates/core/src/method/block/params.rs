@@ -1,0 +1,393 @@
+//! Block parameters, read in place and rewritten.
+//!
+//! Of a call that is changed every byte stays but for the block parameter itself; what can be read
+//! in two ways is left as it is.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::fleet::reference::{BlockHash, BlockNumber};
+use crate::method::block::{
+    BlockData, BlockParam, BlockParamForm, BlockRange, HashedBlock, TagPins,
+};
+use crate::rpc::scanner;
+use crate::vocabulary::hex;
+
+/// What a call says of blocks, with the tags pinned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockRefs {
+    pub need: Option<BlockRange>,
+    /// A block that is named by its hash instead.
+    pub hash: Option<HashedBlock>,
+    /// A range whose end stands before its beginning, both written as numbers.
+    pub is_reversed: bool,
+    /// Reads what is pending, which is another thing from one moment to the next.
+    pub is_pending: bool,
+    pub edits: ParamEdits,
+}
+
+/// Changes of the params that a call travels with: none, or up to two, in the order of their
+/// places.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParamEdits([Option<ParamEdit>; 2]);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ParamEdit {
+    at: Range<usize>,
+    with: String,
+}
+
+impl ParamEdits {
+    /// `text` stands at `at` as well.
+    pub fn inserting(at: usize, text: String) -> ParamEdits {
+        let edit = ParamEdit {
+            at: at..at,
+            with: text,
+        };
+        ParamEdits::of(Some(edit), None)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    /// `params` in pieces, as changed.
+    pub fn pieces<'a>(&'a self, params: &'a str) -> [&'a [u8]; 5] {
+        let text = params.as_bytes();
+        let mut pieces: [&[u8]; 5] = [&[]; 5];
+        let mut from = 0;
+        for (edit, at) in self.0.iter().flatten().zip([0, 2]) {
+            pieces[at] = text.get(from..edit.at.start).unwrap_or_default();
+            pieces[at + 1] = edit.with.as_bytes();
+            from = edit.at.end;
+        }
+        pieces[4] = text.get(from..).unwrap_or_default();
+        pieces
+    }
+
+    fn of(first: Option<ParamEdit>, second: Option<ParamEdit>) -> ParamEdits {
+        let is_in_order = match (&first, &second) {
+            (Some(first), Some(second)) => first.at.start <= second.at.start,
+            (None, _) | (_, None) => true,
+        };
+        ParamEdits(if is_in_order {
+            [first, second]
+        } else {
+            [second, first]
+        })
+    }
+}
+
+/// A block as a call names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BlockName {
+    Number(BlockNumber),
+    Latest,
+    Safe,
+    Finalized,
+    Pending,
+    Hash(BlockHash),
+    /// Nothing at all, or nothing that we know.
+    Other,
+}
+
+fn numbered(named: BlockName, pins: &TagPins) -> Option<BlockNumber> {
+    match named {
+        BlockName::Number(number) => Some(number),
+        BlockName::Latest => pins.latest,
+        BlockName::Safe => pins.safe,
+        BlockName::Finalized => pins.finalized,
+        BlockName::Pending | BlockName::Hash(_) | BlockName::Other => None,
+    }
+}
+
+/// A name, and where its number would be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct BlockMention {
+    named: BlockName,
+    at: Range<usize>,
+    /// What is written before and after the number.
+    around: (&'static str, &'static str),
+}
+
+impl BlockMention {
+    fn written(named: BlockName, at: Range<usize>) -> BlockMention {
+        BlockMention {
+            named,
+            at,
+            around: ("", ""),
+        }
+    }
+
+    /// A tag becomes the number that it is pinned to.
+    fn edit(&self, pins: &TagPins) -> Option<ParamEdit> {
+        match self.named {
+            BlockName::Number(_) | BlockName::Pending | BlockName::Hash(_) | BlockName::Other => {
+                None
+            }
+            BlockName::Latest | BlockName::Safe | BlockName::Finalized => {
+                numbered(self.named, pins).map(|number| self.as_number(number))
+            }
+        }
+    }
+
+    fn as_number(&self, BlockNumber(number): BlockNumber) -> ParamEdit {
+        ParamEdit {
+            at: self.at.clone(),
+            with: match self.around {
+                ("", "") => hex::quantity(number),
+                (before, after) => [before, &hex::quantity(number), after].concat(),
+            },
+        }
+    }
+}
+
+/// Reads what `params` say at `place`.
+pub fn read(place: BlockParam, params: Option<&str>, pins: &TagPins) -> BlockRefs {
+    let params = params.unwrap_or_default().as_bytes();
+    match place {
+        BlockParam::Nowhere => BlockRefs::default(),
+        BlockParam::At { index, reads, form } => {
+            let pins = match form {
+                BlockParamForm::Given | BlockParamForm::OrLatest => *pins,
+                BlockParamForm::Plain => TagPins::default(),
+            };
+            read_one(params, index, form == BlockParamForm::OrLatest)
+                .map(|mention| one(&mention, reads, &pins))
+                .unwrap_or_default()
+        }
+        BlockParam::Hash { index, reads } => scanner::elements(params, 0)
+            .nth(index)
+            .map(|at| hashed(named(&params[at]), reads))
+            .unwrap_or_default(),
+        BlockParam::Range {
+            index,
+            missing_is_latest,
+            is_of_now,
+        } => {
+            if let Some(named) = read_filters_hash(params, index) {
+                return hashed(named, BlockData::Receipts);
+            }
+            let pins = if is_of_now { *pins } else { TagPins::default() };
+            let missing = if missing_is_latest {
+                BlockName::Latest
+            } else {
+                BlockName::Other
+            };
+            read_range(params, index, missing)
+                .map(|(from, to)| range(&from, &to, &pins))
+                .unwrap_or_default()
+        }
+    }
+}
+
+/// Of one block, by its hash alone.
+fn hashed(named: BlockName, reads: BlockData) -> BlockRefs {
+    let mut bearing = BlockRefs::default();
+    if let BlockName::Hash(hash) = named {
+        bearing.hash = Some(HashedBlock { hash, reads });
+    }
+    bearing
+}
+
+fn one(mention: &BlockMention, reads: BlockData, pins: &TagPins) -> BlockRefs {
+    let need = numbered(mention.named, pins).map(|number| BlockRange {
+        from: number,
+        to: number,
+        reads,
+    });
+    BlockRefs {
+        need,
+        is_pending: mention.named == BlockName::Pending,
+        edits: ParamEdits::of(mention.edit(pins), None),
+        ..hashed(mention.named, reads)
+    }
+}
+
+fn range(from: &BlockMention, to: &BlockMention, pins: &TagPins) -> BlockRefs {
+    let (low, high) = (numbered(from.named, pins), numbered(to.named, pins));
+    let is_written = |mention: &BlockMention| matches!(mention.named, BlockName::Number(_));
+    let is_reversed = is_written(from) && is_written(to) && low > high;
+    let need = low.or(high).map(|any| {
+        let (low, high) = (low.unwrap_or(any), high.unwrap_or(any));
+        BlockRange {
+            from: low.min(high),
+            to: low.max(high),
+            reads: BlockData::Logs,
+        }
+    });
+    // From a block that only some have, to the latest: for them that is the latest one, too.
+    let pins = match low {
+        Some(low)
+            if to.named == BlockName::Latest && pins.latest.is_some_and(|latest| low > latest) =>
+        {
+            TagPins {
+                latest: Some(low),
+                ..*pins
+            }
+        }
+        Some(_) | None => *pins,
+    };
+    BlockRefs {
+        need,
+        hash: None,
+        is_reversed,
+        is_pending: [from, to].iter().any(|end| end.named == BlockName::Pending),
+        edits: ParamEdits::of(from.edit(&pins), to.edit(&pins)),
+    }
+}
+
+fn read_one(params: &[u8], index: usize, may_be_missing: bool) -> Option<BlockMention> {
+    let (mut count, mut end) = (0, 1);
+    for element in scanner::elements(params, 0) {
+        if count == index {
+            return Some(named_at(params, element, may_be_missing));
+        }
+        count += 1;
+        end = element.end;
+    }
+    let is_next = params.first() == Some(&b'[') && count == index;
+    (is_next && may_be_missing).then_some(BlockMention {
+        named: BlockName::Latest,
+        at: end..end,
+        around: if count > 0 { (",", "") } else { ("", "") },
+    })
+}
+
+/// The block that one parameter names: text, a number, or an object (EIP-1898).
+fn named_at(params: &[u8], at: Range<usize>, null_is_latest: bool) -> BlockMention {
+    let value = &params[at.clone()];
+    match value.first() {
+        Some(b'{') => {
+            let mut found = [const { None }; 2];
+            let is_clear =
+                find_members(params, at.start, &["blockNumber", "blockHash"], &mut found);
+            match found {
+                [Some(number), None] if is_clear => {
+                    BlockMention::written(named(&params[number.clone()]), number)
+                }
+                [None, Some(hash)] if is_clear => {
+                    let named = named(&params[hash]);
+                    let is_hash = matches!(named, BlockName::Hash(_));
+                    BlockMention::written(if is_hash { named } else { BlockName::Other }, at)
+                }
+                _ => BlockMention::written(BlockName::Other, at),
+            }
+        }
+        Some(_) if value == b"null" && null_is_latest => {
+            BlockMention::written(BlockName::Latest, at)
+        }
+        Some(_) | None => BlockMention::written(named(value), at),
+    }
+}
+
+/// The block that a filter names by its hash alone.
+fn read_filters_hash(params: &[u8], index: usize) -> Option<BlockName> {
+    let filter = scanner::elements(params, 0).nth(index)?;
+    if params.get(filter.start) != Some(&b'{') {
+        return None;
+    }
+    let mut found = [const { None }; 3];
+    let keys = ["fromBlock", "toBlock", "blockHash"];
+    let is_clear = find_members(params, filter.start, &keys, &mut found);
+    let [None, None, Some(hash)] = found else {
+        return None;
+    };
+    is_clear.then(|| named(&params[hash]))
+}
+
+fn read_range(
+    params: &[u8],
+    index: usize,
+    missing: BlockName,
+) -> Option<(BlockMention, BlockMention)> {
+    let filter = scanner::elements(params, 0).nth(index)?;
+    if params.get(filter.start) != Some(&b'{') {
+        return None;
+    }
+    let mut found = [const { None }; 3];
+    let keys = ["fromBlock", "toBlock", "blockHash"];
+    let is_clear = find_members(params, filter.start, &keys, &mut found);
+    let [from, to, None] = found else { return None };
+    let inside = filter.start + 1;
+    let is_bare = params.get(scanner::skip_space(params, inside)) == Some(&b'}');
+    let end = |found: Option<Range<usize>>, around| match found {
+        Some(at) if &params[at.clone()] != b"null" => {
+            BlockMention::written(named(&params[at.clone()]), at)
+        }
+        Some(at) => BlockMention::written(missing, at),
+        None => BlockMention {
+            named: missing,
+            at: inside..inside,
+            around,
+        },
+    };
+    // An empty object lacks both.
+    let after_to = if is_bare { "" } else { "," };
+    let mentions = (
+        end(from, ("\"fromBlock\":", ",")),
+        end(to, ("\"toBlock\":", after_to)),
+    );
+    is_clear.then_some(mentions)
+}
+
+/// Finds the values of `keys` in the object at `at`; `false` if it can be read in two ways: by a
+/// decoder that ignores case, or because a key stands twice.
+fn find_members(text: &[u8], at: usize, keys: &[&str], found: &mut [Option<Range<usize>>]) -> bool {
+    let mut is_clear = true;
+    for (key, value) in scanner::members(text, at) {
+        let key = &text[key.start + 1..key.end - 1];
+        let is_plain = key.is_ascii() && !key.contains(&b'\\');
+        let known = keys
+            .iter()
+            .position(|known| key.eq_ignore_ascii_case(known.as_bytes()));
+        is_clear &= is_plain;
+        let Some(slot) = known else { continue };
+        is_clear &= key == keys[slot].as_bytes();
+        is_clear &= found[slot].replace(value).is_none();
+    }
+    is_clear
+}
+
+/// A tag or a number, as written in JSON.
+fn named(value: &[u8]) -> BlockName {
+    let Some(text) = std::str::from_utf8(value).ok() else {
+        return BlockName::Other;
+    };
+    let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    else {
+        return text.parse().map_or(BlockName::Other, number);
+    };
+    let inner = if inner.contains('\\') {
+        serde_json::from_str(text).map_or(Cow::Borrowed(""), Cow::Owned)
+    } else {
+        Cow::Borrowed(inner)
+    };
+    match &*inner {
+        "latest" => BlockName::Latest,
+        "safe" => BlockName::Safe,
+        "finalized" => BlockName::Finalized,
+        "pending" => BlockName::Pending,
+        "earliest" => number(0),
+        other => {
+            let digits = other
+                .strip_prefix("0x")
+                .or_else(|| other.strip_prefix("0X"));
+            // `from_str_radix` takes a sign.
+            let digits = digits.filter(|digits| !digits.starts_with('+'));
+            let parsed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            let hash = || BlockHash::read(other).map_or(BlockName::Other, BlockName::Hash);
+            parsed.map_or_else(hash, number)
+        }
+    }
+}
+
+fn number(number: u64) -> BlockName {
+    BlockName::Number(BlockNumber(number))
+}
+
+#[cfg(test)]
+#[path = "params_tests.rs"]
+mod tests;

@@ -1,0 +1,277 @@
+//! How much may be held at once, as shares of the memory that there is: all of them together are less
+//! than that, so that refusals come before the end.
+
+/// Less has no room for the program itself.
+pub const MEMORY_MIN: u64 = 64 << 20;
+/// Files that are no connection of a client and no call: the registry, listeners, probes, the nodes'
+/// sockets, and connections to nodes that wait for the next call.
+const OWN_FILES: u64 = 256;
+/// What is never shared out: the program itself, its tables and its caches.
+const OWN_BYTES_MIN: u64 = 32 << 20;
+/// Of what there is, but for at most half of it.
+const OWN_PART: u64 = 4;
+/// The rest has so many parts: a fifth of them is left for what the allocator keeps beside.
+const PARTS: u64 = 20;
+
+/// What one of them takes, about, in bytes.
+const REQUEST_BYTES: u64 = 16 << 10;
+/// Of an idle one, TLS included.
+const CONNECTION_BYTES: u64 = 24 << 10;
+/// With its subscriptions, and what waits for it.
+const SOCKET_BYTES: u64 = 64 << 10;
+
+/// Machines with more have room for this.
+const REQUESTS_MAX: u64 = 20_000;
+const BODIES_BYTES_MAX: u64 = 1 << 30;
+const ANSWERS_BYTES_MAX: u64 = 1 << 30;
+const UNSENT_BYTES_MAX: u64 = 512 << 20;
+const CONNECTIONS_MAX: u64 = 100_000;
+const SOCKETS_MAX: u64 = 100_000;
+
+/// The caps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Requests inside at once.
+    pub requests: usize,
+    /// Bytes of request bodies and heads inside at once.
+    pub bodies: usize,
+    /// Bytes of nodes' answers that are held whole at once, of all requests together.
+    pub answers: u64,
+    /// Bytes of answers that wait for their clients to take them.
+    pub unsent: u64,
+    /// Clients' connections at once.
+    pub connections: usize,
+    /// Clients' sockets at once, as far as the settings let them.
+    pub sockets: usize,
+}
+
+impl Caps {
+    /// The shares of so many bytes.
+    pub fn of(memory: u64) -> Caps {
+        let own = (memory / OWN_PART).max(OWN_BYTES_MIN).min(memory / 2);
+        let part = (memory - own) / PARTS;
+        let share = |parts: u64, max: u64| (parts * part).min(max);
+        let places = |parts: u64, bytes: u64, max: u64| {
+            let places = (parts * part / bytes).clamp(1, max);
+            usize::try_from(places).unwrap_or(usize::MAX)
+        };
+        Caps {
+            requests: places(2, REQUEST_BYTES, REQUESTS_MAX),
+            bodies: usize::try_from(share(4, BODIES_BYTES_MAX)).unwrap_or(usize::MAX),
+            answers: share(4, ANSWERS_BYTES_MAX),
+            unsent: share(2, UNSENT_BYTES_MAX),
+            connections: places(2, CONNECTION_BYTES, CONNECTIONS_MAX),
+            sockets: places(2, SOCKET_BYTES, SOCKETS_MAX),
+        }
+    }
+
+    /// The same with no more than so many files open at once: connections of clients, and to nodes,
+    /// of which one is used by each request and some wait for the next.
+    #[must_use]
+    pub fn with_files(self, files: u64) -> Caps {
+        let files = files.saturating_sub(OWN_FILES);
+        let eighths =
+            |parts: u64| usize::try_from((files / 8 * parts).max(1)).unwrap_or(usize::MAX);
+        Caps {
+            requests: self.requests.min(eighths(1)),
+            connections: self.connections.min(eighths(6)),
+            sockets: self.sockets.min(eighths(6)),
+            ..self
+        }
+    }
+
+    /// Files that all of this may need at once.
+    pub fn files(&self) -> u64 {
+        let shared = (8 * self.connections as u64)
+            .div_ceil(6)
+            .max(8 * self.requests as u64);
+        OWN_FILES + shared
+    }
+
+    /// As of a machine with memory enough for all.
+    pub const ROOMY: Caps = Caps {
+        requests: REQUESTS_MAX as usize,
+        bodies: BODIES_BYTES_MAX as usize,
+        answers: ANSWERS_BYTES_MAX,
+        unsent: UNSENT_BYTES_MAX,
+        connections: CONNECTIONS_MAX as usize,
+        sockets: SOCKETS_MAX as usize,
+    };
+
+    /// The longest body of a request: so that several find room beside one another.
+    pub fn body_max(&self) -> usize {
+        self.bodies / 4
+    }
+
+    /// The longest answer that is held whole.
+    pub fn answer_max(&self) -> u64 {
+        self.answers / 2
+    }
+}
+
+/// What the settings say, as far as it takes memory and files.
+#[derive(Clone, Copy, Debug)]
+pub struct CapInputs {
+    /// Bytes; `None`: what there is.
+    pub memory: Option<u64>,
+    /// The longest body of a request, in bytes.
+    pub body_max: usize,
+    /// Clients' sockets at once.
+    pub sockets: usize,
+}
+
+/// What there is less of than the settings or the caps need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapShortage {
+    /// The program itself wants so many bytes.
+    Room { there: u64, least: u64 },
+    /// Bytes that the settings say are there.
+    Memory { there: u64, wanted: u64 },
+    /// Memory for a body so long, in bytes.
+    Body { room: usize, wanted: usize },
+    /// Memory, or files, for so many sockets.
+    Sockets { room: usize, wanted: usize },
+    /// Open files for all that memory has room for.
+    Files { there: u64, wanted: u64 },
+}
+
+/// What a machine with so much memory (in bytes) lacks, and where so many files may be open.
+pub fn lacks(wish: CapInputs, memory: u64, files: u64) -> Vec<CapShortage> {
+    let counted_with = wish.memory.unwrap_or(memory);
+    let caps = Caps::of(counted_with);
+    let (wanted_files, sockets) = (caps.files(), caps.with_files(files).sockets);
+    let lacks = [
+        (memory < MEMORY_MIN).then_some(CapShortage::Room {
+            there: memory,
+            least: MEMORY_MIN,
+        }),
+        (counted_with > memory).then_some(CapShortage::Memory {
+            there: memory,
+            wanted: counted_with,
+        }),
+        (wish.body_max > caps.body_max()).then_some(CapShortage::Body {
+            room: caps.body_max(),
+            wanted: wish.body_max,
+        }),
+        (wish.sockets > sockets).then_some(CapShortage::Sockets {
+            room: sockets,
+            wanted: wish.sockets,
+        }),
+        (files < wanted_files).then_some(CapShortage::Files {
+            there: files,
+            wanted: wanted_files,
+        }),
+    ];
+    lacks.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn much_memory_has_room_for_all_and_little_for_some() {
+        assert_eq!(Caps::of(128 << 30), Caps::ROOMY);
+        let caps = Caps::of(64 * MIB);
+        assert_eq!((caps.bodies, caps.answers), (6_710_884, 6_710_884));
+        assert_eq!(
+            (caps.requests, caps.connections, caps.sockets),
+            (204, 136, 51)
+        );
+        let caps = Caps::of(256 * MIB);
+        assert_eq!((caps.requests, caps.connections), (1228, 819));
+        let caps = Caps::of(2048 * MIB);
+        assert_eq!((caps.requests, caps.connections), (9830, 6553));
+        assert_eq!(caps.bodies, 322_122_544);
+    }
+
+    #[test]
+    fn few_files_have_room_for_few() {
+        let caps = Caps::ROOMY.with_files(OWN_FILES + 800);
+        assert_eq!(
+            (caps.requests, caps.connections, caps.sockets),
+            (100, 600, 600)
+        );
+        assert_eq!(
+            Caps::ROOMY.with_files(Caps::ROOMY.files()).connections,
+            Caps::ROOMY.connections
+        );
+        assert_eq!(Caps::ROOMY.with_files(0).connections, 1);
+    }
+
+    #[test]
+    fn what_there_is_too_little_of_is_named_with_numbers() {
+        let wish = CapInputs {
+            memory: None,
+            body_max: 5 << 20,
+            sockets: 100,
+        };
+        let files = Caps::ROOMY.files();
+        assert_eq!(lacks(wish, 16 << 30, files), []);
+        let wanted = Caps::of(16 << 30).files();
+        assert_eq!(lacks(wish, 16 << 30, wanted), []);
+        let there = wanted - 1;
+        assert_eq!(
+            lacks(wish, 16 << 30, there),
+            [CapShortage::Files { there, wanted }]
+        );
+        let few = lacks(wish, 16 << 30, 300);
+        assert_eq!(
+            few[0],
+            CapShortage::Sockets {
+                room: 30,
+                wanted: 100
+            }
+        );
+        let promised = CapInputs {
+            memory: Some(2 << 30),
+            ..wish
+        };
+        assert_eq!(
+            lacks(promised, (2 << 30) - 1, files),
+            [CapShortage::Memory {
+                there: (2 << 30) - 1,
+                wanted: 2 << 30
+            }]
+        );
+        assert_eq!(lacks(promised, 2 << 30, files), []);
+        assert_eq!(
+            lacks(wish, MEMORY_MIN, files),
+            [
+                CapShortage::Body {
+                    room: 1_677_721,
+                    wanted: 5 << 20
+                },
+                CapShortage::Sockets {
+                    room: 51,
+                    wanted: 100
+                }
+            ]
+        );
+        let least = lacks(wish, MEMORY_MIN - 1, files)[0];
+        assert!(matches!(least, CapShortage::Room { .. }));
+    }
+
+    proptest! {
+        #[test]
+        fn all_caps_together_stay_below_what_there_is(memory in 8 * MIB..(1u64 << 42)) {
+            let caps = Caps::of(memory);
+            let held = caps.bodies as u64 + caps.answers + caps.unsent
+                + caps.requests as u64 * REQUEST_BYTES
+                + caps.connections as u64 * CONNECTION_BYTES
+                + caps.sockets as u64 * SOCKET_BYTES;
+            let own = OWN_BYTES_MIN.min(memory / 2);
+            prop_assert!(held + own <= memory, "{caps:?}");
+        }
+
+        #[test]
+        fn more_memory_is_never_less_room(memory in 8 * MIB..(1u64 << 36), more in 0u64..(1 << 36)) {
+            let (less, more) = (Caps::of(memory), Caps::of(memory + more));
+            prop_assert!(less.bodies <= more.bodies && less.requests <= more.requests);
+            prop_assert!(less.connections <= more.connections && less.sockets <= more.sockets);
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! What the bodies of requests ask for.
+//!
+//! A body is one JSON object with the fields that are known here, each of its type and none of
+//! them null: what can't be carried out in full is refused in full.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use crate::admin::error::AdminError;
+use crate::admin::routes;
+use crate::registry::NodeEdit;
+use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
+
+/// Headers of one node.
+pub const HEADERS_MAX: usize = 32;
+/// The longest that a drain is waited for.
+pub const WAIT_SECONDS_MAX: u64 = 60;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddBody {
+    url: String,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    ws_url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    weight: Option<u64>,
+    #[serde(default)]
+    is_leader: bool,
+    #[serde(default)]
+    is_fallback: bool,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    in_flight_max: InFlightMax,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    #[serde(default, deserialize_with = "present")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    ws_url: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    weight: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    is_leader: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    is_fallback: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    headers: Option<BTreeMap<String, String>>,
+    #[serde(default, deserialize_with = "present")]
+    in_flight_max: Option<InFlightMax>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrainBody {
+    #[serde(default)]
+    wait_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoFields {}
+
+/// A field that is left out is `None`; one that is null is a mistake.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// The node that a `POST /backends` describes.
+///
+/// # Errors
+/// The client's mistake. What a node may be called and reached by is the registry's to judge.
+pub fn add(body: &[u8]) -> Result<NodeRecord, AdminError> {
+    let body: AddBody = object(body)?;
+    Ok(NodeRecord {
+        rung: rung(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Role::Own),
+        weight: weight(body.weight)?.unwrap_or(Weight::ONE),
+        in_flight_max: body.in_flight_max,
+        headers: few(body.headers)?,
+        ws_url: body.ws_url.map(whole).transpose()?,
+        name: body.name,
+        url: whole(body.url)?,
+    })
+}
+
+/// A change to the node that is called `key`: its URL or its name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NodeChange {
+    pub key: String,
+    pub edit: NodeEdit,
+}
+
+/// The change that a `PATCH /backends` describes.
+///
+/// # Errors
+/// The client's mistake.
+pub fn change(body: &[u8]) -> Result<NodeChange, AdminError> {
+    let body: ChangeBody = object(body)?;
+    let edit = NodeEdit {
+        weight: weight(body.weight)?,
+        rung: rung(body.is_leader, body.is_fallback)?,
+        ws_url: body.ws_url.map(whole).transpose()?,
+        headers: body.headers.map(few).transpose()?,
+        in_flight_max: body.in_flight_max,
+        former_weight: None,
+    };
+    let key = routes::key(body.url, body.name)?;
+    if edit == NodeEdit::default() {
+        let known = "weight, is_leader, is_fallback, ws_url, headers, in_flight_max";
+        return Err(AdminError::input(format!(
+            "there is nothing to change: {known}"
+        )));
+    }
+    Ok(NodeChange { key, edit })
+}
+
+/// How long the one who drains a node wants to wait. No body: not at all.
+///
+/// # Errors
+/// The client's mistake.
+pub fn wait(body: &[u8]) -> Result<Duration, AdminError> {
+    if body.is_empty() {
+        return Ok(Duration::ZERO);
+    }
+    let DrainBody { wait_seconds } = object(body)?;
+    if wait_seconds > WAIT_SECONDS_MAX {
+        return Err(AdminError::input(format!(
+            "`wait_seconds` is at most {WAIT_SECONDS_MAX}"
+        )));
+    }
+    Ok(Duration::from_secs(wait_seconds))
+}
+
+/// No body, or an object with nothing in it.
+///
+/// # Errors
+/// Anything else.
+pub fn nothing(body: &[u8]) -> Result<(), AdminError> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    object::<NoFields>(body).map(|NoFields {}| ())
+}
+
+/// Reads one JSON object. An array is none, whatever stands in it.
+fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, AdminError> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(AdminError::input("the body must be a JSON object"));
+    }
+    serde_json::from_slice(body).map_err(|why| AdminError::input(format!("the body: {why}")))
+}
+
+fn weight(weight: Option<u64>) -> Result<Option<Weight>, NodeSpecError> {
+    weight.map(Weight::new).transpose()
+}
+
+/// Either role makes the node that; without the one that it has, it is an own node.
+fn rung(is_leader: Option<bool>, is_fallback: Option<bool>) -> Result<Option<Role>, AdminError> {
+    match (is_leader, is_fallback) {
+        (Some(true), Some(true)) => Err(AdminError::input(
+            "a node is the leader or a fallback, not both",
+        )),
+        (Some(true), _) => Ok(Some(Role::Leader)),
+        (_, Some(true)) => Ok(Some(Role::Fallback)),
+        (None, None) => Ok(None),
+        (Some(false), _) | (_, Some(false)) => Ok(Some(Role::Own)),
+    }
+}
+
+/// A URL that ends with its host because we showed it so is not the node's.
+fn whole(url: String) -> Result<String, AdminError> {
+    if url.contains('…') {
+        let message = "this URL was shown without what follows its host: write the whole of it";
+        return Err(AdminError::input(message));
+    }
+    Ok(url)
+}
+
+fn few(headers: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, AdminError> {
+    if headers.len() > HEADERS_MAX {
+        return Err(AdminError::input(format!("over {HEADERS_MAX} headers")));
+    }
+    Ok(headers)
+}
+
+impl From<NodeSpecError> for AdminError {
+    fn from(fault: NodeSpecError) -> AdminError {
+        AdminError::input(fault)
+    }
+}
+
+/// An edit in words, for the log: never a URL, and of headers their names alone.
+pub fn in_words(edit: &NodeEdit) -> String {
+    let mut words = Vec::new();
+    if let Some(weight) = edit.weight {
+        words.push(format!("weight {}", weight.get()));
+    }
+    if let Some(rung) = edit.rung {
+        words.push(format!("{} node", rung.as_str()));
+    }
+    if let Some(most) = edit.in_flight_max {
+        words.push(format!("{most} calls in flight"));
+    }
+    if let Some(ws_url) = &edit.ws_url {
+        let word = if ws_url.is_empty() {
+            "no socket"
+        } else {
+            "another socket"
+        };
+        words.push(word.to_string());
+    }
+    match &edit.headers {
+        Some(headers) if headers.is_empty() => words.push("no headers".to_string()),
+        Some(headers) => {
+            let names = headers.keys().map(|name| name.escape_debug().to_string());
+            words.push(format!(
+                "headers [{}]",
+                names.collect::<Vec<_>>().join(", ")
+            ));
+        }
+        None => {}
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_mistake<T>(read: Result<T, AdminError>) -> bool {
+        matches!(read, Err(AdminError::Input(_)))
+    }
+
+    #[test]
+    fn a_node_is_described_by_its_url_alone_or_in_full() {
+        assert_eq!(
+            add(br#"{"url":"http://a"}"#),
+            Ok(NodeRecord::at("http://a"))
+        );
+        let full = br#" {"url":"http://a","name":"a","ws_url":"ws://a","weight":0,
+            "is_leader":true,"is_fallback":false,"headers":{"x":"y"}}"#;
+        let record = add(full).unwrap();
+        assert_eq!((record.rung, record.weight.get()), (Role::Leader, 0));
+        assert_eq!(record.name.as_deref(), Some("a"));
+        assert_eq!(record.ws_url.as_deref(), Some("ws://a"));
+        assert_eq!(record.headers["x"], "y");
+    }
+
+    #[test]
+    fn what_is_no_description_is_a_mistake() {
+        for body in [
+            "",
+            "null",
+            "[\"http://a\"]",
+            "\"http://a\"",
+            "{",
+            "{}",
+            "{\"url\":1}",
+            "{\"url\":null}",
+            "{\"url\":\"http://a\",\"url\":\"http://b\"}",
+            "{\"url\":\"http://a\"} x",
+            "{\"url\":\"http://a/…\"}",
+            "{\"url\":\"http://a\",\"ws_url\":\"ws://a/…\"}",
+            "{\"url\":\"http://a\",\"wieght\":1}",
+            "{\"url\":\"http://a\",\"weight\":1001}",
+            "{\"url\":\"http://a\",\"weight\":-1}",
+            "{\"url\":\"http://a\",\"weight\":1.5}",
+            "{\"url\":\"http://a\",\"weight\":\"1\"}",
+            "{\"url\":\"http://a\",\"weight\":null}",
+            "{\"url\":\"http://a\",\"is_leader\":null}",
+            "{\"url\":\"http://a\",\"is_leader\":true,\"is_fallback\":true}",
+            "{\"url\":\"http://a\",\"headers\":{\"a\":1}}",
+            "{\"url\":\"http://a\",\"headers\":[]}",
+        ] {
+            assert!(is_mistake(add(body.as_bytes())), "{body}");
+        }
+        assert!(is_mistake(add(&[b'{', 0xff])));
+        assert!(is_mistake(add("[".repeat(100_000).as_bytes())));
+    }
+
+    #[test]
+    fn a_node_has_up_to_so_many_headers() {
+        let body = |count: usize| {
+            let headers: Vec<_> = (0..count).map(|at| format!("\"h{at}\":\"\"")).collect();
+            format!(
+                "{{\"url\":\"http://a\",\"headers\":{{{}}}}}",
+                headers.join(",")
+            )
+        };
+        assert!(add(body(HEADERS_MAX).as_bytes()).is_ok());
+        assert!(is_mistake(add(body(HEADERS_MAX + 1).as_bytes())));
+    }
+
+    #[test]
+    fn a_change_names_a_node_and_something_to_change() {
+        let read = change(br#"{"name":"a","weight":0,"ws_url":""}"#).unwrap();
+        assert_eq!(read.key, "a");
+        assert_eq!(read.edit.weight.map(Weight::get), Some(0));
+        assert_eq!(in_words(&read.edit), "weight 0, no socket");
+        for body in [
+            "{\"name\":\"a\"}",
+            "{\"weight\":1}",
+            "{\"name\":\"a\",\"url\":\"http://a\",\"weight\":1}",
+            "{\"name\":\"\",\"weight\":1}",
+            "{\"name\":\"a\",\"weight\":null}",
+            "{\"name\":\"a\",\"is_healthy\":true}",
+        ] {
+            assert!(is_mistake(change(body.as_bytes())), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_given_or_taken() {
+        for (leader, fallback, wanted) in [
+            (None, None, None),
+            (Some(true), None, Some(Role::Leader)),
+            (Some(true), Some(false), Some(Role::Leader)),
+            (None, Some(true), Some(Role::Fallback)),
+            (Some(false), Some(true), Some(Role::Fallback)),
+            (Some(false), None, Some(Role::Own)),
+            (None, Some(false), Some(Role::Own)),
+            (Some(false), Some(false), Some(Role::Own)),
+        ] {
+            assert_eq!(rung(leader, fallback), Ok(wanted));
+        }
+        assert!(is_mistake(rung(Some(true), Some(true))));
+    }
+
+    #[test]
+    fn a_drain_may_be_waited_for_and_nothing_else_said() {
+        assert_eq!(wait(b""), Ok(Duration::ZERO));
+        assert_eq!(wait(b"{}"), Ok(Duration::ZERO));
+        assert_eq!(wait(br#"{"wait_seconds":60}"#), Ok(Duration::from_secs(60)));
+        for body in [
+            "{\"wait_seconds\":61}",
+            "{\"wait_seconds\":-1}",
+            "{\"wait\":1}",
+            "[]",
+            " ",
+        ] {
+            assert!(is_mistake(wait(body.as_bytes())), "{body}");
+        }
+        assert_eq!(nothing(b""), Ok(()));
+        assert_eq!(nothing(b" {}"), Ok(()));
+        assert!(is_mistake(nothing(b"{\"wait_seconds\":1}")) && is_mistake(nothing(b"1")));
+    }
+
+    #[test]
+    fn the_most_calls_in_flight_are_a_number_or_auto() {
+        for (written, wanted) in [
+            ("20", Some(InFlightMax::Fixed(20))),
+            ("\"auto\"", Some(InFlightMax::Auto)),
+            ("\"20\"", Some(InFlightMax::Fixed(20))),
+            ("0", None),
+            ("10001", None),
+            ("null", None),
+            ("\"many\"", None),
+        ] {
+            let body = format!("{{\"name\":\"a\",\"in_flight_max\":{written}}}");
+            let read = change(body.as_bytes()).ok();
+            let read = read.and_then(|change| change.edit.in_flight_max);
+            assert_eq!(read, wanted, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_edit_in_words_shows_no_secret() {
+        let edit = NodeEdit {
+            rung: Some(Role::Leader),
+            ws_url: Some("ws://a/s3cret".into()),
+            headers: Some([("x-key".to_string(), "s3cret".to_string())].into()),
+            weight: None,
+            in_flight_max: Some(InFlightMax::Fixed(20)),
+            former_weight: None,
+        };
+        assert_eq!(
+            in_words(&edit),
+            "leader node, 20 calls in flight, another socket, headers [x-key]"
+        );
+    }
+}

@@ -1,0 +1,352 @@
+//! What a request wants, read off its method, its path and its query.
+
+use http::Method;
+use url::form_urlencoded;
+
+use crate::admin::error::AdminError;
+
+/// What is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminRoute {
+    Asset(Asset),
+    Live,
+    Ready,
+    Description,
+    Status,
+    List,
+    Add,
+    Change,
+    Remove,
+    /// Of the node with this name.
+    Turn(DrainAction, String),
+}
+
+/// What is the same for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asset {
+    Page,
+    Style,
+    Script,
+    Icon,
+}
+
+/// A node taken out of service by hand, or put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainAction {
+    /// No new calls; whoever asks may wait until none is in flight.
+    Drain,
+    /// No new calls.
+    Cordon,
+    Undrain,
+}
+
+const READ: &str = "GET, HEAD";
+const POST: &str = "POST";
+const LIST: &str = "GET, HEAD, POST, PATCH, DELETE";
+
+impl AdminRoute {
+    /// # Errors
+    /// A path that there isn't, or not for this method.
+    pub fn read(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
+        let page = |wish: AdminRoute| match *method {
+            Method::GET | Method::HEAD => Ok(wish),
+            _ => Err(AdminError::MethodNotAllowed(READ)),
+        };
+        match path {
+            "/" => page(AdminRoute::Asset(Asset::Page)),
+            "/page.css" => page(AdminRoute::Asset(Asset::Style)),
+            "/page.js" => page(AdminRoute::Asset(Asset::Script)),
+            "/icon.svg" => page(AdminRoute::Asset(Asset::Icon)),
+            "/health/live" => page(AdminRoute::Live),
+            "/health/ready" => page(AdminRoute::Ready),
+            "/openapi.json" => page(AdminRoute::Description),
+            "/status" => page(AdminRoute::Status),
+            "/backends" => match *method {
+                Method::GET | Method::HEAD => Ok(AdminRoute::List),
+                Method::POST => Ok(AdminRoute::Add),
+                Method::PATCH => Ok(AdminRoute::Change),
+                Method::DELETE => Ok(AdminRoute::Remove),
+                _ => Err(AdminError::MethodNotAllowed(LIST)),
+            },
+            _ => turn(method, path),
+        }
+    }
+
+    /// Whether the token is asked for: for all that tells of nodes or changes them.
+    pub fn needs_token(&self) -> bool {
+        match self {
+            AdminRoute::Asset(_)
+            | AdminRoute::Live
+            | AdminRoute::Ready
+            | AdminRoute::Description => false,
+            AdminRoute::Status
+            | AdminRoute::List
+            | AdminRoute::Add
+            | AdminRoute::Change
+            | AdminRoute::Remove
+            | AdminRoute::Turn(..) => true,
+        }
+    }
+
+    pub fn body(&self) -> BodyRule {
+        match self {
+            AdminRoute::Add | AdminRoute::Change => BodyRule::Needed,
+            AdminRoute::Turn(..) => BodyRule::Allowed,
+            AdminRoute::Asset(_)
+            | AdminRoute::Live
+            | AdminRoute::Ready
+            | AdminRoute::Description
+            | AdminRoute::Status
+            | AdminRoute::List
+            | AdminRoute::Remove => BodyRule::None,
+        }
+    }
+
+    /// The parameters that may stand in the query.
+    fn parameters(&self) -> &'static [&'static str] {
+        match self {
+            AdminRoute::List => &["reveal"],
+            AdminRoute::Remove => &["url", "name", "reveal"],
+            AdminRoute::Add | AdminRoute::Change | AdminRoute::Turn(..) => &["reveal"],
+            AdminRoute::Asset(_)
+            | AdminRoute::Live
+            | AdminRoute::Ready
+            | AdminRoute::Description
+            | AdminRoute::Status => &[],
+        }
+    }
+}
+
+/// Whether a request has a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyRule {
+    None,
+    Allowed,
+    Needed,
+}
+
+fn turn(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
+    let inner = path.strip_prefix("/backends/");
+    let (name, verb) = inner
+        .and_then(|inner| inner.split_once('/'))
+        .ok_or(AdminError::NoSuchPage)?;
+    let turn = match verb {
+        "drain" => DrainAction::Drain,
+        "cordon" => DrainAction::Cordon,
+        "undrain" => DrainAction::Undrain,
+        _ => return Err(AdminError::NoSuchPage),
+    };
+    if method != Method::POST {
+        return Err(AdminError::MethodNotAllowed(POST));
+    }
+    let name = decoded(name).filter(|name| !name.is_empty());
+    Ok(AdminRoute::Turn(turn, name.ok_or(AdminError::NoSuchNode)?))
+}
+
+/// A segment of a path with its `%XX` replaced; `None` when it isn't well formed.
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?);
+        rest = &tail[2..];
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// What stands in a query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminQuery {
+    pub url: Option<String>,
+    pub name: Option<String>,
+    /// Whether URLs are wanted whole.
+    pub reveal: bool,
+}
+
+impl AdminQuery {
+    /// # Errors
+    /// A parameter that there isn't here, or twice, or `reveal` other than true or false.
+    pub fn read(query: Option<&str>, wish: &AdminRoute) -> Result<AdminQuery, AdminError> {
+        let mut found = AdminQuery::default();
+        let mut seen = Vec::new();
+        for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if !wish.parameters().contains(&&*key) {
+                return Err(unknown(wish));
+            }
+            if seen.contains(&key) {
+                return Err(AdminError::input(format!(
+                    "the parameter `{key}` stands here twice"
+                )));
+            }
+            match &*key {
+                "url" => found.url = Some(value.into_owned()),
+                "name" => found.name = Some(value.into_owned()),
+                _ => found.reveal = truth(&value)?,
+            }
+            seen.push(key);
+        }
+        Ok(found)
+    }
+
+    /// The node that is meant, by its URL or its name.
+    ///
+    /// # Errors
+    /// Neither, or both.
+    pub fn key(self) -> Result<String, AdminError> {
+        key(self.url, self.name)
+    }
+}
+
+fn unknown(wish: &AdminRoute) -> AdminError {
+    match wish.parameters() {
+        [] => AdminError::input("there are no parameters here"),
+        known => AdminError::input(format!("the parameters here are: {}", known.join(", "))),
+    }
+}
+
+fn truth(value: &str) -> Result<bool, AdminError> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(AdminError::input("`reveal` is `true` or `false`")),
+    }
+}
+
+/// One of a URL and a name.
+///
+/// # Errors
+/// Neither, or both, or an empty one.
+pub fn key(url: Option<String>, name: Option<String>) -> Result<String, AdminError> {
+    match (url, name) {
+        (Some(key), None) | (None, Some(key)) if !key.trim().is_empty() => Ok(key),
+        _ => Err(AdminError::input(
+            "say which node, by its `url` or by its `name`",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(method: &str, path: &str) -> Result<AdminRoute, AdminError> {
+        AdminRoute::read(&Method::from_bytes(method.as_bytes()).unwrap(), path)
+    }
+
+    #[test]
+    fn method_and_path_say_what_is_wanted() {
+        let turn = |turn, name: &str| AdminRoute::Turn(turn, name.to_string());
+        for (method, path, wanted) in [
+            ("GET", "/", AdminRoute::Asset(Asset::Page)),
+            ("HEAD", "/page.js", AdminRoute::Asset(Asset::Script)),
+            ("GET", "/status", AdminRoute::Status),
+            ("GET", "/health/live", AdminRoute::Live),
+            ("GET", "/health/ready", AdminRoute::Ready),
+            ("GET", "/openapi.json", AdminRoute::Description),
+            ("GET", "/backends", AdminRoute::List),
+            ("POST", "/backends", AdminRoute::Add),
+            ("PATCH", "/backends", AdminRoute::Change),
+            ("DELETE", "/backends", AdminRoute::Remove),
+            ("POST", "/backends/a/drain", turn(DrainAction::Drain, "a")),
+            (
+                "POST",
+                "/backends/a%3A1/cordon",
+                turn(DrainAction::Cordon, "a:1"),
+            ),
+            (
+                "POST",
+                "/backends/a:1/undrain",
+                turn(DrainAction::Undrain, "a:1"),
+            ),
+        ] {
+            assert_eq!(read(method, path), Ok(wanted), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_are_nowhere_and_other_methods_are_told_which_would_do() {
+        for path in [
+            "/x",
+            "/backends/",
+            "/backends/a",
+            "/backends/a/x",
+            "/Status",
+            "//",
+            "/status/",
+        ] {
+            assert_eq!(read("POST", path), Err(AdminError::NoSuchPage), "{path}");
+        }
+        for name in ["", "%", "%4", "%+1", "%ff"] {
+            let path = format!("/backends/{name}/drain");
+            assert_eq!(read("POST", &path), Err(AdminError::NoSuchNode), "{path}");
+        }
+        for (method, path, allowed) in [
+            ("POST", "/", READ),
+            ("DELETE", "/status", READ),
+            ("PUT", "/backends", LIST),
+            ("OPTIONS", "/backends", LIST),
+            ("GET", "/backends/a/drain", POST),
+        ] {
+            let denied = Err(AdminError::MethodNotAllowed(allowed));
+            assert_eq!(read(method, path), denied, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn all_that_tells_of_nodes_or_changes_them_needs_the_token() {
+        for (method, path, needed) in [
+            ("GET", "/", false),
+            ("GET", "/page.css", false),
+            ("GET", "/openapi.json", false),
+            ("GET", "/health/live", false),
+            ("GET", "/health/ready", false),
+            ("GET", "/status", true),
+            ("GET", "/backends", true),
+            ("POST", "/backends", true),
+            ("PATCH", "/backends", true),
+            ("DELETE", "/backends", true),
+            ("POST", "/backends/a/undrain", true),
+        ] {
+            let wish = read(method, path).unwrap();
+            assert_eq!(wish.needs_token(), needed, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_query_holds_what_is_known_here_and_once() {
+        let query = |text, wish: &AdminRoute| AdminQuery::read(Some(text), wish);
+        let remove = query("name=a%3A1&reveal=true", &AdminRoute::Remove).unwrap();
+        assert!(remove.reveal);
+        assert_eq!(remove.key(), Ok("a:1".to_string()));
+        let by_url = query("url=http%3A%2F%2Fa%2Fk+k", &AdminRoute::Remove).unwrap();
+        assert_eq!(by_url.key(), Ok("http://a/k k".to_string()));
+        assert_eq!(
+            AdminQuery::read(None, &AdminRoute::List),
+            Ok(AdminQuery::default())
+        );
+        for (text, wish) in [
+            ("name=a", AdminRoute::List),
+            ("x=1", AdminRoute::Remove),
+            ("reveal=true", AdminRoute::Status),
+            ("reveal", AdminRoute::List),
+            ("reveal=1", AdminRoute::List),
+            ("reveal=true&reveal=true", AdminRoute::List),
+        ] {
+            assert!(
+                matches!(query(text, &wish), Err(AdminError::Input(_))),
+                "{text}"
+            );
+        }
+        for text in ["", "name=", "url=+", "url=http://a&name=a"] {
+            let key = query(text, &AdminRoute::Remove).unwrap().key();
+            assert!(matches!(key, Err(AdminError::Input(_))), "{text}");
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! `GET /status`: the fleet at one moment, with the reasons in words, and what happened lately.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::client::health;
+use crate::observe::events::{source_in_words, trouble_in_words};
+use crate::observe::journal::{ConfigurationState, Event, Journal, NodeTrack};
+use crate::observe::metrics::state_of;
+use crate::observe::traffic::Traffic;
+use crate::shared::fleet_state::{FleetState, Snapshot};
+use forebay_core::fleet::degradation::{AlertLevel, NodeCondition, troubles};
+use forebay_core::fleet::failure_rate::FailureShare;
+use forebay_core::fleet::reference::{Lag, LeaderDoubt, Reference};
+use forebay_core::fleet::standing::{HealthState, Reason, slow_start};
+use forebay_core::fleet::view::NodeCaveat;
+use forebay_core::fleet::{FleetView, NodeView};
+use forebay_core::vocabulary::node::Role;
+
+/// What the fleet is judged by, as far as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusCriteria {
+    /// The machine's name.
+    pub instance: &'static str,
+    pub round_interval: Duration,
+    pub lag_blocks_max: u64,
+}
+
+/// The whole. Times are milliseconds since 1970.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    instance: &'static str,
+    at: u64,
+    /// As `GET /health` says it.
+    status: &'static str,
+    why: String,
+    level: AlertLevel,
+    /// What isn't as it should be, each as a sentence without its end.
+    troubles: Vec<String>,
+    registry: RegistryStatus,
+    calls: CallStatus,
+    chain: ChainStatus,
+    served_head: Option<u64>,
+    reference: Option<ReferenceStatus>,
+    lag_blocks_max: u64,
+    round: RoundStatus,
+    requests_in_flight: usize,
+    nodes: Vec<NodeStatus>,
+    configuration: ConfigurationStatus,
+    /// The newest first.
+    events: Vec<StatusEvent>,
+}
+
+#[derive(Debug, Serialize)]
+struct RegistryStatus {
+    in_reach: bool,
+    why: Option<&'static str>,
+}
+
+/// Of about the last 30 s.
+#[derive(Debug, Serialize)]
+struct CallStatus {
+    count: u32,
+    failed: u32,
+    /// 0 to 1; none without calls.
+    failed_share: Option<f64>,
+    /// Within which 99 of 100 ended, rounded up.
+    p99_ms: Option<f64>,
+}
+
+/// How the configuration's file stands to what is in force.
+#[derive(Debug, Serialize)]
+struct ConfigurationStatus {
+    refused: bool,
+    waiting: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChainStatus {
+    id: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReferenceStatus {
+    block_number: u64,
+    source: &'static str,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RoundStatus {
+    count: u64,
+    last_at: Option<u64>,
+    interval_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeStatus {
+    name: String,
+    /// As far as its host.
+    url: String,
+    rung: &'static str,
+    weight: u16,
+    head: Option<u64>,
+    lag: Option<u64>,
+    /// The `state` of the metrics.
+    standing: &'static str,
+    reason: Option<&'static str>,
+    part: NodeCondition,
+    why: String,
+    latency_ms: Option<f64>,
+    in_flight: u32,
+    /// Of all attempts of the last minute, 0 to 1; none when there were none.
+    share: Option<f64>,
+    /// One a round, the oldest first; none where it did not answer.
+    lags: Vec<Option<u64>>,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusEvent {
+    at: u64,
+    kind: &'static str,
+    level: &'static str,
+    node: Option<String>,
+    text: String,
+}
+
+/// The moment of a look.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusTime {
+    pub now: Instant,
+    /// Milliseconds since 1970.
+    pub at: u64,
+}
+
+/// The status as of `moment`. `inside`: requests under way, and whether we are closing.
+pub fn status(
+    pool: &FleetState,
+    traffic: &Traffic,
+    measures: StatusCriteria,
+    inside: (usize, bool),
+    moment: StatusTime,
+) -> Status {
+    let snapshot = pool.snapshot();
+    let view = &snapshot.view;
+    let (requests_in_flight, is_closing) = inside;
+    let failing = pool.failing.too_many(moment.now);
+    let said = health::say(view, pool.list_from.is(), failing, is_closing);
+    let registry = pool.list_from.is().trouble();
+    let share = pool.failing.share(moment.now);
+    let troubles = match view.rounds {
+        0 => Vec::new(),
+        _ => troubles(view, share, registry, moment.now),
+    };
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        instance: measures.instance,
+        at: moment.at,
+        status: said.word,
+        why: said.why,
+        level: AlertLevel::of(said.word, &troubles),
+        troubles,
+        registry: RegistryStatus {
+            in_reach: registry.is_none(),
+            why: registry,
+        },
+        calls: calls(share, &pool.journal.recent_traffic(traffic, moment.now)),
+        chain: ChainStatus {
+            id: view.chain_id.map(|id| id.0),
+        },
+        served_head: view.served_head.map(|head| head.0),
+        reference: view.reference.map(reference),
+        lag_blocks_max: measures.lag_blocks_max,
+        round: RoundStatus {
+            count: view.rounds,
+            last_at: pool.journal.last_round_at(),
+            interval_ms: u64::try_from(measures.round_interval.as_millis()).unwrap_or(u64::MAX),
+        },
+        requests_in_flight,
+        nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
+        configuration: configuration(pool.journal.configuration()),
+        events: pool.journal.events().into_iter().map(event).collect(),
+    }
+}
+
+fn calls(share: Option<FailureShare>, recent: &Traffic) -> CallStatus {
+    let (failed, count) = share.map_or((0, 0), |share| (share.failed, share.calls));
+    let rate = f64::from(failed) / f64::from(count.max(1));
+    CallStatus {
+        count,
+        failed,
+        failed_share: share.map(|_| (rate * 10_000.0).round() / 10_000.0),
+        p99_ms: recent.p99().map(millis),
+    }
+}
+
+fn configuration(configuration: ConfigurationState) -> ConfigurationStatus {
+    ConfigurationStatus {
+        refused: configuration.is_refused,
+        waiting: configuration.waiting,
+    }
+}
+
+fn reference(reference: Reference) -> ReferenceStatus {
+    let what = source_in_words(reference.source);
+    ReferenceStatus {
+        block_number: reference.number.0,
+        source: reference.source.as_str(),
+        why: match reference.doubt.map(LeaderDoubt::as_str) {
+            Some(doubt) => format!("{what}: {doubt}"),
+            None => what.to_string(),
+        },
+    }
+}
+
+fn event(event: Event) -> StatusEvent {
+    StatusEvent {
+        at: event.at,
+        kind: event.kind,
+        level: match event.level {
+            log::Level::Error => "error",
+            log::Level::Warn => "warning",
+            log::Level::Info | log::Level::Debug | log::Level::Trace => "info",
+        },
+        node: event.node.map(|name| name.to_string()),
+        text: event.text,
+    }
+}
+
+fn nodes(
+    snapshot: &Snapshot,
+    journal: &Journal,
+    measures: StatusCriteria,
+    now: Instant,
+) -> Vec<NodeStatus> {
+    let view = &snapshot.view;
+    let upstreams = view.nodes.iter().map(|node| {
+        let upstream = snapshot.upstream(node.id);
+        let attempts = upstream.map_or(0, |upstream| upstream.metrics.attempts());
+        let url = upstream.map_or_else(String::new, |upstream| upstream.spec.url.to_string());
+        (node, url, journal.track(node.id, attempts, now))
+    });
+    let known: Vec<_> = upstreams.collect();
+    let total: u64 = known.iter().map(|(_, _, track)| track.attempts).sum();
+    let nodes = known.into_iter();
+    nodes
+        .map(|(node, url, track)| NodeStatus {
+            name: node.name.to_string(),
+            url,
+            rung: node.rung.as_str(),
+            weight: node.weight.get(),
+            head: node.head.map(|head| head.0),
+            lag: node.lag().map(|lag| lag.0),
+            standing: state_of(node),
+            reason: node
+                .reason(now)
+                .map(Reason::as_str)
+                .or(node.remark.map(NodeCaveat::as_str)),
+            part: NodeCondition::of(node, now),
+            why: why(view, node, measures, now),
+            latency_ms: node.load.latency().map(millis),
+            in_flight: node.load.in_flight(),
+            share: share(&track, total),
+            lags: track.lags.iter().map(|lag| lag.map(|lag| lag.0)).collect(),
+        })
+        .collect()
+}
+
+/// To a hundredth: more is noise.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+fn share(track: &NodeTrack, total: u64) -> Option<f64> {
+    (total > 0).then(|| (track.attempts as f64 / total as f64 * 10_000.0).round() / 10_000.0)
+}
+
+/// Why a node gets calls, or none, as a sentence without its end.
+fn why(view: &FleetView, node: &NodeView, measures: StatusCriteria, now: Instant) -> String {
+    if node.weight.drains() {
+        return match node.load.in_flight() {
+            0 => "drained: it gets no calls, and none is in flight".to_string(),
+            count => format!("draining: it gets no new calls, {count} in flight"),
+        };
+    }
+    match node.standing.state {
+        HealthState::Unproven => node.trouble.as_ref().map_or_else(
+            || "not probed yet".to_string(),
+            |trouble| trouble_in_words(trouble.reason, Some(trouble)),
+        ),
+        HealthState::Out(Reason::Lagging | Reason::Rollback) => lagging(node, measures),
+        HealthState::Out(reason) => trouble_in_words(reason, node.trouble.as_ref()),
+        HealthState::Benched { until } => {
+            let words = Reason::Faults.in_words();
+            format!(
+                "{words}; {}",
+                left(
+                    until,
+                    now,
+                    "benched for",
+                    "then two good rounds bring it back"
+                )
+            )
+        }
+        HealthState::Fit { .. } if node.is_on_another_chain => {
+            Reason::WrongChain.in_words().to_string()
+        }
+        HealthState::Fit { returned_at } => fit(view, node, returned_at, now),
+    }
+}
+
+fn lagging(node: &NodeView, measures: StatusCriteria) -> String {
+    let fell = node.standing.state == HealthState::Out(Reason::Rollback);
+    match node.lag() {
+        Some(Lag(lag)) if lag > measures.lag_blocks_max => {
+            let after = if fell {
+                ", after its head went back"
+            } else {
+                ""
+            };
+            format!(
+                "{lag} blocks behind the reference, {} is the most{after}",
+                measures.lag_blocks_max
+            )
+        }
+        Some(_) => "it has caught up; another good round brings it back".to_string(),
+        None => Reason::Lagging.in_words().to_string(),
+    }
+}
+
+fn fit(view: &FleetView, node: &NodeView, returned_at: Option<Instant>, now: Instant) -> String {
+    if let Some(until) = node.standing.resting_until().filter(|until| now < *until) {
+        let words = Reason::Throttled.in_words();
+        return format!("{words}; {}", left(until, now, "it rests for", "it rests"));
+    }
+    if node.load.conduct.is_suspect() {
+        return "suspect: its last calls failed; it gets one at a time to show itself".to_string();
+    }
+    if let Some(remark) = node.remark {
+        return remark.in_words().to_string();
+    }
+    let share = slow_start(returned_at, now);
+    if share < 1.0 {
+        let percent = (share * 100.0).round();
+        return format!("fit again; it starts slowly, now at {percent} % of its weight");
+    }
+    match node.rung {
+        Role::Own => "fit".to_string(),
+        Role::Leader | Role::Fallback if view.has_fit(Role::Own) => {
+            "fit, in reserve: it gets what own nodes can't answer, and all calls when none of them is fit"
+                .to_string()
+        }
+        Role::Leader | Role::Fallback => "fit, and serves: no own node is fit".to_string(),
+    }
+}
+
+/// `before 12 s more`, or `after` when the time is over.
+fn left(until: Instant, now: Instant, before: &str, after: &str) -> String {
+    match until.saturating_duration_since(now).as_secs_f64().ceil() {
+        seconds if seconds > 0.0 => format!("{before} {seconds} s more"),
+        _ => after.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

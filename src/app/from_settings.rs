@@ -1,0 +1,145 @@
+//! What the settings mean for each room: one function for each, at the start and whenever the
+//! configuration is read again.
+
+use std::fs;
+use std::sync::LazyLock;
+
+use crate::admin::{AdminAuth, AdminConfig, StatusCriteria};
+use crate::background::intervals::Intervals;
+use crate::call::policy::{Limits, Policy};
+use crate::client::response::CorsPolicy;
+use crate::config::settings::{Consistency, NoneFitPolicy, Settings};
+use crate::observe::metrics::ConfiguredBounds;
+use crate::shared::sockets;
+use forebay_core::call::retry_budget::BudgetRates;
+use forebay_core::fleet::HealthCriteria;
+use forebay_core::fleet::reference::ChainId;
+use forebay_core::fleet::standing::Hysteresis;
+use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::vocabulary::caps::Caps;
+use forebay_core::wire::forwarded::TrustedProxies;
+
+/// What nodes are judged by.
+pub fn yardstick(settings: &Settings) -> HealthCriteria {
+    HealthCriteria {
+        chain_id: settings.chain.id.map(ChainId),
+        block_time: settings.chain.block_time,
+        look: settings.health.interval,
+        lag_blocks_max: settings.health.lag_blocks_max,
+        hysteresis: Hysteresis {
+            rise: settings.health.rise,
+            fall: settings.health.fall,
+        },
+    }
+}
+
+/// What calls are held to.
+pub fn policy(settings: &Settings, caps: &Caps) -> Policy {
+    let methods = settings.methods.clone();
+    Policy {
+        limits: limits(settings, caps),
+        rules: MethodRules::new(methods.allow, methods.deny, methods.heavy)
+            .with_reads(methods.reads),
+        origins: CorsPolicy::new(settings.cors.origins.clone())
+            .with_headers(&settings.cors.headers),
+        proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
+        trail_for: settings.listen.trail_for.clone(),
+        log_calls: settings.log.calls,
+    }
+}
+
+fn limits(settings: &Settings, caps: &Caps) -> Limits {
+    let calls = &settings.calls;
+    Limits {
+        times: CallTimeouts {
+            deadline: calls.deadline,
+            attempt: calls.attempt,
+            heavy: calls.heavy,
+        },
+        attempts_max: calls.attempts_max,
+        broadcast: calls.broadcast,
+        leader_share: calls.leader_share,
+        hedge: calls.hedge,
+        body_bytes_max: calls.body_bytes_max.min(caps.body_max()),
+        batch_calls_max: calls.batch_calls_max,
+        answer_bytes_max: calls.answer_bytes_max,
+        fails_open: calls.when_none_fit == NoneFitPolicy::FailOpen,
+        consistency: settings.consistency,
+    }
+}
+
+/// What repeats may cost.
+pub fn rates(settings: &Settings) -> BudgetRates {
+    let budget = settings.calls.retry_budget;
+    BudgetRates {
+        per_call: budget.per_call,
+        per_second: budget.per_second,
+        burst: budget.burst,
+    }
+}
+
+/// How the household is run.
+pub fn regimen(settings: &Settings) -> Intervals {
+    let health = &settings.health;
+    Intervals {
+        interval: health.interval,
+        leader_interval: health.leader_interval,
+        timeout: health.timeout,
+        block_time: settings.chain.block_time,
+        sockets: settings.health.sockets,
+        syncing: settings.health.heeds_syncing,
+        tags: settings.consistency != Consistency::None,
+        refresh: settings.registry.refresh,
+        seeds: settings.nodes.clone(),
+        cloudwatch: settings.cloudwatch.clone(),
+    }
+}
+
+/// What this machine is called.
+static MACHINE: LazyLock<String> = LazyLock::new(|| {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "a machine without a name".to_string(),
+        name => name.to_string(),
+    }
+});
+
+/// Who may use the admin listener, and what it shows.
+pub fn house(settings: &Settings) -> AdminConfig {
+    let Settings { admin, health, .. } = settings;
+    AdminConfig {
+        gatekeeper: AdminAuth::new(admin.token.as_ref(), admin.hosts.clone()),
+        measures: StatusCriteria {
+            instance: &MACHINE,
+            round_interval: health.interval,
+            lag_blocks_max: health.lag_blocks_max,
+        },
+    }
+}
+
+/// What clients' sockets are held to.
+pub fn socket_limits(settings: &Settings, caps: &Caps) -> sockets::SocketLimits {
+    let limits = &settings.sockets;
+    sockets::SocketLimits {
+        sockets_max: limits.sockets_max.min(caps.sockets),
+        sockets_max_per_address: settings.sockets_max_per_address(caps.sockets),
+        subscriptions_max: limits.subscriptions_max,
+        messages_per_second: limits.messages_per_second,
+        ping_interval: limits.ping_interval,
+    }
+}
+
+/// What alerts compare with.
+pub fn bounds(settings: &Settings, caps: &Caps) -> ConfiguredBounds {
+    ConfiguredBounds {
+        block_time: settings.chain.block_time,
+        interval: settings.health.interval,
+        refresh: settings.registry.refresh,
+        lag_blocks_max: settings.health.lag_blocks_max,
+        requests_max: caps.requests,
+        request_bytes_max: caps.bodies,
+        answer_bytes_max: caps.answers,
+        sockets_max: settings.sockets.sockets_max,
+        retry_budget_max: settings.calls.retry_budget.burst,
+    }
+}

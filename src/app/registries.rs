@@ -1,0 +1,100 @@
+//! Where the list of nodes is opened, and what of the environment nodes may see.
+
+use std::sync::Arc;
+
+use crate::config::settings::{self, RegistryKind, Settings};
+use crate::registry::dynamo::{DynamoConfig, DynamoRegistry};
+use crate::registry::embedded::EmbeddedRegistry;
+use crate::registry::{Environment, Registry, RegistryError, last_list};
+
+/// The process's environment, for `${NAME}` in the configuration.
+pub fn environment() -> Environment {
+    Arc::new(|name| std::env::var(name).ok())
+}
+
+/// What begins like this is the process's own, and no node's.
+const OWN_VARIABLES: [&str; 2] = ["AWS_", "FOREBAY_"];
+
+/// The same for `${NAME}` in nodes. Whoever may add a node chooses where its URL leads, so it
+/// could carry off the credentials of the process: those are not given.
+pub fn nodes_environment() -> Environment {
+    let environment = environment();
+    Arc::new(move |name| environment(name).filter(|_| is_nodes(name)))
+}
+
+fn is_nodes(name: &str) -> bool {
+    !OWN_VARIABLES.iter().any(|start| name.starts_with(start))
+}
+
+/// The registry of this kind, at the place that `settings` name for it.
+///
+/// # Errors
+/// The embedded one can't be opened. A table is asked nothing yet.
+pub fn open_registry(
+    kind: RegistryKind,
+    settings: &settings::RegistrySettings,
+) -> Result<Arc<dyn Registry>, RegistryError> {
+    Ok(match kind {
+        RegistryKind::Embedded => {
+            Arc::new(EmbeddedRegistry::open(&settings.path, nodes_environment())?)
+        }
+        RegistryKind::Dynamo => Arc::new(dynamo(settings)),
+    })
+}
+
+/// The registry of the configuration. One in a file that can't be opened is tried again and again where
+/// there is another list to serve by meanwhile.
+///
+/// # Errors
+/// The embedded one can't be opened, and there is no other list.
+pub(super) fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, RegistryError> {
+    let place = &settings.registry;
+    if place.kind == RegistryKind::Embedded && !place.path.exists() {
+        log::info!("a new registry is made at {}", place.path.display());
+    }
+    let why = match open_registry(place.kind, place) {
+        Ok(registry) => return Ok(registry),
+        Err(why) => why,
+    };
+    let has_last_list = last_list::load(&place.last_list).is_ok_and(|nodes| !nodes.is_empty());
+    if !has_last_list && settings.nodes.is_empty() {
+        return Err(why);
+    }
+    log::error!(
+        "{why}; `forebay backends repair` makes a new one of what can be read of it and of the last \
+         list"
+    );
+    Ok(Arc::new(EmbeddedRegistry::later(
+        &place.path,
+        nodes_environment(),
+    )))
+}
+
+/// The registry in DynamoDB.
+pub fn dynamo(settings: &settings::RegistrySettings) -> DynamoRegistry {
+    let place = DynamoConfig {
+        table: settings.table.clone(),
+        endpoint: settings.endpoint.clone(),
+        lease: settings.lease,
+    };
+    DynamoRegistry::new(&place, nodes_environment())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_not_given_what_is_the_processs_own() {
+        let (all, nodes) = (environment(), nodes_environment());
+        // Every process of `cargo test` has these.
+        assert!(all("CARGO_MANIFEST_DIR").is_some());
+        assert_eq!(nodes("CARGO_MANIFEST_DIR"), all("CARGO_MANIFEST_DIR"));
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_", "FOREBAY_ADMIN_TOKEN"] {
+            assert!(!is_nodes(name), "{name}");
+        }
+        for name in ["INFURA_KEY", "MY_AWS_KEY", "FOREBAY"] {
+            assert!(is_nodes(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Tells CloudWatch of the fleet on standard output, no oftener than it counts.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::background::intervals::{CurrentIntervals, Intervals};
+use crate::clock;
+use crate::config::settings::CloudWatchSettings;
+use crate::observe::cloudwatch::{self, CloudWatchLabels, ProcessFigures};
+use crate::observe::metrics::Metrics;
+use crate::observe::traffic::Traffic;
+use crate::shared::fleet_state::FleetState;
+
+/// How often it is looked whether there was a first round.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Knows where and how often.
+pub struct CloudWatchReporter {
+    pub pool: Arc<FleetState>,
+    pub metrics: Arc<Metrics>,
+    pub regimen: CurrentIntervals,
+}
+
+impl CloudWatchReporter {
+    /// Tells, for ever, from the first round on, as long as somebody wants it.
+    pub async fn run(&self) {
+        let mut told = Traffic::default();
+        loop {
+            let Some(wanted) = self.regimen.say(|regimen| regimen.cloudwatch.clone()) else {
+                let is_wanted = |regimen: &Intervals| regimen.cloudwatch.is_some();
+                self.regimen.becomes(is_wanted).await;
+                continue;
+            };
+            let traffic = self.metrics.traffic();
+            let lines = self.lines(&wanted, &traffic.since(&told));
+            if lines.is_empty() {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            told = traffic;
+            // On a thread of its own: whoever reads our output may be slow, and probes go on.
+            let written = tokio::task::spawn_blocking(move || {
+                std::io::stdout().lock().write_all(lines.as_bytes())
+            });
+            match written.await {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => log::debug!("CloudWatch's lines could not be written: {why}"),
+                Err(why) => log::debug!("writing CloudWatch's lines failed: {why}"),
+            }
+            self.rest(&wanted).await;
+        }
+    }
+
+    /// Until it is time again, or something else is wanted.
+    async fn rest(&self, told: &CloudWatchSettings) {
+        let is_another = |regimen: &Intervals| regimen.cloudwatch.as_ref() != Some(told);
+        tokio::select! {
+            () = tokio::time::sleep(told.interval) => {}
+            () = self.regimen.becomes(is_another) => {}
+        }
+    }
+
+    fn lines(&self, wanted: &CloudWatchSettings, traffic: &Traffic) -> String {
+        let snapshot = self.pool.snapshot();
+        let unix_millis = clock::unix_millis();
+        let probe_time = |name: &Arc<str>| {
+            let mut upstreams = snapshot.upstreams.iter();
+            let upstream = upstreams.find(|upstream| upstream.spec.name == *name)?;
+            upstream.metrics.last_probe()
+        };
+        cloudwatch::lines(
+            &snapshot.view,
+            &CloudWatchLabels {
+                namespace: wanted.namespace.clone(),
+                service: wanted.service.clone(),
+            },
+            &probe_time,
+            traffic,
+            ProcessFigures {
+                registry_age: self.metrics.registry_age(unix_millis / 1000),
+                certificate_days: self.metrics.certificate_days(unix_millis / 1000),
+            },
+            unix_millis,
+        )
+    }
+}

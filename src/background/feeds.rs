@@ -1,0 +1,112 @@
+//! All that tells clients what they listen to, and the channels between its parts: lines to nodes,
+//! the heads, the logs, and what single nodes tell.
+
+pub mod heads;
+pub mod logs;
+pub mod relays;
+pub mod sockets;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+
+use crate::background::feeds::logs::LogFeed;
+use crate::background::feeds::relays::RelayFeed;
+use crate::background::feeds::sockets::{NodeHead, NodeSockets, SAID_BYTES_MAX, SocketContext};
+use crate::background::intervals::CurrentIntervals;
+use crate::node::connector::Connector;
+use crate::node::probe::Prober;
+use crate::observe::metrics::Metrics;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::hub::Hub;
+use heads::HeadFeed;
+
+/// Heads that wait to be judged. A full queue makes lines wait, and rounds leave heads out.
+const HEADS_MAX: usize = 1024;
+/// What nodes said of topics that are passed on.
+const SAID_MAX: usize = 4096;
+
+/// What it is made of.
+pub struct FeedResources {
+    pub pool: Arc<FleetState>,
+    pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub connector: Arc<Connector>,
+    pub prober: Prober,
+    pub regimen: CurrentIntervals,
+}
+
+/// All of it.
+pub struct Feeds {
+    lines: NodeSockets,
+    headlines: Mutex<HeadFeed>,
+    logs: Mutex<LogFeed>,
+    relays: Mutex<RelayFeed>,
+    heads: mpsc::Sender<NodeHead>,
+}
+
+impl Feeds {
+    pub fn new(means: FeedResources) -> Feeds {
+        let (heads, heard) = mpsc::channel(HEADS_MAX);
+        let (said, saying) = mpsc::channel(SAID_MAX);
+        let (pages, written) = mpsc::channel(heads::PAGES_MAX);
+        let (open, opened) = watch::channel(HashMap::new());
+        let told = Arc::default();
+        let FeedResources {
+            pool,
+            hub,
+            metrics,
+            prober,
+            regimen,
+            connector,
+        } = means;
+        let exchange = SocketContext {
+            pool: pool.clone(),
+            hub: hub.clone(),
+            metrics: metrics.clone(),
+            connector,
+            prober: prober.clone(),
+            regimen: regimen.clone(),
+            heads: heads.clone(),
+            said,
+            said_room: Arc::new(Semaphore::new(SAID_BYTES_MAX)),
+            told: Arc::clone(&told),
+            open,
+            epochs: AtomicU64::default(),
+        };
+        let headlines = HeadFeed {
+            pool: pool.clone(),
+            hub: hub.clone(),
+            metrics: metrics.clone(),
+            prober: prober.clone(),
+            regimen: regimen.clone(),
+            heads: heard,
+            pages,
+            told,
+        };
+        let logs = LogFeed::new(pool.clone(), hub.clone(), metrics.clone(), prober, written);
+        Feeds {
+            lines: NodeSockets {
+                exchange: Arc::new(exchange),
+            },
+            headlines: Mutex::new(headlines),
+            logs: Mutex::new(logs),
+            relays: Mutex::new(RelayFeed::new(pool, hub, metrics, saying, opened)),
+            heads,
+        }
+    }
+
+    /// Where heads go that rounds bring.
+    pub fn heads(&self) -> mpsc::Sender<NodeHead> {
+        self.heads.clone()
+    }
+
+    /// Tells, for ever.
+    pub async fn run(&self) {
+        let (mut headlines, mut logs) = (self.headlines.lock().await, self.logs.lock().await);
+        let mut relays = self.relays.lock().await;
+        tokio::join!(self.lines.run(), headlines.run(), logs.run(), relays.run());
+    }
+}

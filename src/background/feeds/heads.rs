@@ -1,0 +1,226 @@
+//! Tells clients the heads that the fleet agrees on: obeys [`HeadTracker`], which decides.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use crate::background::feeds::sockets::NodeHead;
+use crate::background::intervals::CurrentIntervals;
+use crate::clock;
+use crate::node::probe::Prober;
+use crate::observe::metrics::Metrics;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::hub::Hub;
+use forebay_core::feed::head_tracker::{
+    ChainUpdate, HeadStep, HeadTracker, HeaderAnswers, TOLD_MAX, witnesses,
+};
+use forebay_core::fleet::branch::PublishedChain;
+use forebay_core::fleet::reference::{BlockHash, BlockNumber};
+use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::node::NodeId;
+
+/// What a client is closed with when the chain can't be linked with what it was told.
+const TORN: &str = "blocks are missing between what was told and the nodes' chain: subscribe again";
+
+/// Blocks that may wait for their logs.
+pub const PAGES_MAX: usize = 512;
+const BEHIND: &str = "too many blocks wait for their logs: subscribe again";
+
+/// A block that was told, or is abandoned.
+#[derive(Clone, Debug)]
+pub enum BlockEvent {
+    Told { header: Arc<Header>, turn: u64 },
+    Abandoned { hash: BlockHash, turn: u64 },
+}
+
+/// Tells the heads.
+pub struct HeadFeed {
+    pub pool: Arc<FleetState>,
+    pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub prober: Prober,
+    pub regimen: CurrentIntervals,
+    pub heads: mpsc::Receiver<NodeHead>,
+    /// To whom tells the logs.
+    pub pages: mpsc::Sender<BlockEvent>,
+    /// The number of the block told last.
+    pub told: Arc<AtomicU64>,
+}
+
+/// What is told, as this task knows it.
+#[derive(Default)]
+struct HeadFeedState {
+    /// The turns of the blocks told.
+    turns: HashMap<BlockHash, u64>,
+    /// Blocks that had to be asked for.
+    fetched: HashSet<BlockHash>,
+    /// The first and the last block that the fleet knows as told.
+    published: (Option<BlockHash>, Option<BlockHash>),
+}
+
+type HeaderFetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
+
+impl HeadFeed {
+    /// Tells, for ever.
+    pub async fn run(&mut self) {
+        let mut headline = HeadTracker::new(self.regimen.say(|regimen| regimen.block_time));
+        let mut notes = HeadFeedState::default();
+        let mut fleet = self.pool.news();
+        let mut fetch: Option<HeaderFetch> = None;
+        loop {
+            // All that was said before calls were served a head: else it would be one node's alone.
+            while let Ok((id, header)) = self.heads.try_recv() {
+                headline.hear(id, header, clock::now());
+            }
+            let until = self.obey(&mut headline, &mut notes, &mut fetch);
+            let fetched = async {
+                match &mut fetch {
+                    Some(fetch) => fetch.await,
+                    None => std::future::pending().await,
+                }
+            };
+            let wait = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                head = self.heads.recv() => match head {
+                    Some((id, header)) => headline.hear(id, header, clock::now()),
+                    None => return,
+                },
+                changed = fleet.changed() => if changed.is_err() { return },
+                (hash, header) = fetched => {
+                    fetch = None;
+                    notes.fetched.extend(header.as_ref().map(|header| header.hash));
+                    headline.bring(hash, header, clock::now());
+                }
+                () = wait => {}
+            }
+        }
+    }
+
+    /// Does all that is to be done now; says until when there is nothing more.
+    fn obey(
+        &self,
+        headline: &mut HeadTracker,
+        notes: &mut HeadFeedState,
+        fetch: &mut Option<HeaderFetch>,
+    ) -> Option<std::time::Instant> {
+        let snapshot = self.pool.snapshot();
+        let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
+        headline.set_block_time(snapshot.view.pace);
+        headline.heed(&list, witnesses(&snapshot.view), snapshot.view.served_head);
+        loop {
+            match headline.next(clock::now()) {
+                HeadStep::Tell(turn) => {
+                    // Whoever is told of a block may ask for it at once.
+                    self.publish(headline, notes);
+                    self.foretell(&turn);
+                    self.tell(&turn, notes);
+                }
+                HeadStep::Fetch { hash, child, from } => {
+                    *fetch = Some(self.fetch(hash, child, &from));
+                }
+                HeadStep::Wait(until) => {
+                    self.publish(headline, notes);
+                    return until;
+                }
+            }
+        }
+    }
+
+    /// Lets the fleet know what was told, where that is new.
+    fn publish(&self, headline: &HeadTracker, notes: &mut HeadFeedState) {
+        let mut told = headline.told();
+        let ends = (
+            told.next().map(|first| first.hash),
+            headline.head().map(|head| head.hash),
+        );
+        if notes.published != ends {
+            notes.published = ends;
+            self.pool.hear_told(PublishedChain::of(headline.told()));
+        }
+    }
+
+    /// What subscribers are told before all calls find it their own calls find, wherever they come.
+    fn foretell(&self, turn: &ChainUpdate) {
+        let head = turn.headers.last().map(|head| head.number);
+        if let Some(head) = head.filter(|head| Some(*head) > self.pool.snapshot().view.served_head)
+        {
+            self.pool.foretell(self.hub.followers(), head);
+        }
+    }
+
+    fn tell(&self, turn: &ChainUpdate, notes: &mut HeadFeedState) {
+        if turn.is_torn {
+            log::warn!("{TORN}");
+            self.hub.close_chain(TORN);
+            notes.turns.clear();
+        }
+        let fetched = turn
+            .headers
+            .iter()
+            .filter(|header| notes.fetched.contains(&header.hash));
+        self.metrics
+            .told_heads(fetched.count(), !turn.abandoned.is_empty());
+        notes.fetched.clear();
+        // Logs are taken back in the order in which they were told, as geth does it.
+        for header in turn.abandoned.iter().rev() {
+            if let Some(turn) = notes.turns.remove(&header.hash) {
+                let hash = header.hash;
+                self.pass_on(BlockEvent::Abandoned { hash, turn });
+            }
+        }
+        for header in &turn.headers {
+            self.told.store(header.number.0, Ordering::Relaxed);
+            let turn = self.hub.tell_head(&header.json);
+            notes.turns.insert(header.hash, turn);
+            let header = header.clone();
+            self.pass_on(BlockEvent::Told { header, turn });
+        }
+        if let Some(newest) = turn
+            .headers
+            .last()
+            .and_then(|last| notes.turns.get(&last.hash))
+        {
+            let oldest = newest.saturating_sub(2 * TOLD_MAX as u64);
+            notes.turns.retain(|_, turn| *turn >= oldest);
+        }
+    }
+
+    /// Heads don't wait for logs: where those are far behind, who listens to them must go.
+    fn pass_on(&self, page: BlockEvent) {
+        if self.pages.try_send(page).is_err() {
+            self.hub.close_logs(u64::MAX, BEHIND);
+        }
+    }
+
+    /// Asks one node after another.
+    fn fetch(&self, hash: BlockHash, child: BlockNumber, from: &[NodeId]) -> HeaderFetch {
+        let snapshot = self.pool.snapshot();
+        let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
+        let upstreams: Vec<_> = upstreams.collect();
+        let timeout = self.regimen.say(|regimen| regimen.timeout);
+        let prober = self.prober.clone();
+        Box::pin(async move {
+            let mut answers = HeaderAnswers::before(child);
+            for upstream in upstreams {
+                match prober.header(&upstream.spec, hash, timeout).await {
+                    Ok(Some(header)) => {
+                        if answers.hear(header) {
+                            break;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(why) => log::debug!("asking {} for a block: {why}", upstream.spec.name),
+                }
+            }
+            (hash, answers.best())
+        })
+    }
+}

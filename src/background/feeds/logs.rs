@@ -1,0 +1,302 @@
+//! Tells clients the logs of the blocks that were told.
+//!
+//! A block's logs are asked for once, by its hash, for all who listen, and matched here: so they are
+//! those of the chain that was told, whichever node brings them, and a node that dies, lags or
+//! reorganises leaves neither a gap nor a double. What was told is kept, to be taken back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::background::feeds::heads::{BlockEvent, PAGES_MAX};
+use crate::clock;
+use crate::node::probe::Prober;
+use crate::observe::metrics::{Metrics, TakeoverReason};
+use crate::shared::fleet_state::FleetState;
+use crate::shared::hub::Hub;
+use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence, holders};
+use forebay_core::feed::log_history::{self, LogHistory, LogHistoryLookup};
+use forebay_core::feed::log_match::{BlockLogs, Log, LogFilter};
+use forebay_core::fleet::reference::BlockHash;
+use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::node::NodeId;
+
+/// The longest that a block's logs are waited for before those who listen are told to go.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// One node's time for one block's logs.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
+const UNANSWERED: &str = "the logs of a block can't be had from any node: subscribe again";
+const FORGOTTEN: &str = "logs of an abandoned block are no longer known: subscribe again";
+
+/// Tells the logs.
+pub struct LogFeed {
+    pub pool: Arc<FleetState>,
+    pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub prober: Prober,
+    pub pages: mpsc::Receiver<BlockEvent>,
+    waiting: VecDeque<BlockEvent>,
+    chronicle: LogHistory,
+    trust: BloomTrust,
+}
+
+impl LogFeed {
+    pub fn new(
+        pool: Arc<FleetState>,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+        prober: Prober,
+        pages: mpsc::Receiver<BlockEvent>,
+    ) -> LogFeed {
+        LogFeed {
+            pool,
+            hub,
+            metrics,
+            prober,
+            pages,
+            waiting: VecDeque::new(),
+            chronicle: LogHistory::default(),
+            trust: BloomTrust::default(),
+        }
+    }
+
+    /// Tells, for ever, one block after another.
+    pub async fn run(&mut self) {
+        loop {
+            if self.waiting.is_empty() {
+                match self.pages.recv().await {
+                    Some(page) => self.waiting.push_back(page),
+                    None => return,
+                }
+            }
+            self.take_in();
+            match self.waiting.pop_front() {
+                Some(BlockEvent::Told { header, turn }) => self.tell(&header, turn).await,
+                Some(BlockEvent::Abandoned { hash, turn }) => self.take_back(hash, turn),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes in what has come meanwhile, as far as there is room.
+    fn take_in(&mut self) {
+        while self.waiting.len() < PAGES_MAX
+            && let Ok(page) = self.pages.try_recv()
+        {
+            self.waiting.push_back(page);
+        }
+    }
+
+    fn take_back(&mut self, hash: BlockHash, turn: u64) {
+        match self.chronicle.tear(hash, turn) {
+            LogHistoryLookup::Nothing => {}
+            LogHistoryLookup::Forgotten => self.hub.close_logs(turn, FORGOTTEN),
+            LogHistoryLookup::Page(page) => {
+                for filter in self.hub.filters(turn) {
+                    let passing = passing(&filter, &page.logs);
+                    let removed: Vec<_> = passing.map(Log::removed).collect();
+                    self.hub.tell_logs(&filter, turn, &removed);
+                }
+            }
+        }
+    }
+
+    async fn tell(&mut self, header: &Header, turn: u64) {
+        let filters = self.hub.filters(turn);
+        if filters.is_empty() {
+            return;
+        }
+        let Some(logs) = self.bring(header, turn).await else {
+            return;
+        };
+        self.trust.learn(header.bloom.as_deref(), &logs);
+        // Those who left meanwhile are told nothing, and nobody has come who hears this block.
+        for filter in &filters {
+            let passing: Vec<_> = passing(filter, &logs)
+                .map(|log| log.json().clone())
+                .collect();
+            self.hub.tell_logs(filter, turn, &passing);
+        }
+        self.chronicle.write(log_history::LogHistoryEntry {
+            hash: header.hash,
+            turn,
+            logs,
+        });
+    }
+
+    /// Asks one node after another, again and again. `None`: the block is abandoned by now, or who
+    /// heard it is gone, or told to go.
+    async fn bring(&mut self, header: &Header, turn: u64) -> Option<Arc<BlockLogs>> {
+        let deadline = clock::now() + PATIENCE;
+        let mut testimony = LogEvidence::default();
+        let mut failed: Option<NodeId> = None;
+        loop {
+            for id in holders(&self.pool.snapshot().view, header.number) {
+                let answer = self.ask(id, header).await;
+                let has_failed = answer.is_none();
+                let bloom = header.bloom.as_deref();
+                let believed = answer.and_then(|logs| testimony.hear(id, logs, bloom, &self.trust));
+                if let Some(logs) = believed {
+                    if failed.is_some_and(|before| before != id) {
+                        self.metrics.taken_over(TakeoverReason::Unanswered);
+                    }
+                    return Some(logs);
+                }
+                failed = failed.or(has_failed.then_some(id));
+                if self.is_past(header.hash, turn) {
+                    return None;
+                }
+            }
+            if clock::now() >= deadline {
+                self.hub.close_logs(turn, UNANSWERED);
+                return None;
+            }
+            let pause = testimony.pause(&self.trust);
+            let until = (clock::now() + pause).min(deadline);
+            tokio::time::sleep_until(until.into()).await;
+            if self.is_past(header.hash, turn) {
+                return None;
+            }
+        }
+    }
+
+    /// Whether the block's logs are sought in vain: it is abandoned, or nobody is left who hears it.
+    /// Who came later waits for the next block's.
+    fn is_past(&mut self, block: BlockHash, turn: u64) -> bool {
+        self.take_in();
+        let abandons = |page: &BlockEvent| matches!(page, BlockEvent::Abandoned { hash, .. } if *hash == block);
+        self.waiting.iter().any(abandons) || self.hub.filters(turn).is_empty()
+    }
+
+    async fn ask(&self, id: NodeId, header: &Header) -> Option<BlockLogs> {
+        let snapshot = self.pool.snapshot();
+        let upstream = snapshot.upstream(id)?;
+        match self.prober.logs(&upstream.spec, header.hash, ATTEMPT).await {
+            Ok(logs) => Some(logs),
+            Err(why) => {
+                log::debug!("asking {} for a block's logs: {why}", upstream.spec.name);
+                None
+            }
+        }
+    }
+}
+
+fn passing<'a>(filter: &'a LogFilter, logs: &'a BlockLogs) -> impl Iterator<Item = &'a Log> {
+    logs.logs.iter().filter(|log| filter.passes(log))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::outbox::{Outbox, OutboxItem};
+    use bytes::Bytes;
+    use forebay_core::feed::subscription::{SubscriptionId, Topic};
+    use forebay_core::fleet::reference::BlockNumber;
+    use forebay_core::fleet::standing::Hysteresis;
+    use forebay_core::fleet::{Fleet, HealthCriteria};
+
+    /// A client that listens to all logs, where there is no node to bring any.
+    async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
+        let pool = Arc::new(FleetState::new(Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        })));
+        let hub = Arc::new(Hub::default());
+        let (pages, written) = mpsc::channel(8);
+        let outbox = Arc::<Outbox>::default();
+        let topic = Topic::Logs(Arc::default());
+        let id = SubscriptionId::read("0x1").unwrap();
+        hub.subscribe(topic, id, &outbox).await.unwrap();
+        assert_eq!(outbox.take(), Some(OutboxItem::Begun(id)));
+        let metrics = Arc::new(Metrics::new());
+        let prober = Prober::new(None).unwrap();
+        (
+            LogFeed::new(pool, hub, metrics, prober, written),
+            pages,
+            outbox,
+        )
+    }
+
+    fn hash(seed: u8) -> BlockHash {
+        BlockHash([seed; 32])
+    }
+
+    fn logs_of(seed: u8, data: &[&str]) -> Arc<BlockLogs> {
+        let block = "0x".to_string() + &format!("{seed:02x}").repeat(32);
+        let log = |data: &&str| {
+            let address = "0".repeat(40);
+            format!(
+                r#"{{"address":"0x{address}","topics":[],"blockHash":"{block}","data":"{data}","removed":false}}"#
+            )
+        };
+        let logs: Vec<_> = data.iter().map(log).collect();
+        let result = format!("[{}]", logs.join(","));
+        Arc::new(BlockLogs::read(&result, hash(seed)).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_block_that_is_abandoned_before_its_logs_could_be_had_is_passed_over() {
+        let (mut logs, pages, outbox) = scene().await;
+        let header = Arc::new(Header {
+            hash: hash(1),
+            parent: hash(0),
+            number: BlockNumber(1),
+            timestamp: None,
+            bloom: None,
+            json: Bytes::new(),
+        });
+        let turn = logs.hub.tell_head(&header.json);
+        let hash = header.hash;
+        pages.send(BlockEvent::Told { header, turn }).await.unwrap();
+        let running = tokio::spawn(async move {
+            logs.run().await;
+            logs
+        });
+        // It is asked for meanwhile, in vain.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        pages
+            .send(BlockEvent::Abandoned { hash, turn })
+            .await
+            .unwrap();
+        drop(pages);
+        let logs = tokio::time::timeout(PATIENCE / 2, running).await;
+        let logs = logs.expect("it waits no longer").unwrap();
+        assert_eq!(outbox.take(), None, "neither the logs nor their removal");
+        assert!(!outbox.is_closing());
+        assert!(!logs.hub.is_idle());
+    }
+
+    #[tokio::test]
+    async fn logs_are_taken_back_in_the_order_in_which_they_were_told() {
+        let (mut logs, pages, outbox) = scene().await;
+        for (seed, data) in [(1, &["0x0a", "0x0b"][..]), (2, &["0x0c"])] {
+            let turn = logs.hub.tell_head(&Bytes::new());
+            let page = log_history::LogHistoryEntry {
+                hash: hash(seed),
+                turn,
+                logs: logs_of(seed, data),
+            };
+            logs.chronicle.write(page);
+            let abandoned = BlockEvent::Abandoned {
+                hash: hash(seed),
+                turn,
+            };
+            pages.send(abandoned).await.unwrap();
+        }
+        drop(pages);
+        logs.run().await;
+        let mut told = Vec::new();
+        while let Some(OutboxItem::News { result, .. }) = outbox.take() {
+            let log: serde_json::Value = serde_json::from_slice(&result).unwrap();
+            assert_eq!(log["removed"], true);
+            told.push(log["data"].as_str().unwrap().to_string());
+        }
+        assert_eq!(told, ["0x0a", "0x0b", "0x0c"]);
+    }
+}

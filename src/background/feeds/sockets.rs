@@ -1,0 +1,246 @@
+//! A line to every node that offers a socket: its heads are heard at once, and what it is
+//! subscribed to is passed on.
+//!
+//! A node is called at its `ws_url`; an own node without one is tried once at its HTTP port, and if
+//! that speaks no WebSocket it is left alone until its entry in the list changes.
+
+mod messages;
+mod node_socket;
+mod subscriptions;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+
+pub use crate::background::feeds::sockets::messages::{
+    SocketCommand, SocketLoss, TopicEvent, TopicReport,
+};
+use crate::background::feeds::sockets::node_socket::NodeSocket;
+use crate::background::intervals::CurrentIntervals;
+use crate::node::connector::Connector;
+use crate::node::probe::Prober;
+use crate::observe::metrics::Metrics;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::hub::{Hub, TOPICS_MAX};
+use crate::shared::node_clients::Upstream;
+use forebay_core::feed::subscription::RelayedTopic;
+use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::node::{NodeId, Role};
+
+/// Bytes of news from nodes that wait to be passed on. A full room makes lines wait.
+pub const SAID_BYTES_MAX: usize = 64 << 20;
+/// Orders that wait for a line: to give all topics up, and to ask for as many others. It takes memory
+/// only as it fills.
+const ORDERS_MAX: usize = 2 * TOPICS_MAX;
+
+/// A node's head, as it told it.
+pub type NodeHead = (NodeId, Arc<Header>);
+
+/// What all lines share.
+pub struct SocketContext {
+    pub pool: Arc<FleetState>,
+    pub hub: Arc<Hub>,
+    pub metrics: Arc<Metrics>,
+    pub connector: Arc<Connector>,
+    pub prober: Prober,
+    pub regimen: CurrentIntervals,
+    pub heads: mpsc::Sender<NodeHead>,
+    pub said: mpsc::Sender<TopicReport>,
+    /// A permit for each byte of news that may wait there.
+    pub said_room: Arc<Semaphore>,
+    /// The number of the block told last.
+    pub told: Arc<AtomicU64>,
+    /// Which lines are open; the order goes by the node.
+    pub open: watch::Sender<OpenSockets>,
+    /// Lines opened so far.
+    pub epochs: AtomicU64,
+}
+
+/// The open lines.
+pub type OpenSockets = HashMap<NodeId, OpenSocket>;
+
+/// One of them: orders sent to it are refused from when it ends.
+pub struct OpenSocket {
+    pub epoch: u64,
+    pub orders: mpsc::Sender<SocketCommand>,
+}
+
+/// Who tells a topic: a node, over this one of its lines. The next line knows nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedSource {
+    pub node: NodeId,
+    pub epoch: u64,
+}
+
+/// A topic as it is asked for once. What a node still says to an earlier asking is not mistaken for
+/// the answer to this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRequest {
+    /// No other wish has it.
+    pub number: u64,
+    pub topic: RelayedTopic,
+}
+
+impl SocketContext {
+    fn told(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `bytes` of news have room.
+    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = bytes.min(SAID_BYTES_MAX);
+        let room = self.said_room.clone();
+        // It is never closed.
+        room.acquire_many_owned(u32::try_from(bytes).ok()?)
+            .await
+            .ok()
+    }
+}
+
+/// An open line's place among the others, left however the line ends.
+struct SocketRegistration {
+    exchange: Arc<SocketContext>,
+    teller: FeedSource,
+    orders: mpsc::Receiver<SocketCommand>,
+}
+
+impl SocketRegistration {
+    fn take(exchange: &Arc<SocketContext>, teller: FeedSource) -> SocketRegistration {
+        let (orders, taken) = mpsc::channel(ORDERS_MAX);
+        let epoch = teller.epoch;
+        exchange.open.send_modify(|open| {
+            open.insert(teller.node, OpenSocket { epoch, orders });
+        });
+        SocketRegistration {
+            exchange: exchange.clone(),
+            teller,
+            orders: taken,
+        }
+    }
+
+    /// Takes no more orders; the wishes of those that nobody will obey.
+    fn close(&mut self) -> Vec<TopicRequest> {
+        self.orders.close();
+        unheeded(&mut self.orders)
+    }
+}
+
+impl Drop for SocketRegistration {
+    fn drop(&mut self) {
+        let FeedSource { node, epoch } = self.teller;
+        self.exchange.open.send_if_modified(|open| {
+            let is_here = open.get(&node).is_some_and(|line| line.epoch == epoch);
+            is_here && open.remove(&node).is_some()
+        });
+    }
+}
+
+/// Keeps a line to every node of the list.
+pub struct NodeSockets {
+    pub exchange: Arc<SocketContext>,
+}
+
+/// A line's task; it ends with this.
+struct SocketTask {
+    upstream: Arc<Upstream>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for SocketTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl NodeSockets {
+    /// Follows the list, for ever.
+    pub async fn run(&self) {
+        let mut fleet = self.exchange.pool.news();
+        let mut topics = self.exchange.hub.news();
+        let mut kept: HashMap<NodeId, SocketTask> = HashMap::new();
+        loop {
+            self.follow(&mut kept);
+            tokio::select! {
+                changed = fleet.changed() => if changed.is_err() { return },
+                changed = topics.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn follow(&self, kept: &mut HashMap<NodeId, SocketTask>) {
+        let snapshot = self.exchange.pool.snapshot();
+        let is_wanted =
+            self.exchange.regimen.say(|regimen| regimen.sockets) || !self.exchange.hub.is_idle();
+        let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
+        kept.retain(|_, line| {
+            let stays = nodes().any(|upstream| same_way(upstream, &line.upstream));
+            if !stays {
+                let name = &line.upstream.spec.name;
+                self.exchange.metrics.hide_upstream_subscriptions(name);
+            }
+            stays
+        });
+        for upstream in nodes() {
+            if offers_socket(upstream) && !kept.contains_key(&upstream.id) {
+                let line = NodeSocket::new(self.exchange.clone(), upstream.clone());
+                let line = SocketTask {
+                    upstream: upstream.clone(),
+                    task: tokio::spawn(line.run()),
+                };
+                kept.insert(upstream.id, line);
+            }
+        }
+    }
+}
+
+/// A paid leader isn't tried where nobody said that it has a socket.
+fn offers_socket(upstream: &Upstream) -> bool {
+    upstream.spec.ws_url.is_some() || upstream.spec.rung == Role::Own
+}
+
+/// A changed weight leaves the line as it is.
+fn same_way(one: &Upstream, other: &Upstream) -> bool {
+    let (left, right) = (&one.spec, &other.spec);
+    one.id == other.id
+        && left.name == right.name
+        && left.url == right.url
+        && left.ws_url == right.ws_url
+        && left.headers == right.headers
+        && offers_socket(one)
+}
+
+fn unheeded(orders: &mut mpsc::Receiver<SocketCommand>) -> Vec<TopicRequest> {
+    let mut wishes = Vec::new();
+    while let Ok(order) = orders.try_recv() {
+        match order {
+            SocketCommand::Subscribe(wish) => wishes.push(wish),
+            SocketCommand::Unsubscribe(wish) => wishes.retain(|unheeded| *unheeded != wish),
+        }
+    }
+    wishes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {
+        let (orders, mut taken) = mpsc::channel(4);
+        let wish = |number, topic| TopicRequest { number, topic };
+        let pending = wish(2, RelayedTopic::PendingTransactions { full: false });
+        let again = wish(3, RelayedTopic::Syncing);
+        for order in [
+            SocketCommand::Subscribe(wish(1, RelayedTopic::Syncing)),
+            SocketCommand::Subscribe(pending.clone()),
+            SocketCommand::Unsubscribe(wish(1, RelayedTopic::Syncing)),
+            SocketCommand::Subscribe(again.clone()),
+        ] {
+            orders.try_send(order).unwrap();
+        }
+        assert_eq!(unheeded(&mut taken), [pending, again]);
+    }
+}

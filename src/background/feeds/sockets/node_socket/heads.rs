@@ -1,0 +1,103 @@
+//! What a line does with the heads that its node tells: see [`Tidings`](forebay_core::feed::socket_heads).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::background::feeds::sockets::node_socket::{NodeSocket, SocketState};
+use crate::clock;
+use forebay_core::feed::head_tracker::witnesses;
+use forebay_core::feed::socket_heads::{BlockComparison, HeadRating};
+use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::node::NodeId;
+
+/// A block that is asked for by its number.
+pub struct BlockQuery {
+    from: Instant,
+    answer: BoxFuture<'static, (BlockNumber, Option<Arc<Header>>)>,
+}
+
+impl NodeSocket {
+    pub(super) async fn head(&self, live: &mut SocketState, result: &Bytes) {
+        let header = std::str::from_utf8(result).ok().and_then(Header::read);
+        let Some(header) = header else { return };
+        live.silence.broken(header.number.0);
+        match live.tidings.hear(&header, clock::now()) {
+            HeadRating::Good => self.tell(header).await,
+            HeadRating::Hint => self.ask(live),
+        }
+    }
+
+    /// Whoever tells heads hears it before calls are served it.
+    async fn tell(&self, header: Arc<Header>) {
+        let id = self.upstream.id;
+        // An error says that nobody follows heads any more: the process ends.
+        drop(self.exchange.heads.send((id, header.clone())).await);
+        self.exchange.pool.hear_head(id, &header).await;
+        self.hurry(&header);
+    }
+
+    /// Calls aren't served the block yet: nodes without a line are asked soon whether they have it, too.
+    fn hurry(&self, header: &Header) {
+        let view = &self.exchange.pool.snapshot().view;
+        let open = self.exchange.open.borrow();
+        let is_silent = |id: &NodeId| !open.contains_key(id);
+        if Some(header.number) > view.served_head && witnesses(view).iter().any(is_silent) {
+            self.exchange.pool.hurry();
+        }
+    }
+
+    /// Asks the node for the block that its last head hints at, unless one is being asked for.
+    fn ask(&self, live: &mut SocketState) {
+        let is_asked = |asking: &BlockQuery| asking.from <= clock::now();
+        if live.asking.as_ref().is_some_and(is_asked) {
+            return;
+        }
+        live.asking = live.tidings.question().map(|(number, from)| {
+            let (exchange, upstream) = (self.exchange.clone(), self.upstream.clone());
+            let answer = async move {
+                tokio::time::sleep_until(from.into()).await;
+                let timeout = exchange.regimen.say(|regimen| regimen.timeout);
+                let asked = exchange.prober.header_at(&upstream.spec, number, timeout);
+                (number, asked.await.unwrap_or_default())
+            };
+            let answer = Box::pin(answer);
+            BlockQuery { from, answer }
+        });
+    }
+
+    /// What the node has under the number of a head that it told.
+    pub(super) async fn compare(
+        &self,
+        live: &mut SocketState,
+        number: BlockNumber,
+        block: Option<Arc<Header>>,
+    ) {
+        live.asking = None;
+        match live.tidings.answer(number, block.clone(), clock::now()) {
+            Some(BlockComparison::Same(told)) => {
+                if let Some(block) = &block {
+                    let same = told.iter().filter(|told| told.hash == block.hash);
+                    same.for_each(|told| self.exchange.hub.compare(told, block));
+                }
+                for head in told {
+                    self.tell(head).await;
+                }
+            }
+            Some(BlockComparison::Other(head)) => self.tell(head).await,
+            None => {}
+        }
+        self.ask(live);
+    }
+}
+
+/// The answer of the node that is asked; waits for ever where none is. May be dropped halfway.
+pub async fn next_answer(asking: &mut Option<BlockQuery>) -> (BlockNumber, Option<Arc<Header>>) {
+    match asking {
+        Some(asking) => (&mut asking.answer).await,
+        None => std::future::pending().await,
+    }
+}

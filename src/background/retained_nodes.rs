@@ -1,0 +1,72 @@
+//! Nodes of a list that was replaced though nobody took them away: what stood in for a registry that
+//! was out of reach, or what a table had before it lost its nodes. They serve on beside the new list until one of that is fit, for until then it has
+//! nobody who has been probed.
+
+use std::sync::Arc;
+
+use crate::shared::fleet_state::Snapshot;
+use forebay_core::vocabulary::node::{NodeSpec, Role};
+
+/// Those that serve on.
+#[derive(Default)]
+pub struct RetainedNodes {
+    kept: Vec<NodeSpec>,
+    /// The registry came back without its nodes: whatever it has next is no whole list.
+    is_after_loss: bool,
+}
+
+impl RetainedNodes {
+    /// The registry has no node, and nobody took them away.
+    pub fn hear_loss(&mut self) {
+        self.is_after_loss = true;
+    }
+
+    /// A list is to be taken: whoever serves now is to serve on, if it `replaces` them unasked.
+    pub fn hear_list(&mut self, replaces: bool, present: &Snapshot) {
+        if std::mem::take(&mut self.is_after_loss) || replaces {
+            let upstreams = present.upstreams.iter();
+            self.kept = upstreams.map(|upstream| upstream.spec.clone()).collect();
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// `list`, and beside it those who are still needed.
+    pub fn beside(&mut self, mut list: Vec<NodeSpec>, present: &Snapshot) -> Vec<NodeSpec> {
+        if self.kept.is_empty() || list.is_empty() || has_fit(&list, present) {
+            self.kept.clear();
+            return list;
+        }
+        for former in &self.kept {
+            let identity = former.url.identity();
+            if list.iter().all(|spec| spec.url.identity() != identity) {
+                let former = beside_others(former, &list);
+                list.push(former);
+            }
+        }
+        list
+    }
+}
+
+fn has_fit(list: &[NodeSpec], present: &Snapshot) -> bool {
+    let nodes = present.view.nodes.iter().zip(present.upstreams.iter());
+    let mut fit = nodes.filter(|(node, _)| node.serves());
+    fit.any(|(_, upstream)| {
+        let identity = upstream.spec.url.identity();
+        list.iter().any(|spec| spec.url.identity() == identity)
+    })
+}
+
+/// There is one leader, and one node of each name: those of the list.
+fn beside_others(former: &NodeSpec, list: &[NodeSpec]) -> NodeSpec {
+    let mut spec = former.clone();
+    if list.iter().any(|other| other.rung == Role::Leader) && spec.rung == Role::Leader {
+        spec.rung = Role::Fallback;
+    }
+    if list.iter().any(|other| other.name == spec.name) {
+        spec.name = Arc::from(format!("former-{}", spec.name));
+    }
+    spec
+}

@@ -1,0 +1,255 @@
+//! One balancer's view of the leader's head, shared with the others through the registry.
+//!
+//! A paid leader is asked by whoever holds the pen; the others read what it told. Who reads
+//! nothing new for a while asks the leader itself, so nothing here can silence it. Rounds only
+//! look into memory: the registry is asked in a loop of its own.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::background::intervals::CurrentIntervals;
+use crate::clock;
+use crate::observe::metrics::Metrics;
+use crate::registry::{Registry, SharedHead};
+use forebay_core::fleet::ProbeOutcome;
+use forebay_core::fleet::reference::{BlockNumber, ChainId};
+use forebay_core::vocabulary::lease::HeartbeatMonitor;
+use forebay_core::vocabulary::node::{NodeSpec, Role};
+
+/// After so many intervals without news, the leader is asked directly.
+const INTERVALS_MAX: u32 = 3;
+
+/// What a round does about a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaderStep {
+    Ask,
+    /// Another process has asked it lately, and this round hears nothing new.
+    Leave,
+    /// Another process has asked it, and this came of it.
+    Hear(ProbeOutcome),
+}
+
+/// The shared head, as this process knows it.
+pub struct SharedHeads {
+    registry: Arc<dyn Registry>,
+    metrics: Arc<Metrics>,
+    regimen: CurrentIntervals,
+    known: Mutex<SharedHeadState>,
+    is_told: Notify,
+}
+
+#[derive(Default)]
+struct SharedHeadState {
+    /// This process asks for all.
+    asks: bool,
+    leader: Option<String>,
+    pulse: HeartbeatMonitor,
+    heard: Option<(SharedHead, Instant)>,
+    /// A round has heard of what was heard.
+    is_used: bool,
+    /// Asked here, and not told the others yet.
+    to_tell: Option<SharedHead>,
+    chain_id: Option<ChainId>,
+}
+
+impl SharedHeads {
+    pub fn new(
+        registry: Arc<dyn Registry>,
+        metrics: Arc<Metrics>,
+        regimen: CurrentIntervals,
+    ) -> SharedHeads {
+        SharedHeads {
+            registry,
+            metrics,
+            regimen,
+            known: Mutex::default(),
+            is_told: Notify::new(),
+        }
+    }
+
+    /// What a round that begins at `now` does about the node `spec`.
+    pub fn way(&self, spec: &NodeSpec, now: Instant) -> LeaderStep {
+        if spec.rung != Role::Leader {
+            return LeaderStep::Ask;
+        }
+        let mut known = self.known();
+        known.lead_by(spec.url.identity());
+        let interval = self.regimen.say(|regimen| regimen.leader_interval);
+        let is_fresh = |at| now.saturating_duration_since(at) < interval * INTERVALS_MAX;
+        match known.heard {
+            Some((head, at)) if !known.asks && is_fresh(at) => {
+                if std::mem::replace(&mut known.is_used, true) {
+                    return LeaderStep::Leave;
+                }
+                LeaderStep::Hear(ProbeOutcome::Answered {
+                    head: BlockNumber(head.block_number),
+                    chain_id: head.chain_id.map(ChainId),
+                    syncing: false,
+                })
+            }
+            Some(_) | None => LeaderStep::Ask,
+        }
+    }
+
+    /// Takes down what the node `spec` answered here, for the others.
+    pub fn tell(&self, spec: &NodeSpec, probe: &ProbeOutcome) {
+        let ProbeOutcome::Answered {
+            head,
+            chain_id,
+            syncing: false,
+            ..
+        } = probe
+        else {
+            return;
+        };
+        if spec.rung != Role::Leader {
+            return;
+        }
+        let mut known = self.known();
+        known.chain_id = chain_id.or(known.chain_id);
+        known.to_tell = Some(SharedHead {
+            block_number: head.0,
+            chain_id: known.chain_id.map(|id| id.0),
+            asked_at: clock::unix_millis(),
+        });
+        drop(known);
+        self.is_told.notify_one();
+    }
+
+    /// Tells the others, or hears from them, for as long as it is awaited.
+    pub async fn exchange(&self) {
+        loop {
+            let pause = self.regimen.pause(|regimen| regimen.leader_interval);
+            tokio::select! {
+                () = pause => {}
+                () = self.is_told.notified() => {}
+            }
+            if let Err(why) = self.exchange_once().await {
+                self.metrics.registry_failed("share");
+                log::debug!("the leader's head was not shared: {why}");
+            }
+        }
+    }
+
+    async fn exchange_once(&self) -> Result<(), crate::registry::RegistryError> {
+        let asks = self.registry.holds_pen().await?;
+        let (leader, to_tell) = {
+            let mut known = self.known();
+            known.asks = asks;
+            (known.leader.clone(), known.to_tell.take())
+        };
+        let Some(leader) = leader else { return Ok(()) };
+        match to_tell.filter(|_| asks) {
+            Some(head) => self.registry.share_head(&leader, head).await,
+            None if asks => Ok(()),
+            None => {
+                let found = self.registry.shared_head(&leader).await?;
+                let mut known = self.known();
+                if known.leader.as_ref() == Some(&leader) {
+                    known.hear(found, clock::now());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, SharedHeadState> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SharedHeadState {
+    fn lead_by(&mut self, leader: String) {
+        if self.leader.as_ref() != Some(&leader) {
+            *self = SharedHeadState {
+                leader: Some(leader),
+                asks: self.asks,
+                ..SharedHeadState::default()
+            };
+        }
+    }
+
+    fn hear(&mut self, found: Option<SharedHead>, now: Instant) {
+        let Some(head) = found else { return };
+        let still_for = self.pulse.still_for(head.asked_at, now);
+        // Of the first that is found nobody knows how old it is.
+        if still_for.is_zero() && self.pulse.has_moved() {
+            self.heard = Some((head, now));
+            self.is_used = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn head(block_number: u64, asked_at: u64) -> Option<SharedHead> {
+        Some(SharedHead {
+            block_number,
+            chain_id: Some(1),
+            asked_at,
+        })
+    }
+
+    fn leader() -> NodeSpec {
+        let mut record = forebay_core::vocabulary::node::NodeRecord::at("https://a/s3cret");
+        record.rung = Role::Leader;
+        record.resolve(&|_| None).unwrap()
+    }
+
+    fn shared() -> (tempfile::TempDir, SharedHeads) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forebay.db");
+        let registry = crate::registry::embedded::EmbeddedRegistry::open(&path, Arc::new(|_| None));
+        let metrics = Arc::new(Metrics::new());
+        let (_, regimen) = CurrentIntervals::new(crate::background::intervals::example());
+        let shared = SharedHeads::new(Arc::new(registry.unwrap()), metrics, regimen);
+        (folder, shared)
+    }
+
+    #[test]
+    fn a_head_that_moves_is_heard_once_and_asked_for_when_it_stands_still() {
+        let (_folder, shared) = shared();
+        let start = clock::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(shared.way(&leader(), start), LeaderStep::Ask);
+        shared.known().hear(head(100, 1), after(1));
+        assert_eq!(
+            shared.way(&leader(), after(1)),
+            LeaderStep::Ask,
+            "of unknown age"
+        );
+        shared.known().hear(head(101, 2), after(5));
+        let expected = LeaderStep::Hear(ProbeOutcome::Answered {
+            head: BlockNumber(101),
+            chain_id: Some(ChainId(1)),
+            syncing: false,
+        });
+        assert_eq!(shared.way(&leader(), after(6)), expected);
+        assert_eq!(shared.way(&leader(), after(7)), LeaderStep::Leave);
+        shared.known().hear(head(101, 2), after(10));
+        assert_eq!(shared.way(&leader(), after(19)), LeaderStep::Leave);
+        assert_eq!(shared.way(&leader(), after(20)), LeaderStep::Ask);
+    }
+
+    #[test]
+    fn who_holds_the_pen_and_whoever_is_no_leader_is_asked() {
+        let (_folder, shared) = shared();
+        let now = clock::now();
+        shared.way(&leader(), now);
+        shared.known().hear(head(100, 1), now);
+        shared.known().hear(head(101, 2), now);
+        let own = NodeSpec {
+            rung: Role::Own,
+            ..leader()
+        };
+        assert_eq!(shared.way(&own, now), LeaderStep::Ask);
+        shared.known().asks = true;
+        assert_eq!(shared.way(&leader(), now), LeaderStep::Ask);
+    }
+}

@@ -1,0 +1,454 @@
+//! Many calls in one packet: plain reads travel together, any other call goes its own way; the
+//! answers come back in their order.
+//!
+//! The answers are held until the last one is there, within the packet's room: what has none any
+//! more is refused alone, unless a node may have carried it out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Semaphore;
+
+use super::exchange::WHOLE_BYTES_MAX;
+use crate::call::upstream_batch::{self, BoxedMember, UpstreamStep};
+use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use crate::shared::answer_budget::AnswerBudget;
+use forebay_core::method::Treatment;
+use forebay_core::rpc::envelope::RequestItem;
+use forebay_core::rpc::refusal::Refusal;
+
+/// Of one batch, so many calls that go their own way are under way at once, so many of those that
+/// travel together or did, and so many of those that waited for an answer which could not be shared.
+const FAN_OUT: usize = 16;
+
+/// Room that a call which is no read must find before it is asked: for a hash or an id.
+const NOTE_BYTES: usize = 1 << 10;
+
+/// A batch's answer, and who gave it.
+pub struct BatchResponse {
+    /// The body; empty when there is nothing to say: all were notifications.
+    pub pieces: Vec<Bytes>,
+    /// Each node once, in the order of their answers; `local` is one of them.
+    pub nodes: Vec<Arc<str>>,
+    /// The most nodes asked for one call.
+    pub attempts: usize,
+    /// Why all of its calls were refused, where that may be said of them as a whole.
+    pub refusal: Option<Refusal>,
+}
+
+/// How a call of a batch comes to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MemberRoute {
+    Own,
+    /// With others, to begin with.
+    Shared,
+    /// By what an identical call brings, which it waits for.
+    Given,
+}
+
+/// What has come to an end.
+struct FinishedMembers<'a> {
+    way: MemberRoute,
+    /// Answers, and their places.
+    answers: Vec<(usize, ServedAnswer)>,
+    /// Who isn't done yet.
+    left: Vec<BoxedMember<'a>>,
+}
+
+/// Answers `items` (at least one).
+pub async fn serve(
+    engine: &Router,
+    items: &[RequestItem<'_>],
+    terms: CallContext<'_>,
+) -> BatchResponse {
+    let turns = Semaphore::new(FAN_OUT);
+    let snapshot = engine.pool.snapshot();
+    // One head for all of them, however long the last one waits for its turn.
+    let pins = engine.pins(terms, &snapshot.view);
+    let terms = CallContext {
+        may_stream: false,
+        pins: Some(pins),
+        ..terms
+    };
+    let planned = upstream_batch::plan(
+        engine,
+        items,
+        &snapshot.view,
+        (terms.policy, &pins, terms.client),
+    );
+    let (riders, given) = upstream_batch::board(engine, &planned, &snapshot.view, terms);
+    drop(snapshot);
+    let mut ways = vec![MemberRoute::Own; items.len()];
+    riders
+        .iter()
+        .for_each(|it| ways[it.place()] = MemberRoute::Shared);
+    given.iter().for_each(|it| ways[*it] = MemberRoute::Given);
+    let mut own = (0..items.len()).filter(|place| ways[*place] == MemberRoute::Own);
+    let attempt = terms.policy.limits.times.attempt;
+    let mut waiting = VecDeque::from(riders);
+    let mut answers: Vec<Option<ServedAnswer>> = items.iter().map(|_| None).collect();
+    let mut under_way: FuturesUnordered<BoxFuture<'_, FinishedMembers<'_>>> =
+        FuturesUnordered::new();
+    let in_turns = CallContext {
+        turns: Some(&turns),
+        ..terms
+    };
+    for place in given {
+        under_way.push(one(engine, items, (place, MemberRoute::Given), in_turns).boxed());
+    }
+    // Each kind has its own turns: who waits for another's answer must not take that one's.
+    let (mut of_own, mut of_shared) = (0, 0);
+    loop {
+        for travel in upstream_batch::gather(engine, &mut waiting, FAN_OUT - of_shared, attempt) {
+            of_shared += 1;
+            under_way.push(go(engine, items, travel, terms).boxed());
+        }
+        while of_own < FAN_OUT
+            && let Some(place) = own.next()
+        {
+            of_own += 1;
+            under_way.push(one(engine, items, (place, MemberRoute::Own), terms).boxed());
+        }
+        let Some(done) = under_way.next().await else {
+            let rules = &terms.policy.rules;
+            return collect(items, answers, |method| rules.look_up(method).1);
+        };
+        match done.way {
+            MemberRoute::Own => of_own -= 1,
+            MemberRoute::Shared => of_shared -= 1,
+            MemberRoute::Given => {}
+        }
+        for (place, served) in done.answers {
+            answers[place] = Some(served);
+        }
+        waiting.extend(done.left);
+    }
+}
+
+/// The answers in the order of their calls.
+fn collect(
+    items: &[RequestItem<'_>],
+    answers: Vec<Option<ServedAnswer>>,
+    treatment: impl Fn(&str) -> Treatment,
+) -> BatchResponse {
+    let refusal = refused_alike(items, &answers, treatment);
+    let mut body = BatchBody::default();
+    let mut nodes: Vec<Arc<str>> = Vec::new();
+    let mut attempts = 0;
+    let local: Arc<str> = "local".into();
+    for (item, served) in items.iter().zip(answers.into_iter().flatten()) {
+        attempts = attempts.max(served.attempts);
+        let node = served.node.unwrap_or_else(|| local.clone());
+        if !nodes.contains(&node) {
+            nodes.push(node);
+        }
+        let id = match item {
+            RequestItem::Refused { id, .. } => Some(id.unwrap_or("null")),
+            RequestItem::Call(call) => call.id,
+        };
+        if let Some(id) = id {
+            body.add(id, served.answer);
+        }
+    }
+    BatchResponse {
+        pieces: body.close(),
+        nodes,
+        attempts,
+        refusal,
+    }
+}
+
+/// Why all calls were refused, where it was for one reason and whoever tries all of them again does
+/// nothing twice: they are reads, or calls that no node can have carried out, and none is a write.
+fn refused_alike(
+    items: &[RequestItem<'_>],
+    answers: &[Option<ServedAnswer>],
+    treatment: impl Fn(&str) -> Treatment,
+) -> Option<Refusal> {
+    let mut alike = None;
+    for (item, served) in items.iter().zip(answers) {
+        let (RequestItem::Call(call), Some(served)) = (item, served) else {
+            return None;
+        };
+        let CallReply::Refused(why) = &served.answer else {
+            return None;
+        };
+        let is_harmless = match treatment(&call.method) {
+            Treatment::Broadcast | Treatment::Once => false,
+            Treatment::Unknown => why.is_unexecuted(),
+            Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
+        };
+        if !is_harmless || alike.get_or_insert(why) != &why {
+            return None;
+        }
+    }
+    alike.cloned()
+}
+
+/// A travel to its end.
+async fn go<'a>(
+    engine: &'a Router,
+    items: &[RequestItem<'_>],
+    travel: UpstreamStep<'a>,
+    terms: CallContext<'a>,
+) -> FinishedMembers<'a> {
+    let mut done = FinishedMembers {
+        way: MemberRoute::Shared,
+        answers: Vec::with_capacity(travel.calls()),
+        left: Vec::new(),
+    };
+    let mut keep = |(place, served): (usize, ServedAnswer)| {
+        let kept = keep(served, &items[place], terms.room);
+        done.answers.push((place, kept));
+    };
+    match travel {
+        UpstreamStep::Together(convoy) => {
+            for mut rider in convoy.travel(engine, terms).await {
+                match rider.leave() {
+                    Some(answer) => keep(answer),
+                    None => done.left.push(rider),
+                }
+            }
+        }
+        UpstreamStep::Alone(rider, step) => keep(rider.part(step).await),
+    }
+    done
+}
+
+/// One answer to a call that goes its own way.
+async fn one<'a>(
+    engine: &Router,
+    items: &[RequestItem<'_>],
+    (place, way): (usize, MemberRoute),
+    terms: CallContext<'_>,
+) -> FinishedMembers<'a> {
+    let served = match &items[place] {
+        RequestItem::Refused { why, .. } => ServedAnswer::here(CallReply::Refused(why.clone())),
+        RequestItem::Call(call) if call.id.is_none() => unheard(engine.serve(call, terms).await),
+        RequestItem::Call(call) => {
+            let (_, treatment) = terms.policy.rules.look_up(&call.method);
+            answer(engine.serve(call, terms), treatment, terms.room).await
+        }
+    };
+    FinishedMembers {
+        way,
+        answers: vec![(place, served)],
+        left: Vec::new(),
+    }
+}
+
+/// Lets `serve` answer a call that is treated so, and holds room for the answer. A read whose
+/// answer finds none is refused. Anything else is refused before it is asked, or not at all: what a
+/// node carried out must not look as if it had failed.
+async fn answer(
+    serve: impl Future<Output = ServedAnswer>,
+    treatment: Treatment,
+    room: &AnswerBudget<'_>,
+) -> ServedAnswer {
+    if is_read(treatment) {
+        return hold(serve.await, room);
+    }
+    if !room.hold(NOTE_BYTES) {
+        return ServedAnswer::here(CallReply::Refused(Refusal::AnswerTooLarge));
+    }
+    let served = serve.await;
+    // It goes out whether there is room or not.
+    room.hold(bytes_of(&served).saturating_sub(NOTE_BYTES));
+    served
+}
+
+/// What is kept of the answer to a read until all others are there.
+fn keep(served: ServedAnswer, item: &RequestItem<'_>, room: &AnswerBudget<'_>) -> ServedAnswer {
+    match item {
+        RequestItem::Call(call) if call.id.is_none() => unheard(served),
+        RequestItem::Call(_) | RequestItem::Refused { .. } => hold(served, room),
+    }
+}
+
+/// Nobody wants to hear the answer to a notification.
+fn unheard(served: ServedAnswer) -> ServedAnswer {
+    ServedAnswer {
+        answer: CallReply::Here(String::new()),
+        ..served
+    }
+}
+
+/// Holds room for the answer to a read. One that was made here goes out whether there is room or
+/// not: it is short, and may have begun something, as a subscription.
+fn hold(mut served: ServedAnswer, room: &AnswerBudget<'_>) -> ServedAnswer {
+    if !room.hold(bytes_of(&served)) && !matches!(served.answer, CallReply::Here(_)) {
+        served.answer = CallReply::Refused(Refusal::AnswerTooLarge);
+    }
+    served
+}
+
+/// What is still to be held of it.
+fn bytes_of(served: &ServedAnswer) -> usize {
+    match &served.answer {
+        // What is longer was held as it came.
+        CallReply::Whole(answer) => answer.bytes().min(WHOLE_BYTES_MAX),
+        CallReply::Here(answer) => answer.len(),
+        CallReply::Large(_) | CallReply::Refused(_) => 0,
+    }
+}
+
+fn is_read(treatment: Treatment) -> bool {
+    match treatment {
+        Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
+        Treatment::Broadcast | Treatment::Once | Treatment::Unknown => false,
+    }
+}
+
+/// The body as it grows. Long answers are not copied into it.
+#[derive(Default)]
+struct BatchBody {
+    closed: Vec<Bytes>,
+    open: Vec<u8>,
+    has_begun: bool,
+}
+
+impl BatchBody {
+    fn add(&mut self, id: &str, answer: CallReply) {
+        let begun = std::mem::replace(&mut self.has_begun, true);
+        self.open.push(if begun { b',' } else { b'[' });
+        match answer {
+            CallReply::Here(answer) => self.open.extend_from_slice(answer.as_bytes()),
+            CallReply::Refused(why) => self.open.extend_from_slice(why.body(Some(id)).as_bytes()),
+            CallReply::Whole(answer) => match answer.around_id() {
+                Some((before, after)) if answer.bytes() > WHOLE_BYTES_MAX => {
+                    self.add_long(before);
+                    self.open.extend_from_slice(id.as_bytes());
+                    self.add_long(after);
+                }
+                Some(_) | None => answer.write_to(id, &mut self.open),
+            },
+            // It may not stream, so there is none.
+            CallReply::Large(_) => {
+                let refusal = Refusal::AnswerTooLarge.body(Some(id));
+                self.open.extend_from_slice(refusal.as_bytes());
+            }
+        }
+        if self.open.len() > WHOLE_BYTES_MAX {
+            self.close_open();
+        }
+    }
+
+    fn add_long(&mut self, piece: Bytes) {
+        if piece.len() <= WHOLE_BYTES_MAX / 2 {
+            self.open.extend_from_slice(&piece);
+        } else {
+            self.close_open();
+            self.closed.push(piece);
+        }
+    }
+
+    fn close_open(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        if !open.is_empty() {
+            self.closed.push(Bytes::from(open));
+        }
+    }
+
+    fn close(mut self) -> Vec<Bytes> {
+        if self.has_begun {
+            self.open.push(b']');
+        }
+        self.close_open();
+        self.closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::admission::Admission;
+    use forebay_core::rpc::answer::Answer;
+    use forebay_core::rpc::envelope::UpstreamCallId;
+    use forebay_core::rpc::whole_answer::WholeAnswer;
+
+    fn whole(result: &str) -> CallReply {
+        let bytes = Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":1,"result":"{result}"}}"#));
+        CallReply::Whole(WholeAnswer::new(
+            &bytes,
+            &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
+        ))
+    }
+
+    #[test]
+    fn short_and_long_answers_stand_in_their_order_with_their_callers_ids() {
+        let long = "x".repeat(WHOLE_BYTES_MAX);
+        let mut body = BatchBody::default();
+        body.add("\"a\"", whole("short"));
+        body.add("7", whole(&long));
+        body.add("null", CallReply::Refused(Refusal::NoNode));
+        body.add("8", CallReply::Here("{}".into()));
+        let pieces = body.close();
+        assert!(pieces.len() > 1);
+        let text = String::from_utf8(pieces.concat()).unwrap();
+        let read: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&read[0]["id"], &read[0]["result"]),
+            (&"a".into(), &"short".into())
+        );
+        assert_eq!(
+            (&read[1]["id"], &read[1]["result"]),
+            (&7.into(), &long.into())
+        );
+        assert_eq!(read[2]["error"]["code"], -32011);
+        assert_eq!(read.len(), 4);
+    }
+
+    /// What a call that is treated so gets while so many bytes are left, and whether it was asked.
+    async fn answered(treatment: Treatment, left: usize, result: &str) -> (bool, bool) {
+        let gate = Admission::default();
+        let room = gate.room(left as u64);
+        let mut was_asked = false;
+        let serve = async {
+            was_asked = true;
+            ServedAnswer::here(whole(result))
+        };
+        let served = answer(serve, treatment, &room).await;
+        (was_asked, matches!(served.answer, CallReply::Whole(_)))
+    }
+
+    #[tokio::test]
+    async fn a_read_without_room_is_refused_once_its_answer_is_there() {
+        let bytes = match whole("0x1") {
+            CallReply::Whole(answer) => answer.bytes(),
+            CallReply::Here(_) | CallReply::Large(_) | CallReply::Refused(_) => unreachable!(),
+        };
+        for treatment in [Treatment::Read, Treatment::Heavy] {
+            assert_eq!(answered(treatment, bytes, "0x1").await, (true, true));
+            assert_eq!(answered(treatment, bytes - 1, "0x1").await, (true, false));
+        }
+    }
+
+    #[test]
+    fn an_answer_made_here_needs_no_room() {
+        let gate = Admission::default();
+        let room = gate.room(0);
+        let served = hold(ServedAnswer::here(CallReply::Here("{}".into())), &room);
+        assert!(matches!(served.answer, CallReply::Here(_)));
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_is_refused_before_it_is_asked_or_not_at_all() {
+        let longest = "x".repeat(WHOLE_BYTES_MAX / 2);
+        for treatment in [Treatment::Broadcast, Treatment::Once, Treatment::Unknown] {
+            for result in ["0x1", &longest] {
+                let without = answered(treatment, NOTE_BYTES - 1, result).await;
+                assert_eq!(without, (false, false));
+                assert_eq!(answered(treatment, NOTE_BYTES, result).await, (true, true));
+            }
+        }
+    }
+
+    #[test]
+    fn without_answers_there_is_no_body() {
+        assert!(BatchBody::default().close().is_empty());
+    }
+}

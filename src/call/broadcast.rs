@@ -1,0 +1,407 @@
+//! A raw transaction's way to the nodes: to several at once, on to the rest after the first has
+//! taken it, and, where nobody knows or all refuse it, looked up by its hash.
+
+mod lookup;
+mod receipt;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+use super::exchange::WHOLE_BYTES_MAX;
+use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
+use crate::clock;
+use crate::observe::metrics::{CallOutcome, TransactionOutcome};
+use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use crate::shared::answer_budget::AnswerBudget;
+use crate::shared::background_sends::BackgroundSend;
+use crate::shared::recent_writes::SharedWrites;
+use forebay_core::call::broadcast::{
+    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, FanoutScope, NODES_MAX,
+    TELLS_OF_TRANSACTION, spread,
+};
+use forebay_core::call::last_block;
+use forebay_core::call::pending_transactions;
+use forebay_core::call::recent_writes::Client;
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::reference::ChainId;
+use forebay_core::fleet::select::Tier;
+use forebay_core::method::Treatment;
+use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::transaction::{self, SignedTransaction, TxHash};
+use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::node::NodeId;
+
+/// The time of a call that is kept for looking its transaction up; a quarter of it at most.
+const LOOKUP_TIME: Duration = Duration::from_secs(2);
+
+type CallResult = (ServedAnswer, CallOutcome);
+
+/// Sends the raw transaction that `call` holds. Who lets go of the future doesn't stop what was
+/// sent.
+pub async fn send(engine: &Router, call: &Call<'_>, terms: CallContext<'_>) -> CallResult {
+    let (ended, sending) = BroadcastCall::new(engine, call, terms).run().await;
+    engine.metrics.broadcast(sending);
+    ended
+}
+
+/// What is sent, as far as it can be read.
+struct RawTransaction {
+    hash: TxHash,
+    /// Of this chain, of a type that is known.
+    signed: Option<SignedTransaction>,
+    /// Without blobs.
+    bytes: Vec<u8>,
+    network: Option<IpAddr>,
+}
+
+impl RawTransaction {
+    fn read(
+        params: &str,
+        chain: Option<ChainId>,
+        network: Option<IpAddr>,
+    ) -> Option<RawTransaction> {
+        let bytes = transaction::bytes(params)?;
+        let is_ours = |signed: &SignedTransaction| {
+            signed
+                .chain_id
+                .is_none_or(|id| chain.is_none_or(|chain| id == chain))
+        };
+        Some(RawTransaction {
+            hash: transaction::hash_of(&bytes),
+            signed: transaction::read(&bytes).filter(is_ours),
+            bytes,
+            network,
+        })
+    }
+
+    fn sent(&self) -> pending_transactions::AcceptedTransaction<'_> {
+        pending_transactions::AcceptedTransaction {
+            hash: self.hash,
+            signed: self.signed,
+            raw: &self.bytes,
+            network: self.network,
+        }
+    }
+}
+
+/// A transaction on its way.
+struct BroadcastCall<'a> {
+    engine: &'a Router,
+    call: &'a Call<'a>,
+    terms: CallContext<'a>,
+    form: BroadcastForm,
+    tx: Option<Arc<RawTransaction>>,
+    broadcast: Broadcast,
+    deadline: Instant,
+    asked: Vec<NodeId>,
+    /// Of those, who refused it for what it is.
+    refused_by: Vec<NodeId>,
+    heard: Vec<AttemptClass>,
+    failed: Vec<(Arc<str>, AttemptClass)>,
+    /// The error that says most.
+    kept: Option<(WholeAnswer, Arc<str>)>,
+    volleys: usize,
+}
+
+impl<'a> BroadcastCall<'a> {
+    fn new(engine: &'a Router, call: &'a Call<'a>, terms: CallContext<'a>) -> BroadcastCall<'a> {
+        let form = BroadcastForm::of(&call.method);
+        let chain = engine.pool.snapshot().view.chain_id;
+        let read = |params: &str| RawTransaction::read(params, chain, terms.client.network());
+        let tx = call.params.and_then(read).map(Arc::new);
+        let limits = &terms.policy.limits;
+        BroadcastCall {
+            engine,
+            call,
+            terms,
+            form,
+            broadcast: Broadcast::new(form, tx.is_some()),
+            tx,
+            deadline: terms.arrived_at + limits.times.deadline_of(Treatment::Broadcast),
+            asked: Vec::new(),
+            refused_by: Vec::new(),
+            heard: Vec::new(),
+            failed: Vec::new(),
+            kept: None,
+            volleys: 0,
+        }
+    }
+
+    async fn run(mut self) -> (CallResult, TransactionOutcome) {
+        self.engine.budget.deposit();
+        let body = Bytes::from(self.call.for_node());
+        while let Some(nodes) = self.next_nodes() {
+            let Some(piece) = self.engine.afterwork.begin(body.len()) else {
+                return (
+                    self.refused(Refusal::OverCapacity),
+                    TransactionOutcome::Refused,
+                );
+            };
+            if let Some(ended) = self.volley(&nodes, &body, piece).await {
+                return ended;
+            }
+            if let Some(ended) = self.doubt().await {
+                return ended;
+            }
+            if !self.broadcast.goes_on() {
+                break;
+            }
+        }
+        self.finish()
+    }
+
+    /// Whom to send it to next: own nodes first, then the others, none of them twice.
+    fn next_nodes(&mut self) -> Option<Vec<NodeId>> {
+        let limits = &self.terms.policy.limits;
+        let now = clock::now();
+        let is_free = self.heard.iter().all(|class| class.is_unexecuted());
+        if now >= self.until() || self.volleys >= limits.attempts_max as usize {
+            return None;
+        }
+        // Where not all are asked: those who have this client's earlier ones, or it can't follow.
+        let holders = self.engine.taken.holders_for(self.terms.client);
+        let wish = FanoutScope {
+            nodes_max: limits.broadcast,
+            method: &self.call.method,
+            first: &holders,
+            passed: &self.asked,
+        };
+        let view = &self.engine.pool.snapshot().view;
+        let mut ladder = Some(Tier::Own);
+        while let Some(rung) = ladder {
+            if rung == Tier::LastResort && !limits.fails_open {
+                return None;
+            }
+            let nodes = spread(view, rung, wish, now, &mut clock::roll);
+            if nodes.is_empty() {
+                ladder = rung.below();
+            } else if !is_free && !self.engine.budget.withdraw(now) {
+                return None;
+            } else {
+                if rung == Tier::Fallback {
+                    self.engine.metrics.fallback_call();
+                }
+                return Some(nodes);
+            }
+        }
+        None
+    }
+
+    /// Until when nodes may take it: some of the time is left for a lookup.
+    fn until(&self) -> Instant {
+        let whole = self
+            .deadline
+            .saturating_duration_since(self.terms.arrived_at);
+        self.deadline - LOOKUP_TIME.min(whole / 4)
+    }
+
+    /// Sends it to `nodes` and hears them until one settles it; the others are heard out by a task
+    /// of their own.
+    async fn volley(
+        &mut self,
+        nodes: &[NodeId],
+        body: &Bytes,
+        piece: BackgroundSend,
+    ) -> Option<(CallResult, TransactionOutcome)> {
+        let engine = self.engine;
+        self.volleys += 1;
+        self.asked.extend_from_slice(nodes);
+        let until = match self.form {
+            BroadcastForm::Hash => self
+                .until()
+                .min(clock::now() + self.terms.policy.limits.times.attempt),
+            // The node itself waits for a block.
+            BroadcastForm::Receipt => self.until(),
+        };
+        let question = FanoutCall {
+            method: (*self.call.method).into(),
+            body: body.clone(),
+            until,
+            bytes_max: self.terms.bytes_max.min(longest(self.form)),
+            trace: self.terms.trace,
+            path: self.terms.origin.part(AttemptKind::Broadcast),
+        };
+        let (say, mut hear) = mpsc::channel(NODES_MAX);
+        let delivery = BroadcastRound {
+            fan: fanout::ask_all(&engine.pool, &engine.gate, nodes, &question),
+            taken: engine.taken.clone(),
+            tx: self.tx.clone(),
+            client: self.terms.client,
+            say,
+            _piece: piece,
+        };
+        tokio::spawn(delivery.run());
+        while let Some((word, heard)) = hear.recv().await {
+            if let Some(ended) = self.hear(word, heard) {
+                return Some(ended);
+            }
+        }
+        None
+    }
+
+    fn hear(
+        &mut self,
+        word: BroadcastReply,
+        heard: NodeAnswer,
+    ) -> Option<(CallResult, TransactionOutcome)> {
+        self.heard.push(heard.class);
+        if heard.class != AttemptClass::Ok {
+            self.failed.push((heard.name.clone(), heard.class));
+        }
+        if matches!(word, BroadcastReply::Refused(rank) if rank >= TELLS_OF_TRANSACTION) {
+            self.refused_by.push(heard.node);
+        }
+        match (self.broadcast.hear(word), heard.answer) {
+            (BroadcastAction::Deliver, Some(answer)) => {
+                self.see(heard.node, &answer);
+                let reply = held(answer, self.terms.room);
+                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
+                Some((ended, TransactionOutcome::Accepted))
+            }
+            (BroadcastAction::DeliverHash, _) => {
+                let reply = self.hash_reply()?;
+                let ended = self.served(reply, &heard.name, CallOutcome::Ok);
+                Some((ended, TransactionOutcome::Known))
+            }
+            (BroadcastAction::Keep, Some(answer)) => {
+                self.kept = Some((answer, heard.name));
+                None
+            }
+            (BroadcastAction::Deliver | BroadcastAction::Keep, None)
+            | (BroadcastAction::Drop, _) => None,
+        }
+    }
+
+    /// A receipt tells its client of a block: what the client is shown next is not behind it.
+    fn see(&self, node: NodeId, answer: &WholeAnswer) {
+        let told = match self.form {
+            BroadcastForm::Hash => None,
+            BroadcastForm::Receipt => answer.result().and_then(last_block::block_told),
+        };
+        if let Some(head) = told {
+            self.engine.pool.see(self.terms.client, node, head);
+        }
+    }
+
+    fn hash_reply(&self) -> Option<CallReply> {
+        let hash = self.tx.as_ref()?.hash;
+        Some(CallReply::with_result(self.call, &format!("\"{hash}\"")))
+    }
+
+    fn finish(mut self) -> (CallResult, TransactionOutcome) {
+        if let Some((answer, name)) = self.kept.take() {
+            let ended = self.served(held(answer, self.terms.room), &name, CallOutcome::RpcError);
+            return (ended, TransactionOutcome::Refused);
+        }
+        let why = broadcast::refusal(&self.heard);
+        (self.refused(why), TransactionOutcome::Unanswered)
+    }
+
+    fn refused(&self, why: Refusal) -> CallResult {
+        let served = ServedAnswer {
+            answer: CallReply::Refused(why),
+            node: None,
+            attempts: self.volleys,
+            failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
+        };
+        (served, CallOutcome::Failed)
+    }
+
+    fn served(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> CallResult {
+        let served = ServedAnswer {
+            answer,
+            node: Some(node.clone()),
+            attempts: self.volleys,
+            failed: None,
+        };
+        (served, outcome)
+    }
+}
+
+/// The longest answer of a node that takes a transaction.
+fn longest(form: BroadcastForm) -> u64 {
+    match form {
+        BroadcastForm::Hash => fanout::SHORT_BYTES_MAX,
+        BroadcastForm::Receipt => fanout::LONG_BYTES_MAX,
+    }
+}
+
+/// A fan's answer, held in the client's own `room` from now on; as everywhere, the first
+/// [`WHOLE_BYTES_MAX`] of it are the batch's to find room for.
+fn held(answer: WholeAnswer, room: &AnswerBudget<'_>) -> CallReply {
+    if room.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
+        CallReply::Whole(answer)
+    } else {
+        CallReply::Refused(Refusal::AnswerTooLarge)
+    }
+}
+
+/// One volley, which outlives the call: it remembers who has taken the transaction, and tells the
+/// call as long as it listens.
+struct BroadcastRound {
+    fan: Fanout,
+    taken: Arc<SharedWrites>,
+    tx: Option<Arc<RawTransaction>>,
+    client: Client,
+    say: mpsc::Sender<(BroadcastReply, NodeAnswer)>,
+    _piece: BackgroundSend,
+}
+
+impl BroadcastRound {
+    async fn run(mut self) {
+        while let Some(heard) = self.fan.next().await {
+            let error = heard.answer.as_ref().and_then(WholeAnswer::error);
+            let word = broadcast::word(heard.class, error.as_ref());
+            if matches!(
+                word,
+                BroadcastReply::Accepted | BroadcastReply::Known | BroadcastReply::Unmined
+            ) {
+                let sent = self.tx.as_ref().map(|tx| tx.sent());
+                self.taken.remember(sent.as_ref(), self.client, heard.node);
+            }
+            // Nobody listens any more when the call has its answer.
+            drop(self.say.try_send((word, heard)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::admission::Admission;
+    use forebay_core::rpc::answer::Answer;
+    use forebay_core::rpc::envelope::UpstreamCallId;
+
+    #[test]
+    fn only_a_receipt_may_be_long() {
+        assert_eq!(longest(BroadcastForm::Hash), 64 << 10);
+        assert_eq!(longest(BroadcastForm::Receipt), 1 << 20);
+    }
+
+    #[test]
+    fn a_long_receipt_is_held_in_its_clients_room() {
+        let padding = "x".repeat(WHOLE_BYTES_MAX);
+        let bytes = Bytes::from(format!(r#"{{"id":1,"result":"{padding}"}}"#));
+        let answer = WholeAnswer::new(
+            &bytes,
+            &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
+        );
+        let over = answer.bytes() - WHOLE_BYTES_MAX;
+        let gate = Admission::default();
+        let room = gate.room(over as u64);
+        assert!(matches!(held(answer.clone(), &room), CallReply::Whole(_)));
+        assert!(!room.hold(1));
+        let refused = held(answer, &room);
+        assert!(matches!(
+            refused,
+            CallReply::Refused(Refusal::AnswerTooLarge)
+        ));
+    }
+}

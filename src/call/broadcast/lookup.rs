@@ -1,0 +1,192 @@
+//! What nodes are asked before a client is told that its transaction was refused: whether they have
+//! it, and what used up its nonce.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::held;
+use crate::call::broadcast::{BroadcastCall, CallResult};
+use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
+use crate::call::pending_nonce;
+use crate::clock;
+use crate::observe::metrics::{CallOutcome, LookupOutcome, TransactionOutcome};
+use crate::router::ServedAnswer;
+use forebay_core::call::broadcast::{BroadcastForm, FanoutScope, NODES_MAX, spread};
+use forebay_core::call::last_block::RECEIPT;
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::select::Tier;
+use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::node::NodeId;
+
+/// What used up a transaction's nonce.
+enum NonceUse {
+    /// Its own receipt.
+    ByItself(NodeAnswer),
+    /// Or nobody knows.
+    ByAnother,
+    /// Nothing, as far as blocks say.
+    Nowhere,
+}
+
+impl BroadcastCall<'_> {
+    /// Looks for the transaction where a node may have it: then it was no failure.
+    pub(super) async fn doubt(&mut self) -> Option<(CallResult, TransactionOutcome)> {
+        let tx = self.tx.clone()?;
+        let nodes = if self.broadcast.is_in_doubt() {
+            self.askable()
+        } else if tx.signed.is_some() {
+            std::mem::take(&mut self.refused_by)
+        } else {
+            Vec::new()
+        };
+        if nodes.is_empty() {
+            return None;
+        }
+        if let Some(ended) = self.look_up(tx.hash, &nodes).await {
+            return Some(ended);
+        }
+        if self.broadcast.is_spent() {
+            match self.spent(&nodes, tx.hash).await {
+                NonceUse::ByAnother => {}
+                NonceUse::ByItself(receipt) => {
+                    return Some((self.reply(receipt)?, TransactionOutcome::Known));
+                }
+                NonceUse::Nowhere => return self.stands(tx.hash).await,
+            }
+        }
+        if self.broadcast.waits() {
+            return self.stands(tx.hash).await;
+        }
+        None
+    }
+
+    /// Those that were sent it, and the own fit nodes.
+    fn askable(&self) -> Vec<NodeId> {
+        let wish = FanoutScope {
+            nodes_max: NODES_MAX,
+            method: self.form.lookup(),
+            first: &[],
+            passed: &self.asked,
+        };
+        let view = &self.engine.pool.snapshot().view;
+        let others = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
+        let mut nodes = self.asked.clone();
+        nodes.extend(others);
+        nodes
+    }
+
+    /// It is as good as taken: the hash, or the receipt once there is one.
+    async fn stands(&self, hash: TxHash) -> Option<(CallResult, TransactionOutcome)> {
+        match self.form {
+            BroadcastForm::Hash => {
+                let reply = self.hash_reply()?;
+                let served = ServedAnswer {
+                    answer: reply,
+                    node: None,
+                    attempts: self.volleys,
+                    failed: None,
+                };
+                Some(((served, CallOutcome::Ok), TransactionOutcome::Known))
+            }
+            BroadcastForm::Receipt => Some((self.wait(hash).await, TransactionOutcome::Known)),
+        }
+    }
+
+    /// Asks `nodes` for what this form answers.
+    async fn look_up(
+        &self,
+        hash: TxHash,
+        nodes: &[NodeId],
+    ) -> Option<(CallResult, TransactionOutcome)> {
+        let found = self.find(self.form.lookup(), hash, nodes).await;
+        let metrics = &self.engine.metrics;
+        metrics.looked_up(
+            found
+                .as_ref()
+                .map_or(LookupOutcome::Missing, |_| LookupOutcome::Found),
+        );
+        let found = found?;
+        let sent = self.tx.as_ref().map(|tx| tx.sent());
+        let taken = &self.engine.taken;
+        taken.remember(sent.as_ref(), self.terms.client, found.node);
+        Some((self.reply(found)?, TransactionOutcome::Known))
+    }
+
+    /// What is found of the transaction, as this form answers it.
+    pub(super) fn reply(&self, found: NodeAnswer) -> Option<CallResult> {
+        let reply = match self.form {
+            BroadcastForm::Hash => self.hash_reply()?,
+            BroadcastForm::Receipt => {
+                let answer = found.answer?;
+                self.see(found.node, &answer);
+                held(answer, self.terms.room)
+            }
+        };
+        Some(self.served(reply, &found.name, CallOutcome::Ok))
+    }
+
+    /// The first of `nodes` that knows the transaction.
+    pub(super) async fn find(
+        &self,
+        method: &'static str,
+        hash: TxHash,
+        nodes: &[NodeId],
+    ) -> Option<NodeAnswer> {
+        let mut fan = self.ask(method, &format!("[\"{hash}\"]"), nodes);
+        while let Some(heard) = fan.next().await {
+            let result = heard.answer.as_ref().and_then(|answer| answer.result());
+            if heard.class == AttemptClass::Ok && result.is_some_and(|found| found != b"null") {
+                return Some(heard);
+            }
+        }
+        None
+    }
+
+    /// What used up the nonce of the transaction, as a node says. One that was taken through us is
+    /// in no block while blocks have none of its sender's with its nonce, whatever a node says.
+    async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> NonceUse {
+        let taken = &self.engine.taken;
+        let claim = taken
+            .pooled()
+            .and_then(|pooled| pooled.claim(hash, clock::now()));
+        let Some((sender, nonce)) = claim else {
+            return NonceUse::ByAnother;
+        };
+        let counts = pending_nonce::latest(self.engine, sender, nodes, self.terms).await;
+        let Some(highest) = counts.iter().map(|(_, count)| *count).max() else {
+            return NonceUse::ByAnother;
+        };
+        if highest <= nonce {
+            return NonceUse::Nowhere;
+        }
+        let ahead = counts.iter().filter(|(_, count)| *count == highest);
+        let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
+        let receipt = self.find(RECEIPT, hash, &ahead).await;
+        if let Some(mut pooled) = taken.pooled() {
+            pooled.forget(hash);
+        }
+        receipt.map_or(NonceUse::ByAnother, NonceUse::ByItself)
+    }
+
+    fn ask(&self, method: &'static str, params: &str, nodes: &[NodeId]) -> Fanout {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        let question = FanoutCall {
+            method: method.into(),
+            body: Bytes::from(body),
+            until: self.lookup_end(),
+            // A transaction alone may be longer than `SHORT_BYTES_MAX`.
+            bytes_max: self.terms.bytes_max.min(fanout::LONG_BYTES_MAX),
+            trace: self.terms.trace,
+            path: self.terms.origin.part(AttemptKind::Lookup),
+        };
+        fanout::ask_all(&self.engine.pool, &self.engine.gate, nodes, &question)
+    }
+
+    fn lookup_end(&self) -> Instant {
+        let attempt = self.terms.policy.limits.times.attempt;
+        self.deadline.min(clock::now() + attempt)
+    }
+}

@@ -1,0 +1,118 @@
+//! The wait for the receipt of a transaction that a pool has already (EIP-7966): no node is held by
+//! it, and all who wait for one transaction ask together, once at each new head.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use super::LOOKUP_TIME;
+use crate::call::broadcast::{BroadcastCall, CallResult};
+use crate::call::fanout::NodeAnswer;
+use crate::clock;
+use crate::observe::metrics::CallOutcome;
+use crate::router::{CallReply, ServedAnswer};
+use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
+use forebay_core::call::broadcast::{UNMINED, sync_time};
+use forebay_core::call::last_block::RECEIPT;
+use forebay_core::fleet::select::Tier;
+use forebay_core::method::block::{NodePreference, NodeRequirements};
+use forebay_core::rpc::transaction::TxHash;
+
+impl BroadcastCall<'_> {
+    /// Waits as long as the call says.
+    pub(super) async fn wait(&self, hash: TxHash) -> CallResult {
+        let arrived_at = self.terms.arrived_at;
+        let whole = self.deadline.saturating_duration_since(arrived_at);
+        let asked = sync_time(self.call.params.unwrap_or_default());
+        let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
+        let seat = format!("receipt {hash}").into();
+        while clock::now() < until {
+            let found = match self.engine.flights.join(&seat, None) {
+                Join::Alone => self.watch(hash, until).await,
+                Join::Leader(leader) => {
+                    let found = self.watch(hash, until).await;
+                    leader.land(|| landed(found.as_ref()));
+                    found
+                }
+                Join::Follower(follower) => match timeout_at(until.into(), follower.landed()).await
+                {
+                    Ok(Some(FlightOutcome::Brought(brought))) => {
+                        let reply = super::held(brought.answer, self.terms.room);
+                        return self.served(reply, &brought.node, CallOutcome::Ok);
+                    }
+                    // Its time was shorter.
+                    Ok(
+                        None
+                        | Some(
+                            FlightOutcome::Nothing
+                            | FlightOutcome::Refused(..)
+                            | FlightOutcome::Shed(..)
+                            | FlightOutcome::Unanswerable(..),
+                        ),
+                    )
+                    | Err(_) => continue,
+                },
+            };
+            if let Some(ended) = found.and_then(|found| self.reply(found)) {
+                return ended;
+            }
+        }
+        self.unmined(hash, until.saturating_duration_since(self.terms.arrived_at))
+    }
+
+    /// Asks for the receipt whenever there is a new head.
+    async fn watch(&self, hash: TxHash, until: Instant) -> Option<NodeAnswer> {
+        let pool = &self.engine.pool;
+        let mut news = pool.news();
+        let mut seen = pool.snapshot().view.highest_head;
+        loop {
+            timeout_at(until.into(), news.changed()).await.ok()?.ok()?;
+            let head = pool.snapshot().view.highest_head;
+            if head == seen {
+                continue;
+            }
+            seen = head;
+            let freshest = NodeRequirements {
+                method: RECEIPT,
+                wish: NodePreference::Freshest,
+                ..NodeRequirements::default()
+            };
+            let draw = |ladder| pool.draw(ladder, &[], &freshest);
+            let node = draw(Tier::Own).or_else(|| draw(Tier::Fallback));
+            let asked = node.map(|node| [node]);
+            let found = self
+                .find(RECEIPT, hash, asked.as_ref().map_or(&[], |it| it))
+                .await;
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+
+    /// As geth says it (`internal/ethapi/errors.go`), with the hash.
+    fn unmined(&self, hash: TxHash, waited: Duration) -> CallResult {
+        let seconds = waited.as_secs_f64();
+        let error = format!(
+            r#"{{"code":{UNMINED},"message":"the transaction was added to the pool but is in no block after {seconds} s","data":"{hash}"}}"#
+        );
+        let served = ServedAnswer {
+            answer: CallReply::with_error(self.call, &error),
+            node: None,
+            attempts: self.volleys,
+            failed: None,
+        };
+        (served, CallOutcome::RpcError)
+    }
+}
+
+fn landed(found: Option<&NodeAnswer>) -> FlightOutcome {
+    let brought = found.and_then(|found| {
+        Some(SharedAnswer {
+            answer: found.answer.clone()?,
+            node: found.name.clone(),
+            attempts: 1,
+            is_error: false,
+        })
+    });
+    brought.map_or(FlightOutcome::Nothing, FlightOutcome::Brought)
+}

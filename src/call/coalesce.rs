@@ -1,0 +1,205 @@
+//! Identical reads in flight: one is asked, the others wait for its answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::time::timeout_at;
+
+use super::exchange::WHOLE_BYTES_MAX;
+use crate::call::forward::ForwardedCall;
+use crate::clock;
+use crate::observe::metrics::CallOutcome;
+use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
+use forebay_core::call::last_block;
+use forebay_core::call::plan::ForwardPlan;
+use forebay_core::call::recent_writes::Client;
+use forebay_core::call::trail::{AttemptKind, FailedAttempts};
+use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::method::MethodIndex;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::refusal::Refusal;
+
+/// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own
+/// deadline and its own id; when the one who asks leaves, another of them asks.
+pub async fn ask(
+    engine: &Router,
+    call: &Call<'_>,
+    (row, asking): (MethodIndex, &ForwardPlan),
+    terms: CallContext<'_>,
+    head: Option<BlockNumber>,
+) -> (ServedAnswer, CallOutcome) {
+    let body = Bytes::from(asking.body(call));
+    let deadline = terms.arrived_at + terms.policy.limits.times.deadline_of(asking.treatment);
+    let run = async || {
+        // None is ever closed.
+        let _turn = match terms.turns {
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        };
+        let mut errand = ForwardedCall::new(engine, call, asking, terms, body.clone());
+        errand.hedge(row);
+        errand.run().await
+    };
+    // To be told how long an identical call was waited for.
+    let joined_at = terms.origin.path.as_ref().map(|_| clock::now());
+    let follow = |node: &Arc<str>, outcome| follow(terms, joined_at, (node, outcome));
+    let turned_away = |why, failed, outcome| {
+        follow(&"local".into(), outcome);
+        refused((why, failed), outcome)
+    };
+    let mut sheds = 0;
+    loop {
+        let follower = match engine.flights.join(&body, head) {
+            Join::Alone => return run().await,
+            Join::Leader(leader) => {
+                let (served, outcome) = run().await;
+                leader.land(|| landed(&served, outcome, terms.client));
+                return (served, outcome);
+            }
+            Join::Follower(follower) => follower,
+        };
+        match timeout_at(deadline.into(), follower.landed()).await {
+            Err(_) => return turned_away(Refusal::Timeout, None, CallOutcome::Failed),
+            // It had less time left than we: somebody asks again.
+            Ok(None | Some(FlightOutcome::Refused(Refusal::Timeout, _))) => {}
+            Ok(Some(FlightOutcome::Nothing)) => return run().await,
+            Ok(Some(FlightOutcome::Refused(why, failed))) => {
+                return turned_away(why, failed, CallOutcome::Failed);
+            }
+            Ok(Some(FlightOutcome::Shed(network, failed))) => {
+                let is_ours = network == terms.client.network();
+                match shed(is_ours, sheds) {
+                    ShedRecovery::Taken => {
+                        return turned_away(Refusal::OverCapacity, failed, CallOutcome::Refused);
+                    }
+                    ShedRecovery::AskedAgain => sheds += 1,
+                    ShedRecovery::Alone => return run().await,
+                }
+            }
+            Ok(Some(FlightOutcome::Unanswerable(why, failed))) => {
+                return turned_away(why, failed, CallOutcome::Unanswerable);
+            }
+            Ok(Some(FlightOutcome::Brought(brought))) => {
+                engine.metrics.coalesced();
+                let told = (brought.answer.result())
+                    .and_then(|result| last_block::told(call, asking, result, false));
+                if let Some(head) = told {
+                    engine.pool.tell(terms.client, head);
+                }
+                let node = brought.node.clone();
+                let (served, outcome) = taken_over(brought, terms);
+                follow(&node, outcome);
+                return (served, outcome);
+            }
+        }
+    }
+}
+
+/// What a call does that waited for another which found no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ShedRecovery {
+    /// It would have fared alike.
+    Taken,
+    /// By whoever of those that wait is first.
+    AskedAgain,
+    Alone,
+}
+
+/// `is_ours`: it was the same caller's, who has had his turn. `sheds`: others' before it. However many
+/// callers flood with the same call, one that doesn't waits for two of them at most.
+fn shed(is_ours: bool, sheds: u32) -> ShedRecovery {
+    match (is_ours, sheds) {
+        (true, _) => ShedRecovery::Taken,
+        (false, 0) => ShedRecovery::AskedAgain,
+        (false, _) => ShedRecovery::Alone,
+    }
+}
+
+/// What others may have of it.
+pub(crate) fn landed(served: &ServedAnswer, outcome: CallOutcome, client: Client) -> FlightOutcome {
+    match (&served.answer, &served.node) {
+        (CallReply::Whole(answer), Some(node)) if answer.bytes() <= WHOLE_BYTES_MAX => {
+            FlightOutcome::Brought(SharedAnswer {
+                answer: answer.clone(),
+                node: node.clone(),
+                attempts: served.attempts,
+                is_error: outcome != CallOutcome::Ok,
+            })
+        }
+        // Their limits may be others.
+        (CallReply::Refused(Refusal::AnswerTooLarge), _) => FlightOutcome::Nothing,
+        (CallReply::Refused(Refusal::OverCapacity), _) => {
+            FlightOutcome::Shed(client.network(), served.failed.clone())
+        }
+        (CallReply::Refused(why), _) if outcome == CallOutcome::Unanswerable => {
+            FlightOutcome::Unanswerable(why.clone(), served.failed.clone())
+        }
+        (CallReply::Refused(why), _) => FlightOutcome::Refused(why.clone(), served.failed.clone()),
+        (CallReply::Whole(_) | CallReply::Here(_) | CallReply::Large(_), _) => {
+            FlightOutcome::Nothing
+        }
+    }
+}
+
+/// Tells its client of what an identical call brought.
+fn follow(
+    terms: CallContext<'_>,
+    joined_at: Option<Instant>,
+    (node, outcome): (&Arc<str>, CallOutcome),
+) {
+    if let Some((following, joined_at)) = terms.origin.follow(AttemptKind::Shared).zip(joined_at) {
+        let took = clock::now().saturating_duration_since(joined_at);
+        following.note(node, outcome.as_str(), took);
+    }
+}
+
+fn taken_over(brought: SharedAnswer, terms: CallContext<'_>) -> (ServedAnswer, CallOutcome) {
+    if brought.answer.bytes() as u64 > terms.bytes_max {
+        return refused((Refusal::AnswerTooLarge, None), CallOutcome::Failed);
+    }
+    let served = ServedAnswer {
+        answer: CallReply::Whole(brought.answer),
+        node: Some(brought.node),
+        attempts: brought.attempts,
+        failed: None,
+    };
+    let outcome = if brought.is_error {
+        CallOutcome::RpcError
+    } else {
+        CallOutcome::Ok
+    };
+    (served, outcome)
+}
+
+fn refused(
+    (why, failed): (Refusal, FailedAttempts),
+    outcome: CallOutcome,
+) -> (ServedAnswer, CallOutcome) {
+    let served = ServedAnswer {
+        failed,
+        ..ServedAnswer::here(CallReply::Refused(why))
+    };
+    (served, outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quiet_caller_is_not_turned_away_for_a_flooders_identical_call() {
+        assert_eq!(shed(true, 0), ShedRecovery::Taken);
+        assert_eq!(shed(false, 0), ShedRecovery::AskedAgain);
+        assert_eq!(shed(false, 1), ShedRecovery::Alone);
+        assert_eq!(shed(true, 1), ShedRecovery::Taken);
+        let flooder = Client::At([192, 0, 2, 1].into());
+        let served = ServedAnswer::here(CallReply::Refused(Refusal::OverCapacity));
+        let landed = landed(&served, CallOutcome::Refused, flooder);
+        assert!(
+            matches!(&landed, FlightOutcome::Shed(network, _) if *network == flooder.network()),
+            "{landed:?}"
+        );
+    }
+}

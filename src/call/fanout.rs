@@ -1,0 +1,182 @@
+//! The same call to several nodes at once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use super::exchange::{self, WHOLE_BYTES_MAX};
+use crate::call::exchange::{AttemptContent, AttemptSpec};
+use crate::call::trail::{RequestTrail, TrailContext};
+use crate::clock;
+use crate::node::client::ReuseRule;
+use crate::shared::admission::Admission;
+use crate::shared::fleet_state::{FleetState, Snapshot};
+use crate::shared::places::NodePlace;
+use forebay_core::call::doubts::Doubts;
+use forebay_core::call::last_block::{BY_HASH, RECEIPT};
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::NodeView;
+use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
+use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::node::NodeId;
+use forebay_core::wire::trace::Trace;
+
+/// The longest answer where a hash or a count is expected.
+pub const SHORT_BYTES_MAX: u64 = WHOLE_BYTES_MAX as u64;
+/// The longest answer where a receipt or a transaction is.
+pub const LONG_BYTES_MAX: u64 = 1 << 20;
+
+/// What one node said.
+#[derive(Clone, Debug)]
+pub struct NodeAnswer {
+    pub node: NodeId,
+    pub name: Arc<str>,
+    pub class: AttemptClass,
+    pub verdict: Verdict,
+    pub answer: Option<WholeAnswer>,
+}
+
+/// What is asked: something that may be asked again.
+#[derive(Clone, Debug)]
+pub struct FanoutCall {
+    pub method: Arc<str>,
+    /// The call as a node gets it.
+    pub body: Bytes,
+    pub until: Instant,
+    /// The longest answer: several are held at once, and none of them in the request's room. At
+    /// most [`LONG_BYTES_MAX`].
+    pub bytes_max: u64,
+    /// See [`AttemptSpec::trace`].
+    pub trace: Option<Trace>,
+    /// Where its client is told of what came of it, and as what.
+    pub path: Option<(Arc<RequestTrail>, AttemptKind)>,
+}
+
+/// Answers as they come.
+pub type Fanout = FuturesUnordered<BoxFuture<'static, NodeAnswer>>;
+
+/// Asks `nodes`; whoever lets go of the result stops asking.
+pub fn ask_all(
+    pool: &Arc<FleetState>,
+    gate: &Arc<Admission>,
+    nodes: &[NodeId],
+    question: &FanoutCall,
+) -> Fanout {
+    let snapshot = pool.snapshot();
+    let ask = |id: &NodeId| {
+        let asker = FanoutTask {
+            pool: pool.clone(),
+            gate: gate.clone(),
+            snapshot: snapshot.clone(),
+            question: question.clone(),
+        };
+        asker.ask(*id, None).boxed()
+    };
+    nodes.iter().map(ask).collect()
+}
+
+/// Asks one node, in `place` where the question was given one there.
+pub fn ask(
+    pool: &Arc<FleetState>,
+    gate: &Arc<Admission>,
+    (node, place): (NodeId, Option<NodePlace>),
+    question: FanoutCall,
+) -> BoxFuture<'static, NodeAnswer> {
+    let asker = FanoutTask {
+        pool: pool.clone(),
+        gate: gate.clone(),
+        snapshot: pool.snapshot(),
+        question,
+    };
+    asker.ask(node, place).boxed()
+}
+
+struct FanoutTask {
+    pool: Arc<FleetState>,
+    gate: Arc<Admission>,
+    snapshot: Arc<Snapshot>,
+    question: FanoutCall,
+}
+
+impl FanoutTask {
+    /// A fault counts where the node fails at other calls, too: whether another node answered this one
+    /// isn't known here.
+    async fn doubt(&self, node: &NodeView, class: AttemptClass, began: Instant) {
+        let mut doubts = Doubts::default();
+        doubts.hear(node, class, began, clock::now());
+        if doubts.is_empty() {
+            return;
+        }
+        let method = &self.question.method;
+        let settled = doubts.settle(method, &self.snapshot.view, clock::now());
+        for (id, sentence) in settled.sentences {
+            self.pool.sentence(id, sentence, method).await;
+        }
+    }
+
+    async fn ask(self, id: NodeId, place: Option<NodePlace>) -> NodeAnswer {
+        let snapshot = &self.snapshot;
+        let (Some(upstream), Some(node)) = (snapshot.upstream(id), snapshot.view.node(id)) else {
+            return NodeAnswer {
+                node: id,
+                name: Arc::default(),
+                class: AttemptClass::NoConnection,
+                verdict: AttemptClass::NoConnection.into(),
+                answer: None,
+            };
+        };
+        let bytes_max = self.question.bytes_max.min(LONG_BYTES_MAX);
+        let room = self.gate.room(bytes_max);
+        let following = self.question.path.as_ref();
+        let wanted = AttemptSpec {
+            id: "",
+            bytes_max,
+            may_stream: false,
+            room: &room,
+            trace: self.question.trace,
+            following: following.map(|(path, kind)| TrailContext { path, kind: *kind }),
+            reuse: ReuseRule::Any,
+            until: self.question.until,
+            may_move: true,
+            may_be_held_back: matches!(&*self.question.method, BY_HASH | RECEIPT),
+        };
+        let body = &self.question.body;
+        let began = clock::now();
+        let (verdict, content) =
+            exchange::attempt(&self.pool, upstream, node, body, &wanted, place).await;
+        let class = verdict.class;
+        if verdict.overload.is_none() {
+            self.doubt(node, class, began).await;
+        }
+        let method = &self.question.method;
+        match verdict.meaning {
+            Some(Meaning::Unsupported) => self.pool.learn_lack(id, method),
+            Some(Meaning::MethodThrottled) => self.pool.rest_method(id, method, verdict.rest),
+            None if class == AttemptClass::Ok => node.hear_well(method, clock::now()),
+            Some(_) | None => {}
+        }
+        let answer = match content {
+            AttemptContent::Whole(answer, _) if class == AttemptClass::Ok => Some(answer),
+            AttemptContent::Whole(answer, _) => {
+                let answer = answer.masked(|bytes| upstream.redacted(bytes));
+                Some(if verdict.meaning == Some(Meaning::Execution) {
+                    answer
+                } else {
+                    answer.without_urls("")
+                })
+            }
+            AttemptContent::Nothing | AttemptContent::TooLarge | AttemptContent::Large(_) => None,
+        };
+        NodeAnswer {
+            node: id,
+            name: upstream.spec.name.clone(),
+            class,
+            verdict,
+            answer,
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! A call on its way through nodes: asks one after another as its journey says, learns from what
+//! they answer, and ends with an answer or a refusal.
+
+mod affinity;
+mod as_written;
+mod best_answer;
+mod confirmation;
+mod doubt;
+mod ending;
+mod feedback;
+mod hedge;
+mod held_lookup;
+mod leader_share;
+mod place;
+mod renewal;
+mod stepwise;
+mod unindexed;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::call::exchange::AttemptContent;
+pub use crate::call::forward::affinity::Affinity;
+use crate::call::forward::as_written::PreparedAttempt;
+use crate::call::forward::best_answer::BestAnswer;
+use crate::call::forward::leader_share::LeaderGrant;
+use crate::clock;
+use crate::observe::access_log::shown_method;
+use crate::observe::metrics::CallOutcome;
+use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use crate::shared::answer_budget::AnswerReservation;
+use crate::shared::node_clients::Upstream;
+use forebay_core::call::disputes::Dispute;
+use forebay_core::call::doubts::{self, Doubts};
+use forebay_core::call::plan::ForwardPlan;
+use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep};
+use forebay_core::call::tag_fallback::TagFallback;
+use forebay_core::fleet::NodeView;
+use forebay_core::fleet::load::DeepRepeat;
+use forebay_core::fleet::node_limits::QuerySize;
+use forebay_core::fleet::select::Tier;
+use forebay_core::method::block::NodeRequirements;
+use forebay_core::method::{self, MethodIndex, Treatment};
+use forebay_core::rpc::classify::{AttemptClass, Verdict};
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::transaction::TxHash;
+use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::node::NodeId;
+
+/// A call on its way.
+pub struct ForwardedCall<'a> {
+    engine: &'a Router,
+    call: &'a Call<'a>,
+    asking: &'a ForwardPlan,
+    /// Its tag came to nothing in the last answer.
+    came_to_nothing: bool,
+    insistence: Option<Box<TagFallback>>,
+    /// As it was planned anew, when the chain had gone back while it waited.
+    renewed: Option<Box<ForwardPlan>>,
+    terms: CallContext<'a>,
+    /// The call as a node gets it: see [`ForwardPlan::body`].
+    pub body: Bytes,
+    aim: Affinity,
+    /// See [`Limits::hedge`](super::policy::Limits::hedge).
+    hedge: Option<f64>,
+    journey: RetryPlanner<'a>,
+    /// A node's own error, or its `null`, for when nobody says more.
+    kept: Option<BestAnswer<'a>>,
+    /// Told of the fleet's changes while the call waits for a block.
+    news: Option<watch::Receiver<()>>,
+    /// What the last attempt came to.
+    last: Option<AttemptClass>,
+    /// How much it asks for, where nodes may find it too much.
+    breadth: Option<QuerySize>,
+    /// What it was refused that may be the caller's fault, and by whom.
+    doubted: Vec<(NodeId, Dispute)>,
+    /// Who failed at it so far.
+    failed: Vec<(Arc<str>, AttemptClass)>,
+    used_fallback: bool,
+    /// Of the leader's share.
+    granted: LeaderGrant,
+    /// Its place at a node that is asked because it goes back furthest.
+    digging: Option<DeepRepeat>,
+    /// The words of a node whose index of transactions isn't built so far; on the heap, as they are rare.
+    unindexed: Option<Box<BestAnswer<'a>>>,
+    /// A node that has all transactions said `null`.
+    null_is_sure: bool,
+    /// Of the transaction that it looks up, where it shares its attempts with others.
+    hash: Option<TxHash>,
+    /// The faults that it met.
+    doubts: Doubts,
+    /// When the present attempt began, and whether its fault would be one.
+    began: (Instant, bool),
+}
+
+impl<'a> ForwardedCall<'a> {
+    pub fn new(
+        engine: &'a Router,
+        call: &'a Call<'a>,
+        asking: &'a ForwardPlan,
+        terms: CallContext<'a>,
+        body: Bytes,
+    ) -> ForwardedCall<'a> {
+        let limits = &terms.policy.limits;
+        let times = &limits.times;
+        let treatment = asking.treatment;
+        let allowance = CallBudget {
+            attempts_max: limits.attempts_max,
+            attempt: times.attempt_of(treatment),
+            deadline: terms.arrived_at + times.deadline_of(treatment),
+            fails_open: limits.fails_open,
+            block_wait: asking.wait,
+        };
+        let needs = NodeRequirements {
+            block: asking.block,
+            method: &call.method,
+            ..NodeRequirements::default()
+        };
+        let mut journey = RetryPlanner::new(treatment, allowance, needs);
+        let breadth = asking.is_range.then(|| {
+            let breadth = QuerySize::read(call.params(), asking.block);
+            journey.avoid(engine.pool.limited_for(&call.method, &breadth));
+            breadth
+        });
+        ForwardedCall {
+            engine,
+            call,
+            asking,
+            came_to_nothing: false,
+            insistence: None,
+            renewed: None,
+            terms,
+            body,
+            aim: Affinity::Anyone,
+            hedge: None,
+            journey,
+            kept: None,
+            news: None,
+            last: None,
+            breadth,
+            doubted: Vec::new(),
+            failed: Vec::new(),
+            used_fallback: false,
+            granted: LeaderGrant::default(),
+            digging: None,
+            unindexed: None,
+            null_is_sure: false,
+            hash: None,
+            doubts: Doubts::default(),
+            began: (terms.arrived_at, true),
+        }
+    }
+
+    pub fn aim_at(&mut self, aim: Affinity) {
+        self.aim = aim;
+    }
+
+    /// As the settings say, a call of `row` may be asked of a second node when the first is slow.
+    pub fn hedge(&mut self, row: MethodIndex) {
+        let is_light = self.asking.treatment == Treatment::Read;
+        let may_hedge = is_light && method::listed(row).is_some_and(|method| method.may_be_hedged);
+        self.hedge = self.terms.policy.limits.hedge.filter(|_| may_hedge);
+    }
+
+    /// Goes from node to node until the call has its answer. Called once; by reference, as it is
+    /// large to move.
+    pub async fn run(&mut self) -> (ServedAnswer, CallOutcome) {
+        self.engine.budget.deposit();
+        self.go_on(None).await
+    }
+
+    /// Goes on to the call's end, with `first` as the next step.
+    async fn go_on(&mut self, first: Option<RetryStep>) -> (ServedAnswer, CallOutcome) {
+        let ended = self.finished(first).await;
+        if self.is_settled(ended.1) {
+            return ended;
+        }
+        // On the heap: it is rare.
+        Box::pin(self.settle(ended)).await
+    }
+
+    async fn finished(&mut self, mut first: Option<RetryStep>) -> (ServedAnswer, CallOutcome) {
+        let mut body = std::mem::take(&mut self.body);
+        loop {
+            let now = clock::now();
+            let step = match first.take() {
+                Some(step) => step,
+                None => self.next(now),
+            };
+            match step {
+                RetryStep::Finish(ending) if self.came_to_nothing => {
+                    // On the heap: hardly any call insists.
+                    match Box::pin(self.insist(now)).await {
+                        Some(again) => body = again.unwrap_or(body),
+                        None => return self.finish(ending),
+                    }
+                }
+                RetryStep::Finish(ending) => return self.finish(ending),
+                RetryStep::WaitUntil(until) => {
+                    self.wait(until).await;
+                    if let Some(anew) = self.renew() {
+                        body = anew;
+                    }
+                }
+                RetryStep::Ask {
+                    node,
+                    until,
+                    ladder,
+                } => {
+                    self.charges(true, now);
+                    if let Some(served) = self.ask(node, until, ladder, &body).await {
+                        return served;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a change of the fleet. The first time it only begins to listen: what changed
+    /// before is seen by looking once more.
+    async fn wait(&mut self, until: Instant) {
+        let Some(news) = &mut self.news else {
+            self.engine.metrics.block_wait();
+            self.hurry();
+            self.news = Some(self.engine.pool.news());
+            return;
+        };
+        // Over in time or not, it is looked again.
+        let until = tokio::time::Instant::from_std(until);
+        let _ = tokio::time::timeout_at(until, news.changed()).await;
+    }
+
+    /// Hears what an attempt came to; `Some` when it ended the errand.
+    fn conclude(
+        &mut self,
+        (upstream, node): (&Upstream, &NodeView),
+        (verdict, content): (Verdict, AttemptContent<'a>),
+    ) -> Option<(ServedAnswer, CallOutcome)> {
+        self.digging = None;
+        let verdict = self.weigh(verdict, node, &content);
+        let is_stray = self.learn(verdict, node, &content);
+        let class = verdict.class;
+        let (began, charges) = self.began;
+        if charges && verdict.overload.is_none() {
+            let is_doubtful = doubts::is_doubtful(class);
+            let now = if is_doubtful { clock::now() } else { began };
+            self.doubts.hear(node, class, began, now);
+        }
+        let name = &upstream.spec.name;
+        match content {
+            AttemptContent::TooLarge => {
+                let refused = CallReply::Refused(Refusal::AnswerTooLarge);
+                return Some(self.end(refused, name, CallOutcome::Failed));
+            }
+            AttemptContent::Large(large) => {
+                return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
+            }
+            AttemptContent::Whole(..) | AttemptContent::Nothing if verdict.overload.is_some() => {
+                self.journey.hear_overload(node.id, verdict);
+            }
+            AttemptContent::Whole(answer, held) => {
+                let verdict = self.finally(verdict, &answer);
+                let answer = if verdict.class == AttemptClass::Ok {
+                    answer
+                } else {
+                    self.masked(answer, verdict, upstream)
+                };
+                if let Some(served) = self.hear((verdict, is_stray), (answer, held), node) {
+                    return Some(served);
+                }
+            }
+            AttemptContent::Nothing => {
+                self.journey.hear(verdict, false);
+            }
+        }
+        self.last = Some(class);
+        if class != AttemptClass::Ok {
+            self.failed.push((name.clone(), class));
+        }
+        let method = shown_method(&self.call.method);
+        log::debug!("{method}: {} from {name}, going on", class.outcome());
+        None
+    }
+
+    /// Counts what is about to be asked.
+    fn count(&mut self, ladder: Tier) {
+        let metrics = &self.engine.metrics;
+        match self.last {
+            // It is asked whether it knows more than `null`.
+            Some(AttemptClass::Ok) | None => {}
+            Some(class) => metrics.failed_over(class),
+        }
+        if ladder == Tier::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
+            metrics.fallback_call();
+        }
+    }
+
+    fn hear(
+        &mut self,
+        (verdict, is_stray): (Verdict, bool),
+        (answer, held): (WholeAnswer, AnswerReservation<'a>),
+        said: &NodeView,
+    ) -> Option<(ServedAnswer, CallOutcome)> {
+        let class = verdict.class;
+        let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
+        let is_doubtful = class == AttemptClass::Ok && answer.result().is_some_and(is_doubtful);
+        self.hear_of_index(verdict, &answer, said);
+        self.came_to_nothing = self.is_nothing(verdict, &answer, said);
+        let heard = if self.came_to_nothing {
+            self.keep_nothing(&answer)
+        } else if is_stray {
+            self.journey.hear_stray()
+        } else if is_doubtful {
+            self.hear_nothing(said)
+        } else {
+            self.journey.hear(verdict, true)
+        };
+        if heard == ReplyAction::Drop {
+            return None;
+        }
+        let node = said.name.clone();
+        let told = BestAnswer { answer, held, node };
+        let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
+        let told = before.unwrap_or(told);
+        if heard == ReplyAction::Keep {
+            self.kept = Some(told);
+            return None;
+        }
+        self.count_null_check(is_doubtful);
+        Some(self.deliver(told))
+    }
+
+    /// Ends with a node's answer.
+    fn deliver(&self, told: BestAnswer<'_>) -> (ServedAnswer, CallOutcome) {
+        let outcome = if told.answer.result().is_some() {
+            CallOutcome::Ok
+        } else {
+            CallOutcome::RpcError
+        };
+        let node = told.node.clone();
+        self.end(told.reply(self.call), &node, outcome)
+    }
+
+    fn end(
+        &self,
+        answer: CallReply,
+        node: &Arc<str>,
+        outcome: CallOutcome,
+    ) -> (ServedAnswer, CallOutcome) {
+        let served = ServedAnswer {
+            answer,
+            node: Some(node.clone()),
+            attempts: self.journey.attempts(),
+            failed: None,
+        };
+        (served, outcome)
+    }
+}

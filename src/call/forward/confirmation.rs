@@ -1,0 +1,75 @@
+//! Nothing was found where another node may know more.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use crate::call::forward::{Affinity, ForwardedCall};
+use crate::clock;
+use crate::router::Router;
+use forebay_core::call::confirmation::{ConfirmationQuery, Confirmers, SearchMemory};
+use forebay_core::call::retry::ReplyAction;
+use forebay_core::call::unindexed;
+use forebay_core::fleet::NodeView;
+use forebay_core::fleet::depth::LookupTarget;
+use forebay_core::fleet::reference::BlockHash;
+use forebay_core::rpc::transaction::TxHash;
+
+/// What is looked for: a hash, whichever method asks for it, else the call itself.
+#[derive(Clone, Copy, Debug, Hash)]
+enum ConfirmationSubject<'a> {
+    Block(BlockHash),
+    Transaction(TxHash),
+    Call(&'a str, Option<&'a str>),
+}
+
+impl<'a> ForwardedCall<'a> {
+    /// Hears that `said` found nothing. Who goes back further is asked next, unless he was within a block
+    /// time and found nothing, either.
+    pub(super) fn hear_nothing(&mut self, said: &NodeView) -> ReplyAction {
+        let (engine, name) = (self.engine, self.name());
+        if self.journey.digs(said.id) {
+            searched(engine).note(name, clock::now());
+        }
+        let (holding, is_for_anyone) =
+            (self.asking().holding, matches!(self.aim, Affinity::Anyone));
+        let is_sure = self.null_is_sure;
+        self.journey.hear_null(|ladder, block, tried| {
+            let sought = ConfirmationQuery {
+                holding,
+                block,
+                ladder,
+                tried,
+            };
+            if !is_for_anyone {
+                return Confirmers::default();
+            }
+            let view = &engine.pool.snapshot().view;
+            let mut found = engine.pool.confirmers(said, sought);
+            if found.digger.is_some() && searched(engine).knows(name, view.pace, clock::now()) {
+                found = Confirmers::default();
+            }
+            if holding == LookupTarget::Transactions
+                && !is_sure
+                && let Some(builder) = unindexed::builder(view, tried)
+            {
+                found.ask_first(builder);
+            }
+            found
+        })
+    }
+
+    fn name(&self) -> ConfirmationSubject<'a> {
+        let block = self
+            .asking()
+            .hash
+            .map(|hashed| ConfirmationSubject::Block(hashed.hash));
+        let transaction = || self.transaction().map(ConfirmationSubject::Transaction);
+        let call = self.call;
+        let found = block.or_else(transaction);
+        found.unwrap_or(ConfirmationSubject::Call(&call.method, call.params))
+    }
+}
+
+fn searched(engine: &Router) -> MutexGuard<'_, SearchMemory> {
+    let searched = engine.searched.lock();
+    searched.unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,55 @@
+//! How a call ends that no node has answered well.
+
+use super::CallOutcome;
+use crate::call::forward::{Affinity, ForwardedCall, ServedAnswer};
+use crate::clock;
+use crate::router::CallReply;
+use forebay_core::call::retry::CallEnding;
+use forebay_core::fleet::select;
+use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::rpc::refusal::Refusal;
+
+impl ForwardedCall<'_> {
+    pub(super) fn finish(&mut self, ending: CallEnding) -> (ServedAnswer, CallOutcome) {
+        match (ending, self.kept.take()) {
+            (CallEnding::Kept, Some(kept)) => {
+                self.count_null_check(true);
+                self.deliver(kept)
+            }
+            (CallEnding::Kept, None) => self.end_unserved(Refusal::BadAnswer),
+            (CallEnding::Unserved, _) => self.end_unserved(Refusal::Unserved),
+            (CallEnding::Refused(why), _) => {
+                let view = &self.engine.pool.snapshot().view;
+                self.end_unserved(select::refusal(why, view, clock::now()))
+            }
+        }
+    }
+
+    /// Counts what a second node said of a `null`, if one was asked.
+    pub(super) fn count_null_check(&self, is_null: bool) {
+        if self.journey.confirms_null() && self.journey.attempts() > 1 {
+            self.engine.metrics.null_check(is_null);
+        }
+    }
+
+    pub(super) fn end_unserved(&self, why: Refusal) -> (ServedAnswer, CallOutcome) {
+        let why = match (&self.aim, self.last) {
+            (Affinity::Only(_), None | Some(AttemptClass::NoConnection)) => Refusal::FilterNotFound,
+            (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
+        };
+        let is_shed = why == Refusal::OverCapacity;
+        let served = ServedAnswer {
+            answer: CallReply::Refused(why),
+            node: None,
+            attempts: self.journey.attempts(),
+            failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
+        };
+        let outcome = if is_shed {
+            // It is we who said no: that says nothing of the nodes.
+            CallOutcome::Refused
+        } else {
+            CallOutcome::Failed
+        };
+        (served, outcome)
+    }
+}

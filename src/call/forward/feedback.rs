@@ -1,0 +1,235 @@
+//! What attempts say of their nodes, for the calls that follow, and of the call itself.
+
+use super::CallOutcome;
+use crate::call::forward::{AttemptContent, CallReply, ForwardedCall, ServedAnswer};
+use crate::clock;
+use forebay_core::call::last_block::{self, BY_HASH, RECEIPT};
+use forebay_core::call::nonce;
+use forebay_core::call::pending_transactions::PoolEvidence;
+use forebay_core::call::retry::{self, FailureOutcome};
+use forebay_core::call::told_blocks;
+use forebay_core::fleet::NodeView;
+use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::rpc::classify::{AttemptClass, Meaning, MissingKind, Verdict};
+use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::transaction;
+use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::node::{NodeId, Role};
+
+impl ForwardedCall<'_> {
+    /// Whether there is nothing more to a call that came to `outcome`.
+    pub fn is_settled(&self, outcome: CallOutcome) -> bool {
+        outcome != CallOutcome::Failed && self.doubts.is_empty() && self.unindexed.is_none()
+    }
+
+    /// The call has `ended`, and it shows whose the faults were that it met.
+    pub async fn settle(
+        &mut self,
+        mut ended: (ServedAnswer, CallOutcome),
+    ) -> (ServedAnswer, CallOutcome) {
+        if self.unindexed.is_some() {
+            ended = Box::pin(self.doubt_null(ended)).await;
+        }
+        let has_failed = ended.1 == CallOutcome::Failed;
+        let pool = &self.engine.pool;
+        let settled = {
+            let view = &pool.snapshot().view;
+            self.doubts.settle(&self.call.method, view, clock::now())
+        };
+        for (id, sentence) in settled.sentences {
+            Box::pin(pool.sentence(id, sentence, &self.call.method)).await;
+        }
+        if has_failed {
+            self.failed(ended.0, settled.is_own)
+        } else {
+            ended
+        }
+    }
+
+    /// What is said, and counted, of a call that no node has answered.
+    fn failed(&self, mut served: ServedAnswer, is_own: bool) -> (ServedAnswer, CallOutcome) {
+        let failed = self.journey.failed(is_own);
+        if let CallReply::Refused(why @ Refusal::Unserved) = &mut served.answer {
+            *why = failed.refusal();
+        }
+        let outcome = match failed {
+            FailureOutcome::Unanswerable => CallOutcome::Unanswerable,
+            FailureOutcome::PerhapsDone | FailureOutcome::ForNow => CallOutcome::Failed,
+        };
+        (served, outcome)
+    }
+
+    /// What a verdict comes to by how long the attempt took.
+    pub(super) fn finally(&self, verdict: Verdict, answer: &WholeAnswer) -> Verdict {
+        let (began, _) = self.began;
+        let ran_out = |took| {
+            let error = answer.error();
+            error.is_some_and(|error| retry::is_time_limit(&error.message, took))
+        };
+        let took = || clock::now().saturating_duration_since(began);
+        if verdict.class == AttemptClass::NodeTimeout && ran_out(took()) {
+            let class = AttemptClass::RpcError;
+            Verdict { class, ..verdict }
+        } else {
+            verdict
+        }
+    }
+
+    /// What an answer says of its node: which block it has, which data or method it lacks. What a
+    /// client is told is the least that it is shown from now on. Returns whether the answer is of
+    /// another branch than clients were told.
+    pub(super) fn learn(
+        &mut self,
+        verdict: Verdict,
+        node: &NodeView,
+        content: &AttemptContent<'_>,
+    ) -> bool {
+        let pool = &self.engine.pool;
+        match verdict.class {
+            AttemptClass::Ok => {
+                self.hear_well(node);
+                let conduct = &node.load.conduct;
+                if conduct.tells_methods() {
+                    conduct.answered_method(&self.call.method, clock::now());
+                }
+                let told = self.told(node, content);
+                if let Some(head) = told {
+                    pool.see(self.terms.client, node.id, head);
+                }
+                self.hear_of_waiting(node.id, told, content);
+                self.remember(content);
+                let is_stray = self.strays(content);
+                if is_stray {
+                    pool.see_astray(node.id);
+                }
+                return is_stray;
+            }
+            AttemptClass::Unsupported if verdict.meaning == Some(Meaning::UnsupportedForm) => {}
+            AttemptClass::Unsupported => pool.learn_lack(node.id, &self.call.method),
+            AttemptClass::MissingData => {
+                let missing = verdict.missing().unwrap_or(MissingKind::Unsaid);
+                let words = match content {
+                    AttemptContent::Whole(answer, _) => answer.error().map(|error| error.message),
+                    AttemptContent::Large(_)
+                    | AttemptContent::Nothing
+                    | AttemptContent::TooLarge => None,
+                };
+                if let Some(gap) = self.journey.miss(node, missing, &words.unwrap_or_default()) {
+                    pool.learn_depth(node.id, gap);
+                }
+            }
+            AttemptClass::NoConnection => {
+                if !node.is_doubted {
+                    pool.doubt_depth(node.id);
+                }
+            }
+            AttemptClass::Limit => {
+                let told = verdict.ceiling.zip(self.breadth);
+                if let Some((ceiling, breadth)) = told {
+                    node.learn_limit(&self.call.method, ceiling, &breadth, clock::now());
+                }
+            }
+            AttemptClass::Throttled if verdict.meaning == Some(Meaning::MethodThrottled) => {
+                pool.rest_method(node.id, &self.call.method, verdict.rest);
+            }
+            AttemptClass::RpcError
+            | AttemptClass::RequestSize
+            | AttemptClass::Throttled
+            | AttemptClass::Shut
+            | AttemptClass::NodeTimeout
+            | AttemptClass::Timeout
+            | AttemptClass::Transport
+            | AttemptClass::BadAnswer
+            | AttemptClass::Unknown
+            | AttemptClass::Cancelled => {}
+        }
+        false
+    }
+
+    /// Whether an answer is of another branch than clients were told.
+    fn strays(&self, content: &AttemptContent<'_>) -> bool {
+        let AttemptContent::Whole(answer, _) = content else {
+            return false;
+        };
+        let of = (answer.result()).and_then(|result| last_block::branch_told(self.call, result));
+        of.is_some_and(|(number, hash)| {
+            let told = self.engine.pool.told_chain().hash_at(number);
+            told.is_some_and(|told| told != hash)
+        })
+    }
+
+    /// What an answer says of transactions that were taken through us and wait for a block.
+    fn hear_of_waiting(
+        &self,
+        node: NodeId,
+        block: Option<BlockNumber>,
+        content: &AttemptContent<'_>,
+    ) {
+        let params = self.call.params;
+        let AttemptContent::Whole(answer, _) = content else {
+            return;
+        };
+        let Some(result) = answer.result() else {
+            return;
+        };
+        match &*self.call.method {
+            BY_HASH | RECEIPT => {
+                let (Some(hash), Some(mut pooled)) = (
+                    params.and_then(transaction::hash_asked),
+                    self.engine.taken.pooled(),
+                ) else {
+                    return;
+                };
+                if block.is_some() {
+                    pooled.forget(hash);
+                } else if self.call.method == BY_HASH {
+                    let look = (node, PoolEvidence::ByHash, result != b"null");
+                    let block_time = self.engine.pool.snapshot().view.pace;
+                    pooled.looked(hash, look, block_time, clock::now());
+                }
+            }
+            "eth_getTransactionCount" if !self.asking().is_pending => {
+                let sender = params.and_then(transaction::address_asked);
+                if let (Some(sender), Some(count)) = (sender, nonce::read(result))
+                    && let Some(mut pooled) = self.engine.taken.pooled()
+                {
+                    pooled.counted(sender, count);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where what the client is told of stands.
+    fn remember(&self, content: &AttemptContent<'_>) {
+        if !last_block::tells(&self.call.method, self.call.params) {
+            return;
+        }
+        let result = match content {
+            AttemptContent::Whole(answer, _) => answer.result(),
+            AttemptContent::Large(large) => large.result_start(),
+            AttemptContent::Nothing | AttemptContent::TooLarge => None,
+        };
+        let Some((hash, number)) = result.and_then(told_blocks::block_named) else {
+            return;
+        };
+        let memory = &self.engine.pool.told;
+        memory.block(hash, number);
+        if matches!(&*self.call.method, BY_HASH | RECEIPT)
+            && let Some(hash) = self.call.params.and_then(transaction::hash_asked)
+        {
+            memory.mined(hash, number);
+        }
+    }
+
+    /// The block that the client is told of.
+    fn told(&self, node: &NodeView, content: &AttemptContent<'_>) -> Option<BlockNumber> {
+        let result = match content {
+            AttemptContent::Whole(answer, _) => answer.result(),
+            AttemptContent::Large(large) => large.result_start(),
+            AttemptContent::Nothing | AttemptContent::TooLarge => None,
+        };
+        let is_own = node.rung == Role::Own;
+        last_block::told(self.call, self.asking(), result?, is_own)
+    }
+}

@@ -1,0 +1,123 @@
+//! A read that its node is slow to answer is asked of a second one; the first good answer is taken
+//! and the other attempt given up.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::CallOutcome;
+use crate::call::forward::{AttemptContent, ForwardedCall, PreparedAttempt, ServedAnswer};
+use crate::clock;
+use crate::observe::metrics::HedgeWinner;
+use crate::shared::fleet_state::Snapshot;
+use crate::shared::places::NodePlace;
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::select::Tier;
+use forebay_core::method::block::NodeRequirements;
+use forebay_core::rpc::classify::{AttemptClass, Verdict};
+use forebay_core::vocabulary::node::NodeId;
+
+/// A node is given at least this time: whatever is faster is fast enough.
+const WAIT_MIN: Duration = Duration::from_millis(5);
+
+impl<'a> PreparedAttempt<'_, 'a> {
+    /// One attempt, that tells how long reads take on this node.
+    async fn timed(self, place: Option<NodePlace>) -> (Verdict, AttemptContent<'a>) {
+        let began_at = clock::now();
+        let came = self.make(place).await;
+        if came.0.class == AttemptClass::Ok {
+            let took = clock::now().saturating_duration_since(began_at);
+            self.node.load.read(took);
+        }
+        came
+    }
+
+    /// Its answer is not waited for any longer.
+    fn given_up(self, took: Duration) {
+        self.node.load.read(took);
+        self.node.load.left_waiting(took, clock::now());
+    }
+}
+
+impl<'a> ForwardedCall<'a> {
+    /// One attempt, and another beside it if the first takes too long; `Some` when one of them
+    /// ended the errand.
+    pub(super) async fn race(
+        &mut self,
+        snapshot: &Snapshot,
+        first: PreparedAttempt<'_, 'a>,
+        place: NodePlace,
+    ) -> Option<(ServedAnswer, CallOutcome)> {
+        let began_at = clock::now();
+        let mut one = pin!(first.timed(Some(place)));
+        // Before it is known what slow is, there is no second.
+        let slow = first.node.load.slow().zip(self.hedge);
+        let wait = slow.map_or(Duration::MAX, |(slow, factor)| slow.mul_f64(factor));
+        if let Ok(came) = timeout(wait.max(WAIT_MIN), &mut one).await {
+            return self.conclude((first.upstream, first.node), came);
+        }
+        let target = self.second(snapshot).and_then(|(id, until)| {
+            let (upstream, node) = (snapshot.upstream(id)?, snapshot.view.node(id)?);
+            Some((
+                upstream,
+                node,
+                self.wanted(until, self.following(|_| AttemptKind::Hedge)),
+            ))
+        });
+        let Some((upstream, node, wanted)) = &target else {
+            let came = one.await;
+            return self.conclude((first.upstream, first.node), came);
+        };
+        let second = PreparedAttempt {
+            upstream,
+            node,
+            wanted,
+            ..first
+        };
+        let mut other = pin!(second.timed(None));
+        let (is_first, came) = tokio::select! {
+            came = &mut one => (true, came),
+            came = &mut other => (false, came),
+        };
+        let by = |is_first: bool| {
+            if is_first {
+                HedgeWinner::First
+            } else {
+                HedgeWinner::Second
+            }
+        };
+        let mut winner = by(is_first);
+        let made = if is_first { first } else { second };
+        let mut ended = self.conclude((made.upstream, made.node), came);
+        if ended.is_none() {
+            winner = by(!is_first);
+            let came = if is_first { other.await } else { one.await };
+            let made = if is_first { second } else { first };
+            ended = self.conclude((made.upstream, made.node), came);
+        } else if !is_first {
+            first.given_up(clock::now().saturating_duration_since(began_at));
+        }
+        let metrics = &self.engine.metrics;
+        metrics.hedged(ended.as_ref().map_or(HedgeWinner::Nobody, |_| winner));
+        ended
+    }
+
+    /// Another own node to ask beside the first, within the budget.
+    fn second(&mut self, snapshot: &Snapshot) -> Option<(NodeId, Instant)> {
+        let engine = self.engine;
+        let aim = &self.aim;
+        let is_there = |id: &NodeId| {
+            let view = snapshot.view.node(*id);
+            snapshot.upstream(*id).is_some()
+                && view.is_some_and(|node| node.load.limiter.has_room())
+        };
+        let draw = |passed: &[NodeId], needs: &NodeRequirements<'_>| {
+            let drawn = aim.draw(engine, Tier::Own, passed, needs);
+            drawn.filter(is_there)
+        };
+        let now = clock::now();
+        let pay = || engine.budget.withdraw(now);
+        self.journey.beside(now, draw, pay)
+    }
+}

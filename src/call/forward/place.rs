@@ -1,0 +1,129 @@
+//! One attempt: it takes a place at its node, and where that has none waits for one, there or at another
+//! that will do.
+
+use std::time::Instant;
+
+use super::CallOutcome;
+use crate::call::forward::Affinity;
+use crate::call::forward::as_written::PreparedAttempt;
+use crate::call::forward::{ForwardedCall, ServedAnswer};
+use crate::clock;
+use crate::shared::fleet_state::Snapshot;
+use crate::shared::places::{NodeCandidate, NodePlace};
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::NodeView;
+use forebay_core::fleet::select::{self, Tier};
+use forebay_core::method::block::NodeRequirements;
+use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::vocabulary::node::NodeId;
+
+impl<'a> ForwardedCall<'a> {
+    /// One attempt; `Some` when it ended the errand.
+    pub(super) async fn ask(
+        &mut self,
+        id: NodeId,
+        mut until: Instant,
+        ladder: Tier,
+        body: &[u8],
+    ) -> Option<(ServedAnswer, CallOutcome)> {
+        let pool = &self.engine.pool;
+        let later;
+        let mut snapshot = &*pool.snapshot();
+        let (Some(mut upstream), Some(mut node)) = (snapshot.upstream(id), snapshot.view.node(id))
+        else {
+            // It was removed this very moment.
+            self.journey.hear(AttemptClass::NoConnection, false);
+            return None;
+        };
+        let place = match upstream.places.at_once(upstream, &node.load) {
+            Some(place) => place,
+            None => {
+                let place = Box::pin(self.find_place(snapshot, id, ladder)).await?;
+                later = pool.snapshot();
+                snapshot = &later;
+                let id = place.upstream.id;
+                let found = snapshot.upstream(id).zip(snapshot.view.node(id));
+                let Some(found) = found else {
+                    self.stranded();
+                    return None;
+                };
+                (upstream, node) = found;
+                until = self.attempt_end();
+                place
+            }
+        };
+        self.count(ladder);
+        self.digging = self.journey.digs(node.id).then(|| node.load.dig());
+        let following = self.following(|last| AttemptKind::after(last, ladder));
+        let wanted = self.wanted(until, following);
+        let first = PreparedAttempt {
+            pool,
+            upstream,
+            node,
+            body,
+            wanted: &wanted,
+            edited: self.edited(),
+            lookup: self.lookup(),
+        };
+        if self.hedge.is_some() {
+            // On the heap: the future of the many calls without stays small.
+            return Box::pin(self.race(snapshot, first, place)).await;
+        }
+        let came = first.make(Some(place)).await;
+        self.conclude((upstream, node), came)
+    }
+
+    /// A place for the last step, there or elsewhere; `None`: there is none in time, or it is over.
+    pub(super) async fn find_place(
+        &mut self,
+        snapshot: &Snapshot,
+        drawn: NodeId,
+        ladder: Tier,
+    ) -> Option<NodePlace> {
+        let Some(place) = self.wait_for_place(snapshot, drawn, ladder).await else {
+            self.journey.turn_away();
+            return None;
+        };
+        self.journey.divert(place.upstream.id);
+        self.charges(true, clock::now());
+        Some(place)
+    }
+
+    async fn wait_for_place(
+        &self,
+        snapshot: &Snapshot,
+        drawn: NodeId,
+        ladder: Tier,
+    ) -> Option<NodePlace> {
+        let (needs, passed) = self.journey.wants();
+        let seats = seats(snapshot, (drawn, ladder), passed, needs, &self.aim);
+        let places = &snapshot.upstream(drawn)?.places;
+        let deadline = self.journey.deadline();
+        places.wait(self.terms.client, &seats, deadline).await
+    }
+}
+
+/// The nodes whose places will do for a call that was drawn `drawn`.
+fn seats(
+    snapshot: &Snapshot,
+    (drawn, ladder): (NodeId, Tier),
+    passed: &[NodeId],
+    needs: &NodeRequirements<'_>,
+    aim: &Affinity,
+) -> Vec<NodeCandidate> {
+    let now = clock::now();
+    let is_meant = |id: NodeId| match aim {
+        Affinity::Anyone => true,
+        Affinity::Rather(holders) => id == drawn || holders.contains(&id),
+        Affinity::Only(_) => id == drawn,
+    };
+    let nodes = select::places(&snapshot.view, drawn, ladder, passed, needs, now);
+    let nodes = nodes.into_iter().filter(|node| is_meant(node.id));
+    let seat = |node: &NodeView| {
+        Some(NodeCandidate {
+            upstream: snapshot.upstream(node.id)?.clone(),
+            load: node.load.clone(),
+        })
+    };
+    nodes.filter_map(seat).collect()
+}

@@ -1,0 +1,133 @@
+//! A call whose tags we wrote as numbers: what becomes of it where a number turns out to be none.
+//!
+//! When the chain has gone back while it waited, the block that its tags stood for is no more: it is
+//! planned anew. Where nodes say that there is no such block, it insists.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::call::forward::ForwardedCall;
+use crate::clock;
+use forebay_core::call::confirmation::Confirmers;
+use forebay_core::call::plan::{ForwardPlan, Plan};
+use forebay_core::call::retry::ReplyAction;
+use forebay_core::call::tag_fallback::{self, TagFallbackStep};
+use forebay_core::fleet::NodeView;
+use forebay_core::method::RepeatRule;
+use forebay_core::method::block::ParamEdits;
+use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
+use forebay_core::rpc::whole_answer::WholeAnswer;
+
+impl ForwardedCall<'_> {
+    /// The call with what its tags stand for now, where that has gone back since it was planned.
+    pub(super) fn renew(&mut self) -> Option<Bytes> {
+        let pins = self
+            .terms
+            .pins
+            .filter(|_| !self.asking().edits.is_empty())?;
+        let snapshot = self.engine.pool.snapshot();
+        let view = &snapshot.view;
+        if view.falls == pins.falls {
+            return None;
+        }
+        let pins = self.engine.pins(self.terms, view);
+        self.terms.pins = Some(pins);
+        let (_, plan) = self.engine.plan(self.call, view, self.terms.policy, &pins);
+        let Plan::Ask(asking) = plan else { return None };
+        self.journey.speak_of(asking.block, asking.wait);
+        let body = asking.body(self.call).into();
+        self.renewed = Some(Box::new(asking));
+        Some(body)
+    }
+
+    /// Brings a round forward that looks for the blocks it waits for.
+    pub(super) fn hurry(&self) {
+        let pool = &self.engine.pool;
+        let highest = pool.snapshot().view.highest_head;
+        let need = self.asking().block;
+        if need.is_some_and(|need| Some(need.to) > highest) {
+            pool.early.hurry_beyond(highest);
+        } else {
+            pool.hurry();
+        }
+    }
+
+    /// Whether a tag that we wrote came to nothing, or the tag itself to what is too old.
+    pub(super) fn is_nothing(
+        &self,
+        verdict: Verdict,
+        answer: &WholeAnswer,
+        node: &NodeView,
+    ) -> bool {
+        let may_repeat = self.journey.repeat() == RepeatRule::Freely;
+        let is_ours = may_repeat && !self.asking().edits.is_empty();
+        let answers_it = || node.was_well(&self.call.method, clock::now());
+        let is_nothing = || {
+            let answers_it = verdict.meaning == Some(Meaning::NoResult) && answers_it();
+            tag_fallback::is_nothing(verdict, answer, answers_it)
+        };
+        (is_ours && is_nothing()) || self.is_too_old(answer)
+    }
+
+    fn is_too_old(&self, answer: &WholeAnswer) -> bool {
+        let insistence = self.insistence.as_deref();
+        insistence.is_some_and(|it| it.is_too_old(answer.result()))
+    }
+
+    /// Keeps such an answer for when nothing better comes; but what is too old is told to nobody.
+    pub(super) fn keep_nothing(&mut self, answer: &WholeAnswer) -> ReplyAction {
+        if answer.result() == Some(b"null") {
+            self.journey.hear_null(|_, _, _| Confirmers::default());
+        } else {
+            self.journey.hear(AttemptClass::MissingData, true);
+        }
+        if self.is_too_old(answer) {
+            ReplyAction::Drop
+        } else {
+            ReplyAction::Keep
+        }
+    }
+
+    /// What to ask once more, instead of ending with nothing: `Some(None)` the same again.
+    pub(super) async fn insist(&mut self, now: Instant) -> Option<Option<Bytes>> {
+        let patience = self.engine.pool.snapshot().view.block_wait;
+        let (need, is_alone) = (self.asking().block, self.journey.is_alone());
+        let mut insistence = self.insistence.take().unwrap_or_default();
+        let next = insistence.next(patience, need, is_alone, now);
+        self.insistence = Some(insistence);
+        if next == TagFallbackStep::GiveUp || !self.engine.budget.withdraw(now) {
+            // The block is there: `null` would be wrong.
+            let kept = self.kept.take();
+            self.kept = kept.filter(|kept| kept.answer.result() != Some(b"null"));
+            return None;
+        }
+        self.engine.metrics.tag_repeat();
+        self.journey.begin_anew();
+        self.granted = self.granted.again();
+        match next {
+            TagFallbackStep::Again(at) => {
+                tokio::time::sleep_until(at.into()).await;
+                Some(None)
+            }
+            TagFallbackStep::AsWritten => {
+                let asking = ForwardPlan {
+                    block: None,
+                    wait: None,
+                    edits: ParamEdits::default(),
+                    ..self.asking().clone()
+                };
+                self.journey.speak_of(None, None);
+                let body = asking.body(self.call).into();
+                self.renewed = Some(Box::new(asking));
+                Some(Some(body))
+            }
+            TagFallbackStep::GiveUp => None,
+        }
+    }
+
+    /// How nodes are asked, as of now.
+    pub(super) fn asking(&self) -> &ForwardPlan {
+        self.renewed.as_deref().unwrap_or(self.asking)
+    }
+}

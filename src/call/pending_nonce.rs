@@ -1,0 +1,210 @@
+//! Counts of an account's transactions: the highest of several nodes' answers; and of those that
+//! wait for a block, what nodes took from us beyond it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::time::timeout_at;
+
+use crate::call::fanout::{self, FanoutCall};
+use crate::clock;
+use crate::observe::metrics::CallOutcome;
+use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use forebay_core::call::broadcast::{FanoutScope, spread};
+use forebay_core::call::nonce::{self, NODES_MAX, NonceCounts};
+use forebay_core::call::pending_transactions::PooledTransactions;
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::select::Tier;
+use forebay_core::method::Treatment;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::transaction::{self, Address};
+use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::hex;
+use forebay_core::vocabulary::node::NodeId;
+
+const COUNT: &str = "eth_getTransactionCount";
+
+/// What nodes said.
+struct NonceAnswer {
+    /// The answer with the highest count, and whose it is.
+    answer: WholeAnswer,
+    name: Arc<str>,
+    highest: u64,
+    /// Nodes asked.
+    asked: usize,
+}
+
+/// Answers a call for the pending count of an account. `None` where there are not several nodes to
+/// ask and nothing of the account's was taken here, or no node said a number: the call then goes the
+/// usual way.
+pub async fn count(
+    engine: &Router,
+    call: &Call<'_>,
+    terms: CallContext<'_>,
+) -> Option<(ServedAnswer, CallOutcome)> {
+    let sender = call.params.and_then(transaction::address_asked);
+    let body = call.for_node().into();
+    let counted = ask(engine, body, (sender, 2), terms).await?;
+    let next = sender.map_or(counted.highest, |sender| {
+        next_of(engine, sender, counted.highest)
+    });
+    let answer = if next == counted.highest {
+        CallReply::Whole(counted.answer)
+    } else {
+        CallReply::with_result(call, &hex::quantity(next))
+    };
+    let served = ServedAnswer {
+        answer,
+        node: Some(counted.name),
+        attempts: counted.asked,
+        failed: None,
+    };
+    Some((served, CallOutcome::Ok))
+}
+
+/// The nonce that `sender`'s next transaction is to have; `None` where no node says.
+pub async fn next(engine: &Router, sender: Address, terms: CallContext<'_>) -> Option<u64> {
+    let params = format!("[\"{sender}\",\"pending\"]");
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
+    let counted = ask(engine, body.into(), (Some(sender), 1), terms).await?;
+    Some(next_of(engine, sender, counted.highest))
+}
+
+fn next_of(engine: &Router, sender: Address, counted: u64) -> u64 {
+    let next = |pooled: &PooledTransactions| pooled.next_nonce(sender, counted, clock::now());
+    engine
+        .taken
+        .pooled()
+        .map_or(counted, |pooled| next(&pooled))
+}
+
+/// Asks own nodes at once, above all those that took this client's transactions; where there is none,
+/// others. `least`: so many must be there, where nothing of `sender`'s is known here.
+async fn ask(
+    engine: &Router,
+    body: Bytes,
+    (sender, least): (Option<Address>, usize),
+    terms: CallContext<'_>,
+) -> Option<NonceAnswer> {
+    let is_known = |sender: &Address| engine.taken.pooled().is_some_and(|it| it.knows(*sender));
+    let known = sender.filter(is_known);
+    let least = if known.is_some() { 1 } else { least };
+    let mut holders = engine.taken.holders_for(terms.client);
+    let wish = FanoutScope {
+        nodes_max: NODES_MAX,
+        method: COUNT,
+        first: &holders,
+        passed: &[],
+    };
+    let now = clock::now();
+    let view = &engine.pool.snapshot().view;
+    let mut nodes = spread(view, Tier::Own, wish, now, &mut clock::roll);
+    if nodes.is_empty() && least == 1 {
+        nodes = spread(view, Tier::Fallback, wish, now, &mut clock::roll);
+    }
+    if nodes.len() < least {
+        return None;
+    }
+    engine.budget.deposit();
+    holders.retain(|holder| nodes.contains(holder));
+    let times = &terms.policy.limits.times;
+    let question = FanoutCall {
+        method: COUNT.into(),
+        body,
+        until: times.attempt_end(Treatment::Read, terms.arrived_at, now),
+        bytes_max: terms.bytes_max.min(fanout::SHORT_BYTES_MAX),
+        trace: terms.trace,
+        path: terms.origin.part(AttemptKind::Lookup),
+    };
+    let mut fan = fanout::ask_all(&engine.pool, &engine.gate, &nodes, &question);
+    let mut counts = NonceCounts::default();
+    let mut best = None;
+    loop {
+        let until = counts.until(question.until, !holders.is_empty());
+        let Ok(Some(heard)) = timeout_at(until.into(), fan.next()).await else {
+            break;
+        };
+        holders.retain(|holder| *holder != heard.node);
+        let Some(answer) = heard.answer else { continue };
+        let Some(count) = answer.result().and_then(nonce::read) else {
+            continue;
+        };
+        let now = clock::now();
+        if let Some(sender) = known
+            && let Some(mut pooled) = engine.taken.pooled()
+        {
+            let block_time = engine.pool.snapshot().view.pace;
+            pooled.counted_pending(sender, (heard.node, count), block_time, now);
+        }
+        if counts.hear(count, now) {
+            best = Some((answer, heard.name, count));
+        }
+    }
+    let (answer, name, highest) = best?;
+    Some(NonceAnswer {
+        answer,
+        name,
+        highest,
+        asked: nodes.len(),
+    })
+}
+
+/// How many transactions of `sender` blocks have, as `nodes` say; what that says of those that were
+/// taken here is kept.
+pub async fn latest(
+    engine: &Router,
+    sender: Address,
+    nodes: &[NodeId],
+    terms: CallContext<'_>,
+) -> Vec<(NodeId, u64)> {
+    let counts = counted(engine, (sender, "latest"), nodes, terms).await;
+    let highest = counts.iter().map(|(_, count)| *count).max();
+    if let (Some(highest), Some(mut pooled)) = (highest, engine.taken.pooled()) {
+        pooled.counted(sender, highest);
+    }
+    counts
+}
+
+/// Has `nodes` count `sender`'s transactions, those that wait included; what that says of those that
+/// were taken here is kept.
+pub async fn pending(engine: &Router, sender: Address, nodes: &[NodeId], terms: CallContext<'_>) {
+    let counts = counted(engine, (sender, "pending"), nodes, terms).await;
+    let block_time = engine.pool.snapshot().view.pace;
+    if let Some(mut pooled) = engine.taken.pooled() {
+        for count in counts {
+            pooled.counted_pending(sender, count, block_time, clock::now());
+        }
+    }
+}
+
+/// The counts that `nodes` say, by the block's tag.
+async fn counted(
+    engine: &Router,
+    (sender, tag): (Address, &str),
+    nodes: &[NodeId],
+    terms: CallContext<'_>,
+) -> Vec<(NodeId, u64)> {
+    let params = format!("[\"{sender}\",\"{tag}\"]");
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
+    let times = &terms.policy.limits.times;
+    let question = FanoutCall {
+        method: COUNT.into(),
+        body: body.into(),
+        until: times.attempt_end(Treatment::Read, terms.arrived_at, clock::now()),
+        bytes_max: terms.bytes_max.min(fanout::SHORT_BYTES_MAX),
+        trace: terms.trace,
+        path: terms.origin.part(AttemptKind::Lookup),
+    };
+    let mut fan = fanout::ask_all(&engine.pool, &engine.gate, nodes, &question);
+    let mut counts = Vec::new();
+    while let Some(heard) = fan.next().await {
+        let result = heard.answer.as_ref().and_then(WholeAnswer::result);
+        counts.extend(
+            result
+                .and_then(nonce::read)
+                .map(|count| (heard.node, count)),
+        );
+    }
+    counts
+}

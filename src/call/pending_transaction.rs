@@ -1,0 +1,146 @@
+//! A transaction that was taken through us and that no node shows: some keep no pool, and pass it on,
+//! some take their time. Until blocks have its sender's nonce it is shown from here, as a node would
+//! show it.
+
+use futures_util::StreamExt as _;
+
+use crate::call::fanout::{self, FanoutCall};
+use crate::call::pending_nonce;
+use crate::clock;
+use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use forebay_core::call::broadcast::{FanoutScope, spread};
+use forebay_core::call::last_block::BY_HASH;
+use forebay_core::call::nonce::NODES_MAX;
+use forebay_core::call::pending_transactions::PooledTransactions;
+use forebay_core::call::told_blocks;
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::select::Tier;
+use forebay_core::method::Treatment;
+use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::transaction::{self, TxHash};
+use forebay_core::vocabulary::node::NodeId;
+
+/// What is known of a transaction.
+pub enum TransactionStatus {
+    /// It wasn't taken through us, or was told to be in a block.
+    Unknown,
+    /// Blocks have none of its sender's with its nonce: nodes said so, where it is `counted`, or none
+    /// said another thing. `shown`: as a node would show it.
+    InNoBlock {
+        shown: Option<String>,
+        counted: bool,
+    },
+    /// They have, as these nodes say: it, or another one.
+    Perhaps { ahead: Vec<NodeId> },
+}
+
+/// Looks whether blocks have the nonce of the transaction `hash`.
+pub async fn look(engine: &Router, hash: TxHash, terms: CallContext<'_>) -> TransactionStatus {
+    let claim = |pooled: &PooledTransactions| pooled.claim(hash, clock::now());
+    let pooled = || engine.taken.pooled();
+    let Some((sender, nonce)) = pooled().and_then(|pooled| claim(&pooled)) else {
+        return TransactionStatus::Unknown;
+    };
+    let missed = pooled().map_or_else(Vec::new, |pooled| pooled.missed_by(hash));
+    if !missed.is_empty() {
+        pending_nonce::pending(engine, sender, &missed, terms).await;
+    }
+    let wish = FanoutScope {
+        nodes_max: NODES_MAX,
+        method: "eth_getTransactionCount",
+        first: &[],
+        passed: &[],
+    };
+    let view = &engine.pool.snapshot().view;
+    let nodes = spread(view, Tier::Own, wish, clock::now(), &mut clock::roll);
+    let counts = pending_nonce::latest(engine, sender, &nodes, terms).await;
+    let ahead = counts.iter().filter(|(_, count)| *count > nonce);
+    let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
+    if !ahead.is_empty() {
+        return TransactionStatus::Perhaps { ahead };
+    }
+    let waiting = pooled().and_then(|pooled| pooled.waiting(hash, clock::now()).cloned());
+    let Some(waiting) = waiting else {
+        // A node has dropped it.
+        return TransactionStatus::Unknown;
+    };
+    let raw = waiting.raw.as_deref();
+    TransactionStatus::InNoBlock {
+        shown: raw.and_then(|raw| transaction::shown(raw, hash, sender)),
+        counted: !counts.is_empty(),
+    }
+}
+
+/// What a look-up is told of a transaction that is in no block.
+pub fn reply(call: &Call<'_>, shown: Option<&str>) -> CallReply {
+    let shown = shown.filter(|_| call.method == BY_HASH);
+    CallReply::with_result(call, shown.unwrap_or("null"))
+}
+
+/// What to say to `call` instead, where nodes `served` nothing.
+pub async fn show(
+    engine: &Router,
+    call: &Call<'_>,
+    served: &ServedAnswer,
+    terms: CallContext<'_>,
+) -> Option<CallReply> {
+    let is_null =
+        matches!(&served.answer, CallReply::Whole(answer) if answer.result() == Some(b"null"));
+    if !is_null || call.method != BY_HASH {
+        return None;
+    }
+    let hash = call.params.and_then(transaction::hash_asked)?;
+    match look(engine, hash, terms).await {
+        TransactionStatus::InNoBlock { shown, .. } => shown.map(|shown| reply(call, Some(&shown))),
+        TransactionStatus::Perhaps { ahead } => mined(engine, call, (hash, &ahead), terms).await,
+        TransactionStatus::Unknown => None,
+    }
+}
+
+/// It came into a block while it was looked for: what a node that is so far says of it. Where it knows
+/// of none, another transaction has the nonce.
+async fn mined(
+    engine: &Router,
+    call: &Call<'_>,
+    (hash, ahead): (TxHash, &[NodeId]),
+    terms: CallContext<'_>,
+) -> Option<CallReply> {
+    let times = &terms.policy.limits.times;
+    let question = FanoutCall {
+        method: BY_HASH.into(),
+        body: call.for_node().into(),
+        until: times.attempt_end(Treatment::Read, terms.arrived_at, clock::now()),
+        bytes_max: terms.bytes_max.min(fanout::LONG_BYTES_MAX),
+        trace: terms.trace,
+        path: terms.origin.part(AttemptKind::Lookup),
+    };
+    let mut fan = fanout::ask_all(&engine.pool, &engine.gate, ahead, &question);
+    let mut has_denied = false;
+    let forget = || {
+        if let Some(mut pooled) = engine.taken.pooled() {
+            pooled.forget(hash);
+        }
+    };
+    while let Some(heard) = fan.next().await {
+        let Some(answer) = heard.answer.filter(|_| heard.class == AttemptClass::Ok) else {
+            continue;
+        };
+        match answer.result() {
+            Some(b"null") => has_denied = true,
+            Some(found) => {
+                if let Some((block, number)) = told_blocks::block_named(found) {
+                    engine.pool.told.block(block, number);
+                    engine.pool.told.mined(hash, number);
+                    forget();
+                }
+                return Some(CallReply::Whole(answer));
+            }
+            None => {}
+        }
+    }
+    if has_denied {
+        forget();
+    }
+    None
+}

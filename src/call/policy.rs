@@ -1,0 +1,49 @@
+//! What calls are held to, as the settings say it. It may change while calls are under way: each
+//! keeps the one it began with.
+
+use crate::client::response::CorsPolicy;
+use forebay_core::fleet::FleetView;
+use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::method::block::{Consistency, TagPins};
+use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::wire::forwarded::{Network, TrustedProxies};
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub limits: Limits,
+    pub rules: MethodRules,
+    pub origins: CorsPolicy,
+    /// Whose word on a client's address is believed.
+    pub proxies: TrustedProxies,
+    /// Whose calls are told what became of their attempts, where they ask.
+    pub trail_for: Vec<Network>,
+    /// The share of calls that get a line in the log; `None`: no call does.
+    pub log_calls: Option<f64>,
+}
+
+/// The numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub times: CallTimeouts,
+    pub attempts_max: u32,
+    /// Nodes that a raw transaction is sent to at once.
+    pub broadcast: usize,
+    /// The share of calls that the leader is asked for although nobody is known to have what they ask for.
+    pub leader_share: f64,
+    /// After how many times its node's slow time a read is asked of another, too; `None`: never.
+    pub hedge: Option<f64>,
+    pub body_bytes_max: usize,
+    pub batch_calls_max: usize,
+    pub answer_bytes_max: u64,
+    /// Whether nodes that are not fit are asked when no other is left.
+    pub fails_open: bool,
+    pub consistency: Consistency,
+}
+
+impl Policy {
+    /// What tags stand for, as of `view`, for a client that was told of block `floor`.
+    pub fn pins(&self, view: &FleetView, floor: Option<BlockNumber>) -> TagPins {
+        TagPins::of(view, self.limits.consistency, floor)
+    }
+}

@@ -1,0 +1,400 @@
+//! Reads of a client's batch that travel to a node together, as one batch of ours.
+//!
+//! Each is a call like any other: it has its own errand, is judged by itself, and is counted, logged
+//! and shared with identical calls as if it travelled alone. Together they are drawn a node,
+//! asked, and charged to its load. Who isn't done then goes on: with the others, where the node
+//! told each call what it lacks, or alone, where it may have been a single call that spoilt it for all.
+
+mod groups;
+mod member;
+mod step;
+mod trial;
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::exchange::{self, WHOLE_BYTES_MAX};
+use super::patience;
+use crate::call::exchange::{AttemptContent, AttemptSpec};
+use crate::call::upstream_batch::groups::{is_fault, is_spoilt, turned_away};
+pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedCall, board, plan};
+use crate::call::upstream_batch::step::{BatchAttempt, BatchResult};
+use crate::clock;
+use crate::node::client::ReuseRule;
+use crate::router::{CallContext, Router};
+use crate::shared::fleet_state::Snapshot;
+use crate::shared::node_clients::Upstream;
+use forebay_core::call::held_lookups;
+use forebay_core::call::retry::RetryStep;
+use forebay_core::call::trail::AttemptKind;
+use forebay_core::fleet::NodeView;
+use forebay_core::fleet::select::{self, Tier};
+use forebay_core::rpc::batch::{
+    self, ANSWER_BYTES_MAX, BODY_BYTES_MAX, BatchVerdict, MemberOutcome, REFUSAL_LASTS,
+    TROUBLE_LASTS,
+};
+use forebay_core::rpc::classify::{AttemptClass, Verdict};
+use forebay_core::rpc::envelope::UpstreamCallId;
+use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
+use forebay_core::vocabulary::node::NodeId;
+use forebay_core::wire::trace::Trace;
+
+/// How riders set out.
+pub enum UpstreamStep<'a> {
+    Together(UpstreamBatch<'a>),
+    /// With the step that it has taken already, if it has.
+    Alone(BoxedMember<'a>, Option<RetryStep>),
+}
+
+impl UpstreamStep<'_> {
+    pub fn calls(&self) -> usize {
+        match self {
+            UpstreamStep::Together(convoy) => convoy.riders.len(),
+            UpstreamStep::Alone(..) => 1,
+        }
+    }
+}
+
+/// Riders to one node.
+pub struct UpstreamBatch<'a> {
+    node: NodeId,
+    riders: Vec<(BoxedMember<'a>, Tier)>,
+    bytes: usize,
+    /// One for a node that takes no batches.
+    calls_max: usize,
+}
+
+/// Sends as many of those who wait as find a place in so many travels, which begin at once. Each of
+/// them is drawn a node: one that another of them goes to, if it will do. Who finds no place waits
+/// on without a node: until his turn comes it may have fallen out, or his time may be over.
+/// `attempt`: the time that a node has.
+pub fn gather<'a>(
+    engine: &Router,
+    waiting: &mut VecDeque<BoxedMember<'a>>,
+    turns: usize,
+    attempt: Duration,
+) -> Vec<UpstreamStep<'a>> {
+    let snapshot = engine.pool.snapshot();
+    let now = clock::now();
+    let mut travels = Vec::new();
+    let mut convoys: Vec<UpstreamBatch<'a>> = Vec::new();
+    let mut left = Vec::new();
+    loop {
+        let has_turn = travels.len() + convoys.len() < turns;
+        if !has_turn && !convoys.iter().any(|convoy| convoy.has_room(0)) {
+            break;
+        }
+        let Some(mut rider) = waiting.pop_front() else {
+            break;
+        };
+        if rider.goes_alone {
+            if has_turn {
+                travels.push(UpstreamStep::Alone(rider, None));
+            } else {
+                left.push(rider);
+            }
+            continue;
+        }
+        let step = draw(engine, &snapshot, &mut rider, (&convoys, now));
+        let bytes = rider.errand.body.len();
+        let RetryStep::Ask { node, ladder, .. } = step else {
+            if has_turn {
+                travels.push(UpstreamStep::Alone(rider, Some(step)));
+            } else {
+                left.push(rider);
+            }
+            continue;
+        };
+        let is_open = |convoy: &UpstreamBatch<'_>| convoy.node == node && convoy.has_room(bytes);
+        match convoys.iter().rposition(is_open) {
+            Some(at) => convoys[at].take(rider, ladder),
+            None if has_turn => {
+                let mut convoy = open(&snapshot, node, (attempt, now));
+                convoy.take(rider, ladder);
+                convoys.push(convoy);
+            }
+            None => {
+                rider.errand.take_back();
+                left.push(rider);
+            }
+        }
+    }
+    for rider in left.into_iter().rev() {
+        waiting.push_front(rider);
+    }
+    travels.extend(convoys.into_iter().filter_map(UpstreamBatch::set_out));
+    travels
+}
+
+/// A rider's next step: to a node that one of the convoys goes to, if it will do.
+fn draw(
+    engine: &Router,
+    snapshot: &Snapshot,
+    rider: &mut BatchMember<'_>,
+    (convoys, now): (&[UpstreamBatch<'_>], Instant),
+) -> RetryStep {
+    let bytes = rider.errand.body.len();
+    rider.errand.step(now, |ladder, passed, needs| {
+        let suits = |convoy: &&UpstreamBatch<'_>| {
+            let node = snapshot.view.node(convoy.node);
+            let suits = |node| select::suits(&snapshot.view, node, ladder, passed, needs, now);
+            convoy.has_room(bytes) && node.is_some_and(suits)
+        };
+        let found = convoys.iter().rev().find(suits);
+        found.map_or_else(
+            || engine.pool.draw(ladder, passed, needs),
+            |convoy| Some(convoy.node),
+        )
+    })
+}
+
+fn open<'a>(
+    snapshot: &Snapshot,
+    node: NodeId,
+    (attempt, now): (Duration, Instant),
+) -> UpstreamBatch<'a> {
+    let upstream = snapshot.upstream(node);
+    let is_welcome = upstream.is_some_and(|upstream| upstream.welcome.takes(now));
+    let latency = snapshot
+        .view
+        .node(node)
+        .and_then(|node| node.load.latency());
+    UpstreamBatch {
+        node,
+        riders: Vec::new(),
+        bytes: 0,
+        calls_max: if is_welcome {
+            batch::calls_max(latency, attempt)
+        } else {
+            1
+        },
+    }
+}
+
+impl<'a> UpstreamBatch<'a> {
+    fn has_room(&self, bytes: usize) -> bool {
+        self.riders.len() < self.calls_max && self.bytes + bytes <= BODY_BYTES_MAX
+    }
+
+    fn take(&mut self, rider: BoxedMember<'a>, ladder: Tier) {
+        self.bytes += rider.errand.body.len();
+        self.riders.push((rider, ladder));
+    }
+
+    /// A single rider goes as a call of its own.
+    fn set_out(mut self) -> Option<UpstreamStep<'a>> {
+        if self.riders.len() > 1 {
+            return Some(UpstreamStep::Together(self));
+        }
+        let (rider, ladder) = self.riders.pop()?;
+        let step = RetryStep::Ask {
+            node: self.node,
+            ladder,
+            until: rider.errand.attempt_end(),
+        };
+        Some(UpstreamStep::Alone(rider, Some(step)))
+    }
+
+    /// Asks the node. The riders come back, those among them that are done with their answers.
+    pub async fn travel(self, engine: &Router, terms: CallContext<'a>) -> Vec<BoxedMember<'a>> {
+        let pool = &engine.pool;
+        let snapshot = pool.snapshot();
+        let asked = snapshot
+            .upstream(self.node)
+            .zip(snapshot.view.node(self.node));
+        let mut riders = Vec::with_capacity(self.riders.len());
+        let place = match asked {
+            Some((upstream, node)) => {
+                let first = self.riders.first();
+                let deadline = first.map_or_else(clock::now, |(first, _)| first.errand.deadline());
+                step::place(upstream, node, terms.client, deadline).await
+            }
+            None => None,
+        };
+        let now = clock::now();
+        let mut until = now;
+        for (mut rider, ladder) in self.riders {
+            if asked.is_some() && place.is_none() {
+                rider.miss();
+            } else if let Some((_, node)) = asked {
+                until = rider.errand.depart(ladder, node, now);
+            } else {
+                rider.errand.stranded();
+            }
+            riders.push(rider);
+        }
+        let (Some((upstream, node)), Some(place)) = (asked, place) else {
+            return riders;
+        };
+        let lookups = riders.iter().filter(|rider| rider.errand.is_lookup());
+        let held_back_at = held_lookups::gives_up_at(lookups.count(), now).filter(|at| *at < until);
+        let wanted = wanted(terms, held_back_at.unwrap_or(until));
+        let first = upstream.link.number(riders.len());
+        let body = batch::written(riders.iter().map(|rider| &rider.errand.body[..]), first);
+        engine.metrics.upstream_batch(riders.len());
+        let mut trip = BatchAttempt::begin(place, riders.len(), wanted.following);
+        let asking = pin!(step::ask(upstream, &body, &wanted));
+        let came = patience::in_time(pool, (upstream, node), &wanted, now, asking).await;
+        let is_held_back = held_back_at.is_some_and(|at| clock::now() >= at);
+        let mut came = came.unwrap_or(match is_held_back {
+            true => BatchResult::HeldBack,
+            false => BatchResult::Failed(AttemptClass::Timeout),
+        });
+        if matches!(came, BatchResult::HeldBack) {
+            engine.lookups.hear_of(node, now, clock::now());
+        }
+        let mut judged = judge(&came, (first, riders.len()));
+        trip.weigh(&mut judged.lots);
+        let is_mixed_up = judged.is_mixed_up;
+        if let Some(sentence) = trip.settle(&came, &judged.lots) {
+            pool.sentence(upstream.id, sentence, "").await;
+        }
+        // What is asked from here on has places of its own.
+        drop(trip);
+        if judged.refuses {
+            refuse(upstream, REFUSAL_LASTS);
+        } else if judged.lots.iter().all(is_spoilt) {
+            refuse(upstream, TROUBLE_LASTS);
+        }
+        if let Some(verdict) = judged.lots.iter().find_map(turned_away) {
+            exchange::rest(pool, upstream, node, verdict).await;
+        }
+        if judged.lots.iter().any(trial::is_error) {
+            let asked = (riders.as_slice(), judged.lots.as_slice());
+            Box::pin(trial::run(asked, (upstream, node), until)).await;
+        }
+        let arrival = BatchReply::of(&came, &judged, (upstream, node), terms);
+        let mut is_charged = false;
+        for (rider, lot) in riders.iter_mut().zip(judged.lots) {
+            // One fault is not as many as there were calls: the first call it befell answers for it.
+            let charges = is_fault(&lot) && !std::mem::replace(&mut is_charged, true);
+            rider.errand.charges(charges, now);
+            arrival.hand_out(rider, lot);
+            let is_settled = |ended: &(_, _)| rider.errand.is_settled(ended.1);
+            if let Some(ended) = rider.ended.take_if(|ended| !is_settled(ended)) {
+                rider.ended = Some(rider.errand.settle(ended).await);
+            }
+        }
+        if let (false, BatchResult::Body(reply, _)) = (is_mixed_up, &mut came) {
+            reply.keep();
+        }
+        riders
+    }
+}
+
+fn wanted<'a>(terms: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
+    AttemptSpec {
+        id: "",
+        bytes_max: ANSWER_BYTES_MAX as u64,
+        may_stream: false,
+        room: terms.room,
+        // Of several calls: what they are all a part of.
+        trace: terms.origin.trace.map(|parent| Trace { parent, row: None }),
+        following: terms.origin.follow(AttemptKind::Batch),
+        reuse: ReuseRule::Any,
+        until,
+        may_move: true,
+        may_be_held_back: false,
+    }
+}
+
+/// What came, as each of them gets it.
+fn judge(came: &BatchResult, (first, calls): (UpstreamCallId, usize)) -> BatchVerdict<'_> {
+    let lot = match came {
+        BatchResult::Body(reply, body) => {
+            return batch::judge(body, reply.status, reply.retry_after, (first, calls));
+        }
+        BatchResult::Failed(class) => MemberOutcome::Unanswered((*class).into()),
+        // What they are refused for together none of them may be refused for.
+        BatchResult::TooLarge | BatchResult::HeldBack => MemberOutcome::Alone,
+    };
+    BatchVerdict {
+        lots: vec![lot; calls],
+        refuses: false,
+        is_mixed_up: false,
+    }
+}
+
+/// No batches for this node for a while.
+fn refuse(upstream: &Upstream, lasts: Duration) {
+    if upstream.welcome.refuse(lasts, clock::now()) {
+        let (name, seconds) = (&upstream.spec.name, lasts.as_secs());
+        log::info!("node {name} did not take a batch: it gets calls one by one for {seconds} s");
+    }
+}
+
+/// An answer to all of them, and where it came from.
+struct BatchReply<'t, 'a> {
+    body: Option<&'t Bytes>,
+    /// Little of the body is an answer to anybody: no answer is to hold it all in memory.
+    is_sparse: bool,
+    upstream: &'t Upstream,
+    node: &'t NodeView,
+    terms: CallContext<'a>,
+}
+
+impl<'t, 'a> BatchReply<'t, 'a> {
+    fn of(
+        came: &'t BatchResult,
+        judged: &BatchVerdict<'_>,
+        (upstream, node): (&'t Upstream, &'t NodeView),
+        terms: CallContext<'a>,
+    ) -> BatchReply<'t, 'a> {
+        let body = match came {
+            BatchResult::Body(_, body) => Some(body),
+            BatchResult::Failed(_) | BatchResult::TooLarge | BatchResult::HeldBack => None,
+        };
+        let used = judged.lots.iter().map(|lot| match lot {
+            MemberOutcome::Answered(_, answer) => answer.bytes(),
+            MemberOutcome::Unanswered(_) | MemberOutcome::Alone => 0,
+        });
+        let bytes = body.map_or(0, Bytes::len);
+        let is_sparse = is_sparse(bytes, used.sum());
+        BatchReply {
+            body,
+            is_sparse,
+            upstream,
+            node,
+            terms,
+        }
+    }
+
+    /// Lets a rider hear what became of his call.
+    fn hand_out(&self, rider: &mut BatchMember<'a>, lot: MemberOutcome<'_>) {
+        let came = match (lot, self.body) {
+            // Alone it is asked as its caller wrote it.
+            (MemberOutcome::Answered(_, answer), _) if rider.errand.is_to_blame(&answer) => {
+                rider.errand.take_back();
+                rider.goes_alone = true;
+                return;
+            }
+            (MemberOutcome::Answered(verdict, answer), Some(body)) => {
+                self.content(verdict, WholeAnswer::new(body, &answer))
+            }
+            (MemberOutcome::Unanswered(verdict), _) => {
+                rider.goes_alone |= is_spoilt(&MemberOutcome::Unanswered(verdict));
+                (verdict, AttemptContent::Nothing)
+            }
+            (MemberOutcome::Alone | MemberOutcome::Answered(..), _) => {
+                rider.errand.take_back();
+                rider.goes_alone = true;
+                return;
+            }
+        };
+        rider.ended = rider.errand.arrive((self.upstream, self.node), came);
+    }
+
+    /// As if it had come alone: what is longer than most is held, and refused where it is too long.
+    fn content(&self, verdict: Verdict, whole: WholeAnswer) -> (Verdict, AttemptContent<'a>) {
+        let mut held = self.terms.room.attempt();
+        let is_too_long = whole.bytes() as u64 > self.terms.bytes_max;
+        if is_too_long || !held.hold(whole.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
+            return (AttemptClass::RpcError.into(), AttemptContent::TooLarge);
+        }
+        let whole = if self.is_sparse { whole.apart() } else { whole };
+        (verdict, AttemptContent::Whole(whole, held))
+    }
+}

@@ -1,0 +1,334 @@
+//! The JSON-RPC endpoint: one request in, one answer out, by whatever version of HTTP.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::health;
+use crate::call::batch;
+use crate::call::policy::Policy;
+use crate::call::request_context::RequestContext;
+use crate::client::compression::{self, BodyStream};
+use crate::client::downstream::{ClientGone, Downstream};
+use crate::client::request_body::{self, MissingBody};
+use crate::client::request_head::RequestKind;
+use crate::client::response::{ClientResponse, JSON, ResponseBody, TEXT};
+use crate::clock;
+use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use forebay_core::rpc::envelope::{Call, RequestItem, RpcRequest};
+use forebay_core::rpc::refusal::Refusal;
+
+/// The client may take this long to take a piece of an answer.
+pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// A connection may be idle this long.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+/// Calls wait this long for the first round. They come before it when a new process takes over.
+pub const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
+/// What is held of an answer that is passed on as it comes, about, in bytes.
+const LARGE_BYTES: usize = 128 << 10;
+pub const GREETING: &str =
+    "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here, or open a WebSocket.\n";
+
+/// To who asks for a WebSocket without `Upgrade` and `Connection`: a proxy in between took them.
+const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection: Upgrade`: does a proxy pass them on?\n";
+
+/// The JSON-RPC endpoint.
+pub struct Endpoint {
+    pub engine: Arc<Router>,
+    /// Whether answers are packed for clients that ask for it.
+    pub packs: bool,
+}
+
+impl Endpoint {
+    /// Answers a request, and counts it.
+    ///
+    /// # Errors
+    /// The connection breaks here.
+    pub async fn serve(&self, caller: &mut impl Downstream) -> Result<(), ClientGone> {
+        let _counted = self.engine.metrics.begin_request();
+        // A request keeps the policy that it began with.
+        let policy = self.engine.policy.load_full();
+        match caller.asked().wish {
+            RequestKind::Call => self.answer_call(caller, &policy).await,
+            RequestKind::Health
+            | RequestKind::Greeting
+            | RequestKind::Upgrade
+            | RequestKind::Preflight
+            | RequestKind::NotFound
+            | RequestKind::MethodNotAllowed => Box::pin(self.answer_other(caller, &policy)).await,
+        }
+    }
+
+    /// Refuses before the body was read to its end.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn refuse_early(
+        &self,
+        caller: &mut impl Downstream,
+        why: Refusal,
+    ) -> Result<(), ClientGone> {
+        let policy = self.engine.policy.load_full();
+        caller.close();
+        let outgoing = ClientResponse::refusal(&why, None).served_by("local", 0);
+        self.send(caller, outgoing, &policy).await?;
+        caller.let_go().await;
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        caller: &mut impl Downstream,
+        outgoing: ClientResponse<'_>,
+        policy: &Policy,
+    ) -> Result<(), ClientGone> {
+        let outgoing = match self.packs {
+            true => compression::pack(&self.engine.gate, caller.asked(), outgoing),
+            false => outgoing,
+        };
+        let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
+        caller.send(outgoing, &policy.origins).await?;
+        self.engine.metrics.http_response(status);
+        if may_be_tried_again {
+            self.engine.metrics.try_again_response();
+        }
+        Ok(())
+    }
+
+    async fn answer_other(
+        &self,
+        caller: &mut impl Downstream,
+        policy: &Policy,
+    ) -> Result<(), ClientGone> {
+        let outgoing = match caller.asked().wish {
+            RequestKind::Health => {
+                let view = &self.engine.pool.snapshot().view;
+                let (status, body) = health::report(
+                    view,
+                    self.engine.pool.list_from.is(),
+                    self.engine.pool.failing.too_many(clock::now()),
+                    self.engine.gate.is_leaving(),
+                );
+                ClientResponse::text(status, JSON, body)
+            }
+            RequestKind::Call | RequestKind::Greeting => ClientResponse::text(200, TEXT, GREETING),
+            RequestKind::Upgrade => ClientResponse::text(426, TEXT, NO_UPGRADE),
+            RequestKind::Preflight => ClientResponse::nothing().preflight(),
+            RequestKind::NotFound => {
+                ClientResponse::text(404, TEXT, "not here: POST to / or /rpc\n")
+            }
+            RequestKind::MethodNotAllowed => {
+                ClientResponse::text(405, TEXT, "POST JSON-RPC here\n")
+                    .allowing("POST, GET, HEAD, OPTIONS")
+            }
+        };
+        request_body::drain(caller).await;
+        if !caller.has_ended() {
+            // Nobody goes on reading it, for as long as the client dribbles.
+            caller.close();
+        }
+        self.send(caller, outgoing, policy).await
+    }
+
+    async fn answer_call(
+        &self,
+        caller: &mut impl Downstream,
+        policy: &Policy,
+    ) -> Result<(), ClientGone> {
+        let arrived_at = clock::now();
+        let gate = &self.engine.gate;
+        let bytes_max = policy.limits.body_bytes_max;
+        let address = caller.asked().client_address(&policy.proxies);
+        let origin = RequestContext::of(caller, policy, address, arrived_at);
+        let who = gate.caller(address);
+        let head_bytes = caller.asked().kept_bytes();
+        let pass = gate.enter(who);
+        let Some(mut pass) = pass.and_then(|mut pass| pass.hold(head_bytes).then_some(pass)) else {
+            return self
+                .refuse_call(caller, &origin, Refusal::OverCapacity)
+                .await;
+        };
+        if let Err(why) = request_body::judge_head(caller.asked(), bytes_max) {
+            return self.refuse_call(caller, &origin, why).await;
+        }
+        if caller.asked().expects_continue() {
+            caller.send_continue().await?;
+        }
+        let body = match request_body::read_body(caller, &mut pass, bytes_max, arrived_at).await {
+            Ok(body) => body,
+            Err(MissingBody::Refused(why)) => return self.refuse_call(caller, &origin, why).await,
+            Err(MissingBody::Gone) => return Err(ClientGone),
+        };
+        self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
+        let asked = caller.asked();
+        let bytes_max = policy.limits.answer_bytes_max;
+        let room = gate.room(bytes_max);
+        let terms = CallContext {
+            policy,
+            arrived_at,
+            bytes_max,
+            // An answer that broke off would look whole to HTTP/1.0.
+            may_stream: !asked.is_http_1_0,
+            // By the name that it gives itself, else by its address.
+            client: self.engine.taken.client(asked.client.as_deref(), address),
+            room: &room,
+            origin: &origin,
+            trace: None,
+            pins: None,
+            subscriber: None,
+            turns: None,
+        };
+        let done = self.work(caller, &body, terms).await?;
+        // The work is done: what is left holds no place, and no room but for as long as it waits.
+        drop((pass, room));
+        let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
+        let node = done.who.name();
+        let outgoing = done.outgoing.served_by(node, done.attempts);
+        let outgoing = outgoing.come_by(origin.path.as_deref());
+        let mut sending = pin!(self.send(caller, outgoing, policy));
+        // Most are taken at once.
+        if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
+            return sent;
+        }
+        let _unsent = gate.unsent(who, held).ok_or(ClientGone)?;
+        sending.await
+    }
+
+    async fn refuse_call(
+        &self,
+        caller: &mut impl Downstream,
+        origin: &RequestContext,
+        why: Refusal,
+    ) -> Result<(), ClientGone> {
+        origin.refused(&why);
+        // On the heap, as all that is rare: the future of the many plain calls stays small.
+        Box::pin(self.refuse_early(caller, why)).await
+    }
+
+    /// Carries a packet out.
+    async fn work<'b>(
+        &self,
+        caller: &mut impl Downstream,
+        body: &'b Bytes,
+        terms: CallContext<'_>,
+    ) -> Result<RequestOutcome<'b>, ClientGone> {
+        match RpcRequest::read(body, terms.policy.limits.batch_calls_max) {
+            Err(why) => Ok(RequestOutcome::refused(&why, None, terms.origin)),
+            Ok(RpcRequest::Single(RequestItem::Refused { id, why })) => {
+                Ok(RequestOutcome::refused(&why, id, terms.origin))
+            }
+            Ok(RpcRequest::Single(RequestItem::Call(call))) => {
+                self.work_on_call(caller, &call, terms).await
+            }
+            Ok(RpcRequest::Batch(items)) => {
+                Box::pin(self.work_on_batch(caller, &items, terms)).await
+            }
+        }
+    }
+
+    async fn work_on_batch<'b>(
+        &self,
+        caller: &mut impl Downstream,
+        items: &[RequestItem<'b>],
+        terms: CallContext<'_>,
+    ) -> Result<RequestOutcome<'b>, ClientGone> {
+        self.engine.metrics.batch(items.len());
+        let work = pin!(batch::serve(&self.engine, items, terms));
+        let answers = while_client_stays(caller, work).await?;
+        let body = ResponseBody::Pieces(answers.pieces);
+        let outgoing = match &answers.refusal {
+            _ if body.bytes() == Some(0) => ClientResponse::nothing(),
+            Some(why) => ClientResponse::refused(why, body),
+            None => ClientResponse::new(200, JSON, body),
+        };
+        Ok(RequestOutcome {
+            outgoing,
+            who: ServedBy::Nodes(answers.nodes.join(", ")),
+            attempts: answers.attempts,
+        })
+    }
+
+    async fn work_on_call<'b>(
+        &self,
+        caller: &mut impl Downstream,
+        call: &Call<'b>,
+        terms: CallContext<'_>,
+    ) -> Result<RequestOutcome<'b>, ClientGone> {
+        let work = pin!(self.engine.serve(call, terms));
+        let served = while_client_stays(caller, work).await?;
+        let ServedAnswer {
+            answer,
+            node,
+            attempts,
+            failed: _,
+        } = served;
+        let outgoing = match (call.id, answer) {
+            (None, _) => ClientResponse::nothing(),
+            (Some(_), CallReply::Here(body)) => ClientResponse::text(200, JSON, body),
+            (Some(id), CallReply::Whole(answer)) => {
+                ClientResponse::new(200, JSON, ResponseBody::Whole(answer, id))
+            }
+            (id @ Some(_), CallReply::Refused(why)) => ClientResponse::refusal(&why, id),
+            (Some(_), CallReply::Large(large)) => {
+                ClientResponse::new(200, JSON, ResponseBody::Flow(BodyStream::Large(large)))
+            }
+        };
+        Ok(RequestOutcome {
+            outgoing,
+            who: node.map_or(ServedBy::Here, ServedBy::Node),
+            attempts,
+        })
+    }
+}
+
+/// What came of a packet.
+struct RequestOutcome<'b> {
+    outgoing: ClientResponse<'b>,
+    who: ServedBy,
+    attempts: usize,
+}
+
+/// Who served a packet.
+enum ServedBy {
+    Here,
+    Node(Arc<str>),
+    Nodes(String),
+}
+
+impl ServedBy {
+    fn name(&self) -> &str {
+        match self {
+            ServedBy::Here => "local",
+            ServedBy::Node(name) => name,
+            ServedBy::Nodes(names) => names,
+        }
+    }
+}
+
+impl<'b> RequestOutcome<'b> {
+    fn refused(why: &Refusal, id: Option<&str>, origin: &RequestContext) -> RequestOutcome<'b> {
+        origin.refused(why);
+        RequestOutcome {
+            outgoing: ClientResponse::refusal(why, id),
+            who: ServedBy::Here,
+            attempts: 0,
+        }
+    }
+}
+
+/// Goes on with `work` while the client is there. When it leaves, the work is dropped, and with it
+/// the connections to nodes that it waits on. It stays where it is: its state is large to move.
+async fn while_client_stays<T>(
+    caller: &mut impl Downstream,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, ClientGone> {
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        gone = caller.left() => Err(gone),
+    }
+}

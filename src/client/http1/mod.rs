@@ -1,0 +1,135 @@
+//! HTTP/1.1 (and 1.0), small and strict, for whatever is answered at the endpoint.
+//!
+//! In reading order: [`head`] reads a request's head, [`session`] is one connection and its
+//! requests one after another, [`answer`] writes what goes out.
+//!
+//! An idle connection holds little memory, a plain call is one read and one write, and no timer is
+//! set for what doesn't wait.
+
+mod answer;
+pub mod head;
+pub mod session;
+
+use std::net::IpAddr;
+
+use bytes::BytesMut;
+use pingora::protocols::Stream;
+
+use super::endpoint::Endpoint;
+use super::replay::Replay;
+use crate::client::downstream::{ClientGone, Downstream as _};
+use crate::client::http1::session::{Http1Session, SessionStep};
+use crate::client::request_head::RequestKind;
+use forebay_core::rpc::refusal::Refusal;
+
+/// How a connection's HTTP/1.1 ends.
+pub enum Http1End {
+    Over,
+    /// It was HTTP/2 all along (RFC 9113 §3.3).
+    Http2(Replay),
+    /// The client wants to go on by WebSocket (RFC 6455 §4.1), and may do so.
+    Websocket(Box<WebsocketUpgrade>),
+}
+
+/// A connection that is a WebSocket from now on, if it is answered so.
+pub struct WebsocketUpgrade {
+    /// It begins with what was read behind the head.
+    pub stream: Replay,
+    pub head: http::Request<()>,
+}
+
+/// Answers the requests of one connection, one after another.
+pub async fn serve(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint) -> Http1End {
+    let mut session = Http1Session::new(stream, address, endpoint);
+    loop {
+        match session.next().await {
+            SessionStep::Request => {}
+            SessionStep::Refused(why) => {
+                if endpoint.refuse_early(&mut session, why).await.is_ok() {
+                    session.finish().await;
+                }
+                return Http1End::Over;
+            }
+            SessionStep::Http2 => return Http1End::Http2(session.into_replay()),
+            SessionStep::Websocket(head) => {
+                return Http1End::Websocket(Box::new(WebsocketUpgrade {
+                    stream: session.into_replay(),
+                    head: *head,
+                }));
+            }
+            SessionStep::Over => return Http1End::Over,
+        }
+        match endpoint.serve(&mut session).await {
+            Ok(()) if session.keeps() => {}
+            Ok(()) => {
+                session.finish().await;
+                return Http1End::Over;
+            }
+            Err(ClientGone) => return Http1End::Over,
+        }
+    }
+}
+
+/// Answers one request of a connection that there is no place for: about our health, or with a no.
+pub async fn turn_away(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint) {
+    let mut session = Http1Session::new(stream, address, endpoint);
+    let SessionStep::Request = session.next().await else {
+        return;
+    };
+    session.close();
+    let answered = match session.asked().wish {
+        RequestKind::Health => endpoint.serve(&mut session).await,
+        _ => {
+            endpoint
+                .refuse_early(&mut session, Refusal::OverCapacity)
+                .await
+        }
+    };
+    if answered.is_ok() {
+        session.finish().await;
+    }
+}
+
+/// Bytes that are read at once where nothing is known of what comes.
+const READ_BYTES: usize = 2 << 10;
+
+/// A buffer that gives its memory back when it has grown.
+#[derive(Debug, Default)]
+struct InputBuffer {
+    bytes: BytesMut,
+    has_grown: bool,
+}
+
+impl InputBuffer {
+    /// Makes room for about `bytes`.
+    fn reserve(&mut self, bytes: usize) -> &mut BytesMut {
+        self.has_grown |= self.bytes.len() + bytes > READ_BYTES;
+        self.bytes.reserve(bytes);
+        &mut self.bytes
+    }
+
+    /// Nothing is expected for a while.
+    fn rest(&mut self) {
+        if self.has_grown && self.bytes.is_empty() {
+            *self = InputBuffer::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection holds of its state, in bytes: Pingora adds its own.
+    const STATE_BYTES_MAX: usize = 4 << 10;
+
+    fn state_bytes<F>(_: impl FnOnce(Stream, Option<IpAddr>, &'static Endpoint) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_holds_little() {
+        let bytes = state_bytes(serve);
+        assert!(bytes <= STATE_BYTES_MAX, "{bytes}");
+    }
+}

@@ -1,0 +1,38 @@
+//! `GET /metrics`, on a listener of its own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Method, Response};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+
+use crate::observe::metrics::CONTENT_TYPE as CONTENT_TYPE_TEXT;
+use crate::router::Router;
+
+/// Answers Prometheus.
+pub struct MetricsApp(pub Arc<Router>);
+
+#[async_trait]
+impl ServeHttp for MetricsApp {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        let (status, body) = match (head.uri.path(), is_read) {
+            ("/metrics", true) => (200, self.0.scrape()),
+            ("/metrics", false) => (405, String::new()),
+            _ => (404, "the metrics are at /metrics\n".to_string()),
+        };
+        let mut response = Response::new(body.into_bytes());
+        *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+        let length = response.body().len();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            http::HeaderValue::from_static(CONTENT_TYPE_TEXT),
+        );
+        headers.insert(CONTENT_LENGTH, http::HeaderValue::from(length));
+        response
+    }
+}

@@ -1,0 +1,326 @@
+//! What goes out: every answer's status, headers and body, the same by every version of HTTP.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::call::trail::RequestTrail;
+use crate::client::compression::BodyStream;
+use crate::client::request_head::RequestHead;
+use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::wire::coding::Coding;
+
+pub const JSON: &str = "application/json";
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Which origins a browser may call from, and what its pages may send.
+#[derive(Clone, Debug)]
+pub struct CorsPolicy {
+    any: bool,
+    listed: Vec<String>,
+    headers: String,
+}
+
+impl CorsPolicy {
+    /// `*` among them admits all.
+    pub fn new(origins: Vec<String>) -> CorsPolicy {
+        CorsPolicy {
+            any: origins.iter().any(|origin| origin == "*"),
+            listed: origins,
+            headers: HEADERS.to_string(),
+        }
+    }
+
+    /// Pages may send these headers, too.
+    #[must_use]
+    pub fn with_headers(mut self, headers: &[String]) -> CorsPolicy {
+        for header in headers {
+            self.headers.push_str(", ");
+            self.headers.push_str(header);
+        }
+        self
+    }
+
+    /// The origin that may call, as the page that asks is told: its own, or `*`.
+    pub fn allowed<'a>(&self, asked: &'a RequestHead) -> Option<&'a [u8]> {
+        if self.any {
+            return Some(b"*");
+        }
+        let origin = asked.origin.as_deref()?;
+        let is_listed = self.listed.iter().any(|listed| listed.as_bytes() == origin);
+        is_listed.then_some(origin)
+    }
+}
+
+/// An answer, but for what depends on who asked.
+pub struct ClientResponse<'a> {
+    pub status: u16,
+    content_type: &'static str,
+    pub body: ResponseBody<'a>,
+    /// Who served; `None` where no call was.
+    node: Option<&'a str>,
+    attempts: usize,
+    /// For a caller who is told of them.
+    path: Option<&'a RequestTrail>,
+    retry_after: Option<u64>,
+    /// A refused call may be tried again: told apart from other 503s.
+    pub may_be_tried_again: bool,
+    allow: Option<&'static str>,
+    is_preflight: bool,
+    /// What the body is packed with.
+    coding: Option<Coding>,
+    /// It may be another for who takes another coding.
+    pub varies: bool,
+    /// The coding of the request isn't one that we take.
+    wants_other_coding: bool,
+}
+
+/// What an answer says.
+pub enum ResponseBody<'a> {
+    Text(Cow<'a, str>),
+    /// Sent one after another.
+    Pieces(Vec<Bytes>),
+    /// A node's answer, and the caller's id to put into it.
+    Whole(WholeAnswer, &'a str),
+    /// Passed on as it comes.
+    Flow(BodyStream<'a>),
+}
+
+impl ResponseBody<'_> {
+    /// How many bytes it has; `None` where only the end will tell.
+    pub fn bytes(&self) -> Option<usize> {
+        match self {
+            ResponseBody::Text(text) => Some(text.len()),
+            ResponseBody::Pieces(pieces) => Some(pieces.iter().map(Bytes::len).sum()),
+            ResponseBody::Whole(answer, id) => Some(answer.bytes_with(id)),
+            ResponseBody::Flow(_) => None,
+        }
+    }
+}
+
+impl<'a> ClientResponse<'a> {
+    pub fn new(
+        status: u16,
+        content_type: &'static str,
+        body: ResponseBody<'a>,
+    ) -> ClientResponse<'a> {
+        ClientResponse {
+            status,
+            content_type,
+            body,
+            node: None,
+            attempts: 0,
+            path: None,
+            retry_after: None,
+            may_be_tried_again: false,
+            allow: None,
+            is_preflight: false,
+            coding: None,
+            varies: false,
+            wants_other_coding: false,
+        }
+    }
+
+    pub fn text(
+        status: u16,
+        content_type: &'static str,
+        text: impl Into<Cow<'a, str>>,
+    ) -> ClientResponse<'a> {
+        ClientResponse::new(status, content_type, ResponseBody::Text(text.into()))
+    }
+
+    /// There is nothing to say.
+    pub fn nothing() -> ClientResponse<'a> {
+        ClientResponse::text(204, TEXT, "")
+    }
+
+    pub fn refusal(why: &Refusal, id: Option<&str>) -> ClientResponse<'a> {
+        ClientResponse::refused(why, ResponseBody::Text(why.body(id).into()))
+    }
+
+    /// `body` says so, once or for each call of a batch.
+    pub fn refused(why: &Refusal, body: ResponseBody<'a>) -> ClientResponse<'a> {
+        ClientResponse {
+            retry_after: why.retry_after_seconds(),
+            may_be_tried_again: *why == Refusal::Unserved,
+            wants_other_coding: *why == Refusal::ContentEncoding,
+            ..ClientResponse::new(why.status(), JSON, body)
+        }
+    }
+
+    /// Says who served (`local` where nobody was asked), and how many were asked if more than one.
+    pub fn served_by(self, node: &'a str, attempts: usize) -> ClientResponse<'a> {
+        ClientResponse {
+            node: Some(node),
+            attempts,
+            ..self
+        }
+    }
+
+    /// Says what became of each attempt.
+    pub fn come_by(self, path: Option<&'a RequestTrail>) -> ClientResponse<'a> {
+        ClientResponse { path, ..self }
+    }
+
+    pub fn allowing(self, methods: &'static str) -> ClientResponse<'a> {
+        ClientResponse {
+            allow: Some(methods),
+            ..self
+        }
+    }
+
+    /// Adds what a browser asks for before it calls.
+    pub fn preflight(self) -> ClientResponse<'a> {
+        ClientResponse {
+            is_preflight: true,
+            ..self
+        }
+    }
+
+    /// With what becomes of its body, and what that is packed with.
+    pub fn with_body(
+        self,
+        change: impl FnOnce(ResponseBody<'a>) -> (ResponseBody<'a>, Option<Coding>),
+    ) -> ClientResponse<'a> {
+        let (body, coding) = change(self.body);
+        ClientResponse {
+            body,
+            coding,
+            ..self
+        }
+    }
+
+    /// What a page's script may read.
+    fn exposed(&self) -> &'static [u8] {
+        match self.path {
+            None => b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
+            Some(_) => {
+                b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after, x-forebay-trail"
+            }
+        }
+    }
+
+    /// Whether it may have a body (RFC 9110 §8.6, §15.3.5).
+    pub fn may_have_body(&self) -> bool {
+        self.status != 204
+    }
+
+    /// Says every header but those of the framing and the connection.
+    pub fn each_header(
+        &self,
+        asked: &RequestHead,
+        origins: &CorsPolicy,
+        mut say: impl FnMut(&'static str, &[u8]),
+    ) {
+        let mut number = itoa::Buffer::new();
+        if self.may_have_body() {
+            say("Content-Type", self.content_type.as_bytes());
+        }
+        if let Some(coding) = self.coding {
+            say("Content-Encoding", coding.name().as_bytes());
+        }
+        if let Some(node) = self.node {
+            say("x-forebay-node", node.as_bytes());
+        }
+        if self.attempts > 1 {
+            say(
+                "x-forebay-attempts",
+                number.format(self.attempts).as_bytes(),
+            );
+        }
+        if let Some(path) = self.path {
+            say("x-forebay-trail", path.written().as_bytes());
+        }
+        if let Some(seconds) = self.retry_after {
+            say("Retry-After", retry_after(seconds).as_bytes());
+        }
+        if let Some(methods) = self.allow {
+            say("Allow", methods.as_bytes());
+        }
+        if let Some(id) = &asked.request_id {
+            say("x-request-id", id.as_bytes());
+        }
+        if self.is_preflight {
+            preflight_headers(&origins.headers, &mut say);
+        }
+        if self.wants_other_coding {
+            // RFC 9110 §15.5.16.
+            say("Accept-Encoding", b"gzip");
+        }
+        if let Some(origin) = origins.allowed(asked) {
+            say("Access-Control-Allow-Origin", origin);
+            say("Access-Control-Expose-Headers", self.exposed());
+        }
+        match (origins.any, self.varies) {
+            (true, false) => {}
+            (false, false) => say("Vary", b"origin"),
+            (true, true) => say("Vary", b"accept-encoding"),
+            (false, true) => say("Vary", b"origin, accept-encoding"),
+        }
+    }
+}
+
+/// The value of `Retry-After`. It begins with a zero (RFC 9110 §10.2.3: `1*DIGIT`): ethers 6 takes a
+/// number without one for milliseconds, and with one asks again by its own, longer and longer pauses.
+pub fn retry_after(seconds: u64) -> String {
+    format!("0{seconds}")
+}
+
+/// What pages may send that we read.
+const HEADERS: &str = "content-type, content-encoding, authorization, x-forebay-client, x-request-id, \
+     traceparent, x-forebay-trail";
+
+fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static str, &[u8])) {
+    say("Access-Control-Allow-Methods", b"POST, GET, OPTIONS");
+    say("Access-Control-Allow-Headers", headers.as_bytes());
+    say("Access-Control-Max-Age", b"86400");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(outgoing: &ClientResponse<'_>, asked: &RequestHead, origins: &[&str]) -> String {
+        let origins = CorsPolicy::new(origins.iter().map(|origin| origin.to_string()).collect());
+        let mut said = String::new();
+        outgoing.each_header(asked, &origins, |name, value| {
+            said.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+        });
+        said
+    }
+
+    #[test]
+    fn a_listed_origin_is_told_so_and_another_is_not() {
+        let mut asked = RequestHead::default();
+        asked.note("origin", b"https://a.test");
+        let greeting = ClientResponse::text(200, TEXT, "hello");
+        let listed = said(&greeting, &asked, &["https://a.test"]);
+        assert!(listed.contains("Access-Control-Allow-Origin: https://a.test\n"));
+        assert!(listed.contains("Vary: origin\n"));
+        let other = said(&greeting, &asked, &["https://b.test"]);
+        assert!(!other.contains("Access-Control") && other.contains("Vary: origin\n"));
+        let any = said(&greeting, &RequestHead::default(), &["*"]);
+        assert!(any.contains("Access-Control-Allow-Origin: *\n") && !any.contains("Vary"));
+    }
+
+    #[test]
+    fn an_answer_says_who_gave_it_and_what_was_asked_for() {
+        let mut asked = RequestHead::default();
+        asked.note("x-request-id", b"abc");
+        let answer = ClientResponse::text(200, JSON, "{}").served_by("geth-1", 2);
+        let said_of = said(&answer, &asked, &["*"]);
+        for line in [
+            "x-forebay-node: geth-1\n",
+            "x-forebay-attempts: 2\n",
+            "x-request-id: abc\n",
+        ] {
+            assert!(said_of.contains(line), "{said_of}");
+        }
+        let once = ClientResponse::nothing().served_by("local", 1);
+        let said_of = said(&once, &asked, &["*"]);
+        assert!(!said_of.contains("attempts:") && !said_of.contains("Content-Type"));
+        let refused = ClientResponse::refusal(&Refusal::OverCapacity, None);
+        assert!(said(&refused, &asked, &["*"]).contains("Retry-After: 01\n"));
+    }
+}

@@ -1,0 +1,136 @@
+//! A connection becomes a socket, or its client is told why not (RFC 6455 §4.2.2).
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::handshake::{Handshake, VERSION};
+use crate::call::request_context::RequestContext;
+use crate::client::endpoint::Endpoint;
+use crate::client::request_head::RequestHead;
+use crate::client::response::{TEXT, retry_after};
+use crate::client::websocket::handshake::HandshakeRefusal;
+use crate::client::websocket::session::{Peer, WebsocketSession};
+use crate::clock;
+use crate::shared::sockets::{SocketPlace, SocketShortage};
+
+/// The client may take this long to take our answer.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
+const SWITCHING: u16 = 101;
+
+/// Takes a connection over. `head` is the request that asked for it, `stream` begins with what
+/// was read behind it; the connection ends with this.
+pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    mut stream: S,
+    head: Request<()>,
+    address: Option<IpAddr>,
+    endpoint: &Endpoint,
+) {
+    let (accept, guest) = match judge(&head, address, endpoint) {
+        Ok(judged) => judged,
+        Err(why) => return deny(&mut stream, why, endpoint).await,
+    };
+    drop(head);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    if answered(&mut stream, SWITCHING, &answer, endpoint).await {
+        let session = WebsocketSession::new(endpoint.engine.clone(), stream, guest).await;
+        session.run().await;
+    }
+}
+
+fn judge(
+    head: &Request<()>,
+    address: Option<IpAddr>,
+    endpoint: &Endpoint,
+) -> Result<(String, Peer), HandshakeRefusal> {
+    let mut asked = RequestHead::default();
+    asked.address = address;
+    let mut handshake = Handshake::default();
+    for (name, value) in head.headers() {
+        asked.note(name.as_str(), value.as_bytes());
+        handshake.note(name.as_str(), value.as_bytes());
+    }
+    let accept = handshake.accept()?;
+    let engine = &endpoint.engine;
+    let policy = engine.policy.load();
+    // Whoever names no origin is no page.
+    if asked.origin.is_some() && policy.origins.allowed(&asked).is_none() {
+        return Err(HandshakeRefusal::Origin);
+    }
+    // Behind a trusted proxy, the client's own.
+    let address = asked.client_address(&policy.proxies);
+    let guest = Peer {
+        place: place(endpoint, address)?,
+        client: engine.taken.client(asked.client.as_deref(), address),
+        caller: engine.gate.caller(address),
+        origin: RequestContext::of_socket(&asked, policy.log_calls, address, clock::now()),
+    };
+    Ok((accept, guest))
+}
+
+fn place(endpoint: &Endpoint, address: Option<IpAddr>) -> Result<SocketPlace, HandshakeRefusal> {
+    // After a hand-over it lives here until the process ends, as those that were open before.
+    if endpoint.engine.gate.is_leaving() {
+        return Err(HandshakeRefusal::Closing);
+    }
+    let place = endpoint.engine.sockets.admit(address);
+    place.map_err(|full| match full {
+        SocketShortage::House => HandshakeRefusal::House,
+        SocketShortage::Address => HandshakeRefusal::Address,
+    })
+}
+
+async fn deny<S: AsyncWrite + Unpin>(stream: &mut S, why: HandshakeRefusal, endpoint: &Endpoint) {
+    let status = why.status();
+    let reason = StatusCode::from_u16(status).ok();
+    let reason = reason.and_then(|status| status.canonical_reason());
+    let mut answer = format!(
+        "HTTP/1.1 {status} {}\r\nContent-Type: {TEXT}\r\nContent-Length: {}\r\n",
+        reason.unwrap_or_default(),
+        why.sentence().len()
+    );
+    if let Some(seconds) = why.retry_after_seconds() {
+        answer.push_str(&format!("Retry-After: {}\r\n", retry_after(seconds)));
+    }
+    match why {
+        // RFC 9110 §15.5.22 wants `Upgrade`, too.
+        HandshakeRefusal::Version => answer.push_str(&format!(
+            "Sec-WebSocket-Version: {VERSION}\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n"
+        )),
+        HandshakeRefusal::Malformed(_)
+        | HandshakeRefusal::Origin
+        | HandshakeRefusal::House
+        | HandshakeRefusal::Address
+        | HandshakeRefusal::Closing => answer.push_str("Connection: close\r\n"),
+    }
+    answer.push_str("\r\n");
+    answer.push_str(why.sentence());
+    if answered(stream, status, &answer, endpoint).await {
+        let _ = timeout(WRITE_TIME_MAX, stream.shutdown()).await;
+    }
+}
+
+/// Writes the answer, and counts it; `false`: the client is gone.
+async fn answered<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    status: u16,
+    answer: &str,
+    endpoint: &Endpoint,
+) -> bool {
+    let writing = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.flush().await
+    };
+    let written = timeout(WRITE_TIME_MAX, writing).await;
+    let is_written = written.is_ok_and(|written| written.is_ok());
+    if is_written {
+        endpoint.engine.metrics.http_response(status);
+    }
+    is_written
+}

@@ -1,0 +1,146 @@
+//! One packet of a socket: the same calls by the same way as over HTTP, answered by one message.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::call::batch;
+use crate::call::request_context::RequestContext;
+use crate::client::websocket::listener::ClientSubscriptions;
+use crate::router::{CallContext, CallReply, Router};
+use crate::shared::admission::Permit;
+use forebay_core::call::recent_writes::Client;
+use forebay_core::rpc::envelope::{RequestItem, RpcRequest};
+use forebay_core::rpc::refusal::Refusal;
+
+/// What a client says, once it is whole, with its place in the house.
+pub struct ReceivedMessage<'a> {
+    pub payload: Bytes,
+    pub at: Instant,
+    pub client: Client,
+    /// As of the opening handshake.
+    pub origin: &'a RequestContext,
+    pub pass: Permit<'a>,
+}
+
+impl ReceivedMessage<'_> {
+    /// Carries the packet out and hands the answer to `say`, which is not called when there is
+    /// nothing to answer. The place is given back before: saying it is no work.
+    pub async fn answer<T, F: Future<Output = T>>(
+        self,
+        engine: &Router,
+        listener: &ClientSubscriptions,
+        say: impl FnOnce(Vec<Bytes>) -> F,
+    ) -> Option<T> {
+        let origin = self.origin.next(self.at);
+        // A socket may be there for weeks: each packet goes by what holds when it comes.
+        let policy = engine.policy.load_full();
+        let bytes_max = policy.limits.answer_bytes_max;
+        let room = engine.gate.room(bytes_max);
+        let subscriber = listener.subscriber();
+        let terms = CallContext {
+            policy: &policy,
+            arrived_at: self.at,
+            bytes_max,
+            // A message that broke off would take the socket and all its subscriptions with it.
+            may_stream: false,
+            client: self.client,
+            room: &room,
+            origin: &origin,
+            pins: None,
+            trace: None,
+            subscriber: Some(&subscriber),
+            turns: None,
+        };
+        let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
+            Err(why) => refused(&why, None, &origin),
+            Ok(packet) => carry_out(engine, packet, terms).await,
+        };
+        drop((self.pass, room));
+        if pieces.is_empty() {
+            return None;
+        }
+        let said = say(pieces).await;
+        subscriber.are_answered();
+        Some(said)
+    }
+}
+
+/// The answer to what has no place in the house: a no to each of its calls. Of the packet itself
+/// nothing is kept.
+pub fn refuse(
+    payload: &[u8],
+    why: &Refusal,
+    engine: &Router,
+    origin: &RequestContext,
+) -> Vec<Bytes> {
+    let calls_max = engine.policy.load().limits.batch_calls_max;
+    match RpcRequest::read(payload, calls_max) {
+        Err(why) => refused(&why, None, origin),
+        Ok(packet) => refuse_all(why, &packet, origin),
+    }
+}
+
+async fn carry_out(engine: &Router, packet: RpcRequest<'_>, terms: CallContext<'_>) -> Vec<Bytes> {
+    match packet {
+        RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, terms.origin),
+        RpcRequest::Single(RequestItem::Call(call)) => {
+            let served = engine.serve(&call, terms).await;
+            call.id
+                .map_or_else(Vec::new, |id| single(id, served.answer))
+        }
+        RpcRequest::Batch(items) => {
+            engine.metrics.batch(items.len());
+            batch::serve(engine, &items, terms).await.pieces
+        }
+    }
+}
+
+fn single(id: &str, answer: CallReply) -> Vec<Bytes> {
+    match answer {
+        CallReply::Here(body) => vec![body.into()],
+        CallReply::Refused(why) => vec![why.body(Some(id)).into()],
+        CallReply::Whole(answer) => match answer.around_id() {
+            Some((before, after)) => vec![before, Bytes::copy_from_slice(id.as_bytes()), after],
+            None => {
+                let mut body = Vec::new();
+                answer.write_to(id, &mut body);
+                vec![body.into()]
+            }
+        },
+        // It may not stream, so there is none.
+        CallReply::Large(_) => vec![Refusal::AnswerTooLarge.body(Some(id)).into()],
+    }
+}
+
+fn refused(why: &Refusal, id: Option<&str>, origin: &RequestContext) -> Vec<Bytes> {
+    origin.refused(why);
+    vec![why.body(id).into()]
+}
+
+/// Says no to each call of a packet, so that whoever made it hears of it.
+fn refuse_all(why: &Refusal, packet: &RpcRequest<'_>, origin: &RequestContext) -> Vec<Bytes> {
+    origin.refused(why);
+    let no = |item: &RequestItem<'_>| match item {
+        RequestItem::Call(call) => call.id.map(|id| why.body(Some(id))),
+        RequestItem::Refused { id, why } => Some(why.body(*id)),
+    };
+    match packet {
+        RpcRequest::Single(item) => no(item).into_iter().map(Bytes::from).collect(),
+        RpcRequest::Batch(items) => {
+            let noes: Vec<String> = items.iter().filter_map(no).collect();
+            if noes.is_empty() {
+                return Vec::new();
+            }
+            vec![format!("[{}]", noes.join(",")).into()]
+        }
+    }
+}
+
+/// A subscription's news as a message, around the payload that all its clients share.
+pub fn notification(subscription: &impl std::fmt::Display, result: Bytes) -> Vec<Bytes> {
+    let opening = format!(
+        r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{subscription}","result":"#
+    );
+    vec![opening.into(), result, Bytes::from_static(b"}}")]
+}

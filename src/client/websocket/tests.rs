@@ -1,0 +1,242 @@
+//! A socket over a stream in memory, with clients that keep the rules and clients that don't.
+
+mod calls;
+mod limits;
+mod protocol;
+mod subscriptions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::session::{CALLS_MAX, WAITING_MAX};
+use crate::call::policy::{Limits, Policy};
+use crate::call::request_context::RequestContext;
+use crate::client::response::CorsPolicy;
+use crate::client::websocket::connection::FRAME_BYTES_MAX;
+use crate::client::websocket::session::{Peer, WebsocketSession};
+use crate::clock;
+use crate::observe::metrics::Metrics;
+use crate::router::Router;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::outbox;
+use crate::shared::sockets::{self, SocketCounter};
+use forebay_core::call::recent_writes::Client;
+use forebay_core::call::retry_budget::{BudgetRates, RetryBudget};
+use forebay_core::feed::subscription::Topic;
+use forebay_core::fleet::standing::Hysteresis;
+use forebay_core::fleet::{Fleet, HealthCriteria};
+use forebay_core::method::block::Consistency;
+use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::rpc::refusal::Refusal;
+use forebay_core::wire::forwarded::TrustedProxies;
+
+const VERSION: &str = r#"{"jsonrpc":"2.0","id":1,"method":"web3_clientVersion"}"#;
+const SUBSCRIBE: &str =
+    r#"{"jsonrpc":"2.0","id":"s","method":"eth_subscribe","params":["newHeads"]}"#;
+const BODY_BYTES_MAX: usize = 64 << 10;
+const PING: Duration = Duration::from_secs(30);
+const SUBSCRIPTIONS_MAX: usize = 3;
+/// What the stream in memory holds of what a client has not read.
+const PIPE_BYTES: usize = 8 << 10;
+
+fn engine(limits: sockets::SocketLimits) -> Arc<Router> {
+    let second = Duration::from_secs(1);
+    let fleet = Fleet::new(HealthCriteria {
+        chain_id: None,
+        block_time: second,
+        look: Duration::from_secs(5),
+        lag_blocks_max: 10,
+        hysteresis: Hysteresis { rise: 1, fall: 1 },
+    });
+    let policy = Policy {
+        origins: CorsPolicy::new(vec!["*".to_string()]),
+        proxies: TrustedProxies::new(vec![]),
+        trail_for: vec![],
+        log_calls: None,
+        rules: MethodRules::new(vec![], vec![], vec![]),
+        limits: Limits {
+            times: CallTimeouts {
+                deadline: second,
+                attempt: second,
+                heavy: second,
+            },
+            attempts_max: 1,
+            broadcast: 1,
+            leader_share: 0.01,
+            hedge: None,
+            body_bytes_max: BODY_BYTES_MAX,
+            batch_calls_max: 1000,
+            answer_bytes_max: 1 << 20,
+            fails_open: true,
+            consistency: Consistency::None,
+        },
+    };
+    let rates = BudgetRates {
+        per_call: 0.0,
+        per_second: 0.0,
+        burst: 0.0,
+    };
+    Arc::new(Router {
+        pool: Arc::new(FleetState::new(fleet)),
+        policy: arc_swap::ArcSwap::from_pointee(policy),
+        budget: RetryBudget::new(rates, clock::now()),
+        metrics: Arc::new(Metrics::new()),
+        gate: Arc::default(),
+        flights: Default::default(),
+        taken: Arc::default(),
+        lookups: Arc::default(),
+        afterwork: Arc::default(),
+        disputes: Default::default(),
+        searched: Default::default(),
+        leader_share: Default::default(),
+        hub: Arc::default(),
+        sockets: Arc::new(SocketCounter::new(limits)),
+    })
+}
+
+/// A socket, and its client's side of the stream.
+async fn open(engine: &Arc<Router>) -> (DuplexStream, JoinHandle<Arc<Router>>) {
+    engine.pool.hear_round(&[], &[]).await;
+    let (client, server) = duplex(PIPE_BYTES);
+    let guest = Peer {
+        place: engine.sockets.admit(None).unwrap(),
+        client: Client::Unknown,
+        caller: engine.gate.caller(None),
+        origin: RequestContext::unknown(),
+    };
+    let session = WebsocketSession::new(engine.clone(), server, guest).await;
+    let engine = engine.clone();
+    let socket = tokio::spawn(async move {
+        session.run().await;
+        engine
+    });
+    (client, socket)
+}
+
+struct Scene {
+    engine: Arc<Router>,
+    client: WebSocketStream<DuplexStream>,
+    socket: JoinHandle<Arc<Router>>,
+}
+
+impl Scene {
+    async fn set() -> Scene {
+        Scene::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut sockets::SocketLimits)) -> Scene {
+        let mut limits = sockets::SocketLimits {
+            sockets_max: 10,
+            sockets_max_per_address: 10,
+            subscriptions_max: SUBSCRIPTIONS_MAX,
+            messages_per_second: 1000,
+            ping_interval: PING,
+        };
+        change(&mut limits);
+        Scene::before(engine(limits)).await
+    }
+
+    async fn before(engine: Arc<Router>) -> Scene {
+        let (client, socket) = open(&engine).await;
+        let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+        Scene {
+            engine,
+            client,
+            socket,
+        }
+    }
+
+    async fn another(&self) -> Scene {
+        Scene::before(self.engine.clone()).await
+    }
+
+    /// A client without a codec.
+    async fn raw() -> (DuplexStream, JoinHandle<Arc<Router>>) {
+        let scene = Scene::set().await;
+        (scene.client.into_inner(), scene.socket)
+    }
+
+    async fn ask(&mut self, message: Message) -> serde_json::Value {
+        self.client.send(message).await.unwrap();
+        self.next().await
+    }
+
+    /// The next text.
+    async fn next(&mut self) -> serde_json::Value {
+        loop {
+            let next = self.client.next().await.unwrap().unwrap();
+            if let Message::Text(text) = next {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    /// The code that it is closed with.
+    async fn closed(&mut self) -> u16 {
+        loop {
+            let next = self.client.next().await.unwrap().unwrap();
+            if let Message::Close(close) = next {
+                return close.unwrap().code.into();
+            }
+        }
+    }
+
+    fn metric(&self, series: &str) -> f64 {
+        let text = self.engine.scrape();
+        let prefix = format!("forebay_{series} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
+        value.unwrap().parse().unwrap()
+    }
+}
+
+/// A masked frame, as a client sends it.
+fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![head];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | short as u8),
+        long @ 126..0x1_0000 => {
+            frame.push(0xfe);
+            frame.extend_from_slice(&(long as u16).to_be_bytes());
+        }
+        longer => {
+            frame.push(0xff);
+            frame.extend_from_slice(&(longer as u64).to_be_bytes());
+        }
+    }
+    let mask = [1, 2, 3, 4];
+    frame.extend_from_slice(&mask);
+    let masked = payload
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| byte ^ mask[at % 4]);
+    frame.extend(masked);
+    frame
+}
+
+/// A frame from the server: its first byte and its payload.
+async fn read_frame(stream: &mut DuplexStream) -> (u8, Vec<u8>) {
+    let head = stream.read_u8().await.unwrap();
+    let length = match stream.read_u8().await.unwrap() {
+        126 => u64::from(stream.read_u16().await.unwrap()),
+        127 => stream.read_u64().await.unwrap(),
+        short => u64::from(short),
+    };
+    let mut payload = vec![0; usize::try_from(length).unwrap()];
+    stream.read_exact(&mut payload).await.unwrap();
+    (head, payload)
+}
+
+/// Of the paused clock.
+fn seconds_since(then: tokio::time::Instant) -> u64 {
+    let now = tokio::time::sleep(Duration::ZERO).deadline();
+    now.duration_since(then).as_secs()
+}

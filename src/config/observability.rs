@@ -1,0 +1,143 @@
+//! `forebay.cloudwatch` and `forebay.log`: what is told beside the metrics, to whom, how often.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::field::Field;
+use crate::config::settings::{CloudWatchSettings, LogSettings};
+
+/// CloudWatch counts by the minute: more often only costs more.
+const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3600);
+/// The longest namespace, in bytes (CloudWatch's PutMetricData).
+const NAMESPACE_BYTES_MAX: usize = 255;
+/// The longest service, in bytes; CloudWatch's dimensions hold more.
+const SERVICE_BYTES_MAX: usize = 255;
+
+/// Nothing is told where the section isn't written.
+pub(super) fn cloudwatch(field: &Field<'_>) -> Option<CloudWatchSettings> {
+    let section = field.section(&["namespace", "service", "interval"]);
+    let default = CloudWatchSettings::default();
+    let cloudwatch = CloudWatchSettings {
+        namespace: namespace(&section.field("namespace")).unwrap_or(default.namespace),
+        service: service_name(&section.field("service")).unwrap_or(default.service),
+        interval: section
+            .field("interval")
+            .duration(INTERVALS)
+            .unwrap_or(default.interval),
+    };
+    field.is_written().then_some(cloudwatch)
+}
+
+fn namespace(field: &Field<'_>) -> Option<String> {
+    let form = "a namespace of letters, digits and `. - _ / # :`, that doesn't begin with `AWS/`";
+    field.parsed(form, |text| {
+        let is_clean = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
+        let fits = (1..=NAMESPACE_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_clean);
+        let is_ours = !text.starts_with("AWS/") && !text.starts_with(':');
+        (fits && is_ours).then(|| text.to_string())
+    })
+}
+
+pub(super) fn service_name(field: &Field<'_>) -> Option<String> {
+    field.parsed("a name of printable ASCII", |text| {
+        let is_clean = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+        let fits = (1..=SERVICE_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_clean);
+        let is_name = !text.trim().is_empty() && !text.starts_with(':');
+        (fits && is_name).then(|| text.to_string())
+    })
+}
+
+pub(super) fn log(field: &Field<'_>) -> LogSettings {
+    let calls = field.section(&["calls"]).field("calls");
+    let is_off = || {
+        let text = calls.text()?;
+        Some(matches!(text.value.trim(), "off" | "false"))
+    };
+    let wanted = match is_off() {
+        None | Some(true) => None,
+        Some(false) => calls.decimal(0.0..=1.0),
+    };
+    LogSettings { calls: wanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::tests::{finds, finds_nothing, reading};
+
+    #[test]
+    fn nothing_is_told_unless_it_is_asked_for() {
+        for text in [
+            "",
+            "forebay: {cloudwatch: , log: }",
+            "forebay: {log: {calls: off}}",
+        ] {
+            let settings = reading(text).settings.unwrap();
+            assert_eq!(settings.cloudwatch, None, "{text}");
+            assert_eq!(settings.log.calls, None, "{text}");
+        }
+        let settings = reading("forebay: {cloudwatch: {}}").settings.unwrap();
+        let cloudwatch = settings.cloudwatch.unwrap();
+        assert_eq!(
+            (&*cloudwatch.namespace, &*cloudwatch.service),
+            ("Forebay", "forebay")
+        );
+        assert_eq!(cloudwatch.interval, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_told() {
+        let text = "forebay: {cloudwatch: {namespace: My/App, service: a b, interval: 5m}, \
+                    log: {calls: 0.01}}";
+        let settings = reading(text).settings.unwrap();
+        let cloudwatch = settings.cloudwatch.unwrap();
+        assert_eq!(
+            (&*cloudwatch.namespace, &*cloudwatch.service),
+            ("My/App", "a b")
+        );
+        assert_eq!(cloudwatch.interval, Duration::from_secs(300));
+        assert_eq!(settings.log.calls, Some(0.01));
+        for (value, wanted) in [("0", 0.0), ("1", 1.0)] {
+            let text = format!("forebay: {{log: {{calls: {value}}}}}");
+            assert_eq!(reading(&text).settings.unwrap().log.calls, Some(wanted));
+        }
+    }
+
+    #[test]
+    fn each_limit_holds_at_its_value_and_not_one_past_it() {
+        let long = "x".repeat(255);
+        for (path, inside, outside) in [
+            (
+                "cloudwatch: {interval: X}",
+                ["60s", "1h"],
+                ["59999ms", "3600001ms"],
+            ),
+            (
+                "cloudwatch: {namespace: X}",
+                ["a", &long],
+                ["AWS/ECS", &format!("{long}x")],
+            ),
+            (
+                "cloudwatch: {service: X}",
+                ["a", &long],
+                ["é", &format!("{long}x")],
+            ),
+            (
+                "cloudwatch: {namespace: \"X\"}",
+                ["a:b", "#"],
+                [":a", "a b"],
+            ),
+            ("cloudwatch: {service: \"X\"}", ["a:b", "a b"], [":a", " "]),
+            ("log: {calls: X}", ["0", "1"], ["-0.01", "1.01"]),
+            ("log: {calls: X}", ["0.5", "off"], ["NaN", "all"]),
+        ] {
+            for value in inside {
+                finds_nothing(&format!("{{{}}}", path.replace('X', value)));
+            }
+            for value in outside {
+                finds(&format!("{{{}}}", path.replace('X', value)), ": error: ");
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Hands toward nodes: one lean HTTP/1.1 exchange over streams that Pingora opens.
+//!
+//! In reading order: [`client`] is the way to one node, [`reply`] what came back over it.
+//! [`response_head`], [`chunked`] and [`body`] read bytes and nothing else: they wait for nobody and no
+//! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one.
+//!
+//! Beside the calls, [`probe`] asks nodes for their heads and [`lookup`] for single blocks, each
+//! [`rpc`] over reqwest; a [`socket`] hears what a node tells unasked.
+//!
+//! A connection carries one exchange at a time and is kept only when the exchange ended exactly
+//! where its framing said. Whoever drops a future or a [`reply::NodeResponse`] halfway closes it.
+
+pub mod body;
+pub mod chunked;
+pub mod client;
+#[cfg(feature = "otlp")]
+pub mod collector;
+pub mod connection;
+pub mod connector;
+pub mod fault;
+pub mod idle_pool;
+pub mod lookup;
+pub mod probe;
+mod probe_extras;
+pub mod reply;
+pub mod request_head;
+pub mod resolver;
+pub mod response_head;
+pub mod rpc;
+pub mod socket;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+pub mod mock;
+mod syncing;
+
+use std::sync::Once;
+
+/// Chooses the TLS library for the whole process, once.
+pub fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that somebody chose before: good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+}

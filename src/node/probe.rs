@@ -1,0 +1,390 @@
+//! Asking a node for its head: what the rounds of probing are made of.
+//!
+//! A probe is single calls side by side, two as a rule, each with a connection that is kept for
+//! the next round. Only the head decides whether the node answered. A node that syncs without saying
+//! so, or doesn't know its chain, still has a head to be judged by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use reqwest::{Certificate, Client};
+use serde::Deserialize;
+
+use crate::clock;
+use crate::node::probe_extras;
+use crate::node::rpc::{RpcFailure, RpcQuery, ask, client};
+use crate::node::syncing::SyncingStatus;
+use forebay_core::fleet::ProbeOutcome;
+use forebay_core::fleet::history::{self, DepthFinding};
+use forebay_core::fleet::reference::{BlockHash, BlockNumber, ChainId};
+use forebay_core::fleet::report::{CapabilityReport, ProbeDetails, ProbeExtras};
+use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::node::NodeSpec;
+
+/// The longest answer that is read, in bytes, but for a block.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest block that is read, in bytes. It lists its transactions' hashes, 69 bytes each: a
+/// full block of Ethereum (60 M gas) has 2,857 and needs 200 KB, those of other chains have more.
+pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+
+const LATEST: RpcQuery<Option<ProbedHead>> = RpcQuery {
+    method: "eth_getBlockByNumber",
+    params: r#"["latest",false]"#,
+    answer_bytes_max: BLOCK_BYTES_MAX,
+    read: read_block,
+};
+const NUMBER: RpcQuery<u64> = RpcQuery {
+    method: "eth_blockNumber",
+    params: "[]",
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: read_quantity,
+};
+const SYNCING: RpcQuery<Option<SyncingStatus>> = RpcQuery {
+    method: "eth_syncing",
+    params: "[]",
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: |result| Ok(SyncingStatus::read(result)),
+};
+/// Of nobody's, at the node's head.
+const STATE: RpcQuery<()> = RpcQuery {
+    method: "eth_getBalance",
+    params: r#"["0x0000000000000000000000000000000000000000","latest"]"#,
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: |result| read_quantity(result).map(drop),
+};
+const CHAIN_ID: RpcQuery<u64> = RpcQuery {
+    method: "eth_chainId",
+    params: "[]",
+    answer_bytes_max: ANSWER_BYTES_MAX,
+    read: read_quantity,
+};
+
+/// What is asked beside the head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProbeRequest {
+    /// And what the node calls its network.
+    pub chain_id: bool,
+    /// The block tags `safe` and `finalized`.
+    pub tags: bool,
+    /// Not to hear it when the node says that it is syncing.
+    pub passes_over_syncing: bool,
+    pub inquiry: ProbeExtras,
+}
+
+/// What one probe brought; why it brought no more is its details' trouble.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeReply {
+    pub probe: ProbeOutcome,
+    /// From asking to the head, or to the failure.
+    pub took: Duration,
+    /// Why there is no head, as a word for scripts: timeout, connect, http, bad_answer, rpc_error, throttled.
+    pub failure: Option<&'static str>,
+    /// Of the head, where the node showed it.
+    pub header: Option<Arc<Header>>,
+    pub details: ProbeDetails,
+}
+
+/// Why there are no probes.
+#[derive(Debug, thiserror::Error)]
+pub enum ProberError {
+    #[error("ca_file: {0}")]
+    File(#[from] std::io::Error),
+    #[error(transparent)]
+    Tls(#[from] reqwest::Error),
+}
+
+/// Asks nodes. A clone shares its connections.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    client: Arc<ArcSwap<Client>>,
+    trusted: Option<Vec<Certificate>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ProbedHead {
+    pub number: BlockNumber,
+    pub hash: Option<BlockHash>,
+    pub timestamp: Option<u64>,
+    pub header: Option<Arc<Header>>,
+}
+
+impl ProbeReply {
+    /// Why there is no head, for people: "connection refused", "timed out after 2 s".
+    pub fn why(&self) -> Option<&str> {
+        let trouble = self.details.trouble.as_ref();
+        trouble.map(|trouble| &*trouble.words)
+    }
+}
+
+impl Prober {
+    /// Trusts the certificates in the file `ca`, PEM, where one is given, else the system's.
+    ///
+    /// # Errors
+    /// When TLS can't be set up, or the file is none.
+    pub fn new(ca: Option<&str>) -> Result<Prober, ProberError> {
+        let trusted = match ca {
+            Some(path) => Some(Certificate::from_pem_bundle(&std::fs::read(path)?)?),
+            None => None,
+        };
+        Ok(Prober {
+            client: Arc::new(ArcSwap::from_pointee(client(trusted.clone())?)),
+            trusted,
+        })
+    }
+
+    pub(super) fn client(&self) -> Arc<Client> {
+        self.client.load_full()
+    }
+
+    /// Asks over new connections, to the addresses that names have now, from here on: one that was
+    /// kept says nothing of where calls go. What is under way goes on.
+    pub fn renew(&self) {
+        match client(self.trusted.clone()) {
+            Ok(client) => self.client.store(Arc::new(client)),
+            Err(why) => log::warn!("probes go on over the connections that they have: {why:?}"),
+        }
+    }
+
+    /// Asks `spec` for its head and whether it syncs. It takes no longer than `timeout`.
+    ///
+    /// Without its chain's id being asked for, or told, an answer's `chain_id` is `None`.
+    pub async fn probe(
+        &self,
+        spec: &NodeSpec,
+        asked: ProbeRequest,
+        timeout: Duration,
+    ) -> ProbeReply {
+        let started = clock::now();
+        let client = &*self.client();
+        let head = async {
+            let head = within(timeout, self.head(spec)).await;
+            let took = clock::now().saturating_duration_since(started);
+            // Blocks behind the head are counted from the head as it is now.
+            let depth = match (&head, asked.inquiry.depth) {
+                (Ok(head), Some(question)) => {
+                    let left = timeout.saturating_sub(took);
+                    Some(self.found(spec, question, head.number, left).await)
+                }
+                (Ok(_), None) | (Err(_), _) => None,
+            };
+            (head, took, depth)
+        };
+        let syncing = within(timeout, ask(client, spec, &SYNCING));
+        let chain_id = async {
+            if !asked.chain_id {
+                return None;
+            }
+            within(timeout, ask(client, spec, &CHAIN_ID)).await.ok()
+        };
+        let details = self.details(spec, asked, timeout);
+        let state = async {
+            asked.inquiry.state && within(timeout, ask(client, spec, &STATE)).await.is_ok()
+        };
+        let ((head, took, depth), syncing, chain_id, details, has_state) =
+            tokio::join!(head, syncing, chain_id, details, state);
+        match head {
+            Ok(head) => {
+                let syncing = syncing
+                    .ok()
+                    .flatten()
+                    .filter(|_| !asked.passes_over_syncing);
+                let details = ProbeDetails {
+                    sync: syncing.map(|syncing| syncing.of(&head, has_state)),
+                    head_hash: head.hash,
+                    parent_hash: head.header.as_ref().map(|header| header.parent),
+                    head_timestamp: head.timestamp,
+                    depth,
+                    ..details
+                };
+                let is_syncing = details.sync.is_some();
+                answered(&head, is_syncing, chain_id.map(ChainId), took, details)
+            }
+            Err(failure) => failed(&failure, took),
+        }
+    }
+
+    /// Whether `spec`, at `head`, has what is asked for. It takes no longer than `timeout`.
+    pub async fn found(
+        &self,
+        spec: &NodeSpec,
+        question: history::DepthQuestion,
+        head: BlockNumber,
+        timeout: Duration,
+    ) -> DepthFinding {
+        let client = self.client();
+        let found = probe_extras::found(&client, spec, question, head);
+        let late = DepthFinding {
+            question,
+            has: None,
+        };
+        tokio::time::timeout(timeout, found).await.unwrap_or(late)
+    }
+
+    /// What doesn't hang on the head.
+    async fn details(
+        &self,
+        spec: &NodeSpec,
+        asked: ProbeRequest,
+        timeout: Duration,
+    ) -> ProbeDetails {
+        let client = &*self.client();
+        let capabilities = async {
+            if !asked.inquiry.capabilities {
+                return CapabilityReport::NotAsked;
+            }
+            let told = tokio::time::timeout(timeout, probe_extras::capabilities(client, spec));
+            told.await.unwrap_or(CapabilityReport::Untold)
+        };
+        let net_version = wanted(
+            asked.chain_id,
+            timeout,
+            probe_extras::net_version(client, spec),
+        );
+        let safe = wanted(
+            asked.tags,
+            timeout,
+            probe_extras::tagged(client, spec, "safe"),
+        );
+        let finalized = probe_extras::tagged(client, spec, "finalized");
+        let finalized = wanted(asked.tags, timeout, finalized);
+        let compared = async {
+            let number = asked.inquiry.compare?;
+            wanted(true, timeout, probe_extras::compared(client, spec, number)).await
+        };
+        let (capabilities, net_version, safe, finalized, compared) =
+            tokio::join!(capabilities, net_version, safe, finalized, compared);
+        ProbeDetails {
+            net_version,
+            capabilities,
+            compared,
+            safe,
+            finalized,
+            ..ProbeDetails::default()
+        }
+    }
+
+    /// A node that has no block to show, or too long a one, is asked for the bare number.
+    async fn head(&self, spec: &NodeSpec) -> Result<ProbedHead, RpcFailure> {
+        let client = &*self.client();
+        match ask(client, spec, &LATEST).await {
+            Ok(Some(head)) => Ok(head),
+            Ok(None) | Err(RpcFailure::RpcError { .. } | RpcFailure::TooLarge(_)) => {
+                let number = ask(client, spec, &NUMBER).await?;
+                Ok(ProbedHead {
+                    number: BlockNumber(number),
+                    hash: None,
+                    timestamp: None,
+                    header: None,
+                })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+async fn wanted<T>(
+    is_wanted: bool,
+    timeout: Duration,
+    answer: impl Future<Output = Option<T>>,
+) -> Option<T> {
+    if !is_wanted {
+        return None;
+    }
+    tokio::time::timeout(timeout, answer).await.ok()?
+}
+
+async fn within<T>(
+    timeout: Duration,
+    answer: impl Future<Output = Result<T, RpcFailure>>,
+) -> Result<T, RpcFailure> {
+    let late = |_| RpcFailure::Timeout(timeout);
+    tokio::time::timeout(timeout, answer).await.map_err(late)?
+}
+
+fn answered(
+    head: &ProbedHead,
+    syncing: bool,
+    chain_id: Option<ChainId>,
+    took: Duration,
+    details: ProbeDetails,
+) -> ProbeReply {
+    ProbeReply {
+        probe: ProbeOutcome::Answered {
+            head: head.number,
+            chain_id,
+            syncing,
+        },
+        took,
+        failure: None,
+        header: head.header.clone(),
+        details,
+    }
+}
+
+fn failed(failure: &RpcFailure, took: Duration) -> ProbeReply {
+    let probe = match failure {
+        RpcFailure::Throttled { rest, .. } => ProbeOutcome::Throttled(*rest),
+        RpcFailure::Timeout(_)
+        | RpcFailure::Connect { .. }
+        | RpcFailure::Http { .. }
+        | RpcFailure::NoAnswer { .. }
+        | RpcFailure::BadAnswer(_)
+        | RpcFailure::TooLarge(_)
+        | RpcFailure::RpcError { .. } => ProbeOutcome::Failed,
+    };
+    ProbeReply {
+        probe,
+        took,
+        failure: Some(failure.reason()),
+        header: None,
+        details: ProbeDetails {
+            trouble: Some(failure.trouble()),
+            ..ProbeDetails::default()
+        },
+    }
+}
+
+/// The parts of a block that say where its node is.
+#[derive(Deserialize)]
+struct RawBlock {
+    number: String,
+    #[serde(default)]
+    hash: Option<String>,
+    #[serde(default)]
+    timestamp: Option<String>,
+}
+
+pub(super) fn read_block(result: &str) -> Result<Option<ProbedHead>, RpcFailure> {
+    let not_a_block = |_| RpcFailure::BadAnswer("answered something other than a block");
+    let raw: Option<RawBlock> = serde_json::from_str(result).map_err(not_a_block)?;
+    let Some(raw) = raw else { return Ok(None) };
+    let number = quantity(&raw.number).ok_or(NOT_A_NUMBER)?;
+    Ok(Some(ProbedHead {
+        number: BlockNumber(number),
+        hash: raw.hash.as_deref().and_then(BlockHash::read),
+        timestamp: raw.timestamp.as_deref().and_then(quantity),
+        header: Header::read(result),
+    }))
+}
+
+const NOT_A_NUMBER: RpcFailure =
+    RpcFailure::BadAnswer("answered something other than a hex quantity");
+
+fn read_quantity(result: &str) -> Result<u64, RpcFailure> {
+    let text: String = serde_json::from_str(result).map_err(|_| NOT_A_NUMBER)?;
+    quantity(&text).ok_or(NOT_A_NUMBER)
+}
+
+/// A QUANTITY of the execution API: `0x` and hex digits, here of 64 bits at most. Zeros in front,
+/// which the API forbids, are let pass.
+pub(super) fn quantity(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?;
+    let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // `from_str_radix` alone would take a sign.
+    clean.then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

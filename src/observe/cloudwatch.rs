@@ -1,0 +1,147 @@
+//! What CloudWatch is told: lines in its Embedded Metric Format, which it makes metrics of where
+//! standard output goes to CloudWatch Logs. No agent is needed, and no permission of ours.
+//!
+//! The format: a JSON object a line, whose member `_aws` names those of the other members that are
+//! metrics and dimensions (Embedded Metric Format specification, 2023).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::traffic::Traffic;
+use forebay_core::fleet::view::{FleetView, NodeView};
+use forebay_core::vocabulary::node::Role;
+
+/// Under which names the metrics appear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudWatchLabels {
+    pub namespace: String,
+    /// The dimension that all lines have.
+    pub service: String,
+}
+
+/// How long the last probe of a node took, by the node's name.
+pub type ProbeDurations<'a> = &'a dyn Fn(&Arc<str>) -> Option<Duration>;
+
+/// A metric: its name, its unit as CloudWatch spells it, its value.
+type MetricDatum = (&'static str, &'static str, Value);
+
+/// What there is to say of this process, beside the fleet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessFigures {
+    pub registry_age: Option<Duration>,
+    /// Until the first certificate expires.
+    pub certificate_days: Option<i64>,
+}
+
+/// The lines for the fleet as of `unix_millis`, each with its end: one for the fleet, one for each
+/// node of which anything is known. None before the first round, when nothing is.
+/// `traffic`: since the lines before.
+pub fn lines(
+    view: &FleetView,
+    labels: &CloudWatchLabels,
+    probe_times: ProbeDurations<'_>,
+    traffic: &Traffic,
+    own: ProcessFigures,
+    unix_millis: u64,
+) -> String {
+    if view.rounds == 0 {
+        return String::new();
+    }
+    let mut text = line(labels, None, of_fleet(view, traffic, own), unix_millis);
+    for node in &view.nodes {
+        let metrics = of_node(node, probe_times(&node.name));
+        if !metrics.is_empty() {
+            text += &line(labels, Some(&node.name), metrics, unix_millis);
+        }
+    }
+    text
+}
+
+fn of_fleet(view: &FleetView, traffic: &Traffic, own: ProcessFigures) -> Vec<MetricDatum> {
+    let nodes = view.nodes.iter().filter(|node| node.rung == Role::Own);
+    let fit = nodes.filter(|node| node.serves()).count();
+    let others = [Role::Leader, Role::Fallback];
+    let helps_out = fit == 0 && others.into_iter().any(|rung| view.has_fit(rung));
+    let mut metrics = vec![
+        ("HealthyNodes", "Count", json!(fit)),
+        ("FallbackInUse", "Count", json!(u8::from(helps_out))),
+        ("Calls", "Count", json!(traffic.calls)),
+        ("FailedCalls", "Count", json!(traffic.failed)),
+        ("UnanswerableCalls", "Count", json!(traffic.unanswerable)),
+        (
+            "TryAgainResponses",
+            "Count",
+            json!(traffic.try_again_responses),
+        ),
+    ];
+    let p99 = traffic.p99().map(|time| json!(millis(time)));
+    metrics.extend(p99.map(|time| ("CallTimeP99", "Milliseconds", time)));
+    let age = own.registry_age.map(|age| json!(age.as_secs()));
+    metrics.extend(age.map(|age| ("RegistryAge", "Seconds", age)));
+    let days = own.certificate_days.map(|days| json!(days));
+    metrics.extend(days.map(|days| ("CertificateDays", "Count", days)));
+    metrics
+}
+
+fn of_node(node: &NodeView, probe_time: Option<Duration>) -> Vec<MetricDatum> {
+    let head = node.head.map(|head| json!(head.0));
+    // Blocks behind; below 0 when ahead. A difference that no number can hold is none of a chain.
+    let behind = node.head_difference().and_then(|ahead| {
+        let behind = i64::try_from(-ahead).ok()?;
+        Some(json!(behind))
+    });
+    let took = probe_time.map(|took| json!(millis(took)));
+    let known = [
+        ("BlockNumber", "None", head),
+        ("DifferenceToLeader", "Count", behind),
+        ("ProbeTime", "Milliseconds", took),
+    ];
+    known
+        .into_iter()
+        .filter_map(|(name, unit, value)| Some((name, unit, value?)))
+        .collect()
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
+fn line(
+    labels: &CloudWatchLabels,
+    node: Option<&str>,
+    metrics: Vec<MetricDatum>,
+    unix_millis: u64,
+) -> String {
+    let mut dimensions = vec![("Service", labels.service.as_str())];
+    dimensions.extend(node.map(|name| ("Node", name)));
+    let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
+    let units: Vec<_> = metrics
+        .iter()
+        .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
+        .collect();
+    let mut members = Map::new();
+    members.insert(
+        "_aws".to_string(),
+        json!({
+            "Timestamp": unix_millis,
+            "CloudWatchMetrics": [{
+                "Namespace": labels.namespace,
+                "Dimensions": [names],
+                "Metrics": units,
+            }],
+        }),
+    );
+    for (name, value) in dimensions {
+        members.insert(name.to_string(), json!(value));
+    }
+    for (name, _, value) in metrics {
+        members.insert(name.to_string(), value);
+    }
+    format!("{}\n", Value::Object(members))
+}
+
+#[cfg(test)]
+#[path = "cloudwatch_tests.rs"]
+mod tests;

@@ -1,0 +1,384 @@
+//! What Prometheus is told, and the handles to tell it by.
+//!
+//! No label's number of values depends on what clients send: a method is a row of the method
+//! table or `other`, a status code one of a fixed set or `other`.
+
+mod bounds;
+mod configuration;
+mod families;
+mod fleet;
+mod handles;
+mod sockets;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
+
+pub use self::fleet::state_of;
+pub use self::handles::{CallOutcome, MethodMetrics, NodeMetrics, SpanMetrics};
+pub use self::sockets::SocketEnd;
+use self::sockets::SocketMetrics;
+pub use crate::observe::metrics::bounds::{ConfiguredBounds, ResourceUse};
+use crate::observe::metrics::families::MetricFamilies;
+use crate::observe::metrics::fleet::FleetGauges;
+pub use crate::observe::metrics::handles::{
+    GaugeGuard, HedgeWinner, LookupOutcome, ReloadOutcome, TakeoverReason, TransactionOutcome,
+};
+pub use crate::observe::metrics::sockets::MessageDirection;
+use crate::observe::traffic::Traffic;
+use forebay_core::fleet::FleetView;
+use forebay_core::fleet::standing::Reason;
+use forebay_core::method::{MethodIndex, TABLE, Treatment};
+use forebay_core::rpc::classify::{AttemptClass, FailoverRule, Rejection};
+
+/// The content type of [`Metrics::encode`]'s text.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The status codes that are counted by themselves; sorted.
+const CODES: [u16; 15] = [
+    101, 200, 204, 400, 403, 404, 405, 408, 413, 415, 426, 429, 500, 503, 504,
+];
+/// What may fail at the registry: shown from the start, so that a first failure is a rise.
+const REGISTRY_OPERATIONS: [&str; 6] =
+    ["list", "seed", "follow", "record_health", "lease", "share"];
+/// What is in none of the lists.
+const OTHER: &str = "other";
+const NO_LABELS: [&str; 0] = [];
+
+/// All metrics of one balancer, in a registry of their own.
+pub struct Metrics {
+    families: MetricFamilies,
+    /// One a row of the method table, and one for the rest; made at the first call.
+    methods: [OnceLock<MethodMetrics>; TABLE.len() + 1],
+    /// By [`AttemptClass`]; none for what is never asked elsewhere.
+    failovers: [Option<IntCounter>; AttemptClass::ALL.len()],
+    fallback_calls: IntCounter,
+    leader_withheld: IntCounter,
+    coalesced_calls: IntCounter,
+    hedges: [IntCounter; HedgeWinner::ALL.len()],
+    broadcasts: [IntCounter; TransactionOutcome::ALL.len()],
+    write_lookups: [IntCounter; LookupOutcome::ALL.len()],
+    block_waits: IntCounter,
+    tag_repeats: IntCounter,
+    /// `null` again, and something else.
+    null_checks: [IntCounter; 2],
+    /// By place in [`CODES`], and one for the rest.
+    http_responses: Vec<IntCounter>,
+    try_again_responses: IntCounter,
+    requests_in_flight: IntGauge,
+    connections: IntGauge,
+    sockets: SocketMetrics,
+    batch_calls: Histogram,
+    upstream_batch_calls: Histogram,
+    /// When the registry was last read, in seconds since 1970; 0: never.
+    registry_read_at: AtomicU64,
+    shown: Mutex<FleetGauges>,
+    gap_fills: IntCounter,
+    blocks_filled: IntCounter,
+    takeovers: [IntCounter; TakeoverReason::ALL.len()],
+    reorgs_told: IntCounter,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    pub fn new() -> Metrics {
+        let families = MetricFamilies::new();
+        let version = [env!("CARGO_PKG_VERSION")];
+        families.build_info.with_label_values(&version).set(1);
+        let failovers = AttemptClass::ALL.map(|class| {
+            let is_passed_on = class.elsewhere() != FailoverRule::Never;
+            is_passed_on.then(|| families.failovers.with_label_values(&[class.outcome()]))
+        });
+        families.panics.with_label_values(&NO_LABELS);
+        for operation in REGISTRY_OPERATIONS {
+            families.registry_errors.with_label_values(&[operation]);
+        }
+        for outcome in ReloadOutcome::ALL {
+            let series = [outcome.as_str()];
+            families.config_reloads.with_label_values(&series);
+        }
+        let codes = CODES.iter().map(u16::to_string).chain([OTHER.to_string()]);
+        let http_responses = codes.map(|code| families.http_responses.with_label_values(&[code]));
+        Metrics {
+            methods: [const { OnceLock::new() }; TABLE.len() + 1],
+            failovers,
+            fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
+            leader_withheld: families.leader_withheld.with_label_values(&NO_LABELS),
+            coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
+            hedges: HedgeWinner::ALL
+                .map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
+            broadcasts: TransactionOutcome::ALL
+                .map(|sending| families.broadcasts.with_label_values(&[sending.as_str()])),
+            write_lookups: LookupOutcome::ALL
+                .map(|lookup| families.write_lookups.with_label_values(&[lookup.as_str()])),
+            block_waits: families.block_waits.with_label_values(&NO_LABELS),
+            tag_repeats: families.tag_repeats.with_label_values(&NO_LABELS),
+            null_checks: ["null", "found"]
+                .map(|outcome| families.null_checks.with_label_values(&[outcome])),
+            http_responses: http_responses.collect(),
+            try_again_responses: families.try_again_responses.with_label_values(&NO_LABELS),
+            requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
+            connections: families.connections.with_label_values(&NO_LABELS),
+            sockets: SocketMetrics::new(&families),
+            batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
+            upstream_batch_calls: families.upstream_batch_calls.with_label_values(&NO_LABELS),
+            registry_read_at: AtomicU64::new(0),
+            shown: Mutex::default(),
+            gap_fills: families.gap_fills.with_label_values(&NO_LABELS),
+            blocks_filled: families.blocks_filled.with_label_values(&NO_LABELS),
+            takeovers: TakeoverReason::ALL
+                .map(|takeover| families.takeovers.with_label_values(&[takeover.as_str()])),
+            reorgs_told: families.reorgs_told.with_label_values(&NO_LABELS),
+            families,
+        }
+    }
+
+    /// Finds the series of the node called `name`, once for its life in the list.
+    pub fn node(&self, name: &str) -> NodeMetrics {
+        NodeMetrics::new(&self.families, name)
+    }
+
+    /// Takes away all series of a node that has left the list.
+    pub fn forget_node(&self, name: &str) {
+        let families = &self.families;
+        // An error says that there was no such series: good.
+        for class in AttemptClass::ALL {
+            drop(
+                families
+                    .attempts
+                    .remove_label_values(&[name, class.outcome()]),
+            );
+        }
+        for reason in Reason::ALL {
+            drop(
+                families
+                    .probe_failures
+                    .remove_label_values(&[name, reason.as_str()]),
+            );
+        }
+        for shut in Rejection::ALL {
+            let series = [name, shut.as_str()];
+            drop(families.refusals.remove_label_values(&series));
+        }
+        drop(families.attempt_duration.remove_label_values(&[name]));
+        drop(families.probe_duration.remove_label_values(&[name]));
+        drop(families.upstream_subscriptions.remove_label_values(&[name]));
+        self.hide_from_fleet(name);
+    }
+
+    /// For who exports spans; without it they have no series.
+    pub fn spans(&self) -> SpanMetrics {
+        SpanMetrics::new(&self.families)
+    }
+
+    pub fn method(&self, row: MethodIndex) -> &MethodMetrics {
+        let at = row.map_or(TABLE.len(), usize::from).min(TABLE.len());
+        self.methods[at].get_or_init(|| {
+            let name = TABLE.get(at).map_or(OTHER, |method| method.name);
+            MethodMetrics::new(&self.families, name)
+        })
+    }
+
+    /// A call is asked of another node because an attempt came to `class`.
+    pub fn failed_over(&self, class: AttemptClass) {
+        if let Some(failovers) = &self.failovers[class as usize] {
+            failovers.inc();
+        }
+    }
+
+    /// A call was answered by the leader or a fallback node.
+    pub fn fallback_call(&self) {
+        self.fallback_calls.inc();
+    }
+
+    /// The leader was not asked about what nobody is known to have.
+    pub fn leader_withheld(&self) {
+        self.leader_withheld.inc();
+    }
+
+    /// A call was answered by what an identical one brought.
+    pub fn coalesced(&self) {
+        self.coalesced_calls.inc();
+    }
+
+    /// A read was asked of a second node.
+    pub fn hedged(&self, winner: HedgeWinner) {
+        self.hedges[winner as usize].inc();
+    }
+
+    pub fn broadcast(&self, sending: TransactionOutcome) {
+        self.broadcasts[sending as usize].inc();
+    }
+
+    pub fn looked_up(&self, lookup: LookupOutcome) {
+        self.write_lookups[lookup as usize].inc();
+    }
+
+    /// A call is asked again: the number that we wrote for its tag came to nothing.
+    pub fn tag_repeat(&self) {
+        self.tag_repeats.inc();
+    }
+
+    /// A call waits for a block that no node has yet.
+    pub fn block_wait(&self) {
+        self.block_waits.inc();
+    }
+
+    /// A second node was asked about a `null`, and said the same or knew more.
+    pub fn null_check(&self, is_null: bool) {
+        self.null_checks[usize::from(!is_null)].inc();
+    }
+
+    /// A 503 of its own kind: nodes failed a call that may be tried again.
+    pub fn try_again_response(&self) {
+        self.try_again_responses.inc();
+    }
+
+    /// What all calls came to so far.
+    pub fn traffic(&self) -> Traffic {
+        let mut traffic = Traffic::default();
+        traffic.try_again_responses = self.try_again_responses.get();
+        for (at, method) in self.methods.iter().enumerate() {
+            let row = TABLE.get(at);
+            let is_quick = row.is_none_or(|row| row.treatment != Treatment::Heavy);
+            if let Some(method) = method.get() {
+                method.add_to(&mut traffic, is_quick);
+            }
+        }
+        traffic
+    }
+
+    /// How long ago the registry was read with success; `None` where it never is.
+    pub fn registry_age(&self, unix_seconds: u64) -> Option<Duration> {
+        let read_at = self.registry_read_at.load(Ordering::Relaxed);
+        let age = || Duration::from_secs(unix_seconds.saturating_sub(read_at));
+        (read_at > 0).then(age)
+    }
+
+    pub fn http_response(&self, code: u16) {
+        let at = CODES.binary_search(&code).unwrap_or(CODES.len());
+        self.http_responses[at].inc();
+    }
+
+    /// Counts a request in flight while the result is held.
+    pub fn begin_request(&self) -> GaugeGuard {
+        GaugeGuard::on(&self.requests_in_flight)
+    }
+
+    /// Counts an open connection while the result is held.
+    pub fn begin_connection(&self) -> GaugeGuard {
+        GaugeGuard::on(&self.connections)
+    }
+
+    pub fn batch(&self, calls: usize) {
+        self.batch_calls.observe(calls as f64);
+    }
+
+    /// So many calls go to a node together.
+    pub fn upstream_batch(&self, calls: usize) {
+        self.upstream_batch_calls.observe(calls as f64);
+    }
+
+    /// The registry was read at `unix_seconds`; `rejected` of its items make no node.
+    pub fn registry_read(&self, unix_seconds: u64, rejected: usize) {
+        self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
+        self.families
+            .registry_items_rejected
+            .with_label_values(&NO_LABELS)
+            .set(saturated(rejected));
+    }
+
+    /// The registry is to be read for the first time at `unix_seconds`: until it is, its age
+    /// counts from here.
+    pub fn registry_awaited(&self, unix_seconds: u64) {
+        self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
+    }
+
+    /// A task ended by a fault of the program.
+    pub fn panicked(&self) {
+        self.families.panics.with_label_values(&NO_LABELS).inc();
+    }
+
+    /// What the listener at `address` shows expires at `unix_seconds`.
+    pub fn certificate_expires(&self, address: SocketAddr, unix_seconds: i64) {
+        let gauges = &self.families.certificate_expiry;
+        gauges
+            .with_label_values(&[&address.to_string()])
+            .set(unix_seconds);
+    }
+
+    /// Of all certificates that are shown: until the first of them expires, in whole days; below 0 after
+    /// that. `None` where none is shown.
+    pub fn certificate_days(&self, unix_seconds: u64) -> Option<i64> {
+        let families = prometheus::core::Collector::collect(&self.families.certificate_expiry);
+        let series = families.iter().flat_map(|family| family.get_metric());
+        let expiries = series.map(|metric| metric.get_gauge().get_value());
+        let first = expiries.reduce(f64::min)?;
+        Some(((first - unix_seconds as f64) / 86_400.0).floor() as i64)
+    }
+
+    pub fn registry_failed(&self, operation: &'static str) {
+        self.families
+            .registry_errors
+            .with_label_values(&[operation])
+            .inc();
+    }
+
+    /// The socket of the node called `name` carries so many subscriptions.
+    pub fn show_upstream_subscriptions(&self, name: &str, count: usize) {
+        let gauges = &self.families.upstream_subscriptions;
+        gauges.with_label_values(&[name]).set(saturated(count));
+    }
+
+    /// The node has left the list, or has no socket any more.
+    pub fn hide_upstream_subscriptions(&self, name: &str) {
+        let gauges = &self.families.upstream_subscriptions;
+        // An error says that there was no such series: good.
+        drop(gauges.remove_label_values(&[name]));
+    }
+
+    /// Heads were told; so many of their blocks had to be asked for.
+    pub fn told_heads(&self, filled: usize, is_reorg: bool) {
+        self.gap_fills.inc_by(u64::from(filled > 0));
+        self.blocks_filled
+            .inc_by(u64::try_from(filled).unwrap_or(u64::MAX));
+        self.reorgs_told.inc_by(u64::from(is_reorg));
+    }
+
+    pub fn taken_over(&self, why: TakeoverReason) {
+        self.takeovers[why as usize].inc();
+    }
+
+    /// Prometheus' text, as of `unix_seconds`, with the calls in flight of `view`.
+    /// See [`CONTENT_TYPE`].
+    pub fn encode(&self, view: &FleetView, unix_seconds: u64) -> String {
+        self.show_in_flight(view);
+        if let Some(age) = self.registry_age(unix_seconds) {
+            let gauge = self.families.registry_age.with_label_values(&NO_LABELS);
+            gauge.set(saturated(age.as_secs()));
+        }
+        TextEncoder::new()
+            .encode_to_string(&self.families.registry.gather())
+            .unwrap_or_else(|why| {
+                log::error!("the metrics can't be written as text: {why}");
+                String::new()
+            })
+    }
+}
+
+/// A gauge's value; what is too large for it is as large as it goes.
+fn saturated<N: TryInto<i64>>(number: N) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "metrics/tests.rs"]
+mod tests;

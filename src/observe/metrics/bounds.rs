@@ -1,0 +1,101 @@
+//! How much there is room for, and the settings that alerts compare with: what is set once, and
+//! what stands beside it at each scrape.
+
+use std::time::Duration;
+
+use super::{Metrics, NO_LABELS, saturated};
+
+/// What was set: alerts and dashboards read it here, so that nobody writes it twice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConfiguredBounds {
+    pub block_time: Duration,
+    /// Between two rounds of probes.
+    pub interval: Duration,
+    /// Between two readings of the registry.
+    pub refresh: Duration,
+    pub lag_blocks_max: u64,
+    /// Requests inside at once.
+    pub requests_max: usize,
+    /// Bytes of request bodies inside at once.
+    pub request_bytes_max: usize,
+    /// Bytes of nodes' answers held whole at once.
+    pub answer_bytes_max: u64,
+    /// Clients' sockets at once.
+    pub sockets_max: usize,
+    /// Repeats that the budget holds when full.
+    pub retry_budget_max: f64,
+}
+
+/// What is used of the bounds at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResourceUse {
+    pub requests: usize,
+    pub request_bytes: usize,
+    pub answer_bytes: u64,
+    /// Repeats that the budget would pay for now.
+    pub retry_budget: f64,
+    /// Calls that wait for a place.
+    pub queued: usize,
+    /// Calls that found none, since the start.
+    pub shed: u64,
+    /// As `/health` says it.
+    pub is_degraded: bool,
+}
+
+impl Metrics {
+    /// Says what was set, once, at the start.
+    pub fn show_bounds(&self, bounds: &ConfiguredBounds) {
+        let families = &self.families;
+        for (key, wait) in [
+            ("chain.block_time", bounds.block_time),
+            ("health.interval", bounds.interval),
+            ("registry.refresh", bounds.refresh),
+        ] {
+            let gauge = families.setting_seconds.with_label_values(&[key]);
+            gauge.set(wait.as_secs_f64());
+        }
+        for (gauges, most) in [
+            (
+                &families.node_lag_blocks_max,
+                saturated(bounds.lag_blocks_max),
+            ),
+            (
+                &families.requests_admitted_max,
+                saturated(bounds.requests_max),
+            ),
+            (
+                &families.request_bytes_held_max,
+                saturated(bounds.request_bytes_max),
+            ),
+            (
+                &families.answer_bytes_held_max,
+                saturated(bounds.answer_bytes_max),
+            ),
+            (&families.sockets_max, saturated(bounds.sockets_max)),
+        ] {
+            gauges.with_label_values(&NO_LABELS).set(most);
+        }
+        let budget = families.retry_budget_max.with_label_values(&NO_LABELS);
+        budget.set(bounds.retry_budget_max);
+    }
+
+    /// Says what is used of it, as of now.
+    pub fn show_used(&self, used: &ResourceUse) {
+        let families = &self.families;
+        for (gauges, now) in [
+            (&families.requests_admitted, saturated(used.requests)),
+            (&families.request_bytes_held, saturated(used.request_bytes)),
+            (&families.answer_bytes_held, saturated(used.answer_bytes)),
+        ] {
+            gauges.with_label_values(&NO_LABELS).set(now);
+        }
+        let degraded = families.degraded.with_label_values(&NO_LABELS);
+        degraded.set(i64::from(used.is_degraded));
+        let budget = families.retry_budget.with_label_values(&NO_LABELS);
+        budget.set(used.retry_budget);
+        let queued = families.queued_calls.with_label_values(&NO_LABELS);
+        queued.set(saturated(used.queued));
+        let shed = families.calls_shed.with_label_values(&NO_LABELS);
+        shed.inc_by(used.shed.saturating_sub(shed.get()));
+    }
+}

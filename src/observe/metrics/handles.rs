@@ -1,0 +1,377 @@
+//! What a call holds on to: series that are found once and then written by index alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter, IntGauge};
+
+use crate::observe::metrics::families::MetricFamilies;
+use crate::observe::traffic::Traffic;
+use forebay_core::fleet::standing::Reason;
+use forebay_core::rpc::classify::{AttemptClass, Rejection};
+
+/// What a client's call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    Ok,
+    /// A node's own error was the answer.
+    RpcError,
+    /// We said no.
+    Refused,
+    /// No node had an answer.
+    Failed,
+    /// Every node that was asked failed at it, while they answer others.
+    Unanswerable,
+    /// The client left before there was one.
+    Cancelled,
+}
+
+impl CallOutcome {
+    pub const ALL: [CallOutcome; 6] = [
+        CallOutcome::Ok,
+        CallOutcome::RpcError,
+        CallOutcome::Refused,
+        CallOutcome::Failed,
+        CallOutcome::Unanswerable,
+        CallOutcome::Cancelled,
+    ];
+
+    /// Whether its caller went without what he asked for.
+    pub fn is_failure(self) -> bool {
+        matches!(self, CallOutcome::Failed | CallOutcome::Unanswerable)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CallOutcome::Ok => "ok",
+            CallOutcome::RpcError => "rpc_error",
+            CallOutcome::Refused => "refused",
+            CallOutcome::Failed => "failed",
+            CallOutcome::Unanswerable => "unanswerable",
+            CallOutcome::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Whose answer a hedged read got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeWinner {
+    First,
+    Second,
+    /// Neither answered well.
+    Nobody,
+}
+
+impl HedgeWinner {
+    pub const ALL: [HedgeWinner; 3] =
+        [HedgeWinner::First, HedgeWinner::Second, HedgeWinner::Nobody];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HedgeWinner::First => "first",
+            HedgeWinner::Second => "second",
+            HedgeWinner::Nobody => "nobody",
+        }
+    }
+}
+
+/// What became of a raw transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionOutcome {
+    Accepted,
+    /// The nodes had it already, as a pool said or a lookup found.
+    Known,
+    Refused,
+    /// No node said anything, and none that could be asked has it.
+    Unanswered,
+}
+
+impl TransactionOutcome {
+    pub const ALL: [TransactionOutcome; 4] = [
+        TransactionOutcome::Accepted,
+        TransactionOutcome::Known,
+        TransactionOutcome::Refused,
+        TransactionOutcome::Unanswered,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TransactionOutcome::Accepted => "accepted",
+            TransactionOutcome::Known => "known",
+            TransactionOutcome::Refused => "refused",
+            TransactionOutcome::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// What became of spans.
+#[derive(Clone, Debug)]
+pub struct SpanMetrics {
+    /// The collector took them.
+    pub exported: IntCounter,
+    /// There was no room for them.
+    pub dropped: IntCounter,
+    /// The collector didn't take them.
+    pub failed: IntCounter,
+}
+
+impl SpanMetrics {
+    pub(super) fn new(families: &MetricFamilies) -> SpanMetrics {
+        let counter = |outcome| families.trace_spans.with_label_values(&[outcome]);
+        SpanMetrics {
+            exported: counter("exported"),
+            dropped: counter("dropped"),
+            failed: counter("failed"),
+        }
+    }
+}
+
+/// What reading the configuration again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    Applied,
+    /// Nothing that could be applied had changed.
+    Unchanged,
+    /// It has mistakes, or can't be read.
+    Refused,
+}
+
+impl ReloadOutcome {
+    pub const ALL: [ReloadOutcome; 3] = [
+        ReloadOutcome::Applied,
+        ReloadOutcome::Unchanged,
+        ReloadOutcome::Refused,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReloadOutcome::Applied => "applied",
+            ReloadOutcome::Unchanged => "unchanged",
+            ReloadOutcome::Refused => "refused",
+        }
+    }
+}
+
+/// What looking a transaction up came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupOutcome {
+    Found,
+    Missing,
+}
+
+impl LookupOutcome {
+    pub const ALL: [LookupOutcome; 2] = [LookupOutcome::Found, LookupOutcome::Missing];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LookupOutcome::Found => "found",
+            LookupOutcome::Missing => "missing",
+        }
+    }
+}
+
+/// Why a subscription was taken over from a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeoverReason {
+    /// Its socket broke.
+    Lost,
+    /// Its socket was silent while others moved.
+    Stale,
+    /// It lags, say.
+    Unfit,
+    Drained,
+    /// It said neither yes nor no to a subscription, or didn't bring a block's logs.
+    Unanswered,
+}
+
+impl TakeoverReason {
+    pub const ALL: [TakeoverReason; 5] = [
+        TakeoverReason::Lost,
+        TakeoverReason::Stale,
+        TakeoverReason::Unfit,
+        TakeoverReason::Drained,
+        TakeoverReason::Unanswered,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TakeoverReason::Lost => "lost",
+            TakeoverReason::Stale => "stale",
+            TakeoverReason::Unfit => "unfit",
+            TakeoverReason::Drained => "drained",
+            TakeoverReason::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// What calls and probes tell of one node. Cheap to clone; writing to it takes no lock.
+///
+/// Once the node is forgotten, what is still written here goes nowhere.
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    attempts: [IntCounter; AttemptClass::ALL.len()],
+    attempt_duration: Histogram,
+    refusals: [IntCounter; Rejection::ALL.len()],
+    probe_duration: Histogram,
+    probe_failures: [IntCounter; Reason::ALL.len()],
+    /// In microseconds; 0: there was none.
+    last_probe: Arc<AtomicU64>,
+}
+
+impl NodeMetrics {
+    pub(super) fn new(families: &MetricFamilies, node: &str) -> NodeMetrics {
+        let attempts = |class: AttemptClass| {
+            let labels = [node, class.outcome()];
+            families.attempts.with_label_values(&labels)
+        };
+        let failures = |reason: Reason| {
+            let labels = [node, reason.as_str()];
+            families.probe_failures.with_label_values(&labels)
+        };
+        let refusals = |shut: Rejection| {
+            let labels = [node, shut.as_str()];
+            families.refusals.with_label_values(&labels)
+        };
+        NodeMetrics {
+            refusals: Rejection::ALL.map(refusals),
+            attempts: AttemptClass::ALL.map(attempts),
+            attempt_duration: families.attempt_duration.with_label_values(&[node]),
+            probe_duration: families.probe_duration.with_label_values(&[node]),
+            probe_failures: Reason::ALL.map(failures),
+            last_probe: Arc::default(),
+        }
+    }
+
+    pub fn attempted(&self, class: AttemptClass, took: Duration) {
+        self.attempts[class as usize].inc();
+        self.attempt_duration.observe(took.as_secs_f64());
+    }
+
+    /// Attempts so far, whatever they came to.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.iter().map(IntCounter::get).sum()
+    }
+
+    /// The node lets nobody in with our credentials.
+    pub fn refused(&self, shut: Rejection) {
+        self.refusals[shut as usize].inc();
+    }
+
+    pub fn probed(&self, took: Duration) {
+        self.probe_duration.observe(took.as_secs_f64());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.last_probe.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// How long the last probe took.
+    pub fn last_probe(&self) -> Option<Duration> {
+        let micros = self.last_probe.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// A probe got no answer, or one that speaks against the node.
+    pub fn probe_failed(&self, reason: Reason) {
+        self.probe_failures[reason as usize].inc();
+    }
+}
+
+/// What calls of one method come to.
+#[derive(Clone, Debug)]
+pub struct MethodMetrics {
+    calls: [IntCounter; CallOutcome::ALL.len()],
+    duration: Histogram,
+}
+
+impl MethodMetrics {
+    pub(super) fn new(families: &MetricFamilies, method: &str) -> MethodMetrics {
+        let calls = |outcome: CallOutcome| {
+            let labels = [method, outcome.as_str()];
+            families.calls.with_label_values(&labels)
+        };
+        MethodMetrics {
+            calls: CallOutcome::ALL.map(calls),
+            duration: families.call_duration.with_label_values(&[method]),
+        }
+    }
+
+    /// Adds its calls to `traffic`. How long it takes counts only where it `is_quick` by nature.
+    pub(super) fn add_to(&self, traffic: &mut Traffic, is_quick: bool) {
+        for outcome in CallOutcome::ALL {
+            let calls = self.calls[outcome as usize].get();
+            match outcome {
+                CallOutcome::Cancelled => {}
+                CallOutcome::Failed => {
+                    traffic.calls += calls;
+                    traffic.failed += calls;
+                }
+                CallOutcome::Unanswerable => {
+                    traffic.calls += calls;
+                    traffic.unanswerable += calls;
+                }
+                CallOutcome::Ok | CallOutcome::RpcError | CallOutcome::Refused => {
+                    traffic.calls += calls;
+                }
+            }
+        }
+        if is_quick {
+            traffic.add_durations(&self.duration);
+        }
+    }
+
+    pub fn called(&self, outcome: CallOutcome, took: Duration) {
+        self.calls[outcome as usize].inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
+/// Counts one on its gauge for as long as it lives, however its owner ends.
+#[derive(Debug)]
+#[must_use = "it counts only while it is held"]
+pub struct GaugeGuard(IntGauge);
+
+impl GaugeGuard {
+    pub(super) fn on(gauge: &IntGauge) -> GaugeGuard {
+        gauge.inc();
+        GaugeGuard(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_values_place_in_its_list_is_its_index() {
+        for (at, class) in AttemptClass::ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, at, "{class:?}");
+        }
+        for (at, shut) in Rejection::ALL.into_iter().enumerate() {
+            assert_eq!(shut as usize, at, "{shut:?}");
+        }
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, at, "{reason:?}");
+        }
+        for (at, outcome) in CallOutcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, at, "{outcome:?}");
+        }
+        for (at, winner) in HedgeWinner::ALL.into_iter().enumerate() {
+            assert_eq!(winner as usize, at, "{winner:?}");
+        }
+        for (at, sending) in TransactionOutcome::ALL.into_iter().enumerate() {
+            assert_eq!(sending as usize, at, "{sending:?}");
+        }
+        for (at, takeover) in TakeoverReason::ALL.into_iter().enumerate() {
+            assert_eq!(takeover as usize, at, "{takeover:?}");
+        }
+        for (at, lookup) in LookupOutcome::ALL.into_iter().enumerate() {
+            assert_eq!(lookup as usize, at, "{lookup:?}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The configuration's nodes in the file: added, changed and taken away as it says.
+//!
+//! What a command says of such a node stands until that key of the configuration changes: each row
+//! keeps the record as it was read last, and only what differs from that is taken over. Nodes that were
+//! added by command stand beside them. In a registry from before it followed any configuration, the
+//! weights and roles are those said by command, and a node that it lacks may have been taken away on
+//! purpose: it is let in pending.
+
+use rusqlite::{Connection, params};
+
+use super::changes::{exists, note_removal};
+use super::table::{self, headers_text};
+use crate::clock;
+use crate::registry::embedded::changes::ChangeError;
+use crate::registry::embedded::table::EmbeddedRow;
+use crate::registry::last_list::text_of;
+use crate::registry::node_list::StoredNode as _;
+use crate::registry::validation::{EnvironmentLookup, identity_of, name_of, unset_variables};
+use crate::registry::{FollowReport, RegistryError};
+use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
+
+pub fn follow(
+    connection: &Connection,
+    records: &[NodeRecord],
+    lookup: EnvironmentLookup<'_>,
+) -> Result<FollowReport, ChangeError> {
+    let mut followed = FollowReport::default();
+    let rows = table::rows(connection)?;
+    let was_followed = rows.iter().any(|row| row.in_file().is_some());
+    let is_older = table::is_older(connection)?;
+    if records.is_empty() && !was_followed && !is_older {
+        return Ok(followed);
+    }
+    let (pairs, gone) = pair(records, rows, lookup);
+    for row in gone {
+        connection.execute("DELETE FROM nodes WHERE rowid = ?1", [row.rowid])?;
+        followed.removed.push(row.label(lookup));
+    }
+    // Names and the lead may be exchanged among them.
+    let free = "UPDATE nodes SET name = NULL WHERE in_file IS NOT NULL";
+    connection.execute(free, [])?;
+    for (record, row) in pairs {
+        let name = name_of(record.name.as_deref(), &record.url, lookup);
+        match write(connection, record, row, is_older, lookup) {
+            Ok(FollowOutcome::Added) => followed.added.push(name),
+            Ok(FollowOutcome::Pending) => followed.pending.push(name),
+            Ok(FollowOutcome::Changed) => followed.changed.push(name),
+            Ok(FollowOutcome::Unchanged) => {}
+            Err(ChangeError::Refused(why)) => followed.refused.push(format!("{name}: {why}")),
+            Err(stop) => return Err(stop),
+        }
+    }
+    connection.execute("UPDATE history SET is_older = 0", [])?;
+    note_removal(connection, lookup)?;
+    Ok(followed)
+}
+
+/// Each record with its row, if it has one, and the rows that the configuration no longer has.
+/// Those who hand the lead on come first.
+fn pair<'a>(
+    records: &'a [NodeRecord],
+    mut rows: Vec<EmbeddedRow>,
+    lookup: EnvironmentLookup<'_>,
+) -> (Vec<(&'a NodeRecord, Option<EmbeddedRow>)>, Vec<EmbeddedRow>) {
+    let mut pairs = Vec::new();
+    for record in records {
+        let identity = identity_of(&record.url, lookup);
+        let at_url = rows
+            .iter()
+            .position(|row| row.is_at(record.url.trim(), &identity, lookup));
+        // By its name, where its URL was changed in the file; whose URL it is now comes first.
+        let named = || {
+            let is_elsewhere = |row: &EmbeddedRow| {
+                let identity = identity_of(&row.url, lookup);
+                let is_at = |other: &NodeRecord| identity_of(&other.url, lookup) == identity;
+                records.iter().any(is_at)
+            };
+            rows.iter().position(|row| {
+                row.in_file().is_some()
+                    && record.name.is_some()
+                    && row.name == record.name
+                    && !is_elsewhere(row)
+            })
+        };
+        let row = at_url.or_else(named).map(|at| rows.remove(at));
+        pairs.push((record, row));
+    }
+    pairs.sort_by_key(|(record, _)| record.rung == Role::Leader);
+    rows.retain(|row| row.in_file().is_some());
+    (pairs, rows)
+}
+
+enum FollowOutcome {
+    Added,
+    Pending,
+    Changed,
+    Unchanged,
+}
+
+fn write(
+    connection: &Connection,
+    record: &NodeRecord,
+    row: Option<EmbeddedRow>,
+    is_older: bool,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<FollowOutcome, ChangeError> {
+    unset_variables(record, lookup).map_err(RegistryError::from)?;
+    let is_other = |other: &&EmbeddedRow| row.as_ref().is_none_or(|row| row.rowid != other.rowid);
+    let others = table::rows(connection)?;
+    let mut others = others.iter().filter(is_other);
+    let name = name_of(record.name.as_deref(), &record.url, lookup);
+    // Those of the file have names of their own; they may not have been written yet.
+    let mut by_command = others.clone().filter(|other| other.in_file().is_none());
+    if by_command.any(|other| other.label(lookup) == name) {
+        return Err(RegistryError::NameTaken(name).into());
+    }
+    // A leader by command stays one; the node is an own one beside it.
+    let has_leader = others.any(|other| other.is_leader());
+    let wanted = |rung: Role| match rung {
+        Role::Leader if has_leader => Role::Own,
+        Role::Own | Role::Leader | Role::Fallback => rung,
+    };
+    let Some(row) = row else {
+        let (weight, rung) = match is_older {
+            true => (Weight::NONE, Role::Own),
+            false => (record.weight, wanted(record.rung)),
+        };
+        let state = StoredState {
+            weight: weight.get().into(),
+            rung: rung.as_str(),
+            former_weight: None,
+            ws_url: record.ws_url.as_deref(),
+            headers: &headers_text(&record.headers),
+            in_flight_max: record.in_flight_max.number(),
+        };
+        insert(connection, record, &state, is_older, lookup)?;
+        return Ok(if is_older {
+            FollowOutcome::Pending
+        } else {
+            FollowOutcome::Added
+        });
+    };
+    let before = row.in_file();
+    let mut next = row.clone();
+    // Whether the file says something else of a key than when it was read last.
+    let says_anew = |differs: fn(&NodeRecord, &NodeRecord) -> bool, by_command: bool| {
+        before
+            .as_ref()
+            .map_or(!by_command, |before| differs(before, record))
+    };
+    if says_anew(|one, other| one.weight != other.weight, true) {
+        next.set_weight(record.weight);
+    }
+    if says_anew(|one, other| one.rung != other.rung, true) {
+        next.rung = wanted(record.rung).as_str().to_string();
+    }
+    if says_anew(|one, other| one.ws_url != other.ws_url, false) {
+        next.ws_url.clone_from(&record.ws_url);
+    }
+    if says_anew(|one, other| one.headers != other.headers, false) {
+        next.headers = headers_text(&record.headers);
+    }
+    if says_anew(|one, other| one.in_flight_max != other.in_flight_max, true) {
+        next.in_flight_max = record.in_flight_max.number().map(i64::from);
+    }
+    if row.is_pending {
+        next.weight = Some(0);
+        next.rung = Role::Own.as_str().to_string();
+    }
+    update(connection, record, &next, lookup)?;
+    let is_same = next.weight == row.weight
+        && next.rung == row.rung
+        && next.ws_url == row.ws_url
+        && next.headers == row.headers
+        && next.in_flight_max == row.in_flight_max
+        && row.name == record.name
+        && row.url == record.url.trim();
+    Ok(if is_same {
+        FollowOutcome::Unchanged
+    } else {
+        FollowOutcome::Changed
+    })
+}
+
+/// What a command may change of a node.
+struct StoredState<'a> {
+    weight: i64,
+    rung: &'a str,
+    former_weight: Option<i64>,
+    ws_url: Option<&'a str>,
+    headers: &'a str,
+    in_flight_max: Option<u32>,
+}
+
+fn insert(
+    connection: &Connection,
+    record: &NodeRecord,
+    state: &StoredState<'_>,
+    is_pending: bool,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<(), ChangeError> {
+    let inserted = connection.execute(
+        "INSERT INTO nodes (url, identity, name, in_file, weight, rung, former_weight, ws_url, \
+         headers, when_added, pending, in_flight_max) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        params![
+            record.url.trim(),
+            identity_of(&record.url, lookup),
+            record.name,
+            text_of(record),
+            state.weight,
+            state.rung,
+            state.former_weight,
+            state.ws_url,
+            state.headers,
+            clock::iso_8601(),
+            is_pending,
+            state.in_flight_max,
+        ],
+    );
+    inserted.map(drop).map_err(exists)
+}
+
+fn update(
+    connection: &Connection,
+    record: &NodeRecord,
+    next: &EmbeddedRow,
+    lookup: EnvironmentLookup<'_>,
+) -> Result<(), ChangeError> {
+    let updated = connection.execute(
+        "UPDATE nodes SET url = ?2, identity = ?3, name = ?4, in_file = ?5, weight = ?6, rung = ?7, \
+         former_weight = ?8, ws_url = ?9, headers = ?10, in_flight_max = ?11 WHERE rowid = ?1",
+        params![
+            next.rowid,
+            record.url.trim(),
+            identity_of(&record.url, lookup),
+            record.name,
+            text_of(record),
+            next.weight,
+            next.rung,
+            next.former_weight,
+            next.ws_url,
+            next.headers,
+            next.in_flight_max,
+        ],
+    );
+    updated.map(drop).map_err(exists)
+}
+
+/// A pending node comes in, as the file has it.
+pub fn admit(connection: &Connection, url: &str) -> Result<(), ChangeError> {
+    let rows = table::rows(connection)?;
+    let Some(row) = rows.iter().find(|row| row.url == url && row.is_pending) else {
+        return Ok(());
+    };
+    let mut row = row.clone();
+    row.admit();
+    if row.is_leader() && rows.iter().any(|other| other.is_leader()) {
+        row.rung = Role::Own.as_str().to_string();
+    }
+    connection.execute(
+        "UPDATE nodes SET weight = ?2, rung = ?3, pending = 0 WHERE rowid = ?1",
+        params![row.rowid, row.weight, row.rung],
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "configured_nodes_tests.rs"]
+mod tests;

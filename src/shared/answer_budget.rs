@@ -1,0 +1,181 @@
+//! Room for nodes' answers that are held whole: each request's, and that of all together.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One request's room for answers that are held whole; given back when dropped.
+#[derive(Debug)]
+pub struct AnswerBudget<'a> {
+    /// What all requests hold, and may.
+    all: &'a AtomicU64,
+    all_max: u64,
+    bytes_max: u64,
+    /// Shared by the calls of a batch.
+    bytes: AtomicU64,
+}
+
+/// What one attempt holds of a [`AnswerBudget`]; given back when dropped, unless it is kept.
+#[derive(Debug)]
+pub struct AnswerReservation<'a> {
+    room: &'a AnswerBudget<'a>,
+    bytes: u64,
+}
+
+/// What is read of an answer before it is judged, of the whole house's room alone; given back when
+/// dropped.
+#[derive(Debug)]
+pub struct ReadReservation<'a> {
+    all: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl<'a> AnswerBudget<'a> {
+    /// Within what all may hold.
+    pub fn new(all: &'a AtomicU64, all_max: u64, bytes_max: u64) -> AnswerBudget<'a> {
+        AnswerBudget {
+            all,
+            all_max,
+            bytes_max,
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// For an attempt that may come to nothing; it holds nothing yet.
+    pub fn attempt(&'a self) -> AnswerReservation<'a> {
+        AnswerReservation {
+            room: self,
+            bytes: 0,
+        }
+    }
+
+    /// Room to read `bytes` of an answer in; `None` when the house has none. It is no part of what the
+    /// request's answers may come to.
+    pub fn reading(&self, bytes: usize) -> Option<ReadReservation<'a>> {
+        let bytes = bytes as u64;
+        let has_room = add_within(self.all, bytes, self.all_max);
+        // Not made where there is none: it gives back what it is made with.
+        has_room.then(|| ReadReservation {
+            all: self.all,
+            bytes,
+        })
+    }
+
+    /// Takes room for `bytes` more; `false` when there is none, here or in the whole house.
+    pub fn hold(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        if !add_within(&self.bytes, bytes, self.bytes_max) {
+            return false;
+        }
+        if !add_within(self.all, bytes, self.all_max) {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+}
+
+impl AnswerReservation<'_> {
+    /// Takes room for `bytes` more; `false` when there is none.
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        let has_room = self.room.hold(bytes);
+        if has_room {
+            self.bytes += bytes as u64;
+        }
+        has_room
+    }
+
+    /// The answer is handed over: its room stays held as long as the request's.
+    pub fn keep(mut self) {
+        self.bytes = 0;
+    }
+}
+
+/// Adds `bytes` to `count` unless that is then over `max`.
+fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
+    let before = count.fetch_add(bytes, Ordering::Relaxed);
+    let fits = before.saturating_add(bytes) <= max;
+    if !fits {
+        count.fetch_sub(bytes, Ordering::Relaxed);
+    }
+    fits
+}
+
+impl Drop for ReadReservation<'_> {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for AnswerReservation<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let room = self.room;
+            room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+            room.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for AnswerBudget<'_> {
+    fn drop(&mut self) {
+        let held = *self.bytes.get_mut();
+        // Most requests hold nothing: they write to nothing that all share.
+        if held > 0 {
+            self.all.fetch_sub(held, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_held_to_a_requests_limit_and_not_one_byte_past_it() {
+        let all = AtomicU64::new(0);
+        let room = AnswerBudget::new(&all, 100, 10);
+        assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
+        assert!(
+            AnswerBudget::new(&all, 100, 10).hold(10),
+            "each request has its own room"
+        );
+    }
+
+    #[test]
+    fn what_an_attempt_held_is_given_back_unless_its_answer_is_kept() {
+        let all = AtomicU64::new(0);
+        let room = AnswerBudget::new(&all, 100, 10);
+        let mut failed = room.attempt();
+        assert!(failed.hold(6) && !failed.hold(5));
+        drop(failed);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+        let mut kept = room.attempt();
+        assert!(kept.hold(4) && kept.hold(6));
+        kept.keep();
+        assert!(!room.hold(1));
+        drop(room);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_read_counts_in_the_house_and_not_for_the_request() {
+        let all = AtomicU64::new(0);
+        let room = AnswerBudget::new(&all, 100, 10);
+        let reading = room.reading(91).unwrap();
+        assert!(room.reading(10).is_none() && !room.hold(10) && room.hold(9));
+        drop(reading);
+        assert!(room.hold(1) && room.reading(90).is_some());
+        drop(room);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn answers_of_all_requests_are_held_to_the_houses_limit_and_given_back() {
+        let all = AtomicU64::new(0);
+        let room = || AnswerBudget::new(&all, 100, u64::MAX);
+        let (half, one, other) = (50, room(), room());
+        assert!(one.hold(half) && other.hold(half));
+        assert!(!other.hold(1), "one past it");
+        drop(one);
+        assert!(other.hold(half) && !other.hold(1));
+    }
+}

@@ -1,0 +1,88 @@
+//! What each client was told of, as calls share it: the core's memory under locks that only those take
+//! who were told, or may have been told, more than all are shown.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::clock;
+use forebay_core::call::recent_writes::Client;
+use forebay_core::fleet::client_floors;
+use forebay_core::fleet::client_floors::PublishedHead;
+use forebay_core::fleet::reference::BlockNumber;
+
+const SHARDS: usize = 16;
+/// Clients held to more than all are shown, over all shards.
+pub const CLIENTS_MAX: usize = 10_000;
+
+/// The shared memory.
+#[derive(Debug)]
+pub struct SharedFloors {
+    shards: [Mutex<client_floors::ClientFloors>; SHARDS],
+    hasher: RandomState,
+    /// The highest of all: as a rule all are shown it, and nobody is looked for.
+    highest: AtomicU64,
+}
+
+impl Default for SharedFloors {
+    fn default() -> SharedFloors {
+        let shard = || Mutex::new(client_floors::ClientFloors::new(CLIENTS_MAX / SHARDS));
+        SharedFloors {
+            shards: std::array::from_fn(|_| shard()),
+            hasher: RandomState::new(),
+            highest: AtomicU64::new(0),
+        }
+    }
+}
+
+impl SharedFloors {
+    /// `client` was told of block `head`.
+    pub fn lift(&self, client: Client, head: BlockNumber, shown: PublishedHead) {
+        if head <= shown.head {
+            return;
+        }
+        let (client, now) = (client.key(), clock::now());
+        self.shard(&client).lift(client, head, shown, now);
+        self.highest.fetch_max(head.0, Ordering::Release);
+    }
+
+    /// What `client` must not be shown less than, where that is more than all are shown.
+    pub fn of(&self, client: Client, shown: PublishedHead) -> Option<BlockNumber> {
+        if self.highest.load(Ordering::Acquire) <= shown.head.0 {
+            return None;
+        }
+        let client = client.key();
+        self.shard(&client).of(client, shown, clock::now())
+    }
+
+    fn shard(&self, client: &Client) -> MutexGuard<'_, client_floors::ClientFloors> {
+        let at = self.hasher.hash_one(client) as usize % SHARDS;
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_told_more_finds_it_and_the_others_look_for_nothing() {
+        let floors = SharedFloors::default();
+        let shown = PublishedHead {
+            head: BlockNumber(100),
+            falls: 0,
+        };
+        let named = |name| Client::Named {
+            name,
+            network: None,
+        };
+        let [one, other] = [1, 2].map(named);
+        floors.lift(one, BlockNumber(100), shown);
+        assert_eq!(floors.highest.load(Ordering::Acquire), 0, "no news");
+        floors.lift(one, BlockNumber(101), shown);
+        assert_eq!(floors.of(one, shown), Some(BlockNumber(101)));
+        assert_eq!(floors.of(other, shown), None);
+    }
+}

@@ -1,0 +1,441 @@
+//! The pool: Pingora's load balancer around the fleet.
+//!
+//! Membership goes in by its `ServiceDiscovery`, the block-lag verdict by its `HealthCheck`, and
+//! its `BackendSelection` draws. Each of the three only asks the core: the fleet has one writer
+//! (under a lock that no call takes on its way), and calls read one snapshot of it. They draw from
+//! that snapshot, too: what Pingora was told of follows it a moment later.
+//!
+//! Pingora tells backends apart by address and weight, so two nodes on one address would be one:
+//! here each has a synthetic address, made of its id, that nobody connects to.
+
+mod feedback;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora::lb::discovery::ServiceDiscovery;
+use pingora::lb::health_check::HealthCheck;
+use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
+use pingora::protocols::l4::socket::SocketAddr;
+use tokio::sync::{Notify, watch};
+
+use crate::clock;
+use crate::observe::events;
+use crate::observe::journal::Journal;
+use crate::shared::client_floors::SharedFloors;
+use crate::shared::early_rounds::EarlyRounds;
+use crate::shared::list_source::CurrentListSource;
+use crate::shared::node_clients::{Upstream, Upstreams};
+use crate::shared::places::PlaceQueue;
+use crate::shared::selection::WeightedSelection;
+use crate::shared::told_blocks::ToldBlocks;
+use forebay_core::call::confirmation::{self, ConfirmationQuery, Confirmers};
+use forebay_core::call::recent_writes::Client;
+use forebay_core::fleet::branch::PublishedChain;
+use forebay_core::fleet::failure_rate::FailureRate;
+use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::fleet::select::{self, Tier};
+use forebay_core::fleet::{
+    Fleet, FleetChange, FleetView, HealthCriteria, NodeView, ProbeDetails, ProbeOutcome,
+};
+use forebay_core::method::block::NodeRequirements;
+use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::node::NodeId;
+
+/// What calls see: the fleet at one moment, and the way to its nodes.
+#[derive(Default)]
+pub struct Snapshot {
+    pub view: FleetView,
+    pub upstreams: Upstreams,
+}
+
+impl Snapshot {
+    pub fn upstream(&self, id: NodeId) -> Option<&Arc<Upstream>> {
+        // They stand in the order of the list, as the view's nodes do.
+        let place = self.view.odds.place(id);
+        let found = place.and_then(|place| self.upstreams.get(place));
+        let is_it = |upstream: &&Arc<Upstream>| upstream.id == id;
+        let found = found.filter(is_it);
+        found.or_else(|| self.upstreams.iter().find(is_it))
+    }
+}
+
+pub(super) type CurrentSnapshot = Arc<ArcSwap<Snapshot>>;
+
+/// The fleet's one writer, and everybody's reader.
+pub struct FleetState {
+    fleet: Mutex<Fleet>,
+    present: CurrentSnapshot,
+    balancer: LoadBalancer<WeightedSelection>,
+    telling: tokio::sync::Mutex<()>,
+    floors: SharedFloors,
+    /// What changed lately, for whoever looks.
+    pub journal: Journal,
+    /// Where the list comes from.
+    pub list_from: CurrentListSource,
+    /// Nodes serve that the registry doesn't have.
+    pub has_leftovers: AtomicBool,
+    /// Whether too many calls fail.
+    pub failing: FailureRate,
+    /// Somebody here has changed the registry: the list is due to be read.
+    pub list_is_due: Notify,
+    /// Sent to whenever `present` changes.
+    news: watch::Sender<()>,
+    /// Rounds before it is time.
+    pub early: EarlyRounds,
+    pub told: ToldBlocks,
+    /// Where calls wait for nodes.
+    pub places: Arc<PlaceQueue>,
+}
+
+impl FleetState {
+    pub fn new(fleet: Fleet) -> FleetState {
+        let present: CurrentSnapshot = Arc::default();
+        let mut backends = Backends::new(Box::new(SnapshotDiscovery(present.clone())));
+        backends.set_health_check(Box::new(LagHealthCheck(present.clone())));
+        FleetState {
+            fleet: Mutex::new(fleet),
+            balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
+            present,
+            telling: tokio::sync::Mutex::default(),
+            floors: SharedFloors::default(),
+            journal: Journal::default(),
+            list_from: CurrentListSource::default(),
+            has_leftovers: AtomicBool::new(false),
+            failing: FailureRate::new(clock::now()),
+            list_is_due: Notify::new(),
+            news: watch::Sender::new(()),
+            early: EarlyRounds::default(),
+            told: ToldBlocks::default(),
+            places: Arc::default(),
+        }
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.present.load_full()
+    }
+
+    /// Changes with every change of what [`FleetState::snapshot`] shows.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Nodes should be asked for their heads soon: some may have a block by now that is wanted.
+    pub fn hurry(&self) {
+        self.early.hurry();
+    }
+
+    /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
+    pub fn draw(
+        &self,
+        ladder: Tier,
+        passed: &[NodeId],
+        needs: &NodeRequirements<'_>,
+    ) -> Option<NodeId> {
+        let (present, now) = (self.present.load(), clock::now());
+        let takes = |node: &NodeView| node.is_in_order() || select::take(node, needs.caution, now);
+        loop {
+            let view = &present.view;
+            let id = select::draw(view, ladder, passed, needs, now, &mut clock::roll)?;
+            // Who is refused here won't be drawn again: it ends.
+            if view.node(id).is_none_or(takes) {
+                return Some(id);
+            }
+        }
+    }
+
+    /// Whom to ask after `said` found nothing.
+    pub fn confirmers(&self, said: &NodeView, sought: ConfirmationQuery<'_>) -> Confirmers {
+        let view = &self.snapshot().view;
+        confirmation::confirmers(view, said, sought, clock::now(), &mut clock::roll)
+    }
+
+    /// Takes the list as it is now.
+    pub async fn replace(&self, upstreams: Upstreams) {
+        {
+            let mut fleet = self.fleet();
+            let members = upstreams.iter().map(|upstream| upstream.member()).collect();
+            let now = clock::now();
+            fleet.replace(members, now);
+            let view = fleet.view();
+            feedback::fix_limits(&view, &upstreams, now);
+            self.show(view, upstreams);
+        }
+        if let Err(why) = self.balancer.update().await {
+            log::error!("the balancer did not take the list: {why}");
+        }
+        self.tell_pingora().await;
+    }
+
+    /// Hears one round: heads, and what came with them.
+    pub async fn hear_round(
+        &self,
+        probes: &[(NodeId, ProbeOutcome)],
+        details: &[(NodeId, ProbeDetails)],
+    ) {
+        for (id, details) in details {
+            let probe = probes.iter().find(|(probed, _)| probed == id);
+            if let (Some((_, ProbeOutcome::Answered { head, .. })), Some(hash)) =
+                (probe, details.head_hash)
+            {
+                self.told.block(hash, *head);
+            }
+        }
+        let mut is_falling = false;
+        self.change(|fleet| {
+            let now = clock::now();
+            let probes = &fleet.telling(probes, details, now);
+            fleet.hear_details(probes, details, now);
+            let changes = fleet.hear_round(probes, now);
+            is_falling = fleet.is_falling();
+            changes
+        })
+        .await;
+        if is_falling {
+            self.hurry();
+        }
+        let snapshot = self.snapshot();
+        let attempts = |id| snapshot.upstream(id).map_or(0, |up| up.metrics.attempts());
+        self.journal
+            .hear_round(&snapshot.view, attempts, clock::now(), clock::unix_millis());
+    }
+
+    /// Node `id` told its head unasked.
+    pub async fn hear_head(&self, id: NodeId, header: &Header) {
+        let details = ProbeDetails {
+            head_hash: Some(header.hash),
+            parent_hash: Some(header.parent),
+            head_timestamp: header.timestamp,
+            ..ProbeDetails::default()
+        };
+        self.told.block(header.hash, header.number);
+        let mut is_round_due = false;
+        self.change(|fleet| {
+            let changes = fleet.hear_head(id, header.number, &details, clock::now());
+            is_round_due = fleet.is_round_due();
+            changes
+        })
+        .await;
+        if is_round_due {
+            self.hurry();
+        }
+    }
+
+    /// Waits for the first round, at most `patience`: before it no node is known to be fit.
+    pub async fn begin(&self, patience: Duration) {
+        if self.present.load().view.rounds > 0 {
+            return;
+        }
+        let mut news = self.news.subscribe();
+        let begun = news.wait_for(|()| self.present.load().view.rounds > 0);
+        let _ = Box::pin(tokio::time::timeout(patience, begun)).await;
+    }
+
+    /// Judges by another yardstick from the next round on.
+    pub fn change_yardstick(&self, yardstick: HealthCriteria) {
+        self.alter(|fleet| fleet.change_yardstick(yardstick));
+        self.hurry();
+    }
+
+    /// Node `id` told `client` of block `head`; most are no news. If it is, the client isn't shown less
+    /// from now on, and the other nodes are asked soon whether they have it, too.
+    pub fn see(&self, client: Client, id: NodeId, head: BlockNumber) {
+        let snapshot = self.present.load();
+        let view = &snapshot.view;
+        let is_news_of_it = view.node(id).is_some_and(|node| node.head < Some(head));
+        let is_new = Some(head) > view.served_head;
+        if (!is_new && !is_news_of_it) || Some(head) > view.believable_head {
+            return;
+        }
+        self.floors.lift(client, head, view.shown());
+        if is_news_of_it {
+            self.alter(|fleet| fleet.see(id, head, clock::now()));
+        }
+        if is_new {
+            self.hurry();
+        }
+    }
+
+    /// Clients were told this chain.
+    pub fn hear_told(&self, told: PublishedChain) {
+        self.alter(|fleet| fleet.hear_told(told));
+    }
+
+    /// The chain as clients were told it.
+    pub fn told_chain(&self) -> Arc<PublishedChain> {
+        self.present.load().view.told.clone()
+    }
+
+    /// `client` was told of block `head`, which nodes are known to have.
+    pub fn tell(&self, client: Client, head: BlockNumber) {
+        let snapshot = self.present.load();
+        if Some(head) <= snapshot.view.believable_head {
+            self.floors.lift(client, head, snapshot.view.shown());
+        }
+    }
+
+    /// These clients are about to be told of block `head`, whether calls are served it yet or not.
+    pub fn foretell(&self, clients: impl IntoIterator<Item = Client>, head: BlockNumber) {
+        let shown = self.present.load().view.shown();
+        for client in clients {
+            self.floors.lift(client, head, shown);
+        }
+    }
+
+    /// What `client` must not be shown less than, where that is more than `view` shows to all.
+    pub fn floor(&self, client: Client, view: &FleetView) -> Option<BlockNumber> {
+        self.floors.of(client, view.shown())
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut Fleet) -> Vec<FleetChange>) {
+        let changes = self.alter(change);
+        for change in &changes {
+            let (level, sentence) = events::sentence(change);
+            log::log!(level, "{sentence}");
+            self.journal.hear(change, clock::unix_millis());
+        }
+        // Without a change no verdict can have flipped.
+        if !changes.is_empty() {
+            self.tell_pingora().await;
+        }
+    }
+
+    fn alter<T>(&self, change: impl FnOnce(&mut Fleet) -> T) -> T {
+        let mut fleet = self.fleet();
+        let changed = change(&mut fleet);
+        let upstreams = self.present.load().upstreams.clone();
+        self.show(fleet.view(), upstreams);
+        changed
+    }
+
+    fn show(&self, view: FleetView, upstreams: Upstreams) {
+        self.present.store(Arc::new(Snapshot { view, upstreams }));
+        self.news.send_replace(());
+    }
+
+    /// Hands the verdicts to Pingora, one pass at a time: the last one sees the last verdicts.
+    async fn tell_pingora(&self) {
+        let _one = self.telling.lock().await;
+        self.balancer.backends().run_health_check(false).await;
+    }
+
+    fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// The registry's list, for Pingora.
+struct SnapshotDiscovery(CurrentSnapshot);
+
+#[async_trait]
+impl ServiceDiscovery for SnapshotDiscovery {
+    async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+        let snapshot = self.0.load();
+        let backends = snapshot
+            .upstreams
+            .iter()
+            .map(|upstream| backend_of(upstream.id));
+        Ok((backends.collect(), HashMap::new()))
+    }
+}
+
+fn backend_of(id: NodeId) -> Backend {
+    let address = SocketAddrV4::new(Ipv4Addr::from(id.0), 0);
+    Backend {
+        addr: SocketAddr::Inet(address.into()),
+        weight: 1,
+        // What stands here would be cloned with every draw.
+        ext: Extensions::new(),
+    }
+}
+
+pub(super) fn id_of(backend: &Backend) -> Option<NodeId> {
+    let std::net::SocketAddr::V4(address) = backend.addr.as_inet()? else {
+        return None;
+    };
+    Some(NodeId(u32::from(*address.ip())))
+}
+
+/// The verdict of the last round and of the calls since, for Pingora: `check` asks no node.
+struct LagHealthCheck(CurrentSnapshot);
+
+#[async_trait]
+impl HealthCheck for LagHealthCheck {
+    async fn check(&self, target: &Backend) -> pingora::Result<()> {
+        let snapshot = self.0.load();
+        let node = id_of(target).and_then(|id| snapshot.view.node(id));
+        match node {
+            Some(node) if node.standing.is_healthy() => Ok(()),
+            Some(node) => {
+                let reason = node.reason(clock::now());
+                let why = reason.map_or("not yet probed", |reason| reason.as_str());
+                pingora::Error::e_explain(pingora::ErrorType::new("unfit"), why)
+            }
+            None => pingora::Error::e_explain(pingora::ErrorType::new("unfit"), "not in the list"),
+        }
+    }
+
+    fn backend_summary(&self, target: &Backend) -> String {
+        let snapshot = self.0.load();
+        let node = id_of(target).and_then(|id| snapshot.view.node(id));
+        node.map_or_else(|| "a removed node".into(), |node| node.name.to_string())
+    }
+
+    /// Rise and fall are counted in the core.
+    fn health_threshold(&self, _success: bool) -> usize {
+        1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::connector::Connector;
+    use crate::observe::metrics::Metrics;
+    use crate::shared::node_clients::ClientFactory;
+    use forebay_core::fleet::HealthCriteria;
+    use forebay_core::fleet::standing::Hysteresis;
+    use forebay_core::vocabulary::node::NodeRecord;
+    use pingora::server::configuration::ServerConf;
+
+    #[tokio::test]
+    async fn a_node_is_drawn_from_when_the_view_shows_it_fit() {
+        let pool = FleetState::new(Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 1, fall: 1 },
+        }));
+        let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+        let mut roll =
+            ClientFactory::new(connector, Arc::new(Metrics::new()), pool.places.clone(), 1);
+        let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
+        let upstreams = roll.call(vec![spec.unwrap()], &[]);
+        let id = upstreams[0].id;
+        pool.replace(upstreams).await;
+        let draw = || pool.draw(Tier::Own, &[], &NodeRequirements::default());
+        assert_eq!(draw(), None);
+        let probe = ProbeOutcome::Answered {
+            head: BlockNumber(7),
+            chain_id: None,
+            syncing: false,
+        };
+        // Pingora is told when this is done.
+        pool.alter(|fleet| fleet.hear_round(&[(id, probe)], clock::now()));
+        assert_eq!(draw(), Some(id));
+        let of_pingora = || pool.balancer.select(b"", 1).and_then(|node| id_of(&node));
+        pool.tell_pingora().await;
+        assert_eq!(of_pingora(), Some(id));
+        pool.alter(|fleet| fleet.hear_round(&[(id, ProbeOutcome::Failed)], clock::now()));
+        assert_eq!(draw(), None);
+        assert_eq!(of_pingora(), None);
+    }
+}

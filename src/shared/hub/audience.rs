@@ -1,0 +1,66 @@
+//! Who listens to one topic, or waits for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::shared::hub::SubscriptionFailure;
+use crate::shared::outbox::Outbox;
+use forebay_core::feed::subscription::{SubscriptionId, Topic};
+
+/// News of a topic that are kept for clients who wait for it; and their bytes.
+const EARLY_MAX: usize = 16;
+const EARLY_BYTES_MAX: usize = 1 << 20;
+
+/// Who listens to one topic.
+#[derive(Debug)]
+pub struct TopicAudience {
+    pub listeners: HashMap<SubscriptionId, TopicListener>,
+    /// Clients that wait for the source.
+    pub waiting: usize,
+    /// What was told while they waited: the source may speak before they listen.
+    pub early: Vec<Bytes>,
+    pub source: watch::Sender<TopicSource>,
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub struct TopicListener {
+    pub outbox: Arc<Outbox>,
+    /// The block told last before it began: it hears the logs of later ones.
+    pub since: u64,
+}
+
+/// Whether a topic has a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TopicSource {
+    Sought,
+    Found,
+    None(SubscriptionFailure),
+}
+
+impl TopicAudience {
+    pub fn new(topic: &Topic) -> TopicAudience {
+        // Heads come from the fleet, and logs with them.
+        let source = match topic {
+            Topic::NewHeads | Topic::Logs(_) => TopicSource::Found,
+            Topic::Passed(_) => TopicSource::Sought,
+        };
+        TopicAudience {
+            listeners: HashMap::new(),
+            waiting: 0,
+            early: Vec::new(),
+            source: watch::Sender::new(source),
+        }
+    }
+
+    /// Keeps news for those who wait.
+    pub fn keep(&mut self, news: &Bytes) {
+        let bytes: usize = self.early.iter().map(Bytes::len).sum();
+        if self.early.len() < EARLY_MAX && bytes + news.len() <= EARLY_BYTES_MAX {
+            self.early.push(news.clone());
+        }
+    }
+}

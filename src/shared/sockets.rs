@@ -1,0 +1,206 @@
+//! The clients' sockets: how many there are, from where, and whether they are to end.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use forebay_core::wire::forwarded::network;
+
+/// What sockets are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketLimits {
+    /// In all.
+    pub sockets_max: usize,
+    pub sockets_max_per_address: usize,
+    /// Of one socket.
+    pub subscriptions_max: usize,
+    /// Of one socket.
+    pub messages_per_second: u32,
+    /// How often a client is asked whether it is still there.
+    pub ping_interval: Duration,
+}
+
+/// Counts the open sockets.
+#[derive(Debug)]
+pub struct SocketCounter {
+    limits: ArcSwap<SocketLimits>,
+    register: Mutex<SocketCounts>,
+    /// Whether sockets are to end, for those that wait for it.
+    leaving: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct SocketCounts {
+    open: usize,
+    /// By [`network`]. None stands here without a socket.
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Why there is no place for one more socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketShortage {
+    /// There are too many in all.
+    House,
+    /// There are too many of one address.
+    Address,
+}
+
+/// A socket's place; given back when dropped.
+#[derive(Debug)]
+pub struct SocketPlace {
+    sockets: Arc<SocketCounter>,
+    network: Option<IpAddr>,
+}
+
+impl SocketCounter {
+    pub fn new(limits: SocketLimits) -> SocketCounter {
+        SocketCounter {
+            limits: ArcSwap::from_pointee(limits),
+            register: Mutex::default(),
+            leaving: watch::Sender::default(),
+        }
+    }
+
+    /// As of now: a socket keeps those that it began with.
+    pub fn limits(&self) -> SocketLimits {
+        **self.limits.load()
+    }
+
+    /// For sockets that are opened from now on.
+    pub fn change(&self, limits: SocketLimits) {
+        self.limits.store(Arc::new(limits));
+    }
+
+    /// A place for a client's socket.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketPlace, SocketShortage> {
+        let limits = self.limits();
+        let mut register = self.register();
+        if register.open >= limits.sockets_max {
+            return Err(SocketShortage::House);
+        }
+        let network = address.map(network);
+        if let Some(address) = network {
+            let open = register.by_address.get(&address).copied().unwrap_or(0);
+            if open >= limits.sockets_max_per_address {
+                return Err(SocketShortage::Address);
+            }
+            register.by_address.insert(address, open + 1);
+        }
+        register.open += 1;
+        Ok(SocketPlace {
+            sockets: self.clone(),
+            network,
+        })
+    }
+
+    pub fn open(&self) -> usize {
+        self.register().open
+    }
+
+    /// From now on sockets end once their calls are answered.
+    pub fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
+    /// Turns true when sockets are to end.
+    pub fn leaving(&self) -> watch::Receiver<bool> {
+        self.leaving.subscribe()
+    }
+
+    fn register(&self) -> MutexGuard<'_, SocketCounts> {
+        self.register
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        let mut register = self.sockets.register();
+        register.open -= 1;
+        if let Some(address) = self.network
+            && let Some(open) = register.by_address.get_mut(&address)
+        {
+            *open -= 1;
+            if *open == 0 {
+                register.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(sockets_max: usize, sockets_max_per_address: usize) -> Arc<SocketCounter> {
+        Arc::new(SocketCounter::new(SocketLimits {
+            sockets_max,
+            sockets_max_per_address,
+            subscriptions_max: 1,
+            messages_per_second: 1,
+            ping_interval: Duration::from_secs(1),
+        }))
+    }
+
+    fn address(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([10, 0, 0, last]))
+    }
+
+    #[test]
+    fn sockets_are_held_to_the_limit_and_a_place_is_given_back() {
+        let sockets = sockets(2, 9);
+        let first = sockets.admit(address(1)).unwrap();
+        let _second = sockets.admit(None).unwrap();
+        assert_eq!(
+            sockets.admit(address(2)).unwrap_err(),
+            SocketShortage::House
+        );
+        drop(first);
+        assert!(sockets.admit(address(2)).is_ok());
+    }
+
+    #[test]
+    fn an_address_is_held_to_its_own_limit_and_forgotten_without_sockets() {
+        let sockets = sockets(9, 2);
+        let places: Vec<_> = (0..2).map(|_| sockets.admit(address(1)).unwrap()).collect();
+        assert_eq!(
+            sockets.admit(address(1)).unwrap_err(),
+            SocketShortage::Address
+        );
+        assert!(sockets.admit(address(2)).is_ok());
+        assert_eq!(sockets.open(), 2);
+        drop(places);
+        assert_eq!(sockets.open(), 0);
+        assert!(sockets.register().by_address.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_64_bits_is_one_address_of_version_6_and_a_mapped_one_is_of_version_4() {
+        let sockets = sockets(9, 1);
+        let address = |text: &str| Some(text.parse().unwrap());
+        let _first = sockets.admit(address("2001:db8::1")).unwrap();
+        let same = sockets.admit(address("2001:db8::ffff:0:0:2"));
+        assert_eq!(same.unwrap_err(), SocketShortage::Address);
+        assert!(sockets.admit(address("2001:db8:0:1::1")).is_ok());
+        let _mapped = sockets.admit(address("::ffff:10.0.0.1")).unwrap();
+        let same = sockets.admit(address("10.0.0.1"));
+        assert_eq!(same.unwrap_err(), SocketShortage::Address);
+        assert!(sockets.admit(address("::ffff:10.0.0.2")).is_ok());
+    }
+
+    #[test]
+    fn who_asks_after_the_farewell_began_is_told_too() {
+        let sockets = sockets(1, 1);
+        assert!(!*sockets.leaving().borrow());
+        sockets.leave();
+        assert!(*sockets.leaving().borrow());
+    }
+}

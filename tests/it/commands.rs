@@ -1,0 +1,216 @@
+//! The command line, as an operator uses it: what it prints, and the exit codes.
+
+use std::process::Output;
+
+use crate::support::{Balancer, QUICK, Scene};
+
+fn run(balancer: &Balancer, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = balancer.command(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_are_added_listed_changed_and_removed_while_the_balancer_runs() {
+    let scene = Scene::set(&[1], "").await;
+    let balancer = &scene.balancer;
+    let url = scene.own[0].url();
+    let again = run(balancer, &["backends", "add", &format!("{url}/")]);
+    assert_eq!(again.0, Some(1), "one node isn't two: {again:?}");
+    let more = format!("{url}/?two");
+    let added = run(
+        balancer,
+        &["backends", "add", &more, "--name", "two", "--weight", "3"],
+    );
+    assert_eq!(added.0, Some(0), "{added:?}");
+    let item: serde_json::Value = serde_json::from_str(&added.1).unwrap();
+    assert_eq!(
+        (item["name"].as_str(), item["weight"].as_u64()),
+        (Some("two"), Some(3))
+    );
+    scene.becomes("two", 1.0).await;
+    let listed = run(balancer, &["backends", "list", "--json"]);
+    let items: Vec<serde_json::Value> = serde_json::from_str(&listed.1).unwrap();
+    assert_eq!(items.len(), 3);
+    assert!(
+        items.iter().all(|item| item["when_added"].is_string()),
+        "{items:?}"
+    );
+    assert_eq!(
+        run(balancer, &["backends", "set", "two", "--weight", "0"]).0,
+        Some(0)
+    );
+    crate::support::eventually(
+        "the change is followed",
+        crate::support::PATIENCE,
+        async || {
+            balancer
+                .metric("forebay_node_weight", &[("node", "two")])
+                .await
+                == Some(0.0)
+        },
+    )
+    .await;
+    assert_eq!(
+        run(balancer, &["backends", "set", "two", "--weight", "1001"]).0,
+        Some(1)
+    );
+    assert_eq!(run(balancer, &["backends", "remove", &more]).0, Some(0));
+    assert_eq!(run(balancer, &["backends", "remove", "two"]).0, Some(3));
+    assert_eq!(run(balancer, &["backends", "frobnicate"]).0, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_probe_says_who_is_fit_and_why() {
+    let mut scene = Scene::set(&[1, 1], "").await;
+    scene.own[1].process.kill();
+    let (code, table, _) = run(&scene.balancer, &["probe"]);
+    assert_eq!(code, Some(0));
+    let line = |name: &str| {
+        table
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default()
+    };
+    assert!(line("a ").contains("fit"), "{table}");
+    assert!(
+        line("b ").contains("refused  connection refused"),
+        "{table}"
+    );
+    let (_, json, _) = run(&scene.balancer, &["probe", "--json"]);
+    let probed: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(probed["chain_id"], 1);
+    assert_eq!(probed["nodes"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_is_an_exit_code_also_when_nobody_listens() {
+    let mut balancer = Balancer::start(QUICK, &[]).await;
+    assert_eq!(run(&balancer, &["health"]).0, Some(0));
+    balancer.process.terminate();
+    assert!(
+        balancer
+            .process
+            .ended(crate::support::PATIENCE)
+            .await
+            .success()
+    );
+    assert_eq!(run(&balancer, &["health"]).0, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shipped_configuration_has_no_mistake_and_a_bad_one_has_all_of_its() {
+    let balancer = Balancer::start(QUICK, &[]).await;
+    let shipped = crate::support::in_repository("conf/pingora.yaml");
+    let mut command = balancer.command(&["check"]);
+    let output = command.arg("-c").arg(&shipped).output();
+    // The harness names its own configuration too: the command takes one.
+    assert_eq!(output.unwrap().status.code(), Some(2));
+    let bad = balancer.folder().join("bad.yaml");
+    let text = "version: 1\nforebay:\n  health: { intervall: 5s, timeout: soon }\n  nodes: [ { url: \"ftp://x\" } ]\n";
+    std::fs::write(&bad, text).unwrap();
+    let check = |path: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
+        command.arg("check").arg("-c").arg(path).output().unwrap()
+    };
+    assert_eq!(check(&shipped).status.code(), Some(0));
+    let output = check(&bad);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for wanted in [
+        ":3: error:",
+        "did you mean `interval`",
+        "forebay.health.timeout",
+        ":4: error:",
+    ] {
+        assert!(said.contains(wanted), "{wanted} in {said}");
+    }
+    assert_eq!(
+        check(&balancer.folder().join("none.yaml")).status.code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_configuration_is_printed_as_it_is_taken_and_described_for_editors() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    let ask = |text: &str, more: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
+        command.arg("check").arg("-c").arg(&file).args(more);
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let text = "version: 1\nthreads: 1\nforebay:\n  health: { fall: 4 }\n  admin: { token: s3crets3crets3cret }\n";
+    let (code, printed) = ask(text, &["--print"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(
+        printed.contains("fall: 4\n") && printed.contains("rise: 2\n"),
+        "{printed}"
+    );
+    assert!(!printed.contains("s3cret"), "{printed}");
+    // What it prints is a configuration.
+    assert_eq!(ask(&printed, &[]).0, Some(0), "{printed}");
+    let (code, printed) = ask("forebay: { health: { fall: no } }", &["--print"]);
+    assert_eq!((code, printed.as_str()), (Some(1), ""));
+    let (code, schema) = ask("", &["--schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(code, Some(0));
+    assert!(schema["properties"]["forebay"]["properties"]["health"].is_object());
+    assert_eq!(ask("", &["--schema", "--print"]).0, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_registry_outlives_the_balancer_and_its_loss_the_list() {
+    let scene = Scene::set(&[1], "").await;
+    crate::support::eventually(
+        "the last list is written",
+        crate::support::PATIENCE,
+        async || scene.balancer.folder().join("last-list.json").exists(),
+    )
+    .await;
+    // Not a database any more: the running balancer goes on.
+    for suffix in ["", "-wal", "-shm"] {
+        let file = scene.balancer.folder().join(format!("forebay.db{suffix}"));
+        std::fs::remove_file(file).unwrap();
+    }
+    std::fs::create_dir(scene.balancer.folder().join("forebay.db")).unwrap();
+    scene.rounds_pass(5).await;
+    let tally = crate::support::Load::start(&scene.balancer.url(), 50, 2)
+        .finish()
+        .await;
+    tally.no_call_failed();
+    assert_eq!(run(&scene.balancer, &["backends", "list"]).0, Some(4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_may_be_named_and_its_name_is_resolved() {
+    let anvil = crate::support::Anvil::start(&["--chain-id", "1"]).await;
+    let yaml = format!(
+        "{QUICK}  nodes:\n    - {{ url: \"http://localhost:{}\", name: named }}\n",
+        anvil.port()
+    );
+    let balancer = Balancer::start(&yaml, &[]).await;
+    let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
+    assert!(served["result"].is_string(), "{served}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminated_balancer_finishes_what_it_has_and_loses_no_call() {
+    let mut scene = Scene::set(&[1, 1], "").await;
+    let load = crate::support::Load::start(&scene.balancer.url(), 400, 8);
+    load.reaches(100).await;
+    load.reaches(400).await;
+    scene.balancer.process.terminate();
+    let status = scene.balancer.process.ended(crate::support::PATIENCE).await;
+    assert!(status.success());
+    load.finish().await.no_call_failed();
+}

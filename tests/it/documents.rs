@@ -1,0 +1,677 @@
+//! What documents say in numbers and names is what the code has: keys, their defaults and ranges, limits,
+//! shares of the memory, metrics, ports, commands; and their links lead somewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::in_repository;
+use forebay::admin;
+use forebay::client::{endpoint, http1, http2, request_body};
+use forebay::config;
+use forebay::config::quantity::size_text;
+use forebay::config::settings::{CloudWatchSettings, Settings};
+use forebay::node::{connector, idle_pool, lookup, socket};
+use forebay::shared::{admission, background_sends, hub};
+use forebay_core::call::{nonce, pending_transactions};
+use forebay_core::rpc::{batch, envelope};
+use forebay_core::vocabulary::caps::Caps;
+use forebay_core::wire::http2_frames;
+use serde_json::Value as Json;
+
+fn text_of(path: &str) -> String {
+    std::fs::read_to_string(in_repository(path)).unwrap_or_else(|why| panic!("{path}: {why}"))
+}
+
+/// The documents, by their paths.
+fn documents() -> Vec<String> {
+    let folder = std::fs::read_dir(in_repository("docs")).unwrap();
+    let pages =
+        folder.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
+    let pages = pages.filter(|path| path.ends_with(".md"));
+    let others = ["README.md", "CHANGELOG.md", "dashboards/README.md"];
+    pages.chain(others.map(str::to_string)).collect()
+}
+
+/// The cells of the rows of all tables between two headings.
+fn rows(page: &str, from: &str, to: &str) -> Vec<Vec<String>> {
+    let begun = page.split_once(&format!("\n{from}\n")).expect(from).1;
+    let part = begun.split_once(&format!("\n{to}\n")).expect(to).0;
+    let lines = part.lines().filter(|line| line.starts_with("| "));
+    // A bar within a cell is no end of it.
+    let cells = lines.map(|line| line.trim_matches('|').replace("\\|", "\u{1}"));
+    let cells = cells.map(|line| {
+        line.split('|')
+            .map(|cell| cell.trim().to_string())
+            .collect()
+    });
+    cells
+        .filter(|cells: &Vec<String>| !cells[0].starts_with("---"))
+        .collect()
+}
+
+/// The schema's keys under `schema`, down to what is no group.
+fn leaves(at: &str, schema: &Json, found: &mut BTreeMap<String, Json>) {
+    match schema.get("properties") {
+        Some(Json::Object(properties)) => {
+            for (key, property) in properties {
+                let dot = if at.is_empty() { "" } else { "." };
+                leaves(&format!("{at}{dot}{key}"), property, found);
+            }
+        }
+        _ => drop(found.insert(at.to_string(), schema.clone())),
+    }
+}
+
+/// Keys whose defaults aren't values that a file could say.
+const TOLD_DEFAULTS: &[(&str, &str)] = &[
+    ("chain.id", "the leader's"),
+    ("listen.admin", "off"),
+    ("registry.endpoint", "AWS's"),
+    ("admin.token", "none"),
+    ("sockets.per_address_max", "see"),
+    ("limits.memory", "what there is"),
+    ("health.leader_interval", "`health.interval`"),
+];
+
+#[test]
+fn every_key_stands_in_the_readme_with_its_default_and_its_range() {
+    let readme = text_of("README.md");
+    let schema = config::schema();
+    let ours = &schema["properties"]["forebay"];
+    let mut keys = BTreeMap::new();
+    leaves("", ours, &mut keys);
+    let cloudwatch = CloudWatchSettings::default();
+    let sections = [
+        ("cloudwatch.namespace", cloudwatch.namespace),
+        ("cloudwatch.service", cloudwatch.service),
+    ];
+    let mut told = BTreeSet::new();
+    for row in rows(
+        &readme,
+        "### Ours, under `forebay:`",
+        "### Pingora's, at the top of the file",
+    ) {
+        let Some(key) = row[0]
+            .strip_prefix('`')
+            .and_then(|cell| cell.strip_suffix('`'))
+        else {
+            continue;
+        };
+        let Some(schema) = keys.get(key) else {
+            continue;
+        };
+        told.insert(key.to_string());
+        let (default, range) = (&row[1], plain(&row[2]));
+        if let Some((_, words)) = TOLD_DEFAULTS.iter().find(|(told, _)| *told == key) {
+            assert!(default.starts_with(words), "{key}: {default}");
+        } else if let Some((_, wanted)) = sections.iter().find(|(section, _)| *section == key) {
+            assert_eq!(*default, format!("`{wanted}`"), "{key}");
+        } else if let Some(value) = schema.get("default") {
+            let value = written(value);
+            let (default, value) = (seconds(default.split(',').next().unwrap()), seconds(&value));
+            assert!(
+                default == value || row[1] == format!("`{value}`"),
+                "{key}: {default} isn't {value}"
+            );
+        }
+        let form = schema["description"].as_str().unwrap_or_default();
+        let is_ranged = ["a duration", "a size", "a number", "a whole number"];
+        let bounds = form
+            .split_once(", ")
+            .filter(|(what, _)| is_ranged.contains(what));
+        let bounds = bounds.and_then(|(_, range)| range.split_once(" to "));
+        let open = ["18446744073709551615"];
+        match bounds {
+            Some((from, to)) if open.contains(&to) => {
+                assert!(range.contains(&format!("from {from}")), "{key}")
+            }
+            Some((from, to)) => {
+                let wanted = format!("{from} to {to}");
+                assert!(range.contains(&wanted), "{key}: {range} isn't {wanted}");
+            }
+            None => {}
+        }
+    }
+    let missing: Vec<_> = keys
+        .keys()
+        .filter(|key| !told.contains(*key) && *key != "nodes")
+        .collect();
+    assert!(missing.is_empty(), "README doesn't know {missing:?}");
+    assert!(told.len() > 50, "the table is somewhere else");
+}
+
+#[test]
+fn every_key_of_a_node_stands_in_the_readme() {
+    let readme = text_of("README.md");
+    let schema = config::schema();
+    let node = &schema["properties"]["forebay"]["properties"]["nodes"]["items"]["properties"];
+    for key in node.as_object().unwrap().keys() {
+        let said = [format!("\n| `{key}`"), format!("(or `{key}`)")];
+        assert!(said.iter().any(|said| readme.contains(said)), "{key}");
+    }
+}
+
+/// Numbers without commas, spans of time as the code writes them.
+fn plain(cell: &str) -> String {
+    seconds(
+        &cell
+            .replace(',', "")
+            .replace("TiB", "*1024GiB")
+            .replace("16*1024GiB", "16384GiB"),
+    )
+}
+
+fn seconds(text: &str) -> String {
+    text.replace("60s", "1m")
+        .replace("`1m`", "1m")
+        .trim_matches('`')
+        .to_string()
+}
+
+/// As a file would say it.
+fn written(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        // 10.0 is 10.
+        Json::Number(number) => number
+            .as_f64()
+            .map_or(number.to_string(), |number| number.to_string()),
+        value => value.to_string(),
+    }
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let bytes = digits.as_bytes().rchunks(3).rev();
+    bytes
+        .map(|group| std::str::from_utf8(group).unwrap())
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn spaced(bytes: u64) -> String {
+    let text = size_text(bytes);
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
+    format!("{} {}", &text[..end], &text[end..])
+}
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let readme = text_of("README.md");
+    let rows = rows(&readme, "## Limits", "### Memory and files");
+    let limit = |of: &str| {
+        let row = rows.iter().find(|row| row[0].starts_with(of));
+        row.unwrap_or_else(|| panic!("no row: {of}"))[1].clone()
+    };
+    let bytes = |bytes: usize| spaced(bytes as u64);
+    let settings = Settings::default();
+    let (calls, sockets) = (&settings.calls, &settings.sockets);
+    let count = |count: usize| grouped(count as u64);
+    let roomy = Caps::ROOMY;
+    for (of, wanted) in [
+        ("request body", vec![bytes(calls.body_bytes_max)]),
+        ("calls in a batch", vec![count(calls.batch_calls_max)]),
+        (
+            "a batch to a node",
+            vec![
+                batch::CALLS_MAX.to_string(),
+                bytes(batch::BODY_BYTES_MAX),
+                bytes(batch::ANSWER_BYTES_MAX),
+            ],
+        ),
+        ("nesting of a call", vec![envelope::DEPTH_MAX.to_string()]),
+        (
+            "a client's request head",
+            vec![
+                format!("{} s", http2_frames::HEAD_TIME_MAX.as_secs()),
+                bytes(http1::head::HEAD_BYTES_MAX),
+                http1::head::HEADERS_MAX.to_string(),
+            ],
+        ),
+        (
+            "frames that do nothing",
+            vec![grouped(http2_frames::IDLE_FRAMES_MAX.into())],
+        ),
+        (
+            "a client's request body: time",
+            vec![format!("{} s", request_body::BODY_TIME_MAX.as_secs())],
+        ),
+        (
+            "an idle client connection",
+            vec![format!("{} s", endpoint::IDLE_TIME_MAX.as_secs())],
+        ),
+        (
+            "a client that takes no byte",
+            vec![format!("{} s", endpoint::WRITE_TIME_MAX.as_secs())],
+        ),
+        ("WebSockets in all", vec![count(sockets.sockets_max)]),
+        (
+            "of one WebSocket: subscriptions",
+            vec![
+                sockets.subscriptions_max.to_string(),
+                grouped(sockets.messages_per_second.into()),
+            ],
+        ),
+        (
+            "HTTP/2 streams",
+            vec![http2::connection::STREAMS_MAX.to_string()],
+        ),
+        ("requests inside at once", vec![count(roomy.requests)]),
+        ("request bodies inside at once", vec![bytes(roomy.bodies)]),
+        (
+            "answers that wait for their clients",
+            vec![spaced(roomy.unsent)],
+        ),
+        (
+            "clients' connections",
+            vec![
+                count(roomy.connections),
+                admission::ANTEROOM_MAX.to_string(),
+            ],
+        ),
+        (
+            "a body read on after a refusal",
+            vec![
+                bytes(request_body::DRAIN_BYTES_MAX),
+                format!("{} s", request_body::DRAIN_TIME_MAX.as_secs()),
+            ],
+        ),
+        ("answer of a node", vec![spaced(calls.answer_bytes_max)]),
+        ("answers of a batch", vec![spaced(calls.answer_bytes_max)]),
+        ("answers held whole", vec![spaced(roomy.answers)]),
+        (
+            "connecting to a node",
+            vec![
+                format!("{} s", connector::CONNECT_TIME_MAX.as_secs()),
+                format!("{} addresses", connector::ADDRESSES_TRIED_MAX),
+            ],
+        ),
+        (
+            "an idle connection to a node",
+            vec![format!("{} s", idle_pool::IDLE_TIME_MAX.as_secs())],
+        ),
+        (
+            "what the system holds",
+            vec![bytes(connector::RECEIVE_BUFFER_BYTES)],
+        ),
+        (
+            "transactions still going",
+            vec![
+                count(background_sends::PIECES_MAX),
+                bytes(background_sends::BYTES_MAX),
+            ],
+        ),
+        (
+            "bytes of transactions",
+            vec![
+                bytes(pending_transactions::RAW_BYTES_MAX),
+                bytes(pending_transactions::ALL_BYTES_MAX),
+            ],
+        ),
+        (
+            "nodes asked at once",
+            vec![calls.broadcast.to_string(), nonce::NODES_MAX.to_string()],
+        ),
+        (
+            "a block's logs",
+            vec![
+                bytes(lookup::LOGS_BYTES_MAX),
+                bytes(socket::MESSAGE_BYTES_MAX),
+            ],
+        ),
+        (
+            "different topics",
+            vec![count(hub::TOPICS_MAX), bytes(hub::TOPICS_BYTES_MAX)],
+        ),
+        (
+            "admin",
+            vec![
+                bytes(admin::BODY_BYTES_MAX),
+                admin::REQUESTS_MAX.to_string(),
+            ],
+        ),
+        ("configuration", vec![bytes(config::FILE_BYTES_MAX)]),
+    ] {
+        let said = limit(of);
+        for wanted in wanted {
+            assert!(said.contains(&wanted), "{of}: {said} isn't {wanted}");
+        }
+    }
+}
+
+/// Mebibytes with as many digits as a reader wants, rounded or cut.
+fn is_about(said: &str, bytes: u64) -> bool {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    let (number, unit) = said.split_once(' ').unwrap_or((said, ""));
+    let scale = if unit.starts_with("GiB") { 1024.0 } else { 1.0 };
+    let number: f64 = number.replace(',', "").parse().unwrap_or(f64::NAN);
+    let digit = if number * scale < 10.0 { 0.1 } else { 1.0 };
+    (number * scale - mebibytes).abs() <= digit
+}
+
+#[test]
+fn the_shares_of_the_memory_are_those_of_the_code() {
+    let readme = text_of("README.md");
+    let rows = rows(&readme, "### Memory and files", "## What a call costs");
+    let mut held = 0;
+    for row in rows
+        .iter()
+        .filter(|row| row[0].ends_with("iB") || row[0].ends_with("and more"))
+    {
+        let (number, unit) = row[0].split_once(' ').unwrap();
+        let unit = if unit.starts_with("GiB") {
+            1 << 30
+        } else {
+            1 << 20
+        };
+        let caps = Caps::of(number.parse::<u64>().unwrap() * unit);
+        let count = |cell: &str, count: usize| {
+            let said = cell.trim_end_matches(" and more");
+            assert_eq!(said, grouped(count as u64), "{row:?}");
+        };
+        count(&row[1], caps.requests);
+        assert!(
+            is_about(&row[2], caps.bodies as u64) && is_about(&row[2], caps.answers),
+            "{row:?}"
+        );
+        assert!(is_about(&row[3], caps.unsent), "{row:?}");
+        count(&row[4], caps.connections);
+        count(&row[5], caps.sockets);
+        let body = caps
+            .body_max()
+            .min(Settings::default().calls.body_bytes_max);
+        assert!(is_about(&row[6], body as u64), "{row:?}");
+        held += 1;
+    }
+    assert_eq!(held, 4, "the table is somewhere else");
+    // What operators are told of a task with Terraform's default.
+    let variables = text_of("infra/terraform/variables.tf");
+    let memory = variables.split_once("variable \"memory\"").unwrap().1;
+    let memory = memory
+        .split_once("default")
+        .unwrap()
+        .1
+        .trim_start_matches([' ', '=']);
+    let memory: u64 = memory.lines().next().unwrap().trim().parse().unwrap();
+    let caps = Caps::of(memory << 20);
+    let operations = text_of("docs/operations.md");
+    let row = operations
+        .lines()
+        .find(|line| line.starts_with("| memory |"))
+        .unwrap();
+    for wanted in [
+        format!("{} GB for a task", memory / 1024),
+        format!("of {} GiB", memory / 1024),
+        format!("request bodies {} MiB", caps.bodies >> 20),
+        format!("answers held whole {} MiB", caps.answers >> 20),
+        format!("{} requests inside", grouped(caps.requests as u64)),
+        format!(
+            "beyond {} KiB",
+            forebay::call::exchange::WHOLE_BYTES_MAX >> 10
+        ),
+    ] {
+        assert!(row.contains(&wanted), "{wanted}: {row}");
+    }
+    let deployment = text_of("docs/deployment.md");
+    assert!(deployment.contains(&format!("| `cpu`, `memory` | 1024, {memory} |")));
+}
+
+/// The names as they are registered.
+fn metrics() -> BTreeSet<String> {
+    let mut files = vec![];
+    for folder in ["src/observe/metrics", "src/observe"] {
+        let entries = std::fs::read_dir(in_repository(folder)).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    let mut names = BTreeSet::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for kind in [".gauges(", ".counters(", ".histograms(", ".decimals("] {
+            let calls = text.split(kind).skip(1);
+            let quoted =
+                calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
+            names.extend(quoted.map(str::to_string));
+        }
+    }
+    assert!(names.len() > 60, "metrics are named elsewhere: {names:?}");
+    names
+}
+
+#[test]
+fn every_metric_stands_in_the_readme_and_nobody_names_another() {
+    let known = metrics();
+    let readme = text_of("README.md");
+    let told = rows(&readme, "## Metrics", "## Traces");
+    let told: BTreeSet<_> = told.iter().flat_map(|row| row[0].split(", ")).collect();
+    let missing: Vec<_> = known
+        .iter()
+        .filter(|name| !told.contains(&*format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "README doesn't know {missing:?}");
+    let rules = text_of("dashboards/prometheus/rules.yml");
+    let mut files = documents();
+    files
+        .extend(["dashboards/forebay.json", "dashboards/prometheus/rules.yml"].map(str::to_string));
+    for file in files {
+        let text = text_of(&file);
+        for rest in text.split("forebay_").skip(1) {
+            let end = rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+            let name = &rest[..end.unwrap_or(rest.len())];
+            let bare = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end));
+            // What rules record is called `job:forebay_calls:rate5m`.
+            let recorded = format!(":forebay_{name}:");
+            if name.is_empty() || (rest[name.len()..].starts_with(':') && rules.contains(&recorded))
+            {
+                continue;
+            }
+            let is_known = |name: &str| known.contains(name);
+            // A family, as in `forebay_config_*`.
+            let is_family =
+                name.ends_with('_') && known.iter().any(|known| known.starts_with(name));
+            assert!(
+                is_known(name) || bare.is_some_and(is_known) || is_family,
+                "{file}: forebay_{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_terraform_module_has_the_programs_version() {
+    let versions = text_of("infra/terraform/versions.tf");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(versions.contains(&format!("module_version = \"{version}\"")));
+    // What it checks the load balancer's time by.
+    let existing = text_of("infra/terraform/existing.tf");
+    let idle = endpoint::IDLE_TIME_MAX.as_secs();
+    assert!(existing.contains(&format!("client_idle_seconds = {idle}\n")));
+    let manual = text_of("docs/deployment.md");
+    assert!(manual.contains(&format!("?ref=v{version}`")));
+}
+
+#[test]
+fn every_link_of_a_document_leads_somewhere() {
+    for file in documents() {
+        let text = text_of(&file);
+        let folder = PathBuf::from(&file).parent().unwrap().to_path_buf();
+        for rest in outside_code(&text).split("](").skip(1) {
+            let link = rest.split(')').next().unwrap();
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => PathBuf::from(&file),
+                path => folder.join(path),
+            };
+            let place = in_repository(target.to_str().unwrap());
+            assert!(place.exists(), "{file}: {link}");
+            if !anchor.is_empty() {
+                let page = std::fs::read_to_string(&place).unwrap();
+                assert!(anchors(&page).contains(anchor), "{file}: {link}");
+            }
+        }
+    }
+}
+
+fn outside_code(page: &str) -> String {
+    page.split("```").step_by(2).collect()
+}
+
+/// Of headings, as GitHub makes them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let page = outside_code(page);
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title
+                .chars()
+                .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+            kept.collect::<String>().replace(' ', "-")
+        })
+        .collect()
+}
+
+#[test]
+fn ports_are_the_same_everywhere_and_no_two_programs_share_one() {
+    let shipped = config::read(&text_of("conf/pingora.yaml"), &|_| None)
+        .settings
+        .unwrap();
+    let listen = &shipped.listen;
+    let (http, metrics, admin) = (
+        listen.http[0].port(),
+        listen.metrics.unwrap().port(),
+        listen.admin.unwrap().port(),
+    );
+    let security = text_of("docs/security.md");
+    for row in [
+        format!("| {http} JSON-RPC"),
+        format!("| {metrics} metrics |"),
+        format!("| {admin} admin |"),
+    ] {
+        assert!(security.contains(&row), "{row}");
+    }
+    assert!(text_of("Dockerfile").contains(&format!("EXPOSE {http} {metrics}\n")));
+    let terraform = text_of("infra/terraform/configuration.tf");
+    assert!(terraform.contains(&format!(
+        "{{ http = {http}, metrics = {metrics}, admin = {admin} }}"
+    )));
+    // Whoever tries Prometheus on the same machine.
+    let watching = text_of("dashboards/README.md");
+    let prometheus = watching
+        .split_once("--web.listen-address 127.0.0.1:")
+        .unwrap()
+        .1;
+    let prometheus: u16 = prometheus.lines().next().unwrap().parse().unwrap();
+    assert!(
+        ![http, metrics, admin].contains(&prometheus),
+        "{prometheus} is taken"
+    );
+    // What compose publishes on the machine.
+    let published = text_of("compose.yaml");
+    let published: Vec<_> = published
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- \"127.0.0.1:"))
+        .collect();
+    let ports: BTreeSet<_> = published
+        .iter()
+        .map(|ports| ports.split(':').next().unwrap())
+        .collect();
+    assert_eq!(ports.len(), published.len(), "{published:?}");
+}
+
+/// What `forebay ARGUMENTS --help` lists as commands.
+fn commands(arguments: &[&str]) -> BTreeSet<String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let output = command.args(arguments).arg("--help").output().unwrap();
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    let list = help.split_once("Commands:\n").unwrap().1;
+    let list = list.split_once("\n\n").unwrap().0;
+    list.lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_string)
+        .collect()
+}
+
+/// What a release holds beside the program.
+#[cfg(feature = "papers")]
+#[test]
+fn completions_and_the_manual_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut papers = Command::new(env!("CARGO_BIN_EXE_papers"));
+    assert!(papers.arg(folder.path()).status().unwrap().success());
+    let page = std::fs::read_to_string(folder.path().join("man/forebay.1")).unwrap();
+    for file in ["forebay.bash", "_forebay", "forebay.fish"] {
+        let text = std::fs::read_to_string(folder.path().join("completions").join(file)).unwrap();
+        for command in commands(&[]).iter().filter(|command| *command != "help") {
+            assert!(text.contains(command.as_str()), "{file}: {command}");
+            let named = page.contains(&format!("forebay\\-{command}"));
+            assert!(named, "the manual's page: {command}");
+        }
+        for command in commands(&["backends"]) {
+            assert!(text.contains(&command), "{file}: backends {command}");
+        }
+    }
+}
+
+#[test]
+fn every_command_of_a_document_is_one() {
+    let (all, backends) = (commands(&[]), commands(&["backends"]));
+    let readme = text_of("README.md");
+    let listed = readme.split_once("## Command line\n\n```text\n").unwrap().1;
+    let listed = listed.split_once("```").unwrap().0;
+    for command in all
+        .iter()
+        .filter(|command| *command != "help" && *command != "backends")
+    {
+        assert!(listed.contains(&format!("forebay {command}")), "{command}");
+    }
+    for command in backends.iter().filter(|command| *command != "help") {
+        assert!(
+            listed.contains(&format!("forebay backends {command}")),
+            "{command}"
+        );
+    }
+    for file in documents() {
+        let text = text_of(&file);
+        // In code, be it in a line or in a block.
+        let starts = ["`forebay ", "\nforebay ", "\n$ forebay "];
+        for rest in starts.iter().flat_map(|start| text.split(start).skip(1)) {
+            let mut words = rest
+                .split(|letter: char| !(letter.is_ascii_lowercase() || letter == '-'))
+                .filter(|word| !word.is_empty());
+            let first = words.next().unwrap_or_default();
+            if first.starts_with('-') {
+                continue;
+            }
+            assert!(all.contains(first), "{file}: forebay {first}");
+            let second = rest.split_whitespace().nth(1).unwrap_or_default();
+            let second = second.trim_matches(|letter: char| !letter.is_ascii_lowercase());
+            if first == "backends"
+                && rest.starts_with("backends ")
+                && !second.is_empty()
+                && second.len() > 2
+            {
+                assert!(
+                    backends.contains(second) || !text_is_code(rest),
+                    "{file}: forebay backends {second}"
+                );
+            }
+        }
+    }
+}
+
+/// Whether the words go on as a command and not as prose.
+fn text_is_code(rest: &str) -> bool {
+    let line = rest.lines().next().unwrap_or_default();
+    !line
+        .split_whitespace()
+        .nth(1)
+        .is_some_and(|word| ["|", "commands", "writes"].contains(&word))
+}

@@ -1,0 +1,438 @@
+//! Chains whose nodes tell other than Ethereum's do: numbers that skip, hashes that no block has,
+//! blooms that lie, blocks with members of their own.
+
+mod node;
+
+use std::time::Duration;
+
+use crate::support::{AVALANCHE_HEADER, Balancer, Heard, Listener, PATIENCE, QUICK, header_hash};
+use node::{Manner, OddNode, PLAIN, hash};
+use serde_json::{Value, json};
+use sha3::{Digest as _, Keccak256};
+
+/// Of [`QUICK`].
+const QUICK_BLOCK_TIME: Duration = Duration::from_secs(1);
+const ADDRESS: &str = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+#[tokio::test]
+async fn numbers_may_skip_and_one_node_may_err_and_nobody_is_asked_over_and_over() {
+    let errs = Manner {
+        by_hash: |block| {
+            let number = u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16);
+            with(
+                block,
+                "number",
+                json!(format!("{:#x}", number.unwrap() + 7)),
+            )
+        },
+        ..PLAIN
+    };
+    for manners in [&[PLAIN, PLAIN][..], &[errs, PLAIN, PLAIN], &[errs]] {
+        let mut scene = Scene::set(manners, &[1, 2, 1, 3]).await;
+        let mut client = Listener::open(scene.balancer.rpc.address).await;
+        let id = client.subscribe(json!(["newHeads"])).await;
+        for step in [1, 2, 1, 4, 1] {
+            let block = scene.mine(step, &[], None);
+            scene.tell(&block);
+            assert_eq!(hears(&mut client, &id).await["hash"], block["hash"]);
+        }
+        // All of them, and one before the first that nobody has.
+        let named = scene.chain.len() + 1;
+        for node in &scene.nodes {
+            let asked = node.asked("eth_getBlockByHash");
+            assert!(asked <= 2 * named, "{asked} times for {named} blocks");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hash_that_no_block_has_is_a_hint_and_each_block_is_told_once_with_its_logs() {
+    let cosmos = Manner {
+        told: |block| {
+            let told = with(block, "hash", made_up(&block["number"]));
+            with(&told, "logsBloom", bloom(&[9]))
+        },
+        ..PLAIN
+    };
+    let mut scene = Scene::set(&[cosmos, cosmos], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let heads = client.subscribe(json!(["newHeads"])).await;
+    let logs = client.subscribe(json!(["logs", {}])).await;
+    for count in 0..8_usize {
+        let block = scene.mine(1, &[1, 2], Some(&bloom(&[1, 2])));
+        scene.tell(&block);
+        let mut told = [Vec::new(), Vec::new()];
+        while told[0].is_empty() || told[1].len() < 2 {
+            match client.next_within(PATIENCE).await {
+                Some(Heard::News(id, news)) if id == heads => told[0].push(news["hash"].clone()),
+                Some(Heard::News(id, log)) if id == logs => told[1].push(log["blockHash"].clone()),
+                heard => panic!("{heard:?}"),
+            }
+        }
+        let own = block["hash"].clone();
+        assert_eq!(told, [vec![own.clone()], vec![own.clone(), own.clone()]]);
+        assert_eq!(
+            scene.asked("eth_getLogs"),
+            count + 1,
+            "its bloom is its own"
+        );
+        let made_up = made_up(&block["number"]);
+        assert_eq!(scene.asked(made_up.as_str().unwrap()), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bloom_that_promises_too_much_stops_no_logs_and_is_believed_no_more() {
+    for manners in [&[PLAIN, PLAIN][..], &[PLAIN]] {
+        let mut scene = Scene::set(manners, &[1]).await;
+        let mut client = Listener::open(scene.balancer.rpc.address).await;
+        let id = client.subscribe(json!(["logs", {}])).await;
+        for (topics, promised, asked) in [
+            (&[1][..], &[1][..], 1),
+            (&[], &[], 1),
+            // The lie.
+            (&[], &[7], 2),
+            (&[2], &[2], 2),
+            (&[], &[], 2),
+            (&[3], &[3], 2),
+        ] {
+            let before = scene.asked("eth_getLogs");
+            let begun = forebay::clock::now();
+            let block = scene.mine(1, topics, Some(&bloom(promised)));
+            scene.tell(&block);
+            for topic in topics {
+                let log = hears(&mut client, &id).await;
+                assert_eq!(log["topics"][0], hash(*topic));
+                assert_eq!(log["blockHash"], block["hash"]);
+            }
+            scene.is_asked_for_logs(before + asked).await;
+            assert!(begun.elapsed() < PATIENCE / 3, "{:?}", begun.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bloom_that_lacks_logs_loses_none() {
+    let mut scene = Scene::set(&[PLAIN, PLAIN], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let filter = json!({"address": ADDRESS, "topics": [hash(2)]});
+    let id = client.subscribe(json!(["logs", filter])).await;
+    for (topics, counted) in [
+        (&[1][..], Some(&[1][..])),
+        (&[2], Some(&[1])),
+        (&[1, 2], Some(&[])),
+        (&[2], None),
+        (&[1], Some(&[1])),
+        (&[2], Some(&[])),
+    ] {
+        let bloom = counted.map(bloom);
+        let block = scene.mine(1, topics, bloom.as_ref());
+        scene.tell(&block);
+        if topics.contains(&2) {
+            assert_eq!(hears(&mut client, &id).await["blockHash"], block["hash"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_head_has_the_same_members_whichever_way_it_was_heard_of() {
+    let short = Manner {
+        told: |block| {
+            let mut told = block.clone();
+            told.as_object_mut().unwrap().remove("milliTimestamp");
+            told
+        },
+        ..PLAIN
+    };
+    let polled = Manner {
+        has_socket: false,
+        ..PLAIN
+    };
+    let mut scene = Scene::set(&[short, polled], &[1]).await;
+    let mut early = Listener::open(scene.balancer.rpc.address).await;
+    let id = early.subscribe(json!(["newHeads"])).await;
+    let block = scene.mine(1, &[], None);
+    scene.tell(&block);
+    hears(&mut early, &id).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let id = client.subscribe(json!(["newHeads"])).await;
+    for is_polled in [false, true, false, true] {
+        let block = scene.write(1, None);
+        if is_polled {
+            scene.nodes[1].has(&block, &[]);
+        } else {
+            scene.nodes[0].has(&block, &[]);
+            scene.nodes[0].tell(&block);
+        }
+        let head = hears(&mut client, &id).await;
+        assert_eq!(head["hash"], block["hash"]);
+        assert_eq!(head.get("milliTimestamp"), None, "polled: {is_polled}");
+        assert_eq!(head["mixHash"], block["mixHash"]);
+        for node in &scene.nodes {
+            node.has(&block, &[]);
+        }
+    }
+}
+
+/// Avalanche's headers have members that no other chain's have, and their hash is of all of them.
+#[tokio::test]
+async fn a_head_that_was_polled_has_all_that_its_hash_is_of() {
+    let polled = Manner {
+        has_socket: false,
+        ..PLAIN
+    };
+    let mut scene = Scene::set(&[PLAIN, polled], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let id = client.subscribe(json!(["newHeads"])).await;
+    for _ in 0..3 {
+        let mut block = scene.write(1, Some(&bloom(&[1])));
+        for (name, is_quantity) in AVALANCHE_HEADER {
+            if block.get(name).is_none() {
+                let value = if is_quantity { "0x7" } else { "0xaabb" };
+                block[name] = json!(value);
+            }
+        }
+        // What is no part of a header.
+        block["blockExtraData"] = json!("0x");
+        block["size"] = json!("0x300");
+        block["hash"] = json!(header_hash(&block, &AVALANCHE_HEADER));
+        *scene.chain.last_mut().unwrap() = block.clone();
+        scene.nodes[1].has(&block, &[]);
+        let head = hears(&mut client, &id).await;
+        scene.nodes[0].has(&block, &[]);
+        assert_eq!(header_hash(&head, &AVALANCHE_HEADER), head["hash"]);
+        assert_eq!(head["hash"], block["hash"]);
+    }
+}
+
+/// geth 1.17 after a reorg or a catch-up of any length, and where it is taken back to an ancestor.
+#[tokio::test]
+async fn a_node_that_tells_its_tip_alone_leaves_no_gap_and_takes_nothing_back() {
+    let mut scene = Scene::set(&[PLAIN], &[1, 1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let heads = client.subscribe(json!(["newHeads"])).await;
+    let hears_all = async |client: &mut Listener, blocks: &[Value]| {
+        for block in blocks {
+            assert_eq!(hears(client, &heads).await["hash"], block["hash"]);
+        }
+    };
+    let caught_up: Vec<_> = (0..5).map(|_| scene.mine(1, &[], None)).collect();
+    scene.tell(&caught_up[4]);
+    hears_all(&mut client, &caught_up).await;
+    // Its ancestor's head is told again, and then another branch's.
+    scene.nodes[0].lose(3);
+    scene.chain.truncate(scene.chain.len() - 3);
+    scene.tell(&caught_up[1]);
+    scene.branch = 1;
+    let others: Vec<_> = (0..4).map(|_| scene.mine(1, &[], None)).collect();
+    scene.tell(&others[3]);
+    hears_all(&mut client, &others).await;
+    // It is stopped, and comes back.
+    scene.nodes[0].hang_up();
+    let more: Vec<_> = (0..2).map(|_| scene.mine(1, &[], None)).collect();
+    hears_all(&mut client, &more).await;
+}
+
+#[tokio::test]
+async fn a_head_of_one_node_among_three_is_told_when_calls_find_it() {
+    let mut scene = Scene::set(&[PLAIN, PLAIN, PLAIN], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let id = client.subscribe(json!(["newHeads"])).await;
+    for _ in 0..3 {
+        let block = scene.write(1, None);
+        scene.nodes[0].has(&block, &[]);
+        scene.nodes[0].tell(&block);
+        let early = client.next_within(QUICK_BLOCK_TIME + Duration::from_millis(500));
+        assert_eq!(early.await, None, "one node's alone");
+        scene.nodes[1].has(&block, &[]);
+        scene.nodes[1].tell(&block);
+        assert_eq!(hears(&mut client, &id).await["hash"], block["hash"]);
+        let served = scene.balancer.rpc.call("eth_blockNumber", json!([])).await;
+        assert_eq!(served, block["number"]);
+        scene.nodes[2].has(&block, &[]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_wherever_they_come()
+{
+    let heavy = Manner { weight: 3, ..PLAIN };
+    let mut scene = Scene::set(&[PLAIN, PLAIN, heavy], &[1]).await;
+    let at = scene.balancer.rpc.address;
+    let mut client = Listener::open(at).await;
+    let heads = client.subscribe(json!(["newHeads"])).await;
+    let served = async |client: Option<&str>| {
+        let name = client.map(|client| ("x-forebay-client", client));
+        let headers: Vec<_> = name
+            .into_iter()
+            .chain([("content-type", "application/json")])
+            .collect();
+        let body = crate::support::call("1", "eth_blockNumber");
+        let answer = crate::support::post_with(at, "/", &headers, &body, PATIENCE).await;
+        answer.unwrap().json()["result"].clone()
+    };
+    for _ in 0..3 {
+        let before = scene.chain.last().unwrap()["number"].clone();
+        let block = scene.write(1, None);
+        for node in &scene.nodes[..2] {
+            node.has(&block, &[]);
+            node.tell(&block);
+        }
+        assert_eq!(hears(&mut client, &heads).await["hash"], block["hash"]);
+        assert_eq!(served(None).await, block["number"], "known by its address");
+        assert_eq!(
+            served(Some("another")).await,
+            before,
+            "nobody else is held to it"
+        );
+        let told = client.ask("eth_blockNumber", json!([])).await;
+        assert_eq!(told["result"], block["number"]);
+        scene.nodes[2].has(&block, &[]);
+        scene.nodes[2].tell(&block);
+        crate::support::eventually("all are served it", PATIENCE, async || {
+            served(Some("another")).await == block["number"]
+        })
+        .await;
+    }
+}
+
+/// A chain, its nodes, and the balancer before them.
+struct Scene {
+    nodes: Vec<OddNode>,
+    balancer: Balancer,
+    chain: Vec<Value>,
+    /// Blocks of another have other hashes.
+    branch: u64,
+}
+
+impl Scene {
+    /// Of a chain that has begun with these steps from number to number. All sockets are open.
+    async fn set(manners: &[Manner], steps: &[u64]) -> Scene {
+        let mut nodes = Vec::new();
+        let mut yaml = format!("{QUICK}  nodes:\n");
+        for (manner, name) in manners.iter().zip(["a", "b", "c"]) {
+            let node = OddNode::begin(*manner).await;
+            yaml += &format!(
+                "    - {{ name: {name}, weight: {}, url: \"http://{}\" }}\n",
+                manner.weight, node.address
+            );
+            nodes.push(node);
+        }
+        let mut chain = Vec::new();
+        for step in steps {
+            let block = next(&chain, 0, *step, None);
+            for node in &nodes {
+                node.has(&block, &[]);
+            }
+            chain.push(block);
+        }
+        let balancer = Balancer::start(&yaml, &[("FOREBAY_LOG", "debug")]).await;
+        let lines = manners.iter().filter(|manner| manner.has_socket).count();
+        crate::support::eventually("all sockets are open", PATIENCE, async || {
+            let open = balancer.metric("forebay_upstream_subscriptions", &[]);
+            open.await == Some(lines as f64)
+        })
+        .await;
+        Scene {
+            nodes,
+            balancer,
+            chain,
+            branch: 0,
+        }
+    }
+
+    /// The next block, that no node has yet.
+    fn write(&mut self, step: u64, bloom: Option<&Value>) -> Value {
+        let block = next(&self.chain, self.branch, step, bloom);
+        self.chain.push(block.clone());
+        block
+    }
+
+    /// The next block, with logs of these topics, is at all nodes.
+    fn mine(&mut self, step: u64, topics: &[u64], bloom: Option<&Value>) -> Value {
+        let block = self.write(step, bloom);
+        let log = |(at, topic): (usize, &u64)| {
+            json!({
+                "address": ADDRESS, "topics": [hash(*topic)], "data": "0x", "blockHash": block["hash"],
+                "blockNumber": block["number"], "logIndex": format!("{at:#x}"),
+                "transactionHash": hash(77), "transactionIndex": "0x0", "removed": false,
+            })
+        };
+        let logs: Vec<_> = topics.iter().enumerate().map(log).collect();
+        for node in &self.nodes {
+            node.has(&block, &logs);
+        }
+        block
+    }
+
+    fn tell(&self, block: &Value) {
+        for node in &self.nodes {
+            node.tell(block);
+        }
+    }
+
+    fn asked(&self, word: &str) -> usize {
+        self.nodes.iter().map(|node| node.asked(word)).sum()
+    }
+
+    /// Waits until all nodes were asked for logs so often, and no more.
+    async fn is_asked_for_logs(&self, count: usize) {
+        let what = format!("{count} questions for logs");
+        crate::support::eventually(&what, PATIENCE, async || self.asked("eth_getLogs") >= count)
+            .await;
+        assert_eq!(self.asked("eth_getLogs"), count);
+    }
+}
+
+async fn hears(client: &mut Listener, id: &str) -> Value {
+    match client.next_within(PATIENCE).await {
+        Some(Heard::News(from, news)) if from == id => news,
+        heard => panic!("{heard:?}"),
+    }
+}
+
+fn next(chain: &[Value], branch: u64, step: u64, bloom: Option<&Value>) -> Value {
+    let before = chain.last();
+    let number = before.map_or(9, |block| {
+        u64::from_str_radix(&block["number"].as_str().unwrap()[2..], 16).unwrap()
+    }) + step;
+    let parent = before.map_or(json!(hash(1)), |block| block["hash"].clone());
+    let mut block = json!({
+        "number": format!("{number:#x}"), "hash": hash(1000 * (1 + branch) + number), "parentHash": parent,
+        "timestamp": "0x1", "milliTimestamp": "0x3e8", "mixHash": hash(number), "transactions": [],
+    });
+    if let Some(bloom) = bloom {
+        block["logsBloom"] = bloom.clone();
+    }
+    block
+}
+
+fn with(block: &Value, name: &str, value: Value) -> Value {
+    let mut block = block.clone();
+    block[name] = value;
+    block
+}
+
+fn made_up(number: &Value) -> Value {
+    let number = u64::from_str_radix(&number.as_str().unwrap()[2..], 16).unwrap();
+    json!(hash(0xee_0000 + number))
+}
+
+/// Of logs with these topics.
+fn bloom(topics: &[u64]) -> Value {
+    let mut bloom = [0_u8; 256];
+    let mut values: Vec<_> = topics.iter().map(|topic| hash(*topic)).collect();
+    values.extend((!topics.is_empty()).then(|| ADDRESS.to_string()));
+    for value in values {
+        let digits = &value[2..];
+        let bytes = (0..digits.len()).step_by(2);
+        let bytes = bytes.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap());
+        let digest = Keccak256::digest(bytes.collect::<Vec<_>>());
+        for at in [0, 2, 4] {
+            let bit = u16::from_be_bytes([digest[at], digest[at + 1]]) % 2048;
+            bloom[255 - usize::from(bit / 8)] |= 1 << (bit % 8);
+        }
+    }
+    let digits = bloom.map(|byte| format!("{byte:02x}"));
+    json!(format!("0x{}", digits.concat()))
+}

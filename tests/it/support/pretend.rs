@@ -1,0 +1,151 @@
+//! Pretend nodes called a, b, c in this process, and the built balancer before them. Every node
+//! has a key in its path and one in a header, and neither may ever be seen outside.
+
+use std::sync::Arc;
+
+use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+
+use super::{Answer, Balancer, PATIENCE, QUICK, eventually, http};
+
+/// What stands in the nodes' paths and headers.
+pub const SECRET: &str = "s3cretkey";
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+pub struct Pretend {
+    pub chain: Arc<FakeChain>,
+    pub nodes: Vec<FakeNode>,
+    pub balancer: Balancer,
+}
+
+impl Pretend {
+    /// Own nodes with these weights, all healthy; `more` is added to the configuration.
+    pub async fn set(weights: &[u16], more: &str) -> Pretend {
+        Pretend::set_with(weights, QUICK, more).await
+    }
+
+    /// As [`Pretend::set`], and the last of them is a fallback node, named `spare`.
+    pub async fn with_fallback(weights: &[u16]) -> Pretend {
+        Pretend::with_one_more(weights, ("fallback", "spare"), "").await
+    }
+
+    /// As [`Pretend::set`], and the last of them is the leader, named so.
+    pub async fn with_leader(weights: &[u16], more: &str) -> Pretend {
+        Pretend::with_one_more(weights, ("leader", "leader"), more).await
+    }
+
+    async fn with_one_more(weights: &[u16], (role, name): (&str, &str), more: &str) -> Pretend {
+        let chain = FakeChain::still(1, 100);
+        let other = FakeNode::start(FakeConfig::following(&chain)).await;
+        let other = other.unwrap();
+        let url = other.url();
+        let item = format!("    - {{ url: \"{url}/v3/{SECRET}\", {role}: true, name: {name} }}\n");
+        let mut pretend = Pretend::begin(chain, weights, QUICK, more, &item).await;
+        pretend.nodes.push(other);
+        pretend
+            .becomes(name, "forebay_node_healthy", &[], 1.0)
+            .await;
+        pretend
+    }
+
+    /// As [`Pretend::set`], with another beginning of the configuration than [`QUICK`].
+    pub async fn set_with(weights: &[u16], beginning: &str, more: &str) -> Pretend {
+        Pretend::begin(FakeChain::still(1, 100), weights, beginning, more, "").await
+    }
+
+    async fn begin(
+        chain: Arc<FakeChain>,
+        weights: &[u16],
+        beginning: &str,
+        more: &str,
+        others: &str,
+    ) -> Pretend {
+        let mut nodes = Vec::new();
+        let mut yaml = format!("{beginning}{more}  nodes:\n{others}");
+        for (name, weight) in NAMES.iter().zip(weights) {
+            let node = FakeNode::start(FakeConfig::following(&chain)).await;
+            let node = node.unwrap();
+            yaml += &item(name, &node.url(), *weight);
+            nodes.push(node);
+        }
+        let balancer = Balancer::start(&yaml, &[("FOREBAY_LOG", "debug")]).await;
+        let pretend = Pretend {
+            chain,
+            nodes,
+            balancer,
+        };
+        for name in NAMES.iter().take(weights.len()) {
+            pretend
+                .becomes(name, "forebay_node_healthy", &[], 1.0)
+                .await;
+        }
+        pretend
+    }
+
+    /// Waits until a node's metric is `wanted`.
+    pub async fn becomes(&self, node: &str, name: &str, labels: &[(&str, &str)], wanted: f64) {
+        let what = format!("{name} of {node} is {wanted} ({labels:?})");
+        let labels = [&[("node", node)], labels].concat();
+        eventually(&what, PATIENCE, async || {
+            self.balancer.metric(name, &labels).await == Some(wanted)
+        })
+        .await;
+    }
+
+    /// Posts `body` and looks that no secret comes back.
+    pub async fn post(&self, body: &str) -> Answer {
+        let headers = [("content-type", "application/json")];
+        let answer = http::post_with(self.balancer.rpc.address, "/", &headers, body, PATIENCE);
+        let answer = answer.await.unwrap_or_else(|why| panic!("{body}: {why}"));
+        assert!(!format!("{:?}", answer.headers).contains(SECRET));
+        assert!(!answer.text().contains(SECRET), "{}", answer.text());
+        answer
+    }
+
+    /// One call with the id `"id"`.
+    pub async fn call(&self, method: &str) -> Answer {
+        self.post(&call("\"id\"", method)).await
+    }
+
+    /// Calls of `method` that all nodes have heard.
+    pub fn heard(&self, method: &str) -> u64 {
+        self.nodes.iter().map(|node| node.calls_of(method)).sum()
+    }
+
+    /// A good call is answered well.
+    pub async fn is_well(&self) {
+        let answer = self.call("eth_getBalance").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+        assert_eq!(answer.json()["id"], "id");
+    }
+
+    /// Nothing that was printed or measured shows a key. The nodes did get theirs.
+    pub async fn keeps_its_secrets(&self) {
+        for node in &self.nodes {
+            let log = node.log();
+            let heard = log.last().expect("it was probed");
+            assert!(heard.path.contains(SECRET), "{}", heard.path);
+            assert!(format!("{:?}", heard.headers).contains(SECRET));
+        }
+        let (printed, metrics) = (
+            self.balancer.process.printed(),
+            self.balancer.metrics().await,
+        );
+        for text in [printed, metrics] {
+            let line = text.lines().find(|line| line.contains(SECRET));
+            assert_eq!(line, None);
+        }
+    }
+}
+
+fn item(name: &str, url: &str, weight: u16) -> String {
+    format!(
+        "    - {{ url: \"{url}/v3/{SECRET}\", weight: {weight}, name: {name}, \
+         headers: {{ x-key: \"{SECRET}\" }} }}\n"
+    )
+}
+
+/// One call as JSON, with the id as written.
+pub fn call(id: &str, method: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":["0x01","latest"]}}"#)
+}
