@@ -69,14 +69,14 @@ terraform_checks() {
     terraform -chdir="$here" test -no-color
 }
 
-# Every input and output stands in the manual.
+# Every input and output stands in its page.
 documented() {
-    local manual=$here/../../docs/deployment.md name missing=
+    local manual=$here/../../docs/reference/terraform.md name missing=
     # shellcheck disable=SC2013
     for name in $(sed -n 's/^\(variable\|output\) "\(.*\)" {$/\2/p' "$here"/*.tf); do
         grep -q "^|.*\`$name\`" "$manual" || missing+=" $name"
     done
-    [ -z "$missing" ] || { say "not in docs/deployment.md:$missing"; exit 1; }
+    [ -z "$missing" ] || { say "not in docs/reference/terraform.md:$missing"; exit 1; }
 }
 
 dockerfile_check() {

@@ -87,7 +87,7 @@ variable "node_ports" {
 }
 
 variable "settings" {
-  description = "More of Forebay's configuration, by section, as the README has it: { health = { lag_blocks_max = 5 } }. Not the sections that this module writes."
+  description = "More of Forebay's configuration, by section, as docs/reference/configuration.md has it: { health = { lag_blocks_max = 5 } }. Not the sections that this module writes."
   type        = any
   default     = {}
 

@@ -1,5 +1,5 @@
 //! Real clients, through the balancer: what works against a node works here, and what they make of our
-//! refusals is what `docs/clients.md` says.
+//! refusals is what `docs/guide/clients.md` says.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -62,7 +62,7 @@ const CLOSED: &str = "socket closed with 1012";
 
 /// What the page says of `client` in `column`.
 fn page_says(client: &str, column: &str) -> String {
-    let page = std::fs::read_to_string(in_repository("docs/clients.md")).unwrap();
+    let page = std::fs::read_to_string(in_repository("docs/guide/clients.md")).unwrap();
     let cells = |line: &str| -> Vec<String> {
         let cells = line.trim_matches('|').split('|');
         cells.map(|cell| cell.trim().to_owned()).collect()

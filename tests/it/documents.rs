@@ -1,19 +1,25 @@
 //! What documents say in numbers and names is what the code has: keys, their defaults and ranges, limits,
-//! shares of the memory, metrics, ports, commands; and their links lead somewhere.
+//! shares of the memory, metrics, methods, errors, endpoints, ports, commands; their links lead somewhere, and
+//! the site has them all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::in_repository;
 use forebay::admin;
+use forebay::client::websocket::close::CloseReason;
 use forebay::client::{endpoint, http1, http2, request_body};
 use forebay::config;
 use forebay::config::quantity::size_text;
 use forebay::config::settings::{CloudWatchSettings, Settings};
 use forebay::node::{connector, idle_pool, lookup, socket};
+use forebay::shared::outbox::ServerClose;
 use forebay::shared::{admission, background_sends, hub};
+use forebay_core::call::trail::AttemptKind;
 use forebay_core::call::{nonce, pending_transactions};
+use forebay_core::method::{self, Treatment};
+use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::{batch, envelope};
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::wire::http2_frames;
@@ -23,20 +29,56 @@ fn text_of(path: &str) -> String {
     std::fs::read_to_string(in_repository(path)).unwrap_or_else(|why| panic!("{path}: {why}"))
 }
 
+const CONFIGURATION: &str = "docs/reference/configuration.md";
+const COMMANDS: &str = "docs/reference/commands.md";
+const HTTP: &str = "docs/reference/http.md";
+const METHODS: &str = "docs/reference/methods.md";
+const ERRORS: &str = "docs/reference/errors.md";
+const METRICS: &str = "docs/reference/metrics.md";
+const LIMITS: &str = "docs/reference/limits.md";
+const SUMMARY: &str = "docs/SUMMARY.md";
+
+/// Documents that stand beside `docs`.
+const OTHER_PAGES: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "dashboards/README.md",
+    "infra/terraform/README.md",
+];
+
 /// The documents, by their paths.
 fn documents() -> Vec<String> {
-    let folder = std::fs::read_dir(in_repository("docs")).unwrap();
-    let pages =
-        folder.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
-    let pages = pages.filter(|path| path.ends_with(".md"));
-    let others = ["README.md", "CHANGELOG.md", "dashboards/README.md"];
-    pages.chain(others.map(str::to_string)).collect()
+    let mut pages: Vec<_> = OTHER_PAGES.map(str::to_string).to_vec();
+    collect("docs", &mut pages);
+    pages
 }
 
-/// The cells of the rows of all tables between two headings.
-fn rows(page: &str, from: &str, to: &str) -> Vec<Vec<String>> {
-    let begun = page.split_once(&format!("\n{from}\n")).expect(from).1;
-    let part = begun.split_once(&format!("\n{to}\n")).expect(to).0;
+/// The pages in a folder and below it.
+fn collect(folder: &str, pages: &mut Vec<String>) {
+    for entry in std::fs::read_dir(in_repository(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            collect(&path, pages);
+        } else if path.ends_with(".md") {
+            pages.push(path);
+        }
+    }
+}
+
+/// What stands under a heading, up to the next of its rank or above.
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let rank = heading.split(' ').next().unwrap().len();
+    let begun = page.split_once(&format!("\n{heading}\n")).expect(heading).1;
+    let ends = (1..=rank).filter_map(|rank| begun.find(&format!("\n{} ", "#".repeat(rank))));
+    &begun[..ends.min().unwrap_or(begun.len())]
+}
+
+/// The cells of the rows of all tables under a heading.
+fn rows(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let part = section(page, heading);
     let lines = part.lines().filter(|line| line.starts_with("| "));
     // A bar within a cell is no end of it.
     let cells = lines.map(|line| line.trim_matches('|').replace("\\|", "\u{1}"));
@@ -75,8 +117,8 @@ const TOLD_DEFAULTS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_key_stands_in_the_readme_with_its_default_and_its_range() {
-    let readme = text_of("README.md");
+fn every_key_is_documented_with_its_default_and_its_range() {
+    let page = text_of(CONFIGURATION);
     let schema = config::schema();
     let ours = &schema["properties"]["forebay"];
     let mut keys = BTreeMap::new();
@@ -87,11 +129,7 @@ fn every_key_stands_in_the_readme_with_its_default_and_its_range() {
         ("cloudwatch.service", cloudwatch.service),
     ];
     let mut told = BTreeSet::new();
-    for row in rows(
-        &readme,
-        "### Ours, under `forebay:`",
-        "### Pingora's, at the top of the file",
-    ) {
+    for row in rows(&page, "## Keys under `forebay:`") {
         let Some(key) = row[0]
             .strip_prefix('`')
             .and_then(|cell| cell.strip_suffix('`'))
@@ -137,18 +175,19 @@ fn every_key_stands_in_the_readme_with_its_default_and_its_range() {
         .keys()
         .filter(|key| !told.contains(*key) && *key != "nodes")
         .collect();
-    assert!(missing.is_empty(), "README doesn't know {missing:?}");
+    assert!(missing.is_empty(), "{CONFIGURATION} lacks {missing:?}");
     assert!(told.len() > 50, "the table is somewhere else");
 }
 
 #[test]
-fn every_key_of_a_node_stands_in_the_readme() {
-    let readme = text_of("README.md");
+fn every_key_of_a_node_is_documented() {
+    let page = text_of(CONFIGURATION);
+    let part = section(&page, "## Keys of a node");
     let schema = config::schema();
     let node = &schema["properties"]["forebay"]["properties"]["nodes"]["items"]["properties"];
     for key in node.as_object().unwrap().keys() {
         let said = [format!("\n| `{key}`"), format!("(or `{key}`)")];
-        assert!(said.iter().any(|said| readme.contains(said)), "{key}");
+        assert!(said.iter().any(|said| part.contains(said)), "{key}");
     }
 }
 
@@ -200,8 +239,7 @@ fn spaced(bytes: u64) -> String {
 
 #[test]
 fn the_limits_are_those_of_the_code() {
-    let readme = text_of("README.md");
-    let rows = rows(&readme, "## Limits", "### Memory and files");
+    let rows = rows(&text_of(LIMITS), "## The list");
     let limit = |of: &str| {
         let row = rows.iter().find(|row| row[0].starts_with(of));
         row.unwrap_or_else(|| panic!("no row: {of}"))[1].clone()
@@ -354,8 +392,7 @@ fn is_about(said: &str, bytes: u64) -> bool {
 
 #[test]
 fn the_shares_of_the_memory_are_those_of_the_code() {
-    let readme = text_of("README.md");
-    let rows = rows(&readme, "### Memory and files", "## What a call costs");
+    let rows = rows(&text_of(LIMITS), "## Memory and files");
     let mut held = 0;
     for row in rows
         .iter()
@@ -397,7 +434,7 @@ fn the_shares_of_the_memory_are_those_of_the_code() {
         .trim_start_matches([' ', '=']);
     let memory: u64 = memory.lines().next().unwrap().trim().parse().unwrap();
     let caps = Caps::of(memory << 20);
-    let operations = text_of("docs/operations.md");
+    let operations = text_of("docs/guide/operate.md");
     let row = operations
         .lines()
         .find(|line| line.starts_with("| memory |"))
@@ -415,42 +452,56 @@ fn the_shares_of_the_memory_are_those_of_the_code() {
     ] {
         assert!(row.contains(&wanted), "{wanted}: {row}");
     }
-    let deployment = text_of("docs/deployment.md");
-    assert!(deployment.contains(&format!("| `cpu`, `memory` | 1024, {memory} |")));
+    let inputs = text_of("docs/reference/terraform.md");
+    assert!(inputs.contains(&format!("| `cpu`, `memory` | 1024, {memory} |")));
 }
 
-/// The names as they are registered.
-fn metrics() -> BTreeSet<String> {
-    let mut files = vec![];
-    for folder in ["src/observe/metrics", "src/observe"] {
-        let entries = std::fs::read_dir(in_repository(folder)).unwrap();
-        files.extend(entries.map(|entry| entry.unwrap().path()));
-    }
-    let mut names = BTreeSet::new();
-    for file in files.iter().filter(|file| file.is_file()) {
-        let text = std::fs::read_to_string(file).unwrap();
-        for kind in [".gauges(", ".counters(", ".histograms(", ".decimals("] {
-            let calls = text.split(kind).skip(1);
-            let quoted =
-                calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
-            names.extend(quoted.map(str::to_string));
-        }
-    }
-    assert!(names.len() > 60, "metrics are named elsewhere: {names:?}");
-    names
+/// A metric as it is registered.
+struct Registered {
+    kind: &'static str,
+    labels: String,
+}
+
+/// By name. Each is registered on a line of its own.
+fn metrics() -> BTreeMap<String, Registered> {
+    let kinds = [
+        (".gauges(\"", "gauge"),
+        (".decimals(\"", "gauge"),
+        (".counters(\"", "counter"),
+        (".histograms(\"", "histogram"),
+    ];
+    let text = text_of("src/observe/metrics/families.rs");
+    let registered = text.lines().filter_map(|line| {
+        let (kind, rest) = kinds
+            .iter()
+            .find_map(|(call, kind)| Some((*kind, line.split_once(call)?.1)))?;
+        let (name, rest) = rest.split_once("\", \"")?;
+        let labels = rest.split_once("\", &[")?.1.split_once(']')?.0;
+        let labels = labels.replace('"', "");
+        Some((name.to_string(), Registered { kind, labels }))
+    });
+    let registered: BTreeMap<_, _> = registered.collect();
+    assert!(registered.len() > 60, "metrics are named elsewhere");
+    registered
 }
 
 #[test]
-fn every_metric_stands_in_the_readme_and_nobody_names_another() {
+fn every_metric_is_documented_and_no_page_names_another() {
     let known = metrics();
-    let readme = text_of("README.md");
-    let told = rows(&readme, "## Metrics", "## Traces");
-    let told: BTreeSet<_> = told.iter().flat_map(|row| row[0].split(", ")).collect();
-    let missing: Vec<_> = known
-        .iter()
-        .filter(|name| !told.contains(&*format!("`{name}`")))
-        .collect();
-    assert!(missing.is_empty(), "README doesn't know {missing:?}");
+    let table = rows(&text_of(METRICS), "## Families");
+    let mut told = BTreeSet::new();
+    for row in table.iter().filter(|row| row[0].starts_with('`')) {
+        for name in row[0].split(", ").map(|name| name.trim_matches('`')) {
+            let metric = known
+                .get(name)
+                .unwrap_or_else(|| panic!("no metric {name}"));
+            assert_eq!(row[1], metric.kind, "{name}");
+            assert_eq!(row[2], metric.labels, "{name}");
+            told.insert(name.to_string());
+        }
+    }
+    let missing: Vec<_> = known.keys().filter(|name| !told.contains(*name)).collect();
+    assert!(missing.is_empty(), "{METRICS} lacks {missing:?}");
     let rules = text_of("dashboards/prometheus/rules.yml");
     let mut files = documents();
     files
@@ -469,10 +520,10 @@ fn every_metric_stands_in_the_readme_and_nobody_names_another() {
             {
                 continue;
             }
-            let is_known = |name: &str| known.contains(name);
+            let is_known = |name: &str| known.contains_key(name);
             // A family, as in `forebay_config_*`.
             let is_family =
-                name.ends_with('_') && known.iter().any(|known| known.starts_with(name));
+                name.ends_with('_') && known.keys().any(|known| known.starts_with(name));
             assert!(
                 is_known(name) || bare.is_some_and(is_known) || is_family,
                 "{file}: forebay_{name}"
@@ -490,7 +541,7 @@ fn the_terraform_module_has_the_programs_version() {
     let existing = text_of("infra/terraform/existing.tf");
     let idle = endpoint::IDLE_TIME_MAX.as_secs();
     assert!(existing.contains(&format!("client_idle_seconds = {idle}\n")));
-    let manual = text_of("docs/deployment.md");
+    let manual = text_of("docs/guide/deploy.md");
     assert!(manual.contains(&format!("?ref=v{version}`")));
 }
 
@@ -510,7 +561,7 @@ fn every_link_of_a_document_leads_somewhere() {
                 path => folder.join(path),
             };
             let place = in_repository(target.to_str().unwrap());
-            assert!(place.exists(), "{file}: {link}");
+            assert!(place.is_file(), "{file}: {link}");
             if !anchor.is_empty() {
                 let page = std::fs::read_to_string(&place).unwrap();
                 assert!(anchors(&page).contains(anchor), "{file}: {link}");
@@ -549,7 +600,7 @@ fn ports_are_the_same_everywhere_and_no_two_programs_share_one() {
         listen.metrics.unwrap().port(),
         listen.admin.unwrap().port(),
     );
-    let security = text_of("docs/security.md");
+    let security = text_of("docs/guide/security.md");
     for row in [
         format!("| {http} JSON-RPC"),
         format!("| {metrics} metrics |"),
@@ -623,8 +674,8 @@ fn completions_and_the_manual_know_every_command() {
 #[test]
 fn every_command_of_a_document_is_one() {
     let (all, backends) = (commands(&[]), commands(&["backends"]));
-    let readme = text_of("README.md");
-    let listed = readme.split_once("## Command line\n\n```text\n").unwrap().1;
+    let listed = text_of(COMMANDS);
+    let listed = listed.split_once("```text\n").unwrap().1;
     let listed = listed.split_once("```").unwrap().0;
     for command in all
         .iter()
@@ -674,4 +725,208 @@ fn text_is_code(rest: &str) -> bool {
         .split_whitespace()
         .nth(1)
         .is_some_and(|word| ["|", "commands", "writes"].contains(&word))
+}
+
+/// The refusals of every kind.
+fn refusals() -> Vec<Refusal> {
+    vec![
+        Refusal::BadJson,
+        Refusal::BadPacking(""),
+        Refusal::InvalidRequest(""),
+        Refusal::InvalidParams(""),
+        Refusal::MethodNotAllowed,
+        Refusal::NoNode,
+        Refusal::OverCapacity,
+        Refusal::BadAnswer,
+        Refusal::Unserved,
+        Refusal::NotLetIn,
+        Refusal::BatchTooLarge { calls_max: 0 },
+        Refusal::Timeout,
+        Refusal::AnswerTooLarge,
+        Refusal::BodyTooLarge { bytes_max: 0 },
+        Refusal::CallTooLarge,
+        Refusal::BodyTooSlow,
+        Refusal::RateLimited { seconds: 1 },
+        Refusal::QuotaSpent { seconds: 60 },
+        Refusal::FilterNotFound,
+        Refusal::NoNotifications,
+        Refusal::NeedsSocket,
+        Refusal::SubscriptionNotFound,
+        Refusal::TooManySubscriptions {
+            subscriptions_max: 0,
+        },
+        Refusal::TooManyMessages,
+        Refusal::Leaving,
+        Refusal::ContentType,
+        Refusal::ContentEncoding,
+        Refusal::Framing(""),
+        Refusal::HeadTooLarge,
+        Refusal::HeadTooSlow,
+    ]
+}
+
+#[test]
+fn every_refusal_is_documented_with_its_code_and_status() {
+    let page = text_of(ERRORS);
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| -")?.split(" | ");
+        let code: i32 = cells.next()?.parse().ok()?;
+        let statuses = cells.next()?.split(", ");
+        Some(statuses.map(move |status| (-code, status.parse().unwrap())))
+    });
+    let told: BTreeSet<(i32, u16)> = rows.flatten().collect();
+    let known = refusals();
+    let known = known
+        .iter()
+        .map(|refusal| (refusal.code(), refusal.status()));
+    assert_eq!(told, known.collect());
+}
+
+#[test]
+fn every_method_is_documented_under_its_treatment() {
+    let page = text_of(METHODS);
+    let mut told = BTreeMap::new();
+    for heading in [
+        "## Answered here",
+        "## Reads",
+        "## Heavy",
+        "## Broadcast",
+        "## Once",
+        "## Denied",
+    ] {
+        let rows = rows(&page, heading);
+        let rows = rows.iter().filter(|row| row[0].starts_with('`'));
+        let names = rows.flat_map(|row| row[1].split(", "));
+        told.extend(names.map(|name| (name.trim_matches('`').to_string(), heading)));
+    }
+    let known = method::TABLE.iter().map(|row| {
+        let heading = match row.treatment {
+            Treatment::Local(_) => "## Answered here",
+            Treatment::Read => "## Reads",
+            Treatment::Heavy => "## Heavy",
+            Treatment::Broadcast => "## Broadcast",
+            Treatment::Once => "## Once",
+            Treatment::Denied | Treatment::Unknown => "## Denied",
+        };
+        (row.name.to_string(), heading)
+    });
+    assert_eq!(told, known.collect());
+}
+
+#[test]
+fn every_endpoint_close_code_and_purpose_of_an_attempt_is_documented() {
+    let page = text_of(HTTP);
+    let described: Json = serde_json::from_str(&text_of("src/admin/openapi.json")).unwrap();
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        let path = path.replace("{name}", "NAME");
+        for method in methods.as_object().unwrap().keys() {
+            let said = format!("`{} {path}", method.to_uppercase());
+            assert!(page.contains(&said), "{said}");
+        }
+    }
+    let ends = [
+        CloseReason::Protocol,
+        CloseReason::NotUtf8,
+        CloseReason::TooLarge,
+        CloseReason::Unfinished,
+        CloseReason::Restless,
+        CloseReason::OverCapacity,
+        CloseReason::Slow,
+        CloseReason::Closed(ServerClose::Slow),
+        CloseReason::Closed(ServerClose::Gap("")),
+        CloseReason::Closed(ServerClose::Leaving),
+    ];
+    let codes = ends.map(|end| u16::from(end.close_frame().unwrap().code));
+    let rows_of_codes = rows(&page, "### Close codes of a WebSocket");
+    let told = rows_of_codes.iter().flat_map(|row| row[0].split(", "));
+    let told: BTreeSet<u16> = told.filter_map(|code| code.parse().ok()).collect();
+    assert_eq!(told, codes.into_iter().collect());
+    let purposes = [
+        AttemptKind::First,
+        AttemptKind::Repeat,
+        AttemptKind::Confirm,
+        AttemptKind::Hedge,
+        AttemptKind::Fallback,
+        AttemptKind::LastResort,
+        AttemptKind::Broadcast,
+        AttemptKind::Lookup,
+        AttemptKind::Batch,
+        AttemptKind::Shared,
+    ];
+    let rows = rows(&page, "### The trail of a call");
+    let told = rows.iter().flat_map(|row| row[0].split(", "));
+    let told = told.filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'));
+    let told: BTreeSet<_> = told.collect();
+    assert_eq!(told, purposes.map(AttemptKind::as_str).into());
+}
+
+#[test]
+fn every_page_is_on_the_site() {
+    let summary = text_of(SUMMARY);
+    let links = summary.split("](").skip(1);
+    let listed: Vec<_> = links
+        .map(|rest| {
+            let path = rest.split(')').next().unwrap();
+            let outside = path.strip_prefix("../").map(str::to_string);
+            outside.unwrap_or_else(|| format!("docs/{path}"))
+        })
+        .collect();
+    let all: BTreeSet<_> = listed.iter().cloned().collect();
+    assert_eq!(all.len(), listed.len(), "a page stands there twice");
+    let pages = documents().into_iter().filter(|path| path != SUMMARY);
+    assert_eq!(all, pages.collect());
+}
+
+/// A newcomer reads it in a minute.
+const README_LINES_MAX: usize = 250;
+
+#[test]
+fn the_readme_is_short_and_names_the_two_commands() {
+    let readme = text_of("README.md");
+    assert!(readme.lines().count() <= README_LINES_MAX);
+    let script = text_of("dev");
+    for command in ["demo", "test"] {
+        assert!(readme.contains(&format!("**`./dev {command}`**")));
+        assert!(script.contains(&format!("    {command}) ")));
+    }
+    let oldest = format!("Rust {} or later", env!("CARGO_PKG_RUST_VERSION"));
+    for page in ["README.md", "docs/guide/install.md"] {
+        assert!(text_of(page).contains(&oldest), "{page}: {oldest}");
+    }
+}
+
+#[test]
+fn every_file_that_a_map_names_is_there() {
+    let rooms = [
+        "crates", "src", "tests", "benches", "deny", "docs", "infra", "findings",
+    ];
+    let inner = [
+        "client",
+        "node",
+        "shared",
+        "background",
+        "call",
+        "registry",
+        "observe",
+    ];
+    for file in ["docs/architecture.md", "CONTRIBUTING.md"] {
+        for name in text_of(file).split('`').skip(1).step_by(2) {
+            let Some((room, rest)) = name.split_once('/') else {
+                continue;
+            };
+            let is_path = !name.contains([' ', '\n', '*']);
+            let path = match room {
+                _ if !is_path => continue,
+                room if rooms.contains(&room) => name.to_string(),
+                "core" => format!("crates/core/src/{rest}"),
+                room if inner.contains(&room) => format!("src/{name}"),
+                _ => continue,
+            };
+            let exists = |path: &str| Path::new(&in_repository(path)).exists();
+            assert!(
+                exists(&path) || exists(&format!("{path}.rs")),
+                "{file}: {name}"
+            );
+        }
+    }
 }

@@ -222,7 +222,7 @@ async fn checked_by(server: &DynamoServer) -> BTreeSet<String> {
     by.collect()
 }
 
-/// The README's table of costs rests on these numbers.
+/// The table of costs in `docs/guide/several-balancers.md` rests on these numbers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_grow_with_balancers_and_writes_do_not() {
     let (one, three) = tokio::join!(requests_of(1), requests_of(3));

@@ -15,7 +15,7 @@ use crate::support::{Anvil, Balancer, Prometheus, QUICK, call, eventually, in_re
 const DASHBOARD: &str = "dashboards/forebay.json";
 const RULES: &str = "dashboards/prometheus/rules.yml";
 const RULES_TEST: &str = "dashboards/prometheus/rules_test.yml";
-const RUNBOOK: &str = "docs/runbook.md";
+const RUNBOOK: &str = "docs/guide/runbook.md";
 /// What stands before the name of an alert in the rules.
 const ALERT: &str = "- alert: ";
 /// Rates need two scrapes, recorded rules two evaluations; the machine may do much else.

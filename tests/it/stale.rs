@@ -2,7 +2,7 @@
 //! what a client has been shown once is never taken back.
 //!
 //! Bounded to a short run; `FOREBAY_STALE_ROUNDS=500 cargo test --test stale -- --nocapture`
-//! measures what the README says.
+//! measures what README.md and `docs/guide/consistency.md` say.
 
 use std::process::Command;
 

@@ -9,7 +9,7 @@ use forebay_fake::{FakeChain, FakeConfig, FakeNode, Fault};
 use super::{SECRET, TOKEN, with, with_token};
 use crate::support::{self, Balancer, Load, PATIENCE, eventually};
 
-/// Where the screenshots go, unless this variable names a folder (`docs/images` for the README's).
+/// Where the screenshots go, unless this variable names a folder (`docs/images` for the documents').
 const SCREENSHOTS: &str = "FOREBAY_SCREENSHOTS";
 
 struct Stage {
