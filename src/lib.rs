@@ -1,6 +1,6 @@
 //! Forebay: a JSON-RPC load balancer for Ethereum nodes.
 //!
-//! The rooms, in reading order. An arrow points to what a room may import; `tests/architecture.rs`
+//! The rooms, in reading order. An arrow points to what a room may import; `tests/it/architecture.rs`
 //! keeps it so.
 //!
 //! - [`domain`] — the thinking: pure, synchronous, complete without a network → nothing

@@ -175,7 +175,7 @@ async fn a_process_that_loses_a_service_ends_and_one_that_loses_a_task_serves_on
     }
     let printed = child_that_loses("a task", Some(0)).await;
     assert!(
-        printed.contains("a task of unlucky panicked at tests/half_alive.rs:"),
+        printed.contains("a task of unlucky panicked at tests/it/half_alive.rs:"),
         "{printed}"
     );
 }

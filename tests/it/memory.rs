@@ -320,7 +320,7 @@ async fn with_256_mib_nothing_piles_up_beyond_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement, with 10,000 idle connections: nextest run --test memory --run-ignored all"]
+#[ignore = "a measurement, with 10,000 idle connections: nextest run --test it memory:: --run-ignored all"]
 async fn with_2_gib_nothing_piles_up_beyond_it() {
     withstands(2048 * MIB, 10_000).await;
 }

@@ -1,7 +1,7 @@
 //! Send, receipt, nonce, call, over and over, while one of two real nodes is some blocks behind:
 //! what a client has been shown once is never taken back.
 //!
-//! Bounded to a short run; `FOREBAY_STALE_ROUNDS=500 cargo test --test stale -- --nocapture`
+//! Bounded to a short run; `FOREBAY_STALE_ROUNDS=500 cargo test --test it stale:: -- --nocapture`
 //! measures what README.md and `docs/guide/consistency.md` say.
 
 use std::process::Command;
