@@ -20,8 +20,5 @@ fn main() -> io::Result<()> {
         let mut command = forebay::cli::command();
         clap_complete::generate_to(shell, &mut command, "forebay", &completions)?;
     }
-    let page = clap_mangen::Man::new(forebay::cli::command());
-    let mut text = Vec::new();
-    page.render(&mut text)?;
-    fs::write(man.join("forebay.1"), text)
+    clap_mangen::generate_to(forebay::cli::command(), &man)
 }

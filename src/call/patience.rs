@@ -17,8 +17,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const DOUBTED_AFTER: Duration = Duration::from_millis(2500);
 const LEFT_AFTER: Duration = Duration::from_secs(5);
 
-/// Waits for `exchange` until its time is over or, if it may move, its node has fallen out or gives no
-/// sign of life.
+/// Waits for `exchange` until its time is over or, if it may move, its node has fallen out while another
+/// is fit, or gives no sign of life.
 pub async fn in_time<T>(
     pool: &FleetState,
     (upstream, node): (&Upstream, &NodeView),
@@ -39,7 +39,7 @@ pub async fn in_time<T>(
         if let Ok(done) = alarm.until(until, exchange.as_mut()).await {
             return Some(done);
         }
-        if until == wanted.until || !serves(pool, upstream) {
+        if until == wanted.until || !pool.snapshot().view.is_waited_for(upstream.id) {
             return None;
         }
         let now = clock::now();
@@ -55,13 +55,4 @@ pub async fn in_time<T>(
             pool.hurry();
         }
     }
-}
-
-fn serves(pool: &FleetState, upstream: &Upstream) -> bool {
-    let snapshot = pool.snapshot();
-    // A removed node finishes what it has in flight.
-    snapshot
-        .view
-        .node(upstream.id)
-        .is_none_or(|node| node.standing.is_healthy())
 }

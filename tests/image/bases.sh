@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Brings the two base images that the Dockerfile names: from their registry, or, where that is out
+# Brings the base images that the Dockerfile names: from their registry, or, where that is out
 # of reach, as stand-ins made of Debian's own packages and of this machine's Rust. A stand-in is
 # labelled so, and is made once.
 set -euo pipefail
 
-rust=$1   # as in the Dockerfile: rust:1.95-slim-bookworm
-debian=$2 # debian:bookworm-slim
+debian=$1   # as in the Dockerfile: debian:bookworm-slim
+rust=${2:-} # rust:1.95-slim-bookworm, to compile in
 suite=${debian#debian:}
 suite=${suite%-slim}
 
@@ -58,4 +58,4 @@ rust_of_this_machine() {
 
 mapfile -t mounts < <("$(dirname "${BASH_SOURCE[0]}")/mounts.sh")
 bring "$debian" || debian_of_packages
-bring "$rust" || rust_of_this_machine
+[ -z "$rust" ] || bring "$rust" || rust_of_this_machine

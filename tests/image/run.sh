@@ -20,7 +20,7 @@ of_dockerfile() { sed -n "s/^ARG $1=//p" Dockerfile; }
 
 build() {
     local start=$SECONDS mounts
-    tests/image/bases.sh "rust:$(of_dockerfile RUST)-slim-$(of_dockerfile DEBIAN)" "debian:$(of_dockerfile DEBIAN)-slim"
+    tests/image/bases.sh "debian:$(of_dockerfile DEBIAN)-slim" "rust:$(of_dockerfile RUST)-slim-$(of_dockerfile DEBIAN)"
     mapfile -t mounts < <(tests/image/mounts.sh)
     IMAGE=forebay:test
     # --layers keeps each step, so that a change of ours compiles only ours.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Anvil, Balancer, Geth, Pretend, QUICK, Relay, Rpc, call};
+use crate::support::{Anvil, Balancer, Geth, Pretend, QUICK, Relay, Rpc, call, eventually};
 use forebay_fake::Fault;
 use serde_json::{Value, json};
 
@@ -126,6 +126,39 @@ async fn a_mixed_batch_of_a_hundred_is_one_request_to_geth() {
     let geth = Geth::start(0).await;
     geth.grow_to(3).await;
     a_hundred_calls_are_one_request(geth.rpc, 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_falls_out_while_it_is_asked_is_waited_for_where_nobody_else_is_fit() {
+    let geth = Geth::start(0).await;
+    geth.grow_to(3).await;
+    let (relay, balancer) = before(geth.rpc.address.port()).await;
+    let balance = call("1", READ).replace("0x01", &address(1));
+    let packet = format!("[{balance},{}]", balance.replace(READ, OTHER));
+    geth.process.pause();
+    let resumes = async {
+        let healthy = async || {
+            let labels = [("node", "real")];
+            balancer.metric("forebay_node_healthy", &labels).await
+        };
+        eventually("it is out", crate::support::PATIENCE, async || {
+            healthy().await == Some(0.0)
+        })
+        .await;
+        // Calls look now and then whether their node is fit.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        geth.process.resume();
+    };
+    let (answer, ()) = tokio::join!(balancer.post(&packet), resumes);
+    let results: Vec<_> = answer
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["result"].clone())
+        .collect();
+    assert_eq!(results, ["0x0", "0x"], "{}", answer.text());
+    assert_eq!(relay.requests("ba7c"), 1);
 }
 
 // --- rude nodes ---------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ mod overload;
 mod parts;
 mod prometheus;
 mod registry;
+mod release;
 mod reload;
 mod rude_lines;
 mod rude_nodes;

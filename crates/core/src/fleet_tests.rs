@@ -358,6 +358,26 @@ fn a_call_that_met_no_state_tells_how_deep_its_node_goes() {
 }
 
 #[test]
+fn calls_wait_for_a_node_that_falls_out_where_nobody_else_is_fit() {
+    let mut story = Story::with_own_nodes(1);
+    let waited_for = |story: &Story, id: u32| story.fleet.view().is_waited_for(NodeId(id));
+    let (is_up, falls) = (at(100), ProbeOutcome::Failed);
+    for (probes, wanted) in [
+        ([is_up, is_up], [true, true]),
+        ([is_up, falls], [true, false]),
+        ([falls, falls], [true, true]),
+        ([falls, is_up], [false, true]),
+    ] {
+        for _ in 0..5 {
+            story.round(&probes);
+        }
+        let waited_for = [0, 1].map(|id| waited_for(&story, id));
+        assert_eq!(waited_for, wanted, "{probes:?}");
+    }
+    assert!(waited_for(&story, 7), "it was removed");
+}
+
+#[test]
 fn the_highest_head_is_that_of_a_fit_node_or_of_a_leader_that_is_believed() {
     let highest = |story: &Story| story.fleet.view().highest_head.unwrap().0;
     let mut story = Story::with_own_nodes(2);

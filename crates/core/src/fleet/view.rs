@@ -239,6 +239,14 @@ impl FleetView {
             .or_else(|| self.nodes.iter().find(is_it))
     }
 
+    /// Whether calls wait on for node `id`: it is fit, or nobody else is. One that was removed
+    /// finishes what it has in flight.
+    pub fn is_waited_for(&self, id: NodeId) -> bool {
+        let is_fit = |node: &NodeView| node.standing.is_healthy();
+        let mut others = self.nodes.iter().filter(|node| node.id != id);
+        self.node(id).is_none_or(is_fit) || !others.any(NodeView::serves)
+    }
+
     /// How long a call waits for block `number`, which nobody has yet; `None`: it can't come in time.
     pub fn wait_for(&self, number: BlockNumber) -> Option<Duration> {
         (Some(number) <= self.expected_head).then_some(self.block_wait)
