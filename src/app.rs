@@ -38,6 +38,8 @@ use crate::background::probing::ProbeRounds;
 use crate::background::retained_nodes::RetainedNodes;
 use crate::background::service::BackgroundTasks;
 use crate::background::shared_leader::SharedHeads;
+use crate::call::context::CallState;
+use crate::call::lookups::Lookups;
 use crate::client::accept::ClientAcceptor;
 use crate::client::endpoint::Endpoint;
 use crate::client::metrics::MetricsApp;
@@ -48,7 +50,6 @@ use crate::node::connector::Connector;
 use crate::node::probe::Prober;
 use crate::observe::metrics::Metrics;
 use crate::registry::Registry;
-use crate::router::Router;
 use crate::shared::admission::Admission;
 use crate::shared::certificates::ListenerCertificate;
 use crate::shared::fleet_state::FleetState;
@@ -73,7 +74,7 @@ pub use crate::app::service::PanicTrigger;
 /// A balancer that is put together and has not begun.
 pub struct App {
     server: Server,
-    pub engine: Arc<Router>,
+    pub engine: Arc<CallState>,
     /// Of each service.
     pub tripwires: Vec<PanicTrigger>,
     shutdown: Arc<ArcSwap<ShutdownSettings>>,
@@ -215,17 +216,24 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn engine(settings: &Settings, caps: Caps, pool: Arc<FleetState>, metrics: Arc<Metrics>) -> Router {
-    Router {
+fn engine(
+    settings: &Settings,
+    caps: Caps,
+    pool: Arc<FleetState>,
+    metrics: Arc<Metrics>,
+) -> CallState {
+    let gate = Arc::new(Admission::new(caps));
+    let (taken, afterwork) = (Arc::default(), Arc::default());
+    CallState {
+        lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
         pool,
         policy: ArcSwap::from_pointee(from_settings::policy(settings, &caps)),
         budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
         metrics,
-        gate: Arc::new(Admission::new(caps)),
+        gate,
         flights: Singleflight::default(),
-        taken: Arc::default(),
-        lookups: Arc::default(),
-        afterwork: Arc::default(),
+        taken,
+        afterwork,
         disputes: Mutex::default(),
         searched: Mutex::default(),
         leader_share: Mutex::default(),
@@ -238,7 +246,7 @@ fn engine(settings: &Settings, caps: Caps, pool: Arc<FleetState>, metrics: Arc<M
 
 fn endpoint(
     settings: &Settings,
-    engine: &Arc<Router>,
+    engine: &Arc<CallState>,
     certificates: &[Arc<ListenerCertificate>],
 ) -> anyhow::Result<Listeners<ClientAcceptor>> {
     let endpoint = Arc::new(Endpoint {
@@ -305,7 +313,7 @@ fn alone<A>(
 fn admin(
     live: &RuntimeConfig,
     listen: &ListenSettings,
-    engine: &Arc<Router>,
+    engine: &Arc<CallState>,
     registry: &Arc<dyn Registry>,
 ) -> Service<AdminApp> {
     let desk = AdminHandlers {

@@ -18,10 +18,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::call::context::CallState;
 use crate::config::settings::ShutdownSettings;
 use crate::observe::spans::tracer;
 use crate::observe::systemd;
-use crate::router::Router;
 use crate::shared::sockets::SocketCounter;
 
 /// How often it is looked whether all calls are done.
@@ -41,7 +41,7 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 const SOCKETS_END: Duration = Duration::from_secs(5);
 
 pub struct GracefulShutdown {
-    pub engine: Arc<Router>,
+    pub engine: Arc<CallState>,
     pub times: Arc<ArcSwap<ShutdownSettings>>,
     /// The drain time that Pingora goes by after a hand-over: as of the start.
     pub grace: Duration,
@@ -101,7 +101,7 @@ impl ShutdownSignalWatch for GracefulShutdown {
 }
 
 /// Says that it serves, once the first round is over.
-async fn announce(engine: Arc<Router>) {
+async fn announce(engine: Arc<CallState>) {
     engine.pool.begin(FIRST_ROUND_PATIENCE).await;
     if engine.pool.snapshot().view.rounds > 0 {
         systemd::tell(systemd::READY);

@@ -37,10 +37,10 @@ use crate::admin::response::AdminResponse;
 use crate::admin::routes::{AdminQuery, AdminRoute, BodyRule, DrainAction};
 pub use crate::admin::status::StatusCriteria;
 use crate::admin::status::StatusTime;
+use crate::call::context::CallState;
 use crate::client::health;
 use crate::clock;
 use crate::registry::RegistryItem;
-use crate::router::Router;
 use forebay_core::wire::framing;
 
 /// For whom proxies ask.
@@ -70,7 +70,7 @@ pub struct AdminConfig {
 pub struct AdminApp {
     house: Arc<ArcSwap<AdminConfig>>,
     desk: AdminHandlers,
-    engine: Arc<Router>,
+    engine: Arc<CallState>,
     intruders: AuthLog,
     room: Semaphore,
 }
@@ -79,7 +79,7 @@ impl AdminApp {
     pub fn new(
         house: Arc<ArcSwap<AdminConfig>>,
         desk: AdminHandlers,
-        engine: Arc<Router>,
+        engine: Arc<CallState>,
     ) -> AdminApp {
         AdminApp {
             house,

@@ -12,11 +12,11 @@ use crate::admin::AdminConfig;
 use crate::app::from_settings;
 use crate::background::intervals::{CurrentIntervals, Intervals};
 use crate::background::reload::ConfigReload;
+use crate::call::context::CallState;
 use crate::clock;
 use crate::config::change::ServerKeys;
 use crate::config::settings::{Settings, ShutdownSettings};
 use crate::observe::spans::tracer;
-use crate::router::Router;
 
 /// A configuration's file, as it was read at the start.
 pub struct ConfigFile {
@@ -52,7 +52,7 @@ impl ConfigFile {
 
 /// All that may change.
 pub(super) struct RuntimeConfig {
-    pub engine: Arc<Router>,
+    pub engine: Arc<CallState>,
     pub house: Arc<ArcSwap<AdminConfig>>,
     pub shutdown: Arc<ArcSwap<ShutdownSettings>>,
     pub regimen: CurrentIntervals,
@@ -60,7 +60,7 @@ pub(super) struct RuntimeConfig {
 }
 
 impl RuntimeConfig {
-    pub fn new(settings: &Settings, engine: &Arc<Router>) -> RuntimeConfig {
+    pub fn new(settings: &Settings, engine: &Arc<CallState>) -> RuntimeConfig {
         let (change_regimen, regimen) = CurrentIntervals::new(from_settings::regimen(settings));
         engine
             .metrics

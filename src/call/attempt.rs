@@ -1,11 +1,13 @@
-//! Counts an attempt for its node's load and for the metrics.
+//! What an attempt is to bring; and its count, for its node's load and for the metrics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::call::trail::{TrailContext, TrailGuard};
 use crate::clock;
+use crate::node::client::ReuseRule;
 use crate::observe::spans::AttemptSpan;
+use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{NodeCandidate, NodePlace};
 use forebay_core::call::doubts;
@@ -18,6 +20,29 @@ use forebay_core::wire::trace::{Trace, TraceParent};
 /// Faster answers say how fast a node is.
 const HELD_BACK_MIN: Duration = Duration::from_secs(1);
 
+/// What an attempt is to bring.
+#[derive(Clone, Debug)]
+pub struct AttemptSpec<'a> {
+    /// The caller's id, put in place of ours.
+    pub id: &'a str,
+    /// The longest answer.
+    pub bytes_max: u64,
+    /// Whether a large answer may be passed on as it comes, or must be held whole.
+    pub may_stream: bool,
+    /// For what is held of a large answer that may not stream.
+    pub room: &'a AnswerBudget<'a>,
+    /// What the attempt is a part of.
+    pub trace: Option<Trace>,
+    /// Where its client is told of it.
+    pub following: Option<TrailContext<'a>>,
+    pub reuse: ReuseRule,
+    pub until: Instant,
+    /// Whether the attempt ends when its node falls out.
+    pub may_move: bool,
+    /// Whether the node may take its time, as long as it answers others.
+    pub may_be_held_back: bool,
+}
+
 /// Counts an attempt from its beginning to its end, also when it is dropped on the way.
 pub struct Attempt {
     stand: AttemptPlacement,
@@ -25,7 +50,7 @@ pub struct Attempt {
     /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
     took: Option<Duration>,
     is_settled: bool,
-    /// See [`AttemptSpec`](crate::call::exchange::AttemptSpec).
+    /// See [`AttemptSpec::may_be_held_back`].
     pub may_be_held_back: bool,
     /// Where it is recorded.
     span: Option<AttemptSpan>,

@@ -3,39 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::call::answer::{self, CallReply, ServedAnswer};
+use crate::call::context::{CallContext, CallState};
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::router::{self, CallContext, CallReply, Router, ServedAnswer};
 use crate::shared::fleet_state::Snapshot;
 use forebay_core::call::plan::{AbsenceAnswer, ForwardPlan, Plan};
-use forebay_core::method::MethodIndex;
 use forebay_core::method::block::TagPins;
 use forebay_core::rpc::envelope::Call;
 
 /// The longest wait for a round.
 const ROUND_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Waits for a round that looks for the block, and asks for it if it is there then.
-pub async fn ask(
-    engine: &Router,
-    call: &Call<'_>,
-    (row, absence): (MethodIndex, AbsenceAnswer),
-    terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
-    let pins = terms.pins.unwrap_or_default();
-    if let Some((snapshot, asking)) = find(engine, call, terms, &pins).await {
-        return engine
-            .ask(call, (row, &asking), terms, (snapshot, pins))
-            .await;
-    }
+/// What a look-up comes to of a block that no node has.
+pub fn absent(call: &Call<'_>, absence: AbsenceAnswer) -> (ServedAnswer, CallOutcome) {
     match absence.settled() {
-        Ok(result) => router::told(CallReply::with_result(call, result)),
-        Err(why) => router::refused(why),
+        Ok(result) => answer::told(CallReply::with_result(call, result)),
+        Err(why) => answer::refused(why),
     }
 }
 
-async fn find(
-    engine: &Router,
+/// Waits for a round that looks for the block; `Some` if it is there then.
+pub async fn find(
+    engine: &CallState,
     call: &Call<'_>,
     terms: CallContext<'_>,
     pins: &TagPins,

@@ -14,8 +14,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use super::exchange::WHOLE_BYTES_MAX;
+use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::context::{CallContext, CallState};
 use crate::call::upstream_batch::{self, BoxedMember, UpstreamStep};
-use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use crate::router;
 use crate::shared::answer_budget::AnswerBudget;
 use forebay_core::method::Treatment;
 use forebay_core::rpc::envelope::RequestItem;
@@ -61,7 +63,7 @@ struct FinishedMembers<'a> {
 
 /// Answers `items` (at least one).
 pub async fn serve(
-    engine: &Router,
+    engine: &CallState,
     items: &[RequestItem<'_>],
     terms: CallContext<'_>,
 ) -> BatchResponse {
@@ -191,7 +193,7 @@ fn refused_alike(
 
 /// A travel to its end.
 async fn go<'a>(
-    engine: &'a Router,
+    engine: &'a CallState,
     items: &[RequestItem<'_>],
     travel: UpstreamStep<'a>,
     terms: CallContext<'a>,
@@ -221,17 +223,19 @@ async fn go<'a>(
 
 /// One answer to a call that goes its own way.
 async fn one<'a>(
-    engine: &Router,
+    engine: &CallState,
     items: &[RequestItem<'_>],
     (place, way): (usize, MemberRoute),
     terms: CallContext<'_>,
 ) -> FinishedMembers<'a> {
     let served = match &items[place] {
         RequestItem::Refused { why, .. } => ServedAnswer::here(CallReply::Refused(why.clone())),
-        RequestItem::Call(call) if call.id.is_none() => unheard(engine.serve(call, terms).await),
+        RequestItem::Call(call) if call.id.is_none() => {
+            unheard(router::serve(engine, call, terms).await)
+        }
         RequestItem::Call(call) => {
             let (_, treatment) = terms.policy.rules.look_up(&call.method);
-            answer(engine.serve(call, terms), treatment, terms.room).await
+            answer(router::serve(engine, call, terms), treatment, terms.room).await
         }
     };
     FinishedMembers {

@@ -13,10 +13,11 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::exchange::WHOLE_BYTES_MAX;
+use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::context::{CallContext, CallState};
 use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
 use crate::clock;
 use crate::observe::metrics::{CallOutcome, TransactionOutcome};
-use crate::router::{CallContext, CallReply, Router, ServedAnswer};
 use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::background_sends::BackgroundSend;
 use crate::shared::recent_writes::SharedWrites;
@@ -45,7 +46,7 @@ type CallResult = (ServedAnswer, CallOutcome);
 
 /// Sends the raw transaction that `call` holds. Who lets go of the future doesn't stop what was
 /// sent.
-pub async fn send(engine: &Router, call: &Call<'_>, terms: CallContext<'_>) -> CallResult {
+pub async fn send(engine: &CallState, call: &Call<'_>, terms: CallContext<'_>) -> CallResult {
     let (ended, sending) = BroadcastCall::new(engine, call, terms).run().await;
     engine.metrics.broadcast(sending);
     ended
@@ -93,7 +94,7 @@ impl RawTransaction {
 
 /// A transaction on its way.
 struct BroadcastCall<'a> {
-    engine: &'a Router,
+    engine: &'a CallState,
     call: &'a Call<'a>,
     terms: CallContext<'a>,
     form: BroadcastForm,
@@ -111,7 +112,7 @@ struct BroadcastCall<'a> {
 }
 
 impl<'a> BroadcastCall<'a> {
-    fn new(engine: &'a Router, call: &'a Call<'a>, terms: CallContext<'a>) -> BroadcastCall<'a> {
+    fn new(engine: &'a CallState, call: &'a Call<'a>, terms: CallContext<'a>) -> BroadcastCall<'a> {
         let form = BroadcastForm::of(&call.method);
         let chain = engine.pool.snapshot().view.chain_id;
         let read = |params: &str| RawTransaction::read(params, chain, terms.client.network());

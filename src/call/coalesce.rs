@@ -7,10 +7,11 @@ use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::exchange::WHOLE_BYTES_MAX;
+use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::router::{CallContext, CallReply, Router, ServedAnswer};
 use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
 use forebay_core::call::last_block;
 use forebay_core::call::plan::ForwardPlan;
@@ -24,7 +25,7 @@ use forebay_core::rpc::refusal::Refusal;
 /// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own
 /// deadline and its own id; when the one who asks leaves, another of them asks.
 pub async fn ask(
-    engine: &Router,
+    engine: &CallState,
     call: &Call<'_>,
     (row, asking): (MethodIndex, &ForwardPlan),
     terms: CallContext<'_>,

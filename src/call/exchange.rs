@@ -6,15 +6,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, AttemptSpec};
 use super::patience::in_time;
-use crate::call::trail::TrailContext;
 use crate::clock;
-use crate::node::client::ReuseRule;
 use crate::node::connection::BUFFER_BYTES;
 use crate::node::fault::BodyFault;
 use crate::node::reply::{BufferedBody, NodeResponse};
@@ -30,34 +28,12 @@ use forebay_core::rpc::classify::{self, AttemptClass, Blame, Rejection, Verdict}
 use forebay_core::rpc::envelope::{UpstreamCallId, numbered};
 use forebay_core::rpc::scanner;
 use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
-use forebay_core::wire::trace::{Trace, TraceParent};
+use forebay_core::wire::trace::TraceParent;
 
 /// An answer up to this length is read whole and judged.
 pub const WHOLE_BYTES_MAX: usize = 64 << 10;
 /// An error is read to its end up to this length.
 const ERROR_BYTES_MAX: usize = 1 << 20;
-/// What an attempt is to bring.
-#[derive(Clone, Debug)]
-pub struct AttemptSpec<'a> {
-    /// The caller's id, put in place of ours.
-    pub id: &'a str,
-    /// The longest answer.
-    pub bytes_max: u64,
-    /// Whether a large answer may be passed on as it comes, or must be held whole.
-    pub may_stream: bool,
-    /// For what is held of a large answer that may not stream.
-    pub room: &'a AnswerBudget<'a>,
-    /// What the attempt is a part of.
-    pub trace: Option<Trace>,
-    /// Where its client is told of it.
-    pub following: Option<TrailContext<'a>>,
-    pub reuse: ReuseRule,
-    pub until: Instant,
-    /// Whether the attempt ends when its node falls out.
-    pub may_move: bool,
-    /// Whether the node may take its time, as long as it answers others.
-    pub may_be_held_back: bool,
-}
 
 /// What an attempt brought, beside its class.
 pub enum AttemptContent<'a> {

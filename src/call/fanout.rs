@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::exchange::{self, WHOLE_BYTES_MAX};
-use crate::call::exchange::{AttemptContent, AttemptSpec};
+use crate::call::attempt::AttemptSpec;
+use crate::call::exchange::AttemptContent;
 use crate::call::trail::{RequestTrail, TrailContext};
 use crate::clock;
 use crate::node::client::ReuseRule;

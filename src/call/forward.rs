@@ -10,8 +10,10 @@ mod ending;
 mod feedback;
 mod hedge;
 mod held_lookup;
+mod leader_access;
 mod leader_share;
 mod place;
+mod prepared;
 mod renewal;
 mod stepwise;
 mod unindexed;
@@ -22,15 +24,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::AttemptContent;
 pub use crate::call::forward::affinity::Affinity;
-use crate::call::forward::as_written::PreparedAttempt;
 use crate::call::forward::best_answer::BestAnswer;
-use crate::call::forward::leader_share::LeaderGrant;
+use crate::call::forward::leader_access::LeaderGrant;
 use crate::clock;
 use crate::observe::access_log::shown_method;
 use crate::observe::metrics::CallOutcome;
-use crate::router::{CallContext, CallReply, Router, ServedAnswer};
 use crate::shared::answer_budget::AnswerReservation;
 use crate::shared::node_clients::Upstream;
 use forebay_core::call::disputes::Dispute;
@@ -53,7 +55,7 @@ use forebay_core::vocabulary::node::NodeId;
 
 /// A call on its way.
 pub struct ForwardedCall<'a> {
-    engine: &'a Router,
+    engine: &'a CallState,
     call: &'a Call<'a>,
     asking: &'a ForwardPlan,
     /// Its tag came to nothing in the last answer.
@@ -99,7 +101,7 @@ pub struct ForwardedCall<'a> {
 
 impl<'a> ForwardedCall<'a> {
     pub fn new(
-        engine: &'a Router,
+        engine: &'a CallState,
         call: &'a Call<'a>,
         asking: &'a ForwardPlan,
         terms: CallContext<'a>,

@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::exchange::WHOLE_BYTES_MAX;
-use crate::call::exchange::{AttemptContent, AttemptSpec};
+use crate::call::attempt::AttemptSpec;
+use crate::call::exchange::AttemptContent;
 use crate::call::fanout::{self, FanoutCall, LONG_BYTES_MAX, NodeAnswer};
 use crate::call::trail::TrailContext;
 use crate::clock;
-use crate::router::Router;
-use crate::shared::background_sends::BackgroundSend;
+use crate::shared::admission::Admission;
+use crate::shared::background_sends::{BackgroundSend, BackgroundSends};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::places::NodePlace;
 use crate::shared::recent_writes::SharedWrites;
@@ -40,13 +41,15 @@ type LookupKey = (NodeId, Bytes);
 type LookupReceiver = watch::Receiver<Option<NodeAnswer>>;
 
 /// The look-ups under way.
-#[derive(Debug, Default)]
 pub struct Lookups {
+    pool: Arc<FleetState>,
+    gate: Arc<Admission>,
+    afterwork: Arc<BackgroundSends>,
+    taken: Arc<SharedWrites>,
     open: Mutex<HashMap<LookupKey, OpenLookup>>,
     held_back: Mutex<LastHoldback>,
 }
 
-#[derive(Debug)]
 struct OpenLookup {
     begun_at: Instant,
     /// What clients were shown then.
@@ -67,115 +70,132 @@ pub struct LookupRequest<'a> {
     pub following: Option<TrailContext<'a>>,
 }
 
-/// One attempt, shared with all who ask the node the same. `place`: taken at it, for who begins; who
-/// joins has it given back. `None`: it is to be made alone, in `place` if that is left.
-pub async fn attempt<'a>(
-    engine: &Router,
-    (node, place): (NodeId, &mut Option<NodePlace>),
-    wish: LookupRequest<'_>,
-    wanted: &AttemptSpec<'a>,
-) -> Option<(Verdict, AttemptContent<'a>)> {
-    let asked = sit((engine, node), wish, || join(engine, (node, place), wish));
-    let Ok(heard) = timeout_at(wanted.until.into(), asked).await else {
-        return Some((AttemptClass::Timeout.into(), AttemptContent::Nothing));
-    };
-    let heard = heard?;
-    let Some(answer) = heard.answer else {
-        // Longer than what is shared.
-        let is_too_long = heard.class == AttemptClass::RpcError;
-        return (!is_too_long).then_some((heard.verdict, AttemptContent::Nothing));
-    };
-    let mut held = wanted.room.attempt();
-    if !held.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
-        return Some((AttemptClass::RpcError.into(), AttemptContent::TooLarge));
-    }
-    Some((heard.verdict, AttemptContent::Whole(answer, held)))
-}
-
-/// What `node` says. `None`: it can't be shared. It is never turned away.
-pub async fn ask(engine: &Router, node: NodeId, wish: LookupRequest<'_>) -> Option<NodeAnswer> {
-    sit((engine, node), wish, || {
-        join(engine, (node, &mut None), wish)
-    })
-    .await
-}
-
-/// What is heard in the seat that `join` finds.
-async fn sit(
-    (engine, node): (&Router, NodeId),
-    wish: LookupRequest<'_>,
-    join: impl FnOnce() -> Option<LookupReceiver>,
-) -> Option<NodeAnswer> {
-    let mut seat = join()?;
-    let footprint = wish.following.and_then(|following| {
-        let snapshot = engine.pool.snapshot();
-        let upstream = snapshot.upstream(node)?;
-        Some(following.begin(&upstream.spec.name))
-    });
-    let heard = seat.wait_for(Option::is_some).await.ok()?.clone()?;
-    if let Some(footprint) = footprint {
-        footprint.end(heard.class);
-    }
-    Some(heard)
-}
-
-fn join(
-    engine: &Router,
-    (node, place): (NodeId, &mut Option<NodePlace>),
-    wish: LookupRequest<'_>,
-) -> Option<LookupReceiver> {
-    let head = engine.pool.snapshot().view.served_head;
-    let now = clock::now();
-    let key = (node, wish.body.clone());
-    let mut open = engine.lookups.open();
-    if let Some(one) = open.get(&key) {
-        let is_held_back = now.saturating_duration_since(one.begun_at) >= JOINED_AFTER;
-        let seat = (one.head == head || is_held_back).then(|| one.seat.clone());
-        drop(open);
-        if seat.is_some() {
-            // The one that it joins has its own.
-            drop(place.take());
-        }
-        return seat;
-    }
-    let piece = engine.afterwork.begin(wish.body.len());
-    let piece = piece.filter(|_| open.len() < OPEN_MAX)?;
-    let (say, seat) = watch::channel(None);
-    let begun = OpenLookup {
-        begun_at: now,
-        head,
-        seat: seat.clone(),
-    };
-    open.insert(key.clone(), begun);
-    drop(open);
-    let question = FanoutCall {
-        method: wish.method.into(),
-        body: wish.body.clone(),
-        until: now + wish.attempt,
-        bytes_max: LONG_BYTES_MAX,
-        trace: None,
-        path: None,
-    };
-    let task = LookupTask {
-        asked: fanout::ask(&engine.pool, &engine.gate, (node, place.take()), question),
-        hash: wish.hash,
-        pool: engine.pool.clone(),
-        taken: engine.taken.clone(),
-        lookups: engine.lookups.clone(),
-        begun_at: now,
-        node,
-        say,
-        _landing: LookupGuard {
-            lookups: engine.lookups.clone(),
-            key,
-        },
-        _piece: piece,
-    };
-    tokio::spawn(task.run());
-    Some(seat)
-}
-
 impl Lookups {
+    pub fn new(
+        pool: &Arc<FleetState>,
+        gate: &Arc<Admission>,
+        afterwork: &Arc<BackgroundSends>,
+        taken: &Arc<SharedWrites>,
+    ) -> Lookups {
+        Lookups {
+            pool: pool.clone(),
+            gate: gate.clone(),
+            afterwork: afterwork.clone(),
+            taken: taken.clone(),
+            open: Mutex::default(),
+            held_back: Mutex::default(),
+        }
+    }
+
+    /// One attempt, shared with all that ask the node the same. `place`: taken at it, for the one that
+    /// begins; one that joins has it given back. `None`: it is to be made alone, in `place` if that is left.
+    pub async fn attempt<'a>(
+        self: &Arc<Lookups>,
+        (node, place): (NodeId, &mut Option<NodePlace>),
+        wish: LookupRequest<'_>,
+        wanted: &AttemptSpec<'a>,
+    ) -> Option<(Verdict, AttemptContent<'a>)> {
+        let asked = self.sit(node, wish, || self.join((node, place), wish));
+        let Ok(heard) = timeout_at(wanted.until.into(), asked).await else {
+            return Some((AttemptClass::Timeout.into(), AttemptContent::Nothing));
+        };
+        let heard = heard?;
+        let Some(answer) = heard.answer else {
+            // Longer than what is shared.
+            let is_too_long = heard.class == AttemptClass::RpcError;
+            return (!is_too_long).then_some((heard.verdict, AttemptContent::Nothing));
+        };
+        let mut held = wanted.room.attempt();
+        if !held.hold(answer.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
+            return Some((AttemptClass::RpcError.into(), AttemptContent::TooLarge));
+        }
+        Some((heard.verdict, AttemptContent::Whole(answer, held)))
+    }
+
+    /// What `node` says. `None`: it can't be shared. It is never turned away.
+    pub async fn ask(
+        self: &Arc<Lookups>,
+        node: NodeId,
+        wish: LookupRequest<'_>,
+    ) -> Option<NodeAnswer> {
+        self.sit(node, wish, || self.join((node, &mut None), wish))
+            .await
+    }
+
+    /// What is heard in the seat that `join` finds.
+    async fn sit(
+        &self,
+        node: NodeId,
+        wish: LookupRequest<'_>,
+        join: impl FnOnce() -> Option<LookupReceiver>,
+    ) -> Option<NodeAnswer> {
+        let mut seat = join()?;
+        let footprint = wish.following.and_then(|following| {
+            let snapshot = self.pool.snapshot();
+            let upstream = snapshot.upstream(node)?;
+            Some(following.begin(&upstream.spec.name))
+        });
+        let heard = seat.wait_for(Option::is_some).await.ok()?.clone()?;
+        if let Some(footprint) = footprint {
+            footprint.end(heard.class);
+        }
+        Some(heard)
+    }
+
+    fn join(
+        self: &Arc<Lookups>,
+        (node, place): (NodeId, &mut Option<NodePlace>),
+        wish: LookupRequest<'_>,
+    ) -> Option<LookupReceiver> {
+        let head = self.pool.snapshot().view.served_head;
+        let now = clock::now();
+        let key = (node, wish.body.clone());
+        let mut open = self.open();
+        if let Some(one) = open.get(&key) {
+            let is_held_back = now.saturating_duration_since(one.begun_at) >= JOINED_AFTER;
+            let seat = (one.head == head || is_held_back).then(|| one.seat.clone());
+            drop(open);
+            if seat.is_some() {
+                // The one that it joins has its own.
+                drop(place.take());
+            }
+            return seat;
+        }
+        let piece = self.afterwork.begin(wish.body.len());
+        let piece = piece.filter(|_| open.len() < OPEN_MAX)?;
+        let (say, seat) = watch::channel(None);
+        let begun = OpenLookup {
+            begun_at: now,
+            head,
+            seat: seat.clone(),
+        };
+        open.insert(key.clone(), begun);
+        drop(open);
+        let question = FanoutCall {
+            method: wish.method.into(),
+            body: wish.body.clone(),
+            until: now + wish.attempt,
+            bytes_max: LONG_BYTES_MAX,
+            trace: None,
+            path: None,
+        };
+        let task = LookupTask {
+            asked: fanout::ask(&self.pool, &self.gate, (node, place.take()), question),
+            hash: wish.hash,
+            lookups: self.clone(),
+            begun_at: now,
+            node,
+            say,
+            _landing: LookupGuard {
+                lookups: self.clone(),
+                key,
+            },
+            _piece: piece,
+        };
+        tokio::spawn(task.run());
+        Some(seat)
+    }
+
     /// See [`LastHoldback::hear_of`].
     pub fn hear_of(&self, node: &NodeView, begun_at: Instant, now: Instant) {
         let conduct = &node.load.conduct;
@@ -203,8 +223,6 @@ impl Lookups {
 struct LookupTask {
     asked: BoxFuture<'static, NodeAnswer>,
     hash: TxHash,
-    pool: Arc<FleetState>,
-    taken: Arc<SharedWrites>,
     lookups: Arc<Lookups>,
     begun_at: Instant,
     node: NodeId,
@@ -228,14 +246,14 @@ impl Drop for LookupGuard {
 impl LookupTask {
     async fn run(mut self) {
         let heard = (&mut self.asked).await;
-        if let Some(node) = self.pool.snapshot().view.node(self.node) {
+        if let Some(node) = self.lookups.pool.snapshot().view.node(self.node) {
             self.lookups.hear_of(node, self.begun_at, clock::now());
         }
         let result = heard.answer.as_ref().and_then(|answer| answer.result());
         if let Some((block, number)) = result.and_then(told_blocks::block_named) {
-            self.pool.told.block(block, number);
-            self.pool.told.mined(self.hash, number);
-            if let Some(mut pooled) = self.taken.pooled() {
+            self.lookups.pool.told.block(block, number);
+            self.lookups.pool.told.mined(self.hash, number);
+            if let Some(mut pooled) = self.lookups.taken.pooled() {
                 pooled.forget(self.hash);
             }
         }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use crate::call::exchange::AttemptSpec;
+use crate::call::attempt::AttemptSpec;
 use crate::call::timer;
 use crate::clock;
 use crate::shared::fleet_state::FleetState;

@@ -7,16 +7,19 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout_at;
 
+use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::context::{CallContext, CallState};
 use crate::call::fanout::{self, FanoutCall};
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::router::{CallContext, CallReply, Router, ServedAnswer};
 use forebay_core::call::broadcast::{FanoutScope, spread};
 use forebay_core::call::nonce::{self, NODES_MAX, NonceCounts};
 use forebay_core::call::pending_transactions::PooledTransactions;
+use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::select::Tier;
 use forebay_core::method::Treatment;
+use forebay_core::method::block::ParamEdits;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{self, Address};
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -39,7 +42,7 @@ struct NonceAnswer {
 /// ask and nothing of the account's was taken here, or no node said a number: the call then goes the
 /// usual way.
 pub async fn count(
-    engine: &Router,
+    engine: &CallState,
     call: &Call<'_>,
     terms: CallContext<'_>,
 ) -> Option<(ServedAnswer, CallOutcome)> {
@@ -64,14 +67,30 @@ pub async fn count(
 }
 
 /// The nonce that `sender`'s next transaction is to have; `None` where no node says.
-pub async fn next(engine: &Router, sender: Address, terms: CallContext<'_>) -> Option<u64> {
+async fn next(engine: &CallState, sender: Address, terms: CallContext<'_>) -> Option<u64> {
     let params = format!("[\"{sender}\",\"pending\"]");
     let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{COUNT}","params":{params}}}"#);
     let counted = ask(engine, body.into(), (Some(sender), 1), terms).await?;
     Some(next_of(engine, sender, counted.highest))
 }
 
-fn next_of(engine: &Router, sender: Address, counted: u64) -> u64 {
+/// Writes the nonce that we know into a transaction that lacks it: the node that fills in the rest may
+/// not know yet what its sender sent last.
+pub async fn fill(
+    engine: &CallState,
+    asking: &ForwardPlan,
+    (sender, at): (Address, usize),
+    terms: CallContext<'_>,
+) -> Option<ForwardPlan> {
+    let next = next(engine, sender, terms).await?;
+    let nonce = format!("\"nonce\":{},", hex::quantity(next));
+    Some(ForwardPlan {
+        edits: ParamEdits::inserting(at, nonce),
+        ..asking.clone()
+    })
+}
+
+fn next_of(engine: &CallState, sender: Address, counted: u64) -> u64 {
     let next = |pooled: &PooledTransactions| pooled.next_nonce(sender, counted, clock::now());
     engine
         .taken
@@ -82,7 +101,7 @@ fn next_of(engine: &Router, sender: Address, counted: u64) -> u64 {
 /// Asks own nodes at once, above all those that took this client's transactions; where there is none,
 /// others. `least`: so many must be there, where nothing of `sender`'s is known here.
 async fn ask(
-    engine: &Router,
+    engine: &CallState,
     body: Bytes,
     (sender, least): (Option<Address>, usize),
     terms: CallContext<'_>,
@@ -153,7 +172,7 @@ async fn ask(
 /// How many transactions of `sender` blocks have, as `nodes` say; what that says of those that were
 /// taken here is kept.
 pub async fn latest(
-    engine: &Router,
+    engine: &CallState,
     sender: Address,
     nodes: &[NodeId],
     terms: CallContext<'_>,
@@ -168,7 +187,12 @@ pub async fn latest(
 
 /// Has `nodes` count `sender`'s transactions, those that wait included; what that says of those that
 /// were taken here is kept.
-pub async fn pending(engine: &Router, sender: Address, nodes: &[NodeId], terms: CallContext<'_>) {
+pub async fn pending(
+    engine: &CallState,
+    sender: Address,
+    nodes: &[NodeId],
+    terms: CallContext<'_>,
+) {
     let counts = counted(engine, (sender, "pending"), nodes, terms).await;
     let block_time = engine.pool.snapshot().view.pace;
     if let Some(mut pooled) = engine.taken.pooled() {
@@ -180,7 +204,7 @@ pub async fn pending(engine: &Router, sender: Address, nodes: &[NodeId], terms: 
 
 /// The counts that `nodes` say, by the block's tag.
 async fn counted(
-    engine: &Router,
+    engine: &CallState,
     (sender, tag): (Address, &str),
     nodes: &[NodeId],
     terms: CallContext<'_>,

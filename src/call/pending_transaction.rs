@@ -4,10 +4,11 @@
 
 use futures_util::StreamExt as _;
 
+use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::context::{CallContext, CallState};
 use crate::call::fanout::{self, FanoutCall};
 use crate::call::pending_nonce;
 use crate::clock;
-use crate::router::{CallContext, CallReply, Router, ServedAnswer};
 use forebay_core::call::broadcast::{FanoutScope, spread};
 use forebay_core::call::last_block::BY_HASH;
 use forebay_core::call::nonce::NODES_MAX;
@@ -36,7 +37,7 @@ pub enum TransactionStatus {
 }
 
 /// Looks whether blocks have the nonce of the transaction `hash`.
-pub async fn look(engine: &Router, hash: TxHash, terms: CallContext<'_>) -> TransactionStatus {
+pub async fn look(engine: &CallState, hash: TxHash, terms: CallContext<'_>) -> TransactionStatus {
     let claim = |pooled: &PooledTransactions| pooled.claim(hash, clock::now());
     let pooled = || engine.taken.pooled();
     let Some((sender, nonce)) = pooled().and_then(|pooled| claim(&pooled)) else {
@@ -80,7 +81,7 @@ pub fn reply(call: &Call<'_>, shown: Option<&str>) -> CallReply {
 
 /// What to say to `call` instead, where nodes `served` nothing.
 pub async fn show(
-    engine: &Router,
+    engine: &CallState,
     call: &Call<'_>,
     served: &ServedAnswer,
     terms: CallContext<'_>,
@@ -101,7 +102,7 @@ pub async fn show(
 /// It came into a block while it was looked for: what a node that is so far says of it. Where it knows
 /// of none, another transaction has the nonce.
 async fn mined(
-    engine: &Router,
+    engine: &CallState,
     call: &Call<'_>,
     (hash, ahead): (TxHash, &[NodeId]),
     terms: CallContext<'_>,

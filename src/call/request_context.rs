@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::policy::Policy;
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::trail::{RequestTrail, TrailContext};
 use crate::client::downstream::Downstream;
 use crate::client::request_head::RequestHead;
@@ -15,7 +16,6 @@ use crate::clock;
 use crate::observe::access_log::{AccessLogEntry, CallOrigin};
 use crate::observe::metrics::CallOutcome;
 use crate::observe::spans::CallSpan;
-use crate::router::{CallReply, ServedAnswer};
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;

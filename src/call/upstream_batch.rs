@@ -18,13 +18,14 @@ use bytes::Bytes;
 
 use super::exchange::{self, WHOLE_BYTES_MAX};
 use super::patience;
-use crate::call::exchange::{AttemptContent, AttemptSpec};
+use crate::call::attempt::AttemptSpec;
+use crate::call::context::{CallContext, CallState};
+use crate::call::exchange::AttemptContent;
 use crate::call::upstream_batch::groups::{is_fault, is_spoilt, turned_away};
 pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedCall, board, plan};
 use crate::call::upstream_batch::step::{BatchAttempt, BatchResult};
 use crate::clock;
 use crate::node::client::ReuseRule;
-use crate::router::{CallContext, Router};
 use crate::shared::fleet_state::Snapshot;
 use crate::shared::node_clients::Upstream;
 use forebay_core::call::held_lookups;
@@ -72,7 +73,7 @@ pub struct UpstreamBatch<'a> {
 /// on without a node: until his turn comes it may have fallen out, or his time may be over.
 /// `attempt`: the time that a node has.
 pub fn gather<'a>(
-    engine: &Router,
+    engine: &CallState,
     waiting: &mut VecDeque<BoxedMember<'a>>,
     turns: usize,
     attempt: Duration,
@@ -131,7 +132,7 @@ pub fn gather<'a>(
 
 /// A rider's next step: to a node that one of the convoys goes to, if it will do.
 fn draw(
-    engine: &Router,
+    engine: &CallState,
     snapshot: &Snapshot,
     rider: &mut BatchMember<'_>,
     (convoys, now): (&[UpstreamBatch<'_>], Instant),
@@ -199,7 +200,7 @@ impl<'a> UpstreamBatch<'a> {
     }
 
     /// Asks the node. The riders come back, those among them that are done with their answers.
-    pub async fn travel(self, engine: &Router, terms: CallContext<'a>) -> Vec<BoxedMember<'a>> {
+    pub async fn travel(self, engine: &CallState, terms: CallContext<'a>) -> Vec<BoxedMember<'a>> {
         let pool = &engine.pool;
         let snapshot = pool.snapshot();
         let asked = snapshot

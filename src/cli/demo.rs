@@ -34,6 +34,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use self::summary::summary;
 use super::health::reachable;
 use crate::app::App;
+use crate::call::context::CallState;
 use crate::cli::CommandError;
 use crate::cli::demo::fleet::{CHAIN_ID, DemoFleet};
 use crate::cli::demo::load::LoadGenerator;
@@ -48,7 +49,6 @@ use crate::config::quantity;
 use crate::config::settings::{
     ChainSettings, HealthSettings, ListenSettings, RegistrySettings, Settings, ShutdownSettings,
 };
-use crate::router::Router;
 use forebay_core::vocabulary::node::NodeRecord;
 
 /// The view is painted anew this often, and the nodes act.
@@ -203,7 +203,7 @@ impl Drop for RegistryFolder {
 struct DemoRunner {
     story: Scenario,
     stage: DemoFleet,
-    engine: Arc<Router>,
+    engine: Arc<CallState>,
     caller: Arc<LoadGenerator>,
     address: SocketAddr,
     watch: ChangeDetector,

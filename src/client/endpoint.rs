@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::health;
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::batch;
+use crate::call::context::{CallContext, CallState};
 use crate::call::policy::Policy;
 use crate::call::request_context::RequestContext;
 use crate::client::compression::{self, BodyStream};
@@ -18,7 +20,7 @@ use crate::client::request_body::{self, MissingBody};
 use crate::client::request_head::RequestKind;
 use crate::client::response::{ClientResponse, JSON, ResponseBody, TEXT};
 use crate::clock;
-use crate::router::{CallContext, CallReply, Router, ServedAnswer};
+use crate::router;
 use forebay_core::rpc::envelope::{Call, RequestItem, RpcRequest};
 use forebay_core::rpc::refusal::Refusal;
 
@@ -38,7 +40,7 @@ const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection
 
 /// The JSON-RPC endpoint.
 pub struct Endpoint {
-    pub engine: Arc<Router>,
+    pub engine: Arc<CallState>,
     /// Whether answers are packed for clients that ask for it.
     pub packs: bool,
 }
@@ -258,7 +260,7 @@ impl Endpoint {
         call: &Call<'b>,
         terms: CallContext<'_>,
     ) -> Result<RequestOutcome<'b>, ClientGone> {
-        let work = pin!(self.engine.serve(call, terms));
+        let work = pin!(router::serve(&self.engine, call, terms));
         let served = while_client_stays(caller, work).await?;
         let ServedAnswer {
             answer,

@@ -8,11 +8,31 @@ use http::{Method, Response};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
-use crate::observe::metrics::CONTENT_TYPE as CONTENT_TYPE_TEXT;
-use crate::router::Router;
+use super::health;
+use crate::call::context::CallState;
+use crate::clock;
+use crate::observe::metrics::{CONTENT_TYPE as CONTENT_TYPE_TEXT, ResourceUse};
 
 /// Answers Prometheus.
-pub struct MetricsApp(pub Arc<Router>);
+pub struct MetricsApp(pub Arc<CallState>);
+
+/// The metrics as of now, for Prometheus.
+pub fn scrape(state: &CallState) -> String {
+    let view = &state.pool.snapshot().view;
+    let (now, unix_seconds) = (clock::now(), clock::unix_millis() / 1000);
+    // A bench shows at once, not with the next round.
+    state.metrics.show_fleet(view, now, unix_seconds);
+    state.metrics.show_used(&ResourceUse {
+        requests: state.gate.requests(),
+        request_bytes: state.gate.bytes(),
+        answer_bytes: state.gate.answers_bytes(),
+        retry_budget: state.budget.tokens(now),
+        queued: state.pool.places.waiting(),
+        shed: state.pool.places.shed(),
+        is_degraded: health::is_degraded(view, state.pool.failing.too_many(now)),
+    });
+    state.metrics.encode(view, unix_seconds)
+}
 
 #[async_trait]
 impl ServeHttp for MetricsApp {
@@ -20,7 +40,7 @@ impl ServeHttp for MetricsApp {
         let head = session.req_header();
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let (status, body) = match (head.uri.path(), is_read) {
-            ("/metrics", true) => (200, self.0.scrape()),
+            ("/metrics", true) => (200, scrape(&self.0)),
             ("/metrics", false) => (405, String::new()),
             _ => (404, "the metrics are at /metrics\n".to_string()),
         };

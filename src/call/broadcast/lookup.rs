@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::held;
+use crate::call::answer::ServedAnswer;
 use crate::call::broadcast::{BroadcastCall, CallResult};
 use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
 use crate::call::pending_nonce;
 use crate::clock;
 use crate::observe::metrics::{CallOutcome, LookupOutcome, TransactionOutcome};
-use crate::router::ServedAnswer;
 use forebay_core::call::broadcast::{BroadcastForm, FanoutScope, NODES_MAX, spread};
 use forebay_core::call::last_block::RECEIPT;
 use forebay_core::call::trail::AttemptKind;

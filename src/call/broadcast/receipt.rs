@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::LOOKUP_TIME;
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::broadcast::{BroadcastCall, CallResult};
 use crate::call::fanout::NodeAnswer;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::router::{CallReply, ServedAnswer};
 use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
 use forebay_core::call::broadcast::{UNMINED, sync_time};
 use forebay_core::call::last_block::RECEIPT;

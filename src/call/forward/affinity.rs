@@ -1,10 +1,16 @@
 //! Whom a call is for: anyone who will do, or those who have what it asks for.
 
+use crate::call::context::CallState;
 use crate::clock;
-use crate::router::Router;
 use forebay_core::call::broadcast::{FanoutScope, spread};
+use forebay_core::call::last_block::BY_HASH;
+use forebay_core::call::nonce::FILL;
+use forebay_core::call::plan::ForwardPlan;
+use forebay_core::call::recent_writes::Client;
 use forebay_core::fleet::select::Tier;
 use forebay_core::method::block::NodeRequirements;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::transaction;
 use forebay_core::vocabulary::node::NodeId;
 
 /// Whom a call is for.
@@ -17,10 +23,35 @@ pub enum Affinity {
 }
 
 impl Affinity {
+    /// A transaction that was sent through here is asked of the nodes that took it, and what reads
+    /// the pool of those that took this client's.
+    pub fn of(
+        state: &CallState,
+        call: &Call<'_>,
+        asking: &ForwardPlan,
+        client: Client,
+    ) -> Affinity {
+        let params = call.params;
+        let holders = match &*call.method {
+            BY_HASH => params
+                .and_then(transaction::hash_asked)
+                .map(|hash| state.taken.holders(hash)),
+            "eth_getTransactionBySenderAndNonce" => params
+                .and_then(transaction::nonce_asked)
+                .map(|(sender, nonce)| state.taken.holders_of(sender, nonce)),
+            _ if asking.is_pending || call.method == FILL => Some(state.taken.holders_for(client)),
+            _ => None,
+        };
+        match holders {
+            Some(holders) if !holders.is_empty() => Affinity::Rather(holders),
+            Some(_) | None => Affinity::Anyone,
+        }
+    }
+
     /// Draws a node that is not among `passed`.
     pub fn draw(
         &self,
-        engine: &Router,
+        engine: &CallState,
         ladder: Tier,
         passed: &[NodeId],
         needs: &NodeRequirements<'_>,

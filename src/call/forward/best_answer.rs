@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::router::CallReply;
+use crate::call::answer::CallReply;
 use crate::shared::answer_budget::AnswerReservation;
 use forebay_core::call::filter::{self, FilterUse};
 use forebay_core::rpc::envelope::Call;

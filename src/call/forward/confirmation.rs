@@ -2,9 +2,9 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use crate::call::context::CallState;
 use crate::call::forward::{Affinity, ForwardedCall};
 use crate::clock;
-use crate::router::Router;
 use forebay_core::call::confirmation::{ConfirmationQuery, Confirmers, SearchMemory};
 use forebay_core::call::retry::ReplyAction;
 use forebay_core::call::unindexed;
@@ -69,7 +69,7 @@ impl<'a> ForwardedCall<'a> {
     }
 }
 
-fn searched(engine: &Router) -> MutexGuard<'_, SearchMemory> {
+fn searched(engine: &CallState) -> MutexGuard<'_, SearchMemory> {
     let searched = engine.searched.lock();
     searched.unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,22 +1,13 @@
 //! What an answer means of this very call: a refusal may be the caller's own fault, or the node's.
 
-use std::sync::{MutexGuard, PoisonError};
-
 use crate::call::forward::{AttemptContent, ForwardedCall};
 use crate::clock;
-use crate::router::Router;
 use crate::shared::node_clients::Upstream;
-use forebay_core::call::disputes::{DisputeSubject, Disputes};
+use forebay_core::call::disputes::DisputeSubject;
 use forebay_core::fleet::NodeView;
 use forebay_core::rpc::answer::RpcError;
 use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
 use forebay_core::rpc::whole_answer::WholeAnswer;
-
-impl Router {
-    pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {
-        self.disputes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl ForwardedCall<'_> {
     /// A node answered well. Who refused the call before, in words that might have been about the

@@ -1,9 +1,9 @@
 //! How a call ends that no node has answered well.
 
 use super::CallOutcome;
+use crate::call::answer::CallReply;
 use crate::call::forward::{Affinity, ForwardedCall, ServedAnswer};
 use crate::clock;
-use crate::router::CallReply;
 use forebay_core::call::retry::CallEnding;
 use forebay_core::fleet::select;
 use forebay_core::rpc::classify::AttemptClass;

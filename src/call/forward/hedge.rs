@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::CallOutcome;
-use crate::call::forward::{AttemptContent, ForwardedCall, PreparedAttempt, ServedAnswer};
+use crate::call::forward::prepared::PreparedAttempt;
+use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
 use crate::clock;
 use crate::observe::metrics::HedgeWinner;
 use crate::shared::fleet_state::Snapshot;

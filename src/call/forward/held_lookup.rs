@@ -5,10 +5,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{timeout, timeout_at};
 
 use super::CallOutcome;
+use crate::call::answer::CallReply;
 use crate::call::forward::best_answer::BestAnswer;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::call::{lookups, pending_transaction};
-use crate::router::CallReply;
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
@@ -83,7 +83,7 @@ impl<'a> ForwardedCall<'a> {
             nodes.extend(self.aim.draw(self.engine, Tier::Own, &nodes, &needs));
         }
         let engine = self.engine;
-        let asked = nodes.iter().map(|node| lookups::ask(engine, *node, wish));
+        let asked = nodes.iter().map(|node| engine.lookups.ask(*node, wish));
         let mut asked: FuturesUnordered<_> = asked.collect();
         let until = times.attempt_end(Treatment::Read, arrived_at, arrived_at);
         while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {

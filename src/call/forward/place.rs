@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::CallOutcome;
 use crate::call::forward::Affinity;
-use crate::call::forward::as_written::PreparedAttempt;
+use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
 use crate::shared::fleet_state::Snapshot;

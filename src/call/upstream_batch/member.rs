@@ -6,14 +6,18 @@ use bytes::Bytes;
 
 use super::super::coalesce;
 use super::super::policy::Policy;
-use crate::call::forward::ForwardedCall;
+use crate::call::answer::ServedAnswer;
+use crate::call::context::{CallContext, CallState};
+use crate::call::forward::{Affinity, ForwardedCall};
+use crate::call::record::CallCounter;
 use crate::call::request_context;
 use crate::clock;
 use crate::observe::access_log::AccessLogEntry;
 use crate::observe::metrics::CallOutcome;
 use crate::observe::spans::CallSpan;
-use crate::router::{CallContext, CallCounter, Router, ServedAnswer, is_lookup};
 use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
+use forebay_core::call::last_block::is_lookup;
+use forebay_core::call::nonce::{self, FILL};
 use forebay_core::call::plan::{ForwardPlan, Plan};
 use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry::RetryStep;
@@ -62,7 +66,7 @@ struct CallRecord<'a> {
 /// not held up by what is heavy, and what may run only once is asked where nothing else can go
 /// wrong with it.
 pub fn plan<'a>(
-    engine: &Router,
+    engine: &CallState,
     items: &'a [RequestItem<'a>],
     view: &FleetView,
     (policy, pins, client): (&Policy, &TagPins, Client),
@@ -82,7 +86,7 @@ pub fn plan<'a>(
         }
         let (row, plan) = engine.plan(call, view, policy, pins);
         let Plan::Ask(asking) = plan else { return None };
-        let goes_alone = engine.goes_alone(call, &asking, client, polls);
+        let goes_alone = goes_alone(engine, call, &asking, client, polls);
         (!goes_alone).then_some(PlannedCall {
             place,
             call,
@@ -93,10 +97,25 @@ pub fn plan<'a>(
     planned.collect()
 }
 
+/// Whether a call goes its own way, however many others come with it. `polls`: those that are look-ups
+/// do (see [`Lookups::go_alone`](crate::call::lookups::Lookups::go_alone)).
+fn goes_alone(
+    engine: &CallState,
+    call: &Call<'_>,
+    asking: &ForwardPlan,
+    client: Client,
+    polls: bool,
+) -> bool {
+    call.method == FILL
+        || (polls && is_lookup(&call.method))
+        || nonce::is_pending(&call.method, asking.is_pending)
+        || !matches!(Affinity::of(engine, call, asking, client), Affinity::Anyone)
+}
+
 /// Makes them ready to go. Who can have what an identical call in flight will bring stays behind:
 /// the places of those are the second of the two.
 pub fn board<'a>(
-    engine: &'a Router,
+    engine: &'a CallState,
     planned: &'a [PlannedCall<'a>],
     view: &FleetView,
     terms: CallContext<'a>,
@@ -128,7 +147,7 @@ pub fn board<'a>(
 impl<'a> PlannedCall<'a> {
     fn rider(
         &'a self,
-        engine: &'a Router,
+        engine: &'a CallState,
         body: Bytes,
         leader: Option<FlightOwner<'a>>,
         (terms, now): (CallContext<'a>, Instant),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::super::exchange::read_start;
-use crate::call::exchange::AttemptSpec;
+use crate::call::attempt::AttemptSpec;
 use crate::call::trail::{TrailContext, TrailGuard};
 use crate::clock;
 use crate::node::reply::{BufferedBody, NodeResponse};

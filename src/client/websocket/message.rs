@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::call::answer::CallReply;
 use crate::call::batch;
+use crate::call::context::{CallContext, CallState};
 use crate::call::request_context::RequestContext;
 use crate::client::websocket::listener::ClientSubscriptions;
-use crate::router::{CallContext, CallReply, Router};
+use crate::router;
 use crate::shared::admission::Permit;
 use forebay_core::call::recent_writes::Client;
 use forebay_core::rpc::envelope::{RequestItem, RpcRequest};
@@ -28,7 +30,7 @@ impl ReceivedMessage<'_> {
     /// nothing to answer. The place is given back before: saying it is no work.
     pub async fn answer<T, F: Future<Output = T>>(
         self,
-        engine: &Router,
+        engine: &CallState,
         listener: &ClientSubscriptions,
         say: impl FnOnce(Vec<Bytes>) -> F,
     ) -> Option<T> {
@@ -71,7 +73,7 @@ impl ReceivedMessage<'_> {
 pub fn refuse(
     payload: &[u8],
     why: &Refusal,
-    engine: &Router,
+    engine: &CallState,
     origin: &RequestContext,
 ) -> Vec<Bytes> {
     let calls_max = engine.policy.load().limits.batch_calls_max;
@@ -81,11 +83,15 @@ pub fn refuse(
     }
 }
 
-async fn carry_out(engine: &Router, packet: RpcRequest<'_>, terms: CallContext<'_>) -> Vec<Bytes> {
+async fn carry_out(
+    engine: &CallState,
+    packet: RpcRequest<'_>,
+    terms: CallContext<'_>,
+) -> Vec<Bytes> {
     match packet {
         RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, terms.origin),
         RpcRequest::Single(RequestItem::Call(call)) => {
-            let served = engine.serve(&call, terms).await;
+            let served = router::serve(engine, &call, terms).await;
             call.id
                 .map_or_else(Vec::new, |id| single(id, served.answer))
         }

@@ -20,6 +20,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::call::context::CallState;
 use crate::call::request_context::RequestContext;
 use crate::client::endpoint::FIRST_ROUND_TIME_MAX;
 use crate::client::websocket::close::CloseReason;
@@ -29,7 +30,6 @@ use crate::client::websocket::message::{ReceivedMessage, notification, refuse};
 use crate::client::websocket::metered::MeteredStream;
 use crate::clock;
 use crate::observe::metrics::MessageDirection;
-use crate::router::Router;
 use crate::shared::callers::Caller;
 use crate::shared::outbox::{OutboxItem, ServerClose};
 use crate::shared::sockets::{SocketLimits, SocketPlace};
@@ -57,7 +57,7 @@ pub struct Peer {
 /// One socket.
 pub struct WebsocketSession<S> {
     wire: WebsocketConnection<S>,
-    engine: Arc<Router>,
+    engine: Arc<CallState>,
     listener: ClientSubscriptions,
     guest: Peer,
     /// As of its opening.
@@ -70,7 +70,7 @@ pub struct WebsocketSession<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     /// Over a stream whose opening handshake is done.
-    pub async fn new(engine: Arc<Router>, stream: S, guest: Peer) -> WebsocketSession<S> {
+    pub async fn new(engine: Arc<CallState>, stream: S, guest: Peer) -> WebsocketSession<S> {
         let metered = MeteredStream::new(stream, engine.gate.clone());
         let limits = engine.sockets.limits();
         let message_bytes_max = engine.policy.load().limits.body_bytes_max;

@@ -18,14 +18,16 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::session::{CALLS_MAX, WAITING_MAX};
+use crate::call::context::CallState;
+use crate::call::lookups::Lookups;
 use crate::call::policy::{Limits, Policy};
 use crate::call::request_context::RequestContext;
+use crate::client::metrics::scrape;
 use crate::client::response::CorsPolicy;
 use crate::client::websocket::connection::FRAME_BYTES_MAX;
 use crate::client::websocket::session::{Peer, WebsocketSession};
 use crate::clock;
 use crate::observe::metrics::Metrics;
-use crate::router::Router;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::outbox;
 use crate::shared::sockets::{self, SocketCounter};
@@ -48,7 +50,7 @@ const SUBSCRIPTIONS_MAX: usize = 3;
 /// What the stream in memory holds of what a client has not read.
 const PIPE_BYTES: usize = 8 << 10;
 
-fn engine(limits: sockets::SocketLimits) -> Arc<Router> {
+fn engine(limits: sockets::SocketLimits) -> Arc<CallState> {
     let second = Duration::from_secs(1);
     let fleet = Fleet::new(HealthCriteria {
         chain_id: None,
@@ -85,16 +87,18 @@ fn engine(limits: sockets::SocketLimits) -> Arc<Router> {
         per_second: 0.0,
         burst: 0.0,
     };
-    Arc::new(Router {
-        pool: Arc::new(FleetState::new(fleet)),
+    let pool = Arc::new(FleetState::new(fleet));
+    let (gate, taken, afterwork) = (Arc::default(), Arc::default(), Arc::default());
+    Arc::new(CallState {
+        lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
+        pool,
         policy: arc_swap::ArcSwap::from_pointee(policy),
         budget: RetryBudget::new(rates, clock::now()),
         metrics: Arc::new(Metrics::new()),
-        gate: Arc::default(),
+        gate,
         flights: Default::default(),
-        taken: Arc::default(),
-        lookups: Arc::default(),
-        afterwork: Arc::default(),
+        taken,
+        afterwork,
         disputes: Default::default(),
         searched: Default::default(),
         leader_share: Default::default(),
@@ -104,7 +108,7 @@ fn engine(limits: sockets::SocketLimits) -> Arc<Router> {
 }
 
 /// A socket, and its client's side of the stream.
-async fn open(engine: &Arc<Router>) -> (DuplexStream, JoinHandle<Arc<Router>>) {
+async fn open(engine: &Arc<CallState>) -> (DuplexStream, JoinHandle<Arc<CallState>>) {
     engine.pool.hear_round(&[], &[]).await;
     let (client, server) = duplex(PIPE_BYTES);
     let guest = Peer {
@@ -123,9 +127,9 @@ async fn open(engine: &Arc<Router>) -> (DuplexStream, JoinHandle<Arc<Router>>) {
 }
 
 struct Scene {
-    engine: Arc<Router>,
+    engine: Arc<CallState>,
     client: WebSocketStream<DuplexStream>,
-    socket: JoinHandle<Arc<Router>>,
+    socket: JoinHandle<Arc<CallState>>,
 }
 
 impl Scene {
@@ -145,7 +149,7 @@ impl Scene {
         Scene::before(engine(limits)).await
     }
 
-    async fn before(engine: Arc<Router>) -> Scene {
+    async fn before(engine: Arc<CallState>) -> Scene {
         let (client, socket) = open(&engine).await;
         let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
         Scene {
@@ -160,7 +164,7 @@ impl Scene {
     }
 
     /// A client without a codec.
-    async fn raw() -> (DuplexStream, JoinHandle<Arc<Router>>) {
+    async fn raw() -> (DuplexStream, JoinHandle<Arc<CallState>>) {
         let scene = Scene::set().await;
         (scene.client.into_inner(), scene.socket)
     }
@@ -191,7 +195,7 @@ impl Scene {
     }
 
     fn metric(&self, series: &str) -> f64 {
-        let text = self.engine.scrape();
+        let text = scrape(&self.engine);
         let prefix = format!("forebay_{series} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
         value.unwrap().parse().unwrap()

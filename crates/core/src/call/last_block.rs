@@ -11,6 +11,11 @@ use crate::rpc::scanner;
 pub const BY_HASH: &str = "eth_getTransactionByHash";
 pub const RECEIPT: &str = "eth_getTransactionReceipt";
 
+/// Whether `method` asks for a transaction, or what became of it.
+pub fn is_lookup(method: &str) -> bool {
+    matches!(method, BY_HASH | RECEIPT)
+}
+
 /// What the results of a method say of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ResultNaming {

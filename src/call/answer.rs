@@ -1,0 +1,70 @@
+//! An answer to a call, from the way that brought it to the client's side.
+
+use std::sync::Arc;
+
+use crate::call::exchange::StreamedAnswer;
+use crate::observe::metrics::CallOutcome;
+use forebay_core::call::trail::FailedAttempts;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::whole_answer::WholeAnswer;
+
+/// An answer, and who gave it.
+pub struct ServedAnswer {
+    pub answer: CallReply,
+    /// `None`: given here.
+    pub node: Option<Arc<str>>,
+    /// Nodes asked.
+    pub attempts: usize,
+    pub failed: FailedAttempts,
+}
+
+pub enum CallReply {
+    /// Given here, with the caller's id in it.
+    Here(String),
+    /// A node's; the caller's id is still to be put in.
+    Whole(WholeAnswer),
+    /// A node's, passed on as it comes, with the caller's id in it.
+    Large(Box<StreamedAnswer>),
+    Refused(Refusal),
+}
+
+/// Answers here.
+pub fn told(reply: CallReply) -> (ServedAnswer, CallOutcome) {
+    (ServedAnswer::here(reply), CallOutcome::Ok)
+}
+
+/// Refuses here.
+pub fn refused(why: Refusal) -> (ServedAnswer, CallOutcome) {
+    (
+        ServedAnswer::here(CallReply::Refused(why)),
+        CallOutcome::Refused,
+    )
+}
+
+impl CallReply {
+    /// `result`, JSON as written, with the caller's id.
+    pub fn with_result(call: &Call<'_>, result: &str) -> CallReply {
+        let id = call.id.unwrap_or("null");
+        CallReply::Here(format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
+        ))
+    }
+
+    /// `error`, an object as written, with the caller's id.
+    pub fn with_error(call: &Call<'_>, error: &str) -> CallReply {
+        let id = call.id.unwrap_or("null");
+        CallReply::Here(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
+    }
+}
+
+impl ServedAnswer {
+    pub fn here(answer: CallReply) -> ServedAnswer {
+        ServedAnswer {
+            answer,
+            node: None,
+            attempts: 0,
+            failed: None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What each way of answering a call is given: what all calls share, and what holds for this one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::call::lookups::Lookups;
+use crate::call::policy::Policy;
+use crate::call::request_context::RequestContext;
+use crate::client::websocket::listener::SubscriptionBatch;
+use crate::observe::metrics::Metrics;
+use crate::observe::spans::CallSpan;
+use crate::shared::admission::Admission;
+use crate::shared::answer_budget::AnswerBudget;
+use crate::shared::background_sends::BackgroundSends;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::hub::Hub;
+use crate::shared::recent_writes::SharedWrites;
+use crate::shared::singleflight::Singleflight;
+use crate::shared::sockets::SocketCounter;
+use forebay_core::call::confirmation::SearchMemory;
+use forebay_core::call::disputes::Disputes;
+use forebay_core::call::last_block::is_lookup;
+use forebay_core::call::leader_share::LeaderShare;
+use forebay_core::call::plan::{self, Plan};
+use forebay_core::call::recent_writes::Client;
+use forebay_core::call::retry_budget::RetryBudget;
+use forebay_core::fleet::FleetView;
+use forebay_core::method::MethodIndex;
+use forebay_core::method::block::TagPins;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::transaction;
+use forebay_core::wire::trace::Trace;
+
+/// What all calls share.
+pub struct CallState {
+    pub pool: Arc<FleetState>,
+    /// For the calls that begin now; each keeps the one it began with.
+    pub policy: ArcSwap<Policy>,
+    pub budget: RetryBudget,
+    pub metrics: Arc<Metrics>,
+    pub gate: Arc<Admission>,
+    pub flights: Singleflight,
+    pub taken: Arc<SharedWrites>,
+    pub lookups: Arc<Lookups>,
+    pub afterwork: Arc<BackgroundSends>,
+    /// Refusals that no second node is asked about. Only a call that was refused takes the lock.
+    pub disputes: Mutex<Disputes>,
+    /// What the nodes that go back furthest were found to lack. Only a call that was told `null`
+    /// takes the lock.
+    pub searched: Mutex<SearchMemory>,
+    /// What the leader may be asked of what no node is known to have. Only a call that is about to
+    /// ask it takes the lock.
+    pub leader_share: Mutex<LeaderShare>,
+    /// Which clients listen to what.
+    pub hub: Arc<Hub>,
+    pub sockets: Arc<SocketCounter>,
+}
+
+/// How an answer is to be had.
+#[derive(Clone, Copy, Debug)]
+pub struct CallContext<'a> {
+    pub policy: &'a Policy,
+    /// When the request came.
+    pub arrived_at: Instant,
+    /// The longest answer.
+    pub bytes_max: u64,
+    pub may_stream: bool,
+    pub client: Client,
+    /// For what is held whole of the request's answers.
+    pub room: &'a AnswerBudget<'a>,
+    pub origin: &'a RequestContext,
+    /// The trace that the call's attempts belong to.
+    pub trace: Option<Trace>,
+    /// What tags stand for in all calls of a batch; `None`: as of when the call is planned.
+    pub pins: Option<TagPins>,
+    /// Where news can be sent: over a socket.
+    pub subscriber: Option<&'a SubscriptionBatch<'a>>,
+    /// Turns for calls of a batch that wait for what others bring: a call that must ask after all
+    /// takes one. `None`: it has its turn.
+    pub turns: Option<&'a Semaphore>,
+}
+
+impl CallContext<'_> {
+    /// The context of a call of `row`, whose attempts are parts of `span` where it is recorded, else
+    /// of what its client told of.
+    pub fn traced(self, span: Option<&CallSpan>, row: MethodIndex) -> Self {
+        let parent = span.map(CallSpan::own).or(self.origin.trace);
+        CallContext {
+            trace: parent.map(|parent| Trace { parent, row }),
+            ..self
+        }
+    }
+}
+
+impl CallState {
+    /// What tags stand for, for this client.
+    pub fn pins(&self, terms: CallContext<'_>, view: &FleetView) -> TagPins {
+        // What a subscriber may have been told, its calls find.
+        let told = terms.subscriber.and_then(|_| view.told.last());
+        let floor = self.pool.floor(terms.client, view).max(told);
+        terms.policy.pins(view, floor)
+    }
+
+    /// Plans a call. Where what it asks for was told to stand says which nodes are asked.
+    pub(crate) fn plan(
+        &self,
+        call: &Call<'_>,
+        view: &FleetView,
+        policy: &Policy,
+        pins: &TagPins,
+    ) -> (MethodIndex, Plan) {
+        let fails_open = policy.limits.fails_open;
+        let (row, mut plan) = plan::plan(call, view, &policy.rules, pins, fails_open);
+        if let Plan::Ask(asking) = &mut plan {
+            let told = &self.pool.told;
+            if let Some(hashed) = asking.hash {
+                let number = told.number_of(hashed.hash);
+                asking.stands_in(number.or_else(|| view.told.number_of(hashed.hash)), view);
+            } else if is_lookup(&call.method) {
+                let hash = call.params.and_then(transaction::hash_asked);
+                asking.stands_in(hash.and_then(|hash| told.place_of(hash)), view);
+            }
+        }
+        (row, plan)
+    }
+
+    pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {
+        self.disputes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,100 @@
+//! Leave to ask the leader, or another fallback node: whom it lets draws come to.
+
+use std::cell::Cell;
+use std::sync::PoisonError;
+
+use crate::call::context::CallState;
+use crate::clock;
+use forebay_core::call::leader_share::{self, OwnShortfall, ShareQuery};
+use forebay_core::call::recent_writes::Client;
+use forebay_core::vocabulary::node::{NodeId, Role};
+
+/// What a call was granted of the leader's share.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum LeaderGrant {
+    #[default]
+    NotAsked,
+    /// To ask this node.
+    Of(NodeId),
+    Withheld,
+}
+
+impl LeaderGrant {
+    /// When all nodes may be asked once more: what was granted was for one of them once.
+    pub(super) fn again(self) -> LeaderGrant {
+        match self {
+            LeaderGrant::NotAsked => LeaderGrant::NotAsked,
+            LeaderGrant::Of(_) | LeaderGrant::Withheld => LeaderGrant::Withheld,
+        }
+    }
+}
+
+/// What becomes of draws once own nodes have said that they lack what is asked for.
+pub(super) struct LeaderAccess<'t> {
+    pub engine: &'t CallState,
+    pub client: Client,
+    pub share: f64,
+    pub question: ShareQuery<'t>,
+    pub word: OwnShortfall,
+    pub tried: Vec<NodeId>,
+    pub granted: Cell<LeaderGrant>,
+}
+
+impl LeaderAccess<'_> {
+    /// Draws by `draw`, given whom to pass, until somebody may be asked.
+    pub fn draw(
+        &self,
+        passed: &[NodeId],
+        mut draw: impl FnMut(&[NodeId]) -> Option<NodeId>,
+    ) -> Option<NodeId> {
+        let mut passed = passed.to_vec();
+        loop {
+            let drawn = draw(&passed)?;
+            if self.lets(drawn) {
+                return Some(drawn);
+            }
+            passed.push(drawn);
+        }
+    }
+
+    fn lets(&self, id: NodeId) -> bool {
+        let now = clock::now();
+        let view = &self.engine.pool.snapshot().view;
+        let Some(node) = view.node(id) else {
+            return false;
+        };
+        if node.rung == Role::Own {
+            return leader_share::may_say_more(node, self.question, self.word, now);
+        }
+        let all = (view, &self.tried[..]);
+        leader_share::is_known_to_have(node, self.question, self.word, all, now) || self.takes(id)
+    }
+
+    /// Takes one call of the share, or none for the rest of the call.
+    fn takes(&self, id: NodeId) -> bool {
+        match self.granted.get() {
+            LeaderGrant::Of(node) => return node == id,
+            LeaderGrant::Withheld => return false,
+            LeaderGrant::NotAsked => {}
+        }
+        let now = clock::now();
+        let pool = &self.engine.pool;
+        let per_second = pool.failing.calls_per_second(now) * self.share;
+        let rates = (
+            per_second.max(leader_share::PER_SECOND_MIN),
+            pool.snapshot().view.pace,
+        );
+        let is_granted = self.share > 0.0 && {
+            let left = self.engine.leader_share.lock();
+            let mut left = left.unwrap_or_else(PoisonError::into_inner);
+            left.take(self.client, self.question, rates, now)
+        };
+        self.granted.set(if is_granted {
+            LeaderGrant::Of(id)
+        } else {
+            self.engine.metrics.leader_withheld();
+            LeaderGrant::Withheld
+        });
+        is_granted
+    }
+}

@@ -1,0 +1,35 @@
+//! Subscriptions begun and ended, where news can be sent.
+
+use crate::call::answer::{self, CallReply, ServedAnswer};
+use crate::call::context::CallContext;
+use crate::observe::metrics::CallOutcome;
+use crate::shared::hub::SubscriptionFailure;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::refusal::Refusal;
+
+/// Begins one.
+pub async fn begin(call: &Call<'_>, terms: CallContext<'_>) -> (ServedAnswer, CallOutcome) {
+    let Some(subscriber) = terms.subscriber else {
+        return answer::refused(Refusal::NeedsSocket);
+    };
+    match subscriber.subscribe(call).await {
+        Ok(id) => answer::told(CallReply::with_result(call, &format!("\"{id}\""))),
+        Err(SubscriptionFailure::Refused(why)) => answer::refused(why),
+        Err(SubscriptionFailure::Node(error)) => {
+            let error = String::from_utf8_lossy(&error);
+            let reply = CallReply::with_error(call, &error);
+            (ServedAnswer::here(reply), CallOutcome::RpcError)
+        }
+    }
+}
+
+/// Ends one.
+pub fn end(call: &Call<'_>, terms: CallContext<'_>) -> (ServedAnswer, CallOutcome) {
+    let Some(subscriber) = terms.subscriber else {
+        return answer::refused(Refusal::NeedsSocket);
+    };
+    match subscriber.listener.unsubscribe(call) {
+        Ok(()) => answer::told(CallReply::with_result(call, "true")),
+        Err(why) => answer::refused(why),
+    }
+}
