@@ -60,7 +60,7 @@ fn plan(criterion: &mut Criterion) {
             continue;
         };
         group.bench_function(name, |bench| {
-            bench.iter(|| plan::plan(black_box(&call), &view, &rules, &pins, true));
+            bench.iter(|| plan::plan(black_box(&call), &scene::by(&view, &rules, &pins)));
         });
     }
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use forebay::clock;
-use forebay_core::call::plan::{self, Plan};
+use forebay_core::call::plan;
 use forebay_core::fleet::FleetView;
 use forebay_core::fleet::select::{self, Tier};
 use forebay_core::method::MethodRules;
@@ -63,9 +63,8 @@ fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut SeededDice) -> Opti
         return None;
     };
     let pins = scene::pins(view);
-    let Plan::Ask(asking) = plan::plan(&call, view, rules, &pins, true).1 else {
-        return None;
-    };
+    let planned = plan::plan(&call, &scene::by(view, rules, &pins));
+    let asking = planned.plan.forward()?;
     let needs = NodeRequirements {
         block: asking.block,
         method: &call.method,

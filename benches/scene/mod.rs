@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use forebay_core::call::plan::PlanContext;
+use forebay_core::call::recent_writes::Client;
 use forebay_core::fleet::reference::BlockNumber;
 use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::{Fleet, FleetMember, FleetView, HealthCriteria, ProbeOutcome};
 use forebay_core::method::MethodRules;
 use forebay_core::method::block::{Consistency, TagPins};
+use forebay_core::testing::NoMemory;
 use forebay_core::vocabulary::node::{NodeId, Role, Weight};
 
 /// Calls under way at each node.
@@ -66,4 +69,21 @@ pub fn fleet(nodes: u32, now: Instant) -> FleetView {
         node.load.answered(1, Duration::from_millis(3), now);
     }
     view
+}
+
+/// What a call is planned by before which there was none.
+pub fn by<'a>(
+    view: &'a FleetView,
+    rules: &'a MethodRules,
+    pins: &'a TagPins,
+) -> PlanContext<'a, NoMemory> {
+    PlanContext {
+        view,
+        rules,
+        pins,
+        fails_open: true,
+        client: Client::Unknown,
+        has_socket: false,
+        memory: &NoMemory,
+    }
 }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::exchange::WHOLE_BYTES_MAX;
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
-use crate::call::upstream_batch::{self, BoxedMember, UpstreamStep};
+use crate::call::upstream_batch::{self, BoxedMember, PlannedItem, UpstreamStep};
 use crate::router;
 use crate::shared::answer_budget::AnswerBudget;
 use forebay_core::method::Treatment;
@@ -70,19 +70,21 @@ pub async fn serve(
     let turns = Semaphore::new(FAN_OUT);
     let snapshot = engine.pool.snapshot();
     // One head for all of them, however long the last one waits for its turn.
-    let pins = engine.pins(terms, &snapshot.view);
     let terms = CallContext {
         may_stream: false,
-        pins: Some(pins),
+        pins: Some(engine.pins(terms, &snapshot.view)),
         ..terms
     };
-    let planned = upstream_batch::plan(
-        engine,
-        items,
-        &snapshot.view,
-        (terms.policy, &pins, terms.client),
-    );
-    let (riders, given) = upstream_batch::board(engine, &planned, &snapshot.view, terms);
+    let planned: Vec<PlannedItem<'_>> = items
+        .iter()
+        .map(|item| match item {
+            RequestItem::Call(call) => {
+                PlannedItem::Call(call, engine.plan(call, &snapshot.view, terms))
+            }
+            RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
+        })
+        .collect();
+    let (riders, given) = upstream_batch::board(engine, &planned, terms);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];
     riders
@@ -99,8 +101,9 @@ pub async fn serve(
         turns: Some(&turns),
         ..terms
     };
+    let one = |place: usize, way, terms| one(engine, &planned[place], (place, way), terms).boxed();
     for place in given {
-        under_way.push(one(engine, items, (place, MemberRoute::Given), in_turns).boxed());
+        under_way.push(one(place, MemberRoute::Given, in_turns));
     }
     // Each kind has its own turns: who waits for another's answer must not take that one's.
     let (mut of_own, mut of_shared) = (0, 0);
@@ -113,11 +116,10 @@ pub async fn serve(
             && let Some(place) = own.next()
         {
             of_own += 1;
-            under_way.push(one(engine, items, (place, MemberRoute::Own), terms).boxed());
+            under_way.push(one(place, MemberRoute::Own, terms));
         }
         let Some(done) = under_way.next().await else {
-            let rules = &terms.policy.rules;
-            return collect(items, answers, |method| rules.look_up(method).1);
+            return collect(items, &planned, answers);
         };
         match done.way {
             MemberRoute::Own => of_own -= 1,
@@ -134,10 +136,10 @@ pub async fn serve(
 /// The answers in the order of their calls.
 fn collect(
     items: &[RequestItem<'_>],
+    planned: &[PlannedItem<'_>],
     answers: Vec<Option<ServedAnswer>>,
-    treatment: impl Fn(&str) -> Treatment,
 ) -> BatchResponse {
-    let refusal = refused_alike(items, &answers, treatment);
+    let refusal = refused_alike(planned, &answers);
     let mut body = BatchBody::default();
     let mut nodes: Vec<Arc<str>> = Vec::new();
     let mut attempts = 0;
@@ -166,20 +168,16 @@ fn collect(
 
 /// Why all calls were refused, where it was for one reason and whoever tries all of them again does
 /// nothing twice: they are reads, or calls that no node can have carried out, and none is a write.
-fn refused_alike(
-    items: &[RequestItem<'_>],
-    answers: &[Option<ServedAnswer>],
-    treatment: impl Fn(&str) -> Treatment,
-) -> Option<Refusal> {
+fn refused_alike(planned: &[PlannedItem<'_>], answers: &[Option<ServedAnswer>]) -> Option<Refusal> {
     let mut alike = None;
-    for (item, served) in items.iter().zip(answers) {
-        let (RequestItem::Call(call), Some(served)) = (item, served) else {
+    for (planned, served) in planned.iter().zip(answers) {
+        let (PlannedItem::Call(_, planned), Some(served)) = (planned, served) else {
             return None;
         };
         let CallReply::Refused(why) = &served.answer else {
             return None;
         };
-        let is_harmless = match treatment(&call.method) {
+        let is_harmless = match planned.treatment {
             Treatment::Broadcast | Treatment::Once => false,
             Treatment::Unknown => why.is_unexecuted(),
             Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Denied => true,
@@ -224,19 +222,19 @@ async fn go<'a>(
 /// One answer to a call that goes its own way.
 async fn one<'a>(
     engine: &CallState,
-    items: &[RequestItem<'_>],
+    item: &PlannedItem<'_>,
     (place, way): (usize, MemberRoute),
     terms: CallContext<'_>,
 ) -> FinishedMembers<'a> {
-    let served = match &items[place] {
-        RequestItem::Refused { why, .. } => ServedAnswer::here(CallReply::Refused(why.clone())),
-        RequestItem::Call(call) if call.id.is_none() => {
-            unheard(router::serve(engine, call, terms).await)
+    let served = match item {
+        PlannedItem::Call(call, planned) => {
+            let serve = router::carry_out(engine, call, planned, terms);
+            match call.id {
+                None => unheard(serve.await),
+                Some(_) => answer(serve, planned.treatment, terms.room).await,
+            }
         }
-        RequestItem::Call(call) => {
-            let (_, treatment) = terms.policy.rules.look_up(&call.method);
-            answer(router::serve(engine, call, terms), treatment, terms.room).await
-        }
+        PlannedItem::Refused(why) => ServedAnswer::here(CallReply::Refused((*why).clone())),
     };
     FinishedMembers {
         way,

@@ -18,7 +18,6 @@ use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::recent_writes::Client;
 use forebay_core::call::trail::{AttemptKind, FailedAttempts};
 use forebay_core::fleet::reference::BlockNumber;
-use forebay_core::method::MethodIndex;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 
@@ -27,7 +26,7 @@ use forebay_core::rpc::refusal::Refusal;
 pub async fn ask(
     engine: &CallState,
     call: &Call<'_>,
-    (row, asking): (MethodIndex, &ForwardPlan),
+    asking: &ForwardPlan,
     terms: CallContext<'_>,
     head: Option<BlockNumber>,
 ) -> (ServedAnswer, CallOutcome) {
@@ -39,9 +38,9 @@ pub async fn ask(
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let mut errand = ForwardedCall::new(engine, call, asking, terms, body.clone());
-        errand.hedge(row);
-        errand.run().await
+        ForwardedCall::new(engine, call, asking, terms, body.clone())
+            .run()
+            .await
     };
     // To be told how long an identical call was waited for.
     let joined_at = terms.origin.path.as_ref().map(|_| clock::now());

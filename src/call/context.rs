@@ -22,16 +22,17 @@ use crate::shared::singleflight::Singleflight;
 use crate::shared::sockets::SocketCounter;
 use forebay_core::call::confirmation::SearchMemory;
 use forebay_core::call::disputes::Disputes;
-use forebay_core::call::last_block::is_lookup;
 use forebay_core::call::leader_share::LeaderShare;
-use forebay_core::call::plan::{self, Plan};
+use forebay_core::call::plan::{self, CallMemory, PlanContext, Planned, SentTransactions};
 use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry_budget::RetryBudget;
 use forebay_core::fleet::FleetView;
+use forebay_core::fleet::reference::{BlockHash, BlockNumber};
 use forebay_core::method::MethodIndex;
 use forebay_core::method::block::TagPins;
 use forebay_core::rpc::envelope::Call;
-use forebay_core::rpc::transaction;
+use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::node::NodeId;
 use forebay_core::wire::trace::Trace;
 
 /// What all calls share.
@@ -104,30 +105,39 @@ impl CallState {
         terms.policy.pins(view, floor)
     }
 
-    /// Plans a call. Where what it asks for was told to stand says which nodes are asked.
-    pub(crate) fn plan(
-        &self,
-        call: &Call<'_>,
-        view: &FleetView,
-        policy: &Policy,
-        pins: &TagPins,
-    ) -> (MethodIndex, Plan) {
-        let fails_open = policy.limits.fails_open;
-        let (row, mut plan) = plan::plan(call, view, &policy.rules, pins, fails_open);
-        if let Plan::Ask(asking) = &mut plan {
-            let told = &self.pool.told;
-            if let Some(hashed) = asking.hash {
-                let number = told.number_of(hashed.hash);
-                asking.stands_in(number.or_else(|| view.told.number_of(hashed.hash)), view);
-            } else if is_lookup(&call.method) {
-                let hash = call.params.and_then(transaction::hash_asked);
-                asking.stands_in(hash.and_then(|hash| told.place_of(hash)), view);
-            }
-        }
-        (row, plan)
+    /// Plans a call by its context, whose pins are set.
+    pub fn plan(&self, call: &Call<'_>, view: &FleetView, terms: CallContext<'_>) -> Planned {
+        let by = PlanContext {
+            view,
+            rules: &terms.policy.rules,
+            pins: &terms.pins.unwrap_or_default(),
+            fails_open: terms.policy.limits.fails_open,
+            client: terms.client,
+            has_socket: terms.subscriber.is_some(),
+            memory: self,
+        };
+        plan::plan(call, &by)
     }
 
     pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {
         self.disputes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CallMemory for CallState {
+    fn number_of(&self, block: BlockHash) -> Option<BlockNumber> {
+        self.pool.told.number_of(block)
+    }
+
+    fn place_of(&self, transaction: TxHash) -> Option<BlockNumber> {
+        self.pool.told.place_of(transaction)
+    }
+
+    fn holders(&self, of: SentTransactions) -> Vec<NodeId> {
+        match of {
+            SentTransactions::WithHash(hash) => self.taken.holders(hash),
+            SentTransactions::WithNonce(sender, nonce) => self.taken.holders_of(sender, nonce),
+            SentTransactions::Of(client) => self.taken.holders_for(client),
+        }
     }
 }

@@ -27,7 +27,6 @@ use tokio::sync::watch;
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::AttemptContent;
-pub use crate::call::forward::affinity::Affinity;
 use crate::call::forward::best_answer::BestAnswer;
 use crate::call::forward::leader_access::LeaderGrant;
 use crate::clock;
@@ -45,7 +44,6 @@ use forebay_core::fleet::load::DeepRepeat;
 use forebay_core::fleet::node_limits::QuerySize;
 use forebay_core::fleet::select::Tier;
 use forebay_core::method::block::NodeRequirements;
-use forebay_core::method::{self, MethodIndex, Treatment};
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
@@ -66,7 +64,6 @@ pub struct ForwardedCall<'a> {
     terms: CallContext<'a>,
     /// The call as a node gets it: see [`ForwardPlan::body`].
     pub body: Bytes,
-    aim: Affinity,
     /// See [`Limits::hedge`](super::policy::Limits::hedge).
     hedge: Option<f64>,
     journey: RetryPlanner<'a>,
@@ -97,6 +94,32 @@ pub struct ForwardedCall<'a> {
     doubts: Doubts,
     /// When the present attempt began, and whether its fault would be one.
     began: (Instant, bool),
+}
+
+/// Asks one node after another.
+pub async fn ask(
+    state: &CallState,
+    call: &Call<'_>,
+    asking: &ForwardPlan,
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    let body = asking.body(call).into();
+    ForwardedCall::new(state, call, asking, terms, body)
+        .run()
+        .await
+}
+
+/// The same, for the transaction `hash` or for what became of it.
+pub async fn look_up(
+    state: &CallState,
+    call: &Call<'_>,
+    (asking, hash): (&ForwardPlan, TxHash),
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    let body = asking.body(call).into();
+    let mut errand = ForwardedCall::new(state, call, asking, terms, body);
+    errand.set_out();
+    errand.look_up(hash, None).await
 }
 
 impl<'a> ForwardedCall<'a> {
@@ -137,8 +160,7 @@ impl<'a> ForwardedCall<'a> {
             renewed: None,
             terms,
             body,
-            aim: Affinity::Anyone,
-            hedge: None,
+            hedge: limits.hedge.filter(|_| asking.may_be_hedged),
             journey,
             kept: None,
             news: None,
@@ -155,17 +177,6 @@ impl<'a> ForwardedCall<'a> {
             doubts: Doubts::default(),
             began: (terms.arrived_at, true),
         }
-    }
-
-    pub fn aim_at(&mut self, aim: Affinity) {
-        self.aim = aim;
-    }
-
-    /// As the settings say, a call of `row` may be asked of a second node when the first is slow.
-    pub fn hedge(&mut self, row: MethodIndex) {
-        let is_light = self.asking.treatment == Treatment::Read;
-        let may_hedge = is_light && method::listed(row).is_some_and(|method| method.may_be_hedged);
-        self.hedge = self.terms.policy.limits.hedge.filter(|_| may_hedge);
     }
 
     /// Goes from node to node until the call has its answer. Called once; by reference, as it is

@@ -13,7 +13,7 @@ use crate::call::fanout::{self, FanoutCall};
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::broadcast::{FanoutScope, spread};
-use forebay_core::call::nonce::{self, NODES_MAX, NonceCounts};
+use forebay_core::call::nonce::{self, MissingNonce, NODES_MAX, NonceCounts};
 use forebay_core::call::pending_transactions::PooledTransactions;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::trail::AttemptKind;
@@ -21,7 +21,7 @@ use forebay_core::fleet::select::Tier;
 use forebay_core::method::Treatment;
 use forebay_core::method::block::ParamEdits;
 use forebay_core::rpc::envelope::Call;
-use forebay_core::rpc::transaction::{self, Address};
+use forebay_core::rpc::transaction::Address;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::hex;
 use forebay_core::vocabulary::node::NodeId;
@@ -38,15 +38,15 @@ struct NonceAnswer {
     asked: usize,
 }
 
-/// Answers a call for the pending count of an account. `None` where there are not several nodes to
+/// Answers a call for the pending count of `sender`, an account. `None` where there are not several nodes to
 /// ask and nothing of the account's was taken here, or no node said a number: the call then goes the
 /// usual way.
 pub async fn count(
     engine: &CallState,
     call: &Call<'_>,
+    sender: Option<Address>,
     terms: CallContext<'_>,
 ) -> Option<(ServedAnswer, CallOutcome)> {
-    let sender = call.params.and_then(transaction::address_asked);
     let body = call.for_node().into();
     let counted = ask(engine, body, (sender, 2), terms).await?;
     let next = sender.map_or(counted.highest, |sender| {
@@ -79,7 +79,7 @@ async fn next(engine: &CallState, sender: Address, terms: CallContext<'_>) -> Op
 pub async fn fill(
     engine: &CallState,
     asking: &ForwardPlan,
-    (sender, at): (Address, usize),
+    MissingNonce { sender, at }: MissingNonce,
     terms: CallContext<'_>,
 ) -> Option<ForwardPlan> {
     let next = next(engine, sender, terms).await?;

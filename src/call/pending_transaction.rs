@@ -79,19 +79,19 @@ pub fn reply(call: &Call<'_>, shown: Option<&str>) -> CallReply {
     CallReply::with_result(call, shown.unwrap_or("null"))
 }
 
-/// What to say to `call` instead, where nodes `served` nothing.
+/// Whether nodes `served` nothing to `call`, which wants the transaction itself.
+pub fn is_missing(call: &Call<'_>, served: &ServedAnswer) -> bool {
+    call.method == BY_HASH
+        && matches!(&served.answer, CallReply::Whole(answer) if answer.result() == Some(b"null"))
+}
+
+/// What to say to `call`, a look-up of `hash`, instead.
 pub async fn show(
     engine: &CallState,
     call: &Call<'_>,
-    served: &ServedAnswer,
+    hash: TxHash,
     terms: CallContext<'_>,
 ) -> Option<CallReply> {
-    let is_null =
-        matches!(&served.answer, CallReply::Whole(answer) if answer.result() == Some(b"null"));
-    if !is_null || call.method != BY_HASH {
-        return None;
-    }
-    let hash = call.params.and_then(transaction::hash_asked)?;
     match look(engine, hash, terms).await {
         TransactionStatus::InNoBlock { shown, .. } => shown.map(|shown| reply(call, Some(&shown))),
         TransactionStatus::Perhaps { ahead } => mined(engine, call, (hash, &ahead), terms).await,

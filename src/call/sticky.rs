@@ -1,43 +1,45 @@
 //! Calls that name a filter: it lives in one node, which is asked.
 
-use crate::call::answer::{self, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
-use crate::call::forward::{Affinity, ForwardedCall};
+use crate::call::forward;
 use crate::observe::metrics::CallOutcome;
-use forebay_core::call::filter;
+use forebay_core::call::filter::FilterReference;
 use forebay_core::call::last_block;
-use forebay_core::call::plan::ForwardPlan;
-use forebay_core::fleet::FleetView;
+use forebay_core::call::plan::{Affinity, ForwardPlan};
 use forebay_core::method::Treatment;
 use forebay_core::rpc::envelope::Call;
-use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::node::NodeId;
 
-/// Asks the one node that has the filter.
+/// Asks `node`, which has the filter.
 pub async fn follow(
     state: &CallState,
     call: &Call<'_>,
+    (node, filter): (NodeId, &FilterReference),
     terms: CallContext<'_>,
-    view: &FleetView,
 ) -> (ServedAnswer, CallOutcome) {
-    let followed = call.params.and_then(filter::unwrap);
-    let node = followed.as_ref().and_then(|filter| filter.node(view));
-    let (Some(followed), Some(node)) = (followed, node) else {
-        return answer::refused(Refusal::FilterNotFound);
-    };
     let call = Call {
-        params: Some(&followed.params),
+        params: Some(&filter.params),
         ..call.clone()
     };
-    let asking = ForwardPlan::from(Treatment::Once);
-    let body = asking.body(&call).into();
-    let mut errand = ForwardedCall::new(state, &call, &asking, terms, body);
-    errand.aim_at(Affinity::Only(node));
-    let ended = errand.run().await;
-    if followed.is_of_blocks {
+    let ended = ask(state, &call, (node, Treatment::Once), terms).await;
+    if filter.is_of_blocks {
         meet(state, &ended.0, node, terms).await;
     }
     ended
+}
+
+async fn ask(
+    state: &CallState,
+    call: &Call<'_>,
+    (node, treatment): (NodeId, Treatment),
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    let asking = ForwardPlan {
+        affinity: Affinity::Only(node),
+        ..treatment.into()
+    };
+    forward::ask(state, call, &asking, terms).await
 }
 
 /// The client of a block filter is about to learn of a block by its hash alone: its number is
@@ -58,9 +60,6 @@ async fn meet(state: &CallState, served: &ServedAnswer, node: NodeId, terms: Cal
         method: "eth_getBlockByHash".into(),
         params: Some(&params),
     };
-    let asking = ForwardPlan::from(Treatment::Read);
-    let mut errand = ForwardedCall::new(state, &call, &asking, terms, asking.body(&call).into());
-    errand.aim_at(Affinity::Only(node));
     // It learns the number; the block itself is nobody's.
-    drop(errand.run().await);
+    drop(ask(state, &call, (node, Treatment::Read), terms).await);
 }

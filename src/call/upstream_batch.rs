@@ -22,7 +22,7 @@ use crate::call::attempt::AttemptSpec;
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::AttemptContent;
 use crate::call::upstream_batch::groups::{is_fault, is_spoilt, turned_away};
-pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedCall, board, plan};
+pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedItem, board};
 use crate::call::upstream_batch::step::{BatchAttempt, BatchResult};
 use crate::clock;
 use crate::node::client::ReuseRule;
@@ -230,7 +230,7 @@ impl<'a> UpstreamBatch<'a> {
         let (Some((upstream, node)), Some(place)) = (asked, place) else {
             return riders;
         };
-        let lookups = riders.iter().filter(|rider| rider.errand.is_lookup());
+        let lookups = riders.iter().filter(|rider| rider.is_lookup());
         let held_back_at = held_lookups::gives_up_at(lookups.count(), now).filter(|at| *at < until);
         let wanted = wanted(terms, held_back_at.unwrap_or(until));
         let first = upstream.link.number(riders.len());

@@ -260,7 +260,8 @@ impl Endpoint {
         call: &Call<'b>,
         terms: CallContext<'_>,
     ) -> Result<RequestOutcome<'b>, ClientGone> {
-        let work = pin!(router::serve(&self.engine, call, terms));
+        let (planned, terms) = router::plan(&self.engine, call, terms);
+        let work = pin!(router::carry_out(&self.engine, call, &planned, terms));
         let served = while_client_stays(caller, work).await?;
         let ServedAnswer {
             answer,

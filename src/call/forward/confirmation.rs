@@ -3,9 +3,10 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use crate::call::context::CallState;
-use crate::call::forward::{Affinity, ForwardedCall};
+use crate::call::forward::ForwardedCall;
 use crate::clock;
 use forebay_core::call::confirmation::{ConfirmationQuery, Confirmers, SearchMemory};
+use forebay_core::call::plan::Affinity;
 use forebay_core::call::retry::ReplyAction;
 use forebay_core::call::unindexed;
 use forebay_core::fleet::NodeView;
@@ -29,8 +30,10 @@ impl<'a> ForwardedCall<'a> {
         if self.journey.digs(said.id) {
             searched(engine).note(name, clock::now());
         }
-        let (holding, is_for_anyone) =
-            (self.asking().holding, matches!(self.aim, Affinity::Anyone));
+        let (holding, is_for_anyone) = (
+            self.asking().holding,
+            matches!(self.asking.affinity, Affinity::Anyone),
+        );
         let is_sure = self.null_is_sure;
         self.journey.hear_null(|ladder, block, tried| {
             let sought = ConfirmationQuery {

@@ -2,8 +2,9 @@
 
 use super::CallOutcome;
 use crate::call::answer::CallReply;
-use crate::call::forward::{Affinity, ForwardedCall, ServedAnswer};
+use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
+use forebay_core::call::plan::Affinity;
 use forebay_core::call::retry::CallEnding;
 use forebay_core::fleet::select;
 use forebay_core::rpc::classify::AttemptClass;
@@ -33,7 +34,7 @@ impl ForwardedCall<'_> {
     }
 
     pub(super) fn end_unserved(&self, why: Refusal) -> (ServedAnswer, CallOutcome) {
-        let why = match (&self.aim, self.last) {
+        let why = match (&self.asking.affinity, self.last) {
             (Affinity::Only(_), None | Some(AttemptClass::NoConnection)) => Refusal::FilterNotFound,
             (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
         };

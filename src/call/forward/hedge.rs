@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::CallOutcome;
+use crate::call::forward::affinity;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
 use crate::clock;
@@ -107,14 +108,14 @@ impl<'a> ForwardedCall<'a> {
     /// Another own node to ask beside the first, within the budget.
     fn second(&mut self, snapshot: &Snapshot) -> Option<(NodeId, Instant)> {
         let engine = self.engine;
-        let aim = &self.aim;
+        let affinity = &self.asking.affinity;
         let is_there = |id: &NodeId| {
             let view = snapshot.view.node(*id);
             snapshot.upstream(*id).is_some()
                 && view.is_some_and(|node| node.load.limiter.has_room())
         };
         let draw = |passed: &[NodeId], needs: &NodeRequirements<'_>| {
-            let drawn = aim.draw(engine, Tier::Own, passed, needs);
+            let drawn = affinity::draw(affinity, engine, Tier::Own, passed, needs);
             drawn.filter(is_there)
         };
         let now = clock::now();

@@ -6,6 +6,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::CallOutcome;
 use crate::call::answer::CallReply;
+use crate::call::forward::affinity;
 use crate::call::forward::best_answer::BestAnswer;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::call::{lookups, pending_transaction};
@@ -80,7 +81,14 @@ impl<'a> ForwardedCall<'a> {
                 method: &self.call.method,
                 ..NodeRequirements::default()
             };
-            nodes.extend(self.aim.draw(self.engine, Tier::Own, &nodes, &needs));
+            let affinity = &self.asking.affinity;
+            nodes.extend(affinity::draw(
+                affinity,
+                self.engine,
+                Tier::Own,
+                &nodes,
+                &needs,
+            ));
         }
         let engine = self.engine;
         let asked = nodes.iter().map(|node| engine.lookups.ask(*node, wish));

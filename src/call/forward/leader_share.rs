@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use crate::call::forward::ForwardedCall;
+use crate::call::forward::affinity;
 use crate::call::forward::leader_access::LeaderAccess;
 use forebay_core::call::leader_share::{self, ShareQuery};
 use forebay_core::call::retry::RetryStep;
@@ -54,7 +55,9 @@ impl<'a> ForwardedCall<'a> {
     pub(super) fn next(&mut self, now: Instant) -> RetryStep {
         let (engine, leave) = (self.engine, self.leave());
         let draw = |ladder, passed: &[NodeId], needs: &NodeRequirements<'_>| {
-            let draw = |passed: &[NodeId]| self.aim.draw(engine, ladder, passed, needs);
+            let draw = |passed: &[NodeId]| {
+                affinity::draw(&self.asking.affinity, engine, ladder, passed, needs)
+            };
             match &leave {
                 None => draw(passed),
                 Some(leave) => leave.draw(passed, draw),

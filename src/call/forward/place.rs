@@ -4,12 +4,12 @@
 use std::time::Instant;
 
 use super::CallOutcome;
-use crate::call::forward::Affinity;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
 use crate::shared::fleet_state::Snapshot;
 use crate::shared::places::{NodeCandidate, NodePlace};
+use forebay_core::call::plan::Affinity;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::NodeView;
 use forebay_core::fleet::select::{self, Tier};
@@ -96,7 +96,13 @@ impl<'a> ForwardedCall<'a> {
         ladder: Tier,
     ) -> Option<NodePlace> {
         let (needs, passed) = self.journey.wants();
-        let seats = seats(snapshot, (drawn, ladder), passed, needs, &self.aim);
+        let seats = seats(
+            snapshot,
+            (drawn, ladder),
+            passed,
+            needs,
+            &self.asking.affinity,
+        );
         let places = &snapshot.upstream(drawn)?.places;
         let deadline = self.journey.deadline();
         places.wait(self.terms.client, &seats, deadline).await

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::call::forward::ForwardedCall;
 use crate::clock;
 use forebay_core::call::confirmation::Confirmers;
-use forebay_core::call::plan::{ForwardPlan, Plan};
+use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::retry::ReplyAction;
 use forebay_core::call::tag_fallback::{self, TagFallbackStep};
 use forebay_core::fleet::NodeView;
@@ -33,8 +33,8 @@ impl ForwardedCall<'_> {
         }
         let pins = self.engine.pins(self.terms, view);
         self.terms.pins = Some(pins);
-        let (_, plan) = self.engine.plan(self.call, view, self.terms.policy, &pins);
-        let Plan::Ask(asking) = plan else { return None };
+        let planned = self.engine.plan(self.call, view, self.terms);
+        let asking = planned.plan.forward()?.clone();
         self.journey.speak_of(asking.block, asking.wait);
         let body = asking.body(self.call).into();
         self.renewed = Some(Box::new(asking));

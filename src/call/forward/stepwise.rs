@@ -7,23 +7,17 @@ use super::CallOutcome;
 use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
 use crate::clock;
 use crate::shared::node_clients::Upstream;
-use forebay_core::call::last_block::is_lookup;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::fleet::NodeView;
 use forebay_core::fleet::select::Tier;
 use forebay_core::method::block::NodeRequirements;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
-use forebay_core::rpc::transaction;
+use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::node::NodeId;
 
 impl<'a> ForwardedCall<'a> {
     pub fn method(&self) -> &str {
         &self.call.method
-    }
-
-    /// Whether it looks a transaction up, or what became of it.
-    pub fn is_lookup(&self) -> bool {
-        is_lookup(&self.call.method)
     }
 
     /// Sets out; [`ForwardedCall::run`] does so by itself.
@@ -94,10 +88,13 @@ impl<'a> ForwardedCall<'a> {
         self.journey.attempt_end(clock::now())
     }
 
-    /// Goes on alone, with `step` as the next step.
-    pub async fn part(mut self, step: Option<RetryStep>) -> (ServedAnswer, CallOutcome) {
-        let params = self.call.params.filter(|_| self.is_lookup());
-        match params.and_then(transaction::hash_asked) {
+    /// Goes on alone, with `step` as the next step; `hash`: of the transaction that it looks up.
+    pub async fn part(
+        mut self,
+        hash: Option<TxHash>,
+        step: Option<RetryStep>,
+    ) -> (ServedAnswer, CallOutcome) {
+        match hash {
             Some(hash) => Box::pin(self.look_up(hash, step)).await,
             None => self.go_on(step).await,
         }

@@ -1,14 +1,11 @@
-//! A call of a batch that may travel with others, from its plan to its answer.
-
-use std::time::Instant;
+//! A call of a batch that may travel with others, from its setting out to its answer.
 
 use bytes::Bytes;
 
 use super::super::coalesce;
-use super::super::policy::Policy;
 use crate::call::answer::ServedAnswer;
 use crate::call::context::{CallContext, CallState};
-use crate::call::forward::{Affinity, ForwardedCall};
+use crate::call::forward::ForwardedCall;
 use crate::call::record::CallCounter;
 use crate::call::request_context;
 use crate::clock;
@@ -16,24 +13,12 @@ use crate::observe::access_log::AccessLogEntry;
 use crate::observe::metrics::CallOutcome;
 use crate::observe::spans::CallSpan;
 use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
-use forebay_core::call::last_block::is_lookup;
-use forebay_core::call::nonce::{self, FILL};
-use forebay_core::call::plan::{ForwardPlan, Plan};
+use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry::RetryStep;
-use forebay_core::fleet::FleetView;
-use forebay_core::method::block::TagPins;
-use forebay_core::method::{self, MethodIndex, Treatment};
-use forebay_core::rpc::envelope::{Call, RequestItem};
-
-/// What is planned for a call that may travel with others.
-pub struct PlannedCall<'a> {
-    /// Its place in the batch.
-    place: usize,
-    call: &'a Call<'a>,
-    row: MethodIndex,
-    asking: ForwardPlan,
-}
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::transaction::TxHash;
 
 /// A rider: from hand to hand it goes by its place on the heap.
 pub type BoxedMember<'a> = Box<BatchMember<'a>>;
@@ -46,6 +31,8 @@ pub struct BatchMember<'a> {
     /// It was drawn a node where no place came free in time.
     pub has_waited: bool,
     pub ended: Option<(ServedAnswer, CallOutcome)>,
+    /// Of the transaction that it looks up.
+    hash: Option<TxHash>,
     ticket: CallRecord<'a>,
 }
 
@@ -62,123 +49,76 @@ struct CallRecord<'a> {
     leader: Option<FlightOwner<'a>>,
 }
 
-/// The calls that may travel with others: plain reads that any node will do for. What is light is
-/// not held up by what is heavy, and what may run only once is asked where nothing else can go
-/// wrong with it.
-pub fn plan<'a>(
-    engine: &CallState,
-    items: &'a [RequestItem<'a>],
-    view: &FleetView,
-    (policy, pins, client): (&Policy, &TagPins, Client),
-) -> Vec<PlannedCall<'a>> {
-    let lookups = items.iter().filter(|item| match item {
-        RequestItem::Call(call) => is_lookup(&call.method),
-        RequestItem::Refused { .. } => false,
-    });
-    let polls = engine.lookups.go_alone(lookups.count(), clock::now());
-    let planned = items.iter().enumerate().filter_map(|(place, item)| {
-        let RequestItem::Call(call) = item else {
-            return None;
-        };
-        let is_read = policy.rules.look_up(&call.method).1 == Treatment::Read;
-        if !is_read {
-            return None;
-        }
-        let (row, plan) = engine.plan(call, view, policy, pins);
-        let Plan::Ask(asking) = plan else { return None };
-        let goes_alone = goes_alone(engine, call, &asking, client, polls);
-        (!goes_alone).then_some(PlannedCall {
-            place,
-            call,
-            row,
-            asking,
-        })
-    });
-    planned.collect()
+/// What came in a batch.
+pub enum PlannedItem<'a> {
+    Call(&'a Call<'a>, Planned),
+    /// It was no call.
+    Refused(&'a Refusal),
 }
 
-/// Whether a call goes its own way, however many others come with it. `polls`: those that are look-ups
-/// do (see [`Lookups::go_alone`](crate::call::lookups::Lookups::go_alone)).
-fn goes_alone(
-    engine: &CallState,
-    call: &Call<'_>,
-    asking: &ForwardPlan,
-    client: Client,
-    polls: bool,
-) -> bool {
-    call.method == FILL
-        || (polls && is_lookup(&call.method))
-        || nonce::is_pending(&call.method, asking.is_pending)
-        || !matches!(Affinity::of(engine, call, asking, client), Affinity::Anyone)
-}
-
-/// Makes them ready to go. Who can have what an identical call in flight will bring stays behind:
-/// the places of those are the second of the two.
+/// Makes the calls ready to go that may travel with others. A call that can have what an identical
+/// call in flight will bring stays behind: the places of those are the second of the two.
 pub fn board<'a>(
     engine: &'a CallState,
-    planned: &'a [PlannedCall<'a>],
-    view: &FleetView,
+    items: &'a [PlannedItem<'a>],
     terms: CallContext<'a>,
 ) -> (Vec<BoxedMember<'a>>, Vec<usize>) {
     let now = clock::now();
-    let head = terms.pins.and_then(|pins| pins.latest).or(view.served_head);
+    let calls = || {
+        items
+            .iter()
+            .enumerate()
+            .filter_map(|(place, item)| match item {
+                PlannedItem::Call(call, planned) => Some((place, *call, planned)),
+                PlannedItem::Refused(_) => None,
+            })
+    };
+    let lookups = calls().filter(|(.., planned)| planned.plan.looks_up().is_some());
+    let polls = engine.lookups.go_alone(lookups.count(), clock::now());
     let mut followers = Vec::new();
-    let riders = planned.iter().filter_map(|planned| {
-        let body = Bytes::from(planned.asking.body(planned.call));
-        let is_sharable = method::listed(planned.row).is_some_and(|row| row.may_be_shared);
-        let leader = if is_sharable && !planned.asking.is_pending {
-            match engine.flights.join(&body, head) {
-                Join::Leader(leader) => Some(leader),
-                Join::Alone => None,
+    let riders = calls().filter_map(|(place, call, planned)| {
+        let asking = planned.plan.together(polls)?;
+        let body = Bytes::from(asking.body(call));
+        let mut leader = None;
+        if let Plan::Share { head, .. } = &planned.plan {
+            match engine.flights.join(&body, *head) {
+                Join::Leader(leads) => leader = Some(leads),
+                Join::Alone => {}
                 Join::Follower(_) => {
-                    followers.push(planned.place);
+                    followers.push(place);
                     return None;
                 }
             }
-        } else {
-            None
-        };
-        Some(planned.rider(engine, body, leader, (terms, now)))
-    });
-    let riders = riders.collect();
-    (riders, followers)
-}
-
-impl<'a> PlannedCall<'a> {
-    fn rider(
-        &'a self,
-        engine: &'a CallState,
-        body: Bytes,
-        leader: Option<FlightOwner<'a>>,
-        (terms, now): (CallContext<'a>, Instant),
-    ) -> BoxedMember<'a> {
-        let span = CallSpan::begin(terms.origin.trace.as_ref(), self.row);
-        let terms = terms.traced(span.as_ref(), self.row);
-        let mut errand = ForwardedCall::new(engine, self.call, &self.asking, terms, body);
-        errand.hedge(self.row);
+        }
+        let span = CallSpan::begin(terms.origin.trace.as_ref(), planned.row);
+        let terms = terms.traced(span.as_ref(), planned.row);
+        let errand = ForwardedCall::new(engine, call, asking, terms, body);
         errand.set_out();
         let ticket = CallRecord {
-            place: self.place,
-            call: self.call,
+            place,
+            call,
             client: terms.client,
             tally: CallCounter {
-                method: engine.metrics.method(self.row),
+                method: engine.metrics.method(planned.row),
                 failing: &engine.pool.failing,
                 began_at: now,
                 outcome: CallOutcome::Cancelled,
             },
-            entry: terms.origin.entry(&self.call.method),
+            entry: terms.origin.entry(&call.method),
             span,
             leader,
         };
-        Box::new(BatchMember {
+        Some(Box::new(BatchMember {
             errand,
             goes_alone: false,
             has_waited: false,
             ended: None,
+            hash: planned.plan.looks_up(),
             ticket,
-        })
-    }
+        }))
+    });
+    let riders = riders.collect();
+    (riders, followers)
 }
 
 impl<'a> BatchMember<'a> {
@@ -187,9 +127,14 @@ impl<'a> BatchMember<'a> {
         self.ticket.place
     }
 
+    /// Whether it looks a transaction up, or what became of it.
+    pub fn is_lookup(&self) -> bool {
+        self.hash.is_some()
+    }
+
     /// Goes on alone to the end, with `step` as the next step.
     pub async fn part(mut self, step: Option<RetryStep>) -> (usize, ServedAnswer) {
-        let ended = self.errand.part(step).await;
+        let ended = self.errand.part(self.hash, step).await;
         self.ticket.settle(ended)
     }
 

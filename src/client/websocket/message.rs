@@ -91,7 +91,8 @@ async fn carry_out(
     match packet {
         RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, terms.origin),
         RpcRequest::Single(RequestItem::Call(call)) => {
-            let served = router::serve(engine, &call, terms).await;
+            let (planned, terms) = router::plan(engine, &call, terms);
+            let served = router::carry_out(engine, &call, &planned, terms).await;
             call.id
                 .map_or_else(Vec::new, |id| single(id, served.answer))
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::call::doubts::{self, Doubts};
-use forebay_core::call::plan::{self, Plan};
+use forebay_core::call::plan::{self, Plan, PlanContext};
+use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry::{CallBudget, CallEnding, ReplyAction, RetryPlanner, RetryStep};
 use forebay_core::fleet::FleetView;
 use forebay_core::fleet::conduct::Penalty;
@@ -17,6 +18,7 @@ use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::classify::{self, AttemptClass, Blame, Verdict};
 use forebay_core::rpc::envelope::{Call, UpstreamCallId};
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::testing::NoMemory;
 use forebay_core::vocabulary::node::NodeId;
 
 use crate::simulation::oracle::{End, Note};
@@ -103,11 +105,17 @@ impl World {
         };
         let fails_open = self.setting.fails_open;
         let pins = TagPins::of(&self.view, Consistency::Monotonic, None);
-        let (_, plan) = plan::plan(&call, &self.view, &self.rules, &pins, fails_open);
-        let asking = match plan {
-            Plan::Ask(asking) => asking,
-            // No block by number is looked up here.
-            Plan::Soon(_) => return,
+        let by = PlanContext {
+            view: &self.view,
+            rules: &self.rules,
+            pins: &pins,
+            fails_open,
+            client: Client::Unknown,
+            has_socket: false,
+            memory: &NoMemory,
+        };
+        let asking = match plan::plan(&call, &by).plan {
+            Plan::Forward(forward) | Plan::Share { forward, .. } => forward,
             Plan::Answer(result) => {
                 self.show(method, &result);
                 return self.count(id, method, End::Local);
@@ -117,7 +125,14 @@ impl World {
                 return self.count(id, method, End::Refused(refusal));
             }
             // No method of this simulation.
-            Plan::Subscribe | Plan::Unsubscribe => return,
+            Plan::LookUp(..)
+            | Plan::CountNonces(..)
+            | Plan::FillNonce(..)
+            | Plan::Sticky(..)
+            | Plan::Broadcast
+            | Plan::AwaitBlock(_)
+            | Plan::Subscribe
+            | Plan::Unsubscribe => return,
         };
         self.budget.deposit();
         self.tally.asked_calls += 1;

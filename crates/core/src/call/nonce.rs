@@ -22,8 +22,16 @@ pub fn is_pending(method: &str, reads_pending: bool) -> bool {
 /// The method that fills in what a transaction lacks, its nonce among it.
 pub const FILL: &str = "eth_fillTransaction";
 
-/// Whose nonce a transaction lacks that `params` begin with, and where it may be written.
-pub fn missing(params: &str) -> Option<(Address, usize)> {
+/// A nonce that a transaction lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingNonce {
+    pub sender: Address,
+    /// Where it may be written in the params.
+    pub at: usize,
+}
+
+/// The nonce that the transaction lacks with which `params` begin.
+pub fn missing(params: &str) -> Option<MissingNonce> {
     let text = params.as_bytes();
     let object = scanner::elements(text, 0).next()?;
     if text.get(object.start) != Some(&b'{') {
@@ -37,7 +45,10 @@ pub fn missing(params: &str) -> Option<(Address, usize)> {
             _ => {}
         }
     }
-    Some((sender?, object.start + 1))
+    Some(MissingNonce {
+        sender: sender?,
+        at: object.start + 1,
+    })
 }
 
 /// A count, as a result says it in JSON; `None` for what is no quantity.
@@ -89,7 +100,11 @@ mod tests {
     fn a_nonce_is_written_where_it_is_missing_and_whose_it_is_is_known() {
         let sender = format!("0x{}", "a1".repeat(20));
         let params = format!(r#"[ {{"to":null,"from":"{sender}"}}]"#);
-        assert_eq!(missing(&params), Some((Address([0xa1; 20]), 3)));
+        let wanted = MissingNonce {
+            sender: Address([0xa1; 20]),
+            at: 3,
+        };
+        assert_eq!(missing(&params), Some(wanted));
         for bad in [
             format!(r#"[{{"from":"{sender}","nonce":"0x1"}}]"#),
             format!(r#"[{{"nonce":null,"from":"{sender}"}}]"#),

@@ -1,22 +1,22 @@
-//! A plan for one call. After it nothing is decided outside the core.
+//! A plan for one call: which way it goes, alone or in a batch. After it nothing is decided outside the core.
 
-use std::time::Duration;
+mod forward;
 
-use crate::call::last_block::BY_HASH;
-use crate::call::tag_fallback;
-use crate::call::told_blocks;
-use crate::fleet::depth::LookupTarget;
-use crate::fleet::reference::BlockNumber;
+use crate::call::filter::{self, FilterReference, FilterUse};
+use crate::call::last_block::{BY_HASH, is_lookup};
+use crate::call::nonce::{self, FILL, MissingNonce};
+use crate::call::recent_writes::Client;
+use crate::fleet::reference::{BlockHash, BlockNumber};
 use crate::fleet::{FleetView, NodeView};
-use crate::method::block::{
-    self, BlockData, BlockParam, BlockRange, FutureBlockPolicy, HashedBlock, ParamEdits, TagPins,
-};
+use crate::method::block::{self, BlockParam, FutureBlockPolicy, TagPins};
 use crate::method::{self, LocalMethod, MethodIndex, MethodRules, Treatment};
-use crate::rpc::answer::RpcError;
 use crate::rpc::envelope::Call;
 use crate::rpc::refusal::Refusal;
+use crate::rpc::transaction::{self, Address, TxHash};
 use crate::vocabulary::hex;
-use crate::vocabulary::node::Role;
+use crate::vocabulary::node::{NodeId, Role};
+
+pub use self::forward::{Affinity, ForwardPlan};
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +24,109 @@ pub enum Plan {
     /// Answer it here; the result as JSON.
     Answer(String),
     Refuse(Refusal),
-    Ask(ForwardPlan),
-    /// Nobody has the block yet, but it may come any moment: to be planned anew after the next round.
-    Soon(AbsenceAnswer),
+    /// Ask one node after another until one answers.
+    Forward(ForwardPlan),
+    /// The same, once for all that ask the same while clients are shown `head`.
+    Share {
+        forward: ForwardPlan,
+        head: Option<BlockNumber>,
+    },
+    /// The same, for a transaction or for what became of it, which nodes may hold back.
+    LookUp(ForwardPlan, TxHash),
+    /// Tell the highest of several nodes' counts of this account's transactions; where there are not
+    /// several, forward the call.
+    CountNonces(ForwardPlan, Option<Address>),
+    /// Forward it, with the nonce written in that its transaction lacks.
+    FillNonce(ForwardPlan, MissingNonce),
+    /// Ask the one node that has the filter.
+    Sticky(NodeId, FilterReference),
+    /// Send the raw transaction to several nodes at once.
+    Broadcast,
+    /// No node has the block yet, but it may come any moment: to be planned anew after the next round.
+    AwaitBlock(AbsenceAnswer),
     /// Begin a subscription.
     Subscribe,
     /// End one.
     Unsubscribe,
+}
+
+impl Plan {
+    /// How one node after another is asked, where the call comes to that.
+    pub fn forward(&self) -> Option<&ForwardPlan> {
+        match self {
+            Plan::Forward(forward)
+            | Plan::Share { forward, .. }
+            | Plan::LookUp(forward, _)
+            | Plan::CountNonces(forward, _)
+            | Plan::FillNonce(forward, _) => Some(forward),
+            Plan::Answer(_)
+            | Plan::Refuse(_)
+            | Plan::Sticky(..)
+            | Plan::Broadcast
+            | Plan::AwaitBlock(_)
+            | Plan::Subscribe
+            | Plan::Unsubscribe => None,
+        }
+    }
+
+    /// The transaction that is looked up, or what became of it.
+    pub fn looks_up(&self) -> Option<TxHash> {
+        if let Plan::LookUp(_, hash) = self {
+            return Some(*hash);
+        }
+        None
+    }
+
+    /// How nodes are asked for the call together with others of its batch; `None`: it goes its own
+    /// way. `polls`: look-ups do.
+    pub fn together(&self, polls: bool) -> Option<&ForwardPlan> {
+        let is_poll = polls && self.looks_up().is_some();
+        self.forward().filter(|it| it.may_travel && !is_poll)
+    }
+}
+
+/// A plan, and what its call is to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// The row of its method, for the metrics.
+    pub row: MethodIndex,
+    /// As the table and the settings say.
+    pub treatment: Treatment,
+    pub plan: Plan,
+}
+
+/// What calls are planned by.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanContext<'a, M> {
+    pub view: &'a FleetView,
+    pub rules: &'a MethodRules,
+    /// Those of the call's request.
+    pub pins: &'a TagPins,
+    /// Whether nodes that are not fit are asked when no other is left.
+    pub fails_open: bool,
+    pub client: Client,
+    /// Whether news can be sent to it.
+    pub has_socket: bool,
+    pub memory: &'a M,
+}
+
+/// What earlier calls left behind, as far as it says which nodes have what this one asks for.
+pub trait CallMemory {
+    /// The number of the block with this hash.
+    fn number_of(&self, block: BlockHash) -> Option<BlockNumber>;
+    /// The block in which the transaction was told to stand.
+    fn place_of(&self, transaction: TxHash) -> Option<BlockNumber>;
+    /// The nodes that took these.
+    fn holders(&self, of: SentTransactions) -> Vec<NodeId>;
+}
+
+/// Transactions that were sent through here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SentTransactions {
+    WithHash(TxHash),
+    /// Of this sender.
+    WithNonce(Address, u64),
+    Of(Client),
 }
 
 /// What a look-up of a block comes to that nobody has.
@@ -42,114 +138,11 @@ pub enum AbsenceAnswer {
 }
 
 impl AbsenceAnswer {
-    /// The result, as JSON.
-    ///
-    /// # Errors
-    /// It is refused.
-    pub fn settled(self) -> Result<&'static str, Refusal> {
+    /// What becomes of the call when the block hasn't come.
+    pub fn settled(self) -> Plan {
         match self {
-            AbsenceAnswer::Null => Ok("null"),
-            AbsenceAnswer::Future => Err(Refusal::InvalidParams(FUTURE)),
-        }
-    }
-}
-
-/// How nodes are to be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForwardPlan {
-    pub treatment: Treatment,
-    /// The blocks that the node must have.
-    pub block: Option<BlockRange>,
-    /// A block that is named by its hash instead.
-    pub hash: Option<HashedBlock>,
-    /// How long the call waits for a node that has them; `None`: not at all.
-    pub wait: Option<Duration>,
-    /// What is changed in its params.
-    pub edits: ParamEdits,
-    /// A `null` is asked about once more.
-    pub asks_again_on_null: bool,
-    /// And an empty answer, which a node without the block gives, too.
-    pub asks_again_on_empty: bool,
-    /// And no bytes, which is what it says that lacks a raw block or transaction.
-    pub asks_again_on_no_bytes: bool,
-    /// Where that is found.
-    pub holding: LookupTarget,
-    /// Its answer is never `null`.
-    pub is_never_null: bool,
-    /// It asks for a range, of which nodes may limit the breadth.
-    pub is_range: bool,
-    /// It reads what is pending: an answer of a moment before won't do.
-    pub is_pending: bool,
-}
-
-impl ForwardPlan {
-    /// What is asked for stands in block `number`, as far as that is known: a node that has the block
-    /// is asked, and believed when it has nothing there.
-    pub fn stands_in(&mut self, number: Option<BlockNumber>, view: &FleetView) {
-        let number = number.filter(|number| Some(*number) <= view.highest_head);
-        let reads = self.hash.map_or(BlockData::Head, |hashed| hashed.reads);
-        // Whoever lacks a block's state says so.
-        self.asks_again_on_empty =
-            self.hash.is_some() && reads != BlockData::State && number.is_none();
-        if let Some(number) = number {
-            self.block = Some(BlockRange {
-                from: number,
-                to: number,
-                reads,
-            });
-        }
-    }
-
-    /// Whether a node that lacks what is asked for would say `result`, too.
-    pub fn is_doubtful(&self, method: &str, result: &[u8]) -> bool {
-        match result {
-            b"null" => self.asks_again_on_null,
-            b"\"0x\"" => self.asks_again_on_empty || self.asks_again_on_no_bytes,
-            b"[]" => self.asks_again_on_empty,
-            result => method == BY_HASH && told_blocks::is_in_no_block(result),
-        }
-    }
-
-    /// Whether `error` may be of what is changed in the params: a node that takes fewer of them
-    /// refuses what was left out, and that we added.
-    pub fn is_to_blame(&self, error: &RpcError<'_>) -> bool {
-        if self.edits.is_empty() || tag_fallback::is_no_such_block(error) {
-            return false;
-        }
-        let text = error.message.to_ascii_lowercase();
-        let says = |word: &&str| text.contains(*word);
-        let is_of_params = matches!(error.code, -32602 | -32600)
-            || ["argument", "parameter", "params"].iter().any(says);
-        // What geth says of the first is of what the caller wrote.
-        is_of_params && !text.starts_with("invalid argument 0")
-    }
-
-    /// `call` as a node gets it: our id, an envelope written anew, the params with their changes.
-    pub fn body(&self, call: &Call<'_>) -> Vec<u8> {
-        let mut body = call.opening();
-        for piece in self.edits.pieces(call.params()) {
-            body.extend_from_slice(piece);
-        }
-        body.push(b'}');
-        body
-    }
-}
-
-impl From<Treatment> for ForwardPlan {
-    fn from(treatment: Treatment) -> ForwardPlan {
-        ForwardPlan {
-            treatment,
-            block: None,
-            hash: None,
-            wait: None,
-            edits: ParamEdits::default(),
-            asks_again_on_null: false,
-            asks_again_on_empty: false,
-            holding: LookupTarget::default(),
-            asks_again_on_no_bytes: false,
-            is_never_null: false,
-            is_range: false,
-            is_pending: false,
+            AbsenceAnswer::Null => Plan::Answer("null".into()),
+            AbsenceAnswer::Future => Plan::Refuse(Refusal::InvalidParams(FUTURE)),
         }
     }
 }
@@ -160,37 +153,46 @@ const CLIENT_VERSION: &str = concat!("\"forebay/", env!("CARGO_PKG_VERSION"), "\
 const REVERSED: &str = "invalid block range";
 const FUTURE: &str = "block range extends beyond current head block";
 
-/// Plans a call; also the row of its method, for the metrics. `pins` are those of its packet.
-pub fn plan(
-    call: &Call<'_>,
-    view: &FleetView,
-    rules: &MethodRules,
-    pins: &TagPins,
-    fails_open: bool,
-) -> (MethodIndex, Plan) {
-    let (row, treatment) = rules.look_up(&call.method);
+/// Plans a call.
+pub fn plan<M: CallMemory>(call: &Call<'_>, by: &PlanContext<'_, M>) -> Planned {
+    let (row, treatment) = by.rules.look_up(&call.method);
     let plan = match treatment {
         Treatment::Denied => Plan::Refuse(Refusal::MethodNotAllowed),
-        Treatment::Local(local) => answer(local, view, pins, fails_open),
-        Treatment::Read
-        | Treatment::Heavy
-        | Treatment::Broadcast
-        | Treatment::Once
-        | Treatment::Unknown => ask(call, row, treatment, view, pins),
+        Treatment::Local(local) => answer(local, by).unwrap_or_else(|| {
+            // What isn't known here is asked as a read, but never together with others.
+            let forward = ForwardPlan {
+                may_be_hedged: method::listed(row).is_some_and(|method| method.may_be_hedged),
+                ..Treatment::Read.into()
+            };
+            way(call, row, forward, by)
+        }),
+        Treatment::Broadcast => Plan::Broadcast,
+        Treatment::Read | Treatment::Heavy | Treatment::Once | Treatment::Unknown => {
+            ask(call, row, treatment, by)
+        }
     };
-    (row, plan)
+    Planned {
+        row,
+        treatment,
+        plan,
+    }
 }
 
-fn ask(
+fn ask<M: CallMemory>(
     call: &Call<'_>,
     row: MethodIndex,
     treatment: Treatment,
-    view: &FleetView,
-    pins: &TagPins,
+    by: &PlanContext<'_, M>,
 ) -> Plan {
+    let is_read = treatment == Treatment::Read;
     let Some(method) = method::listed(row) else {
-        return Plan::Ask(treatment.into());
+        let forward = ForwardPlan {
+            may_travel: is_read,
+            ..treatment.into()
+        };
+        return way(call, row, forward, by);
     };
+    let (view, pins) = (by.view, by.pins);
     let bearing = block::read(method.place, call.params, pins);
     if bearing.is_reversed && method.beyond == FutureBlockPolicy::Refuse {
         return Plan::Refuse(Refusal::InvalidParams(REVERSED));
@@ -198,11 +200,15 @@ fn ask(
     let highest = view.highest_head.max(pins.latest);
     let beyond = (bearing.need.zip(highest))
         .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
-    match (method.beyond, beyond) {
-        (FutureBlockPolicy::Refuse, Some(number)) => absent(AbsenceAnswer::Future, number, view),
-        (FutureBlockPolicy::Null, Some(number)) => absent(AbsenceAnswer::Null, number, view),
+    let forward = match (method.beyond, beyond) {
+        (FutureBlockPolicy::Refuse, Some(number)) => {
+            return absent(AbsenceAnswer::Future, number, view);
+        }
+        (FutureBlockPolicy::Null, Some(number)) => {
+            return absent(AbsenceAnswer::Null, number, view);
+        }
         (FutureBlockPolicy::Wait | FutureBlockPolicy::PassOn, _)
-        | (FutureBlockPolicy::Null | FutureBlockPolicy::Refuse, None) => Plan::Ask(ForwardPlan {
+        | (FutureBlockPolicy::Null | FutureBlockPolicy::Refuse, None) => ForwardPlan {
             treatment,
             block: bearing.need,
             hash: bearing.hash,
@@ -219,35 +225,111 @@ fn ask(
             is_never_null: method.is_never_null,
             is_range: matches!(method.place, BlockParam::Range { .. }),
             is_pending: bearing.is_pending,
-        }),
+            affinity: Affinity::Anyone,
+            may_be_hedged: is_read && method.may_be_hedged,
+            may_travel: is_read,
+        },
+    };
+    way(call, row, forward, by)
+}
+
+/// The way of a call that nodes are asked for.
+fn way<M: CallMemory>(
+    call: &Call<'_>,
+    row: MethodIndex,
+    mut forward: ForwardPlan,
+    by: &PlanContext<'_, M>,
+) -> Plan {
+    let (view, memory) = (by.view, by.memory);
+    let is_once = forward.treatment == Treatment::Once;
+    if is_once && filter::part_of(&call.method) == Some(FilterUse::Following) {
+        let followed = call.params.and_then(filter::unwrap);
+        let there = followed.and_then(|filter| Some((filter.node(view)?, filter)));
+        let refused = Plan::Refuse(Refusal::FilterNotFound);
+        return there.map_or(refused, |(node, filter)| Plan::Sticky(node, filter));
+    }
+    let looked_up = call.params.filter(|_| is_lookup(&call.method));
+    let looked_up = looked_up.and_then(transaction::hash_asked);
+    if let Some(hashed) = forward.hash {
+        let number = memory.number_of(hashed.hash);
+        forward.stands_in(number.or_else(|| view.told.number_of(hashed.hash)), view);
+    } else if is_lookup(&call.method) {
+        forward.stands_in(looked_up.and_then(|hash| memory.place_of(hash)), view);
+    }
+    let is_sharable = method::listed(row).is_some_and(|method| method.may_be_shared);
+    if is_sharable && !forward.is_pending {
+        let head = by.pins.latest.or(view.served_head);
+        return Plan::Share { forward, head };
+    }
+    let holders = sent(call, &forward, looked_up, by.client).map(|of| memory.holders(of));
+    if let Some(holders) = holders.filter(|holders| !holders.is_empty()) {
+        forward.affinity = Affinity::Rather(holders);
+        forward.may_travel = false;
+    }
+    if nonce::is_pending(&call.method, forward.is_pending) {
+        forward.may_travel = false;
+        let sender = call.params.and_then(transaction::address_asked);
+        return Plan::CountNonces(forward, sender);
+    }
+    if call.method == FILL {
+        forward.may_travel = false;
+        return match call.params.and_then(nonce::missing) {
+            Some(missing) => Plan::FillNonce(forward, missing),
+            None => Plan::Forward(forward),
+        };
+    }
+    match looked_up {
+        Some(hash) => Plan::LookUp(forward, hash),
+        None => Plan::Forward(forward),
+    }
+}
+
+/// The transactions that a call finds at the nodes which took them: one that was sent through here,
+/// and, where it reads the pool, this client's.
+fn sent(
+    call: &Call<'_>,
+    forward: &ForwardPlan,
+    looked_up: Option<TxHash>,
+    client: Client,
+) -> Option<SentTransactions> {
+    match &*call.method {
+        BY_HASH => looked_up.map(SentTransactions::WithHash),
+        "eth_getTransactionBySenderAndNonce" => call
+            .params
+            .and_then(transaction::nonce_asked)
+            .map(|(sender, nonce)| SentTransactions::WithNonce(sender, nonce)),
+        _ if forward.is_pending || call.method == FILL => Some(SentTransactions::Of(client)),
+        _ => None,
     }
 }
 
 /// What becomes of a look-up of block `number`, which nobody has.
 fn absent(absence: AbsenceAnswer, number: BlockNumber, view: &FleetView) -> Plan {
     match view.wait_for(number) {
-        Some(_) => Plan::Soon(absence),
-        None => match absence.settled() {
-            Ok(result) => Plan::Answer(result.into()),
-            Err(why) => Plan::Refuse(why),
-        },
+        Some(_) => Plan::AwaitBlock(absence),
+        None => absence.settled(),
     }
 }
 
-fn answer(local: LocalMethod, view: &FleetView, pins: &TagPins, fails_open: bool) -> Plan {
+/// `None`: it isn't known here.
+fn answer<M>(local: LocalMethod, by: &PlanContext<'_, M>) -> Option<Plan> {
+    let view = by.view;
     let known = match local {
         LocalMethod::ChainId => view.chain_id.map(|id| hex::quantity(id.0)),
-        LocalMethod::BlockNumber => return block_number(view, pins, fails_open),
+        LocalMethod::BlockNumber => return block_number(by),
         LocalMethod::Syncing => has_fit(view).then(|| "false".to_string()),
         LocalMethod::ClientVersion => Some(CLIENT_VERSION.to_string()),
         LocalMethod::Listening => Some("true".to_string()),
         LocalMethod::Accounts => Some("[]".to_string()),
-        LocalMethod::Subscribe => return Plan::Subscribe,
-        LocalMethod::Unsubscribe => return Plan::Unsubscribe,
+        LocalMethod::Subscribe | LocalMethod::Unsubscribe if !by.has_socket => {
+            return Some(Plan::Refuse(Refusal::NeedsSocket));
+        }
+        LocalMethod::Subscribe => return Some(Plan::Subscribe),
+        LocalMethod::Unsubscribe => return Some(Plan::Unsubscribe),
         // It isn't always the chain id: the nodes know.
         LocalMethod::NetVersion => view.net_version.as_deref().map(quoted),
     };
-    known.map_or_else(|| Plan::Ask(Treatment::Read.into()), Plan::Answer)
+    known.map(Plan::Answer)
 }
 
 fn quoted(text: &str) -> String {
@@ -260,15 +342,20 @@ pub(crate) fn has_fit(view: &FleetView) -> bool {
         .any(|rung| view.has_fit(rung))
 }
 
-/// The served head, as long as somebody could answer for it. A packet has one.
-fn block_number(view: &FleetView, pins: &TagPins, fails_open: bool) -> Plan {
-    let lives = || fails_open && view.nodes.iter().any(NodeView::is_last_resort);
-    match pins.latest.or(view.served_head) {
-        None => Plan::Ask(Treatment::Read.into()),
-        Some(BlockNumber(head)) if has_fit(view) || lives() => Plan::Answer(hex::quantity(head)),
-        Some(_) => Plan::Refuse(Refusal::NoNode),
-    }
+/// The served head, as long as a node could answer for it. A request has one.
+fn block_number<M>(by: &PlanContext<'_, M>) -> Option<Plan> {
+    let view = by.view;
+    let lives = || by.fails_open && view.nodes.iter().any(NodeView::is_last_resort);
+    let BlockNumber(head) = by.pins.latest.or(view.served_head)?;
+    Some(if has_fit(view) || lives() {
+        Plan::Answer(hex::quantity(head))
+    } else {
+        Plan::Refuse(Refusal::NoNode)
+    })
 }
+
+#[cfg(test)]
+mod ways;
 
 #[cfg(test)]
 mod tests {
@@ -276,8 +363,12 @@ mod tests {
     use crate::fleet::reference::ChainId;
     use crate::fleet::standing::Hysteresis;
     use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
-    use crate::method::block::Consistency;
-    use crate::vocabulary::node::{NodeId, Weight};
+    use std::time::Duration;
+
+    use crate::method::block::{BlockData, Consistency};
+    use crate::rpc::answer::RpcError;
+    use crate::testing::NoMemory;
+    use crate::vocabulary::node::Weight;
 
     fn planned(method: &str, view: &FleetView) -> Plan {
         planned_with(method, None, view, Consistency::Monotonic)
@@ -295,14 +386,35 @@ mod tests {
             params,
         };
         let pins = TagPins::of(view, consistency, None);
-        plan(
-            &call,
+        let rules = MethodRules::new(vec![], vec![], vec![]);
+        plan(&call, &by(view, &rules, &pins)).plan
+    }
+
+    fn by<'a>(
+        view: &'a FleetView,
+        rules: &'a MethodRules,
+        pins: &'a TagPins,
+    ) -> PlanContext<'a, NoMemory> {
+        PlanContext {
             view,
-            &MethodRules::new(vec![], vec![], vec![]),
-            &pins,
-            true,
-        )
-        .1
+            rules,
+            pins,
+            fails_open: true,
+            client: Client::Unknown,
+            has_socket: true,
+            memory: &NoMemory,
+        }
+    }
+
+    /// What a local method comes to that isn't known here.
+    fn asked(view: &FleetView) -> Plan {
+        Plan::Share {
+            forward: ForwardPlan {
+                may_be_hedged: true,
+                ..Treatment::Read.into()
+            },
+            head: view.served_head,
+        }
     }
 
     /// Served head 100, highest 101, the head of the one node.
@@ -349,10 +461,9 @@ mod tests {
     }
 
     fn asking(method: &str, params: &str, consistency: Consistency) -> ForwardPlan {
-        match planned_with(method, Some(params), &at_100(), consistency) {
-            Plan::Ask(asking) => asking,
-            other => panic!("{method} {params}: {other:?}"),
-        }
+        let plan = planned_with(method, Some(params), &at_100(), consistency);
+        let forward = plan.forward().cloned();
+        forward.unwrap_or_else(|| panic!("{method} {params}: {plan:?}"))
     }
 
     #[test]
@@ -375,22 +486,22 @@ mod tests {
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x1","toBlock":"0x66"}]"#,
-                Plan::Soon(AbsenceAnswer::Future),
+                Plan::AwaitBlock(AbsenceAnswer::Future),
             ),
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x66"}]"#,
-                Plan::Soon(AbsenceAnswer::Future),
+                Plan::AwaitBlock(AbsenceAnswer::Future),
             ),
             (
                 "eth_getBlockByNumber",
                 r#"["0x66",false]"#,
-                Plan::Soon(AbsenceAnswer::Null),
+                Plan::AwaitBlock(AbsenceAnswer::Null),
             ),
             (
                 "eth_getBlockReceipts",
                 r#"["0x66"]"#,
-                Plan::Soon(AbsenceAnswer::Null),
+                Plan::AwaitBlock(AbsenceAnswer::Null),
             ),
             (
                 "eth_getLogs",
@@ -545,9 +656,8 @@ mod tests {
             params: Some(r#"[{}]"#),
         };
         let rules = MethodRules::new(vec![], vec![], vec![]);
-        let Plan::Ask(asking) = plan(&call, &view, &rules, &pins, true).1 else {
-            panic!("not asked");
-        };
+        let planned = plan(&call, &by(&view, &rules, &pins));
+        let asking = planned.plan.forward().expect("asked");
         assert_eq!(asking.block.map(|need| need.to), Some(BlockNumber(100)));
     }
 
@@ -563,20 +673,11 @@ mod tests {
         );
         assert_eq!(
             planned("eth_chainId", &FleetView::default()),
-            Plan::Ask(Treatment::Read.into())
+            asked(&FleetView::default())
         );
-        assert_eq!(
-            planned("eth_syncing", &view),
-            Plan::Ask(Treatment::Read.into())
-        );
-        assert_eq!(
-            planned("eth_blockNumber", &view),
-            Plan::Ask(Treatment::Read.into())
-        );
-        assert_eq!(
-            planned("net_version", &view),
-            Plan::Ask(Treatment::Read.into())
-        );
+        assert_eq!(planned("eth_syncing", &view), asked(&view));
+        assert_eq!(planned("eth_blockNumber", &view), asked(&view));
+        assert_eq!(planned("net_version", &view), asked(&view));
         assert_eq!(planned("eth_accounts", &view), Plan::Answer("[]".into()));
     }
 
@@ -601,7 +702,7 @@ mod tests {
         );
         assert_eq!(
             planned("zks_foo", &view),
-            Plan::Ask(Treatment::Unknown.into())
+            Plan::Forward(Treatment::Unknown.into())
         );
     }
 }
