@@ -5,14 +5,12 @@ use std::pin::Pin;
 
 use crate::call::answer::{self, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
-use crate::call::record::CallCounter;
+use crate::call::record::CallRecord;
 use crate::call::{
-    awaited_block, broadcast, coalesce, forward, pending_nonce, pending_transaction,
-    request_context, sticky, subscription,
+    awaited_block, broadcast, coalesce, forward, pending_nonce, pending_transaction, sticky,
+    subscription,
 };
-use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::observe::spans::CallSpan;
 use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::rpc::envelope::Call;
 
@@ -38,23 +36,9 @@ pub async fn carry_out(
     planned: &Planned,
     terms: CallContext<'_>,
 ) -> ServedAnswer {
-    let mut tally = CallCounter {
-        method: state.metrics.method(planned.row),
-        failing: &state.pool.failing,
-        began_at: clock::now(),
-        outcome: CallOutcome::Cancelled,
-    };
-    let entry = terms.origin.entry(&call.method);
-    let span = CallSpan::begin(terms.origin.trace.as_ref(), planned.row);
-    let terms = terms.traced(span.as_ref(), planned.row);
+    let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
     let (mut served, outcome) = answer(state, call, &planned.plan, terms).await;
-    tally.outcome = outcome;
-    if let Some(span) = span {
-        request_context::end_span(span, &served, outcome);
-    }
-    if let Some(entry) = entry {
-        request_context::settle(entry, &mut served, call, outcome);
-    }
+    record.end(&mut served, call, outcome);
     served
 }
 

@@ -207,10 +207,10 @@ async fn go<'a>(
     };
     match travel {
         UpstreamStep::Together(convoy) => {
-            for mut rider in convoy.travel(engine, terms).await {
+            for rider in convoy.travel(engine, terms).await {
                 match rider.leave() {
-                    Some(answer) => keep(answer),
-                    None => done.left.push(rider),
+                    Ok(answer) => keep(answer),
+                    Err(rider) => done.left.push(rider),
                 }
             }
         }

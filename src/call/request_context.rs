@@ -8,16 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::policy::Policy;
-use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::trail::{RequestTrail, TrailContext};
 use crate::client::downstream::Downstream;
 use crate::client::request_head::RequestHead;
 use crate::clock;
 use crate::observe::access_log::{AccessLogEntry, CallOrigin};
 use crate::observe::metrics::CallOutcome;
-use crate::observe::spans::CallSpan;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::forwarded;
 use forebay_core::wire::trace::{self, TraceParent};
@@ -155,42 +152,6 @@ fn named(caller: &mut impl Downstream) -> String {
     // From here the answer's head takes it.
     caller.name(id.clone());
     id
-}
-
-/// Ends a call's span by what came of it.
-pub fn end_span(span: CallSpan, served: &ServedAnswer, outcome: CallOutcome) {
-    let span = span.end(outcome, served.node.clone(), served.attempts);
-    span.with_code(match &served.answer {
-        CallReply::Here(_) | CallReply::Large(_) => None,
-        CallReply::Whole(answer) => answer.error().map(|error| error.code),
-        CallReply::Refused(why) => Some(why.code().into()),
-    });
-}
-
-/// Writes down what came of a call. The line of one that is passed on as it comes goes with it.
-pub fn settle(
-    mut entry: AccessLogEntry,
-    served: &mut ServedAnswer,
-    call: &Call<'_>,
-    outcome: CallOutcome,
-) {
-    entry.served_by(served.node.clone(), served.attempts);
-    entry.failed = served.failed.clone();
-    match &mut served.answer {
-        CallReply::Here(answer) => {
-            entry.ended(outcome, None);
-            entry.sent(answer.len());
-        }
-        CallReply::Whole(answer) => {
-            entry.ended(outcome, answer.error().map(|error| error.code));
-            entry.sent(call.id.map_or(0, |id| answer.bytes_with(id)));
-        }
-        CallReply::Refused(why) => {
-            entry.ended(outcome, Some(why.code().into()));
-            entry.sent(why.body(call.id).len());
-        }
-        CallReply::Large(large) => large.entry = Some(Box::new(entry)),
-    }
 }
 
 #[cfg(test)]

@@ -6,12 +6,9 @@ use super::super::coalesce;
 use crate::call::answer::ServedAnswer;
 use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
-use crate::call::record::CallCounter;
-use crate::call::request_context;
+use crate::call::record::CallRecord;
 use crate::clock;
-use crate::observe::access_log::AccessLogEntry;
 use crate::observe::metrics::CallOutcome;
-use crate::observe::spans::CallSpan;
 use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
 use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::call::recent_writes::Client;
@@ -33,18 +30,16 @@ pub struct BatchMember<'a> {
     pub ended: Option<(ServedAnswer, CallOutcome)>,
     /// Of the transaction that it looks up.
     hash: Option<TxHash>,
-    ticket: CallRecord<'a>,
+    ticket: MemberTicket<'a>,
 }
 
-/// What is settled when a call has ended.
-struct CallRecord<'a> {
+/// What is settled when the call has ended.
+struct MemberTicket<'a> {
     /// Its place in the batch.
     place: usize,
     call: &'a Call<'a>,
     client: Client,
-    tally: CallCounter<'a>,
-    entry: Option<AccessLogEntry>,
-    span: Option<CallSpan>,
+    record: CallRecord<'a>,
     /// Of the identical calls that wait for it.
     leader: Option<FlightOwner<'a>>,
 }
@@ -63,7 +58,6 @@ pub fn board<'a>(
     items: &'a [PlannedItem<'a>],
     terms: CallContext<'a>,
 ) -> (Vec<BoxedMember<'a>>, Vec<usize>) {
-    let now = clock::now();
     let calls = || {
         items
             .iter()
@@ -90,31 +84,22 @@ pub fn board<'a>(
                 }
             }
         }
-        let span = CallSpan::begin(terms.origin.trace.as_ref(), planned.row);
-        let terms = terms.traced(span.as_ref(), planned.row);
+        let (record, terms) = CallRecord::begin(engine, call, planned.row, terms);
         let errand = ForwardedCall::new(engine, call, asking, terms, body);
         errand.set_out();
-        let ticket = CallRecord {
-            place,
-            call,
-            client: terms.client,
-            tally: CallCounter {
-                method: engine.metrics.method(planned.row),
-                failing: &engine.pool.failing,
-                began_at: now,
-                outcome: CallOutcome::Cancelled,
-            },
-            entry: terms.origin.entry(&call.method),
-            span,
-            leader,
-        };
         Some(Box::new(BatchMember {
             errand,
             goes_alone: false,
             has_waited: false,
             ended: None,
             hash: planned.plan.looks_up(),
-            ticket,
+            ticket: MemberTicket {
+                place,
+                call,
+                client: terms.client,
+                record,
+                leader,
+            },
         }))
     });
     let riders = riders.collect();
@@ -133,7 +118,7 @@ impl<'a> BatchMember<'a> {
     }
 
     /// Goes on alone to the end, with `step` as the next step.
-    pub async fn part(mut self, step: Option<RetryStep>) -> (usize, ServedAnswer) {
+    pub async fn part(self, step: Option<RetryStep>) -> (usize, ServedAnswer) {
         let ended = self.errand.part(self.hash, step).await;
         self.ticket.settle(ended)
     }
@@ -148,28 +133,21 @@ impl<'a> BatchMember<'a> {
         }
     }
 
-    /// The answer and its place, if it has ended.
-    pub fn leave(&mut self) -> Option<(usize, ServedAnswer)> {
-        let ended = self.ended.take()?;
-        Some(self.ticket.settle(ended))
+    /// The answer and its place, if it has ended; else the call, which goes on.
+    pub fn leave(mut self: Box<Self>) -> Result<(usize, ServedAnswer), BoxedMember<'a>> {
+        match self.ended.take() {
+            Some(ended) => Ok(self.ticket.settle(ended)),
+            None => Err(self),
+        }
     }
 }
 
-impl CallRecord<'_> {
-    fn settle(
-        &mut self,
-        (mut served, outcome): (ServedAnswer, CallOutcome),
-    ) -> (usize, ServedAnswer) {
-        if let Some(leader) = self.leader.take() {
+impl MemberTicket<'_> {
+    fn settle(self, (mut served, outcome): (ServedAnswer, CallOutcome)) -> (usize, ServedAnswer) {
+        if let Some(leader) = self.leader {
             leader.land(|| apart(coalesce::landed(&served, outcome, self.client)));
         }
-        self.tally.outcome = outcome;
-        if let Some(span) = self.span.take() {
-            request_context::end_span(span, &served, outcome);
-        }
-        if let Some(entry) = self.entry.take() {
-            request_context::settle(entry, &mut served, self.call, outcome);
-        }
+        self.record.end(&mut served, self.call, outcome);
         (self.place, served)
     }
 }
