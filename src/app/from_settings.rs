@@ -70,11 +70,11 @@ fn limits(settings: &Settings, caps: &Caps) -> Limits {
 
 /// What repeats may cost.
 pub fn rates(settings: &Settings) -> BudgetRates {
-    let budget = settings.calls.retry_budget;
+    let calls = &settings.calls;
     BudgetRates {
-        per_call: budget.per_call,
-        per_second: budget.per_second,
-        burst: budget.burst,
+        per_call: calls.retry_per_call,
+        per_second: calls.retry_per_second,
+        burst: calls.retry_burst,
     }
 }
 
@@ -140,6 +140,6 @@ pub fn bounds(settings: &Settings, caps: &Caps) -> ConfiguredBounds {
         request_bytes_max: caps.bodies,
         answer_bytes_max: caps.answers,
         sockets_max: settings.sockets.sockets_max,
-        retry_budget_max: settings.calls.retry_budget.burst,
+        retry_budget_max: settings.calls.retry_burst,
     }
 }

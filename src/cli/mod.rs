@@ -84,6 +84,9 @@ enum Command {
         /// Print the JSON Schema of configurations, for editors
         #[arg(long)]
         schema: bool,
+        /// Print the reference page of the settings
+        #[arg(long, hide = true, conflicts_with_all = ["print", "schema"])]
+        reference: bool,
     },
     /// Add, list, change and remove nodes; a running balancer follows
     #[command(subcommand)]
@@ -161,6 +164,13 @@ fn obey(command: Command, path: &Path) -> Result<(), CommandError> {
             let schema = writeln!(io::stdout(), "{:#}", config::schema());
             schema.map_err(CommandError::refused)
         }
+        Command::Check {
+            reference: true, ..
+        } => {
+            let page = config::reference();
+            let written = io::stdout().write_all(page.as_bytes());
+            written.map_err(CommandError::refused)
+        }
         Command::Check { print: true, .. } => {
             let (settings, pingora, _) = configuration(path)?;
             let shown = config::shown(&settings, &pingora);
@@ -233,8 +243,9 @@ impl ConfigScope {
     fn can_do_without(self, key: &str) -> bool {
         let rest = key.strip_prefix("forebay.").unwrap_or_default();
         let group = rest.split(['.', '[']).next().unwrap_or_default();
+        let groups = config::groups();
         let passed = match self {
-            ConfigScope::Listeners => &config::GROUPS[..],
+            ConfigScope::Listeners => &groups[..],
             ConfigScope::Nodes => &["nodes", "admin", "otlp", "cors", "cloudwatch"],
         };
         group != "listen" && passed.contains(&group)

@@ -2,29 +2,24 @@
 //!
 //! Whoever can reach an address off loopback could change the nodes, so there a token is needed.
 
-use std::net::SocketAddr;
-
 use super::field::Field;
-use crate::config::field::ReadContext;
-use crate::config::settings::AdminSettings;
+use super::form::Form;
+use super::hidden::HIDDEN;
 use forebay_core::vocabulary::node::Secret;
 
-/// A shorter token can be guessed.
-const TOKEN_BYTES_MIN: usize = 16;
 /// The longest token, in bytes: it has to fit into a header.
 const TOKEN_BYTES_MAX: usize = 1024;
 /// The longest name of a host (RFC 1035, 2.3.4), in bytes.
 const HOST_BYTES_MAX: usize = 253;
 
-pub(super) fn admin(field: &Field<'_>) -> AdminSettings {
-    let section = field.section(&["token", "hosts"]);
-    AdminSettings {
-        token: token(&section.field("token")),
-        hosts: section.field("hosts").list(host).unwrap_or_default(),
-    }
+pub(super) fn token<S: 'static>() -> Form<S, Option<Secret>> {
+    Form::new(
+        |field| read_token(field).map(Some),
+        |token| token.as_ref().map(|_| HIDDEN).into(),
+    )
 }
 
-fn token(field: &Field<'_>) -> Option<Secret> {
+fn read_token(field: &Field<'_>) -> Option<Secret> {
     let token = field.text()?.value;
     let fits = token.len() <= TOKEN_BYTES_MAX && token.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits {
@@ -36,7 +31,7 @@ fn token(field: &Field<'_>) -> Option<Secret> {
     (!token.is_empty()).then(|| Secret::new(token))
 }
 
-fn host(item: &Field<'_>) -> Option<String> {
+pub(super) fn host(item: &Field<'_>) -> Option<String> {
     item.parsed(
         "a host's name without a port, as in `forebay.internal`",
         |text| {
@@ -45,31 +40,6 @@ fn host(item: &Field<'_>) -> Option<String> {
             (fits && text.bytes().all(clean)).then(|| text.to_ascii_lowercase())
         },
     )
-}
-
-/// Judges the listener's address and the token together.
-pub(super) fn check(
-    context: &ReadContext<'_>,
-    field: &Field<'_>,
-    address: Option<SocketAddr>,
-    admin: &AdminSettings,
-) {
-    let exposed = address.filter(|address| !address.ip().to_canonical().is_loopback());
-    let Some(address) = exposed else { return };
-    match &admin.token {
-        None => context.error(
-            "forebay.listen.admin",
-            format!(
-                "others can reach {address}, so it needs a token: set `forebay.admin.token`, \
-                 or listen on 127.0.0.1"
-            ),
-        ),
-        Some(token) if token.reveal().len() < TOKEN_BYTES_MIN => field.warn(format!(
-            "others can reach {address}, and a token under {TOKEN_BYTES_MIN} characters can be \
-             guessed; `openssl rand -hex 32` makes a good one"
-        )),
-        Some(_) => {}
-    }
 }
 
 #[cfg(test)]

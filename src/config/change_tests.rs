@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
+use crate::config::settings::RegistryKind;
 use crate::config::tests::{FULL, reading};
 
 fn settings(text: &str) -> Settings {

@@ -3,21 +3,10 @@
 use http::HeaderName;
 
 use super::field::Field;
-use crate::config::settings::CorsSettings;
-
-pub(super) fn cors(field: &Field<'_>) -> CorsSettings {
-    let section = field.section(&["origins", "headers"]);
-    let default = CorsSettings::default();
-    let (origins, headers) = (section.field("origins"), section.field("headers"));
-    CorsSettings {
-        origins: origins.list(origin).unwrap_or(default.origins),
-        headers: headers.list(header).unwrap_or(default.headers),
-    }
-}
 
 /// An origin as browsers send it (RFC 6454, 6.2): a scheme, a host, and a port if it isn't the
 /// usual one.
-fn origin(item: &Field<'_>) -> Option<String> {
+pub(super) fn origin(item: &Field<'_>) -> Option<String> {
     item.parsed(
         "`*` or an origin, as in `https://app.example`, without a path",
         |text| {
@@ -34,7 +23,7 @@ fn origin(item: &Field<'_>) -> Option<String> {
 }
 
 /// A header's name, or `*` for all but `authorization` (Fetch, 3.2.5).
-fn header(item: &Field<'_>) -> Option<String> {
+pub(super) fn header(item: &Field<'_>) -> Option<String> {
     item.parsed("a header's name, as in `x-app`, or `*`", |text| {
         let name = HeaderName::from_bytes(text.trim().as_bytes()).ok()?;
         Some(name.as_str().to_string())

@@ -9,12 +9,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::finding::{Findings, shown};
+use super::hidden::harmless;
 use super::quantity;
-use super::schema::ITEM;
-use crate::config::schema::{SchemaRecorder, ValueShape};
+use super::shape::{ITEM, SchemaRecorder, ValueShape};
 use crate::config::suggestion;
 use crate::config::yaml::{YamlEntry, YamlNode, YamlValue};
-use forebay_core::vocabulary::node::{NodeSpecError, interpolate};
+use forebay_core::vocabulary::node::interpolate;
 
 /// The most items of a list, and of keys in a group.
 pub(super) const ITEMS_MAX: usize = 1000;
@@ -44,10 +44,11 @@ impl ReadContext<'_> {
 /// A value, or the place where one might have stood.
 #[derive(Clone)]
 pub(super) struct Field<'a> {
-    context: &'a ReadContext<'a>,
+    pub context: &'a ReadContext<'a>,
     pub path: String,
     pub line: usize,
     node: Option<&'a YamlNode>,
+    has_key: bool,
 }
 
 /// A scalar: as it stands in the file, and with the environment put in.
@@ -63,13 +64,24 @@ impl<'a> Field<'a> {
         line: usize,
         node: Option<&'a YamlNode>,
     ) -> Field<'a> {
-        let node = node.filter(|node| !node.is_null());
         Field {
             context,
             path,
             line,
-            node,
+            node: node.filter(|node| !node.is_null()),
+            has_key: node.is_some(),
         }
+    }
+
+    /// The value of a key below, of a group of free keys.
+    pub fn below(&self, entry: &'a YamlEntry) -> Field<'a> {
+        let path = below(&self.path, &entry.key);
+        Field::new(self.context, path, entry.line, Some(&entry.node))
+    }
+
+    /// Whether the key stands there, be it with nothing beside it.
+    pub fn has_key(&self) -> bool {
+        self.has_key
     }
 
     pub fn is_written(&self) -> bool {
@@ -265,6 +277,20 @@ impl<'a> Field<'a> {
         section
     }
 
+    /// The same group of keys, after it was read: nothing more is told of it.
+    pub fn group(&self) -> Section<'a> {
+        let entries = match self.node.map(|node| &node.value) {
+            Some(YamlValue::Mapping(entries)) => &entries[..entries.len().min(ITEMS_MAX)],
+            Some(YamlValue::Scalar { .. } | YamlValue::Sequence(_)) | None => &[],
+        };
+        Section {
+            context: self.context,
+            path: self.path.clone(),
+            line: self.line,
+            entries,
+        }
+    }
+
     /// Keys with their values, whatever they are; one written twice is an error.
     pub fn entries(&self) -> &'a [YamlEntry] {
         let Some(node) = self.node else {
@@ -297,31 +323,6 @@ fn quoted(written: &str) -> String {
         "" => "an empty text".to_string(),
         _ if written.contains("${") => format!("what `{}` stands for", shown(written)),
         _ => format!("`{}`", shown(written)),
-    }
-}
-
-/// A fault in words that show nothing of what the environment holds.
-pub(super) fn harmless(why: &NodeSpecError) -> String {
-    match why {
-        NodeSpecError::UrlScheme(_, named) => format!("the scheme is not one of {named}"),
-        NodeSpecError::Unset(name) => {
-            format!("the environment variable {} is not set", shown(name))
-        }
-        NodeSpecError::Header(name) => {
-            format!("the header `{}` can't be sent to a node", shown(name))
-        }
-        NodeSpecError::UrlEmpty
-        | NodeSpecError::UrlTooLong
-        | NodeSpecError::UrlMalformed(_)
-        | NodeSpecError::UrlHost
-        | NodeSpecError::UrlUser
-        | NodeSpecError::Hidden
-        | NodeSpecError::Metadata
-        | NodeSpecError::Ours
-        | NodeSpecError::Unclosed
-        | NodeSpecError::Weight(_)
-        | NodeSpecError::InFlightMax
-        | NodeSpecError::Name => why.to_string(),
     }
 }
 

@@ -87,6 +87,19 @@ impl Findings {
         self.errors.get()
     }
 
+    /// Whether no mistake was found at `path` or below it.
+    pub fn is_sound(&self, path: &str) -> bool {
+        let is_there = |key: &str| {
+            let rest = key.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let list = self.list.borrow();
+        let mut errors = list
+            .iter()
+            .filter(|found| found.severity == Severity::Error);
+        self.left_out.get() == 0 && !errors.any(|found| is_there(&found.key))
+    }
+
     /// All findings by line, and a last one that counts those left out.
     pub fn into_sorted(self) -> Vec<Finding> {
         let mut list = self.list.into_inner();

@@ -1,20 +1,9 @@
 //! `forebay.limits`: the memory that all that is held is a share of, and whether the other keys fit.
 
-use super::field::{Field, Section};
+use super::field::{ReadContext, Section};
 use super::quantity::size_text;
 use super::settings::Settings;
-use crate::config::field::ReadContext;
-use crate::config::settings::LimitSettings;
-use forebay_core::vocabulary::caps::{Caps, MEMORY_MIN};
-
-const MEMORY_MAX: u64 = 1 << 44;
-
-pub(super) fn limits(field: &Field<'_>) -> LimitSettings {
-    let section = field.section(&["memory"]);
-    LimitSettings {
-        memory: section.field("memory").size(MEMORY_MIN..=MEMORY_MAX),
-    }
-}
+use forebay_core::vocabulary::caps::Caps;
 
 /// Holds the settings to their shares of the memory that is written: a key above its own is a
 /// mistake, and a default shrinks.
@@ -27,8 +16,7 @@ pub(super) fn fit(context: &ReadContext<'_>, forebay: &Section<'_>, settings: &m
     }
     let caps = Caps::of(memory);
     let too_much = |section: &str, key: &str, share: String| {
-        let entries = forebay.field(section).entries();
-        if entries.iter().any(|entry| entry.key == key) {
+        if forebay.field(section).group().has(key) {
             let (path, memory) = (format!("forebay.{section}.{key}"), size_text(memory));
             context.error(&path, format!("at most {share} with a memory of {memory}"));
         }

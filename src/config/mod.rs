@@ -8,12 +8,16 @@ use pingora::server::configuration::ServerConf;
 
 mod admin;
 mod advice;
+mod calls;
 pub mod change;
 mod cors;
 mod field;
 mod finding;
+mod fit;
 pub mod folders;
+mod form;
 mod from_file;
+mod hidden;
 mod limits;
 mod listen;
 mod nodes;
@@ -21,10 +25,13 @@ mod observability;
 mod otlp;
 mod printout;
 pub mod quantity;
+mod reference;
 mod registry;
 mod schema;
 mod server;
+mod setting;
 pub mod settings;
+mod shape;
 mod sockets;
 mod suggestion;
 mod yaml;
@@ -32,9 +39,9 @@ mod yaml_writer;
 
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 
-pub use crate::config::from_file::KEYS as GROUPS;
 pub use crate::config::printout::text as shown;
 pub use nodes::is_local;
+pub use reference::reference;
 pub use schema::schema;
 
 use crate::config::field::ReadContext;
@@ -43,6 +50,11 @@ use crate::config::yaml::{YamlNode, YamlValue};
 use field::Field;
 use finding::Findings;
 use settings::{RegistryKind, Settings};
+
+/// The groups under `forebay:`.
+pub fn groups() -> Vec<&'static str> {
+    from_file::keys_below(&settings::table(), "")
+}
 
 /// The largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
@@ -382,8 +394,8 @@ forebay:
             (0, 1)
         );
         assert!(!settings.health.sockets && !settings.health.heeds_syncing);
-        assert_eq!(settings.calls.retry_budget.per_call, 0.5);
-        assert_eq!(settings.calls.retry_budget.burst, 1000.0);
+        assert_eq!(settings.calls.retry_per_call, 0.5);
+        assert_eq!(settings.calls.retry_burst, 1000.0);
         assert_eq!(settings.calls.leader_share, 0.5);
         assert_eq!(
             (

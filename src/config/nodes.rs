@@ -4,22 +4,90 @@
 //! in. No finding shows any of a URL or a header's value.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use super::field::{Field, Section, below, harmless};
-use crate::config::field::ReadContext;
-use crate::config::settings::ListenSettings;
+use serde_json::{Map, Value as Json, json};
+
+use super::field::{Field, ReadContext, Section, below};
+use super::form::Form;
+use super::hidden::{HIDDEN, harmless, shown_url};
 use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpec, NodeUrl, Role, Weight};
 use forebay_core::vocabulary::target::{self, OwnAddresses};
+
+/// The keys of a node, and what they mean.
+pub(super) const KEYS: [(&str, &str); 9] = [
+    (
+        "url",
+        "`http` or `https`, with keys in the path or query if need be; needed",
+    ),
+    (
+        "ws_url",
+        "its WebSocket, `ws` or `wss`. Left out: an own node is tried once at its `url`",
+    ),
+    ("ws", "the same as `ws_url`"),
+    (
+        "name",
+        "stands in headers, logs and metrics. Left out: its host and port",
+    ),
+    (
+        "weight",
+        "the share of calls relative to the others, 1 if left out; 0 drains",
+    ),
+    ("leader", "the reference and fallback; at most one node"),
+    (
+        "fallback",
+        "asked, beside the leader, only when no own node is fit",
+    ),
+    (
+        "headers",
+        "sent to the node with every call and probe; values may hold `${NAME}`",
+    ),
+    (
+        "in_flight_max",
+        "the most calls in flight. Left out: found (`auto`)",
+    ),
+];
 
 /// Stands in for the URL while the rest of a record is checked.
 const ANY_URL: &str = "http://node";
 
+/// `listeners`: where we serve ourselves.
+pub(super) fn form<S: 'static>(listeners: fn(&S) -> Vec<SocketAddr>) -> Form<S, Vec<NodeRecord>> {
+    Form::beside(
+        move |field, all| Some(nodes(field.context, field, &listeners(all))),
+        |nodes| nodes.iter().map(shown).collect(),
+    )
+}
+
+/// URLs stand with their variables, which say nothing; but a key may be written out.
+fn shown(record: &NodeRecord) -> Json {
+    let NodeRecord {
+        url,
+        ws_url,
+        name,
+        weight,
+        rung,
+        in_flight_max,
+        headers,
+    } = record;
+    let headers = headers.keys().map(|name| (name.clone(), json!(HIDDEN)));
+    json!({
+        "url": shown_url(url),
+        "ws_url": ws_url.as_deref().map(shown_url),
+        "name": name,
+        "weight": weight.get(),
+        "leader": *rung == Role::Leader,
+        "fallback": *rung == Role::Fallback,
+        "in_flight_max": in_flight_max,
+        "headers": headers.collect::<Map<_, _>>(),
+    })
+}
+
 /// Reads the list. Nodes that can't be told apart and a second leader are errors.
-pub(super) fn nodes(
+fn nodes(
     context: &ReadContext<'_>,
     field: &Field<'_>,
-    listen: &ListenSettings,
+    listeners: &[SocketAddr],
 ) -> Vec<NodeRecord> {
     let errors_before = context.findings.errors();
     let read = field.list(|item| Some((item.path.clone(), node(context, item)?)));
@@ -28,7 +96,7 @@ pub(super) fn nodes(
         .iter()
         .filter_map(|(path, record)| Some((path.as_str(), record.resolve(context.lookup).ok()?)))
         .collect();
-    check_targets(context, &read, listen);
+    check_targets(context, &read, listeners);
     check_identities(context, &specs);
     check_leaders(context, &read);
     check_names(context, &read);
@@ -44,17 +112,7 @@ fn node(context: &ReadContext<'_>, item: &Field<'_>) -> Option<NodeRecord> {
     if !item.is_written() && !item.is_noted() {
         return None;
     }
-    let section = item.section(&[
-        "url",
-        "ws_url",
-        "ws",
-        "name",
-        "weight",
-        "leader",
-        "fallback",
-        "headers",
-        "in_flight_max",
-    ]);
+    let section = item.section(&KEYS.map(|(key, _)| key));
     let url = section.field("url");
     if !url.is_written() {
         item.error("`url` is missing");
@@ -136,8 +194,7 @@ fn rung(leader: &Field<'_>, fallback: &Field<'_>) -> Role {
 fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for entry in field.texts() {
-        let path = below(&field.path, &entry.key);
-        let header = Field::new(context, path, entry.line, Some(&entry.node));
+        let header = field.below(entry);
         let Some(value) = header.written() else {
             continue;
         };
@@ -162,11 +219,10 @@ fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> BTreeMap<String, Str
 fn check_targets(
     context: &ReadContext<'_>,
     read: &[(String, NodeRecord)],
-    listen: &ListenSettings,
+    listeners: &[SocketAddr],
 ) {
-    let listeners = listen.addresses();
     let ours = OwnAddresses {
-        listeners: &listeners,
+        listeners,
         is_local: &is_local,
     };
     for (path, record) in read {

@@ -1,34 +1,16 @@
 //! `forebay.cloudwatch` and `forebay.log`: what is told beside the metrics, to whom, how often.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use serde_json::Value as Json;
 
 use super::field::Field;
-use crate::config::settings::{CloudWatchSettings, LogSettings};
+use super::form::Form;
 
-/// CloudWatch counts by the minute: more often only costs more.
-const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(3600);
 /// The longest namespace, in bytes (CloudWatch's PutMetricData).
 const NAMESPACE_BYTES_MAX: usize = 255;
 /// The longest service, in bytes; CloudWatch's dimensions hold more.
 const SERVICE_BYTES_MAX: usize = 255;
 
-/// Nothing is told where the section isn't written.
-pub(super) fn cloudwatch(field: &Field<'_>) -> Option<CloudWatchSettings> {
-    let section = field.section(&["namespace", "service", "interval"]);
-    let default = CloudWatchSettings::default();
-    let cloudwatch = CloudWatchSettings {
-        namespace: namespace(&section.field("namespace")).unwrap_or(default.namespace),
-        service: service_name(&section.field("service")).unwrap_or(default.service),
-        interval: section
-            .field("interval")
-            .duration(INTERVALS)
-            .unwrap_or(default.interval),
-    };
-    field.is_written().then_some(cloudwatch)
-}
-
-fn namespace(field: &Field<'_>) -> Option<String> {
+pub(super) fn namespace(field: &Field<'_>) -> Option<String> {
     let form = "a namespace of letters, digits and `. - _ / # :`, that doesn't begin with `AWS/`";
     field.parsed(form, |text| {
         let is_clean = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
@@ -47,17 +29,13 @@ pub(super) fn service_name(field: &Field<'_>) -> Option<String> {
     })
 }
 
-pub(super) fn log(field: &Field<'_>) -> LogSettings {
-    let calls = field.section(&["calls"]).field("calls");
-    let is_off = || {
-        let text = calls.text()?;
-        Some(matches!(text.value.trim(), "off" | "false"))
+/// `off`, or a share.
+pub(super) fn logged_share<S: 'static>() -> Form<S, Option<f64>> {
+    let read = |field: &Field<'_>| match field.text()?.value.trim() {
+        "off" | "false" => Some(None),
+        _ => field.decimal(0.0..=1.0).map(Some),
     };
-    let wanted = match is_off() {
-        None | Some(true) => None,
-        Some(false) => calls.decimal(0.0..=1.0),
-    };
-    LogSettings { calls: wanted }
+    Form::new(read, |share| share.map_or(Json::from("off"), Json::from))
 }
 
 #[cfg(test)]

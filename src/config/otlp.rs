@@ -2,54 +2,42 @@
 //! (OpenTelemetry Environment Variable Specification), and a collector that they name is told also
 //! where the section isn't written.
 
+use serde_json::Value as Json;
 use url::Url;
 
-use super::field::{Field, harmless};
-use crate::config::field::ReadContext;
-use crate::config::observability::service_name;
-use crate::config::settings::OtlpSettings;
+use super::field::{Field, ReadContext};
+use super::form::Form;
+use super::hidden::{HIDDEN, before_path, harmless};
 use forebay_core::vocabulary::node::{NodeSpecError, Secret, interpolate};
 
 /// Where a collector on the same machine listens.
 const DEFAULT_BASE: &str = "http://localhost:4318";
-const DEFAULT_SERVICE: &str = "forebay";
-/// Of the calls without a trace of their own.
-const DEFAULT_SHARE: f64 = 0.01;
 /// The path of traces below a base (OTLP/HTTP).
 const TRACES: &str = "v1/traces";
 /// Headers for the collector.
 const HEADERS_MAX: usize = 16;
 
-pub(super) fn otlp(context: &ReadContext<'_>, field: &Field<'_>) -> Option<OtlpSettings> {
-    let section = field.section(&["endpoint", "headers", "service", "share"]);
-    let variable = |name: &str| (context.lookup)(name).filter(|value| !value.is_empty());
-    let by_variables = endpoint_by(&variable);
-    let is_wanted = field.is_written() || (by_variables.is_some() && !is_disabled(&variable));
-    if !is_wanted && !field.is_noted() {
-        return None;
-    }
-    // What is written is checked all the same.
-    if !cfg!(feature = "otlp") && field.is_written() {
+/// What the environment holds.
+pub(super) fn variables<'a>(context: &'a ReadContext<'_>) -> impl Fn(&str) -> Option<String> + 'a {
+    |name| (context.lookup)(name).filter(|value| !value.is_empty())
+}
+
+/// Whether there are traces. What is written is checked all the same.
+pub(super) fn is_wanted(field: &Field<'_>) -> bool {
+    let has_feature = cfg!(feature = "otlp");
+    if field.is_written() && !has_feature {
         field.warn(
             "has no effect: this program was built without the feature `otlp`, so no traces are \
              exported",
         );
     }
-    let endpoint = endpoint(&section.field("endpoint"));
-    let service = service_name(&section.field("service")).or(variable("OTEL_SERVICE_NAME"));
-    let otlp = OtlpSettings {
-        endpoint: endpoint
-            .or(by_variables)
-            .unwrap_or_else(|| Secret::new(below(DEFAULT_BASE))),
-        headers: headers(context, &section.field("headers"))
-            .unwrap_or_else(|| headers_by(&variable)),
-        service: service.unwrap_or_else(|| DEFAULT_SERVICE.to_string()),
-        share: section
-            .field("share")
-            .decimal(0.0..=1.0)
-            .unwrap_or(DEFAULT_SHARE),
-    };
-    cfg!(feature = "otlp").then_some(otlp)
+    let variable = variables(field.context);
+    let is_told = || endpoint_by(&variable).is_some() && !is_disabled(&variable);
+    has_feature && (field.is_written() || is_told())
+}
+
+pub(super) fn default_endpoint() -> Secret {
+    Secret::new(below(DEFAULT_BASE))
 }
 
 fn is_disabled(variable: &dyn Fn(&str) -> Option<String>) -> bool {
@@ -58,13 +46,16 @@ fn is_disabled(variable: &dyn Fn(&str) -> Option<String>) -> bool {
 }
 
 /// A base, as `OTEL_EXPORTER_OTLP_ENDPOINT` has it.
-fn endpoint(field: &Field<'_>) -> Option<Secret> {
-    field.parsed("a URL, as in `http://127.0.0.1:4318`", |text| {
-        is_url(text).then(|| Secret::new(below(text.trim())))
-    })
+pub(super) fn endpoint<S: 'static>() -> Form<S, Secret> {
+    let read = |field: &Field<'_>| {
+        field.parsed("a URL, as in `http://127.0.0.1:4318`", |text| {
+            is_url(text).then(|| Secret::new(below(text.trim())))
+        })
+    };
+    Form::new(read, |url| before_path(url.reveal()).into())
 }
 
-fn endpoint_by(variable: &dyn Fn(&str) -> Option<String>) -> Option<Secret> {
+pub(super) fn endpoint_by(variable: &dyn Fn(&str) -> Option<String>) -> Option<Secret> {
     let whole = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
     let base = || variable("OTEL_EXPORTER_OTLP_ENDPOINT").map(|base| below(&base));
     whole
@@ -83,7 +74,16 @@ fn below(base: &str) -> String {
     format!("{base}{slash}{TRACES}")
 }
 
-fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> Option<Vec<(String, Secret)>> {
+pub(super) fn headers<S: 'static>() -> Form<S, Vec<(String, Secret)>> {
+    Form::new(read_headers, |headers| {
+        let hidden = headers
+            .iter()
+            .map(|(name, _)| (name.clone(), HIDDEN.into()));
+        Json::Object(hidden.collect())
+    })
+}
+
+fn read_headers(field: &Field<'_>) -> Option<Vec<(String, Secret)>> {
     let entries = field.texts();
     if !field.is_written() {
         return None;
@@ -92,26 +92,17 @@ fn headers(context: &ReadContext<'_>, field: &Field<'_>) -> Option<Vec<(String, 
         field.error(format!("more than {HEADERS_MAX} headers"));
     }
     let pairs = entries.iter().map(|entry| {
-        let path = format!("forebay.otlp.headers.{}", entry.key);
-        let value = Field::new(context, path, entry.line, Some(&entry.node));
-        let text = interpolate(value.written()?, context.lookup);
-        match text.map(|text| header(&entry.key, &text)) {
-            Ok(Some(pair)) => Some(pair),
-            Ok(None) => {
-                value.error(harmless(&NodeSpecError::Header(entry.key.clone())));
-                None
-            }
-            Err(why) => {
-                value.error(harmless(&why));
-                None
-            }
-        }
+        let value = field.below(entry);
+        let text = interpolate(value.written()?, field.context.lookup);
+        let name = || NodeSpecError::Header(entry.key.clone());
+        let pair = text.and_then(|text| header(&entry.key, &text).ok_or_else(name));
+        pair.map_err(|why| value.error(harmless(&why))).ok()
     });
     Some(pairs.flatten().collect())
 }
 
 /// `key=value,key=value`; what is no header is left out.
-fn headers_by(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(String, Secret)> {
+pub(super) fn headers_by(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(String, Secret)> {
     let text = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS")
         .or_else(|| variable("OTEL_EXPORTER_OTLP_HEADERS"))
         .unwrap_or_default();
@@ -154,7 +145,7 @@ fn unescaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::settings::OtlpSettings;
     use crate::config::{Severity, read};
 
     fn settings(text: &str, variables: &[(&str, &str)]) -> Option<OtlpSettings> {
@@ -233,7 +224,7 @@ mod tests {
         ];
         let otlp = settings("forebay: { otlp: {} }", &variables).unwrap();
         assert_eq!(pairs(&otlp), ["x-key: a s3cret", "b: %zz"]);
-        assert_eq!((&*otlp.service, otlp.share), ("edge", DEFAULT_SHARE));
+        assert_eq!((&*otlp.service, otlp.share), ("edge", 0.01));
         assert!(!format!("{otlp:?}").contains("s3cret"));
         let text = "forebay: { otlp: { headers: { X-Key: \"${OTEL_SERVICE_NAME}\" }, \
                     service: api, share: 1 } }";

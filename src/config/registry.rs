@@ -6,58 +6,58 @@ use std::time::Duration;
 use url::Url;
 
 use super::field::Field;
+use super::form::{Form, duration};
 use super::quantity::duration_text;
-use super::settings::RegistryKind;
-use crate::config::from_file::{PERIODS, path};
-use crate::config::settings::RegistrySettings;
-
-const KEYS: &[&str] = &[
-    "kind",
-    "path",
-    "table",
-    "endpoint",
-    "lease",
-    "share_leader",
-    "refresh",
-    "last_list",
-];
 
 /// DynamoDB's own limits of a name, with room for `-state`.
 const TABLE_BYTES: RangeInclusive<usize> = 3..=249;
 const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
-/// Whoever holds the lease renews it so many times within it, once a round of health.
-pub(super) const ROUNDS_A_LEASE: u32 = 3;
+/// Where that is long enough for the rounds.
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+/// The holder of the lease renews it so many times within it, once a round of health.
+const ROUNDS_A_LEASE: u32 = 3;
 
-/// Reads the group. `interval`: between two rounds of health.
-pub(super) fn registry(field: &Field<'_>, interval: Duration) -> RegistrySettings {
-    let section = field.section(KEYS);
-    let default = RegistrySettings::default();
-    let kind = section.field("kind").choice(&[
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryKind {
+    Embedded,
+    Dynamo,
+}
+
+impl RegistryKind {
+    pub(super) const WORDS: &[(&str, RegistryKind)] = &[
         ("embedded", RegistryKind::Embedded),
         ("dynamodb", RegistryKind::Dynamo),
-    ]);
-    let kind = kind.unwrap_or(default.kind);
-    let share = section.field("share_leader");
-    let share_leader = share.boolean().unwrap_or(default.share_leader);
-    if share_leader && kind == RegistryKind::Embedded {
-        share.warn("has no effect with the embedded registry");
-    }
-    RegistrySettings {
-        kind,
-        path: path(&section.field("path")).unwrap_or(default.path),
-        table: table(&section.field("table")).unwrap_or(default.table),
-        endpoint: endpoint(&section.field("endpoint")),
-        lease: lease(&section.field("lease"), interval),
-        share_leader,
-        refresh: section
-            .field("refresh")
-            .duration(PERIODS)
-            .unwrap_or(default.refresh),
-        last_list: path(&section.field("last_list")).unwrap_or(default.last_list),
+    ];
+}
+
+/// The shortest lease at `interval` between two rounds of health.
+pub(super) fn lease_min(interval: Duration) -> Duration {
+    interval * ROUNDS_A_LEASE
+}
+
+/// Left out, it is as long as the rounds need.
+pub(super) fn lease<S: 'static>(interval: fn(&S) -> Duration) -> Form<S, Duration> {
+    let judge = move |field: &Field<'_>, lease: &Duration, all: &S| {
+        let least = lease_min(interval(all));
+        if *lease < least {
+            let (lease, least) = (duration_text(*lease), duration_text(least));
+            field.error(format!(
+                "must be at least {least}, three times `health.interval`, not {lease}"
+            ));
+        }
+    };
+    let left_out = move |all: &S| LEASE.max(lease_min(interval(all)));
+    duration(LEASES).also(judge).or(left_out)
+}
+
+/// Nothing is shared in a file of our own.
+pub(super) fn judge_sharing(field: &Field<'_>, shares: bool, kind: RegistryKind) {
+    if shares && kind == RegistryKind::Embedded {
+        field.warn("has no effect with the embedded registry");
     }
 }
 
-fn table(field: &Field<'_>) -> Option<String> {
+pub(super) fn table(field: &Field<'_>) -> Option<String> {
     let form = "a table's name: 3 to 249 letters, digits and . _ -";
     field.parsed(form, |text| {
         let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -66,7 +66,7 @@ fn table(field: &Field<'_>) -> Option<String> {
     })
 }
 
-fn endpoint(field: &Field<'_>) -> Option<String> {
+pub(super) fn endpoint(field: &Field<'_>) -> Option<String> {
     field.parsed(
         "a URL without a password, as in `http://127.0.0.1:8000`",
         |text| {
@@ -77,21 +77,6 @@ fn endpoint(field: &Field<'_>) -> Option<String> {
             (is_http && is_open).then(|| text.trim().to_string())
         },
     )
-}
-
-/// Left out, it is as long as the rounds need.
-fn lease(field: &Field<'_>, interval: Duration) -> Duration {
-    let least = interval * ROUNDS_A_LEASE;
-    let Some(lease) = field.duration(LEASES) else {
-        return RegistrySettings::default().lease.max(least);
-    };
-    if lease < least {
-        let (lease, least) = (duration_text(lease), duration_text(least));
-        field.error(format!(
-            "must be at least {least}, three times `health.interval`, not {lease}"
-        ));
-    }
-    lease
 }
 
 #[cfg(test)]

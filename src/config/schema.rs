@@ -3,87 +3,40 @@
 //!
 //! A value may come from the environment (`"${NAME}"`), so a text with a variable is valid everywhere.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json, json};
 
-use super::field::{Field, below};
+use super::field::{Field, ReadContext, below};
 use super::finding::Findings;
 use super::quantity::{duration_text, size_text};
 use super::settings::Settings;
-use super::{server, yaml};
-use crate::config::field::ReadContext;
-use crate::config::{from_file, printout};
+use super::shape::{ITEM, SchemaRecorder, ValueShape};
+use super::{from_file, printout, server, yaml};
 
 /// The dialect, as editors know it.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
 /// A text in which the environment has a part.
 const VARIABLE: &str = r"\$\{";
-/// What the items of a list stand at.
-pub(super) const ITEM: &str = "[]";
-
-/// What a reader looks for at a key.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum ValueShape {
-    /// These keys and no others.
-    Group(Vec<String>),
-    /// Any keys, each with a text.
-    Free,
-    List,
-    /// A value of some form, in words.
-    Text(String),
-    Boolean,
-    Choice(Vec<String>),
-    Number(u64, u64),
-    Decimal(f64, f64),
-    Duration(Duration, Duration),
-    /// Bytes.
-    Size(u64, u64),
-}
-
-/// Notes what readers look for.
-#[derive(Debug, Default)]
-pub(super) struct SchemaRecorder {
-    shapes: RefCell<BTreeMap<String, ValueShape>>,
-}
-
-impl SchemaRecorder {
-    /// What is said first of a key is the most exact.
-    pub fn note(&self, path: &str, shape: impl FnOnce() -> ValueShape) {
-        let mut shapes = self.shapes.borrow_mut();
-        if !shapes.contains_key(path) {
-            shapes.insert(path.to_string(), shape());
+fn of(noted: &SchemaRecorder, path: &str) -> Json {
+    match noted.shape(path) {
+        None => json!({}),
+        Some(ValueShape::Group(keys)) => {
+            let properties = keys.into_iter().map(|key| {
+                let at = below(path, &key);
+                (key, of(noted, &at))
+            });
+            let properties: Map<String, Json> = properties.collect();
+            json!({
+                "type": ["object", "null"],
+                "properties": properties,
+                "additionalProperties": false,
+            })
         }
-    }
-
-    fn of(&self, path: &str) -> Json {
-        let shapes = self.shapes.borrow();
-        let Some(shape) = shapes.get(path).cloned() else {
-            return json!({});
-        };
-        drop(shapes);
-        match shape {
-            ValueShape::Group(keys) => {
-                let properties = keys.into_iter().map(|key| {
-                    let at = below(path, &key);
-                    (key, self.of(&at))
-                });
-                let properties: Map<String, Json> = properties.collect();
-                json!({
-                    "type": ["object", "null"],
-                    "properties": properties,
-                    "additionalProperties": false,
-                })
-            }
-            ValueShape::List => json!({
-                "type": ["array", "null"],
-                "items": self.of(&format!("{path}{ITEM}")),
-            }),
-            shape => leaf(&shape),
-        }
+        Some(ValueShape::List) => json!({
+            "type": ["array", "null"],
+            "items": of(noted, &format!("{path}{ITEM}")),
+        }),
+        Some(shape) => leaf(&shape),
     }
 }
 
@@ -141,8 +94,8 @@ fn leaf(shape: &ValueShape) -> Json {
     }
 }
 
-/// The schema of the whole file, with the defaults.
-pub fn schema() -> Json {
+/// What the readers of everything under `forebay:` look for.
+pub(super) fn noted() -> SchemaRecorder {
     let scribe = SchemaRecorder::default();
     let (findings, root) = (Findings::default(), yaml::nothing());
     let context = ReadContext {
@@ -153,8 +106,13 @@ pub fn schema() -> Json {
     };
     let forebay = Field::new(&context, server::FOREBAY.to_string(), 1, None);
     from_file::settings(&context, &forebay);
+    scribe
+}
+
+/// The schema of the whole file, with the defaults.
+pub fn schema() -> Json {
     let defaults = printout::tree(&Settings::default(), &ServerConf::default());
-    let mut ours = scribe.of(server::FOREBAY);
+    let mut ours = of(&noted(), server::FOREBAY);
     with_defaults(&mut ours, &defaults[server::FOREBAY]);
     let mut properties = pingoras(&defaults);
     properties.insert(server::FOREBAY.to_string(), ours);

@@ -4,8 +4,9 @@
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json};
 
-use super::field::{below, harmless, unknown_key};
+use super::field::{below, unknown_key};
 use super::finding::Findings;
+use super::hidden::harmless;
 use super::yaml;
 use crate::config::field::ReadContext;
 use crate::config::yaml::{YamlEntry, YamlNode, YamlValue};

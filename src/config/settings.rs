@@ -1,16 +1,58 @@
-//! A configuration as meant: checked, complete, with units in the types.
+//! The settings, each written down once: key, type, default, form and range, when a new value holds, and what
+//! it means. Units are in the types; a configuration that is read is complete and checked.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use forebay_core::call::broadcast::NODES_MAX;
 pub use forebay_core::method::block::Consistency;
+use forebay_core::vocabulary::caps::MEMORY_MIN;
 use forebay_core::vocabulary::node::{NodeRecord, Secret};
 use forebay_core::wire::forwarded::Network;
 
-/// Everything under `forebay:`.
-#[derive(Clone, Debug)]
+pub use super::calls::NoneFitPolicy;
+use super::form::{boolean, choice, decimal, duration, list, number, optional, path, size, text};
+pub use super::listen::HttpsListener;
+pub use super::registry::RegistryKind;
+use super::setting::When::{Live, LiveUnless, Restart, RestartIf};
+use super::setting::{Place, Presence, Setting, Slot, key, settings_group};
+use super::{admin, calls, cors, listen, nodes, observability, otlp, registry};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Waits that make a round.
+const PERIODS: RangeInclusive<Duration> = ms(100)..=HOUR;
+/// Waits that end with an answer.
+const TIMEOUTS: RangeInclusive<Duration> = ms(10)..=HOUR;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Whether the registry in force has a lease. Without one it follows `health.interval`.
+fn has_lease(running: &Settings, _: &Settings) -> bool {
+    running.registry.kind == RegistryKind::Dynamo
+}
+
+/// Whether rounds would be too slow for the lease in force. Their times only fit together.
+fn is_too_slow(running: &Settings, wanted: &Settings) -> bool {
+    let lease_min = registry::lease_min(wanted.health.interval);
+    has_lease(running, wanted) && running.registry.lease < lease_min
+}
+
+/// Whether a listener that others can reach would be without a token. The file may take it away because it
+/// moves the listener to loopback, too: that waits, and until then anybody could change the nodes.
+fn would_be_open(running: &Settings, wanted: &Settings) -> bool {
+    wanted.admin.token.is_none() && running.listen.is_admin_exposed()
+}
+
+/// Everything under `forebay:`; by default what an empty file means, without a node.
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub chain: ChainSettings,
     pub listen: ListenSettings,
@@ -30,25 +72,107 @@ pub struct Settings {
     pub limits: LimitSettings,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainSettings {
-    /// Left out: the leader's.
-    pub id: Option<u64>,
-    pub block_time: Duration,
+/// Every setting, in the order in which they are told.
+pub(super) fn table() -> Vec<Setting<Settings>> {
+    let groups = [
+        ChainSettings::table(),
+        ListenSettings::table(),
+        RegistrySettings::table(),
+        vec![nodes_setting()],
+        HealthSettings::table(),
+        CallSettings::table(),
+        vec![consistency_setting()],
+        MethodSettings::table(),
+        AdminSettings::table(),
+        CorsSettings::table(),
+        vec![Setting {
+            key: "cloudwatch",
+            meaning: "Metrics for CloudWatch, on standard output. Left out: none.",
+            when: Live,
+            value: Box::new(Presence {
+                get: |all: &Settings| &all.cloudwatch,
+                get_mut: |all| &mut all.cloudwatch,
+            }),
+        }],
+        CloudWatchSettings::table(),
+        LogSettings::table(),
+        SocketSettings::table(),
+        vec![Setting {
+            key: "otlp",
+            meaning: "Traces for a collector, by OTLP over HTTP. Left out: none, unless \
+                      `OTEL_EXPORTER_OTLP_ENDPOINT` is set.",
+            when: Restart,
+            value: Box::new(Presence {
+                get: |all: &Settings| &all.otlp,
+                get_mut: |all| &mut all.otlp,
+            }),
+        }],
+        OtlpSettings::table(),
+        ShutdownSettings::table(),
+        LimitSettings::table(),
+    ];
+    groups.into_iter().flatten().collect()
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenSettings {
-    pub http: Vec<SocketAddr>,
-    pub https: Vec<HttpsListener>,
-    pub metrics: Option<SocketAddr>,
-    pub admin: Option<SocketAddr>,
-    /// Whose X-Forwarded-For is believed.
-    pub trusted_proxies: Vec<Network>,
-    /// Answers are packed for clients that ask for it.
-    pub compression: bool,
-    /// Who is told what became of a call's attempts.
-    pub trail_for: Vec<Network>,
+fn nodes_setting() -> Setting<Settings> {
+    Setting {
+        key: "nodes",
+        meaning: "The nodes that a registry starts with, up to 1,000; see below.",
+        when: Live,
+        value: Box::new(Place {
+            form: nodes::form(|all: &Settings| all.listen.addresses()),
+            get: |all| Some(&all.nodes),
+            get_mut: |all| Some(&mut all.nodes),
+        }),
+    }
+}
+
+fn consistency_setting() -> Setting<Settings> {
+    Setting {
+        key: "consistency",
+        meaning: "What `latest`, `safe` and `finalized` mean. `monotonic`: one block for all nodes, and never \
+                  an older one again. `none`: what the node that is asked takes them for. `pinned` is the \
+                  former name of `monotonic`.",
+        when: Live,
+        value: Box::new(Place {
+            form: choice(&[
+                ("monotonic", Consistency::Monotonic),
+                // What it once said, `monotonic` says now.
+                ("pinned", Consistency::Monotonic),
+                ("none", Consistency::None),
+            ]),
+            get: |all: &Settings| Some(&all.consistency),
+            get_mut: |all| Some(&mut all.consistency),
+        }),
+    }
+}
+
+settings_group! {
+    ChainSettings at chain {
+        /// Nodes with another chain id are kept out. Left out: the leader's.
+        id: Option<u64> = None, optional(number(1..=u64::MAX)), Restart;
+        /// The time between two blocks, to begin with: then it follows the chain.
+        block_time: Duration = secs(12), duration(ms(100)..=secs(600)), Live;
+    }
+}
+
+settings_group! {
+    ListenSettings at listen {
+        /// Addresses for JSON-RPC and `/health`: HTTP/1.1, and HTTP/2 with prior knowledge.
+        http: Vec<SocketAddr> = vec![([0, 0, 0, 0], 8545).into()], list(|item| item.address()), Restart;
+        /// The same over TLS: `{ address, certificate, key, h2 }`, PEM files; `h2` is `true` if left out.
+        https: Vec<HttpsListener> = Vec::new(), listen::https(), Restart;
+        /// The address of `GET /metrics` for Prometheus, or `off`.
+        metrics: Option<SocketAddr> = Some(([0, 0, 0, 0], 9090).into()), listen::metrics(), Restart;
+        /// The address of the status page and the admin API, or `off`. Off loopback it needs `admin.token`.
+        admin: Option<SocketAddr> = None, listen::admin(), Restart;
+        /// Networks whose `X-Forwarded-For` is believed.
+        trusted_proxies: Vec<Network> = Vec::new(), list(listen::network), Live;
+        /// Answers of 1 KiB and more are packed for clients that ask for it (gzip, zstd).
+        compression: bool = false, choice(&[("on", true), ("off", false), ("true", true), ("false", false)]), Restart;
+        /// Networks that are told by `x-forebay-trail` what became of a call's attempts.
+        trail_for: Vec<Network> = Vec::new(), list(listen::network), Live;
+    }
 }
 
 impl ListenSettings {
@@ -66,312 +190,185 @@ impl ListenSettings {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpsListener {
-    pub address: SocketAddr,
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    pub h2: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistrySettings {
-    pub kind: RegistryKind,
-    /// Of the embedded one.
-    pub path: PathBuf,
-    /// In DynamoDB; the state table is `<table>-state`.
-    pub table: String,
-    /// In place of AWS's own.
-    pub endpoint: Option<String>,
-    /// How long one balancer writes health for all before another may take over.
-    pub lease: Duration,
-    /// The leader is asked by one balancer for all.
-    pub share_leader: bool,
-    pub refresh: Duration,
-    pub last_list: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistryKind {
-    Embedded,
-    Dynamo,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthSettings {
-    pub interval: Duration,
-    /// The leader's, when it is a paid one; else as `interval`.
-    pub leader_interval: Duration,
-    pub timeout: Duration,
-    pub lag_blocks_max: u64,
-    pub rise: u32,
-    pub fall: u32,
-    /// Whether a node that says that it is syncing may be out for it.
-    pub heeds_syncing: bool,
-    /// Nodes' sockets are kept open for their heads, also while no client is subscribed.
-    pub sockets: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct CallSettings {
-    pub deadline: Duration,
-    pub attempt: Duration,
-    pub heavy: Duration,
-    pub retry_budget: RetryBudgetSettings,
-    /// After how many times a node's slow time a read is asked of another, too; `None`: never.
-    pub hedge: Option<f64>,
-    /// How long a call waits for a place at a node.
-    pub queue: Duration,
-    /// Nodes that a raw transaction is sent to at once, at most.
-    pub broadcast: usize,
-    /// The share of the calls that the leader is asked for although nobody is known to have what they ask
-    /// for; 0: none.
-    pub leader_share: f64,
-    pub attempts_max: u32,
-    pub body_bytes_max: usize,
-    pub batch_calls_max: usize,
-    pub answer_bytes_max: u64,
-    pub when_none_fit: NoneFitPolicy,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RetryBudgetSettings {
-    pub per_call: f64,
-    pub per_second: f64,
-    pub burst: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoneFitPolicy {
-    FailOpen,
-    Refuse,
-}
-
-/// Names and globs (`*` alone is a wildcard), beside the built-in table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MethodSettings {
-    pub allow: Vec<String>,
-    pub deny: Vec<String>,
-    pub heavy: Vec<String>,
-    /// Of methods that the table doesn't have.
-    pub reads: Vec<String>,
-}
-
-/// Who may use the admin listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdminSettings {
-    /// There if the listener is off loopback.
-    pub token: Option<Secret>,
-    /// Names in lower case by which the listener is reached, beside `localhost` and addresses.
-    pub hosts: Vec<String>,
-}
-
-/// What browsers' pages may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CorsSettings {
-    /// Where they may come from; `*`: from anywhere.
-    pub origins: Vec<String>,
-    /// What they may send beside what we read.
-    pub headers: Vec<String>,
-}
-
-/// Metrics for CloudWatch, on standard output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CloudWatchSettings {
-    pub namespace: String,
-    /// The dimension that tells this balancer's metrics from another's.
-    pub service: String,
-    pub interval: Duration,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LogSettings {
-    /// The share of calls that get a line, 0 to 1; failed ones always do. `None`: no call does.
-    pub calls: Option<f64>,
-}
-
-/// What clients' sockets are held to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketSettings {
-    pub sockets_max: usize,
-    /// `None`: as the default has it, see [`Settings::sockets_max_per_address`].
-    pub per_address_max: Option<usize>,
-    /// Of one socket.
-    pub subscriptions_max: usize,
-    /// Of one socket.
-    pub messages_per_second: u32,
-    pub ping_interval: Duration,
-}
-
-/// Traces for a collector, by OTLP over HTTP.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OtlpSettings {
-    /// The whole URL, which may hold a key.
-    pub endpoint: Secret,
-    pub headers: Vec<(String, Secret)>,
-    /// The name under which traces appear.
-    pub service: String,
-    /// The share of the calls without a trace of their own that begin one, 0 to 1.
-    pub share: f64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShutdownSettings {
-    pub lame_duck: Duration,
-    pub drain: Duration,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// In bytes, shared out among all that is held; `None`: the machine's, or the control group's.
-    pub memory: Option<u64>,
-}
-
-impl Default for Settings {
-    /// What an empty file means. It has no node.
-    fn default() -> Settings {
-        Settings {
-            chain: ChainSettings::default(),
-            listen: ListenSettings::default(),
-            registry: RegistrySettings::default(),
-            nodes: Vec::new(),
-            health: HealthSettings::default(),
-            calls: CallSettings::default(),
-            consistency: Consistency::Monotonic,
-            methods: MethodSettings::default(),
-            admin: AdminSettings::default(),
-            cors: CorsSettings::default(),
-            cloudwatch: None,
-            log: LogSettings::default(),
-            sockets: SocketSettings::default(),
-            otlp: None,
-            shutdown: ShutdownSettings::default(),
-            limits: LimitSettings::default(),
-        }
+settings_group! {
+    RegistrySettings at registry {
+        /// Where the nodes are written down: in a file, or in a table that balancers share.
+        kind: RegistryKind = RegistryKind::Embedded, choice(RegistryKind::WORDS), Restart;
+        /// The file of the embedded registry, in SQLite's format.
+        path: PathBuf = PathBuf::from("data/forebay.db"), path(), Restart;
+        /// The table in DynamoDB; `<table>-state` stands beside it.
+        table: String = "forebay-backends".to_string(), text(registry::table), Restart;
+        /// Another DynamoDB than AWS's, such as a local one.
+        endpoint: Option<String> = None, optional(text(registry::endpoint)), Restart;
+        /// How long one balancer writes health for all before another may take over (DynamoDB): three times
+        /// `health.interval` at least, and so long where that is longer than the default.
+        lease: Duration = registry::LEASE, registry::lease(|all| all.health.interval), RestartIf(has_lease);
+        /// The leader is asked by one balancer for all (DynamoDB).
+        share_leader: bool = false, boolean().also(|at, shares, all: &Settings| registry::judge_sharing(at, *shares, all.registry.kind)), Restart;
+        /// How often it is read again.
+        refresh: Duration = secs(5), duration(PERIODS), Live;
+        /// The file of the last good list, for a start without the registry.
+        last_list: PathBuf = PathBuf::from("data/last-list.json"), path(), Restart;
     }
 }
 
-impl Default for ChainSettings {
-    fn default() -> ChainSettings {
-        ChainSettings {
-            id: None,
-            block_time: Duration::from_secs(12),
-        }
+settings_group! {
+    HealthSettings at health {
+        /// The time between two rounds of probes.
+        interval: Duration = secs(5), duration(PERIODS), LiveUnless(is_too_slow);
+        /// The least time between two probes of the leader, if it is paid for. Left out: as `interval`.
+        leader_interval: Duration = secs(5), duration(PERIODS).or(|all: &Settings| all.health.interval),
+            LiveUnless(is_too_slow);
+        /// The longest time of one probe; shorter than both intervals.
+        timeout: Duration = secs(2), duration(TIMEOUTS), LiveUnless(is_too_slow);
+        /// Blocks behind the reference at which a node is still fit.
+        lag_blocks_max: u64 = 10, number(0..=10_000), Live;
+        /// Good rounds that bring a node back.
+        rise: u32 = 2, number(1..=100), Live;
+        /// Bad rounds that take a node out.
+        fall: u32 = 3, number(1..=100), Live;
+        /// Whether a node that says that it is syncing may be out for it.
+        heeds_syncing ("syncing"): bool = true, choice(&[("heed", true), ("ignore", false)]), Live;
+        /// Nodes' sockets are kept open for their heads, also while no client is subscribed.
+        sockets: bool = true, boolean(), Live;
     }
 }
 
-impl Default for ListenSettings {
-    fn default() -> ListenSettings {
-        ListenSettings {
-            http: vec![SocketAddr::from(([0, 0, 0, 0], 8545))],
-            https: Vec::new(),
-            metrics: Some(SocketAddr::from(([0, 0, 0, 0], 9090))),
-            admin: None,
-            trusted_proxies: Vec::new(),
-            compression: false,
-            trail_for: Vec::new(),
-        }
+settings_group! {
+    CallSettings at calls {
+        /// The longest time of a call, all its attempts together.
+        deadline: Duration = secs(30), duration(TIMEOUTS), Live;
+        /// The longest time of one attempt; not over `deadline`. Longer than the 5 s after which geth gives up an
+        /// execution (`--rpc.evmtimeout`), so that its word is heard.
+        attempt: Duration = secs(8), duration(TIMEOUTS), Live;
+        /// The longest time of one attempt at a heavy call, and of all of it if longer than `deadline`.
+        heavy: Duration = secs(60), duration(TIMEOUTS), Live;
+        /// Repeats that each call earns.
+        retry_per_call ("retry_budget.per_call"): f64 = 0.2, decimal(0.0..=10.0), Live;
+        /// Repeats that each second earns, if that is more than its calls do.
+        retry_per_second ("retry_budget.per_second"): f64 = 10.0, decimal(0.0..=100_000.0), Live;
+        /// The most repeats that are saved up.
+        retry_burst ("retry_budget.burst"): f64 = 100.0, decimal(0.0..=1_000_000.0), Live;
+        /// After how many times its node's slow time a read is asked of a second node, too; `on` is 1.
+        hedge: Option<f64> = None, calls::hedge(), Live;
+        /// How long a call waits for a place at a node.
+        queue: Duration = ms(100), duration(ms(1)..=secs(10)), Live;
+        /// Own fit nodes that a raw transaction is sent to at once; `all`: up to 16.
+        broadcast: usize = NODES_MAX, calls::broadcast(), Live;
+        /// The share of the calls that the leader is asked for although no node is known to have what they ask
+        /// for; at least one a second, with `0` none.
+        leader_share: f64 = 0.01, decimal(0.0..=1.0), Live;
+        /// Nodes asked for one call.
+        attempts_max: u32 = 3, number(1..=10), Live;
+        /// The largest body of a request.
+        body_bytes_max: usize = 5 << 20, size(1 << 10..=1 << 30), Live;
+        /// The most calls in one batch.
+        batch_calls_max: usize = 1000, number(1..=100_000), Live;
+        /// The largest answer of a node.
+        answer_bytes_max: u64 = 256 << 20, size(64 << 10..=1 << 40), Live;
+        /// What is done with a call when no node is fit: the freshest node that lives is asked, or none.
+        when_none_fit: NoneFitPolicy = NoneFitPolicy::FailOpen, choice(NoneFitPolicy::WORDS), Live;
     }
 }
 
-impl Default for RegistrySettings {
-    fn default() -> RegistrySettings {
-        RegistrySettings {
-            kind: RegistryKind::Embedded,
-            path: PathBuf::from("data/forebay.db"),
-            table: "forebay-backends".to_string(),
-            endpoint: None,
-            lease: Duration::from_secs(30),
-            share_leader: false,
-            refresh: Duration::from_secs(5),
-            last_list: PathBuf::from("data/last-list.json"),
-        }
+settings_group! {
+    /// Names and globs (`*` alone is a wildcard), beside the built-in table.
+    MethodSettings at methods {
+        /// Methods that are let through though the table denies them: names and globs (`*`).
+        allow: Vec<String> = Vec::new(), list(calls::method), Live;
+        /// Methods that are refused; outranks `allow`.
+        deny: Vec<String> = Vec::new(), list(calls::method), Live;
+        /// Reads and unlisted methods that are treated as heavy ones.
+        heavy: Vec<String> = Vec::new(), list(calls::method), Live;
+        /// Methods that the table lacks and that only read: they may be repeated.
+        reads: Vec<String> = Vec::new(), list(calls::method), Live;
     }
 }
 
-impl Default for HealthSettings {
-    fn default() -> HealthSettings {
-        HealthSettings {
-            interval: Duration::from_secs(5),
-            leader_interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(2),
-            lag_blocks_max: 10,
-            rise: 2,
-            fall: 3,
-            heeds_syncing: true,
-            sockets: true,
-        }
+settings_group! {
+    /// What requests to the admin listener need.
+    AdminSettings at admin {
+        /// The bearer token of the admin listener. Where it is set it is needed, on loopback too.
+        token: Option<Secret> = None, admin::token(), LiveUnless(would_be_open);
+        /// Names by which the admin listener is reached, beside `localhost` and IP addresses.
+        hosts: Vec<String> = Vec::new(), list(admin::host), Live;
     }
 }
 
-impl Default for CallSettings {
-    fn default() -> CallSettings {
-        CallSettings {
-            deadline: Duration::from_secs(30),
-            // Longer than geth's own limit of 5 s (`--rpc.evmtimeout`), so that its word is heard.
-            attempt: Duration::from_secs(8),
-            heavy: Duration::from_secs(60),
-            retry_budget: RetryBudgetSettings::default(),
-            hedge: None,
-            queue: Duration::from_millis(100),
-            broadcast: NODES_MAX,
-            leader_share: 0.01,
-            attempts_max: 3,
-            body_bytes_max: 5 << 20,
-            batch_calls_max: 1000,
-            answer_bytes_max: 256 << 20,
-            when_none_fit: NoneFitPolicy::FailOpen,
-        }
+settings_group! {
+    /// What browsers' pages may do.
+    CorsSettings at cors {
+        /// Where pages may come from: `*`, or origins such as `https://app.example`.
+        origins: Vec<String> = vec!["*".to_string()], list(cors::origin), Live;
+        /// Headers that pages may send beside those that are read here, or `*`.
+        headers: Vec<String> = Vec::new(), list(cors::header), Live;
     }
 }
 
-impl Default for RetryBudgetSettings {
-    fn default() -> RetryBudgetSettings {
-        RetryBudgetSettings {
-            per_call: 0.2,
-            per_second: 10.0,
-            burst: 100.0,
-        }
+settings_group! {
+    /// Metrics for CloudWatch, on standard output.
+    CloudWatchSettings at cloudwatch {
+        /// The namespace in which CloudWatch shows the metrics.
+        namespace: String = "Forebay".to_string(), text(observability::namespace), Live;
+        /// The dimension that tells this balancer's metrics from another's.
+        service: String = "forebay".to_string(), text(observability::service_name), Live;
+        /// How often they are told.
+        interval: Duration = secs(60), duration(secs(60)..=HOUR), Live;
     }
 }
 
-impl Default for CorsSettings {
-    fn default() -> CorsSettings {
-        CorsSettings {
-            origins: vec!["*".to_string()],
-            headers: Vec::new(),
-        }
+settings_group! {
+    LogSettings at log {
+        /// The share of the calls that get a line in the log, 0 to 1; with a number, failed ones always do. `off`:
+        /// no call does.
+        calls: Option<f64> = None, observability::logged_share(), Live;
     }
 }
 
-impl Default for CloudWatchSettings {
-    /// What an empty section means.
-    fn default() -> CloudWatchSettings {
-        CloudWatchSettings {
-            namespace: "Forebay".to_string(),
-            service: "forebay".to_string(),
-            interval: Duration::from_secs(60),
-        }
+settings_group! {
+    /// What clients' sockets are held to. Open ones keep what they began with.
+    SocketSettings at sockets {
+        /// Clients' WebSockets in all.
+        sockets_max: usize = 20_000, number(0..=1_000_000), Live;
+        /// Clients' WebSockets of one address, or of one /64 of IPv6. Left out: 1000 where
+        /// `listen.trusted_proxies` is set, else three quarters of all.
+        per_address_max: Option<usize> = None, optional(number(1..=1_000_000)), Live;
+        /// Subscriptions of one socket.
+        subscriptions_max: usize = 100, number(0..=10_000), Live;
+        /// Messages a second of one socket, and as many at once.
+        messages_per_second: u32 = 1000, number(1..=1_000_000), Live;
+        /// The time between two pings. A client that doesn't answer one until the next is gone.
+        ping_interval: Duration = secs(30), duration(secs(1)..=secs(600)), Live;
     }
 }
 
-impl Default for SocketSettings {
-    fn default() -> SocketSettings {
-        SocketSettings {
-            sockets_max: 20_000,
-            per_address_max: None,
-            subscriptions_max: 100,
-            messages_per_second: 1000,
-            ping_interval: Duration::from_secs(30),
-        }
+settings_group! {
+    /// Traces for a collector, by OTLP over HTTP.
+    OtlpSettings at otlp {
+        /// Where traces go, to `v1/traces` below it. Left out: as `OTEL_EXPORTER_OTLP_ENDPOINT` says.
+        endpoint: Secret = otlp::default_endpoint(), otlp::endpoint(), Restart;
+        /// Headers that are sent with them, up to 16; values may hold `${NAME}`. Left out: as
+        /// `OTEL_EXPORTER_OTLP_HEADERS` says.
+        headers: Vec<(String, Secret)> = Vec::new(), otlp::headers(), Restart;
+        /// The name under which traces appear. Left out: as `OTEL_SERVICE_NAME` says.
+        service: String = "forebay".to_string(), text(observability::service_name), Restart;
+        /// The share of the calls without a trace of their own that begin one.
+        share: f64 = 0.01, decimal(0.0..=1.0), Live;
     }
 }
 
-impl Default for ShutdownSettings {
-    fn default() -> ShutdownSettings {
-        ShutdownSettings {
-            lame_duck: Duration::from_secs(10),
-            drain: Duration::from_secs(20),
-        }
+settings_group! {
+    ShutdownSettings at shutdown {
+        /// After SIGTERM: not healthy any more, still serving.
+        lame_duck: Duration = secs(10), duration(Duration::ZERO..=HOUR), Live;
+        /// Then: time for the calls in flight.
+        drain: Duration = secs(20), duration(Duration::ZERO..=HOUR), Live;
+    }
+}
+
+settings_group! {
+    LimitSettings at limits {
+        /// The memory that all that is held at once is a share of. Left out: the machine's, or the control group's.
+        memory: Option<u64> = None, optional(size(MEMORY_MIN..=1 << 44)), Restart;
     }
 }

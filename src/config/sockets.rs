@@ -1,15 +1,7 @@
 //! `forebay.sockets`: what clients' sockets are held to.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
-use super::field::Field;
-use super::settings::Settings;
-use crate::config::field::ReadContext;
-use crate::config::settings::SocketSettings;
-
-/// A proxy between us and the client may end a connection that is idle for a minute.
-const PINGS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+use super::field::ReadContext;
+use super::settings::{Settings, SocketSettings};
 
 /// Sockets of one client's address, where trusted proxies tell it. Many clients may share one behind a
 /// provider's NAT.
@@ -31,36 +23,16 @@ impl Settings {
     }
 }
 
-pub(super) fn sockets(context: &ReadContext<'_>, field: &Field<'_>) -> SocketSettings {
-    let section = field.section(&[
-        "sockets_max",
-        "per_address_max",
-        "subscriptions_max",
-        "messages_per_second",
-        "ping_interval",
-    ]);
-    let default = SocketSettings::default();
-    let number = |key: &str, range| section.field(key).number(range);
-    let sockets_max = number("sockets_max", 0..=1_000_000);
-    let sockets_max = sockets_max.unwrap_or(default.sockets_max);
-    let per_address_max = number("per_address_max", 1..=1_000_000);
-    if let Some(per_address_max) = per_address_max
-        && per_address_max > sockets_max
+pub(super) fn check(context: &ReadContext<'_>, sockets: &SocketSettings) {
+    let sockets_max = sockets.sockets_max;
+    if sockets
+        .per_address_max
+        .is_some_and(|most| most > sockets_max)
     {
         context.warn(
             "forebay.sockets.per_address_max",
             format!("never reached: `sockets_max` is {sockets_max}"),
         );
-    }
-    let subscriptions = number("subscriptions_max", 0..=10_000);
-    let messages = section.field("messages_per_second").number(1..=1_000_000);
-    let pings = section.field("ping_interval").duration(PINGS);
-    SocketSettings {
-        sockets_max,
-        per_address_max,
-        subscriptions_max: subscriptions.unwrap_or(default.subscriptions_max),
-        messages_per_second: messages.unwrap_or(default.messages_per_second),
-        ping_interval: pings.unwrap_or(default.ping_interval),
     }
 }
 

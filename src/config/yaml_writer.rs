@@ -35,7 +35,7 @@ pub(super) fn write(tree: &Json, depth: usize, text: &mut String) {
 }
 
 /// On one line.
-fn inline(value: &Json) -> String {
+pub(super) fn inline(value: &Json) -> String {
     match value {
         Json::Null => "~".to_string(),
         Json::Bool(_) | Json::Number(_) => value.to_string(),

@@ -10,10 +10,11 @@ pub use self::params::read;
 pub use crate::method::block::params::{BlockRefs, ParamEdits};
 
 /// Which block tags are the same for every node that is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// `latest` is the served head, `safe` and `finalized` what own nodes agree on, so that no client
     /// sees the chain go back.
+    #[default]
     Monotonic,
     /// Tags mean what the node that is asked takes them for.
     None,

@@ -1,0 +1,70 @@
+//! `forebay.calls` and `forebay.methods`: values of forms of their own.
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value as Json;
+
+use super::field::Field;
+use super::form::Form;
+use forebay_core::call::broadcast::NODES_MAX;
+
+/// The longest method name or glob, in bytes.
+const METHOD_BYTES_MAX: usize = 128;
+/// What a node's slow time may be multiplied with before another is asked, too.
+const HEDGES: RangeInclusive<f64> = 0.5..=10.0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoneFitPolicy {
+    FailOpen,
+    Refuse,
+}
+
+impl NoneFitPolicy {
+    pub(super) const WORDS: &[(&str, NoneFitPolicy)] = &[
+        ("fail_open", NoneFitPolicy::FailOpen),
+        ("refuse", NoneFitPolicy::Refuse),
+    ];
+}
+
+/// `off`, `on`, or what to multiply a node's slow time with.
+pub(super) fn hedge<S: 'static>() -> Form<S, Option<f64>> {
+    let read = |field: &Field<'_>| {
+        field.parsed("`off`, `on` or a factor of 0.5 to 10", |text| {
+            match text.trim() {
+                "off" | "false" => Some(None),
+                "on" | "true" => Some(Some(1.0)),
+                factor => {
+                    let factor = factor.parse().ok();
+                    factor.filter(|factor| HEDGES.contains(factor)).map(Some)
+                }
+            }
+        })
+    };
+    Form::new(read, |factor| factor.map_or(Json::from("off"), Json::from))
+}
+
+/// `all`, or how many nodes.
+pub(super) fn broadcast<S: 'static>() -> Form<S, usize> {
+    let read = |field: &Field<'_>| {
+        let form = format!("`all` or a number of nodes, 1 to {NODES_MAX}");
+        field.parsed(&form, |text| match text.trim() {
+            "all" => Some(NODES_MAX),
+            nodes => {
+                let nodes = nodes.parse().ok();
+                nodes.filter(|nodes| (1..=NODES_MAX).contains(nodes))
+            }
+        })
+    };
+    Form::new(read, |nodes| match *nodes {
+        NODES_MAX => Json::from("all"),
+        nodes => Json::from(nodes),
+    })
+}
+
+pub(super) fn method(item: &Field<'_>) -> Option<String> {
+    item.parsed("a method's name or a glob, as in `debug_trace*`", |text| {
+        let clean = |byte: u8| byte.is_ascii_graphic();
+        let fits = !text.is_empty() && text.len() <= METHOD_BYTES_MAX;
+        (fits && text.bytes().all(clean)).then(|| text.to_string())
+    })
+}

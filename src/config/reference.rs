@@ -1,0 +1,128 @@
+//! The reference page of the settings, made of their table and of what the readers look for.
+
+use std::fmt::Write as _;
+
+use serde_json::Value as Json;
+
+use super::quantity::{duration_text, size_text};
+use super::settings::{CloudWatchSettings, OtlpSettings, Settings, table};
+use super::shape::{ITEM, SchemaRecorder, ValueShape};
+use super::{nodes, schema, server, yaml_writer};
+
+const HEAD: &str = "\
+<!-- Made by `forebay check --reference`: change src/config/settings.rs. -->
+# Settings
+
+What stands under `forebay:`. *live*: a running balancer takes a new value at once, when the file is read again;
+*restart*: it waits for one. Durations are written `500ms`, `5s`, `2m`, `1h`; sizes `65536`, `64KiB`, `5MiB`,
+`1GiB`.
+
+| key | default | value | takes effect | meaning |
+| --- | --- | --- | --- | --- |
+";
+const NODES: &str = "
+## A node under `nodes`
+
+| key | value | meaning |
+| --- | --- | --- |
+";
+
+/// The page, in Markdown.
+pub fn reference() -> String {
+    let noted = schema::noted();
+    let defaults = Settings {
+        cloudwatch: Some(CloudWatchSettings::default()),
+        otlp: Some(OtlpSettings::default()),
+        ..Settings::default()
+    };
+    let mut page = HEAD.to_string();
+    for setting in table() {
+        let path = format!("{}.{}", server::FOREBAY, setting.key);
+        let default = match setting.value.shown(&defaults) {
+            None | Some(Json::Null) => String::new(),
+            Some(value) => format!("`{}`", yaml_writer::inline(&value)),
+        };
+        let (key, value, when) = (setting.key, value(&noted, &path), setting.when.word());
+        let meaning = setting.meaning.trim();
+        let _ = writeln!(
+            page,
+            "| `{key}` | {default} | {value} | {when} | {meaning} |"
+        );
+    }
+    page.push_str(NODES);
+    for (key, meaning) in nodes::KEYS {
+        let value = value(&noted, &format!("{}.nodes{ITEM}.{key}", server::FOREBAY));
+        let _ = writeln!(page, "| `{key}` | {value} | {meaning} |");
+    }
+    page
+}
+
+/// The form and range of what may stand at `path`.
+fn value(noted: &SchemaRecorder, path: &str) -> String {
+    let Some(shape) = noted.shape(path) else {
+        return "a text".to_string();
+    };
+    match shape {
+        ValueShape::Group(_) | ValueShape::Free => "a group of keys".to_string(),
+        ValueShape::List => match noted.shape(&format!("{path}{ITEM}")) {
+            Some(ValueShape::Text(form)) => format!("a list; an item: {}", bare(&form)),
+            Some(_) | None => "a list of groups".to_string(),
+        },
+        ValueShape::Text(form) => bare(&form).to_string(),
+        ValueShape::Boolean => "`true` or `false`".to_string(),
+        ValueShape::Choice(words) => {
+            let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+            words.join(", ")
+        }
+        ValueShape::Number(from, u64::MAX) => format!("a whole number from {from}"),
+        ValueShape::Number(from, to) => format!("{from} to {to}"),
+        ValueShape::Decimal(from, to) => format!("a number, {from} to {to}"),
+        ValueShape::Duration(from, to) => {
+            format!("{} to {}", duration_text(from), duration_text(to))
+        }
+        ValueShape::Size(from, to) => format!("{} to {}", size_text(from), size_text(to)),
+    }
+}
+
+fn bare(form: &str) -> &str {
+    form.strip_prefix("expected ").unwrap_or(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_page_is_the_one_that_the_code_makes() {
+        let committed = include_str!("../../docs/reference/settings.md");
+        assert!(
+            reference() == committed,
+            "write it anew: cargo run -- check --reference > docs/reference/settings.md"
+        );
+    }
+
+    #[test]
+    fn every_setting_is_written_once_and_says_what_it_means() {
+        let table = table();
+        for (at, setting) in table.iter().enumerate() {
+            let is_twice = table[..at].iter().any(|other| other.key == setting.key);
+            assert!(!is_twice, "{}", setting.key);
+            let is_sentence =
+                setting.meaning.ends_with('.') && !setting.meaning.contains(['|', '\n']);
+            assert!(is_sentence, "{}: {}", setting.key, setting.meaning);
+        }
+    }
+
+    #[test]
+    fn a_range_is_told_as_a_file_would_say_it() {
+        let page = reference();
+        for row in [
+            "| `health.interval` | `5s` | 100ms to 1h | live |",
+            "| `chain.id` |  | a whole number from 1 | restart |",
+            "| `calls.body_bytes_max` | `5MiB` | 1KiB to 1GiB | live |",
+            "| `weight` | 0 to 1000 |",
+        ] {
+            assert!(page.contains(row), "{row}: {page}");
+        }
+    }
+}
