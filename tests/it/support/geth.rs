@@ -11,7 +11,7 @@ use super::{PATIENCE, Process, Rpc, eventually, free_port, part};
 #[derive(Debug)]
 pub struct Geth {
     pub rpc: Rpc,
-    _process: Process,
+    pub process: Process,
     socket_port: u16,
     /// Kept as long as the process: its database is in it.
     _folder: TempDir,
@@ -41,7 +41,7 @@ impl Geth {
         .await;
         Geth {
             rpc,
-            _process: process,
+            process,
             socket_port,
             _folder: folder,
         }
