@@ -40,7 +40,7 @@ program() { # program MACHINE
 
 old_enough() { # old_enough PROGRAM
     local asked
-    asked=$(objdump -T "$1" | sed -n 's/.*(\?GLIBC_\([0-9.]*\).*/\1/p' | sort -V | tail -1)
+    asked=$(readelf --version-info "$1" | sed -n 's/.*Name: GLIBC_\([0-9.]*\).*/\1/p' | sort -V | tail -1)
     say "asks for glibc $asked"
     [ "$(printf '%s\n' "$asked" "$GLIBC_MAX" | sort -V | tail -1)" = "$GLIBC_MAX" ] ||
         { say "that is newer than $GLIBC_MAX: build on an older system"; exit 1; }
@@ -54,9 +54,11 @@ papers() {
 }
 
 # Whoever packs, and in whichever order the folder's files stand.
-packed() { # packed FOLDER-AROUND FOLDER ARCHIVE
+packed() { # packed ARCHIVE FOLDER-AROUND NAME…
+    local archive=$1
+    shift
     tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
-        -C "$1" -cf - "$2" | gzip -n9 >"$3"
+        -cf - -C "$@" | gzip -n9 >"$archive"
 }
 
 # As in the repository, so that the documents' links lead somewhere.
@@ -66,7 +68,7 @@ tarball() { # tarball MACHINE
     mkdir -p "$folder/packaging"
     cp -r "$stage/$1/forebay" "$stage/completions" "$stage/man" conf dashboards docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE "$folder/"
     cp packaging/forebay.service "$folder/packaging/"
-    packed "$stage/tarball" "$name" "dist/$name.tar.gz"
+    packed "dist/$name.tar.gz" "$stage/tarball" "$name"
 }
 
 package() { # package MACHINE
@@ -85,8 +87,8 @@ bill_of_materials() {
 
 # The Dockerfile's own end, around the program that is in the tarball.
 image() {
-    local debian mounts root=$stage/image tag=forebay:$VERSION archive
-    archive=dist/forebay-$VERSION-image-$(dpkg --print-architecture).tar
+    local debian files mounts root=$stage/image tag=forebay:$VERSION archive
+    archive=dist/forebay-$VERSION-image-$(dpkg --print-architecture).tar.gz
     debian=debian:$(sed -n 's/^ARG DEBIAN=//p' Dockerfile)-slim
     tests/image/bases.sh "$debian"
     mapfile -t mounts < <(tests/image/mounts.sh)
@@ -97,12 +99,16 @@ image() {
         --build-arg VERSION="$VERSION" --build-arg REVISION="$(git rev-parse HEAD)" \
         --build-arg CREATED="$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" \
         --tag "$tag" . >"$stage/image.log" 2>&1 || { cat "$stage/image.log" >&2; exit 1; }
-    buildah push --quiet "$tag" "docker-archive:$archive:$tag"
-    gzip -n9 "$archive"
+    buildah push --quiet "$tag" "docker-archive:$root/archive.tar"
+    mkdir "$root/archive"
+    tar -C "$root/archive" -xf "$root/archive.tar"
+    python3 packaging/image.py "$root/archive" "$tag"
+    mapfile -t files < <(ls "$root/archive/kept")
+    packed "$archive" "$root/archive/kept" "${files[@]}"
 }
 
 chart() {
-    packed packaging/helm forebay "dist/forebay-$VERSION.tgz"
+    packed "dist/forebay-$VERSION.tgz" packaging/helm forebay
 }
 
 [ -z "$(git status --porcelain)" ] || say "the tree has changes: this is no release of a commit"
