@@ -7,12 +7,13 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use forebay::clock;
 use forebay_core::call::plan;
-use forebay_core::fleet::select::{self, Tier};
-use forebay_core::method::block::NodeRequirements;
+use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::select;
 use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::classify;
 use forebay_core::rpc::envelope::{RequestItem, RpcRequest, UpstreamCallId};
 use forebay_core::vocabulary::chance::SeededDice;
+use forebay_core::vocabulary::tier::Tier;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -10,10 +10,12 @@ use std::time::Instant;
 
 use forebay::clock;
 use forebay_core::call::plan;
-use forebay_core::fleet::FleetView;
-use forebay_core::fleet::select::{self, Tier};
+use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::select;
+use forebay_core::fleet::view::FleetView;
+use forebay_core::vocabulary::tier::Tier;
+
 use forebay_core::method::MethodRules;
-use forebay_core::method::block::NodeRequirements;
 use forebay_core::rpc::answer::Answer;
 use forebay_core::rpc::envelope::{RequestItem, RpcRequest, UpstreamCallId};
 use forebay_core::vocabulary::chance::SeededDice;

@@ -1,4 +1,8 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
+//!
+//! In reading order: the balancer put together, here; `from_settings`, what the settings mean for each room,
+//! and `runtime_config`, what of them may change; `resources`, what the machine gives; `registries` and
+//! `certificates`, opened; `service` and `call_listeners`, how services run and end; `span_export`.
 
 mod call_listeners;
 mod certificates;
@@ -58,7 +62,7 @@ use crate::shared::singleflight::Singleflight;
 use crate::shared::sockets::SocketCounter;
 use crate::shutdown::GracefulShutdown;
 use forebay_core::call::retry_budget::RetryBudget;
-use forebay_core::fleet::Fleet;
+use forebay_core::fleet::tracker::Fleet;
 use forebay_core::vocabulary::caps::Caps;
 
 pub use self::certificates::unfit_certificates;

@@ -1,4 +1,14 @@
-//! The ways a call is carried out.
+//! The ways in which a call is carried out.
+//!
+//! In reading order:
+//! - what a call is held to and comes with: [`policy`], [`request_context`], [`trail`]
+//! - [`forward`], from node to node; each of its attempts is an [`exchange`] that [`attempt`] counts and
+//!   that waits as [`patience`] says, by a [`timer`]
+//! - [`coalesce`] shares identical reads; [`lookups`] are joined by all who ask a node for one hash;
+//!   [`awaited_block`] waits for a block that may be there any moment; [`sticky`] is for filters
+//! - several nodes at once: [`broadcast`] and [`pending_nonce`], each by a [`fanout`];
+//!   [`pending_transaction`] shows what no node does
+//! - [`batch`] answers many calls, the reads among them by an [`upstream_batch`] to one node
 
 pub mod answer;
 pub mod attempt;

@@ -1,21 +1,25 @@
 //! Forebay: a JSON-RPC load balancer for Ethereum nodes.
 //!
-//! The rooms, in reading order. An arrow points to what a room may import; `tests/it/architecture.rs`
-//! keeps it so.
+//! What is decided is decided in [`forebay_core`], a crate of its own, which every room may import; here it
+//! is carried out. The rooms, in reading order. An arrow points to what a room may import beside the core;
+//! `tests/it/architecture.rs` keeps it so, and that no files of a room import each other in a circle.
 //!
-//! - [`domain`] — the thinking: pure, synchronous, complete without a network → nothing
-//! - [`clock`] — the only reader of the time and roller of dice → `forebay_core::vocabulary::chance`
-//! - [`config`] — text into meaning → `domain`
-//! - [`observe`] — what we tell the operator → `domain`, `clock`
-//! - [`registry`] — where nodes are written down → `domain`, `clock`
-//! - [`node`] — hands toward nodes → `domain`, `clock`, `observe`
-//! - [`shared`] — what calls share → `domain`, `clock`, `observe`, `node`
-//! - [`client`] — hands toward clients → all of the above but `config`
-//! - [`background`] — what happens unasked → all of the above but `client`
-//! - [`fake`] — a pretend node that lags, lies, stalls and dies on request → anything
-//! - [`app`] — the composition root, [`shutdown`] its end; [`cli`] — what the operator tells us → anything
+//! - [`clock`] — the only reader of the time and roller of dice → nothing
+//! - [`config`] — text into meaning → nothing
+//! - [`observe`] — what the operator is told → `clock`
+//! - [`registry`] — where nodes are written down → `clock`
+//! - [`node`] — hands toward nodes → `clock`, `observe`
+//! - [`shared`] — what calls share → `clock`, `observe`, `node`
+//! - [`call`] — the ways in which a call is carried out → `clock`, `observe`, `node`, `shared`
+//! - [`router`] — one call: its plan, and the way that carries it out → those, and `call`
+//! - [`client`] — hands toward clients → those, and `router`
+//! - [`admin`] — hands toward operators, by HTTP → those, `client` and `registry`
+//! - [`background`] — what happens unasked → `clock`, `config`, `observe`, `registry`, `node`, `shared`
+//! - [`shutdown`] — the end → `config`, `observe`, `shared`, `router`
+//! - [`app`] — the composition root: settings in, a Pingora server out → anything
+//! - [`cli`] — what the operator tells us → anything, and `forebay_fake`, the pretend node, for its demo
 //!
-//! Deliberately absent: a decision outside `domain`; a clock call outside `clock`; a lock on a
+//! Deliberately absent: a decision outside the core; a clock call outside `clock`; a lock on a
 //! call's path to the fleet; a room that knows both `client` and `background`, but for the root.
 
 pub mod admin;

@@ -3,13 +3,17 @@
 use std::time::{Duration, Instant};
 
 use forebay_core::call::plan::PlanContext;
-use forebay_core::call::recent_writes::Client;
-use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::call::tag_pins;
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::fleet::{Fleet, FleetMember, FleetView, HealthCriteria, ProbeOutcome};
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::fleet::view::FleetView;
+use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::method::MethodRules;
 use forebay_core::method::block::{Consistency, TagPins};
 use forebay_core::testing::NoMemory;
+use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::vocabulary::client::Client;
+
 use forebay_core::vocabulary::node::{NodeId, Role, Weight};
 
 /// Calls under way at each node.
@@ -35,7 +39,7 @@ pub fn rules() -> MethodRules {
 }
 
 pub fn pins(view: &FleetView) -> TagPins {
-    TagPins::of(view, Consistency::Monotonic, None)
+    tag_pins::of(view, Consistency::Monotonic, None)
 }
 
 /// A leader and so many fit nodes of different weights, each with 50 calls under way.

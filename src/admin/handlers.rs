@@ -21,8 +21,9 @@ use crate::observe::journal::{CHANGED, Event};
 use crate::registry::item_json::ItemJson;
 use crate::registry::validation::{EnvironmentLookup, name_of};
 use crate::registry::{Environment, ItemOrigin, NodeEdit, Registry, RegistryItem, StoredHealth};
-use crate::shared::fleet_state::{FleetState, Snapshot};
-use forebay_core::fleet::NodeView;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::snapshot::Snapshot;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::vocabulary::node::{NodeRecord, NodeSpec, NodeUrl, Weight};
 use forebay_core::vocabulary::target::{self, OwnAddresses};
 

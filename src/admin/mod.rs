@@ -3,6 +3,9 @@
 //! A straight line: where a request comes from is judged, what it wants is read, the token is
 //! judged, then the rest of it is read and carried out. Nothing of a request is written into a
 //! log before it is known to hold no credential; so the exchange with Pingora is our own, too.
+//!
+//! In reading order: `routes`, what is wanted; `auth` and `auth_log`; `requests`, bodies; `handlers`, and
+//! `status`, the page; `error` and `response`, what goes out.
 
 mod auth;
 mod auth_log;

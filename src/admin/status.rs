@@ -9,13 +9,16 @@ use crate::observe::events::{source_in_words, trouble_in_words};
 use crate::observe::journal::{ConfigurationState, Event, Journal, NodeTrack};
 use crate::observe::metrics::state_of;
 use crate::observe::traffic::Traffic;
-use crate::shared::fleet_state::{FleetState, Snapshot};
+use crate::shared::fleet_state::FleetState;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::fleet::degradation::{AlertLevel, NodeCondition, troubles};
 use forebay_core::fleet::failure_rate::FailureShare;
-use forebay_core::fleet::reference::{Lag, LeaderDoubt, Reference};
+use forebay_core::fleet::node_view::NodeCaveat;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::reference::{LeaderDoubt, Reference};
 use forebay_core::fleet::standing::{HealthState, Reason, slow_start};
-use forebay_core::fleet::view::NodeCaveat;
-use forebay_core::fleet::{FleetView, NodeView};
+use forebay_core::fleet::view::FleetView;
+use forebay_core::vocabulary::chain::Lag;
 use forebay_core::vocabulary::node::Role;
 
 /// What the fleet is judged by, as far as it is shown.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock;
-use forebay_core::fleet::reference::BlockNumber;
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::node::{NodeId, Weight};
 
 const MEASURES: StatusCriteria = StatusCriteria {

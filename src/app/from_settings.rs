@@ -13,10 +13,10 @@ use crate::observe::metrics::ConfiguredBounds;
 use crate::shared::sockets;
 use forebay_core::call::retry_budget::BudgetRates;
 use forebay_core::fleet::HealthCriteria;
-use forebay_core::fleet::reference::ChainId;
 use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::method::{CallTimeouts, MethodRules};
 use forebay_core::vocabulary::caps::Caps;
+use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::wire::forwarded::TrustedProxies;
 
 /// What nodes are judged by.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 
-use super::environment;
+use super::registries::environment;
 use crate::admin::AdminConfig;
 use crate::app::from_settings;
 use crate::background::intervals::{CurrentIntervals, Intervals};

@@ -405,8 +405,9 @@ mod tests {
     use super::*;
     use crate::node::connector::Connector;
     use crate::registry::embedded::EmbeddedRegistry;
+    use forebay_core::fleet::HealthCriteria;
     use forebay_core::fleet::standing::Hysteresis;
-    use forebay_core::fleet::{Fleet, HealthCriteria};
+    use forebay_core::fleet::tracker::Fleet;
 
     /// A registry in a file, and who follows it.
     struct Household {

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::registry::differences;
 use crate::registry::validation::EnvironmentLookup;
-use crate::registry::{FollowReport, ItemOrigin, Registry, RegistryError, RegistryItem};
-use crate::shared::fleet_state::Snapshot;
+use crate::registry::{
+    FollowReport, ItemOrigin, Registry, RegistryError, RegistryItem, differences,
+};
+use crate::shared::snapshot::Snapshot;
 use forebay_core::vocabulary::node::NodeRecord;
 
 /// What the registry and the log have been told.

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::observe::metrics::Metrics;
 use crate::registry::{Registry, RegistryError, StoredHealth};
 use crate::shared::fleet_state::FleetState;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::standing::HealthState;
 use forebay_core::vocabulary::node::NodeId;
 

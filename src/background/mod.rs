@@ -1,6 +1,14 @@
-//! What happens unasked: the list is followed, its nodes are probed and listened to, their names
-//! resolved, their health written down, clients are told what they listen to, and the configuration
-//! and the certificates are read again when they change.
+//! What happens unasked.
+//!
+//! In reading order:
+//! - [`service`], the one background service, and [`intervals`], how often it does what
+//! - the list: [`discovery`] follows the registry, [`following`] compares it with the configuration,
+//!   `scrutiny` finds what must not be in it, [`retained_nodes`] keeps what was lost from it, `resolving`
+//!   looks its names up
+//! - health: [`probing`], round by round; [`health_writer`], into the registry; [`shared_leader`]
+//! - [`feeds`], what clients are told that listen: lines to nodes, heads, logs, topics of single nodes
+//! - what is read again: [`reload`] and [`certificates`], by [`watched_files`]
+//! - what is told: [`cloudwatch_reporter`], `span_exporter`
 
 pub mod certificates;
 pub mod cloudwatch_reporter;

@@ -12,10 +12,12 @@ use crate::background::shared_leader::{LeaderStep, SharedHeads};
 use crate::clock;
 use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
 use crate::observe::metrics::Metrics;
-use crate::shared::fleet_state::{FleetState, Snapshot};
+use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
+use crate::shared::snapshot::Snapshot;
+use forebay_core::fleet::ProbeOutcome;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::standing::{HealthState, Reason};
-use forebay_core::fleet::{NodeView, ProbeOutcome};
 use forebay_core::vocabulary::node::{NodeId, Role};
 
 /// A node that is on the right chain is asked for its chain's id again this often.

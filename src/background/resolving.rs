@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::node::resolver;
 use crate::shared::node_clients::Upstream;
-use forebay_core::vocabulary::target::is_metadata;
+use forebay_core::vocabulary::metadata_service::is_metadata;
 
 /// Resolves the names of `upstreams`, and says whether one has moved to a new address; `told`: those of which the log has said that they don't resolve.
 pub async fn resolve_names(

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::shared::fleet_state::Snapshot;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::vocabulary::node::{NodeSpec, Role};
 
 /// Those that serve on.

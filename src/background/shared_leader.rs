@@ -14,7 +14,7 @@ use crate::clock;
 use crate::observe::metrics::Metrics;
 use crate::registry::{Registry, SharedHead};
 use forebay_core::fleet::ProbeOutcome;
-use forebay_core::fleet::reference::{BlockNumber, ChainId};
+use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
 use forebay_core::vocabulary::lease::HeartbeatMonitor;
 use forebay_core::vocabulary::node::{NodeSpec, Role};
 

@@ -7,15 +7,17 @@ use crate::call::trail::{TrailContext, TrailGuard};
 use crate::clock;
 use crate::node::client::ReuseRule;
 use crate::observe::spans::AttemptSpan;
+use crate::observe::spans::Trace;
 use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{NodeCandidate, NodePlace};
 use forebay_core::call::doubts;
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
-use forebay_core::fleet::overload::{self, Overload};
+use forebay_core::fleet::overload;
+use forebay_core::rpc::classify::Overload;
 use forebay_core::rpc::classify::{AttemptClass, Blame, Verdict};
-use forebay_core::wire::trace::{Trace, TraceParent};
+use forebay_core::wire::trace::TraceParent;
 
 /// Faster answers say how fast a node is.
 const HELD_BACK_MIN: Duration = Duration::from_secs(1);

@@ -25,19 +25,18 @@ use forebay_core::call::broadcast::{
     self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, FanoutScope, NODES_MAX,
     TELLS_OF_TRANSACTION, spread,
 };
-use forebay_core::call::last_block;
-use forebay_core::call::pending_transactions;
-use forebay_core::call::recent_writes::Client;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::reference::ChainId;
-use forebay_core::fleet::select::Tier;
+use forebay_core::call::{last_block, pending_transactions};
 use forebay_core::method::Treatment;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::{self, SignedTransaction, TxHash};
 use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::chain::ChainId;
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 /// The time of a call that is kept for looking its transaction up; a quarter of it at most.
 const LOOKUP_TIME: Duration = Duration::from_secs(2);

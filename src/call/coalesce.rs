@@ -15,11 +15,11 @@ use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
 use forebay_core::call::last_block;
 use forebay_core::call::plan::ForwardPlan;
-use forebay_core::call::recent_writes::Client;
 use forebay_core::call::trail::{AttemptKind, FailedAttempts};
-use forebay_core::fleet::reference::BlockNumber;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::vocabulary::client::Client;
 
 /// Asks, or waits for who asks the same, while clients are shown `head`. A caller keeps its own
 /// deadline and its own id; when the one who asks leaves, another of them asks.
@@ -83,8 +83,9 @@ pub async fn ask(
             }
             Ok(Some(FlightOutcome::Brought(brought))) => {
                 engine.metrics.coalesced();
-                let told = (brought.answer.result())
-                    .and_then(|result| last_block::told(call, asking, result, false));
+                let told = (brought.answer.result()).and_then(|result| {
+                    last_block::told(call, asking.treatment, asking.block, result, false)
+                });
                 if let Some(head) = told {
                     engine.pool.tell(terms.client, head);
                 }

@@ -12,6 +12,7 @@ use crate::call::request_context::RequestContext;
 use crate::client::websocket::listener::SubscriptionBatch;
 use crate::observe::metrics::Metrics;
 use crate::observe::spans::CallSpan;
+use crate::observe::spans::Trace;
 use crate::shared::admission::Admission;
 use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::background_sends::BackgroundSends;
@@ -24,16 +25,15 @@ use forebay_core::call::confirmation::SearchMemory;
 use forebay_core::call::disputes::Disputes;
 use forebay_core::call::leader_share::LeaderShare;
 use forebay_core::call::plan::{self, CallMemory, PlanContext, Planned, SentTransactions};
-use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry_budget::RetryBudget;
-use forebay_core::fleet::FleetView;
-use forebay_core::fleet::reference::{BlockHash, BlockNumber};
+use forebay_core::fleet::view::FleetView;
 use forebay_core::method::MethodIndex;
 use forebay_core::method::block::TagPins;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::wire::trace::Trace;
 
 /// What all calls share.
 pub struct CallState {

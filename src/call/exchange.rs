@@ -22,11 +22,11 @@ use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::NodePlace;
 use forebay_core::call::doubts;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::json::scanner;
 use forebay_core::rpc::answer::{Answer, AnswerFault, Outcome, Splicer, unmarked};
 use forebay_core::rpc::classify::{self, AttemptClass, Blame, Rejection, Verdict};
 use forebay_core::rpc::envelope::{UpstreamCallId, numbered};
-use forebay_core::rpc::scanner;
 use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
 use forebay_core::wire::trace::TraceParent;
 

@@ -14,17 +14,18 @@ use crate::call::exchange::AttemptContent;
 use crate::call::trail::{RequestTrail, TrailContext};
 use crate::clock;
 use crate::node::client::ReuseRule;
+use crate::observe::spans::Trace;
 use crate::shared::admission::Admission;
-use crate::shared::fleet_state::{FleetState, Snapshot};
+use crate::shared::fleet_state::FleetState;
 use crate::shared::places::NodePlace;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::doubts::Doubts;
 use forebay_core::call::last_block::{BY_HASH, RECEIPT};
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::wire::trace::Trace;
 
 /// The longest answer where a hash or a count is expected.
 pub const SHORT_BYTES_MAX: u64 = WHOLE_BYTES_MAX as u64;

@@ -39,17 +39,17 @@ use forebay_core::call::doubts::{self, Doubts};
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep};
 use forebay_core::call::tag_fallback::TagFallback;
-use forebay_core::fleet::NodeView;
 use forebay_core::fleet::load::DeepRepeat;
 use forebay_core::fleet::node_limits::QuerySize;
-use forebay_core::fleet::select::Tier;
-use forebay_core::method::block::NodeRequirements;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 /// A call on its way.
 pub struct ForwardedCall<'a> {

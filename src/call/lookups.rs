@@ -24,10 +24,10 @@ use crate::shared::places::NodePlace;
 use crate::shared::recent_writes::SharedWrites;
 use forebay_core::call::held_lookups::LastHoldback;
 use forebay_core::call::told_blocks;
-use forebay_core::fleet::NodeView;
-use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::node::NodeId;
 
 /// One that was begun before there was another head is joined only once it has taken so long: an

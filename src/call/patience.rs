@@ -8,7 +8,7 @@ use crate::call::timer;
 use crate::clock;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 
 /// How often a waiting attempt looks whether its node is still fit.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -13,11 +13,10 @@ use crate::call::fanout::{self, FanoutCall};
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::broadcast::{FanoutScope, spread};
-use forebay_core::call::nonce::{self, MissingNonce, NODES_MAX, NonceCounts};
+use forebay_core::call::nonce::{MissingNonce, NODES_MAX, NonceCounts};
 use forebay_core::call::pending_transactions::PooledTransactions;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::select::Tier;
 use forebay_core::method::Treatment;
 use forebay_core::method::block::ParamEdits;
 use forebay_core::rpc::envelope::Call;
@@ -25,6 +24,7 @@ use forebay_core::rpc::transaction::Address;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::hex;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 const COUNT: &str = "eth_getTransactionCount";
 
@@ -146,7 +146,7 @@ async fn ask(
         };
         holders.retain(|holder| *holder != heard.node);
         let Some(answer) = heard.answer else { continue };
-        let Some(count) = answer.result().and_then(nonce::read) else {
+        let Some(count) = answer.result().and_then(hex::read_quantity) else {
             continue;
         };
         let now = clock::now();
@@ -226,7 +226,7 @@ async fn counted(
         let result = heard.answer.as_ref().and_then(WholeAnswer::result);
         counts.extend(
             result
-                .and_then(nonce::read)
+                .and_then(hex::read_quantity)
                 .map(|count| (heard.node, count)),
         );
     }

@@ -15,12 +15,12 @@ use forebay_core::call::nonce::NODES_MAX;
 use forebay_core::call::pending_transactions::PooledTransactions;
 use forebay_core::call::told_blocks;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::select::Tier;
 use forebay_core::method::Treatment;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{self, TxHash};
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 /// What is known of a transaction.
 pub enum TransactionStatus {

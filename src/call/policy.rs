@@ -2,10 +2,11 @@
 //! keeps the one it began with.
 
 use crate::client::response::CorsPolicy;
-use forebay_core::fleet::FleetView;
-use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::call::tag_pins;
+use forebay_core::fleet::view::FleetView;
 use forebay_core::method::block::{Consistency, TagPins};
 use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::wire::forwarded::{Network, TrustedProxies};
 
 /// All of it.
@@ -44,6 +45,6 @@ pub struct Limits {
 impl Policy {
     /// What tags stand for, as of `view`, for a client that was told of block `floor`.
     pub fn pins(&self, view: &FleetView, floor: Option<BlockNumber>) -> TagPins {
-        TagPins::of(view, self.limits.consistency, floor)
+        tag_pins::of(view, self.limits.consistency, floor)
     }
 }

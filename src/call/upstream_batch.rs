@@ -26,13 +26,14 @@ pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedI
 use crate::call::upstream_batch::step::{BatchAttempt, BatchResult};
 use crate::clock;
 use crate::node::client::ReuseRule;
-use crate::shared::fleet_state::Snapshot;
+use crate::observe::spans::Trace;
 use crate::shared::node_clients::Upstream;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::NodeView;
-use forebay_core::fleet::select::{self, Tier};
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::select;
 use forebay_core::rpc::batch::{
     self, ANSWER_BYTES_MAX, BODY_BYTES_MAX, BatchVerdict, MemberOutcome, REFUSAL_LASTS,
     TROUBLE_LASTS,
@@ -41,7 +42,7 @@ use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::wire::trace::Trace;
+use forebay_core::vocabulary::tier::Tier;
 
 /// How riders set out.
 pub enum UpstreamStep<'a> {

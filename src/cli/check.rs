@@ -26,7 +26,7 @@ pub fn check(path: &Path, out: &mut impl io::Write) -> io::Result<bool> {
     let reading = config::read_at(path, &bytes, &environment);
     let mut findings = reading.findings;
     if let Some(settings) = &reading.settings {
-        findings.extend(super::certificate_findings(&bytes, settings));
+        findings.extend(super::setup::certificate_findings(&bytes, settings));
     }
     if let Some(settings) = &reading.settings {
         findings.extend(table_findings(&bytes, settings));
@@ -62,7 +62,7 @@ fn table_findings(bytes: &[u8], settings: &Settings) -> Vec<Finding> {
 }
 
 fn differences_of(settings: &Settings) -> Result<Vec<String>, String> {
-    let runtime = super::runtime().map_err(|failure| failure.why)?;
+    let runtime = super::setup::runtime().map_err(|failure| failure.why)?;
     let registry = app::dynamo(&settings.registry);
     let listed = async { tokio::time::timeout(TABLE_PATIENCE, registry.list()).await };
     let listing = match runtime.block_on(listed) {

@@ -35,7 +35,6 @@ use self::summary::summary;
 use super::health::reachable;
 use crate::app::App;
 use crate::call::context::CallState;
-use crate::cli::CommandError;
 use crate::cli::demo::fleet::{CHAIN_ID, DemoFleet};
 use crate::cli::demo::load::LoadGenerator;
 use crate::cli::demo::scenario::{LENGTH_MAX, LENGTH_MIN, Scenario};
@@ -44,6 +43,7 @@ use crate::cli::demo::screen::{
 };
 use crate::cli::demo::statistics::LoadTotals;
 use crate::cli::demo::terminal::{DemoTerminal, OutputKind};
+use crate::cli::error::CommandError;
 use crate::clock;
 use crate::config::quantity;
 use crate::config::settings::{
@@ -93,7 +93,7 @@ fn length(text: &str) -> Result<Duration, String> {
 /// Code 4 when the address is taken or the balancer doesn't start, 1 when a call failed.
 pub fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
     let story = Scenario::of(arguments.length);
-    let runtime = super::runtime()?;
+    let runtime = super::setup::runtime()?;
     let stage = runtime
         .block_on(DemoFleet::build(story.block_time()))
         .map_err(|why| {

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::config::settings::ListenSettings;
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -17,7 +17,7 @@ pub fn run(listen: &ListenSettings) -> Result<(), CommandError> {
     };
     let address = reachable(address);
     crate::node::install_tls();
-    super::runtime()?.block_on(async {
+    super::setup::runtime()?.block_on(async {
         let client = reqwest::Client::builder()
             .no_proxy()
             // It is our own, asked by its address, which no certificate names.

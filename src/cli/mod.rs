@@ -2,10 +2,15 @@
 //!
 //! Results go to stdout, logs and notes to stderr. Exit codes: 0 done, 1 refused input or
 //! configuration, 2 usage, 3 not found, 4 registry or network out of reach.
+//!
+//! In reading order: the arguments, here; `setup`, what commands begin with, and `error`, how they fail;
+//! then a file for each command: [`serve`], [`upgrade`], [`check`], [`health`], [`probe`], [`registry`]
+//! (with [`backends`], [`repair`] and `retained_nodes`, and its `nodes_table` drawn by [`table`]), [`demo`].
 
 pub mod backends;
 pub mod check;
 pub mod demo;
+mod error;
 pub mod health;
 mod nodes_table;
 pub mod probe;
@@ -13,23 +18,24 @@ pub mod registry;
 pub mod repair;
 mod retained_nodes;
 pub mod serve;
+mod setup;
 pub mod table;
 pub mod upgrade;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use pingora::server::configuration::ServerConf;
 
 use crate::app;
-use crate::config::settings::{RegistryKind, Settings};
-use crate::config::{self, Finding, ParsedConfig, Severity};
+use crate::cli::error::CommandError;
+use crate::cli::setup::{ConfigScope, configuration, registry as open_registry, runtime, settings};
+use crate::config;
+use crate::config::settings::RegistryKind;
 use crate::observe::logs::{self, LogFormat};
+use crate::registry::differences;
 use crate::registry::validation::resolve_all;
-use crate::registry::{Registry, differences};
 
 /// A JSON-RPC load balancer for Ethereum nodes: healthy own nodes by weight, the leader as
 /// fallback.
@@ -97,28 +103,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// A command that failed: what to say, and the exit code.
-pub struct CommandError {
-    code: u8,
-    why: String,
-}
-
-impl CommandError {
-    pub fn refused(why: impl ToString) -> CommandError {
-        CommandError {
-            code: 1,
-            why: why.to_string(),
-        }
-    }
-
-    pub fn out_of_reach(why: impl ToString) -> CommandError {
-        CommandError {
-            code: 4,
-            why: why.to_string(),
-        }
-    }
 }
 
 /// The program's arguments, for whoever describes them.
@@ -192,7 +176,7 @@ fn obey(command: Command, path: &Path) -> Result<(), CommandError> {
 
 fn probe(path: &Path, json: bool) -> Result<(), CommandError> {
     let (settings, conf) = settings(path, ConfigScope::Nodes)?;
-    let registry = registry(&settings)?;
+    let registry = open_registry(&settings)?;
     runtime()?.block_on(async {
         let listing = registry.list_following(&settings.nodes).await;
         let listing = listing.map_err(CommandError::out_of_reach)?;
@@ -227,119 +211,4 @@ fn probe(path: &Path, json: bool) -> Result<(), CommandError> {
         .await
         .map_err(CommandError::refused)
     })
-}
-
-/// What of the configuration a command works by.
-#[derive(Clone, Copy)]
-enum ConfigScope {
-    Listeners,
-    /// And the registry, and by what nodes are judged.
-    Nodes,
-}
-
-impl ConfigScope {
-    /// Whether the command can do without what stands wrong at `key`: the balancer's environment has
-    /// variables that its operator's may lack.
-    fn can_do_without(self, key: &str) -> bool {
-        let rest = key.strip_prefix("forebay.").unwrap_or_default();
-        let group = rest.split(['.', '[']).next().unwrap_or_default();
-        let groups = config::groups();
-        let passed = match self {
-            ConfigScope::Listeners => &groups[..],
-            ConfigScope::Nodes => &["nodes", "admin", "otlp", "cors", "cloudwatch"],
-        };
-        group != "listen" && passed.contains(&group)
-    }
-}
-
-/// Reads what of the configuration is needed; mistakes in it go to stderr.
-fn settings(path: &Path, needs: ConfigScope) -> Result<(Settings, ServerConf), CommandError> {
-    let (_, reading) = reading(path)?;
-    let is_fatal = |finding: &&Finding| {
-        finding.severity == Severity::Error && !needs.can_do_without(&finding.key)
-    };
-    let fatal: Vec<_> = reading.findings.iter().filter(is_fatal).cloned().collect();
-    match (needs, reading.partial, reading.pingora) {
-        (ConfigScope::Listeners, Some(settings), server) if fatal.is_empty() => {
-            Ok((settings, server.unwrap_or_default()))
-        }
-        (ConfigScope::Nodes, Some(settings), Some(server)) if fatal.is_empty() => {
-            tell(path, &reading.findings);
-            Ok((settings, server))
-        }
-        _ => {
-            tell(path, &reading.findings);
-            Err(CommandError::refused("the configuration has mistakes"))
-        }
-    }
-}
-
-fn reading(path: &Path) -> Result<(Vec<u8>, ParsedConfig), CommandError> {
-    let environment = app::environment();
-    let bytes = config::bytes_at(path)
-        .map_err(|why| CommandError::refused(format!("{}: {why}", path.display())))?;
-    let reading = config::read_at(path, &bytes, &*environment);
-    Ok((bytes, reading))
-}
-
-/// Reads all of the configuration; its mistakes go to stderr. With the bytes of the file.
-fn configuration(path: &Path) -> Result<(Settings, ServerConf, Vec<u8>), CommandError> {
-    let (bytes, reading) = reading(path)?;
-    tell(path, &reading.findings);
-    match (reading.settings, reading.pingora) {
-        (Some(settings), Some(pingora)) => Ok((settings, pingora, bytes)),
-        _ => Err(CommandError::refused("the configuration has mistakes")),
-    }
-}
-
-fn tell(path: &Path, findings: &[Finding]) {
-    for finding in findings {
-        drop(writeln!(io::stderr(), "{}:{finding}", path.display()));
-    }
-}
-
-/// Refuses a configuration whose certificates can't be shown.
-fn refuse_unfit(path: &Path, bytes: &[u8], settings: &Settings) -> Result<(), CommandError> {
-    let unfit = certificate_findings(bytes, settings);
-    tell(path, &unfit);
-    match unfit.is_empty() {
-        true => Ok(()),
-        false => Err(CommandError::refused("the configuration has mistakes")),
-    }
-}
-
-/// What is wrong with the certificates that the configuration `bytes` names.
-fn certificate_findings(bytes: &[u8], settings: &Settings) -> Vec<Finding> {
-    let unfit = app::unfit_certificates(settings).into_iter();
-    unfit
-        .map(|(at, why)| config::mistake(bytes, format!("forebay.listen.https[{at}]"), &why))
-        .collect()
-}
-
-fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, CommandError> {
-    open(settings.registry.kind, settings)
-}
-
-/// One that is made where there was none is told: it may not be the one that was meant.
-fn open(kind: RegistryKind, settings: &Settings) -> Result<Arc<dyn Registry>, CommandError> {
-    let path = &settings.registry.path;
-    let is_new = kind == RegistryKind::Embedded && !path.exists();
-    let opened =
-        app::open_registry(kind, &settings.registry).map_err(CommandError::out_of_reach)?;
-    if is_new {
-        drop(writeln!(
-            io::stderr(),
-            "note: a new registry is made at {}",
-            path.display()
-        ));
-    }
-    Ok(opened)
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(CommandError::out_of_reach)
 }

@@ -10,12 +10,17 @@ use super::table::{self, HOW_TO_BEGIN, printable};
 use crate::clock;
 use crate::config::settings::Settings;
 use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
-use forebay_core::fleet::history::{DepthQuestion, HistoryResource, QUESTIONS_MAX};
-use forebay_core::fleet::reference::{ChainId, Reference, ReferenceSource};
+use forebay_core::fleet::depth::{DepthQuestion, HistoryResource};
+use forebay_core::fleet::history::QUESTIONS_MAX;
+use forebay_core::fleet::node_view::NodeCaveat;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::reference::{Reference, ReferenceSource};
 use forebay_core::fleet::report::ProbeExtras;
 use forebay_core::fleet::standing::Reason;
-use forebay_core::fleet::view::NodeCaveat;
-use forebay_core::fleet::{Fleet, FleetMember, FleetView, NodeView, ProbeOutcome};
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::fleet::view::FleetView;
+use forebay_core::fleet::{FleetMember, ProbeOutcome};
+use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::vocabulary::node::{NodeId, NodeSpec};
 
 /// Asks all of `nodes` at once and prints what came of it: a table, or with `json` an object.

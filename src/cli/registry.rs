@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::backends;
+use super::setup::{registry, runtime};
 use super::table::printable;
-use super::{registry, runtime};
 use crate::app;
-use crate::cli::CommandError;
 use crate::cli::backends::BackendCommand;
+use crate::cli::error::CommandError;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::registry::{Listing, NodeEdit, Registry, RegistryError, RegistryItem, differences};
 use forebay_core::vocabulary::node::NodeRecord;
@@ -83,7 +83,7 @@ pub fn run(command: RegistryCommand, settings: &Settings) -> Result<(), CommandE
                     "--from and --to are the same registry",
                 ));
             }
-            let open = |kind: RegistryChoice| super::open(kind.into(), settings);
+            let open = |kind: RegistryChoice| super::setup::open(kind.into(), settings);
             let (from, to) = (open(copy.from)?, open(copy.to)?);
             let done = copy_all(&*from, &settings.nodes, &*to, &mut out, &mut notes);
             runtime()?.block_on(done)

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::app;
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::clock;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::observe::events::nodes_in_words;
@@ -39,7 +39,7 @@ pub fn run(settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError>
     let registry = EmbeddedRegistry::open(path, app::nodes_environment())
         .map_err(CommandError::out_of_reach)?;
     let last = last_list::load(&settings.registry.last_list).unwrap_or_default();
-    let (read, added) = super::runtime()?.block_on(async {
+    let (read, added) = super::setup::runtime()?.block_on(async {
         let read = add_all(&registry, &saved).await?;
         Ok::<_, CommandError>((read, add_all(&registry, &last).await?))
     })?;

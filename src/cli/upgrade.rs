@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::clock;
 use crate::observe::systemd::{self, READY, SOCKET_VARIABLE};
 
@@ -26,8 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// `pid`: of the old process; else systemd names it.
 pub fn run(path: &Path, pid: Option<i32>) -> Result<(), CommandError> {
-    let (settings, conf, bytes) = super::configuration(path)?;
-    super::refuse_unfit(path, &bytes, &settings)?;
+    let (settings, conf, bytes) = super::setup::configuration(path)?;
+    super::setup::refuse_unfit(path, &bytes, &settings)?;
     let old = old_process(pid)?;
     let meeting = PathBuf::from(&conf.upgrade_sock);
     // Of an upgrade that failed; there, it would be taken for the new process's.

@@ -1,10 +1,10 @@
-//! Answers as they go out piece by piece, and packed for clients that ask for it (`listen.compression`).
+//! Answers packed for clients that ask for it (`listen.compression`).
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::call::exchange::{BrokenAnswer, StreamedAnswer};
+use crate::client::body_stream::{BodyStream, CompressedBody, CompressionSource};
 use crate::client::request_head::RequestHead;
 use crate::client::response::{ClientResponse, ResponseBody};
 use crate::shared::admission::{Admission, HeldBytes};
@@ -14,65 +14,6 @@ use forebay_core::wire::coding::{Coding, Compressor, PACKER_BYTES};
 pub const PACKED_BYTES_MIN: usize = 1 << 10;
 /// A body up to this length is packed at once, so that its length can be told.
 const AT_ONCE_BYTES_MAX: usize = 64 << 10;
-
-/// A body whose length only its end tells.
-pub enum BodyStream<'a> {
-    /// A node's answer.
-    Large(Box<StreamedAnswer>),
-    Packed(Box<CompressedBody<'a>>),
-}
-
-/// A body that is packed as it goes out.
-pub struct CompressedBody<'a> {
-    source: CompressionSource,
-    packer: Compressor,
-    /// What the packer holds.
-    _load: HeldBytes<'a>,
-}
-
-enum CompressionSource {
-    Pieces(VecDeque<Bytes>),
-    Large(Box<StreamedAnswer>),
-}
-
-impl BodyStream<'_> {
-    /// The next piece; `None` at the end.
-    ///
-    /// # Errors
-    /// It breaks off here: the client's connection must break, too.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BrokenAnswer> {
-        match self {
-            BodyStream::Large(large) => large.next().await,
-            BodyStream::Packed(packed) => packed.next().await,
-        }
-    }
-}
-
-impl CompressedBody<'_> {
-    async fn next(&mut self) -> Result<Option<Bytes>, BrokenAnswer> {
-        let mut is_over = false;
-        loop {
-            let given = self.packer.give();
-            if let Some(piece) = given.map_err(|_| BrokenAnswer)? {
-                return Ok(Some(piece));
-            }
-            if is_over {
-                return Ok(None);
-            }
-            let fed = match &mut self.source {
-                CompressionSource::Pieces(pieces) => pieces.pop_front(),
-                CompressionSource::Large(large) => large.next().await?,
-            };
-            match fed {
-                Some(piece) => self.packer.feed(piece),
-                None => {
-                    self.packer.finish();
-                    is_over = true;
-                }
-            }
-        }
-    }
-}
 
 /// Packs an answer, where the client asks for it and it is worth it, and there is room for the work.
 pub fn pack<'a>(
@@ -128,11 +69,7 @@ fn packed<'a>(
             }
         }
         (source, _) => {
-            let packed = CompressedBody {
-                source,
-                packer,
-                _load: load,
-            };
+            let packed = CompressedBody::new(source, packer, load);
             (
                 ResponseBody::Flow(BodyStream::Packed(Box::new(packed))),
                 Some(coding),

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::observe::events::fit_in_words;
 use crate::shared::list_source::ListSource;
-use forebay_core::fleet::FleetView;
 use forebay_core::fleet::failure_rate::FailureShare;
+use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::node::Role;
 
 /// What there is to say of our health.

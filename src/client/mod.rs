@@ -1,24 +1,25 @@
 //! Hands toward clients.
 //!
-//! In reading order: [`accept`] takes a connection and shows it to [`http1`] or [`http2`], or to
-//! [`websocket`]; each brings the [`endpoint`] a [`downstream`], who [`request_head`] something from some
-//! [`request_context`], and whose body the [`request_body`] reads;
-//! [`router`] answers each call by a plan of the core's, as an [`forward`] from node to node whose
-//! every attempt is an [`exchange`] that has its [`patience`]; [`coalesce`] shares identical reads,
-//! [`broadcast`] and [`pending_nonce`] ask several nodes at once by a [`fanout`], [`pending_transaction`] shows what no node
-//! does, [`lookups`] are joined by all who ask a node for the same hash; [`batch`] answers many calls,
-//! the reads among
-//! them by a [`upstream_batch`] to one node; the [`response`] says what goes out,
-//! and [`compression`] packs it for who asks for that.
-//! Where a caller wants to know, each attempt leaves a footprint in its `trail`.
+//! In reading order:
+//! - [`accept`] takes a connection and shows it to [`http1`], [`http2`] (whose frames [`http2_watch`] and
+//!   [`http2_backlog`] see pass) or [`websocket`]; [`replay`] puts back what was read to find out
+//! - each of them brings the [`endpoint`] a [`downstream`]: its [`request_head`], and its body for
+//!   [`request_body`]; the endpoint answers [`health`], and hands calls to the
+//!   [`router`](crate::router) or, a batch of them, to [`call::batch`](crate::call::batch)
+//! - the [`response`] says what goes out, [`body_stream`] piece by piece, and [`compression`] packs it
+//!   for a client that asks for that
+//! - [`metrics`] is Prometheus's listener
 
 pub mod accept;
+pub mod body_stream;
 pub mod compression;
 pub mod downstream;
 pub mod endpoint;
 pub mod health;
 pub mod http1;
 pub mod http2;
+pub mod http2_backlog;
+pub mod http2_watch;
 pub mod metrics;
 pub mod replay;
 pub mod request_body;

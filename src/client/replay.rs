@@ -17,7 +17,7 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::client::http2::watch::ConnectionWatch;
+use crate::client::http2_watch::ConnectionWatch;
 
 /// A connection of which bytes were read that somebody else is to read again.
 pub struct Replay {

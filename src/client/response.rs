@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::call::trail::RequestTrail;
-use crate::client::compression::BodyStream;
+use crate::client::body_stream::BodyStream;
 use crate::client::request_head::RequestHead;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;

@@ -1,4 +1,14 @@
 //! Text into meaning: a file read into settings, with every mistake told at once.
+//!
+//! In reading order:
+//! - [`settings`], what comes out
+//! - `yaml`, a tree that knows its lines; `finding`, a mistake with its place; `field`, values by key, their
+//!   forms from [`quantity`], near misses from `suggestion`
+//! - `from_file`, all of `forebay:`, by groups: `listen`, `registry`, `nodes`, `admin`, `cors`,
+//!   `observability`, `sockets`, `otlp`, `limits`; and `server`, Pingora's own keys
+//! - [`folders`], where relative paths lead; `advice`, what works and is unwise
+//! - [`change`], what a file that was read again changes
+//! - `printout`, written by `yaml_writer`; `schema`, made of the `shape`s that readers look for
 
 use std::fs::File;
 use std::io::{self, Read};

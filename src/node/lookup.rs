@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::{BLOCK_BYTES_MAX, Prober};
+use super::probe::Prober;
+use super::probed_head::BLOCK_BYTES_MAX;
 use crate::node::rpc::{RpcFailure, RpcQuery, ask};
 use forebay_core::feed::log_match::BlockLogs;
-use forebay_core::fleet::reference::{BlockHash, BlockNumber};
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeSpec;
 

@@ -1,14 +1,17 @@
 //! Hands toward nodes: one lean HTTP/1.1 exchange over streams that Pingora opens.
 //!
-//! In reading order: [`client`] is the way to one node, [`reply`] what came back over it.
+//! In reading order: [`client`] is the way to one node, with its [`request_head`] and its [`idle_pool`];
+//! [`reply`] what came back over it, [`fault`] why nothing did.
 //! [`response_head`], [`chunked`] and [`body`] read bytes and nothing else: they wait for nobody and no
-//! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one.
+//! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one, at the
+//! addresses of [`resolver`].
 //!
-//! Beside the calls, [`probe`] asks nodes for their heads and [`lookup`] for single blocks, each
-//! [`rpc`] over reqwest; a [`socket`] hears what a node tells unasked.
+//! Beside the calls, [`probe`] asks nodes for their heads (`probed_head`, `syncing` and `probe_extras` read
+//! what they say) and [`lookup`] for single blocks, each [`rpc`] over reqwest; a [`socket`] hears what a
+//! node tells unasked; `collector` takes traces away.
 //!
 //! A connection carries one exchange at a time and is kept only when the exchange ended exactly
-//! where its framing said. Whoever drops a future or a [`reply::NodeResponse`] halfway closes it.
+//! where its framing said. Whatever drops a future or a [`reply::NodeResponse`] halfway closes it.
 
 pub mod body;
 pub mod chunked;
@@ -22,6 +25,7 @@ pub mod idle_pool;
 pub mod lookup;
 pub mod probe;
 mod probe_extras;
+mod probed_head;
 pub mod reply;
 pub mod request_head;
 pub mod resolver;

@@ -9,24 +9,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use reqwest::{Certificate, Client};
-use serde::Deserialize;
 
 use crate::clock;
 use crate::node::probe_extras;
+use crate::node::probed_head::{
+    ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, read_block, read_quantity,
+};
 use crate::node::rpc::{RpcFailure, RpcQuery, ask, client};
 use crate::node::syncing::SyncingStatus;
 use forebay_core::fleet::ProbeOutcome;
-use forebay_core::fleet::history::{self, DepthFinding};
-use forebay_core::fleet::reference::{BlockHash, BlockNumber, ChainId};
+use forebay_core::fleet::depth::{DepthFinding, DepthQuestion};
 use forebay_core::fleet::report::{CapabilityReport, ProbeDetails, ProbeExtras};
+use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeSpec;
-
-/// The longest answer that is read, in bytes, but for a block.
-pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// The longest block that is read, in bytes. It lists its transactions' hashes, 69 bytes each: a
-/// full block of Ethereum (60 M gas) has 2,857 and needs 200 KB, those of other chains have more.
-pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 
 const LATEST: RpcQuery<Option<ProbedHead>> = RpcQuery {
     method: "eth_getBlockByNumber",
@@ -99,14 +95,6 @@ pub enum ProberError {
 pub struct Prober {
     client: Arc<ArcSwap<Client>>,
     trusted: Option<Vec<Certificate>>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ProbedHead {
-    pub number: BlockNumber,
-    pub hash: Option<BlockHash>,
-    pub timestamp: Option<u64>,
-    pub header: Option<Arc<Header>>,
 }
 
 impl ProbeReply {
@@ -208,7 +196,7 @@ impl Prober {
     pub async fn found(
         &self,
         spec: &NodeSpec,
-        question: history::DepthQuestion,
+        question: DepthQuestion,
         head: BlockNumber,
         timeout: Duration,
     ) -> DepthFinding {
@@ -343,46 +331,6 @@ fn failed(failure: &RpcFailure, took: Duration) -> ProbeReply {
             ..ProbeDetails::default()
         },
     }
-}
-
-/// The parts of a block that say where its node is.
-#[derive(Deserialize)]
-struct RawBlock {
-    number: String,
-    #[serde(default)]
-    hash: Option<String>,
-    #[serde(default)]
-    timestamp: Option<String>,
-}
-
-pub(super) fn read_block(result: &str) -> Result<Option<ProbedHead>, RpcFailure> {
-    let not_a_block = |_| RpcFailure::BadAnswer("answered something other than a block");
-    let raw: Option<RawBlock> = serde_json::from_str(result).map_err(not_a_block)?;
-    let Some(raw) = raw else { return Ok(None) };
-    let number = quantity(&raw.number).ok_or(NOT_A_NUMBER)?;
-    Ok(Some(ProbedHead {
-        number: BlockNumber(number),
-        hash: raw.hash.as_deref().and_then(BlockHash::read),
-        timestamp: raw.timestamp.as_deref().and_then(quantity),
-        header: Header::read(result),
-    }))
-}
-
-const NOT_A_NUMBER: RpcFailure =
-    RpcFailure::BadAnswer("answered something other than a hex quantity");
-
-fn read_quantity(result: &str) -> Result<u64, RpcFailure> {
-    let text: String = serde_json::from_str(result).map_err(|_| NOT_A_NUMBER)?;
-    quantity(&text).ok_or(NOT_A_NUMBER)
-}
-
-/// A QUANTITY of the execution API: `0x` and hex digits, here of 64 bits at most. Zeros in front,
-/// which the API forbids, are let pass.
-pub(super) fn quantity(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix("0x")?;
-    let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // `from_str_radix` alone would take a sign.
-    clean.then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]

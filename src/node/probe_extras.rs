@@ -7,13 +7,12 @@ use std::sync::Arc;
 use reqwest::Client;
 use serde::Deserialize;
 
-use super::probe::{ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, quantity, read_block};
+use super::probed_head::{ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, quantity, read_block};
 use crate::node::rpc::{RpcFailure, RpcQuery, ask};
-use forebay_core::fleet::depth::Depth;
-use forebay_core::fleet::history::{self, DepthFinding, HistoryResource};
-use forebay_core::fleet::reference::{BlockHash, BlockNumber};
+use forebay_core::fleet::depth::{Depth, DepthFinding, DepthQuestion, HistoryResource};
 use forebay_core::fleet::report::CapabilityReport;
 use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::node::NodeSpec;
 
 /// A longer name of a network is none, in bytes.
@@ -60,7 +59,7 @@ pub(super) async fn compared(
     Some((block.number, block.hash?)).filter(|(told, _)| *told == number)
 }
 
-fn block_at(params: &str) -> RpcQuery<'_, Option<crate::node::probe::ProbedHead>> {
+fn block_at(params: &str) -> RpcQuery<'_, Option<ProbedHead>> {
     RpcQuery {
         method: "eth_getBlockByNumber",
         params,
@@ -73,7 +72,7 @@ fn block_at(params: &str) -> RpcQuery<'_, Option<crate::node::probe::ProbedHead>
 pub(super) async fn found(
     client: &Client,
     node: &NodeSpec,
-    question: history::DepthQuestion,
+    question: DepthQuestion,
     head: BlockNumber,
 ) -> DepthFinding {
     let number = question.place.at(head).0;
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
     use crate::node::mock::{HASH, MockNode, MockResponse, block, error, ok, result};
     use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
-    use forebay_core::fleet::history::DepthPoint;
+    use forebay_core::fleet::depth::DepthPoint;
     use forebay_core::fleet::report::ProbeExtras;
 
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -268,7 +267,7 @@ mod tests {
                 ),
             ] {
                 let place = DepthPoint::Behind(120);
-                let question = history::DepthQuestion { resource, place };
+                let question = DepthQuestion { resource, place };
                 let inquiry = ProbeExtras {
                     depth: Some(question),
                     ..ProbeExtras::default()

@@ -8,6 +8,7 @@ use super::*;
 use crate::node::mock::{HASH, MockNode, MockResponse, block, error, http, ok, result};
 use forebay_core::fleet::standing::Reason;
 use forebay_core::rpc::envelope::UpstreamCallId;
+use forebay_core::vocabulary::chain::BlockHash;
 use forebay_core::vocabulary::node::NodeRecord;
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::probe::quantity;
 use crate::clock;
-use crate::node::probe::ProbedHead;
+use crate::node::probed_head::{ProbedHead, quantity};
 use forebay_core::fleet::report::SyncReport;
 
 /// What a node says of its syncing: an object.

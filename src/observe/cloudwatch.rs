@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::traffic::Traffic;
-use forebay_core::fleet::view::{FleetView, NodeView};
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::node::Role;
 
 /// Under which names the metrics appear.

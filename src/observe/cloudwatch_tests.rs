@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use super::*;
 use crate::observe::metrics::{CallOutcome, Metrics};
-use forebay_core::fleet::reference::{BlockNumber, ChainId};
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
 use forebay_core::vocabulary::node::{NodeId, Weight};
 
 const NOW: u64 = 1_700_000_000_123;

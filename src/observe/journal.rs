@@ -12,8 +12,9 @@ use log::Level;
 
 use super::events;
 use super::traffic::Traffic;
-use forebay_core::fleet::reference::Lag;
-use forebay_core::fleet::{FleetChange, FleetView};
+use forebay_core::fleet::FleetChange;
+use forebay_core::fleet::view::FleetView;
+use forebay_core::vocabulary::chain::Lag;
 use forebay_core::vocabulary::node::NodeId;
 
 /// Events that are remembered.
@@ -217,9 +218,10 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::clock;
-    use forebay_core::fleet::reference::BlockNumber;
     use forebay_core::fleet::standing::Hysteresis;
-    use forebay_core::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use forebay_core::fleet::tracker::Fleet;
+    use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use forebay_core::vocabulary::chain::BlockNumber;
     use forebay_core::vocabulary::node::{Role, Weight};
 
     const NODE: NodeId = NodeId(3);

@@ -29,8 +29,8 @@ pub use crate::observe::metrics::handles::{
 };
 pub use crate::observe::metrics::sockets::MessageDirection;
 use crate::observe::traffic::Traffic;
-use forebay_core::fleet::FleetView;
 use forebay_core::fleet::standing::Reason;
+use forebay_core::fleet::view::FleetView;
 use forebay_core::method::{MethodIndex, TABLE, Treatment};
 use forebay_core::rpc::classify::{AttemptClass, FailoverRule, Rejection};
 

@@ -1,5 +1,11 @@
-//! What we tell the operator: metrics in one list, for CloudWatch too, logs, traces, and sentences
-//! about what changed.
+//! What the operator is told.
+//!
+//! In reading order:
+//! - [`metrics`], in one list; [`cloudwatch`], the same for CloudWatch; [`traffic`], calls between two looks
+//! - [`logs`]; [`access_log`], a line a call; [`events`], what changed in the fleet, in sentences;
+//!   [`journal`], the last of that for the status page
+//! - [`spans`], and `otlp`, their form for a collector
+//! - [`systemd`]
 
 pub mod access_log;
 pub mod cloudwatch;

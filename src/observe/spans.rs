@@ -8,9 +8,8 @@
 //! Without the feature `otlp`, or where no collector is set, [`tracer`] is `None` and the rest of
 //! this comes to nothing.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -20,10 +19,19 @@ use crate::clock;
 use forebay_core::method::{self, MethodIndex};
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::vocabulary::chance::Dice;
-use forebay_core::wire::trace::{Trace, TraceParent};
+use forebay_core::wire::trace::TraceParent;
 
 /// Spans that wait for the collector.
 pub const QUEUE_MAX: usize = 4096;
+
+/// The trace that a call's attempts belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// What they are children of, and what nodes are told.
+    pub parent: TraceParent,
+    /// The call's method.
+    pub row: MethodIndex,
+}
 
 /// A call's span, or an attempt's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,12 @@
 //! Where nodes are written down.
 //!
-//! A registry keeps records and the last word on each node's health. It never decides who
-//! serves: an outage of it changes nothing but the age of the list.
+//! A registry keeps records and the last word on each node's health. It never decides which nodes
+//! serve: an outage of it changes nothing but the age of the list.
+//!
+//! In reading order: what a registry is and holds, here; [`validation`] of a record, and `node_list`, what
+//! holds for all of them; [`item_json`]; the two that there are, [`embedded`] (SQLite, one machine) and
+//! [`dynamo`] (a table for several balancers); [`differences`] from the configuration; and [`last_list`],
+//! for a start while the registry is out of reach.
 
 pub mod differences;
 pub mod dynamo;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use foldhash::fast::RandomState;
 
-use forebay_core::wire::forwarded::network;
+use forebay_core::vocabulary::client::network;
 
 const SLOTS: usize = 4096;
 

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::clock;
-use forebay_core::call::recent_writes::Client;
 use forebay_core::fleet::client_floors;
 use forebay_core::fleet::client_floors::PublishedHead;
-use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::vocabulary::client::Client;
 
 const SHARDS: usize = 16;
 /// Clients held to more than all are shown, over all shards.

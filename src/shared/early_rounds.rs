@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use forebay_core::fleet::awaited_blocks::AwaitedBlock;
-use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::vocabulary::chain::BlockNumber;
 
 /// What wants a round.
 #[derive(Debug, Default)]

@@ -11,17 +11,14 @@
 mod feedback;
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::lb::discovery::ServiceDiscovery;
 use pingora::lb::health_check::HealthCheck;
-use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
-use pingora::protocols::l4::socket::SocketAddr;
+use pingora::lb::{Backend, Backends, LoadBalancer};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
@@ -30,42 +27,24 @@ use crate::observe::journal::Journal;
 use crate::shared::client_floors::SharedFloors;
 use crate::shared::early_rounds::EarlyRounds;
 use crate::shared::list_source::CurrentListSource;
-use crate::shared::node_clients::{Upstream, Upstreams};
-use crate::shared::places::PlaceQueue;
-use crate::shared::selection::WeightedSelection;
+use crate::shared::node_clients::Upstreams;
+use crate::shared::place_queue::PlaceQueue;
+use crate::shared::selection::{WeightedSelection, backend_of, id_of};
+use crate::shared::snapshot::{CurrentSnapshot, Snapshot};
 use crate::shared::told_blocks::ToldBlocks;
 use forebay_core::call::confirmation::{self, ConfirmationQuery, Confirmers};
-use forebay_core::call::recent_writes::Client;
 use forebay_core::fleet::branch::PublishedChain;
 use forebay_core::fleet::failure_rate::FailureRate;
-use forebay_core::fleet::reference::BlockNumber;
-use forebay_core::fleet::select::{self, Tier};
-use forebay_core::fleet::{
-    Fleet, FleetChange, FleetView, HealthCriteria, NodeView, ProbeDetails, ProbeOutcome,
-};
-use forebay_core::method::block::NodeRequirements;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::fleet::view::FleetView;
+use forebay_core::fleet::{FleetChange, HealthCriteria, ProbeDetails, ProbeOutcome, select};
+use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
-
-/// What calls see: the fleet at one moment, and the way to its nodes.
-#[derive(Default)]
-pub struct Snapshot {
-    pub view: FleetView,
-    pub upstreams: Upstreams,
-}
-
-impl Snapshot {
-    pub fn upstream(&self, id: NodeId) -> Option<&Arc<Upstream>> {
-        // They stand in the order of the list, as the view's nodes do.
-        let place = self.view.odds.place(id);
-        let found = place.and_then(|place| self.upstreams.get(place));
-        let is_it = |upstream: &&Arc<Upstream>| upstream.id == id;
-        let found = found.filter(is_it);
-        found.or_else(|| self.upstreams.iter().find(is_it))
-    }
-}
-
-pub(super) type CurrentSnapshot = Arc<ArcSwap<Snapshot>>;
+use forebay_core::vocabulary::tier::Tier;
 
 /// The fleet's one writer, and everybody's reader.
 pub struct FleetState {
@@ -344,23 +323,6 @@ impl ServiceDiscovery for SnapshotDiscovery {
             .map(|upstream| backend_of(upstream.id));
         Ok((backends.collect(), HashMap::new()))
     }
-}
-
-fn backend_of(id: NodeId) -> Backend {
-    let address = SocketAddrV4::new(Ipv4Addr::from(id.0), 0);
-    Backend {
-        addr: SocketAddr::Inet(address.into()),
-        weight: 1,
-        // What stands here would be cloned with every draw.
-        ext: Extensions::new(),
-    }
-}
-
-pub(super) fn id_of(backend: &Backend) -> Option<NodeId> {
-    let std::net::SocketAddr::V4(address) = backend.addr.as_inet()? else {
-        return None;
-    };
-    Some(NodeId(u32::from(*address.ip())))
 }
 
 /// The verdict of the last round and of the calls since, for Pingora: `check` asks no node.

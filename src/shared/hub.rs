@@ -17,11 +17,11 @@ use tokio::sync::watch;
 use super::outbox::Outbox;
 use crate::shared::hub::audience::{TopicAudience, TopicListener, TopicSource};
 use crate::shared::outbox::ServerClose;
-use forebay_core::call::recent_writes::Client;
 use forebay_core::feed::header_shape::HeaderShape;
 use forebay_core::feed::log_match::LogFilter;
 use forebay_core::feed::subscription::{RelayedTopic, SubscriptionId, Topic};
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::header::Header;
 
 /// The most topics at once.

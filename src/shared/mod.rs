@@ -1,6 +1,16 @@
-//! What calls share: the fleet and the way to its nodes, the gate they come in by, identical reads
-//! in flight, who has taken which transaction, who listens to what, what goes on after an answer, and the
-//! certificates.
+//! What calls share.
+//!
+//! In reading order:
+//! - [`fleet_state`], the fleet's one writer, and the [`snapshot`] that calls read; [`selection`], what
+//!   Pingora is told of it; [`node_clients`], the way to its nodes; [`early_rounds`], rounds before it is
+//!   time; [`list_source`], where the list comes from
+//! - what comes in and is held: [`admission`], [`callers`], [`answer_budget`], [`sockets`],
+//!   [`background_sends`]
+//! - [`places`] at nodes, and `place_queue`, the line for them
+//! - [`singleflight`], identical reads
+//! - what is remembered: [`client_floors`], [`told_blocks`], [`recent_writes`]
+//! - [`hub`], who listens to what, and the [`outbox`] of each
+//! - [`certificates`]
 
 pub mod admission;
 pub mod answer_budget;
@@ -14,9 +24,11 @@ pub mod hub;
 pub mod list_source;
 pub mod node_clients;
 pub mod outbox;
+mod place_queue;
 pub mod places;
 pub mod recent_writes;
 pub mod selection;
 pub mod singleflight;
+pub mod snapshot;
 pub mod sockets;
 pub mod told_blocks;

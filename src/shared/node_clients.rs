@@ -9,7 +9,7 @@ use crate::clock;
 use crate::node::client::NodeClient;
 use crate::node::connector::Connector;
 use crate::observe::metrics::{Metrics, NodeMetrics};
-use crate::shared::places::PlaceQueue;
+use crate::shared::place_queue::PlaceQueue;
 use forebay_core::fleet::FleetMember;
 use forebay_core::rpc::batch::BatchSupport;
 use forebay_core::vocabulary::node::{NodeId, NodeSpec};

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use forebay_core::call::recent_writes::Client;
 use forebay_core::feed::subscription::SubscriptionId;
+use forebay_core::vocabulary::client::Client;
 
 /// The most news that wait for one client.
 pub const NEWS_MAX: usize = 8192;

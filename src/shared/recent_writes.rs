@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::clock;
 use forebay_core::call::pending_transactions::{self, PooledTransactions};
-use forebay_core::call::recent_writes::{Client, RecentWrites};
+use forebay_core::call::recent_writes::RecentWrites;
 use forebay_core::rpc::transaction::{Address, TxHash};
+use forebay_core::vocabulary::client::{Client, network};
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::wire::forwarded;
 
 /// Of the memory of clients.
 const SHARDS: usize = 16;
@@ -49,7 +49,7 @@ impl SharedWrites {
         match (name, address) {
             (Some(name), address) => Client::Named {
                 name: self.names.hash_one(name),
-                network: address.map(forwarded::network),
+                network: address.map(network),
             },
             (None, Some(address)) => Client::At(address),
             (None, None) => Client::Unknown,

@@ -5,16 +5,19 @@
 //! bytes, all that Pingora hands a selection, says nothing of that.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
-use pingora::lb::Backend;
 use pingora::lb::selection::{BackendIter, BackendSelection};
+use pingora::lb::{Backend, Extensions};
+use pingora::protocols::l4::socket::SocketAddr;
 
 use crate::clock;
-use crate::shared::fleet_state::{CurrentSnapshot, id_of};
-use forebay_core::fleet::select::{self, Tier};
-use forebay_core::method::block::NodeRequirements;
+use crate::shared::snapshot::CurrentSnapshot;
+use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::select;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 /// The selection.
 pub struct WeightedSelection {
@@ -72,4 +75,22 @@ impl BackendIter for WeightedIterator {
             }
         }
     }
+}
+
+/// A node as Pingora tells it apart: by an address made of its id.
+pub(super) fn backend_of(id: NodeId) -> Backend {
+    let address = SocketAddrV4::new(Ipv4Addr::from(id.0), 0);
+    Backend {
+        addr: SocketAddr::Inet(address.into()),
+        weight: 1,
+        // What stands here would be cloned with every draw.
+        ext: Extensions::new(),
+    }
+}
+
+pub(super) fn id_of(backend: &Backend) -> Option<NodeId> {
+    let std::net::SocketAddr::V4(address) = backend.addr.as_inet()? else {
+        return None;
+    };
+    Some(NodeId(u32::from(*address.ip())))
 }

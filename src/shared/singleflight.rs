@@ -14,9 +14,9 @@ use foldhash::quality::RandomState;
 use tokio::sync::watch;
 
 use forebay_core::call::trail::FailedAttempts;
-use forebay_core::fleet::reference::BlockNumber;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::chain::BlockNumber;
 
 const SHARDS: usize = 64;
 /// A call that is longer than this goes alone.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use forebay_core::wire::forwarded::network;
+use forebay_core::vocabulary::client::network;
 
 /// What sockets are held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard};
 use foldhash::quality::RandomState;
 
 use forebay_core::call::told_blocks::RecentMap;
-use forebay_core::fleet::reference::{BlockHash, BlockNumber};
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 
 const SHARDS: usize = 16;
 /// Over all shards.

@@ -1,4 +1,14 @@
 //! One call: its plan, whom it is asked of and how often, and what it may end with.
+//!
+//! In reading order:
+//! - [`plan`], what becomes of a call; [`tag_pins`], which numbers its tags stand for
+//! - [`retry`], its way from node to node, within its [`retry_budget`]; [`tag_fallback`], when a pinned
+//!   tag is nothing to a node; [`trail`], what is told of the way
+//! - when a node finds nothing: [`confirmation`], [`held_lookups`], [`leader_share`], [`unindexed`]
+//! - when it may be the caller's own fault: [`doubts`], [`disputes`]
+//! - writes: [`broadcast`], [`recent_writes`], [`pending_transactions`], [`nonce`]
+//! - calls that belong to a node: [`filter`]
+//! - what clients were told by answers: [`last_block`], [`told_blocks`]
 
 pub mod broadcast;
 pub mod confirmation;
@@ -15,6 +25,7 @@ pub mod recent_writes;
 pub mod retry;
 pub mod retry_budget;
 pub mod tag_fallback;
+pub mod tag_pins;
 pub mod told_blocks;
 pub mod trail;
 pub mod unindexed;

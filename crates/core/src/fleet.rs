@@ -1,9 +1,22 @@
-//! All nodes together: who is fit, what is the reference, which head is served.
+//! All nodes together: who is fit, what is the reference, which head is served, who gets a call.
 //!
 //! One writer holds the [`Fleet`] and tells it what it sees; calls read [`FleetView`]s, which
-//! never change.
+//! never change, and write down what they meet in what a view shares: loads, limits, lacks.
+//!
+//! In reading order:
+//! - what the fleet is told and tells: [`report`], [`probe_failure`], [`reason`]
+//! - how one node stands: [`standing`], [`standstill`], [`syncing`], [`staleness`], and all that is known
+//!   of it in `node_state`
+//! - how far back it goes: [`depth`], [`history`], [`promises`]
+//! - what its calls teach: [`load`], [`conduct`], [`overload`], [`limiter`], [`unsupported`],
+//!   [`node_limits`]
+//! - the chain: [`reference`], [`block_time`], [`served_head`], [`quorum_head`], [`branch`], [`forks`]
+//! - all of that, round by round: [`tracker`]
+//! - what calls see: [`node_view`], [`view`], and [`client_floors`] beyond it
+//! - who gets a call: [`requirements`], [`sampler`], [`select`], [`wait_queue`]
+//! - what follows for the operator and the next round: [`degradation`], [`failure_rate`],
+//!   [`awaited_blocks`]
 
-mod advance;
 pub mod awaited_blocks;
 pub mod block_time;
 pub mod branch;
@@ -12,22 +25,21 @@ pub mod conduct;
 pub mod degradation;
 pub mod depth;
 pub mod failure_rate;
-mod feedback;
 pub mod forks;
 pub mod history;
 pub mod limiter;
 pub mod load;
 pub mod node_limits;
-pub mod node_state;
-mod observe;
+mod node_state;
+pub mod node_view;
 pub mod overload;
 pub mod probe_failure;
-mod projection;
 pub mod promises;
 pub mod quorum_head;
 pub mod reason;
 pub mod reference;
 pub mod report;
+pub mod requirements;
 pub mod sampler;
 pub mod select;
 pub mod served_head;
@@ -35,387 +47,12 @@ pub mod staleness;
 pub mod standing;
 pub mod standstill;
 pub mod syncing;
+pub mod tracker;
 pub mod unsupported;
 pub mod view;
 pub mod wait_queue;
 
-use std::sync::Arc;
-use std::time::Instant;
-
-use crate::fleet::block_time::BlockTimeTracker;
-use crate::fleet::branch::PublishedChain;
-use crate::fleet::forks::Forks;
-use crate::fleet::history::DepthFinding;
-use crate::fleet::node_state::NodeState;
-use crate::fleet::quorum_head::{QuorumHead, TagSchedule};
-use crate::fleet::reference::{
-    BlockNumber, ChainId, Lag, LeaderDoubt, LeaderReport, LeaderTracker, Reference, ReferenceSource,
-};
-pub use crate::fleet::report::{
-    FleetChange, FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome,
-};
-use crate::fleet::served_head::ServedHead;
-use crate::fleet::standing::{HealthState, Reason};
-pub use crate::fleet::view::{FleetView, NodeView};
-use crate::vocabulary::node::{NodeId, Role};
-
-/// The fleet's state. Shapes: `entries` in the order of the list.
-#[derive(Debug)]
-pub struct Fleet {
-    yardstick: HealthCriteria,
-    entries: Vec<NodeState>,
-    leader: LeaderTracker,
-    reference: Option<Reference>,
-    /// The leader's chain, where none is configured.
-    learnt_chain_id: Option<(NodeId, ChainId)>,
-    served: ServedHead,
-    /// How often the served head has gone back.
-    falls: u64,
-    told: Arc<PublishedChain>,
-    pace: BlockTimeTracker,
-    safe: QuorumHead,
-    finalized: QuorumHead,
-    tag_looks: TagSchedule,
-    forks: Forks,
-    rounds: u64,
-    on_fallback: bool,
-}
-
-impl Fleet {
-    pub fn new(yardstick: HealthCriteria) -> Fleet {
-        Fleet {
-            pace: BlockTimeTracker::new(yardstick.block_time),
-            yardstick,
-            entries: Vec::new(),
-            leader: LeaderTracker::default(),
-            reference: None,
-            learnt_chain_id: None,
-            served: ServedHead::default(),
-            falls: 0,
-            told: Arc::default(),
-            safe: QuorumHead::default(),
-            finalized: QuorumHead::default(),
-            tag_looks: TagSchedule::default(),
-            forks: Forks::default(),
-            rounds: 0,
-            on_fallback: false,
-        }
-    }
-
-    /// Judges by another yardstick from the next round on.
-    pub fn change_yardstick(&mut self, yardstick: HealthCriteria) {
-        if yardstick.block_time != self.yardstick.block_time {
-            self.pace = BlockTimeTracker::new(yardstick.block_time);
-        }
-        self.yardstick = yardstick;
-    }
-
-    /// Takes the list as it is now. Who stays keeps standing and load, whatever else changed.
-    pub fn replace(&mut self, members: Vec<FleetMember>, now: Instant) {
-        let leader_before = self.leader_id();
-        let mut old = std::mem::take(&mut self.entries);
-        let entries = members.into_iter().map(|member| {
-            let known = old.iter().position(|entry| entry.member.id == member.id);
-            match known {
-                Some(at) => old.swap_remove(at).with(member),
-                None => NodeState::new(member, now),
-            }
-        });
-        self.entries = entries.collect();
-        let entries = &self.entries;
-        self.forks
-            .retain(|id| entries.iter().any(|entry| entry.member.id == id));
-        if self.leader_id() != leader_before {
-            self.leader = LeaderTracker::default();
-        }
-    }
-
-    fn leader_id(&self) -> Option<NodeId> {
-        self.entries
-            .iter()
-            .find(|e| e.member.rung == Role::Leader)
-            .map(|e| e.member.id)
-    }
-
-    /// Hears what the probes of a round brought beside the heads, before the round itself.
-    pub fn hear_details(
-        &mut self,
-        probes: &[(NodeId, ProbeOutcome)],
-        details: &[(NodeId, ProbeDetails)],
-        now: Instant,
-    ) {
-        for (id, details) in details {
-            if let Some(entry) = self.entry_mut(*id) {
-                entry.trouble = details.trouble.clone();
-            }
-            let probe = probes.iter().find(|(probed, _)| probed == id);
-            let Some((_, ProbeOutcome::Answered { head, .. })) = probe else {
-                continue;
-            };
-            if let Some(entry) = self.entry_mut(*id) {
-                entry.take_down_details(*head, details, now);
-            }
-            if let Some((height, hash)) = details.compared {
-                self.forks.hear(*id, height, hash);
-            }
-        }
-    }
-
-    /// Hears what came of a question about the depth of a node, which was at `head`.
-    pub fn hear_found(&mut self, id: NodeId, found: DepthFinding, head: BlockNumber, now: Instant) {
-        if let Some(entry) = self.entry_mut(id) {
-            entry.hear_found(found, head, now);
-        }
-    }
-
-    /// Hears one round: who was asked, and what came of it.
-    pub fn hear_round(
-        &mut self,
-        probes: &[(NodeId, ProbeOutcome)],
-        now: Instant,
-    ) -> Vec<FleetChange> {
-        let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
-        let tags = (self.safe.head(), self.finalized.head());
-        for (id, probe) in probes {
-            if let Some(entry) = self.entry_mut(*id) {
-                entry.take_down(*probe, now);
-            }
-        }
-        self.learn_chain_id();
-        self.look_for_stuck(probes, now);
-        let comparable = self.comparable();
-        self.forks.end_round(&comparable, self.leader_id());
-        let mut changes: Vec<_> = self.compare(probes, now).into_iter().collect();
-        for (at, head_before) in before.into_iter().enumerate() {
-            let id = self.entries[at].member.id;
-            let Some((_, probe)) = probes.iter().find(|(probed, _)| *probed == id) else {
-                continue;
-            };
-            changes.extend(self.judge(at, *probe, head_before, now));
-        }
-        self.rounds += 1;
-        changes.extend(self.settle(now));
-        let have_moved = tags != (self.safe.head(), self.finalized.head());
-        let were_looked_at = self.tag_looks.is_due();
-        (self.tag_looks).end_round(were_looked_at.then_some(have_moved));
-        changes
-    }
-
-    fn entry_mut(&mut self, id: NodeId) -> Option<&mut NodeState> {
-        self.entries.iter_mut().find(|entry| entry.member.id == id)
-    }
-
-    /// From the leader, once; from another leader anew.
-    fn learn_chain_id(&mut self) {
-        let leader = self.entries.iter().find(|e| e.member.rung == Role::Leader);
-        let told = leader.and_then(|leader| Some((leader.member.id, leader.chain_id?)));
-        if let Some((from, id)) = told
-            && self
-                .learnt_chain_id
-                .is_none_or(|(teacher, _)| teacher != from)
-        {
-            self.learnt_chain_id = Some((from, id));
-        }
-    }
-
-    /// The configured chain, else the leader's.
-    pub fn chain_id(&self) -> Option<ChainId> {
-        let learnt = self.learnt_chain_id.map(|(_, id)| id);
-        self.yardstick.chain_id.or(learnt)
-    }
-
-    fn is_on_another_chain(&self, entry: &NodeState) -> bool {
-        matches!((self.chain_id(), entry.chain_id), (Some(ours), Some(theirs)) if ours != theirs)
-    }
-
-    /// Those whose blocks can be compared: they live on our chain, and not far behind.
-    fn comparable(&self) -> Vec<(NodeId, BlockNumber)> {
-        let reference = self.reference.map(|reference| reference.number);
-        let is_near = |head: BlockNumber| {
-            let lag = reference.map_or(Lag(0), |reference| head.lag_behind(reference));
-            head.0 > 0 && lag <= Lag(self.yardstick.lag_blocks_max)
-        };
-        let entries = self.entries.iter();
-        entries
-            .filter(|entry| entry.lives && !self.is_on_another_chain(entry))
-            .filter_map(|entry| Some((entry.member.id, entry.head?)))
-            .filter(|(_, head)| is_near(*head))
-            .collect()
-    }
-
-    /// Whether what it says of its head says something of our chain.
-    fn is_ours(&self, entry: &NodeState) -> bool {
-        !self.is_on_another_chain(entry) && !self.forks.is_forked(entry.member.id)
-    }
-
-    /// Finds the reference anew.
-    fn compare(&mut self, probes: &[(NodeId, ProbeOutcome)], now: Instant) -> Option<FleetChange> {
-        let own_heads: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|e| e.member.rung == Role::Own && e.lives && self.is_ours(e) && !e.is_stuck)
-            .filter_map(|entry| entry.head)
-            .collect();
-        let said = self.leader_said(probes);
-        let reference = self.leader.hear(said, &own_heads, self.pace.pace(), now);
-        let told = |reference: &Reference| (reference.source, reference.doubt);
-        let is_new = reference.as_ref().map(told) != self.reference.as_ref().map(told);
-        self.reference = reference;
-        reference
-            .filter(|_| is_new)
-            .map(|reference| FleetChange::Reference {
-                source: reference.source,
-                doubt: reference.doubt,
-            })
-    }
-
-    fn leader_said(&self, probes: &[(NodeId, ProbeOutcome)]) -> LeaderReport {
-        let Some(leader) = self.entries.iter().find(|e| e.member.rung == Role::Leader) else {
-            return LeaderReport::Absent;
-        };
-        let probe = probes.iter().find(|(id, _)| *id == leader.member.id);
-        match probe.map(|(_, probe)| probe) {
-            None => LeaderReport::NotAsked,
-            Some(ProbeOutcome::Failed | ProbeOutcome::Throttled(_)) => LeaderReport::Nothing,
-            Some(ProbeOutcome::Answered { syncing: true, .. })
-                if !leader.keeping_up.is_at_head() =>
-            {
-                LeaderReport::Unfit
-            }
-            Some(ProbeOutcome::Answered { .. }) if !self.is_ours(leader) => LeaderReport::Unfit,
-            Some(ProbeOutcome::Answered {
-                head: BlockNumber(0),
-                ..
-            }) if self.some_own_head_is_up() => LeaderReport::Unfit,
-            Some(ProbeOutcome::Answered { .. }) if leader.is_stuck => LeaderReport::Stuck,
-            Some(ProbeOutcome::Answered { head, .. }) => LeaderReport::Head(*head),
-        }
-    }
-
-    fn some_own_head_is_up(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|e| e.member.rung == Role::Own && e.lives && e.head > Some(BlockNumber(0)))
-    }
-
-    fn judge(
-        &mut self,
-        at: usize,
-        probe: ProbeOutcome,
-        head_before: Option<BlockNumber>,
-        now: Instant,
-    ) -> Option<FleetChange> {
-        let verdict = match probe {
-            ProbeOutcome::Throttled(_) => return None,
-            ProbeOutcome::Failed => {
-                let trouble = self.entries[at].trouble.as_ref();
-                Err(trouble.map_or(Reason::Silent, |trouble| trouble.reason))
-            }
-            ProbeOutcome::Answered { head, syncing, .. } => {
-                let syncing = syncing && !self.keeps_up(at, head, now);
-                self.verdict(&self.entries[at], head, syncing, head_before)
-            }
-        };
-        let entry = &mut self.entries[at];
-        let turn = entry
-            .standing
-            .hear_round(verdict, self.yardstick.hysteresis, now)?;
-        Some(FleetChange::Node {
-            name: entry.member.name.clone(),
-            turn,
-            trouble: entry.trouble.clone(),
-        })
-    }
-
-    fn verdict(
-        &self,
-        entry: &NodeState,
-        head: BlockNumber,
-        syncing: bool,
-        head_before: Option<BlockNumber>,
-    ) -> Result<(), Reason> {
-        if self.is_on_another_chain(entry) {
-            return Err(Reason::WrongChain);
-        }
-        let reference = self.reference.map_or(head, |reference| reference.number);
-        if head.0 == 0 && reference.0 > 0 {
-            return Err(Reason::HeightZero);
-        }
-        if syncing {
-            return Err(Reason::Syncing);
-        }
-        if self.forks.is_forked(entry.member.id) {
-            return Err(Reason::Forked);
-        }
-        if entry.is_stuck {
-            return Err(Reason::Stuck);
-        }
-        // While a silent leader's head is held, verdicts on lag stand as they are.
-        let is_frozen = self.reference.is_some_and(|r| {
-            r.doubt == Some(LeaderDoubt::Silent) && r.source == ReferenceSource::Held
-        });
-        let was_lagging = matches!(
-            entry.standing.state,
-            HealthState::Out(Reason::Lagging | Reason::Rollback)
-        );
-        if is_frozen && entry.standing.state != HealthState::Unproven {
-            return if was_lagging {
-                Err(Reason::Lagging)
-            } else {
-                Ok(())
-            };
-        }
-        if head.lag_behind(reference) <= Lag(self.yardstick.lag_blocks_max) {
-            return Ok(());
-        }
-        let fell = head_before.is_some_and(|before| before > head);
-        Err(if fell {
-            Reason::Rollback
-        } else {
-            Reason::Lagging
-        })
-    }
-
-    /// A node has failed calls time after time. Its bench never takes the last node away that serves,
-    /// of whatever rung.
-    pub fn bench(&mut self, id: NodeId, now: Instant) -> Vec<FleetChange> {
-        let is_needed = !self
-            .entries
-            .iter()
-            .any(|e| e.member.id != id && self.serves(e, e.member.rung));
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
-            return Vec::new();
-        };
-        if is_needed {
-            return Vec::new();
-        }
-        let turn = entry.standing.bench(now);
-        let name = entry.member.name.clone();
-        let mut changes: Vec<_> = turn
-            .map(|turn| FleetChange::Node {
-                name,
-                turn,
-                trouble: None,
-            })
-            .into_iter()
-            .collect();
-        changes.extend(self.settle(now));
-        changes
-    }
-
-    /// What follows from a change: the served head, and whether the fallback serves.
-    fn settle(&mut self, now: Instant) -> Vec<FleetChange> {
-        self.settle_head(now);
-        let mut changes: Vec<_> = self.hear_pace(now).into_iter().collect();
-        let on = !self.entries.iter().any(|e| self.serves(e, Role::Own));
-        if on != self.on_fallback && self.rounds > 0 && !self.entries.is_empty() {
-            self.on_fallback = on;
-            changes.push(FleetChange::Fallback { on });
-        }
-        changes
-    }
-}
-
-#[cfg(test)]
-#[path = "fleet_tests.rs"]
-mod tests;
+pub use self::node_view::NodeView;
+pub use self::report::{FleetChange, FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
+pub use self::tracker::Fleet;
+pub use self::view::FleetView;

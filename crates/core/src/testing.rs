@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::call::plan::{CallMemory, SentTransactions};
-use crate::fleet::reference::{BlockHash, BlockNumber};
 use crate::rpc::transaction::TxHash;
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::node::NodeId;
 
 /// The moment at which a test begins. The thinking itself reads no clock.

@@ -1,4 +1,11 @@
-//! What stands around JSON-RPC: heads and frames of HTTP and WebSocket, codings, proxies' headers, traces.
+//! What stands around JSON-RPC, as bytes: heads and frames of HTTP and WebSocket, codings, proxies'
+//! headers, traces.
+//!
+//! In reading order:
+//! - [`framing`], whether a head can be read in one way only
+//! - [`http2_frames`] and [`websocket_frames`], counted as they pass
+//! - [`coding`], what bodies are packed with
+//! - [`forwarded`], whose call it is behind proxies; [`trace`], which trace it is a part of
 
 pub mod coding;
 pub mod forwarded;

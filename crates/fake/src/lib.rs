@@ -3,35 +3,35 @@
 //! For `forebay demo` and for tests. Several nodes may follow one [`FakeChain`], each with its own lag.
 //! What a node does is a [`Behaviour`] that may be changed while it runs; a change holds from the
 //! next request on. A node listens on 127.0.0.1 only.
+//!
+//! In reading order, none naming one that follows: `clock`, `capacity`, `chain`, `behaviour`, `answer` (what
+//! a call is told), `state` (what a node's connections share), `wire` (its HTTP), and the node itself here.
 
 mod answer;
 mod behaviour;
 mod capacity;
 mod chain;
 mod clock;
+mod state;
 mod wire;
 
 pub use crate::behaviour::{AnswerShape, FakeHead, FakeRpcError, FixedResult};
 pub use crate::chain::{FakeBlock, FakeChain};
 pub use behaviour::{Behaviour, Fault};
 pub use capacity::Capacity;
+pub use state::{LOG_BODY_BYTES_MAX, LOG_REQUESTS_MAX, METHODS_COUNTED_MAX, RecordedRequest};
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Requests remembered for [`FakeNode::log`]; older ones are forgotten.
-pub const LOG_REQUESTS_MAX: usize = 1000;
-/// Bytes of a body that the log keeps.
-pub const LOG_BODY_BYTES_MAX: usize = 64 * 1024;
-/// Different method names counted; calls of further ones are counted as `other`.
-pub const METHODS_COUNTED_MAX: usize = 1000;
+use crate::state::FakeNodeState;
 
 /// What a node starts with.
 #[derive(Clone, Debug)]
@@ -53,17 +53,6 @@ impl FakeConfig {
     }
 }
 
-/// One request as it was heard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedRequest {
-    /// The request target: `/v3/key?x=1`.
-    pub path: String,
-    /// In the order of the wire, names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// At most [`LOG_BODY_BYTES_MAX`] bytes of it; bytes that aren't UTF-8 are replaced.
-    pub body: String,
-}
-
 /// A running pretend node. Dropping it stops it.
 #[derive(Debug)]
 pub struct FakeNode {
@@ -71,21 +60,6 @@ pub struct FakeNode {
     shared: Arc<FakeNodeState>,
     orders: mpsc::Sender<ListenerCommand>,
     task: JoinHandle<()>,
-}
-
-/// What the node's connections share with its owner.
-#[derive(Debug)]
-struct FakeNodeState {
-    chain: Arc<FakeChain>,
-    behaviour: Mutex<Behaviour>,
-    diary: Mutex<RequestLog>,
-}
-
-#[derive(Debug, Default)]
-struct RequestLog {
-    calls: BTreeMap<String, u64>,
-    requests: VecDeque<RecordedRequest>,
-    connections: u64,
 }
 
 /// What the owner tells the task that holds the listener; it answers when it has obeyed.
@@ -257,40 +231,6 @@ impl FakeNode {
 impl Drop for FakeNode {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl FakeNodeState {
-    fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
-        self.behaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn diary(&self) -> MutexGuard<'_, RequestLog> {
-        self.diary.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl RequestLog {
-    fn note(&mut self, heard: RecordedRequest, methods: &[String]) {
-        if self.requests.len() == LOG_REQUESTS_MAX {
-            self.requests.pop_front();
-        }
-        self.requests.push_back(heard);
-        for method in methods {
-            self.count(method);
-        }
-    }
-
-    fn count(&mut self, method: &str) {
-        let room = self.calls.len() < METHODS_COUNTED_MAX;
-        let name = if room || self.calls.contains_key(method) {
-            method
-        } else {
-            "other"
-        };
-        *self.calls.entry(name.to_owned()).or_default() += 1;
     }
 }
 
@@ -541,17 +481,5 @@ mod tests {
         let address = node.address;
         node.stop().await;
         assert!(TcpStream::connect(address).await.is_err());
-    }
-
-    #[test]
-    fn methods_beyond_the_limit_are_counted_as_other() {
-        let mut diary = RequestLog::default();
-        for number in 0..=METHODS_COUNTED_MAX {
-            diary.count(&format!("method_{number}"));
-        }
-        assert_eq!(diary.calls.get("other"), Some(&1));
-        assert_eq!(diary.calls.len(), METHODS_COUNTED_MAX + 1);
-        diary.count("method_0");
-        assert_eq!(diary.calls.get("method_0"), Some(&2));
     }
 }

@@ -11,11 +11,10 @@ use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::LOG_BODY_BYTES_MAX;
 use super::behaviour::{Behaviour, Fault};
 use crate::answer::{FakeRequest, Responder};
 use crate::behaviour::AnswerShape;
-use crate::{FakeNodeState, RecordedRequest};
+use crate::state::{FakeNodeState, LOG_BODY_BYTES_MAX, RecordedRequest};
 
 /// The longest head of a request.
 const HEAD_BYTES_MAX: usize = 64 * 1024;

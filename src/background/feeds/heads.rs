@@ -18,7 +18,7 @@ use forebay_core::feed::head_tracker::{
     ChainUpdate, HeadStep, HeadTracker, HeaderAnswers, TOLD_MAX, witnesses,
 };
 use forebay_core::fleet::branch::PublishedChain;
-use forebay_core::fleet::reference::{BlockHash, BlockNumber};
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
 

@@ -19,7 +19,7 @@ use crate::shared::hub::Hub;
 use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence, holders};
 use forebay_core::feed::log_history::{self, LogHistory, LogHistoryLookup};
 use forebay_core::feed::log_match::{BlockLogs, Log, LogFilter};
-use forebay_core::fleet::reference::BlockHash;
+use forebay_core::vocabulary::chain::BlockHash;
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
 
@@ -194,9 +194,10 @@ mod tests {
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::{SubscriptionId, Topic};
-    use forebay_core::fleet::reference::BlockNumber;
+    use forebay_core::fleet::HealthCriteria;
     use forebay_core::fleet::standing::Hysteresis;
-    use forebay_core::fleet::{Fleet, HealthCriteria};
+    use forebay_core::fleet::tracker::Fleet;
+    use forebay_core::vocabulary::chain::BlockNumber;
 
     /// A client that listens to all logs, where there is no node to bring any.
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {

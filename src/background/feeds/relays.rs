@@ -378,8 +378,9 @@ mod tests {
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::SubscriptionId;
+    use forebay_core::fleet::HealthCriteria;
     use forebay_core::fleet::standing::Hysteresis;
-    use forebay_core::fleet::{Fleet, HealthCriteria};
+    use forebay_core::fleet::tracker::Fleet;
 
     const TELLER: FeedSource = FeedSource {
         node: NodeId(1),

@@ -16,10 +16,10 @@ use crate::observe::metrics::{CallOutcome, LookupOutcome, TransactionOutcome};
 use forebay_core::call::broadcast::{BroadcastForm, FanoutScope, NODES_MAX, spread};
 use forebay_core::call::last_block::RECEIPT;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::select::Tier;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 /// What used up a transaction's nonce.
 enum NonceUse {

@@ -14,9 +14,9 @@ use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
 use forebay_core::call::broadcast::{UNMINED, sync_time};
 use forebay_core::call::last_block::RECEIPT;
-use forebay_core::fleet::select::Tier;
-use forebay_core::method::block::{NodePreference, NodeRequirements};
+use forebay_core::fleet::requirements::{NodePreference, NodeRequirements};
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::tier::Tier;
 
 impl BroadcastCall<'_> {
     /// Waits as long as the call says.

@@ -4,9 +4,9 @@ use crate::call::context::CallState;
 use crate::clock;
 use forebay_core::call::broadcast::{FanoutScope, spread};
 use forebay_core::call::plan::Affinity;
-use forebay_core::fleet::select::Tier;
-use forebay_core::method::block::NodeRequirements;
+use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 /// Draws a node for a call of this `affinity` that is not among `passed`.
 pub(super) fn draw(
@@ -34,7 +34,7 @@ pub(super) fn draw(
     let drawn = spread(view, ladder, wish, clock::now(), &mut clock::roll);
     let meets = |node: &NodeId| {
         let node = view.node(*node);
-        node.is_some_and(|node| needs.block.is_none_or(|need| need.is_met_by(node)))
+        node.is_some_and(|node| needs.block.is_none_or(|need| node.meets(need)))
     };
     let holder = drawn
         .into_iter()

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::node::client::ReuseRule;
 use crate::shared::node_clients::Upstream;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::method::RepeatRule;
 use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::classify::AttemptClass;

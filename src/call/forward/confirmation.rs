@@ -9,10 +9,10 @@ use forebay_core::call::confirmation::{ConfirmationQuery, Confirmers, SearchMemo
 use forebay_core::call::plan::Affinity;
 use forebay_core::call::retry::ReplyAction;
 use forebay_core::call::unindexed;
-use forebay_core::fleet::NodeView;
-use forebay_core::fleet::depth::LookupTarget;
-use forebay_core::fleet::reference::BlockHash;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::block_ref::LookupTarget;
+use forebay_core::vocabulary::chain::BlockHash;
 
 /// What is looked for: a hash, whichever method asks for it, else the call itself.
 #[derive(Clone, Copy, Debug, Hash)]

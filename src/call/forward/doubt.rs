@@ -4,7 +4,7 @@ use crate::call::forward::{AttemptContent, ForwardedCall};
 use crate::clock;
 use crate::shared::node_clients::Upstream;
 use forebay_core::call::disputes::DisputeSubject;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::answer::RpcError;
 use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};
 use forebay_core::rpc::whole_answer::WholeAnswer;

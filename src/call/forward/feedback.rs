@@ -4,16 +4,16 @@ use super::CallOutcome;
 use crate::call::forward::{AttemptContent, CallReply, ForwardedCall, ServedAnswer};
 use crate::clock;
 use forebay_core::call::last_block::{self, BY_HASH, RECEIPT};
-use forebay_core::call::nonce;
 use forebay_core::call::pending_transactions::PoolEvidence;
 use forebay_core::call::retry::{self, FailureOutcome};
 use forebay_core::call::told_blocks;
-use forebay_core::fleet::NodeView;
-use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::classify::{AttemptClass, Meaning, MissingKind, Verdict};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction;
 use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::vocabulary::hex;
 use forebay_core::vocabulary::node::{NodeId, Role};
 
 impl ForwardedCall<'_> {
@@ -190,7 +190,7 @@ impl ForwardedCall<'_> {
             }
             "eth_getTransactionCount" if !self.asking().is_pending => {
                 let sender = params.and_then(transaction::address_asked);
-                if let (Some(sender), Some(count)) = (sender, nonce::read(result))
+                if let (Some(sender), Some(count)) = (sender, hex::read_quantity(result))
                     && let Some(mut pooled) = self.engine.taken.pooled()
                 {
                     pooled.counted(sender, count);
@@ -230,6 +230,7 @@ impl ForwardedCall<'_> {
             AttemptContent::Nothing | AttemptContent::TooLarge => None,
         };
         let is_own = node.rung == Role::Own;
-        last_block::told(self.call, self.asking(), result?, is_own)
+        let asking = self.asking();
+        last_block::told(self.call, asking.treatment, asking.block, result?, is_own)
     }
 }

@@ -12,13 +12,13 @@ use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
 use crate::clock;
 use crate::observe::metrics::HedgeWinner;
-use crate::shared::fleet_state::Snapshot;
 use crate::shared::places::NodePlace;
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::select::Tier;
-use forebay_core::method::block::NodeRequirements;
+use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 /// A node is given at least this time: whatever is faster is fast enough.
 const WAIT_MIN: Duration = Duration::from_millis(5);

@@ -13,12 +13,12 @@ use crate::call::{lookups, pending_transaction};
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::select::Tier;
+use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::method::Treatment;
-use forebay_core::method::block::NodeRequirements;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::tier::Tier;
 
 fn is_timeout(served: &ServedAnswer) -> bool {
     matches!(served.answer, CallReply::Refused(Refusal::Timeout))

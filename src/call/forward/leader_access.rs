@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use crate::call::context::CallState;
 use crate::clock;
 use forebay_core::call::leader_share::{self, OwnShortfall, ShareQuery};
-use forebay_core::call::recent_writes::Client;
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::node::{NodeId, Role};
 
 /// What a call was granted of the leader's share.

@@ -8,9 +8,11 @@ use crate::call::forward::affinity;
 use crate::call::forward::leader_access::LeaderAccess;
 use forebay_core::call::leader_share::{self, ShareQuery};
 use forebay_core::call::retry::RetryStep;
+use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::method;
-use forebay_core::method::block::{BlockData, BlockParam, BlockRange, NodeRequirements};
+use forebay_core::method::block::BlockParam;
 use forebay_core::rpc::transaction;
+use forebay_core::vocabulary::block_ref::{BlockData, BlockRange};
 use forebay_core::vocabulary::node::NodeId;
 
 impl<'a> ForwardedCall<'a> {

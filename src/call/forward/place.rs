@@ -7,15 +7,16 @@ use super::CallOutcome;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
-use crate::shared::fleet_state::Snapshot;
 use crate::shared::places::{NodeCandidate, NodePlace};
+use crate::shared::snapshot::Snapshot;
 use forebay_core::call::plan::Affinity;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::NodeView;
-use forebay_core::fleet::select::{self, Tier};
-use forebay_core::method::block::NodeRequirements;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::select;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 impl<'a> ForwardedCall<'a> {
     /// One attempt; `Some` when it ended the errand.

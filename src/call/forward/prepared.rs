@@ -17,12 +17,12 @@ use crate::shared::node_clients::Upstream;
 use crate::shared::places::NodePlace;
 use forebay_core::call::disputes::DisputeSubject;
 use forebay_core::call::plan::ForwardPlan;
-use forebay_core::call::recent_writes::Client;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::answer::RpcError;
 use forebay_core::rpc::classify::{Blame, Verdict};
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::client::Client;
 
 /// One attempt, ready to be made.
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use forebay_core::call::confirmation::Confirmers;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::retry::ReplyAction;
 use forebay_core::call::tag_fallback::{self, TagFallbackStep};
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::method::RepeatRule;
 use forebay_core::method::block::ParamEdits;
 use forebay_core::rpc::classify::{AttemptClass, Meaning, Verdict};

@@ -8,12 +8,12 @@ use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
 use crate::clock;
 use crate::shared::node_clients::Upstream;
 use forebay_core::call::retry::RetryStep;
-use forebay_core::fleet::NodeView;
-use forebay_core::fleet::select::Tier;
-use forebay_core::method::block::NodeRequirements;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
 
 impl<'a> ForwardedCall<'a> {
     pub fn method(&self) -> &str {

@@ -15,12 +15,12 @@ use forebay_core::call::last_block::{BY_HASH, RECEIPT};
 use forebay_core::call::nonce::NODES_MAX;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::call::unindexed::{self, NullTrust};
-use forebay_core::fleet::NodeView;
-use forebay_core::fleet::select::Tier;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::classify::{MissingKind, Verdict};
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{self, TxHash};
 use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::tier::Tier;
 
 /// It is asked for what nodes hold in memory.
 const PATIENCE: Duration = Duration::from_secs(2);

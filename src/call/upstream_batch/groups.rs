@@ -1,8 +1,7 @@
 //! What came for the calls of a batch, as far as it says something of the node.
 
-use forebay_core::fleet::overload::Overload;
 use forebay_core::rpc::batch::MemberOutcome;
-use forebay_core::rpc::classify::{AttemptClass, Blame, Verdict};
+use forebay_core::rpc::classify::{AttemptClass, Blame, Overload, Verdict};
 
 /// Whether a single call may have spoilt it for all of them.
 pub(super) fn is_spoilt(lot: &MemberOutcome<'_>) -> bool {

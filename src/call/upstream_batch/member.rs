@@ -11,11 +11,11 @@ use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
 use forebay_core::call::plan::{Plan, Planned};
-use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::client::Client;
 
 /// A rider: from hand to hand it goes by its place on the heap.
 pub type BoxedMember<'a> = Box<BatchMember<'a>>;

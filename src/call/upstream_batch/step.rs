@@ -13,12 +13,12 @@ use crate::node::reply::{BufferedBody, NodeResponse};
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{NodeCandidate, NodePlace};
 use forebay_core::call::doubts;
-use forebay_core::call::recent_writes::Client;
-use forebay_core::fleet::NodeView;
 use forebay_core::fleet::conduct::Penalty;
-use forebay_core::fleet::overload::{self, Overload};
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::overload;
 use forebay_core::rpc::batch::MemberOutcome;
-use forebay_core::rpc::classify::{AttemptClass, Blame};
+use forebay_core::rpc::classify::{AttemptClass, Blame, Overload};
+use forebay_core::vocabulary::client::Client;
 
 /// What came back for all calls.
 pub(super) enum BatchResult {

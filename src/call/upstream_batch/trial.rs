@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::call::upstream_batch::member::BoxedMember;
 use crate::clock;
 use crate::shared::node_clients::Upstream;
-use forebay_core::fleet::NodeView;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::answer::Outcome;
 use forebay_core::rpc::batch::MemberOutcome;
 

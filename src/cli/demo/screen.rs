@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::cli::demo::scenario::ScenarioPhase;
 use crate::cli::demo::statistics::LoadTotals;
+use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::standing::{HealthState, Reason, slow_start};
-use forebay_core::fleet::{FleetView, NodeView};
+use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::node::Role;
 
 /// Events that are kept for the screen.
@@ -222,9 +223,10 @@ fn is_one_story(old: Reason, new: Reason) -> bool {
 mod tests {
     use super::*;
     use crate::clock;
-    use forebay_core::fleet::reference::BlockNumber;
     use forebay_core::fleet::standing::Hysteresis;
-    use forebay_core::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use forebay_core::fleet::tracker::Fleet;
+    use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use forebay_core::vocabulary::chain::BlockNumber;
     use forebay_core::vocabulary::node::{NodeId, Weight};
 
     fn fleet() -> Fleet {

@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 
-use crate::client::compression::BodyStream;
+use crate::client::body_stream::BodyStream;
 use crate::client::downstream::{ClientGone, Downstream};
 use crate::client::endpoint::WRITE_TIME_MAX;
 use crate::client::http1::session::Http1Session;

@@ -8,11 +8,11 @@
 
 mod answer;
 pub mod head;
+mod input_buffer;
 pub mod session;
 
 use std::net::IpAddr;
 
-use bytes::BytesMut;
 use pingora::protocols::Stream;
 
 use super::endpoint::Endpoint;
@@ -87,32 +87,6 @@ pub async fn turn_away(stream: Stream, address: Option<IpAddr>, endpoint: &Endpo
     };
     if answered.is_ok() {
         session.finish().await;
-    }
-}
-
-/// Bytes that are read at once where nothing is known of what comes.
-const READ_BYTES: usize = 2 << 10;
-
-/// A buffer that gives its memory back when it has grown.
-#[derive(Debug, Default)]
-struct InputBuffer {
-    bytes: BytesMut,
-    has_grown: bool,
-}
-
-impl InputBuffer {
-    /// Makes room for about `bytes`.
-    fn reserve(&mut self, bytes: usize) -> &mut BytesMut {
-        self.has_grown |= self.bytes.len() + bytes > READ_BYTES;
-        self.bytes.reserve(bytes);
-        &mut self.bytes
-    }
-
-    /// Nothing is expected for a while.
-    fn rest(&mut self) {
-        if self.has_grown && self.bytes.is_empty() {
-            *self = InputBuffer::default();
-        }
     }
 }
 

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::READ_BYTES;
+use super::input_buffer::{InputBuffer, READ_BYTES};
 use crate::call::timer::{DeadlineExceeded, Timer};
 use crate::client::downstream::{ClientGone, Downstream, RequestBodyError};
 use crate::client::endpoint::{Endpoint, IDLE_TIME_MAX};
-use crate::client::http1::InputBuffer;
 use crate::client::http1::head::{Http1Head, Http1HeadReader};
 use crate::client::replay::Replay;
 use crate::client::request_body::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX, PIECE_BYTES_MAX};

@@ -17,13 +17,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
-use super::backlog::Backlog;
 use super::stream;
 use crate::call::timer::Timer;
 use crate::client::endpoint::{Endpoint, IDLE_TIME_MAX};
 use crate::client::http1::head::{HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::client::http2::stream::Http2Stream;
-use crate::client::http2::watch::ConnectionWatch;
+use crate::client::http2_backlog::Backlog;
+use crate::client::http2_watch::ConnectionWatch;
 use crate::client::replay::Replay;
 use crate::clock;
 use forebay_core::wire::http2_frames::HEAD_TIME_MAX;

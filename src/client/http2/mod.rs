@@ -2,12 +2,10 @@
 //! [`Endpoint`](super::endpoint::Endpoint)'s, and what may come in between is held to limits here.
 //!
 //! In reading order: [`connection`] takes streams and tells its client when to go, [`stream`] is one
-//! request and its answer, [`watch`] looks at the frames before the codec does, [`backlog`] at what the
-//! codec still has to write.
+//! request and its answer. Beside them [`http2_watch`](super::http2_watch) looks at the frames before the
+//! codec does, [`http2_backlog`](super::http2_backlog) at what the codec still has to write.
 
-pub mod backlog;
 pub mod connection;
 pub mod stream;
-pub mod watch;
 
 pub use self::connection::serve;

@@ -13,11 +13,11 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tokio::time::timeout_at;
 
-use super::backlog::Backlog;
 use crate::call::timer;
-use crate::client::compression::BodyStream;
+use crate::client::body_stream::BodyStream;
 use crate::client::downstream::{ClientGone, Downstream, RequestBodyError};
 use crate::client::endpoint::{Endpoint, WRITE_TIME_MAX};
+use crate::client::http2_backlog::Backlog;
 use crate::client::request_body;
 use crate::client::request_head::{RequestHead, RequestKind};
 use crate::client::response::{ClientResponse, CorsPolicy, ResponseBody};

@@ -14,10 +14,10 @@ use crate::observe::metrics::{GaugeGuard, Metrics};
 use crate::shared::admission::Admission;
 use crate::shared::hub::{Hub, SubscriptionFailure};
 use crate::shared::outbox::Outbox;
-use forebay_core::call::recent_writes::Client;
 use forebay_core::feed::subscription::{SubscriptionId, Topic};
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::client::Client;
 
 /// One client's ear.
 pub struct ClientSubscriptions {

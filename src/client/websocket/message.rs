@@ -11,9 +11,9 @@ use crate::call::request_context::RequestContext;
 use crate::client::websocket::listener::ClientSubscriptions;
 use crate::router;
 use crate::shared::admission::Permit;
-use forebay_core::call::recent_writes::Client;
 use forebay_core::rpc::envelope::{RequestItem, RpcRequest};
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::client::Client;
 
 /// What a client says, once it is whole, with its place in the house.
 pub struct ReceivedMessage<'a> {

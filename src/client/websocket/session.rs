@@ -33,8 +33,8 @@ use crate::observe::metrics::MessageDirection;
 use crate::shared::callers::Caller;
 use crate::shared::outbox::{OutboxItem, ServerClose};
 use crate::shared::sockets::{SocketLimits, SocketPlace};
-use forebay_core::call::recent_writes::Client;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::rate_limit::TokenBucket;
 
 /// Packets of one socket that are carried out at once.

@@ -31,14 +31,15 @@ use crate::observe::metrics::Metrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::outbox;
 use crate::shared::sockets::{self, SocketCounter};
-use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry_budget::{BudgetRates, RetryBudget};
 use forebay_core::feed::subscription::Topic;
+use forebay_core::fleet::HealthCriteria;
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::fleet::{Fleet, HealthCriteria};
+use forebay_core::fleet::tracker::Fleet;
 use forebay_core::method::block::Consistency;
 use forebay_core::method::{CallTimeouts, MethodRules};
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::client::Client;
 use forebay_core::wire::forwarded::TrustedProxies;
 
 const VERSION: &str = r#"{"jsonrpc":"2.0","id":1,"method":"web3_clientVersion"}"#;

@@ -7,9 +7,11 @@ use std::time::Instant;
 use prometheus::{IntGauge, IntGaugeVec};
 
 use super::{Metrics, NO_LABELS, saturated};
-use forebay_core::fleet::reference::{BlockNumber, LeaderDoubt, ReferenceSource};
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::reference::{LeaderDoubt, ReferenceSource};
 use forebay_core::fleet::standing::HealthState;
-use forebay_core::fleet::{FleetView, NodeView};
+use forebay_core::fleet::view::FleetView;
+use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::node::Role;
 
 pub(super) const STATES: [&str; 4] = ["unproven", "fit", "benched", "draining"];

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use super::fleet::{DOUBTS, NO_REASON, STATES};
 use super::*;
 use forebay_core::fleet::depth::Depth;
-use forebay_core::fleet::reference::{BlockHash, BlockNumber, ChainId};
 use forebay_core::fleet::report::CapabilityReport;
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::fleet::{Fleet, FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
 use forebay_core::method::MethodRules;
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use forebay_core::vocabulary::node::{NodeId, Role, Weight};
 
 #[test]

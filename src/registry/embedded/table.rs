@@ -16,7 +16,7 @@ use crate::registry::{ItemOrigin, RegistryItem, StoredHealth, last_list, node_li
 use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 pub use self::cells::headers_text;
-use self::cells::{text, whole};
+use self::cells::{natural, rung, text, weight, whole};
 
 /// The layout that this program reads and writes, as `PRAGMA user_version`.
 pub const VERSION: i64 = 1;
@@ -386,16 +386,4 @@ fn in_flight_max(most: Option<i64>) -> Result<InFlightMax, EmbeddedRowError> {
     };
     let most = u64::try_from(most).unwrap_or_default();
     InFlightMax::fixed(most).map_err(|_| EmbeddedRowError::InFlightMax)
-}
-
-fn rung(text: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|rung| rung.as_str() == text)
-}
-
-fn weight(number: i64) -> Option<Weight> {
-    Weight::new(natural(number)?).ok()
-}
-
-fn natural(number: i64) -> Option<u64> {
-    u64::try_from(number).ok()
 }

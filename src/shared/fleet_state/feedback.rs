@@ -10,9 +10,10 @@ use crate::shared::node_clients::Upstream;
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::depth::Gap;
 use forebay_core::fleet::node_limits::QuerySize;
-use forebay_core::fleet::{FleetView, NodeView};
-use forebay_core::method::block::BlockRange;
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::classify::Rejection;
+use forebay_core::vocabulary::block_ref::BlockRange;
 use forebay_core::vocabulary::node::NodeId;
 
 impl FleetState {
@@ -102,7 +103,7 @@ impl FleetState {
             to: gap.block,
             reads: gap.reads,
         };
-        let has_it = |node: &NodeView| need.is_met_by(node);
+        let has_it = |node: &NodeView| node.meets(need);
         if self.present.load().view.node(id).is_some_and(has_it) {
             self.alter(|fleet| fleet.learn_depth(id, gap, clock::now()));
         }

@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 
 use forebay_core::call::doubts::{self, Doubts};
 use forebay_core::call::plan::{self, Plan, PlanContext};
-use forebay_core::call::recent_writes::Client;
 use forebay_core::call::retry::{CallBudget, CallEnding, ReplyAction, RetryPlanner, RetryStep};
-use forebay_core::fleet::FleetView;
+use forebay_core::call::tag_pins;
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
+use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::fleet::select;
-use forebay_core::method::block::{BlockRange, Consistency, NodeRequirements, TagPins};
+use forebay_core::fleet::view::FleetView;
+use forebay_core::method::block::Consistency;
 use forebay_core::method::{CallTimeouts, RepeatRule};
 use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::classify::{self, AttemptClass, Blame, Verdict};
 use forebay_core::rpc::envelope::{Call, UpstreamCallId};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::testing::NoMemory;
+use forebay_core::vocabulary::block_ref::BlockRange;
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::node::NodeId;
 
 use crate::simulation::oracle::{End, Note};
@@ -104,7 +107,7 @@ impl World {
             params: (method == "eth_getCode").then_some(r#"["0x1","latest"]"#),
         };
         let fails_open = self.setting.fails_open;
-        let pins = TagPins::of(&self.view, Consistency::Monotonic, None);
+        let pins = tag_pins::of(&self.view, Consistency::Monotonic, None);
         let by = PlanContext {
             view: &self.view,
             rules: &self.rules,

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use forebay_core::call::retry::RetryStep;
-use forebay_core::fleet::select::Tier;
+use forebay_core::fleet::ProbeOutcome;
 use forebay_core::fleet::standing::{HealthState, Reason};
-use forebay_core::fleet::{FleetView, ProbeOutcome};
+use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::node::{NodeId, Role};
+use forebay_core::vocabulary::tier::Tier;
 
 use crate::simulation::clients::Running;
 use crate::simulation::pretend::{CHAIN, Mood, Tale};
@@ -216,7 +217,7 @@ impl Oracle {
         let has_block = |id: NodeId| {
             let node = view.node(id);
             call.block
-                .is_none_or(|need| node.is_some_and(|node| need.is_met_by(node)))
+                .is_none_or(|need| node.is_some_and(|node| node.meets(need)))
         };
         let unasked = || {
             let others = self.ready(view, now);

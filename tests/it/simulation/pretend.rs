@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forebay_core::fleet::ProbeOutcome;
-use forebay_core::fleet::reference::{BlockNumber, ChainId};
+use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
 use forebay_core::vocabulary::chance::{Dice, SeededDice};
 
 /// What no node can answer: 5xx, everywhere.

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_core::call::retry_budget::{BudgetRates, RetryBudget};
-use forebay_core::fleet::reference::ChainId;
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::fleet::{Fleet, FleetMember, FleetView, HealthCriteria, ProbeOutcome};
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::fleet::view::FleetView;
+use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::method::MethodRules;
+use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::vocabulary::chance::{Dice, SeededDice};
 use forebay_core::vocabulary::node::{NodeId, Role, Weight};
 

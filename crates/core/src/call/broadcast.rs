@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use crate::fleet::select::Tier;
-use crate::fleet::{FleetView, NodeView};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
 use crate::rpc::answer::RpcError;
 use crate::rpc::classify::{self, AttemptClass};
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::chance::Dice;
 use crate::vocabulary::node::NodeId;
+use crate::vocabulary::tier::Tier;
 
 /// Nodes that one transaction is sent to, at most.
 pub const NODES_MAX: usize = 16;
@@ -265,7 +266,7 @@ pub fn spread(
     now: Instant,
     dice: &mut impl Dice,
 ) -> Vec<NodeId> {
-    let takes = |node: &&NodeView| ladder.takes(node, view) && !wish.passed.contains(&node.id);
+    let takes = |node: &&NodeView| view.tier_has(ladder, node) && !wish.passed.contains(&node.id);
     let open = || view.nodes.iter().filter(takes);
     let can = |node: &NodeView| !node.lacks(wish.method, now);
     let some_can = open().any(can);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::reference::BlockNumber;
 use crate::fleet::standing::Hysteresis;
-use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+use crate::fleet::tracker::Fleet;
+use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::chance::SeededDice;
 use crate::vocabulary::node::{Role, Weight};
 

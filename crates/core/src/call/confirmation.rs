@@ -5,13 +5,13 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::{Duration, Instant};
 
 use crate::call::told_blocks::RecentMap;
-use crate::fleet::depth::LookupTarget;
-use crate::fleet::reference::BlockNumber;
-use crate::fleet::select::Tier;
-use crate::fleet::{FleetView, NodeView};
-use crate::method::block::BlockRange;
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
+use crate::vocabulary::block_ref::{BlockRange, LookupTarget};
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::chance::Dice;
 use crate::vocabulary::node::NodeId;
+use crate::vocabulary::tier::Tier;
 
 /// Of what a node may have in flight, one in as many may be a repeat that it gets because it goes back
 /// furthest; one always may.
@@ -104,12 +104,10 @@ pub fn confirmers(
 ) -> Confirmers {
     let reach = |node: &NodeView| HistoryReach::of(node, sought.holding);
     let is_open = |node: &&NodeView| {
-        sought.ladder.takes(node, view)
+        view.tier_has(sought.ladder, node)
             && !sought.tried.contains(&node.id)
             && !node.standing.rests(now)
-            && sought
-                .block
-                .is_none_or(|need| need.of_head().is_met_by(node))
+            && sought.block.is_none_or(|need| node.meets(need.of_head()))
     };
     let others: Vec<_> = view.nodes.iter().filter(is_open).collect();
     let is_fresh = |node: &NodeView| node.head >= view.served_head;
@@ -156,7 +154,8 @@ mod tests {
     use super::*;
     use crate::fleet::depth::Depth;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::vocabulary::chance::SeededDice;
     use crate::vocabulary::node::{Role, Weight};
     use std::time::Duration;

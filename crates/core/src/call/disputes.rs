@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::call::recent_writes::Client;
 use crate::rpc::answer::RpcError;
+use crate::vocabulary::client::Client;
 
 /// How long it is remembered.
 pub const MEMORY: Duration = Duration::from_secs(60);

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use crate::fleet::conduct::Penalty;
 use crate::fleet::load::Load;
-use crate::fleet::view::{FleetView, NodeView};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
 use crate::rpc::classify::{AttemptClass, Blame};
 use crate::vocabulary::node::NodeId;
 
@@ -112,9 +113,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fleet::reference::BlockNumber;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::vocabulary::chain::BlockNumber;
     use crate::vocabulary::node::{Role, Weight};
 
     /// Three own nodes, alive; each has answered so many calls.

@@ -8,7 +8,8 @@
 use serde_json::value::RawValue;
 use sha3::{Digest, Keccak256};
 
-use crate::fleet::{FleetView, NodeView};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
 use crate::vocabulary::hex;
 use crate::vocabulary::node::NodeId;
 

@@ -2,11 +2,11 @@
 //!
 //! A client that has seen a receipt in block 7 must not be told then that the head is 6.
 
-use crate::call::plan::ForwardPlan;
-use crate::fleet::reference::{BlockHash, BlockNumber};
+use crate::json::scanner;
 use crate::method::Treatment;
 use crate::rpc::envelope::Call;
-use crate::rpc::scanner;
+use crate::vocabulary::block_ref::BlockRange;
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
 pub const BY_HASH: &str = "eth_getTransactionByHash";
 pub const RECEIPT: &str = "eth_getTransactionReceipt";
@@ -60,7 +60,8 @@ const BY_ORDER: &[&str] = &[
 /// the number stands before the transactions. `is_own`: an own node gave it.
 pub fn told(
     call: &Call<'_>,
-    asking: &ForwardPlan,
+    treatment: Treatment,
+    block: Option<BlockRange>,
     result: &[u8],
     is_own: bool,
 ) -> Option<BlockNumber> {
@@ -69,9 +70,9 @@ pub fn told(
     }
     // What an answer is of, its client takes to be there. Other ranges may end in what is to come; and
     // who asks ahead of the own nodes isn't sent to the leader for all that follows.
-    if let Some(need) = asking.block.filter(|_| is_own)
+    if let Some(need) = block.filter(|_| is_own)
         && (need.from == need.to || call.method == "eth_getLogs")
-        && asking.treatment != Treatment::Once
+        && treatment != Treatment::Once
     {
         return Some(need.to);
     }
@@ -168,7 +169,7 @@ fn number_of(text: &[u8], at: usize, keys: &[&str]) -> Option<BlockNumber> {
 mod tests {
     use super::*;
     use crate::method::MethodRules;
-    use crate::method::block::{BlockData, BlockRange};
+    use crate::vocabulary::block_ref::{BlockData, BlockRange};
 
     fn told_by(method: &str, params: &str, need: Option<u64>, result: &str) -> Option<u64> {
         let call = Call {
@@ -178,15 +179,12 @@ mod tests {
         };
         let number = need.map(BlockNumber);
         let treatment = MethodRules::new(vec![], vec![], vec![]).look_up(method).1;
-        let asking = ForwardPlan {
-            block: number.map(|number| BlockRange {
-                from: number,
-                to: number,
-                reads: BlockData::State,
-            }),
-            ..ForwardPlan::from(treatment)
-        };
-        told(&call, &asking, result.as_bytes(), true).map(|block| block.0)
+        let block = number.map(|number| BlockRange {
+            from: number,
+            to: number,
+            reads: BlockData::State,
+        });
+        told(&call, treatment, block, result.as_bytes(), true).map(|block| block.0)
     }
 
     #[test]

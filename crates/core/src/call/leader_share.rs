@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use crate::call::recent_writes::Client;
 use crate::call::told_blocks::RecentMap;
-use crate::fleet::view::{FleetView, NodeView};
-use crate::method::block::{BlockParam, BlockRange};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
+use crate::method::block::BlockParam;
+use crate::vocabulary::block_ref::BlockRange;
+use crate::vocabulary::client::Client;
 use crate::vocabulary::node::NodeId;
 
 /// However few calls there are.
@@ -80,7 +82,7 @@ pub fn is_known_to_have(
     (view, tried): (&FleetView, &[NodeId]),
     now: Instant,
 ) -> bool {
-    let has = |node: &NodeView, need: BlockRange| node.head.is_some() && need.is_met_by(node);
+    let has = |node: &NodeView, need: BlockRange| node.head.is_some() && node.meets(need);
     match word {
         OwnShortfall::NoMethod => question.is_listed && !leader.lacks(question.method, now),
         OwnShortfall::NoData => match question.block {
@@ -181,10 +183,11 @@ impl LeaderShare {
 mod tests {
     use super::*;
     use crate::fleet::depth::Depth;
-    use crate::fleet::reference::BlockNumber;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
-    use crate::method::block::BlockData;
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::vocabulary::block_ref::BlockData;
+    use crate::vocabulary::chain::BlockNumber;
     use crate::vocabulary::node::{Role, Weight};
 
     const BLOCK_TIME: Duration = Duration::from_secs(12);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rpc::scanner;
+use crate::json::scanner;
 use crate::rpc::transaction::Address;
 
 /// Nodes asked for one count, at most.
@@ -51,12 +51,6 @@ pub fn missing(params: &str) -> Option<MissingNonce> {
     })
 }
 
-/// A count, as a result says it in JSON; `None` for what is no quantity.
-pub fn read(result: &[u8]) -> Option<u64> {
-    let digits = result.strip_prefix(b"\"0x")?.strip_suffix(b"\"")?;
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
 /// The counts heard so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NonceCounts {
@@ -88,6 +82,7 @@ impl NonceCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocabulary::hex;
 
     #[test]
     fn only_a_pending_count_is_asked_of_several() {
@@ -121,10 +116,11 @@ mod tests {
     fn the_highest_counts_and_nonsense_does_not() {
         let now = crate::testing::now();
         let mut counts = NonceCounts::default();
-        let nonsense = ["null", "\"7\"", "7", "\"0x\""].map(|result| read(result.as_bytes()));
+        let nonsense =
+            ["null", "\"7\"", "7", "\"0x\""].map(|result| hex::read_quantity(result.as_bytes()));
         assert_eq!(nonsense, [None; 4]);
         let heard = ["\"0x7\"", "\"0xa\"", "\"0x9\""]
-            .map(|result| counts.hear(read(result.as_bytes()).unwrap(), now));
+            .map(|result| counts.hear(hex::read_quantity(result.as_bytes()).unwrap(), now));
         assert_eq!(heard, [true, true, false]);
         assert_eq!(counts.highest, Some(10));
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::broadcast::NODES_MAX;
-use crate::call::recent_writes::TIME_MAX;
+use crate::call::recent_writes::{ADDRESS_PART, TIME_MAX};
 use crate::rpc::transaction::{Address, SignedTransaction, TxHash};
 use crate::vocabulary::node::NodeId;
 
@@ -18,8 +18,6 @@ use crate::vocabulary::node::NodeId;
 pub const RAW_BYTES_MAX: usize = 16 << 10;
 /// Of what can be shown, all together.
 pub const ALL_BYTES_MAX: usize = 8 << 20;
-/// An address may take up this part of the room.
-pub const ADDRESS_PART: usize = 4;
 
 /// Of one sender's so many are looked at for one count: pools keep fewer (geth: 80).
 const LOOKED_AT_MAX: usize = 256;

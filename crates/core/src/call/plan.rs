@@ -5,14 +5,17 @@ mod forward;
 use crate::call::filter::{self, FilterReference, FilterUse};
 use crate::call::last_block::{BY_HASH, is_lookup};
 use crate::call::nonce::{self, FILL, MissingNonce};
-use crate::call::recent_writes::Client;
-use crate::fleet::reference::{BlockHash, BlockNumber};
-use crate::fleet::{FleetView, NodeView};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
 use crate::method::block::{self, BlockParam, FutureBlockPolicy, TagPins};
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::client::Client;
+
 use crate::method::{self, LocalMethod, MethodIndex, MethodRules, Treatment};
 use crate::rpc::envelope::Call;
 use crate::rpc::refusal::Refusal;
 use crate::rpc::transaction::{self, Address, TxHash};
+
 use crate::vocabulary::hex;
 use crate::vocabulary::node::{NodeId, Role};
 
@@ -360,15 +363,20 @@ mod ways;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::reference::ChainId;
+    use crate::call::tag_pins;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use std::time::Duration;
 
-    use crate::method::block::{BlockData, Consistency};
+    use crate::method::block::Consistency;
     use crate::rpc::answer::RpcError;
     use crate::testing::NoMemory;
+    use crate::vocabulary::block_ref::BlockData;
     use crate::vocabulary::node::Weight;
+
+    use crate::vocabulary::chain::ChainId;
+    use crate::vocabulary::node::NodeId;
 
     fn planned(method: &str, view: &FleetView) -> Plan {
         planned_with(method, None, view, Consistency::Monotonic)
@@ -385,7 +393,7 @@ mod tests {
             method: method.into(),
             params,
         };
-        let pins = TagPins::of(view, consistency, None);
+        let pins = tag_pins::of(view, consistency, None);
         let rules = MethodRules::new(vec![], vec![], vec![]);
         plan(&call, &by(view, &rules, &pins)).plan
     }
@@ -450,13 +458,13 @@ mod tests {
     fn while_no_node_is_fit_tags_travel_as_they_are() {
         let mut view = at_100();
         assert!(
-            TagPins::of(&view, Consistency::Monotonic, None)
+            tag_pins::of(&view, Consistency::Monotonic, None)
                 .latest
                 .is_some()
         );
         view.nodes.clear();
         let floor = Some(BlockNumber(100));
-        let pins = TagPins::of(&view, Consistency::Monotonic, floor);
+        let pins = tag_pins::of(&view, Consistency::Monotonic, floor);
         assert_eq!(pins, TagPins::default());
     }
 
@@ -648,7 +656,7 @@ mod tests {
     #[test]
     fn one_packet_has_one_head() {
         let mut view = at_100();
-        let pins = TagPins::of(&view, Consistency::Monotonic, None);
+        let pins = tag_pins::of(&view, Consistency::Monotonic, None);
         view.served_head = Some(BlockNumber(101));
         let call = Call {
             id: None,

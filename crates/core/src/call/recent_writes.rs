@@ -8,49 +8,15 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::broadcast::NODES_MAX;
-use crate::call::pending_transactions::ADDRESS_PART;
+use crate::vocabulary::client::Client;
 use crate::vocabulary::node::NodeId;
-use crate::wire::forwarded;
 
 /// How long a transaction is remembered, and a client after its last.
 pub const TIME_MAX: Duration = Duration::from_secs(600);
+/// An address may take up this part of the room.
+pub const ADDRESS_PART: usize = 4;
 /// A memory that is older than this is renewed by the next word.
 const RENEW_AFTER: Duration = Duration::from_secs(60);
-
-/// Who calls, as far as that is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Client {
-    /// By a hash of the name that it gives itself, wherever it is.
-    Named {
-        name: u64,
-        network: Option<IpAddr>,
-    },
-    At(IpAddr),
-    #[default]
-    Unknown,
-}
-
-impl Client {
-    /// Whose room it takes up where it is remembered.
-    pub fn network(self) -> Option<IpAddr> {
-        match self {
-            Client::Named { network, .. } => network,
-            Client::At(address) => Some(forwarded::network(address)),
-            Client::Unknown => None,
-        }
-    }
-
-    /// What it is known by.
-    pub fn key(self) -> Client {
-        match self {
-            Client::Named { name, .. } => Client::Named {
-                name,
-                network: None,
-            },
-            Client::At(_) | Client::Unknown => self,
-        }
-    }
-}
 
 /// Who has taken transactions of a client.
 #[derive(Debug)]

@@ -18,12 +18,12 @@ use crate::call::retry::doubted::DoubtedAnswer;
 use crate::call::retry::failures::AttemptFailures;
 pub use crate::call::retry::failures::FailureOutcome;
 use crate::call::retry::picking::NodePick;
-use crate::fleet::select::Tier;
-use crate::method::block::{NodeRequirements, TroubleTolerance};
+use crate::fleet::requirements::{NodeRequirements, TroubleTolerance};
 use crate::method::{RepeatRule, Treatment};
 use crate::rpc::classify::{AttemptClass, FailoverRule, Rejection, SHUT_REST, Verdict};
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::node::NodeId;
+use crate::vocabulary::tier::Tier;
 
 /// A refused connection costs a moment and no node anything: it doesn't count among a call's attempts, as
 /// long as it has made fewer than these.
@@ -366,12 +366,15 @@ mod tests {
     use crate::call::confirmation::Confirmers;
     use crate::call::leader_share::OwnShortfall;
     use crate::fleet::depth::Gap;
-    use crate::fleet::overload::Overload;
-    use crate::fleet::reference::BlockNumber;
+    use crate::fleet::requirements::NodePreference;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria};
-    use crate::method::block::{BlockData, BlockRange, NodePreference};
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria};
+    use crate::rpc::classify::Overload;
     use crate::rpc::classify::{AnnouncedLimit, LimitedQuantity, Meaning, MissingKind};
+    use crate::vocabulary::block_ref::{BlockData, BlockRange};
+    use crate::vocabulary::chain::BlockNumber;
+
     use crate::vocabulary::node::{Role, Weight};
 
     fn journey(treatment: Treatment) -> RetryPlanner<'static> {

@@ -7,11 +7,11 @@
 use std::time::{Duration, Instant};
 
 use crate::call::last_block;
-use crate::fleet::reference::BlockNumber;
-use crate::method::block::BlockRange;
 use crate::rpc::answer::RpcError;
 use crate::rpc::classify::{AttemptClass, Meaning, MissingKind, Verdict};
 use crate::rpc::whole_answer::WholeAnswer;
+use crate::vocabulary::block_ref::BlockRange;
+use crate::vocabulary::chain::BlockNumber;
 
 /// The first pause before a node is asked again, and the longest; it doubles.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -106,7 +106,7 @@ impl TagFallback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::method::block::BlockData;
+    use crate::vocabulary::block_ref::BlockData;
 
     const PATIENCE: Duration = Duration::from_secs(8);
 

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::fleet::reference::{BlockHash, BlockNumber};
-use crate::rpc::scanner;
+use crate::json::scanner;
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
 /// The latest things, up to a number.
 #[derive(Debug)]

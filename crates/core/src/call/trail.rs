@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fleet::select::Tier;
 use crate::rpc::classify::AttemptClass;
+use crate::vocabulary::tier::Tier;
 
 /// The longest trail, in bytes.
 pub const TRAIL_BYTES_MAX: usize = 4 << 10;

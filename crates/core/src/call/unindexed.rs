@@ -2,8 +2,9 @@
 //! `null`: a `null` for what was mined long ago makes its sender send again.
 
 use crate::call::told_blocks;
-use crate::fleet::reference::BlockNumber;
-use crate::fleet::view::{FleetView, NodeCaveat, NodeView};
+use crate::fleet::node_view::{NodeCaveat, NodeView};
+use crate::fleet::view::FleetView;
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::{NodeId, Role};
 
 /// Whether nodes' `null` is believed.

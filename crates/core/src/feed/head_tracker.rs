@@ -35,7 +35,7 @@ use crate::feed::head_tracker::hold::HoldReason;
 use crate::feed::head_tracker::known::HeaderCache;
 use crate::feed::head_tracker::missing::MissingBlock;
 use crate::feed::head_tracker::questions::HeaderQuestions;
-use crate::fleet::reference::{BlockHash, BlockNumber};
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::header::Header;
 use crate::vocabulary::node::NodeId;
 

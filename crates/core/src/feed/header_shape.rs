@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::rpc::scanner;
+use crate::json::scanner;
 use crate::vocabulary::header::Header;
 
 /// Members that are remembered, and the longest name of one, in bytes.
@@ -70,7 +70,7 @@ fn names(header: &Header) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::reference::{BlockHash, BlockNumber};
+    use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
     fn header(json: &'static str) -> Header {
         Header {

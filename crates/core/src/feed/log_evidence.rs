@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use crate::feed::head_tracker::witnesses;
 use crate::feed::log_match::BlockLogs;
-use crate::fleet::reference::BlockNumber;
-use crate::fleet::{FleetView, NodeView};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
 use crate::vocabulary::bloom::Bloom;
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::{NodeId, Role};
 
 /// Blocks with logs whose blooms must be right, one after another, before blooms are believed: at
@@ -138,9 +139,10 @@ impl LogEvidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::reference::BlockHash;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::vocabulary::chain::BlockHash;
     use crate::vocabulary::node::Weight;
 
     const ONE: NodeId = NodeId(1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::feed::head_tracker::TOLD_MAX;
 use crate::feed::log_match::BlockLogs;
-use crate::fleet::reference::BlockHash;
+use crate::vocabulary::chain::BlockHash;
 
 /// The most bytes of logs that are kept; the blocks told first go first.
 pub const BYTES_MAX: usize = 64 << 20;

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::fleet::reference::BlockHash;
+use crate::json::scanner;
 use crate::rpc::refusal::Refusal;
-use crate::rpc::scanner;
 use crate::vocabulary::bloom::Bloom;
+use crate::vocabulary::chain::BlockHash;
 use crate::vocabulary::hex;
 
 /// Topics of a log; the EVM has no more (LOG0 to LOG4).

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::fleet::reference::BlockNumber;
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::header::Header;
 
 /// A node may tell of a block a moment before it can be asked for it: the pauses before it is asked
@@ -123,7 +123,7 @@ impl HeadHint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::reference::BlockHash;
+    use crate::vocabulary::chain::BlockHash;
 
     fn block(number: u64, hash: u8) -> Arc<Header> {
         Arc::new(Header {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::feed::head_tracker::witnesses;
 use crate::feed::subscription::RelayedTopic;
-use crate::fleet::FleetView;
-use crate::rpc::scanner;
+use crate::fleet::view::FleetView;
+use crate::json::scanner;
 use crate::vocabulary::node::NodeId;
 
 /// Pending transactions that are remembered as told.

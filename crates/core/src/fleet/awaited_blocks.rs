@@ -4,7 +4,7 @@
 //! What is beyond the highest head is there only if the next block is. So one round looks for all of
 //! them, and another only once there is a higher head.
 
-use crate::fleet::reference::BlockNumber;
+use crate::vocabulary::chain::BlockNumber;
 
 /// What was looked for. Rounds count from 1.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fleet::reference::BlockNumber;
+use crate::vocabulary::chain::BlockNumber;
 
 /// It is never said to be faster, or slower, than this.
 pub const PACE_MIN: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::fleet::reference::{BlockHash, BlockNumber};
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::header::Header;
 
 /// Blocks that are remembered, beside the one before them.

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::call::recent_writes::Client;
-use crate::fleet::reference::BlockNumber;
+use crate::vocabulary::chain::BlockNumber;
+use crate::vocabulary::client::Client;
 
 /// A client that the chain doesn't catch up with is held to its floor no longer than this.
 pub const TIME_MAX: Duration = Duration::from_secs(600);

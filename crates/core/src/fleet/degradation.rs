@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::view::{FleetView, NodeView};
+use super::view::FleetView;
 use crate::fleet::failure_rate::FailureShare;
+use crate::fleet::node_view::NodeView;
 use crate::fleet::standing::HealthState;
 use crate::vocabulary::node::Role;
 

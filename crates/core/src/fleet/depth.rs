@@ -3,8 +3,8 @@
 //! A node that keeps no old state (geth keeps that of 128 blocks) is as fit as any other for what
 //! is recent. How the depth is found out is in `sounding`.
 
-use crate::fleet::reference::BlockNumber;
-use crate::method::block::BlockData;
+use crate::vocabulary::block_ref::{BlockData, LookupTarget};
+use crate::vocabulary::chain::BlockNumber;
 
 /// What a call met missing on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +14,6 @@ pub struct Gap {
     pub block: BlockNumber,
     /// The node's words are of states that it keeps no more, and of nothing else.
     pub is_lost: bool,
-}
-
-/// What keeps the thing that a look-up finds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LookupTarget {
-    /// Blocks, headers, uncles and counts of them.
-    #[default]
-    Blocks,
-    /// Receipts of a block, and logs.
-    Receipts,
-    /// The index of transactions by their hashes.
-    Transactions,
 }
 
 /// The oldest block of each kind of data that a node has. `None`: not known, which is no reason
@@ -75,6 +63,52 @@ impl Depth {
     pub fn has_receipts(self, block: BlockNumber) -> bool {
         reaches(self.receipts_from.max(self.blocks_from), block)
     }
+}
+
+/// The data whose depth is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryResource {
+    State,
+    Blocks,
+    Proofs,
+}
+
+/// The block that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DepthPoint {
+    Number(BlockNumber),
+    /// Blocks behind the head as it is when the question is put.
+    Behind(u64),
+    /// What a node that was away may have left.
+    Left(BlockNumber),
+    /// A block at the edge of what was lost.
+    Edge(BlockNumber),
+}
+
+impl DepthPoint {
+    /// The block's number, for a node at `head`.
+    pub fn at(self, head: BlockNumber) -> BlockNumber {
+        match self {
+            DepthPoint::Number(number) | DepthPoint::Left(number) | DepthPoint::Edge(number) => {
+                number
+            }
+            DepthPoint::Behind(blocks) => BlockNumber(head.0.saturating_sub(blocks)),
+        }
+    }
+}
+
+/// Whether the node has `resource` at `place`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthQuestion {
+    pub resource: HistoryResource,
+    pub place: DepthPoint,
+}
+
+/// What came of it. `has` is `None` where the node said neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthFinding {
+    pub question: DepthQuestion,
+    pub has: Option<bool>,
 }
 
 /// Whether a node that lacks the state of block `asked` names another block in its `words`: then it is

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::fleet::reference::{BlockHash, BlockNumber};
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::node::NodeId;
 
 /// Blocks below the lowest head that is compared: a reorg this deep is rare.

@@ -20,11 +20,12 @@ use self::search::FIRST_GUESS;
 pub use self::search::QUESTIONS_MAX;
 use super::depth::{Depth, Gap};
 use super::promises::{self, Promises};
+use crate::fleet::depth::{DepthFinding, DepthPoint, DepthQuestion, HistoryResource};
 use crate::fleet::history::loss::HistoryLoss;
 use crate::fleet::history::search::ResourceHistory;
-use crate::fleet::reference::BlockNumber;
 use crate::fleet::report::CapabilityReport;
-use crate::method::block::BlockData;
+use crate::vocabulary::block_ref::BlockData;
+use crate::vocabulary::chain::BlockNumber;
 
 /// What was found out is found out anew after this time.
 pub const EVIDENCE_MAX: Duration = Duration::from_secs(3600);
@@ -35,52 +36,6 @@ const ROUNDS_BACK: u32 = 2;
 
 /// Rounds until a node that didn't say what it has is asked for it again.
 pub const CAPABILITIES_ROUNDS: u32 = 10;
-
-/// The data whose depth is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HistoryResource {
-    State,
-    Blocks,
-    Proofs,
-}
-
-/// The block that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DepthPoint {
-    Number(BlockNumber),
-    /// Blocks behind the head as it is when the question is put.
-    Behind(u64),
-    /// What a node that was away may have left.
-    Left(BlockNumber),
-    /// A block at the edge of what was lost.
-    Edge(BlockNumber),
-}
-
-impl DepthPoint {
-    /// The block's number, for a node at `head`.
-    pub fn at(self, head: BlockNumber) -> BlockNumber {
-        match self {
-            DepthPoint::Number(number) | DepthPoint::Left(number) | DepthPoint::Edge(number) => {
-                number
-            }
-            DepthPoint::Behind(blocks) => BlockNumber(head.0.saturating_sub(blocks)),
-        }
-    }
-}
-
-/// Whether the node has `resource` at `place`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DepthQuestion {
-    pub resource: HistoryResource,
-    pub place: DepthPoint,
-}
-
-/// What came of it. `has` is `None` where the node said neither.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DepthFinding {
-    pub question: DepthQuestion,
-    pub has: Option<bool>,
-}
 
 /// The node was away.
 #[derive(Clone, Copy, Debug)]

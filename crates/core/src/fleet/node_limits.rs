@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use foldhash::fast::FixedState;
 
-use crate::method::block::BlockRange;
+use crate::json::scanner;
 use crate::rpc::classify::{AnnouncedLimit, LimitedQuantity};
-use crate::rpc::scanner;
+use crate::vocabulary::block_ref::BlockRange;
 
 /// How long a refusal is remembered.
 pub const MEMORY: Duration = Duration::from_secs(600);
@@ -166,8 +166,8 @@ impl NodeLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::reference::BlockNumber;
-    use crate::method::block::BlockData;
+    use crate::vocabulary::block_ref::BlockData;
+    use crate::vocabulary::chain::BlockNumber;
 
     const LOGS: &str = "eth_getLogs";
 

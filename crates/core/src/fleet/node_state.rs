@@ -7,19 +7,20 @@ use std::time::{Duration, Instant};
 use super::branch::Branch;
 use super::depth::{Depth, Gap};
 use super::load::Load;
-use super::view::NodeView;
 use crate::fleet::branch::PublishedChain;
-use crate::fleet::history::{DepthFinding, DepthQuestion, NodeHistory};
+use crate::fleet::depth::{DepthFinding, DepthQuestion};
+use crate::fleet::history::NodeHistory;
 use crate::fleet::node_limits::NodeLimits;
+use crate::fleet::node_view::{NodeCaveat, NodeView};
 use crate::fleet::probe_failure::ProbeFailure;
-use crate::fleet::reference::{BlockHash, BlockNumber, ChainId};
 use crate::fleet::report::{FleetMember, ProbeDetails, ProbeExtras, ProbeOutcome};
 use crate::fleet::standing::Standing;
 use crate::fleet::standstill::StallDetector;
 use crate::fleet::syncing::SyncProgress;
 use crate::fleet::unsupported::UnsupportedMethods;
-use crate::fleet::view::NodeCaveat;
+
 use crate::rpc::classify::Rejection;
+use crate::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 
 /// Blocks that a node's hashes are remembered of: the heads of the last rounds, and their parents.
 const TRAIL_MAX: usize = 32;

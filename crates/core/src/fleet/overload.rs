@@ -4,22 +4,13 @@
 //! well a moment ago has too much to do: that benches nobody, and is what its limit of calls in flight
 //! is learnt from.
 
+use crate::rpc::classify::{AttemptClass, Meaning, Overload, Verdict};
 use std::time::{Duration, Instant};
 
 use super::conduct::Conduct;
-use crate::rpc::classify::{AttemptClass, Meaning, Verdict};
 
 /// A node that answered a call or a probe well so lately isn't broken.
 const LATELY: Duration = Duration::from_secs(2);
-
-/// What a node that has too much to do did with a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overload {
-    /// Refused it at once.
-    Refused,
-    /// Let it wait in vain.
-    Waited,
-}
 
 /// What `verdict` would be a sign of at a node that answers others.
 fn sign(verdict: &Verdict) -> Option<Overload> {

@@ -7,9 +7,9 @@
 use std::time::{Duration, Instant};
 
 use super::depth::Depth;
-use crate::fleet::history::HistoryResource;
-use crate::fleet::reference::BlockNumber;
-use crate::method::block::BlockData;
+use crate::fleet::depth::HistoryResource;
+use crate::vocabulary::block_ref::BlockData;
+use crate::vocabulary::chain::BlockNumber;
 
 /// For so long a miss outranks what the node promised.
 pub const DOUBTED: Duration = Duration::from_secs(600);

@@ -1,7 +1,7 @@
 //! A head that the fleet agrees on: what enough weight of it has. For the block tags `safe` and
 //! `finalized`, which never go back, and are asked for as seldom as they move.
 
-use crate::fleet::reference::BlockNumber;
+use crate::vocabulary::chain::BlockNumber;
 
 /// Follows one tag from round to round.
 #[derive(Clone, Copy, Debug, Default)]

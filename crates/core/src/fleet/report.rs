@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::depth::Depth;
-use crate::fleet::history::{DepthFinding, DepthQuestion};
+use crate::fleet::depth::{DepthFinding, DepthQuestion};
 use crate::fleet::probe_failure::ProbeFailure;
-use crate::fleet::reference::{BlockHash, BlockNumber, ChainId, LeaderDoubt, ReferenceSource};
+use crate::fleet::reference::{LeaderDoubt, ReferenceSource};
 use crate::fleet::standing::{HealthTransition, Hysteresis};
+use crate::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use crate::vocabulary::node::{NodeId, Role, Weight};
 
 /// What the fleet is judged by.

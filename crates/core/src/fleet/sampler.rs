@@ -8,11 +8,11 @@
 
 use std::time::Instant;
 
-use super::view::NodeView;
-use crate::fleet::select::Tier;
+use crate::fleet::node_view::NodeView;
 use crate::fleet::standing::{HealthState, slow_start};
 use crate::vocabulary::chance::Dice;
 use crate::vocabulary::node::{NodeId, Role};
+use crate::vocabulary::tier::Tier;
 
 /// So often a point is thrown; after that the nodes are better gone through.
 const THROWS_MAX: usize = 8;

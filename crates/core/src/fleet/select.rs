@@ -2,56 +2,19 @@
 
 use std::time::Instant;
 
-use crate::fleet::reference::BlockNumber;
-use crate::fleet::standing::{HealthState, Reason, slow_start};
-use crate::fleet::{FleetView, NodeView};
-use crate::method::block::{NodePreference, NodeRequirements, TroubleTolerance};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::requirements::{NodePreference, NodeRequirements, TroubleTolerance};
+use crate::fleet::standing::{HealthState, slow_start};
+use crate::fleet::view::FleetView;
 use crate::rpc::classify::Rejection;
 use crate::rpc::refusal::Refusal;
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::chance::Dice;
-use crate::vocabulary::node::{NodeId, Role};
+use crate::vocabulary::node::NodeId;
+use crate::vocabulary::tier::Tier;
 
 /// A node sheds a call to the second one drawn when it costs more than this many times as much.
 const COST_RATIO_MAX: f64 = 4.0;
-
-/// From whom to draw, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    /// Own fit nodes, by weight and load.
-    Own,
-    /// The leader and other fallback nodes, by weight and load.
-    Fallback,
-    /// Whoever lives on our chain, the freshest by weight and load; who is forked only where nobody else lives.
-    LastResort,
-}
-
-impl Tier {
-    pub fn below(self) -> Option<Tier> {
-        match self {
-            Tier::Own => Some(Tier::Fallback),
-            Tier::Fallback => Some(Tier::LastResort),
-            Tier::LastResort => None,
-        }
-    }
-
-    /// Whether `node` of `view` is on it.
-    pub(crate) fn takes(self, node: &NodeView, view: &FleetView) -> bool {
-        match self {
-            Tier::Own => node.rung == Role::Own && node.serves(),
-            Tier::Fallback => node.rung != Role::Own && node.serves(),
-            Tier::LastResort => {
-                let others = || view.nodes.iter().filter(|other| !is_forked(other));
-                node.is_last_resort()
-                    && (!is_forked(node) || !others().any(NodeView::is_last_resort))
-            }
-        }
-    }
-}
-
-/// Its blocks are not those of the others.
-fn is_forked(node: &NodeView) -> bool {
-    matches!(node.standing.state, HealthState::Out(Reason::Forked))
-}
 
 /// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
 /// lack its method, are on another branch than clients were told, those that rest, and then those that
@@ -66,7 +29,7 @@ pub fn draw(
 ) -> Option<NodeId> {
     let has_it = has_blocks(view, needs);
     let open = |node: &NodeView| {
-        ladder.takes(node, view)
+        view.tier_has(ladder, node)
             && !passed.contains(&node.id)
             && has_it(node)
             && may_be_drawn(node, needs.caution, now)
@@ -138,7 +101,7 @@ pub fn refusal(why: Refusal, view: &FleetView, now: Instant) -> Refusal {
 /// Whether a node has the blocks that a call needs. Before any head is known all have.
 fn has_blocks(view: &FleetView, needs: &NodeRequirements<'_>) -> impl Fn(&NodeView) -> bool {
     let block = needs.block.filter(|_| view.highest_head.is_some());
-    move |node| block.is_none_or(|need| need.is_met_by(node))
+    move |node| block.is_none_or(|need| node.meets(need))
 }
 
 /// Draws among those that `is_best` says of that nothing speaks against them; `None`: there may be
@@ -217,7 +180,7 @@ pub fn places<'v>(
 ) -> Vec<&'v NodeView> {
     let has_it = has_blocks(view, needs);
     let suits = |node: &&NodeView| {
-        let is_open = ladder.takes(node, view) && !passed.contains(&node.id);
+        let is_open = view.tier_has(ladder, node) && !passed.contains(&node.id);
         is_open && has_it(node) && !node.standing.rests(now)
     };
     let mut nodes: Vec<&NodeView> = view.nodes.iter().filter(suits).collect();
@@ -251,7 +214,7 @@ pub fn suits(
 ) -> bool {
     let is_by_chance = ladder != Tier::LastResort && needs.wish == NodePreference::Any;
     is_by_chance
-        && ladder.takes(node, view)
+        && view.tier_has(ladder, node)
         && !passed.contains(&node.id)
         && !node.is_astray
         && has_blocks(view, needs)(node)
@@ -316,11 +279,12 @@ fn share(node: &NodeView, now: Instant) -> f64 {
 mod tests {
     use super::*;
     use crate::fleet::sampler::Sampler;
-    use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
-    use crate::method::block::{BlockData, BlockRange};
+    use crate::fleet::standing::{Hysteresis, Reason};
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::Weight;
+    use crate::vocabulary::node::{Role, Weight};
     use std::time::Duration;
 
     fn fleet(weights: &[u64], now: Instant) -> Fleet {

@@ -9,7 +9,8 @@
 use std::time::{Duration, Instant};
 
 use crate::fleet::quorum_head::carried_by_half;
-use crate::fleet::reference::{BlockNumber, Lag, reach};
+use crate::fleet::reference::reach;
+use crate::vocabulary::chain::{BlockNumber, Lag};
 
 /// What one node of our chain tells of its head.
 #[derive(Clone, Copy, Debug)]

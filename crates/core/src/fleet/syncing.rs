@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fleet::reference::BlockNumber;
 use crate::fleet::report::SyncReport;
+use crate::vocabulary::chain::BlockNumber;
 
 /// Without others to compare it with, a head of so many block times is no head any more.
 const AGE_MAX: u32 = 10;

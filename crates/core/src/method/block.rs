@@ -2,9 +2,8 @@
 
 mod params;
 
-use crate::call::plan;
-use crate::fleet::reference::{BlockHash, BlockNumber};
-use crate::fleet::view::{FleetView, NodeView};
+use crate::vocabulary::block_ref::BlockData;
+use crate::vocabulary::chain::BlockNumber;
 
 pub use self::params::read;
 pub use crate::method::block::params::{BlockRefs, ParamEdits};
@@ -57,20 +56,6 @@ pub enum BlockParamForm {
     Plain,
 }
 
-/// What of a block a node must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockData {
-    /// That its head is not below the block.
-    Head,
-    Block,
-    State,
-    /// A proof of its state: nodes prove that of fewer blocks than they keep it of (reth's proof window,
-    /// BSC's, geth's `stateproofs`).
-    Proof,
-    Receipts,
-    Logs,
-}
-
 /// What becomes of a call that speaks of a block beyond the highest head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FutureBlockPolicy {
@@ -84,79 +69,6 @@ pub enum FutureBlockPolicy {
     PassOn,
 }
 
-/// A block that a call names by its hash, and what of it a node must have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HashedBlock {
-    pub hash: BlockHash,
-    pub reads: BlockData,
-}
-
-/// The blocks that a node needs to answer a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockRange {
-    pub from: BlockNumber,
-    /// Not below `from`.
-    pub to: BlockNumber,
-    pub reads: BlockData,
-}
-
-impl BlockRange {
-    /// Whether `node` has them, as far as is known.
-    pub fn is_met_by(&self, node: &NodeView) -> bool {
-        let both = |has: &dyn Fn(BlockNumber) -> bool| has(self.from) && has(self.to);
-        match self.reads {
-            BlockData::Head => node.head.is_none_or(|head| self.to <= head),
-            BlockData::Block => both(&|number| node.has_block(number)),
-            BlockData::State => both(&|number| node.has_state(number)),
-            BlockData::Proof => both(&|number| node.has_proofs(number)),
-            BlockData::Receipts => both(&|number| node.has_receipts(number)),
-            BlockData::Logs => both(&|number| node.has_logs(number)),
-        }
-    }
-
-    /// The same blocks, however far back the node goes.
-    pub fn of_head(self) -> BlockRange {
-        BlockRange {
-            reads: BlockData::Head,
-            ..self
-        }
-    }
-}
-
-/// What a call needs of the node that is asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NodeRequirements<'a> {
-    pub block: Option<BlockRange>,
-    /// Nodes that lack it are asked only when no other is left.
-    pub method: &'a str,
-    pub wish: NodePreference,
-    pub caution: TroubleTolerance,
-}
-
-/// Whether nodes are drawn that are in trouble. One that wants to be left alone is, at most, now and
-/// then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TroubleTolerance {
-    /// None is.
-    Whole,
-    /// A suspect one that is due a trial call is.
-    Trial,
-    /// Suspect ones are, after all others.
-    #[default]
-    Whoever,
-}
-
-/// Whom to prefer among those that will do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NodePreference {
-    #[default]
-    Any,
-    /// Those with the highest head.
-    Freshest,
-    /// Those that go back furthest: of whom no oldest state is known, else the lowest.
-    Deepest,
-}
-
 /// The numbers that tags stand for while one packet is answered. `None`: the tag travels as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TagPins {
@@ -165,22 +77,4 @@ pub struct TagPins {
     pub finalized: Option<BlockNumber>,
     /// How often the served head had gone back by then.
     pub falls: u64,
-}
-
-impl TagPins {
-    /// As of `view`, for a client that was told of block `floor`. While no node is fit whoever lives
-    /// answers as it can, of an older block rather than not at all.
-    pub fn of(view: &FleetView, consistency: Consistency, floor: Option<BlockNumber>) -> TagPins {
-        let latest = view.served_head.max(floor);
-        match consistency {
-            Consistency::None => TagPins::default(),
-            Consistency::Monotonic if !plan::has_fit(view) => TagPins::default(),
-            Consistency::Monotonic => TagPins {
-                latest,
-                safe: view.safe_head,
-                finalized: view.finalized_head,
-                falls: view.falls,
-            },
-        }
-    }
 }

@@ -1,10 +1,9 @@
 //! Reads that single makes of node have beside the execution APIs, each under the source that
 //! registers it.
 
-use super::Method;
-use super::table::{denied, heavy, once, read};
-use crate::method::block::BlockData;
 use crate::method::block::FutureBlockPolicy::{Null, PassOn};
+use crate::method::row::{Method, denied, heavy, once, read};
+use crate::vocabulary::block_ref::BlockData;
 
 /// By source.
 #[rustfmt::skip]

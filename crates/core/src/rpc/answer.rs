@@ -18,10 +18,9 @@ use self::error::is_no_error;
 pub(crate) use self::error::read_error;
 use self::raw::RawAnswer;
 pub use self::splicer::Splicer;
-use super::grammar::Scanner;
+use crate::json::grammar::{InvalidJson, Scanner};
 pub(crate) use crate::rpc::answer::offsets::AnswerOffsets;
 use crate::rpc::envelope::UpstreamCallId;
-use crate::rpc::grammar::InvalidJson;
 
 /// What makes an answer unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

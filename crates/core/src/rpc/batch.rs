@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::answer::{Answer, MARK, Outcome, RpcError};
-use super::grammar::Scanner;
+use crate::json::grammar::Scanner;
 use crate::rpc::answer::AnswerFault;
 use crate::rpc::classify::{self, AttemptClass, Meaning, Verdict};
 use crate::rpc::envelope::{UpstreamCallId, numbered};

@@ -4,260 +4,34 @@
 //! status, but for one that turns us away; and never the text of a message that tells of a revert,
 //! because a contract's author writes it: a revert reason
 //! "rate limit exceeded" must not throttle a node. What nodes say, and where that stems from, is
-//! the table in `signs.rs`.
+//! the table in `error_table`.
 
+mod attempt_class;
 mod ceiling;
 mod error_table;
 mod meaning;
 #[cfg(test)]
 mod real_messages_tests;
+mod verdict;
 
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::answer::RpcError;
-use crate::fleet::overload::Overload;
 use crate::method;
-use crate::rpc::answer::AnswerFault;
 use crate::rpc::classify::error_table::CodeReading;
 
+pub use self::attempt_class::{AttemptClass, Blame, FailoverRule, SHUT_REST};
 pub use self::meaning::Meaning;
+pub use self::verdict::{Overload, Verdict};
 pub use crate::rpc::classify::ceiling::{AnnouncedLimit, LimitedQuantity};
 pub use crate::rpc::classify::meaning::{MissingKind, Rejection};
 
-/// What an attempt came to. Also the label of the attempts' metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AttemptClass {
-    Ok,
-    /// The node answered with an error that is the call's own: final.
-    RpcError,
-    /// A limit of the node's own: another may have a wider one.
-    Limit,
-    /// The call is longer than the node takes; it hasn't looked at it.
-    RequestSize,
-    Throttled,
-    /// Quota used up, or not let in.
-    Shut,
-    Unsupported,
-    MissingData,
-    /// The node says that it ran out of time.
-    NodeTimeout,
-    /// We ran out of patience.
-    Timeout,
-    /// No connection was made, so the node has seen nothing.
-    NoConnection,
-    Transport,
-    BadAnswer,
-    /// An error that no row of the table knows: it may be the call's own, or the node's.
-    Unknown,
-    Cancelled,
-}
-
-impl AttemptClass {
-    pub const ALL: [AttemptClass; 15] = [
-        AttemptClass::Ok,
-        AttemptClass::RpcError,
-        AttemptClass::Limit,
-        AttemptClass::RequestSize,
-        AttemptClass::Throttled,
-        AttemptClass::Shut,
-        AttemptClass::Unsupported,
-        AttemptClass::MissingData,
-        AttemptClass::NodeTimeout,
-        AttemptClass::Timeout,
-        AttemptClass::NoConnection,
-        AttemptClass::Transport,
-        AttemptClass::BadAnswer,
-        AttemptClass::Unknown,
-        AttemptClass::Cancelled,
-    ];
-
-    /// The metric's value.
-    pub fn outcome(self) -> &'static str {
-        match self {
-            AttemptClass::Ok => "ok",
-            AttemptClass::RpcError | AttemptClass::Unknown => "rpc_error",
-            AttemptClass::Limit | AttemptClass::RequestSize => "limit",
-            AttemptClass::Throttled | AttemptClass::Shut => "throttled",
-            AttemptClass::Unsupported => "unsupported",
-            AttemptClass::MissingData => "missing_data",
-            AttemptClass::NodeTimeout | AttemptClass::Timeout => "timeout",
-            AttemptClass::NoConnection | AttemptClass::Transport => "transport",
-            AttemptClass::BadAnswer => "bad_answer",
-            AttemptClass::Cancelled => "cancelled",
-        }
-    }
-
-    /// Whether the call may be asked of another node.
-    pub fn elsewhere(self) -> FailoverRule {
-        match self {
-            AttemptClass::Ok | AttemptClass::RpcError | AttemptClass::Cancelled => {
-                FailoverRule::Never
-            }
-            AttemptClass::NodeTimeout | AttemptClass::Unknown => FailoverRule::Once,
-            AttemptClass::Limit
-            | AttemptClass::RequestSize
-            | AttemptClass::Throttled
-            | AttemptClass::Shut
-            | AttemptClass::Unsupported
-            | AttemptClass::MissingData
-            | AttemptClass::Timeout
-            | AttemptClass::NoConnection
-            | AttemptClass::Transport
-            | AttemptClass::BadAnswer => FailoverRule::WhileAttemptsLast,
-        }
-    }
-
-    /// The node can't have executed the call: repeating it is free and always safe.
-    pub fn is_unexecuted(self) -> bool {
-        matches!(
-            self,
-            AttemptClass::NoConnection
-                | AttemptClass::RequestSize
-                | AttemptClass::Throttled
-                | AttemptClass::Shut
-                | AttemptClass::Unsupported
-        )
-    }
-
-    /// See [`Verdict::blame`].
-    pub(crate) fn blame(self, rest: Option<Duration>) -> Blame {
-        match self {
-            AttemptClass::Timeout
-            | AttemptClass::NoConnection
-            | AttemptClass::Transport
-            | AttemptClass::BadAnswer => Blame::Fault,
-            AttemptClass::Throttled => Blame::Rest(rest),
-            AttemptClass::Shut => Blame::Rest(Some(SHUT_REST)),
-            AttemptClass::Ok
-            | AttemptClass::RpcError
-            | AttemptClass::Limit
-            | AttemptClass::RequestSize
-            | AttemptClass::Unsupported
-            | AttemptClass::MissingData
-            | AttemptClass::NodeTimeout
-            | AttemptClass::Unknown
-            | AttemptClass::Cancelled => Blame::None,
-        }
-    }
-}
-
-/// How long a node rests whose quota is used up or that doesn't let us in.
-pub const SHUT_REST: Duration = Duration::from_secs(60);
 /// The longest rest that we let a node prescribe.
 const REST_MAX: Duration = Duration::from_secs(300);
 /// So much of a message is looked at.
 const TEXT_BYTES_MAX: usize = 2048;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailoverRule {
-    Never,
-    Once,
-    WhileAttemptsLast,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
-    None,
-    /// Counts toward benching.
-    Fault,
-    /// The node asks to be left alone; for how long, if it said so.
-    Rest(Option<Duration>),
-}
-
-/// A reply, once understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    pub class: AttemptClass,
-    /// What the node's error means; `None` where it gave none.
-    pub meaning: Option<Meaning>,
-    /// How long the node asks to be left alone.
-    pub rest: Option<Duration>,
-    /// Said of [`AttemptClass::Limit`].
-    pub ceiling: Option<AnnouncedLimit>,
-    /// The node has too much to do, and isn't broken.
-    pub overload: Option<Overload>,
-}
-
-impl Verdict {
-    /// What it says against the node.
-    pub fn blame(&self) -> Blame {
-        if self.overload.is_some() {
-            return Blame::None;
-        }
-        match self.meaning {
-            Some(Meaning::MethodThrottled) => Blame::None,
-            Some(_) | None => self.class.blame(self.rest),
-        }
-    }
-
-    /// Which way the data lies that the node doesn't have. Said of [`AttemptClass::MissingData`], and of
-    /// a range that ends beyond the node's head.
-    pub fn missing(&self) -> Option<MissingKind> {
-        match self.meaning? {
-            Meaning::Missing(missing) => Some(missing),
-            Meaning::FutureRange => Some(MissingKind::Newer),
-            Meaning::Execution
-            | Meaning::Invalid
-            | Meaning::Doubtful
-            | Meaning::AlreadyKnown
-            | Meaning::NonceTooLow
-            | Meaning::PoolRefusal
-            | Meaning::Range
-            | Meaning::OddRange
-            | Meaning::RequestSize
-            | Meaning::ResponseSize
-            | Meaning::Throttled
-            | Meaning::MethodThrottled
-            | Meaning::Shut(_)
-            | Meaning::Unsupported
-            | Meaning::UnsupportedForm
-            | Meaning::NoResult
-            | Meaning::NodeTimeout
-            | Meaning::Busy
-            | Meaning::Unknown => None,
-        }
-    }
-
-    /// Why the node refuses our credentials: somebody has to see to it. Said of [`AttemptClass::Shut`].
-    pub fn shut(&self) -> Option<Rejection> {
-        match self.meaning {
-            Some(Meaning::Shut(shut)) => Some(shut),
-            Some(_) | None => None,
-        }
-    }
-}
-
-impl From<AttemptClass> for Verdict {
-    fn from(class: AttemptClass) -> Verdict {
-        Verdict {
-            class,
-            meaning: None,
-            rest: None,
-            ceiling: None,
-            overload: None,
-        }
-    }
-}
-
-impl From<Meaning> for Verdict {
-    fn from(meaning: Meaning) -> Verdict {
-        Verdict {
-            class: meaning.class(),
-            meaning: Some(meaning),
-            rest: None,
-            ceiling: None,
-            overload: None,
-        }
-    }
-}
-
-impl From<AnswerFault> for Verdict {
-    fn from(_: AnswerFault) -> Verdict {
-        AttemptClass::BadAnswer.into()
-    }
-}
 
 /// Judges an HTTP status alone. `None`: the body decides.
 pub fn of_status(status: u16, retry_after: Option<Duration>) -> Option<Verdict> {

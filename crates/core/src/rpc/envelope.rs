@@ -6,9 +6,8 @@
 
 use std::borrow::Cow;
 
-use super::grammar::Scanner;
 use super::refusal::Refusal;
-use crate::rpc::grammar::{InvalidJson, RawString};
+use crate::json::grammar::{InvalidJson, RawString, Scanner};
 
 /// How deep the arrays and objects of one call may be nested, the call itself included.
 pub const DEPTH_MAX: usize = 64;

@@ -12,7 +12,6 @@ use std::fmt;
 use serde_json::value::RawValue;
 use sha3::{Digest, Keccak256};
 
-use crate::call::nonce;
 use crate::rpc::transaction::rlp::RlpItem;
 use crate::vocabulary::hex;
 
@@ -96,7 +95,7 @@ pub fn hash_asked(params: &str) -> Option<TxHash> {
 /// The sender and the nonce that `params` begin with, as in `eth_getTransactionBySenderAndNonce`.
 pub fn nonce_asked(params: &str) -> Option<(Address, u64)> {
     let asked: Vec<&RawValue> = serde_json::from_str(params).ok()?;
-    let nonce = nonce::read(asked.get(1)?.get().as_bytes())?;
+    let nonce = hex::read_quantity(asked.get(1)?.get().as_bytes())?;
     Some((address_asked(params)?, nonce))
 }
 

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::bloom::Bloom;
-use crate::fleet::reference::{BlockHash, BlockNumber};
-use crate::rpc::scanner;
+use crate::json::scanner;
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
 /// Members of a block that are no part of its header (geth's `RPCMarshalBlock`).
 const BEYOND_THE_HEADER: [&[u8]; 5] = [

@@ -34,6 +34,12 @@ pub fn quantity(number: u64) -> String {
     ["\"0x", digits, "\""].concat()
 }
 
+/// A quantity as a result says it in JSON; `None` for what is none.
+pub fn read_quantity(result: &[u8]) -> Option<u64> {
+    let digits = result.strip_prefix(b"\"0x")?.strip_suffix(b"\"")?;
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::target::is_metadata_host;
+use crate::vocabulary::metadata_service::is_metadata_host;
 
 pub use self::in_flight_max::InFlightMax;
 pub use crate::vocabulary::node::fault::NodeSpecError;

@@ -133,17 +133,6 @@ fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok()
 }
 
-/// What counts as one address: of IPv6 a network of 64 bits, the smallest that one client is given.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let high = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(high.into())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

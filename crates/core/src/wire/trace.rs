@@ -1,8 +1,6 @@
 //! What follows a call from one program to the next: the client's request id, and the trace that
 //! the call is a part of.
 
-use crate::method::MethodIndex;
-
 /// The longest request id, in bytes.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -98,15 +96,6 @@ fn write_hex(digits: &mut [u8], number: u64) {
         let nibble = (number >> (4 * at)) & 0xf;
         *digit = b"0123456789abcdef"[nibble as usize];
     }
-}
-
-/// The trace that a call's attempts belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trace {
-    /// What they are children of, and what nodes are told.
-    pub parent: TraceParent,
-    /// The call's method.
-    pub row: MethodIndex,
 }
 
 #[cfg(test)]

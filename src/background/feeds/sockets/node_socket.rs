@@ -1,6 +1,7 @@
 //! One node's line: opened, listened to, replaced when it is lost or silent.
 
 mod heads;
+mod state;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,10 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use self::heads::next_answer;
-use crate::background::feeds::sockets::messages::{
-    SocketCommand, SocketLoss, TopicEvent, TopicReport,
-};
-use crate::background::feeds::sockets::node_socket::heads::BlockQuery;
+use self::state::{SocketFailure, SocketState};
+use crate::background::feeds::sockets::messages::{SocketCommand, TopicEvent, TopicReport};
 use crate::background::feeds::sockets::subscriptions::{
     CallPurpose, ID_BYTES_MAX, InvalidId, Subscriptions,
 };
@@ -22,7 +21,6 @@ use crate::background::feeds::sockets::{
 use crate::clock;
 use crate::node::socket::{SocketFault, SocketMessage, UpstreamSocket};
 use crate::shared::node_clients::Upstream;
-use forebay_core::feed::socket_heads::SocketHeads;
 use forebay_core::fleet::staleness::SocketStaleness;
 use forebay_core::rpc::url_mask;
 use forebay_core::vocabulary::chance::Dice;
@@ -48,38 +46,6 @@ pub struct NodeSocket {
     is_told: bool,
     /// The node's errors don't say to which call they are the answer.
     is_serial: bool,
-}
-
-/// An open line.
-struct SocketState {
-    socket: UpstreamSocket,
-    teller: FeedSource,
-    /// Since it is open to orders.
-    place: Option<SocketRegistration>,
-    ledger: Subscriptions,
-    /// When the node was last heard.
-    heard_at: Instant,
-    silence: SocketStaleness,
-    tidings: SocketHeads,
-    /// The node is asked for the block that a head hints at, or will be.
-    asking: Option<BlockQuery>,
-}
-
-/// Why a line ended.
-enum SocketFailure {
-    Fault(SocketFault),
-    Stale,
-    /// It has no heads to tell.
-    NoHeads,
-}
-
-impl SocketFailure {
-    fn loss(&self) -> SocketLoss {
-        match self {
-            SocketFailure::Fault(_) | SocketFailure::NoHeads => SocketLoss::Broken,
-            SocketFailure::Stale => SocketLoss::Stale,
-        }
-    }
 }
 
 impl NodeSocket {
@@ -380,27 +346,6 @@ impl NodeSocket {
         drop(live.place);
         // What it said of its head may be old news: it is asked again soon.
         self.exchange.pool.hurry();
-    }
-}
-
-impl SocketState {
-    fn new(
-        socket: UpstreamSocket,
-        teller: FeedSource,
-        ledger: Subscriptions,
-        told: u64,
-    ) -> SocketState {
-        let now = clock::now();
-        SocketState {
-            socket,
-            teller,
-            place: None,
-            ledger,
-            heard_at: now,
-            silence: SocketStaleness::new(told),
-            tidings: SocketHeads::default(),
-            asking: None,
-        }
     }
 }
 

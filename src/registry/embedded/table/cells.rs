@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::types::ValueRef;
 
+use forebay_core::vocabulary::node::{Role, Weight};
+
 /// A text, bytes that are none replaced; anything else counts as nothing.
 pub fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     Ok(match row.get_ref(column)? {
@@ -28,4 +30,16 @@ pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
             .map(|(name, value)| (name.as_str(), value.as_str())),
     )
     .to_string()
+}
+
+pub(super) fn rung(text: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|rung| rung.as_str() == text)
+}
+
+pub(super) fn weight(number: i64) -> Option<Weight> {
+    Weight::new(natural(number)?).ok()
+}
+
+pub(super) fn natural(number: i64) -> Option<u64> {
+    u64::try_from(number).ok()
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::call::last_block::BY_HASH;
 use crate::call::tag_fallback;
 use crate::call::told_blocks;
-use crate::fleet::FleetView;
-use crate::fleet::depth::LookupTarget;
-use crate::fleet::reference::BlockNumber;
+use crate::fleet::view::FleetView;
 use crate::method::Treatment;
-use crate::method::block::{BlockData, BlockRange, HashedBlock, ParamEdits};
+use crate::method::block::ParamEdits;
 use crate::rpc::answer::RpcError;
 use crate::rpc::envelope::Call;
+use crate::vocabulary::block_ref::LookupTarget;
+use crate::vocabulary::block_ref::{BlockData, BlockRange, HashedBlock};
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::NodeId;
 
 /// Which nodes a call is for.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::standing::Hysteresis;
-use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeOutcome};
+use crate::fleet::tracker::Fleet;
+use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::method::TABLE;
 use crate::method::block::Consistency;
 use crate::testing::NoMemory;
@@ -145,7 +146,7 @@ fn ways<M: CallMemory>(
     consistency: Consistency,
 ) -> String {
     let rules = MethodRules::new(vec![], vec![], vec![]);
-    let pins = TagPins::of(view, consistency, None);
+    let pins = crate::call::tag_pins::of(view, consistency, None);
     let way = |is_in_batch: bool, has_socket: bool| {
         let by = PlanContext {
             view,

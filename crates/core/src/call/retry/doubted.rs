@@ -3,11 +3,12 @@
 use crate::call::confirmation::Confirmers;
 use crate::call::leader_share::OwnShortfall;
 use crate::call::retry::{ReplyAction, RetryPlanner};
-use crate::fleet::select::Tier;
+use crate::fleet::requirements::NodePreference;
 use crate::method::RepeatRule;
-use crate::method::block::{BlockRange, NodePreference};
 use crate::rpc::classify::{AttemptClass, Meaning};
+use crate::vocabulary::block_ref::BlockRange;
 use crate::vocabulary::node::NodeId;
+use crate::vocabulary::tier::Tier;
 
 /// What is asked about once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

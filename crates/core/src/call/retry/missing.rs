@@ -1,9 +1,11 @@
 //! What a node that lacks the data says of where they are to be had, and of itself.
 
 use crate::call::retry::RetryPlanner;
-use crate::fleet::NodeView;
 use crate::fleet::depth::{Gap, names_another};
-use crate::method::block::{BlockData, NodePreference};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::requirements::NodePreference;
+use crate::vocabulary::block_ref::BlockData;
+
 use crate::rpc::classify::{Meaning, MissingKind, Verdict};
 
 /// Every node keeps the state of the last blocks (geth 128): where such a one is missing, the node
@@ -54,7 +56,7 @@ impl RetryPlanner<'_> {
         if need.reads == BlockData::Head || behind < behind_min || is_another() {
             return None;
         }
-        self.was_taught = need.is_met_by(node);
+        self.was_taught = node.meets(need);
         Some(Gap {
             reads: need.reads,
             block: need.from,

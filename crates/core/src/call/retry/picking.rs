@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use crate::call::retry::RetryPlanner;
 use crate::call::retry::doubted::DoubtedAnswer;
-use crate::fleet::select::Tier;
+use crate::fleet::requirements::{NodePreference, NodeRequirements, TroubleTolerance};
 use crate::method::RepeatRule;
-use crate::method::block::{NodePreference, NodeRequirements, TroubleTolerance};
 use crate::vocabulary::node::NodeId;
+use crate::vocabulary::tier::Tier;
 
 /// Nodes in order.
 const FIT: &[Tier] = &[Tier::Own, Tier::Fallback];

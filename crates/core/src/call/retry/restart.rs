@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::call::retry::RetryPlanner;
-use crate::method::block::BlockRange;
+use crate::vocabulary::block_ref::BlockRange;
 
 impl RetryPlanner<'_> {
     /// The call speaks of other blocks now, as its tags do: what it waited for won't come.

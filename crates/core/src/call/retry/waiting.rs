@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use crate::call::retry::{ReplyAction, RetryPlanner};
-use crate::fleet::overload::Overload;
-use crate::method::block::NodeRequirements;
-use crate::rpc::classify::Verdict;
+use crate::fleet::requirements::NodeRequirements;
+use crate::rpc::classify::{Overload, Verdict};
 use crate::vocabulary::node::NodeId;
 
 /// So often nodes may refuse a call because they have too much to do.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::fleet::reference::BlockNumber;
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::header::Header;
 
 /// Of a block by its hash, which everybody has right; its number one may have wrong.
@@ -44,7 +44,7 @@ impl HeaderAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::reference::BlockHash;
+    use crate::vocabulary::chain::BlockHash;
 
     /// Which number is believed of nodes that say these, in turn, and how many were asked.
     fn believed(numbers: &[u64]) -> (Option<u64>, usize) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::FILL_MAX;
-use crate::fleet::reference::BlockHash;
+use crate::vocabulary::chain::BlockHash;
 use crate::vocabulary::header::Header;
 
 /// Of more than this many the one that was told of first is forgotten.

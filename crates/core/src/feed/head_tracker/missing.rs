@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::feed::head_tracker::{EarliestDeadline, HeadStep, HeadTracker};
-use crate::fleet::reference::{BlockHash, BlockNumber};
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::header::Header;
 use crate::vocabulary::node::NodeId;
 

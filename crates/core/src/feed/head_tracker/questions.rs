@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::fleet::reference::BlockHash;
+use crate::vocabulary::chain::BlockHash;
 
 /// Before a block is asked for again: doubling, from the first to the last.
 pub const PAUSE_FIRST: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Whose head counts.
 
-use crate::fleet::FleetView;
+use crate::fleet::view::FleetView;
 use crate::vocabulary::node::{NodeId, Role};
 
 /// The nodes whose word on the head is good: those that carry the served head. They live, and they

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::fleet::history::DepthPoint;
-use crate::fleet::reference::BlockNumber;
+use crate::fleet::depth::DepthPoint;
+use crate::vocabulary::chain::BlockNumber;
 
 /// States lost, as numbers of blocks: what comes later the node has.
 #[derive(Clone, Copy, Debug)]

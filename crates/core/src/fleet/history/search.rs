@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::is_fresh;
-use crate::fleet::history::{DepthFinding, DepthPoint};
-use crate::fleet::reference::BlockNumber;
+use crate::fleet::depth::{DepthFinding, DepthPoint};
+use crate::vocabulary::chain::BlockNumber;
 
 /// Questions until a depth is found, or given up.
 pub const QUESTIONS_MAX: u32 = 24;

@@ -6,11 +6,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::fleet::reference::{BlockHash, BlockNumber};
-use crate::method::block::{
-    BlockData, BlockParam, BlockParamForm, BlockRange, HashedBlock, TagPins,
-};
-use crate::rpc::scanner;
+use crate::json::scanner;
+use crate::method::block::{BlockParam, BlockParamForm, TagPins};
+use crate::vocabulary::block_ref::{BlockData, BlockRange, HashedBlock};
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::hex;
 
 /// What a call says of blocks, with the tags pinned.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::RpcError;
+use crate::json::grammar::RawString;
 use crate::rpc::answer::AnswerFault;
-use crate::rpc::grammar::RawString;
 
 #[derive(Deserialize)]
 struct RawError<'a> {

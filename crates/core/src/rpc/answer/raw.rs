@@ -1,7 +1,6 @@
 //! The top level of an answer, found where it was written.
 
-use super::super::grammar::Scanner;
-use crate::rpc::grammar::InvalidJson;
+use crate::json::grammar::{InvalidJson, Scanner};
 
 /// The top level of an answer, as written.
 #[derive(Default)]

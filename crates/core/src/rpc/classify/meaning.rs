@@ -1,6 +1,6 @@
 //! What a node's error means, finer than what becomes of the call.
 
-use crate::rpc::classify::AttemptClass;
+use super::attempt_class::AttemptClass;
 
 /// What a JSON-RPC error, or a status that stands for one, means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,10 +6,9 @@ use std::fmt::Write as _;
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 use sha3::{Digest, Keccak256};
 
-use super::rlp;
-use super::{Address, TxHash};
-use crate::fleet::reference::ChainId;
+use super::{Address, TxHash, rlp};
 use crate::rpc::transaction::rlp::RlpItem;
+use crate::vocabulary::chain::ChainId;
 use crate::vocabulary::hex;
 
 /// What a field is, and how it is shown.

@@ -1,24 +1,17 @@
 //! What a line does with the heads that its node tells: see [`Tidings`](forebay_core::feed::socket_heads).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 
-use crate::background::feeds::sockets::node_socket::{NodeSocket, SocketState};
+use super::NodeSocket;
+use super::state::{BlockQuery, SocketState};
 use crate::clock;
 use forebay_core::feed::head_tracker::witnesses;
 use forebay_core::feed::socket_heads::{BlockComparison, HeadRating};
-use forebay_core::fleet::reference::BlockNumber;
+use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
-
-/// A block that is asked for by its number.
-pub struct BlockQuery {
-    from: Instant,
-    answer: BoxFuture<'static, (BlockNumber, Option<Arc<Header>>)>,
-}
 
 impl NodeSocket {
     pub(super) async fn head(&self, live: &mut SocketState, result: &Bytes) {

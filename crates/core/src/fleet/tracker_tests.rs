@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::depth::Gap;
-use crate::fleet::reference::BlockHash;
 use crate::fleet::standing::Hysteresis;
-use crate::method::block::BlockData;
+use crate::vocabulary::block_ref::BlockData;
+use crate::vocabulary::chain::BlockHash;
+
 use crate::vocabulary::header::Header;
 use crate::vocabulary::node::Weight;
 

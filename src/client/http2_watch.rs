@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::ReadBuf;
 
-use super::backlog::Backlog;
 use crate::call::timer::Timer;
+use crate::client::http2_backlog::Backlog;
 use crate::clock;
 use forebay_core::wire::http2_frames::Http2Frames;
 

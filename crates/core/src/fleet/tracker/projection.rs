@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Fleet;
-use crate::fleet::NodeState;
 use crate::fleet::branch::Branch;
-use crate::fleet::reference::{BlockNumber, ReferenceSource};
+use crate::fleet::node_state::NodeState;
+use crate::fleet::node_view::NodeView;
+use crate::fleet::reference::ReferenceSource;
 use crate::fleet::report::ProbeExtras;
 use crate::fleet::sampler::Sampler;
 use crate::fleet::served_head::HeadReport;
-use crate::fleet::view::{FleetView, NodeView};
+use crate::fleet::view::FleetView;
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::Role;
 
 /// The longest that a call waits for a block.

@@ -8,9 +8,10 @@ use super::Fleet;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::node_state::NodeState;
 use crate::fleet::quorum_head::TagSchedule;
-use crate::fleet::reference::{BlockNumber, LEAP_BLOCKS, Lag, reach};
+use crate::fleet::reference::{LEAP_BLOCKS, reach};
+use crate::fleet::report::{FleetChange, ProbeOutcome};
 use crate::fleet::served_head::{HeadMovement, HeadReports};
-use crate::fleet::{FleetChange, ProbeOutcome};
+use crate::vocabulary::chain::{BlockNumber, Lag};
 use crate::vocabulary::node::{NodeId, Role};
 
 impl Fleet {

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use super::Fleet;
+use crate::fleet::node_state::NodeState;
 use crate::fleet::overload;
 use crate::fleet::probe_failure::ProbeFailure;
-use crate::fleet::reference::{BlockNumber, Lag};
-use crate::fleet::{FleetChange, NodeState, ProbeDetails, ProbeOutcome};
+use crate::fleet::report::{FleetChange, ProbeDetails, ProbeOutcome};
+use crate::vocabulary::chain::{BlockNumber, Lag};
 use crate::vocabulary::node::NodeId;
 
 impl Fleet {
@@ -92,9 +93,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fleet::reference::{BlockHash, LeaderDoubt, ReferenceSource};
+    use crate::fleet::reference::{LeaderDoubt, ReferenceSource};
     use crate::fleet::standing::{Hysteresis, Reason};
-    use crate::fleet::{FleetMember, FleetView, HealthCriteria};
+    use crate::fleet::view::FleetView;
+    use crate::fleet::{FleetMember, HealthCriteria};
+    use crate::vocabulary::chain::BlockHash;
     use crate::vocabulary::node::{Role, Weight};
 
     const LEADER: NodeId = NodeId(0);
@@ -162,7 +165,7 @@ mod tests {
     fn at(head: u64) -> ProbeOutcome {
         ProbeOutcome::Answered {
             head: BlockNumber(head),
-            chain_id: Some(crate::fleet::reference::ChainId(1)),
+            chain_id: Some(crate::vocabulary::chain::ChainId(1)),
             syncing: false,
         }
     }

@@ -1,0 +1,210 @@
+//! One node at one moment, as calls see it.
+
+use crate::fleet::depth::Depth;
+use crate::fleet::load::Load;
+use crate::fleet::node_limits::{NodeLimits, QuerySize};
+use crate::fleet::probe_failure::ProbeFailure;
+use crate::fleet::report::ProbeExtras;
+use crate::fleet::standing::{HealthState, Reason, Standing};
+use crate::fleet::unsupported::UnsupportedMethods;
+use crate::rpc::classify::AnnouncedLimit;
+use crate::vocabulary::block_ref::{BlockData, BlockRange};
+use crate::vocabulary::chain::{BlockNumber, Lag};
+use crate::vocabulary::node::{NodeId, Role, Weight};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a fit node says of itself that would speak against others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeCaveat {
+    /// It builds an index of what it has.
+    Indexing,
+    /// That it is syncing, though it is at the head of the chain.
+    Syncing,
+}
+
+impl NodeCaveat {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NodeCaveat::Indexing => "indexing",
+            NodeCaveat::Syncing => "syncing",
+        }
+    }
+
+    /// For people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            NodeCaveat::Indexing => "fit: at the head of the chain, while it builds an index",
+            NodeCaveat::Syncing => "fit: it says that it is syncing, but keeps up with the chain",
+        }
+    }
+}
+
+/// As long as a first bench.
+const METHOD_REST: Duration = Duration::from_secs(30);
+
+/// One node at one moment.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    pub id: NodeId,
+    pub name: Arc<str>,
+    pub rung: Role,
+    pub weight: Weight,
+    pub head: Option<BlockNumber>,
+    /// Of its head, in seconds since 1970, where it told.
+    pub head_timestamp: Option<u64>,
+    pub(crate) reference: Option<BlockNumber>,
+    pub lives: bool,
+    /// Why the last probe brought no head.
+    pub trouble: Option<ProbeFailure>,
+    pub is_on_another_chain: bool,
+    /// An answer of it was of another branch than clients were told, since it was probed.
+    pub was_seen_astray: bool,
+    /// Its blocks are others than clients were told, while another node serves whose aren't.
+    pub is_astray: bool,
+    pub standing: Standing,
+    pub load: Arc<Load>,
+    /// How far back it goes.
+    pub depth: Depth,
+    /// It was away of late, and hasn't said yet whether it still has all that.
+    pub is_doubted: bool,
+    pub(crate) lacks: Arc<UnsupportedMethods>,
+    /// Methods whose calls it refuses where we wrote something into them.
+    pub as_written: Arc<UnsupportedMethods>,
+    pub(crate) limits: Arc<NodeLimits>,
+    /// What is to be said of it although it is fit.
+    pub remark: Option<NodeCaveat>,
+    /// What its next probe asks for beside the head.
+    pub inquiry: ProbeExtras,
+}
+
+impl NodeView {
+    pub fn lag(&self) -> Option<Lag> {
+        Some(self.head?.lag_behind(self.reference?))
+    }
+
+    /// Own head less the reference, in blocks: below 0 when behind.
+    pub fn head_difference(&self) -> Option<i128> {
+        Some(i128::from(self.head?.0) - i128::from(self.reference?.0))
+    }
+
+    /// Whether it has block `number`, as far as is known.
+    pub fn has_block(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_block(number)
+    }
+
+    /// Whether it has the state after block `number`, as far as is known.
+    pub fn has_state(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_state(number)
+    }
+
+    /// Whether it proves the state after block `number`, as far as is known.
+    pub fn has_proofs(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_proofs(number)
+    }
+
+    /// Whether it has the logs of block `number`, as far as is known.
+    pub fn has_logs(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_logs(number)
+    }
+
+    /// Whether it has the receipts of block `number`, as far as is known.
+    pub fn has_receipts(&self, number: BlockNumber) -> bool {
+        self.is_up_to(number) && self.depth.has_receipts(number)
+    }
+
+    /// Whether it has the blocks that a call needs, as far as is known.
+    pub fn meets(&self, need: BlockRange) -> bool {
+        let both = |has: &dyn Fn(BlockNumber) -> bool| has(need.from) && has(need.to);
+        match need.reads {
+            BlockData::Head => self.head.is_none_or(|head| need.to <= head),
+            BlockData::Block => both(&|number| self.has_block(number)),
+            BlockData::State => both(&|number| self.has_state(number)),
+            BlockData::Proof => both(&|number| self.has_proofs(number)),
+            BlockData::Receipts => both(&|number| self.has_receipts(number)),
+            BlockData::Logs => both(&|number| self.has_logs(number)),
+        }
+    }
+
+    fn is_up_to(&self, number: BlockNumber) -> bool {
+        self.head.is_none_or(|head| number <= head)
+    }
+
+    /// Whether it said of late that it has no such method, or takes no more calls of it now.
+    pub fn lacks(&self, method: &str, now: Instant) -> bool {
+        self.lacks.has(method, now)
+    }
+
+    /// It fails at this method alone, which is asked of others for a while.
+    pub fn rest_failing(&self, method: &str, now: Instant) {
+        self.lacks.rest(method, Some(METHOD_REST), now);
+    }
+
+    /// Nothing speaks against it: it doesn't rest, and isn't suspect.
+    pub fn is_whole(&self, now: Instant) -> bool {
+        !self.standing.rests(now) && !self.load.conduct.is_suspect()
+    }
+
+    /// It has no rest behind it or before it, and its last call was answered.
+    pub fn is_in_order(&self) -> bool {
+        self.standing.resting_until().is_none() && !self.load.conduct.is_doubted()
+    }
+
+    /// It said that it has no such method.
+    pub fn learn_lack(&self, method: &str, now: Instant) {
+        self.lacks.learn(method, now);
+    }
+
+    /// It takes no more calls of this method for so long.
+    pub fn rest_method(&self, method: &str, rest: Option<Duration>, now: Instant) {
+        self.lacks.rest(method, rest, now);
+    }
+
+    /// It answered a call of this method well.
+    pub fn hear_well(&self, method: &str, now: Instant) {
+        self.lacks.hear_well(method, now);
+    }
+
+    /// Whether it answered a call of this method well of late.
+    pub fn was_well(&self, method: &str, now: Instant) -> bool {
+        self.lacks.was_well(method, now)
+    }
+
+    /// Whether it is known to refuse a call that asks for so much.
+    pub fn limits(&self, method: &str, asked: &QuerySize, now: Instant) -> bool {
+        self.limits.refuses(method, asked, now)
+    }
+
+    /// It refused a call because it asked for too much.
+    pub fn learn_limit(&self, method: &str, told: AnnouncedLimit, asked: &QuerySize, now: Instant) {
+        self.limits.learn(method, told, asked, now);
+    }
+
+    /// It answered a call that asked for so much.
+    pub fn hear_broad(&self, method: &str, asked: &QuerySize) {
+        self.limits.hear_well(method, asked);
+    }
+
+    /// Why it isn't healthy, or rests; of one that was never fit, what its last probe met.
+    pub fn reason(&self, now: Instant) -> Option<Reason> {
+        let unproven = matches!(self.standing.state, HealthState::Unproven);
+        let met = self.trouble.as_ref().filter(|_| unproven);
+        let reason = self.standing.reason(now);
+        reason.or_else(|| met.map(|trouble| trouble.reason))
+    }
+
+    /// Gets calls in the normal run of things.
+    pub fn serves(&self) -> bool {
+        self.standing.is_healthy() && !self.weight.drains() && !self.is_on_another_chain
+    }
+
+    /// May be asked when no node is fit: it lives, on our chain.
+    pub fn is_last_resort(&self) -> bool {
+        self.lives && !self.is_on_another_chain && !self.weight.drains()
+    }
+
+    /// Its blocks are not those of the others.
+    pub(crate) fn is_forked(&self) -> bool {
+        matches!(self.standing.state, HealthState::Out(Reason::Forked))
+    }
+}

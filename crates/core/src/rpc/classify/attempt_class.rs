@@ -1,0 +1,139 @@
+//! What an attempt came to, and what follows for the call and for the node.
+
+use std::time::Duration;
+
+/// How long a node rests whose quota is used up or that doesn't let us in.
+pub const SHUT_REST: Duration = Duration::from_secs(60);
+
+/// What an attempt came to. Also the label of the attempts' metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AttemptClass {
+    Ok,
+    /// The node answered with an error that is the call's own: final.
+    RpcError,
+    /// A limit of the node's own: another may have a wider one.
+    Limit,
+    /// The call is longer than the node takes; it hasn't looked at it.
+    RequestSize,
+    Throttled,
+    /// Quota used up, or not let in.
+    Shut,
+    Unsupported,
+    MissingData,
+    /// The node says that it ran out of time.
+    NodeTimeout,
+    /// We ran out of patience.
+    Timeout,
+    /// No connection was made, so the node has seen nothing.
+    NoConnection,
+    Transport,
+    BadAnswer,
+    /// An error that no row of the table knows: it may be the call's own, or the node's.
+    Unknown,
+    Cancelled,
+}
+
+impl AttemptClass {
+    pub const ALL: [AttemptClass; 15] = [
+        AttemptClass::Ok,
+        AttemptClass::RpcError,
+        AttemptClass::Limit,
+        AttemptClass::RequestSize,
+        AttemptClass::Throttled,
+        AttemptClass::Shut,
+        AttemptClass::Unsupported,
+        AttemptClass::MissingData,
+        AttemptClass::NodeTimeout,
+        AttemptClass::Timeout,
+        AttemptClass::NoConnection,
+        AttemptClass::Transport,
+        AttemptClass::BadAnswer,
+        AttemptClass::Unknown,
+        AttemptClass::Cancelled,
+    ];
+
+    /// The metric's value.
+    pub fn outcome(self) -> &'static str {
+        match self {
+            AttemptClass::Ok => "ok",
+            AttemptClass::RpcError | AttemptClass::Unknown => "rpc_error",
+            AttemptClass::Limit | AttemptClass::RequestSize => "limit",
+            AttemptClass::Throttled | AttemptClass::Shut => "throttled",
+            AttemptClass::Unsupported => "unsupported",
+            AttemptClass::MissingData => "missing_data",
+            AttemptClass::NodeTimeout | AttemptClass::Timeout => "timeout",
+            AttemptClass::NoConnection | AttemptClass::Transport => "transport",
+            AttemptClass::BadAnswer => "bad_answer",
+            AttemptClass::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the call may be asked of another node.
+    pub fn elsewhere(self) -> FailoverRule {
+        match self {
+            AttemptClass::Ok | AttemptClass::RpcError | AttemptClass::Cancelled => {
+                FailoverRule::Never
+            }
+            AttemptClass::NodeTimeout | AttemptClass::Unknown => FailoverRule::Once,
+            AttemptClass::Limit
+            | AttemptClass::RequestSize
+            | AttemptClass::Throttled
+            | AttemptClass::Shut
+            | AttemptClass::Unsupported
+            | AttemptClass::MissingData
+            | AttemptClass::Timeout
+            | AttemptClass::NoConnection
+            | AttemptClass::Transport
+            | AttemptClass::BadAnswer => FailoverRule::WhileAttemptsLast,
+        }
+    }
+
+    /// The node can't have executed the call: repeating it is free and always safe.
+    pub fn is_unexecuted(self) -> bool {
+        matches!(
+            self,
+            AttemptClass::NoConnection
+                | AttemptClass::RequestSize
+                | AttemptClass::Throttled
+                | AttemptClass::Shut
+                | AttemptClass::Unsupported
+        )
+    }
+
+    /// See [`Verdict::blame`].
+    pub(crate) fn blame(self, rest: Option<Duration>) -> Blame {
+        match self {
+            AttemptClass::Timeout
+            | AttemptClass::NoConnection
+            | AttemptClass::Transport
+            | AttemptClass::BadAnswer => Blame::Fault,
+            AttemptClass::Throttled => Blame::Rest(rest),
+            AttemptClass::Shut => Blame::Rest(Some(SHUT_REST)),
+            AttemptClass::Ok
+            | AttemptClass::RpcError
+            | AttemptClass::Limit
+            | AttemptClass::RequestSize
+            | AttemptClass::Unsupported
+            | AttemptClass::MissingData
+            | AttemptClass::NodeTimeout
+            | AttemptClass::Unknown
+            | AttemptClass::Cancelled => Blame::None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailoverRule {
+    Never,
+    Once,
+    WhileAttemptsLast,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    None,
+    /// Counts toward benching.
+    Fault,
+    /// The node asks to be left alone; for how long, if it said so.
+    Rest(Option<Duration>),
+}

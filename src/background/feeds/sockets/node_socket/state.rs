@@ -1,0 +1,75 @@
+//! An open line, and why one ends.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+
+use crate::background::feeds::sockets::messages::SocketLoss;
+use crate::background::feeds::sockets::subscriptions::Subscriptions;
+use crate::background::feeds::sockets::{FeedSource, SocketRegistration};
+use crate::clock;
+use crate::node::socket::{SocketFault, UpstreamSocket};
+use forebay_core::feed::socket_heads::SocketHeads;
+use forebay_core::fleet::staleness::SocketStaleness;
+use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::vocabulary::header::Header;
+
+/// An open line.
+pub(super) struct SocketState {
+    pub socket: UpstreamSocket,
+    pub teller: FeedSource,
+    /// Since it is open to orders.
+    pub place: Option<SocketRegistration>,
+    pub ledger: Subscriptions,
+    /// When the node was last heard.
+    pub heard_at: Instant,
+    pub silence: SocketStaleness,
+    pub tidings: SocketHeads,
+    /// The node is asked for the block that a head hints at, or will be.
+    pub asking: Option<BlockQuery>,
+}
+
+impl SocketState {
+    pub fn new(
+        socket: UpstreamSocket,
+        teller: FeedSource,
+        ledger: Subscriptions,
+        told: u64,
+    ) -> SocketState {
+        let now = clock::now();
+        SocketState {
+            socket,
+            teller,
+            place: None,
+            ledger,
+            heard_at: now,
+            silence: SocketStaleness::new(told),
+            tidings: SocketHeads::default(),
+            asking: None,
+        }
+    }
+}
+
+/// A block that is asked for by its number.
+pub(super) struct BlockQuery {
+    pub from: Instant,
+    pub answer: BoxFuture<'static, (BlockNumber, Option<Arc<Header>>)>,
+}
+
+/// Why a line ended.
+pub(super) enum SocketFailure {
+    Fault(SocketFault),
+    Stale,
+    /// It has no heads to tell.
+    NoHeads,
+}
+
+impl SocketFailure {
+    pub fn loss(&self) -> SocketLoss {
+        match self {
+            SocketFailure::Fault(_) | SocketFailure::NoHeads => SocketLoss::Broken,
+            SocketFailure::Stale => SocketLoss::Stale,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Where a node is, as it says: a block or a bare quantity, read with what we need of it.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::node::rpc::RpcFailure;
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
+use forebay_core::vocabulary::header::Header;
+
+/// The longest answer that is read, in bytes, but for a block.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest block that is read, in bytes. It lists its transactions' hashes, 69 bytes each: a
+/// full block of Ethereum (60 M gas) has 2,857 and needs 200 KB, those of other chains have more.
+pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ProbedHead {
+    pub number: BlockNumber,
+    pub hash: Option<BlockHash>,
+    pub timestamp: Option<u64>,
+    pub header: Option<Arc<Header>>,
+}
+
+/// The parts of a block that say where its node is.
+#[derive(Deserialize)]
+struct RawBlock {
+    number: String,
+    #[serde(default)]
+    hash: Option<String>,
+    #[serde(default)]
+    timestamp: Option<String>,
+}
+
+pub(super) fn read_block(result: &str) -> Result<Option<ProbedHead>, RpcFailure> {
+    let not_a_block = |_| RpcFailure::BadAnswer("answered something other than a block");
+    let raw: Option<RawBlock> = serde_json::from_str(result).map_err(not_a_block)?;
+    let Some(raw) = raw else { return Ok(None) };
+    let number = quantity(&raw.number).ok_or(NOT_A_NUMBER)?;
+    Ok(Some(ProbedHead {
+        number: BlockNumber(number),
+        hash: raw.hash.as_deref().and_then(BlockHash::read),
+        timestamp: raw.timestamp.as_deref().and_then(quantity),
+        header: Header::read(result),
+    }))
+}
+
+const NOT_A_NUMBER: RpcFailure =
+    RpcFailure::BadAnswer("answered something other than a hex quantity");
+
+pub(super) fn read_quantity(result: &str) -> Result<u64, RpcFailure> {
+    let text: String = serde_json::from_str(result).map_err(|_| NOT_A_NUMBER)?;
+    quantity(&text).ok_or(NOT_A_NUMBER)
+}
+
+/// A QUANTITY of the execution API: `0x` and hex digits, here of 64 bits at most. Zeros in front,
+/// which the API forbids, are let pass.
+pub(super) fn quantity(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?;
+    let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // `from_str_radix` alone would take a sign.
+    clean.then(|| u64::from_str_radix(digits, 16).ok())?
+}
