@@ -272,6 +272,9 @@ impl<'a> ForwardedCall<'a> {
             AttemptContent::Large(large) => {
                 return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
             }
+            AttemptContent::Nothing if self.was_silent(class, node) => {
+                self.journey.hear_silence(verdict);
+            }
             AttemptContent::Whole(..) | AttemptContent::Nothing if verdict.overload.is_some() => {
                 self.journey.hear_overload(node.id, verdict);
             }

@@ -28,6 +28,7 @@ use crate::clock;
 use crate::node::client::ReuseRule;
 use crate::observe::spans::Trace;
 use crate::shared::node_clients::Upstream;
+use crate::shared::places::Missed;
 use crate::shared::snapshot::Snapshot;
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
@@ -212,23 +213,22 @@ impl<'a> UpstreamBatch<'a> {
             Some((upstream, node)) => {
                 let first = self.riders.first();
                 let deadline = first.map_or_else(clock::now, |(first, _)| first.errand.deadline());
-                step::place(upstream, node, terms.client, deadline).await
+                step::place(pool, (upstream, node), terms.client, deadline).await
             }
-            None => None,
+            None => Err(Missed::Gone),
         };
         let now = clock::now();
         let mut until = now;
         for (mut rider, ladder) in self.riders {
-            if asked.is_some() && place.is_none() {
-                rider.miss();
-            } else if let Some((_, node)) = asked {
-                until = rider.errand.depart(ladder, node, now);
-            } else {
-                rider.errand.stranded();
+            match (asked, &place) {
+                (Some((_, node)), Ok(_)) => until = rider.errand.depart(ladder, node, now),
+                (Some(_), Err(Missed::Full)) => rider.miss(),
+                (Some(_), Err(Missed::Gone)) => rider.errand.take_back(),
+                (None, _) => rider.errand.stranded(),
             }
             riders.push(rider);
         }
-        let (Some((upstream, node)), Some(place)) = (asked, place) else {
+        let (Some((upstream, node)), Ok(place)) = (asked, place) else {
             return riders;
         };
         let lookups = riders.iter().filter(|rider| rider.is_lookup());

@@ -9,6 +9,7 @@
 //! here each has a synthetic address, made of its id, that nobody connects to.
 
 mod feedback;
+mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;

@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 
 use crate::clock;
 use forebay_core::fleet::load::Load;
+use forebay_core::fleet::overload;
 use forebay_core::fleet::wait_queue::{QueueTicket, WaitQueue};
 use forebay_core::vocabulary::client::Client;
 
@@ -22,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_millis(1);
 /// The longest pause before it is looked again whether a node has room for what is due.
 const TICK_MAX: Duration = Duration::from_millis(64);
+/// How soon a call that waits looks again whether that makes sense.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The line of all who wait for a node of this pool.
 pub struct PlaceQueue {
@@ -107,12 +110,24 @@ impl PlaceQueue {
         ticket
     }
 
-    /// When to look again; `None`: it has waited long enough.
-    pub(super) fn patience(&self, ticket: QueueTicket, deadline: Instant) -> Option<Instant> {
+    /// When to look again; `None`: it has waited long enough. `works`: whether one of its nodes answers others.
+    pub(super) fn patience(
+        &self,
+        ticket: QueueTicket,
+        works: impl Fn(Instant) -> bool,
+        deadline: Instant,
+    ) -> Option<Instant> {
         let now = clock::now();
+        let answers = works(now);
         let mut line = self.line();
-        let until = line.may_wait_until(ticket, now).min(deadline);
-        (now < until).then(|| line.look_again(ticket, now).min(until))
+        let until = line.may_wait_until(ticket, answers, now).min(deadline);
+        let look = line.look_again(ticket, now).min(now + LOOK_AGAIN);
+        (now < until).then(|| look.min(until))
+    }
+
+    /// Forgets what the line was held up by: it isn't worth waiting any more.
+    pub(super) fn forget(&self) {
+        self.line().forget(clock::now());
     }
 
     /// Gives the places that a node has to those who wait for one.
@@ -123,7 +138,9 @@ impl PlaceQueue {
             let is_it = |other: &Arc<Load>| Arc::ptr_eq(other, load);
             !waiting.say.is_closed() && waiting.loads.iter().any(is_it)
         };
-        while let Some(left) = line.hopeless(now) {
+        let works = |load: &Arc<Load>| overload::works(&load.conduct, now);
+        let answers = |waiting: &PlaceRequest| waiting.loads.iter().any(works);
+        while let Some(left) = line.hopeless(answers, now) {
             // It hears of that: nobody will say anything to it any more.
             drop(left);
         }

@@ -24,6 +24,15 @@ pub struct NodeCandidate {
     pub load: Arc<Load>,
 }
 
+/// Why a call got no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// None came free in time.
+    Full,
+    /// It isn't worth waiting for one any more.
+    Gone,
+}
+
 /// A place at a node; given back when dropped.
 pub struct NodePlace {
     pub upstream: Arc<Upstream>,
@@ -67,16 +76,26 @@ impl PlaceQueue {
         })
     }
 
-    /// A place at one of `nodes`, waited for until `deadline` at most; `None`: in vain.
+    /// A place at one of `nodes`, waited for until `deadline` at most, as long as it `is_worth` it. Where it
+    /// isn't from the start there is nobody else: whoever asks finds out, unless their limits are fixed.
+    ///
+    /// # Errors
+    /// There is none.
     pub async fn wait(
         self: &Arc<Self>,
         client: Client,
         nodes: &[NodeCandidate],
         deadline: Instant,
-    ) -> Option<NodePlace> {
+        is_worth: impl Fn() -> bool,
+    ) -> Result<NodePlace, Missed> {
         let is_strict = nodes
             .iter()
             .all(|seat| seat.upstream.spec.in_flight_max.number().is_some());
+        let was_worth = is_worth();
+        let first = nodes.first().filter(|_| !was_worth && !is_strict);
+        if let Some(first) = first {
+            return Ok(NodePlace::always(&first.upstream, &first.load));
+        }
         let (say, mut hear) = oneshot::channel();
         let caller = self.caller(client);
         let waiting = PlaceRequest {
@@ -91,28 +110,34 @@ impl PlaceQueue {
         for seat in nodes {
             self.let_in(&seat.load);
         }
-        loop {
-            let Some(look) = self.patience(ticket, deadline) else {
+        let works = |now| {
+            let works = |seat: &NodeCandidate| overload::works(&seat.load.conduct, now);
+            nodes.iter().any(works)
+        };
+        let place = loop {
+            let Some(look) = self.patience(ticket, works, deadline) else {
                 drop(leaves);
                 // It may have been let in just now.
                 let granted = hear.try_recv().ok();
                 let place = granted.and_then(|granted| taken_at(granted, nodes));
-                let place = place.or_else(|| at_silent(nodes, is_strict));
-                if place.is_none() {
-                    self.turned_away();
-                }
-                return place;
+                break place.or_else(|| at_silent(nodes, is_strict));
             };
             match timeout_at(look.into(), &mut hear).await {
-                Ok(Ok(granted)) => return taken_at(granted, nodes),
-                Ok(Err(_)) => {
-                    // Pushed out of a line that was full, or stands.
-                    self.turned_away();
-                    return None;
+                Ok(Ok(granted)) => break taken_at(granted, nodes),
+                // Pushed out of a line that was full, or stands.
+                Ok(Err(_)) => break None,
+                Err(_) if !was_worth || is_worth() => {}
+                Err(_) => {
+                    drop(leaves);
+                    self.forget();
+                    return Err(Missed::Gone);
                 }
-                Err(_) => {}
             }
+        };
+        if place.is_none() {
+            self.turned_away();
         }
+        place.ok_or(Missed::Full)
     }
 }
 
@@ -131,8 +156,8 @@ fn taken_at(mut granted: GrantedPlace, nodes: &[NodeCandidate]) -> Option<NodePl
 /// to find out.
 fn at_silent(nodes: &[NodeCandidate], is_strict: bool) -> Option<NodePlace> {
     let now = clock::now();
-    let answers = |seat: &NodeCandidate| overload::answers(&seat.load.conduct, now);
     let first = nodes.first()?;
+    let answers = |seat: &NodeCandidate| overload::answers(&seat.load.conduct, now);
     let are_silent = !is_strict && !nodes.iter().any(answers);
     are_silent.then(|| NodePlace::always(&first.upstream, &first.load))
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::support::{Load, PATIENCE, Pretend, QUICK, Scene, eventually, get};
 use forebay_fake::Fault;
+use futures_util::future::join_all;
+use serde_json::json;
 
 const CALLS: u64 = 6_000;
 const CLIENTS: u64 = 16;
@@ -99,6 +101,39 @@ async fn a_frozen_node_costs_no_call() {
     scene.own[1].process.resume();
     tally.no_call_failed();
     assert!(tally.repeated > 0, "the calls in flight moved: {tally:?}");
+}
+
+/// The calls that they have, those that wait for their places, and those that come before it is known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_nodes_that_freeze_together_cost_no_call_single_or_in_batches() {
+    let scene = Scene::set(&[1, 1], "").await;
+    let load = Load::paced(&scene.balancer.url(), Duration::from_millis(5));
+    load.reaches(200).await;
+    scene.own.iter().for_each(|node| node.process.pause());
+    let batch = async |at: u64| {
+        tokio::time::sleep(Duration::from_millis(100 * at)).await;
+        let call = |id: u64| {
+            let address = format!("{:#042x}", id << 32 | at);
+            json!({"jsonrpc": "2.0", "id": id, "method": "eth_getBalance", "params": [address, "latest"]})
+        };
+        let body = json!([call(1), call(2), call(3)]);
+        scene.balancer.post(&body.to_string()).await.text()
+    };
+    let batches = join_all((0..40).map(batch)).await;
+    scene.own.iter().for_each(|node| node.process.resume());
+    let tally = load.stop().await;
+    println!(
+        "{} calls, {} lost, the slowest {:?}, {} by the leader",
+        tally.calls(),
+        tally.failed,
+        tally.slowest,
+        tally.of("leader")
+    );
+    tally.no_call_failed();
+    assert!(tally.of("leader") > 0, "{tally:?}");
+    for text in batches {
+        assert_eq!(text.matches("\"result\"").count(), 3, "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Pretend, eventually};
+use crate::support::{PATIENCE, Pretend, QUICK, eventually};
 use forebay::clock;
 use forebay_fake::{Capacity, Fault};
 use serde_json::{Value, json};
@@ -238,6 +238,26 @@ async fn a_fixed_limit_is_held_and_what_is_beyond_it_is_refused_in_time() {
         limit.await > Some(2.0)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fixed_limit_is_held_at_a_silent_node_too() {
+    let patient = QUICK.replace("timeout: 350ms", "timeout: 350ms, fall: 50");
+    let scene = Pretend::set_with(&[1], &patient, "").await;
+    fix(&scene, "a", "2").await;
+    scene
+        .becomes("a", "forebay_node_in_flight_limit", &[], 2.0)
+        .await;
+    scene.nodes[0].set_fault(Fault::Stall);
+    let caller = Caller::at(&scene, [127, 0, 0, 1]);
+    let first: Vec<_> = (0..2).map(|id| caller.call(id)).collect();
+    // Until it is known to be silent, and before the first two are left.
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    let came = all((2..6).map(|id| caller.call(id)).collect()).await;
+    nothing_else(&came);
+    assert_eq!(answered(&came), 0);
+    assert_eq!(scene.nodes[0].calls_of("eth_getBalance"), 2);
+    first.into_iter().for_each(|call| call.abort());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

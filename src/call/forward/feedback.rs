@@ -46,6 +46,14 @@ impl ForwardedCall<'_> {
         }
     }
 
+    /// Whether an attempt that brought nothing was made at a node that is silent.
+    pub(super) fn was_silent(&self, class: AttemptClass, node: &NodeView) -> bool {
+        let snapshot = self.engine.pool.snapshot();
+        let (began, _) = self.began;
+        let met = |node: &NodeView| node.is_silence(class, began, clock::now());
+        snapshot.view.node(node.id).is_some_and(met)
+    }
+
     /// What is said, and counted, of a call that no node has answered.
     fn failed(&self, mut served: ServedAnswer, is_own: bool) -> (ServedAnswer, CallOutcome) {
         let failed = self.journey.failed(is_own);

@@ -7,7 +7,7 @@ use super::CallOutcome;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
-use crate::shared::places::{NodeCandidate, NodePlace};
+use crate::shared::places::{Missed, NodeCandidate, NodePlace};
 use crate::shared::snapshot::Snapshot;
 use forebay_core::call::plan::Affinity;
 use forebay_core::call::trail::AttemptKind;
@@ -74,24 +74,10 @@ impl<'a> ForwardedCall<'a> {
         self.conclude((upstream, node), came)
     }
 
-    /// A place for the last step, there or elsewhere; `None`: there is none in time, or it is over.
+    /// A place for the last step, there or elsewhere; `None`: there is none in time, or another step is
+    /// due.
     pub(super) async fn find_place(
         &mut self,
-        snapshot: &Snapshot,
-        drawn: NodeId,
-        ladder: Tier,
-    ) -> Option<NodePlace> {
-        let Some(place) = self.wait_for_place(snapshot, drawn, ladder).await else {
-            self.journey.turn_away();
-            return None;
-        };
-        self.journey.divert(place.upstream.id);
-        self.charges(true, clock::now());
-        Some(place)
-    }
-
-    async fn wait_for_place(
-        &self,
         snapshot: &Snapshot,
         drawn: NodeId,
         ladder: Tier,
@@ -104,9 +90,22 @@ impl<'a> ForwardedCall<'a> {
             needs,
             &self.asking.affinity,
         );
-        let places = &snapshot.upstream(drawn)?.places;
-        let deadline = self.journey.deadline();
-        places.wait(self.terms.client, &seats, deadline).await
+        let (pool, deadline) = (&self.engine.pool, self.journey.deadline());
+        match pool.wait(self.terms.client, &seats, deadline).await {
+            Ok(place) => {
+                self.journey.divert(place.upstream.id);
+                self.charges(true, clock::now());
+                Some(place)
+            }
+            Err(Missed::Full) => {
+                self.journey.turn_away();
+                None
+            }
+            Err(Missed::Gone) => {
+                self.journey.take_back();
+                None
+            }
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use crate::call::attempt::AttemptSpec;
 use crate::call::trail::{TrailContext, TrailGuard};
 use crate::clock;
 use crate::node::reply::{BufferedBody, NodeResponse};
+use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
-use crate::shared::places::{NodeCandidate, NodePlace};
+use crate::shared::places::{Missed, NodeCandidate, NodePlace};
 use forebay_core::call::doubts;
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::node_view::NodeView;
@@ -29,22 +30,24 @@ pub(super) enum BatchResult {
     Body(NodeResponse, Bytes),
 }
 
-/// A place for all calls of a batch, as they are one request; `None`: there was none in time.
+/// A place for all calls of a batch, as they are one request.
+///
+/// # Errors
+/// There is none.
 pub(super) async fn place(
-    upstream: &Arc<Upstream>,
-    node: &NodeView,
+    pool: &FleetState,
+    (upstream, node): (&Arc<Upstream>, &NodeView),
     client: Client,
     deadline: Instant,
-) -> Option<NodePlace> {
-    let place = upstream.places.at_once(upstream, &node.load);
-    if place.is_some() {
-        return place;
+) -> Result<NodePlace, Missed> {
+    if let Some(place) = upstream.places.at_once(upstream, &node.load) {
+        return Ok(place);
     }
     let seats = [NodeCandidate {
         upstream: upstream.clone(),
         load: node.load.clone(),
     }];
-    Box::pin(upstream.places.wait(client, &seats, deadline)).await
+    Box::pin(pool.wait(client, &seats, deadline)).await
 }
 
 /// Asks `upstream`, and reads the answer to its end as long as there is room for it. The room is

@@ -1,5 +1,6 @@
 //! The clients: their calls, and the loop around a journey as the exchange has it.
 
+use forebay_core::fleet::node_view::NodeView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -318,7 +319,13 @@ impl World {
         };
         self.oracle.note(self.now, note);
         self.learn(&mut call, node, verdict);
-        match call.journey.hear(verdict.class, has_body) {
+        let (began, now) = (self.instant() - (self.now - call.asked_at), self.instant());
+        let met = |node: &NodeView| node.is_silence(verdict.class, began, now);
+        let heard = match self.view.node(node).is_some_and(met) {
+            true => call.journey.hear_silence(verdict),
+            false => call.journey.hear(verdict.class, has_body),
+        };
+        match heard {
             ReplyAction::Deliver if verdict.class == AttemptClass::Ok => {
                 if let Reply::Http { body, .. } = &reply
                     && let Ok(Outcome::Result(result)) =

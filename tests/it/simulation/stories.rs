@@ -473,6 +473,23 @@ fn a_brown_out_is_amplified_by_a_fifth_at_most() {
     }
 }
 
+#[test]
+fn own_nodes_that_all_fall_silent_cost_no_call_however_many_there_are() {
+    for calls_per_second in [20.0, 200.0] {
+        let mut world = world(&[1, 1, 1], calls_per_second, READS);
+        set_all(&mut world, &OWN, Mood::Stalled, Tale::Truth);
+        world.run(seconds(60));
+        world.drain();
+        let tally = &world.tally;
+        assert_eq!(tally.failed(), 0, "at {calls_per_second} calls a second");
+        assert!(
+            tally.attempts <= 2 * tally.asked_calls,
+            "{}",
+            tally.attempts
+        );
+    }
+}
+
 /// Calls a second that one node has the strength for, in the stories of overload.
 const STRENGTH: f64 = 50.0;
 

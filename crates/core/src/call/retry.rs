@@ -459,6 +459,31 @@ mod tests {
     }
 
     #[test]
+    fn what_silent_nodes_left_unanswered_is_asked_of_others_for_nothing_and_once_more_of_the_fallback()
+     {
+        let mut journey = journey(Treatment::Read);
+        let now = crate::testing::now();
+        for node in [1, 2, 3, 0] {
+            let step = journey.next(now, drawing(3), || false);
+            assert!(matches!(step, RetryStep::Ask { node: asked, .. } if asked == NodeId(node)));
+            assert_eq!(
+                journey.hear_silence(AttemptClass::Timeout.into()),
+                ReplyAction::Drop
+            );
+        }
+        let over = RetryStep::Finish(CallEnding::Refused(Refusal::Timeout));
+        assert_eq!(journey.next(now, drawing(3), || true), over);
+    }
+
+    #[test]
+    fn what_may_have_run_is_not_repeated_though_its_node_is_silent() {
+        let mut once = journey(Treatment::Once);
+        assert_eq!(asked(&mut once, 2), Some(1));
+        once.hear_silence(AttemptClass::Timeout.into());
+        assert_eq!(asked(&mut once, 2), None);
+    }
+
+    #[test]
     fn a_node_that_has_too_much_to_do_may_be_asked_again_and_costs_no_attempt() {
         let busy = |class: AttemptClass| Verdict {
             overload: Some(Overload::Refused),

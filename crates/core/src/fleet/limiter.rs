@@ -31,10 +31,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const KEPT: usize = 32;
 /// Of those, so many may be faster than what is called the window's low latency.
 const FASTER: usize = 4;
-/// A node with a full limit that answers nothing for this time, or four times the latency of an idle one,
-/// has slow calls: it is given some more, at most so many times, each after double the time.
-const STUCK_AFTER: Duration = Duration::from_millis(20);
-const OPENS_MAX: u32 = 6;
+/// A node that is stuck (see [`LimitController::stuck_after`]) is given some more calls, at most so many times,
+/// each after double the time.
+const OPENS_MAX: u32 = 4;
+/// From this latency on, in microseconds, a limit that doubles with each has no time to lose.
+const SLOW: u32 = 100_000;
 /// In place of a limit: places are given by the clock.
 const PACED: u32 = 0;
 /// How the number of answers and the sum of their latencies, in microseconds, share 64 bits.
@@ -57,8 +58,10 @@ pub struct Limiter {
     floor: AtomicU32,
     /// Up to where the limit follows answers at once.
     cap: AtomicU32,
-    /// Up to where it may go at all.
+    /// Up to where it may be opened.
     most: AtomicU32,
+    /// For how long a node that is stuck has answered nothing, in microseconds.
+    stuck_after: AtomicU64,
     /// What was answered when somebody found no place (`sum` and `began`), since when it is the same, and
     /// how often some were opened since.
     answers_seen: AtomicU64,
@@ -86,6 +89,7 @@ impl Limiter {
             floor: AtomicU32::new(u32::MAX),
             cap: AtomicU32::new(0),
             most: AtomicU32::new(0),
+            stuck_after: AtomicU64::new(0),
             answers_seen: AtomicU64::new(0),
             stuck_since: AtomicU64::new(0),
             opened: AtomicU32::new(0),
@@ -157,8 +161,7 @@ impl Limiter {
             return false;
         }
         let opened = self.opened.load(Ordering::Relaxed);
-        let floor = u64::from(self.floor.load(Ordering::Relaxed));
-        let wait = (floor * 4).max(STUCK_AFTER.as_micros() as u64) << opened;
+        let wait = self.stuck_after.load(Ordering::Relaxed) << opened;
         let since = self.stuck_since.load(Ordering::Relaxed);
         if opened >= OPENS_MAX || age.saturating_sub(since) < wait {
             return false;
@@ -166,7 +169,7 @@ impl Limiter {
         self.opened.store(opened + 1, Ordering::Relaxed);
         self.stuck_since.store(age, Ordering::Relaxed);
         let limit = self.limit.load(Ordering::Relaxed);
-        let wider = (limit + 1 + limit / 4).min(self.most.load(Ordering::Relaxed));
+        let wider = (limit + 1 + limit / 2).min(self.most.load(Ordering::Relaxed));
         let _ = self.limit.compare_exchange(
             limit,
             wider.max(limit),
@@ -259,14 +262,14 @@ impl Limiter {
         }
     }
 
-    /// One place more for an answer that had to wait for nothing, as in TCP's slow start.
+    /// A place more for an answer that had to wait for nothing, as in TCP's slow start.
     fn widen(&self, number: u32, micros: u32) {
         let floor = self.floor.fetch_min(micros, Ordering::Relaxed).min(micros);
         let is_prompt = u64::from(micros) <= u64::from(floor) * 11 / 10 + 500;
         let limit = self.limit.load(Ordering::Relaxed);
         let is_proof = u64::from(limit) <= u64::from(number) * 2;
         if is_prompt && is_proof && limit != PACED && limit < self.cap.load(Ordering::Relaxed) {
-            let wider = limit + 1;
+            let wider = limit + if floor < SLOW { 1 } else { 2 };
             // Who comes second widens it the next time.
             let _ = self
                 .limit
@@ -359,11 +362,15 @@ impl Limiter {
         let limit = if control.is_paced() { PACED } else { limit };
         self.limit.store(limit, Ordering::SeqCst);
         self.cap.store(control.widens_to(), Ordering::Relaxed);
-        self.most.store(control.cap(), Ordering::Relaxed);
-        let floor = control.floor().map_or(u32::MAX, |floor| {
-            u32::try_from(floor.as_micros()).unwrap_or(u32::MAX)
-        });
-        self.floor.store(floor, Ordering::Relaxed);
+        self.most.store(control.opens_to(), Ordering::Relaxed);
+        let micros = |time: Option<Duration>| {
+            time.and_then(|time| u32::try_from(time.as_micros()).ok())
+                .unwrap_or(u32::MAX)
+        };
+        let stuck_after = micros(control.stuck_after());
+        self.stuck_after
+            .store(stuck_after.into(), Ordering::Relaxed);
+        self.floor.store(micros(control.floor()), Ordering::Relaxed);
     }
 
     fn age(&self, now: Instant) -> u64 {

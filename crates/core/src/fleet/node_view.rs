@@ -3,11 +3,12 @@
 use crate::fleet::depth::Depth;
 use crate::fleet::load::Load;
 use crate::fleet::node_limits::{NodeLimits, QuerySize};
+use crate::fleet::overload;
 use crate::fleet::probe_failure::ProbeFailure;
 use crate::fleet::report::ProbeExtras;
 use crate::fleet::standing::{HealthState, Reason, Standing};
 use crate::fleet::unsupported::UnsupportedMethods;
-use crate::rpc::classify::AnnouncedLimit;
+use crate::rpc::classify::{AnnouncedLimit, AttemptClass};
 use crate::vocabulary::block_ref::{BlockData, BlockRange};
 use crate::vocabulary::chain::{BlockNumber, Lag};
 use crate::vocabulary::node::{NodeId, Role, Weight};
@@ -143,6 +144,25 @@ impl NodeView {
     /// Nothing speaks against it: it doesn't rest, and isn't suspect.
     pub fn is_whole(&self, now: Instant) -> bool {
         !self.standing.rests(now) && !self.load.conduct.is_suspect()
+    }
+
+    /// Its last probe brought nothing, and no call of late did: it may be full, but not for want of room.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        !self.lives && !overload::answers(&self.load.conduct, now)
+    }
+
+    /// Whether an attempt that began at `began` and ended with `class` met silence: the node, which didn't
+    /// answer it, isn't slow but says nothing to anybody.
+    pub fn is_silence(&self, class: AttemptClass, began: Instant, now: Instant) -> bool {
+        let has_fallen = !self.standing.is_healthy() && !self.lives;
+        let is_long = now.saturating_duration_since(began) >= overload::LATELY;
+        let was_quiet = is_long && !self.load.conduct.was_heard_since(began);
+        match class == AttemptClass::Timeout {
+            true => has_fallen || self.is_silent(now) || was_quiet,
+            false => {
+                class == AttemptClass::Transport && !overload::answers(&self.load.conduct, now)
+            }
+        }
     }
 
     /// It has no rest behind it or before it, and its last call was answered.

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use super::conduct::Conduct;
 
 /// A node that answered a call or a probe well so lately isn't broken.
-const LATELY: Duration = Duration::from_secs(2);
+pub(crate) const LATELY: Duration = Duration::from_secs(2);
+
+/// One that answered a call so lately is at work: half the time after which a line may stand.
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 /// What `verdict` would be a sign of at a node that answers others.
 fn sign(verdict: &Verdict) -> Option<Overload> {
@@ -50,6 +53,12 @@ pub fn answers_calls(conduct: &Conduct, now: Instant) -> bool {
     then.is_some_and(|then| conduct.has_answered_since(then))
 }
 
+/// Whether a node that calls wait for answers others, be it slowly.
+pub fn works(conduct: &Conduct, now: Instant) -> bool {
+    let then = now.checked_sub(JUST_NOW);
+    then.is_some_and(|then| conduct.has_answered_since(then))
+}
+
 /// Whether a node answered anything well a moment ago.
 pub fn answers(conduct: &Conduct, now: Instant) -> bool {
     let then = now.checked_sub(LATELY);
@@ -59,7 +68,13 @@ pub fn answers(conduct: &Conduct, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::node_view::NodeView;
+    use crate::fleet::standing::Hysteresis;
+    use crate::fleet::tracker::Fleet;
+    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::rpc::classify;
+    use crate::vocabulary::chain::BlockNumber;
+    use crate::vocabulary::node::{NodeId, Role, Weight};
 
     #[test]
     fn what_a_node_that_answers_others_refuses_is_overload_and_else_it_is_not() {
@@ -86,6 +101,63 @@ mod tests {
         ] {
             assert_eq!(of(&verdict, 2000), wanted, "{verdict:?}");
             assert_eq!(of(&verdict, 2001), None, "{verdict:?}");
+        }
+    }
+
+    /// Three nodes: fit, fit and with a probe that failed, and out by such.
+    fn nodes(now: Instant) -> Vec<NodeView> {
+        let mut fleet = Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: Duration::from_secs(12),
+            look: Duration::from_secs(5),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 2, fall: 3 },
+        });
+        let member = |id| FleetMember {
+            id: NodeId(id),
+            name: "node".into(),
+            rung: Role::Own,
+            weight: Weight::ONE,
+        };
+        fleet.replace((0..3).map(member).collect(), now);
+        let well = ProbeOutcome::Answered {
+            head: BlockNumber(7),
+            chain_id: None,
+            syncing: false,
+        };
+        for probes in [
+            [well; 3],
+            [well, well, ProbeOutcome::Failed],
+            [well, well, ProbeOutcome::Failed],
+        ] {
+            fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), probes[id as usize])), now);
+        }
+        let failed = [well, ProbeOutcome::Failed, ProbeOutcome::Failed];
+        fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), failed[id as usize])), now);
+        fleet.view().nodes
+    }
+
+    #[test]
+    fn a_node_that_says_nothing_to_anybody_is_silent_and_one_that_answers_others_is_not() {
+        let start = crate::testing::now();
+        let nodes = nodes(start);
+        assert!(nodes[1].standing.is_healthy() && !nodes[2].standing.is_healthy());
+        for (class, node, began, ended, wanted) in [
+            (AttemptClass::Timeout, 0, 1, 2000, false),
+            (AttemptClass::Timeout, 0, 1, 2001, true),
+            (AttemptClass::Timeout, 1, 0, 2000, false),
+            (AttemptClass::Timeout, 1, 0, 2001, true),
+            (AttemptClass::Timeout, 2, 1, 2, true),
+            (AttemptClass::Timeout, 0, 0, 8000, false),
+            (AttemptClass::Transport, 0, 1500, 2000, false),
+            (AttemptClass::Transport, 0, 1500, 2001, true),
+            (AttemptClass::Transport, 2, 1, 2, false),
+            (AttemptClass::BadAnswer, 2, 1, 8000, false),
+            (AttemptClass::NodeTimeout, 2, 1, 8000, false),
+        ] {
+            let at = |millis| start + Duration::from_millis(millis);
+            let is_silence = nodes[node].is_silence(class, at(began), at(ended));
+            assert_eq!(is_silence, wanted, "{class:?} {node} {began} {ended}");
         }
     }
 }

@@ -18,7 +18,8 @@ const COST_RATIO_MAX: f64 = 4.0;
 
 /// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
 /// lack its method, are on another branch than clients were told, those that rest, and then those that
-/// have no room are drawn only when no other is left.
+/// have no room are drawn only when no other is left; those that have none because they are silent, only
+/// for whoever there is.
 pub fn draw(
     view: &FleetView,
     ladder: Tier,
@@ -46,7 +47,20 @@ pub fn draw(
     {
         return Some(found);
     }
+    let open = |node: &NodeView| {
+        let is_whoever = needs.caution == TroubleTolerance::Whoever;
+        open(node) && (is_whoever || node.load.limiter.has_room() || !node.is_silent(now))
+    };
     by_list(view, ladder, open, needs, now, dice)
+}
+
+/// Whether to wait for a place at one of `fit` makes sense: they were fit when they were drawn.
+pub fn is_worth_waiting(view: &FleetView, fit: &[NodeId], now: Instant) -> bool {
+    let may_answer = |id: &NodeId| {
+        let node = view.node(*id);
+        node.is_some_and(|node| node.standing.is_healthy() && !node.is_silent(now))
+    };
+    fit.is_empty() || fit.iter().any(may_answer)
 }
 
 /// Whether a call may go to it though it is in trouble, if it is.
@@ -399,6 +413,59 @@ mod tests {
                 assert_eq!(*table == 0, *list == 0, "{passed:?}");
             }
         }
+    }
+
+    #[test]
+    fn who_is_full_and_silent_is_gone_round_and_not_waited_for() {
+        let start = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], start);
+        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let now = start + Duration::from_millis(2001);
+        round(&mut fleet, &[at(9), ProbeOutcome::Failed, at(9)], now);
+        let view = fleet.view();
+        let draw = |caution, now| {
+            let needs = NodeRequirements {
+                caution,
+                ..NodeRequirements::default()
+            };
+            draw(
+                &view,
+                Tier::Own,
+                &[NodeId(2)],
+                &needs,
+                now,
+                &mut SeededDice::new(7),
+            )
+        };
+        let both = [NodeId(1), NodeId(2)];
+        assert_eq!(
+            draw(TroubleTolerance::Whole, now),
+            Some(NodeId(1)),
+            "it has room"
+        );
+        for _ in 0..32 {
+            view.nodes[1].load.begin();
+        }
+        for caution in [TroubleTolerance::Whole, TroubleTolerance::Trial] {
+            assert_eq!(draw(caution, now), None);
+        }
+        assert_eq!(draw(TroubleTolerance::Whoever, now), Some(NodeId(1)));
+        assert!(!is_worth_waiting(&view, &both[..1], now));
+        assert!(is_worth_waiting(&view, &both, now), "another may answer");
+        assert!(is_worth_waiting(&view, &[], now), "none was fit before");
+        // It was heard of a moment ago, so it is known to be no more than slow.
+        let soon = start + Duration::from_millis(2000);
+        assert_eq!(draw(TroubleTolerance::Whole, soon), Some(NodeId(1)));
+        view.nodes[1].load.conduct.answered(1, now);
+        assert_eq!(draw(TroubleTolerance::Whole, now), Some(NodeId(1)));
+        assert!(is_worth_waiting(&view, &both[..1], now));
+        for _ in 0..2 {
+            round(&mut fleet, &[at(9), ProbeOutcome::Failed, at(9)], now);
+        }
+        assert!(
+            !is_worth_waiting(&fleet.view(), &both[..1], now),
+            "it is out"
+        );
     }
 
     #[test]

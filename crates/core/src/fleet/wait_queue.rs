@@ -15,6 +15,8 @@ pub const WAITING_MAX: usize = 4096;
 const BURST: u32 = 25;
 /// A line stands when it wasn't empty for so long, and of late more came than were let in.
 const STANDS_AFTER: Duration = Duration::from_secs(2);
+/// And no longer once nobody has waited for so long: in a flood it may be empty for a moment.
+const ENDS_AFTER: Duration = Duration::from_millis(500);
 /// What is called of late: this half of a window, and the one before.
 const LATE: Duration = Duration::from_millis(250);
 /// The last come are first once the first has waited for this part of the patience.
@@ -33,7 +35,7 @@ pub struct WaitQueue<T> {
     patience: Duration,
     /// Since when somebody has been waiting.
     since: Option<Instant>,
-    /// It stands, until nobody has waited for the patience of one.
+    /// It stands, until nobody has waited for a while.
     stands: bool,
     emptied: Option<Instant>,
     /// When the present half began; who came and who was let in, in it and in the one before.
@@ -108,7 +110,7 @@ impl<T> WaitQueue<T> {
     ) -> (QueueTicket, Option<T>) {
         let left = (self.waiting >= WAITING_MAX).then(|| self.push_out());
         self.flow_at(now).came += 1;
-        let is_long = |emptied: Instant| now.saturating_duration_since(emptied) >= self.patience;
+        let is_long = |emptied: Instant| now.saturating_duration_since(emptied) >= ENDS_AFTER;
         if self.emptied.take().is_some_and(is_long) {
             self.stands = false;
         }
@@ -170,9 +172,10 @@ impl<T> WaitQueue<T> {
         what
     }
 
-    /// How long a call may wait, as it looks now.
-    pub fn may_wait_until(&mut self, ticket: QueueTicket, now: Instant) -> Instant {
-        let times = if ticket.is_strict || self.stands(now) {
+    /// How long a call may wait, as it looks now. `answers`: one of those whose places would do; that a
+    /// line for nodes which say nothing stands for want of room isn't known.
+    pub fn may_wait_until(&mut self, ticket: QueueTicket, answers: bool, now: Instant) -> Instant {
+        let times = if ticket.is_strict || self.stands(answers, now) {
             1
         } else {
             BURST
@@ -187,26 +190,33 @@ impl<T> WaitQueue<T> {
     }
 
     /// One that has to leave a line that stands, since a later one of its caller is let in before.
-    pub fn hopeless(&mut self, now: Instant) -> Option<T> {
-        if !self.stands(now) {
-            return None;
-        }
+    /// `answers`: see [`WaitQueue::may_wait_until`].
+    pub fn hopeless(&mut self, answers: impl Fn(&T) -> bool, now: Instant) -> Option<T> {
         let lane = self.lanes.front()?;
         let first = lane.calls.front()?;
         let waited = now.saturating_duration_since(first.ticket.came);
         let is_hopeless = lane.calls.len() > 1 && waited > self.patience / HOPELESS;
-        let left = is_hopeless.then(|| self.take_from(0, 0))?;
+        let answers = answers(&first.what);
+        let left = (self.stands(answers, now) && is_hopeless).then(|| self.take_from(0, 0))?;
         self.settle(now);
         left
     }
 
-    fn stands(&mut self, now: Instant) -> bool {
+    /// Who waited goes where there is somebody who answers: that nobody was let in until now says nothing
+    /// of the room there.
+    pub fn forget(&mut self, now: Instant) {
+        self.since = (self.waiting > 0).then_some(now);
+        self.stands = false;
+        self.flow = [QueueFlow::default(); 2];
+    }
+
+    fn stands(&mut self, answers: bool, now: Instant) -> bool {
         self.flow_at(now);
         let is_long = |since: Instant| now.saturating_duration_since(since) >= STANDS_AFTER;
         let [present, before] = self.flow;
         let came = present.came + before.came;
         let let_in = present.let_in + before.let_in;
-        self.stands |= self.since.is_some_and(is_long) && came > let_in;
+        self.stands |= answers && self.since.is_some_and(is_long) && came > let_in;
         self.stands
     }
 
@@ -306,9 +316,9 @@ mod tests {
         }
         for after in [0, 500, 1900, 2100] {
             let at = now + millis(after);
-            assert_eq!(line.may_wait_until(strict, at), now + millis(100));
+            assert_eq!(line.may_wait_until(strict, true, at), now + millis(100));
             assert_eq!(
-                line.may_wait_until(patient, at),
+                line.may_wait_until(patient, true, at),
                 now + millis(2500),
                 "{after}"
             );
@@ -325,19 +335,19 @@ mod tests {
             line.next(|call| *call == 1 && tick % 2 == 0, at);
         }
         let patience = |line: &mut WaitQueue<u32>, ticket, after| {
-            line.may_wait_until(ticket, now + millis(after))
+            line.may_wait_until(ticket, true, now + millis(after))
         };
         assert_eq!(patience(&mut line, ticket, 1900), now + millis(2500));
         assert_eq!(patience(&mut line, ticket, 2099), now + millis(100));
         assert_eq!(patience(&mut line, ticket, 2800), now + millis(100), "yet");
         // Until nobody waits, and not only for a moment.
         let mut last = 2800;
-        for (pause, patience) in [(99, 100), (100, 2500)] {
+        for (pause, patience) in [(499, 100), (500, 2500)] {
             while line.next(|_| true, now + millis(last)).is_some() {}
             last += pause;
             let at = now + millis(last);
             let (ticket, _) = line.join(1, false, 1, at);
-            assert_eq!(line.may_wait_until(ticket, at), at + millis(patience));
+            assert_eq!(line.may_wait_until(ticket, true, at), at + millis(patience));
         }
     }
 
@@ -351,16 +361,37 @@ mod tests {
         let mut moved = WaitQueue::new(millis(100));
         moved.join(1, false, 0, now);
         moved.join(1, false, 1, now);
-        assert_eq!(moved.hopeless(at(1000)), None, "it doesn't stand");
+        assert_eq!(moved.hopeless(|_| true, at(1000)), None, "it doesn't stand");
         for tick in 0..2079 {
-            assert_eq!(line.hopeless(at(2099)), Some(tick));
+            assert_eq!(line.hopeless(|_| true, at(2099)), Some(tick));
         }
-        assert_eq!(line.hopeless(at(2099)), None, "20 ms aren't over");
+        assert_eq!(line.hopeless(|_| true, at(2099)), None, "20 ms aren't over");
         while line.len() > 1 {
-            assert!(line.hopeless(at(2500)).is_some());
+            assert!(line.hopeless(|_| true, at(2500)).is_some());
         }
-        assert_eq!(line.hopeless(at(2500)), None, "its last");
+        assert_eq!(line.hopeless(|_| true, at(2500)), None, "its last");
         assert_eq!(line.next(|_| true, at(2500)), Some(2099));
+    }
+
+    #[test]
+    fn a_line_for_nodes_that_say_nothing_does_not_stand_and_is_forgotten_where_there_are_others() {
+        let (mut line, now) = line();
+        let (first, _) = line.join(1, false, 0, now);
+        for tick in 1..2200 {
+            line.join(1, false, tick, now + millis(u64::from(tick)));
+        }
+        let at = now + millis(2200);
+        assert_eq!(line.hopeless(|_| false, at), None);
+        let patient = now + millis(2500);
+        assert_eq!(line.may_wait_until(first, false, at), patient);
+        line.forget(at);
+        assert_eq!(line.may_wait_until(first, true, at), patient);
+        let (last, _) = line.join(1, false, 0, at + millis(2000));
+        let (stands, at) = (at + millis(2100), at + millis(2000));
+        assert_eq!(line.may_wait_until(last, true, at), stands, "once more");
+        assert_eq!(line.may_wait_until(last, false, at), stands, "as was seen");
+        line.forget(at);
+        assert_eq!(line.may_wait_until(last, true, at), at + millis(2500));
     }
 
     #[test]

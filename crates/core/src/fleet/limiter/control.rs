@@ -43,6 +43,10 @@ const SETTLES_MAX: f64 = 2.0;
 const FULL: f64 = 0.5;
 /// One with this part under a limit that stood was full all the time.
 const STEADY: f64 = 0.75;
+/// A node with a full limit that answers nothing for this time, or so many times the latency of an idle
+/// one, has slow calls, which say nothing of others.
+const STUCK_AFTER: Duration = Duration::from_millis(20);
+const STUCK_TIMES: f64 = 4.0;
 /// A fuller look at how long calls take that wait for nothing, with this part of the limit.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK: f64 = 0.75;
@@ -86,6 +90,8 @@ pub struct LimitController {
     looks: Option<u32>,
     looked_at: Instant,
     pace: Option<CallPace>,
+    /// The calls of the last window had waited.
+    is_late: bool,
     /// Windows that began before that say nothing of the present limit.
     since: Instant,
     timed_out_at: Option<Instant>,
@@ -107,6 +113,7 @@ impl LimitController {
             looks: None,
             looked_at: now,
             pace: None,
+            is_late: false,
             since: now,
             timed_out_at: None,
             ended: VecDeque::new(),
@@ -136,6 +143,18 @@ impl LimitController {
         }
         let most = self.most.unwrap_or(LIMIT_MAX).max(1);
         self.ceiling.map_or(most, |ceiling| most.min(ceiling.at))
+    }
+
+    /// Up to where it may rise where nothing is answered: not if what was answered before had waited in
+    /// the node.
+    pub fn opens_to(&self) -> u32 {
+        if self.is_late { 0 } else { self.cap() }
+    }
+
+    /// For how long a node that is stuck has answered nothing; `None`: it never answered anything.
+    pub fn stuck_after(&self) -> Option<Duration> {
+        let mean = self.latency.mean()?;
+        Some(Duration::from_secs_f64(mean * STUCK_TIMES).max(STUCK_AFTER))
     }
 
     /// Up to where the limit follows answers at once.
@@ -182,6 +201,7 @@ impl LimitController {
         }
         let is_usual = self.guess.is_usual(window.in_flight());
         let known = self.latency.learn(window, is_usual);
+        self.is_late = LatencyEstimate::is_late(window.low(), known);
         if let Some(pace) = &mut self.pace {
             if pace.calm(window.was_full, now) {
                 return limit;
@@ -264,15 +284,20 @@ impl LimitController {
             f64::midpoint(wanted, now)
         };
         let next = wanted.max(now * CUT_MIN);
-        if self.found.is_some() || next < FOUND * now {
-            self.found = Some(next.ceil() as u32);
+        let is_found = self.found.is_some() || next < FOUND * now;
+        let next = (next.ceil() as u32).max(1);
+        if is_found {
+            self.found = Some(next);
         }
         self.rises = 0;
+        if next >= limit {
+            return limit;
+        }
         self.latency.changes();
         // The first of several: together they are tried once they come to enough.
         self.cut
             .get_or_insert_with(|| LimitCut::new(limit, window, in_flight));
-        (next.ceil() as u32).min(limit).max(1)
+        next
     }
 
     /// Up to where it rises from `in_flight`.

@@ -7,13 +7,12 @@
 use crate::fleet::limiter::latency::{LatencyEstimate, LatencyWindow};
 
 /// So many calls, and so many times what the node was seen to work at.
-const CALLS: f64 = 4.0;
+const CALLS: f64 = 2.0;
 const TIMES: f64 = 4.0;
 /// And of a slow node so many that within this time, in seconds, it takes calls at this rate.
-const WITHIN: f64 = 0.5;
-const PER_SECOND: f64 = 400.0;
-/// Where answers take so many times as long as in an idle node, so many times what is in flight.
-const LATE: f64 = 2.0;
+const WITHIN: f64 = 0.25;
+const PER_SECOND: f64 = 60.0;
+/// Where answers are late, so many times what is in flight.
 const LATE_TIMES: f64 = 1.25;
 /// So many times what the node was seen to work at, and one more, are no more than usual.
 const USUAL: f64 = 1.5;
@@ -34,16 +33,16 @@ impl LimitEstimate {
     /// The limit after `window`, in which `in_flight` were. `known`: the latency of an idle node, in
     /// seconds.
     pub fn limit(&mut self, limit: u32, window: &LatencyWindow, in_flight: f64, known: f64) -> u32 {
-        let is_late = window.low() > LATE * known;
+        let is_late = LatencyEstimate::is_late(window.low(), known);
+        if LatencyEstimate::is_near(window.low(), known) {
+            self.carried = self.carried.max(in_flight);
+        }
         if window.was_full {
             return if is_late {
                 limit
             } else {
                 limit.max(in_time(known) as u32)
             };
-        }
-        if LatencyEstimate::is_near(window.low(), known) {
-            self.carried = self.carried.max(in_flight);
         }
         let guess = CALLS + TIMES * self.carried + in_time(known);
         let guess = if is_late {

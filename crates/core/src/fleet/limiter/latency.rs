@@ -17,6 +17,7 @@ const WEIGHT_MIN: f64 = 0.1;
 const FASTER: f64 = 0.8;
 /// Beyond so many times the latency without waiting calls have clearly waited, and for long.
 const CLEAR: f64 = 1.5;
+const LATE: f64 = 2.0;
 const LONG: f64 = 3.0;
 
 /// Answers within some time.
@@ -77,8 +78,8 @@ pub struct LatencyEstimate {
     noise: f64,
     /// Of all calls where nothing waits.
     mean: f64,
-    /// Of fast calls in the last window that was full, under the same limit.
-    last: Option<f64>,
+    /// Of fast calls, and of all, in the last window that was full, under the same limit.
+    last: Option<(f64, f64)>,
 }
 
 impl LatencyEstimate {
@@ -87,9 +88,19 @@ impl LatencyEstimate {
         self.base
     }
 
+    /// Of all calls that wait for nothing, in seconds.
+    pub fn mean(&self) -> Option<f64> {
+        self.base.map(|_| self.mean)
+    }
+
     /// Whether `low` is what is known, but for a little.
     pub fn is_near(low: f64, known: f64) -> bool {
         low <= known * (1.0 + SAME_PART) + SAME
+    }
+
+    /// Whether calls that take `low` have waited for long.
+    pub fn is_late(low: f64, known: f64) -> bool {
+        low > LATE * known
     }
 
     /// That isn't waiting: fast calls do take `low`.
@@ -107,7 +118,9 @@ impl LatencyEstimate {
     pub fn learn(&mut self, window: &LatencyWindow, is_usual: bool) -> f64 {
         let (low, mean) = (window.low(), window.mean());
         let Some(base) = self.base else {
-            (self.base, self.noise, self.mean) = (Some(low), low, mean);
+            // What one window tells of others is the less the fewer answers it has.
+            let apart = mean - low + low / (window.answers as f64).max(1.0);
+            (self.base, self.noise, self.mean) = (Some(low), apart, mean);
             return low;
         };
         if !window.was_full || mean < self.mean * FASTER {
@@ -115,9 +128,9 @@ impl LatencyEstimate {
         }
         let learns = LEARNS * (window.answers as f64 / ANSWERS).clamp(WEIGHT_MIN, 1.0);
         let apart = match self.last {
-            Some(last) if window.was_full => Some((low - last).abs().min(base / 2.0)),
+            Some((last, _)) if window.was_full => Some((low - last).abs().min(self.mean / 2.0)),
             None if window.was_full => None,
-            _ => is_usual.then(|| (low - base).abs().min(base)),
+            _ => is_usual.then(|| (low - base).abs().min(self.mean)),
         };
         if let Some(apart) = apart {
             self.noise += (apart - self.noise) * learns;
@@ -142,7 +155,8 @@ impl LatencyEstimate {
         let low = window.low();
         let base = self.base.unwrap_or(low);
         let same = (base * SAME_PART + SAME).max(self.noise);
-        let last = self.last.replace(low).unwrap_or(low);
+        let mean = window.mean();
+        let (last, mean_last) = self.last.replace((low, mean)).unwrap_or((low, self.mean));
         let is_clear = |low: f64| low > CLEAR * base + same;
         // Of two windows that differ by chance the middle is nearer to the truth.
         let low = if is_clear(low) {
@@ -153,11 +167,12 @@ impl LatencyEstimate {
         let by_low = if low > base + same {
             low - base - self.noise
         } else {
-            self.mean += (window.mean() - self.mean) * LEARNS;
+            // One alone may be of calls that began to wait.
+            self.mean += (mean.min(mean_last) - self.mean) * LEARNS;
             0.0
         };
         QueueingDelay {
-            seconds: by_low.min(window.mean() - self.mean).max(0.0),
+            seconds: by_low.min(mean - self.mean).max(0.0),
             is_clear: is_clear(low),
             is_long: low > LONG * base,
         }

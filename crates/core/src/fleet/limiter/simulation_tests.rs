@@ -281,7 +281,7 @@ impl World {
             return;
         };
         let now = self.instant();
-        if now >= self.line.may_wait_until(ticket, now) {
+        if now >= self.line.may_wait_until(ticket, true, now) {
             if self.line.leave(ticket, now).is_some() {
                 self.outcome.shed += 1;
             }
@@ -295,7 +295,7 @@ impl World {
 
     fn let_in(&mut self, node: usize) {
         let now = self.instant();
-        while let Some(call) = self.line.hopeless(now) {
+        while let Some(call) = self.line.hopeless(|_| true, now) {
             self.calls[call].ticket = None;
             self.outcome.shed += 1;
         }
@@ -454,32 +454,41 @@ fn flooded(shape: &Shape, times: f64, seed: u64) -> Flood {
 
 #[test]
 fn a_flood_of_two_and_four_times_what_nodes_bear_costs_them_nothing() {
-    // Where a node's answers are slow and few, its limit is found only after most of the flood.
+    // A slow node that may turn out to take very many calls is given some twenty before its first answer:
+    // if it takes four at a time they wait in it.
     for (servers, light, varies, slow_max) in [
         (20, 0.05, false, 3.0),
         (20, 0.05, true, 1.5),
         (4, 0.01, false, 3.0),
-        (4, 0.1, false, 3.5),
-        (4, 0.5, false, 16.0),
+        (4, 0.05, false, 3.0),
+        (4, 0.1, false, 3.0),
+        (4, 0.1, true, 2.0),
+        (4, 0.5, false, 9.0),
+        (8, 0.25, false, 3.0),
         (16, 0.004, false, 3.0),
+        (20, 0.5, false, 3.0),
         (200, 0.5, false, 3.0),
-        (1, 0.0025, false, 3.5),
+        (1, 0.0025, false, 3.0),
+        (2, 0.02, false, 3.0),
     ] {
         let shape = Shape {
             varies,
             ..Shape::servers(servers, light)
         };
         for times in [2.0, 4.0] {
-            for seed in 7..9 {
-                let flood = flooded(&shape, times, seed);
-                let told =
-                    format!("{servers} for {light} s, {varies}, {times} ×, {seed}: {flood:?}");
-                println!("{told}");
+            let mut floods = [7, 8, 9].map(|seed| flooded(&shape, times, seed));
+            floods.sort_by(|one, other| one.slow.total_cmp(&other.slow));
+            let told = format!("{servers} for {light} s, {varies}, {times} ×: {floods:?}");
+            println!("{told}");
+            assert!(floods[1].slow <= slow_max, "{told}");
+            for flood in floods {
                 assert!(flood.answered >= 0.95, "{told}");
-                assert!(flood.slow <= slow_max, "{told}");
+                assert!(flood.slow <= slow_max * 1.5, "{told}");
                 assert_eq!(flood.lost_later, 0, "{told}");
+                // Of few at a time calls wait for one another by themselves.
+                let later_max = if servers > 4 { 1.5 } else { 1.8 };
                 let is_found = light < 0.5 || servers > 4;
-                assert!(!is_found || flood.slow_later <= 1.6, "{told}");
+                assert!(!is_found || flood.slow_later <= later_max, "{told}");
             }
         }
     }
