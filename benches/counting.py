@@ -10,8 +10,8 @@ import subprocess
 
 from machine import Trouble, ask
 
-# The allocator as Rust's code calls it.
-ALLOCATOR = re.compile(r"__rust_(alloc|alloc_zeroed|realloc)$")
+# The allocator as Rust's code calls it: mimalloc, through which link-time optimisation sees the rest.
+ALLOCATOR = re.compile(r"^mi_(malloc|zalloc|realloc)_aligned$")
 # The median of so many differences counts.
 PAIRS = 3
 DUMP_SECONDS_MAX = 60

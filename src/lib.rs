@@ -15,7 +15,7 @@
 //! - [`client`] — hands toward clients → those, and `router`
 //! - [`admin`] — hands toward operators, by HTTP → those, `client` and `registry`
 //! - [`background`] — what happens unasked → `clock`, `config`, `observe`, `registry`, `node`, `shared`
-//! - [`shutdown`] — the end → `config`, `observe`, `shared`, `router`
+//! - [`shutdown`] — the end → `config`, `observe`, `shared`, `call`, `router`
 //! - [`app`] — the composition root: settings in, a Pingora server out → anything
 //! - [`cli`] — what the operator tells us → anything, and `forebay_fake`, the pretend node, for its demo
 //!

@@ -11,8 +11,10 @@ use crate::call::{
     subscription,
 };
 use crate::observe::metrics::CallOutcome;
-use forebay_core::call::plan::{Plan, Planned};
+use forebay_core::call::nonce::MissingNonce;
+use forebay_core::call::plan::{AbsenceAnswer, ForwardPlan, Plan, Planned};
 use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::transaction::{Address, TxHash};
 
 /// Plans a call that came alone.
 pub fn plan<'a>(
@@ -57,40 +59,69 @@ async fn answer(
         Plan::Share { forward, head } => {
             boxed(|| coalesce::ask(state, call, forward, terms, *head)).await
         }
-        Plan::LookUp(asking, hash) => {
-            let (served, outcome) =
-                boxed(|| forward::look_up(state, call, (asking, *hash), terms)).await;
-            if pending_transaction::is_missing(call, &served)
-                && let Some(answer) =
-                    boxed(|| pending_transaction::show(state, call, *hash, terms)).await
-            {
-                return (ServedAnswer { answer, ..served }, outcome);
-            }
-            (served, outcome)
-        }
+        Plan::LookUp(asking, hash) => boxed(|| look_up(state, call, (asking, *hash), terms)).await,
         Plan::CountNonces(asking, sender) => {
-            match boxed(|| pending_nonce::count(state, call, *sender, terms)).await {
-                Some(counted) => counted,
-                None => boxed(|| forward::ask(state, call, asking, terms)).await,
-            }
+            boxed(|| count_nonces(state, call, (asking, *sender), terms)).await
         }
         Plan::FillNonce(asking, missing) => {
-            let filled = boxed(|| pending_nonce::fill(state, asking, *missing, terms)).await;
-            let asking = filled.as_ref().unwrap_or(asking);
-            boxed(|| forward::ask(state, call, asking, terms)).await
+            boxed(|| fill_nonce(state, call, (asking, *missing), terms)).await
         }
         Plan::Sticky(node, filter) => {
             boxed(|| sticky::follow(state, call, (*node, filter), terms)).await
         }
         Plan::Broadcast => boxed(|| broadcast::send(state, call, terms)).await,
-        Plan::AwaitBlock(absence) => {
-            let anew = boxed(|| awaited_block::plan_anew(state, call, terms)).await;
-            let plan = anew.unwrap_or_else(|| absence.settled());
-            Box::pin(answer(state, call, &plan, terms)).await
-        }
+        Plan::AwaitBlock(absence) => boxed(|| await_block(state, call, absence, terms)).await,
         Plan::Subscribe => boxed(|| subscription::begin(call, terms)).await,
         Plan::Unsubscribe => subscription::end(call, terms),
     }
+}
+
+async fn look_up(
+    state: &CallState,
+    call: &Call<'_>,
+    (asking, hash): (&ForwardPlan, TxHash),
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    let (served, outcome) = forward::look_up(state, call, (asking, hash), terms).await;
+    if pending_transaction::is_missing(call, &served)
+        && let Some(answer) = pending_transaction::show(state, call, hash, terms).await
+    {
+        return (ServedAnswer { answer, ..served }, outcome);
+    }
+    (served, outcome)
+}
+
+async fn count_nonces(
+    state: &CallState,
+    call: &Call<'_>,
+    (asking, sender): (&ForwardPlan, Option<Address>),
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    match pending_nonce::count(state, call, sender, terms).await {
+        Some(counted) => counted,
+        None => forward::ask(state, call, asking, terms).await,
+    }
+}
+
+async fn fill_nonce(
+    state: &CallState,
+    call: &Call<'_>,
+    (asking, missing): (&ForwardPlan, MissingNonce),
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    let filled = pending_nonce::fill(state, asking, missing, terms).await;
+    forward::ask(state, call, filled.as_ref().unwrap_or(asking), terms).await
+}
+
+async fn await_block(
+    state: &CallState,
+    call: &Call<'_>,
+    absence: &AbsenceAnswer,
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    let anew = boxed(|| awaited_block::plan_anew(state, call, terms)).await;
+    let plan = anew.unwrap_or_else(|| absence.settled());
+    Box::pin(answer(state, call, &plan, terms)).await
 }
 
 /// As a rule the future is made on the heap, while `Box::pin` moves it there.

@@ -16,11 +16,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::exchange::{self, WHOLE_BYTES_MAX};
+use super::exchange::{self, AttemptContent, WHOLE_BYTES_MAX};
 use super::patience;
 use crate::call::attempt::AttemptSpec;
 use crate::call::context::{CallContext, CallState};
-use crate::call::exchange::AttemptContent;
 use crate::call::upstream_batch::groups::{is_fault, is_spoilt, turned_away};
 pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedItem, board};
 use crate::call::upstream_batch::step::{BatchAttempt, BatchResult};
@@ -42,8 +41,7 @@ use forebay_core::rpc::batch::{
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
-use forebay_core::vocabulary::node::NodeId;
-use forebay_core::vocabulary::tier::Tier;
+use forebay_core::vocabulary::{node::NodeId, tier::Tier};
 
 /// How riders set out.
 pub enum UpstreamStep<'a> {

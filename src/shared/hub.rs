@@ -171,27 +171,23 @@ impl Hub {
     /// Tells the next block's header, and its turn among all blocks told.
     pub fn tell_head(&self, header: &Bytes) -> u64 {
         let mut register = self.register();
-        register.turn += 1;
-        if let Some(audience) = register.topics.get(&Topic::NewHeads) {
-            // As a rule all began with the same shape.
-            let mut shown = (0, header.clone());
-            for (id, listener) in &audience.listeners {
-                let cuts = register.shape.cuts(listener.since);
-                if shown.0 != cuts {
-                    shown = (cuts, register.shape.cut(header, cuts));
-                }
-                listener.outbox.tell(*id, &shown.1);
-            }
+        let HubState {
+            topics,
+            shape,
+            turn,
+            ..
+        } = &mut *register;
+        *turn += 1;
+        if let Some(audience) = topics.get_mut(&Topic::NewHeads) {
+            audience.tell_head(header, shape);
         }
-        register.turn
+        *turn
     }
 
     /// A block as a socket `told` it, and as the node answered when asked for it: what the answer has
-    /// beyond that is left out for those who subscribe from now on.
+    /// beyond that is left out, but for those who began with it.
     pub fn compare(&self, told: &Header, block: &Header) {
-        let mut register = self.register();
-        let turn = register.turn;
-        register.shape.compare(told, block, turn);
+        self.register().shape.compare(told, block);
     }
 
     /// The filters of logs that somebody who hears the block of this turn listens to.
@@ -311,6 +307,7 @@ impl HubState {
             TopicListener {
                 outbox: outbox.clone(),
                 since,
+                began: None,
             },
         );
         outbox.begin(id);

@@ -109,13 +109,13 @@ const PROGRAM: House = House {
         ),
         (
             "shutdown",
-            Import(&["config", "observe", "shared", "router"]),
+            Import(&["config", "observe", "shared", "call", "router"]),
         ),
         ("app", ImportAll),
         ("cli", ImportAll),
     ],
     left: &[("call", "router"), ("call", "client"), ("router", "client")],
-    circles_left: &["rooms: call, client, router", "call: exchange, patience"],
+    circles_left: &["rooms: call, client, router"],
     long_left: &["call/exchange.rs"],
     is_pure: false,
 };

@@ -184,7 +184,7 @@ async fn child_that_loses(service: &str, code: Option<i32>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "child", "--ignored", "--nocapture"])
+        .args(["--exact", "half_alive::child", "--ignored", "--nocapture"])
         .env(LOSES, service)
         .env(FOLDER, folder.path());
     let mut child = Process::start("child", command, folder.path());

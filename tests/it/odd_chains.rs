@@ -149,14 +149,13 @@ async fn a_head_has_the_same_members_whichever_way_it_was_heard_of() {
         ..PLAIN
     };
     let mut scene = Scene::set(&[short, polled], &[1]).await;
-    let mut early = Listener::open(scene.balancer.rpc.address).await;
-    let id = early.subscribe(json!(["newHeads"])).await;
-    let block = scene.mine(1, &[], None);
-    scene.tell(&block);
-    hears(&mut early, &id).await;
-    let mut client = Listener::open(scene.balancer.rpc.address).await;
-    let id = client.subscribe(json!(["newHeads"])).await;
-    for is_polled in [false, true, false, true] {
+    let mut clients = Vec::new();
+    for (at, is_polled) in [true, false, true, false, true].into_iter().enumerate() {
+        if at < 2 {
+            let mut client = Listener::open(scene.balancer.rpc.address).await;
+            let id = client.subscribe(json!(["newHeads"])).await;
+            clients.push((client, id));
+        }
         let block = scene.write(1, None);
         if is_polled {
             scene.nodes[1].has(&block, &[]);
@@ -164,10 +163,14 @@ async fn a_head_has_the_same_members_whichever_way_it_was_heard_of() {
             scene.nodes[0].has(&block, &[]);
             scene.nodes[0].tell(&block);
         }
-        let head = hears(&mut client, &id).await;
-        assert_eq!(head["hash"], block["hash"]);
-        assert_eq!(head.get("milliTimestamp"), None, "polled: {is_polled}");
-        assert_eq!(head["mixHash"], block["mixHash"]);
+        // Whose first head was a polled one, before anything was known, goes on with all that it had.
+        for ((client, id), keeps) in clients.iter_mut().zip([true, false]) {
+            let head = hears(client, id).await;
+            assert_eq!(head["hash"], block["hash"]);
+            let has = head.get("milliTimestamp").is_some();
+            assert_eq!(has, is_polled && keeps, "polled: {is_polled}");
+            assert_eq!(head["mixHash"], block["mixHash"]);
+        }
         for node in &scene.nodes {
             node.has(&block, &[]);
         }
@@ -294,6 +297,31 @@ async fn what_a_subscriber_is_told_before_all_are_served_it_its_own_calls_find_w
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_block_that_no_node_told_but_clients_were_is_asked_by_its_hash_of_who_has_it() {
+    let mut scene = Scene::set(&[PLAIN, PLAIN], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let heads = client.subscribe(json!(["newHeads"])).await;
+    let blocks = [1, 1, 1].map(|step| scene.write(step, None));
+    let [a, b] = [&scene.nodes[0], &scene.nodes[1]];
+    let log = json!({"data": "0x1"});
+    for block in &blocks {
+        a.has(block, std::slice::from_ref(&log));
+    }
+    b.has(&blocks[0], &[]);
+    // The one between is fetched, as those who hear of the last must hear of it.
+    a.tell(&blocks[2]);
+    for block in &blocks {
+        assert_eq!(hears(&mut client, &heads).await["hash"], block["hash"]);
+    }
+    let asked = json!([{"blockHash": blocks[1]["hash"]}]);
+    for _ in 0..15 {
+        let found = scene.balancer.rpc.call("eth_getLogs", asked.clone()).await;
+        assert_eq!(found, json!([log]));
+    }
+    assert_eq!((a.asked("eth_getLogs"), b.asked("eth_getLogs")), (15, 0));
 }
 
 /// A chain, its nodes, and the balancer before them.

@@ -78,6 +78,11 @@ fn the_package_is_made_of_what_is_there() {
         let fixed = source.split('*').next().unwrap();
         assert!(in_repository(fixed).exists(), "{source}");
     }
+    // No more than release.sh lets a program ask for.
+    let glibc = text_of("packaging/release.sh");
+    let glibc = said(&glibc, "GLIBC_MAX=");
+    assert!(said(&manifest, "depends = ").starts_with(&format!("libc6 (>= {glibc}), ")));
+    assert!(text_of("docs/guide/release.md").contains(&format!("glibc {glibc} or later")));
     // Where the unit looks for them.
     let unit = text_of("packaging/forebay.service");
     assert!(

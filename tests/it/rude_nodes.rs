@@ -662,3 +662,29 @@ async fn urls_behind_nodes_are_told_on_no_way_and_a_contracts_own_on_every_way()
         assert_eq!(answer["error"], wanted, "{answer}");
     }
 }
+
+// --- nodes that aren't there yet ------------------------------------------------------------------
+
+/// AvalancheGo 1.14.2, api/server, while its C-chain bootstraps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_still_bootstraps_is_out_in_its_words_and_back_after_two_good_rounds() {
+    let scene = Pretend::set(&[1, 1], "").await;
+    let b = &scene.nodes[1];
+    b.set_fault(Fault::Says {
+        code: 503,
+        text: "API call rejected because chain is not done bootstrapping".into(),
+    });
+    scene.becomes("b", "forebay_node_healthy", &[], 0.0).await;
+    let said = scene.balancer.process.printed();
+    assert!(said.contains("the chain is still bootstrapping"), "{said}");
+    let rounds = async || {
+        let name = "forebay_probe_duration_seconds_count";
+        let rounds = scene.balancer.metric(name, &[("node", "b")]).await;
+        rounds.unwrap_or(0.0)
+    };
+    let before = rounds().await;
+    b.mend();
+    scene.becomes("b", "forebay_node_healthy", &[], 1.0).await;
+    let passed = rounds().await - before;
+    assert!(passed >= 2.0, "{passed} rounds");
+}

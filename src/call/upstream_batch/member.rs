@@ -45,6 +45,7 @@ struct MemberTicket<'a> {
 }
 
 /// What came in a batch.
+#[expect(clippy::large_enum_variant, reason = "nearly all items are calls")]
 pub enum PlannedItem<'a> {
     Call(&'a Call<'a>, Planned),
     /// It was no call.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::shared::hub::SubscriptionFailure;
 use crate::shared::outbox::Outbox;
+use forebay_core::feed::header_shape::{Beginning, HeaderShape};
 use forebay_core::feed::subscription::{SubscriptionId, Topic};
 
 /// News of a topic that are kept for clients who wait for it; and their bytes.
@@ -31,6 +32,8 @@ pub struct TopicListener {
     pub outbox: Arc<Outbox>,
     /// The block told last before it began: it hears the logs of later ones.
     pub since: u64,
+    /// With which shape of heads, once it was told one.
+    pub began: Option<Beginning>,
 }
 
 /// Whether a topic has a source.
@@ -53,6 +56,23 @@ impl TopicAudience {
             waiting: 0,
             early: Vec::new(),
             source: watch::Sender::new(source),
+        }
+    }
+
+    /// Tells the next head, to each in the shape that it began with.
+    pub fn tell_head(&mut self, header: &Bytes, shape: &mut HeaderShape) {
+        let mut newest = None;
+        // As a rule all began alike.
+        let mut shown: Vec<(Beginning, Bytes)> = Vec::new();
+        for (id, listener) in &mut self.listeners {
+            let began = *(listener.began)
+                .get_or_insert_with(|| *newest.get_or_insert_with(|| shape.begin(header)));
+            let known = shown.iter().position(|(of, _)| *of == began);
+            let at = known.unwrap_or_else(|| {
+                shown.push((began, shape.cut(header, began)));
+                shown.len() - 1
+            });
+            listener.outbox.tell(*id, &shown[at].1);
         }
     }
 

@@ -17,9 +17,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::support::read_request;
 
-/// A hash that is one's own.
+/// A hash that is one's own, and no number.
 pub fn hash(seed: u64) -> String {
-    format!("0x{seed:064x}")
+    format!("0xb10c{seed:060x}")
 }
 
 /// How a node tells what it has.

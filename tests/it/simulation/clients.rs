@@ -118,12 +118,17 @@ impl World {
             has_socket: false,
             memory: &NoMemory,
         };
-        let asking = match plan::plan(&call, &by).plan {
+        let planned = plan::plan(&call, &by);
+        let asking = match planned.plan {
             Plan::Forward(forward) | Plan::Share { forward, .. } => forward,
+            // Sent to one node here.
+            Plan::Broadcast => planned.treatment.into(),
             Plan::Answer(result) => {
                 self.show(method, &result);
                 return self.count(id, method, End::Local);
             }
+            // Any node has the filters of this simulation.
+            Plan::Refuse(_) if method == "eth_getFilterChanges" => planned.treatment.into(),
             Plan::Refuse(refusal) => {
                 self.oracle.refuses_here(&refusal, &self.view);
                 return self.count(id, method, End::Refused(refusal));
@@ -133,7 +138,6 @@ impl World {
             | Plan::CountNonces(..)
             | Plan::FillNonce(..)
             | Plan::Sticky(..)
-            | Plan::Broadcast
             | Plan::AwaitBlock(_)
             | Plan::Subscribe
             | Plan::Unsubscribe => return,

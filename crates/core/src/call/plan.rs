@@ -17,7 +17,7 @@ use crate::rpc::refusal::Refusal;
 use crate::rpc::transaction::{self, Address, TxHash};
 
 use crate::vocabulary::hex;
-use crate::vocabulary::node::{NodeId, Role};
+use crate::vocabulary::node::NodeId;
 
 pub use self::forward::{Affinity, ForwardPlan};
 
@@ -320,7 +320,7 @@ fn answer<M>(local: LocalMethod, by: &PlanContext<'_, M>) -> Option<Plan> {
     let known = match local {
         LocalMethod::ChainId => view.chain_id.map(|id| hex::quantity(id.0)),
         LocalMethod::BlockNumber => return block_number(by),
-        LocalMethod::Syncing => has_fit(view).then(|| "false".to_string()),
+        LocalMethod::Syncing => view.is_served().then(|| "false".to_string()),
         LocalMethod::ClientVersion => Some(CLIENT_VERSION.to_string()),
         LocalMethod::Listening => Some("true".to_string()),
         LocalMethod::Accounts => Some("[]".to_string()),
@@ -339,18 +339,12 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-pub(crate) fn has_fit(view: &FleetView) -> bool {
-    [Role::Own, Role::Leader, Role::Fallback]
-        .into_iter()
-        .any(|rung| view.has_fit(rung))
-}
-
 /// The served head, as long as a node could answer for it. A request has one.
 fn block_number<M>(by: &PlanContext<'_, M>) -> Option<Plan> {
     let view = by.view;
     let lives = || by.fails_open && view.nodes.iter().any(NodeView::is_last_resort);
     let BlockNumber(head) = by.pins.latest.or(view.served_head)?;
-    Some(if has_fit(view) || lives() {
+    Some(if view.is_served() || lives() {
         Plan::Answer(hex::quantity(head))
     } else {
         Plan::Refuse(Refusal::NoNode)
@@ -358,7 +352,7 @@ fn block_number<M>(by: &PlanContext<'_, M>) -> Option<Plan> {
 }
 
 #[cfg(test)]
-mod ways;
+mod ways_tests;
 
 #[cfg(test)]
 mod tests {
@@ -367,6 +361,7 @@ mod tests {
     use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::vocabulary::node::Role;
     use std::time::Duration;
 
     use crate::method::block::Consistency;

@@ -1,6 +1,5 @@
 //! Which numbers the tags of a packet stand for.
 
-use crate::call::plan;
 use crate::fleet::view::FleetView;
 use crate::method::block::{Consistency, TagPins};
 use crate::vocabulary::chain::BlockNumber;
@@ -10,7 +9,7 @@ use crate::vocabulary::chain::BlockNumber;
 pub fn of(view: &FleetView, consistency: Consistency, floor: Option<BlockNumber>) -> TagPins {
     match consistency {
         Consistency::None => TagPins::default(),
-        Consistency::Monotonic if !plan::has_fit(view) => TagPins::default(),
+        Consistency::Monotonic if !view.is_served() => TagPins::default(),
         Consistency::Monotonic => TagPins {
             latest: view.served_head.max(floor),
             safe: view.safe_head,

@@ -227,6 +227,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_round_is_enough_for_what_is_certain_and_a_probe_says_more_of_what_it_met() {
+        let of = |is: fn(Reason) -> bool| {
+            let those = Reason::ALL.into_iter().filter(|reason| is(*reason));
+            those.map(Reason::as_str).collect::<Vec<_>>().join(" ")
+        };
+        let certain = "lagging wrong_chain forked rollback height_zero stuck";
+        assert_eq!(of(Reason::is_certain), certain);
+        assert_eq!(of(Reason::is_final), "wrong_chain");
+        let met = "silent faults throttled refused dns tls auth quota rate_limited bad_answer";
+        assert_eq!(of(Reason::is_met), met);
+    }
+
+    #[test]
     fn each_reason_has_a_label_and_words_of_its_own() {
         let of = |what: fn(Reason) -> &'static str| {
             let all: BTreeSet<_> = Reason::ALL.map(what).into();

@@ -78,6 +78,13 @@ impl FleetView {
         }
     }
 
+    /// Whether a node is fit to serve, whatever its role.
+    pub fn is_served(&self) -> bool {
+        [Role::Own, Role::Leader, Role::Fallback]
+            .into_iter()
+            .any(|role| self.has_fit(role))
+    }
+
     pub fn has_fit(&self, rung: Role) -> bool {
         self.nodes
             .iter()

@@ -5,8 +5,7 @@
 //!
 //! - By Little's law the latencies of a window add up to the calls that were in flight, and what each
 //!   waited beyond the latency of an idle node to those that waited. What is left was being worked at:
-//!   a little more than that is the limit. What was waited is [`LatencyEstimate`]'s to tell, and the limit before
-//!   it was ever reached [`LimitEstimate`]'s.
+//!   a little more is the limit. [`LatencyEstimate`] tells what was waited, [`LimitEstimate`] the first limit.
 //! - A refusal (503, a rate limit) says that one call less would have been taken: additive increase,
 //!   and a decrease to just that. The limit then stands for a while before one more is tried.
 //!
@@ -43,10 +42,6 @@ const SETTLES_MAX: f64 = 2.0;
 const FULL: f64 = 0.5;
 /// One with this part under a limit that stood was full all the time.
 const STEADY: f64 = 0.75;
-/// A node with a full limit that answers nothing for this time, or so many times the latency of an idle
-/// one, has slow calls, which say nothing of others.
-const STUCK_AFTER: Duration = Duration::from_millis(20);
-const STUCK_TIMES: f64 = 4.0;
 /// A fuller look at how long calls take that wait for nothing, with this part of the limit.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK: f64 = 0.75;
@@ -153,8 +148,7 @@ impl LimitController {
 
     /// For how long a node that is stuck has answered nothing; `None`: it never answered anything.
     pub fn stuck_after(&self) -> Option<Duration> {
-        let mean = self.latency.mean()?;
-        Some(Duration::from_secs_f64(mean * STUCK_TIMES).max(STUCK_AFTER))
+        self.latency.stuck_after()
     }
 
     /// Up to where the limit follows answers at once.

@@ -20,6 +20,11 @@ const CLEAR: f64 = 1.5;
 const LATE: f64 = 2.0;
 const LONG: f64 = 3.0;
 
+/// A node with a full limit that answers nothing for this time, or so many times the latency of an idle
+/// one, has slow calls, which say nothing of others.
+const STUCK_AFTER: Duration = Duration::from_millis(20);
+const STUCK_TIMES: f64 = 4.0;
+
 /// Answers within some time.
 #[derive(Clone, Copy, Debug)]
 pub struct LatencyWindow {
@@ -88,9 +93,11 @@ impl LatencyEstimate {
         self.base
     }
 
-    /// Of all calls that wait for nothing, in seconds.
-    pub fn mean(&self) -> Option<f64> {
-        self.base.map(|_| self.mean)
+    /// For how long a node with a full limit that has slow calls has answered nothing; `None`: it never
+    /// answered anything.
+    pub fn stuck_after(&self) -> Option<Duration> {
+        self.base?;
+        Some(Duration::from_secs_f64(self.mean * STUCK_TIMES).max(STUCK_AFTER))
     }
 
     /// Whether `low` is what is known, but for a little.

@@ -11,6 +11,7 @@ use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::method::TABLE;
 use crate::method::block::Consistency;
 use crate::testing::NoMemory;
+use crate::vocabulary::node::Role;
 use crate::vocabulary::node::Weight;
 
 /// The one node took a transaction, which is looked up here, from the one client.
