@@ -118,11 +118,6 @@ async fn mined(
     };
     let mut fan = fanout::ask_all(&engine.pool, &engine.gate, ahead, &question);
     let mut has_denied = false;
-    let forget = || {
-        if let Some(mut pooled) = engine.taken.pooled() {
-            pooled.forget(hash);
-        }
-    };
     while let Some(heard) = fan.next().await {
         let Some(answer) = heard.answer.filter(|_| heard.class == AttemptClass::Ok) else {
             continue;
@@ -133,15 +128,14 @@ async fn mined(
                 if let Some((block, number)) = told_blocks::block_named(found) {
                     engine.pool.told.block(block, number);
                     engine.pool.told.mined(hash, number);
-                    forget();
                 }
                 return Some(CallReply::Whole(answer));
             }
             None => {}
         }
     }
-    if has_denied {
-        forget();
+    if has_denied && let Some(mut pooled) = engine.taken.pooled() {
+        pooled.forget(hash);
     }
     None
 }
