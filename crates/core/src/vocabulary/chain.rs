@@ -1,6 +1,10 @@
-//! A chain and its blocks, by number and by hash.
+//! A chain, by name and by id, and its blocks, by number and by hash.
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
 
 use crate::vocabulary::hex;
 
@@ -13,6 +17,79 @@ pub struct Lag(pub u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainId(pub u64);
+
+/// What a chain is called in the configuration, in paths, in labels and in names of tables:
+/// `[a-z][a-z0-9-]{0,31}`, and none of [`RESERVED_CHAIN_NAMES`]. Cloned without copying.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChainName(Arc<str>);
+
+/// Bytes in a [`ChainName`] at most.
+pub const CHAIN_NAME_BYTES_MAX: usize = 32;
+/// What stands in paths and labels already; sorted.
+pub const RESERVED_CHAIN_NAMES: [&str; 6] =
+    ["backends", "health", "local", "metrics", "rpc", "status"];
+/// The name of a chain that has been given none.
+const MAIN: &str = "main";
+
+/// Why a text is no [`ChainName`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ChainNameError {
+    #[error("a chain's name has to begin with a letter from a to z")]
+    Beginning,
+    #[error("{found:?} can't stand in a chain's name, only a to z, 0 to 9 and - can")]
+    Character { found: char },
+    #[error("a chain's name has {CHAIN_NAME_BYTES_MAX} characters at most")]
+    TooLong,
+    #[error("{word} is the name of something else, and can't be a chain's")]
+    Reserved { word: &'static str },
+}
+
+impl ChainName {
+    /// The name of a chain that has been given none: `main`.
+    pub fn main() -> ChainName {
+        ChainName(MAIN.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ChainName {
+    type Err = ChainNameError;
+
+    /// # Errors
+    /// The first thing that is wrong with `text`.
+    fn from_str(text: &str) -> Result<ChainName, ChainNameError> {
+        if !text.starts_with(|first: char| first.is_ascii_lowercase()) {
+            return Err(ChainNameError::Beginning);
+        }
+        let is_allowed = |c: &char| matches!(c, 'a'..='z' | '0'..='9' | '-');
+        if let Some(found) = text.chars().find(|c| !is_allowed(c)) {
+            return Err(ChainNameError::Character { found });
+        }
+        if text.len() > CHAIN_NAME_BYTES_MAX {
+            return Err(ChainNameError::TooLong);
+        }
+        let reserved = RESERVED_CHAIN_NAMES.into_iter().find(|word| *word == text);
+        reserved.map_or_else(
+            || Ok(ChainName(text.into())),
+            |word| Err(ChainNameError::Reserved { word }),
+        )
+    }
+}
+
+impl Default for ChainName {
+    fn default() -> ChainName {
+        ChainName::main()
+    }
+}
+
+impl fmt::Display for ChainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
 
 /// A block's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +139,50 @@ impl BlockNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chains_name_is_short_and_fits_into_a_path_a_label_and_a_tables_name() {
+        for good in ["a", "base", "op-sepolia", "l2-", "x0", &"n".repeat(32)] {
+            assert_eq!(good.parse::<ChainName>().unwrap().as_str(), good);
+        }
+        for begins_otherwise in ["", "1", "8453", "-base", "Base", "/base", "\u{e9}tat"] {
+            let read = begins_otherwise.parse::<ChainName>();
+            assert_eq!(read, Err(ChainNameError::Beginning), "{begins_otherwise}");
+        }
+        for (bad, found) in [
+            ("bAse", 'A'),
+            ("base_2", '_'),
+            ("base/x", '/'),
+            ("base ", ' '),
+            ("bas\u{e9}", '\u{e9}'),
+        ] {
+            let read = bad.parse::<ChainName>();
+            assert_eq!(read, Err(ChainNameError::Character { found }), "{bad}");
+        }
+        let long = "n".repeat(33).parse::<ChainName>();
+        assert_eq!(long, Err(ChainNameError::TooLong));
+    }
+
+    #[test]
+    fn what_stands_in_paths_already_is_no_chains_name() {
+        assert!(RESERVED_CHAIN_NAMES.is_sorted());
+        for word in RESERVED_CHAIN_NAMES {
+            let read = word.parse::<ChainName>();
+            assert_eq!(read, Err(ChainNameError::Reserved { word }));
+            assert!(format!("{word}-2").parse::<ChainName>().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_chain_without_a_name_is_called_main() {
+        assert_eq!(ChainName::default(), ChainName::main());
+        assert_eq!(ChainName::main().to_string(), "main");
+        assert_eq!(
+            "main".parse(),
+            Ok(ChainName::main()),
+            "and may be called so"
+        );
+    }
 
     #[test]
     fn a_hash_is_32_bytes_in_hexadecimal() {
