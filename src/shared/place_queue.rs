@@ -13,7 +13,6 @@ use tokio::time::sleep_until;
 
 use crate::clock;
 use forebay_core::fleet::load::Load;
-use forebay_core::fleet::overload;
 use forebay_core::fleet::wait_queue::{QueueTicket, WaitQueue};
 use forebay_core::vocabulary::client::Client;
 
@@ -110,17 +109,11 @@ impl PlaceQueue {
         ticket
     }
 
-    /// When to look again; `None`: it has waited long enough. `works`: whether one of its nodes answers others.
-    pub(super) fn patience(
-        &self,
-        ticket: QueueTicket,
-        works: impl Fn(Instant) -> bool,
-        deadline: Instant,
-    ) -> Option<Instant> {
+    /// When to look again; `None`: it has waited long enough.
+    pub(super) fn patience(&self, ticket: QueueTicket, deadline: Instant) -> Option<Instant> {
         let now = clock::now();
-        let answers = works(now);
-        let mut line = self.line();
-        let until = line.may_wait_until(ticket, answers, now).min(deadline);
+        let line = self.line();
+        let until = line.may_wait_until(ticket).min(deadline);
         let look = line.look_again(ticket, now).min(now + LOOK_AGAIN);
         (now < until).then(|| look.min(until))
     }
@@ -138,9 +131,7 @@ impl PlaceQueue {
             let is_it = |other: &Arc<Load>| Arc::ptr_eq(other, load);
             !waiting.say.is_closed() && waiting.loads.iter().any(is_it)
         };
-        let works = |load: &Arc<Load>| overload::works(&load.conduct, now);
-        let answers = |waiting: &PlaceRequest| waiting.loads.iter().any(works);
-        while let Some(left) = line.hopeless(answers, now) {
+        while let Some(left) = line.hopeless(now) {
             // It hears of that: nobody will say anything to it any more.
             drop(left);
         }

@@ -110,12 +110,8 @@ impl PlaceQueue {
         for seat in nodes {
             self.let_in(&seat.load);
         }
-        let works = |now| {
-            let works = |seat: &NodeCandidate| overload::works(&seat.load.conduct, now);
-            nodes.iter().any(works)
-        };
         let place = loop {
-            let Some(look) = self.patience(ticket, works, deadline) else {
+            let Some(look) = self.patience(ticket, deadline) else {
                 drop(leaves);
                 // It may have been let in just now.
                 let granted = hear.try_recv().ok();

@@ -155,14 +155,13 @@ impl NodeView {
     /// answer it, isn't slow but says nothing to anybody.
     pub fn is_silence(&self, class: AttemptClass, began: Instant, now: Instant) -> bool {
         let has_fallen = !self.standing.is_healthy() && !self.lives;
-        let is_long = now.saturating_duration_since(began) >= overload::LATELY;
-        let was_quiet = is_long && !self.load.conduct.was_heard_since(began);
-        match class == AttemptClass::Timeout {
-            true => has_fallen || self.is_silent(now) || was_quiet,
-            false => {
-                class == AttemptClass::Transport && !overload::answers(&self.load.conduct, now)
-            }
+        let age = now.saturating_duration_since(began);
+        let was_quiet = |least| age >= least && !self.load.conduct.was_heard_since(began);
+        if class == AttemptClass::Timeout {
+            return has_fallen || self.is_silent(now) || was_quiet(overload::LATELY);
         }
+        let is_quiet = || !overload::answers(&self.load.conduct, now);
+        class == AttemptClass::Transport && (is_quiet() || was_quiet(overload::WORDLESS))
     }
 
     /// It has no rest behind it or before it, and its last call was answered.

@@ -12,8 +12,9 @@ use super::conduct::Conduct;
 /// A node that answered a call or a probe well so lately isn't broken.
 pub(crate) const LATELY: Duration = Duration::from_secs(2);
 
-/// One that answered a call so lately is at work: half the time after which a line may stand.
-const JUST_NOW: Duration = Duration::from_secs(1);
+/// A connection that broke under a call of this age, at a node that meanwhile said nothing to anybody, was
+/// silent before: what breaks at the first word does so sooner.
+pub(crate) const WORDLESS: Duration = Duration::from_millis(100);
 
 /// What `verdict` would be a sign of at a node that answers others.
 fn sign(verdict: &Verdict) -> Option<Overload> {
@@ -50,12 +51,6 @@ pub fn of(verdict: &Verdict, conduct: &Conduct, now: Instant) -> Option<Overload
 /// Whether a node answered a call well a moment ago.
 pub fn answers_calls(conduct: &Conduct, now: Instant) -> bool {
     let then = now.checked_sub(LATELY);
-    then.is_some_and(|then| conduct.has_answered_since(then))
-}
-
-/// Whether a node that calls wait for answers others, be it slowly.
-pub fn works(conduct: &Conduct, now: Instant) -> bool {
-    let then = now.checked_sub(JUST_NOW);
     then.is_some_and(|then| conduct.has_answered_since(then))
 }
 
@@ -149,7 +144,9 @@ mod tests {
             (AttemptClass::Timeout, 1, 0, 2001, true),
             (AttemptClass::Timeout, 2, 1, 2, true),
             (AttemptClass::Timeout, 0, 0, 8000, false),
-            (AttemptClass::Transport, 0, 1500, 2000, false),
+            (AttemptClass::Transport, 0, 1500, 1599, false),
+            (AttemptClass::Transport, 0, 1500, 1600, true),
+            (AttemptClass::Transport, 0, 0, 2000, false),
             (AttemptClass::Transport, 0, 1500, 2001, true),
             (AttemptClass::Transport, 2, 1, 2, false),
             (AttemptClass::BadAnswer, 2, 1, 8000, false),

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 pub const WAITING_MAX: usize = 4096;
 /// A call may wait for so many times its patience while the line doesn't stand.
 const BURST: u32 = 25;
-/// A line stands when it wasn't empty for so long, and of late more came than were let in.
+/// A line stands when it wasn't empty for so long, of late more came than were let in, and those who wait
+/// would do so for more than their patience.
 const STANDS_AFTER: Duration = Duration::from_secs(2);
 /// And no longer once nobody has waited for so long: in a flood it may be empty for a moment.
 const ENDS_AFTER: Duration = Duration::from_millis(500);
@@ -156,7 +157,7 @@ impl<T> WaitQueue<T> {
         });
         let (at, place) = found?;
         let what = self.take(at, place)?;
-        self.flow_at(now).let_in += 1;
+        self.moves(now);
         self.settle(now);
         Some(what)
     }
@@ -172,10 +173,9 @@ impl<T> WaitQueue<T> {
         what
     }
 
-    /// How long a call may wait, as it looks now. `answers`: one of those whose places would do; that a
-    /// line for nodes which say nothing stands for want of room isn't known.
-    pub fn may_wait_until(&mut self, ticket: QueueTicket, answers: bool, now: Instant) -> Instant {
-        let times = if ticket.is_strict || self.stands(answers, now) {
+    /// How long a call may wait, as it looks now.
+    pub fn may_wait_until(&self, ticket: QueueTicket) -> Instant {
+        let times = if ticket.is_strict || self.stands {
             1
         } else {
             BURST
@@ -190,14 +190,15 @@ impl<T> WaitQueue<T> {
     }
 
     /// One that has to leave a line that stands, since a later one of its caller is let in before.
-    /// `answers`: see [`WaitQueue::may_wait_until`].
-    pub fn hopeless(&mut self, answers: impl Fn(&T) -> bool, now: Instant) -> Option<T> {
+    pub fn hopeless(&mut self, now: Instant) -> Option<T> {
+        if !self.stands {
+            return None;
+        }
         let lane = self.lanes.front()?;
         let first = lane.calls.front()?;
         let waited = now.saturating_duration_since(first.ticket.came);
         let is_hopeless = lane.calls.len() > 1 && waited > self.patience / HOPELESS;
-        let answers = answers(&first.what);
-        let left = (self.stands(answers, now) && is_hopeless).then(|| self.take_from(0, 0))?;
+        let left = is_hopeless.then(|| self.take_from(0, 0))?;
         self.settle(now);
         left
     }
@@ -210,14 +211,29 @@ impl<T> WaitQueue<T> {
         self.flow = [QueueFlow::default(); 2];
     }
 
-    fn stands(&mut self, answers: bool, now: Instant) -> bool {
+    /// One is let in. Only now is the line judged: where nobody is let in the nodes say nothing, rather than
+    /// lack room, and after a pause what came before says nothing of the room that there is.
+    fn moves(&mut self, now: Instant) {
         self.flow_at(now);
+        if self.flow.iter().all(|flow| flow.let_in == 0) {
+            self.flow = [QueueFlow::default(); 2];
+            self.half = Some(now);
+        }
+        self.flow[0].let_in += 1;
         let is_long = |since: Instant| now.saturating_duration_since(since) >= STANDS_AFTER;
+        self.stands |= self.since.is_some_and(is_long) && self.grows(now);
+    }
+
+    /// Whether more come than are let in, and who joined it now would wait for more than the patience.
+    fn grows(&self, now: Instant) -> bool {
         let [present, before] = self.flow;
         let came = present.came + before.came;
         let let_in = present.let_in + before.let_in;
-        self.stands |= answers && self.since.is_some_and(is_long) && came > let_in;
-        self.stands
+        let passed = self
+            .half
+            .map_or(LATE, |half| LATE + now.saturating_duration_since(half));
+        let waits = passed.as_secs_f64() * self.waiting as f64 / f64::from(let_in);
+        before.let_in > 0 && came > let_in && waits > self.patience.as_secs_f64()
     }
 
     fn flow_at(&mut self, now: Instant) -> &mut QueueFlow {
@@ -314,14 +330,10 @@ mod tests {
         for call in 0..200 {
             line.join(1, false, call, now);
         }
-        for after in [0, 500, 1900, 2100] {
-            let at = now + millis(after);
-            assert_eq!(line.may_wait_until(strict, true, at), now + millis(100));
-            assert_eq!(
-                line.may_wait_until(patient, true, at),
-                now + millis(2500),
-                "{after}"
-            );
+        for tick in 0..220 {
+            assert_eq!(line.may_wait_until(strict), now + millis(100));
+            assert_eq!(line.may_wait_until(patient), now + millis(2500), "{tick}");
+            line.next(|call| *call > 1, now + millis(tick * 10));
         }
     }
 
@@ -329,17 +341,17 @@ mod tests {
     fn where_more_keep_coming_than_are_let_in_nobody_waits_for_long() {
         let (mut line, now) = line();
         let (ticket, _) = line.join(1, false, 0, now);
-        for tick in 0..2100u64 {
+        for tick in 0..2800u64 {
             let at = now + millis(tick);
             line.join(1, false, 1, at);
             line.next(|call| *call == 1 && tick % 2 == 0, at);
+            let patience = if tick < 2000 { 2500 } else { 100 };
+            assert_eq!(
+                line.may_wait_until(ticket),
+                now + millis(patience),
+                "{tick}"
+            );
         }
-        let patience = |line: &mut WaitQueue<u32>, ticket, after| {
-            line.may_wait_until(ticket, true, now + millis(after))
-        };
-        assert_eq!(patience(&mut line, ticket, 1900), now + millis(2500));
-        assert_eq!(patience(&mut line, ticket, 2099), now + millis(100));
-        assert_eq!(patience(&mut line, ticket, 2800), now + millis(100), "yet");
         // Until nobody waits, and not only for a moment.
         let mut last = 2800;
         for (pause, patience) in [(499, 100), (500, 2500)] {
@@ -347,7 +359,7 @@ mod tests {
             last += pause;
             let at = now + millis(last);
             let (ticket, _) = line.join(1, false, 1, at);
-            assert_eq!(line.may_wait_until(ticket, true, at), at + millis(patience));
+            assert_eq!(line.may_wait_until(ticket), at + millis(patience));
         }
     }
 
@@ -356,42 +368,52 @@ mod tests {
         let (mut line, now) = line();
         for tick in 0..2100 {
             line.join(1, false, tick, now + millis(u64::from(tick)));
+            // Another caller's, which moves the line.
+            line.join(2, false, 9999, now + millis(u64::from(tick)));
+            line.next(|call| *call == 9999, now + millis(u64::from(tick)));
         }
         let at = |after| now + millis(after);
         let mut moved = WaitQueue::new(millis(100));
         moved.join(1, false, 0, now);
         moved.join(1, false, 1, now);
-        assert_eq!(moved.hopeless(|_| true, at(1000)), None, "it doesn't stand");
+        assert_eq!(moved.hopeless(at(1000)), None, "it doesn't stand");
         for tick in 0..2079 {
-            assert_eq!(line.hopeless(|_| true, at(2099)), Some(tick));
+            assert_eq!(line.hopeless(at(2099)), Some(tick));
         }
-        assert_eq!(line.hopeless(|_| true, at(2099)), None, "20 ms aren't over");
+        assert_eq!(line.hopeless(at(2099)), None, "20 ms aren't over");
         while line.len() > 1 {
-            assert!(line.hopeless(|_| true, at(2500)).is_some());
+            assert!(line.hopeless(at(2500)).is_some());
         }
-        assert_eq!(line.hopeless(|_| true, at(2500)), None, "its last");
+        assert_eq!(line.hopeless(at(2500)), None, "its last");
         assert_eq!(line.next(|_| true, at(2500)), Some(2099));
     }
 
     #[test]
-    fn a_line_for_nodes_that_say_nothing_does_not_stand_and_is_forgotten_where_there_are_others() {
+    fn a_line_for_nodes_that_say_nothing_does_not_stand_nor_when_one_begins_to_answer() {
         let (mut line, now) = line();
-        let (first, _) = line.join(1, false, 0, now);
-        for tick in 1..2200 {
-            line.join(1, false, tick, now + millis(u64::from(tick)));
+        let at = |after: u32| now + millis(u64::from(after));
+        for tick in 0..2200 {
+            line.join(1, false, tick, at(tick));
         }
-        let at = now + millis(2200);
-        assert_eq!(line.hopeless(|_| false, at), None);
-        let patient = now + millis(2500);
-        assert_eq!(line.may_wait_until(first, false, at), patient);
-        line.forget(at);
-        assert_eq!(line.may_wait_until(first, true, at), patient);
-        let (last, _) = line.join(1, false, 0, at + millis(2000));
-        let (stands, at) = (at + millis(2100), at + millis(2000));
-        assert_eq!(line.may_wait_until(last, true, at), stands, "once more");
-        assert_eq!(line.may_wait_until(last, false, at), stands, "as was seen");
-        line.forget(at);
-        assert_eq!(line.may_wait_until(last, true, at), at + millis(2500));
+        let (last, _) = line.join(1, false, 0, at(2200));
+        let patient = at(2200 + 2500);
+        assert_eq!(line.hopeless(at(2200)), None);
+        assert_eq!(line.may_wait_until(last), patient);
+        for tick in 2200..2700 {
+            line.join(1, false, tick, at(tick));
+            line.next(|_| true, at(tick));
+            line.next(|_| true, at(tick));
+            assert_eq!(line.hopeless(at(tick)), None, "{tick}");
+        }
+        assert_eq!(line.may_wait_until(last), patient, "it drains");
+        for tick in 2700..3700 {
+            line.join(1, false, tick, at(tick));
+            line.next(|call| tick % 2 == 0 && *call > 0, at(tick));
+        }
+        let soon = at(2200 + 100);
+        assert_eq!(line.may_wait_until(last), soon, "more come");
+        line.forget(at(3700));
+        assert_eq!(line.may_wait_until(last), patient);
     }
 
     #[test]

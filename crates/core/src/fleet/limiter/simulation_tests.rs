@@ -7,6 +7,9 @@ use super::Limiter;
 use crate::fleet::wait_queue::{QueueTicket, WaitQueue};
 use crate::vocabulary::chance::{Dice as _, SeededDice};
 
+const LOUD: u64 = 1;
+const QUIET: u64 = 2;
+
 /// How a node behaves.
 #[derive(Clone)]
 struct Shape {
@@ -40,7 +43,9 @@ impl Shape {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Event {
-    Arrives,
+    Arrives {
+        caller: u64,
+    },
     Reaches {
         call: usize,
         node: usize,
@@ -91,6 +96,7 @@ struct Node {
 }
 
 struct Call {
+    caller: u64,
     came: f64,
     number: u32,
     began: f64,
@@ -106,6 +112,8 @@ struct Outcome {
     answered: Vec<(f64, f64)>,
     shed: usize,
     refusals: usize,
+    /// Of the quiet caller: how long each answer took, and calls that were shed.
+    quiet: (Vec<f64>, usize),
 }
 
 impl Outcome {
@@ -173,13 +181,17 @@ impl World {
 
     /// `rate` calls a second for so long, at random times, from now on.
     fn offer(&mut self, rate: f64, seconds: f64) {
+        self.offer_of(LOUD, rate, seconds);
+    }
+
+    fn offer_of(&mut self, caller: u64, rate: f64, seconds: f64) {
         let mut at = 0.0;
         loop {
             at += -(1.0 - self.dice.fraction()).ln() / rate;
             if at >= seconds {
                 break;
             }
-            self.after(at, Event::Arrives);
+            self.after(at, Event::Arrives { caller });
         }
     }
 
@@ -196,7 +208,7 @@ impl World {
 
     fn happens(&mut self, event: Event) {
         match event {
-            Event::Arrives => self.arrives(None),
+            Event::Arrives { caller } => self.arrives(caller, None),
             Event::Reaches { call, node } => self.reaches(call, node),
             Event::Done { call, node, until } => {
                 let way = self.nodes[node].shape.way;
@@ -222,8 +234,14 @@ impl World {
         }
     }
 
-    fn arrives(&mut self, takes: Option<f64>) {
+    fn sheds(&mut self, call: usize) {
+        self.outcome.shed += 1;
+        self.outcome.quiet.1 += usize::from(self.calls[call].caller == QUIET);
+    }
+
+    fn arrives(&mut self, caller: u64, takes: Option<f64>) {
         self.calls.push(Call {
+            caller,
             came: self.now,
             number: 0,
             began: 0.0,
@@ -237,8 +255,7 @@ impl World {
     fn begin(&mut self, call: usize) {
         self.calls[call].tries += 1;
         if self.calls[call].tries > 20 {
-            self.outcome.shed += 1;
-            return;
+            return self.sheds(call);
         }
         let now = self.instant();
         if self.line.is_empty() {
@@ -265,8 +282,11 @@ impl World {
                     .store(true, std::sync::atomic::Ordering::Relaxed);
             }
         }
-        let (ticket, left) = self.line.join(1, false, call, now);
-        self.outcome.shed += usize::from(left.is_some());
+        let caller = self.calls[call].caller;
+        let (ticket, left) = self.line.join(caller, false, call, now);
+        if let Some(left) = left {
+            self.sheds(left);
+        }
         self.calls[call].ticket = Some(ticket);
         let again = self.line.look_again(ticket, now);
         let wait = again.saturating_duration_since(now).as_secs_f64();
@@ -281,9 +301,9 @@ impl World {
             return;
         };
         let now = self.instant();
-        if now >= self.line.may_wait_until(ticket, true, now) {
+        if now >= self.line.may_wait_until(ticket) {
             if self.line.leave(ticket, now).is_some() {
-                self.outcome.shed += 1;
+                self.sheds(call);
             }
             self.calls[call].ticket = None;
             return;
@@ -295,9 +315,9 @@ impl World {
 
     fn let_in(&mut self, node: usize) {
         let now = self.instant();
-        while let Some(call) = self.line.hopeless(|_| true, now) {
+        while let Some(call) = self.line.hopeless(now) {
             self.calls[call].ticket = None;
-            self.outcome.shed += 1;
+            self.sheds(call);
         }
         while !self.line.is_empty() {
             let Some(number) = self.nodes[node].limiter.try_begin_at(now) else {
@@ -385,6 +405,9 @@ impl World {
             limiter.answered(self.calls[call].number, took, now);
             let whole = self.now - self.calls[call].came;
             self.outcome.answered.push((self.now, whole));
+            if self.calls[call].caller == QUIET {
+                self.outcome.quiet.0.push(whole);
+            }
         }
         limiter.end();
         self.let_in(node);
@@ -495,6 +518,31 @@ fn a_flood_of_two_and_four_times_what_nodes_bear_costs_them_nothing() {
 }
 
 #[test]
+fn a_quiet_caller_beside_a_flood_is_answered_in_good_time() {
+    for seed in 0..12 {
+        let shape = Shape::servers(20, 0.05);
+        let mut world = World::new(&[shape.clone(), shape], seed);
+        world.offer_of(QUIET, 20.0, 5.0);
+        world.run_until(6.0);
+        let mut alone = std::mem::take(&mut world.outcome).quiet.0;
+        world.offer_of(QUIET, 20.0, 10.0);
+        world.offer(1600.0, 10.0);
+        world.run_until(19.0);
+        let (mut took, shed) = std::mem::take(&mut world.outcome.quiet);
+        let slow = |took: &mut Vec<f64>| {
+            took.sort_by(f64::total_cmp);
+            took[took.len() * 99 / 100]
+        };
+        let times = slow(&mut took) / slow(&mut alone);
+        println!(
+            "{seed}: {} answered, {shed} shed, {times:.2} x {:?}",
+            took.len(),
+            world.limits()
+        );
+    }
+}
+
+#[test]
 fn nodes_that_refuse_what_is_too_much_are_kept_busy() {
     let shape = Shape {
         refuses: true,
@@ -594,7 +642,7 @@ fn a_few_slow_calls_dont_keep_others_waiting() {
         world.offer(20.0, 3.0);
         world.run_until(4.0);
         for _ in 0..40 {
-            world.arrives(Some(5.0));
+            world.arrives(LOUD, Some(5.0));
         }
         world.outcome = Outcome::default();
         world.offer(50.0, 4.0);
@@ -655,7 +703,7 @@ fn a_burst_that_comes_now_and_then_is_answered() {
             world.offer(20.0, 2.0);
             for _ in 0..200 {
                 let wait = world.dice.fraction() * 0.2;
-                world.after(wait, Event::Arrives);
+                world.after(wait, Event::Arrives { caller: LOUD });
             }
             world.run_until(4.0 * f64::from(burst + 1));
         }
