@@ -38,8 +38,8 @@ use forebay_core::rpc::classify::{AttemptClass, FailoverRule, Rejection};
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// The status codes that are counted by themselves; sorted.
-const CODES: [u16; 15] = [
-    101, 200, 204, 400, 403, 404, 405, 408, 413, 415, 426, 429, 500, 503, 504,
+const CODES: [u16; 16] = [
+    101, 200, 204, 400, 403, 404, 405, 408, 413, 415, 426, 429, 431, 500, 503, 504,
 ];
 /// What may fail at the registry: shown from the start, so that a first failure is a rise.
 const REGISTRY_OPERATIONS: [&str; 6] =
