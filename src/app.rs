@@ -25,8 +25,7 @@ use pingora::apps::http_app::HttpServer;
 use pingora::listeners::{ListenerConfig, tls::TlsSettings};
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::{Opt, ServerConf};
-use pingora::server::{RunArgs, Server, ShutdownWatch};
-use pingora::services::{ServiceHandle, ServiceWithDependents};
+use pingora::server::{RunArgs, Server};
 use pingora::services::{background::background_service, listening::Service};
 use tokio::sync::watch;
 
@@ -47,7 +46,7 @@ use crate::config;
 use crate::config::settings::{ListenSettings, RegistryKind, Settings, ShutdownSettings};
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::{ChainMetrics, ProcessMetrics};
 use crate::registry::Registry;
 use crate::shared::admission::Admission;
 use crate::shared::certificates::ListenerCertificate;
@@ -59,21 +58,22 @@ use crate::shutdown::GracefulShutdown;
 use forebay_core::call::retry_budget::RetryBudget;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::vocabulary::caps::Caps;
+use forebay_core::vocabulary::chain::ChainName;
 
 pub use self::certificates::unfit_certificates;
-use self::service::Listeners;
+use self::service::{Listeners, ServiceSet};
 use crate::app::call_listeners::ClosableService;
 pub use crate::app::from_settings::yardstick;
 pub use crate::app::registries::{dynamo, environment, nodes_environment, open_registry};
 pub use crate::app::runtime_config::ConfigFile;
 use crate::app::runtime_config::RuntimeConfig;
-use crate::app::service::CriticalService;
 pub use crate::app::service::PanicTrigger;
 
 /// A balancer that is put together and has not begun.
 pub struct App {
     server: Server,
     pub engine: Arc<CallState>,
+    pub metrics: Arc<ProcessMetrics>,
     /// Of each service.
     pub tripwires: Vec<PanicTrigger>,
     shutdown: Arc<ArcSwap<ShutdownSettings>>,
@@ -103,11 +103,14 @@ impl App {
             check_addresses(&settings)?;
         }
         let registry = registries::registry(&settings)?;
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(ProcessMetrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
-        let pool = Arc::new(FleetState::new(Fleet::new(yardstick(&settings))));
-        let engine = Arc::new(engine(&settings, resources::caps(&settings), pool, metrics));
-        let live = RuntimeConfig::new(&settings, &engine);
+        let chain = ChainName::main();
+        let fleet = Fleet::new(yardstick(&settings));
+        let pool = Arc::new(FleetState::new(fleet).called(&chain));
+        let caps = resources::caps(&settings);
+        let engine = Arc::new(engine(&settings, caps, pool, metrics.chain(&chain)));
+        let live = RuntimeConfig::new(&settings, &engine, &metrics);
         let opt = Opt {
             upgrade: is_upgrade,
             ..Opt::default()
@@ -118,7 +121,7 @@ impl App {
         let roll = ClientFactory::new(connector.clone(), engine.metrics.clone(), places, idle_max);
         let close = watch::Sender::new(false);
         let listeners = ClosableService {
-            service: endpoint(&settings, &engine, &certificates)?,
+            service: endpoint(&settings, &live, &certificates)?,
             close: close.subscribe(),
         };
         let mut staff = ServiceSet::new(engine.gate.closing());
@@ -126,7 +129,10 @@ impl App {
         if let Some(address) = settings.listen.metrics {
             let scrape = Service::new(
                 "metrics".into(),
-                HttpServer::new_app(MetricsApp(engine.clone())),
+                HttpServer::new_app(MetricsApp {
+                    metrics: metrics.clone(),
+                    engine: engine.clone(),
+                }),
             );
             let says = format!("metrics are at http://{address}/metrics");
             let listener = alone("metrics", scrape, address, says);
@@ -141,7 +147,7 @@ impl App {
         let ca_file = server.configuration.ca_file.as_deref();
         let prober = Prober::new(ca_file).context("setting up probes")?;
         #[cfg(feature = "otlp")]
-        let exporter = span_export::exporter(&settings, &engine.metrics, ca_file)?;
+        let exporter = span_export::exporter(&settings, &metrics, ca_file)?;
         let shutdown = live.shutdown.clone();
         let newsroom = newsroom(&live, connector, &prober);
         let means = (registry, roll, prober, newsroom);
@@ -160,6 +166,7 @@ impl App {
         Ok(App {
             server,
             engine,
+            metrics,
             tripwires: staff.tripwires,
             shutdown,
             close,
@@ -168,7 +175,7 @@ impl App {
 
     /// Runs until a signal ends it.
     pub fn run(self) {
-        service::watch_panics(self.engine.metrics.clone());
+        service::watch_panics(self.metrics);
         let grace = self.server.configuration.grace_period_seconds;
         let farewell = GracefulShutdown {
             engine: self.engine,
@@ -179,31 +186,6 @@ impl App {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(farewell),
         });
-    }
-}
-
-/// The services of a server, each of which is vital.
-struct ServiceSet {
-    leaving: ShutdownWatch,
-    tripwires: Vec<PanicTrigger>,
-}
-
-impl ServiceSet {
-    fn new(leaving: ShutdownWatch) -> ServiceSet {
-        ServiceSet {
-            leaving,
-            tripwires: Vec::new(),
-        }
-    }
-
-    fn add(
-        &mut self,
-        server: &mut Server,
-        service: impl ServiceWithDependents + 'static,
-    ) -> ServiceHandle {
-        let vital = CriticalService::new(service, self.leaving.clone());
-        self.tripwires.push(vital.tripwire());
-        server.add_service(vital)
     }
 }
 
@@ -219,7 +201,7 @@ fn engine(
     settings: &Settings,
     caps: Caps,
     pool: Arc<FleetState>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ChainMetrics>,
 ) -> CallState {
     let gate = Arc::new(Admission::new(caps));
     let (taken, afterwork) = (Arc::default(), Arc::default());
@@ -245,11 +227,12 @@ fn engine(
 
 fn endpoint(
     settings: &Settings,
-    engine: &Arc<CallState>,
+    live: &RuntimeConfig,
     certificates: &[Arc<ListenerCertificate>],
 ) -> anyhow::Result<Listeners<ClientAcceptor>> {
     let endpoint = Arc::new(Endpoint {
-        engine: engine.clone(),
+        engine: live.engine.clone(),
+        metrics: live.metrics.clone(),
         packs: settings.listen.compression,
     });
     let door = ClientAcceptor::new(endpoint);
@@ -380,7 +363,7 @@ fn housekeeping(
         .into_iter()
         .map(|certificate| CertificateReload {
             certificate,
-            metrics: live.engine.metrics.clone(),
+            metrics: live.metrics.clone(),
             told: None,
         });
     let renewals = renewals.collect();

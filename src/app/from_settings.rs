@@ -9,7 +9,7 @@ use crate::background::intervals::Intervals;
 use crate::call::policy::{Limits, Policy};
 use crate::client::response::CorsPolicy;
 use crate::config::settings::{Consistency, NoneFitPolicy, Settings};
-use crate::observe::metrics::ConfiguredBounds;
+use crate::observe::metrics::{ChainBounds, ProcessBounds};
 use crate::shared::sockets;
 use forebay_core::call::retry_budget::BudgetRates;
 use forebay_core::fleet::HealthCriteria;
@@ -129,17 +129,23 @@ pub fn socket_limits(settings: &Settings, caps: &Caps) -> sockets::SocketLimits 
     }
 }
 
-/// What alerts compare with.
-pub fn bounds(settings: &Settings, caps: &Caps) -> ConfiguredBounds {
-    ConfiguredBounds {
+/// What a chain's alerts compare with.
+pub fn chain_bounds(settings: &Settings) -> ChainBounds {
+    ChainBounds {
         block_time: settings.chain.block_time,
         interval: settings.health.interval,
         refresh: settings.registry.refresh,
         lag_blocks_max: settings.health.lag_blocks_max,
+        retry_budget_max: settings.calls.retry_burst,
+    }
+}
+
+/// What alerts on the process compare with.
+pub fn process_bounds(settings: &Settings, caps: &Caps) -> ProcessBounds {
+    ProcessBounds {
         requests_max: caps.requests,
         request_bytes_max: caps.bodies,
         answer_bytes_max: caps.answers,
         sockets_max: settings.sockets.sockets_max,
-        retry_budget_max: settings.calls.retry_burst,
     }
 }

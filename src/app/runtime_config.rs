@@ -16,6 +16,7 @@ use crate::call::context::CallState;
 use crate::clock;
 use crate::config::change::ServerKeys;
 use crate::config::settings::{Settings, ShutdownSettings};
+use crate::observe::metrics::ProcessMetrics;
 use crate::observe::spans::tracer;
 
 /// A configuration's file, as it was read at the start.
@@ -43,7 +44,7 @@ impl ConfigFile {
             running,
             server: self.server,
             pool: live.engine.pool.clone(),
-            metrics: live.engine.metrics.clone(),
+            metrics: live.metrics.clone(),
             apply: Box::new(move |settings| live.apply(settings)),
             bytes: Some(self.bytes),
         }
@@ -53,6 +54,7 @@ impl ConfigFile {
 /// All that may change.
 pub(super) struct RuntimeConfig {
     pub engine: Arc<CallState>,
+    pub metrics: Arc<ProcessMetrics>,
     pub house: Arc<ArcSwap<AdminConfig>>,
     pub shutdown: Arc<ArcSwap<ShutdownSettings>>,
     pub regimen: CurrentIntervals,
@@ -60,15 +62,18 @@ pub(super) struct RuntimeConfig {
 }
 
 impl RuntimeConfig {
-    pub fn new(settings: &Settings, engine: &Arc<CallState>) -> RuntimeConfig {
+    pub fn new(
+        settings: &Settings,
+        engine: &Arc<CallState>,
+        metrics: &Arc<ProcessMetrics>,
+    ) -> RuntimeConfig {
         let (change_regimen, regimen) = CurrentIntervals::new(from_settings::regimen(settings));
-        engine
-            .metrics
-            .show_bounds(&from_settings::bounds(settings, engine.gate.caps()));
+        show_bounds(settings, engine, metrics);
         engine.pool.places.change(settings.calls.queue);
-        engine.metrics.config_read(clock::unix_millis() / 1000);
+        metrics.config_read(clock::unix_millis() / 1000);
         RuntimeConfig {
             engine: engine.clone(),
+            metrics: metrics.clone(),
             house: Arc::new(ArcSwap::from_pointee(from_settings::house(settings))),
             shutdown: Arc::new(ArcSwap::from_pointee(settings.shutdown.clone())),
             regimen,
@@ -90,9 +95,7 @@ impl RuntimeConfig {
         engine
             .sockets
             .change(from_settings::socket_limits(settings, engine.gate.caps()));
-        engine
-            .metrics
-            .show_bounds(&from_settings::bounds(settings, engine.gate.caps()));
+        show_bounds(settings, engine, &self.metrics);
         self.house.store(Arc::new(from_settings::house(settings)));
         self.shutdown.store(Arc::new(settings.shutdown.clone()));
         if let (Some(tracer), Some(otlp)) = (tracer(), &settings.otlp) {
@@ -108,4 +111,12 @@ impl RuntimeConfig {
             engine.pool.list_is_due.notify_one();
         }
     }
+}
+
+/// What alerts compare with.
+fn show_bounds(settings: &Settings, engine: &CallState, metrics: &ProcessMetrics) {
+    let bounds = from_settings::process_bounds(settings, engine.gate.caps());
+    metrics.show_bounds(&bounds);
+    let bounds = from_settings::chain_bounds(settings);
+    engine.metrics.show_bounds(&bounds);
 }

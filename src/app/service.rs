@@ -10,19 +10,21 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{join_all, select_all};
 use pingora::apps::ServerApp;
-use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::server::{ListenFds, Server, ShutdownWatch};
 use pingora::services::listening::Service;
-use pingora::services::{Service as Starts, ServiceReadyNotifier, ServiceWithDependents};
+use pingora::services::{
+    Service as Starts, ServiceHandle, ServiceReadyNotifier, ServiceWithDependents,
+};
 use tokio::sync::Notify;
 
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ProcessMetrics;
 
 /// What the process ends with when a service has ended; a panic of the main thread does the same.
 const EXIT_CODE: i32 = 101;
 
 /// Counts each panic and gives it a line, of its place alone: its message may quote what a client or
 /// a node sent. The task that panicked ends, and with it the connection or call that it was for.
-pub fn watch_panics(metrics: Arc<Metrics>) {
+pub fn watch_panics(metrics: Arc<ProcessMetrics>) {
     std::panic::set_hook(Box::new(move |panic| {
         metrics.panicked();
         let place = panic
@@ -114,6 +116,31 @@ impl<S: ServiceWithDependents> ServiceWithDependents for CriticalService<S> {
 
     fn threads(&self) -> Option<usize> {
         self.service.threads()
+    }
+}
+
+/// The services of a server, each of which is vital.
+pub struct ServiceSet {
+    leaving: ShutdownWatch,
+    pub tripwires: Vec<PanicTrigger>,
+}
+
+impl ServiceSet {
+    pub fn new(leaving: ShutdownWatch) -> ServiceSet {
+        ServiceSet {
+            leaving,
+            tripwires: Vec::new(),
+        }
+    }
+
+    pub fn add(
+        &mut self,
+        server: &mut Server,
+        service: impl ServiceWithDependents + 'static,
+    ) -> ServiceHandle {
+        let vital = CriticalService::new(service, self.leaving.clone());
+        self.tripwires.push(vital.tripwire());
+        server.add_service(vital)
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 use crate::background::span_exporter::SpanExporter;
 use crate::config::settings::Settings;
 use crate::node::collector::Collector;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ProcessMetrics;
 use crate::observe::spans::Tracer;
 
 /// `None`: nobody wants them. The tracer is this process's own, so that a second balancer in it
@@ -16,7 +16,7 @@ use crate::observe::spans::Tracer;
 /// TLS can't be set up, or a header can't be sent.
 pub fn exporter(
     settings: &Settings,
-    metrics: &Metrics,
+    metrics: &ProcessMetrics,
     ca_file: Option<&str>,
 ) -> anyhow::Result<Option<SpanExporter>> {
     let Some(otlp) = &settings.otlp else {

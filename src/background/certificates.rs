@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::background::watched_files::{HangupSignal, LOOK_EVERY, WatchedFiles};
 use crate::clock;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ProcessMetrics;
 use crate::shared::certificates::{CertificatePair, ListenerCertificate};
 
 /// Follows the files of one listener.
 pub struct CertificateReload {
     pub certificate: Arc<ListenerCertificate>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ProcessMetrics>,
     /// What was said last of a pair that can't be shown.
     pub told: Option<String>,
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::background::intervals::{CurrentIntervals, Intervals};
 use crate::clock;
 use crate::config::settings::CloudWatchSettings;
-use crate::observe::cloudwatch::{self, CloudWatchLabels, ProcessFigures};
-use crate::observe::metrics::Metrics;
+use crate::observe::cloudwatch::{self, ChainFigures, CloudWatchLabels};
+use crate::observe::metrics::{ChainMetrics, ProcessMetrics};
 use crate::observe::traffic::Traffic;
 use crate::shared::fleet_state::FleetState;
 
@@ -18,7 +18,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Knows where and how often.
 pub struct CloudWatchReporter {
     pub pool: Arc<FleetState>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
+    /// Where it tells of the process's certificates, too.
+    pub certificates: Option<Arc<ProcessMetrics>>,
     pub regimen: CurrentIntervals,
 }
 
@@ -33,7 +35,7 @@ impl CloudWatchReporter {
                 continue;
             };
             let traffic = self.metrics.traffic();
-            let lines = self.lines(&wanted, &traffic.since(&told));
+            let lines = self.lines(&wanted, traffic.since(&told));
             if lines.is_empty() {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
@@ -61,7 +63,7 @@ impl CloudWatchReporter {
         }
     }
 
-    fn lines(&self, wanted: &CloudWatchSettings, traffic: &Traffic) -> String {
+    fn lines(&self, wanted: &CloudWatchSettings, traffic: Traffic) -> String {
         let snapshot = self.pool.snapshot();
         let unix_millis = clock::unix_millis();
         let probe_time = |name: &Arc<str>| {
@@ -69,19 +71,22 @@ impl CloudWatchReporter {
             let upstream = upstreams.find(|upstream| upstream.spec.name == *name)?;
             upstream.metrics.last_probe()
         };
-        cloudwatch::lines(
-            &snapshot.view,
-            &CloudWatchLabels {
-                namespace: wanted.namespace.clone(),
-                service: wanted.service.clone(),
-            },
-            &probe_time,
+        let labels = CloudWatchLabels {
+            namespace: wanted.namespace.clone(),
+            service: wanted.service.clone(),
+            chain: self.pool.chain.clone(),
+        };
+        let figures = ChainFigures {
             traffic,
-            ProcessFigures {
-                registry_age: self.metrics.registry_age(unix_millis / 1000),
-                certificate_days: self.metrics.certificate_days(unix_millis / 1000),
-            },
-            unix_millis,
-        )
+            registry_age: self.metrics.registry_age(unix_millis / 1000),
+        };
+        let view = &snapshot.view;
+        let mut lines = cloudwatch::lines(view, &labels, &probe_time, &figures, unix_millis);
+        let process = self.certificates.as_ref();
+        let days = process.and_then(|process| process.certificate_days(unix_millis / 1000));
+        if let Some(days) = days.filter(|_| !lines.is_empty()) {
+            lines += &cloudwatch::certificate_line(&labels, days, unix_millis);
+        }
+        lines
     }
 }

@@ -16,7 +16,7 @@ use crate::background::resolving::resolve_names;
 use crate::background::retained_nodes::RetainedNodes;
 use crate::clock;
 use crate::observe::events::nodes_in_words;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::registry::last_list::{self, LastListError};
 use crate::registry::validation::resolve_all;
 use crate::registry::{Environment, Listing, Registry, RegistryError};
@@ -34,7 +34,7 @@ pub struct NodeDiscovery {
     pub registry: Arc<dyn Registry>,
     pub environment: Environment,
     pub pool: Arc<FleetState>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub roll: ClientFactory,
     pub regimen: CurrentIntervals,
     pub following: ConfigFollower,
@@ -437,7 +437,7 @@ mod tests {
 
         /// A process that has just started.
         fn roster(&self) -> NodeDiscovery {
-            let metrics = Arc::new(Metrics::new());
+            let metrics = ChainMetrics::alone();
             let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
             let key = self.key.clone();
             let pool = Arc::new(FleetState::new(Fleet::new(HealthCriteria {

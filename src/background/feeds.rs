@@ -18,7 +18,7 @@ use crate::background::feeds::sockets::{NodeHead, NodeSockets, SAID_BYTES_MAX, S
 use crate::background::intervals::CurrentIntervals;
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
 use heads::HeadFeed;
@@ -32,7 +32,7 @@ const SAID_MAX: usize = 4096;
 pub struct FeedResources {
     pub pool: Arc<FleetState>,
     pub hub: Arc<Hub>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
     pub prober: Prober,
     pub regimen: CurrentIntervals,

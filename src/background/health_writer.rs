@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::registry::{Registry, RegistryError, StoredHealth};
 use crate::shared::fleet_state::FleetState;
 use forebay_core::fleet::node_view::NodeView;
@@ -20,7 +20,7 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(30);
 pub struct HealthWriter {
     pub registry: Arc<dyn Registry>,
     pub pool: Arc<FleetState>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub written: HashMap<NodeId, WrittenHealth>,
     /// The log was told that health can't be written.
     pub is_told: bool,

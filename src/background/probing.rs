@@ -11,7 +11,7 @@ use crate::background::intervals::CurrentIntervals;
 use crate::background::shared_leader::{LeaderStep, SharedHeads};
 use crate::clock;
 use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::snapshot::Snapshot;
@@ -26,7 +26,7 @@ const CHAIN_ID_EVERY: Duration = Duration::from_secs(180);
 /// The rounds.
 pub struct ProbeRounds {
     pub pool: Arc<FleetState>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
     pub regimen: CurrentIntervals,
     pub asked: HashMap<NodeId, ProbeHistory>,

@@ -14,7 +14,7 @@ use crate::config::change::{self, ServerKeys, SettingsChange};
 use crate::config::settings::Settings;
 use crate::config::{self, Finding, Severity};
 use crate::observe::journal::{CONFIGURATION, Event};
-use crate::observe::metrics::{Metrics, ReloadOutcome};
+use crate::observe::metrics::{ProcessMetrics, ReloadOutcome};
 use crate::registry::Environment;
 use crate::shared::fleet_state::FleetState;
 
@@ -30,7 +30,7 @@ pub struct ConfigReload {
     pub server: ServerKeys,
     pub apply: ApplySettings,
     pub pool: Arc<FleetState>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ProcessMetrics>,
     /// The file's bytes when it was read last.
     pub bytes: Option<Vec<u8>>,
 }

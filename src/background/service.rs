@@ -22,7 +22,7 @@ use crate::background::reload::ConfigReload;
 use crate::background::shared_leader::SharedHeads;
 use crate::clock;
 use crate::node::probe::Prober;
-use crate::observe::access_log;
+use crate::observe::{access_log, logs};
 use crate::shared::fleet_state::FleetState;
 
 /// Names are resolved again this often.
@@ -66,6 +66,8 @@ impl BackgroundTasks {
             herald: CloudWatchReporter {
                 pool: roster.pool.clone(),
                 metrics: roster.metrics.clone(),
+                // With the certificates comes the telling of them.
+                certificates: renewals.first().map(|renewal| renewal.metrics.clone()),
                 regimen: regimen.clone(),
             },
             reload: reload.map(Mutex::new),
@@ -182,10 +184,11 @@ impl BackgroundTasks {
 #[async_trait]
 impl BackgroundService for BackgroundTasks {
     async fn start(&self, shutdown: ShutdownWatch) {
+        let chain = self.pool.chain.clone();
         tokio::join!(
             until(shutdown.clone(), self.follow_configuration()),
             until(shutdown.clone(), self.follow_certificates()),
-            self.keep_house(shutdown),
+            logs::for_chain(chain, self.keep_house(shutdown)),
         );
     }
 }

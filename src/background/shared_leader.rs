@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::background::intervals::CurrentIntervals;
 use crate::clock;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::registry::{Registry, SharedHead};
 use forebay_core::fleet::ProbeOutcome;
 use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
@@ -34,7 +34,7 @@ pub enum LeaderStep {
 /// The shared head, as this process knows it.
 pub struct SharedHeads {
     registry: Arc<dyn Registry>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ChainMetrics>,
     regimen: CurrentIntervals,
     known: Mutex<SharedHeadState>,
     is_told: Notify,
@@ -57,7 +57,7 @@ struct SharedHeadState {
 impl SharedHeads {
     pub fn new(
         registry: Arc<dyn Registry>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ChainMetrics>,
         regimen: CurrentIntervals,
     ) -> SharedHeads {
         SharedHeads {
@@ -206,7 +206,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("forebay.db");
         let registry = crate::registry::embedded::EmbeddedRegistry::open(&path, Arc::new(|_| None));
-        let metrics = Arc::new(Metrics::new());
+        let metrics = ChainMetrics::alone();
         let (_, regimen) = CurrentIntervals::new(crate::background::intervals::example());
         let shared = SharedHeads::new(Arc::new(registry.unwrap()), metrics, regimen);
         (folder, shared)

@@ -99,7 +99,11 @@ impl Attempt {
         following: Option<TrailContext<'_>>,
     ) -> Attempt {
         Attempt {
-            span: AttemptSpan::begin(trace, &place.upstream.spec.name),
+            span: AttemptSpan::begin(
+                trace,
+                &place.upstream.spec.name,
+                place.upstream.metrics.chain(),
+            ),
             footprint: following.map(|it| it.begin(&place.upstream.spec.name)),
             stand: AttemptPlacement::Placed(place),
             began_at: clock::now(),

@@ -10,7 +10,7 @@ use crate::call::lookups::Lookups;
 use crate::call::policy::Policy;
 use crate::call::request_context::RequestContext;
 use crate::client::websocket::listener::SubscriptionBatch;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::observe::spans::CallSpan;
 use crate::observe::spans::Trace;
 use crate::shared::admission::Admission;
@@ -35,13 +35,13 @@ use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::node::NodeId;
 
-/// What all calls share.
+/// What all calls of a chain share.
 pub struct CallState {
     pub pool: Arc<FleetState>,
     /// For the calls that begin now; each keeps the one it began with.
     pub policy: ArcSwap<Policy>,
     pub budget: RetryBudget,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub gate: Arc<Admission>,
     pub flights: Singleflight,
     pub taken: Arc<SharedWrites>,

@@ -17,6 +17,7 @@ use crate::node::connection::BUFFER_BYTES;
 use crate::node::fault::BodyFault;
 use crate::node::reply::{BufferedBody, NodeResponse};
 use crate::observe::access_log::AccessLogEntry;
+use crate::observe::logs;
 use crate::shared::answer_budget::{AnswerBudget, AnswerReservation};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
@@ -210,10 +211,12 @@ fn alarm(upstream: &Upstream, node: &NodeView, shut: Rejection) {
             Rejection::Quota => "says that its quota is used up, or not paid for",
             Rejection::Auth => "refuses our credentials",
         };
-        log::warn!(
-            "node {} {what}: look at its key and plan",
-            upstream.spec.name
-        );
+        logs::of_chain(upstream.metrics.chain(), || {
+            log::warn!(
+                "node {} {what}: look at its key and plan",
+                upstream.spec.name
+            );
+        });
     }
 }
 

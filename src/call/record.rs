@@ -43,7 +43,7 @@ impl<'a> CallRecord<'a> {
                 outcome: CallOutcome::Cancelled,
             },
             entry: terms.origin.entry(&call.method),
-            span: CallSpan::begin(terms.origin.trace.as_ref(), row),
+            span: CallSpan::begin(terms.origin.trace.as_ref(), row, &state.pool.chain),
         };
         let terms = terms.traced(record.span.as_ref(), row);
         (record, terms)

@@ -16,6 +16,7 @@ use crate::observe::access_log::{AccessLogEntry, CallOrigin};
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::wire::forwarded;
 use forebay_core::wire::trace::{self, TraceParent};
 
@@ -38,9 +39,11 @@ impl RequestContext {
         policy: &Policy,
         address: Option<IpAddr>,
         arrived_at: Instant,
+        chain: &ChainName,
     ) -> RequestContext {
         let client = policy.log_calls.map(|share| {
             Arc::new(CallOrigin {
+                chain: chain.clone(),
                 share,
                 request_id: named(caller),
                 address,
@@ -61,6 +64,7 @@ impl RequestContext {
         share: Option<f64>,
         address: Option<IpAddr>,
         opened_at: Instant,
+        chain: &ChainName,
     ) -> RequestContext {
         let request_id = || {
             let given = asked.request_id.clone();
@@ -68,6 +72,7 @@ impl RequestContext {
         };
         let client = share.map(|share| {
             Arc::new(CallOrigin {
+                chain: chain.clone(),
                 share,
                 request_id: request_id(),
                 address,

@@ -255,9 +255,9 @@ impl<'a> UpstreamBatch<'a> {
         // What is asked from here on has places of its own.
         drop(trip);
         if judged.refuses {
-            refuse(upstream, REFUSAL_LASTS);
+            upstream.refuse_batches(REFUSAL_LASTS);
         } else if judged.lots.iter().all(is_spoilt) {
-            refuse(upstream, TROUBLE_LASTS);
+            upstream.refuse_batches(TROUBLE_LASTS);
         }
         if let Some(verdict) = judged.lots.iter().find_map(turned_away) {
             exchange::rest(pool, upstream, node, verdict).await;
@@ -315,14 +315,6 @@ fn judge(came: &BatchResult, (first, calls): (UpstreamCallId, usize)) -> BatchVe
         lots: vec![lot; calls],
         refuses: false,
         is_mixed_up: false,
-    }
-}
-
-/// No batches for this node for a while.
-fn refuse(upstream: &Upstream, lasts: Duration) {
-    if upstream.welcome.refuse(lasts, clock::now()) {
-        let (name, seconds) = (&upstream.spec.name, lasts.as_secs());
-        log::info!("node {name} did not take a batch: it gets calls one by one for {seconds} s");
     }
 }
 

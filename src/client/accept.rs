@@ -46,7 +46,7 @@ impl ServerApp for ClientAcceptor {
 impl ClientAcceptor {
     /// Stays with a connection to its end.
     async fn attend(&self, stream: Stream) {
-        let _counted = self.endpoint.engine.metrics.begin_connection();
+        let _counted = self.endpoint.metrics.begin_connection();
         let peer = stream.get_socket_digest();
         let peer = peer.as_ref().and_then(|digest| digest.peer_addr());
         let address = peer.and_then(|address| address.as_inet());

@@ -21,6 +21,7 @@ use crate::client::request_body::{self, MissingBody};
 use crate::client::request_head::RequestKind;
 use crate::client::response::{ClientResponse, JSON, ResponseBody, TEXT};
 use crate::clock;
+use crate::observe::metrics::ProcessMetrics;
 use crate::router;
 use forebay_core::rpc::envelope::{Call, RequestItem, RpcRequest};
 use forebay_core::rpc::refusal::Refusal;
@@ -42,6 +43,7 @@ const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection
 /// The JSON-RPC endpoint.
 pub struct Endpoint {
     pub engine: Arc<CallState>,
+    pub metrics: Arc<ProcessMetrics>,
     /// Whether answers are packed for clients that ask for it.
     pub packs: bool,
 }
@@ -52,7 +54,7 @@ impl Endpoint {
     /// # Errors
     /// The connection breaks here.
     pub async fn serve(&self, caller: &mut impl Downstream) -> Result<(), ClientGone> {
-        let _counted = self.engine.metrics.begin_request();
+        let _counted = self.metrics.begin_request();
         // A request keeps the policy that it began with.
         let policy = self.engine.policy.load_full();
         match caller.asked().wish {
@@ -95,7 +97,7 @@ impl Endpoint {
         };
         let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
         caller.send(outgoing, &policy.origins).await?;
-        self.engine.metrics.http_response(status);
+        self.metrics.http_response(status);
         if may_be_tried_again {
             self.engine.metrics.try_again_response();
         }
@@ -146,7 +148,8 @@ impl Endpoint {
         let gate = &self.engine.gate;
         let bytes_max = policy.limits.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
-        let origin = RequestContext::of(caller, policy, address, arrived_at);
+        let chain = &self.engine.pool.chain;
+        let origin = RequestContext::of(caller, policy, address, arrived_at, chain);
         let who = gate.caller(address);
         let head_bytes = caller.asked().kept_bytes();
         let pass = gate.enter(who);

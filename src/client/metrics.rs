@@ -11,27 +11,40 @@ use pingora::protocols::http::ServerSession;
 use super::health;
 use crate::call::context::CallState;
 use crate::clock;
-use crate::observe::metrics::{CONTENT_TYPE as CONTENT_TYPE_TEXT, ResourceUse};
+use crate::observe::metrics::{
+    CONTENT_TYPE as CONTENT_TYPE_TEXT, ChainUse, ProcessMetrics, ProcessUse,
+};
 
 /// Answers Prometheus.
-pub struct MetricsApp(pub Arc<CallState>);
+pub struct MetricsApp {
+    pub metrics: Arc<ProcessMetrics>,
+    pub engine: Arc<CallState>,
+}
 
 /// The metrics as of now, for Prometheus.
-pub fn scrape(state: &CallState) -> String {
+pub fn scrape(metrics: &ProcessMetrics, state: &CallState) -> String {
+    metrics.show_used(&ProcessUse {
+        requests: state.gate.requests(),
+        request_bytes: state.gate.bytes(),
+        answer_bytes: state.gate.answers_bytes(),
+    });
+    refresh(state);
+    metrics.encode()
+}
+
+/// Sets what a chain's metrics say of this moment.
+fn refresh(state: &CallState) {
     let view = &state.pool.snapshot().view;
     let (now, unix_seconds) = (clock::now(), clock::unix_millis() / 1000);
     // A bench shows at once, not with the next round.
     state.metrics.show_fleet(view, now, unix_seconds);
-    state.metrics.show_used(&ResourceUse {
-        requests: state.gate.requests(),
-        request_bytes: state.gate.bytes(),
-        answer_bytes: state.gate.answers_bytes(),
+    state.metrics.show_used(&ChainUse {
         retry_budget: state.budget.tokens(now),
         queued: state.pool.places.waiting(),
         shed: state.pool.places.shed(),
         is_degraded: health::is_degraded(view, state.pool.failing.too_many(now)),
     });
-    state.metrics.encode(view, unix_seconds)
+    state.metrics.refresh(view, unix_seconds);
 }
 
 #[async_trait]
@@ -40,7 +53,7 @@ impl ServeHttp for MetricsApp {
         let head = session.req_header();
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let (status, body) = match (head.uri.path(), is_read) {
-            ("/metrics", true) => (200, scrape(&self.0)),
+            ("/metrics", true) => (200, scrape(&self.metrics, &self.engine)),
             ("/metrics", false) => (405, String::new()),
             _ => (404, "the metrics are at /metrics\n".to_string()),
         };

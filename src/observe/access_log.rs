@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use log::Level;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::logs;
 use super::metrics::CallOutcome;
 use crate::clock;
 use forebay_core::call::trail::FailedAttempts;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::chance::Dice;
 use forebay_core::vocabulary::log_throttle::{LogThrottle, OmittedLines, SPAN};
 
@@ -26,6 +27,7 @@ const METHOD_BYTES_MAX: usize = 64;
 /// Whose packet a call came in.
 #[derive(Clone, Debug)]
 pub struct CallOrigin {
+    pub chain: ChainName,
     /// The share of calls that get a line, 0 to 1.
     pub share: f64,
     pub request_id: String,
@@ -124,6 +126,7 @@ impl AccessLogEntry {
         let took = now.saturating_duration_since(self.client.arrived_at);
         AccessLogLine {
             message: "call",
+            chain: &self.client.chain,
             request_id: &self.client.request_id,
             client: self.client.address,
             method: &self.method,
@@ -170,6 +173,8 @@ pub fn shown_method(method: &str) -> &str {
 #[derive(Serialize)]
 struct AccessLogLine<'a> {
     message: &'static str,
+    #[serde(serialize_with = "as_text")]
+    chain: &'a ChainName,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<IpAddr>,
@@ -191,6 +196,9 @@ impl fmt::Display for AccessLogLine<'_> {
         if let Some(code) = self.code {
             write!(f, " code={code}")?;
         }
+        if !self.chain.is_main() {
+            write!(f, " chain={}", self.chain)?;
+        }
         write!(f, " node={}", self.node)?;
         if !self.failed.is_empty() {
             write!(f, " failed={}", self.failed.join(","))?;
@@ -202,6 +210,10 @@ impl fmt::Display for AccessLogLine<'_> {
         }
         write!(f, " request={}", self.request_id)
     }
+}
+
+fn as_text<S: Serializer>(chain: &ChainName, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(chain.as_str())
 }
 
 /// How many calls failed without a line.
@@ -244,7 +256,12 @@ mod tests {
     use forebay_core::vocabulary::chance::SeededDice;
 
     fn entry(share: f64) -> AccessLogEntry {
+        entry_of("main", share)
+    }
+
+    fn entry_of(chain: &str, share: f64) -> AccessLogEntry {
         let client = CallOrigin {
+            chain: chain.parse().unwrap(),
             share,
             request_id: "id-1".to_string(),
             address: Some(IpAddr::from([10, 0, 0, 7])),
@@ -273,11 +290,20 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&line).unwrap(),
             serde_json::json!({
-                "message": "call", "request_id": "id-1", "client": "10.0.0.7",
+                "message": "call", "chain": "main", "request_id": "id-1", "client": "10.0.0.7",
                 "method": "eth_call", "outcome": "rpc_error", "code": 3, "node": "geth-1",
                 "attempts": 2, "duration_ms": 12.0, "bytes": 47,
             })
         );
+    }
+
+    #[test]
+    fn a_line_of_a_chain_with_a_name_says_it() {
+        let entry = entry_of("base", 1.0);
+        let line = entry.line(after(&entry, 1));
+        let text = line.to_string();
+        assert!(text.contains(" cancelled chain=base node=local "), "{text}");
+        assert_eq!(serde_json::to_value(&line).unwrap()["chain"], "base");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::traffic::Traffic;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::view::FleetView;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::Role;
 
 /// Under which names the metrics appear.
@@ -20,6 +21,8 @@ pub struct CloudWatchLabels {
     pub namespace: String,
     /// The dimension that all lines have.
     pub service: String,
+    /// The dimension that a chain's lines have, too.
+    pub chain: ChainName,
 }
 
 /// How long the last probe of a node took, by the node's name.
@@ -28,39 +31,69 @@ pub type ProbeDurations<'a> = &'a dyn Fn(&Arc<str>) -> Option<Duration>;
 /// A metric: its name, its unit as CloudWatch spells it, its value.
 type MetricDatum = (&'static str, &'static str, Value);
 
-/// What there is to say of this process, beside the fleet.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ProcessFigures {
+/// What there is to say of a chain beside its fleet.
+#[derive(Clone, Debug, Default)]
+pub struct ChainFigures {
+    /// Since the lines before.
+    pub traffic: Traffic,
     pub registry_age: Option<Duration>,
-    /// Until the first certificate expires.
-    pub certificate_days: Option<i64>,
 }
 
 /// The lines for the fleet as of `unix_millis`, each with its end: one for the fleet, one for each
 /// node of which anything is known. None before the first round, when nothing is.
-/// `traffic`: since the lines before.
 pub fn lines(
     view: &FleetView,
     labels: &CloudWatchLabels,
     probe_times: ProbeDurations<'_>,
-    traffic: &Traffic,
-    own: ProcessFigures,
+    figures: &ChainFigures,
     unix_millis: u64,
 ) -> String {
     if view.rounds == 0 {
         return String::new();
     }
-    let mut text = line(labels, None, of_fleet(view, traffic, own), unix_millis);
+    let mut text = line(labels, About::Chain, of_fleet(view, figures), unix_millis);
     for node in &view.nodes {
         let metrics = of_node(node, probe_times(&node.name));
         if !metrics.is_empty() {
-            text += &line(labels, Some(&node.name), metrics, unix_millis);
+            text += &line(labels, About::Node(&node.name), metrics, unix_millis);
         }
     }
     text
 }
 
-fn of_fleet(view: &FleetView, traffic: &Traffic, own: ProcessFigures) -> Vec<MetricDatum> {
+/// The line of the process, whose first certificate expires in `days`.
+pub fn certificate_line(labels: &CloudWatchLabels, days: i64, unix_millis: u64) -> String {
+    let metrics = vec![("CertificateDays", "Count", json!(days))];
+    line(labels, About::Process, metrics, unix_millis)
+}
+
+/// What a line is about.
+#[derive(Clone, Copy)]
+enum About<'a> {
+    Process,
+    Chain,
+    Node(&'a str),
+}
+
+impl<'a> About<'a> {
+    /// The sets of dimensions that its metrics appear under, beside the service. Of all chains together
+    /// the sum counts, or the worst, as the alarm's statistic has it. Of nodes nothing can be said so but
+    /// where there is one chain: it has no name, as none had before there were several.
+    fn dimensions(self, chain: &'a ChainName) -> Vec<Vec<(&'static str, &'a str)>> {
+        let chain_of = ("Chain", chain.as_str());
+        match self {
+            About::Process => vec![Vec::new()],
+            About::Chain => vec![Vec::new(), vec![chain_of]],
+            About::Node(name) if chain.is_main() => {
+                vec![vec![("Node", name)], vec![chain_of, ("Node", name)]]
+            }
+            About::Node(name) => vec![vec![chain_of, ("Node", name)]],
+        }
+    }
+}
+
+fn of_fleet(view: &FleetView, figures: &ChainFigures) -> Vec<MetricDatum> {
+    let traffic = &figures.traffic;
     let nodes = view.nodes.iter().filter(|node| node.rung == Role::Own);
     let fit = nodes.filter(|node| node.serves()).count();
     let others = [Role::Leader, Role::Fallback];
@@ -79,10 +112,8 @@ fn of_fleet(view: &FleetView, traffic: &Traffic, own: ProcessFigures) -> Vec<Met
     ];
     let p99 = traffic.p99().map(|time| json!(millis(time)));
     metrics.extend(p99.map(|time| ("CallTimeP99", "Milliseconds", time)));
-    let age = own.registry_age.map(|age| json!(age.as_secs()));
+    let age = figures.registry_age.map(|age| json!(age.as_secs()));
     metrics.extend(age.map(|age| ("RegistryAge", "Seconds", age)));
-    let days = own.certificate_days.map(|days| json!(days));
-    metrics.extend(days.map(|days| ("CertificateDays", "Count", days)));
     metrics
 }
 
@@ -111,13 +142,15 @@ fn millis(time: Duration) -> f64 {
 
 fn line(
     labels: &CloudWatchLabels,
-    node: Option<&str>,
+    about: About<'_>,
     metrics: Vec<MetricDatum>,
     unix_millis: u64,
 ) -> String {
-    let mut dimensions = vec![("Service", labels.service.as_str())];
-    dimensions.extend(node.map(|name| ("Node", name)));
-    let names: Vec<_> = dimensions.iter().map(|(name, _)| *name).collect();
+    let service = [("Service", labels.service.as_str())];
+    let sets = about.dimensions(&labels.chain).into_iter();
+    let sets: Vec<_> = sets.map(|set| [&service[..], &set].concat()).collect();
+    let names = |set: &Vec<(&'static str, &str)>| set.iter().map(|(name, _)| *name).collect();
+    let names: Vec<Vec<_>> = sets.iter().map(names).collect();
     let units: Vec<_> = metrics
         .iter()
         .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
@@ -129,12 +162,12 @@ fn line(
             "Timestamp": unix_millis,
             "CloudWatchMetrics": [{
                 "Namespace": labels.namespace,
-                "Dimensions": [names],
+                "Dimensions": names,
                 "Metrics": units,
             }],
         }),
     );
-    for (name, value) in dimensions {
+    for (name, value) in sets.into_iter().flatten() {
         members.insert(name.to_string(), json!(value));
     }
     for (name, _, value) in metrics {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::observe::metrics::{CallOutcome, Metrics};
+use crate::observe::metrics::{CallOutcome, ChainMetrics, ProcessMetrics};
 use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
@@ -35,8 +35,15 @@ fn the_fleets_line_has_the_agreed_names() {
     assert_eq!(line["_aws"]["Timestamp"], NOW);
     let metrics = &line["_aws"]["CloudWatchMetrics"][0];
     assert_eq!(metrics["Namespace"], "Forebay");
-    assert_eq!(metrics["Dimensions"], json!([["Service"]]));
-    assert_eq!(line["Service"], "forebay-prod");
+    let sets = json!([["Service"], ["Service", "Chain"]]);
+    assert_eq!(
+        metrics["Dimensions"], sets,
+        "of all chains, and of this one"
+    );
+    assert_eq!(
+        (&line["Service"], &line["Chain"]),
+        (&json!("forebay-prod"), &json!("base"))
+    );
     assert_eq!(line["HealthyNodes"], 1);
     assert_eq!(line["FallbackInUse"], 0);
     assert_eq!(line["TryAgainResponses"], 3);
@@ -47,7 +54,30 @@ fn the_fleets_line_has_the_agreed_names() {
     );
     assert_eq!(line["CallTimeP99"], 250.0);
     assert_eq!(line["RegistryAge"], 7);
+}
+
+#[test]
+fn nodes_of_a_chain_without_a_name_appear_without_its_dimension_too() {
+    let view = fleet(&[("geth-1", Role::Own, 1, 97)]);
+    let lines = read_of(&view, "main");
+    let sets = |line: &Value| line["_aws"]["CloudWatchMetrics"][0]["Dimensions"].clone();
+    let wanted = json!([["Service", "Node"], ["Service", "Chain", "Node"]]);
+    assert_eq!(sets(&lines[1]), wanted);
+    for line in &lines {
+        assert_eq!(faults(line), Vec::<String>::new(), "{line}");
+        assert_eq!(line["Chain"], "main");
+    }
+}
+
+#[test]
+fn the_processs_own_line_names_no_chain() {
+    let line = certificate_line(&labels("base"), 13, NOW);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(faults(&line), Vec::<String>::new(), "{line}");
+    let metrics = &line["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!(metrics["Dimensions"], json!([["Service"]]));
     assert_eq!(line["CertificateDays"], 13);
+    assert_eq!(line.get("Chain"), None);
 }
 
 #[test]
@@ -59,7 +89,7 @@ fn a_nodes_line_has_its_head_its_difference_and_its_probe_time() {
     ]);
     let lines = read(&view);
     let metrics = &lines[1]["_aws"]["CloudWatchMetrics"][0];
-    assert_eq!(metrics["Dimensions"], json!([["Service", "Node"]]));
+    assert_eq!(metrics["Dimensions"], json!([["Service", "Chain", "Node"]]));
     assert_eq!(
         metrics["Metrics"],
         json!([
@@ -110,10 +140,9 @@ fn what_is_not_known_is_left_out() {
     assert_eq!(
         lines(
             &FleetView::default(),
-            &labels(),
+            &labels("base"),
             &|_| None,
-            &Traffic::default(),
-            ProcessFigures::default(),
+            &ChainFigures::default(),
             NOW
         ),
         ""
@@ -124,10 +153,9 @@ fn what_is_not_known_is_left_out() {
     let silent = fleet.view();
     let text = lines(
         &silent,
-        &labels(),
+        &labels("base"),
         &|_| None,
-        &Traffic::default(),
-        ProcessFigures::default(),
+        &ChainFigures::default(),
         NOW,
     );
     assert_eq!(
@@ -137,10 +165,9 @@ fn what_is_not_known_is_left_out() {
     );
     let text = lines(
         &silent,
-        &labels(),
+        &labels("base"),
         &|_| Some(Duration::from_secs(2)),
-        &Traffic::default(),
-        ProcessFigures::default(),
+        &ChainFigures::default(),
         NOW,
     );
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -151,7 +178,6 @@ fn what_is_not_known_is_left_out() {
     assert_eq!(of_fleet["Calls"], 0);
     assert_eq!(of_fleet.get("CallTimeP99"), None);
     assert_eq!(of_fleet.get("RegistryAge"), None);
-    assert_eq!(of_fleet.get("CertificateDays"), None);
 }
 
 #[test]
@@ -230,7 +256,7 @@ fn faults(line: &Value) -> Vec<String> {
 
 #[test]
 fn the_certificate_that_expires_first_counts() {
-    let metrics = Metrics::new();
+    let metrics = ProcessMetrics::new();
     let now = NOW / 1000;
     assert_eq!(metrics.certificate_days(now), None);
     let expires = |port: u16, days: i64| {
@@ -245,22 +271,26 @@ fn the_certificate_that_expires_first_counts() {
     assert_eq!(metrics.certificate_days(now), Some(-1));
 }
 
-fn labels() -> CloudWatchLabels {
+fn labels(chain: &str) -> CloudWatchLabels {
     CloudWatchLabels {
         namespace: "Forebay".to_string(),
         service: "forebay-prod".to_string(),
+        chain: chain.parse().unwrap(),
     }
 }
 
 fn read(view: &FleetView) -> Vec<Value> {
+    read_of(view, "base")
+}
+
+fn read_of(view: &FleetView, chain: &str) -> Vec<Value> {
     let text = lines(
         view,
-        &labels(),
+        &labels(chain),
         &|_| Some(Duration::from_micros(1500)),
-        &traffic(),
-        ProcessFigures {
+        &ChainFigures {
+            traffic: traffic(),
             registry_age: Some(Duration::from_secs(7)),
-            certificate_days: Some(13),
         },
         NOW,
     );
@@ -271,7 +301,7 @@ fn read(view: &FleetView) -> Vec<Value> {
 
 /// Of four calls that were answered, one that failed and two that nobody can answer.
 fn traffic() -> Traffic {
-    let metrics = Metrics::new();
+    let metrics = ChainMetrics::alone();
     let method = metrics.method(None);
     for outcome in [
         CallOutcome::Ok,

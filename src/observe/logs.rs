@@ -11,6 +11,9 @@ use std::sync::OnceLock;
 use env_filter::Filter;
 use log::{Level, Log, Metadata, Record, SetLoggerError};
 use serde::Serialize;
+use tokio::task_local;
+
+use forebay_core::vocabulary::chain::ChainName;
 
 /// The environment variable with the filter, as `env_logger` reads it: `info,forebay=debug`.
 pub const FILTER_VARIABLE: &str = "FOREBAY_LOG";
@@ -44,7 +47,7 @@ pub enum LogFormat {
     /// Time, level, message.
     #[default]
     Text,
-    /// An object a line: `ts`, `level`, `target`, `message`.
+    /// An object a line: `ts`, `level`, `target`, `message`, and `chain` where it is about one.
     Json,
 }
 
@@ -72,6 +75,22 @@ fn filter(wanted: &str, unless_told: &str) -> Filter {
         builder.parse(EVERYDAY).parse(wanted);
     }
     builder.build()
+}
+
+task_local! {
+    /// Whose lines the task writes.
+    static CHAIN: ChainName;
+}
+
+/// Does `work`, whose lines are about `chain`: in JSON they have it as a member, in text it stands
+/// before what they say, if it has been given a name.
+pub async fn for_chain<T>(chain: ChainName, work: impl Future<Output = T>) -> T {
+    CHAIN.scope(chain, work).await
+}
+
+/// The same, for what doesn't wait.
+pub fn of_chain<T>(chain: &ChainName, work: impl FnOnce() -> T) -> T {
+    CHAIN.sync_scope(chain.clone(), work)
 }
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -133,9 +152,21 @@ impl Logger {
                 return None;
             }
         }
+        let chain = CHAIN.try_with(ChainName::clone).ok();
+        let of_chain = chain.as_ref().map(ChainName::as_str);
         Some(match self.format {
-            LogFormat::Text => format!("{utc}Z {level:<5} {}\n", on_one_line(&message)),
-            LogFormat::Json => json(utc, level, target, &JsonMessage { message: &message }),
+            LogFormat::Text => {
+                let named = chain.as_ref().filter(|chain| !chain.is_main());
+                let before = named.map_or_else(String::new, |chain| format!("{chain}: "));
+                format!("{utc}Z {level:<5} {before}{}\n", on_one_line(&message))
+            }
+            LogFormat::Json => {
+                let said = JsonMessage {
+                    chain: of_chain,
+                    message: &message,
+                };
+                json(utc, level, target, &said)
+            }
         })
     }
 }
@@ -174,6 +205,8 @@ struct JsonLine<'a, E> {
 
 #[derive(Serialize)]
 struct JsonMessage<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<&'a str>,
     message: &'a str,
 }
 
@@ -251,6 +284,26 @@ mod tests {
             "message": rude,
         });
         assert_eq!(read, wanted);
+    }
+
+    #[tokio::test]
+    async fn a_line_says_which_chain_it_is_about() {
+        let said = |format| line(format, "", Level::Info, "forebay", "a node is fit").unwrap();
+        let chain_of = |line: &str| {
+            let read: serde_json::Value = serde_json::from_str(line).unwrap();
+            read.get("chain").cloned()
+        };
+        let base: ChainName = "base".parse().unwrap();
+        let text = of_chain(&base, || said(LogFormat::Text));
+        assert!(text.ends_with("Z INFO  base: a node is fit\n"), "{text}");
+        let json = for_chain(base, async { said(LogFormat::Json) }).await;
+        assert_eq!(chain_of(&json), Some("base".into()));
+
+        let text = of_chain(&ChainName::main(), || said(LogFormat::Text));
+        assert!(text.ends_with("Z INFO  a node is fit\n"), "{text}");
+        let json = of_chain(&ChainName::main(), || said(LogFormat::Json));
+        assert_eq!(chain_of(&json), Some("main".into()));
+        assert_eq!(chain_of(&said(LogFormat::Json)), None, "of none");
     }
 
     #[test]

@@ -1,46 +1,46 @@
-//! What Prometheus is told, and the handles to tell it by.
+//! What Prometheus is told, and the handles to tell it by: of the process, and of each chain.
+//!
+//! What is a chain's carries its name as the label `chain`, which its families have once for all: a
+//! handle that a call writes to costs the same with one chain or with many.
 //!
 //! No label's number of values depends on what clients send: a method is a row of the method
 //! table or `other`, a status code one of a fixed set or `other`.
 
 mod bounds;
-mod configuration;
 mod families;
 mod fleet;
 mod handles;
+mod process;
 mod sockets;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge, TextEncoder};
+use prometheus::{Histogram, IntCounter};
 
 pub use self::fleet::state_of;
 pub use self::handles::{CallOutcome, MethodMetrics, NodeMetrics, SpanMetrics};
 pub use self::sockets::SocketEnd;
 use self::sockets::SocketMetrics;
-pub use crate::observe::metrics::bounds::{ConfiguredBounds, ResourceUse};
-use crate::observe::metrics::families::MetricFamilies;
+pub use crate::observe::metrics::bounds::{ChainBounds, ChainUse, ProcessBounds, ProcessUse};
+use crate::observe::metrics::families::ChainFamilies;
 use crate::observe::metrics::fleet::FleetGauges;
 pub use crate::observe::metrics::handles::{
     GaugeGuard, HedgeWinner, LookupOutcome, ReloadOutcome, TakeoverReason, TransactionOutcome,
 };
+pub use crate::observe::metrics::process::ProcessMetrics;
 pub use crate::observe::metrics::sockets::MessageDirection;
 use crate::observe::traffic::Traffic;
 use forebay_core::fleet::standing::Reason;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::method::{MethodIndex, TABLE, Treatment};
 use forebay_core::rpc::classify::{AttemptClass, FailoverRule, Rejection};
+use forebay_core::vocabulary::chain::ChainName;
 
-/// The content type of [`Metrics::encode`]'s text.
+/// The content type of [`ProcessMetrics::encode`]'s text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The status codes that are counted by themselves; sorted.
-const CODES: [u16; 16] = [
-    101, 200, 204, 400, 403, 404, 405, 408, 413, 415, 426, 429, 431, 500, 503, 504,
-];
 /// What may fail at the registry: shown from the start, so that a first failure is a rise.
 const REGISTRY_OPERATIONS: [&str; 6] =
     ["list", "seed", "follow", "record_health", "lease", "share"];
@@ -48,9 +48,10 @@ const REGISTRY_OPERATIONS: [&str; 6] =
 const OTHER: &str = "other";
 const NO_LABELS: [&str; 0] = [];
 
-/// All metrics of one balancer, in a registry of their own.
-pub struct Metrics {
-    families: MetricFamilies,
+/// All metrics of one chain. [`ProcessMetrics::chain`] makes them.
+pub struct ChainMetrics {
+    chain: ChainName,
+    families: ChainFamilies,
     /// One a row of the method table, and one for the rest; made at the first call.
     methods: [OnceLock<MethodMetrics>; TABLE.len() + 1],
     /// By [`AttemptClass`]; none for what is never asked elsewhere.
@@ -65,11 +66,7 @@ pub struct Metrics {
     tag_repeats: IntCounter,
     /// `null` again, and something else.
     null_checks: [IntCounter; 2],
-    /// By place in [`CODES`], and one for the rest.
-    http_responses: Vec<IntCounter>,
     try_again_responses: IntCounter,
-    requests_in_flight: IntGauge,
-    connections: IntGauge,
     sockets: SocketMetrics,
     batch_calls: Histogram,
     upstream_batch_calls: Histogram,
@@ -82,32 +79,18 @@ pub struct Metrics {
     reorgs_told: IntCounter,
 }
 
-impl Default for Metrics {
-    fn default() -> Metrics {
-        Metrics::new()
-    }
-}
-
-impl Metrics {
-    pub fn new() -> Metrics {
-        let families = MetricFamilies::new();
-        let version = [env!("CARGO_PKG_VERSION")];
-        families.build_info.with_label_values(&version).set(1);
+impl ChainMetrics {
+    fn new(chain: &ChainName) -> ChainMetrics {
+        let families = ChainFamilies::new(chain);
         let failovers = AttemptClass::ALL.map(|class| {
             let is_passed_on = class.elsewhere() != FailoverRule::Never;
             is_passed_on.then(|| families.failovers.with_label_values(&[class.outcome()]))
         });
-        families.panics.with_label_values(&NO_LABELS);
         for operation in REGISTRY_OPERATIONS {
             families.registry_errors.with_label_values(&[operation]);
         }
-        for outcome in ReloadOutcome::ALL {
-            let series = [outcome.as_str()];
-            families.config_reloads.with_label_values(&series);
-        }
-        let codes = CODES.iter().map(u16::to_string).chain([OTHER.to_string()]);
-        let http_responses = codes.map(|code| families.http_responses.with_label_values(&[code]));
-        Metrics {
+        ChainMetrics {
+            chain: chain.clone(),
             methods: [const { OnceLock::new() }; TABLE.len() + 1],
             failovers,
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
@@ -123,10 +106,7 @@ impl Metrics {
             tag_repeats: families.tag_repeats.with_label_values(&NO_LABELS),
             null_checks: ["null", "found"]
                 .map(|outcome| families.null_checks.with_label_values(&[outcome])),
-            http_responses: http_responses.collect(),
             try_again_responses: families.try_again_responses.with_label_values(&NO_LABELS),
-            requests_in_flight: families.requests_in_flight.with_label_values(&NO_LABELS),
-            connections: families.connections.with_label_values(&NO_LABELS),
             sockets: SocketMetrics::new(&families),
             batch_calls: families.batch_calls.with_label_values(&NO_LABELS),
             upstream_batch_calls: families.upstream_batch_calls.with_label_values(&NO_LABELS),
@@ -141,9 +121,13 @@ impl Metrics {
         }
     }
 
+    pub fn chain(&self) -> &ChainName {
+        &self.chain
+    }
+
     /// Finds the series of the node called `name`, once for its life in the list.
     pub fn node(&self, name: &str) -> NodeMetrics {
-        NodeMetrics::new(&self.families, name)
+        NodeMetrics::new(&self.chain, &self.families, name)
     }
 
     /// Takes away all series of a node that has left the list.
@@ -172,11 +156,6 @@ impl Metrics {
         drop(families.probe_duration.remove_label_values(&[name]));
         drop(families.upstream_subscriptions.remove_label_values(&[name]));
         self.hide_from_fleet(name);
-    }
-
-    /// For who exports spans; without it they have no series.
-    pub fn spans(&self) -> SpanMetrics {
-        SpanMetrics::new(&self.families)
     }
 
     pub fn method(&self, row: MethodIndex) -> &MethodMetrics {
@@ -263,21 +242,6 @@ impl Metrics {
         (read_at > 0).then(age)
     }
 
-    pub fn http_response(&self, code: u16) {
-        let at = CODES.binary_search(&code).unwrap_or(CODES.len());
-        self.http_responses[at].inc();
-    }
-
-    /// Counts a request in flight while the result is held.
-    pub fn begin_request(&self) -> GaugeGuard {
-        GaugeGuard::on(&self.requests_in_flight)
-    }
-
-    /// Counts an open connection while the result is held.
-    pub fn begin_connection(&self) -> GaugeGuard {
-        GaugeGuard::on(&self.connections)
-    }
-
     pub fn batch(&self, calls: usize) {
         self.batch_calls.observe(calls as f64);
     }
@@ -300,29 +264,6 @@ impl Metrics {
     /// counts from here.
     pub fn registry_awaited(&self, unix_seconds: u64) {
         self.registry_read_at.store(unix_seconds, Ordering::Relaxed);
-    }
-
-    /// A task ended by a fault of the program.
-    pub fn panicked(&self) {
-        self.families.panics.with_label_values(&NO_LABELS).inc();
-    }
-
-    /// What the listener at `address` shows expires at `unix_seconds`.
-    pub fn certificate_expires(&self, address: SocketAddr, unix_seconds: i64) {
-        let gauges = &self.families.certificate_expiry;
-        gauges
-            .with_label_values(&[&address.to_string()])
-            .set(unix_seconds);
-    }
-
-    /// Of all certificates that are shown: until the first of them expires, in whole days; below 0 after
-    /// that. `None` where none is shown.
-    pub fn certificate_days(&self, unix_seconds: u64) -> Option<i64> {
-        let families = prometheus::core::Collector::collect(&self.families.certificate_expiry);
-        let series = families.iter().flat_map(|family| family.get_metric());
-        let expiries = series.map(|metric| metric.get_gauge().get_value());
-        let first = expiries.reduce(f64::min)?;
-        Some(((first - unix_seconds as f64) / 86_400.0).floor() as i64)
     }
 
     pub fn registry_failed(&self, operation: &'static str) {
@@ -357,20 +298,33 @@ impl Metrics {
         self.takeovers[why as usize].inc();
     }
 
-    /// Prometheus' text, as of `unix_seconds`, with the calls in flight of `view`.
-    /// See [`CONTENT_TYPE`].
-    pub fn encode(&self, view: &FleetView, unix_seconds: u64) -> String {
+    /// Sets what is as old as the scrape: the calls in flight of `view`, and the registry's age.
+    pub fn refresh(&self, view: &FleetView, unix_seconds: u64) {
         self.show_in_flight(view);
         if let Some(age) = self.registry_age(unix_seconds) {
             let gauge = self.families.registry_age.with_label_values(&NO_LABELS);
             gauge.set(saturated(age.as_secs()));
         }
-        TextEncoder::new()
-            .encode_to_string(&self.families.registry.gather())
-            .unwrap_or_else(|why| {
-                log::error!("the metrics can't be written as text: {why}");
-                String::new()
-            })
+    }
+}
+
+#[cfg(test)]
+impl ChainMetrics {
+    /// Of a chain without a name and without a process.
+    pub fn alone() -> std::sync::Arc<ChainMetrics> {
+        std::sync::Arc::new(ChainMetrics::new(&ChainName::main()))
+    }
+
+    /// Prometheus' text of this chain.
+    pub fn text(&self) -> String {
+        let families = prometheus::core::Collector::collect(&self.families.written);
+        let shown = families
+            .into_iter()
+            .filter(|it| !it.get_metric().is_empty());
+        let shown: Vec<_> = shown.collect();
+        prometheus::TextEncoder::new()
+            .encode_to_string(&shown)
+            .unwrap()
     }
 }
 

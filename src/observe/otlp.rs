@@ -61,6 +61,7 @@ fn attributes(span: &Span) -> Vec<Value> {
     let mut attributes = vec![
         text("rpc.system", "jsonrpc"),
         text("rpc.method", span.method),
+        text("forebay.chain", span.chain.as_str()),
         text("forebay.outcome", span.outcome),
     ];
     let node = span.node.as_deref();
@@ -92,6 +93,7 @@ mod tests {
         let call = TraceParent::new([1, 2], 3);
         let attempt = Span {
             kind: SpanKind::Attempt,
+            chain: "base".parse().unwrap(),
             own: call.with_span(4),
             parent: Some(call),
             method: "eth_call",
@@ -123,6 +125,7 @@ mod tests {
                 "attributes": [
                     {"key": "rpc.system", "value": {"stringValue": "jsonrpc"}},
                     {"key": "rpc.method", "value": {"stringValue": "eth_call"}},
+                    {"key": "forebay.chain", "value": {"stringValue": "base"}},
                     {"key": "forebay.outcome", "value": {"stringValue": "timeout"}},
                     {"key": "forebay.node", "value": {"stringValue": "geth-1"}},
                 ],

@@ -18,6 +18,7 @@ use super::metrics::{CallOutcome, SpanMetrics};
 use crate::clock;
 use forebay_core::method::{self, MethodIndex};
 use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::chance::Dice;
 use forebay_core::wire::trace::TraceParent;
 
@@ -44,6 +45,7 @@ pub enum SpanKind {
 #[derive(Clone, Debug)]
 pub struct Span {
     pub kind: SpanKind,
+    pub chain: ChainName,
     /// Its trace and its own id.
     pub own: TraceParent,
     pub parent: Option<TraceParent>,
@@ -154,10 +156,14 @@ struct OpenSpan {
 
 impl CallSpan {
     /// Begins the span of a call of `row`, that a client made as a part of `parent`.
-    pub fn begin(parent: Option<&TraceParent>, row: MethodIndex) -> Option<CallSpan> {
+    pub fn begin(
+        parent: Option<&TraceParent>,
+        row: MethodIndex,
+        chain: &ChainName,
+    ) -> Option<CallSpan> {
         let own = tracer()?.place(parent, &mut clock::roll)?;
-        let outcome = CallOutcome::Cancelled.as_str();
-        let mut open = OpenSpan::begin(SpanKind::Call, own, parent.copied(), row, outcome);
+        let mut open = OpenSpan::begin(SpanKind::Call, (own, parent.copied()), row, chain);
+        open.span.outcome = CallOutcome::Cancelled.as_str();
         open.span.attempts = Some(0);
         Some(CallSpan(Box::new(open)))
     }
@@ -184,19 +190,14 @@ impl CallSpan {
 }
 
 impl AttemptSpan {
-    /// Begins the span of an attempt on `node` as a part of `trace`.
-    pub fn begin(trace: Option<&Trace>, node: &Arc<str>) -> Option<AttemptSpan> {
+    /// Begins the span of an attempt on `node` of `chain` as a part of `trace`.
+    pub fn begin(trace: Option<&Trace>, node: &Arc<str>, chain: &ChainName) -> Option<AttemptSpan> {
         tracer()?;
         let trace = trace.filter(|trace| trace.parent.is_sampled())?;
         let own = trace.parent.with_span(clock::roll());
-        let outcome = AttemptClass::Cancelled.outcome();
-        let mut open = OpenSpan::begin(
-            SpanKind::Attempt,
-            own,
-            Some(trace.parent),
-            trace.row,
-            outcome,
-        );
+        let place = (own, Some(trace.parent));
+        let mut open = OpenSpan::begin(SpanKind::Attempt, place, trace.row, chain);
+        open.span.outcome = AttemptClass::Cancelled.outcome();
         open.span.node = Some(node.clone());
         Some(AttemptSpan(Box::new(open)))
     }
@@ -216,21 +217,21 @@ impl AttemptSpan {
 impl OpenSpan {
     fn begin(
         kind: SpanKind,
-        own: TraceParent,
-        parent: Option<TraceParent>,
+        (own, parent): (TraceParent, Option<TraceParent>),
         row: MethodIndex,
-        outcome: &'static str,
+        chain: &ChainName,
     ) -> OpenSpan {
         OpenSpan {
             began: clock::now(),
             span: Span {
                 kind,
+                chain: chain.clone(),
                 own,
                 parent,
                 method: method::listed(row).map_or("other", |method| method.name),
                 began_at: clock::unix_nanos(),
                 took: Duration::ZERO,
-                outcome,
+                outcome: "",
                 is_failure: false,
                 node: None,
                 attempts: None,
@@ -253,7 +254,7 @@ impl Drop for OpenSpan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::metrics::Metrics;
+    use crate::observe::metrics::ProcessMetrics;
     use forebay_core::vocabulary::chance::SeededDice;
 
     fn tracer(share: f64) -> (Tracer, mpsc::Receiver<Span>) {
@@ -262,7 +263,7 @@ mod tests {
             share: AtomicU64::new(share.to_bits()),
             queue,
             pending: AtomicUsize::new(0),
-            metrics: Metrics::new().spans(),
+            metrics: ProcessMetrics::new().spans(),
         };
         (tracer, spans)
     }
@@ -292,7 +293,7 @@ mod tests {
     fn what_finds_no_room_is_dropped_and_counted() {
         let (tracer, spans) = tracer(1.0);
         let own = TraceParent::new([1, 2], 3);
-        let open = OpenSpan::begin(SpanKind::Call, own, None, None, "ok");
+        let open = OpenSpan::begin(SpanKind::Call, (own, None), None, &ChainName::main());
         assert_eq!(open.span.method, "other");
         tracer.hear(open.span.clone());
         tracer.hear(open.span.clone());

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock;
 use crate::observe::events;
 use crate::observe::journal::Journal;
+use crate::observe::logs;
 use crate::shared::client_floors::SharedFloors;
 use crate::shared::early_rounds::EarlyRounds;
 use crate::shared::list_source::CurrentListSource;
@@ -41,7 +42,7 @@ use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::fleet::{FleetChange, HealthCriteria, ProbeDetails, ProbeOutcome, select};
-use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::vocabulary::chain::{BlockNumber, ChainName};
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
@@ -49,6 +50,8 @@ use forebay_core::vocabulary::tier::Tier;
 
 /// The fleet's one writer, and everybody's reader.
 pub struct FleetState {
+    /// Whose fleet it is.
+    pub chain: ChainName,
     fleet: Mutex<Fleet>,
     present: CurrentSnapshot,
     balancer: LoadBalancer<WeightedSelection>,
@@ -79,6 +82,7 @@ impl FleetState {
         let mut backends = Backends::new(Box::new(SnapshotDiscovery(present.clone())));
         backends.set_health_check(Box::new(LagHealthCheck(present.clone())));
         FleetState {
+            chain: ChainName::main(),
             fleet: Mutex::new(fleet),
             balancer: LoadBalancer::from_backends_with_config(backends, Some(present.clone())),
             present,
@@ -94,6 +98,13 @@ impl FleetState {
             told: ToldBlocks::default(),
             places: Arc::default(),
         }
+    }
+
+    /// The fleet of `chain`, rather than of one without a name.
+    #[must_use]
+    pub fn called(mut self, chain: &ChainName) -> FleetState {
+        self.chain = chain.clone();
+        self
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -276,7 +287,7 @@ impl FleetState {
         let changes = self.alter(change);
         for change in &changes {
             let (level, sentence) = events::sentence(change);
-            log::log!(level, "{sentence}");
+            logs::of_chain(&self.chain, || log::log!(level, "{sentence}"));
             self.journal.hear(change, clock::unix_millis());
         }
         // Without a change no verdict can have flipped.
@@ -361,7 +372,7 @@ impl HealthCheck for LagHealthCheck {
 mod tests {
     use super::*;
     use crate::node::connector::Connector;
-    use crate::observe::metrics::Metrics;
+    use crate::observe::metrics::ChainMetrics;
     use crate::shared::node_clients::ClientFactory;
     use forebay_core::fleet::HealthCriteria;
     use forebay_core::fleet::standing::Hysteresis;
@@ -378,8 +389,7 @@ mod tests {
             hysteresis: Hysteresis { rise: 1, fall: 1 },
         }));
         let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
-        let mut roll =
-            ClientFactory::new(connector, Arc::new(Metrics::new()), pool.places.clone(), 1);
+        let mut roll = ClientFactory::new(connector, ChainMetrics::alone(), pool.places.clone(), 1);
         let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = roll.call(vec![spec.unwrap()], &[]);
         let id = upstreams[0].id;

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::clock;
 use crate::node::client::NodeClient;
 use crate::node::connector::Connector;
-use crate::observe::metrics::{Metrics, NodeMetrics};
+use crate::observe::logs;
+use crate::observe::metrics::{ChainMetrics, NodeMetrics};
 use crate::shared::place_queue::PlaceQueue;
 use forebay_core::fleet::FleetMember;
 use forebay_core::rpc::batch::BatchSupport;
@@ -28,6 +30,20 @@ pub struct Upstream {
     secrets: Vec<String>,
 }
 
+impl Upstream {
+    /// It gets no batches for a while.
+    pub fn refuse_batches(&self, lasts: Duration) {
+        if self.welcome.refuse(lasts, clock::now()) {
+            let (name, seconds) = (&self.spec.name, lasts.as_secs());
+            logs::of_chain(self.metrics.chain(), || {
+                log::info!(
+                    "node {name} did not take a batch: it gets calls one by one for {seconds} s"
+                );
+            });
+        }
+    }
+}
+
 /// A shorter text is an ordinary word, and would be found by accident.
 const SECRET_BYTES_MIN: usize = 16;
 
@@ -37,7 +53,7 @@ pub type Upstreams = Arc<Vec<Arc<Upstream>>>;
 /// Gives each identity its id once, and builds what calls need of a node.
 pub struct ClientFactory {
     connector: Arc<Connector>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ChainMetrics>,
     idle_max: usize,
     places: Arc<PlaceQueue>,
     ids: HashMap<String, NodeId>,
@@ -47,7 +63,7 @@ impl ClientFactory {
     /// `places`: where calls wait for them; `idle_max`: connections kept open to a node between calls.
     pub fn new(
         connector: Arc<Connector>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ChainMetrics>,
         places: Arc<PlaceQueue>,
         idle_max: usize,
     ) -> ClientFactory {

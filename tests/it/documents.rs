@@ -471,13 +471,20 @@ fn metrics() -> BTreeMap<String, Registered> {
         (".histograms(\"", "histogram"),
     ];
     let text = text_of("src/observe/metrics/families.rs");
+    let mut is_a_chains = false;
     let registered = text.lines().filter_map(|line| {
+        is_a_chains |= line.starts_with("impl ChainFamilies");
         let (kind, rest) = kinds
             .iter()
             .find_map(|(call, kind)| Some((*kind, line.split_once(call)?.1)))?;
         let (name, rest) = rest.split_once("\", \"")?;
         let labels = rest.split_once("\", &[")?.1.split_once(']')?.0;
         let labels = labels.replace('"', "");
+        let labels = match (is_a_chains, labels.is_empty()) {
+            (true, true) => "chain".to_string(),
+            (true, false) => format!("chain, {labels}"),
+            (false, _) => labels,
+        };
         Some((name.to_string(), Registered { kind, labels }))
     });
     let registered: BTreeMap<_, _> = registered.collect();

@@ -208,7 +208,7 @@ fn queries() -> Vec<String> {
 /// A query as Grafana sends it when all is chosen.
 fn expanded(query: &str) -> String {
     let mut expanded = query.replace("$__rate_interval", "10s");
-    for variable in ["$job", "$instance", "$node", "$method"] {
+    for variable in ["$job", "$instance", "$chain", "$node", "$method"] {
         expanded = expanded.replace(variable, ".*");
     }
     assert!(!expanded.contains('$'), "{expanded}");

@@ -45,6 +45,7 @@ async fn a_call_and_its_attempts_are_spans_of_the_callers_trace() {
     assert_eq!((&*of_call.trace, &*of_call.parent), (TRACE, CALLER));
     assert_eq!(of_call.text("forebay.outcome"), Some("ok"));
     assert_eq!(of_call.text("forebay.node"), Some("b"));
+    assert_eq!(of_call.text("forebay.chain"), Some("main"));
     let below = spans.iter().filter(|span| span.parent == of_call.id);
     let mut below: Vec<_> = below.collect();
     below.sort_by_key(|span| span.start);

@@ -11,7 +11,7 @@ use crate::background::feeds::sockets::NodeHead;
 use crate::background::intervals::CurrentIntervals;
 use crate::clock;
 use crate::node::probe::Prober;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
 use forebay_core::feed::head_tracker::{
@@ -40,7 +40,7 @@ pub enum BlockEvent {
 pub struct HeadFeed {
     pub pool: Arc<FleetState>,
     pub hub: Arc<Hub>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
     pub regimen: CurrentIntervals,
     pub heads: mpsc::Receiver<NodeHead>,

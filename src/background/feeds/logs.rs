@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::background::feeds::heads::{BlockEvent, PAGES_MAX};
 use crate::clock;
 use crate::node::probe::Prober;
-use crate::observe::metrics::{Metrics, TakeoverReason};
+use crate::observe::metrics::{ChainMetrics, TakeoverReason};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
 use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence, holders};
@@ -35,7 +35,7 @@ const FORGOTTEN: &str = "logs of an abandoned block are no longer known: subscri
 pub struct LogFeed {
     pub pool: Arc<FleetState>,
     pub hub: Arc<Hub>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
     pub pages: mpsc::Receiver<BlockEvent>,
     waiting: VecDeque<BlockEvent>,
@@ -47,7 +47,7 @@ impl LogFeed {
     pub fn new(
         pool: Arc<FleetState>,
         hub: Arc<Hub>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ChainMetrics>,
         prober: Prober,
         pages: mpsc::Receiver<BlockEvent>,
     ) -> LogFeed {
@@ -215,7 +215,7 @@ mod tests {
         let id = SubscriptionId::read("0x1").unwrap();
         hub.subscribe(topic, id, &outbox).await.unwrap();
         assert_eq!(outbox.take(), Some(OutboxItem::Begun(id)));
-        let metrics = Arc::new(Metrics::new());
+        let metrics = ChainMetrics::alone();
         let prober = Prober::new(None).unwrap();
         (
             LogFeed::new(pool, hub, metrics, prober, written),

@@ -14,7 +14,7 @@ use crate::background::feeds::sockets::{
     FeedSource, OpenSockets, SocketCommand, SocketLoss, TopicEvent, TopicReport, TopicRequest,
 };
 use crate::clock;
-use crate::observe::metrics::{Metrics, TakeoverReason};
+use crate::observe::metrics::{ChainMetrics, TakeoverReason};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::{Hub, SubscriptionFailure};
 use forebay_core::feed::subscription::{RelayedTopic, Topic};
@@ -38,7 +38,7 @@ const NOBODY: &str = "no node tells this subscription any more: subscribe again"
 pub struct RelayFeed {
     pub pool: Arc<FleetState>,
     pub hub: Arc<Hub>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub said: mpsc::Receiver<TopicReport>,
     pub open: watch::Receiver<OpenSockets>,
     topics: HashMap<RelayedTopic, TopicRelay>,
@@ -50,7 +50,7 @@ impl RelayFeed {
     pub fn new(
         pool: Arc<FleetState>,
         hub: Arc<Hub>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<ChainMetrics>,
         said: mpsc::Receiver<TopicReport>,
         open: watch::Receiver<OpenSockets>,
     ) -> RelayFeed {
@@ -411,7 +411,7 @@ mod tests {
         let line = OpenSocket { epoch, orders };
         let (open, opened) = watch::channel(HashMap::from([(TELLER.node, line)]));
         Scene {
-            relays: RelayFeed::new(pool, hub.clone(), Arc::new(Metrics::new()), said, opened),
+            relays: RelayFeed::new(pool, hub.clone(), ChainMetrics::alone(), said, opened),
             hub,
             open,
             orders: taken,
@@ -453,9 +453,9 @@ mod tests {
         }
 
         fn taken_over(&self, why: TakeoverReason) -> u64 {
-            let view = &self.relays.pool.snapshot().view;
-            let text = self.relays.metrics.encode(view, 0);
-            let prefix = format!("forebay_takeovers_total{{reason=\"{}\"}} ", why.as_str());
+            let text = self.relays.metrics.text();
+            let series = format!("{{chain=\"main\",reason=\"{}\"}} ", why.as_str());
+            let prefix = format!("forebay_takeovers_total{series}");
             let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
             value.and_then(|value| value.parse().ok()).unwrap_or(0)
         }

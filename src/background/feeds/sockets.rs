@@ -22,7 +22,8 @@ use crate::background::feeds::sockets::node_socket::NodeSocket;
 use crate::background::intervals::CurrentIntervals;
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
-use crate::observe::metrics::Metrics;
+use crate::observe::logs;
+use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::{Hub, TOPICS_MAX};
 use crate::shared::node_clients::Upstream;
@@ -43,7 +44,7 @@ pub type NodeHead = (NodeId, Arc<Header>);
 pub struct SocketContext {
     pub pool: Arc<FleetState>,
     pub hub: Arc<Hub>,
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
     pub prober: Prober,
     pub regimen: CurrentIntervals,
@@ -185,10 +186,11 @@ impl NodeSockets {
         });
         for upstream in nodes() {
             if offers_socket(upstream) && !kept.contains_key(&upstream.id) {
+                let chain = self.exchange.metrics.chain();
                 let line = NodeSocket::new(self.exchange.clone(), upstream.clone());
                 let line = SocketTask {
                     upstream: upstream.clone(),
-                    task: tokio::spawn(line.run()),
+                    task: tokio::spawn(logs::for_chain(chain.clone(), line.run())),
                 };
                 kept.insert(upstream.id, line);
             }

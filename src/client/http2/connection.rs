@@ -115,7 +115,7 @@ impl Http2Session {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             let mut response = Response::new(());
             *response.status_mut() = status;
-            self.endpoint.engine.metrics.http_response(status.as_u16());
+            self.endpoint.metrics.http_response(status.as_u16());
             // An error says that the client has gone already.
             drop(respond.send_response(response, true));
             return;

@@ -69,7 +69,13 @@ fn judge(
         place: place(endpoint, address)?,
         client: engine.taken.client(asked.client.as_deref(), address),
         caller: engine.gate.caller(address),
-        origin: RequestContext::of_socket(&asked, policy.log_calls, address, clock::now()),
+        origin: RequestContext::of_socket(
+            &asked,
+            policy.log_calls,
+            address,
+            clock::now(),
+            &engine.pool.chain,
+        ),
     };
     Ok((accept, guest))
 }
@@ -130,7 +136,7 @@ async fn answered<S: AsyncWrite + Unpin>(
     let written = timeout(WRITE_TIME_MAX, writing).await;
     let is_written = written.is_ok_and(|written| written.is_ok());
     if is_written {
-        endpoint.engine.metrics.http_response(status);
+        endpoint.metrics.http_response(status);
     }
     is_written
 }

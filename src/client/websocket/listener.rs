@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::observe::metrics::{GaugeGuard, Metrics};
+use crate::observe::metrics::{ChainMetrics, GaugeGuard};
 use crate::shared::admission::Admission;
 use crate::shared::hub::{Hub, SubscriptionFailure};
 use crate::shared::outbox::Outbox;
@@ -23,7 +23,7 @@ use forebay_core::vocabulary::client::Client;
 pub struct ClientSubscriptions {
     hub: Arc<Hub>,
     gate: Arc<Admission>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ChainMetrics>,
     pub outbox: Arc<Outbox>,
     subscriptions_max: usize,
     subscriptions: Mutex<HashMap<SubscriptionId, Subscription>>,
@@ -49,7 +49,7 @@ impl ClientSubscriptions {
     pub fn new(
         hub: &Arc<Hub>,
         gate: &Arc<Admission>,
-        metrics: &Arc<Metrics>,
+        metrics: &Arc<ChainMetrics>,
         (client, subscriptions_max): (Client, usize),
     ) -> ClientSubscriptions {
         ClientSubscriptions {

@@ -22,12 +22,11 @@ use crate::call::context::CallState;
 use crate::call::lookups::Lookups;
 use crate::call::policy::{Limits, Policy};
 use crate::call::request_context::RequestContext;
-use crate::client::metrics::scrape;
 use crate::client::response::CorsPolicy;
 use crate::client::websocket::connection::FRAME_BYTES_MAX;
 use crate::client::websocket::session::{Peer, WebsocketSession};
 use crate::clock;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::outbox;
 use crate::shared::sockets::{self, SocketCounter};
@@ -95,7 +94,7 @@ fn engine(limits: sockets::SocketLimits) -> Arc<CallState> {
         pool,
         policy: arc_swap::ArcSwap::from_pointee(policy),
         budget: RetryBudget::new(rates, clock::now()),
-        metrics: Arc::new(Metrics::new()),
+        metrics: ChainMetrics::alone(),
         gate,
         flights: Default::default(),
         taken,
@@ -196,11 +195,16 @@ impl Scene {
     }
 
     fn metric(&self, series: &str) -> f64 {
-        let text = scrape(&self.engine);
+        let text = shown(&self.engine);
         let prefix = format!("forebay_{series} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
         value.unwrap().parse().unwrap()
     }
+}
+
+/// What Prometheus is told.
+fn shown(engine: &CallState) -> String {
+    engine.metrics.text()
 }
 
 /// A masked frame, as a client sends it.

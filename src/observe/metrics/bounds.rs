@@ -3,35 +3,24 @@
 
 use std::time::Duration;
 
-use super::{Metrics, NO_LABELS, saturated};
+use super::{ChainMetrics, NO_LABELS, ProcessMetrics, saturated};
 
-/// What was set: alerts and dashboards read it here, so that nobody writes it twice.
+/// What was set for a chain: alerts and dashboards read it here, so that nobody writes it twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ConfiguredBounds {
+pub struct ChainBounds {
     pub block_time: Duration,
     /// Between two rounds of probes.
     pub interval: Duration,
     /// Between two readings of the registry.
     pub refresh: Duration,
     pub lag_blocks_max: u64,
-    /// Requests inside at once.
-    pub requests_max: usize,
-    /// Bytes of request bodies inside at once.
-    pub request_bytes_max: usize,
-    /// Bytes of nodes' answers held whole at once.
-    pub answer_bytes_max: u64,
-    /// Clients' sockets at once.
-    pub sockets_max: usize,
     /// Repeats that the budget holds when full.
     pub retry_budget_max: f64,
 }
 
-/// What is used of the bounds at one moment.
+/// What is used of a chain's bounds at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ResourceUse {
-    pub requests: usize,
-    pub request_bytes: usize,
-    pub answer_bytes: u64,
+pub struct ChainUse {
     /// Repeats that the budget would pay for now.
     pub retry_budget: f64,
     /// Calls that wait for a place.
@@ -42,9 +31,30 @@ pub struct ResourceUse {
     pub is_degraded: bool,
 }
 
-impl Metrics {
-    /// Says what was set, once, at the start.
-    pub fn show_bounds(&self, bounds: &ConfiguredBounds) {
+/// How much the process has room for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProcessBounds {
+    /// Requests inside at once.
+    pub requests_max: usize,
+    /// Bytes of request bodies inside at once.
+    pub request_bytes_max: usize,
+    /// Bytes of nodes' answers held whole at once.
+    pub answer_bytes_max: u64,
+    /// Clients' sockets at once.
+    pub sockets_max: usize,
+}
+
+/// What is used of that at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProcessUse {
+    pub requests: usize,
+    pub request_bytes: usize,
+    pub answer_bytes: u64,
+}
+
+impl ChainMetrics {
+    /// Says what was set.
+    pub fn show_bounds(&self, bounds: &ChainBounds) {
         let families = &self.families;
         for (key, wait) in [
             ("chain.block_time", bounds.block_time),
@@ -54,11 +64,31 @@ impl Metrics {
             let gauge = families.setting_seconds.with_label_values(&[key]);
             gauge.set(wait.as_secs_f64());
         }
+        let lag = families.node_lag_blocks_max.with_label_values(&NO_LABELS);
+        lag.set(saturated(bounds.lag_blocks_max));
+        let budget = families.retry_budget_max.with_label_values(&NO_LABELS);
+        budget.set(bounds.retry_budget_max);
+    }
+
+    /// Says what is used of it, as of now.
+    pub fn show_used(&self, used: &ChainUse) {
+        let families = &self.families;
+        let degraded = families.degraded.with_label_values(&NO_LABELS);
+        degraded.set(i64::from(used.is_degraded));
+        let budget = families.retry_budget.with_label_values(&NO_LABELS);
+        budget.set(used.retry_budget);
+        let queued = families.queued_calls.with_label_values(&NO_LABELS);
+        queued.set(saturated(used.queued));
+        let shed = families.calls_shed.with_label_values(&NO_LABELS);
+        shed.inc_by(used.shed.saturating_sub(shed.get()));
+    }
+}
+
+impl ProcessMetrics {
+    /// Says how much there is room for.
+    pub fn show_bounds(&self, bounds: &ProcessBounds) {
+        let families = &self.families;
         for (gauges, most) in [
-            (
-                &families.node_lag_blocks_max,
-                saturated(bounds.lag_blocks_max),
-            ),
             (
                 &families.requests_admitted_max,
                 saturated(bounds.requests_max),
@@ -75,12 +105,10 @@ impl Metrics {
         ] {
             gauges.with_label_values(&NO_LABELS).set(most);
         }
-        let budget = families.retry_budget_max.with_label_values(&NO_LABELS);
-        budget.set(bounds.retry_budget_max);
     }
 
     /// Says what is used of it, as of now.
-    pub fn show_used(&self, used: &ResourceUse) {
+    pub fn show_used(&self, used: &ProcessUse) {
         let families = &self.families;
         for (gauges, now) in [
             (&families.requests_admitted, saturated(used.requests)),
@@ -89,13 +117,5 @@ impl Metrics {
         ] {
             gauges.with_label_values(&NO_LABELS).set(now);
         }
-        let degraded = families.degraded.with_label_values(&NO_LABELS);
-        degraded.set(i64::from(used.is_degraded));
-        let budget = families.retry_budget.with_label_values(&NO_LABELS);
-        budget.set(used.retry_budget);
-        let queued = families.queued_calls.with_label_values(&NO_LABELS);
-        queued.set(saturated(used.queued));
-        let shed = families.calls_shed.with_label_values(&NO_LABELS);
-        shed.inc_by(used.shed.saturating_sub(shed.get()));
     }
 }

@@ -4,7 +4,12 @@
 //! mark between them. So of two values of one fixed label (`outcome`, `state`, `reason`) neither
 //! may be the end of the other; a test sees to it.
 
-use prometheus::core::Collector;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use forebay_core::vocabulary::chain::ChainName;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
@@ -16,16 +21,64 @@ const DURATION_BUCKETS: [f64; 15] = [
 /// In calls.
 const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
-pub(super) struct MetricFamilies {
+/// What is the process's, whatever chains it serves.
+pub(super) struct ProcessFamilies {
     pub registry: Registry,
+    pub build_info: IntGaugeVec,
+    pub panics: IntCounterVec,
+    pub certificate_expiry: IntGaugeVec,
+    pub http_responses: IntCounterVec,
+    pub requests_in_flight: IntGaugeVec,
+    pub requests_admitted: IntGaugeVec,
+    pub requests_admitted_max: IntGaugeVec,
+    pub request_bytes_held: IntGaugeVec,
+    pub request_bytes_held_max: IntGaugeVec,
+    pub answer_bytes_held: IntGaugeVec,
+    pub answer_bytes_held_max: IntGaugeVec,
+    pub connections: IntGaugeVec,
+    pub sockets_max: IntGaugeVec,
     pub trace_spans: IntCounterVec,
     pub config_reloads: IntCounterVec,
     pub config_reload_successful: IntGaugeVec,
     pub config_success_timestamp: IntGaugeVec,
     pub config_settings_waiting: IntGaugeVec,
-    pub build_info: IntGaugeVec,
-    pub panics: IntCounterVec,
-    pub certificate_expiry: IntGaugeVec,
+}
+
+impl ProcessFamilies {
+    #[rustfmt::skip]
+    pub fn new() -> ProcessFamilies {
+        let mut list = FamilyList::default();
+        let made = ProcessFamilies {
+            registry: Registry::new(),
+            build_info: list.gauges("build_info", "Always 1; the version is the label.", &["version"]),
+            panics: list.counters("panics_total", "Tasks that ended by a fault of the program: a connection or call each.", &[]),
+            certificate_expiry: list.gauges("certificate_expiry_timestamp_seconds", "When the certificate that a listener shows expires, since 1970.", &["address"]),
+            http_responses: list.counters("http_responses_total", "HTTP answers to clients.", &["code"]),
+            requests_in_flight: list.gauges("requests_in_flight", "HTTP requests that are not answered yet.", &[]),
+            requests_admitted: list.gauges("requests_admitted", "Requests and messages with calls that the gate let in.", &[]),
+            requests_admitted_max: list.gauges("requests_admitted_max", "The most of them at once; one more is refused.", &[]),
+            request_bytes_held: list.gauges("request_bytes_held", "Bytes of requests' bodies and of messages in memory.", &[]),
+            request_bytes_held_max: list.gauges("request_bytes_held_max", "The most of them at once; more are refused.", &[]),
+            answer_bytes_held: list.gauges("answer_bytes_held", "Bytes of nodes' answers that are held whole.", &[]),
+            answer_bytes_held_max: list.gauges("answer_bytes_held_max", "The most of them at once; more are refused.", &[]),
+            connections: list.gauges("connections", "Clients' connections that are open.", &[]),
+            sockets_max: list.gauges("sockets_max", "The most of them at once; one more is refused.", &[]),
+            trace_spans: list.counters("trace_spans_total", "Spans for the collector of traces, by what became of them.", &["outcome"]),
+            config_reloads: list.counters("config_reloads_total", "Times that the configuration was read again, by what came of it.", &["outcome"]),
+            config_reload_successful: list.gauges("config_last_reload_successful", "0 while the configuration's file is one that was refused.", &[]),
+            config_success_timestamp: list.gauges("config_last_reload_success_timestamp_seconds", "When the configuration was last read without a mistake, since 1970.", &[]),
+            config_settings_waiting: list.gauges("config_settings_waiting", "Settings of the configuration's file that need a restart to hold.", &[]),
+        };
+        watch_process(&made.registry);
+        register(&made.registry, list.written());
+        made
+    }
+}
+
+/// What is a chain's: each series carries its name as the label `chain`.
+pub(super) struct ChainFamilies {
+    /// All of them, for the registry.
+    pub written: CollectorGroup,
     pub node_block_number: IntGaugeVec,
     pub node_lag_blocks: IntGaugeVec,
     pub node_lag_blocks_max: IntGaugeVec,
@@ -69,23 +122,13 @@ pub(super) struct MetricFamilies {
     pub hedges: IntCounterVec,
     pub broadcasts: IntCounterVec,
     pub write_lookups: IntCounterVec,
-    pub block_waits: IntCounterVec,
     pub tag_repeats: IntCounterVec,
+    pub block_waits: IntCounterVec,
     pub null_checks: IntCounterVec,
-    pub http_responses: IntCounterVec,
     pub try_again_responses: IntCounterVec,
-    pub requests_in_flight: IntGaugeVec,
-    pub requests_admitted: IntGaugeVec,
-    pub requests_admitted_max: IntGaugeVec,
-    pub request_bytes_held: IntGaugeVec,
-    pub request_bytes_held_max: IntGaugeVec,
-    pub answer_bytes_held: IntGaugeVec,
-    pub answer_bytes_held_max: IntGaugeVec,
     pub retry_budget: GaugeVec,
     pub retry_budget_max: GaugeVec,
-    pub connections: IntGaugeVec,
     pub sockets: IntGaugeVec,
-    pub sockets_max: IntGaugeVec,
     pub subscriptions: IntGaugeVec,
     pub socket_messages: IntCounterVec,
     pub sockets_closed: IntCounterVec,
@@ -103,15 +146,11 @@ pub(super) struct MetricFamilies {
     pub reorgs_told: IntCounterVec,
 }
 
-impl MetricFamilies {
+impl ChainFamilies {
     #[rustfmt::skip]
-    pub fn new() -> MetricFamilies {
-        let list = FamilyList(Registry::new());
-        list.watch_process();
-        MetricFamilies {
-            build_info: list.gauges("build_info", "Always 1; the version is the label.", &["version"]),
-            panics: list.counters("panics_total", "Tasks that ended by a fault of the program: a connection or call each.", &[]),
-            certificate_expiry: list.gauges("certificate_expiry_timestamp_seconds", "When the certificate that a listener shows expires, since 1970.", &["address"]),
+    pub fn new(chain: &ChainName) -> ChainFamilies {
+        let mut list = FamilyList::of(chain);
+        ChainFamilies {
             node_block_number: list.gauges("node_block_number", "The node's head.", &["node"]),
             node_lag_blocks: list.gauges("node_lag_blocks", "Blocks behind the reference; 0 when ahead.", &["node"]),
             node_lag_blocks_max: list.gauges("node_lag_blocks_max", "The most blocks that a fit node may be behind.", &[]),
@@ -158,20 +197,10 @@ impl MetricFamilies {
             tag_repeats: list.counters("tag_repeats_total", "Calls asked again as no node had the block that their tag stands for.", &[]),
             block_waits: list.counters("block_waits_total", "Calls that waited for a block that no node had yet.", &[]),
             null_checks: list.counters("null_checks_total", "Lookups asked of a second node because the first said null, by what it said.", &["outcome"]),
-            http_responses: list.counters("http_responses_total", "HTTP answers to clients.", &["code"]),
             try_again_responses: list.counters("try_again_responses_total", "Of the 503s: nodes failed a call (-32013) that may be tried again.", &[]),
-            requests_in_flight: list.gauges("requests_in_flight", "HTTP requests that are not answered yet.", &[]),
-            requests_admitted: list.gauges("requests_admitted", "Requests and messages with calls that the gate let in.", &[]),
-            requests_admitted_max: list.gauges("requests_admitted_max", "The most of them at once; one more is refused.", &[]),
-            request_bytes_held: list.gauges("request_bytes_held", "Bytes of requests' bodies and of messages in memory.", &[]),
-            request_bytes_held_max: list.gauges("request_bytes_held_max", "The most of them at once; more are refused.", &[]),
-            answer_bytes_held: list.gauges("answer_bytes_held", "Bytes of nodes' answers that are held whole.", &[]),
-            answer_bytes_held_max: list.gauges("answer_bytes_held_max", "The most of them at once; more are refused.", &[]),
             retry_budget: list.decimals("retry_budget", "Repeats that the budget would pay for now.", &[]),
             retry_budget_max: list.decimals("retry_budget_max", "Repeats that the budget holds when full.", &[]),
-            connections: list.gauges("connections", "Clients' connections that are open.", &[]),
             sockets: list.gauges("sockets", "Clients' WebSockets that are open.", &[]),
-            sockets_max: list.gauges("sockets_max", "The most of them at once; one more is refused.", &[]),
             subscriptions: list.gauges("subscriptions", "Clients' subscriptions, by what they listen to.", &["kind"]),
             socket_messages: list.counters("socket_messages_total", "Messages over clients' WebSockets.", &["direction"]),
             sockets_closed: list.counters("sockets_closed_total", "Clients' WebSockets that ended, by why; slow: the client did not take what it was sent.", &["reason"]),
@@ -180,11 +209,6 @@ impl MetricFamilies {
             registry_age: list.gauges("registry_age_seconds", "Since the registry was last read with success.", &[]),
             registry_items_rejected: list.gauges("registry_items_rejected", "Items of the registry that make no node.", &[]),
             registry_errors: list.counters("registry_errors_total", "Operations on the registry that failed.", &["operation"]),
-            trace_spans: list.counters("trace_spans_total", "Spans for the collector of traces, by what became of them.", &["outcome"]),
-            config_reloads: list.counters("config_reloads_total", "Times that the configuration was read again, by what came of it.", &["outcome"]),
-            config_reload_successful: list.gauges("config_last_reload_successful", "0 while the configuration's file is one that was refused.", &[]),
-            config_success_timestamp: list.gauges("config_last_reload_success_timestamp_seconds", "When the configuration was last read without a mistake, since 1970.", &[]),
-            config_settings_waiting: list.gauges("config_settings_waiting", "Settings of the configuration's file that need a restart to hold.", &[]),
             last_round: list.gauges("last_round_timestamp_seconds", "When the last round of probes ended, since 1970.", &[]),
             setting_seconds: list.decimals("setting_seconds", "A setting that is a time, by its key in the configuration.", &["key"]),
             upstream_subscriptions: list.gauges("upstream_subscriptions", "Subscriptions that the node's socket carries; 0: no socket.", &["node"]),
@@ -192,57 +216,107 @@ impl MetricFamilies {
             blocks_filled: list.counters("blocks_filled_total", "Blocks that were asked for to tell heads without a gap.", &[]),
             takeovers: list.counters("takeovers_total", "Times that another node took a subscription over, by why the first was left.", &["reason"]),
             reorgs_told: list.counters("reorgs_told_total", "Reorgs that were told to subscribers of heads.", &[]),
-            registry: list.0,
+            written: list.written(),
         }
     }
 }
 
+/// The families of one owner, which come into the registry and leave it together.
+#[derive(Clone)]
+pub(super) struct CollectorGroup(Arc<[Box<dyn Collector>]>);
+
+impl Collector for CollectorGroup {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.iter().flat_map(|family| family.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.0.iter().flat_map(|family| family.collect()).collect()
+    }
+}
+
 /// The list while it is being written.
-struct FamilyList(Registry);
+#[derive(Default)]
+struct FamilyList {
+    /// Of all its families.
+    labels: HashMap<String, String>,
+    families: Vec<Box<dyn Collector>>,
+}
 
 impl FamilyList {
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.registered(IntGaugeVec::new(named(name, help), labels))
+    fn of(chain: &ChainName) -> FamilyList {
+        FamilyList {
+            labels: HashMap::from([("chain".to_string(), chain.to_string())]),
+            families: Vec::new(),
+        }
     }
 
-    fn decimals(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.registered(GaugeVec::new(named(name, help), labels))
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.listed(IntGaugeVec::new(self.named(name, help), labels))
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.registered(IntCounterVec::new(named(name, help), labels))
+    fn decimals(&mut self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.listed(GaugeVec::new(self.named(name, help), labels))
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        let options = HistogramOpts::from(named(name, help)).buckets(buckets.to_vec());
-        self.registered(HistogramVec::new(options, labels))
+    fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.listed(IntCounterVec::new(self.named(name, help), labels))
+    }
+
+    fn histograms(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> HistogramVec {
+        let options = HistogramOpts::from(self.named(name, help)).buckets(buckets.to_vec());
+        self.listed(HistogramVec::new(options, labels))
+    }
+
+    fn named(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help)
+            .namespace("forebay")
+            .const_labels(self.labels.clone())
     }
 
     #[expect(
         clippy::expect_used,
         reason = "names, labels and buckets are constants of this file: a wrong one fails every test"
     )]
-    fn registered<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+    fn listed<C: Collector + Clone + 'static>(&mut self, made: prometheus::Result<C>) -> C {
         let family = made.expect("a metric's name and labels are well formed");
-        self.0
-            .register(Box::new(family.clone()))
-            .expect("a metric is listed once");
+        self.families.push(Box::new(family.clone()));
         family
     }
 
-    /// Memory, CPU, open files and threads of this process, under their customary names.
-    #[cfg(target_os = "linux")]
-    fn watch_process(&self) {
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        if let Err(why) = self.0.register(Box::new(process)) {
-            log::warn!("no metrics of the process itself: {why}");
-        }
+    fn written(self) -> CollectorGroup {
+        CollectorGroup(self.families.into())
     }
-
-    #[cfg(not(target_os = "linux"))]
-    fn watch_process(&self) {}
 }
 
-fn named(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("forebay")
+/// Shows `families` at each scrape. A name that is there already is a fault of this file, or two
+/// chains have one name.
+pub(super) fn register(registry: &Registry, families: CollectorGroup) {
+    if let Err(why) = registry.register(Box::new(families)) {
+        log::error!("metrics that nobody will see: {why}");
+    }
 }
+
+/// Shows them no more.
+pub(super) fn unregister(registry: &Registry, families: CollectorGroup) {
+    // An error says that they were not shown: good.
+    drop(registry.unregister(Box::new(families)));
+}
+
+/// Memory, CPU, open files and threads of this process, under their customary names.
+#[cfg(target_os = "linux")]
+fn watch_process(registry: &Registry) {
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    if let Err(why) = registry.register(Box::new(process)) {
+        log::warn!("no metrics of the process itself: {why}");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn watch_process(_: &Registry) {}

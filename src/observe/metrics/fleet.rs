@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use prometheus::{IntGauge, IntGaugeVec};
 
-use super::{Metrics, NO_LABELS, saturated};
+use super::{ChainMetrics, NO_LABELS, saturated};
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::reference::{LeaderDoubt, ReferenceSource};
 use forebay_core::fleet::standing::HealthState;
@@ -39,7 +39,7 @@ struct NodeGauges {
     in_flight: IntGauge,
 }
 
-impl Metrics {
+impl ChainMetrics {
     /// Sets the fleet's gauges from `view`, and takes away those of nodes that it has no more.
     /// `unix_seconds` becomes the time of the last round when there has been one since.
     pub fn show_fleet(&self, view: &FleetView, now: Instant, unix_seconds: u64) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use crate::observe::metrics::families::MetricFamilies;
+use crate::observe::metrics::families::{ChainFamilies, ProcessFamilies};
 use crate::observe::traffic::Traffic;
 use forebay_core::fleet::standing::Reason;
 use forebay_core::rpc::classify::{AttemptClass, Rejection};
+use forebay_core::vocabulary::chain::ChainName;
 
 /// What a client's call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,7 +118,7 @@ pub struct SpanMetrics {
 }
 
 impl SpanMetrics {
-    pub(super) fn new(families: &MetricFamilies) -> SpanMetrics {
+    pub(super) fn new(families: &ProcessFamilies) -> SpanMetrics {
         let counter = |outcome| families.trace_spans.with_label_values(&[outcome]);
         SpanMetrics {
             exported: counter("exported"),
@@ -210,6 +211,7 @@ impl TakeoverReason {
 /// Once the node is forgotten, what is still written here goes nowhere.
 #[derive(Clone, Debug)]
 pub struct NodeMetrics {
+    chain: ChainName,
     attempts: [IntCounter; AttemptClass::ALL.len()],
     attempt_duration: Histogram,
     refusals: [IntCounter; Rejection::ALL.len()],
@@ -220,7 +222,7 @@ pub struct NodeMetrics {
 }
 
 impl NodeMetrics {
-    pub(super) fn new(families: &MetricFamilies, node: &str) -> NodeMetrics {
+    pub(super) fn new(chain: &ChainName, families: &ChainFamilies, node: &str) -> NodeMetrics {
         let attempts = |class: AttemptClass| {
             let labels = [node, class.outcome()];
             families.attempts.with_label_values(&labels)
@@ -234,6 +236,7 @@ impl NodeMetrics {
             families.refusals.with_label_values(&labels)
         };
         NodeMetrics {
+            chain: chain.clone(),
             refusals: Rejection::ALL.map(refusals),
             attempts: AttemptClass::ALL.map(attempts),
             attempt_duration: families.attempt_duration.with_label_values(&[node]),
@@ -241,6 +244,11 @@ impl NodeMetrics {
             probe_failures: Reason::ALL.map(failures),
             last_probe: Arc::default(),
         }
+    }
+
+    /// Whose node it is.
+    pub fn chain(&self) -> &ChainName {
+        &self.chain
     }
 
     pub fn attempted(&self, class: AttemptClass, took: Duration) {
@@ -284,7 +292,7 @@ pub struct MethodMetrics {
 }
 
 impl MethodMetrics {
-    pub(super) fn new(families: &MetricFamilies, method: &str) -> MethodMetrics {
+    pub(super) fn new(families: &ChainFamilies, method: &str) -> MethodMetrics {
         let calls = |outcome: CallOutcome| {
             let labels = [method, outcome.as_str()];
             families.calls.with_label_values(&labels)

@@ -2,9 +2,9 @@
 
 use prometheus::{IntCounter, IntGauge};
 
-use super::{Metrics, NO_LABELS};
+use super::{ChainMetrics, NO_LABELS};
 use crate::observe::metrics::GaugeGuard;
-use crate::observe::metrics::families::MetricFamilies;
+use crate::observe::metrics::families::ChainFamilies;
 use forebay_core::feed::subscription::Topic;
 
 /// Which way a message went.
@@ -86,7 +86,7 @@ pub(super) struct SocketMetrics {
 }
 
 impl SocketMetrics {
-    pub fn new(families: &MetricFamilies) -> SocketMetrics {
+    pub fn new(families: &ChainFamilies) -> SocketMetrics {
         SocketMetrics {
             open: families.sockets.with_label_values(&NO_LABELS),
             subscriptions: Topic::KINDS
@@ -99,7 +99,7 @@ impl SocketMetrics {
     }
 }
 
-impl Metrics {
+impl ChainMetrics {
     /// Counts an open socket while the result is held.
     pub fn begin_socket(&self) -> GaugeGuard {
         GaugeGuard::on(&self.sockets.open)

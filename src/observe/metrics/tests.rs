@@ -1,5 +1,7 @@
 //! Stories about metrics, told through the text that Prometheus reads.
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fleet::{DOUBTS, NO_REASON, STATES};
@@ -39,6 +41,41 @@ fn each_metric_has_the_labels_of_the_interface() {
         }
         assert!(count > 0, "{name} has no series");
     }
+}
+
+#[test]
+fn each_chain_has_series_of_its_own_in_one_registry_until_it_is_forgotten() {
+    let process = ProcessMetrics::new();
+    let [base, main] = ["base", "main"].map(|name| name.parse::<ChainName>().unwrap());
+    let (of_base, of_main) = (process.chain(&base), process.chain(&main));
+    of_base.fallback_call();
+    (0..2).for_each(|_| of_main.fallback_call());
+    of_base
+        .node("geth-1")
+        .attempted(AttemptClass::Ok, Duration::ZERO);
+    let served = |chain: &str| {
+        let series = of_chain(chain, "fallback_calls_total");
+        value(&process.encode(), &series)
+    };
+    assert_eq!((served("base"), served("main")), (Some(1.0), Some(2.0)));
+    let text = process.encode();
+    let described = text.lines().filter(|line| line.starts_with("# TYPE"));
+    let described: Vec<_> = described.collect();
+    let mut once = described.clone();
+    once.dedup();
+    assert_eq!(described, once, "a family is described once");
+
+    process.chain(&base).fallback_call();
+    assert_eq!(served("base"), Some(2.0), "asked for again, it goes on");
+
+    process.forget_chain(&base);
+    of_base.fallback_call();
+    assert!(!process.encode().contains("chain=\"base\""));
+    assert_eq!(served("main"), Some(2.0));
+
+    process.chain(&base).fallback_call();
+    assert_eq!(served("base"), Some(1.0), "it begins anew");
+    process.forget_chain(&"nobody".parse().unwrap());
 }
 
 #[cfg(target_os = "linux")]
@@ -112,7 +149,7 @@ fn a_node_is_in_one_state_for_the_present_reason_alone() {
     ] {
         let text = scene.round(&[probe, answered(100)]);
         assert_eq!(states(&text, "geth-1"), [wanted]);
-        let prefix = "forebay_node_state{node=\"geth-1\"";
+        let prefix = "forebay_node_state{chain=\"main\",node=\"geth-1\"";
         let of_node = text.lines().filter(|line| line.starts_with(prefix));
         assert_eq!(of_node.count(), STATES.len(), "{wanted}");
     }
@@ -252,7 +289,7 @@ fn whatever_clients_send_the_number_of_series_stays() {
     };
     call("eth_call");
     call("made_up");
-    (0..=u16::MAX).for_each(|code| metrics.http_response(code));
+    (0..=u16::MAX).for_each(|code| metrics.process.http_response(code));
     let before = encode(&metrics);
     for number in 0..1000 {
         call(&format!("made_up_{number}\"\n"));
@@ -304,9 +341,9 @@ fn failovers_are_counted_by_what_the_attempt_came_to() {
 #[test]
 fn what_is_begun_counts_until_it_is_dropped() {
     let metrics = Metrics::new();
-    let first = metrics.begin_request();
-    let second = metrics.begin_request();
-    let connection = metrics.begin_connection();
+    let first = metrics.process.begin_request();
+    let second = metrics.process.begin_request();
+    let connection = metrics.process.begin_connection();
     drop(first);
     let text = encode(&metrics);
     assert_eq!(ours(&text, "requests_in_flight"), Some(1.0));
@@ -452,61 +489,61 @@ fn a_number_too_large_for_a_gauge_is_as_large_as_it_goes() {
 /// Each family with its type, and its labels in the order of the alphabet.
 const INTERFACE: &[(&str, &[&str])] = &[
     ("build_info gauge", &["version"]),
-    ("node_block_number gauge", &["node"]),
-    ("node_lag_blocks gauge", &["node"]),
-    ("node_lag_blocks_max gauge", &[]),
-    ("node_head_difference_blocks gauge", &["node"]),
-    ("node_head_age_seconds gauge", &["node"]),
-    ("node_oldest_block_number gauge", &["node"]),
-    ("node_oldest_state_block_number gauge", &["node"]),
-    ("node_healthy gauge", &["node"]),
-    ("node_weight gauge", &["node"]),
-    ("node_in_flight gauge", &["node"]),
-    ("node_in_flight_limit gauge", &["node"]),
-    ("queued_calls gauge", &[]),
-    ("calls_shed_total counter", &[]),
-    ("node_suspect gauge", &["node"]),
-    ("degraded gauge", &[]),
-    ("node_state gauge", &["node", "reason", "state"]),
-    ("probe_duration_seconds histogram", &["node"]),
-    ("probe_failures_total counter", &["node", "reason"]),
-    ("nodes gauge", &["rung"]),
-    ("nodes_healthy gauge", &["rung"]),
-    ("nodes_serving gauge", &["rung"]),
-    ("reference_block_number gauge", &[]),
-    ("reference_moved_timestamp_seconds gauge", &[]),
-    ("served_block_number gauge", &[]),
-    ("safe_block_number gauge", &[]),
-    ("finalized_block_number gauge", &[]),
-    ("block_time_seconds gauge", &[]),
-    ("forks gauge", &[]),
-    ("forks_undecided gauge", &[]),
-    ("reference_source gauge", &["source"]),
-    ("leader_doubt gauge", &["doubt"]),
-    ("calls_total counter", &["method", "outcome"]),
-    ("call_duration_seconds histogram", &["method"]),
-    ("attempts_total counter", &["node", "outcome"]),
-    ("attempt_duration_seconds histogram", &["node"]),
-    ("node_refusals_total counter", &["node", "reason"]),
-    ("failovers_total counter", &["reason"]),
-    ("fallback_calls_total counter", &[]),
-    ("leader_withheld_total counter", &[]),
-    ("coalesced_calls_total counter", &[]),
-    ("hedges_total counter", &["winner"]),
-    ("broadcasts_total counter", &["outcome"]),
-    ("write_lookups_total counter", &["outcome"]),
-    ("upstream_subscriptions gauge", &["node"]),
-    ("gap_fills_total counter", &[]),
-    ("blocks_filled_total counter", &[]),
-    ("takeovers_total counter", &["reason"]),
-    ("reorgs_told_total counter", &[]),
-    ("block_waits_total counter", &[]),
-    ("tag_repeats_total counter", &[]),
-    ("null_checks_total counter", &["outcome"]),
+    ("node_block_number gauge", &["chain", "node"]),
+    ("node_lag_blocks gauge", &["chain", "node"]),
+    ("node_lag_blocks_max gauge", &["chain"]),
+    ("node_head_difference_blocks gauge", &["chain", "node"]),
+    ("node_head_age_seconds gauge", &["chain", "node"]),
+    ("node_oldest_block_number gauge", &["chain", "node"]),
+    ("node_oldest_state_block_number gauge", &["chain", "node"]),
+    ("node_healthy gauge", &["chain", "node"]),
+    ("node_weight gauge", &["chain", "node"]),
+    ("node_in_flight gauge", &["chain", "node"]),
+    ("node_in_flight_limit gauge", &["chain", "node"]),
+    ("queued_calls gauge", &["chain"]),
+    ("calls_shed_total counter", &["chain"]),
+    ("node_suspect gauge", &["chain", "node"]),
+    ("degraded gauge", &["chain"]),
+    ("node_state gauge", &["chain", "node", "reason", "state"]),
+    ("probe_duration_seconds histogram", &["chain", "node"]),
+    ("probe_failures_total counter", &["chain", "node", "reason"]),
+    ("nodes gauge", &["chain", "rung"]),
+    ("nodes_healthy gauge", &["chain", "rung"]),
+    ("nodes_serving gauge", &["chain", "rung"]),
+    ("reference_block_number gauge", &["chain"]),
+    ("reference_moved_timestamp_seconds gauge", &["chain"]),
+    ("served_block_number gauge", &["chain"]),
+    ("safe_block_number gauge", &["chain"]),
+    ("finalized_block_number gauge", &["chain"]),
+    ("block_time_seconds gauge", &["chain"]),
+    ("forks gauge", &["chain"]),
+    ("forks_undecided gauge", &["chain"]),
+    ("reference_source gauge", &["chain", "source"]),
+    ("leader_doubt gauge", &["chain", "doubt"]),
+    ("calls_total counter", &["chain", "method", "outcome"]),
+    ("call_duration_seconds histogram", &["chain", "method"]),
+    ("attempts_total counter", &["chain", "node", "outcome"]),
+    ("attempt_duration_seconds histogram", &["chain", "node"]),
+    ("node_refusals_total counter", &["chain", "node", "reason"]),
+    ("failovers_total counter", &["chain", "reason"]),
+    ("fallback_calls_total counter", &["chain"]),
+    ("leader_withheld_total counter", &["chain"]),
+    ("coalesced_calls_total counter", &["chain"]),
+    ("hedges_total counter", &["chain", "winner"]),
+    ("broadcasts_total counter", &["chain", "outcome"]),
+    ("write_lookups_total counter", &["chain", "outcome"]),
+    ("upstream_subscriptions gauge", &["chain", "node"]),
+    ("gap_fills_total counter", &["chain"]),
+    ("blocks_filled_total counter", &["chain"]),
+    ("takeovers_total counter", &["chain", "reason"]),
+    ("reorgs_told_total counter", &["chain"]),
+    ("block_waits_total counter", &["chain"]),
+    ("tag_repeats_total counter", &["chain"]),
+    ("null_checks_total counter", &["chain", "outcome"]),
     ("panics_total counter", &[]),
     ("certificate_expiry_timestamp_seconds gauge", &["address"]),
     ("http_responses_total counter", &["code"]),
-    ("try_again_responses_total counter", &[]),
+    ("try_again_responses_total counter", &["chain"]),
     ("requests_in_flight gauge", &[]),
     ("requests_admitted gauge", &[]),
     ("requests_admitted_max gauge", &[]),
@@ -514,21 +551,21 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("request_bytes_held_max gauge", &[]),
     ("answer_bytes_held gauge", &[]),
     ("answer_bytes_held_max gauge", &[]),
-    ("retry_budget gauge", &[]),
-    ("retry_budget_max gauge", &[]),
+    ("retry_budget gauge", &["chain"]),
+    ("retry_budget_max gauge", &["chain"]),
     ("connections gauge", &[]),
-    ("sockets gauge", &[]),
+    ("sockets gauge", &["chain"]),
     ("sockets_max gauge", &[]),
-    ("subscriptions gauge", &["kind"]),
-    ("socket_messages_total counter", &["direction"]),
-    ("sockets_closed_total counter", &["reason"]),
-    ("batch_calls histogram", &[]),
-    ("upstream_batch_calls histogram", &[]),
-    ("registry_age_seconds gauge", &[]),
-    ("registry_items_rejected gauge", &[]),
-    ("registry_errors_total counter", &["operation"]),
-    ("last_round_timestamp_seconds gauge", &[]),
-    ("setting_seconds gauge", &["key"]),
+    ("subscriptions gauge", &["chain", "kind"]),
+    ("socket_messages_total counter", &["chain", "direction"]),
+    ("sockets_closed_total counter", &["chain", "reason"]),
+    ("batch_calls histogram", &["chain"]),
+    ("upstream_batch_calls histogram", &["chain"]),
+    ("registry_age_seconds gauge", &["chain"]),
+    ("registry_items_rejected gauge", &["chain"]),
+    ("registry_errors_total counter", &["chain", "operation"]),
+    ("last_round_timestamp_seconds gauge", &["chain"]),
+    ("setting_seconds gauge", &["chain", "key"]),
     ("trace_spans_total counter", &["outcome"]),
     ("config_reloads_total counter", &["outcome"]),
     ("config_last_reload_successful gauge", &[]),
@@ -539,7 +576,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
 #[test]
 fn a_refused_configuration_shows_until_it_is_mended() {
     let metrics = Metrics::new();
-    metrics.config_read(100);
+    metrics.process.config_read(100);
     let shown = |reloads: [f64; 3], successful: f64, at: f64| {
         let text = encode(&metrics);
         for (outcome, count) in ReloadOutcome::ALL.into_iter().zip(reloads) {
@@ -554,31 +591,37 @@ fn a_refused_configuration_shows_until_it_is_mended() {
         assert_eq!(told, successful);
     };
     shown([0.0, 0.0, 0.0], 1.0, 100.0);
-    metrics.config_reread(ReloadOutcome::Refused, 200);
+    metrics.process.config_reread(ReloadOutcome::Refused, 200);
     shown([0.0, 0.0, 1.0], 0.0, 100.0);
-    metrics.config_reread(ReloadOutcome::Unchanged, 300);
+    metrics.process.config_reread(ReloadOutcome::Unchanged, 300);
     shown([0.0, 1.0, 1.0], 1.0, 300.0);
-    metrics.config_reread(ReloadOutcome::Applied, 400);
+    metrics.process.config_reread(ReloadOutcome::Applied, 400);
     shown([1.0, 1.0, 1.0], 1.0, 400.0);
 }
 
-const BOUNDS: ConfiguredBounds = ConfiguredBounds {
+const BOUNDS: ChainBounds = ChainBounds {
     block_time: Duration::from_millis(500),
     interval: Duration::from_secs(5),
     refresh: Duration::from_secs(60),
     lag_blocks_max: 10,
+    retry_budget_max: 99.5,
+};
+
+const ROOM: ProcessBounds = ProcessBounds {
     requests_max: 20_000,
     request_bytes_max: 1 << 30,
     answer_bytes_max: 1 << 31,
     sockets_max: 7,
-    retry_budget_max: 99.5,
 };
 
-const USED: ResourceUse = ResourceUse {
-    is_degraded: false,
+const INSIDE: ProcessUse = ProcessUse {
     requests: 3,
     request_bytes: 700,
     answer_bytes: 800,
+};
+
+const USED: ChainUse = ChainUse {
+    is_degraded: false,
     retry_budget: 1.5,
     queued: 3,
     shed: 2,
@@ -588,15 +631,17 @@ const USED: ResourceUse = ResourceUse {
 fn written_by_everyone() -> String {
     let mut scene = Scene::new(&[("geth-1", Role::Own, 1), ("infura", Role::Leader, 1)]);
     let metrics = &scene.metrics;
-    metrics.certificate_expires(([127, 0, 0, 1], 8443).into(), 1);
+    metrics
+        .process
+        .certificate_expires(([127, 0, 0, 1], 8443).into(), 1);
     let node = metrics.node("geth-1");
     node.attempted(AttemptClass::Ok, Duration::ZERO);
     node.refused(Rejection::Auth);
     node.probed(Duration::ZERO);
     node.probe_failed(Reason::Silent);
     metrics.method(None).called(CallOutcome::Ok, Duration::ZERO);
-    metrics.config_read(1);
-    metrics.spans().exported.inc();
+    metrics.process.config_read(1);
+    metrics.process.spans().exported.inc();
     metrics.failed_over(AttemptClass::Timeout);
     metrics.fallback_call();
     metrics.leader_withheld();
@@ -607,13 +652,15 @@ fn written_by_everyone() -> String {
     metrics.show_upstream_subscriptions("geth-1", 1);
     metrics.told_heads(1, true);
     metrics.taken_over(TakeoverReason::Lost);
-    metrics.http_response(200);
+    metrics.process.http_response(200);
     metrics.batch(1000);
     metrics.upstream_batch(100);
     metrics.registry_read(1_700_000_000, 0);
     metrics.registry_failed("list");
     metrics.show_bounds(&BOUNDS);
     metrics.show_used(&USED);
+    metrics.process.show_bounds(&ROOM);
+    metrics.process.show_used(&INSIDE);
     scene.replace(&[
         ("geth-1", Role::Own, 1),
         ("infura", Role::Leader, 1),
@@ -642,6 +689,33 @@ fn known() -> ProbeDetails {
     }
 }
 
+/// A process that serves one chain without a name.
+struct Metrics {
+    process: ProcessMetrics,
+    chain: Arc<ChainMetrics>,
+}
+
+impl Metrics {
+    fn new() -> Metrics {
+        let process = ProcessMetrics::new();
+        let chain = process.chain(&ChainName::main());
+        Metrics { process, chain }
+    }
+
+    fn encode(&self, view: &FleetView, unix_seconds: u64) -> String {
+        self.chain.refresh(view, unix_seconds);
+        self.process.encode()
+    }
+}
+
+impl Deref for Metrics {
+    type Target = ChainMetrics;
+
+    fn deref(&self) -> &ChainMetrics {
+        &self.chain
+    }
+}
+
 fn encode(metrics: &Metrics) -> String {
     metrics.encode(&FleetView::default(), 1_700_000_000)
 }
@@ -654,8 +728,29 @@ fn value(text: &str, series: &str) -> Option<f64> {
         .next()
 }
 
+/// The value of a series of the process, or of the chain without a name.
 fn ours(text: &str, series: &str) -> Option<f64> {
-    value(text, &format!("forebay_{series}"))
+    value(text, &of_chain("main", series))
+}
+
+/// A series with its whole name, and with the chain's where it is a chain's.
+fn of_chain(chain: &str, series: &str) -> String {
+    let (name, labels) = match series.split_once('{') {
+        Some((name, labels)) => (name, labels.strip_suffix('}').unwrap()),
+        None => (series, ""),
+    };
+    let is_family = |family: &str| is_of(family, &format!("forebay_{name} "));
+    let named = |(family, _): &&(&str, &[&str])| is_family(family.split(' ').next().unwrap());
+    let (_, names) = INTERFACE.iter().find(named).unwrap();
+    let chain = names
+        .contains(&"chain")
+        .then(|| format!("chain=\"{chain}\""));
+    let others = Some(labels.to_string()).filter(|labels| !labels.is_empty());
+    let labels: Vec<_> = chain.into_iter().chain(others).collect();
+    match labels.is_empty() {
+        true => format!("forebay_{name}"),
+        false => format!("forebay_{name}{{{}}}", labels.join(",")),
+    }
 }
 
 fn series_count(text: &str) -> usize {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::observe::access_log::shown_method;
+use crate::observe::logs;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use forebay_core::fleet::conduct::Penalty;
@@ -25,11 +26,10 @@ impl FleetState {
                 let snapshot = self.present.load();
                 if let Some(node) = snapshot.view.node(id) {
                     node.rest_failing(method, clock::now());
-                    log::warn!(
-                        "node {} fails at {} alone, which is asked of others",
-                        node.name,
-                        shown_method(method)
-                    );
+                    let (name, method) = (&node.name, shown_method(method));
+                    logs::of_chain(&self.chain, || {
+                        log::warn!("node {name} fails at {method} alone, which is asked of others");
+                    });
                 }
             }
         }

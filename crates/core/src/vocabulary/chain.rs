@@ -50,6 +50,11 @@ impl ChainName {
         ChainName(MAIN.into())
     }
 
+    /// Whether it is called as a chain without a name is.
+    pub fn is_main(&self) -> bool {
+        &*self.0 == MAIN
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

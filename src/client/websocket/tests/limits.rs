@@ -99,7 +99,7 @@ async fn where_not_even_a_no_has_room_the_socket_ends() {
     scene.client.send(Message::text(VERSION)).await.unwrap();
     assert_eq!(scene.closed().await, 1013);
     assert_eq!(
-        scene.metric("sockets_closed_total{reason=\"over_capacity\"}"),
+        scene.metric("sockets_closed_total{chain=\"main\",reason=\"over_capacity\"}"),
         1.0
     );
 }

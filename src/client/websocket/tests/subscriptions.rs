@@ -34,7 +34,10 @@ async fn a_subscription_is_answered_before_its_news_and_quiet_after_its_end() {
     );
     let again = scene.ask(Message::text(&end)).await;
     assert_eq!(again["error"]["message"], "subscription not found");
-    assert_eq!(scene.metric("subscriptions{kind=\"newHeads\"}"), 0.0);
+    assert_eq!(
+        scene.metric("subscriptions{chain=\"main\",kind=\"newHeads\"}"),
+        0.0
+    );
 }
 
 #[tokio::test]
@@ -49,7 +52,10 @@ async fn a_socket_has_so_many_subscriptions_and_leaves_none_behind() {
         (&refused["error"]["code"], &refused["id"]),
         (&(-32016).into(), &"s".into())
     );
-    assert_eq!(scene.metric("subscriptions{kind=\"newHeads\"}"), 3.0);
+    assert_eq!(
+        scene.metric("subscriptions{chain=\"main\",kind=\"newHeads\"}"),
+        3.0
+    );
     let batch = format!("[{}]", SUBSCRIBE.replace("newHeads", "nonsense\",\"more"));
     assert_eq!(
         scene.ask(Message::text(batch)).await[0]["error"]["code"],
@@ -97,6 +103,9 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_and_others_are_told_all_t
     }
     assert_eq!(quick.engine.gate.bytes(), bytes_before);
     assert_eq!(slow.closed().await, 1013);
-    assert_eq!(quick.metric("sockets_closed_total{reason=\"slow\"}"), 1.0);
+    assert_eq!(
+        quick.metric("sockets_closed_total{chain=\"main\",reason=\"slow\"}"),
+        1.0
+    );
     assert_eq!(quick.ask(Message::text(VERSION)).await["id"], 1);
 }
