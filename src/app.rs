@@ -1,11 +1,13 @@
 //! The composition root: settings in, a Pingora server out. It alone knows every room.
 //!
-//! In reading order: the balancer put together, here; `from_settings`, what the settings mean for each room,
-//! and `runtime_config`, what of them may change; `resources`, what the machine gives; `registries` and
-//! `certificates`, opened; `service` and `call_listeners`, how services run and end; `span_export`.
+//! In reading order: the balancer put together, here, and each `chain`; `from_settings`, what the settings mean
+//! for each room, and `runtime_config`, what of them may change; `resources`, what the machine gives;
+//! `registries` and `certificates`, opened; `service` and `call_listeners`, how services run and end;
+//! `span_export`.
 
 mod call_listeners;
 mod certificates;
+mod chain;
 mod from_settings;
 mod registries;
 mod resources;
@@ -14,9 +16,9 @@ mod service;
 #[cfg(feature = "otlp")]
 mod span_export;
 
-use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,53 +29,49 @@ use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
 use pingora::services::{background::background_service, listening::Service};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::admin::{AdminApp, AdminHandlers};
+use crate::admin::AdminApp;
 use crate::background::certificates::CertificateReload;
-use crate::background::discovery::{NodeDiscovery, ReportedIssues};
-use crate::background::feeds::{FeedResources, Feeds};
-use crate::background::following::ConfigFollower;
-use crate::background::health_writer::HealthWriter;
-use crate::background::probing::ProbeRounds;
-use crate::background::retained_nodes::RetainedNodes;
+use crate::background::chain_supervisor::ChainSupervisor;
 use crate::background::service::BackgroundTasks;
-use crate::background::shared_leader::SharedHeads;
-use crate::call::{context::CallState, lookups::Lookups};
+use crate::call::chains::Chains;
 use crate::client::{accept::ClientAcceptor, endpoint::Endpoint, metrics::MetricsApp};
-use crate::clock;
-use crate::config;
-use crate::config::settings::{ListenSettings, RegistryKind, Settings, ShutdownSettings};
+use crate::config::settings::{ListenSettings, Settings, ShutdownSettings};
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
-use crate::observe::metrics::{ChainMetrics, ProcessMetrics};
-use crate::registry::Registry;
+use crate::observe::metrics::ProcessMetrics;
 use crate::shared::admission::Admission;
 use crate::shared::certificates::ListenerCertificate;
-use crate::shared::fleet_state::FleetState;
-use crate::shared::node_clients::ClientFactory;
-use crate::shared::singleflight::Singleflight;
-use crate::shared::sockets::SocketCounter;
+use crate::shared::house_limits::{ChainShare, HouseLimits};
+use crate::shared::premises::Premises;
 use crate::shutdown::GracefulShutdown;
-use forebay_core::call::retry_budget::RetryBudget;
-use forebay_core::fleet::tracker::Fleet;
 use forebay_core::vocabulary::caps::Caps;
-use forebay_core::vocabulary::chain::ChainName;
 
 pub use self::certificates::unfit_certificates;
 use self::service::{Listeners, ServiceSet};
 use crate::app::call_listeners::ClosableService;
+use crate::app::chain::ChainFactory;
 pub use crate::app::from_settings::yardstick;
 pub use crate::app::registries::{dynamo, environment, nodes_environment, open_registry};
 pub use crate::app::runtime_config::ConfigFile;
 use crate::app::runtime_config::RuntimeConfig;
 pub use crate::app::service::PanicTrigger;
 
+/// Background tasks of several chains take turns on so many threads.
+const HOUSEKEEPERS_MAX: usize = 4;
+/// The part of the room for bodies that is for what comes before it is known for which chain it is, where
+/// there are several.
+const ENTRY_PART: usize = 8;
+/// The same of answers that wait: those over HTTP/2 do so for a connection, whatever chains it is for.
+const ENTRY_UNSENT_PART: u64 = 4;
+
 /// A balancer that is put together and has not begun.
 pub struct App {
     server: Server,
-    pub engine: Arc<CallState>,
-    pub metrics: Arc<ProcessMetrics>,
+    pub chains: Arc<Chains>,
+    metrics: Arc<ProcessMetrics>,
+    entry: Arc<Admission>,
     /// Of each service.
     pub tripwires: Vec<PanicTrigger>,
     shutdown: Arc<ArcSwap<ShutdownSettings>>,
@@ -102,72 +100,70 @@ impl App {
         if !is_upgrade {
             check_addresses(&settings)?;
         }
-        let registry = registries::registry(&settings)?;
         let metrics = Arc::new(ProcessMetrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
-        let chain = ChainName::main();
-        let fleet = Fleet::new(yardstick(&settings));
-        let pool = Arc::new(FleetState::new(fleet).called(&chain));
-        let caps = resources::caps(&settings);
-        let engine = Arc::new(engine(&settings, caps, pool, metrics.chain(&chain)));
-        let live = RuntimeConfig::new(&settings, &engine, &metrics);
         let opt = Opt {
             upgrade: is_upgrade,
             ..Opt::default()
         };
         let mut server = Server::new_with_opt_and_conf(opt, conf);
-        let idle_max = server.configuration.upstream_keepalive_pool_size;
-        let places = engine.pool.places.clone();
-        let roll = ClientFactory::new(connector.clone(), engine.metrics.clone(), places, idle_max);
-        let close = watch::Sender::new(false);
-        let listeners = ClosableService {
-            service: endpoint(&settings, &live, &certificates)?,
-            close: close.subscribe(),
-        };
-        let mut staff = ServiceSet::new(engine.gate.closing());
-        let endpoint = staff.add(&mut server, listeners);
-        if let Some(address) = settings.listen.metrics {
-            let scrape = Service::new(
-                "metrics".into(),
-                HttpServer::new_app(MetricsApp {
-                    metrics: metrics.clone(),
-                    engine: engine.clone(),
-                }),
-            );
-            let says = format!("metrics are at http://{address}/metrics");
-            let listener = alone("metrics", scrape, address, says);
-            endpoint.add_dependency(staff.add(&mut server, listener));
-        }
-        if let Some(address) = settings.listen.admin {
-            let admin = admin(&live, &settings.listen, &engine, &registry);
-            let says = format!("the status page and the admin API are at http://{address}/");
-            let listener = alone("admin", admin, address, says);
-            endpoint.add_dependency(staff.add(&mut server, listener));
-        }
         let ca_file = server.configuration.ca_file.as_deref();
         let prober = Prober::new(ca_file).context("setting up probes")?;
         #[cfg(feature = "otlp")]
         let exporter = span_export::exporter(&settings, &metrics, ca_file)?;
-        let shutdown = live.shutdown.clone();
-        let newsroom = newsroom(&live, connector, &prober);
-        let means = (registry, roll, prober, newsroom);
-        let housekeeping = housekeeping(settings, live, source, means, certificates);
+        let caps = resources::caps(&settings);
+        let premises = Arc::new(Premises::new(caps));
+        let (orders, obeyed) = mpsc::unbounded_channel();
+        let is_alone = settings.chains.is_empty();
+        let factory = ChainFactory {
+            premises: premises.clone(),
+            limits: HouseLimits::new(&chains_caps(&caps, is_alone)),
+            sockets: Arc::new(ArcSwap::from_pointee(from_settings::socket_limits(
+                &settings, &caps,
+            ))),
+            metrics: metrics.clone(),
+            connector,
+            prober: prober.clone(),
+            idle_max: server.configuration.upstream_keepalive_pool_size,
+            listeners: settings.listen.addresses(),
+            orders,
+            made: AtomicU64::new(0),
+        };
+        let live = RuntimeConfig::new(&settings, factory)?;
+        let entry = entry(&live, &caps, is_alone);
+        let mut services = ServiceSet::new(premises.closing());
+        let close = watch::Sender::new(false);
+        let endpoint = endpoint(&settings, &live, &entry, &certificates)?;
+        add_listeners(
+            &mut services,
+            &mut server,
+            (endpoint, &close),
+            &settings.listen,
+            &live,
+        );
+        let (chains, shutdown) = (live.chains.clone(), live.shutdown.clone());
+        let threads = settings.all_chains().count().clamp(1, HOUSEKEEPERS_MAX);
+        let renewals = renewals(certificates, &metrics);
+        let reload = source.map(|source| source.followed(settings, live));
+        let supervisor = ChainSupervisor::new(obeyed);
+        let housekeeping = BackgroundTasks::new(supervisor, prober, reload, renewals);
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
             let mut exporter = background_service("traces", exporter);
             exporter.threads = Some(1);
-            staff.add(&mut server, exporter);
+            services.add(&mut server, exporter);
         }
         let mut housekeeping = background_service("housekeeping", housekeeping);
-        housekeeping.threads = Some(1);
-        staff.add(&mut server, housekeeping);
+        housekeeping.threads = Some(threads);
+        services.add(&mut server, housekeeping);
         // Last: until then nothing is taken from a process that serves, and whatever fails has failed.
         server.bootstrap();
         Ok(App {
             server,
-            engine,
+            chains,
             metrics,
-            tripwires: staff.tripwires,
+            entry,
+            tripwires: services.tripwires,
             shutdown,
             close,
         })
@@ -178,7 +174,8 @@ impl App {
         service::watch_panics(self.metrics);
         let grace = self.server.configuration.grace_period_seconds;
         let farewell = GracefulShutdown {
-            engine: self.engine,
+            chains: self.chains,
+            entry: self.entry,
             times: self.shutdown,
             grace: Duration::from_secs(grace.unwrap_or(0)),
             close: self.close,
@@ -186,6 +183,82 @@ impl App {
         self.server.run(RunArgs {
             shutdown_signal: Box::new(farewell),
         });
+    }
+}
+
+/// What chains share; where they are several, a part is for what comes before its chain is known.
+fn chains_caps(caps: &Caps, is_alone: bool) -> Caps {
+    match is_alone {
+        true => *caps,
+        false => Caps {
+            bodies: caps.bodies - caps.bodies / ENTRY_PART,
+            unsent: caps.unsent - caps.unsent / ENTRY_UNSENT_PART,
+            ..*caps
+        },
+    }
+}
+
+/// The gate for what comes before its chain is known; of one chain alone it is the chain's own.
+fn entry(live: &RuntimeConfig, caps: &Caps, is_alone: bool) -> Arc<Admission> {
+    let present = live.chains.now();
+    match present.first().filter(|_| is_alone) {
+        Some(engine) => engine.gate.clone(),
+        None => {
+            let part = Caps {
+                bodies: caps.bodies / ENTRY_PART,
+                unsent: caps.unsent / ENTRY_UNSENT_PART,
+                ..*caps
+            };
+            let share = Arc::new(ChainShare::alone(&part));
+            Arc::new(Admission::of(live.factory.premises.clone(), share, 0))
+        }
+    }
+}
+
+fn renewals(
+    certificates: Vec<Arc<ListenerCertificate>>,
+    metrics: &Arc<ProcessMetrics>,
+) -> Vec<CertificateReload> {
+    let renewals = certificates
+        .into_iter()
+        .map(|certificate| CertificateReload {
+            certificate,
+            metrics: metrics.clone(),
+            told: None,
+        });
+    renewals.collect()
+}
+
+/// The endpoint, and the listeners that it waits for: whoever calls is looked after from the start.
+fn add_listeners(
+    services: &mut ServiceSet,
+    server: &mut Server,
+    (endpoint, close): (Listeners<ClientAcceptor>, &watch::Sender<bool>),
+    listen: &ListenSettings,
+    live: &RuntimeConfig,
+) {
+    let endpoint = ClosableService {
+        service: endpoint,
+        close: close.subscribe(),
+    };
+    let endpoint = services.add(server, endpoint);
+    if let Some(address) = listen.metrics {
+        let app = MetricsApp {
+            metrics: live.factory.metrics.clone(),
+            chains: live.chains.clone(),
+        };
+        let scrape = Service::new("metrics".into(), HttpServer::new_app(app));
+        let says = format!("metrics are at http://{address}/metrics");
+        let listener = alone("metrics", scrape, address, says);
+        endpoint.add_dependency(services.add(server, listener));
+    }
+    if let Some(address) = listen.admin {
+        let (house, desks) = (live.house.clone(), live.desks.clone());
+        let admin = AdminApp::new(house, desks, live.chains.clone());
+        let admin = Service::new("admin".into(), admin);
+        let says = format!("the status page and the admin API are at http://{address}/");
+        let listener = alone("admin", admin, address, says);
+        endpoint.add_dependency(services.add(server, listener));
     }
 }
 
@@ -197,42 +270,16 @@ fn check_addresses(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn engine(
-    settings: &Settings,
-    caps: Caps,
-    pool: Arc<FleetState>,
-    metrics: Arc<ChainMetrics>,
-) -> CallState {
-    let gate = Arc::new(Admission::new(caps));
-    let (taken, afterwork) = (Arc::default(), Arc::default());
-    CallState {
-        lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
-        pool,
-        policy: ArcSwap::from_pointee(from_settings::policy(settings, &caps)),
-        budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
-        metrics,
-        gate,
-        flights: Singleflight::default(),
-        taken,
-        afterwork,
-        disputes: Mutex::default(),
-        searched: Mutex::default(),
-        leader_share: Mutex::default(),
-        hub: Arc::default(),
-        sockets: Arc::new(SocketCounter::new(from_settings::socket_limits(
-            settings, &caps,
-        ))),
-    }
-}
-
 fn endpoint(
     settings: &Settings,
     live: &RuntimeConfig,
+    entry: &Arc<Admission>,
     certificates: &[Arc<ListenerCertificate>],
 ) -> anyhow::Result<Listeners<ClientAcceptor>> {
     let endpoint = Arc::new(Endpoint {
-        engine: live.engine.clone(),
-        metrics: live.metrics.clone(),
+        chains: live.chains.clone(),
+        entry: entry.clone(),
+        metrics: live.factory.metrics.clone(),
         packs: settings.listen.compression,
     });
     let door = ClientAcceptor::new(endpoint);
@@ -246,11 +293,18 @@ fn endpoint(
         })
         .unzip();
     let (version, urls) = (env!("CARGO_PKG_VERSION"), urls.join(", "));
+    let of = match &settings.chains[..] {
+        [] => String::new(),
+        chains => {
+            let names: Vec<_> = chains.iter().map(|chain| chain.name.as_str()).collect();
+            format!(", for {}", names.join(", "))
+        }
+    };
     Ok(Listeners {
         name: "endpoint",
         threads: None,
         listeners,
-        says: format!("forebay {version} listens on {urls}"),
+        says: format!("forebay {version} listens on {urls}{of}"),
     })
 }
 
@@ -290,94 +344,4 @@ fn alone<A>(
         listeners: vec![service],
         says,
     }
-}
-
-fn admin(
-    live: &RuntimeConfig,
-    listen: &ListenSettings,
-    engine: &Arc<CallState>,
-    registry: &Arc<dyn Registry>,
-) -> Service<AdminApp> {
-    let desk = AdminHandlers {
-        registry: registry.clone(),
-        environment: nodes_environment(),
-        pool: engine.pool.clone(),
-        listeners: listen.addresses(),
-        is_local: config::is_local,
-    };
-    let admin = AdminApp::new(live.house.clone(), desk, engine.clone());
-    Service::new("admin".into(), admin)
-}
-
-fn newsroom(live: &RuntimeConfig, connector: Arc<Connector>, prober: &Prober) -> Feeds {
-    let engine = &live.engine;
-    Feeds::new(FeedResources {
-        pool: engine.pool.clone(),
-        hub: engine.hub.clone(),
-        metrics: engine.metrics.clone(),
-        connector,
-        prober: prober.clone(),
-        regimen: live.regimen.clone(),
-    })
-}
-
-fn housekeeping(
-    settings: Settings,
-    live: RuntimeConfig,
-    source: Option<ConfigFile>,
-    (registry, roll, prober, newsroom): (Arc<dyn Registry>, ClientFactory, Prober, Feeds),
-    certificates: Vec<Arc<ListenerCertificate>>,
-) -> BackgroundTasks {
-    let pool = live.engine.pool.clone();
-    let metrics = live.engine.metrics.clone();
-    let roster = NodeDiscovery {
-        registry: registry.clone(),
-        environment: nodes_environment(),
-        pool: pool.clone(),
-        metrics: metrics.clone(),
-        roll,
-        regimen: live.regimen.clone(),
-        following: ConfigFollower::default(),
-        last_list: settings.registry.last_list.clone(),
-        leftovers: RetainedNodes::default(),
-        listeners: settings.listen.addresses(),
-        told: ReportedIssues::default(),
-    };
-    let rounds = ProbeRounds {
-        pool: pool.clone(),
-        metrics: metrics.clone(),
-        prober,
-        heads: newsroom.heads(),
-        regimen: live.regimen.clone(),
-        asked: HashMap::new(),
-        shared: shared_heads(&settings, &live, &registry),
-    };
-    let scribe = HealthWriter {
-        registry,
-        pool,
-        metrics,
-        written: HashMap::new(),
-        is_told: false,
-    };
-    let renewals = certificates
-        .into_iter()
-        .map(|certificate| CertificateReload {
-            certificate,
-            metrics: live.metrics.clone(),
-            told: None,
-        });
-    let renewals = renewals.collect();
-    let reload = source.map(|source| source.followed(settings, live));
-    BackgroundTasks::new(roster, rounds, scribe, newsroom, reload, renewals)
-}
-
-/// Where the leader is asked by one balancer for all.
-fn shared_heads(
-    settings: &Settings,
-    live: &RuntimeConfig,
-    registry: &Arc<dyn Registry>,
-) -> Option<Arc<SharedHeads>> {
-    let is_on = settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;
-    let (metrics, regimen) = (live.engine.metrics.clone(), live.regimen.clone());
-    is_on.then(|| Arc::new(SharedHeads::new(registry.clone(), metrics, regimen)))
 }

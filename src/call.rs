@@ -1,6 +1,7 @@
 //! The ways in which a call is carried out.
 //!
 //! In reading order:
+//! - [`chains`], each with what its calls share ([`context`]), found by a request
 //! - what a call is held to and comes with: [`policy`], [`request_context`], [`trail`]
 //! - [`forward`], from node to node; each of its attempts is an [`exchange`] that [`attempt`] counts and
 //!   that waits as [`patience`] says, by a [`timer`]
@@ -15,10 +16,13 @@ pub mod attempt;
 pub mod awaited_block;
 pub mod batch;
 pub mod broadcast;
+pub mod chains;
 pub mod coalesce;
 pub mod context;
 pub mod exchange;
 pub mod fanout;
+#[cfg(test)]
+pub mod fixtures;
 pub mod forward;
 pub mod lookups;
 pub mod patience;

@@ -18,11 +18,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::call::chains::Chains;
 use crate::call::context::CallState;
 use crate::config::settings::ShutdownSettings;
 use crate::observe::spans::tracer;
 use crate::observe::systemd;
-use crate::shared::sockets::SocketCounter;
+use crate::shared::admission::Admission;
 
 /// How often it is looked whether all calls are done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -30,7 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// For the last spans; they wait a second for others.
 const SPANS_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Whoever started us has lost its own patience by then.
 const FIRST_ROUND_PATIENCE: Duration = Duration::from_secs(86_400);
 
 const LAST_BYTES: Duration = Duration::from_millis(100);
@@ -41,7 +41,9 @@ const HAND_OVER: Duration = Duration::from_secs(5);
 const SOCKETS_END: Duration = Duration::from_secs(5);
 
 pub struct GracefulShutdown {
-    pub engine: Arc<CallState>,
+    pub chains: Arc<Chains>,
+    /// What comes before its chain is known goes by it.
+    pub entry: Arc<Admission>,
     pub times: Arc<ArcSwap<ShutdownSettings>>,
     /// The drain time that Pingora goes by after a hand-over: as of the start.
     pub grace: Duration,
@@ -52,7 +54,7 @@ pub struct GracefulShutdown {
 #[async_trait]
 impl ShutdownSignalWatch for GracefulShutdown {
     async fn recv(&self) -> ShutdownSignal {
-        tokio::spawn(announce(self.engine.clone()));
+        tokio::spawn(announce(self.chains.clone()));
         let (mut terminate, mut interrupt, mut quit) = (
             hear(SignalKind::terminate()),
             hear(SignalKind::interrupt()),
@@ -63,19 +65,19 @@ impl ShutdownSignalWatch for GracefulShutdown {
             () = next(&mut interrupt) => Duration::ZERO,
             () = next(&mut quit) => {
                 log::info!("handing the sockets to a new process");
-                self.engine.gate.hand_over();
-                tokio::spawn(end_sockets(self.engine.sockets.clone(), self.grace));
+                self.entry.house().hand_over();
+                tokio::spawn(end_sockets(self.chains.clone(), self.grace));
                 return ShutdownSignal::GracefulUpgrade;
             }
         };
         log::info!("shutting down: calls are answered for {lame_duck:?} more");
-        self.engine.gate.close();
+        self.entry.house().close();
         tokio::select! {
             () = sleep(lame_duck) => {}
             () = next(&mut interrupt) => {}
         }
         self.close.send_replace(true);
-        self.engine.sockets.leave();
+        leave(&self.chains);
         let waits_for_idle = !lame_duck.is_zero();
         let drained = timeout(
             self.times.load().drain,
@@ -84,14 +86,14 @@ impl ShutdownSignalWatch for GracefulShutdown {
         match drained.await {
             Ok(()) => log::info!("all calls are done"),
             Err(_) if !self.has_work() => {
-                let idle = self.engine.gate.connections();
+                let idle = self.entry.house().connections();
                 log::info!("all calls are done, and {idle} connections without one are closed");
             }
             Err(_) => log::warn!(
                 "{} calls, {} transactions on their way and {} sockets are cut off",
-                self.engine.gate.requests(),
-                self.engine.afterwork.pieces(),
-                self.engine.sockets.open()
+                self.sum(|engine| engine.gate.requests() as u64),
+                self.sum(|engine| engine.afterwork.pieces()),
+                self.sum(|engine| engine.sockets.open() as u64)
             ),
         }
         // Whether in time or not: they are no calls.
@@ -101,10 +103,20 @@ impl ShutdownSignalWatch for GracefulShutdown {
 }
 
 /// Says that it serves, once the first round is over.
-async fn announce(engine: Arc<CallState>) {
-    engine.pool.begin(FIRST_ROUND_PATIENCE).await;
-    if engine.pool.snapshot().view.rounds > 0 {
+async fn announce(chains: Arc<Chains>) {
+    // Whoever started us has lost its own patience by then.
+    if timeout(FIRST_ROUND_PATIENCE, chains.until_ready())
+        .await
+        .is_ok()
+    {
         systemd::tell(systemd::READY);
+    }
+}
+
+/// Sockets are told to go.
+fn leave(chains: &Chains) {
+    for engine in chains.now().all() {
+        engine.sockets.leave();
     }
 }
 
@@ -118,15 +130,22 @@ async fn until_spans_are_out() {
 impl GracefulShutdown {
     /// Whether there is anything that would be cut off.
     fn has_work(&self) -> bool {
-        let engine = &self.engine;
-        engine.gate.requests() > 0
-            || engine.gate.unsent_bytes() > 0
-            || engine.afterwork.pieces() > 0
-            || engine.sockets.open() > 0
+        let has_work = |engine: &Arc<CallState>| {
+            engine.gate.requests() > 0
+                || engine.gate.unsent_bytes() > 0
+                || engine.afterwork.pieces() > 0
+                || engine.sockets.open() > 0
+        };
+        self.entry.unsent_bytes() > 0 || self.chains.now().all().any(has_work)
+    }
+
+    fn sum(&self, of: impl Fn(&CallState) -> u64) -> u64 {
+        let present = self.chains.now();
+        present.all().map(|engine| of(engine)).sum()
     }
 
     async fn until_all_are_done(&self, waits_for_idle: bool) {
-        let has_idle = || waits_for_idle && self.engine.gate.connections() > 0;
+        let has_idle = || waits_for_idle && self.entry.house().connections() > 0;
         while self.has_work() || has_idle() {
             sleep(LOOK_EVERY).await;
         }
@@ -137,10 +156,11 @@ impl GracefulShutdown {
 
 /// After the listeners have gone to a new process: lets the sockets live as long as may be, and
 /// leaves them time to end.
-async fn end_sockets(sockets: Arc<SocketCounter>, grace: Duration) {
+async fn end_sockets(chains: Arc<Chains>, grace: Duration) {
     sleep(HAND_OVER + grace.saturating_sub(SOCKETS_END)).await;
-    log::info!("{} sockets are told to go", sockets.open());
-    sockets.leave();
+    let open: usize = chains.now().all().map(|engine| engine.sockets.open()).sum();
+    log::info!("{open} sockets are told to go");
+    leave(&chains);
 }
 
 /// Where a signal can't be heard, it never comes.

@@ -40,10 +40,11 @@ use crate::admin::response::AdminResponse;
 use crate::admin::routes::{AdminQuery, AdminRoute, BodyRule, DrainAction};
 pub use crate::admin::status::StatusCriteria;
 use crate::admin::status::StatusTime;
-use crate::call::context::CallState;
+use crate::call::chains::Chains;
 use crate::client::health;
 use crate::clock;
 use crate::registry::RegistryItem;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::wire::framing;
 
 /// For whom proxies ask.
@@ -69,11 +70,14 @@ pub struct AdminConfig {
     pub measures: StatusCriteria,
 }
 
+/// Who carries out what is asked of each chain, as they come and go.
+pub type AdminDesks = Arc<ArcSwap<Vec<(ChainName, Arc<AdminHandlers>)>>>;
+
 /// The listener's application.
 pub struct AdminApp {
     house: Arc<ArcSwap<AdminConfig>>,
-    desk: AdminHandlers,
-    engine: Arc<CallState>,
+    desks: AdminDesks,
+    chains: Arc<Chains>,
     intruders: AuthLog,
     room: Semaphore,
 }
@@ -81,13 +85,13 @@ pub struct AdminApp {
 impl AdminApp {
     pub fn new(
         house: Arc<ArcSwap<AdminConfig>>,
-        desk: AdminHandlers,
-        engine: Arc<CallState>,
+        desks: AdminDesks,
+        chains: Arc<Chains>,
     ) -> AdminApp {
         AdminApp {
             house,
-            desk,
-            engine,
+            desks,
+            chains,
             intruders: AuthLog::default(),
             room: Semaphore::new(REQUESTS_MAX),
         }
@@ -209,7 +213,8 @@ impl AdminApp {
     fn address(&self, session: &ServerSession) -> Option<IpAddr> {
         let peer = session.client_addr()?.as_inet()?.ip();
         let forwarded = session.req_header().headers.get_all(FORWARDED_FOR).iter();
-        let proxies = &self.engine.policy.load().proxies;
+        let engine = self.chains.now().first().cloned()?;
+        let proxies = &engine.policy.load().proxies;
         Some(proxies.client(peer, forwarded.map(HeaderValue::as_bytes)))
     }
 
@@ -220,61 +225,66 @@ impl AdminApp {
     ) -> Result<AdminResponse, AdminError> {
         let AdminRequest { wish, query, who } = request;
         let reveal = query.reveal;
-        let shown = |status, item: &RegistryItem| {
-            AdminResponse::json(status, &self.desk.shown(item, reveal))
-        };
+        let desk = self.desk().ok_or(AdminError::NoSuchPage)?;
+        let shown =
+            |status, item: &RegistryItem| AdminResponse::json(status, &desk.shown(item, reveal));
         Ok(match wish {
             AdminRoute::Asset(asset) => AdminResponse::asset(asset),
             AdminRoute::Description => AdminResponse::description(),
             AdminRoute::Live => AdminResponse::json(200, &serde_json::json!({ "status": "ok" })),
             AdminRoute::Ready => self.ready(),
-            AdminRoute::Status => self.status(),
-            AdminRoute::List => AdminResponse::json(200, &self.desk.list(reveal).await?),
-            AdminRoute::Add => shown(201, &self.desk.add(&requests::add(body)?, who).await?),
-            AdminRoute::Change => {
-                shown(200, &self.desk.change(&requests::change(body)?, who).await?)
-            }
-            AdminRoute::Remove => shown(200, &self.desk.remove(&query.key()?, who).await?),
+            AdminRoute::Status => self.status()?,
+            AdminRoute::List => AdminResponse::json(200, &desk.list(reveal).await?),
+            AdminRoute::Add => shown(201, &desk.add(&requests::add(body)?, who).await?),
+            AdminRoute::Change => shown(200, &desk.change(&requests::change(body)?, who).await?),
+            AdminRoute::Remove => shown(200, &desk.remove(&query.key()?, who).await?),
             AdminRoute::Turn(DrainAction::Drain, name) => {
                 let patience = requests::wait(body)?;
-                let item = self.desk.turn(DrainAction::Drain, &name, who).await?;
-                let in_flight = self.desk.wait_until_idle(&item, patience).await;
-                let item = self.desk.shown(&item, reveal);
+                let item = desk.turn(DrainAction::Drain, &name, who).await?;
+                let in_flight = desk.wait_until_idle(&item, patience).await;
+                let item = desk.shown(&item, reveal);
                 AdminResponse::json(200, &DrainedNode { item, in_flight })
             }
             AdminRoute::Turn(turn @ (DrainAction::Cordon | DrainAction::Undrain), name) => {
                 requests::nothing(body)?;
-                shown(200, &self.desk.turn(turn, &name, who).await?)
+                shown(200, &desk.turn(turn, &name, who).await?)
             }
         })
     }
 
+    /// Of the chain that answers at `/`, else of the first.
+    fn desk(&self) -> Option<Arc<AdminHandlers>> {
+        let present = self.chains.now();
+        let name = &present.first()?.pool.chain;
+        let desks = self.desks.load();
+        let mut named = desks.iter().filter(|(chain, _)| chain == name);
+        named.next().map(|(_, desk)| desk.clone())
+    }
+
     fn ready(&self) -> AdminResponse {
-        let view = &self.engine.pool.snapshot().view;
-        let (status, body) = health::report(
-            view,
-            self.engine.pool.list_from.is(),
-            self.engine.pool.failing.too_many(clock::now()),
-            self.engine.gate.is_closing(),
-        );
+        let present = self.chains.now();
+        let is_closing = present.all().any(|engine| engine.gate.is_closing());
+        let (status, body) = health::report_all(&self.chains, is_closing);
         AdminResponse::new(status, "application/json", body)
     }
 
-    fn status(&self) -> AdminResponse {
-        let gate = &self.engine.gate;
+    fn status(&self) -> Result<AdminResponse, AdminError> {
+        let engine = self.chains.now().first().cloned();
+        let engine = engine.ok_or(AdminError::NoSuchPage)?;
+        let gate = &engine.gate;
         let moment = StatusTime {
             now: clock::now(),
             at: clock::unix_millis(),
         };
         let inside = (gate.requests(), gate.is_closing());
         let status = status::status(
-            &self.engine.pool,
-            &self.engine.metrics.traffic(),
+            &engine.pool,
+            &engine.metrics.traffic(),
             self.house.load().measures,
             inside,
             moment,
         );
-        AdminResponse::json(200, &status)
+        Ok(AdminResponse::json(200, &status))
     }
 }
 

@@ -1,23 +1,24 @@
 //! What of the settings may change while the balancer runs, and where it goes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
-use tokio::sync::watch;
 
 use super::registries::environment;
-use crate::admin::AdminConfig;
+use crate::admin::{AdminConfig, AdminDesks, AdminHandlers};
+use crate::app::chain::{ChainFactory, RunningChain};
 use crate::app::from_settings;
-use crate::background::intervals::{CurrentIntervals, Intervals};
 use crate::background::reload::ConfigReload;
-use crate::call::context::CallState;
+use crate::call::chains::{ChainDirectory, Chains, ServedChain};
 use crate::clock;
 use crate::config::change::ServerKeys;
 use crate::config::settings::{Settings, ShutdownSettings};
-use crate::observe::metrics::ProcessMetrics;
 use crate::observe::spans::tracer;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::house_limits::Resource;
+use forebay_core::vocabulary::chain::ChainName;
 
 /// A configuration's file, as it was read at the start.
 pub struct ConfigFile {
@@ -38,85 +39,132 @@ impl ConfigFile {
 
     /// Who follows it, and changes `live`.
     pub(super) fn followed(self, running: Settings, live: RuntimeConfig) -> ConfigReload {
+        let (metrics, chains) = (live.factory.metrics.clone(), live.chains.clone());
         ConfigReload {
             path: self.path,
             environment: environment(),
             running,
             server: self.server,
-            pool: live.engine.pool.clone(),
-            metrics: live.metrics.clone(),
+            pools: Box::new(move || pools(&chains)),
+            metrics,
             apply: Box::new(move |settings| live.apply(settings)),
             bytes: Some(self.bytes),
         }
     }
 }
 
+fn pools(chains: &Chains) -> Vec<Arc<FleetState>> {
+    let present = chains.now();
+    present.all().map(|engine| engine.pool.clone()).collect()
+}
+
 /// All that may change.
 pub(super) struct RuntimeConfig {
-    pub engine: Arc<CallState>,
-    pub metrics: Arc<ProcessMetrics>,
+    pub chains: Arc<Chains>,
+    pub desks: AdminDesks,
     pub house: Arc<ArcSwap<AdminConfig>>,
     pub shutdown: Arc<ArcSwap<ShutdownSettings>>,
-    pub regimen: CurrentIntervals,
-    change_regimen: watch::Sender<Intervals>,
+    pub factory: ChainFactory,
+    running: Mutex<Vec<RunningChain>>,
 }
 
 impl RuntimeConfig {
-    pub fn new(
-        settings: &Settings,
-        engine: &Arc<CallState>,
-        metrics: &Arc<ProcessMetrics>,
-    ) -> RuntimeConfig {
-        let (change_regimen, regimen) = CurrentIntervals::new(from_settings::regimen(settings));
-        show_bounds(settings, engine, metrics);
-        engine.pool.places.change(settings.calls.queue);
-        metrics.config_read(clock::unix_millis() / 1000);
-        RuntimeConfig {
-            engine: engine.clone(),
-            metrics: metrics.clone(),
+    /// Puts the chains of `settings` together.
+    ///
+    /// # Errors
+    /// The registry of one can't be opened.
+    pub fn new(settings: &Settings, factory: ChainFactory) -> anyhow::Result<RuntimeConfig> {
+        let made = settings
+            .all_chains()
+            .map(|(name, settings)| factory.make(&name, settings));
+        let running: Vec<RunningChain> = made.collect::<anyhow::Result<_>>()?;
+        factory.metrics.config_read(clock::unix_millis() / 1000);
+        let live = RuntimeConfig {
+            chains: Arc::new(Chains::new(directory(settings, &running))),
+            desks: Arc::new(ArcSwap::from_pointee(desks(&running))),
             house: Arc::new(ArcSwap::from_pointee(from_settings::house(settings))),
             shutdown: Arc::new(ArcSwap::from_pointee(settings.shutdown.clone())),
-            regimen,
-            change_regimen,
-        }
+            factory,
+            running: Mutex::new(running),
+        };
+        live.apply_to_process(settings);
+        Ok(live)
     }
 
     /// Puts `settings` in force, for whatever begins from now on.
     fn apply(&self, settings: &Settings) {
-        let engine = &self.engine;
-        engine.policy.store(Arc::new(from_settings::policy(
-            settings,
-            engine.gate.caps(),
-        )));
-        engine
-            .budget
-            .change(from_settings::rates(settings), clock::now());
-        engine.pool.places.change(settings.calls.queue);
-        engine
-            .sockets
-            .change(from_settings::socket_limits(settings, engine.gate.caps()));
-        show_bounds(settings, engine, &self.metrics);
+        self.apply_to_process(settings);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted: Vec<_> = settings.all_chains().collect();
+        let is_wanted = |chain: &RunningChain| wanted.iter().any(|(name, _)| *name == chain.name);
+        let (stays, goes): (Vec<_>, Vec<_>) = running.drain(..).partition(is_wanted);
+        *running = stays;
+        for (name, settings) in wanted {
+            match running.iter().find(|chain| chain.name == name) {
+                Some(chain) => chain.apply(settings),
+                None => match self.factory.make(&name, settings) {
+                    Ok(chain) => running.push(chain),
+                    Err(why) => log::error!("{why:#}; the chain {name} is not served"),
+                },
+            }
+        }
+        // First nobody is led there any more.
+        self.chains.change(directory(settings, &running));
+        self.desks.store(Arc::new(desks(&running)));
+        for chain in goes {
+            self.factory.end(&chain);
+        }
+    }
+
+    fn apply_to_process(&self, settings: &Settings) {
+        let factory = &self.factory;
+        let caps = factory.premises.caps();
+        let sockets = from_settings::socket_limits(settings, caps);
+        let most = sockets.sockets_max as u64;
+        factory.limits.set_most(Resource::Sockets, most);
+        factory.sockets.store(Arc::new(sockets));
+        let bounds = from_settings::process_bounds(settings, caps);
+        factory.metrics.show_bounds(&bounds);
         self.house.store(Arc::new(from_settings::house(settings)));
         self.shutdown.store(Arc::new(settings.shutdown.clone()));
         if let (Some(tracer), Some(otlp)) = (tracer(), &settings.otlp) {
             tracer.set_share(otlp.share);
         }
-        let regimen = from_settings::regimen(settings);
-        let has_seeds = self.regimen.say(|before| before.seeds != regimen.seeds);
-        self.change_regimen.send_replace(regimen);
-        engine
-            .pool
-            .change_yardstick(from_settings::yardstick(settings));
-        if has_seeds {
-            engine.pool.list_is_due.notify_one();
-        }
     }
 }
 
-/// What alerts compare with.
-fn show_bounds(settings: &Settings, engine: &CallState, metrics: &ProcessMetrics) {
-    let bounds = from_settings::process_bounds(settings, engine.gate.caps());
-    metrics.show_bounds(&bounds);
-    let bounds = from_settings::chain_bounds(settings);
-    engine.metrics.show_bounds(&bounds);
+fn desks(running: &[RunningChain]) -> Vec<(ChainName, Arc<AdminHandlers>)> {
+    let desks = running.iter();
+    desks
+        .map(|chain| (chain.name.clone(), chain.desk.clone()))
+        .collect()
+}
+
+/// How the chains that run are found, in the order of the file.
+fn directory(settings: &Settings, running: &[RunningChain]) -> ChainDirectory {
+    let engine_of = |name: &ChainName| {
+        let chain = running.iter().find(|chain| chain.name == *name)?;
+        Some(chain.engine.clone())
+    };
+    if settings.chains.is_empty()
+        && let Some(engine) = engine_of(&ChainName::main())
+    {
+        return ChainDirectory::alone(ServedChain {
+            engine,
+            id: settings.chain.id,
+            is_default: true,
+            hosts: Vec::new(),
+        });
+    }
+    let served = settings.chains.iter().filter_map(|chain| {
+        Some(ServedChain {
+            engine: engine_of(&chain.name)?,
+            id: chain.settings.chain.id,
+            is_default: chain.is_default,
+            hosts: chain.hosts.clone(),
+        })
+    });
+    let required = settings.health.required.iter();
+    let required = required.filter_map(|name| name.parse().ok());
+    ChainDirectory::new(served.collect(), required.collect())
 }

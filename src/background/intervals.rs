@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
 use crate::clock;
@@ -70,6 +71,14 @@ impl CurrentIntervals {
             // Nobody can change it any more.
             std::future::pending().await
         }
+    }
+}
+
+/// Does `work` unless Pingora stops before it is done.
+pub async fn until<T>(mut shutdown: ShutdownWatch, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        _ = shutdown.changed() => None,
+        done = work => Some(done),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What happens unasked.
 //!
 //! In reading order:
-//! - [`service`], the one background service, and [`intervals`], how often it does what
+//! - [`service`], the one background service; [`chain_supervisor`], chains that come and go, and
+//!   [`chain_tasks`], what is done for each; [`intervals`], how often
 //! - the list: [`discovery`] follows the registry, [`following`] compares it with the configuration,
 //!   `scrutiny` finds what must not be in it, [`retained_nodes`] keeps what was lost from it, `resolving`
 //!   looks its names up
@@ -11,6 +12,8 @@
 //! - what is told: [`cloudwatch_reporter`], `span_exporter`
 
 pub mod certificates;
+pub mod chain_supervisor;
+pub mod chain_tasks;
 pub mod cloudwatch_reporter;
 pub mod discovery;
 pub mod feeds;

@@ -21,6 +21,9 @@ use crate::shared::fleet_state::FleetState;
 /// Puts settings in force.
 pub type ApplySettings = Box<dyn Fn(&Settings) + Send + Sync>;
 
+/// The fleets of all chains, as of now.
+pub type Pools = Box<dyn Fn() -> Vec<Arc<FleetState>> + Send + Sync>;
+
 /// Follows the file.
 pub struct ConfigReload {
     pub path: PathBuf,
@@ -29,7 +32,8 @@ pub struct ConfigReload {
     pub running: Settings,
     pub server: ServerKeys,
     pub apply: ApplySettings,
-    pub pool: Arc<FleetState>,
+    /// Of all chains that there are.
+    pub pools: Pools,
     pub metrics: Arc<ProcessMetrics>,
     /// The file's bytes when it was read last.
     pub bytes: Option<Vec<u8>>,
@@ -47,7 +51,9 @@ impl ConfigReload {
             tokio::select! {
                 () = hangup.heard() => {
                     log::info!("SIGHUP: the configuration and the list of nodes are read again");
-                    self.pool.list_is_due.notify_one();
+                    for pool in (self.pools)() {
+                        pool.list_is_due.notify_one();
+                    }
                     file.settle().await;
                     self.read_again().await;
                 }
@@ -89,9 +95,11 @@ impl ConfigReload {
                 ReloadOutcome::Refused
             }
         };
-        self.pool.journal.hear_configuration(|configuration| {
-            configuration.is_refused = outcome == ReloadOutcome::Refused;
-        });
+        for pool in (self.pools)() {
+            pool.journal.hear_configuration(|configuration| {
+                configuration.is_refused = outcome == ReloadOutcome::Refused;
+            });
+        }
         self.metrics
             .config_reread(outcome, clock::unix_millis() / 1000);
     }
@@ -111,7 +119,10 @@ impl ConfigReload {
             log::log!(level(finding), "{path}:{finding}");
         }
         match (reading.settings, reading.pingora) {
-            (Some(settings), Some(server)) => Ok((settings, ServerKeys::of(&server))),
+            (Some(settings), Some(server)) => match config::refusal(&self.running, &settings) {
+                Some(why) => Err(format!("{path}: {why}")),
+                None => Ok((settings, ServerKeys::of(&server))),
+            },
             _ => Err(format!("{path} has mistakes")),
         }
     }
@@ -139,9 +150,11 @@ impl ConfigReload {
         }
         self.running = settings;
         self.metrics.config_waits(waiting.len());
-        self.pool.journal.hear_configuration(|configuration| {
-            configuration.waiting = waiting;
-        });
+        for pool in (self.pools)() {
+            pool.journal.hear_configuration(|configuration| {
+                configuration.waiting.clone_from(&waiting);
+            });
+        }
         if applied.is_empty() {
             ReloadOutcome::Unchanged
         } else {
@@ -152,13 +165,15 @@ impl ConfigReload {
     /// To the log and the status page.
     fn tell(&self, level: Level, text: String) {
         log::log!(level, "{text}");
-        self.pool.journal.note(Event {
-            at: clock::unix_millis(),
-            kind: CONFIGURATION,
-            level,
-            node: None,
-            text,
-        });
+        for pool in (self.pools)() {
+            pool.journal.note(Event {
+                at: clock::unix_millis(),
+                kind: CONFIGURATION,
+                level,
+                node: None,
+                text: text.clone(),
+            });
+        }
     }
 }
 

@@ -112,7 +112,8 @@ pub fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
     let app = App::new(settings, conf, None, false).map_err(|why| {
         CommandError::out_of_reach(format!("{why:#}; choose another address by --listen"))
     })?;
-    let engine = app.engine.clone();
+    let engine = app.chains.now().first().cloned();
+    let engine = engine.ok_or_else(|| CommandError::refused("there is no chain"))?;
     // It ends with the process, or by the same signals as the demo.
     thread::Builder::new()
         .name("balancer".to_string())

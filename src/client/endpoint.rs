@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::health;
+use super::other_responses;
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::batch;
+use crate::call::chains::Chains;
 use crate::call::context::{CallContext, CallState};
 use crate::call::policy::Policy;
 use crate::call::request_context::RequestContext;
@@ -18,11 +19,12 @@ use crate::client::body_stream::BodyStream;
 use crate::client::compression;
 use crate::client::downstream::{ClientGone, Downstream};
 use crate::client::request_body::{self, MissingBody};
-use crate::client::request_head::RequestKind;
-use crate::client::response::{ClientResponse, JSON, ResponseBody, TEXT};
+use crate::client::request_head::{HeadOptions, RequestKind};
+use crate::client::response::{ClientResponse, JSON, ResponseBody};
 use crate::clock;
 use crate::observe::metrics::ProcessMetrics;
 use crate::router;
+use crate::shared::admission::Admission;
 use forebay_core::rpc::envelope::{Call, RequestItem, RpcRequest};
 use forebay_core::rpc::refusal::Refusal;
 
@@ -34,15 +36,11 @@ pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 pub const FIRST_ROUND_TIME_MAX: Duration = Duration::from_secs(10);
 /// What is held of an answer that is passed on as it comes, about, in bytes.
 const LARGE_BYTES: usize = 128 << 10;
-pub const GREETING: &str =
-    "Forebay: an Ethereum JSON-RPC endpoint. POST JSON-RPC 2.0 here, or open a WebSocket.\n";
-
-/// To who asks for a WebSocket without `Upgrade` and `Connection`: a proxy in between took them.
-const NO_UPGRADE: &str = "A WebSocket wants `Upgrade: websocket` and `Connection: Upgrade`: does a proxy pass them on?\n";
-
 /// The JSON-RPC endpoint.
 pub struct Endpoint {
-    pub engine: Arc<CallState>,
+    pub chains: Arc<Chains>,
+    /// For what comes before it is known for which chain it is.
+    pub entry: Arc<Admission>,
     pub metrics: Arc<ProcessMetrics>,
     /// Whether answers are packed for clients that ask for it.
     pub packs: bool,
@@ -55,16 +53,22 @@ impl Endpoint {
     /// The connection breaks here.
     pub async fn serve(&self, caller: &mut impl Downstream) -> Result<(), ClientGone> {
         let _counted = self.metrics.begin_request();
+        let asked = caller.asked();
+        let found = self.chains.find(asked.chain(), asked.host());
+        let engine = match (asked.wish, found) {
+            (RequestKind::Call, Ok(engine)) => engine,
+            // On the heap, as all that is rare.
+            (_, found) => return Box::pin(self.answer_other(caller, found)).await,
+        };
         // A request keeps the policy that it began with.
-        let policy = self.engine.policy.load_full();
-        match caller.asked().wish {
-            RequestKind::Call => self.answer_call(caller, &policy).await,
-            RequestKind::Health
-            | RequestKind::Greeting
-            | RequestKind::Upgrade
-            | RequestKind::Preflight
-            | RequestKind::NotFound
-            | RequestKind::MethodNotAllowed => Box::pin(self.answer_other(caller, &policy)).await,
+        let policy = engine.policy.load_full();
+        self.answer_call(caller, &engine, &policy).await
+    }
+
+    pub fn head_options(&self) -> HeadOptions {
+        HeadOptions {
+            packs: self.packs,
+            hosts: self.chains.heed_hosts(),
         }
     }
 
@@ -77,10 +81,11 @@ impl Endpoint {
         caller: &mut impl Downstream,
         why: Refusal,
     ) -> Result<(), ClientGone> {
-        let policy = self.engine.policy.load_full();
+        let engine = self.chains.now().first().cloned().ok_or(ClientGone)?;
+        let policy = engine.policy.load_full();
         caller.close();
         let outgoing = ClientResponse::refusal(&why, None).served_by("local", 0);
-        self.send(caller, outgoing, &policy).await?;
+        self.send(caller, outgoing, (&engine, &policy)).await?;
         caller.let_go().await;
         Ok(())
     }
@@ -89,17 +94,17 @@ impl Endpoint {
         &self,
         caller: &mut impl Downstream,
         outgoing: ClientResponse<'_>,
-        policy: &Policy,
+        (engine, policy): (&CallState, &Policy),
     ) -> Result<(), ClientGone> {
         let outgoing = match self.packs {
-            true => compression::pack(&self.engine.gate, caller.asked(), outgoing),
+            true => compression::pack(&engine.gate, caller.asked(), outgoing),
             false => outgoing,
         };
         let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
         caller.send(outgoing, &policy.origins).await?;
         self.metrics.http_response(status);
         if may_be_tried_again {
-            self.engine.metrics.try_again_response();
+            engine.metrics.try_again_response();
         }
         Ok(())
     }
@@ -107,48 +112,37 @@ impl Endpoint {
     async fn answer_other(
         &self,
         caller: &mut impl Downstream,
-        policy: &Policy,
+        found: Result<Arc<CallState>, Refusal>,
     ) -> Result<(), ClientGone> {
-        let outgoing = match caller.asked().wish {
-            RequestKind::Health => {
-                let view = &self.engine.pool.snapshot().view;
-                let (status, body) = health::report(
-                    view,
-                    self.engine.pool.list_from.is(),
-                    self.engine.pool.failing.too_many(clock::now()),
-                    self.engine.gate.is_leaving(),
-                );
-                ClientResponse::text(status, JSON, body)
-            }
-            RequestKind::Call | RequestKind::Greeting => ClientResponse::text(200, TEXT, GREETING),
-            RequestKind::Upgrade => ClientResponse::text(426, TEXT, NO_UPGRADE),
-            RequestKind::Preflight => ClientResponse::nothing().preflight(),
-            RequestKind::NotFound => {
-                ClientResponse::text(404, TEXT, "not here: POST to / or /rpc\n")
-            }
-            RequestKind::MethodNotAllowed => {
-                ClientResponse::text(405, TEXT, "POST JSON-RPC here\n")
-                    .allowing("POST, GET, HEAD, OPTIONS")
-            }
-        };
+        let asked = caller.asked();
+        let outgoing = other_responses::response(
+            (&self.chains, self.entry.is_leaving()),
+            asked,
+            found.as_deref(),
+        );
         request_body::drain(caller).await;
         if !caller.has_ended() {
             // Nobody goes on reading it, for as long as the client dribbles.
             caller.close();
         }
-        self.send(caller, outgoing, policy).await
+        // Pages of any chain may hear that there is none.
+        let first = || self.chains.now().first().cloned();
+        let engine = found.ok().or_else(first).ok_or(ClientGone)?;
+        let policy = engine.policy.load_full();
+        self.send(caller, outgoing, (&engine, &policy)).await
     }
 
     async fn answer_call(
         &self,
         caller: &mut impl Downstream,
+        engine: &Arc<CallState>,
         policy: &Policy,
     ) -> Result<(), ClientGone> {
         let arrived_at = clock::now();
-        let gate = &self.engine.gate;
+        let gate = &engine.gate;
         let bytes_max = policy.limits.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
-        let chain = &self.engine.pool.chain;
+        let chain = &engine.pool.chain;
         let origin = RequestContext::of(caller, policy, address, arrived_at, chain);
         let who = gate.caller(address);
         let head_bytes = caller.asked().kept_bytes();
@@ -169,7 +163,7 @@ impl Endpoint {
             Err(MissingBody::Refused(why)) => return self.refuse_call(caller, &origin, why).await,
             Err(MissingBody::Gone) => return Err(ClientGone),
         };
-        self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
+        engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
         let bytes_max = policy.limits.answer_bytes_max;
         let room = gate.room(bytes_max);
@@ -180,7 +174,7 @@ impl Endpoint {
             // An answer that broke off would look whole to HTTP/1.0.
             may_stream: !asked.is_http_1_0,
             // By the name that it gives itself, else by its address.
-            client: self.engine.taken.client(asked.client.as_deref(), address),
+            client: engine.taken.client(asked.client.as_deref(), address),
             room: &room,
             origin: &origin,
             trace: None,
@@ -188,14 +182,14 @@ impl Endpoint {
             subscriber: None,
             turns: None,
         };
-        let done = self.work(caller, &body, terms).await?;
+        let done = work(engine, caller, &body, terms).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.
         drop((pass, room));
         let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
         let node = done.who.name();
         let outgoing = done.outgoing.served_by(node, done.attempts);
         let outgoing = outgoing.come_by(origin.path.as_deref());
-        let mut sending = pin!(self.send(caller, outgoing, policy));
+        let mut sending = pin!(self.send(caller, outgoing, (engine, policy)));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
             return sent;
@@ -214,82 +208,82 @@ impl Endpoint {
         // On the heap, as all that is rare: the future of the many plain calls stays small.
         Box::pin(self.refuse_early(caller, why)).await
     }
+}
 
-    /// Carries a packet out.
-    async fn work<'b>(
-        &self,
-        caller: &mut impl Downstream,
-        body: &'b Bytes,
-        terms: CallContext<'_>,
-    ) -> Result<RequestOutcome<'b>, ClientGone> {
-        match RpcRequest::read(body, terms.policy.limits.batch_calls_max) {
-            Err(why) => Ok(RequestOutcome::refused(&why, None, terms.origin)),
-            Ok(RpcRequest::Single(RequestItem::Refused { id, why })) => {
-                Ok(RequestOutcome::refused(&why, id, terms.origin))
-            }
-            Ok(RpcRequest::Single(RequestItem::Call(call))) => {
-                self.work_on_call(caller, &call, terms).await
-            }
-            Ok(RpcRequest::Batch(items)) => {
-                Box::pin(self.work_on_batch(caller, &items, terms)).await
-            }
+/// Carries a packet out.
+async fn work<'b>(
+    engine: &CallState,
+    caller: &mut impl Downstream,
+    body: &'b Bytes,
+    terms: CallContext<'_>,
+) -> Result<RequestOutcome<'b>, ClientGone> {
+    match RpcRequest::read(body, terms.policy.limits.batch_calls_max) {
+        Err(why) => Ok(RequestOutcome::refused(&why, None, terms.origin)),
+        Ok(RpcRequest::Single(RequestItem::Refused { id, why })) => {
+            Ok(RequestOutcome::refused(&why, id, terms.origin))
+        }
+        Ok(RpcRequest::Single(RequestItem::Call(call))) => {
+            work_on_call(engine, caller, &call, terms).await
+        }
+        Ok(RpcRequest::Batch(items)) => {
+            Box::pin(work_on_batch(engine, caller, &items, terms)).await
         }
     }
+}
 
-    async fn work_on_batch<'b>(
-        &self,
-        caller: &mut impl Downstream,
-        items: &[RequestItem<'b>],
-        terms: CallContext<'_>,
-    ) -> Result<RequestOutcome<'b>, ClientGone> {
-        self.engine.metrics.batch(items.len());
-        let work = pin!(batch::serve(&self.engine, items, terms));
-        let answers = while_client_stays(caller, work).await?;
-        let body = ResponseBody::Pieces(answers.pieces);
-        let outgoing = match &answers.refusal {
-            _ if body.bytes() == Some(0) => ClientResponse::nothing(),
-            Some(why) => ClientResponse::refused(why, body),
-            None => ClientResponse::new(200, JSON, body),
-        };
-        Ok(RequestOutcome {
-            outgoing,
-            who: ServedBy::Nodes(answers.nodes.join(", ")),
-            attempts: answers.attempts,
-        })
-    }
+async fn work_on_batch<'b>(
+    engine: &CallState,
+    caller: &mut impl Downstream,
+    items: &[RequestItem<'b>],
+    terms: CallContext<'_>,
+) -> Result<RequestOutcome<'b>, ClientGone> {
+    engine.metrics.batch(items.len());
+    let work = pin!(batch::serve(engine, items, terms));
+    let answers = while_client_stays(caller, work).await?;
+    let body = ResponseBody::Pieces(answers.pieces);
+    let outgoing = match &answers.refusal {
+        _ if body.bytes() == Some(0) => ClientResponse::nothing(),
+        Some(why) => ClientResponse::refused(why, body),
+        None => ClientResponse::new(200, JSON, body),
+    };
+    Ok(RequestOutcome {
+        outgoing,
+        who: ServedBy::Nodes(answers.nodes.join(", ")),
+        attempts: answers.attempts,
+    })
+}
 
-    async fn work_on_call<'b>(
-        &self,
-        caller: &mut impl Downstream,
-        call: &Call<'b>,
-        terms: CallContext<'_>,
-    ) -> Result<RequestOutcome<'b>, ClientGone> {
-        let (planned, terms) = router::plan(&self.engine, call, terms);
-        let work = pin!(router::carry_out(&self.engine, call, &planned, terms));
-        let served = while_client_stays(caller, work).await?;
-        let ServedAnswer {
-            answer,
-            node,
-            attempts,
-            failed: _,
-        } = served;
-        let outgoing = match (call.id, answer) {
-            (None, _) => ClientResponse::nothing(),
-            (Some(_), CallReply::Here(body)) => ClientResponse::text(200, JSON, body),
-            (Some(id), CallReply::Whole(answer)) => {
-                ClientResponse::new(200, JSON, ResponseBody::Whole(answer, id))
-            }
-            (id @ Some(_), CallReply::Refused(why)) => ClientResponse::refusal(&why, id),
-            (Some(_), CallReply::Large(large)) => {
-                ClientResponse::new(200, JSON, ResponseBody::Flow(BodyStream::Large(large)))
-            }
-        };
-        Ok(RequestOutcome {
-            outgoing,
-            who: node.map_or(ServedBy::Here, ServedBy::Node),
-            attempts,
-        })
-    }
+async fn work_on_call<'b>(
+    engine: &CallState,
+    caller: &mut impl Downstream,
+    call: &Call<'b>,
+    terms: CallContext<'_>,
+) -> Result<RequestOutcome<'b>, ClientGone> {
+    let (planned, terms) = router::plan(engine, call, terms);
+    let work = pin!(router::carry_out(engine, call, &planned, terms));
+    let served = while_client_stays(caller, work).await?;
+    let ServedAnswer {
+        answer,
+        node,
+        attempts,
+        failed: _,
+    } = served;
+    let outgoing = match (call.id, answer) {
+        (None, _) => ClientResponse::nothing(),
+        (Some(_), CallReply::Here(body)) => ClientResponse::text(200, JSON, body),
+        (Some(id), CallReply::Whole(answer)) => {
+            ClientResponse::new(200, JSON, ResponseBody::Whole(answer, id))
+        }
+        (id @ Some(_), CallReply::Refused(why)) => ClientResponse::refusal(&why, id),
+        (Some(_), CallReply::Large(large)) => {
+            ClientResponse::new(200, JSON, ResponseBody::Flow(BodyStream::Large(large)))
+        }
+    };
+    Ok(RequestOutcome {
+        outgoing,
+        who: node.map_or(ServedBy::Here, ServedBy::Node),
+        attempts,
+    })
 }
 
 /// What came of a packet.

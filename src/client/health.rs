@@ -5,10 +5,14 @@
 
 use serde_json::json;
 
+use crate::call::chains::Chains;
+use crate::call::context::CallState;
+use crate::clock;
 use crate::observe::events::fit_in_words;
 use crate::shared::list_source::ListSource;
 use forebay_core::fleet::failure_rate::FailureShare;
 use forebay_core::fleet::view::FleetView;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::Role;
 
 /// What there is to say of our health.
@@ -20,15 +24,81 @@ pub struct HealthAnswer {
     pub why: String,
 }
 
-/// Status and body.
-pub fn report(
-    view: &FleetView,
-    list: ListSource,
-    failing: Option<FailureShare>,
-    is_closing: bool,
-) -> (u16, String) {
-    let HealthAnswer { status, word, why } = say(view, list, failing, is_closing);
+/// Status and body, of the whole process: one chain's outage takes it out of the load balancer in front only
+/// where that chain is required.
+pub fn report_all(chains: &Chains, is_closing: bool) -> (u16, String) {
+    let present = chains.now();
+    if let Some(engine) = present.first().filter(|_| present.is_alone()) {
+        return report_of(engine, is_closing);
+    }
+    let all: Vec<_> = present
+        .all()
+        .map(|engine| (&engine.pool.chain, answer_of(engine, is_closing)))
+        .collect();
+    let whole = summary(&all, &present.required, chains.are_ready());
+    let each = all.iter().map(|(name, answer)| {
+        let HealthAnswer { word, why, .. } = answer;
+        (name.to_string(), json!({ "status": word, "why": why }))
+    });
+    let each: serde_json::Map<_, _> = each.collect();
+    let HealthAnswer { status, word, why } = whole;
+    let body = json!({ "status": word, "why": why, "chains": each });
+    (status, body.to_string())
+}
+
+/// From the best to the worst.
+const WORDS: [&str; 5] = ["ok", "fallback", "degraded", "starting", "closing"];
+
+/// What the answers of `all` chains come to.
+fn summary(
+    all: &[(&ChainName, HealthAnswer)],
+    required: &[ChainName],
+    are_ready: bool,
+) -> HealthAnswer {
+    let rank = |word: &str| WORDS.iter().position(|known| *known == word);
+    let worst = all.iter().max_by_key(|(_, answer)| rank(answer.word));
+    let Some((name, answer)) = worst else {
+        return HealthAnswer {
+            status: 503,
+            word: "starting",
+            why: "there is no chain".to_string(),
+        };
+    };
+    let falls = |(name, answer): &&(&ChainName, HealthAnswer)| {
+        required.contains(name) && rank(answer.word) >= rank("degraded")
+    };
+    let fallen = all.iter().find(falls);
+    let is_closing = answer.word == "closing";
+    let status = match is_closing || !are_ready || fallen.is_some() {
+        true => 503,
+        false => 200,
+    };
+    // One that starts while others serve is no more than degraded.
+    let word = match answer.word {
+        "starting" if are_ready => "degraded",
+        word => word,
+    };
+    let why = match fallen {
+        _ if is_closing => answer.why.clone(),
+        Some((name, answer)) => format!("{name}, which is required: {}", answer.why),
+        None => format!("{name}: {}", answer.why),
+    };
+    HealthAnswer { status, word, why }
+}
+
+/// Status and body, of one chain.
+pub fn report_of(engine: &CallState, is_closing: bool) -> (u16, String) {
+    let HealthAnswer { status, word, why } = answer_of(engine, is_closing);
     (status, json!({ "status": word, "why": why }).to_string())
+}
+
+fn answer_of(engine: &CallState, is_closing: bool) -> HealthAnswer {
+    say(
+        &engine.pool.snapshot().view,
+        engine.pool.list_from.is(),
+        engine.pool.failing.too_many(clock::now()),
+        is_closing,
+    )
 }
 
 /// `failing`: the share of the calls of late that failed, if it is too large.
@@ -81,13 +151,55 @@ mod tests {
     #[test]
     fn it_is_not_ready_before_the_first_round_and_when_closing() {
         let mut view = FleetView::default();
-        let report =
-            |view: &FleetView, is_closing| report(view, ListSource::Registry, None, is_closing);
-        assert_eq!(report(&view, false).0, 503);
+        let said = |view: &FleetView, is_closing| say(view, ListSource::Registry, None, is_closing);
+        assert_eq!(said(&view, false).status, 503);
         view.rounds = 1;
-        assert_eq!(report(&view, false).0, 200);
-        assert!(report(&view, false).1.contains("degraded"));
-        assert_eq!(report(&view, true).0, 503);
+        assert_eq!(said(&view, false).status, 200);
+        assert_eq!(said(&view, false).word, "degraded");
+        assert_eq!(said(&view, true).status, 503);
+    }
+
+    fn answers(words: &[(&str, &'static str)]) -> Vec<(ChainName, HealthAnswer)> {
+        let answers = words.iter().map(|(name, word)| {
+            let status = if ["starting", "closing"].contains(word) {
+                503
+            } else {
+                200
+            };
+            let why = format!("it is {word}");
+            let answer = HealthAnswer { status, word, why };
+            (name.parse().unwrap(), answer)
+        });
+        answers.collect()
+    }
+
+    #[test]
+    fn one_chain_takes_the_process_out_only_while_it_starts_or_where_it_is_required() {
+        let said = |words: &[(&str, &'static str)], required: &[&str], are_ready| {
+            let answers = answers(words);
+            let all: Vec<_> = answers
+                .iter()
+                .map(|(name, answer)| (name, answer.clone()))
+                .collect();
+            let required: Vec<ChainName> =
+                required.iter().map(|name| name.parse().unwrap()).collect();
+            let HealthAnswer { status, word, why } = summary(&all, &required, are_ready);
+            (status, word, why)
+        };
+        let two = |one, other| [("a", one), ("b", other)];
+        assert_eq!(said(&two("ok", "ok"), &[], true).0, 200);
+        let degraded = said(&two("ok", "degraded"), &[], true);
+        assert_eq!(degraded, (200, "degraded", "b: it is degraded".to_string()));
+        assert_eq!(said(&two("ok", "degraded"), &["a"], true).0, 200);
+        let fallen = said(&two("degraded", "ok"), &["a"], true);
+        assert_eq!(fallen.0, 503);
+        assert_eq!(fallen.2, "a, which is required: it is degraded");
+        assert_eq!(said(&two("fallback", "ok"), &["a"], true).0, 200);
+        assert_eq!(said(&two("ok", "starting"), &[], false).0, 503);
+        let late = said(&two("ok", "starting"), &[], true);
+        assert_eq!((late.0, late.1), (200, "degraded"));
+        assert_eq!(said(&two("ok", "starting"), &["b"], true).0, 503);
+        assert_eq!(said(&two("closing", "closing"), &[], true).1, "closing");
     }
 
     #[test]

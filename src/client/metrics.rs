@@ -9,6 +9,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use super::health;
+use crate::call::chains::Chains;
 use crate::call::context::CallState;
 use crate::clock;
 use crate::observe::metrics::{
@@ -18,17 +19,21 @@ use crate::observe::metrics::{
 /// Answers Prometheus.
 pub struct MetricsApp {
     pub metrics: Arc<ProcessMetrics>,
-    pub engine: Arc<CallState>,
+    pub chains: Arc<Chains>,
 }
 
 /// The metrics as of now, for Prometheus.
-pub fn scrape(metrics: &ProcessMetrics, state: &CallState) -> String {
+pub fn scrape(metrics: &ProcessMetrics, chains: &Chains) -> String {
+    let present = chains.now();
+    let gates = || present.all().map(|engine| &engine.gate);
     metrics.show_used(&ProcessUse {
-        requests: state.gate.requests(),
-        request_bytes: state.gate.bytes(),
-        answer_bytes: state.gate.answers_bytes(),
+        requests: gates().map(|gate| gate.requests()).sum(),
+        request_bytes: gates().map(|gate| gate.bytes()).sum(),
+        answer_bytes: gates().map(|gate| gate.answers_bytes()).sum(),
     });
-    refresh(state);
+    for engine in present.all() {
+        refresh(engine);
+    }
     metrics.encode()
 }
 
@@ -53,7 +58,7 @@ impl ServeHttp for MetricsApp {
         let head = session.req_header();
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let (status, body) = match (head.uri.path(), is_read) {
-            ("/metrics", true) => (200, scrape(&self.metrics, &self.engine)),
+            ("/metrics", true) => (200, scrape(&self.metrics, &self.chains)),
             ("/metrics", false) => (405, String::new()),
             _ => (404, "the metrics are at /metrics\n".to_string()),
         };

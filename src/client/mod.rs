@@ -21,6 +21,7 @@ pub mod http2;
 pub mod http2_backlog;
 pub mod http2_watch;
 pub mod metrics;
+pub mod other_responses;
 pub mod replay;
 pub mod request_body;
 pub mod request_head;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use forebay_core::wire::chain_path::{self, ChainKey, EndpointPath};
 use forebay_core::wire::coding::{AcceptedCodings, Encoding};
 use forebay_core::wire::forwarded::TrustedProxies;
 use forebay_core::wire::trace::{self, TraceParent};
@@ -22,29 +23,44 @@ pub enum RequestKind {
     MethodNotAllowed,
 }
 
-/// Whether a path is the endpoint's.
-pub fn is_endpoint(path: &str) -> bool {
-    matches!(path, "/" | "/rpc")
+impl RequestKind {
+    /// Whether a GET leads to where calls are taken.
+    pub fn is_at_endpoint(self) -> bool {
+        matches!(self, RequestKind::Greeting | RequestKind::Upgrade)
+    }
 }
 
-/// Reads the wish off method and path.
-pub fn wish(method: &str, path: &str) -> RequestKind {
-    let is_endpoint = is_endpoint(path);
-    match (method, path) {
-        ("POST", _) if is_endpoint => RequestKind::Call,
-        ("OPTIONS", _) if is_endpoint || path == "/health" => RequestKind::Preflight,
-        ("GET" | "HEAD", "/health") => RequestKind::Health,
-        ("GET" | "HEAD", _) if is_endpoint => RequestKind::Greeting,
-        (_, "/health") => RequestKind::MethodNotAllowed,
-        _ if is_endpoint => RequestKind::MethodNotAllowed,
-        _ => RequestKind::NotFound,
+/// Reads the wish off method and path, and the chain that it is of.
+fn wish(method: &str, path: &str) -> (RequestKind, ChainKey) {
+    match (chain_path::read(path), method) {
+        (EndpointPath::Calls(chain), "POST") => (RequestKind::Call, chain),
+        (EndpointPath::Calls(chain), "GET" | "HEAD") => (RequestKind::Greeting, chain),
+        (EndpointPath::Health(chain), "GET" | "HEAD") => (RequestKind::Health, chain),
+        (EndpointPath::Calls(chain) | EndpointPath::Health(chain), "OPTIONS") => {
+            (RequestKind::Preflight, chain)
+        }
+        (EndpointPath::Calls(chain) | EndpointPath::Health(chain), _) => {
+            (RequestKind::MethodNotAllowed, chain)
+        }
+        (EndpointPath::Nowhere, _) => (RequestKind::NotFound, ChainKey::Root),
     }
+}
+
+/// What of a head matters only as things are set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadOptions {
+    /// What an answer may be packed with.
+    pub packs: bool,
+    /// The host: it may say which chain is meant.
+    pub hosts: bool,
 }
 
 /// What matters of a request's head, but for its framing.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHead {
     pub wish: RequestKind,
+    /// What says which chain it is for. On the heap: where there is one chain alone, nothing does.
+    chain: Option<Box<AskedChain>>,
     /// By HEAD: the answer is to have no body.
     pub is_for_head: bool,
     /// HTTP/1.0 has no chunks, no interim answers, and can't tell an answer that broke off.
@@ -73,6 +89,13 @@ pub struct RequestHead {
     traces: usize,
 }
 
+/// What of a request says which chain it is for.
+#[derive(Clone, Debug, Default)]
+struct AskedChain {
+    key: ChainKey,
+    host: Option<Box<[u8]>>,
+}
+
 /// Of a content type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ContentKind {
@@ -84,8 +107,11 @@ enum ContentKind {
 
 impl RequestHead {
     pub fn new(method: &str, path: &str) -> RequestHead {
+        let (wish, key) = wish(method, path);
+        let named = || Box::new(AskedChain { key, host: None });
         RequestHead {
-            wish: wish(method, path),
+            wish,
+            chain: (key != ChainKey::Root).then(named),
             is_for_head: method == "HEAD",
             ..RequestHead::default()
         }
@@ -125,6 +151,23 @@ impl RequestHead {
         }
     }
 
+    /// Takes note of the host, where it may say which chain is meant.
+    pub fn note_host(&mut self, host: &[u8]) {
+        self.chain.get_or_insert_default().host = Some(host.into());
+    }
+
+    /// The chain, as the path says it.
+    pub fn chain(&self) -> &ChainKey {
+        self.chain
+            .as_ref()
+            .map_or(&ChainKey::Root, |asked| &asked.key)
+    }
+
+    /// The host, if it was taken note of.
+    pub fn host(&self) -> Option<&[u8]> {
+        self.chain.as_ref()?.host.as_deref()
+    }
+
     /// Who asks, also where a proxy that is trusted asks for it.
     pub fn client_address(&self, proxies: &TrustedProxies) -> Option<IpAddr> {
         let forwarded = self.forwarded.iter().map(|value| &value[..]);
@@ -139,7 +182,7 @@ impl RequestHead {
             .chain(&self.forwarded)
             .chain(&self.origin);
         let said: usize = said.map(|value| value.len()).sum();
-        said + self.request_id.as_ref().map_or(0, String::len)
+        said + self.host().map_or(0, <[u8]>::len) + self.request_id.as_ref().map_or(0, String::len)
     }
 
     /// `application/json`, with or without parameters; or nothing said.
@@ -190,7 +233,10 @@ mod tests {
         for (method, path, wanted) in [
             ("POST", "/", RequestKind::Call),
             ("POST", "/rpc", RequestKind::Call),
-            ("POST", "/other", RequestKind::NotFound),
+            ("POST", "/base", RequestKind::Call),
+            ("GET", "/base/health", RequestKind::Health),
+            ("POST", "/base/health", RequestKind::MethodNotAllowed),
+            ("POST", "/other/path", RequestKind::NotFound),
             ("GET", "/", RequestKind::Greeting),
             ("GET", "/health", RequestKind::Health),
             ("HEAD", "/health", RequestKind::Health),
@@ -199,7 +245,7 @@ mod tests {
             ("DELETE", "/rpc", RequestKind::MethodNotAllowed),
             ("OPTIONS", "/", RequestKind::Preflight),
         ] {
-            assert_eq!(wish(method, path), wanted, "{method} {path}");
+            assert_eq!(wish(method, path).0, wanted, "{method} {path}");
         }
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use pingora::server::configuration::ServerConf;
 use serde_json::{Map, Value as Json};
 
+use super::chain_change;
 use super::setting::Fate;
 use super::settings::{Settings, table};
 
@@ -43,18 +44,16 @@ pub fn weigh(running: &Settings, wanted: Settings) -> SettingsChange {
                 &mut change.waiting
             }
         };
-        let key = told_key(setting.key);
+        let key = setting.told_key();
         if told.last() != Some(&key) {
             told.push(key);
         }
     }
+    let told = [&change.applied[..], &change.waiting].concat();
+    let chains = chain_change::weigh(running, &mut change.settings, &told);
+    change.applied.extend(chains.applied);
+    change.waiting.extend(chains.waiting);
     change
-}
-
-/// A key by its group and its name; what stands below is told with it.
-fn told_key(key: &str) -> String {
-    let parts: Vec<_> = key.split('.').take(2).collect();
-    format!("forebay.{}", parts.join("."))
 }
 
 /// Pingora's own keys with their values. It reads them once.

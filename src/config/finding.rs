@@ -87,6 +87,13 @@ impl Findings {
         self.errors.get()
     }
 
+    /// Whether this was told of this line.
+    pub fn has(&self, line: usize, message: &str) -> bool {
+        let list = self.list.borrow();
+        let mut there = list.iter();
+        there.any(|found| found.line == line && found.message == message)
+    }
+
     /// Whether no mistake was found at `path` or below it.
     pub fn is_sound(&self, path: &str) -> bool {
         let is_there = |key: &str| {

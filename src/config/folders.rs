@@ -100,6 +100,9 @@ impl ConfigFolders {
             https.certificate = self.lead(&https.certificate);
             https.key = self.lead(&https.key);
         }
+        for chain in &mut settings.chains {
+            self.put_into(&mut chain.settings);
+        }
     }
 
     pub fn put_ca_file(&self, server: &mut ServerConf) {

@@ -6,6 +6,8 @@
 //!   forms from [`quantity`], near misses from `suggestion`
 //! - `from_file`, all of `forebay:`, by groups: `listen`, `registry`, `nodes`, `admin`, `cors`,
 //!   `observability`, `sockets`, `otlp`, `limits`; and `server`, Pingora's own keys
+//! - `chains`, each of which is read as if it were alone (`chain_places`, `chain_printout`, `chain_change`,
+//!   `chain_schema`)
 //! - [`folders`], where relative paths lead; `advice`, what works and is unwise
 //! - [`change`], what a file that was read again changes
 //! - `printout`, written by `yaml_writer`; `schema`, made of the `shape`s that readers look for
@@ -19,6 +21,11 @@ use pingora::server::configuration::ServerConf;
 mod admin;
 mod advice;
 mod calls;
+mod chain_change;
+mod chain_places;
+mod chain_printout;
+mod chain_schema;
+mod chains;
 pub mod change;
 mod cors;
 mod field;
@@ -27,7 +34,9 @@ mod fit;
 pub mod folders;
 mod form;
 mod from_file;
+mod health;
 mod hidden;
+mod host_name;
 mod limits;
 mod listen;
 mod nodes;
@@ -50,6 +59,7 @@ mod yaml_writer;
 pub use finding::{FINDINGS_MAX, Finding, Severity};
 
 pub use crate::config::printout::text as shown;
+pub use chain_change::refusal;
 pub use nodes::is_local;
 pub use reference::reference;
 pub use schema::schema;
@@ -210,8 +220,9 @@ fn document(
         forebay.map_or(root.line, |entry| entry.line),
         forebay.map(|entry| &entry.node),
     );
-    let settings = from_file::settings(&context, &field);
+    let mut settings = from_file::settings(&context, &field);
     advice::on_settings(&context, &settings);
+    chains::read(&context, &field, &mut settings);
     (Some(settings), server)
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::finding::Findings;
 use super::settings::{Settings, table};
-use super::{server, yaml, yaml_writer};
+use super::{chain_printout, server, yaml, yaml_writer};
 
 /// The file's keys with their values, as they would be written.
 pub(super) fn tree(settings: &Settings, pingora: &ServerConf) -> Json {
@@ -40,7 +40,7 @@ fn ours(settings: &Settings) -> Json {
                 .fold(&mut tree, |at, key| &mut at[key]) = value;
         }
     }
-    tree
+    chain_printout::of_all(tree, settings)
 }
 
 #[cfg(test)]

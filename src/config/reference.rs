@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::quantity::{duration_text, size_text};
 use super::settings::{CloudWatchSettings, OtlpSettings, Settings, table};
 use super::shape::{ITEM, SchemaRecorder, ValueShape};
-use super::{nodes, schema, server, yaml_writer};
+use super::{chain_schema, nodes, schema, server, yaml_writer};
 
 const HEAD: &str = "\
 <!-- Made by `forebay check --reference`: change src/config/settings.rs. -->
@@ -25,6 +25,17 @@ const NODES: &str = "
 
 | key | value | meaning |
 | --- | --- | --- |
+";
+
+const CHAINS: &str = "
+## A chain under `chains`
+
+Beside these, what stands under `registry` (but for `kind`, `path`, `endpoint` and `last_list`), `health` (but for
+`required`), `calls`, `consistency`, `methods` and `cors` may stand in a chain, too: there it is that chain's, and what is
+left out is as it stands for all.
+
+| key | meaning |
+| --- | --- |
 ";
 
 /// The page, in Markdown.
@@ -54,6 +65,8 @@ pub fn reference() -> String {
         let value = value(&noted, &format!("{}.nodes{ITEM}.{key}", server::FOREBAY));
         let _ = writeln!(page, "| `{key}` | {value} | {meaning} |");
     }
+    page.push_str(CHAINS);
+    page.push_str(&chain_schema::rows());
     page
 }
 

@@ -11,7 +11,7 @@ use super::finding::Findings;
 use super::quantity::{duration_text, size_text};
 use super::settings::Settings;
 use super::shape::{ITEM, SchemaRecorder, ValueShape};
-use super::{from_file, printout, server, yaml};
+use super::{chain_schema, from_file, printout, server, yaml};
 
 /// The dialect, as editors know it.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
@@ -113,6 +113,7 @@ pub(super) fn noted() -> SchemaRecorder {
 pub fn schema() -> Json {
     let defaults = printout::tree(&Settings::default(), &ServerConf::default());
     let mut ours = of(&noted(), server::FOREBAY);
+    ours["properties"]["chains"] = chain_schema::schema(&ours["properties"]);
     with_defaults(&mut ours, &defaults[server::FOREBAY]);
     let mut properties = pingoras(&defaults);
     properties.insert(server::FOREBAY.to_string(), ours);

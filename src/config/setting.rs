@@ -1,7 +1,7 @@
 //! One setting: a row of the table of `settings`, of which reading, printing, the report of
 //! changes, the schema and the reference page are made.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::field::Field;
 use super::form::Form;
@@ -58,6 +58,14 @@ pub(super) struct Setting<S> {
     pub meaning: &'static str,
     pub when: When<S>,
     pub value: Box<dyn SettingValue<S>>,
+}
+
+impl<S> Setting<S> {
+    /// Its key as changes are told of it: by its group and its name; what stands below is told with it.
+    pub fn told_key(&self) -> String {
+        let parts: Vec<_> = self.key.split('.').take(2).collect();
+        format!("forebay.{}", parts.join("."))
+    }
 }
 
 /// What can be done with the value of a setting.
@@ -124,6 +132,27 @@ impl<S, T: Clone> SettingValue<S> for Presence<S, T> {
     fn keep(&self, running: &S, settings: &mut S) {
         (self.get_mut)(settings).clone_from((self.get)(running));
     }
+}
+
+/// A group of free keys that is read, printed and compared apart from the table.
+pub(super) struct Apart;
+
+impl<S> SettingValue<S> for Apart {
+    fn read(&self, field: &Field<'_>, _: &mut S) {
+        if field.is_noted() {
+            field.texts();
+        }
+    }
+
+    fn shown(&self, _: &S) -> Option<Json> {
+        Some(Json::Object(Map::new()))
+    }
+
+    fn differs(&self, _: &S, _: &S) -> bool {
+        false
+    }
+
+    fn keep(&self, _: &S, _: &mut S) {}
 }
 
 /// A group of settings, which may be one that can be left out.

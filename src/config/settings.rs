@@ -9,6 +9,7 @@ use std::time::Duration;
 use forebay_core::call::broadcast::NODES_MAX;
 pub use forebay_core::method::block::Consistency;
 use forebay_core::vocabulary::caps::MEMORY_MIN;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::{NodeRecord, Secret};
 use forebay_core::wire::forwarded::Network;
 
@@ -17,8 +18,8 @@ use super::form::{boolean, choice, decimal, duration, list, number, optional, pa
 pub use super::listen::HttpsListener;
 pub use super::registry::RegistryKind;
 use super::setting::When::{Live, LiveUnless, Restart, RestartIf};
-use super::setting::{Place, Presence, Setting, Slot, key, settings_group};
-use super::{admin, calls, cors, listen, nodes, observability, otlp, registry};
+use super::setting::{Apart, Place, Presence, Setting, Slot, key, settings_group};
+use super::{admin, calls, cors, health, listen, nodes, observability, otlp, registry};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Waits that make a round.
@@ -54,7 +55,10 @@ fn would_be_open(running: &Settings, wanted: &Settings) -> bool {
 /// Everything under `forebay:`; by default what an empty file means, without a node.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// Of one chain alone, as are `nodes`.
     pub chain: ChainSettings,
+    /// Several, each with settings of its own; empty: there is one chain alone.
+    pub chains: Vec<NamedChain>,
     pub listen: ListenSettings,
     pub registry: RegistrySettings,
     pub nodes: Vec<NodeRecord>,
@@ -72,10 +76,29 @@ pub struct Settings {
     pub limits: LimitSettings,
 }
 
+/// A chain under `chains`.
+#[derive(Clone, Debug)]
+pub struct NamedChain {
+    pub name: ChainName,
+    /// It answers at `/`.
+    pub is_default: bool,
+    /// By which its clients come: in lower case, without port.
+    pub hosts: Vec<String>,
+    /// As of one chain alone: its own over what all chains share.
+    pub settings: Settings,
+}
+
 /// Every setting, in the order in which they are told.
 pub(super) fn table() -> Vec<Setting<Settings>> {
     let groups = [
         ChainSettings::table(),
+        vec![Setting {
+            key: "chains",
+            meaning: "Several chains in place of `chain` and `nodes`, each by its name \
+                      (`[a-z][a-z0-9-]{0,31}`), up to 200; see below.",
+            when: Live,
+            value: Box::new(Apart),
+        }],
         ListenSettings::table(),
         RegistrySettings::table(),
         vec![nodes_setting()],
@@ -231,6 +254,8 @@ settings_group! {
         heeds_syncing ("syncing"): bool = true, choice(&[("heed", true), ("ignore", false)]), Live;
         /// Nodes' sockets are kept open for their heads, also while no client is subscribed.
         sockets: bool = true, boolean(), Live;
+        /// Chains without a fit node of which `/health` is 503: names under `chains`.
+        required: Vec<String> = Vec::new(), list(health::chain_name), Live;
     }
 }
 

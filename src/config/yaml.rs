@@ -67,6 +67,16 @@ impl YamlNode {
     /// The line of the key at a dotted path such as `forebay.nodes[1].url`; if it isn't in the
     /// file, the line of the nearest key above it that is.
     pub fn line_of(&self, path: &str) -> usize {
+        self.place_of(path).0
+    }
+
+    /// Whether there is a key at that path.
+    pub fn holds(&self, path: &str) -> bool {
+        self.place_of(path).1
+    }
+
+    /// The line, and whether it is that of the key itself.
+    fn place_of(&self, path: &str) -> (usize, bool) {
         let mut at = self;
         let mut line = self.line;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
@@ -83,10 +93,10 @@ impl YamlNode {
             };
             match found {
                 Some(found) => (line, at) = found,
-                None => return line,
+                None => return (line, false),
             }
         }
-        line
+        (line, true)
     }
 }
 

@@ -1,61 +1,41 @@
-//! The gate: how much may be inside at once, and whether the house is still open.
+//! The gate of a chain: how much of its calls may be inside at once.
 //!
 //! What is sent to us is counted as it comes, whether its length was announced or not (a chunked
 //! body, the fragments of a message): an announcement is only a word, and a client that announces
-//! much and sends nothing takes no room from others. What has come is always within the limit.
+//! much and sends nothing takes no room from others. What has come is always within the limit. Chains
+//! share the limits of the house, each with a reserve ([`house_limits`](super::house_limits)).
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use tokio::sync::watch;
-
-use super::callers::{Caller, Callers, is_fair};
+use super::callers::{Caller, SHARE};
 use crate::shared::answer_budget::AnswerBudget;
+use crate::shared::house_limits::{ChainShare, Resource};
+use crate::shared::premises::Premises;
 use forebay_core::vocabulary::caps::Caps;
 
-/// Connections beyond the cap that are told about our health, or that there is no room.
-pub const ANTEROOM_MAX: usize = 64;
 /// A body up to this length, in bytes, finds room where longer ones have taken all that is theirs: a quiet
 /// client's calls are short.
 const SHORT_BYTES_MAX: usize = 4 << 10;
 /// The part of the room that is left for them: as many as may be inside at once.
-const SHORT_PART: usize = 6;
+const SHORT_PART: u64 = 6;
 /// What an answer that waits for its client holds at least, in bytes.
 const UNSENT_BYTES_MIN: usize = 4 << 10;
 
 /// Counts what is inside.
 #[derive(Debug)]
 pub struct Admission {
-    caps: Caps,
-    callers: Callers,
-    requests: AtomicUsize,
-    bytes: AtomicUsize,
-    answers_bytes: AtomicU64,
-    unsent_bytes: AtomicU64,
-    connections: AtomicUsize,
-    anteroom: AtomicUsize,
-    /// A [`AdmissionState`].
-    door: AtomicU8,
-    /// Whether connections are to end, for those that wait for it.
-    closing: watch::Sender<bool>,
+    house: Arc<Premises>,
+    share: Arc<ChainShare>,
+    /// So that one caller of two chains is two.
+    salt: u64,
 }
 
 impl Default for Admission {
     fn default() -> Admission {
         Admission::new(Caps::ROOMY)
     }
-}
-
-/// Whether calls are still welcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum AdmissionState {
-    Open = 0,
-    /// Connections end after their answer, because a new process takes the next ones.
-    HandedOver = 1,
-    /// The same, and the load balancer in front is told to turn away.
-    Closing = 2,
 }
 
 /// Bytes that are held without a request's place; given back when dropped.
@@ -82,67 +62,59 @@ pub struct UnsentBytes<'a> {
     bytes: u64,
 }
 
-/// A connection's place; given back when dropped.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    gate: Arc<Admission>,
-    caller: Caller,
-}
-
-/// A connection's place in the anteroom; given back when dropped.
-#[derive(Debug)]
-pub struct WaitPermit {
-    gate: Arc<Admission>,
-    caller: Caller,
-}
-
 impl Admission {
+    /// Of one chain alone.
     pub fn new(caps: Caps) -> Admission {
-        Admission {
-            caps,
-            callers: Callers::default(),
-            requests: AtomicUsize::default(),
-            bytes: AtomicUsize::default(),
-            answers_bytes: AtomicU64::default(),
-            unsent_bytes: AtomicU64::default(),
-            connections: AtomicUsize::default(),
-            anteroom: AtomicUsize::default(),
-            door: AtomicU8::default(),
-            closing: watch::Sender::default(),
-        }
+        let share = ChainShare::alone(&caps);
+        Admission::of(Arc::new(Premises::new(caps)), Arc::new(share), 0)
+    }
+
+    /// Of a chain with a `share` in what there is; `salt`: another one for each.
+    pub fn of(house: Arc<Premises>, share: Arc<ChainShare>, salt: u64) -> Admission {
+        Admission { house, share, salt }
+    }
+
+    pub fn house(&self) -> &Arc<Premises> {
+        &self.house
     }
 
     pub fn caps(&self) -> &Caps {
-        &self.caps
+        self.house.caps()
     }
 
     /// Who asks from `address`, for whatever is shared among callers.
     pub fn caller(&self, address: Option<IpAddr>) -> Caller {
-        self.callers.at(address)
+        self.house.caller_of(address, self.salt)
     }
 
     /// Lets one request in; `None` when the house is full, or what room there is isn't for who has
     /// so much of it already.
     pub fn enter(&self, caller: Caller) -> Option<Permit<'_>> {
-        let own = &self.callers.slot(caller).requests;
-        let (before, own_before) = (
-            self.requests.fetch_add(1, Ordering::Relaxed),
-            own.fetch_add(1, Ordering::Relaxed),
-        );
-        if !is_fair(own_before, before, self.caps.requests) {
-            self.leave(caller);
+        if !self.share.take(Resource::Requests, 1) {
             return None;
         }
-        Some(Permit {
+        let own = &self.house.usage(caller).requests;
+        let own_before = own.fetch_add(1, Ordering::Relaxed) as u64;
+        let permit = Permit {
             gate: self,
             caller,
             bytes: 0,
-        })
+        };
+        self.is_fair(Resource::Requests, own_before, 1)
+            .then_some(permit)
+    }
+
+    /// Whether a caller who has `own`, without the `amount` that he has just taken, may have it.
+    fn is_fair(&self, of: Resource, own: u64, amount: u64) -> bool {
+        let before = self.share.own(of).saturating_sub(amount);
+        let is_less = |left: u64| own < left.saturating_mul(SHARE as u64);
+        is_less(self.share.left_of_reserve(of, before))
+            || is_less(self.share.left_in_all(of, before, amount))
     }
 
     fn leave(&self, caller: Caller) {
-        self.requests.fetch_sub(1, Ordering::Relaxed);
-        let own = &self.callers.slot(caller).requests;
+        self.share.give(Resource::Requests, 1);
+        let own = &self.house.usage(caller).requests;
         own.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -159,11 +131,12 @@ impl Admission {
 
     /// As [`Admission::unsent`]; whoever took it releases it.
     pub fn hold_unsent(&self, caller: Caller, bytes: u64) -> bool {
-        let own = &self.callers.slot(caller).unsent_bytes;
-        let before = self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if !self.share.take(Resource::Unsent, bytes) {
+            return false;
+        }
+        let own = &self.house.usage(caller).unsent_bytes;
         let own_before = own.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before + bytes <= self.caps.unsent
-            && is_fair(count(own_before), count(before), count(self.caps.unsent));
+        let fits = self.is_fair(Resource::Unsent, own_before, bytes);
         if !fits {
             self.release_unsent(caller, bytes);
         }
@@ -172,47 +145,14 @@ impl Admission {
 
     /// Gives room back that was held.
     pub fn release_unsent(&self, caller: Caller, bytes: u64) {
-        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let own = &self.callers.slot(caller).unsent_bytes;
+        self.share.give(Resource::Unsent, bytes);
+        let own = &self.house.usage(caller).unsent_bytes;
         own.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// A place for a connection; `None` when there is none, or the client has so many already.
-    pub fn connect(self: &Arc<Self>, caller: Caller) -> Option<ConnectionPermit> {
-        let own = &self.callers.slot(caller).connections;
-        let (before, own_before) = (
-            self.connections.fetch_add(1, Ordering::Relaxed),
-            own.fetch_add(1, Ordering::Relaxed),
-        );
-        let connected = ConnectionPermit {
-            gate: self.clone(),
-            caller,
-        };
-        is_fair(own_before, before, self.caps.connections).then_some(connected)
-    }
-
-    /// A place for a connection that is told about our health, or that there is no room for it.
-    pub fn wait(self: &Arc<Self>, caller: Caller) -> Option<WaitPermit> {
-        let own = &self.callers.slot(caller).waiting;
-        let (before, own_before) = (
-            self.anteroom.fetch_add(1, Ordering::Relaxed),
-            own.fetch_add(1, Ordering::Relaxed),
-        );
-        let waits = WaitPermit {
-            gate: self.clone(),
-            caller,
-        };
-        is_fair(own_before, before, ANTEROOM_MAX).then_some(waits)
-    }
-
-    /// Connections of clients.
-    pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
     }
 
     /// Bytes of answers that wait for their clients.
     pub fn unsent_bytes(&self) -> u64 {
-        self.unsent_bytes.load(Ordering::Relaxed)
+        self.share.own(Resource::Unsent)
     }
 
     /// Takes room for `bytes` of a body; `false` when there is none. Whoever took it releases it.
@@ -222,22 +162,18 @@ impl Admission {
 
     /// As [`Admission::hold`], for who holds `own` of it already: what is long leaves room for what is short.
     pub fn hold_more(&self, own: usize, bytes: usize) -> bool {
-        let max = match own.saturating_add(bytes) > SHORT_BYTES_MAX {
-            true => self.caps.bodies - self.caps.bodies / SHORT_PART,
-            false => self.caps.bodies,
+        let bodies = self.share.house().most(Resource::Bodies);
+        let most = match own.saturating_add(bytes) > SHORT_BYTES_MAX {
+            true => bodies - bodies / SHORT_PART,
+            false => bodies,
         };
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= max;
-        if !fits {
-            self.release(bytes);
-        }
-        fits
+        self.share.take_within(Resource::Bodies, bytes as u64, most)
     }
 
     /// Takes room of whatever kind, for tests of who then finds none.
     #[cfg(test)]
     pub fn fill(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.share.fill(Resource::Bodies, bytes as u64);
     }
 
     /// Room for `bytes`, for as long as the result is held; `None` when there is none.
@@ -247,56 +183,36 @@ impl Admission {
 
     /// Gives room back that was held.
     pub fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.share.give(Resource::Bodies, bytes as u64);
     }
 
     /// Room for up to `bytes_max` bytes of answers.
     pub fn room(&self, bytes_max: u64) -> AnswerBudget<'_> {
-        AnswerBudget::new(&self.answers_bytes, self.caps.answers, bytes_max)
+        AnswerBudget::new(&self.share, bytes_max)
     }
 
     pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+        count(self.share.own(Resource::Requests))
     }
 
     /// Bytes of request bodies inside.
     pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        count(self.share.own(Resource::Bodies))
     }
 
     /// Bytes of nodes' answers that are held whole.
     pub fn answers_bytes(&self) -> u64 {
-        self.answers_bytes.load(Ordering::Relaxed)
-    }
-
-    /// From now on `/health` says no, and connections close after their answer.
-    pub fn close(&self) {
-        self.turn(AdmissionState::Closing);
-    }
-
-    /// From now on connections close after their answer: a new process takes those that follow.
-    pub fn hand_over(&self) {
-        self.turn(AdmissionState::HandedOver);
-    }
-
-    fn turn(&self, door: AdmissionState) {
-        self.door.fetch_max(door as u8, Ordering::Release);
-        self.closing.send_replace(true);
+        self.share.own(Resource::Answers)
     }
 
     /// Whether connections are to end.
     pub fn is_closing(&self) -> bool {
-        self.door.load(Ordering::Acquire) != AdmissionState::Open as u8
+        self.house.is_closing()
     }
 
     /// Whether nobody should send calls here any more.
     pub fn is_leaving(&self) -> bool {
-        self.door.load(Ordering::Acquire) == AdmissionState::Closing as u8
-    }
-
-    /// Turns true when connections are to end.
-    pub fn closing(&self) -> watch::Receiver<bool> {
-        self.closing.subscribe()
+        self.house.is_leaving()
     }
 }
 
@@ -346,22 +262,6 @@ impl Drop for HeldBytes<'_> {
     }
 }
 
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.gate.connections.fetch_sub(1, Ordering::Relaxed);
-        let own = &self.gate.callers.slot(self.caller).connections;
-        own.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for WaitPermit {
-    fn drop(&mut self) {
-        self.gate.anteroom.fetch_sub(1, Ordering::Relaxed);
-        let own = &self.gate.callers.slot(self.caller).waiting;
-        own.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,7 +276,6 @@ mod tests {
             bodies: 100,
             answers: 100,
             unsent: 100 << 10,
-            connections: REQUESTS,
             ..Caps::ROOMY
         })
     }
@@ -425,22 +324,6 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_shared_alike_and_a_few_more_are_told_that_there_are_too_many() {
-        let gate = Arc::new(gate());
-        let (greedy, quiet) = (caller(&gate, 1), caller(&gate, 2));
-        let open: Vec<_> = std::iter::from_fn(|| gate.connect(greedy)).collect();
-        assert_eq!(open.len(), REQUESTS * SHARE / (SHARE + 1));
-        assert!(gate.connect(quiet).is_some());
-        let told: Vec<_> = std::iter::from_fn(|| gate.wait(greedy)).collect();
-        assert_eq!(told.len(), ANTEROOM_MAX * SHARE / (SHARE + 1));
-        assert!(gate.wait(quiet).is_some());
-        assert_eq!(gate.connections(), open.len());
-        drop((open, told));
-        assert_eq!(gate.connections(), 0);
-        assert!(gate.wait(greedy).is_some() && gate.connect(greedy).is_some());
-    }
-
-    #[test]
     fn bytes_are_held_to_the_limit_and_given_back() {
         let gate = gate();
         let mut one = gate.enter(caller(&gate, 1)).unwrap();
@@ -485,20 +368,11 @@ mod tests {
     fn all_short_bodies_that_may_be_inside_at_once_find_room() {
         for mebibytes in [64, 256, 2048, 16 << 10] {
             let caps = Caps::of(mebibytes << 20);
-            let short = (caps.requests + caps.sockets.min(10_000)) * SHORT_BYTES_MAX;
-            assert!(short <= caps.bodies / SHORT_PART, "{mebibytes}: {caps:?}");
+            let short = ((caps.requests + caps.sockets.min(10_000)) * SHORT_BYTES_MAX) as u64;
+            assert!(
+                short <= caps.bodies as u64 / SHORT_PART,
+                "{mebibytes}: {caps:?}"
+            );
         }
-    }
-
-    #[test]
-    fn a_house_that_is_handed_over_is_closing_but_not_leaving() {
-        let gate = Admission::default();
-        let closing = gate.closing();
-        assert!(!gate.is_closing() && !gate.is_leaving() && !*closing.borrow());
-        gate.hand_over();
-        assert!(gate.is_closing() && !gate.is_leaving() && *closing.borrow());
-        gate.close();
-        gate.hand_over();
-        assert!(gate.is_leaving(), "there is no way back");
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::shared::house_limits::{ChainShare, Resource};
+
 /// One request's room for answers that are held whole; given back when dropped.
 #[derive(Debug)]
 pub struct AnswerBudget<'a> {
-    /// What all requests hold, and may.
-    all: &'a AtomicU64,
-    all_max: u64,
+    /// What all requests of the chain hold, and may.
+    all: &'a ChainShare,
     bytes_max: u64,
     /// Shared by the calls of a batch.
     bytes: AtomicU64,
@@ -24,16 +25,15 @@ pub struct AnswerReservation<'a> {
 /// dropped.
 #[derive(Debug)]
 pub struct ReadReservation<'a> {
-    all: &'a AtomicU64,
+    all: &'a ChainShare,
     bytes: u64,
 }
 
 impl<'a> AnswerBudget<'a> {
     /// Within what all may hold.
-    pub fn new(all: &'a AtomicU64, all_max: u64, bytes_max: u64) -> AnswerBudget<'a> {
+    pub fn new(all: &'a ChainShare, bytes_max: u64) -> AnswerBudget<'a> {
         AnswerBudget {
             all,
-            all_max,
             bytes_max,
             bytes: AtomicU64::new(0),
         }
@@ -51,7 +51,7 @@ impl<'a> AnswerBudget<'a> {
     /// request's answers may come to.
     pub fn reading(&self, bytes: usize) -> Option<ReadReservation<'a>> {
         let bytes = bytes as u64;
-        let has_room = add_within(self.all, bytes, self.all_max);
+        let has_room = self.all.take(Resource::Answers, bytes);
         // Not made where there is none: it gives back what it is made with.
         has_room.then(|| ReadReservation {
             all: self.all,
@@ -65,7 +65,7 @@ impl<'a> AnswerBudget<'a> {
         if !add_within(&self.bytes, bytes, self.bytes_max) {
             return false;
         }
-        if !add_within(self.all, bytes, self.all_max) {
+        if !self.all.take(Resource::Answers, bytes) {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
@@ -101,7 +101,7 @@ fn add_within(count: &AtomicU64, bytes: u64, max: u64) -> bool {
 
 impl Drop for ReadReservation<'_> {
     fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all.give(Resource::Answers, self.bytes);
     }
 }
 
@@ -110,7 +110,7 @@ impl Drop for AnswerReservation<'_> {
         if self.bytes > 0 {
             let room = self.room;
             room.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-            room.all.fetch_sub(self.bytes, Ordering::Relaxed);
+            room.all.give(Resource::Answers, self.bytes);
         }
     }
 }
@@ -120,7 +120,7 @@ impl Drop for AnswerBudget<'_> {
         let held = *self.bytes.get_mut();
         // Most requests hold nothing: they write to nothing that all share.
         if held > 0 {
-            self.all.fetch_sub(held, Ordering::Relaxed);
+            self.all.give(Resource::Answers, held);
         }
     }
 }
@@ -128,50 +128,58 @@ impl Drop for AnswerBudget<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay_core::vocabulary::caps::Caps;
+
+    fn house() -> ChainShare {
+        ChainShare::alone(&Caps {
+            answers: 100,
+            ..Caps::ROOMY
+        })
+    }
 
     #[test]
     fn answers_are_held_to_a_requests_limit_and_not_one_byte_past_it() {
-        let all = AtomicU64::new(0);
-        let room = AnswerBudget::new(&all, 100, 10);
+        let all = house();
+        let room = AnswerBudget::new(&all, 10);
         assert!(room.hold(7) && !room.hold(4) && room.hold(3) && !room.hold(1));
         assert!(
-            AnswerBudget::new(&all, 100, 10).hold(10),
+            AnswerBudget::new(&all, 10).hold(10),
             "each request has its own room"
         );
     }
 
     #[test]
     fn what_an_attempt_held_is_given_back_unless_its_answer_is_kept() {
-        let all = AtomicU64::new(0);
-        let room = AnswerBudget::new(&all, 100, 10);
+        let all = house();
+        let room = AnswerBudget::new(&all, 10);
         let mut failed = room.attempt();
         assert!(failed.hold(6) && !failed.hold(5));
         drop(failed);
-        assert_eq!(all.load(Ordering::Relaxed), 0);
+        assert_eq!(all.own(Resource::Answers), 0);
         let mut kept = room.attempt();
         assert!(kept.hold(4) && kept.hold(6));
         kept.keep();
         assert!(!room.hold(1));
         drop(room);
-        assert_eq!(all.load(Ordering::Relaxed), 0);
+        assert_eq!(all.own(Resource::Answers), 0);
     }
 
     #[test]
     fn what_is_read_counts_in_the_house_and_not_for_the_request() {
-        let all = AtomicU64::new(0);
-        let room = AnswerBudget::new(&all, 100, 10);
+        let all = house();
+        let room = AnswerBudget::new(&all, 10);
         let reading = room.reading(91).unwrap();
         assert!(room.reading(10).is_none() && !room.hold(10) && room.hold(9));
         drop(reading);
         assert!(room.hold(1) && room.reading(90).is_some());
         drop(room);
-        assert_eq!(all.load(Ordering::Relaxed), 0);
+        assert_eq!(all.own(Resource::Answers), 0);
     }
 
     #[test]
     fn answers_of_all_requests_are_held_to_the_houses_limit_and_given_back() {
-        let all = AtomicU64::new(0);
-        let room = || AnswerBudget::new(&all, 100, u64::MAX);
+        let all = house();
+        let room = || AnswerBudget::new(&all, u64::MAX);
         let (half, one, other) = (50, room(), room());
         assert!(one.hold(half) && other.hold(half));
         assert!(!other.hold(1), "one past it");

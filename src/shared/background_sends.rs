@@ -2,18 +2,21 @@
 //! piece has a time of its own; a farewell waits for all of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Pieces of work at once.
-pub const PIECES_MAX: usize = 4_096;
-/// Bytes that they hold together.
-pub const BYTES_MAX: usize = 256 << 20;
+use crate::shared::house_limits::{ChainShare, Resource};
+use forebay_core::vocabulary::caps::Caps;
 
-/// Counts what goes on.
-#[derive(Debug, Default)]
+/// Counts what goes on, for a chain.
+#[derive(Debug)]
 pub struct BackgroundSends {
-    pieces: AtomicUsize,
-    bytes: AtomicUsize,
+    share: Arc<ChainShare>,
+}
+
+impl Default for BackgroundSends {
+    /// Of one chain alone, with memory enough for all.
+    fn default() -> BackgroundSends {
+        BackgroundSends::new(Arc::new(ChainShare::alone(&Caps::ROOMY)))
+    }
 }
 
 /// One piece of work, for as long as it is held.
@@ -21,53 +24,66 @@ pub struct BackgroundSends {
 #[must_use = "it counts only while it is held"]
 pub struct BackgroundSend {
     afterwork: Arc<BackgroundSends>,
-    bytes: usize,
+    bytes: u64,
 }
 
 impl BackgroundSends {
-    /// Takes on a piece of work that holds `bytes`; `None` when there is too much already.
-    pub fn begin(self: &Arc<Self>, bytes: usize) -> Option<BackgroundSend> {
-        let pieces = self.pieces.fetch_add(1, Ordering::Relaxed);
-        let held = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let piece = BackgroundSend {
-            afterwork: self.clone(),
-            bytes,
-        };
-        // Dropped, it gives back what it took.
-        (pieces < PIECES_MAX && held.saturating_add(bytes) <= BYTES_MAX).then_some(piece)
+    pub fn new(share: Arc<ChainShare>) -> BackgroundSends {
+        BackgroundSends { share }
     }
 
-    pub fn pieces(&self) -> usize {
-        self.pieces.load(Ordering::Relaxed)
+    /// Takes on a piece of work that holds `bytes`; `None` when there is too much already.
+    pub fn begin(self: &Arc<Self>, bytes: usize) -> Option<BackgroundSend> {
+        if !self.share.take(Resource::Sends, 1) {
+            return None;
+        }
+        let mut piece = BackgroundSend {
+            afterwork: self.clone(),
+            bytes: 0,
+        };
+        let bytes = bytes as u64;
+        let has_room = self.share.take(Resource::SendsBytes, bytes);
+        // Dropped, it gives back what it took.
+        has_room.then(|| {
+            piece.bytes = bytes;
+            piece
+        })
+    }
+
+    pub fn pieces(&self) -> u64 {
+        self.share.own(Resource::Sends)
     }
 }
 
 impl Drop for BackgroundSend {
     fn drop(&mut self) {
-        self.afterwork.pieces.fetch_sub(1, Ordering::Relaxed);
-        self.afterwork
-            .bytes
-            .fetch_sub(self.bytes, Ordering::Relaxed);
+        let share = &self.afterwork.share;
+        share.give(Resource::Sends, 1);
+        share.give(Resource::SendsBytes, self.bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::house_limits::{SENDS_BYTES_MAX, SENDS_MAX};
 
     #[test]
     fn work_is_taken_on_up_to_its_limits_and_given_back() {
-        let afterwork = Arc::new(BackgroundSends::default());
-        let mut pieces: Vec<_> = (0..PIECES_MAX)
+        let afterwork = Arc::new(BackgroundSends::new(Arc::new(ChainShare::alone(
+            &Caps::ROOMY,
+        ))));
+        let mut pieces: Vec<_> = (0..SENDS_MAX)
             .map(|_| afterwork.begin(1).unwrap())
             .collect();
         assert!(afterwork.begin(0).is_none());
         pieces.pop();
         assert!(afterwork.begin(0).is_some());
+        let bytes_max = usize::try_from(SENDS_BYTES_MAX).unwrap();
         pieces.clear();
         assert_eq!(afterwork.pieces(), 0);
-        assert!(afterwork.begin(BYTES_MAX + 1).is_none());
-        let whole = afterwork.begin(BYTES_MAX);
+        assert!(afterwork.begin(bytes_max + 1).is_none());
+        let whole = afterwork.begin(bytes_max);
         assert!(whole.is_some() && afterwork.begin(1).is_none());
     }
 }

@@ -53,9 +53,10 @@ impl Default for Callers {
 }
 
 impl Callers {
-    /// Who asks from `address`.
-    pub fn at(&self, address: Option<IpAddr>) -> Caller {
+    /// Who asks from `address`: with another `salt` somebody else.
+    pub fn at(&self, address: Option<IpAddr>, salt: u64) -> Caller {
         let hash = address.map_or(0, |address| self.hash.hash_one(network(address)));
+        let hash = hash.wrapping_add(salt);
         let slots = SLOTS as u64;
         Caller(u16::try_from(hash % slots).unwrap_or_default())
     }
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_network_of_64_bits_is_one_caller_and_its_neighbour_is_another() {
         let callers = Callers::default();
-        let at = |text: &str| callers.at(Some(text.parse().unwrap()));
+        let at = |text: &str| callers.at(Some(text.parse().unwrap()), 0);
         assert_eq!(at("2001:db8::1"), at("2001:db8::ffff:1"));
         assert_eq!(at("::ffff:10.0.0.1"), at("10.0.0.1"));
         let others = (0..100).map(|last| at(&format!("10.0.0.{last}")));

@@ -4,8 +4,8 @@
 //! - [`fleet_state`], the fleet's one writer, and the [`snapshot`] that calls read; [`selection`], what
 //!   Pingora is told of it; [`node_clients`], the way to its nodes; [`early_rounds`], rounds before it is
 //!   time; [`list_source`], where the list comes from
-//! - what comes in and is held: [`admission`], [`callers`], [`answer_budget`], [`sockets`],
-//!   [`background_sends`]
+//! - the [`premises`], open or not; what comes in and is held: [`house_limits`], that chains share,
+//!   [`admission`], [`callers`], [`answer_budget`], [`sockets`], [`background_sends`]
 //! - [`places`] at nodes, and `place_queue`, the line for them
 //! - [`singleflight`], identical reads
 //! - what is remembered: [`client_floors`], [`told_blocks`], [`recent_writes`]
@@ -20,12 +20,14 @@ pub mod certificates;
 pub mod client_floors;
 pub mod early_rounds;
 pub mod fleet_state;
+pub mod house_limits;
 pub mod hub;
 pub mod list_source;
 pub mod node_clients;
 pub mod outbox;
 mod place_queue;
 pub mod places;
+pub mod premises;
 pub mod recent_writes;
 pub mod selection;
 pub mod singleflight;

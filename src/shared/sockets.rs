@@ -8,6 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::shared::house_limits::{ChainShare, Resource};
+use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::client::network;
 
 /// What sockets are held to.
@@ -24,10 +26,12 @@ pub struct SocketLimits {
     pub ping_interval: Duration,
 }
 
-/// Counts the open sockets.
+/// Counts the open sockets of a chain.
 #[derive(Debug)]
 pub struct SocketCounter {
-    limits: ArcSwap<SocketLimits>,
+    /// Of all chains.
+    limits: Arc<ArcSwap<SocketLimits>>,
+    share: Arc<ChainShare>,
     register: Mutex<SocketCounts>,
     /// Whether sockets are to end, for those that wait for it.
     leaving: watch::Sender<bool>,
@@ -35,7 +39,6 @@ pub struct SocketCounter {
 
 #[derive(Debug, Default)]
 struct SocketCounts {
-    open: usize,
     /// By [`network`]. None stands here without a socket.
     by_address: HashMap<IpAddr, usize>,
 }
@@ -57,9 +60,21 @@ pub struct SocketPlace {
 }
 
 impl SocketCounter {
+    /// Of one chain alone.
     pub fn new(limits: SocketLimits) -> SocketCounter {
+        let share = ChainShare::alone(&Caps {
+            sockets: limits.sockets_max,
+            ..Caps::ROOMY
+        });
+        let limits = ArcSwap::from_pointee(limits);
+        SocketCounter::of(Arc::new(limits), Arc::new(share))
+    }
+
+    /// Of a chain with a `share` in what there is.
+    pub fn of(limits: Arc<ArcSwap<SocketLimits>>, share: Arc<ChainShare>) -> SocketCounter {
         SocketCounter {
-            limits: ArcSwap::from_pointee(limits),
+            limits,
+            share,
             register: Mutex::default(),
             leaving: watch::Sender::default(),
         }
@@ -70,8 +85,10 @@ impl SocketCounter {
         **self.limits.load()
     }
 
-    /// For sockets that are opened from now on.
+    /// For sockets of all chains that are opened from now on.
     pub fn change(&self, limits: SocketLimits) {
+        let most = limits.sockets_max as u64;
+        self.share.house().set_most(Resource::Sockets, most);
         self.limits.store(Arc::new(limits));
     }
 
@@ -81,27 +98,28 @@ impl SocketCounter {
     /// There is none.
     pub fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<SocketPlace, SocketShortage> {
         let limits = self.limits();
-        let mut register = self.register();
-        if register.open >= limits.sockets_max {
+        if !self.share.take(Resource::Sockets, 1) {
             return Err(SocketShortage::House);
         }
-        let network = address.map(network);
-        if let Some(address) = network {
+        let mut place = SocketPlace {
+            sockets: self.clone(),
+            network: None,
+        };
+        if let Some(address) = address.map(network) {
+            let mut register = self.register();
             let open = register.by_address.get(&address).copied().unwrap_or(0);
             if open >= limits.sockets_max_per_address {
+                drop(register);
                 return Err(SocketShortage::Address);
             }
             register.by_address.insert(address, open + 1);
+            place.network = Some(address);
         }
-        register.open += 1;
-        Ok(SocketPlace {
-            sockets: self.clone(),
-            network,
-        })
+        Ok(place)
     }
 
     pub fn open(&self) -> usize {
-        self.register().open
+        usize::try_from(self.share.own(Resource::Sockets)).unwrap_or(usize::MAX)
     }
 
     /// From now on sockets end once their calls are answered.
@@ -123,11 +141,12 @@ impl SocketCounter {
 
 impl Drop for SocketPlace {
     fn drop(&mut self) {
+        self.sockets.share.give(Resource::Sockets, 1);
+        let Some(address) = self.network else {
+            return;
+        };
         let mut register = self.sockets.register();
-        register.open -= 1;
-        if let Some(address) = self.network
-            && let Some(open) = register.by_address.get_mut(&address)
-        {
+        if let Some(open) = register.by_address.get_mut(&address) {
             *open -= 1;
             if *open == 0 {
                 register.by_address.remove(&address);

@@ -15,7 +15,7 @@ use forebay::config::quantity::size_text;
 use forebay::config::settings::{CloudWatchSettings, Settings};
 use forebay::node::{connector, idle_pool, lookup, socket};
 use forebay::shared::outbox::ServerClose;
-use forebay::shared::{admission, background_sends, hub};
+use forebay::shared::{house_limits, hub, premises};
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::call::{nonce, pending_transactions};
 use forebay_core::method::{self, Treatment};
@@ -305,10 +305,7 @@ fn the_limits_are_those_of_the_code() {
         ),
         (
             "clients' connections",
-            vec![
-                count(roomy.connections),
-                admission::ANTEROOM_MAX.to_string(),
-            ],
+            vec![count(roomy.connections), premises::ANTEROOM_MAX.to_string()],
         ),
         (
             "a body read on after a refusal",
@@ -338,8 +335,8 @@ fn the_limits_are_those_of_the_code() {
         (
             "transactions still going",
             vec![
-                count(background_sends::PIECES_MAX),
-                bytes(background_sends::BYTES_MAX),
+                count(usize::try_from(house_limits::SENDS_MAX).unwrap_or_default()),
+                spaced(house_limits::SENDS_BYTES_MAX),
             ],
         ),
         (
@@ -749,6 +746,11 @@ fn refusals() -> Vec<Refusal> {
         Refusal::Framing(""),
         Refusal::HeadTooLarge,
         Refusal::HeadTooSlow,
+        Refusal::ChainMissing { paths: "/a".into() },
+        Refusal::ChainUnknown { paths: "/a".into() },
+        Refusal::ChainOfOtherHost {
+            host: forebay_core::vocabulary::chain::ChainName::main(),
+        },
     ]
 }
 

@@ -21,5 +21,6 @@ pub mod metadata_service;
 pub mod node;
 pub mod rate_limit;
 pub mod recent;
+pub mod shares;
 pub mod target;
 pub mod tier;

@@ -7,6 +7,7 @@
 //! - [`coding`], what bodies are packed with
 //! - [`forwarded`], whose call it is behind proxies; [`trace`], which trace it is a part of
 
+pub mod chain_path;
 pub mod coding;
 pub mod forwarded;
 pub mod framing;

@@ -22,7 +22,7 @@ impl Http1Session<'_> {
         outgoing: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<(), ClientGone> {
-        self.keeps &= !self.endpoint.engine.gate.is_closing();
+        self.keeps &= !self.endpoint.entry.is_closing();
         self.output.clear();
         write_head(
             &mut self.output,

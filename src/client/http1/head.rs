@@ -9,7 +9,7 @@ use bytes::{Buf, BytesMut};
 use http::header::{HeaderName, HeaderValue};
 use httparse::{ParserConfig, Request, Status};
 
-use crate::client::request_head::{self, RequestHead};
+use crate::client::request_head::{HeadOptions, RequestHead};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::framing::{BodyExtent, RequestFields};
 
@@ -35,14 +35,13 @@ pub struct Http1HeadReader {
     /// Bytes that need no second look.
     scanned: usize,
     line_start: usize,
-    /// Whether it matters what an answer may be packed with.
-    packs: bool,
+    options: HeadOptions,
 }
 
 impl Http1HeadReader {
-    pub fn new(packs: bool) -> Http1HeadReader {
+    pub fn new(options: HeadOptions) -> Http1HeadReader {
         Http1HeadReader {
-            packs,
+            options,
             ..Http1HeadReader::default()
         }
     }
@@ -60,9 +59,9 @@ impl Http1HeadReader {
         let Some(end) = self.find_end(buffer)? else {
             return Ok(None);
         };
-        let head = parse(&buffer[..end], self.packs)?;
+        let head = parse(&buffer[..end], self.options)?;
         buffer.advance(end);
-        *self = Http1HeadReader::new(self.packs);
+        *self = Http1HeadReader::new(self.options);
         Ok(Some(head))
     }
 
@@ -90,7 +89,7 @@ impl Http1HeadReader {
     }
 }
 
-fn parse(bytes: &[u8], packs: bool) -> Result<Http1Head, Refusal> {
+fn parse(bytes: &[u8], options: HeadOptions) -> Result<Http1Head, Refusal> {
     let mut room = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = Request::new(&mut []);
     let parsed =
@@ -101,10 +100,10 @@ fn parse(bytes: &[u8], packs: bool) -> Result<Http1Head, Refusal> {
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
         Err(_) => return Err(Refusal::Framing("the head is unreadable")),
     }
-    judge(&request, packs).map_err(Refusal::Framing)
+    judge(&request, options).map_err(Refusal::Framing)
 }
 
-fn judge(request: &Request<'_, '_>, packs: bool) -> Result<Http1Head, &'static str> {
+fn judge(request: &Request<'_, '_>, options: HeadOptions) -> Result<Http1Head, &'static str> {
     let path = path_of(request.path.unwrap_or_default());
     let mut asked = RequestHead::new(request.method.unwrap_or_default(), path);
     asked.is_http_1_0 = request.version == Some(0);
@@ -115,11 +114,16 @@ fn judge(request: &Request<'_, '_>, packs: bool) -> Result<Http1Head, &'static s
         let (name, value) = (header.name, header.value.trim_ascii());
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         match name.len() {
-            4 if is("host") => hosts += 1,
+            4 if is("host") => {
+                hosts += 1;
+                if options.hosts {
+                    asked.note_host(value);
+                }
+            }
             7 if is("upgrade") => wishes.websocket |= has(value, b"websocket"),
             10 if is("connection") => wishes.note(value),
             14 if is("content-length") => fields.length(value)?,
-            15 if packs && is("accept-encoding") => asked.accepts.note(value),
+            15 if options.packs && is("accept-encoding") => asked.accepts.note(value),
             17 if is("transfer-encoding") => fields.coding(value)?,
             _ => asked.note(name, value),
         }
@@ -133,7 +137,7 @@ fn judge(request: &Request<'_, '_>, packs: bool) -> Result<Http1Head, &'static s
         BodyExtent::Length(length) => Some(length),
         BodyExtent::Chunked => None,
     };
-    let may_upgrade = request.method == Some("GET") && request_head::is_endpoint(path);
+    let may_upgrade = request.method == Some("GET") && asked.wish.is_at_endpoint();
     let upgrades = may_upgrade && wishes.upgrade && wishes.websocket && !asked.is_http_1_0;
     let websocket = (upgrades && extent == BodyExtent::Nothing).then(|| whole(request));
     Ok(Http1Head {

@@ -99,9 +99,9 @@ impl<'e> Http1Session<'e> {
 
     /// Waits for the next request's head.
     pub async fn next(&mut self) -> SessionStep {
-        let mut reader = Http1HeadReader::new(self.endpoint.packs);
+        let mut reader = Http1HeadReader::new(self.endpoint.head_options());
         let mut deadline = None;
-        let gate = &self.endpoint.engine.gate;
+        let gate = &self.endpoint.entry;
         // A long head counts as it comes.
         let mut held: Option<HeldBytes<'_>> = None;
         loop {

@@ -58,7 +58,7 @@ pub async fn serve(stream: Replay, address: Option<IpAddr>, endpoint: &Arc<Endpo
         .max_concurrent_streams(STREAMS_MAX)
         .max_send_buffer_size(UNSENT_BYTES_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
-    let gate = &endpoint.engine.gate;
+    let gate = &endpoint.entry;
     let backlog = Arc::new(Backlog::new(gate, gate.caller(address)));
     let handshake = options.handshake(stream.watched(ConnectionWatch::new(backlog.clone())));
     let Ok(Ok(connection)) = timeout(HEAD_TIME_MAX, handshake).await else {
@@ -71,7 +71,7 @@ pub async fn serve(stream: Replay, address: Option<IpAddr>, endpoint: &Arc<Endpo
         endpoint: endpoint.clone(),
         backlog,
         streams: JoinSet::new(),
-        closing: gate.closing(),
+        closing: gate.house().closing(),
         alarm: Timer::default(),
         opened_at: now,
         idle_since: now,
@@ -122,7 +122,7 @@ impl Http2Session {
         }
         let (head, body) = request.into_parts();
         let (address, endpoint) = (self.address, self.endpoint.clone());
-        let read = stream::read(&head, address, endpoint.packs);
+        let read = stream::read(&head, address, endpoint.head_options());
         drop(head);
         let backlog = self.backlog.clone();
         self.streams.spawn(async move {

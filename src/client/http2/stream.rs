@@ -19,17 +19,21 @@ use crate::client::downstream::{ClientGone, Downstream, RequestBodyError};
 use crate::client::endpoint::{Endpoint, WRITE_TIME_MAX};
 use crate::client::http2_backlog::Backlog;
 use crate::client::request_body;
-use crate::client::request_head::{RequestHead, RequestKind};
+use crate::client::request_head::{HeadOptions, RequestHead, RequestKind};
 use crate::client::response::{ClientResponse, CorsPolicy, ResponseBody};
 use crate::clock;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::framing::{BodyExtent, RequestFields};
 
-/// Reads a request's head; `packs`: whether it matters what its answer may be packed with.
+/// Reads a request's head.
 ///
 /// # Errors
 /// It can't be read in one way only.
-pub fn read(head: &Parts, address: Option<IpAddr>, packs: bool) -> Result<RequestHead, Refusal> {
+pub fn read(
+    head: &Parts,
+    address: Option<IpAddr>,
+    options: HeadOptions,
+) -> Result<RequestHead, Refusal> {
     let mut asked = RequestHead::new(head.method.as_str(), head.uri.path());
     asked.address = address;
     let mut fields = RequestFields::default();
@@ -38,8 +42,13 @@ pub fn read(head: &Parts, address: Option<IpAddr>, packs: bool) -> Result<Reques
         let value = value.as_bytes();
         match name {
             _ if name == CONTENT_LENGTH => fields.length(value).map_err(Refusal::Framing)?,
-            _ if name == HOST => hosts += 1,
-            _ if packs && name == ACCEPT_ENCODING => asked.accepts.note(value),
+            _ if name == HOST => {
+                hosts += 1;
+                if options.hosts {
+                    asked.note_host(value);
+                }
+            }
+            _ if options.packs && name == ACCEPT_ENCODING => asked.accepts.note(value),
             _ => asked.note(name.as_str(), value),
         }
     }
@@ -48,6 +57,9 @@ pub fn read(head: &Parts, address: Option<IpAddr>, packs: bool) -> Result<Reques
         BodyExtent::Length(length) => Some(length),
         BodyExtent::Nothing | BodyExtent::Chunked => has_length.then_some(0),
     };
+    if let Some(authority) = head.uri.authority().filter(|_| options.hosts) {
+        asked.note_host(authority.as_str().as_bytes());
+    }
     // Whoever looks after our health needn't know what we are called: HAProxy doesn't say it.
     let is_named = hosts == 1 || (hosts == 0 && head.uri.authority().is_some());
     if is_named || (hosts == 0 && asked.wish == RequestKind::Health) {

@@ -1,13 +1,16 @@
 //! A connection becomes a socket, or its client is told why not (RFC 6455 §4.2.2).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HOST;
 use http::{Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::handshake::{Handshake, VERSION};
+use crate::call::context::CallState;
 use crate::call::request_context::RequestContext;
 use crate::client::endpoint::Endpoint;
 use crate::client::request_head::RequestHead;
@@ -29,7 +32,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
     address: Option<IpAddr>,
     endpoint: &Endpoint,
 ) {
-    let (accept, guest) = match judge(&head, address, endpoint) {
+    let (accept, engine, guest) = match judge(&head, address, endpoint) {
         Ok(judged) => judged,
         Err(why) => return deny(&mut stream, why, endpoint).await,
     };
@@ -39,7 +42,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     if answered(&mut stream, SWITCHING, &answer, endpoint).await {
-        let session = WebsocketSession::new(endpoint.engine.clone(), stream, guest).await;
+        let session = WebsocketSession::new(engine, stream, guest).await;
         session.run().await;
     }
 }
@@ -48,16 +51,20 @@ fn judge(
     head: &Request<()>,
     address: Option<IpAddr>,
     endpoint: &Endpoint,
-) -> Result<(String, Peer), HandshakeRefusal> {
-    let mut asked = RequestHead::default();
+) -> Result<(String, Arc<CallState>, Peer), HandshakeRefusal> {
+    let mut asked = RequestHead::new("GET", head.uri().path());
     asked.address = address;
     let mut handshake = Handshake::default();
     for (name, value) in head.headers() {
+        if name == HOST {
+            asked.note_host(value.as_bytes());
+        }
         asked.note(name.as_str(), value.as_bytes());
         handshake.note(name.as_str(), value.as_bytes());
     }
     let accept = handshake.accept()?;
-    let engine = &endpoint.engine;
+    let found = endpoint.chains.find(asked.chain(), asked.host());
+    let engine = found.map_err(HandshakeRefusal::Chain)?;
     let policy = engine.policy.load();
     // Whoever names no origin is no page.
     if asked.origin.is_some() && policy.origins.allowed(&asked).is_none() {
@@ -66,7 +73,7 @@ fn judge(
     // Behind a trusted proxy, the client's own.
     let address = asked.client_address(&policy.proxies);
     let guest = Peer {
-        place: place(endpoint, address)?,
+        place: place(&engine, address)?,
         client: engine.taken.client(asked.client.as_deref(), address),
         caller: engine.gate.caller(address),
         origin: RequestContext::of_socket(
@@ -77,15 +84,16 @@ fn judge(
             &engine.pool.chain,
         ),
     };
-    Ok((accept, guest))
+    drop(policy);
+    Ok((accept, engine, guest))
 }
 
-fn place(endpoint: &Endpoint, address: Option<IpAddr>) -> Result<SocketPlace, HandshakeRefusal> {
+fn place(engine: &CallState, address: Option<IpAddr>) -> Result<SocketPlace, HandshakeRefusal> {
     // After a hand-over it lives here until the process ends, as those that were open before.
-    if endpoint.engine.gate.is_leaving() {
+    if engine.gate.is_leaving() {
         return Err(HandshakeRefusal::Closing);
     }
-    let place = endpoint.engine.sockets.admit(address);
+    let place = engine.sockets.admit(address);
     place.map_err(|full| match full {
         SocketShortage::House => HandshakeRefusal::House,
         SocketShortage::Address => HandshakeRefusal::Address,
@@ -104,7 +112,7 @@ async fn deny<S: AsyncWrite + Unpin>(stream: &mut S, why: HandshakeRefusal, endp
     if let Some(seconds) = why.retry_after_seconds() {
         answer.push_str(&format!("Retry-After: {}\r\n", retry_after(seconds)));
     }
-    match why {
+    match &why {
         // RFC 9110 §15.5.22 wants `Upgrade`, too.
         HandshakeRefusal::Version => answer.push_str(&format!(
             "Sec-WebSocket-Version: {VERSION}\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n"
@@ -113,10 +121,11 @@ async fn deny<S: AsyncWrite + Unpin>(stream: &mut S, why: HandshakeRefusal, endp
         | HandshakeRefusal::Origin
         | HandshakeRefusal::House
         | HandshakeRefusal::Address
-        | HandshakeRefusal::Closing => answer.push_str("Connection: close\r\n"),
+        | HandshakeRefusal::Closing
+        | HandshakeRefusal::Chain(_) => answer.push_str("Connection: close\r\n"),
     }
     answer.push_str("\r\n");
-    answer.push_str(why.sentence());
+    answer.push_str(&why.sentence());
     if answered(stream, status, &answer, endpoint).await {
         let _ = timeout(WRITE_TIME_MAX, stream.shutdown()).await;
     }

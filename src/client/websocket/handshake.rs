@@ -3,7 +3,11 @@
 //! No subprotocol and no extension is chosen, whatever is offered: a client that can't do without
 //! goes by itself (§4.1).
 
+use std::borrow::Cow;
+
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use forebay_core::rpc::refusal::Refusal;
 
 /// The only version there is.
 pub const VERSION: &str = "13";
@@ -21,7 +25,7 @@ pub struct Handshake {
 }
 
 /// Why there is no socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandshakeRefusal {
     /// §4.2.1: the request is no handshake.
     Malformed(&'static str),
@@ -35,39 +39,45 @@ pub enum HandshakeRefusal {
     Address,
     /// The process is about to end.
     Closing,
+    /// There is no such chain, or none is named.
+    Chain(Refusal),
 }
 
 impl HandshakeRefusal {
-    pub fn status(self) -> u16 {
+    pub fn status(&self) -> u16 {
         match self {
             HandshakeRefusal::Malformed(_) => 400,
             HandshakeRefusal::Origin => 403,
             HandshakeRefusal::Version => 426,
             HandshakeRefusal::Address => 429,
             HandshakeRefusal::House | HandshakeRefusal::Closing => 503,
+            HandshakeRefusal::Chain(_) => 404,
         }
     }
 
-    pub fn sentence(self) -> &'static str {
-        match self {
+    pub fn sentence(&self) -> Cow<'static, str> {
+        let sentence = match self {
             HandshakeRefusal::Malformed(why) => why,
             HandshakeRefusal::Version => "the version of WebSocket here is 13\n",
             HandshakeRefusal::Origin => "pages of this origin may not call here\n",
             HandshakeRefusal::House => "there is no room for another socket\n",
             HandshakeRefusal::Address => "your address has too many sockets\n",
             HandshakeRefusal::Closing => "this server is going away, connect again\n",
-        }
+            HandshakeRefusal::Chain(why) => return format!("{}\n", why.sentence()).into(),
+        };
+        sentence.into()
     }
 
     /// For `Retry-After`, in whole seconds.
-    pub fn retry_after_seconds(self) -> Option<u64> {
+    pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             HandshakeRefusal::House | HandshakeRefusal::Address | HandshakeRefusal::Closing => {
                 Some(1)
             }
             HandshakeRefusal::Malformed(_)
             | HandshakeRefusal::Version
-            | HandshakeRefusal::Origin => None,
+            | HandshakeRefusal::Origin
+            | HandshakeRefusal::Chain(_) => None,
         }
     }
 }
@@ -165,7 +175,7 @@ mod tests {
     fn status(headers: &[(&str, &str)]) -> u16 {
         noted(headers)
             .accept()
-            .map_or_else(HandshakeRefusal::status, |_| 101)
+            .map_or_else(|why| why.status(), |_| 101)
     }
 
     #[test]

@@ -19,92 +19,28 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::session::{CALLS_MAX, WAITING_MAX};
 use crate::call::context::CallState;
-use crate::call::lookups::Lookups;
-use crate::call::policy::{Limits, Policy};
+use crate::call::fixtures;
+use crate::call::fixtures::BODY_BYTES_MAX;
 use crate::call::request_context::RequestContext;
-use crate::client::response::CorsPolicy;
 use crate::client::websocket::connection::FRAME_BYTES_MAX;
 use crate::client::websocket::session::{Peer, WebsocketSession};
-use crate::clock;
-use crate::observe::metrics::ChainMetrics;
-use crate::shared::fleet_state::FleetState;
 use crate::shared::outbox;
-use crate::shared::sockets::{self, SocketCounter};
-use forebay_core::call::retry_budget::{BudgetRates, RetryBudget};
+use crate::shared::sockets;
 use forebay_core::feed::subscription::Topic;
-use forebay_core::fleet::HealthCriteria;
-use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::fleet::tracker::Fleet;
-use forebay_core::method::block::Consistency;
-use forebay_core::method::{CallTimeouts, MethodRules};
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::client::Client;
-use forebay_core::wire::forwarded::TrustedProxies;
 
 const VERSION: &str = r#"{"jsonrpc":"2.0","id":1,"method":"web3_clientVersion"}"#;
 const SUBSCRIBE: &str =
     r#"{"jsonrpc":"2.0","id":"s","method":"eth_subscribe","params":["newHeads"]}"#;
-const BODY_BYTES_MAX: usize = 64 << 10;
 const PING: Duration = Duration::from_secs(30);
 const SUBSCRIPTIONS_MAX: usize = 3;
 /// What the stream in memory holds of what a client has not read.
 const PIPE_BYTES: usize = 8 << 10;
 
 fn engine(limits: sockets::SocketLimits) -> Arc<CallState> {
-    let second = Duration::from_secs(1);
-    let fleet = Fleet::new(HealthCriteria {
-        chain_id: None,
-        block_time: second,
-        look: Duration::from_secs(5),
-        lag_blocks_max: 10,
-        hysteresis: Hysteresis { rise: 1, fall: 1 },
-    });
-    let policy = Policy {
-        origins: CorsPolicy::new(vec!["*".to_string()]),
-        proxies: TrustedProxies::new(vec![]),
-        trail_for: vec![],
-        log_calls: None,
-        rules: MethodRules::new(vec![], vec![], vec![]),
-        limits: Limits {
-            times: CallTimeouts {
-                deadline: second,
-                attempt: second,
-                heavy: second,
-            },
-            attempts_max: 1,
-            broadcast: 1,
-            leader_share: 0.01,
-            hedge: None,
-            body_bytes_max: BODY_BYTES_MAX,
-            batch_calls_max: 1000,
-            answer_bytes_max: 1 << 20,
-            fails_open: true,
-            consistency: Consistency::None,
-        },
-    };
-    let rates = BudgetRates {
-        per_call: 0.0,
-        per_second: 0.0,
-        burst: 0.0,
-    };
-    let pool = Arc::new(FleetState::new(fleet));
-    let (gate, taken, afterwork) = (Arc::default(), Arc::default(), Arc::default());
-    Arc::new(CallState {
-        lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
-        pool,
-        policy: arc_swap::ArcSwap::from_pointee(policy),
-        budget: RetryBudget::new(rates, clock::now()),
-        metrics: ChainMetrics::alone(),
-        gate,
-        flights: Default::default(),
-        taken,
-        afterwork,
-        disputes: Default::default(),
-        searched: Default::default(),
-        leader_share: Default::default(),
-        hub: Arc::default(),
-        sockets: Arc::new(SocketCounter::new(limits)),
-    })
+    fixtures::engine_with(&ChainName::main(), limits)
 }
 
 /// A socket, and its client's side of the stream.

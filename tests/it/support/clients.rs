@@ -7,6 +7,8 @@ use super::in_repository;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     Viem,
+    /// On several chains: what follows the URL are their names.
+    ViemOnSeveral,
     Ethers,
     Web3Py,
     Cast,
@@ -48,6 +50,7 @@ impl Client {
         let python = in_repository(".parts/venv/bin/python");
         match self {
             Client::Viem => run("node", "viem.mjs"),
+            Client::ViemOnSeveral => run("node", "several_chains.mjs"),
             Client::Ethers => run("node", "ethers.mjs"),
             Client::Web3Py => run(&python.to_string_lossy(), "web3_py.py"),
             Client::Cast => run("bash", "cast.sh"),

@@ -23,20 +23,38 @@ pub async fn post_http2_with<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let exchange = exchange(stream, headers, body.into());
+    post_http2_to(stream, "http://localhost/", headers, body).await
+}
+
+/// As [`post_http2_with`], to another URL: its host is the authority.
+pub async fn post_http2_to<T>(
+    stream: T,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Result<Answer, String>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let exchange = exchange(stream, url, headers, body.into());
     match timeout(PATIENCE, exchange).await {
         Ok(answered) => answered.map_err(|error| error.to_string()),
         Err(_) => panic!("no answer over HTTP/2 within {PATIENCE:?}"),
     }
 }
 
-async fn exchange<T>(stream: T, headers: &[(&str, &str)], body: Bytes) -> Result<Answer, h2::Error>
+async fn exchange<T>(
+    stream: T,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Result<Answer, h2::Error>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut client, connection) = h2::client::handshake(stream).await?;
     let driver = tokio::spawn(connection);
-    let mut request = http::Request::post("http://localhost/");
+    let mut request = http::Request::post(url);
     for (name, value) in [&[("content-type", "application/json")], headers].concat() {
         request = request.header(name, value);
     }

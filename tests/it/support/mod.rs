@@ -51,7 +51,7 @@ pub use genesis::{EMITTER, LARGE, LOOPER, REVERTER, RICH, SAVER};
 pub use geth::Geth;
 pub use geth_node::GethNode;
 pub use http::{Answer, exchange, get, post, post_with};
-pub use http2::{post_http2, post_http2_with};
+pub use http2::{post_http2, post_http2_to, post_http2_with};
 pub use listener::{Heard, Listener};
 pub use load::{Load, Tally};
 pub use mirrors::{Author, Mirror};

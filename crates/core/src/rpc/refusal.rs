@@ -1,5 +1,9 @@
 //! Every way we say no, with the code, the HTTP status and the sentence of each.
 
+use std::sync::Arc;
+
+use crate::vocabulary::chain::ChainName;
+
 /// Why a call or a whole packet gets no answer from a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -59,6 +63,19 @@ pub enum Refusal {
     HeadTooLarge,
     /// The head did not arrive in time.
     HeadTooSlow,
+    /// There are several chains, and the request says nothing of which one it is for.
+    ChainMissing {
+        /// How each is asked: `/base, /ethereum`.
+        paths: Arc<str>,
+    },
+    /// There is no such chain.
+    ChainUnknown {
+        paths: Arc<str>,
+    },
+    /// The path names another chain than the host does.
+    ChainOfOtherHost {
+        host: ChainName,
+    },
 }
 
 impl Refusal {
@@ -70,7 +87,10 @@ impl Refusal {
             | Refusal::ContentType
             | Refusal::ContentEncoding
             | Refusal::Framing(_)
-            | Refusal::HeadTooLarge => -32600,
+            | Refusal::HeadTooLarge
+            | Refusal::ChainMissing { .. }
+            | Refusal::ChainUnknown { .. }
+            | Refusal::ChainOfOtherHost { .. } => -32600,
             Refusal::InvalidParams(_) => -32602,
             // As geth says the second (`rpc/errors.go`).
             Refusal::MethodNotAllowed | Refusal::NoNotifications | Refusal::NeedsSocket => -32601,
@@ -105,7 +125,10 @@ impl Refusal {
             | Refusal::NeedsSocket
             | Refusal::SubscriptionNotFound
             | Refusal::TooManySubscriptions { .. }
+            // With 200 clients show the sentence, which says how to go on.
+            | Refusal::ChainMissing { .. }
             | Refusal::AnswerTooLarge => 200,
+            Refusal::ChainUnknown { .. } | Refusal::ChainOfOtherHost { .. } => 404,
             // Which clients try again, as they do not after 200.
             Refusal::NoNode | Refusal::Leaving | Refusal::Unserved => 503,
             Refusal::OverCapacity
@@ -194,6 +217,15 @@ impl Refusal {
             Refusal::Framing(why) => format!("bad HTTP request: {why}"),
             Refusal::HeadTooLarge => "the head of the request is too large".into(),
             Refusal::HeadTooSlow => "the head of the request did not arrive in time".into(),
+            Refusal::ChainMissing { paths } => {
+                format!("several chains are served here, each at a path of its own: {paths}")
+            }
+            Refusal::ChainUnknown { paths } => {
+                format!("there is no such chain here; the chains are {paths}")
+            }
+            Refusal::ChainOfOtherHost { host } => {
+                format!("at this host there is the chain {host} alone, and the path names another")
+            }
         }
     }
 

@@ -1,0 +1,241 @@
+//! A chain put together: what is its own, of what all chains share.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+
+use super::registries;
+use crate::admin::AdminHandlers;
+use crate::app::from_settings;
+use crate::app::registries::nodes_environment;
+use crate::background::chain_supervisor::ChainOrder;
+use crate::background::chain_tasks::ChainTasks;
+use crate::background::cloudwatch_reporter::CloudWatchReporter;
+use crate::background::discovery::{NodeDiscovery, ReportedIssues};
+use crate::background::feeds::{FeedResources, Feeds};
+use crate::background::following::ConfigFollower;
+use crate::background::health_writer::HealthWriter;
+use crate::background::intervals::{CurrentIntervals, Intervals};
+use crate::background::probing::ProbeRounds;
+use crate::background::retained_nodes::RetainedNodes;
+use crate::background::shared_leader::SharedHeads;
+use crate::call::context::CallState;
+use crate::call::lookups::Lookups;
+use crate::clock;
+use crate::config;
+use crate::config::settings::{RegistryKind, Settings};
+use crate::node::connector::Connector;
+use crate::node::probe::Prober;
+use crate::observe::metrics::ProcessMetrics;
+use crate::registry::Registry;
+use crate::shared::admission::Admission;
+use crate::shared::background_sends::BackgroundSends;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::house_limits::HouseLimits;
+use crate::shared::node_clients::ClientFactory;
+use crate::shared::premises::Premises;
+use crate::shared::singleflight::Singleflight;
+use crate::shared::sockets::{SocketCounter, SocketLimits};
+use forebay_core::call::retry_budget::RetryBudget;
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::vocabulary::chain::ChainName;
+
+/// A caller of the next chain is so many slots away.
+const SALT_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What all chains share, and what makes them.
+pub(super) struct ChainFactory {
+    pub premises: Arc<Premises>,
+    pub limits: Arc<HouseLimits>,
+    pub sockets: Arc<ArcSwap<SocketLimits>>,
+    pub metrics: Arc<ProcessMetrics>,
+    pub connector: Arc<Connector>,
+    pub prober: Prober,
+    /// Connections kept open to a node between calls.
+    pub idle_max: usize,
+    /// Of this process: no node is there.
+    pub listeners: Vec<SocketAddr>,
+    pub orders: mpsc::UnboundedSender<ChainOrder>,
+    pub made: AtomicU64,
+}
+
+/// A chain that is served.
+pub(super) struct RunningChain {
+    pub name: ChainName,
+    pub engine: Arc<CallState>,
+    pub desk: Arc<AdminHandlers>,
+    regimen: CurrentIntervals,
+    change_regimen: watch::Sender<Intervals>,
+}
+
+impl ChainFactory {
+    /// Puts a chain together, and begins what happens unasked for it.
+    ///
+    /// # Errors
+    /// Its registry can't be opened.
+    pub fn make(&self, name: &ChainName, settings: &Settings) -> anyhow::Result<RunningChain> {
+        let registry = registries::registry(settings);
+        let registry = registry.with_context(|| format!("the registry of the chain {name}"))?;
+        let engine = Arc::new(self.engine(name, settings));
+        let (change_regimen, regimen) = CurrentIntervals::new(from_settings::regimen(settings));
+        let desk = AdminHandlers {
+            registry: registry.clone(),
+            environment: nodes_environment(),
+            pool: engine.pool.clone(),
+            listeners: self.listeners.clone(),
+            is_local: config::is_local,
+        };
+        let chain = RunningChain {
+            name: name.clone(),
+            engine,
+            desk: Arc::new(desk),
+            regimen,
+            change_regimen,
+        };
+        chain.show_bounds(settings);
+        let tasks = self.tasks(&chain, settings, registry);
+        // Who obeys lives as long as the process.
+        drop(self.orders.send(ChainOrder::Begin(Box::new(tasks))));
+        Ok(chain)
+    }
+
+    fn engine(&self, name: &ChainName, settings: &Settings) -> CallState {
+        let fleet = Fleet::new(from_settings::yardstick(settings));
+        let pool = Arc::new(FleetState::new(fleet).called(name));
+        pool.places.change(settings.calls.queue);
+        let share = Arc::new(self.limits.share());
+        let made = self.made.fetch_add(1, Ordering::Relaxed);
+        let salt = made.wrapping_mul(SALT_STEP);
+        let gate = Arc::new(Admission::of(self.premises.clone(), share.clone(), salt));
+        let afterwork = Arc::new(BackgroundSends::new(share.clone()));
+        let taken = Arc::default();
+        CallState {
+            lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
+            pool,
+            policy: ArcSwap::from_pointee(from_settings::policy(settings, gate.caps())),
+            budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
+            metrics: self.metrics.chain(name),
+            flights: Singleflight::default(),
+            taken,
+            afterwork,
+            disputes: Mutex::default(),
+            searched: Mutex::default(),
+            leader_share: Mutex::default(),
+            hub: Arc::default(),
+            sockets: Arc::new(SocketCounter::of(self.sockets.clone(), share)),
+            gate,
+        }
+    }
+
+    fn tasks(
+        &self,
+        chain: &RunningChain,
+        settings: &Settings,
+        registry: Arc<dyn Registry>,
+    ) -> ChainTasks {
+        let (engine, regimen) = (&chain.engine, &chain.regimen);
+        let (pool, metrics) = (&engine.pool, &engine.metrics);
+        let newsroom = Feeds::new(FeedResources {
+            pool: pool.clone(),
+            hub: engine.hub.clone(),
+            metrics: metrics.clone(),
+            connector: self.connector.clone(),
+            prober: self.prober.clone(),
+            regimen: regimen.clone(),
+        });
+        let roll = ClientFactory::new(
+            self.connector.clone(),
+            metrics.clone(),
+            pool.places.clone(),
+            self.idle_max,
+        );
+        let roster = NodeDiscovery {
+            registry: registry.clone(),
+            environment: nodes_environment(),
+            pool: pool.clone(),
+            metrics: metrics.clone(),
+            roll,
+            regimen: regimen.clone(),
+            following: ConfigFollower::default(),
+            last_list: settings.registry.last_list.clone(),
+            leftovers: RetainedNodes::default(),
+            listeners: self.listeners.clone(),
+            told: ReportedIssues::default(),
+        };
+        let is_shared =
+            settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;
+        let shared = || SharedHeads::new(registry.clone(), metrics.clone(), regimen.clone());
+        let rounds = ProbeRounds {
+            pool: pool.clone(),
+            metrics: metrics.clone(),
+            prober: self.prober.clone(),
+            heads: newsroom.heads(),
+            regimen: regimen.clone(),
+            asked: HashMap::new(),
+            shared: is_shared.then(|| Arc::new(shared())),
+        };
+        // With the first goes the telling of certificates.
+        let is_first = self.made.load(Ordering::Relaxed) == 1;
+        let herald = CloudWatchReporter {
+            pool: pool.clone(),
+            metrics: metrics.clone(),
+            certificates: is_first.then(|| self.metrics.clone()),
+            regimen: regimen.clone(),
+        };
+        let scribe = HealthWriter {
+            registry,
+            pool: pool.clone(),
+            metrics: metrics.clone(),
+            written: HashMap::new(),
+            is_told: false,
+        };
+        ChainTasks::new(roster, rounds, scribe, newsroom, herald)
+    }
+
+    /// A chain is to go: those who have it see that through.
+    pub fn end(&self, chain: &RunningChain) {
+        let engine = chain.engine.clone();
+        engine.sockets.leave();
+        let is_idle = move || {
+            engine.gate.requests() == 0
+                && engine.gate.unsent_bytes() == 0
+                && engine.afterwork.pieces() == 0
+                && engine.sockets.open() == 0
+        };
+        let order = ChainOrder::End(chain.name.clone(), Box::new(is_idle));
+        drop(self.orders.send(order));
+    }
+}
+
+impl RunningChain {
+    /// Puts `settings` in force, for whatever begins from now on.
+    pub fn apply(&self, settings: &Settings) {
+        let engine = &self.engine;
+        let policy = from_settings::policy(settings, engine.gate.caps());
+        engine.policy.store(Arc::new(policy));
+        engine
+            .budget
+            .change(from_settings::rates(settings), clock::now());
+        engine.pool.places.change(settings.calls.queue);
+        self.show_bounds(settings);
+        let regimen = from_settings::regimen(settings);
+        let has_seeds = self.regimen.say(|before| before.seeds != regimen.seeds);
+        self.change_regimen.send_replace(regimen);
+        engine
+            .pool
+            .change_yardstick(from_settings::yardstick(settings));
+        if has_seeds {
+            engine.pool.list_is_due.notify_one();
+        }
+    }
+
+    fn show_bounds(&self, settings: &Settings) {
+        let bounds = from_settings::chain_bounds(settings);
+        self.engine.metrics.show_bounds(&bounds);
+    }
+}

@@ -1,0 +1,177 @@
+//! What happens unasked for one chain: its list is followed, its nodes are asked, its clients told.
+//!
+//! After a hand-over a new process keeps the registry and follows the configuration. Here nodes are
+//! still asked and clients told of heads until the process ends, for the sockets that live on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::server::ShutdownWatch;
+use tokio::sync::{Mutex, Notify};
+
+use crate::background::cloudwatch_reporter::CloudWatchReporter;
+use crate::background::discovery::NodeDiscovery;
+use crate::background::feeds::Feeds;
+use crate::background::health_writer::HealthWriter;
+use crate::background::intervals::{CurrentIntervals, jitter, until};
+use crate::background::probing::ProbeRounds;
+use crate::background::shared_leader::SharedHeads;
+use crate::clock;
+use crate::node::probe::Prober;
+use crate::observe::{access_log, logs};
+use crate::shared::fleet_state::FleetState;
+use forebay_core::vocabulary::chain::ChainName;
+
+/// Names are resolved again this often.
+const TIDY_EVERY: Duration = Duration::from_secs(30);
+/// Connections that nobody uses are looked at this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(3);
+
+/// An early round, for a block that calls tell of or wait for, comes no sooner than this part of
+/// the interval after the last one.
+const EARLY_PART: u32 = 5;
+
+/// The household of a chain.
+pub struct ChainTasks {
+    roster: Mutex<NodeDiscovery>,
+    rounds: Mutex<ProbeRounds>,
+    scribe: Mutex<HealthWriter>,
+    herald: CloudWatchReporter,
+    newsroom: Feeds,
+    prober: Prober,
+    shared: Option<Arc<SharedHeads>>,
+    regimen: CurrentIntervals,
+    pool: Arc<FleetState>,
+    /// The list changed: a round is due at once.
+    is_new: Notify,
+}
+
+impl ChainTasks {
+    pub fn new(
+        roster: NodeDiscovery,
+        rounds: ProbeRounds,
+        scribe: HealthWriter,
+        newsroom: Feeds,
+        herald: CloudWatchReporter,
+    ) -> ChainTasks {
+        let prober = rounds.prober.clone();
+        ChainTasks {
+            herald,
+            regimen: roster.regimen.clone(),
+            pool: roster.pool.clone(),
+            shared: rounds.shared.clone(),
+            roster: Mutex::new(roster),
+            rounds: Mutex::new(rounds),
+            scribe: Mutex::new(scribe),
+            newsroom,
+            prober,
+            is_new: Notify::new(),
+        }
+    }
+
+    pub fn chain(&self) -> &ChainName {
+        &self.pool.chain
+    }
+
+    /// Runs, for ever, once there is a list.
+    pub async fn run(&self, shutdown: ShutdownWatch) {
+        logs::for_chain(self.pool.chain.clone(), self.keep_house(shutdown)).await;
+    }
+
+    async fn keep_house(&self, shutdown: ShutdownWatch) {
+        let is_found = until(shutdown.clone(), self.find_first_list()).await;
+        if is_found.is_none() {
+            return;
+        }
+        tokio::join!(
+            until(shutdown.clone(), self.follow_registry()),
+            until(shutdown.clone(), self.write_health()),
+            until(shutdown.clone(), self.herald.run()),
+            until(shutdown, self.share_heads()),
+            self.probe(),
+            self.tidy(),
+            self.sweep(),
+            self.newsroom.run(),
+        );
+    }
+
+    /// Without any list there is no round, and so no readiness: a deployment during an outage of
+    /// the registry must not replace balancers that serve by ones that know nobody.
+    async fn find_first_list(&self) {
+        while !self.roster.lock().await.begin().await {
+            self.regimen.pause(|regimen| regimen.refresh).await;
+        }
+    }
+
+    async fn follow_registry(&self) {
+        loop {
+            let pause = self.regimen.pause(|regimen| regimen.refresh);
+            tokio::select! {
+                () = pause => {}
+                () = self.pool.list_is_due.notified() => {}
+            }
+            if self.roster.lock().await.refresh().await {
+                self.is_new.notify_one();
+            }
+        }
+    }
+
+    async fn probe(&self) {
+        // No two early rounds in a row: rise and fall are counted in rounds.
+        let mut was_early = false;
+        loop {
+            let pool = {
+                let mut rounds = self.rounds.lock().await;
+                rounds.run().await;
+                rounds.pool.clone()
+            };
+            let pause = self.regimen.pause(|regimen| regimen.interval);
+            let early = async {
+                let interval = self.regimen.say(|regimen| regimen.interval);
+                tokio::time::sleep(interval / EARLY_PART).await;
+                pool.early.is_wanted().await;
+            };
+            was_early = tokio::select! {
+                () = pause => false,
+                () = self.is_new.notified() => false,
+                () = early, if !was_early => true,
+            };
+        }
+    }
+
+    /// Apart from the rounds: a slow registry never holds up probing.
+    async fn write_health(&self) {
+        loop {
+            self.regimen.pause(|regimen| regimen.interval).await;
+            self.scribe.lock().await.write().await;
+        }
+    }
+
+    async fn share_heads(&self) {
+        match &self.shared {
+            Some(shared) => shared.exchange().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn tidy(&self) {
+        loop {
+            tokio::time::sleep(TIDY_EVERY.mul_f64(jitter())).await;
+            if self.roster.lock().await.resolve_again().await {
+                self.prober.renew();
+            }
+        }
+    }
+
+    /// Looks after connections that nobody uses, and after what the log still owes.
+    async fn sweep(&self) {
+        let pool = self.roster.lock().await.pool.clone();
+        loop {
+            tokio::time::sleep(SWEEP_EVERY.mul_f64(jitter())).await;
+            for upstream in pool.snapshot().upstreams.iter() {
+                upstream.link.sweep(clock::now());
+            }
+            access_log::tell_left_out(clock::now());
+        }
+    }
+}

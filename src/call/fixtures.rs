@@ -1,0 +1,97 @@
+//! A chain's calls without nodes, for unit tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::call::context::CallState;
+use crate::call::lookups::Lookups;
+use crate::call::policy::{Limits, Policy};
+use crate::client::response::CorsPolicy;
+use crate::clock;
+use crate::observe::metrics::ChainMetrics;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::sockets::{SocketCounter, SocketLimits};
+use forebay_core::call::retry_budget::{BudgetRates, RetryBudget};
+use forebay_core::fleet::HealthCriteria;
+use forebay_core::fleet::standing::Hysteresis;
+use forebay_core::fleet::tracker::Fleet;
+use forebay_core::method::block::Consistency;
+use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::vocabulary::chain::ChainName;
+use forebay_core::wire::forwarded::TrustedProxies;
+
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// A chain of this name, with little time and no node.
+pub fn engine_of(name: &ChainName) -> Arc<CallState> {
+    engine_with(
+        name,
+        SocketLimits {
+            sockets_max: 1,
+            sockets_max_per_address: 1,
+            subscriptions_max: 1,
+            messages_per_second: 1,
+            ping_interval: Duration::from_secs(30),
+        },
+    )
+}
+
+/// The same, whose sockets are held to these limits.
+pub fn engine_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
+    let second = Duration::from_secs(1);
+    let fleet = Fleet::new(HealthCriteria {
+        chain_id: None,
+        block_time: second,
+        look: Duration::from_secs(5),
+        lag_blocks_max: 10,
+        hysteresis: Hysteresis { rise: 1, fall: 1 },
+    });
+    let policy = Policy {
+        origins: CorsPolicy::new(vec!["*".to_string()]),
+        proxies: TrustedProxies::new(vec![]),
+        trail_for: vec![],
+        log_calls: None,
+        rules: MethodRules::new(vec![], vec![], vec![]),
+        limits: Limits {
+            times: CallTimeouts {
+                deadline: second,
+                attempt: second,
+                heavy: second,
+            },
+            attempts_max: 1,
+            broadcast: 1,
+            leader_share: 0.01,
+            hedge: None,
+            body_bytes_max: BODY_BYTES_MAX,
+            batch_calls_max: 1000,
+            answer_bytes_max: 1 << 20,
+            fails_open: true,
+            consistency: Consistency::None,
+        },
+    };
+    let rates = BudgetRates {
+        per_call: 0.0,
+        per_second: 0.0,
+        burst: 0.0,
+    };
+    let pool = Arc::new(FleetState::new(fleet).called(name));
+    let (gate, taken, afterwork) = (Arc::default(), Arc::default(), Arc::default());
+    Arc::new(CallState {
+        lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
+        pool,
+        policy: ArcSwap::from_pointee(policy),
+        budget: RetryBudget::new(rates, clock::now()),
+        metrics: ChainMetrics::alone(),
+        gate,
+        flights: Default::default(),
+        taken,
+        afterwork,
+        disputes: Default::default(),
+        searched: Default::default(),
+        leader_share: Default::default(),
+        hub: Arc::default(),
+        sockets: Arc::new(SocketCounter::new(limits)),
+    })
+}

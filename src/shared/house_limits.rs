@@ -1,0 +1,263 @@
+//! What there is only so much of in the process, and how much of it each chain has.
+//!
+//! With one chain a look at it costs what a counter costs. With several, one that is within its reserve
+//! looks at its own count alone; only one that wants more looks at all of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use forebay_core::vocabulary::caps::Caps;
+use forebay_core::vocabulary::shares::Division;
+
+/// Work that goes on after its client was answered, at once; and the bytes that it holds.
+pub const SENDS_MAX: u64 = 4_096;
+pub const SENDS_BYTES_MAX: u64 = 256 << 20;
+
+/// What is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Requests inside.
+    Requests = 0,
+    /// Bytes of their bodies and heads.
+    Bodies = 1,
+    /// Bytes of nodes' answers that are held whole.
+    Answers = 2,
+    /// Bytes of answers that wait for their clients.
+    Unsent = 3,
+    /// Clients' sockets.
+    Sockets = 4,
+    /// Work that goes on after its client was answered.
+    Sends = 5,
+    /// Bytes that it holds.
+    SendsBytes = 6,
+}
+
+const KINDS: usize = 7;
+
+/// What one chain has of each.
+#[derive(Debug, Default)]
+struct ChainUsage([AtomicU64; KINDS]);
+
+impl ChainUsage {
+    fn of(&self, what: Resource) -> &AtomicU64 {
+        &self.0[what as usize]
+    }
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct HouseLimits {
+    most: [AtomicU64; KINDS],
+    /// Chains that share it.
+    chains: AtomicU64,
+    usages: ArcSwap<Vec<Arc<ChainUsage>>>,
+    changing: Mutex<()>,
+}
+
+/// One chain's part. Dropped, when all who took something have given it back, it leaves the others its reserve.
+#[derive(Debug)]
+pub struct ChainShare {
+    house: Arc<HouseLimits>,
+    usage: Arc<ChainUsage>,
+}
+
+impl HouseLimits {
+    pub fn new(caps: &Caps) -> Arc<HouseLimits> {
+        let most = [
+            caps.requests as u64,
+            caps.bodies as u64,
+            caps.answers,
+            caps.unsent,
+            caps.sockets as u64,
+            SENDS_MAX,
+            SENDS_BYTES_MAX,
+        ];
+        Arc::new(HouseLimits {
+            most: most.map(AtomicU64::new),
+            chains: AtomicU64::new(0),
+            usages: ArcSwap::default(),
+            changing: Mutex::default(),
+        })
+    }
+
+    /// A part for one more chain.
+    pub fn share(self: &Arc<Self>) -> ChainShare {
+        let usage = Arc::new(ChainUsage::default());
+        self.change(|usages| usages.push(usage.clone()));
+        self.chains.fetch_add(1, Ordering::SeqCst);
+        ChainShare {
+            house: self.clone(),
+            usage,
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<ChainUsage>>)) {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut usages = Vec::clone(&self.usages.load());
+        change(&mut usages);
+        self.usages.store(Arc::new(usages));
+    }
+
+    pub fn most(&self, of: Resource) -> u64 {
+        self.most[of as usize].load(Ordering::Relaxed)
+    }
+
+    pub fn set_most(&self, of: Resource, most: u64) {
+        self.most[of as usize].store(most, Ordering::Relaxed);
+    }
+
+    /// What all chains together have.
+    pub fn taken(&self, of: Resource) -> u64 {
+        let usages = self.usages.load();
+        let counts = usages.iter().map(|usage| usage.of(of));
+        counts.map(|count| count.load(Ordering::SeqCst)).sum()
+    }
+
+    fn division(&self, most: u64) -> Division {
+        Division {
+            most,
+            chains: self.chains.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl ChainShare {
+    /// All that there is, for one chain alone.
+    pub fn alone(caps: &Caps) -> ChainShare {
+        HouseLimits::new(caps).share()
+    }
+
+    /// What this chain has.
+    pub fn own(&self, of: Resource) -> u64 {
+        self.usage.of(of).load(Ordering::Relaxed)
+    }
+
+    pub fn house(&self) -> &Arc<HouseLimits> {
+        &self.house
+    }
+
+    /// Takes `amount`; `false` when it can't be had.
+    pub fn take(&self, of: Resource, amount: u64) -> bool {
+        self.take_within(of, amount, self.house.most(of))
+    }
+
+    /// As [`ChainShare::take`], as if there were no more than `most`.
+    pub fn take_within(&self, of: Resource, amount: u64, most: u64) -> bool {
+        let count = self.usage.of(of);
+        // Counted before it is looked: of several who take at once the last sees all the others.
+        let before = count.fetch_add(amount, Ordering::SeqCst);
+        let division = self.house.division(most);
+        let fits = before.saturating_add(amount) <= division.reserve()
+            || (division.chains > 1 && amount <= self.left_beside(of, division, (before, amount)));
+        if !fits {
+            count.fetch_sub(amount, Ordering::SeqCst);
+        }
+        fits
+    }
+
+    /// What is left of the reserve for one that has `own`.
+    pub fn left_of_reserve(&self, of: Resource, own: u64) -> u64 {
+        let division = self.house.division(self.house.most(of));
+        division.reserve().saturating_sub(own)
+    }
+
+    /// What is left in all for one that had `own` before it took `amount`.
+    pub fn left_in_all(&self, of: Resource, own: u64, amount: u64) -> u64 {
+        let division = self.house.division(self.house.most(of));
+        match division.chains > 1 {
+            true => self.left_beside(of, division, (own, amount)),
+            false => division.reserve().saturating_sub(own),
+        }
+    }
+
+    /// `before` is what it had, without `amount`, that is counted already.
+    fn left_beside(&self, of: Resource, division: Division, (before, amount): (u64, u64)) -> u64 {
+        let usages = self.house.usages.load();
+        let counts = usages.iter().map(|usage| usage.of(of));
+        let beyond = counts.map(|count| division.beyond(count.load(Ordering::SeqCst)));
+        let beyond: u64 = beyond.sum();
+        let own = division.beyond(before.saturating_add(amount)) - division.beyond(before);
+        division.left(before, beyond.saturating_sub(own))
+    }
+
+    /// Gives back what was taken.
+    pub fn give(&self, of: Resource, amount: u64) {
+        self.usage.of(of).fetch_sub(amount, Ordering::SeqCst);
+    }
+
+    #[cfg(test)]
+    pub fn fill(&self, of: Resource, amount: u64) {
+        self.usage.of(of).fetch_add(amount, Ordering::SeqCst);
+    }
+}
+
+impl Drop for ChainShare {
+    fn drop(&mut self) {
+        self.house.chains.fetch_sub(1, Ordering::SeqCst);
+        let own = &self.usage;
+        self.house
+            .change(|usages| usages.retain(|usage| !Arc::ptr_eq(usage, own)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF: Resource = Resource::Requests;
+
+    fn house(most: usize) -> Arc<HouseLimits> {
+        HouseLimits::new(&Caps {
+            requests: most,
+            ..Caps::ROOMY
+        })
+    }
+
+    fn fill(share: &ChainShare) -> u64 {
+        (0..10_000).map(|_| u64::from(share.take(OF, 1))).sum()
+    }
+
+    #[test]
+    fn one_chain_has_all_and_not_one_more() {
+        let share = house(10).share();
+        assert_eq!(fill(&share), 10);
+        share.give(OF, 1);
+        assert!(share.take(OF, 1) && !share.take(OF, 1));
+    }
+
+    #[test]
+    fn beside_one_that_floods_another_finds_its_reserve() {
+        let house = house(800);
+        let shares: Vec<_> = (0..4).map(|_| house.share()).collect();
+        assert_eq!(fill(&shares[0]), 400);
+        assert!(fill(&shares[1]) >= 100);
+        assert!(fill(&shares[2]) >= 100);
+        assert!(fill(&shares[3]) >= 100);
+        assert!(house.taken(OF) <= 800);
+    }
+
+    #[test]
+    fn what_a_chain_had_is_the_others_when_it_is_gone() {
+        let house = house(800);
+        let (one, other) = (house.share(), house.share());
+        assert!(fill(&one) < 800);
+        let own = one.own(OF);
+        one.give(OF, own);
+        drop(other);
+        assert_eq!(fill(&one), 800);
+    }
+
+    #[test]
+    fn many_at_once_never_take_more_than_there_is() {
+        let house = house(1000);
+        let shares: Vec<_> = (0..4).map(|_| house.share()).collect();
+        std::thread::scope(|scope| {
+            for share in &shares {
+                scope.spawn(|| fill(share));
+            }
+        });
+        assert!(house.taken(OF) <= 1000, "{}", house.taken(OF));
+    }
+}

@@ -1,0 +1,203 @@
+//! The house itself: its connections, whether it is still open, and who calls from where.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+
+use super::callers::{Caller, Callers, is_fair};
+use crate::shared::callers::CallerUsage;
+use forebay_core::vocabulary::caps::Caps;
+
+/// Connections beyond the cap that are told about our health, or that there is no room.
+pub const ANTEROOM_MAX: usize = 64;
+
+/// What all chains share of clients and their connections.
+#[derive(Debug)]
+pub struct Premises {
+    caps: Caps,
+    callers: Callers,
+    connections: AtomicUsize,
+    anteroom: AtomicUsize,
+    /// A [`AdmissionState`].
+    door: AtomicU8,
+    /// Whether connections are to end, for those that wait for it.
+    closing: watch::Sender<bool>,
+}
+
+/// Whether calls are still welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum AdmissionState {
+    Open = 0,
+    /// Connections end after their answer, because a new process takes the next ones.
+    HandedOver = 1,
+    /// The same, and the load balancer in front is told to turn away.
+    Closing = 2,
+}
+
+/// A connection's place; given back when dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    house: Arc<Premises>,
+    caller: Caller,
+}
+
+/// A connection's place in the anteroom; given back when dropped.
+#[derive(Debug)]
+pub struct WaitPermit {
+    house: Arc<Premises>,
+    caller: Caller,
+}
+
+impl Premises {
+    pub fn new(caps: Caps) -> Premises {
+        Premises {
+            caps,
+            callers: Callers::default(),
+            connections: AtomicUsize::default(),
+            anteroom: AtomicUsize::default(),
+            door: AtomicU8::default(),
+            closing: watch::Sender::default(),
+        }
+    }
+
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Who connects from `address`.
+    pub fn caller(&self, address: Option<IpAddr>) -> Caller {
+        self.callers.at(address, 0)
+    }
+
+    /// Who calls a chain from `address`; each chain has another `salt`.
+    pub(super) fn caller_of(&self, address: Option<IpAddr>, salt: u64) -> Caller {
+        self.callers.at(address, salt)
+    }
+
+    pub(super) fn usage(&self, caller: Caller) -> &CallerUsage {
+        self.callers.slot(caller)
+    }
+
+    /// A place for a connection; `None` when there is none, or the client has so many already.
+    pub fn connect(self: &Arc<Self>, caller: Caller) -> Option<ConnectionPermit> {
+        let own = &self.callers.slot(caller).connections;
+        let (before, own_before) = (
+            self.connections.fetch_add(1, Ordering::Relaxed),
+            own.fetch_add(1, Ordering::Relaxed),
+        );
+        let connected = ConnectionPermit {
+            house: self.clone(),
+            caller,
+        };
+        is_fair(own_before, before, self.caps.connections).then_some(connected)
+    }
+
+    /// A place for a connection that is told about our health, or that there is no room for it.
+    pub fn wait(self: &Arc<Self>, caller: Caller) -> Option<WaitPermit> {
+        let own = &self.callers.slot(caller).waiting;
+        let (before, own_before) = (
+            self.anteroom.fetch_add(1, Ordering::Relaxed),
+            own.fetch_add(1, Ordering::Relaxed),
+        );
+        let waits = WaitPermit {
+            house: self.clone(),
+            caller,
+        };
+        is_fair(own_before, before, ANTEROOM_MAX).then_some(waits)
+    }
+
+    /// Connections of clients.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// From now on `/health` says no, and connections close after their answer.
+    pub fn close(&self) {
+        self.turn(AdmissionState::Closing);
+    }
+
+    /// From now on connections close after their answer: a new process takes those that follow.
+    pub fn hand_over(&self) {
+        self.turn(AdmissionState::HandedOver);
+    }
+
+    fn turn(&self, door: AdmissionState) {
+        self.door.fetch_max(door as u8, Ordering::Release);
+        self.closing.send_replace(true);
+    }
+
+    /// Whether connections are to end.
+    pub fn is_closing(&self) -> bool {
+        self.door.load(Ordering::Acquire) != AdmissionState::Open as u8
+    }
+
+    /// Whether nobody should send calls here any more.
+    pub fn is_leaving(&self) -> bool {
+        self.door.load(Ordering::Acquire) == AdmissionState::Closing as u8
+    }
+
+    /// Turns true when connections are to end.
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.house.connections.fetch_sub(1, Ordering::Relaxed);
+        let own = &self.house.callers.slot(self.caller).connections;
+        own.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for WaitPermit {
+    fn drop(&mut self) {
+        self.house.anteroom.fetch_sub(1, Ordering::Relaxed);
+        let own = &self.house.callers.slot(self.caller).waiting;
+        own.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::shared::callers::SHARE;
+
+    const CONNECTIONS: usize = 40;
+
+    #[test]
+    fn connections_are_shared_alike_and_a_few_more_are_told_that_there_are_too_many() {
+        let house = Arc::new(Premises::new(Caps {
+            connections: CONNECTIONS,
+            ..Caps::ROOMY
+        }));
+        let caller = |last| house.caller(Some(IpAddr::from([10, 0, 0, last])));
+        let (greedy, quiet) = (caller(1), caller(2));
+        let open: Vec<_> = std::iter::from_fn(|| house.connect(greedy)).collect();
+        assert_eq!(open.len(), CONNECTIONS * SHARE / (SHARE + 1));
+        assert!(house.connect(quiet).is_some());
+        let told: Vec<_> = std::iter::from_fn(|| house.wait(greedy)).collect();
+        assert_eq!(told.len(), ANTEROOM_MAX * SHARE / (SHARE + 1));
+        assert!(house.wait(quiet).is_some());
+        assert_eq!(house.connections(), open.len());
+        drop((open, told));
+        assert_eq!(house.connections(), 0);
+        assert!(house.wait(greedy).is_some() && house.connect(greedy).is_some());
+    }
+
+    #[test]
+    fn a_house_that_is_handed_over_is_closing_but_not_leaving() {
+        let house = Premises::new(Caps::ROOMY);
+        let closing = house.closing();
+        assert!(!house.is_closing() && !house.is_leaving() && !*closing.borrow());
+        house.hand_over();
+        assert!(house.is_closing() && !house.is_leaving() && *closing.borrow());
+        house.close();
+        house.hand_over();
+        assert!(house.is_leaving(), "there is no way back");
+    }
+}
