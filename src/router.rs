@@ -15,6 +15,7 @@ use forebay_core::call::nonce::MissingNonce;
 use forebay_core::call::plan::{AbsenceAnswer, ForwardPlan, Plan, Planned};
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{Address, TxHash};
+use forebay_core::vocabulary::chain::BlockNumber;
 
 /// Plans a call that came alone.
 pub fn plan<'a>(
@@ -70,7 +71,9 @@ async fn answer(
             boxed(|| sticky::follow(state, call, (*node, filter), terms)).await
         }
         Plan::Broadcast => boxed(|| broadcast::send(state, call, terms)).await,
-        Plan::AwaitBlock(absence) => boxed(|| await_block(state, call, absence, terms)).await,
+        Plan::AwaitBlock(number, absence) => {
+            boxed(|| await_block(state, call, (*number, *absence), terms)).await
+        }
         Plan::Subscribe => boxed(|| subscription::begin(call, terms)).await,
         Plan::Unsubscribe => subscription::end(call, terms),
     }
@@ -116,10 +119,10 @@ async fn fill_nonce(
 async fn await_block(
     state: &CallState,
     call: &Call<'_>,
-    absence: &AbsenceAnswer,
+    (number, absence): (BlockNumber, AbsenceAnswer),
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
-    let anew = boxed(|| awaited_block::plan_anew(state, call, terms)).await;
+    let anew = boxed(|| awaited_block::plan_anew(state, call, number, terms)).await;
     let plan = anew.unwrap_or_else(|| absence.settled());
     Box::pin(answer(state, call, &plan, terms)).await
 }

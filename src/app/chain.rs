@@ -19,6 +19,7 @@ use crate::background::cloudwatch_reporter::CloudWatchReporter;
 use crate::background::discovery::{NodeDiscovery, ReportedIssues};
 use crate::background::feeds::{FeedResources, Feeds};
 use crate::background::following::ConfigFollower;
+use crate::background::head_floor::FloorKeeper;
 use crate::background::health_writer::HealthWriter;
 use crate::background::intervals::{CurrentIntervals, Intervals};
 use crate::background::probing::ProbeRounds;
@@ -187,6 +188,12 @@ impl ChainFactory {
             certificates: is_first.then(|| self.metrics.clone()),
             regimen: regimen.clone(),
         };
+        let floor = FloorKeeper::new(
+            registry.clone(),
+            pool.clone(),
+            metrics.clone(),
+            &settings.registry.last_list,
+        );
         let scribe = HealthWriter {
             registry,
             pool: pool.clone(),
@@ -194,7 +201,7 @@ impl ChainFactory {
             written: HashMap::new(),
             is_told: false,
         };
-        ChainTasks::new(roster, rounds, scribe, newsroom, herald)
+        ChainTasks::new(roster, rounds, scribe, (newsroom, floor), herald)
     }
 
     /// A chain is to go: those who have it see that through.

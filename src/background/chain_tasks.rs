@@ -12,6 +12,8 @@ use tokio::sync::{Mutex, Notify};
 use crate::background::cloudwatch_reporter::CloudWatchReporter;
 use crate::background::discovery::NodeDiscovery;
 use crate::background::feeds::Feeds;
+use crate::background::head_floor::FloorKeeper;
+use crate::background::head_looks::HeadLookout;
 use crate::background::health_writer::HealthWriter;
 use crate::background::intervals::{CurrentIntervals, jitter, until};
 use crate::background::probing::ProbeRounds;
@@ -38,6 +40,8 @@ pub struct ChainTasks {
     scribe: Mutex<HealthWriter>,
     herald: CloudWatchReporter,
     newsroom: Feeds,
+    lookout: HeadLookout,
+    floor: FloorKeeper,
     prober: Prober,
     shared: Option<Arc<SharedHeads>>,
     regimen: CurrentIntervals,
@@ -51,12 +55,19 @@ impl ChainTasks {
         roster: NodeDiscovery,
         rounds: ProbeRounds,
         scribe: HealthWriter,
-        newsroom: Feeds,
+        (newsroom, floor): (Feeds, FloorKeeper),
         herald: CloudWatchReporter,
     ) -> ChainTasks {
         let prober = rounds.prober.clone();
         ChainTasks {
             herald,
+            floor,
+            lookout: HeadLookout {
+                pool: roster.pool.clone(),
+                prober: prober.clone(),
+                regimen: roster.regimen.clone(),
+                heads: newsroom.heads(),
+            },
             regimen: roster.regimen.clone(),
             pool: roster.pool.clone(),
             shared: rounds.shared.clone(),
@@ -83,12 +94,15 @@ impl ChainTasks {
         if is_found.is_none() {
             return;
         }
+        self.floor.recall().await;
         tokio::join!(
             until(shutdown.clone(), self.follow_registry()),
             until(shutdown.clone(), self.write_health()),
             until(shutdown.clone(), self.herald.run()),
             until(shutdown, self.share_heads()),
             self.probe(),
+            self.lookout.run(),
+            self.floor.keep(),
             self.tidy(),
             self.sweep(),
             self.newsroom.run(),

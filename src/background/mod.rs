@@ -6,7 +6,8 @@
 //! - the list: [`discovery`] follows the registry, [`following`] compares it with the configuration,
 //!   `scrutiny` finds what must not be in it, [`retained_nodes`] keeps what was lost from it, `resolving`
 //!   looks its names up
-//! - health: [`probing`], round by round; [`health_writer`], into the registry; [`shared_leader`]
+//! - health: [`probing`], round by round, and [`head_looks`] between them; [`head_floor`],
+//!   what clients were told before and elsewhere; [`health_writer`], into the registry; [`shared_leader`]
 //! - [`feeds`], what clients are told that listen: lines to nodes, heads, logs, topics of single nodes
 //! - what is read again: [`reload`] and [`certificates`], by [`watched_files`]
 //! - what is told: [`cloudwatch_reporter`], `span_exporter`
@@ -18,6 +19,8 @@ pub mod cloudwatch_reporter;
 pub mod discovery;
 pub mod feeds;
 pub mod following;
+pub mod head_floor;
+pub mod head_looks;
 pub mod health_writer;
 pub mod intervals;
 pub mod probing;

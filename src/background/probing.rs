@@ -46,7 +46,6 @@ pub struct ProbeHistory {
 impl ProbeRounds {
     /// One round: asks everybody who is due, and tells the pool.
     pub async fn run(&mut self) {
-        self.pool.early.begin();
         let snapshot = self.pool.snapshot();
         let now = clock::now();
         let mut due: Vec<_> = snapshot

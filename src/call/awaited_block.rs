@@ -1,4 +1,4 @@
-//! Look-ups of a block that no node has yet, but that may be there any moment.
+//! Look-ups of a block that no node is known to have yet, but that may be there any moment.
 
 use std::time::Duration;
 
@@ -6,30 +6,41 @@ use crate::call::context::{CallContext, CallState};
 use crate::clock;
 use forebay_core::call::plan::Plan;
 use forebay_core::rpc::envelope::Call;
+use forebay_core::vocabulary::chain::BlockNumber;
 
-/// The longest wait for a round.
-const ROUND_TIME_MAX: Duration = Duration::from_secs(1);
+/// The longest wait for a look.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Waits for a round that looks for the block; if it is there then, the call is planned anew.
-pub async fn plan_anew(state: &CallState, call: &Call<'_>, terms: CallContext<'_>) -> Option<Plan> {
+/// Waits for the look that is made for block `number`; if it is there then, the call is planned anew.
+pub async fn plan_anew(
+    state: &CallState,
+    call: &Call<'_>,
+    number: BlockNumber,
+    terms: CallContext<'_>,
+) -> Option<Plan> {
     let pool = &state.pool;
-    let until = tokio::time::Instant::from_std(clock::now() + ROUND_TIME_MAX);
-    let mut news = pool.news();
+    let until = tokio::time::Instant::from_std(clock::now() + LOOK_TIME_MAX);
+    let (mut news, mut ended) = (pool.news(), pool.looks.ended());
     let highest = pool.snapshot().view.highest_head;
-    let round = pool.early.hurry_beyond(highest);
+    let look = pool.looks.look_for(number, highest);
     state.metrics.block_wait();
     loop {
+        // Looked at before the fleet: what it brought is there by then.
+        let is_over = *ended.borrow_and_update() >= look;
         let view = &pool.snapshot().view;
         let plan = state.plan(call, view, terms).plan;
         if plan.forward().is_some() {
             return Some(plan);
         }
-        if view.rounds >= round {
+        if is_over {
             return None;
         }
-        tokio::time::timeout_at(until, news.changed())
-            .await
-            .ok()?
-            .ok()?;
+        let changed = async {
+            tokio::select! {
+                told = news.changed() => told,
+                told = ended.changed() => told,
+            }
+        };
+        tokio::time::timeout_at(until, changed).await.ok()?.ok()?;
     }
 }

@@ -252,6 +252,11 @@ impl Prober {
         }
     }
 
+    /// The head of `spec`, and nothing else; `None`: it doesn't say. It takes no longer than `timeout`.
+    pub async fn head_now(&self, spec: &NodeSpec, timeout: Duration) -> Option<ProbedHead> {
+        within(timeout, self.head(spec)).await.ok()
+    }
+
     /// A node that has no block to show, or too long a one, is asked for the bare number.
     async fn head(&self, spec: &NodeSpec) -> Result<ProbedHead, RpcFailure> {
         let client = &*self.client();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::node::rpc::RpcFailure;
+use forebay_core::fleet::ProbeDetails;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
 
@@ -14,12 +15,25 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// full block of Ethereum (60 M gas) has 2,857 and needs 200 KB, those of other chains have more.
 pub const BLOCK_BYTES_MAX: usize = 1024 * 1024;
 
+/// A node's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ProbedHead {
+pub struct ProbedHead {
     pub number: BlockNumber,
     pub hash: Option<BlockHash>,
     pub timestamp: Option<u64>,
     pub header: Option<Arc<Header>>,
+}
+
+impl ProbedHead {
+    /// What it says of its node beside the number.
+    pub fn details(&self) -> ProbeDetails {
+        ProbeDetails {
+            head_hash: self.hash,
+            parent_hash: self.header.as_ref().map(|header| header.parent),
+            head_timestamp: self.timestamp,
+            ..ProbeDetails::default()
+        }
+    }
 }
 
 /// The parts of a block that say where its node is.

@@ -33,6 +33,7 @@ use crate::registry::dynamo::row::DynamoRow;
 use crate::registry::dynamo::state_table::Revision;
 use crate::registry::validation::EnvironmentLookup;
 use crate::registry::{NodeEdit, RegistryItem, StoredHealth};
+use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
 use forebay_core::vocabulary::chance::Dice as _;
 use forebay_core::vocabulary::lease::LeaseParticipant;
 use forebay_core::vocabulary::node::NodeRecord;
@@ -47,6 +48,10 @@ const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Writes of one transaction beside the list's edition; DynamoDB takes 100.
 const WRITES_MAX: usize = 99;
+/// Between two looks for another balancer's floor. A look is half a read unit, on demand 0.125 dollars a
+/// million (us-east-1, 2026): 33 cents a month and balancer. A raise is a write unit, 0.625 dollars a
+/// million, and there is one a second for all: 1.64 dollars.
+const FLOOR_EVERY: Duration = Duration::from_millis(500);
 /// Health of so many nodes is written at once.
 const HEALTHS_AT_ONCE: usize = 8;
 
@@ -125,7 +130,7 @@ impl DynamoRegistry {
             operation,
             why: match operation {
                 "list" | "record_health" => format!("table {nodes}: {trouble}"),
-                "lease" | "share" => format!("table {state}: {trouble}"),
+                "lease" | "share" | "floor" => format!("table {state}: {trouble}"),
                 _ => format!("tables {nodes} and {state}: {trouble}"),
             },
         }
@@ -365,5 +370,18 @@ impl Registry for DynamoRegistry {
     async fn share_head(&self, leader: &str, head: SharedHead) -> Result<(), RegistryError> {
         let write = state_table::share_head(&self.store, leader, head, &self.me);
         self.call("share", write).await
+    }
+
+    async fn floor(&self) -> Result<Option<HeadFloor>, RegistryError> {
+        self.call("floor", state_table::floor(&self.store)).await
+    }
+
+    async fn raise_floor(&self, write: FloorWrite) -> Result<bool, RegistryError> {
+        let write = state_table::raise_floor(&self.store, write, &self.me);
+        self.call("floor", write).await
+    }
+
+    fn floor_every(&self) -> Duration {
+        FLOOR_EVERY
     }
 }

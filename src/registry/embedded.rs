@@ -8,6 +8,7 @@
 
 mod changes;
 mod configured_nodes;
+mod floor;
 mod table;
 
 use std::fs::{self, OpenOptions};
@@ -28,6 +29,7 @@ use crate::registry::embedded::changes::ChangeError;
 use crate::registry::embedded::table::DatabaseError;
 use crate::registry::validation::EnvironmentLookup;
 use crate::registry::{FollowReport, NodeEdit, RegistryItem, StoredHealth};
+use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
 use forebay_core::vocabulary::node::NodeRecord;
 
 /// The longest that opening or a call takes, waiting for other processes included.
@@ -35,6 +37,9 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two tries to open a file that others are opening too.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// Between two looks for another process's floor.
+const FLOOR_EVERY: Duration = Duration::from_millis(250);
 
 /// The embedded registry. Clones share one connection.
 #[derive(Clone)]
@@ -344,6 +349,28 @@ impl Registry for EmbeddedRegistry {
 
     async fn share_head(&self, _leader: &str, _head: SharedHead) -> Result<(), RegistryError> {
         Ok(())
+    }
+
+    async fn floor(&self) -> Result<Option<HeadFloor>, RegistryError> {
+        self.call("floor", |shelf, _, _| Ok(floor::read(&shelf.connection)?))
+            .await
+    }
+
+    /// The list stays as it is: no change of it is noted.
+    async fn raise_floor(&self, write: FloorWrite) -> Result<bool, RegistryError> {
+        self.call("floor", move |shelf, _, _| {
+            let immediate = TransactionBehavior::Immediate;
+            let change = shelf.connection.transaction_with_behavior(immediate)?;
+            let is_written = floor::raise(&change, &write)?;
+            change.commit()?;
+            Ok(is_written)
+        })
+        .await
+    }
+
+    /// Another process has the file while one is replaced by the next.
+    fn floor_every(&self) -> Duration {
+        FLOOR_EVERY
     }
 }
 

@@ -5,13 +5,14 @@
 //!
 //! In reading order: what a registry is and holds, here; [`validation`] of a record, and `node_list`, what
 //! holds for all of them; [`item_json`]; the two that there are, [`embedded`] (SQLite, one machine) and
-//! [`dynamo`] (a table for several balancers); [`differences`] from the configuration; and [`last_list`],
-//! for a start while the registry is out of reach.
+//! [`dynamo`] (a table for several balancers); [`differences`] from the configuration; and [`last_list`]
+//! and [`last_head`], for a start while the registry is out of reach.
 
 pub mod differences;
 pub mod dynamo;
 pub mod embedded;
 pub mod item_json;
+pub mod last_head;
 pub mod last_list;
 mod node_list;
 pub mod validation;
@@ -19,10 +20,12 @@ pub mod validation;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
 
+use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
 use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 /// Values of the environment by name, for `${NAME}` in records.
@@ -196,4 +199,10 @@ pub trait Registry: Send + Sync {
     async fn shared_head(&self, leader: &str) -> Result<Option<SharedHead>, RegistryError>;
     /// Tells the others; an older observation never overwrites a newer one of this process.
     async fn share_head(&self, leader: &str, head: SharedHead) -> Result<(), RegistryError>;
+    /// The head that clients of this list's balancers were told last.
+    async fn floor(&self) -> Result<Option<HeadFloor>, RegistryError>;
+    /// Writes it, unless what stands there [is not to be replaced](HeadFloor::replaces); says whether it did.
+    async fn raise_floor(&self, write: FloorWrite) -> Result<bool, RegistryError>;
+    /// How often it is worth looking for the floor that other balancers raised.
+    fn floor_every(&self) -> Duration;
 }

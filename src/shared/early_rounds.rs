@@ -1,17 +1,16 @@
-//! Rounds before it is time: who wants them, and for what.
+//! What is asked of nodes before it is time: whole rounds, and looks at their heads alone.
 
 use std::sync::{Mutex, MutexGuard};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use forebay_core::fleet::awaited_blocks::AwaitedBlock;
+use forebay_core::fleet::awaited_blocks::AwaitedBlocks;
 use forebay_core::vocabulary::chain::BlockNumber;
 
 /// What wants a round.
 #[derive(Debug, Default)]
 pub struct EarlyRounds {
     bell: Notify,
-    awaited: Mutex<AwaitedBlock>,
 }
 
 impl EarlyRounds {
@@ -23,23 +22,48 @@ impl EarlyRounds {
     pub async fn is_wanted(&self) {
         self.bell.notified().await;
     }
+}
 
-    /// A round begins.
-    pub fn begin(&self) {
-        self.awaited().begin();
-    }
+/// Looks at the nodes' heads, for blocks that calls ask for. They judge nobody, so they may come at any
+/// time and in a row.
+#[derive(Debug, Default)]
+pub struct HeadLooks {
+    bell: Notify,
+    awaited: Mutex<AwaitedBlocks>,
+    ended: watch::Sender<u64>,
+}
 
-    /// A call asks for a block beyond the head `highest`: the round, counted from 1, after which it is
-    /// there, or isn't for now.
-    pub fn hurry_beyond(&self, highest: Option<BlockNumber>) -> u64 {
-        let awaiting = self.awaited().ask(highest);
-        if awaiting.hurries {
-            self.hurry();
+impl HeadLooks {
+    /// A call asks for block `number`, beyond the head `highest`: the look, counted from 1, after which it
+    /// is there, or isn't for now.
+    pub fn look_for(&self, number: BlockNumber, highest: Option<BlockNumber>) -> u64 {
+        let asked = self.awaited().ask(number, highest);
+        if asked.begins {
+            self.bell.notify_one();
         }
-        awaiting.round
+        asked.look
     }
 
-    fn awaited(&self) -> MutexGuard<'_, AwaitedBlock> {
+    /// Returns when a look is wanted.
+    pub async fn is_wanted(&self) {
+        self.bell.notified().await;
+    }
+
+    /// A look begins; which one it is.
+    pub fn begin(&self) -> u64 {
+        self.awaited().begin()
+    }
+
+    pub fn end(&self, look: u64) {
+        self.ended.send_replace(look);
+    }
+
+    /// The look that ended last.
+    pub fn ended(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, AwaitedBlocks> {
         self.awaited
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())

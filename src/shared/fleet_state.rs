@@ -9,6 +9,7 @@
 //! here each has a synthetic address, made of its id, that nobody connects to.
 
 mod feedback;
+mod several;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,7 +28,7 @@ use crate::observe::events;
 use crate::observe::journal::Journal;
 use crate::observe::logs;
 use crate::shared::client_floors::SharedFloors;
-use crate::shared::early_rounds::EarlyRounds;
+use crate::shared::early_rounds::{EarlyRounds, HeadLooks};
 use crate::shared::list_source::CurrentListSource;
 use crate::shared::node_clients::Upstreams;
 use crate::shared::place_queue::PlaceQueue;
@@ -71,6 +72,8 @@ pub struct FleetState {
     news: watch::Sender<()>,
     /// Rounds before it is time.
     pub early: EarlyRounds,
+    /// Looks at heads alone.
+    pub looks: HeadLooks,
     pub told: ToldBlocks,
     /// Where calls wait for nodes.
     pub places: Arc<PlaceQueue>,
@@ -95,6 +98,7 @@ impl FleetState {
             list_is_due: Notify::new(),
             news: watch::Sender::new(()),
             early: EarlyRounds::default(),
+            looks: HeadLooks::default(),
             told: ToldBlocks::default(),
             places: Arc::default(),
         }
@@ -215,6 +219,19 @@ impl FleetState {
         if is_round_due {
             self.hurry();
         }
+    }
+
+    /// Node `id` was looked at between two rounds, and has `head`.
+    pub async fn hear_look(&self, id: NodeId, head: BlockNumber, details: &ProbeDetails) {
+        let is_known = |node: &NodeView| node.head >= Some(head);
+        if self.present.load().view.node(id).is_none_or(is_known) {
+            return;
+        }
+        if let Some(hash) = details.head_hash {
+            self.told.block(hash, head);
+        }
+        self.change(|fleet| fleet.hear_look(id, head, details, clock::now()))
+            .await;
     }
 
     /// Waits for the first round, at most `patience`: before it no node is known to be fit.

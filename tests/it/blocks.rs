@@ -49,6 +49,12 @@ async fn b_behind(scene: &Pretend, lag: u64) {
         .await;
 }
 
+/// The same, and one round is all that there is.
+fn unhurried() -> String {
+    let patient = patient().replace("interval: 400ms", "interval: 60s");
+    patient.replace("timeout: 350ms", "timeout: 2s")
+}
+
 /// Calls wait for a block longer than any test.
 fn patient() -> String {
     QUICK.replace("block_time: 1s", "block_time: 60s")
@@ -215,9 +221,15 @@ async fn what_a_node_promised_and_lacks_it_is_not_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_look_up_of_the_next_block_is_null_after_one_round_for_all_who_look_for_it() {
-    let beginning = patient().replace("interval: 400ms", "interval: 4s");
-    let scene = Pretend::set_with(&[1, 1], &beginning, "").await;
+async fn a_block_to_come_is_looked_for_once_however_often_it_is_asked_for() {
+    let scene = Pretend::set_with(&[1, 1], &unhurried(), "").await;
+    let looks = || {
+        scene
+            .nodes
+            .iter()
+            .map(|node| node.calls_of("eth_getBlockByNumber"))
+    };
+    let before: Vec<_> = looks().collect();
     let began = forebay::clock::now();
     for at in 0..20 {
         let params = format!("[\"{:#x}\",{}]", 0x65 + at % 2, at % 3 == 0);
@@ -225,13 +237,17 @@ async fn a_look_up_of_the_next_block_is_null_after_one_round_for_all_who_look_fo
         assert_eq!(answer.json()["result"], Value::Null, "{params}");
     }
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(8), "a round for each: {took:?}");
+    assert!(took < Duration::from_secs(2), "a wait for each: {took:?}");
+    let after: Vec<_> = looks().collect();
+    let two_blocks: Vec<_> = before.iter().map(|before| before + 2).collect();
+    assert_eq!(after, two_blocks);
     assert_eq!(metric(&scene, "forebay_block_waits_total", &[]).await, 20.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_look_up_finds_the_next_block_that_a_node_has_though_no_round_has_seen_it() {
-    let scene = Pretend::set_with(&[1, 1], &patient(), "").await;
+async fn what_a_call_names_is_found_at_once_though_no_round_has_seen_it() {
+    let scene = Pretend::set_with(&[1, 1], &unhurried(), "").await;
+    let began = forebay::clock::now();
     for (number, method, params) in [
         (0x65, "eth_getBlockByNumber", r#"["0x65",false]"#),
         (
@@ -240,6 +256,7 @@ async fn a_look_up_finds_the_next_block_that_a_node_has_though_no_round_has_seen
             r#"[{"fromBlock":"0x1","toBlock":"0x66"}]"#,
         ),
         (0x67, "eth_getBlockByNumber", r#"["0x67",true]"#),
+        (0x68, READ, r#"["0x1","0x68"]"#),
     ] {
         scene.chain.advance(1);
         assert_eq!(scene.chain.head(), number);
@@ -250,6 +267,22 @@ async fn a_look_up_finds_the_next_block_that_a_node_has_though_no_round_has_seen
             answer.text()
         );
     }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_waits_a_second_for_a_look_and_no_longer() {
+    let scene = Pretend::set_with(&[1, 1], &unhurried(), "").await;
+    for node in &scene.nodes {
+        node.set_fault(Fault::Stall);
+    }
+    let began = forebay::clock::now();
+    let answer = ask(&scene, "eth_getBlockByNumber", r#"["0x65",false]"#).await;
+    assert_eq!(answer.json()["result"], Value::Null);
+    let took = began.elapsed();
+    let allowed = Duration::from_millis(900)..Duration::from_millis(1900);
+    assert!(allowed.contains(&took), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

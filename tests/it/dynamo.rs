@@ -236,6 +236,12 @@ async fn reads_grow_with_balancers_and_writes_do_not() {
     }
     assert!(of(&one, "GetItem list") <= 8, "{one:?}");
     assert_eq!(of(&one, "GetItem pen"), 0);
+    // Two a second.
+    for (sum, balancers) in [(&one, 1), (&three, 3)] {
+        let looks = of(sum, "GetItem floor");
+        assert!((20..=72).contains(&(looks / balancers)), "{looks}");
+        assert_eq!(of(sum, "UpdateItem floor"), 0, "nothing to raise");
+    }
     assert!(of(&three, "GetItem list") <= 24, "{three:?}");
     assert!(of(&three, "GetItem pen") <= 8, "{three:?}");
     assert!(of(&three, "Scan") <= 3, "one a minute each: {three:?}");

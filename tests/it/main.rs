@@ -45,6 +45,7 @@ mod reload;
 mod rude_lines;
 mod rude_nodes;
 mod scenarios;
+mod several;
 mod several_chains;
 mod shutdown;
 mod simulation;

@@ -10,7 +10,8 @@
 //! - how far back it goes: [`depth`], [`history`], [`promises`]
 //! - what its calls teach: [`load`], [`conduct`], [`overload`], [`limiter`], [`unsupported`],
 //!   [`node_limits`]
-//! - the chain: [`reference`], [`block_time`], [`served_head`], [`quorum_head`], [`branch`], [`forks`]
+//! - the chain: [`reference`], [`block_time`], [`served_head`], [`head_floor`], [`quorum_head`],
+//!   [`branch`], [`forks`]
 //! - all of that, round by round: [`tracker`]
 //! - what calls see: [`node_view`], [`view`], and [`client_floors`] beyond it
 //! - who gets a call: [`requirements`], [`sampler`], [`select`], [`wait_queue`]
@@ -26,6 +27,7 @@ pub mod degradation;
 pub mod depth;
 pub mod failure_rate;
 pub mod forks;
+pub mod head_floor;
 pub mod history;
 pub mod limiter;
 pub mod load;

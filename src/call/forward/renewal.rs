@@ -41,15 +41,16 @@ impl ForwardedCall<'_> {
         Some(body)
     }
 
-    /// Brings a round forward that looks for the blocks it waits for.
+    /// Has nodes looked at for the blocks it waits for.
     pub(super) fn hurry(&self) {
         let pool = &self.engine.pool;
         let highest = pool.snapshot().view.highest_head;
         let need = self.asking().block;
-        if need.is_some_and(|need| Some(need.to) > highest) {
-            pool.early.hurry_beyond(highest);
-        } else {
-            pool.hurry();
+        match need.filter(|need| Some(need.to) > highest) {
+            Some(need) => {
+                pool.looks.look_for(need.to, highest);
+            }
+            None => pool.hurry(),
         }
     }
 

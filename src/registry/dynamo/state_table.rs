@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `list` | `version`, raised by each change of ours; `is_emptied`, when it took the last node; `changed_at`, `changed_by` |
 //! | `pen` | who writes health down: `holder`, `beat` |
+//! | `floor` | the head that clients were told last: `number`, `hash`, `chain_id`, `raised_at`, `raised_by` |
 //! | `head-…`, by a digest of a leader's URL | what it told for all: `block_number`, `chain_id`, `asked_at`, `asked_by` |
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
@@ -13,10 +14,13 @@ use crate::clock;
 use crate::registry::SharedHead;
 use crate::registry::dynamo::error::DynamoError;
 use crate::registry::dynamo::requests::{DynamoTables, holds, natural, number, text, written};
+use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use forebay_core::vocabulary::lease::Lease;
 
 const LIST: &str = "list";
 const PEN: &str = "pen";
+const FLOOR: &str = "floor";
 
 /// What the state table says of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,4 +190,58 @@ pub async fn share_head(
         None => update,
     };
     holds(update).await.map(drop)
+}
+
+/// The head that clients were told last. It may be as old as a moment: a raise that is missed is seen at
+/// the next look, which costs half as much so.
+pub async fn floor(store: &DynamoTables) -> Result<Option<HeadFloor>, DynamoError> {
+    let item = store.state_item_lately(FLOOR).await?;
+    Ok(item.and_then(|item| {
+        Some(HeadFloor {
+            number: BlockNumber(natural(&item, "number")?),
+            hash: written(&item, "hash").and_then(BlockHash::read),
+            chain_id: natural(&item, "chain_id").map(ChainId),
+            raised_at: natural(&item, "raised_at")?,
+        })
+    }))
+}
+
+/// Writes it, unless what stands there [is not to be replaced](HeadFloor::replaces).
+pub async fn raise_floor(
+    store: &DynamoTables,
+    write: FloorWrite,
+    me: &str,
+) -> Result<bool, DynamoError> {
+    let floor = write.floor;
+    let (oldest, newest) = floor.young_from_to();
+    let chain_id = floor
+        .chain_id
+        .map_or(AttributeValue::Null(true), |id| number(id.0));
+    let hash = floor
+        .hash
+        .map_or(AttributeValue::Null(true), |hash| text(hash.to_string()));
+    let update = store.state_update(FLOOR).await?;
+    let update = update
+        .update_expression(
+            "SET #number = :number, #hash = :hash, chain_id = :chain, raised_at = :at, raised_by = :me",
+        )
+        .expression_attribute_names("#number", "number")
+        .expression_attribute_names("#hash", "hash")
+        .expression_attribute_values(":number", number(floor.number.0))
+        .expression_attribute_values(":hash", hash)
+        .expression_attribute_values(":chain", chain_id)
+        .expression_attribute_values(":at", number(floor.raised_at))
+        .expression_attribute_values(":me", text(me));
+    if write.lowers {
+        return holds(update).await;
+    }
+    let update = update
+        .condition_expression(
+            "attribute_not_exists(#number) OR #number < :number OR raised_at < :oldest \
+             OR raised_at > :newest OR (attribute_type(chain_id, :numeric) AND chain_id <> :chain)",
+        )
+        .expression_attribute_values(":oldest", number(oldest))
+        .expression_attribute_values(":newest", number(newest))
+        .expression_attribute_values(":numeric", text("N"));
+    holds(update).await
 }

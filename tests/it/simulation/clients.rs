@@ -138,7 +138,7 @@ impl World {
             | Plan::CountNonces(..)
             | Plan::FillNonce(..)
             | Plan::Sticky(..)
-            | Plan::AwaitBlock(_)
+            | Plan::AwaitBlock(..)
             | Plan::Subscribe
             | Plan::Unsubscribe => return,
         };

@@ -106,7 +106,7 @@ async fn one_request(
     let operation = operation_of(&request);
     // By kind, so that a lease's beats are told from health.
     let text = String::from_utf8_lossy(&request).into_owned();
-    let item = ["\"pen\"", "\"list\"", "\"head-"]
+    let item = ["\"pen\"", "\"list\"", "\"floor\"", "\"head-"]
         .into_iter()
         .find(|item| text.contains(item));
     let kind = match item {

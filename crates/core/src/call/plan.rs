@@ -45,8 +45,9 @@ pub enum Plan {
     Sticky(NodeId, FilterReference),
     /// Send the raw transaction to several nodes at once.
     Broadcast,
-    /// No node has the block yet, but it may come any moment: to be planned anew after the next round.
-    AwaitBlock(AbsenceAnswer),
+    /// No node is known to have this block yet, but it may be there any moment: to be planned anew once
+    /// they were looked at.
+    AwaitBlock(BlockNumber, AbsenceAnswer),
     /// Begin a subscription.
     Subscribe,
     /// End one.
@@ -66,7 +67,7 @@ impl Plan {
             | Plan::Refuse(_)
             | Plan::Sticky(..)
             | Plan::Broadcast
-            | Plan::AwaitBlock(_)
+            | Plan::AwaitBlock(..)
             | Plan::Subscribe
             | Plan::Unsubscribe => None,
         }
@@ -309,7 +310,7 @@ fn sent(
 /// What becomes of a look-up of block `number`, which nobody has.
 fn absent(absence: AbsenceAnswer, number: BlockNumber, view: &FleetView) -> Plan {
     match view.wait_for(number) {
-        Some(_) => Plan::AwaitBlock(absence),
+        Some(_) => Plan::AwaitBlock(number, absence),
         None => absence.settled(),
     }
 }
@@ -489,22 +490,22 @@ mod tests {
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x1","toBlock":"0x66"}]"#,
-                Plan::AwaitBlock(AbsenceAnswer::Future),
+                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Future),
             ),
             (
                 "eth_getLogs",
                 r#"[{"fromBlock":"0x66"}]"#,
-                Plan::AwaitBlock(AbsenceAnswer::Future),
+                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Future),
             ),
             (
                 "eth_getBlockByNumber",
                 r#"["0x66",false]"#,
-                Plan::AwaitBlock(AbsenceAnswer::Null),
+                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Null),
             ),
             (
                 "eth_getBlockReceipts",
                 r#"["0x66"]"#,
-                Plan::AwaitBlock(AbsenceAnswer::Null),
+                Plan::AwaitBlock(BlockNumber(0x66), AbsenceAnswer::Null),
             ),
             (
                 "eth_getLogs",

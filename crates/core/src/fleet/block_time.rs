@@ -54,6 +54,11 @@ impl BlockTimeTracker {
         self.mean.unwrap_or(PACE_MIN).min(self.pace)
     }
 
+    /// The same, where the setting is believed until something was seen.
+    pub fn likely(&self) -> Duration {
+        self.mean.unwrap_or(self.pace).min(self.pace)
+    }
+
     /// Whether the setting is far from what is seen.
     pub fn differs(&self) -> bool {
         self.differs

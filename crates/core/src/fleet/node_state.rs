@@ -204,7 +204,7 @@ impl NodeState {
     }
 
     /// Its head may have risen to `head`.
-    fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
+    pub fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
         if self.head < Some(head) {
             self.standstill.moved(is_unasked, now);
             self.is_stuck = false;
@@ -217,10 +217,9 @@ impl NodeState {
         self.head = self.head.max(Some(head));
     }
 
-    /// What came with a head that it told unasked.
+    /// What came with a head between two rounds, to which it has risen.
     pub fn hear_head(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
         self.hear_hashes(head, details, now);
-        self.rise(head, true, now);
         self.head = Some(head);
         self.past.hear(head);
         self.sound(now);
@@ -275,6 +274,16 @@ impl NodeState {
             Some(tip) => told.branch(tip.number, tip.hash, tip.parent),
             None => Branch::Unknown,
         }
+    }
+
+    /// What its block `number` is called, where that is known.
+    pub fn hash_at(&self, number: BlockNumber) -> Option<BlockHash> {
+        let tip = self.tip.filter(|tip| Some(tip.number) == self.head)?;
+        if tip.number == number {
+            return Some(tip.hash);
+        }
+        let is_parent = number.0.checked_add(1) == Some(tip.number.0);
+        tip.parent.filter(|_| is_parent)
     }
 
     /// Whether a lower head of it may mean nothing: it was silent or at height 0 of late, so may have

@@ -81,6 +81,17 @@ impl ServedHead {
         self.fallen_since.is_some()
     }
 
+    /// A node has block `head`, and clients were told of it elsewhere.
+    pub fn lift(&mut self, head: BlockNumber, now: Instant) {
+        let is_higher = self.head().is_none_or(|shown| shown < head);
+        if is_higher {
+            self.shown = Some(HeadSighting {
+                head,
+                heard_at: now,
+            });
+        }
+    }
+
     /// Hears what the nodes tell, and says where that takes the head.
     pub fn hear(&mut self, told: &HeadReports<'_>, now: Instant) -> HeadMovement {
         let Some(head) = self.carried(told, now) else {

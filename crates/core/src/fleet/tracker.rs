@@ -5,6 +5,7 @@
 
 mod advance;
 mod feedback;
+mod floor;
 mod observe;
 mod projection;
 
@@ -15,6 +16,7 @@ use crate::fleet::block_time::BlockTimeTracker;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::depth::DepthFinding;
 use crate::fleet::forks::Forks;
+use crate::fleet::head_floor::FloorTracker;
 use crate::fleet::node_state::NodeState;
 use crate::fleet::quorum_head::{QuorumHead, TagSchedule};
 use crate::fleet::reference::{
@@ -36,8 +38,12 @@ pub struct Fleet {
     /// The leader's chain, where none is configured.
     learnt_chain_id: Option<(NodeId, ChainId)>,
     served: ServedHead,
-    /// How often the served head has gone back.
+    /// What clients were told elsewhere.
+    floor: FloorTracker,
+    /// How often what clients are shown has gone back.
     falls: u64,
+    /// How often nodes have taken the head back.
+    reorgs: u64,
     told: Arc<PublishedChain>,
     pace: BlockTimeTracker,
     safe: QuorumHead,
@@ -58,7 +64,9 @@ impl Fleet {
             reference: None,
             learnt_chain_id: None,
             served: ServedHead::default(),
+            floor: FloorTracker::default(),
             falls: 0,
+            reorgs: 0,
             told: Arc::default(),
             safe: QuorumHead::default(),
             finalized: QuorumHead::default(),
@@ -162,6 +170,7 @@ impl Fleet {
         }
         self.rounds += 1;
         changes.extend(self.settle(now));
+        self.begin_from_floor(now);
         let have_moved = tags != (self.safe.head(), self.finalized.head());
         let were_looked_at = self.tag_looks.is_due();
         (self.tag_looks).end_round(were_looked_at.then_some(have_moved));

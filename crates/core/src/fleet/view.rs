@@ -1,11 +1,12 @@
 //! The fleet at one moment: what calls read, and what is shown of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::client_floors::PublishedHead;
 use crate::fleet::forks::ForkSummary;
+use crate::fleet::head_floor::ShownHead;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::reference::Reference;
 use crate::fleet::sampler::Sampler;
@@ -21,6 +22,11 @@ pub struct FleetView {
     pub odds: Sampler,
     pub reference: Option<Reference>,
     pub served_head: Option<BlockNumber>,
+    /// Until when the served head is one that clients were told elsewhere and that no node is known to
+    /// have; `None`: it isn't.
+    pub floor_until: Option<Instant>,
+    /// The head for others to begin from.
+    pub handed_on: Option<ShownHead>,
     /// The highest head of any fit node, or of a leader that is believed, or that was served. What
     /// lies beyond it nobody has.
     pub highest_head: Option<BlockNumber>,
@@ -33,7 +39,7 @@ pub struct FleetView {
     pub pace: Duration,
     /// What clients were told.
     pub told: Arc<PublishedChain>,
-    /// How often the served head has gone back.
+    /// How often what clients are shown has gone back.
     pub falls: u64,
     /// What the fleet agrees on as the block tags `safe` and `finalized`; asked only where the
     /// settings want it.

@@ -126,7 +126,7 @@ fn way(plan: &Plan, is_in_batch: bool) -> String {
         Plan::FillNonce(..) => "fill nonce",
         Plan::Sticky(..) => "sticky",
         Plan::Broadcast => "broadcast",
-        Plan::AwaitBlock(_) => "await block",
+        Plan::AwaitBlock(..) => "await block",
         Plan::Subscribe => "subscribe",
         Plan::Unsubscribe => "unsubscribe",
     };

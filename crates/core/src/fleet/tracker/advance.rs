@@ -34,6 +34,7 @@ impl Fleet {
         let course = self.served.hear(&told, now);
         if course != HeadMovement::Onward {
             self.falls += 1;
+            self.reorgs += 1;
             self.entries.iter_mut().for_each(NodeState::forget_past);
             if let Some(head) = self.served.head() {
                 Arc::make_mut(&mut self.told).cut(head);
@@ -42,6 +43,7 @@ impl Fleet {
         if course == HeadMovement::Anew {
             self.tag_looks = TagSchedule::default();
         }
+        self.settle_floor_after(course, now);
         self.settle_tags(course == HeadMovement::Anew);
     }
 

@@ -20,6 +20,27 @@ impl Fleet {
         details: &ProbeDetails,
         now: Instant,
     ) -> Vec<FleetChange> {
+        self.hear_between((id, true), head, details, now)
+    }
+
+    /// The same, where the node was asked for it.
+    pub fn hear_look(
+        &mut self,
+        id: NodeId,
+        head: BlockNumber,
+        details: &ProbeDetails,
+        now: Instant,
+    ) -> Vec<FleetChange> {
+        self.hear_between((id, false), head, details, now)
+    }
+
+    fn hear_between(
+        &mut self,
+        (id, is_unasked): (NodeId, bool),
+        head: BlockNumber,
+        details: &ProbeDetails,
+        now: Instant,
+    ) -> Vec<FleetChange> {
         let Some(entry) = self
             .entry_mut(id)
             .filter(|entry| entry.lives && entry.head < Some(head))
@@ -31,6 +52,7 @@ impl Fleet {
             chain_id: None,
             syncing: false,
         };
+        entry.rise(head, is_unasked, now);
         entry.hear_head(head, details, now);
         let changes = self.compare(&[(id, probe)], now).into_iter();
         changes.chain(self.settle(now)).collect()

@@ -101,9 +101,9 @@ impl Fleet {
         let nodes: Vec<_> = nodes.collect();
         // Where only others serve, what own nodes said stands still: the tags are theirs to know.
         let own_serves = self.entries.iter().any(|e| self.serves(e, Role::Own));
-        let served_head = self.served.head();
+        let served_head = self.shown_head();
         let highest_head = self.highest_head(&nodes);
-        let block_wait = self.pace.pace().min(BLOCK_WAIT_MAX);
+        let block_wait = self.block_wait();
         FleetView {
             highest_head,
             block_wait,
@@ -116,6 +116,8 @@ impl Fleet {
             nodes,
             reference: self.reference,
             served_head,
+            floor_until: self.floor.held_until(),
+            handed_on: self.head_to_hand_on(),
             safe_head: self.safe.head().filter(|_| own_serves),
             finalized_head: self.finalized.head().filter(|_| own_serves),
             net_version: self.net_version(),
@@ -123,6 +125,11 @@ impl Fleet {
             chain_id: self.chain_id(),
             rounds: self.rounds,
         }
+    }
+
+    /// How long a call waits for a block.
+    pub(super) fn block_wait(&self) -> Duration {
+        self.pace.pace().min(BLOCK_WAIT_MAX)
     }
 
     /// What all say that have told. Where they differ, each call had better ask its node.

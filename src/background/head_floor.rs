@@ -1,0 +1,141 @@
+//! The head that clients are shown, kept where the next process and other balancers find it, and theirs
+//! heard of. Nothing that goes wrong here costs more than that.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use crate::clock;
+use crate::observe::metrics::ChainMetrics;
+use crate::registry::{Registry, last_head};
+use crate::shared::fleet_state::FleetState;
+use forebay_core::fleet::head_floor::{FloorWrite, FloorWriter, HeadFloor};
+
+/// A start waits no longer for the floor.
+const RECALL_MAX: Duration = Duration::from_millis(500);
+/// Nor do other heads for one that is being written.
+const WRITE_MAX: Duration = Duration::from_secs(1);
+/// A registry that failed is left alone so long.
+const REST: Duration = Duration::from_secs(5);
+/// A head that was due too early is looked at again after this.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Keeps the floor.
+pub struct FloorKeeper {
+    registry: Arc<dyn Registry>,
+    pool: Arc<FleetState>,
+    metrics: Arc<ChainMetrics>,
+    /// Beside the last list.
+    last_head: PathBuf,
+    known: Mutex<KnownFloor>,
+}
+
+#[derive(Default)]
+struct KnownFloor {
+    writer: FloorWriter,
+    /// What stands in the registry, as far as is known.
+    stored: Option<HeadFloor>,
+    /// It failed, and is left alone until then.
+    rests_until: Option<Instant>,
+}
+
+impl FloorKeeper {
+    /// `last_list`: where the last list is.
+    pub fn new(
+        registry: Arc<dyn Registry>,
+        pool: Arc<FleetState>,
+        metrics: Arc<ChainMetrics>,
+        last_list: &std::path::Path,
+    ) -> FloorKeeper {
+        FloorKeeper {
+            registry,
+            pool,
+            metrics,
+            last_head: last_head::beside(last_list),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Before the first round: what clients were told last.
+    pub async fn recall(&self) {
+        let path = self.last_head.clone();
+        let on_disk = tokio::task::spawn_blocking(move || last_head::load(&path));
+        self.hear(on_disk.await.unwrap_or_default());
+        self.look(RECALL_MAX).await;
+    }
+
+    /// Writes what is shown and hears what others wrote, for as long as it is awaited.
+    pub async fn keep(&self) {
+        let mut news = self.pool.news();
+        let mut look_at = clock::now();
+        loop {
+            // Without news it is looked whether one is due that came too early.
+            let _ = timeout(TICK, news.changed()).await;
+            news.borrow_and_update();
+            self.write_due(clock::now()).await;
+            let rests_until = self.known().rests_until;
+            if clock::now() >= look_at.max(rests_until.unwrap_or(look_at)) {
+                self.look(WRITE_MAX).await;
+                look_at = clock::now() + self.registry.floor_every();
+            }
+        }
+    }
+
+    async fn look(&self, patience: Duration) {
+        match timeout(patience, self.registry.floor()).await {
+            Ok(Ok(found)) => {
+                self.known().stored = found;
+                self.hear(found);
+            }
+            Ok(Err(why)) => self.complain(&why),
+            Err(_) => self.complain(&"it takes too long"),
+        }
+    }
+
+    fn hear(&self, floor: Option<HeadFloor>) {
+        if let Some(floor) = floor.filter(|floor| floor.is_young(clock::unix_millis())) {
+            self.pool.hear_floor(floor);
+        }
+    }
+
+    async fn write_due(&self, now: Instant) {
+        let Some(write) = self.due(now) else { return };
+        let path = self.last_head.clone();
+        let saved = tokio::task::spawn_blocking(move || last_head::save(&path, &write.floor));
+        let (saved, raised) =
+            tokio::join!(saved, timeout(WRITE_MAX, self.registry.raise_floor(write)));
+        if let Ok(Err(why)) = saved {
+            log::debug!("the head is not written beside the last list: {why}");
+        }
+        match raised {
+            Ok(Ok(true)) => self.known().stored = Some(write.floor),
+            Ok(Ok(false)) => {}
+            Ok(Err(why)) => self.complain(&why),
+            Err(_) => self.complain(&"it takes too long"),
+        }
+    }
+
+    fn due(&self, now: Instant) -> Option<FloorWrite> {
+        let view = &self.pool.snapshot().view;
+        let shown = view.handed_on.filter(|_| view.rounds > 0)?;
+        let mut known = self.known();
+        if known.rests_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        let stored = known.stored;
+        let times = (now, clock::unix_millis());
+        known.writer.due(shown, stored.as_ref(), times)
+    }
+
+    fn complain(&self, why: &dyn std::fmt::Display) {
+        self.metrics.registry_failed("floor");
+        self.known().rests_until = Some(clock::now() + REST);
+        log::debug!("the head is not kept in the registry: {why}");
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownFloor> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,204 @@
+//! What clients were told once stays told: over a restart, and by another balancer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay::registry::Registry;
+use forebay::registry::embedded::EmbeddedRegistry;
+use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
+use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
+use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use rustix::process::Signal;
+
+use crate::support::{
+    Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, eventually, on_table,
+};
+
+/// A block takes 2 s.
+fn beginning() -> String {
+    QUICK.replace("block_time: 1s", "block_time: 2s")
+}
+
+async fn shown(balancer: &Balancer) -> u64 {
+    let answer = balancer.ask("eth_blockNumber", serde_json::json!([])).await;
+    let quantity = answer["result"].as_str().unwrap_or_default();
+    u64::from_str_radix(quantity.trim_start_matches("0x"), 16)
+        .unwrap_or_else(|_| panic!("{answer}"))
+}
+
+/// The registry of a balancer, as another process has it.
+fn registry(scene: &Pretend) -> EmbeddedRegistry {
+    let path: PathBuf = scene.balancer.folder().join("forebay.db");
+    EmbeddedRegistry::open(&path, Arc::new(|_| None)).unwrap()
+}
+
+async fn kept(registry: &EmbeddedRegistry) -> u64 {
+    let floor = registry.floor().await.unwrap();
+    floor.map_or(0, |floor| floor.number.0)
+}
+
+/// Another process has told clients of block `number`.
+async fn tells(registry: &EmbeddedRegistry, number: u64, chain: u64) {
+    let floor = HeadFloor {
+        number: BlockNumber(number),
+        hash: None,
+        chain_id: Some(ChainId(chain)),
+        raised_at: forebay::clock::unix_millis(),
+    };
+    let write = FloorWrite {
+        floor,
+        lowers: true,
+    };
+    assert!(registry.raise_floor(write).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_does_not_take_the_head_back() {
+    let mut scene = Pretend::set_with(&[1, 1, 1], &beginning(), "").await;
+    let registry = registry(&scene);
+    for (turn, signal) in [Signal::KILL, Signal::TERM, Signal::KILL]
+        .into_iter()
+        .enumerate()
+    {
+        let head = 101 + turn as u64;
+        scene.chain.set_head(head);
+        scene.nodes.iter().for_each(|node| node.set_lag(0));
+        eventually("all have it", PATIENCE, async || {
+            shown(&scene.balancer).await == head
+        })
+        .await;
+        eventually("it is kept", PATIENCE, async || {
+            kept(&registry).await == head
+        })
+        .await;
+        for node in &scene.nodes[1..] {
+            node.set_lag(1);
+        }
+        scene.balancer.process.signal(signal);
+        eventually("it has ended", PATIENCE, async || {
+            !scene.balancer.process.is_running()
+        })
+        .await;
+        scene.balancer.start_again().await;
+        assert_eq!(shown(&scene.balancer).await, head, "{signal:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_shows_what_no_node_has_for_a_block_time_and_calls_wait_for_it() {
+    let mut scene = Pretend::set_with(&[1, 1], &beginning(), "").await;
+    eventually("it is kept", PATIENCE, async || {
+        kept(&registry(&scene)).await == 100
+    })
+    .await;
+    scene.balancer.process.kill();
+    scene.nodes.iter().for_each(|node| node.set_lag(1));
+    scene.balancer.start_again().await;
+    assert_eq!(shown(&scene.balancer).await, 100);
+    let waits = async {
+        let answer = scene.call("eth_getBalance").await;
+        assert!(answer.json()["result"].is_string(), "{}", answer.text());
+    };
+    let comes = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        scene.nodes[1].set_lag(0);
+    };
+    let began = forebay::clock::now();
+    tokio::join!(waits, comes);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(300), "{took:?}");
+    assert_eq!(scene.nodes[0].calls_of("eth_getBalance"), 0);
+    assert_eq!(shown(&scene.balancer).await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_begun_anew_makes_the_floor_void_and_so_does_another_chains_id() {
+    let ours = beginning().replace("block_time", "id: 1, block_time");
+    let mut scene = Pretend::set_with(&[1, 1], &ours, "").await;
+    let registry = registry(&scene);
+    eventually("it is kept", PATIENCE, async || {
+        kept(&registry).await == 100
+    })
+    .await;
+    scene.balancer.process.kill();
+    scene.chain.set_head(3);
+    scene.balancer.start_again().await;
+    assert_eq!(shown(&scene.balancer).await, 3);
+    scene.is_well().await;
+    tells(&registry, 5, 2).await;
+    eventually("it is written over", PATIENCE, async || {
+        kept(&registry).await == 3
+    })
+    .await;
+    assert_eq!(shown(&scene.balancer).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_balancer_that_lies_lifts_the_head_for_a_block_time_within_reach_and_fails_no_call() {
+    let scene = Pretend::set_with(&[1, 1], &beginning(), "").await;
+    let registry = registry(&scene);
+    eventually("it is kept", PATIENCE, async || {
+        kept(&registry).await == 100
+    })
+    .await;
+    tells(&registry, 1_000_000, 1).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(shown(&scene.balancer).await, 100, "beyond reach");
+    tells(&registry, 103, 1).await;
+    eventually("it is shown", PATIENCE, async || {
+        shown(&scene.balancer).await == 103
+    })
+    .await;
+    // It waits for the block, and then goes on with the head as it is.
+    scene.is_well().await;
+    assert_eq!(shown(&scene.balancer).await, 100);
+    tells(&registry, 102, 1).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(shown(&scene.balancer).await, 100, "it is doubted");
+    scene.chain.set_head(104);
+    eventually("it goes on", PATIENCE, async || {
+        shown(&scene.balancer).await == 104
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_balancers_on_one_table_learn_each_others_heads() {
+    let server = DynamoServer::dynoxide().await;
+    let chain = FakeChain::still(1, 100);
+    let node = FakeNode::start(FakeConfig::following(&chain))
+        .await
+        .unwrap();
+    let registry = server.registry();
+    registry.init().await.unwrap();
+    let named = forebay_core::vocabulary::node::NodeRecord {
+        name: Some("a".into()),
+        ..forebay_core::vocabulary::node::NodeRecord::at(&node.url())
+    };
+    registry.add(&named).await.unwrap();
+    let quick = on_table(&server.url(), "");
+    let slow = quick
+        .replace("interval: 400ms", "interval: 60s")
+        .replace("lease: 2s", "lease: 3m");
+    assert_ne!(quick, slow);
+    let one = Balancer::start(&quick, &CREDENTIALS).await;
+    let other = Balancer::start(&slow, &CREDENTIALS).await;
+    for head in [101, 102, 103] {
+        chain.set_head(head);
+        eventually("the one sees it", PATIENCE, async || {
+            shown(&one).await == head
+        })
+        .await;
+        eventually("and the other hears of it", PATIENCE, async || {
+            shown(&other).await == head
+        })
+        .await;
+    }
+    let floor = registry.floor().await.unwrap().unwrap();
+    assert_eq!(
+        (floor.number, floor.chain_id),
+        (BlockNumber(103), Some(ChainId(1)))
+    );
+    assert!(floor.hash.is_some());
+}
