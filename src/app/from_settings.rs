@@ -14,7 +14,7 @@ use crate::shared::sockets;
 use forebay_core::call::retry_budget::BudgetRates;
 use forebay_core::fleet::HealthCriteria;
 use forebay_core::fleet::standing::Hysteresis;
-use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::wire::forwarded::TrustedProxies;
@@ -38,6 +38,9 @@ pub fn policy(settings: &Settings, caps: &Caps) -> Policy {
     let methods = settings.methods.clone();
     Policy {
         limits: limits(settings, caps),
+        by_method: LimitsByMethod::new(
+            (settings.calls.by_method.iter()).map(|(name, limits)| (name.clone(), *limits)),
+        ),
         rules: MethodRules::new(methods.allow, methods.deny, methods.heavy)
             .with_reads(methods.reads),
         origins: CorsPolicy::new(settings.cors.origins.clone())

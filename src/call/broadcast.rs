@@ -116,7 +116,6 @@ impl<'a> BroadcastCall<'a> {
         let chain = engine.pool.snapshot().view.chain_id;
         let read = |params: &str| RawTransaction::read(params, chain, terms.client.network());
         let tx = call.params.and_then(read).map(Arc::new);
-        let limits = &terms.policy.limits;
         BroadcastCall {
             engine,
             call,
@@ -124,7 +123,11 @@ impl<'a> BroadcastCall<'a> {
             form,
             broadcast: Broadcast::new(form, tx.is_some()),
             tx,
-            deadline: terms.arrived_at + limits.times.deadline_of(Treatment::Broadcast),
+            deadline: terms.arrived_at
+                + terms
+                    .policy
+                    .times(&call.method)
+                    .deadline_of(Treatment::Broadcast),
             asked: Vec::new(),
             refused_by: Vec::new(),
             heard: Vec::new(),
@@ -216,7 +219,7 @@ impl<'a> BroadcastCall<'a> {
         let until = match self.form {
             BroadcastForm::Hash => self
                 .until()
-                .min(clock::now() + self.terms.policy.limits.times.attempt),
+                .min(clock::now() + self.terms.policy.times(&self.call.method).attempt),
             // The node itself waits for a block.
             BroadcastForm::Receipt => self.until(),
         };

@@ -31,7 +31,11 @@ pub async fn ask(
     head: Option<BlockNumber>,
 ) -> (ServedAnswer, CallOutcome) {
     let body = Bytes::from(asking.body(call));
-    let deadline = terms.arrived_at + terms.policy.limits.times.deadline_of(asking.treatment);
+    let deadline = terms.arrived_at
+        + terms
+            .policy
+            .times(&call.method)
+            .deadline_of(asking.treatment);
     let run = async || {
         // None is ever closed.
         let _turn = match terms.turns {

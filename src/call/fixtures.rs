@@ -18,7 +18,7 @@ use forebay_core::fleet::HealthCriteria;
 use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::method::block::Consistency;
-use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::wire::forwarded::TrustedProxies;
 
@@ -53,6 +53,7 @@ pub fn engine_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
         proxies: TrustedProxies::new(vec![]),
         trail_for: vec![],
         log_calls: None,
+        by_method: LimitsByMethod::default(),
         rules: MethodRules::new(vec![], vec![], vec![]),
         limits: Limits {
             times: CallTimeouts {

@@ -131,7 +131,7 @@ impl<'a> ForwardedCall<'a> {
         body: Bytes,
     ) -> ForwardedCall<'a> {
         let limits = &terms.policy.limits;
-        let times = &limits.times;
+        let times = terms.policy.times(&call.method);
         let treatment = asking.treatment;
         let allowance = CallBudget {
             attempts_max: limits.attempts_max,
@@ -160,7 +160,7 @@ impl<'a> ForwardedCall<'a> {
             renewed: None,
             terms,
             body,
-            hedge: limits.hedge.filter(|_| asking.may_be_hedged),
+            hedge: (terms.policy.hedge(&call.method)).filter(|_| asking.may_be_hedged),
             journey,
             kept: None,
             news: None,

@@ -5,7 +5,7 @@ use crate::client::response::CorsPolicy;
 use forebay_core::call::tag_pins;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::method::block::{Consistency, TagPins};
-use forebay_core::method::{CallTimeouts, MethodRules};
+use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::wire::forwarded::{Network, TrustedProxies};
 
@@ -13,6 +13,8 @@ use forebay_core::wire::forwarded::{Network, TrustedProxies};
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub limits: Limits,
+    /// What holds for single methods rather than [`Policy::limits`].
+    pub by_method: LimitsByMethod,
     pub rules: MethodRules,
     pub origins: CorsPolicy,
     /// Whose word on a client's address is believed.
@@ -43,6 +45,19 @@ pub struct Limits {
 }
 
 impl Policy {
+    /// How long calls of `method` may take.
+    pub fn times(&self, method: &str) -> CallTimeouts {
+        let times = self.limits.times;
+        let own = self.by_method.of(method);
+        own.map_or(times, |own| own.times(times))
+    }
+
+    /// See [`Limits::hedge`].
+    pub fn hedge(&self, method: &str) -> Option<f64> {
+        let own = self.by_method.of(method).and_then(|own| own.hedge);
+        own.unwrap_or(self.limits.hedge)
+    }
+
     /// What tags stand for, as of `view`, for a client that was told of block `floor`.
     pub fn pins(&self, view: &FleetView, floor: Option<BlockNumber>) -> TagPins {
         tag_pins::of(view, self.limits.consistency, floor)

@@ -28,19 +28,24 @@ impl NoneFitPolicy {
 
 /// `off`, `on`, or what to multiply a node's slow time with.
 pub(super) fn hedge<S: 'static>() -> Form<S, Option<f64>> {
-    let read = |field: &Field<'_>| {
-        field.parsed("`off`, `on` or a factor of 0.5 to 10", |text| {
-            match text.trim() {
-                "off" | "false" => Some(None),
-                "on" | "true" => Some(Some(1.0)),
-                factor => {
-                    let factor = factor.parse().ok();
-                    factor.filter(|factor| HEDGES.contains(factor)).map(Some)
-                }
+    Form::new(read_hedge, |factor| shown_hedge(*factor))
+}
+
+pub(super) fn read_hedge(field: &Field<'_>) -> Option<Option<f64>> {
+    field.parsed("`off`, `on` or a factor of 0.5 to 10", |text| {
+        match text.trim() {
+            "off" | "false" => Some(None),
+            "on" | "true" => Some(Some(1.0)),
+            factor => {
+                let factor = factor.parse().ok();
+                factor.filter(|factor| HEDGES.contains(factor)).map(Some)
             }
-        })
-    };
-    Form::new(read, |factor| factor.map_or(Json::from("off"), Json::from))
+        }
+    })
+}
+
+pub(super) fn shown_hedge(factor: Option<f64>) -> Json {
+    factor.map_or(Json::from("off"), Json::from)
 }
 
 /// `all`, or how many nodes.
@@ -63,8 +68,12 @@ pub(super) fn broadcast<S: 'static>() -> Form<S, usize> {
 
 pub(super) fn method(item: &Field<'_>) -> Option<String> {
     item.parsed("a method's name or a glob, as in `debug_trace*`", |text| {
-        let clean = |byte: u8| byte.is_ascii_graphic();
-        let fits = !text.is_empty() && text.len() <= METHOD_BYTES_MAX;
-        (fits && text.bytes().all(clean)).then(|| text.to_string())
+        is_method(text).then(|| text.to_string())
     })
+}
+
+/// Whether `text` may be a method's name or a glob.
+pub(super) fn is_method(text: &str) -> bool {
+    let fits = !text.is_empty() && text.len() <= METHOD_BYTES_MAX;
+    fits && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -3,16 +3,17 @@
 //! A reader gives `None` for what is left out and for what is wrong alike. The caller puts the
 //! default in its place and goes on, so that one reading finds every mistake.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::finding::{Findings, shown};
+pub(super) use super::complaints::{below, unknown_key};
+use super::complaints::{quoted, report_doubles};
+use super::finding::Findings;
 use super::hidden::harmless;
 use super::quantity;
-use super::shape::{ITEM, SchemaRecorder, ValueShape};
-use crate::config::suggestion;
+use super::shape::{ITEM, NAMED, SchemaRecorder, ValueShape};
 use crate::config::yaml::{YamlEntry, YamlNode, YamlValue};
 use forebay_core::vocabulary::node::interpolate;
 
@@ -313,48 +314,24 @@ impl<'a> Field<'a> {
         self.entries()
     }
 
+    /// Groups by names of any kind; one written twice is an error. `None` when nothing stands there.
+    pub fn named<T>(&self, read: impl Fn(&str, &Field<'a>) -> Option<T>) -> Option<Vec<T>> {
+        if self.is_noted() {
+            self.note(|| ValueShape::Named);
+            let path = format!("{}{NAMED}", self.path);
+            read("", &Field::new(self.context, path, self.line, None));
+        }
+        self.node?;
+        let entries = self.entries().iter();
+        Some(
+            entries
+                .filter_map(|entry| read(&entry.key, &self.below(entry)))
+                .collect(),
+        )
+    }
+
     fn kind(&self) -> &'static str {
         self.node.map_or("nothing", YamlNode::kind)
-    }
-}
-
-fn quoted(written: &str) -> String {
-    match written {
-        "" => "an empty text".to_string(),
-        _ if written.contains("${") => format!("what `{}` stands for", shown(written)),
-        _ => format!("`{}`", shown(written)),
-    }
-}
-
-/// What to say of a key that nobody knows.
-pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
-    match suggestion::nearest(key, known.iter().copied()) {
-        Some(near) => format!("unknown key; did you mean `{near}`?"),
-        None => "unknown key".to_string(),
-    }
-}
-
-fn report_doubles(findings: &Findings, path: &str, entries: &[YamlEntry]) {
-    let mut first: HashMap<&str, usize> = HashMap::new();
-    for entry in entries {
-        match first.get(entry.key.as_str()) {
-            Some(line) => {
-                let message = format!("written twice, first on line {line}");
-                findings.error(entry.line, &below(path, &entry.key), message);
-            }
-            None => {
-                first.insert(&entry.key, entry.line);
-            }
-        }
-    }
-}
-
-/// The path of `key` under `path`.
-pub(super) fn below(path: &str, key: &str) -> String {
-    let key = shown(key);
-    match path {
-        "" => key,
-        _ => format!("{path}.{key}"),
     }
 }
 

@@ -7,7 +7,7 @@ use super::quantity::duration_text;
 use super::settings::{
     AdminSettings, CallSettings, HealthSettings, ListenSettings, Settings, table,
 };
-use super::{server, sockets};
+use super::{method_effects, server, sockets};
 
 /// A shorter token can be guessed.
 const TOKEN_BYTES_MIN: usize = 16;
@@ -28,6 +28,10 @@ pub(super) fn check(context: &ReadContext<'_>, forebay: &Section<'_>, settings: 
     );
     if is_sound(context, "calls.deadline") && is_sound(context, "calls.attempt") {
         check_calls(&group("calls"), &settings.calls);
+    }
+    if is_sound(context, "calls.by_method") {
+        let field = forebay.field("calls").group().field("by_method");
+        method_effects::check(context, &field, settings);
     }
     sockets::check(context, &settings.sockets);
 }

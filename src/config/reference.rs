@@ -77,6 +77,7 @@ fn value(noted: &SchemaRecorder, path: &str) -> String {
     };
     match shape {
         ValueShape::Group(_) | ValueShape::Free => "a group of keys".to_string(),
+        ValueShape::Named => "groups of keys, by names".to_string(),
         ValueShape::List => match noted.shape(&format!("{path}{ITEM}")) {
             Some(ValueShape::Text(form)) => format!("a list; an item: {}", bare(&form)),
             Some(_) | None => "a list of groups".to_string(),

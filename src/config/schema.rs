@@ -10,7 +10,7 @@ use super::field::{Field, ReadContext, below};
 use super::finding::Findings;
 use super::quantity::{duration_text, size_text};
 use super::settings::Settings;
-use super::shape::{ITEM, SchemaRecorder, ValueShape};
+use super::shape::{ITEM, NAMED, SchemaRecorder, ValueShape};
 use super::{chain_schema, from_file, printout, server, yaml};
 
 /// The dialect, as editors know it.
@@ -36,6 +36,10 @@ fn of(noted: &SchemaRecorder, path: &str) -> Json {
             "type": ["array", "null"],
             "items": of(noted, &format!("{path}{ITEM}")),
         }),
+        Some(ValueShape::Named) => json!({
+            "type": ["object", "null"],
+            "additionalProperties": of(noted, &format!("{path}{NAMED}")),
+        }),
         Some(shape) => leaf(&shape),
     }
 }
@@ -48,7 +52,7 @@ fn leaf(shape: &ValueShape) -> Json {
         schema
     };
     match shape {
-        ValueShape::Group(_) | ValueShape::List => json!({}),
+        ValueShape::Group(_) | ValueShape::List | ValueShape::Named => json!({}),
         ValueShape::Free => json!({
             "type": ["object", "null"],
             "additionalProperties": {"type": ["string", "number", "boolean"]},

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use forebay_core::call::broadcast::NODES_MAX;
+use forebay_core::method::MethodLimits;
 pub use forebay_core::method::block::Consistency;
 use forebay_core::vocabulary::caps::MEMORY_MIN;
 use forebay_core::vocabulary::chain::ChainName;
@@ -19,7 +20,7 @@ pub use super::listen::HttpsListener;
 pub use super::registry::RegistryKind;
 use super::setting::When::{Live, LiveUnless, Restart, RestartIf};
 use super::setting::{Apart, Place, Presence, Setting, Slot, key, settings_group};
-use super::{admin, calls, cors, health, listen, nodes, observability, otlp, registry};
+use super::{admin, by_method, calls, cors, health, listen, nodes, observability, otlp, registry};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Waits that make a round.
@@ -46,8 +47,7 @@ fn is_too_slow(running: &Settings, wanted: &Settings) -> bool {
     has_lease(running, wanted) && running.registry.lease < lease_min
 }
 
-/// Whether a listener that others can reach would be without a token. The file may take it away because it
-/// moves the listener to loopback, too: that waits, and until then anybody could change the nodes.
+/// Whether a listener that others can reach would be without a token, as that it moves to loopback waits.
 fn would_be_open(running: &Settings, wanted: &Settings) -> bool {
     wanted.admin.token.is_none() && running.listen.is_admin_exposed()
 }
@@ -55,7 +55,6 @@ fn would_be_open(running: &Settings, wanted: &Settings) -> bool {
 /// Everything under `forebay:`; by default what an empty file means, without a node.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Of one chain alone, as are `nodes`.
     pub chain: ChainSettings,
     /// Several, each with settings of its own; empty: there is one chain alone.
     pub chains: Vec<NamedChain>,
@@ -278,6 +277,8 @@ settings_group! {
         hedge: Option<f64> = None, calls::hedge(), Live;
         /// How long a call waits for a place at a node.
         queue: Duration = ms(100), duration(ms(1)..=secs(10)), Live;
+        /// For single methods, by names and globs: `attempt`, `deadline`, `hedge`; the longest name that fits wins.
+        by_method: Vec<(String, MethodLimits)> = Vec::new(), by_method::form(TIMEOUTS), Live;
         /// Own fit nodes that a raw transaction is sent to at once; `all`: up to 16.
         broadcast: usize = NODES_MAX, calls::broadcast(), Live;
         /// The share of the calls that the leader is asked for although no node is known to have what they ask

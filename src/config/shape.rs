@@ -7,6 +7,9 @@ use std::time::Duration;
 /// What the items of a list stand at.
 pub(super) const ITEM: &str = "[]";
 
+/// What the groups of [`ValueShape::Named`] stand at.
+pub(super) const NAMED: &str = ".*";
+
 /// What a reader looks for at a key.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ValueShape {
@@ -14,6 +17,8 @@ pub(super) enum ValueShape {
     Group(Vec<String>),
     /// Any keys, each with a text.
     Free,
+    /// Any keys, each with a group.
+    Named,
     List,
     /// A value of some form, in words.
     Text(String),

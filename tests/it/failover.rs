@@ -379,3 +379,29 @@ async fn a_pool_whose_only_node_fails_is_degraded_and_says_how_much() {
         .await;
     assert_eq!(suspect, Some(1.0));
 }
+
+/// Alone and in a batch; another method keeps the times of all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_method_has_times_of_its_own() {
+    let more = "  calls: { attempt: 5s, by_method: { \"eth_getC*\": { attempt: 300ms, deadline: 400ms } } }\n";
+    let scene = Pretend::set(&[1, 1], more).await;
+    for node in &scene.nodes {
+        node.set_fault_for(&["eth_getCode", "eth_getBalance"], Fault::Stall);
+    }
+    let soon = Duration::from_secs(3);
+    let one = crate::support::call("1", "eth_getCode");
+    let other = crate::support::call("2", "eth_getCode");
+    for body in [one.clone(), format!("[{one},{other}]")] {
+        let began = forebay::clock::now();
+        let answer = scene.post(&body).await;
+        let took = forebay::clock::now() - began;
+        assert!(answer.text().contains("-32015"), "{}", answer.text());
+        assert!(took < soon, "{body}: {took:?}");
+    }
+    let began = forebay::clock::now();
+    scene
+        .post(&crate::support::call("1", "eth_getBalance"))
+        .await;
+    let took = forebay::clock::now() - began;
+    assert!(took > soon, "{took:?}");
+}

@@ -6,15 +6,17 @@
 //!
 //! In reading order: `treatment`; [`block`], which block a call speaks of; `row`, how a row is
 //! written; `table` and `clients`, all of them; `rules`, the table by name and as the operator changed
-//! it.
+//! it, and `limits`, what holds for single methods.
 
 pub mod block;
 mod clients;
+mod limits;
 mod row;
 mod rules;
 mod table;
 mod treatment;
 
+pub use self::limits::{LimitsByMethod, MethodLimits};
 pub use self::row::Method;
 pub use self::rules::{MethodIndex, MethodRules, find, is_listed, listed, matches};
 pub use self::table::TABLE;

@@ -62,8 +62,7 @@ impl<'a> ForwardedCall<'a> {
             attempt: self
                 .terms
                 .policy
-                .limits
-                .times
+                .times(&self.call.method)
                 .attempt_of(self.asking.treatment),
         })
     }

@@ -67,7 +67,10 @@ impl<'a> ForwardedCall<'a> {
         if let Some(kept) = kept.filter(|_| believes_null) {
             return self.deliver(kept);
         }
-        let (times, arrived_at) = (&self.terms.policy.limits.times, self.terms.arrived_at);
+        let (times, arrived_at) = (
+            self.terms.policy.times(&self.call.method),
+            self.terms.arrived_at,
+        );
         let wish = lookups::LookupRequest {
             method: &self.call.method,
             hash,

@@ -73,6 +73,10 @@ pub fn board<'a>(
     let mut followers = Vec::new();
     let riders = calls().filter_map(|(place, call, planned)| {
         let asking = planned.plan.together(polls)?;
+        // One with times of its own goes alone.
+        if terms.policy.by_method.of(&call.method).is_some() {
+            return None;
+        }
         let body = Bytes::from(asking.body(call));
         let mut leader = None;
         if let Plan::Share { head, .. } = &planned.plan {
