@@ -22,15 +22,22 @@ TOLERANCE = 0.05
 ALLOCATIONS_TOLERANCE = 0.25
 THINKING_FEW, THINKING_MANY = 500, 2500
 BATCH, BATCH_CALLS = "batch of 100", 100
+KEPT, LOCAL = "kept answer", "local answer"
+# An answer that is kept may cost so many times one that is made here.
+KEPT_SHARE_MAX = 1.15
 # A batch may cost so many times what the thinking of its calls costs alone.
 BATCH_SHARE_MAX = 2
 # What is asked, how often a second, and how many of it. Between them, and until the node answers,
 # the balancer has time to fall asleep: so it is always woken as often for each.
 KINDS = {
     "forwarded call": (("--method", "eth_call"), 60, (50, 150)),
-    "local answer": (("--method", "eth_chainId"), 60, (50, 150)),
+    LOCAL: (("--method", "eth_chainId"), 60, (50, 150)),
     BATCH: (("--batch", BATCH_CALLS), 10, (5, 15)),
+    KEPT: (("--same", "yes"), 60, (50, 150)),
+    "call that is kept": (("--method", "eth_call"), 60, (50, 150)),
 }
+# Those that are asked with a cache.
+CACHED = {KEPT, "call that is kept"}
 DELAY_MS = 5
 # Functions that glibc chooses by the processor are chosen alike: valgrind shows it what is there.
 # Nothing else of the caller's surroundings is seen.
@@ -65,7 +72,8 @@ def served(folder, programs, node_port):
     found = {}
     for name, (kind, rate, (few, many)) in KINDS.items():
         place = Path(tempfile.mkdtemp(dir=folder))
-        server = Forebay(place, programs / "forebay", [node_port], is_quiet=True)
+        cache = "16MiB" if name in CACHED else "0"
+        server = Forebay(place, programs / "forebay", [node_port], is_quiet=True, cache=cache)
         call = counting.asker(programs / "ends", "--connections", 1, "--rate", rate, *kind)
         found[name] = counting.calls_counted(
             server, server.port, call, few, many, env=SURROUNDINGS
@@ -100,7 +108,9 @@ def judge(found, budget):
             print(f"budget: {part}: {count:,} {what}, {word} the budget of {allowed}")
     share = found[BATCH]["instructions"] / (BATCH_CALLS * found["thinking"]["instructions"])
     print(f"budget: {BATCH}: {share:.2f} times the thinking of its calls, at most {BATCH_SHARE_MAX}")
-    return holds and share <= BATCH_SHARE_MAX
+    kept = found[KEPT]["instructions"] / found[LOCAL]["instructions"]
+    print(f"budget: {KEPT}: {kept:.2f} times one that is made here, at most {KEPT_SHARE_MAX}")
+    return holds and share <= BATCH_SHARE_MAX and kept <= KEPT_SHARE_MAX
 
 
 def verdict(what, count, allowed):

@@ -270,6 +270,7 @@ forebay:
   registry:
     path: "{folder}/forebay-{port}.db"
     last_list: "{folder}/last-list-{port}.json"
+  cache: {{ memory: 0 }}
   nodes:
 {nodes}
 """

@@ -54,7 +54,7 @@ class Forebay(Server):
     ends_by = signal.SIGINT
     local = ["--method", "eth_chainId"]
 
-    def __init__(self, folder, program, node_ports, is_quiet=False):
+    def __init__(self, folder, program, node_ports, is_quiet=False, cache="0"):
         super().__init__(folder)
         self.local_port = self.port
         nodes = "\n".join(
@@ -79,6 +79,7 @@ forebay:
     last_list: "{folder}/last-list.json"
     refresh: {period}
   health: {{ interval: {period} }}
+  cache: {{ memory: {cache} }}
   nodes:
 {nodes}
 """

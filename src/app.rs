@@ -128,6 +128,7 @@ impl App {
             listeners: settings.listen.addresses(),
             orders,
             made: AtomicU64::new(0),
+            cache: from_settings::cache(&caps),
         };
         let live = RuntimeConfig::new(&settings, factory)?;
         let entry = entry(&live, &caps, is_alone);

@@ -12,10 +12,12 @@
 //! - [`batch`] answers many calls, the reads among them by an [`upstream_batch`] to one node
 
 pub mod answer;
+mod answer_copy;
 pub mod attempt;
 pub mod awaited_block;
 pub mod batch;
 pub mod broadcast;
+pub mod cached;
 pub mod chains;
 pub mod coalesce;
 pub mod context;

@@ -7,8 +7,8 @@ use crate::call::answer::{self, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::record::CallRecord;
 use crate::call::{
-    awaited_block, broadcast, coalesce, forward, pending_nonce, pending_transaction, sticky,
-    subscription,
+    awaited_block, broadcast, cached, coalesce, forward, pending_nonce, pending_transaction,
+    sticky, subscription,
 };
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::nonce::MissingNonce;
@@ -40,7 +40,13 @@ pub async fn carry_out(
     terms: CallContext<'_>,
 ) -> ServedAnswer {
     let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
-    let (mut served, outcome) = answer(state, call, &planned.plan, terms).await;
+    let kept = planned.plan.kept();
+    let found = kept.and_then(|kept| cached::find(state, kept, terms));
+    let (mut served, outcome) = match found {
+        Some(found) => found,
+        None => answer(state, call, &planned.plan, terms).await,
+    };
+    cached::note(state, kept, &mut served, terms);
     record.end(&mut served, call, outcome);
     served
 }

@@ -76,6 +76,8 @@ fn head(to: &str) -> String {
 enum Kind {
     /// About 240 bytes each.
     Call,
+    /// Always the same of them, but for its id.
+    Same,
     ChainId,
     /// So many of the former in one.
     Batch(u64),
@@ -97,6 +99,7 @@ impl Kind {
             return Ok(Kind::Long(calls));
         }
         match arguments.text("method").unwrap_or("eth_call") {
+            "eth_call" if arguments.text("same").is_some() => Ok(Kind::Same),
             "eth_call" => Ok(Kind::Call),
             "eth_chainId" => Ok(Kind::ChainId),
             other => bail!("no answer to {other} is known"),
@@ -106,6 +109,7 @@ impl Kind {
     fn body(&self, number: u64) -> String {
         match self {
             Kind::Call => call(number),
+            Kind::Same => with_id(call(FIRST), number),
             Kind::ChainId | Kind::Fixed(_) => {
                 format!(r#"{{"jsonrpc":"2.0","id":{number},"method":"eth_chainId","params":[]}}"#)
             }
@@ -122,6 +126,7 @@ impl Kind {
     fn is_answer(&self, number: u64, body: &[u8]) -> bool {
         match self {
             Kind::Call => body == answer(number).as_bytes(),
+            Kind::Same => body == with_id(answer(FIRST), number).as_bytes(),
             Kind::Long(calls) => {
                 let noughts = noughts(*calls);
                 let more = &noughts[..noughts.len() / 2];
@@ -140,6 +145,14 @@ impl Kind {
             Kind::Fixed(text) => body == text.as_bytes(),
         }
     }
+}
+
+/// The number of the first call.
+const FIRST: u64 = 1_700_000_000_000;
+
+/// A call or an answer of the first number, with the id of another.
+fn with_id(text: String, number: u64) -> String {
+    text.replacen(&format!("\"id\":{FIRST}"), &format!("\"id\":{number}"), 1)
 }
 
 /// What makes a call as long as so many.
@@ -231,7 +244,7 @@ impl Run {
 
     fn send(&mut self, key: usize, since: Instant) -> io::Result<()> {
         // Ids as long as those of real clients that count in milliseconds.
-        let number = 1_700_000_000_000 + self.begun;
+        let number = FIRST + self.begun;
         self.begun += 1;
         let body = self.kind.body(number);
         let request = format!("{}{}\r\n\r\n{body}", self.request_head, body.len());

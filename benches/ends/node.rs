@@ -270,7 +270,8 @@ fn one(call: &[u8], id: &Range<usize>, head: u64, out: &mut Vec<u8>) {
         b"eth_syncing" => "false".to_owned(),
         b"eth_blockNumber" => format!("\"0x{head:x}\""),
         b"eth_getBlockByNumber" => format!(
-            r#"{{"number":"0x{head:x}","hash":"0x{head:064x}","timestamp":"0x{:x}"}}"#,
+            r#"{{"number":"0x{head:x}","hash":"0x{head:064x}","parentHash":"0x{:064x}","timestamp":"0x{:x}"}}"#,
+            head.saturating_sub(1),
             head * BLOCK_TIME.as_secs()
         ),
         b"eth_getBalance" | b"eth_getBlockTransactionCountByNumber" => r#""0x0""#.to_owned(),

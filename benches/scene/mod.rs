@@ -88,6 +88,7 @@ pub fn by<'a>(
         fails_open: true,
         client: Client::Unknown,
         has_socket: false,
+        cache: None,
         memory: &NoMemory,
     }
 }

@@ -4,11 +4,12 @@
 //! judged, then the rest of it is read and carried out. Nothing of a request is written into a
 //! log before it is known to hold no credential; so the exchange with Pingora is our own, too.
 //!
-//! In reading order: `routes`, what is wanted; `auth` and `auth_log`; `requests`, bodies; `handlers`, and
+//! In reading order: `routes`, what is wanted; `auth` and `auth_log`; `requests`, bodies; `handlers`, `cache` and
 //! `status`, the page; `error` and `response`, what goes out.
 
 mod auth;
 mod auth_log;
+mod cache;
 mod error;
 mod handlers;
 mod requests;
@@ -33,6 +34,7 @@ use tokio::sync::Semaphore;
 pub use crate::admin::auth::AdminAuth;
 use crate::admin::auth::Credential;
 use crate::admin::auth_log::AuthLog;
+use crate::admin::cache::CacheStatus;
 use crate::admin::error::AdminError;
 pub use crate::admin::handlers::AdminHandlers;
 use crate::admin::handlers::{AdminCaller, DrainedNode};
@@ -238,6 +240,12 @@ impl AdminApp {
             AdminRoute::Add => shown(201, &desk.add(&requests::add(body)?, who).await?),
             AdminRoute::Change => shown(200, &desk.change(&requests::change(body)?, who).await?),
             AdminRoute::Remove => shown(200, &desk.remove(&query.key()?, who).await?),
+            AdminRoute::Purge => {
+                let engine = self.chains.now().first().cloned();
+                let engine = engine.ok_or(AdminError::NoSuchPage)?;
+                let purged = cache::purge(&engine, &requests::purge(body)?, who)?;
+                AdminResponse::json(200, &serde_json::json!({ "purged": purged }))
+            }
             AdminRoute::Turn(DrainAction::Drain, name) => {
                 let patience = requests::wait(body)?;
                 let item = desk.turn(DrainAction::Drain, &name, who).await?;
@@ -277,13 +285,14 @@ impl AdminApp {
             at: clock::unix_millis(),
         };
         let inside = (gate.requests(), gate.is_closing());
-        let status = status::status(
+        let mut status = status::status(
             &engine.pool,
             &engine.metrics.traffic(),
             self.house.load().measures,
             inside,
             moment,
         );
+        status.cache = CacheStatus::of(&engine);
         Ok(AdminResponse::json(200, &status))
     }
 }
@@ -359,7 +368,7 @@ mod tests {
                 operations += 1;
             }
         }
-        assert_eq!(operations, 11);
+        assert_eq!(operations, 12);
     }
 
     #[test]

@@ -123,6 +123,7 @@ function show(status) {
   text(byId("reference-why"), reference ? reference.why : "none is known yet");
   text(byId("chain"), status.chain.id === null ? "–" : String(status.chain.id));
   text(byId("requests"), counted(status.requests_in_flight));
+  showCache(status.cache);
   text(byId("version"), `Forebay ${status.version}`);
   text(byId("instance"), `${status.version} on ${status.instance}`);
   showNodes(status);
@@ -152,6 +153,14 @@ function showCalls(calls) {
   failed.className = calls.failed > 0 ? "warn" : "";
   text(byId("failed-of"), calls.count === 0 ? "no calls" : `${number.format(calls.failed)} of ${number.format(calls.count)}`);
   text(byId("p99"), calls.p99_ms === null ? "–" : latency(calls.p99_ms));
+}
+
+function showCache(cache) {
+  byId("cache-figure").hidden = !cache;
+  if (!cache) return;
+  const asked = cache.hits + cache.misses;
+  text(byId("cache"), asked === 0 ? "–" : percent(cache.hits / asked));
+  text(byId("cache-of"), `${number.format(cache.entries)} kept, of calls whose answers may be`);
 }
 
 // Few that failed are not none.

@@ -69,6 +69,17 @@ struct DrainBody {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct PurgeBody {
+    #[serde(default, deserialize_with = "present")]
+    node: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    method: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    all: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NoFields {}
 
 /// A field that is left out is `None`; one that is null is a mistake.
@@ -150,6 +161,31 @@ pub fn nothing(body: &[u8]) -> Result<(), AdminError> {
         return Ok(());
     }
     object::<NoFields>(body).map(|NoFields {}| ())
+}
+
+/// Which kept answers are to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PurgeTarget {
+    All,
+    /// Those of the node with this name.
+    Node(String),
+    Method(String),
+}
+
+/// What a `POST /cache/purge` asks for: exactly one thing.
+///
+/// # Errors
+/// The client's mistake.
+pub fn purge(body: &[u8]) -> Result<PurgeTarget, AdminError> {
+    let body: PurgeBody = object(body)?;
+    match (body.node, body.method, body.all) {
+        (Some(node), None, None) => Ok(PurgeTarget::Node(node)),
+        (None, Some(method), None) => Ok(PurgeTarget::Method(method)),
+        (None, None, Some(true)) => Ok(PurgeTarget::All),
+        _ => Err(AdminError::input(
+            "one of `node` (its name), `method` and `all` (true) is needed",
+        )),
+    }
 }
 
 /// Reads one JSON object. An array is none, whatever stands in it.
@@ -254,6 +290,25 @@ mod tests {
         assert_eq!(record.name.as_deref(), Some("a"));
         assert_eq!(record.ws_url.as_deref(), Some("ws://a"));
         assert_eq!(record.headers["x"], "y");
+    }
+
+    #[test]
+    fn a_purge_is_of_a_node_a_method_or_all() {
+        let of = |name: &str| name.to_string();
+        assert_eq!(purge(br#"{"node":"a"}"#), Ok(PurgeTarget::Node(of("a"))));
+        let method = Ok(PurgeTarget::Method(of("eth_call")));
+        assert_eq!(purge(br#"{"method":"eth_call"}"#), method);
+        assert_eq!(purge(br#"{"all":true}"#), Ok(PurgeTarget::All));
+        for body in [
+            "",
+            "{}",
+            r#"{"all":false}"#,
+            r#"{"all":true,"node":"a"}"#,
+            r#"{"node":null}"#,
+            r#"{"nodes":"a"}"#,
+        ] {
+            assert!(is_mistake(purge(body.as_bytes())), "{body}");
+        }
     }
 
     #[test]

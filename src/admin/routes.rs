@@ -19,6 +19,8 @@ pub enum AdminRoute {
     Remove,
     /// Of the node with this name.
     Turn(DrainAction, String),
+    /// Kept answers are to go.
+    Purge,
 }
 
 /// What is the same for everybody.
@@ -68,6 +70,10 @@ impl AdminRoute {
                 Method::DELETE => Ok(AdminRoute::Remove),
                 _ => Err(AdminError::MethodNotAllowed(LIST)),
             },
+            "/cache/purge" => match *method {
+                Method::POST => Ok(AdminRoute::Purge),
+                _ => Err(AdminError::MethodNotAllowed(POST)),
+            },
             _ => turn(method, path),
         }
     }
@@ -84,13 +90,14 @@ impl AdminRoute {
             | AdminRoute::Add
             | AdminRoute::Change
             | AdminRoute::Remove
-            | AdminRoute::Turn(..) => true,
+            | AdminRoute::Turn(..)
+            | AdminRoute::Purge => true,
         }
     }
 
     pub fn body(&self) -> BodyRule {
         match self {
-            AdminRoute::Add | AdminRoute::Change => BodyRule::Needed,
+            AdminRoute::Add | AdminRoute::Change | AdminRoute::Purge => BodyRule::Needed,
             AdminRoute::Turn(..) => BodyRule::Allowed,
             AdminRoute::Asset(_)
             | AdminRoute::Live
@@ -112,7 +119,8 @@ impl AdminRoute {
             | AdminRoute::Live
             | AdminRoute::Ready
             | AdminRoute::Description
-            | AdminRoute::Status => &[],
+            | AdminRoute::Status
+            | AdminRoute::Purge => &[],
         }
     }
 }
@@ -254,6 +262,7 @@ mod tests {
             ("POST", "/backends", AdminRoute::Add),
             ("PATCH", "/backends", AdminRoute::Change),
             ("DELETE", "/backends", AdminRoute::Remove),
+            ("POST", "/cache/purge", AdminRoute::Purge),
             ("POST", "/backends/a/drain", turn(DrainAction::Drain, "a")),
             (
                 "POST",
@@ -293,6 +302,7 @@ mod tests {
             ("PUT", "/backends", LIST),
             ("OPTIONS", "/backends", LIST),
             ("GET", "/backends/a/drain", POST),
+            ("GET", "/cache/purge", POST),
         ] {
             let denied = Err(AdminError::MethodNotAllowed(allowed));
             assert_eq!(read(method, path), denied, "{method} {path}");
@@ -313,6 +323,7 @@ mod tests {
             ("PATCH", "/backends", true),
             ("DELETE", "/backends", true),
             ("POST", "/backends/a/undrain", true),
+            ("POST", "/cache/purge", true),
         ] {
             let wish = read(method, path).unwrap();
             assert_eq!(wish.needs_token(), needed, "{method} {path}");

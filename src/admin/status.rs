@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::admin::cache::CacheStatus;
 use crate::client::health;
 use crate::observe::events::{source_in_words, trouble_in_words};
 use crate::observe::journal::{ConfigurationState, Event, Journal, NodeTrack};
@@ -50,6 +51,9 @@ pub struct Status {
     lag_blocks_max: u64,
     round: RoundStatus,
     requests_in_flight: usize,
+    /// Left out where no answers are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheStatus>,
     nodes: Vec<NodeStatus>,
     configuration: ConfigurationStatus,
     /// The newest first.
@@ -182,6 +186,7 @@ pub fn status(
             interval_ms: u64::try_from(measures.round_interval.as_millis()).unwrap_or(u64::MAX),
         },
         requests_in_flight,
+        cache: None,
         nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
         configuration: configuration(pool.journal.configuration()),
         events: pool.journal.events().into_iter().map(event).collect(),

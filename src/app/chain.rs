@@ -35,6 +35,7 @@ use crate::node::probe::Prober;
 use crate::observe::metrics::ProcessMetrics;
 use crate::registry::Registry;
 use crate::shared::admission::Admission;
+use crate::shared::answer_cache::AnswerStore;
 use crate::shared::background_sends::BackgroundSends;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::house_limits::HouseLimits;
@@ -63,6 +64,8 @@ pub(super) struct ChainFactory {
     pub listeners: Vec<SocketAddr>,
     pub orders: mpsc::UnboundedSender<ChainOrder>,
     pub made: AtomicU64,
+    /// What keeps the answers of all; `None`: none are kept.
+    pub cache: Option<Arc<AnswerStore>>,
 }
 
 /// A chain that is served.
@@ -122,6 +125,7 @@ impl ChainFactory {
             budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
             metrics: self.metrics.chain(name),
             flights: Singleflight::default(),
+            cache: from_settings::chain_cache(settings, self.cache.as_ref()),
             taken,
             afterwork,
             disputes: Mutex::default(),
@@ -229,6 +233,9 @@ impl RunningChain {
             .budget
             .change(from_settings::rates(settings), clock::now());
         engine.pool.places.change(settings.calls.queue);
+        if let Some(cache) = &engine.cache {
+            cache.leave_out(&settings.cache.never);
+        }
         self.show_bounds(settings);
         let regimen = from_settings::regimen(settings);
         let has_seeds = self.regimen.say(|before| before.seeds != regimen.seeds);

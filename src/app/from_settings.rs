@@ -2,15 +2,19 @@
 //! configuration is read again.
 
 use std::fs;
-use std::sync::LazyLock;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use crate::admin::{AdminAuth, AdminConfig, StatusCriteria};
 use crate::background::intervals::Intervals;
 use crate::call::policy::{Limits, Policy};
 use crate::client::response::CorsPolicy;
+use crate::clock;
 use crate::config::settings::{Consistency, NoneFitPolicy, Settings};
 use crate::observe::metrics::{ChainBounds, ProcessBounds};
+use crate::shared::answer_cache::{AnswerCache, AnswerStore};
 use crate::shared::sockets;
+use forebay_core::call::cache::{CacheRules, CacheSecret};
 use forebay_core::call::retry_budget::BudgetRates;
 use forebay_core::fleet::HealthCriteria;
 use forebay_core::fleet::standing::Hysteresis;
@@ -47,6 +51,7 @@ pub fn policy(settings: &Settings, caps: &Caps) -> Policy {
             .with_headers(&settings.cors.headers),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
         trail_for: settings.listen.trail_for.clone(),
+        heeds_no_cache: settings.cache.heeds_no_cache,
         log_calls: settings.log.calls,
     }
 }
@@ -151,4 +156,20 @@ pub fn process_bounds(settings: &Settings, caps: &Caps) -> ProcessBounds {
         answer_bytes_max: caps.answers,
         sockets_max: settings.sockets.sockets_max,
     }
+}
+
+/// Where answers are kept, if any are.
+pub fn cache(caps: &Caps) -> Option<Arc<AnswerStore>> {
+    (caps.cache > 0).then(|| Arc::new(AnswerStore::new(caps.cache, clock::now())))
+}
+
+/// A chain's part of it.
+pub fn chain_cache(
+    settings: &Settings,
+    store: Option<&Arc<AnswerStore>>,
+) -> Option<Arc<AnswerCache>> {
+    let secret = RandomState::new();
+    let secret = CacheSecret::new([secret.hash_one(0_u8), secret.hash_one(1_u8)]);
+    let rules = CacheRules::new(secret, settings.cache.never.clone());
+    Some(Arc::new(AnswerCache::of(store?.clone(), rules)))
 }

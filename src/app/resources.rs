@@ -17,14 +17,23 @@ const MEMORY_UNKNOWN: u64 = 2 << 30;
 pub fn caps(settings: &Settings) -> Caps {
     let (there, files) = (memory(), raise_files());
     let memory = settings.limits.memory.unwrap_or(there);
-    let caps = Caps::of(memory).with_files(files);
+    let caps = Caps::with_cache(memory, settings.cache.memory).with_files(files);
     log::info!(
-        "{} of memory and {files} files: {} connections and {} requests at once, {} of their bodies",
+        "{} of memory and {files} files: {} connections and {} requests at once, {} of their bodies; \
+         {} of answers are kept",
         size_text(memory),
         caps.connections,
         caps.requests,
-        size_text(caps.bodies as u64)
+        size_text(caps.bodies as u64),
+        about(caps.cache)
     );
+    if let Some(wanted) = settings.cache.memory.filter(|wanted| *wanted > caps.cache) {
+        log::warn!(
+            "memory has room for {} of kept answers, not for the {} of forebay.cache.memory",
+            about(caps.cache),
+            about(wanted)
+        );
+    }
     let wish = CapInputs {
         memory: settings.limits.memory,
         body_max: settings.calls.body_bytes_max,

@@ -17,6 +17,38 @@ pub struct ServedAnswer {
     /// Nodes asked.
     pub attempts: usize,
     pub failed: FailedAttempts,
+    pub cached: CacheUse,
+}
+
+/// What the cache had to do with an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheUse {
+    /// Nothing: such answers aren't kept, or this one was to be fresh.
+    #[default]
+    Pass,
+    /// It was kept.
+    Hit,
+    /// It might have been kept, and wasn't.
+    Miss,
+}
+
+impl CacheUse {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CacheUse::Pass => "pass",
+            CacheUse::Hit => "hit",
+            CacheUse::Miss => "miss",
+        }
+    }
+
+    /// Of several calls together, that of one and that of those before.
+    pub fn and(self, other: CacheUse) -> CacheUse {
+        match (self, other) {
+            (CacheUse::Miss, _) | (_, CacheUse::Miss) => CacheUse::Miss,
+            (CacheUse::Hit, CacheUse::Hit) => CacheUse::Hit,
+            (CacheUse::Pass, _) | (_, CacheUse::Pass) => CacheUse::Pass,
+        }
+    }
 }
 
 pub enum CallReply {
@@ -65,6 +97,7 @@ impl ServedAnswer {
             node: None,
             attempts: 0,
             failed: None,
+            cached: CacheUse::Pass,
         }
     }
 }

@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Semaphore;
 
 use super::exchange::WHOLE_BYTES_MAX;
-use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::upstream_batch::{self, BoxedMember, PlannedItem, UpstreamStep};
 use crate::router;
@@ -40,6 +40,8 @@ pub struct BatchResponse {
     pub attempts: usize,
     /// Why all of its calls were refused, where that may be said of them as a whole.
     pub refusal: Option<Refusal>,
+    /// A hit if all were, a miss if one was.
+    pub cached: CacheUse,
 }
 
 /// How a call of a batch comes to its answer.
@@ -84,7 +86,7 @@ pub async fn serve(
             RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
         })
         .collect();
-    let (riders, given) = upstream_batch::board(engine, &planned, terms);
+    let (riders, given) = upstream_batch::board(engine, &planned, &snapshot.view, terms);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];
     riders
@@ -143,9 +145,11 @@ fn collect(
     let mut body = BatchBody::default();
     let mut nodes: Vec<Arc<str>> = Vec::new();
     let mut attempts = 0;
+    let mut cached: Option<CacheUse> = None;
     let local: Arc<str> = "local".into();
     for (item, served) in items.iter().zip(answers.into_iter().flatten()) {
         attempts = attempts.max(served.attempts);
+        cached = Some(cached.map_or(served.cached, |before| before.and(served.cached)));
         let node = served.node.unwrap_or_else(|| local.clone());
         if !nodes.contains(&node) {
             nodes.push(node);
@@ -163,6 +167,7 @@ fn collect(
         nodes,
         attempts,
         refusal,
+        cached: cached.unwrap_or_default(),
     }
 }
 

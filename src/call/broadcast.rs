@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::exchange::WHOLE_BYTES_MAX;
-use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
 use crate::clock;
@@ -313,6 +313,7 @@ impl<'a> BroadcastCall<'a> {
             node: None,
             attempts: self.volleys,
             failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
+            cached: CacheUse::Pass,
         };
         (served, CallOutcome::Failed)
     }
@@ -323,6 +324,7 @@ impl<'a> BroadcastCall<'a> {
             node: Some(node.clone()),
             attempts: self.volleys,
             failed: None,
+            cached: CacheUse::Pass,
         };
         (served, outcome)
     }

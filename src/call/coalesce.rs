@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::exchange::WHOLE_BYTES_MAX;
-use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
+use crate::call::cached;
 use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
 use crate::clock;
@@ -58,7 +59,13 @@ pub async fn ask(
         let follower = match engine.flights.join(&body, head) {
             Join::Alone => return run().await,
             Join::Leader(leader) => {
-                let (served, outcome) = run().await;
+                // What landed a moment ago may be kept by now.
+                let kept =
+                    (asking.kept.as_ref()).and_then(|kept| cached::find(engine, kept, terms));
+                let (served, outcome) = match kept {
+                    Some(kept) => kept,
+                    None => run().await,
+                };
                 leader.land(|| landed(&served, outcome, terms.client));
                 return (served, outcome);
             }
@@ -169,6 +176,7 @@ fn taken_over(brought: SharedAnswer, terms: CallContext<'_>) -> (ServedAnswer, C
         node: Some(brought.node),
         attempts: brought.attempts,
         failed: None,
+        cached: CacheUse::Pass,
     };
     let outcome = if brought.is_error {
         CallOutcome::RpcError

@@ -15,6 +15,7 @@ use crate::observe::spans::CallSpan;
 use crate::observe::spans::Trace;
 use crate::shared::admission::Admission;
 use crate::shared::answer_budget::AnswerBudget;
+use crate::shared::answer_cache::AnswerCache;
 use crate::shared::background_sends::BackgroundSends;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
@@ -44,6 +45,8 @@ pub struct CallState {
     pub metrics: Arc<ChainMetrics>,
     pub gate: Arc<Admission>,
     pub flights: Singleflight,
+    /// Answers that are kept; `None`: none is.
+    pub cache: Option<Arc<AnswerCache>>,
     pub taken: Arc<SharedWrites>,
     pub lookups: Arc<Lookups>,
     pub afterwork: Arc<BackgroundSends>,
@@ -82,6 +85,8 @@ pub struct CallContext<'a> {
     /// Turns for calls of a batch that wait for what others bring: a call that must ask after all
     /// takes one. `None`: it has its turn.
     pub turns: Option<&'a Semaphore>,
+    /// What was kept won't do.
+    pub wants_fresh: bool,
 }
 
 impl CallContext<'_> {
@@ -107,6 +112,7 @@ impl CallState {
 
     /// Plans a call by its context, whose pins are set.
     pub fn plan(&self, call: &Call<'_>, view: &FleetView, terms: CallContext<'_>) -> Planned {
+        let cache = self.cache.as_ref().map(|cache| cache.rules.load());
         let by = PlanContext {
             view,
             rules: &terms.policy.rules,
@@ -114,6 +120,7 @@ impl CallState {
             fails_open: terms.policy.limits.fails_open,
             client: terms.client,
             has_socket: terms.subscriber.is_some(),
+            cache: cache.as_deref().map(|rules| &**rules),
             memory: self,
         };
         plan::plan(call, &by)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::answer_copy::AnswerCopy;
 use super::attempt::{Attempt, AttemptSpec};
 use super::patience::in_time;
 use crate::clock;
@@ -55,6 +56,8 @@ pub struct StreamedAnswer {
     attempt: Attempt,
     /// The call's line in the log, where it gets one.
     pub entry: Option<Box<AccessLogEntry>>,
+    /// What is to be kept of it.
+    pub copy: Option<Box<AnswerCopy>>,
 }
 
 /// An answer whose start has been read.
@@ -94,6 +97,7 @@ impl StreamedAnswer {
                 if let Some(entry) = &mut self.entry {
                     entry.sent(piece.len());
                 }
+                self.copy.take_if(|copy| !copy.takes(&piece));
                 return Ok(Some(piece));
             }
             Ok(None) => AttemptClass::Ok,
@@ -104,6 +108,9 @@ impl StreamedAnswer {
         }
         let _ = self.attempt.settle(&mut class.into());
         if class == AttemptClass::Ok {
+            if let Some(copy) = self.copy.take() {
+                copy.finish();
+            }
             return Ok(None);
         }
         if doubts::is_doubtful(class)
@@ -174,6 +181,7 @@ pub async fn attempt<'a>(
                 pool: pool.clone(),
                 attempt,
                 entry: None,
+                copy: None,
             };
             return (verdict, AttemptContent::Large(Box::new(large)));
         }

@@ -10,6 +10,7 @@ mod ending;
 mod feedback;
 mod hedge;
 mod held_lookup;
+mod keeping;
 mod leader_access;
 mod leader_share;
 mod place;
@@ -24,7 +25,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::AttemptContent;
 use crate::call::forward::best_answer::BestAnswer;
@@ -269,7 +270,8 @@ impl<'a> ForwardedCall<'a> {
                 let refused = CallReply::Refused(Refusal::AnswerTooLarge);
                 return Some(self.end(refused, name, CallOutcome::Failed));
             }
-            AttemptContent::Large(large) => {
+            AttemptContent::Large(mut large) => {
+                large.copy = self.copied(node);
                 return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
             }
             AttemptContent::Nothing if self.was_silent(class, node) => {
@@ -341,6 +343,9 @@ impl<'a> ForwardedCall<'a> {
         let node = said.name.clone();
         let told = BestAnswer { answer, held, node };
         let before = self.kept.take().filter(|kept| kept.says_more_than(&told));
+        if heard == ReplyAction::Deliver && before.is_none() && !is_stray && !is_doubtful {
+            self.keep(&told.answer, said);
+        }
         let told = before.unwrap_or(told);
         if heard == ReplyAction::Keep {
             self.kept = Some(told);
@@ -372,6 +377,7 @@ impl<'a> ForwardedCall<'a> {
             node: Some(node.clone()),
             attempts: self.journey.attempts(),
             failed: None,
+            cached: CacheUse::Pass,
         };
         (served, outcome)
     }

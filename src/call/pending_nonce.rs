@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout_at;
 
-use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::fanout::{self, FanoutCall};
 use crate::clock;
@@ -62,6 +62,7 @@ pub async fn count(
         node: Some(counted.name),
         attempts: counted.asked,
         failed: None,
+        cached: CacheUse::Pass,
     };
     Some((served, CallOutcome::Ok))
 }

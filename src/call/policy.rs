@@ -21,6 +21,8 @@ pub struct Policy {
     pub proxies: TrustedProxies,
     /// Whose calls are told what became of their attempts, where they ask.
     pub trail_for: Vec<Network>,
+    /// Whether a client that wants a fresh answer gets one.
+    pub heeds_no_cache: bool,
     /// The share of calls that get a line in the log; `None`: no call does.
     pub log_calls: Option<f64>,
 }

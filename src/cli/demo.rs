@@ -47,7 +47,8 @@ use crate::cli::error::CommandError;
 use crate::clock;
 use crate::config::quantity;
 use crate::config::settings::{
-    ChainSettings, HealthSettings, ListenSettings, RegistrySettings, Settings, ShutdownSettings,
+    CacheSettings, ChainSettings, HealthSettings, ListenSettings, RegistrySettings, Settings,
+    ShutdownSettings,
 };
 use forebay_core::vocabulary::node::NodeRecord;
 
@@ -167,6 +168,11 @@ fn settings(
             leader_interval: ROUND_EVERY,
             timeout: PROBE_TIMEOUT,
             ..HealthSettings::default()
+        },
+        // Each call is to show at a node.
+        cache: CacheSettings {
+            memory: Some(0),
+            ..CacheSettings::default()
         },
         shutdown: ShutdownSettings {
             lame_duck: Duration::ZERO,

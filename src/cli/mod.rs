@@ -4,10 +4,11 @@
 //! configuration, 2 usage, 3 not found, 4 registry or network out of reach.
 //!
 //! In reading order: the arguments, here; `setup`, what commands begin with, and `error`, how they fail;
-//! then a file for each command: [`serve`], [`upgrade`], [`check`], [`health`], [`probe`], [`registry`]
+//! then a file for each command: [`serve`], [`upgrade`], [`check`], [`health`], [`probe`], [`cache`], [`registry`]
 //! (with [`backends`], [`repair`] and `retained_nodes`, and its `nodes_table` drawn by [`table`]), [`demo`].
 
 pub mod backends;
+pub mod cache;
 pub mod check;
 pub mod demo;
 mod error;
@@ -97,6 +98,9 @@ enum Command {
     /// Add, list, change and remove nodes; a running balancer follows
     #[command(subcommand)]
     Backends(registry::RegistryCommand),
+    /// Let answers go that a running balancer keeps
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Ask all nodes once, and say who is fit and why
     Probe {
         /// Print JSON
@@ -170,6 +174,7 @@ fn obey(command: Command, path: &Path) -> Result<(), CommandError> {
         Command::Backends(command) => {
             registry::run(command, &settings(path, ConfigScope::Nodes)?.0)
         }
+        Command::Cache(command) => cache::run(&command, &configuration(path)?.0),
         Command::Probe { json } => probe(path, json),
     }
 }

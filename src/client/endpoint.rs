@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::other_responses;
-use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::batch;
 use crate::call::chains::Chains;
 use crate::call::context::{CallContext, CallState};
@@ -181,6 +181,7 @@ impl Endpoint {
             pins: None,
             subscriber: None,
             turns: None,
+            wants_fresh: asked.wants_fresh && policy.heeds_no_cache,
         };
         let done = work(engine, caller, &body, terms).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.
@@ -189,6 +190,7 @@ impl Endpoint {
         let node = done.who.name();
         let outgoing = done.outgoing.served_by(node, done.attempts);
         let outgoing = outgoing.come_by(origin.path.as_deref());
+        let outgoing = outgoing.cached(engine.cache.is_some().then(|| done.cached.as_str()));
         let mut sending = pin!(self.send(caller, outgoing, (engine, policy)));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
@@ -250,6 +252,7 @@ async fn work_on_batch<'b>(
         outgoing,
         who: ServedBy::Nodes(answers.nodes.join(", ")),
         attempts: answers.attempts,
+        cached: answers.cached,
     })
 }
 
@@ -267,6 +270,7 @@ async fn work_on_call<'b>(
         node,
         attempts,
         failed: _,
+        cached,
     } = served;
     let outgoing = match (call.id, answer) {
         (None, _) => ClientResponse::nothing(),
@@ -283,6 +287,7 @@ async fn work_on_call<'b>(
         outgoing,
         who: node.map_or(ServedBy::Here, ServedBy::Node),
         attempts,
+        cached,
     })
 }
 
@@ -291,6 +296,7 @@ struct RequestOutcome<'b> {
     outgoing: ClientResponse<'b>,
     who: ServedBy,
     attempts: usize,
+    cached: CacheUse,
 }
 
 /// Who served a packet.
@@ -317,6 +323,7 @@ impl<'b> RequestOutcome<'b> {
             outgoing: ClientResponse::refusal(why, id),
             who: ServedBy::Here,
             attempts: 0,
+            cached: CacheUse::Pass,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::call::chains::Chains;
 use crate::call::context::CallState;
 use crate::clock;
 use crate::observe::metrics::{
-    CONTENT_TYPE as CONTENT_TYPE_TEXT, ChainUse, ProcessMetrics, ProcessUse,
+    CONTENT_TYPE as CONTENT_TYPE_TEXT, CacheFill, ChainUse, ProcessMetrics, ProcessUse,
 };
 
 /// Answers Prometheus.
@@ -30,11 +30,23 @@ pub fn scrape(metrics: &ProcessMetrics, chains: &Chains) -> String {
         requests: gates().map(|gate| gate.requests()).sum(),
         request_bytes: gates().map(|gate| gate.bytes()).sum(),
         answer_bytes: gates().map(|gate| gate.answers_bytes()).sum(),
+        cache: present.all().find_map(cache_fill).unwrap_or_default(),
     });
     for engine in present.all() {
         refresh(engine);
     }
     metrics.encode()
+}
+
+/// What is kept, of all chains together.
+fn cache_fill(engine: &Arc<CallState>) -> Option<CacheFill> {
+    let store = &engine.cache.as_ref()?.store;
+    Some(CacheFill {
+        entries: store.entries(),
+        bytes: store.bytes(),
+        bytes_max: store.bytes_max(),
+        evicted: store.evicted(),
+    })
 }
 
 /// Sets what a chain's metrics say of this moment.

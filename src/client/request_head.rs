@@ -83,6 +83,8 @@ pub struct RequestHead {
     pub accepts: AcceptedCodings,
     /// It wants to know what became of its attempts.
     pub wants_trail: bool,
+    /// What was kept won't do (RFC 9111 §5.2.1.4).
+    pub wants_fresh: bool,
     content_type: ContentKind,
     expects_continue: bool,
     trace: Option<TraceParent>,
@@ -146,6 +148,7 @@ impl RequestHead {
             15 if is("x-forwarded-for") => self.forwarded.push(value.into()),
             16 if is("content-encoding") => self.encoding = self.encoding.and(value),
             15 if is("x-forebay-trail") => self.wants_trail |= value == b"1",
+            13 if is("cache-control") => self.wants_fresh |= is_no_cache(value),
             16 if is("x-forebay-client") => first(&mut self.client, value),
             _ => {}
         }
@@ -206,6 +209,12 @@ fn first(place: &mut Option<Box<[u8]>>, value: &[u8]) {
     if place.is_none() {
         *place = Some(value.into());
     }
+}
+
+/// Whether one of the directives of `cache-control` is `no-cache`.
+fn is_no_cache(value: &[u8]) -> bool {
+    let mut directives = value.split(|byte| *byte == b',');
+    directives.any(|directive| directive.trim_ascii().eq_ignore_ascii_case(b"no-cache"))
 }
 
 fn is_json(value: &[u8]) -> bool {
@@ -295,6 +304,13 @@ mod tests {
         let wants = |value| noted(&[("X-Forebay-Trail", value)]).wants_trail;
         assert!(wants("1") && !noted(&[]).wants_trail);
         assert!(!wants("0") && !wants("") && !wants("11") && !wants("true"));
+    }
+
+    #[test]
+    fn what_is_fresh_is_asked_for_by_one_directive() {
+        let wants = |value| noted(&[("Cache-Control", value)]).wants_fresh;
+        assert!(wants("no-cache") && wants("max-age=0, No-Cache"));
+        assert!(!wants("no-store") && !wants("max-age=0") && !wants("x-no-cache"));
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct ClientResponse<'a> {
     /// Who served; `None` where no call was.
     node: Option<&'a str>,
     attempts: usize,
+    /// What the cache had to do with it; `None` where there is none.
+    cached: Option<&'static str>,
     /// For a caller who is told of them.
     path: Option<&'a RequestTrail>,
     retry_after: Option<u64>,
@@ -111,6 +113,7 @@ impl<'a> ClientResponse<'a> {
             body,
             node: None,
             attempts: 0,
+            cached: None,
             path: None,
             retry_after: None,
             may_be_tried_again: false,
@@ -158,6 +161,11 @@ impl<'a> ClientResponse<'a> {
         }
     }
 
+    /// Says what the cache had to do with it.
+    pub fn cached(self, cached: Option<&'static str>) -> ClientResponse<'a> {
+        ClientResponse { cached, ..self }
+    }
+
     /// Says what became of each attempt.
     pub fn come_by(self, path: Option<&'a RequestTrail>) -> ClientResponse<'a> {
         ClientResponse { path, ..self }
@@ -194,9 +202,11 @@ impl<'a> ClientResponse<'a> {
     /// What a page's script may read.
     fn exposed(&self) -> &'static [u8] {
         match self.path {
-            None => b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after",
+            None => {
+                b"x-forebay-node, x-forebay-attempts, x-forebay-cache, x-request-id, retry-after"
+            }
             Some(_) => {
-                b"x-forebay-node, x-forebay-attempts, x-request-id, retry-after, x-forebay-trail"
+                b"x-forebay-node, x-forebay-attempts, x-forebay-cache, x-request-id, retry-after, x-forebay-trail"
             }
         }
     }
@@ -228,6 +238,9 @@ impl<'a> ClientResponse<'a> {
                 "x-forebay-attempts",
                 number.format(self.attempts).as_bytes(),
             );
+        }
+        if let Some(cached) = self.cached {
+            say("x-forebay-cache", cached.as_bytes());
         }
         if let Some(path) = self.path {
             say("x-forebay-trail", path.written().as_bytes());

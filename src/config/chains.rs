@@ -48,21 +48,23 @@ pub(super) const OWN_KEYS: [(&str, Option<&str>, &str); 5] = [
     ),
 ];
 /// Groups and keys of all chains that one may have otherwise.
-const SHARED_KEYS: [&str; 6] = [
+const SHARED_KEYS: [&str; 7] = [
     "registry",
     "health",
     "calls",
     "consistency",
     "methods",
+    "cache",
     "cors",
 ];
 /// Keys below these that are the process's all the same.
-const PROCESS_KEYS: [&str; 5] = [
+const PROCESS_KEYS: [&str; 6] = [
     "registry.kind",
     "registry.path",
     "registry.endpoint",
     "registry.last_list",
     "health.required",
+    "cache.memory",
 ];
 /// The most host names of one chain.
 const HOSTS_MAX: usize = 100;

@@ -41,6 +41,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
             "forebay.registry.endpoint",
             "forebay.registry.share_leader",
             "forebay.registry.last_list",
+            "forebay.cache.memory",
             "forebay.limits.memory",
         ]
     );
@@ -102,6 +103,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
     expected.registry = before.registry;
     (expected.registry.refresh, expected.registry.lease) = (refresh, lease);
     expected.limits = before.limits;
+    expected.cache.memory = before.cache.memory;
     assert_eq!(format!("{:?}", change.settings), format!("{expected:?}"));
 }
 

@@ -14,7 +14,7 @@ pub(super) fn fit(context: &ReadContext<'_>, forebay: &Section<'_>, settings: &m
     if context.findings.errors() > 0 {
         return;
     }
-    let caps = Caps::of(memory);
+    let caps = Caps::with_cache(memory, settings.cache.memory);
     let too_much = |section: &str, key: &str, share: String| {
         if forebay.field(section).group().has(key) {
             let (path, memory) = (format!("forebay.{section}.{key}"), size_text(memory));
@@ -25,6 +25,10 @@ pub(super) fn fit(context: &ReadContext<'_>, forebay: &Section<'_>, settings: &m
     if calls.body_bytes_max > caps.body_max() {
         calls.body_bytes_max = caps.body_max();
         too_much("calls", "body_bytes_max", size_text(caps.body_max() as u64));
+    }
+    if settings.cache.memory > Some(caps.cache) {
+        settings.cache.memory = Some(caps.cache);
+        too_much("cache", "memory", size_text(caps.cache));
     }
     let sockets = &mut settings.sockets;
     if sockets.sockets_max > caps.sockets {
@@ -61,5 +65,12 @@ mod tests {
             "error: forebay.sockets.sockets_max: at most 51 with a memory of 64MiB",
         );
         finds_nothing("{sockets: {sockets_max: 1000000}}");
+        finds_nothing(
+            "{limits: {memory: 64MiB}, cache: {memory: 32MiB}, calls: {body_bytes_max: 1KiB}}",
+        );
+        finds(
+            "{limits: {memory: 64MiB}, cache: {memory: 33MiB}, calls: {body_bytes_max: 1KiB}}",
+            "error: forebay.cache.memory: at most 32MiB with a memory of 64MiB",
+        );
     }
 }

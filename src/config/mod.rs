@@ -1,7 +1,7 @@
 //! Text into meaning: a file read into settings, with every mistake told at once.
 //!
 //! In reading order:
-//! - [`settings`], what comes out
+//! - [`settings`], what comes out, and `times` in them
 //! - `yaml`, a tree that knows its lines; `finding`, a mistake with its place; `field`, values by key, their
 //!   forms from [`quantity`], near misses from `suggestion`
 //! - `from_file`, all of `forebay:`, by groups: `listen`, `registry`, `nodes`, `admin`, `cors`,
@@ -56,6 +56,7 @@ pub mod settings;
 mod shape;
 mod sockets;
 mod suggestion;
+mod times;
 mod yaml;
 mod yaml_writer;
 
@@ -285,6 +286,7 @@ forebay:
   log: { calls: 0.5 }
   sockets: { sockets_max: 9, per_address_max: 8, subscriptions_max: 7, messages_per_second: 6, ping_interval: 5s }
   shutdown: { lame_duck: 0s, drain: 110s }
+  cache: { memory: 100MiB, never: ["eth_getCode"], no_cache: heed }
   limits: { memory: 1GiB }
 "#;
 
@@ -354,7 +356,7 @@ forebay:
             Some(text) if cfg!(feature = "otlp") && text.starts_with("otlp:") => {
                 line.replacen("# ", "", 1)
             }
-            Some(text) if ["id:", "leader_interval:", "cloudwatch:", "limits:", "upgrade_sock:"].iter().any(|key| text.starts_with(key)) => {
+            Some(text) if ["id:", "leader_interval:", "cloudwatch:", "limits:", "cache:", "upgrade_sock:"].iter().any(|key| text.starts_with(key)) => {
                 line.replacen("# ", "", 1)
             }
             _ => line.replace("nodes: []", "nodes:").replace("https: []", "https:"),

@@ -2,7 +2,6 @@
 //! it means. Units are in the types; a configuration that is read is complete and checked.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,21 +19,8 @@ pub use super::listen::HttpsListener;
 pub use super::registry::RegistryKind;
 use super::setting::When::{Live, LiveUnless, Restart, RestartIf};
 use super::setting::{Apart, Place, Presence, Setting, Slot, key, settings_group};
+use super::times::{HOUR, PERIODS, TIMEOUTS, ms, secs};
 use super::{admin, by_method, calls, cors, health, listen, nodes, observability, otlp, registry};
-
-const HOUR: Duration = Duration::from_secs(3600);
-/// Waits that make a round.
-const PERIODS: RangeInclusive<Duration> = ms(100)..=HOUR;
-/// Waits that end with an answer.
-const TIMEOUTS: RangeInclusive<Duration> = ms(10)..=HOUR;
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 /// Whether the registry in force has a lease. Without one it follows `health.interval`.
 fn has_lease(running: &Settings, _: &Settings) -> bool {
@@ -65,6 +51,7 @@ pub struct Settings {
     pub calls: CallSettings,
     pub consistency: Consistency,
     pub methods: MethodSettings,
+    pub cache: CacheSettings,
     pub admin: AdminSettings,
     pub cors: CorsSettings,
     pub cloudwatch: Option<CloudWatchSettings>,
@@ -105,6 +92,7 @@ pub(super) fn table() -> Vec<Setting<Settings>> {
         CallSettings::table(),
         vec![consistency_setting()],
         MethodSettings::table(),
+        CacheSettings::table(),
         AdminSettings::table(),
         CorsSettings::table(),
         vec![Setting {
@@ -308,6 +296,18 @@ settings_group! {
         heavy: Vec<String> = Vec::new(), list(calls::method), Live;
         /// Methods that the table lacks and that only read: they may be repeated.
         reads: Vec<String> = Vec::new(), list(calls::method), Live;
+    }
+}
+
+settings_group! {
+    CacheSettings at cache {
+        /// Memory of kept answers, of all chains; `0`: none. Left out: a tenth of `limits.memory`, 64 MiB at most.
+        memory: Option<u64> = None, optional(size(0..=1 << 44)), Restart;
+        /// Methods whose answers are never kept: names and globs (`*`).
+        never: Vec<String> = Vec::new(), list(calls::method), Live;
+        /// What becomes of a request's `cache-control: no-cache`: `ignore`, as browsers send it at each reload, or
+        /// `heed`: nothing that was kept is given.
+        heeds_no_cache ("no_cache"): bool = false, choice(&[("ignore", false), ("heed", true)]), Live;
     }
 }
 

@@ -23,7 +23,9 @@ pub use self::fleet::state_of;
 pub use self::handles::{CallOutcome, MethodMetrics, NodeMetrics, SpanMetrics};
 pub use self::sockets::SocketEnd;
 use self::sockets::SocketMetrics;
-pub use crate::observe::metrics::bounds::{ChainBounds, ChainUse, ProcessBounds, ProcessUse};
+pub use crate::observe::metrics::bounds::{
+    CacheFill, ChainBounds, ChainUse, ProcessBounds, ProcessUse,
+};
 use crate::observe::metrics::families::ChainFamilies;
 use crate::observe::metrics::fleet::FleetGauges;
 pub use crate::observe::metrics::handles::{
@@ -59,6 +61,7 @@ pub struct ChainMetrics {
     fallback_calls: IntCounter,
     leader_withheld: IntCounter,
     coalesced_calls: IntCounter,
+    cache_leader_hits: IntCounter,
     hedges: [IntCounter; HedgeWinner::ALL.len()],
     broadcasts: [IntCounter; TransactionOutcome::ALL.len()],
     write_lookups: [IntCounter; LookupOutcome::ALL.len()],
@@ -96,6 +99,7 @@ impl ChainMetrics {
             fallback_calls: families.fallback_calls.with_label_values(&NO_LABELS),
             leader_withheld: families.leader_withheld.with_label_values(&NO_LABELS),
             coalesced_calls: families.coalesced_calls.with_label_values(&NO_LABELS),
+            cache_leader_hits: families.cache_leader_hits.with_label_values(&NO_LABELS),
             hedges: HedgeWinner::ALL
                 .map(|winner| families.hedges.with_label_values(&[winner.as_str()])),
             broadcasts: TransactionOutcome::ALL
@@ -183,6 +187,11 @@ impl ChainMetrics {
         self.leader_withheld.inc();
     }
 
+    /// A kept answer was given that the leader had brought.
+    pub fn cache_leader_hit(&self) {
+        self.cache_leader_hits.inc();
+    }
+
     /// A call was answered by what an identical one brought.
     pub fn coalesced(&self) {
         self.coalesced_calls.inc();
@@ -233,6 +242,15 @@ impl ChainMetrics {
             }
         }
         traffic
+    }
+
+    /// Calls since the start whose answer was kept, and might have been.
+    pub fn cache_counts(&self) -> (u64, u64) {
+        let methods = self.methods.iter().filter_map(|method| method.get());
+        methods.fold((0, 0), |(hits, misses), method| {
+            let (more_hits, more_misses) = method.cache_counts();
+            (hits + more_hits, misses + more_misses)
+        })
     }
 
     /// How long ago the registry was read with success; `None` where it never is.

@@ -7,13 +7,14 @@
 //! - the [`premises`], open or not; what comes in and is held: [`house_limits`], that chains share,
 //!   [`admission`], [`callers`], [`answer_budget`], [`sockets`], [`background_sends`]
 //! - [`places`] at nodes, and `place_queue`, the line for them
-//! - [`singleflight`], identical reads
+//! - [`singleflight`], identical reads, and [`answer_cache`], answers that are kept
 //! - what is remembered: [`client_floors`], [`told_blocks`], [`recent_writes`]
 //! - [`hub`], who listens to what, and the [`outbox`] of each
 //! - [`certificates`]
 
 pub mod admission;
 pub mod answer_budget;
+pub mod answer_cache;
 pub mod background_sends;
 pub mod callers;
 pub mod certificates;

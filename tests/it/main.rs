@@ -14,6 +14,7 @@ mod autobahn;
 mod bad_input;
 mod batches;
 mod blocks;
+mod cache;
 mod call_log;
 mod chains;
 mod chaos;

@@ -7,10 +7,12 @@
 //! - when a node finds nothing: [`confirmation`], [`held_lookups`], [`leader_share`], [`unindexed`]
 //! - when it may be the caller's own fault: [`doubts`], [`disputes`]
 //! - writes: [`broadcast`], [`recent_writes`], [`pending_transactions`], [`nonce`]
+//! - answers that are kept, and given again: [`cache`]
 //! - calls that belong to a node: [`filter`]
 //! - what clients were told by answers: [`last_block`], [`told_blocks`]
 
 pub mod broadcast;
+pub mod cache;
 pub mod confirmation;
 pub mod disputes;
 pub mod doubts;

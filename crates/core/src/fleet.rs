@@ -28,6 +28,7 @@ pub mod depth;
 pub mod failure_rate;
 pub mod forks;
 pub mod head_floor;
+mod head_history;
 pub mod history;
 pub mod limiter;
 pub mod load;

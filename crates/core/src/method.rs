@@ -4,13 +4,14 @@
 //! that is not in the table is passed on as it is and repeated only where no node can have
 //! executed it.
 //!
-//! In reading order: `treatment`; [`block`], which block a call speaks of; `row`, how a row is
-//! written; `table` and `clients`, all of them; `rules`, the table by name and as the operator changed
-//! it, and `limits`, what holds for single methods.
+//! In reading order: `treatment`; [`block`], which block a call speaks of; [`retention`], what is kept of
+//! answers; `row`, how a row is written; `table` and `clients`, all of them; `rules`, the table by name and
+//! as the operator changed it, and `limits`, what holds for single methods.
 
 pub mod block;
 mod clients;
 mod limits;
+pub mod retention;
 mod row;
 mod rules;
 mod table;

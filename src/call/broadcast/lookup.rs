@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::held;
-use crate::call::answer::ServedAnswer;
+use crate::call::answer::{CacheUse, ServedAnswer};
 use crate::call::broadcast::{BroadcastCall, CallResult};
 use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
 use crate::call::pending_nonce;
@@ -88,6 +88,7 @@ impl BroadcastCall<'_> {
                     node: None,
                     attempts: self.volleys,
                     failed: None,
+                    cached: CacheUse::Pass,
                 };
                 Some(((served, CallOutcome::Ok), TransactionOutcome::Known))
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::LOOKUP_TIME;
-use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::broadcast::{BroadcastCall, CallResult};
 use crate::call::fanout::NodeAnswer;
 use crate::clock;
@@ -100,6 +100,7 @@ impl BroadcastCall<'_> {
             node: None,
             attempts: self.volleys,
             failed: None,
+            cached: CacheUse::Pass,
         };
         (served, CallOutcome::RpcError)
     }

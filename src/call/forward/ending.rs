@@ -1,7 +1,7 @@
 //! How a call ends that no node has answered well.
 
 use super::CallOutcome;
-use crate::call::answer::CallReply;
+use crate::call::answer::{CacheUse, CallReply};
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
 use forebay_core::call::plan::Affinity;
@@ -44,6 +44,7 @@ impl ForwardedCall<'_> {
             node: None,
             attempts: self.journey.attempts(),
             failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
+            cached: CacheUse::Pass,
         };
         let outcome = if is_shed {
             // It is we who said no: that says nothing of the nodes.

@@ -5,7 +5,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{timeout, timeout_at};
 
 use super::CallOutcome;
-use crate::call::answer::CallReply;
+use crate::call::answer::{CacheUse, CallReply};
 use crate::call::forward::affinity;
 use crate::call::forward::best_answer::BestAnswer;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
@@ -119,6 +119,7 @@ impl<'a> ForwardedCall<'a> {
             node: None,
             attempts: self.journey.attempts(),
             failed: None,
+            cached: CacheUse::Pass,
         };
         (served, CallOutcome::Ok)
     }

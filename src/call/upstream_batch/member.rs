@@ -4,18 +4,20 @@ use bytes::Bytes;
 
 use super::super::coalesce;
 use crate::call::answer::ServedAnswer;
+use crate::call::cached;
 use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
 use crate::call::record::CallRecord;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
+use forebay_core::call::cache::CachePlan;
 use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::call::retry::RetryStep;
+use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
-use forebay_core::vocabulary::client::Client;
 
 /// A rider: from hand to hand it goes by its place on the heap.
 pub type BoxedMember<'a> = Box<BatchMember<'a>>;
@@ -38,7 +40,9 @@ struct MemberTicket<'a> {
     /// Its place in the batch.
     place: usize,
     call: &'a Call<'a>,
-    client: Client,
+    engine: &'a CallState,
+    kept: Option<&'a CachePlan>,
+    terms: CallContext<'a>,
     record: CallRecord<'a>,
     /// Of the identical calls that wait for it.
     leader: Option<FlightOwner<'a>>,
@@ -57,6 +61,7 @@ pub enum PlannedItem<'a> {
 pub fn board<'a>(
     engine: &'a CallState,
     items: &'a [PlannedItem<'a>],
+    view: &FleetView,
     terms: CallContext<'a>,
 ) -> (Vec<BoxedMember<'a>>, Vec<usize>) {
     let calls = || {
@@ -73,8 +78,10 @@ pub fn board<'a>(
     let mut followers = Vec::new();
     let riders = calls().filter_map(|(place, call, planned)| {
         let asking = planned.plan.together(polls)?;
-        // One with times of its own goes alone.
-        if terms.policy.by_method.of(&call.method).is_some() {
+        let kept = asking.kept.as_ref();
+        let is_kept = kept.is_some_and(|kept| cached::has(engine, kept, view, terms));
+        // One with times of its own goes alone, and one whose answer is kept is given that on its own way.
+        if is_kept || terms.policy.by_method.of(&call.method).is_some() {
             return None;
         }
         let body = Bytes::from(asking.body(call));
@@ -101,7 +108,9 @@ pub fn board<'a>(
             ticket: MemberTicket {
                 place,
                 call,
-                client: terms.client,
+                engine,
+                kept,
+                terms,
                 record,
                 leader,
             },
@@ -150,8 +159,9 @@ impl<'a> BatchMember<'a> {
 impl MemberTicket<'_> {
     fn settle(self, (mut served, outcome): (ServedAnswer, CallOutcome)) -> (usize, ServedAnswer) {
         if let Some(leader) = self.leader {
-            leader.land(|| apart(coalesce::landed(&served, outcome, self.client)));
+            leader.land(|| apart(coalesce::landed(&served, outcome, self.terms.client)));
         }
+        cached::note(self.engine, self.kept, &mut served, self.terms);
         self.record.end(&mut served, self.call, outcome);
         (self.place, served)
     }

@@ -53,6 +53,7 @@ impl ReceivedMessage<'_> {
             trace: None,
             subscriber: Some(&subscriber),
             turns: None,
+            wants_fresh: false,
         };
         let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
             Err(why) => refused(&why, None, &origin),

@@ -50,6 +50,17 @@ pub struct ProcessUse {
     pub requests: usize,
     pub request_bytes: usize,
     pub answer_bytes: u64,
+    pub cache: CacheFill,
+}
+
+/// What is kept of answers; nothing where none is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CacheFill {
+    pub entries: usize,
+    pub bytes: u64,
+    pub bytes_max: u64,
+    /// Since the start.
+    pub evicted: u64,
 }
 
 impl ChainMetrics {
@@ -114,8 +125,13 @@ impl ProcessMetrics {
             (&families.requests_admitted, saturated(used.requests)),
             (&families.request_bytes_held, saturated(used.request_bytes)),
             (&families.answer_bytes_held, saturated(used.answer_bytes)),
+            (&families.cache_entries, saturated(used.cache.entries)),
+            (&families.cache_bytes, saturated(used.cache.bytes)),
+            (&families.cache_bytes_max, saturated(used.cache.bytes_max)),
         ] {
             gauges.with_label_values(&NO_LABELS).set(now);
         }
+        let evicted = families.cache_evictions.with_label_values(&NO_LABELS);
+        evicted.inc_by(used.cache.evicted.saturating_sub(evicted.get()));
     }
 }

@@ -11,7 +11,7 @@ use forebay_core::vocabulary::chain::ChainName;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
 /// In seconds, from an answer out of a node's cache to a trace that takes a minute.
@@ -35,6 +35,10 @@ pub(super) struct ProcessFamilies {
     pub request_bytes_held_max: IntGaugeVec,
     pub answer_bytes_held: IntGaugeVec,
     pub answer_bytes_held_max: IntGaugeVec,
+    pub cache_entries: IntGaugeVec,
+    pub cache_bytes: IntGaugeVec,
+    pub cache_bytes_max: IntGaugeVec,
+    pub cache_evictions: IntCounterVec,
     pub connections: IntGaugeVec,
     pub sockets_max: IntGaugeVec,
     pub trace_spans: IntCounterVec,
@@ -61,6 +65,10 @@ impl ProcessFamilies {
             request_bytes_held_max: list.gauges("request_bytes_held_max", "The most of them at once; more are refused.", &[]),
             answer_bytes_held: list.gauges("answer_bytes_held", "Bytes of nodes' answers that are held whole.", &[]),
             answer_bytes_held_max: list.gauges("answer_bytes_held_max", "The most of them at once; more are refused.", &[]),
+            cache_evictions: list.counters("cache_evictions_total", "Kept answers that had to go for want of room.", &[]),
+            cache_entries: list.gauges("cache_entries", "Answers that are kept.", &[]),
+            cache_bytes: list.gauges("cache_bytes", "Memory that they take, about.", &[]),
+            cache_bytes_max: list.gauges("cache_bytes_max", "The most that they may take; 0: none is kept.", &[]),
             connections: list.gauges("connections", "Clients' connections that are open.", &[]),
             sockets_max: list.gauges("sockets_max", "The most of them at once; one more is refused.", &[]),
             trace_spans: list.counters("trace_spans_total", "Spans for the collector of traces, by what became of them.", &["outcome"]),
@@ -119,6 +127,10 @@ pub(super) struct ChainFamilies {
     pub fallback_calls: IntCounterVec,
     pub leader_withheld: IntCounterVec,
     pub coalesced_calls: IntCounterVec,
+    pub cache_hits: IntCounterVec,
+    pub cache_misses: IntCounterVec,
+    pub cache_hit_age: CounterVec,
+    pub cache_leader_hits: IntCounterVec,
     pub hedges: IntCounterVec,
     pub broadcasts: IntCounterVec,
     pub write_lookups: IntCounterVec,
@@ -191,6 +203,10 @@ impl ChainFamilies {
             fallback_calls: list.counters("fallback_calls_total", "Calls answered by the leader or a fallback node.", &[]),
             leader_withheld: list.counters("leader_withheld_total", "Calls for what nobody is known to have that ended with own nodes' word, as the leader's share was used up.", &[]),
             coalesced_calls: list.counters("coalesced_calls_total", "Calls answered by what an identical one in flight brought.", &[]),
+            cache_hits: list.counters("cache_hits_total", "Calls whose answer was kept: no node was asked.", &["method"]),
+            cache_misses: list.counters("cache_misses_total", "Calls whose answer might have been kept, and wasn't.", &["method"]),
+            cache_hit_age: list.sums("cache_hit_age_seconds_total", "For how long hits' answers had been kept, all together.", &["method"]),
+            cache_leader_hits: list.counters("cache_leader_hits_total", "Hits of answers that the leader gave.", &[]),
             hedges: list.counters("hedges_total", "Reads asked of a second node because the first was slow, by whose answer was taken.", &["winner"]),
             broadcasts: list.counters("broadcasts_total", "Raw transactions, by what became of them.", &["outcome"]),
             write_lookups: list.counters("write_lookups_total", "Raw transactions looked up by their hash before anything was said, by whether a node has them.", &["outcome"]),
@@ -261,6 +277,10 @@ impl FamilyList {
 
     fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.listed(IntCounterVec::new(self.named(name, help), labels))
+    }
+
+    fn sums(&mut self, name: &str, help: &str, labels: &[&str]) -> CounterVec {
+        self.listed(CounterVec::new(self.named(name, help), labels))
     }
 
     fn histograms(

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus::{Histogram, IntCounter, IntGauge};
+use prometheus::{Counter, Histogram, IntCounter, IntGauge};
 
 use crate::observe::metrics::families::{ChainFamilies, ProcessFamilies};
 use crate::observe::traffic::Traffic;
 use forebay_core::fleet::standing::Reason;
+use forebay_core::method::retention::Retention;
 use forebay_core::rpc::classify::{AttemptClass, Rejection};
 use forebay_core::vocabulary::chain::ChainName;
 
@@ -289,6 +290,17 @@ impl NodeMetrics {
 pub struct MethodMetrics {
     calls: [IntCounter; CallOutcome::ALL.len()],
     duration: Histogram,
+    /// Where answers are kept.
+    cache: Option<CacheMetrics>,
+}
+
+/// What became of calls whose answers are kept.
+#[derive(Clone, Debug)]
+struct CacheMetrics {
+    hits: IntCounter,
+    misses: IntCounter,
+    /// Of all hits together, in seconds.
+    age: Counter,
 }
 
 impl MethodMetrics {
@@ -297,7 +309,14 @@ impl MethodMetrics {
             let labels = [method, outcome.as_str()];
             families.calls.with_label_values(&labels)
         };
+        let is_kept = forebay_core::method::find(method)
+            .is_some_and(|method| method.retention != Retention::Never);
         MethodMetrics {
+            cache: is_kept.then(|| CacheMetrics {
+                hits: families.cache_hits.with_label_values(&[method]),
+                misses: families.cache_misses.with_label_values(&[method]),
+                age: families.cache_hit_age.with_label_values(&[method]),
+            }),
             calls: CallOutcome::ALL.map(calls),
             duration: families.call_duration.with_label_values(&[method]),
         }
@@ -325,6 +344,27 @@ impl MethodMetrics {
         if is_quick {
             traffic.add_durations(&self.duration);
         }
+    }
+
+    /// Its answer had been kept for so long.
+    pub fn cache_hit(&self, age: Duration) {
+        if let Some(cache) = &self.cache {
+            cache.hits.inc();
+            cache.age.inc_by(age.as_secs_f64());
+        }
+    }
+
+    /// Its answer might have been kept, and wasn't.
+    pub fn cache_miss(&self) {
+        if let Some(cache) = &self.cache {
+            cache.misses.inc();
+        }
+    }
+
+    /// Hits and misses so far.
+    pub(super) fn cache_counts(&self) -> (u64, u64) {
+        let counts = |cache: &CacheMetrics| (cache.hits.get(), cache.misses.get());
+        self.cache.as_ref().map_or((0, 0), counts)
     }
 
     pub fn called(&self, outcome: CallOutcome, took: Duration) {

@@ -413,6 +413,11 @@ fn what_is_used_stands_beside_what_there_is_room_for() {
         ("sockets_max", 7.0),
         ("queued_calls", 3.0),
         ("calls_shed_total", 2.0),
+        ("cache_hit_age_seconds_total{method=\"eth_call\"}", 2.0),
+        ("cache_entries", 4.0),
+        ("cache_bytes", 500.0),
+        ("cache_bytes_max", 600.0),
+        ("cache_evictions_total", 7.0),
     ] {
         assert_eq!(ours(&text, series), Some(wanted), "{series}");
     }
@@ -529,6 +534,14 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("fallback_calls_total counter", &["chain"]),
     ("leader_withheld_total counter", &["chain"]),
     ("coalesced_calls_total counter", &["chain"]),
+    ("cache_hits_total counter", &["chain", "method"]),
+    ("cache_misses_total counter", &["chain", "method"]),
+    ("cache_hit_age_seconds_total counter", &["chain", "method"]),
+    ("cache_leader_hits_total counter", &["chain"]),
+    ("cache_evictions_total counter", &[]),
+    ("cache_entries gauge", &[]),
+    ("cache_bytes gauge", &[]),
+    ("cache_bytes_max gauge", &[]),
     ("hedges_total counter", &["chain", "winner"]),
     ("broadcasts_total counter", &["chain", "outcome"]),
     ("write_lookups_total counter", &["chain", "outcome"]),
@@ -618,6 +631,12 @@ const INSIDE: ProcessUse = ProcessUse {
     requests: 3,
     request_bytes: 700,
     answer_bytes: 800,
+    cache: CacheFill {
+        entries: 4,
+        bytes: 500,
+        bytes_max: 600,
+        evicted: 7,
+    },
 };
 
 const USED: ChainUse = ChainUse {
@@ -646,6 +665,10 @@ fn written_by_everyone() -> String {
     metrics.fallback_call();
     metrics.leader_withheld();
     metrics.coalesced();
+    let (kept, _) = MethodRules::default().look_up("eth_call");
+    metrics.method(kept).cache_hit(Duration::from_secs(2));
+    metrics.method(kept).cache_miss();
+    metrics.cache_leader_hit();
     metrics.hedged(HedgeWinner::First);
     metrics.broadcast(TransactionOutcome::Accepted);
     metrics.looked_up(LookupOutcome::Found);

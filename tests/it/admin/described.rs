@@ -36,7 +36,7 @@ async fn the_api_keeps_to_its_description() {
     let printed = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}{complaints}");
-    assert!(printed.contains("Tested: 10"), "{printed}");
+    assert!(printed.contains("Tested: 11"), "{printed}");
     for text in [
         scene.balancer.process.printed(),
         scene.balancer.metrics().await,

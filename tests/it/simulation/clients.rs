@@ -116,6 +116,7 @@ impl World {
             fails_open,
             client: Client::Unknown,
             has_socket: false,
+            cache: None,
             memory: &NoMemory,
         };
         let planned = plan::plan(&call, &by);

@@ -9,7 +9,8 @@ pub struct Scene {
     pub balancer: Balancer,
 }
 
-/// Health that decides in tenths of a second, on a chain whose blocks come every second.
+/// Health that decides in tenths of a second, on a chain whose blocks come every second. No answer is
+/// kept: stories about nodes count what these are asked.
 pub const QUICK: &str = "\
 version: 1
 threads: 2
@@ -19,6 +20,7 @@ forebay:
   registry: { path: \"@FOLDER@/forebay.db\", refresh: 300ms, last_list: \"@FOLDER@/last-list.json\" }
   health: { interval: 400ms, timeout: 350ms }
   shutdown: { lame_duck: 300ms, drain: 5s }
+  cache: { memory: 0 }
 ";
 
 impl Scene {

@@ -50,6 +50,11 @@ impl Written {
         }
     }
 
+    /// The hashes of its transactions.
+    pub fn transactions(&self) -> impl Iterator<Item = &str> {
+        self.transactions.iter().map(|(hash, _)| hash.as_str())
+    }
+
     pub fn has(&self, transaction: &str) -> bool {
         self.transactions
             .iter()

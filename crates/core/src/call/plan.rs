@@ -2,6 +2,7 @@
 
 mod forward;
 
+use crate::call::cache::{self, CachePlan, CacheRules};
 use crate::call::filter::{self, FilterReference, FilterUse};
 use crate::call::last_block::{BY_HASH, is_lookup};
 use crate::call::nonce::{self, FILL, MissingNonce};
@@ -73,6 +74,11 @@ impl Plan {
         }
     }
 
+    /// How its answer is kept, if it is.
+    pub fn kept(&self) -> Option<&CachePlan> {
+        self.forward()?.kept.as_ref()
+    }
+
     /// The transaction that is looked up, or what became of it.
     pub fn looks_up(&self) -> Option<TxHash> {
         if let Plan::LookUp(_, hash) = self {
@@ -111,6 +117,8 @@ pub struct PlanContext<'a, M> {
     pub client: Client,
     /// Whether news can be sent to it.
     pub has_socket: bool,
+    /// By what answers are kept; `None`: none is.
+    pub cache: Option<&'a CacheRules>,
     pub memory: &'a M,
 }
 
@@ -204,6 +212,8 @@ fn ask<M: CallMemory>(
     let highest = view.highest_head.max(pins.latest);
     let beyond = (bearing.need.zip(highest))
         .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
+    let kept =
+        (by.cache).and_then(|rules| cache::subject::plan((call, row), &bearing, view, rules));
     let forward = match (method.beyond, beyond) {
         (FutureBlockPolicy::Refuse, Some(number)) => {
             return absent(AbsenceAnswer::Future, number, view);
@@ -232,6 +242,7 @@ fn ask<M: CallMemory>(
             affinity: Affinity::Anyone,
             may_be_hedged: is_read && method.may_be_hedged,
             may_travel: is_read,
+            kept,
         },
     };
     way(call, row, forward, by)
@@ -406,6 +417,7 @@ mod tests {
             fails_open: true,
             client: Client::Unknown,
             has_socket: true,
+            cache: None,
             memory: &NoMemory,
         }
     }

@@ -6,12 +6,22 @@ use std::sync::Arc;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::header::Header;
 
-/// Blocks that are remembered, beside the one before them.
+/// Blocks that are told of at once, beside the one before them; the latest so many are found by hash.
 pub const BLOCKS_MAX: usize = 128;
+/// Blocks whose hashes are remembered at most: as many may be told and not yet final.
+pub const HASHES_MAX: usize = 65_536;
+/// Of blocks that are final so many are remembered all the same: what was kept under their hashes is
+/// found for a while.
+const FINAL_HASHES: u64 = 1024;
 
 /// The told blocks, oldest first. Numbers rise, and may skip.
 #[derive(Clone, Debug, Default)]
-pub struct PublishedChain(VecDeque<(BlockNumber, BlockHash)>);
+pub struct PublishedChain {
+    blocks: VecDeque<(BlockNumber, BlockHash)>,
+    /// How often it has begun anew, or was found to be other than what was final: nothing that was
+    /// known of it by number holds in the next era.
+    pub era: u64,
+}
 
 /// Where a node stands to the told chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,32 +44,101 @@ impl PublishedChain {
             Some((BlockNumber(number), first.parent))
         });
         let told = headers.map(|header| (header.number, header.hash));
-        PublishedChain(parent.into_iter().chain(told).collect())
+        PublishedChain {
+            blocks: parent.into_iter().chain(told).collect(),
+            era: 0,
+        }
+    }
+
+    /// The same blocks with those that `before` remembers of the same chain before them: what isn't
+    /// final as of `finalized`, and some more.
+    #[must_use]
+    pub fn after(
+        mut self,
+        before: &PublishedChain,
+        finalized: Option<BlockNumber>,
+    ) -> PublishedChain {
+        self.era = before.era;
+        let Some(&(first, hash)) = self.blocks.front() else {
+            self.era += u64::from(!before.blocks.is_empty());
+            return self;
+        };
+        // It may begin earlier by now.
+        let has = |(number, hash): &(BlockNumber, BlockHash)| self.hash_at(*number) == Some(*hash);
+        let is_linked =
+            before.hash_at(first) == Some(hash) || before.blocks.front().is_some_and(has);
+        let has_left = |&(number, hash): &(BlockNumber, BlockHash)| {
+            self.hash_at(number).is_some_and(|told| told != hash)
+        };
+        let is_undone = before
+            .blocks
+            .iter()
+            .rev()
+            .take_while(|(number, _)| *number >= first)
+            .filter(|block| has_left(block))
+            .any(|(number, _)| Some(*number) <= finalized);
+        if is_undone || (!is_linked && !before.blocks.is_empty()) {
+            self.era += 1;
+        }
+        if is_linked {
+            let floor = finalized.map_or(0, |finalized| finalized.0.saturating_sub(FINAL_HASHES));
+            let room = HASHES_MAX.saturating_sub(self.blocks.len());
+            let older = before.blocks.iter().rev();
+            let older = older.skip_while(|(number, _)| *number >= first);
+            for block in older.take(room).take_while(|(number, _)| number.0 >= floor) {
+                self.blocks.push_front(*block);
+            }
+        }
+        self
+    }
+
+    /// Another chain begins: see [`PublishedChain::era`].
+    pub fn begin_anew(&mut self) {
+        self.blocks.clear();
+        self.era += 1;
     }
 
     /// The chain was taken back to block `head`.
     pub fn cut(&mut self, head: BlockNumber) {
-        while self.0.back().is_some_and(|(last, _)| *last > head) {
-            self.0.pop_back();
+        while self.blocks.back().is_some_and(|(last, _)| *last > head) {
+            self.blocks.pop_back();
         }
     }
 
     /// The block told last.
     pub fn last(&self) -> Option<BlockNumber> {
-        self.0.back().map(|(number, _)| *number)
+        self.blocks.back().map(|(number, _)| *number)
     }
 
     pub fn hash_at(&self, number: BlockNumber) -> Option<BlockHash> {
-        let at = self.0.binary_search_by_key(&number, |(number, _)| *number);
-        at.ok().and_then(|at| self.0.get(at)).map(|(_, hash)| *hash)
+        let at = self
+            .blocks
+            .binary_search_by_key(&number, |(number, _)| *number);
+        at.ok()
+            .and_then(|at| self.blocks.get(at))
+            .map(|(_, hash)| *hash)
     }
 
     /// The number of the told block that is called `hash`.
     pub fn number_of(&self, hash: BlockHash) -> Option<BlockNumber> {
-        let mut latest = self.0.iter().rev();
+        let mut latest = self.blocks.iter().rev().take(BLOCKS_MAX + 1);
         latest
             .find(|told| told.1 == hash)
             .map(|(number, _)| *number)
+    }
+
+    /// Whether a node whose head is the block `tip`, by number, hash and parent's hash, is known to have
+    /// all blocks of this chain up to `number`.
+    pub fn is_below(
+        &self,
+        number: BlockNumber,
+        (head, hash, parent): (BlockNumber, BlockHash, Option<BlockHash>),
+    ) -> bool {
+        let Some((last, told)) = self.blocks.back() else {
+            return false;
+        };
+        let is_next = last.0.checked_add(1) == Some(head.0) && parent == Some(*told);
+        number <= head && (is_next || self.hash_at(head) == Some(hash))
     }
 
     /// Where a node stands whose head is block `number`, called `hash`, after `parent`.
@@ -69,7 +148,7 @@ impl PublishedChain {
         hash: BlockHash,
         parent: Option<BlockHash>,
     ) -> Branch {
-        let Some((last, told)) = self.0.back() else {
+        let Some((last, told)) = self.blocks.back() else {
             return Branch::Unknown;
         };
         if let Some(same) = self.hash_at(number) {
@@ -148,6 +227,83 @@ mod tests {
             let first = (0..end).find(|n| chain.hash_at(BlockNumber(*n)).is_some());
             assert_eq!(first, Some(oldest));
         }
+    }
+
+    #[test]
+    fn hashes_are_remembered_until_they_are_final_and_so_many_at_most() {
+        let number = BlockNumber;
+        let told = |chain: &PublishedChain| {
+            let first = chain.blocks.front().map(|(number, _)| number.0);
+            (first, chain.last().map(|last| last.0), chain.era)
+        };
+        let chain = chain_of(101..103);
+        let earlier = chain_of(100..104).after(&chain, None);
+        assert_eq!(
+            told(&earlier),
+            (Some(99), Some(103), 0),
+            "its root was found"
+        );
+        let on = chain_of(103..106).after(&earlier, None);
+        assert_eq!(told(&on), (Some(99), Some(105), 0));
+        let on = chain_of(104..2003).after(&on, Some(number(1500)));
+        assert_eq!(
+            told(&on),
+            (Some(1874), Some(2002), 1),
+            "they can't be linked"
+        );
+        let mut long = chain_of(1..101);
+        for begin in (101..80_000).step_by(100) {
+            long = chain_of(begin..begin + 100).after(&long, None);
+        }
+        let (first, last, era) = told(&long);
+        assert_eq!((last, era), (Some(80_000), 0));
+        assert_eq!(long.blocks.len(), HASHES_MAX);
+        assert_eq!(first, Some(80_001 - HASHES_MAX as u64));
+        let cut = chain_of(80_001..80_002).after(&long, Some(number(80_000)));
+        assert_eq!(told(&cut).0, Some(80_000 - FINAL_HASHES));
+    }
+
+    #[test]
+    fn another_era_begins_where_nothing_links_or_what_was_final_is_other() {
+        let chain = chain_of(101..106);
+        let mut reorganised = chain_of(101..104);
+        reorganised.blocks.push_back(block(104, b'b'));
+        for (finalized, era) in [(103, 0), (104, 1)] {
+            let after = reorganised
+                .clone()
+                .after(&chain, Some(BlockNumber(finalized)));
+            assert_eq!(after.era, era, "{finalized}");
+        }
+        assert_eq!(chain_of(200..202).after(&chain, None).era, 1);
+        assert_eq!(chain_of(103..108).after(&chain, None).era, 0);
+        let mut anew = chain.clone();
+        anew.begin_anew();
+        assert_eq!((anew.era, anew.last()), (1, None));
+        assert_eq!(chain_of(1..3).after(&anew, None).era, 1);
+    }
+
+    #[test]
+    fn a_node_is_known_to_have_what_is_before_a_told_head() {
+        let chain = chain();
+        let parent = |letter| Some(block(102, letter).1);
+        for (number, (head, letter), parent, wanted) in [
+            (102, (102, b'a'), None, true),
+            (100, (102, b'a'), None, true),
+            (1, (102, b'a'), None, true),
+            (102, (101, b'a'), None, false),
+            (101, (102, b'b'), None, false),
+            (102, (103, b'a'), parent(b'a'), true),
+            (102, (103, b'a'), parent(b'b'), false),
+            (102, (103, b'a'), None, false),
+            (102, (104, b'a'), parent(b'a'), false),
+        ] {
+            let (head, hash) = block(head, letter);
+            let tip = (head, hash, parent);
+            let is_below = chain.is_below(BlockNumber(number), tip);
+            assert_eq!(is_below, wanted, "{number} {head}");
+        }
+        let nothing = PublishedChain::default();
+        assert!(!nothing.is_below(BlockNumber(0), (BlockNumber(1), block(1, b'a').1, None)));
     }
 
     #[test]

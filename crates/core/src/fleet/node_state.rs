@@ -1,17 +1,17 @@
 //! One node as the fleet knows it.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::branch::Branch;
 use super::depth::{Depth, Gap};
+use super::head_history::HeadHistory;
 use super::load::Load;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::depth::{DepthFinding, DepthQuestion};
 use crate::fleet::history::NodeHistory;
 use crate::fleet::node_limits::NodeLimits;
-use crate::fleet::node_view::{NodeCaveat, NodeView};
+use crate::fleet::node_view::{BranchEvidence, NodeCaveat, NodeView, WAVERING};
 use crate::fleet::probe_failure::ProbeFailure;
 use crate::fleet::report::{FleetMember, ProbeDetails, ProbeExtras, ProbeOutcome};
 use crate::fleet::standing::Standing;
@@ -21,9 +21,6 @@ use crate::fleet::unsupported::UnsupportedMethods;
 
 use crate::rpc::classify::Rejection;
 use crate::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
-
-/// Blocks that a node's hashes are remembered of: the heads of the last rounds, and their parents.
-const TRAIL_MAX: usize = 32;
 
 #[derive(Clone, Debug)]
 pub(crate) struct NodeState {
@@ -45,6 +42,11 @@ pub(crate) struct NodeState {
     /// An answer of it showed another branch than clients were told; until the next probe.
     pub was_seen_astray: bool,
     tip: Option<NamedHead>,
+    /// How often it was found to have left what it had, or to be elsewhere than clients were told.
+    strays: u64,
+    /// How often it was found to be on a fork, or on another chain.
+    losses: u32,
+    is_elsewhere: bool,
     troubled_at: Option<Instant>,
     /// It came back to a block that it had had: behind its URL may be several that differ.
     wavered_at: Option<Instant>,
@@ -62,8 +64,6 @@ pub(crate) struct NodeState {
 
 /// A node that was silent within this time may have lost its latest blocks.
 const RESTART: Duration = Duration::from_secs(60);
-/// A head that went up and down is thought to do so for so long.
-const WAVERING: Duration = Duration::from_secs(600);
 
 /// Its head, by name.
 #[derive(Clone, Copy, Debug)]
@@ -73,42 +73,9 @@ struct NamedHead {
     parent: Option<BlockHash>,
 }
 
-/// Where the node was before.
-#[derive(Clone, Debug, Default)]
-struct HeadHistory {
-    /// The highest head that it has told on this chain.
-    peak: Option<BlockNumber>,
-    /// It has since told another hash of a block than before.
-    is_rewritten: bool,
-    trail: VecDeque<(BlockNumber, BlockHash)>,
-}
-
-impl HeadHistory {
-    fn hear(&mut self, head: BlockNumber) {
-        if Some(head) >= self.peak {
-            self.peak = Some(head);
-            self.is_rewritten = false;
-        }
-    }
-
-    fn has_had(&self, head: BlockNumber, hash: Option<BlockHash>) -> bool {
-        let had = self.trail.iter().find(|(number, _)| *number == head);
-        had.is_some_and(|(_, had)| Some(*had) == hash)
-    }
-
-    fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) {
-        let known = self.trail.iter().position(|(number, _)| *number == head);
-        if let Some((_, old)) = known.and_then(|at| self.trail.remove(at)) {
-            self.is_rewritten |= old != hash;
-        } else if self.trail.len() == TRAIL_MAX {
-            self.trail.pop_front();
-        }
-        self.trail.push_back((head, hash));
-    }
-}
-
 impl NodeState {
-    pub fn new(member: FleetMember, now: Instant) -> NodeState {
+    /// `earlier`: how many nodes have joined before, whoever they were.
+    pub fn new(member: FleetMember, earlier: u32, now: Instant) -> NodeState {
         NodeState {
             member,
             standing: Standing::default(),
@@ -124,6 +91,9 @@ impl NodeState {
             is_stuck: false,
             was_seen_astray: false,
             tip: None,
+            strays: u64::from(earlier) << 32,
+            losses: earlier.wrapping_shl(16),
+            is_elsewhere: false,
             troubled_at: None,
             wavered_at: None,
             keeping_up: SyncProgress::default(),
@@ -189,18 +159,48 @@ impl NodeState {
             self.wavered_at = Some(now);
         }
         let before = head.0.checked_sub(1).map(BlockNumber);
+        let mut has_left = Some(head) < self.head;
         if let Some((before, parent)) = before.zip(details.parent_hash) {
-            self.past.hear_hash(before, parent);
+            has_left |= self.past.hear_hash(before, parent);
         }
         if let Some(hash) = details.head_hash {
-            self.past.hear_hash(head, hash);
+            has_left |= self.past.hear_hash(head, hash);
         }
+        self.strays += u64::from(has_left);
         self.was_seen_astray = false;
         self.tip = details.head_hash.map(|hash| NamedHead {
             number: head,
             hash,
             parent: details.parent_hash,
         });
+    }
+
+    /// An answer of it was of another branch than clients were told.
+    pub fn see_astray(&mut self) {
+        self.was_seen_astray = true;
+        self.strays += 1;
+    }
+
+    /// Counts where it stands to what clients were told.
+    pub fn compare_branch(&mut self, told: &PublishedChain) {
+        self.strays += u64::from(self.branch(told) == Branch::Other);
+    }
+
+    /// It is on a fork or on another chain, or not.
+    pub fn find(&mut self, is_elsewhere: bool) {
+        self.losses = (self.losses).wrapping_add(u32::from(is_elsewhere && !self.is_elsewhere));
+        self.is_elsewhere = is_elsewhere;
+    }
+
+    /// What is known of the branch that it is on.
+    fn evidence(&self) -> BranchEvidence {
+        let tip = self.tip.filter(|_| self.lives && !self.was_seen_astray);
+        BranchEvidence {
+            tip: tip.map(|tip| (tip.number, tip.hash, tip.parent)),
+            strays: self.strays,
+            losses: self.losses,
+            wavered_at: self.wavered_at,
+        }
     }
 
     /// Its head may have risen to `head`.
@@ -307,11 +307,7 @@ impl NodeState {
 
     /// Where it is now is where its chain begins or has fallen to.
     pub fn forget_past(&mut self) {
-        self.past = HeadHistory {
-            peak: self.head,
-            is_rewritten: false,
-            trail: std::mem::take(&mut self.past.trail),
-        };
+        self.past.begin_anew(self.head);
         let head = self.head;
         let stands = |tag: Option<BlockNumber>| tag.filter(|tagged| Some(*tagged) <= head);
         self.safe = stands(self.safe);
@@ -350,6 +346,7 @@ impl NodeState {
             is_on_another_chain,
             was_seen_astray: self.was_seen_astray,
             is_astray,
+            evidence: self.evidence(),
             standing: self.standing,
             load: self.load.clone(),
             depth: self.depth,

@@ -1,5 +1,6 @@
 //! One node at one moment, as calls see it.
 
+use crate::fleet::branch::PublishedChain;
 use crate::fleet::depth::Depth;
 use crate::fleet::load::Load;
 use crate::fleet::node_limits::{NodeLimits, QuerySize};
@@ -10,7 +11,7 @@ use crate::fleet::standing::{HealthState, Reason, Standing};
 use crate::fleet::unsupported::UnsupportedMethods;
 use crate::rpc::classify::{AnnouncedLimit, AttemptClass};
 use crate::vocabulary::block_ref::{BlockData, BlockRange};
-use crate::vocabulary::chain::{BlockNumber, Lag};
+use crate::vocabulary::chain::{BlockHash, BlockNumber, Lag};
 use crate::vocabulary::node::{NodeId, Role, Weight};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,25 @@ impl NodeCaveat {
     }
 }
 
+/// What is known of the branch that a node is on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BranchEvidence {
+    /// The head that it told last, by number, hash and parent's hash; `None`: it said nothing, or was
+    /// seen elsewhere since.
+    pub tip: Option<(BlockNumber, BlockHash, Option<BlockHash>)>,
+    /// Grows each time that it is found to have left a block, or to be elsewhere than clients were told;
+    /// another number where it left the list and came back.
+    pub strays: u64,
+    /// Grows each time that it is found to be on a fork or on another chain: nothing that it has said
+    /// before is to be believed. Another number, too, where it left the list and came back.
+    pub losses: u32,
+    /// Its head went up and down: behind its URL may be several nodes.
+    pub wavered_at: Option<Instant>,
+}
+
+/// A head that went up and down is thought to do so for so long.
+pub(super) const WAVERING: Duration = Duration::from_secs(600);
+
 /// As long as a first bench.
 const METHOD_REST: Duration = Duration::from_secs(30);
 
@@ -63,6 +83,7 @@ pub struct NodeView {
     pub was_seen_astray: bool,
     /// Its blocks are others than clients were told, while another node serves whose aren't.
     pub is_astray: bool,
+    pub evidence: BranchEvidence,
     pub standing: Standing,
     pub load: Arc<Load>,
     /// How far back it goes.
@@ -125,6 +146,24 @@ impl NodeView {
             BlockData::Receipts => both(&|number| self.has_receipts(number)),
             BlockData::Logs => both(&|number| self.has_logs(number)),
         }
+    }
+
+    /// Whether it is known to have the told block `number` and all before it: its head, as it was told
+    /// last, is one of the told blocks after that. Not known of one whose word wavers.
+    pub fn is_known_to_have(
+        &self,
+        told: &PublishedChain,
+        number: BlockNumber,
+        now: Instant,
+    ) -> bool {
+        let wavered_at = self.evidence.wavered_at;
+        let wavers = wavered_at.is_some_and(|at| now.saturating_duration_since(at) < WAVERING);
+        let is_below = |tip| told.is_below(number, tip);
+        !wavers
+            && self.standing.is_healthy()
+            && !self.is_on_another_chain
+            && !self.is_astray
+            && self.evidence.tip.is_some_and(is_below)
     }
 
     fn is_up_to(&self, number: BlockNumber) -> bool {

@@ -33,6 +33,8 @@ use crate::vocabulary::node::{NodeId, Role};
 pub struct Fleet {
     yardstick: HealthCriteria,
     entries: Vec<NodeState>,
+    /// Nodes that have joined so far.
+    joined: u32,
     leader: LeaderTracker,
     reference: Option<Reference>,
     /// The leader's chain, where none is configured.
@@ -60,6 +62,7 @@ impl Fleet {
             pace: BlockTimeTracker::new(yardstick.block_time),
             yardstick,
             entries: Vec::new(),
+            joined: 0,
             leader: LeaderTracker::default(),
             reference: None,
             learnt_chain_id: None,
@@ -93,7 +96,11 @@ impl Fleet {
             let known = old.iter().position(|entry| entry.member.id == member.id);
             match known {
                 Some(at) => old.swap_remove(at).with(member),
-                None => NodeState::new(member, now),
+                None => {
+                    let earlier = self.joined;
+                    self.joined = earlier.wrapping_add(1);
+                    NodeState::new(member, earlier, now)
+                }
             }
         });
         self.entries = entries.collect();
@@ -151,15 +158,18 @@ impl Fleet {
     ) -> Vec<FleetChange> {
         let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
         let tags = (self.safe.head(), self.finalized.head());
+        let told = self.told.clone();
         for (id, probe) in probes {
             if let Some(entry) = self.entry_mut(*id) {
                 entry.take_down(*probe, now);
+                entry.compare_branch(&told);
             }
         }
         self.learn_chain_id();
         self.look_for_stuck(probes, now);
         let comparable = self.comparable();
         self.forks.end_round(&comparable, self.leader_id());
+        self.find_elsewhere();
         let mut changes: Vec<_> = self.compare(probes, now).into_iter().collect();
         for (at, head_before) in before.into_iter().enumerate() {
             let id = self.entries[at].member.id;
@@ -179,19 +189,6 @@ impl Fleet {
 
     fn entry_mut(&mut self, id: NodeId) -> Option<&mut NodeState> {
         self.entries.iter_mut().find(|entry| entry.member.id == id)
-    }
-
-    /// From the leader, once; from another leader anew.
-    fn learn_chain_id(&mut self) {
-        let leader = self.entries.iter().find(|e| e.member.rung == Role::Leader);
-        let told = leader.and_then(|leader| Some((leader.member.id, leader.chain_id?)));
-        if let Some((from, id)) = told
-            && self
-                .learnt_chain_id
-                .is_none_or(|(teacher, _)| teacher != from)
-        {
-            self.learnt_chain_id = Some((from, id));
-        }
     }
 
     /// The configured chain, else the leader's.

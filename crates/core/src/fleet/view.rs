@@ -50,6 +50,8 @@ pub struct FleetView {
     /// Whether the nodes' blocks are the same.
     pub camps: ForkSummary,
     pub chain_id: Option<ChainId>,
+    /// What the nodes say that it is, where all that said anything say the same.
+    pub nodes_chain: Option<ChainId>,
     /// Rounds so far; 0: nothing is known yet.
     pub rounds: u64,
 }

@@ -2,6 +2,7 @@
 //! registers it.
 
 use crate::method::block::FutureBlockPolicy::{Null, PassOn};
+use crate::method::retention::BlockNaming::{Each, Itself};
 use crate::method::row::{Method, denied, heavy, once, read};
 use crate::vocabulary::block_ref::BlockData;
 
@@ -31,8 +32,8 @@ pub const ROWS: &[Method] = &[
     // reth: crates/rpc/rpc-eth-api/src/core.rs, bundle.rs
     heavy("eth_callBundle"),
     heavy("eth_callMany").given_state(1),
-    read("eth_getAccount").state(1),
-    read("eth_getAccountInfo").state(1),
+    read("eth_getAccount").state(1).kept_state(),
+    read("eth_getAccountInfo").state(1).kept_state(),
     read("eth_getBlockAccessListByBlockHash").by_hash(BlockData::Block).or_null(),
     read("eth_getBlockAccessListByBlockNumber").block(0, Null).or_null(),
     read("eth_getBlockAccessListRaw").block(0, Null).or_null(),
@@ -65,9 +66,9 @@ pub const ROWS: &[Method] = &[
     read("erigon_forks"),
     heavy("erigon_getBalanceChangesInBlock").given_state(0),
     read("erigon_getBlockByTimestamp").or_null(),
-    read("erigon_getBlockReceiptsByBlockHash").by_hash(BlockData::Receipts),
-    read("erigon_getHeaderByHash").by_hash(BlockData::Block).or_null(),
-    read("erigon_getHeaderByNumber").block(0, Null).or_null(),
+    read("erigon_getBlockReceiptsByBlockHash").by_hash(BlockData::Receipts).kept_block(Each),
+    read("erigon_getHeaderByHash").by_hash(BlockData::Block).or_null().kept_block(Itself),
+    read("erigon_getHeaderByNumber").block(0, Null).or_null().kept_block(Itself),
     heavy("erigon_getLatestLogs"),
     heavy("erigon_getLogs").logs(PassOn),
     read("erigon_getLogsByHash").by_hash(BlockData::Receipts),
@@ -78,7 +79,7 @@ pub const ROWS: &[Method] = &[
     // Nethermind: Nethermind.JsonRpc/Modules/{Parity,Proof,Trace}
     denied("parity_clearEngineSigner"),
     read("parity_enode"),
-    read("parity_getBlockReceipts").receipts(0, Null).or_null(),
+    read("parity_getBlockReceipts").receipts(0, Null).or_null().kept_block(Each),
     read("parity_netPeers"),
     read("parity_pendingTransactions").apart(),
     denied("parity_setEngineSigner"),
@@ -124,7 +125,7 @@ pub const ROWS: &[Method] = &[
     read("eth_getFinalizedBlock").or_null().apart(),
     read("eth_getFinalizedHeader").or_null().apart(),
     read("eth_getTransactionDataAndReceipt").or_null().by_transaction(),
-    read("eth_getTransactionReceiptsByBlockNumber").receipts(0, Null).or_null(),
+    read("eth_getTransactionReceiptsByBlockNumber").receipts(0, Null).or_null().kept_block(Each),
     read("eth_getTransactionsByBlockNumber").block(0, Null).or_null(),
     read("eth_health").apart(),
     once("eth_newFinalizedHeaderFilter"),

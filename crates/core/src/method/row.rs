@@ -2,6 +2,7 @@
 
 use crate::method::block::FutureBlockPolicy::{self, PassOn};
 use crate::method::block::{BlockParam, BlockParamForm};
+use crate::method::retention::{BlockNaming, Retention};
 use crate::method::treatment::LocalMethod;
 use crate::method::treatment::Treatment::{self, Broadcast, Denied, Heavy, Once, Read};
 use crate::vocabulary::block_ref::{BlockData, LookupTarget};
@@ -28,6 +29,8 @@ pub struct Method {
     pub may_be_hedged: bool,
     /// Equal calls at the same time may share one answer.
     pub may_be_shared: bool,
+    /// What its answers are kept under.
+    pub retention: Retention,
 }
 
 const fn method(name: &'static str, treatment: Treatment) -> Method {
@@ -42,6 +45,7 @@ const fn method(name: &'static str, treatment: Treatment) -> Method {
         is_never_null: false,
         may_be_hedged: false,
         may_be_shared: false,
+        retention: Retention::Never,
     }
 }
 
@@ -231,5 +235,28 @@ impl Method {
             asks_again_on_null: true,
             ..self
         }
+    }
+
+    const fn kept(self, retention: Retention) -> Method {
+        Method { retention, ..self }
+    }
+
+    /// What it reads from a state is kept with the block.
+    pub(super) const fn kept_state(self) -> Method {
+        self.kept(Retention::State)
+    }
+
+    /// A block, or something in one, which says so.
+    pub(super) const fn kept_block(self, naming: BlockNaming) -> Method {
+        self.kept(Retention::Block(naming))
+    }
+
+    pub(super) const fn kept_logs(self) -> Method {
+        self.kept(Retention::Logs)
+    }
+
+    /// What was asked by a transaction's hash is kept with its block.
+    pub(super) const fn kept_transaction(self, naming: BlockNaming) -> Method {
+        self.kept(Retention::Transaction(naming))
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use self::error::read_error;
 use self::raw::RawAnswer;
 pub use self::splicer::Splicer;
 use crate::json::grammar::{InvalidJson, Scanner};
-pub(crate) use crate::rpc::answer::offsets::AnswerOffsets;
+pub use crate::rpc::answer::offsets::AnswerOffsets;
 use crate::rpc::envelope::UpstreamCallId;
 
 /// What makes an answer unusable.

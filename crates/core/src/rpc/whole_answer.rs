@@ -39,6 +39,16 @@ impl WholeAnswer {
         }
     }
 
+    /// The answer out of its `bytes`, of which it is known where its parts stand.
+    pub fn of_parts(bytes: Bytes, places: AnswerOffsets) -> WholeAnswer {
+        WholeAnswer { bytes, places }
+    }
+
+    /// Its bytes, and where its parts stand in them.
+    pub fn parts(&self) -> (&[u8], &AnswerOffsets) {
+        (&self.bytes, &self.places)
+    }
+
     /// How many bytes it holds.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
@@ -78,8 +88,8 @@ impl WholeAnswer {
             .unwrap_or(self)
     }
 
-    /// `bytes` written here, with whichever id.
-    fn reread(bytes: Bytes) -> Option<WholeAnswer> {
+    /// The answer that `bytes` are, with whichever id.
+    pub fn reread(bytes: Bytes) -> Option<WholeAnswer> {
         let (answer, _) = Answer::read_any(&bytes).ok()?;
         Some(WholeAnswer {
             bytes: bytes.slice(answer.at),

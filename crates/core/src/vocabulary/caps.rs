@@ -10,6 +10,10 @@ const OWN_FILES: u64 = 256;
 const OWN_BYTES_MIN: u64 = 32 << 20;
 /// Of what there is, but for at most half of it.
 const OWN_PART: u64 = 4;
+/// Of what there is, for answers that are kept: a part of our own share, unless more is wanted.
+const CACHE_PART: u64 = 10;
+/// And no more than this, unless it is wanted.
+const CACHE_BYTES_MAX: u64 = 64 << 20;
 /// The rest has so many parts: a fifth of them is left for what the allocator keeps beside.
 const PARTS: u64 = 20;
 
@@ -43,6 +47,8 @@ pub struct Caps {
     pub connections: usize,
     /// Clients' sockets at once, as far as the settings let them.
     pub sockets: usize,
+    /// Bytes of answers that are kept.
+    pub cache: u64,
 }
 
 impl Caps {
@@ -62,7 +68,28 @@ impl Caps {
             unsent: share(2, UNSENT_BYTES_MAX),
             connections: places(2, CONNECTION_BYTES, CONNECTIONS_MAX),
             sockets: places(2, SOCKET_BYTES, SOCKETS_MAX),
+            cache: Caps::cache_of(memory),
         }
+    }
+
+    /// The shares of so many bytes where so many of them are wanted for answers that are kept; `None`: as
+    /// many as by themselves. More than half they don't get.
+    pub fn with_cache(memory: u64, wanted: Option<u64>) -> Caps {
+        let usual = Caps::cache_of(memory);
+        let cache = wanted.unwrap_or(usual).min(Caps::cache_max(memory));
+        Caps {
+            cache,
+            ..Caps::of(memory - cache.saturating_sub(usual))
+        }
+    }
+
+    fn cache_of(memory: u64) -> u64 {
+        (memory / CACHE_PART).min(CACHE_BYTES_MAX)
+    }
+
+    /// The most that answers which are kept may take of so many bytes.
+    pub fn cache_max(memory: u64) -> u64 {
+        memory / 2
     }
 
     /// The same with no more than so many files open at once: connections of clients, and to nodes,
@@ -96,6 +123,7 @@ impl Caps {
         unsent: UNSENT_BYTES_MAX,
         connections: CONNECTIONS_MAX as usize,
         sockets: SOCKETS_MAX as usize,
+        cache: CACHE_BYTES_MAX,
     };
 
     /// The longest body of a request: so that several find room beside one another.
@@ -186,6 +214,24 @@ mod tests {
         let caps = Caps::of(2048 * MIB);
         assert_eq!((caps.requests, caps.connections), (9830, 6553));
         assert_eq!(caps.bodies, 322_122_544);
+    }
+
+    #[test]
+    fn what_is_kept_is_a_tenth_or_what_is_wanted_and_then_the_rest_has_less() {
+        let kept = |memory, wanted| Caps::with_cache(memory, wanted).cache;
+        assert_eq!(kept(100 * MIB, None), 10 * MIB);
+        assert_eq!(kept(4096 * MIB, None), 64 * MIB);
+        assert_eq!(kept(100 * MIB, Some(0)), 0);
+        assert_eq!(kept(100 * MIB, Some(50 * MIB)), 50 * MIB);
+        assert_eq!(
+            kept(100 * MIB, Some(51 * MIB)),
+            50 * MIB,
+            "no more than half"
+        );
+        let [usual, less, more] = [None, Some(MIB), Some(512 * MIB)]
+            .map(|wanted| Caps::with_cache(1024 * MIB, wanted).bodies);
+        assert_eq!(usual, less, "it is of our own share");
+        assert!(more < usual);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::call::cache::CachePlan;
 use crate::call::last_block::BY_HASH;
 use crate::call::tag_fallback;
 use crate::call::told_blocks;
@@ -58,6 +59,8 @@ pub struct ForwardPlan {
     /// is light is not held up by what is heavy, and what may run only once is asked where nothing else
     /// can go wrong with it.
     pub may_travel: bool,
+    /// How its answer is kept, if it is.
+    pub kept: Option<CachePlan>,
 }
 
 impl ForwardPlan {
@@ -131,6 +134,7 @@ impl From<Treatment> for ForwardPlan {
             affinity: Affinity::Anyone,
             may_be_hedged: false,
             may_travel: false,
+            kept: None,
         }
     }
 }

@@ -156,6 +156,7 @@ fn ways<M: CallMemory>(
             fails_open: true,
             client: the_client(),
             has_socket,
+            cache: None,
             memory,
         };
         way(&plan(call, &by).plan, is_in_batch)

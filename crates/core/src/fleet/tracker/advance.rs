@@ -37,10 +37,15 @@ impl Fleet {
             self.reorgs += 1;
             self.entries.iter_mut().for_each(NodeState::forget_past);
             if let Some(head) = self.served.head() {
-                Arc::make_mut(&mut self.told).cut(head);
+                let told = Arc::make_mut(&mut self.told);
+                told.cut(head);
+                if Some(head) < self.finalized.head() {
+                    told.begin_anew();
+                }
             }
         }
         if course == HeadMovement::Anew {
+            Arc::make_mut(&mut self.told).begin_anew();
             self.tag_looks = TagSchedule::default();
         }
         self.settle_floor_after(course, now);
@@ -49,13 +54,25 @@ impl Fleet {
 
     /// Clients were told this chain.
     pub fn hear_told(&mut self, told: PublishedChain) {
+        let told = told.after(&self.told, self.finalized.head());
         self.told = Arc::new(told);
+        for entry in &mut self.entries {
+            entry.compare_branch(&self.told);
+        }
+    }
+
+    /// Looks who is on a fork or on another chain.
+    pub(super) fn find_elsewhere(&mut self) {
+        for at in 0..self.entries.len() {
+            let is_elsewhere = !self.is_ours(&self.entries[at]);
+            self.entries[at].find(is_elsewhere);
+        }
     }
 
     /// An answer showed that node `id` has another block at a height than clients were told.
     pub fn see_astray(&mut self, id: NodeId) {
         if let Some(entry) = self.entry_mut(id) {
-            entry.was_seen_astray = true;
+            entry.see_astray();
         }
     }
 

@@ -41,6 +41,7 @@ impl Fleet {
         details: &ProbeDetails,
         now: Instant,
     ) -> Vec<FleetChange> {
+        let told = self.told.clone();
         let Some(entry) = self
             .entry_mut(id)
             .filter(|entry| entry.lives && entry.head < Some(head))
@@ -54,6 +55,7 @@ impl Fleet {
         };
         entry.rise(head, is_unasked, now);
         entry.hear_head(head, details, now);
+        entry.compare_branch(&told);
         let changes = self.compare(&[(id, probe)], now).into_iter();
         changes.chain(self.settle(now)).collect()
     }

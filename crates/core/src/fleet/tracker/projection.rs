@@ -12,7 +12,7 @@ use crate::fleet::report::ProbeExtras;
 use crate::fleet::sampler::Sampler;
 use crate::fleet::served_head::HeadReport;
 use crate::fleet::view::FleetView;
-use crate::vocabulary::chain::BlockNumber;
+use crate::vocabulary::chain::{BlockNumber, ChainId};
 use crate::vocabulary::node::Role;
 
 /// The longest that a call waits for a block.
@@ -123,6 +123,7 @@ impl Fleet {
             net_version: self.net_version(),
             camps: self.forks.camps(),
             chain_id: self.chain_id(),
+            nodes_chain: self.nodes_chain(),
             rounds: self.rounds,
         }
     }
@@ -138,6 +139,25 @@ impl Fleet {
         let mut told = ours.filter_map(|entry| entry.net_version.as_ref());
         let first = told.next()?;
         told.all(|other| other == first).then(|| first.clone())
+    }
+
+    /// From the leader, once; from another leader anew.
+    pub(super) fn learn_chain_id(&mut self) {
+        let leader = self.entries.iter().find(|e| e.member.rung == Role::Leader);
+        let told = leader.and_then(|leader| Some((leader.member.id, leader.chain_id?)));
+        if let Some((from, id)) = told
+            && self
+                .learnt_chain_id
+                .is_none_or(|(teacher, _)| teacher != from)
+        {
+            self.learnt_chain_id = Some((from, id));
+        }
+    }
+
+    fn nodes_chain(&self) -> Option<ChainId> {
+        let mut told = self.entries.iter().filter_map(|entry| entry.chain_id);
+        let first = told.next()?;
+        told.all(|other| other == first).then_some(first)
     }
 
     /// A leader that is believed is the reference.

@@ -22,6 +22,9 @@ pub struct BlockRefs {
     pub is_reversed: bool,
     /// Reads what is pending, which is another thing from one moment to the next.
     pub is_pending: bool,
+    /// Every block that it names is known by its number or its hash, and they stand in order: no node
+    /// can take it for other blocks.
+    pub is_exact: bool,
     pub edits: ParamEdits,
 }
 
@@ -185,6 +188,7 @@ fn hashed(named: BlockName, reads: BlockData) -> BlockRefs {
     let mut bearing = BlockRefs::default();
     if let BlockName::Hash(hash) = named {
         bearing.hash = Some(HashedBlock { hash, reads });
+        bearing.is_exact = true;
     }
     bearing
 }
@@ -195,11 +199,13 @@ fn one(mention: &BlockMention, reads: BlockData, pins: &TagPins) -> BlockRefs {
         to: number,
         reads,
     });
+    let hashed = hashed(mention.named, reads);
     BlockRefs {
         need,
         is_pending: mention.named == BlockName::Pending,
+        is_exact: need.is_some() || hashed.is_exact,
         edits: ParamEdits::of(mention.edit(pins), None),
-        ..hashed(mention.named, reads)
+        ..hashed
     }
 }
 
@@ -232,6 +238,7 @@ fn range(from: &BlockMention, to: &BlockMention, pins: &TagPins) -> BlockRefs {
         hash: None,
         is_reversed,
         is_pending: [from, to].iter().any(|end| end.named == BlockName::Pending),
+        is_exact: low.zip(high).is_some_and(|(low, high)| low <= high),
         edits: ParamEdits::of(from.edit(&pins), to.edit(&pins)),
     }
 }

@@ -1,0 +1,23 @@
+//! Which answers are kept, under what, and when a kept one may be given.
+//!
+//! An answer is kept under the block that it is of, by that block's hash: so it is right in every
+//! reorganisation. Where anything is in doubt it isn't kept: the call goes to a node as if there were no
+//! cache.
+//!
+//! In reading order: [`subject`], what a call asks for, and of which block; [`canonical`], its params as
+//! they are meant; [`key`], both as one number; [`keeping`], what an answer must be to be kept;
+//! [`giving`], and what must hold when it is given.
+
+pub mod canonical;
+pub mod giving;
+pub mod keeping;
+pub mod key;
+pub mod naming;
+pub mod subject;
+
+pub use self::giving::KeptTerms;
+pub use self::key::{CacheKey, CacheSecret};
+pub use self::subject::{CachePlan, CacheRules, KeptBlock};
+
+#[cfg(test)]
+mod simulation_tests;

@@ -1,0 +1,266 @@
+//! Params in many writings: equal meanings, other meanings, and what has two.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const CALL: BlockPlace = BlockPlace::Element {
+    index: 1,
+    may_lack: true,
+};
+const FILTER: BlockPlace = BlockPlace::Filter { index: 0 };
+
+fn canonical(params: &str, place: BlockPlace) -> Option<Vec<u8>> {
+    let mut written = Vec::new();
+    write(Some(params), place, &mut |piece| {
+        written.extend_from_slice(piece)
+    })?;
+    Some(written)
+}
+
+fn assert_alike(place: BlockPlace, writings: &[&str]) {
+    let first = canonical(writings[0], place);
+    assert!(first.is_some(), "{}", writings[0]);
+    for other in writings {
+        assert_eq!(canonical(other, place), first, "{other}");
+    }
+}
+
+fn assert_apart(place: BlockPlace, writings: &[&str]) {
+    for (at, one) in writings.iter().enumerate() {
+        for other in &writings[at + 1..] {
+            let (one_written, other_written) = (canonical(one, place), canonical(other, place));
+            assert!(one_written.is_some(), "{one}");
+            assert_ne!(one_written, other_written, "{one} {other}");
+        }
+    }
+}
+
+#[test]
+fn what_means_the_same_is_written_alike() {
+    assert_alike(
+        CALL,
+        &[
+            r#"[{"to":"0xab","data":"0x1F"},"latest"]"#,
+            r#"[ {"data":"0x1f", "to":"0xAB"} ]"#,
+            r#"[{"data":"0x1f","to":"0xAB","from":null},"0x10"]"#,
+            r#"[{"data":"0x1f","to":"0xAB"},null]"#,
+            r#"[{"data":"0x1f","to":"0xAB"},{"blockNumber":"0x7"}]"#,
+        ],
+    );
+    assert_alike(
+        FILTER,
+        &[
+            r#"[{"address":"0xAb"}]"#,
+            r#"[{"fromBlock":"0x1","toBlock":"latest","address":["0xab"],"topics":[]}]"#,
+            r#"[{"address":["0xab"],"topics":null,"toBlock":"0x2"}]"#,
+        ],
+    );
+    assert_eq!(
+        canonical("[]", BlockPlace::Nowhere),
+        Some(Vec::new()),
+        "and no params are none"
+    );
+    let mut written = Vec::new();
+    write(None, BlockPlace::Nowhere, &mut |piece| {
+        written.extend_from_slice(piece)
+    })
+    .unwrap();
+    assert!(written.is_empty());
+}
+
+#[test]
+fn what_means_something_else_is_not() {
+    assert_apart(
+        CALL,
+        &[
+            r#"[{"to":"0xab"}]"#,
+            r#"[{"to":"0xab0"}]"#,
+            r#"[{"to":"ab"}]"#,
+            r#"[{"To":"0xab"}]"#,
+            r#"[{"to":"0xab"},"latest",{}]"#,
+            r#"[{"to":"0xab"},"latest",null]"#,
+            r#"[{"to":"0xab"},"latest",{"0xcd":{"balance":"0x1"}}]"#,
+            r#"[{"to":"0xab"},"latest",{"0xcd":{"balance":"0x10"}}]"#,
+            r#"[{"to":"0xab"},"latest",{"0xcd":{"balance":null}}]"#,
+        ],
+    );
+    assert_apart(
+        FILTER,
+        &[
+            r#"[{"topics":["0xa"]}]"#,
+            r#"[{"topics":["0xa",null]}]"#,
+            r#"[{"topics":[["0xa"]]}]"#,
+            r#"[{"topics":[["0xa","0xb"]]}]"#,
+            r#"[{"topics":["0xa","0xb"]}]"#,
+            r#"[{"address":[]}]"#,
+            r#"[{}]"#,
+        ],
+    );
+    assert_apart(
+        BlockPlace::Nowhere,
+        &["[1]", "[\"1\"]", "[[1]]", "[1,null]", "[true]", "[false]"],
+    );
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_has_no_form() {
+    for (place, params) in [
+        (CALL, r#"[{"to":"0xab","to":"0xab"}]"#),
+        (CALL, r#"[{"to":"0xab","To":"0xcd"}]"#),
+        (CALL, r#"[{"t\u006f":"0xab"}]"#),
+        (CALL, r#"[{"to":"0x\u0061b"}]"#),
+        (CALL, r#"[{"to":"0xab"},"earliest"]"#),
+        (CALL, r#"[{"to":"0xab"},"pending"]"#),
+        (CALL, r#"[{"to":"0xab"},"0x01"]"#),
+        (CALL, r#"[{"to":"0xab"},"0X1"]"#),
+        (CALL, r#"[{"to":"0xab"},"0x"]"#),
+        (CALL, r#"[{"to":"0xab"},16]"#),
+        (
+            CALL,
+            r#"[{"to":"0xab"},{"blockNumber":"0x1","blockHash":"0x1"}]"#,
+        ),
+        (CALL, r#"[{"to":"0xab"},{"blockNumber":"0x1","x":1}]"#),
+        (CALL, r#"[{"to":"0xab"},{}]"#),
+        (CALL, "[]"),
+        (CALL, r#"{"to":"0xab"}"#),
+        (FILTER, r#"["0x1"]"#),
+        (FILTER, "[]"),
+        (FILTER, r#"[{"fromBlock":"earliest"}]"#),
+        (
+            FILTER,
+            r#"[{"fromBlock":"0x1","FromBlock":"0x2","fromblock":"0x3"}]"#,
+        ),
+        (
+            BlockPlace::Element {
+                index: 0,
+                may_lack: false,
+            },
+            r#"[null,false]"#,
+        ),
+        (
+            BlockPlace::Element {
+                index: 0,
+                may_lack: false,
+            },
+            "[]",
+        ),
+    ] {
+        assert_eq!(canonical(params, place), None, "{params}");
+    }
+}
+
+/// What params say, however they are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Meant {
+    Null,
+    Yes(bool),
+    Number(u8),
+    Hex(String),
+    Text(String),
+    List(Vec<Meant>),
+    Object(BTreeMap<String, Meant>),
+}
+
+fn meant() -> impl Strategy<Value = Meant> {
+    let leaf = prop_oneof![
+        Just(Meant::Null),
+        any::<bool>().prop_map(Meant::Yes),
+        (0u8..20).prop_map(Meant::Number),
+        "[0-1a-b]{0,3}".prop_map(Meant::Hex),
+        "[xs#\\[0-1]{0,2}".prop_map(Meant::Text),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Meant::List),
+            prop::collection::btree_map("[a-b]{1,2}|0x[0-1a]", inner, 0..3).prop_map(Meant::Object),
+        ]
+    })
+}
+
+/// Written in one of many ways, by `style`.
+fn written(meant: &Meant, style: &mut u64) -> String {
+    let mut next = |ways: u64| {
+        *style = style
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (*style >> 33) % ways
+    };
+    let space = ["", " ", "\n\t"][next(3) as usize];
+    let cased = |digits: &str, upper: bool| match upper {
+        true => digits.to_ascii_uppercase(),
+        false => digits.to_string(),
+    };
+    match meant {
+        Meant::Null => "null".into(),
+        Meant::Yes(yes) => yes.to_string(),
+        Meant::Number(number) => number.to_string(),
+        Meant::Hex(digits) => format!("\"0x{}\"", cased(digits, next(2) == 0)),
+        Meant::Text(text) => format!("\"{text}\""),
+        Meant::List(list) => {
+            let parts: Vec<_> = list.iter().map(|each| written(each, style)).collect();
+            format!("[{space}{}{space}]", parts.join(&format!("{space},")))
+        }
+        Meant::Object(members) => {
+            let turn = next(3) as usize;
+            let upper = next(2) == 0;
+            let mut parts: Vec<_> = members
+                .iter()
+                .map(|(key, value)| {
+                    let key = match key.strip_prefix("0x") {
+                        Some(digits) => format!("0x{}", cased(digits, upper)),
+                        None => key.clone(),
+                    };
+                    format!("{space}\"{key}\"{space}:{}", written(value, style))
+                })
+                .collect();
+            let turn = turn.min(parts.len());
+            parts.rotate_left(turn);
+            format!("{{{}}}", parts.join(","))
+        }
+    }
+}
+
+/// The same, without what says nothing.
+fn bare(params: &[Meant]) -> Vec<Meant> {
+    let each = params.iter().map(|param| match param {
+        Meant::Object(members) => {
+            let said = members.iter().filter(|(_, value)| **value != Meant::Null);
+            Meant::Object(
+                said.map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            )
+        }
+        other => other.clone(),
+    });
+    each.collect()
+}
+
+fn form(params: &[Meant], style: u64) -> Option<Vec<u8>> {
+    let text = written(&Meant::List(params.to_vec()), &mut style.clone());
+    canonical(text.trim(), BlockPlace::Nowhere)
+}
+
+proptest! {
+    #[test]
+    fn equal_meanings_share_a_form_and_no_two_meanings_do(
+        one in prop::collection::vec(meant(), 0..3),
+        other in prop::collection::vec(meant(), 0..3),
+        styles in any::<[u64; 2]>(),
+    ) {
+        let first = form(&one, styles[0]);
+        prop_assert!(first.is_some());
+        prop_assert_eq!(&first, &form(&one, styles[1]));
+        let is_same = bare(&one) == bare(&other);
+        prop_assert_eq!(is_same, first == form(&other, styles[1]));
+    }
+
+    #[test]
+    fn nothing_panics(params in r#"[\[\]{}",: a-c0-9x\\]{0,60}"#) {
+        for place in [CALL, FILTER, BlockPlace::Nowhere] {
+            canonical(&params, place);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! When a kept answer may be given.
+
+use crate::fleet::view::FleetView;
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::node::NodeId;
+
+/// What must hold when it is given. Its key says already that it is the answer at that block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptTerms {
+    pub node: NodeId,
+    /// How often that was found elsewhere before, see
+    /// [`BranchEvidence`](crate::fleet::node_view::BranchEvidence).
+    pub losses: u32,
+    /// The block that it is of.
+    pub number: BlockNumber,
+    pub condition: KeptCondition,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptCondition {
+    /// Nothing more: it names the block itself, or that is final.
+    Always,
+    /// Its block is the told one of that number.
+    WhileTold(BlockHash),
+    /// Its node hasn't been found elsewhere since: the answer doesn't say of which block it is.
+    WhileSteady { strays: u64 },
+}
+
+impl KeptTerms {
+    /// Whether the answer may be given as of `view`. One whose node is no more in the list may not: an
+    /// operator may have removed it for what it said; nor one whose node was found on a fork since.
+    pub fn hold(&self, view: &FleetView) -> bool {
+        let Some(node) = view.node(self.node) else {
+            return false;
+        };
+        if node.evidence.losses != self.losses {
+            return false;
+        }
+        match self.condition {
+            KeptCondition::Always => true,
+            KeptCondition::WhileTold(hash) => view.told.hash_at(self.number) == Some(hash),
+            KeptCondition::WhileSteady { strays } => node.evidence.strays == strays,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What an answer must be to be kept.
+//!
+//! One that names its block is held against the told chain, and against the hash that was asked for. One
+//! that doesn't is kept only from a node that is known to have that very block, both when it was asked
+//! and when it answered.
+
+use std::time::Instant;
+
+use crate::call::cache::giving::{KeptCondition, KeptTerms};
+use crate::call::cache::naming::{self, NamedBlock};
+use crate::call::cache::subject::{CachePlan, KeptBlock};
+use crate::fleet::node_view::NodeView;
+use crate::fleet::view::FleetView;
+use crate::method::retention::Retention;
+use crate::rpc::answer::RpcError;
+use crate::vocabulary::chain::BlockNumber;
+
+/// What a node said to a call.
+#[derive(Clone, Debug)]
+pub enum KeptReply<'a> {
+    Result(&'a [u8]),
+    Error(&'a RpcError<'a>),
+}
+
+/// The moment of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerMoment<'a> {
+    /// The node as it was when it was asked.
+    pub asked: &'a NodeView,
+    /// The fleet when it has answered.
+    pub view: &'a FleetView,
+    pub now: Instant,
+}
+
+/// Why an answer isn't kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotKept {
+    /// It is no answer that lasts.
+    Fleeting,
+    /// It isn't known of which block it is, or whether that is on the chain.
+    Unknown,
+    /// It is of another block than the one whose hash was asked for: its node can't be believed.
+    Other,
+}
+
+/// The code of an execution that the contract reverted (geth `internal/ethapi/errors.go`).
+const REVERTED: i64 = 3;
+
+/// On which terms the answer to a call with these `params` is kept.
+///
+/// # Errors
+/// Why it isn't.
+pub fn terms(
+    plan: &CachePlan,
+    params: &str,
+    reply: &KeptReply<'_>,
+    moment: AnswerMoment<'_>,
+) -> Result<KeptTerms, NotKept> {
+    let result = match (reply, plan.retention) {
+        (KeptReply::Result(b"null"), _) => return Err(NotKept::Fleeting),
+        (KeptReply::Result(result), _) => *result,
+        (KeptReply::Error(error), Retention::State) if is_revert(error) => b"",
+        (KeptReply::Error(_), _) => return Err(NotKept::Fleeting),
+    };
+    let (number, condition) = match plan.retention {
+        Retention::Never => return Err(NotKept::Fleeting),
+        Retention::Block(naming) => block(plan, naming::named(result, naming), moment)?,
+        Retention::Logs => logs(plan, result, moment)?,
+        Retention::Transaction(naming) => {
+            if !naming::is_of_transaction(result, params) {
+                return Err(NotKept::Unknown);
+            }
+            transaction(naming::named(result, naming), moment)?
+        }
+        Retention::State => unsaid(plan, moment)?,
+    };
+    Ok(KeptTerms {
+        node: moment.asked.id,
+        losses: moment.asked.evidence.losses,
+        number,
+        condition,
+    })
+}
+
+type Terms = Result<(BlockNumber, KeptCondition), NotKept>;
+
+fn is_revert(error: &RpcError<'_>) -> bool {
+    error.code == REVERTED && error.data.is_some_and(|data| data.starts_with("\"0x"))
+}
+
+fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {
+    let (number, hash) = match named {
+        NamedBlock::Unsaid => return unsaid(plan, moment),
+        NamedBlock::Unclear => return Err(NotKept::Unknown),
+        NamedBlock::One(number, hash) => (number, hash),
+    };
+    let told = moment.view.told.hash_at(number);
+    if told.is_some_and(|told| told != hash) {
+        return Err(not_this(plan));
+    }
+    let is_it = match plan.block {
+        KeptBlock::Told(wanted, wanted_hash) => (number, hash) == (wanted, wanted_hash),
+        KeptBlock::Hashed(wanted) => hash == wanted,
+        KeptBlock::Final(wanted) => number == wanted && moment.is_on_the_branch(number),
+        KeptBlock::Named => false,
+    };
+    match is_it {
+        true => Ok((number, KeptCondition::Always)),
+        false => Err(not_this(plan)),
+    }
+}
+
+/// Of an answer that names another block than it should.
+fn not_this(plan: &CachePlan) -> NotKept {
+    match plan.is_by_hash {
+        true => NotKept::Other,
+        false => NotKept::Unknown,
+    }
+}
+
+/// Each log must be of a block of the range, and on the told chain as far as that is remembered. That none
+/// is missing is only known of a node that has the last block, and no index to build.
+fn logs(plan: &CachePlan, result: &[u8], moment: AnswerMoment<'_>) -> Terms {
+    let of_range = unsaid(plan, moment);
+    let last = match (plan.block, of_range) {
+        (KeptBlock::Hashed(_), _) => None,
+        // One that keeps fewer blocks says nothing of those before.
+        (_, Ok((number, _))) if !moment.asked.has_logs(plan.from.unwrap_or(number)) => {
+            return Err(NotKept::Unknown);
+        }
+        (_, Ok((number, _))) => Some(number),
+        (_, Err(why)) => return Err(why),
+    };
+    let mut found = None;
+    for named in naming::of_logs(result) {
+        let (number, hash) = named.ok_or(NotKept::Unknown)?;
+        let told = moment.view.told.hash_at(number);
+        if told.is_some_and(|told| told != hash) {
+            return Err(not_this(plan));
+        }
+        let is_it = match (plan.block, plan.from) {
+            (KeptBlock::Hashed(wanted), _) => hash == wanted,
+            (KeptBlock::Told(wanted, wanted_hash), None) => (number, hash) == (wanted, wanted_hash),
+            (KeptBlock::Told(last, _) | KeptBlock::Final(last), from) => {
+                (from.unwrap_or(last)..=last).contains(&number)
+            }
+            (KeptBlock::Named, _) => false,
+        };
+        if !is_it {
+            return Err(not_this(plan));
+        }
+        found = Some(number);
+    }
+    match (last, found) {
+        (Some(_), _) => of_range,
+        (None, Some(number)) => Ok((number, KeptCondition::Always)),
+        (None, None) => Err(NotKept::Unknown),
+    }
+}
+
+fn transaction(named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {
+    let NamedBlock::One(number, hash) = named else {
+        // It is in no block yet.
+        return Err(NotKept::Fleeting);
+    };
+    let view = moment.view;
+    let is_final = Some(number) <= view.finalized_head;
+    match view.told.hash_at(number) {
+        Some(told) if told != hash => Err(NotKept::Unknown),
+        Some(_) if is_final => Ok((number, KeptCondition::Always)),
+        Some(_) => Ok((number, KeptCondition::WhileTold(hash))),
+        None if is_final && moment.is_on_the_branch(number) => Ok((number, KeptCondition::Always)),
+        None => Err(NotKept::Unknown),
+    }
+}
+
+/// Of an answer that doesn't say of which block it is.
+fn unsaid(plan: &CachePlan, moment: AnswerMoment<'_>) -> Terms {
+    let (number, hash) = match plan.block {
+        KeptBlock::Told(number, hash) => (number, Some(hash)),
+        KeptBlock::Final(number) => (number, None),
+        KeptBlock::Hashed(_) | KeptBlock::Named => return Err(NotKept::Unknown),
+    };
+    let told = moment.view.told.hash_at(number);
+    let is_still_told = hash.is_none() || told == hash;
+    if !is_still_told || !moment.is_on_the_branch(number) {
+        return Err(NotKept::Unknown);
+    }
+    let condition = match Some(number) <= moment.view.finalized_head {
+        true => KeptCondition::Always,
+        false => KeptCondition::WhileSteady {
+            strays: moment.asked.evidence.strays,
+        },
+    };
+    Ok((number, condition))
+}
+
+impl AnswerMoment<'_> {
+    /// Whether the node is known to have had the told block `number` when it was asked, and still when it
+    /// had answered, and to have been nowhere else in between.
+    fn is_on_the_branch(&self, number: BlockNumber) -> bool {
+        let Some(node) = self.view.node(self.asked.id) else {
+            return false;
+        };
+        let has_it = |node: &NodeView| {
+            node.remark.is_none() && node.is_known_to_have(&self.view.told, number, self.now)
+        };
+        self.asked.evidence.strays == node.evidence.strays && has_it(self.asked) && has_it(node)
+    }
+}
+
+#[cfg(test)]
+#[path = "keeping_tests.rs"]
+mod tests;

@@ -1,0 +1,203 @@
+//! What a call asks for, of which block, and the key of that.
+
+use crate::call::cache::canonical::BlockPlace;
+use crate::call::cache::key::{self, CacheKey, CacheSecret, KeyHead};
+use crate::fleet::view::FleetView;
+use crate::method::block::{BlockParam, BlockParamForm, BlockRefs};
+use crate::method::retention::{Retention, is_by_wall_clock};
+use crate::method::{self, Method, MethodIndex};
+use crate::rpc::envelope::Call;
+use crate::rpc::transaction;
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
+
+/// What answers are kept by.
+#[derive(Clone, Debug)]
+pub struct CacheRules {
+    secret: CacheSecret,
+    /// Methods whose answers are never kept, by name or glob.
+    never: Vec<String>,
+    /// The same, one a row of the table; empty where it is none.
+    excluded: Vec<bool>,
+}
+
+impl CacheRules {
+    pub fn new(secret: CacheSecret, never: Vec<String>) -> CacheRules {
+        let is_in = |name: &str| never.iter().any(|glob| method::matches(glob, name));
+        let excluded = match never.is_empty() {
+            true => Vec::new(),
+            false => method::TABLE.iter().map(|row| is_in(row.name)).collect(),
+        };
+        CacheRules {
+            secret,
+            never,
+            excluded,
+        }
+    }
+
+    /// The same with other methods left out.
+    #[must_use]
+    pub fn without(&self, never: Vec<String>) -> CacheRules {
+        if never == self.never {
+            return self.clone();
+        }
+        CacheRules::new(self.secret, never)
+    }
+}
+
+/// The block that fixes an answer, as it is known when the call is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBlock {
+    /// It is on the told chain.
+    Told(BlockNumber, BlockHash),
+    /// Asked for by a hash that isn't among the told ones.
+    Hashed(BlockHash),
+    /// Final, and older than what is remembered by hash.
+    Final(BlockNumber),
+    /// The answer has to say: it is asked by a transaction's hash.
+    Named,
+}
+
+/// How an answer is kept, and found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CachePlan {
+    pub key: CacheKey,
+    pub row: u16,
+    pub retention: Retention,
+    pub block: KeptBlock,
+    /// Where a range of several blocks begins.
+    pub from: Option<BlockNumber>,
+    /// It was asked for by the block's own hash.
+    pub is_by_hash: bool,
+}
+
+/// How the answer to a call is kept whose params say this of blocks; `None`: it isn't.
+pub fn plan(
+    (call, row): (&Call<'_>, MethodIndex),
+    refs: &BlockRefs,
+    view: &FleetView,
+    rules: &CacheRules,
+) -> Option<CachePlan> {
+    let (row, method) = (row?, method::listed(row)?);
+    let retention = method.retention;
+    let is_excluded = rules.excluded.get(usize::from(row)) == Some(&true);
+    if retention == Retention::Never || is_excluded || refs.is_pending || refs.is_reversed {
+        return None;
+    }
+    let chain = view.chain_id.or(view.nodes_chain)?.0;
+    if retention == Retention::State && is_by_wall_clock(chain) {
+        return None;
+    }
+    let block = match retention {
+        Retention::Never => return None,
+        Retention::Transaction(_) => {
+            call.params.and_then(transaction::hash_asked)?;
+            KeptBlock::Named
+        }
+        Retention::Block(_) | Retention::Logs | Retention::State => of_refs(refs, view)?,
+    };
+    // What an abandoned block's state was, nodes forget.
+    if retention == Retention::State && matches!(block, KeptBlock::Hashed(_)) {
+        return None;
+    }
+    let from = refs
+        .need
+        .filter(|need| need.from < need.to)
+        .map(|need| need.from);
+    let written = WrittenBlock::of(block, from);
+    let head = KeyHead {
+        chain,
+        era: view.told.era,
+        row,
+        block: written.bytes(),
+    };
+    let key = key::of(rules.secret, head, call.params, place(method))?;
+    Some(CachePlan {
+        key,
+        row,
+        retention,
+        block,
+        from,
+        is_by_hash: refs.hash.is_some(),
+    })
+}
+
+/// The block that fixes what is asked for: of a range the last.
+fn of_refs(refs: &BlockRefs, view: &FleetView) -> Option<KeptBlock> {
+    if !refs.is_exact {
+        return None;
+    }
+    if let Some(hashed) = refs.hash {
+        let number = view.told.number_of(hashed.hash);
+        return Some(match number {
+            Some(number) => KeptBlock::Told(number, hashed.hash),
+            None => KeptBlock::Hashed(hashed.hash),
+        });
+    }
+    let number = refs.need?.to;
+    match view.told.hash_at(number) {
+        Some(hash) => Some(KeptBlock::Told(number, hash)),
+        None if Some(number) <= view.finalized_head => Some(KeptBlock::Final(number)),
+        None => None,
+    }
+}
+
+fn place(method: &Method) -> BlockPlace {
+    match method.place {
+        BlockParam::Nowhere => BlockPlace::Nowhere,
+        BlockParam::At { index, form, .. } => BlockPlace::Element {
+            index,
+            may_lack: form == BlockParamForm::OrLatest,
+        },
+        BlockParam::Hash { index, .. } => BlockPlace::Element {
+            index,
+            may_lack: false,
+        },
+        BlockParam::Range { index, .. } => BlockPlace::Filter { index },
+    }
+}
+
+/// A mark and a hash, a mark and a number.
+const WRITTEN_BYTES: usize = 1 + 32 + 1 + 8;
+
+/// A block, and where its range begins, in bytes that no other has.
+struct WrittenBlock {
+    bytes: [u8; WRITTEN_BYTES],
+    length: usize,
+}
+
+impl WrittenBlock {
+    fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
+        let mut written = WrittenBlock {
+            bytes: [0; WRITTEN_BYTES],
+            length: 0,
+        };
+        match block {
+            KeptBlock::Told(_, hash) | KeptBlock::Hashed(hash) => {
+                written.add(b"h");
+                written.add(&hash.0);
+            }
+            KeptBlock::Final(number) => {
+                written.add(b"n");
+                written.add(&number.0.to_le_bytes());
+            }
+            KeptBlock::Named => written.add(b"t"),
+        }
+        if let Some(from) = from {
+            written.add(b"-");
+            written.add(&from.0.to_le_bytes());
+        }
+        written
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        let end = self.length + part.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(part);
+            self.length = end;
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}

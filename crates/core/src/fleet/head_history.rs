@@ -1,0 +1,52 @@
+//! Where a node was before: its highest head, and what its last blocks were called.
+
+use std::collections::VecDeque;
+
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
+
+/// Blocks that a node's hashes are remembered of: the heads of the last rounds, and their parents.
+const TRAIL_MAX: usize = 32;
+
+/// Where the node was before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeadHistory {
+    /// The highest head that it has told on this chain.
+    pub peak: Option<BlockNumber>,
+    /// It has since told another hash of a block than before.
+    pub is_rewritten: bool,
+    trail: VecDeque<(BlockNumber, BlockHash)>,
+}
+
+impl HeadHistory {
+    pub fn hear(&mut self, head: BlockNumber) {
+        if Some(head) >= self.peak {
+            self.peak = Some(head);
+            self.is_rewritten = false;
+        }
+    }
+
+    pub fn has_had(&self, head: BlockNumber, hash: Option<BlockHash>) -> bool {
+        let had = self.trail.iter().find(|(number, _)| *number == head);
+        had.is_some_and(|(_, had)| Some(*had) == hash)
+    }
+
+    /// Whether it had another block there before.
+    pub fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) -> bool {
+        let known = self.trail.iter().position(|(number, _)| *number == head);
+        let mut is_another = false;
+        if let Some((_, old)) = known.and_then(|at| self.trail.remove(at)) {
+            is_another = old != hash;
+            self.is_rewritten |= is_another;
+        } else if self.trail.len() == TRAIL_MAX {
+            self.trail.pop_front();
+        }
+        self.trail.push_back((head, hash));
+        is_another
+    }
+
+    /// Its chain begins at `head`, or has fallen to it.
+    pub fn begin_anew(&mut self, head: Option<BlockNumber>) {
+        self.peak = head;
+        self.is_rewritten = false;
+    }
+}

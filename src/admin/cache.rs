@@ -1,0 +1,82 @@
+//! Answers that are kept: how they are shown, and how they are let go.
+
+use serde::Serialize;
+
+use crate::admin::error::AdminError;
+use crate::admin::handlers::AdminCaller;
+use crate::admin::requests::PurgeTarget;
+use crate::call::context::CallState;
+use crate::clock;
+use crate::observe::journal::{CHANGED, Event};
+use crate::shared::answer_cache::Purge;
+use forebay_core::method::{self, TABLE};
+
+/// Answers that are kept.
+#[derive(Debug, Serialize)]
+pub struct CacheStatus {
+    pub entries: usize,
+    /// What they take, about, and the most that they may.
+    pub bytes: u64,
+    pub bytes_max: u64,
+    /// Calls since the start whose answer was kept, and might have been.
+    pub hits: u64,
+    pub misses: u64,
+}
+
+impl CacheStatus {
+    /// Of one chain; what is kept is of all.
+    pub fn of(engine: &CallState) -> Option<CacheStatus> {
+        let cache = engine.cache.as_ref()?;
+        let (hits, misses) = engine.metrics.cache_counts();
+        Some(CacheStatus {
+            entries: cache.store.entries(),
+            bytes: cache.store.bytes(),
+            bytes_max: cache.store.bytes_max(),
+            hits,
+            misses,
+        })
+    }
+}
+
+/// Lets them go; says how many went.
+///
+/// # Errors
+/// There is no cache, no such node or no such method.
+pub fn purge(
+    engine: &CallState,
+    target: &PurgeTarget,
+    who: AdminCaller,
+) -> Result<usize, AdminError> {
+    let Some(cache) = &engine.cache else {
+        return Err(AdminError::Conflict(
+            "no answers are kept: forebay.cache.memory is 0".into(),
+        ));
+    };
+    let (purge, what) = match target {
+        PurgeTarget::All => (Purge::All, "all".to_string()),
+        PurgeTarget::Node(name) => {
+            let snapshot = engine.pool.snapshot();
+            let node = snapshot.view.nodes.iter().find(|node| *node.name == **name);
+            let node = node.ok_or(AdminError::NoSuchNode)?;
+            (Purge::Node(node.id), format!("those of node {name}"))
+        }
+        PurgeTarget::Method(name) => (Purge::Method(row_of(name)?), format!("those to {name}")),
+    };
+    let gone = cache.purge(purge);
+    let text = format!("{gone} kept answers were let go, {what}; by {who}");
+    log::info!("admin: {text}");
+    engine.pool.journal.note(Event {
+        at: clock::unix_millis(),
+        kind: CHANGED,
+        level: log::Level::Info,
+        node: None,
+        text,
+    });
+    Ok(gone)
+}
+
+fn row_of(name: &str) -> Result<u16, AdminError> {
+    let known = method::find(name).and_then(|found| TABLE.iter().position(|row| row == found));
+    let row = known.and_then(|row| u16::try_from(row).ok());
+    row.ok_or_else(|| AdminError::input("no such method in the table"))
+}

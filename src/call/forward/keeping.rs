@@ -1,0 +1,73 @@
+//! An answer that the call ends with is kept, where it is one that may be.
+
+use std::sync::Arc;
+
+use crate::call::answer_copy::AnswerCopy;
+use crate::call::forward::ForwardedCall;
+use crate::clock;
+use crate::shared::answer_cache::AnswerCache;
+use forebay_core::call::cache::CachePlan;
+use forebay_core::call::cache::keeping::{self, AnswerMoment, KeptReply, NotKept};
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::rpc::whole_answer::WholeAnswer;
+
+impl ForwardedCall<'_> {
+    /// How the answer of node `said` is kept: `None` where it isn't, as the call wasn't asked as it was
+    /// planned.
+    fn keeps(&self, said: &NodeView) -> Option<(&CachePlan, &Arc<AnswerCache>)> {
+        let kept = self.asking.kept.as_ref().zip(self.engine.cache.as_ref())?;
+        // What it was asked as its caller wrote it, it answers of whichever block it takes for the latest.
+        let is_as_written = || {
+            let method = &self.call.method;
+            !self.asking.edits.is_empty() && said.as_written.has(method, clock::now())
+        };
+        (self.renewed.is_none() && !is_as_written()).then_some(kept)
+    }
+
+    /// Copies an answer of node `said` that is passed on as it comes, where it may be kept.
+    pub(super) fn copied(&self, said: &NodeView) -> Option<Box<AnswerCopy>> {
+        let (plan, cache) = self.keeps(said)?;
+        Some(Box::new(AnswerCopy {
+            pool: self.engine.pool.clone(),
+            cache: cache.clone(),
+            plan: *plan,
+            params: self.call.params().into(),
+            asked: said.clone(),
+            room: cache.gathering(),
+            bytes: Vec::new(),
+        }))
+    }
+
+    /// Keeps what node `said`, as it was when it was asked, answered to the call as it was planned.
+    pub(super) fn keep(&self, answer: &WholeAnswer, said: &NodeView) {
+        let Some((plan, cache)) = self.keeps(said) else {
+            return;
+        };
+        let now = clock::now();
+        let error = answer.error();
+        let reply = match (answer.result(), &error) {
+            (Some(result), _) => KeptReply::Result(result),
+            (None, Some(error)) => KeptReply::Error(error),
+            (None, None) => return,
+        };
+        let snapshot = self.engine.pool.snapshot();
+        let moment = AnswerMoment {
+            asked: said,
+            view: &snapshot.view,
+            now,
+        };
+        match keeping::terms(plan, self.call.params(), &reply, moment) {
+            Ok(terms) => cache.keep(plan, terms, answer, now),
+            Err(NotKept::Other) => {
+                if cache.lose(said.id) {
+                    log::warn!(
+                        "node {} answered of another block than it was asked for by hash: nothing of \
+                         what it has said before such an answer is given again",
+                        said.name
+                    );
+                }
+            }
+            Err(NotKept::Fleeting | NotKept::Unknown) => {}
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `forebay cache purge`: lets answers go that a running balancer keeps, by its admin listener.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cli::error::CommandError;
+use crate::config::settings::Settings;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// No such node.
+const NOT_FOUND: u8 = 3;
+
+/// Commands about answers that are kept.
+#[derive(Clone, Subcommand)]
+pub enum CacheCommand {
+    /// Let kept answers go: nodes are asked anew
+    Purge(PurgeArguments),
+}
+
+#[derive(Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct PurgeArguments {
+    /// Those that this node gave
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Those to this method
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+impl PurgeArguments {
+    fn body(&self) -> Value {
+        match (&self.node, &self.method) {
+            (Some(node), _) => json!({ "node": node }),
+            (None, Some(method)) => json!({ "method": method }),
+            (None, None) => json!({ "all": true }),
+        }
+    }
+}
+
+/// Asks the balancer that runs with these settings.
+pub fn run(command: &CacheCommand, settings: &Settings) -> Result<(), CommandError> {
+    let CacheCommand::Purge(arguments) = command;
+    let Some(address) = settings.listen.admin else {
+        return Err(CommandError::refused(
+            "there is no admin listener to ask (forebay.listen.admin is off)",
+        ));
+    };
+    let address = super::health::reachable(address);
+    let token = settings
+        .admin
+        .token
+        .as_ref()
+        .map(|token| token.reveal().to_string());
+    crate::node::install_tls();
+    let (status, answer) =
+        super::setup::runtime()?.block_on(ask(address, token, &arguments.body()))?;
+    match (status, answer["purged"].as_u64()) {
+        (200, Some(purged)) => {
+            writeln!(io::stdout(), "{purged} kept answers are gone").map_err(CommandError::refused)
+        }
+        _ => {
+            let why = answer["error"]["message"]
+                .as_str()
+                .unwrap_or("no such answer was expected");
+            Err(CommandError {
+                code: if status == 404 { NOT_FOUND } else { 1 },
+                why: why.to_string(),
+            })
+        }
+    }
+}
+
+async fn ask(
+    address: SocketAddr,
+    token: Option<String>,
+    body: &Value,
+) -> Result<(u16, Value), CommandError> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build();
+    let client = client.map_err(CommandError::refused)?;
+    let mut request = client
+        .post(format!("http://{address}/cache/purge"))
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let unreached = |_| CommandError::out_of_reach(format!("nobody answers at {address}"));
+    let answer = request.send().await.map_err(unreached)?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await.map_err(unreached)?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
+}

@@ -1,0 +1,330 @@
+//! Answers that are kept in memory, within so many bytes: see [`forebay_core::call::cache`] for what may
+//! be kept, and when it may be given.
+//!
+//! An entry is one piece of memory: its terms, and behind them the answer as it is sent, but for the id.
+//! Finding one takes the lock of one shard, for reading, and no memory.
+
+mod entry;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
+
+use crate::shared::answer_cache::entry::KeptEntry;
+use forebay_core::call::cache::{CacheKey, CachePlan, CacheRules, KeptTerms};
+use forebay_core::fleet::view::FleetView;
+use forebay_core::rpc::whole_answer::WholeAnswer;
+use forebay_core::vocabulary::node::NodeId;
+
+/// No longer answer is kept.
+pub const ENTRY_BYTES_MAX: usize = 1 << 20;
+/// What an entry takes beside its bytes: its place in the shard's table, twice, as tables grow by
+/// doubling; the count of who holds it; and what the allocator rounds up, as a part of it.
+const ENTRY_BYTES: u64 = 160;
+const ROUNDING_PART: u64 = 16;
+/// A shard has room for so many of the longest entries, and there are no more shards than these.
+const SHARD_BYTES_MIN: u64 = 4 << 20;
+const SHARDS_MAX: u64 = 16;
+/// What an entry is guessed to take: it only tells how many keys are remembered that fell out.
+const GUESSED_BYTES: u64 = 1024;
+/// Of what there is room for, so much may be held of answers that are passed on and whose end hasn't come.
+const GATHERED_PART: u64 = 8;
+/// Purges of single nodes that are remembered.
+const LOSSES_MAX: usize = 1024;
+
+/// What keeps the answers of all chains.
+pub struct AnswerStore {
+    kept: Cache<CacheKey, Bytes, EntryWeight, KeyHashes, EvictionCount>,
+    entry_bytes_max: usize,
+    /// Of the next entry.
+    sequence: AtomicU64,
+    /// Chains so far.
+    chains: AtomicU64,
+    evicted: Arc<AtomicU64>,
+    /// Bytes of answers whose end hasn't come.
+    gathered: Arc<AtomicU64>,
+    began_at: Instant,
+}
+
+/// A chain's part of it: its keys, by a secret of its own, are no other chain's.
+pub struct AnswerCache {
+    pub store: Arc<AnswerStore>,
+    /// By what calls are planned; the operator may change which methods are left out.
+    pub rules: ArcSwap<CacheRules>,
+    /// Nodes are known by their numbers within a chain.
+    chain: u64,
+    /// Nodes whose entries before a number are given no more.
+    lost: ArcSwap<Vec<(NodeId, u64)>>,
+}
+
+/// What an answer holds whose end hasn't come.
+#[derive(Debug)]
+pub struct GatheringRoom {
+    gathered: Arc<AtomicU64>,
+    gathered_max: u64,
+    bytes_max: usize,
+    held: usize,
+}
+
+impl GatheringRoom {
+    /// Holds so many more bytes; `false`: it would be too long, or there is no room.
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        let more = bytes as u64;
+        let is_fit = self.held + bytes <= self.bytes_max
+            && self.gathered.fetch_add(more, Ordering::Relaxed) + more <= self.gathered_max;
+        // What was added for nothing is given back with the rest.
+        if self.held + bytes <= self.bytes_max {
+            self.held += bytes;
+        }
+        is_fit
+    }
+}
+
+impl Drop for GatheringRoom {
+    fn drop(&mut self) {
+        self.gathered.fetch_sub(self.held as u64, Ordering::Relaxed);
+    }
+}
+
+/// What is found.
+#[derive(Debug)]
+pub struct KeptAnswer {
+    pub answer: WholeAnswer,
+    pub terms: KeptTerms,
+    /// When it was kept, in milliseconds since the cache was made.
+    pub kept_at: u64,
+}
+
+/// Which of a chain's entries go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    All,
+    Node(NodeId),
+    /// Of the method of this row.
+    Method(u16),
+}
+
+impl AnswerStore {
+    /// With room for so many bytes, all told.
+    pub fn new(memory: u64, now: Instant) -> AnswerStore {
+        let shards = (memory / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+        let shards = 1 << shards.ilog2();
+        let items = usize::try_from(memory / GUESSED_BYTES).unwrap_or(usize::MAX);
+        let mut options = OptionsBuilder::new();
+        options
+            .shards(shards)
+            .estimated_items_capacity(items.max(32 * shards))
+            .weight_capacity(memory);
+        let evicted = Arc::<AtomicU64>::default();
+        let lifecycle = EvictionCount(evicted.clone());
+        let kept = match options.build() {
+            Ok(options) => Cache::with_options(options, EntryWeight, KeyHashes, lifecycle),
+            // Nothing of what it wants is left out.
+            Err(_) => Cache::with(items, memory, EntryWeight, KeyHashes, lifecycle),
+        };
+        let quarter = usize::try_from(kept.shard_capacity() / 4).unwrap_or(usize::MAX);
+        AnswerStore {
+            kept,
+            entry_bytes_max: quarter.min(ENTRY_BYTES_MAX),
+            sequence: AtomicU64::default(),
+            chains: AtomicU64::default(),
+            evicted,
+            gathered: Arc::default(),
+            began_at: now,
+        }
+    }
+
+    pub fn entries(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// What it takes, about.
+    pub fn bytes(&self) -> u64 {
+        self.kept.weight()
+    }
+
+    /// The most that it may take.
+    pub fn bytes_max(&self) -> u64 {
+        self.kept.capacity()
+    }
+
+    /// Entries that had to go for want of room, so far.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+}
+
+impl AnswerCache {
+    /// Of another chain.
+    pub fn of(store: Arc<AnswerStore>, rules: CacheRules) -> AnswerCache {
+        AnswerCache {
+            chain: store.chains.fetch_add(1, Ordering::Relaxed),
+            store,
+            rules: ArcSwap::from_pointee(rules),
+            lost: ArcSwap::default(),
+        }
+    }
+
+    /// From now on these methods' answers aren't kept.
+    pub fn leave_out(&self, never: &[String]) {
+        let rules = self.rules.load().without(never.to_vec());
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// Room for an answer that comes piece by piece.
+    pub fn gathering(&self) -> GatheringRoom {
+        GatheringRoom {
+            gathered: self.store.gathered.clone(),
+            gathered_max: self.store.bytes_max() / GATHERED_PART,
+            bytes_max: self.store.entry_bytes_max,
+            held: 0,
+        }
+    }
+
+    /// The answer that is kept for a call planned so, if it may be given as of `view`.
+    pub fn find(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {
+        let entry = KeptEntry::read(self.store.kept.get(&plan.key)?)?;
+        let is_lost =
+            |(node, before): &(NodeId, u64)| *node == entry.terms.node && entry.sequence < *before;
+        if !entry.terms.hold(view) || self.lost.load().iter().any(is_lost) {
+            return None;
+        }
+        Some(KeptAnswer {
+            answer: entry.answer,
+            terms: entry.terms,
+            kept_at: entry.kept_at,
+        })
+    }
+
+    /// Keeps `answer` on these terms, unless it is too long.
+    pub fn keep(&self, plan: &CachePlan, terms: KeptTerms, answer: &WholeAnswer, now: Instant) {
+        if answer.bytes() > self.store.entry_bytes_max {
+            return;
+        }
+        let age = now.saturating_duration_since(self.store.began_at);
+        let written = entry::written(
+            (self.chain, plan.row),
+            &terms,
+            self.store.sequence.fetch_add(1, Ordering::Relaxed),
+            u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            answer,
+        );
+        if let Some(written) = written {
+            self.store.kept.insert(plan.key, written);
+        }
+    }
+
+    /// For how long an answer has been kept.
+    pub fn age(&self, kept: &KeptAnswer, now: Instant) -> Duration {
+        let kept_at = Duration::from_millis(kept.kept_at);
+        now.saturating_duration_since(self.store.began_at)
+            .saturating_sub(kept_at)
+    }
+
+    /// What a node said so far is given no more; says whether that is so for the first time. Costs no more
+    /// than remembering it: its entries go when there is need of their room.
+    pub fn lose(&self, node: NodeId) -> bool {
+        let before = self.store.sequence.load(Ordering::Relaxed);
+        let is_first = self.lost.load().iter().all(|(other, _)| *other != node);
+        self.lost.rcu(|lost| {
+            let mut lost = Vec::clone(lost);
+            lost.retain(|(other, _)| *other != node);
+            if lost.len() < LOSSES_MAX {
+                lost.push((node, before));
+            }
+            lost
+        });
+        is_first
+    }
+
+    /// Lets go of entries; says of how many.
+    pub fn purge(&self, purge: Purge) -> usize {
+        let (kept, chain) = (&self.store.kept, Some(self.chain));
+        let before = kept.len();
+        if let Purge::Node(node) = purge {
+            self.lose(node);
+        }
+        kept.retain(|_, entry| {
+            let goes = match purge {
+                Purge::All => true,
+                Purge::Node(node) => entry::node_of(entry) == Some(node),
+                Purge::Method(row) => entry::row_of(entry) == Some(row),
+            };
+            !goes || entry::chain_of(entry) != chain
+        });
+        before.saturating_sub(kept.len())
+    }
+}
+
+impl std::fmt::Debug for AnswerStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let entries = self.entries();
+        f.debug_struct("AnswerStore")
+            .field("entries", &entries)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct EntryWeight;
+
+impl Weighter<CacheKey, Bytes> for EntryWeight {
+    fn weight(&self, _: &CacheKey, entry: &Bytes) -> u64 {
+        let bytes = entry.len() as u64;
+        ENTRY_BYTES + bytes + bytes / ROUNDING_PART
+    }
+}
+
+/// A key is a hash already.
+#[derive(Clone, Debug)]
+struct KeyHashes;
+
+impl std::hash::BuildHasher for KeyHashes {
+    type Hasher = KeyHasher;
+
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher(0)
+    }
+}
+
+/// Takes the last number that is written for the hash.
+#[derive(Debug)]
+struct KeyHasher(u64);
+
+impl std::hash::Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let last = bytes.rchunks_exact(8).next();
+        let last = last.and_then(|last| <[u8; 8]>::try_from(last).ok());
+        self.0 = last.map_or(0, u64::from_ne_bytes);
+    }
+
+    fn write_u64(&mut self, part: u64) {
+        self.0 = part;
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+}
+
+/// Counts what had to go.
+#[derive(Clone, Debug)]
+struct EvictionCount(Arc<AtomicU64>);
+
+impl Lifecycle<CacheKey, Bytes> for EvictionCount {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: CacheKey, _: Bytes) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! No difference between what is given and what nodes say, over a chain that grows and is reorganised
+//! and nodes that lag, stay on branches that are no more, and die.
+//!
+//! While it is troubled, calls fill the cache with whatever nodes say. Then all nodes come to one chain,
+//! and every answer is held against a node that the balancer doesn't know. Bounded to some thousand
+//! calls; `FOREBAY_CACHE_TURNS=600 cargo nextest run --test it cache::differences` makes 200,000.
+
+use forebay_core::vocabulary::chance::{Dice as _, SeededDice};
+use serde_json::{Value, json};
+
+use super::stage::{BLOCKHASH, Stage, asked};
+
+const TURNS: u64 = 8;
+/// Blocks that are asked about.
+const BLOCKS: u64 = 8;
+
+/// How many answers there were, and how many of them were kept ones.
+#[derive(Default)]
+struct Count {
+    answers: u64,
+    hits: u64,
+}
+
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |told| told.parse().unwrap())
+}
+
+/// All kinds of calls about block `number` and its transactions. Not its history of fees: what anvil says of
+/// the next block's fee is another thing once that block is there, as its author sets it.
+fn calls(stage: &Stage, number: u64) -> Vec<(&'static str, Value)> {
+    let at = format!("0x{number:x}");
+    let from = format!("0x{:x}", number.saturating_sub(3));
+    let block = &stage.author.chain[usize::try_from(number - 1).unwrap()];
+    let (saver, hash) = (stage.saver(), &block.hash);
+    let mut calls = vec![
+        ("eth_getBlockByNumber", json!([at, true])),
+        ("eth_getBlockByHash", json!([hash, false])),
+        ("eth_getBlockReceipts", json!([at])),
+        ("eth_getBlockTransactionCountByNumber", json!([at])),
+        ("eth_call", json!([{"data": BLOCKHASH}, at])),
+        (
+            "eth_call",
+            json!([{"data": BLOCKHASH}, {"blockHash": hash}]),
+        ),
+        ("eth_getBalance", json!([saver, at])),
+        ("eth_getProof", json!([saver, [], at])),
+        ("eth_getLogs", json!([{"fromBlock": from, "toBlock": at}])),
+        ("eth_getLogs", json!([{"blockHash": hash}])),
+    ];
+    for transaction in block.transactions() {
+        calls.push(("eth_getTransactionByHash", json!([transaction])));
+        calls.push(("eth_getTransactionReceipt", json!([transaction])));
+    }
+    calls
+}
+
+/// The chain grows or is reorganised, and some of the nodes follow.
+async fn trouble(stage: &mut Stage, dice: &mut SeededDice) {
+    match dice.roll() % 4 {
+        0 if stage.head() > 6 => {
+            let (first, second) = ((dice.roll() % 99) as u8, (dice.roll() % 99) as u8);
+            match dice.roll() % 3 {
+                0 => stage.author.reorganise(&[&[first]]).await,
+                1 => stage.author.reorganise(&[&[first], &[second]]).await,
+                _ => stage.author.reorganise(&[&[first], &[], &[second]]).await,
+            };
+        }
+        _ => stage.grow().await,
+    }
+    for at in 0..stage.mirrors.len() {
+        let chain = &stage.author.chain;
+        let mirror = &mut stage.mirrors[at];
+        match dice.roll() % 8 {
+            0 => {
+                mirror.restart().await;
+                mirror.follow(chain).await;
+            }
+            1 | 2 => {}
+            3 => mirror.follow(&chain[..chain.len() - 1]).await,
+            _ => mirror.follow(chain).await,
+        }
+    }
+}
+
+/// Asks at random, whatever comes.
+async fn ask(stage: &Stage, dice: &mut SeededDice, count: &mut Count) {
+    for _ in 0..12 {
+        let number = stage.head() - dice.roll() % BLOCKS.min(stage.head());
+        let mut calls = calls(stage, number);
+        calls.push(("eth_call", json!([{"data": BLOCKHASH}])));
+        calls.push(("eth_getBlockByNumber", json!(["latest", false])));
+        let (method, params) = &calls[usize::try_from(dice.roll()).unwrap_or(0) % calls.len()];
+        let answer = asked(&stage.balancer, method, params).await;
+        count.answers += 1;
+        count.hits += u64::from(answer.header("x-forebay-cache") == Some("hit"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_is_what_nodes_say() {
+    let (turns, seed) = (
+        setting("FOREBAY_CACHE_TURNS", TURNS),
+        setting("FOREBAY_SEED", 1),
+    );
+    let mut dice = SeededDice::new(seed);
+    let mut stage = Stage::begin(3).await;
+    for _ in 0..BLOCKS {
+        stage.grow().await;
+    }
+    stage.settle().await;
+    let (mut troubled, mut settled) = (Count::default(), Count::default());
+    for turn in 0..turns {
+        for _ in 0..4 {
+            trouble(&mut stage, &mut dice).await;
+            ask(&stage, &mut dice, &mut troubled).await;
+            if dice.roll().is_multiple_of(3) {
+                tokio::time::sleep(super::ROUND).await;
+            }
+        }
+        stage.settle().await;
+        for number in stage.head() + 1 - BLOCKS..=stage.head() {
+            for (method, params) in calls(&stage, number) {
+                let truth = stage.truth(method, &params).await;
+                for _ in 0..2 {
+                    let answer = asked(&stage.balancer, method, &params).await;
+                    let said = answer
+                        .header("x-forebay-cache")
+                        .unwrap_or("nothing")
+                        .to_string();
+                    let node = answer
+                        .header("x-forebay-node")
+                        .unwrap_or("nobody")
+                        .to_string();
+                    let text = answer.text();
+                    assert_eq!(
+                        text, truth,
+                        "seed {seed}, turn {turn}: {said} from {node} for {method} {params}"
+                    );
+                    settled.answers += 1;
+                    settled.hits += u64::from(said == "hit");
+                }
+            }
+        }
+    }
+    println!(
+        "in trouble {} of {} answers were kept ones, then {} of {}, and none differed",
+        troubled.hits, troubled.answers, settled.hits, settled.answers
+    );
+    assert!(
+        settled.hits * 3 > settled.answers,
+        "too few to show anything"
+    );
+}
