@@ -465,6 +465,7 @@ fn metrics() -> BTreeMap<String, Registered> {
         (".gauges(\"", "gauge"),
         (".decimals(\"", "gauge"),
         (".counters(\"", "counter"),
+        (".sums(\"", "counter"),
         (".histograms(\"", "histogram"),
     ];
     let text = text_of("src/observe/metrics/families.rs");
