@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::observe::metrics::ChainMetrics;
+use crate::registry::file_turns;
 use crate::registry::{Registry, last_head};
 use crate::shared::fleet_state::FleetState;
 use forebay_core::fleet::head_floor::{FloorWrite, FloorWriter, HeadFloor};
@@ -61,7 +62,7 @@ impl FloorKeeper {
     /// Before the first round: what clients were told last.
     pub async fn recall(&self) {
         let path = self.last_head.clone();
-        let on_disk = tokio::task::spawn_blocking(move || last_head::load(&path));
+        let on_disk = file_turns::take_turn(move || last_head::load(&path));
         self.hear(on_disk.await.unwrap_or_default());
         self.look(RECALL_MAX).await;
     }
@@ -103,7 +104,7 @@ impl FloorKeeper {
     async fn write_due(&self, now: Instant) {
         let Some(write) = self.due(now) else { return };
         let path = self.last_head.clone();
-        let saved = tokio::task::spawn_blocking(move || last_head::save(&path, &write.floor));
+        let saved = file_turns::take_turn(move || last_head::save(&path, &write.floor));
         let (saved, raised) =
             tokio::join!(saved, timeout(WRITE_MAX, self.registry.raise_floor(write)));
         if let Ok(Err(why)) = saved {

@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Mutex;
 
+use super::file_turns;
 use super::{Environment, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
 use crate::registry::embedded::changes::ChangeError;
@@ -142,7 +143,7 @@ impl EmbeddedRegistry {
         let path = self.path.clone();
         let done = async {
             let mut slot = self.shelf.clone().lock_owned().await;
-            let task = tokio::task::spawn_blocking(move || {
+            let task = file_turns::take_turn(move || {
                 let left = deadline.saturating_duration_since(clock::now());
                 let shelf = ready(&mut slot, &path)?;
                 shelf.connection.busy_timeout(left)?;

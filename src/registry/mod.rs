@@ -6,11 +6,12 @@
 //! In reading order: what a registry is and holds, here; [`validation`] of a record, and `node_list`, what
 //! holds for all of them; [`item_json`]; the two that there are, [`embedded`] (SQLite, one machine) and
 //! [`dynamo`] (a table for several balancers); [`differences`] from the configuration; and [`last_list`]
-//! and [`last_head`], for a start while the registry is out of reach.
+//! and [`last_head`], for a start while the registry is out of reach. [`file_turns`] are for all of them.
 
 pub mod differences;
 pub mod dynamo;
 pub mod embedded;
+pub mod file_turns;
 pub mod item_json;
 pub mod last_head;
 pub mod last_list;
