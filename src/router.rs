@@ -40,13 +40,9 @@ pub async fn carry_out(
     terms: CallContext<'_>,
 ) -> ServedAnswer {
     let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
-    let kept = planned.plan.kept();
-    let found = kept.and_then(|kept| cached::find(state, kept, terms));
-    let (mut served, outcome) = match found {
-        Some(found) => found,
-        None => answer(state, call, &planned.plan, terms).await,
-    };
-    cached::note(state, kept, &mut served, terms);
+    let wants_fresh = terms.wants_fresh;
+    let (mut served, outcome) = answer(state, call, &planned.plan, terms).await;
+    cached::note(state, planned.plan.kept(), &mut served, wants_fresh);
     record.end(&mut served, call, outcome);
     served
 }
@@ -59,6 +55,9 @@ async fn answer(
     plan: &Plan,
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
+    if let Some(found) = (plan.kept()).and_then(|kept| cached::find(state, kept, terms)) {
+        return found;
+    }
     match plan {
         Plan::Answer(result) => answer::told(CallReply::with_result(call, result)),
         Plan::Refuse(why) => answer::refused(why.clone()),

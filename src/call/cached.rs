@@ -53,10 +53,10 @@ pub fn note(
     state: &CallState,
     plan: Option<&CachePlan>,
     served: &mut ServedAnswer,
-    terms: CallContext<'_>,
+    wants_fresh: bool,
 ) {
     let Some(plan) = plan else { return };
-    if served.cached != CacheUse::Hit && !terms.wants_fresh {
+    if served.cached != CacheUse::Hit && !wants_fresh {
         served.cached = CacheUse::Miss;
         state.metrics.method(Some(plan.row)).cache_miss();
     }

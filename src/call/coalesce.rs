@@ -61,7 +61,7 @@ pub async fn ask(
             Join::Leader(leader) => {
                 // What landed a moment ago may be kept by now.
                 let kept =
-                    (asking.kept.as_ref()).and_then(|kept| cached::find(engine, kept, terms));
+                    (asking.kept.as_deref()).and_then(|kept| cached::find(engine, kept, terms));
                 let (served, outcome) = match kept {
                     Some(kept) => kept,
                     None => run().await,

@@ -78,7 +78,7 @@ pub fn board<'a>(
     let mut followers = Vec::new();
     let riders = calls().filter_map(|(place, call, planned)| {
         let asking = planned.plan.together(polls)?;
-        let kept = asking.kept.as_ref();
+        let kept = asking.kept.as_deref();
         let is_kept = kept.is_some_and(|kept| cached::has(engine, kept, view, terms));
         // One with times of its own goes alone, and one whose answer is kept is given that on its own way.
         if is_kept || terms.policy.by_method.of(&call.method).is_some() {
@@ -161,7 +161,7 @@ impl MemberTicket<'_> {
         if let Some(leader) = self.leader {
             leader.land(|| apart(coalesce::landed(&served, outcome, self.terms.client)));
         }
-        cached::note(self.engine, self.kept, &mut served, self.terms);
+        cached::note(self.engine, self.kept, &mut served, self.terms.wants_fresh);
         self.record.end(&mut served, self.call, outcome);
         (self.place, served)
     }

@@ -76,7 +76,7 @@ impl Plan {
 
     /// How its answer is kept, if it is.
     pub fn kept(&self) -> Option<&CachePlan> {
-        self.forward()?.kept.as_ref()
+        self.forward()?.kept.as_deref()
     }
 
     /// The transaction that is looked up, or what became of it.
@@ -212,8 +212,9 @@ fn ask<M: CallMemory>(
     let highest = view.highest_head.max(pins.latest);
     let beyond = (bearing.need.zip(highest))
         .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
-    let kept =
-        (by.cache).and_then(|rules| cache::subject::plan((call, row), &bearing, view, rules));
+    let kept = (by.cache)
+        .and_then(|rules| cache::subject::plan((call, row), &bearing, view, rules))
+        .map(Box::new);
     let forward = match (method.beyond, beyond) {
         (FutureBlockPolicy::Refuse, Some(number)) => {
             return absent(AbsenceAnswer::Future, number, view);

@@ -59,8 +59,8 @@ pub struct ForwardPlan {
     /// is light is not held up by what is heavy, and what may run only once is asked where nothing else
     /// can go wrong with it.
     pub may_travel: bool,
-    /// How its answer is kept, if it is.
-    pub kept: Option<CachePlan>,
+    /// How its answer is kept, if it is; on the heap, as plans stand in what connections hold.
+    pub kept: Option<Box<CachePlan>>,
 }
 
 impl ForwardPlan {
