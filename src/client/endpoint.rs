@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::other_responses;
-use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::batch;
 use crate::call::chains::Chains;
 use crate::call::context::{CallContext, CallState};
@@ -190,7 +190,6 @@ impl Endpoint {
         let node = done.who.name();
         let outgoing = done.outgoing.served_by(node, done.attempts);
         let outgoing = outgoing.come_by(origin.path.as_deref());
-        let outgoing = outgoing.cached(engine.cache.is_some().then(|| done.cached.as_str()));
         let mut sending = pin!(self.send(caller, outgoing, (engine, policy)));
         // Most are taken at once.
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
@@ -249,10 +248,9 @@ async fn work_on_batch<'b>(
         None => ClientResponse::new(200, JSON, body),
     };
     Ok(RequestOutcome {
-        outgoing,
+        outgoing: outgoing.cached(engine.cache.is_some().then_some(answers.cached)),
         who: ServedBy::Nodes(answers.nodes.join(", ")),
         attempts: answers.attempts,
-        cached: answers.cached,
     })
 }
 
@@ -284,10 +282,9 @@ async fn work_on_call<'b>(
         }
     };
     Ok(RequestOutcome {
-        outgoing,
+        outgoing: outgoing.cached(engine.cache.is_some().then_some(cached)),
         who: node.map_or(ServedBy::Here, ServedBy::Node),
         attempts,
-        cached,
     })
 }
 
@@ -296,7 +293,6 @@ struct RequestOutcome<'b> {
     outgoing: ClientResponse<'b>,
     who: ServedBy,
     attempts: usize,
-    cached: CacheUse,
 }
 
 /// Who served a packet.
@@ -323,7 +319,6 @@ impl<'b> RequestOutcome<'b> {
             outgoing: ClientResponse::refusal(why, id),
             who: ServedBy::Here,
             attempts: 0,
-            cached: CacheUse::Pass,
         }
     }
 }

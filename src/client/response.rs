@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::call::answer::CacheUse;
 use crate::call::trail::RequestTrail;
 use crate::client::body_stream::BodyStream;
 use crate::client::request_head::RequestHead;
@@ -62,7 +63,7 @@ pub struct ClientResponse<'a> {
     node: Option<&'a str>,
     attempts: usize,
     /// What the cache had to do with it; `None` where there is none.
-    cached: Option<&'static str>,
+    cached: Option<CacheUse>,
     /// For a caller who is told of them.
     path: Option<&'a RequestTrail>,
     retry_after: Option<u64>,
@@ -162,7 +163,7 @@ impl<'a> ClientResponse<'a> {
     }
 
     /// Says what the cache had to do with it.
-    pub fn cached(self, cached: Option<&'static str>) -> ClientResponse<'a> {
+    pub fn cached(self, cached: Option<CacheUse>) -> ClientResponse<'a> {
         ClientResponse { cached, ..self }
     }
 
@@ -240,7 +241,7 @@ impl<'a> ClientResponse<'a> {
             );
         }
         if let Some(cached) = self.cached {
-            say("x-forebay-cache", cached.as_bytes());
+            say("x-forebay-cache", cached.as_str().as_bytes());
         }
         if let Some(path) = self.path {
             say("x-forebay-trail", path.written().as_bytes());
