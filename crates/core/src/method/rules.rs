@@ -206,7 +206,7 @@ mod tests {
         for open in ["debug_traceBadBlock", "trace_something"] {
             assert_eq!(rules.look_up(open).1, Heavy, "{open}");
         }
-        assert_eq!(rules.look_up("bor_getAuthor").1, Treatment::Unknown);
+        assert_eq!(rules.look_up("bor_madeUp").1, Treatment::Unknown);
         assert_eq!(rules.look_up("ETH_SIGN").1, Treatment::Unknown);
     }
 

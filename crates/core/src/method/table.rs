@@ -1,6 +1,6 @@
 //! The rows of the method table: what the execution APIs name, and old names that all nodes know.
 
-use super::clients;
+use super::{chains, clients};
 use crate::method::block::FutureBlockPolicy::{Null, PassOn, Refuse};
 use crate::method::retention::BlockNaming::{Each, Inside, Itself, Unsaid};
 use crate::method::row::{Method, broadcast, denied, heavy, local, once, read};
@@ -12,15 +12,18 @@ use crate::vocabulary::block_ref::BlockData;
 
 /// All rows.
 pub const TABLE: &[Method] = &{
-    let mut rows = [STANDARD[0]; STANDARD.len() + clients::ROWS.len()];
+    let mut rows = [STANDARD[0]; STANDARD.len() + clients::ROWS.len() + chains::ROWS.len()];
     let mut at = 0;
-    while at < rows.len() {
-        rows[at] = if at < STANDARD.len() {
-            STANDARD[at]
-        } else {
-            clients::ROWS[at - STANDARD.len()]
-        };
-        at += 1;
+    let mut list = 0;
+    let lists = [STANDARD, clients::ROWS, chains::ROWS];
+    while list < lists.len() {
+        let mut row = 0;
+        while row < lists[list].len() {
+            rows[at] = lists[list][row];
+            at += 1;
+            row += 1;
+        }
+        list += 1;
     }
     rows
 };

@@ -90,7 +90,11 @@ const IN_PARAMS: &[PatternGroup] = &[
     (Meaning::FutureRange, &[
         ("^block range extends beyond current head block", "execution-apis tests/eth_getLogs/filter-error-future-block-range.io"),
     ]),
+    (Meaning::Missing(MissingKind::Newer), &[
+        ("^block with such an id doesn't exist yet", "zksync-era core/lib/web3_decl/src/error.rs"),
+    ]),
     (Meaning::Missing(MissingKind::Older), &[
+        ("^block with such an id is pruned", "zksync-era core/lib/web3_decl/src/error.rs"),
         ("^distance to target block exceeds maximum proof window", "reth rpc-eth-types error/mod.rs"),
         ("^receipts for block … neither stored nor reproducible", "Nethermind"),
         ("^archive requests require", "public gateways"),
@@ -103,6 +107,7 @@ const CALLERS: &[ErrorPattern] = &[
     ("^rlp:", "geth rlp/decode.go"),
     ("^invalid argument", "geth rpc/json.go"),
     ("^missing value for required argument", "geth rpc/json.go"),
+    ("^requested epoch was a null round", "Filecoin: lotus api/api_errors.go; no node has a block of it"),
 ];
 
 const ODD_RANGE: &[ErrorPattern] = &[(
@@ -263,6 +268,7 @@ pub const TEXTS: &[PatternGroup] = &[
         ("cannot query unfinalized data", "Avalanche coreth"),
         ("after last accepted block", "Avalanche coreth"),
         ("greater than latest", "Filecoin, Klaytn"),
+        ("requested a future epoch", "Filecoin: lotus node/impl/full/eth_utils.go"),
         ("initial sync is still in progress", "Besu RpcErrorType, −32008"),
         ("block is not yet available", "Erigon"),
         ("less than or equal to the current blockchain height", "CometBFT rpc/core/env.go"),

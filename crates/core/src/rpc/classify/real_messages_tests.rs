@@ -59,6 +59,7 @@ const MESSAGES: &[Message] = &[
     ("geth", 200, -32602, "invalid argument 0: json: cannot unmarshal string \"rate limit\" into Go value", NO_DATA, Meaning::Invalid),
     ("geth", 200, -32000, "invalid argument 1: hex string without 0x prefix", NO_DATA, Meaning::Invalid),
     ("geth", 200, -32000, "missing value for required argument 0", NO_DATA, Meaning::Invalid),
+    ("Filecoin", 200, 12, "requested epoch was a null round (10)", NO_DATA, Meaning::Invalid),
     ("geth", 200, -32000, "rlp: value size exceeds available input length", NO_DATA, Meaning::Invalid),
     // The pool.
     ("geth", 200, 4, "The transaction was added to the transaction pool but wasn't processed in 20s", NO_DATA, Meaning::PoolRefusal),
@@ -204,6 +205,9 @@ const MESSAGES: &[Message] = &[
     ("Avalanche", 200, -32000, "cannot query unfinalized data", NO_DATA, NEWER),
     ("Avalanche", 200, -32000, "requested from block 20 after last accepted block 10", NO_DATA, NEWER),
     ("Klaytn", 200, -32000, "the block number is greater than latest", NO_DATA, NEWER),
+    ("Filecoin", 200, 1, "requested a future epoch (beyond 'latest')", NO_DATA, NEWER),
+    ("zkSync", 200, -32602, "Block with such an ID doesn't exist yet", NO_DATA, NEWER),
+    ("zkSync", 200, -32602, "Block with such an ID is pruned; the first retained block is 100", NO_DATA, OLDER),
     ("Besu", 200, -32008, "Initial sync is still in progress", NO_DATA, NEWER),
     ("Erigon", 200, -32000, "block is not yet available", NO_DATA, NEWER),
     ("evmd", 200, -32000, "height 1000 must be less than or equal to the current blockchain height 990", NO_DATA, NEWER),
