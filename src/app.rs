@@ -53,7 +53,7 @@ use self::service::{Listeners, ServiceSet};
 use crate::app::call_listeners::ClosableService;
 use crate::app::chain::ChainFactory;
 pub use crate::app::from_settings::yardstick;
-pub use crate::app::registries::{dynamo, environment, nodes_environment, open_registry};
+pub use crate::app::registries::{Registries, dynamo, environment, nodes_environment};
 pub use crate::app::runtime_config::ConfigFile;
 use crate::app::runtime_config::RuntimeConfig;
 pub use crate::app::service::PanicTrigger;
@@ -116,6 +116,7 @@ impl App {
         let (orders, obeyed) = mpsc::unbounded_channel();
         let is_alone = settings.chains.is_empty();
         let factory = ChainFactory {
+            registries: registries::registries(&settings)?,
             premises: premises.clone(),
             limits: HouseLimits::new(&chains_caps(&caps, is_alone)),
             sockets: Arc::new(ArcSwap::from_pointee(from_settings::socket_limits(
@@ -130,7 +131,7 @@ impl App {
             made: AtomicU64::new(0),
             cache: from_settings::cache(&caps),
         };
-        let live = RuntimeConfig::new(&settings, factory)?;
+        let live = RuntimeConfig::new(&settings, factory);
         let entry = entry(&live, &caps, is_alone);
         let mut services = ServiceSet::new(premises.closing());
         let close = watch::Sender::new(false);

@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
-use super::registries;
 use crate::admin::AdminHandlers;
 use crate::app::from_settings;
-use crate::app::registries::nodes_environment;
+use crate::app::registries::{Registries, nodes_environment};
 use crate::background::chain_supervisor::ChainOrder;
 use crate::background::chain_tasks::ChainTasks;
 use crate::background::cloudwatch_reporter::CloudWatchReporter;
@@ -34,6 +32,7 @@ use crate::node::connector::Connector;
 use crate::node::probe::Prober;
 use crate::observe::metrics::ProcessMetrics;
 use crate::registry::Registry;
+use crate::registry::last_list::LastListFile;
 use crate::shared::admission::Admission;
 use crate::shared::answer_cache::AnswerStore;
 use crate::shared::background_sends::BackgroundSends;
@@ -52,6 +51,7 @@ const SALT_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What all chains share, and what makes them.
 pub(super) struct ChainFactory {
+    pub registries: Registries,
     pub premises: Arc<Premises>,
     pub limits: Arc<HouseLimits>,
     pub sockets: Arc<ArcSwap<SocketLimits>>,
@@ -78,13 +78,16 @@ pub(super) struct RunningChain {
 }
 
 impl ChainFactory {
-    /// Puts a chain together, and begins what happens unasked for it.
-    ///
-    /// # Errors
-    /// Its registry can't be opened.
-    pub fn make(&self, name: &ChainName, settings: &Settings) -> anyhow::Result<RunningChain> {
-        let registry = registries::registry(settings);
-        let registry = registry.with_context(|| format!("the registry of the chain {name}"))?;
+    /// Puts a chain together, and begins what happens unasked for it. `stored_as`: under which name its
+    /// nodes are written down; `None`: as the default one's.
+    pub fn make(
+        &self,
+        name: &ChainName,
+        settings: &Settings,
+        stored_as: Option<&ChainName>,
+    ) -> RunningChain {
+        let registry = self.registries.of_chain(stored_as, &settings.registry);
+        let last_list = LastListFile::new(&settings.registry.last_list, stored_as);
         let engine = Arc::new(self.engine(name, settings));
         let (change_regimen, regimen) = CurrentIntervals::new(from_settings::regimen(settings));
         let desk = AdminHandlers {
@@ -102,10 +105,10 @@ impl ChainFactory {
             change_regimen,
         };
         chain.show_bounds(settings);
-        let tasks = self.tasks(&chain, settings, registry);
+        let tasks = self.tasks(&chain, settings, (registry, last_list));
         // Who obeys lives as long as the process.
         drop(self.orders.send(ChainOrder::Begin(Box::new(tasks))));
-        Ok(chain)
+        chain
     }
 
     fn engine(&self, name: &ChainName, settings: &Settings) -> CallState {
@@ -141,10 +144,11 @@ impl ChainFactory {
         &self,
         chain: &RunningChain,
         settings: &Settings,
-        registry: Arc<dyn Registry>,
+        (registry, last_list): (Arc<dyn Registry>, LastListFile),
     ) -> ChainTasks {
         let (engine, regimen) = (&chain.engine, &chain.regimen);
         let (pool, metrics) = (&engine.pool, &engine.metrics);
+        let last_list_at = last_list.path().to_path_buf();
         let newsroom = Feeds::new(FeedResources {
             pool: pool.clone(),
             hub: engine.hub.clone(),
@@ -167,7 +171,7 @@ impl ChainFactory {
             roll,
             regimen: regimen.clone(),
             following: ConfigFollower::default(),
-            last_list: settings.registry.last_list.clone(),
+            last_list,
             leftovers: RetainedNodes::default(),
             listeners: self.listeners.clone(),
             told: ReportedIssues::default(),
@@ -196,7 +200,7 @@ impl ChainFactory {
             registry.clone(),
             pool.clone(),
             metrics.clone(),
-            &settings.registry.last_list,
+            &last_list_at,
         );
         let scribe = HealthWriter {
             registry,
@@ -212,6 +216,7 @@ impl ChainFactory {
     pub fn end(&self, chain: &RunningChain) {
         let engine = chain.engine.clone();
         engine.sockets.leave();
+        self.metrics.forget_chain(&chain.name);
         let is_idle = move || {
             engine.gate.requests() == 0
                 && engine.gate.unsent_bytes() == 0

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::config::settings::{self, RegistryKind, Settings};
 use crate::registry::dynamo::{DynamoConfig, DynamoRegistry};
 use crate::registry::embedded::EmbeddedRegistry;
+use crate::registry::last_list::LastListFile;
 use crate::registry::{Environment, Registry, RegistryError, last_list};
+use forebay_core::vocabulary::chain::ChainName;
 
 /// The process's environment, for `${NAME}` in the configuration.
 pub fn environment() -> Environment {
@@ -26,20 +28,41 @@ fn is_nodes(name: &str) -> bool {
     !OWN_VARIABLES.iter().any(|start| name.starts_with(start))
 }
 
-/// The registry of this kind, at the place that `settings` name for it.
-///
-/// # Errors
-/// The embedded one can't be opened. A table is asked nothing yet.
-pub fn open_registry(
-    kind: RegistryKind,
-    settings: &settings::RegistrySettings,
-) -> Result<Arc<dyn Registry>, RegistryError> {
-    Ok(match kind {
-        RegistryKind::Embedded => {
-            Arc::new(EmbeddedRegistry::open(&settings.path, nodes_environment())?)
+/// Where the nodes of all chains are written down: one file, or one endpoint of DynamoDB, for all.
+pub enum Registries {
+    Embedded(EmbeddedRegistry),
+    Dynamo(Box<DynamoRegistry>),
+}
+
+impl Registries {
+    /// Of this kind, at the place that `settings` name for it.
+    ///
+    /// # Errors
+    /// The embedded one can't be opened. A table is asked nothing yet.
+    pub fn open(
+        kind: RegistryKind,
+        settings: &settings::RegistrySettings,
+    ) -> Result<Registries, RegistryError> {
+        Ok(match kind {
+            RegistryKind::Embedded => {
+                let opened = EmbeddedRegistry::open(&settings.path, nodes_environment())?;
+                Registries::Embedded(opened)
+            }
+            RegistryKind::Dynamo => Registries::Dynamo(Box::new(dynamo(settings))),
+        })
+    }
+
+    /// That of `chain`, by its own settings; `None`: of the default one.
+    pub fn of_chain(
+        &self,
+        chain: Option<&ChainName>,
+        settings: &settings::RegistrySettings,
+    ) -> Arc<dyn Registry> {
+        match self {
+            Registries::Embedded(registry) => Arc::new(registry.of_chain(chain)),
+            Registries::Dynamo(registry) => Arc::new(registry.beside(&place(settings))),
         }
-        RegistryKind::Dynamo => Arc::new(dynamo(settings)),
-    })
+    }
 }
 
 /// The registry of the configuration. One in a file that can't be opened is tried again and again where
@@ -47,37 +70,42 @@ pub fn open_registry(
 ///
 /// # Errors
 /// The embedded one can't be opened, and there is no other list.
-pub(super) fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, RegistryError> {
+pub(super) fn registries(settings: &Settings) -> Result<Registries, RegistryError> {
     let place = &settings.registry;
     if place.kind == RegistryKind::Embedded && !place.path.exists() {
         log::info!("a new registry is made at {}", place.path.display());
     }
-    let why = match open_registry(place.kind, place) {
-        Ok(registry) => return Ok(registry),
+    let why = match Registries::open(place.kind, place) {
+        Ok(registries) => return Ok(registries),
         Err(why) => why,
     };
-    let has_last_list = last_list::load(&place.last_list).is_ok_and(|nodes| !nodes.is_empty());
-    if !has_last_list && settings.nodes.is_empty() {
+    let has_another = |(name, of_chain): (ChainName, &Settings)| {
+        let file = LastListFile::new(&place.last_list, settings.stored_as(&name));
+        let last_list = last_list::load(&file);
+        !of_chain.nodes.is_empty() || last_list.is_ok_and(|nodes| !nodes.is_empty())
+    };
+    if !settings.all_chains().any(has_another) {
         return Err(why);
     }
     log::error!(
         "{why}; `forebay backends repair` makes a new one of what can be read of it and of the last \
          list"
     );
-    Ok(Arc::new(EmbeddedRegistry::later(
-        &place.path,
-        nodes_environment(),
-    )))
+    let later = EmbeddedRegistry::later(&place.path, nodes_environment());
+    Ok(Registries::Embedded(later))
 }
 
 /// The registry in DynamoDB.
 pub fn dynamo(settings: &settings::RegistrySettings) -> DynamoRegistry {
-    let place = DynamoConfig {
+    DynamoRegistry::new(&place(settings), nodes_environment())
+}
+
+fn place(settings: &settings::RegistrySettings) -> DynamoConfig {
+    DynamoConfig {
         table: settings.table.clone(),
         endpoint: settings.endpoint.clone(),
         lease: settings.lease,
-    };
-    DynamoRegistry::new(&place, nodes_environment())
+    }
 }
 
 #[cfg(test)]

@@ -70,14 +70,12 @@ pub(super) struct RuntimeConfig {
 
 impl RuntimeConfig {
     /// Puts the chains of `settings` together.
-    ///
-    /// # Errors
-    /// The registry of one can't be opened.
-    pub fn new(settings: &Settings, factory: ChainFactory) -> anyhow::Result<RuntimeConfig> {
-        let made = settings
-            .all_chains()
-            .map(|(name, settings)| factory.make(&name, settings));
-        let running: Vec<RunningChain> = made.collect::<anyhow::Result<_>>()?;
+    pub fn new(settings: &Settings, factory: ChainFactory) -> RuntimeConfig {
+        let made = settings.all_chains().map(|(name, of_chain)| {
+            let stored_as = settings.stored_as(&name);
+            factory.make(&name, of_chain, stored_as)
+        });
+        let running: Vec<RunningChain> = made.collect();
         factory.metrics.config_read(clock::unix_millis() / 1000);
         let live = RuntimeConfig {
             chains: Arc::new(Chains::new(directory(settings, &running))),
@@ -88,7 +86,7 @@ impl RuntimeConfig {
             running: Mutex::new(running),
         };
         live.apply_to_process(settings);
-        Ok(live)
+        live
     }
 
     /// Puts `settings` in force, for whatever begins from now on.
@@ -99,13 +97,13 @@ impl RuntimeConfig {
         let is_wanted = |chain: &RunningChain| wanted.iter().any(|(name, _)| *name == chain.name);
         let (stays, goes): (Vec<_>, Vec<_>) = running.drain(..).partition(is_wanted);
         *running = stays;
-        for (name, settings) in wanted {
+        for (name, of_chain) in wanted {
             match running.iter().find(|chain| chain.name == name) {
-                Some(chain) => chain.apply(settings),
-                None => match self.factory.make(&name, settings) {
-                    Ok(chain) => running.push(chain),
-                    Err(why) => log::error!("{why:#}; the chain {name} is not served"),
-                },
+                Some(chain) => chain.apply(of_chain),
+                None => {
+                    let stored_as = settings.stored_as(&name);
+                    running.push(self.factory.make(&name, of_chain, stored_as));
+                }
             }
         }
         // First nobody is led there any more.

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::background::retained_nodes::RetainedNodes;
 use crate::clock;
 use crate::observe::events::nodes_in_words;
 use crate::observe::metrics::ChainMetrics;
-use crate::registry::last_list::{self, LastListError};
+use crate::registry::last_list::{self, LastListError, LastListFile};
 use crate::registry::validation::resolve_all;
 use crate::registry::{Environment, Listing, Registry, RegistryError};
 use crate::shared::fleet_state::FleetState;
@@ -38,7 +37,7 @@ pub struct NodeDiscovery {
     pub roll: ClientFactory,
     pub regimen: CurrentIntervals,
     pub following: ConfigFollower,
-    pub last_list: PathBuf,
+    pub last_list: LastListFile,
     /// Who serves beside the list until one of it is fit.
     pub leftovers: RetainedNodes,
     /// Of this process: no node is there.
@@ -85,9 +84,9 @@ impl NodeDiscovery {
     /// to ask.
     pub async fn begin(&mut self) -> bool {
         self.metrics.registry_awaited(clock::unix_millis() / 1000);
-        let path = self.last_list.clone();
+        let file = self.last_list.clone();
         // It fails where nothing is to be done.
-        drop(tokio::task::spawn_blocking(move || last_list::tidy(&path)).await);
+        drop(tokio::task::spawn_blocking(move || last_list::tidy(&file)).await);
         let read = tokio::time::timeout(FIRST_PATIENCE, self.read()).await;
         let no_list = match read.unwrap_or_else(|_| Err(("list", late()))) {
             Ok(listing) if listing.is_unwritten => ListFailure::New,
@@ -125,7 +124,7 @@ impl NodeDiscovery {
                 return self.take_stand_in(&records, ListSource::LastList).await;
             }
             Ok(Some(_)) => "it has no node".to_string(),
-            Ok(None) => format!("{} is not there", self.last_list.display()),
+            Ok(None) => format!("{} is not there", self.last_list.path().display()),
             Err(why) => why,
         };
         let nodes = self.regimen.say(|regimen| regimen.seeds.clone());
@@ -195,8 +194,8 @@ impl NodeDiscovery {
 
     /// `None`: there is none on the disk.
     async fn last_list(&self) -> Result<Option<Vec<NodeRecord>>, String> {
-        let path = self.last_list.clone();
-        let loaded = tokio::task::spawn_blocking(move || last_list::load(&path)).await;
+        let file = self.last_list.clone();
+        let loaded = tokio::task::spawn_blocking(move || last_list::load(&file)).await;
         match loaded.map_err(|why| why.to_string())? {
             Ok(records) => Ok(Some(records)),
             Err(LastListError::Absent(_)) => Ok(None),
@@ -346,8 +345,8 @@ impl NodeDiscovery {
 
     /// Said once when it begins to fail and once when it is over.
     async fn save(&mut self, records: Vec<NodeRecord>) {
-        let path = self.last_list.clone();
-        let saving = tokio::task::spawn_blocking(move || last_list::save(&path, &records));
+        let file = self.last_list.clone();
+        let saving = tokio::task::spawn_blocking(move || last_list::save(&file, &records));
         let saved = saving.await.map_err(|why| why.to_string());
         let saved = saved.and_then(|saved| saved.map_err(|why| why.to_string()));
         let was_unsaved = std::mem::replace(&mut self.told.unsaved, saved.is_err());
@@ -397,6 +396,7 @@ fn unusable() -> RegistryError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::Mutex;
     use std::time::Duration;
 
@@ -456,7 +456,7 @@ mod tests {
                 metrics,
                 regimen: CurrentIntervals::new(crate::background::intervals::example()).1,
                 following: ConfigFollower::default(),
-                last_list: self.last_list(),
+                last_list: LastListFile::new(&self.last_list(), None),
                 leftovers: RetainedNodes::default(),
                 listeners: Vec::new(),
                 told: ReportedIssues::default(),

@@ -8,6 +8,7 @@ use crate::app;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::config::{self, Finding, Severity};
 use crate::registry::{Registry as _, differences};
+use forebay_core::vocabulary::chain::ChainName;
 
 /// So long a table may take to be compared with the file.
 const TABLE_PATIENCE: Duration = Duration::from_secs(3);
@@ -42,23 +43,27 @@ pub fn check(path: &Path, out: &mut impl io::Write) -> io::Result<bool> {
 
 /// How a shared table differs from the nodes that it was once filled with.
 fn table_findings(bytes: &[u8], settings: &Settings) -> Vec<Finding> {
-    let is_table = settings.registry.kind == RegistryKind::Dynamo;
-    if !is_table || settings.nodes.is_empty() {
+    if settings.registry.kind != RegistryKind::Dynamo {
         return Vec::new();
     }
-    let told = match differences_of(settings) {
-        Ok(told) => told,
-        Err(why) => vec![format!("the table can't be compared with it: {why}")],
-    };
-    let warning = |sentence: String| Finding {
+    let has_nodes = |(_, of_chain): &(ChainName, &Settings)| !of_chain.nodes.is_empty();
+    let told = settings.all_chains().filter(has_nodes);
+    let told = told.flat_map(|(name, of_chain)| {
+        let told = differences_of(of_chain);
+        let told =
+            told.unwrap_or_else(|why| vec![format!("the table can't be compared with it: {why}")]);
+        let key = match settings.chains.is_empty() {
+            true => "forebay.nodes".to_string(),
+            false => format!("forebay.chains.{name}.nodes"),
+        };
+        told.into_iter()
+            .map(move |sentence| (key.clone(), sentence))
+    });
+    let warning = |(key, sentence): (String, String)| Finding {
         severity: Severity::Warning,
-        ..config::mistake(
-            bytes,
-            "forebay.nodes".to_string(),
-            &format!("the table rules: {sentence}"),
-        )
+        ..config::mistake(bytes, key, &format!("the table rules: {sentence}"))
     };
-    told.into_iter().map(warning).collect()
+    told.map(warning).collect()
 }
 
 fn differences_of(settings: &Settings) -> Result<Vec<String>, String> {

@@ -37,6 +37,7 @@ use crate::config::settings::RegistryKind;
 use crate::observe::logs::{self, LogFormat};
 use crate::registry::differences;
 use crate::registry::validation::resolve_all;
+use forebay_core::vocabulary::chain::ChainName;
 
 /// A JSON-RPC load balancer for Ethereum nodes: healthy own nodes by weight, the leader as
 /// fallback.
@@ -96,13 +97,21 @@ enum Command {
         reference: bool,
     },
     /// Add, list, change and remove nodes; a running balancer follows
-    #[command(subcommand)]
-    Backends(registry::RegistryCommand),
+    Backends {
+        /// Of this chain [default: the only one, or the one with `default: true`]
+        #[arg(long, value_name = "NAME", global = true)]
+        chain: Option<ChainName>,
+        #[command(subcommand)]
+        command: registry::RegistryCommand,
+    },
     /// Let answers go that a running balancer keeps
     #[command(subcommand)]
     Cache(cache::CacheCommand),
     /// Ask all nodes once, and say who is fit and why
     Probe {
+        /// Of this chain [default: the only one, or the one with `default: true`]
+        #[arg(long, value_name = "NAME")]
+        chain: Option<ChainName>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -171,17 +180,19 @@ fn obey(command: Command, path: &Path) -> Result<(), CommandError> {
             Ok(false) => Err(CommandError::refused("")),
             Err(why) => Err(CommandError::refused(why)),
         },
-        Command::Backends(command) => {
-            registry::run(command, &settings(path, ConfigScope::Nodes)?.0)
+        Command::Backends { chain, command } => {
+            let (settings, _) = settings(path, ConfigScope::Nodes)?;
+            registry::run(command, &settings, chain.as_ref())
         }
         Command::Cache(command) => cache::run(&command, &configuration(path)?.0),
-        Command::Probe { json } => probe(path, json),
+        Command::Probe { chain, json } => probe(path, chain.as_ref(), json),
     }
 }
 
-fn probe(path: &Path, json: bool) -> Result<(), CommandError> {
+fn probe(path: &Path, chain: Option<&ChainName>, json: bool) -> Result<(), CommandError> {
     let (settings, conf) = settings(path, ConfigScope::Nodes)?;
-    let registry = open_registry(&settings)?;
+    let chain = setup::chain(&settings, chain)?;
+    let (registry, settings) = (open_registry(&chain)?, chain.settings);
     runtime()?.block_on(async {
         let listing = registry.list_following(&settings.nodes).await;
         let listing = listing.map_err(CommandError::out_of_reach)?;
@@ -208,7 +219,7 @@ fn probe(path: &Path, json: bool) -> Result<(), CommandError> {
         probe::run(
             &specs,
             &rejected,
-            &settings,
+            settings,
             conf.ca_file.as_deref(),
             json,
             &mut io::stdout(),

@@ -13,6 +13,7 @@ use crate::cli::backends::BackendCommand;
 use crate::cli::error::CommandError;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::registry::{Listing, NodeEdit, Registry, RegistryError, RegistryItem, differences};
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::NodeRecord;
 
 /// The nodes that calls are shared among. A running balancer follows a change within seconds.
@@ -55,12 +56,21 @@ impl From<RegistryChoice> for RegistryKind {
     }
 }
 
-/// Carries out `command` on the registries that `settings` name.
-pub fn run(command: RegistryCommand, settings: &Settings) -> Result<(), CommandError> {
+/// Carries out `command` on the registries that `settings` name of the chain called `chain`.
+pub fn run(
+    command: RegistryCommand,
+    settings: &Settings,
+    chain: Option<&ChainName>,
+) -> Result<(), CommandError> {
     let (mut out, mut notes) = (io::stdout(), io::stderr());
+    if matches!(command, RegistryCommand::Repair) {
+        return super::repair::run(settings, &mut out);
+    }
+    let chain = super::setup::chain(settings, chain)?;
+    let settings = chain.settings;
     match command {
         RegistryCommand::Backends(command) => {
-            let (registry, environment) = (registry(settings)?, app::nodes_environment());
+            let (registry, environment) = (registry(&chain)?, app::nodes_environment());
             let done = backends::run(
                 command,
                 &*registry,
@@ -72,10 +82,10 @@ pub fn run(command: RegistryCommand, settings: &Settings) -> Result<(), CommandE
             runtime()?.block_on(done).map_err(CommandError::from)
         }
         RegistryCommand::Diff => {
-            let registry = registry(settings)?;
+            let registry = registry(&chain)?;
             runtime()?.block_on(diff(&*registry, settings, &mut out))
         }
-        RegistryCommand::Repair => super::repair::run(settings, &mut out),
+        RegistryCommand::Repair => Ok(()),
         RegistryCommand::Init => runtime()?.block_on(init(settings, &mut out)),
         RegistryCommand::Copy(copy) => {
             if copy.from == copy.to {
@@ -83,7 +93,7 @@ pub fn run(command: RegistryCommand, settings: &Settings) -> Result<(), CommandE
                     "--from and --to are the same registry",
                 ));
             }
-            let open = |kind: RegistryChoice| super::setup::open(kind.into(), settings);
+            let open = |kind: RegistryChoice| super::setup::open(kind.into(), &chain);
             let (from, to) = (open(copy.from)?, open(copy.to)?);
             let done = copy_all(&*from, &settings.nodes, &*to, &mut out, &mut notes);
             runtime()?.block_on(done)

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::observe::events::nodes_in_words;
 use crate::registry::embedded::EmbeddedRegistry;
+use crate::registry::last_list::LastListFile;
 use crate::registry::{Registry as _, RegistryError, last_list};
 use forebay_core::vocabulary::node::NodeRecord;
 
@@ -34,14 +35,27 @@ pub fn run(settings: &Settings, out: &mut dyn Write) -> Result<(), CommandError>
             path.display()
         ));
     };
-    let saved = EmbeddedRegistry::salvage(path);
+    let mut saved = EmbeddedRegistry::salvage(path);
+    for (name, _) in settings.all_chains() {
+        let stored_as = settings.stored_as(&name).cloned();
+        if saved.iter().all(|(chain, _)| *chain != stored_as) {
+            saved.push((stored_as, Vec::new()));
+        }
+    }
+    let last_list = &settings.registry.last_list;
     let aside = put_aside(path).map_err(CommandError::out_of_reach)?;
     let registry = EmbeddedRegistry::open(path, app::nodes_environment())
         .map_err(CommandError::out_of_reach)?;
-    let last = last_list::load(&settings.registry.last_list).unwrap_or_default();
     let (read, added) = super::setup::runtime()?.block_on(async {
-        let read = add_all(&registry, &saved).await?;
-        Ok::<_, CommandError>((read, add_all(&registry, &last).await?))
+        let (mut read, mut added) = (0, 0);
+        for (chain, saved) in &saved {
+            let registry = registry.of_chain(chain.as_ref());
+            let last = LastListFile::new(last_list, chain.as_ref());
+            let last = last_list::load(&last).unwrap_or_default();
+            read += add_all(&registry, saved).await?;
+            added += add_all(&registry, &last).await?;
+        }
+        Ok::<_, CommandError>((read, added))
     })?;
     say(format!("{why}"))?;
     say(format!(

@@ -11,6 +11,7 @@ use crate::cli::error::CommandError;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::config::{self, Finding, ParsedConfig, Severity};
 use crate::registry::Registry;
+use forebay_core::vocabulary::chain::ChainName;
 
 /// What of the configuration a command works by.
 #[derive(Clone, Copy)]
@@ -106,19 +107,50 @@ pub(super) fn certificate_findings(bytes: &[u8], settings: &Settings) -> Vec<Fin
         .collect()
 }
 
-pub(super) fn registry(settings: &Settings) -> Result<Arc<dyn Registry>, CommandError> {
-    open(settings.registry.kind, settings)
+/// The chain that a command is about.
+#[derive(Clone)]
+pub(super) struct ChosenChain<'a> {
+    /// As of one chain alone.
+    pub settings: &'a Settings,
+    /// Under which name its nodes are written down; `None`: as the default one's.
+    pub stored_as: Option<ChainName>,
+}
+
+/// The chain called `name`, else the only one, or the default.
+pub(super) fn chain<'a>(
+    settings: &'a Settings,
+    name: Option<&ChainName>,
+) -> Result<ChosenChain<'a>, CommandError> {
+    let is_default = |wanted: &ChainName| match &settings.chains[..] {
+        [] | [_] => true,
+        several => several.iter().any(|it| it.name == *wanted && it.is_default),
+    };
+    let is_it = |found: &ChainName| name.map_or_else(|| is_default(found), |name| name == found);
+    let chosen = settings.all_chains().find(|(found, _)| is_it(found));
+    let Some((found, of_chain)) = chosen else {
+        let names = settings.all_chains().map(|(name, _)| name.to_string());
+        let names = names.collect::<Vec<_>>().join(", ");
+        return Err(CommandError::refused(match name {
+            Some(name) => format!("there is no chain {name}; there are: {names}"),
+            None => format!("name a chain with --chain, none is the default: {names}"),
+        }));
+    };
+    Ok(ChosenChain {
+        settings: of_chain,
+        stored_as: settings.stored_as(&found).cloned(),
+    })
 }
 
 /// One that is made where there was none is told: it may not be the one that was meant.
 pub(super) fn open(
     kind: RegistryKind,
-    settings: &Settings,
+    chain: &ChosenChain<'_>,
 ) -> Result<Arc<dyn Registry>, CommandError> {
+    let settings = chain.settings;
     let path = &settings.registry.path;
     let is_new = kind == RegistryKind::Embedded && !path.exists();
     let opened =
-        app::open_registry(kind, &settings.registry).map_err(CommandError::out_of_reach)?;
+        app::Registries::open(kind, &settings.registry).map_err(CommandError::out_of_reach)?;
     if is_new {
         drop(writeln!(
             io::stderr(),
@@ -126,7 +158,12 @@ pub(super) fn open(
             path.display()
         ));
     }
-    Ok(opened)
+    Ok(opened.of_chain(chain.stored_as.as_ref(), &settings.registry))
+}
+
+/// That of the configuration.
+pub(super) fn registry(chain: &ChosenChain<'_>) -> Result<Arc<dyn Registry>, CommandError> {
+    open(chain.settings.registry.kind, chain)
 }
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {

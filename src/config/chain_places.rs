@@ -1,11 +1,17 @@
 //! The chains of the settings, one alone or several, and where the nodes of each are written down.
 
-use std::path::{Path, PathBuf};
-
 use super::settings::Settings;
 use forebay_core::vocabulary::chain::ChainName;
 
 impl Settings {
+    /// Under which name the nodes of the chain called `name` are written down; `None`: as those of the
+    /// default one, where they stood before there were several.
+    pub fn stored_as(&self, name: &ChainName) -> Option<&ChainName> {
+        let chain = self.chains.iter().find(|chain| chain.name == *name)?;
+        let is_first = chain.is_default || self.chains.len() == 1;
+        (!is_first).then_some(&chain.name)
+    }
+
     /// Every chain with its settings; one alone is called `main`.
     pub fn all_chains(&self) -> impl Iterator<Item = (ChainName, &Settings)> {
         let alone = self.chains.is_empty();
@@ -16,31 +22,18 @@ impl Settings {
     }
 }
 
-/// Nodes of chains other than the default stand where those who know of one chain alone don't look.
+/// Nodes of chains other than the default stand where those who know of one chain alone don't look: in a
+/// table of their own, unless the chain names one. In the embedded registry they have rows of their own.
 pub(super) fn keep_apart(settings: &mut Settings) {
-    let is_alone = settings.chains.len() == 1;
-    let shared = settings.registry.clone();
-    for chain in &mut settings.chains {
-        if chain.is_default || is_alone {
-            continue;
-        }
-        let registry = &mut chain.settings.registry;
-        for path in [&mut registry.path, &mut registry.last_list] {
-            *path = named_apart(path, &chain.name);
-        }
-        if registry.table == shared.table {
-            registry.table = format!("{}-{}", shared.table, chain.name);
+    let shared = settings.registry.table.clone();
+    let chains = settings.chains.iter();
+    let stored: Vec<_> = chains
+        .map(|chain| settings.stored_as(&chain.name).cloned())
+        .collect();
+    for (chain, stored_as) in settings.chains.iter_mut().zip(stored) {
+        let table = &mut chain.settings.registry.table;
+        if let Some(name) = stored_as.filter(|_| *table == shared) {
+            *table = format!("{shared}-{name}");
         }
     }
-}
-
-/// `data/forebay-base.db` of `data/forebay.db`.
-fn named_apart(path: &Path, name: &ChainName) -> PathBuf {
-    let mut file = path.file_stem().unwrap_or_default().to_os_string();
-    file.push(format!("-{name}"));
-    if let Some(extension) = path.extension() {
-        file.push(".");
-        file.push(extension);
-    }
-    path.with_file_name(file)
 }

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use super::field::{Field, ReadContext, Section, below, unknown_key};
 use super::finding::{Finding, Findings, Severity, shown};
 use super::host_name;
+use super::registry::TABLE_BYTES;
 use super::server::FOREBAY;
-use super::settings::{NamedChain, Settings, table};
+use super::settings::{NamedChain, RegistryKind, Settings, table};
 use super::yaml::{YamlEntry, YamlNode, YamlValue};
 use super::{advice, chain_places, from_file};
 use forebay_core::vocabulary::chain::ChainName;
@@ -319,10 +320,11 @@ fn judge(context: &ReadContext<'_>, settings: &Settings) {
     let mut take = |kind, what: String, path: String, again: &str| {
         match taken.get(&(kind, what.clone())) {
             // Twice in one chain it was told of.
-            Some(first) if kind == "node" && list_of(first) == list_of(&path) => {}
+            Some(first) if kind == "node" && list_of(first) == list_of(&path) => return true,
             Some(first) => context.error(&path, format!("{again} {first}")),
-            None => drop(taken.insert((kind, what), path)),
+            None => return taken.insert((kind, what), path).is_none(),
         }
+        false
     };
     for chain in &settings.chains {
         let path = format!("forebay.{CHAINS}.{}", chain.name);
@@ -333,6 +335,20 @@ fn judge(context: &ReadContext<'_>, settings: &Settings) {
         if chain.is_default {
             let again = "one chain is the default, and that is";
             take("default", String::new(), format!("{path}.default"), again);
+        }
+        if settings.registry.kind == RegistryKind::Dynamo {
+            let table = &chain.settings.registry.table;
+            let at = format!("{path}.registry.table");
+            if !TABLE_BYTES.contains(&table.len()) {
+                context.error(
+                    &at,
+                    format!("`{table}` is no table's name: up to 249 letters"),
+                );
+            }
+            let again = "a table, or the one with -state beside it, is one chain's, and that is";
+            if take("table", table.clone(), at.clone(), again) {
+                take("table", format!("{table}-state"), at, again);
+            }
         }
         for (at, host) in chain.hosts.iter().enumerate() {
             let again = "a host leads to one chain, and it is";

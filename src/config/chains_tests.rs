@@ -7,6 +7,7 @@ use pingora::server::configuration::ServerConf;
 use crate::config::settings::Settings;
 use crate::config::tests::{finds, finds_nothing, reading, told, under_forebay};
 use crate::config::{change, printout, read, refusal};
+use forebay_core::vocabulary::chain::ChainName;
 
 const TWO: &str = "
 version: 1
@@ -71,17 +72,24 @@ fn nodes_of_chains_other_than_the_default_stand_apart() {
     let registry = |at: usize| settings.chains[at].settings.registry.clone();
     assert_eq!(registry(0).path.to_str(), Some("data/forebay.db"));
     assert_eq!(registry(0).table, "forebay-backends");
-    assert_eq!(registry(1).path.to_str(), Some("data/forebay-base.db"));
-    assert_eq!(
-        registry(1).last_list.to_str(),
-        Some("data/last-list-base.json")
-    );
+    let stored_as = |at: usize| settings.stored_as(&settings.chains[at].name);
+    assert_eq!(stored_as(0), None);
+    assert_eq!(stored_as(1).map(ChainName::as_str), Some("base"));
     assert_eq!(registry(1).table, "forebay-backends-base");
     let own = reading("forebay: {chains: {a: {}, b: {registry: {table: own}}}}")
         .settings
         .unwrap();
     assert_eq!(own.chains[0].settings.registry.table, "forebay-backends-a");
     assert_eq!(own.chains[1].settings.registry.table, "own");
+    let table = "a table, or the one with -state beside it, is one chain's";
+    for chains in [
+        "a: {default: true}, state: {}",
+        "a: {default: true}, b: {}, c: {registry: {table: forebay-backends-b}}",
+        "a: {registry: {table: own}}, b: {registry: {table: own-state}}",
+    ] {
+        let text = format!("{{registry: {{kind: dynamodb}}, chains: {{{chains}}}}}");
+        finds(&text, table);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::form::{Form, duration};
 use super::quantity::duration_text;
 
 /// DynamoDB's own limits of a name, with room for `-state`.
-const TABLE_BYTES: RangeInclusive<usize> = 3..=249;
+pub(super) const TABLE_BYTES: RangeInclusive<usize> = 3..=249;
 const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 /// Where that is long enough for the rounds.
 pub(super) const LEASE: Duration = Duration::from_secs(30);

@@ -107,6 +107,16 @@ impl DynamoRegistry {
         }
     }
 
+    /// The registry of another chain, in tables of its own: its list, lease, edition and shared head have
+    /// nothing to do with this one's. One client asks for both.
+    #[must_use]
+    pub fn beside(&self, place: &DynamoConfig) -> DynamoRegistry {
+        DynamoRegistry {
+            store: self.store.beside(&place.table),
+            ..DynamoRegistry::new(place, self.environment.clone())
+        }
+    }
+
     /// Makes the tables where they are missing; a sentence on each thing done, found or left.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The registry in a file of its own: SQLite, for one machine.
 //!
-//! Several processes may have the file open (the server and the command line): every change is
+//! The nodes of chains other than the default one stand in tables of their own, which earlier releases pass
+//! over. Several processes may have the file open (the server and the command line): every change is
 //! one transaction that takes the write lock before it looks. The file holds URLs with the
 //! credentials in them, so it is made readable by its owner alone, and no error quotes it.
 //! SQLite blocks, so the work is done on tokio's threads for that; a call that was given up for
@@ -9,14 +10,14 @@
 mod changes;
 mod configured_nodes;
 mod floor;
+mod opening;
 mod table;
 
-use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -27,35 +28,35 @@ use super::file_turns;
 use super::{Environment, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
 use crate::registry::embedded::changes::ChangeError;
-use crate::registry::embedded::table::DatabaseError;
+use crate::registry::embedded::table::ChainTables;
 use crate::registry::validation::EnvironmentLookup;
 use crate::registry::{FollowReport, NodeEdit, RegistryItem, StoredHealth};
 use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::NodeRecord;
 
 /// The longest that opening or a call takes, waiting for other processes included.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two tries to open a file that others are opening too.
-const PAUSE: Duration = Duration::from_millis(10);
-
 /// Between two looks for another process's floor.
 const FLOOR_EVERY: Duration = Duration::from_millis(250);
 
-/// The embedded registry. Clones share one connection.
+/// The embedded registry, of one chain. Clones, and those of other chains, share one connection.
 #[derive(Clone)]
 pub struct EmbeddedRegistry {
     path: PathBuf,
+    /// `None`: the default one, whose nodes earlier releases know.
+    chain: Option<ChainName>,
     /// `None` until the file can be opened, and once it has shown itself damaged.
     shelf: Arc<Mutex<Option<OpenDatabase>>>,
     environment: Environment,
     patience: Duration,
 }
 
-/// The connection, and the last list read over it with the version of the file it was read at.
+/// The connection, and the last lists read over it, each with the version of the file it was read at.
 struct OpenDatabase {
     connection: Connection,
-    listed: Option<(i64, Listing)>,
+    listed: HashMap<Option<ChainName>, (i64, Listing)>,
     /// Which file it is.
     inode: Option<u64>,
 }
@@ -64,11 +65,11 @@ impl OpenDatabase {
     /// Opens the file at `path`, and makes its folder and file where there are none.
     fn open(path: &Path) -> Result<OpenDatabase, String> {
         let why = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
-        create(path).map_err(|error| why(&error))?;
-        let connection = connect(path).map_err(|unfit| why(&unfit))?;
+        opening::create(path).map_err(|error| why(&error))?;
+        let connection = opening::connect(path).map_err(|unfit| why(&unfit))?;
         Ok(OpenDatabase {
             connection,
-            listed: None,
+            listed: HashMap::new(),
             inode: fs::metadata(path).ok().map(|found| found.ino()),
         })
     }
@@ -113,21 +114,39 @@ impl EmbeddedRegistry {
     pub fn later(path: &Path, environment: Environment) -> EmbeddedRegistry {
         EmbeddedRegistry {
             path: path.to_path_buf(),
+            chain: None,
             shelf: Arc::default(),
             environment,
             patience: PATIENCE,
         }
     }
 
-    /// What nodes can still be read of a damaged file, up to where it can't be read any further.
-    pub fn salvage(path: &Path) -> Vec<NodeRecord> {
+    /// The registry of `chain` in the same file; `None`: of the default one.
+    #[must_use]
+    pub fn of_chain(&self, chain: Option<&ChainName>) -> EmbeddedRegistry {
+        EmbeddedRegistry {
+            chain: chain.cloned(),
+            ..self.clone()
+        }
+    }
+
+    /// What nodes can still be read of a damaged file, up to where it can't be read any further: by
+    /// chain, the default one first.
+    pub fn salvage(path: &Path) -> Vec<(Option<ChainName>, Vec<NodeRecord>)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let Ok(connection) = Connection::open_with_flags(path, flags) else {
-            return Vec::new();
+            return vec![(None, Vec::new())];
         };
-        let rows = table::rows_while_readable(&connection);
-        let items = rows.iter().filter_map(|row| row.item(&|_| None).ok());
-        items.map(|item| item.record).collect()
+        let others = table::chains(&connection).into_iter().map(Some);
+        let chains = std::iter::once(None).chain(others);
+        let nodes_of = |chain: Option<ChainName>| {
+            let tables = ChainTables::new(&connection, chain.as_ref());
+            let rows = table::rows_while_readable(tables);
+            let items = rows.iter().filter_map(|row| row.item(&|_| None).ok());
+            let records = items.map(|item| item.record).collect();
+            (chain, records)
+        };
+        chains.map(nodes_of).collect()
     }
 
     /// Does `work` on a thread that may block, within the time for a call.
@@ -172,13 +191,16 @@ impl EmbeddedRegistry {
     async fn change<T: Send + 'static>(
         &self,
         operation: &'static str,
-        work: impl FnOnce(&Connection, EnvironmentLookup<'_>) -> Result<T, ChangeError> + Send + 'static,
+        work: impl FnOnce(ChainTables<'_>, EnvironmentLookup<'_>) -> Result<T, ChangeError>
+        + Send
+        + 'static,
     ) -> Result<T, RegistryError> {
-        self.call(operation, |shelf, deadline, lookup| {
-            shelf.listed = None;
+        let chain = self.chain.clone();
+        self.call(operation, move |shelf, deadline, lookup| {
+            shelf.listed.clear();
             let immediate = TransactionBehavior::Immediate;
             let change = shelf.connection.transaction_with_behavior(immediate)?;
-            let outcome = work(&change, lookup)?;
+            let outcome = work(ChainTables::new(&change, chain.as_ref()), lookup)?;
             // The caller has been told by then that nothing was done.
             if clock::now() >= deadline {
                 return Err(ChangeError::Late);
@@ -197,46 +219,6 @@ fn out_of_reach(operation: &'static str, why: &dyn std::fmt::Display) -> Registr
     }
 }
 
-/// Makes the folder and an empty file, which is a new database. SQLite gives the files it puts
-/// beside it the same mode.
-fn create(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
-        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => Err(why),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-/// SQLite gives up at once, whatever its timeout, when two processes turn a new file to WAL at
-/// the same moment; so we try again ourselves.
-fn connect(path: &Path) -> Result<Connection, DatabaseError> {
-    let deadline = clock::now() + PATIENCE;
-    loop {
-        match try_connect(path) {
-            Err(DatabaseError::Store(why)) if is_busy(&why) && clock::now() < deadline => {
-                thread::sleep(PAUSE);
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-fn try_connect(path: &Path) -> Result<Connection, DatabaseError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    table::prepare(&mut connection)?;
-    table::look_over(&connection)?;
-    Ok(connection)
-}
-
 /// Nothing more can be had of a connection that says so.
 fn is_damage(why: &rusqlite::Error) -> bool {
     matches!(
@@ -245,28 +227,23 @@ fn is_damage(why: &rusqlite::Error) -> bool {
     )
 }
 
-fn is_busy(why: &rusqlite::Error) -> bool {
-    matches!(
-        why.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
-    )
-}
-
 #[async_trait]
 impl Registry for EmbeddedRegistry {
     async fn list(&self) -> Result<Listing, RegistryError> {
-        self.call("list", |shelf, _, lookup| {
+        let chain = self.chain.clone();
+        self.call("list", move |shelf, _, lookup| {
             // Read before the rows: a change in between is then seen at the next call.
             let version = shelf
                 .connection
                 .pragma_query_value(None, "data_version", |row| row.get(0))?;
-            if let Some((at, listing)) = &shelf.listed
+            if let Some((at, listing)) = shelf.listed.get(&chain)
                 && *at == version
             {
                 return Ok(listing.clone());
             }
-            let listing = changes::list(&shelf.connection, lookup)?;
-            shelf.listed = Some((version, listing.clone()));
+            let tables = ChainTables::new(&shelf.connection, chain.as_ref());
+            let listing = changes::list(tables, lookup)?;
+            shelf.listed.insert(chain, (version, listing.clone()));
             Ok(listing)
         })
         .await
@@ -274,67 +251,68 @@ impl Registry for EmbeddedRegistry {
 
     async fn seed(&self, records: &[NodeRecord]) -> Result<bool, RegistryError> {
         let records = records.to_vec();
-        self.change("seed", move |connection, lookup| {
-            changes::seed(connection, &records, lookup)
+        self.change("seed", move |tables, lookup| {
+            changes::seed(tables, &records, lookup)
         })
         .await
     }
 
     async fn follow(&self, nodes: &[NodeRecord]) -> Result<Option<FollowReport>, RegistryError> {
         let nodes = nodes.to_vec();
-        let followed = self.change("follow", move |connection, lookup| {
-            configured_nodes::follow(connection, &nodes, lookup)
+        let followed = self.change("follow", move |tables, lookup| {
+            configured_nodes::follow(tables, &nodes, lookup)
         });
         followed.await.map(Some)
     }
 
     async fn list_following(&self, nodes: &[NodeRecord]) -> Result<Listing, RegistryError> {
-        let nodes = nodes.to_vec();
+        let (nodes, chain) = (nodes.to_vec(), self.chain.clone());
         self.call("list", move |shelf, _, lookup| {
             // Taken back at its end.
             let look = shelf.connection.transaction()?;
-            configured_nodes::follow(&look, &nodes, lookup)?;
-            changes::list(&look, lookup)
+            let tables = ChainTables::new(&look, chain.as_ref());
+            configured_nodes::follow(tables, &nodes, lookup)?;
+            changes::list(tables, lookup)
         })
         .await
     }
 
     async fn admit(&self, url: &str) -> Result<(), RegistryError> {
         let url = url.to_string();
-        self.change("follow", move |connection, _| {
-            configured_nodes::admit(connection, &url)
+        self.change("follow", move |tables, _| {
+            configured_nodes::admit(tables, &url)
         })
         .await
     }
 
     async fn add(&self, record: &NodeRecord) -> Result<RegistryItem, RegistryError> {
         let record = record.clone();
-        self.change("add", move |connection, lookup| {
-            changes::add(connection, &record, lookup)
+        self.change("add", move |tables, lookup| {
+            changes::add(tables, &record, lookup)
         })
         .await
     }
 
     async fn set(&self, key: &str, edit: &NodeEdit) -> Result<RegistryItem, RegistryError> {
         let (key, edit) = (key.to_string(), edit.clone());
-        self.change("set", move |connection, lookup| {
-            changes::set(connection, &key, &edit, lookup)
+        self.change("set", move |tables, lookup| {
+            changes::set(tables, &key, &edit, lookup)
         })
         .await
     }
 
     async fn remove(&self, key: &str) -> Result<RegistryItem, RegistryError> {
         let key = key.to_string();
-        self.change("remove", move |connection, lookup| {
-            changes::remove(connection, &key, lookup)
+        self.change("remove", move |tables, lookup| {
+            changes::remove(tables, &key, lookup)
         })
         .await
     }
 
     async fn record_health(&self, healths: &[(String, StoredHealth)]) -> Result<(), RegistryError> {
         let healths = healths.to_vec();
-        self.change("record_health", move |connection, _| {
-            changes::record_health(connection, &healths)
+        self.change("record_health", move |tables, _| {
+            changes::record_health(tables, &healths)
         })
         .await
     }
@@ -353,16 +331,20 @@ impl Registry for EmbeddedRegistry {
     }
 
     async fn floor(&self) -> Result<Option<HeadFloor>, RegistryError> {
-        self.call("floor", |shelf, _, _| Ok(floor::read(&shelf.connection)?))
-            .await
+        let chain = self.chain.clone();
+        self.call("floor", move |shelf, _, _| {
+            Ok(floor::read(&shelf.connection, chain.as_ref())?)
+        })
+        .await
     }
 
     /// The list stays as it is: no change of it is noted.
     async fn raise_floor(&self, write: FloorWrite) -> Result<bool, RegistryError> {
+        let chain = self.chain.clone();
         self.call("floor", move |shelf, _, _| {
             let immediate = TransactionBehavior::Immediate;
             let change = shelf.connection.transaction_with_behavior(immediate)?;
-            let is_written = floor::raise(&change, &write)?;
+            let is_written = floor::raise(&change, chain.as_ref(), &write)?;
             change.commit()?;
             Ok(is_written)
         })
@@ -376,11 +358,17 @@ impl Registry for EmbeddedRegistry {
 }
 
 #[cfg(test)]
+#[path = "embedded/chains_tests.rs"]
+mod chains_tests;
+
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::process::{Child, Command};
     use std::sync::Barrier;
+    use std::thread;
 
+    use super::opening::PAUSE;
     use super::*;
     use forebay_core::vocabulary::node::{Role, Weight};
 
@@ -482,7 +470,13 @@ mod tests {
         let mark = "remembered".to_string();
         let mut slot = registry.shelf.lock().await;
         let shelf = slot.as_mut().unwrap();
-        shelf.listed.as_mut().unwrap().1.rejected.push(mark.clone());
+        shelf
+            .listed
+            .get_mut(&None)
+            .unwrap()
+            .1
+            .rejected
+            .push(mark.clone());
         drop(slot);
         assert_eq!(registry.list().await.unwrap().rejected, [mark]);
         home.by_hand("UPDATE nodes SET weight = 7");

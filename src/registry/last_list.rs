@@ -1,7 +1,8 @@
 //! The last good list on disk, for starting while the registry is out of reach.
 //!
 //! Records stand in it as written, so `${NAME}` stays unresolved. What an operator wrote out is
-//! in it as well: the file is its owner's alone, and no error quotes it.
+//! in it as well: the file is its owner's alone, and no error quotes it. A chain other than the default one
+//! has a file of its own beside it, which says whose it is.
 //! Both functions block; call them from where that is allowed.
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 /// The longest file that we read.
@@ -35,6 +37,9 @@ pub enum LastListError {
 #[serde(deny_unknown_fields)]
 struct LastList {
     version: u64,
+    /// Whose nodes they are; not written of the default one, whose file earlier releases read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chain: Option<String>,
     nodes: Vec<LastListEntry>,
 }
 
@@ -111,18 +116,57 @@ pub fn record_of(text: &str) -> Result<NodeRecord, NodeSpecError> {
     entry.record()
 }
 
-/// Writes `records` to `path`, whole or not at all, when they differ from what stands there;
+/// Where the last list of one chain is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastListFile {
+    path: PathBuf,
+    chain: Option<ChainName>,
+}
+
+impl LastListFile {
+    /// Of `chain`, beside the default one's at `path`: `last-list.json`, `last-list-base.json`. `None`: of
+    /// the default one.
+    pub fn new(path: &Path, chain: Option<&ChainName>) -> LastListFile {
+        let path = match chain {
+            None => path.to_path_buf(),
+            Some(chain) => {
+                let mut name = path.file_stem().unwrap_or_default().to_os_string();
+                name.push(format!("-{chain}"));
+                let mut beside = path.with_file_name(name);
+                if let Some(end) = path.extension() {
+                    let mut name = beside.into_os_string();
+                    name.push(".");
+                    name.push(end);
+                    beside = name.into();
+                }
+                beside
+            }
+        };
+        LastListFile {
+            path,
+            chain: chain.cloned(),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Writes `records` to `file`, whole or not at all, when they differ from what stands there;
 /// says whether it wrote. Creates the folder.
 ///
 /// # Errors
 /// [`LastListError::File`].
-pub fn save(path: &Path, records: &[NodeRecord]) -> Result<bool, LastListError> {
+pub fn save(file: &LastListFile, records: &[NodeRecord]) -> Result<bool, LastListError> {
+    let path = file.path();
     let failed = |why: io::Error| LastListError::File {
         path: path.to_path_buf(),
         why,
     };
     let page = LastList {
         version: VERSION,
+        chain: file.chain.as_ref().map(ChainName::to_string),
         nodes: records.iter().map(LastListEntry::of).collect(),
     };
     let text = serde_json::to_vec_pretty(&page).map_err(|why| failed(why.into()))?;
@@ -134,7 +178,8 @@ pub fn save(path: &Path, records: &[NodeRecord]) -> Result<bool, LastListError> 
 }
 
 /// Takes away the drafts of processes that were killed while they wrote.
-pub fn tidy(path: &Path) {
+pub fn tidy(file: &LastListFile) {
+    let path = file.path();
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return;
     };
@@ -159,7 +204,8 @@ pub fn tidy(path: &Path) {
 ///
 /// # Errors
 /// See [`LastListError`]; one entry that can't be understood spoils the file.
-pub fn load(path: &Path) -> Result<Vec<NodeRecord>, LastListError> {
+pub fn load(file: &LastListFile) -> Result<Vec<NodeRecord>, LastListError> {
+    let path = file.path();
     let malformed = |why: String| LastListError::Malformed {
         path: path.to_path_buf(),
         why,
@@ -184,6 +230,9 @@ pub fn load(path: &Path) -> Result<Vec<NodeRecord>, LastListError> {
     })?;
     if page.version != VERSION {
         return Err(malformed(format!("its version is {}", page.version)));
+    }
+    if page.chain.as_deref() != file.chain.as_ref().map(ChainName::as_str) {
+        return Err(malformed("it is another chain's".to_string()));
     }
     let records = page.nodes.into_iter().map(LastListEntry::record);
     records
@@ -236,6 +285,45 @@ mod tests {
 
     use super::*;
 
+    fn at(path: &Path) -> LastListFile {
+        LastListFile::new(path, None)
+    }
+
+    #[test]
+    fn another_chains_list_stands_in_a_file_of_its_own_and_is_taken_for_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-list.json");
+        let [base, gnosis] = ["base", "gnosis"].map(|name| name.parse::<ChainName>().unwrap());
+        let of_base = LastListFile::new(&path, Some(&base));
+        assert_eq!(of_base.path(), folder.path().join("last-list-base.json"));
+        let without_end = LastListFile::new(Path::new("data/list"), Some(&base));
+        assert_eq!(without_end.path(), Path::new("data/list-base"));
+        assert!(save(&of_base, &records()).unwrap());
+        assert_eq!(load(&of_base).unwrap(), records());
+        assert!(matches!(load(&at(&path)), Err(LastListError::Absent(_))));
+        let of_gnosis = LastListFile::new(&path, Some(&gnosis));
+        fs::copy(of_base.path(), of_gnosis.path()).unwrap();
+        fs::copy(of_base.path(), &path).unwrap();
+        for other in [of_gnosis, at(&path)] {
+            let why = load(&other).unwrap_err().to_string();
+            assert!(why.contains("another chain's"), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_default_chains_file_is_what_earlier_releases_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-list.json");
+        save(&at(&path), &[NodeRecord::at("http://a")]).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let members: Vec<_> = written.as_object().unwrap().keys().collect();
+        assert_eq!(
+            members,
+            ["nodes", "version"],
+            "they refuse what they don't know"
+        );
+    }
+
     fn records() -> Vec<NodeRecord> {
         vec![
             NodeRecord {
@@ -261,10 +349,10 @@ mod tests {
     fn what_was_saved_is_loaded_and_only_its_owner_can_read_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data/last-list.json");
-        assert!(save(&path, &records()).unwrap());
-        assert_eq!(load(&path).unwrap(), records());
-        assert!(save(&path, &[]).unwrap());
-        assert_eq!(load(&path).unwrap(), []);
+        assert!(save(&at(&path), &records()).unwrap());
+        assert_eq!(load(&at(&path)).unwrap(), records());
+        assert!(save(&at(&path), &[]).unwrap());
+        assert_eq!(load(&at(&path)).unwrap(), []);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
@@ -275,11 +363,11 @@ mod tests {
     fn an_unchanged_list_is_not_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("last-list.json");
-        save(&path, &records()).unwrap();
+        save(&at(&path), &records()).unwrap();
         let before = fs::metadata(&path).unwrap().ino();
-        assert!(!save(&path, &records()).unwrap());
+        assert!(!save(&at(&path), &records()).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().ino(), before);
-        assert!(save(&path, &records()[1..]).unwrap());
+        assert!(save(&at(&path), &records()[1..]).unwrap());
         assert_ne!(fs::metadata(&path).unwrap().ino(), before);
     }
 
@@ -287,7 +375,7 @@ mod tests {
     fn a_bad_file_is_told_without_quoting_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("last-list.json");
-        assert!(matches!(load(&path), Err(LastListError::Absent(_))));
+        assert!(matches!(load(&at(&path)), Err(LastListError::Absent(_))));
         for (text, told) in [
             ("", "line 1, column 0"),
             (r#"{"version":1,"nodes":"s3cret"}"#, "line 1"),
@@ -302,7 +390,7 @@ mod tests {
             ),
         ] {
             fs::write(&path, text).unwrap();
-            let sentence = load(&path).unwrap_err().to_string();
+            let sentence = load(&at(&path)).unwrap_err().to_string();
             assert!(sentence.contains(told), "{sentence}");
             assert!(!sentence.contains("s3cret"), "{sentence}");
         }
@@ -315,10 +403,10 @@ mod tests {
         let mut text = br#"{"version":1,"nodes":[]}"#.to_vec();
         text.resize(usize::try_from(FILE_BYTES_MAX).unwrap(), b' ');
         fs::write(&path, &text).unwrap();
-        assert_eq!(load(&path).unwrap(), []);
+        assert_eq!(load(&at(&path)).unwrap(), []);
         text.push(b' ');
         fs::write(&path, &text).unwrap();
-        assert!(load(&path).unwrap_err().to_string().contains("over"));
+        assert!(load(&at(&path)).unwrap_err().to_string().contains("over"));
     }
 
     #[test]
@@ -338,10 +426,10 @@ mod tests {
         for file in others.iter().chain([&draft, &path]) {
             fs::write(file, "half").unwrap();
         }
-        tidy(&path);
+        tidy(&at(&path));
         assert!(!draft.exists());
         assert!(others.iter().chain([&path]).all(|file| file.exists()));
-        tidy(&folder.path().join("nowhere/last-list.json"));
+        tidy(&at(&folder.path().join("nowhere/last-list.json")));
     }
 
     #[test]
@@ -350,9 +438,9 @@ mod tests {
         let path = folder.path().join("last-list.json");
         let draft = format!("{}.{}.new", path.display(), std::process::id());
         fs::write(&draft, "half").unwrap();
-        assert!(save(&path, &records()).unwrap());
-        assert_eq!(load(&path).unwrap(), records());
-        let refused = save(folder.path(), &records()).unwrap_err();
+        assert!(save(&at(&path), &records()).unwrap());
+        assert_eq!(load(&at(&path)).unwrap(), records());
+        let refused = save(&at(folder.path()), &records()).unwrap_err();
         assert!(matches!(refused, LastListError::File { .. }));
     }
 }

@@ -33,7 +33,7 @@ async fn nodes_are_added_listed_changed_and_removed_while_the_balancer_runs() {
         (Some("two"), Some(3))
     );
     scene.becomes("two", 1.0).await;
-    let listed = run(balancer, &["backends", "list", "--json"]);
+    let listed = run(balancer, &["backends", "list", "--chain", "main", "--json"]);
     let items: Vec<serde_json::Value> = serde_json::from_str(&listed.1).unwrap();
     assert_eq!(items.len(), 3);
     assert!(
@@ -62,6 +62,14 @@ async fn nodes_are_added_listed_changed_and_removed_while_the_balancer_runs() {
     assert_eq!(run(balancer, &["backends", "remove", &more]).0, Some(0));
     assert_eq!(run(balancer, &["backends", "remove", "two"]).0, Some(3));
     assert_eq!(run(balancer, &["backends", "frobnicate"]).0, Some(2));
+    let elsewhere = run(balancer, &["backends", "--chain", "base", "list"]);
+    assert_eq!(elsewhere.0, Some(1), "{elsewhere:?}");
+    assert!(
+        elsewhere.2.contains("there is no chain base"),
+        "{elsewhere:?}"
+    );
+    let reserved = run(balancer, &["probe", "--chain", "status"]);
+    assert_eq!(reserved.0, Some(2), "{reserved:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

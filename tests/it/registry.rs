@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use forebay::registry::dynamo::{DynamoConfig, DynamoRegistry};
 use forebay::registry::embedded::EmbeddedRegistry;
 use forebay::registry::{Environment, NodeEdit, Registry, RegistryError, SharedHead, StoredHealth};
 use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
@@ -19,6 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A new registry, that may be opened several times.
 enum Home {
     File(tempfile::TempDir),
+    /// The rows of a chain beside those of the default one.
+    Chain(tempfile::TempDir),
     Table {
         client: aws_sdk_dynamodb::Client,
         name: String,
@@ -39,6 +42,11 @@ impl Home {
             Home::File(folder) => {
                 let path = folder.path().join("data/forebay.db");
                 Arc::new(EmbeddedRegistry::open(&path, environment).unwrap())
+            }
+            Home::Chain(folder) => {
+                let path = folder.path().join("forebay.db");
+                let default = EmbeddedRegistry::open(&path, environment).unwrap();
+                Arc::new(default.of_chain(Some(&"base".parse().unwrap())))
             }
             Home::Table { client, name } => {
                 Arc::new(crate::support::registry(client, name, environment))
@@ -61,10 +69,61 @@ async fn table(server: &DynamoServer, name: &str) -> Home {
 async fn everywhere(story: impl AsyncFn(Home)) {
     let told = async {
         story(Home::File(tempfile::tempdir().unwrap())).await;
+        beside_the_default_chain(&story).await;
         let server = DynamoServer::dynoxide().await;
         story(table(&server, "story").await).await;
     };
     tokio::time::timeout(DEADLINE, told).await.unwrap();
+}
+
+/// Tells it over a chain's rows in a file whose default chain has nodes that the stories know, too; those
+/// stay as they are.
+async fn beside_the_default_chain(story: &impl AsyncFn(Home)) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("forebay.db");
+    let default = EmbeddedRegistry::open(&path, Arc::new(|_| None)).unwrap();
+    default.add(&leader("http://a")).await.unwrap();
+    default.add(&named("b", "http://b:8545")).await.unwrap();
+    let before = default.list().await.unwrap().items;
+    story(Home::Chain(folder)).await;
+    assert_eq!(default.list().await.unwrap().items, before);
+}
+
+#[tokio::test]
+async fn each_chains_lease_and_shared_head_are_its_own() {
+    let server = DynamoServer::dynoxide().await;
+    let place = |table: &str| DynamoConfig {
+        table: table.to_string(),
+        endpoint: None,
+        lease: Duration::from_secs(30),
+    };
+    let open = || crate::support::registry(&server.client, "table-of", Arc::new(|_| None));
+    let (one, other) = (open(), open());
+    let of_base = |registry: &DynamoRegistry| registry.beside(&place("table-of-base"));
+    let (one_of_base, other_of_base) = (of_base(&one), of_base(&other));
+    for registry in [&one, &one_of_base] {
+        registry.init().await.unwrap();
+    }
+    // One balancer writes health of the one chain, the other of the other.
+    assert!(one.holds_pen().await.unwrap());
+    assert!(other_of_base.holds_pen().await.unwrap());
+    assert!(!other.holds_pen().await.unwrap());
+    assert!(!one_of_base.holds_pen().await.unwrap());
+    let head = SharedHead {
+        block_number: 7,
+        chain_id: Some(1),
+        asked_at: 1,
+    };
+    one.share_head("http://lead/", head).await.unwrap();
+    let heads = (
+        other.shared_head("http://lead/").await.unwrap(),
+        other_of_base.shared_head("http://lead/").await.unwrap(),
+    );
+    assert_eq!(heads, (Some(head), None));
+    // The list's version, too: a change of the one is none of the other.
+    one_of_base.add(&NodeRecord::at("http://b")).await.unwrap();
+    assert_eq!(urls(&other_of_base).await, ["http://b"]);
+    assert!(other.list().await.unwrap().items.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 //! nothing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -31,12 +32,13 @@ const PAGES_MAX: usize = 64;
 pub type Attributes = HashMap<String, AttributeValue>;
 
 /// The way to a table and the one beside it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DynamoTables {
     pub nodes: String,
     pub state: String,
     endpoint: Option<String>,
-    client: OnceCell<Client>,
+    /// Those of other tables at the same endpoint have it, too.
+    client: Arc<OnceCell<Client>>,
 }
 
 impl DynamoTables {
@@ -46,14 +48,22 @@ impl DynamoTables {
             nodes: table.to_string(),
             state: format!("{table}-state"),
             endpoint,
-            client: OnceCell::new(),
+            client: Arc::default(),
         }
     }
 
     pub fn over(client: Client, table: &str) -> DynamoTables {
         DynamoTables {
-            client: OnceCell::new_with(Some(client)),
+            client: Arc::new(OnceCell::new_with(Some(client))),
             ..DynamoTables::new(table, None)
+        }
+    }
+
+    /// Another pair of tables, over the same client.
+    pub fn beside(&self, table: &str) -> DynamoTables {
+        DynamoTables {
+            client: self.client.clone(),
+            ..DynamoTables::new(table, self.endpoint.clone())
         }
     }
 

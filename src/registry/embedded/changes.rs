@@ -1,11 +1,11 @@
 //! What each call of the registry does to the file, inside one transaction each.
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{ErrorCode, params};
 use thiserror::Error;
 
 use super::table;
 use crate::clock;
-use crate::registry::embedded::table::{EmbeddedRow, EmbeddedRowError};
+use crate::registry::embedded::table::{ChainTables, EmbeddedRow, EmbeddedRowError};
 use crate::registry::node_list::{StoredNode as _, find, newcomer};
 use crate::registry::validation::EnvironmentLookup;
 use crate::registry::{Listing, NodeEdit, RegistryError, RegistryItem, StoredHealth};
@@ -32,11 +32,11 @@ pub enum ChangeError {
 }
 
 pub fn list(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<Listing, ChangeError> {
     let mut listing = Listing::default();
-    for row in table::rows(connection)? {
+    for row in table::rows(tables)? {
         match row.item(lookup) {
             Ok(item) => listing.items.push(item),
             Err(why) => listing
@@ -45,37 +45,37 @@ pub fn list(
         }
     }
     let is_bare = listing.items.is_empty() && listing.rejected.is_empty();
-    let is_written = table::is_written(connection)?;
+    let is_written = table::is_written(tables)?;
     // Rows that can't be read are no sign that anybody took nodes away.
     listing.is_emptied =
-        listing.items.is_empty() && is_written && (is_bare || table::is_emptied(connection)?);
+        listing.items.is_empty() && is_written && (is_bare || table::is_emptied(tables)?);
     listing.is_unwritten = is_bare && !is_written;
     Ok(listing)
 }
 
 /// Writes `records` unless something was ever written; none at all leave the registry new.
 pub fn seed(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
 ) -> Result<bool, ChangeError> {
-    if table::is_written(connection)? || records.is_empty() {
+    if table::is_written(tables)? || records.is_empty() {
         return Ok(false);
     }
     for record in records {
-        add(connection, record, lookup)?;
+        add(tables, record, lookup)?;
     }
     Ok(true)
 }
 
 pub fn add(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     record: &NodeRecord,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<RegistryItem, ChangeError> {
-    let (item, identity) = newcomer(&table::rows(connection)?, record, lookup)?;
-    table::insert(connection, &item, &identity).map_err(exists)?;
-    table::note_write(connection, None)?;
+    let (item, identity) = newcomer(&table::rows(tables)?, record, lookup)?;
+    table::insert(tables, &item, &identity).map_err(exists)?;
+    table::note_write(tables, None)?;
     Ok(item)
 }
 
@@ -89,12 +89,12 @@ pub fn exists(why: rusqlite::Error) -> ChangeError {
 }
 
 pub fn set(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     key: &str,
     edit: &NodeEdit,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<RegistryItem, ChangeError> {
-    let mut row = find(&table::rows(connection)?, key, lookup)?.clone();
+    let mut row = find(&table::rows(tables)?, key, lookup)?.clone();
     row.admit();
     apply(&mut row, edit);
     let item = row.item(lookup).map_err(|why| match why {
@@ -108,13 +108,13 @@ pub fn set(
         },
     })?;
     if edit.rung == Some(Role::Leader) {
-        connection.execute(
-            "UPDATE nodes SET rung = 'own' WHERE rung = 'leader' AND rowid <> ?1",
+        tables.execute(
+            "UPDATE {nodes} SET rung = 'own' WHERE rung = 'leader' AND rowid <> ?1 AND {here}",
             params![row.rowid],
         )?;
     }
-    connection.execute(
-        "UPDATE nodes SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, \
+    tables.execute(
+        "UPDATE {nodes} SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, \
          former_weight = ?6, in_flight_max = ?7, pending = 0 WHERE rowid = ?1",
         params![
             row.rowid,
@@ -151,39 +151,39 @@ fn apply(row: &mut EmbeddedRow, edit: &NodeEdit) {
 }
 
 pub fn remove(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     key: &str,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<RegistryItem, ChangeError> {
-    let row = find(&table::rows(connection)?, key, lookup)?.clone();
+    let row = find(&table::rows(tables)?, key, lookup)?.clone();
     if row.in_file().is_some() {
         return Err(RegistryError::InFile(row.label(lookup)).into());
     }
-    connection.execute("DELETE FROM nodes WHERE rowid = ?1", params![row.rowid])?;
-    note_removal(connection, lookup)?;
+    tables.execute("DELETE FROM {nodes} WHERE rowid = ?1", params![row.rowid])?;
+    note_removal(tables, lookup)?;
     Ok(row.item(lookup).unwrap_or_else(|_| row.remains()))
 }
 
 /// What can't be read is no node that would be left.
 pub fn note_removal(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<(), ChangeError> {
-    let rows = table::rows(connection)?;
+    let rows = table::rows(tables)?;
     let is_emptied = rows.iter().all(|other| other.item(lookup).is_err());
     let emptied_at = is_emptied.then(clock::iso_8601);
-    Ok(table::note_write(connection, emptied_at.as_deref())?)
+    Ok(table::note_write(tables, emptied_at.as_deref())?)
 }
 
 /// An older observation replaces no newer one, unless that one is of a time which is still to come: then
 /// the clock has been set back since.
 pub fn record_health(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     healths: &[(String, StoredHealth)],
 ) -> Result<(), ChangeError> {
-    let mut statement = connection.prepare(
-        "UPDATE nodes SET is_healthy = ?2, block_number = ?3, lag = ?4, reason = ?5, \
-         checked_at = ?6 WHERE url = ?1 AND (checked_at IS NULL OR checked_at < ?6 OR checked_at > ?7)",
+    let mut statement = tables.prepare(
+        "UPDATE {nodes} SET is_healthy = ?2, block_number = ?3, lag = ?4, reason = ?5, \
+         checked_at = ?6 WHERE url = ?1 AND {here} AND (checked_at IS NULL OR checked_at < ?6 OR checked_at > ?7)",
     )?;
     let now = storable(clock::unix_millis());
     for (url, health) in healths {

@@ -6,13 +6,13 @@
 //! weights and roles are those said by command, and a node that it lacks may have been taken away on
 //! purpose: it is let in pending.
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::changes::{exists, note_removal};
 use super::table::{self, headers_text};
 use crate::clock;
 use crate::registry::embedded::changes::ChangeError;
-use crate::registry::embedded::table::EmbeddedRow;
+use crate::registry::embedded::table::{ChainTables, EmbeddedRow};
 use crate::registry::last_list::text_of;
 use crate::registry::node_list::StoredNode as _;
 use crate::registry::validation::{EnvironmentLookup, identity_of, name_of, unset_variables};
@@ -20,28 +20,28 @@ use crate::registry::{FollowReport, RegistryError};
 use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
 
 pub fn follow(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
 ) -> Result<FollowReport, ChangeError> {
     let mut followed = FollowReport::default();
-    let rows = table::rows(connection)?;
+    let rows = table::rows(tables)?;
     let was_followed = rows.iter().any(|row| row.in_file().is_some());
-    let is_older = table::is_older(connection)?;
+    let is_older = table::is_older(tables)?;
     if records.is_empty() && !was_followed && !is_older {
         return Ok(followed);
     }
     let (pairs, gone) = pair(records, rows, lookup);
     for row in gone {
-        connection.execute("DELETE FROM nodes WHERE rowid = ?1", [row.rowid])?;
+        tables.execute("DELETE FROM {nodes} WHERE rowid = ?1", [row.rowid])?;
         followed.removed.push(row.label(lookup));
     }
     // Names and the lead may be exchanged among them.
-    let free = "UPDATE nodes SET name = NULL WHERE in_file IS NOT NULL";
-    connection.execute(free, [])?;
+    let free = "UPDATE {nodes} SET name = NULL WHERE in_file IS NOT NULL AND {here}";
+    tables.execute(free, [])?;
     for (record, row) in pairs {
         let name = name_of(record.name.as_deref(), &record.url, lookup);
-        match write(connection, record, row, is_older, lookup) {
+        match write(tables, record, row, is_older, lookup) {
             Ok(FollowOutcome::Added) => followed.added.push(name),
             Ok(FollowOutcome::Pending) => followed.pending.push(name),
             Ok(FollowOutcome::Changed) => followed.changed.push(name),
@@ -50,8 +50,8 @@ pub fn follow(
             Err(stop) => return Err(stop),
         }
     }
-    connection.execute("UPDATE history SET is_older = 0", [])?;
-    note_removal(connection, lookup)?;
+    table::note_following(tables)?;
+    note_removal(tables, lookup)?;
     Ok(followed)
 }
 
@@ -98,7 +98,7 @@ enum FollowOutcome {
 }
 
 fn write(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     record: &NodeRecord,
     row: Option<EmbeddedRow>,
     is_older: bool,
@@ -106,7 +106,7 @@ fn write(
 ) -> Result<FollowOutcome, ChangeError> {
     unset_variables(record, lookup).map_err(RegistryError::from)?;
     let is_other = |other: &&EmbeddedRow| row.as_ref().is_none_or(|row| row.rowid != other.rowid);
-    let others = table::rows(connection)?;
+    let others = table::rows(tables)?;
     let mut others = others.iter().filter(is_other);
     let name = name_of(record.name.as_deref(), &record.url, lookup);
     // Those of the file have names of their own; they may not have been written yet.
@@ -133,7 +133,7 @@ fn write(
             headers: &headers_text(&record.headers),
             in_flight_max: record.in_flight_max.number(),
         };
-        insert(connection, record, &state, is_older, lookup)?;
+        insert(tables, record, &state, is_older, lookup)?;
         return Ok(if is_older {
             FollowOutcome::Pending
         } else {
@@ -167,7 +167,7 @@ fn write(
         next.weight = Some(0);
         next.rung = Role::Own.as_str().to_string();
     }
-    update(connection, record, &next, lookup)?;
+    update(tables, record, &next, lookup)?;
     let is_same = next.weight == row.weight
         && next.rung == row.rung
         && next.ws_url == row.ws_url
@@ -193,16 +193,16 @@ struct StoredState<'a> {
 }
 
 fn insert(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     record: &NodeRecord,
     state: &StoredState<'_>,
     is_pending: bool,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<(), ChangeError> {
-    let inserted = connection.execute(
-        "INSERT INTO nodes (url, identity, name, in_file, weight, rung, former_weight, ws_url, \
+    let inserted = tables.execute(
+        "INSERT INTO {nodes} ({chain}url, identity, name, in_file, weight, rung, former_weight, ws_url, \
          headers, when_added, pending, in_flight_max) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             record.url.trim(),
             identity_of(&record.url, lookup),
@@ -222,13 +222,13 @@ fn insert(
 }
 
 fn update(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     record: &NodeRecord,
     next: &EmbeddedRow,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<(), ChangeError> {
-    let updated = connection.execute(
-        "UPDATE nodes SET url = ?2, identity = ?3, name = ?4, in_file = ?5, weight = ?6, rung = ?7, \
+    let updated = tables.execute(
+        "UPDATE {nodes} SET url = ?2, identity = ?3, name = ?4, in_file = ?5, weight = ?6, rung = ?7, \
          former_weight = ?8, ws_url = ?9, headers = ?10, in_flight_max = ?11 WHERE rowid = ?1",
         params![
             next.rowid,
@@ -248,8 +248,8 @@ fn update(
 }
 
 /// A pending node comes in, as the file has it.
-pub fn admit(connection: &Connection, url: &str) -> Result<(), ChangeError> {
-    let rows = table::rows(connection)?;
+pub fn admit(tables: ChainTables<'_>, url: &str) -> Result<(), ChangeError> {
+    let rows = table::rows(tables)?;
     let Some(row) = rows.iter().find(|row| row.url == url && row.is_pending) else {
         return Ok(());
     };
@@ -258,8 +258,8 @@ pub fn admit(connection: &Connection, url: &str) -> Result<(), ChangeError> {
     if row.is_leader() && rows.iter().any(|other| other.is_leader()) {
         row.rung = Role::Own.as_str().to_string();
     }
-    connection.execute(
-        "UPDATE nodes SET weight = ?2, rung = ?3, pending = 0 WHERE rowid = ?1",
+    tables.execute(
+        "UPDATE {nodes} SET weight = ?2, rung = ?3, pending = 0 WHERE rowid = ?1",
         params![row.rowid, row.weight, row.rung],
     )?;
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
+
 use super::*;
 use crate::registry::embedded::EmbeddedRegistry;
 use crate::registry::{ItemOrigin, NodeEdit, Registry, RegistryItem};

@@ -1,179 +1,69 @@
-//! The file's layout, and one row of it.
+//! One row of the file, and what its tables say as a whole. `layout` makes them; `chain_tables` are those of one
+//! chain among all.
 //!
 //! A row is read as it is found, however it was edited by hand; [`EmbeddedRow::item`] is where it must
 //! make sense. Columns are named once, in `COLUMNS`.
 
 mod cells;
+mod chain_tables;
+mod layout;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, params};
 use thiserror::Error;
 
 use crate::clock;
 use crate::registry::validation::{EnvironmentLookup, identity_of, unset_variables};
 use crate::registry::{ItemOrigin, RegistryItem, StoredHealth, last_list, node_list};
+use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
 
 pub use self::cells::headers_text;
 use self::cells::{natural, rung, text, weight, whole};
-
-/// The layout that this program reads and writes, as `PRAGMA user_version`.
-pub const VERSION: i64 = 1;
-
-/// Marks a file as ours (`PRAGMA application_id`): "Fore" in ASCII.
-const OURS: i64 = 0x466f_7265;
-
-/// `history` has a row from the first write on: a registry that was emptied is not a new one.
-/// `emptied_at` stands in it when the last change took the last node away, and `is_older` until a file
-/// made before there were `in_file` and `pending` has followed a configuration. `in_file` is the record
-/// as the configuration had it last; a node without one was added by command.
-const LAYOUT: &str = "
-CREATE TABLE nodes (
-    url TEXT NOT NULL PRIMARY KEY,
-    identity TEXT NOT NULL UNIQUE,
-    name TEXT UNIQUE,
-    rung TEXT NOT NULL DEFAULT 'own',
-    weight INTEGER NOT NULL DEFAULT 1,
-    ws_url TEXT,
-    headers TEXT NOT NULL DEFAULT '{}',
-    when_added TEXT NOT NULL,
-    is_healthy INTEGER NOT NULL DEFAULT 0,
-    block_number INTEGER,
-    lag INTEGER,
-    reason TEXT,
-    checked_at INTEGER,
-    former_weight INTEGER,
-    in_file TEXT,
-    pending INTEGER,
-    in_flight_max INTEGER
-) STRICT;
-CREATE UNIQUE INDEX one_leader ON nodes (rung) WHERE rung = 'leader';
-CREATE TABLE history (
-    first_written TEXT NOT NULL, emptied_at TEXT, is_older INTEGER NOT NULL DEFAULT 0
-) STRICT;
-PRAGMA application_id = 0x466f7265;
-PRAGMA user_version = 1;
-";
-
-/// What a file of the same layout may lack: programs that don't know it pass it over.
-const LATER_COLUMNS: [(&str, &str, &str); 6] = [
-    ("nodes", "former_weight", "INTEGER"),
-    ("history", "emptied_at", "TEXT"),
-    ("nodes", "in_file", "TEXT"),
-    ("nodes", "pending", "INTEGER"),
-    ("nodes", "in_flight_max", "INTEGER"),
-    ("history", "is_older", "INTEGER NOT NULL DEFAULT 1"),
-];
+pub use self::chain_tables::ChainTables;
+pub use self::layout::{DatabaseError, look_over, prepare};
 
 const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
-    when_added, is_healthy, block_number, lag, reason, checked_at, former_weight, in_file, pending, in_flight_max FROM nodes ORDER BY rowid";
-
-/// Why a file can't be used as a registry.
-#[derive(Debug, Error)]
-pub enum DatabaseError {
-    #[error(transparent)]
-    Store(#[from] rusqlite::Error),
-    #[error("its layout is {0}, newer than {VERSION}, which this program knows; update forebay")]
-    Newer(i64),
-    #[error("it is a database of something else")]
-    Foreign,
-    #[error("it is damaged: {0}")]
-    Damaged(String),
-}
-
-/// What a file is found to be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum DatabaseContent {
-    Empty,
-    Ours,
-}
-
-/// Puts the layout into a new file and checks that of an old one.
-pub fn prepare(connection: &mut Connection) -> Result<(), DatabaseError> {
-    // In one transaction: another process may be writing the layout at this moment.
-    let look = connection.transaction()?;
-    let found = examine(&look)?;
-    look.finish()?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    if found == DatabaseContent::Ours && has_all_columns(connection)? {
-        return Ok(());
-    }
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if examine(&change)? == DatabaseContent::Empty {
-        change.execute_batch(LAYOUT)?;
-    }
-    for (table, column, kind) in LATER_COLUMNS {
-        if !has_column(&change, table, column)? {
-            let add = format!("ALTER TABLE {table} ADD COLUMN {column} {kind}");
-            change.execute_batch(&add)?;
-        }
-    }
-    Ok(change.commit()?)
-}
-
-/// Whether the file is whole: SQLite itself finds out only where it reads.
-pub fn look_over(connection: &Connection) -> Result<(), DatabaseError> {
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    match found.as_str() {
-        "ok" => Ok(()),
-        _ => Err(DatabaseError::Damaged(found.replace('\n', " "))),
-    }
-}
-
-fn has_all_columns(connection: &Connection) -> rusqlite::Result<bool> {
-    for (table, column, _) in LATER_COLUMNS {
-        if !has_column(connection, table, column)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-fn has_column(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
-    let found = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2";
-    connection.query_row(found, [table, column], |row| Ok(row.get::<_, i64>(0)? == 1))
-}
+    when_added, is_healthy, block_number, lag, reason, checked_at, former_weight, in_file, pending, \
+    in_flight_max FROM {nodes} WHERE {here}";
 
 /// Whether anything was ever written.
-pub fn is_written(connection: &Connection) -> rusqlite::Result<bool> {
-    let written = "SELECT EXISTS (SELECT 1 FROM history) OR EXISTS (SELECT 1 FROM nodes)";
-    connection.query_row(written, [], |row| row.get(0))
+pub fn is_written(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
+    tables.holds(
+        "SELECT EXISTS (SELECT 1 FROM {history} WHERE {here}) \
+         OR EXISTS (SELECT 1 FROM {nodes} WHERE {here})",
+    )
 }
 
 /// Whether the last change took the last node away.
-pub fn is_emptied(connection: &Connection) -> rusqlite::Result<bool> {
-    let emptied = "SELECT EXISTS (SELECT 1 FROM history WHERE emptied_at IS NOT NULL)";
-    connection.query_row(emptied, [], |row| row.get(0))
+pub fn is_emptied(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
+    tables.holds("SELECT EXISTS (SELECT 1 FROM {history} WHERE emptied_at IS NOT NULL AND {here})")
 }
 
 /// Whether it was written before registries followed the configuration, and has followed none yet.
-pub fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
-    let older = "SELECT EXISTS (SELECT 1 FROM history WHERE is_older = 1)";
-    connection.query_row(older, [], |row| row.get(0))
+pub fn is_older(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
+    tables.holds("SELECT EXISTS (SELECT 1 FROM {history} WHERE is_older = 1 AND {here})")
+}
+
+/// It has followed the configuration.
+pub fn note_following(tables: ChainTables<'_>) -> rusqlite::Result<()> {
+    let noted = tables.execute("UPDATE {history} SET is_older = 0 WHERE {here}", []);
+    noted.map(drop)
 }
 
 /// Notes that something was written, and when the last node was taken away, if it was now.
-pub fn note_write(connection: &Connection, emptied_at: Option<&str>) -> rusqlite::Result<()> {
-    connection.execute(
-        "INSERT INTO history (first_written, is_older) SELECT ?1, 0 WHERE NOT EXISTS (SELECT 1 FROM history)",
+pub fn note_write(tables: ChainTables<'_>, emptied_at: Option<&str>) -> rusqlite::Result<()> {
+    tables.execute(
+        "INSERT INTO {history} ({chain}first_written, is_older) \
+         SELECT {name}?1, 0 WHERE NOT EXISTS (SELECT 1 FROM {history} WHERE {here})",
         [clock::iso_8601()],
     )?;
-    connection.execute("UPDATE history SET emptied_at = ?1", [emptied_at])?;
+    tables.execute(
+        "UPDATE {history} SET emptied_at = ?1 WHERE {here}",
+        [emptied_at],
+    )?;
     Ok(())
-}
-
-fn examine(connection: &Connection) -> Result<DatabaseContent, DatabaseError> {
-    let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let things = number("SELECT count(*) FROM sqlite_schema")?;
-    let owner = number("PRAGMA application_id")?;
-    match (owner, number("PRAGMA user_version")?) {
-        (OURS, VERSION) => Ok(DatabaseContent::Ours),
-        (OURS, newer) if newer > VERSION => Err(DatabaseError::Newer(newer)),
-        (0, 0) if things == 0 => Ok(DatabaseContent::Empty),
-        _ => Err(DatabaseError::Foreign),
-    }
 }
 
 /// Why a row is no node.
@@ -213,17 +103,36 @@ pub struct EmbeddedRow {
 }
 
 /// All rows, in the order of their adding.
-pub fn rows(connection: &Connection) -> rusqlite::Result<Vec<EmbeddedRow>> {
-    let mut statement = connection.prepare(COLUMNS)?;
+pub fn rows(tables: ChainTables<'_>) -> rusqlite::Result<Vec<EmbeddedRow>> {
+    let mut statement = tables.prepare(&format!("{COLUMNS} ORDER BY rowid"))?;
     statement.query_map([], EmbeddedRow::read)?.collect()
 }
 
+/// The chains beside the default one that something was ever written of. A name that somebody wrote in by
+/// hand and that is none is passed over; a damaged file tells as many as can be read.
+pub fn chains(connection: &Connection) -> Vec<ChainName> {
+    let mut found = BTreeSet::new();
+    for table in ["chain_history", "chain_nodes"] {
+        let names = format!("SELECT chain FROM {table}");
+        let Ok(mut statement) = connection.prepare(&names) else {
+            continue;
+        };
+        let Ok(mut rows) = statement.query([]) else {
+            continue;
+        };
+        while let Ok(Some(row)) = rows.next() {
+            let name = text(row, 0).ok().flatten();
+            found.extend(name.and_then(|name| name.parse::<ChainName>().ok()));
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// The rows of a damaged file, up to the first that can't be read.
-pub fn rows_while_readable(connection: &Connection) -> Vec<EmbeddedRow> {
+pub fn rows_while_readable(tables: ChainTables<'_>) -> Vec<EmbeddedRow> {
     let mut found = Vec::new();
-    // Without the order: sorting needs all of them.
-    let rows = COLUMNS.trim_end_matches(" ORDER BY rowid");
-    let Ok(mut statement) = connection.prepare(rows) else {
+    // Without an order: sorting needs all of them.
+    let Ok(mut statement) = tables.prepare(COLUMNS) else {
         return found;
     };
     let Ok(mut rows) = statement.query([]) else {
@@ -358,14 +267,14 @@ impl node_list::StoredNode for EmbeddedRow {
 }
 
 pub fn insert(
-    connection: &Connection,
+    tables: ChainTables<'_>,
     item: &RegistryItem,
     identity: &str,
 ) -> rusqlite::Result<usize> {
     let record = &item.record;
-    connection.execute(
-        "INSERT INTO nodes (url, identity, name, rung, weight, ws_url, headers, when_added, \
-         in_flight_max) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    tables.execute(
+        "INSERT INTO {nodes} ({chain}url, identity, name, rung, weight, ws_url, headers, when_added, \
+         in_flight_max) VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             record.url,
             identity,

@@ -7,7 +7,7 @@ use forebay::client::http1::head::{HEAD_BYTES_MAX, Http1HeadReader as Heads};
 use forebay::client::request_head::RequestKind;
 use forebay::node::body::BodyReader;
 use forebay::node::response_head::{ResponseFraming, ResponseHead, ResponseHeadReader};
-use forebay::registry::last_list;
+use forebay::registry::last_list::{self, LastListFile};
 use forebay_core::rpc::answer::{Answer, AnswerFault, Outcome, Splicer};
 use forebay_core::rpc::classify::{self, AttemptClass, Blame, FailoverRule};
 use forebay_core::rpc::envelope::{Call, RequestItem, RpcRequest, UpstreamCallId};
@@ -236,10 +236,10 @@ pub fn list(bytes: &[u8]) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("list.json");
     fs::write(&path, bytes).unwrap();
-    let Ok(records) = last_list::load(&path) else {
+    let Ok(records) = last_list::load(&LastListFile::new(&path, None)) else {
         return;
     };
-    let copy = folder.path().join("copy.json");
+    let copy = LastListFile::new(&folder.path().join("copy.json"), None);
     last_list::save(&copy, &records).unwrap();
     assert!(last_list::load(&copy).unwrap() == records);
     // What stands up to the host is shown by design.
