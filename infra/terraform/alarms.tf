@@ -109,8 +109,22 @@ locals {
   }
 }
 
+# With several chains each is watched by itself: a quiet one doesn't drown in a busy one.
+locals {
+  of_chains = ["healthy-nodes", "fallback", "slow-calls", "registry"]
+  plain = merge(
+    { for key, alarm in local.watched : key => alarm if length(var.chains) == 0 || !contains(local.of_chains, key) },
+    {
+      for pair in setproduct(local.of_chains, keys(var.chains)) : "${pair[0]}-${pair[1]}" => merge(local.watched[pair[0]], {
+        description = "${pair[1]}: ${local.watched[pair[0]].description}"
+        dimensions  = { Service = var.name, Chain = pair[1] }
+      })
+    },
+  )
+}
+
 resource "aws_cloudwatch_metric_alarm" "plain" {
-  for_each = local.watched
+  for_each = local.plain
 
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = each.value.description
@@ -225,6 +239,52 @@ resource "aws_cloudwatch_metric_alarm" "failed_calls" {
       namespace   = "Forebay"
       metric_name = "Calls"
       dimensions  = { Service = var.name }
+      stat        = "Sum"
+      period      = 60
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "failed_calls_of_chain" {
+  for_each = var.chains
+
+  alarm_name          = "${var.name}-failed-calls-${each.key}"
+  alarm_description   = "${each.key}: no node had an answer to more than ${var.alarm_at.failed_percent} percent of the calls. Forebay's log names them, and the nodes that failed."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.alarm_at.failed_percent
+  evaluation_periods  = 3
+  datapoints_to_alarm = 2
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = local.tags
+
+  metric_query {
+    id          = "percent"
+    expression  = "IF(calls >= ${local.requests_min}, 100 * failed / calls, 0)"
+    label       = "failed calls, percent"
+    return_data = true
+  }
+
+  metric_query {
+    id = "failed"
+
+    metric {
+      namespace   = "Forebay"
+      metric_name = "FailedCalls"
+      dimensions  = { Service = var.name, Chain = each.key }
+      stat        = "Sum"
+      period      = 60
+    }
+  }
+
+  metric_query {
+    id = "calls"
+
+    metric {
+      namespace   = "Forebay"
+      metric_name = "Calls"
+      dimensions  = { Service = var.name, Chain = each.key }
       stat        = "Sum"
       period      = 60
     }

@@ -43,8 +43,28 @@ resource "aws_lb_listener_rule" "this" {
   }
 }
 
+# A chain's host names say which chain is meant, whatever the path.
+resource "aws_lb_listener_rule" "chain" {
+  for_each = { for name, chain in var.chains : name => chain.host_names if length(chain.host_names) > 0 }
+
+  listener_arn = var.listener_arn
+  priority     = var.listener_rule_priority == null ? null : var.listener_rule_priority + 1 + index(sort(keys(var.chains)), each.key)
+  tags         = local.tags
+
+  action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.this.arn
+  }
+
+  condition {
+    host_header {
+      values = each.value
+    }
+  }
+}
+
 resource "aws_route53_record" "this" {
-  for_each = toset(var.route53_zone_id == null ? [] : var.host_names)
+  for_each = toset(var.route53_zone_id == null ? [] : concat(var.host_names, flatten([for chain in values(var.chains) : chain.host_names])))
 
   zone_id = var.route53_zone_id
   name    = each.value

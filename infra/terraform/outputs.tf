@@ -2,7 +2,11 @@
 
 output "urls" {
   description = "Where callers reach Forebay, if the listener speaks HTTPS on 443."
-  value       = [for name in var.host_names : "https://${name}/"]
+  value = concat(
+    [for name in var.host_names : "https://${name}/"],
+    [for name in keys(var.chains) : "https://${var.host_names[0]}/${name}"],
+    [for name in flatten([for chain in values(var.chains) : chain.host_names]) : "https://${name}/"],
+  )
 }
 
 output "repository_url" {
@@ -23,6 +27,11 @@ output "table_name" {
 output "state_table_name" {
   description = "The table of leases and shared heads."
   value       = aws_dynamodb_table.state.name
+}
+
+output "chain_table_names" {
+  description = "The node tables of the chains beside the default one, by chain."
+  value       = local.chain_tables
 }
 
 output "service_name" {

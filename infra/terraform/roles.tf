@@ -1,4 +1,4 @@
-# Who may do what. The task: its two tables, and nothing else. ECS itself: pull the image, write
+# Who may do what. The task: its tables, and nothing else. ECS itself: pull the image, write
 # the log, read the secrets named.
 
 locals {
@@ -28,7 +28,7 @@ locals {
       "dynamodb:Scan",
       "dynamodb:UpdateItem",
     ]
-    Resource = [local.table_arn, aws_dynamodb_table.state.arn]
+    Resource = concat([local.table_arn, aws_dynamodb_table.state.arn], values(aws_dynamodb_table.chain)[*].arn)
   }
   tables_key_statement = {
     Sid       = "TablesKey"

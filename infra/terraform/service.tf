@@ -134,12 +134,16 @@ resource "aws_ecs_service" "this" {
   }
 
   # A target group takes targets only once a listener uses it; a task starts only with its rights.
-  depends_on = [aws_lb_listener_rule.this, aws_iam_role_policy.execution, aws_iam_role_policy.task]
+  depends_on = [aws_lb_listener_rule.this, aws_lb_listener_rule.chain, aws_iam_role_policy.execution, aws_iam_role_policy.task]
 
   lifecycle {
     # Autoscaling's number from the first day on.
     ignore_changes = [desired_count]
 
+    precondition {
+      condition     = length(var.chains) == 0 || (length(var.nodes) == 0 && var.leader_url_secret_arn == null && length(setintersection(try(keys(var.settings), []), ["chain"])) == 0)
+      error_message = "nodes, leader_url_secret_arn and settings.chain are of one chain alone, and can't stand beside chains: write them in the chain."
+    }
     precondition {
       condition     = length(local.zones) >= 2
       error_message = "subnet_ids all lie in one zone; its outage would take every task."

@@ -64,6 +64,72 @@ variable "nodes" {
   }
 }
 
+variable "chains" {
+  description = "Several chains behind one Forebay, by name. One is the default: it answers at /, too, and has the tables that there are; each other one has two of its own, TABLE-NAME and what is beside it. The leader's secret becomes LEADER_URL_NAME. chain_id, nodes and leader_url_secret_arn are of one chain alone: leave them out."
+  type = map(object({
+    id                    = number
+    default               = optional(bool, false)
+    block_time            = optional(string)
+    host_names            = optional(list(string), [])
+    leader_url_secret_arn = optional(string)
+    table_name            = optional(string)
+    nodes = optional(list(object({
+      url      = string
+      name     = optional(string)
+      weight   = optional(number)
+      fallback = optional(bool)
+      leader   = optional(bool)
+      ws_url   = optional(string)
+      headers  = optional(map(string))
+    })), [])
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.chains) : can(regex("^[a-z][a-z0-9-]{0,31}$", name)) && !contains(["rpc", "health", "metrics", "status", "backends", "local"], name) && !endswith(name, "state")])
+    error_message = "chains' names are 1 to 32 of a-z, 0-9 and -, from a letter on; rpc, health, metrics, status, backends and local are taken, and tables end in state."
+  }
+  validation {
+    condition     = length(var.chains) == 0 || length([for chain in values(var.chains) : chain if chain.default]) == 1
+    error_message = "one of the chains is the default: write default = true in it."
+  }
+  validation {
+    condition     = length(distinct([for chain in values(var.chains) : chain.id])) == length(var.chains)
+    error_message = "two chains have one id."
+  }
+  validation {
+    condition     = alltrue([for chain in values(var.chains) : length(chain.host_names) <= 5]) && length(distinct(flatten([for chain in values(var.chains) : chain.host_names]))) == length(flatten([for chain in values(var.chains) : chain.host_names]))
+    error_message = "a chain has up to five host_names (a listener rule takes no more), and no two have the same."
+  }
+  validation {
+    condition     = alltrue([for name in flatten([for chain in values(var.chains) : chain.host_names]) : can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", name))])
+    error_message = "chains' host_names are lower-case DNS names without a scheme, a port, a path or a star."
+  }
+  validation {
+    condition     = alltrue([for chain in values(var.chains) : chain.leader_url_secret_arn == null ? true : can(regex("^arn:[a-z-]+:(ssm:[a-z0-9-]+:[0-9]{12}:parameter/|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)", chain.leader_url_secret_arn))])
+    error_message = "a chain's leader_url_secret_arn must be the ARN of an SSM parameter or of a Secrets Manager secret, not the URL itself."
+  }
+  validation {
+    condition     = alltrue([for chain in values(var.chains) : length([for node in chain.nodes : node if node.leader == true]) + (chain.leader_url_secret_arn == null ? 0 : 1) <= 1])
+    error_message = "at most one node of a chain is the leader; leader_url_secret_arn makes one already."
+  }
+  validation {
+    condition     = alltrue([for node in flatten([for chain in values(var.chains) : chain.nodes]) : can(regex("^(https?://|[$][{])", node.url)) && !can(regex("^https?://[^/]*@", node.url))])
+    error_message = "a node's url begins with http://, https:// or $${NAME}, and holds no user:password@."
+  }
+}
+
+variable "chain_settings" {
+  description = "More of a chain's configuration, by its name and section, over what settings say for all: { base = { health = { lag_blocks_max = 60 } } }."
+  type        = any
+  default     = {}
+
+  validation {
+    condition     = can(keys(var.chain_settings)) ? alltrue([for sections in values(var.chain_settings) : length(setsubtract(keys(sections), ["health", "calls", "consistency", "methods", "cors"])) == 0]) : false
+    error_message = "chain_settings is a map of chains' names to sections: health, calls, consistency, methods, cors."
+  }
+}
+
 variable "node_cidrs" {
   description = "Networks in which the nodes stand. The tasks may reach node_ports there, and port 443 anywhere."
   type        = list(string)

@@ -487,6 +487,72 @@ run "a_table_with_another_key_is_refused" {
   expect_failures = [data.aws_dynamodb_table.backends]
 }
 
+run "two_chains_without_a_default_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1 }, base = { id = 8453 } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "two_chains_of_one_id_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true }, mainnet = { id = 1 } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "a_chain_s_name_that_is_taken_is_refused" {
+  command = plan
+  variables {
+    chains = { health = { id = 1, default = true } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "a_chain_whose_table_would_be_another_s_state_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true }, state = { id = 2 } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "one_host_for_two_chains_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true, host_names = ["a.example.com"] }, base = { id = 8453, host_names = ["a.example.com"] } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "a_chain_s_leader_in_the_clear_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true, leader_url_secret_arn = "https://mainnet.example.com/key" } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "a_chain_s_section_of_the_process_is_refused" {
+  command = plan
+  variables {
+    chains         = { ethereum = { id = 1, default = true } }
+    chain_settings = { ethereum = { listen = {} } }
+  }
+  expect_failures = [var.chain_settings]
+}
+
+run "nodes_of_one_chain_alone_beside_chains_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true } }
+    nodes  = [{ url = "http://10.0.0.11:8545" }]
+  }
+  expect_failures = [aws_ecs_service.this]
+}
+
 run "the_largest_of_everything_is_taken" {
   command = plan
   variables {

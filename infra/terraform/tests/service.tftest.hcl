@@ -380,3 +380,74 @@ run "the_example_is_whole" {
     error_message = "it says the next steps"
   }
 }
+
+run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
+  variables {
+    listener_rule_priority = 100
+    route53_zone_id        = "Z0123456789ABCDEFGHIJ"
+    chains = {
+      ethereum = {
+        id                    = 1
+        default               = true
+        leader_url_secret_arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/ethereum"
+      }
+      op-sepolia = {
+        id                    = 11155420
+        block_time            = "2s"
+        host_names            = ["op-sepolia.rpc.example.com"]
+        leader_url_secret_arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/op-sepolia"
+        nodes                 = [{ url = "http://10.0.0.21:8545", name = "op-1", weight = 2 }]
+      }
+    }
+    chain_settings = { op-sepolia = { health = { lag_blocks_max = 60 } } }
+  }
+  assert {
+    condition = yamldecode(output.configuration).forebay.chains == {
+      ethereum = { id = 1, default = true, nodes = [{ name = "leader", url = "$${LEADER_URL_ETHEREUM}", leader = true }] }
+      op-sepolia = {
+        id         = 11155420
+        block_time = "2s"
+        hosts      = ["op-sepolia.rpc.example.com"]
+        registry   = { table = "forebay-backends-op-sepolia" }
+        health     = { lag_blocks_max = 60 }
+        nodes = [
+          { name = "leader", url = "$${LEADER_URL_OP_SEPOLIA}", leader = true },
+          { name = "op-1", url = "http://10.0.0.21:8545", weight = 2 },
+        ]
+      }
+    }
+    error_message = "the configuration has both, each with its own"
+  }
+  assert {
+    condition     = !can(yamldecode(output.configuration).forebay.chain) && !can(yamldecode(output.configuration).forebay.nodes)
+    error_message = "what means one chain alone doesn't stand beside them"
+  }
+  assert {
+    condition     = { for name, table in aws_dynamodb_table.chain : name => table.hash_key } == { "forebay-backends-op-sepolia" = "url", "forebay-backends-op-sepolia-state" = "name" }
+    error_message = "the default one keeps the tables that there are, the other has a pair of its own"
+  }
+  assert {
+    condition     = length(jsondecode(output.task_policy).Statement[0].Resource) == 4
+    error_message = "the task may use all four"
+  }
+  assert {
+    condition     = toset([for one in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets : one.name]) == toset(["LEADER_URL_ETHEREUM", "LEADER_URL_OP_SEPOLIA"])
+    error_message = "each chain's secret reaches the container by the chain's name"
+  }
+  assert {
+    condition     = keys(aws_lb_listener_rule.chain) == ["op-sepolia"] && aws_lb_listener_rule.chain["op-sepolia"].priority == 102 && one([for condition in aws_lb_listener_rule.chain["op-sepolia"].condition : one([for header in condition.host_header : header.values])]) == toset(["op-sepolia.rpc.example.com"])
+    error_message = "a host rule of the same listener, after the first"
+  }
+  assert {
+    condition     = toset(keys(aws_route53_record.this)) == toset(["rpc.example.com", "op-sepolia.rpc.example.com"])
+    error_message = "records for all names"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.plain["healthy-nodes-op-sepolia"].dimensions == tomap({ Service = "forebay", Chain = "op-sepolia" }) && !contains(keys(aws_cloudwatch_metric_alarm.plain), "healthy-nodes") && contains(keys(aws_cloudwatch_metric_alarm.plain), "tasks")
+    error_message = "each chain is watched by itself"
+  }
+  assert {
+    condition     = keys(aws_cloudwatch_metric_alarm.failed_calls_of_chain) == ["ethereum", "op-sepolia"]
+    error_message = "its failed calls, too"
+  }
+}

@@ -50,7 +50,8 @@ impl FloorPlace {
     }
 
     fn is_there(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let found = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+        let found =
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
         connection.query_row(found, [self.table], |row| row.get(0))
     }
 }
@@ -136,7 +137,11 @@ mod tests {
     #[test]
     fn it_rises_and_falls_only_when_it_is_to_be_lowered_or_a_minute_old() {
         let connection = Connection::open_in_memory().unwrap();
-        assert_eq!(read(&connection, None).unwrap(), None, "of an earlier release");
+        assert_eq!(
+            read(&connection, None).unwrap(),
+            None,
+            "of an earlier release"
+        );
         let minute = 60_000;
         for (number, at, lowers, wanted) in [
             (100, 1000, false, 100),
