@@ -32,6 +32,8 @@ pub enum AdminError {
     /// The client's mistake, in words.
     Input(String),
     NoSuchNode,
+    /// With the names of those that there are.
+    NoSuchChain(String),
     /// What is there already stands against it, in words.
     Conflict(String),
     /// The registry can't be used, in words.
@@ -50,7 +52,7 @@ impl AdminError {
             AdminError::HostForeign | AdminError::OriginForeign | AdminError::RevealNeedsToken => {
                 403
             }
-            AdminError::NoSuchPage | AdminError::NoSuchNode => 404,
+            AdminError::NoSuchPage | AdminError::NoSuchNode | AdminError::NoSuchChain(_) => 404,
             AdminError::MethodNotAllowed(_) => 405,
             AdminError::BodyTooSlow => 408,
             AdminError::Conflict(_) => 409,
@@ -78,6 +80,7 @@ impl AdminError {
             AdminError::Busy => "busy",
             AdminError::Input(_) => "bad_input",
             AdminError::NoSuchNode => "no_such_node",
+            AdminError::NoSuchChain(_) => "no_such_chain",
             AdminError::Conflict(_) => "conflict",
             AdminError::RegistryOut(_) => "registry_out_of_reach",
         }
@@ -107,6 +110,7 @@ impl AdminError {
             AdminError::BodyTooSlow => "the body did not arrive in time".into(),
             AdminError::Busy => "too many requests at once; try again".into(),
             AdminError::NoSuchNode => "no such node in the registry".into(),
+            AdminError::NoSuchChain(names) => format!("no such chain; there are: {names}"),
             AdminError::Input(why) | AdminError::Conflict(why) | AdminError::RegistryOut(why) => {
                 why.clone()
             }

@@ -18,6 +18,7 @@ use crate::admin::requests::{self, NodeChange};
 use crate::admin::routes::DrainAction;
 use crate::clock;
 use crate::observe::journal::{CHANGED, Event};
+use crate::observe::logs;
 use crate::registry::item_json::ItemJson;
 use crate::registry::validation::{EnvironmentLookup, name_of};
 use crate::registry::{Environment, ItemOrigin, NodeEdit, Registry, RegistryItem, StoredHealth};
@@ -234,7 +235,7 @@ impl AdminHandlers {
     fn tell(&self, item: &RegistryItem, what: &str, who: AdminCaller) {
         let name = self.name(&item.record);
         let text = format!("node {name} was {what}; by {who}");
-        log::info!("admin: {text}");
+        logs::of_chain(&self.pool.chain, || log::info!("admin: {text}"));
         self.pool.journal.note(Event {
             at: clock::unix_millis(),
             kind: CHANGED,

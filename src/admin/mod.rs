@@ -4,13 +4,15 @@
 //! judged, then the rest of it is read and carried out. Nothing of a request is written into a
 //! log before it is known to hold no credential; so the exchange with Pingora is our own, too.
 //!
-//! In reading order: `routes`, what is wanted; `auth` and `auth_log`; `requests`, bodies; `handlers`, `cache` and
-//! `status`, the page; `error` and `response`, what goes out.
+//! In reading order: `routes`, what is wanted; `auth` and `auth_log`; `requests`, bodies; `chains`, of which
+//! chain; `handlers`, `cache`; `glance` and `status`, the page; `error` and `response`, what goes out.
 
 mod auth;
 mod auth_log;
 mod cache;
+mod chains;
 mod error;
+mod glance;
 mod handlers;
 mod requests;
 mod response;
@@ -35,18 +37,17 @@ pub use crate::admin::auth::AdminAuth;
 use crate::admin::auth::Credential;
 use crate::admin::auth_log::AuthLog;
 use crate::admin::cache::CacheStatus;
+pub use crate::admin::chains::{AdminChain, AdminChains, StatusCriteria};
 use crate::admin::error::AdminError;
+use crate::admin::glance::{StatusTime, glance};
 pub use crate::admin::handlers::AdminHandlers;
 use crate::admin::handlers::{AdminCaller, DrainedNode};
 use crate::admin::response::AdminResponse;
 use crate::admin::routes::{AdminQuery, AdminRoute, BodyRule, DrainAction};
-pub use crate::admin::status::StatusCriteria;
-use crate::admin::status::StatusTime;
 use crate::call::chains::Chains;
 use crate::client::health;
 use crate::clock;
 use crate::registry::RegistryItem;
-use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::wire::framing;
 
 /// For whom proxies ask.
@@ -69,11 +70,10 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// What of the settings concerns the listener; it may change while it serves.
 pub struct AdminConfig {
     pub gatekeeper: AdminAuth,
-    pub measures: StatusCriteria,
 }
 
 /// Who carries out what is asked of each chain, as they come and go.
-pub type AdminDesks = Arc<ArcSwap<Vec<(ChainName, Arc<AdminHandlers>)>>>;
+pub type AdminDesks = Arc<ArcSwap<AdminChains>>;
 
 /// The listener's application.
 pub struct AdminApp {
@@ -225,48 +225,37 @@ impl AdminApp {
         request: AdminRequest,
         body: &[u8],
     ) -> Result<AdminResponse, AdminError> {
-        let AdminRequest { wish, query, who } = request;
-        let reveal = query.reveal;
-        let desk = self.desk().ok_or(AdminError::NoSuchPage)?;
-        let shown =
-            |status, item: &RegistryItem| AdminResponse::json(status, &desk.shown(item, reveal));
-        Ok(match wish {
-            AdminRoute::Asset(asset) => AdminResponse::asset(asset),
-            AdminRoute::Description => AdminResponse::description(),
-            AdminRoute::Live => AdminResponse::json(200, &serde_json::json!({ "status": "ok" })),
-            AdminRoute::Ready => self.ready(),
-            AdminRoute::Status => self.status()?,
-            AdminRoute::List => AdminResponse::json(200, &desk.list(reveal).await?),
-            AdminRoute::Add => shown(201, &desk.add(&requests::add(body)?, who).await?),
-            AdminRoute::Change => shown(200, &desk.change(&requests::change(body)?, who).await?),
-            AdminRoute::Remove => shown(200, &desk.remove(&query.key()?, who).await?),
+        let chains = self.desks.load_full();
+        let named = request.query.chain.clone();
+        match &request.wish {
+            AdminRoute::Asset(asset) => Ok(AdminResponse::asset(*asset)),
+            AdminRoute::Description => Ok(AdminResponse::description()),
+            AdminRoute::Live => {
+                let alive = serde_json::json!({ "status": "ok" });
+                Ok(AdminResponse::json(200, &alive))
+            }
+            AdminRoute::Ready => Ok(self.ready()),
+            AdminRoute::Status => {
+                let chain = chains.shown(named.as_deref())?;
+                Ok(status_of(&chain, &chains))
+            }
             AdminRoute::Purge => {
-                let engine = self.chains.now().first().cloned();
-                let engine = engine.ok_or(AdminError::NoSuchPage)?;
-                let purged = cache::purge(&engine, &requests::purge(body)?, who)?;
-                AdminResponse::json(200, &serde_json::json!({ "purged": purged }))
+                let chain = chains.chosen(named.as_deref())?;
+                let purged = cache::purge(&chain.engine, &requests::purge(body)?, request.who)?;
+                Ok(AdminResponse::json(
+                    200,
+                    &serde_json::json!({ "purged": purged }),
+                ))
             }
-            AdminRoute::Turn(DrainAction::Drain, name) => {
-                let patience = requests::wait(body)?;
-                let item = desk.turn(DrainAction::Drain, &name, who).await?;
-                let in_flight = desk.wait_until_idle(&item, patience).await;
-                let item = desk.shown(&item, reveal);
-                AdminResponse::json(200, &DrainedNode { item, in_flight })
+            AdminRoute::List
+            | AdminRoute::Add
+            | AdminRoute::Change
+            | AdminRoute::Remove
+            | AdminRoute::Turn(..) => {
+                let chain = chains.chosen(named.as_deref())?;
+                on_nodes(&chain.desk, request, body).await
             }
-            AdminRoute::Turn(turn @ (DrainAction::Cordon | DrainAction::Undrain), name) => {
-                requests::nothing(body)?;
-                shown(200, &desk.turn(turn, &name, who).await?)
-            }
-        })
-    }
-
-    /// Of the chain that answers at `/`, else of the first.
-    fn desk(&self) -> Option<Arc<AdminHandlers>> {
-        let present = self.chains.now();
-        let name = &present.first()?.pool.chain;
-        let desks = self.desks.load();
-        let mut named = desks.iter().filter(|(chain, _)| chain == name);
-        named.next().map(|(_, desk)| desk.clone())
+        }
     }
 
     fn ready(&self) -> AdminResponse {
@@ -275,26 +264,56 @@ impl AdminApp {
         let (status, body) = health::report_all(&self.chains, is_closing);
         AdminResponse::new(status, "application/json", body)
     }
+}
 
-    fn status(&self) -> Result<AdminResponse, AdminError> {
-        let engine = self.chains.now().first().cloned();
-        let engine = engine.ok_or(AdminError::NoSuchPage)?;
-        let gate = &engine.gate;
-        let moment = StatusTime {
-            now: clock::now(),
-            at: clock::unix_millis(),
-        };
-        let inside = (gate.requests(), gate.is_closing());
-        let mut status = status::status(
-            &engine.pool,
-            &engine.metrics.traffic(),
-            self.house.load().measures,
-            inside,
-            moment,
-        );
-        status.cache = CacheStatus::of(&engine);
-        Ok(AdminResponse::json(200, &status))
-    }
+/// One chain in full, and all of them at a glance.
+fn status_of(chain: &AdminChain, chains: &AdminChains) -> AdminResponse {
+    let moment = StatusTime {
+        now: clock::now(),
+        at: clock::unix_millis(),
+    };
+    let gate = &chain.engine.gate;
+    let inside = (gate.requests(), gate.is_closing());
+    let glances = chains.all().iter();
+    let glances = glances.map(|chain| glance(chain, inside.1, moment));
+    let mut status = status::status(chain, glances.collect(), inside, moment);
+    status.cache = CacheStatus::of(&chain.engine);
+    AdminResponse::json(200, &status)
+}
+
+/// Carries out what is asked of one chain's nodes.
+async fn on_nodes(
+    desk: &AdminHandlers,
+    request: AdminRequest,
+    body: &[u8],
+) -> Result<AdminResponse, AdminError> {
+    let AdminRequest { wish, query, who } = request;
+    let reveal = query.reveal;
+    let shown =
+        |status, item: &RegistryItem| AdminResponse::json(status, &desk.shown(item, reveal));
+    Ok(match wish {
+        AdminRoute::Add => shown(201, &desk.add(&requests::add(body)?, who).await?),
+        AdminRoute::Change => shown(200, &desk.change(&requests::change(body)?, who).await?),
+        AdminRoute::Remove => shown(200, &desk.remove(&query.key()?, who).await?),
+        AdminRoute::Turn(DrainAction::Drain, name) => {
+            let patience = requests::wait(body)?;
+            let item = desk.turn(DrainAction::Drain, &name, who).await?;
+            let in_flight = desk.wait_until_idle(&item, patience).await;
+            let item = desk.shown(&item, reveal);
+            AdminResponse::json(200, &DrainedNode { item, in_flight })
+        }
+        AdminRoute::Turn(turn @ (DrainAction::Cordon | DrainAction::Undrain), name) => {
+            requests::nothing(body)?;
+            shown(200, &desk.turn(turn, &name, who).await?)
+        }
+        AdminRoute::Asset(_)
+        | AdminRoute::Live
+        | AdminRoute::Ready
+        | AdminRoute::Description
+        | AdminRoute::Status
+        | AdminRoute::Purge
+        | AdminRoute::List => AdminResponse::json(200, &desk.list(reveal).await?),
+    })
 }
 
 /// Whether a body is to follow; the framing was checked before.

@@ -10,6 +10,7 @@ const SAMPLES = 120;
 const TOKEN = "forebay-token";
 
 const page = {
+  chain: (/^#chain=([a-z0-9-]+)$/.exec(location.hash) || ["", ""])[1], // empty: the default one
   status: null,
   heardAt: 0, // by performance.now()
   failure: null,
@@ -39,6 +40,7 @@ const STANDINGS = {
 
 // Who is at fault stands first, then who is asked first.
 const PARTS = ["missing", "troubled", "fine"];
+const BADNESS = ["bad", "warning", "good"];
 const RUNGS = ["own", "leader", "fallback"];
 // With more nodes than these, those that are well take less room on a phone.
 const MANY = 8;
@@ -52,13 +54,16 @@ async function ask() {
   try {
     const token = sessionStorage.getItem(TOKEN);
     const headers = token ? { authorization: `Bearer ${token}` } : {};
-    const answer = await fetch("status", {
+    const of = page.chain;
+    const answer = await fetch(of ? `status?chain=${encodeURIComponent(of)}` : "status", {
       headers,
       cache: "no-store",
       credentials: "omit",
       signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     });
+    if (of !== page.chain) return; // Another was chosen meanwhile, and is asked for.
     if (answer.status === 401) return login(token !== null);
+    if (answer.status === 404 && of) return choose("", false); // It is served no more.
     if (!answer.ok) throw new Error(`it says ${answer.status}`);
     hear(await answer.json());
   } catch (why) {
@@ -71,6 +76,14 @@ async function ask() {
 function askLater() {
   if (page.paused) return;
   page.timer = setTimeout(ask, document.hidden ? ASK_HIDDEN_MS : ASK_EVERY_MS);
+}
+
+// Shows the chain called `name`; empty: the default one.
+function choose(name, moves) {
+  page.chain = name;
+  history.replaceState(null, "", name ? `#chain=${name}` : location.pathname);
+  if (moves) byId("summary").scrollIntoView({ block: "start" });
+  ask();
 }
 
 function hear(status) {
@@ -114,6 +127,7 @@ function show(status) {
   mark(byId("state-mark"), isAmber ? "warn" : tone, isAmber ? "alert" : shape);
   byId("state").dataset.level = status.level;
   text(byId("why"), sentence(status.why));
+  showChains(status);
   showTroubles(status.troubles);
   showCalls(status.calls);
   showConfiguration(status.configuration);
@@ -121,7 +135,10 @@ function show(status) {
   const reference = status.reference;
   text(byId("reference"), counted(reference ? reference.block_number : null));
   text(byId("reference-why"), reference ? reference.why : "none is known yet");
-  text(byId("chain"), status.chain.id === null ? "–" : String(status.chain.id));
+  const id = status.chain.id === null ? "–" : String(status.chain.id);
+  const isNamed = status.chains.length > 1 || status.chain.name !== "main";
+  text(byId("chain"), isNamed ? status.chain.name : id);
+  text(byId("chain-id"), isNamed ? `id ${id}` : "");
   text(byId("requests"), counted(status.requests_in_flight));
   showCache(status.cache);
   text(byId("version"), `Forebay ${status.version}`);
@@ -130,8 +147,58 @@ function show(status) {
   showEvents(status.events);
   const own = status.nodes.filter((node) => node.rung === "own");
   const fit = own.filter((node) => node.standing === "fit").length;
-  const flag = status.level === "good" ? "" : "⚠ ";
-  document.title = `${flag}${fit} of ${own.length} fit · Forebay`;
+  const isWell = status.chains.every((chain) => chain.level === "good");
+  const of = isNamed ? `${status.chain.name}: ` : "";
+  document.title = `${isWell ? "" : "⚠ "}${of}${fit} of ${own.length} fit · Forebay`;
+}
+
+// All chains at a glance, those in trouble first; nothing where there is one alone.
+function showChains(status) {
+  byId("overview").hidden = status.chains.length < 2;
+  if (status.chains.length < 2) return;
+  const list = byId("chains");
+  const known = new Map([...list.children].map((item) => [item.dataset.name, item]));
+  const inOrder = [...status.chains].sort((a, b) => BADNESS.indexOf(a.level) - BADNESS.indexOf(b.level));
+  inOrder.forEach((chain, at) => {
+    const item = known.get(chain.name) || newChain(chain.name);
+    known.delete(chain.name);
+    if (list.children[at] !== item) list.insertBefore(item, list.children[at] || null);
+    showChain(item, chain, status.chain.name);
+  });
+  for (const gone of known.values()) gone.remove();
+}
+
+function newChain(name) {
+  const item = make("li");
+  item.dataset.name = name;
+  const button = make("button", "", item);
+  button.type = "button";
+  button.addEventListener("click", () => choose(name, true));
+  const first = make("span", "word", button);
+  const sign = make("span", "mark", first);
+  sign.setAttribute("aria-hidden", "true");
+  const parts = { button, sign };
+  text(make("span", "name", first), name);
+  for (const part of ["fit", "head", "failed", "trouble"]) parts[part] = make("span", part, button);
+  item.parts = parts;
+  return item;
+}
+
+function showChain(item, chain, chosen) {
+  const parts = item.parts;
+  const [word, tone, shape] = STATES[chain.status] || [chain.status, "warn", "ring"];
+  const isAmber = chain.level === "warning" && tone === "good";
+  mark(parts.sign, isAmber ? "warn" : tone, isAmber ? "alert" : shape);
+  item.className = chain.level;
+  parts.button.setAttribute("aria-current", String(chain.name === chosen));
+  text(parts.fit, `${chain.serving} of ${chain.own} fit`);
+  text(parts.head, counted(chain.served_head));
+  const share = chain.failed_share;
+  text(parts.failed, share === null ? "no calls" : `${percent(share)} failed`);
+  parts.failed.className = share > 0 ? "failed warn" : "failed";
+  const trouble = chain.troubles[0] || (tone === "good" ? "" : word);
+  parts.trouble.hidden = trouble === "";
+  text(parts.trouble, trouble === "" ? "" : sentence(trouble));
 }
 
 function showTroubles(troubles) {

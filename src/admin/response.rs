@@ -82,6 +82,7 @@ impl AdminResponse {
             | AdminError::Input(_)
             | AdminError::NoSuchNode
             | AdminError::Conflict(_)
+            | AdminError::NoSuchChain(_)
             | AdminError::RegistryOut(_) => None,
         };
         AdminResponse {

@@ -112,15 +112,15 @@ impl AdminRoute {
     /// The parameters that may stand in the query.
     fn parameters(&self) -> &'static [&'static str] {
         match self {
-            AdminRoute::List => &["reveal"],
-            AdminRoute::Remove => &["url", "name", "reveal"],
-            AdminRoute::Add | AdminRoute::Change | AdminRoute::Turn(..) => &["reveal"],
+            AdminRoute::Remove => &["url", "name", "reveal", "chain"],
+            AdminRoute::List | AdminRoute::Add | AdminRoute::Change | AdminRoute::Turn(..) => {
+                &["reveal", "chain"]
+            }
+            AdminRoute::Status | AdminRoute::Purge => &["chain"],
             AdminRoute::Asset(_)
             | AdminRoute::Live
             | AdminRoute::Ready
-            | AdminRoute::Description
-            | AdminRoute::Status
-            | AdminRoute::Purge => &[],
+            | AdminRoute::Description => &[],
         }
     }
 }
@@ -174,6 +174,8 @@ fn decoded(segment: &str) -> Option<String> {
 pub struct AdminQuery {
     pub url: Option<String>,
     pub name: Option<String>,
+    /// Whose nodes are meant; left out: those of the only chain, or of the default one.
+    pub chain: Option<String>,
     /// Whether URLs are wanted whole.
     pub reveal: bool,
 }
@@ -196,6 +198,7 @@ impl AdminQuery {
             match &*key {
                 "url" => found.url = Some(value.into_owned()),
                 "name" => found.name = Some(value.into_owned()),
+                "chain" => found.chain = Some(value.into_owned()),
                 _ => found.reveal = truth(&value)?,
             }
             seen.push(key);
@@ -334,7 +337,7 @@ mod tests {
     fn a_query_holds_what_is_known_here_and_once() {
         let query = |text, wish: &AdminRoute| AdminQuery::read(Some(text), wish);
         let remove = query("name=a%3A1&reveal=true", &AdminRoute::Remove).unwrap();
-        assert!(remove.reveal);
+        assert!(remove.reveal && remove.chain.is_none());
         assert_eq!(remove.key(), Ok("a:1".to_string()));
         let by_url = query("url=http%3A%2F%2Fa%2Fk+k", &AdminRoute::Remove).unwrap();
         assert_eq!(by_url.key(), Ok("http://a/k k".to_string()));
@@ -342,7 +345,13 @@ mod tests {
             AdminQuery::read(None, &AdminRoute::List),
             Ok(AdminQuery::default())
         );
+        for wish in [AdminRoute::Status, AdminRoute::Add, AdminRoute::Remove] {
+            let of_base = query("chain=base", &wish).unwrap();
+            assert_eq!(of_base.chain.as_deref(), Some("base"));
+        }
         for (text, wish) in [
+            ("chain=base", AdminRoute::Live),
+            ("chain=base&chain=base", AdminRoute::List),
             ("name=a", AdminRoute::List),
             ("x=1", AdminRoute::Remove),
             ("reveal=true", AdminRoute::Status),

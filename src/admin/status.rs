@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::admin::cache::CacheStatus;
-use crate::client::health;
+use crate::admin::chains::{AdminChain, StatusCriteria};
+use crate::admin::glance::{ChainGlance, ChainVerdict, StatusTime, failed_share, verdict};
 use crate::observe::events::{source_in_words, trouble_in_words};
 use crate::observe::journal::{ConfigurationState, Event, Journal, NodeTrack};
 use crate::observe::metrics::state_of;
 use crate::observe::traffic::Traffic;
-use crate::shared::fleet_state::FleetState;
 use crate::shared::snapshot::Snapshot;
-use forebay_core::fleet::degradation::{AlertLevel, NodeCondition, troubles};
+use forebay_core::fleet::degradation::{AlertLevel, NodeCondition};
 use forebay_core::fleet::failure_rate::FailureShare;
 use forebay_core::fleet::node_view::NodeCaveat;
 use forebay_core::fleet::node_view::NodeView;
@@ -21,15 +21,6 @@ use forebay_core::fleet::standing::{HealthState, Reason, slow_start};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::chain::Lag;
 use forebay_core::vocabulary::node::Role;
-
-/// What the fleet is judged by, as far as it is shown.
-#[derive(Clone, Copy, Debug)]
-pub struct StatusCriteria {
-    /// The machine's name.
-    pub instance: &'static str,
-    pub round_interval: Duration,
-    pub lag_blocks_max: u64,
-}
 
 /// The whole. Times are milliseconds since 1970.
 #[derive(Debug, Serialize)]
@@ -58,6 +49,8 @@ pub struct Status {
     configuration: ConfigurationStatus,
     /// The newest first.
     events: Vec<StatusEvent>,
+    /// All chains, in the order of the configuration.
+    chains: Vec<ChainGlance>,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,6 +79,7 @@ struct ConfigurationStatus {
 
 #[derive(Debug, Serialize)]
 struct ChainStatus {
+    name: String,
     id: Option<u64>,
 }
 
@@ -134,33 +128,24 @@ struct StatusEvent {
     text: String,
 }
 
-/// The moment of a look.
-#[derive(Clone, Copy, Debug)]
-pub struct StatusTime {
-    pub now: Instant,
-    /// Milliseconds since 1970.
-    pub at: u64,
-}
-
-/// The status as of `moment`. `inside`: requests under way, and whether we are closing.
+/// The status of `chain` as of `moment`. `inside`: requests under way, and whether we are closing.
 pub fn status(
-    pool: &FleetState,
-    traffic: &Traffic,
-    measures: StatusCriteria,
+    chain: &AdminChain,
+    chains: Vec<ChainGlance>,
     inside: (usize, bool),
     moment: StatusTime,
 ) -> Status {
+    let (pool, measures) = (&chain.engine.pool, chain.measures);
+    let traffic = &chain.engine.metrics.traffic();
     let snapshot = pool.snapshot();
     let view = &snapshot.view;
     let (requests_in_flight, is_closing) = inside;
-    let failing = pool.failing.too_many(moment.now);
-    let said = health::say(view, pool.list_from.is(), failing, is_closing);
+    let ChainVerdict {
+        said,
+        troubles,
+        share,
+    } = verdict(pool, view, is_closing, moment.now);
     let registry = pool.list_from.is().trouble();
-    let share = pool.failing.share(moment.now);
-    let troubles = match view.rounds {
-        0 => Vec::new(),
-        _ => troubles(view, share, registry, moment.now),
-    };
     Status {
         version: env!("CARGO_PKG_VERSION"),
         instance: measures.instance,
@@ -175,6 +160,7 @@ pub fn status(
         },
         calls: calls(share, &pool.journal.recent_traffic(traffic, moment.now)),
         chain: ChainStatus {
+            name: chain.name().to_string(),
             id: view.chain_id.map(|id| id.0),
         },
         served_head: view.served_head.map(|head| head.0),
@@ -190,16 +176,16 @@ pub fn status(
         nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
         configuration: configuration(pool.journal.configuration()),
         events: pool.journal.events().into_iter().map(event).collect(),
+        chains,
     }
 }
 
 fn calls(share: Option<FailureShare>, recent: &Traffic) -> CallStatus {
     let (failed, count) = share.map_or((0, 0), |share| (share.failed, share.calls));
-    let rate = f64::from(failed) / f64::from(count.max(1));
     CallStatus {
         count,
         failed,
-        failed_share: share.map(|_| (rate * 10_000.0).round() / 10_000.0),
+        failed_share: share.map(failed_share),
         p99_ms: recent.p99().map(millis),
     }
 }

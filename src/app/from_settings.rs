@@ -112,16 +112,20 @@ static MACHINE: LazyLock<String> = LazyLock::new(|| {
     }
 });
 
-/// Who may use the admin listener, and what it shows.
+/// Who may use the admin listener.
 pub fn house(settings: &Settings) -> AdminConfig {
-    let Settings { admin, health, .. } = settings;
+    let admin = &settings.admin;
     AdminConfig {
         gatekeeper: AdminAuth::new(admin.token.as_ref(), admin.hosts.clone()),
-        measures: StatusCriteria {
-            instance: &MACHINE,
-            round_interval: health.interval,
-            lag_blocks_max: health.lag_blocks_max,
-        },
+    }
+}
+
+/// What the admin listener shows a chain's nodes by.
+pub fn measures(settings: &Settings) -> StatusCriteria {
+    StatusCriteria {
+        instance: &MACHINE,
+        round_interval: settings.health.interval,
+        lag_blocks_max: settings.health.lag_blocks_max,
     }
 }
 

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 
 use super::registries::environment;
-use crate::admin::{AdminConfig, AdminDesks, AdminHandlers};
+use crate::admin::{AdminChain, AdminChains, AdminConfig, AdminDesks};
 use crate::app::chain::{ChainFactory, RunningChain};
 use crate::app::from_settings;
 use crate::background::reload::ConfigReload;
@@ -79,7 +79,7 @@ impl RuntimeConfig {
         factory.metrics.config_read(clock::unix_millis() / 1000);
         let live = RuntimeConfig {
             chains: Arc::new(Chains::new(directory(settings, &running))),
-            desks: Arc::new(ArcSwap::from_pointee(desks(&running))),
+            desks: Arc::new(ArcSwap::from_pointee(desks(settings, &running))),
             house: Arc::new(ArcSwap::from_pointee(from_settings::house(settings))),
             shutdown: Arc::new(ArcSwap::from_pointee(settings.shutdown.clone())),
             factory,
@@ -108,7 +108,7 @@ impl RuntimeConfig {
         }
         // First nobody is led there any more.
         self.chains.change(directory(settings, &running));
-        self.desks.store(Arc::new(desks(&running)));
+        self.desks.store(Arc::new(desks(settings, &running)));
         for chain in goes {
             self.factory.end(&chain);
         }
@@ -131,11 +131,21 @@ impl RuntimeConfig {
     }
 }
 
-fn desks(running: &[RunningChain]) -> Vec<(ChainName, Arc<AdminHandlers>)> {
-    let desks = running.iter();
-    desks
-        .map(|chain| (chain.name.clone(), chain.desk.clone()))
-        .collect()
+/// The chains that run as the admin listener serves them, in the order of the file.
+fn desks(settings: &Settings, running: &[RunningChain]) -> AdminChains {
+    let named = settings.chains.iter();
+    let default = named.filter(|chain| chain.is_default);
+    let default: Vec<_> = default.map(|chain| &chain.name).collect();
+    let chains = settings.all_chains().filter_map(|(name, of_chain)| {
+        let chain = running.iter().find(|chain| chain.name == name)?;
+        Some(AdminChain {
+            is_default: default.contains(&&name),
+            desk: chain.desk.clone(),
+            engine: chain.engine.clone(),
+            measures: from_settings::measures(of_chain),
+        })
+    });
+    AdminChains::new(chains.collect())
 }
 
 /// How the chains that run are found, in the order of the file.

@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::nodes_table;
 use super::table::printable;
 use crate::cli::retained_nodes;
+use crate::cli::setup::ChosenChain;
 use crate::config::{self, settings::Settings};
 use crate::observe::events::nodes_in_words;
 use crate::registry::item_json::ItemJson;
@@ -172,20 +173,19 @@ impl From<NodeSpecError> for BackendError {
     }
 }
 
-/// Carries out `command`; `settings` have the configuration's nodes and our own addresses. `lookup` is this process's environment, for remarks alone: the one
-/// that counts is the server's.
+/// Carries out `command` on `chain`. `lookup` is this process's environment, not the server's: for remarks alone.
 ///
 /// # Errors
 /// See [`BackendError`]; its exit code follows from it.
-pub async fn run(
+pub(super) async fn run(
     command: BackendCommand,
     registry: &dyn Registry,
-    settings: &Settings,
+    chain: &ChosenChain<'_>,
     lookup: EnvironmentLookup<'_>,
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), BackendError> {
-    let file = &settings.nodes;
+    let (settings, file) = (chain.settings, &chain.settings.nodes);
     let written = match command {
         BackendCommand::Add(command) => {
             let if_absent = command.if_absent;
@@ -225,7 +225,7 @@ pub async fn run(
             }
             let items = listing.items.iter();
             let items: Vec<_> = items.map(|item| ItemJson::of(item, lookup)).collect();
-            let leftovers = retained_nodes::ask(settings).await;
+            let leftovers = retained_nodes::ask(settings, chain.stored_as.as_ref()).await;
             for left in &leftovers {
                 let name = &left.name;
                 note(
@@ -453,11 +453,15 @@ mod tests {
                 }],
                 ..Settings::default()
             };
+            let chain = ChosenChain {
+                settings: &settings,
+                stored_as: None,
+            };
             let registry = &self.registry;
             let done = run(
                 command,
                 registry,
-                &settings,
+                &chain,
                 &environment,
                 &mut out,
                 &mut notes,

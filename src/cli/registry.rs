@@ -74,7 +74,7 @@ pub fn run(
             let done = backends::run(
                 command,
                 &*registry,
-                settings,
+                &chain,
                 &*environment,
                 &mut out,
                 &mut notes,

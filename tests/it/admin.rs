@@ -424,6 +424,18 @@ async fn the_status_tells_the_reasons_and_what_happened() {
         (&json!("ok"), &Value::Null)
     );
     assert_eq!(well["served_head"], 100);
+    let glance = json!([{
+        "name": "main", "id": null, "status": "ok", "level": "good", "troubles": [],
+        "served_head": 100, "own": 2, "serving": 2, "calls": 10, "failed_share": 0.0,
+    }]);
+    assert_eq!(well["chains"], glance);
+    let named = with(balancer, "GET", "/status?chain=main").gives(200).await;
+    assert_eq!(named["chain"], json!({ "name": "main", "id": null }));
+    for target in ["/status?chain=base", "/backends?chain=base"] {
+        let denied = with(balancer, "GET", target).gives(404).await;
+        assert_eq!(denied["error"]["code"], "no_such_chain");
+        assert_eq!(denied["error"]["message"], "no such chain; there are: main");
+    }
     assert_eq!(well["reference"]["source"], "quorum");
     let why = "the head that the own nodes agree on: no leader is set";
     assert_eq!(well["reference"]["why"], why);

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use self::stage::{ChainStage, NODELESS, call_of};
 use crate::support::{
-    Heard, Listener, Load, PATIENCE, eventually, exchange, get, post_http2_to, post_with,
+    Console, Heard, Listener, Load, PATIENCE, eventually, exchange, get, post_http2_to, post_with,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -277,4 +277,40 @@ async fn a_page_hears_that_there_is_no_such_chain() {
             "{path}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
+    let stage = ChainStage::set("", &[("ethereum", 1, ""), ("base", 8453, "default: true")]).await;
+    let console =
+        |method: &str, target: &str| Console::new(stage.balancer.admin.address, method, target);
+    let status = console("GET", "/status").gives(200).await;
+    assert_eq!(status["chain"], json!({ "name": "base", "id": 8453 }));
+    let glances = status["chains"].as_array().unwrap();
+    let names: Vec<_> = glances.iter().map(|chain| &chain["name"]).collect();
+    assert_eq!(names, ["base", "ethereum"]);
+    assert!(
+        glances.iter().all(|chain| chain["serving"] == 2),
+        "{status}"
+    );
+    let other = console("GET", "/status?chain=ethereum").gives(200).await;
+    assert_eq!(other["chain"], json!({ "name": "ethereum", "id": 1 }));
+    assert_eq!(other["chains"].as_array().unwrap().len(), 2);
+
+    let added = r#"{"url":"http://127.0.0.1:9","name":"late","weight":0}"#;
+    console("POST", "/backends?chain=ethereum")
+        .json(added)
+        .gives(201)
+        .await;
+    let count = async |target: &str| {
+        let listed = console("GET", target).gives(200).await;
+        listed.as_array().unwrap().len()
+    };
+    assert_eq!(count("/backends?chain=ethereum").await, 3);
+    assert_eq!(count("/backends?chain=base").await, 2);
+    assert_eq!(count("/backends").await, 2);
+    let gone = console("DELETE", "/backends?name=late").ask().await;
+    assert_eq!(gone.status, 404, "{}", gone.text());
+    let denied = console("GET", "/backends?chain=gnosis").gives(404).await;
+    assert_eq!(denied["error"]["code"], "no_such_chain");
 }
