@@ -494,14 +494,15 @@ fn state_of_a_node_that_lags_or_was_seen_astray_is_not_kept() {
 #[test]
 fn what_was_asked_before_its_node_had_the_block_is_not_kept() {
     let mut story = Story::begin();
-    story.round((99, b'a'), (100, b'a'));
+    story.round((100, b'a'), (101, b'a'));
+    story.told(90..=101, b'a');
     let asked = story.view();
-    story.round((100, b'a'), (100, b'a'));
-    let at_100 = ("eth_getBalance", r#"["0xab","0x64"]"#);
+    story.round((101, b'a'), (101, b'a'));
+    let at_101 = ("eth_getBalance", r#"["0xab","0x65"]"#);
     let answered = story.view();
     let by = |asked: &FleetView| {
         let reply = KeptReply::Result(b"\"0x1\"");
-        kept((asked, &answered), at_100, reply, story.now)
+        kept((asked, &answered), at_101, reply, story.now)
     };
     assert_eq!(by(&asked), Err(NotKept::Unknown));
     assert!(by(&answered).is_ok());
