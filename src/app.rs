@@ -3,7 +3,7 @@
 //! In reading order: the balancer put together, here, and each `chain`; `from_settings`, what the settings mean
 //! for each room, and `runtime_config`, what of them may change; `resources`, what the machine gives;
 //! `registries` and `certificates`, opened; `service` and `call_listeners`, how services run and end;
-//! `span_export`.
+//! `several`, the store that balancers share; `span_export`.
 
 mod call_listeners;
 mod certificates;
@@ -13,6 +13,7 @@ mod registries;
 mod resources;
 mod runtime_config;
 mod service;
+mod several;
 #[cfg(feature = "otlp")]
 mod span_export;
 
@@ -57,6 +58,7 @@ pub use crate::app::registries::{Registries, dynamo, environment, nodes_environm
 pub use crate::app::runtime_config::ConfigFile;
 use crate::app::runtime_config::RuntimeConfig;
 pub use crate::app::service::PanicTrigger;
+use crate::app::several::StoreService;
 
 /// Background tasks of several chains take turns on so many threads.
 const HOUSEKEEPERS_MAX: usize = 4;
@@ -112,6 +114,7 @@ impl App {
         #[cfg(feature = "otlp")]
         let exporter = span_export::exporter(&settings, &metrics, ca_file)?;
         let caps = resources::caps(&settings);
+        let shared = several::open(&settings, &caps, &metrics, ca_file)?;
         let premises = Arc::new(Premises::new(caps));
         let (orders, obeyed) = mpsc::unbounded_channel();
         let is_alone = settings.chains.is_empty();
@@ -124,6 +127,7 @@ impl App {
             ))),
             metrics: metrics.clone(),
             connector,
+            shared: shared.clone(),
             prober: prober.clone(),
             idle_max: server.configuration.upstream_keepalive_pool_size,
             listeners: settings.listen.addresses(),
@@ -154,6 +158,11 @@ impl App {
             let mut exporter = background_service("traces", exporter);
             exporter.threads = Some(1);
             services.add(&mut server, exporter);
+        }
+        if let Some(shared) = shared {
+            let mut store = background_service("shared", StoreService(shared.store));
+            store.threads = Some(1);
+            services.add(&mut server, store);
         }
         let mut housekeeping = background_service("housekeeping", housekeeping);
         housekeeping.threads = Some(threads);

@@ -91,9 +91,12 @@ async fn look_up(
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
     let (served, outcome) = forward::look_up(state, call, (asking, hash), terms).await;
-    if pending_transaction::is_missing(call, &served)
-        && let Some(answer) = pending_transaction::show(state, call, hash, terms).await
-    {
+    let is_missing = pending_transaction::is_missing(call, &served);
+    if is_missing {
+        let view = &state.pool.snapshot().view;
+        state.taken.hear_latest(view).await;
+    }
+    if is_missing && let Some(answer) = pending_transaction::show(state, call, hash, terms).await {
         return (ServedAnswer { answer, ..served }, outcome);
     }
     (served, outcome)

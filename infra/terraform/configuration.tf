@@ -58,6 +58,7 @@ locals {
       length(var.chains) == 0 ? { chain = merge({ id = var.chain_id }, try(var.settings.chain, {})) } : {},
       length(var.chains) == 0 ? {} : { chains = local.chains },
       local.owned,
+      var.shared_store == null ? {} : { shared = { kind = "valkey", url = var.shared_store.url } },
       length(local.nodes) == 0 ? {} : { nodes = local.nodes },
       var.admin == null ? {} : { admin = { token = "$${FOREBAY_ADMIN_TOKEN}" } },
     )

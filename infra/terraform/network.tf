@@ -58,6 +58,18 @@ resource "aws_vpc_security_group_egress_rule" "https" {
   tags              = local.tags
 }
 
+resource "aws_vpc_security_group_egress_rule" "shared_store" {
+  count = var.shared_store == null ? 0 : 1
+
+  security_group_id            = aws_security_group.task.id
+  description                  = "the store that the tasks share"
+  referenced_security_group_id = var.shared_store.security_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = var.shared_store.port
+  to_port                      = var.shared_store.port
+  tags                         = local.tags
+}
+
 resource "aws_vpc_security_group_egress_rule" "nodes" {
   for_each = local.node_doors
 

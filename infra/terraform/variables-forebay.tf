@@ -158,8 +158,23 @@ variable "settings" {
   default     = {}
 
   validation {
-    condition     = can(keys(var.settings)) ? length(setintersection(keys(var.settings), ["listen", "registry", "nodes", "admin", "cloudwatch", "shutdown"])) == 0 : false
-    error_message = "settings is a map of sections such as chain, health and calls; listen, registry, nodes, admin, cloudwatch and shutdown follow from this module's other inputs."
+    condition     = can(keys(var.settings)) ? length(setintersection(keys(var.settings), ["listen", "registry", "shared", "nodes", "admin", "cloudwatch", "shutdown"])) == 0 : false
+    error_message = "settings is a map of sections such as chain, health and calls; listen, registry, shared, nodes, admin, cloudwatch and shutdown follow from this module's other inputs."
+  }
+}
+
+variable "shared_store" {
+  description = "An existing Valkey or Redis, such as ElastiCache, by which the tasks share heads and clients' own writes at once: its URL, rediss:// for TLS, with $${NAME} of secrets for its password (written $$${NAME} in Terraform), its security group and its port. None is made here."
+  type = object({
+    url               = string
+    security_group_id = string
+    port              = optional(number, 6379)
+  })
+  default = null
+
+  validation {
+    condition     = var.shared_store == null ? true : can(regex("^rediss?://", var.shared_store.url)) && can(regex("^sg-", var.shared_store.security_group_id))
+    error_message = "shared_store.url begins with redis:// or rediss://, and security_group_id with sg-."
   }
 }
 

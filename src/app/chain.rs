@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
+use super::several::SharedParts;
 use crate::admin::AdminHandlers;
 use crate::app::from_settings;
 use crate::app::registries::{Registries, nodes_environment};
@@ -22,6 +23,7 @@ use crate::background::health_writer::HealthWriter;
 use crate::background::intervals::{CurrentIntervals, Intervals};
 use crate::background::probing::ProbeRounds;
 use crate::background::retained_nodes::RetainedNodes;
+use crate::background::shared_exchange::{SharedExchange, StoreNames};
 use crate::background::shared_leader::SharedHeads;
 use crate::call::context::CallState;
 use crate::call::lookups::Lookups;
@@ -57,6 +59,8 @@ pub(super) struct ChainFactory {
     pub sockets: Arc<ArcSwap<SocketLimits>>,
     pub metrics: Arc<ProcessMetrics>,
     pub connector: Arc<Connector>,
+    /// What it shares with other balancers.
+    pub shared: Option<SharedParts>,
     pub prober: Prober,
     /// Connections kept open to a node between calls.
     pub idle_max: usize,
@@ -209,7 +213,12 @@ impl ChainFactory {
             written: HashMap::new(),
             is_told: false,
         };
-        ChainTasks::new(roster, rounds, scribe, (newsroom, floor), herald)
+        let exchange = self.shared.clone().map(|shared| {
+            let names = StoreNames::of(pool.chain.as_str());
+            let (pool, taken) = (pool.clone(), engine.taken.clone());
+            SharedExchange::new(shared.store, pool, taken, (names, &shared.secret))
+        });
+        ChainTasks::new(roster, rounds, scribe, (newsroom, floor, exchange), herald)
     }
 
     /// A chain is to go: those who have it see that through.

@@ -17,6 +17,7 @@ use crate::background::head_looks::HeadLookout;
 use crate::background::health_writer::HealthWriter;
 use crate::background::intervals::{CurrentIntervals, jitter, until};
 use crate::background::probing::ProbeRounds;
+use crate::background::shared_exchange::SharedExchange;
 use crate::background::shared_leader::SharedHeads;
 use crate::clock;
 use crate::node::probe::Prober;
@@ -42,6 +43,7 @@ pub struct ChainTasks {
     newsroom: Feeds,
     lookout: HeadLookout,
     floor: FloorKeeper,
+    exchange: Option<SharedExchange>,
     prober: Prober,
     shared: Option<Arc<SharedHeads>>,
     regimen: CurrentIntervals,
@@ -55,13 +57,14 @@ impl ChainTasks {
         roster: NodeDiscovery,
         rounds: ProbeRounds,
         scribe: HealthWriter,
-        (newsroom, floor): (Feeds, FloorKeeper),
+        (newsroom, floor, exchange): (Feeds, FloorKeeper, Option<SharedExchange>),
         herald: CloudWatchReporter,
     ) -> ChainTasks {
         let prober = rounds.prober.clone();
         ChainTasks {
             herald,
             floor,
+            exchange,
             lookout: HeadLookout {
                 pool: roster.pool.clone(),
                 prober: prober.clone(),
@@ -103,6 +106,7 @@ impl ChainTasks {
             self.probe(),
             self.lookout.run(),
             self.floor.keep(),
+            self.exchange(),
             self.tidy(),
             self.sweep(),
             self.newsroom.run(),
@@ -158,6 +162,13 @@ impl ChainTasks {
         loop {
             self.regimen.pause(|regimen| regimen.interval).await;
             self.scribe.lock().await.write().await;
+        }
+    }
+
+    /// With other balancers.
+    async fn exchange(&self) {
+        if let Some(exchange) = &self.exchange {
+            exchange.run().await;
         }
     }
 

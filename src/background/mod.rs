@@ -6,8 +6,8 @@
 //! - the list: [`discovery`] follows the registry, [`following`] compares it with the configuration,
 //!   `scrutiny` finds what must not be in it, [`retained_nodes`] keeps what was lost from it, `resolving`
 //!   looks its names up
-//! - health: [`probing`], round by round, and [`head_looks`] between them; [`head_floor`],
-//!   what clients were told before and elsewhere; [`health_writer`], into the registry; [`shared_leader`]
+//! - health: [`probing`], round by round, and [`head_looks`] between them; [`head_floor`]
+//!   and [`shared_exchange`], what clients were told before and elsewhere; [`health_writer`], into the registry; [`shared_leader`]
 //! - [`feeds`], what clients are told that listen: lines to nodes, heads, logs, topics of single nodes
 //! - what is read again: [`reload`] and [`certificates`], by [`watched_files`]
 //! - what is told: [`cloudwatch_reporter`], `span_exporter`
@@ -29,6 +29,7 @@ mod resolving;
 pub mod retained_nodes;
 mod scrutiny;
 pub mod service;
+pub mod shared_exchange;
 pub mod shared_leader;
 #[cfg(feature = "otlp")]
 pub mod span_exporter;

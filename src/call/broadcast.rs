@@ -370,6 +370,8 @@ impl BroadcastRound {
             ) {
                 let sent = self.tx.as_ref().map(|tx| tx.sent());
                 self.taken.remember(sent.as_ref(), self.client, heard.node);
+                let name = &heard.name;
+                self.taken.tell(sent.as_ref(), self.client, name).await;
             }
             // Nobody listens any more when the call has its answer.
             drop(self.say.try_send((word, heard)));

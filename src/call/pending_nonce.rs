@@ -107,6 +107,7 @@ async fn ask(
     (sender, least): (Option<Address>, usize),
     terms: CallContext<'_>,
 ) -> Option<NonceAnswer> {
+    engine.taken.hear_latest(&engine.pool.snapshot().view).await;
     let is_known = |sender: &Address| engine.taken.pooled().is_some_and(|it| it.knows(*sender));
     let known = sender.filter(is_known);
     let least = if known.is_some() { 1 } else { least };

@@ -7,8 +7,9 @@ use std::time::Duration;
 use pingora::server::configuration::ServerConf;
 
 use super::quantity::duration_text;
-use super::settings::Settings;
+use super::settings::{RegistryKind, Settings, SharedKind};
 use crate::config::field::ReadContext;
+use forebay_core::call::broadcast::NODES_MAX;
 
 /// Amazon ECS kills a task 120 s after its SIGTERM at the latest; this leaves time to exit.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(110);
@@ -21,6 +22,9 @@ pub(super) fn on_settings(context: &ReadContext<'_>, settings: &Settings) {
             "one bad probe takes a node out; 2 or more ride out a hiccup",
         );
     }
+    if settings.registry.kind == RegistryKind::Dynamo && settings.shared.kind == SharedKind::None {
+        on_several(context, settings);
+    }
     let shutdown = settings.shutdown.lame_duck + settings.shutdown.drain;
     if shutdown > SHUTDOWN_MAX {
         let message = format!(
@@ -29,6 +33,21 @@ pub(super) fn on_settings(context: &ReadContext<'_>, settings: &Settings) {
             duration_text(SHUTDOWN_MAX),
         );
         context.warn("forebay.shutdown", message);
+    }
+}
+
+/// Of balancers on one table that share nothing else.
+fn on_several(context: &ReadContext<'_>, settings: &Settings) {
+    if settings.calls.broadcast < NODES_MAX {
+        let message = "without `forebay.shared` a client that sends through one balancer and asks another \
+                       may miss its own transaction and nonce; `all` helps";
+        context.warn("forebay.calls.broadcast", message);
+    }
+    if settings.nodes.iter().any(|node| node.ws_url.is_none()) {
+        let message = "nodes without a `ws_url` may show several balancers their blocks at different \
+                       times, and clients that go from one to another the difference: `forebay.shared` \
+                       closes it";
+        context.warn("forebay.nodes", message);
     }
 }
 

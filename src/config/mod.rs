@@ -4,8 +4,8 @@
 //! - [`settings`], what comes out, and `times` in them
 //! - `yaml`, a tree that knows its lines; `finding`, a mistake with its place; `field`, values by key, their
 //!   forms from [`quantity`], near misses from `suggestion`
-//! - `from_file`, all of `forebay:`, by groups: `listen`, `registry`, `nodes`, `admin`, `cors`,
-//!   `observability`, `sockets`, `otlp`, `limits`; and `server`, Pingora's own keys
+//! - `from_file`, all of `forebay:`, by groups: `listen` (and `listeners`), `registry`, `nodes`, `admin`, `cors`,
+//!   `observability`, `sockets`, `otlp`, `limits`, `shared`; and `server`, Pingora's own keys
 //! - `chains`, each of which is read as if it were alone (`chain_places`, `chain_printout`, `chain_change`,
 //!   `chain_schema`)
 //! - [`folders`], where relative paths lead; `advice`, what works and is unwise
@@ -41,6 +41,7 @@ mod hidden;
 mod host_name;
 mod limits;
 mod listen;
+mod listeners;
 mod method_effects;
 mod nodes;
 mod observability;
@@ -54,6 +55,7 @@ mod server;
 mod setting;
 pub mod settings;
 mod shape;
+mod shared;
 mod sockets;
 mod suggestion;
 mod times;

@@ -19,8 +19,11 @@ pub use super::listen::HttpsListener;
 pub use super::registry::RegistryKind;
 use super::setting::When::{Live, LiveUnless, Restart, RestartIf};
 use super::setting::{Apart, Place, Presence, Setting, Slot, key, settings_group};
+pub use super::shared::SharedKind;
 use super::times::{HOUR, PERIODS, TIMEOUTS, ms, secs};
-use super::{admin, by_method, calls, cors, health, listen, nodes, observability, otlp, registry};
+use super::{
+    admin, by_method, calls, cors, health, listen, nodes, observability, otlp, registry, shared,
+};
 
 /// Whether the registry in force has a lease. Without one it follows `health.interval`.
 fn has_lease(running: &Settings, _: &Settings) -> bool {
@@ -46,6 +49,7 @@ pub struct Settings {
     pub chains: Vec<NamedChain>,
     pub listen: ListenSettings,
     pub registry: RegistrySettings,
+    pub shared: SharedSettings,
     pub nodes: Vec<NodeRecord>,
     pub health: HealthSettings,
     pub calls: CallSettings,
@@ -87,6 +91,7 @@ pub(super) fn table() -> Vec<Setting<Settings>> {
         }],
         ListenSettings::table(),
         RegistrySettings::table(),
+        SharedSettings::table(),
         vec![nodes_setting()],
         HealthSettings::table(),
         CallSettings::table(),
@@ -185,21 +190,6 @@ settings_group! {
     }
 }
 
-impl ListenSettings {
-    /// All of them.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        let https = self.https.iter().map(|https| https.address);
-        let clients = self.http.iter().copied().chain(https);
-        clients.chain(self.metrics).chain(self.admin).collect()
-    }
-
-    /// Whether others than this machine can reach the admin listener.
-    pub fn is_admin_exposed(&self) -> bool {
-        self.admin
-            .is_some_and(|address| !address.ip().to_canonical().is_loopback())
-    }
-}
-
 settings_group! {
     RegistrySettings at registry {
         /// Where the nodes are written down: in a file, or in a table that balancers share.
@@ -219,6 +209,16 @@ settings_group! {
         refresh: Duration = secs(5), duration(PERIODS), Live;
         /// The file of the last good list, for a start without the registry.
         last_list: PathBuf = PathBuf::from("data/last-list.json"), path(), Restart;
+    }
+}
+
+settings_group! {
+    /// The store that several balancers share.
+    SharedSettings at shared {
+        /// What they share beside the list: `none`, or Valkey 8 or Redis 7.
+        kind: SharedKind = SharedKind::None, choice(SharedKind::WORDS), Restart;
+        /// Where it is: `redis://`, or `rediss://` for TLS, with a user and a password where it wants them.
+        url: Option<Secret> = None, shared::url(|all: &Settings| all.shared.kind), Restart;
     }
 }
 

@@ -11,6 +11,7 @@ mod families;
 mod fleet;
 mod handles;
 mod process;
+mod shared_store;
 mod sockets;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,9 +3,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use crate::clock;
+use crate::shared::handed_on::Handover;
+use forebay_core::call::shared_news::ClientHash;
 use forebay_core::fleet::client_floors;
 use forebay_core::fleet::client_floors::PublishedHead;
 use forebay_core::vocabulary::chain::BlockNumber;
@@ -22,6 +24,16 @@ pub struct SharedFloors {
     hasher: RandomState,
     /// The highest of all: as a rule all are shown it, and nobody is looked for.
     highest: AtomicU64,
+    /// Of other balancers' clients, where those tell.
+    elsewhere: OnceLock<FloorsElsewhere>,
+}
+
+/// What other balancers told clients, and the way to tell them of ours.
+#[derive(Debug)]
+struct FloorsElsewhere {
+    handover: Handover,
+    floors: Mutex<client_floors::ClientFloors>,
+    highest: AtomicU64,
 }
 
 impl Default for SharedFloors {
@@ -31,6 +43,7 @@ impl Default for SharedFloors {
             shards: std::array::from_fn(|_| shard()),
             hasher: RandomState::new(),
             highest: AtomicU64::new(0),
+            elsewhere: OnceLock::new(),
         }
     }
 }
@@ -42,25 +55,75 @@ impl SharedFloors {
             return;
         }
         let (client, now) = (client.key(), clock::now());
-        self.shard(&client).lift(client, head, shown, now);
+        let is_news = self.shard(&client).lift(client, head, shown, now);
         self.highest.fetch_max(head.0, Ordering::Release);
+        if let Some(elsewhere) = self.elsewhere.get().filter(|_| is_news) {
+            elsewhere.handover.floor(client, head);
+        }
+    }
+
+    /// From now on other balancers are told, and heard.
+    pub fn hand_on(&self, handover: Handover) {
+        let elsewhere = FloorsElsewhere {
+            handover,
+            floors: Mutex::new(client_floors::ClientFloors::new(CLIENTS_MAX)),
+            highest: AtomicU64::new(0),
+        };
+        // Once is enough.
+        drop(self.elsewhere.set(elsewhere));
+    }
+
+    /// The way to tell other balancers, where there is one.
+    pub fn handover(&self) -> Option<&Handover> {
+        self.elsewhere.get().map(|elsewhere| &elsewhere.handover)
+    }
+
+    /// Another balancer told `client` of block `head`.
+    pub fn hear(&self, client: ClientHash, head: BlockNumber, shown: PublishedHead) {
+        if let Some(elsewhere) = self.elsewhere.get() {
+            let client = hashed(client);
+            lock(&elsewhere.floors).lift(client, head, shown, clock::now());
+            elsewhere.highest.fetch_max(head.0, Ordering::Release);
+        }
     }
 
     /// What `client` must not be shown less than, where that is more than all are shown.
     pub fn of(&self, client: Client, shown: PublishedHead) -> Option<BlockNumber> {
+        let elsewhere = (self.elsewhere.get()).and_then(|it| it.of(client, shown));
         if self.highest.load(Ordering::Acquire) <= shown.head.0 {
-            return None;
+            return elsewhere;
         }
         let client = client.key();
-        self.shard(&client).of(client, shown, clock::now())
+        let here = self.shard(&client).of(client, shown, clock::now());
+        here.max(elsewhere)
     }
 
     fn shard(&self, client: &Client) -> MutexGuard<'_, client_floors::ClientFloors> {
         let at = self.hasher.hash_one(client) as usize % SHARDS;
-        self.shards[at]
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.shards[at])
     }
+}
+
+impl FloorsElsewhere {
+    fn of(&self, client: Client, shown: PublishedHead) -> Option<BlockNumber> {
+        if self.highest.load(Ordering::Acquire) <= shown.head.0 {
+            return None;
+        }
+        let client = hashed(self.handover.hashes.client(client)?);
+        lock(&self.floors).of(client, shown, clock::now())
+    }
+}
+
+/// One that another balancer knows.
+fn hashed(client: ClientHash) -> Client {
+    Client::Named {
+        name: client.0,
+        network: None,
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 //! - [`places`] at nodes, and `place_queue`, the line for them
 //! - [`singleflight`], identical reads, and [`answer_cache`], answers that are kept
 //! - what is remembered: [`client_floors`], [`told_blocks`], [`recent_writes`]
+//! - what several balancers share: the [`store`], what is [`handed_on`] to it, and clients' hashes there
+//!   ([`client_hash`])
 //! - [`hub`], who listens to what, and the [`outbox`] of each
 //! - [`certificates`]
 
@@ -19,8 +21,10 @@ pub mod background_sends;
 pub mod callers;
 pub mod certificates;
 pub mod client_floors;
+pub mod client_hash;
 pub mod early_rounds;
 pub mod fleet_state;
+pub mod handed_on;
 pub mod house_limits;
 pub mod hub;
 pub mod list_source;
@@ -34,4 +38,5 @@ pub mod selection;
 pub mod singleflight;
 pub mod snapshot;
 pub mod sockets;
+pub mod store;
 pub mod told_blocks;

@@ -4,12 +4,18 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use crate::clock;
+use crate::shared::client_hash::ClientHasher;
+use crate::shared::store::SharedStore;
 use forebay_core::call::pending_transactions::{self, PooledTransactions};
-use forebay_core::call::recent_writes::RecentWrites;
-use forebay_core::rpc::transaction::{Address, TxHash};
+use forebay_core::call::recent_writes::{RecentWrites, TIME_MAX};
+use forebay_core::call::shared_news::{HandedWrite, NodeMark, SharedNews};
+use forebay_core::fleet::node_view::NodeView;
+use forebay_core::fleet::view::FleetView;
+use forebay_core::rpc::transaction::{self, Address, SignedTransaction, TxHash};
 use forebay_core::vocabulary::client::{Client, network};
 use forebay_core::vocabulary::node::NodeId;
 
@@ -18,6 +24,8 @@ const SHARDS: usize = 16;
 /// Transactions remembered; and clients, over all shards.
 const TRANSACTIONS_MAX: usize = 65_536;
 const CLIENTS_MAX: usize = 10_000;
+/// Of what was sent through other balancers, so much is looked at for one call.
+const LATEST_MAX: usize = 64;
 /// The longest name that a client may give itself, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 
@@ -29,6 +37,19 @@ pub struct SharedWrites {
     names: RandomState,
     /// Most balancers see no write for a long time, and then look for none.
     is_used: AtomicBool,
+    /// Where other balancers tell of theirs.
+    elsewhere: OnceLock<WritesElsewhere>,
+}
+
+/// What other balancers' clients sent, and the way to tell of ours.
+#[derive(Debug)]
+struct WritesElsewhere {
+    hashes: ClientHasher,
+    recent: Mutex<RecentWrites>,
+    store: Arc<SharedStore>,
+    /// Where it is said at once, and where it stands for who comes later.
+    channel: String,
+    log: String,
 }
 
 impl Default for SharedWrites {
@@ -38,6 +59,7 @@ impl Default for SharedWrites {
             pooled: Mutex::new(PooledTransactions::new(TRANSACTIONS_MAX)),
             names: RandomState::new(),
             is_used: AtomicBool::new(false),
+            elsewhere: OnceLock::new(),
         }
     }
 }
@@ -48,7 +70,11 @@ impl SharedWrites {
         let name = name.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
         match (name, address) {
             (Some(name), address) => Client::Named {
-                name: self.names.hash_one(name),
+                name: match self.elsewhere.get() {
+                    // As every balancer hashes it.
+                    Some(elsewhere) => elsewhere.hashes.name(name),
+                    None => self.names.hash_one(name),
+                },
                 network: address.map(network),
             },
             (None, Some(address)) => Client::At(address),
@@ -69,6 +95,100 @@ impl SharedWrites {
             lock(&self.pooled).take(sent, node, now);
         }
         self.shard(client).taken(client, node, now);
+    }
+
+    /// From now on other balancers are told, by the `channel` and the `log` of `store`, and heard.
+    pub fn hand_on(&self, secret: &str, store: Arc<SharedStore>, (channel, log): (String, String)) {
+        let elsewhere = WritesElsewhere {
+            hashes: ClientHasher::new(secret),
+            recent: Mutex::new(RecentWrites::new(CLIENTS_MAX)),
+            store,
+            channel,
+            log,
+        };
+        // Once is enough.
+        drop(self.elsewhere.set(elsewhere));
+    }
+
+    /// Tells other balancers that the node called `node` has taken a transaction of `client`: before its
+    /// client hears of it, but for some milliseconds at most.
+    pub async fn tell(
+        &self,
+        sent: Option<&pending_transactions::AcceptedTransaction<'_>>,
+        client: Client,
+        node: &str,
+    ) {
+        let Some(elsewhere) = self.elsewhere.get() else {
+            return;
+        };
+        let at = clock::unix_millis();
+        let raw = sent.map_or(&[][..], |sent| sent.raw);
+        let is_kept = raw.len() <= pending_transactions::RAW_BYTES_MAX;
+        let news = SharedNews::Sent(HandedWrite {
+            at,
+            client: elsewhere.hashes.client(client),
+            node: NodeMark::of(node),
+            hash: sent.map(|sent| sent.hash),
+            raw: if is_kept { raw.to_vec() } else { Vec::new() },
+        });
+        let message = news.write();
+        let store = &elsewhere.store;
+        // Who asks elsewhere next looks into the log; the others hear of it a moment later.
+        store.append(&elsewhere.log, &message, (at, TIME_MAX)).await;
+        store.publish(&elsewhere.channel, &message);
+    }
+
+    /// Hears what was sent through other balancers a moment ago, as far as that is known in milliseconds.
+    pub async fn hear_latest(&self, view: &FleetView) {
+        if let Some(elsewhere) = self.elsewhere.get() {
+            let latest = elsewhere.store.latest(&elsewhere.log, LATEST_MAX).await;
+            latest.iter().for_each(|entry| self.hear_entry(entry, view));
+        }
+    }
+
+    /// Hears an entry of the log, where it is one.
+    pub fn hear_entry(&self, entry: &[u8], view: &FleetView) {
+        if let Some(SharedNews::Sent(sent)) = SharedNews::read(entry) {
+            self.hear(&sent, view);
+        }
+    }
+
+    /// A node has taken `sent` from another balancer.
+    pub fn hear(&self, sent: &HandedWrite, view: &FleetView) {
+        let its = |node: &&NodeView| NodeMark::of(&node.name) == sent.node;
+        let node = view.nodes.iter().find(its).map(|node| node.id);
+        let (Some(elsewhere), Some(node)) = (self.elsewhere.get(), node) else {
+            return;
+        };
+        let chain = view.chain_id;
+        let age = Duration::from_millis(clock::unix_millis().saturating_sub(sent.at));
+        let now = clock::now();
+        let at = now.checked_sub(age).unwrap_or(now);
+        let is_ours = |signed: &SignedTransaction| {
+            let others = signed.chain_id.zip(chain);
+            others.is_none_or(|(its, ours)| its == ours)
+        };
+        if age > TIME_MAX {
+            return;
+        }
+        self.is_used.store(true, Ordering::Relaxed);
+        let is_known = |hash: &TxHash| self.holders(*hash).contains(&node);
+        if let Some(hash) = sent.hash.filter(|hash| !is_known(hash)) {
+            let accepted = pending_transactions::AcceptedTransaction {
+                hash,
+                signed: transaction::read(&sent.raw).filter(is_ours),
+                raw: &sent.raw,
+                network: None,
+            };
+            lock(&self.pooled).take(&accepted, node, at);
+        }
+        if let Some(client) = sent.client {
+            let client = Client::Named {
+                name: client.0,
+                network: None,
+            };
+            lock(&elsewhere.recent).taken(client, node, at);
+        }
     }
 
     /// The transactions, where there are any.
@@ -94,12 +214,35 @@ impl SharedWrites {
         if !self.is_used.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        self.shard(client).holders_for(client, clock::now())
+        let mut holders = self.shard(client).holders_for(client, clock::now());
+        if let Some(elsewhere) = self.elsewhere.get() {
+            let others = elsewhere.holders_for(client);
+            holders.extend(
+                others
+                    .iter()
+                    .filter(|node| !holders.contains(node))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        holders
     }
 
     fn shard(&self, client: Client) -> MutexGuard<'_, RecentWrites> {
         let at = self.names.hash_one(client.key()) as usize % SHARDS;
         lock(&self.shards[at])
+    }
+}
+
+impl WritesElsewhere {
+    fn holders_for(&self, client: Client) -> Vec<NodeId> {
+        let Some(client) = self.hashes.client(client) else {
+            return Vec::new();
+        };
+        let client = Client::Named {
+            name: client.0,
+            network: None,
+        };
+        lock(&self.recent).holders_for(client, clock::now())
     }
 }
 

@@ -48,6 +48,7 @@ mod rude_nodes;
 mod scenarios;
 mod several;
 mod several_chains;
+mod shared_store;
 mod shutdown;
 mod simulation;
 mod sockets;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Balancer, QUICK, RoundRobin, Twins, in_repository};
+use crate::support::{Balancer, QUICK, RedisServer, RoundRobin, Twins, in_repository};
 
 const ROUNDS: u32 = 60;
 /// anvil's accounts, known to everyone: one for each run on the same chain.
@@ -91,6 +91,39 @@ async fn with_pinned_consistency_no_answer_is_stale() {
 async fn without_consistency_latest_is_whatever_a_node_says() {
     let count = with_consistency("none").await;
     assert!(count.stale > 0, "then the other tests show nothing");
+}
+
+/// So many balancers that share `store`, before the same nodes, and before them a plain round robin, so that
+/// each call of a client goes to the next.
+async fn with_several(what: &str, balancers: usize, store: &RedisServer) -> Count {
+    let twins = Twins::start().await;
+    // Each balancer learns of blocks by its own rounds.
+    let mut yaml = QUICK.replace("interval: 400ms", "sockets: false, interval: 2s");
+    yaml += &format!(
+        "  shared: {{ kind: valkey, url: \"{}\" }}\n  nodes:\n",
+        store.url()
+    );
+    for (node, name) in twins.doors.iter().zip(["a", "b"]) {
+        yaml += &format!("    - {{ url: \"{}\", name: {name} }}\n", node.url());
+    }
+    let mut running = Vec::new();
+    for _ in 0..balancers {
+        running.push(Balancer::start(&yaml, &[]).await);
+    }
+    let addresses = running.iter().map(|it| it.rpc.address).collect();
+    let round_robin = RoundRobin::over(addresses).await;
+    measure(what, &round_robin.url(), &twins).await
+}
+
+/// Of 10,000 answers: those of a moment in which one balancer has not heard the other yet.
+const SEVERAL_STALE_MAX: u64 = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_balancers_that_share_a_store_tell_next_to_nothing_that_is_stale() {
+    let store = RedisServer::start().await;
+    let count = with_several("two with a store", 2, &store).await;
+    let allowed = (count.calls * SEVERAL_STALE_MAX).div_ceil(10_000);
+    assert!(count.stale <= allowed, "{}", count.told);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

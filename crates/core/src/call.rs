@@ -9,7 +9,8 @@
 //! - writes: [`broadcast`], [`recent_writes`], [`pending_transactions`], [`nonce`]
 //! - answers that are kept, and given again: [`cache`]
 //! - calls that belong to a node: [`filter`]
-//! - what clients were told by answers: [`last_block`], [`told_blocks`]
+//! - what clients were told by answers: [`last_block`], [`told_blocks`]; and what of it balancers tell each
+//!   other: [`shared_news`]
 
 pub mod broadcast;
 pub mod cache;
@@ -26,6 +27,7 @@ pub mod plan;
 pub mod recent_writes;
 pub mod retry;
 pub mod retry_budget;
+pub mod shared_news;
 pub mod tag_fallback;
 pub mod tag_pins;
 pub mod told_blocks;

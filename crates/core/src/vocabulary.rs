@@ -4,7 +4,7 @@
 //! - the chain: [`chain`], [`block_ref`], [`header`], [`bloom`]
 //! - nodes: [`node`], [`tier`], [`target`], [`metadata_service`]
 //! - clients: [`client`]
-//! - how much and how fast: [`caps`], [`rate_limit`], [`recent`], [`log_throttle`]
+//! - how much and how fast: [`caps`], [`rate_limit`], [`recent`], [`log_throttle`], [`circuit`]
 //! - [`lease`], who writes for all; [`chance`], dice as an argument; [`hex`], digits
 
 pub mod block_ref;
@@ -12,6 +12,7 @@ pub mod bloom;
 pub mod caps;
 pub mod chain;
 pub mod chance;
+pub mod circuit;
 pub mod client;
 pub mod header;
 pub mod hex;

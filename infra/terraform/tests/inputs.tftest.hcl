@@ -296,6 +296,22 @@ run "a_port_past_the_last_is_refused" {
   expect_failures = [var.node_ports]
 }
 
+run "a_shared_store_that_is_none_is_refused" {
+  command = plan
+  variables {
+    shared_store = { url = "http://cache.internal", security_group_id = "sg-0a1b2c3d4e5f60004" }
+  }
+  expect_failures = [var.shared_store]
+}
+
+run "nodes_without_sockets_under_tasks_that_share_nothing_are_warned_of" {
+  command = plan
+  variables {
+    nodes = [{ url = "http://10.0.0.11:8545" }]
+  }
+  expect_failures = [check.tasks_that_share_nothing_have_nodes_with_sockets]
+}
+
 run "a_proxy_that_is_no_network_is_refused" {
   command = plan
   variables {
@@ -564,6 +580,7 @@ run "the_largest_of_everything_is_taken" {
     lame_duck_seconds      = 20
     drain_seconds          = 90
     nodes                  = [{ url = "http://10.0.0.11:8545", weight = 1000 }, { url = "http://10.0.0.12:8545", weight = 0 }]
+    shared_store           = { url = "rediss://cache.internal:6379", security_group_id = "sg-0a1b2c3d4e5f60004" }
     alarm_at               = { fallback_minutes = 60, error_percent = 100 }
   }
 }

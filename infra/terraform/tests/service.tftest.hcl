@@ -220,6 +220,7 @@ run "the_configuration_is_forebay_s" {
     leader_url_secret_arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/leader-url"
     nodes                 = [{ name = "geth-1", url = "http://10.0.0.11:8545", weight = 2 }, { url = "https://example.com/$${KEY}", fallback = true }]
     settings              = { chain = { block_time = "2s" }, health = { lag_blocks_max = 5 } }
+    shared_store          = { url = "rediss://forebay:$${SHARED_PASSWORD}@cache.internal:6379", security_group_id = "sg-0a1b2c3d4e5f60004" }
     chain_id              = 10
     trusted_proxies       = ["10.0.0.0/16"]
     cpu                   = 2048
@@ -234,6 +235,7 @@ run "the_configuration_is_forebay_s" {
         chain      = { id = 10, block_time = "2s" }
         listen     = { http = ["0.0.0.0:8545"], metrics = "0.0.0.0:9090", trusted_proxies = ["10.0.0.0/16"] }
         registry   = { kind = "dynamodb", table = "forebay-backends", last_list = "data/last-list.json" }
+        shared     = { kind = "valkey", url = "rediss://forebay:$${SHARED_PASSWORD}@cache.internal:6379" }
         cloudwatch = { namespace = "Forebay", service = "forebay" }
         shutdown   = { lame_duck = "15s", drain = "60s" }
         health     = { lag_blocks_max = 5 }

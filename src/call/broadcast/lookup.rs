@@ -113,6 +113,8 @@ impl BroadcastCall<'_> {
         let sent = self.tx.as_ref().map(|tx| tx.sent());
         let taken = &self.engine.taken;
         taken.remember(sent.as_ref(), self.terms.client, found.node);
+        let name = &found.name;
+        taken.tell(sent.as_ref(), self.terms.client, name).await;
         Some((self.reply(found)?, TransactionOutcome::Known))
     }
 

@@ -227,6 +227,7 @@ impl ForwardedCall<'_> {
             && let Some(hash) = self.call.params.and_then(transaction::hash_asked)
         {
             memory.mined(hash, number);
+            self.engine.pool.tell_mined(hash, number);
         }
     }
 

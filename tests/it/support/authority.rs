@@ -40,6 +40,11 @@ impl Authority {
         rcgen::date_time_ymd(year, month, day).unix_timestamp() as f64
     }
 
+    /// Its own certificate.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     pub fn client(&self) -> TlsClient {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();

@@ -44,17 +44,23 @@ impl ClientFloors {
         }
     }
 
-    /// `client` was told of block `head`. Where there is no room, its next call may find less: nobody
-    /// else's does.
-    pub fn lift(&mut self, client: Client, head: BlockNumber, shown: PublishedHead, now: Instant) {
+    /// `client` was told of block `head`; whether that is news of it. Where there is no room, its next call
+    /// may find less: nobody else's does.
+    pub fn lift(
+        &mut self,
+        client: Client,
+        head: BlockNumber,
+        shown: PublishedHead,
+        now: Instant,
+    ) -> bool {
         if client == Client::Unknown || head <= shown.head {
-            return;
+            return false;
         }
         let is_new = !self.floors.contains_key(&client);
         if is_new && self.floors.len() >= self.clients_max {
             self.floors.retain(|_, floor| floor.counts(shown, now));
             if self.floors.len() >= self.clients_max {
-                return;
+                return false;
             }
         }
         let told = ClientFloor {
@@ -63,9 +69,11 @@ impl ClientFloors {
             at: now,
         };
         let floor = self.floors.entry(client).or_insert(told);
-        if !floor.counts(shown, now) || floor.head < head {
+        let is_news = is_new || !floor.counts(shown, now) || floor.head < head;
+        if is_news {
             *floor = told;
         }
+        is_news
     }
 
     /// What `client` must not be shown less than, where that is more than all are shown.

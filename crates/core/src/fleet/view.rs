@@ -33,6 +33,8 @@ pub struct FleetView {
     /// The highest block that may come while a call waits for it, and how long a call waits.
     pub expected_head: Option<BlockNumber>,
     pub block_wait: Duration,
+    /// The highest block that there can be by now, where another balancer says so.
+    pub reach: Option<BlockNumber>,
     /// The highest block that an answer may tell of and be believed.
     pub believable_head: Option<BlockNumber>,
     /// The time from one block to the next.

@@ -26,6 +26,14 @@ const BLOB_TRANSACTION: u8 = 3;
 pub struct TxHash([u8; 32]);
 
 impl TxHash {
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    pub fn of_bytes(bytes: [u8; 32]) -> TxHash {
+        TxHash(bytes)
+    }
+
     /// None is below it.
     pub const LEAST: TxHash = TxHash([0; 32]);
 }

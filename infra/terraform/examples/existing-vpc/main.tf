@@ -61,8 +61,8 @@ module "forebay" {
   leader_url_secret_arn = local.leader_url
   node_cidrs            = ["10.0.0.0/16"]
   nodes = [
-    { name = "geth-1", url = "http://10.0.0.11:8545", weight = 2 },
-    { name = "geth-2", url = "http://10.0.0.12:8545" },
+    { name = "geth-1", url = "http://10.0.0.11:8545", ws_url = "ws://10.0.0.11:8546", weight = 2 },
+    { name = "geth-2", url = "http://10.0.0.12:8545", ws_url = "ws://10.0.0.12:8546" },
   ]
 
   alarm_emails = ["oncall@example.com"]

@@ -86,16 +86,21 @@ impl Fleet {
         })
     }
 
+    /// The highest block that there can be by now, where `highest` was the highest at the last look.
+    pub(super) fn reach_from(&self, highest: BlockNumber) -> BlockNumber {
+        let time = 2.0 * self.yardstick.look.as_secs_f64();
+        let blocks = (time / self.pace.likely().as_secs_f64()).ceil() as u64;
+        BlockNumber(highest.0.saturating_add(LEAP_BLOCKS + blocks))
+    }
+
     fn evidence(&self, witnesses: &[HeadReport]) -> FloorEvidence {
         let living = witnesses.iter().filter(|witness| witness.lives);
         let heads = living.map(|witness| witness.head);
         let reference = self.reference.map(|reference| reference.number);
         let highest = heads.chain(reference).max().unwrap_or_default();
-        let time = 2.0 * self.yardstick.look.as_secs_f64();
-        let blocks = (time / self.pace.likely().as_secs_f64()).ceil() as u64;
         FloorEvidence {
             had: had(witnesses),
-            reach: BlockNumber(highest.0.saturating_add(LEAP_BLOCKS + blocks)),
+            reach: self.reach_from(highest),
             // Who waits for it since then is told less before its own time is over.
             patience: self.block_wait().mul_f64(PATIENCE_PART),
         }

@@ -108,6 +108,7 @@ impl Fleet {
             highest_head,
             block_wait,
             expected_head: highest_head.map(|highest| self.expected(highest, block_wait)),
+            reach: highest_head.map(|highest| self.reach_from(highest)),
             believable_head: self.believable(),
             pace: self.pace.pace(),
             falls: self.falls,

@@ -1,0 +1,196 @@
+//! What this balancer tells the others by the store that they share, and what it hears of them: heads, what
+//! single clients were told, transactions that nodes took.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+
+use crate::clock;
+use crate::shared::fleet_state::FleetState;
+use crate::shared::handed_on::{HandedOn, Handover};
+use crate::shared::recent_writes::SharedWrites;
+use crate::shared::store::{SharedStore, StoreNews};
+use forebay_core::call::recent_writes::TIME_MAX;
+use forebay_core::call::shared_news::{ITEMS_MAX, SharedNews};
+use forebay_core::fleet::head_floor::{HeadFloor, ShownHead};
+
+/// How long the head stands in the store.
+const HEAD_KEEPS: Duration = Duration::from_secs(60);
+/// Tries to read it after the way to the store was found again, and the pause between.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
+/// Transactions that are read then.
+const LOG_MAX: usize = 65_536;
+/// The store's clock may be behind ours.
+const CLOCKS_APART: Duration = Duration::from_secs(10);
+
+/// The exchange of one chain.
+pub struct SharedExchange {
+    store: Arc<SharedStore>,
+    pool: Arc<FleetState>,
+    taken: Arc<SharedWrites>,
+    names: StoreNames,
+    news: Mutex<mpsc::Receiver<StoreNews>>,
+    handed: Mutex<mpsc::Receiver<HandedOn>>,
+    heard: std::sync::Mutex<Option<HeadFloor>>,
+}
+
+/// What is called how in the store.
+#[derive(Clone, Debug)]
+pub struct StoreNames {
+    pub channel: String,
+    pub head: String,
+    pub writes: String,
+}
+
+impl StoreNames {
+    /// For the chain called `chain`.
+    pub fn of(chain: &str) -> StoreNames {
+        StoreNames {
+            channel: format!("{chain}:news"),
+            head: format!("{chain}:head"),
+            writes: format!("{chain}:writes"),
+        }
+    }
+}
+
+impl SharedExchange {
+    /// To be made before the store is up.
+    pub fn new(
+        store: Arc<SharedStore>,
+        pool: Arc<FleetState>,
+        taken: Arc<SharedWrites>,
+        (names, secret): (StoreNames, &str),
+    ) -> SharedExchange {
+        let (handover, handed) = Handover::new(secret);
+        pool.hand_on(handover);
+        taken.hand_on(
+            secret,
+            store.clone(),
+            (names.channel.clone(), names.writes.clone()),
+        );
+        SharedExchange {
+            news: Mutex::new(store.listen(&names.channel)),
+            handed: Mutex::new(handed),
+            heard: std::sync::Mutex::default(),
+            store,
+            pool,
+            taken,
+            names,
+        }
+    }
+
+    /// For as long as it is awaited.
+    pub async fn run(&self) {
+        tokio::join!(self.tell_heads(), self.hand_on(), self.hear());
+    }
+
+    async fn tell_heads(&self) {
+        let mut news = self.pool.news();
+        let mut told: Option<ShownHead> = None;
+        while news.changed().await.is_ok() {
+            let shown = self.pool.snapshot().view.handed_on;
+            let Some(shown) = shown.filter(|shown| {
+                told.is_none_or(|told| (told.number, told.reorgs) != (shown.number, shown.reorgs))
+            }) else {
+                continue;
+            };
+            let lowers =
+                told.is_some_and(|told| told.reorgs < shown.reorgs) && shown.hash.is_some();
+            let floor = HeadFloor {
+                number: shown.number,
+                hash: shown.hash,
+                chain_id: shown.chain_id,
+                raised_at: clock::unix_millis(),
+            };
+            let is_said = self.tell_head(floor, lowers);
+            told = is_said.then_some(shown).or(told);
+        }
+    }
+
+    /// `false`: the store is away.
+    fn tell_head(&self, floor: HeadFloor, lowers: bool) -> bool {
+        let message = SharedNews::Head(floor).write();
+        let is_said = self.store.publish(&self.names.channel, &message);
+        let mut heard = self.heard();
+        if floor.replaces(heard.as_ref(), lowers, floor.raised_at) {
+            *heard = Some(floor);
+            self.store.put(&self.names.head, &message, HEAD_KEEPS);
+        }
+        is_said
+    }
+
+    /// Several at a time, and none waits for others.
+    async fn hand_on(&self) {
+        let mut handed = self.handed.lock().await;
+        let mut some = Vec::new();
+        while handed.recv_many(&mut some, ITEMS_MAX).await > 0 {
+            let (mut floors, mut mined) = (Vec::new(), Vec::new());
+            for one in some.drain(..) {
+                match one {
+                    HandedOn::Floor(client, head) => floors.push((client, head)),
+                    HandedOn::Mined(hash, block) => mined.push((hash, block)),
+                }
+            }
+            // Where its transaction stands is known before its client is held to the block.
+            for news in [SharedNews::Mined(mined), SharedNews::Floors(floors)] {
+                if !news.is_empty() {
+                    self.store.publish(&self.names.channel, &news.write());
+                }
+            }
+        }
+    }
+
+    async fn hear(&self) {
+        let mut news = self.news.lock().await;
+        while let Some(news) = news.recv().await {
+            match news {
+                StoreNews::Begun => self.catch_up().await,
+                StoreNews::Message(bytes) => self.take(&bytes),
+            }
+        }
+    }
+
+    /// What was said while nobody listened here.
+    async fn catch_up(&self) {
+        for _ in 0..TRIES {
+            if let Some(head) = self.store.get(&self.names.head).await {
+                self.take(&head);
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let since =
+            clock::unix_millis().saturating_sub((TIME_MAX + CLOCKS_APART).as_millis() as u64);
+        for entry in self.store.log(&self.names.writes, since, LOG_MAX).await {
+            self.take(&entry);
+        }
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        match SharedNews::read(bytes) {
+            Some(SharedNews::Head(floor)) if floor.is_young(clock::unix_millis()) => {
+                let mut heard = self.heard();
+                if floor.replaces(heard.as_ref(), false, clock::unix_millis()) {
+                    *heard = Some(floor);
+                }
+                drop(heard);
+                self.pool.hear_floor(floor);
+            }
+            Some(SharedNews::Floors(floors)) => self.pool.hear_client_floors(&floors),
+            Some(SharedNews::Mined(mined)) => {
+                for (hash, block) in mined {
+                    self.pool.told.mined(hash, block);
+                }
+            }
+            Some(SharedNews::Sent(sent)) => self.taken.hear(&sent, &self.pool.snapshot().view),
+            Some(SharedNews::Head(_)) | None => {}
+        }
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Option<HeadFloor>> {
+        let lock = self.heard.lock();
+        lock.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,300 @@
+//! The store that balancers share, Valkey or Redis: what one of them writes there the others find.
+//!
+//! It is a help and never needed. What a call asks of it has milliseconds; what is written waits for nobody;
+//! while it is away, calls don't ask it. Nothing of its URL is ever shown: a password may stand in it.
+//!
+//! In reading order: what it is for its users, here; `connection` to one server or a cluster; `queue` of what
+//! is written behind; `upkeep`, which connects, pings, writes and listens.
+
+mod connection;
+mod queue;
+mod upkeep;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use redis::{Cmd, RedisError, Value};
+use tokio::sync::mpsc;
+
+use self::connection::{StoreClient, StoreConnection};
+use self::queue::WriteQueue;
+use crate::observe::metrics::ProcessMetrics;
+use forebay_core::vocabulary::circuit::Circuit;
+use forebay_core::vocabulary::node::Secret;
+
+/// The longest that a call waits for it.
+const CALL_MAX: Duration = Duration::from_millis(20);
+/// Everything of ours there begins so.
+const PREFIX: &str = "forebay:";
+/// Messages that wait for their listener; beyond it they are lost.
+const NEWS_MAX: usize = 4096;
+/// Entries of a log that are read at once.
+const LOG_PART: usize = 1000;
+
+/// Where it is.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// `redis://` or `rediss://`, with a user and a password where they are needed.
+    pub url: Secret,
+    /// The PEM file of who is trusted instead of the system's certificates.
+    pub ca_file: Option<String>,
+    /// The most bytes that wait to be written.
+    pub queue_bytes_max: usize,
+}
+
+/// Why it can't be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("ca_file: {0}")]
+    File(#[from] std::io::Error),
+    /// In words that hold nothing of the URL.
+    #[error("the shared store's URL can't be used: {0}")]
+    Url(&'static str),
+}
+
+/// What a listener is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreNews {
+    Message(Bytes),
+    /// It listens from now on, or again: what was said before is found in keys and logs alone.
+    Begun,
+}
+
+/// The store, as its users see it.
+pub struct SharedStore {
+    client: StoreClient,
+    connection: ArcSwapOption<StoreConnection>,
+    circuit: Mutex<Circuit>,
+    queue: WriteQueue,
+    listeners: Mutex<Vec<StoreListener>>,
+    is_listening: AtomicBool,
+    metrics: Arc<ProcessMetrics>,
+}
+
+struct StoreListener {
+    channel: String,
+    news: mpsc::Sender<StoreNews>,
+}
+
+impl SharedStore {
+    /// Asks nobody yet.
+    ///
+    /// # Errors
+    /// The URL or the file of certificates can't be used.
+    pub fn new(
+        config: &StoreConfig,
+        metrics: Arc<ProcessMetrics>,
+    ) -> Result<SharedStore, StoreError> {
+        Ok(SharedStore {
+            client: StoreClient::new(config)?,
+            connection: ArcSwapOption::empty(),
+            circuit: Mutex::default(),
+            queue: WriteQueue::new(config.queue_bytes_max),
+            listeners: Mutex::default(),
+            is_listening: AtomicBool::new(false),
+            metrics,
+        })
+    }
+
+    /// Whether calls ask it.
+    pub fn is_on(&self) -> bool {
+        self.circuit().is_on()
+    }
+
+    /// What stands under `key`; `None`: nothing, or it isn't known in [`CALL_MAX`].
+    pub async fn get(&self, key: &str) -> Option<Bytes> {
+        let mut command = redis::cmd("GET");
+        command.arg(prefixed(key));
+        match self.ask("get", &command).await? {
+            Value::BulkString(bytes) => Some(bytes.into()),
+            _ => None,
+        }
+    }
+
+    /// Writes `value` under `key` for so long, whenever it can: nobody waits. `false`: there is no room, or the
+    /// engine is away.
+    pub fn put(&self, key: &str, value: &[u8], keeps: Duration) -> bool {
+        let mut command = redis::cmd("SET");
+        command.arg(prefixed(key)).arg(value);
+        command.arg("PX").arg(millis(keeps));
+        self.write(command, value.len())
+    }
+
+    /// Takes what stands under `key` away, likewise.
+    pub fn remove(&self, key: &str) -> bool {
+        let mut command = redis::cmd("DEL");
+        command.arg(prefixed(key));
+        self.write(command, 0)
+    }
+
+    /// Says `message` to all that listen on `channel`, likewise.
+    pub fn publish(&self, channel: &str, message: &[u8]) -> bool {
+        self.write(publication(channel, message), message.len())
+    }
+
+    /// Appends `entry` to the log `key`, which keeps what is younger than `keeps`, and waits until the store
+    /// has it, [`CALL_MAX`] at most: whether it has.
+    pub async fn append(&self, key: &str, entry: &[u8], (now, keeps): (u64, Duration)) -> bool {
+        let oldest = now.saturating_sub(millis(keeps));
+        let mut command = redis::cmd("XADD");
+        command.arg(prefixed(key)).arg("MINID").arg("~").arg(oldest);
+        command.arg("*").arg("e").arg(entry);
+        self.ask("write", &command).await.is_some()
+    }
+
+    /// The entries of the log `key` that are younger than `from`, in milliseconds since 1970 by the store's
+    /// clock, oldest first, up to `most`. It isn't for calls: it waits as long as it takes.
+    pub async fn log(&self, key: &str, from: u64, most: usize) -> Vec<Bytes> {
+        let mut entries = Vec::new();
+        let mut next = format!("{from}");
+        while entries.len() < most {
+            let Some(connection) = self.connection.load_full() else {
+                break;
+            };
+            let mut command = redis::cmd("XRANGE");
+            command.arg(prefixed(key)).arg(&next).arg("+");
+            command.arg("COUNT").arg(LOG_PART);
+            let asked = tokio::time::timeout(upkeep::BEHIND_MAX, connection.ask(&command));
+            let Ok(Ok(Value::Array(part))) = asked.await else {
+                break;
+            };
+            let last = part.last().and_then(entry_id);
+            entries.extend(part.iter().filter_map(entry_of));
+            match last {
+                Some(last) if part.len() == LOG_PART => next = format!("({last}"),
+                Some(_) | None => break,
+            }
+        }
+        entries
+    }
+
+    /// The latest entries of the log `key`, up to `most`, as far as they are known in [`CALL_MAX`].
+    pub async fn latest(&self, key: &str, most: usize) -> Vec<Bytes> {
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg(prefixed(key)).arg("+").arg("-");
+        command.arg("COUNT").arg(most);
+        match self.ask("get", &command).await {
+            Some(Value::Array(entries)) => entries.iter().filter_map(entry_of).collect(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// What is said on `channel` from now on, once [`StoreNews::Begun`] was told.
+    pub fn listen(&self, channel: &str) -> mpsc::Receiver<StoreNews> {
+        let (news, heard) = mpsc::channel(NEWS_MAX);
+        let channel = prefixed(channel);
+        let mut listeners = self.listeners();
+        if self.is_listening.load(Ordering::Acquire) {
+            // There is room: it is the first.
+            drop(news.try_send(StoreNews::Begun));
+        }
+        listeners.push(StoreListener { channel, news });
+        heard
+    }
+
+    fn write(&self, command: Cmd, bytes: usize) -> bool {
+        if !self.is_on() {
+            return false;
+        }
+        let has_room = self.queue.push(command, bytes);
+        if !has_room {
+            self.metrics.store_failed("room");
+        }
+        has_room
+    }
+
+    /// The answer to a call's question, within [`CALL_MAX`].
+    async fn ask(&self, operation: &'static str, command: &Cmd) -> Option<Value> {
+        if !self.is_on() {
+            return None;
+        }
+        let connection = self.connection.load_full()?;
+        match tokio::time::timeout(CALL_MAX, connection.ask(command)).await {
+            Ok(Ok(value)) => {
+                self.circuit().answered();
+                Some(value)
+            }
+            // It is there, and refuses: a user without the right, or memory that is full.
+            Ok(Err(why)) if is_refusal(&why) => {
+                self.circuit().answered();
+                self.metrics.store_failed(operation);
+                None
+            }
+            Ok(Err(_)) | Err(_) => {
+                self.metrics.store_failed(operation);
+                if self.circuit().failed() {
+                    self.tell_off("it doesn't answer in time");
+                }
+                None
+            }
+        }
+    }
+
+    fn tell_off(&self, why: &str) {
+        self.metrics.store_is(false);
+        log::warn!("the shared store is not asked any more until it answers: {why}");
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<StoreListener>> {
+        let lock = self.listeners.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedStore")
+            .field("is_on", &self.is_on())
+            .finish_non_exhaustive()
+    }
+}
+
+fn prefixed(key: &str) -> String {
+    format!("{PREFIX}{key}")
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn publication(channel: &str, message: &[u8]) -> Cmd {
+    let mut command = redis::cmd("PUBLISH");
+    command.arg(prefixed(channel)).arg(message);
+    command
+}
+
+fn is_refusal(why: &RedisError) -> bool {
+    why.code().is_some() && !why.is_connection_dropped()
+}
+
+/// Of `[id, [field, value]]`.
+fn entry_id(entry: &Value) -> Option<String> {
+    let Value::Array(parts) = entry else {
+        return None;
+    };
+    match parts.first()? {
+        Value::BulkString(id) => Some(String::from_utf8_lossy(id).into_owned()),
+        _ => None,
+    }
+}
+
+fn entry_of(entry: &Value) -> Option<Bytes> {
+    let Value::Array(parts) = entry else {
+        return None;
+    };
+    let Value::Array(fields) = parts.get(1)? else {
+        return None;
+    };
+    match fields.get(1)? {
+        Value::BulkString(bytes) => Some(bytes.clone().into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,350 @@
+//! Balancers that share a store: real Redis, and what becomes of calls while it fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay::observe::metrics::ProcessMetrics;
+use forebay::shared::store::{SharedStore, StoreConfig, StoreNews};
+use forebay_core::vocabulary::node::Secret;
+use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use serde_json::{Value, json};
+
+use crate::support::{
+    Authority, Balancer, Draft, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
+};
+
+/// Calls must be answered within this while the store fails, on a machine that does much else.
+const NO_SLOWER: Duration = Duration::from_millis(900);
+
+fn store_at(url: &str, ca_file: Option<String>) -> Arc<SharedStore> {
+    forebay::node::install_tls();
+    let config = StoreConfig {
+        url: Secret::new(url.to_string()),
+        ca_file,
+        queue_bytes_max: 1 << 20,
+    };
+    Arc::new(SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap())
+}
+
+/// What is put is found, and what is said is heard.
+async fn is_well(store: &Arc<SharedStore>) {
+    let mut heard = store.listen("main:news");
+    let task = tokio::spawn({
+        let store = store.clone();
+        async move { store.run().await }
+    });
+    eventually("it is on", PATIENCE, async || store.is_on()).await;
+    assert_eq!(heard.recv().await, Some(StoreNews::Begun));
+    assert!(store.put("a", b"value", Duration::from_secs(60)));
+    eventually("it is found", PATIENCE, async || {
+        store.get("a").await.as_deref() == Some(b"value")
+    })
+    .await;
+    assert_eq!(store.get("b").await, None);
+    assert!(store.publish("main:news", b"said"));
+    assert_eq!(heard.recv().await, Some(StoreNews::Message("said".into())));
+    let now = forebay::clock::unix_millis();
+    for entry in ["one", "other"] {
+        let keeps = Duration::from_secs(60);
+        assert!(store.append("log", entry.as_bytes(), (now, keeps)).await);
+    }
+    eventually("both are read", PATIENCE, async || {
+        store.log("log", now - 60_000, 10).await == ["one", "other"]
+    })
+    .await;
+    assert_eq!(store.latest("log", 1).await, ["other"]);
+    assert!(store.remove("a"));
+    eventually("it is gone", PATIENCE, async || {
+        store.get("a").await.is_none()
+    })
+    .await;
+    task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_alone_a_user_over_tls_and_a_cluster_are_used_alike() {
+    let server = RedisServer::start().await;
+    is_well(&store_at(&server.url(), None)).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let (certificate, key) = authority.signs("localhost");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_string()
+    };
+    let (certificate, key) = (file("cert.pem", &certificate), file("key.pem", &key));
+    let ca = file("ca.pem", &authority.pem());
+    let port = crate::support::free_port().to_string();
+    let user = "--user forebay on >s3cret ~forebay:* &forebay:* +@read +@write +@pubsub +@connection +cluster";
+    let tls = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let options: Vec<_> = tls.into_iter().chain(user.split(' ')).collect();
+    let _guarded = RedisServer::start_with(&options).await;
+    let url = format!("rediss://forebay:s3cret@localhost:{port}");
+    is_well(&store_at(&url, Some(ca))).await;
+
+    let cluster = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
+    let slots = cluster.ask("CLUSTER ADDSLOTSRANGE 0 16383").await;
+    assert!(slots.starts_with("+OK"), "{slots}");
+    eventually("the cluster is whole", PATIENCE, async || {
+        cluster
+            .ask("CLUSTER INFO")
+            .await
+            .contains("cluster_state:ok")
+    })
+    .await;
+    is_well(&store_at(&cluster.url(), None)).await;
+}
+
+/// Nodes on one chain, and two balancers before them that share a store.
+struct Two {
+    chain: Arc<FakeChain>,
+    nodes: Vec<FakeNode>,
+    one: Balancer,
+    other: Balancer,
+}
+
+impl Two {
+    /// The other's rounds come once a minute: what it learns in time is told it.
+    async fn over(nodes: usize, urls: [&str; 2], more: &str) -> Two {
+        let chain = FakeChain::still(1, 100);
+        let mut running = Vec::new();
+        let mut list = String::new();
+        for number in 0..nodes {
+            let node = FakeNode::start(FakeConfig::following(&chain))
+                .await
+                .unwrap();
+            list += &format!("    - {{ url: \"{}\", name: n{number} }}\n", node.url());
+            running.push(node);
+        }
+        let yaml = |beginning: &str, url: &str| {
+            format!(
+                "{beginning}  shared: {{ kind: valkey, url: \"{url}\" }}\n{more}  nodes:\n{list}"
+            )
+        };
+        let quick = QUICK.replace("block_time: 1s", "block_time: 2s");
+        let slow = quick.replace("interval: 400ms", "interval: 60s");
+        let one = Balancer::start(&yaml(&quick, urls[0]), &[("FOREBAY_LOG", "debug")]).await;
+        let other = Balancer::start(&yaml(&slow, urls[1]), &[("FOREBAY_LOG", "debug")]).await;
+        let two = Two {
+            chain,
+            nodes: running,
+            one,
+            other,
+        };
+        for balancer in [&two.one, &two.other] {
+            is_up(balancer, 1.0).await;
+        }
+        two
+    }
+
+    /// The other hears at once what the one sees.
+    async fn share_heads(&self) {
+        let head = self.chain.head() + 1;
+        self.chain.set_head(head);
+        eventually("the one sees it", PATIENCE, async || {
+            shown(&self.one).await == head
+        })
+        .await;
+        eventually("the other has heard", Duration::from_secs(3), async || {
+            shown(&self.other).await == head
+        })
+        .await;
+    }
+
+    /// Both answer calls of all kinds, in no more than the usual time, for a while.
+    async fn answer_for(&self, time: Duration) {
+        let until = forebay::clock::now() + time;
+        while forebay::clock::now() < until {
+            for balancer in [&self.one, &self.other] {
+                for (method, params) in [
+                    ("eth_blockNumber", json!([])),
+                    (
+                        "eth_getBalance",
+                        json!(["0x0000000000000000000000000000000000000001", "latest"]),
+                    ),
+                    ("eth_getBlockByNumber", json!(["latest", false])),
+                    ("eth_sendRawTransaction", json!(["0x010203"])),
+                ] {
+                    let began = forebay::clock::now();
+                    let answer = balancer.ask(method, params).await;
+                    let took = began.elapsed();
+                    assert!(answer.get("error").is_none(), "{method}: {answer}");
+                    assert!(took < NO_SLOWER, "{method}: {took:?}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+async fn is_up(balancer: &Balancer, wanted: f64) {
+    eventually(
+        &format!("the store is up: {wanted}"),
+        PATIENCE,
+        async || balancer.metric("forebay_shared_store_up", &[]).await == Some(wanted),
+    )
+    .await;
+}
+
+async fn shown(balancer: &Balancer) -> u64 {
+    let answer = balancer.ask("eth_blockNumber", json!([])).await;
+    number(&answer["result"])
+}
+
+fn number(value: &Value) -> u64 {
+    let quantity = value.as_str().unwrap_or_else(|| panic!("{value}"));
+    u64::from_str_radix(quantity.trim_start_matches("0x"), 16).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_balancer_shows_the_other_shows_at_once_and_one_begun_later_too() {
+    let server = RedisServer::start().await;
+    let mut two = Two::over(3, [&server.url(), &server.url()], "").await;
+    for _ in 0..3 {
+        two.share_heads().await;
+    }
+    // All but one node fall back: half of the weight has less.
+    for node in &two.nodes[1..] {
+        node.set_lag(1);
+    }
+    let head = two.chain.head();
+    two.other.process.kill();
+    let folder = two.other.folder();
+    for file in ["forebay.db", "last-list.head.json"] {
+        drop(std::fs::remove_file(folder.join(file)));
+    }
+    two.other.start_again().await;
+    eventually("it has found the head", PATIENCE, async || {
+        shown(&two.other).await == head
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_may_freeze_die_lose_all_or_be_full_and_no_call_fails_or_waits() {
+    let mut server = RedisServer::start().await;
+    let two = Two::over(2, [&server.url(), &server.url()], "").await;
+    let a_while = Duration::from_secs(2);
+    two.share_heads().await;
+
+    server.process.pause();
+    two.answer_for(a_while).await;
+    is_up(&two.one, 0.0).await;
+    is_up(&two.other, 0.0).await;
+    server.process.resume();
+    is_up(&two.one, 1.0).await;
+    is_up(&two.other, 1.0).await;
+    two.share_heads().await;
+
+    server.process.kill();
+    two.answer_for(a_while).await;
+    server.restart().await;
+    is_up(&two.one, 1.0).await;
+    is_up(&two.other, 1.0).await;
+    // It listens a moment later.
+    two.answer_for(Duration::from_millis(500)).await;
+    two.share_heads().await;
+
+    assert!(server.ask("FLUSHALL").await.starts_with("+OK"));
+    two.answer_for(Duration::from_millis(500)).await;
+    two.share_heads().await;
+
+    assert!(
+        server
+            .ask("CONFIG SET maxmemory 1")
+            .await
+            .starts_with("+OK")
+    );
+    two.answer_for(a_while).await;
+    assert!(
+        server
+            .ask("CONFIG SET maxmemory 0")
+            .await
+            .starts_with("+OK")
+    );
+    two.share_heads().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_balancer_that_is_cut_off_from_the_store_serves_on_and_believes_nothing_old() {
+    let server = RedisServer::start().await;
+    let gate = TcpGate::before(server.address).await;
+    let cut_off = format!("redis://{}", gate.address);
+    let two = Two::over(2, [&server.url(), &cut_off], "").await;
+    two.share_heads().await;
+    gate.cut();
+    two.answer_for(Duration::from_secs(2)).await;
+    is_up(&two.other, 0.0).await;
+    assert_eq!(
+        two.one.metric("forebay_shared_store_up", &[]).await,
+        Some(1.0)
+    );
+    let head = two.chain.head() + 1;
+    two.chain.set_head(head);
+    eventually("the one goes on", PATIENCE, async || {
+        shown(&two.one).await == head
+    })
+    .await;
+    gate.mend();
+    is_up(&two.other, 1.0).await;
+    eventually("the other hears of it", PATIENCE, async || {
+        shown(&two.other).await == head
+    })
+    .await;
+    // A lie of a time long past, in the key and said aloud.
+    let old = [&[1, 1][..], &(head + 3).to_be_bytes(), &[0; 8], &[0, 0]].concat();
+    let old: String = old.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    for command in [
+        format!("SET forebay:main:head \"{old}\""),
+        format!("PUBLISH forebay:main:news \"{old}\""),
+    ] {
+        drop(server.ask(&command).await);
+    }
+    two.answer_for(Duration::from_millis(300)).await;
+    assert_eq!(shown(&two.other).await, head);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_was_sent_through_one_is_counted_and_shown_by_the_other() {
+    let server = RedisServer::start().await;
+    let two = Two::over(
+        8,
+        [&server.url(), &server.url()],
+        "  calls: { broadcast: 1 }\n",
+    )
+    .await;
+    // Nodes without a pool: they take it, and know nothing of it.
+    for node in &two.nodes {
+        node.set_result("eth_getTransactionCount", "\"0x0\"");
+        node.set_result("eth_getTransactionByHash", "null");
+    }
+    let wallet = Wallet::rich();
+    for nonce in 0..10 {
+        let written = wallet.sign(nonce, Draft::on(1));
+        let (raw, hash) = (written.raw, written.hash);
+        let sent = two.one.ask("eth_sendRawTransaction", json!([raw])).await;
+        assert_eq!(sent["result"], hash, "{sent}");
+        let count = json!([wallet.address, "pending"]);
+        let counted = two.other.ask("eth_getTransactionCount", count).await;
+        assert_eq!(number(&counted["result"]), nonce + 1, "{counted}");
+        let shown = two
+            .other
+            .ask("eth_getTransactionByHash", json!([hash]))
+            .await;
+        assert_eq!(shown["result"]["hash"], hash, "{shown}");
+    }
+    // Nothing of who sent it stands there but the transaction.
+    let log = server.ask("XRANGE forebay:main:writes - +").await;
+    assert!(!log.contains("127.0.0.1"), "{log}");
+}
