@@ -42,7 +42,7 @@ check "heavy_calls_end_before_the_load_balancer_does" {
 # Two tasks at least: without a store that they share, nodes that tell heads only when asked show each its own.
 check "tasks_that_share_nothing_have_nodes_with_sockets" {
   assert {
-    condition     = var.shared_store != null || alltrue([for node in var.nodes : node.ws_url != null || node.fallback == true || node.leader == true])
+    condition     = var.shared_store != null || alltrue([for node in concat(var.nodes, flatten(values(var.chains)[*].nodes)) : node.ws_url != null || node.fallback == true || node.leader == true])
     error_message = "a node has no ws_url, and there is no shared_store: for moments a client that goes from one task to another is shown an older block. Say its ws_url, or give shared_store."
   }
 }

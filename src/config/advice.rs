@@ -10,6 +10,7 @@ use super::quantity::duration_text;
 use super::settings::{RegistryKind, Settings, SharedKind};
 use crate::config::field::ReadContext;
 use forebay_core::call::broadcast::NODES_MAX;
+use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// Amazon ECS kills a task 120 s after its SIGTERM at the latest; this leaves time to exit.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(110);
@@ -43,7 +44,8 @@ fn on_several(context: &ReadContext<'_>, settings: &Settings) {
                        may miss its own transaction and nonce; `all` helps";
         context.warn("forebay.calls.broadcast", message);
     }
-    if settings.nodes.iter().any(|node| node.ws_url.is_none()) {
+    let is_polled = |node: &NodeRecord| node.rung == Role::Own && node.ws_url.is_none();
+    if settings.nodes.iter().any(is_polled) {
         let message = "nodes without a `ws_url` may show several balancers their blocks at different \
                        times, and clients that go from one to another the difference: `forebay.shared` \
                        closes it";

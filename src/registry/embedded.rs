@@ -39,7 +39,7 @@ use forebay_core::vocabulary::node::NodeRecord;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two looks for another process's floor.
-const FLOOR_EVERY: Duration = Duration::from_millis(250);
+const FLOOR_EVERY: Duration = Duration::from_millis(500);
 
 /// The embedded registry, of one chain. Clones, and those of other chains, share one connection.
 #[derive(Clone)]

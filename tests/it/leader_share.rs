@@ -8,7 +8,7 @@ use forebay_fake::{FakeNode, FakeRpcError};
 use serde_json::Value;
 
 /// Not in the table.
-const UNKNOWN: &str = "zks_estimateFee";
+const UNKNOWN: &str = "vendor_estimateFee";
 const CALLS: u64 = 150;
 
 /// As `client`.

@@ -564,7 +564,7 @@ run "nodes_of_one_chain_alone_beside_chains_is_refused" {
   command = plan
   variables {
     chains = { ethereum = { id = 1, default = true } }
-    nodes  = [{ url = "http://10.0.0.11:8545" }]
+    nodes  = [{ url = "http://10.0.0.11:8545", ws_url = "ws://10.0.0.11:8546" }]
   }
   expect_failures = [aws_ecs_service.this]
 }

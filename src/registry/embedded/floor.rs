@@ -63,19 +63,21 @@ pub fn read(
     chain: Option<&ChainName>,
 ) -> rusqlite::Result<Option<HeadFloor>> {
     let place = FloorPlace::of(chain);
-    if !place.is_there(connection)? {
-        return Ok(None);
-    }
     let FloorPlace {
         table, key, row, ..
-    } = place;
+    } = &place;
     let question =
         format!("SELECT number, hash, chain_id, raised_at FROM {table} WHERE {key} = {row}");
     let row = connection.query_row(&question, [], |row| {
         let hash: Option<String> = row.get(1)?;
         Ok((row.get(0)?, hash, row.get(2)?, row.get(3)?))
     });
-    let found: Option<(i64, Option<String>, Option<i64>, i64)> = row.optional()?;
+    let found: Option<(i64, Option<String>, Option<i64>, i64)> = match row.optional() {
+        Ok(found) => found,
+        // Only then: it is asked time and again.
+        Err(_) if !place.is_there(connection)? => None,
+        Err(why) => return Err(why),
+    };
     Ok(found.and_then(|(number, hash, chain_id, raised_at)| {
         Some(HeadFloor {
             number: BlockNumber(u64::try_from(number).ok()?),

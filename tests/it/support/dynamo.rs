@@ -189,6 +189,7 @@ pub fn on_table(endpoint: &str, more: &str) -> String {
          registry: {{ kind: dynamodb, table: {TABLE}, endpoint: \"{endpoint}\", refresh: 500ms, \
          last_list: \"@FOLDER@/last-list.json\", lease: 2s{more} }}\n  \
          health: {{ interval: 400ms, timeout: 350ms }}\n  \
+         cache: {{ memory: 0 }}\n  \
          shutdown: {{ lame_duck: 300ms, drain: 5s }}\n"
     )
 }
