@@ -3,8 +3,9 @@
 //! Of one caller's calls the first that came is the next, unless they have waited for long: then the
 //! last one is, which can still be answered in good time, while the first run out of it (adaptive LIFO
 //! and controlled delay: Maurer, "Fail at Scale", ACM Queue 2015). A burst that drains may take its
-//! time; where more keep coming than are let in the line stands: calls leave after their patience, and
-//! of a caller's all but the last before, which would be let in late once fewer come.
+//! time; where more keep coming than are let in the line stands: calls of those with most of them leave
+//! after their patience, and of a caller's all but the last before, which would be let in late once fewer
+//! come.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -175,7 +176,10 @@ impl<T> WaitQueue<T> {
 
     /// How long a call may wait, as it looks now.
     pub fn may_wait_until(&self, ticket: QueueTicket) -> Instant {
-        let times = if ticket.is_strict || self.stands {
+        let is_its = |lane: &&CallerQueue<T>| lane.caller == ticket.caller;
+        let lane = self.lanes.iter().find(is_its);
+        let is_modest = lane.is_some_and(|lane| self.is_modest(lane));
+        let times = if ticket.is_strict || (self.stands && !is_modest) {
             1
         } else {
             BURST
@@ -197,7 +201,8 @@ impl<T> WaitQueue<T> {
         let lane = self.lanes.front()?;
         let first = lane.calls.front()?;
         let waited = now.saturating_duration_since(first.ticket.came);
-        let is_hopeless = lane.calls.len() > 1 && waited > self.patience / HOPELESS;
+        let is_hopeless =
+            lane.calls.len() > 1 && waited > self.patience / HOPELESS && !self.is_modest(lane);
         let left = is_hopeless.then(|| self.take_from(0, 0))?;
         self.settle(now);
         left
@@ -222,6 +227,11 @@ impl<T> WaitQueue<T> {
         self.flow[0].let_in += 1;
         let is_long = |since: Instant| now.saturating_duration_since(since) >= STANDS_AFTER;
         self.stands |= self.since.is_some_and(is_long) && self.grows(now);
+    }
+
+    /// Whether a caller has less than its share of those who wait: it isn't the one that the line stands for.
+    fn is_modest(&self, lane: &CallerQueue<T>) -> bool {
+        lane.calls.len() * self.lanes.len() < self.waiting
     }
 
     /// Whether more come than are let in, and who joined it now would wait for more than the patience.
@@ -386,6 +396,22 @@ mod tests {
         }
         assert_eq!(line.hopeless(at(2500)), None, "its last");
         assert_eq!(line.next(|_| true, at(2500)), Some(2099));
+    }
+
+    #[test]
+    fn a_modest_caller_waits_beside_another_whose_calls_make_the_line_stand() {
+        let (mut line, now) = line();
+        let (loud, _) = line.join(1, false, 1, now);
+        for tick in 0..2100u64 {
+            let at = now + millis(tick);
+            line.join(1, false, 1, at);
+            line.next(|_| tick % 2 == 0, at);
+        }
+        let at = now + millis(2100);
+        let (quiet, _) = line.join(2, false, 2, at);
+        line.join(2, false, 2, at);
+        assert_eq!(line.may_wait_until(loud), now + millis(100));
+        assert_eq!(line.may_wait_until(quiet), at + millis(2500));
     }
 
     #[test]
