@@ -86,7 +86,8 @@ impl App {
     /// `is_upgrade`: it takes the sockets over from a running one.
     ///
     /// # Errors
-    /// The registry or a certificate can't be opened, or an address is taken.
+    /// The registry or a certificate can't be opened, an address is taken, or the default chain's nodes were
+    /// another chain's before.
     pub fn new(
         settings: Settings,
         mut conf: ServerConf,
@@ -102,6 +103,7 @@ impl App {
         if !is_upgrade {
             check_addresses(&settings)?;
         }
+        registries::judge_default(&settings)?;
         let metrics = Arc::new(ProcessMetrics::new());
         let connector = Arc::new(Connector::new(&conf)?);
         let opt = Opt {
@@ -132,7 +134,8 @@ impl App {
             idle_max: server.configuration.upstream_keepalive_pool_size,
             listeners: settings.listen.addresses(),
             orders,
-            made: AtomicU64::new(0),
+            made: AtomicU64::new(1),
+            certificates_told: Arc::default(),
             cache: from_settings::cache(&caps),
         };
         let live = RuntimeConfig::new(&settings, factory);

@@ -68,6 +68,8 @@ pub(super) struct ChainFactory {
     pub listeners: Vec<SocketAddr>,
     pub orders: mpsc::UnboundedSender<ChainOrder>,
     pub made: AtomicU64,
+    /// See [`CloudWatchReporter::certificates_told`].
+    pub certificates_told: Arc<AtomicU64>,
     /// What keeps the answers of all; `None`: none are kept.
     pub cache: Option<Arc<AnswerStore>>,
 }
@@ -192,12 +194,11 @@ impl ChainFactory {
             asked: HashMap::new(),
             shared: is_shared.then(|| Arc::new(shared())),
         };
-        // With the first goes the telling of certificates.
-        let is_first = self.made.load(Ordering::Relaxed) == 1;
         let herald = CloudWatchReporter {
             pool: pool.clone(),
             metrics: metrics.clone(),
-            certificates: is_first.then(|| self.metrics.clone()),
+            process: self.metrics.clone(),
+            certificates_told: self.certificates_told.clone(),
             regimen: regimen.clone(),
         };
         let floor = FloorKeeper::new(

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
+
 use crate::config::settings::{self, RegistryKind, Settings};
 use crate::registry::dynamo::{DynamoConfig, DynamoRegistry};
 use crate::registry::embedded::EmbeddedRegistry;
 use crate::registry::last_list::LastListFile;
-use crate::registry::{Environment, Registry, RegistryError, last_list};
-use forebay_core::vocabulary::chain::ChainName;
+use crate::registry::{Environment, Registry, RegistryError, last_head, last_list};
+use forebay_core::vocabulary::chain::{ChainId, ChainName};
 
 /// The process's environment, for `${NAME}` in the configuration.
 pub fn environment() -> Environment {
@@ -65,6 +67,34 @@ impl Registries {
     }
 }
 
+/// Of several chains the default one has its nodes where one chain alone had them, and a list is followed from
+/// the first moment on: where the head beside the last list is another chain's, so are those nodes.
+///
+/// # Errors
+/// It is.
+pub(super) fn judge_default(settings: &Settings) -> anyhow::Result<()> {
+    let mut chains = settings.chains.iter();
+    let default = chains.find(|chain| settings.stored_as(&chain.name).is_none());
+    let Some(default) = default else {
+        return Ok(());
+    };
+    let last_list = LastListFile::new(&settings.registry.last_list, None);
+    let at = last_head::beside(last_list.path());
+    let was = last_head::load(&at).and_then(|head| head.chain_id);
+    match (default.settings.chain.id.map(ChainId), was) {
+        (Some(id), Some(was)) if id != was => bail!(
+            "the nodes of the default chain, {name}, stand where those of chain {was} stood, and {name} is \
+             chain {id}: mark the chain that they are of with `default: true`; if they are to be {name}'s, \
+             remove {}",
+            at.display(),
+            name = default.name,
+            id = id.0,
+            was = was.0,
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// The registry of the configuration. One in a file that can't be opened is tried again and again where
 /// there is another list to serve by meanwhile.
 ///
@@ -111,6 +141,48 @@ fn place(settings: &settings::RegistrySettings) -> DynamoConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_chain_is_not_given_the_nodes_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = |default: &str| {
+            let yaml = format!(
+                "version: 1\nforebay:\n  registry: {{ last_list: {}/l.json }}\n  chains:\n    \
+                 a: {{ id: 1{} }}\n    b: {{ id: 2{} }}\n",
+                folder.path().display(),
+                if default == "a" {
+                    ", default: true"
+                } else {
+                    ""
+                },
+                if default == "b" {
+                    ", default: true"
+                } else {
+                    ""
+                },
+            );
+            crate::config::read(&yaml, &|_| None).settings.unwrap()
+        };
+        assert!(
+            judge_default(&settings("b")).is_ok(),
+            "nothing stands there"
+        );
+        let head = forebay_core::fleet::head_floor::HeadFloor {
+            number: forebay_core::vocabulary::chain::BlockNumber(7),
+            hash: None,
+            chain_id: Some(ChainId(1)),
+            raised_at: 1,
+        };
+        let at = last_head::beside(&folder.path().join("l.json"));
+        last_head::save(&at, &head).unwrap();
+        assert!(judge_default(&settings("a")).is_ok());
+        assert!(judge_default(&settings("none")).is_ok());
+        let why = judge_default(&settings("b")).unwrap_err().to_string();
+        assert!(
+            why.contains("b is chain 2") && why.contains("l.head.json"),
+            "{why}"
+        );
+    }
 
     #[test]
     fn nodes_are_not_given_what_is_the_processs_own() {

@@ -21,7 +21,7 @@ use crate::background::shared_exchange::SharedExchange;
 use crate::background::shared_leader::SharedHeads;
 use crate::clock;
 use crate::node::probe::Prober;
-use crate::observe::{access_log, logs};
+use crate::observe::logs;
 use crate::shared::fleet_state::FleetState;
 use forebay_core::vocabulary::chain::ChainName;
 
@@ -188,15 +188,13 @@ impl ChainTasks {
         }
     }
 
-    /// Looks after connections that nobody uses, and after what the log still owes.
+    /// Looks after connections that nobody uses.
     async fn sweep(&self) {
-        let pool = self.roster.lock().await.pool.clone();
         loop {
             tokio::time::sleep(SWEEP_EVERY.mul_f64(jitter())).await;
-            for upstream in pool.snapshot().upstreams.iter() {
+            for upstream in self.pool.snapshot().upstreams.iter() {
                 upstream.link.sweep(clock::now());
             }
-            access_log::tell_left_out(clock::now());
         }
     }
 }

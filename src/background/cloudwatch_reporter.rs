@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::background::intervals::{CurrentIntervals, Intervals};
@@ -19,8 +20,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct CloudWatchReporter {
     pub pool: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
-    /// Where it tells of the process's certificates, too.
-    pub certificates: Option<Arc<ProcessMetrics>>,
+    pub process: Arc<ProcessMetrics>,
+    /// When a chain's reporter told of the process's certificates last, in milliseconds since 1970: one tells
+    /// of them for all.
+    pub certificates_told: Arc<AtomicU64>,
     pub regimen: CurrentIntervals,
 }
 
@@ -82,11 +85,26 @@ impl CloudWatchReporter {
         };
         let view = &snapshot.view;
         let mut lines = cloudwatch::lines(view, &labels, &probe_time, &figures, unix_millis);
-        let process = self.certificates.as_ref();
-        let days = process.and_then(|process| process.certificate_days(unix_millis / 1000));
-        if let Some(days) = days.filter(|_| !lines.is_empty()) {
+        if lines.is_empty() || !self.tells_of_certificates(wanted.interval, unix_millis) {
+            return lines;
+        }
+        if let Some(days) = self.process.certificate_days(unix_millis / 1000) {
             lines += &cloudwatch::certificate_line(&labels, days, unix_millis);
         }
         lines
+    }
+
+    /// Whether it is this one's turn to.
+    fn tells_of_certificates(&self, interval: Duration, unix_millis: u64) -> bool {
+        let told = self.certificates_told.load(Ordering::Relaxed);
+        // Chains tell at about the same times: a little early is in time.
+        let is_due = u128::from(unix_millis.abs_diff(told)) * 10 >= interval.as_millis() * 9;
+        let (before, now) = (told, unix_millis);
+        let order = Ordering::Relaxed;
+        is_due
+            && self
+                .certificates_told
+                .compare_exchange(before, now, order, order)
+                .is_ok()
     }
 }

@@ -16,6 +16,7 @@ use crate::background::retained_nodes::RetainedNodes;
 use crate::clock;
 use crate::observe::events::nodes_in_words;
 use crate::observe::metrics::ChainMetrics;
+use crate::registry::file_turns;
 use crate::registry::last_list::{self, LastListError, LastListFile};
 use crate::registry::validation::resolve_all;
 use crate::registry::{Environment, Listing, Registry, RegistryError};
@@ -86,7 +87,7 @@ impl NodeDiscovery {
         self.metrics.registry_awaited(clock::unix_millis() / 1000);
         let file = self.last_list.clone();
         // It fails where nothing is to be done.
-        drop(tokio::task::spawn_blocking(move || last_list::tidy(&file)).await);
+        drop(file_turns::take_turn(move || last_list::tidy(&file)).await);
         let read = tokio::time::timeout(FIRST_PATIENCE, self.read()).await;
         let no_list = match read.unwrap_or_else(|_| Err(("list", late()))) {
             Ok(listing) if listing.is_unwritten => ListFailure::New,
@@ -195,7 +196,7 @@ impl NodeDiscovery {
     /// `None`: there is none on the disk.
     async fn last_list(&self) -> Result<Option<Vec<NodeRecord>>, String> {
         let file = self.last_list.clone();
-        let loaded = tokio::task::spawn_blocking(move || last_list::load(&file)).await;
+        let loaded = file_turns::take_turn(move || last_list::load(&file)).await;
         match loaded.map_err(|why| why.to_string())? {
             Ok(records) => Ok(Some(records)),
             Err(LastListError::Absent(_)) => Ok(None),
@@ -346,7 +347,7 @@ impl NodeDiscovery {
     /// Said once when it begins to fail and once when it is over.
     async fn save(&mut self, records: Vec<NodeRecord>) {
         let file = self.last_list.clone();
-        let saving = tokio::task::spawn_blocking(move || last_list::save(&file, &records));
+        let saving = file_turns::take_turn(move || last_list::save(&file, &records));
         let saved = saving.await.map_err(|why| why.to_string());
         let saved = saved.and_then(|saved| saved.map_err(|why| why.to_string()));
         let was_unsaved = std::mem::replace(&mut self.told.unsaved, saved.is_err());

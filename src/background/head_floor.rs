@@ -38,6 +38,9 @@ struct KnownFloor {
     writer: FloorWriter,
     /// What stands in the registry, as far as is known.
     stored: Option<HeadFloor>,
+    /// The same of the file beside the last list: it is there for when the registry isn't.
+    file_writer: FloorWriter,
+    in_file: Option<HeadFloor>,
     /// It failed, and is left alone until then.
     rests_until: Option<Instant>,
 }
@@ -62,8 +65,11 @@ impl FloorKeeper {
     /// Before the first round: what clients were told last.
     pub async fn recall(&self) {
         let path = self.last_head.clone();
-        let on_disk = file_turns::take_turn(move || last_head::load(&path));
-        self.hear(on_disk.await.unwrap_or_default());
+        let in_file = file_turns::take_turn(move || last_head::load(&path));
+        if let Ok(Ok(in_file)) = timeout(RECALL_MAX, in_file).await {
+            self.known().in_file = in_file;
+            self.hear(in_file);
+        }
         self.look(RECALL_MAX).await;
     }
 
@@ -102,32 +108,70 @@ impl FloorKeeper {
     }
 
     async fn write_due(&self, now: Instant) {
-        let Some(write) = self.due(now) else { return };
+        let (in_file, in_registry) = self.due(now);
+        let save = async {
+            if let Some(write) = in_file {
+                self.save(write).await;
+            }
+        };
+        let raise = async {
+            if let Some(write) = in_registry {
+                self.raise(write).await;
+            }
+        };
+        tokio::join!(save, raise);
+    }
+
+    async fn save(&self, write: FloorWrite) {
         let path = self.last_head.clone();
         let saved = file_turns::take_turn(move || last_head::save(&path, &write.floor));
-        let (saved, raised) =
-            tokio::join!(saved, timeout(WRITE_MAX, self.registry.raise_floor(write)));
-        if let Ok(Err(why)) = saved {
-            log::debug!("the head is not written beside the last list: {why}");
+        match timeout(WRITE_MAX, saved).await {
+            Ok(Ok(Ok(()))) => {
+                let mut known = self.known();
+                known.in_file = Some(write.floor);
+                known.file_writer.is_heard();
+            }
+            Ok(Ok(Err(why))) => log::debug!("the head is not written beside the last list: {why}"),
+            Ok(Err(_)) | Err(_) => log::debug!("the head is not written beside the last list"),
         }
-        match raised {
-            Ok(Ok(true)) => self.known().stored = Some(write.floor),
-            Ok(Ok(false)) => {}
+    }
+
+    async fn raise(&self, write: FloorWrite) {
+        match timeout(WRITE_MAX, self.registry.raise_floor(write)).await {
+            Ok(Ok(is_written)) => {
+                let mut known = self.known();
+                known.writer.is_heard();
+                if is_written {
+                    known.stored = Some(write.floor);
+                }
+            }
             Ok(Err(why)) => self.complain(&why),
             Err(_) => self.complain(&"it takes too long"),
         }
     }
 
-    fn due(&self, now: Instant) -> Option<FloorWrite> {
+    /// What is due to be written: in the file, and in the registry.
+    fn due(&self, now: Instant) -> (Option<FloorWrite>, Option<FloorWrite>) {
         let view = &self.pool.snapshot().view;
-        let shown = view.handed_on.filter(|_| view.rounds > 0)?;
-        let mut known = self.known();
-        if known.rests_until.is_some_and(|until| now < until) {
-            return None;
-        }
-        let stored = known.stored;
+        let Some(shown) = view.handed_on.filter(|_| view.rounds > 0) else {
+            return (None, None);
+        };
         let times = (now, clock::unix_millis());
-        known.writer.due(shown, stored.as_ref(), times)
+        let mut known = self.known();
+        let KnownFloor {
+            writer,
+            stored,
+            file_writer,
+            in_file,
+            rests_until,
+        } = &mut *known;
+        let may_write = rests_until.is_none_or(|until| until <= now);
+        (
+            file_writer.due(shown, in_file.as_ref(), times),
+            may_write
+                .then(|| writer.due(shown, stored.as_ref(), times))
+                .flatten(),
+        )
     }
 
     fn complain(&self, why: &dyn std::fmt::Display) {

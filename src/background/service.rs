@@ -14,10 +14,14 @@ use crate::background::certificates::CertificateReload;
 use crate::background::chain_supervisor::ChainSupervisor;
 use crate::background::intervals::{jitter, until};
 use crate::background::reload::ConfigReload;
+use crate::clock;
 use crate::node::probe::Prober;
+use crate::observe::access_log;
 
 /// Probes go over new connections this often.
 const RENEW_EVERY: Duration = Duration::from_secs(54);
+/// The log tells this often of failed calls that it has left out.
+const OWED_EVERY: Duration = Duration::from_secs(3);
 
 /// The household.
 pub struct BackgroundTasks {
@@ -61,6 +65,13 @@ impl BackgroundTasks {
         }
     }
 
+    async fn tell_what_was_left_out(&self) {
+        loop {
+            tokio::time::sleep(OWED_EVERY).await;
+            access_log::tell_left_out(clock::now());
+        }
+    }
+
     async fn look_after_chains(&self, shutdown: ShutdownWatch) {
         self.chains.lock().await.run(shutdown).await;
     }
@@ -81,6 +92,7 @@ impl BackgroundService for BackgroundTasks {
             tokio::select! {
                 () = chains => {}
                 () = self.renew_probes() => {}
+                () = self.tell_what_was_left_out() => {}
             }
         };
         tokio::join!(of_process, chains);

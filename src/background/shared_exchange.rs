@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::clock;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::handed_on::{HandedOn, Handover};
-use crate::shared::recent_writes::SharedWrites;
+use crate::shared::recent_writes::{SharedWrites, marks};
 use crate::shared::store::{SharedStore, StoreNews};
 use forebay_core::call::recent_writes::TIME_MAX;
 use forebay_core::call::shared_news::{ITEMS_MAX, SharedNews};
@@ -163,9 +163,10 @@ impl SharedExchange {
         }
         let since =
             clock::unix_millis().saturating_sub((TIME_MAX + CLOCKS_APART).as_millis() as u64);
-        for entry in self.store.log(&self.names.writes, since, LOG_MAX).await {
-            self.take(&entry);
-        }
+        let take = |entry: &[u8]| self.take(entry);
+        self.store
+            .log(&self.names.writes, since, LOG_MAX, take)
+            .await;
     }
 
     fn take(&self, bytes: &[u8]) {
@@ -184,7 +185,10 @@ impl SharedExchange {
                     self.pool.told.mined(hash, block);
                 }
             }
-            Some(SharedNews::Sent(sent)) => self.taken.hear(&sent, &self.pool.snapshot().view),
+            Some(SharedNews::Sent(sent)) => {
+                let view = &self.pool.snapshot().view;
+                self.taken.hear(&sent, (&marks(view), view.chain_id));
+            }
             Some(SharedNews::Head(_)) | None => {}
         }
     }

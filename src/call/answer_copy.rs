@@ -1,4 +1,5 @@
-//! A copy of an answer that is passed on as it comes: kept once its end has come, where it may be kept.
+//! Answers of nodes are kept, where they may be: at once, or as a copy of one that is passed on as it comes,
+//! once its end has come.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crate::clock;
 use crate::shared::answer_cache::{AnswerCache, GatheringRoom};
 use crate::shared::fleet_state::FleetState;
 use forebay_core::call::cache::CachePlan;
-use forebay_core::call::cache::keeping::{self, AnswerMoment, KeptReply};
+use forebay_core::call::cache::keeping::{self, AnswerMoment, KeptReply, NotKept};
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
@@ -40,19 +41,45 @@ impl AnswerCopy {
         let Some(answer) = WholeAnswer::reread(Bytes::from(self.bytes)) else {
             return;
         };
-        let Some(result) = answer.result() else {
-            return;
-        };
-        let now = clock::now();
-        let snapshot = self.pool.snapshot();
-        let moment = AnswerMoment {
-            asked: &self.asked,
-            view: &snapshot.view,
-            now,
-        };
-        let reply = KeptReply::Result(result);
-        if let Ok(terms) = keeping::terms(&self.plan, &self.params, &reply, moment) {
-            self.cache.keep(&self.plan, terms, &answer, now);
+        if answer.result().is_some() {
+            let said = (&answer, &self.asked);
+            keep(&self.pool, &self.cache, (&self.plan, &self.params), said);
         }
+    }
+}
+
+/// Keeps an answer to a call that was planned so, with these params, where it may be kept. `asked`: its node,
+/// as it was when it was asked.
+pub fn keep(
+    pool: &FleetState,
+    cache: &AnswerCache,
+    (plan, params): (&CachePlan, &str),
+    (answer, asked): (&WholeAnswer, &NodeView),
+) {
+    let now = clock::now();
+    let error = answer.error();
+    let reply = match (answer.result(), &error) {
+        (Some(result), _) => KeptReply::Result(result),
+        (None, Some(error)) => KeptReply::Error(error),
+        (None, None) => return,
+    };
+    let snapshot = pool.snapshot();
+    let moment = AnswerMoment {
+        asked,
+        view: &snapshot.view,
+        now,
+    };
+    match keeping::terms(plan, params, &reply, moment) {
+        Ok(terms) => cache.keep(plan, terms, answer, now),
+        Err(NotKept::Other) => {
+            if cache.lose(asked.id) {
+                log::warn!(
+                    "node {} answered of another block than it was asked for by hash: nothing of \
+                     what it has said before such an answer is given again",
+                    asked.name
+                );
+            }
+        }
+        Err(NotKept::Fleeting | NotKept::Unknown) => {}
     }
 }

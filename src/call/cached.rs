@@ -2,6 +2,7 @@
 
 use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
+use crate::call::exchange::WHOLE_BYTES_MAX;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::cache::CachePlan;
@@ -18,10 +19,13 @@ pub fn find(
     let snapshot = state.pool.snapshot();
     let view = &snapshot.view;
     let kept = cache.find(plan, view)?;
-    if kept.answer.bytes() as u64 > terms.bytes_max {
+    let node = view.node(kept.terms.node)?;
+    let bytes = kept.answer.bytes();
+    // What is no longer than that is counted with the answers of a batch.
+    let long = bytes.saturating_sub(WHOLE_BYTES_MAX);
+    if bytes as u64 > terms.bytes_max || (long > 0 && !terms.room.hold(long)) {
         return None;
     }
-    let node = view.node(kept.terms.node)?;
     let age = cache.age(&kept, clock::now());
     state.metrics.method(Some(plan.row)).cache_hit(age);
     if Some(kept.terms.number) > view.served_head {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::error::CommandError;
 use crate::config::settings::Settings;
+use forebay_core::vocabulary::chain::ChainName;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// No such node.
@@ -22,8 +23,17 @@ pub enum CacheCommand {
 }
 
 #[derive(Clone, Args)]
-#[group(required = true, multiple = false)]
 pub struct PurgeArguments {
+    /// Of this chain; else of the default one
+    #[arg(long, value_name = "NAME")]
+    chain: Option<ChainName>,
+    #[command(flatten)]
+    which: PurgedAnswers,
+}
+
+#[derive(Clone, Args)]
+#[group(required = true, multiple = false)]
+struct PurgedAnswers {
     /// Those that this node gave
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
@@ -35,7 +45,7 @@ pub struct PurgeArguments {
     all: bool,
 }
 
-impl PurgeArguments {
+impl PurgedAnswers {
     fn body(&self) -> Value {
         match (&self.node, &self.method) {
             (Some(node), _) => json!({ "node": node }),
@@ -60,8 +70,8 @@ pub fn run(command: &CacheCommand, settings: &Settings) -> Result<(), CommandErr
         .as_ref()
         .map(|token| token.reveal().to_string());
     crate::node::install_tls();
-    let (status, answer) =
-        super::setup::runtime()?.block_on(ask(address, token, &arguments.body()))?;
+    let asking = ask(address, token, arguments);
+    let (status, answer) = super::setup::runtime()?.block_on(asking)?;
     match (status, answer["purged"].as_u64()) {
         (200, Some(purged)) => {
             writeln!(io::stdout(), "{purged} kept answers are gone").map_err(CommandError::refused)
@@ -81,17 +91,20 @@ pub fn run(command: &CacheCommand, settings: &Settings) -> Result<(), CommandErr
 async fn ask(
     address: SocketAddr,
     token: Option<String>,
-    body: &Value,
+    arguments: &PurgeArguments,
 ) -> Result<(u16, Value), CommandError> {
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(PATIENCE)
         .build();
     let client = client.map_err(CommandError::refused)?;
+    // A name needs no escapes.
+    let chain = arguments.chain.as_ref();
+    let query = chain.map_or(String::new(), |chain| format!("?chain={chain}"));
     let mut request = client
-        .post(format!("http://{address}/cache/purge"))
+        .post(format!("http://{address}/cache/purge{query}"))
         .header("content-type", "application/json")
-        .body(body.to_string());
+        .body(arguments.which.body().to_string());
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }

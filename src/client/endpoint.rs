@@ -72,7 +72,7 @@ impl Endpoint {
         }
     }
 
-    /// Refuses before the body was read to its end.
+    /// Refuses before it is known for which chain it is.
     ///
     /// # Errors
     /// The client is gone.
@@ -83,9 +83,18 @@ impl Endpoint {
     ) -> Result<(), ClientGone> {
         let engine = self.chains.now().first().cloned().ok_or(ClientGone)?;
         let policy = engine.policy.load_full();
+        self.refuse(caller, (&engine, &policy), why).await
+    }
+
+    async fn refuse(
+        &self,
+        caller: &mut impl Downstream,
+        of_chain: (&CallState, &Policy),
+        why: Refusal,
+    ) -> Result<(), ClientGone> {
         caller.close();
         let outgoing = ClientResponse::refusal(&why, None).served_by("local", 0);
-        self.send(caller, outgoing, (&engine, &policy)).await?;
+        self.send(caller, outgoing, of_chain).await?;
         caller.let_go().await;
         Ok(())
     }
@@ -144,23 +153,24 @@ impl Endpoint {
         let address = caller.asked().client_address(&policy.proxies);
         let chain = &engine.pool.chain;
         let origin = RequestContext::of(caller, policy, address, arrived_at, chain);
+        let of_chain = (&**engine, policy, &origin);
         let who = gate.caller(address);
         let head_bytes = caller.asked().kept_bytes();
         let pass = gate.enter(who);
         let Some(mut pass) = pass.and_then(|mut pass| pass.hold(head_bytes).then_some(pass)) else {
             return self
-                .refuse_call(caller, &origin, Refusal::OverCapacity)
+                .refuse_call(caller, of_chain, Refusal::OverCapacity)
                 .await;
         };
         if let Err(why) = request_body::judge_head(caller.asked(), bytes_max) {
-            return self.refuse_call(caller, &origin, why).await;
+            return self.refuse_call(caller, of_chain, why).await;
         }
         if caller.asked().expects_continue() {
             caller.send_continue().await?;
         }
         let body = match request_body::read_body(caller, &mut pass, bytes_max, arrived_at).await {
             Ok(body) => body,
-            Err(MissingBody::Refused(why)) => return self.refuse_call(caller, &origin, why).await,
+            Err(MissingBody::Refused(why)) => return self.refuse_call(caller, of_chain, why).await,
             Err(MissingBody::Gone) => return Err(ClientGone),
         };
         engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
@@ -202,12 +212,12 @@ impl Endpoint {
     async fn refuse_call(
         &self,
         caller: &mut impl Downstream,
-        origin: &RequestContext,
+        (engine, policy, origin): (&CallState, &Policy, &RequestContext),
         why: Refusal,
     ) -> Result<(), ClientGone> {
         origin.refused(&why);
         // On the heap, as all that is rare: the future of the many plain calls stays small.
-        Box::pin(self.refuse_early(caller, why)).await
+        Box::pin(self.refuse(caller, (engine, policy), why)).await
     }
 }
 

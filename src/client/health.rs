@@ -22,6 +22,8 @@ pub struct HealthAnswer {
     pub status: u16,
     pub word: &'static str,
     pub why: String,
+    /// A node is fit, be it the leader.
+    pub serves: bool,
 }
 
 /// Status and body, of the whole process: one chain's outage takes it out of the load balancer in front only
@@ -41,7 +43,9 @@ pub fn report_all(chains: &Chains, is_closing: bool) -> (u16, String) {
         (name.to_string(), json!({ "status": word, "why": why }))
     });
     let each: serde_json::Map<_, _> = each.collect();
-    let HealthAnswer { status, word, why } = whole;
+    let HealthAnswer {
+        status, word, why, ..
+    } = whole;
     let body = json!({ "status": word, "why": why, "chains": each });
     (status, body.to_string())
 }
@@ -62,11 +66,11 @@ fn summary(
             status: 503,
             word: "starting",
             why: "there is no chain".to_string(),
+            serves: false,
         };
     };
-    let falls = |(name, answer): &&(&ChainName, HealthAnswer)| {
-        required.contains(name) && rank(answer.word) >= rank("degraded")
-    };
+    let falls =
+        |(name, answer): &&(&ChainName, HealthAnswer)| required.contains(name) && !answer.serves;
     let fallen = all.iter().find(falls);
     let is_closing = answer.word == "closing";
     let status = match is_closing || !are_ready || fallen.is_some() {
@@ -83,12 +87,20 @@ fn summary(
         Some((name, answer)) => format!("{name}, which is required: {}", answer.why),
         None => format!("{name}: {}", answer.why),
     };
-    HealthAnswer { status, word, why }
+    let serves = all.iter().any(|(_, answer)| answer.serves);
+    HealthAnswer {
+        status,
+        word,
+        why,
+        serves,
+    }
 }
 
 /// Status and body, of one chain.
 pub fn report_of(engine: &CallState, is_closing: bool) -> (u16, String) {
-    let HealthAnswer { status, word, why } = answer_of(engine, is_closing);
+    let HealthAnswer {
+        status, word, why, ..
+    } = answer_of(engine, is_closing);
     (status, json!({ "status": word, "why": why }).to_string())
 }
 
@@ -137,6 +149,7 @@ pub fn say(
         status,
         word,
         why: trouble.map_or_else(|| why.clone(), |trouble| format!("{why}; {trouble}")),
+        serves: view.rounds > 0 && (fit > 0 || has_fallback),
     }
 }
 
@@ -167,7 +180,13 @@ mod tests {
                 200
             };
             let why = format!("it is {word}");
-            let answer = HealthAnswer { status, word, why };
+            let serves = ["ok", "fallback"].contains(word);
+            let answer = HealthAnswer {
+                status,
+                word,
+                why,
+                serves,
+            };
             (name.parse().unwrap(), answer)
         });
         answers.collect()
@@ -183,7 +202,9 @@ mod tests {
                 .collect();
             let required: Vec<ChainName> =
                 required.iter().map(|name| name.parse().unwrap()).collect();
-            let HealthAnswer { status, word, why } = summary(&all, &required, are_ready);
+            let HealthAnswer {
+                status, word, why, ..
+            } = summary(&all, &required, are_ready);
             (status, word, why)
         };
         let two = |one, other| [("a", one), ("b", other)];
@@ -203,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn a_required_chain_whose_calls_fail_on_fit_nodes_does_not_take_the_process_out() {
+        let [a, b] = ["a", "b"].map(|name| name.parse::<ChainName>().unwrap());
+        let answer = |word, serves| HealthAnswer {
+            status: 200,
+            word,
+            why: String::new(),
+            serves,
+        };
+        for (serves, status) in [(true, 200), (false, 503)] {
+            let all = [(&a, answer("ok", true)), (&b, answer("degraded", serves))];
+            assert_eq!(summary(&all, std::slice::from_ref(&b), true).status, status);
+        }
+    }
+
+    #[test]
     fn a_pool_that_fails_is_degraded_and_says_how_much_but_is_not_replaced() {
         let view = FleetView {
             rounds: 1,
@@ -214,6 +250,7 @@ mod tests {
         };
         let said = say(&view, ListSource::Registry, Some(share), false);
         assert_eq!((said.status, said.word), (200, "degraded"));
+        assert!(!said.serves, "it has no node");
         assert_eq!(said.why, "30 of 400 calls of the last 30 s failed");
         assert_eq!(
             say(&view, ListSource::Registry, Some(share), true).word,

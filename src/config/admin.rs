@@ -6,11 +6,10 @@ use super::field::Field;
 use super::form::Form;
 use super::hidden::HIDDEN;
 use forebay_core::vocabulary::node::Secret;
+use forebay_core::wire::chain_path::HOST_BYTES_MAX;
 
 /// The longest token, in bytes: it has to fit into a header.
 const TOKEN_BYTES_MAX: usize = 1024;
-/// The longest name of a host (RFC 1035, 2.3.4), in bytes.
-const HOST_BYTES_MAX: usize = 253;
 
 pub(super) fn token<S: 'static>() -> Form<S, Option<Secret>> {
     Form::new(

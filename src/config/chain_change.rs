@@ -13,28 +13,31 @@ pub(super) struct ChainChanges {
     pub waiting: Vec<String>,
 }
 
-/// Why the chains of `wanted` can't take the place of those in force: calls at `/` would be answered by
-/// another chain than before, or by none.
+/// Why the chains of `wanted` can't take the place of those in force: another one than before would be the
+/// default, which answers at `/` and whose nodes are written down where one chain's are.
 pub fn refusal(running: &Settings, wanted: &Settings) -> Option<String> {
-    let before = at_root(running)?;
-    let is_marked = wanted.chains.iter().any(|chain| chain.is_default);
-    if wanted.chains.is_empty() || is_marked || at_root(wanted) == Some(before) {
+    if running.chains.is_empty() || wanted.chains.is_empty() {
         return None;
     }
-    Some(format!(
-        "`/` means the chain {before} now, and would not any more: write `default: true` in the chain that \
-         it is to mean"
-    ))
+    let (before, after) = (default_of(running), default_of(wanted));
+    let called = |name: Option<&ChainName>| {
+        name.map_or("none of the chains".to_string(), |name| {
+            format!("the chain {name}")
+        })
+    };
+    (before != after).then(|| {
+        format!(
+            "{} is the default, at `/` and where nodes are written down, and it would be {}: that needs a \
+             restart, or `default: true` where it was",
+            called(before),
+            called(after)
+        )
+    })
 }
 
-/// The chain that answers at `/`.
-fn at_root(settings: &Settings) -> Option<&ChainName> {
-    let marked = settings.chains.iter().find(|chain| chain.is_default);
-    let alone = match &settings.chains[..] {
-        [alone] => Some(alone),
-        _ => None,
-    };
-    Some(&marked.or(alone)?.name)
+fn default_of(settings: &Settings) -> Option<&ChainName> {
+    let mut names = settings.chains.iter().map(|chain| &chain.name);
+    names.find(|name| settings.stored_as(name).is_none())
 }
 
 /// Weighs the chains of `settings`, which were read, with those in force; what can't hold yet is put back.

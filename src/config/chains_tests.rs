@@ -337,7 +337,7 @@ fn an_id_waits_for_a_restart_and_so_does_another_form() {
 }
 
 #[test]
-fn the_chain_at_the_root_is_not_exchanged_in_passing() {
+fn the_default_chain_is_not_exchanged_in_passing() {
     let unmarked = TWO.replace("      default: true\n", "");
     let base_marked = unmarked.replace("id: 8453", "id: 8453\n      default: true");
     let base_alone = {
@@ -348,12 +348,14 @@ fn the_chain_at_the_root_is_not_exchanged_in_passing() {
     for (before, after, is_refused) in [
         (TWO, TWO, false),
         (TWO, unmarked.as_str(), true),
-        (TWO, &base_marked, false),
+        (TWO, &base_marked, true),
         (TWO, &base_alone, true),
         (TWO, &ethereum_alone, false),
         (&ethereum_alone, &unmarked, true),
         (&ethereum_alone, TWO, false),
-        (&unmarked, &base_alone, false),
+        (&unmarked, &base_alone, true),
+        (&unmarked, TWO, true),
+        (&unmarked, &unmarked, false),
     ] {
         let refused = refusal(&settings(before), &settings(after));
         assert_eq!(refused.is_some(), is_refused, "{before}\n{after}");

@@ -1,9 +1,9 @@
 //! Names of hosts: `forebay.chains.NAME.hosts`.
 
 use super::field::Field;
+use forebay_core::wire::chain_path::HOST_BYTES_MAX;
 
-/// The longest name of a host (RFC 1035, 2.3.4), and of a part of it.
-const HOST_BYTES_MAX: usize = 253;
+/// The longest part of a host's name (RFC 1035, 2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
 
 /// A name without port, in lower case and without a full stop at its end: as it is compared.

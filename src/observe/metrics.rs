@@ -45,8 +45,15 @@ use forebay_core::vocabulary::chain::ChainName;
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// What may fail at the registry: shown from the start, so that a first failure is a rise.
-const REGISTRY_OPERATIONS: [&str; 6] =
-    ["list", "seed", "follow", "record_health", "lease", "share"];
+const REGISTRY_OPERATIONS: [&str; 7] = [
+    "list",
+    "seed",
+    "follow",
+    "record_health",
+    "lease",
+    "share",
+    "floor",
+];
 /// What is in none of the lists.
 const OTHER: &str = "other";
 const NO_LABELS: [&str; 0] = [];

@@ -24,7 +24,6 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Mutex;
 
-use super::file_turns;
 use super::{Environment, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
 use crate::registry::embedded::changes::ChangeError;
@@ -162,7 +161,7 @@ impl EmbeddedRegistry {
         let path = self.path.clone();
         let done = async {
             let mut slot = self.shelf.clone().lock_owned().await;
-            let task = file_turns::take_turn(move || {
+            let task = tokio::task::spawn_blocking(move || {
                 let left = deadline.saturating_duration_since(clock::now());
                 let shelf = ready(&mut slot, &path)?;
                 shelf.connection.busy_timeout(left)?;
@@ -197,7 +196,7 @@ impl EmbeddedRegistry {
     ) -> Result<T, RegistryError> {
         let chain = self.chain.clone();
         self.call(operation, move |shelf, deadline, lookup| {
-            shelf.listed.clear();
+            shelf.listed.remove(&chain);
             let immediate = TransactionBehavior::Immediate;
             let change = shelf.connection.transaction_with_behavior(immediate)?;
             let outcome = work(ChainTables::new(&change, chain.as_ref()), lookup)?;

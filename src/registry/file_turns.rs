@@ -1,5 +1,4 @@
-//! Turns at the disk: what blocks runs on few threads, however many chains there are. Each thread that has once
-//! worked keeps memory of its own for a while.
+//! Turns at the small files of chains: what blocks there runs on few threads, however many chains there are.
 
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
@@ -16,7 +15,12 @@ static FREE: Semaphore = Semaphore::const_new(TURNS);
 pub async fn take_turn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
-    // It is never closed.
-    let _turn = FREE.acquire().await;
-    spawn_blocking(work).await
+    // It is never closed. The turn lasts as long as the work, though its caller may have left.
+    let turn = FREE.acquire().await;
+    spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    })
+    .await
 }

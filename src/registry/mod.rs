@@ -6,7 +6,7 @@
 //! In reading order: what a registry is and holds, here; [`validation`] of a record, and `node_list`, what
 //! holds for all of them; [`item_json`]; the two that there are, [`embedded`] (SQLite, one machine) and
 //! [`dynamo`] (a table for several balancers); [`differences`] from the configuration; and [`last_list`]
-//! and [`last_head`], for a start while the registry is out of reach. [`file_turns`] are for all of them.
+//! and [`last_head`], for a start while the registry is out of reach. [`file_turns`] are for both.
 
 pub mod differences;
 pub mod dynamo;

@@ -234,9 +234,10 @@ impl AnswerCache {
         self.lost.rcu(|lost| {
             let mut lost = Vec::clone(lost);
             lost.retain(|(other, _)| *other != node);
-            if lost.len() < LOSSES_MAX {
-                lost.push((node, before));
+            if lost.len() >= LOSSES_MAX {
+                lost.remove(0);
             }
+            lost.push((node, before));
             lost
         });
         is_first

@@ -13,9 +13,9 @@ use crate::shared::store::SharedStore;
 use forebay_core::call::pending_transactions::{self, PooledTransactions};
 use forebay_core::call::recent_writes::{RecentWrites, TIME_MAX};
 use forebay_core::call::shared_news::{HandedWrite, NodeMark, SharedNews};
-use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::transaction::{self, Address, SignedTransaction, TxHash};
+use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::vocabulary::client::{Client, network};
 use forebay_core::vocabulary::node::NodeId;
 
@@ -142,35 +142,35 @@ impl SharedWrites {
     pub async fn hear_latest(&self, view: &FleetView) {
         if let Some(elsewhere) = self.elsewhere.get() {
             let latest = elsewhere.store.latest(&elsewhere.log, LATEST_MAX).await;
-            latest.iter().for_each(|entry| self.hear_entry(entry, view));
+            let nodes = marks(view);
+            for entry in &latest {
+                if let Some(SharedNews::Sent(sent)) = SharedNews::read(entry) {
+                    self.hear(&sent, (&nodes, view.chain_id));
+                }
+            }
         }
     }
 
-    /// Hears an entry of the log, where it is one.
-    pub fn hear_entry(&self, entry: &[u8], view: &FleetView) {
-        if let Some(SharedNews::Sent(sent)) = SharedNews::read(entry) {
-            self.hear(&sent, view);
+    /// A node has taken `sent` from another balancer. `nodes`: see [`marks`].
+    pub fn hear(
+        &self,
+        sent: &HandedWrite,
+        (nodes, chain): (&[(NodeMark, NodeId)], Option<ChainId>),
+    ) {
+        let age = Duration::from_millis(clock::unix_millis().saturating_sub(sent.at));
+        if age > TIME_MAX {
+            return;
         }
-    }
-
-    /// A node has taken `sent` from another balancer.
-    pub fn hear(&self, sent: &HandedWrite, view: &FleetView) {
-        let its = |node: &&NodeView| NodeMark::of(&node.name) == sent.node;
-        let node = view.nodes.iter().find(its).map(|node| node.id);
-        let (Some(elsewhere), Some(node)) = (self.elsewhere.get(), node) else {
+        let node = nodes.iter().find(|(mark, _)| *mark == sent.node);
+        let (Some(elsewhere), Some(&(_, node))) = (self.elsewhere.get(), node) else {
             return;
         };
-        let chain = view.chain_id;
-        let age = Duration::from_millis(clock::unix_millis().saturating_sub(sent.at));
         let now = clock::now();
         let at = now.checked_sub(age).unwrap_or(now);
         let is_ours = |signed: &SignedTransaction| {
             let others = signed.chain_id.zip(chain);
             others.is_none_or(|(its, ours)| its == ours)
         };
-        if age > TIME_MAX {
-            return;
-        }
         self.is_used.store(true, Ordering::Relaxed);
         let is_known = |hash: &TxHash| self.holders(*hash).contains(&node);
         if let Some(hash) = sent.hash.filter(|hash| !is_known(hash)) {
@@ -244,6 +244,14 @@ impl WritesElsewhere {
         };
         lock(&self.recent).holders_for(client, clock::now())
     }
+}
+
+/// How the store calls the nodes of `view`.
+pub fn marks(view: &FleetView) -> Vec<(NodeMark, NodeId)> {
+    let nodes = view.nodes.iter();
+    nodes
+        .map(|node| (NodeMark::of(&node.name), node.id))
+        .collect()
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {

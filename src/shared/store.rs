@@ -33,7 +33,7 @@ const PREFIX: &str = "forebay:";
 /// Messages that wait for their listener; beyond it they are lost.
 const NEWS_MAX: usize = 4096;
 /// Entries of a log that are read at once.
-const LOG_PART: usize = 1000;
+const LOG_PART: usize = 200;
 
 /// Where it is.
 #[derive(Clone, Debug)]
@@ -124,13 +124,6 @@ impl SharedStore {
         self.write(command, value.len())
     }
 
-    /// Takes what stands under `key` away, likewise.
-    pub fn remove(&self, key: &str) -> bool {
-        let mut command = redis::cmd("DEL");
-        command.arg(prefixed(key));
-        self.write(command, 0)
-    }
-
     /// Says `message` to all that listen on `channel`, likewise.
     pub fn publish(&self, channel: &str, message: &[u8]) -> bool {
         self.write(publication(channel, message), message.len())
@@ -146,12 +139,12 @@ impl SharedStore {
         self.ask("write", &command).await.is_some()
     }
 
-    /// The entries of the log `key` that are younger than `from`, in milliseconds since 1970 by the store's
-    /// clock, oldest first, up to `most`. It isn't for calls: it waits as long as it takes.
-    pub async fn log(&self, key: &str, from: u64, most: usize) -> Vec<Bytes> {
-        let mut entries = Vec::new();
+    /// Hands to `take` the entries of the log `key` that are younger than `from`, in milliseconds since 1970 by
+    /// the store's clock, oldest first, about `most` of them at most, a few at a time. It isn't for calls: it waits as long as it takes.
+    pub async fn log(&self, key: &str, from: u64, most: usize, mut take: impl FnMut(&[u8])) {
+        let mut taken = 0;
         let mut next = format!("{from}");
-        while entries.len() < most {
+        while taken < most {
             let Some(connection) = self.connection.load_full() else {
                 break;
             };
@@ -163,13 +156,15 @@ impl SharedStore {
                 break;
             };
             let last = part.last().and_then(entry_id);
-            entries.extend(part.iter().filter_map(entry_of));
+            taken += part.len();
+            part.iter()
+                .filter_map(entry_of)
+                .for_each(|entry| take(&entry));
             match last {
                 Some(last) if part.len() == LOG_PART => next = format!("({last}"),
                 Some(_) | None => break,
             }
         }
-        entries
     }
 
     /// The latest entries of the log `key`, up to `most`, as far as they are known in [`CALL_MAX`].

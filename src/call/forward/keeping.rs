@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::call::answer_copy::AnswerCopy;
+use crate::call::answer_copy::{self, AnswerCopy};
 use crate::call::forward::ForwardedCall;
 use crate::clock;
 use crate::shared::answer_cache::AnswerCache;
 use forebay_core::call::cache::CachePlan;
-use forebay_core::call::cache::keeping::{self, AnswerMoment, KeptReply, NotKept};
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
@@ -44,34 +43,9 @@ impl ForwardedCall<'_> {
 
     /// Keeps what node `said`, as it was when it was asked, answered to the call as it was planned.
     pub(super) fn keep(&self, answer: &WholeAnswer, said: &NodeView) {
-        let Some((plan, cache)) = self.keeps(said) else {
-            return;
-        };
-        let now = clock::now();
-        let error = answer.error();
-        let reply = match (answer.result(), &error) {
-            (Some(result), _) => KeptReply::Result(result),
-            (None, Some(error)) => KeptReply::Error(error),
-            (None, None) => return,
-        };
-        let snapshot = self.engine.pool.snapshot();
-        let moment = AnswerMoment {
-            asked: said,
-            view: &snapshot.view,
-            now,
-        };
-        match keeping::terms(plan, self.call.params(), &reply, moment) {
-            Ok(terms) => cache.keep(plan, terms, answer, now),
-            Err(NotKept::Other) => {
-                if cache.lose(said.id) {
-                    log::warn!(
-                        "node {} answered of another block than it was asked for by hash: nothing of \
-                         what it has said before such an answer is given again",
-                        said.name
-                    );
-                }
-            }
-            Err(NotKept::Fleeting | NotKept::Unknown) => {}
+        if let Some((plan, cache)) = self.keeps(said) {
+            let call = (plan, self.call.params());
+            answer_copy::keep(&self.engine.pool, cache, call, (answer, said));
         }
     }
 }

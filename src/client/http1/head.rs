@@ -35,17 +35,11 @@ pub struct Http1HeadReader {
     /// Bytes that need no second look.
     scanned: usize,
     line_start: usize,
-    options: HeadOptions,
+    /// As they are when the head has come: a connection may be idle for long before.
+    pub options: HeadOptions,
 }
 
 impl Http1HeadReader {
-    pub fn new(options: HeadOptions) -> Http1HeadReader {
-        Http1HeadReader {
-            options,
-            ..Http1HeadReader::default()
-        }
-    }
-
     /// Takes a head off the front of `buffer`. `None` when bytes are missing: call again with the
     /// same buffer, grown.
     ///
@@ -61,7 +55,7 @@ impl Http1HeadReader {
         };
         let head = parse(&buffer[..end], self.options)?;
         buffer.advance(end);
-        *self = Http1HeadReader::new(self.options);
+        *self = Http1HeadReader::default();
         Ok(Some(head))
     }
 
@@ -128,6 +122,12 @@ fn judge(request: &Request<'_, '_>, options: HeadOptions) -> Result<Http1Head, &
             _ => asked.note(name, value),
         }
     }
+    // In absolute form the target says the host (RFC 9112 §3.2.2).
+    if options.hosts
+        && let Some(authority) = authority_of(request.path.unwrap_or_default())
+    {
+        asked.note_host(authority.as_bytes());
+    }
     if hosts > 1 || (hosts == 0 && !asked.is_http_1_0) {
         return Err("not exactly one Host");
     }
@@ -187,6 +187,14 @@ fn path_of(target: &str) -> &str {
     &path[..end]
 }
 
+/// The authority of a request's target, in absolute form.
+fn authority_of(target: &str) -> Option<&str> {
+    let (_, rest) = target
+        .split_once("://")
+        .filter(|_| !target.starts_with('/'))?;
+    rest.split(['/', '?', '#']).next()
+}
+
 /// The head with all its headers.
 fn whole(request: &Request<'_, '_>) -> Option<http::Request<()>> {
     let mut whole = http::Request::new(());
@@ -236,6 +244,30 @@ mod tests {
             self::head("Transfer-Encoding: chunked\r\n").extent,
             BodyExtent::Chunked
         );
+    }
+
+    #[test]
+    fn the_host_is_the_targets_where_that_has_one() {
+        let host = |target: &str, hosts| {
+            let mut reader = Http1HeadReader {
+                options: HeadOptions {
+                    hosts,
+                    ..HeadOptions::default()
+                },
+                ..Http1HeadReader::default()
+            };
+            let text = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+            let head = reader
+                .take(&mut BytesMut::from(&text[..]))
+                .unwrap()
+                .unwrap();
+            head.asked.host().map(<[u8]>::to_vec)
+        };
+        assert_eq!(host("/", true).as_deref(), Some(&b"a"[..]));
+        assert_eq!(host("/x?u=http://c/", true).as_deref(), Some(&b"a"[..]));
+        assert_eq!(host("http://b:80/x", true).as_deref(), Some(&b"b:80"[..]));
+        assert_eq!(host("http://b", true).as_deref(), Some(&b"b"[..]));
+        assert_eq!(host("http://b/", false), None);
     }
 
     #[test]

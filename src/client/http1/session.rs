@@ -99,7 +99,7 @@ impl<'e> Http1Session<'e> {
 
     /// Waits for the next request's head.
     pub async fn next(&mut self) -> SessionStep {
-        let mut reader = Http1HeadReader::new(self.endpoint.head_options());
+        let mut reader = Http1HeadReader::default();
         let mut deadline = None;
         let gate = &self.endpoint.entry;
         // A long head counts as it comes.
@@ -118,6 +118,7 @@ impl<'e> Http1Session<'e> {
                         return SessionStep::Http2;
                     }
                 } else {
+                    reader.options = self.endpoint.head_options();
                     match reader.take(&mut self.input.bytes) {
                         Ok(Some(head)) => return self.begin(head),
                         // It was no more than an empty line.

@@ -62,6 +62,10 @@ fn judge(
         asked.note(name.as_str(), value.as_bytes());
         handshake.note(name.as_str(), value.as_bytes());
     }
+    // In absolute form the target says the host (RFC 9112 §3.2.2).
+    if let Some(authority) = head.uri().authority() {
+        asked.note_host(authority.as_str().as_bytes());
+    }
     let accept = handshake.accept()?;
     let found = endpoint.chains.find(asked.chain(), asked.host());
     let engine = found.map_err(HandshakeRefusal::Chain)?;

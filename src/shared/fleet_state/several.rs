@@ -46,8 +46,10 @@ impl FleetState {
     /// A client was told that the transaction stands in block `number`.
     pub fn tell_mined(&self, hash: TxHash, number: BlockNumber) {
         if let Some(handover) = self.floors.handover()
-            && let Some(served) = self.present.load().view.served_head
-            && number.0 + DEEP_BLOCKS > served.0
+            && let view = &self.present.load().view
+            && let Some(served) = view.served_head
+            && number.0.saturating_add(DEEP_BLOCKS) > served.0
+            && Some(number) <= view.believable_head
         {
             handover.mined(hash, number);
         }

@@ -13,6 +13,8 @@ pub const HASHES_MAX: usize = 65_536;
 /// Of blocks that are final so many are remembered all the same: what was kept under their hashes is
 /// found for a while.
 const FINAL_HASHES: u64 = 1024;
+/// Of a chain of which nobody says what is final, so many are remembered.
+const UNFINAL_HASHES_MAX: usize = 4096;
 
 /// The told blocks, oldest first. Numbers rise, and may skip.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +84,9 @@ impl PublishedChain {
         }
         if is_linked {
             let floor = finalized.map_or(0, |finalized| finalized.0.saturating_sub(FINAL_HASHES));
-            let room = HASHES_MAX.saturating_sub(self.blocks.len());
+            let most = finalized.map_or(UNFINAL_HASHES_MAX, |_| HASHES_MAX);
+            let room = most.saturating_sub(self.blocks.len());
+            self.blocks.reserve(room.min(before.blocks.len()));
             let older = before.blocks.iter().rev();
             let older = older.skip_while(|(number, _)| *number >= first);
             for block in older.take(room).take_while(|(number, _)| number.0 >= floor) {
@@ -251,10 +255,16 @@ mod tests {
             (Some(1874), Some(2002), 1),
             "they can't be linked"
         );
-        let mut long = chain_of(1..101);
-        for begin in (101..80_000).step_by(100) {
-            long = chain_of(begin..begin + 100).after(&long, None);
-        }
+        let grown = |finalized| {
+            let mut long = chain_of(1..101);
+            for begin in (101..80_000).step_by(100) {
+                long = chain_of(begin..begin + 100).after(&long, finalized);
+            }
+            long
+        };
+        let unfinal = grown(None);
+        assert_eq!(unfinal.blocks.len(), UNFINAL_HASHES_MAX);
+        let long = grown(Some(number(1)));
         let (first, last, era) = told(&long);
         assert_eq!((last, era), (Some(80_000), 0));
         assert_eq!(long.blocks.len(), HASHES_MAX);

@@ -172,6 +172,8 @@ impl FloorTracker {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FloorWriter {
     written: Option<(ShownHead, Instant)>,
+    /// The chain was taken back since a write was last heard.
+    lowers: bool,
 }
 
 /// One to be written.
@@ -205,17 +207,22 @@ impl FloorWriter {
             chain_id: shown.chain_id,
             raised_at: unix,
         };
-        let was_taken_back = self.written.is_some_and(|(last, _)| {
+        self.lowers |= self.written.is_some_and(|(last, _)| {
             last.reorgs < shown.reorgs && last.number > shown.number && shown.hash.is_some()
         });
-        if !floor.replaces(stored, was_taken_back, unix) {
+        if !floor.replaces(stored, self.lowers, unix) {
             return None;
         }
         self.written = Some((shown, now));
         Some(FloorWrite {
             floor,
-            lowers: was_taken_back,
+            lowers: self.lowers,
         })
+    }
+
+    /// The last write was heard: what was taken back is so where it stands, too.
+    pub fn is_heard(&mut self) {
+        self.lowers = false;
     }
 }
 
@@ -312,6 +319,29 @@ mod tests {
     }
 
     #[test]
+    fn a_lowering_that_was_not_heard_is_tried_again() {
+        let start = crate::testing::now();
+        let mut writer = FloorWriter::default();
+        let stored = floor(100, 1_000_000);
+        let mut at = |millis: u64, shown: ShownHead| {
+            let when = (start + Duration::from_millis(millis), 1_000_000 + millis);
+            let write = writer.due(shown, Some(&stored), when);
+            (
+                write.map(|write| (write.floor.number.0, write.lowers)),
+                writer,
+            )
+        };
+        at(0, shown(100, 0));
+        at(2000, shown(101, 0));
+        assert_eq!(at(4000, shown(98, 1)).0, Some((98, true)));
+        let (again, mut writer) = at(6000, shown(99, 1));
+        assert_eq!(again, Some((99, true)), "nobody heard the first");
+        writer.is_heard();
+        let when = (start + Duration::from_millis(8000), 1_008_000);
+        assert_eq!(writer.due(shown(99, 1), Some(&stored), when), None);
+    }
+
+    #[test]
     fn a_floor_is_raised_once_a_second_and_lowered_only_with_a_hash_to_show() {
         let start = crate::testing::now();
         let mut writer = FloorWriter::default();
@@ -319,6 +349,9 @@ mod tests {
         let mut at = |millis: u64, shown: ShownHead| {
             let when = (start + Duration::from_millis(millis), 1_000_000 + millis);
             let write = writer.due(shown, stored.as_ref(), when);
+            if write.is_some() {
+                writer.is_heard();
+            }
             stored = write.map(|write| write.floor).or(stored);
             write.map(|write| (write.floor.number.0, write.lowers))
         };

@@ -9,29 +9,40 @@ pub const VERSION: i64 = 1;
 /// Marks a file as ours (`PRAGMA application_id`): "Fore" in ASCII.
 const OURS: i64 = 0x466f_7265;
 
+/// What is kept of a node beside its URL, its identity and its name.
+macro_rules! node_columns {
+    () => {
+        "
+        rung TEXT NOT NULL DEFAULT 'own',
+        weight INTEGER NOT NULL DEFAULT 1,
+        ws_url TEXT,
+        headers TEXT NOT NULL DEFAULT '{}',
+        when_added TEXT NOT NULL,
+        is_healthy INTEGER NOT NULL DEFAULT 0,
+        block_number INTEGER,
+        lag INTEGER,
+        reason TEXT,
+        checked_at INTEGER,
+        former_weight INTEGER,
+        in_file TEXT,
+        pending INTEGER,
+        in_flight_max INTEGER"
+    };
+}
+
 /// `history` has a row from the first write on: a registry that was emptied is not a new one.
 /// `emptied_at` stands in it when the last change took the last node away, and `is_older` until a file
 /// made before there were `in_file` and `pending` has followed a configuration. `in_file` is the record
 /// as the configuration had it last; a node without one was added by command.
-const LAYOUT: &str = "
+const LAYOUT: &str = concat!(
+    "
 CREATE TABLE nodes (
     url TEXT NOT NULL PRIMARY KEY,
     identity TEXT NOT NULL UNIQUE,
     name TEXT UNIQUE,
-    rung TEXT NOT NULL DEFAULT 'own',
-    weight INTEGER NOT NULL DEFAULT 1,
-    ws_url TEXT,
-    headers TEXT NOT NULL DEFAULT '{}',
-    when_added TEXT NOT NULL,
-    is_healthy INTEGER NOT NULL DEFAULT 0,
-    block_number INTEGER,
-    lag INTEGER,
-    reason TEXT,
-    checked_at INTEGER,
-    former_weight INTEGER,
-    in_file TEXT,
-    pending INTEGER,
-    in_flight_max INTEGER
+",
+    node_columns!(),
+    "
 ) STRICT;
 CREATE UNIQUE INDEX one_leader ON nodes (rung) WHERE rung = 'leader';
 CREATE TABLE history (
@@ -39,30 +50,21 @@ CREATE TABLE history (
 ) STRICT;
 PRAGMA application_id = 0x466f7265;
 PRAGMA user_version = 1;
-";
+"
+);
 
 /// The same of the other chains' nodes. Earlier releases know nothing of these tables, and leave them as they
 /// are.
-const CHAINS_LAYOUT: &str = "
+const CHAINS_LAYOUT: &str = concat!(
+    "
 CREATE TABLE chain_nodes (
     chain TEXT NOT NULL,
     url TEXT NOT NULL,
     identity TEXT NOT NULL,
     name TEXT,
-    rung TEXT NOT NULL DEFAULT 'own',
-    weight INTEGER NOT NULL DEFAULT 1,
-    ws_url TEXT,
-    headers TEXT NOT NULL DEFAULT '{}',
-    when_added TEXT NOT NULL,
-    is_healthy INTEGER NOT NULL DEFAULT 0,
-    block_number INTEGER,
-    lag INTEGER,
-    reason TEXT,
-    checked_at INTEGER,
-    former_weight INTEGER,
-    in_file TEXT,
-    pending INTEGER,
-    in_flight_max INTEGER,
+",
+    node_columns!(),
+    ",
     UNIQUE (chain, url),
     UNIQUE (chain, identity),
     UNIQUE (chain, name)
@@ -72,7 +74,8 @@ CREATE TABLE chain_history (
     chain TEXT NOT NULL PRIMARY KEY,
     first_written TEXT NOT NULL, emptied_at TEXT, is_older INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-";
+"
+);
 
 /// What a file of the same layout may lack: programs that don't know it pass it over.
 const LATER_COLUMNS: [(&str, &str, &str); 6] = [

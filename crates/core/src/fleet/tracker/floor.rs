@@ -79,11 +79,7 @@ impl Fleet {
 
     /// What is known of our chain's id, else what all nodes say that say one.
     fn likely_chain_id(&self) -> Option<ChainId> {
-        self.chain_id().or_else(|| {
-            let mut ids = self.entries.iter().filter_map(|entry| entry.chain_id);
-            let first = ids.next()?;
-            ids.all(|other| other == first).then_some(first)
-        })
+        self.chain_id().or_else(|| self.nodes_chain())
     }
 
     /// The highest block that there can be by now, where `highest` was the highest at the last look.

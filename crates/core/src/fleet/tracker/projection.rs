@@ -155,7 +155,8 @@ impl Fleet {
         }
     }
 
-    fn nodes_chain(&self) -> Option<ChainId> {
+    /// What all nodes say that say one.
+    pub(super) fn nodes_chain(&self) -> Option<ChainId> {
         let mut told = self.entries.iter().filter_map(|entry| entry.chain_id);
         let first = told.next()?;
         told.all(|other| other == first).then_some(first)
