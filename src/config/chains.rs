@@ -377,16 +377,10 @@ fn list_of(path: &str) -> &str {
 
 /// Whether `health.required` names chains.
 fn judge_required(context: &ReadContext<'_>, section: &Section<'_>, settings: &Settings) {
-    if settings.chains.is_empty() && !settings.health.required.is_empty() {
-        let path = format!("{}.health.required", section.path);
-        context.error(
-            &path,
-            "names chains, and there is one alone, without a name",
-        );
-        return;
-    }
-    let chains = settings.chains.iter();
-    let names: Vec<_> = chains.map(|chain| chain.name.to_string()).collect();
+    let names: Vec<_> = settings
+        .all_chains()
+        .map(|(name, _)| name.to_string())
+        .collect();
     for (at, wanted) in settings.health.required.iter().enumerate() {
         if !names.contains(wanted) {
             let path = format!("{}.health.required[{at}]", section.path);

@@ -256,6 +256,10 @@ fn a_chain_that_health_requires_must_be_there() {
         "{health: {required: [c]}, chains: {a: {id: 1}, b: {id: 2}}}",
         "error: forebay.health.required[0]: there is no chain `c`; the chains are a, b",
     );
+    finds(
+        "{health: {required: [a]}}",
+        "error: forebay.health.required[0]: there is no chain `a`; the chains are main",
+    );
     let in_chain = under_forebay("{chains: {a: {health: {required: [a]}}}}");
     assert!(in_chain[0].contains("is the process's"), "{in_chain:#?}");
 }

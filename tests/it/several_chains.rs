@@ -245,17 +245,19 @@ async fn a_default_is_not_taken_away_in_passing() {
     stage.remove("ethereum");
     eventually("it is refused", PATIENCE, async || {
         let said = stage.balancer.process.printed();
-        said.contains("`/` means the chain ethereum now, and would not any more")
+        said.contains("the chain ethereum is the default")
+            && said.contains("would be the chain base")
+    })
+    .await;
+    // Nor is it exchanged for another that is marked.
+    stage.mark("base");
+    eventually("that is refused, too", PATIENCE, async || {
+        let said = stage.balancer.process.printed();
+        said.matches("the chain ethereum is the default").count() == 2
     })
     .await;
     assert_eq!(stage.id_at("/").await, "0x1");
-    // Another one is marked, and it goes.
-    stage.mark("base");
-    eventually("base is at the root", PATIENCE, async || {
-        stage.post_at("/").await.json()["result"] == "0x2105"
-    })
-    .await;
-    assert_eq!(stage.post_at("/ethereum").await.status, 404);
+    assert_eq!(stage.id_at("/ethereum").await, "0x1");
 }
 
 /// Pages may call any chain, and hear of a refusal, too.
