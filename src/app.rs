@@ -18,6 +18,7 @@ mod several;
 mod span_export;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -46,6 +47,7 @@ use crate::shared::admission::Admission;
 use crate::shared::certificates::ListenerCertificate;
 use crate::shared::house_limits::{ChainShare, HouseLimits};
 use crate::shared::premises::Premises;
+use crate::shared::upgrade_heads;
 use crate::shutdown::GracefulShutdown;
 use forebay_core::vocabulary::caps::Caps;
 
@@ -77,6 +79,8 @@ pub struct App {
     /// Of each service.
     pub tripwires: Vec<PanicTrigger>,
     shutdown: Arc<ArcSwap<ShutdownSettings>>,
+    /// Where a new process is met that takes over.
+    new_process: PathBuf,
     /// Closes the listeners for calls.
     close: watch::Sender<bool>,
 }
@@ -155,7 +159,11 @@ impl App {
         let renewals = renewals(certificates, &metrics);
         let reload = source.map(|source| source.followed(settings, live));
         let supervisor = ChainSupervisor::new(obeyed);
-        let housekeeping = BackgroundTasks::new(supervisor, prober, reload, renewals);
+        let mut housekeeping = BackgroundTasks::new(supervisor, prober, reload, renewals);
+        let meeting_place = upgrade_heads::meeting_place(&server.configuration.upgrade_sock);
+        if is_upgrade {
+            housekeeping = housekeeping.after(meeting_place.clone(), chains.clone().fleets());
+        }
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
             let mut exporter = background_service("traces", exporter);
@@ -179,6 +187,7 @@ impl App {
             entry,
             tripwires: services.tripwires,
             shutdown,
+            new_process: meeting_place,
             close,
         })
     }
@@ -192,6 +201,7 @@ impl App {
             entry: self.entry,
             times: self.shutdown,
             grace: Duration::from_secs(grace.unwrap_or(0)),
+            new_process: self.new_process,
             close: self.close,
         };
         self.server.run(RunArgs {

@@ -8,6 +8,7 @@
 //! answered. SIGINT skips the lame-duck time, and waits for no connection without a call. SIGQUIT hands the listeners to a new process; clients'
 //! WebSockets stay here until shortly before the drain time is over.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::config::settings::ShutdownSettings;
 use crate::observe::spans::tracer;
 use crate::observe::systemd;
 use crate::shared::admission::Admission;
+use crate::shared::upgrade_heads;
 
 /// How often it is looked whether all calls are done.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -47,6 +49,8 @@ pub struct GracefulShutdown {
     pub times: Arc<ArcSwap<ShutdownSettings>>,
     /// The drain time that Pingora goes by after a hand-over: as of the start.
     pub grace: Duration,
+    /// Where a new process is met that takes over.
+    pub new_process: PathBuf,
     /// Closes the listeners for calls.
     pub close: watch::Sender<bool>,
 }
@@ -67,6 +71,8 @@ impl ShutdownSignalWatch for GracefulShutdown {
                 log::info!("handing the sockets to a new process");
                 self.entry.house().hand_over();
                 tokio::spawn(end_sockets(self.chains.clone(), self.grace));
+                let (place, fleets) = (self.new_process.clone(), self.chains.clone().fleets());
+                tokio::spawn(async move { upgrade_heads::with_new(&place, fleets).await });
                 return ShutdownSignal::GracefulUpgrade;
             }
         };

@@ -3,11 +3,13 @@
 //! What is a chain's is in [`chain_tasks`](super::chain_tasks); here it is begun and ended, and what is the
 //! process's is read again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
 use crate::background::certificates::CertificateReload;
@@ -17,6 +19,8 @@ use crate::background::reload::ConfigReload;
 use crate::clock;
 use crate::node::probe::Prober;
 use crate::observe::access_log;
+use crate::shared::fleet_state::ChainFleets;
+use crate::shared::upgrade_heads;
 
 /// Probes go over new connections this often.
 const RENEW_EVERY: Duration = Duration::from_secs(54);
@@ -29,6 +33,8 @@ pub struct BackgroundTasks {
     prober: Prober,
     reload: Option<Mutex<ConfigReload>>,
     renewals: Vec<Mutex<CertificateReload>>,
+    /// Where the process that this one takes over from is met.
+    old_process: Option<(PathBuf, ChainFleets)>,
 }
 
 impl BackgroundTasks {
@@ -43,6 +49,32 @@ impl BackgroundTasks {
             prober,
             reload: reload.map(Mutex::new),
             renewals: renewals.into_iter().map(Mutex::new).collect(),
+            old_process: None,
+        }
+    }
+
+    /// The same where another process is taken over from, which is met at `place`.
+    #[must_use]
+    pub fn after(mut self, place: PathBuf, fleets: ChainFleets) -> BackgroundTasks {
+        self.old_process = Some((place, fleets));
+        self
+    }
+
+    /// Before any node is asked: what is shown to clients there is known when the first of them come here.
+    async fn meet_old_process(&self) -> Option<(UnixStream, &ChainFleets)> {
+        let (place, fleets) = self.old_process.as_ref()?;
+        match upgrade_heads::meet_old(place).await {
+            Ok(met) => Some((met, fleets)),
+            Err(why) => {
+                log::warn!("the old process isn't met at {}: {why}", place.display());
+                None
+            }
+        }
+    }
+
+    async fn exchange_heads(met: Option<(UnixStream, &ChainFleets)>) {
+        if let Some((met, fleets)) = met {
+            upgrade_heads::exchange(met, fleets).await;
         }
     }
 
@@ -80,11 +112,13 @@ impl BackgroundTasks {
 #[async_trait]
 impl BackgroundService for BackgroundTasks {
     async fn start(&self, shutdown: ShutdownWatch) {
+        let met = self.meet_old_process().await;
         let chains = self.look_after_chains(shutdown.clone());
         let of_process = async {
             tokio::join!(
                 until(shutdown.clone(), self.follow_configuration()),
                 until(shutdown.clone(), self.follow_certificates()),
+                until(shutdown.clone(), Self::exchange_heads(met)),
             );
         };
         // The chains' nodes are asked to the end of the process, and so anew.

@@ -98,13 +98,7 @@ impl SharedExchange {
             };
             let lowers =
                 told.is_some_and(|told| told.reorgs < shown.reorgs) && shown.hash.is_some();
-            let floor = HeadFloor {
-                number: shown.number,
-                hash: shown.hash,
-                chain_id: shown.chain_id,
-                raised_at: clock::unix_millis(),
-            };
-            let is_said = self.tell_head(floor, lowers);
+            let is_said = self.tell_head(shown.at(clock::unix_millis()), lowers);
             told = is_said.then_some(shown).or(told);
         }
     }

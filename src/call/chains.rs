@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 
 use crate::call::context::CallState;
 use crate::clock;
+use crate::shared::fleet_state::ChainFleets;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::wire::chain_path::{ChainKey, HOST_BYTES_MAX, host_name};
@@ -167,6 +168,11 @@ impl Chains {
             began_at: clock::now(),
             is_ready: AtomicBool::new(false),
         }
+    }
+
+    /// What is known of the nodes of each, of those that there are by then.
+    pub fn fleets(self: Arc<Self>) -> ChainFleets {
+        Box::new(move || self.now().all().map(|engine| engine.pool.clone()).collect())
     }
 
     /// From now on there are these.

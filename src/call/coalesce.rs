@@ -13,7 +13,7 @@ use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
+use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
 use forebay_core::call::last_block;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::trail::{AttemptKind, FailedAttempts};
@@ -37,15 +37,15 @@ pub async fn ask(
             .policy
             .times(&call.method)
             .deadline_of(asking.treatment);
-    let run = async || {
+    let run = async |flight: Option<&FlightOwner<'_>>| {
         // None is ever closed.
         let _turn = match terms.turns {
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        ForwardedCall::new(engine, call, asking, terms, body.clone())
-            .run()
-            .await
+        let mut forwarded = ForwardedCall::new(engine, call, asking, terms, body.clone());
+        forwarded.leads(flight);
+        forwarded.run().await
     };
     // To be told how long an identical call was waited for.
     let joined_at = terms.origin.path.as_ref().map(|_| clock::now());
@@ -56,15 +56,15 @@ pub async fn ask(
     };
     let mut sheds = 0;
     loop {
-        let follower = match engine.flights.join(&body, head) {
-            Join::Alone => return run().await,
+        let follower = match engine.flights.join(&body, head, terms.client.network()) {
+            Join::Alone => return run(None).await,
             Join::Leader(leader) => {
                 // What landed a moment ago may be kept by now.
                 let kept =
                     (asking.kept.as_deref()).and_then(|kept| cached::find(engine, kept, terms));
                 let (served, outcome) = match kept {
                     Some(kept) => kept,
-                    None => run().await,
+                    None => run(Some(&leader)).await,
                 };
                 leader.land(|| landed(&served, outcome, terms.client));
                 return (served, outcome);
@@ -75,7 +75,7 @@ pub async fn ask(
             Err(_) => return turned_away(Refusal::Timeout, None, CallOutcome::Failed),
             // It had less time left than we: somebody asks again.
             Ok(None | Some(FlightOutcome::Refused(Refusal::Timeout, _))) => {}
-            Ok(Some(FlightOutcome::Nothing)) => return run().await,
+            Ok(Some(FlightOutcome::Nothing)) => return run(None).await,
             Ok(Some(FlightOutcome::Refused(why, failed))) => {
                 return turned_away(why, failed, CallOutcome::Failed);
             }
@@ -86,7 +86,7 @@ pub async fn ask(
                         return turned_away(Refusal::OverCapacity, failed, CallOutcome::Refused);
                     }
                     ShedRecovery::AskedAgain => sheds += 1,
-                    ShedRecovery::Alone => return run().await,
+                    ShedRecovery::Alone => return run(None).await,
                 }
             }
             Ok(Some(FlightOutcome::Unanswerable(why, failed))) => {

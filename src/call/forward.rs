@@ -35,6 +35,7 @@ use crate::observe::access_log::shown_method;
 use crate::observe::metrics::CallOutcome;
 use crate::shared::answer_budget::AnswerReservation;
 use crate::shared::node_clients::Upstream;
+use crate::shared::singleflight::FlightOwner;
 use forebay_core::call::disputes::Dispute;
 use forebay_core::call::doubts::{self, Doubts};
 use forebay_core::call::plan::ForwardPlan;
@@ -95,6 +96,8 @@ pub struct ForwardedCall<'a> {
     doubts: Doubts,
     /// When the present attempt began, and whether its fault would be one.
     began: (Instant, bool),
+    /// Others wait for what it brings.
+    flight: Option<&'a FlightOwner<'a>>,
 }
 
 /// Asks one node after another.
@@ -177,7 +180,13 @@ impl<'a> ForwardedCall<'a> {
             hash: None,
             doubts: Doubts::default(),
             began: (terms.arrived_at, true),
+            flight: None,
         }
+    }
+
+    /// Others wait for what it brings.
+    pub fn leads(&mut self, flight: Option<&'a FlightOwner<'a>>) {
+        self.flight = flight;
     }
 
     /// Goes from node to node until the call has its answer. Called once; by reference, as it is

@@ -211,7 +211,14 @@ impl<'a> UpstreamBatch<'a> {
             Some((upstream, node)) => {
                 let first = self.riders.first();
                 let deadline = first.map_or_else(clock::now, |(first, _)| first.errand.deadline());
-                step::place(pool, (upstream, node), terms.client, deadline).await
+                match step::place_at_once(upstream, node) {
+                    Some(place) => Ok(place),
+                    None => {
+                        let riders = self.riders.iter();
+                        let _in_line: Vec<_> = riders.map(|(rider, _)| rider.wait()).collect();
+                        step::wait_for_place(pool, (upstream, node), terms.client, deadline).await
+                    }
+                }
             }
             None => Err(Missed::Gone),
         };

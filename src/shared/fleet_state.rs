@@ -49,6 +49,9 @@ use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
+/// What is known of the nodes of each chain of a process, of those that there are by then.
+pub type ChainFleets = Box<dyn Fn() -> Vec<Arc<FleetState>> + Send + Sync>;
+
 /// The fleet's one writer, and everybody's reader.
 pub struct FleetState {
     /// Whose fleet it is.

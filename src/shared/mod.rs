@@ -10,7 +10,7 @@
 //! - [`singleflight`], identical reads, and [`answer_cache`], answers that are kept
 //! - what is remembered: [`client_floors`], [`told_blocks`], [`recent_writes`]
 //! - what several balancers share: the [`store`], what is [`handed_on`] to it, and clients' hashes there
-//!   ([`client_hash`])
+//!   ([`client_hash`]); the [`upgrade_heads`] of two processes of which one takes over from the other
 //! - [`hub`], who listens to what, and the [`outbox`] of each
 //! - [`certificates`]
 
@@ -40,3 +40,4 @@ pub mod snapshot;
 pub mod sockets;
 pub mod store;
 pub mod told_blocks;
+pub mod upgrade_heads;

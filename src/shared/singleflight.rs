@@ -1,7 +1,8 @@
 //! Identical reads in flight: one goes to a node, the others wait for what it brings.
 //!
 //! The first to come leads. When its client leaves, those who wait are told so, and one of them
-//! leads anew. A call without others costs one hash and, at its beginning and its end, the lock of
+//! leads anew. While it waits for a place at a node, which go round by caller, other callers' don't wait for it
+//! but have a flight of their own. A call without others costs one hash and, at its beginning and its end, the lock of
 //! one shard of the map.
 
 use std::collections::HashMap;
@@ -60,6 +61,8 @@ type FlightShard = HashMap<u64, Flight, BuildHasherDefault<IdentityHasher>>;
 struct Flight {
     body: Bytes,
     head: Option<BlockNumber>,
+    /// The network of who leads, which waits for a place.
+    in_line: Option<Option<IpAddr>>,
     /// There is none as long as nobody waits.
     bell: Option<watch::Sender<Option<FlightOutcome>>>,
 }
@@ -83,6 +86,10 @@ pub struct FlightOwner<'a> {
     has_landed: bool,
 }
 
+/// A flight that waits for a place.
+#[derive(Debug)]
+pub struct FlightInLine<'a>(&'a FlightOwner<'a>);
+
 /// Who waits.
 #[derive(Debug)]
 pub struct FlightFollower(watch::Receiver<Option<FlightOutcome>>);
@@ -98,31 +105,57 @@ impl Default for Singleflight {
 
 impl Singleflight {
     /// Takes a seat in the flight for `body`, the call as a node gets it. `head`: the head that
-    /// clients are shown, so that nobody gets an answer that was asked for before he saw it.
-    pub fn join(&self, body: &Bytes, head: Option<BlockNumber>) -> Join<'_> {
+    /// clients are shown, so that nobody gets an answer that was asked for before he saw it. `caller`: its
+    /// network.
+    pub fn join(
+        &self,
+        body: &Bytes,
+        head: Option<BlockNumber>,
+        caller: Option<IpAddr>,
+    ) -> Join<'_> {
         if body.len() > BODY_BYTES_MAX {
             return Join::Alone;
         }
-        let hash = self.hashes.hash_one((body, head.map(|head| head.0)));
+        let is_others = |flight: &Flight| flight.in_line.is_some_and(|other| other != caller);
+        let key = (body, head.map(|head| head.0));
+        let shared = self.seat(self.hashes.hash_one(key), (body, head), is_others);
+        shared.unwrap_or_else(|| {
+            let own = self.hashes.hash_one((key, caller));
+            self.seat(own, (body, head), |_| false)
+                .unwrap_or(Join::Alone)
+        })
+    }
+
+    /// `None`: there is a flight that `is_others`.
+    fn seat(
+        &self,
+        hash: u64,
+        (body, head): (&Bytes, Option<BlockNumber>),
+        is_others: impl Fn(&Flight) -> bool,
+    ) -> Option<Join<'_>> {
         let mut shard = self.shard(hash);
         let Some(flight) = shard.get_mut(&hash) else {
             let flight = Flight {
                 body: body.clone(),
                 head,
+                in_line: None,
                 bell: None,
             };
             shard.insert(hash, flight);
-            return Join::Leader(FlightOwner {
+            return Some(Join::Leader(FlightOwner {
                 flights: self,
                 hash,
                 has_landed: false,
-            });
+            }));
         };
         if flight.body != *body || flight.head != head {
-            return Join::Alone;
+            return Some(Join::Alone);
+        }
+        if is_others(flight) {
+            return None;
         }
         let bell = flight.bell.get_or_insert_with(|| watch::Sender::new(None));
-        Join::Follower(FlightFollower(bell.subscribe()))
+        Some(Join::Follower(FlightFollower(bell.subscribe())))
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, FlightShard> {
@@ -142,8 +175,26 @@ impl FlightOwner<'_> {
         }
     }
 
+    /// It waits for a place, until what is returned is dropped. `caller`: the network whose turn it waits for.
+    pub fn wait(&self, caller: Option<IpAddr>) -> FlightInLine<'_> {
+        self.stand(Some(caller));
+        FlightInLine(self)
+    }
+
+    fn stand(&self, in_line: Option<Option<IpAddr>>) {
+        if let Some(flight) = self.flights.shard(self.hash).get_mut(&self.hash) {
+            flight.in_line = in_line;
+        }
+    }
+
     fn leave(&self) -> Option<watch::Sender<Option<FlightOutcome>>> {
         self.flights.shard(self.hash).remove(&self.hash)?.bell
+    }
+}
+
+impl Drop for FlightInLine<'_> {
+    fn drop(&mut self) {
+        self.0.stand(None);
     }
 }
 
@@ -192,14 +243,14 @@ mod tests {
     }
 
     fn leader(flights: &Singleflight) -> FlightOwner<'_> {
-        match flights.join(&body(), None) {
+        match flights.join(&body(), None, None) {
             Join::Leader(leader) => leader,
             other => panic!("{other:?}"),
         }
     }
 
     fn follower(flights: &Singleflight) -> FlightFollower {
-        match flights.join(&body(), None) {
+        match flights.join(&body(), None, None) {
             Join::Follower(follower) => follower,
             other => panic!("{other:?}"),
         }
@@ -278,9 +329,29 @@ mod tests {
             (Bytes::from_static(b"{}"), None),
             (body(), Some(BlockNumber(7))),
         ] {
-            let seat = flights.join(&body, head);
+            let seat = flights.join(&body, head, None);
             assert!(matches!(seat, Join::Leader(_)), "{seat:?}");
         }
+    }
+
+    #[test]
+    fn others_do_not_wait_for_a_flight_that_waits_for_its_callers_turn() {
+        let flights = Singleflight::default();
+        let [loud, quiet] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
+        let join = |caller| flights.join(&body(), None, caller);
+        let Join::Leader(first) = join(loud) else {
+            panic!("the first leads");
+        };
+        let waits = first.wait(loud);
+        assert!(matches!(join(loud), Join::Follower(_)));
+        let Join::Leader(own) = join(quiet) else {
+            panic!("it has a turn of its own");
+        };
+        assert!(matches!(join(quiet), Join::Follower(_)));
+        drop(waits);
+        assert!(matches!(join(quiet), Join::Follower(_)));
+        drop((own, first));
+        assert!(matches!(join(quiet), Join::Leader(_)));
     }
 
     #[test]
@@ -288,7 +359,10 @@ mod tests {
         let flights = Singleflight::default();
         let long = Bytes::from(vec![b'x'; BODY_BYTES_MAX + 1]);
         let at_the_limit = long.slice(1..);
-        assert!(matches!(flights.join(&at_the_limit, None), Join::Leader(_)));
-        assert!(matches!(flights.join(&long, None), Join::Alone));
+        assert!(matches!(
+            flights.join(&at_the_limit, None, None),
+            Join::Leader(_)
+        ));
+        assert!(matches!(flights.join(&long, None, None), Join::Alone));
     }
 }

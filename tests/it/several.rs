@@ -1,7 +1,10 @@
 //! What clients were told once stays told: over a restart, and by another balancer.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use forebay::registry::Registry;
@@ -12,7 +15,7 @@ use forebay_fake::{FakeChain, FakeConfig, FakeNode};
 use rustix::process::Signal;
 
 use crate::support::{
-    Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, eventually, on_table,
+    Balancer, CREDENTIALS, DynamoServer, PATIENCE, Pretend, QUICK, call, eventually, on_table, post,
 };
 
 /// A block takes 2 s.
@@ -83,6 +86,57 @@ async fn a_restart_does_not_take_the_head_back() {
         scene.balancer.start_again().await;
         assert_eq!(shown(&scene.balancer).await, head, "{signal:?}");
     }
+}
+
+/// Both accept for some seconds, and a client's calls come to both in turn. A block takes a second, and nodes
+/// have it at different times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_takes_the_head_back_for_nobody() {
+    let beginning =
+        format!("upgrade_sock: \"@FOLDER@/upgrade.sock\"\n{QUICK}").replace("version: 1\n", "");
+    let mut scene = Pretend::set_with(&[1, 1, 1], &format!("version: 1\n{beginning}"), "").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let address = scene.balancer.rpc.address;
+    let callers: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(falls_until(address, is_over.clone())))
+        .collect();
+    let mut old = scene.balancer.upgrade();
+    let mut turn = 0;
+    while old.is_running() {
+        scene.chain.advance(1);
+        for (at, node) in scene.nodes.iter().enumerate() {
+            node.set_lag((turn + at as u64 * 5) % 3);
+        }
+        turn += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    is_over.store(true, Relaxed);
+    let (mut calls, mut falls) = (0, 0);
+    for caller in callers {
+        let (its_calls, its_falls) = caller.await.unwrap();
+        calls += its_calls;
+        falls += its_falls;
+    }
+    println!("{calls} calls, {falls} falls, {turn} blocks");
+    assert!(calls > 2_000, "{calls} calls alone");
+    // What is told is heard a moment later: no call but one that comes in that moment.
+    assert!(falls * 1_000 <= calls, "{falls} falls in {calls} calls");
+}
+
+/// Calls over new connections and how often their answers fell.
+async fn falls_until(address: SocketAddr, is_over: Arc<AtomicBool>) -> (u64, u64) {
+    let (mut calls, mut falls, mut last) = (0, 0, 0);
+    while !is_over.load(Relaxed) {
+        let answer = post(address, &call("1", "eth_blockNumber"), PATIENCE).await;
+        let answer = answer.expect("an answer").json();
+        let quantity = answer["result"].as_str().unwrap_or_default();
+        let head = u64::from_str_radix(quantity.trim_start_matches("0x"), 16)
+            .unwrap_or_else(|_| panic!("{answer}"));
+        calls += 1;
+        falls += u64::from(head < last);
+        last = last.max(head);
+    }
+    (calls, falls)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

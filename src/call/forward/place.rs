@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::CallOutcome;
+use crate::call::cached;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
@@ -40,6 +41,13 @@ impl<'a> ForwardedCall<'a> {
             Some(place) => place,
             None => {
                 let place = Box::pin(self.find_place(snapshot, id, ladder)).await?;
+                // What an identical call of another caller brought meanwhile may be kept.
+                let kept = self.asking.kept.as_deref();
+                if let Some(kept) =
+                    kept.and_then(|kept| cached::find(self.engine, kept, self.terms))
+                {
+                    return Some(kept);
+                }
                 later = pool.snapshot();
                 snapshot = &later;
                 let id = place.upstream.id;
@@ -91,7 +99,11 @@ impl<'a> ForwardedCall<'a> {
             &self.asking.affinity,
         );
         let (pool, deadline) = (&self.engine.pool, self.journey.deadline());
-        match pool.wait(self.terms.client, &seats, deadline).await {
+        let client = self.terms.client;
+        let in_line = self.flight.map(|flight| flight.wait(client.network()));
+        let found = pool.wait(client, &seats, deadline).await;
+        drop(in_line);
+        match found {
             Ok(place) => {
                 self.journey.divert(place.upstream.id);
                 self.charges(true, clock::now());

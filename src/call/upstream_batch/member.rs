@@ -10,7 +10,7 @@ use crate::call::forward::ForwardedCall;
 use crate::call::record::CallRecord;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
+use crate::shared::singleflight::{FlightInLine, FlightOutcome, FlightOwner, Join, SharedAnswer};
 use forebay_core::call::cache::CachePlan;
 use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::call::retry::RetryStep;
@@ -87,7 +87,7 @@ pub fn board<'a>(
         let body = Bytes::from(asking.body(call));
         let mut leader = None;
         if let Plan::Share { head, .. } = &planned.plan {
-            match engine.flights.join(&body, *head) {
+            match engine.flights.join(&body, *head, terms.client.network()) {
                 Join::Leader(leads) => leader = Some(leads),
                 Join::Alone => {}
                 Join::Follower(_) => {
@@ -129,6 +129,12 @@ impl<'a> BatchMember<'a> {
     /// Whether it looks a transaction up, or what became of it.
     pub fn is_lookup(&self) -> bool {
         self.hash.is_some()
+    }
+
+    /// It waits for a place, until what is returned is dropped.
+    pub fn wait(&self) -> Option<FlightInLine<'_>> {
+        let leader = self.ticket.leader.as_ref()?;
+        Some(leader.wait(self.ticket.terms.client.network()))
     }
 
     /// Goes on alone to the end, with `step` as the next step.

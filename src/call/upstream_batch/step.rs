@@ -31,18 +31,20 @@ pub(super) enum BatchResult {
 }
 
 /// A place for all calls of a batch, as they are one request.
+pub(super) fn place_at_once(upstream: &Arc<Upstream>, node: &NodeView) -> Option<NodePlace> {
+    upstream.places.at_once(upstream, &node.load)
+}
+
+/// The same where it has to be waited for.
 ///
 /// # Errors
 /// There is none.
-pub(super) async fn place(
+pub(super) async fn wait_for_place(
     pool: &FleetState,
     (upstream, node): (&Arc<Upstream>, &NodeView),
     client: Client,
     deadline: Instant,
 ) -> Result<NodePlace, Missed> {
-    if let Some(place) = upstream.places.at_once(upstream, &node.load) {
-        return Ok(place);
-    }
     let seats = [NodeCandidate {
         upstream: upstream.clone(),
         load: node.load.clone(),

@@ -141,8 +141,11 @@ impl Balancer {
     }
 }
 
+/// `FOREBAY` names another build, or what starts it.
 fn forebay(arguments: &[&str], configuration: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
+    let program = std::env::var_os("FOREBAY");
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_forebay").into());
+    let mut command = Command::new(program);
     command.args(arguments).arg("-c").arg(configuration);
     command.current_dir(folder);
     command

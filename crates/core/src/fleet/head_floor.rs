@@ -38,6 +38,18 @@ pub struct ShownHead {
     pub reorgs: u64,
 }
 
+impl ShownHead {
+    /// As it is handed on at `now`, in milliseconds since 1970.
+    pub fn at(&self, now: u64) -> HeadFloor {
+        HeadFloor {
+            number: self.number,
+            hash: self.hash,
+            chain_id: self.chain_id,
+            raised_at: now,
+        }
+    }
+}
+
 impl HeadFloor {
     /// Whether it says anything at `now`, in milliseconds since 1970. Two machines' clocks may differ.
     pub fn is_young(&self, now: u64) -> bool {
@@ -201,12 +213,7 @@ impl FloorWriter {
         if self.written.is_some_and(|(_, at)| is_recent(at)) || stored.is_some_and(was_raised) {
             return None;
         }
-        let floor = HeadFloor {
-            number: shown.number,
-            hash: shown.hash,
-            chain_id: shown.chain_id,
-            raised_at: unix,
-        };
+        let floor = shown.at(unix);
         self.lowers |= self.written.is_some_and(|(last, _)| {
             last.reorgs < shown.reorgs && last.number > shown.number && shown.hash.is_some()
         });

@@ -3,6 +3,7 @@
 //! Taking a place and giving it back is one atomic step each; what is learnt waits until a window of
 //! answers is full. The thinking is [`LimitController`]'s.
 
+mod ceiling;
 mod control;
 mod cut;
 mod guess;
@@ -29,8 +30,8 @@ const WINDOW_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Latencies of a window that are kept apart.
 const KEPT: usize = 32;
-/// Of those, so many may be faster than what is called the window's low latency.
-const FASTER: usize = 4;
+/// Of those the faster ones, one of so many, make up the window's low latency.
+const FASTER: usize = 2;
 /// A node that is stuck (see [`LimitController::stuck_after`]) is given some more calls, at most so many times,
 /// each after double the time.
 const OPENS_MAX: u32 = 4;
@@ -262,11 +263,15 @@ impl Limiter {
         }
     }
 
-    /// A place more for an answer that had to wait for nothing, as in TCP's slow start.
+    /// A place more for an answer that had to wait for nothing, as in TCP's slow start; none in this window any
+    /// more once one had to: where calls end in pulses some begin at once however many wait.
     fn widen(&self, number: u32, micros: u32) {
         let floor = self.floor.fetch_min(micros, Ordering::Relaxed).min(micros);
         let is_prompt = u64::from(micros) <= u64::from(floor) * 11 / 10 + 500;
         let limit = self.limit.load(Ordering::Relaxed);
+        if u64::from(micros) > u64::from(floor) * 3 / 2 + 500 {
+            return self.cap.store(0, Ordering::Relaxed);
+        }
         let is_proof = u64::from(limit) <= u64::from(number) * 2;
         if is_prompt && is_proof && limit != PACED && limit < self.cap.load(Ordering::Relaxed) {
             let wider = limit + if floor < SLOW { 1 } else { 2 };
@@ -354,8 +359,9 @@ impl Limiter {
             }
         });
         kept.sort_unstable();
-        let at = FASTER.min(count / 8);
-        Duration::from_micros(kept[at].into())
+        let faster = &kept[..(count / FASTER).max(1)];
+        let sum: u64 = faster.iter().map(|micros| u64::from(*micros)).sum();
+        Duration::from_micros(sum / faster.len() as u64)
     }
 
     fn show(&self, control: &LimitController, limit: u32) {

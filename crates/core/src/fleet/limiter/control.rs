@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::latency;
+use crate::fleet::limiter::ceiling::{LIMIT_MAX, RefusalCeiling};
 use crate::fleet::limiter::cut::LimitCut;
 use crate::fleet::limiter::guess::LimitEstimate;
 use crate::fleet::limiter::latency::{LatencyEstimate, LatencyWindow};
@@ -22,7 +23,6 @@ use crate::fleet::limiter::pace::CallPace;
 
 /// Before anything is known.
 pub const LIMIT_FIRST: u32 = 32;
-const LIMIT_MAX: u32 = 8192;
 /// What waiting alone never takes it below.
 const LIMIT_BY_WAITING_MIN: f64 = 2.0;
 /// The limit is so much above what is being worked at: calls that wait there keep a node busy.
@@ -45,9 +45,8 @@ const STEADY: f64 = 0.75;
 /// A fuller look at how long calls take that wait for nothing, with this part of the limit.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK: f64 = 0.75;
-/// How long a limit that was found by a refusal stands, at first and at most.
-const STANDS: Duration = Duration::from_millis(500);
-const STANDS_MAX: Duration = Duration::from_secs(4);
+/// So long calls of a node may be under way that never answered one.
+const WITHOUT_ANSWERS: Duration = Duration::from_millis(500);
 /// What a call that waited in vain leaves of the limit, once in a second.
 const TIMEOUT_KEEPS: f64 = 0.75;
 const TIMEOUT_EVERY: Duration = Duration::from_secs(1);
@@ -55,17 +54,6 @@ const TIMEOUT_EVERY: Duration = Duration::from_secs(1);
 const RATE_OVER: Duration = Duration::from_secs(1);
 /// And to begin with, of a node that has just been asked.
 const RATE_SHORT: Duration = Duration::from_millis(100);
-
-/// A limit that refusals have set.
-#[derive(Clone, Copy, Debug)]
-struct RefusalCeiling {
-    at: u32,
-    /// When more is tried, and by how much.
-    until: Instant,
-    step: u32,
-    /// How often that was refused in a row.
-    refusals: u32,
-}
 
 /// What is known of one node.
 #[derive(Debug)]
@@ -137,7 +125,7 @@ impl LimitController {
             return 0;
         }
         let most = self.most.unwrap_or(LIMIT_MAX).max(1);
-        self.ceiling.map_or(most, |ceiling| most.min(ceiling.at))
+        self.ceiling.map_or(most, |ceiling| most.min(ceiling.at()))
     }
 
     /// Up to where it may rise where nothing is answered: not if what was answered before had waited in
@@ -306,21 +294,10 @@ impl LimitController {
 
     /// Where refusals have set the limit, and nothing was refused for a while: a little more.
     fn rise_beyond(&mut self, limit: u32, now: Instant) {
-        let Some(ceiling) = &mut self.ceiling else {
-            return;
-        };
-        if limit < ceiling.at || now < ceiling.until {
-            return;
+        let ceiling = self.ceiling.as_mut();
+        if ceiling.is_some_and(|ceiling| ceiling.rise(limit, now)) {
+            self.since = now;
         }
-        if ceiling.step > 1 {
-            // The last step was none too many.
-            ceiling.refusals = 0;
-        }
-        ceiling.at = ceiling.at.saturating_add(ceiling.step).min(LIMIT_MAX);
-        ceiling.step = (ceiling.step * 2).min(LIMIT_MAX);
-        // Until this shows.
-        ceiling.until = now + STANDS / 2;
-        self.since = now;
     }
 
     /// The limit after the node refused the call that was number `number` in flight. `present`: the
@@ -348,22 +325,12 @@ impl LimitController {
             self.looks = None;
             return 1;
         }
-        let refusals = match self.ceiling {
-            // The others of those that were one too many.
-            Some(known) if known.step == 1 && now < known.until => known.refusals,
-            Some(known) => known.refusals + 1,
-            None => 0,
-        };
-        let stands = STANDS * 2u32.pow(refusals.min(8));
-        self.ceiling = Some(RefusalCeiling {
-            at: below,
-            until: now + stands.min(STANDS_MAX),
-            step: 1,
-            refusals,
-        });
+        let under_way = self.latency.stuck_after().unwrap_or(WITHOUT_ANSWERS);
+        let ceiling = RefusalCeiling::after(self.ceiling, below, under_way, now);
+        self.ceiling = Some(ceiling);
         self.cut = None;
         self.looks = None;
-        below
+        ceiling.at().min(limit)
     }
 
     /// The limit after a call waited in vain.
