@@ -21,7 +21,7 @@ const WRITE_MAX: Duration = Duration::from_secs(1);
 /// A registry that failed is left alone so long.
 const REST: Duration = Duration::from_secs(5);
 /// A head that was due too early is looked at again after this.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_secs(1);
 
 /// Keeps the floor.
 pub struct FloorKeeper {

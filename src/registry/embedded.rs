@@ -37,8 +37,8 @@ use forebay_core::vocabulary::node::NodeRecord;
 /// The longest that opening or a call takes, waiting for other processes included.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Between two looks for another process's floor.
-const FLOOR_EVERY: Duration = Duration::from_millis(500);
+/// Between two looks for another process's floor: one that takes over tells it by itself.
+const FLOOR_EVERY: Duration = Duration::from_secs(5);
 
 /// The embedded registry, of one chain. Clones, and those of other chains, share one connection.
 #[derive(Clone)]
