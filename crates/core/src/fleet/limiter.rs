@@ -30,8 +30,9 @@ const WINDOW_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Latencies of a window that are kept apart.
 const KEPT: usize = 32;
-/// Of those the faster ones, one of so many, make up the window's low latency.
-const FASTER: usize = 2;
+/// Of those the faster ones, so many of so many, make up the window's low latency: a few that are a hundred
+/// times slower have no part in it.
+const FASTER: [usize; 2] = [5, 8];
 /// A node that is stuck (see [`LimitController::stuck_after`]) is given some more calls, at most so many times,
 /// each after double the time.
 const OPENS_MAX: u32 = 4;
@@ -348,7 +349,7 @@ impl Limiter {
             .store(age + length.as_micros() as u64, Ordering::Relaxed);
     }
 
-    /// Of the latencies kept, one of the lowest.
+    /// The mean of the lower ones that were kept.
     fn low(&self, answers: u64) -> Duration {
         let count = usize::try_from(answers).unwrap_or(KEPT).min(KEPT);
         let mut kept: [u32; KEPT] = std::array::from_fn(|at| {
@@ -359,7 +360,7 @@ impl Limiter {
             }
         });
         kept.sort_unstable();
-        let faster = &kept[..(count / FASTER).max(1)];
+        let faster = &kept[..(count * FASTER[0] / FASTER[1]).max(1)];
         let sum: u64 = faster.iter().map(|micros| u64::from(*micros)).sum();
         Duration::from_micros(sum / faster.len() as u64)
     }
