@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use pingora::server::ShutdownWatch;
 use tokio::sync::{Mutex, Notify};
 
@@ -98,19 +100,22 @@ impl ChainTasks {
             return;
         }
         self.floor.recall().await;
-        tokio::join!(
-            until(shutdown.clone(), self.follow_registry()),
-            until(shutdown.clone(), self.write_health()),
-            until(shutdown.clone(), self.herald.run()),
-            until(shutdown, self.share_heads()),
-            self.probe(),
-            self.lookout.run(),
-            self.floor.keep(),
-            self.exchange(),
-            self.tidy(),
-            self.sweep(),
-            self.newsroom.run(),
-        );
+        // What wakes one of them is no work for the others.
+        let all: [BoxFuture<'_, ()>; 11] = [
+            Box::pin(ended(until(shutdown.clone(), self.follow_registry()))),
+            Box::pin(ended(until(shutdown.clone(), self.write_health()))),
+            Box::pin(ended(until(shutdown.clone(), self.herald.run()))),
+            Box::pin(ended(until(shutdown, self.share_heads()))),
+            Box::pin(self.probe()),
+            Box::pin(self.lookout.run()),
+            Box::pin(self.floor.keep()),
+            Box::pin(self.exchange()),
+            Box::pin(self.tidy()),
+            Box::pin(self.sweep()),
+            Box::pin(self.newsroom.run()),
+        ];
+        let mut all: FuturesUnordered<_> = all.into_iter().collect();
+        while all.next().await.is_some() {}
     }
 
     /// Without any list there is no round, and so no readiness: a deployment during an outage of
@@ -197,4 +202,9 @@ impl ChainTasks {
             }
         }
     }
+}
+
+/// Whether it came to its end or was ended.
+async fn ended<T>(work: impl Future<Output = Option<T>>) {
+    drop(work.await);
 }
