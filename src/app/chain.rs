@@ -42,6 +42,7 @@ use crate::shared::fleet_state::FleetState;
 use crate::shared::house_limits::HouseLimits;
 use crate::shared::node_clients::ClientFactory;
 use crate::shared::premises::Premises;
+use crate::shared::recent_writes::SharedWrites;
 use crate::shared::singleflight::Singleflight;
 use crate::shared::sockets::{SocketCounter, SocketLimits};
 use forebay_core::call::retry_budget::RetryBudget;
@@ -126,7 +127,7 @@ impl ChainFactory {
         let salt = made.wrapping_mul(SALT_STEP);
         let gate = Arc::new(Admission::of(self.premises.clone(), share.clone(), salt));
         let afterwork = Arc::new(BackgroundSends::new(share.clone()));
-        let taken = Arc::default();
+        let taken = Arc::new(SharedWrites::new(share.clone()));
         CallState {
             lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
             pool,

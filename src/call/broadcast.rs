@@ -4,7 +4,6 @@
 mod lookup;
 mod receipt;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +33,7 @@ use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::{self, SignedTransaction, TxHash};
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::chain::ChainId;
-use forebay_core::vocabulary::client::Client;
+use forebay_core::vocabulary::client::{Client, NetworkMark};
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
@@ -58,14 +57,14 @@ struct RawTransaction {
     signed: Option<SignedTransaction>,
     /// Without blobs.
     bytes: Vec<u8>,
-    network: Option<IpAddr>,
+    network: Option<NetworkMark>,
 }
 
 impl RawTransaction {
     fn read(
         params: &str,
         chain: Option<ChainId>,
-        network: Option<IpAddr>,
+        network: Option<NetworkMark>,
     ) -> Option<RawTransaction> {
         let bytes = transaction::bytes(params)?;
         let is_ours = |signed: &SignedTransaction| {
@@ -85,6 +84,7 @@ impl RawTransaction {
         pending_transactions::AcceptedTransaction {
             hash: self.hash,
             signed: self.signed,
+            marked: None,
             raw: &self.bytes,
             network: self.network,
         }
@@ -114,7 +114,8 @@ impl<'a> BroadcastCall<'a> {
     fn new(engine: &'a CallState, call: &'a Call<'a>, terms: CallContext<'a>) -> BroadcastCall<'a> {
         let form = BroadcastForm::of(&call.method);
         let chain = engine.pool.snapshot().view.chain_id;
-        let read = |params: &str| RawTransaction::read(params, chain, terms.client.network());
+        let network = engine.taken.network_of(terms.client);
+        let read = |params: &str| RawTransaction::read(params, chain, network);
         let tx = call.params.and_then(read).map(Arc::new);
         BroadcastCall {
             engine,

@@ -108,6 +108,9 @@ async fn ask(
     terms: CallContext<'_>,
 ) -> Option<NonceAnswer> {
     engine.taken.hear_latest(&engine.pool.snapshot().view).await;
+    if let Some(sender) = sender {
+        engine.taken.name(sender);
+    }
     let is_known = |sender: &Address| engine.taken.pooled().is_some_and(|it| it.knows(*sender));
     let known = sender.filter(is_known);
     let least = if known.is_some() { 1 } else { least };

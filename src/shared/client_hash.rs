@@ -1,11 +1,14 @@
 //! Clients as balancers tell each other of them: by a hash with a key that the store doesn't have.
 
 use std::hash::Hasher as _;
+use std::net::IpAddr;
 
 use sha3::{Digest as _, Keccak256};
 
+use forebay_core::call::pending_transactions::SenderMark;
 use forebay_core::call::shared_news::ClientHash;
-use forebay_core::vocabulary::client::Client;
+use forebay_core::rpc::transaction::Address;
+use forebay_core::vocabulary::client::{Client, NetworkMark};
 
 /// Makes the hashes.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,16 @@ impl ClientHasher {
         }
     }
 
+    /// Of what counts as one address.
+    pub fn network(&self, network: IpAddr) -> NetworkMark {
+        NetworkMark(self.hash(b'w', network.to_string().as_bytes()))
+    }
+
+    /// Of an account.
+    pub fn sender(&self, sender: Address) -> SenderMark {
+        SenderMark(self.hash(b's', &sender.0))
+    }
+
     #[expect(
         deprecated,
         reason = "SipHash by a key of ours: the standard library has no other way to it"
@@ -75,5 +88,11 @@ mod tests {
         assert_ne!(one.name(b"a"), other.name(b"a"));
         assert_ne!(one.name(b"10.0.0.1"), one.client(at).unwrap().0);
         assert_eq!(one.client(Client::Unknown), None);
+        let network = IpAddr::from([10, 0, 0, 1]);
+        assert_eq!(one.network(network), same.network(network));
+        assert_ne!(one.network(network), other.network(network));
+        let account = Address([0xa1; 20]);
+        assert_eq!(one.sender(account), same.sender(account));
+        assert_ne!(one.sender(account), other.sender(account));
     }
 }

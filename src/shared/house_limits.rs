@@ -32,9 +32,13 @@ pub enum Resource {
     Sends = 5,
     /// Bytes that it holds.
     SendsBytes = 6,
+    /// Transactions that are remembered, in equal parts.
+    Transactions = 7,
+    /// Bytes of those that can be shown, likewise.
+    TransactionBytes = 8,
 }
 
-const KINDS: usize = 7;
+const KINDS: usize = 9;
 
 /// What one chain has of each.
 #[derive(Debug, Default)]
@@ -73,6 +77,8 @@ impl HouseLimits {
             caps.sockets as u64,
             SENDS_MAX,
             SENDS_BYTES_MAX,
+            caps.transactions as u64,
+            caps.transaction_bytes as u64,
         ];
         Arc::new(HouseLimits {
             most: most.map(AtomicU64::new),
@@ -136,6 +142,12 @@ impl ChainShare {
 
     pub fn house(&self) -> &Arc<HouseLimits> {
         &self.house
+    }
+
+    /// What is this chain's of something that is shared out in equal parts.
+    pub fn part(&self, of: Resource) -> usize {
+        let chains = self.house.chains.load(Ordering::Relaxed);
+        usize::try_from(self.house.most(of) / chains.max(1)).unwrap_or(usize::MAX)
     }
 
     /// Takes `amount`; `false` when it can't be had.
@@ -247,6 +259,19 @@ mod tests {
         one.give(OF, own);
         drop(other);
         assert_eq!(fill(&one), 800);
+    }
+
+    #[test]
+    fn what_is_shared_out_in_equal_parts_is_less_with_each_chain_more() {
+        let house = house(1);
+        let one = house.share();
+        assert_eq!(one.part(Resource::Transactions), 65_536);
+        assert_eq!(one.part(Resource::TransactionBytes), 8 << 20);
+        let others = [house.share(), house.share(), house.share()];
+        let parts = [&one, &others[0]].map(|share| share.part(Resource::TransactionBytes));
+        assert_eq!(parts, [2 << 20; 2]);
+        drop(others);
+        assert_eq!(one.part(Resource::Transactions), 65_536);
     }
 
     #[test]

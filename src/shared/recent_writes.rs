@@ -9,20 +9,22 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::shared::client_hash::ClientHasher;
+use crate::shared::house_limits::{ChainShare, Resource};
 use crate::shared::store::SharedStore;
-use forebay_core::call::pending_transactions::{self, PooledTransactions};
+use forebay_core::call::pending_transactions::{
+    AcceptedTransaction, PoolBounds, PooledTransactions, RAW_BYTES_MAX,
+};
 use forebay_core::call::recent_writes::{RecentWrites, TIME_MAX};
 use forebay_core::call::shared_news::{HandedWrite, NodeMark, SharedNews};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::transaction::{self, Address, SignedTransaction, TxHash};
 use forebay_core::vocabulary::chain::ChainId;
-use forebay_core::vocabulary::client::{Client, network};
+use forebay_core::vocabulary::client::{Client, NetworkMark, network};
 use forebay_core::vocabulary::node::NodeId;
 
 /// Of the memory of clients.
 const SHARDS: usize = 16;
-/// Transactions remembered; and clients, over all shards.
-const TRANSACTIONS_MAX: usize = 65_536;
+/// Clients remembered, over all shards.
 const CLIENTS_MAX: usize = 10_000;
 /// Of what was sent through other balancers, so much is looked at for one call.
 const LATEST_MAX: usize = 64;
@@ -34,6 +36,8 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub struct SharedWrites {
     shards: [Mutex<RecentWrites>; SHARDS],
     pooled: Mutex<PooledTransactions>,
+    /// Of transactions.
+    share: Arc<ChainShare>,
     names: RandomState,
     /// Most balancers see no write for a long time, and then look for none.
     is_used: AtomicBool,
@@ -52,19 +56,33 @@ struct WritesElsewhere {
     log: String,
 }
 
+#[cfg(test)]
 impl Default for SharedWrites {
     fn default() -> SharedWrites {
+        let caps = forebay_core::vocabulary::caps::Caps::ROOMY;
+        SharedWrites::new(Arc::new(ChainShare::alone(&caps)))
+    }
+}
+
+impl SharedWrites {
+    pub fn new(share: Arc<ChainShare>) -> SharedWrites {
         SharedWrites {
             shards: std::array::from_fn(|_| Mutex::new(RecentWrites::new(CLIENTS_MAX / SHARDS))),
-            pooled: Mutex::new(PooledTransactions::new(TRANSACTIONS_MAX)),
+            pooled: Mutex::default(),
+            share,
             names: RandomState::new(),
             is_used: AtomicBool::new(false),
             elsewhere: OnceLock::new(),
         }
     }
-}
 
-impl SharedWrites {
+    fn bounds(&self) -> PoolBounds {
+        PoolBounds {
+            transactions: self.share.part(Resource::Transactions),
+            raw_bytes: self.share.part(Resource::TransactionBytes),
+        }
+    }
+
     /// Who calls: by the name it gives itself if that is of some use, else by its address.
     pub fn client(&self, name: Option<&[u8]>, address: Option<IpAddr>) -> Client {
         let name = name.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
@@ -83,18 +101,23 @@ impl SharedWrites {
     }
 
     /// `node` has taken a transaction of `client`: `sent`, where its hash could be computed.
-    pub fn remember(
-        &self,
-        sent: Option<&pending_transactions::AcceptedTransaction<'_>>,
-        client: Client,
-        node: NodeId,
-    ) {
+    pub fn remember(&self, sent: Option<&AcceptedTransaction<'_>>, client: Client, node: NodeId) {
         let now = clock::now();
         self.is_used.store(true, Ordering::Relaxed);
         if let Some(sent) = sent {
-            lock(&self.pooled).take(sent, node, now);
+            lock(&self.pooled).take(sent, node, self.bounds(), now);
         }
-        self.shard(client).taken(client, node, now);
+        let network = self.network_of(client);
+        self.shard(client).taken(client, network, node, now);
+    }
+
+    /// Whose room `client` takes up, as every balancer hashes it.
+    pub fn network_of(&self, client: Client) -> Option<NetworkMark> {
+        let network = client.network()?;
+        Some(match self.elsewhere.get() {
+            Some(elsewhere) => elsewhere.hashes.network(network),
+            None => NetworkMark(self.names.hash_one(network)),
+        })
     }
 
     /// From now on other balancers are told, by the `channel` and the `log` of `store`, and heard.
@@ -112,21 +135,19 @@ impl SharedWrites {
 
     /// Tells other balancers that the node called `node` has taken a transaction of `client`: before its
     /// client hears of it, but for some milliseconds at most.
-    pub async fn tell(
-        &self,
-        sent: Option<&pending_transactions::AcceptedTransaction<'_>>,
-        client: Client,
-        node: &str,
-    ) {
+    pub async fn tell(&self, sent: Option<&AcceptedTransaction<'_>>, client: Client, node: &str) {
         let Some(elsewhere) = self.elsewhere.get() else {
             return;
         };
         let at = clock::unix_millis();
         let raw = sent.map_or(&[][..], |sent| sent.raw);
-        let is_kept = raw.len() <= pending_transactions::RAW_BYTES_MAX;
+        let is_kept = raw.len() <= RAW_BYTES_MAX;
+        let signed = sent.and_then(|sent| sent.signed);
         let news = SharedNews::Sent(HandedWrite {
             at,
             client: elsewhere.hashes.client(client),
+            network: self.network_of(client),
+            sender: signed.map(|it| (elsewhere.hashes.sender(it.sender), it.nonce)),
             node: NodeMark::of(node),
             hash: sent.map(|sent| sent.hash),
             raw: if is_kept { raw.to_vec() } else { Vec::new() },
@@ -174,20 +195,30 @@ impl SharedWrites {
         self.is_used.store(true, Ordering::Relaxed);
         let is_known = |hash: &TxHash| self.holders(*hash).contains(&node);
         if let Some(hash) = sent.hash.filter(|hash| !is_known(hash)) {
-            let accepted = pending_transactions::AcceptedTransaction {
+            let accepted = AcceptedTransaction {
                 hash,
                 signed: transaction::read(&sent.raw).filter(is_ours),
+                marked: sent.sender,
                 raw: &sent.raw,
-                network: None,
+                network: sent.network,
             };
-            lock(&self.pooled).take(&accepted, node, at);
+            lock(&self.pooled).take(&accepted, node, self.bounds(), at);
         }
         if let Some(client) = sent.client {
             let client = Client::Named {
                 name: client.0,
                 network: None,
             };
-            lock(&elsewhere.recent).taken(client, node, at);
+            lock(&elsewhere.recent).taken(client, sent.network, node, at);
+        }
+    }
+
+    /// `sender` is asked about: what other balancers told of it by its mark is known by its address now.
+    pub fn name(&self, sender: Address) {
+        if let Some(elsewhere) = self.elsewhere.get()
+            && let Some(mut pooled) = self.pooled()
+        {
+            pooled.name(elsewhere.hashes.sender(sender), sender);
         }
     }
 
@@ -205,6 +236,7 @@ impl SharedWrites {
 
     /// The nodes that have taken `sender`'s transactions with this nonce.
     pub fn holders_of(&self, sender: Address, nonce: u64) -> Vec<NodeId> {
+        self.name(sender);
         let of = |pooled: &PooledTransactions| pooled.holders_of(sender, nonce, clock::now());
         self.pooled().map_or_else(Vec::new, |pooled| of(&pooled))
     }
@@ -261,7 +293,12 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forebay_core::rpc::transaction;
+    use crate::observe::metrics::ProcessMetrics;
+    use crate::shared::house_limits::HouseLimits;
+    use crate::shared::store::StoreConfig;
+    use forebay_core::call::shared_news::ClientHash;
+    use forebay_core::vocabulary::caps::Caps;
+    use forebay_core::vocabulary::node::Secret;
 
     #[test]
     fn a_client_is_known_by_its_name_or_else_by_its_address() {
@@ -286,9 +323,10 @@ mod tests {
         let hash = transaction::hash("[\"0x01\"]").unwrap();
         let client = taken.client(Some(b"a"), None);
         assert!(taken.pooled().is_none());
-        let sent = pending_transactions::AcceptedTransaction {
+        let sent = AcceptedTransaction {
             hash,
             signed: None,
+            marked: None,
             raw: &[1],
             network: None,
         };
@@ -296,5 +334,93 @@ mod tests {
         assert_eq!(taken.holders(hash), [NodeId(3)]);
         assert_eq!(taken.holders_for(client), [NodeId(3)]);
         assert_eq!(taken.holders_for(Client::Unknown), []);
+    }
+
+    /// Of a chain among others, of a process that has room for so many transactions.
+    fn with_room(transactions: usize) -> SharedWrites {
+        let house = HouseLimits::new(&Caps {
+            transactions,
+            ..Caps::ROOMY
+        });
+        SharedWrites::new(Arc::new(house.share()))
+    }
+
+    #[test]
+    fn transactions_have_the_room_that_memory_has_and_an_address_a_quarter_of_it() {
+        for (room, wanted) in [(8, 2), (80, 20)] {
+            let taken = with_room(room);
+            let client = taken.client(None, Some([10, 0, 0, 1].into()));
+            let hashes: Vec<_> = (0..100_u8)
+                .map(|number| transaction::hash_of(&[number]))
+                .collect();
+            for hash in &hashes {
+                let sent = AcceptedTransaction {
+                    hash: *hash,
+                    signed: None,
+                    marked: None,
+                    raw: &[],
+                    network: taken.network_of(client),
+                };
+                taken.remember(Some(&sent), client, NodeId(3));
+            }
+            let held = hashes
+                .iter()
+                .filter(|hash| !taken.holders(**hash).is_empty());
+            assert_eq!(held.count(), wanted);
+        }
+    }
+
+    #[test]
+    fn what_one_address_sends_through_another_balancer_has_a_quarter_of_the_room_too() {
+        let taken = with_room(8);
+        let config = StoreConfig {
+            url: Secret::new("redis://127.0.0.1:1".into()),
+            ca_file: None,
+            queue_bytes_max: 0,
+        };
+        let store = SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap();
+        taken.hand_on("s3cret", Arc::new(store), ("news".into(), "writes".into()));
+        let nodes = [(NodeMark::of("a"), NodeId(1))];
+        let client = taken.client(None, Some([10, 0, 0, 1].into()));
+        let network = ClientHasher::new("s3cret").network([10, 0, 0, 1].into());
+        assert_eq!(taken.network_of(client), Some(network));
+        let quiet = transaction::hash_of(b"quiet");
+        let mut told = vec![(quiet, ClientHash(7), NetworkMark(7))];
+        for number in 0..11_000_u64 {
+            let hash = transaction::hash_of(&number.to_be_bytes());
+            told.push((hash, ClientHash(100 + number), network));
+        }
+        for (hash, client, network) in &told {
+            let sent = HandedWrite {
+                at: clock::unix_millis(),
+                client: Some(*client),
+                network: Some(*network),
+                sender: None,
+                node: NodeMark::of("a"),
+                hash: Some(*hash),
+                raw: Vec::new(),
+            };
+            taken.hear(&sent, (&nodes, None));
+        }
+        let held = told
+            .iter()
+            .filter(|(hash, _, _)| !taken.holders(*hash).is_empty());
+        assert_eq!(held.count(), 3);
+        assert_eq!(taken.holders(quiet), [NodeId(1)]);
+        let quiet = Client::Named {
+            name: 7,
+            network: None,
+        };
+        assert_eq!(taken.holders_for(quiet), [NodeId(1)]);
+        // Through this one, it has no room beside.
+        let sent = AcceptedTransaction {
+            hash: transaction::hash_of(b"one more"),
+            signed: None,
+            marked: None,
+            raw: &[],
+            network: taken.network_of(client),
+        };
+        taken.remember(Some(&sent), client, NodeId(1));
+        assert_eq!(taken.holders(sent.hash), []);
     }
 }

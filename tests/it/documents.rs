@@ -339,11 +339,12 @@ fn the_limits_are_those_of_the_code() {
                 spaced(house_limits::SENDS_BYTES_MAX),
             ],
         ),
+        ("transactions remembered", vec![count(roomy.transactions)]),
         (
             "bytes of transactions",
             vec![
                 bytes(pending_transactions::RAW_BYTES_MAX),
-                bytes(pending_transactions::ALL_BYTES_MAX),
+                bytes(roomy.transaction_bytes),
             ],
         ),
         (

@@ -342,6 +342,23 @@ async fn a_transaction_that_was_sent_through_one_is_counted_and_shown_by_the_oth
             .await;
         assert_eq!(shown["result"]["hash"], hash, "{shown}");
     }
+    // What is too long to go along counts all the same, and isn't shown.
+    let data = format!("0x{}", "00".repeat(16 << 10));
+    let long = wallet.sign(
+        10,
+        Draft {
+            data: &data,
+            ..Draft::on(1)
+        },
+    );
+    let sent = two.one.ask("eth_sendRawTransaction", json!([long.raw]));
+    assert_eq!(sent.await["result"], long.hash);
+    let count = json!([wallet.address, "pending"]);
+    let counted = two.other.ask("eth_getTransactionCount", count).await;
+    assert_eq!(number(&counted["result"]), 11, "{counted}");
+    let asked = json!([long.hash]);
+    let shown = two.other.ask("eth_getTransactionByHash", asked).await;
+    assert_eq!(shown["result"], Value::Null, "{shown}");
     // Nothing of who sent it stands there but the transaction.
     let log = server.ask("XRANGE forebay:main:writes - +").await;
     assert!(!log.contains("127.0.0.1"), "{log}");

@@ -152,6 +152,9 @@ impl BroadcastCall<'_> {
     /// in no block while blocks have none of its sender's with its nonce, whatever a node says.
     async fn spent(&self, nodes: &[NodeId], hash: TxHash) -> NonceUse {
         let taken = &self.engine.taken;
+        if let Some(signed) = self.tx.as_ref().and_then(|tx| tx.signed) {
+            taken.name(signed.sender);
+        }
         let claim = taken
             .pooled()
             .and_then(|pooled| pooled.claim(hash, clock::now()));

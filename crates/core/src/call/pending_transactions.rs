@@ -5,22 +5,32 @@
 //! hash, until its nonce is used up, a node that has shown it shows it no more, or its time is over.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::broadcast::NODES_MAX;
 use crate::call::recent_writes::{ADDRESS_PART, TIME_MAX};
 use crate::rpc::transaction::{Address, SignedTransaction, TxHash};
+use crate::vocabulary::client::NetworkMark;
 use crate::vocabulary::node::NodeId;
 
 /// A longer transaction is remembered, but can't be shown.
 pub const RAW_BYTES_MAX: usize = 16 << 10;
-/// Of what can be shown, all together.
-pub const ALL_BYTES_MAX: usize = 8 << 20;
 
 /// Of one sender's so many are looked at for one count: pools keep fewer (geth: 80).
 const LOOKED_AT_MAX: usize = 256;
+
+/// How much is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolBounds {
+    pub transactions: usize,
+    /// Of those that can be shown, all together.
+    pub raw_bytes: usize,
+}
+
+/// An account, by a hash whose key balancers have and their store hasn't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SenderMark(pub u64);
 
 /// A transaction that a node has taken.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +38,11 @@ pub struct AcceptedTransaction<'a> {
     pub hash: TxHash,
     /// Of this chain, of a type that is known.
     pub signed: Option<SignedTransaction>,
+    /// Whose it is, and its nonce, where another balancer says so; needed where nothing is `signed`.
+    pub marked: Option<(SenderMark, u64)>,
     pub raw: &'a [u8],
     /// Whose room it takes up.
-    pub network: Option<IpAddr>,
+    pub network: Option<NetworkMark>,
 }
 
 /// Of [`PoolEvidence`].
@@ -55,10 +67,14 @@ pub struct UnminedTransaction {
 #[derive(Debug)]
 struct PoolEntry {
     taken_at: Instant,
-    network: Option<IpAddr>,
+    network: Option<NetworkMark>,
     /// Who took it.
     nodes: Vec<NodeId>,
     waiting: Option<UnminedTransaction>,
+    /// It waits, and its sender's address isn't known yet.
+    marked: Option<(SenderMark, u64)>,
+    /// Of its own, that are kept while it waits.
+    raw_bytes: usize,
     /// Blocks have its sender's nonce, which was this one: it is in one of them, or another is.
     spent: Option<(Address, u64)>,
     shown: Vec<PoolSighting>,
@@ -73,34 +89,36 @@ struct PoolSighting {
     is_gone: bool,
 }
 
+/// What is held of all of them, or of those of one network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct PoolUse {
+    transactions: usize,
+    raw_bytes: usize,
+}
+
 /// All of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PooledTransactions {
-    entries_max: usize,
     entries: HashMap<TxHash, PoolEntry>,
     /// By age.
     ages: VecDeque<(Instant, TxHash)>,
     by_nonce: BTreeSet<(Address, u64, TxHash)>,
-    by_network: HashMap<IpAddr, usize>,
+    by_mark: BTreeSet<(SenderMark, u64, TxHash)>,
+    by_network: HashMap<NetworkMark, PoolUse>,
     raw_bytes: usize,
 }
 
 impl PooledTransactions {
-    pub fn new(entries_max: usize) -> PooledTransactions {
-        PooledTransactions {
-            entries_max,
-            entries: HashMap::new(),
-            ages: VecDeque::new(),
-            by_nonce: BTreeSet::new(),
-            by_network: HashMap::new(),
-            raw_bytes: 0,
-        }
-    }
-
-    /// `node` has taken `sent`. Sending it again makes it no younger.
-    pub fn take(&mut self, sent: &AcceptedTransaction<'_>, node: NodeId, now: Instant) {
+    /// `node` has taken `sent`, which is remembered within `bounds`. Sending it again makes it no younger.
+    pub fn take(
+        &mut self,
+        sent: &AcceptedTransaction<'_>,
+        node: NodeId,
+        bounds: PoolBounds,
+        now: Instant,
+    ) {
         self.age(now);
-        if !self.entries.contains_key(&sent.hash) && !self.insert(sent, now) {
+        if !self.entries.contains_key(&sent.hash) && !self.insert(sent, bounds, now) {
             return;
         }
         if let Some(entry) = self.entries.get_mut(&sent.hash)
@@ -111,38 +129,74 @@ impl PooledTransactions {
         }
     }
 
-    fn insert(&mut self, sent: &AcceptedTransaction<'_>, now: Instant) -> bool {
-        if let Some(network) = sent.network {
-            let held = self.by_network.entry(network).or_default();
-            if *held >= self.entries_max / ADDRESS_PART {
-                return false;
-            }
-            *held += 1;
+    /// `false`: its network has its part of the room already.
+    fn insert(&mut self, sent: &AcceptedTransaction<'_>, bounds: PoolBounds, now: Instant) -> bool {
+        let held = sent.network.and_then(|it| self.by_network.get(&it));
+        let held = held.copied().unwrap_or_default();
+        let part = |of: usize| sent.network.map_or(of, |_| of / ADDRESS_PART);
+        if held.transactions >= part(bounds.transactions).max(1) {
+            return false;
         }
-        let has_room =
-            sent.raw.len() <= RAW_BYTES_MAX && self.raw_bytes + sent.raw.len() <= ALL_BYTES_MAX;
+        let length = sent.raw.len();
+        let has_room = length <= RAW_BYTES_MAX
+            && held.raw_bytes + length <= part(bounds.raw_bytes)
+            && self.raw_bytes + length <= bounds.raw_bytes;
         let waiting = sent.signed.map(|signed| UnminedTransaction {
             sender: signed.sender,
             nonce: signed.nonce,
             raw: has_room.then(|| sent.raw.into()),
         });
-        if let Some(waiting) = &waiting {
-            self.raw_bytes += waiting.bytes();
-            self.by_nonce
-                .insert((waiting.sender, waiting.nonce, sent.hash));
-        }
+        let marked = sent.marked.filter(|_| waiting.is_none());
+        let of_raw = |waiting: &UnminedTransaction| waiting.raw.as_ref().map_or(0, |raw| raw.len());
         let entry = PoolEntry {
             taken_at: now,
             network: sent.network,
             nodes: Vec::new(),
+            raw_bytes: waiting.as_ref().map_or(0, of_raw),
             waiting,
+            marked,
             spent: None,
             shown: Vec::new(),
         };
+        self.index(sent.hash, &entry);
         self.entries.insert(sent.hash, entry);
         self.ages.push_back((now, sent.hash));
-        while self.entries.len() > self.entries_max && self.drop_oldest() {}
+        while self.entries.len() > bounds.transactions && self.drop_oldest() {}
         true
+    }
+
+    fn index(&mut self, hash: TxHash, entry: &PoolEntry) {
+        if let Some(waiting) = &entry.waiting {
+            self.by_nonce.insert((waiting.sender, waiting.nonce, hash));
+        }
+        if let Some((mark, nonce)) = entry.marked {
+            self.by_mark.insert((mark, nonce, hash));
+        }
+        self.raw_bytes += entry.raw_bytes;
+        if let Some(network) = entry.network {
+            let held = self.by_network.entry(network).or_default();
+            held.transactions += 1;
+            held.raw_bytes += entry.raw_bytes;
+        }
+    }
+
+    /// `mark` is that of `sender`: what is known by the one is from now on known by the other.
+    pub fn name(&mut self, mark: SenderMark, sender: Address) {
+        let those = self.by_mark.range((mark, 0, TxHash::LEAST)..);
+        let those = those.take_while(|(of, _, _)| *of == mark);
+        let those: Vec<_> = those.copied().collect();
+        for (mark, nonce, hash) in those {
+            self.by_mark.remove(&(mark, nonce, hash));
+            if let Some(entry) = self.entries.get_mut(&hash) {
+                entry.marked = None;
+                entry.waiting = Some(UnminedTransaction {
+                    sender,
+                    nonce,
+                    raw: None,
+                });
+                self.by_nonce.insert((sender, nonce, hash));
+            }
+        }
     }
 
     /// The nodes that have taken it.
@@ -216,11 +270,19 @@ impl PooledTransactions {
             return;
         };
         let waited = entry.waiting.take();
-        let of = waited.as_ref().map(|it| (it.sender, it.nonce));
+        let of = waited.map(|it| (it.sender, it.nonce));
         entry.spent = of.filter(|_| is_spent);
-        if let Some(waiting) = waited {
-            self.raw_bytes -= waiting.bytes();
-            self.by_nonce.remove(&(waiting.sender, waiting.nonce, hash));
+        let freed = std::mem::take(&mut entry.raw_bytes);
+        let (marked, network) = (entry.marked.take(), entry.network);
+        if let Some((sender, nonce)) = of {
+            self.by_nonce.remove(&(sender, nonce, hash));
+        }
+        if let Some((mark, nonce)) = marked {
+            self.by_mark.remove(&(mark, nonce, hash));
+        }
+        self.raw_bytes -= freed;
+        if let Some(held) = network.and_then(|it| self.by_network.get_mut(&it)) {
+            held.raw_bytes -= freed;
         }
     }
 
@@ -313,8 +375,8 @@ impl PooledTransactions {
         if let Some(network) = network
             && let Some(held) = self.by_network.get_mut(&network)
         {
-            *held -= 1;
-            if *held == 0 {
+            held.transactions -= 1;
+            if held.transactions == 0 {
                 self.by_network.remove(&network);
             }
         }
@@ -330,12 +392,6 @@ impl PoolSighting {
         }
         let since = *self.missed_at.get_or_insert(now);
         self.is_gone = now.saturating_duration_since(since) >= block_time;
-    }
-}
-
-impl UnminedTransaction {
-    fn bytes(&self) -> usize {
-        self.raw.as_ref().map_or(0, |raw| raw.len())
     }
 }
 

@@ -4,11 +4,10 @@
 //! for next. Only what a node has taken is remembered.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::broadcast::NODES_MAX;
-use crate::vocabulary::client::Client;
+use crate::vocabulary::client::{Client, NetworkMark};
 use crate::vocabulary::node::NodeId;
 
 /// How long a transaction is remembered, and a client after its last.
@@ -22,7 +21,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 struct ClientWrites {
     at: Instant,
-    network: Option<IpAddr>,
+    network: Option<NetworkMark>,
     nodes: Vec<NodeId>,
 }
 
@@ -34,7 +33,7 @@ pub struct RecentWrites {
     /// By age; what was renewed since stands here twice.
     ages: VecDeque<(Instant, Client)>,
     /// Names and addresses of one network.
-    by_network: HashMap<IpAddr, usize>,
+    by_network: HashMap<NetworkMark, usize>,
 }
 
 impl RecentWrites {
@@ -47,16 +46,21 @@ impl RecentWrites {
         }
     }
 
-    /// `node` has taken a transaction of `client`. Beyond a network's part of the room no more of its
-    /// names are remembered.
-    pub fn taken(&mut self, client: Client, node: NodeId, now: Instant) {
+    /// `node` has taken a transaction of `client`, whose room is that of `network`. Beyond a network's part
+    /// of it no more of its names are remembered.
+    pub fn taken(
+        &mut self,
+        client: Client,
+        network: Option<NetworkMark>,
+        node: NodeId,
+        now: Instant,
+    ) {
         self.forget(now);
         let key = client.key();
-        if client == Client::Unknown || !self.has_room_for(client) {
+        if client == Client::Unknown || !self.has_room_for(key, network) {
             return;
         }
         let entry = self.entries.entry(key).or_insert_with(|| {
-            let network = client.network();
             if let Some(network) = network {
                 *self.by_network.entry(network).or_default() += 1;
             }
@@ -77,10 +81,10 @@ impl RecentWrites {
         while self.entries.len() > self.clients_max && self.drop_oldest() {}
     }
 
-    fn has_room_for(&self, client: Client) -> bool {
-        let held = client.network().and_then(|it| self.by_network.get(&it));
+    fn has_room_for(&self, key: Client, network: Option<NetworkMark>) -> bool {
+        let held = network.and_then(|it| self.by_network.get(&it));
         let part = self.clients_max / ADDRESS_PART;
-        self.entries.contains_key(&client.key()) || held.is_none_or(|held| *held < part)
+        self.entries.contains_key(&key) || held.is_none_or(|held| *held < part)
     }
 
     /// The nodes that have taken transactions of `client`.
@@ -141,13 +145,13 @@ mod tests {
         let now = crate::testing::now();
         let mut sent = RecentWrites::new(10);
         for node in [4, 5, 4] {
-            sent.taken(client(1), NodeId(node), now);
+            sent.taken(client(1), None, NodeId(node), now);
         }
         assert_eq!(sent.holders_for(client(1), now), [NodeId(4), NodeId(5)]);
         let elsewhere = sent.holders_for(named(1, [10, 0, 0, 1]), now);
         assert_eq!(elsewhere, [NodeId(4), NodeId(5)]);
         assert_eq!(sent.holders_for(client(2), now), []);
-        sent.taken(Client::Unknown, NodeId(1), now);
+        sent.taken(Client::Unknown, None, NodeId(1), now);
         assert_eq!(sent.holders_for(Client::Unknown, now), []);
     }
 
@@ -156,7 +160,7 @@ mod tests {
         let now = crate::testing::now();
         let mut sent = RecentWrites::new(2);
         for number in 16..19 {
-            sent.taken(client(number), NodeId(1), now);
+            sent.taken(client(number), None, NodeId(1), now);
         }
         let held = [16, 17, 18].map(|number| sent.holders_for(client(number), now).len());
         assert_eq!(held, [0, 1, 1]);
@@ -167,9 +171,10 @@ mod tests {
         let now = crate::testing::now();
         let mut sent = RecentWrites::new(40);
         let quiet = named(7, [10, 0, 0, 7]);
-        sent.taken(quiet, NodeId(1), now);
+        let [own, its] = [7, 9].map(|network| Some(NetworkMark(network)));
+        sent.taken(quiet, own, NodeId(1), now);
         for number in 100..11_100 {
-            sent.taken(named(number, [10, 0, 0, 9]), NodeId(2), now);
+            sent.taken(named(number, [10, 0, 0, 9]), its, NodeId(2), now);
         }
         assert_eq!(sent.holders_for(quiet, now), [NodeId(1)]);
         assert_eq!(sent.entries.len(), 11, "a quarter is the other's");
@@ -180,7 +185,7 @@ mod tests {
         };
         assert!(known(109) && !known(110));
         let later = now + TIME_MAX + Duration::from_secs(1);
-        sent.taken(quiet, NodeId(1), later);
+        sent.taken(quiet, own, NodeId(1), later);
         assert_eq!((sent.entries.len(), sent.by_network.len()), (1, 1));
     }
 
@@ -188,13 +193,13 @@ mod tests {
     fn a_memory_ends_with_its_time_and_a_new_word_renews_it() {
         let start = crate::testing::now();
         let mut sent = RecentWrites::new(10);
-        sent.taken(client(1), NodeId(1), start);
+        sent.taken(client(1), None, NodeId(1), start);
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         assert_eq!(sent.holders_for(client(1), at(600)).len(), 1);
         assert_eq!(sent.holders_for(client(1), at(601)).len(), 0);
-        sent.taken(client(1), NodeId(2), at(500));
+        sent.taken(client(1), None, NodeId(2), at(500));
         assert_eq!(sent.holders_for(client(1), at(1000)).len(), 2);
-        sent.taken(client(2), NodeId(2), at(1000));
+        sent.taken(client(2), None, NodeId(2), at(1000));
         let renewed = sent.holders_for(client(1), at(1000));
         assert_eq!(renewed.len(), 2, "it was renewed");
     }
@@ -205,7 +210,7 @@ mod tests {
         let mut sent = RecentWrites::new(10);
         for second in 0..10_000 {
             let now = start + Duration::from_secs(second);
-            sent.taken(client(second % 3), NodeId(1), now);
+            sent.taken(client(second % 3), None, NodeId(1), now);
         }
         assert!(sent.ages.len() <= 3 * 12, "{}", sent.ages.len());
     }

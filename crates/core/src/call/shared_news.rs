@@ -5,10 +5,11 @@
 
 use sha3::{Digest as _, Keccak256};
 
-use crate::call::pending_transactions::RAW_BYTES_MAX;
+use crate::call::pending_transactions::{RAW_BYTES_MAX, SenderMark};
 use crate::fleet::head_floor::HeadFloor;
 use crate::rpc::transaction::{self, TxHash};
 use crate::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
+use crate::vocabulary::client::NetworkMark;
 
 const VERSION: u8 = 1;
 const HEAD: u8 = 1;
@@ -54,6 +55,10 @@ pub struct HandedWrite {
     /// Milliseconds since 1970, by that balancer's clock.
     pub at: u64,
     pub client: Option<ClientHash>,
+    /// Whose room it takes up.
+    pub network: Option<NetworkMark>,
+    /// Whose it is, and its nonce; `None`: it isn't known.
+    pub sender: Option<(SenderMark, u64)>,
     pub node: NodeMark,
     /// `None`: it couldn't be computed.
     pub hash: Option<TxHash>,
@@ -102,6 +107,12 @@ impl SharedNews {
                 let mut bytes = vec![VERSION, SENT];
                 bytes.extend(sent.at.to_be_bytes());
                 write_option(&mut bytes, sent.client.map(|client| client.0.to_be_bytes()));
+                write_option(&mut bytes, sent.network.map(|it| it.0.to_be_bytes()));
+                write_option(&mut bytes, sent.sender.map(|(it, _)| it.0.to_be_bytes()));
+                write_option(
+                    &mut bytes,
+                    sent.sender.map(|(_, nonce)| nonce.to_be_bytes()),
+                );
                 bytes.extend(sent.node.0);
                 write_option(&mut bytes, sent.hash.map(TxHash::bytes));
                 if sent.raw.len() <= RAW_BYTES_MAX {
@@ -146,7 +157,9 @@ impl SharedNews {
             [SENT] => {
                 let sent = HandedWrite {
                     at: rest.number()?,
-                    client: rest.option::<8>()?.map(u64::from_be_bytes).map(ClientHash),
+                    client: rest.option()?.map(u64::from_be_bytes).map(ClientHash),
+                    network: rest.option()?.map(u64::from_be_bytes).map(NetworkMark),
+                    sender: rest.sender()?,
                     node: NodeMark(rest.take()?),
                     hash: rest.option::<32>()?.map(TxHash::of_bytes),
                     raw: rest.0.to_vec(),
@@ -184,6 +197,21 @@ impl Bytes<'_> {
         clippy::option_option,
         reason = "nothing stands there, or what stands there can't be read"
     )]
+    fn sender(&mut self) -> Option<Option<(SenderMark, u64)>> {
+        match (self.option()?, self.option()?) {
+            (Some(mark), Some(nonce)) => {
+                let mark = SenderMark(u64::from_be_bytes(mark));
+                Some(Some((mark, u64::from_be_bytes(nonce))))
+            }
+            (None, None) => Some(None),
+            (Some(_), None) | (None, Some(_)) => None,
+        }
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "nothing stands there, or what stands there can't be read"
+    )]
     fn option<const N: usize>(&mut self) -> Option<Option<[u8; N]>> {
         match self.take::<1>()? {
             [0] => Some(None),
@@ -209,6 +237,8 @@ mod tests {
         let sent = HandedWrite {
             at: 9,
             client: Some(ClientHash(3)),
+            network: Some(NetworkMark(4)),
+            sender: Some((SenderMark(5), 6)),
             node: NodeMark([1; 6]),
             hash: Some(transaction::hash_of(&raw)),
             raw,
@@ -229,6 +259,8 @@ mod tests {
             SharedNews::Mined(vec![(transaction::hash_of(&[1]), BlockNumber(5))]),
             SharedNews::Sent(HandedWrite {
                 client: None,
+                network: None,
+                sender: None,
                 hash: None,
                 raw: vec![],
                 ..sent

@@ -14,6 +14,10 @@ const OWN_PART: u64 = 4;
 const CACHE_PART: u64 = 10;
 /// And no more than this, unless it is wanted.
 const CACHE_BYTES_MAX: u64 = 64 << 20;
+/// Of what there is, for transactions that are remembered: our own share, too. One for so many bytes, and so
+/// much of their own bytes.
+const TRANSACTION_PART: u64 = 32 << 10;
+const TRANSACTION_BYTES_PART: u64 = 256;
 /// The rest has so many parts: a fifth of them is left for what the allocator keeps beside.
 const PARTS: u64 = 20;
 
@@ -23,6 +27,8 @@ const REQUEST_BYTES: u64 = 16 << 10;
 const CONNECTION_BYTES: u64 = 24 << 10;
 /// With its subscriptions, and what waits for it.
 const SOCKET_BYTES: u64 = 64 << 10;
+/// Of a remembered transaction beside its own bytes, where a few nodes have it.
+pub const TRANSACTION_BYTES: u64 = 1 << 10;
 
 /// Machines with more have room for this.
 const REQUESTS_MAX: u64 = 20_000;
@@ -31,6 +37,8 @@ const ANSWERS_BYTES_MAX: u64 = 1 << 30;
 const UNSENT_BYTES_MAX: u64 = 512 << 20;
 const CONNECTIONS_MAX: u64 = 100_000;
 const SOCKETS_MAX: u64 = 100_000;
+const TRANSACTIONS_MAX: u64 = 65_536;
+const TRANSACTION_BYTES_MAX: u64 = 8 << 20;
 
 /// The caps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +57,10 @@ pub struct Caps {
     pub sockets: usize,
     /// Bytes of answers that are kept.
     pub cache: u64,
+    /// Transactions that are remembered after nodes have taken them.
+    pub transactions: usize,
+    /// Bytes of those of them that can be shown.
+    pub transaction_bytes: usize,
 }
 
 impl Caps {
@@ -57,10 +69,7 @@ impl Caps {
         let own = (memory / OWN_PART).max(OWN_BYTES_MIN).min(memory / 2);
         let part = (memory - own) / PARTS;
         let share = |parts: u64, max: u64| (parts * part).min(max);
-        let places = |parts: u64, bytes: u64, max: u64| {
-            let places = (parts * part / bytes).clamp(1, max);
-            usize::try_from(places).unwrap_or(usize::MAX)
-        };
+        let places = |parts: u64, bytes: u64, max: u64| places_of(parts * part / bytes, max);
         Caps {
             requests: places(2, REQUEST_BYTES, REQUESTS_MAX),
             bodies: usize::try_from(share(4, BODIES_BYTES_MAX)).unwrap_or(usize::MAX),
@@ -69,6 +78,8 @@ impl Caps {
             connections: places(2, CONNECTION_BYTES, CONNECTIONS_MAX),
             sockets: places(2, SOCKET_BYTES, SOCKETS_MAX),
             cache: Caps::cache_of(memory),
+            transactions: places_of(memory / TRANSACTION_PART, TRANSACTIONS_MAX),
+            transaction_bytes: places_of(memory / TRANSACTION_BYTES_PART, TRANSACTION_BYTES_MAX),
         }
     }
 
@@ -124,6 +135,8 @@ impl Caps {
         connections: CONNECTIONS_MAX as usize,
         sockets: SOCKETS_MAX as usize,
         cache: CACHE_BYTES_MAX,
+        transactions: TRANSACTIONS_MAX as usize,
+        transaction_bytes: TRANSACTION_BYTES_MAX as usize,
     };
 
     /// The longest body of a request: so that several find room beside one another.
@@ -135,6 +148,10 @@ impl Caps {
     pub fn answer_max(&self) -> u64 {
         self.answers / 2
     }
+}
+
+fn places_of(places: u64, max: u64) -> usize {
+    usize::try_from(places.clamp(1, max)).unwrap_or(usize::MAX)
 }
 
 /// What the settings say, as far as it takes memory and files.
@@ -235,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn transactions_are_remembered_as_far_as_memory_goes() {
+        let room = |memory| {
+            let caps = Caps::of(memory);
+            (caps.transactions, caps.transaction_bytes)
+        };
+        assert_eq!(room(64 * MIB), (2048, 256 << 10));
+        assert_eq!(room(1024 * MIB), (32_768, 4 << 20));
+        assert_eq!(room(2048 * MIB), (65_536, 8 << 20));
+        assert_eq!(room(64 << 30), (65_536, 8 << 20));
+    }
+
+    #[test]
     fn few_files_have_room_for_few() {
         let caps = Caps::ROOMY.with_files(OWN_FILES + 800);
         assert_eq!(
@@ -311,6 +340,8 @@ mod tests {
                 + caps.sockets as u64 * SOCKET_BYTES;
             let own = OWN_BYTES_MIN.min(memory / 2);
             prop_assert!(held + own <= memory, "{caps:?}");
+            let remembered = caps.transactions as u64 * TRANSACTION_BYTES + caps.transaction_bytes as u64;
+            prop_assert!(caps.cache + remembered <= own.max(memory / OWN_PART), "{caps:?}");
         }
 
         #[test]

@@ -37,6 +37,10 @@ impl Client {
     }
 }
 
+/// What counts as one address, by a keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NetworkMark(pub u64);
+
 /// What counts as one address: of IPv6 a network of 64 bits, the smallest that one client is given.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
