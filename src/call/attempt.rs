@@ -156,6 +156,9 @@ impl Attempt {
             footprint.end(verdict.class);
         }
         let load = self.stand.load();
+        let is_held_back = self.may_be_held_back
+            && took > HELD_BACK_MIN
+            && load.conduct.has_answered_since(self.began_at);
         verdict.overload = overload::of(verdict, &load.conduct, now);
         match verdict.overload {
             Some(Overload::Refused) => {
@@ -164,6 +167,7 @@ impl Attempt {
                 }
                 return None;
             }
+            Some(Overload::Waited) if is_held_back => return None,
             Some(Overload::Waited) => {
                 load.limiter.timed_out(now);
                 load.failed(took, now);
@@ -171,9 +175,6 @@ impl Attempt {
             }
             None => {}
         }
-        let is_held_back = self.may_be_held_back
-            && took > HELD_BACK_MIN
-            && load.conduct.has_answered_since(self.began_at);
         match verdict.blame() {
             Blame::Fault | Blame::None if is_held_back => {}
             Blame::Fault => {

@@ -540,6 +540,35 @@ async fn a_look_up_that_nodes_hold_back_is_joined_and_no_fault_of_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_holds_look_ups_back_keeps_its_share_of_all_else() {
+    let scene = Pretend::set(&[1, 1], "  calls: { attempt: 3s, deadline: 9s }\n").await;
+    without_a_pool(&scene, "0x7");
+    send_signed(&scene, SEND, 0).await;
+    let holds_back = &scene.nodes[0];
+    holds_back.set_fault_for(&[RECEIPT], Fault::Stall);
+    let poll = receipt_of(0);
+    let polls = (0..8).map(|at| {
+        let (scene, poll) = (&scene, &poll);
+        async move {
+            tokio::time::sleep(Duration::from_millis(500) * at).await;
+            let answer = scene.post(poll).await.json();
+            assert_eq!(answer.get("result"), Some(&Value::Null), "{answer}");
+        }
+    });
+    // Past the time of the first look-ups.
+    let reads = async {
+        for _ in 0..400 {
+            scene.call("eth_getBalance").await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::join!(futures_util::future::join_all(polls), reads);
+    let asked = [0, 1].map(|node| scene.nodes[node].calls_of("eth_getBalance"));
+    let share = asked[0] as f64 / 400.0;
+    assert!((0.35..=0.65).contains(&share), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn look_ups_in_batches_that_nodes_hold_back_are_joined_too() {
     let scene = Pretend::set(&[1, 1], "  calls: { attempt: 6s, deadline: 12s }\n").await;
     without_a_pool(&scene, "0x7");
