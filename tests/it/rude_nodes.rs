@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Listener, PATIENCE, Pretend, call, exchange, post_http2};
+use crate::support::{Answer, Listener, PATIENCE, Pretend, call, eventually, exchange, post_http2};
 use forebay::clock;
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_fake::{AnswerShape, Fault};
@@ -293,7 +293,7 @@ async fn faults_bench_a_node_but_never_the_last_own_one_and_throttling_none() {
             "after {calls}"
         );
     }
-    crate::support::eventually("a node is benched", PATIENCE, async || {
+    eventually("a node is benched", PATIENCE, async || {
         assert_eq!(scene.call(READ).await.json()["error"]["code"], -32013);
         benched().await.contains(&true)
     })
@@ -665,18 +665,39 @@ async fn urls_behind_nodes_are_told_on_no_way_and_a_contracts_own_on_every_way()
 
 // --- nodes that aren't there yet ------------------------------------------------------------------
 
-/// AvalancheGo 1.14.2, api/server, while its C-chain bootstraps.
+/// AvalancheGo 1.14.2, api/server, while its P-chain bootstraps, and then while its C-chain does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_still_bootstraps_is_out_in_its_words_and_back_after_two_good_rounds() {
     let scene = Pretend::set(&[1, 1], "").await;
     let b = &scene.nodes[1];
-    b.set_fault(Fault::Says {
-        code: 503,
-        text: "API call rejected because chain is not done bootstrapping".into(),
-    });
-    scene.becomes("b", "forebay_node_healthy", &[], 0.0).await;
-    let said = scene.balancer.process.printed();
-    assert!(said.contains("the chain is still bootstrapping"), "{said}");
+    for (code, text, told) in [
+        (
+            404,
+            "404 page not found",
+            "the path may be wrong, or the chain isn't there yet",
+        ),
+        (
+            503,
+            "API call rejected because chain is not done bootstrapping",
+            "the chain is still bootstrapping",
+        ),
+    ] {
+        b.set_fault(Fault::Says {
+            code,
+            text: text.into(),
+        });
+        scene.becomes("b", "forebay_node_healthy", &[], 0.0).await;
+        eventually("it is told why", PATIENCE, async || {
+            let said = scene.balancer.process.printed();
+            said.contains(&format!("HTTP {code}")) && said.contains(told)
+        })
+        .await;
+        // Nobody is sent there meanwhile.
+        for _ in 0..20 {
+            let answer = scene.call("eth_getBalance").await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    }
     let rounds = async || {
         let name = "forebay_probe_duration_seconds_count";
         let rounds = scene.balancer.metric(name, &[("node", "b")]).await;

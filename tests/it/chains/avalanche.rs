@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use forebay::clock;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::avalanche_node::{Avalanche, SETTINGS};
 use super::names;
@@ -14,8 +14,8 @@ use crate::support::{AVALANCHE_HEADER, Heard, Listener, PATIENCE, SAVER, eventua
 const SEND: &str = "eth_sendRawTransaction";
 const COUNT: &str = "eth_getTransactionCount";
 const BY_HASH: &str = "eth_getTransactionByHash";
-/// Longer than three block times, after which a node that stands still while another goes on is stuck.
-const SILENCE: Duration = Duration::from_secs(20);
+/// Five minutes without a transaction, and so without a block.
+const SILENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs AvalancheGo: ./dev chains"]
@@ -131,13 +131,22 @@ async fn a_node_that_lost_its_states_with_a_restart_fails_no_read() {
 async fn a_chain_without_transactions_is_well_and_heads_and_logs_are_told_as_they_are() {
     let mut avalanche = Avalanche::start().await;
     let stage = Stage::set(SETTINGS, &avalanche.places()).await;
-    let until = clock::now() + SILENCE;
+    let (head, until) = (stage.rpc.head().await, clock::now() + SILENCE);
     while clock::now() < until {
         for node in ["a", "archive"] {
             assert_eq!(stage.is_healthy(node).await, Some(1.0), "{node}");
         }
+        let balance = json!([SAVER, "latest"]);
+        stage.rpc.call("eth_getBalance", balance).await;
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    assert_eq!(avalanche.a.rpc.head().await, head, "no block came");
+    assert_eq!(stage.rpc.head().await, head);
+    for node in ["a", "archive"] {
+        let status = stage.status_of(node).await;
+        assert_eq!(status["reason"], Value::Null, "{status}");
+    }
+    println!("both fit over {SILENCE:?} without a block");
     let mut client = Listener::open(stage.rpc.address).await;
     let heads = client.subscribe(json!(["newHeads"])).await;
     let a = Endpoint {

@@ -688,6 +688,54 @@ fn a_pause_of_the_chain_and_a_node_that_leaps_leave_nobody_stuck() {
     assert_eq!(&healthy[1..], [true, true], "a lie proves nothing");
 }
 
+/// Avalanche has no block without a transaction.
+#[test]
+fn five_minutes_without_a_block_are_health_and_so_is_the_block_after_them() {
+    let of_avalanche = HealthCriteria {
+        block_time: 2 * SECOND,
+        ..Story::with_own_nodes(0).fleet.yardstick
+    };
+    for has_leader in [false, true] {
+        let mut story = match has_leader {
+            true => Story::with_own_nodes(2),
+            false => leaderless(2),
+        };
+        let all = |heads: [u64; 2]| match has_leader {
+            true => vec![at(heads[0]), at(heads[0]), at(heads[1])],
+            false => vec![at(heads[0]), at(heads[1])],
+        };
+        let first = u32::from(!has_leader);
+        let round = |story: &mut Story, heads, pause| {
+            story.now += pause;
+            let probes: Vec<_> = (first..).map(NodeId).zip(all(heads)).collect();
+            story.fleet.hear_round(&probes, story.now)
+        };
+        story.fleet.change_yardstick(of_avalanche);
+        for block in 90..=100 {
+            round(&mut story, [block, block], 5 * SECOND);
+        }
+        let silence_begins = story.now;
+        let is_well = |story: &Story| {
+            let reasons = (0..story.healthy().len()).map(|at| story.reason(at));
+            let is_healthy = story.healthy().into_iter().all(|healthy| healthy);
+            is_healthy && reasons.into_iter().all(|reason| reason.is_none())
+        };
+        while story.now < silence_begins + 300 * SECOND {
+            assert_eq!(round(&mut story, [100, 100], 5 * SECOND), []);
+            assert!(is_well(&story));
+            assert_eq!(story.served(), 100);
+        }
+        // One accepts it before the other.
+        for (heads, wanted) in [([101, 100], 100), ([101, 101], 101), ([102, 102], 102)] {
+            round(&mut story, heads, SECOND);
+            assert!(is_well(&story), "{heads:?}");
+            assert!(story.served() >= wanted, "{heads:?}: {}", story.served());
+        }
+        let pace = story.fleet.view().pace;
+        assert!(pace <= 4 * SECOND, "{pace:?}");
+    }
+}
+
 #[test]
 fn the_leader_going_on_alone_shows_that_the_others_are_stuck() {
     let mut story = Story::with_own_nodes(2);

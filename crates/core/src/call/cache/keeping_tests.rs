@@ -200,6 +200,8 @@ fn what_is_asked_is_planned_by_the_block_that_it_is_of() {
             Some(KeptBlock::Final(BlockNumber(80))),
         ),
         ("eth_getBalance", r#"["0xab","pending"]"#.into(), None),
+        // Block 1 of Cosmos EVM, and no tag anywhere.
+        ("eth_getBalance", r#"["0xab","LATEST"]"#.into(), None),
         ("eth_getBalance", r#"["0xab","earliest"]"#.into(), None),
         ("eth_getBlockByNumber", r#"["0x65",true]"#.into(), None),
         (
