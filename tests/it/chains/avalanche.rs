@@ -6,7 +6,7 @@ use std::time::Duration;
 use forebay::clock;
 use serde_json::{Value, json};
 
-use super::avalanche_node::{Avalanche, SETTINGS};
+use super::avalanche_node::{Avalanche, AvalancheNode, SETTINGS};
 use super::names;
 use super::stage::{Endpoint, Stage};
 use crate::support::{AVALANCHE_HEADER, Heard, Listener, PATIENCE, SAVER, eventually, header_hash};
@@ -16,6 +16,8 @@ const COUNT: &str = "eth_getTransactionCount";
 const BY_HASH: &str = "eth_getTransactionByHash";
 /// Five minutes without a transaction, and so without a block.
 const SILENCE: Duration = Duration::from_secs(300);
+/// So often a node is started until it is met while it bootstraps.
+const STARTS_MAX: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs AvalancheGo: ./dev chains"]
@@ -226,6 +228,69 @@ async fn a_node_whose_chain_is_not_there_yet_is_out_and_told_as_that() {
             .call("eth_getBalance", json!([SAVER, "latest"]))
             .await;
     }
+}
+
+/// What it says, until it says that it bootstraps, which takes it some 20 ms.
+async fn says_until_it_bootstraps(node: &AvalancheNode) -> Vec<u16> {
+    let (mut seen, until) = (Vec::new(), clock::now() + 4 * PATIENCE);
+    while !seen.iter().any(|status| [200, 503].contains(status)) {
+        assert!(clock::now() < until, "it said {seen:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        if let Some((status, _)) = node.raw().await
+            && seen.last() != Some(&status)
+        {
+            seen.push(status);
+        }
+    }
+    seen
+}
+
+/// With those frozen whom it learns the chain from it goes on bootstrapping.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs AvalancheGo: ./dev chains"]
+async fn a_node_that_still_bootstraps_is_out_and_told_as_that_until_it_is_done() {
+    let mut avalanche = Avalanche::start().await;
+    avalanche.grow(2).await;
+    let mut late = avalanche.late().await;
+    let [a, archive] = avalanche.places();
+    let stage = Stage::set(SETTINGS, &[a, archive, late.place()]).await;
+    let mut told = None;
+    for _ in 0..STARTS_MAX {
+        late.stop().await;
+        stage.becomes("late", 0.0).await;
+        late.start_again();
+        let seen = says_until_it_bootstraps(&late).await;
+        for node in [&avalanche.a, &avalanche.archive] {
+            node.process.pause();
+        }
+        told = late.raw().await.filter(|(status, _)| *status == 503);
+        println!("while it starts it says {seen:?}, and then {told:?}");
+        if told.is_some() {
+            break;
+        }
+        for node in [&avalanche.a, &avalanche.archive] {
+            node.process.resume();
+        }
+    }
+    let (_, said) = told.expect("it goes on bootstrapping");
+    assert!(said.contains("chain is not done bootstrapping"), "{said}");
+    eventually("it is told", PATIENCE, async || {
+        let why = stage.status_of("late").await["why"].clone();
+        why.as_str().is_some_and(|why| why.contains("HTTP 503"))
+    })
+    .await;
+    let status = stage.status_of("late").await;
+    println!("told as: {} {}", status["reason"], status["why"]);
+    let why = status["why"].as_str().unwrap();
+    assert!(why.contains("still bootstrapping"), "{status}");
+    assert_eq!(stage.is_healthy("late").await, Some(0.0));
+    for node in [&avalanche.a, &avalanche.archive] {
+        node.process.resume();
+    }
+    late.answers().await;
+    let begun = clock::now();
+    stage.becomes("late", 1.0).await;
+    println!("fit {:?} after it answered", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -191,6 +191,15 @@ impl Avalanche {
         AvalancheNode::start("lost", self.folder.path(), (2, false), (&nobody, id))
     }
 
+    /// A third node, which has learnt the chain from `a`.
+    pub async fn late(&mut self) -> AvalancheNode {
+        let (address, id) = self.a.peer().await;
+        let folder = self.folder.path();
+        let mut late = AvalancheNode::start("late", folder, (2, false), (&address, &id));
+        late.answers().await;
+        late
+    }
+
     pub fn places(&self) -> [Place; 2] {
         [self.a.place(), self.archive.place()]
     }
