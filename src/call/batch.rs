@@ -88,8 +88,10 @@ pub async fn serve(
             RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
         })
         .collect();
-    let kept = planned.iter().filter_map(kept);
-    Box::pin(stored::find_all(engine, kept, terms)).await;
+    if stored::is_on(engine, terms) {
+        let kept = planned.iter().filter_map(kept);
+        Box::pin(stored::find_all(engine, kept, terms)).await;
+    }
     let (riders, given) = upstream_batch::board(engine, &planned, &snapshot.view, terms);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];

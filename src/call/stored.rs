@@ -53,9 +53,6 @@ pub async fn find_all<'a>(
     calls: impl Iterator<Item = (&'a Call<'a>, &'a CachePlan)>,
     terms: CallContext<'_>,
 ) {
-    if !is_on(state, terms) {
-        return;
-    }
     let view = &state.pool.snapshot().view;
     let missing = calls.filter(|(_, plan)| !cached::has(state, plan, view, terms));
     let mut looks: FuturesUnordered<_> = missing

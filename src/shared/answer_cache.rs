@@ -34,6 +34,8 @@ const SHARD_BYTES_MIN: u64 = 4 << 20;
 const SHARDS_MAX: u64 = 16;
 /// What an entry is guessed to take: it only tells how many keys are remembered that fell out.
 const GUESSED_BYTES: u64 = 1024;
+/// The part for what was asked for again: each block makes most of that useless, and it must go in time.
+const ASKED_AGAIN_PART: f64 = 0.75;
 /// Of what there is room for, so much may be held of answers that are passed on and whose end hasn't come.
 const GATHERED_PART: u64 = 8;
 /// Purges of single nodes that are remembered.
@@ -142,6 +144,7 @@ impl AnswerStore {
         options
             .shards(shards)
             .estimated_items_capacity(items.max(32 * shards))
+            .hot_allocation(ASKED_AGAIN_PART)
             .weight_capacity(memory);
         let evicted = Arc::<AtomicU64>::default();
         let lifecycle = EvictionCount(evicted.clone());
