@@ -1,5 +1,6 @@
 """A day's mix in small: how many calls nodes get for each call of a client, without a cache, with equal
-calls in flight shared, and with answers kept; beside what an unbounded cache would save that knows all.
+calls in flight shared, with answers kept, and with three balancers that share them by Redis or Valkey; beside
+what an unbounded cache would save that knows all.
 
 The mix is fixed here: the shares of the methods, the addresses and how they are chosen, the time between
 blocks, and a reorganisation now and then. A pretend node answers with the hash of the block that it was
@@ -8,16 +9,19 @@ asked for, so a wrong answer shows.
 
 import argparse
 import asyncio
+import collections
 import hashlib
 import json
 import random
+import shutil
+import subprocess
 import sys
 import tempfile
 from bisect import bisect
 from itertools import accumulate
 from pathlib import Path
 
-from machine import Process
+from machine import Process, Trouble
 from servers import free_port
 
 SEED = 22
@@ -26,6 +30,10 @@ ZIPF = 0.9
 CALLS_A_BLOCK = 400
 BLOCKS = 60
 BLOCK_SECONDS = 2.0
+# Blocks that the balancer sees before it is counted: it knows by hash what it has seen and what is final, and
+# in a day's mix all that is younger it has seen.
+BLOCKS_BEFORE = 70
+SECONDS_BEFORE = 0.3
 # Every so many blocks the last of them is another. Of a day's 43,200 blocks one in a hundred.
 REORG_EVERY = 20
 CONNECTIONS = 24
@@ -91,7 +99,7 @@ class Node:
     """Answers by the chain, and counts what it is asked."""
 
     def __init__(self, chain):
-        self.chain, self.asked, self.port = chain, 0, free_port()
+        self.chain, self.asked, self.port = chain, collections.Counter(), free_port()
 
     def number(self, tag):
         if tag in ("latest", "pending", None):
@@ -112,16 +120,16 @@ class Node:
         if method == "eth_blockNumber":
             return hex(chain.head)
         if method == "eth_getBlockByNumber":
-            self.asked += not is_probe and params[1]
+            self.asked[method] += not is_probe and params[1]
             number = self.number(params[0])
             return chain.block(number) if number <= chain.head else None
         if method == "eth_getBlockByHash":
-            self.asked += bool(params[1])
+            self.asked[method] += bool(params[1])
             number = chain.known.get(params[0])
             on_chain = number is not None and chain.hashes[number:][:1] == [params[0]]
             return chain.block(number) if on_chain else None
         # How deep it goes is asked of nobody's account.
-        self.asked += "0x" + "0" * 40 not in params
+        self.asked[method] += "0x" + "0" * 40 not in params
         if method == "eth_gasPrice":
             return hex(chain.head)
         if method in ("eth_getTransactionReceipt", "eth_getTransactionByHash"):
@@ -156,7 +164,7 @@ class Node:
                 await asyncio.sleep(0.003)
                 send(writer, "HTTP/1.1 200 OK", self.answer(body))
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -218,12 +226,12 @@ class Ideal:
     """What a cache would ask that is unbounded and knows of each block at once."""
 
     def __init__(self):
-        self.kept, self.asked = set(), 0
+        self.kept, self.asked = set(), collections.Counter()
 
     def hear(self, method, params, chain):
         key = (method, json.dumps(params))
         if method == "eth_gasPrice":
-            self.asked += 1
+            self.asked[method] += 1
             return
         if "latest" in params or method == "eth_estimateGas":
             key += (chain.hashes[chain.head],)
@@ -235,22 +243,23 @@ class Ideal:
             key += (chain.hashes[int(params[0], 16)],)
         if key not in self.kept:
             self.kept.add(key)
-            self.asked += 1
+            self.asked[method] += 1
 
 
 class Clients:
     """Ask over some connections, and look at the answers."""
 
-    def __init__(self, port, chain):
-        self.port, self.chain, self.wrong, self.answers = port, chain, [], 0
+    def __init__(self, ports, chain):
+        self.ports, self.chain, self.wrong, self.answers = ports, chain, [], 0
 
     async def ask(self, calls, seconds):
         queue = list(reversed(calls))
         pause = seconds * CONNECTIONS / len(calls)
-        await asyncio.gather(*(self.connection(queue, pause) for _ in range(CONNECTIONS)))
+        ports = (self.ports * CONNECTIONS)[:CONNECTIONS]
+        await asyncio.gather(*(self.connection(queue, pause, port) for port in ports))
 
-    async def connection(self, queue, pause):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def connection(self, queue, pause, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while queue:
             method, params = queue.pop()
             call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -277,7 +286,7 @@ class Clients:
                 self.wrong.append((method, params, answer))
 
 
-def settings(folder, port, node, cache):
+def settings(folder, port, node, cache, store):
     path = folder / f"forebay-{port}.yaml"
     path.write_text(
         f"""version: 1
@@ -292,6 +301,7 @@ forebay:
     last_list: "{folder}/last-list-{port}.json"
   health: {{ interval: 200ms, timeout: 150ms }}
   cache: {{ memory: {cache} }}
+  shared: {{ kind: {"valkey" if store else "none"}, url: "redis://127.0.0.1:{store or 1}" }}
   nodes:
     - {{ name: node, url: "http://127.0.0.1:{node}" }}
 """
@@ -299,35 +309,60 @@ forebay:
     return path
 
 
-async def run(program, folder, cache, blocks):
-    """Node calls for each client call, what the ideal cache would ask, and what was wrong."""
+def store(port, folder):
+    """A server in memory alone. Debian's package of its tools has the program too, by another name."""
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    for name in ("valkey-server", "redis-server", "valkey-check-rdb", "redis-check-rdb"):
+        if program := shutil.which(name):
+            called = name.replace("check-rdb", "server")
+            return Process([called, *options], None, folder, 15, executable=program, stdout=subprocess.DEVNULL)
+    raise Trouble("no redis-server or valkey-server")
+
+
+async def listens(port):
+    for _ in range(300):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        except OSError:
+            await asyncio.sleep(0.1)
+    raise Trouble(f"nobody listens on {port}")
+
+
+async def run(program, folder, cache, blocks, balancers=1):
+    """Calls of clients, those that nodes got and those that the ideal cache would make, each by method; and
+    what was wrong."""
     chain = Chain()
     node, mix, ideal = Node(chain), Mix(), Ideal()
     listener = await asyncio.start_server(node.serve, "127.0.0.1", node.port)
-    port = free_port()
-    command = [program, "serve", "-c", str(settings(folder, port, node.port, cache))]
-    process = Process(command, None, folder, 2)
+    ports = [free_port() for _ in range(balancers)]
+    shared = free_port() if balancers > 1 else None
+    processes = [store(shared, folder)] if shared else []
     try:
-        for _ in range(300):
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                break
-            except OSError:
-                await asyncio.sleep(0.1)
+        for port in ports:
+            path = settings(folder, port, node.port, cache, shared)
+            processes.append(Process([program, "serve", "-c", str(path)], None, folder, 2))
+        for port in ports:
+            await listens(port)
         await asyncio.sleep(1)
-        clients = Clients(port, chain)
-        node.asked = asked = 0
+        for _ in range(BLOCKS_BEFORE):
+            chain.grow(False)
+            await asyncio.sleep(SECONDS_BEFORE)
+        clients = Clients(ports, chain)
+        node.asked.clear()
+        asked = collections.Counter()
         for at in range(blocks):
             chain.grow(at % REORG_EVERY == REORG_EVERY - 1)
             calls = mix.calls(chain)
             for method, params in calls:
                 ideal.hear(method, params, chain)
-            asked += len(calls)
+                asked[method] += 1
             await clients.ask(calls, BLOCK_SECONDS)
-        return node.asked / asked, ideal.asked / asked, clients
+        return asked, node.asked, ideal.asked, clients
     finally:
-        process.end()
+        for process in processes:
+            process.end()
         listener.close()
 
 
@@ -335,21 +370,33 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench workload", description=__doc__)
     parser.add_argument("--program", required=True, help="the balancer")
     parser.add_argument("--blocks", type=int, default=BLOCKS)
+    parser.add_argument("--only", help="the row of this name")
     options = parser.parse_args()
-    kinds = [("equal calls in flight shared", "0"), ("64 MiB", "64MiB"), ("a tenth of what it needs", "300KiB")]
+    kinds = [
+        ("equal calls in flight shared", "0", 1),
+        ("64 MiB", "64MiB", 1),
+        # It needs 5.6 MiB.
+        ("a tenth of what it needs", "575KiB", 1),
+        ("three balancers that share", "64MiB", 3),
+    ]
     print(f"| {options.blocks} blocks, {CALLS_A_BLOCK} calls each | node calls a client call | of what all-knowing saves | wrong |")
     print("| --- | ---: | ---: | ---: |")
     print("| each call asked | 1.000 | 0 % | |")
-    for name, cache in kinds:
+    for name, cache, balancers in kinds:
+        if options.only not in (None, name):
+            continue
         say(name)
         with tempfile.TemporaryDirectory(prefix="forebay-workload-") as folder:
-            found = asyncio.run(run(options.program, Path(folder), cache, options.blocks))
-        share, best, clients = found
-        saved = 100 * (1 - share) / (1 - best)
+            found = asyncio.run(run(options.program, Path(folder), cache, options.blocks, balancers))
+        asked, got, best, clients = found
+        saved = 100 * (asked.total() - got.total()) / (asked.total() - best.total())
+        share = got.total() / asked.total()
         print(f"| {name} | {share:.3f} | {saved:.1f} % | {len(clients.wrong)} of {clients.answers} |", flush=True)
+        for method in sorted(asked, key=lambda method: best[method] - got[method]):
+            say(f"{method}: {asked[method]} calls, {got[method]} to the node, {best[method]} at best")
         for wrong in clients.wrong[:3]:
             say(f"wrong: {wrong}")
-    print(f"| all-knowing | {best:.3f} | 100 % | |")
+    print(f"| all-knowing | {best.total() / asked.total():.3f} | 100 % | |")
 
 
 if __name__ == "__main__":

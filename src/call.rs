@@ -6,6 +6,7 @@
 //! - [`forward`], from node to node; each of its attempts is an [`exchange`] that [`attempt`] counts and
 //!   that waits as [`patience`] says, by a [`timer`]
 //! - [`coalesce`] shares identical reads; [`lookups`] are joined by all who ask a node for one hash;
+//!   [`cached`] gives answers that are kept here, [`stored`] those that another balancer keeps;
 //!   [`awaited_block`] waits for a block that may be there any moment; [`sticky`] is for filters
 //! - several nodes at once: [`broadcast`] and [`pending_nonce`], each by a [`fanout`];
 //!   [`pending_transaction`] shows what no node does
@@ -34,6 +35,7 @@ pub mod policy;
 pub(crate) mod record;
 pub mod request_context;
 pub mod sticky;
+pub mod stored;
 pub mod subscription;
 pub mod timer;
 pub mod trail;

@@ -8,7 +8,7 @@ use crate::call::context::{CallContext, CallState};
 use crate::call::record::CallRecord;
 use crate::call::{
     awaited_block, broadcast, cached, coalesce, forward, pending_nonce, pending_transaction,
-    sticky, subscription,
+    sticky, stored, subscription,
 };
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::nonce::MissingNonce;
@@ -55,8 +55,18 @@ async fn answer(
     plan: &Plan,
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
-    if let Some(found) = (plan.kept()).and_then(|kept| cached::find(state, kept, terms)) {
-        return found;
+    if let Some(kept) = plan.kept() {
+        if let Some(found) = cached::find(state, kept, terms) {
+            return found;
+        }
+        // Who asks for several looks there for all of them.
+        let is_shared = matches!(plan, Plan::Share { .. });
+        if !is_shared && stored::is_on(state, terms) {
+            let found = boxed(|| stored::find(state, call, kept, terms)).await;
+            if let Some(found) = found {
+                return found;
+            }
+        }
     }
     match plan {
         Plan::Answer(result) => answer::told(CallReply::with_result(call, result)),

@@ -9,7 +9,8 @@ use crate::call::context::CallState;
 use crate::clock;
 use crate::observe::journal::{CHANGED, Event};
 use crate::shared::answer_cache::Purge;
-use forebay_core::method::{self, TABLE};
+use forebay_core::call::cache::generations::LostAnswers;
+use forebay_core::method;
 
 /// Answers that are kept.
 #[derive(Debug, Serialize)]
@@ -63,6 +64,13 @@ pub fn purge(
         PurgeTarget::Method(name) => (Purge::Method(row_of(name)?), format!("those to {name}")),
     };
     let gone = cache.purge(purge);
+    if let Some(stored) = &cache.stored {
+        stored.lose(&match target {
+            PurgeTarget::All => LostAnswers::All,
+            PurgeTarget::Node(name) => LostAnswers::Node(name.clone()),
+            PurgeTarget::Method(name) => LostAnswers::Method(name.clone()),
+        });
+    }
     let text = format!("{gone} kept answers were let go, {what}; by {who}");
     log::info!("admin: {text}");
     engine.pool.journal.note(Event {
@@ -76,7 +84,5 @@ pub fn purge(
 }
 
 fn row_of(name: &str) -> Result<u16, AdminError> {
-    let known = method::find(name).and_then(|found| TABLE.iter().position(|row| row == found));
-    let row = known.and_then(|row| u16::try_from(row).ok());
-    row.ok_or_else(|| AdminError::input("no such method in the table"))
+    method::row_of(name).ok_or_else(|| AdminError::input("no such method in the table"))
 }

@@ -12,6 +12,7 @@ use super::several::SharedParts;
 use crate::admin::AdminHandlers;
 use crate::app::from_settings;
 use crate::app::registries::{Registries, nodes_environment};
+use crate::background::answer_exchange::AnswerExchange;
 use crate::background::chain_supervisor::ChainOrder;
 use crate::background::chain_tasks::ChainTasks;
 use crate::background::cloudwatch_reporter::CloudWatchReporter;
@@ -45,6 +46,7 @@ use crate::shared::premises::Premises;
 use crate::shared::recent_writes::SharedWrites;
 use crate::shared::singleflight::Singleflight;
 use crate::shared::sockets::{SocketCounter, SocketLimits};
+use crate::shared::stored_answers::{StoredAnswers, StoredWrite};
 use forebay_core::call::retry_budget::RetryBudget;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::vocabulary::chain::ChainName;
@@ -95,7 +97,8 @@ impl ChainFactory {
     ) -> RunningChain {
         let registry = self.registries.of_chain(stored_as, &settings.registry);
         let last_list = LastListFile::new(&settings.registry.last_list, stored_as);
-        let engine = Arc::new(self.engine(name, settings));
+        let (stored, writes) = self.stored(name, settings).unzip();
+        let engine = Arc::new(self.engine(name, settings, stored));
         let (change_regimen, regimen) = CurrentIntervals::new(from_settings::regimen(settings));
         let desk = AdminHandlers {
             registry: registry.clone(),
@@ -112,13 +115,34 @@ impl ChainFactory {
             change_regimen,
         };
         chain.show_bounds(settings);
-        let tasks = self.tasks(&chain, settings, (registry, last_list));
+        let tasks = self.tasks(&chain, settings, (registry, last_list), writes);
         // Who obeys lives as long as the process.
         drop(self.orders.send(ChainOrder::Begin(Box::new(tasks))));
         chain
     }
 
-    fn engine(&self, name: &ChainName, settings: &Settings) -> CallState {
+    /// Kept answers that are shared with other balancers, and those that wait to be.
+    fn stored(
+        &self,
+        name: &ChainName,
+        settings: &Settings,
+    ) -> Option<(Arc<StoredAnswers>, mpsc::Receiver<StoredWrite>)> {
+        let shared = self.shared.as_ref();
+        let shared = shared.filter(|_| settings.cache.shared && self.cache.is_some())?;
+        let (stored, writes) = StoredAnswers::new(
+            shared.store.clone(),
+            (&shared.secret, name.as_str()),
+            shared.answer_bytes_max,
+        );
+        Some((Arc::new(stored), writes))
+    }
+
+    fn engine(
+        &self,
+        name: &ChainName,
+        settings: &Settings,
+        stored: Option<Arc<StoredAnswers>>,
+    ) -> CallState {
         let fleet = Fleet::new(from_settings::yardstick(settings));
         let pool = Arc::new(FleetState::new(fleet).called(name));
         pool.places.change(settings.calls.queue);
@@ -135,7 +159,7 @@ impl ChainFactory {
             budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
             metrics: self.metrics.chain(name),
             flights: Singleflight::default(),
-            cache: from_settings::chain_cache(settings, self.cache.as_ref()),
+            cache: from_settings::chain_cache(settings, self.cache.as_ref(), stored),
             taken,
             afterwork,
             disputes: Mutex::default(),
@@ -152,6 +176,7 @@ impl ChainFactory {
         chain: &RunningChain,
         settings: &Settings,
         (registry, last_list): (Arc<dyn Registry>, LastListFile),
+        writes: Option<mpsc::Receiver<StoredWrite>>,
     ) -> ChainTasks {
         let (engine, regimen) = (&chain.engine, &chain.regimen);
         let (pool, metrics) = (&engine.pool, &engine.metrics);
@@ -220,7 +245,20 @@ impl ChainFactory {
             let (pool, taken) = (pool.clone(), engine.taken.clone());
             SharedExchange::new(shared.store, pool, taken, (names, &shared.secret))
         });
-        ChainTasks::new(roster, rounds, scribe, (newsroom, floor, exchange), herald)
+        let answers = self.answers(engine, writes);
+        let exchanges = (exchange, answers);
+        ChainTasks::new(roster, rounds, scribe, (newsroom, floor, exchanges), herald)
+    }
+
+    fn answers(
+        &self,
+        engine: &CallState,
+        writes: Option<mpsc::Receiver<StoredWrite>>,
+    ) -> Option<AnswerExchange> {
+        let (shared, cache) = (self.shared.as_ref()?, engine.cache.clone()?);
+        let stored = cache.stored.clone()?;
+        let (store, pool) = (&shared.store, engine.pool.clone());
+        Some(AnswerExchange::new(store, (stored, writes?), cache, pool))
     }
 
     /// A chain is to go: those who have it see that through.

@@ -14,6 +14,7 @@ use crate::config::settings::{Consistency, NoneFitPolicy, Settings};
 use crate::observe::metrics::{ChainBounds, ProcessBounds};
 use crate::shared::answer_cache::{AnswerCache, AnswerStore};
 use crate::shared::sockets;
+use crate::shared::stored_answers::StoredAnswers;
 use forebay_core::call::cache::{CacheRules, CacheSecret};
 use forebay_core::call::retry_budget::BudgetRates;
 use forebay_core::fleet::HealthCriteria;
@@ -167,13 +168,14 @@ pub fn cache(caps: &Caps) -> Option<Arc<AnswerStore>> {
     (caps.cache > 0).then(|| Arc::new(AnswerStore::new(caps.cache, clock::now())))
 }
 
-/// A chain's part of it.
+/// A chain's part of it. `stored`: what it shares with other balancers.
 pub fn chain_cache(
     settings: &Settings,
     store: Option<&Arc<AnswerStore>>,
+    stored: Option<Arc<StoredAnswers>>,
 ) -> Option<Arc<AnswerCache>> {
     let secret = RandomState::new();
     let secret = CacheSecret::new([secret.hash_one(0_u8), secret.hash_one(1_u8)]);
     let rules = CacheRules::new(secret, settings.cache.never.clone());
-    Some(Arc::new(AnswerCache::of(store?.clone(), rules)))
+    Some(Arc::new(AnswerCache::of(store?.clone(), rules, stored)))
 }

@@ -24,6 +24,8 @@ const QUEUE_PART: usize = 16;
 pub(super) struct SharedParts {
     pub store: Arc<SharedStore>,
     pub secret: Arc<str>,
+    /// Of answers that wait to be written to it, in bytes, for each chain.
+    pub answer_bytes_max: usize,
 }
 
 /// Connects nobody yet. `None`: there is none.
@@ -44,7 +46,11 @@ pub(super) fn open(
     };
     let store = SharedStore::new(&config, metrics.clone());
     let store = Arc::new(store.context("forebay.shared")?);
-    Ok(Some(SharedParts { store, secret }))
+    Ok(Some(SharedParts {
+        store,
+        secret,
+        answer_bytes_max: config.queue_bytes_max / settings.all_chains().count().max(1),
+    }))
 }
 
 /// What all balancers have alike, and nobody else: they may call the store by different names.

@@ -11,6 +11,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use pingora::server::ShutdownWatch;
 use tokio::sync::{Mutex, Notify};
 
+use crate::background::answer_exchange::AnswerExchange;
 use crate::background::cloudwatch_reporter::CloudWatchReporter;
 use crate::background::discovery::NodeDiscovery;
 use crate::background::feeds::Feeds;
@@ -36,6 +37,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3);
 /// the interval after the last one.
 const EARLY_PART: u32 = 5;
 
+/// With other balancers: of what clients were told, and of kept answers.
+pub type Exchanges = (Option<SharedExchange>, Option<AnswerExchange>);
+
 /// The household of a chain.
 pub struct ChainTasks {
     roster: Mutex<NodeDiscovery>,
@@ -46,6 +50,7 @@ pub struct ChainTasks {
     lookout: HeadLookout,
     floor: FloorKeeper,
     exchange: Option<SharedExchange>,
+    answers: Option<AnswerExchange>,
     prober: Prober,
     shared: Option<Arc<SharedHeads>>,
     regimen: CurrentIntervals,
@@ -59,7 +64,7 @@ impl ChainTasks {
         roster: NodeDiscovery,
         rounds: ProbeRounds,
         scribe: HealthWriter,
-        (newsroom, floor, exchange): (Feeds, FloorKeeper, Option<SharedExchange>),
+        (newsroom, floor, (exchange, answers)): (Feeds, FloorKeeper, Exchanges),
         herald: CloudWatchReporter,
     ) -> ChainTasks {
         let prober = rounds.prober.clone();
@@ -67,6 +72,7 @@ impl ChainTasks {
             herald,
             floor,
             exchange,
+            answers,
             lookout: HeadLookout {
                 pool: roster.pool.clone(),
                 prober: prober.clone(),
@@ -172,9 +178,17 @@ impl ChainTasks {
 
     /// With other balancers.
     async fn exchange(&self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.run().await;
-        }
+        let news = async {
+            if let Some(exchange) = &self.exchange {
+                exchange.run().await;
+            }
+        };
+        let answers = async {
+            if let Some(answers) = &self.answers {
+                answers.run().await;
+            }
+        };
+        tokio::join!(news, answers);
     }
 
     async fn share_heads(&self) {

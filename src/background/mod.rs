@@ -7,11 +7,13 @@
 //!   `scrutiny` finds what must not be in it, [`retained_nodes`] keeps what was lost from it, `resolving`
 //!   looks its names up
 //! - health: [`probing`], round by round, and [`head_looks`] between them; [`head_floor`]
-//!   and [`shared_exchange`], what clients were told before and elsewhere; [`health_writer`], into the registry; [`shared_leader`]
+//!   and [`shared_exchange`], what clients were told before and elsewhere; [`answer_exchange`], answers that
+//!   others keep; [`health_writer`], into the registry; [`shared_leader`]
 //! - [`feeds`], what clients are told that listen: lines to nodes, heads, logs, topics of single nodes
 //! - what is read again: [`reload`] and [`certificates`], by [`watched_files`]
 //! - what is told: [`cloudwatch_reporter`], `span_exporter`
 
+pub mod answer_exchange;
 pub mod certificates;
 pub mod chain_supervisor;
 pub mod chain_tasks;

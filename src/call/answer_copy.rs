@@ -9,6 +9,7 @@ use crate::clock;
 use crate::shared::answer_cache::{AnswerCache, GatheringRoom};
 use crate::shared::fleet_state::FleetState;
 use forebay_core::call::cache::CachePlan;
+use forebay_core::call::cache::generations::LostAnswers;
 use forebay_core::call::cache::keeping::{self, AnswerMoment, KeptReply, NotKept};
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -70,8 +71,17 @@ pub fn keep(
         now,
     };
     match keeping::terms(plan, params, &reply, moment) {
-        Ok(terms) => cache.keep(plan, terms, answer, now),
+        Ok(terms) => {
+            cache.keep(plan, terms, answer, now);
+            if let Some(stored) = &cache.stored {
+                let node = (&asked.name, &snapshot.view);
+                stored.offer((plan, params), (&terms, answer), node);
+            }
+        }
         Err(NotKept::Other) => {
+            if let Some(stored) = &cache.stored {
+                stored.lose(&LostAnswers::Node(asked.name.to_string()));
+            }
             if cache.lose(asked.id) {
                 log::warn!(
                     "node {} answered of another block than it was asked for by hash: nothing of \

@@ -16,11 +16,13 @@ use tokio::sync::Semaphore;
 use super::exchange::WHOLE_BYTES_MAX;
 use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
+use crate::call::stored;
 use crate::call::upstream_batch::{self, BoxedMember, PlannedItem, UpstreamStep};
 use crate::router;
 use crate::shared::answer_budget::AnswerBudget;
+use forebay_core::call::cache::CachePlan;
 use forebay_core::method::Treatment;
-use forebay_core::rpc::envelope::RequestItem;
+use forebay_core::rpc::envelope::{Call, RequestItem};
 use forebay_core::rpc::refusal::Refusal;
 
 /// Of one batch, so many calls that go their own way are under way at once, so many of those that
@@ -86,6 +88,10 @@ pub async fn serve(
             RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
         })
         .collect();
+    if stored::is_on(engine, terms) {
+        let kept = planned.iter().filter_map(kept);
+        Box::pin(stored::find_all(engine, kept, terms)).await;
+    }
     let (riders, given) = upstream_batch::board(engine, &planned, &snapshot.view, terms);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];
@@ -132,6 +138,14 @@ pub async fn serve(
             answers[place] = Some(served);
         }
         waiting.extend(done.left);
+    }
+}
+
+/// A call whose answer may be kept, and how.
+fn kept<'a>(item: &'a PlannedItem<'a>) -> Option<(&'a Call<'a>, &'a CachePlan)> {
+    match item {
+        PlannedItem::Call(call, planned) => Some((call, planned.plan.kept()?)),
+        PlannedItem::Refused(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::cached;
 use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
+use crate::call::stored;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
@@ -62,6 +63,12 @@ pub async fn ask(
                 // What landed a moment ago may be kept by now.
                 let kept =
                     (asking.kept.as_deref()).and_then(|kept| cached::find(engine, kept, terms));
+                let kept = match (kept, asking.kept.as_deref()) {
+                    (None, Some(plan)) if stored::is_on(engine, terms) => {
+                        Box::pin(stored::find(engine, call, plan, terms)).await
+                    }
+                    (kept, _) => kept,
+                };
                 let (served, outcome) = match kept {
                     Some(kept) => kept,
                     None => run(Some(&leader)).await,

@@ -59,13 +59,14 @@ const SHARED_KEYS: [&str; 7] = [
     "cors",
 ];
 /// Keys below these that are the process's all the same.
-const PROCESS_KEYS: [&str; 6] = [
+const PROCESS_KEYS: [&str; 7] = [
     "registry.kind",
     "registry.path",
     "registry.endpoint",
     "registry.last_list",
     "health.required",
     "cache.memory",
+    "cache.shared",
 ];
 /// The most host names of one chain.
 const HOSTS_MAX: usize = 100;

@@ -42,6 +42,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
             "forebay.registry.share_leader",
             "forebay.registry.last_list",
             "forebay.cache.memory",
+            "forebay.cache.shared",
             "forebay.limits.memory",
         ]
     );
@@ -104,6 +105,7 @@ fn every_setting_is_named_and_either_applied_or_kept() {
     (expected.registry.refresh, expected.registry.lease) = (refresh, lease);
     expected.limits = before.limits;
     expected.cache.memory = before.cache.memory;
+    expected.cache.shared = before.cache.shared;
     assert_eq!(format!("{:?}", change.settings), format!("{expected:?}"));
 }
 

@@ -288,7 +288,7 @@ forebay:
   log: { calls: 0.5 }
   sockets: { sockets_max: 9, per_address_max: 8, subscriptions_max: 7, messages_per_second: 6, ping_interval: 5s }
   shutdown: { lame_duck: 0s, drain: 110s }
-  cache: { memory: 100MiB, never: ["eth_getCode"], no_cache: heed }
+  cache: { memory: 100MiB, shared: false, never: ["eth_getCode"], no_cache: heed }
   limits: { memory: 1GiB }
 "#;
 

@@ -31,8 +31,8 @@ const CHAINS: &str = "
 ## A chain under `chains`
 
 Beside these, what stands under `registry` (but for `kind`, `path`, `endpoint` and `last_list`), `health` (but for
-`required`), `calls`, `consistency`, `methods`, `cors` and `cache` (but for `memory`) may stand in a chain, too: there it is
-that chain's, and what is left out is as it stands for all.
+`required`), `calls`, `consistency`, `methods`, `cors` and `cache` (but for `memory` and `shared`) may stand in a chain, too:
+there it is that chain's, and what is left out is as it stands for all.
 
 | key | meaning |
 | --- | --- |

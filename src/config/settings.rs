@@ -303,10 +303,11 @@ settings_group! {
     CacheSettings at cache {
         /// Memory of kept answers, of all chains; `0`: none. Left out: a tenth of `limits.memory`, 64 MiB at most.
         memory: Option<u64> = None, optional(size(0..=1 << 44)), Restart;
+        /// Whether balancers that share a store (`shared`) share kept answers.
+        shared: bool = true, boolean(), Restart;
         /// Methods whose answers are never kept: names and globs (`*`).
         never: Vec<String> = Vec::new(), list(calls::method), Live;
-        /// What becomes of a request's `cache-control: no-cache`: `ignore`, as browsers send it at each reload, or
-        /// `heed`: nothing that was kept is given.
+        /// A request's `cache-control: no-cache`: `ignore`, as browsers send it at each reload; `heed`: a node is asked.
         heeds_no_cache ("no_cache"): bool = false, choice(&[("ignore", false), ("heed", true)]), Live;
     }
 }
@@ -373,8 +374,7 @@ settings_group! {
     OtlpSettings at otlp {
         /// Where traces go, to `v1/traces` below it. Left out: as `OTEL_EXPORTER_OTLP_ENDPOINT` says.
         endpoint: Secret = otlp::default_endpoint(), otlp::endpoint(), Restart;
-        /// Headers that are sent with them, up to 16; values may hold `${NAME}`. Left out: as
-        /// `OTEL_EXPORTER_OTLP_HEADERS` says.
+        /// Headers sent with them, up to 16; values may hold `${NAME}`. Left out: as `OTEL_EXPORTER_OTLP_HEADERS` says.
         headers: Vec<(String, Secret)> = Vec::new(), otlp::headers(), Restart;
         /// The name under which traces appear. Left out: as `OTEL_SERVICE_NAME` says.
         service: String = "forebay".to_string(), text(observability::service_name), Restart;

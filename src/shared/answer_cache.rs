@@ -16,6 +16,8 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::shared::answer_cache::entry::KeptEntry;
+use crate::shared::stored_answers::StoredAnswers;
+use forebay_core::call::cache::giving::KeptCondition;
 use forebay_core::call::cache::{CacheKey, CachePlan, CacheRules, KeptTerms};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -32,6 +34,8 @@ const SHARD_BYTES_MIN: u64 = 4 << 20;
 const SHARDS_MAX: u64 = 16;
 /// What an entry is guessed to take: it only tells how many keys are remembered that fell out.
 const GUESSED_BYTES: u64 = 1024;
+/// The part for what was asked for again: each block makes most of that useless, and it must go in time.
+const ASKED_AGAIN_PART: f64 = 0.75;
 /// Of what there is room for, so much may be held of answers that are passed on and whose end hasn't come.
 const GATHERED_PART: u64 = 8;
 /// Purges of single nodes that are remembered.
@@ -59,7 +63,28 @@ pub struct AnswerCache {
     /// Nodes are known by their numbers within a chain.
     chain: u64,
     /// Nodes whose entries before a number are given no more.
-    lost: ArcSwap<Vec<(NodeId, u64)>>,
+    lost: ArcSwap<Vec<Loss>>,
+    /// Those that balancers share, where they do.
+    pub stored: Option<Arc<StoredAnswers>>,
+}
+
+/// What of a node's entries is given no more.
+#[derive(Clone, Copy, Debug)]
+struct Loss {
+    node: NodeId,
+    /// What was kept before this one.
+    before: u64,
+    /// Only of those that hold as long as their node is steady.
+    is_of_steady: bool,
+}
+
+impl Loss {
+    fn is_of(&self, entry: &KeptEntry) -> bool {
+        let is_steady = || matches!(entry.terms.condition, KeptCondition::WhileSteady { .. });
+        self.node == entry.terms.node
+            && entry.sequence < self.before
+            && (!self.is_of_steady || is_steady())
+    }
 }
 
 /// What an answer holds whose end hasn't come.
@@ -119,6 +144,7 @@ impl AnswerStore {
         options
             .shards(shards)
             .estimated_items_capacity(items.max(32 * shards))
+            .hot_allocation(ASKED_AGAIN_PART)
             .weight_capacity(memory);
         let evicted = Arc::<AtomicU64>::default();
         let lifecycle = EvictionCount(evicted.clone());
@@ -160,9 +186,14 @@ impl AnswerStore {
 }
 
 impl AnswerCache {
-    /// Of another chain.
-    pub fn of(store: Arc<AnswerStore>, rules: CacheRules) -> AnswerCache {
+    /// Of another chain. `stored`: what it shares with other balancers.
+    pub fn of(
+        store: Arc<AnswerStore>,
+        rules: CacheRules,
+        stored: Option<Arc<StoredAnswers>>,
+    ) -> AnswerCache {
         AnswerCache {
+            stored,
             chain: store.chains.fetch_add(1, Ordering::Relaxed),
             store,
             rules: ArcSwap::from_pointee(rules),
@@ -189,9 +220,8 @@ impl AnswerCache {
     /// The answer that is kept for a call planned so, if it may be given as of `view`.
     pub fn find(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {
         let entry = KeptEntry::read(self.store.kept.get(&plan.key)?)?;
-        let is_lost =
-            |(node, before): &(NodeId, u64)| *node == entry.terms.node && entry.sequence < *before;
-        if !entry.terms.hold(view) || self.lost.load().iter().any(is_lost) {
+        let is_lost = self.lost.load().iter().any(|loss| loss.is_of(&entry));
+        if !entry.terms.hold(view) || is_lost {
             return None;
         }
         Some(KeptAnswer {
@@ -229,18 +259,37 @@ impl AnswerCache {
     /// What a node said so far is given no more; says whether that is so for the first time. Costs no more
     /// than remembering it: its entries go when there is need of their room.
     pub fn lose(&self, node: NodeId) -> bool {
+        self.lose_of(node, false)
+    }
+
+    /// Likewise what it said so far without saying of which block, of what isn't final.
+    pub fn lose_steady(&self, node: NodeId) {
+        self.lose_of(node, true);
+    }
+
+    fn lose_of(&self, node: NodeId, is_of_steady: bool) -> bool {
         let before = self.store.sequence.load(Ordering::Relaxed);
-        let is_first = self.lost.load().iter().all(|(other, _)| *other != node);
+        let is_same = |loss: &Loss| loss.node == node && loss.is_of_steady == is_of_steady;
+        let is_first = !self.lost.load().iter().any(is_same);
         self.lost.rcu(|lost| {
             let mut lost = Vec::clone(lost);
-            lost.retain(|(other, _)| *other != node);
+            lost.retain(|loss| !is_same(loss));
             if lost.len() >= LOSSES_MAX {
                 lost.remove(0);
             }
-            lost.push((node, before));
+            lost.push(Loss {
+                node,
+                before,
+                is_of_steady,
+            });
             lost
         });
         is_first
+    }
+
+    /// Lets go of the answer to a call planned so.
+    pub fn forget(&self, plan: &CachePlan) {
+        self.store.kept.remove(&plan.key);
     }
 
     /// Lets go of entries; says of how many.

@@ -9,8 +9,9 @@
 //! - [`places`] at nodes, and `place_queue`, the line for them
 //! - [`singleflight`], identical reads, and [`answer_cache`], answers that are kept
 //! - what is remembered: [`client_floors`], [`told_blocks`], [`recent_writes`]
-//! - what several balancers share: the [`store`], what is [`handed_on`] to it, and clients' hashes there
-//!   ([`client_hash`]); the [`upgrade_heads`] of two processes of which one takes over from the other
+//! - what several balancers share: the [`store`], what is [`handed_on`] to it, clients' hashes there
+//!   ([`client_hash`]), and kept answers ([`stored_answers`]); the [`upgrade_heads`] of two processes of which
+//!   one takes over from the other
 //! - [`hub`], who listens to what, and the [`outbox`] of each
 //! - [`certificates`]
 
@@ -39,5 +40,6 @@ pub mod singleflight;
 pub mod snapshot;
 pub mod sockets;
 pub mod store;
+pub mod stored_answers;
 pub mod told_blocks;
 pub mod upgrade_heads;

@@ -4,14 +4,15 @@
 //! while it is away, calls don't ask it. Nothing of its URL is ever shown: a password may stand in it.
 //!
 //! In reading order: what it is for its users, here; `connection` to one server or a cluster; `queue` of what
-//! is written behind; `upkeep`, which connects, pings, writes and listens.
+//! is written behind; `fields`, small numbers that stand together; `upkeep`, which connects, pings, writes and listens.
 
 mod connection;
+mod fields;
 mod queue;
 mod upkeep;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use redis::{Cmd, RedisError, Value};
 use tokio::sync::mpsc;
 
 use self::connection::{StoreClient, StoreConnection};
+pub use self::fields::FieldWrite;
 use self::queue::WriteQueue;
 use crate::observe::metrics::ProcessMetrics;
 use forebay_core::vocabulary::circuit::Circuit;
@@ -71,7 +73,8 @@ pub struct SharedStore {
     circuit: Mutex<Circuit>,
     queue: WriteQueue,
     listeners: Mutex<Vec<StoreListener>>,
-    is_listening: AtomicBool,
+    /// Odd while it listens: goes up when it begins to, and when it doesn't any more.
+    listening: AtomicU64,
     metrics: Arc<ProcessMetrics>,
 }
 
@@ -95,7 +98,7 @@ impl SharedStore {
             circuit: Mutex::default(),
             queue: WriteQueue::new(config.queue_bytes_max),
             listeners: Mutex::default(),
-            is_listening: AtomicBool::new(false),
+            listening: AtomicU64::new(0),
             metrics,
         })
     }
@@ -113,6 +116,25 @@ impl SharedStore {
             Value::BulkString(bytes) => Some(bytes.into()),
             _ => None,
         }
+    }
+
+    /// The same, but no more than the first `most` bytes of it.
+    pub async fn get_up_to(&self, key: &str, most: usize) -> Option<Bytes> {
+        let mut command = redis::cmd("GETRANGE");
+        command
+            .arg(prefixed(key))
+            .arg(0)
+            .arg(most.saturating_sub(1));
+        match self.ask("get", &command).await? {
+            Value::BulkString(bytes) if !bytes.is_empty() => Some(bytes.into()),
+            _ => None,
+        }
+    }
+
+    /// Since when it hears without a break what is said, as a number; `None`: it doesn't hear.
+    pub fn listening(&self) -> Option<u64> {
+        let listening = self.listening.load(Ordering::Acquire);
+        (listening % 2 == 1).then_some(listening)
     }
 
     /// Writes `value` under `key` for so long, whenever it can: nobody waits. `false`: there is no room, or the
@@ -183,7 +205,7 @@ impl SharedStore {
         let (news, heard) = mpsc::channel(NEWS_MAX);
         let channel = prefixed(channel);
         let mut listeners = self.listeners();
-        if self.is_listening.load(Ordering::Acquire) {
+        if self.listening().is_some() {
             // There is room: it is the first.
             drop(news.try_send(StoreNews::Begun));
         }

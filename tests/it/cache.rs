@@ -2,6 +2,7 @@
 //! long as nothing speaks against their node.
 
 mod differences;
+mod shared;
 mod stage;
 
 use std::time::Duration;
@@ -331,9 +332,11 @@ async fn kept_answers_go_by_node_by_method_or_all() {
     );
 }
 
-/// A balancer before these nodes, with a cache.
-pub async fn before(nodes: &str) -> Balancer {
-    Balancer::start(&format!("{}  nodes:\n{nodes}", keeping("")), &[]).await
+/// A balancer before these nodes, with a cache, that it shares by the store there.
+pub async fn before(nodes: &str, store: Option<&str>) -> Balancer {
+    let shared = store.map(|url| format!("  shared: {{ kind: valkey, url: \"{url}\" }}\n"));
+    let beginning = keeping("") + &shared.unwrap_or_default();
+    Balancer::start(&format!("{beginning}  nodes:\n{nodes}"), &[]).await
 }
 
 /// Enough for a round to be over, and what follows of it.

@@ -298,6 +298,7 @@ pub struct MethodMetrics {
 #[derive(Clone, Debug)]
 struct CacheMetrics {
     hits: IntCounter,
+    shared_hits: IntCounter,
     misses: IntCounter,
     /// Of all hits together, in seconds.
     age: Counter,
@@ -314,6 +315,7 @@ impl MethodMetrics {
         MethodMetrics {
             cache: is_kept.then(|| CacheMetrics {
                 hits: families.cache_hits.with_label_values(&[method]),
+                shared_hits: families.cache_shared_hits.with_label_values(&[method]),
                 misses: families.cache_misses.with_label_values(&[method]),
                 age: families.cache_hit_age.with_label_values(&[method]),
             }),
@@ -354,11 +356,14 @@ impl MethodMetrics {
         }
     }
 
+    /// Its answer had been kept by another balancer.
+    pub fn cache_shared_hit(&self) {
+        self.cache.iter().for_each(|cache| cache.shared_hits.inc());
+    }
+
     /// Its answer might have been kept, and wasn't.
     pub fn cache_miss(&self) {
-        if let Some(cache) = &self.cache {
-            cache.misses.inc();
-        }
+        self.cache.iter().for_each(|cache| cache.misses.inc());
     }
 
     /// Hits and misses so far.

@@ -535,6 +535,7 @@ const INTERFACE: &[(&str, &[&str])] = &[
     ("leader_withheld_total counter", &["chain"]),
     ("coalesced_calls_total counter", &["chain"]),
     ("cache_hits_total counter", &["chain", "method"]),
+    ("cache_shared_hits_total counter", &["chain", "method"]),
     ("cache_misses_total counter", &["chain", "method"]),
     ("cache_hit_age_seconds_total counter", &["chain", "method"]),
     ("cache_leader_hits_total counter", &["chain"]),
@@ -667,6 +668,7 @@ fn written_by_everyone() -> String {
     metrics.coalesced();
     let (kept, _) = MethodRules::default().look_up("eth_call");
     metrics.method(kept).cache_hit(Duration::from_secs(2));
+    metrics.method(kept).cache_shared_hit();
     metrics.method(kept).cache_miss();
     metrics.cache_leader_hit();
     metrics.hedged(HedgeWinner::First);

@@ -135,7 +135,7 @@ impl SharedStore {
                     pause = PAUSE_MIN;
                     self.begin_to_listen();
                     self.hear(&mut ask, &mut heard).await;
-                    self.is_listening.store(false, Ordering::Release);
+                    self.listening.fetch_add(1, Ordering::AcqRel);
                 }
             }
             tokio::time::sleep(pause).await;
@@ -166,7 +166,7 @@ impl SharedStore {
     /// Tells all listeners, those that come meanwhile too.
     fn begin_to_listen(&self) {
         let listeners = self.listeners();
-        self.is_listening.store(true, Ordering::Release);
+        self.listening.fetch_add(1, Ordering::AcqRel);
         for listener in listeners.iter() {
             self.tell_one(listener, StoreNews::Begun);
         }

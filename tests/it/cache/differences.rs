@@ -3,14 +3,15 @@
 //!
 //! While it is troubled, calls fill the cache with whatever nodes say. Then all nodes come to one chain,
 //! and every answer is held against a node that the balancer doesn't know. Bounded to some thousand
-//! calls; `FOREBAY_CACHE_TURNS=600 cargo nextest run --test it cache::differences` makes 200,000.
+//! calls; `FOREBAY_CACHE_CALLS=200000 cargo nextest run --test it cache::differences` makes so many.
 
 use forebay_core::vocabulary::chance::{Dice as _, SeededDice};
 use serde_json::{Value, json};
 
 use super::stage::{BLOCKHASH, Stage, asked};
+use crate::support::Answer;
 
-const TURNS: u64 = 8;
+const CALLS: u64 = 3000;
 /// Blocks that are asked about.
 const BLOCKS: u64 = 8;
 
@@ -19,6 +20,13 @@ const BLOCKS: u64 = 8;
 struct Count {
     answers: u64,
     hits: u64,
+}
+
+impl Count {
+    fn hear(&mut self, answer: &Answer) {
+        self.answers += 1;
+        self.hits += u64::from(answer.header("x-forebay-cache") == Some("hit"));
+    }
 }
 
 fn setting(name: &str, usual: u64) -> u64 {
@@ -90,26 +98,25 @@ async fn ask(stage: &Stage, dice: &mut SeededDice, count: &mut Count) {
         calls.push(("eth_call", json!([{"data": BLOCKHASH}])));
         calls.push(("eth_getBlockByNumber", json!(["latest", false])));
         let (method, params) = &calls[usize::try_from(dice.roll()).unwrap_or(0) % calls.len()];
-        let answer = asked(&stage.balancer, method, params).await;
-        count.answers += 1;
-        count.hits += u64::from(answer.header("x-forebay-cache") == Some("hit"));
+        for balancer in stage.balancers() {
+            count.hear(&asked(balancer, method, params).await);
+        }
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_given_is_what_nodes_say() {
-    let (turns, seed) = (
-        setting("FOREBAY_CACHE_TURNS", TURNS),
+/// As many calls as are told come to what a node says.
+async fn stands(mut stage: Stage) {
+    let (calls_wanted, seed) = (
+        setting("FOREBAY_CACHE_CALLS", CALLS),
         setting("FOREBAY_SEED", 1),
     );
     let mut dice = SeededDice::new(seed);
-    let mut stage = Stage::begin(3).await;
     for _ in 0..BLOCKS {
         stage.grow().await;
     }
     stage.settle().await;
     let (mut troubled, mut settled) = (Count::default(), Count::default());
-    for turn in 0..turns {
+    while troubled.answers + settled.answers < calls_wanted {
         for _ in 0..4 {
             trouble(&mut stage, &mut dice).await;
             ask(&stage, &mut dice, &mut troubled).await;
@@ -121,23 +128,17 @@ async fn what_is_given_is_what_nodes_say() {
         for number in stage.head() + 1 - BLOCKS..=stage.head() {
             for (method, params) in calls(&stage, number) {
                 let truth = stage.truth(method, &params).await;
-                for _ in 0..2 {
-                    let answer = asked(&stage.balancer, method, &params).await;
-                    let said = answer
-                        .header("x-forebay-cache")
-                        .unwrap_or("nothing")
-                        .to_string();
-                    let node = answer
-                        .header("x-forebay-node")
-                        .unwrap_or("nobody")
-                        .to_string();
-                    let text = answer.text();
+                for balancer in stage.balancers().chain(stage.balancers()) {
+                    let answer = asked(balancer, method, &params).await;
+                    let said = answer.header("x-forebay-cache").unwrap_or("nothing");
+                    let node = answer.header("x-forebay-node").unwrap_or("nobody");
                     assert_eq!(
-                        text, truth,
-                        "seed {seed}, turn {turn}: {said} from {node} for {method} {params}"
+                        answer.text(),
+                        truth,
+                        "seed {seed}, after {}: {said} from {node} for {method} {params}",
+                        settled.answers
                     );
-                    settled.answers += 1;
-                    settled.hits += u64::from(said == "hit");
+                    settled.hear(&answer);
                 }
             }
         }
@@ -150,4 +151,14 @@ async fn what_is_given_is_what_nodes_say() {
         settled.hits * 3 > settled.answers,
         "too few to show anything"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_is_what_nodes_say() {
+    stands(Stage::begin(3).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_balancers_share_is_what_nodes_say() {
+    stands(Stage::sharing(3).await).await;
 }

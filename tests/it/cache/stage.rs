@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Author, Balancer, Mirror, PATIENCE, eventually, post};
+use crate::support::{Answer, Author, Balancer, Mirror, PATIENCE, RedisServer, eventually, post};
 
 /// Code that gives the hash of the block before the one that it runs at.
 pub const BLOCKHASH: &str = "0x43600190034060005260206000f3";
@@ -14,11 +14,22 @@ pub struct Stage {
     pub author: Author,
     pub mirrors: Vec<Mirror>,
     pub balancer: Balancer,
+    /// One that shares what it keeps with the first, by this store.
+    pub other: Option<(Balancer, RedisServer)>,
 }
 
 impl Stage {
     /// The author's own node is none of the balancer's.
     pub async fn begin(mirrors: usize) -> Stage {
+        Stage::set(mirrors, None).await
+    }
+
+    /// With two balancers that share what they keep.
+    pub async fn sharing(mirrors: usize) -> Stage {
+        Stage::set(mirrors, Some(RedisServer::start().await)).await
+    }
+
+    async fn set(mirrors: usize, store: Option<RedisServer>) -> Stage {
         let author = Author::begin().await;
         let (mut all, mut nodes) = (Vec::new(), String::new());
         for name in NAMES.iter().take(mirrors) {
@@ -26,12 +37,23 @@ impl Stage {
             nodes += &format!("    - {{ url: \"{}\", name: {name} }}\n", mirror.node.url());
             all.push(mirror);
         }
-        let balancer = super::before(&nodes).await;
+        let url = store.as_ref().map(RedisServer::url);
+        let balancer = super::before(&nodes, url.as_deref()).await;
+        let other = match store {
+            Some(store) => Some((super::before(&nodes, url.as_deref()).await, store)),
+            None => None,
+        };
         Stage {
+            other,
             author,
             mirrors: all,
             balancer,
         }
+    }
+
+    pub fn balancers(&self) -> impl Iterator<Item = &Balancer> {
+        let other = self.other.iter().map(|(other, _)| other);
+        std::iter::once(&self.balancer).chain(other)
     }
 
     pub fn head(&self) -> u64 {
@@ -64,29 +86,30 @@ impl Stage {
         for mirror in &mut self.mirrors {
             mirror.follow(&self.author.chain).await;
         }
+        for balancer in self.balancers() {
+            self.is_told(balancer).await;
+        }
+    }
+
+    async fn is_told(&self, balancer: &Balancer) {
         let last = self.author.chain.last().unwrap();
         let (hash, number) = (last.hash.clone(), last.number);
         let by_number = json!([format!("0x{number:x}"), false]);
         eventually("the chain is told", PATIENCE, async || {
             // Once it is told, the block is kept under the told hash.
-            let answer = asked(&self.balancer, "eth_getBlockByNumber", &by_number).await;
+            let answer = asked(balancer, "eth_getBlockByNumber", &by_number).await;
             let is_it = answer.json()["result"]["hash"] == hash.as_str();
             let is_kept = answer.header("x-forebay-cache") == Some("hit");
             let balance = json!([SAVER]);
-            let state = asked(&self.balancer, "eth_getBalance", &balance).await;
+            let state = asked(balancer, "eth_getBalance", &balance).await;
             is_it && is_kept && state.header("x-forebay-cache") == Some("hit")
         })
         .await;
         for name in NAMES.iter().take(self.mirrors.len()) {
             eventually("all nodes are at the head", PATIENCE, async || {
-                let head = self
-                    .balancer
-                    .metric("forebay_node_block_number", &[("node", name)])
-                    .await;
-                let healthy = self
-                    .balancer
-                    .metric("forebay_node_healthy", &[("node", name)])
-                    .await;
+                let labels = [("node", *name)];
+                let head = balancer.metric("forebay_node_block_number", &labels).await;
+                let healthy = balancer.metric("forebay_node_healthy", &labels).await;
                 head == Some(number as f64) && healthy == Some(1.0)
             })
             .await;

@@ -28,6 +28,11 @@ pub fn find(name: &str) -> Option<&'static Method> {
     PLACES.get(name).and_then(|row| TABLE.get(*row))
 }
 
+/// Where the row of this name stands.
+pub fn row_of(name: &str) -> MethodIndex {
+    PLACES.get(name).and_then(|row| u16::try_from(*row).ok())
+}
+
 /// Whether the table has a method of this name.
 pub fn is_listed(name: &str) -> bool {
     PLACES.contains_key(name)

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::call::cache::adopting;
 use crate::call::cache::key::CacheSecret;
+use crate::call::cache::stored_key::{self, StoredSecret};
 use crate::call::cache::subject::{self, CacheRules};
 use crate::call::tag_pins;
 use crate::fleet::branch::PublishedChain;
@@ -610,4 +612,164 @@ fn what_a_node_said_before_it_was_on_another_chain_is_given_no_more() {
     assert!(!hear(&mut story, 1), "though it is back");
     let anew = result_kept(&story, block, &itself(95, b'a')).unwrap();
     assert!(anew.hold(&story.view()));
+}
+
+/// On which terms an answer of node `ONE` is taken over that another balancer kept.
+fn adopted(view: &FleetView, call: (&str, &str), result: &str, now: Instant) -> Option<KeptTerms> {
+    let plan = planned(view, call.0, call.1)?;
+    let reply = KeptReply::Result(result.as_bytes());
+    let node = view.node(ONE).unwrap();
+    adopting::terms(&plan, call.1, &reply, (node, view, now))
+}
+
+#[test]
+fn what_another_balancer_kept_is_taken_over_only_of_a_block_that_is_told() {
+    let story = Story::begin();
+    let view = story.view();
+    let receipt = format!(r#"["{TX}"]"#);
+    let by_hash = |hash: BlockHash| format!(r#"["{hash}",false]"#);
+    for (method, params, result, wanted) in [
+        (
+            "eth_getBlockByNumber",
+            r#"["0x5f",false]"#.to_string(),
+            itself(95, b'a'),
+            true,
+        ),
+        (
+            "eth_getBlockByNumber",
+            r#"["0x5f",false]"#.into(),
+            itself(95, b'b'),
+            false,
+        ),
+        (
+            "eth_getBlockByNumber",
+            r#"["0x5f",false]"#.into(),
+            itself(94, b'a'),
+            false,
+        ),
+        // Final, and not remembered by its hash.
+        (
+            "eth_getBlockByNumber",
+            r#"["0x46",false]"#.into(),
+            itself(70, b'a'),
+            false,
+        ),
+        (
+            "eth_getBlockByHash",
+            by_hash(hash(95, b'a')),
+            itself(95, b'a'),
+            true,
+        ),
+        (
+            "eth_getBlockByHash",
+            by_hash(hash(70, b'x')),
+            itself(70, b'x'),
+            true,
+        ),
+        (
+            "eth_getBlockByHash",
+            by_hash(hash(70, b'x')),
+            itself(70, b'y'),
+            false,
+        ),
+        (
+            "eth_getBlockByHash",
+            by_hash(hash(95, b'b')),
+            itself(95, b'b'),
+            false,
+        ),
+        (
+            "eth_getTransactionReceipt",
+            receipt.clone(),
+            inside(95, b'a'),
+            true,
+        ),
+        (
+            "eth_getTransactionReceipt",
+            receipt.clone(),
+            inside(95, b'b'),
+            false,
+        ),
+        (
+            "eth_getTransactionReceipt",
+            receipt.clone(),
+            inside(70, b'a'),
+            false,
+        ),
+        ("eth_getTransactionReceipt", receipt, "null".into(), false),
+        (
+            "eth_getBalance",
+            r#"["0xab"]"#.into(),
+            "\"0x1\"".into(),
+            true,
+        ),
+        (
+            "eth_getBalance",
+            r#"["0xab","0x46"]"#.into(),
+            "\"0x1\"".into(),
+            false,
+        ),
+        (
+            "eth_getLogs",
+            r#"[{"fromBlock":"0x5e","toBlock":"0x5f"}]"#.into(),
+            format!("[{}]", inside(95, b'a')),
+            true,
+        ),
+        (
+            "eth_getLogs",
+            r#"[{"fromBlock":"0x5e","toBlock":"0x5f"}]"#.into(),
+            format!("[{}]", inside(95, b'b')),
+            false,
+        ),
+    ] {
+        let is_adopted = adopted(&view, (method, &params), &result, story.now).is_some();
+        assert_eq!(is_adopted, wanted, "{method} {params} {result}");
+    }
+}
+
+#[test]
+fn state_is_taken_over_only_where_its_node_is_known_to_be_on_the_told_chain() {
+    let mut story = Story::begin();
+    let balance = ("eth_getBalance", r#"["0xab","0x5f"]"#);
+    let taken = |story: &Story| adopted(&story.view(), balance, "\"0x1\"", story.now).is_some();
+    assert!(taken(&story));
+    story.round((100, b'b'), (100, b'a'));
+    assert!(!taken(&story), "it is elsewhere");
+}
+
+#[test]
+fn in_the_store_no_two_meanings_share_a_name_and_no_secrets_do() {
+    let story = Story::begin();
+    let view = story.view();
+    let named = |secret: &str, chain, (method, params): (&str, &str)| {
+        let plan = planned(&view, method, params).unwrap();
+        stored_key::of(&StoredSecret::of(secret), ChainId(chain), &plan, params)
+    };
+    let balance = ("eth_getBalance", r#"["0xAB"]"#);
+    let name = named("s3cret", 1, balance).unwrap();
+    let by_hash = format!(r#"["0xab","{}"]"#, hash(100, b'a'));
+    for alike in [r#"["0xab","latest"]"#, r#"[ "0xab" , "0x64" ]"#, &by_hash] {
+        assert_eq!(
+            named("s3cret", 1, (balance.0, alike)),
+            Some(name),
+            "{alike}"
+        );
+    }
+    for other in [
+        named("", 1, balance),
+        named("s3cret", 2, balance),
+        named("s3cret", 1, ("eth_getBalance", r#"["0xac"]"#)),
+        named("s3cret", 1, ("eth_getBalance", r#"["0xab","0x63"]"#)),
+        named("s3cret", 1, ("eth_getCode", r#"["0xab"]"#)),
+    ] {
+        assert_ne!(other.unwrap(), name);
+    }
+    let range = |from| format!(r#"[{{"fromBlock":"{from}","toBlock":"0x5f"}}]"#);
+    let [one, other] = ["0x5d", "0x5e"].map(|from| named("", 1, ("eth_getLogs", &range(from))));
+    assert_ne!(one, other);
+    assert_eq!(
+        named("s3cret", 1, ("eth_getBalance", r#"["0xab","0x46"]"#)),
+        None
+    );
+    assert_eq!(name.to_string().len(), 64);
 }

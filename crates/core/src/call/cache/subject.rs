@@ -141,7 +141,7 @@ fn of_refs(refs: &BlockRefs, view: &FleetView) -> Option<KeptBlock> {
     }
 }
 
-fn place(method: &Method) -> BlockPlace {
+pub(super) fn place(method: &Method) -> BlockPlace {
     match method.place {
         BlockParam::Nowhere => BlockPlace::Nowhere,
         BlockParam::At { index, form, .. } => BlockPlace::Element {
@@ -160,13 +160,13 @@ fn place(method: &Method) -> BlockPlace {
 const WRITTEN_BYTES: usize = 1 + 32 + 1 + 8;
 
 /// A block, and where its range begins, in bytes that no other has.
-struct WrittenBlock {
+pub(super) struct WrittenBlock {
     bytes: [u8; WRITTEN_BYTES],
     length: usize,
 }
 
 impl WrittenBlock {
-    fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
+    pub fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
         let mut written = WrittenBlock {
             bytes: [0; WRITTEN_BYTES],
             length: 0,
@@ -197,7 +197,7 @@ impl WrittenBlock {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 }

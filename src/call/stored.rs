@@ -1,0 +1,106 @@
+//! Answers that another balancer has kept: where one may be given here it is kept here, too.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use crate::call::answer::ServedAnswer;
+use crate::call::cached;
+use crate::call::context::{CallContext, CallState};
+use crate::clock;
+use crate::observe::metrics::CallOutcome;
+use crate::shared::answer_cache::AnswerCache;
+use crate::shared::stored_answers::StoredAnswers;
+use forebay_core::call::cache::keeping::KeptReply;
+use forebay_core::call::cache::{CachePlan, adopting};
+use forebay_core::rpc::envelope::Call;
+
+/// Of one batch so many calls' answers are looked for.
+const BATCH_MAX: usize = 64;
+
+/// What is shared, where calls like this can have anything of it now.
+fn sources<'a>(
+    state: &'a CallState,
+    terms: CallContext<'_>,
+) -> Option<(&'a AnswerCache, &'a StoredAnswers)> {
+    let cache = state.cache.as_deref().filter(|_| !terms.wants_fresh)?;
+    let stored = cache.stored.as_deref()?;
+    stored.is_on().then_some((cache, stored))
+}
+
+/// Whether [`find`] would look.
+pub fn is_on(state: &CallState, terms: CallContext<'_>) -> bool {
+    sources(state, terms).is_some()
+}
+
+/// The answer to `call`, planned so, that another balancer has kept, if it is found in time and may be given.
+pub async fn find(
+    state: &CallState,
+    call: &Call<'_>,
+    plan: &CachePlan,
+    terms: CallContext<'_>,
+) -> Option<(ServedAnswer, CallOutcome)> {
+    if !adopt(state, call, plan, terms).await {
+        return None;
+    }
+    let found = cached::find(state, plan, terms)?;
+    state.metrics.method(Some(plan.row)).cache_shared_hit();
+    Some(found)
+}
+
+/// The same for calls of a batch: what is found is kept here, for each to find.
+pub async fn find_all<'a>(
+    state: &CallState,
+    calls: impl Iterator<Item = (&'a Call<'a>, &'a CachePlan)>,
+    terms: CallContext<'_>,
+) {
+    let view = &state.pool.snapshot().view;
+    let missing = calls.filter(|(_, plan)| !cached::has(state, plan, view, terms));
+    let mut looks: FuturesUnordered<_> = missing
+        .take(BATCH_MAX)
+        .map(async |(call, plan)| {
+            if adopt(state, call, plan, terms).await {
+                state.metrics.method(Some(plan.row)).cache_shared_hit();
+            }
+        })
+        .collect();
+    while looks.next().await.is_some() {}
+}
+
+/// Takes an answer over; whether there was one.
+async fn adopt(
+    state: &CallState,
+    call: &Call<'_>,
+    plan: &CachePlan,
+    terms: CallContext<'_>,
+) -> bool {
+    let Some((cache, stored)) = sources(state, terms) else {
+        return false;
+    };
+    let params = call.params();
+    let asked = &state.pool.snapshot().view;
+    let Some(found) = stored.find(plan, params, asked).await else {
+        return false;
+    };
+    let snapshot = state.pool.snapshot();
+    let view = &snapshot.view;
+    let Some(node) = view.nodes.iter().find(|node| node.name == found.node) else {
+        return false;
+    };
+    let (answer, now) = (&found.answer, clock::now());
+    let error = answer.error();
+    let reply = match (answer.result(), &error) {
+        (Some(result), _) => KeptReply::Result(result),
+        (None, Some(error)) => KeptReply::Error(error),
+        (None, None) => return false,
+    };
+    let Some(terms) = adopting::terms(plan, params, &reply, (node, view, now)) else {
+        return false;
+    };
+    cache.keep(plan, terms, answer, now);
+    // Let go of before it was here: who hears of it later finds it here.
+    let is_current = stored.is_current(&found, plan);
+    if !is_current {
+        cache.forget(plan);
+    }
+    is_current
+}

@@ -1,0 +1,367 @@
+//! Kept answers that balancers share by a real Redis: whoever begins is warm, what is let go is so everywhere,
+//! and whatever becomes of the store, no answer is wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use forebay_fake::{FakeChain, FakeConfig, FakeNode};
+use serde_json::json;
+
+use super::{keeping, purge};
+use crate::support::{Answer, Balancer, PATIENCE, RedisServer, eventually};
+
+/// Enough for an answer to be written behind.
+const BEHIND: Duration = Duration::from_millis(50);
+
+/// Two nodes on one chain, and two balancers before them that share a store.
+struct Sharing {
+    chain: Arc<FakeChain>,
+    nodes: Vec<FakeNode>,
+    one: Balancer,
+    other: Balancer,
+    /// Calls so far that nobody has made before.
+    made: AtomicU64,
+}
+
+impl Sharing {
+    async fn over(server: &RedisServer, chain_id: u64) -> Sharing {
+        let chain = FakeChain::still(chain_id, 100);
+        let (mut nodes, mut list) = (Vec::new(), String::new());
+        for name in ["a", "b"] {
+            let node = FakeNode::start(FakeConfig::following(&chain))
+                .await
+                .unwrap();
+            node.set_chain_id(chain_id);
+            list += &format!("    - {{ url: \"{}\", name: {name} }}\n", node.url());
+            nodes.push(node);
+        }
+        let beginning = keeping("").replace("  listen: {", "  listen: { admin: \"@ADMIN@\",");
+        let url = server.url();
+        let yaml =
+            format!("{beginning}  shared: {{ kind: valkey, url: \"{url}\" }}\n  nodes:\n{list}");
+        let sharing = Sharing {
+            chain,
+            nodes,
+            one: Balancer::start(&yaml, &[]).await,
+            other: Balancer::start(&yaml, &[]).await,
+            made: AtomicU64::new(0),
+        };
+        sharing.meet().await;
+        sharing
+    }
+
+    /// A call that nobody has made before.
+    fn fresh(&self) -> String {
+        let made = self.made.fetch_add(1, Ordering::Relaxed);
+        let address = format!("0x{made:040x}");
+        json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getBalance", "params": [address, "latest"]})
+            .to_string()
+    }
+
+    fn heard(&self) -> u64 {
+        self.nodes
+            .iter()
+            .map(|it| it.calls_of("eth_getBalance"))
+            .sum()
+    }
+
+    /// Returns when what one keeps the other finds, and the other way round.
+    async fn meet(&self) {
+        for (from, to) in [(&self.one, &self.other), (&self.other, &self.one)] {
+            eventually("they share", PATIENCE, async || {
+                let body = self.fresh();
+                from.post(&body).await;
+                // It is written behind.
+                tokio::time::sleep(BEHIND).await;
+                is_hit(&to.post(&body).await)
+            })
+            .await;
+        }
+    }
+
+    /// Asked at one, and written to the store.
+    async fn kept_by_one(&self) -> String {
+        let body = self.fresh();
+        self.one.post(&body).await;
+        tokio::time::sleep(BEHIND).await;
+        body
+    }
+}
+
+fn is_hit(answer: &Answer) -> bool {
+    assert!(answer.json().get("error").is_none(), "{}", answer.text());
+    answer.header("x-forebay-cache") == Some("hit")
+}
+
+async fn shared_hits(balancer: &Balancer) -> f64 {
+    let labels = [("method", "eth_getBalance")];
+    let hits = balancer.metric("forebay_cache_shared_hits_total", &labels);
+    hits.await.unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_balancer_keeps_the_other_gives_and_one_that_begins_is_warm() {
+    let server = RedisServer::start().await;
+    let mut sharing = Sharing::over(&server, 1).await;
+    let (asked, hits) = (sharing.heard(), shared_hits(&sharing.other).await);
+    let body = sharing.kept_by_one().await;
+    let [first, second] = [&sharing.one, &sharing.other].map(|it| it.post(&body));
+    let (first, second) = (first.await, second.await);
+    assert!(is_hit(&second));
+    assert_eq!(first.text(), second.text());
+    assert_eq!(
+        first.header("x-forebay-node"),
+        second.header("x-forebay-node")
+    );
+    assert_eq!(sharing.heard(), asked + 1);
+    assert_eq!(shared_hits(&sharing.other).await, hits + 1.0);
+    assert!(is_hit(&sharing.other.post(&body).await), "kept here now");
+    assert_eq!(shared_hits(&sharing.other).await, hits + 1.0);
+
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        all.push(sharing.kept_by_one().await);
+    }
+    let batch = sharing.other.post(&format!("[{}]", all.join(","))).await;
+    assert_eq!(batch.header("x-forebay-cache"), Some("hit"));
+    assert_eq!(batch.json().as_array().unwrap().len(), 5);
+    assert_eq!(sharing.heard(), asked + 6);
+
+    let mut all = Vec::new();
+    for _ in 0..60 {
+        let body = sharing.fresh();
+        sharing.one.post(&body).await;
+        all.push(body);
+    }
+    sharing.other.process.kill();
+    sharing.other.start_again().await;
+    let began = forebay::clock::now();
+    let warm = async {
+        for body in &all {
+            if is_hit(&sharing.other.post(body).await) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("it began cold");
+    };
+    warm.await;
+    println!("warm {:?} after it was ready", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_lets_go_the_others_give_no_more_even_if_they_were_away() {
+    let server = RedisServer::start().await;
+    let mut sharing = Sharing::over(&server, 1).await;
+    for which in [
+        &["--method", "eth_getBalance"][..],
+        &["--node", "a"],
+        &["--node", "b"],
+        &["--all"],
+    ] {
+        for is_away in [false, true] {
+            let mut bodies = Vec::new();
+            for _ in 0..6 {
+                let body = sharing.kept_by_one().await;
+                let answer = sharing.other.post(&body).await;
+                assert!(is_hit(&answer));
+                let node = answer.header("x-forebay-node").unwrap().to_string();
+                bodies.push((body, node));
+            }
+            // And one that only the store has.
+            let stored = sharing.kept_by_one().await;
+            if is_away {
+                sharing.other.process.pause();
+            }
+            let (code, words) = purge(&sharing.one, which).await;
+            assert_eq!(code, Some(0), "{words}");
+            if is_away {
+                sharing.other.process.resume();
+            }
+            let goes = |node: &str| which[0] != "--node" || which[1] == node;
+            for (body, node) in bodies.iter().filter(|(_, node)| goes(node)) {
+                let asked = sharing.heard();
+                let what = format!("{which:?}, away: {is_away}: {body} of {node} is gone");
+                eventually(&what, PATIENCE, async || {
+                    sharing.other.post(body).await;
+                    sharing.heard() > asked
+                })
+                .await;
+            }
+            if which[0] != "--node" {
+                // Nor is it read from the store.
+                let asked = sharing.heard();
+                assert!(!is_hit(&sharing.other.post(&stored).await), "{which:?}");
+                assert_eq!(sharing.heard(), asked + 1);
+            }
+            sharing.meet().await;
+        }
+    }
+    // Nor by one that was not there at all.
+    let body = sharing.kept_by_one().await;
+    sharing.other.process.kill();
+    assert_eq!(purge(&sharing.one, &["--all"]).await.0, Some(0));
+    sharing.other.start_again().await;
+    let asked = sharing.heard();
+    sharing.other.post(&body).await;
+    assert_eq!(sharing.heard(), asked + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_has_said_that_lies_to_one_balancer_no_other_gives() {
+    let server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    let mut of_a = Vec::new();
+    while of_a.len() < 3 {
+        let body = sharing.kept_by_one().await;
+        let answer = sharing.one.post(&body).await;
+        if answer.header("x-forebay-node") == Some("a") {
+            of_a.push(body);
+        }
+    }
+    // Asked for one block by its hash, it answers another.
+    let latest = sharing
+        .one
+        .ask("eth_getBlockByNumber", json!(["latest", false]))
+        .await;
+    let mut block = latest["result"].clone();
+    let hash = block["hash"].as_str().unwrap().to_string();
+    block["hash"] = json!(format!("0x{}", "ab".repeat(32)));
+    sharing.nodes[0].set_result("eth_getBlockByHash", &block.to_string());
+    eventually("it has lied", PATIENCE, async || {
+        sharing
+            .one
+            .ask("eth_getBlockByHash", json!([hash, false]))
+            .await;
+        let generations = server.ask("HGETALL forebay:main:generations").await;
+        generations.contains("node:a")
+    })
+    .await;
+    for body in of_a {
+        let asked = sharing.heard();
+        eventually("the other gives it no more", PATIENCE, async || {
+            sharing.other.post(&body).await;
+            sharing.heard() > asked
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_damaged_and_misplaced_entries_are_misses() {
+    let server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    let keys = async || -> Vec<String> {
+        let said = server.ask("KEYS forebay:main:answer:*").await;
+        said.lines()
+            .filter(|line| line.starts_with("forebay:"))
+            .map(str::to_string)
+            .collect()
+    };
+    let damages = [
+        ("bits", "SETBIT KEY 400 1|SETBIT KEY 401 0|SETBIT KEY 402 1"),
+        ("its version", "SETRANGE KEY 0 x"),
+        ("longer", "APPEND KEY x"),
+        ("nonsense", "SET KEY hello"),
+        ("empty", "SET KEY \"\""),
+        ("huge", "SETRANGE KEY 50000000 x"),
+        ("another kind", "DEL KEY|RPUSH KEY x"),
+        ("another's", "COPY OTHER KEY REPLACE"),
+    ];
+    for (what, damage) in damages {
+        server.ask("EVAL \"for _,k in ipairs(redis.call('KEYS','forebay:main:answer:*')) do redis.call('DEL',k) end return 1\" 0").await;
+        let other_body = sharing.kept_by_one().await;
+        let other = keys().await;
+        let body = sharing.kept_by_one().await;
+        let key = keys().await.into_iter().find(|key| !other.contains(key));
+        let (key, other) = (key.unwrap(), &other[0]);
+        let before = server.ask(&format!("DUMP {key}")).await;
+        let damage = damage.replace("KEY", &key).replace("OTHER", other);
+        for command in damage.split('|') {
+            let said = server.ask(command).await;
+            assert!(!said.starts_with('-'), "{what}: {said}");
+        }
+        assert_ne!(server.ask(&format!("DUMP {key}")).await, before, "{what}");
+        let asked = sharing.heard();
+        let answer = sharing.other.post(&body).await;
+        assert!(!is_hit(&answer), "{what}");
+        assert_eq!(sharing.heard(), asked + 1, "{what}");
+        assert_eq!(
+            answer.text(),
+            sharing.one.post(&body).await.text(),
+            "{what}"
+        );
+        // What is as long as an entry may be can take longer than there is time.
+        let is_found = is_hit(&sharing.other.post(&other_body).await);
+        assert!(is_found || what == "huge", "{what}");
+    }
+    // What was let go can't be known: nothing is shared, and all is served.
+    for (command, recovers) in [
+        ("SET forebay:main:generations x", false),
+        ("DEL forebay:main:generations", true),
+        ("HSET forebay:main:generations base nonsense", true),
+    ] {
+        server.ask(command).await;
+        server.ask("PUBLISH forebay:main:answers x").await;
+        for _ in 0..20 {
+            let body = sharing.kept_by_one().await;
+            sharing.other.post(&body).await.json();
+        }
+        if recovers {
+            sharing.meet().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chains_that_are_called_alike_share_nothing() {
+    let server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    let elsewhere = Sharing::over(&server, 2).await;
+    sharing.made.store(10_000, Ordering::Relaxed);
+    for _ in 0..5 {
+        let body = sharing.kept_by_one().await;
+        assert!(!is_hit(&elsewhere.one.post(&body).await));
+        assert!(is_hit(&sharing.other.post(&body).await));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_the_store_calls_are_answered_as_if_there_were_none() {
+    let mut server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    let full = "CONFIG SET maxmemory 1mb";
+    for trouble in ["freezes", "is killed", "FLUSHALL", full] {
+        match trouble {
+            "freezes" => server.process.pause(),
+            "is killed" => server.process.kill(),
+            command => drop(server.ask(command).await),
+        }
+        let until = forebay::clock::now() + Duration::from_millis(1500);
+        while forebay::clock::now() < until {
+            let body = sharing.fresh();
+            for balancer in [&sharing.one, &sharing.other] {
+                let began = forebay::clock::now();
+                let answer = balancer.post(&body).await;
+                assert_eq!(answer.status, 200, "{trouble}: {}", answer.text());
+                assert!(answer.json().get("result").is_some(), "{trouble}");
+                let took = began.elapsed();
+                assert!(took < Duration::from_millis(900), "{trouble}: {took:?}");
+            }
+        }
+        match trouble {
+            "freezes" => server.process.resume(),
+            "is killed" => server.restart().await,
+            _ => drop(server.ask("CONFIG SET maxmemory 0").await),
+        }
+        sharing.meet().await;
+    }
+    // A new block has answers of its own.
+    let body = sharing.kept_by_one().await;
+    sharing.chain.advance(1);
+    eventually("the other has it", PATIENCE, async || {
+        !is_hit(&sharing.other.post(&body).await)
+    })
+    .await;
+}
