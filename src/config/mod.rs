@@ -43,6 +43,7 @@ mod limits;
 mod listen;
 mod listeners;
 mod method_effects;
+mod node_purpose;
 mod nodes;
 mod observability;
 mod otlp;

@@ -5,7 +5,7 @@
 //! - nodes: [`node`], [`tier`], [`target`], [`metadata_service`]
 //! - clients: [`client`]
 //! - how much and how fast: [`caps`], [`rate_limit`], [`recent`], [`log_throttle`], [`circuit`]
-//! - [`lease`], who writes for all; [`chance`], dice as an argument; [`hex`], digits
+//! - [`glob`], methods' names by pattern; [`lease`], who writes for all; [`chance`], dice as an argument; [`hex`], digits
 
 pub mod block_ref;
 pub mod bloom;
@@ -14,6 +14,7 @@ pub mod chain;
 pub mod chance;
 pub mod circuit;
 pub mod client;
+pub mod glob;
 pub mod header;
 pub mod hex;
 pub mod lease;

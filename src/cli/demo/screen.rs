@@ -227,7 +227,7 @@ mod tests {
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use forebay_core::vocabulary::chain::BlockNumber;
-    use forebay_core::vocabulary::node::{NodeId, Weight};
+    use forebay_core::vocabulary::node::{NodeId, NodePurpose, Weight};
 
     fn fleet() -> Fleet {
         let mut fleet = Fleet::new(HealthCriteria {
@@ -242,6 +242,7 @@ mod tests {
             name: name.into(),
             rung,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         let members = vec![
             member(0, "one", Role::Own),
