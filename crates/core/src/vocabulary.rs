@@ -1,7 +1,7 @@
 //! Plain data that everything else speaks of, and small tools that know nothing of calls.
 //!
 //! In reading order:
-//! - the chain: [`chain`], [`block_ref`], [`header`], [`bloom`]
+//! - the chain: [`chain`], [`known_chains`], [`block_ref`], [`header`], [`bloom`]
 //! - nodes: [`node`], [`tier`], [`target`], [`metadata_service`]
 //! - clients: [`client`]
 //! - how much and how fast: [`caps`], [`rate_limit`], [`recent`], [`log_throttle`], [`circuit`]
@@ -17,6 +17,7 @@ pub mod client;
 pub mod glob;
 pub mod header;
 pub mod hex;
+pub mod known_chains;
 pub mod lease;
 pub mod log_throttle;
 pub mod metadata_service;
