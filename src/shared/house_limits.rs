@@ -32,9 +32,11 @@ pub enum Resource {
     Sends = 5,
     /// Bytes that it holds.
     SendsBytes = 6,
+    /// Clients' connections of which it is known for which chain they are.
+    Connections = 7,
 }
 
-const KINDS: usize = 7;
+const KINDS: usize = 8;
 
 /// What one chain has of each.
 #[derive(Debug, Default)]
@@ -73,6 +75,7 @@ impl HouseLimits {
             caps.sockets as u64,
             SENDS_MAX,
             SENDS_BYTES_MAX,
+            caps.connections as u64,
         ];
         Arc::new(HouseLimits {
             most: most.map(AtomicU64::new),
