@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import chains
 import counting
 import overload
 import scale
@@ -157,7 +158,7 @@ def compare(folder, options):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="calls", choices=["calls", "overload", *scale.RUNS])
+    parser.add_argument("what", nargs="?", default="calls", choices=["calls", "overload", "chains", *scale.RUNS])
     parser.add_argument("--forebay", required=True, help="the program")
     parser.add_argument("--ends", required=True, help="the caller and the node")
     parser.add_argument("--rounds", type=int, default=3)
@@ -166,7 +167,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="without callgrind and strace")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as folder:
-        runs = {"calls": compare, "overload": overload.overload, **scale.RUNS}
+        runs = {"calls": compare, "overload": overload.overload, "chains": chains.chains, **scale.RUNS}
         run = runs[options.what]
         run(Path(folder), options)
 

@@ -68,7 +68,7 @@ const HOUSEKEEPERS_MAX: usize = 4;
 /// there are several.
 const ENTRY_PART: usize = 8;
 /// The same of answers that wait: those over HTTP/2 do so for a connection, whatever chains it is for.
-const ENTRY_UNSENT_PART: u64 = 4;
+const ENTRY_UNSENT_PART: u64 = 16;
 
 /// A balancer that is put together and has not begun.
 pub struct App {

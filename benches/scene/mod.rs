@@ -14,7 +14,7 @@ use forebay_core::testing::NoMemory;
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::client::Client;
 
-use forebay_core::vocabulary::node::{NodeId, Role, Weight};
+use forebay_core::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
 /// Calls under way at each node.
 const IN_FLIGHT: u32 = 50;
@@ -56,6 +56,7 @@ pub fn fleet(nodes: u32, now: Instant) -> FleetView {
         name: format!("node-{at}").into(),
         rung: if at == 0 { Role::Leader } else { Role::Own },
         weight: Weight::new(u64::from(at % 4 + 1)).unwrap_or(Weight::ONE),
+        purpose: NodePurpose::default(),
     };
     fleet.replace((0..=nodes).map(member).collect(), now);
     let head = |at: u32| ProbeOutcome::Answered {

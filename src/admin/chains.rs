@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::admin::error::AdminError;
 use crate::admin::handlers::AdminHandlers;
 use crate::call::context::CallState;
+use forebay_core::vocabulary::chain::default_place;
 
 /// What the fleet is judged by, as far as it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -71,10 +72,7 @@ impl AdminChains {
 /// Where the chain called `name` stands among `chains`, each with whether it is the default one.
 fn place(chains: &[(&str, bool)], name: Option<&str>) -> Result<usize, AdminError> {
     let named = |wanted: &str| chains.iter().position(|(known, _)| *known == wanted);
-    let unnamed = || match chains {
-        [_] => Some(0),
-        several => several.iter().position(|(_, is_default)| *is_default),
-    };
+    let unnamed = || default_place(chains.iter().map(|(_, is_default)| *is_default));
     name.map_or_else(unnamed, named).ok_or_else(|| {
         let names: Vec<_> = chains.iter().map(|(known, _)| *known).collect();
         let names = names.join(", ");

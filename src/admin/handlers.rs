@@ -101,6 +101,7 @@ impl AdminHandlers {
                 name: Some(spec.name.to_string()),
                 weight: spec.weight,
                 in_flight_max: spec.in_flight_max,
+                purpose: spec.purpose.clone(),
                 rung: spec.rung,
                 ..NodeRecord::at(spec.url.as_written())
             },

@@ -36,7 +36,6 @@ use tokio::sync::Semaphore;
 pub use crate::admin::auth::AdminAuth;
 use crate::admin::auth::Credential;
 use crate::admin::auth_log::AuthLog;
-use crate::admin::cache::CacheStatus;
 pub use crate::admin::chains::{AdminChain, AdminChains, StatusCriteria};
 use crate::admin::error::AdminError;
 use crate::admin::glance::{StatusTime, glance};
@@ -276,8 +275,7 @@ fn status_of(chain: &AdminChain, chains: &AdminChains) -> AdminResponse {
     let inside = (gate.requests(), gate.is_closing());
     let glances = chains.all().iter();
     let glances = glances.map(|chain| glance(chain, inside.1, moment));
-    let mut status = status::status(chain, glances.collect(), inside, moment);
-    status.cache = CacheStatus::of(&chain.engine);
+    let status = status::status(chain, glances.collect(), inside, moment);
     AdminResponse::json(200, &status)
 }
 

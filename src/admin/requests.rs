@@ -12,7 +12,9 @@ use serde::{Deserialize, Deserializer};
 use crate::admin::error::AdminError;
 use crate::admin::routes;
 use crate::registry::NodeEdit;
-use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
+use forebay_core::vocabulary::node::{
+    InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, ServedMethods, Weight,
+};
 
 /// Headers of one node.
 pub const HEADERS_MAX: usize = 32;
@@ -37,6 +39,10 @@ struct AddBody {
     headers: BTreeMap<String, String>,
     #[serde(default)]
     in_flight_max: InFlightMax,
+    #[serde(default)]
+    serves: ServedMethods,
+    #[serde(default)]
+    recent_blocks: RecentBlocks,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +64,10 @@ struct ChangeBody {
     headers: Option<BTreeMap<String, String>>,
     #[serde(default, deserialize_with = "present")]
     in_flight_max: Option<InFlightMax>,
+    #[serde(default, deserialize_with = "present")]
+    serves: Option<ServedMethods>,
+    #[serde(default, deserialize_with = "present")]
+    recent_blocks: Option<RecentBlocks>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +107,10 @@ pub fn add(body: &[u8]) -> Result<NodeRecord, AdminError> {
         rung: rung(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Role::Own),
         weight: weight(body.weight)?.unwrap_or(Weight::ONE),
         in_flight_max: body.in_flight_max,
+        purpose: NodePurpose {
+            serves: body.serves,
+            recent_blocks: body.recent_blocks,
+        },
         headers: few(body.headers)?,
         ws_url: body.ws_url.map(whole).transpose()?,
         name: body.name,
@@ -123,11 +137,14 @@ pub fn change(body: &[u8]) -> Result<NodeChange, AdminError> {
         ws_url: body.ws_url.map(whole).transpose()?,
         headers: body.headers.map(few).transpose()?,
         in_flight_max: body.in_flight_max,
+        serves: body.serves,
+        recent_blocks: body.recent_blocks,
         former_weight: None,
     };
     let key = routes::key(body.url, body.name)?;
     if edit == NodeEdit::default() {
-        let known = "weight, is_leader, is_fallback, ws_url, headers, in_flight_max";
+        let known = "weight, is_leader, is_fallback, ws_url, headers, in_flight_max, \
+                     serves, recent_blocks";
         return Err(AdminError::input(format!(
             "there is nothing to change: {known}"
         )));
@@ -246,6 +263,12 @@ pub fn in_words(edit: &NodeEdit) -> String {
     }
     if let Some(most) = edit.in_flight_max {
         words.push(format!("{most} calls in flight"));
+    }
+    if let Some(serves) = &edit.serves {
+        words.push(format!("serves {serves}"));
+    }
+    if let Some(recent) = edit.recent_blocks {
+        words.push(format!("{recent} recent blocks"));
     }
     if let Some(ws_url) = &edit.ws_url {
         let word = if ws_url.is_empty() {
@@ -429,6 +452,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_node_is_for_is_a_list_of_methods_and_a_number_of_blocks() {
+        let edited = |member: &str| {
+            let body = format!("{{\"name\":\"a\",{member}}}");
+            change(body.as_bytes()).map(|change| change.edit)
+        };
+        let served = edited(r#""serves":["eth_*","!eth_getLogs"]"#).unwrap();
+        assert_eq!(served.serves.unwrap().to_string(), "eth_*,!eth_getLogs");
+        let recent = edited(r#""recent_blocks":128"#).unwrap();
+        assert_eq!(recent.recent_blocks, Some(RecentBlocks::Newest(128)));
+        let all = edited(r#""serves":["*"],"recent_blocks":"all""#).unwrap();
+        assert_eq!(all.serves, Some(ServedMethods::default()));
+        assert_eq!(all.recent_blocks, Some(RecentBlocks::All));
+        for bad in [
+            r#""serves":[]"#,
+            r#""serves":["!*"]"#,
+            r#""serves":"eth_*""#,
+            r#""serves":[1]"#,
+            r#""serves":null"#,
+            r#""recent_blocks":0"#,
+            r#""recent_blocks":null"#,
+        ] {
+            assert!(is_mistake(edited(bad)), "{bad}");
+        }
+        let added = add(br#"{"url":"http://a","serves":["eth_call"],"recent_blocks":1}"#).unwrap();
+        assert!(added.purpose.serves.has("eth_call") && !added.purpose.serves.has("eth_gasPrice"));
+        assert_eq!(added.purpose.recent_blocks, RecentBlocks::Newest(1));
+    }
+
+    #[test]
     fn an_edit_in_words_shows_no_secret() {
         let edit = NodeEdit {
             rung: Some(Role::Leader),
@@ -436,11 +488,14 @@ mod tests {
             headers: Some([("x-key".to_string(), "s3cret".to_string())].into()),
             weight: None,
             in_flight_max: Some(InFlightMax::Fixed(20)),
+            serves: Some("eth_*,!eth_getLogs".parse().unwrap()),
+            recent_blocks: Some(RecentBlocks::Newest(128)),
             former_weight: None,
         };
         assert_eq!(
             in_words(&edit),
-            "leader node, 20 calls in flight, another socket, headers [x-key]"
+            "leader node, 20 calls in flight, serves eth_*,!eth_getLogs, 128 recent blocks, \
+             another socket, headers [x-key]"
         );
     }
 }

@@ -172,7 +172,7 @@ pub fn status(
             interval_ms: u64::try_from(measures.round_interval.as_millis()).unwrap_or(u64::MAX),
         },
         requests_in_flight,
-        cache: None,
+        cache: CacheStatus::of(&chain.engine),
         nodes: nodes(&snapshot, &pool.journal, measures, moment.now),
         configuration: configuration(pool.journal.configuration()),
         events: pool.journal.events().into_iter().map(event).collect(),

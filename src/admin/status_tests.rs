@@ -8,7 +8,7 @@ use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::vocabulary::chain::BlockNumber;
-use forebay_core::vocabulary::node::{NodeId, Weight};
+use forebay_core::vocabulary::node::{NodeId, NodePurpose, Weight};
 
 const MEASURES: StatusCriteria = StatusCriteria {
     instance: "here",
@@ -40,6 +40,7 @@ impl Stage {
             name: name.into(),
             rung,
             weight: Weight::new(weight).unwrap(),
+            purpose: NodePurpose::default(),
         };
         fleet.replace(
             vec![

@@ -133,13 +133,10 @@ impl RuntimeConfig {
 
 /// The chains that run as the admin listener serves them, in the order of the file.
 fn desks(settings: &Settings, running: &[RunningChain]) -> AdminChains {
-    let named = settings.chains.iter();
-    let default = named.filter(|chain| chain.is_default);
-    let default: Vec<_> = default.map(|chain| &chain.name).collect();
     let chains = settings.all_chains().filter_map(|(name, of_chain)| {
         let chain = running.iter().find(|chain| chain.name == name)?;
         Some(AdminChain {
-            is_default: default.contains(&&name),
+            is_default: settings.stored_as(&name).is_none(),
             desk: chain.desk.clone(),
             engine: chain.engine.clone(),
             measures: from_settings::measures(of_chain),

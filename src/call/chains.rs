@@ -14,7 +14,7 @@ use crate::call::context::CallState;
 use crate::clock;
 use crate::shared::fleet_state::ChainFleets;
 use forebay_core::rpc::refusal::Refusal;
-use forebay_core::vocabulary::chain::ChainName;
+use forebay_core::vocabulary::chain::{ChainName, default_place};
 use forebay_core::wire::chain_path::{ChainKey, HOST_BYTES_MAX, host_name};
 
 /// After so long the process is ready though a chain has not had its first round.
@@ -85,10 +85,10 @@ impl ChainDirectory {
             directory.by_word.extend(words(&chain.engine, keys));
             let hosts = chain.hosts.iter().cloned();
             directory.by_host.extend(words(&chain.engine, hosts));
-            if chain.is_default || directory.chains.len() == 1 {
-                directory.root = Some(chain.engine.clone());
-            }
         }
+        let say_so = directory.chains.iter().map(|chain| chain.is_default);
+        let root = default_place(say_so).map(|at| directory.chains[at].engine.clone());
+        directory.root = root;
         paths.sort_unstable();
         directory.paths = paths.join(", ").into();
         directory

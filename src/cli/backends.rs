@@ -6,10 +6,10 @@
 use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
-use thiserror::Error;
 
 use super::nodes_table;
 use super::table::printable;
+use crate::cli::backend_error::BackendError;
 use crate::cli::retained_nodes;
 use crate::cli::setup::ChosenChain;
 use crate::config::{self, settings::Settings};
@@ -18,7 +18,8 @@ use crate::registry::item_json::ItemJson;
 use crate::registry::validation::{EnvironmentLookup, identity_of, name_of, unset_variables};
 use crate::registry::{NodeEdit, Registry, RegistryError, RegistryItem};
 use forebay_core::vocabulary::node::{
-    InFlightMax, NodeRecord, NodeSpecError, NodeUrl, Role, Weight,
+    InFlightMax, NodePurpose, NodeRecord, NodeSpecError, NodeUrl, RecentBlocks, Role,
+    ServedMethods, Weight,
 };
 use forebay_core::vocabulary::target::{self, OwnAddresses};
 
@@ -59,6 +60,14 @@ pub struct AddArguments {
     /// number from 1 to 10000.
     #[arg(long, value_name = "N|auto", default_value_t = InFlightMax::Auto)]
     in_flight_max: InFlightMax,
+    /// The methods that the node is asked for: names and globs with commas between them; those with a
+    /// `!` before them are taken out, in single quotes: 'eth_*,!eth_getLogs'.
+    #[arg(long, value_name = "METHODS", default_value_t = ServedMethods::default())]
+    serves: ServedMethods,
+    /// The newest blocks that the node is asked for: `all`, as far back as it turns out to go, or a
+    /// number from 1.
+    #[arg(long, value_name = "N|all", default_value_t = RecentBlocks::All)]
+    recent_blocks: RecentBlocks,
     /// Where the node speaks WebSocket, like ws://10.0.0.11:8546.
     #[arg(long, value_name = "URL")]
     ws: Option<String>,
@@ -88,6 +97,12 @@ pub struct SetArguments {
     /// The most calls that the node has in flight: `auto`, or a number from 1 to 10000.
     #[arg(long, value_name = "N|auto")]
     in_flight_max: Option<InFlightMax>,
+    /// The methods that the node is asked for, as in 'eth_*,!eth_getLogs'; '*' for all.
+    #[arg(long, value_name = "METHODS")]
+    serves: Option<ServedMethods>,
+    /// The newest blocks that the node is asked for: `all`, or a number from 1.
+    #[arg(long, value_name = "N|all")]
+    recent_blocks: Option<RecentBlocks>,
     /// Make it the leader; the present one becomes an ordinary node.
     #[arg(long, conflicts_with = "no_leader")]
     leader: bool,
@@ -98,7 +113,12 @@ pub struct SetArguments {
     #[arg(long, value_name = "URL")]
     ws: Option<String>,
     /// Take back what commands said of it: as the configuration's `nodes` has it.
-    #[arg(long, conflicts_with_all = ["weight", "in_flight_max", "leader", "no_leader", "ws"])]
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "weight", "in_flight_max", "serves", "recent_blocks", "leader", "no_leader", "ws",
+        ]
+    )]
     as_in_file: bool,
 }
 
@@ -107,70 +127,6 @@ pub struct RemoveArguments {
     /// The node's URL or its name.
     #[arg(value_name = "URL|NAME")]
     node: String,
-}
-
-/// Why a command was not carried out.
-#[derive(Debug, Error)]
-pub enum BackendError {
-    #[error("{0}{hint}", hint = hint(.0))]
-    Registry(RegistryError),
-    #[error(
-        "nothing to set: name at least one of --weight, --in-flight-max, --leader, --no-leader, --ws, \
-         --as-in-file"
-    )]
-    NothingToSet,
-    #[error("the configuration's `nodes` have no such node")]
-    NotInFile,
-    #[error("the result can't be written")]
-    Output(#[from] io::Error),
-}
-
-impl BackendError {
-    /// 1 refused input, 3 not found, 4 registry out of reach.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            BackendError::Registry(RegistryError::Unknown) => 3,
-            BackendError::Registry(RegistryError::OutOfReach { .. }) => 4,
-            BackendError::Registry(
-                RegistryError::Exists
-                | RegistryError::SecondLeader(_)
-                | RegistryError::NameTaken(_)
-                | RegistryError::Record(_)
-                | RegistryError::InFile(_)
-                | RegistryError::Damaged(_),
-            )
-            | BackendError::NothingToSet
-            | BackendError::NotInFile
-            | BackendError::Output(_) => 1,
-        }
-    }
-}
-
-/// What to do about a refusal, in terms of this command line.
-fn hint(why: &RegistryError) -> &'static str {
-    match why {
-        RegistryError::NameTaken(_) => "; give this one a name of its own with --name",
-        RegistryError::Unknown => "; `forebay backends list` shows those there are",
-        RegistryError::Exists
-        | RegistryError::SecondLeader(_)
-        | RegistryError::Record(_)
-        | RegistryError::InFile(_)
-        | RegistryError::Damaged(_)
-        | RegistryError::OutOfReach { .. } => "",
-    }
-}
-
-// Not `#[from]`: that would name the error as the source too, and print it twice.
-impl From<RegistryError> for BackendError {
-    fn from(why: RegistryError) -> BackendError {
-        BackendError::Registry(why)
-    }
-}
-
-impl From<NodeSpecError> for BackendError {
-    fn from(fault: NodeSpecError) -> BackendError {
-        BackendError::Registry(fault.into())
-    }
 }
 
 /// Carries out `command` on `chain`. `lookup` is this process's environment, not the server's: for remarks alone.
@@ -286,6 +242,10 @@ impl AddArguments {
             name: self.name,
             weight: Weight::new(self.weight)?,
             in_flight_max: self.in_flight_max,
+            purpose: NodePurpose {
+                serves: self.serves,
+                recent_blocks: self.recent_blocks,
+            },
             rung,
             ..NodeRecord::at(&self.url)
         })
@@ -311,6 +271,8 @@ impl SetArguments {
             ws_url: self.ws.clone(),
             headers: None,
             in_flight_max: self.in_flight_max,
+            serves: self.serves.clone(),
+            recent_blocks: self.recent_blocks,
             former_weight: None,
         };
         if edit == NodeEdit::default() {
@@ -338,6 +300,8 @@ fn as_in_file(
         ws_url: Some(record.ws_url.clone().unwrap_or_default()),
         headers: Some(record.headers.clone()),
         in_flight_max: Some(record.in_flight_max),
+        serves: Some(record.purpose.serves.clone()),
+        recent_blocks: Some(record.purpose.recent_blocks),
         former_weight: None,
     })
 }

@@ -10,6 +10,7 @@ mod load;
 mod painter;
 mod scenario;
 mod screen;
+mod settings;
 mod statistics;
 mod summary;
 mod terminal;
@@ -19,7 +20,7 @@ use std::fs::{self, DirBuilder};
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -35,29 +36,23 @@ use self::summary::summary;
 use super::health::reachable;
 use crate::app::App;
 use crate::call::context::CallState;
-use crate::cli::demo::fleet::{CHAIN_ID, DemoFleet};
+use crate::cli::demo::fleet::DemoFleet;
 use crate::cli::demo::load::LoadGenerator;
 use crate::cli::demo::scenario::{LENGTH_MAX, LENGTH_MIN, Scenario};
 use crate::cli::demo::screen::{
-    ChangeDetector, EventOrigin, Screen, ScreenEvent, remember, rows, serving,
+    ChangeDetector, EventOrigin, Screen, ScreenEvent, SecondChain, remember, rows, serving,
 };
+use crate::cli::demo::settings::SECOND;
 use crate::cli::demo::statistics::LoadTotals;
 use crate::cli::demo::terminal::{DemoTerminal, OutputKind};
 use crate::cli::error::CommandError;
 use crate::clock;
 use crate::config::quantity;
-use crate::config::settings::{
-    CacheSettings, ChainSettings, HealthSettings, ListenSettings, RegistrySettings, Settings,
-    ShutdownSettings,
-};
-use forebay_core::vocabulary::node::NodeRecord;
 
 /// The view is painted anew this often, and the nodes act.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The balancer's first round takes far less.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-const ROUND_EVERY: Duration = Duration::from_millis(250);
-const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Connections of the demo are few.
 const THREADS: usize = 1;
 
@@ -105,7 +100,7 @@ pub fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
     })?;
     let folder = RegistryFolder::make()
         .map_err(|why| CommandError::out_of_reach(format!("no folder for the registry: {why}")))?;
-    let settings = settings(address, &folder.0, stage.records(), story.block_time());
+    let settings = settings::of(address, &folder.0, &stage, story.block_time());
     let conf = ServerConf {
         threads: THREADS,
         ..ServerConf::default()
@@ -113,19 +108,28 @@ pub fn run(arguments: &DemoArguments) -> Result<(), CommandError> {
     let app = App::new(settings, conf, None, false).map_err(|why| {
         CommandError::out_of_reach(format!("{why:#}; choose another address by --listen"))
     })?;
-    let engine = app.chains.now().first().cloned();
-    let engine = engine.ok_or_else(|| CommandError::refused("there is no chain"))?;
+    let chains = app.chains.now();
+    let engines = chains.first().zip(chains.named(SECOND));
+    let engines = engines.map(|(engine, second)| (engine.clone(), second.clone()));
+    drop(chains);
+    let (engine, second) =
+        engines.ok_or_else(|| CommandError::refused("there are no two chains"))?;
     // It ends with the process, or by the same signals as the demo.
     thread::Builder::new()
         .name("balancer".to_string())
         .spawn(move || app.run())
         .map_err(CommandError::out_of_reach)?;
-    let caller = LoadGenerator::new(reachable(address)).map_err(CommandError::out_of_reach)?;
+    let caller = |path| {
+        let caller = LoadGenerator::new(reachable(address), path);
+        caller.map(Arc::new).map_err(CommandError::out_of_reach)
+    };
+    let callers = [caller("")?, caller(SECOND)?];
     runtime.block_on(perform(DemoRunner {
         story,
         stage,
         engine,
-        caller: Arc::new(caller),
+        second,
+        callers,
         address: reachable(address),
         watch: ChangeDetector::default(),
         events: VecDeque::new(),
@@ -138,47 +142,6 @@ fn settle(address: SocketAddr) -> io::Result<SocketAddr> {
         TcpListener::bind(address)?.local_addr()
     } else {
         Ok(address)
-    }
-}
-
-fn settings(
-    address: SocketAddr,
-    folder: &Path,
-    nodes: Vec<NodeRecord>,
-    block_time: Duration,
-) -> Settings {
-    Settings {
-        chain: ChainSettings {
-            id: Some(CHAIN_ID),
-            block_time,
-        },
-        listen: ListenSettings {
-            http: vec![address],
-            metrics: None,
-            ..ListenSettings::default()
-        },
-        registry: RegistrySettings {
-            path: folder.join("forebay.db"),
-            last_list: folder.join("last-list.json"),
-            ..RegistrySettings::default()
-        },
-        nodes,
-        health: HealthSettings {
-            interval: ROUND_EVERY,
-            leader_interval: ROUND_EVERY,
-            timeout: PROBE_TIMEOUT,
-            ..HealthSettings::default()
-        },
-        // Each call is to show at a node.
-        cache: CacheSettings {
-            memory: Some(0),
-            ..CacheSettings::default()
-        },
-        shutdown: ShutdownSettings {
-            lame_duck: Duration::ZERO,
-            ..ShutdownSettings::default()
-        },
-        ..Settings::default()
     }
 }
 
@@ -211,7 +174,10 @@ struct DemoRunner {
     story: Scenario,
     stage: DemoFleet,
     engine: Arc<CallState>,
-    caller: Arc<LoadGenerator>,
+    /// Of the chain beside it.
+    second: Arc<CallState>,
+    /// Of the chain that the story is of, and of the second.
+    callers: [Arc<LoadGenerator>; 2],
     address: SocketAddr,
     watch: ChangeDetector,
     events: VecDeque<ScreenEvent>,
@@ -234,8 +200,10 @@ async fn perform(mut director: DemoRunner) -> Result<(), CommandError> {
         },
         () = signals.next() => return Ok(()),
     }
-    let (stop, stopped) = oneshot::channel();
-    let load = tokio::spawn(director.caller.clone().run(stopped));
+    let loads = director.callers.clone().map(|caller| {
+        let (stop, stopped) = oneshot::channel();
+        (stop, tokio::spawn(caller.run(stopped)))
+    });
     let started = clock::now();
     let kind = OutputKind::of_stdout();
     let played = director.play(kind, &mut signals).await;
@@ -246,11 +214,15 @@ async fn perform(mut director: DemoRunner) -> Result<(), CommandError> {
         Err(why) if why.kind() == io::ErrorKind::BrokenPipe => DemoEnd::Stopped,
         Err(why) => return Err(CommandError::out_of_reach(why)),
     };
-    end_load(end, stop, load).await;
-    let figures = director.caller.tally().figures.clone();
+    for (stop, load) in loads {
+        end_load(end, stop, load).await;
+    }
+    let figures = director
+        .callers
+        .map(|caller| caller.tally().figures.clone());
     let text = summary(&figures, elapsed, kind.ink());
     drop(io::stdout().write_all(text.as_bytes()));
-    outcome(&figures)
+    figures.iter().try_for_each(outcome)
 }
 
 /// One failed call is one too many: that none fails is what the demo shows.
@@ -282,8 +254,10 @@ impl DemoRunner {
     async fn until_ready(&self) -> bool {
         let mut looks = interval(LOOK_EVERY / 4);
         let ready = async {
-            while !self.caller.finds_it_ready().await {
-                looks.tick().await;
+            for caller in &self.callers {
+                while !caller.finds_it_ready().await {
+                    looks.tick().await;
+                }
             }
         };
         timeout(READY_WITHIN, ready).await.is_ok()
@@ -335,7 +309,8 @@ impl DemoRunner {
     fn picture(&self, elapsed: Duration) -> Screen {
         let snapshot = self.engine.pool.snapshot();
         let now = clock::now();
-        let tally = self.caller.tally();
+        let [tally, beside] = [&self.callers[0], &self.callers[1]].map(|caller| caller.tally());
+        let second = self.second.pool.snapshot();
         Screen {
             elapsed,
             length: self.story.length(),
@@ -343,6 +318,7 @@ impl DemoRunner {
             rows: rows(&snapshot.view, &tally.recent_shares(now), now),
             serving: serving(&snapshot.view),
             figures: tally.figures.clone(),
+            second: SecondChain::of(&second.view, &beside.figures),
             events: self.events.clone(),
             address: self.address,
         }

@@ -5,8 +5,9 @@
 //!
 //! In reading order: the arguments, here; `setup`, what commands begin with, and `error`, how they fail;
 //! then a file for each command: [`serve`], [`upgrade`], [`check`], [`health`], [`probe`], [`cache`], [`registry`]
-//! (with [`backends`], [`repair`] and `retained_nodes`, and its `nodes_table` drawn by [`table`]), [`demo`].
+//! (with [`backends`] and its [`backend_error`], [`repair`] and `retained_nodes`, and its `nodes_table` drawn by [`table`]), [`demo`].
 
+pub mod backend_error;
 pub mod backends;
 pub mod cache;
 pub mod check;

@@ -116,6 +116,7 @@ fn judge(nodes: &[NodeSpec], probed: &[ProbeReply], settings: &Settings) -> Flee
         name: Arc::clone(&node.name),
         rung: node.rung,
         weight: node.weight,
+        purpose: node.purpose.clone(),
     };
     let probes: Vec<_> = ids()
         .zip(probed.iter().map(|probed| probed.probe))

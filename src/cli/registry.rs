@@ -9,6 +9,7 @@ use super::backends;
 use super::setup::{registry, runtime};
 use super::table::printable;
 use crate::app;
+use crate::cli::backend_error::BackendError;
 use crate::cli::backends::BackendCommand;
 use crate::cli::error::CommandError;
 use crate::config::settings::{RegistryKind, Settings};
@@ -101,8 +102,8 @@ pub fn run(
     }
 }
 
-impl From<backends::BackendError> for CommandError {
-    fn from(failure: backends::BackendError) -> CommandError {
+impl From<BackendError> for CommandError {
+    fn from(failure: BackendError) -> CommandError {
         CommandError {
             code: failure.exit_code(),
             why: failure.to_string(),

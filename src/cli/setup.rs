@@ -121,10 +121,7 @@ pub(super) fn chain<'a>(
     settings: &'a Settings,
     name: Option<&ChainName>,
 ) -> Result<ChosenChain<'a>, CommandError> {
-    let is_default = |wanted: &ChainName| match &settings.chains[..] {
-        [] | [_] => true,
-        several => several.iter().any(|it| it.name == *wanted && it.is_default),
-    };
+    let is_default = |wanted: &ChainName| settings.stored_as(wanted).is_none();
     let is_it = |found: &ChainName| name.map_or_else(|| is_default(found), |name| name == found);
     let chosen = settings.all_chains().find(|(found, _)| is_it(found));
     let Some((found, of_chain)) = chosen else {

@@ -1,11 +1,13 @@
 //! Who calls: a request and the way back for its answer, whatever version of HTTP it came by.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::client::request_head::RequestHead;
 use crate::client::response::{ClientResponse, CorsPolicy};
+use crate::shared::admission::Admission;
 
 /// The client is gone, or the rest of what it is sent can't be had: its connection breaks.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub trait Downstream: Send {
 
     /// After the answer the connection ends.
     fn close(&mut self);
+
+    /// It is known for which chain it is: what it holds from now on counts as that chain's. `false`: the chain has
+    /// as many connections as it may.
+    fn settle(&mut self, gate: &Arc<Admission>) -> bool;
 
     /// Tells a client that waits for our word to send its body.
     fn send_continue(&mut self) -> impl Future<Output = Result<(), ClientGone>> + Send;

@@ -154,6 +154,11 @@ impl Endpoint {
         let chain = &engine.pool.chain;
         let origin = RequestContext::of(caller, policy, address, arrived_at, chain);
         let of_chain = (&**engine, policy, &origin);
+        if !caller.settle(gate) {
+            return self
+                .refuse_call(caller, of_chain, Refusal::OverCapacity)
+                .await;
+        }
         let who = gate.caller(address);
         let head_bytes = caller.asked().kept_bytes();
         let pass = gate.enter(who);

@@ -1,13 +1,16 @@
-//! What the codec holds of one connection's answers until its client takes them: counted in the gate,
-//! and bounded for each connection. Who has more to say waits.
+//! What the codec holds of one connection's answers until its client takes them: counted as that of the chain
+//! that each answer is of, and bounded for each connection. Who has more to say waits.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::shared::admission::Admission;
 use crate::shared::callers::Caller;
+use crate::shared::chain_connection::ChainConnection;
 
 /// So many bytes, and a piece more for each stream that says something at this very moment.
 const BYTES_MAX: u64 = 256 << 10;
@@ -15,19 +18,35 @@ const BYTES_MAX: u64 = 256 << 10;
 /// One connection's.
 #[derive(Debug)]
 pub struct Backlog {
-    gate: Arc<Admission>,
-    caller: Caller,
+    address: Option<IpAddr>,
     bytes: AtomicU64,
+    held: Mutex<Held>,
     /// Rung when there is room again.
     drained: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Held {
+    /// In the order in which the codec got them. It may write those of several streams in another: then one
+    /// chain's room comes back for another's for that long, and all of them make up what is held all the same.
+    pieces: VecDeque<Piece>,
+    /// Among those of the chain that was called last.
+    place: Option<ChainConnection>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    gate: Arc<Admission>,
+    caller: Caller,
+    bytes: u64,
+}
+
 impl Backlog {
-    pub fn new(gate: &Arc<Admission>, caller: Caller) -> Backlog {
+    pub fn new(address: Option<IpAddr>) -> Backlog {
         Backlog {
-            gate: gate.clone(),
-            caller,
+            address,
             bytes: AtomicU64::new(0),
+            held: Mutex::default(),
             drained: Notify::new(),
         }
     }
@@ -43,34 +62,67 @@ impl Backlog {
         }
     }
 
-    /// The codec is about to get so many bytes; `false`: there is no room for them in the house.
-    pub fn put(&self, bytes: usize) -> bool {
+    /// The connection calls the chain behind `gate`; `false` when that has as many connections as it may.
+    pub fn settle(&self, gate: &Arc<Admission>) -> bool {
+        ChainConnection::settle(&mut self.held().place, gate)
+    }
+
+    /// The codec is about to get so many bytes, of an answer of the chain behind `gate`; `false`: there is no room
+    /// for them.
+    pub fn put(&self, gate: &Arc<Admission>, bytes: usize) -> bool {
         let bytes = bytes as u64;
-        let has_room = self.gate.hold_unsent(self.caller, bytes);
+        let caller = gate.caller(self.address);
+        let has_room = gate.hold_unsent(caller, bytes);
         if has_room {
             self.bytes.fetch_add(bytes, Ordering::AcqRel);
+            self.held().note(gate, caller, bytes);
         }
         has_room
     }
 
     /// So many bytes were written, what frames them among them.
     pub fn wrote(&self, bytes: usize) {
-        let taken = |held: u64| Some(held.saturating_sub(bytes as u64));
-        let held = self
-            .bytes
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, taken)
-            .unwrap_or_default();
-        self.gate
-            .release_unsent(self.caller, held.min(bytes as u64));
-        if held >= BYTES_MAX {
+        let mut left = bytes as u64;
+        let mut held = self.held();
+        while let Some(piece) = held.pieces.front_mut().filter(|_| left > 0) {
+            let taken = piece.bytes.min(left);
+            piece.gate.release_unsent(piece.caller, taken);
+            piece.bytes -= taken;
+            left -= taken;
+            if piece.bytes == 0 {
+                held.pieces.pop_front();
+            }
+        }
+        drop(held);
+        let before = self.bytes.fetch_sub(bytes as u64 - left, Ordering::AcqRel);
+        if before >= BYTES_MAX {
             self.drained.notify_waiters();
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn note(&mut self, gate: &Arc<Admission>, caller: Caller, bytes: u64) {
+        match self.pieces.back_mut() {
+            Some(last) if Arc::ptr_eq(&last.gate, gate) => last.bytes += bytes,
+            Some(_) | None => self.pieces.push_back(Piece {
+                gate: gate.clone(),
+                caller,
+                bytes,
+            }),
         }
     }
 }
 
-impl Drop for Backlog {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.gate.release_unsent(self.caller, *self.bytes.get_mut());
+        for piece in &self.pieces {
+            piece.gate.release_unsent(piece.caller, piece.bytes);
+        }
     }
 }
 
@@ -82,11 +134,11 @@ mod tests {
     #[tokio::test]
     async fn who_has_more_to_say_waits_until_some_of_it_is_written() {
         let gate = Arc::new(Admission::default());
-        let backlog = Backlog::new(&gate, gate.caller(None));
+        let backlog = Backlog::new(None);
         let full = usize::try_from(BYTES_MAX).unwrap();
-        assert!(backlog.put(full - 1));
+        assert!(backlog.put(&gate, full - 1));
         assert!(backlog.has_room().now_or_never().is_some());
-        assert!(backlog.put(1));
+        assert!(backlog.put(&gate, 1));
         let mut waits = Box::pin(backlog.has_room());
         assert!(waits.as_mut().now_or_never().is_none());
         backlog.wrote(1);
@@ -94,8 +146,24 @@ mod tests {
         assert_eq!(gate.unsent_bytes(), BYTES_MAX - 1);
         backlog.wrote(2 * full);
         assert_eq!(gate.unsent_bytes(), 0);
-        assert!(backlog.put(7));
+        assert!(backlog.put(&gate, 7));
         drop(backlog);
         assert_eq!(gate.unsent_bytes(), 0);
+    }
+
+    #[test]
+    fn what_waits_is_each_chains_own_until_it_is_written() {
+        let [one, other] = [(); 2].map(|()| Arc::new(Admission::default()));
+        let counts = || [&one, &other].map(|gate| gate.unsent_bytes());
+        let backlog = Backlog::new(None);
+        assert!(backlog.put(&one, 100) && backlog.put(&one, 50) && backlog.put(&other, 1000));
+        assert_eq!(counts(), [150, 1000]);
+        backlog.wrote(120);
+        assert_eq!(counts(), [30, 1000]);
+        backlog.wrote(40);
+        assert_eq!(counts(), [0, 990]);
+        assert!(backlog.put(&one, 5));
+        drop(backlog);
+        assert_eq!(counts(), [0, 0]);
     }
 }

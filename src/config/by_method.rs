@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::calls::{is_method, read_hedge, shown_hedge};
+use super::calls::{read_hedge, shown_hedge};
 use super::field::Field;
 use super::form::Form;
 use super::quantity::duration_text;
 use forebay_core::method::MethodLimits;
+use forebay_core::vocabulary::glob::may_be_method;
 
 const KEYS: [&str; 3] = ["attempt", "deadline", "hedge"];
 
@@ -30,7 +31,7 @@ fn one(
     item: &Field<'_>,
     times: &RangeInclusive<Duration>,
 ) -> Option<(String, MethodLimits)> {
-    if !item.is_noted() && !is_method(name) {
+    if !item.is_noted() && !may_be_method(name) {
         item.error("expected a method's name or a glob, as in `debug_trace*`");
         return None;
     }

@@ -7,9 +7,8 @@ use serde_json::Value as Json;
 use super::field::Field;
 use super::form::Form;
 use forebay_core::call::broadcast::NODES_MAX;
+use forebay_core::vocabulary::glob::may_be_method;
 
-/// The longest method name or glob, in bytes.
-const METHOD_BYTES_MAX: usize = 128;
 /// What a node's slow time may be multiplied with before another is asked, too.
 const HEDGES: RangeInclusive<f64> = 0.5..=10.0;
 
@@ -68,12 +67,6 @@ pub(super) fn broadcast<S: 'static>() -> Form<S, usize> {
 
 pub(super) fn method(item: &Field<'_>) -> Option<String> {
     item.parsed("a method's name or a glob, as in `debug_trace*`", |text| {
-        is_method(text).then(|| text.to_string())
+        may_be_method(text).then(|| text.to_string())
     })
-}
-
-/// Whether `text` may be a method's name or a glob.
-pub(super) fn is_method(text: &str) -> bool {
-    let fits = !text.is_empty() && text.len() <= METHOD_BYTES_MAX;
-    fits && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

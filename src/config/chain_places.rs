@@ -1,15 +1,16 @@
 //! The chains of the settings, one alone or several, and where the nodes of each are written down.
 
 use super::settings::Settings;
-use forebay_core::vocabulary::chain::ChainName;
+use forebay_core::vocabulary::chain::{ChainName, default_place};
 
 impl Settings {
     /// Under which name the nodes of the chain called `name` are written down; `None`: as those of the
     /// default one, where they stood before there were several.
     pub fn stored_as(&self, name: &ChainName) -> Option<&ChainName> {
         let chain = self.chains.iter().find(|chain| chain.name == *name)?;
-        let is_first = chain.is_default || self.chains.len() == 1;
-        (!is_first).then_some(&chain.name)
+        let default = default_place(self.chains.iter().map(|chain| chain.is_default));
+        let is_default = default.is_some_and(|at| self.chains[at].name == *name);
+        (!is_default).then_some(&chain.name)
     }
 
     /// Every chain with its settings; one alone is called `main`.

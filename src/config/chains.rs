@@ -13,7 +13,7 @@ use super::registry::TABLE_BYTES;
 use super::server::FOREBAY;
 use super::settings::{NamedChain, RegistryKind, Settings, table};
 use super::yaml::{YamlEntry, YamlNode, YamlValue};
-use super::{advice, chain_places, from_file};
+use super::{advice, chain_places, from_file, known_chain};
 use forebay_core::vocabulary::chain::ChainName;
 
 /// The most chains of one process.
@@ -25,12 +25,12 @@ pub(super) const OWN_KEYS: [(&str, Option<&str>, &str); 5] = [
     (
         "id",
         Some("chain.id"),
-        "nodes with another chain id are kept out; the path of calls, too. Left out: the leader's",
+        "nodes with another chain id are kept out; the path of calls, too. Left out: that of a known chain of this name, else the leader's",
     ),
     (
         "block_time",
         Some("chain.block_time"),
-        "the time between two blocks, to begin with",
+        "the time between two blocks, to begin with. Left out: a known chain's own, else 12s",
     ),
     (
         "nodes",
@@ -144,7 +144,8 @@ fn one(
         let field = section.field("hosts");
         field.error(format!("more than {HOSTS_MAX} names"));
     }
-    let tree = tree_of(context.root.entry(FOREBAY), node);
+    let known = known_chain::id_of(name.as_str(), node);
+    let tree = tree_of(context.root.entry(FOREBAY), node, known);
     let settings = read_tree(context, chain, (&tree, node));
     Some(NamedChain {
         name,
@@ -191,8 +192,9 @@ fn process_key(key: &str) -> String {
     format!("is the process's, the same for all chains: write `forebay.{key}`")
 }
 
-/// What `own`, a chain, says over what all chains share, as a file would say it of one chain alone.
-fn tree_of(forebay: Option<&YamlEntry>, own: &YamlNode) -> YamlNode {
+/// What `own`, a chain, says over what all chains share and is `known` of it, as a file would say it of one
+/// chain alone.
+fn tree_of(forebay: Option<&YamlEntry>, own: &YamlNode, known: Option<YamlEntry>) -> YamlNode {
     let shared = forebay.map(|entry| &entry.node);
     let is_shared = |entry: &&YamlEntry| ![CHAINS, "chain", "nodes"].contains(&entry.key.as_str());
     let mut entries: Vec<YamlEntry> = entries_of(shared)
@@ -200,7 +202,7 @@ fn tree_of(forebay: Option<&YamlEntry>, own: &YamlNode) -> YamlNode {
         .filter(is_shared)
         .cloned()
         .collect();
-    let mut chain = Vec::new();
+    let mut chain: Vec<YamlEntry> = known.into_iter().collect();
     for entry in entries_of(Some(own)) {
         match entry.key.as_str() {
             "default" | "hosts" => {}

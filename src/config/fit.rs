@@ -33,6 +33,9 @@ pub(super) fn check(context: &ReadContext<'_>, forebay: &Section<'_>, settings: 
         let field = forebay.field("calls").group().field("by_method");
         method_effects::check(context, &field, settings);
     }
+    if is_sound(context, "nodes") && is_sound(context, "methods") {
+        method_effects::check_nodes(context, &forebay.field("nodes").path, settings);
+    }
     sockets::check(context, &settings.sockets);
 }
 

@@ -6,7 +6,7 @@
 use super::field::{Field, ReadContext};
 use super::setting::Setting;
 use super::settings::{CloudWatchSettings, OtlpSettings, Settings, table};
-use super::{fit, limits, otlp};
+use super::{fit, known_chain, limits, otlp};
 
 /// Groups that others look at.
 const READ_FIRST: [&str; 2] = ["health", "listen"];
@@ -26,6 +26,7 @@ pub(super) fn settings(context: &ReadContext<'_>, forebay: &Field<'_>) -> Settin
     if !otlp::is_wanted(&section.field("otlp")) {
         settings.otlp = None;
     }
+    known_chain::fit(&section, &mut settings);
     fit::check(context, &section, &settings);
     limits::fit(context, &section, &mut settings);
     settings

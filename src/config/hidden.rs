@@ -58,6 +58,9 @@ pub(super) fn harmless(why: &NodeSpecError) -> String {
         | NodeSpecError::Unclosed
         | NodeSpecError::Weight(_)
         | NodeSpecError::InFlightMax
+        | NodeSpecError::Serves
+        | NodeSpecError::ServesNothing
+        | NodeSpecError::RecentBlocks
         | NodeSpecError::Name => why.to_string(),
     }
 }

@@ -2,13 +2,13 @@
 
 use super::field::{Field, ReadContext, below};
 use super::settings::Settings;
-use forebay_core::method::{MethodRules, RepeatRule, TABLE, matches};
+use forebay_core::method::{MethodRules, RepeatRule, TABLE, Treatment};
+use forebay_core::vocabulary::glob::matches;
+use forebay_core::vocabulary::node::{NodeRecord, NodeSpecError};
 
 /// Tells what can't, of what stands at `field`.
 pub(super) fn check(context: &ReadContext<'_>, field: &Field<'_>, settings: &Settings) {
-    let methods = settings.methods.clone();
-    let rules = MethodRules::new(methods.allow, methods.deny, methods.heavy);
-    let rules = rules.with_reads(methods.reads);
+    let rules = rules(settings);
     for (name, limits) in &settings.calls.by_method {
         let path = below(&field.path, name);
         let is_glob = name.contains('*');
@@ -28,5 +28,48 @@ pub(super) fn check(context: &ReadContext<'_>, field: &Field<'_>, settings: &Set
             let path = format!("{path}.hedge");
             context.error(&path, "a call of this method may not be repeated");
         }
+    }
+}
+
+fn rules(settings: &Settings) -> MethodRules {
+    let methods = settings.methods.clone();
+    let rules = MethodRules::new(methods.allow, methods.deny, methods.heavy);
+    rules.with_reads(methods.reads)
+}
+
+/// Tells which of what the nodes at `path` serve can have no effect, and whom it leaves nothing.
+pub(super) fn check_nodes(context: &ReadContext<'_>, path: &str, settings: &Settings) {
+    let rules = rules(settings);
+    for (at, node) in settings.nodes.iter().enumerate() {
+        let path = below(&format!("{path}[{at}]"), "serves");
+        check_node(context, &path, node, &rules);
+    }
+}
+
+fn check_node(context: &ReadContext<'_>, path: &str, node: &NodeRecord, rules: &MethodRules) {
+    let serves = &node.purpose.serves;
+    for (at, glob) in serves.globs().enumerate() {
+        let name = glob.strip_prefix('!').unwrap_or(glob);
+        let is_listed = TABLE.iter().any(|row| matches(name, row.name));
+        // A namespace may be known, and none of its methods.
+        let is_known = is_listed || rules.look_up(name).1 != Treatment::Unknown;
+        if name.contains('*') && !is_known {
+            context.warn(&format!("{path}[{at}]"), "matches no method that is known");
+        }
+    }
+    let may_be_called = |name: &str| rules.look_up(name).1 != Treatment::Denied;
+    // Of what isn't in the table as much may be called as of a glob itself.
+    let listed = TABLE
+        .iter()
+        .map(|row| row.name)
+        .filter(|name| serves.has(name));
+    let named = serves.globs().filter(|glob| !glob.starts_with('!'));
+    let mut asked = listed.chain(named);
+    if !serves.is_all()
+        && serves.globs().any(|glob| !glob.starts_with('!'))
+        && !asked.any(may_be_called)
+    {
+        let why = NodeSpecError::ServesNothing;
+        context.error(path, format!("{why}: all that it has is denied"));
     }
 }

@@ -4,9 +4,9 @@
 //! - [`settings`], what comes out, and `times` in them
 //! - `yaml`, a tree that knows its lines; `finding`, a mistake with its place; `field`, values by key, their
 //!   forms from [`quantity`], near misses from `suggestion`
-//! - `from_file`, all of `forebay:`, by groups: `listen` (and `listeners`), `registry`, `nodes`, `admin`, `cors`,
+//! - `from_file`, all of `forebay:`, by groups: `listen` (and `listeners`), `registry`, `nodes` (and `node_purpose`), `admin`, `cors`,
 //!   `observability`, `sockets`, `otlp`, `limits`, `shared`; and `server`, Pingora's own keys
-//! - `chains`, each of which is read as if it were alone (`chain_places`, `chain_printout`, `chain_change`,
+//! - `chains`, each of which is read as if it were alone (`known_chain`, `chain_places`, `chain_printout`, `chain_change`,
 //!   `chain_schema`)
 //! - [`folders`], where relative paths lead; `advice`, what works and is unwise
 //! - [`change`], what a file that was read again changes
@@ -39,10 +39,12 @@ mod from_file;
 mod health;
 mod hidden;
 mod host_name;
+mod known_chain;
 mod limits;
 mod listen;
 mod listeners;
 mod method_effects;
+mod node_purpose;
 mod nodes;
 mod observability;
 mod otlp;

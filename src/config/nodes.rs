@@ -11,11 +11,12 @@ use serde_json::{Map, Value as Json, json};
 use super::field::{Field, ReadContext, Section, below};
 use super::form::Form;
 use super::hidden::{HIDDEN, harmless, shown_url};
+use super::node_purpose;
 use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpec, NodeUrl, Role, Weight};
 use forebay_core::vocabulary::target::{self, OwnAddresses};
 
 /// The keys of a node, and what they mean.
-pub(super) const KEYS: [(&str, &str); 9] = [
+pub(super) const KEYS: [(&str, &str); 11] = [
     (
         "url",
         "`http` or `https`, with keys in the path or query if need be; needed",
@@ -46,6 +47,14 @@ pub(super) const KEYS: [(&str, &str); 9] = [
         "in_flight_max",
         "the most calls in flight. Left out: found (`auto`)",
     ),
+    (
+        "serves",
+        "the methods that it is asked for, names and globs; `!` takes out. Left out: all",
+    ),
+    (
+        "recent_blocks",
+        "the newest blocks that it is asked for; only narrows what is learnt. Left out: `all`",
+    ),
 ];
 
 /// Stands in for the URL while the rest of a record is checked.
@@ -68,6 +77,7 @@ fn shown(record: &NodeRecord) -> Json {
         weight,
         rung,
         in_flight_max,
+        purpose,
         headers,
     } = record;
     let headers = headers.keys().map(|name| (name.clone(), json!(HIDDEN)));
@@ -79,6 +89,8 @@ fn shown(record: &NodeRecord) -> Json {
         "leader": *rung == Role::Leader,
         "fallback": *rung == Role::Fallback,
         "in_flight_max": in_flight_max,
+        "serves": purpose.serves,
+        "recent_blocks": purpose.recent_blocks,
         "headers": headers.collect::<Map<_, _>>(),
     })
 }
@@ -126,6 +138,7 @@ fn node(context: &ReadContext<'_>, item: &Field<'_>) -> Option<NodeRecord> {
         weight: weight.unwrap_or(Weight::ONE),
         rung: rung(&section.field("leader"), &section.field("fallback")),
         in_flight_max: in_flight_max(&section.field("in_flight_max")),
+        purpose: node_purpose::read(&section),
         headers: headers(context, &section.field("headers")),
         ..NodeRecord::at(ANY_URL)
     };

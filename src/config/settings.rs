@@ -166,7 +166,7 @@ settings_group! {
     ChainSettings at chain {
         /// Nodes with another chain id are kept out. Left out: the leader's.
         id: Option<u64> = None, optional(number(1..=u64::MAX)), Restart;
-        /// The time between two blocks, to begin with: then it follows the chain.
+        /// The time between two blocks, to begin with. Left out: that of a known chain with this id, else 12s.
         block_time: Duration = secs(12), duration(ms(100)..=secs(600)), Live;
     }
 }

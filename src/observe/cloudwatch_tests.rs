@@ -8,7 +8,7 @@ use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
-use forebay_core::vocabulary::node::{NodeId, Weight};
+use forebay_core::vocabulary::node::{NodeId, NodePurpose, Weight};
 
 const NOW: u64 = 1_700_000_000_123;
 
@@ -339,6 +339,7 @@ fn member(id: u32, name: &str, rung: Role, weight: u64) -> FleetMember {
         name: name.into(),
         rung,
         weight: Weight::new(weight).unwrap(),
+        purpose: NodePurpose::default(),
     }
 }
 

@@ -222,7 +222,7 @@ mod tests {
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use forebay_core::vocabulary::chain::BlockNumber;
-    use forebay_core::vocabulary::node::{Role, Weight};
+    use forebay_core::vocabulary::node::{NodePurpose, Role, Weight};
 
     const NODE: NodeId = NodeId(3);
 
@@ -240,6 +240,7 @@ mod tests {
             name: "a".into(),
             rung: Role::Own,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         fleet.replace(vec![member], clock::now());
         let probe = head.map_or(ProbeOutcome::Failed, |head| ProbeOutcome::Answered {

@@ -126,6 +126,22 @@ fn of(file: &NodeRecord, item: &RegistryItem) -> Vec<DifferenceKind> {
                 file.in_flight_max.to_string(),
             )),
         ),
+        key(
+            record.purpose.serves != file.purpose.serves,
+            "serves",
+            Some((
+                record.purpose.serves.to_string(),
+                file.purpose.serves.to_string(),
+            )),
+        ),
+        key(
+            record.purpose.recent_blocks != file.purpose.recent_blocks,
+            "recent_blocks",
+            Some((
+                record.purpose.recent_blocks.to_string(),
+                file.purpose.recent_blocks.to_string(),
+            )),
+        ),
         key(record.headers != file.headers, "headers", None),
     ];
     keys.into_iter().flatten().collect()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::validation::{EnvironmentLookup, name_of};
 use crate::registry::{ItemOrigin, RegistryItem};
-use forebay_core::vocabulary::node::{InFlightMax, Role, Weight};
+use forebay_core::vocabulary::node::{InFlightMax, RecentBlocks, Role, ServedMethods, Weight};
 
 /// The shape of one item. The field order is that of the interface's page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,12 @@ pub struct ItemJson {
     /// The most calls that it has in flight, where that was fixed.
     #[serde(default, skip_serializing_if = "InFlightMax::is_auto")]
     pub in_flight_max: InFlightMax,
+    /// The methods that it is asked for, where they were named.
+    #[serde(default, skip_serializing_if = "ServedMethods::is_all")]
+    pub serves: ServedMethods,
+    /// The newest blocks that it is asked for, where they were numbered.
+    #[serde(default, skip_serializing_if = "RecentBlocks::is_all")]
+    pub recent_blocks: RecentBlocks,
     /// Of a drained node: the weight that it had, and will have again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub former_weight: Option<u16>,
@@ -85,6 +91,8 @@ impl ItemJson {
             is_fallback: record.rung == Role::Fallback,
             is_leftover: false,
             in_flight_max: record.in_flight_max,
+            serves: record.purpose.serves.clone(),
+            recent_blocks: record.purpose.recent_blocks,
             former_weight: item.former_weight.map(Weight::get),
             in_file: InFileJson::of(item.origin),
         }

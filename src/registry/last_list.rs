@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use forebay_core::vocabulary::chain::ChainName;
-use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
+use forebay_core::vocabulary::node::{
+    InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, ServedMethods, Weight,
+};
 
 /// The longest file that we read.
 pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -55,6 +57,10 @@ struct LastListEntry {
     rung: LastListRole,
     #[serde(default, skip_serializing_if = "InFlightMax::is_auto")]
     in_flight_max: InFlightMax,
+    #[serde(default, skip_serializing_if = "ServedMethods::is_all")]
+    serves: ServedMethods,
+    #[serde(default, skip_serializing_if = "RecentBlocks::is_all")]
+    recent_blocks: RecentBlocks,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
 }
@@ -80,6 +86,8 @@ impl LastListEntry {
                 Role::Fallback => LastListRole::Fallback,
             },
             in_flight_max: record.in_flight_max,
+            serves: record.purpose.serves.clone(),
+            recent_blocks: record.purpose.recent_blocks,
             headers: record.headers.clone(),
         }
     }
@@ -96,6 +104,10 @@ impl LastListEntry {
                 LastListRole::Fallback => Role::Fallback,
             },
             in_flight_max: self.in_flight_max,
+            purpose: NodePurpose {
+                serves: self.serves,
+                recent_blocks: self.recent_blocks,
+            },
             headers: self.headers,
         })
     }

@@ -27,7 +27,9 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
-use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
+use forebay_core::vocabulary::node::{
+    InFlightMax, NodeRecord, NodeSpecError, RecentBlocks, Role, ServedMethods, Weight,
+};
 
 /// Values of the environment by name, for `${NAME}` in records.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -125,6 +127,8 @@ pub struct NodeEdit {
     /// An empty text takes the socket's URL away.
     pub ws_url: Option<String>,
     pub in_flight_max: Option<InFlightMax>,
+    pub serves: Option<ServedMethods>,
+    pub recent_blocks: Option<RecentBlocks>,
     /// All of them anew.
     pub headers: Option<BTreeMap<String, String>>,
 }

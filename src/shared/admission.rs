@@ -78,6 +78,11 @@ impl Admission {
         &self.house
     }
 
+    /// The chain's part of what there is.
+    pub(super) fn share(&self) -> &ChainShare {
+        &self.share
+    }
+
     pub fn caps(&self) -> &Caps {
         self.house.caps()
     }

@@ -36,9 +36,11 @@ pub enum Resource {
     Transactions = 7,
     /// Bytes of those that can be shown, likewise.
     TransactionBytes = 8,
+    /// Clients' connections of which it is known for which chain they are.
+    Connections = 9,
 }
 
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 /// What one chain has of each.
 #[derive(Debug, Default)]
@@ -79,6 +81,7 @@ impl HouseLimits {
             SENDS_BYTES_MAX,
             caps.transactions as u64,
             caps.transaction_bytes as u64,
+            caps.connections as u64,
         ];
         Arc::new(HouseLimits {
             most: most.map(AtomicU64::new),

@@ -5,7 +5,7 @@
 //!   Pingora is told of it; [`node_clients`], the way to its nodes; [`early_rounds`], rounds before it is
 //!   time; [`list_source`], where the list comes from
 //! - the [`premises`], open or not; what comes in and is held: [`house_limits`], that chains share,
-//!   [`admission`], [`callers`], [`answer_budget`], [`sockets`], [`background_sends`]
+//!   [`chain_connection`], [`admission`], [`callers`], [`answer_budget`], [`sockets`], [`background_sends`]
 //! - [`places`] at nodes, and `place_queue`, the line for them
 //! - [`singleflight`], identical reads, and [`answer_cache`], answers that are kept
 //! - what is remembered: [`client_floors`], [`told_blocks`], [`recent_writes`]
@@ -21,6 +21,7 @@ pub mod answer_cache;
 pub mod background_sends;
 pub mod callers;
 pub mod certificates;
+pub mod chain_connection;
 pub mod client_floors;
 pub mod client_hash;
 pub mod early_rounds;

@@ -156,6 +156,7 @@ impl Upstream {
             name: self.spec.name.clone(),
             rung: self.spec.rung,
             weight: self.spec.weight,
+            purpose: self.spec.purpose.clone(),
         }
     }
 }

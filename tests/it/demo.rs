@@ -56,6 +56,7 @@ fn the_whole_story_is_told_no_call_fails_and_the_leader_serves_some() {
     assert_eq!((code, noted.as_str()), (Some(0), ""), "{said}");
     assert_eq!(figure(&said, "failed"), 0, "{said}");
     assert!(figure(&said, "calls made") > 200, "{said}");
+    assert!(figure(&said, "calls of the second chain") > 200, "{said}");
     for name in ["node-1", "node-2", "node-3", "leader"] {
         assert!(figure(&said, name) > 0, "{name}\n{said}");
     }

@@ -737,6 +737,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::FilterNotFound,
         Refusal::NoNotifications,
         Refusal::NeedsSocket,
+        Refusal::MethodNotServed,
         Refusal::SubscriptionNotFound,
         Refusal::TooManySubscriptions {
             subscriptions_max: 0,

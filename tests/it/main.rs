@@ -40,6 +40,7 @@ mod odd_chains;
 mod overload;
 mod parts;
 mod prometheus;
+mod purposes;
 mod registry;
 mod release;
 mod reload;

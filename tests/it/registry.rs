@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use forebay::registry::dynamo::{DynamoConfig, DynamoRegistry};
 use forebay::registry::embedded::EmbeddedRegistry;
 use forebay::registry::{Environment, NodeEdit, Registry, RegistryError, SharedHead, StoredHealth};
-use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
+use forebay_core::vocabulary::node::{
+    InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, Weight,
+};
 
 use crate::support::DynamoServer;
 
@@ -211,6 +213,10 @@ async fn whole(home: Home) {
         weight: Weight::new(1000).unwrap(),
         rung: Role::Fallback,
         in_flight_max: InFlightMax::Fixed(20),
+        purpose: NodePurpose {
+            serves: "eth_*,!eth_getLogs".parse().unwrap(),
+            recent_blocks: RecentBlocks::Newest(128),
+        },
         headers: [("authorization".to_string(), "Bearer \"${KEY}\"".to_string())].into(),
     };
     let added = one.add(&record).await.unwrap();
@@ -328,18 +334,25 @@ async fn edits(home: Home) {
         ws_url: Some("wss://a/${KEY}".to_string()),
         headers: Some([("x".to_string(), "1".to_string())].into()),
         in_flight_max: Some(InFlightMax::Fixed(7)),
+        serves: Some("!eth_getLogs".parse().unwrap()),
+        recent_blocks: Some(RecentBlocks::Newest(5)),
         ..NodeEdit::default()
     };
     expected.in_flight_max = InFlightMax::Fixed(7);
+    expected.purpose.serves = edit.serves.clone().unwrap();
+    expected.purpose.recent_blocks = RecentBlocks::Newest(5);
     expected.ws_url = edit.ws_url.clone();
     expected.headers = edit.headers.clone().unwrap();
     assert_eq!(registry.set("a", &edit).await.unwrap().record, expected);
     let edit = NodeEdit {
         ws_url: Some(String::new()),
         in_flight_max: Some(InFlightMax::Auto),
+        serves: Some("*".parse().unwrap()),
+        recent_blocks: Some(RecentBlocks::All),
         ..NodeEdit::default()
     };
     expected.in_flight_max = InFlightMax::Auto;
+    expected.purpose = NodePurpose::default();
     expected.ws_url = None;
     registry.set("https://a/${KEY}", &edit).await.unwrap();
     assert_eq!(registry.list().await.unwrap().items[0].record, expected);

@@ -20,6 +20,6 @@ mod treatment;
 
 pub use self::limits::{LimitsByMethod, MethodLimits};
 pub use self::row::Method;
-pub use self::rules::{MethodIndex, MethodRules, find, is_listed, listed, matches, row_of};
+pub use self::rules::{MethodIndex, MethodRules, find, is_listed, listed, row_of};
 pub use self::table::TABLE;
 pub use self::treatment::{CallTimeouts, LocalMethod, RepeatRule, Treatment};

@@ -26,7 +26,7 @@ impl<'a> ForwardedCall<'a> {
     /// Hears that `said` found nothing. Who goes back further is asked next, unless he was within a block
     /// time and found nothing, either.
     pub(super) fn hear_nothing(&mut self, said: &NodeView) -> ReplyAction {
-        let (engine, name) = (self.engine, self.name());
+        let (engine, name, method) = (self.engine, self.name(), &*self.call.method);
         if self.journey.digs(said.id) {
             searched(engine).note(name, clock::now());
         }
@@ -37,6 +37,7 @@ impl<'a> ForwardedCall<'a> {
         let is_sure = self.null_is_sure;
         self.journey.hear_null(|ladder, block, tried| {
             let sought = ConfirmationQuery {
+                method,
                 holding,
                 block,
                 ladder,
@@ -52,7 +53,7 @@ impl<'a> ForwardedCall<'a> {
             }
             if holding == LookupTarget::Transactions
                 && !is_sure
-                && let Some(builder) = unindexed::builder(view, tried)
+                && let Some(builder) = unindexed::builder(view, method, tried)
             {
                 found.ask_first(builder);
             }

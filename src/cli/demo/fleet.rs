@@ -10,9 +10,12 @@ use forebay_fake::{Behaviour, FakeChain, FakeConfig, FakeNode};
 
 /// A chain that exists nowhere else.
 pub const CHAIN_ID: u64 = 1337;
+/// And one beside it.
+pub const SECOND_ID: u64 = 1338;
 pub const LEADER: &str = "leader";
 
 const FIRST_HEAD: u64 = 21_000_000;
+const SECOND_HEAD: u64 = 30_000_000;
 const SEED: u64 = 8545;
 const OWN_LATENCY: Duration = Duration::from_millis(3);
 /// The leader is a paid service, and far away.
@@ -20,13 +23,14 @@ const LEADER_LATENCY: Duration = Duration::from_millis(20);
 /// How far a node falls back.
 const BACKUP_AGE_BLOCKS: u64 = 40;
 
-/// Three nodes and a leader on one chain.
+/// Three nodes and a leader on one chain, and two nodes on another, to which nothing happens.
 pub struct DemoFleet {
     chain: Arc<FakeChain>,
     one: FakeNode,
     two: FakeNode,
     three: FakeNode,
     leader: FakeNode,
+    second: [FakeNode; 2],
     catching_up: Vec<DemoNode>,
 }
 
@@ -37,11 +41,14 @@ impl DemoFleet {
     /// When a port can't be bound.
     pub async fn build(block_time: Duration) -> io::Result<DemoFleet> {
         let chain = FakeChain::running(SEED, FIRST_HEAD, block_time);
+        let second = FakeChain::running(SEED + 1, SECOND_HEAD, block_time);
+        let beside = async || start(&second, SECOND_ID, OWN_LATENCY).await;
         Ok(DemoFleet {
-            one: start(&chain, OWN_LATENCY).await?,
-            two: start(&chain, OWN_LATENCY).await?,
-            three: start(&chain, OWN_LATENCY).await?,
-            leader: start(&chain, LEADER_LATENCY).await?,
+            one: start(&chain, CHAIN_ID, OWN_LATENCY).await?,
+            two: start(&chain, CHAIN_ID, OWN_LATENCY).await?,
+            three: start(&chain, CHAIN_ID, OWN_LATENCY).await?,
+            leader: start(&chain, CHAIN_ID, LEADER_LATENCY).await?,
+            second: [beside().await?, beside().await?],
             chain,
             catching_up: Vec::new(),
         })
@@ -60,6 +67,17 @@ impl DemoFleet {
             ..NodeRecord::at(&self.leader.url())
         };
         own.into_iter().chain([leader]).collect()
+    }
+
+    /// Those of the second chain.
+    pub fn second_records(&self) -> Vec<NodeRecord> {
+        let nodes = self.second.iter().zip(["second-1", "second-2"]);
+        nodes
+            .map(|(node, name)| NodeRecord {
+                name: Some(name.to_string()),
+                ..NodeRecord::at(&node.url())
+            })
+            .collect()
     }
 
     fn node(&self, player: DemoNode) -> &FakeNode {
@@ -109,9 +127,9 @@ impl DemoFleet {
     }
 }
 
-async fn start(chain: &Arc<FakeChain>, latency: Duration) -> io::Result<FakeNode> {
+async fn start(chain: &Arc<FakeChain>, chain_id: u64, latency: Duration) -> io::Result<FakeNode> {
     let behaviour = Behaviour {
-        chain_id: CHAIN_ID,
+        chain_id,
         latency,
         ..Behaviour::default()
     };

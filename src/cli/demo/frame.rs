@@ -4,7 +4,7 @@ use crate::cli::demo::painter::{
     COLUMNS, Painter, grouped, minutes, pause, percent, try_it, wrapped,
 };
 use crate::cli::demo::screen::{
-    EventOrigin, NodeRow, NodeVerdict, Screen, ScreenEvent, ServingNodes,
+    EventOrigin, NodeRow, NodeVerdict, Screen, ScreenEvent, SecondChain, ServingNodes,
 };
 
 const BAR_COLUMNS: usize = 14;
@@ -25,7 +25,7 @@ pub fn frame(picture: &Screen, ink: Painter) -> Vec<String> {
     lines.push(String::new());
     lines.push(of_serving(&picture.serving, ink));
     lines.push(figures(picture, ink));
-    lines.push(String::new());
+    lines.push(of_second(&picture.second, ink));
     lines.push(" Try it yourself in another terminal (Ctrl-C here ends the demo):".to_string());
     let curl = try_it(picture.address);
     lines.extend(curl.iter().map(|line| ink.cyan(&format!("   {line}"))));
@@ -112,6 +112,22 @@ fn figures(picture: &Screen, ink: Painter) -> String {
     )
 }
 
+fn of_second(second: &SecondChain, ink: Painter) -> String {
+    let failed = format!("{} failed", grouped(second.failed));
+    let failed = if second.failed > 0 {
+        ink.red(&failed)
+    } else {
+        failed
+    };
+    let head = second.head.map_or("-".to_string(), grouped);
+    format!(
+        " At /second: block {head}, {} of {} nodes fit; {} calls, {failed}",
+        second.fit,
+        second.nodes,
+        grouped(second.calls)
+    )
+}
+
 fn of_event(event: &ScreenEvent, ink: Painter) -> String {
     let voice = format!("{:<8}", event.voice.as_str());
     let voice = match event.voice {
@@ -167,6 +183,13 @@ pub mod tests {
                 row("leader", Some(21_000_042), NodeVerdict::Fallback, 0.0),
             ],
             serving: ServingNodes::Own(vec!["node-1".into(), "node-2".into(), "node-3".into()]),
+            second: SecondChain {
+                head: Some(30_000_000),
+                fit: 2,
+                nodes: 2,
+                calls: 1_234_567,
+                failed: 0,
+            },
             figures: LoadTotals {
                 calls: 123_456,
                 repeated: 1_234,

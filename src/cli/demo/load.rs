@@ -47,15 +47,17 @@ pub struct LoadGenerator {
 }
 
 impl LoadGenerator {
+    /// `chain`: the name in its path; empty: the default one.
+    ///
     /// # Errors
     /// When the HTTP client can't be set up.
-    pub fn new(address: SocketAddr) -> reqwest::Result<LoadGenerator> {
+    pub fn new(address: SocketAddr, chain: &str) -> reqwest::Result<LoadGenerator> {
         Ok(LoadGenerator {
             client: reqwest::Client::builder()
                 .no_proxy()
                 .timeout(PATIENCE)
                 .build()?,
-            url: format!("http://{address}/"),
+            url: format!("http://{address}/{chain}"),
             tally: Mutex::default(),
         })
     }
@@ -66,7 +68,8 @@ impl LoadGenerator {
 
     /// Whether the balancer says that it is ready.
     pub async fn finds_it_ready(&self) -> bool {
-        let asked = self.client.get(format!("{}health", self.url)).send().await;
+        let url = format!("{}/health", self.url.trim_end_matches('/'));
+        let asked = self.client.get(url).send().await;
         asked.is_ok_and(|answer| answer.status().is_success())
     }
 

@@ -25,10 +25,34 @@ pub struct Screen {
     pub rows: Vec<NodeRow>,
     pub serving: ServingNodes,
     pub figures: LoadTotals,
+    pub second: SecondChain,
     /// Oldest first.
     pub events: VecDeque<ScreenEvent>,
     /// Where the endpoint can be called.
     pub address: SocketAddr,
+}
+
+/// The chain beside the one that the story is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecondChain {
+    pub head: Option<u64>,
+    /// Of its nodes.
+    pub fit: usize,
+    pub nodes: usize,
+    pub calls: u64,
+    pub failed: u64,
+}
+
+impl SecondChain {
+    pub fn of(view: &FleetView, figures: &LoadTotals) -> SecondChain {
+        SecondChain {
+            head: view.served_head.map(|head| head.0),
+            fit: view.nodes.iter().filter(|node| node.serves()).count(),
+            nodes: view.nodes.len(),
+            calls: figures.calls,
+            failed: figures.failed,
+        }
+    }
 }
 
 /// One node.
@@ -227,7 +251,7 @@ mod tests {
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use forebay_core::vocabulary::chain::BlockNumber;
-    use forebay_core::vocabulary::node::{NodeId, Weight};
+    use forebay_core::vocabulary::node::{NodeId, NodePurpose, Weight};
 
     fn fleet() -> Fleet {
         let mut fleet = Fleet::new(HealthCriteria {
@@ -242,6 +266,7 @@ mod tests {
             name: name.into(),
             rung,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         let members = vec![
             member(0, "one", Role::Own),

@@ -10,8 +10,8 @@ use crate::cli::demo::statistics::{LOCAL, LoadTotals};
 /// Wide enough for the longest name of a figure.
 const NAME_COLUMNS: usize = 34;
 
-/// The summary, several lines with their ends.
-pub fn summary(figures: &LoadTotals, elapsed: Duration, ink: Painter) -> String {
+/// The summary, several lines with their ends; of the chain that the story is of, and the second.
+pub fn summary([figures, second]: &[LoadTotals; 2], elapsed: Duration, ink: Painter) -> String {
     let mut lines = vec![ink.bold(&format!("Summary of {} seconds", elapsed.as_secs()))];
     let failed = figure("failed", &grouped(figures.failed));
     let counts = [
@@ -44,6 +44,12 @@ pub fn summary(figures: &LoadTotals, elapsed: Duration, ink: Painter) -> String 
         "the balancer itself (eth_chainId)",
         &grouped(figures.served_by(LOCAL)),
     ));
+    let beside = format!(
+        "{}, {} failed",
+        grouped(second.calls),
+        grouped(second.failed)
+    );
+    lines.push(figure("calls of the second chain", &beside));
     if figures.batches > 0 {
         lines.push(ink.dim(&format!(
             "  {} batches among them: one answer each for every node that had a part in it",
@@ -92,7 +98,11 @@ mod tests {
 
     #[test]
     fn it_tells_calls_failures_repeats_the_longest_pause_and_who_served() {
-        let text = summary(&figures(), Duration::from_secs(60), PLAIN);
+        let second = LoadTotals {
+            calls: 2_390,
+            ..LoadTotals::default()
+        };
+        let text = summary(&[figures(), second], Duration::from_secs(60), PLAIN);
         let words: Vec<String> = text
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -108,6 +118,7 @@ mod tests {
             "node-3 0 0 %",
             "leader 200 20 %",
             "the balancer itself (eth_chainId) 40",
+            "calls of the second chain 2,390, 0 failed",
             "forebay serve",
         ] {
             assert!(words.iter().any(|line| line == wanted), "{wanted}\n{text}");
@@ -117,7 +128,8 @@ mod tests {
 
     #[test]
     fn an_early_end_has_a_summary_as_well() {
-        let text = summary(&LoadTotals::default(), Duration::ZERO, PLAIN);
+        let none = [LoadTotals::default(), LoadTotals::default()];
+        let text = summary(&none, Duration::ZERO, PLAIN);
         assert!(text.contains("Summary of 0 seconds"));
         assert!(!text.contains("NaN"), "{text}");
     }

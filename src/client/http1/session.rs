@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,7 +21,8 @@ use crate::client::response::{ClientResponse, CorsPolicy};
 use crate::clock;
 use crate::node::body::BodyReader;
 use crate::node::response_head::ResponseFraming;
-use crate::shared::admission::HeldBytes;
+use crate::shared::admission::{Admission, HeldBytes};
+use crate::shared::chain_connection::ChainConnection;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::framing::BodyExtent;
 use forebay_core::wire::http2_frames::HEAD_TIME_MAX;
@@ -52,6 +54,8 @@ pub struct Http1Session<'e> {
     pub(super) asked: RequestHead,
     body: BodyReader,
     pub(super) keeps: bool,
+    /// Among those of the chain that it called last.
+    place: Option<ChainConnection>,
 }
 
 /// What comes next on a connection.
@@ -84,6 +88,7 @@ impl<'e> Http1Session<'e> {
             asked: RequestHead::default(),
             body: BodyReader::Ended,
             keeps: true,
+            place: None,
         }
     }
 
@@ -238,6 +243,10 @@ impl Downstream for Http1Session<'_> {
 
     fn close(&mut self) {
         self.keeps = false;
+    }
+
+    fn settle(&mut self, gate: &Arc<Admission>) -> bool {
+        ChainConnection::settle(&mut self.place, gate)
     }
 
     async fn send_continue(&mut self) -> Result<(), ClientGone> {

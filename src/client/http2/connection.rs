@@ -58,8 +58,7 @@ pub async fn serve(stream: Replay, address: Option<IpAddr>, endpoint: &Arc<Endpo
         .max_concurrent_streams(STREAMS_MAX)
         .max_send_buffer_size(UNSENT_BYTES_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
-    let gate = &endpoint.entry;
-    let backlog = Arc::new(Backlog::new(gate, gate.caller(address)));
+    let backlog = Arc::new(Backlog::new(address));
     let handshake = options.handshake(stream.watched(ConnectionWatch::new(backlog.clone())));
     let Ok(Ok(connection)) = timeout(HEAD_TIME_MAX, handshake).await else {
         return;
@@ -71,7 +70,7 @@ pub async fn serve(stream: Replay, address: Option<IpAddr>, endpoint: &Arc<Endpo
         endpoint: endpoint.clone(),
         backlog,
         streams: JoinSet::new(),
-        closing: gate.house().closing(),
+        closing: endpoint.entry.house().closing(),
         alarm: Timer::default(),
         opened_at: now,
         idle_since: now,
@@ -126,7 +125,8 @@ impl Http2Session {
         drop(head);
         let backlog = self.backlog.clone();
         self.streams.spawn(async move {
-            let stream = Http2Stream::new(read, body, respond, backlog);
+            let gate = endpoint.entry.clone();
+            let stream = Http2Stream::new(read, (body, respond), backlog, gate);
             stream.serve(&endpoint).await;
         });
     }

@@ -22,6 +22,7 @@ use crate::client::request_body;
 use crate::client::request_head::{HeadOptions, RequestHead, RequestKind};
 use crate::client::response::{ClientResponse, CorsPolicy, ResponseBody};
 use crate::clock;
+use crate::shared::admission::Admission;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::framing::{BodyExtent, RequestFields};
 
@@ -79,14 +80,16 @@ pub struct Http2Stream {
     /// Once the answer has begun.
     sending: Option<SendStream<Bytes>>,
     backlog: Arc<Backlog>,
+    /// Of the chain that it is for, once that is known.
+    gate: Arc<Admission>,
 }
 
 impl Http2Stream {
     pub fn new(
         read: Result<RequestHead, Refusal>,
-        body: RecvStream,
-        respond: SendResponse<Bytes>,
+        (body, respond): (RecvStream, SendResponse<Bytes>),
         backlog: Arc<Backlog>,
+        gate: Arc<Admission>,
     ) -> Http2Stream {
         let (asked, refused) = match read {
             Ok(asked) => (asked, None),
@@ -99,6 +102,7 @@ impl Http2Stream {
             respond,
             sending: None,
             backlog,
+            gate,
         }
     }
 
@@ -158,7 +162,7 @@ impl Http2Stream {
                 .ok_or(ClientGone)?;
             let piece = bytes.split_to(room.min(bytes.len()));
             let is_last = ends && bytes.is_empty();
-            if !self.backlog.put(piece.len()) {
+            if !self.backlog.put(&self.gate, piece.len()) {
                 return Err(ClientGone);
             }
             sending.send_data(piece, is_last).map_err(|_| ClientGone)?;
@@ -211,6 +215,11 @@ impl Downstream for Http2Stream {
     }
 
     /// The connection is for other streams, too.
+    fn settle(&mut self, gate: &Arc<Admission>) -> bool {
+        self.gate = gate.clone();
+        self.backlog.settle(gate)
+    }
+
     fn close(&mut self) {}
 
     async fn send_continue(&mut self) -> Result<(), ClientGone> {

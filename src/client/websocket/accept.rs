@@ -18,6 +18,7 @@ use crate::client::response::{TEXT, retry_after};
 use crate::client::websocket::handshake::HandshakeRefusal;
 use crate::client::websocket::session::{Peer, WebsocketSession};
 use crate::clock;
+use crate::shared::chain_connection::ChainConnection;
 use crate::shared::sockets::{SocketPlace, SocketShortage};
 
 /// The client may take this long to take our answer.
@@ -37,6 +38,10 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
         Err(why) => return deny(&mut stream, why, endpoint).await,
     };
     drop(head);
+    let mut place = None;
+    if !ChainConnection::settle(&mut place, &engine.gate) {
+        return deny(&mut stream, HandshakeRefusal::House, endpoint).await;
+    }
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"

@@ -13,7 +13,7 @@ use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
 use forebay_core::method::MethodRules;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
-use forebay_core::vocabulary::node::{NodeId, Role, Weight};
+use forebay_core::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
 #[test]
 fn the_list_is_the_interface() {
@@ -867,6 +867,7 @@ impl Scene {
             name: (*name).into(),
             rung: *rung,
             weight: Weight::new(*weight).unwrap(),
+            purpose: NodePurpose::default(),
         };
         let members = nodes.iter().enumerate().map(member).collect();
         self.fleet.replace(members, self.now);

@@ -14,7 +14,9 @@ use crate::registry::dynamo::requests::{Attributes, natural, number, text, writt
 use crate::registry::node_list::{self, StoredNode as _};
 use crate::registry::validation::{EnvironmentLookup, identity_of, unset_variables};
 use crate::registry::{ItemOrigin, NodeEdit, RegistryItem, StoredHealth};
-use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
+use forebay_core::vocabulary::node::{
+    InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, ServedMethods, Weight,
+};
 
 /// Why an item is no node.
 #[derive(Debug, Error)]
@@ -58,6 +60,8 @@ impl DynamoRow {
             ws_url: record.ws_url.clone(),
             headers: Some(record.headers.clone()),
             in_flight_max: Some(record.in_flight_max),
+            serves: Some(record.purpose.serves.clone()),
+            recent_blocks: Some(record.purpose.recent_blocks),
             former_weight: item.former_weight,
         }))
     }
@@ -101,6 +105,10 @@ impl DynamoRow {
             weight,
             rung: self.rung()?,
             in_flight_max: self.in_flight_max()?,
+            purpose: NodePurpose {
+                serves: self.serves()?,
+                recent_blocks: self.recent_blocks()?,
+            },
             headers: self.headers()?,
         };
         unset_variables(&record, lookup)?;
@@ -175,6 +183,27 @@ impl DynamoRow {
             Some(_) => {
                 let most = natural(&self.attributes, "in_flight_max").ok_or_else(wrong)?;
                 InFlightMax::fixed(most).map_err(|_| wrong())
+            }
+        }
+    }
+
+    fn serves(&self) -> Result<ServedMethods, DynamoRowError> {
+        let wrong = || DynamoRowError::Attribute("serves", "a list of methods' names and globs");
+        let Some(value) = self.attributes.get("serves") else {
+            return Ok(ServedMethods::default());
+        };
+        let globs = value.as_l().map_err(|_| wrong())?.iter();
+        let globs = globs.map(|glob| glob.as_s().cloned().map_err(|_| wrong()));
+        ServedMethods::new(globs.collect::<Result<_, _>>()?).map_err(|_| wrong())
+    }
+
+    fn recent_blocks(&self) -> Result<RecentBlocks, DynamoRowError> {
+        let wrong = || DynamoRowError::Attribute("recent_blocks", "a number of blocks from 1 on");
+        match self.attributes.get("recent_blocks") {
+            None => Ok(RecentBlocks::All),
+            Some(_) => {
+                let blocks = natural(&self.attributes, "recent_blocks").ok_or_else(wrong)?;
+                RecentBlocks::newest(blocks).map_err(|_| wrong())
             }
         }
     }
@@ -275,6 +304,14 @@ pub fn patch(edit: &NodeEdit) -> AttributePatch {
     if let Some(most) = edit.in_flight_max {
         patch.insert("in_flight_max", most.number().map(number));
     }
+    if let Some(serves) = &edit.serves {
+        let globs = serves.globs().map(text);
+        let globs = (!serves.is_all()).then(|| AttributeValue::L(globs.collect()));
+        patch.insert("serves", globs);
+    }
+    if let Some(recent) = edit.recent_blocks {
+        patch.insert("recent_blocks", recent.number().map(number));
+    }
     if let Some(headers) = &edit.headers {
         let pairs = headers.iter();
         let pairs = pairs.map(|(name, value)| (name.clone(), text(value)));
@@ -322,6 +359,10 @@ mod tests {
             name: Some("a".to_string()),
             weight: Weight::new(7).unwrap(),
             rung: Role::Fallback,
+            purpose: NodePurpose {
+                serves: "eth_*,!eth_getLogs".parse().unwrap(),
+                recent_blocks: RecentBlocks::Newest(128),
+            },
             headers: [("x".to_string(), "1".to_string())].into(),
             ..NodeRecord::at("http://a")
         };
@@ -363,6 +404,11 @@ mod tests {
             ("is_leader", text("true")),
             ("is_fallback", number(1)),
             ("headers", text("s3cret")),
+            ("serves", text("s3cret")),
+            ("serves", AttributeValue::L(vec![number(1)])),
+            ("serves", AttributeValue::L(vec![text("!*")])),
+            ("recent_blocks", number(0)),
+            ("recent_blocks", text("s3cret")),
             (
                 "headers",
                 AttributeValue::M([("a".to_string(), number(1))].into()),

@@ -101,6 +101,8 @@ pub fn set(
         EmbeddedRowError::Record(fault) => ChangeError::Refused(fault.into()),
         why @ (EmbeddedRowError::Weight
         | EmbeddedRowError::InFlightMax
+        | EmbeddedRowError::Serves
+        | EmbeddedRowError::RecentBlocks
         | EmbeddedRowError::Rung
         | EmbeddedRowError::Headers) => ChangeError::Damaged {
             label: row.label(lookup),
@@ -115,7 +117,8 @@ pub fn set(
     }
     tables.execute(
         "UPDATE {nodes} SET rung = ?2, weight = ?3, ws_url = ?4, headers = ?5, \
-         former_weight = ?6, in_flight_max = ?7, pending = 0 WHERE rowid = ?1",
+         former_weight = ?6, in_flight_max = ?7, serves = ?8, recent_blocks = ?9, pending = 0 \
+         WHERE rowid = ?1",
         params![
             row.rowid,
             row.rung,
@@ -123,7 +126,9 @@ pub fn set(
             row.ws_url,
             row.headers,
             row.former_weight,
-            row.in_flight_max
+            row.in_flight_max,
+            row.serves,
+            row.recent_blocks,
         ],
     )?;
     Ok(item)
@@ -144,6 +149,12 @@ fn apply(row: &mut EmbeddedRow, edit: &NodeEdit) {
     }
     if let Some(most) = edit.in_flight_max {
         row.in_flight_max = most.number().map(i64::from);
+    }
+    if let Some(serves) = &edit.serves {
+        row.serves = table::serves_text(serves);
+    }
+    if let Some(recent) = edit.recent_blocks {
+        row.recent_blocks = table::recent_blocks_number(recent);
     }
     if let Some(headers) = &edit.headers {
         row.headers = table::headers_text(headers);

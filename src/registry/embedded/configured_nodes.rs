@@ -9,7 +9,7 @@
 use rusqlite::params;
 
 use super::changes::{exists, note_removal};
-use super::table::{self, headers_text};
+use super::table::{self, headers_text, recent_blocks_number, serves_text};
 use crate::clock;
 use crate::registry::embedded::changes::ChangeError;
 use crate::registry::embedded::table::{ChainTables, EmbeddedRow};
@@ -132,6 +132,8 @@ fn write(
             ws_url: record.ws_url.as_deref(),
             headers: &headers_text(&record.headers),
             in_flight_max: record.in_flight_max.number(),
+            serves: serves_text(&record.purpose.serves),
+            recent_blocks: recent_blocks_number(record.purpose.recent_blocks),
         };
         insert(tables, record, &state, is_older, lookup)?;
         return Ok(if is_older {
@@ -163,6 +165,18 @@ fn write(
     if says_anew(|one, other| one.in_flight_max != other.in_flight_max, true) {
         next.in_flight_max = record.in_flight_max.number().map(i64::from);
     }
+    if says_anew(
+        |one, other| one.purpose.serves != other.purpose.serves,
+        true,
+    ) {
+        next.serves = serves_text(&record.purpose.serves);
+    }
+    if says_anew(
+        |one, other| one.purpose.recent_blocks != other.purpose.recent_blocks,
+        true,
+    ) {
+        next.recent_blocks = recent_blocks_number(record.purpose.recent_blocks);
+    }
     if row.is_pending {
         next.weight = Some(0);
         next.rung = Role::Own.as_str().to_string();
@@ -173,6 +187,8 @@ fn write(
         && next.ws_url == row.ws_url
         && next.headers == row.headers
         && next.in_flight_max == row.in_flight_max
+        && next.serves == row.serves
+        && next.recent_blocks == row.recent_blocks
         && row.name == record.name
         && row.url == record.url.trim();
     Ok(if is_same {
@@ -190,6 +206,8 @@ struct StoredState<'a> {
     ws_url: Option<&'a str>,
     headers: &'a str,
     in_flight_max: Option<u32>,
+    serves: Option<String>,
+    recent_blocks: Option<i64>,
 }
 
 fn insert(
@@ -201,8 +219,8 @@ fn insert(
 ) -> Result<(), ChangeError> {
     let inserted = tables.execute(
         "INSERT INTO {nodes} ({chain}url, identity, name, in_file, weight, rung, former_weight, ws_url, \
-         headers, when_added, pending, in_flight_max) \
-         VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         headers, when_added, pending, in_flight_max, serves, recent_blocks) \
+         VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             record.url.trim(),
             identity_of(&record.url, lookup),
@@ -216,6 +234,8 @@ fn insert(
             clock::iso_8601(),
             is_pending,
             state.in_flight_max,
+            state.serves,
+            state.recent_blocks,
         ],
     );
     inserted.map(drop).map_err(exists)
@@ -229,7 +249,8 @@ fn update(
 ) -> Result<(), ChangeError> {
     let updated = tables.execute(
         "UPDATE {nodes} SET url = ?2, identity = ?3, name = ?4, in_file = ?5, weight = ?6, rung = ?7, \
-         former_weight = ?8, ws_url = ?9, headers = ?10, in_flight_max = ?11 WHERE rowid = ?1",
+         former_weight = ?8, ws_url = ?9, headers = ?10, in_flight_max = ?11, \
+         serves = ?12, recent_blocks = ?13 WHERE rowid = ?1",
         params![
             next.rowid,
             record.url.trim(),
@@ -242,6 +263,8 @@ fn update(
             next.ws_url,
             next.headers,
             next.in_flight_max,
+            next.serves,
+            next.recent_blocks,
         ],
     );
     updated.map(drop).map_err(exists)

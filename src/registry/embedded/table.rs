@@ -17,16 +17,18 @@ use crate::clock;
 use crate::registry::validation::{EnvironmentLookup, identity_of, unset_variables};
 use crate::registry::{ItemOrigin, RegistryItem, StoredHealth, last_list, node_list};
 use forebay_core::vocabulary::chain::ChainName;
-use forebay_core::vocabulary::node::{InFlightMax, NodeRecord, NodeSpecError, Role, Weight};
+use forebay_core::vocabulary::node::{
+    InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, Weight,
+};
 
-pub use self::cells::headers_text;
+pub use self::cells::{headers_text, recent_blocks_number, serves_text};
 use self::cells::{natural, rung, text, weight, whole};
 pub use self::chain_tables::ChainTables;
 pub use self::layout::{DatabaseError, look_over, prepare};
 
 const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
     when_added, is_healthy, block_number, lag, reason, checked_at, former_weight, in_file, pending, \
-    in_flight_max FROM {nodes} WHERE {here}";
+    in_flight_max, serves, recent_blocks FROM {nodes} WHERE {here}";
 
 /// Whether anything was ever written.
 pub fn is_written(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
@@ -73,6 +75,10 @@ pub enum EmbeddedRowError {
     Weight,
     #[error("the most calls in flight are not a number from 1 to 10000")]
     InFlightMax,
+    #[error("the methods that it serves are not names and globs with commas between them")]
+    Serves,
+    #[error("the newest blocks that it has are not a number from 1 on")]
+    RecentBlocks,
     #[error("the rung is none of own, leader, fallback")]
     Rung,
     #[error("the headers are not a JSON object of texts")]
@@ -96,6 +102,10 @@ pub struct EmbeddedRow {
     pub former_weight: Option<i64>,
     /// `None`: `auto`.
     pub in_flight_max: Option<i64>,
+    /// With commas between them; `None`: all.
+    pub serves: Option<String>,
+    /// `None`: as many as there are.
+    pub recent_blocks: Option<i64>,
     /// As it stands in the file.
     in_file: Option<String>,
     pub is_pending: bool,
@@ -167,6 +177,8 @@ impl EmbeddedRow {
             in_file: text(row, 15)?,
             is_pending: whole(row, 16)? == Some(1),
             in_flight_max: whole(row, 17)?,
+            serves: text(row, 18)?,
+            recent_blocks: whole(row, 19)?,
         })
     }
 
@@ -185,10 +197,25 @@ impl EmbeddedRow {
             weight,
             rung: rung(&self.rung).ok_or(EmbeddedRowError::Rung)?,
             in_flight_max: in_flight_max(self.in_flight_max)?,
+            purpose: self.purpose()?,
             headers,
         };
         unset_variables(&record, lookup)?;
         Ok(self.item_of(record))
+    }
+
+    fn purpose(&self) -> Result<NodePurpose, EmbeddedRowError> {
+        let serves = self.serves.as_deref().map(str::parse).transpose();
+        let recent = self.recent_blocks.map(|blocks| {
+            let blocks = natural(blocks).unwrap_or_default();
+            RecentBlocks::newest(blocks).map_err(|_| EmbeddedRowError::RecentBlocks)
+        });
+        Ok(NodePurpose {
+            serves: serves
+                .map_err(|_| EmbeddedRowError::Serves)?
+                .unwrap_or_default(),
+            recent_blocks: recent.transpose()?.unwrap_or_default(),
+        })
     }
 
     /// What can be said of a row that is no node, for the one who takes it away.
@@ -274,7 +301,8 @@ pub fn insert(
     let record = &item.record;
     tables.execute(
         "INSERT INTO {nodes} ({chain}url, identity, name, rung, weight, ws_url, headers, when_added, \
-         in_flight_max) VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         in_flight_max, serves, recent_blocks) \
+         VALUES ({name}?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             record.url,
             identity,
@@ -285,6 +313,8 @@ pub fn insert(
             headers_text(&record.headers),
             item.when_added,
             record.in_flight_max.number(),
+            serves_text(&record.purpose.serves),
+            recent_blocks_number(record.purpose.recent_blocks),
         ],
     )
 }

@@ -15,7 +15,7 @@ use forebay_core::rpc::answer::Answer;
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
-use forebay_core::vocabulary::node::{Role, Weight};
+use forebay_core::vocabulary::node::{NodePurpose, Role, Weight};
 use std::time::Duration;
 
 const NODE: NodeId = NodeId(7);
@@ -77,6 +77,7 @@ fn view(hash: u8) -> FleetView {
         name: "a".into(),
         rung: Role::Own,
         weight: Weight::ONE,
+        purpose: NodePurpose::default(),
     });
     fleet.replace(members.to_vec(), now());
     let header = Arc::new(Header {

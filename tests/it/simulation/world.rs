@@ -15,7 +15,7 @@ use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::method::MethodRules;
 use forebay_core::vocabulary::chain::ChainId;
 use forebay_core::vocabulary::chance::{Dice, SeededDice};
-use forebay_core::vocabulary::node::{NodeId, Role, Weight};
+use forebay_core::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
 use crate::simulation::clients::{Running, Tally};
 use crate::simulation::oracle::{Note, Oracle};
@@ -108,6 +108,7 @@ pub fn member(id: u32, rung: Role, weight: u64) -> FleetMember {
         name: format!("node-{id}").into(),
         rung,
         weight: Weight::new(weight).unwrap_or(Weight::ONE),
+        purpose: NodePurpose::default(),
     }
 }
 

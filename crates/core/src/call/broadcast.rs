@@ -266,7 +266,9 @@ pub fn spread(
     now: Instant,
     dice: &mut impl Dice,
 ) -> Vec<NodeId> {
-    let takes = |node: &&NodeView| view.tier_has(ladder, node) && !wish.passed.contains(&node.id);
+    let takes = |node: &&NodeView| {
+        view.tier_has(ladder, node, wish.method) && !wish.passed.contains(&node.id)
+    };
     let open = || view.nodes.iter().filter(takes);
     let can = |node: &NodeView| !node.lacks(wish.method, now);
     let some_can = open().any(can);

@@ -8,7 +8,7 @@ use crate::fleet::tracker::Fleet;
 use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::chance::SeededDice;
-use crate::vocabulary::node::{Role, Weight};
+use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
 fn said(code: i64, message: &str) -> BroadcastReply {
     let error = RpcError {
@@ -237,6 +237,7 @@ fn fleet(own: u32, now: Instant) -> Fleet {
         name: format!("{id}").into(),
         rung: if id == 0 { Role::Leader } else { Role::Own },
         weight: Weight::ONE,
+        purpose: NodePurpose::default(),
     };
     fleet.replace((0..=own).map(member).collect(), now);
     let good = ProbeOutcome::Answered {

@@ -69,6 +69,7 @@ impl HistoryReach {
 /// What a node found nothing of.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfirmationQuery<'a> {
+    pub method: &'a str,
     pub holding: LookupTarget,
     pub block: Option<BlockRange>,
     pub ladder: Tier,
@@ -104,7 +105,7 @@ pub fn confirmers(
 ) -> Confirmers {
     let reach = |node: &NodeView| HistoryReach::of(node, sought.holding);
     let is_open = |node: &&NodeView| {
-        view.tier_has(sought.ladder, node)
+        view.tier_has(sought.ladder, node, sought.method)
             && !sought.tried.contains(&node.id)
             && !node.standing.rests(now)
             && sought.block.is_none_or(|need| node.meets(need.of_head()))
@@ -157,7 +158,7 @@ mod tests {
     use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::{Role, Weight};
+    use crate::vocabulary::node::{NodePurpose, Role, Weight};
     use std::time::Duration;
 
     /// Own nodes at these heads, with what they keep of blocks.
@@ -174,6 +175,7 @@ mod tests {
             name: format!("{id}").into(),
             rung: Role::Own,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         fleet.replace((0..).map(member).take(nodes.len()).collect(), now);
         let probe = |(head, _): &(u64, _)| ProbeOutcome::Answered {
@@ -199,6 +201,7 @@ mod tests {
         let now = crate::testing::now();
         let view = view(nodes, now);
         let sought = ConfirmationQuery {
+            method: "eth_getTransactionByHash",
             holding,
             block: None,
             ladder: Tier::Own,
@@ -220,6 +223,7 @@ mod tests {
         let now = crate::testing::now();
         let view = view(&[(100, Some(90)), (100, Some(0)), (97, Some(50))], now);
         let sought = ConfirmationQuery {
+            method: "eth_getTransactionByHash",
             holding: LookupTarget::Blocks,
             block: None,
             ladder: Tier::Own,

@@ -117,7 +117,7 @@ mod tests {
     use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::{Role, Weight};
+    use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
     /// Three own nodes, alive; each has answered so many calls.
     fn nodes(answered: u32, now: Instant) -> FleetView {
@@ -133,6 +133,7 @@ mod tests {
             name: "node".into(),
             rung: Role::Own,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         fleet.replace((0..3).map(member).collect(), now);
         let probe = ProbeOutcome::Answered {

@@ -188,7 +188,7 @@ mod tests {
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::vocabulary::block_ref::BlockData;
     use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::{Role, Weight};
+    use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
     const BLOCK_TIME: Duration = Duration::from_secs(12);
 
@@ -294,6 +294,7 @@ mod tests {
             name: format!("{id}").into(),
             rung,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         let members = [(0, Role::Leader), (1, Role::Own), (2, Role::Own)];
         fleet.replace(members.map(member).into(), now);

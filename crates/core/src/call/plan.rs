@@ -168,9 +168,13 @@ const FUTURE: &str = "block range extends beyond current head block";
 /// Plans a call.
 pub fn plan<M: CallMemory>(call: &Call<'_>, by: &PlanContext<'_, M>) -> Planned {
     let (row, treatment) = by.rules.look_up(&call.method);
+    let is_served = by.view.is_for(&call.method);
     let plan = match treatment {
         Treatment::Denied => Plan::Refuse(Refusal::MethodNotAllowed),
         Treatment::Local(local) => answer(local, by).unwrap_or_else(|| {
+            if !is_served {
+                return Plan::Refuse(Refusal::MethodNotServed);
+            }
             // What isn't known here is asked as a read, but never together with others.
             let forward = ForwardPlan {
                 may_be_hedged: method::listed(row).is_some_and(|method| method.may_be_hedged),
@@ -178,6 +182,15 @@ pub fn plan<M: CallMemory>(call: &Call<'_>, by: &PlanContext<'_, M>) -> Planned 
             };
             way(call, row, forward, by)
         }),
+        Treatment::Broadcast
+        | Treatment::Read
+        | Treatment::Heavy
+        | Treatment::Once
+        | Treatment::Unknown
+            if !is_served =>
+        {
+            Plan::Refuse(Refusal::MethodNotServed)
+        }
         Treatment::Broadcast => Plan::Broadcast,
         Treatment::Read | Treatment::Heavy | Treatment::Once | Treatment::Unknown => {
             ask(call, row, treatment, by)
@@ -381,7 +394,7 @@ mod tests {
     use crate::rpc::answer::RpcError;
     use crate::testing::NoMemory;
     use crate::vocabulary::block_ref::BlockData;
-    use crate::vocabulary::node::Weight;
+    use crate::vocabulary::node::{NodePurpose, Weight};
 
     use crate::vocabulary::chain::ChainId;
     use crate::vocabulary::node::NodeId;
@@ -449,6 +462,7 @@ mod tests {
             name: "a".into(),
             rung: Role::Own,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         fleet.replace(vec![member], now);
         let probe = ProbeOutcome::Answered {
@@ -708,6 +722,26 @@ mod tests {
             planned("eth_blockNumber", &view),
             Plan::Refuse(Refusal::NoNode)
         );
+    }
+
+    #[test]
+    fn what_no_node_is_for_is_refused_without_an_attempt() {
+        let mut view = at_100();
+        assert!(view.nodes.iter().all(|node| node.methods.is_all()));
+        for node in &mut view.nodes {
+            node.methods = "eth_*,!eth_getLogs".parse().unwrap();
+        }
+        let refused = Plan::Refuse(Refusal::MethodNotServed);
+        for method in ["eth_getLogs", "net_version", "zks_foo", "trace_block"] {
+            assert_eq!(planned(method, &view), refused, "{method}");
+        }
+        assert_ne!(planned("eth_call", &view), refused);
+        assert_ne!(planned("eth_sendRawTransaction", &view), refused);
+        assert!(matches!(
+            planned("web3_clientVersion", &view),
+            Plan::Answer(_)
+        ));
+        assert_ne!(planned("eth_getLogs", &FleetView::default()), refused);
     }
 
     #[test]

@@ -375,7 +375,7 @@ mod tests {
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chain::BlockNumber;
 
-    use crate::vocabulary::node::{Role, Weight};
+    use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
     fn journey(treatment: Treatment) -> RetryPlanner<'static> {
         speaking(treatment, None)
@@ -1168,6 +1168,7 @@ mod tests {
                 name: "a".into(),
                 rung: Role::Own,
                 weight: Weight::ONE,
+                purpose: NodePurpose::default(),
             };
             fleet.replace(vec![member], now);
             let mut view = fleet.view().nodes.remove(0);

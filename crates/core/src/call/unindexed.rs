@@ -35,10 +35,11 @@ pub fn has_all(node: &NodeView) -> bool {
 }
 
 /// An own node that says that it builds an index, and wasn't `tried`: its word counts beside a `null`.
-pub fn builder(view: &FleetView, tried: &[NodeId]) -> Option<NodeId> {
+pub fn builder(view: &FleetView, method: &str, tried: &[NodeId]) -> Option<NodeId> {
     let mut builders = view.nodes.iter().filter(|node| {
         let builds = node.remark == Some(NodeCaveat::Indexing);
-        builds && node.rung == Role::Own && node.serves() && !tried.contains(&node.id)
+        let takes = node.serves() && node.methods.has(method);
+        builds && takes && node.rung == Role::Own && !tried.contains(&node.id)
     });
     builders.next().map(|node| node.id)
 }

@@ -143,7 +143,7 @@ mod tests {
     use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::vocabulary::chain::BlockHash;
-    use crate::vocabulary::node::Weight;
+    use crate::vocabulary::node::{NodePurpose, Weight};
 
     const ONE: NodeId = NodeId(1);
     const OTHER: NodeId = NodeId(2);
@@ -210,6 +210,7 @@ mod tests {
             name: id.0.to_string().into(),
             rung,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         let nodes = [(LEADER, Role::Leader), (ONE, Role::Own), (OTHER, Role::Own)];
         fleet.replace(nodes.map(member).into(), now);

@@ -35,6 +35,19 @@ pub struct Depth {
 }
 
 impl Depth {
+    /// The same of a node of which only the newest `blocks` count, when it is at `head`.
+    pub fn newest(self, blocks: u64, head: BlockNumber) -> Depth {
+        let oldest = Some(BlockNumber(head.0.saturating_add(1).saturating_sub(blocks)));
+        Depth {
+            blocks_from: self.blocks_from.max(oldest),
+            state_from: self.state_from.max(oldest),
+            proofs_from: self.proofs_from.max(oldest),
+            receipts_from: self.receipts_from.max(oldest),
+            logs_from: self.logs_from.max(oldest),
+            transactions_from: self.transactions_from.max(oldest),
+        }
+    }
+
     pub fn has_block(self, block: BlockNumber) -> bool {
         reaches(self.blocks_from, block)
     }
@@ -160,6 +173,28 @@ mod tests {
         ] {
             assert_eq!(names_another(words, asked), wanted, "{words}");
         }
+    }
+
+    #[test]
+    fn of_the_newest_blocks_the_head_is_one_and_what_is_learnt_is_only_narrowed() {
+        let head = BlockNumber(1000);
+        let all = Depth::default().newest(128, head);
+        assert!(all.has_state(BlockNumber(873)) && !all.has_state(BlockNumber(872)));
+        assert!(!all.has_block(BlockNumber(872)) && !all.has_logs(BlockNumber(872)));
+        assert_eq!(all.transactions_from, Some(BlockNumber(873)));
+        let pruned = Depth {
+            state_from: Some(BlockNumber(990)),
+            blocks_from: Some(BlockNumber(5)),
+            ..Depth::default()
+        };
+        let narrowed = pruned.newest(128, head);
+        assert_eq!(narrowed.state_from, Some(BlockNumber(990)));
+        assert_eq!(narrowed.blocks_from, Some(BlockNumber(873)));
+        let whole = pruned.newest(5000, head);
+        assert_eq!(whole.blocks_from, Some(BlockNumber(5)));
+        assert!(whole.has_proofs(BlockNumber(990)) && !whole.has_proofs(BlockNumber(989)));
+        let last = Depth::default().newest(u64::MAX, BlockNumber(u64::MAX - 1));
+        assert!(last.has_block(BlockNumber(0)));
     }
 
     #[test]

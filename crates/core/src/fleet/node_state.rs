@@ -266,6 +266,12 @@ impl NodeState {
         }
     }
 
+    /// What is known of its depth, and no more than the operator says.
+    fn narrowed_depth(&self) -> Depth {
+        let narrowed = self.head.zip(self.member.purpose.recent_blocks.number());
+        narrowed.map_or(self.depth, |(head, blocks)| self.depth.newest(blocks, head))
+    }
+
     /// Where it stands to what clients were told.
     pub fn branch(&self, told: &PublishedChain) -> Branch {
         let tip = self.tip.filter(|tip| Some(tip.number) == self.head);
@@ -338,6 +344,7 @@ impl NodeState {
             name: self.member.name.clone(),
             rung: self.member.rung,
             weight: self.member.weight,
+            methods: self.member.purpose.serves.clone(),
             head: self.head,
             head_timestamp: self.head_timestamp,
             reference,
@@ -349,7 +356,7 @@ impl NodeState {
             evidence: self.evidence(),
             standing: self.standing,
             load: self.load.clone(),
-            depth: self.depth,
+            depth: self.narrowed_depth(),
             is_doubted: self.soundings.is_doubted(),
             lacks: self.lacks.clone(),
             as_written: self.as_written.clone(),

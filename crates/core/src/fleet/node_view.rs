@@ -12,7 +12,7 @@ use crate::fleet::unsupported::UnsupportedMethods;
 use crate::rpc::classify::{AnnouncedLimit, AttemptClass};
 use crate::vocabulary::block_ref::{BlockData, BlockRange};
 use crate::vocabulary::chain::{BlockHash, BlockNumber, Lag};
-use crate::vocabulary::node::{NodeId, Role, Weight};
+use crate::vocabulary::node::{NodeId, Role, ServedMethods, Weight};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,8 @@ pub struct NodeView {
     pub name: Arc<str>,
     pub rung: Role,
     pub weight: Weight,
+    /// The methods that it is asked for, as the operator says.
+    pub methods: ServedMethods,
     pub head: Option<BlockNumber>,
     /// Of its head, in seconds since 1970, where it told.
     pub head_timestamp: Option<u64>,
@@ -86,7 +88,7 @@ pub struct NodeView {
     pub evidence: BranchEvidence,
     pub standing: Standing,
     pub load: Arc<Load>,
-    /// How far back it goes.
+    /// How far back it goes, as it turned out and as the operator narrows it.
     pub depth: Depth,
     /// It was away of late, and hasn't said yet whether it still has all that.
     pub is_doubted: bool,

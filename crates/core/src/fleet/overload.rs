@@ -69,7 +69,7 @@ mod tests {
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::rpc::classify;
     use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::{NodeId, Role, Weight};
+    use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
     #[test]
     fn what_a_node_that_answers_others_refuses_is_overload_and_else_it_is_not() {
@@ -113,6 +113,7 @@ mod tests {
             name: "node".into(),
             rung: Role::Own,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         };
         fleet.replace((0..3).map(member).collect(), now);
         let well = ProbeOutcome::Answered {

@@ -9,7 +9,7 @@ use crate::fleet::probe_failure::ProbeFailure;
 use crate::fleet::reference::{LeaderDoubt, ReferenceSource};
 use crate::fleet::standing::{HealthTransition, Hysteresis};
 use crate::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
-use crate::vocabulary::node::{NodeId, Role, Weight};
+use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
 /// What the fleet is judged by.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,7 @@ pub struct FleetMember {
     pub name: Arc<str>,
     pub rung: Role,
     pub weight: Weight,
+    pub purpose: NodePurpose,
 }
 
 /// What changed, for the log.

@@ -30,7 +30,7 @@ pub fn draw(
 ) -> Option<NodeId> {
     let has_it = has_blocks(view, needs);
     let open = |node: &NodeView| {
-        view.tier_has(ladder, node)
+        view.tier_has(ladder, node, needs.method)
             && !passed.contains(&node.id)
             && has_it(node)
             && may_be_drawn(node, needs.caution, now)
@@ -194,7 +194,7 @@ pub fn places<'v>(
 ) -> Vec<&'v NodeView> {
     let has_it = has_blocks(view, needs);
     let suits = |node: &&NodeView| {
-        let is_open = view.tier_has(ladder, node) && !passed.contains(&node.id);
+        let is_open = view.tier_has(ladder, node, needs.method) && !passed.contains(&node.id);
         is_open && has_it(node) && !node.standing.rests(now)
     };
     let mut nodes: Vec<&NodeView> = view.nodes.iter().filter(suits).collect();
@@ -228,7 +228,7 @@ pub fn suits(
 ) -> bool {
     let is_by_chance = ladder != Tier::LastResort && needs.wish == NodePreference::Any;
     is_by_chance
-        && view.tier_has(ladder, node)
+        && view.tier_has(ladder, node, needs.method)
         && !passed.contains(&node.id)
         && !node.is_astray
         && has_blocks(view, needs)(node)
@@ -298,7 +298,7 @@ mod tests {
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::{Role, Weight};
+    use crate::vocabulary::node::{NodePurpose, Role, Weight};
     use std::time::Duration;
 
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
@@ -314,6 +314,7 @@ mod tests {
             name: format!("{id}").into(),
             rung: if id == 0 { Role::Leader } else { Role::Own },
             weight: Weight::new(*weight).unwrap(),
+            purpose: NodePurpose::default(),
         };
         fleet.replace((0..).zip(weights).map(member).collect(), now);
         fleet
@@ -371,6 +372,49 @@ mod tests {
             }
             counts
         })
+    }
+
+    #[test]
+    fn a_node_is_drawn_for_nothing_that_it_is_not_for_whoever_else_there_is() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], now);
+        round(&mut fleet, &[at(100); 3], now);
+        let mut view = fleet.view();
+        let at_place = |view: &FleetView, id: u32| {
+            let mut nodes = view.nodes.iter();
+            nodes.position(|node| node.id == NodeId(id)).unwrap()
+        };
+        for id in [0, 1] {
+            let place = at_place(&view, id);
+            view.nodes[place].methods = "!eth_x".parse().unwrap();
+        }
+        let needs = NodeRequirements {
+            method: "eth_x",
+            ..NodeRequirements::default()
+        };
+        assert_eq!(drawn(&view, Tier::Own, &needs, now), [2]);
+        assert_eq!(
+            drawn(&view, Tier::Own, &NodeRequirements::default(), now),
+            [1, 2]
+        );
+        assert_eq!(drawn(&view, Tier::Fallback, &needs, now), [] as [u32; 0]);
+        assert_eq!(drawn(&view, Tier::LastResort, &needs, now), [2]);
+        let place = at_place(&view, 2);
+        let waits = places(&view, NodeId(2), Tier::Own, &[], &needs, now);
+        assert_eq!(
+            waits.iter().map(|node| node.id).collect::<Vec<_>>(),
+            [NodeId(2)]
+        );
+        view.nodes[place].methods = "!eth_*".parse().unwrap();
+        assert!(!suits(
+            &view,
+            &view.nodes[place],
+            Tier::Own,
+            &[],
+            &needs,
+            now
+        ));
+        assert_eq!(drawn(&view, Tier::Own, &needs, now), [] as [u32; 0]);
     }
 
     #[test]

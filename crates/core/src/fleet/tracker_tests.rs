@@ -9,7 +9,7 @@ use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::BlockHash;
 
 use crate::vocabulary::header::Header;
-use crate::vocabulary::node::Weight;
+use crate::vocabulary::node::{NodePurpose, Weight};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -24,6 +24,7 @@ fn member(id: u32, rung: Role) -> FleetMember {
         name: format!("node-{id}").into(),
         rung,
         weight: Weight::ONE,
+        purpose: NodePurpose::default(),
     }
 }
 

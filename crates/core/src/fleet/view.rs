@@ -101,8 +101,19 @@ impl FleetView {
             .any(|node| node.rung == rung && node.serves())
     }
 
-    /// Whether `node`, one of these, is on `tier`.
-    pub(crate) fn tier_has(&self, tier: Tier, node: &NodeView) -> bool {
+    /// Whether a node of the list is there for calls of `method`, fit or not. An empty list speaks against
+    /// none.
+    pub fn is_for(&self, method: &str) -> bool {
+        let mut nodes = self.nodes.iter();
+        self.nodes.is_empty() || nodes.any(|node| node.methods.has(method))
+    }
+
+    /// Whether `node`, one of these, is on `tier` and there for calls of `method`.
+    pub(crate) fn tier_has(&self, tier: Tier, node: &NodeView, method: &str) -> bool {
+        node.methods.has(method) && self.is_on(tier, node)
+    }
+
+    fn is_on(&self, tier: Tier, node: &NodeView) -> bool {
         match tier {
             Tier::Own => node.rung == Role::Own && node.serves(),
             Tier::Fallback => node.rung != Role::Own && node.serves(),

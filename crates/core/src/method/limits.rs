@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::method::rules::matches;
 use crate::method::treatment::CallTimeouts;
+use crate::vocabulary::glob::matches;
 
 /// What holds for a method rather than what holds for all.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -11,6 +11,8 @@ pub enum Refusal {
     InvalidRequest(&'static str),
     InvalidParams(&'static str),
     MethodNotAllowed,
+    /// No node is there for it.
+    MethodNotServed,
     NoNode,
     OverCapacity,
     /// No node gave a usable answer, and trying again would not help, or might do harm.
@@ -93,7 +95,10 @@ impl Refusal {
             | Refusal::ChainOfOtherHost { .. } => -32600,
             Refusal::InvalidParams(_) => -32602,
             // As geth says the second (`rpc/errors.go`).
-            Refusal::MethodNotAllowed | Refusal::NoNotifications | Refusal::NeedsSocket => -32601,
+            Refusal::MethodNotAllowed
+            | Refusal::MethodNotServed
+            | Refusal::NoNotifications
+            | Refusal::NeedsSocket => -32601,
             // As geth says it (`eth/filters/api.go`).
             Refusal::FilterNotFound | Refusal::SubscriptionNotFound => -32000,
             Refusal::NoNode => -32011,
@@ -118,6 +123,7 @@ impl Refusal {
             | Refusal::InvalidRequest(_)
             | Refusal::InvalidParams(_)
             | Refusal::MethodNotAllowed
+            | Refusal::MethodNotServed
             | Refusal::BadAnswer
             | Refusal::NotLetIn
             | Refusal::FilterNotFound
@@ -177,6 +183,7 @@ impl Refusal {
             Refusal::InvalidRequest(why) => format!("invalid request: {why}"),
             Refusal::InvalidParams(why) => format!("invalid params: {why}"),
             Refusal::MethodNotAllowed => "method not allowed".into(),
+            Refusal::MethodNotServed => "no node here serves this method".into(),
             Refusal::NoNode => "no node is available".into(),
             Refusal::OverCapacity => "over capacity: too many requests, try again".into(),
             Refusal::BadAnswer => "the nodes gave no usable answer".into(),

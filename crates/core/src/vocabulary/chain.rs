@@ -96,6 +96,14 @@ impl fmt::Display for ChainName {
     }
 }
 
+/// Where the default one of several chains stands, of which each says whether it is: the only one is so without.
+pub fn default_place(mut say_so: impl ExactSizeIterator<Item = bool>) -> Option<usize> {
+    match say_so.len() {
+        1 => Some(0),
+        _ => say_so.position(|says_so| says_so),
+    }
+}
+
 /// A block's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockHash(pub [u8; 32]);
@@ -187,6 +195,18 @@ mod tests {
             Ok(ChainName::main()),
             "and may be called so"
         );
+    }
+
+    #[test]
+    fn the_only_chain_is_the_default_or_the_one_that_says_so() {
+        for (say_so, wanted) in [
+            (&[][..], None),
+            (&[false], Some(0)),
+            (&[false, false], None),
+            (&[false, true, false], Some(1)),
+        ] {
+            assert_eq!(default_place(say_so.iter().copied()), wanted, "{say_so:?}");
+        }
     }
 
     #[test]

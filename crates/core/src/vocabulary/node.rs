@@ -5,6 +5,7 @@
 
 mod fault;
 mod in_flight_max;
+mod purpose;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,9 @@ use url::Url;
 use crate::vocabulary::metadata_service::is_metadata_host;
 
 pub use self::in_flight_max::InFlightMax;
+pub use self::purpose::{
+    NodePurpose, RECENT_BLOCKS_MAX, RecentBlocks, SERVED_GLOBS_MAX, ServedMethods,
+};
 pub use crate::vocabulary::node::fault::NodeSpecError;
 
 /// The longest URL, name or header value that we take, in bytes.
@@ -265,6 +269,7 @@ pub struct NodeRecord {
     pub weight: Weight,
     pub rung: Role,
     pub in_flight_max: InFlightMax,
+    pub purpose: NodePurpose,
     pub headers: BTreeMap<String, String>,
 }
 
@@ -288,6 +293,7 @@ impl NodeRecord {
             weight: Weight::ONE,
             rung: Role::Own,
             in_flight_max: InFlightMax::Auto,
+            purpose: NodePurpose::default(),
             headers: BTreeMap::new(),
         }
     }
@@ -321,6 +327,7 @@ impl NodeRecord {
             weight: self.weight,
             rung: self.rung,
             in_flight_max: self.in_flight_max,
+            purpose: self.purpose.clone(),
             headers,
         })
     }
@@ -372,6 +379,7 @@ pub struct NodeSpec {
     pub weight: Weight,
     pub rung: Role,
     pub in_flight_max: InFlightMax,
+    pub purpose: NodePurpose,
     /// Sent with every request to the node; names in lower case.
     pub headers: Vec<(String, Secret)>,
 }

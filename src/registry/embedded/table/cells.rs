@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::types::ValueRef;
 
-use forebay_core::vocabulary::node::{Role, Weight};
+use forebay_core::vocabulary::node::{RecentBlocks, Role, ServedMethods, Weight};
 
 /// A text, bytes that are none replaced; anything else counts as nothing.
 pub fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
@@ -30,6 +30,18 @@ pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
             .map(|(name, value)| (name.as_str(), value.as_str())),
     )
     .to_string()
+}
+
+/// Globs with commas between them; `None`: all methods.
+pub fn serves_text(serves: &ServedMethods) -> Option<String> {
+    (!serves.is_all()).then(|| serves.to_string())
+}
+
+/// `None`: as many as there are.
+pub fn recent_blocks_number(recent: RecentBlocks) -> Option<i64> {
+    recent
+        .number()
+        .and_then(|blocks| i64::try_from(blocks).ok())
 }
 
 pub(super) fn rung(text: &str) -> Option<Role> {

@@ -26,7 +26,9 @@ macro_rules! node_columns {
         former_weight INTEGER,
         in_file TEXT,
         pending INTEGER,
-        in_flight_max INTEGER"
+        in_flight_max INTEGER,
+        serves TEXT,
+        recent_blocks INTEGER"
     };
 }
 
@@ -78,12 +80,16 @@ CREATE TABLE chain_history (
 );
 
 /// What a file of the same layout may lack: programs that don't know it pass it over.
-const LATER_COLUMNS: [(&str, &str, &str); 6] = [
+const LATER_COLUMNS: [(&str, &str, &str); 10] = [
     ("nodes", "former_weight", "INTEGER"),
     ("history", "emptied_at", "TEXT"),
     ("nodes", "in_file", "TEXT"),
     ("nodes", "pending", "INTEGER"),
     ("nodes", "in_flight_max", "INTEGER"),
+    ("nodes", "serves", "TEXT"),
+    ("nodes", "recent_blocks", "INTEGER"),
+    ("chain_nodes", "serves", "TEXT"),
+    ("chain_nodes", "recent_blocks", "INTEGER"),
     ("history", "is_older", "INTEGER NOT NULL DEFAULT 1"),
 ];
 
@@ -122,14 +128,14 @@ pub fn prepare(connection: &mut Connection) -> Result<(), DatabaseError> {
     if examine(&change)? == DatabaseContent::Empty {
         change.execute_batch(LAYOUT)?;
     }
+    if !has_chains(&change)? {
+        change.execute_batch(CHAINS_LAYOUT)?;
+    }
     for (table, column, kind) in LATER_COLUMNS {
         if !has_column(&change, table, column)? {
             let add = format!("ALTER TABLE {table} ADD COLUMN {column} {kind}");
             change.execute_batch(&add)?;
         }
-    }
-    if !has_chains(&change)? {
-        change.execute_batch(CHAINS_LAYOUT)?;
     }
     Ok(change.commit()?)
 }

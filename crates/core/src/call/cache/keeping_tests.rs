@@ -19,7 +19,7 @@ use crate::method::{self, MethodRules};
 use crate::rpc::envelope::Call;
 use crate::vocabulary::chain::{BlockHash, ChainId};
 use crate::vocabulary::header::Header;
-use crate::vocabulary::node::{NodeId, Role, Weight};
+use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
 const ONE: NodeId = NodeId(1);
 const OTHER: NodeId = NodeId(2);
@@ -54,6 +54,7 @@ impl Story {
             name: "node".into(),
             rung: Role::Own,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         });
         fleet.replace(members.to_vec(), now);
         let mut story = Story { fleet, now };

@@ -27,7 +27,7 @@ use crate::rpc::envelope::Call;
 use crate::vocabulary::chain::{BlockHash, BlockNumber, ChainId};
 use crate::vocabulary::chance::{Dice as _, SeededDice};
 use crate::vocabulary::header::Header;
-use crate::vocabulary::node::{NodeId, Role, Weight};
+use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
 const SEEDS: u64 = 60;
 const STEPS: u32 = 1500;
@@ -86,6 +86,7 @@ impl World {
             name: "node".into(),
             rung: Role::Own,
             weight: Weight::ONE,
+            purpose: NodePurpose::default(),
         });
         fleet.replace(members.collect(), now);
         let mut world = World {

@@ -9,6 +9,7 @@ use crate::method::{self, Method, MethodIndex};
 use crate::rpc::envelope::Call;
 use crate::rpc::transaction;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::glob;
 
 /// What answers are kept by.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub struct CacheRules {
 
 impl CacheRules {
     pub fn new(secret: CacheSecret, never: Vec<String>) -> CacheRules {
-        let is_in = |name: &str| never.iter().any(|glob| method::matches(glob, name));
+        let is_in = |name: &str| never.iter().any(|glob| glob::matches(glob, name));
         let excluded = match never.is_empty() {
             true => Vec::new(),
             false => method::TABLE.iter().map(|row| is_in(row.name)).collect(),

@@ -11,8 +11,7 @@ use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::method::TABLE;
 use crate::method::block::Consistency;
 use crate::testing::NoMemory;
-use crate::vocabulary::node::Role;
-use crate::vocabulary::node::Weight;
+use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
 /// The one node took a transaction, which is looked up here, from the one client.
 struct OneTransaction;
@@ -101,6 +100,7 @@ fn of_one() -> FleetView {
         name: "a".into(),
         rung: Role::Own,
         weight: Weight::ONE,
+        purpose: NodePurpose::default(),
     };
     fleet.replace(vec![member], now);
     for _ in 0..3 {

@@ -117,7 +117,7 @@ mod tests {
     use crate::fleet::standing::Hysteresis;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
     use crate::vocabulary::chain::BlockHash;
-    use crate::vocabulary::node::{NodeId, Role, Weight};
+    use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -142,6 +142,7 @@ mod tests {
                 name: "node".into(),
                 rung: Role::Own,
                 weight: Weight::ONE,
+                purpose: NodePurpose::default(),
             });
             fleet.replace(members.to_vec(), now);
             Scene { fleet, now }

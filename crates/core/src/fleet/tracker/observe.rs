@@ -122,7 +122,7 @@ mod tests {
     use crate::fleet::view::FleetView;
     use crate::fleet::{FleetMember, HealthCriteria};
     use crate::vocabulary::chain::BlockHash;
-    use crate::vocabulary::node::{Role, Weight};
+    use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
     const LEADER: NodeId = NodeId(0);
     const ONE: NodeId = NodeId(1);
@@ -154,6 +154,7 @@ mod tests {
                 name: "node".into(),
                 rung,
                 weight,
+                purpose: NodePurpose::default(),
             });
             fleet.replace(members.to_vec(), now);
             let mut scene = Scene { fleet, now };

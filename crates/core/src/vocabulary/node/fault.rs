@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
-use super::{InFlightMax, NAME_BYTES_MAX, TEXT_BYTES_MAX, Weight};
+use super::{
+    InFlightMax, NAME_BYTES_MAX, RECENT_BLOCKS_MAX, SERVED_GLOBS_MAX, TEXT_BYTES_MAX, Weight,
+};
 
 /// Why a node's description can't be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -25,6 +27,14 @@ pub enum NodeSpecError {
     Unclosed,
     #[error("`in_flight_max` is `auto` or a number from 1 to {most}", most = InFlightMax::MOST)]
     InFlightMax,
+    #[error(
+        "`serves` is 1 to {SERVED_GLOBS_MAX} methods' names or globs, each with a `!` before it or without"
+    )]
+    Serves,
+    #[error("what `serves` takes out leaves the node no method")]
+    ServesNothing,
+    #[error("`recent_blocks` is `all` or a number from 1 to {RECENT_BLOCKS_MAX}")]
+    RecentBlocks,
     #[error("weight {0} is over {max}", max = Weight::MAX)]
     Weight(u64),
     #[error(

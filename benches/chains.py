@@ -1,0 +1,162 @@
+"""Fifty chains of three nodes in one process, beside one chain: memory for each, idle CPU, and the start."""
+
+import base64
+import http.client
+import json
+import os
+import signal
+import socket
+import time
+
+from machine import Process, Trouble, started
+from servers import Forebay, free_port
+
+MIB = 2**20
+CHAINS, NODES_A_CHAIN = 50, 3
+CALLS_A_CHAIN = 1_000
+IDLE_SECONDS = 30
+# What it must keep to.
+MIB_A_CHAIN_MAX = 1.0
+IDLE_SHARE_MAX = 0.02
+START_SECONDS_MAX = 1.0
+
+ADDRESS = "0x00000000219ab540356cbb839cbe05303d7705fa"
+# Answered by the node, by Forebay itself, and refused by the node: each has series of its own.
+METHODS = [
+    ("eth_call", [{"to": ADDRESS, "data": "0x70a08231" + "0" * 56}, "latest"]),
+    ("eth_getBalance", [ADDRESS, "latest"]),
+    ("eth_getBlockByNumber", ["latest", False]),
+    ("eth_getBlockTransactionCountByNumber", ["latest"]),
+    *((name, []) for name in ("eth_chainId", "net_version", "web3_clientVersion", "eth_syncing")),
+    *((name, []) for name in ("eth_blockNumber", "net_listening", "eth_accounts", "eth_gasPrice")),
+    *((name, []) for name in ("eth_blobBaseFee", "eth_maxPriorityFeePerGas", "eth_protocolVersion")),
+    ("eth_getCode", [ADDRESS, "latest"]),
+    ("eth_getTransactionCount", [ADDRESS, "latest"]),
+    ("eth_getStorageAt", [ADDRESS, "0x0", "latest"]),
+    ("eth_feeHistory", ["0x1", "latest", []]),
+    ("eth_estimateGas", [{"to": ADDRESS}]),
+]
+
+
+class Chains(Forebay):
+    """So many chains, named c0, c1, …; without ids: the node is the same one behind all."""
+
+    def __init__(self, folder, program, ports):
+        super().__init__(folder, program, [])
+        names = [f"c{at}" for at in range(len(ports) // NODES_A_CHAIN)]
+        self.names = names
+        lines = []
+        for at, name in enumerate(names):
+            own = ports[at * NODES_A_CHAIN : (at + 1) * NODES_A_CHAIN]
+            nodes = ", ".join(
+                f'{{ name: node-{number}, url: "http://127.0.0.1:{port}" }}'
+                for number, port in enumerate(own)
+            )
+            lines.append(f"    {name}: {{ nodes: [{nodes}] }}")
+        path = folder / "chains.yaml"
+        chains = "\n".join(lines)
+        path.write_text(
+            f"""version: 1
+threads: 2
+forebay:
+  listen:
+    http: ["127.0.0.1:{self.port}"]
+    metrics: "127.0.0.1:{free_port()}"
+    admin: "127.0.0.1:{free_port()}"
+  registry: {{ path: "{folder}/chains-{len(names)}.db", last_list: "{folder}/chains-{len(names)}.json" }}
+  health: {{ interval: 5s }}
+  cache: {{ memory: 0 }}
+  chains:
+{chains}
+"""
+        )
+        self.command = [program, "serve", "-c", str(path)]
+
+
+def post(connection, name, call):
+    connection.request("POST", f"/{name}", json.dumps(call), {"content-type": "application/json"})
+    return json.loads(connection.getresponse().read())
+
+
+def call_of(at):
+    method, params = METHODS[at % len(METHODS)]
+    if method == "eth_call":
+        params = [{**params[0], "data": params[0]["data"] + f"{at:08x}"}, *params[1:]]
+    return {"jsonrpc": "2.0", "id": at, "method": method, "params": params}
+
+
+def first_answer(server, process, began):
+    """Seconds from the start to the first answer of a node, by any of the chains."""
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            answer = post(connection, server.names[-1], call_of(1))
+            if "result" in answer:
+                return time.monotonic() - began
+        except OSError:
+            pass
+        if process.process.poll() is not None or time.monotonic() - began > 60:
+            raise Trouble(f"no answer\n{process.said()}")
+        time.sleep(0.005)
+
+
+def subscribe(server, name):
+    """A WebSocket with newHeads, which is left open."""
+    stream = socket.create_connection(("127.0.0.1", server.port))
+    key = base64.b64encode(os.urandom(16)).decode()
+    stream.sendall(
+        (
+            f"GET /{name} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ).encode()
+    )
+    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
+    mask = os.urandom(4)
+    masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(call.encode()))
+    stream.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
+    return stream
+
+
+def use(server):
+    for name in server.names:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        for at in range(CALLS_A_CHAIN):
+            post(connection, name, call_of(at))
+        connection.close()
+
+
+def measured(folder, options, ports):
+    """MiB after use, the idle share of a core, and the seconds to the first answer."""
+    server = Chains(folder, options.forebay, ports)
+    began = time.monotonic()
+    process = Process(server.command, None, folder, signal.SIGINT)
+    with process:
+        took = first_answer(server, process, began)
+        use(server)
+        sockets = [subscribe(server, name) for name in server.names]
+        time.sleep(30)
+        cpu = process.cpu_seconds()
+        time.sleep(IDLE_SECONDS)
+        share = (process.cpu_seconds() - cpu) / IDLE_SECONDS
+        mib = process.memory_bytes() / MIB
+        for stream in sockets:
+            stream.close()
+    return mib, share, took
+
+
+def chains(folder, options):
+    """What many chains in one process take."""
+    node, said = started(options.ends, "node", "--nodes", CHAINS * NODES_A_CHAIN, folder=folder)
+    with node:
+        ports = said["ports"]
+        alone, _, _ = measured(folder, options, ports[:NODES_A_CHAIN])
+        mib, share, took = measured(folder, options, ports)
+    each = (mib - alone) / (CHAINS - 1)
+    holds = each <= MIB_A_CHAIN_MAX and share <= IDLE_SHARE_MAX and took <= START_SECONDS_MAX
+    print(
+        f"{CHAINS} chains of {NODES_A_CHAIN} nodes: {mib:.0f} MiB, {each:.2f} MiB a chain over the {alone:.0f} MiB "
+        f"of one ({MIB_A_CHAIN_MAX} is the limit); idle {share:.2%} of a core ({IDLE_SHARE_MAX:.0%}); first answer "
+        f"after {took:.2f} s ({START_SECONDS_MAX} s): {'holds' if holds else 'BROKEN'}"
+    )
+    if not holds:
+        raise Trouble("many chains take too much")
