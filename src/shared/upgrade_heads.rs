@@ -24,7 +24,7 @@ use forebay_core::call::shared_news::SharedNews;
 const TRIES: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(5);
 /// The new one waits so long for it before it asks its nodes.
-const MEETS_WITHIN: Duration = Duration::from_secs(1);
+const MEETS_WITHIN: Duration = Duration::from_millis(500);
 /// Heads that wait to be told: all are told again by the next one.
 const HEADS_WAITING: usize = 1024;
 /// A process that is stopped holds nobody up for longer.
