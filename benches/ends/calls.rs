@@ -79,9 +79,11 @@ enum Kind {
     /// Always the same of them, but for its id.
     Same,
     ChainId,
-    /// So many of the former in one.
+    /// With the params of an `eth_call`, which nobody reads.
+    PaddedChainId,
+    /// So many of `Call` in one.
     Batch(u64),
-    /// A single one that is as long as so many of the former.
+    /// A single one that is as long as so many of `Call`.
     Long(u64),
     /// As `ChainId`, of who says the same to everything.
     Fixed(String),
@@ -101,6 +103,7 @@ impl Kind {
         match arguments.text("method").unwrap_or("eth_call") {
             "eth_call" if arguments.text("same").is_some() => Ok(Kind::Same),
             "eth_call" => Ok(Kind::Call),
+            "eth_chainId" if arguments.text("padded").is_some() => Ok(Kind::PaddedChainId),
             "eth_chainId" => Ok(Kind::ChainId),
             other => bail!("no answer to {other} is known"),
         }
@@ -113,6 +116,7 @@ impl Kind {
             Kind::ChainId | Kind::Fixed(_) => {
                 format!(r#"{{"jsonrpc":"2.0","id":{number},"method":"eth_chainId","params":[]}}"#)
             }
+            Kind::PaddedChainId => call(number).replacen("eth_call", "eth_chainId", 1),
             Kind::Long(calls) => {
                 call(number).replacen(r#""},"#, &format!(r#"{}"}},"#, noughts(*calls)), 1)
             }
@@ -134,7 +138,7 @@ impl Kind {
                     .replacen(r#""}"#, &format!(r#"{more}"}}"#), 1)
                     .as_bytes()
             }
-            Kind::ChainId => {
+            Kind::ChainId | Kind::PaddedChainId => {
                 body == format!(r#"{{"jsonrpc":"2.0","id":{number},"result":"0x1"}}"#).as_bytes()
             }
             Kind::Batch(calls) => {

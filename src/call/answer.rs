@@ -78,9 +78,14 @@ impl CallReply {
     /// `result`, JSON as written, with the caller's id.
     pub fn with_result(call: &Call<'_>, result: &str) -> CallReply {
         let id = call.id.unwrap_or("null");
-        CallReply::Here(format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#
-        ))
+        let pieces = [
+            r#"{"jsonrpc":"2.0","id":"#,
+            id,
+            r#","result":"#,
+            result,
+            "}",
+        ];
+        CallReply::Here(pieces.concat())
     }
 
     /// `error`, an object as written, with the caller's id.

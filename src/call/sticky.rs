@@ -18,10 +18,7 @@ pub async fn follow(
     (node, filter): (NodeId, &FilterReference),
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
-    let call = Call {
-        params: Some(&filter.params),
-        ..call.clone()
-    };
+    let call = Call::new(call.id, call.method.clone(), Some(&filter.params));
     let ended = ask(state, &call, (node, Treatment::Once), terms).await;
     if filter.is_of_blocks {
         meet(state, &ended.0, node, terms).await;
@@ -55,11 +52,7 @@ async fn meet(state: &CallState, served: &ServedAnswer, node: NodeId, terms: Cal
         return state.pool.tell(terms.client, number);
     }
     let params = format!("[\"{hash}\",false]");
-    let call = Call {
-        id: None,
-        method: "eth_getBlockByHash".into(),
-        params: Some(&params),
-    };
+    let call = Call::new(None, "eth_getBlockByHash", Some(&params));
     // It learns the number; the block itself is nobody's.
     drop(ask(state, &call, (node, Treatment::Read), terms).await);
 }

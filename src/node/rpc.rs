@@ -184,11 +184,7 @@ pub async fn ask<T>(
     node: &NodeSpec,
     question: &RpcQuery<'_, T>,
 ) -> Result<T, RpcFailure> {
-    let call = Call {
-        id: None,
-        method: question.method.into(),
-        params: Some(question.params),
-    };
+    let call = Call::new(None, question.method, Some(question.params));
     let own = UpstreamCallId::drawn(clock::roll());
     let body = numbered(&call.for_node(), own.write(&mut itoa::Buffer::new())).concat();
     let json = HeaderValue::from_static("application/json");

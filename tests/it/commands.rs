@@ -207,8 +207,12 @@ async fn a_node_may_be_named_and_its_name_is_resolved() {
         anvil.port()
     );
     let balancer = Balancer::start(&yaml, &[]).await;
-    let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
-    assert!(served["result"].is_string(), "{served}");
+    // A busy machine may have its first rounds fail.
+    crate::support::eventually("the node answers", crate::support::PATIENCE, async || {
+        let served = balancer.ask("eth_gasPrice", serde_json::json!([])).await;
+        served["result"].is_string()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -90,11 +90,7 @@ impl<'a> ForwardedCall<'a> {
             spread(view, Tier::Own, wish, now, &mut clock::roll)
         };
         let params = format!("[\"{hash}\"]");
-        let call = Call {
-            id: None,
-            method: BY_HASH.into(),
-            params: Some(&params),
-        };
+        let call = Call::new(None, BY_HASH, Some(&params));
         let question = FanoutCall {
             method: BY_HASH.into(),
             body: Bytes::from(call.for_node()),

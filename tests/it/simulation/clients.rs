@@ -101,12 +101,11 @@ impl World {
         self.calls_begun += 1;
         self.tally.calls += 1;
         self.oracle.note(self.now, Note::Began { call: id, method });
-        let call = Call {
-            id: Some("7"),
-            method: method.into(),
-            // The others name no block.
-            params: (method == "eth_getCode").then_some(r#"["0x1","latest"]"#),
-        };
+        let call = Call::new(
+            Some("7"),
+            method,
+            (method == "eth_getCode").then_some(r#"["0x1","latest"]"#),
+        );
         let fails_open = self.setting.fails_open;
         let pins = tag_pins::of(&self.view, Consistency::Monotonic, None);
         let by = PlanContext {

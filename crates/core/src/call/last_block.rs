@@ -172,11 +172,7 @@ mod tests {
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
 
     fn told_by(method: &str, params: &str, need: Option<u64>, result: &str) -> Option<u64> {
-        let call = Call {
-            id: None,
-            method: method.into(),
-            params: Some(params),
-        };
+        let call = Call::new(None, method, Some(params));
         let number = need.map(BlockNumber);
         let treatment = MethodRules::new(vec![], vec![], vec![]).look_up(method).1;
         let block = number.map(|number| BlockRange {
@@ -277,11 +273,7 @@ mod tests {
                 None,
             ),
         ] {
-            let call = Call {
-                id: None,
-                method: method.into(),
-                params: None,
-            };
+            let call = Call::new(None, method, None);
             assert_eq!(branch_told(&call, result.as_bytes()), wanted, "{method}");
         }
     }

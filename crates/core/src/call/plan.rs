@@ -218,7 +218,7 @@ fn ask<M: CallMemory>(
         return way(call, row, forward, by);
     };
     let (view, pins) = (by.view, by.pins);
-    let bearing = block::read(method.place, call.params, pins);
+    let bearing = block::read(method.place, call, pins);
     if bearing.is_reversed && method.beyond == FutureBlockPolicy::Refuse {
         return Plan::Refuse(Refusal::InvalidParams(REVERSED));
     }
@@ -409,11 +409,7 @@ mod tests {
         view: &FleetView,
         consistency: Consistency,
     ) -> Plan {
-        let call = Call {
-            id: Some("1"),
-            method: method.into(),
-            params,
-        };
+        let call = Call::new(Some("1"), method, params);
         let pins = tag_pins::of(view, consistency, None);
         let rules = MethodRules::new(vec![], vec![], vec![]);
         plan(&call, &by(view, &rules, &pins)).plan
@@ -681,11 +677,7 @@ mod tests {
         let mut view = at_100();
         let pins = tag_pins::of(&view, Consistency::Monotonic, None);
         view.served_head = Some(BlockNumber(101));
-        let call = Call {
-            id: None,
-            method: "eth_call".into(),
-            params: Some(r#"[{}]"#),
-        };
+        let call = Call::new(None, "eth_call", Some(r#"[{}]"#));
         let rules = MethodRules::new(vec![], vec![], vec![]);
         let planned = plan(&call, &by(&view, &rules, &pins));
         let asking = planned.plan.forward().expect("asked");

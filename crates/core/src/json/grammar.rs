@@ -160,14 +160,13 @@ impl<'a> Scanner<'a> {
         Ok((self.since(start)?, depth_max))
     }
 
-    /// Takes an object, and hands each member on: its key, its value as written, and how deep that
-    /// nests.
+    /// Takes an object, of which `member` gets each key and takes the value.
     ///
     /// # Errors
-    /// It is none.
+    /// It is none, or what `member` says.
     pub fn object(
         &mut self,
-        mut member: impl FnMut(RawString<'a>, &'a str, usize) -> Result<(), InvalidJson>,
+        mut member: impl FnMut(RawString<'a>, &mut Self) -> Result<(), InvalidJson>,
     ) -> Result<(), InvalidJson> {
         self.expect(b'{')?;
         if self.take(b'}') {
@@ -175,8 +174,7 @@ impl<'a> Scanner<'a> {
         }
         loop {
             let key = self.key()?;
-            let (value, depth) = self.value()?;
-            member(key, value, depth)?;
+            member(key, self)?;
             if !self.take(b',') {
                 return self.expect(b'}');
             }

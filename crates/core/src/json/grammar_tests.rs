@@ -131,7 +131,8 @@ fn members_are_handed_on_as_written() {
     let text = r#" { "a" : [ 1 ] ,"\u0062":"x\\", "c":{"d":[]}} "#;
     let mut found = Vec::new();
     let mut scanner = Scanner::new(text);
-    let member = |key: RawString<'_>, value: &str, depth: usize| {
+    let member = |key: RawString<'_>, scanner: &mut Scanner<'_>| {
+        let (value, depth) = scanner.value()?;
         found.push((key.text().unwrap().into_owned(), value.to_string(), depth));
         Ok(())
     };
@@ -150,9 +151,9 @@ fn members_are_handed_on_as_written() {
 fn half_a_surrogate_pair_is_no_text() {
     let mut said = Vec::new();
     let mut scanner = Scanner::new(r#"{"\ud83d\ude00":1,"\ud800":1}"#);
-    let object = scanner.object(|key, _, _| {
+    let object = scanner.object(|key, scanner| {
         said.push(key.text().map(Cow::into_owned));
-        Ok(())
+        scanner.value().map(|_| ())
     });
     assert_eq!(object, Ok(()));
     assert_eq!(said, [Some("😀".to_string()), None]);

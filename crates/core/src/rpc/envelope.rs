@@ -5,9 +5,11 @@
 //! front of us or behind us could read in two ways (double keys, keys in another case) is refused.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::refusal::Refusal;
 use crate::json::grammar::{InvalidJson, RawString, Scanner};
+use crate::json::scanner;
 
 /// How deep the arrays and objects of one call may be nested, the call itself included.
 pub const DEPTH_MAX: usize = 64;
@@ -20,6 +22,33 @@ pub struct Call<'a> {
     pub method: Cow<'a, str>,
     /// An array or an object, byte for byte.
     pub params: Option<&'a str>,
+    elements: ElementPlaces,
+}
+
+/// Where the first elements of params stand, which are an array: found while they were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ElementPlaces {
+    /// From the beginning of the params on; empty for one that isn't there.
+    first: [Range<usize>; ELEMENTS_MAX],
+    count: usize,
+}
+
+/// No element that is read stands behind so many others.
+const ELEMENTS_MAX: usize = 3;
+
+impl ElementPlaces {
+    fn of(params: &str) -> ElementPlaces {
+        let mut places = ElementPlaces::default();
+        scanner::elements(params.as_bytes(), 0).for_each(|at| places.add(at));
+        places
+    }
+
+    fn add(&mut self, at: Range<usize>) {
+        if let Some(next) = self.first.get_mut(self.count) {
+            *next = at;
+        }
+        self.count += 1;
+    }
 }
 
 /// One place in a packet: a call, or why it isn't one.
@@ -107,6 +136,8 @@ struct Envelope<'a> {
     id: Option<&'a str>,
     method: Option<&'a str>,
     params: Option<&'a str>,
+    /// Of params under a key without escapes, should they be an array.
+    elements: Option<ElementPlaces>,
     is_ambiguous: bool,
     /// How deep arrays and objects nest in it, itself included.
     depth: usize,
@@ -115,12 +146,33 @@ struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     fn read(scanner: &mut Scanner<'a>) -> Result<Envelope<'a>, InvalidJson> {
         let mut envelope = Envelope::default();
-        scanner.object(|key, value, depth| {
+        scanner.object(|key, scanner| {
+            let (value, depth) = match scanner.peek() {
+                Some(b'[') if key.raw == "\"params\"" => envelope.array(scanner)?,
+                _ => scanner.value()?,
+            };
             envelope.depth = envelope.depth.max(depth + 1);
             envelope.put(key, value);
             Ok(())
         })?;
         Ok(envelope)
+    }
+
+    /// Takes params that are an array: as written, and how deep they nest.
+    fn array(&mut self, scanner: &mut Scanner<'a>) -> Result<(&'a str, usize), InvalidJson> {
+        let begin = scanner.at();
+        let mut depth_max = 0;
+        let mut places = ElementPlaces::default();
+        scanner.array(|scanner| {
+            scanner.peek();
+            let at = scanner.at();
+            let (_, depth) = scanner.value()?;
+            depth_max = depth_max.max(depth);
+            places.add(at - begin..scanner.at() - begin);
+            Ok::<_, InvalidJson>(())
+        })?;
+        self.elements = Some(places);
+        Ok((scanner.since(begin)?, depth_max + 1))
     }
 
     fn put(&mut self, key: RawString<'_>, value: &'a str) {
@@ -162,8 +214,13 @@ impl<'a> Envelope<'a> {
                 "`params` must be an array or an object",
             ));
         }
-        let id = self.id;
-        Ok(Call { id, method, params })
+        Ok(Call {
+            id: self.id,
+            method,
+            params,
+            elements: (self.elements)
+                .unwrap_or_else(|| params.map(ElementPlaces::of).unwrap_or_default()),
+        })
     }
 }
 
@@ -267,7 +324,28 @@ pub fn numbered<'a>(call: &'a [u8], id: &'a [u8]) -> [&'a [u8]; 3] {
     [BEFORE_ID, id, after_id]
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// `params`, if any, is an array or an object, well formed.
+    pub fn new(
+        id: Option<&'a str>,
+        method: impl Into<Cow<'a, str>>,
+        params: Option<&'a str>,
+    ) -> Call<'a> {
+        Call {
+            id,
+            method: method.into(),
+            params,
+            elements: params.map(ElementPlaces::of).unwrap_or_default(),
+        }
+    }
+
+    /// Where in the params the element of this index stands; `None`: there is none, or it is behind
+    /// those that are read.
+    pub fn element(&self, index: usize) -> Option<Range<usize>> {
+        let place = self.elements.first.get(index)?;
+        (index < self.elements.count).then(|| place.clone())
+    }
+
     /// The envelope that a node gets, written anew with [`UpstreamCallId::FIRST`], up to the params, with room for
     /// them.
     /// After them follows `}`.

@@ -19,19 +19,43 @@ pub fn decode(digits: &str) -> Option<Vec<u8>> {
 
 /// `number` as JSON-RPC writes a quantity: `"0x1f"`, with its quotes.
 pub fn quantity(number: u64) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut digits = [0; 16];
-    let (mut at, mut rest) = (digits.len(), number);
-    loop {
-        at -= 1;
-        digits[at] = DIGITS[(rest & 0xf) as usize];
-        rest >>= 4;
-        if rest == 0 {
-            break;
+    let text = Quantity::of(number);
+    std::str::from_utf8(text.bytes())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The same without memory of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantity {
+    text: [u8; QUANTITY_BYTES_MAX],
+    begin: usize,
+}
+
+/// Quotes, `0x`, sixteen digits.
+pub const QUANTITY_BYTES_MAX: usize = 20;
+
+impl Quantity {
+    pub fn of(number: u64) -> Quantity {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'"'; QUANTITY_BYTES_MAX];
+        let (mut at, mut rest) = (text.len() - 1, number);
+        loop {
+            at -= 1;
+            text[at] = DIGITS[(rest & 0xf) as usize];
+            rest >>= 4;
+            if rest == 0 {
+                break;
+            }
         }
+        let begin = at - 3;
+        text[begin..at].copy_from_slice(b"\"0x");
+        Quantity { text, begin }
     }
-    let digits = std::str::from_utf8(&digits[at..]).unwrap_or_default();
-    ["\"0x", digits, "\""].concat()
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.text[self.begin..]
+    }
 }
 
 /// A quantity as a result says it in JSON; `None` for what is none.

@@ -39,6 +39,25 @@ fn assert_apart(place: BlockPlace, writings: &[&str]) {
 }
 
 #[test]
+fn texts_of_any_length_are_told_apart_and_known_again() {
+    for length in [0, 1, 15, 16, 17, 64, 80, 254, 255, 256, 1000] {
+        let text = |mark: &str, fill: &str| format!(r#"["{mark}{}"]"#, fill.repeat(length));
+        let low = text("0x", "a");
+        assert_alike(BlockPlace::Nowhere, &[&low, &text("0x", "A")]);
+        let longer = text("0xa", "a");
+        let (one, two) = (low.replacen("0x", "0xb", 1), text("0xc", "a"));
+        assert_apart(BlockPlace::Nowhere, &[&low, &longer, &one, &two]);
+        // Not all of it is digits: the case of its letters may mean something.
+        let (small, large) = (text("0xg", "a"), text("0xg", "A"));
+        if length > 0 {
+            assert_apart(BlockPlace::Nowhere, &[&small, &large, &longer]);
+        }
+        let ends = |end: &str| low.replacen("\"]", &format!("{end}\"]"), 1);
+        assert_apart(BlockPlace::Nowhere, &[&ends("g"), &ends("G"), &low]);
+    }
+}
+
+#[test]
 fn what_means_the_same_is_written_alike() {
     assert_alike(
         CALL,

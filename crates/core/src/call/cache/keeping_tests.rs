@@ -123,13 +123,9 @@ fn planned_by(
     consistency: Consistency,
 ) -> Option<CachePlan> {
     let (row, _) = MethodRules::new(vec![], vec![], vec![]).look_up(method);
-    let call = Call {
-        id: Some("1"),
-        method: method.into(),
-        params: Some(params),
-    };
+    let call = Call::new(Some("1"), method, Some(params));
     let pins = tag_pins::of(view, consistency, None);
-    let refs = block::read(method::listed(row)?.place, call.params, &pins);
+    let refs = block::read(method::listed(row)?.place, &call, &pins);
     subject::plan((&call, row), &refs, view, rules)
 }
 

@@ -63,10 +63,12 @@ pub fn of(
         room.copy_from_slice(piece);
         filled += piece.len();
     };
-    take(&head.chain.to_le_bytes());
-    take(&head.era.to_le_bytes());
-    take(&head.row.to_le_bytes());
-    take(&(head.block.len() as u64).to_le_bytes());
+    let mut numbers = [0; 26];
+    numbers[..8].copy_from_slice(&head.chain.to_le_bytes());
+    numbers[8..16].copy_from_slice(&head.era.to_le_bytes());
+    numbers[16..24].copy_from_slice(&(head.block.len() as u64).to_le_bytes());
+    numbers[24..].copy_from_slice(&head.row.to_le_bytes());
+    take(&numbers);
     take(head.block);
     canonical::write(params, place, &mut take)?;
     hasher.write(&gathered[..filled]);

@@ -257,14 +257,10 @@ impl World {
             },
         };
         let (row, _) = MethodRules::new(vec![], vec![], vec![]).look_up(method);
-        let call = Call {
-            id: Some("1"),
-            method: method.into(),
-            params: Some(&params),
-        };
+        let call = Call::new(Some("1"), method, Some(&params));
         let pins = tag_pins::of(&view, Consistency::Monotonic, None);
         let place = method::listed(row).map(|method| method.place);
-        let refs = place.map(|place| block::read(place, call.params, &pins));
+        let refs = place.map(|place| block::read(place, &call, &pins));
         let Some(refs) = refs else { return };
         let Some(plan) = subject::plan((&call, row), &refs, &view, &self.rules) else {
             return;

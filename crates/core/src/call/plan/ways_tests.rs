@@ -178,11 +178,7 @@ fn written() -> String {
         for fleet in ["no node", "a node"] {
             let mut found: Vec<(String, Vec<&str>)> = Vec::new();
             for (kind, params) in params() {
-                let call = Call {
-                    id: Some("1"),
-                    method: name.into(),
-                    params: params.as_deref(),
-                };
+                let call = Call::new(Some("1"), name, params.as_deref());
                 let ways = match fleet {
                     "no node" => ways(&call, (&none, &NoMemory), Consistency::None),
                     _ => ways(&call, (&one, &OneTransaction), Consistency::Monotonic),

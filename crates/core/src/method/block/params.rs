@@ -6,8 +6,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::json::scanner;
 use crate::method::block::{BlockParam, BlockParamForm, TagPins};
+use crate::rpc::envelope::Call;
 use crate::vocabulary::block_ref::{BlockData, BlockRange, HashedBlock};
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::hex;
@@ -36,15 +39,18 @@ pub struct ParamEdits([Option<ParamEdit>; 2]);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ParamEdit {
     at: Range<usize>,
-    with: String,
+    with: EditText,
 }
+
+/// Takes no memory of its own for a block's number, be it under a key.
+type EditText = SmallVec<[u8; 32]>;
 
 impl ParamEdits {
     /// `text` stands at `at` as well.
     pub fn inserting(at: usize, text: String) -> ParamEdits {
         let edit = ParamEdit {
             at: at..at,
-            with: text,
+            with: SmallVec::from_vec(text.into_bytes()),
         };
         ParamEdits::of(Some(edit), None)
     }
@@ -60,7 +66,7 @@ impl ParamEdits {
         let mut from = 0;
         for (edit, at) in self.0.iter().flatten().zip([0, 2]) {
             pieces[at] = text.get(from..edit.at.start).unwrap_or_default();
-            pieces[at + 1] = edit.with.as_bytes();
+            pieces[at + 1] = &edit.with;
             from = edit.at.end;
         }
         pieces[4] = text.get(from..).unwrap_or_default();
@@ -134,19 +140,21 @@ impl BlockMention {
     }
 
     fn as_number(&self, BlockNumber(number): BlockNumber) -> ParamEdit {
+        let (before, after) = self.around;
+        let number = hex::Quantity::of(number);
+        let mut with = EditText::from_slice(number.bytes());
+        with.insert_from_slice(0, before.as_bytes());
+        with.extend_from_slice(after.as_bytes());
         ParamEdit {
             at: self.at.clone(),
-            with: match self.around {
-                ("", "") => hex::quantity(number),
-                (before, after) => [before, &hex::quantity(number), after].concat(),
-            },
+            with,
         }
     }
 }
 
-/// Reads what `params` say at `place`.
-pub fn read(place: BlockParam, params: Option<&str>, pins: &TagPins) -> BlockRefs {
-    let params = params.unwrap_or_default().as_bytes();
+/// Reads what the params of `call` say at `place`.
+pub fn read(place: BlockParam, call: &Call<'_>, pins: &TagPins) -> BlockRefs {
+    let params = call.params.unwrap_or_default();
     match place {
         BlockParam::Nowhere => BlockRefs::default(),
         BlockParam::At { index, reads, form } => {
@@ -154,12 +162,11 @@ pub fn read(place: BlockParam, params: Option<&str>, pins: &TagPins) -> BlockRef
                 BlockParamForm::Given | BlockParamForm::OrLatest => *pins,
                 BlockParamForm::Plain => TagPins::default(),
             };
-            read_one(params, index, form == BlockParamForm::OrLatest)
+            read_one(call, index, form == BlockParamForm::OrLatest)
                 .map(|mention| one(&mention, reads, &pins))
                 .unwrap_or_default()
         }
-        BlockParam::Hash { index, reads } => scanner::elements(params, 0)
-            .nth(index)
+        BlockParam::Hash { index, reads } => (call.element(index))
             .map(|at| hashed(named(&params[at]), reads))
             .unwrap_or_default(),
         BlockParam::Range {
@@ -167,7 +174,12 @@ pub fn read(place: BlockParam, params: Option<&str>, pins: &TagPins) -> BlockRef
             missing_is_latest,
             is_of_now,
         } => {
-            if let Some(named) = read_filters_hash(params, index) {
+            let filter = call.element(index);
+            let filter = filter.filter(|at| params[at.clone()].starts_with('{'));
+            let Some(at) = filter.map(|at| at.start) else {
+                return BlockRefs::default();
+            };
+            if let Some(named) = read_filters_hash(params, at) {
                 return hashed(named, BlockData::Receipts);
             }
             let pins = if is_of_now { *pins } else { TagPins::default() };
@@ -176,7 +188,7 @@ pub fn read(place: BlockParam, params: Option<&str>, pins: &TagPins) -> BlockRef
             } else {
                 BlockName::Other
             };
-            read_range(params, index, missing)
+            read_range(params, at, missing)
                 .map(|(from, to)| range(&from, &to, &pins))
                 .unwrap_or_default()
         }
@@ -243,27 +255,32 @@ fn range(from: &BlockMention, to: &BlockMention, pins: &TagPins) -> BlockRefs {
     }
 }
 
-fn read_one(params: &[u8], index: usize, may_be_missing: bool) -> Option<BlockMention> {
-    let (mut count, mut end) = (0, 1);
-    for element in scanner::elements(params, 0) {
-        if count == index {
-            return Some(named_at(params, element, may_be_missing));
-        }
-        count += 1;
-        end = element.end;
+fn read_one(call: &Call<'_>, index: usize, may_be_missing: bool) -> Option<BlockMention> {
+    let params = call.params?;
+    if let Some(element) = call.element(index) {
+        return Some(named_at(params, element, may_be_missing));
     }
-    let is_next = params.first() == Some(&b'[') && count == index;
-    (is_next && may_be_missing).then_some(BlockMention {
+    let before = match index.checked_sub(1) {
+        Some(before) => Some(call.element(before)?),
+        None => None,
+    };
+    let end = before.as_ref().map_or(1, |before| before.end);
+    let is_next = params.starts_with('[') && may_be_missing;
+    is_next.then_some(BlockMention {
         named: BlockName::Latest,
         at: end..end,
-        around: if count > 0 { (",", "") } else { ("", "") },
+        around: if before.is_some() {
+            (",", "")
+        } else {
+            ("", "")
+        },
     })
 }
 
 /// The block that one parameter names: text, a number, or an object (EIP-1898).
-fn named_at(params: &[u8], at: Range<usize>, null_is_latest: bool) -> BlockMention {
+fn named_at(params: &str, at: Range<usize>, null_is_latest: bool) -> BlockMention {
     let value = &params[at.clone()];
-    match value.first() {
+    match value.as_bytes().first() {
         Some(b'{') => {
             let mut found = [const { None }; 2];
             let is_clear =
@@ -280,7 +297,7 @@ fn named_at(params: &[u8], at: Range<usize>, null_is_latest: bool) -> BlockMenti
                 _ => BlockMention::written(BlockName::Other, at),
             }
         }
-        Some(_) if value == b"null" && null_is_latest => {
+        Some(_) if value == "null" && null_is_latest => {
             BlockMention::written(BlockName::Latest, at)
         }
         Some(_) | None => BlockMention::written(named(value), at),
@@ -288,14 +305,10 @@ fn named_at(params: &[u8], at: Range<usize>, null_is_latest: bool) -> BlockMenti
 }
 
 /// The block that a filter names by its hash alone.
-fn read_filters_hash(params: &[u8], index: usize) -> Option<BlockName> {
-    let filter = scanner::elements(params, 0).nth(index)?;
-    if params.get(filter.start) != Some(&b'{') {
-        return None;
-    }
+fn read_filters_hash(params: &str, filter: usize) -> Option<BlockName> {
     let mut found = [const { None }; 3];
     let keys = ["fromBlock", "toBlock", "blockHash"];
-    let is_clear = find_members(params, filter.start, &keys, &mut found);
+    let is_clear = find_members(params, filter, &keys, &mut found);
     let [None, None, Some(hash)] = found else {
         return None;
     };
@@ -303,22 +316,19 @@ fn read_filters_hash(params: &[u8], index: usize) -> Option<BlockName> {
 }
 
 fn read_range(
-    params: &[u8],
-    index: usize,
+    params: &str,
+    filter: usize,
     missing: BlockName,
 ) -> Option<(BlockMention, BlockMention)> {
-    let filter = scanner::elements(params, 0).nth(index)?;
-    if params.get(filter.start) != Some(&b'{') {
-        return None;
-    }
     let mut found = [const { None }; 3];
     let keys = ["fromBlock", "toBlock", "blockHash"];
-    let is_clear = find_members(params, filter.start, &keys, &mut found);
+    let is_clear = find_members(params, filter, &keys, &mut found);
     let [from, to, None] = found else { return None };
-    let inside = filter.start + 1;
-    let is_bare = params.get(scanner::skip_space(params, inside)) == Some(&b'}');
+    let inside = filter + 1;
+    let text = params.as_bytes();
+    let is_bare = text.get(scanner::skip_space(text, inside)) == Some(&b'}');
     let end = |found: Option<Range<usize>>, around| match found {
-        Some(at) if &params[at.clone()] != b"null" => {
+        Some(at) if &params[at.clone()] != "null" => {
             BlockMention::written(named(&params[at.clone()]), at)
         }
         Some(at) => BlockMention::written(missing, at),
@@ -339,7 +349,8 @@ fn read_range(
 
 /// Finds the values of `keys` in the object at `at`; `false` if it can be read in two ways: by a
 /// decoder that ignores case, or because a key stands twice.
-fn find_members(text: &[u8], at: usize, keys: &[&str], found: &mut [Option<Range<usize>>]) -> bool {
+fn find_members(text: &str, at: usize, keys: &[&str], found: &mut [Option<Range<usize>>]) -> bool {
+    let text = text.as_bytes();
     let mut is_clear = true;
     for (key, value) in scanner::members(text, at) {
         let key = &text[key.start + 1..key.end - 1];
@@ -356,10 +367,7 @@ fn find_members(text: &[u8], at: usize, keys: &[&str], found: &mut [Option<Range
 }
 
 /// A tag or a number, as written in JSON.
-fn named(value: &[u8]) -> BlockName {
-    let Some(text) = std::str::from_utf8(value).ok() else {
-        return BlockName::Other;
-    };
+fn named(text: &str) -> BlockName {
     let Some(inner) = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))

@@ -37,8 +37,12 @@ const PINS: TagPins = TagPins {
     falls: 0,
 };
 
+fn read_params(place: BlockParam, params: &str, pins: &TagPins) -> BlockRefs {
+    read(place, &Call::new(None, "m", Some(params)), pins)
+}
+
 fn travels(place: BlockParam, params: &str, pins: &TagPins) -> (Option<(u64, u64)>, String) {
-    let bearing = read(place, Some(params), pins);
+    let bearing = read_params(place, params, pins);
     let text = bearing.edits.pieces(params).concat();
     let need = bearing.need.map(|need| (need.from.0, need.to.0));
     (need, String::from_utf8(text).unwrap())
@@ -187,7 +191,7 @@ fn a_filter_of_traces_keeps_its_ends_missing_and_its_tags_are_pinned() {
 
 #[test]
 fn what_is_pending_is_known_however_it_is_written() {
-    let is_pending = |place, params| read(place, Some(params), &PINS).is_pending;
+    let is_pending = |place, params| read_params(place, params, &PINS).is_pending;
     assert!(is_pending(STATE, r#"["0xa", "pending"]"#));
     assert!(is_pending(STATE, r#"["0xa","pend\u0069ng"]"#));
     assert!(is_pending(STATE, r#"["0xa",{"blockNumber":"pending"}]"#));
@@ -206,7 +210,7 @@ fn what_is_pending_is_known_however_it_is_written() {
 
 #[test]
 fn only_written_numbers_make_a_reversed_range() {
-    let is_reversed = |params| read(LOGS, Some(params), &PINS).is_reversed;
+    let is_reversed = |params| read_params(LOGS, params, &PINS).is_reversed;
     assert!(is_reversed(r#"[{"fromBlock":"0x2","toBlock":"0x1"}]"#));
     assert!(!is_reversed(r#"[{"fromBlock":"0x2","toBlock":"0x2"}]"#));
     assert!(!is_reversed(r#"[{"fromBlock":"0x65","toBlock":"latest"}]"#));
@@ -234,7 +238,7 @@ proptest! {
     #[test]
     fn no_params_panic(params in r#"[\[{][\[\]{}",:a-z0-9\\ ]{0,60}"#) {
         for place in [STATE, BLOCK, LOGS, TRACES, FILTER] {
-            let bearing = read(place, Some(&params), &PINS);
+            let bearing = read_params(place, &params, &PINS);
             bearing.edits.pieces(&params);
         }
     }
@@ -281,7 +285,7 @@ fn a_plain_number_routes_a_call_and_is_never_written_anew() {
         ("[-1]", None),
         ("[7.5]", None),
     ] {
-        let bearing = read(place, Some(params), &pins);
+        let bearing = read_params(place, params, &pins);
         let need = bearing.need.map(|need| (need.from.0, need.to.0));
         assert_eq!(need, wanted.map(|number| (number, number)), "{params}");
         assert!(bearing.edits.is_empty(), "{params}");
@@ -352,7 +356,7 @@ fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
         (by_hash, r#"["latest"]"#.into(), None),
         (by_hash, r#"["0x10"]"#.into(), None),
     ] {
-        let bearing = read(place, Some(&params), &PINS);
+        let bearing = read_params(place, &params, &PINS);
         let hash = BlockHash([0xab; 32]);
         let wanted = reads.map(|reads| HashedBlock { hash, reads });
         assert_eq!(bearing.hash, wanted, "{params}");

@@ -15,7 +15,8 @@ impl<'a> RawAnswer<'a> {
     /// It is no object, or one in which a member stands twice.
     pub fn take(scanner: &mut Scanner<'a>) -> Result<RawAnswer<'a>, InvalidJson> {
         let mut raw = RawAnswer::default();
-        scanner.object(|key, value, _| {
+        scanner.object(|key, scanner| {
+            let (value, _) = scanner.value()?;
             let slot = match key.text().as_deref() {
                 Some("id") => &mut raw.id,
                 Some("result") => &mut raw.result,
