@@ -8,7 +8,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use forebay::clock;
 use forebay_core::call::plan;
 use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select;
+use forebay_core::fleet::select::Draw;
 use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::classify;
 use forebay_core::rpc::envelope::{RequestItem, RpcRequest, UpstreamCallId};
@@ -75,8 +75,14 @@ fn selection(criterion: &mut Criterion) {
         let mut dice = SeededDice::new(7);
         group.bench_function(format!("{nodes} nodes"), |bench| {
             bench.iter(|| {
-                let view = black_box(&view);
-                select::draw(view, Tier::Own, &[], &needs, now, &mut dice)
+                let draw = Draw {
+                    view: black_box(&view),
+                    tier: Tier::Own,
+                    passed: &[],
+                    needs: &needs,
+                    now,
+                };
+                draw.node(&mut dice)
             });
         });
     }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use forebay::clock;
 use forebay_core::call::plan;
 use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select;
+use forebay_core::fleet::select::Draw;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::tier::Tier;
 
@@ -72,7 +72,14 @@ fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut SeededDice) -> Opti
         method: &call.method,
         ..NodeRequirements::default()
     };
-    select::draw(view, Tier::Own, &[], &needs, *now, dice)?;
+    let draw = Draw {
+        view,
+        tier: Tier::Own,
+        passed: &[],
+        needs: &needs,
+        now: *now,
+    };
+    draw.node(dice)?;
     black_box(asking.body(&call));
     let answer = Answer::read(reply.as_bytes(), UpstreamCallId::FIRST).ok()?;
     let mut out = Vec::new();

@@ -92,6 +92,7 @@ impl App {
     /// # Errors
     /// The registry or a certificate can't be opened, an address is taken, or the default chain's nodes were
     /// another chain's before.
+    #[expect(clippy::too_many_lines, reason = "one part after another")]
     pub fn new(
         settings: Settings,
         mut conf: ServerConf,

@@ -22,6 +22,11 @@
 //! Deliberately absent: a decision outside the core; a clock call outside `clock`; a lock on a
 //! call's path to the fleet; a room that knows both `client` and `background`, but for the root.
 
+#![cfg_attr(
+    test,
+    allow(clippy::too_many_lines, reason = "a story may be a long table")
+)]
+
 pub mod admin;
 pub mod app;
 pub mod background;

@@ -20,6 +20,7 @@ use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::trail::{AttemptKind, FailedAttempts};
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::client::Client;
 
@@ -60,16 +61,7 @@ pub async fn ask(
         let follower = match engine.flights.join(&body, head, terms.client.network()) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
-                // What landed a moment ago may be kept by now.
-                let kept =
-                    (asking.kept.as_deref()).and_then(|kept| cached::find(engine, kept, terms));
-                let kept = match (kept, asking.kept.as_deref()) {
-                    (None, Some(plan)) if stored::is_on(engine, terms) => {
-                        Box::pin(stored::find(engine, call, plan, terms)).await
-                    }
-                    (kept, _) => kept,
-                };
-                let (served, outcome) = match kept {
+                let (served, outcome) = match kept(engine, call, asking, terms).await {
                     Some(kept) => kept,
                     None => run(Some(&leader)).await,
                 };
@@ -101,18 +93,44 @@ pub async fn ask(
             }
             Ok(Some(FlightOutcome::Brought(brought))) => {
                 engine.metrics.coalesced();
-                let told = (brought.answer.result()).and_then(|result| {
-                    last_block::told(call, asking.treatment, asking.block, result, false)
-                });
-                if let Some(head) = told {
-                    engine.pool.tell(terms.client, head);
-                }
+                tell(engine, call, asking, &brought.answer, terms.client);
                 let node = brought.node.clone();
                 let (served, outcome) = taken_over(brought, terms);
                 follow(&node, outcome);
                 return (served, outcome);
             }
         }
+    }
+}
+
+/// What landed a moment ago may be kept by now, or another balancer keeps it.
+async fn kept(
+    engine: &CallState,
+    call: &Call<'_>,
+    asking: &ForwardPlan,
+    terms: CallContext<'_>,
+) -> Option<(ServedAnswer, CallOutcome)> {
+    let plan = asking.kept.as_deref()?;
+    match cached::find(engine, plan, terms) {
+        None if stored::is_on(engine, terms) => {
+            Box::pin(stored::find(engine, call, plan, terms)).await
+        }
+        kept => kept,
+    }
+}
+
+/// The client is told of the head that `answer` says.
+fn tell(
+    engine: &CallState,
+    call: &Call<'_>,
+    asking: &ForwardPlan,
+    answer: &WholeAnswer,
+    client: Client,
+) {
+    let head = (answer.result())
+        .and_then(|result| last_block::told(call, asking.treatment, asking.block, result, false));
+    if let Some(head) = head {
+        engine.pool.tell(client, head);
     }
 }
 

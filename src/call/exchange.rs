@@ -155,8 +155,7 @@ impl StreamedAnswer {
 /// turned away.
 pub async fn attempt<'a>(
     pool: &Arc<FleetState>,
-    upstream: &Arc<Upstream>,
-    node: &NodeView,
+    (upstream, node): (&Arc<Upstream>, &NodeView),
     body: &[u8],
     wanted: &AttemptSpec<'a>,
     place: Option<NodePlace>,

@@ -149,7 +149,7 @@ impl FanoutTask {
         let body = &self.question.body;
         let began = clock::now();
         let (verdict, content) =
-            exchange::attempt(&self.pool, upstream, node, body, &wanted, place).await;
+            exchange::attempt(&self.pool, (upstream, node), body, &wanted, place).await;
         let class = verdict.class;
         if verdict.overload.is_none() {
             self.doubt(node, class, began).await;

@@ -7,40 +7,42 @@
 
 mod groups;
 mod member;
+mod reply;
 mod step;
 mod trial;
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
-use super::exchange::{self, AttemptContent, WHOLE_BYTES_MAX};
+use super::exchange;
 use super::patience;
 use crate::call::attempt::AttemptSpec;
 use crate::call::context::{CallContext, CallState};
 use crate::call::upstream_batch::groups::{is_fault, is_spoilt, turned_away};
 pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedItem, board};
+use crate::call::upstream_batch::reply::BatchReply;
 use crate::call::upstream_batch::step::{BatchAttempt, BatchResult};
 use crate::clock;
 use crate::node::client::ReuseRule;
 use crate::observe::spans::Trace;
+use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
-use crate::shared::places::Missed;
+use crate::shared::places::{Missed, NodePlace};
 use crate::shared::snapshot::Snapshot;
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::fleet::select;
+use forebay_core::fleet::select::Draw;
 use forebay_core::rpc::batch::{
     self, ANSWER_BYTES_MAX, BODY_BYTES_MAX, BatchVerdict, MemberOutcome, REFUSAL_LASTS,
     TROUBLE_LASTS,
 };
-use forebay_core::rpc::classify::{AttemptClass, Verdict};
+use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::UpstreamCallId;
-use forebay_core::rpc::whole_answer::{WholeAnswer, is_sparse};
+use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::{node::NodeId, tier::Tier};
 
 /// How riders set out.
@@ -141,8 +143,14 @@ fn draw(
     rider.errand.step(now, |ladder, passed, needs| {
         let suits = |convoy: &&UpstreamBatch<'_>| {
             let node = snapshot.view.node(convoy.node);
-            let suits = |node| select::suits(&snapshot.view, node, ladder, passed, needs, now);
-            convoy.has_room(bytes) && node.is_some_and(suits)
+            let draw = Draw {
+                view: &snapshot.view,
+                tier: ladder,
+                passed,
+                needs,
+                now,
+            };
+            convoy.has_room(bytes) && node.is_some_and(|node| draw.suits(node))
         };
         let found = convoys.iter().rev().find(suits);
         found.map_or_else(
@@ -199,6 +207,22 @@ impl<'a> UpstreamBatch<'a> {
         Some(UpstreamStep::Alone(rider, Some(step)))
     }
 
+    /// A place for all of them at the node.
+    async fn place(
+        &self,
+        pool: &FleetState,
+        (upstream, node): (&Arc<Upstream>, &NodeView),
+        client: Client,
+    ) -> Result<NodePlace, Missed> {
+        if let Some(place) = step::place_at_once(upstream, node) {
+            return Ok(place);
+        }
+        let _in_line: Vec<_> = self.riders.iter().map(|(rider, _)| rider.wait()).collect();
+        let first = self.riders.first();
+        let deadline = first.map_or_else(clock::now, |(first, _)| first.errand.deadline());
+        step::wait_for_place(pool, (upstream, node), client, deadline).await
+    }
+
     /// Asks the node. The riders come back, those among them that are done with their answers.
     pub async fn travel(self, engine: &CallState, terms: CallContext<'a>) -> Vec<BoxedMember<'a>> {
         let pool = &engine.pool;
@@ -208,18 +232,7 @@ impl<'a> UpstreamBatch<'a> {
             .zip(snapshot.view.node(self.node));
         let mut riders = Vec::with_capacity(self.riders.len());
         let place = match asked {
-            Some((upstream, node)) => {
-                let first = self.riders.first();
-                let deadline = first.map_or_else(clock::now, |(first, _)| first.errand.deadline());
-                match step::place_at_once(upstream, node) {
-                    Some(place) => Ok(place),
-                    None => {
-                        let riders = self.riders.iter();
-                        let _in_line: Vec<_> = riders.map(|(rider, _)| rider.wait()).collect();
-                        step::wait_for_place(pool, (upstream, node), terms.client, deadline).await
-                    }
-                }
-            }
+            Some(asked) => self.place(pool, asked, terms.client).await,
             None => Err(Missed::Gone),
         };
         let now = clock::now();
@@ -261,11 +274,7 @@ impl<'a> UpstreamBatch<'a> {
         }
         // What is asked from here on has places of its own.
         drop(trip);
-        if judged.refuses {
-            upstream.refuse_batches(REFUSAL_LASTS);
-        } else if judged.lots.iter().all(is_spoilt) {
-            upstream.refuse_batches(TROUBLE_LASTS);
-        }
+        learn(upstream, &judged);
         if let Some(verdict) = judged.lots.iter().find_map(turned_away) {
             exchange::rest(pool, upstream, node, verdict).await;
         }
@@ -274,21 +283,40 @@ impl<'a> UpstreamBatch<'a> {
             Box::pin(trial::run(asked, (upstream, node), until)).await;
         }
         let arrival = BatchReply::of(&came, &judged, (upstream, node), terms);
-        let mut is_charged = false;
-        for (rider, lot) in riders.iter_mut().zip(judged.lots) {
-            // One fault is not as many as there were calls: the first call it befell answers for it.
-            let charges = is_fault(&lot) && !std::mem::replace(&mut is_charged, true);
-            rider.errand.charges(charges, now);
-            arrival.hand_out(rider, lot);
-            let is_settled = |ended: &(_, _)| rider.errand.is_settled(ended.1);
-            if let Some(ended) = rider.ended.take_if(|ended| !is_settled(ended)) {
-                rider.ended = Some(rider.errand.settle(ended).await);
-            }
-        }
+        hand_out(&arrival, &mut riders, judged.lots, now).await;
         if let (false, BatchResult::Body(reply, _)) = (is_mixed_up, &mut came) {
             reply.keep();
         }
         riders
+    }
+}
+
+/// Each rider gets its lot.
+async fn hand_out<'a>(
+    arrival: &BatchReply<'_, 'a>,
+    riders: &mut [BoxedMember<'a>],
+    lots: Vec<MemberOutcome<'_>>,
+    now: Instant,
+) {
+    let mut is_charged = false;
+    for (rider, lot) in riders.iter_mut().zip(lots) {
+        // One fault is not as many as there were calls: the first call it befell answers for it.
+        let charges = is_fault(&lot) && !std::mem::replace(&mut is_charged, true);
+        rider.errand.charges(charges, now);
+        arrival.hand_out(rider, lot);
+        let is_settled = |ended: &(_, _)| rider.errand.is_settled(ended.1);
+        if let Some(ended) = rider.ended.take_if(|ended| !is_settled(ended)) {
+            rider.ended = Some(rider.errand.settle(ended).await);
+        }
+    }
+}
+
+/// Whether batches are sent to the node from now on.
+fn learn(upstream: &Upstream, judged: &BatchVerdict<'_>) {
+    if judged.refuses {
+        upstream.refuse_batches(REFUSAL_LASTS);
+    } else if judged.lots.iter().all(is_spoilt) {
+        upstream.refuse_batches(TROUBLE_LASTS);
     }
 }
 
@@ -322,78 +350,5 @@ fn judge(came: &BatchResult, (first, calls): (UpstreamCallId, usize)) -> BatchVe
         lots: vec![lot; calls],
         refuses: false,
         is_mixed_up: false,
-    }
-}
-
-/// An answer to all of them, and where it came from.
-struct BatchReply<'t, 'a> {
-    body: Option<&'t Bytes>,
-    /// Little of the body is an answer to anybody: no answer is to hold it all in memory.
-    is_sparse: bool,
-    upstream: &'t Upstream,
-    node: &'t NodeView,
-    terms: CallContext<'a>,
-}
-
-impl<'t, 'a> BatchReply<'t, 'a> {
-    fn of(
-        came: &'t BatchResult,
-        judged: &BatchVerdict<'_>,
-        (upstream, node): (&'t Upstream, &'t NodeView),
-        terms: CallContext<'a>,
-    ) -> BatchReply<'t, 'a> {
-        let body = match came {
-            BatchResult::Body(_, body) => Some(body),
-            BatchResult::Failed(_) | BatchResult::TooLarge | BatchResult::HeldBack => None,
-        };
-        let used = judged.lots.iter().map(|lot| match lot {
-            MemberOutcome::Answered(_, answer) => answer.bytes(),
-            MemberOutcome::Unanswered(_) | MemberOutcome::Alone => 0,
-        });
-        let bytes = body.map_or(0, Bytes::len);
-        let is_sparse = is_sparse(bytes, used.sum());
-        BatchReply {
-            body,
-            is_sparse,
-            upstream,
-            node,
-            terms,
-        }
-    }
-
-    /// Lets a rider hear what became of his call.
-    fn hand_out(&self, rider: &mut BatchMember<'a>, lot: MemberOutcome<'_>) {
-        let came = match (lot, self.body) {
-            // Alone it is asked as its caller wrote it.
-            (MemberOutcome::Answered(_, answer), _) if rider.errand.is_to_blame(&answer) => {
-                rider.errand.take_back();
-                rider.goes_alone = true;
-                return;
-            }
-            (MemberOutcome::Answered(verdict, answer), Some(body)) => {
-                self.content(verdict, WholeAnswer::new(body, &answer))
-            }
-            (MemberOutcome::Unanswered(verdict), _) => {
-                rider.goes_alone |= is_spoilt(&MemberOutcome::Unanswered(verdict));
-                (verdict, AttemptContent::Nothing)
-            }
-            (MemberOutcome::Alone | MemberOutcome::Answered(..), _) => {
-                rider.errand.take_back();
-                rider.goes_alone = true;
-                return;
-            }
-        };
-        rider.ended = rider.errand.arrive((self.upstream, self.node), came);
-    }
-
-    /// As if it had come alone: what is longer than most is held, and refused where it is too long.
-    fn content(&self, verdict: Verdict, whole: WholeAnswer) -> (Verdict, AttemptContent<'a>) {
-        let mut held = self.terms.room.attempt();
-        let is_too_long = whole.bytes() as u64 > self.terms.bytes_max;
-        if is_too_long || !held.hold(whole.bytes().saturating_sub(WHOLE_BYTES_MAX)) {
-            return (AttemptClass::RpcError.into(), AttemptContent::TooLarge);
-        }
-        let whole = if self.is_sparse { whole.apart() } else { whole };
-        (verdict, AttemptContent::Whole(whole, held))
     }
 }

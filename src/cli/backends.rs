@@ -16,7 +16,7 @@ use crate::config::{self, settings::Settings};
 use crate::observe::events::nodes_in_words;
 use crate::registry::item_json::ItemJson;
 use crate::registry::validation::{EnvironmentLookup, identity_of, name_of, unset_variables};
-use crate::registry::{NodeEdit, Registry, RegistryError, RegistryItem};
+use crate::registry::{Listing, NodeEdit, Registry, RegistryError, RegistryItem};
 use forebay_core::vocabulary::node::{
     InFlightMax, NodePurpose, NodeRecord, NodeSpecError, NodeUrl, RecentBlocks, Role,
     ServedMethods, Weight,
@@ -138,8 +138,7 @@ pub(super) async fn run(
     registry: &dyn Registry,
     chain: &ChosenChain<'_>,
     lookup: EnvironmentLookup<'_>,
-    out: &mut dyn Write,
-    notes: &mut dyn Write,
+    (out, notes): (&mut dyn Write, &mut dyn Write),
 ) -> Result<(), BackendError> {
     let (settings, file) = (chain.settings, &chain.settings.nodes);
     let written = match command {
@@ -164,30 +163,14 @@ pub(super) async fn run(
         }
         BackendCommand::List(ListArguments { json }) => {
             let listing = registry.list().await?;
-            if listing.is_unwritten && !file.is_empty() {
-                let nodes = nodes_in_words(file.len());
-                note(
-                    notes,
-                    &format!(
-                        "note: what the configuration has, {nodes}, comes in when the balancer starts"
-                    ),
-                );
-            }
-            for rejected in &listing.rejected {
-                note(notes, &format!("passed over: {rejected}"));
-            }
-            for warning in &listing.warnings {
-                note(notes, &format!("warning: {warning}"));
-            }
+            tell(notes, &listing, file.len());
             let items = listing.items.iter();
             let items: Vec<_> = items.map(|item| ItemJson::of(item, lookup)).collect();
             let leftovers = retained_nodes::ask(settings, chain.stored_as.as_ref()).await;
             for left in &leftovers {
                 let name = &left.name;
-                note(
-                    notes,
-                    &format!("note: {name} serves, though the registry has lost it"),
-                );
+                let told = format!("note: {name} serves, though the registry has lost it");
+                note(notes, &told);
             }
             if json {
                 print_json(out, &[items, leftovers].concat())
@@ -199,9 +182,8 @@ pub(super) async fn run(
             if let Some(socket) = &command.ws {
                 judge(&target::socket_alone(socket), settings, lookup)?;
             }
-            let item = registry
-                .set(&command.node, &command.edit(file, lookup)?)
-                .await?;
+            let edit = command.edit(file, lookup)?;
+            let item = registry.set(&command.node, &edit).await?;
             print_item(out, &item, lookup)
         }
         BackendCommand::Remove(RemoveArguments { node }) => {
@@ -213,6 +195,22 @@ pub(super) async fn run(
         // The reader, `head` say, has seen enough.
         Err(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
+    }
+}
+
+/// What is to be said of a list beside its nodes. `configured`: nodes of the configuration.
+fn tell(notes: &mut dyn Write, listing: &Listing, configured: usize) {
+    if listing.is_unwritten && configured > 0 {
+        let nodes = nodes_in_words(configured);
+        let told =
+            format!("note: what the configuration has, {nodes}, comes in when the balancer starts");
+        note(notes, &told);
+    }
+    for rejected in &listing.rejected {
+        note(notes, &format!("passed over: {rejected}"));
+    }
+    for warning in &listing.warnings {
+        note(notes, &format!("warning: {warning}"));
     }
 }
 
@@ -427,8 +425,7 @@ mod tests {
                 registry,
                 &chain,
                 &environment,
-                &mut out,
-                &mut notes,
+                (&mut out, &mut notes),
             );
             let done = done.await;
             let mut notes = String::from_utf8(notes).unwrap();

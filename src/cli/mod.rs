@@ -218,8 +218,7 @@ fn probe(path: &Path, chain: Option<&ChainName>, json: bool) -> Result<(), Comma
         let (specs, unresolved) = resolve_all(&records, &*environment);
         let rejected = [listing.rejected, unresolved].concat();
         probe::run(
-            &specs,
-            &rejected,
+            (&specs, &rejected),
             settings,
             conf.ca_file.as_deref(),
             json,

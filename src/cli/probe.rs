@@ -31,8 +31,7 @@ use forebay_core::vocabulary::node::{NodeId, NodeSpec};
 /// # Errors
 /// When `out` can't be written or TLS can't be set up.
 pub async fn run(
-    nodes: &[NodeSpec],
-    rejected: &[String],
+    (nodes, rejected): (&[NodeSpec], &[String]),
     settings: &Settings,
     ca_file: Option<&str>,
     json: bool,

@@ -77,8 +77,7 @@ pub fn run(
                 &*registry,
                 &chain,
                 &*environment,
-                &mut out,
-                &mut notes,
+                (&mut out, &mut notes),
             );
             runtime()?.block_on(done).map_err(CommandError::from)
         }

@@ -233,17 +233,17 @@ async fn work<'b>(
     body: &'b Bytes,
     terms: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
-    match RpcRequest::read(body, terms.policy.limits.batch_calls_max) {
-        Err(why) => Ok(RequestOutcome::refused(&why, None, terms.origin)),
+    // Not moved from here on: each copy is room that idle connections keep.
+    let request = RpcRequest::read(body, terms.policy.limits.batch_calls_max);
+    match &request {
+        Err(why) => Ok(RequestOutcome::refused(why, None, terms.origin)),
         Ok(RpcRequest::Single(RequestItem::Refused { id, why })) => {
-            Ok(RequestOutcome::refused(&why, id, terms.origin))
+            Ok(RequestOutcome::refused(why, *id, terms.origin))
         }
         Ok(RpcRequest::Single(RequestItem::Call(call))) => {
-            work_on_call(engine, caller, &call, terms).await
+            work_on_call(engine, caller, call, terms).await
         }
-        Ok(RpcRequest::Batch(items)) => {
-            Box::pin(work_on_batch(engine, caller, &items, terms)).await
-        }
+        Ok(RpcRequest::Batch(items)) => Box::pin(work_on_batch(engine, caller, items, terms)).await,
     }
 }
 

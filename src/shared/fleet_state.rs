@@ -40,9 +40,10 @@ use forebay_core::fleet::branch::PublishedChain;
 use forebay_core::fleet::failure_rate::FailureRate;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::select::{self, Draw};
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::view::FleetView;
-use forebay_core::fleet::{FleetChange, HealthCriteria, ProbeDetails, ProbeOutcome, select};
+use forebay_core::fleet::{FleetChange, HealthCriteria, ProbeDetails, ProbeOutcome};
 use forebay_core::vocabulary::chain::{BlockNumber, ChainName};
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::header::Header;
@@ -137,9 +138,16 @@ impl FleetState {
     ) -> Option<NodeId> {
         let (present, now) = (self.present.load(), clock::now());
         let takes = |node: &NodeView| node.is_in_order() || select::take(node, needs.caution, now);
+        let view = &present.view;
+        let draw = Draw {
+            view,
+            tier: ladder,
+            passed,
+            needs,
+            now,
+        };
         loop {
-            let view = &present.view;
-            let id = select::draw(view, ladder, passed, needs, now, &mut clock::roll)?;
+            let id = draw.node(&mut clock::roll)?;
             // Who is refused here won't be drawn again: it ends.
             if view.node(id).is_none_or(takes) {
                 return Some(id);

@@ -15,7 +15,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use crate::clock;
 use crate::shared::snapshot::CurrentSnapshot;
 use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select;
+use forebay_core::fleet::select::Draw;
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
@@ -67,7 +67,14 @@ impl BackendIter for WeightedIterator {
         loop {
             let (now, dice) = (clock::now(), &mut clock::roll);
             let needs = NodeRequirements::default();
-            let id = select::draw(view, Tier::Own, &self.passed, &needs, now, dice)?;
+            let draw = Draw {
+                view,
+                tier: Tier::Own,
+                passed: &self.passed,
+                needs: &needs,
+                now,
+            };
+            let id = draw.node(dice)?;
             self.passed.push(id);
             // A node that joined after this selection was built is in the next one.
             if self.selection.backend(id).is_some() {

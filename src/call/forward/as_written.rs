@@ -101,7 +101,7 @@ impl<'a> ForwardedCall<'a> {
         if engine.budget.withdraw(clock::now()) {
             let following = self.following(|_| AttemptKind::Repeat);
             let (body, wanted) = (self.call.for_node(), self.wanted(until, following));
-            let asked = exchange::attempt(&engine.pool, upstream, node, &body, &wanted, None);
+            let asked = exchange::attempt(&engine.pool, (upstream, node), &body, &wanted, None);
             edited.hear_as_written(error, node, &asked.await);
         }
     }

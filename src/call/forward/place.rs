@@ -14,7 +14,7 @@ use forebay_core::call::plan::Affinity;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select;
+use forebay_core::fleet::select::Draw;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
@@ -129,14 +129,22 @@ fn seats(
     needs: &NodeRequirements<'_>,
     aim: &Affinity,
 ) -> Vec<NodeCandidate> {
-    let now = clock::now();
+    let draw = Draw {
+        view: &snapshot.view,
+        tier: ladder,
+        passed,
+        needs,
+        now: clock::now(),
+    };
     let is_meant = |id: NodeId| match aim {
         Affinity::Anyone => true,
         Affinity::Rather(holders) => id == drawn || holders.contains(&id),
         Affinity::Only(_) => id == drawn,
     };
-    let nodes = select::places(&snapshot.view, drawn, ladder, passed, needs, now);
-    let nodes = nodes.into_iter().filter(|node| is_meant(node.id));
+    let nodes = draw
+        .places(drawn)
+        .into_iter()
+        .filter(|node| is_meant(node.id));
     let seat = |node: &NodeView| {
         Some(NodeCandidate {
             upstream: snapshot.upstream(node.id)?.clone(),

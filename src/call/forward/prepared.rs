@@ -104,8 +104,8 @@ impl<'a> PreparedAttempt<'_, 'a> {
     }
 
     async fn send(&self, body: &[u8], place: Option<NodePlace>) -> (Verdict, AttemptContent<'a>) {
-        let (pool, upstream, node) = (self.pool, self.upstream, self.node);
-        exchange::attempt(pool, upstream, node, body, self.wanted, place).await
+        let asked = (self.upstream, self.node);
+        exchange::attempt(self.pool, asked, body, self.wanted, place).await
     }
 
     async fn send_as_written(

@@ -164,6 +164,7 @@ pub(super) struct ChainFamilies {
 }
 
 impl ChainFamilies {
+    #[expect(clippy::too_many_lines, reason = "it is a list")]
     #[rustfmt::skip]
     pub fn new(chain: &ChainName) -> ChainFamilies {
         let mut list = FamilyList::of(chain);

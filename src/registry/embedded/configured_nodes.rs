@@ -142,6 +142,18 @@ fn write(
             FollowOutcome::Added
         });
     };
+    let next = followed(&row, record, wanted(record.rung));
+    update(tables, record, &next, lookup)?;
+    let is_same = next.says_as(&row) && row.name == record.name && row.url == record.url.trim();
+    Ok(if is_same {
+        FollowOutcome::Unchanged
+    } else {
+        FollowOutcome::Changed
+    })
+}
+
+/// `row` with what the file says anew of `record`. `rung`: what it may be.
+fn followed(row: &EmbeddedRow, record: &NodeRecord, rung: Role) -> EmbeddedRow {
     let before = row.in_file();
     let mut next = row.clone();
     // Whether the file says something else of a key than when it was read last.
@@ -154,7 +166,7 @@ fn write(
         next.set_weight(record.weight);
     }
     if says_anew(|one, other| one.rung != other.rung, true) {
-        next.rung = wanted(record.rung).as_str().to_string();
+        next.rung = rung.as_str().to_string();
     }
     if says_anew(|one, other| one.ws_url != other.ws_url, false) {
         next.ws_url.clone_from(&record.ws_url);
@@ -181,21 +193,7 @@ fn write(
         next.weight = Some(0);
         next.rung = Role::Own.as_str().to_string();
     }
-    update(tables, record, &next, lookup)?;
-    let is_same = next.weight == row.weight
-        && next.rung == row.rung
-        && next.ws_url == row.ws_url
-        && next.headers == row.headers
-        && next.in_flight_max == row.in_flight_max
-        && next.serves == row.serves
-        && next.recent_blocks == row.recent_blocks
-        && row.name == record.name
-        && row.url == record.url.trim();
-    Ok(if is_same {
-        FollowOutcome::Unchanged
-    } else {
-        FollowOutcome::Changed
-    })
+    next
 }
 
 /// What a command may change of a node.

@@ -155,6 +155,17 @@ pub fn rows_while_readable(tables: ChainTables<'_>) -> Vec<EmbeddedRow> {
 }
 
 impl EmbeddedRow {
+    /// Whether it says of its node what `other` says, but for its name and URL.
+    pub fn says_as(&self, other: &EmbeddedRow) -> bool {
+        self.weight == other.weight
+            && self.rung == other.rung
+            && self.ws_url == other.ws_url
+            && self.headers == other.headers
+            && self.in_flight_max == other.in_flight_max
+            && self.serves == other.serves
+            && self.recent_blocks == other.recent_blocks
+    }
+
     fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<EmbeddedRow> {
         Ok(EmbeddedRow {
             rowid: row.get(0)?,

@@ -218,7 +218,7 @@ fn ask<M: CallMemory>(
         return way(call, row, forward, by);
     };
     let (view, pins) = (by.view, by.pins);
-    let bearing = block::read(method.place, call, pins);
+    let bearing = block::read(method.place, (call.params, &call.elements), pins);
     if bearing.is_reversed && method.beyond == FutureBlockPolicy::Refuse {
         return Plan::Refuse(Refusal::InvalidParams(REVERSED));
     }

@@ -36,6 +36,15 @@ struct WeightTable {
     places: Vec<u32>,
 }
 
+/// Of whom one is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SampleSpace<'a> {
+    pub nodes: &'a [NodeView],
+    pub tier: Tier,
+    /// All but this one.
+    pub but: Option<DrawnNode<'a>>,
+}
+
 /// A node that was drawn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DrawnNode<'a> {
@@ -81,17 +90,16 @@ impl Sampler {
         }
     }
 
-    /// Draws a node of `nodes` that will do, and isn't `but`. `None`: it takes a closer look.
+    /// Draws a node that will do. `None`: it takes a closer look.
     pub(crate) fn draw<'a>(
         &self,
-        nodes: &'a [NodeView],
-        (ladder, but): (Tier, Option<DrawnNode<'_>>),
+        among: SampleSpace<'a>,
         will_do: impl Fn(&NodeView) -> bool,
         now: Instant,
         dice: &mut impl Dice,
     ) -> Option<DrawnNode<'a>> {
-        let table = self.table(ladder)?;
-        let left_out = but.map_or(0..0, |but| table.span(but.at));
+        let table = self.table(among.tier)?;
+        let left_out = among.but.map_or(0..0, |but| table.span(but.at));
         let length = table.ends.last()? - (left_out.end - left_out.start);
         if length == 0 {
             return None;
@@ -103,7 +111,7 @@ impl Sampler {
             }
             let at = table.ends.partition_point(|end| *end <= point);
             let place = usize::try_from(*table.places.get(at)?).ok()?;
-            let node = nodes.get(place)?;
+            let node = among.nodes.get(place)?;
             if will_do(node) && has_started(node, now, dice) {
                 return Some(DrawnNode { node, at });
             }

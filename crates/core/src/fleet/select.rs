@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::fleet::node_view::NodeView;
 use crate::fleet::requirements::{NodePreference, NodeRequirements, TroubleTolerance};
+use crate::fleet::sampler::SampleSpace;
 use crate::fleet::standing::{HealthState, slow_start};
 use crate::fleet::view::FleetView;
 use crate::rpc::classify::Rejection;
@@ -16,42 +17,149 @@ use crate::vocabulary::tier::Tier;
 /// A node sheds a call to the second one drawn when it costs more than this many times as much.
 const COST_RATIO_MAX: f64 = 4.0;
 
-/// Draws a node that is not among `passed` and has the blocks that the call `needs`. Nodes that
-/// lack its method, are on another branch than clients were told, those that rest, and then those that
-/// have no room are drawn only when no other is left; those that have none because they are silent, only
-/// for whoever there is.
-pub fn draw(
-    view: &FleetView,
-    ladder: Tier,
-    passed: &[NodeId],
-    needs: &NodeRequirements<'_>,
-    now: Instant,
-    dice: &mut impl Dice,
-) -> Option<NodeId> {
-    let has_it = has_blocks(view, needs);
-    let open = |node: &NodeView| {
-        view.tier_has(ladder, node, needs.method)
-            && !passed.contains(&node.id)
-            && has_it(node)
-            && may_be_drawn(node, needs.caution, now)
-    };
-    let is_best = |node: &NodeView| {
-        open(node)
-            && !node.is_astray
-            && !node.lacks(needs.method, now)
-            && (needs.caution == TroubleTolerance::Trial || node.is_whole(now))
-            && node.load.limiter.has_room_for_draw()
-    };
-    if needs.wish == NodePreference::Any
-        && let Some(found) = by_odds(view, ladder, is_best, now, dice)
-    {
-        return Some(found);
+/// Of whom a node is drawn for a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw<'a> {
+    pub view: &'a FleetView,
+    pub tier: Tier,
+    /// Those that aren't asked again.
+    pub passed: &'a [NodeId],
+    pub needs: &'a NodeRequirements<'a>,
+    pub now: Instant,
+}
+
+impl<'a> Draw<'a> {
+    /// Draws a node that has the blocks that the call needs. Nodes that lack its method, are on another
+    /// branch than clients were told, those that rest, and then those that have no room are drawn only
+    /// when no other is left; those that have none because they are silent, only for whoever there is.
+    pub fn node(&self, dice: &mut impl Dice) -> Option<NodeId> {
+        let Draw { needs, now, .. } = *self;
+        let has_it = has_blocks(self.view, needs);
+        let open = |node: &NodeView| {
+            self.is_open(node) && has_it(node) && may_be_drawn(node, needs.caution, now)
+        };
+        let is_best = |node: &NodeView| {
+            open(node)
+                && !node.is_astray
+                && !node.lacks(needs.method, now)
+                && (needs.caution == TroubleTolerance::Trial || node.is_whole(now))
+                && node.load.limiter.has_room_for_draw()
+        };
+        if needs.wish == NodePreference::Any
+            && let Some(found) = self.by_odds(is_best, dice)
+        {
+            return Some(found);
+        }
+        let open = |node: &NodeView| {
+            let is_whoever = needs.caution == TroubleTolerance::Whoever;
+            open(node) && (is_whoever || node.load.limiter.has_room() || !node.is_silent(now))
+        };
+        self.by_list(open, dice)
     }
-    let open = |node: &NodeView| {
-        let is_whoever = needs.caution == TroubleTolerance::Whoever;
-        open(node) && (is_whoever || node.load.limiter.has_room() || !node.is_silent(now))
-    };
-    by_list(view, ladder, open, needs, now, dice)
+
+    /// For whose places a call waits that came to `drawn`, which has no room: those that a draw might as
+    /// well have come to.
+    pub fn places(&self, drawn: NodeId) -> Vec<&'a NodeView> {
+        let Draw { needs, now, .. } = *self;
+        let has_it = has_blocks(self.view, needs);
+        let suits =
+            |node: &&NodeView| self.is_open(node) && has_it(node) && !node.standing.rests(now);
+        let mut nodes: Vec<&NodeView> = self.view.nodes.iter().filter(suits).collect();
+        let better: [&dyn Fn(&NodeView) -> bool; 3] = [
+            &|node| !node.lacks(needs.method, now),
+            &|node| !node.is_astray,
+            &|node| node.is_whole(now),
+        ];
+        for is_better in better {
+            if nodes.iter().any(|node| is_better(node)) {
+                nodes.retain(|node| is_better(node));
+            }
+        }
+        let best = nodes.iter().map(|node| merit(node, needs.wish)).max();
+        nodes.retain(|node| Some(merit(node, needs.wish)) == best);
+        if !nodes.iter().any(|node| node.id == drawn) {
+            nodes.extend(self.view.node(drawn));
+        }
+        nodes
+    }
+
+    /// Whether a call may go to `node` because another one of its packet does: a draw might have come
+    /// to it, whoever else there is.
+    pub fn suits(&self, node: &NodeView) -> bool {
+        let Draw { needs, now, .. } = *self;
+        let is_by_chance = self.tier != Tier::LastResort && needs.wish == NodePreference::Any;
+        is_by_chance
+            && self.is_open(node)
+            && !node.is_astray
+            && has_blocks(self.view, needs)(node)
+            && !node.lacks(needs.method, now)
+            && node.is_whole(now)
+    }
+
+    fn is_open(&self, node: &NodeView) -> bool {
+        let is_in = self.view.tier_has(self.tier, node, self.needs.method);
+        is_in && !self.passed.contains(&node.id)
+    }
+
+    /// Draws among those that `is_best` says of that nothing speaks against them; `None`: there may be
+    /// none.
+    fn by_odds(&self, is_best: impl Fn(&NodeView) -> bool, dice: &mut impl Dice) -> Option<NodeId> {
+        let (nodes, now) = (&self.view.nodes, self.now);
+        let mut draw = |but| {
+            let among = SampleSpace {
+                nodes,
+                tier: self.tier,
+                but,
+            };
+            self.view.odds.draw(among, &is_best, now, dice)
+        };
+        let first = draw(None)?;
+        let conduct = &first.node.load.conduct;
+        if conduct.is_doubted() && conduct.is_trial_due(now) {
+            // Its faults make it dear, and only calls can tell whether it is broken.
+            return Some(first.node.id);
+        }
+        let second = match draw(Some(first)) {
+            Some(second) => Some(second.node),
+            None => {
+                let is_other = |node: &&NodeView| node.id != first.node.id && is_best(node);
+                by_weight(nodes.iter().filter(is_other), now, dice)
+            }
+        };
+        Some(cheaper(first.node, second, now))
+    }
+
+    /// Draws by going through all of them.
+    fn by_list(&self, open: impl Fn(&NodeView) -> bool, dice: &mut impl Dice) -> Option<NodeId> {
+        let Draw { needs, now, .. } = *self;
+        let nodes = || self.view.nodes.iter().filter(|node| open(node));
+        let can = |node: &NodeView| !node.lacks(needs.method, now);
+        let some_can = nodes().any(can);
+        let nodes = || nodes().filter(|node| !some_can || can(node));
+        let some_told = nodes().any(|node| !node.is_astray);
+        let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
+        let some_whole = nodes().any(|node| node.is_whole(now));
+        let nodes = || nodes().filter(|node| !some_whole || node.is_whole(now));
+        let wish = if self.tier == Tier::LastResort {
+            NodePreference::Freshest
+        } else {
+            needs.wish
+        };
+        let best = match wish {
+            NodePreference::Any => None,
+            NodePreference::Freshest | NodePreference::Deepest => {
+                nodes().map(|node| merit(node, wish)).max()
+            }
+        };
+        let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, wish) == best);
+        let nodes = || nodes().filter(is_wished);
+        // Where one alone will do, its place is waited for.
+        let some_free = nodes().any(|node| node.load.limiter.has_room());
+        let among = nodes().filter(|node| !some_free || node.load.limiter.has_room());
+        let first = by_weight(among.clone(), now, dice)?;
+        let others = among.filter(|node| node.id != first.id);
+        Some(cheaper(first, by_weight(others, now, dice), now))
+    }
 }
 
 /// Whether to wait for a place at one of `fit` makes sense: they were fit when they were drawn.
@@ -116,124 +224,6 @@ pub fn refusal(why: Refusal, view: &FleetView, now: Instant) -> Refusal {
 fn has_blocks(view: &FleetView, needs: &NodeRequirements<'_>) -> impl Fn(&NodeView) -> bool {
     let block = needs.block.filter(|_| view.highest_head.is_some());
     move |node| block.is_none_or(|need| node.meets(need))
-}
-
-/// Draws among those that `is_best` says of that nothing speaks against them; `None`: there may be
-/// none.
-fn by_odds(
-    view: &FleetView,
-    ladder: Tier,
-    is_best: impl Fn(&NodeView) -> bool,
-    now: Instant,
-    dice: &mut impl Dice,
-) -> Option<NodeId> {
-    let (nodes, odds) = (&view.nodes, &view.odds);
-    let first = odds.draw(nodes, (ladder, None), &is_best, now, dice)?;
-    let conduct = &first.node.load.conduct;
-    if conduct.is_doubted() && conduct.is_trial_due(now) {
-        // Its faults make it dear, and only calls can tell whether it is broken.
-        return Some(first.node.id);
-    }
-    let second = match odds.draw(nodes, (ladder, Some(first)), &is_best, now, dice) {
-        Some(second) => Some(second.node),
-        None => {
-            let is_other = |node: &&NodeView| node.id != first.node.id && is_best(node);
-            by_weight(nodes.iter().filter(is_other), now, dice)
-        }
-    };
-    Some(cheaper(first.node, second, now))
-}
-
-/// Draws by going through all of them.
-fn by_list<'a>(
-    view: &'a FleetView,
-    ladder: Tier,
-    open: impl Fn(&NodeView) -> bool,
-    needs: &NodeRequirements<'_>,
-    now: Instant,
-    dice: &mut impl Dice,
-) -> Option<NodeId> {
-    let nodes = || view.nodes.iter().filter(|node| open(node));
-    let can = |node: &NodeView| !node.lacks(needs.method, now);
-    let some_can = nodes().any(can);
-    let nodes = || nodes().filter(|node| !some_can || can(node));
-    let some_told = nodes().any(|node| !node.is_astray);
-    let nodes = || nodes().filter(|node| !some_told || !node.is_astray);
-    let some_whole = nodes().any(|node| node.is_whole(now));
-    let nodes = || nodes().filter(|node| !some_whole || node.is_whole(now));
-    let wish = if ladder == Tier::LastResort {
-        NodePreference::Freshest
-    } else {
-        needs.wish
-    };
-    let best = match wish {
-        NodePreference::Any => None,
-        NodePreference::Freshest | NodePreference::Deepest => {
-            nodes().map(|node| merit(node, wish)).max()
-        }
-    };
-    let is_wished = |node: &&'a NodeView| best.is_none_or(|best| merit(node, wish) == best);
-    let nodes = || nodes().filter(is_wished);
-    // Where one alone will do, its place is waited for.
-    let some_free = nodes().any(|node| node.load.limiter.has_room());
-    let among = nodes().filter(|node| !some_free || node.load.limiter.has_room());
-    let first = by_weight(among.clone(), now, dice)?;
-    let others = among.filter(|node| node.id != first.id);
-    Some(cheaper(first, by_weight(others, now, dice), now))
-}
-
-/// For whose places a call waits that came to `drawn`, which has no room: those that a draw might as
-/// well have come to.
-pub fn places<'v>(
-    view: &'v FleetView,
-    drawn: NodeId,
-    ladder: Tier,
-    passed: &[NodeId],
-    needs: &NodeRequirements<'_>,
-    now: Instant,
-) -> Vec<&'v NodeView> {
-    let has_it = has_blocks(view, needs);
-    let suits = |node: &&NodeView| {
-        let is_open = view.tier_has(ladder, node, needs.method) && !passed.contains(&node.id);
-        is_open && has_it(node) && !node.standing.rests(now)
-    };
-    let mut nodes: Vec<&NodeView> = view.nodes.iter().filter(suits).collect();
-    let better: [&dyn Fn(&NodeView) -> bool; 3] = [
-        &|node| !node.lacks(needs.method, now),
-        &|node| !node.is_astray,
-        &|node| node.is_whole(now),
-    ];
-    for is_better in better {
-        if nodes.iter().any(|node| is_better(node)) {
-            nodes.retain(|node| is_better(node));
-        }
-    }
-    let best = nodes.iter().map(|node| merit(node, needs.wish)).max();
-    nodes.retain(|node| Some(merit(node, needs.wish)) == best);
-    if !nodes.iter().any(|node| node.id == drawn) {
-        nodes.extend(view.node(drawn));
-    }
-    nodes
-}
-
-/// Whether a call may go to `node` because another one of its packet does: a draw might have come
-/// to it, whoever else there is.
-pub fn suits(
-    view: &FleetView,
-    node: &NodeView,
-    ladder: Tier,
-    passed: &[NodeId],
-    needs: &NodeRequirements<'_>,
-    now: Instant,
-) -> bool {
-    let is_by_chance = ladder != Tier::LastResort && needs.wish == NodePreference::Any;
-    is_by_chance
-        && view.tier_has(ladder, node, needs.method)
-        && !passed.contains(&node.id)
-        && !node.is_astray
-        && has_blocks(view, needs)(node)
-        && !node.lacks(needs.method, now)
-        && node.is_whole(now)
 }
 
 /// What makes a node preferred; the higher the better.
@@ -301,6 +291,23 @@ mod tests {
     use crate::vocabulary::node::{NodePurpose, Role, Weight};
     use std::time::Duration;
 
+    fn draw(
+        view: &FleetView,
+        tier: Tier,
+        (passed, needs): (&[NodeId], &NodeRequirements<'_>),
+        now: Instant,
+        dice: &mut impl Dice,
+    ) -> Option<NodeId> {
+        let draw = Draw {
+            view,
+            tier,
+            passed,
+            needs,
+            now,
+        };
+        draw.node(dice)
+    }
+
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
         let mut fleet = Fleet::new(HealthCriteria {
             chain_id: None,
@@ -340,8 +347,7 @@ mod tests {
             let drawn = draw(
                 view,
                 Tier::Own,
-                &[],
-                &NodeRequirements::default(),
+                (&[], &NodeRequirements::default()),
                 now,
                 &mut dice,
             )
@@ -367,7 +373,7 @@ mod tests {
             let mut dice = SeededDice::new(7);
             let mut counts = vec![0; view.nodes.len()];
             for _ in 0..20_000 {
-                let drawn = draw(&view, Tier::Own, passed, needs, now, &mut dice);
+                let drawn = draw(&view, Tier::Own, (passed, needs), now, &mut dice);
                 counts[drawn.unwrap().0 as usize] += 1;
             }
             counts
@@ -400,20 +406,21 @@ mod tests {
         assert_eq!(drawn(&view, Tier::Fallback, &needs, now), [] as [u32; 0]);
         assert_eq!(drawn(&view, Tier::LastResort, &needs, now), [2]);
         let place = at_place(&view, 2);
-        let waits = places(&view, NodeId(2), Tier::Own, &[], &needs, now);
+        let own = Draw {
+            view: &view.clone(),
+            tier: Tier::Own,
+            passed: &[],
+            needs: &needs,
+            now,
+        };
+        let waits = own.places(NodeId(2));
         assert_eq!(
             waits.iter().map(|node| node.id).collect::<Vec<_>>(),
             [NodeId(2)]
         );
         view.nodes[place].methods = "!eth_*".parse().unwrap();
-        assert!(!suits(
-            &view,
-            &view.nodes[place],
-            Tier::Own,
-            &[],
-            &needs,
-            now
-        ));
+        assert!(own.suits(&own.view.nodes[place]));
+        assert!(!own.suits(&view.nodes[place]));
         assert_eq!(drawn(&view, Tier::Own, &needs, now), [] as [u32; 0]);
     }
 
@@ -475,8 +482,7 @@ mod tests {
             draw(
                 &view,
                 Tier::Own,
-                &[NodeId(2)],
-                &needs,
+                (&[NodeId(2)], &needs),
                 now,
                 &mut SeededDice::new(7),
             )
@@ -601,8 +607,7 @@ mod tests {
         let left = draw(
             &view,
             Tier::Own,
-            &[NodeId(2)],
-            &NodeRequirements::default(),
+            (&[NodeId(2)], &NodeRequirements::default()),
             now,
             &mut SeededDice::new(1),
         );
@@ -613,8 +618,7 @@ mod tests {
             draw(
                 &view,
                 Tier::Own,
-                &[NodeId(2)],
-                &NodeRequirements::default(),
+                (&[NodeId(2)], &NodeRequirements::default()),
                 now,
                 &mut dice
             ),
@@ -624,8 +628,7 @@ mod tests {
             draw(
                 &view,
                 Tier::Own,
-                &[NodeId(2), NodeId(1)],
-                &NodeRequirements::default(),
+                (&[NodeId(2), NodeId(1)], &NodeRequirements::default()),
                 now,
                 &mut dice
             ),
@@ -635,8 +638,7 @@ mod tests {
             draw(
                 &view,
                 Tier::Fallback,
-                &[],
-                &NodeRequirements::default(),
+                (&[], &NodeRequirements::default()),
                 now,
                 &mut dice
             ),
@@ -706,8 +708,7 @@ mod tests {
             let drawn = draw(
                 &view,
                 Tier::LastResort,
-                &[],
-                &NodeRequirements::default(),
+                (&[], &NodeRequirements::default()),
                 now,
                 &mut dice,
             );
@@ -787,8 +788,7 @@ mod tests {
             draw(
                 &fleet.view(),
                 Tier::LastResort,
-                passed,
-                &NodeRequirements::default(),
+                (passed, &NodeRequirements::default()),
                 now,
                 &mut dice,
             )
@@ -826,7 +826,7 @@ mod tests {
     ) -> Vec<u32> {
         let mut dice = SeededDice::new(7);
         let mut nodes: Vec<_> = (0..200)
-            .filter_map(|_| draw(view, ladder, &[], needs, now, &mut dice))
+            .filter_map(|_| draw(view, ladder, (&[], needs), now, &mut dice))
             .map(|id| id.0)
             .collect();
         nodes.sort_unstable();
@@ -973,8 +973,7 @@ mod tests {
                 draw(
                     &fleet.view(),
                     ladder,
-                    &[],
-                    &NodeRequirements::default(),
+                    (&[], &NodeRequirements::default()),
                     now,
                     &mut dice
                 ),

@@ -1,12 +1,14 @@
 //! Which block a call speaks of, what that asks of a node, and which number `latest` stands for.
 
+mod edits;
 mod params;
 
 use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::BlockNumber;
 
 pub use self::params::read;
-pub use crate::method::block::params::{BlockRefs, ParamEdits};
+pub use crate::method::block::edits::ParamEdits;
+pub use crate::method::block::params::BlockRefs;
 
 /// Which block tags are the same for every node that is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,11 +5,10 @@
 //! front of us or behind us could read in two ways (double keys, keys in another case) is refused.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use super::refusal::Refusal;
+use crate::json::element_places::ElementPlaces;
 use crate::json::grammar::{InvalidJson, RawString, Scanner};
-use crate::json::scanner;
 
 /// How deep the arrays and objects of one call may be nested, the call itself included.
 pub const DEPTH_MAX: usize = 64;
@@ -22,33 +21,8 @@ pub struct Call<'a> {
     pub method: Cow<'a, str>,
     /// An array or an object, byte for byte.
     pub params: Option<&'a str>,
-    elements: ElementPlaces,
-}
-
-/// Where the first elements of params stand, which are an array: found while they were read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct ElementPlaces {
-    /// From the beginning of the params on; empty for one that isn't there.
-    first: [Range<usize>; ELEMENTS_MAX],
-    count: usize,
-}
-
-/// No element that is read stands behind so many others.
-const ELEMENTS_MAX: usize = 3;
-
-impl ElementPlaces {
-    fn of(params: &str) -> ElementPlaces {
-        let mut places = ElementPlaces::default();
-        scanner::elements(params.as_bytes(), 0).for_each(|at| places.add(at));
-        places
-    }
-
-    fn add(&mut self, at: Range<usize>) {
-        if let Some(next) = self.first.get_mut(self.count) {
-            *next = at;
-        }
-        self.count += 1;
-    }
+    /// Where the params have elements, should they be an array.
+    pub(crate) elements: ElementPlaces,
 }
 
 /// One place in a packet: a call, or why it isn't one.
@@ -337,13 +311,6 @@ impl<'a> Call<'a> {
             params,
             elements: params.map(ElementPlaces::of).unwrap_or_default(),
         }
-    }
-
-    /// Where in the params the element of this index stands; `None`: there is none, or it is behind
-    /// those that are read.
-    pub fn element(&self, index: usize) -> Option<Range<usize>> {
-        let place = self.elements.first.get(index)?;
-        (index < self.elements.count).then(|| place.clone())
     }
 
     /// The envelope that a node gets, written anew with [`UpstreamCallId::FIRST`], up to the params, with room for

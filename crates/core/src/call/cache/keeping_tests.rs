@@ -125,7 +125,11 @@ fn planned_by(
     let (row, _) = MethodRules::new(vec![], vec![], vec![]).look_up(method);
     let call = Call::new(Some("1"), method, Some(params));
     let pins = tag_pins::of(view, consistency, None);
-    let refs = block::read(method::listed(row)?.place, &call, &pins);
+    let refs = block::read(
+        method::listed(row)?.place,
+        (call.params, &call.elements),
+        &pins,
+    );
     subject::plan((&call, row), &refs, view, rules)
 }
 

@@ -260,7 +260,7 @@ impl World {
         let call = Call::new(Some("1"), method, Some(&params));
         let pins = tag_pins::of(&view, Consistency::Monotonic, None);
         let place = method::listed(row).map(|method| method.place);
-        let refs = place.map(|place| block::read(place, &call, &pins));
+        let refs = place.map(|place| block::read(place, (call.params, &call.elements), &pins));
         let Some(refs) = refs else { return };
         let Some(plan) = subject::plan((&call, row), &refs, &view, &self.rules) else {
             return;

@@ -6,11 +6,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
+use crate::json::element_places::ElementPlaces;
 use crate::json::scanner;
+use crate::method::block::edits::{EditText, ParamEdit, ParamEdits};
 use crate::method::block::{BlockParam, BlockParamForm, TagPins};
-use crate::rpc::envelope::Call;
 use crate::vocabulary::block_ref::{BlockData, BlockRange, HashedBlock};
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::hex;
@@ -29,61 +28,6 @@ pub struct BlockRefs {
     /// can take it for other blocks.
     pub is_exact: bool,
     pub edits: ParamEdits,
-}
-
-/// Changes of the params that a call travels with: none, or up to two, in the order of their
-/// places.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ParamEdits([Option<ParamEdit>; 2]);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ParamEdit {
-    at: Range<usize>,
-    with: EditText,
-}
-
-/// Takes no memory of its own for a block's number, be it under a key.
-type EditText = SmallVec<[u8; 32]>;
-
-impl ParamEdits {
-    /// `text` stands at `at` as well.
-    pub fn inserting(at: usize, text: String) -> ParamEdits {
-        let edit = ParamEdit {
-            at: at..at,
-            with: SmallVec::from_vec(text.into_bytes()),
-        };
-        ParamEdits::of(Some(edit), None)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
-    }
-
-    /// `params` in pieces, as changed.
-    pub fn pieces<'a>(&'a self, params: &'a str) -> [&'a [u8]; 5] {
-        let text = params.as_bytes();
-        let mut pieces: [&[u8]; 5] = [&[]; 5];
-        let mut from = 0;
-        for (edit, at) in self.0.iter().flatten().zip([0, 2]) {
-            pieces[at] = text.get(from..edit.at.start).unwrap_or_default();
-            pieces[at + 1] = &edit.with;
-            from = edit.at.end;
-        }
-        pieces[4] = text.get(from..).unwrap_or_default();
-        pieces
-    }
-
-    fn of(first: Option<ParamEdit>, second: Option<ParamEdit>) -> ParamEdits {
-        let is_in_order = match (&first, &second) {
-            (Some(first), Some(second)) => first.at.start <= second.at.start,
-            (None, _) | (_, None) => true,
-        };
-        ParamEdits(if is_in_order {
-            [first, second]
-        } else {
-            [second, first]
-        })
-    }
 }
 
 /// A block as a call names it.
@@ -152,9 +96,13 @@ impl BlockMention {
     }
 }
 
-/// Reads what the params of `call` say at `place`.
-pub fn read(place: BlockParam, call: &Call<'_>, pins: &TagPins) -> BlockRefs {
-    let params = call.params.unwrap_or_default();
+/// Reads what `params`, whose elements stand where `elements` says, say at `place`.
+pub fn read(
+    place: BlockParam,
+    (params, elements): (Option<&str>, &ElementPlaces),
+    pins: &TagPins,
+) -> BlockRefs {
+    let params = params.unwrap_or_default();
     match place {
         BlockParam::Nowhere => BlockRefs::default(),
         BlockParam::At { index, reads, form } => {
@@ -162,11 +110,11 @@ pub fn read(place: BlockParam, call: &Call<'_>, pins: &TagPins) -> BlockRefs {
                 BlockParamForm::Given | BlockParamForm::OrLatest => *pins,
                 BlockParamForm::Plain => TagPins::default(),
             };
-            read_one(call, index, form == BlockParamForm::OrLatest)
+            read_one((params, elements), index, form == BlockParamForm::OrLatest)
                 .map(|mention| one(&mention, reads, &pins))
                 .unwrap_or_default()
         }
-        BlockParam::Hash { index, reads } => (call.element(index))
+        BlockParam::Hash { index, reads } => (elements.get(index))
             .map(|at| hashed(named(&params[at]), reads))
             .unwrap_or_default(),
         BlockParam::Range {
@@ -174,7 +122,7 @@ pub fn read(place: BlockParam, call: &Call<'_>, pins: &TagPins) -> BlockRefs {
             missing_is_latest,
             is_of_now,
         } => {
-            let filter = call.element(index);
+            let filter = elements.get(index);
             let filter = filter.filter(|at| params[at.clone()].starts_with('{'));
             let Some(at) = filter.map(|at| at.start) else {
                 return BlockRefs::default();
@@ -255,13 +203,16 @@ fn range(from: &BlockMention, to: &BlockMention, pins: &TagPins) -> BlockRefs {
     }
 }
 
-fn read_one(call: &Call<'_>, index: usize, may_be_missing: bool) -> Option<BlockMention> {
-    let params = call.params?;
-    if let Some(element) = call.element(index) {
+fn read_one(
+    (params, elements): (&str, &ElementPlaces),
+    index: usize,
+    may_be_missing: bool,
+) -> Option<BlockMention> {
+    if let Some(element) = elements.get(index) {
         return Some(named_at(params, element, may_be_missing));
     }
     let before = match index.checked_sub(1) {
-        Some(before) => Some(call.element(before)?),
+        Some(before) => Some(elements.get(before)?),
         None => None,
     };
     let end = before.as_ref().map_or(1, |before| before.end);

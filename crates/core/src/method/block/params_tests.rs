@@ -38,7 +38,7 @@ const PINS: TagPins = TagPins {
 };
 
 fn read_params(place: BlockParam, params: &str, pins: &TagPins) -> BlockRefs {
-    read(place, &Call::new(None, "m", Some(params)), pins)
+    read(place, (Some(params), &ElementPlaces::of(params)), pins)
 }
 
 fn travels(place: BlockParam, params: &str, pins: &TagPins) -> (Option<(u64, u64)>, String) {
