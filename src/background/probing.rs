@@ -74,7 +74,7 @@ impl ProbeRounds {
             .map(|(id, probed)| ((id, probed.probe), (id, probed.details)))
             .unzip();
         let probes: Vec<_> = probes.into_iter().chain(borrowed).collect();
-        self.pool.hear_round(&probes, &details).await;
+        self.pool.hear_round(&probes, &details, now).await;
         self.asked.retain(|id, _| snapshot.view.node(*id).is_some());
         self.show();
     }

@@ -58,11 +58,8 @@ pub fn keep(
     (answer, asked): (&WholeAnswer, &NodeView),
 ) {
     let now = clock::now();
-    let error = answer.error();
-    let reply = match (answer.result(), &error) {
-        (Some(result), _) => KeptReply::Result(result),
-        (None, Some(error)) => KeptReply::Error(error),
-        (None, None) => return,
+    let Some(reply) = KeptReply::of(answer) else {
+        return;
     };
     let snapshot = pool.snapshot();
     let moment = AnswerMoment {

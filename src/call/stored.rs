@@ -87,11 +87,8 @@ async fn adopt(
         return false;
     };
     let (answer, now) = (&found.answer, clock::now());
-    let error = answer.error();
-    let reply = match (answer.result(), &error) {
-        (Some(result), _) => KeptReply::Result(result),
-        (None, Some(error)) => KeptReply::Error(error),
-        (None, None) => return false,
+    let Some(reply) = KeptReply::of(answer) else {
+        return false;
     };
     let Some(terms) = adopting::terms(plan, params, &reply, (node, view, now)) else {
         return false;

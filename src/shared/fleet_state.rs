@@ -15,7 +15,7 @@ mod waiting;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pingora::lb::discovery::ServiceDiscovery;
@@ -178,11 +178,12 @@ impl FleetState {
         self.tell_pingora().await;
     }
 
-    /// Hears one round: heads, and what came with them.
+    /// Hears one round, which began at `began_at`: heads, and what came with them.
     pub async fn hear_round(
         &self,
         probes: &[(NodeId, ProbeOutcome)],
         details: &[(NodeId, ProbeDetails)],
+        began_at: Instant,
     ) {
         for (id, details) in details {
             let probe = probes.iter().find(|(probed, _)| probed == id);
@@ -196,6 +197,7 @@ impl FleetState {
         self.change(|fleet| {
             let now = clock::now();
             let probes = &fleet.telling(probes, details, now);
+            fleet.begin_round(began_at);
             fleet.hear_details(probes, details, now);
             let changes = fleet.hear_round(probes, now);
             is_falling = fleet.is_falling();

@@ -141,7 +141,9 @@ impl HeadFeed {
             told.next().map(|first| first.hash),
             headline.head().map(|head| head.hash),
         );
-        if notes.published != ends {
+        let head = headline.head().map(|head| head.number);
+        let is_cut = || head.is_some_and(|head| self.pool.snapshot().view.has_cut(head));
+        if notes.published != ends || is_cut() {
             notes.published = ends;
             self.pool.hear_told(PublishedChain::of(headline.told()));
         }

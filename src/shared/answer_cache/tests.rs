@@ -276,7 +276,7 @@ fn entries_take_little_beside_their_answers() {
     assert!(took <= 600 << 20 && counted <= 600 << 20);
     drop(many);
     for bytes in [1 << 10, 4 << 10, 64 << 10] {
-        let before = resident();
+        // Compared with the beginning: what was let go of may be used again without growing.
         let full = cache(1 << 30);
         let long = answer(bytes - around);
         let entries = (3 << 30) / bytes as u64 / 2;

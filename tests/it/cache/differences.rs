@@ -6,6 +6,7 @@
 //! calls; `FOREBAY_CACHE_CALLS=200000 cargo nextest run --test it cache::differences` makes so many.
 
 use forebay_core::vocabulary::chance::{Dice as _, SeededDice};
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::stage::{BLOCKHASH, Stage, asked};
@@ -14,6 +15,8 @@ use crate::support::Answer;
 const CALLS: u64 = 3000;
 /// Blocks that are asked about.
 const BLOCKS: u64 = 8;
+/// Calls that are made side by side.
+const BESIDE: usize = 8;
 
 /// How many answers there were, and how many of them were kept ones.
 #[derive(Default)]
@@ -26,6 +29,11 @@ impl Count {
     fn hear(&mut self, answer: &Answer) {
         self.answers += 1;
         self.hits += u64::from(answer.header("x-forebay-cache") == Some("hit"));
+    }
+
+    fn add(&mut self, other: &Count) {
+        self.answers += other.answers;
+        self.hits += other.hits;
     }
 }
 
@@ -45,12 +53,24 @@ fn calls(stage: &Stage, number: u64) -> Vec<(&'static str, Value)> {
         ("eth_getBlockByHash", json!([hash, false])),
         ("eth_getBlockReceipts", json!([at])),
         ("eth_getBlockTransactionCountByNumber", json!([at])),
+        ("eth_getBlockTransactionCountByHash", json!([hash])),
+        (
+            "eth_getTransactionByBlockNumberAndIndex",
+            json!([at, "0x0"]),
+        ),
+        (
+            "eth_getTransactionByBlockHashAndIndex",
+            json!([hash, "0x1"]),
+        ),
         ("eth_call", json!([{"data": BLOCKHASH}, at])),
         (
             "eth_call",
             json!([{"data": BLOCKHASH}, {"blockHash": hash}]),
         ),
         ("eth_getBalance", json!([saver, at])),
+        ("eth_getCode", json!([saver, at])),
+        ("eth_getStorageAt", json!([saver, "0x0", at])),
+        ("eth_getTransactionCount", json!([stage.author.sender, at])),
         ("eth_getProof", json!([saver, [], at])),
         ("eth_getLogs", json!([{"fromBlock": from, "toBlock": at}])),
         ("eth_getLogs", json!([{"blockHash": hash}])),
@@ -104,6 +124,24 @@ async fn ask(stage: &Stage, dice: &mut SeededDice, count: &mut Count) {
     }
 }
 
+/// One call, twice to each balancer: each answer is what a node says.
+async fn compare(stage: &Stage, (method, params): (&str, Value), seed: u64) -> Count {
+    let (truth, mut count) = (stage.truth(method, &params).await, Count::default());
+    for balancer in stage.balancers().chain(stage.balancers()) {
+        let answer = asked(balancer, method, &params).await;
+        let said = answer.header("x-forebay-cache").unwrap_or("nothing");
+        let node = answer.header("x-forebay-node").unwrap_or("nobody");
+        assert_eq!(
+            answer.text(),
+            truth,
+            "seed {seed}, at block {}: {said} from {node} for {method} {params}",
+            stage.head()
+        );
+        count.hear(&answer);
+    }
+    count
+}
+
 /// As many calls as are told come to what a node says.
 async fn stands(mut stage: Stage) {
     let (calls_wanted, seed) = (
@@ -125,22 +163,12 @@ async fn stands(mut stage: Stage) {
             }
         }
         stage.settle().await;
-        for number in stage.head() + 1 - BLOCKS..=stage.head() {
-            for (method, params) in calls(&stage, number) {
-                let truth = stage.truth(method, &params).await;
-                for balancer in stage.balancers().chain(stage.balancers()) {
-                    let answer = asked(balancer, method, &params).await;
-                    let said = answer.header("x-forebay-cache").unwrap_or("nothing");
-                    let node = answer.header("x-forebay-node").unwrap_or("nobody");
-                    assert_eq!(
-                        answer.text(),
-                        truth,
-                        "seed {seed}, after {}: {said} from {node} for {method} {params}",
-                        settled.answers
-                    );
-                    settled.hear(&answer);
-                }
-            }
+        let blocks = stage.head() + 1 - BLOCKS..=stage.head();
+        let calls = blocks.flat_map(|number| calls(&stage, number));
+        let compared = calls.map(|call| compare(&stage, call, seed));
+        let mut compared = futures_util::stream::iter(compared).buffer_unordered(BESIDE);
+        while let Some(count) = compared.next().await {
+            settled.add(&count);
         }
     }
     println!(

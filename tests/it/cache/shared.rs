@@ -13,6 +13,12 @@ use crate::support::{Answer, Balancer, PATIENCE, RedisServer, eventually};
 
 /// Enough for an answer to be written behind.
 const BEHIND: Duration = Duration::from_millis(50);
+/// Who listens hears within milliseconds what is let go; who didn't would see it within 5 s.
+const HEARD: Duration = Duration::from_millis(1500);
+/// Of one batch so many calls' answers are looked for in the store.
+const BATCH_MAX: u64 = 64;
+/// No longer answer is read from the store, about, in bytes.
+const ENTRY_BYTES_MAX: u64 = 1 << 20;
 
 /// Two nodes on one chain, and two balancers before them that share a store.
 struct Sharing {
@@ -80,6 +86,22 @@ impl Sharing {
         }
     }
 
+    /// So many calls that one has asked, and whose answers have come to the store.
+    async fn stored(&self, server: &RedisServer, calls: u64) -> Vec<String> {
+        let before = entries(server).await.len() as u64;
+        let mut all = Vec::new();
+        for _ in 0..calls {
+            let body = self.fresh();
+            self.one.post(&body).await;
+            all.push(body);
+        }
+        eventually("all are stored", PATIENCE, async || {
+            entries(server).await.len() as u64 >= before + calls
+        })
+        .await;
+        all
+    }
+
     /// Asked at one, and written to the store.
     async fn kept_by_one(&self) -> String {
         let body = self.fresh();
@@ -87,6 +109,21 @@ impl Sharing {
         tokio::time::sleep(BEHIND).await;
         body
     }
+}
+
+/// What the entries are called that the store has.
+async fn entries(server: &RedisServer) -> Vec<String> {
+    let said = server.ask("KEYS forebay:main:answer:*").await;
+    let lines = said.lines().filter(|line| line.starts_with("forebay:"));
+    lines.map(str::to_string).collect()
+}
+
+/// How many bytes the store has said so far.
+async fn bytes_said(server: &RedisServer) -> u64 {
+    let said = server.ask("INFO stats").await;
+    let mut lines = said.lines();
+    let said = lines.find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+    said.unwrap().trim().parse().unwrap()
 }
 
 fn is_hit(answer: &Answer) -> bool {
@@ -119,14 +156,14 @@ async fn what_one_balancer_keeps_the_other_gives_and_one_that_begins_is_warm() {
     assert!(is_hit(&sharing.other.post(&body).await), "kept here now");
     assert_eq!(shared_hits(&sharing.other).await, hits + 1.0);
 
-    let mut all = Vec::new();
-    for _ in 0..5 {
-        all.push(sharing.kept_by_one().await);
+    for (calls, wanted, to_nodes) in [(BATCH_MAX, "hit", 0), (BATCH_MAX + 3, "miss", 3)] {
+        let all = sharing.stored(&server, calls).await;
+        let asked = sharing.heard();
+        let batch = sharing.other.post(&format!("[{}]", all.join(","))).await;
+        assert_eq!(batch.header("x-forebay-cache"), Some(wanted));
+        assert_eq!(batch.json().as_array().unwrap().len(), all.len());
+        assert_eq!(sharing.heard(), asked + to_nodes);
     }
-    let batch = sharing.other.post(&format!("[{}]", all.join(","))).await;
-    assert_eq!(batch.header("x-forebay-cache"), Some("hit"));
-    assert_eq!(batch.json().as_array().unwrap().len(), 5);
-    assert_eq!(sharing.heard(), asked + 6);
 
     let mut all = Vec::new();
     for _ in 0..60 {
@@ -179,6 +216,7 @@ async fn what_one_lets_go_the_others_give_no_more_even_if_they_were_away() {
             if is_away {
                 sharing.other.process.resume();
             }
+            let began = forebay::clock::now();
             let goes = |node: &str| which[0] != "--node" || which[1] == node;
             for (body, node) in bodies.iter().filter(|(_, node)| goes(node)) {
                 let asked = sharing.heard();
@@ -189,6 +227,7 @@ async fn what_one_lets_go_the_others_give_no_more_even_if_they_were_away() {
                 })
                 .await;
             }
+            assert!(is_away || began.elapsed() < HEARD, "{which:?}: it is heard");
             if which[0] != "--node" {
                 // Nor is it read from the store.
                 let asked = sharing.heard();
@@ -252,13 +291,6 @@ async fn what_a_node_has_said_that_lies_to_one_balancer_no_other_gives() {
 async fn foreign_damaged_and_misplaced_entries_are_misses() {
     let server = RedisServer::start().await;
     let sharing = Sharing::over(&server, 1).await;
-    let keys = async || -> Vec<String> {
-        let said = server.ask("KEYS forebay:main:answer:*").await;
-        said.lines()
-            .filter(|line| line.starts_with("forebay:"))
-            .map(str::to_string)
-            .collect()
-    };
     let damages = [
         ("bits", "SETBIT KEY 400 1|SETBIT KEY 401 0|SETBIT KEY 402 1"),
         ("its version", "SETRANGE KEY 0 x"),
@@ -272,9 +304,10 @@ async fn foreign_damaged_and_misplaced_entries_are_misses() {
     for (what, damage) in damages {
         server.ask("EVAL \"for _,k in ipairs(redis.call('KEYS','forebay:main:answer:*')) do redis.call('DEL',k) end return 1\" 0").await;
         let other_body = sharing.kept_by_one().await;
-        let other = keys().await;
+        let other = entries(&server).await;
         let body = sharing.kept_by_one().await;
-        let key = keys().await.into_iter().find(|key| !other.contains(key));
+        let mut keys = entries(&server).await.into_iter();
+        let key = keys.find(|key| !other.contains(key));
         let (key, other) = (key.unwrap(), &other[0]);
         let before = server.ask(&format!("DUMP {key}")).await;
         let damage = damage.replace("KEY", &key).replace("OTHER", other);
@@ -283,7 +316,7 @@ async fn foreign_damaged_and_misplaced_entries_are_misses() {
             assert!(!said.starts_with('-'), "{what}: {said}");
         }
         assert_ne!(server.ask(&format!("DUMP {key}")).await, before, "{what}");
-        let asked = sharing.heard();
+        let (asked, said) = (sharing.heard(), bytes_said(&server).await);
         let answer = sharing.other.post(&body).await;
         assert!(!is_hit(&answer), "{what}");
         assert_eq!(sharing.heard(), asked + 1, "{what}");
@@ -295,6 +328,11 @@ async fn foreign_damaged_and_misplaced_entries_are_misses() {
         // What is as long as an entry may be can take longer than there is time.
         let is_found = is_hit(&sharing.other.post(&other_body).await);
         assert!(is_found || what == "huge", "{what}");
+        let said = bytes_said(&server).await - said;
+        assert!(
+            said < 2 * ENTRY_BYTES_MAX,
+            "{what}: the store said {said} bytes"
+        );
     }
     // What was let go can't be known: nothing is shared, and all is served.
     for (command, recovers) in [

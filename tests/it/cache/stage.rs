@@ -1,8 +1,5 @@
 //! A chain that its author writes, nodes that follow it, and a balancer that keeps answers.
 
-use std::time::Duration;
-
-use forebay::clock;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Author, Balancer, Mirror, PATIENCE, RedisServer, eventually, post};
@@ -12,9 +9,6 @@ pub const BLOCKHASH: &str = "0x43600190034060005260206000f3";
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Another account of anvil's, which gets something now and then.
 const SAVER: &str = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8";
-
-/// So long it is waited for a balance to be kept, too.
-const STATE_PATIENCE: Duration = Duration::from_secs(5);
 
 pub struct Stage {
     pub author: Author,
@@ -101,7 +95,6 @@ impl Stage {
         let last = self.author.chain.last().unwrap();
         let (hash, number) = (last.hash.clone(), last.number);
         let by_number = json!([format!("0x{number:x}"), false]);
-        let began = clock::now();
         eventually("the chain is told", PATIENCE, async || {
             // Once it is told, the block is kept under the told hash.
             let answer = asked(balancer, "eth_getBlockByNumber", &by_number).await;
@@ -109,10 +102,8 @@ impl Stage {
             let is_kept = answer.header("x-forebay-cache") == Some("hit");
             let balance = json!([SAVER]);
             let state = asked(balancer, "eth_getBalance", &balance).await;
-            // After some reorgs no node is known to stand on the told chain before the next block.
-            let waits = clock::now().saturating_duration_since(began) < STATE_PATIENCE;
             let is_state_kept = state.header("x-forebay-cache") == Some("hit");
-            is_it && is_kept && (is_state_kept || !waits)
+            is_it && is_kept && is_state_kept
         })
         .await;
         for name in NAMES.iter().take(self.mirrors.len()) {

@@ -11,7 +11,7 @@ const BASE_FEE: u64 = 1_000_000_000;
 /// The chain, and the node on which it is written.
 pub struct Author {
     pub node: Anvil,
-    sender: String,
+    pub sender: String,
     pub chain: Vec<Written>,
     /// Blocks made so far, also those that were taken back.
     made: u64,

@@ -42,6 +42,8 @@ pub(crate) struct NodeState {
     /// An answer of it showed another branch than clients were told; until the next probe.
     pub was_seen_astray: bool,
     tip: Option<NamedHead>,
+    /// When its head rose last.
+    rose_at: Option<Instant>,
     /// How often it was found to have left what it had, or to be elsewhere than clients were told.
     strays: u64,
     /// How often it was found to be on a fork, or on another chain.
@@ -62,7 +64,7 @@ pub(crate) struct NodeState {
     question: Option<DepthQuestion>,
 }
 
-/// A node that was silent within this time may have lost its latest blocks.
+/// A node that was away within this time may have lost its latest blocks.
 const RESTART: Duration = Duration::from_secs(60);
 
 /// Its head, by name.
@@ -91,6 +93,7 @@ impl NodeState {
             is_stuck: false,
             was_seen_astray: false,
             tip: None,
+            rose_at: None,
             strays: u64::from(earlier) << 32,
             losses: earlier.wrapping_shl(16),
             is_elsewhere: false,
@@ -113,13 +116,16 @@ impl NodeState {
         NodeState { member, ..self }
     }
 
-    pub fn take_down(&mut self, probe: ProbeOutcome, now: Instant) {
+    /// What came of a probe of a round that began then, where that is known.
+    pub fn take_down(&mut self, probe: ProbeOutcome, began_at: Option<Instant>, now: Instant) {
         match probe {
             ProbeOutcome::Answered { head, chain_id, .. } => {
                 self.lives = true;
                 self.rise(head, false, now);
                 self.load.conduct.heard(now);
-                self.head = Some(head);
+                if !self.is_overtaken(head, began_at) {
+                    self.head = Some(head);
+                }
                 self.chain_id = chain_id.or(self.chain_id);
                 self.past.hear(head);
                 self.sound(now);
@@ -137,9 +143,17 @@ impl NodeState {
     }
 
     /// Hears what came with a head; the head itself is taken down apart.
-    pub fn take_down_details(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
-        self.hear_hashes(head, details, now);
-        self.head_timestamp = details.head_timestamp;
+    pub fn take_down_details(
+        &mut self,
+        head: BlockNumber,
+        details: &ProbeDetails,
+        began_at: Option<Instant>,
+        now: Instant,
+    ) {
+        if !self.is_overtaken(head, began_at) {
+            self.hear_hashes(head, details, now);
+            self.head_timestamp = details.head_timestamp;
+        }
         self.keeping_up.hear(details.sync);
         self.net_version = details.net_version.clone().or(self.net_version.take());
         // A tag beyond the head is a mistake, or a lie.
@@ -154,8 +168,16 @@ impl NodeState {
         self.sound(now);
     }
 
+    /// Whether it has risen beyond `head` since the round began that brings this one: it may have answered before.
+    fn is_overtaken(&self, head: BlockNumber, began_at: Option<Instant>) -> bool {
+        let has_risen = began_at.is_some_and(|began_at| self.rose_at >= Some(began_at));
+        has_risen && Some(head) < self.head
+    }
+
     fn hear_hashes(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
-        if Some(head) > self.head && self.past.has_had(head, details.head_hash) {
+        // One that is started again comes up through what it had.
+        let was_away = within(self.troubled_at, RESTART, now);
+        if Some(head) > self.head && !was_away && self.past.has_had(head, details.head_hash) {
             self.wavered_at = Some(now);
         }
         let before = head.0.checked_sub(1).map(BlockNumber);
@@ -207,6 +229,7 @@ impl NodeState {
     pub fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
         if self.head < Some(head) {
             self.standstill.moved(is_unasked, now);
+            self.rose_at = Some(now);
             self.is_stuck = false;
         }
     }
@@ -252,8 +275,9 @@ impl NodeState {
         }
     }
 
-    /// It may have lost what it had.
+    /// It was away, and may have lost what it had.
     pub fn doubt_depth(&mut self, now: Instant) {
+        self.troubled_at = Some(now);
         self.soundings.doubt();
         self.sound(now);
     }
@@ -295,10 +319,7 @@ impl NodeState {
     /// Whether a lower head of it may mean nothing: it was silent or at height 0 of late, so may have
     /// been started again, or its head goes up and down.
     pub fn is_unsteady(&self, now: Instant) -> bool {
-        let within = |at: Option<Instant>, time| {
-            at.is_some_and(|at| now.saturating_duration_since(at) < time)
-        };
-        within(self.troubled_at, RESTART) || within(self.wavered_at, WAVERING)
+        within(self.troubled_at, RESTART, now) || within(self.wavered_at, WAVERING, now)
     }
 
     /// Its head is lower than it has told before.
@@ -371,4 +392,8 @@ impl NodeState {
             },
         }
     }
+}
+
+fn within(at: Option<Instant>, time: Duration, now: Instant) -> bool {
+    at.is_some_and(|at| now.saturating_duration_since(at) < time)
 }

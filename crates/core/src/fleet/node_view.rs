@@ -54,7 +54,7 @@ pub struct BranchEvidence {
     /// Grows each time that it is found to be on a fork or on another chain: nothing that it has said
     /// before is to be believed. Another number, too, where it left the list and came back.
     pub losses: u32,
-    /// Its head went up and down: behind its URL may be several nodes.
+    /// Its head went up and down, and it hadn't been away: behind its URL may be several nodes.
     pub wavered_at: Option<Instant>,
 }
 

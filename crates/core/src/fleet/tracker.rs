@@ -53,6 +53,8 @@ pub struct Fleet {
     tag_looks: TagSchedule,
     forks: Forks,
     rounds: u64,
+    /// When the round began that is heard next, where that is known.
+    began_at: Option<Instant>,
     on_fallback: bool,
 }
 
@@ -76,6 +78,7 @@ impl Fleet {
             tag_looks: TagSchedule::default(),
             forks: Forks::default(),
             rounds: 0,
+            began_at: None,
             on_fallback: false,
         }
     }
@@ -126,6 +129,7 @@ impl Fleet {
         details: &[(NodeId, ProbeDetails)],
         now: Instant,
     ) {
+        let began_at = self.began_at;
         for (id, details) in details {
             if let Some(entry) = self.entry_mut(*id) {
                 entry.trouble = details.trouble.clone();
@@ -135,7 +139,7 @@ impl Fleet {
                 continue;
             };
             if let Some(entry) = self.entry_mut(*id) {
-                entry.take_down_details(*head, details, now);
+                entry.take_down_details(*head, details, began_at, now);
             }
             if let Some((height, hash)) = details.compared {
                 self.forks.hear(*id, height, hash);
@@ -159,9 +163,10 @@ impl Fleet {
         let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
         let tags = (self.safe.head(), self.finalized.head());
         let told = self.told.clone();
+        let began_at = self.began_at.take();
         for (id, probe) in probes {
             if let Some(entry) = self.entry_mut(*id) {
-                entry.take_down(*probe, now);
+                entry.take_down(*probe, began_at, now);
                 entry.compare_branch(&told);
             }
         }

@@ -866,6 +866,28 @@ fn a_rewind_of_all_to_an_ancestor_is_believed_in_two_looks() {
 }
 
 #[test]
+fn a_head_that_all_fell_from_is_to_be_told_again_when_they_are_back() {
+    let here = |number| [(number, b'a', b'a'), (number, b'a', b'a')];
+    let head = BlockNumber(100);
+    let mut story = leaderless(2);
+    story.told(90..=100, b'a');
+    for _ in 0..14 {
+        story.branches(&here(100));
+    }
+    assert!(!story.fleet.view().has_cut(head));
+    for _ in 0..2 {
+        story.branches(&here(98));
+    }
+    let view = story.fleet.view();
+    assert_eq!(view.told.last(), Some(BlockNumber(98)));
+    assert!(!view.has_cut(head), "it isn't served");
+    story.branches(&here(100));
+    assert!(story.fleet.view().has_cut(head));
+    story.told(90..=100, b'a');
+    assert!(!story.fleet.view().has_cut(head));
+}
+
+#[test]
 fn a_node_that_was_silent_or_goes_up_and_down_is_not_rewound() {
     let here = |number| [(number, b'a', b'a'), (number, b'a', b'a')];
     let mut story = leaderless(2);

@@ -88,6 +88,12 @@ impl FleetView {
         }
     }
 
+    /// Whether block `head`, which clients were told last, was cut off the told chain when the nodes fell from
+    /// it, and is served again.
+    pub fn has_cut(&self, head: BlockNumber) -> bool {
+        self.told.last() < Some(head) && Some(head) <= self.served_head
+    }
+
     /// Whether a node is fit to serve, whatever its role.
     pub fn is_served(&self) -> bool {
         [Role::Own, Role::Leader, Role::Fallback]

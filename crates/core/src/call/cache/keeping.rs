@@ -13,13 +13,24 @@ use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::method::retention::Retention;
 use crate::rpc::answer::RpcError;
-use crate::vocabulary::chain::BlockNumber;
+use crate::rpc::whole_answer::WholeAnswer;
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
 /// What a node said to a call.
 #[derive(Clone, Debug)]
 pub enum KeptReply<'a> {
     Result(&'a [u8]),
-    Error(&'a RpcError<'a>),
+    Error(RpcError<'a>),
+}
+
+impl<'a> KeptReply<'a> {
+    /// `None`: it is neither a result nor an error that can be read.
+    pub fn of(answer: &'a WholeAnswer) -> Option<KeptReply<'a>> {
+        match answer.result() {
+            Some(result) => Some(KeptReply::Result(result)),
+            None => answer.error().map(KeptReply::Error),
+        }
+    }
 }
 
 /// The moment of an answer.
@@ -96,7 +107,7 @@ fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> Terms
     };
     let told = moment.view.told.hash_at(number);
     if told.is_some_and(|told| told != hash) {
-        return Err(not_this(plan));
+        return Err(not_this(plan, hash));
     }
     let is_it = match plan.block {
         KeptBlock::Told(wanted, wanted_hash) => (number, hash) == (wanted, wanted_hash),
@@ -106,37 +117,57 @@ fn block(plan: &CachePlan, named: NamedBlock, moment: AnswerMoment<'_>) -> Terms
     };
     match is_it {
         true => Ok((number, KeptCondition::Always)),
-        false => Err(not_this(plan)),
+        false => Err(not_this(plan, hash)),
     }
 }
 
-/// Of an answer that names another block than it should.
-fn not_this(plan: &CachePlan) -> NotKept {
-    match plan.is_by_hash {
-        true => NotKept::Other,
-        false => NotKept::Unknown,
-    }
-}
-
-/// Each log must be of a block of the range, and on the told chain as far as that is remembered. That none
-/// is missing is only known of a node that has the last block, and no index to build.
-fn logs(plan: &CachePlan, result: &[u8], moment: AnswerMoment<'_>) -> Terms {
-    let of_range = unsaid(plan, moment);
-    let last = match (plan.block, of_range) {
-        (KeptBlock::Hashed(_), _) => None,
-        // One that keeps fewer blocks says nothing of those before.
-        (_, Ok((number, _))) if !moment.asked.has_logs(plan.from.unwrap_or(number)) => {
-            return Err(NotKept::Unknown);
+/// Of an answer that names the block `hash`, which isn't the one that it should be of, or isn't told.
+fn not_this(plan: &CachePlan, hash: BlockHash) -> NotKept {
+    match plan.block {
+        KeptBlock::Told(_, wanted) | KeptBlock::Hashed(wanted)
+            if plan.is_by_hash && hash != wanted =>
+        {
+            NotKept::Other
         }
-        (_, Ok((number, _))) => Some(number),
-        (_, Err(why)) => return Err(why),
+        // One that was asked for by its hash, and was taken back, say.
+        KeptBlock::Told(..) | KeptBlock::Hashed(_) | KeptBlock::Final(_) | KeptBlock::Named => {
+            NotKept::Unknown
+        }
+    }
+}
+
+/// Each log must be of a block of the range, and on the told chain as far as that is remembered. Those of one
+/// block name it. Of others that none is missing is only known of a node that has the last block, and no index
+/// to build.
+fn logs(plan: &CachePlan, result: &[u8], moment: AnswerMoment<'_>) -> Terms {
+    let found = found_in(plan, result, moment)?;
+    let is_of_one = match plan.block {
+        KeptBlock::Told(..) | KeptBlock::Hashed(_) => plan.from.is_none(),
+        KeptBlock::Final(_) | KeptBlock::Named => false,
     };
+    if let Some(number) = found.filter(|_| is_of_one) {
+        return Ok((number, KeptCondition::Always));
+    }
+    let (number, condition) = unsaid(plan, moment)?;
+    // One that keeps fewer blocks says nothing of those before.
+    match moment.asked.has_logs(plan.from.unwrap_or(number)) {
+        true => Ok((number, condition)),
+        false => Err(NotKept::Unknown),
+    }
+}
+
+/// The block of the last log, if there is any.
+fn found_in(
+    plan: &CachePlan,
+    result: &[u8],
+    moment: AnswerMoment<'_>,
+) -> Result<Option<BlockNumber>, NotKept> {
     let mut found = None;
     for named in naming::of_logs(result) {
         let (number, hash) = named.ok_or(NotKept::Unknown)?;
         let told = moment.view.told.hash_at(number);
         if told.is_some_and(|told| told != hash) {
-            return Err(not_this(plan));
+            return Err(not_this(plan, hash));
         }
         let is_it = match (plan.block, plan.from) {
             (KeptBlock::Hashed(wanted), _) => hash == wanted,
@@ -147,15 +178,11 @@ fn logs(plan: &CachePlan, result: &[u8], moment: AnswerMoment<'_>) -> Terms {
             (KeptBlock::Named, _) => false,
         };
         if !is_it {
-            return Err(not_this(plan));
+            return Err(not_this(plan, hash));
         }
         found = Some(number);
     }
-    match (last, found) {
-        (Some(_), _) => of_range,
-        (None, Some(number)) => Ok((number, KeptCondition::Always)),
-        (None, None) => Err(NotKept::Unknown),
-    }
+    Ok(found)
 }
 
 fn transaction(named: NamedBlock, moment: AnswerMoment<'_>) -> Terms {

@@ -385,7 +385,8 @@ fn what_names_its_block_is_kept_if_that_is_the_told_one() {
             "eth_getBlockByHash",
             by(other),
             itself(95, b'b'),
-            Err(NotKept::Other),
+            // As it was asked for, though it was taken back.
+            Err(NotKept::Unknown),
         ),
         (
             "eth_getBlockReceipts",
@@ -514,6 +515,57 @@ fn what_was_asked_before_its_node_had_the_block_is_not_kept() {
 }
 
 #[test]
+fn state_of_a_node_whose_head_goes_up_and_down_is_not_kept_unless_it_was_started_again() {
+    let is_kept = |story: &Story| result_kept(story, BALANCE, "\"0x1\"").is_ok();
+    let falls_and_returns = |story: &mut Story| {
+        for number in [99, 100] {
+            story.round((number, b'a'), (100, b'a'));
+        }
+    };
+    let mut story = Story::begin();
+    falls_and_returns(&mut story);
+    assert!(!is_kept(&story), "several may stand behind its URL");
+    story.now += Duration::from_secs(600);
+    assert!(is_kept(&story));
+    // Its socket breaks.
+    for (seconds, wanted) in [(45, true), (55, false)] {
+        let mut story = Story::begin();
+        story.fleet.doubt_depth(ONE, story.now);
+        story.now += Duration::from_secs(seconds);
+        falls_and_returns(&mut story);
+        assert_eq!(is_kept(&story), wanted, "{seconds} s later");
+    }
+}
+
+#[test]
+fn a_round_that_began_before_its_node_told_of_a_block_is_no_fall() {
+    let mut story = Story::begin();
+    let began_at = story.now;
+    story.now += Duration::from_secs(1);
+    let details = ProbeDetails {
+        head_hash: Some(hash(101, b'a')),
+        parent_hash: Some(hash(100, b'a')),
+        ..ProbeDetails::default()
+    };
+    for id in [ONE, OTHER] {
+        let head = BlockNumber(101);
+        story.fleet.hear_head(id, head, &details, story.now);
+    }
+    story.told(90..=101, b'a');
+    let terms = |story: &Story| result_kept(story, BALANCE, "\"0x1\"");
+    let before = terms(&story).unwrap();
+    story.fleet.begin_round(began_at);
+    story.round((100, b'a'), (100, b'a'));
+    assert_eq!(story.view().node(ONE).unwrap().head, Some(BlockNumber(101)));
+    assert_eq!(terms(&story), Ok(before));
+    assert!(before.hold(&story.view()));
+    story.fleet.begin_round(story.now);
+    story.round((100, b'a'), (101, b'a'));
+    assert_eq!(terms(&story), Err(NotKept::Unknown), "it fell since");
+    assert!(!before.hold(&story.view()));
+}
+
+#[test]
 fn of_errors_only_reverts_of_the_state_are_kept() {
     let story = Story::begin();
     let view = story.view();
@@ -525,7 +577,7 @@ fn of_errors_only_reverts_of_the_state_are_kept() {
     };
     let is_kept = |call, code, data| {
         let error = error(code, data);
-        kept((&view, &view), call, KeptReply::Error(&error), story.now).is_ok()
+        kept((&view, &view), call, KeptReply::Error(error), story.now).is_ok()
     };
     assert!(is_kept(call, 3, Some("\"0x08c379a0\"")));
     for (code, data) in [
@@ -567,8 +619,26 @@ fn logs_are_kept_if_all_are_of_told_blocks_of_the_range() {
     let of = |hash, blocks: &[(u64, u8)]| {
         result_kept(&story, ("eth_getLogs", &by_hash(hash)), &logs(blocks))
     };
-    assert!(of(hash(95, a), &[]).is_ok());
-    assert!(of(hash(95, a), &[(95, a)]).is_ok());
+    let condition = |kept: Result<KeptTerms, NotKept>| kept.unwrap().condition;
+    let view = story.view();
+    let strays = view.node(ONE).unwrap().evidence.strays;
+    let is_steady = KeptCondition::WhileSteady { strays };
+    assert_eq!(condition(of(hash(95, a), &[])), is_steady);
+    assert_eq!(
+        condition(of(hash(95, a), &[(95, a)])),
+        KeptCondition::Always
+    );
+    let at_95 = ("eth_getLogs", r#"[{"fromBlock":"0x5f","toBlock":"0x5f"}]"#);
+    for (blocks, wanted) in [
+        (&[][..], is_steady),
+        (&[(95, a), (95, a)], KeptCondition::Always),
+    ] {
+        let kept = result_kept(&story, at_95, &logs(blocks));
+        assert_eq!(condition(kept), wanted, "{blocks:?} of one block");
+    }
+    let of_range = result_kept(&story, range, &logs(&[(95, a)]));
+    assert_eq!(condition(of_range), is_steady, "others may be missing");
+    assert_eq!(of(hash(95, b), &[(95, b)]), Err(NotKept::Unknown));
     assert_eq!(of(hash(95, a), &[(94, a)]), Err(NotKept::Other));
     assert_eq!(
         of(hash(70, b'x'), &[]),

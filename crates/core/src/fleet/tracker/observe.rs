@@ -11,6 +11,12 @@ use crate::vocabulary::chain::{BlockNumber, Lag};
 use crate::vocabulary::node::NodeId;
 
 impl Fleet {
+    /// The round that is heard next began then: who has told a higher head since hasn't fallen back to the one
+    /// that it answered.
+    pub fn begin_round(&mut self, began_at: Instant) {
+        self.began_at = Some(began_at);
+    }
+
     /// Node `id` told its head between two rounds. A living node's head only rises by that: what
     /// falls, and who is fit, is for the next round to say.
     pub fn hear_head(
