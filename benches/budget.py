@@ -29,6 +29,10 @@ KEPT, PADDED = "kept answer", "padded local answer"
 KEPT_SHARE_MAX = 1.32
 # A batch may cost so many times what the thinking of its calls costs alone.
 BATCH_SHARE_MAX = 2
+# A call of one of so many chains may cost so many times that of one chain alone.
+CHAINS, CHAINS_SHARE_MAX = 50, 1.02
+# Few and many take the same time, so that what happens unasked for 50 chains falls out.
+CHAINS_FEW, CHAINS_MANY, CHAINS_SECONDS = 100, 1100, 12
 # What is asked, how often a second, and how many of it. Between them, and until the node answers,
 # the balancer has time to fall asleep: so it is always woken as often for each.
 KINDS = {
@@ -84,6 +88,32 @@ def served(folder, programs, node_port):
     return found
 
 
+def of_chains(folder, programs, chains):
+    """Instructions of a forwarded call, as one of so many chains gets it."""
+    how = ["--delay", DELAY_MS, "--nodes", chains, "--block-time", 3600]
+    node, said = started(programs / "ends", "node", *how, folder=folder)
+    with node:
+        place = Path(tempfile.mkdtemp(dir=folder))
+        server = Forebay(place, programs / "forebay", said["ports"], True, chains=chains)
+        path = "/" if chains == 1 else f"/c{chains // 2}"
+        how = ("--connections", 1, "--method", "eth_call", "--path", path)
+        call = counting.asker(programs / "ends", *how, seconds=CHAINS_SECONDS)
+        ends = (CHAINS_FEW, CHAINS_MANY)
+        found = counting.calls_counted(server, server.port, call, *ends, env=SURROUNDINGS)
+    return found["instructions"]
+
+
+def judge_chains(folder, programs):
+    """Prints what other chains add to a call; says whether it is little."""
+    alone, beside = (of_chains(folder, programs, chains) for chains in (1, CHAINS))
+    share = beside / alone
+    print(
+        f"budget: a forwarded call of one of {CHAINS} chains: {beside:,.0f} instructions, {share:.3f} times the "
+        f"{alone:,.0f} of one alone, at most {CHAINS_SHARE_MAX}"
+    )
+    return share <= CHAINS_SHARE_MAX
+
+
 def counted(folder, programs):
     node, said = started(programs / "ends", "node", "--delay", DELAY_MS, folder=folder)
     with node:
@@ -131,7 +161,14 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev budget", description=__doc__)
     parser.add_argument("--programs", type=Path, required=True, help="where they were built")
     parser.add_argument("--write", action="store_true", help="what is found is the budget")
+    parser.add_argument(
+        "--chains", action="store_true", help=f"a call of one of {CHAINS} chains, and nothing else"
+    )
     options = parser.parse_args()
+    if options.chains:
+        with tempfile.TemporaryDirectory(prefix="forebay-budget-") as folder:
+            is_little = judge_chains(Path(folder), options.programs)
+        sys.exit(0 if is_little else "budget: other chains make a call dearer")
     with tempfile.TemporaryDirectory(prefix="forebay-budget-") as folder:
         found = counted(Path(folder), options.programs)
     compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Fifty chains of three nodes in one process, beside one chain: memory for each, idle CPU, and the start."""
+"""Fifty chains of three nodes in one process, beside one chain: memory for each after use, idle CPU, and the start."""
 
 import base64
 import http.client
@@ -14,7 +14,13 @@ from servers import Forebay, free_port
 MIB = 2**20
 CHAINS, NODES_A_CHAIN = 50, 3
 CALLS_A_CHAIN = 1_000
-IDLE_SECONDS = 30
+BLOCKS_HEARD = 20
+BLOCK_SECONDS = 12
+# So long a block may take on its way: nodes are asked every 5 s.
+HEAR_SECONDS_MAX = 120
+# After the last subscriber has left.
+CALM_SECONDS = 10
+IDLE_SECONDS = 60
 # What it must keep to.
 MIB_A_CHAIN_MAX = 1.0
 IDLE_SHARE_MAX = 0.02
@@ -52,7 +58,7 @@ class Chains(Forebay):
                 f'{{ name: node-{number}, url: "http://127.0.0.1:{port}" }}'
                 for number, port in enumerate(own)
             )
-            lines.append(f"    {name}: {{ nodes: [{nodes}] }}")
+            lines.append(f"    {name}: {{ block_time: {BLOCK_SECONDS}s, nodes: [{nodes}] }}")
         path = folder / "chains.yaml"
         chains = "\n".join(lines)
         path.write_text(
@@ -100,21 +106,60 @@ def first_answer(server, process, began):
         time.sleep(0.005)
 
 
-def subscribe(server, name):
-    """A WebSocket with newHeads, which is left open."""
-    stream = socket.create_connection(("127.0.0.1", server.port))
-    key = base64.b64encode(os.urandom(16)).decode()
-    stream.sendall(
-        (
-            f"GET /{name} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        ).encode()
-    )
-    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]})
-    mask = os.urandom(4)
-    masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(call.encode()))
-    stream.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
-    return stream
+class Subscriber:
+    """A WebSocket that hears heads and logs of one chain."""
+
+    def __init__(self, server, name):
+        self.stream = socket.create_connection(("127.0.0.1", server.port), timeout=HEAR_SECONDS_MAX)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.stream.sendall(
+            (
+                f"GET /{name} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            ).encode()
+        )
+        self.reader = self.stream.makefile("rb")
+        while self.reader.readline().strip():
+            pass
+        self.heard = {"heads": 0, "logs": 0}
+        self.kinds = {}
+        for at, params in enumerate((["newHeads"], ["logs", {}])):
+            self.send({"jsonrpc": "2.0", "id": at, "method": "eth_subscribe", "params": params})
+        while len(self.kinds) < 2:
+            self.hear()
+
+    def send(self, call):
+        text, mask = json.dumps(call).encode(), os.urandom(4)
+        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(text))
+        self.stream.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
+
+    def hear(self):
+        """The next frame; what isn't text is passed over."""
+        first, length = self.reader.read(2)
+        if length in (126, 127):
+            length = int.from_bytes(self.reader.read(2 if length == 126 else 8))
+        text = self.reader.read(length)
+        if first & 0x0F != 1:
+            return
+        said = json.loads(text)
+        if "id" in said:
+            self.kinds[said["result"]] = ("heads", "logs")[said["id"]]
+        else:
+            self.heard[self.kinds[said["params"]["subscription"]]] += 1
+
+    def hear_out(self):
+        while min(self.heard.values()) < BLOCKS_HEARD:
+            self.hear()
+
+
+def listen(server):
+    """Each chain has a subscriber, until each has heard of so many blocks and their logs."""
+    subscribers = [Subscriber(server, name) for name in server.names]
+    for subscriber in subscribers:
+        subscriber.hear_out()
+    for subscriber in subscribers:
+        subscriber.stream.close()
+        subscriber.reader.close()
 
 
 def use(server):
@@ -133,20 +178,19 @@ def measured(folder, options, ports):
     with process:
         took = first_answer(server, process, began)
         use(server)
-        sockets = [subscribe(server, name) for name in server.names]
-        time.sleep(30)
+        listen(server)
+        time.sleep(CALM_SECONDS)
         cpu = process.cpu_seconds()
         time.sleep(IDLE_SECONDS)
         share = (process.cpu_seconds() - cpu) / IDLE_SECONDS
         mib = process.memory_bytes() / MIB
-        for stream in sockets:
-            stream.close()
     return mib, share, took
 
 
 def chains(folder, options):
     """What many chains in one process take."""
-    node, said = started(options.ends, "node", "--nodes", CHAINS * NODES_A_CHAIN, folder=folder)
+    how = ["--nodes", CHAINS * NODES_A_CHAIN, "--block-time", BLOCK_SECONDS]
+    node, said = started(options.ends, "node", *how, folder=folder)
     with node:
         ports = said["ports"]
         alone, _, _ = measured(folder, options, ports[:NODES_A_CHAIN])

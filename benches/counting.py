@@ -95,10 +95,11 @@ def summed(path):
     raise Trouble(f"{path} holds no sum")
 
 
-def asker(ends, *how):
-    """Makes calls so, each answered as it must be."""
+def asker(ends, *how, seconds=None):
+    """Makes calls so, each answered as it must be; in so many seconds, however many they are."""
 
     def call(port, calls):
-        ask(ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls, *how)
+        rate = ("--rate", calls / seconds) if seconds else ()
+        ask(ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls, *rate, *how)
 
     return call

@@ -54,13 +54,19 @@ class Forebay(Server):
     ends_by = signal.SIGINT
     local = ["--method", "eth_chainId"]
 
-    def __init__(self, folder, program, node_ports, is_quiet=False, cache="0"):
+    def __init__(self, folder, program, node_ports, is_quiet=False, cache="0", chains=1):
+        """`chains`: so many, c0, c1, …, with as many of the nodes each; or one, with all of them."""
         super().__init__(folder)
         self.local_port = self.port
-        nodes = "\n".join(
-            f'    - {{ name: node-{at}, url: "http://127.0.0.1:{port}" }}'
+        each = [
+            f'{{ name: node-{at}, url: "http://127.0.0.1:{port}" }}'
             for at, port in enumerate(node_ports)
-        )
+        ]
+        served = f"  chain: {{ id: 1 }}\n  nodes: [{', '.join(each)}]"
+        if chains > 1:
+            nodes = (", ".join(each[at::chains]) for at in range(chains))
+            lines = [f"    c{at}: {{ nodes: [{own}] }}" for at, own in enumerate(nodes)]
+            served = "\n".join(["  chains:", *lines])
         # Quiet: nothing happens unasked while calls are counted.
         period = "1h" if is_quiet else "5s"
         path = folder / "forebay.yaml"
@@ -69,7 +75,6 @@ class Forebay(Server):
 threads: 1
 upstream_keepalive_pool_size: 512
 forebay:
-  chain: {{ id: 1 }}
   listen:
     http: ["127.0.0.1:{self.port}"]
     metrics: "127.0.0.1:{free_port()}"
@@ -80,8 +85,7 @@ forebay:
     refresh: {period}
   health: {{ interval: {period} }}
   cache: {{ memory: {cache} }}
-  nodes:
-{nodes}
+{served}
 """
         )
         self.command = [program, "serve", "-c", str(path)]

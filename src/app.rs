@@ -10,7 +10,7 @@ mod certificates;
 mod chain;
 mod from_settings;
 mod registries;
-mod resources;
+pub mod resources;
 mod runtime_config;
 mod service;
 mod several;

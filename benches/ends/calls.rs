@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         lines,
         poll,
         kind,
-        request_head: head(&to),
+        request_head: head(&to, arguments.text("path").unwrap_or("/")),
         began_at,
         ends_at: began_at + for_,
         spacing: rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
@@ -65,9 +65,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn head(to: &str) -> String {
+fn head(to: &str, path: &str) -> String {
     format!(
-        "POST / HTTP/1.1\r\nHost: {to}\r\nUser-Agent: ends\r\nAccept: */*\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {to}\r\nUser-Agent: ends\r\nAccept: */*\r\n\
          Content-Type: application/json\r\nContent-Length: "
     )
 }

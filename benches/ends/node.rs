@@ -1,5 +1,6 @@
 //! A node whose answer can be known beforehand: to `eth_call` the first word of its data
-//! with half of what follows, to `eth_getLogs` as many bytes as the address says. Its head grows as a chain's does.
+//! with half of what follows, to `eth_getLogs` one log of a block, or as many bytes as the address says. Its head
+//! grows as a chain's does.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -11,7 +12,8 @@ use super::arguments::Arguments;
 use super::http::{Came, Inbox};
 use super::poll::{Interest, Poll, now};
 
-const BLOCK_TIME: Duration = Duration::from_secs(12);
+/// Unless told otherwise, in seconds.
+const BLOCK_TIME: f64 = 12.0;
 const FIRST_BLOCK: u64 = 21_000_000;
 /// The filling of a long answer, written from here.
 static FILLING: [u8; 256 << 10] = [b'0'; 256 << 10];
@@ -27,6 +29,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         free: Vec::new(),
         late: VecDeque::new(),
         delay: Duration::from_millis(arguments.get("delay")?.unwrap_or(0)),
+        block_time: Duration::from_secs_f64(arguments.get("block-time")?.unwrap_or(BLOCK_TIME)),
         began_at: now(),
     };
     let mut ports = Vec::new();
@@ -52,6 +55,7 @@ struct House {
     /// Guests who are answered later, and when.
     late: VecDeque<(Instant, usize)>,
     delay: Duration,
+    block_time: Duration,
     began_at: Instant,
 }
 
@@ -146,7 +150,8 @@ impl House {
 
     /// Answers what it can.
     fn attend(&mut self, at: usize) -> io::Result<()> {
-        let head = FIRST_BLOCK + self.began_at.elapsed().as_secs() / BLOCK_TIME.as_secs();
+        let since = self.began_at.elapsed().div_duration_f64(self.block_time);
+        let head = FIRST_BLOCK + since as u64;
         let Some(Some(guest)) = self.guests.get_mut(at) else {
             return Ok(());
         };
@@ -227,7 +232,7 @@ fn answer(body: &[u8], head: u64) -> Outbox {
         return whole(&batch(body, head));
     }
     let id = id_in(body).unwrap_or_default();
-    if after(body, br#""method":""#).is_some_and(|at| body[at..].starts_with(b"eth_getLogs\"")) {
+    if after(body, br#""method":"eth_getLogs","#).is_some() && after(body, BLOCK_HASH).is_none() {
         return long((body, &id), word_in(body, br#""address":"0x"#, 40));
     }
     let mut out = Vec::with_capacity(128);
@@ -251,6 +256,9 @@ fn batch(body: &[u8], head: u64) -> Vec<u8> {
     out
 }
 
+/// Before the hash of the block whose logs are asked for.
+const BLOCK_HASH: &[u8] = br#""blockHash":"0x"#;
+
 fn one(call: &[u8], id: &Range<usize>, head: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     out.extend_from_slice(&call[id.clone()]);
@@ -269,11 +277,9 @@ fn one(call: &[u8], id: &Range<usize>, head: u64, out: &mut Vec<u8>) {
         b"net_version" => r#""1""#.to_owned(),
         b"eth_syncing" => "false".to_owned(),
         b"eth_blockNumber" => format!("\"0x{head:x}\""),
-        b"eth_getBlockByNumber" => format!(
-            r#"{{"number":"0x{head:x}","hash":"0x{head:064x}","parentHash":"0x{:064x}","timestamp":"0x{:x}"}}"#,
-            head.saturating_sub(1),
-            head * BLOCK_TIME.as_secs()
-        ),
+        b"eth_getBlockByNumber" => block(number_in(call, br#""params":["0x"#).unwrap_or(head)),
+        b"eth_getBlockByHash" => block(word_in(call, br#""params":["0x"#, 64)),
+        b"eth_getLogs" => log(word_in(call, BLOCK_HASH, 64)),
         b"eth_getBalance" | b"eth_getBlockTransactionCountByNumber" => r#""0x0""#.to_owned(),
         _ => {
             let error = r#","error":{"code":-32601,"message":"the method does not exist"}}"#;
@@ -281,6 +287,24 @@ fn one(call: &[u8], id: &Range<usize>, head: u64, out: &mut Vec<u8>) {
         }
     };
     out.extend_from_slice(format!(r#","result":{result}}}"#).as_bytes());
+}
+
+/// Its hash is its number.
+fn block(number: u64) -> String {
+    format!(
+        r#"{{"number":"0x{number:x}","hash":"0x{number:064x}","parentHash":"0x{:064x}","timestamp":"0x{:x}","logsBloom":"0x{}"}}"#,
+        number.saturating_sub(1),
+        number * 12,
+        "0".repeat(512),
+    )
+}
+
+/// The one of block `number`.
+fn log(number: u64) -> String {
+    format!(
+        r#"[{{"address":"0x{:040x}","topics":["0x{number:064x}"],"data":"0x","blockHash":"0x{number:064x}","blockNumber":"0x{number:x}","logIndex":"0x0","transactionHash":"0x{number:064x}","transactionIndex":"0x0","removed":false}}]"#,
+        1
+    )
 }
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
@@ -338,4 +362,12 @@ fn word_place(body: &[u8], what: &[u8], digits: usize) -> Range<usize> {
 fn word_in(body: &[u8], what: &[u8], digits: usize) -> u64 {
     let word = String::from_utf8_lossy(&body[word_place(body, what, digits)]).into_owned();
     u64::from_str_radix(word.get(digits.saturating_sub(16)..).unwrap_or("0"), 16).unwrap_or(0)
+}
+
+/// The hex digits after `what`; `None` where there are none.
+fn number_in(body: &[u8], what: &[u8]) -> Option<u64> {
+    let digits = body.get(after(body, what)?..)?;
+    let length = memchr::memchr(b'"', digits)?;
+    let text = std::str::from_utf8(&digits[..length]).ok()?;
+    u64::from_str_radix(text, 16).ok()
 }

@@ -43,12 +43,13 @@ resource "aws_lb_listener_rule" "this" {
   }
 }
 
-# A chain's host names say which chain is meant, whatever the path.
+# A chain's host names say which chain is meant, whatever the path. Its place is its own: reckoned from the others'
+# it would move when one of them comes or goes, and its rule be made anew.
 resource "aws_lb_listener_rule" "chain" {
-  for_each = { for name, chain in var.chains : name => chain.host_names if length(chain.host_names) > 0 }
+  for_each = { for name, chain in var.chains : name => chain if length(chain.host_names) > 0 }
 
   listener_arn = var.listener_arn
-  priority     = var.listener_rule_priority == null ? null : var.listener_rule_priority + 1 + index(sort(keys(var.chains)), each.key)
+  priority     = each.value.listener_rule_priority
   tags         = local.tags
 
   action {
@@ -58,7 +59,7 @@ resource "aws_lb_listener_rule" "chain" {
 
   condition {
     host_header {
-      values = each.value
+      values = each.value.host_names
     }
   }
 }

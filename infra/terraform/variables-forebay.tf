@@ -65,14 +65,15 @@ variable "nodes" {
 }
 
 variable "chains" {
-  description = "Several chains behind one Forebay, by name. One is the default: it answers at /, too, and has the tables that there are; each other one has two of its own, TABLE-NAME and what is beside it. The leader's secret becomes LEADER_URL_NAME. chain_id, nodes and leader_url_secret_arn are of one chain alone: leave them out."
+  description = "Several chains behind one Forebay, by name. One is the default: it answers at /, too, and has the tables that there are; each other one has two of its own, TABLE-NAME and what is beside it. The rule for its host_names takes listener_rule_priority, the next free one if left out. The leader's secret becomes LEADER_URL_NAME. chain_id, nodes and leader_url_secret_arn are of one chain alone: leave them out."
   type = map(object({
-    id                    = number
-    default               = optional(bool, false)
-    block_time            = optional(string)
-    host_names            = optional(list(string), [])
-    leader_url_secret_arn = optional(string)
-    table_name            = optional(string)
+    id                     = number
+    default                = optional(bool, false)
+    block_time             = optional(string)
+    host_names             = optional(list(string), [])
+    listener_rule_priority = optional(number)
+    leader_url_secret_arn  = optional(string)
+    table_name             = optional(string)
     nodes = optional(list(object({
       url      = string
       name     = optional(string)
@@ -104,6 +105,14 @@ variable "chains" {
   validation {
     condition     = alltrue([for name in flatten([for chain in values(var.chains) : chain.host_names]) : can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", name))])
     error_message = "chains' host_names are lower-case DNS names without a scheme, a port, a path or a star."
+  }
+  validation {
+    condition     = alltrue([for chain in values(var.chains) : chain.listener_rule_priority == null ? true : chain.listener_rule_priority >= 1 && chain.listener_rule_priority <= 50000 && length(chain.host_names) > 0])
+    error_message = "a chain's listener_rule_priority must be from 1 to 50000, and goes with host_names."
+  }
+  validation {
+    condition     = alltrue([for name, chain in var.chains : chain.listener_rule_priority == null ? true : !contains(concat([var.listener_rule_priority], [for other, it in var.chains : it.listener_rule_priority if other != name]), chain.listener_rule_priority)])
+    error_message = "two rules have one listener_rule_priority: each chain's is its own, and none is the module's."
   }
   validation {
     condition     = alltrue([for chain in values(var.chains) : chain.leader_url_secret_arn == null ? true : can(regex("^arn:[a-z-]+:(ssm:[a-z0-9-]+:[0-9]{12}:parameter/|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:)", chain.leader_url_secret_arn))])

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use log::Level;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::disable_transparent_huge_pages;
 
 use crate::config::quantity::size_text;
 use crate::config::settings::{CallSettings, Settings, SocketSettings};
@@ -12,6 +13,14 @@ use forebay_core::vocabulary::caps::{CapInputs, CapShortage, Caps, lacks};
 
 /// Where nobody says how much there is.
 const MEMORY_UNKNOWN: u64 = 2 << 30;
+
+/// From here on memory is taken by small pages alone. By large ones, for which the allocator asks, the system gives
+/// 2 MiB where some bytes are touched, and half of what the process holds is used by nobody; calls are no
+/// cheaper with them.
+pub fn take_small_pages() {
+    // A system that doesn't know of it has none.
+    let _ = disable_transparent_huge_pages(true);
+}
 
 /// What may be held, by memory and by files. What doesn't suffice for the settings is said.
 pub fn caps(settings: &Settings) -> Caps {

@@ -77,17 +77,25 @@ impl FloorKeeper {
     pub async fn keep(&self) {
         let mut news = self.pool.news();
         let mut look_at = clock::now();
+        let mut is_new = false;
         loop {
-            // Without news it is looked whether one is due that came too early.
-            let _ = timeout(TICK, news.changed()).await;
+            // What came too early is due soon after; else nothing is before the next news or look.
+            let until_look = self.rested(look_at).saturating_duration_since(clock::now());
+            let pause = if is_new { TICK } else { until_look };
+            is_new = timeout(pause, news.changed()).await.is_ok();
             news.borrow_and_update();
             self.write_due(clock::now()).await;
-            let rests_until = self.known().rests_until;
-            if clock::now() >= look_at.max(rests_until.unwrap_or(look_at)) {
+            if clock::now() >= self.rested(look_at) {
                 self.look(WRITE_MAX).await;
                 look_at = clock::now() + self.registry.floor_every();
             }
         }
+    }
+
+    /// `at`, or when a registry that failed has rested.
+    fn rested(&self, at: Instant) -> Instant {
+        let until = self.known().rests_until;
+        until.map_or(at, |until| at.max(until))
     }
 
     async fn look(&self, patience: Duration) {

@@ -108,29 +108,27 @@ pub(super) fn read(context: &ReadContext<'_>, forebay: &Field<'_>, settings: &mu
     }
     for entry in entries {
         let chain = field.below(entry);
-        let name = match entry.key.parse::<ChainName>() {
-            Ok(name) => name,
-            Err(why) => {
-                chain.error(why.to_string());
-                continue;
-            }
-        };
-        settings
-            .chains
-            .extend(one(context, &chain, name, &entry.node));
+        match entry.key.parse::<ChainName>() {
+            Err(why) => chain.error(why.to_string()),
+            // A second one of a name was told of where the text was read.
+            Ok(name) if settings.chains.iter().any(|before| before.name == name) => {}
+            Ok(name) => settings
+                .chains
+                .push(one(context, &chain, name, &entry.node)),
+        }
     }
     chain_places::keep_apart(settings);
     judge(context, settings);
     judge_required(context, &section, settings);
 }
 
-/// One chain; `None` when it stands there twice or isn't a group.
+/// One chain.
 fn one(
     context: &ReadContext<'_>,
     chain: &Field<'_>,
     name: ChainName,
     node: &YamlNode,
-) -> Option<NamedChain> {
+) -> NamedChain {
     let entries = chain.entries();
     if !chain.is_written() {
         chain.error("has no `nodes`: write a group of keys");
@@ -147,12 +145,12 @@ fn one(
     let known = known_chain::id_of(name.as_str(), node);
     let tree = tree_of(context.root.entry(FOREBAY), node, known);
     let settings = read_tree(context, chain, (&tree, node));
-    Some(NamedChain {
+    NamedChain {
         name,
         is_default,
         hosts,
         settings,
-    })
+    }
 }
 
 /// Tells the keys that are no chain's.

@@ -203,6 +203,10 @@ fn names_are_held_to_their_rules() {
         "32 characters at most",
     );
     finds("{chains: {a: {id: 1}, a: {id: 2}}}", "written twice");
+    finds(
+        "{chains: {base: {nodes: []}, base: {nodes: []}}}",
+        "written twice",
+    );
     finds("{chains: {a: }}", "write a group of keys");
     finds("{chains: [a]}", "expected a group of keys, found a list");
 }

@@ -6,8 +6,8 @@
 //! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one, at the
 //! addresses of [`resolver`].
 //!
-//! Beside the calls, [`probe`] asks nodes for their heads (`probed_head`, `syncing` and `probe_extras` read
-//! what they say) and [`lookup`] for single blocks, each [`rpc`] over reqwest; a [`socket`] hears what a
+//! Beside the calls, [`probe`] asks nodes for their heads (`probe_questions` gives each its turn; `probed_head`,
+//! `syncing` and `probe_extras` read what they say) and [`lookup`] for single blocks, each [`rpc`] over reqwest; a [`socket`] hears what a
 //! node tells unasked; `collector` takes traces away.
 //!
 //! A connection carries one exchange at a time and is kept only when the exchange ended exactly
@@ -25,6 +25,7 @@ pub mod idle_pool;
 pub mod lookup;
 pub mod probe;
 mod probe_extras;
+mod probe_questions;
 mod probed_head;
 pub mod reply;
 pub mod request_head;

@@ -1,7 +1,7 @@
 //! Asking a node for its head: what the rounds of probing are made of.
 //!
-//! A probe is single calls side by side, two as a rule, each with a connection that is kept for
-//! the next round. Only the head decides whether the node answered. A node that syncs without saying
+//! A probe is single calls, two as a rule, and no more than two side by side, each with a connection that is
+//! kept for the next round. Only the head decides whether the node answered. A node that syncs without saying
 //! so, or doesn't know its chain, still has a head to be judged by.
 
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use reqwest::{Certificate, Client};
 
 use crate::clock;
 use crate::node::probe_extras;
+use crate::node::probe_questions::{ProbeQuestions, Turn};
 use crate::node::probed_head::{
     ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, read_block, read_quantity,
 };
-use crate::node::rpc::{RpcFailure, RpcQuery, ask, client};
+use crate::node::rpc::{RpcFailure, RpcQuery, client};
 use crate::node::syncing::SyncingStatus;
 use forebay_core::fleet::ProbeOutcome;
 use forebay_core::fleet::depth::{DepthFinding, DepthQuestion};
@@ -143,34 +144,21 @@ impl Prober {
         asked: ProbeRequest,
         timeout: Duration,
     ) -> ProbeReply {
-        let started = clock::now();
-        let client = &*self.client();
-        let head = async {
-            let head = within(timeout, self.head(spec)).await;
-            let took = clock::now().saturating_duration_since(started);
-            // Blocks behind the head are counted from the head as it is now.
-            let depth = match (&head, asked.inquiry.depth) {
-                (Ok(head), Some(question)) => {
-                    let left = timeout.saturating_sub(took);
-                    Some(self.found(spec, question, head.number, left).await)
-                }
-                (Ok(_), None) | (Err(_), _) => None,
-            };
-            (head, took, depth)
-        };
-        let syncing = within(timeout, ask(client, spec, &SYNCING));
+        let node = &ProbeQuestions::new(self.client(), spec);
+        // In this order they get their turns.
+        let head = head_and_depth(node, asked.inquiry.depth, timeout);
+        let syncing = within(timeout, node.ask(&SYNCING));
         let chain_id = async {
             if !asked.chain_id {
                 return None;
             }
-            within(timeout, ask(client, spec, &CHAIN_ID)).await.ok()
+            within(timeout, node.ask(&CHAIN_ID)).await.ok()
         };
-        let details = self.details(spec, asked, timeout);
-        let state = async {
-            asked.inquiry.state && within(timeout, ask(client, spec, &STATE)).await.is_ok()
-        };
-        let ((head, took, depth), syncing, chain_id, details, has_state) =
-            tokio::join!(head, syncing, chain_id, details, state);
+        let state =
+            async { asked.inquiry.state && within(timeout, node.ask(&STATE)).await.is_ok() };
+        let details = details(node, asked, timeout);
+        let ((head, took, depth), syncing, chain_id, has_state, details) =
+            tokio::join!(head, syncing, chain_id, state, details);
         match head {
             Ok(head) => {
                 let syncing = syncing
@@ -200,79 +188,108 @@ impl Prober {
         head: BlockNumber,
         timeout: Duration,
     ) -> DepthFinding {
-        let client = self.client();
-        let found = probe_extras::found(&client, spec, question, head);
-        let late = DepthFinding {
-            question,
-            has: None,
-        };
-        tokio::time::timeout(timeout, found).await.unwrap_or(late)
-    }
-
-    /// What doesn't hang on the head.
-    async fn details(
-        &self,
-        spec: &NodeSpec,
-        asked: ProbeRequest,
-        timeout: Duration,
-    ) -> ProbeDetails {
-        let client = &*self.client();
-        let capabilities = async {
-            if !asked.inquiry.capabilities {
-                return CapabilityReport::NotAsked;
-            }
-            let told = tokio::time::timeout(timeout, probe_extras::capabilities(client, spec));
-            told.await.unwrap_or(CapabilityReport::Untold)
-        };
-        let net_version = wanted(
-            asked.chain_id,
-            timeout,
-            probe_extras::net_version(client, spec),
-        );
-        let safe = wanted(
-            asked.tags,
-            timeout,
-            probe_extras::tagged(client, spec, "safe"),
-        );
-        let finalized = probe_extras::tagged(client, spec, "finalized");
-        let finalized = wanted(asked.tags, timeout, finalized);
-        let compared = async {
-            let number = asked.inquiry.compare?;
-            wanted(true, timeout, probe_extras::compared(client, spec, number)).await
-        };
-        let (capabilities, net_version, safe, finalized, compared) =
-            tokio::join!(capabilities, net_version, safe, finalized, compared);
-        ProbeDetails {
-            net_version,
-            capabilities,
-            compared,
-            safe,
-            finalized,
-            ..ProbeDetails::default()
-        }
+        let node = ProbeQuestions::new(self.client(), spec);
+        found(&node.turn().await, question, head, timeout).await
     }
 
     /// The head of `spec`, and nothing else; `None`: it doesn't say. It takes no longer than `timeout`.
     pub async fn head_now(&self, spec: &NodeSpec, timeout: Duration) -> Option<ProbedHead> {
-        within(timeout, self.head(spec)).await.ok()
+        let node = ProbeQuestions::new(self.client(), spec);
+        within(timeout, head(&node.turn().await)).await.ok()
     }
+}
 
-    /// A node that has no block to show, or too long a one, is asked for the bare number.
-    async fn head(&self, spec: &NodeSpec) -> Result<ProbedHead, RpcFailure> {
-        let client = &*self.client();
-        match ask(client, spec, &LATEST).await {
-            Ok(Some(head)) => Ok(head),
-            Ok(None) | Err(RpcFailure::RpcError { .. } | RpcFailure::TooLarge(_)) => {
-                let number = ask(client, spec, &NUMBER).await?;
-                Ok(ProbedHead {
-                    number: BlockNumber(number),
-                    hash: None,
-                    timestamp: None,
-                    header: None,
-                })
-            }
-            Err(failure) => Err(failure),
+/// A node that has no block to show, or too long a one, is asked for the bare number.
+async fn head(turn: &Turn<'_>) -> Result<ProbedHead, RpcFailure> {
+    match turn.ask(&LATEST).await {
+        Ok(Some(head)) => Ok(head),
+        Ok(None) | Err(RpcFailure::RpcError { .. } | RpcFailure::TooLarge(_)) => {
+            let number = turn.ask(&NUMBER).await?;
+            Ok(ProbedHead {
+                number: BlockNumber(number),
+                hash: None,
+                timestamp: None,
+                header: None,
+            })
         }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The head, how long it took, and what was found of the history below it. Blocks behind the head are counted
+/// from the head as it is now.
+async fn head_and_depth(
+    node: &ProbeQuestions<'_>,
+    depth: Option<DepthQuestion>,
+    timeout: Duration,
+) -> (
+    Result<ProbedHead, RpcFailure>,
+    Duration,
+    Option<DepthFinding>,
+) {
+    let started = clock::now();
+    // One turn for all of it: what others ask never keeps the head waiting.
+    let turn = node.turn().await;
+    let head = within(timeout, head(&turn)).await;
+    let took = clock::now().saturating_duration_since(started);
+    let depth = match (&head, depth) {
+        (Ok(head), Some(question)) => {
+            let left = timeout.saturating_sub(took);
+            Some(found(&turn, question, head.number, left).await)
+        }
+        (Ok(_), None) | (Err(_), _) => None,
+    };
+    (head, took, depth)
+}
+
+async fn found(
+    turn: &Turn<'_>,
+    question: DepthQuestion,
+    head: BlockNumber,
+    timeout: Duration,
+) -> DepthFinding {
+    let found = probe_extras::found(turn, question, head);
+    let late = DepthFinding {
+        question,
+        has: None,
+    };
+    tokio::time::timeout(timeout, found).await.unwrap_or(late)
+}
+
+/// What doesn't hang on the head.
+async fn details(
+    node: &ProbeQuestions<'_>,
+    asked: ProbeRequest,
+    timeout: Duration,
+) -> ProbeDetails {
+    let compared = async {
+        let number = asked.inquiry.compare?;
+        wanted(true, timeout, probe_extras::compared(node, number)).await
+    };
+    let tagged = |tag| wanted(asked.tags, timeout, probe_extras::tagged(node, tag));
+    let net_version = wanted(asked.chain_id, timeout, probe_extras::net_version(node));
+    // Last: of what is asked here, nodes know it least.
+    let capabilities = async {
+        if !asked.inquiry.capabilities {
+            return CapabilityReport::NotAsked;
+        }
+        let told = tokio::time::timeout(timeout, probe_extras::capabilities(node));
+        told.await.unwrap_or(CapabilityReport::Untold)
+    };
+    let (compared, safe, finalized, net_version, capabilities) = tokio::join!(
+        compared,
+        tagged("safe"),
+        tagged("finalized"),
+        net_version,
+        capabilities
+    );
+    ProbeDetails {
+        net_version,
+        capabilities,
+        compared,
+        safe,
+        finalized,
+        ..ProbeDetails::default()
     }
 }
 

@@ -4,16 +4,15 @@
 
 use std::sync::Arc;
 
-use reqwest::Client;
 use serde::Deserialize;
 
 use super::probed_head::{ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, quantity, read_block};
-use crate::node::rpc::{RpcFailure, RpcQuery, ask};
+use crate::node::probe_questions::{ProbeQuestions, Turn};
+use crate::node::rpc::{RpcFailure, RpcQuery};
 use forebay_core::fleet::depth::{Depth, DepthFinding, DepthQuestion, HistoryResource};
 use forebay_core::fleet::report::CapabilityReport;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
-use forebay_core::vocabulary::node::NodeSpec;
 
 /// A longer name of a network is none, in bytes.
 const NET_VERSION_BYTES_MAX: usize = 64;
@@ -31,31 +30,30 @@ const NET_VERSION: RpcQuery<Arc<str>> = RpcQuery {
     read: read_net_version,
 };
 
-pub(super) async fn capabilities(client: &Client, node: &NodeSpec) -> CapabilityReport {
-    let told = ask(client, node, &CAPABILITIES).await;
+pub(super) async fn capabilities(node: &ProbeQuestions<'_>) -> CapabilityReport {
+    let told = node.ask(&CAPABILITIES).await;
     told.map_or(CapabilityReport::Untold, CapabilityReport::Told)
 }
 
 /// It isn't always the chain's id.
-pub(super) async fn net_version(client: &Client, node: &NodeSpec) -> Option<Arc<str>> {
-    ask(client, node, &NET_VERSION).await.ok()
+pub(super) async fn net_version(node: &ProbeQuestions<'_>) -> Option<Arc<str>> {
+    node.ask(&NET_VERSION).await.ok()
 }
 
 /// The number of the block that `tag` (`safe`, `finalized`) names now.
-pub(super) async fn tagged(client: &Client, node: &NodeSpec, tag: &str) -> Option<BlockNumber> {
+pub(super) async fn tagged(node: &ProbeQuestions<'_>, tag: &str) -> Option<BlockNumber> {
     let params = format!(r#"["{tag}",false]"#);
-    let block = ask(client, node, &block_at(&params)).await.ok()??;
+    let block = node.ask(&block_at(&params)).await.ok()??;
     Some(block.number)
 }
 
 /// The hash of block `number`, if the node has it.
 pub(super) async fn compared(
-    client: &Client,
-    node: &NodeSpec,
+    node: &ProbeQuestions<'_>,
     number: BlockNumber,
 ) -> Option<(BlockNumber, BlockHash)> {
     let params = format!(r#"["{:#x}",false]"#, number.0);
-    let block = ask(client, node, &block_at(&params)).await.ok()??;
+    let block = node.ask(&block_at(&params)).await.ok()??;
     Some((block.number, block.hash?)).filter(|(told, _)| *told == number)
 }
 
@@ -70,8 +68,7 @@ fn block_at(params: &str) -> RpcQuery<'_, Option<ProbedHead>> {
 
 /// Whether a node at `head` has what is asked for, by the cheapest call that needs it.
 pub(super) async fn found(
-    client: &Client,
-    node: &NodeSpec,
+    turn: &Turn<'_>,
     question: DepthQuestion,
     head: BlockNumber,
 ) -> DepthFinding {
@@ -96,7 +93,7 @@ pub(super) async fn found(
         answer_bytes_max: ANSWER_BYTES_MAX,
         read: |result| Ok(result != "null"),
     };
-    let has = match ask(client, node, &asked).await {
+    let has = match turn.ask(&asked).await {
         Ok(has) => Some(has),
         Err(RpcFailure::RpcError {
             class: AttemptClass::MissingData,

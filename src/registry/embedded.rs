@@ -4,8 +4,8 @@
 //! over. Several processes may have the file open (the server and the command line): every change is
 //! one transaction that takes the write lock before it looks. The file holds URLs with the
 //! credentials in them, so it is made readable by its owner alone, and no error quotes it.
-//! SQLite blocks, so the work is done on tokio's threads for that; a call that was given up for
-//! its time writes nothing afterwards.
+//! SQLite blocks, so the work is done on the threads for files; a call that was given up for its time writes
+//! nothing afterwards.
 
 mod changes;
 mod configured_nodes;
@@ -28,6 +28,7 @@ use super::{Environment, Listing, Registry, RegistryError, SharedHead};
 use crate::clock;
 use crate::registry::embedded::changes::ChangeError;
 use crate::registry::embedded::table::ChainTables;
+use crate::registry::file_turns::take_turn;
 use crate::registry::validation::EnvironmentLookup;
 use crate::registry::{FollowReport, NodeEdit, RegistryItem, StoredHealth};
 use forebay_core::fleet::head_floor::{FloorWrite, HeadFloor};
@@ -161,7 +162,7 @@ impl EmbeddedRegistry {
         let path = self.path.clone();
         let done = async {
             let mut slot = self.shelf.clone().lock_owned().await;
-            let task = tokio::task::spawn_blocking(move || {
+            let turn = take_turn(move || {
                 let left = deadline.saturating_duration_since(clock::now());
                 let shelf = ready(&mut slot, &path)?;
                 shelf.connection.busy_timeout(left)?;
@@ -171,7 +172,7 @@ impl EmbeddedRegistry {
                 }
                 done
             });
-            task.await
+            turn.await
                 .map_err(|why| out_of_reach(operation, &why))?
                 .map_err(|stop| match stop {
                     ChangeError::Refused(refused) => refused,

@@ -309,6 +309,16 @@ async fn until(end: Instant) {
     tokio::time::sleep_until(end.into()).await;
 }
 
+/// By large ones the system would give it 2 MiB for each piece that some bytes of are touched.
+#[tokio::test]
+async fn memory_is_taken_by_small_pages() {
+    let scene = Pretend::set(&[1], "").await;
+    let status = format!("/proc/{}/status", scene.balancer.process.id());
+    let status = std::fs::read_to_string(status).expect("it lives");
+    let line = status.lines().find(|line| line.starts_with("THP_enabled"));
+    assert_eq!(line, Some("THP_enabled:\t0"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_64_mib_nothing_piles_up_beyond_it() {
     withstands(64 * MIB, 1000).await;

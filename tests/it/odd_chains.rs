@@ -142,6 +142,30 @@ async fn a_bloom_that_lacks_logs_loses_none() {
     }
 }
 
+/// Blooms were right so far, and the bloom of this block is empty, as is the answer of the node that has the
+/// block, but not yet what a sync of the state logged in it.
+#[tokio::test]
+async fn logs_that_polygons_blooms_lack_are_told_though_one_node_has_none_yet() {
+    let polygon = Manner {
+        chain_id: 137,
+        ..PLAIN
+    };
+    let mut scene = Scene::set(&[polygon, polygon], &[1]).await;
+    let mut client = Listener::open(scene.balancer.rpc.address).await;
+    let id = client.subscribe(json!(["logs", {}])).await;
+    for _ in 0..3 {
+        let block = scene.mine(1, &[1], Some(&bloom(&[1])));
+        scene.tell(&block);
+        assert_eq!(hears(&mut client, &id).await["blockHash"], block["hash"]);
+    }
+    let block = scene.write(1, None);
+    let logs = logs_of(&block, &[2]);
+    scene.nodes[0].has(&block, &[]);
+    scene.nodes[1].has(&block, &logs);
+    scene.tell(&block);
+    assert_eq!(hears(&mut client, &id).await["blockHash"], block["hash"]);
+}
+
 #[tokio::test]
 async fn a_head_has_the_same_members_whichever_way_it_was_heard_of() {
     let short = Manner {
@@ -444,14 +468,7 @@ impl Scene {
     /// The next block, with logs of these topics, is at all nodes.
     fn mine(&mut self, step: u64, topics: &[u64], bloom: Option<&Value>) -> Value {
         let block = self.write(step, bloom);
-        let log = |(at, topic): (usize, &u64)| {
-            json!({
-                "address": ADDRESS, "topics": [hash(*topic)], "data": "0x", "blockHash": block["hash"],
-                "blockNumber": block["number"], "logIndex": format!("{at:#x}"),
-                "transactionHash": hash(77), "transactionIndex": "0x0", "removed": false,
-            })
-        };
-        let logs: Vec<_> = topics.iter().enumerate().map(log).collect();
+        let logs = logs_of(&block, topics);
         for node in &self.nodes {
             node.has(&block, &logs);
         }
@@ -475,6 +492,18 @@ impl Scene {
             .await;
         assert_eq!(self.asked("eth_getLogs"), count);
     }
+}
+
+/// With these topics.
+fn logs_of(block: &Value, topics: &[u64]) -> Vec<Value> {
+    let log = |(at, topic): (usize, &u64)| {
+        json!({
+            "address": ADDRESS, "topics": [hash(*topic)], "data": "0x", "blockHash": block["hash"],
+            "blockNumber": block["number"], "logIndex": format!("{at:#x}"),
+            "transactionHash": hash(77), "transactionIndex": "0x0", "removed": false,
+        })
+    };
+    topics.iter().enumerate().map(log).collect()
 }
 
 async fn hears(client: &mut Listener, id: &str) -> Value {

@@ -560,6 +560,42 @@ run "a_chain_s_section_of_the_process_is_refused" {
   expect_failures = [var.chain_settings]
 }
 
+run "a_chain_s_priority_past_the_last_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true, host_names = ["a.example.com"], listener_rule_priority = 50001 } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "a_priority_without_a_rule_is_refused" {
+  command = plan
+  variables {
+    chains = { ethereum = { id = 1, default = true, listener_rule_priority = 7 } }
+  }
+  expect_failures = [var.chains]
+}
+
+run "one_priority_for_two_chains_is_refused" {
+  command = plan
+  variables {
+    chains = {
+      ethereum = { id = 1, default = true, host_names = ["a.example.com"], listener_rule_priority = 7 }
+      base     = { id = 8453, host_names = ["b.example.com"], listener_rule_priority = 7 }
+    }
+  }
+  expect_failures = [var.chains]
+}
+
+run "the_module_s_own_priority_for_a_chain_is_refused" {
+  command = plan
+  variables {
+    listener_rule_priority = 7
+    chains                 = { ethereum = { id = 1, default = true, host_names = ["a.example.com"], listener_rule_priority = 7 } }
+  }
+  expect_failures = [var.chains]
+}
+
 run "nodes_of_one_chain_alone_beside_chains_is_refused" {
   command = plan
   variables {

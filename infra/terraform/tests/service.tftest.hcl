@@ -394,11 +394,12 @@ run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
         leader_url_secret_arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/ethereum"
       }
       op-sepolia = {
-        id                    = 11155420
-        block_time            = "2s"
-        host_names            = ["op-sepolia.rpc.example.com"]
-        leader_url_secret_arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/op-sepolia"
-        nodes                 = [{ url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", name = "op-1", weight = 2 }]
+        id                     = 11155420
+        block_time             = "2s"
+        host_names             = ["op-sepolia.rpc.example.com"]
+        listener_rule_priority = 300
+        leader_url_secret_arn  = "arn:aws:ssm:eu-central-1:123456789012:parameter/forebay/op-sepolia"
+        nodes                  = [{ url = "http://10.0.0.21:8545", ws_url = "ws://10.0.0.21:8546", name = "op-1", weight = 2 }]
       }
     }
     chain_settings = { op-sepolia = { health = { lag_blocks_max = 60 } } }
@@ -437,8 +438,8 @@ run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
     error_message = "each chain's secret reaches the container by the chain's name"
   }
   assert {
-    condition     = keys(aws_lb_listener_rule.chain) == ["op-sepolia"] && aws_lb_listener_rule.chain["op-sepolia"].priority == 102 && one([for condition in aws_lb_listener_rule.chain["op-sepolia"].condition : one([for header in condition.host_header : header.values])]) == toset(["op-sepolia.rpc.example.com"])
-    error_message = "a host rule of the same listener, after the first"
+    condition     = keys(aws_lb_listener_rule.chain) == ["op-sepolia"] && aws_lb_listener_rule.chain["op-sepolia"].priority == 300 && one([for condition in aws_lb_listener_rule.chain["op-sepolia"].condition : one([for header in condition.host_header : header.values])]) == toset(["op-sepolia.rpc.example.com"])
+    error_message = "a host rule of the same listener, where it was told to stand"
   }
   assert {
     condition     = toset(keys(aws_route53_record.this)) == toset(["rpc.example.com", "op-sepolia.rpc.example.com"])
@@ -451,5 +452,38 @@ run "each_chain_has_its_tables_its_hosts_its_secret_and_its_alarms" {
   assert {
     condition     = keys(aws_cloudwatch_metric_alarm.failed_calls_of_chain) == ["ethereum", "op-sepolia"]
     error_message = "its failed calls, too"
+  }
+}
+
+run "a_chain_that_comes_moves_no_rule_of_those_that_are_there" {
+  variables {
+    listener_rule_priority = 100
+    chains = {
+      ethereum = { id = 1, default = true }
+      arbitrum = { id = 42161, host_names = ["arbitrum.rpc.example.com"], listener_rule_priority = 400 }
+      op-sepolia = {
+        id                     = 11155420
+        host_names             = ["op-sepolia.rpc.example.com"]
+        listener_rule_priority = 300
+      }
+    }
+  }
+  assert {
+    condition     = { for name, rule in aws_lb_listener_rule.chain : name => rule.priority } == { arbitrum = 400, op-sepolia = 300 }
+    error_message = "each stands where it was told to, whatever others there are"
+  }
+}
+
+run "a_rule_that_was_told_no_place_keeps_the_one_that_it_was_given" {
+  variables {
+    chains = {
+      ethereum   = { id = 1, default = true }
+      arbitrum   = { id = 42161, host_names = ["arbitrum.rpc.example.com"] }
+      op-sepolia = { id = 11155420, host_names = ["op-sepolia.rpc.example.com"] }
+    }
+  }
+  assert {
+    condition     = { for name, rule in aws_lb_listener_rule.chain : name => rule.priority } == { arbitrum = 400, op-sepolia = 300 }
+    error_message = "AWS has given it, and nobody takes it away"
   }
 }

@@ -109,6 +109,8 @@ impl LogFeed {
         if filters.is_empty() {
             return;
         }
+        let view = &self.pool.snapshot().view;
+        self.trust.mind(view.chain_id.or(view.nodes_chain));
         let Some(logs) = self.bring(header, turn).await else {
             return;
         };

@@ -1,9 +1,13 @@
 //! The method table beside what each of these nodes registers.
 
 use forebay_core::method::{MethodRules, TABLE, Treatment};
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
 use super::stage::Endpoint;
+
+/// Names asked at once: some wait for a block, and there are hundreds.
+const AT_ONCE: usize = 16;
 
 /// Reads, and what is done once, that all of them know.
 const COMMON: &str = "
@@ -50,21 +54,23 @@ fn names(lists: [&'static str; 2]) -> impl Iterator<Item = &'static str> {
 /// Asks the node each name of the table that is passed on. It knows what is common to these nodes and
 /// its own, and nothing else.
 pub async fn are_right(node: Endpoint, own: &'static str) {
-    let (mut too_many, mut lacking, mut asked) = (Vec::new(), Vec::new(), 0);
-    for row in TABLE {
-        let is_passed_on = matches!(
+    let passed_on = TABLE.iter().filter(|row| {
+        matches!(
             row.treatment,
             Treatment::Read | Treatment::Heavy | Treatment::Once | Treatment::Broadcast
-        );
-        if !is_passed_on {
-            continue;
-        }
-        asked += 1;
+        )
+    });
+    let asking = passed_on.map(async |row| {
         let answer = node.ask(row.name, json!([])).await.unwrap();
-        let is_known = answer["error"]["code"] != -32601;
-        match (is_known, names([COMMON, own]).any(|name| name == row.name)) {
-            (true, false) => too_many.push(row.name),
-            (false, true) => lacking.push(row.name),
+        (row.name, answer["error"]["code"] != -32601)
+    });
+    let mut answers = stream::iter(asking).buffered(AT_ONCE);
+    let (mut too_many, mut lacking, mut asked) = (Vec::new(), Vec::new(), 0);
+    while let Some((name, is_known)) = answers.next().await {
+        asked += 1;
+        match (is_known, names([COMMON, own]).any(|known| known == name)) {
+            (true, false) => too_many.push(name),
+            (false, true) => lacking.push(name),
             (true, true) | (false, false) => {}
         }
     }

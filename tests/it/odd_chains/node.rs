@@ -31,6 +31,7 @@ pub struct Manner {
     pub by_hash: fn(&Value) -> Value,
     pub has_socket: bool,
     pub weight: u16,
+    pub chain_id: u64,
 }
 
 pub const PLAIN: Manner = Manner {
@@ -38,6 +39,7 @@ pub const PLAIN: Manner = Manner {
     by_hash: |block| block.clone(),
     has_socket: true,
     weight: 1,
+    chain_id: 1,
 };
 
 #[derive(Default)]
@@ -152,8 +154,8 @@ fn answer(call: &Value, manner: Manner, books: &mut Books) -> Value {
         blocks.find(|block| block[name] == *value).cloned()
     };
     match method {
-        "eth_chainId" => json!({"result": "0x1"}),
-        "net_version" => json!({"result": "1"}),
+        "eth_chainId" => json!({"result": format!("{:#x}", manner.chain_id)}),
+        "net_version" => json!({"result": manner.chain_id.to_string()}),
         "eth_syncing" => json!({"result": false}),
         "eth_blockNumber" => json!({"result": newest["number"]}),
         "eth_getBlockByNumber" if params[0] == "latest" => json!({"result": newest}),

@@ -14,7 +14,8 @@ use crate::feed::log_match::BlockLogs;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::vocabulary::bloom::Bloom;
-use crate::vocabulary::chain::BlockNumber;
+use crate::vocabulary::chain::{BlockNumber, ChainId};
+use crate::vocabulary::known_chains::leaves_logs_out_of_blooms;
 use crate::vocabulary::node::{NodeId, Role};
 
 /// Blocks with logs whose blooms must be right, one after another, before blooms are believed: at
@@ -67,6 +68,14 @@ impl Default for BloomTrust {
 }
 
 impl BloomTrust {
+    /// The next block is of `chain`: where blooms are known to lack logs, none is ever believed, as an empty one
+    /// would vouch for an answer that lacks the same.
+    pub fn mind(&mut self, chain: Option<ChainId>) {
+        if chain.is_some_and(leaves_logs_out_of_blooms) {
+            self.owed = PROOFS_AFTER_LIE;
+        }
+    }
+
     /// Hears what the logs of a block with this bloom turned out to be.
     pub fn learn(&mut self, bloom: Option<&Bloom>, logs: &BlockLogs) {
         match bloom {
@@ -295,6 +304,23 @@ mod tests {
             assert!(trust.suffices(right.as_ref(), &logs(&[1])));
             assert!(!trust.suffices(None, &logs(&[])));
             trust.learn(right.as_ref(), &logs(&[1]));
+            assert!(trust.suffices(None, &logs(&[])));
+        }
+    }
+
+    #[test]
+    fn where_blooms_are_known_to_lack_logs_no_proof_makes_them_believed() {
+        let (right, polygon) = (bloom_of(&[1]), Some(ChainId(137)));
+        let mut trust = proven();
+        for _ in 0..=PROOFS_AFTER_LIE {
+            trust.mind(polygon);
+            assert!(!trust.suffices(right.as_ref(), &logs(&[1])));
+            assert!(!trust.suffices(None, &logs(&[])));
+            trust.learn(right.as_ref(), &logs(&[1]));
+        }
+        for other in [None, Some(ChainId(1))] {
+            let mut trust = proven();
+            trust.mind(other);
             assert!(trust.suffices(None, &logs(&[])));
         }
     }

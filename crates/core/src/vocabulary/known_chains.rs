@@ -1,4 +1,5 @@
-//! Chains by the names that they go by: which id each has, and how long it is from block to block.
+//! Chains by the names that they go by: which id each has, how long it is from block to block, and what of its
+//! headers isn't as Ethereum's.
 //!
 //! Names, ids and times are those of alloy-chains 0.2.39 (`assets/chains.json`), without networks that have ended
 //! and without those that everybody has at home. What we know otherwise is said at its row or alias.
@@ -27,6 +28,12 @@ pub fn named(name: &str) -> Option<&'static KnownChain> {
 /// The chain with this id.
 pub fn with_id(id: ChainId) -> Option<&'static KnownChain> {
     CHAINS.iter().find(|chain| chain.id == id)
+}
+
+/// Whether headers of this chain leave logs of their block out of the bloom. For all that is known; others that
+/// turn out so are believed no more.
+pub fn leaves_logs_out_of_blooms(id: ChainId) -> bool {
+    BLOOMS_LACK_LOGS.contains(&id.0)
 }
 
 const fn row(name: &'static str, id: u64, block_millis: u64) -> KnownChain {
@@ -228,6 +235,16 @@ const CHAINS: &[KnownChain] = &[
     row("zora-sepolia", 999_999_999, 2_000),
 ];
 
+/// Ids of chains whose blooms lack logs, which nobody can see of a single block.
+const BLOOMS_LACK_LOGS: &[u64] = &[
+    // Polygon, Amoy: those of a state's sync stand in a receipt of bor's own, until Madhugiri (bor,
+    // `core/types/bor_receipt.go`), and the block's bloom may be empty beside them (polygon, block 79061984).
+    137, 80_002,
+    // HyperEVM, its test network: those of system transactions (hl-archive-node/nanoreth, issue 83;
+    // subsquid/squid-sdk, pull request 495).
+    999, 998,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +273,17 @@ mod tests {
                 |time| (Duration::from_millis(100)..=Duration::from_secs(600)).contains(&time);
             assert!(chain.block_time.is_none_or(fits), "{}", chain.name);
         }
+    }
+
+    #[test]
+    fn chains_whose_blooms_lack_logs_are_chains_that_are_known() {
+        for name in ["polygon", "amoy", "hyperliquid", "hyperliquid-testnet"] {
+            assert!(leaves_logs_out_of_blooms(named(name).unwrap().id), "{name}");
+        }
+        for id in BLOOMS_LACK_LOGS {
+            assert!(with_id(ChainId(*id)).is_some(), "{id}");
+        }
+        assert!(!leaves_logs_out_of_blooms(ChainId(1)));
     }
 
     #[test]

@@ -1,0 +1,62 @@
+//! The questions of one probe to its node, few at a time: each that is asked beside others takes a connection,
+//! which then idles until the next round, and holds memory here and at the node.
+//!
+//! They take their turns in the order in which they come, so what matters most is asked first. One that hangs
+//! keeps its turn until its time is over, and the others go on in the other.
+
+use std::sync::Arc;
+
+use reqwest::Client;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::node::rpc::{RpcFailure, RpcQuery, ask};
+use forebay_core::vocabulary::node::NodeSpec;
+
+/// As many as every probe has, its head and whether it syncs: only what is asked seldom waits.
+pub(super) const QUESTIONS_AT_ONCE: usize = 2;
+
+/// To one node.
+pub(super) struct ProbeQuestions<'a> {
+    client: Arc<Client>,
+    node: &'a NodeSpec,
+    turns: Semaphore,
+}
+
+/// Who has it may ask, one question after the other.
+pub(super) struct Turn<'a> {
+    questions: &'a ProbeQuestions<'a>,
+    /// `None` never is: the turns don't end.
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> ProbeQuestions<'a> {
+    pub fn new(client: Arc<Client>, node: &'a NodeSpec) -> ProbeQuestions<'a> {
+        ProbeQuestions {
+            client,
+            node,
+            turns: Semaphore::new(QUESTIONS_AT_ONCE),
+        }
+    }
+
+    pub async fn turn(&'a self) -> Turn<'a> {
+        Turn {
+            questions: self,
+            _permit: self.turns.acquire().await.ok(),
+        }
+    }
+
+    /// Waits for a turn, and asks.
+    pub async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
+        self.turn().await.ask(question).await
+    }
+}
+
+impl Turn<'_> {
+    pub async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
+        let answer = ask(&self.questions.client, self.questions.node, question).await;
+        // The connection is given back by a task of its own: unless that runs first, the next question
+        // opens another.
+        tokio::task::yield_now().await;
+        answer
+    }
+}
