@@ -25,7 +25,7 @@ pub mod idle_pool;
 pub mod lookup;
 pub mod probe;
 mod probe_extras;
-mod probed_head;
+pub mod probed_head;
 pub mod reply;
 pub mod request_head;
 pub mod resolver;
