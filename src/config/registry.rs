@@ -50,10 +50,10 @@ pub(super) fn lease<S: 'static>(interval: fn(&S) -> Duration) -> Form<S, Duratio
     duration(LEASES).also(judge).or(left_out)
 }
 
-/// Nothing is shared in a file of our own.
-pub(super) fn judge_sharing(field: &Field<'_>, shares: bool, kind: RegistryKind) {
-    if shares && kind == RegistryKind::Embedded {
-        field.warn("has no effect with the embedded registry");
+/// `is_alone`: this balancer shares neither a registry nor a store.
+pub(super) fn judge_sharing(field: &Field<'_>, shares: bool, is_alone: bool) {
+    if shares && is_alone {
+        field.warn("has no effect with the embedded registry and without `forebay.shared`");
     }
 }
 
@@ -123,5 +123,8 @@ mod tests {
             "warning: forebay.registry.share_leader",
         );
         finds_nothing("{registry: {kind: dynamodb, share_leader: true}}");
+        finds_nothing(
+            "{registry: {share_leader: true}, shared: {kind: valkey, url: \"redis://:s3cret@a\"}}",
+        );
     }
 }
