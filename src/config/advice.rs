@@ -26,6 +26,12 @@ pub(super) fn on_settings(context: &ReadContext<'_>, settings: &Settings) {
     if settings.registry.kind == RegistryKind::Dynamo && settings.shared.kind == SharedKind::None {
         on_several(context, settings);
     }
+    let is_alone = settings.registry.kind == RegistryKind::Embedded
+        && settings.shared.kind == SharedKind::None;
+    if settings.registry.share_leader && is_alone {
+        let message = "has no effect with the embedded registry and without `forebay.shared`";
+        context.warn("forebay.registry.share_leader", message);
+    }
     let shutdown = settings.shutdown.lame_duck + settings.shutdown.drain;
     if shutdown > SHUTDOWN_MAX {
         let message = format!(
@@ -45,12 +51,7 @@ fn on_several(context: &ReadContext<'_>, settings: &Settings) {
         context.warn("forebay.calls.broadcast", message);
     }
     let is_polled = |node: &NodeRecord| node.rung == Role::Own && node.ws_url.is_none();
-    if !settings.health.sockets {
-        let message = "without sockets several balancers learn of a block at somewhat different times, and \
-                       clients that go from one to another may be shown the older one: `forebay.shared` \
-                       closes the gap";
-        context.warn("forebay.health.sockets", message);
-    } else if settings.nodes.iter().any(is_polled) {
+    if settings.nodes.iter().any(is_polled) {
         let message = "an own node without a `ws_url` is tried for a socket at its `url`; where it has none \
                        there, several balancers learn of its blocks at somewhat different times, and clients \
                        that go from one to another may be shown the older one: write its `ws_url`, or give \
@@ -116,10 +117,6 @@ mod tests {
         finds(
             &nodes("", ""),
             "warning: forebay.nodes: an own node without a `ws_url` is tried for a socket at its `url`",
-        );
-        finds(
-            &nodes(", ws_url: ws://a", ", health: {sockets: false}"),
-            "warning: forebay.health.sockets: without sockets several balancers",
         );
         finds_nothing(&nodes(", ws_url: ws://a", ""));
         finds_nothing(&nodes(

@@ -50,13 +50,6 @@ pub(super) fn lease<S: 'static>(interval: fn(&S) -> Duration) -> Form<S, Duratio
     duration(LEASES).also(judge).or(left_out)
 }
 
-/// `is_alone`: this balancer shares neither a registry nor a store.
-pub(super) fn judge_sharing(field: &Field<'_>, shares: bool, is_alone: bool) {
-    if shares && is_alone {
-        field.warn("has no effect with the embedded registry and without `forebay.shared`");
-    }
-}
-
 pub(super) fn table(field: &Field<'_>) -> Option<String> {
     let form = "a table's name: 3 to 249 letters, digits and . _ -";
     field.parsed(form, |text| {

@@ -204,7 +204,7 @@ settings_group! {
         /// `health.interval` at least, and so long where that is longer than the default.
         lease: Duration = registry::LEASE, registry::lease(|all| all.health.interval), RestartIf(has_lease);
         /// The leader is asked by one balancer for all (by `shared`, else DynamoDB).
-        share_leader: bool = false, boolean().also(|at, shares, all: &Settings| registry::judge_sharing(at, *shares, all.registry.kind == RegistryKind::Embedded && all.shared.kind == SharedKind::None)), Restart;
+        share_leader: bool = false, boolean(), Restart;
         /// How often it is read again.
         refresh: Duration = secs(5), duration(PERIODS), Live;
         /// The file of the last good list, for a start without the registry.
