@@ -75,7 +75,7 @@ impl Front {
             write!(servers, "server {balancer} max_fails=0; ").unwrap();
         }
         format!(
-            "daemon off; worker_processes 1; error_log stderr; pid nginx.pid;\n\
+            "daemon off; master_process off; error_log stderr; pid nginx.pid;\n\
              events {{ worker_connections 4096; }}\n\
              http {{\n\
              access_log off; client_body_temp_path body; proxy_temp_path proxy;\n\
