@@ -39,11 +39,12 @@ check "heavy_calls_end_before_the_load_balancer_does" {
   }
 }
 
-# Two tasks at least: without a store that they share, nodes that tell heads only when asked show each its own.
+# Two tasks at least. An own node without ws_url is tried for a socket at its url; where it has none there, and nothing
+# is shared, each task learns of its blocks by itself.
 check "tasks_that_share_nothing_have_nodes_with_sockets" {
   assert {
     condition     = var.shared_store != null || alltrue([for node in concat(var.nodes, flatten(values(var.chains)[*].nodes)) : node.ws_url != null || node.fallback == true || node.leader == true])
-    error_message = "a node has no ws_url, and there is no shared_store: for moments a client that goes from one task to another is shown an older block. Say its ws_url, or give shared_store."
+    error_message = "a node has no ws_url, and there is no shared_store. The node is tried for a socket at its url; if it has one there, all is well. If not, tasks learn of its blocks at somewhat different times, and a client that goes from one task to another may be shown the older one. Say its ws_url, or give shared_store."
   }
 }
 

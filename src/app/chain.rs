@@ -25,7 +25,7 @@ use crate::background::intervals::{CurrentIntervals, Intervals};
 use crate::background::probing::ProbeRounds;
 use crate::background::retained_nodes::RetainedNodes;
 use crate::background::shared_exchange::{SharedExchange, StoreNames};
-use crate::background::shared_leader::SharedHeads;
+use crate::background::shared_leader::{LeaderStore, SharedHeads};
 use crate::call::context::CallState;
 use crate::call::lookups::Lookups;
 use crate::clock;
@@ -33,7 +33,7 @@ use crate::config;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
-use crate::observe::metrics::ProcessMetrics;
+use crate::observe::metrics::{ChainMetrics, ProcessMetrics};
 use crate::registry::Registry;
 use crate::registry::last_list::LastListFile;
 use crate::shared::admission::Admission;
@@ -208,9 +208,9 @@ impl ChainFactory {
             listeners: self.listeners.clone(),
             told: ReportedIssues::default(),
         };
-        let is_shared =
-            settings.registry.share_leader && settings.registry.kind == RegistryKind::Dynamo;
-        let shared = || SharedHeads::new(registry.clone(), metrics.clone(), regimen.clone());
+        let leader = self.shared_leader(settings, &pool.chain, || {
+            (registry.clone(), metrics.clone(), regimen.clone())
+        });
         let rounds = ProbeRounds {
             pool: pool.clone(),
             metrics: metrics.clone(),
@@ -218,7 +218,7 @@ impl ChainFactory {
             heads: newsroom.heads(),
             regimen: regimen.clone(),
             asked: HashMap::new(),
-            shared: is_shared.then(|| Arc::new(shared())),
+            shared: leader.clone(),
         };
         let herald = CloudWatchReporter {
             pool: pool.clone(),
@@ -243,11 +243,34 @@ impl ChainFactory {
         let exchange = self.shared.clone().map(|shared| {
             let names = StoreNames::of(pool.chain.as_str());
             let (pool, taken) = (pool.clone(), engine.taken.clone());
-            SharedExchange::new(shared.store, pool, taken, (names, &shared.secret))
+            SharedExchange::new(shared.store, pool, (taken, leader), (names, &shared.secret))
         });
         let answers = self.answers(engine, writes);
         let exchanges = (exchange, answers);
         ChainTasks::new(roster, rounds, scribe, (newsroom, floor, exchanges), herald)
+    }
+
+    /// Where one balancer asks the leader for all.
+    fn shared_leader(
+        &self,
+        settings: &Settings,
+        chain: &ChainName,
+        means: impl Fn() -> (Arc<dyn Registry>, Arc<ChainMetrics>, CurrentIntervals),
+    ) -> Option<Arc<SharedHeads>> {
+        let store = self.shared.as_ref().map(|shared| {
+            let names = StoreNames::of(chain.as_str());
+            LeaderStore {
+                store: shared.store.clone(),
+                key: names.leader,
+                channel: names.channel,
+                me: format!("{:016x}", clock::roll()),
+            }
+        });
+        let has_way = store.is_some() || settings.registry.kind == RegistryKind::Dynamo;
+        (settings.registry.share_leader && has_way).then(|| {
+            let (registry, metrics, regimen) = means();
+            Arc::new(SharedHeads::new(registry, store, metrics, regimen))
+        })
     }
 
     fn answers(

@@ -1,6 +1,7 @@
-//! Looks at nodes' heads between two rounds, for blocks that calls ask for. What they bring is news of
-//! heads and nothing else: who is fit, and what has fallen, is for the rounds to say.
+//! Looks at nodes' heads between two rounds: for blocks that calls ask for, and for the next one when it is due.
+//! What they bring is news of heads and nothing else: who is fit, and what has fallen, is for the rounds to say.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use crate::background::feeds::sockets::NodeHead;
 use crate::background::intervals::CurrentIntervals;
 use crate::clock;
 use crate::node::probe::Prober;
+use crate::node::probed_head::ProbedHead;
 use crate::shared::fleet_state::FleetState;
 use forebay_core::fleet::awaited_blocks;
+use forebay_core::vocabulary::node::NodeId;
 
 /// The longest that a look takes: no look-up waits for it longer.
 const TIME_MAX: Duration = Duration::from_secs(1);
@@ -33,6 +36,10 @@ pub struct HeadLookout {
 impl HeadLookout {
     /// Looks whenever that is wanted, for as long as it is awaited.
     pub async fn run(&self) {
+        tokio::join!(self.look_when_wanted(), self.look_when_due());
+    }
+
+    async fn look_when_wanted(&self) {
         loop {
             tokio::select! {
                 () = self.pool.looks.is_wanted() => {}
@@ -63,22 +70,72 @@ impl HeadLookout {
 
     /// Each is heard as it answers.
     async fn look(&self) {
-        let snapshot = self.pool.snapshot();
-        let timeout = self.regimen.say(|regimen| regimen.timeout).min(TIME_MAX);
-        let ids = awaited_blocks::looked_at(&snapshot.view, clock::now());
-        let nodes = ids.iter().filter_map(|id| snapshot.upstream(*id));
-        let mut asking: FuturesUnordered<_> = nodes
-            .map(async |node| (node.id, self.prober.head_now(&node.spec, timeout).await))
-            .collect();
+        let view = &self.pool.snapshot().view;
+        let ids = awaited_blocks::looked_at(view, clock::now());
+        let mut asking: FuturesUnordered<_> = ids.into_iter().map(|id| self.ask(id)).collect();
         while let Some((id, found)) = asking.next().await {
-            let Some(found) = found else { continue };
-            if let Some(header) = &found.header {
-                // Where there is no room, the next round brings it.
-                drop(self.heads.try_send((id, header.clone())));
-            }
-            self.pool
-                .hear_look(id, found.number, &found.details())
-                .await;
+            self.hear(id, found).await;
         }
+    }
+
+    /// Looks for the next block. Who hasn't answered yet isn't asked again, and holds up nobody else.
+    async fn look_when_due(&self) {
+        let mut asking = FuturesUnordered::new();
+        let mut asked = HashSet::new();
+        let mut moment = 0;
+        loop {
+            tokio::select! {
+                this = self.next_moment(moment) => {
+                    moment = this;
+                    let view = &self.pool.snapshot().view;
+                    for id in awaited_blocks::looked_at_when_due(view, clock::now()) {
+                        if asked.insert(id) {
+                            asking.push(self.ask(id));
+                        }
+                    }
+                }
+                Some((id, found)) = asking.next() => {
+                    asked.remove(&id);
+                    self.hear(id, found).await;
+                }
+            }
+        }
+    }
+
+    /// Returns at the moment of the next look, which is told, after that of the one at `last`.
+    async fn next_moment(&self, last: u64) -> u64 {
+        let mut news = self.pool.news();
+        loop {
+            let due = self.pool.snapshot().view.due_block;
+            let next = due.and_then(|due| due.look(last, (clock::now(), clock::unix_millis())));
+            tokio::select! {
+                () = tokio::time::sleep(next.map_or(Duration::MAX, |next| next.after)), if next.is_some() => {
+                    return next.map_or(last, |next| next.moment);
+                }
+                changed = news.changed() => if changed.is_err() {
+                    std::future::pending().await
+                },
+            }
+        }
+    }
+
+    async fn ask(&self, id: NodeId) -> (NodeId, Option<ProbedHead>) {
+        let timeout = self.regimen.say(|regimen| regimen.timeout).min(TIME_MAX);
+        let node = self.pool.snapshot().upstream(id).cloned();
+        match node {
+            Some(node) => (id, self.prober.head_now(&node.spec, timeout).await),
+            None => (id, None),
+        }
+    }
+
+    async fn hear(&self, id: NodeId, found: Option<ProbedHead>) {
+        let Some(found) = found else { return };
+        if let Some(header) = &found.header {
+            // Where there is no room, the next round brings it.
+            drop(self.heads.try_send((id, header.clone())));
+        }
+        self.pool
+            .hear_look(id, found.number, &found.details())
+            .await;
     }
 }

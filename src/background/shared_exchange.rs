@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 
+use crate::background::shared_leader::SharedHeads;
 use crate::clock;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::handed_on::{HandedOn, Handover};
@@ -30,6 +31,8 @@ pub struct SharedExchange {
     store: Arc<SharedStore>,
     pool: Arc<FleetState>,
     taken: Arc<SharedWrites>,
+    /// Where one balancer asks the leader for all.
+    leader: Option<Arc<SharedHeads>>,
     names: StoreNames,
     news: Mutex<mpsc::Receiver<StoreNews>>,
     handed: Mutex<mpsc::Receiver<HandedOn>>,
@@ -42,6 +45,7 @@ pub struct StoreNames {
     pub channel: String,
     pub head: String,
     pub writes: String,
+    pub leader: String,
 }
 
 impl StoreNames {
@@ -51,6 +55,7 @@ impl StoreNames {
             channel: format!("{chain}:news"),
             head: format!("{chain}:head"),
             writes: format!("{chain}:writes"),
+            leader: format!("{chain}:leader"),
         }
     }
 }
@@ -60,7 +65,7 @@ impl SharedExchange {
     pub fn new(
         store: Arc<SharedStore>,
         pool: Arc<FleetState>,
-        taken: Arc<SharedWrites>,
+        (taken, leader): (Arc<SharedWrites>, Option<Arc<SharedHeads>>),
         (names, secret): (StoreNames, &str),
     ) -> SharedExchange {
         let (handover, handed) = Handover::new(secret);
@@ -77,6 +82,7 @@ impl SharedExchange {
             store,
             pool,
             taken,
+            leader,
             names,
         }
     }
@@ -182,6 +188,11 @@ impl SharedExchange {
             Some(SharedNews::Sent(sent)) => {
                 let view = &self.pool.snapshot().view;
                 self.taken.hear(&sent, (&marks(view), view.chain_id));
+            }
+            Some(SharedNews::Leader(news)) => {
+                if let Some(leader) = &self.leader {
+                    leader.hear(news);
+                }
             }
             Some(SharedNews::Head(_)) | None => {}
         }

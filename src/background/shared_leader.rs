@@ -1,8 +1,10 @@
-//! One balancer's view of the leader's head, shared with the others through the registry.
+//! One balancer's view of the leader's head, shared with the others through the store that they share, or the
+//! registry.
 //!
-//! A paid leader is asked by whoever holds the pen; the others read what it told. Who reads
-//! nothing new for a while asks the leader itself, so nothing here can silence it. Rounds only
-//! look into memory: the registry is asked in a loop of its own.
+//! A paid leader is asked by whoever holds a key in the store, else the registry's pen; the others hear or read what
+//! it told. Who hears nothing new for a while asks the leader itself, and so does everybody at once when the store
+//! is away by which it was heard: nothing here can silence it. Rounds only look into memory: store and registry are
+//! asked in a loop of its own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,6 +15,8 @@ use crate::background::intervals::CurrentIntervals;
 use crate::clock;
 use crate::observe::metrics::ChainMetrics;
 use crate::registry::{Registry, SharedHead};
+use crate::shared::store::SharedStore;
+use forebay_core::call::shared_news::{LeaderNews, NodeMark, SharedNews};
 use forebay_core::fleet::ProbeOutcome;
 use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
 use forebay_core::vocabulary::lease::HeartbeatMonitor;
@@ -31,9 +35,20 @@ pub enum LeaderStep {
     Hear(ProbeOutcome),
 }
 
+/// The way by the store that balancers share.
+pub struct LeaderStore {
+    pub store: Arc<SharedStore>,
+    /// Who asks the leader holds it.
+    pub key: String,
+    pub channel: String,
+    /// What no other process is called.
+    pub me: String,
+}
+
 /// The shared head, as this process knows it.
 pub struct SharedHeads {
     registry: Arc<dyn Registry>,
+    store: Option<LeaderStore>,
     metrics: Arc<ChainMetrics>,
     regimen: CurrentIntervals,
     known: Mutex<SharedHeadState>,
@@ -45,6 +60,9 @@ struct SharedHeadState {
     /// This process asks for all.
     asks: bool,
     leader: Option<String>,
+    mark: Option<NodeMark>,
+    /// By the store, and not the registry.
+    is_by_store: bool,
     pulse: HeartbeatMonitor,
     heard: Option<(SharedHead, Instant)>,
     /// A round has heard of what was heard.
@@ -57,11 +75,13 @@ struct SharedHeadState {
 impl SharedHeads {
     pub fn new(
         registry: Arc<dyn Registry>,
+        store: Option<LeaderStore>,
         metrics: Arc<ChainMetrics>,
         regimen: CurrentIntervals,
     ) -> SharedHeads {
         SharedHeads {
             registry,
+            store,
             metrics,
             regimen,
             known: Mutex::default(),
@@ -75,11 +95,12 @@ impl SharedHeads {
             return LeaderStep::Ask;
         }
         let mut known = self.known();
-        known.lead_by(spec.url.identity());
+        known.lead_by(spec);
+        let is_away = known.is_by_store && !self.store.as_ref().is_some_and(|it| it.store.is_on());
         let interval = self.regimen.say(|regimen| regimen.leader_interval);
         let is_fresh = |at| now.saturating_duration_since(at) < interval * INTERVALS_MAX;
         match known.heard {
-            Some((head, at)) if !known.asks && is_fresh(at) => {
+            Some((head, at)) if !known.asks && !is_away && is_fresh(at) => {
                 if std::mem::replace(&mut known.is_used, true) {
                     return LeaderStep::Leave;
                 }
@@ -133,7 +154,61 @@ impl SharedHeads {
         }
     }
 
+    /// The process that asks the leader for all has told by the store what it answered.
+    pub fn hear(&self, news: LeaderNews) {
+        let mut known = self.known();
+        if known.is_by_store && known.mark == Some(news.node) {
+            let head = SharedHead {
+                block_number: news.head.0,
+                chain_id: news.chain_id.map(|id| id.0),
+                asked_at: 0,
+            };
+            known.heard = Some((head, clock::now()));
+            known.is_used = false;
+        }
+    }
+
     async fn exchange_once(&self) -> Result<(), crate::registry::RegistryError> {
+        if self.exchange_by_store().await {
+            return Ok(());
+        }
+        self.known().turn_to_registry();
+        self.exchange_by_registry().await
+    }
+
+    /// `false`: there is none, or it is away.
+    async fn exchange_by_store(&self) -> bool {
+        let Some(LeaderStore {
+            store,
+            key,
+            channel,
+            me,
+        }) = &self.store
+        else {
+            return false;
+        };
+        let keeps = self.regimen.say(|regimen| regimen.leader_interval) * INTERVALS_MAX;
+        let Some(asks) = store.hold(key, me, keeps).await else {
+            return false;
+        };
+        let mut known = self.known();
+        known.is_by_store = true;
+        known.asks = asks;
+        let to_tell = known.to_tell.take().filter(|_| asks);
+        let mark = known.mark;
+        drop(known);
+        if let (Some(head), Some(node)) = (to_tell, mark) {
+            let news = SharedNews::Leader(LeaderNews {
+                node,
+                head: BlockNumber(head.block_number),
+                chain_id: head.chain_id.map(ChainId),
+            });
+            store.publish(channel, &news.write());
+        }
+        true
+    }
+
+    async fn exchange_by_registry(&self) -> Result<(), crate::registry::RegistryError> {
         let asks = self.registry.holds_pen().await?;
         let (leader, to_tell) = {
             let mut known = self.known();
@@ -161,13 +236,24 @@ impl SharedHeads {
 }
 
 impl SharedHeadState {
-    fn lead_by(&mut self, leader: String) {
+    fn lead_by(&mut self, spec: &NodeSpec) {
+        let leader = spec.url.identity();
         if self.leader.as_ref() != Some(&leader) {
             *self = SharedHeadState {
                 leader: Some(leader),
+                mark: Some(NodeMark::of(&spec.name)),
                 asks: self.asks,
+                is_by_store: self.is_by_store,
                 ..SharedHeadState::default()
             };
+        }
+    }
+
+    /// The store is away: nothing that was heard by it counts.
+    fn turn_to_registry(&mut self) {
+        if std::mem::take(&mut self.is_by_store) {
+            self.heard = None;
+            self.pulse = HeartbeatMonitor::default();
         }
     }
 
@@ -208,7 +294,7 @@ mod tests {
         let registry = crate::registry::embedded::EmbeddedRegistry::open(&path, Arc::new(|_| None));
         let metrics = ChainMetrics::alone();
         let (_, regimen) = CurrentIntervals::new(crate::background::intervals::example());
-        let shared = SharedHeads::new(Arc::new(registry.unwrap()), metrics, regimen);
+        let shared = SharedHeads::new(Arc::new(registry.unwrap()), None, metrics, regimen);
         (folder, shared)
     }
 

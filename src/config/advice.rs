@@ -26,6 +26,12 @@ pub(super) fn on_settings(context: &ReadContext<'_>, settings: &Settings) {
     if settings.registry.kind == RegistryKind::Dynamo && settings.shared.kind == SharedKind::None {
         on_several(context, settings);
     }
+    let is_alone = settings.registry.kind == RegistryKind::Embedded
+        && settings.shared.kind == SharedKind::None;
+    if settings.registry.share_leader && is_alone {
+        let message = "has no effect with the embedded registry and without `forebay.shared`";
+        context.warn("forebay.registry.share_leader", message);
+    }
     let shutdown = settings.shutdown.lame_duck + settings.shutdown.drain;
     if shutdown > SHUTDOWN_MAX {
         let message = format!(
@@ -46,9 +52,10 @@ fn on_several(context: &ReadContext<'_>, settings: &Settings) {
     }
     let is_polled = |node: &NodeRecord| node.rung == Role::Own && node.ws_url.is_none();
     if settings.nodes.iter().any(is_polled) {
-        let message = "nodes without a `ws_url` may show several balancers their blocks at different \
-                       times, and clients that go from one to another the difference: `forebay.shared` \
-                       closes it";
+        let message = "an own node without a `ws_url` is tried for a socket at its `url`; where it has none \
+                       there, several balancers learn of its blocks at somewhat different times, and clients \
+                       that go from one to another may be shown the older one: write its `ws_url`, or give \
+                       `forebay.shared`";
         context.warn("forebay.nodes", message);
     }
 }
@@ -97,5 +104,24 @@ mod tests {
             "warning: forebay.shutdown: `lame_duck` and `drain` take 111s, over 110s",
         );
         finds_nothing("{shutdown: {lame_duck: 90s}}");
+    }
+
+    #[test]
+    fn balancers_on_one_table_that_share_nothing_are_told_what_their_nodes_lack() {
+        let nodes = |own: &str, more: &str| {
+            format!(
+                "{{registry: {{kind: dynamodb}}, nodes: [{{url: https://lead, leader: true}}, \
+                 {{url: http://a{own}}}]{more}}}"
+            )
+        };
+        finds(
+            &nodes("", ""),
+            "warning: forebay.nodes: an own node without a `ws_url` is tried for a socket at its `url`",
+        );
+        finds_nothing(&nodes(", ws_url: ws://a", ""));
+        finds_nothing(&nodes(
+            "",
+            ", shared: {kind: valkey, url: \"redis://:s3cret@a\"}",
+        ));
     }
 }

@@ -50,13 +50,6 @@ pub(super) fn lease<S: 'static>(interval: fn(&S) -> Duration) -> Form<S, Duratio
     duration(LEASES).also(judge).or(left_out)
 }
 
-/// Nothing is shared in a file of our own.
-pub(super) fn judge_sharing(field: &Field<'_>, shares: bool, kind: RegistryKind) {
-    if shares && kind == RegistryKind::Embedded {
-        field.warn("has no effect with the embedded registry");
-    }
-}
-
 pub(super) fn table(field: &Field<'_>) -> Option<String> {
     let form = "a table's name: 3 to 249 letters, digits and . _ -";
     field.parsed(form, |text| {
@@ -123,5 +116,8 @@ mod tests {
             "warning: forebay.registry.share_leader",
         );
         finds_nothing("{registry: {kind: dynamodb, share_leader: true}}");
+        finds_nothing(
+            "{registry: {share_leader: true}, shared: {kind: valkey, url: \"redis://:s3cret@a\"}}",
+        );
     }
 }

@@ -203,8 +203,8 @@ settings_group! {
         /// How long one balancer writes health for all before another may take over (DynamoDB): three times
         /// `health.interval` at least, and so long where that is longer than the default.
         lease: Duration = registry::LEASE, registry::lease(|all| all.health.interval), RestartIf(has_lease);
-        /// The leader is asked by one balancer for all (DynamoDB).
-        share_leader: bool = false, boolean().also(|at, shares, all: &Settings| registry::judge_sharing(at, *shares, all.registry.kind)), Restart;
+        /// The leader is asked by one balancer for all (by `shared`, else DynamoDB).
+        share_leader: bool = false, boolean(), Restart;
         /// How often it is read again.
         refresh: Duration = secs(5), duration(PERIODS), Live;
         /// The file of the last good list, for a start without the registry.

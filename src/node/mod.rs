@@ -26,7 +26,7 @@ pub mod lookup;
 pub mod probe;
 mod probe_extras;
 mod probe_questions;
-mod probed_head;
+pub mod probed_head;
 pub mod reply;
 pub mod request_head;
 pub mod resolver;

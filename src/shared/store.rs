@@ -161,6 +161,23 @@ impl SharedStore {
         self.ask("write", &command).await.is_some()
     }
 
+    /// Whether `me` holds `key` from now on for so long: nobody else does. `None`: it isn't known, likewise.
+    pub async fn hold(&self, key: &str, me: &str, keeps: Duration) -> Option<bool> {
+        let key = prefixed(key);
+        let mut take = redis::cmd("SET");
+        take.arg(&key).arg(me).arg("NX").arg("GET");
+        take.arg("PX").arg(millis(keeps));
+        match self.ask("write", &take).await? {
+            Value::BulkString(holder) if holder == me.as_bytes() => {
+                let mut keep = redis::cmd("PEXPIRE");
+                keep.arg(&key).arg(millis(keeps));
+                self.ask("write", &keep).await.map(|_| true)
+            }
+            Value::Nil => Some(true),
+            _ => Some(false),
+        }
+    }
+
     /// Hands to `take` the entries of the log `key` that are younger than `from`, in milliseconds since 1970 by
     /// the store's clock, oldest first, about `most` of them at most, a few at a time. It isn't for calls: it waits as long as it takes.
     pub async fn log(&self, key: &str, from: u64, most: usize, mut take: impl FnMut(&[u8])) {

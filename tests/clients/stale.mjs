@@ -15,17 +15,20 @@ export class CountedTruth {
     this.stale = {}
     this.head = 0
     this.first = null
+    this.times = []
   }
 
   // One call, whose answer must be `good`; an error is none.
   async expect(what, ask, good) {
     this.calls += 1
     let said
+    const began = performance.now()
     try {
       said = await ask()
     } catch (error) {
       said = error
     }
+    this.times.push(performance.now() - began)
     if (!(said instanceof Error) && good(said)) return
     this.stale[what] = (this.stale[what] ?? 0) + 1
     const told = said instanceof Error ? (said.shortMessage ?? said.message) : JSON.stringify(said, (_, v) => typeof v === 'bigint' ? Number(v) : v)
@@ -55,7 +58,9 @@ export class CountedTruth {
       await this.look(hash, receipt.block, deployed.contract, nonce, round)
     }
     const { calls, stale, first } = this
-    console.log(JSON.stringify({ calls, stale, first }))
+    const times = this.times.sort((one, other) => one - other)
+    const [p50, p99] = [0.5, 0.99].map((part) => Number(times[Math.floor(times.length * part)].toFixed(1)))
+    console.log(JSON.stringify({ calls, stale, p50, p99, first }))
   }
 
   async look(hash, block, contract, nonce, round) {

@@ -13,6 +13,7 @@ mod admin;
 mod architecture;
 mod autobahn;
 mod bad_input;
+mod balancers;
 mod batches;
 mod blocks;
 mod cache;

@@ -88,13 +88,21 @@ async fn a_restart_does_not_take_the_head_back() {
     }
 }
 
-/// Both accept for some seconds, and a client's calls come to both in turn. A block takes a second, and nodes
-/// have it at different times.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upgrade_takes_the_head_back_for_nobody() {
+/// Calls while one process takes over from another, and answers that fell. Both accept for some seconds, and a
+/// client's calls come to both in turn. A block takes `pace`, and nodes have it at different times. `meet`: whether
+/// the two can tell each other their heads.
+async fn falls_over_an_upgrade(pace: Duration, meet: bool) -> (u64, u64) {
     let beginning =
         format!("upgrade_sock: \"@FOLDER@/upgrade.sock\"\n{QUICK}").replace("version: 1\n", "");
+    let beginning = beginning.replace(
+        "block_time: 1s",
+        &format!("block_time: {}ms", pace.as_millis()),
+    );
     let mut scene = Pretend::set_with(&[1, 1, 1], &format!("version: 1\n{beginning}"), "").await;
+    if !meet {
+        // Nothing can listen there.
+        std::fs::create_dir(scene.balancer.folder().join("upgrade.sock.heads")).unwrap();
+    }
     let is_over = Arc::new(AtomicBool::new(false));
     let address = scene.balancer.rpc.address;
     let callers: Vec<_> = (0..4)
@@ -108,7 +116,7 @@ async fn an_upgrade_takes_the_head_back_for_nobody() {
             node.set_lag((turn + at as u64 * 5) % 3);
         }
         turn += 1;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(pace).await;
     }
     is_over.store(true, Relaxed);
     let (mut calls, mut falls) = (0, 0);
@@ -117,10 +125,26 @@ async fn an_upgrade_takes_the_head_back_for_nobody() {
         calls += its_calls;
         falls += its_falls;
     }
-    println!("{calls} calls, {falls} falls, {turn} blocks");
+    println!("blocks of {pace:?}, met: {meet}: {calls} calls, {falls} falls, {turn} blocks");
     assert!(calls > 2_000, "{calls} calls alone");
+    (calls, falls)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_takes_the_head_back_for_nobody() {
+    let (calls, falls) = falls_over_an_upgrade(Duration::from_secs(1), true).await;
     // What is told is heard a moment later: no call but one that comes in that moment.
     assert!(falls * 1_000 <= calls, "{falls} falls in {calls} calls");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_that_cannot_meet_at_an_upgrade_show_two_heads() {
+    let pace = Duration::from_millis(250);
+    let (calls, apart) = falls_over_an_upgrade(pace, false).await;
+    assert!(
+        apart * 1_000 > calls,
+        "then the other story shows nothing: {apart}"
+    );
 }
 
 /// Calls over new connections and how often their answers fell.
@@ -249,10 +273,14 @@ async fn two_balancers_on_one_table_learn_each_others_heads() {
         })
         .await;
     }
-    let floor = registry.floor().await.unwrap().unwrap();
-    assert_eq!(
-        (floor.number, floor.chain_id),
-        (BlockNumber(103), Some(ChainId(1)))
-    );
+    // Each sees it at its nodes, too, and one a second is written.
+    let mut kept = None;
+    eventually("the table has it", PATIENCE, async || {
+        kept = registry.floor().await.unwrap();
+        kept.is_some_and(|floor| floor.number == BlockNumber(103))
+    })
+    .await;
+    let floor = kept.unwrap();
+    assert_eq!(floor.chain_id, Some(ChainId(1)));
     assert!(floor.hash.is_some());
 }

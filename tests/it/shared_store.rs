@@ -10,7 +10,7 @@ use forebay_fake::{FakeChain, FakeConfig, FakeNode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Authority, Balancer, Draft, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
+    Authority, Balancer, Draft, Engine, PATIENCE, QUICK, RedisServer, TcpGate, Wallet, eventually,
 };
 
 /// Calls must be answered within this while the store fails, on a machine that does much else.
@@ -61,7 +61,13 @@ async fn is_well(store: &Arc<SharedStore>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_alone_a_user_over_tls_and_a_cluster_are_used_alike() {
-    let server = RedisServer::start().await;
+    for engine in [Engine::Redis, Engine::Valkey] {
+        is_used_in_all_ways(engine).await;
+    }
+}
+
+async fn is_used_in_all_ways(engine: Engine) {
+    let server = RedisServer::start_as(engine, &[]).await;
     is_well(&store_at(&server.url(), None)).await;
 
     let folder = tempfile::tempdir().unwrap();
@@ -87,11 +93,11 @@ async fn a_server_alone_a_user_over_tls_and_a_cluster_are_used_alike() {
         "no",
     ];
     let options: Vec<_> = tls.into_iter().chain(user.split(' ')).collect();
-    let _guarded = RedisServer::start_with(&options).await;
+    let _guarded = RedisServer::start_as(engine, &options).await;
     let url = format!("rediss://forebay:s3cret@localhost:{port}");
     is_well(&store_at(&url, Some(ca))).await;
 
-    let cluster = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
+    let cluster = RedisServer::start_as(engine, &["--cluster-enabled", "yes"]).await;
     let slots = cluster.ask("CLUSTER ADDSLOTSRANGE 0 16383").await;
     assert!(slots.starts_with("+OK"), "{slots}");
     eventually("the cluster is whole", PATIENCE, async || {
@@ -362,4 +368,105 @@ async fn a_transaction_that_was_sent_through_one_is_counted_and_shown_by_the_oth
     // Nothing of who sent it stands there but the transaction.
     let log = server.ask("XRANGE forebay:main:writes - +").await;
     assert!(!log.contains("127.0.0.1"), "{log}");
+}
+
+/// How often each of `balancers` has asked the leader by now.
+async fn asked(balancers: &[Balancer]) -> Vec<f64> {
+    let mut asked = Vec::new();
+    for balancer in balancers {
+        let name = "forebay_probe_duration_seconds_count";
+        let times = balancer.metric(name, &[("node", "leader")]).await;
+        asked.push(times.unwrap_or(0.0));
+    }
+    asked
+}
+
+/// Who asks the leader within two seconds, some ten rounds.
+async fn askers(balancers: &[Balancer]) -> Vec<usize> {
+    let before = asked(balancers).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = asked(balancers).await;
+    let grown = before.iter().zip(&after).enumerate();
+    grown
+        .filter(|(_, (before, after))| after > before)
+        .map(|(at, _)| at)
+        .collect()
+}
+
+async fn all_hear_of_the_leader(balancers: &[Balancer], head: u64) {
+    for balancer in balancers {
+        eventually("the leader's head is known", PATIENCE, async || {
+            let name = "forebay_reference_block_number";
+            balancer.metric(name, &[]).await == Some(head as f64)
+        })
+        .await;
+        let leads = [("source", "leader")];
+        let source = balancer.metric("forebay_reference_source", &leads).await;
+        assert_eq!(source, Some(1.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paid_leader_is_asked_by_one_for_all_and_by_each_while_the_store_is_away() {
+    let server = RedisServer::start().await;
+    let chain = FakeChain::still(1, 100);
+    let start = async || {
+        FakeNode::start(FakeConfig::following(&chain))
+            .await
+            .unwrap()
+    };
+    let (leader, own) = (start().await, start().await);
+    let yaml = QUICK.replace("refresh: 300ms", "refresh: 300ms, share_leader: true");
+    let yaml = format!(
+        "{yaml}  shared: {{ kind: valkey, url: \"{}\" }}\n  nodes:\n    \
+         - {{ url: \"{}\", leader: true, name: leader }}\n    - {{ url: \"{}\", name: own }}\n",
+        server.url(),
+        leader.url(),
+        own.url()
+    );
+    let mut balancers = Vec::new();
+    for _ in 0..3 {
+        balancers.push(Balancer::start(&yaml, &[]).await);
+    }
+    let mut asker = 0;
+    eventually("only one asks the leader", PATIENCE, async || {
+        let askers = askers(&balancers).await;
+        asker = *askers.first().unwrap_or(&0);
+        askers.len() == 1
+    })
+    .await;
+    chain.advance(5);
+    all_hear_of_the_leader(&balancers, 105).await;
+
+    // Whoever asks for all dies, and another takes its place.
+    balancers.remove(asker).process.kill();
+    chain.advance(5);
+    all_hear_of_the_leader(&balancers, 110).await;
+    eventually("one of the others asks", PATIENCE, async || {
+        askers(&balancers).await.len() == 1
+    })
+    .await;
+
+    server.process.pause();
+    for balancer in &balancers {
+        is_up(balancer, 0.0).await;
+    }
+    // Not after three intervals without news, but in the next round.
+    let before = asked(&balancers).await;
+    let began = forebay::clock::now();
+    eventually("each asks for itself", Duration::from_secs(1), async || {
+        let now = asked(&balancers).await;
+        before.iter().zip(&now).all(|(before, now)| now > before)
+    })
+    .await;
+    println!("each has asked after {:?}", began.elapsed());
+    chain.advance(5);
+    all_hear_of_the_leader(&balancers, 115).await;
+    server.process.resume();
+    eventually("one asks for all again", PATIENCE, async || {
+        askers(&balancers).await.len() == 1
+    })
+    .await;
+    chain.advance(5);
+    all_hear_of_the_leader(&balancers, 120).await;
 }

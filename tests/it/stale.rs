@@ -19,10 +19,10 @@ const KEYS: [&str; 2] = [
 const SCRIPTS: [&str; 2] = ["stale_viem.mjs", "stale_ethers.mjs"];
 
 /// What a client counted.
-struct Count {
-    calls: u64,
-    stale: u64,
-    told: String,
+pub struct Count {
+    pub calls: u64,
+    pub stale: u64,
+    pub told: String,
 }
 
 fn rounds() -> u32 {
@@ -31,7 +31,7 @@ fn rounds() -> u32 {
 }
 
 /// Both clients, one after the other, at `url`.
-async fn measure(what: &str, url: &str, twins: &Twins) -> Count {
+pub async fn measure(what: &str, url: &str, twins: &Twins) -> Count {
     let mut count = Count {
         calls: 0,
         stale: 0,

@@ -2,7 +2,7 @@
 # Brings the real parts that the tests talk to into .parts/ (ignored by git), each at a pinned
 # version: anvil, cast, geth 1.8.23, viem, ethers, web3.js, web3.py, DynamoDB Local and dynoxide (a second,
 # quicker DynamoDB), schemathesis, playwright-core, which drives the system's Chromium, and Grafana's
-# SDK; and Prometheus with promtool and amtool, as Debian has them. For Linux on x86-64. DynamoDB
+# SDK; and Prometheus with promtool and amtool, and Valkey, as Debian has them. For Linux on x86-64. DynamoDB
 # Local runs on Java 17.
 #
 # Quick when done: .parts/installed holds the digest of what was asked for.
@@ -90,9 +90,44 @@ watchers() {
     done
 }
 
+# Its server is the program of its tools, by another name. Debian 12 has it in its backports, which are looked
+# into by a list of their own: nothing else of them is installed here.
+valkey() {
+    local program
+    rm -f "$parts/bin/valkey-server"
+    hash -r
+    if program=$(command -v valkey-server); then
+        say "valkey-server is here"
+        ln -sfn "$program" "$parts/bin/valkey-server"
+        return
+    fi
+    say "valkey-server from Debian's backports"
+    need apt-get "install valkey-server"
+    local apt=$parts/apt
+    mkdir -p "$parts/debian" "$apt/lists/partial" "$apt/cache/archives/partial"
+    cat >"$apt/backports.sources" <<-SOURCES
+	Types: deb
+	URIs: http://deb.debian.org/debian
+	Suites: bookworm-backports
+	Components: main
+	Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	SOURCES
+    local options=(-qq -o "Dir::Etc::sourcelist=$apt/backports.sources" -o Dir::Etc::sourceparts=/dev/null
+        -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
+    (
+        cd "$parts/debian"
+        apt-get "${options[@]}" update
+        apt-get "${options[@]}" download valkey-tools
+        dpkg-deb --extract valkey-tools_*.deb .
+        rm valkey-tools_*.deb
+    ) >&2
+    ln -sfn ../debian/usr/bin/valkey-check-rdb "$parts/bin/valkey-server"
+}
+
 nodes_and_clients
 python_parts
 watchers
+valkey
 
 "$parts/bin/anvil" --version >/dev/null
 "$parts/bin/cast" --version >/dev/null
@@ -100,6 +135,7 @@ watchers
 "$parts/bin/promtool" --version >/dev/null
 "$parts/bin/amtool" --version >/dev/null
 "$parts/bin/dynoxide" --version >/dev/null
+"$parts/bin/valkey-server" --version >/dev/null
 [ -e "$parts/dynamodb-local/DynamoDBLocal.jar" ]
 "$parts/venv/bin/python" -c 'import web3, grafana_foundation_sdk'
 "$parts/venv/bin/schemathesis" --version >/dev/null

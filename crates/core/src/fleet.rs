@@ -10,8 +10,8 @@
 //! - how far back it goes: [`depth`], [`history`], [`promises`]
 //! - what its calls teach: [`load`], [`conduct`], [`overload`], [`limiter`], [`unsupported`],
 //!   [`node_limits`]
-//! - the chain: [`reference`], [`block_time`], [`served_head`], [`head_floor`], [`quorum_head`],
-//!   [`branch`], [`forks`]
+//! - the chain: [`reference`], [`block_time`], [`block_schedule`], [`served_head`], [`head_floor`],
+//!   [`quorum_head`], [`branch`], [`forks`]
 //! - all of that, round by round: [`tracker`]
 //! - what calls see: [`node_view`], [`view`], and [`client_floors`] beyond it
 //! - who gets a call: [`requirements`], [`sampler`], [`select`], [`wait_queue`]
@@ -19,6 +19,7 @@
 //!   [`awaited_blocks`]
 
 pub mod awaited_blocks;
+pub mod block_schedule;
 pub mod block_time;
 pub mod branch;
 pub mod client_floors;

@@ -61,7 +61,7 @@ pub use ports::free_port;
 pub use pretend::{Pretend, SECRET, call};
 pub use process::Process;
 pub use prometheus::Prometheus;
-pub use redis::RedisServer;
+pub use redis::{Engine, RedisServer};
 pub use relay::Relay;
 pub use round_robin::RoundRobin;
 pub use rpc::Rpc;
@@ -73,7 +73,7 @@ pub use tls::TlsDoor;
 pub use twins::Twins;
 pub use wallet::{AVALANCHE_HEADER, Draft, Kind, Wallet, deposit, header_hash};
 pub use wire::Wire;
-pub use written::Written;
+pub use written::{ANVIL, Written};
 
 use std::path::PathBuf;
 use std::time::Duration;

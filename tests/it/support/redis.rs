@@ -1,5 +1,5 @@
-//! Redis, as Debian has it: the store that balancers share. The program is also in the package of its tools,
-//! which starts no server of its own; there it goes by what it is called.
+//! Redis and Valkey, as Debian has them: the store that balancers share. The program is also in the package of its
+//! tools, which starts no server of its own; there it goes by what it is called.
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
@@ -10,14 +10,21 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Process, eventually, free_port};
+use super::{Process, eventually, free_port, part};
 
-const PROGRAM: &str = "redis-check-rdb";
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Redis,
+    Valkey,
+}
 
 /// A running server, in memory alone; killed on drop.
 pub struct RedisServer {
     pub process: Process,
+    engine: Engine,
     pub address: SocketAddr,
     more: Vec<String>,
     folder: TempDir,
@@ -30,12 +37,17 @@ impl RedisServer {
 
     /// With `more` of its own options.
     pub async fn start_with(more: &[&str]) -> RedisServer {
+        RedisServer::start_as(Engine::Redis, more).await
+    }
+
+    pub async fn start_as(engine: Engine, more: &[&str]) -> RedisServer {
         let folder = TempDir::new().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let more: Vec<_> = more.iter().map(ToString::to_string).collect();
-        let process = begin(address, &more, &folder);
+        let process = begin(engine, address, &more, &folder);
         let mut server = RedisServer {
             process,
+            engine,
             address,
             more,
             folder,
@@ -51,7 +63,7 @@ impl RedisServer {
     /// Again on its port, with nothing in it.
     pub async fn restart(&mut self) {
         self.process.kill();
-        self.process = begin(self.address, &self.more, &self.folder);
+        self.process = begin(self.engine, self.address, &self.more, &self.folder);
         self.answers().await;
     }
 
@@ -70,9 +82,20 @@ impl RedisServer {
     }
 }
 
-fn begin(address: SocketAddr, more: &[String], folder: &TempDir) -> Process {
-    let mut command = Command::new(PROGRAM);
-    command.arg0("redis-server").current_dir(folder.path());
+fn begin(engine: Engine, address: SocketAddr, more: &[String], folder: &TempDir) -> Process {
+    let mut command = match engine {
+        Engine::Redis => {
+            let mut redis = Command::new("redis-check-rdb");
+            redis.arg0("redis-server");
+            redis
+        }
+        Engine::Valkey => {
+            let mut valkey = Command::new(part("valkey-server"));
+            valkey.arg0("valkey-server");
+            valkey
+        }
+    };
+    command.current_dir(folder.path());
     command.args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"]);
     command.args(["--save", "", "--appendonly", "no"]);
     command.args(more);

@@ -16,6 +16,7 @@ const HEAD: u8 = 1;
 const FLOORS: u8 = 2;
 const SENT: u8 = 3;
 const MINED: u8 = 4;
+const LEADER: u8 = 5;
 /// Clients, or transactions, in one message.
 pub const ITEMS_MAX: usize = 512;
 
@@ -47,6 +48,16 @@ pub enum SharedNews {
     Sent(HandedWrite),
     /// Clients were told that these transactions stand in these blocks.
     Mined(Vec<(TxHash, BlockNumber)>),
+    /// What the leader answered to the balancer that asks it for all.
+    Leader(LeaderNews),
+}
+
+/// What a leader told of its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderNews {
+    pub node: NodeMark,
+    pub head: BlockNumber,
+    pub chain_id: Option<ChainId>,
 }
 
 /// A transaction that a node took from another balancer.
@@ -72,7 +83,7 @@ impl SharedNews {
         match self {
             SharedNews::Floors(floors) => floors.is_empty(),
             SharedNews::Mined(mined) => mined.is_empty(),
-            SharedNews::Head(_) | SharedNews::Sent(_) => false,
+            SharedNews::Head(_) | SharedNews::Sent(_) | SharedNews::Leader(_) => false,
         }
     }
 
@@ -101,6 +112,13 @@ impl SharedNews {
                     bytes.extend(hash.bytes());
                     bytes.extend(block.0.to_be_bytes());
                 }
+                bytes
+            }
+            SharedNews::Leader(news) => {
+                let mut bytes = vec![VERSION, LEADER];
+                bytes.extend(news.node.0);
+                bytes.extend(news.head.0.to_be_bytes());
+                write_option(&mut bytes, news.chain_id.map(|id| id.0.to_be_bytes()));
                 bytes
             }
             SharedNews::Sent(sent) => {
@@ -153,6 +171,14 @@ impl SharedNews {
                     mined.push((hash, BlockNumber(rest.number()?)));
                 }
                 rest.0.is_empty().then_some(SharedNews::Mined(mined))
+            }
+            [LEADER] => {
+                let news = SharedNews::Leader(LeaderNews {
+                    node: NodeMark(rest.take()?),
+                    head: BlockNumber(rest.number()?),
+                    chain_id: rest.option::<8>()?.map(u64::from_be_bytes).map(ChainId),
+                });
+                rest.0.is_empty().then_some(news)
             }
             [SENT] => {
                 let sent = HandedWrite {
@@ -257,6 +283,16 @@ mod tests {
             ]),
             SharedNews::Sent(sent.clone()),
             SharedNews::Mined(vec![(transaction::hash_of(&[1]), BlockNumber(5))]),
+            SharedNews::Leader(LeaderNews {
+                node: NodeMark::of("leader"),
+                head: BlockNumber(7),
+                chain_id: Some(ChainId(1)),
+            }),
+            SharedNews::Leader(LeaderNews {
+                node: NodeMark::of("leader"),
+                head: BlockNumber(7),
+                chain_id: None,
+            }),
             SharedNews::Sent(HandedWrite {
                 client: None,
                 network: None,
@@ -317,7 +353,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_stands_there_does_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..6u8) {
+        fn nothing_that_stands_there_does_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..7u8) {
             let _ = SharedNews::read(&bytes);
             let _ = SharedNews::read(&[&[VERSION, kind], &bytes[..]].concat());
         }

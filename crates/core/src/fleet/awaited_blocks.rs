@@ -4,14 +4,21 @@
 //! each block that may be there says whether it is; who polls for the next one costs no more than that.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::node::{NodeId, Role};
 
 /// Blocks that are remembered as looked for. Beyond it none is: what is within reach is fewer.
 const BLOCKS_MAX: usize = 1024;
+
+/// Nodes that are looked at for the next block while none is known to have it.
+pub const DUE_NODES_MAX: usize = 4;
+/// Who told a head unasked so many block times ago, or so long, tells the next one, too.
+const TELLS_BLOCKS: u32 = 4;
+const TELLS_MIN: Duration = Duration::from_secs(5);
 
 /// What was looked for, and in which look. Looks count from 1.
 #[derive(Clone, Debug, Default)]
@@ -69,9 +76,41 @@ pub fn looked_at(view: &FleetView, now: Instant) -> Vec<NodeId> {
     nodes.map(|node| node.id).collect()
 }
 
+/// The nodes that are looked at for the next block, which is due: own ones that serve, don't tell it unasked, and
+/// aren't known to have it. Where those that tell it have half of the weight, it is known by them.
+pub fn looked_at_when_due(view: &FleetView, now: Instant) -> Vec<NodeId> {
+    let tells_for = TELLS_MIN.max(view.pace * TELLS_BLOCKS);
+    let tells = |node: &NodeView| {
+        let at = node.told_unasked_at;
+        at.is_some_and(|at| now.saturating_duration_since(at) < tells_for)
+    };
+    let own = || {
+        let nodes = view.nodes.iter();
+        nodes.filter(|node| node.rung == Role::Own && node.serves())
+    };
+    let weight = |node: &NodeView| u64::from(node.weight.get());
+    let telling: u64 = own().filter(|node| tells(node)).map(weight).sum();
+    if telling * 2 >= own().map(weight).sum() {
+        return Vec::new();
+    }
+    let lacks = |node: &&NodeView| {
+        node.head <= view.served_head && !tells(node) && !node.standing.rests(now)
+    };
+    let mut nodes: Vec<_> = own().filter(lacks).collect();
+    if own().all(|node| node.head <= view.served_head) {
+        // By what all balancers call them: they look at the same ones.
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        nodes.truncate(DUE_NODES_MAX);
+    }
+    nodes.iter().map(|node| node.id).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::standing::Hysteresis;
+    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
+    use crate::vocabulary::node::{NodePurpose, Weight};
 
     fn ask(awaited: &mut AwaitedBlocks, number: u64, head: u64) -> (u64, bool) {
         let asked = awaited.ask(BlockNumber(number), Some(BlockNumber(head)));
@@ -117,5 +156,82 @@ mod tests {
         assert_eq!(awaited.looks.len(), BLOCKS_MAX);
         let last = 100 + 2 * BLOCKS_MAX as u64;
         assert_eq!(ask(&mut awaited, last, 100), (1, true));
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A leader, which is node 0, and own ones of these names, from 1 on, all at block 100; a block takes 2 s.
+    fn fleet(names: &[&str], now: Instant) -> Fleet {
+        let mut fleet = Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: 2 * SECOND,
+            look: 5 * SECOND,
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 1, fall: 1 },
+        });
+        let names: Vec<_> = ["leader"].iter().chain(names).collect();
+        let members = names.iter().zip(0..).map(|(name, id)| FleetMember {
+            id: NodeId(id),
+            name: (**name).into(),
+            rung: if id == 0 { Role::Leader } else { Role::Own },
+            weight: Weight::ONE,
+            purpose: NodePurpose::default(),
+        });
+        fleet.replace(members.collect(), now);
+        let probe = ProbeOutcome::Answered {
+            head: BlockNumber(100),
+            chain_id: None,
+            syncing: false,
+        };
+        let probes: Vec<_> = (0..).map(NodeId).zip(names.iter().map(|_| probe)).collect();
+        fleet.hear_round(&probes, now);
+        fleet
+    }
+
+    fn due(fleet: &Fleet, now: Instant) -> Vec<u32> {
+        let nodes = looked_at_when_due(&fleet.view(), now);
+        nodes.iter().map(|id| id.0).collect()
+    }
+
+    fn told(fleet: &mut Fleet, id: u32, head: u64, now: Instant) {
+        let details = ProbeDetails::default();
+        fleet.hear_head(NodeId(id), BlockNumber(head), &details, now);
+    }
+
+    #[test]
+    fn own_nodes_are_looked_at_when_a_block_is_due_by_name_and_no_more_than_four() {
+        let now = crate::testing::now();
+        let scene = fleet(&["b", "c", "a"], now);
+        assert_eq!(due(&scene, now), [3, 1, 2]);
+        let mut many = fleet(&["f", "e", "d", "c", "b", "a"], now);
+        assert_eq!(due(&many, now), [6, 5, 4, 3]);
+        let details = ProbeDetails::default();
+        many.hear_look(NodeId(4), BlockNumber(101), &details, now);
+        assert_eq!(
+            due(&many, now),
+            [1, 2, 3, 5, 6],
+            "one has it: all others, until half have it"
+        );
+    }
+
+    #[test]
+    fn nodes_that_tell_their_heads_are_not_looked_at_and_nobody_is_where_half_of_the_weight_tells()
+    {
+        let now = crate::testing::now();
+        let mut scene = fleet(&["a", "b", "c"], now);
+        told(&mut scene, 1, 100, now);
+        assert_eq!(due(&scene, now), [2, 3], "one tells, and is not at half");
+        told(&mut scene, 2, 100, now);
+        assert_eq!(due(&scene, now), [] as [u32; 0]);
+        let silent = now + TELLS_BLOCKS * 2 * SECOND;
+        assert_eq!(
+            due(&scene, silent),
+            [1, 2, 3],
+            "they have told nothing for long"
+        );
+        assert_eq!(
+            due(&scene, silent - Duration::from_millis(1)),
+            [] as [u32; 0]
+        );
     }
 }

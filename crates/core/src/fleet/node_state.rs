@@ -37,6 +37,7 @@ pub(crate) struct NodeState {
     pub safe: Option<BlockNumber>,
     pub finalized: Option<BlockNumber>,
     pub standstill: StallDetector,
+    pub told_unasked_at: Option<Instant>,
     /// It stands still while others go on.
     pub is_stuck: bool,
     /// An answer of it showed another branch than clients were told; until the next probe.
@@ -90,6 +91,7 @@ impl NodeState {
             safe: None,
             finalized: None,
             standstill: StallDetector::default(),
+            told_unasked_at: None,
             is_stuck: false,
             was_seen_astray: false,
             tip: None,
@@ -365,6 +367,7 @@ impl NodeState {
             name: self.member.name.clone(),
             rung: self.member.rung,
             weight: self.member.weight,
+            told_unasked_at: self.told_unasked_at,
             methods: self.member.purpose.serves.clone(),
             head: self.head,
             head_timestamp: self.head_timestamp,

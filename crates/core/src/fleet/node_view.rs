@@ -71,6 +71,8 @@ pub struct NodeView {
     pub name: Arc<str>,
     pub rung: Role,
     pub weight: Weight,
+    /// When it told a head unasked, at last.
+    pub told_unasked_at: Option<Instant>,
     /// The methods that it is asked for, as the operator says.
     pub methods: ServedMethods,
     pub head: Option<BlockNumber>,

@@ -12,6 +12,7 @@ mod projection;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::fleet::block_schedule::BlockSchedule;
 use crate::fleet::block_time::BlockTimeTracker;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::depth::DepthFinding;
@@ -48,6 +49,7 @@ pub struct Fleet {
     reorgs: u64,
     told: Arc<PublishedChain>,
     pace: BlockTimeTracker,
+    schedule: BlockSchedule,
     safe: QuorumHead,
     finalized: QuorumHead,
     tag_looks: TagSchedule,
@@ -73,6 +75,7 @@ impl Fleet {
             falls: 0,
             reorgs: 0,
             told: Arc::default(),
+            schedule: BlockSchedule::default(),
             safe: QuorumHead::default(),
             finalized: QuorumHead::default(),
             tag_looks: TagSchedule::default(),
@@ -87,6 +90,7 @@ impl Fleet {
     pub fn change_yardstick(&mut self, yardstick: HealthCriteria) {
         if yardstick.block_time != self.yardstick.block_time {
             self.pace = BlockTimeTracker::new(yardstick.block_time);
+            self.schedule = BlockSchedule::default();
         }
         self.yardstick = yardstick;
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fleet::block_schedule::DueBlock;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::client_floors::PublishedHead;
 use crate::fleet::forks::ForkSummary;
@@ -39,6 +40,8 @@ pub struct FleetView {
     pub believable_head: Option<BlockNumber>,
     /// The time from one block to the next.
     pub pace: Duration,
+    /// When nodes are looked at for the next block.
+    pub due_block: Option<DueBlock>,
     /// What clients were told.
     pub told: Arc<PublishedChain>,
     /// How often what clients are shown has gone back.

@@ -49,7 +49,15 @@ impl Fleet {
             self.tag_looks = TagSchedule::default();
         }
         self.settle_floor_after(course, now);
+        self.await_next(now);
         self.settle_tags(course == HeadMovement::Anew);
+    }
+
+    /// The head that is shown may be another one: the next block is due by it.
+    pub(super) fn await_next(&mut self, now: Instant) {
+        if let Some(head) = self.served.head() {
+            self.schedule.hear(head, now);
+        }
     }
 
     /// Clients were told this chain.

@@ -51,7 +51,10 @@ impl Fleet {
 
     fn take_step(&mut self, step: FloorStep, now: Instant) {
         match step {
-            FloorStep::Shown(number) => self.served.lift(number, now),
+            FloorStep::Shown(number) => {
+                self.served.lift(number, now);
+                self.await_next(now);
+            }
             FloorStep::Stays => {}
             // Who was told of it is told less from now on, as after a reorg.
             FloorStep::Dropped => self.falls += 1,

@@ -48,6 +48,9 @@ impl Fleet {
         now: Instant,
     ) -> Vec<FleetChange> {
         let told = self.told.clone();
+        if let Some(entry) = self.entry_mut(id).filter(|_| is_unasked) {
+            entry.told_unasked_at = Some(now);
+        }
         let Some(entry) = self
             .entry_mut(id)
             .filter(|entry| entry.lives && entry.head < Some(head))

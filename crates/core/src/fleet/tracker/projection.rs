@@ -111,6 +111,7 @@ impl Fleet {
             reach: highest_head.map(|highest| self.reach_from(highest)),
             believable_head: self.believable(),
             pace: self.pace.pace(),
+            due_block: self.schedule.due(self.pace.pace()),
             falls: self.falls,
             told: self.told.clone(),
             odds: Sampler::of(&nodes),
