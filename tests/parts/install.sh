@@ -103,11 +103,13 @@ valkey() {
     fi
     say "valkey-server from Debian's backports"
     need apt-get "install valkey-server"
-    local apt=$parts/apt
+    local apt=$parts/apt mirror
+    # From wherever this machine has Debian.
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' "Identifier: Packages" "Codename: bookworm" | head -n 1)
     mkdir -p "$parts/debian" "$apt/lists/partial" "$apt/cache/archives/partial"
     cat >"$apt/backports.sources" <<-SOURCES
 	Types: deb
-	URIs: http://deb.debian.org/debian
+	URIs: $mirror
 	Suites: bookworm-backports
 	Components: main
 	Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg

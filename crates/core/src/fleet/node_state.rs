@@ -1,5 +1,7 @@
 //! One node as the fleet knows it.
 
+mod projection;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +13,9 @@ use crate::fleet::branch::PublishedChain;
 use crate::fleet::depth::{DepthFinding, DepthQuestion};
 use crate::fleet::history::NodeHistory;
 use crate::fleet::node_limits::NodeLimits;
-use crate::fleet::node_view::{BranchEvidence, NodeCaveat, NodeView, WAVERING};
+use crate::fleet::node_view::{BranchEvidence, WAVERING};
 use crate::fleet::probe_failure::ProbeFailure;
-use crate::fleet::report::{FleetMember, ProbeDetails, ProbeExtras, ProbeOutcome};
+use crate::fleet::report::{FleetMember, ProbeDetails, ProbeOutcome};
 use crate::fleet::standing::Standing;
 use crate::fleet::standstill::StallDetector;
 use crate::fleet::syncing::SyncProgress;
@@ -292,12 +294,6 @@ impl NodeState {
         }
     }
 
-    /// What is known of its depth, and no more than the operator says.
-    fn narrowed_depth(&self) -> Depth {
-        let narrowed = self.head.zip(self.member.purpose.recent_blocks.number());
-        narrowed.map_or(self.depth, |(head, blocks)| self.depth.newest(blocks, head))
-    }
-
     /// Where it stands to what clients were told.
     pub fn branch(&self, told: &PublishedChain) -> Branch {
         let tip = self.tip.filter(|tip| Some(tip.number) == self.head);
@@ -341,59 +337,6 @@ impl NodeState {
         let stands = |tag: Option<BlockNumber>| tag.filter(|tagged| Some(*tagged) <= head);
         self.safe = stands(self.safe);
         self.finalized = stands(self.finalized);
-    }
-
-    /// What is to be said of it although it is fit.
-    fn remark(&self) -> Option<NodeCaveat> {
-        if !self.standing.is_healthy() || !self.keeping_up.says_syncing() {
-            None
-        } else if self.keeping_up.indexes() {
-            Some(NodeCaveat::Indexing)
-        } else {
-            Some(NodeCaveat::Syncing)
-        }
-    }
-
-    /// As calls see it. `asked`: what the fleet wants to know of it beside its depth.
-    pub fn view(
-        &self,
-        reference: Option<BlockNumber>,
-        is_on_another_chain: bool,
-        is_astray: bool,
-        asked: ProbeExtras,
-    ) -> NodeView {
-        NodeView {
-            id: self.member.id,
-            name: self.member.name.clone(),
-            rung: self.member.rung,
-            weight: self.member.weight,
-            told_unasked_at: self.told_unasked_at,
-            methods: self.member.purpose.serves.clone(),
-            head: self.head,
-            head_timestamp: self.head_timestamp,
-            reference,
-            lives: self.lives,
-            trouble: self.trouble.clone(),
-            is_on_another_chain,
-            was_seen_astray: self.was_seen_astray,
-            is_astray,
-            evidence: self.evidence(),
-            standing: self.standing,
-            load: self.load.clone(),
-            depth: self.narrowed_depth(),
-            is_doubted: self.soundings.is_doubted(),
-            lacks: self.lacks.clone(),
-            as_written: self.as_written.clone(),
-            remark: self.remark(),
-            limits: self.limits.clone(),
-            inquiry: ProbeExtras {
-                capabilities: self.soundings.asks_capabilities(),
-                // Of a node that syncs, say, nothing would be learnt that lasts.
-                depth: self.question.filter(|_| self.standing.is_healthy()),
-                state: self.keeping_up.says_syncing(),
-                ..asked
-            },
-        }
     }
 }
 

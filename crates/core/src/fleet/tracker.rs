@@ -358,33 +358,6 @@ impl Fleet {
         })
     }
 
-    /// A node has failed calls time after time. Its bench never takes the last node away that serves,
-    /// of whatever rung.
-    pub fn bench(&mut self, id: NodeId, now: Instant) -> Vec<FleetChange> {
-        let is_needed = !self
-            .entries
-            .iter()
-            .any(|e| e.member.id != id && self.serves(e, e.member.rung));
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
-            return Vec::new();
-        };
-        if is_needed {
-            return Vec::new();
-        }
-        let turn = entry.standing.bench(now);
-        let name = entry.member.name.clone();
-        let mut changes: Vec<_> = turn
-            .map(|turn| FleetChange::Node {
-                name,
-                turn,
-                trouble: None,
-            })
-            .into_iter()
-            .collect();
-        changes.extend(self.settle(now));
-        changes
-    }
-
     /// What follows from a change: the served head, and whether the fallback serves.
     fn settle(&mut self, now: Instant) -> Vec<FleetChange> {
         self.settle_head(now);

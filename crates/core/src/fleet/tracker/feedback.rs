@@ -4,10 +4,38 @@ use std::time::{Duration, Instant};
 
 use super::Fleet;
 use crate::fleet::depth::Gap;
+use crate::fleet::report::FleetChange;
 use crate::rpc::classify::Rejection;
 use crate::vocabulary::node::NodeId;
 
 impl Fleet {
+    /// A node has failed calls time after time. Its bench never takes the last node away that serves,
+    /// of whatever rung.
+    pub fn bench(&mut self, id: NodeId, now: Instant) -> Vec<FleetChange> {
+        let is_needed = !self
+            .entries
+            .iter()
+            .any(|e| e.member.id != id && self.serves(e, e.member.rung));
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
+            return Vec::new();
+        };
+        if is_needed {
+            return Vec::new();
+        }
+        let turn = entry.standing.bench(now);
+        let name = entry.member.name.clone();
+        let mut changes: Vec<_> = turn
+            .map(|turn| FleetChange::Node {
+                name,
+                turn,
+                trouble: None,
+            })
+            .into_iter()
+            .collect();
+        changes.extend(self.settle(now));
+        changes
+    }
+
     /// A node asked to be left alone.
     pub fn throttle(&mut self, id: NodeId, rest: Option<Duration>, now: Instant) {
         if let Some(entry) = self.entry_mut(id) {
