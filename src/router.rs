@@ -59,7 +59,7 @@ async fn answer(
         if let Some(found) = cached::find(state, kept, terms) {
             return found;
         }
-        // Who asks for several looks there for all of them.
+        // A shared call looks there once, when it leads: see `coalesce`.
         let is_shared = matches!(plan, Plan::Share { .. });
         if !is_shared && stored::is_on(state, terms) {
             let found = boxed(|| stored::find(state, call, kept, terms)).await;

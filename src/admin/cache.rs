@@ -63,7 +63,7 @@ pub fn purge(
         }
         PurgeTarget::Method(name) => (Purge::Method(row_of(name)?), format!("those to {name}")),
     };
-    let gone = cache.purge(purge);
+    // First, so that what is taken over from there meanwhile goes, too.
     if let Some(stored) = &cache.stored {
         stored.lose(&match target {
             PurgeTarget::All => LostAnswers::All,
@@ -71,6 +71,7 @@ pub fn purge(
             PurgeTarget::Method(name) => LostAnswers::Method(name.clone()),
         });
     }
+    let gone = cache.purge(purge);
     let text = format!("{gone} kept answers were let go, {what}; by {who}");
     log::info!("admin: {text}");
     engine.pool.journal.note(Event {

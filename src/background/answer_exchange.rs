@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::Level;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::shared::answer_cache::{AnswerCache, Purge};
@@ -76,7 +77,7 @@ impl AnswerExchange {
             };
             tokio::select! {
                 heard = news.recv() => if heard.is_none() { return },
-                () = self.stored.is_lost() => {}
+                () = self.stored.until_lost() => {}
                 () = tokio::time::sleep(pause) => {}
             }
             while news.try_recv().is_ok() {}
@@ -84,7 +85,16 @@ impl AnswerExchange {
     }
 
     fn lose(&self, lost: &LostAnswers) {
-        log::info!("another balancer has let kept answers go: {}", lost.name());
+        // Nodes are found elsewhere now and then; all and a method's go because somebody wants it.
+        let level = match lost {
+            LostAnswers::All | LostAnswers::Method(_) => Level::Info,
+            LostAnswers::Node(_) | LostAnswers::Steady(_) => Level::Debug,
+        };
+        log::log!(
+            level,
+            "another balancer has let kept answers go: {}",
+            lost.name()
+        );
         match lost {
             LostAnswers::All => drop(self.cache.purge(Purge::All)),
             LostAnswers::Method(name) => {
@@ -94,7 +104,7 @@ impl AnswerExchange {
             }
             LostAnswers::Node(name) => {
                 if let Some(node) = self.node(name) {
-                    self.cache.purge(Purge::Node(node));
+                    self.cache.lose(node);
                 }
             }
             LostAnswers::Steady(name) => {
@@ -114,21 +124,25 @@ impl AnswerExchange {
     /// What a node has said that is found elsewhere, or leaves the list, others give no more either.
     async fn watch(&self) {
         let mut news = self.pool.news();
-        let mut known = Known::new();
+        let mut known = self.known();
         while news.changed().await.is_ok() {
-            let snapshot = self.pool.snapshot();
-            let nodes = snapshot.view.nodes.iter();
-            let now: Known = nodes
-                .map(|node| {
-                    let BranchEvidence { strays, losses, .. } = node.evidence;
-                    (node.name.clone(), (strays, losses))
-                })
-                .collect();
+            let now = self.known();
             for lost in lost_between(&known, &now) {
                 self.stored.lose(&lost);
             }
             known = now;
         }
+    }
+
+    fn known(&self) -> Known {
+        let snapshot = self.pool.snapshot();
+        let nodes = snapshot.view.nodes.iter();
+        nodes
+            .map(|node| {
+                let BranchEvidence { strays, losses, .. } = node.evidence;
+                (node.name.clone(), (strays, losses))
+            })
+            .collect()
     }
 }
 

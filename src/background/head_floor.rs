@@ -2,6 +2,7 @@
 //! heard of. Nothing that goes wrong here costs more than that.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub struct FloorKeeper {
     metrics: Arc<ChainMetrics>,
     /// Beside the last list.
     last_head: PathBuf,
+    /// A write of it goes on, though it took too long for who waited: none is begun beside it.
+    is_saving: Arc<AtomicBool>,
     known: Mutex<KnownFloor>,
 }
 
@@ -58,6 +61,7 @@ impl FloorKeeper {
             pool,
             metrics,
             last_head: last_head::beside(last_list),
+            is_saving: Arc::default(),
             known: Mutex::default(),
         }
     }
@@ -131,8 +135,16 @@ impl FloorKeeper {
     }
 
     async fn save(&self, write: FloorWrite) {
-        let path = self.last_head.clone();
-        let saved = file_turns::take_turn(move || last_head::save(&path, &write.floor));
+        if self.is_saving.load(Ordering::Acquire) {
+            return;
+        }
+        let (path, is_saving) = (self.last_head.clone(), self.is_saving.clone());
+        let saved = file_turns::take_turn(move || {
+            is_saving.store(true, Ordering::Release);
+            let saved = last_head::save(&path, &write.floor);
+            is_saving.store(false, Ordering::Release);
+            saved
+        });
         match timeout(WRITE_MAX, saved).await {
             Ok(Ok(Ok(()))) => {
                 let mut known = self.known();

@@ -90,7 +90,7 @@ impl HeadLookout {
                     let view = &self.pool.snapshot().view;
                     for id in awaited_blocks::looked_at_when_due(view, clock::now()) {
                         if asked.insert(id) {
-                            asking.push(self.ask(id));
+                            asking.push(self.ask_when_due(id));
                         }
                     }
                 }
@@ -119,6 +119,15 @@ impl HeadLookout {
         }
     }
 
+    /// One that tells nothing is left alone for a while: it may refuse what comes too often.
+    async fn ask_when_due(&self, id: NodeId) -> (NodeId, Option<ProbedHead>) {
+        let asked = self.ask(id).await;
+        if asked.1.is_none() {
+            tokio::time::sleep(TIME_MAX).await;
+        }
+        asked
+    }
+
     async fn ask(&self, id: NodeId) -> (NodeId, Option<ProbedHead>) {
         let timeout = self.regimen.say(|regimen| regimen.timeout).min(TIME_MAX);
         let node = self.pool.snapshot().upstream(id).cloned();
@@ -130,7 +139,10 @@ impl HeadLookout {
 
     async fn hear(&self, id: NodeId, found: Option<ProbedHead>) {
         let Some(found) = found else { return };
-        if let Some(header) = &found.header {
+        let snapshot = self.pool.snapshot();
+        let tip = snapshot.view.node(id).and_then(|node| node.evidence.tip);
+        let known = tip.map(|(_, hash, _)| hash);
+        if let Some(header) = found.header.as_ref().filter(|it| Some(it.hash) != known) {
             // Where there is no room, the next round brings it.
             drop(self.heads.try_send((id, header.clone())));
         }

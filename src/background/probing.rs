@@ -46,6 +46,7 @@ pub struct ProbeHistory {
 impl ProbeRounds {
     /// One round: asks everybody who is due, and tells the pool.
     pub async fn run(&mut self) {
+        self.pool.begin_round();
         let snapshot = self.pool.snapshot();
         let now = clock::now();
         let mut due: Vec<_> = snapshot
@@ -74,7 +75,7 @@ impl ProbeRounds {
             .map(|(id, probed)| ((id, probed.probe), (id, probed.details)))
             .unzip();
         let probes: Vec<_> = probes.into_iter().chain(borrowed).collect();
-        self.pool.hear_round(&probes, &details, now).await;
+        self.pool.hear_round(&probes, &details).await;
         self.asked.retain(|id, _| snapshot.view.node(*id).is_some());
         self.show();
     }

@@ -237,16 +237,16 @@ impl SharedHeads {
 
 impl SharedHeadState {
     fn lead_by(&mut self, spec: &NodeSpec) {
-        let leader = spec.url.identity();
+        let (leader, mark) = (spec.url.identity(), Some(NodeMark::of(&spec.name)));
         if self.leader.as_ref() != Some(&leader) {
             *self = SharedHeadState {
                 leader: Some(leader),
-                mark: Some(NodeMark::of(&spec.name)),
                 asks: self.asks,
                 is_by_store: self.is_by_store,
                 ..SharedHeadState::default()
             };
         }
+        self.mark = mark;
     }
 
     /// The store is away: nothing that was heard by it counts.

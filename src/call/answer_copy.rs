@@ -71,8 +71,7 @@ pub fn keep(
         Ok(terms) => {
             cache.keep(plan, terms, answer, now);
             if let Some(stored) = &cache.stored {
-                let node = (&asked.name, &snapshot.view);
-                stored.offer((plan, params), (&terms, answer), node);
+                stored.offer((plan, params), (&terms, answer), (&asked.name, pool));
             }
         }
         Err(NotKept::Other) => {

@@ -273,7 +273,13 @@ async fn details(
         if !asked.inquiry.capabilities {
             return CapabilityReport::NotAsked;
         }
-        let told = tokio::time::timeout(timeout, probe_extras::capabilities(node));
+        // One that didn't get its turn hasn't been silent.
+        let began_at = clock::now();
+        let Ok(turn) = tokio::time::timeout(timeout, node.turn()).await else {
+            return CapabilityReport::NotAsked;
+        };
+        let left = timeout.saturating_sub(clock::now().saturating_duration_since(began_at));
+        let told = tokio::time::timeout(left, probe_extras::capabilities(&turn));
         told.await.unwrap_or(CapabilityReport::Untold)
     };
     let (compared, safe, finalized, net_version, capabilities) = tokio::join!(

@@ -30,8 +30,8 @@ const NET_VERSION: RpcQuery<Arc<str>> = RpcQuery {
     read: read_net_version,
 };
 
-pub(super) async fn capabilities(node: &ProbeQuestions<'_>) -> CapabilityReport {
-    let told = node.ask(&CAPABILITIES).await;
+pub(super) async fn capabilities(turn: &Turn<'_>) -> CapabilityReport {
+    let told = turn.ask(&CAPABILITIES).await;
     told.map_or(CapabilityReport::Untold, CapabilityReport::Told)
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Pieces of work at once.
 pub const TURNS: usize = 4;
@@ -36,15 +36,23 @@ static QUEUE: LazyLock<Sender<Work>> = LazyLock::new(|| {
     queue
 });
 
-/// Does `work` on a thread that may block, when it is its turn. It is done though its caller leaves.
+static FREE: Semaphore = Semaphore::const_new(TURNS);
+
+/// Does `work` on a thread that may block, when it is its turn. Once begun it is done though its caller leaves;
+/// who leaves before that leaves nothing behind.
 ///
 /// # Errors
 /// It panicked.
 pub async fn take_turn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TurnLost> {
+    // It is never closed.
+    let turn = FREE.acquire().await;
     let (tell, told) = oneshot::channel();
-    let work = Box::new(move || drop(tell.send(work())));
+    let work = Box::new(move || {
+        let _turn = turn;
+        drop(tell.send(work()));
+    });
     QUEUE.send(work).map_err(|_| TurnLost)?;
     told.await.map_err(|_| TurnLost)
 }

@@ -16,15 +16,13 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::shared::answer_cache::entry::KeptEntry;
-use crate::shared::stored_answers::StoredAnswers;
+use crate::shared::stored_answers::{ANSWER_BYTES_MAX, StoredAnswers};
 use forebay_core::call::cache::giving::KeptCondition;
 use forebay_core::call::cache::{CacheKey, CachePlan, CacheRules, KeptTerms};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
 
-/// No longer answer is kept.
-pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// What an entry takes beside its bytes: its place in the shard's table, twice, as tables grow by
 /// doubling; the count of who holds it; and what the allocator rounds up, as a part of it.
 const ENTRY_BYTES: u64 = 160;
@@ -156,7 +154,7 @@ impl AnswerStore {
         let quarter = usize::try_from(kept.shard_capacity() / 4).unwrap_or(usize::MAX);
         AnswerStore {
             kept,
-            entry_bytes_max: quarter.min(ENTRY_BYTES_MAX),
+            entry_bytes_max: quarter.min(ANSWER_BYTES_MAX),
             sequence: AtomicU64::default(),
             chains: AtomicU64::default(),
             evicted,

@@ -8,6 +8,7 @@
 //! Pingora tells backends apart by address and weight, so two nodes on one address would be one:
 //! here each has a synthetic address, made of its id, that nobody connects to.
 
+mod drawing;
 mod feedback;
 mod several;
 mod waiting;
@@ -15,7 +16,7 @@ mod waiting;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::lb::discovery::ServiceDiscovery;
@@ -35,12 +36,9 @@ use crate::shared::place_queue::PlaceQueue;
 use crate::shared::selection::{WeightedSelection, backend_of, id_of};
 use crate::shared::snapshot::{CurrentSnapshot, Snapshot};
 use crate::shared::told_blocks::ToldBlocks;
-use forebay_core::call::confirmation::{self, ConfirmationQuery, Confirmers};
 use forebay_core::fleet::branch::PublishedChain;
 use forebay_core::fleet::failure_rate::FailureRate;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select::{self, Draw};
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::fleet::{FleetChange, HealthCriteria, ProbeDetails, ProbeOutcome};
@@ -48,7 +46,6 @@ use forebay_core::vocabulary::chain::{BlockNumber, ChainName};
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::vocabulary::tier::Tier;
 
 /// What is known of the nodes of each chain of a process, of those that there are by then.
 pub type ChainFleets = Box<dyn Fn() -> Vec<Arc<FleetState>> + Send + Sync>;
@@ -129,38 +126,6 @@ impl FleetState {
         self.early.hurry();
     }
 
-    /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
-    pub fn draw(
-        &self,
-        ladder: Tier,
-        passed: &[NodeId],
-        needs: &NodeRequirements<'_>,
-    ) -> Option<NodeId> {
-        let (present, now) = (self.present.load(), clock::now());
-        let takes = |node: &NodeView| node.is_in_order() || select::take(node, needs.caution, now);
-        let view = &present.view;
-        let draw = Draw {
-            view,
-            tier: ladder,
-            passed,
-            needs,
-            now,
-        };
-        loop {
-            let id = draw.node(&mut clock::roll)?;
-            // Who is refused here won't be drawn again: it ends.
-            if view.node(id).is_none_or(takes) {
-                return Some(id);
-            }
-        }
-    }
-
-    /// Whom to ask after `said` found nothing.
-    pub fn confirmers(&self, said: &NodeView, sought: ConfirmationQuery<'_>) -> Confirmers {
-        let view = &self.snapshot().view;
-        confirmation::confirmers(view, said, sought, clock::now(), &mut clock::roll)
-    }
-
     /// Takes the list as it is now.
     pub async fn replace(&self, upstreams: Upstreams) {
         {
@@ -178,12 +143,16 @@ impl FleetState {
         self.tell_pingora().await;
     }
 
-    /// Hears one round, which began at `began_at`: heads, and what came with them.
+    /// A round begins.
+    pub fn begin_round(&self) {
+        self.fleet().begin_round();
+    }
+
+    /// Hears one round: heads, and what came with them.
     pub async fn hear_round(
         &self,
         probes: &[(NodeId, ProbeOutcome)],
         details: &[(NodeId, ProbeDetails)],
-        began_at: Instant,
     ) {
         for (id, details) in details {
             let probe = probes.iter().find(|(probed, _)| probed == id);
@@ -197,7 +166,6 @@ impl FleetState {
         self.change(|fleet| {
             let now = clock::now();
             let probes = &fleet.telling(probes, details, now);
-            fleet.begin_round(began_at);
             fleet.hear_details(probes, details, now);
             let changes = fleet.hear_round(probes, now);
             is_falling = fleet.is_falling();
@@ -405,8 +373,10 @@ mod tests {
     use crate::observe::metrics::ChainMetrics;
     use crate::shared::node_clients::ClientFactory;
     use forebay_core::fleet::HealthCriteria;
+    use forebay_core::fleet::requirements::NodeRequirements;
     use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::vocabulary::node::NodeRecord;
+    use forebay_core::vocabulary::tier::Tier;
     use pingora::server::configuration::ServerConf;
 
     #[tokio::test]

@@ -161,17 +161,18 @@ impl SharedStore {
         self.ask("write", &command).await.is_some()
     }
 
-    /// Whether `me` holds `key` from now on for so long: nobody else does. `None`: it isn't known, likewise.
+    /// Whether `me` holds `key` from now on for so long: nobody else does. `None`: it isn't known, likewise. It
+    /// takes longer than a call may wait.
     pub async fn hold(&self, key: &str, me: &str, keeps: Duration) -> Option<bool> {
         let key = prefixed(key);
         let mut take = redis::cmd("SET");
         take.arg(&key).arg(me).arg("NX").arg("GET");
         take.arg("PX").arg(millis(keeps));
-        match self.ask("write", &take).await? {
+        match self.patiently("write", &take).await? {
             Value::BulkString(holder) if holder == me.as_bytes() => {
                 let mut keep = redis::cmd("PEXPIRE");
                 keep.arg(&key).arg(millis(keeps));
-                self.ask("write", &keep).await.map(|_| true)
+                self.patiently("write", &keep).await.map(|_| true)
             }
             Value::Nil => Some(true),
             _ => Some(false),

@@ -15,6 +15,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock;
+use crate::shared::fleet_state::FleetState;
 use crate::shared::store::{FieldWrite, SharedStore};
 use forebay_core::call::cache::generations::{
     self, GENERATIONS_MAX, GenerationStamp, Generations, LostAnswers,
@@ -27,7 +28,7 @@ use forebay_core::fleet::view::FleetView;
 use forebay_core::method;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
-/// No longer answer is shared, nor one whose entry is longer than that and its head.
+/// No longer answer is kept or shared, nor one whose entry is longer than that and its head.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 const ENTRY_BYTES_MAX: usize = ANSWER_BYTES_MAX + 512;
 /// For how long an answer stands there whose block is final, and any other.
@@ -167,12 +168,17 @@ impl StoredAnswers {
         &self,
         (plan, params): (&CachePlan, &str),
         (terms, answer): (&KeptTerms, &WholeAnswer),
-        (node, view): (&Arc<str>, &FleetView),
+        (node, pool): (&Arc<str>, &FleetState),
     ) {
         let is_steady = matches!(terms.condition, KeptCondition::WhileSteady { .. });
-        let (Some(stamp), true) = (self.stamp(plan, node, is_steady), terms.hold(view)) else {
+        let Some(stamp) = self.stamp(plan, node, is_steady) else {
             return;
         };
+        // As it is after the stamp was taken: what is let go from here on leaves this entry behind.
+        let view = &pool.snapshot().view;
+        if !terms.hold(view) {
+            return;
+        }
         let Some(room) = self.room(answer.bytes()) else {
             return;
         };
@@ -228,7 +234,7 @@ impl StoredAnswers {
     }
 
     /// Returns when something was let go here since.
-    pub async fn is_lost(&self) {
+    pub async fn until_lost(&self) {
         self.bell.notified().await;
     }
 

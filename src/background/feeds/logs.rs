@@ -16,7 +16,7 @@ use crate::node::probe::Prober;
 use crate::observe::metrics::{ChainMetrics, TakeoverReason};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
-use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence, holders};
+use forebay_core::feed::log_evidence::{BloomTrust, LogEvidence, are_others_awaited, holders};
 use forebay_core::feed::log_history::{self, LogHistory, LogHistoryLookup};
 use forebay_core::feed::log_match::{BlockLogs, Log, LogFilter};
 use forebay_core::vocabulary::chain::BlockHash;
@@ -132,11 +132,15 @@ impl LogFeed {
     /// Asks one node after another, again and again. `None`: the block is abandoned by now, or who
     /// heard it is gone, or told to go.
     async fn bring(&mut self, header: &Header, turn: u64) -> Option<Arc<BlockLogs>> {
-        let deadline = clock::now() + PATIENCE;
+        let began_at = clock::now();
+        let deadline = began_at + PATIENCE;
         let mut testimony = LogEvidence::default();
         let mut failed: Option<NodeId> = None;
         loop {
-            for id in holders(&self.pool.snapshot().view, header.number) {
+            let view = &self.pool.snapshot().view;
+            let since = clock::now().saturating_duration_since(began_at);
+            testimony.awaits_others = are_others_awaited(view, header.number, since);
+            for id in holders(view, header.number) {
                 let answer = self.ask(id, header).await;
                 let has_failed = answer.is_none();
                 let bloom = header.bloom.as_deref();

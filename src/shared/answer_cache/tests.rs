@@ -203,7 +203,7 @@ fn there_is_never_more_than_there_is_room_for() {
 fn the_longest_is_kept_and_one_byte_more_is_not() {
     let (cache, view) = (cache(64 << 20), view(1));
     let around = answer(0).bytes();
-    for (number, bytes) in [(1, ENTRY_BYTES_MAX), (2, ENTRY_BYTES_MAX + 1)] {
+    for (number, bytes) in [(1, ANSWER_BYTES_MAX), (2, ANSWER_BYTES_MAX + 1)] {
         cache.keep(
             &plan(number, 3),
             always(NODE),
@@ -211,7 +211,7 @@ fn the_longest_is_kept_and_one_byte_more_is_not() {
             now(),
         );
         let is_kept = cache.find(&plan(number, 3), &view).is_some();
-        assert_eq!(is_kept, bytes <= ENTRY_BYTES_MAX, "{bytes}");
+        assert_eq!(is_kept, bytes <= ANSWER_BYTES_MAX, "{bytes}");
     }
 }
 

@@ -19,7 +19,7 @@ impl SharedStore {
     pub async fn fields(&self, key: &str, most: usize) -> Option<Vec<(Bytes, Bytes)>> {
         let mut count = redis::cmd("HLEN");
         count.arg(prefixed(key));
-        let Value::Int(count) = self.patiently(&count).await? else {
+        let Value::Int(count) = self.patiently("get", &count).await? else {
             return None;
         };
         if !usize::try_from(count).is_ok_and(|count| count <= most) {
@@ -27,7 +27,7 @@ impl SharedStore {
         }
         let mut all = redis::cmd("HGETALL");
         all.arg(prefixed(key));
-        let flat = match self.patiently(&all).await? {
+        let flat = match self.patiently("get", &all).await? {
             Value::Array(flat) => flat,
             Value::Map(pairs) => pairs.into_iter().flat_map(|it| [it.0, it.1]).collect(),
             _ => return None,
@@ -51,22 +51,23 @@ impl SharedStore {
             FieldWrite::IfMissing => "HSETNX",
         });
         command.arg(prefixed(key)).arg(name).arg(value);
-        self.patiently(&command).await.is_some()
+        self.patiently("write", &command).await.is_some()
     }
 
     /// Nothing stands under `key` any more; `false`: that isn't known.
     pub async fn remove(&self, key: &str) -> bool {
         let mut command = redis::cmd("DEL");
         command.arg(prefixed(key));
-        self.patiently(&command).await.is_some()
+        self.patiently("write", &command).await.is_some()
     }
 
-    async fn patiently(&self, command: &Cmd) -> Option<Value> {
+    /// Waits longer than calls may, and doesn't count with what they ask. `operation`: for the metrics.
+    pub(super) async fn patiently(&self, operation: &'static str, command: &Cmd) -> Option<Value> {
         let connection = self.connection.load_full()?;
         let asked = tokio::time::timeout(upkeep::BEHIND_MAX, connection.ask(command)).await;
         let said = asked.ok().and_then(Result::ok);
         if said.is_none() {
-            self.metrics.store_failed("write");
+            self.metrics.store_failed(operation);
         }
         said
     }

@@ -168,11 +168,11 @@ const FUTURE: &str = "block range extends beyond current head block";
 /// Plans a call.
 pub fn plan<M: CallMemory>(call: &Call<'_>, by: &PlanContext<'_, M>) -> Planned {
     let (row, treatment) = by.rules.look_up(&call.method);
-    let is_served = by.view.is_for(&call.method);
+    let is_served = || by.view.is_for(&call.method);
     let plan = match treatment {
         Treatment::Denied => Plan::Refuse(Refusal::MethodNotAllowed),
         Treatment::Local(local) => answer(local, by).unwrap_or_else(|| {
-            if !is_served {
+            if !is_served() {
                 return Plan::Refuse(Refusal::MethodNotServed);
             }
             // What isn't known here is asked as a read, but never together with others.
@@ -182,19 +182,17 @@ pub fn plan<M: CallMemory>(call: &Call<'_>, by: &PlanContext<'_, M>) -> Planned 
             };
             way(call, row, forward, by)
         }),
+        Treatment::Broadcast if is_served() => Plan::Broadcast,
+        Treatment::Read | Treatment::Heavy | Treatment::Once | Treatment::Unknown
+            if is_served() =>
+        {
+            ask(call, row, treatment, by)
+        }
         Treatment::Broadcast
         | Treatment::Read
         | Treatment::Heavy
         | Treatment::Once
-        | Treatment::Unknown
-            if !is_served =>
-        {
-            Plan::Refuse(Refusal::MethodNotServed)
-        }
-        Treatment::Broadcast => Plan::Broadcast,
-        Treatment::Read | Treatment::Heavy | Treatment::Once | Treatment::Unknown => {
-            ask(call, row, treatment, by)
-        }
+        | Treatment::Unknown => Plan::Refuse(Refusal::MethodNotServed),
     };
     Planned {
         row,

@@ -96,11 +96,27 @@ impl BloomTrust {
     }
 }
 
+/// The part of a block time for which the word of nodes is waited for that don't have the block yet, and the most.
+const OTHERS_PART: u32 = 2;
+const OTHERS_MAX: Duration = Duration::from_secs(1);
+
+/// Whether an own node that lives lacks the block and may have it soon, so long after it was heard of.
+pub fn are_others_awaited(view: &FleetView, block: BlockNumber, since: Duration) -> bool {
+    let mut nodes = view.nodes.iter();
+    let lacks = |node: &NodeView| {
+        node.rung == Role::Own && node.serves() && node.lives && !node.has_block(block)
+    };
+    since < OTHERS_MAX.min(view.pace / OTHERS_PART) && nodes.any(lacks)
+}
+
 /// What nodes say of one block's logs.
 #[derive(Debug, Default)]
 pub struct LogEvidence {
     answers: Vec<(Arc<BlockLogs>, Vec<NodeId>)>,
     rounds: usize,
+    /// See [`are_others_awaited`]: until then one node's word that there are none isn't enough, however often it
+    /// says so. It may have the block sooner than its logs.
+    pub awaits_others: bool,
 }
 
 impl LogEvidence {
@@ -127,7 +143,8 @@ impl LogEvidence {
         let (like, is_agreed) = (like.clone(), by.iter().any(|other| *other != id));
         // A node leaves logs out sooner than it invents some.
         let mut answers = self.answers.iter();
-        let is_richest = answers.all(|(other, _)| other.logs.len() <= like.logs.len());
+        let is_richest = answers.all(|(other, _)| other.logs.len() <= like.logs.len())
+            && !(self.awaits_others && like.logs.is_empty());
         (is_agreed || is_richest).then_some(like)
     }
 
@@ -323,6 +340,61 @@ mod tests {
             trust.mind(other);
             assert!(trust.suffices(None, &logs(&[])));
         }
+    }
+
+    #[test]
+    fn one_node_is_not_believed_that_there_are_none_while_another_may_have_the_block_soon() {
+        let trust = lied();
+        let mut testimony = LogEvidence {
+            awaits_others: true,
+            ..LogEvidence::default()
+        };
+        let mut hear = |id, topics: &[u8]| testimony.hear(id, logs(topics), None, &trust);
+        for _ in 0..4 {
+            assert!(hear(ONE, &[]).is_none());
+        }
+        assert!(hear(OTHER, &[2]).is_none());
+        assert_eq!(hear(OTHER, &[2]).map(|logs| logs.logs.len()), Some(1));
+        assert!(
+            hear(OTHER, &[]).is_some_and(|logs| logs.logs.is_empty()),
+            "two say so"
+        );
+    }
+
+    #[test]
+    fn others_are_awaited_for_half_a_block_time_where_they_live_and_lack_it() {
+        let now = crate::testing::now();
+        let mut fleet = Fleet::new(HealthCriteria {
+            chain_id: None,
+            block_time: Duration::from_millis(1000),
+            look: Duration::from_secs(5),
+            lag_blocks_max: 10,
+            hysteresis: Hysteresis { rise: 1, fall: 1 },
+        });
+        let member = |id| FleetMember {
+            id: NodeId(id),
+            name: id.to_string().into(),
+            rung: Role::Own,
+            weight: Weight::new(1).unwrap(),
+            purpose: NodePurpose::default(),
+        };
+        fleet.replace(vec![member(1), member(2)], now);
+        let at = |head| ProbeOutcome::Answered {
+            head: BlockNumber(head),
+            chain_id: None,
+            syncing: false,
+        };
+        fleet.hear_round(&[(ONE, at(100)), (OTHER, at(99))], now);
+        let awaited = |fleet: &Fleet, millis| {
+            let since = Duration::from_millis(millis);
+            are_others_awaited(&fleet.view(), BlockNumber(100), since)
+        };
+        assert!(awaited(&fleet, 0) && awaited(&fleet, 499));
+        assert!(!awaited(&fleet, 500));
+        fleet.hear_round(&[(ONE, at(100)), (OTHER, ProbeOutcome::Failed)], now);
+        assert!(!awaited(&fleet, 0), "it doesn't live");
+        fleet.hear_round(&[(ONE, at(100)), (OTHER, at(100))], now);
+        assert!(!awaited(&fleet, 0), "it has it");
     }
 
     #[test]

@@ -15,7 +15,9 @@ use crate::vocabulary::node::{NodeId, Role};
 const BLOCKS_MAX: usize = 1024;
 
 /// Nodes that are looked at for the next block while none is known to have it.
-pub const DUE_NODES_MAX: usize = 4;
+const DUE_NODES_MAX: usize = 4;
+/// Once one has it, so many of the others are asked at a time; who has it then makes room for the next.
+const LACKING_NODES_MAX: usize = 32;
 /// Who told a head unasked so many block times ago, or so long, tells the next one, too.
 const TELLS_BLOCKS: u32 = 4;
 const TELLS_MIN: Duration = Duration::from_secs(5);
@@ -97,11 +99,13 @@ pub fn looked_at_when_due(view: &FleetView, now: Instant) -> Vec<NodeId> {
         node.head <= view.served_head && !tells(node) && !node.standing.rests(now)
     };
     let mut nodes: Vec<_> = own().filter(lacks).collect();
-    if own().all(|node| node.head <= view.served_head) {
-        // By what all balancers call them: they look at the same ones.
-        nodes.sort_by(|one, other| one.name.cmp(&other.name));
-        nodes.truncate(DUE_NODES_MAX);
-    }
+    // By what all balancers call them: they look at the same ones.
+    nodes.sort_by(|one, other| one.name.cmp(&other.name));
+    let is_nobodys = own().all(|node| node.head <= view.served_head);
+    nodes.truncate(match is_nobodys {
+        true => DUE_NODES_MAX,
+        false => LACKING_NODES_MAX,
+    });
     nodes.iter().map(|node| node.id).collect()
 }
 
@@ -209,9 +213,26 @@ mod tests {
         many.hear_look(NodeId(4), BlockNumber(101), &details, now);
         assert_eq!(
             due(&many, now),
-            [1, 2, 3, 5, 6],
-            "one has it: all others, until half have it"
+            [6, 5, 3, 2, 1],
+            "one has it: all others, until they have it"
         );
+    }
+
+    #[test]
+    fn once_one_has_the_block_many_others_are_asked_and_not_more() {
+        let now = crate::testing::now();
+        let names: Vec<String> = (100..200).map(|number| number.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut scene = fleet(&names, now);
+        assert_eq!(due(&scene, now).len(), DUE_NODES_MAX);
+        let details = ProbeDetails::default();
+        scene.hear_look(NodeId(1), BlockNumber(101), &details, now);
+        let first = due(&scene, now);
+        assert_eq!(first.len(), LACKING_NODES_MAX);
+        for id in first {
+            scene.hear_look(NodeId(id), BlockNumber(101), &details, now);
+        }
+        assert_eq!(due(&scene, now)[0], 34, "then the next");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::vocabulary::chain::BlockNumber;
 
 /// The pause between two looks is at most this part of a block time.
 const PAUSE_PART: u32 = 16;
-pub const PAUSE_MILLIS_MIN: u64 = 16;
-pub const PAUSE_MILLIS_MAX: u64 = 512;
+const PAUSE_MILLIS_MIN: u64 = 16;
+const PAUSE_MILLIS_MAX: u64 = 512;
 /// Block times that are remembered.
 const TIMES_MAX: usize = 32;
 /// Of them this part may be shorter than the time after which the next block is due.

@@ -30,6 +30,12 @@ impl HeadHistory {
         had.is_some_and(|(_, had)| Some(*had) == hash)
     }
 
+    /// Whether it has told another hash of that block.
+    pub fn denies(&self, number: BlockNumber, hash: BlockHash) -> bool {
+        let mut trail = self.trail.iter();
+        trail.any(|(known, old)| *known == number && *old != hash)
+    }
+
     /// Whether it had another block there before.
     pub fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) -> bool {
         let known = self.trail.iter().position(|(number, _)| *number == head);

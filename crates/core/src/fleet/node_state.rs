@@ -45,8 +45,8 @@ pub(crate) struct NodeState {
     /// An answer of it showed another branch than clients were told; until the next probe.
     pub was_seen_astray: bool,
     tip: Option<NamedHead>,
-    /// When its head rose last.
-    rose_at: Option<Instant>,
+    /// Its head when the round began that is heard next, where that is known.
+    head_at_begin: Option<BlockNumber>,
     /// How often it was found to have left what it had, or to be elsewhere than clients were told.
     strays: u64,
     /// How often it was found to be on a fork, or on another chain.
@@ -97,7 +97,7 @@ impl NodeState {
             is_stuck: false,
             was_seen_astray: false,
             tip: None,
-            rose_at: None,
+            head_at_begin: None,
             strays: u64::from(earlier) << 32,
             losses: earlier.wrapping_shl(16),
             is_elsewhere: false,
@@ -120,14 +120,19 @@ impl NodeState {
         NodeState { member, ..self }
     }
 
-    /// What came of a probe of a round that began then, where that is known.
-    pub fn take_down(&mut self, probe: ProbeOutcome, began_at: Option<Instant>, now: Instant) {
+    /// A round begins. Who tells a higher head from now on hasn't fallen back to the one that it answers to that.
+    pub fn begin_round(&mut self) {
+        self.head_at_begin = self.head;
+    }
+
+    /// What came of a probe of a round.
+    pub fn take_down(&mut self, probe: ProbeOutcome, now: Instant) {
         match probe {
             ProbeOutcome::Answered { head, chain_id, .. } => {
                 self.lives = true;
                 self.rise(head, false, now);
                 self.load.conduct.heard(now);
-                if !self.is_overtaken(head, began_at) {
+                if !self.is_overtaken(head) {
                     self.head = Some(head);
                 }
                 self.chain_id = chain_id.or(self.chain_id);
@@ -144,17 +149,16 @@ impl NodeState {
             }
             ProbeOutcome::Throttled(rest) => self.rest(rest, now),
         }
+        self.head_at_begin = None;
     }
 
     /// Hears what came with a head; the head itself is taken down apart.
-    pub fn take_down_details(
-        &mut self,
-        head: BlockNumber,
-        details: &ProbeDetails,
-        began_at: Option<Instant>,
-        now: Instant,
-    ) {
-        if !self.is_overtaken(head, began_at) {
+    pub fn take_down_details(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
+        if (details.head_hash).is_some_and(|hash| self.past.denies(head, hash)) {
+            // It is on another branch now, or comes back from one.
+            self.head_at_begin = None;
+        }
+        if !self.is_overtaken(head) {
             self.hear_hashes(head, details, now);
             self.head_timestamp = details.head_timestamp;
         }
@@ -172,10 +176,10 @@ impl NodeState {
         self.sound(now);
     }
 
-    /// Whether it has risen beyond `head` since the round began that brings this one: it may have answered before.
-    fn is_overtaken(&self, head: BlockNumber, began_at: Option<Instant>) -> bool {
-        let has_risen = began_at.is_some_and(|began_at| self.rose_at >= Some(began_at));
-        has_risen && Some(head) < self.head
+    /// Whether it may have answered `head` before it rose beyond that, since the round began.
+    fn is_overtaken(&self, head: BlockNumber) -> bool {
+        let was_there = self.head_at_begin.is_some_and(|before| before <= head);
+        was_there && Some(head) < self.head
     }
 
     fn hear_hashes(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
@@ -233,7 +237,6 @@ impl NodeState {
     pub fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
         if self.head < Some(head) {
             self.standstill.moved(is_unasked, now);
-            self.rose_at = Some(now);
             self.is_stuck = false;
         }
     }

@@ -55,8 +55,6 @@ pub struct Fleet {
     tag_looks: TagSchedule,
     forks: Forks,
     rounds: u64,
-    /// When the round began that is heard next, where that is known.
-    began_at: Option<Instant>,
     on_fallback: bool,
 }
 
@@ -81,7 +79,6 @@ impl Fleet {
             tag_looks: TagSchedule::default(),
             forks: Forks::default(),
             rounds: 0,
-            began_at: None,
             on_fallback: false,
         }
     }
@@ -133,7 +130,6 @@ impl Fleet {
         details: &[(NodeId, ProbeDetails)],
         now: Instant,
     ) {
-        let began_at = self.began_at;
         for (id, details) in details {
             if let Some(entry) = self.entry_mut(*id) {
                 entry.trouble = details.trouble.clone();
@@ -143,7 +139,7 @@ impl Fleet {
                 continue;
             };
             if let Some(entry) = self.entry_mut(*id) {
-                entry.take_down_details(*head, details, began_at, now);
+                entry.take_down_details(*head, details, now);
             }
             if let Some((height, hash)) = details.compared {
                 self.forks.hear(*id, height, hash);
@@ -167,10 +163,9 @@ impl Fleet {
         let before: Vec<_> = self.entries.iter().map(|entry| entry.head).collect();
         let tags = (self.safe.head(), self.finalized.head());
         let told = self.told.clone();
-        let began_at = self.began_at.take();
         for (id, probe) in probes {
             if let Some(entry) = self.entry_mut(*id) {
-                entry.take_down(*probe, began_at, now);
+                entry.take_down(*probe, now);
                 entry.compare_branch(&told);
             }
         }
@@ -270,7 +265,9 @@ impl Fleet {
                 ..
             }) if self.some_own_head_is_up() => LeaderReport::Unfit,
             Some(ProbeOutcome::Answered { .. }) if leader.is_stuck => LeaderReport::Stuck,
-            Some(ProbeOutcome::Answered { head, .. }) => LeaderReport::Head(*head),
+            Some(ProbeOutcome::Answered { head, .. }) => {
+                LeaderReport::Head(leader.head.unwrap_or(*head))
+            }
         }
     }
 
@@ -294,6 +291,8 @@ impl Fleet {
                 Err(trouble.map_or(Reason::Silent, |trouble| trouble.reason))
             }
             ProbeOutcome::Answered { head, syncing, .. } => {
+                // What is believed of it: it may have risen since it answered.
+                let head = self.entries[at].head.unwrap_or(head);
                 let syncing = syncing && !self.keeps_up(at, head, now);
                 self.verdict(&self.entries[at], head, syncing, head_before)
             }

@@ -947,3 +947,60 @@ fn safe_and_finalized_never_go_back_and_are_asked_of_own_nodes_as_seldom_as_they
     });
     assert!(looks.count() <= 8, "nothing moves");
 }
+
+#[test]
+fn who_rose_while_a_round_was_under_way_is_judged_by_what_it_has_and_compared_by_it() {
+    let mut story = Story::with_own_nodes(2);
+    for _ in 0..2 {
+        story.round(&[at(100); 3]);
+    }
+    for _ in 0..3 {
+        story.fleet.begin_round();
+        let head = BlockNumber(120);
+        for id in [0, 1, 2].map(NodeId) {
+            let details = ProbeDetails::default();
+            story.fleet.hear_head(id, head, &details, story.now);
+        }
+        // The last one was asked when the others had risen already.
+        story.round(&[at(100), at(100), at(120)]);
+    }
+    assert_eq!(story.healthy(), [true; 3]);
+    let reference = story.fleet.view().reference.map(|it| it.number);
+    assert_eq!(reference, Some(BlockNumber(120)), "the leader's, too");
+}
+
+#[test]
+fn an_answer_below_what_its_node_had_when_the_round_began_is_a_fall_whatever_it_told_since() {
+    let mut story = Story::with_own_nodes(1);
+    for _ in 0..2 {
+        story.round(&[at(100); 2]);
+    }
+    let head_of = |story: &Story| story.fleet.view().nodes[1].head;
+    let details = ProbeDetails::default();
+    story.fleet.begin_round();
+    let head = BlockNumber(101);
+    (story.fleet).hear_head(NodeId(1), head, &details, story.now);
+    story.round(&[at(101), at(95)]);
+    assert_eq!(head_of(&story), Some(BlockNumber(95)));
+    // Of another branch than it has told, it is no older answer.
+    for (hash, wanted) in [(0xaa, 103), (0xbb, 102)] {
+        let mut story = Story::with_own_nodes(1);
+        let told = |byte| ProbeDetails {
+            head_hash: Some(BlockHash([byte; 32])),
+            ..ProbeDetails::default()
+        };
+        let at_102 = [(NodeId(1), at(102))];
+        for _ in 0..2 {
+            let details = [(NodeId(1), told(0xaa))];
+            story.fleet.hear_details(&at_102, &details, story.now);
+            story.round(&[at(102); 2]);
+        }
+        story.fleet.begin_round();
+        let head = BlockNumber(103);
+        (story.fleet).hear_head(NodeId(1), head, &told(0xcc), story.now);
+        let details = [(NodeId(1), told(hash))];
+        story.fleet.hear_details(&at_102, &details, story.now);
+        story.round(&[at(103), at(102)]);
+        assert_eq!(head_of(&story), Some(BlockNumber(wanted)), "{hash:x}");
+    }
+}

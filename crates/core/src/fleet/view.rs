@@ -119,7 +119,11 @@ impl FleetView {
 
     /// Whether `node`, one of these, is on `tier` and there for calls of `method`.
     pub(crate) fn tier_has(&self, tier: Tier, node: &NodeView, method: &str) -> bool {
-        node.methods.has(method) && self.is_on(tier, node)
+        match tier {
+            // Whether it is on a tier is known sooner than whether a glob matches, but for the last.
+            Tier::Own | Tier::Fallback => self.is_on(tier, node) && node.methods.has(method),
+            Tier::LastResort => node.methods.has(method) && self.is_on(tier, node),
+        }
     }
 
     fn is_on(&self, tier: Tier, node: &NodeView) -> bool {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::json::scanner;
 
-/// No element that is asked for stands behind so many others.
-const ELEMENTS_MAX: usize = 3;
+/// No element that is asked for stands behind so many others; a test asks the table of methods.
+pub const ELEMENTS_MAX: usize = 3;
 
 /// From the beginning of the array on; of what is no array, nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

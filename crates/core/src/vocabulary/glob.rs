@@ -1,7 +1,7 @@
 //! Globs of methods' names: `*` stands for any run of bytes.
 
 /// The longest name or glob of a method that an operator may write, in bytes.
-pub const METHOD_GLOB_BYTES_MAX: usize = 128;
+const METHOD_GLOB_BYTES_MAX: usize = 128;
 
 /// Whether `text` may be a method's name or a glob.
 pub fn may_be_method(text: &str) -> bool {

@@ -33,7 +33,7 @@ pub struct Quantity {
 }
 
 /// Quotes, `0x`, sixteen digits.
-pub const QUANTITY_BYTES_MAX: usize = 20;
+const QUANTITY_BYTES_MAX: usize = 20;
 
 impl Quantity {
     pub fn of(number: u64) -> Quantity {

@@ -67,10 +67,6 @@ impl NodeSocket {
             if self.is_final(&end) {
                 return;
             }
-            // What its node held in memory may have gone with it.
-            if matches!(end, SocketFailure::Fault(_)) {
-                self.exchange.pool.doubt_depth(self.upstream.id);
-            }
             if clock::now().saturating_duration_since(begun) >= LIVED_LONG {
                 pause = PAUSE_FIRST;
             }
@@ -133,6 +129,10 @@ impl NodeSocket {
             Err(fault) => return SocketFailure::Fault(fault),
         };
         let end = self.listen(&mut live).await;
+        // What its node held in memory may have gone with it.
+        if matches!(end, SocketFailure::Fault(_)) {
+            self.exchange.pool.doubt_depth(self.upstream.id);
+        }
         self.close(live, &end).await;
         end
     }

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 /// Generations that are known at once; with more nothing is shared until the store has forgotten them.
 pub const GENERATIONS_MAX: usize = 4096;
-/// What is drawn once in the life of the store's memory: where that is lost, nothing of before counts.
-const BASE: &str = "base";
 const ALL: &str = "all";
 const METHOD: &str = "method:";
 const NODE: &str = "node:";
@@ -58,20 +56,22 @@ pub struct GenerationStamp(pub [u64; 4]);
 pub struct Generations(BTreeMap<String, u64>);
 
 impl Generations {
-    /// What the store's first user draws.
-    pub const BASE: &str = BASE;
+    /// What the store's first user draws, once in the life of the store's memory: where that is lost, nothing of
+    /// before counts.
+    pub const BASE: &str = "base";
 
     /// As the store has them. `None`: they can't be used, as there is no [base](Generations::BASE) among them.
     pub fn read<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<Generations> {
         let field = |(name, value)| read_field(name, value);
         let all: BTreeMap<_, _> = fields.filter_map(field).collect();
-        all.contains_key(BASE).then_some(Generations(all))
+        all.contains_key(Generations::BASE)
+            .then_some(Generations(all))
     }
 
     /// The stamp of a node's answer to `method`.
     pub fn stamp(&self, method: &str, node: &str, is_steady: bool) -> GenerationStamp {
         let of = |lost: LostAnswers| self.0.get(&lost.name()).copied().unwrap_or_default();
-        let base = self.0.get(BASE).copied().unwrap_or_default();
+        let base = self.0.get(Generations::BASE).copied().unwrap_or_default();
         let steady = || of(LostAnswers::Steady(node.to_string()));
         GenerationStamp([
             // Both are drawn from so many that no two pairs of them meet.

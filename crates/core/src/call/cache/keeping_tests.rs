@@ -540,7 +540,7 @@ fn state_of_a_node_whose_head_goes_up_and_down_is_not_kept_unless_it_was_started
 #[test]
 fn a_round_that_began_before_its_node_told_of_a_block_is_no_fall() {
     let mut story = Story::begin();
-    let began_at = story.now;
+    story.fleet.begin_round();
     story.now += Duration::from_secs(1);
     let details = ProbeDetails {
         head_hash: Some(hash(101, b'a')),
@@ -554,12 +554,11 @@ fn a_round_that_began_before_its_node_told_of_a_block_is_no_fall() {
     story.told(90..=101, b'a');
     let terms = |story: &Story| result_kept(story, BALANCE, "\"0x1\"");
     let before = terms(&story).unwrap();
-    story.fleet.begin_round(began_at);
     story.round((100, b'a'), (100, b'a'));
     assert_eq!(story.view().node(ONE).unwrap().head, Some(BlockNumber(101)));
     assert_eq!(terms(&story), Ok(before));
     assert!(before.hold(&story.view()));
-    story.fleet.begin_round(story.now);
+    story.fleet.begin_round();
     story.round((100, b'a'), (101, b'a'));
     assert_eq!(terms(&story), Err(NotKept::Unknown), "it fell since");
     assert!(!before.hold(&story.view()));

@@ -11,10 +11,10 @@ use crate::vocabulary::chain::{BlockNumber, Lag};
 use crate::vocabulary::node::NodeId;
 
 impl Fleet {
-    /// The round that is heard next began then: who has told a higher head since hasn't fallen back to the one
-    /// that it answered.
-    pub fn begin_round(&mut self, began_at: Instant) {
-        self.began_at = Some(began_at);
+    /// The round begins that is heard next: who tells a higher head from now on hasn't fallen back to the one that
+    /// it answers.
+    pub fn begin_round(&mut self) {
+        self.entries.iter_mut().for_each(NodeState::begin_round);
     }
 
     /// Node `id` told its head between two rounds. A living node's head only rises by that: what

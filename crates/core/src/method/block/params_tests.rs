@@ -1,6 +1,7 @@
 //! Stories of block parameters.
 
 use super::*;
+use crate::json::element_places::ELEMENTS_MAX;
 use crate::method::{MethodRules, listed};
 use proptest::prelude::*;
 
@@ -51,6 +52,19 @@ fn travels(place: BlockParam, params: &str, pins: &TagPins) -> (Option<(u64, u64
 fn same(place: BlockParam, params: &str, wanted: Option<u64>) {
     let wanted = wanted.map(|number| (number, number));
     assert_eq!(travels(place, params, &PINS), (wanted, params.to_string()));
+}
+
+#[test]
+fn no_block_stands_behind_the_elements_whose_places_are_known() {
+    for method in crate::method::TABLE {
+        let index = match method.place {
+            BlockParam::Nowhere => continue,
+            BlockParam::At { index, .. }
+            | BlockParam::Hash { index, .. }
+            | BlockParam::Range { index, .. } => index,
+        };
+        assert!(index < ELEMENTS_MAX, "{}", method.name);
+    }
 }
 
 #[test]
