@@ -4,7 +4,7 @@
 //! - the chain: [`chain`], [`known_chains`], [`block_ref`], [`header`], [`bloom`]
 //! - nodes: [`node`], [`tier`], [`target`], [`metadata_service`]
 //! - clients: [`client`]
-//! - how much and how fast: [`caps`], [`rate_limit`], [`recent`], [`log_throttle`], [`circuit`]
+//! - how much and how fast: [`caps`], [`rate_limit`], `recent`, [`log_throttle`], [`circuit`]
 //! - [`glob`], methods' names by pattern; [`lease`], who writes for all; [`chance`], dice as an argument; [`hex`], digits
 
 pub mod block_ref;
@@ -23,7 +23,7 @@ pub mod log_throttle;
 pub mod metadata_service;
 pub mod node;
 pub mod rate_limit;
-pub mod recent;
+pub(crate) mod recent;
 pub mod shares;
 pub mod target;
 pub mod tier;

@@ -169,15 +169,40 @@ pub struct CapInputs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapShortage {
     /// The program itself wants so many bytes.
-    Room { there: u64, least: u64 },
+    Room {
+        /// The memory that there is, in bytes.
+        there: u64,
+        /// What the program can't do without, in bytes: [`MEMORY_MIN`].
+        least: u64,
+    },
     /// Bytes that the settings say are there.
-    Memory { there: u64, wanted: u64 },
+    Memory {
+        /// The memory that there is, in bytes.
+        there: u64,
+        /// The memory that the settings count with, in bytes.
+        wanted: u64,
+    },
     /// Memory for a body so long, in bytes.
-    Body { room: usize, wanted: usize },
+    Body {
+        /// The longest body that there is room for, in bytes.
+        room: usize,
+        /// The longest body that the settings allow, in bytes.
+        wanted: usize,
+    },
     /// Memory, or files, for so many sockets.
-    Sockets { room: usize, wanted: usize },
+    Sockets {
+        /// Clients' sockets that there is room for at once.
+        room: usize,
+        /// Clients' sockets that the settings allow at once.
+        wanted: usize,
+    },
     /// Open files for all that memory has room for.
-    Files { there: u64, wanted: u64 },
+    Files {
+        /// Files that may be open at once.
+        there: u64,
+        /// Files that would be open at once if all places were taken.
+        wanted: u64,
+    },
 }
 
 /// What a machine with so much memory (in bytes) lacks, and where so many files may be open.

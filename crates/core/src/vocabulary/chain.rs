@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::vocabulary::hex;
 
+/// A block's number on its chain, counted from 0, the genesis block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlockNumber(pub u64);
 
@@ -15,6 +16,7 @@ pub struct BlockNumber(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lag(pub u64);
 
+/// A chain's id as `eth_chainId` tells it (EIP-155).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainId(pub u64);
 
@@ -34,14 +36,24 @@ const MAIN: &str = "main";
 /// Why a text is no [`ChainName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ChainNameError {
+    /// It is empty, or doesn't begin with a letter from a to z.
     #[error("a chain's name has to begin with a letter from a to z")]
     Beginning,
+    /// A character that no name may have.
     #[error("{found:?} can't stand in a chain's name, only a to z, 0 to 9 and - can")]
-    Character { found: char },
+    Character {
+        /// The first such one.
+        found: char,
+    },
+    /// It is longer than [`CHAIN_NAME_BYTES_MAX`].
     #[error("a chain's name has {CHAIN_NAME_BYTES_MAX} characters at most")]
     TooLong,
+    /// It is one of [`RESERVED_CHAIN_NAMES`].
     #[error("{word} is the name of something else, and can't be a chain's")]
-    Reserved { word: &'static str },
+    Reserved {
+        /// Which one.
+        word: &'static str,
+    },
 }
 
 impl ChainName {
@@ -55,6 +67,7 @@ impl ChainName {
         &*self.0 == MAIN
     }
 
+    /// The name as it was written: all in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -144,7 +157,7 @@ impl fmt::Display for ChainId {
 }
 
 impl BlockNumber {
-    pub fn lag_behind(self, reference: BlockNumber) -> Lag {
+    pub(crate) fn lag_behind(self, reference: BlockNumber) -> Lag {
         Lag(reference.0.saturating_sub(self.0))
     }
 }

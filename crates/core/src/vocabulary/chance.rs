@@ -23,10 +23,12 @@ impl<F: FnMut() -> u64> Dice for F {
 pub struct SeededDice(u64);
 
 impl SeededDice {
+    /// From `seed`: equal seeds fall alike.
     pub fn new(seed: u64) -> SeededDice {
         SeededDice(seed)
     }
 
+    /// The seed of dice that go on as these do.
     pub fn state(&self) -> u64 {
         self.0
     }

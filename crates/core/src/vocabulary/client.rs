@@ -7,10 +7,15 @@ use std::net::IpAddr;
 pub enum Client {
     /// By a hash of the name that it gives itself, wherever it is.
     Named {
+        /// A keyed hash of the name.
         name: u64,
+        /// Where the call came from, as [`network()`] reduces it; `None`: not known, or left out as in
+        /// [`Client::key`].
         network: Option<IpAddr>,
     },
+    /// Nameless, at this address.
     At(IpAddr),
+    /// Nothing is known of the caller, so nothing is remembered of it.
     #[default]
     Unknown,
 }

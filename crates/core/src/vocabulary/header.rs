@@ -27,8 +27,11 @@ pub const HEADER_BYTES_MAX: usize = 64 << 10;
 /// What we know of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// As the node told it: it isn't computed.
     pub hash: BlockHash,
+    /// The hash of the block before.
     pub parent: BlockHash,
+    /// Above the parent's, not always by 1 (see Filecoin's null rounds).
     pub number: BlockNumber,
     /// Seconds since 1970, where it says so.
     pub timestamp: Option<u64>,

@@ -27,7 +27,7 @@ pub fn quantity(number: u64) -> String {
 
 /// The same without memory of its own.
 #[derive(Clone, Copy, Debug)]
-pub struct Quantity {
+pub(crate) struct Quantity {
     text: [u8; QUANTITY_BYTES_MAX],
     begin: usize,
 }

@@ -11,7 +11,9 @@ use crate::vocabulary::chain::ChainId;
 /// What is known of a chain before any of its nodes is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownChain {
+    /// As alloy-chains writes it; others' names for it are aliases, which [`named`] knows.
     pub name: &'static str,
+    /// What its nodes answer to `eth_chainId`.
     pub id: ChainId,
     /// From one block to the next, where that is even.
     pub block_time: Option<Duration>,

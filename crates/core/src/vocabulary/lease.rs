@@ -40,7 +40,9 @@ impl HeartbeatMonitor {
 /// The lease as it stands in the shared place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
+    /// The name of the process that has it, which no other process has.
     pub holder: String,
+    /// How often the holder has raised it. It stands still once the holder is gone.
     pub beat: u64,
 }
 
@@ -80,6 +82,8 @@ impl LeaseParticipant {
         }
     }
 
+    /// Whether this process has the lease: its last beat that stands was sent less than the lease's time
+    /// ago.
     pub fn holds(&self, now: Instant) -> bool {
         let is_young = |at| now.saturating_duration_since(at) < self.time;
         self.held.is_some_and(|(_, at)| is_young(at))

@@ -15,6 +15,7 @@ const NAMES_MAX: usize = 64;
 /// Lines that were left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OmittedLines {
+    /// How many they were.
     pub lines: u64,
     /// By what they were about, the most first.
     pub about: Vec<(Arc<str>, u64)>,

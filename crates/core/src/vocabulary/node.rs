@@ -6,6 +6,7 @@
 mod fault;
 mod in_flight_max;
 mod purpose;
+mod secret;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ pub use self::in_flight_max::InFlightMax;
 pub use self::purpose::{
     NodePurpose, RECENT_BLOCKS_MAX, RecentBlocks, SERVED_GLOBS_MAX, ServedMethods,
 };
+pub use self::secret::Secret;
 pub use crate::vocabulary::node::fault::NodeSpecError;
 
 /// The longest URL, name or header value that we take, in bytes.
@@ -35,8 +37,11 @@ pub struct NodeId(pub u32);
 pub struct Weight(u16);
 
 impl Weight {
+    /// The highest weight.
     pub const MAX: u16 = 1000;
+    /// The weight of a node that is drained: it gets no new calls.
     pub const NONE: Weight = Weight(0);
+    /// The weight of a node of which nothing else is said.
     pub const ONE: Weight = Weight(1);
 
     /// # Errors
@@ -48,10 +53,12 @@ impl Weight {
         }
     }
 
+    /// 0 to [`Weight::MAX`].
     pub fn get(self) -> u16 {
         self.0
     }
 
+    /// Whether it is 0: such a node gets no new calls.
     pub fn drains(self) -> bool {
         self.0 == 0
     }
@@ -82,6 +89,7 @@ impl Role {
     /// Best first.
     pub const ALL: [Role; 3] = [Role::Own, Role::Leader, Role::Fallback];
 
+    /// The value of the label `rung`, and the word of the registry and the status page.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Own => "own",
@@ -208,10 +216,12 @@ impl NodeUrl {
         self.url.host_str().unwrap_or_default()
     }
 
+    /// The one that it names, else that of its scheme: 80 or 443.
     pub fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(80)
     }
 
+    /// Whether its scheme is `https` or `wss`.
     pub fn is_tls(&self) -> bool {
         matches!(self.url.scheme(), "https" | "wss")
     }
@@ -239,37 +249,25 @@ impl fmt::Debug for NodeUrl {
     }
 }
 
-/// A value that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: String) -> Secret {
-        Secret(value)
-    }
-
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
 /// A node as it is written down, before its references to the environment are resolved: what a
 /// registry keeps and a configuration seeds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NodeRecord {
+    /// `http` or `https`, as the operator wrote it, `${NAME}` unresolved.
     pub url: String,
+    /// `ws` or `wss`, likewise; `None`: the node has no socket.
     pub ws_url: Option<String>,
+    /// `None`: it is called by its host and port.
     pub name: Option<String>,
+    /// Its share of the calls.
     pub weight: Weight,
+    /// Where it stands in the order of asking.
     pub rung: Role,
+    /// How many calls it may have in flight.
     pub in_flight_max: InFlightMax,
+    /// Which methods and blocks it is asked for.
     pub purpose: NodePurpose,
+    /// Headers of every request to it, by name; values as written, `${NAME}` unresolved.
     pub headers: BTreeMap<String, String>,
 }
 
@@ -372,13 +370,19 @@ fn header(name: &str, value: &str) -> Result<(String, Secret), NodeSpecError> {
 /// A node as it is used: everything resolved and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSpec {
+    /// Where calls and probes are sent.
     pub url: NodeUrl,
+    /// Where it is subscribed to; `None`: it has no socket.
     pub ws_url: Option<NodeUrl>,
     /// Known to clients, logs and metrics by this.
     pub name: Arc<str>,
+    /// Its share of the calls.
     pub weight: Weight,
+    /// Where it stands in the order of asking.
     pub rung: Role,
+    /// How many calls it may have in flight.
     pub in_flight_max: InFlightMax,
+    /// Which methods and blocks it is asked for.
     pub purpose: NodePurpose,
     /// Sent with every request to the node; names in lower case.
     pub headers: Vec<(String, Secret)>,

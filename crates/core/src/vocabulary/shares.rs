@@ -9,7 +9,9 @@ const SHARE: u64 = 3;
 /// What there is of one thing, and among how many chains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Division {
+    /// How much of it there is in all, in whatever it is counted in.
     pub most: u64,
+    /// How many chains share it: 1 at the least.
     pub chains: u64,
 }
 

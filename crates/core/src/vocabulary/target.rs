@@ -20,6 +20,8 @@ pub fn is_link_local(url: &NodeUrl) -> bool {
 /// What of this process others reach.
 #[derive(Clone, Copy)]
 pub struct OwnAddresses<'a> {
+    /// Where this process listens, each with its port; an unspecified address stands for all of the
+    /// machine.
     pub listeners: &'a [SocketAddr],
     /// Whether an address is one of this machine.
     pub is_local: &'a dyn Fn(IpAddr) -> bool,
@@ -54,11 +56,13 @@ impl OwnAddresses<'_> {
 /// What variables stand for in what a URL has before its path: it is shown in logs, metrics and names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariableScope {
+    /// No variable stands there.
     None,
     /// All of it, and so the whole URL or what it begins with.
     Whole,
     /// The whole host, or the whole port.
     Host,
+    /// A part of the host or port, or of the scheme: what it stands for would be shown.
     Part,
 }
 

@@ -12,6 +12,7 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// The next tier that a call goes down to; `None`: there is no other.
     pub fn below(self) -> Option<Tier> {
         match self {
             Tier::Own => Some(Tier::Fallback),

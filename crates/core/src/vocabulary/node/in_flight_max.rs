@@ -19,6 +19,7 @@ pub enum InFlightMax {
 }
 
 impl InFlightMax {
+    /// The highest number that an operator may give.
     pub const MOST: u32 = 10_000;
 
     /// # Errors
@@ -38,6 +39,7 @@ impl InFlightMax {
         }
     }
 
+    /// Whether the limit is found out by what the node takes.
     pub fn is_auto(&self) -> bool {
         *self == InFlightMax::Auto
     }

@@ -21,7 +21,9 @@ const ALL: &str = "all";
 /// What a node is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodePurpose {
+    /// The methods that it is asked for.
     pub serves: ServedMethods,
+    /// How far back it is asked.
     pub recent_blocks: RecentBlocks,
 }
 
@@ -71,6 +73,7 @@ impl ServedMethods {
         is_in || !is_any_in
     }
 
+    /// Whether it is asked for every method.
     pub fn is_all(&self) -> bool {
         self.0.is_none()
     }
@@ -162,6 +165,7 @@ impl RecentBlocks {
         }
     }
 
+    /// Whether nothing but what it turns out to have bounds how far back it is asked.
     pub fn is_all(&self) -> bool {
         *self == RecentBlocks::All
     }
