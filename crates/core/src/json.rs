@@ -1,9 +1,9 @@
 //! JSON text in place: nothing is decoded, everything is found where it was written.
 //!
-//! - [`grammar`] checks a whole text, once
+//! - `grammar` checks a whole text, once
 //! - [`scanner`] finds its way through one that is known to be good, or through its start
-//! - [`element_places`]: where an array's elements stand, so that they are looked for once
+//! - `element_places`: where an array's elements stand, so that they are looked for once
 
-pub mod element_places;
-pub mod grammar;
+pub(crate) mod element_places;
+pub(crate) mod grammar;
 pub mod scanner;
