@@ -23,12 +23,14 @@ pub const NODES_MAX: usize = 16;
 /// What the method answers when all is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BroadcastForm {
+    /// The transaction's hash, as soon as a node has taken it.
     Hash,
     /// The receipt, once the transaction is in a block (EIP-7966).
     Receipt,
 }
 
 impl BroadcastForm {
+    /// What `method` answers, which sends a raw transaction.
     pub fn of(method: &str) -> BroadcastForm {
         if method == "eth_sendRawTransactionSync" {
             BroadcastForm::Receipt
@@ -57,6 +59,7 @@ const UNMINED_RANK: u8 = 5;
 /// What one node has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BroadcastReply {
+    /// It answered with a result: it has taken the transaction.
     Accepted,
     /// Its pool has it already.
     Known,
@@ -126,6 +129,7 @@ pub enum BroadcastAction {
     DeliverHash,
     /// It says more than what was kept before.
     Keep,
+    /// Nothing: it says no more than what was kept before.
     Drop,
 }
 
@@ -155,6 +159,7 @@ impl Broadcast {
         }
     }
 
+    /// Takes a node's word, and says what becomes of the answer that it came with.
     pub fn hear(&mut self, word: BroadcastReply) -> BroadcastAction {
         match word {
             BroadcastReply::Accepted => BroadcastAction::Deliver,
@@ -248,6 +253,7 @@ pub fn sync_time(params: &str) -> Duration {
 /// How far a question is spread.
 #[derive(Clone, Copy, Debug)]
 pub struct FanoutScope<'a> {
+    /// Nodes that are asked at once, at most.
     pub nodes_max: usize,
     /// Nodes that lack it are asked only where all do.
     pub method: &'a str,

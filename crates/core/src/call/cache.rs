@@ -4,22 +4,22 @@
 //! reorganisation. Where anything is in doubt it isn't kept: the call goes to a node as if there were no
 //! cache.
 //!
-//! In reading order: [`subject`], what a call asks for, and of which block; [`canonical`], its params as
-//! they are meant; [`key`], both as one number; [`keeping`], what an answer must be to be kept;
+//! In reading order: `subject`, what a call asks for, and of which block; `canonical`, its params as
+//! they are meant; `key`, both as one number; [`keeping`], what an answer must be to be kept;
 //! [`giving`], and what must hold when it is given. Of answers that balancers share: [`stored_key`], what one
 //! is called; [`stored_entry`], how it is written down; [`generations`], which of them were let go;
 //! [`adopting`], what must hold for one to be taken over.
 
 pub mod adopting;
-pub mod canonical;
+mod canonical;
 pub mod generations;
 pub mod giving;
 pub mod keeping;
-pub mod key;
-pub mod naming;
+mod key;
+mod naming;
 pub mod stored_entry;
 pub mod stored_key;
-pub mod subject;
+pub(crate) mod subject;
 
 pub use self::giving::KeptTerms;
 pub use self::key::{CacheKey, CacheSecret};

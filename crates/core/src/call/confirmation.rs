@@ -69,10 +69,15 @@ impl HistoryReach {
 /// What a node found nothing of.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfirmationQuery<'a> {
+    /// The call's method: nodes that are not there for it aren't asked.
     pub method: &'a str,
+    /// What keeps the thing that is looked for.
     pub holding: LookupTarget,
+    /// The blocks that a node needs to answer; `None`: the call names none by their numbers.
     pub block: Option<BlockRange>,
+    /// The tier that its nodes are of.
     pub ladder: Tier,
+    /// The nodes that the call was asked of already.
     pub tried: &'a [NodeId],
 }
 

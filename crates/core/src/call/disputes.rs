@@ -68,6 +68,7 @@ impl Disputes {
         self.ages.push_back((now, dispute));
     }
 
+    /// Whether it was settled of late: another node would say the same.
     pub fn is_settled(&self, dispute: Dispute, now: Instant) -> bool {
         let at = self.settled.get(&dispute);
         at.is_some_and(|at| now.saturating_duration_since(*at) < MEMORY)

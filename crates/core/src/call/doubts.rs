@@ -29,6 +29,7 @@ struct SuspectedFault {
 /// Whose the faults were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultAttribution {
+    /// The nodes whose faults they were, where something follows for them.
     pub sentences: Vec<(NodeId, Penalty)>,
     /// The call's own: all whom it asked failed at it alike, while they answer others.
     pub is_own: bool,
@@ -41,6 +42,7 @@ pub fn is_doubtful(class: AttemptClass) -> bool {
 }
 
 impl Doubts {
+    /// Whether the call met no fault of which it is in doubt whose it is.
     pub fn is_empty(&self) -> bool {
         self.met.is_empty()
     }

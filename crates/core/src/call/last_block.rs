@@ -8,7 +8,9 @@ use crate::rpc::envelope::Call;
 use crate::vocabulary::block_ref::BlockRange;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 
+/// The method that looks up a transaction.
 pub const BY_HASH: &str = "eth_getTransactionByHash";
+/// The method that looks up what became of a transaction.
 pub const RECEIPT: &str = "eth_getTransactionReceipt";
 
 /// Whether `method` asks for a transaction, or what became of it.

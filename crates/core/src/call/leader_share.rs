@@ -63,7 +63,9 @@ pub fn may_say_more(
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct ShareQuery<'a> {
+    /// The call's method, by its name.
     pub method: &'a str,
+    /// The params, byte for byte; `None`: the call has none.
     pub params: Option<&'a str>,
     /// The table has the method.
     pub is_listed: bool,

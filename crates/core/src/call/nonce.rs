@@ -25,6 +25,7 @@ pub const FILL: &str = "eth_fillTransaction";
 /// A nonce that a transaction lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingNonce {
+    /// The account that it is to be of: its `from`.
     pub sender: Address,
     /// Where it may be written in the params.
     pub at: usize,

@@ -23,6 +23,7 @@ const LOOKED_AT_MAX: usize = 256;
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolBounds {
+    /// Transactions of all clients together.
     pub transactions: usize,
     /// Of those that can be shown, all together.
     pub raw_bytes: usize,
@@ -35,11 +36,13 @@ pub struct SenderMark(pub u64);
 /// A transaction that a node has taken.
 #[derive(Clone, Copy, Debug)]
 pub struct AcceptedTransaction<'a> {
+    /// Keccak-256 of its bytes, blobs left out.
     pub hash: TxHash,
     /// Of this chain, of a type that is known.
     pub signed: Option<SignedTransaction>,
     /// Whose it is, and its nonce, where another balancer says so; needed where nothing is `signed`.
     pub marked: Option<(SenderMark, u64)>,
+    /// The signed transaction without blobs; empty where another balancer found it too long to hand on.
     pub raw: &'a [u8],
     /// Whose room it takes up.
     pub network: Option<NetworkMark>,
@@ -51,15 +54,17 @@ const WAYS: usize = 2;
 /// How a node shows that it knows of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolEvidence {
+    /// It is asked for the transaction by its hash, and shows it or doesn't.
     ByHash,
+    /// It is asked for the sender's count, which has gone beyond the nonce or hasn't.
     ByCount,
 }
 
 /// A transaction that waits for a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnminedTransaction {
-    pub sender: Address,
-    pub nonce: u64,
+    sender: Address,
+    nonce: u64,
     /// `None`: it was too long to keep.
     pub raw: Option<Arc<[u8]>>,
 }
@@ -218,8 +223,7 @@ impl PooledTransactions {
         claim.or(entry.spent)
     }
 
-    /// The nonce that follows `counted` and those of the sender's that were taken from there on,
-    /// without a gap.
+    /// The nonce that follows `counted` and those of the sender's that were taken from there on, without a gap.
     pub fn next_nonce(&self, sender: Address, counted: u64, now: Instant) -> u64 {
         let mut next = counted;
         let least = TxHash::LEAST;
@@ -286,8 +290,7 @@ impl PooledTransactions {
         }
     }
 
-    /// The nodes that have shown it, and didn't when they were last asked for it by its hash: whether
-    /// they count it says whether they have dropped it.
+    /// The nodes that have shown it, and didn't when last asked by hash: their counts say whether they dropped it.
     pub fn missed_by(&self, hash: TxHash) -> Vec<NodeId> {
         let shown = self.entries.get(&hash).map(|entry| &entry.shown);
         let missed = |it: &&PoolSighting| it.way == PoolEvidence::ByHash && it.missed_at.is_some();
@@ -295,10 +298,9 @@ impl PooledTransactions {
         missed.map(|it| it.node).collect()
     }
 
-    /// `node` was asked for it and showed it, or not. One that has shown it and does so no more, neither
-    /// by its hash nor by its count, the looks at each a `block_time` or more apart, has dropped it: then
-    /// it is forgotten. One way alone says nothing: what Avalanche builds a block of is counted there,
-    /// and not shown, until the block is accepted.
+    /// `node` was asked for it and showed it, or not. One that showed it, and does so no more by its hash and by its
+    /// count, the looks at each a `block_time` or more apart, has dropped it: it is forgotten. One way alone says
+    /// nothing: what Avalanche builds a block of is counted there, and not shown, until the block is accepted.
     pub fn looked(
         &mut self,
         hash: TxHash,

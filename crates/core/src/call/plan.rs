@@ -27,12 +27,15 @@ pub use self::forward::{Affinity, ForwardPlan};
 pub enum Plan {
     /// Answer it here; the result as JSON.
     Answer(String),
+    /// Ask no node: the client gets this refusal.
     Refuse(Refusal),
     /// Ask one node after another until one answers.
     Forward(ForwardPlan),
     /// The same, once for all that ask the same while clients are shown `head`.
     Share {
+        /// How nodes are asked.
         forward: ForwardPlan,
+        /// The served head when the call was planned; `None`: no head is known.
         head: Option<BlockNumber>,
     },
     /// The same, for a transaction or for what became of it, which nodes may hold back.
@@ -102,23 +105,28 @@ pub struct Planned {
     pub row: MethodIndex,
     /// As the table and the settings say.
     pub treatment: Treatment,
+    /// What becomes of the call.
     pub plan: Plan,
 }
 
 /// What calls are planned by.
 #[derive(Clone, Copy, Debug)]
 pub struct PlanContext<'a, M> {
+    /// The fleet at the moment of planning.
     pub view: &'a FleetView,
+    /// The method table, as the settings have changed it.
     pub rules: &'a MethodRules,
     /// Those of the call's request.
     pub pins: &'a TagPins,
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
+    /// Whose call it is: nodes that took its transactions are asked rather than others.
     pub client: Client,
     /// Whether news can be sent to it.
     pub has_socket: bool,
     /// By what answers are kept; `None`: none is.
     pub cache: Option<&'a CacheRules>,
+    /// What earlier calls left behind.
     pub memory: &'a M,
 }
 
@@ -135,15 +143,18 @@ pub trait CallMemory {
 /// Transactions that were sent through here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SentTransactions {
+    /// The one with this hash.
     WithHash(TxHash),
     /// Of this sender.
     WithNonce(Address, u64),
+    /// All of this client's, of late.
     Of(Client),
 }
 
 /// What a look-up of a block comes to that nobody has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbsenceAnswer {
+    /// The result `null`.
     Null,
     /// It is the end of a range.
     Future,

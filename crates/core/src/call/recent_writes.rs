@@ -37,6 +37,7 @@ pub struct RecentWrites {
 }
 
 impl RecentWrites {
+    /// Of at most `clients_max` clients: for one more the oldest is forgotten.
     pub fn new(clients_max: usize) -> RecentWrites {
         RecentWrites {
             clients_max,

@@ -32,8 +32,11 @@ const ATTEMPTS_WITH_REFUSED_MAX: usize = 8;
 /// What a call may use up.
 #[derive(Clone, Copy, Debug)]
 pub struct CallBudget {
+    /// Attempts, the first included; those that were refused a connection aren't counted.
     pub attempts_max: u32,
+    /// How long one node has to answer.
     pub attempt: Duration,
+    /// When the call is over, whatever it has come to.
     pub deadline: Instant,
     /// Whether nodes that are not fit are asked when no other is left.
     pub fails_open: bool,
@@ -44,13 +47,18 @@ pub struct CallBudget {
 /// What the call does now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryStep {
+    /// Ask one node, and tell [`RetryPlanner::hear`] what came of it.
     Ask {
+        /// The node to ask: none that was asked since the call began anew, if it did.
         node: NodeId,
+        /// When the attempt is over: at the call's deadline at the latest.
         until: Instant,
+        /// The tier that the node was drawn from.
         ladder: Tier,
     },
     /// Nobody has the block yet. To be asked again when the fleet has changed, or then.
     WaitUntil(Instant),
+    /// Ask no more: the call is over.
     Finish(CallEnding),
 }
 
@@ -61,12 +69,14 @@ pub enum CallEnding {
     Kept,
     /// Without a usable answer: see [`RetryPlanner::failed`].
     Unserved,
+    /// With a refusal of our own: no node's answer says more.
     Refused(Refusal),
 }
 
 /// What to do with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyAction {
+    /// The client gets it, and the call is over.
     Deliver,
     /// Keep it: it says more than what was kept before. Then ask for the next step.
     Keep,
@@ -127,6 +137,8 @@ pub struct RetryPlanner<'a> {
 }
 
 impl<'a> RetryPlanner<'a> {
+    /// The way of a call that no node was asked for yet. `allowance`: what it may use up. `needs`: what of
+    /// a node.
     pub fn new(
         treatment: Treatment,
         allowance: CallBudget,
@@ -180,6 +192,7 @@ impl<'a> RetryPlanner<'a> {
         &self.tried
     }
 
+    /// When the call may be asked of another node after one that brought no answer.
     pub fn repeat(&self) -> RepeatRule {
         self.treatment.repeat()
     }

@@ -21,8 +21,11 @@ pub struct RetryBudget {
 /// How the bucket fills, and how far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BudgetRates {
+    /// Tokens that a call pays in: 0.2 lets one in five be repeated.
     pub per_call: f64,
+    /// Tokens that a second pays in, where its calls pay in fewer.
     pub per_second: f64,
+    /// Tokens that the bucket holds at most, and at the start.
     pub burst: f64,
 }
 
@@ -37,6 +40,7 @@ struct BudgetBucket {
 }
 
 impl RetryBudget {
+    /// A full bucket.
     pub fn new(rates: BudgetRates, now: Instant) -> RetryBudget {
         RetryBudget {
             calls: AtomicU64::new(0),

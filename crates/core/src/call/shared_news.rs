@@ -45,6 +45,7 @@ pub enum SharedNews {
     Head(HeadFloor),
     /// These clients were told of these blocks, beyond what all are shown.
     Floors(Vec<(ClientHash, BlockNumber)>),
+    /// A node took this transaction from another balancer.
     Sent(HandedWrite),
     /// Clients were told that these transactions stand in these blocks.
     Mined(Vec<(TxHash, BlockNumber)>),
@@ -55,8 +56,11 @@ pub enum SharedNews {
 /// What a leader told of its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaderNews {
+    /// The leader that said it.
     pub node: NodeMark,
+    /// The number of its head.
     pub head: BlockNumber,
+    /// The id of its chain; `None`: it isn't known.
     pub chain_id: Option<ChainId>,
 }
 
@@ -65,11 +69,13 @@ pub struct LeaderNews {
 pub struct HandedWrite {
     /// Milliseconds since 1970, by that balancer's clock.
     pub at: u64,
+    /// Whose transaction it is; `None`: nothing is known of the client.
     pub client: Option<ClientHash>,
     /// Whose room it takes up.
     pub network: Option<NetworkMark>,
     /// Whose it is, and its nonce; `None`: it isn't known.
     pub sender: Option<(SenderMark, u64)>,
+    /// The node that took it.
     pub node: NodeMark,
     /// `None`: it couldn't be computed.
     pub hash: Option<TxHash>,

@@ -30,6 +30,7 @@ pub enum TagFallbackStep {
     Again(Instant),
     /// Ask with the tag itself, as the caller wrote it.
     AsWritten,
+    /// The time is up: what the node said last is the answer.
     GiveUp,
 }
 

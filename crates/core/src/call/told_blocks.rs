@@ -29,6 +29,7 @@ impl<K: Hash + Eq, V: Copy> RecentMap<K, V> {
         }
     }
 
+    /// Remembers `value` of `key`, in place of what was remembered before.
     pub fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.half_max && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
@@ -36,6 +37,7 @@ impl<K: Hash + Eq, V: Copy> RecentMap<K, V> {
         self.young.insert(key, value);
     }
 
+    /// What was remembered of `key` last; `None`: nothing, or so long ago that it is forgotten.
     pub fn get(&self, key: &K) -> Option<V> {
         let found = self.young.get(key).or_else(|| self.old.get(key));
         found.copied()

@@ -24,6 +24,7 @@ pub type FailedAttempts = Option<Arc<[(Arc<str>, AttemptClass)]>>;
 /// What an attempt was made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptKind {
+    /// The first one of a call, at an own node.
     First,
     /// After another node's failure.
     Repeat,
@@ -57,6 +58,7 @@ impl AttemptKind {
         }
     }
 
+    /// The word of the trail, in the header and in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             AttemptKind::First => "first",
@@ -95,6 +97,7 @@ pub struct AttemptTrail {
 pub struct TrailIndex(usize);
 
 impl AttemptTrail {
+    /// An attempt at the node of this name begins; its place is for [`AttemptTrail::end`].
     pub fn begin(&mut self, node: &Arc<str>, kind: AttemptKind) -> TrailIndex {
         let place = TrailIndex(self.steps.len() + self.more);
         if self.steps.len() < STEPS_MAX {

@@ -10,6 +10,7 @@ use crate::vocabulary::node::{NodeId, Role};
 /// Whether nodes' `null` is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NullTrust {
+    /// It is told as it is.
     Believed,
     /// If a node shows the transaction as pending: see [`is_pending`].
     OfWhatIsPending,

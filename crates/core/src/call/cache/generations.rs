@@ -15,7 +15,9 @@ const STEADY: &str = "steady:";
 /// Answers that are let go together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LostAnswers {
+    /// All of them, whatever they are to.
     All,
+    /// Those to calls of the method of this name.
     Method(String),
     /// All that a node has said.
     Node(String),

@@ -7,15 +7,18 @@ use crate::vocabulary::node::NodeId;
 /// What must hold when it is given. Its key says already that it is the answer at that block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptTerms {
+    /// The node that gave it.
     pub node: NodeId,
     /// How often that was found elsewhere before, see
     /// [`BranchEvidence`](crate::fleet::node_view::BranchEvidence).
     pub losses: u32,
     /// The block that it is of.
     pub number: BlockNumber,
+    /// What must hold beside: that says whether the answer still is the one at that block.
     pub condition: KeptCondition,
 }
 
+/// What must hold of the chain, or of the node, when a kept answer is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptCondition {
     /// Nothing more: it names the block itself, or that is final.
@@ -23,7 +26,11 @@ pub enum KeptCondition {
     /// Its block is the told one of that number.
     WhileTold(BlockHash),
     /// Its node hasn't been found elsewhere since: the answer doesn't say of which block it is.
-    WhileSteady { strays: u64 },
+    WhileSteady {
+        /// [`BranchEvidence::strays`](crate::fleet::node_view::BranchEvidence::strays) of the node, as
+        /// it was when it answered.
+        strays: u64,
+    },
 }
 
 impl KeptTerms {

@@ -19,7 +19,9 @@ use crate::vocabulary::chain::{BlockHash, BlockNumber};
 /// What a node said to a call.
 #[derive(Clone, Debug)]
 pub enum KeptReply<'a> {
+    /// The result, as the node wrote it.
     Result(&'a [u8]),
+    /// The error: kept only where it says that a contract reverted the call.
     Error(RpcError<'a>),
 }
 
@@ -40,6 +42,7 @@ pub struct AnswerMoment<'a> {
     pub asked: &'a NodeView,
     /// The fleet when it has answered.
     pub view: &'a FleetView,
+    /// When the node has answered.
     pub now: Instant,
 }
 

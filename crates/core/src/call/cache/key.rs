@@ -16,6 +16,7 @@ pub struct CacheKey(pub [u64; 2]);
 pub struct CacheSecret([u64; 2]);
 
 impl CacheSecret {
+    /// Of 128 bits that nobody outside of the process knows.
     pub fn new(secret: [u64; 2]) -> CacheSecret {
         CacheSecret(secret)
     }

@@ -22,6 +22,7 @@ pub struct CacheRules {
 }
 
 impl CacheRules {
+    /// Keys are hashed with `secret`. `never`: methods whose answers are not kept, by name or glob.
     pub fn new(secret: CacheSecret, never: Vec<String>) -> CacheRules {
         let is_in = |name: &str| never.iter().any(|glob| glob::matches(glob, name));
         let excluded = match never.is_empty() {
@@ -61,9 +62,13 @@ pub enum KeptBlock {
 /// How an answer is kept, and found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachePlan {
+    /// What the answer is kept under.
     pub key: CacheKey,
+    /// The row of the method in [`method::TABLE`].
     pub row: u16,
+    /// What the row says of keeping; not [`Retention::Never`].
     pub retention: Retention,
+    /// The block that the answer is of, as far as it is known before it.
     pub block: KeptBlock,
     /// Where a range of several blocks begins.
     pub from: Option<BlockNumber>,

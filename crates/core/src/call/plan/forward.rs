@@ -19,6 +19,7 @@ use crate::vocabulary::node::NodeId;
 /// Which nodes a call is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Affinity {
+    /// Any node that has what the call reads.
     Anyone,
     /// Any of these rather than others: they have what it asks for.
     Rather(Vec<NodeId>),
@@ -29,6 +30,7 @@ pub enum Affinity {
 /// How nodes are to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardPlan {
+    /// How its method is treated: how long it may take, and whether it may be repeated.
     pub treatment: Treatment,
     /// The blocks that the node must have.
     pub block: Option<BlockRange>,
@@ -52,6 +54,7 @@ pub struct ForwardPlan {
     pub is_range: bool,
     /// It reads what is pending: an answer of a moment before won't do.
     pub is_pending: bool,
+    /// Which nodes it is for.
     pub affinity: Affinity,
     /// A slow attempt may be joined by one on another node.
     pub may_be_hedged: bool,

@@ -45,6 +45,7 @@ pub enum FailureOutcome {
 }
 
 impl FailureOutcome {
+    /// What the client is told: [`Refusal::Unserved`] where it should try again.
     pub fn refusal(self) -> Refusal {
         match self {
             FailureOutcome::Unanswerable | FailureOutcome::PerhapsDone => Refusal::BadAnswer,
