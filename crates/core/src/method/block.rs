@@ -6,9 +6,9 @@ mod params;
 use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::BlockNumber;
 
-pub use self::params::read;
+pub(crate) use self::params::read;
 pub use crate::method::block::edits::ParamEdits;
-pub use crate::method::block::params::BlockRefs;
+pub(crate) use crate::method::block::params::BlockRefs;
 
 /// Which block tags are the same for every node that is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,20 +24,27 @@ pub enum Consistency {
 /// Where a method's params name blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockParam {
+    /// Nowhere: any node will do.
     Nowhere,
     /// One block, at this index.
     At {
+        /// Its place in the params, counted from 0.
         index: usize,
+        /// What of the block the method reads.
         reads: BlockData,
+        /// How the block may be named, and whether it must be.
         form: BlockParamForm,
     },
     /// One block's hash, at this index.
     Hash {
+        /// Its place in the params, counted from 0.
         index: usize,
+        /// What of the block the method reads.
         reads: BlockData,
     },
     /// A filter object, at this index, with `fromBlock` and `toBlock` or `blockHash`.
     Range {
+        /// Its place in the params, counted from 0.
         index: usize,
         /// Whether a missing end means the latest block; else it is the node's to know.
         missing_is_latest: bool,
@@ -74,8 +81,11 @@ pub enum FutureBlockPolicy {
 /// The numbers that tags stand for while one packet is answered. `None`: the tag travels as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TagPins {
+    /// The number of the served head.
     pub latest: Option<BlockNumber>,
+    /// The highest block that own nodes agree on as `safe`.
     pub safe: Option<BlockNumber>,
+    /// The highest block that own nodes agree on as `finalized`.
     pub finalized: Option<BlockNumber>,
     /// How often the served head had gone back by then.
     pub falls: u64,

@@ -3,6 +3,7 @@
 /// What an answer is kept under, where it is kept at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
+    /// Nothing: an answer of a moment before may be wrong, or isn't worth its room.
     Never,
     /// Under the hash of the one block that it is of: what a block holds never changes.
     Block(BlockNaming),

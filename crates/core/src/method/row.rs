@@ -10,6 +10,7 @@ use crate::vocabulary::block_ref::{BlockData, LookupTarget};
 /// One method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
+    /// As callers write it: `eth_call`. Rows are told apart by it, case included.
     pub name: &'static str,
     /// By the table alone; see [`MethodRules::look_up`].
     pub treatment: Treatment,

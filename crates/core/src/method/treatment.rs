@@ -17,18 +17,27 @@ pub enum Treatment {
     Once,
     /// Not in the table: as `Once`.
     Unknown,
+    /// Refused with [`Refusal::MethodNotAllowed`](crate::rpc::refusal::Refusal::MethodNotAllowed), unless
+    /// the operator opens it.
     Denied,
 }
 
 /// What is answered without asking a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalMethod {
+    /// `eth_chainId`: the id that was verified.
     ChainId,
+    /// `net_version`: what the nodes say, which isn't always the chain's id.
     NetVersion,
+    /// `eth_blockNumber`: the served head.
     BlockNumber,
+    /// `eth_syncing`: `false` while a node is fit.
     Syncing,
+    /// `web3_clientVersion`: Forebay's own name and version.
     ClientVersion,
+    /// `net_listening`: `true`.
     Listening,
+    /// `eth_accounts`: `[]`, as no node's accounts are anybody's here.
     Accounts,
     /// Over a socket.
     Subscribe,
@@ -56,6 +65,7 @@ impl Treatment {
         }
     }
 
+    /// When an attempt that brought no answer may be made again on another node.
     pub fn repeat(self) -> RepeatRule {
         match self {
             Treatment::Local(_) | Treatment::Read | Treatment::Heavy | Treatment::Broadcast => {
@@ -69,12 +79,16 @@ impl Treatment {
 /// How long a call may take, in all and on one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallTimeouts {
+    /// How long a call may take in all, repeats and waits included.
     pub deadline: Duration,
+    /// How long one node has to answer.
     pub attempt: Duration,
+    /// How long one node has for a heavy method; the whole call then has as long, if that is more.
     pub heavy: Duration,
 }
 
 impl CallTimeouts {
+    /// How long a call of a method treated so may take in all.
     pub fn deadline_of(&self, treatment: Treatment) -> Duration {
         match treatment {
             Treatment::Heavy => self.heavy.max(self.deadline),
@@ -93,6 +107,7 @@ impl CallTimeouts {
         deadline.min(now + self.attempt_of(treatment))
     }
 
+    /// How long one node has to answer a call of a method treated so.
     pub fn attempt_of(&self, treatment: Treatment) -> Duration {
         match treatment {
             Treatment::Heavy => self.heavy,

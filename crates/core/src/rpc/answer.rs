@@ -25,7 +25,9 @@ use crate::rpc::envelope::UpstreamCallId;
 /// What makes an answer unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerFault {
+    /// It isn't JSON in UTF-8, or was cut off.
     NotJson,
+    /// Its id is not that of the call: it may be the late answer to another one.
     WrongId,
     /// Neither a result nor an error.
     NoOutcome,
@@ -50,21 +52,27 @@ pub struct Answer<'a> {
     /// Where it stands in what came.
     pub(crate) at: Range<usize>,
     pub(crate) places: AnswerOffsets,
+    /// What the node says to the call.
     pub outcome: Outcome<'a>,
     /// As JSON-RPC has it; else it is understood, and no client's to puzzle over.
     is_plain: bool,
 }
 
+/// What a node says to a call: a JSON-RPC 2.0 response has one of the two (§5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<'a> {
     /// The result, as written.
     Result(&'a str),
+    /// The error, read: its text decides what becomes of the call.
     Error(RpcError<'a>),
 }
 
+/// A node's error (JSON-RPC 2.0, §5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcError<'a> {
+    /// As told; −32000 where the node sent none that can be read.
     pub code: i64,
+    /// A string, its escapes resolved; anything else as written; empty where the node sent none.
     pub message: Cow<'a, str>,
     /// As written.
     pub data: Option<&'a str>,

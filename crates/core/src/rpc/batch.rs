@@ -268,6 +268,7 @@ pub struct BatchSupport {
 }
 
 impl BatchSupport {
+    /// Of a node that has refused none: it is sent batches.
     pub fn new(now: Instant) -> BatchSupport {
         BatchSupport {
             born: now,
@@ -275,6 +276,7 @@ impl BatchSupport {
         }
     }
 
+    /// Whether the node is sent batches at `now`.
     pub fn takes(&self, now: Instant) -> bool {
         self.millis(now) >= self.refused_until.load(Ordering::Relaxed)
     }

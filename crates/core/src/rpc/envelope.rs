@@ -18,6 +18,7 @@ pub const DEPTH_MAX: usize = 64;
 pub struct Call<'a> {
     /// A string, a number or null, byte for byte; `None` for a notification.
     pub id: Option<&'a str>,
+    /// Its name, escapes resolved: borrowed where there were none.
     pub method: Cow<'a, str>,
     /// An array or an object, byte for byte.
     pub params: Option<&'a str>,
@@ -28,13 +29,22 @@ pub struct Call<'a> {
 /// One place in a packet: a call, or why it isn't one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestItem<'a> {
+    /// A call that nodes can be asked for.
     Call(Call<'a>),
-    Refused { id: Option<&'a str>, why: Refusal },
+    /// No call: it is answered here.
+    Refused {
+        /// Its id byte for byte; `None`: it has none, or none that can be read, and the answer says
+        /// `null`.
+        id: Option<&'a str>,
+        /// What is answered.
+        why: Refusal,
+    },
 }
 
 /// What one body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RpcRequest<'a> {
+    /// One call that stood alone: its answer does, too.
     Single(RequestItem<'a>),
     /// At least one item, in the order they came.
     Batch(Vec<RequestItem<'a>>),
@@ -229,6 +239,7 @@ const DRAWN: u64 = 1 << 47;
 impl UpstreamCallId {
     /// As calls are written before they are sent.
     pub const FIRST: UpstreamCallId = UpstreamCallId(1);
+    /// Digits of an id at most.
     pub const DIGITS_MAX: usize = 15;
 
     /// Where the ids of one way to a node begin: another balancer before the same node begins

@@ -7,24 +7,36 @@ use crate::vocabulary::chain::ChainName;
 /// Why a call or a whole packet gets no answer from a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The body is no JSON, or not in UTF-8 (−32700).
     BadJson,
+    /// No JSON-RPC 2.0 request, for this reason (−32600).
     InvalidRequest(&'static str),
+    /// The params can't be right at any node, for this reason (−32602).
     InvalidParams(&'static str),
+    /// The method table, or the operator, denies the method.
     MethodNotAllowed,
     /// No node is there for it.
     MethodNotServed,
+    /// No node is fit, or none that could be asked has the block.
     NoNode,
+    /// Too much is inside already, here or at the nodes: requests, bytes, places.
     OverCapacity,
     /// No node gave a usable answer, and trying again would not help, or might do harm.
     BadAnswer,
     /// The same of a call that may be tried again: nobody can have carried it out, or it only reads.
     Unserved,
+    /// The batch has more calls than one may have.
     BatchTooLarge {
+        /// As many as one may have.
         calls_max: usize,
     },
+    /// The call's time was over before a node answered.
     Timeout,
+    /// The answer, or those of a batch together, are longer than they may be.
     AnswerTooLarge,
+    /// The request's body is longer than one may be.
     BodyTooLarge {
+        /// As long as one may be, in bytes.
         bytes_max: usize,
     },
     /// No node takes a call that long.
@@ -33,10 +45,12 @@ pub enum Refusal {
     BodyTooSlow,
     /// All nodes that could be asked want to be left alone, the first of them for so long.
     RateLimited {
+        /// Whole seconds until the first of them may be asked again, as `Retry-After` tells it.
         seconds: u64,
     },
     /// What was paid for at the nodes is used up, or not paid for; the first is asked again in so long.
     QuotaSpent {
+        /// Whole seconds until the first of them is asked again, as `Retry-After` tells it.
         seconds: u64,
     },
     /// The nodes refuse our credentials.
@@ -47,19 +61,25 @@ pub enum Refusal {
     NoNotifications,
     /// A subscription is asked for where news can't be sent.
     NeedsSocket,
+    /// The socket has no subscription of that id.
     SubscriptionNotFound,
+    /// The socket has as many subscriptions as one may have.
     TooManySubscriptions {
+        /// As many as one may have.
         subscriptions_max: usize,
     },
     /// Of one socket, within a second.
     TooManyMessages,
     /// This process is about to end.
     Leaving,
+    /// The `Content-Type` is something else than JSON.
     ContentType,
     /// The body is packed in a way that we don't take.
     ContentEncoding,
     /// The body isn't what it is said to be packed as.
     BadPacking(&'static str),
+    /// The HTTP message can be read in two ways, or in none, for this reason (400; see
+    /// [`crate::wire::framing`]).
     Framing(&'static str),
     /// The request's head is longer than we take.
     HeadTooLarge,
@@ -72,10 +92,12 @@ pub enum Refusal {
     },
     /// There is no such chain.
     ChainUnknown {
+        /// How each is asked: `/base, /ethereum`.
         paths: Arc<str>,
     },
     /// The path names another chain than the host does.
     ChainOfOtherHost {
+        /// The chain that is asked at this host.
         host: ChainName,
     },
 }

@@ -26,11 +26,12 @@ const BLOB_TRANSACTION: u8 = 3;
 pub struct TxHash([u8; 32]);
 
 impl TxHash {
+    /// The 32 bytes of the hash.
     pub fn bytes(self) -> [u8; 32] {
         self.0
     }
 
-    pub fn of_bytes(bytes: [u8; 32]) -> TxHash {
+    pub(crate) fn of_bytes(bytes: [u8; 32]) -> TxHash {
         TxHash(bytes)
     }
 

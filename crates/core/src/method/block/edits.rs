@@ -28,6 +28,7 @@ impl ParamEdits {
         ParamEdits::of(Some(edit), None)
     }
 
+    /// Whether the params travel as the caller wrote them.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }

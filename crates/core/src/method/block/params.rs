@@ -16,7 +16,7 @@ use crate::vocabulary::hex;
 
 /// What a call says of blocks, with the tags pinned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BlockRefs {
+pub(crate) struct BlockRefs {
     pub need: Option<BlockRange>,
     /// A block that is named by its hash instead.
     pub hash: Option<HashedBlock>,
@@ -97,7 +97,7 @@ impl BlockMention {
 }
 
 /// Reads what `params`, whose elements stand where `elements` says, say at `place`.
-pub fn read(
+pub(crate) fn read(
     place: BlockParam,
     (params, elements): (Option<&str>, &ElementPlaces),
     pins: &TagPins,

@@ -9,6 +9,7 @@ pub struct AnswerOffsets {
     pub id: Option<Range<usize>>,
     /// The result or the error.
     pub outcome: Range<usize>,
+    /// Whether `outcome` is an error.
     pub is_error: bool,
 }
 

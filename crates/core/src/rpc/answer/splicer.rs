@@ -74,6 +74,7 @@ impl Splicer {
         self.result != MemberState::Not && self.error != MemberState::Value
     }
 
+    /// Whether an error that isn't `null` has begun.
     pub fn has_error(&self) -> bool {
         self.error == MemberState::Value
     }

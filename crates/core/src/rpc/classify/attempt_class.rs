@@ -8,6 +8,8 @@ pub const SHUT_REST: Duration = Duration::from_secs(60);
 /// What an attempt came to. Also the label of the attempts' metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AttemptClass {
+    /// The node answered with a result, or with an error that means success (see
+    /// [`Meaning::AlreadyKnown`](super::Meaning::AlreadyKnown)).
     Ok,
     /// The node answered with an error that is the call's own: final.
     RpcError,
@@ -15,10 +17,13 @@ pub enum AttemptClass {
     Limit,
     /// The call is longer than the node takes; it hasn't looked at it.
     RequestSize,
+    /// The node asks to be left alone, or with this method: HTTP 429, or an error that speaks of a rate.
     Throttled,
     /// Quota used up, or not let in.
     Shut,
+    /// The node doesn't have the method, or not in this form, or answers `null` where that is no answer.
     Unsupported,
+    /// The node doesn't have the block, the state or the transaction that the call reads.
     MissingData,
     /// The node says that it ran out of time.
     NodeTimeout,
@@ -26,14 +31,18 @@ pub enum AttemptClass {
     Timeout,
     /// No connection was made, so the node has seen nothing.
     NoConnection,
+    /// The connection broke, or an HTTP status of 500 or above came, and no error in the body says more.
     Transport,
+    /// What came isn't the answer to the call: no JSON, another id, neither result nor error, cut off.
     BadAnswer,
     /// An error that no row of the table knows: it may be the call's own, or the node's.
     Unknown,
+    /// We let go of it, as its answer is wanted no longer: it says nothing of the node.
     Cancelled,
 }
 
 impl AttemptClass {
+    /// In the order of their declaration.
     pub const ALL: [AttemptClass; 15] = [
         AttemptClass::Ok,
         AttemptClass::RpcError,
@@ -122,15 +131,21 @@ impl AttemptClass {
     }
 }
 
+/// How often another node may be asked after an attempt, as far as that depends on what it came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailoverRule {
+    /// The answer, or the lack of one, is final.
     Never,
+    /// One other node is asked: it may know better, though most will say the same.
     Once,
+    /// Others are asked as long as the call has attempts left.
     WhileAttemptsLast,
 }
 
+/// What an attempt counts for against its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
+    /// It says nothing against the node.
     None,
     /// Counts toward benching.
     Fault,

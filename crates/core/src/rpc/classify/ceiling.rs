@@ -3,11 +3,13 @@
 /// A limit of a node's own, as it told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AnnouncedLimit {
+    /// What it bounds.
     pub on: LimitedQuantity,
     /// As told; `None`: it named no number.
     pub number: Option<u64>,
 }
 
+/// What a node's limit bounds: blocks, what is asked for, or what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitedQuantity {
     /// The blocks of a range.

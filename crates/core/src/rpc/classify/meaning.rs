@@ -27,16 +27,21 @@ pub enum Meaning {
     ResponseSize,
     /// The range ends beyond this node's head.
     FutureRange,
+    /// Too many calls: the node wants to be left alone for a while.
     Throttled,
     /// Too much of this method; of others the node takes more.
     MethodThrottled,
+    /// The node takes no call with our credentials, for this reason.
     Shut(Rejection),
+    /// The node doesn't have the method.
     Unsupported,
     /// The method, but not in this form.
     UnsupportedForm,
     /// `null`, of a method that has no such answer: the node doesn't keep what it takes.
     NoResult,
+    /// The node doesn't have the data that the call reads; which way that lies.
     Missing(MissingKind),
+    /// The node gave the call up after a time of its own: it may be too heavy for any node.
     NodeTimeout,
     /// It has too much to do, or is on its way up or down: 503.
     Busy,
@@ -54,6 +59,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// In the order of their declaration.
     pub const ALL: [Rejection; 2] = [Rejection::Quota, Rejection::Auth];
 
     /// The metric's value.
@@ -82,6 +88,8 @@ pub enum MissingKind {
 }
 
 impl Meaning {
+    /// What becomes of a call that met it. [`Meaning::Busy`] may be overload rather than a fault: see
+    /// [`Verdict::overload`](super::Verdict::overload).
     pub fn class(self) -> AttemptClass {
         match self {
             Meaning::Execution

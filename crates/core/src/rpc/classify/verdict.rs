@@ -19,6 +19,7 @@ pub enum Overload {
 /// A reply, once understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    /// What becomes of the call.
     pub class: AttemptClass,
     /// What the node's error means; `None` where it gave none.
     pub meaning: Option<Meaning>,

@@ -50,7 +50,9 @@ const SHAPES: &[(u8, &[FieldSchema])] = &[
 /// What is known of a signed transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedTransaction {
+    /// The account whose key signed it, recovered from the signature.
     pub sender: Address,
+    /// How many transactions of the sender come before it: the first has 0.
     pub nonce: u64,
     /// `None`: it may stand on any chain (before EIP-155).
     pub chain_id: Option<ChainId>,
