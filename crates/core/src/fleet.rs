@@ -4,55 +4,55 @@
 //! never change, and write down what they meet in what a view shares: loads, limits, lacks.
 //!
 //! In reading order:
-//! - what the fleet is told and tells: [`report`], [`probe_failure`], [`reason`]
-//! - how one node stands: [`standing`], [`standstill`], [`syncing`], [`staleness`], and all that is known
+//! - what the fleet is told and tells: [`report`], [`probe_failure`], `reason`
+//! - how one node stands: [`standing`], `standstill`, `syncing`, [`staleness`], and all that is known
 //!   of it in `node_state`
-//! - how far back it goes: [`depth`], [`history`], [`promises`]
-//! - what its calls teach: [`load`], [`conduct`], [`overload`], [`limiter`], [`unsupported`],
+//! - how far back it goes: [`depth`], [`history`], `promises`
+//! - what its calls teach: [`load`], [`conduct`], [`overload`], `limiter`, `unsupported`,
 //!   [`node_limits`]
-//! - the chain: [`reference`], [`block_time`], [`block_schedule`], [`served_head`], [`head_floor`],
-//!   [`quorum_head`], [`branch`], [`forks`]
+//! - the chain: [`reference`], `block_time`, `block_schedule`, `served_head`, [`head_floor`],
+//!   `quorum_head`, [`branch`], `forks`
 //! - all of that, round by round: [`tracker`]
 //! - what calls see: [`node_view`], [`view`], and [`client_floors`] beyond it
-//! - who gets a call: [`requirements`], [`sampler`], [`select`], [`wait_queue`]
+//! - who gets a call: [`requirements`], `sampler`, [`select`], [`wait_queue`]
 //! - what follows for the operator and the next round: [`degradation`], [`failure_rate`],
 //!   [`awaited_blocks`]
 
 pub mod awaited_blocks;
-pub mod block_schedule;
-pub mod block_time;
+mod block_schedule;
+mod block_time;
 pub mod branch;
 pub mod client_floors;
 pub mod conduct;
 pub mod degradation;
 pub mod depth;
 pub mod failure_rate;
-pub mod forks;
+mod forks;
 pub mod head_floor;
 mod head_history;
 pub mod history;
-pub mod limiter;
+mod limiter;
 pub mod load;
 pub mod node_limits;
 mod node_state;
 pub mod node_view;
 pub mod overload;
 pub mod probe_failure;
-pub mod promises;
-pub mod quorum_head;
-pub mod reason;
+mod promises;
+mod quorum_head;
+mod reason;
 pub mod reference;
 pub mod report;
 pub mod requirements;
-pub mod sampler;
+mod sampler;
 pub mod select;
-pub mod served_head;
+mod served_head;
 pub mod staleness;
 pub mod standing;
-pub mod standstill;
-pub mod syncing;
+mod standstill;
+mod syncing;
 pub mod tracker;
-pub mod unsupported;
+mod unsupported;
 pub mod view;
 pub mod wait_queue;
 

@@ -32,6 +32,7 @@ pub struct AwaitedBlocks {
 /// The look that says whether the block has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AwaitedLook {
+    /// Its number, counted from 1.
     pub look: u64,
     /// It is to be begun for this.
     pub begins: bool,

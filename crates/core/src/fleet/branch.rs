@@ -27,7 +27,7 @@ pub struct PublishedChain {
 
 /// Where a node stands to the told chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Branch {
+pub(crate) enum Branch {
     /// Its head was told, so many blocks before the last one.
     Told { below: u64 },
     /// Its head is none of the told blocks, where one of its number was told.
@@ -114,6 +114,7 @@ impl PublishedChain {
         self.blocks.back().map(|(number, _)| *number)
     }
 
+    /// The hash of the told block of this number; `None`: there is none, or none that is remembered.
     pub fn hash_at(&self, number: BlockNumber) -> Option<BlockHash> {
         let at = self
             .blocks
@@ -146,7 +147,7 @@ impl PublishedChain {
     }
 
     /// Where a node stands whose head is block `number`, called `hash`, after `parent`.
-    pub fn branch(
+    pub(crate) fn branch(
         &self,
         number: BlockNumber,
         hash: BlockHash,

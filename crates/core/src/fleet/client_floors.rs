@@ -24,6 +24,7 @@ struct ClientFloor {
 /// What all are shown now.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishedHead {
+    /// The served head.
     pub head: BlockNumber,
     /// How often it has gone back.
     pub falls: u64,
@@ -37,6 +38,7 @@ pub struct ClientFloors {
 }
 
 impl ClientFloors {
+    /// Of at most `clients_max` clients at once.
     pub fn new(clients_max: usize) -> ClientFloors {
         ClientFloors {
             clients_max,

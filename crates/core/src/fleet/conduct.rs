@@ -86,7 +86,7 @@ struct MethodFaultRecord {
 }
 
 impl Conduct {
-    pub fn new(now: Instant) -> Conduct {
+    pub(crate) fn new(now: Instant) -> Conduct {
         Conduct {
             answers: SlidingCounter::new(now),
             answered: AtomicU64::new(0),

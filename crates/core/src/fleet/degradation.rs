@@ -14,8 +14,11 @@ use crate::vocabulary::node::Role;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertLevel {
+    /// Green: `/health` says `ok` or `starting`, and no trouble is known.
     Good,
+    /// Amber: there are troubles, or `/health` says `fallback` or `closing`.
     Warning,
+    /// Red: `/health` says `degraded`, as no node is fit, say, or too many calls fail.
     Bad,
 }
 
@@ -38,10 +41,12 @@ pub enum NodeCondition {
     Missing,
     /// It gets fewer.
     Troubled,
+    /// It gets its share of calls, or an operator drains it.
     Fine,
 }
 
 impl NodeCondition {
+    /// The part of `node` as it is at `now`.
     pub fn of(node: &NodeView, now: Instant) -> NodeCondition {
         let drains = node.weight.drains();
         match node.standing.state {

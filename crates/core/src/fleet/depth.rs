@@ -1,7 +1,7 @@
 //! How far back a node goes: the oldest block whose data it still has.
 //!
 //! A node that keeps no old state (geth keeps that of 128 blocks) is as fit as any other for what
-//! is recent. How the depth is found out is in `sounding`.
+//! is recent. How the depth is found out is in `history`.
 
 use crate::vocabulary::block_ref::{BlockData, LookupTarget};
 use crate::vocabulary::chain::BlockNumber;
@@ -11,6 +11,7 @@ use crate::vocabulary::chain::BlockNumber;
 pub struct Gap {
     /// What the call reads of the block.
     pub reads: BlockData,
+    /// The block that it reads.
     pub block: BlockNumber,
     /// The node's words are of states that it keeps no more, and of nothing else.
     pub is_lost: bool,
@@ -48,11 +49,11 @@ impl Depth {
         }
     }
 
-    pub fn has_block(self, block: BlockNumber) -> bool {
+    pub(crate) fn has_block(self, block: BlockNumber) -> bool {
         reaches(self.blocks_from, block)
     }
 
-    pub fn has_state(self, block: BlockNumber) -> bool {
+    pub(crate) fn has_state(self, block: BlockNumber) -> bool {
         reaches(self.state_from, block)
     }
 
@@ -65,15 +66,15 @@ impl Depth {
         }
     }
 
-    pub fn has_proofs(self, block: BlockNumber) -> bool {
+    pub(crate) fn has_proofs(self, block: BlockNumber) -> bool {
         reaches(self.proofs_from.max(self.state_from), block)
     }
 
-    pub fn has_logs(self, block: BlockNumber) -> bool {
+    pub(crate) fn has_logs(self, block: BlockNumber) -> bool {
         reaches(self.logs_from, block) && self.has_receipts(block)
     }
 
-    pub fn has_receipts(self, block: BlockNumber) -> bool {
+    pub(crate) fn has_receipts(self, block: BlockNumber) -> bool {
         reaches(self.receipts_from.max(self.blocks_from), block)
     }
 }
@@ -81,14 +82,18 @@ impl Depth {
 /// The data whose depth is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HistoryResource {
+    /// The state after a block.
     State,
+    /// Blocks with their transactions.
     Blocks,
+    /// Proofs of the state after a block (`eth_getProof`).
     Proofs,
 }
 
 /// The block that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DepthPoint {
+    /// The block of this number.
     Number(BlockNumber),
     /// Blocks behind the head as it is when the question is put.
     Behind(u64),
@@ -113,14 +118,18 @@ impl DepthPoint {
 /// Whether the node has `resource` at `place`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DepthQuestion {
+    /// What is asked for.
     pub resource: HistoryResource,
+    /// Of which block.
     pub place: DepthPoint,
 }
 
 /// What came of it. `has` is `None` where the node said neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DepthFinding {
+    /// What the node was asked.
     pub question: DepthQuestion,
+    /// Whether it has it; `None`: its answer says neither.
     pub has: Option<bool>,
 }
 

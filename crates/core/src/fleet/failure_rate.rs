@@ -23,11 +23,14 @@ pub struct FailureRate {
 /// Of the calls of the last 30 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureShare {
+    /// Calls that no node answered.
     pub failed: u32,
+    /// Calls in all.
     pub calls: u32,
 }
 
 impl FailureRate {
+    /// No call was asked for so far.
     pub fn new(now: Instant) -> FailureRate {
         FailureRate {
             calls: SlidingCounter::new(now),

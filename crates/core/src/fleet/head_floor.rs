@@ -19,7 +19,9 @@ pub const RAISED_EVERY: Duration = Duration::from_secs(1);
 /// A head as it is handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadFloor {
+    /// The head's number.
     pub number: BlockNumber,
+    /// The head's hash; `None`: its writer didn't know it.
     pub hash: Option<BlockHash>,
     /// Of its chain, where that is known.
     pub chain_id: Option<ChainId>,
@@ -30,7 +32,9 @@ pub struct HeadFloor {
 /// The head that clients are shown, as far as nodes here have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShownHead {
+    /// The head's number.
     pub number: BlockNumber,
+    /// The head's hash; `None`: no node told it.
     pub hash: Option<BlockHash>,
     /// Of its chain, where all nodes say the same.
     pub chain_id: Option<ChainId>,
@@ -191,6 +195,7 @@ pub struct FloorWriter {
 /// One to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FloorWrite {
+    /// What is written.
     pub floor: HeadFloor,
     /// Also over a higher one: nodes showed that the chain was taken back.
     pub lowers: bool,

@@ -48,7 +48,7 @@ struct Absence {
 
 /// What one node is known to have.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NodeHistory {
+pub(crate) struct NodeHistory {
     state: ResourceHistory,
     blocks: ResourceHistory,
     /// Of states that it should have, those that it doesn't.

@@ -51,7 +51,7 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn new(now: Instant) -> Load {
+    pub(crate) fn new(now: Instant) -> Load {
         Load {
             digging: AtomicU32::new(0),
             limiter: Limiter::new(now),
@@ -80,10 +80,11 @@ impl Load {
         DeepRepeat(self.clone())
     }
 
-    pub fn digging(&self) -> u32 {
+    pub(crate) fn digging(&self) -> u32 {
         self.digging.load(Ordering::Relaxed)
     }
 
+    /// Calls that it was sent and has not answered yet.
     pub fn in_flight(&self) -> u32 {
         self.limiter.in_flight()
     }

@@ -26,6 +26,7 @@ pub enum NodeCaveat {
 }
 
 impl NodeCaveat {
+    /// The word of the status page's JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             NodeCaveat::Indexing => "indexing",
@@ -67,28 +68,38 @@ const METHOD_REST: Duration = Duration::from_secs(30);
 /// One node at one moment.
 #[derive(Clone, Debug)]
 pub struct NodeView {
+    /// What tells it apart within this process.
     pub id: NodeId,
+    /// What it is called in logs, labels and headers.
     pub name: Arc<str>,
+    /// Where it stands in the order of asking.
     pub rung: Role,
+    /// Its share of the calls, once it is fit and its slow start is over.
     pub weight: Weight,
     /// When it told a head unasked, at last.
     pub told_unasked_at: Option<Instant>,
     /// The methods that it is asked for, as the operator says.
     pub methods: ServedMethods,
+    /// The number of its head; `None`: it never told one.
     pub head: Option<BlockNumber>,
     /// Of its head, in seconds since 1970, where it told.
     pub head_timestamp: Option<u64>,
     pub(crate) reference: Option<BlockNumber>,
+    /// Whether its last probe brought a head; one that met a rate limit changes nothing.
     pub lives: bool,
     /// Why the last probe brought no head.
     pub trouble: Option<ProbeFailure>,
+    /// Its chain's id isn't that of the chain: it gets no calls, even where nobody else is left.
     pub is_on_another_chain: bool,
     /// An answer of it was of another branch than clients were told, since it was probed.
     pub was_seen_astray: bool,
     /// Its blocks are others than clients were told, while another node serves whose aren't.
     pub is_astray: bool,
+    /// Which branch it is on, as far as that is known.
     pub evidence: BranchEvidence,
+    /// Whether it is fit, and whether it rests.
     pub standing: Standing,
+    /// What its calls have taught, and how many are in flight: the one part that goes on changing.
     pub load: Arc<Load>,
     /// How far back it goes, as it turned out and as the operator narrows it.
     pub depth: Depth,
@@ -105,6 +116,7 @@ pub struct NodeView {
 }
 
 impl NodeView {
+    /// Blocks behind the reference; `None`: its head or the reference isn't known.
     pub fn lag(&self) -> Option<Lag> {
         Some(self.head?.lag_behind(self.reference?))
     }

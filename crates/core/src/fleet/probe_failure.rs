@@ -18,6 +18,7 @@ const SECRET_BYTES_MIN: usize = 6;
 /// Why a probe brought no head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeFailure {
+    /// Which of the reasons it is: what the metrics count it under.
     pub reason: Reason,
     /// As the node or the system said it: "HTTP 401, \"no such key\"". One line, without secrets.
     pub words: Arc<str>,

@@ -2,7 +2,7 @@
 //! until it is found there.
 //!
 //! An archive that was switched to a moment ago promises all and has what it built so far. States are
-//! another matter (see `sounding`): those it loses with a restart.
+//! another matter (see `history`): those it loses with a restart.
 
 use std::time::{Duration, Instant};
 

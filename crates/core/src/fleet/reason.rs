@@ -3,17 +3,25 @@
 /// Why a node gets no calls, or fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
+    /// Its head is further behind the reference than `lag_blocks_max`.
     Lagging,
+    /// It doesn't answer probes.
     Silent,
+    /// `eth_syncing` says so, and it isn't at the head of the chain.
     Syncing,
+    /// It tells another chain's id.
     WrongChain,
     /// Its blocks are others than those that most nodes have.
     Forked,
+    /// Its head went back, further behind the reference than `lag_blocks_max`.
     Rollback,
+    /// Its head is block 0, while the reference is above: geth says so in snap sync.
     HeightZero,
     /// Its head stands still while another node's goes on.
     Stuck,
+    /// Its calls failed time after time: it is benched.
     Faults,
+    /// It asked for a rest, of a rate limit or of a quota.
     Throttled,
     /// It refuses connections.
     Refused,
@@ -165,6 +173,7 @@ const TABLE: [ReasonRow; 17] = [
 ];
 
 impl Reason {
+    /// In the order of their declaration.
     pub const ALL: [Reason; TABLE.len()] = {
         let mut all = [Reason::Lagging; TABLE.len()];
         let mut at = 0;

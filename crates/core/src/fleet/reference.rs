@@ -11,6 +11,7 @@ use crate::vocabulary::chain::{BlockNumber, Lag};
 /// Where the reference comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReferenceSource {
+    /// The leader's head, as it told it last.
     Leader,
     /// What the own nodes agree on.
     Quorum,
@@ -19,12 +20,14 @@ pub enum ReferenceSource {
 }
 
 impl ReferenceSource {
+    /// In the order of their declaration.
     pub const ALL: [ReferenceSource; 3] = [
         ReferenceSource::Leader,
         ReferenceSource::Quorum,
         ReferenceSource::Held,
     ];
 
+    /// The metrics' value.
     pub fn as_str(self) -> &'static str {
         match self {
             ReferenceSource::Leader => "leader",
@@ -37,15 +40,20 @@ impl ReferenceSource {
 /// Why the leader is not the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaderDoubt {
+    /// The list has no leader.
     NoLeader,
+    /// The leader told no head in its last round.
     Silent,
+    /// The leader's head stands still, while others' go on.
     Stuck,
+    /// The leader's head is further on than blocks can have come by now, and no own node comes near it.
     Implausible,
     /// Another chain or fork, or still syncing.
     Unfit,
 }
 
 impl LeaderDoubt {
+    /// As a sentence without its end.
     pub fn as_str(self) -> &'static str {
         match self {
             LeaderDoubt::NoLeader => "no leader is set",
@@ -60,8 +68,11 @@ impl LeaderDoubt {
 /// What nodes are compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference {
+    /// The number of the block that nodes are compared with.
     pub number: BlockNumber,
+    /// Where it comes from.
     pub source: ReferenceSource,
+    /// Why it isn't the leader's; `None`: it is.
     pub doubt: Option<LeaderDoubt>,
 }
 
@@ -76,7 +87,7 @@ const STUCK_POLLS: u32 = 2;
 
 /// What the leader said in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeaderReport {
+pub(crate) enum LeaderReport {
     Head(BlockNumber),
     /// It answered, but can't be a reference.
     Unfit,
@@ -91,7 +102,7 @@ pub enum LeaderReport {
 
 /// Follows the leader from round to round.
 #[derive(Clone, Debug, Default)]
-pub struct LeaderTracker {
+pub(crate) struct LeaderTracker {
     believed: Option<TrustedHead>,
     doubt: Option<LeaderDoubt>,
 }

@@ -5,10 +5,13 @@ use crate::vocabulary::block_ref::BlockRange;
 /// What a call needs of the node that is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeRequirements<'a> {
+    /// The blocks that it must have; `None`: any node will do.
     pub block: Option<BlockRange>,
     /// Nodes that lack it are asked only when no other is left.
     pub method: &'a str,
+    /// Which of those that have them is asked rather than others.
     pub wish: NodePreference,
+    /// Whether it may be one in trouble.
     pub caution: TroubleTolerance,
 }
 
@@ -28,6 +31,7 @@ pub enum TroubleTolerance {
 /// Whom to prefer among those that will do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NodePreference {
+    /// By weight and load alone.
     #[default]
     Any,
     /// Those with the highest head.

@@ -20,11 +20,15 @@ const COST_RATIO_MAX: f64 = 4.0;
 /// Of whom a node is drawn for a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Draw<'a> {
+    /// The fleet that the call sees.
     pub view: &'a FleetView,
+    /// The tier that the node must be on.
     pub tier: Tier,
     /// Those that aren't asked again.
     pub passed: &'a [NodeId],
+    /// What the call needs of it.
     pub needs: &'a NodeRequirements<'a>,
+    /// The moment of drawing: whether nodes rest is told by it.
     pub now: Instant,
 }
 

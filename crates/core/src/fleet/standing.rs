@@ -12,21 +12,27 @@ pub use super::reason::Reason;
 /// How many rounds it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hysteresis {
+    /// Good rounds in a row after which a node is fit again.
     pub rise: u32,
+    /// Bad rounds in a row after which it is fit no longer, where one isn't enough.
     pub fall: u32,
 }
 
+/// Whether a node gets calls, as far as rounds and benches decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthState {
     /// No round yet.
     Unproven,
     /// `returned_at`: since it came back, for the slow start.
     Fit {
+        /// When it came back; `None`: it has been fit from the beginning.
         returned_at: Option<Instant>,
     },
+    /// Out by probing, for this reason.
     Out(Reason),
     /// Out by the evidence of calls until `until`, and for `rise` good rounds after.
     Benched {
+        /// When the bench ends.
         until: Instant,
     },
 }
@@ -34,10 +40,17 @@ pub enum HealthState {
 /// What changed in a node's standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthTransition {
+    /// It was found fit for the first time.
     Admitted,
+    /// It is out, or out for another reason than before.
     Left(Reason),
+    /// It is fit again.
     Returned,
-    Benched { rest: Duration },
+    /// Its calls failed time after time.
+    Benched {
+        /// How long the bench lasts: 30 s for the first, 30 s more for each after it, up to 300 s.
+        rest: Duration,
+    },
 }
 
 const BENCH: Duration = Duration::from_secs(30);
@@ -49,8 +62,10 @@ const REST_MEMORY: Duration = Duration::from_secs(60);
 const SLOW_START: Duration = Duration::from_secs(30);
 const SLOW_START_SHARE: f64 = 0.1;
 
+/// One node's standing, from its first round on.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
+    /// Whether it gets calls; whether it rests is another thing.
     pub state: HealthState,
     good_rounds: u32,
     bad_rounds: u32,
@@ -97,10 +112,12 @@ impl Standing {
         }
     }
 
+    /// Whether it wants to be left alone at `now`, by a rate limit or a quota.
     pub fn rests(&self, now: Instant) -> bool {
         self.rest.is_some_and(|rest| now < rest.until)
     }
 
+    /// When its last rest ends, or ended; `None`: it had none.
     pub fn resting_until(&self) -> Option<Instant> {
         self.rest.map(|rest| rest.until)
     }

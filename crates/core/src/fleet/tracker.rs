@@ -59,6 +59,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// A fleet without nodes, of which no round has told anything.
     pub fn new(yardstick: HealthCriteria) -> Fleet {
         Fleet {
             pace: BlockTimeTracker::new(yardstick.block_time),

@@ -18,10 +18,13 @@ use crate::vocabulary::tier::Tier;
 /// The fleet at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct FleetView {
+    /// All nodes of the list, drained ones and those that aren't fit included.
     pub nodes: Vec<NodeView>,
     /// Made of `nodes`.
     pub odds: Sampler,
+    /// What nodes are compared with; `None`: no head is known yet.
     pub reference: Option<Reference>,
+    /// The head that clients are shown; `None`: no head is known yet.
     pub served_head: Option<BlockNumber>,
     /// Until when the served head is one that clients were told elsewhere and that no node is known to
     /// have; `None`: it isn't.
@@ -33,6 +36,7 @@ pub struct FleetView {
     pub highest_head: Option<BlockNumber>,
     /// The highest block that may come while a call waits for it, and how long a call waits.
     pub expected_head: Option<BlockNumber>,
+    /// How long a call waits for a block up to [`FleetView::expected_head`].
     pub block_wait: Duration,
     /// The highest block that there can be by now, where another balancer says so.
     pub reach: Option<BlockNumber>,
@@ -49,11 +53,13 @@ pub struct FleetView {
     /// What the fleet agrees on as the block tags `safe` and `finalized`; asked only where the
     /// settings want it.
     pub safe_head: Option<BlockNumber>,
+    /// The same as the tag `finalized`.
     pub finalized_head: Option<BlockNumber>,
     /// What the nodes say to `net_version`, where all say the same.
     pub net_version: Option<Arc<str>>,
     /// Whether the nodes' blocks are the same.
     pub camps: ForkSummary,
+    /// The chain's id: that of the settings, else the leader's; `None`: nobody has told it yet.
     pub chain_id: Option<ChainId>,
     /// What the nodes say that it is, where all that said anything say the same.
     pub nodes_chain: Option<ChainId>,
@@ -62,6 +68,7 @@ pub struct FleetView {
 }
 
 impl FleetView {
+    /// The node of this id; `None`: the list has it no longer.
     pub fn node(&self, id: NodeId) -> Option<&NodeView> {
         let found = self.odds.place(id).and_then(|place| self.nodes.get(place));
         let is_it = |node: &&NodeView| node.id == id;
@@ -104,6 +111,7 @@ impl FleetView {
             .any(|role| self.has_fit(role))
     }
 
+    /// Whether a node of this role is fit to serve.
     pub fn has_fit(&self, rung: Role) -> bool {
         self.nodes
             .iter()

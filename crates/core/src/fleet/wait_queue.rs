@@ -89,14 +89,17 @@ impl<T> WaitQueue<T> {
         }
     }
 
+    /// From now on one waits so long.
     pub fn change(&mut self, patience: Duration) {
         self.patience = patience;
     }
 
+    /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting
     }
 
+    /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
