@@ -51,12 +51,16 @@ const STANDS_MIN: Duration = Duration::from_secs(4);
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadStep {
+    /// Tell subscribers this.
     Tell(ChainUpdate),
     /// Ask for the block `hash`, the parent of one with the number `child`, of the nodes in this
     /// order, and say what came of it.
     Fetch {
+        /// The block's hash.
         hash: BlockHash,
+        /// The number of a block whose parent it is.
         child: BlockNumber,
+        /// The nodes to ask, one after another.
         from: Vec<NodeId>,
     },
     /// Nothing before this time, or before more is heard.
@@ -114,6 +118,7 @@ impl EarliestDeadline {
 }
 
 impl HeadTracker {
+    /// Of a chain with so much time between blocks, of which nothing was told yet.
     pub fn new(block_time: Duration) -> HeadTracker {
         HeadTracker {
             block_time,
@@ -129,6 +134,7 @@ impl HeadTracker {
         }
     }
 
+    /// So much time is between blocks from now on: it says after how long a shorter chain is believed.
     pub fn set_block_time(&mut self, block_time: Duration) {
         self.block_time = block_time;
     }

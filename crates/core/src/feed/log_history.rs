@@ -13,15 +13,18 @@ pub const BYTES_MAX: usize = 64 << 20;
 /// A block whose logs were told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogHistoryEntry {
+    /// The block's hash.
     pub hash: BlockHash,
     /// Its place among all blocks told.
     pub turn: u64,
+    /// Its logs, as they were told.
     pub logs: Arc<BlockLogs>,
 }
 
 /// What became of an abandoned block's logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogHistoryLookup {
+    /// They were told, and are to be taken back.
     Page(LogHistoryEntry),
     /// It had none that anybody was told.
     Nothing,
@@ -39,6 +42,8 @@ pub struct LogHistory {
 }
 
 impl LogHistory {
+    /// Keeps the logs of the block told last. Beyond [`TOLD_MAX`] blocks or [`BYTES_MAX`] the oldest are
+    /// forgotten.
     pub fn write(&mut self, page: LogHistoryEntry) {
         self.bytes += page.logs.bytes;
         self.pages.push_back(page);

@@ -20,8 +20,8 @@ pub const TOPICS_MAX: usize = 4;
 /// Addresses of a filter, and alternatives for one topic: geth's limits.
 pub const ALTERNATIVES_MAX: usize = 1000;
 
-pub type LogAddress = [u8; 20];
-pub type LogTopic = [u8; 32];
+type LogAddress = [u8; 20];
+type LogTopic = [u8; 32];
 
 /// Which logs are wanted. Shapes: sorted, without repetition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,6 +198,7 @@ impl Log {
 /// All logs of a block, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockLogs {
+    /// In the order of the block.
     pub logs: Vec<Log>,
     /// The answer that they stand in.
     pub bytes: usize,

@@ -18,17 +18,30 @@ pub const PARAMS_BYTES_MAX: usize = 4096;
 /// What is told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Topic {
+    /// `newHeads`: the header of each block that joins the chain.
     NewHeads,
+    /// `logs`: those of the chain's blocks that the filter lets through, and again as removed when their
+    /// block is abandoned.
     Logs(Arc<LogFilter>),
+    /// Anything else: it is a node's to tell.
     Passed(RelayedTopic),
 }
 
 /// What one node tells, and we pass on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RelayedTopic {
-    PendingTransactions { full: bool },
+    /// `newPendingTransactions`: what comes into the node's pool.
+    PendingTransactions {
+        /// Whole transactions rather than their hashes (geth's second param).
+        full: bool,
+    },
+    /// `syncing`: the state of the node's own syncing, as it changes.
     Syncing,
-    Other { params: String },
+    /// Any other name: whether there is such a topic a node says.
+    Other {
+        /// The params of `eth_subscribe` as they go to the node: a JSON array in canonical form.
+        params: String,
+    },
 }
 
 impl Topic {
@@ -146,6 +159,7 @@ fn other(name: &str, rest: &[&RawValue]) -> Result<Topic, Refusal> {
 pub struct SubscriptionId(u128);
 
 impl SubscriptionId {
+    /// 128 bits of chance: no client guesses another's.
     pub fn draw(dice: &mut impl Dice) -> SubscriptionId {
         let high = u128::from(dice.roll());
         SubscriptionId(high << 64 | u128::from(dice.roll()))

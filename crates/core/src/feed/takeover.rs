@@ -74,7 +74,9 @@ fn is_hash(text: &[u8]) -> bool {
 /// Why the node that tells a topic must be left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelayDeparture {
+    /// An operator gave it weight 0.
     Drained,
+    /// It isn't fit, stands aside from what clients were told, or has left the list.
     Unfit,
 }
 

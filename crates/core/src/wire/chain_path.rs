@@ -10,7 +10,9 @@ use crate::vocabulary::chain::{CHAIN_NAME_BYTES_MAX, RESERVED_CHAIN_NAMES};
 pub enum EndpointPath {
     /// Calls are taken here.
     Calls(ChainKey),
+    /// Whether calls can be answered is told here, of all chains or of one.
     Health(ChainKey),
+    /// Nothing is here: 404.
     Nowhere,
 }
 
@@ -32,6 +34,7 @@ pub struct ChainWord {
 }
 
 impl ChainWord {
+    /// 1 to [`CHAIN_NAME_BYTES_MAX`] bytes of `a-z`, `0-9` and `-`.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
     }

@@ -23,6 +23,7 @@ pub enum Coding {
 }
 
 impl Coding {
+    /// As `Content-Encoding` names it.
     pub fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
@@ -49,6 +50,7 @@ pub enum Encoding {
     /// Nothing was done to it.
     #[default]
     Identity,
+    /// It is packed once, so.
     One(Coding),
     /// Several codings, or one that we don't know.
     Other,

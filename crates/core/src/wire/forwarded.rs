@@ -77,11 +77,12 @@ pub fn has(networks: &[Network], address: IpAddr) -> bool {
 pub struct TrustedProxies(Vec<Network>);
 
 impl TrustedProxies {
+    /// Those whose addresses are in `networks`; none is trusted where there are none.
     pub fn new(networks: Vec<Network>) -> TrustedProxies {
         TrustedProxies(networks)
     }
 
-    pub fn is_trusted(&self, address: IpAddr) -> bool {
+    fn is_trusted(&self, address: IpAddr) -> bool {
         has(&self.0, address)
     }
 

@@ -18,6 +18,7 @@ pub enum BodyExtent {
     Nothing,
     /// After this many bytes.
     Length(u64),
+    /// With the last chunk (RFC 9112, §7.1).
     Chunked,
 }
 

@@ -59,6 +59,7 @@ struct FrameBudget {
 }
 
 impl Http2Frames {
+    /// Of a connection made at `now`, of which no byte was read: the preface comes first (RFC 9113, §3.4).
     pub fn new(now: Instant) -> Http2Frames {
         Http2Frames {
             preface_left: PREFACE_BYTES,

@@ -62,6 +62,7 @@ impl TraceParent {
         parent
     }
 
+    /// The header's value: version, trace, span and flags with dashes between them, in lower case.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

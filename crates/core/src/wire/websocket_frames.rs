@@ -26,6 +26,7 @@ pub struct WebsocketFrames {
 }
 
 impl WebsocketFrames {
+    /// Of a socket whose handshake is over: frames come next.
     pub fn new(now: Instant) -> WebsocketFrames {
         WebsocketFrames {
             head: [0; HEAD_BYTES_MAX],
