@@ -15,6 +15,7 @@
 //! Deliberately absent: waiting, clocks, dice, sockets, files, threads and logging. Time and chance
 //! are arguments; what is to be done is returned.
 
+#![warn(missing_docs)]
 #![cfg_attr(
     test,
     allow(clippy::too_many_lines, reason = "a story may be a long table")
