@@ -218,7 +218,7 @@ impl NodeHistory {
 
     /// State `missing` is, and those after it up to `from` may be.
     fn lose(&mut self, missing: BlockNumber, from: BlockNumber, now: Instant) {
-        let from = from.max(BlockNumber(missing.0 + 1));
+        let from = from.max(BlockNumber(missing.0.saturating_add(1)));
         let known = self.loss(now);
         self.loss = Some(HistoryLoss {
             lost: known.map_or(missing, |loss| loss.lost.max(missing)),

@@ -191,7 +191,9 @@ impl LeaderTracker {
             self.doubt = None;
             return;
         };
-        let confirmed = own_heads.iter().any(|own| own.0 + LEAP_BLOCKS >= head.0);
+        let confirmed = own_heads
+            .iter()
+            .any(|own| own.0.saturating_add(LEAP_BLOCKS) >= head.0);
         if head > last.reach(block_time, now) && !confirmed {
             self.doubt = Some(LeaderDoubt::Implausible);
             return;

@@ -71,6 +71,8 @@ pub struct Standing {
     bad_rounds: u32,
     /// Benches so far; forgotten after a long good time.
     bench_turns: u32,
+    /// Of the bench that it hasn't come back from, whatever else put it out since.
+    benched_until: Option<Instant>,
     bench_ended: Option<Instant>,
     rest: Option<RestPeriod>,
 }
@@ -90,6 +92,7 @@ impl Default for Standing {
             good_rounds: 0,
             bad_rounds: 0,
             bench_turns: 0,
+            benched_until: None,
             bench_ended: None,
             rest: None,
         }
@@ -145,10 +148,14 @@ impl Standing {
                 Some(HealthTransition::Admitted)
             }
             HealthState::Fit { .. } => None,
-            HealthState::Benched { until } if now < until || !has_risen => None,
-            HealthState::Out(_) if !has_risen => None,
+            HealthState::Out(_) | HealthState::Benched { .. } if !has_risen => None,
             HealthState::Out(_) | HealthState::Benched { .. } => {
-                if matches!(self.state, HealthState::Benched { .. }) {
+                if let Some(until) = self.benched_until.filter(|until| now < *until) {
+                    // What put it out in the meantime is over, its bench isn't.
+                    self.state = HealthState::Benched { until };
+                    return None;
+                }
+                if self.benched_until.take().is_some() {
                     self.bench_ended = Some(now);
                 }
                 self.state = HealthState::Fit {
@@ -194,13 +201,18 @@ impl Standing {
         let rest = (BENCH * self.bench_turns.min(100)).min(BENCH_MAX);
         self.good_rounds = 0;
         self.state = HealthState::Benched { until: now + rest };
+        self.benched_until = Some(now + rest);
         Some(HealthTransition::Benched { rest })
     }
 
     /// The node asked to be left alone; it stays healthy. Without a time of its own it rests 1 s,
-    /// and twice as long each time that it says so again soon.
+    /// and twice as long each time that it says so again soon. While it rests, only a time of its own that
+    /// ends later counts.
     pub fn throttle(&mut self, length: Option<Duration>, now: Instant) {
         if self.rests(now) {
+            if let (Some(rest), Some(length)) = (&mut self.rest, length) {
+                rest.until = rest.until.max(now + length);
+            }
             return;
         }
         let again = |rest: RestPeriod| {
@@ -357,13 +369,39 @@ mod tests {
     }
 
     #[test]
-    fn a_benched_node_that_lags_is_out_for_lagging() {
+    fn a_benched_node_that_lags_is_out_for_lagging_and_its_bench_goes_on() {
         let mut standing = fit();
-        standing.bench(crate::testing::now());
+        let (start, second) = (crate::testing::now(), Duration::from_secs);
+        standing.bench(start);
         assert_eq!(
             hear(&mut standing, Err(Reason::Lagging)),
             Some(HealthTransition::Left(Reason::Lagging))
         );
+        for _ in 0..4 {
+            let heard = standing.hear_round(Ok(()), HYSTERESIS, start + second(29));
+            assert_eq!(heard, None);
+        }
+        assert_eq!(standing.reason(start + second(29)), Some(Reason::Faults));
+        let heard = standing.hear_round(Ok(()), HYSTERESIS, start + second(30));
+        assert_eq!(heard, Some(HealthTransition::Returned));
+        let again = standing.bench(start + second(331));
+        assert_eq!(
+            again,
+            Some(HealthTransition::Benched { rest: second(30) }),
+            "it was forgotten, 300 s after it had ended"
+        );
+    }
+
+    #[test]
+    fn while_a_node_rests_a_later_time_of_its_own_counts_and_nothing_else() {
+        let mut standing = fit();
+        let (now, second) = (crate::testing::now(), Duration::from_secs);
+        standing.throttle(None, now);
+        standing.throttle(None, now + Duration::from_millis(900));
+        assert_eq!(standing.resting_until(), Some(now + second(1)));
+        standing.throttle(Some(second(60)), now);
+        standing.throttle(Some(second(5)), now + second(1));
+        assert_eq!(standing.resting_until(), Some(now + second(60)));
     }
 
     #[test]

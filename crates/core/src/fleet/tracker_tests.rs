@@ -1004,3 +1004,15 @@ fn an_answer_below_what_its_node_had_when_the_round_began_is_a_fall_whatever_it_
         assert_eq!(head_of(&story), Some(BlockNumber(wanted)), "{hash:x}");
     }
 }
+
+#[test]
+fn no_head_is_too_high_to_be_heard() {
+    for heads in [[100, u64::MAX, u64::MAX], [u64::MAX, 100, u64::MAX - 1]] {
+        let mut story = Story::with_own_nodes(2);
+        for _ in 0..4 {
+            story.round(&heads.map(at));
+            story.round(&[at(100); 3]);
+        }
+        story.healthy();
+    }
+}

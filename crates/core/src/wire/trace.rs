@@ -28,7 +28,12 @@ impl TraceParent {
     /// `None` for anything but `VERSION-TRACE-PARENT-FLAGS` in lower-case hexadecimal, for version
     /// ff, and for a trace or parent of zeros alone.
     pub fn read(value: &[u8]) -> Option<TraceParent> {
-        let bytes: [u8; TRACE_PARENT_BYTES] = value.try_into().ok()?;
+        let (bytes, rest) = value.split_first_chunk::<TRACE_PARENT_BYTES>()?;
+        let bytes = *bytes;
+        let may_have_more = !bytes.starts_with(b"00") && rest.starts_with(b"-");
+        if !rest.is_empty() && !may_have_more {
+            return None;
+        }
         let is_dash = |at: usize| bytes[at] == b'-';
         let is_hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let is_zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
@@ -170,10 +175,20 @@ mod tests {
     }
 
     #[test]
+    fn of_a_later_version_what_is_known_is_read() {
+        let later = VALID.replacen("00", "01", 1);
+        let read = TraceParent::read(format!("{later}-more").as_bytes());
+        assert_eq!(read, TraceParent::read(later.as_bytes()));
+        assert!(read.is_some());
+    }
+
+    #[test]
     fn a_trace_that_breaks_the_standard_is_none() {
         for bad in [
             String::new(),
             format!("{VALID}-"),
+            format!("{VALID}-more"),
+            format!("{VALID}more").replacen("00", "01", 1),
             format!("{VALID} "),
             VALID[..54].to_string(),
             VALID.to_uppercase(),

@@ -35,7 +35,7 @@ impl HistoryLoss {
             false if number <= self.lost => Some(self),
             false => Some(HistoryLoss {
                 lost: number,
-                from: self.from.max(BlockNumber(number.0 + 1)),
+                from: self.from.max(BlockNumber(number.0.saturating_add(1))),
                 at: now,
             }),
         }

@@ -91,7 +91,9 @@ impl DepthEstimate {
             DepthEstimate::Between { near, .. } if is_over => {
                 Some(behind(near - (near / 16).min(MARGIN_MAX)))
             }
-            DepthEstimate::Between { far, .. } => Some(BlockNumber(behind(far).0 + 1)),
+            DepthEstimate::Between { far, .. } => {
+                Some(BlockNumber(behind(far).0.saturating_add(1)))
+            }
         }
     }
 }

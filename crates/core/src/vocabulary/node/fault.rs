@@ -22,7 +22,7 @@ pub enum NodeSpecError {
     #[error("the scheme `{0}` is not one of {1}")]
     UrlScheme(String, &'static str),
     /// It has no host, or port 0.
-    #[error("the URL has no host")]
+    #[error("the URL has no host, or the port 0")]
     UrlHost,
     /// It has a user name or a password before its host.
     #[error("the URL has a user name or password; send them in `headers` instead")]
@@ -53,7 +53,7 @@ pub enum NodeSpecError {
     /// A name that can't be a metric label and a response header, or `local`, by which both name Forebay
     /// itself.
     #[error(
-        "the name is empty, longer than {NAME_BYTES_MAX} bytes, or has characters other than letters, digits and . _ : -"
+        "the name is empty, longer than {NAME_BYTES_MAX} bytes, has characters other than letters, digits and . _ : -, or is `local`"
     )]
     Name,
     /// The name of a header that HTTP doesn't allow, or that is ours to write, or whose value HTTP doesn't
