@@ -2,6 +2,7 @@
 //! (OpenTelemetry Environment Variable Specification), and a collector that they name is told also
 //! where the section isn't written.
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value as Json;
 use url::Url;
 
@@ -107,6 +108,8 @@ pub(super) fn headers_by(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(Stri
         .or_else(|| variable("OTEL_EXPORTER_OTLP_HEADERS"))
         .unwrap_or_default();
     let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    // As W3C's Baggage has them.
+    let unescaped = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
     let pairs = pairs.filter_map(|(key, value)| header(key.trim(), &unescaped(value.trim())));
     pairs.take(HEADERS_MAX).collect()
 }
@@ -117,30 +120,6 @@ fn header(key: &str, value: &str) -> Option<(String, Secret)> {
     let is_name = http::HeaderName::from_bytes(key.as_bytes()).is_ok() && !is_ours;
     let is_value = http::HeaderValue::from_str(value).is_ok();
     (is_name && is_value).then(|| (key, Secret::new(value.to_string())))
-}
-
-/// Percent signs taken apart, as W3C's Baggage has them; what isn't one stays.
-fn unescaped(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let digits = tail.get(..2).filter(|_| *first == b'%');
-        let byte = digits.and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        match byte {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::probed_head::{ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, quantity, read_block};
+use super::probed_head::{ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, read_block};
 use crate::node::probe_questions::{ProbeQuestions, Turn};
 use crate::node::rpc::{RpcFailure, RpcQuery};
 use forebay_core::fleet::depth::{Depth, DepthFinding, DepthQuestion, HistoryResource};
 use forebay_core::fleet::report::CapabilityReport;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
+use forebay_core::vocabulary::hex;
 
 /// A longer name of a network is none, in bytes.
 const NET_VERSION_BYTES_MAX: usize = 64;
@@ -135,7 +136,7 @@ struct RawResource {
 impl RawResource {
     fn oldest(&self) -> Option<BlockNumber> {
         let oldest = self.oldest_block.as_deref().filter(|_| !self.disabled)?;
-        quantity(oldest).map(BlockNumber)
+        hex::quantity_in(oldest).map(BlockNumber)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::node::rpc::RpcFailure;
 use forebay_core::fleet::ProbeDetails;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::hex;
 
 /// The longest answer that is read, in bytes, but for a block.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -50,11 +51,11 @@ pub(super) fn read_block(result: &str) -> Result<Option<ProbedHead>, RpcFailure>
     let not_a_block = |_| RpcFailure::BadAnswer("answered something other than a block");
     let raw: Option<RawBlock> = serde_json::from_str(result).map_err(not_a_block)?;
     let Some(raw) = raw else { return Ok(None) };
-    let number = quantity(&raw.number).ok_or(NOT_A_NUMBER)?;
+    let number = hex::quantity_in(&raw.number).ok_or(NOT_A_NUMBER)?;
     Ok(Some(ProbedHead {
         number: BlockNumber(number),
         hash: raw.hash.as_deref().and_then(BlockHash::read),
-        timestamp: raw.timestamp.as_deref().and_then(quantity),
+        timestamp: raw.timestamp.as_deref().and_then(hex::quantity_in),
         header: Header::read(result),
     }))
 }
@@ -64,14 +65,5 @@ const NOT_A_NUMBER: RpcFailure =
 
 pub(super) fn read_quantity(result: &str) -> Result<u64, RpcFailure> {
     let text: String = serde_json::from_str(result).map_err(|_| NOT_A_NUMBER)?;
-    quantity(&text).ok_or(NOT_A_NUMBER)
-}
-
-/// A QUANTITY of the execution API: `0x` and hex digits, here of 64 bits at most. Zeros in front,
-/// which the API forbids, are let pass.
-pub(super) fn quantity(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix("0x")?;
-    let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // `from_str_radix` alone would take a sign.
-    clean.then(|| u64::from_str_radix(digits, 16).ok())?
+    hex::quantity_in(&text).ok_or(NOT_A_NUMBER)
 }

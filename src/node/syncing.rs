@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::node::probed_head::{ProbedHead, quantity};
+use crate::node::probed_head::ProbedHead;
 use forebay_core::fleet::report::SyncReport;
+use forebay_core::vocabulary::hex;
 
 /// What a node says of its syncing: an object.
 #[derive(Debug, Default, Deserialize)]
@@ -27,7 +28,7 @@ impl SyncingStatus {
 
     /// Beside a head that was told at the same time: one block may have come in between.
     pub fn of(&self, head: &ProbedHead, has_state: bool) -> SyncReport {
-        let number = |told: &Option<String>| told.as_deref().and_then(quantity);
+        let number = |told: &Option<String>| told.as_deref().and_then(hex::quantity_in);
         let remains = |told| number(told).is_some_and(|blocks| blocks > 0);
         let current = number(&self.current_block);
         let is_highest = current >= number(&self.highest_block) && self.highest_block.is_some();

@@ -14,6 +14,7 @@ use crate::rpc::answer::RpcError;
 use crate::rpc::classify::{self, AttemptClass};
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::chance::Dice;
+use crate::vocabulary::hex;
 use crate::vocabulary::node::NodeId;
 use crate::vocabulary::tier::Tier;
 
@@ -241,9 +242,7 @@ pub fn sync_time(params: &str) -> Duration {
         .and_then(|it| serde_json::from_str(it.get()).ok());
     let millis = match second {
         Some(TimeoutParam::Number(millis)) => Some(millis),
-        Some(TimeoutParam::Quantity(digits)) => digits
-            .strip_prefix("0x")
-            .and_then(|digits| u64::from_str_radix(digits, 16).ok()),
+        Some(TimeoutParam::Quantity(text)) => hex::quantity_in(&text),
         None => None,
     };
     let millis = millis.filter(|millis| *millis > 0);

@@ -7,6 +7,7 @@ use crate::method::Treatment;
 use crate::rpc::envelope::Call;
 use crate::vocabulary::block_ref::BlockRange;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::hex;
 
 /// The method that looks up a transaction.
 pub const BY_HASH: &str = "eth_getTransactionByHash";
@@ -157,14 +158,8 @@ fn member(text: &[u8], at: usize, keys: &[&str]) -> Option<std::ops::Range<usize
         .map(|(_, value)| value)
 }
 
-/// Hex digits in quotes; traces say it as a bare number.
 fn number_of(text: &[u8], at: usize, keys: &[&str]) -> Option<BlockNumber> {
-    let value = std::str::from_utf8(&text[member(text, at, keys)?]).ok()?;
-    let number = match value.strip_prefix("\"0x") {
-        Some(digits) => u64::from_str_radix(digits.strip_suffix('"')?, 16),
-        None => value.parse(),
-    };
-    number.ok().map(BlockNumber)
+    hex::read_number(&text[member(text, at, keys)?]).map(BlockNumber)
 }
 
 #[cfg(test)]

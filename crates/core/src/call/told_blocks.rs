@@ -9,6 +9,7 @@ use std::hash::Hash;
 
 use crate::json::scanner;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::hex;
 
 /// The latest things, up to a number.
 #[derive(Debug)]
@@ -73,9 +74,7 @@ fn hash(written: &[u8]) -> Option<BlockHash> {
 }
 
 fn number(written: &[u8]) -> Option<BlockNumber> {
-    let digits = written.strip_prefix(b"\"0x")?.strip_suffix(b"\"")?;
-    let digits = std::str::from_utf8(digits).ok()?;
-    u64::from_str_radix(digits, 16).ok().map(BlockNumber)
+    hex::read_quantity(written).map(BlockNumber)
 }
 
 /// Whether `result`, of a transaction, says that it is in no block yet.

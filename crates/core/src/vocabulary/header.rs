@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::bloom::Bloom;
 use crate::json::scanner;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::hex;
 
 /// Members of a block that are no part of its header (geth's `RPCMarshalBlock`).
 const BEYOND_THE_HEADER: [&[u8]; 5] = [
@@ -65,8 +66,8 @@ impl Header {
         Some(Arc::new(Header {
             hash: BlockHash::read(&raw.hash)?,
             parent: BlockHash::read(&raw.parent_hash)?,
-            number: BlockNumber(quantity(&raw.number)?),
-            timestamp: raw.timestamp.as_deref().and_then(quantity),
+            number: BlockNumber(hex::quantity_in(&raw.number)?),
+            timestamp: raw.timestamp.as_deref().and_then(hex::quantity_in),
             bloom: raw
                 .logs_bloom
                 .as_deref()
@@ -81,12 +82,6 @@ fn header_alone(block: &[u8]) -> Bytes {
     let start = scanner::skip_space(block, 0);
     let block = block.get(start..).unwrap_or_default();
     scanner::without(block, |key| BEYOND_THE_HEADER.contains(&key))
-}
-
-fn quantity(text: &str) -> Option<u64> {
-    let digits = text.strip_prefix("0x")?;
-    let clean = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    clean.then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]

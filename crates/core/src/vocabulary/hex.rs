@@ -58,10 +58,28 @@ impl Quantity {
     }
 }
 
-/// A quantity as a result says it in JSON; `None` for what is none.
-pub fn read_quantity(result: &[u8]) -> Option<u64> {
-    let digits = result.strip_prefix(b"\"0x")?.strip_suffix(b"\"")?;
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+/// A QUANTITY of the execution API: `0x` and hexadecimal digits, here of 64 bits at most. Zeros in front, which the
+/// API forbids, are let pass.
+pub fn quantity_in(text: &str) -> Option<u64> {
+    digits(text.strip_prefix("0x")?)
+}
+
+/// What hexadecimal digits without `0x` say, of 64 bits at most.
+pub fn digits(text: &str) -> Option<u64> {
+    // `from_str_radix` alone would take a sign.
+    let clean = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    clean.then(|| u64::from_str_radix(text, 16).ok())?
+}
+
+/// The same with its quotes, as results have it in JSON.
+pub fn read_quantity(value: &[u8]) -> Option<u64> {
+    let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    quantity_in(std::str::from_utf8(text).ok()?)
+}
+
+/// The same, or a bare decimal number, as traces have it.
+pub fn read_number(value: &[u8]) -> Option<u64> {
+    read_quantity(value).or_else(|| std::str::from_utf8(value).ok()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -73,6 +91,26 @@ mod tests {
         for number in [0, 1, 15, 16, 0xabc, 1 << 60, u64::MAX] {
             assert_eq!(quantity(number), format!("\"{number:#x}\""));
         }
+    }
+
+    #[test]
+    fn quantities_are_read_without_a_sign() {
+        assert_eq!(read_quantity(b"\"0x1F\""), Some(31));
+        assert_eq!(read_quantity(b"\"0x001f\""), Some(31));
+        for other in [
+            "\"0x+5\"",
+            "\"0x-5\"",
+            "\"0x\"",
+            "\"1f\"",
+            "\"0X1f\"",
+            "\"0x10000000000000000\"",
+            "0x1f",
+            "\"",
+        ] {
+            assert_eq!(read_number(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(read_number(b"31"), Some(31));
+        assert_eq!(read_quantity(b"31"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::json::scanner;
 use crate::method::retention::BlockNaming;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::hex;
 
 /// What a result says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,14 +111,8 @@ fn read_hash(value: &[u8]) -> Option<BlockHash> {
     BlockHash::read(std::str::from_utf8(text).ok()?)
 }
 
-/// Hex digits in quotes; traces say it as a bare number.
 fn read_number(value: &[u8]) -> Option<BlockNumber> {
-    let text = std::str::from_utf8(value).ok()?;
-    let number = match text.strip_prefix("\"0x") {
-        Some(digits) => u64::from_str_radix(digits.strip_suffix('"')?, 16),
-        None => text.parse(),
-    };
-    number.ok().map(BlockNumber)
+    hex::read_number(value).map(BlockNumber)
 }
 
 #[cfg(test)]
