@@ -5,6 +5,7 @@
 
 use crate::vocabulary::block_ref::{BlockData, LookupTarget};
 use crate::vocabulary::chain::BlockNumber;
+use crate::vocabulary::hex;
 
 /// What a call met missing on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,10 +144,7 @@ pub fn names_another(words: &str, BlockNumber(asked): BlockNumber) -> bool {
         let is_of_block = ["block", "height", "number", "version"]
             .iter()
             .any(|name| before.eq_ignore_ascii_case(name));
-        let named = match word.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16).ok(),
-            None => word.parse().ok(),
-        };
+        let named = hex::quantity_in(word).or_else(|| word.parse().ok());
         is_of_block && named.is_some_and(|named: u64| named != asked)
     })
 }

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 /// The text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidJson;
@@ -41,32 +43,30 @@ pub struct Scanner<'a> {
     at: usize,
 }
 
-/// The eight bytes from `at` on, the first the lowest.
+/// The bytes from `at` on, as many as are looked at at once.
 #[inline]
-fn eight(bytes: &[u8], at: usize) -> Option<u64> {
+fn sixteen(bytes: &[u8], at: usize) -> Option<u8x16> {
     let (chunk, _) = bytes.get(at..)?.split_first_chunk()?;
-    Some(u64::from_le_bytes(*chunk))
+    Some(u8x16::new(*chunk))
 }
 
-/// The highest bit of each byte of `word` that ends the plain part of a string: a quote, a
-/// backslash, a control character. Bytes above the lowest such may be marked by mistake.
-fn ends(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
-    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (below(word, 0x20) | is(b'"') | is(b'\\')) & HIGHS
+/// A bit, the lowest for the first, for each byte that ends the plain part of a string: a quote, a backslash, a
+/// control character.
+#[inline]
+fn ends(bytes: u8x16) -> u32 {
+    let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+    (bytes.simd_le(u8x16::splat(0x1f)) | is(b'"') | is(b'\\')).to_bitmask()
 }
 
 /// The first place from `at` on where the plain part of a string ends, or the text.
 #[inline]
 pub(crate) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = eight(bytes, at) {
-        let ends = ends(word);
+    while let Some(chunk) = sixteen(bytes, at) {
+        let ends = ends(chunk);
         if ends != 0 {
-            return at + (ends.trailing_zeros() / 8) as usize;
+            return at + ends.trailing_zeros() as usize;
         }
-        at += 8;
+        at += size_of::<u8x16>();
     }
     let is_plain = |byte: &&u8| **byte >= 0x20 && !matches!(**byte, b'"' | b'\\');
     let rest = bytes.get(at..).unwrap_or_default();

@@ -4,6 +4,10 @@
 //! of the call's own object that is `null`. What the block is called is left out: what it stands for is
 //! part of the key apart. What can be read in two ways (keys twice, or alike but for their case, escapes)
 //! has no canonical form.
+//!
+//! The form is JSON without white space, its members sorted, its hexadecimal digits small. Of the commas only
+//! those after numbers are there: every other value shows where it ends. So most params are written as they
+//! came, in a few pieces.
 
 use std::ops::Range;
 
@@ -27,8 +31,9 @@ pub enum BlockPlace {
     },
 }
 
-/// Members of an object, by their places.
-type MemberList = SmallVec<[(Range<usize>, Range<usize>); 12]>;
+/// A member of an object: where its key stands, with its quotes, and its value.
+type Member = (Range<usize>, Range<usize>);
+type MemberList = SmallVec<[Member; 12]>;
 
 const FILTER_BLOCKS: [&[u8]; 3] = [b"\"fromBlock\"", b"\"toBlock\"", b"\"blockHash\""];
 
@@ -36,20 +41,25 @@ const FILTER_BLOCKS: [&[u8]; 3] = [b"\"fromBlock\"", b"\"toBlock\"", b"\"blockHa
 /// is no canonical form.
 pub fn write(params: Option<&str>, place: BlockPlace, out: &mut impl FnMut(&[u8])) -> Option<()> {
     let text = params.unwrap_or("[]");
+    let mut writer = CanonicalWriter {
+        text,
+        is_settled: are_all(text.as_bytes(), is_settled),
+        out,
+    };
     let mut count = 0;
-    each_element(text, 0, |at| {
+    each_element(text.as_bytes(), 0, |at| {
         let end = match place {
             BlockPlace::Element { index, may_lack } if index == count => {
                 let end = scanner::value_end(text.as_bytes(), at)?;
                 is_plain_block(text, at..end, may_lack).then_some(())?;
-                out(b"B");
+                writer.block();
                 end
             }
             BlockPlace::Filter { index } if index == count => {
-                write_object(text, at, ObjectKind::Filter, out)?
+                writer.object(at, ObjectKind::Filter)?
             }
             BlockPlace::Nowhere | BlockPlace::Element { .. } | BlockPlace::Filter { .. } => {
-                write_value(text, at, ObjectKind::Own, out)?
+                writer.value(at, ObjectKind::Own)?
             }
         };
         count += 1;
@@ -60,7 +70,7 @@ pub fn write(params: Option<&str>, place: BlockPlace, out: &mut impl FnMut(&[u8]
             if index > count || !may_lack {
                 return None;
             }
-            out(b"B");
+            writer.block();
         }
         BlockPlace::Filter { index } if index >= count => return None,
         BlockPlace::Nowhere | BlockPlace::Element { .. } | BlockPlace::Filter { .. } => {}
@@ -81,11 +91,10 @@ enum ObjectKind {
 /// Hands each element of the array at `at` on, by its place; `element` says where it ends. Where the
 /// array ends.
 fn each_element(
-    text: &str,
+    bytes: &[u8],
     at: usize,
     mut element: impl FnMut(usize) -> Option<usize>,
 ) -> Option<usize> {
-    let bytes = text.as_bytes();
     if bytes.get(at) != Some(&b'[') {
         return None;
     }
@@ -103,93 +112,145 @@ fn each_element(
     }
 }
 
-/// Writes the value that begins at `at`; where it ends.
-fn write_value(
-    text: &str,
-    at: usize,
-    kind: ObjectKind,
-    out: &mut impl FnMut(&[u8]),
-) -> Option<usize> {
-    match text.as_bytes().get(at)? {
-        b'"' => {
-            let end = scanner::value_end(text.as_bytes(), at)?;
-            write_text(text.as_bytes().get(at..end)?, out)?;
-            Some(end)
-        }
-        b'[' => {
-            out(b"[");
-            let end = each_element(text, at, |at| write_value(text, at, ObjectKind::Inner, out))?;
-            out(b"]");
-            Some(end)
-        }
-        b'{' => write_object(text, at, kind, out),
-        first => {
-            let end = scanner::value_end(text.as_bytes(), at)?;
-            match first {
-                b'n' | b't' | b'f' => out(&[*first]),
-                _ => write_sized(b'#', text.as_bytes().get(at..end)?, out),
+struct CanonicalWriter<'a, Out> {
+    text: &'a str,
+    /// None of its strings need be looked at: each is in its canonical form.
+    is_settled: bool,
+    out: &'a mut Out,
+}
+
+impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
+    /// In the place of the block.
+    fn block(&mut self) {
+        (self.out)(b"B");
+    }
+
+    /// Writes the value that begins at `at`; where it ends.
+    fn value(&mut self, at: usize, kind: ObjectKind) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        match bytes.get(at)? {
+            b'[' => {
+                (self.out)(b"[");
+                let end = each_element(bytes, at, |at| self.value(at, ObjectKind::Inner))?;
+                (self.out)(b"]");
+                Some(end)
             }
-            Some(end)
+            b'{' => self.object(at, kind),
+            first => {
+                let end = scanner::value_end(bytes, at)?;
+                let value = bytes.get(at..end)?;
+                match first {
+                    b'"' => self.string(value)?,
+                    b'n' | b't' | b'f' => (self.out)(value),
+                    _ => {
+                        (self.out)(value);
+                        (self.out)(b",");
+                    }
+                }
+                Some(end)
+            }
         }
+    }
+
+    /// Writes the object that begins at `at`; where it ends.
+    fn object(&mut self, at: usize, kind: ObjectKind) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        if bytes.get(at) != Some(&b'{') {
+            return None;
+        }
+        let mut members = MemberList::new();
+        let mut end = at + 1;
+        for (key, value) in scanner::members(bytes, at) {
+            end = value.end;
+            let name = bytes.get(key.clone())?;
+            if !self.is_settled && (!name.is_ascii() || name.contains(&b'\\')) {
+                return None;
+            }
+            let is_block = kind == ObjectKind::Filter && FILTER_BLOCKS.contains(&name);
+            if is_block {
+                if !is_plain_block(self.text, value, true) {
+                    return None;
+                }
+                continue;
+            }
+            if is_left_out(name, bytes.get(value.clone())?, kind) {
+                continue;
+            }
+            members.push((key, value));
+        }
+        let end = scanner::skip_space(bytes, end);
+        if bytes.get(end) != Some(&b'}') {
+            return None;
+        }
+        sort(bytes, &mut members)?;
+        (self.out)(b"{");
+        for (key, value) in members {
+            self.member(key, value, kind)?;
+        }
+        (self.out)(b"}");
+        Some(end + 1)
+    }
+
+    fn member(&mut self, key: Range<usize>, value: Range<usize>, kind: ObjectKind) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        let is_text = bytes.get(value.start) == Some(&b'"');
+        let is_address = kind == ObjectKind::Filter && &bytes[key.clone()] == b"\"address\"";
+        if is_text && self.is_settled && !is_address && key.end + 1 == value.start {
+            (self.out)(&bytes[key.start..value.end]);
+            return Some(());
+        }
+        self.string(&bytes[key])?;
+        (self.out)(b":");
+        let is_single = is_text && is_address;
+        if is_single {
+            (self.out)(b"[");
+        }
+        self.value(value.start, ObjectKind::Inner)?;
+        if is_single {
+            (self.out)(b"]");
+        }
+        Some(())
+    }
+
+    /// A string, with its quotes.
+    fn string(&mut self, quoted: &[u8]) -> Option<()> {
+        if self.is_settled {
+            (self.out)(quoted);
+            return Some(());
+        }
+        let inner = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        match inner.strip_prefix(b"0x") {
+            Some(digits) if are_all(digits, |byte| byte.is_ascii_hexdigit()) => {
+                for part in quoted.chunks(PIECE_BYTES) {
+                    let mut piece = [0; PIECE_BYTES];
+                    let piece = &mut piece[..part.len()];
+                    piece.copy_from_slice(part);
+                    piece.make_ascii_lowercase();
+                    (self.out)(piece);
+                }
+            }
+            Some(_) | None if inner.contains(&b'\\') => return None,
+            Some(_) | None => (self.out)(quoted),
+        }
+        Some(())
     }
 }
 
-/// Writes the object that begins at `at`; where it ends.
-fn write_object(
-    text: &str,
-    at: usize,
-    kind: ObjectKind,
-    out: &mut impl FnMut(&[u8]),
-) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if bytes.get(at) != Some(&b'{') {
-        return None;
+/// Sorts members by their keys. `None`: two of them are alike, but for their case.
+fn sort(bytes: &[u8], members: &mut MemberList) -> Option<()> {
+    let lower = |(key, _): &Member| bytes[key.clone()].iter().map(u8::to_ascii_lowercase);
+    let order = |one: &Member, other: &Member| lower(one).cmp(lower(other));
+    if let [one, other] = &mut members[..] {
+        if order(one, other).is_gt() {
+            std::mem::swap(one, other);
+        }
+    } else {
+        members.sort_by(order);
     }
-    let mut members = MemberList::new();
-    let mut end = at + 1;
-    for (key, value) in scanner::members(bytes, at) {
-        end = value.end;
-        let name = bytes.get(key.clone())?;
-        if !name.is_ascii() || name.contains(&b'\\') {
-            return None;
-        }
-        let is_block = kind == ObjectKind::Filter && FILTER_BLOCKS.contains(&name);
-        if is_block {
-            if !is_plain_block(text, value, true) {
-                return None;
-            }
-            continue;
-        }
-        if is_left_out(name, bytes.get(value.clone())?, kind) {
-            continue;
-        }
-        members.push((key, value));
-    }
-    let lower = |key: &Range<usize>| bytes[key.clone()].iter().map(u8::to_ascii_lowercase);
-    members.sort_by(|(one, _), (other, _)| lower(one).cmp(lower(other)));
-    let is_twice = |pair: &[(Range<usize>, Range<usize>)]| lower(&pair[0].0).eq(lower(&pair[1].0));
-    if members.windows(2).any(is_twice) {
-        return None;
-    }
-    out(b"{");
-    for (key, value) in members {
-        let is_address = kind == ObjectKind::Filter && &bytes[key.clone()] == b"\"address\"";
-        let is_single = is_address && bytes.get(value.start) == Some(&b'"');
-        write_text(&bytes[key], out)?;
-        if is_single {
-            out(b"[");
-        }
-        match bytes.get(value.start)? {
-            b'"' => write_text(&bytes[value], out)?,
-            _ => _ = write_value(text, value.start, ObjectKind::Inner, out)?,
-        }
-        if is_single {
-            out(b"]");
-        }
-    }
-    out(b"}");
-    let end = scanner::skip_space(bytes, end);
-    (bytes.get(end) == Some(&b'}')).then_some(end + 1)
+    let mut pairs = members.windows(2);
+    pairs
+        .all(|pair| order(&pair[0], &pair[1]).is_lt())
+        .then_some(())
 }
 
 /// Whether a member says no more than if it weren't there.
@@ -201,51 +262,12 @@ fn is_left_out(key: &[u8], value: &[u8], kind: ObjectKind) -> bool {
     }
 }
 
-/// Text with its quotes.
-fn write_text(text: &[u8], out: &mut impl FnMut(&[u8])) -> Option<()> {
-    let inner = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    match inner.strip_prefix(b"0x") {
-        Some(digits) if are_all(digits, is_low_digit) => write_sized(b'x', digits, out),
-        Some(digits) if are_all(digits, |byte| byte.is_ascii_hexdigit()) => {
-            write_size(b'x', digits, out);
-            for digits in digits.chunks(PIECE_BYTES) {
-                let mut piece = [0; PIECE_BYTES];
-                let piece = &mut piece[..digits.len()];
-                piece.copy_from_slice(digits);
-                piece.make_ascii_lowercase();
-                out(piece);
-            }
-        }
-        Some(_) | None if inner.contains(&b'\\') => return None,
-        Some(_) | None => write_sized(b's', inner, out),
-    }
-    Some(())
-}
-
-fn write_sized(kind: u8, value: &[u8], out: &mut impl FnMut(&[u8])) {
-    write_size(kind, value, out);
-    out(value);
-}
-
-/// What comes, and how long it is: in two bytes, or in ten that begin as no two do.
-fn write_size(kind: u8, value: &[u8], out: &mut impl FnMut(&[u8])) {
-    match u8::try_from(value.len()) {
-        Ok(bytes) if bytes < u8::MAX => out(&[kind, bytes]),
-        Ok(_) | Err(_) => {
-            let mut size = [u8::MAX; 10];
-            size[0] = kind;
-            size[2..].copy_from_slice(&(value.len() as u64).to_le_bytes());
-            out(&size);
-        }
-    }
-}
-
-/// Digits with large letters are written in pieces of so many.
+/// Strings with large digits are written in pieces of so many bytes.
 const PIECE_BYTES: usize = 64;
 
-/// A hexadecimal digit without large letters.
-fn is_low_digit(byte: u8) -> bool {
-    byte.is_ascii_digit() | matches!(byte, b'a'..=b'f')
+/// Whether a byte is as it is in the canonical form, wherever it stands.
+fn is_settled(byte: u8) -> bool {
+    byte.is_ascii() & (byte != b'\\') & !byte.is_ascii_uppercase()
 }
 
 /// Sixteen at a time, the last ones twice: params are mostly digits, and each call's are looked at.

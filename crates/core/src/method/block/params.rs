@@ -340,9 +340,7 @@ fn named(text: &str) -> BlockName {
             let digits = other
                 .strip_prefix("0x")
                 .or_else(|| other.strip_prefix("0X"));
-            // `from_str_radix` takes a sign.
-            let digits = digits.filter(|digits| !digits.starts_with('+'));
-            let parsed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            let parsed = digits.and_then(hex::digits);
             let hash = || BlockHash::read(other).map_or(BlockName::Other, BlockName::Hash);
             parsed.map_or_else(hash, number)
         }
