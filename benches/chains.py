@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from machine import Process, Trouble, started
 from servers import Forebay, free_port
@@ -18,6 +19,8 @@ BLOCKS_HEARD = 20
 BLOCK_SECONDS = 12
 # So long a block may take on its way: nodes are asked every 5 s.
 HEAR_SECONDS_MAX = 120
+# Kinds of WebSocket frames.
+TEXT, PING, PONG = 1, 9, 10
 # After the last subscriber has left.
 CALM_SECONDS = 10
 IDLE_SECONDS = 60
@@ -129,17 +132,25 @@ class Subscriber:
             self.hear()
 
     def send(self, call):
-        text, mask = json.dumps(call).encode(), os.urandom(4)
-        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(text))
-        self.stream.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
+        self.send_frame(TEXT, json.dumps(call).encode())
+
+    def send_frame(self, kind, payload):
+        mask = os.urandom(4)
+        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+        self.stream.sendall(bytes([0x80 | kind, 0x80 | len(masked)]) + mask + masked)
 
     def hear(self):
-        """The next frame; what isn't text is passed over."""
-        first, length = self.reader.read(2)
+        """The next frame; pings are answered."""
+        head = self.reader.read(2)
+        if not head:
+            raise Trouble("the balancer has closed a subscriber's socket")
+        first, length = head
         if length in (126, 127):
             length = int.from_bytes(self.reader.read(2 if length == 126 else 8))
         text = self.reader.read(length)
-        if first & 0x0F != 1:
+        if first & 0x0F == PING:
+            self.send_frame(PONG, text)
+        if first & 0x0F != TEXT:
             return
         said = json.loads(text)
         if "id" in said:
@@ -155,8 +166,10 @@ class Subscriber:
 def listen(server):
     """Each chain has a subscriber, until each has heard of so many blocks and their logs."""
     subscribers = [Subscriber(server, name) for name in server.names]
-    for subscriber in subscribers:
-        subscriber.hear_out()
+    # All at once: each answers pings in time.
+    with ThreadPoolExecutor(len(subscribers)) as threads:
+        for _ in threads.map(Subscriber.hear_out, subscribers):
+            pass
     for subscriber in subscribers:
         subscriber.stream.close()
         subscriber.reader.close()

@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::admin::error::AdminError;
 use crate::admin::handlers::AdminHandlers;
 use crate::call::context::CallState;
+use crate::registry::RegistryError;
 use forebay_core::vocabulary::chain::default_place;
+use forebay_core::vocabulary::node::NodeRecord;
 
 /// What the fleet is judged by, as far as it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,16 @@ impl AdminChains {
             .map(|chain| (chain.name(), chain.is_default))
             .collect();
         place(&names, name).map(|at| self.0[at].clone())
+    }
+
+    /// # Errors
+    /// The node serves on another chain than `own`.
+    pub fn refuse_others(&self, own: &AdminChain, record: &NodeRecord) -> Result<(), AdminError> {
+        let mut others = self.0.iter().filter(|chain| chain.name() != own.name());
+        match others.find(|chain| chain.desk.serves(record)) {
+            Some(other) => Err(RegistryError::OtherChain(other.name().to_string()).into()),
+            None => Ok(()),
+        }
     }
 
     /// The same, for who only looks: the first where it isn't said which.

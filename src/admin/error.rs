@@ -132,6 +132,7 @@ impl From<RegistryError> for AdminError {
             RegistryError::Exists
             | RegistryError::NameTaken(_)
             | RegistryError::InFile(_)
+            | RegistryError::OtherChain(_)
             | RegistryError::Damaged(_) => AdminError::Conflict(why.to_string()),
             RegistryError::Record(fault) => AdminError::input(fault),
             RegistryError::OutOfReach { .. } => AdminError::RegistryOut(why.to_string()),

@@ -85,6 +85,18 @@ impl AdminHandlers {
         Ok(items.chain(leftovers).collect())
     }
 
+    /// Whether a node with the same URL and headers is on this chain's list.
+    pub fn serves(&self, record: &NodeRecord) -> bool {
+        let snapshot = self.pool.snapshot();
+        let resolved = record.resolve(&*self.environment);
+        resolved.is_ok_and(|wanted| {
+            let mut specs = snapshot.upstreams.iter().map(|upstream| &upstream.spec);
+            specs.any(|spec| {
+                spec.url.identity() == wanted.url.identity() && spec.headers == wanted.headers
+            })
+        })
+    }
+
     /// Who serves beside the registry's nodes: it has lost them.
     fn leftovers(&self, items: &[RegistryItem]) -> Vec<RegistryItem> {
         if !self.pool.has_leftovers.load(Ordering::Relaxed) {

@@ -252,6 +252,9 @@ impl AdminApp {
             | AdminRoute::Remove
             | AdminRoute::Turn(..) => {
                 let chain = chains.chosen(named.as_deref())?;
+                if matches!(request.wish, AdminRoute::Add) {
+                    chains.refuse_others(&chain, &requests::add(body)?)?;
+                }
                 on_nodes(&chain.desk, request, body).await
             }
         }

@@ -35,6 +35,7 @@ impl BackendError {
                 | RegistryError::NameTaken(_)
                 | RegistryError::Record(_)
                 | RegistryError::InFile(_)
+                | RegistryError::OtherChain(_)
                 | RegistryError::Damaged(_),
             )
             | BackendError::NothingToSet
@@ -53,6 +54,7 @@ fn hint(why: &RegistryError) -> &'static str {
         | RegistryError::SecondLeader(_)
         | RegistryError::Record(_)
         | RegistryError::InFile(_)
+        | RegistryError::OtherChain(_)
         | RegistryError::Damaged(_)
         | RegistryError::OutOfReach { .. } => "",
     }

@@ -155,6 +155,8 @@ pub enum RegistryError {
          that file lets it go; to keep calls away from it now, set its weight to 0"
     )]
     InFile(String),
+    #[error("it is a node of the chain {0}, and a node (by its URL and headers) is one chain's")]
+    OtherChain(String),
     #[error("no such node in the registry")]
     Unknown,
     #[error(transparent)]

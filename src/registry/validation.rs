@@ -51,6 +51,12 @@ pub fn identity_of(url: &str, lookup: EnvironmentLookup<'_>) -> String {
     }
 }
 
+/// Whether both lead to one node: by one URL, with the same headers.
+pub fn are_one_node(one: &NodeRecord, other: &NodeRecord, lookup: EnvironmentLookup<'_>) -> bool {
+    let identity = |record: &NodeRecord| identity_of(&record.url, lookup);
+    one.headers == other.headers && identity(one) == identity(other)
+}
+
 /// What a node is known by: its given name, else `host:port`, else (where its host is in a
 /// variable that is not set here) that variable, as `${NAME}`, else [`UNKNOWN`].
 pub fn name_of(given: Option<&str>, url: &str, lookup: EnvironmentLookup<'_>) -> String {

@@ -311,6 +311,31 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
     assert_eq!(count("/backends?chain=ethereum").await, 3);
     assert_eq!(count("/backends?chain=base").await, 2);
     assert_eq!(count("/backends").await, 2);
+    eventually("it is on the list", PATIENCE, async || {
+        let status = console("GET", "/status?chain=ethereum").gives(200).await;
+        status.to_string().contains("\"late\"")
+    })
+    .await;
+    let again = r#"{"url":"http://127.0.0.1:9/","name":"later"}"#;
+    let denied = console("POST", "/backends?chain=base")
+        .json(again)
+        .gives(409)
+        .await;
+    let why = denied["error"]["message"].to_string();
+    assert!(why.contains("a node of the chain ethereum"), "{why}");
+    let add = |url: &str, chain: &str| {
+        let mut command = stage
+            .balancer
+            .command(&["backends", "add", url, "--chain", chain, "--name", "new"]);
+        let done = command.output().unwrap();
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        (done.status.code(), told)
+    };
+    let (code, told) = add("http://127.0.0.1:9", "base");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("a node of the chain ethereum"), "{told}");
+    assert_eq!(add("http://127.0.0.1:9/?two", "base").0, Some(0));
+    assert_eq!(count("/backends?chain=base").await, 3);
     let gone = console("DELETE", "/backends?name=late").ask().await;
     assert_eq!(gone.status, 404, "{}", gone.text());
     let denied = console("GET", "/backends?chain=gnosis").gives(404).await;
