@@ -18,6 +18,7 @@ mod several;
 mod span_export;
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -62,7 +63,8 @@ use crate::app::runtime_config::RuntimeConfig;
 pub use crate::app::service::PanicTrigger;
 use crate::app::several::StoreService;
 
-/// Background tasks of several chains take turns on so many threads.
+/// Background tasks of several chains take turns on so many threads, and on no more than there are cores: one that
+/// finds nothing to do costs a wake-up.
 const HOUSEKEEPERS_MAX: usize = 4;
 /// The part of the room for bodies that is for what comes before it is known for which chain it is, where
 /// there are several.
@@ -156,7 +158,9 @@ impl App {
             &live,
         );
         let (chains, shutdown) = (live.chains.clone(), live.shutdown.clone());
-        let threads = settings.all_chains().count().clamp(1, HOUSEKEEPERS_MAX);
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = settings.all_chains().count();
+        let threads = threads.clamp(1, HOUSEKEEPERS_MAX.min(cores));
         let renewals = renewals(certificates, &metrics);
         let reload = source.map(|source| source.followed(settings, live));
         let supervisor = ChainSupervisor::new(obeyed);

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 
-pub struct Arguments(HashMap<String, String>);
+pub(crate) struct Arguments(HashMap<String, String>);
 
 impl Arguments {
-    pub fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Arguments> {
+    pub(crate) fn read(mut words: impl Iterator<Item = String>) -> anyhow::Result<Arguments> {
         let mut read = HashMap::new();
         while let Some(word) = words.next() {
             let Some(name) = word.strip_prefix("--") else {
@@ -22,11 +22,11 @@ impl Arguments {
         Ok(Arguments(read))
     }
 
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    pub fn get<T: FromStr>(&self, name: &str) -> anyhow::Result<Option<T>> {
+    pub(crate) fn get<T: FromStr>(&self, name: &str) -> anyhow::Result<Option<T>> {
         let Some(value) = self.text(name) else {
             return Ok(None);
         };
@@ -36,7 +36,7 @@ impl Arguments {
         }
     }
 
-    pub fn need<T: FromStr>(&self, name: &str) -> anyhow::Result<T> {
+    pub(crate) fn need<T: FromStr>(&self, name: &str) -> anyhow::Result<T> {
         self.get(name)?
             .with_context(|| format!("--{name} is missing"))
     }

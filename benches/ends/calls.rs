@@ -20,7 +20,7 @@ const TIME_MAX: Duration = Duration::from_secs(600);
 /// What is still missing then is missing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let to: String = arguments.need("to")?;
     let calls: Option<u64> = arguments.get("calls")?;
     let seconds: Option<f64> = arguments.get("for")?;

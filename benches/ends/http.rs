@@ -7,11 +7,11 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Bytes that came, until they make a message.
 #[derive(Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     bytes: Vec<u8>,
 }
 
-pub enum Came {
+pub(crate) enum Came {
     /// Nothing that can be read now, or less than a message.
     Nothing,
     Closed,
@@ -19,7 +19,7 @@ pub enum Came {
 }
 
 /// A message that is there to its end. Shapes: `body` within the inbox.
-pub struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// Of an answer.
     pub status: u16,
     pub body: &'a [u8],
@@ -27,14 +27,14 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
-    pub fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.all
     }
 }
 
 impl Inbox {
     /// Reads once.
-    pub fn read(&mut self, from: &mut impl Read) -> io::Result<Came> {
+    pub(crate) fn read(&mut self, from: &mut impl Read) -> io::Result<Came> {
         let held = self.bytes.len();
         self.bytes.resize(held + READ_BYTES, 0);
         let got = from.read(self.bytes.get_mut(held..).unwrap_or_default());
@@ -47,7 +47,7 @@ impl Inbox {
         }
     }
 
-    pub fn request(&self) -> io::Result<Option<Message<'_>>> {
+    pub(crate) fn request(&self) -> io::Result<Option<Message<'_>>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(&self.bytes).map_err(io::Error::other)? {
@@ -56,7 +56,7 @@ impl Inbox {
         }
     }
 
-    pub fn answer(&self) -> io::Result<Option<Message<'_>>> {
+    pub(crate) fn answer(&self) -> io::Result<Option<Message<'_>>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut answer = httparse::Response::new(&mut headers);
         match answer.parse(&self.bytes).map_err(io::Error::other)? {
@@ -82,18 +82,18 @@ impl Inbox {
     }
 
     /// Lets go of a message of this length.
-    pub fn drop_first(&mut self, length: usize) {
+    pub(crate) fn drop_first(&mut self, length: usize) {
         self.bytes.drain(..length.min(self.bytes.len()));
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     Length(u64),
     Chunked,
 }
 
-pub fn framing(headers: &[httparse::Header<'_>]) -> io::Result<Framing> {
+pub(crate) fn framing(headers: &[httparse::Header<'_>]) -> io::Result<Framing> {
     for header in headers {
         let value = std::str::from_utf8(header.value).unwrap_or_default().trim();
         if header.name.eq_ignore_ascii_case("content-length") {
@@ -107,7 +107,7 @@ pub fn framing(headers: &[httparse::Header<'_>]) -> io::Result<Framing> {
 }
 
 /// Counts the bytes of a long body as they pass.
-pub struct Counter {
+pub(crate) struct Counter {
     framing: Framing,
     pub bytes: u64,
     chunk: Chunk,
@@ -129,7 +129,7 @@ enum Chunk {
 }
 
 impl Counter {
-    pub fn new(framing: Framing) -> Counter {
+    pub(crate) fn new(framing: Framing) -> Counter {
         Counter {
             framing,
             bytes: 0,
@@ -138,7 +138,7 @@ impl Counter {
         }
     }
 
-    pub fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+    pub(crate) fn take(&mut self, piece: &[u8]) -> io::Result<()> {
         match self.framing {
             Framing::Length(length) => {
                 self.bytes += piece.len() as u64;

@@ -10,7 +10,7 @@ use super::arguments::Arguments;
 
 const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}"#;
 
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let to: String = arguments.need("to")?;
     let connections: usize = arguments.need("connections")?;
     let mut streams = Vec::with_capacity(connections);

@@ -16,7 +16,7 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How often slow readers read.
 const TICK: Duration = Duration::from_millis(50);
 
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let to: String = arguments.need("to")?;
     let bytes: u64 = arguments.need("bytes")?;
     let count: u64 = arguments.get("count")?.unwrap_or(1);

@@ -20,7 +20,7 @@ static FILLING: [u8; 256 << 10] = [b'0'; 256 << 10];
 /// The longest answer that can be asked for.
 const FILLING_BYTES_MAX: u64 = 1 << 30;
 
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let nodes = arguments.get("nodes")?.unwrap_or(1);
     let mut house = House {
         poll: Poll::new()?,
@@ -256,6 +256,7 @@ fn batch(body: &[u8], head: u64) -> Vec<u8> {
     out
 }
 
+const EPOCH_BLOCKS: u64 = 32;
 /// Before the hash of the block whose logs are asked for.
 const BLOCK_HASH: &[u8] = br#""blockHash":"0x"#;
 
@@ -277,7 +278,7 @@ fn one(call: &[u8], id: &Range<usize>, head: u64, out: &mut Vec<u8>) {
         b"net_version" => r#""1""#.to_owned(),
         b"eth_syncing" => "false".to_owned(),
         b"eth_blockNumber" => format!("\"0x{head:x}\""),
-        b"eth_getBlockByNumber" => block(number_in(call, br#""params":["0x"#).unwrap_or(head)),
+        b"eth_getBlockByNumber" => block(named_in(call, head)),
         b"eth_getBlockByHash" => block(word_in(call, br#""params":["0x"#, 64)),
         b"eth_getLogs" => log(word_in(call, BLOCK_HASH, 64)),
         b"eth_getBalance" | b"eth_getBlockTransactionCountByNumber" => r#""0x0""#.to_owned(),
@@ -287,6 +288,18 @@ fn one(call: &[u8], id: &Range<usize>, head: u64, out: &mut Vec<u8>) {
         }
     };
     out.extend_from_slice(format!(r#","result":{result}}}"#).as_bytes());
+}
+
+/// The block that is asked for by number or tag: as on Ethereum, what is safe or final moves by epochs.
+fn named_in(call: &[u8], head: u64) -> u64 {
+    let epochs = |back: u64| (head / EPOCH_BLOCKS).saturating_sub(back) * EPOCH_BLOCKS;
+    let is = |tag: &[u8]| memchr::memmem::find(call, tag).is_some();
+    match number_in(call, br#""params":["0x"#) {
+        Some(number) => number,
+        None if is(br#"["safe""#) => epochs(1),
+        None if is(br#"["finalized""#) => epochs(2),
+        None => head,
+    }
 }
 
 /// Its hash is its number.

@@ -16,23 +16,23 @@ const EVENTS_MAX: usize = 256;
     clippy::disallowed_methods,
     reason = "a measuring program is all clock"
 )]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
+pub(crate) enum Interest {
     Read,
     Write,
 }
 
-pub struct Poll {
+pub(crate) struct Poll {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
 }
 
 impl Poll {
-    pub fn new() -> io::Result<Poll> {
+    pub(crate) fn new() -> io::Result<Poll> {
         // Else a wait may last 50 µs longer than told.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         Ok(Poll {
@@ -41,11 +41,16 @@ impl Poll {
         })
     }
 
-    pub fn add(&self, source: &impl AsFd, key: usize) -> io::Result<()> {
+    pub(crate) fn add(&self, source: &impl AsFd, key: usize) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, source, data(key), EventFlags::IN)?)
     }
 
-    pub fn change(&self, source: &impl AsFd, key: usize, interest: Interest) -> io::Result<()> {
+    pub(crate) fn change(
+        &self,
+        source: &impl AsFd,
+        key: usize,
+        interest: Interest,
+    ) -> io::Result<()> {
         let flags = match interest {
             Interest::Read => EventFlags::IN,
             Interest::Write => EventFlags::OUT,
@@ -54,7 +59,7 @@ impl Poll {
     }
 
     /// Waits at most so long, for ever if `None`, and gives the keys of what is ready.
-    pub fn wait(&mut self, at_most: Option<Duration>) -> io::Result<Vec<usize>> {
+    pub(crate) fn wait(&mut self, at_most: Option<Duration>) -> io::Result<Vec<usize>> {
         let timeout = at_most.map(rustix::event::Timespec::try_from).transpose();
         let timeout = timeout.map_err(io::Error::other)?;
         self.events.clear();
@@ -77,7 +82,7 @@ fn data(key: usize) -> EventData {
     EventData::new_u64(key as u64)
 }
 
-pub fn connect(to: &str) -> io::Result<TcpStream> {
+pub(crate) fn connect(to: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(to)?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;

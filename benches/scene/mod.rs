@@ -23,27 +23,27 @@ const IN_FLIGHT: u32 = 50;
 const WORD: &str = "000000000000000000000000f977814e90da44bfa03b6295a0616a897441acec";
 
 /// About 240 bytes, as wallets send them.
-pub fn eth_call(id: u64) -> String {
+pub(crate) fn eth_call(id: u64) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_call","params":[{{"to":"0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48","data":"0x70a08231{WORD}"}},"latest"]}}"#
     )
 }
 
 /// Its answer as a node sends it, with our id.
-pub fn answer() -> String {
+pub(crate) fn answer() -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"result":"0x{WORD}"}}"#)
 }
 
-pub fn rules() -> MethodRules {
+pub(crate) fn rules() -> MethodRules {
     MethodRules::new(Vec::new(), Vec::new(), Vec::new())
 }
 
-pub fn pins(view: &FleetView) -> TagPins {
+pub(crate) fn pins(view: &FleetView) -> TagPins {
     tag_pins::of(view, Consistency::Monotonic, None)
 }
 
 /// A leader and so many fit nodes of different weights, each with 50 calls under way.
-pub fn fleet(nodes: u32, now: Instant) -> FleetView {
+pub(crate) fn fleet(nodes: u32, now: Instant) -> FleetView {
     let mut fleet = Fleet::new(HealthCriteria {
         chain_id: None,
         block_time: Duration::from_secs(12),
@@ -77,7 +77,7 @@ pub fn fleet(nodes: u32, now: Instant) -> FleetView {
 }
 
 /// What a call is planned by before which there was none.
-pub fn by<'a>(
+pub(crate) fn by<'a>(
     view: &'a FleetView,
     rules: &'a MethodRules,
     pins: &'a TagPins,

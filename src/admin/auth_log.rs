@@ -9,7 +9,7 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// What was said, and what wasn't.
 #[derive(Debug, Default)]
-pub struct AuthLog(Mutex<AuthLogState>);
+pub(super) struct AuthLog(Mutex<AuthLogState>);
 
 #[derive(Debug, Default)]
 struct AuthLogState {
@@ -19,7 +19,7 @@ struct AuthLogState {
 
 impl AuthLog {
     /// Somebody at `address` showed a wrong token; the sentence, where one is due.
-    pub fn hear(&self, address: Option<IpAddr>, now: Instant) -> Option<String> {
+    pub(super) fn hear(&self, address: Option<IpAddr>, now: Instant) -> Option<String> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_early = |at: Instant| now.saturating_duration_since(at) < SAY_EVERY;
         if said.at.is_some_and(is_early) {

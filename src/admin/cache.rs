@@ -14,7 +14,7 @@ use forebay_core::method;
 
 /// Answers that are kept.
 #[derive(Debug, Serialize)]
-pub struct CacheStatus {
+pub(super) struct CacheStatus {
     pub entries: usize,
     /// What they take, about, and the most that they may.
     pub bytes: u64,
@@ -26,7 +26,7 @@ pub struct CacheStatus {
 
 impl CacheStatus {
     /// Of one chain; what is kept is of all.
-    pub fn of(engine: &CallState) -> Option<CacheStatus> {
+    pub(super) fn of(engine: &CallState) -> Option<CacheStatus> {
         let cache = engine.cache.as_ref()?;
         let (hits, misses) = engine.metrics.cache_counts();
         Some(CacheStatus {
@@ -43,7 +43,7 @@ impl CacheStatus {
 ///
 /// # Errors
 /// There is no cache, no such node or no such method.
-pub fn purge(
+pub(super) fn purge(
     engine: &CallState,
     target: &PurgeTarget,
     who: AdminCaller,

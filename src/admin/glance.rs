@@ -14,21 +14,21 @@ use forebay_core::vocabulary::node::Role;
 
 /// The moment of a look.
 #[derive(Clone, Copy, Debug)]
-pub struct StatusTime {
+pub(super) struct StatusTime {
     pub now: Instant,
     /// Milliseconds since 1970.
     pub at: u64,
 }
 
 /// What is said of a chain as a whole.
-pub struct ChainVerdict {
+pub(super) struct ChainVerdict {
     pub said: HealthAnswer,
     pub troubles: Vec<String>,
     /// Of the calls of late that failed.
     pub share: Option<FailureShare>,
 }
 
-pub fn verdict(
+pub(super) fn verdict(
     pool: &FleetState,
     view: &FleetView,
     is_closing: bool,
@@ -49,7 +49,7 @@ pub fn verdict(
 
 /// One chain among others.
 #[derive(Debug, Serialize)]
-pub struct ChainGlance {
+pub(super) struct ChainGlance {
     name: String,
     id: Option<u64>,
     /// As `GET /health` says it.
@@ -67,7 +67,7 @@ pub struct ChainGlance {
 }
 
 /// A chain as of `moment`, in few words.
-pub fn glance(chain: &AdminChain, is_closing: bool, moment: StatusTime) -> ChainGlance {
+pub(super) fn glance(chain: &AdminChain, is_closing: bool, moment: StatusTime) -> ChainGlance {
     let pool = &chain.engine.pool;
     let view = &pool.snapshot().view;
     let verdict = verdict(pool, view, is_closing, moment.now);
@@ -87,7 +87,7 @@ pub fn glance(chain: &AdminChain, is_closing: bool, moment: StatusTime) -> Chain
 }
 
 /// 0 to 1, to a hundredth of a percent.
-pub fn failed_share(share: FailureShare) -> f64 {
+pub(super) fn failed_share(share: FailureShare) -> f64 {
     let rate = f64::from(share.failed) / f64::from(share.calls.max(1));
     (rate * 10_000.0).round() / 10_000.0
 }

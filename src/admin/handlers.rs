@@ -64,7 +64,7 @@ pub struct AdminHandlers {
 
 /// A node that was taken out of service.
 #[derive(Debug, Serialize)]
-pub struct DrainedNode {
+pub(super) struct DrainedNode {
     #[serde(flatten)]
     pub item: ItemJson,
     /// Attempts that it has not answered yet, of this process.

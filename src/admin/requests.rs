@@ -17,9 +17,9 @@ use forebay_core::vocabulary::node::{
 };
 
 /// Headers of one node.
-pub const HEADERS_MAX: usize = 32;
+pub(super) const HEADERS_MAX: usize = 32;
 /// The longest that a drain is waited for.
-pub const WAIT_SECONDS_MAX: u64 = 60;
+pub(super) const WAIT_SECONDS_MAX: u64 = 60;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,7 +101,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Op
 ///
 /// # Errors
 /// The client's mistake. What a node may be called and reached by is the registry's to judge.
-pub fn add(body: &[u8]) -> Result<NodeRecord, AdminError> {
+pub(super) fn add(body: &[u8]) -> Result<NodeRecord, AdminError> {
     let body: AddBody = object(body)?;
     Ok(NodeRecord {
         rung: rung(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Role::Own),
@@ -129,7 +129,7 @@ pub struct NodeChange {
 ///
 /// # Errors
 /// The client's mistake.
-pub fn change(body: &[u8]) -> Result<NodeChange, AdminError> {
+pub(super) fn change(body: &[u8]) -> Result<NodeChange, AdminError> {
     let body: ChangeBody = object(body)?;
     let edit = NodeEdit {
         weight: weight(body.weight)?,
@@ -156,7 +156,7 @@ pub fn change(body: &[u8]) -> Result<NodeChange, AdminError> {
 ///
 /// # Errors
 /// The client's mistake.
-pub fn wait(body: &[u8]) -> Result<Duration, AdminError> {
+pub(super) fn wait(body: &[u8]) -> Result<Duration, AdminError> {
     if body.is_empty() {
         return Ok(Duration::ZERO);
     }
@@ -173,7 +173,7 @@ pub fn wait(body: &[u8]) -> Result<Duration, AdminError> {
 ///
 /// # Errors
 /// Anything else.
-pub fn nothing(body: &[u8]) -> Result<(), AdminError> {
+pub(super) fn nothing(body: &[u8]) -> Result<(), AdminError> {
     if body.is_empty() {
         return Ok(());
     }
@@ -182,7 +182,7 @@ pub fn nothing(body: &[u8]) -> Result<(), AdminError> {
 
 /// Which kept answers are to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PurgeTarget {
+pub(super) enum PurgeTarget {
     All,
     /// Those of the node with this name.
     Node(String),
@@ -193,7 +193,7 @@ pub enum PurgeTarget {
 ///
 /// # Errors
 /// The client's mistake.
-pub fn purge(body: &[u8]) -> Result<PurgeTarget, AdminError> {
+pub(super) fn purge(body: &[u8]) -> Result<PurgeTarget, AdminError> {
     let body: PurgeBody = object(body)?;
     match (body.node, body.method, body.all) {
         (Some(node), None, None) => Ok(PurgeTarget::Node(node)),
@@ -253,7 +253,7 @@ impl From<NodeSpecError> for AdminError {
 }
 
 /// An edit in words, for the log: never a URL, and of headers their names alone.
-pub fn in_words(edit: &NodeEdit) -> String {
+pub(super) fn in_words(edit: &NodeEdit) -> String {
     let mut words = Vec::new();
     if let Some(weight) = edit.weight {
         words.push(format!("weight {}", weight.get()));

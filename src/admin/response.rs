@@ -37,7 +37,7 @@ const GUARDS: [(HeaderName, &str); 7] = [
 
 /// An answer before it is sent.
 #[derive(Debug)]
-pub struct AdminResponse {
+pub(super) struct AdminResponse {
     pub status: u16,
     content_type: &'static str,
     pub body: Vec<u8>,
@@ -45,7 +45,11 @@ pub struct AdminResponse {
 }
 
 impl AdminResponse {
-    pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> AdminResponse {
+    pub(super) fn new(
+        status: u16,
+        content_type: &'static str,
+        body: impl Into<Vec<u8>>,
+    ) -> AdminResponse {
         AdminResponse {
             status,
             content_type,
@@ -55,7 +59,7 @@ impl AdminResponse {
     }
 
     /// A value as JSON; ours always have one.
-    pub fn json(status: u16, value: &impl Serialize) -> AdminResponse {
+    pub(super) fn json(status: u16, value: &impl Serialize) -> AdminResponse {
         match serde_json::to_vec(value) {
             Ok(body) => AdminResponse::new(status, JSON, body),
             Err(why) => {
@@ -65,7 +69,7 @@ impl AdminResponse {
         }
     }
 
-    pub fn denied(why: &AdminError) -> AdminResponse {
+    pub(super) fn denied(why: &AdminError) -> AdminResponse {
         let extra = match why {
             AdminError::MethodNotAllowed(allowed) => Some((ALLOW, *allowed)),
             AdminError::TokenMissing | AdminError::TokenWrong => Some((WWW_AUTHENTICATE, "Bearer")),
@@ -91,7 +95,7 @@ impl AdminResponse {
         }
     }
 
-    pub fn asset(asset: Asset) -> AdminResponse {
+    pub(super) fn asset(asset: Asset) -> AdminResponse {
         let (content_type, text) = match asset {
             Asset::Page => ("text/html; charset=utf-8", include_str!("page.html")),
             Asset::Style => ("text/css; charset=utf-8", include_str!("page.css")),
@@ -101,13 +105,13 @@ impl AdminResponse {
         AdminResponse::new(200, content_type, text)
     }
 
-    pub fn description() -> AdminResponse {
+    pub(super) fn description() -> AdminResponse {
         AdminResponse::new(200, JSON, include_str!("openapi.json"))
     }
 
     /// # Errors
     /// None in practice: the status is one of ours.
-    pub fn head(&self) -> pingora::Result<ResponseHeader> {
+    pub(super) fn head(&self) -> pingora::Result<ResponseHeader> {
         let mut head = ResponseHeader::build(self.status, Some(GUARDS.len() + 3))?;
         head.insert_header(CONTENT_TYPE, HeaderValue::from_static(self.content_type))?;
         head.insert_header(CONTENT_LENGTH, HeaderValue::from(self.body.len()))?;

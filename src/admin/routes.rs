@@ -8,7 +8,7 @@ use crate::admin::error::AdminError;
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminRoute {
+pub(super) enum AdminRoute {
     Asset(Asset),
     Live,
     Ready,
@@ -26,7 +26,7 @@ pub enum AdminRoute {
 
 /// What is the same for everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asset {
+pub(super) enum Asset {
     Page,
     Style,
     Script,
@@ -50,7 +50,7 @@ const LIST: &str = "GET, HEAD, POST, PATCH, DELETE";
 impl AdminRoute {
     /// # Errors
     /// A path that there isn't, or not for this method.
-    pub fn read(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
+    pub(super) fn read(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
         let page = |wish: AdminRoute| match *method {
             Method::GET | Method::HEAD => Ok(wish),
             _ => Err(AdminError::MethodNotAllowed(READ)),
@@ -80,7 +80,7 @@ impl AdminRoute {
     }
 
     /// Whether the token is asked for: for all that tells of nodes or changes them.
-    pub fn needs_token(&self) -> bool {
+    pub(super) fn needs_token(&self) -> bool {
         match self {
             AdminRoute::Asset(_)
             | AdminRoute::Live
@@ -96,7 +96,7 @@ impl AdminRoute {
         }
     }
 
-    pub fn body(&self) -> BodyRule {
+    pub(super) fn body(&self) -> BodyRule {
         match self {
             AdminRoute::Add | AdminRoute::Change | AdminRoute::Purge => BodyRule::Needed,
             AdminRoute::Turn(..) => BodyRule::Allowed,
@@ -128,7 +128,7 @@ impl AdminRoute {
 
 /// Whether a request has a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyRule {
+pub(super) enum BodyRule {
     None,
     Allowed,
     Needed,
@@ -156,7 +156,7 @@ fn turn(method: &Method, path: &str) -> Result<AdminRoute, AdminError> {
 
 /// What stands in a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdminQuery {
+pub(super) struct AdminQuery {
     pub url: Option<String>,
     pub name: Option<String>,
     /// Whose nodes are meant; left out: those of the only chain, or of the default one.
@@ -168,7 +168,7 @@ pub struct AdminQuery {
 impl AdminQuery {
     /// # Errors
     /// A parameter that there isn't here, or twice, or `reveal` other than true or false.
-    pub fn read(query: Option<&str>, wish: &AdminRoute) -> Result<AdminQuery, AdminError> {
+    pub(super) fn read(query: Option<&str>, wish: &AdminRoute) -> Result<AdminQuery, AdminError> {
         let mut found = AdminQuery::default();
         let mut seen = Vec::new();
         for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -195,7 +195,7 @@ impl AdminQuery {
     ///
     /// # Errors
     /// Neither, or both.
-    pub fn key(self) -> Result<String, AdminError> {
+    pub(super) fn key(self) -> Result<String, AdminError> {
         key(self.url, self.name)
     }
 }
@@ -219,7 +219,7 @@ fn truth(value: &str) -> Result<bool, AdminError> {
 ///
 /// # Errors
 /// Neither, or both, or an empty one.
-pub fn key(url: Option<String>, name: Option<String>) -> Result<String, AdminError> {
+pub(super) fn key(url: Option<String>, name: Option<String>) -> Result<String, AdminError> {
     match (url, name) {
         (Some(key), None) | (None, Some(key)) if !key.trim().is_empty() => Ok(key),
         _ => Err(AdminError::input(

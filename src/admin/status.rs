@@ -24,7 +24,7 @@ use forebay_core::vocabulary::node::Role;
 
 /// The whole. Times are milliseconds since 1970.
 #[derive(Debug, Serialize)]
-pub struct Status {
+pub(super) struct Status {
     version: &'static str,
     instance: &'static str,
     at: u64,
@@ -129,7 +129,7 @@ struct StatusEvent {
 }
 
 /// The status of `chain` as of `moment`. `inside`: requests under way, and whether we are closing.
-pub fn status(
+pub(super) fn status(
     chain: &AdminChain,
     chains: Vec<ChainGlance>,
     inside: (usize, bool),

@@ -7,7 +7,7 @@ use pingora::services::{ServiceReadyNotifier, ServiceWithDependents};
 use tokio::sync::watch;
 
 /// The listeners, and who closes them.
-pub struct ClosableService<S> {
+pub(super) struct ClosableService<S> {
     pub service: S,
     pub close: watch::Receiver<bool>,
 }

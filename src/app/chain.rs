@@ -89,7 +89,7 @@ pub(super) struct RunningChain {
 impl ChainFactory {
     /// Puts a chain together, and begins what happens unasked for it. `stored_as`: under which name its
     /// nodes are written down; `None`: as the default one's.
-    pub fn make(
+    pub(super) fn make(
         &self,
         name: &ChainName,
         settings: &Settings,
@@ -285,7 +285,7 @@ impl ChainFactory {
     }
 
     /// A chain is to go: those who have it see that through.
-    pub fn end(&self, chain: &RunningChain) {
+    pub(super) fn end(&self, chain: &RunningChain) {
         let engine = chain.engine.clone();
         engine.sockets.leave();
         self.metrics.forget_chain(&chain.name);
@@ -302,7 +302,7 @@ impl ChainFactory {
 
 impl RunningChain {
     /// Puts `settings` in force, for whatever begins from now on.
-    pub fn apply(&self, settings: &Settings) {
+    pub(super) fn apply(&self, settings: &Settings) {
         let engine = &self.engine;
         let policy = from_settings::policy(settings, engine.gate.caps());
         engine.policy.store(Arc::new(policy));

@@ -39,7 +39,7 @@ pub fn yardstick(settings: &Settings) -> HealthCriteria {
 }
 
 /// What calls are held to.
-pub fn policy(settings: &Settings, caps: &Caps) -> Policy {
+pub(super) fn policy(settings: &Settings, caps: &Caps) -> Policy {
     let methods = settings.methods.clone();
     Policy {
         limits: limits(settings, caps),
@@ -78,7 +78,7 @@ fn limits(settings: &Settings, caps: &Caps) -> Limits {
 }
 
 /// What repeats may cost.
-pub fn rates(settings: &Settings) -> BudgetRates {
+pub(super) fn rates(settings: &Settings) -> BudgetRates {
     let calls = &settings.calls;
     BudgetRates {
         per_call: calls.retry_per_call,
@@ -88,7 +88,7 @@ pub fn rates(settings: &Settings) -> BudgetRates {
 }
 
 /// How the household is run.
-pub fn regimen(settings: &Settings) -> Intervals {
+pub(super) fn regimen(settings: &Settings) -> Intervals {
     let health = &settings.health;
     Intervals {
         interval: health.interval,
@@ -114,7 +114,7 @@ static MACHINE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Who may use the admin listener.
-pub fn house(settings: &Settings) -> AdminConfig {
+pub(super) fn house(settings: &Settings) -> AdminConfig {
     let admin = &settings.admin;
     AdminConfig {
         gatekeeper: AdminAuth::new(admin.token.as_ref(), admin.hosts.clone()),
@@ -122,7 +122,7 @@ pub fn house(settings: &Settings) -> AdminConfig {
 }
 
 /// What the admin listener shows a chain's nodes by.
-pub fn measures(settings: &Settings) -> StatusCriteria {
+pub(super) fn measures(settings: &Settings) -> StatusCriteria {
     StatusCriteria {
         instance: &MACHINE,
         round_interval: settings.health.interval,
@@ -131,7 +131,7 @@ pub fn measures(settings: &Settings) -> StatusCriteria {
 }
 
 /// What clients' sockets are held to.
-pub fn socket_limits(settings: &Settings, caps: &Caps) -> sockets::SocketLimits {
+pub(super) fn socket_limits(settings: &Settings, caps: &Caps) -> sockets::SocketLimits {
     let limits = &settings.sockets;
     sockets::SocketLimits {
         sockets_max: limits.sockets_max.min(caps.sockets),
@@ -143,7 +143,7 @@ pub fn socket_limits(settings: &Settings, caps: &Caps) -> sockets::SocketLimits 
 }
 
 /// What a chain's alerts compare with.
-pub fn chain_bounds(settings: &Settings) -> ChainBounds {
+pub(super) fn chain_bounds(settings: &Settings) -> ChainBounds {
     ChainBounds {
         block_time: settings.chain.block_time,
         interval: settings.health.interval,
@@ -154,7 +154,7 @@ pub fn chain_bounds(settings: &Settings) -> ChainBounds {
 }
 
 /// What alerts on the process compare with.
-pub fn process_bounds(settings: &Settings, caps: &Caps) -> ProcessBounds {
+pub(super) fn process_bounds(settings: &Settings, caps: &Caps) -> ProcessBounds {
     ProcessBounds {
         requests_max: caps.requests,
         request_bytes_max: caps.bodies,
@@ -164,12 +164,12 @@ pub fn process_bounds(settings: &Settings, caps: &Caps) -> ProcessBounds {
 }
 
 /// Where answers are kept, if any are.
-pub fn cache(caps: &Caps) -> Option<Arc<AnswerStore>> {
+pub(super) fn cache(caps: &Caps) -> Option<Arc<AnswerStore>> {
     (caps.cache > 0).then(|| Arc::new(AnswerStore::new(caps.cache, clock::now())))
 }
 
 /// A chain's part of it. `stored`: what it shares with other balancers.
-pub fn chain_cache(
+pub(super) fn chain_cache(
     settings: &Settings,
     store: Option<&Arc<AnswerStore>>,
     stored: Option<Arc<StoredAnswers>>,

@@ -70,7 +70,7 @@ pub(super) struct RuntimeConfig {
 
 impl RuntimeConfig {
     /// Puts the chains of `settings` together.
-    pub fn new(settings: &Settings, factory: ChainFactory) -> RuntimeConfig {
+    pub(super) fn new(settings: &Settings, factory: ChainFactory) -> RuntimeConfig {
         let made = settings.all_chains().map(|(name, of_chain)| {
             let stored_as = settings.stored_as(&name);
             factory.make(&name, of_chain, stored_as)

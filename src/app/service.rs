@@ -24,7 +24,7 @@ const EXIT_CODE: i32 = 101;
 
 /// Counts each panic and gives it a line, of its place alone: its message may quote what a client or
 /// a node sent. The task that panicked ends, and with it the connection or call that it was for.
-pub fn watch_panics(metrics: Arc<ProcessMetrics>) {
+pub(super) fn watch_panics(metrics: Arc<ProcessMetrics>) {
     std::panic::set_hook(Box::new(move |panic| {
         metrics.panicked();
         let place = panic
@@ -50,7 +50,7 @@ impl PanicTrigger {
 }
 
 /// A service with which the process lives and ends.
-pub struct CriticalService<S> {
+pub(super) struct CriticalService<S> {
     service: S,
     /// True once the process is to end, or its listeners have gone to another.
     leaving: ShutdownWatch,
@@ -58,7 +58,7 @@ pub struct CriticalService<S> {
 }
 
 impl<S: ServiceWithDependents> CriticalService<S> {
-    pub fn new(service: S, leaving: ShutdownWatch) -> CriticalService<S> {
+    pub(super) fn new(service: S, leaving: ShutdownWatch) -> CriticalService<S> {
         CriticalService {
             service,
             leaving,
@@ -66,7 +66,7 @@ impl<S: ServiceWithDependents> CriticalService<S> {
         }
     }
 
-    pub fn tripwire(&self) -> PanicTrigger {
+    pub(super) fn tripwire(&self) -> PanicTrigger {
         PanicTrigger {
             service: self.service.name().to_string(),
             wire: self.wire.clone(),
@@ -120,20 +120,20 @@ impl<S: ServiceWithDependents> ServiceWithDependents for CriticalService<S> {
 }
 
 /// The services of a server, each of which is vital.
-pub struct ServiceSet {
+pub(super) struct ServiceSet {
     leaving: ShutdownWatch,
     pub tripwires: Vec<PanicTrigger>,
 }
 
 impl ServiceSet {
-    pub fn new(leaving: ShutdownWatch) -> ServiceSet {
+    pub(super) fn new(leaving: ShutdownWatch) -> ServiceSet {
         ServiceSet {
             leaving,
             tripwires: Vec::new(),
         }
     }
 
-    pub fn add(
+    pub(super) fn add(
         &mut self,
         server: &mut Server,
         service: impl ServiceWithDependents + 'static,
@@ -152,7 +152,7 @@ async fn ends_in_time(serving: impl Future<Output = ()>, endings: &[ShutdownWatc
 
 /// Listeners with the same app, which are ready once all their addresses are bound, so that who waits
 /// for them serves nobody before. Each is one of its own, so that the end of one is noticed.
-pub struct Listeners<A> {
+pub(super) struct Listeners<A> {
     pub name: &'static str,
     pub threads: Option<usize>,
     pub listeners: Vec<Service<A>>,

@@ -14,7 +14,7 @@ use crate::observe::spans::Tracer;
 ///
 /// # Errors
 /// TLS can't be set up, or a header can't be sent.
-pub fn exporter(
+pub(super) fn exporter(
     settings: &Settings,
     metrics: &ProcessMetrics,
     ca_file: Option<&str>,

@@ -8,7 +8,7 @@ use crate::shared::node_clients::Upstream;
 use forebay_core::vocabulary::metadata_service::is_metadata;
 
 /// Resolves the names of `upstreams`, and says whether one has moved to a new address; `told`: those of which the log has said that they don't resolve.
-pub async fn resolve_names(
+pub(super) async fn resolve_names(
     upstreams: impl Iterator<Item = &Arc<Upstream>>,
     told: &mut BTreeSet<String>,
 ) -> bool {

@@ -10,7 +10,7 @@ use forebay_core::vocabulary::target::{OwnAddresses, VariableScope, reference};
 
 /// `specs` without those that lead to one of our `listeners` (they would be asked by us what we ask them), and a
 /// sentence on each of these.
-pub fn apart_from_ours(
+pub(super) fn apart_from_ours(
     specs: Vec<NodeSpec>,
     listeners: &[SocketAddr],
 ) -> (Vec<NodeSpec>, Vec<String>) {
@@ -26,7 +26,7 @@ pub fn apart_from_ours(
 }
 
 /// A sentence on a node that was added by command and whose URL shows a variable.
-pub fn shows_variable(item: &RegistryItem) -> Option<String> {
+pub(super) fn shows_variable(item: &RegistryItem) -> Option<String> {
     let is_by_command = item.origin == ItemOrigin::Registry;
     let record = &item.record;
     let urls = [Some(&record.url), record.ws_url.as_ref()];

@@ -51,7 +51,7 @@ impl AnswerCopy {
 
 /// Keeps an answer to a call that was planned so, with these params, where it may be kept. `asked`: its node,
 /// as it was when it was asked.
-pub fn keep(
+pub(super) fn keep(
     pool: &FleetState,
     cache: &AnswerCache,
     (plan, params): (&CachePlan, &str),

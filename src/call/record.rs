@@ -29,7 +29,7 @@ struct CallCount<'a> {
 
 impl<'a> CallRecord<'a> {
     /// Begins the record of `call`, of `row`; and the context in which its attempts belong to it.
-    pub fn begin<'c>(
+    pub(crate) fn begin<'c>(
         state: &'a CallState,
         call: &Call<'_>,
         row: MethodIndex,
@@ -51,7 +51,7 @@ impl<'a> CallRecord<'a> {
 
     /// Ends it by what came of the call. The line of an answer that is passed on as it comes goes with
     /// that.
-    pub fn end(mut self, served: &mut ServedAnswer, call: &Call<'_>, outcome: CallOutcome) {
+    pub(crate) fn end(mut self, served: &mut ServedAnswer, call: &Call<'_>, outcome: CallOutcome) {
         self.count.outcome = outcome;
         if self.span.is_none() && self.entry.is_none() {
             return;

@@ -7,12 +7,12 @@ use crate::registry::item_json::ItemJson;
 use crate::registry::{ItemOrigin, RegistryItem};
 use forebay_core::vocabulary::node::{Role, Weight};
 
-pub const HEADINGS: [&str; 9] = [
+pub(super) const HEADINGS: [&str; 9] = [
     "NAME", "URL", "ROLE", "WEIGHT", "HEALTHY", "BLOCK", "LAG", "REASON", "ADDED",
 ];
 
 /// Writes a row a node, those that the registry has lost last; or how to begin where there is none.
-pub fn write(
+pub(super) fn write(
     out: &mut dyn Write,
     items: &[RegistryItem],
     (shown, leftovers): (&[ItemJson], &[ItemJson]),

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the balancer at the configuration's own admin listener for those of `chain` (`None`: of the default
 /// one); where none answers there is none.
-pub async fn ask(settings: &Settings, chain: Option<&ChainName>) -> Vec<ItemJson> {
+pub(super) async fn ask(settings: &Settings, chain: Option<&ChainName>) -> Vec<ItemJson> {
     let answered = answer(settings, chain).await.unwrap_or_default();
     answered
         .into_iter()

@@ -17,7 +17,7 @@ use super::{advice, chain_places, from_file, known_chain};
 use forebay_core::vocabulary::chain::ChainName;
 
 /// The most chains of one process.
-pub const CHAINS_MAX: usize = 200;
+pub(super) const CHAINS_MAX: usize = 200;
 /// The group, under `forebay`.
 pub(super) const CHAINS: &str = "chains";
 /// What only a chain has, and where the same is written where there is one chain alone; and what it means.

@@ -33,11 +33,11 @@ pub(super) struct ReadContext<'a> {
 
 impl ReadContext<'_> {
     /// A mistake at the line of `path`, or of the nearest key above it.
-    pub fn error(&self, path: &str, message: impl Into<String>) {
+    pub(super) fn error(&self, path: &str, message: impl Into<String>) {
         self.findings.error(self.root.line_of(path), path, message);
     }
 
-    pub fn warn(&self, path: &str, message: impl Into<String>) {
+    pub(super) fn warn(&self, path: &str, message: impl Into<String>) {
         self.findings.warn(self.root.line_of(path), path, message);
     }
 }
@@ -59,7 +59,7 @@ pub(super) struct ScalarText<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub fn new(
+    pub(super) fn new(
         context: &'a ReadContext<'a>,
         path: String,
         line: usize,
@@ -75,22 +75,22 @@ impl<'a> Field<'a> {
     }
 
     /// The value of a key below, of a group of free keys.
-    pub fn below(&self, entry: &'a YamlEntry) -> Field<'a> {
+    pub(super) fn below(&self, entry: &'a YamlEntry) -> Field<'a> {
         let path = below(&self.path, &entry.key);
         Field::new(self.context, path, entry.line, Some(&entry.node))
     }
 
     /// Whether the key stands there, be it with nothing beside it.
-    pub fn has_key(&self) -> bool {
+    pub(super) fn has_key(&self) -> bool {
         self.has_key
     }
 
-    pub fn is_written(&self) -> bool {
+    pub(super) fn is_written(&self) -> bool {
         self.node.is_some()
     }
 
     /// Whether it is only noted what would be looked for.
-    pub fn is_noted(&self) -> bool {
+    pub(super) fn is_noted(&self) -> bool {
         self.context.scribe.is_some()
     }
 
@@ -100,16 +100,16 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub fn error(&self, message: impl Into<String>) {
+    pub(super) fn error(&self, message: impl Into<String>) {
         self.context.findings.error(self.line, &self.path, message);
     }
 
-    pub fn warn(&self, message: impl Into<String>) {
+    pub(super) fn warn(&self, message: impl Into<String>) {
         self.context.findings.warn(self.line, &self.path, message);
     }
 
     /// The value as it stands in the file, `${NAME}` untouched.
-    pub fn written(&self) -> Option<&'a str> {
+    pub(super) fn written(&self) -> Option<&'a str> {
         self.note(|| ValueShape::Text("a text".to_string()));
         match &self.node?.value {
             YamlValue::Scalar { text, .. } => Some(text),
@@ -122,7 +122,7 @@ impl<'a> Field<'a> {
 
     /// The value with the environment put in. A value that the environment leaves empty counts
     /// as left out.
-    pub fn text(&self) -> Option<ScalarText<'a>> {
+    pub(super) fn text(&self) -> Option<ScalarText<'a>> {
         let written = self.written()?;
         match interpolate(written, self.context.lookup) {
             Ok(value) if value.len() > VALUE_BYTES_MAX => {
@@ -139,7 +139,7 @@ impl<'a> Field<'a> {
     }
 
     /// The value as `read` understands it; `form` says what it should have been.
-    pub fn parsed<T>(&self, form: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    pub(super) fn parsed<T>(&self, form: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.note(|| ValueShape::Text(format!("expected {form}")));
         let text = self.text()?;
         let value = read(&text.value);
@@ -170,7 +170,7 @@ impl<'a> Field<'a> {
         None
     }
 
-    pub fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+    pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
         self.note(|| ValueShape::Duration(*range.start(), *range.end()));
         self.ranged(
             quantity::DURATION_FORM,
@@ -181,7 +181,7 @@ impl<'a> Field<'a> {
     }
 
     /// Bytes.
-    pub fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
         self.note(|| ValueShape::Size(*range.start(), *range.end()));
         self.ranged(
             quantity::SIZE_FORM,
@@ -192,20 +192,20 @@ impl<'a> Field<'a> {
     }
 
     /// A whole number; `range` must fit into `T`.
-    pub fn number<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Option<T> {
+    pub(super) fn number<T: TryFrom<u64>>(&self, range: RangeInclusive<u64>) -> Option<T> {
         self.note(|| ValueShape::Number(*range.start(), *range.end()));
         let read = |text: &str| text.trim().parse().ok();
         let number = self.ranged("a whole number", read, range, |number| number.to_string())?;
         T::try_from(number).ok()
     }
 
-    pub fn decimal(&self, range: RangeInclusive<f64>) -> Option<f64> {
+    pub(super) fn decimal(&self, range: RangeInclusive<f64>) -> Option<f64> {
         self.note(|| ValueShape::Decimal(*range.start(), *range.end()));
         let read = |text: &str| text.trim().parse().ok();
         self.ranged("a number", read, range, |number| number.to_string())
     }
 
-    pub fn boolean(&self) -> Option<bool> {
+    pub(super) fn boolean(&self) -> Option<bool> {
         self.note(|| ValueShape::Boolean);
         self.parsed("true or false", |text| match text.trim() {
             "true" | "True" | "TRUE" => Some(true),
@@ -214,7 +214,7 @@ impl<'a> Field<'a> {
         })
     }
 
-    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         self.note(|| ValueShape::Choice(names.iter().map(ToString::to_string).collect()));
         self.parsed(&names.join(" or "), |text| {
@@ -223,7 +223,7 @@ impl<'a> Field<'a> {
         })
     }
 
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
         self.parsed(
             "an IP address and a port, as in `0.0.0.0:8545` or `[::]:8545`",
             |text| text.trim().parse().ok(),
@@ -232,7 +232,7 @@ impl<'a> Field<'a> {
 
     /// The items of a list; what is wrong with one doesn't hide the others. `None` when the list
     /// is left out or isn't one.
-    pub fn list<T>(&self, read: impl Fn(&Field<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn list<T>(&self, read: impl Fn(&Field<'a>) -> Option<T>) -> Option<Vec<T>> {
         if self.is_noted() {
             self.note(|| ValueShape::List);
             let path = format!("{}{ITEM}", self.path);
@@ -263,7 +263,7 @@ impl<'a> Field<'a> {
     }
 
     /// The group of keys that stands here; an unknown key and one written twice are errors.
-    pub fn section(&self, known: &[&str]) -> Section<'a> {
+    pub(super) fn section(&self, known: &[&str]) -> Section<'a> {
         self.note(|| ValueShape::Group(known.iter().map(ToString::to_string).collect()));
         let section = Section {
             context: self.context,
@@ -279,7 +279,7 @@ impl<'a> Field<'a> {
     }
 
     /// The same group of keys, after it was read: nothing more is told of it.
-    pub fn group(&self) -> Section<'a> {
+    pub(super) fn group(&self) -> Section<'a> {
         let entries = match self.node.map(|node| &node.value) {
             Some(YamlValue::Mapping(entries)) => &entries[..entries.len().min(ITEMS_MAX)],
             Some(YamlValue::Scalar { .. } | YamlValue::Sequence(_)) | None => &[],
@@ -293,7 +293,7 @@ impl<'a> Field<'a> {
     }
 
     /// Keys with their values, whatever they are; one written twice is an error.
-    pub fn entries(&self) -> &'a [YamlEntry] {
+    pub(super) fn entries(&self) -> &'a [YamlEntry] {
         let Some(node) = self.node else {
             return &[];
         };
@@ -309,13 +309,13 @@ impl<'a> Field<'a> {
     }
 
     /// Keys of any name, each with a text.
-    pub fn texts(&self) -> &'a [YamlEntry] {
+    pub(super) fn texts(&self) -> &'a [YamlEntry] {
         self.note(|| ValueShape::Free);
         self.entries()
     }
 
     /// Groups by names of any kind; one written twice is an error. `None` when nothing stands there.
-    pub fn named<T>(&self, read: impl Fn(&str, &Field<'a>) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn named<T>(&self, read: impl Fn(&str, &Field<'a>) -> Option<T>) -> Option<Vec<T>> {
         if self.is_noted() {
             self.note(|| ValueShape::Named);
             let path = format!("{}{NAMED}", self.path);
@@ -344,7 +344,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    pub fn field(&self, key: &str) -> Field<'a> {
+    pub(super) fn field(&self, key: &str) -> Field<'a> {
         let entry = self.entries.iter().find(|entry| entry.key == key);
         let line = entry.map_or(self.line, |entry| entry.line);
         let node = entry.map(|entry| &entry.node);
@@ -352,13 +352,13 @@ impl<'a> Section<'a> {
     }
 
     /// The first of `keys` that stands there, or would: where to tell of a quarrel between them.
-    pub fn first_written(&self, keys: &[&str]) -> Field<'a> {
+    pub(super) fn first_written(&self, keys: &[&str]) -> Field<'a> {
         let written = keys.iter().find(|key| self.has(key));
         self.field(written.or(keys.first()).copied().unwrap_or_default())
     }
 
     /// Whether the key stands there, be it with nothing beside it.
-    pub fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 

@@ -59,12 +59,12 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub fn error(&self, line: usize, key: &str, message: impl Into<String>) {
+    pub(super) fn error(&self, line: usize, key: &str, message: impl Into<String>) {
         self.errors.set(self.errors.get() + 1);
         self.push(Severity::Error, line, key, message.into());
     }
 
-    pub fn warn(&self, line: usize, key: &str, message: impl Into<String>) {
+    pub(super) fn warn(&self, line: usize, key: &str, message: impl Into<String>) {
         self.push(Severity::Warning, line, key, message.into());
     }
 
@@ -83,19 +83,19 @@ impl Findings {
     }
 
     /// How many mistakes so far, those left out of the list included.
-    pub fn errors(&self) -> usize {
+    pub(super) fn errors(&self) -> usize {
         self.errors.get()
     }
 
     /// Whether this was told of this line.
-    pub fn has(&self, line: usize, message: &str) -> bool {
+    pub(super) fn has(&self, line: usize, message: &str) -> bool {
         let list = self.list.borrow();
         let mut there = list.iter();
         there.any(|found| found.line == line && found.message == message)
     }
 
     /// Whether no mistake was found at `path` or below it.
-    pub fn is_sound(&self, path: &str) -> bool {
+    pub(super) fn is_sound(&self, path: &str) -> bool {
         let is_there = |key: &str| {
             let rest = key.strip_prefix(path);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -108,7 +108,7 @@ impl Findings {
     }
 
     /// All findings by line, and a last one that counts those left out.
-    pub fn into_sorted(self) -> Vec<Finding> {
+    pub(super) fn into_sorted(self) -> Vec<Finding> {
         let mut list = self.list.into_inner();
         list.sort_by_key(|finding| finding.line);
         let left_out = self.left_out.get();

@@ -21,7 +21,7 @@ pub(super) struct Form<S, T> {
 
 impl<S: 'static, T: 'static> Form<S, T> {
     /// `read` gives `None` for what is left out or wrong: the setting keeps its default then.
-    pub fn new(
+    pub(super) fn new(
         read: impl Fn(&Field<'_>) -> Option<T> + 'static,
         show: impl Fn(&T) -> Json + 'static,
     ) -> Form<S, T> {
@@ -29,7 +29,7 @@ impl<S: 'static, T: 'static> Form<S, T> {
     }
 
     /// As `new`, for what depends on settings that were read before.
-    pub fn beside(
+    pub(super) fn beside(
         read: impl Fn(&Field<'_>, &S) -> Option<T> + 'static,
         show: impl Fn(&T) -> Json + 'static,
     ) -> Form<S, T> {
@@ -38,7 +38,7 @@ impl<S: 'static, T: 'static> Form<S, T> {
     }
 
     /// What is read is judged beside the settings that were read before.
-    pub fn also(self, judge: impl Fn(&Field<'_>, &T, &S) + 'static) -> Form<S, T> {
+    pub(super) fn also(self, judge: impl Fn(&Field<'_>, &T, &S) + 'static) -> Form<S, T> {
         let read = self.read;
         let judged = move |field: &Field<'_>, settings: &S| {
             let value = read(field, settings)?;
@@ -52,7 +52,7 @@ impl<S: 'static, T: 'static> Form<S, T> {
     }
 
     /// What is left out or wrong follows from the settings that were read before.
-    pub fn or(self, default: impl Fn(&S) -> T + 'static) -> Form<S, T> {
+    pub(super) fn or(self, default: impl Fn(&S) -> T + 'static) -> Form<S, T> {
         let read = self.read;
         let read = move |field: &Field<'_>, settings: &S| {
             read(field, settings).or_else(|| Some(default(settings)))
@@ -63,11 +63,11 @@ impl<S: 'static, T: 'static> Form<S, T> {
         }
     }
 
-    pub fn read(&self, field: &Field<'_>, before: &S) -> Option<T> {
+    pub(super) fn read(&self, field: &Field<'_>, before: &S) -> Option<T> {
         (self.read)(field, before)
     }
 
-    pub fn show(&self, value: &T) -> Json {
+    pub(super) fn show(&self, value: &T) -> Json {
         (self.show)(value)
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Fate {
 }
 
 impl<S> When<S> {
-    pub fn fate(&self, running: &S, wanted: &S) -> Fate {
+    pub(super) fn fate(&self, running: &S, wanted: &S) -> Fate {
         match self {
             When::Live => Fate::Applies,
             When::LiveUnless(unfit) if unfit(running, wanted) => Fate::Waits,
@@ -42,7 +42,7 @@ impl<S> When<S> {
     }
 
     /// For the reference page.
-    pub fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self {
             When::Live | When::LiveUnless(_) => "live",
             When::Restart | When::RestartIf(_) => "restart",
@@ -62,7 +62,7 @@ pub(super) struct Setting<S> {
 
 impl<S> Setting<S> {
     /// Its key as changes are told of it: by its group and its name; what stands below is told with it.
-    pub fn told_key(&self) -> String {
+    pub(super) fn told_key(&self) -> String {
         let parts: Vec<_> = self.key.split('.').take(2).collect();
         format!("forebay.{}", parts.join("."))
     }

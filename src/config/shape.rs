@@ -39,14 +39,14 @@ pub(super) struct SchemaRecorder {
 
 impl SchemaRecorder {
     /// What is said first of a key is the most exact.
-    pub fn note(&self, path: &str, shape: impl FnOnce() -> ValueShape) {
+    pub(super) fn note(&self, path: &str, shape: impl FnOnce() -> ValueShape) {
         let mut shapes = self.shapes.borrow_mut();
         if !shapes.contains_key(path) {
             shapes.insert(path.to_string(), shape());
         }
     }
 
-    pub fn shape(&self, path: &str) -> Option<ValueShape> {
+    pub(super) fn shape(&self, path: &str) -> Option<ValueShape> {
         self.shapes.borrow().get(path).cloned()
     }
 }

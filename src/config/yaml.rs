@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use super::finding::{Findings, shown};
 
 /// The deepest nesting that we read; our own keys need six.
-pub const DEPTH_MAX: usize = 32;
+pub(super) const DEPTH_MAX: usize = 32;
 
 /// A value and the line, counted from 1, on which it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) struct YamlEntry {
 }
 
 impl YamlNode {
-    pub fn is_null(&self) -> bool {
+    pub(super) fn is_null(&self) -> bool {
         match &self.value {
             YamlValue::Scalar { text, quoted } => {
                 !quoted && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL")
@@ -47,7 +47,7 @@ impl YamlNode {
     }
 
     /// What kind of thing it is, for messages.
-    pub fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             YamlValue::Scalar { .. } if self.is_null() => "nothing",
             YamlValue::Scalar { .. } => "a single value",
@@ -57,7 +57,7 @@ impl YamlNode {
     }
 
     /// The entry of `key` in a mapping.
-    pub fn entry(&self, key: &str) -> Option<&YamlEntry> {
+    pub(super) fn entry(&self, key: &str) -> Option<&YamlEntry> {
         match &self.value {
             YamlValue::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
             YamlValue::Scalar { .. } | YamlValue::Sequence(_) => None,
@@ -66,12 +66,12 @@ impl YamlNode {
 
     /// The line of the key at a dotted path such as `forebay.nodes[1].url`; if it isn't in the
     /// file, the line of the nearest key above it that is.
-    pub fn line_of(&self, path: &str) -> usize {
+    pub(super) fn line_of(&self, path: &str) -> usize {
         self.place_of(path).0
     }
 
     /// Whether there is a key at that path.
-    pub fn holds(&self, path: &str) -> bool {
+    pub(super) fn holds(&self, path: &str) -> bool {
         self.place_of(path).1
     }
 

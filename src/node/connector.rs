@@ -177,7 +177,7 @@ pub(super) struct NodeAddresses {
 }
 
 impl NodeAddresses {
-    pub fn new(addresses: Vec<SocketAddr>) -> NodeAddresses {
+    pub(super) fn new(addresses: Vec<SocketAddr>) -> NodeAddresses {
         NodeAddresses {
             list: ArcSwap::from_pointee(addresses),
             first: AtomicUsize::new(0),
@@ -186,7 +186,7 @@ impl NodeAddresses {
 
     /// Takes `addresses` over, unless it is empty. The one that was good goes first if it is
     /// still among them. Says whether they are others than before.
-    pub fn set(&self, addresses: Vec<SocketAddr>) -> bool {
+    pub(super) fn set(&self, addresses: Vec<SocketAddr>) -> bool {
         let before = self.list.load_full();
         if addresses.is_empty() || addresses == *before {
             return false;

@@ -17,13 +17,13 @@ use crate::node::client::NodeClient;
 use forebay_core::vocabulary::node::NodeRecord;
 
 /// What every wait in these tests is bounded by.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// One line of a connection's script. After the last the client's close is awaited.
 #[derive(Clone)]
-pub enum ScriptLine {
+pub(super) enum ScriptLine {
     /// Reads one whole request.
     Hear,
     Say(Vec<u8>),
@@ -32,17 +32,17 @@ pub enum ScriptLine {
     Close,
 }
 
-pub fn say(text: &str) -> ScriptLine {
+pub(super) fn say(text: &str) -> ScriptLine {
     ScriptLine::Say(text.as_bytes().to_vec())
 }
 
 /// [`OK`] to each of so many requests.
-pub fn polite_lines(requests: usize) -> Vec<ScriptLine> {
+pub(super) fn polite_lines(requests: usize) -> Vec<ScriptLine> {
     vec![vec![ScriptLine::Hear, say(OK)]; requests].concat()
 }
 
 /// A playing node. Connection n plays script n, those after the last play the last.
-pub struct ScriptedNode {
+pub(super) struct ScriptedNode {
     pub address: SocketAddr,
     accepted: Arc<AtomicUsize>,
     heard: Arc<Mutex<Vec<String>>>,
@@ -51,16 +51,19 @@ pub struct ScriptedNode {
 }
 
 impl ScriptedNode {
-    pub async fn play(scripts: Vec<Vec<ScriptLine>>) -> ScriptedNode {
+    pub(super) async fn play(scripts: Vec<Vec<ScriptLine>>) -> ScriptedNode {
         ScriptedNode::open(scripts, None).await
     }
 
-    pub async fn play_tls(scripts: Vec<Vec<ScriptLine>>, acceptor: TlsAcceptor) -> ScriptedNode {
+    pub(super) async fn play_tls(
+        scripts: Vec<Vec<ScriptLine>>,
+        acceptor: TlsAcceptor,
+    ) -> ScriptedNode {
         ScriptedNode::open(scripts, Some(acceptor)).await
     }
 
     /// Answers [`OK`] to whatever comes, many times on each connection.
-    pub async fn polite() -> ScriptedNode {
+    pub(super) async fn polite() -> ScriptedNode {
         ScriptedNode::play(vec![polite_lines(20)]).await
     }
 
@@ -97,21 +100,21 @@ impl ScriptedNode {
         stage
     }
 
-    pub fn accepted(&self) -> usize {
+    pub(super) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 
     /// The requests so far, whole.
-    pub fn heard(&self) -> Vec<String> {
+    pub(super) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 
     /// Waits until one more connection has ended, on either side's wish.
-    pub async fn one_ended(&self) {
+    pub(super) async fn one_ended(&self) {
         within(self.ended.acquire()).await.unwrap().forget();
     }
 
-    pub fn link(&self) -> NodeClient {
+    pub(super) fn link(&self) -> NodeClient {
         link(
             &format!("http://{}/rpc", self.address),
             &ServerConf::default(),
@@ -119,12 +122,12 @@ impl ScriptedNode {
     }
 }
 
-pub fn link(url: &str, conf: &ServerConf) -> NodeClient {
+pub(super) fn link(url: &str, conf: &ServerConf) -> NodeClient {
     let spec = NodeRecord::at(url).resolve(&|_| None).unwrap();
     NodeClient::new(&spec, Arc::new(Connector::new(conf).unwrap()), 4)
 }
 
-pub async fn within<F: Future>(future: F) -> F::Output {
+pub(super) async fn within<F: Future>(future: F) -> F::Output {
     timeout(PATIENCE, future).await.expect("in time")
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Turn<'a> {
 }
 
 impl<'a> ProbeQuestions<'a> {
-    pub fn new(client: Arc<Client>, node: &'a NodeSpec) -> ProbeQuestions<'a> {
+    pub(super) fn new(client: Arc<Client>, node: &'a NodeSpec) -> ProbeQuestions<'a> {
         ProbeQuestions {
             client,
             node,
@@ -38,7 +38,7 @@ impl<'a> ProbeQuestions<'a> {
         }
     }
 
-    pub async fn turn(&'a self) -> Turn<'a> {
+    pub(super) async fn turn(&'a self) -> Turn<'a> {
         Turn {
             questions: self,
             _permit: self.turns.acquire().await.ok(),
@@ -46,13 +46,13 @@ impl<'a> ProbeQuestions<'a> {
     }
 
     /// Waits for a turn, and asks.
-    pub async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
+    pub(super) async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
         self.turn().await.ask(question).await
     }
 }
 
 impl Turn<'_> {
-    pub async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
+    pub(super) async fn ask<T>(&self, question: &RpcQuery<'_, T>) -> Result<T, RpcFailure> {
         let answer = ask(&self.questions.client, self.questions.node, question).await;
         // The connection is given back by a task of its own: unless that runs first, the next question
         // opens another.

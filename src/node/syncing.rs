@@ -21,13 +21,13 @@ pub(super) struct SyncingStatus {
 
 impl SyncingStatus {
     /// `None`: it isn't syncing.
-    pub fn read(result: &str) -> Option<SyncingStatus> {
+    pub(super) fn read(result: &str) -> Option<SyncingStatus> {
         let is_object = result.starts_with('{');
         is_object.then(|| serde_json::from_str(result).unwrap_or_default())
     }
 
     /// Beside a head that was told at the same time: one block may have come in between.
-    pub fn of(&self, head: &ProbedHead, has_state: bool) -> SyncReport {
+    pub(super) fn of(&self, head: &ProbedHead, has_state: bool) -> SyncReport {
         let number = |told: &Option<String>| told.as_deref().and_then(hex::quantity_in);
         let remains = |told| number(told).is_some_and(|blocks| blocks > 0);
         let current = number(&self.current_block);

@@ -12,7 +12,7 @@ use crate::registry::{ItemOrigin, RegistryItem, StoredHealth};
 use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// A node as it is written down.
-pub trait StoredNode {
+pub(super) trait StoredNode {
     fn url(&self) -> &str;
     /// The name that it was given.
     fn name(&self) -> Option<&str>;
@@ -46,7 +46,7 @@ fn is_plain(name: &str) -> bool {
 ///
 /// # Errors
 /// Any fault of the record; its URL, its name or the lead is taken.
-pub fn newcomer(
+pub(super) fn newcomer(
     rows: &[impl StoredNode],
     record: &NodeRecord,
     lookup: EnvironmentLookup<'_>,
@@ -92,7 +92,7 @@ fn clash(
 ///
 /// # Errors
 /// [`RegistryError::Unknown`].
-pub fn find<'a, R: StoredNode>(
+pub(super) fn find<'a, R: StoredNode>(
     rows: &'a [R],
     key: &str,
     lookup: EnvironmentLookup<'_>,

@@ -17,7 +17,7 @@ use forebay_core::fleet::wait_queue::{QueueTicket, WaitQueue};
 use forebay_core::vocabulary::client::Client;
 
 /// How long a call waits for a place unless the settings say otherwise.
-pub const PATIENCE: Duration = Duration::from_millis(100);
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
 /// Places that are given by the clock are given this late at least: timers are no finer.
 const TICK: Duration = Duration::from_millis(1);
 /// The longest pause before it is looked again whether a node has room for what is due.

@@ -33,13 +33,13 @@ pub(crate) struct FakeNodeState {
 }
 
 impl FakeNodeState {
-    pub fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+    pub(crate) fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
         self.behaviour
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn diary(&self) -> MutexGuard<'_, RequestLog> {
+    pub(crate) fn diary(&self) -> MutexGuard<'_, RequestLog> {
         self.diary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,7 +52,7 @@ pub(crate) struct RequestLog {
 }
 
 impl RequestLog {
-    pub fn note(&mut self, heard: RecordedRequest, methods: &[String]) {
+    pub(crate) fn note(&mut self, heard: RecordedRequest, methods: &[String]) {
         if self.requests.len() == LOG_REQUESTS_MAX {
             self.requests.pop_front();
         }

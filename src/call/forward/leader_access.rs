@@ -42,7 +42,7 @@ pub(super) struct LeaderAccess<'t> {
 
 impl LeaderAccess<'_> {
     /// Draws by `draw`, given whom to pass, until somebody may be asked.
-    pub fn draw(
+    pub(super) fn draw(
         &self,
         passed: &[NodeId],
         mut draw: impl FnMut(&[NodeId]) -> Option<NodeId>,

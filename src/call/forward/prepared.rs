@@ -57,7 +57,7 @@ pub(super) struct EditedCall<'t> {
 }
 
 impl<'a> PreparedAttempt<'_, 'a> {
-    pub async fn make(self, mut place: Option<NodePlace>) -> (Verdict, AttemptContent<'a>) {
+    pub(super) async fn make(self, mut place: Option<NodePlace>) -> (Verdict, AttemptContent<'a>) {
         if let Some(lookup) = self.lookup
             && let Some(came) = Box::pin(self.join(lookup, &mut place)).await
         {
@@ -138,7 +138,7 @@ impl EditedCall<'_> {
     }
 
     /// Whether the caller was refused so of late as it wrote its call, too: it isn't what we wrote.
-    pub fn is_settled(&self, refusal: &RpcError<'_>) -> bool {
+    pub(super) fn is_settled(&self, refusal: &RpcError<'_>) -> bool {
         let disputes = self.engine.disputes();
         let matter = (self.client, DisputeSubject::Edits);
         let dispute = disputes.name(matter, &self.call.method, refusal);
@@ -146,7 +146,7 @@ impl EditedCall<'_> {
     }
 
     /// Hears what became of the call as its caller wrote it, at a node that had given that `refusal`.
-    pub fn hear_as_written(
+    pub(super) fn hear_as_written(
         &self,
         refusal: &RpcError<'_>,
         node: &NodeView,

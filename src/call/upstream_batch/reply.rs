@@ -24,7 +24,7 @@ pub(super) struct BatchReply<'t, 'a> {
 }
 
 impl<'t, 'a> BatchReply<'t, 'a> {
-    pub fn of(
+    pub(super) fn of(
         came: &'t BatchResult,
         judged: &BatchVerdict<'_>,
         (upstream, node): (&'t Upstream, &'t NodeView),
@@ -50,7 +50,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
     }
 
     /// Lets a rider hear what became of his call.
-    pub fn hand_out(&self, rider: &mut BatchMember<'a>, lot: MemberOutcome<'_>) {
+    pub(super) fn hand_out(&self, rider: &mut BatchMember<'a>, lot: MemberOutcome<'_>) {
         let came = match (lot, self.body) {
             // Alone it is asked as its caller wrote it.
             (MemberOutcome::Answered(_, answer), _) if rider.errand.is_to_blame(&answer) => {

@@ -101,7 +101,7 @@ pub(super) struct BatchAttempt {
 }
 
 impl BatchAttempt {
-    pub fn begin(
+    pub(super) fn begin(
         place: NodePlace,
         calls: usize,
         following: Option<TrailContext<'_>>,
@@ -121,7 +121,7 @@ impl BatchAttempt {
     }
 
     /// Tells the limiter where the node had too much to do for them, and marks whatever it said of that.
-    pub fn weigh(&self, lots: &mut [MemberOutcome<'_>]) {
+    pub(super) fn weigh(&self, lots: &mut [MemberOutcome<'_>]) {
         let (load, now) = (&self.place.load, clock::now());
         let mut met = None;
         for lot in lots {
@@ -141,7 +141,11 @@ impl BatchAttempt {
     /// each call is an attempt that took as long as the trip, but for those of a refused batch: only
     /// what they come to one by one counts. For the load the trip is many answers at once, or one
     /// fault, which its first call answers for.
-    pub fn settle(&mut self, came: &BatchResult, lots: &[MemberOutcome<'_>]) -> Option<Penalty> {
+    pub(super) fn settle(
+        &mut self,
+        came: &BatchResult,
+        lots: &[MemberOutcome<'_>],
+    ) -> Option<Penalty> {
         let now = clock::now();
         let took = now.saturating_duration_since(self.began_at);
         if matches!(came, BatchResult::HeldBack) {

@@ -13,13 +13,13 @@ use forebay_core::rpc::batch::MemberOutcome;
 /// Calls of one convoy that are asked once more as they were written, before the others go on.
 const TRIALS_MAX: usize = 4;
 
-pub fn is_error(lot: &MemberOutcome<'_>) -> bool {
+pub(super) fn is_error(lot: &MemberOutcome<'_>) -> bool {
     matches!(lot, MemberOutcome::Answered(_, answer) if matches!(answer.outcome, Outcome::Error(_)))
 }
 
 /// Of those who may be refused for what we wrote into their calls, one of each kind is asked as its
 /// caller wrote it: that says of all of them whether they are to go on so.
-pub async fn run(
+pub(super) async fn run(
     (riders, lots): (&[BoxedMember<'_>], &[MemberOutcome<'_>]),
     (upstream, node): (&Arc<Upstream>, &NodeView),
     until: Instant,

@@ -9,10 +9,10 @@ use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
 use forebay_fake::{Behaviour, FakeChain, FakeConfig, FakeNode};
 
 /// A chain that exists nowhere else.
-pub const CHAIN_ID: u64 = 1337;
+pub(super) const CHAIN_ID: u64 = 1337;
 /// And one beside it.
-pub const SECOND_ID: u64 = 1338;
-pub const LEADER: &str = "leader";
+pub(super) const SECOND_ID: u64 = 1338;
+pub(super) const LEADER: &str = "leader";
 
 const FIRST_HEAD: u64 = 21_000_000;
 const SECOND_HEAD: u64 = 30_000_000;
@@ -24,7 +24,7 @@ const LEADER_LATENCY: Duration = Duration::from_millis(20);
 const BACKUP_AGE_BLOCKS: u64 = 40;
 
 /// Three nodes and a leader on one chain, and two nodes on another, to which nothing happens.
-pub struct DemoFleet {
+pub(super) struct DemoFleet {
     chain: Arc<FakeChain>,
     one: FakeNode,
     two: FakeNode,
@@ -39,7 +39,7 @@ impl DemoFleet {
     ///
     /// # Errors
     /// When a port can't be bound.
-    pub async fn build(block_time: Duration) -> io::Result<DemoFleet> {
+    pub(super) async fn build(block_time: Duration) -> io::Result<DemoFleet> {
         let chain = FakeChain::running(SEED, FIRST_HEAD, block_time);
         let second = FakeChain::running(SEED + 1, SECOND_HEAD, block_time);
         let beside = async || start(&second, SECOND_ID, OWN_LATENCY).await;
@@ -55,7 +55,7 @@ impl DemoFleet {
     }
 
     /// The nodes as an operator would write them down.
-    pub fn records(&self) -> Vec<NodeRecord> {
+    pub(super) fn records(&self) -> Vec<NodeRecord> {
         let own = DemoNode::ALL.map(|player| NodeRecord {
             name: Some(player.name().to_string()),
             weight: Weight::new(player.weight()).unwrap_or(Weight::ONE),
@@ -70,7 +70,7 @@ impl DemoFleet {
     }
 
     /// Those of the second chain.
-    pub fn second_records(&self) -> Vec<NodeRecord> {
+    pub(super) fn second_records(&self) -> Vec<NodeRecord> {
         let nodes = self.second.iter().zip(["second-1", "second-2"]);
         nodes
             .map(|(node, name)| NodeRecord {
@@ -90,7 +90,7 @@ impl DemoFleet {
 
     /// # Errors
     /// When a node can't return because its port was taken meanwhile.
-    pub async fn act(&mut self, cue: NodeAction) -> io::Result<()> {
+    pub(super) async fn act(&mut self, cue: NodeAction) -> io::Result<()> {
         match cue {
             NodeAction::StandStill(player) => {
                 let node = self.node(player);
@@ -110,7 +110,7 @@ impl DemoFleet {
     }
 
     /// Moves on who is catching up: half of what is missing each time.
-    pub fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         let chain_head = self.chain.head();
         let mut still = Vec::new();
         for player in std::mem::take(&mut self.catching_up) {

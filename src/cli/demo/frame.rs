@@ -13,7 +13,7 @@ const CHAPTER_LINES: usize = 2;
 const INDENT: &str = "      ";
 
 /// The frame's lines, each at most [`COLUMNS`] characters wide.
-pub fn frame(picture: &Screen, ink: Painter) -> Vec<String> {
+pub(super) fn frame(picture: &Screen, ink: Painter) -> Vec<String> {
     let mut lines = vec![title(picture, ink), String::new()];
     lines.extend(chapter(picture, ink));
     lines.push(String::new());
@@ -138,7 +138,7 @@ fn of_event(event: &ScreenEvent, ink: Painter) -> String {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -159,7 +159,7 @@ pub mod tests {
     }
 
     /// A full picture `seconds` into a story of a minute.
-    pub fn picture(seconds: u64) -> Screen {
+    pub(crate) fn picture(seconds: u64) -> Screen {
         let length = Duration::from_secs(60);
         let elapsed = Duration::from_secs(seconds);
         let event = |text: &str| ScreenEvent {

@@ -40,7 +40,7 @@ const READS: [(&str, &str); 4] = [
 ];
 
 /// Sends calls and tells the tally what came of them.
-pub struct LoadGenerator {
+pub(super) struct LoadGenerator {
     client: reqwest::Client,
     url: String,
     tally: Mutex<LoadStatistics>,
@@ -51,7 +51,7 @@ impl LoadGenerator {
     ///
     /// # Errors
     /// When the HTTP client can't be set up.
-    pub fn new(address: SocketAddr, chain: &str) -> reqwest::Result<LoadGenerator> {
+    pub(super) fn new(address: SocketAddr, chain: &str) -> reqwest::Result<LoadGenerator> {
         Ok(LoadGenerator {
             client: reqwest::Client::builder()
                 .no_proxy()
@@ -62,19 +62,19 @@ impl LoadGenerator {
         })
     }
 
-    pub fn tally(&self) -> MutexGuard<'_, LoadStatistics> {
+    pub(super) fn tally(&self) -> MutexGuard<'_, LoadStatistics> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the balancer says that it is ready.
-    pub async fn finds_it_ready(&self) -> bool {
+    pub(super) async fn finds_it_ready(&self) -> bool {
         let url = format!("{}/health", self.url.trim_end_matches('/'));
         let asked = self.client.get(url).send().await;
         asked.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Calls until the other end of `stop` is let go; then waits for what is under way.
-    pub async fn run(self: Arc<Self>, mut stop: oneshot::Receiver<()>) {
+    pub(super) async fn run(self: Arc<Self>, mut stop: oneshot::Receiver<()>) {
         let mut pace = interval(Duration::from_secs(1) / REQUESTS_PER_SECOND);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut under_way = JoinSet::new();

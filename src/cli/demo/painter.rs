@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 /// Every line of the demo fits into this many columns.
-pub const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 
 /// Paints, or leaves text as it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Painter {
+pub(super) struct Painter {
     pub has_colours: bool,
 }
 
@@ -20,39 +20,39 @@ impl Painter {
         }
     }
 
-    pub fn bold(self, text: &str) -> String {
+    pub(super) fn bold(self, text: &str) -> String {
         self.paint("1", text)
     }
 
-    pub fn dim(self, text: &str) -> String {
+    pub(super) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    pub fn red(self, text: &str) -> String {
+    pub(super) fn red(self, text: &str) -> String {
         self.paint("31", text)
     }
 
-    pub fn green(self, text: &str) -> String {
+    pub(super) fn green(self, text: &str) -> String {
         self.paint("32", text)
     }
 
-    pub fn yellow(self, text: &str) -> String {
+    pub(super) fn yellow(self, text: &str) -> String {
         self.paint("33", text)
     }
 
-    pub fn cyan(self, text: &str) -> String {
+    pub(super) fn cyan(self, text: &str) -> String {
         self.paint("36", text)
     }
 }
 
 /// `1:05`
-pub fn minutes(time: Duration) -> String {
+pub(super) fn minutes(time: Duration) -> String {
     let seconds = time.as_secs();
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 /// `21,000,042`
-pub fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -65,7 +65,7 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// `38 ms`, from a second on `1.2 s`.
-pub fn pause(time: Duration) -> String {
+pub(super) fn pause(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {
@@ -74,12 +74,12 @@ pub fn pause(time: Duration) -> String {
 }
 
 /// `38 %`, of a share from 0.0 to 1.0.
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
 /// Lines of at most `columns` characters, broken at spaces.
-pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -94,7 +94,7 @@ pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
 }
 
 /// A call to try by hand, on two lines. It answers a number and names who served.
-pub fn try_it(address: std::net::SocketAddr) -> [String; 2] {
+pub(super) fn try_it(address: std::net::SocketAddr) -> [String; 2] {
     [
         format!(r"curl -i {address} -H 'content-type: application/json' \"),
         r#"  -d '{"jsonrpc":"2.0","id":1,"method":"eth_gasPrice"}'"#.to_string(),

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 /// Below this the balancer's rounds are too slow for the story.
-pub const LENGTH_MIN: Duration = Duration::from_secs(20);
-pub const LENGTH_MAX: Duration = Duration::from_secs(3600);
+pub(super) const LENGTH_MIN: Duration = Duration::from_secs(20);
+pub(super) const LENGTH_MAX: Duration = Duration::from_secs(3600);
 
 const PARTS: u32 = 60;
 /// Blocks come at least this often.
@@ -15,16 +15,16 @@ const BLOCK_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// One of the own nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DemoNode {
+pub(super) enum DemoNode {
     One,
     Two,
     Three,
 }
 
 impl DemoNode {
-    pub const ALL: [DemoNode; 3] = [DemoNode::One, DemoNode::Two, DemoNode::Three];
+    pub(super) const ALL: [DemoNode; 3] = [DemoNode::One, DemoNode::Two, DemoNode::Three];
 
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             DemoNode::One => "node-1",
             DemoNode::Two => "node-2",
@@ -32,7 +32,7 @@ impl DemoNode {
         }
     }
 
-    pub fn weight(self) -> u64 {
+    pub(super) fn weight(self) -> u64 {
         match self {
             DemoNode::One => 2,
             DemoNode::Two | DemoNode::Three => 1,
@@ -42,7 +42,7 @@ impl DemoNode {
 
 /// What happens to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeAction {
+pub(super) enum NodeAction {
     StandStill(DemoNode),
     /// Its head falls far back, as after a restored backup.
     FallBack(DemoNode),
@@ -54,7 +54,7 @@ pub enum NodeAction {
 }
 
 impl NodeAction {
-    pub fn sentence(self) -> String {
+    pub(super) fn sentence(self) -> String {
         let (player, what) = match self {
             NodeAction::StandStill(player) => (player, "stands still, while the chain grows"),
             NodeAction::FallBack(player) => (player, "falls back, as if restored from a backup"),
@@ -70,7 +70,7 @@ impl NodeAction {
 
 /// A part of the story.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ScenarioPhase {
+pub(super) struct ScenarioPhase {
     begins: u32,
     pub title: &'static str,
     pub says: &'static str,
@@ -124,25 +124,25 @@ const CUES: [(u32, NodeAction); 10] = [
 
 /// The story at its length, and how much of it has been told.
 #[derive(Debug)]
-pub struct Scenario {
+pub(super) struct Scenario {
     length: Duration,
     cues_told: usize,
 }
 
 impl Scenario {
-    pub fn of(length: Duration) -> Scenario {
+    pub(super) fn of(length: Duration) -> Scenario {
         Scenario {
             length,
             cues_told: 0,
         }
     }
 
-    pub fn length(&self) -> Duration {
+    pub(super) fn length(&self) -> Duration {
         self.length
     }
 
     /// Short enough for a node to fall more than 10 blocks behind within its chapter.
-    pub fn block_time(&self) -> Duration {
+    pub(super) fn block_time(&self) -> Duration {
         (self.length / PARTS).min(BLOCK_TIME_MAX)
     }
 
@@ -151,7 +151,7 @@ impl Scenario {
     }
 
     /// The chapter at `elapsed`, and its number of how many.
-    pub fn chapter(&self, elapsed: Duration) -> (usize, usize, &'static ScenarioPhase) {
+    pub(super) fn chapter(&self, elapsed: Duration) -> (usize, usize, &'static ScenarioPhase) {
         let begun = CHAPTERS
             .iter()
             .filter(|chapter| self.moment(chapter.begins) <= elapsed)
@@ -161,7 +161,7 @@ impl Scenario {
     }
 
     /// What has to happen by `elapsed` and hasn't yet.
-    pub fn due(&mut self, elapsed: Duration) -> Vec<NodeAction> {
+    pub(super) fn due(&mut self, elapsed: Duration) -> Vec<NodeAction> {
         let due: Vec<_> = CUES
             .iter()
             .skip(self.cues_told)

@@ -17,7 +17,7 @@ use forebay_core::vocabulary::node::Role;
 const EVENTS_MAX: usize = 5;
 
 /// Everything that the screen shows.
-pub struct Screen {
+pub(super) struct Screen {
     pub elapsed: Duration,
     pub length: Duration,
     /// The chapter, its number and how many there are.
@@ -34,7 +34,7 @@ pub struct Screen {
 
 /// The chain beside the one that the story is of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecondChain {
+pub(super) struct SecondChain {
     pub head: Option<u64>,
     /// Of its nodes.
     pub fit: usize,
@@ -44,7 +44,7 @@ pub struct SecondChain {
 }
 
 impl SecondChain {
-    pub fn of(view: &FleetView, figures: &LoadTotals) -> SecondChain {
+    pub(super) fn of(view: &FleetView, figures: &LoadTotals) -> SecondChain {
         SecondChain {
             head: view.served_head.map(|head| head.0),
             fit: view.nodes.iter().filter(|node| node.serves()).count(),
@@ -57,7 +57,7 @@ impl SecondChain {
 
 /// One node.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NodeRow {
+pub(super) struct NodeRow {
     pub name: String,
     pub weight: u16,
     /// `None`: it doesn't answer now.
@@ -70,7 +70,7 @@ pub struct NodeRow {
 
 /// What the balancer thinks of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeVerdict {
+pub(super) enum NodeVerdict {
     Unproven,
     Fit,
     /// Back for a short time: so much of its weight, in percent.
@@ -86,7 +86,7 @@ pub enum NodeVerdict {
 
 /// Who serves now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServingNodes {
+pub(super) enum ServingNodes {
     Own(Vec<String>),
     Leader,
     Nobody,
@@ -94,13 +94,13 @@ pub enum ServingNodes {
 
 /// Who does something: we, who direct the story, or the balancer, who knows nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventOrigin {
+pub(super) enum EventOrigin {
     Story,
     Balancer,
 }
 
 impl EventOrigin {
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             EventOrigin::Story => "story",
             EventOrigin::Balancer => "forebay",
@@ -110,14 +110,14 @@ impl EventOrigin {
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScreenEvent {
+pub(super) struct ScreenEvent {
     pub at: Duration,
     pub voice: EventOrigin,
     pub text: String,
 }
 
 /// Keeps the newest events only.
-pub fn remember(events: &mut VecDeque<ScreenEvent>, new: &[ScreenEvent]) {
+pub(super) fn remember(events: &mut VecDeque<ScreenEvent>, new: &[ScreenEvent]) {
     events.extend(new.iter().cloned());
     while events.len() > EVENTS_MAX {
         events.pop_front();
@@ -125,7 +125,7 @@ pub fn remember(events: &mut VecDeque<ScreenEvent>, new: &[ScreenEvent]) {
 }
 
 /// The nodes as rows, in the order of the list.
-pub fn rows(view: &FleetView, shares: &BTreeMap<String, f64>, now: Instant) -> Vec<NodeRow> {
+pub(super) fn rows(view: &FleetView, shares: &BTreeMap<String, f64>, now: Instant) -> Vec<NodeRow> {
     let row = |node: &NodeView| NodeRow {
         name: node.name.to_string(),
         weight: node.weight.get(),
@@ -167,7 +167,7 @@ fn why(reason: Reason, node: &NodeView) -> String {
     }
 }
 
-pub fn serving(view: &FleetView) -> ServingNodes {
+pub(super) fn serving(view: &FleetView) -> ServingNodes {
     let own: Vec<_> = view
         .nodes
         .iter()
@@ -185,14 +185,14 @@ pub fn serving(view: &FleetView) -> ServingNodes {
 
 /// Compares each moment with the one before.
 #[derive(Default)]
-pub struct ChangeDetector {
+pub(super) struct ChangeDetector {
     states: BTreeMap<String, HealthState>,
     has_own: Option<bool>,
 }
 
 impl ChangeDetector {
     /// What changed since the last view, as sentences; the first one changes nothing.
-    pub fn notice(&mut self, view: &FleetView) -> Vec<String> {
+    pub(super) fn notice(&mut self, view: &FleetView) -> Vec<String> {
         let mut said = Vec::new();
         for node in &view.nodes {
             let state = node.standing.state;

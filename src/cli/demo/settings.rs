@@ -13,11 +13,16 @@ use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::NodeRecord;
 
 /// What the chain is called to which nothing happens; its path.
-pub const SECOND: &str = "second";
+pub(super) const SECOND: &str = "second";
 const ROUND_EVERY: Duration = Duration::from_millis(250);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(200);
 
-pub fn of(address: SocketAddr, folder: &Path, fleet: &DemoFleet, block_time: Duration) -> Settings {
+pub(super) fn of(
+    address: SocketAddr,
+    folder: &Path,
+    fleet: &DemoFleet,
+    block_time: Duration,
+) -> Settings {
     let shared = shared(address, folder);
     let chains = [
         ("first", CHAIN_ID, fleet.records()),

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Shares on the screen are those of this last while.
-pub const RECENT: Duration = Duration::from_secs(3);
+pub(super) const RECENT: Duration = Duration::from_secs(3);
 /// Names remembered for [`RECENT`]; at some 40 calls a second it is never reached.
 const RECENT_MAX: usize = 10_000;
 /// The name under which the balancer answers without asking a node.
-pub const LOCAL: &str = "local";
+pub(super) const LOCAL: &str = "local";
 
 /// What was heard of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadOutcome {
+pub(super) struct LoadOutcome {
     /// JSON-RPC calls in it.
     pub calls: u64,
     /// Of them, those that got a result.
@@ -27,7 +27,7 @@ pub struct LoadOutcome {
 
 /// All requests together.
 #[derive(Clone, Debug, Default)]
-pub struct LoadTotals {
+pub(super) struct LoadTotals {
     pub calls: u64,
     pub failed: u64,
     pub batches: u64,
@@ -40,14 +40,14 @@ pub struct LoadTotals {
 
 /// The figures as they grow.
 #[derive(Debug, Default)]
-pub struct LoadStatistics {
+pub(super) struct LoadStatistics {
     pub figures: LoadTotals,
     recent: VecDeque<(Instant, String)>,
     last_answer: Option<Instant>,
 }
 
 impl LoadStatistics {
-    pub fn hear(&mut self, heard: LoadOutcome, now: Instant) {
+    pub(super) fn hear(&mut self, heard: LoadOutcome, now: Instant) {
         if heard.answered > 0 {
             let before = self.last_answer.replace(now).unwrap_or(now);
             let pause = now.saturating_duration_since(before);
@@ -63,7 +63,7 @@ impl LoadStatistics {
     }
 
     /// Each node's part of the last while's answers, 0.0 to 1.0; none for who gave none.
-    pub fn recent_shares(&self, now: Instant) -> BTreeMap<String, f64> {
+    pub(super) fn recent_shares(&self, now: Instant) -> BTreeMap<String, f64> {
         let is_recent = |at: &Instant| now.saturating_duration_since(*at) <= RECENT;
         let mut counts = BTreeMap::new();
         for (_, node) in self.recent.iter().rev().take_while(|(at, _)| is_recent(at)) {
@@ -89,11 +89,11 @@ impl LoadTotals {
     }
 
     /// Each node's part of all answers, 0.0 to 1.0; none for who gave none.
-    pub fn shares(&self) -> BTreeMap<String, f64> {
+    pub(super) fn shares(&self) -> BTreeMap<String, f64> {
         shares(&self.served)
     }
 
-    pub fn served_by(&self, node: &str) -> u64 {
+    pub(super) fn served_by(&self, node: &str) -> u64 {
         self.served.get(node).copied().unwrap_or(0)
     }
 }

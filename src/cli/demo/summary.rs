@@ -11,7 +11,11 @@ use crate::cli::demo::statistics::{LOCAL, LoadTotals};
 const NAME_COLUMNS: usize = 34;
 
 /// The summary, several lines with their ends; of the chain that the story is of, and the second.
-pub fn summary([figures, second]: &[LoadTotals; 2], elapsed: Duration, ink: Painter) -> String {
+pub(super) fn summary(
+    [figures, second]: &[LoadTotals; 2],
+    elapsed: Duration,
+    ink: Painter,
+) -> String {
     let mut lines = vec![ink.bold(&format!("Summary of {} seconds", elapsed.as_secs()))];
     let failed = figure("failed", &grouped(figures.failed));
     let counts = [

@@ -19,13 +19,13 @@ const CLOSE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// What stdout can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutputKind {
+pub(super) enum OutputKind {
     Terminal { has_colours: bool },
     Lines,
 }
 
 impl OutputKind {
-    pub fn of_stdout() -> OutputKind {
+    pub(super) fn of_stdout() -> OutputKind {
         let value = |name| std::env::var(name).unwrap_or_default();
         OutputKind::of(
             io::stdout().is_terminal(),
@@ -45,7 +45,7 @@ impl OutputKind {
         }
     }
 
-    pub fn ink(self) -> Painter {
+    pub(super) fn ink(self) -> Painter {
         Painter {
             has_colours: self == OutputKind::Terminal { has_colours: true },
         }
@@ -53,7 +53,7 @@ impl OutputKind {
 }
 
 /// The place, while the demo runs. Dropping it gives the terminal back as it was.
-pub struct DemoTerminal {
+pub(super) struct DemoTerminal {
     kind: OutputKind,
     out: Stdout,
     chapter_told: usize,
@@ -63,7 +63,7 @@ pub struct DemoTerminal {
 impl DemoTerminal {
     /// # Errors
     /// When stdout is closed.
-    pub fn open(kind: OutputKind) -> io::Result<DemoTerminal> {
+    pub(super) fn open(kind: OutputKind) -> io::Result<DemoTerminal> {
         let mut out = io::stdout();
         match kind {
             OutputKind::Terminal { .. } => out.write_all(OPEN.as_bytes())?,
@@ -81,7 +81,7 @@ impl DemoTerminal {
     ///
     /// # Errors
     /// When stdout is closed.
-    pub fn show(&mut self, picture: &Screen, new: &[ScreenEvent]) -> io::Result<()> {
+    pub(super) fn show(&mut self, picture: &Screen, new: &[ScreenEvent]) -> io::Result<()> {
         let text = match self.kind {
             OutputKind::Terminal { .. } => painted(&frame(picture, self.kind.ink())),
             OutputKind::Lines => self.lines(picture, new),

@@ -14,14 +14,14 @@ pub(super) struct InputBuffer {
 
 impl InputBuffer {
     /// Makes room for about `bytes`.
-    pub fn reserve(&mut self, bytes: usize) -> &mut BytesMut {
+    pub(super) fn reserve(&mut self, bytes: usize) -> &mut BytesMut {
         self.has_grown |= self.bytes.len() + bytes > READ_BYTES;
         self.bytes.reserve(bytes);
         &mut self.bytes
     }
 
     /// Nothing is expected for a while.
-    pub fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         if self.has_grown && self.bytes.is_empty() {
             *self = InputBuffer::default();
         }

@@ -52,7 +52,7 @@ pub(super) struct ProcessFamilies {
 
 impl ProcessFamilies {
     #[rustfmt::skip]
-    pub fn new() -> ProcessFamilies {
+    pub(super) fn new() -> ProcessFamilies {
         let mut list = FamilyList::default();
         let made = ProcessFamilies {
             registry: Registry::new(),
@@ -166,7 +166,7 @@ pub(super) struct ChainFamilies {
 impl ChainFamilies {
     #[expect(clippy::too_many_lines, reason = "it is a list")]
     #[rustfmt::skip]
-    pub fn new(chain: &ChainName) -> ChainFamilies {
+    pub(super) fn new(chain: &ChainName) -> ChainFamilies {
         let mut list = FamilyList::of(chain);
         ChainFamilies {
             node_block_number: list.gauges("node_block_number", "The node's head.", &["node"]),

@@ -86,7 +86,7 @@ pub(super) struct SocketMetrics {
 }
 
 impl SocketMetrics {
-    pub fn new(families: &ChainFamilies) -> SocketMetrics {
+    pub(super) fn new(families: &ChainFamilies) -> SocketMetrics {
         SocketMetrics {
             open: families.sockets.with_label_values(&NO_LABELS),
             subscriptions: Topic::KINDS

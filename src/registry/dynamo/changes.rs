@@ -17,13 +17,13 @@ use crate::registry::{NodeEdit, RegistryError, RegistryItem};
 use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// The list as it was read: its edition first, then its rows, in order.
-pub struct ListSnapshot {
+pub(super) struct ListSnapshot {
     pub edition: Revision,
     pub rows: Vec<DynamoRow>,
 }
 
 /// One write to the node table.
-pub enum TableWrite {
+pub(super) enum TableWrite {
     Put(DynamoRow),
     Patch(DynamoRow, AttributePatch),
     Delete(DynamoRow),
@@ -31,7 +31,7 @@ pub enum TableWrite {
 
 impl TableWrite {
     /// The same as a request. Its condition fails when the item changed since it was read.
-    pub fn request(self, store: &DynamoTables) -> Result<TransactWriteItem, DynamoError> {
+    pub(super) fn request(self, store: &DynamoTables) -> Result<TransactWriteItem, DynamoError> {
         let request = TransactWriteItem::builder();
         let request = match self {
             TableWrite::Put(row) => request.put(
@@ -99,14 +99,14 @@ fn update(
 }
 
 /// A change that was decided: what to write, whether no node is left, and what came of it.
-pub struct TableChange<T> {
+pub(super) struct TableChange<T> {
     pub writes: Vec<TableWrite>,
     pub is_emptied: bool,
     pub outcome: T,
 }
 
 /// All of `records`, unless something was ever written.
-pub fn seed(
+pub(super) fn seed(
     book: &ListSnapshot,
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
@@ -133,7 +133,7 @@ pub fn seed(
     Ok(change)
 }
 
-pub fn add(
+pub(super) fn add(
     book: &ListSnapshot,
     record: &NodeRecord,
     lookup: EnvironmentLookup<'_>,
@@ -146,7 +146,7 @@ pub fn add(
     })
 }
 
-pub fn set(
+pub(super) fn set(
     book: &ListSnapshot,
     key: &str,
     edit: &NodeEdit,
@@ -185,7 +185,7 @@ fn damaged(row: &DynamoRow, why: &DynamoRowError, lookup: EnvironmentLookup<'_>)
     ))
 }
 
-pub fn remove(
+pub(super) fn remove(
     book: &ListSnapshot,
     key: &str,
     lookup: EnvironmentLookup<'_>,

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 
 /// Why a request brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DynamoError {
+pub(super) enum DynamoError {
     /// A condition did not hold: somebody else was quicker.
     Conflict,
     /// A transaction was under way on it: nothing is known of the condition.
@@ -68,7 +68,7 @@ impl fmt::Display for DynamoError {
 
 impl DynamoError {
     /// What the SDK's error of any operation means.
-    pub fn of<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> DynamoError {
+    pub(super) fn of<E: ProvideErrorMetadata, R>(why: &SdkError<E, R>) -> DynamoError {
         match why {
             SdkError::TimeoutError(_) => DynamoError::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => DynamoError::TimedOut,
@@ -91,7 +91,7 @@ impl DynamoError {
     }
 
     /// The same of a transaction, which is called off for one of several reasons.
-    pub fn of_transaction<R>(why: &SdkError<TransactWriteItemsError, R>) -> DynamoError {
+    pub(super) fn of_transaction<R>(why: &SdkError<TransactWriteItemsError, R>) -> DynamoError {
         let called_off = why.as_service_error().and_then(|error| match error {
             TransactWriteItemsError::TransactionCanceledException(called_off) => Some(called_off),
             _ => None,

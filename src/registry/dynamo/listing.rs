@@ -10,7 +10,7 @@ use crate::registry::{Listing, RegistryItem};
 use forebay_core::vocabulary::node::Role;
 
 /// The rows in the order of their adding: a scan has none of its own.
-pub fn in_order(mut rows: Vec<DynamoRow>) -> Vec<DynamoRow> {
+pub(super) fn in_order(mut rows: Vec<DynamoRow>) -> Vec<DynamoRow> {
     rows.sort_by(|one, other| {
         let key = |row: &DynamoRow| (row.when_added().to_string(), row.url().to_string());
         key(one).cmp(&key(other))
@@ -19,7 +19,7 @@ pub fn in_order(mut rows: Vec<DynamoRow>) -> Vec<DynamoRow> {
 }
 
 /// What the rows, in order, mean.
-pub fn of(book: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> Listing {
+pub(super) fn of(book: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> Listing {
     let mut listing = Listing::default();
     for row in &book.rows {
         match row.item(lookup) {

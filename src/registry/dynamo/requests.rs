@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 use crate::registry::dynamo::error::DynamoError;
 
 /// The longest that one request takes, its repeats included.
-pub const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPT_PATIENCE: Duration = Duration::from_secs(2);
 const ATTEMPTS_MAX: u32 = 3;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -29,11 +29,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const PAGES_MAX: usize = 64;
 
 /// One item as the table has it.
-pub type Attributes = HashMap<String, AttributeValue>;
+pub(super) type Attributes = HashMap<String, AttributeValue>;
 
 /// The way to a table and the one beside it.
 #[derive(Clone, Debug)]
-pub struct DynamoTables {
+pub(super) struct DynamoTables {
     pub nodes: String,
     pub state: String,
     endpoint: Option<String>,
@@ -43,7 +43,7 @@ pub struct DynamoTables {
 
 impl DynamoTables {
     /// Asks nobody yet.
-    pub fn new(table: &str, endpoint: Option<String>) -> DynamoTables {
+    pub(super) fn new(table: &str, endpoint: Option<String>) -> DynamoTables {
         DynamoTables {
             nodes: table.to_string(),
             state: format!("{table}-state"),
@@ -52,7 +52,7 @@ impl DynamoTables {
         }
     }
 
-    pub fn over(client: Client, table: &str) -> DynamoTables {
+    pub(super) fn over(client: Client, table: &str) -> DynamoTables {
         DynamoTables {
             client: Arc::new(OnceCell::new_with(Some(client))),
             ..DynamoTables::new(table, None)
@@ -60,7 +60,7 @@ impl DynamoTables {
     }
 
     /// Another pair of tables, over the same client.
-    pub fn beside(&self, table: &str) -> DynamoTables {
+    pub(super) fn beside(&self, table: &str) -> DynamoTables {
         DynamoTables {
             client: self.client.clone(),
             ..DynamoTables::new(table, self.endpoint.clone())
@@ -68,7 +68,7 @@ impl DynamoTables {
     }
 
     /// The client, made at the first call: finding the region and credentials may ask the network.
-    pub async fn client(&self) -> Result<&Client, DynamoError> {
+    pub(super) async fn client(&self) -> Result<&Client, DynamoError> {
         self.client.get_or_try_init(|| self.connect()).await
     }
 
@@ -104,7 +104,7 @@ impl DynamoTables {
     }
 
     /// All items of the node table, page by page to the end, consistently read.
-    pub async fn scan(&self) -> Result<Vec<Attributes>, DynamoError> {
+    pub(super) async fn scan(&self) -> Result<Vec<Attributes>, DynamoError> {
         let client = self.client().await?;
         let mut items = Vec::new();
         let mut from = None;
@@ -127,7 +127,7 @@ impl DynamoTables {
     }
 
     /// The item called `name` of the state table, consistently read.
-    pub async fn state_item(&self, name: &str) -> Result<Option<Attributes>, DynamoError> {
+    pub(super) async fn state_item(&self, name: &str) -> Result<Option<Attributes>, DynamoError> {
         let asked = self.client().await?.get_item().table_name(&self.state);
         let asked = asked.key("name", text(name)).consistent_read(true);
         let answer = asked.send().await.map_err(|why| DynamoError::of(&why))?;
@@ -135,7 +135,10 @@ impl DynamoTables {
     }
 
     /// The same as it was a moment ago, at half the price.
-    pub async fn state_item_lately(&self, name: &str) -> Result<Option<Attributes>, DynamoError> {
+    pub(super) async fn state_item_lately(
+        &self,
+        name: &str,
+    ) -> Result<Option<Attributes>, DynamoError> {
         let asked = self.client().await?.get_item().table_name(&self.state);
         let asked = asked.key("name", text(name)).consistent_read(false);
         let answer = asked.send().await.map_err(|why| DynamoError::of(&why))?;
@@ -143,19 +146,25 @@ impl DynamoTables {
     }
 
     /// An update of the node at `url`, still without its expressions.
-    pub async fn node_update(&self, url: &str) -> Result<UpdateItemFluentBuilder, DynamoError> {
+    pub(super) async fn node_update(
+        &self,
+        url: &str,
+    ) -> Result<UpdateItemFluentBuilder, DynamoError> {
         let update = self.client().await?.update_item();
         Ok(update.table_name(&self.nodes).key("url", text(url)))
     }
 
     /// An update of the state item called `name`, still without its expressions.
-    pub async fn state_update(&self, name: &str) -> Result<UpdateItemFluentBuilder, DynamoError> {
+    pub(super) async fn state_update(
+        &self,
+        name: &str,
+    ) -> Result<UpdateItemFluentBuilder, DynamoError> {
         let update = self.client().await?.update_item();
         Ok(update.table_name(&self.state).key("name", text(name)))
     }
 
     /// All of `writes`, or none; [`DynamoError::Conflict`] when a condition does not hold.
-    pub async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), DynamoError> {
+    pub(super) async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<(), DynamoError> {
         let transaction = self.client().await?.transact_write_items();
         let sent = transaction.set_transact_items(Some(writes)).send().await;
         sent.map(drop)
@@ -164,7 +173,7 @@ impl DynamoTables {
 }
 
 /// Sends `update`; `false` when its condition does not hold.
-pub async fn holds(update: UpdateItemFluentBuilder) -> Result<bool, DynamoError> {
+pub(super) async fn holds(update: UpdateItemFluentBuilder) -> Result<bool, DynamoError> {
     match update.send().await.map_err(|why| DynamoError::of(&why)) {
         Ok(_) => Ok(true),
         Err(DynamoError::Conflict) => Ok(false),
@@ -172,20 +181,20 @@ pub async fn holds(update: UpdateItemFluentBuilder) -> Result<bool, DynamoError>
     }
 }
 
-pub fn text(value: impl Into<String>) -> AttributeValue {
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-pub fn number(value: impl ToString) -> AttributeValue {
+pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
 /// A whole number from 0 on; anything else counts as nothing.
-pub fn natural(attributes: &Attributes, name: &str) -> Option<u64> {
+pub(super) fn natural(attributes: &Attributes, name: &str) -> Option<u64> {
     attributes.get(name)?.as_n().ok()?.parse().ok()
 }
 
 /// A text; anything else counts as nothing.
-pub fn written<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+pub(super) fn written<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     attributes.get(name)?.as_s().ok().map(String::as_str)
 }

@@ -20,7 +20,7 @@ use forebay_core::vocabulary::node::{
 
 /// Why an item is no node.
 #[derive(Debug, Error)]
-pub enum DynamoRowError {
+pub(super) enum DynamoRowError {
     #[error("the {0} is not {1}")]
     Attribute(&'static str, &'static str),
     #[error(transparent)]
@@ -28,20 +28,20 @@ pub enum DynamoRowError {
 }
 
 #[derive(Clone, Debug)]
-pub struct DynamoRow {
+pub(super) struct DynamoRow {
     attributes: Attributes,
 }
 
 /// What an edit makes of attributes: `None` takes one away.
-pub type AttributePatch = BTreeMap<&'static str, Option<AttributeValue>>;
+pub(super) type AttributePatch = BTreeMap<&'static str, Option<AttributeValue>>;
 
 impl DynamoRow {
-    pub fn new(attributes: Attributes) -> DynamoRow {
+    pub(super) fn new(attributes: Attributes) -> DynamoRow {
         DynamoRow { attributes }
     }
 
     /// A new node. The original's readers expect all five of its attributes.
-    pub fn of(item: &RegistryItem) -> DynamoRow {
+    pub(super) fn of(item: &RegistryItem) -> DynamoRow {
         let record = &item.record;
         let mut attributes = HashMap::from([
             ("url".to_string(), text(&record.url)),
@@ -66,25 +66,25 @@ impl DynamoRow {
         }))
     }
 
-    pub fn into_attributes(self) -> Attributes {
+    pub(super) fn into_attributes(self) -> Attributes {
         self.attributes
     }
 
-    pub fn when_added(&self) -> &str {
+    pub(super) fn when_added(&self) -> &str {
         written(&self.attributes, "when_added").unwrap_or_default()
     }
 
     /// Raised with every edit; an item of the original's has none.
-    pub fn version(&self) -> Option<u64> {
+    pub(super) fn version(&self) -> Option<u64> {
         natural(&self.attributes, "version")
     }
 
     /// The same as it was found, readable or not: what an edit's condition compares with.
-    pub fn version_found(&self) -> Option<&AttributeValue> {
+    pub(super) fn version_found(&self) -> Option<&AttributeValue> {
         self.attributes.get("version")
     }
 
-    pub fn patched(&self, patch: &AttributePatch) -> DynamoRow {
+    pub(super) fn patched(&self, patch: &AttributePatch) -> DynamoRow {
         let mut attributes = self.attributes.clone();
         for (name, value) in patch {
             match value {
@@ -96,7 +96,10 @@ impl DynamoRow {
     }
 
     /// What the item means. Variables may be unset: another process may have them.
-    pub fn item(&self, lookup: EnvironmentLookup<'_>) -> Result<RegistryItem, DynamoRowError> {
+    pub(super) fn item(
+        &self,
+        lookup: EnvironmentLookup<'_>,
+    ) -> Result<RegistryItem, DynamoRowError> {
         let weight = self.weight()?;
         let record = NodeRecord {
             url: self.url().to_string(),
@@ -116,7 +119,7 @@ impl DynamoRow {
     }
 
     /// What can be said of an item that is no node, for the one who takes it away.
-    pub fn remains(&self) -> RegistryItem {
+    pub(super) fn remains(&self) -> RegistryItem {
         self.item_of(NodeRecord {
             name: written(&self.attributes, "name").map(str::to_string),
             ..NodeRecord::at(self.url())
@@ -139,7 +142,7 @@ impl DynamoRow {
     }
 
     /// What `edit` makes of this node.
-    pub fn patch(&self, edit: &NodeEdit) -> AttributePatch {
+    pub(super) fn patch(&self, edit: &NodeEdit) -> AttributePatch {
         let mut patch = patch(edit);
         if let (Some(next), None) = (edit.weight, edit.former_weight) {
             let present = self.weight().unwrap_or(next);
@@ -274,7 +277,7 @@ impl node_list::StoredNode for DynamoRow {
 }
 
 /// 16 hex digits that tell URLs apart and show nothing of them.
-pub fn digest(url: &str) -> String {
+pub(super) fn digest(url: &str) -> String {
     let hash = Sha3_256::digest(url);
     hash.iter()
         .take(8)
@@ -283,7 +286,7 @@ pub fn digest(url: &str) -> String {
 }
 
 /// What `edit` changes.
-pub fn patch(edit: &NodeEdit) -> AttributePatch {
+pub(super) fn patch(edit: &NodeEdit) -> AttributePatch {
     let mut patch = AttributePatch::new();
     if let Some(weight) = edit.weight {
         patch.insert("weight", Some(number(weight.get())));

@@ -24,7 +24,7 @@ const FLOOR: &str = "floor";
 
 /// What the state table says of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revision {
+pub(super) enum Revision {
     /// There is no state table for us: the table may be the original's.
     Unkept,
     /// Nothing was ever written by us.
@@ -37,7 +37,7 @@ pub enum Revision {
 
 impl Revision {
     /// Whether a change of ours was ever written.
-    pub fn is_unwritten(self) -> bool {
+    pub(super) fn is_unwritten(self) -> bool {
         match self {
             Revision::Unkept | Revision::New => true,
             Revision::At { .. } => false,
@@ -45,7 +45,7 @@ impl Revision {
     }
 
     /// 0: no change of ours was ever written.
-    pub fn version(self) -> u64 {
+    pub(super) fn version(self) -> u64 {
         match self {
             Revision::At { version, .. } => version,
             Revision::Unkept | Revision::New => 0,
@@ -53,7 +53,7 @@ impl Revision {
     }
 
     /// Whether the last node was taken away by a change of ours.
-    pub fn is_emptied(self) -> bool {
+    pub(super) fn is_emptied(self) -> bool {
         match self {
             Revision::At { is_emptied, .. } => is_emptied,
             Revision::Unkept | Revision::New => false,
@@ -61,7 +61,7 @@ impl Revision {
     }
 }
 
-pub async fn edition(store: &DynamoTables) -> Result<Revision, DynamoError> {
+pub(super) async fn edition(store: &DynamoTables) -> Result<Revision, DynamoError> {
     let item = match store.state_item(LIST).await {
         Ok(item) => item,
         // A role for the original's table alone may read it all the same.
@@ -79,7 +79,7 @@ pub async fn edition(store: &DynamoTables) -> Result<Revision, DynamoError> {
 }
 
 /// A new edition after `before`, if that is still the last one.
-pub fn next_edition(
+pub(super) fn next_edition(
     store: &DynamoTables,
     before: Revision,
     is_emptied: bool,
@@ -108,12 +108,12 @@ pub fn next_edition(
     Ok(TransactWriteItem::builder().update(change).build())
 }
 
-pub fn malformed() -> DynamoError {
+pub(super) fn malformed() -> DynamoError {
     DynamoError::Other("a request can't be made".to_string())
 }
 
 /// Who holds the pen, if anybody ever did.
-pub async fn pen(store: &DynamoTables) -> Result<Option<Lease>, DynamoError> {
+pub(super) async fn pen(store: &DynamoTables) -> Result<Option<Lease>, DynamoError> {
     let item = store.state_item(PEN).await?;
     Ok(item.map(|item| Lease {
         holder: written(&item, "holder").unwrap_or_default().to_string(),
@@ -122,7 +122,7 @@ pub async fn pen(store: &DynamoTables) -> Result<Option<Lease>, DynamoError> {
 }
 
 /// Puts `new` where `old` stands; says whether it still stood there.
-pub async fn take_pen(
+pub(super) async fn take_pen(
     store: &DynamoTables,
     old: Option<&Lease>,
     new: &Lease,
@@ -147,7 +147,7 @@ fn head_of(leader: &str) -> String {
 }
 
 /// What the leader whose identity is `leader` last told for all.
-pub async fn shared_head(
+pub(super) async fn shared_head(
     store: &DynamoTables,
     leader: &str,
 ) -> Result<Option<SharedHead>, DynamoError> {
@@ -163,7 +163,7 @@ pub async fn shared_head(
 
 /// Writes it down, unless what stands there is newer and ours. Another's clock is not compared, nor ours
 /// once it has been set back.
-pub async fn share_head(
+pub(super) async fn share_head(
     store: &DynamoTables,
     leader: &str,
     head: SharedHead,
@@ -194,7 +194,7 @@ pub async fn share_head(
 
 /// The head that clients were told last. It may be as old as a moment: a raise that is missed is seen at
 /// the next look, which costs half as much so.
-pub async fn floor(store: &DynamoTables) -> Result<Option<HeadFloor>, DynamoError> {
+pub(super) async fn floor(store: &DynamoTables) -> Result<Option<HeadFloor>, DynamoError> {
     let item = store.state_item_lately(FLOOR).await?;
     Ok(item.and_then(|item| {
         Some(HeadFloor {
@@ -207,7 +207,7 @@ pub async fn floor(store: &DynamoTables) -> Result<Option<HeadFloor>, DynamoErro
 }
 
 /// Writes it, unless what stands there [is not to be replaced](HeadFloor::replaces).
-pub async fn raise_floor(
+pub(super) async fn raise_floor(
     store: &DynamoTables,
     write: FloorWrite,
     me: &str,

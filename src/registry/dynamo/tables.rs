@@ -17,7 +17,7 @@ const MAKING_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A sentence on each thing done, found or left; why not, in words, when it fails.
-pub async fn init(store: &DynamoTables) -> Result<Vec<String>, String> {
+pub(super) async fn init(store: &DynamoTables) -> Result<Vec<String>, String> {
     let mut told = Vec::new();
     for (table, key) in [(&store.nodes, "url"), (&store.state, "name")] {
         let made = ensure(store, table, key).await;

@@ -13,7 +13,7 @@ use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// Why a call wrote nothing.
 #[derive(Debug, Error)]
-pub enum ChangeError {
+pub(super) enum ChangeError {
     #[error(transparent)]
     Store(#[from] rusqlite::Error),
     #[error(transparent)]
@@ -31,7 +31,7 @@ pub enum ChangeError {
     Late,
 }
 
-pub fn list(
+pub(super) fn list(
     tables: ChainTables<'_>,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<Listing, ChangeError> {
@@ -54,7 +54,7 @@ pub fn list(
 }
 
 /// Writes `records` unless something was ever written; none at all leave the registry new.
-pub fn seed(
+pub(super) fn seed(
     tables: ChainTables<'_>,
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
@@ -68,7 +68,7 @@ pub fn seed(
     Ok(true)
 }
 
-pub fn add(
+pub(super) fn add(
     tables: ChainTables<'_>,
     record: &NodeRecord,
     lookup: EnvironmentLookup<'_>,
@@ -81,14 +81,14 @@ pub fn add(
 
 /// A row may hold an identity from before a variable changed, unseen by [`newcomer`]. The table's own
 /// keys refuse it.
-pub fn exists(why: rusqlite::Error) -> ChangeError {
+pub(super) fn exists(why: rusqlite::Error) -> ChangeError {
     match why.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => RegistryError::Exists.into(),
         Some(_) | None => why.into(),
     }
 }
 
-pub fn set(
+pub(super) fn set(
     tables: ChainTables<'_>,
     key: &str,
     edit: &NodeEdit,
@@ -161,7 +161,7 @@ fn apply(row: &mut EmbeddedRow, edit: &NodeEdit) {
     }
 }
 
-pub fn remove(
+pub(super) fn remove(
     tables: ChainTables<'_>,
     key: &str,
     lookup: EnvironmentLookup<'_>,
@@ -176,7 +176,7 @@ pub fn remove(
 }
 
 /// What can't be read is no node that would be left.
-pub fn note_removal(
+pub(super) fn note_removal(
     tables: ChainTables<'_>,
     lookup: EnvironmentLookup<'_>,
 ) -> Result<(), ChangeError> {
@@ -188,7 +188,7 @@ pub fn note_removal(
 
 /// An older observation replaces no newer one, unless that one is of a time which is still to come: then
 /// the clock has been set back since.
-pub fn record_health(
+pub(super) fn record_health(
     tables: ChainTables<'_>,
     healths: &[(String, StoredHealth)],
 ) -> Result<(), ChangeError> {

@@ -19,7 +19,7 @@ use crate::registry::validation::{EnvironmentLookup, identity_of, name_of, unset
 use crate::registry::{FollowReport, RegistryError};
 use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
 
-pub fn follow(
+pub(super) fn follow(
     tables: ChainTables<'_>,
     records: &[NodeRecord],
     lookup: EnvironmentLookup<'_>,
@@ -269,7 +269,7 @@ fn update(
 }
 
 /// A pending node comes in, as the file has it.
-pub fn admit(tables: ChainTables<'_>, url: &str) -> Result<(), ChangeError> {
+pub(super) fn admit(tables: ChainTables<'_>, url: &str) -> Result<(), ChangeError> {
     let rows = table::rows(tables)?;
     let Some(row) = rows.iter().find(|row| row.url == url && row.is_pending) else {
         return Ok(());

@@ -58,7 +58,7 @@ impl FloorPlace {
 
 /// What stands there. A file that was made before there were floors has none, and one that was edited to
 /// nonsense has none either.
-pub fn read(
+pub(super) fn read(
     connection: &Connection,
     chain: Option<&ChainName>,
 ) -> rusqlite::Result<Option<HeadFloor>> {
@@ -89,7 +89,7 @@ pub fn read(
 }
 
 /// Writes it, unless what stands there is higher and counts. Numbers that SQLite can't hold are left.
-pub fn raise(
+pub(super) fn raise(
     connection: &Connection,
     chain: Option<&ChainName>,
     write: &FloorWrite,

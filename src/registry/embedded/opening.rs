@@ -14,11 +14,11 @@ use crate::clock;
 use crate::registry::embedded::table::{self, DatabaseError};
 
 /// Between two tries to open a file that others are opening too.
-pub const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// Makes the folder and an empty file, which is a new database. SQLite gives the files it puts
 /// beside it the same mode.
-pub fn create(path: &Path) -> io::Result<()> {
+pub(super) fn create(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -35,7 +35,7 @@ pub fn create(path: &Path) -> io::Result<()> {
 
 /// SQLite gives up at once, whatever its timeout, when two processes turn a new file to WAL at
 /// the same moment; so we try again ourselves.
-pub fn connect(path: &Path) -> Result<Connection, DatabaseError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     let deadline = clock::now() + PATIENCE;
     loop {
         match try_connect(path) {

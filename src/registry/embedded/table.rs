@@ -21,17 +21,17 @@ use forebay_core::vocabulary::node::{
     InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, Weight,
 };
 
-pub use self::cells::{headers_text, recent_blocks_number, serves_text};
+pub(super) use self::cells::{headers_text, recent_blocks_number, serves_text};
 use self::cells::{natural, rung, text, weight, whole};
-pub use self::chain_tables::ChainTables;
-pub use self::layout::{DatabaseError, look_over, prepare};
+pub(super) use self::chain_tables::ChainTables;
+pub(super) use self::layout::{DatabaseError, look_over, prepare};
 
 const COLUMNS: &str = "SELECT rowid, url, identity, name, rung, weight, ws_url, headers, \
     when_added, is_healthy, block_number, lag, reason, checked_at, former_weight, in_file, pending, \
     in_flight_max, serves, recent_blocks FROM {nodes} WHERE {here}";
 
 /// Whether anything was ever written.
-pub fn is_written(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
+pub(super) fn is_written(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
     tables.holds(
         "SELECT EXISTS (SELECT 1 FROM {history} WHERE {here}) \
          OR EXISTS (SELECT 1 FROM {nodes} WHERE {here})",
@@ -39,23 +39,26 @@ pub fn is_written(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
 }
 
 /// Whether the last change took the last node away.
-pub fn is_emptied(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
+pub(super) fn is_emptied(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
     tables.holds("SELECT EXISTS (SELECT 1 FROM {history} WHERE emptied_at IS NOT NULL AND {here})")
 }
 
 /// Whether it was written before registries followed the configuration, and has followed none yet.
-pub fn is_older(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
+pub(super) fn is_older(tables: ChainTables<'_>) -> rusqlite::Result<bool> {
     tables.holds("SELECT EXISTS (SELECT 1 FROM {history} WHERE is_older = 1 AND {here})")
 }
 
 /// It has followed the configuration.
-pub fn note_following(tables: ChainTables<'_>) -> rusqlite::Result<()> {
+pub(super) fn note_following(tables: ChainTables<'_>) -> rusqlite::Result<()> {
     let noted = tables.execute("UPDATE {history} SET is_older = 0 WHERE {here}", []);
     noted.map(drop)
 }
 
 /// Notes that something was written, and when the last node was taken away, if it was now.
-pub fn note_write(tables: ChainTables<'_>, emptied_at: Option<&str>) -> rusqlite::Result<()> {
+pub(super) fn note_write(
+    tables: ChainTables<'_>,
+    emptied_at: Option<&str>,
+) -> rusqlite::Result<()> {
     tables.execute(
         "INSERT INTO {history} ({chain}first_written, is_older) \
          SELECT {name}?1, 0 WHERE NOT EXISTS (SELECT 1 FROM {history} WHERE {here})",
@@ -70,7 +73,7 @@ pub fn note_write(tables: ChainTables<'_>, emptied_at: Option<&str>) -> rusqlite
 
 /// Why a row is no node.
 #[derive(Debug, Error)]
-pub enum EmbeddedRowError {
+pub(super) enum EmbeddedRowError {
     #[error("the weight is not a number from 0 to 1000")]
     Weight,
     #[error("the most calls in flight are not a number from 1 to 10000")]
@@ -89,7 +92,7 @@ pub enum EmbeddedRowError {
 
 /// One node as it stands in the file.
 #[derive(Clone)]
-pub struct EmbeddedRow {
+pub(super) struct EmbeddedRow {
     pub rowid: i64,
     pub url: String,
     identity: String,
@@ -113,14 +116,14 @@ pub struct EmbeddedRow {
 }
 
 /// All rows, in the order of their adding.
-pub fn rows(tables: ChainTables<'_>) -> rusqlite::Result<Vec<EmbeddedRow>> {
+pub(super) fn rows(tables: ChainTables<'_>) -> rusqlite::Result<Vec<EmbeddedRow>> {
     let mut statement = tables.prepare(&format!("{COLUMNS} ORDER BY rowid"))?;
     statement.query_map([], EmbeddedRow::read)?.collect()
 }
 
 /// The chains beside the default one that something was ever written of. A name that somebody wrote in by
 /// hand and that is none is passed over; a damaged file tells as many as can be read.
-pub fn chains(connection: &Connection) -> Vec<ChainName> {
+pub(super) fn chains(connection: &Connection) -> Vec<ChainName> {
     let mut found = BTreeSet::new();
     for table in ["chain_history", "chain_nodes"] {
         let names = format!("SELECT chain FROM {table}");
@@ -139,7 +142,7 @@ pub fn chains(connection: &Connection) -> Vec<ChainName> {
 }
 
 /// The rows of a damaged file, up to the first that can't be read.
-pub fn rows_while_readable(tables: ChainTables<'_>) -> Vec<EmbeddedRow> {
+pub(super) fn rows_while_readable(tables: ChainTables<'_>) -> Vec<EmbeddedRow> {
     let mut found = Vec::new();
     // Without an order: sorting needs all of them.
     let Ok(mut statement) = tables.prepare(COLUMNS) else {
@@ -156,7 +159,7 @@ pub fn rows_while_readable(tables: ChainTables<'_>) -> Vec<EmbeddedRow> {
 
 impl EmbeddedRow {
     /// Whether it says of its node what `other` says, but for its name and URL.
-    pub fn says_as(&self, other: &EmbeddedRow) -> bool {
+    pub(super) fn says_as(&self, other: &EmbeddedRow) -> bool {
         self.weight == other.weight
             && self.rung == other.rung
             && self.ws_url == other.ws_url
@@ -194,7 +197,10 @@ impl EmbeddedRow {
     }
 
     /// What the row means. Variables may be unset: another process may have them.
-    pub fn item(&self, lookup: EnvironmentLookup<'_>) -> Result<RegistryItem, EmbeddedRowError> {
+    pub(super) fn item(
+        &self,
+        lookup: EnvironmentLookup<'_>,
+    ) -> Result<RegistryItem, EmbeddedRowError> {
         let weight = self
             .weight
             .and_then(weight)
@@ -230,7 +236,7 @@ impl EmbeddedRow {
     }
 
     /// What can be said of a row that is no node, for the one who takes it away.
-    pub fn remains(&self) -> RegistryItem {
+    pub(super) fn remains(&self) -> RegistryItem {
         self.item_of(NodeRecord {
             name: self.name.clone(),
             ..NodeRecord::at(&self.url)
@@ -257,12 +263,12 @@ impl EmbeddedRow {
     }
 
     /// What the configuration said of it last.
-    pub fn in_file(&self) -> Option<NodeRecord> {
+    pub(super) fn in_file(&self) -> Option<NodeRecord> {
         last_list::record_of(self.in_file.as_deref()?).ok()
     }
 
     /// The weight and role of the file are its own from now on.
-    pub fn admit(&mut self) {
+    pub(super) fn admit(&mut self) {
         if let Some(record) = self.in_file().filter(|_| self.is_pending) {
             self.weight = Some(record.weight.get().into());
             self.rung = record.rung.as_str().to_string();
@@ -270,7 +276,7 @@ impl EmbeddedRow {
         self.is_pending = false;
     }
 
-    pub fn set_weight(&mut self, next: Weight) {
+    pub(super) fn set_weight(&mut self, next: Weight) {
         let (present, former) = (self.weight, self.former_weight);
         let present = present.and_then(weight).unwrap_or(next);
         let former = present.former_after(next, former.and_then(weight));
@@ -304,7 +310,7 @@ impl node_list::StoredNode for EmbeddedRow {
     }
 }
 
-pub fn insert(
+pub(super) fn insert(
     tables: ChainTables<'_>,
     item: &RegistryItem,
     identity: &str,

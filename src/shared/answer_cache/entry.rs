@@ -68,7 +68,7 @@ pub(super) fn written(
 }
 
 impl KeptEntry {
-    pub fn read(entry: Bytes) -> Option<KeptEntry> {
+    pub(super) fn read(entry: Bytes) -> Option<KeptEntry> {
         let mut head = entry.get(..HEAD_BYTES)?;
         let condition: [u8; 32] = take(&mut head)?;
         let [number, sequence, kept_at] = [(); 3].map(|()| take(&mut head).map(u64::from_le_bytes));

@@ -17,7 +17,7 @@ const EARLY_BYTES_MAX: usize = 1 << 20;
 
 /// Who listens to one topic.
 #[derive(Debug)]
-pub struct TopicAudience {
+pub(super) struct TopicAudience {
     pub listeners: HashMap<SubscriptionId, TopicListener>,
     /// Clients that wait for the source.
     pub waiting: usize,
@@ -28,7 +28,7 @@ pub struct TopicAudience {
 
 /// One subscription.
 #[derive(Debug)]
-pub struct TopicListener {
+pub(super) struct TopicListener {
     pub outbox: Arc<Outbox>,
     /// The block told last before it began: it hears the logs of later ones.
     pub since: u64,
@@ -38,14 +38,14 @@ pub struct TopicListener {
 
 /// Whether a topic has a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TopicSource {
+pub(super) enum TopicSource {
     Sought,
     Found,
     None(SubscriptionFailure),
 }
 
 impl TopicAudience {
-    pub fn new(topic: &Topic) -> TopicAudience {
+    pub(super) fn new(topic: &Topic) -> TopicAudience {
         // Heads come from the fleet, and logs with them.
         let source = match topic {
             Topic::NewHeads | Topic::Logs(_) => TopicSource::Found,
@@ -60,7 +60,7 @@ impl TopicAudience {
     }
 
     /// Tells the next head, to each in the shape that it began with.
-    pub fn tell_head(&mut self, header: &Bytes, shape: &mut HeaderShape) {
+    pub(super) fn tell_head(&mut self, header: &Bytes, shape: &mut HeaderShape) {
         let mut newest = None;
         // As a rule all began alike.
         let mut shown: Vec<(Beginning, Bytes)> = Vec::new();
@@ -77,7 +77,7 @@ impl TopicAudience {
     }
 
     /// Keeps news for those who wait.
-    pub fn keep(&mut self, news: &Bytes) {
+    pub(super) fn keep(&mut self, news: &Bytes) {
         let bytes: usize = self.early.iter().map(Bytes::len).sum();
         if self.early.len() < EARLY_MAX && bytes + news.len() <= EARLY_BYTES_MAX {
             self.early.push(news.clone());

@@ -31,7 +31,7 @@ pub(super) enum StoreConnection {
 }
 
 impl StoreClient {
-    pub fn new(config: &StoreConfig) -> Result<StoreClient, StoreError> {
+    pub(super) fn new(config: &StoreConfig) -> Result<StoreClient, StoreError> {
         let info = config.url.reveal().into_connection_info();
         let info = info.map_err(|_| StoreError::Url("it is no redis:// or rediss:// URL"))?;
         let unfit = |_| StoreError::Url("its certificates or its address can't be used");
@@ -51,7 +51,7 @@ impl StoreClient {
         })
     }
 
-    pub async fn connect(&self) -> RedisResult<StoreConnection> {
+    pub(super) async fn connect(&self) -> RedisResult<StoreConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_MAX))
             .set_response_timeout(Some(ANSWER_MAX));
@@ -73,7 +73,7 @@ impl StoreClient {
     }
 
     /// A connection to listen over. In a cluster any server tells what was said to any other.
-    pub async fn listen(&self) -> RedisResult<PubSub> {
+    pub(super) async fn listen(&self) -> RedisResult<PubSub> {
         self.single.get_async_pubsub().await
     }
 }
@@ -90,7 +90,7 @@ fn cluster(info: ConnectionInfo, trusted: Option<TlsCertificates>) -> RedisResul
 }
 
 impl StoreConnection {
-    pub async fn ask(&self, command: &Cmd) -> RedisResult<Value> {
+    pub(super) async fn ask(&self, command: &Cmd) -> RedisResult<Value> {
         let said = match self {
             StoreConnection::Single(single) => single.clone().req_packed_command(command).await,
             StoreConnection::Cluster(cluster) => cluster.clone().req_packed_command(command).await,

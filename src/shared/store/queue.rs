@@ -25,7 +25,7 @@ struct WaitingWrites {
 }
 
 impl WriteQueue {
-    pub fn new(bytes_max: usize) -> WriteQueue {
+    pub(super) fn new(bytes_max: usize) -> WriteQueue {
         WriteQueue {
             bytes_max,
             waiting: Mutex::default(),
@@ -34,7 +34,7 @@ impl WriteQueue {
     }
 
     /// `command`, with a value of so many bytes; `false`: there is no room.
-    pub fn push(&self, command: Cmd, bytes: usize) -> bool {
+    pub(super) fn push(&self, command: Cmd, bytes: usize) -> bool {
         let mut waiting = self.waiting();
         let bytes = bytes + WRITE_BYTES;
         let has_room = waiting.writes.len() < WRITES_MAX && waiting.bytes + bytes <= self.bytes_max;
@@ -48,7 +48,7 @@ impl WriteQueue {
     }
 
     /// The next writes, up to `most`, once there are some.
-    pub async fn take(&self, most: usize) -> Vec<Cmd> {
+    pub(super) async fn take(&self, most: usize) -> Vec<Cmd> {
         loop {
             let taken = self.take_now(most);
             if !taken.is_empty() {
@@ -59,7 +59,7 @@ impl WriteQueue {
     }
 
     /// What waits is forgotten: it is of a time before the store was lost.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         *self.waiting() = WaitingWrites::default();
     }
 

@@ -25,7 +25,7 @@ const DOUBLINGS_MAX: u32 = 5;
 
 /// What the last blocks say of the next one.
 #[derive(Clone, Debug, Default)]
-pub struct BlockSchedule {
+pub(super) struct BlockSchedule {
     last: Option<(BlockNumber, Instant)>,
     /// For one block each.
     times: VecDeque<Duration>,
@@ -51,7 +51,7 @@ pub struct DueLook {
 
 impl BlockSchedule {
     /// Clients are shown `head` from `now` on, or since before.
-    pub fn hear(&mut self, head: BlockNumber, now: Instant) {
+    pub(super) fn hear(&mut self, head: BlockNumber, now: Instant) {
         let before = self.last;
         if before.is_some_and(|(last, _)| last == head) {
             return;
@@ -74,7 +74,7 @@ impl BlockSchedule {
     }
 
     /// The next block, on a chain that takes `block_time` for one; `None`: nothing is known.
-    pub fn due(&self, block_time: Duration) -> Option<DueBlock> {
+    pub(super) fn due(&self, block_time: Duration) -> Option<DueBlock> {
         let (_, at) = self.last?;
         let early = self.early?.min(block_time);
         let pause = Duration::from_millis(pause_millis(block_time));

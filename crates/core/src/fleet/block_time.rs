@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::vocabulary::chain::BlockNumber;
 
 /// It is never said to be faster, or slower, than this.
-pub const PACE_MIN: Duration = Duration::from_millis(100);
-pub const PACE_MAX: Duration = Duration::from_secs(600);
+pub(super) const PACE_MIN: Duration = Duration::from_millis(100);
+pub(super) const PACE_MAX: Duration = Duration::from_secs(600);
 /// Blocks in which the pace at most doubles or halves.
 const DOUBLING_BLOCKS: f64 = 30.0;
 /// Blocks over which the mean is taken, roughly.
@@ -20,7 +20,7 @@ const ALIKE: f64 = 1.5;
 
 /// Follows the pace.
 #[derive(Clone, Copy, Debug)]
-pub struct BlockTimeTracker {
+pub(super) struct BlockTimeTracker {
     setting: Duration,
     pace: Duration,
     /// As seen, without a limit to how fast it changes.
@@ -30,7 +30,7 @@ pub struct BlockTimeTracker {
 }
 
 impl BlockTimeTracker {
-    pub fn new(setting: Duration) -> BlockTimeTracker {
+    pub(super) fn new(setting: Duration) -> BlockTimeTracker {
         BlockTimeTracker {
             setting,
             pace: setting.clamp(PACE_MIN, PACE_MAX),
@@ -41,32 +41,32 @@ impl BlockTimeTracker {
     }
 
     /// The time from one block to the next.
-    pub fn pace(&self) -> Duration {
+    pub(super) fn pace(&self) -> Duration {
         self.pace
     }
 
-    pub fn setting(&self) -> Duration {
+    pub(super) fn setting(&self) -> Duration {
         self.setting
     }
 
     /// The shortest that it can be, as far as is known: for what must not hang on a wrong setting.
-    pub fn quickest(&self) -> Duration {
+    pub(super) fn quickest(&self) -> Duration {
         self.mean.unwrap_or(PACE_MIN).min(self.pace)
     }
 
     /// The same, where the setting is believed until something was seen.
-    pub fn likely(&self) -> Duration {
+    pub(super) fn likely(&self) -> Duration {
         self.mean.unwrap_or(self.pace).min(self.pace)
     }
 
     /// Whether the setting is far from what is seen.
-    pub fn differs(&self) -> bool {
+    pub(super) fn differs(&self) -> bool {
         self.differs
     }
 
     /// Hears the highest block that own nodes agree on. Where it falls, or is the first, the time
     /// before it says nothing.
-    pub fn hear(&mut self, agreed: BlockNumber, now: Instant) {
+    pub(super) fn hear(&mut self, agreed: BlockNumber, now: Instant) {
         let Some((number, at)) = self.last else {
             self.last = Some((agreed, now));
             return;

@@ -11,10 +11,10 @@ use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::node::NodeId;
 
 /// Blocks below the lowest head that is compared: a reorg this deep is rare.
-pub const BELOW: u64 = 3;
+pub(super) const BELOW: u64 = 3;
 /// Rounds from one comparison to the next, and rounds that late answers are waited for: a leader
 /// may be asked less often.
-pub const ROUNDS: u32 = 3;
+pub(super) const ROUNDS: u32 = 3;
 /// Comparisons in a row in which a node differs. One alone may have met a reorg halfway.
 const STRIKES: u32 = 2;
 /// As many must agree before anybody is said to differ.
@@ -31,7 +31,7 @@ pub struct ForkSummary {
 
 /// Compares nodes, a height at a time.
 #[derive(Debug, Default)]
-pub struct Forks {
+pub(super) struct Forks {
     height: Option<BlockNumber>,
     /// Rounds since the height was set; without a height, since the last comparison.
     rounds: u32,
@@ -42,29 +42,29 @@ pub struct Forks {
 
 impl Forks {
     /// The height that `id` is to be asked for, if it hasn't been.
-    pub fn height_for(&self, id: NodeId) -> Option<BlockNumber> {
+    pub(super) fn height_for(&self, id: NodeId) -> Option<BlockNumber> {
         self.height.filter(|_| !self.answers.contains_key(&id))
     }
 
-    pub fn is_forked(&self, id: NodeId) -> bool {
+    pub(super) fn is_forked(&self, id: NodeId) -> bool {
         self.strikes
             .get(&id)
             .is_some_and(|strikes| *strikes >= STRIKES)
     }
 
-    pub fn camps(&self) -> ForkSummary {
+    pub(super) fn camps(&self) -> ForkSummary {
         self.camps
     }
 
     /// `id` has `hash` at `height`.
-    pub fn hear(&mut self, id: NodeId, height: BlockNumber, hash: BlockHash) {
+    pub(super) fn hear(&mut self, id: NodeId, height: BlockNumber, hash: BlockHash) {
         if self.height == Some(height) {
             self.answers.insert(id, hash);
         }
     }
 
     /// A round is over. `heads`: of the nodes that can be compared.
-    pub fn end_round(&mut self, heads: &[(NodeId, BlockNumber)], leader: Option<NodeId>) {
+    pub(super) fn end_round(&mut self, heads: &[(NodeId, BlockNumber)], leader: Option<NodeId>) {
         self.rounds = self.rounds.saturating_add(1);
         if let Some(height) = self.height {
             let is_missing = |(id, head): &(NodeId, BlockNumber)| {
@@ -103,7 +103,7 @@ impl Forks {
     }
 
     /// Forgets nodes that are no more.
-    pub fn retain(&mut self, is_there: impl Fn(NodeId) -> bool) {
+    pub(super) fn retain(&mut self, is_there: impl Fn(NodeId) -> bool) {
         self.answers.retain(|id, _| is_there(*id));
         self.strikes.retain(|id, _| is_there(*id));
     }

@@ -18,26 +18,26 @@ pub(super) struct HeadHistory {
 }
 
 impl HeadHistory {
-    pub fn hear(&mut self, head: BlockNumber) {
+    pub(super) fn hear(&mut self, head: BlockNumber) {
         if Some(head) >= self.peak {
             self.peak = Some(head);
             self.is_rewritten = false;
         }
     }
 
-    pub fn has_had(&self, head: BlockNumber, hash: Option<BlockHash>) -> bool {
+    pub(super) fn has_had(&self, head: BlockNumber, hash: Option<BlockHash>) -> bool {
         let had = self.trail.iter().find(|(number, _)| *number == head);
         had.is_some_and(|(_, had)| Some(*had) == hash)
     }
 
     /// Whether it has told another hash of that block.
-    pub fn denies(&self, number: BlockNumber, hash: BlockHash) -> bool {
+    pub(super) fn denies(&self, number: BlockNumber, hash: BlockHash) -> bool {
         let mut trail = self.trail.iter();
         trail.any(|(known, old)| *known == number && *old != hash)
     }
 
     /// Whether it had another block there before.
-    pub fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) -> bool {
+    pub(super) fn hear_hash(&mut self, head: BlockNumber, hash: BlockHash) -> bool {
         let known = self.trail.iter().position(|(number, _)| *number == head);
         let mut is_another = false;
         if let Some((_, old)) = known.and_then(|at| self.trail.remove(at)) {
@@ -51,7 +51,7 @@ impl HeadHistory {
     }
 
     /// Its chain begins at `head`, or has fallen to it.
-    pub fn begin_anew(&mut self, head: Option<BlockNumber>) {
+    pub(super) fn begin_anew(&mut self, head: Option<BlockNumber>) {
         self.peak = head;
         self.is_rewritten = false;
     }

@@ -63,7 +63,7 @@ pub(crate) struct NodeHistory {
 }
 
 impl NodeHistory {
-    pub fn depth(&self, head: BlockNumber, now: Instant) -> Depth {
+    pub(crate) fn depth(&self, head: BlockNumber, now: Instant) -> Depth {
         let told = self.told(now);
         let lost = self.loss(now).map(|loss| loss.from);
         let believed = Depth {
@@ -89,7 +89,7 @@ impl NodeHistory {
     }
 
     /// What to ask the node next, which is at `head`. State comes first: it is what most lack.
-    pub fn question(&self, head: BlockNumber, now: Instant) -> Option<DepthQuestion> {
+    pub(crate) fn question(&self, head: BlockNumber, now: Instant) -> Option<DepthQuestion> {
         let of_state = |place| DepthQuestion {
             resource: HistoryResource::State,
             place,
@@ -138,7 +138,7 @@ impl NodeHistory {
     }
 
     /// Hears what came of a question, from a node at `head`.
-    pub fn hear(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
+    pub(crate) fn hear(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
         match (found.question.place, found.has) {
             (DepthPoint::Left(missing), has) => {
                 if has == Some(false) {
@@ -171,12 +171,12 @@ impl NodeHistory {
     }
 
     /// Whether the node is to be asked what it has. One that says so says so every round.
-    pub fn asks_capabilities(&self) -> bool {
+    pub(crate) fn asks_capabilities(&self) -> bool {
         self.told_in == 0
     }
 
     /// Hears what the node says of itself, round by round.
-    pub fn hear_told(&mut self, said: CapabilityReport, now: Instant) {
+    pub(crate) fn hear_told(&mut self, said: CapabilityReport, now: Instant) {
         match said {
             CapabilityReport::NotAsked => self.told_in = self.told_in.saturating_sub(1),
             CapabilityReport::Untold => self.told_in = CAPABILITIES_ROUNDS - 1,
@@ -185,7 +185,7 @@ impl NodeHistory {
     }
 
     /// A call met something missing, on a node at `head`.
-    pub fn hear_missing(&mut self, gap: Gap, head: BlockNumber, now: Instant) {
+    pub(crate) fn hear_missing(&mut self, gap: Gap, head: BlockNumber, now: Instant) {
         match gap.reads {
             BlockData::State => self.hear_stateless(gap, head, now),
             BlockData::Head
@@ -228,19 +228,19 @@ impl NodeHistory {
     }
 
     /// The node was silent, took no connection, or its socket broke.
-    pub fn doubt(&mut self) {
+    pub(crate) fn doubt(&mut self) {
         self.absence = Some(Absence {
             rounds: ROUNDS_BACK,
             head: None,
         });
     }
 
-    pub fn is_doubted(&self) -> bool {
+    pub(crate) fn is_doubted(&self) -> bool {
         self.absence.is_some()
     }
 
     /// The node has answered a round.
-    pub fn hear_round(&mut self, head: BlockNumber, now: Instant) {
+    pub(crate) fn hear_round(&mut self, head: BlockNumber, now: Instant) {
         let Some(absence) = &mut self.absence else {
             return;
         };

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::fleet::limiter::control::LimitController;
 use crate::fleet::limiter::latency::LatencyWindow;
 
-pub use self::control::LIMIT_FIRST;
+pub(super) use self::control::LIMIT_FIRST;
 
 /// A window of answers lasts at least so long.
 const WINDOW: Duration = Duration::from_millis(100);

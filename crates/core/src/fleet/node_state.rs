@@ -80,7 +80,7 @@ struct NamedHead {
 
 impl NodeState {
     /// `earlier`: how many nodes have joined before, whoever they were.
-    pub fn new(member: FleetMember, earlier: u32, now: Instant) -> NodeState {
+    pub(super) fn new(member: FleetMember, earlier: u32, now: Instant) -> NodeState {
         NodeState {
             member,
             standing: Standing::default(),
@@ -116,17 +116,17 @@ impl NodeState {
     }
 
     /// The same node, as it stands in the list now.
-    pub fn with(self, member: FleetMember) -> NodeState {
+    pub(super) fn with(self, member: FleetMember) -> NodeState {
         NodeState { member, ..self }
     }
 
     /// A round begins. Who tells a higher head from now on hasn't fallen back to the one that it answers to that.
-    pub fn begin_round(&mut self) {
+    pub(super) fn begin_round(&mut self) {
         self.head_at_begin = self.head;
     }
 
     /// What came of a probe of a round.
-    pub fn take_down(&mut self, probe: ProbeOutcome, now: Instant) {
+    pub(super) fn take_down(&mut self, probe: ProbeOutcome, now: Instant) {
         match probe {
             ProbeOutcome::Answered { head, chain_id, .. } => {
                 self.lives = true;
@@ -153,7 +153,12 @@ impl NodeState {
     }
 
     /// Hears what came with a head; the head itself is taken down apart.
-    pub fn take_down_details(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
+    pub(super) fn take_down_details(
+        &mut self,
+        head: BlockNumber,
+        details: &ProbeDetails,
+        now: Instant,
+    ) {
         if (details.head_hash).is_some_and(|hash| self.past.denies(head, hash)) {
             // It is on another branch now, or comes back from one.
             self.head_at_begin = None;
@@ -206,18 +211,18 @@ impl NodeState {
     }
 
     /// An answer of it was of another branch than clients were told.
-    pub fn see_astray(&mut self) {
+    pub(super) fn see_astray(&mut self) {
         self.was_seen_astray = true;
         self.strays += 1;
     }
 
     /// Counts where it stands to what clients were told.
-    pub fn compare_branch(&mut self, told: &PublishedChain) {
+    pub(super) fn compare_branch(&mut self, told: &PublishedChain) {
         self.strays += u64::from(self.branch(told) == Branch::Other);
     }
 
     /// It is on a fork or on another chain, or not.
-    pub fn find(&mut self, is_elsewhere: bool) {
+    pub(super) fn find(&mut self, is_elsewhere: bool) {
         self.losses = (self.losses).wrapping_add(u32::from(is_elsewhere && !self.is_elsewhere));
         self.is_elsewhere = is_elsewhere;
     }
@@ -234,7 +239,7 @@ impl NodeState {
     }
 
     /// Its head may have risen to `head`.
-    pub fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
+    pub(super) fn rise(&mut self, head: BlockNumber, is_unasked: bool, now: Instant) {
         if self.head < Some(head) {
             self.standstill.moved(is_unasked, now);
             self.is_stuck = false;
@@ -242,13 +247,13 @@ impl NodeState {
     }
 
     /// An answer showed that it has block `head`.
-    pub fn has(&mut self, head: BlockNumber, now: Instant) {
+    pub(super) fn has(&mut self, head: BlockNumber, now: Instant) {
         self.rise(head, false, now);
         self.head = self.head.max(Some(head));
     }
 
     /// What came with a head between two rounds, to which it has risen.
-    pub fn hear_head(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
+    pub(super) fn hear_head(&mut self, head: BlockNumber, details: &ProbeDetails, now: Instant) {
         self.hear_hashes(head, details, now);
         self.head = Some(head);
         self.past.hear(head);
@@ -257,12 +262,12 @@ impl NodeState {
     }
 
     /// What came of a question about its depth, when it was at `head`.
-    pub fn hear_found(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
+    pub(super) fn hear_found(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
         self.soundings.hear(found, head, now);
         self.sound(now);
     }
 
-    pub fn rest(&mut self, rest: Option<Duration>, now: Instant) {
+    pub(super) fn rest(&mut self, rest: Option<Duration>, now: Instant) {
         if !self.standing.rests(now) {
             self.load.conduct.hold_trials(now);
         }
@@ -270,12 +275,12 @@ impl NodeState {
     }
 
     /// It rests because it lets nobody in.
-    pub fn shut(&mut self, why: Rejection) {
+    pub(super) fn shut(&mut self, why: Rejection) {
         self.standing.shut(why);
     }
 
     /// A call met something missing.
-    pub fn learn_depth(&mut self, gap: Gap, now: Instant) {
+    pub(super) fn learn_depth(&mut self, gap: Gap, now: Instant) {
         if let Some(head) = self.head {
             self.soundings.hear_missing(gap, head, now);
             self.sound(now);
@@ -283,7 +288,7 @@ impl NodeState {
     }
 
     /// It was away, and may have lost what it had.
-    pub fn doubt_depth(&mut self, now: Instant) {
+    pub(super) fn doubt_depth(&mut self, now: Instant) {
         self.troubled_at = Some(now);
         self.soundings.doubt();
         self.sound(now);
@@ -298,7 +303,7 @@ impl NodeState {
     }
 
     /// Where it stands to what clients were told.
-    pub fn branch(&self, told: &PublishedChain) -> Branch {
+    pub(super) fn branch(&self, told: &PublishedChain) -> Branch {
         let tip = self.tip.filter(|tip| Some(tip.number) == self.head);
         match tip {
             _ if self.was_seen_astray => Branch::Other,
@@ -308,7 +313,7 @@ impl NodeState {
     }
 
     /// What its block `number` is called, where that is known.
-    pub fn hash_at(&self, number: BlockNumber) -> Option<BlockHash> {
+    pub(super) fn hash_at(&self, number: BlockNumber) -> Option<BlockHash> {
         let tip = self.tip.filter(|tip| Some(tip.number) == self.head)?;
         if tip.number == number {
             return Some(tip.hash);
@@ -319,22 +324,22 @@ impl NodeState {
 
     /// Whether a lower head of it may mean nothing: it was silent or at height 0 of late, so may have
     /// been started again, or its head goes up and down.
-    pub fn is_unsteady(&self, now: Instant) -> bool {
+    pub(super) fn is_unsteady(&self, now: Instant) -> bool {
         within(self.troubled_at, RESTART, now) || within(self.wavered_at, WAVERING, now)
     }
 
     /// Its head is lower than it has told before.
-    pub fn has_fallen(&self) -> bool {
+    pub(super) fn has_fallen(&self) -> bool {
         self.head < self.past.peak
     }
 
     /// And its blocks are others than it has told before.
-    pub fn is_rewritten(&self) -> bool {
+    pub(super) fn is_rewritten(&self) -> bool {
         self.past.is_rewritten
     }
 
     /// Where it is now is where its chain begins or has fallen to.
-    pub fn forget_past(&mut self) {
+    pub(super) fn forget_past(&mut self) {
         self.past.begin_anew(self.head);
         let head = self.head;
         let stands = |tag: Option<BlockNumber>| tag.filter(|tagged| Some(*tagged) <= head);

@@ -12,11 +12,11 @@ use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::BlockNumber;
 
 /// For so long a miss outranks what the node promised.
-pub const DOUBTED: Duration = Duration::from_secs(600);
+pub(super) const DOUBTED: Duration = Duration::from_secs(600);
 
 /// By what was missing: the highest block of which it was, and when.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Promises {
+pub(super) struct Promises {
     blocks: Miss,
     proofs: Miss,
     receipts: Miss,
@@ -27,7 +27,7 @@ type Miss = Option<(BlockNumber, Instant)>;
 
 impl Promises {
     /// A call met what it `reads` missing in block `missing`.
-    pub fn hear_missing(&mut self, reads: BlockData, missing: BlockNumber, now: Instant) {
+    pub(super) fn hear_missing(&mut self, reads: BlockData, missing: BlockNumber, now: Instant) {
         let miss = match reads {
             BlockData::Block => &mut self.blocks,
             BlockData::Proof => &mut self.proofs,
@@ -40,7 +40,7 @@ impl Promises {
     }
 
     /// `told`, less what was missing.
-    pub fn less(&self, told: Depth, now: Instant) -> Depth {
+    pub(super) fn less(&self, told: Depth, now: Instant) -> Depth {
         let after = |miss| fresh(miss, now).map(|BlockNumber(missing)| BlockNumber(missing + 1));
         Depth {
             blocks_from: told.blocks_from.max(after(self.blocks)),
@@ -52,13 +52,13 @@ impl Promises {
     }
 
     /// What to ask the node for, to find whether it is there by now.
-    pub fn question(&self, now: Instant) -> Option<(HistoryResource, BlockNumber)> {
+    pub(super) fn question(&self, now: Instant) -> Option<(HistoryResource, BlockNumber)> {
         let blocks = fresh(self.blocks, now).map(|number| (HistoryResource::Blocks, number));
         blocks.or_else(|| fresh(self.proofs, now).map(|number| (HistoryResource::Proofs, number)))
     }
 
     /// It is there.
-    pub fn found(&mut self, resource: HistoryResource) {
+    pub(super) fn found(&mut self, resource: HistoryResource) {
         match resource {
             HistoryResource::Blocks => self.blocks = None,
             HistoryResource::Proofs => self.proofs = None,

@@ -5,18 +5,18 @@ use crate::vocabulary::chain::BlockNumber;
 
 /// Follows one tag from round to round.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct QuorumHead {
+pub(super) struct QuorumHead {
     head: Option<BlockNumber>,
 }
 
 impl QuorumHead {
-    pub fn head(&self) -> Option<BlockNumber> {
+    pub(super) fn head(&self) -> Option<BlockNumber> {
         self.head
     }
 
     /// Hears what nodes that serve say, each with its weight. It goes back only with a chain that
     /// begins anew.
-    pub fn hear(&mut self, told: Vec<(BlockNumber, u64)>, begins_anew: bool) {
+    pub(super) fn hear(&mut self, told: Vec<(BlockNumber, u64)>, begins_anew: bool) {
         let before = self.head.filter(|_| !begins_anew);
         self.head = before.max(carried_by_half(told));
     }
@@ -27,7 +27,7 @@ const PAUSE_MAX: u32 = 16;
 
 /// When the tags are looked at: after a pause that doubles while they stand and halves when they move.
 #[derive(Clone, Copy, Debug)]
-pub struct TagSchedule {
+pub(super) struct TagSchedule {
     pause: u32,
     left: u32,
 }
@@ -39,12 +39,12 @@ impl Default for TagSchedule {
 }
 
 impl TagSchedule {
-    pub fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.left == 0
     }
 
     /// A round is over; `moved`: whether a tag did, where they were looked at.
-    pub fn end_round(&mut self, moved: Option<bool>) {
+    pub(super) fn end_round(&mut self, moved: Option<bool>) {
         self.pause = match moved {
             None => return self.left = self.left.saturating_sub(1),
             Some(true) => (self.pause / 2).max(1),

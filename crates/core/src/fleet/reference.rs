@@ -156,7 +156,7 @@ impl TrustedHead {
 impl LeaderTracker {
     /// Hears the leader and the own nodes' heads; says what nodes are compared with from now on,
     /// or `None` where nothing is known.
-    pub fn hear(
+    pub(crate) fn hear(
         &mut self,
         said: LeaderReport,
         own_heads: &[BlockNumber],

@@ -14,7 +14,7 @@ use crate::vocabulary::chain::{BlockNumber, Lag};
 
 /// What one node of our chain tells of its head.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadReport {
+pub(super) struct HeadReport {
     pub head: BlockNumber,
     /// The last probe brought an answer.
     pub lives: bool,
@@ -30,7 +30,7 @@ pub struct HeadReport {
 
 /// What all of them tell.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadReports<'a> {
+pub(super) struct HeadReports<'a> {
     pub witnesses: &'a [HeadReport],
     /// How many nodes the list has, also those that tell nothing or are on another chain.
     pub nodes: usize,
@@ -42,7 +42,7 @@ pub struct HeadReports<'a> {
 
 /// Follows the head from round to round.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ServedHead {
+pub(super) struct ServedHead {
     shown: Option<HeadSighting>,
     /// Since when most nodes have fallen below it.
     fallen_since: Option<Instant>,
@@ -50,7 +50,7 @@ pub struct ServedHead {
 
 /// Which way the head went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeadMovement {
+pub(super) enum HeadMovement {
     Onward,
     /// A reorg left the chain shorter.
     Back,
@@ -72,17 +72,17 @@ struct HeadSighting {
 }
 
 impl ServedHead {
-    pub fn head(&self) -> Option<BlockNumber> {
+    pub(super) fn head(&self) -> Option<BlockNumber> {
         self.shown.map(|shown| shown.head)
     }
 
     /// Whether most nodes have fallen below it, and it stands yet.
-    pub fn is_falling(&self) -> bool {
+    pub(super) fn is_falling(&self) -> bool {
         self.fallen_since.is_some()
     }
 
     /// A node has block `head`, and clients were told of it elsewhere.
-    pub fn lift(&mut self, head: BlockNumber, now: Instant) {
+    pub(super) fn lift(&mut self, head: BlockNumber, now: Instant) {
         let is_higher = self.head().is_none_or(|shown| shown < head);
         if is_higher {
             self.shown = Some(HeadSighting {
@@ -93,7 +93,7 @@ impl ServedHead {
     }
 
     /// Hears what the nodes tell, and says where that takes the head.
-    pub fn hear(&mut self, told: &HeadReports<'_>, now: Instant) -> HeadMovement {
+    pub(super) fn hear(&mut self, told: &HeadReports<'_>, now: Instant) -> HeadMovement {
         let Some(head) = self.carried(told, now) else {
             return HeadMovement::Onward;
         };

@@ -13,7 +13,7 @@ const LOOK_TIMES: u32 = 2;
 
 /// What is known of one node's moves.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct StallDetector {
+pub(super) struct StallDetector {
     moved_at: Option<Instant>,
     /// Its last move was told unasked: its silence says something, too.
     tells_unasked: bool,
@@ -23,7 +23,7 @@ pub struct StallDetector {
 
 impl StallDetector {
     /// Its head has risen.
-    pub fn moved(&mut self, tells_unasked: bool, now: Instant) {
+    pub(super) fn moved(&mut self, tells_unasked: bool, now: Instant) {
         *self = StallDetector {
             moved_at: Some(now),
             tells_unasked,
@@ -31,12 +31,12 @@ impl StallDetector {
         };
     }
 
-    pub fn moved_at(&self) -> Option<Instant> {
+    pub(super) fn moved_at(&self) -> Option<Instant> {
         self.moved_at
     }
 
     /// How long it may stand still.
-    pub fn patience(&self, pace: Duration, look: Duration) -> Duration {
+    pub(super) fn patience(&self, pace: Duration, look: Duration) -> Duration {
         let patience = pace * BLOCK_TIMES;
         if self.tells_unasked {
             patience
@@ -46,14 +46,14 @@ impl StallDetector {
     }
 
     /// It was looked at; whether somebody else goes on meanwhile.
-    pub fn looked_at(&mut self, others_go_on: bool, now: Instant) {
+    pub(super) fn looked_at(&mut self, others_go_on: bool, now: Instant) {
         self.behind = others_go_on.then(|| {
             let (since, looks) = self.behind.unwrap_or((now, 0));
             (since, looks.saturating_add(1))
         });
     }
 
-    pub fn is_stuck(&self, patience: Duration, now: Instant) -> bool {
+    pub(super) fn is_stuck(&self, patience: Duration, now: Instant) -> bool {
         let has_lasted = |since| now.saturating_duration_since(since) >= patience;
         self.behind
             .is_some_and(|(since, looks)| looks >= LOOKS_MIN && has_lasted(since))

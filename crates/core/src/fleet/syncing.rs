@@ -29,7 +29,7 @@ struct SyncedRun {
 
 impl SyncProgress {
     /// `None`: it doesn't say that it is syncing.
-    pub fn hear(&mut self, sync: Option<SyncReport>) {
+    pub(super) fn hear(&mut self, sync: Option<SyncReport>) {
         self.sync = sync;
         if sync.is_none() {
             self.run = None;
@@ -37,21 +37,21 @@ impl SyncProgress {
     }
 
     /// Whether it says that it is syncing: then it is asked for the state at its head.
-    pub fn says_syncing(&self) -> bool {
+    pub(super) fn says_syncing(&self) -> bool {
         self.sync.is_some()
     }
 
-    pub fn is_at_head(&self) -> bool {
+    pub(super) fn is_at_head(&self) -> bool {
         self.sync.is_some_and(|sync| sync.is_at_head)
     }
 
-    pub fn indexes(&self) -> bool {
+    pub(super) fn indexes(&self) -> bool {
         self.is_at_head() && self.sync.is_some_and(|sync| sync.indexes)
     }
 
     /// Hears a round in which its head was `head`, and `is_near` the reference. Returns whether its word
     /// is not to be believed. `is_compared`: others tell of the chain, too.
-    pub fn is_fit(
+    pub(super) fn is_fit(
         &mut self,
         (head, is_near): (BlockNumber, bool),
         is_compared: bool,

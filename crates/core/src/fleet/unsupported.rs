@@ -13,13 +13,13 @@ use arc_swap::ArcSwap;
 use foldhash::fast::FixedState;
 
 /// A method may come with an update of the node: it is asked for again after this time.
-pub const MEMORY: Duration = Duration::from_secs(600);
+pub(super) const MEMORY: Duration = Duration::from_secs(600);
 /// A node that answered a method well within this time doesn't lack it.
-pub const WELL_LASTS: Duration = Duration::from_secs(60);
+pub(super) const WELL_LASTS: Duration = Duration::from_secs(60);
 /// How long a method rests at a node that limits it, where the node names no time.
-pub const METHOD_REST: Duration = Duration::from_secs(10);
+pub(super) const METHOD_REST: Duration = Duration::from_secs(10);
 /// Methods remembered for one node. What clients call may be any name: the oldest gives way.
-pub const LACKS_MAX: usize = 64;
+pub(super) const LACKS_MAX: usize = 64;
 /// Longer names, in bytes, are not remembered: no node has such a method.
 const METHOD_BYTES_MAX: usize = 64;
 /// Methods that share a slot are taken for one: each is answered well when one of them is.

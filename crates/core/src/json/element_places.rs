@@ -5,18 +5,18 @@ use std::ops::Range;
 use crate::json::scanner;
 
 /// No element that is asked for stands behind so many others; a test asks the table of methods.
-pub const ELEMENTS_MAX: usize = 3;
+pub(crate) const ELEMENTS_MAX: usize = 3;
 
 /// From the beginning of the array on; of what is no array, nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ElementPlaces {
+pub(crate) struct ElementPlaces {
     first: [(u32, u32); ELEMENTS_MAX],
     count: u32,
 }
 
 impl ElementPlaces {
     /// Of `text`, which is well formed.
-    pub fn of(text: &str) -> ElementPlaces {
+    pub(crate) fn of(text: &str) -> ElementPlaces {
         let mut places = ElementPlaces::default();
         for at in scanner::elements(text.as_bytes(), 0).take(ELEMENTS_MAX) {
             places.add(at);
@@ -25,7 +25,7 @@ impl ElementPlaces {
     }
 
     /// The next element stands at `at`. What is too far behind isn't remembered.
-    pub fn add(&mut self, at: Range<usize>) {
+    pub(crate) fn add(&mut self, at: Range<usize>) {
         let place = u32::try_from(at.start).ok().zip(u32::try_from(at.end).ok());
         if let (Some(next), Some(place)) = (self.first.get_mut(self.count as usize), place) {
             *next = place;
@@ -34,7 +34,7 @@ impl ElementPlaces {
     }
 
     /// Where the element of this index stands, one of the first three; `None`: there is none.
-    pub fn get(&self, index: usize) -> Option<Range<usize>> {
+    pub(crate) fn get(&self, index: usize) -> Option<Range<usize>> {
         let known = self.first.get(..self.count as usize)?;
         let (start, end) = *known.get(index)?;
         Some(start as usize..end as usize)

@@ -14,21 +14,21 @@ pub struct InvalidJson;
 
 /// A string as written, with its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RawString<'a> {
+pub(crate) struct RawString<'a> {
     pub raw: &'a str,
     has_escapes: bool,
 }
 
 impl<'a> RawString<'a> {
     /// `raw`, a value as written, where it is a string.
-    pub fn of(raw: &'a str) -> Option<RawString<'a>> {
+    pub(crate) fn of(raw: &'a str) -> Option<RawString<'a>> {
         let has_escapes = plain_end(raw.as_bytes(), 1) + 1 < raw.len();
         raw.starts_with('"')
             .then_some(RawString { raw, has_escapes })
     }
 
     /// What it says; `None` where its escapes are no text (half a surrogate pair).
-    pub fn text(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         if self.has_escapes {
             return serde_json::from_str(self.raw).ok().map(Cow::Owned);
         }
@@ -38,7 +38,7 @@ impl<'a> RawString<'a> {
 
 /// Goes through a text from its beginning.
 #[derive(Clone, Debug)]
-pub struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
@@ -74,12 +74,12 @@ pub(crate) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
 }
 
 impl<'a> Scanner<'a> {
-    pub fn new(text: &'a str) -> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Scanner<'a> {
         Scanner { text, at: 0 }
     }
 
     /// Begins after `mark`, should the text begin with it.
-    pub fn after(mark: &str, text: &'a str) -> Scanner<'a> {
+    pub(crate) fn after(mark: &str, text: &'a str) -> Scanner<'a> {
         let at = if text.starts_with(mark) {
             mark.len()
         } else {
@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where it is, in bytes from the beginning.
-    pub fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
@@ -103,13 +103,13 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// No such place.
     #[inline]
-    pub fn since(&self, start: usize) -> Result<&'a str, InvalidJson> {
+    pub(crate) fn since(&self, start: usize) -> Result<&'a str, InvalidJson> {
         self.text.get(start..self.at).ok_or(InvalidJson)
     }
 
     /// The next byte that is no white space, not taken.
     #[inline]
-    pub fn peek(&mut self) -> Option<u8> {
+    pub(crate) fn peek(&mut self) -> Option<u8> {
         while let Some(byte) = self.byte() {
             if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
                 return Some(byte);
@@ -121,7 +121,7 @@ impl<'a> Scanner<'a> {
 
     /// Takes `wanted`, should it come next.
     #[inline]
-    pub fn take(&mut self, wanted: u8) -> bool {
+    pub(crate) fn take(&mut self, wanted: u8) -> bool {
         let is_next = self.peek() == Some(wanted);
         self.at += usize::from(is_next);
         is_next
@@ -138,7 +138,7 @@ impl<'a> Scanner<'a> {
 
     /// # Errors
     /// Something follows.
-    pub fn end(&mut self) -> Result<(), InvalidJson> {
+    pub(crate) fn end(&mut self) -> Result<(), InvalidJson> {
         self.peek().map_or(Ok(()), |_| Err(InvalidJson))
     }
 
@@ -147,7 +147,7 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// It is none.
     #[inline]
-    pub fn value(&mut self) -> Result<(&'a str, usize), InvalidJson> {
+    pub(crate) fn value(&mut self) -> Result<(&'a str, usize), InvalidJson> {
         let first = self.peek().ok_or(InvalidJson)?;
         let start = self.at;
         let depth_max = match first {
@@ -164,7 +164,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// It is none, or what `member` says.
-    pub fn object(
+    pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(RawString<'a>, &mut Self) -> Result<(), InvalidJson>,
     ) -> Result<(), InvalidJson> {
@@ -185,7 +185,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// It is none, or what `element` says.
-    pub fn array<E: From<InvalidJson>>(
+    pub(crate) fn array<E: From<InvalidJson>>(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<(), E>,
     ) -> Result<(), E> {

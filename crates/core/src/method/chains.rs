@@ -7,7 +7,7 @@ use crate::vocabulary::block_ref::BlockData;
 
 /// By source.
 #[rustfmt::skip]
-pub const ROWS: &[Method] = &[
+pub(super) const ROWS: &[Method] = &[
     // Arbitrum: nitro execution/gethexec/api.go, arbnode/api.go
     read("arb_checkPublisherHealth").apart(),
     read("arb_findBatchContainingBlock").plain_block(0),

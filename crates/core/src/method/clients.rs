@@ -8,7 +8,7 @@ use crate::vocabulary::block_ref::BlockData;
 
 /// By source.
 #[rustfmt::skip]
-pub const ROWS: &[Method] = &[
+pub(super) const ROWS: &[Method] = &[
     // geth: internal/ethapi/api.go
     read("eth_getRawTransactionByBlockHashAndIndex").by_hash(BlockData::Block).or_null(),
     read("eth_getRawTransactionByBlockNumberAndIndex").block(0, Null).or_null(),

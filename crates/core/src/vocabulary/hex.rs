@@ -36,7 +36,7 @@ pub(crate) struct Quantity {
 const QUANTITY_BYTES_MAX: usize = 20;
 
 impl Quantity {
-    pub fn of(number: u64) -> Quantity {
+    pub(crate) fn of(number: u64) -> Quantity {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [b'"'; QUANTITY_BYTES_MAX];
         let (mut at, mut rest) = (text.len() - 1, number);
@@ -53,7 +53,7 @@ impl Quantity {
         Quantity { text, begin }
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.text[self.begin..]
     }
 }

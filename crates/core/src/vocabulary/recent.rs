@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Counts over the present second and those before it, `SECONDS` in all.
 #[derive(Debug)]
-pub struct SlidingCounter<const SECONDS: usize> {
+pub(crate) struct SlidingCounter<const SECONDS: usize> {
     /// All that ever happened; it may wrap around.
     total: AtomicU32,
     /// What `total` was when a second began in which something happened: the second, counted from 1
@@ -15,7 +15,7 @@ pub struct SlidingCounter<const SECONDS: usize> {
 }
 
 impl<const SECONDS: usize> SlidingCounter<SECONDS> {
-    pub fn new(now: Instant) -> SlidingCounter<SECONDS> {
+    pub(crate) fn new(now: Instant) -> SlidingCounter<SECONDS> {
         SlidingCounter {
             total: AtomicU32::new(0),
             marks: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -23,12 +23,12 @@ impl<const SECONDS: usize> SlidingCounter<SECONDS> {
         }
     }
 
-    pub fn add(&self, count: u32, now: Instant) {
+    pub(crate) fn add(&self, count: u32, now: Instant) {
         self.add_at(count, now.saturating_duration_since(self.born));
     }
 
     /// The same, `age` after the counter was made.
-    pub fn add_at(&self, count: u32, age: Duration) {
+    pub(crate) fn add_at(&self, count: u32, age: Duration) {
         let before = self.total.fetch_add(count, Ordering::Relaxed);
         let second = second(age);
         let mark = &self.marks[second as usize % SECONDS];
@@ -41,17 +41,17 @@ impl<const SECONDS: usize> SlidingCounter<SECONDS> {
     }
 
     /// All that ever happened, modulo 2^32.
-    pub fn total(&self) -> u32 {
+    pub(crate) fn total(&self) -> u32 {
         self.total.load(Ordering::Relaxed)
     }
 
     /// How often within the last `SECONDS`, of which the first may be cut short.
-    pub fn sum(&self, now: Instant) -> u32 {
+    pub(crate) fn sum(&self, now: Instant) -> u32 {
         self.sum_of(SECONDS, now)
     }
 
     /// The same of the last `seconds`, at most `SECONDS`.
-    pub fn sum_of(&self, seconds: usize, now: Instant) -> u32 {
+    pub(crate) fn sum_of(&self, seconds: usize, now: Instant) -> u32 {
         let second = u64::from(second(now.saturating_duration_since(self.born)));
         let oldest = (second + 1).saturating_sub(seconds as u64).max(1);
         let marks = self.marks.iter().map(|mark| mark.load(Ordering::Relaxed));

@@ -32,7 +32,7 @@ pub(super) struct TopicRelay {
 }
 
 impl TopicRelay {
-    pub fn new(now: Instant) -> TopicRelay {
+    pub(crate) fn new(now: Instant) -> TopicRelay {
         TopicRelay {
             teller: None,
             former: None,
@@ -49,13 +49,13 @@ impl TopicRelay {
     }
 
     /// Who was asked doesn't take it: another is asked next.
-    pub fn refuse(&mut self, why: SubscriptionFailure) {
+    pub(crate) fn refuse(&mut self, why: SubscriptionFailure) {
         self.refused
             .extend(self.teller.take().map(|(teller, _)| teller.node));
         self.refusal.get_or_insert(why);
     }
 
-    pub fn lose(&mut self, now: Instant) {
+    pub(crate) fn lose(&mut self, now: Instant) {
         self.teller = None;
         self.is_taken = false;
         self.since = now;

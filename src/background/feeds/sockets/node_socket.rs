@@ -39,7 +39,7 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const ERROR_BYTES_MAX: usize = 64 << 10;
 
 /// A line to one node.
-pub struct NodeSocket {
+pub(super) struct NodeSocket {
     exchange: Arc<SocketContext>,
     upstream: Arc<Upstream>,
     /// It was said that it can't be opened.
@@ -49,7 +49,7 @@ pub struct NodeSocket {
 }
 
 impl NodeSocket {
-    pub fn new(exchange: Arc<SocketContext>, upstream: Arc<Upstream>) -> NodeSocket {
+    pub(super) fn new(exchange: Arc<SocketContext>, upstream: Arc<Upstream>) -> NodeSocket {
         NodeSocket {
             exchange,
             upstream,
@@ -59,7 +59,7 @@ impl NodeSocket {
     }
 
     /// Opens the line, again and again; ends when the node turns out to have no socket.
-    pub async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut pause = PAUSE_FIRST;
         loop {
             let begun = clock::now();

@@ -15,11 +15,11 @@ use crate::background::feeds::sockets::TopicRequest;
 use crate::shared::hub::TOPICS_MAX;
 
 /// The most topics that one node tells, or is asked for: all there may be.
-pub const SUBSCRIPTIONS_MAX: usize = TOPICS_MAX;
+pub(super) const SUBSCRIPTIONS_MAX: usize = TOPICS_MAX;
 
 /// The longest id that a node may give a subscription, in bytes of JSON: real ones have 66 at the
 /// most.
-pub const ID_BYTES_MAX: usize = 256;
+pub(super) const ID_BYTES_MAX: usize = 256;
 
 /// What calls have of their own answers is waited for so long, where an error was nobody's.
 const SORTING: Duration = Duration::from_millis(300);
@@ -28,7 +28,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Why an id is none that news can be told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InvalidId {
+pub(super) enum InvalidId {
     /// The node tells something else under it.
     Taken,
     TooLong,
@@ -36,7 +36,7 @@ pub enum InvalidId {
 
 /// What a call over the line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallPurpose {
+pub(super) enum CallPurpose {
     Heads,
     Topic(TopicRequest),
     /// Nobody wants it any more: it is given up as soon as the node has taken it.
@@ -47,7 +47,7 @@ pub enum CallPurpose {
 
 impl CallPurpose {
     /// The method and its params.
-    pub fn call(&self) -> Option<(&'static str, String)> {
+    pub(super) fn call(&self) -> Option<(&'static str, String)> {
         match self {
             CallPurpose::Heads => Some(("eth_subscribe", r#"["newHeads"]"#.into())),
             CallPurpose::Topic(wish) => Some(("eth_subscribe", wish.topic.params())),
@@ -59,7 +59,7 @@ impl CallPurpose {
 
 /// Calls to be made, calls that wait for an answer, and subscriptions by the node's own id.
 #[derive(Debug, Default)]
-pub struct Subscriptions {
+pub(super) struct Subscriptions {
     queue: VecDeque<CallPurpose>,
     /// By the call, and since when.
     asked: BTreeMap<u64, (CallPurpose, Instant)>,
@@ -83,30 +83,30 @@ struct StrayErrors {
 
 impl Subscriptions {
     /// `is_serial`: the node's errors are known not to say whose they are.
-    pub fn new(is_serial: bool) -> Subscriptions {
+    pub(super) fn new(is_serial: bool) -> Subscriptions {
         Subscriptions {
             is_serial,
             ..Subscriptions::default()
         }
     }
 
-    pub fn is_serial(&self) -> bool {
+    pub(super) fn is_serial(&self) -> bool {
         self.is_serial
     }
 
     /// Whether nothing more may be asked for.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let calls = self.queue.len() + self.asked.len() + self.late.len();
         calls + self.subscriptions.len() > SUBSCRIPTIONS_MAX
     }
 
     /// It is to be asked for as soon as that may be.
-    pub fn want(&mut self, what: CallPurpose) {
+    pub(super) fn want(&mut self, what: CallPurpose) {
         self.queue.push_back(what);
     }
 
     /// What is to be asked for now.
-    pub fn next(&mut self, now: Instant) -> Option<CallPurpose> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<CallPurpose> {
         if self
             .sorting
             .as_ref()
@@ -134,7 +134,7 @@ impl Subscriptions {
     }
 
     /// When [`Subscriptions::next`] may say something else than before, unless something happens.
-    pub fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.sorting.as_ref().map(|sorting| sorting.until)
     }
 
@@ -160,12 +160,12 @@ impl Subscriptions {
         self.late.extend(silent);
     }
 
-    pub fn ask(&mut self, call: u64, what: CallPurpose, now: Instant) {
+    pub(super) fn ask(&mut self, call: u64, what: CallPurpose, now: Instant) {
         self.asked.insert(call, (what, now));
     }
 
     /// What the call was for that is answered now.
-    pub fn answered(&mut self, call: u64) -> Option<CallPurpose> {
+    pub(super) fn answered(&mut self, call: u64) -> Option<CallPurpose> {
         if self.late.remove(&call) {
             return Some(CallPurpose::Dropped);
         }
@@ -175,7 +175,7 @@ impl Subscriptions {
     }
 
     /// An error that doesn't say whose it is: what the call was for whose it must be.
-    pub fn unnamed(&mut self, now: Instant) -> Option<CallPurpose> {
+    pub(super) fn unnamed(&mut self, now: Instant) -> Option<CallPurpose> {
         if let Some(sorting) = &mut self.sorting {
             sorting.errors += 1;
             return None;
@@ -197,7 +197,7 @@ impl Subscriptions {
     ///
     /// # Errors
     /// It is none. What was told under it before, still is.
-    pub fn take(&mut self, id: &Bytes, wish: Option<TopicRequest>) -> Result<(), InvalidId> {
+    pub(super) fn take(&mut self, id: &Bytes, wish: Option<TopicRequest>) -> Result<(), InvalidId> {
         if id.len() > ID_BYTES_MAX {
             return Err(InvalidId::TooLong);
         }
@@ -212,16 +212,16 @@ impl Subscriptions {
     }
 
     /// What is told under this id: `Some(None)` for the heads.
-    pub fn told(&self, id: &str) -> Option<Option<&TopicRequest>> {
+    pub(super) fn told(&self, id: &str) -> Option<Option<&TopicRequest>> {
         self.subscriptions.get(id).map(Option::as_ref)
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.subscriptions.len()
     }
 
     /// Nobody wants it any more: it is given up, now or with the answer.
-    pub fn drop_wish(&mut self, wish: &TopicRequest) {
+    pub(super) fn drop_wish(&mut self, wish: &TopicRequest) {
         let is_it = |what: &CallPurpose| matches!(what, CallPurpose::Topic(asked) if asked == wish);
         self.queue.retain(|what| !is_it(what));
         let mut asked = self.asked.iter_mut();
@@ -241,7 +241,7 @@ impl Subscriptions {
     }
 
     /// All that is told, asked for or to be asked for.
-    pub fn into_wishes(self) -> impl Iterator<Item = TopicRequest> {
+    pub(super) fn into_wishes(self) -> impl Iterator<Item = TopicRequest> {
         let asked = self.asked.into_values().map(|(what, _)| what);
         let asked = asked.chain(self.queue).filter_map(|what| match what {
             CallPurpose::Topic(wish) => Some(wish),

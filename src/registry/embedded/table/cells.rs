@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use forebay_core::vocabulary::node::{RecentBlocks, Role, ServedMethods, Weight};
 
 /// A text, bytes that are none replaced; anything else counts as nothing.
-pub fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+pub(super) fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => None,
@@ -15,7 +15,7 @@ pub fn text(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<S
 }
 
 /// A whole number; anything else counts as nothing.
-pub fn whole(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+pub(super) fn whole(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(number) => Some(number),
         ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
@@ -23,7 +23,7 @@ pub fn whole(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<
 }
 
 /// A map of texts as JSON; such a map always has one.
-pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
+pub(crate) fn headers_text(headers: &BTreeMap<String, String>) -> String {
     serde_json::Value::from_iter(
         headers
             .iter()
@@ -33,12 +33,12 @@ pub fn headers_text(headers: &BTreeMap<String, String>) -> String {
 }
 
 /// Globs with commas between them; `None`: all methods.
-pub fn serves_text(serves: &ServedMethods) -> Option<String> {
+pub(crate) fn serves_text(serves: &ServedMethods) -> Option<String> {
     (!serves.is_all()).then(|| serves.to_string())
 }
 
 /// `None`: as many as there are.
-pub fn recent_blocks_number(recent: RecentBlocks) -> Option<i64> {
+pub(crate) fn recent_blocks_number(recent: RecentBlocks) -> Option<i64> {
     recent
         .number()
         .and_then(|blocks| i64::try_from(blocks).ok())

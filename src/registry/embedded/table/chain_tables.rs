@@ -9,14 +9,14 @@ use forebay_core::vocabulary::chain::ChainName;
 /// `{history}` the tables, `{here}` what a row of the chain fulfils, `{chain}` and `{name}` what stands
 /// first in a row that is inserted.
 #[derive(Clone, Copy)]
-pub struct ChainTables<'c> {
+pub(crate) struct ChainTables<'c> {
     connection: &'c Connection,
     /// `None`: the default one.
     chain: Option<&'c ChainName>,
 }
 
 impl<'c> ChainTables<'c> {
-    pub fn new(connection: &'c Connection, chain: Option<&'c ChainName>) -> ChainTables<'c> {
+    pub(crate) fn new(connection: &'c Connection, chain: Option<&'c ChainName>) -> ChainTables<'c> {
         ChainTables { connection, chain }
     }
 
@@ -39,15 +39,15 @@ impl<'c> ChainTables<'c> {
             .replace("{name}", &name)
     }
 
-    pub fn execute(self, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
+    pub(crate) fn execute(self, statement: &str, values: impl Params) -> rusqlite::Result<usize> {
         self.connection.execute(&self.sql(statement), values)
     }
 
-    pub fn prepare(self, statement: &str) -> rusqlite::Result<Statement<'c>> {
+    pub(crate) fn prepare(self, statement: &str) -> rusqlite::Result<Statement<'c>> {
         self.connection.prepare(&self.sql(statement))
     }
 
-    pub fn holds(self, question: &str) -> rusqlite::Result<bool> {
+    pub(crate) fn holds(self, question: &str) -> rusqlite::Result<bool> {
         let question = self.sql(question);
         self.connection.query_row(&question, [], |row| row.get(0))
     }

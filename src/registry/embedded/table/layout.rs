@@ -4,7 +4,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use thiserror::Error;
 
 /// The layout that this program reads and writes, as `PRAGMA user_version`.
-pub const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1;
 
 /// Marks a file as ours (`PRAGMA application_id`): "Fore" in ASCII.
 const OURS: i64 = 0x466f_7265;
@@ -95,7 +95,7 @@ const LATER_COLUMNS: [(&str, &str, &str); 10] = [
 
 /// Why a file can't be used as a registry.
 #[derive(Debug, Error)]
-pub enum DatabaseError {
+pub(crate) enum DatabaseError {
     #[error(transparent)]
     Store(#[from] rusqlite::Error),
     #[error("its layout is {0}, newer than {VERSION}, which this program knows; update forebay")]
@@ -114,7 +114,7 @@ enum DatabaseContent {
 }
 
 /// Puts the layout into a new file and checks that of an old one.
-pub fn prepare(connection: &mut Connection) -> Result<(), DatabaseError> {
+pub(crate) fn prepare(connection: &mut Connection) -> Result<(), DatabaseError> {
     // In one transaction: another process may be writing the layout at this moment.
     let look = connection.transaction()?;
     let found = examine(&look)?;
@@ -145,7 +145,7 @@ fn has_chains(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Whether the file is whole: SQLite itself finds out only where it reads.
-pub fn look_over(connection: &Connection) -> Result<(), DatabaseError> {
+pub(crate) fn look_over(connection: &Connection) -> Result<(), DatabaseError> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     match found.as_str() {
         "ok" => Ok(()),

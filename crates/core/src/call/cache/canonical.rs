@@ -18,7 +18,7 @@ use crate::vocabulary::chain::BlockHash;
 
 /// Where params name the blocks that are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockPlace {
+pub(super) enum BlockPlace {
     Nowhere,
     /// This element. `may_lack`: it may be left out or `null`.
     Element {
@@ -39,7 +39,11 @@ const FILTER_BLOCKS: [&[u8]; 3] = [b"\"fromBlock\"", b"\"toBlock\"", b"\"blockHa
 
 /// Writes `params` to `out`, piece by piece; every value's end shows in what is written. `None`: there
 /// is no canonical form.
-pub fn write(params: Option<&str>, place: BlockPlace, out: &mut impl FnMut(&[u8])) -> Option<()> {
+pub(super) fn write(
+    params: Option<&str>,
+    place: BlockPlace,
+    out: &mut impl FnMut(&[u8]),
+) -> Option<()> {
     let text = params.unwrap_or("[]");
     let mut writer = CanonicalWriter {
         text,

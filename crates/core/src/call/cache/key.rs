@@ -30,7 +30,7 @@ impl std::fmt::Debug for CacheSecret {
 
 /// What of a call beside its params makes the key.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyHead<'a> {
+pub(super) struct KeyHead<'a> {
     pub chain: u64,
     /// See [`PublishedChain::era`](crate::fleet::branch::PublishedChain::era).
     pub era: u64,
@@ -44,7 +44,7 @@ pub struct KeyHead<'a> {
 const GATHERED_BYTES: usize = 256;
 
 /// The key of a call. `None`: its params can be read in two ways.
-pub fn of(
+pub(super) fn of(
     secret: CacheSecret,
     head: KeyHead<'_>,
     params: Option<&str>,

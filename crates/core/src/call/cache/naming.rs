@@ -9,7 +9,7 @@ use crate::vocabulary::hex;
 
 /// What a result says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NamedBlock {
+pub(super) enum NamedBlock {
     One(BlockNumber, BlockHash),
     /// It has no place to say it: it is no such thing, or empty.
     Unsaid,
@@ -18,7 +18,7 @@ pub enum NamedBlock {
 }
 
 /// Reads it off `result`, which is well formed.
-pub fn named(result: &[u8], naming: BlockNaming) -> NamedBlock {
+pub(super) fn named(result: &[u8], naming: BlockNaming) -> NamedBlock {
     let begin = scanner::skip_space(result, 0);
     match naming {
         BlockNaming::Unsaid => NamedBlock::Unsaid,
@@ -49,7 +49,7 @@ const INSIDE: [&[u8]; 2] = [b"\"blockNumber\"", b"\"blockHash\""];
 
 /// The blocks that the elements of `result`, an array of logs, say that they are of; `None` for one that
 /// doesn't, and for what is no array.
-pub fn of_logs(result: &[u8]) -> impl Iterator<Item = Option<(BlockNumber, BlockHash)>> {
+pub(super) fn of_logs(result: &[u8]) -> impl Iterator<Item = Option<(BlockNumber, BlockHash)>> {
     let begin = scanner::skip_space(result, 0);
     let is_none = result.get(begin) != Some(&b'[');
     let each =
@@ -62,7 +62,7 @@ pub fn of_logs(result: &[u8]) -> impl Iterator<Item = Option<(BlockNumber, Block
 
 /// Whether the transaction's hash that stands in `result` under `key`, or in each of its elements, is the
 /// one that `asked` begins with, in whichever case.
-pub fn is_of_transaction(result: &[u8], asked: &str) -> bool {
+pub(super) fn is_of_transaction(result: &[u8], asked: &str) -> bool {
     let asked = scanner::elements(asked.as_bytes(), 0)
         .next()
         .map(|at| &asked.as_bytes()[at]);

@@ -77,7 +77,7 @@ pub struct CachePlan {
 }
 
 /// How the answer to a call is kept whose params say this of blocks; `None`: it isn't.
-pub fn plan(
+pub(crate) fn plan(
     (call, row): (&Call<'_>, MethodIndex),
     refs: &BlockRefs,
     view: &FleetView,
@@ -172,7 +172,7 @@ pub(super) struct WrittenBlock {
 }
 
 impl WrittenBlock {
-    pub fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
+    pub(super) fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
         let mut written = WrittenBlock {
             bytes: [0; WRITTEN_BYTES],
             length: 0,
@@ -203,7 +203,7 @@ impl WrittenBlock {
         }
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 }

@@ -15,14 +15,14 @@ pub(super) struct AttemptFailures {
 }
 
 impl AttemptFailures {
-    pub fn add(&mut self, class: AttemptClass) {
+    pub(super) fn add(&mut self, class: AttemptClass) {
         self.differ |= *self.first.get_or_insert(class) != class;
         self.may_have_run |= !class.is_unexecuted();
     }
 
     /// `is_own`: those who were asked answer other calls, so that what all of them failed at alike is
     /// the call's own.
-    pub fn end(self, repeat: RepeatRule, is_own: bool) -> FailureOutcome {
+    pub(super) fn end(self, repeat: RepeatRule, is_own: bool) -> FailureOutcome {
         if is_own && !self.differ {
             FailureOutcome::Unanswerable
         } else if self.may_have_run && repeat == RepeatRule::IfUnexecuted {

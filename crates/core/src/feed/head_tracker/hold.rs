@@ -7,7 +7,7 @@ use crate::vocabulary::header::Header;
 
 /// Why a head isn't told yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HoldReason {
+pub(super) enum HoldReason {
     None,
     /// It is too new.
     Until(Instant),

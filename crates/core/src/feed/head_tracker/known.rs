@@ -12,7 +12,7 @@ use crate::vocabulary::header::Header;
 const BLOCKS_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
-pub struct HeaderCache {
+pub(super) struct HeaderCache {
     /// And when each was told of first.
     headers: HashMap<BlockHash, (Arc<Header>, Instant)>,
     /// Oldest first.
@@ -20,7 +20,7 @@ pub struct HeaderCache {
 }
 
 impl HeaderCache {
-    pub fn insert(&mut self, header: Arc<Header>, now: Instant) {
+    pub(super) fn insert(&mut self, header: Arc<Header>, now: Instant) {
         let hash = header.hash;
         let first = self.heard_at(hash);
         self.headers.insert(hash, (header, first.unwrap_or(now)));
@@ -35,23 +35,23 @@ impl HeaderCache {
         }
     }
 
-    pub fn get(&self, hash: BlockHash) -> Option<&Arc<Header>> {
+    pub(super) fn get(&self, hash: BlockHash) -> Option<&Arc<Header>> {
         self.headers.get(&hash).map(|(header, _)| header)
     }
 
     /// When the block was told of first.
-    pub fn heard_at(&self, hash: BlockHash) -> Option<Instant> {
+    pub(super) fn heard_at(&self, hash: BlockHash) -> Option<Instant> {
         self.headers.get(&hash).map(|(_, heard_at)| *heard_at)
     }
 
     /// The parent of `header`, if it can be that: numbers may skip, but grow.
-    pub fn parent(&self, header: &Header) -> Option<&Arc<Header>> {
+    pub(super) fn parent(&self, header: &Header) -> Option<&Arc<Header>> {
         let parent = self.get(header.parent);
         parent.filter(|parent| parent.number < header.number)
     }
 
     /// Whether `ancestor` is `head` or, as far as is known, before it.
-    pub fn descends(&self, head: &Header, ancestor: &Header) -> bool {
+    pub(super) fn descends(&self, head: &Header, ancestor: &Header) -> bool {
         let mut at = head;
         for _ in 0..=FILL_MAX {
             if at.hash == ancestor.hash {

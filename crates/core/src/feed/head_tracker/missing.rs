@@ -11,10 +11,10 @@ use crate::vocabulary::node::NodeId;
 /// Blocks before the first one told that are looked up, so that a reorg at the start is one.
 const ROOTS: usize = 16;
 /// Nodes that don't have them aren't asked for ever.
-pub const ROOTS_MISSED_MAX: u32 = 8;
+pub(super) const ROOTS_MISSED_MAX: u32 = 8;
 
 /// A block that is needed.
-pub struct MissingBlock {
+pub(super) struct MissingBlock {
     pub hash: BlockHash,
     /// The number of the block that names it as its parent.
     pub child: BlockNumber,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::vocabulary::chain::BlockHash;
 
 /// Before a block is asked for again: doubling, from the first to the last.
-pub const PAUSE_FIRST: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LAST: Duration = Duration::from_secs(32);
 /// From one repeated question to the next, whichever block it is for.
 const REPEAT_EVERY: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ struct HeaderQuestion {
 
 /// The questions asked so far.
 #[derive(Debug, Default)]
-pub struct HeaderQuestions {
+pub(super) struct HeaderQuestions {
     asked: HashMap<BlockHash, HeaderQuestion>,
     /// Oldest first.
     order: VecDeque<BlockHash>,
@@ -34,7 +34,7 @@ pub struct HeaderQuestions {
 
 impl HeaderQuestions {
     /// Until when the block `hash` may not be asked for; `None`: it may be now.
-    pub fn wait(&self, hash: BlockHash, now: Instant) -> Option<Instant> {
+    pub(super) fn wait(&self, hash: BlockHash, now: Instant) -> Option<Instant> {
         let asked = self.asked.get(&hash)?;
         let again_at = asked.at + asked.pause;
         let until = self.turn(now).map_or(again_at, |turn| turn.max(again_at));
@@ -42,18 +42,18 @@ impl HeaderQuestions {
     }
 
     /// Until when no block may be asked for again, whichever it is; `None`: one may be now.
-    pub fn turn(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn turn(&self, now: Instant) -> Option<Instant> {
         self.repeat_at.filter(|repeat_at| *repeat_at > now)
     }
 
     /// Whether it was asked for since then.
-    pub fn was_asked(&self, hash: BlockHash, since: Instant) -> bool {
+    pub(super) fn was_asked(&self, hash: BlockHash, since: Instant) -> bool {
         let asked = self.asked.get(&hash);
         asked.is_some_and(|asked| asked.at >= since)
     }
 
     /// The block `hash` is asked for.
-    pub fn ask(&mut self, hash: BlockHash, now: Instant) {
+    pub(super) fn ask(&mut self, hash: BlockHash, now: Instant) {
         if let Some(asked) = self.asked.get_mut(&hash) {
             asked.pause = (asked.pause * 2).min(PAUSE_LAST);
             asked.at = now;

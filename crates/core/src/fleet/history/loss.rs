@@ -18,14 +18,14 @@ pub(super) struct HistoryLoss {
 
 impl HistoryLoss {
     /// Between the two, where there is anything.
-    pub fn halfway(self) -> Option<DepthPoint> {
+    pub(super) fn halfway(self) -> Option<DepthPoint> {
         let between = self.from.0 - self.lost.0;
         (between > 1).then(|| DepthPoint::Edge(BlockNumber(self.lost.0 + between / 2)))
     }
 
     /// What came of asking for block `number`. Where even the last one missing is there, nothing is
     /// lost.
-    pub fn heard(self, number: BlockNumber, has: bool, now: Instant) -> Option<HistoryLoss> {
+    pub(super) fn heard(self, number: BlockNumber, has: bool, now: Instant) -> Option<HistoryLoss> {
         match has {
             true if number <= self.lost => None,
             true => Some(HistoryLoss {

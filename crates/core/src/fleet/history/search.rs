@@ -25,7 +25,11 @@ pub(super) struct ResourceHistory {
 }
 
 impl ResourceHistory {
-    pub fn oldest(&self, told: Option<BlockNumber>, head: BlockNumber) -> Option<BlockNumber> {
+    pub(super) fn oldest(
+        &self,
+        told: Option<BlockNumber>,
+        head: BlockNumber,
+    ) -> Option<BlockNumber> {
         told.or_else(|| self.found(head))
     }
 
@@ -34,7 +38,7 @@ impl ResourceHistory {
     }
 
     /// Of what may be there only what is.
-    pub fn surely(&self, head: BlockNumber) -> Option<BlockNumber> {
+    pub(super) fn surely(&self, head: BlockNumber) -> Option<BlockNumber> {
         self.seen().oldest(true, head)
     }
 
@@ -47,14 +51,14 @@ impl ResourceHistory {
         before.unwrap_or(self.search.seen)
     }
 
-    pub fn next(&self, now: Instant) -> Option<DepthPoint> {
+    pub(super) fn next(&self, now: Instant) -> Option<DepthPoint> {
         if self.search.is_stale(now) {
             return DepthSearch::default().next();
         }
         self.search.next()
     }
 
-    pub fn hear(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
+    pub(super) fn hear(&mut self, found: DepthFinding, head: BlockNumber, now: Instant) {
         if self.search.is_stale(now) {
             self.settled = Some(self.search.seen).filter(|_| self.search.is_over());
             self.search = DepthSearch::default();

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 /// No node is given more.
-pub const LIMIT_MAX: u32 = 8192;
+pub(super) const LIMIT_MAX: u32 = 8192;
 /// How long it stands, at first and at most.
 const STANDS: Duration = Duration::from_millis(500);
 const STANDS_MAX: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug)]
-pub struct RefusalCeiling {
+pub(super) struct RefusalCeiling {
     at: u32,
     /// When more is tried, and by how much.
     until: Instant,
@@ -25,7 +25,7 @@ pub struct RefusalCeiling {
 impl RefusalCeiling {
     /// The ceiling after a refusal that says that `below` would have been taken. `before`: the one that there
     /// was; `under_way`: how long calls of its trial may be under way yet.
-    pub fn after(
+    pub(super) fn after(
         before: Option<RefusalCeiling>,
         below: u32,
         under_way: Duration,
@@ -51,12 +51,12 @@ impl RefusalCeiling {
         }
     }
 
-    pub fn at(&self) -> u32 {
+    pub(super) fn at(&self) -> u32 {
         self.at
     }
 
     /// Where `limit` has reached it, and nothing was refused for a while: a little more. Returns whether it is.
-    pub fn rise(&mut self, limit: u32, now: Instant) -> bool {
+    pub(super) fn rise(&mut self, limit: u32, now: Instant) -> bool {
         if limit < self.at || now < self.until {
             return false;
         }

@@ -22,7 +22,7 @@ use crate::fleet::limiter::latency::{LatencyEstimate, LatencyWindow};
 use crate::fleet::limiter::pace::CallPace;
 
 /// Before anything is known.
-pub const LIMIT_FIRST: u32 = 32;
+pub(crate) const LIMIT_FIRST: u32 = 32;
 /// What waiting alone never takes it below.
 const LIMIT_BY_WAITING_MIN: f64 = 2.0;
 /// The limit is so much above what is being worked at: calls that wait there keep a node busy.
@@ -57,7 +57,7 @@ const RATE_SHORT: Duration = Duration::from_millis(100);
 
 /// What is known of one node.
 #[derive(Debug)]
-pub struct LimitController {
+pub(super) struct LimitController {
     /// What the operator has fixed.
     most: Option<u32>,
     latency: LatencyEstimate,
@@ -83,7 +83,7 @@ pub struct LimitController {
 }
 
 impl LimitController {
-    pub fn new(now: Instant) -> LimitController {
+    pub(super) fn new(now: Instant) -> LimitController {
         LimitController {
             most: None,
             latency: LatencyEstimate::default(),
@@ -104,7 +104,7 @@ impl LimitController {
     }
 
     /// The limit that follows, if it was fixed otherwise before.
-    pub fn fix(&mut self, most: Option<u32>, now: Instant) -> Option<u32> {
+    pub(super) fn fix(&mut self, most: Option<u32>, now: Instant) -> Option<u32> {
         if self.most == most && most.is_some() {
             return None;
         }
@@ -120,7 +120,7 @@ impl LimitController {
     }
 
     /// Up to where the limit may rise with single answers.
-    pub fn cap(&self) -> u32 {
+    pub(super) fn cap(&self) -> u32 {
         if self.looks.is_some() {
             return 0;
         }
@@ -130,36 +130,36 @@ impl LimitController {
 
     /// Up to where it may rise where nothing is answered: not if what was answered before had waited in
     /// the node.
-    pub fn opens_to(&self) -> u32 {
+    pub(super) fn opens_to(&self) -> u32 {
         if self.is_late { 0 } else { self.cap() }
     }
 
     /// For how long a node that is stuck has answered nothing; `None`: it never answered anything.
-    pub fn stuck_after(&self) -> Option<Duration> {
+    pub(super) fn stuck_after(&self) -> Option<Duration> {
         self.latency.stuck_after()
     }
 
     /// Up to where the limit follows answers at once.
-    pub fn widens_to(&self) -> u32 {
+    pub(super) fn widens_to(&self) -> u32 {
         self.cap().min(self.found.unwrap_or(LIMIT_MAX))
     }
 
     /// Until when windows say nothing of the present limit.
-    pub fn settles(&self) -> Instant {
+    pub(super) fn settles(&self) -> Instant {
         self.since
     }
 
     /// How long fast calls take that wait for nothing.
-    pub fn floor(&self) -> Option<Duration> {
+    pub(super) fn floor(&self) -> Option<Duration> {
         self.latency.known().map(Duration::from_secs_f64)
     }
 
-    pub fn is_paced(&self) -> bool {
+    pub(super) fn is_paced(&self) -> bool {
         self.pace.is_some()
     }
 
     /// Takes the place that is due by the clock, if there is one, beside `taken` calls.
-    pub fn pace(&mut self, taken: u32, now: Instant) -> bool {
+    pub(super) fn pace(&mut self, taken: u32, now: Instant) -> bool {
         let base = self.latency.known().unwrap_or(1.0);
         let Some(pace) = &mut self.pace else {
             return false;
@@ -170,12 +170,12 @@ impl LimitController {
     }
 
     /// When the next place is given by the clock.
-    pub fn next_place(&self) -> Option<Instant> {
+    pub(super) fn next_place(&self) -> Option<Instant> {
         self.pace.as_ref().map(CallPace::next)
     }
 
     /// The limit after `window`.
-    pub fn hear_window(&mut self, limit: u32, window: &LatencyWindow, now: Instant) -> u32 {
+    pub(super) fn hear_window(&mut self, limit: u32, window: &LatencyWindow, now: Instant) -> u32 {
         self.ended.push_back((now, window.answers));
         let is_old = |(at, _): &(Instant, u64)| now.saturating_duration_since(*at) > RATE_OVER;
         while self.ended.front().is_some_and(is_old) {
@@ -302,7 +302,7 @@ impl LimitController {
 
     /// The limit after the node refused the call that was number `number` in flight. `present`: the
     /// answers of the present window, and when it began.
-    pub fn refused(
+    pub(super) fn refused(
         &mut self,
         limit: u32,
         number: u32,
@@ -334,7 +334,7 @@ impl LimitController {
     }
 
     /// The limit after a call waited in vain.
-    pub fn timed_out(&mut self, limit: u32, now: Instant) -> u32 {
+    pub(super) fn timed_out(&mut self, limit: u32, now: Instant) -> u32 {
         let is_same = self
             .timed_out_at
             .is_some_and(|at| now.saturating_duration_since(at) < TIMEOUT_EVERY);

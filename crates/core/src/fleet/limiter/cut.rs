@@ -10,7 +10,7 @@ const FOLLOWS: f64 = 0.9;
 
 /// What was before.
 #[derive(Clone, Copy, Debug)]
-pub struct LimitCut {
+pub(super) struct LimitCut {
     /// The limit.
     pub from: u32,
     in_flight: f64,
@@ -19,7 +19,7 @@ pub struct LimitCut {
 }
 
 impl LimitCut {
-    pub fn new(from: u32, window: &LatencyWindow, in_flight: f64) -> LimitCut {
+    pub(super) fn new(from: u32, window: &LatencyWindow, in_flight: f64) -> LimitCut {
         LimitCut {
             from,
             in_flight,
@@ -29,11 +29,11 @@ impl LimitCut {
     }
 
     /// Whether it shows, with `in_flight` calls.
-    pub fn shows(&self, in_flight: f64) -> bool {
+    pub(super) fn shows(&self, in_flight: f64) -> bool {
         in_flight < TRIED * self.in_flight
     }
 
-    pub fn was_in_vain(&self, window: &LatencyWindow) -> bool {
+    pub(super) fn was_in_vain(&self, window: &LatencyWindow) -> bool {
         let is_slow_still = window.low() > FOLLOWS * self.low;
         is_slow_still && window.per_second() < FOLLOWS * self.per_second
     }

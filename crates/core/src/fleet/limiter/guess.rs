@@ -19,20 +19,26 @@ const USUAL: f64 = 1.5;
 
 /// What is guessed of one node.
 #[derive(Debug, Default)]
-pub struct LimitEstimate {
+pub(super) struct LimitEstimate {
     /// The most calls in flight, on average over a window, that didn't wait for one another.
     carried: f64,
 }
 
 impl LimitEstimate {
     /// Whether no more are in flight than the node was seen to work at, or little more.
-    pub fn is_usual(&self, in_flight: f64) -> bool {
+    pub(super) fn is_usual(&self, in_flight: f64) -> bool {
         in_flight <= USUAL * self.carried + 1.0
     }
 
     /// The limit after `window`, in which `in_flight` were. `known`: the latency of an idle node, in
     /// seconds.
-    pub fn limit(&mut self, limit: u32, window: &LatencyWindow, in_flight: f64, known: f64) -> u32 {
+    pub(super) fn limit(
+        &mut self,
+        limit: u32,
+        window: &LatencyWindow,
+        in_flight: f64,
+        known: f64,
+    ) -> u32 {
         let is_late = LatencyEstimate::is_late(window.low(), known);
         if LatencyEstimate::is_near(window.low(), known) {
             self.carried = self.carried.max(in_flight);

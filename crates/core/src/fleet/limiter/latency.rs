@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Latencies within this are the same; the second in seconds.
 const SAME_PART: f64 = 0.1;
-pub const SAME: f64 = 0.000_5;
+pub(super) const SAME: f64 = 0.000_5;
 /// How far one window moves what is known; one with fewer answers than so many moves it less.
 const LEARNS: f64 = 0.3;
 const ANSWERS: f64 = 16.0;
@@ -27,7 +27,7 @@ const STUCK_TIMES: f64 = 4.0;
 
 /// Answers within some time.
 #[derive(Clone, Copy, Debug)]
-pub struct LatencyWindow {
+pub(super) struct LatencyWindow {
     pub began: Instant,
     pub length: Duration,
     pub answers: u64,
@@ -41,7 +41,7 @@ pub struct LatencyWindow {
 
 impl LatencyWindow {
     /// In seconds.
-    pub fn low(&self) -> f64 {
+    pub(super) fn low(&self) -> f64 {
         self.low.as_secs_f64()
     }
 
@@ -55,19 +55,19 @@ impl LatencyWindow {
     }
 
     /// Answers a second.
-    pub fn per_second(&self) -> f64 {
+    pub(super) fn per_second(&self) -> f64 {
         self.answers as f64 / self.seconds()
     }
 
     /// Calls in flight on average, by Little's law.
-    pub fn in_flight(&self) -> f64 {
+    pub(super) fn in_flight(&self) -> f64 {
         self.sum.as_secs_f64() / self.seconds()
     }
 }
 
 /// What the calls of a window waited in the node.
 #[derive(Clone, Copy, Debug)]
-pub struct QueueingDelay {
+pub(super) struct QueueingDelay {
     pub seconds: f64,
     /// By more than chance would have it.
     pub is_clear: bool,
@@ -76,7 +76,7 @@ pub struct QueueingDelay {
 
 /// One node's, all in seconds.
 #[derive(Debug, Default)]
-pub struct LatencyEstimate {
+pub(super) struct LatencyEstimate {
     /// Of fast calls that wait for nothing.
     base: Option<f64>,
     /// How far apart that of one window and of another are.
@@ -89,40 +89,40 @@ pub struct LatencyEstimate {
 
 impl LatencyEstimate {
     /// Of fast calls that wait for nothing, in seconds.
-    pub fn known(&self) -> Option<f64> {
+    pub(super) fn known(&self) -> Option<f64> {
         self.base
     }
 
     /// For how long a node with a full limit that has slow calls has answered nothing; `None`: it never
     /// answered anything.
-    pub fn stuck_after(&self) -> Option<Duration> {
+    pub(super) fn stuck_after(&self) -> Option<Duration> {
         self.base?;
         Some(Duration::from_secs_f64(self.mean * STUCK_TIMES).max(STUCK_AFTER))
     }
 
     /// Whether `low` is what is known, but for a little.
-    pub fn is_near(low: f64, known: f64) -> bool {
+    pub(super) fn is_near(low: f64, known: f64) -> bool {
         low <= known * (1.0 + SAME_PART) + SAME
     }
 
     /// Whether calls that take `low` have waited for long.
-    pub fn is_late(low: f64, known: f64) -> bool {
+    pub(super) fn is_late(low: f64, known: f64) -> bool {
         low > LATE * known
     }
 
     /// That isn't waiting: fast calls do take `low`.
-    pub fn is(&mut self, low: f64) {
+    pub(super) fn is(&mut self, low: f64) {
         self.base = Some(low);
     }
 
     /// The limit is another.
-    pub fn changes(&mut self) {
+    pub(super) fn changes(&mut self) {
         self.last = None;
     }
 
     /// Learns how long fast calls take that wait for nothing: what is slower than that by more than a
     /// little has waited. `is_usual`: no more calls were in flight than the node was seen to work at.
-    pub fn learn(&mut self, window: &LatencyWindow, is_usual: bool) -> f64 {
+    pub(super) fn learn(&mut self, window: &LatencyWindow, is_usual: bool) -> f64 {
         let (low, mean) = (window.low(), window.mean());
         let Some(base) = self.base else {
             // What one window tells of others is the less the fewer answers it has.
@@ -158,7 +158,7 @@ impl LatencyEstimate {
     }
 
     /// What the calls of a window that was full have waited.
-    pub fn waited(&mut self, window: &LatencyWindow) -> QueueingDelay {
+    pub(super) fn waited(&mut self, window: &LatencyWindow) -> QueueingDelay {
         let low = window.low();
         let base = self.base.unwrap_or(low);
         let same = (base * SAME_PART + SAME).max(self.noise);

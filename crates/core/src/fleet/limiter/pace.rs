@@ -26,7 +26,7 @@ const LATE: Duration = Duration::from_millis(5);
 
 /// One node's pace.
 #[derive(Debug)]
-pub struct CallPace {
+pub(super) struct CallPace {
     per_second: f64,
     next: Instant,
     refused_at: Instant,
@@ -37,7 +37,7 @@ pub struct CallPace {
 
 impl CallPace {
     /// Begins with the rate of `answers` a second, after a refusal.
-    pub fn new(answers: f64, now: Instant) -> CallPace {
+    pub(super) fn new(answers: f64, now: Instant) -> CallPace {
         let per_second = (answers * BELOW_ANSWERS).max(PER_SECOND_MIN);
         CallPace {
             per_second,
@@ -49,12 +49,12 @@ impl CallPace {
         }
     }
 
-    pub fn per_second(&self) -> f64 {
+    pub(super) fn per_second(&self) -> f64 {
         self.per_second
     }
 
     /// When the next place is given.
-    pub fn next(&self) -> Instant {
+    pub(super) fn next(&self) -> Instant {
         self.next
     }
 
@@ -63,7 +63,7 @@ impl CallPace {
     }
 
     /// Takes the place that is due; `false`: none is.
-    pub fn take(&mut self, now: Instant) -> bool {
+    pub(super) fn take(&mut self, now: Instant) -> bool {
         if now < self.next {
             return false;
         }
@@ -78,7 +78,7 @@ impl CallPace {
     }
 
     /// The node refused, while it gave `answers` a second.
-    pub fn refused(&mut self, answers: f64, now: Instant) {
+    pub(super) fn refused(&mut self, answers: f64, now: Instant) {
         self.refused_at = now;
         self.rises = 0;
         let was_sought = std::mem::take(&mut self.seeks);
@@ -91,7 +91,7 @@ impl CallPace {
     }
 
     /// All that was asked for was taken; `false`: the node limits its rate no more.
-    pub fn calm(&mut self, was_full: bool, now: Instant) -> bool {
+    pub(super) fn calm(&mut self, was_full: bool, now: Instant) -> bool {
         if now.saturating_duration_since(self.refused_at) >= OVER {
             return false;
         }

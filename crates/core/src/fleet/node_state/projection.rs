@@ -25,7 +25,7 @@ impl NodeState {
     }
 
     /// As calls see it. `asked`: what the fleet wants to know of it beside its depth.
-    pub fn view(
+    pub(crate) fn view(
         &self,
         reference: Option<BlockNumber>,
         is_on_another_chain: bool,

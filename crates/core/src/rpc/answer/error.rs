@@ -25,7 +25,7 @@ const NO_CODE: i64 = -32000;
 ///
 /// # Errors
 /// It is none.
-pub fn read_error(raw: &str) -> Result<(RpcError<'_>, bool), AnswerFault> {
+pub(crate) fn read_error(raw: &str) -> Result<(RpcError<'_>, bool), AnswerFault> {
     if raw.starts_with('"') {
         let error = RpcError {
             code: NO_CODE,
@@ -70,7 +70,7 @@ fn whole(number: f64) -> Option<i64> {
 }
 
 /// What some write where there is no error.
-pub fn is_no_error(raw: &str) -> bool {
+pub(super) fn is_no_error(raw: &str) -> bool {
     matches!(raw, "null" | "false" | "\"\"")
 }
 

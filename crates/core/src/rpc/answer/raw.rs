@@ -13,7 +13,7 @@ pub(super) struct RawAnswer<'a> {
 impl<'a> RawAnswer<'a> {
     /// # Errors
     /// It is no object, or one in which a member stands twice.
-    pub fn take(scanner: &mut Scanner<'a>) -> Result<RawAnswer<'a>, InvalidJson> {
+    pub(super) fn take(scanner: &mut Scanner<'a>) -> Result<RawAnswer<'a>, InvalidJson> {
         let mut raw = RawAnswer::default();
         scanner.object(|key, scanner| {
             let (value, _) = scanner.value()?;

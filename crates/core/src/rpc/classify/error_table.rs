@@ -9,14 +9,14 @@ use super::meaning::Meaning;
 use crate::rpc::classify::meaning::{MissingKind, Rejection};
 
 /// A sign, and the file or page it stems from.
-pub type ErrorPattern = (&'static str, &'static str);
+pub(super) type ErrorPattern = (&'static str, &'static str);
 
 /// The signs of one meaning.
-pub type PatternGroup = (Meaning, &'static [ErrorPattern]);
+pub(super) type PatternGroup = (Meaning, &'static [ErrorPattern]);
 
 /// How a code is read.
 #[derive(Clone, Copy, Debug)]
-pub enum CodeReading {
+pub(super) enum CodeReading {
     /// It has one meaning.
     Sure(Meaning),
     /// Its text decides; else it means this.
@@ -28,10 +28,10 @@ pub enum CodeReading {
 }
 
 /// Codes, how they are read, and where they stem from.
-pub type CodeRow = (&'static [i64], CodeReading, &'static str);
+pub(super) type CodeRow = (&'static [i64], CodeReading, &'static str);
 
 #[rustfmt::skip]
-pub const CODES: &[CodeRow] = &[
+pub(super) const CODES: &[CodeRow] = &[
     (&[3], CodeReading::Sure(Meaning::Execution), "geth internal/ethapi/errors.go: revertError"),
     (&[4], CodeReading::TextOr(Meaning::PoolRefusal), "EIP-7966: sent, and in no block within its time"),
     (&[-32015], CodeReading::TextOr(Meaning::Execution), "Nethermind ErrorCodes.cs: ExecutionError"),
@@ -116,7 +116,7 @@ const ODD_RANGE: &[ErrorPattern] = &[(
 )];
 
 /// What was paid for is used up, whatever else is said.
-pub const PAID: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), QUOTA)];
+pub(super) const PAID: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), QUOTA)];
 
 #[rustfmt::skip]
 const QUOTA: &[ErrorPattern] = &[
@@ -130,7 +130,7 @@ const QUOTA: &[ErrorPattern] = &[
 
 /// Where we aren't let in: it is about money.
 #[rustfmt::skip]
-pub const BILLING: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), QUOTA), (Meaning::Shut(Rejection::Quota), &[
+pub(super) const BILLING: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), QUOTA), (Meaning::Shut(Rejection::Quota), &[
     ("capacity limit", "Alchemy: 403, you've hit your capacity limit"),
     ("past due", "QuickNode: 403, endpoint disabled"),
     ("payment", "RFC 9110 §15.5.3"),
@@ -141,7 +141,7 @@ pub const BILLING: &[PatternGroup] = &[(Meaning::Shut(Rejection::Quota), QUOTA),
 
 /// The EVM ran, or a caller's own tracer did: all the rest of the text is somebody else's.
 #[rustfmt::skip]
-pub const EXECUTION: &[ErrorPattern] = &[
+pub(super) const EXECUTION: &[ErrorPattern] = &[
     ("execution reverted", "geth, reth, Erigon; Besu RpcErrorType: REVERT_ERROR"),
     ("^revert", "Nethermind, Ganache"),
     ("^vm execution error", "OpenEthereum, Nethermind"),
@@ -158,7 +158,7 @@ pub const EXECUTION: &[ErrorPattern] = &[
 ];
 
 #[rustfmt::skip]
-pub const TEXTS: &[PatternGroup] = &[
+pub(super) const TEXTS: &[PatternGroup] = &[
     (Meaning::Execution, EXECUTION),
     (Meaning::PoolRefusal, &[("authority nonce too low", "geth core/txpool/errors.go")]),
     (Meaning::AlreadyKnown, &[
@@ -323,7 +323,7 @@ pub const TEXTS: &[PatternGroup] = &[
 ];
 
 /// The first of `groups` that `text`, in lower case, shows a sign of.
-pub fn find(groups: &[PatternGroup], text: &str) -> Option<(Meaning, ErrorPattern)> {
+pub(super) fn find(groups: &[PatternGroup], text: &str) -> Option<(Meaning, ErrorPattern)> {
     let mut rows = groups
         .iter()
         .flat_map(|(meaning, signs)| signs.iter().map(|sign| (*meaning, *sign)));

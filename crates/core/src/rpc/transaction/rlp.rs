@@ -2,7 +2,7 @@
 
 /// One item.
 #[derive(Clone, Copy)]
-pub struct RlpItem<'a> {
+pub(super) struct RlpItem<'a> {
     pub is_list: bool,
     /// With its length in front.
     pub whole: &'a [u8],
@@ -11,7 +11,7 @@ pub struct RlpItem<'a> {
 
 impl<'a> RlpItem<'a> {
     /// The item at the beginning of `bytes`; `None` where it is cut off.
-    pub fn read(bytes: &'a [u8]) -> Option<RlpItem<'a>> {
+    pub(super) fn read(bytes: &'a [u8]) -> Option<RlpItem<'a>> {
         let (is_list, head, length) = match *bytes.first()? {
             0..=0x7f => (false, 0, 1),
             first @ 0x80..=0xb7 => (false, 1, usize::from(first - 0x80)),
@@ -38,7 +38,7 @@ impl<'a> RlpItem<'a> {
     }
 
     /// The items of a list; `None` where it is none, or not one item after another to its end.
-    pub fn items(self) -> Option<Vec<RlpItem<'a>>> {
+    pub(super) fn items(self) -> Option<Vec<RlpItem<'a>>> {
         let mut items = Vec::new();
         let mut left = Some(self.payload).filter(|_| self.is_list)?;
         while !left.is_empty() {
@@ -50,7 +50,7 @@ impl<'a> RlpItem<'a> {
     }
 
     /// A number of at most 64 bits.
-    pub fn number(self) -> Option<u64> {
+    pub(super) fn number(self) -> Option<u64> {
         let digits = Some(self.payload).filter(|digits| !self.is_list && digits.len() <= 8)?;
         Some(
             digits
@@ -60,7 +60,7 @@ impl<'a> RlpItem<'a> {
     }
 
     /// So many bytes, with zeros in front where there are fewer.
-    pub fn padded<const N: usize>(self) -> Option<[u8; N]> {
+    pub(super) fn padded<const N: usize>(self) -> Option<[u8; N]> {
         let mut padded = [0; N];
         let at = N
             .checked_sub(self.payload.len())
@@ -71,7 +71,7 @@ impl<'a> RlpItem<'a> {
 }
 
 /// A list of what `payload` holds, one item after another.
-pub fn list(payload: &[u8]) -> Vec<u8> {
+pub(super) fn list(payload: &[u8]) -> Vec<u8> {
     let length = payload.len();
     let mut list = if let Some(short) = u8::try_from(length).ok().filter(|short| *short <= 55) {
         vec![0xc0 + short]
@@ -87,7 +87,7 @@ pub fn list(payload: &[u8]) -> Vec<u8> {
 }
 
 /// A number as an item.
-pub fn number(number: u64) -> Vec<u8> {
+pub(super) fn number(number: u64) -> Vec<u8> {
     let digits = number.to_be_bytes();
     let zeros = digits.iter().take_while(|digit| **digit == 0).count();
     match digits.get(zeros..).unwrap_or_default() {

@@ -88,7 +88,9 @@ impl NodeSocket {
 }
 
 /// The answer of the node that is asked; waits for ever where none is. May be dropped halfway.
-pub async fn next_answer(asking: &mut Option<BlockQuery>) -> (BlockNumber, Option<Arc<Header>>) {
+pub(super) async fn next_answer(
+    asking: &mut Option<BlockQuery>,
+) -> (BlockNumber, Option<Arc<Header>>) {
     match asking {
         Some(asking) => (&mut asking.answer).await,
         None => std::future::pending().await,

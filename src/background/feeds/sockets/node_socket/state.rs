@@ -31,7 +31,7 @@ pub(super) struct SocketState {
 }
 
 impl SocketState {
-    pub fn new(
+    pub(super) fn new(
         socket: UpstreamSocket,
         teller: FeedSource,
         ledger: Subscriptions,
@@ -66,7 +66,7 @@ pub(super) enum SocketFailure {
 }
 
 impl SocketFailure {
-    pub fn loss(&self) -> SocketLoss {
+    pub(super) fn loss(&self) -> SocketLoss {
         match self {
             SocketFailure::Fault(_) | SocketFailure::NoHeads => SocketLoss::Broken,
             SocketFailure::Stale => SocketLoss::Stale,
