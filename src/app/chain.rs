@@ -48,6 +48,7 @@ use crate::shared::singleflight::Singleflight;
 use crate::shared::sockets::{SocketCounter, SocketLimits};
 use crate::shared::stored_answers::{StoredAnswers, StoredWrite};
 use forebay_core::call::retry_budget::RetryBudget;
+use forebay_core::fleet::awaited_blocks::OtherBalancers;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::vocabulary::chain::ChainName;
 
@@ -181,14 +182,7 @@ impl ChainFactory {
         let (engine, regimen) = (&chain.engine, &chain.regimen);
         let (pool, metrics) = (&engine.pool, &engine.metrics);
         let last_list_at = last_list.path().to_path_buf();
-        let newsroom = Feeds::new(FeedResources {
-            pool: pool.clone(),
-            hub: engine.hub.clone(),
-            metrics: metrics.clone(),
-            connector: self.connector.clone(),
-            prober: self.prober.clone(),
-            regimen: regimen.clone(),
-        });
+        let newsroom = self.feeds(chain, settings);
         let roll = ClientFactory::new(
             self.connector.clone(),
             metrics.clone(),
@@ -248,6 +242,23 @@ impl ChainFactory {
         let answers = self.answers(engine, writes);
         let exchanges = (exchange, answers);
         ChainTasks::new(roster, rounds, scribe, (newsroom, floor, exchanges), herald)
+    }
+
+    fn feeds(&self, chain: &RunningChain, settings: &Settings) -> Feeds {
+        let engine = &chain.engine;
+        Feeds::new(FeedResources {
+            pool: engine.pool.clone(),
+            hub: engine.hub.clone(),
+            metrics: engine.metrics.clone(),
+            connector: self.connector.clone(),
+            prober: self.prober.clone(),
+            regimen: chain.regimen.clone(),
+            others: match (&self.shared, settings.registry.kind) {
+                (Some(_), _) => OtherBalancers::HearHeads,
+                (None, RegistryKind::Dynamo) => OtherBalancers::HearNothing,
+                (None, RegistryKind::Embedded) => OtherBalancers::None,
+            },
+        })
     }
 
     /// Where one balancer asks the leader for all.

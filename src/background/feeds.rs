@@ -21,6 +21,7 @@ use crate::node::probe::Prober;
 use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
+use forebay_core::fleet::awaited_blocks::OtherBalancers;
 use heads::HeadFeed;
 
 /// Heads that wait to be judged. A full queue makes lines wait, and rounds leave heads out.
@@ -36,6 +37,7 @@ pub struct FeedResources {
     pub connector: Arc<Connector>,
     pub prober: Prober,
     pub regimen: CurrentIntervals,
+    pub others: OtherBalancers,
 }
 
 /// All of it.
@@ -61,6 +63,7 @@ impl Feeds {
             prober,
             regimen,
             connector,
+            others,
         } = means;
         let exchange = SocketContext {
             pool: pool.clone(),
@@ -85,6 +88,7 @@ impl Feeds {
             heads: heard,
             pages,
             told,
+            others,
         };
         let logs = LogFeed::new(pool.clone(), hub.clone(), metrics.clone(), prober, written);
         Feeds {

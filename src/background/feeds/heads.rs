@@ -1,8 +1,9 @@
 //! Tells clients the heads that the fleet agrees on: obeys [`HeadTracker`], which decides.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -17,6 +18,7 @@ use crate::shared::hub::Hub;
 use forebay_core::feed::head_tracker::{
     ChainUpdate, HeadStep, HeadTracker, HeaderAnswers, TOLD_MAX, witnesses,
 };
+use forebay_core::fleet::awaited_blocks::{OtherBalancers, held_from_subscribers};
 use forebay_core::fleet::branch::PublishedChain;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
@@ -48,6 +50,7 @@ pub struct HeadFeed {
     pub pages: mpsc::Sender<BlockEvent>,
     /// The number of the block told last.
     pub told: Arc<AtomicU64>,
+    pub others: OtherBalancers,
 }
 
 /// What is told, as this task knows it.
@@ -59,6 +62,8 @@ struct HeadFeedState {
     fetched: HashSet<BlockHash>,
     /// The first and the last block that the fleet knows as told.
     published: (Option<BlockHash>, Option<BlockHash>),
+    /// What subscribers are told later, and when.
+    held: VecDeque<(Instant, ChainUpdate)>,
 }
 
 type HeaderFetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
@@ -110,7 +115,8 @@ impl HeadFeed {
         headline: &mut HeadTracker,
         notes: &mut HeadFeedState,
         fetch: &mut Option<HeaderFetch>,
-    ) -> Option<std::time::Instant> {
+    ) -> Option<Instant> {
+        self.release(notes);
         let snapshot = self.pool.snapshot();
         let list: Vec<_> = snapshot.view.nodes.iter().map(|node| node.id).collect();
         headline.set_block_time(snapshot.view.pace);
@@ -120,16 +126,31 @@ impl HeadFeed {
                 HeadStep::Tell(turn) => {
                     // Whoever is told of a block may ask for it at once.
                     self.publish(headline, notes);
-                    self.foretell(&turn);
-                    self.tell(&turn, notes);
+                    let now = clock::now();
+                    let view = &self.pool.snapshot().view;
+                    let hold = held_from_subscribers(view, self.others, now);
+                    notes.held.push_back((now + hold, turn));
+                    self.release(notes);
                 }
                 HeadStep::Fetch { hash, child, from } => {
                     *fetch = Some(self.fetch(hash, child, &from));
                 }
                 HeadStep::Wait(until) => {
                     self.publish(headline, notes);
-                    return until;
+                    let held = notes.held.front().map(|(until, _)| *until);
+                    return until.into_iter().chain(held).min();
                 }
+            }
+        }
+    }
+
+    /// Tells what was held for long enough, in its order.
+    fn release(&self, notes: &mut HeadFeedState) {
+        let now = clock::now();
+        while notes.held.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, turn)) = notes.held.pop_front() {
+                self.foretell(&turn);
+                self.tell(&turn, notes);
             }
         }
     }

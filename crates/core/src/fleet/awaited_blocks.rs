@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::fleet::block_schedule::pause_millis;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::vocabulary::chain::BlockNumber;
@@ -18,6 +19,8 @@ const BLOCKS_MAX: usize = 1024;
 const DUE_NODES_MAX: usize = 4;
 /// Once one has it, so many of the others are asked at a time; who has it then makes room for the next.
 const LACKING_NODES_MAX: usize = 32;
+/// What a head takes, as a rule, from where it is known to where it is shown.
+const HEARD_TIME: Duration = Duration::from_millis(40);
 /// Who told a head unasked so many block times ago, or so long, tells the next one, too.
 const TELLS_BLOCKS: u32 = 4;
 const TELLS_MIN: Duration = Duration::from_secs(5);
@@ -82,32 +85,63 @@ pub fn looked_at(view: &FleetView, now: Instant) -> Vec<NodeId> {
 /// The nodes that are looked at for the next block, which is due: own ones that serve, don't tell it unasked, and
 /// aren't known to have it. Where those that tell it have half of the weight, it is known by them.
 pub fn looked_at_when_due(view: &FleetView, now: Instant) -> Vec<NodeId> {
-    let tells_for = TELLS_MIN.max(view.pace * TELLS_BLOCKS);
-    let tells = |node: &NodeView| {
-        let at = node.told_unasked_at;
-        at.is_some_and(|at| now.saturating_duration_since(at) < tells_for)
-    };
-    let own = || {
-        let nodes = view.nodes.iter();
-        nodes.filter(|node| node.rung == Role::Own && node.serves())
-    };
-    let weight = |node: &NodeView| u64::from(node.weight.get());
-    let telling: u64 = own().filter(|node| tells(node)).map(weight).sum();
-    if telling * 2 >= own().map(weight).sum() {
+    if are_heads_told(view, now) {
         return Vec::new();
     }
     let lacks = |node: &&NodeView| {
-        node.head <= view.served_head && !tells(node) && !node.standing.rests(now)
+        node.head <= view.served_head && !tells(node, view, now) && !node.standing.rests(now)
     };
-    let mut nodes: Vec<_> = own().filter(lacks).collect();
+    let mut nodes: Vec<_> = own(view).filter(lacks).collect();
     // By what all balancers call them: they look at the same ones.
     nodes.sort_by(|one, other| one.name.cmp(&other.name));
-    let is_nobodys = own().all(|node| node.head <= view.served_head);
+    let is_nobodys = own(view).all(|node| node.head <= view.served_head);
     nodes.truncate(match is_nobodys {
         true => DUE_NODES_MAX,
         false => LACKING_NODES_MAX,
     });
     nodes.iter().map(|node| node.id).collect()
+}
+
+/// What balancers beside this one hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherBalancers {
+    /// There are none, as far as is known.
+    None,
+    /// Its heads, by a store that they share.
+    HearHeads,
+    /// Whatever is known here they must find out themselves.
+    HearNothing,
+}
+
+/// For how long subscribers wait for a head that this balancer has, so that the others have it, too, when a
+/// subscriber asks them. Those that hear nothing from here look at the same moments: by the next one they have
+/// it, where nodes don't tell their heads to all.
+pub fn held_from_subscribers(view: &FleetView, others: OtherBalancers, now: Instant) -> Duration {
+    match others {
+        OtherBalancers::None => Duration::ZERO,
+        OtherBalancers::HearNothing if !are_heads_told(view, now) => {
+            Duration::from_millis(pause_millis(view.pace)) + HEARD_TIME
+        }
+        OtherBalancers::HearHeads | OtherBalancers::HearNothing => HEARD_TIME,
+    }
+}
+
+/// Whether nodes with half of the own weight tell their heads unasked.
+fn are_heads_told(view: &FleetView, now: Instant) -> bool {
+    let weight = |node: &NodeView| u64::from(node.weight.get());
+    let telling = own(view).filter(|node| tells(node, view, now));
+    telling.map(weight).sum::<u64>() * 2 >= own(view).map(weight).sum()
+}
+
+fn tells(node: &NodeView, view: &FleetView, now: Instant) -> bool {
+    let tells_for = TELLS_MIN.max(view.pace * TELLS_BLOCKS);
+    let at = node.told_unasked_at;
+    at.is_some_and(|at| now.saturating_duration_since(at) < tells_for)
+}
+
+fn own(view: &FleetView) -> impl Iterator<Item = &NodeView> {
+    let nodes = view.nodes.iter();
+    nodes.filter(|node| node.rung == Role::Own && node.serves())
 }
 
 #[cfg(test)]
@@ -234,6 +268,24 @@ mod tests {
             scene.hear_look(NodeId(id), BlockNumber(101), &details, now);
         }
         assert_eq!(due(&scene, now)[0], 34, "then the next");
+    }
+
+    #[test]
+    fn subscribers_wait_until_other_balancers_have_a_head_too() {
+        let now = crate::testing::now();
+        let mut scene = fleet(&["a"], now);
+        let held = |fleet: &Fleet, others| held_from_subscribers(&fleet.view(), others, now);
+        let pause = Duration::from_millis(pause_millis(scene.view().pace));
+        for (others, wanted) in [
+            (OtherBalancers::None, Duration::ZERO),
+            (OtherBalancers::HearHeads, HEARD_TIME),
+            (OtherBalancers::HearNothing, pause + HEARD_TIME),
+        ] {
+            assert_eq!(held(&scene, others), wanted, "{others:?}");
+        }
+        let details = ProbeDetails::default();
+        scene.hear_head(NodeId(1), BlockNumber(101), &details, now);
+        assert_eq!(held(&scene, OtherBalancers::HearNothing), HEARD_TIME);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl DueBlock {
 }
 
 /// Between two looks, on a chain that takes `block_time` for a block.
-fn pause_millis(block_time: Duration) -> u64 {
+pub(super) fn pause_millis(block_time: Duration) -> u64 {
     let part = (block_time / PAUSE_PART).as_millis();
     let most = u64::try_from(part).unwrap_or(PAUSE_MILLIS_MAX);
     let most = most.clamp(PAUSE_MILLIS_MIN, PAUSE_MILLIS_MAX);
