@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::feed::log_match::LogFilter;
@@ -29,6 +30,14 @@ pub enum RelayedTopic {
     PendingTransactions { full: bool },
     Syncing,
     Other { params: String },
+}
+
+/// Why there is no subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionFailure {
+    Refused(Refusal),
+    /// The node's own error object, as JSON, without its secrets.
+    Node(Bytes),
 }
 
 impl Topic {
