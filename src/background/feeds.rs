@@ -21,6 +21,7 @@ use crate::node::probe::Prober;
 use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
+use forebay_core::feed::takeover::Relays;
 use forebay_core::fleet::awaited_blocks::OtherBalancers;
 use heads::HeadFeed;
 
@@ -91,13 +92,21 @@ impl Feeds {
             others,
         };
         let logs = LogFeed::new(pool.clone(), hub.clone(), metrics.clone(), prober, written);
+        let relays = RelayFeed {
+            pool,
+            hub,
+            metrics,
+            said: saying,
+            open: opened,
+            relays: Relays::default(),
+        };
         Feeds {
             lines: NodeSockets {
                 exchange: Arc::new(exchange),
             },
             headlines: Mutex::new(headlines),
             logs: Mutex::new(logs),
-            relays: Mutex::new(RelayFeed::new(pool, hub, metrics, saying, opened)),
+            relays: Mutex::new(relays),
             heads,
         }
     }

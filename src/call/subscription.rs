@@ -3,7 +3,7 @@
 use crate::call::answer::{self, CallReply, ServedAnswer};
 use crate::call::context::CallContext;
 use crate::observe::metrics::CallOutcome;
-use crate::shared::hub::SubscriptionFailure;
+use forebay_core::feed::subscription::SubscriptionFailure;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 

@@ -30,11 +30,12 @@ pub use crate::observe::metrics::bounds::{
 use crate::observe::metrics::families::ChainFamilies;
 use crate::observe::metrics::fleet::FleetGauges;
 pub use crate::observe::metrics::handles::{
-    GaugeGuard, HedgeWinner, LookupOutcome, ReloadOutcome, TakeoverReason, TransactionOutcome,
+    GaugeGuard, HedgeWinner, LookupOutcome, ReloadOutcome, TransactionOutcome,
 };
 pub use crate::observe::metrics::process::ProcessMetrics;
 pub use crate::observe::metrics::sockets::MessageDirection;
 use crate::observe::traffic::Traffic;
+use forebay_core::feed::takeover::TakeoverReason;
 use forebay_core::fleet::standing::Reason;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::method::{MethodIndex, TABLE, Treatment};

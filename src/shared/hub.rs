@@ -19,7 +19,7 @@ use crate::shared::hub::audience::{TopicAudience, TopicListener, TopicSource};
 use crate::shared::outbox::ServerClose;
 use forebay_core::feed::header_shape::HeaderShape;
 use forebay_core::feed::log_match::LogFilter;
-use forebay_core::feed::subscription::{RelayedTopic, SubscriptionId, Topic};
+use forebay_core::feed::subscription::{RelayedTopic, SubscriptionFailure, SubscriptionId, Topic};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::header::Header;
@@ -30,14 +30,6 @@ pub const TOPICS_MAX: usize = 10_000;
 pub const TOPICS_BYTES_MAX: usize = 64 << 20;
 /// The longest that a client waits for a node to take a subscription.
 pub const ASKING_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Why there is no subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SubscriptionFailure {
-    Refused(Refusal),
-    /// The node's own error object, as JSON, without its secrets.
-    Node(Bytes),
-}
 
 /// All subscriptions.
 #[derive(Debug, Default)]

@@ -7,7 +7,9 @@ mod clients;
 mod heads;
 mod oracle;
 mod pretend;
+mod relays;
 mod stories;
+mod ways;
 mod world;
 
 use std::time::Duration;
@@ -42,6 +44,9 @@ fn play(seed: u64) -> (u32, Tally) {
         world
             .oracle
             .fail("the served head is wrong after a long peace");
+    }
+    if !world.is_told_well() {
+        world.oracle.fail("no fit node tells after a long peace");
     }
     world.takes_calls = true;
     world.run(Duration::from_secs(30));

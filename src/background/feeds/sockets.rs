@@ -15,9 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use crate::background::feeds::sockets::messages::{
-    SocketCommand, SocketLoss, TopicEvent, TopicReport,
-};
+pub use crate::background::feeds::sockets::messages::{SocketCommand, TopicReport};
 use crate::background::feeds::sockets::node_socket::NodeSocket;
 use crate::background::intervals::CurrentIntervals;
 use crate::node::connector::Connector;
@@ -27,7 +25,7 @@ use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::{Hub, TOPICS_MAX};
 use crate::shared::node_clients::Upstream;
-use forebay_core::feed::subscription::RelayedTopic;
+use forebay_core::feed::takeover::{FeedSource, TopicRequest};
 use forebay_core::vocabulary::header::Header;
 use forebay_core::vocabulary::node::{NodeId, Role};
 
@@ -67,22 +65,6 @@ pub type OpenSockets = HashMap<NodeId, OpenSocket>;
 pub struct OpenSocket {
     pub epoch: u64,
     pub orders: mpsc::Sender<SocketCommand>,
-}
-
-/// Who tells a topic: a node, over this one of its lines. The next line knows nothing of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FeedSource {
-    pub node: NodeId,
-    pub epoch: u64,
-}
-
-/// A topic as it is asked for once. What a node still says to an earlier asking is not mistaken for
-/// the answer to this one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicRequest {
-    /// No other wish has it.
-    pub number: u64,
-    pub topic: RelayedTopic,
 }
 
 impl SocketContext {
@@ -228,6 +210,7 @@ fn unheeded(orders: &mut mpsc::Receiver<SocketCommand>) -> Vec<TopicRequest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay_core::feed::subscription::RelayedTopic;
 
     #[test]
     fn what_a_line_was_told_to_ask_for_and_didnt_is_lost() {

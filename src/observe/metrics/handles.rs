@@ -173,40 +173,6 @@ impl LookupOutcome {
     }
 }
 
-/// Why a subscription was taken over from a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TakeoverReason {
-    /// Its socket broke.
-    Lost,
-    /// Its socket was silent while others moved.
-    Stale,
-    /// It lags, say.
-    Unfit,
-    Drained,
-    /// It said neither yes nor no to a subscription, or didn't bring a block's logs.
-    Unanswered,
-}
-
-impl TakeoverReason {
-    pub const ALL: [TakeoverReason; 5] = [
-        TakeoverReason::Lost,
-        TakeoverReason::Stale,
-        TakeoverReason::Unfit,
-        TakeoverReason::Drained,
-        TakeoverReason::Unanswered,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TakeoverReason::Lost => "lost",
-            TakeoverReason::Stale => "stale",
-            TakeoverReason::Unfit => "unfit",
-            TakeoverReason::Drained => "drained",
-            TakeoverReason::Unanswered => "unanswered",
-        }
-    }
-}
-
 /// What calls and probes tell of one node. Cheap to clone; writing to it takes no lock.
 ///
 /// Once the node is forgotten, what is still written here goes nowhere.
@@ -399,6 +365,7 @@ impl Drop for GaugeGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay_core::feed::takeover::TakeoverReason;
 
     #[test]
     fn a_values_place_in_its_list_is_its_index() {

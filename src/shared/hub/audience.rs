@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::shared::hub::SubscriptionFailure;
 use crate::shared::outbox::Outbox;
 use forebay_core::feed::header_shape::{Beginning, HeaderShape};
-use forebay_core::feed::subscription::{SubscriptionId, Topic};
+use forebay_core::feed::subscription::{SubscriptionFailure, SubscriptionId, Topic};
 
 /// News of a topic that are kept for clients who wait for it; and their bytes.
 const EARLY_MAX: usize = 16;

@@ -422,7 +422,7 @@ impl World {
 }
 
 /// Reads a reply as the exchange does; also whether the node said it in a JSON-RPC error.
-fn judge(reply: &Reply) -> (Verdict, bool) {
+pub fn judge(reply: &Reply) -> (Verdict, bool) {
     let (status, retry_after, body) = match reply {
         Reply::NoConnection => return (AttemptClass::NoConnection.into(), false),
         Reply::Silence => return (AttemptClass::Timeout.into(), false),

@@ -145,7 +145,7 @@ impl Oracle {
         )
     }
 
-    fn must(&self, holds: bool, why: &str) {
+    pub fn must(&self, holds: bool, why: &str) {
         if !holds {
             self.fail(why);
         }
@@ -180,6 +180,18 @@ impl Oracle {
         self.fit(view).filter(move |(id, _)| is_whole(*id))
     }
 
+    /// A node may be sent a call: it is in the list, not drained, and not known to be on another chain.
+    pub fn may_ask(&self, node: NodeId, view: &FleetView) {
+        let Some(asked) = view.node(node) else {
+            self.fail("a node is asked that isn't in the list");
+        };
+        self.must(asked.weight.get() > 0, "a drained node is asked");
+        self.must(
+            !self.is_known_stranger(node),
+            "a node of another chain serves",
+        );
+    }
+
     pub fn has_fit(&self, view: &FleetView) -> bool {
         self.fit(view).next().is_some()
     }
@@ -206,14 +218,10 @@ impl Oracle {
             "an attempt passes the deadline",
         );
         self.must(*until <= now + call.attempt, "an attempt may take too long");
+        self.may_ask(*node, view);
         let Some(asked) = view.node(*node) else {
-            self.fail("a node is asked that isn't in the list");
+            return;
         };
-        self.must(asked.weight.get() > 0, "a drained node is asked");
-        self.must(
-            !self.is_known_stranger(*node),
-            "a node of another chain serves",
-        );
         let has_block = |id: NodeId| {
             let node = view.node(id);
             call.block

@@ -261,7 +261,7 @@ fn bad_gateway() -> Reply {
     http(502, None, "<html>bad gateway</html>")
 }
 
-fn http(status: u16, retry_after: Option<Duration>, body: &str) -> Reply {
+pub fn http(status: u16, retry_after: Option<Duration>, body: &str) -> Reply {
     Reply::Http {
         status,
         retry_after,

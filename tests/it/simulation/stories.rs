@@ -532,6 +532,37 @@ fn at_twice_its_capacity_a_pool_is_asked_little_more_and_does_not_collapse() {
 }
 
 #[test]
+fn a_subscription_outlives_the_node_that_tells_it() {
+    let mut world = world(&[1, 1, 1], 1.0, READS);
+    world.run(seconds(30));
+    for trouble in [
+        (Mood::Dead, Tale::Truth),
+        (Mood::Good, Tale::Behind(LAG_BLOCKS_MAX + 1)),
+    ] {
+        assert!(world.is_told_well());
+        let teller = world.listeners.tellers()[0];
+        world.set(teller, trouble.0, trouble.1);
+        world.run(rounds(4));
+        assert!(world.is_told_well(), "{trouble:?}");
+        assert_ne!(world.listeners.tellers(), [teller], "{trouble:?}");
+        world.set(teller, Mood::Good, Tale::Truth);
+        world.run(rounds(4));
+    }
+    let teller = world.listeners.tellers()[0];
+    world.registry[teller as usize] = member(teller, Role::Own, 0);
+    world.run(rounds(2));
+    assert!(world.is_told_well(), "drained");
+    assert_ne!(world.listeners.tellers(), [teller]);
+    assert_eq!(world.listeners.ends, 0);
+    set_all(&mut world, &[0, 1, 2, 3], Mood::Dead, Tale::Truth);
+    world.run(seconds(20));
+    assert!(world.listeners.ends > 0, "clients are told");
+    set_all(&mut world, &[0, 1, 2, 3], Mood::Good, Tale::Truth);
+    world.run(seconds(60));
+    assert!(world.is_told_well());
+}
+
+#[test]
 fn few_calls_are_repeated_as_often_as_the_seconds_earn() {
     let amplification = brown_out(20.0, 10.0);
     // Half a repeat a call; those of the calls before the count come in, too.

@@ -20,6 +20,7 @@ use forebay_core::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 use crate::simulation::clients::{Running, Tally};
 use crate::simulation::oracle::{Note, Oracle};
 use crate::simulation::pretend::{Mood, PROBE_TIMEOUT, Pretend, Reply, Tale};
+use crate::simulation::relays::Listeners;
 
 pub const ATTEMPTS_MAX: u32 = 3;
 pub const LAG_BLOCKS_MAX: u64 = 10;
@@ -66,6 +67,7 @@ pub enum Event {
     LookAgain {
         call: u32,
     },
+    Look,
     Trouble,
     Relief {
         node: u32,
@@ -79,6 +81,9 @@ pub struct World {
     base: Instant,
     pub now: Duration,
     pub dice: SeededDice,
+    /// For what is played beside the calls: they stay the same.
+    pub ways: SeededDice,
+    pub listeners: Listeners,
     queue: BTreeMap<(Duration, u64), Event>,
     serial: u64,
     pub fleet: Fleet,
@@ -129,6 +134,8 @@ impl World {
             base,
             now: Duration::ZERO,
             dice: SeededDice::new(setting.seed),
+            ways: SeededDice::new(setting.seed ^ 0x0b47_c4e5),
+            listeners: Listeners::default(),
             queue: BTreeMap::new(),
             serial: 0,
             view: Arc::new(fleet.view()),
@@ -163,6 +170,7 @@ impl World {
         world.after(Duration::ZERO, Event::Roster);
         world.after(Duration::ZERO, Event::Round);
         world.after(Duration::ZERO, Event::Arrival);
+        world.after(Duration::ZERO, Event::Look);
         world
     }
 
@@ -216,6 +224,7 @@ impl World {
             | Event::RoundIsIn { .. }
             | Event::Roster
             | Event::Arrival
+            | Event::Look
             | Event::LookAgain { .. }
             | Event::AttemptIsOver { .. } => true,
         });
@@ -279,6 +288,7 @@ impl World {
             Event::Arrival => self.arrive(),
             Event::AttemptIsOver { call, reply } => self.hear(call, reply),
             Event::LookAgain { call } => self.look_again(call),
+            Event::Look => self.look(),
             Event::Trouble => self.make_trouble(),
             Event::Relief { node } => self.set(node, Mood::Good, Tale::Truth),
             Event::Operator => self.change_list(),
@@ -357,6 +367,7 @@ impl World {
                 .note(self.now, Note::Reference { number, served });
         }
         self.oracle.judges_round(probes, &self.view, leader);
+        self.play_ways();
     }
 
     fn read_registry(&mut self) {

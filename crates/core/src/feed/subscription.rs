@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::feed::log_match::LogFilter;
@@ -42,6 +43,15 @@ pub enum RelayedTopic {
         /// The params of `eth_subscribe` as they go to the node: a JSON array in canonical form.
         params: String,
     },
+}
+
+/// Why there is no subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionFailure {
+    /// In words of ours.
+    Refused(Refusal),
+    /// The node's own error object, as JSON, without its secrets.
+    Node(Bytes),
 }
 
 impl Topic {

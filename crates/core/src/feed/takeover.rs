@@ -1,156 +1,280 @@
-//! Topics that one node tells and we pass on: which node, and what was told already.
+//! Topics that one node tells and we pass on: which node, when another takes over, and what was told
+//! already.
+//!
+//! A topic is asked for at one node after another, the best first, until one takes it. From then on
+//! - one node tells it, or one is asked, or one is looked for, and that no longer than [`PATIENCE`]:
+//!   then those who listen are told that it is over;
+//! - a node that must be left and could tell on does so until another has taken it, or where nobody
+//!   else does;
+//! - what a node says to an earlier asking counts for nothing, and what it still tells then is given up.
+//!
+//! What happens comes in by [`Relays::follow`] and [`Relays::hear`]; what is to be done comes out of
+//! [`Relays::next_step`].
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+mod memory;
+mod relay;
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::relay::{Asking, Relay};
 use crate::feed::head_tracker::witnesses;
-use crate::feed::subscription::RelayedTopic;
+use crate::feed::subscription::{RelayedTopic, SubscriptionFailure};
 use crate::fleet::view::FleetView;
-use crate::json::scanner;
 use crate::vocabulary::node::NodeId;
 
-/// Pending transactions that are remembered as told.
-pub const REMEMBERED_MAX: usize = 8192;
-/// A transaction's hash as JSON: `"0x…"`.
-const HASH_BYTES: usize = 68;
+/// The longest that listeners wait for another node to take over.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest that a node may take to take a subscription: a client waits for two of them.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// So long a node that is unfit goes on with what nobody else took.
+pub const STAY: Duration = Duration::from_secs(60);
 
-/// What of a topic was told already.
-#[derive(Debug, Default)]
-pub struct RelayMemory {
-    told: HashSet<Bytes>,
-    order: VecDeque<Bytes>,
-    /// Of a topic that has no hashes: what was told last, in short. It may be long.
-    last: Option<u64>,
+/// Who tells a topic: a node, over this one of its lines. The next line knows nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FeedSource {
+    /// The node that the line leads to.
+    pub node: NodeId,
+    /// No other line of this process has it.
+    pub epoch: u64,
 }
 
-impl RelayMemory {
-    /// Whether it is news. A pending transaction is told once, by whichever node, and never without
-    /// its hash; of other topics only what a node that takes over says first may be what was said
-    /// last.
-    pub fn is_news(&mut self, topic: &RelayedTopic, result: &Bytes, is_first: bool) -> bool {
-        let key = match topic {
-            RelayedTopic::PendingTransactions { full: false } => result.clone(),
-            RelayedTopic::PendingTransactions { full: true } => {
-                let mut members = scanner::members(result, 0);
-                let hash = members.find(|(key, _)| &result[key.clone()] == b"\"hash\"");
-                hash.map_or_else(|| result.clone(), |(_, value)| result.slice(value))
-            }
-            RelayedTopic::Syncing | RelayedTopic::Other { .. } => {
-                let mut hasher = DefaultHasher::new();
-                result.hash(&mut hasher);
-                let before = self.last.replace(hasher.finish());
-                return !is_first || self.last != before;
-            }
-        };
-        is_hash(&key) && self.remember(key)
-    }
-
-    fn remember(&mut self, key: Bytes) -> bool {
-        // A copy: a slice would keep a whole transaction.
-        let key = Bytes::copy_from_slice(&key);
-        if !self.told.insert(key.clone()) {
-            return false;
-        }
-        self.order.push_back(key);
-        if self.order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.told.remove(&oldest);
-        }
-        true
-    }
-}
-
-fn is_hash(text: &[u8]) -> bool {
-    let digits = text
-        .strip_prefix(b"\"0x")
-        .and_then(|rest| rest.strip_suffix(b"\""));
-    text.len() == HASH_BYTES
-        && digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-}
-
-/// Why the node that tells a topic must be left.
+/// A line that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelayDeparture {
-    /// An operator gave it weight 0.
-    Drained,
-    /// It isn't fit, stands aside from what clients were told, or has left the list.
+pub struct OpenLine {
+    /// Where it leads to.
+    pub source: FeedSource,
+    /// It may be asked for more.
+    pub takes_orders: bool,
+}
+
+/// A topic as it is asked for once. What a node still says to an earlier asking is not mistaken for
+/// the answer to this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRequest {
+    /// No other request has it.
+    pub number: u64,
+    /// What is to be told.
+    pub topic: RelayedTopic,
+}
+
+/// What a line says of a topic.
+#[derive(Clone, Debug)]
+pub enum TopicEvent {
+    /// The node has given the subscription an id.
+    Taken,
+    /// The node's error object, as JSON.
+    Refused(Bytes),
+    /// The node tells as much as it is asked for at the most.
+    Full,
+    /// The node says no at endless length, or takes it under an id by which its news can't be told
+    /// apart.
+    Useless,
+    /// What is told: the notification's `result`, as JSON.
+    News(Bytes),
+    /// The line is lost, and with it the subscription: [`TakeoverReason::Lost`], or
+    /// [`TakeoverReason::Stale`].
+    Lost(TakeoverReason),
+}
+
+/// Why a subscription was taken over from a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeoverReason {
+    /// Its socket broke.
+    Lost,
+    /// Its socket was silent while others moved.
+    Stale,
+    /// It lags, say.
     Unfit,
+    /// Its weight is 0.
+    Drained,
+    /// It said neither yes nor no to a subscription, or didn't bring a block's logs.
+    Unanswered,
+}
+
+impl TakeoverReason {
+    /// Every reason, once.
+    pub const ALL: [TakeoverReason; 5] = [
+        TakeoverReason::Lost,
+        TakeoverReason::Stale,
+        TakeoverReason::Unfit,
+        TakeoverReason::Drained,
+        TakeoverReason::Unanswered,
+    ];
+
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TakeoverReason::Lost => "lost",
+            TakeoverReason::Stale => "stale",
+            TakeoverReason::Unfit => "unfit",
+            TakeoverReason::Drained => "drained",
+            TakeoverReason::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelayStep {
+    /// Where the line doesn't take the order, say so: [`Relays::unsent`].
+    Subscribe(FeedSource, TopicRequest),
+    /// Give it up, whether it was taken or not yet.
+    Unsubscribe(FeedSource, TopicRequest),
+    /// Who waits for the topic listens from now on.
+    Begin(RelayedTopic),
+    /// Hand it to all who listen: the notification's `result`, as JSON.
+    Tell(RelayedTopic, Bytes),
+    /// No node tells it: those who listen have missed something, those who wait are told why.
+    End(RelayedTopic, SubscriptionFailure),
+    /// A takeover has begun.
+    Count(TakeoverReason),
+}
+
+/// All topics that are relayed.
+#[derive(Debug, Default)]
+pub struct Relays {
+    topics: BTreeMap<RelayedTopic, Relay>,
+    steps: RelaySteps,
+}
+
+/// What is to be done, in order.
+#[derive(Debug, Default)]
+struct RelaySteps {
+    queue: VecDeque<RelayStep>,
+    /// So far.
+    requests: u64,
+}
+
+impl RelaySteps {
+    fn push(&mut self, step: RelayStep) {
+        self.queue.push_back(step);
+    }
+
+    fn subscribe(&mut self, source: FeedSource, topic: &RelayedTopic) -> Asking {
+        self.requests += 1;
+        let number = self.requests;
+        let topic = topic.clone();
+        self.push(RelayStep::Subscribe(source, TopicRequest { number, topic }));
+        Asking { source, number }
+    }
+
+    fn unsubscribe(&mut self, asking: Asking, topic: &RelayedTopic) {
+        let Asking { source, number } = asking;
+        let topic = topic.clone();
+        self.push(RelayStep::Unsubscribe(
+            source,
+            TopicRequest { number, topic },
+        ));
+    }
+}
+
+/// Who can tell at this moment.
+#[derive(Debug)]
+struct RelayScene<'a> {
+    view: &'a FleetView,
+    open: &'a [OpenLine],
+    /// Who may be asked, the best first.
+    tellers: Vec<FeedSource>,
+    now: Instant,
+}
+
+impl RelayScene<'_> {
+    fn is_open(&self, source: FeedSource) -> bool {
+        self.open.iter().any(|line| line.source == source)
+    }
+}
+
+impl Relays {
+    /// Clients want these topics, and these lines are open: as often as either changes, or the fleet
+    /// does, and again and again while [`Relays::is_seeking`].
+    pub fn follow(
+        &mut self,
+        wanted: HashSet<RelayedTopic>,
+        view: &FleetView,
+        open: &[OpenLine],
+        now: Instant,
+    ) {
+        let steps = &mut self.steps;
+        self.topics.retain(|topic, relay| {
+            let is_wanted = wanted.contains(topic);
+            if !is_wanted {
+                relay.leave(topic, steps);
+            }
+            is_wanted
+        });
+        for topic in wanted {
+            self.topics.entry(topic).or_insert_with(|| Relay::new(now));
+        }
+        let scene = RelayScene {
+            view,
+            open,
+            tellers: tellers(view, open),
+            now,
+        };
+        self.topics
+            .retain(|topic, relay| relay.follow(topic, &scene, steps));
+    }
+
+    /// What a line says of what it was asked for.
+    pub fn hear(
+        &mut self,
+        source: FeedSource,
+        request: TopicRequest,
+        event: TopicEvent,
+        now: Instant,
+    ) {
+        let TopicRequest { number, topic } = request;
+        if let Some(relay) = self.topics.get_mut(&topic) {
+            let by = Asking { source, number };
+            relay.hear((topic, by), event, now, &mut self.steps);
+        }
+    }
+
+    /// The line didn't take the order to ask for it.
+    pub fn unsent(&mut self, request: &TopicRequest) {
+        if let Some(relay) = self.topics.get_mut(&request.topic) {
+            relay.unsent(request.number);
+        }
+    }
+
+    /// What is to be done now, one after the other.
+    pub fn next_step(&mut self) -> Option<RelayStep> {
+        self.steps.queue.pop_front()
+    }
+
+    /// Whether time alone may change something: a topic waits for a node.
+    pub fn is_seeking(&self) -> bool {
+        self.topics.values().any(Relay::is_seeking)
+    }
 }
 
 /// Whether `node` may go on telling.
-///
-/// # Errors
-/// Why not.
-pub fn may_tell(view: &FleetView, id: NodeId) -> Result<(), RelayDeparture> {
+fn may_tell(view: &FleetView, id: NodeId) -> Result<(), TakeoverReason> {
     if witnesses(view).contains(&id) {
         return Ok(());
     }
     let drains = view.node(id).is_some_and(|node| node.weight.drains());
     Err(if drains {
-        RelayDeparture::Drained
+        TakeoverReason::Drained
     } else {
-        RelayDeparture::Unfit
+        TakeoverReason::Unfit
     })
 }
 
-/// Who of `open` may tell a topic, the best first: those whose word counts, the highest head first.
-pub fn tellers(view: &FleetView, open: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+/// Who may be asked for a topic, the best first: those whose word counts, the highest head first.
+fn tellers(view: &FleetView, open: &[OpenLine]) -> Vec<FeedSource> {
     let counted = witnesses(view);
     let mut tellers: Vec<_> = open
-        .filter(|id| counted.contains(id))
-        .filter_map(|id| view.node(id))
+        .iter()
+        .filter(|line| line.takes_orders && counted.contains(&line.source.node))
+        .filter_map(|line| Some((view.node(line.source.node)?.head, line.source)))
         .collect();
-    tellers.sort_by_key(|node| (std::cmp::Reverse(node.head), node.id));
-    tellers.into_iter().map(|node| node.id).collect()
+    tellers.sort_by_key(|(head, source)| (std::cmp::Reverse(*head), source.node));
+    tellers.into_iter().map(|(_, source)| source).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pending_transaction_is_told_once_within_what_is_remembered() {
-        let hash = |number: usize| Bytes::from(format!("\"0x{number:064x}\""));
-        let topic = RelayedTopic::PendingTransactions { full: false };
-        let mut memory = RelayMemory::default();
-        assert!(memory.is_news(&topic, &hash(0), true) && !memory.is_news(&topic, &hash(0), true));
-        for number in 1..=REMEMBERED_MAX {
-            assert!(memory.is_news(&topic, &hash(number), false));
-        }
-        assert!(!memory.is_news(&topic, &hash(1), false));
-        assert!(memory.is_news(&topic, &hash(0), false), "forgotten");
-        assert_eq!(
-            (memory.told.len(), memory.order.len()),
-            (REMEMBERED_MAX, REMEMBERED_MAX)
-        );
-        let full = RelayedTopic::PendingTransactions { full: true };
-        let mut memory = RelayMemory::default();
-        let hash = hash(1);
-        let hash = std::str::from_utf8(&hash).unwrap();
-        let one = Bytes::from(format!("{{\"hash\":{hash},\"gas\":1}}"));
-        let other = Bytes::from(format!("{{\"gas\":1,\"hash\":{hash}}}"));
-        assert!(memory.is_news(&full, &one, true) && !memory.is_news(&full, &other, true));
-        let none = Bytes::from_static(b"{\"hash\":\"0x1\"}");
-        assert!(!memory.is_news(&full, &none, false), "no hash");
-    }
-
-    #[test]
-    fn a_node_that_takes_over_doesnt_repeat_and_one_node_may() {
-        let mut memory = RelayMemory::default();
-        let (yes, no) = (Bytes::from_static(b"true"), Bytes::from_static(b"false"));
-        for (news, is_first, is_news) in [
-            (&yes, true, true),
-            (&yes, false, true),
-            (&yes, true, false),
-            (&no, true, true),
-        ] {
-            assert_eq!(
-                memory.is_news(&RelayedTopic::Syncing, news, is_first),
-                is_news
-            );
-        }
-    }
-}
+mod tests;

@@ -11,16 +11,15 @@ use bytes::Bytes;
 
 use self::heads::next_answer;
 use self::state::{SocketFailure, SocketState};
-use crate::background::feeds::sockets::messages::{SocketCommand, TopicEvent, TopicReport};
+use crate::background::feeds::sockets::messages::{SocketCommand, TopicReport};
 use crate::background::feeds::sockets::subscriptions::{
     CallPurpose, ID_BYTES_MAX, InvalidId, Subscriptions,
 };
-use crate::background::feeds::sockets::{
-    FeedSource, SocketContext, SocketRegistration, TopicRequest,
-};
+use crate::background::feeds::sockets::{SocketContext, SocketRegistration};
 use crate::clock;
 use crate::node::socket::{SocketFault, SocketMessage, UpstreamSocket};
 use crate::shared::node_clients::Upstream;
+use forebay_core::feed::takeover::{FeedSource, TopicEvent, TopicRequest};
 use forebay_core::fleet::staleness::SocketStaleness;
 use forebay_core::rpc::url_mask;
 use forebay_core::vocabulary::chance::Dice;

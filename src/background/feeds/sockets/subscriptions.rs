@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::background::feeds::sockets::TopicRequest;
 use crate::shared::hub::TOPICS_MAX;
+use forebay_core::feed::takeover::TopicRequest;
 
 /// The most topics that one node tells, or is asked for: all there may be.
 pub(super) const SUBSCRIPTIONS_MAX: usize = TOPICS_MAX;

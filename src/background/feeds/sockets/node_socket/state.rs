@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
-use crate::background::feeds::sockets::messages::SocketLoss;
+use crate::background::feeds::sockets::SocketRegistration;
 use crate::background::feeds::sockets::subscriptions::Subscriptions;
-use crate::background::feeds::sockets::{FeedSource, SocketRegistration};
 use crate::clock;
 use crate::node::socket::{SocketFault, UpstreamSocket};
 use forebay_core::feed::socket_heads::SocketHeads;
+use forebay_core::feed::takeover::{FeedSource, TakeoverReason};
 use forebay_core::fleet::staleness::SocketStaleness;
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::vocabulary::header::Header;
@@ -66,10 +66,10 @@ pub(super) enum SocketFailure {
 }
 
 impl SocketFailure {
-    pub(super) fn loss(&self) -> SocketLoss {
+    pub(super) fn loss(&self) -> TakeoverReason {
         match self {
-            SocketFailure::Fault(_) | SocketFailure::NoHeads => SocketLoss::Broken,
-            SocketFailure::Stale => SocketLoss::Stale,
+            SocketFailure::Fault(_) | SocketFailure::NoHeads => TakeoverReason::Lost,
+            SocketFailure::Stale => TakeoverReason::Stale,
         }
     }
 }

@@ -1,0 +1,279 @@
+//! The ways in which a call is more than one question to one node: a broadcast, a hedge, and a batch
+//! that calls share. Each is played to its end in one instant of the world, beside its calls.
+
+use std::time::{Duration, Instant};
+
+use forebay_core::call::broadcast::{
+    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, FanoutScope, spread,
+};
+use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep};
+use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::select::Draw;
+use forebay_core::rpc::answer::{Answer, Outcome};
+use forebay_core::rpc::batch::{self, BatchSupport, MemberOutcome, REFUSAL_LASTS};
+use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::rpc::envelope::UpstreamCallId;
+use forebay_core::vocabulary::chance::Dice;
+use forebay_core::vocabulary::node::NodeId;
+use forebay_core::vocabulary::tier::Tier;
+
+use crate::simulation::clients::judge;
+use crate::simulation::pretend::{Deed, Mood, Reply, http};
+use crate::simulation::world::{ATTEMPTS_MAX, World};
+
+const SEND: &str = "eth_sendRawTransaction";
+const READ: &str = "eth_getBalance";
+const ATTEMPT: Duration = Duration::from_secs(8);
+/// Calls that share a batch, at most.
+const MEMBERS_MAX: u64 = 5;
+
+impl World {
+    pub fn play_ways(&mut self) {
+        self.broadcast();
+        self.hedge();
+        self.travel_together();
+    }
+
+    fn deed(&mut self, node: NodeId, method: &str) -> Deed {
+        let truth = self.truth();
+        self.nodes[&node.0].call(method, truth, &mut self.ways)
+    }
+
+    /// A transaction is sent to several nodes at once, and then to others.
+    fn broadcast(&mut self) {
+        let (view, now) = (self.view.clone(), self.instant());
+        let nodes_max = 1 + self.ways.roll() as usize % 4;
+        let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
+        let (mut asked, mut is_taken, mut is_delivered) = (Vec::new(), false, false);
+        let mut tier = Some(Tier::Own);
+        while let Some(rung) = tier.filter(|_| !is_delivered && broadcast.goes_on()) {
+            let scope = FanoutScope {
+                nodes_max,
+                method: SEND,
+                first: &[],
+                passed: &asked,
+            };
+            let nodes = spread(&view, rung, scope, now, &mut self.ways);
+            if nodes.is_empty() {
+                tier = rung.below();
+                continue;
+            }
+            self.oracle
+                .must(nodes.len() <= nodes_max, "it is sent to too many nodes");
+            let mut deeds = Vec::new();
+            for node in nodes {
+                let was_asked = asked.contains(&node);
+                self.oracle.must(!was_asked, "a node is sent it twice");
+                self.oracle.may_ask(node, &view);
+                asked.push(node);
+                deeds.push(self.deed(node, SEND));
+            }
+            deeds.sort_by_key(|deed| deed.after);
+            for deed in deeds {
+                let word = word(&deed.reply);
+                is_taken |= word == BroadcastReply::Silent && deed.executes;
+                let action = broadcast.hear(word);
+                is_delivered |= matches!(
+                    action,
+                    BroadcastAction::Deliver | BroadcastAction::DeliverHash
+                );
+                let is_good = word == BroadcastReply::Accepted;
+                self.oracle
+                    .must(!is_good || is_delivered, "an acceptance isn't told");
+            }
+        }
+        let has_fit = self.oracle.has_fit(&view);
+        self.oracle
+            .must(!has_fit || !asked.is_empty(), "it is sent to nobody");
+        self.oracle.must(
+            is_delivered || broadcast.is_in_doubt() || !is_taken,
+            "it has failed, it says, and a node may have it",
+        );
+    }
+
+    fn read(&self, now: Instant) -> RetryPlanner<'static> {
+        let budget = CallBudget {
+            attempts_max: ATTEMPTS_MAX,
+            attempt: ATTEMPT,
+            deadline: now + ATTEMPT * 2,
+            fails_open: self.setting.fails_open,
+            block_wait: None,
+        };
+        let needs = NodeRequirements {
+            method: READ,
+            ..NodeRequirements::default()
+        };
+        RetryPlanner::new(self.rules.look_up(READ).1, budget, needs)
+    }
+
+    /// A second node is asked beside one that is slow.
+    fn hedge(&mut self) {
+        let (view, now) = (self.view.clone(), self.instant());
+        let mut journey = self.read(now);
+        let draw = |dice: &mut _, tier, passed: &[NodeId], needs: &NodeRequirements<'_>| {
+            let draw = Draw {
+                view: &view,
+                tier,
+                passed,
+                needs,
+                now,
+            };
+            draw.node(dice)
+        };
+        let dice = &mut self.ways;
+        let first = journey.next(
+            now,
+            |tier, passed, needs| draw(dice, tier, passed, needs),
+            || true,
+        );
+        let RetryStep::Ask { node: first, .. } = first else {
+            return;
+        };
+        let is_paid = !dice.roll().is_multiple_of(4);
+        let second = journey.beside(
+            now,
+            |passed, needs| draw(dice, Tier::Own, passed, needs),
+            || is_paid,
+        );
+        let Some((second, until)) = second else {
+            return;
+        };
+        self.oracle.must(is_paid, "a hedge costs nothing");
+        self.oracle
+            .must(first != second, "a node is asked beside itself");
+        self.oracle
+            .must(until <= now + ATTEMPT, "a hedge may take too long");
+        self.oracle.may_ask(second, &view);
+        let mut deeds = [self.deed(first, READ), self.deed(second, READ)];
+        deeds.sort_by_key(|deed| deed.after);
+        let mut is_good = false;
+        for deed in deeds {
+            let (verdict, has_body) = judge(&deed.reply);
+            is_good |= verdict.class == AttemptClass::Ok;
+            if journey.hear(verdict, has_body) == ReplyAction::Deliver {
+                return;
+            }
+        }
+        self.oracle
+            .must(!is_good, "one of two answered, and nobody is told");
+        let dice = &mut self.ways;
+        let third = journey.next(
+            now,
+            |tier, passed, needs| draw(dice, tier, passed, needs),
+            || true,
+        );
+        if let RetryStep::Ask { node, .. } = third {
+            let is_new = ![first, second].contains(&node);
+            self.oracle.must(is_new, "a node is asked twice for a read");
+        }
+    }
+
+    /// Some calls travel together to one node.
+    fn travel_together(&mut self) {
+        let count = self.view.nodes.len() as u64;
+        if count == 0 {
+            return;
+        }
+        let at = usize::try_from(self.ways.roll() % count).unwrap();
+        let node = self.view.nodes[at].id;
+        let first = UpstreamCallId::drawn(self.ways.roll());
+        let calls = 1 + self.ways.roll() % MEMBERS_MAX;
+        let mood = self.nodes[&node.0].mood;
+        let (reply, answered) = match mood {
+            Mood::Good | Mood::Slow(_) => self.answers(first, calls, |_| 1),
+            // The last one is missing, or the first one stands there twice.
+            Mood::HalfStalled => self.answers(first, calls, |at| u64::from(at + 1 < calls)),
+            Mood::Strange => self.answers(first, calls, |at| 1 + u64::from(at == 0)),
+            Mood::FailsMethod(_) => (refusal(first), vec![false; calls as usize]),
+            Mood::Stalled
+            | Mood::Dead
+            | Mood::Throttles(_)
+            | Mood::Junk
+            | Mood::Fails
+            | Mood::FailsCalls
+            | Mood::Shut => (self.deed(node, READ).reply, vec![false; calls as usize]),
+        };
+        let Reply::Http {
+            status,
+            retry_after,
+            body,
+        } = reply
+        else {
+            return;
+        };
+        let members = (first, answered.len());
+        let verdict = batch::judge(body.as_bytes(), status, retry_after, members);
+        let is_whole = verdict.lots.len() == answered.len();
+        self.oracle.must(is_whole, "a call of a batch is forgotten");
+        for ((at, lot), is_answered) in (0u64..).zip(&verdict.lots).zip(answered) {
+            let own = format!("\"0x{at:x}\"");
+            let gets_own = matches!(lot, MemberOutcome::Answered(verdict, answer)
+                if verdict.class == AttemptClass::Ok
+                    && matches!(answer.outcome, Outcome::Result(result) if result == own));
+            self.oracle.must(
+                gets_own == is_answered,
+                "a call of a batch gets what isn't its own, or not what is",
+            );
+            let is_alone = matches!(lot, MemberOutcome::Alone);
+            let is_right = is_alone == (verdict.refuses && !is_answered);
+            self.oracle
+                .must(is_right, "a refused batch's calls are asked one by one");
+        }
+        let now = self.instant();
+        let support = BatchSupport::new(now);
+        if verdict.refuses {
+            support.refuse(REFUSAL_LASTS, now);
+        }
+        self.oracle.must(
+            support.takes(now) != verdict.refuses && support.takes(now + REFUSAL_LASTS),
+            "who refuses batches is sent none for a while",
+        );
+    }
+
+    /// The answers to a batch in any order, each as often as it is said; and which call has just one.
+    fn answers(
+        &mut self,
+        first: UpstreamCallId,
+        calls: u64,
+        times: impl Fn(u64) -> u64,
+    ) -> (Reply, Vec<bool>) {
+        let mut digits = itoa::Buffer::new();
+        let mut written = Vec::new();
+        for at in 0..calls {
+            let id = first.after(at).write(&mut digits);
+            let id = std::str::from_utf8(id).unwrap();
+            for _ in 0..times(at) {
+                let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"0x{at:x}"}}"#);
+                written.push((self.ways.roll(), answer));
+            }
+        }
+        written.sort();
+        let answers: Vec<_> = written.into_iter().map(|(_, answer)| answer).collect();
+        let body = format!("[{}]", answers.join(","));
+        let answered = (0..calls).map(|at| times(at) == 1).collect();
+        (http(200, None, &body), answered)
+    }
+}
+
+/// A batch is refused in the answer to its first call, as geth does.
+fn refusal(first: UpstreamCallId) -> Reply {
+    let mut digits = itoa::Buffer::new();
+    let id = std::str::from_utf8(first.write(&mut digits)).unwrap();
+    let error = r#"{"code":-32600,"message":"batch too large"}"#;
+    http(200, None, &format!(r#"[{{"id":{id},"error":{error}}}]"#))
+}
+
+/// What a node's reply says of a transaction.
+fn word(reply: &Reply) -> BroadcastReply {
+    let class = judge(reply).0.class;
+    let body = match reply {
+        Reply::Http { body, .. } => body.as_str(),
+        Reply::NoConnection | Reply::Silence | Reply::Cut => "",
+    };
+    let answer = Answer::read(body.as_bytes(), UpstreamCallId::FIRST);
+    let error = match answer.as_ref().map(|answer| &answer.outcome) {
+        Ok(Outcome::Error(error)) => Some(error),
+        Ok(Outcome::Result(_)) | Err(_) => None,
+    };
+    broadcast::word(class, error)
+}
