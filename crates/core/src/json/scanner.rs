@@ -10,12 +10,10 @@ use bytes::Bytes;
 use super::grammar::plain_end;
 
 /// The first byte from `at` on that is no white space.
-#[inline]
-pub fn skip_space(text: &[u8], mut at: usize) -> usize {
-    while text.get(at).is_some_and(u8::is_ascii_whitespace) {
-        at += 1;
-    }
-    at
+pub fn skip_space(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let space = rest.iter().take_while(|byte| byte.is_ascii_whitespace());
+    at + space.count()
 }
 
 /// Where the value that begins at `at` ends; `None` if it is cut off.
@@ -31,7 +29,6 @@ pub fn value_end(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-#[inline]
 fn string_end(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
