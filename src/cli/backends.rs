@@ -4,7 +4,6 @@
 //! may read the registry's file may read them anyway.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
@@ -16,11 +15,8 @@ use crate::cli::setup::ChosenChain;
 use crate::config::{self, settings::Settings};
 use crate::observe::events::nodes_in_words;
 use crate::registry::item_json::ItemJson;
-use crate::registry::validation::{
-    EnvironmentLookup, are_one_node, identity_of, name_of, unset_variables,
-};
+use crate::registry::validation::{EnvironmentLookup, identity_of, name_of, unset_variables};
 use crate::registry::{Listing, NodeEdit, Registry, RegistryError, RegistryItem};
-use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::{
     InFlightMax, NodePurpose, NodeRecord, NodeSpecError, NodeUrl, RecentBlocks, Role,
     ServedMethods, Weight,
@@ -44,7 +40,7 @@ pub enum BackendCommand {
 pub struct AddArguments {
     /// Where the node speaks JSON-RPC, like http://10.0.0.11:8545. Keep keys in the balancer's
     /// environment: 'https://mainnet.infura.io/v3/${INFURA_KEY}', in single quotes.
-    url: String,
+    pub(super) url: String,
     /// The reference for the head of the chain, asked itself when no other node is fit; there
     /// is at most one.
     #[arg(long, conflicts_with = "fallback")]
@@ -131,43 +127,6 @@ pub struct RemoveArguments {
     /// The node's URL or its name.
     #[arg(value_name = "URL|NAME")]
     node: String,
-}
-
-/// A chain beside the one that a command is about.
-pub(super) struct OtherChain<'a> {
-    pub name: ChainName,
-    /// `None`: it can't be opened.
-    pub registry: Option<Arc<dyn Registry>>,
-    /// As the configuration has them.
-    pub nodes: &'a [NodeRecord],
-}
-
-/// Refuses to add a node that another chain has, as far as that can be read.
-///
-/// # Errors
-/// It is there.
-pub(super) async fn refuse_others(
-    command: &AddArguments,
-    others: Vec<OtherChain<'_>>,
-    lookup: EnvironmentLookup<'_>,
-) -> Result<(), BackendError> {
-    let added = NodeRecord::at(&command.url);
-    for OtherChain {
-        name,
-        registry,
-        nodes,
-    } in others
-    {
-        let listing = match registry {
-            Some(registry) => registry.list().await.unwrap_or_default(),
-            None => Listing::default(),
-        };
-        let mut known = listing.items.iter().map(|item| &item.record).chain(nodes);
-        if known.any(|record| are_one_node(record, &added, lookup)) {
-            return Err(RegistryError::OtherChain(name.to_string()).into());
-        }
-    }
-    Ok(())
 }
 
 /// Carries out `command` on `chain`. `lookup` is this process's environment, not the server's: for remarks alone.

@@ -15,6 +15,7 @@ pub mod demo;
 mod error;
 pub mod health;
 mod nodes_table;
+mod other_chains;
 pub mod probe;
 pub mod registry;
 pub mod repair;

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::backends;
-use super::setup::{ChosenChain, registry, runtime};
+use super::setup::{registry, runtime};
 use super::table::printable;
+use super::{backends, other_chains};
 use crate::app;
 use crate::cli::backend_error::BackendError;
-use crate::cli::backends::{BackendCommand, OtherChain};
+use crate::cli::backends::BackendCommand;
 use crate::cli::error::CommandError;
 use crate::config::settings::{RegistryKind, Settings};
 use crate::registry::{Listing, NodeEdit, Registry, RegistryError, RegistryItem, differences};
@@ -73,8 +73,9 @@ pub fn run(
         RegistryCommand::Backends(command) => {
             let (registry, environment) = (registry(&chain)?, app::nodes_environment());
             if let BackendCommand::Add(add) = &command {
-                let others = others(all, &chain);
-                runtime()?.block_on(backends::refuse_others(add, others, &*environment))?;
+                let others = other_chains::beside(all, &chain);
+                let refused = other_chains::refuse(&add.url, others, &*environment);
+                runtime()?.block_on(refused)?;
             }
             let done = backends::run(
                 command,
@@ -103,21 +104,6 @@ pub fn run(
             runtime()?.block_on(done)
         }
     }
-}
-
-/// The other chains, with their registries where they can be opened.
-fn others<'a>(settings: &'a Settings, own: &ChosenChain<'_>) -> Vec<OtherChain<'a>> {
-    let names = settings.all_chains().map(|(name, _)| name);
-    let chosen = names.filter_map(|name| {
-        let chain = super::setup::chain(settings, Some(&name)).ok()?;
-        (chain.stored_as != own.stored_as).then_some((name, chain))
-    });
-    let other = |(name, chain): (ChainName, ChosenChain<'a>)| OtherChain {
-        registry: registry(&chain).ok(),
-        nodes: &chain.settings.nodes,
-        name,
-    };
-    chosen.map(other).collect()
 }
 
 impl From<BackendError> for CommandError {
