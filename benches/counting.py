@@ -95,11 +95,16 @@ def summed(path):
     raise Trouble(f"{path} holds no sum")
 
 
-def asker(ends, *how, seconds=None):
-    """Makes calls so, each answered as it must be; in so many seconds, however many they are."""
+def asker(ends, *how, seconds=None, is_fresh=False):
+    """Makes calls so, each answered as it must be; in so many seconds, however many they are. `is_fresh`: none
+    like one of before."""
+    asked = 0
 
     def call(port, calls):
+        nonlocal asked
         rate = ("--rate", calls / seconds) if seconds else ()
-        ask(ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls, *rate, *how)
+        after = ("--after", asked) if is_fresh else ()
+        ask(ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls, *rate, *after, *how)
+        asked += calls
 
     return call

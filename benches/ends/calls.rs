@@ -54,6 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ends_at: began_at + for_,
         spacing: rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
         calls_max: calls.unwrap_or(u64::MAX),
+        first: FIRST + arguments.get("after")?.unwrap_or(0),
         begun: 0,
         answered: 0,
         wrong: 0,
@@ -151,7 +152,7 @@ impl Kind {
     }
 }
 
-/// The number of the first call.
+/// The number of the first call, unless others came before: `--after` so many.
 const FIRST: u64 = 1_700_000_000_000;
 
 /// A call or an answer of the first number, with the id of another.
@@ -194,6 +195,8 @@ struct Run {
     /// Between two calls; `None`: as fast as answers come.
     spacing: Option<Duration>,
     calls_max: u64,
+    /// The number of the first call.
+    first: u64,
     begun: u64,
     answered: u64,
     wrong: u64,
@@ -248,7 +251,7 @@ impl Run {
 
     fn send(&mut self, key: usize, since: Instant) -> io::Result<()> {
         // Ids as long as those of real clients that count in milliseconds.
-        let number = FIRST + self.begun;
+        let number = self.first + self.begun;
         self.begun += 1;
         let body = self.kind.body(number);
         let request = format!("{}{}\r\n\r\n{body}", self.request_head, body.len());

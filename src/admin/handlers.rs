@@ -86,7 +86,7 @@ impl AdminHandlers {
     }
 
     /// Whether a node with the same URL and headers is on this chain's list.
-    pub fn serves(&self, record: &NodeRecord) -> bool {
+    pub fn has(&self, record: &NodeRecord) -> bool {
         let snapshot = self.pool.snapshot();
         let resolved = record.resolve(&*self.environment);
         resolved.is_ok_and(|wanted| {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::observe::metrics::ChainMetrics;
-use crate::registry::file_turns;
+use crate::registry::file_turns::{self, TurnLost};
 use crate::registry::{Registry, last_head};
 use crate::shared::fleet_state::FleetState;
 use forebay_core::fleet::head_floor::{FloorWrite, FloorWriter, HeadFloor};
@@ -152,7 +152,11 @@ impl FloorKeeper {
                 known.file_writer.is_heard();
             }
             Ok(Ok(Err(why))) => log::debug!("the head is not written beside the last list: {why}"),
-            Ok(Err(_)) | Err(_) => log::debug!("the head is not written beside the last list"),
+            Ok(Err(TurnLost)) => {
+                self.is_saving.store(false, Ordering::Release);
+                log::debug!("the head is not written beside the last list: {TurnLost}");
+            }
+            Err(_) => log::debug!("the head is not written beside the last list yet"),
         }
     }
 

@@ -88,10 +88,9 @@ impl HeadLookout {
                 this = self.next_moment(moment) => {
                     moment = this;
                     let view = &self.pool.snapshot().view;
-                    for id in awaited_blocks::looked_at_when_due(view, clock::now()) {
-                        if asked.insert(id) {
-                            asking.push(self.ask_when_due(id));
-                        }
+                    for id in awaited_blocks::looked_at_when_due(view, &asked, clock::now()) {
+                        asked.insert(id);
+                        asking.push(self.ask_when_due(id));
                     }
                 }
                 Some((id, found)) = asking.next() => {

@@ -1,14 +1,21 @@
 //! The chains beside the one that a command is about: a node is one chain's.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use super::setup::{self, ChosenChain};
 use crate::cli::backend_error::BackendError;
 use crate::config::settings::Settings;
 use crate::registry::validation::{EnvironmentLookup, are_one_node};
-use crate::registry::{Listing, Registry, RegistryError};
+use crate::registry::{Registry, RegistryError, RegistryItem};
 use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::NodeRecord;
+
+/// The other chains' nodes are waited for so long, all at once.
+const READ_MAX: Duration = Duration::from_secs(5);
 
 /// A chain beside the one that a command is about.
 pub(super) struct OtherChain<'a> {
@@ -29,22 +36,27 @@ pub(super) async fn refuse(
     lookup: EnvironmentLookup<'_>,
 ) -> Result<(), BackendError> {
     let added = NodeRecord::at(url);
-    for OtherChain {
-        name,
-        registry,
-        nodes,
-    } in others
-    {
-        let listing = match registry {
-            Some(registry) => registry.list().await.unwrap_or_default(),
-            None => Listing::default(),
+    let looks = others.iter().map(|other| async {
+        let is_it = |record: &NodeRecord| are_one_node(record, &added, lookup);
+        let has_it = match other.list().await {
+            Some(items) => items.iter().any(|item| is_it(&item.record)),
+            None => other.nodes.iter().any(is_it),
         };
-        let mut known = listing.items.iter().map(|item| &item.record).chain(nodes);
-        if known.any(|record| are_one_node(record, &added, lookup)) {
-            return Err(RegistryError::OtherChain(name.to_string()).into());
-        }
+        has_it.then_some(&other.name)
+    });
+    match join_all(looks).await.into_iter().flatten().next() {
+        Some(name) => Err(RegistryError::OtherChain(name.to_string()).into()),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+impl OtherChain<'_> {
+    /// `None`: they can't be read, soon, or nothing was ever written there.
+    async fn list(&self) -> Option<Vec<RegistryItem>> {
+        let reading = self.registry.as_ref()?.list();
+        let listing = timeout(READ_MAX, reading).await.ok()?.ok()?;
+        (!listing.is_unwritten).then_some(listing.items)
+    }
 }
 
 /// The other chains, with their registries where they can be opened.

@@ -17,7 +17,7 @@ pub const TURNS: usize = 4;
 
 /// Why there is no outcome: the work panicked, or there is no thread for it.
 #[derive(Debug, PartialEq, Eq, Error)]
-#[error("it panicked")]
+#[error("it panicked, or there is no thread for it")]
 pub struct TurnLost;
 
 type Work = Box<dyn FnOnce() + Send>;

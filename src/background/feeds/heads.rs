@@ -48,7 +48,7 @@ pub struct HeadFeed {
     pub heads: mpsc::Receiver<NodeHead>,
     /// To whom tells the logs.
     pub pages: mpsc::Sender<BlockEvent>,
-    /// The number of the block told last.
+    /// The number of the block that was told last, or is held.
     pub told: Arc<AtomicU64>,
     pub others: OtherBalancers,
 }
@@ -63,7 +63,12 @@ struct HeadFeedState {
     /// The first and the last block that the fleet knows as told.
     published: (Option<BlockHash>, Option<BlockHash>),
     /// What subscribers are told later, and when.
-    held: VecDeque<(Instant, ChainUpdate)>,
+    held: VecDeque<HeldUpdate>,
+}
+
+struct HeldUpdate {
+    until: Instant,
+    update: ChainUpdate,
 }
 
 type HeaderFetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
@@ -126,10 +131,7 @@ impl HeadFeed {
                 HeadStep::Tell(turn) => {
                     // Whoever is told of a block may ask for it at once.
                     self.publish(headline, notes);
-                    let now = clock::now();
-                    let view = &self.pool.snapshot().view;
-                    let hold = held_from_subscribers(view, self.others, now);
-                    notes.held.push_back((now + hold, turn));
+                    self.hold(turn, notes);
                     self.release(notes);
                 }
                 HeadStep::Fetch { hash, child, from } => {
@@ -137,21 +139,49 @@ impl HeadFeed {
                 }
                 HeadStep::Wait(until) => {
                     self.publish(headline, notes);
-                    let held = notes.held.front().map(|(until, _)| *until);
+                    let held = notes.held.front().map(|held| held.until);
                     return until.into_iter().chain(held).min();
                 }
             }
         }
     }
 
+    /// It is decided, and told once the balancers beside have it.
+    fn hold(&self, update: ChainUpdate, notes: &mut HeadFeedState) {
+        let mut headers = update.headers.iter();
+        let fetched = headers
+            .clone()
+            .filter(|it| notes.fetched.contains(&it.hash));
+        self.metrics
+            .told_heads(fetched.count(), !update.abandoned.is_empty());
+        notes.fetched.clear();
+        if let Some(last) = headers.next_back() {
+            self.told.store(last.number.0, Ordering::Relaxed);
+        }
+        let now = clock::now();
+        let mut until = now;
+        if update.is_torn {
+            // Who comes again from here on has missed nothing.
+            notes.held.iter_mut().for_each(|held| held.until = now);
+        } else {
+            until += held_from_subscribers(&self.pool.snapshot().view, self.others, now);
+        }
+        notes.held.push_back(HeldUpdate { until, update });
+    }
+
     /// Tells what was held for long enough, in its order.
     fn release(&self, notes: &mut HeadFeedState) {
         let now = clock::now();
-        while notes.held.front().is_some_and(|(until, _)| *until <= now) {
-            if let Some((_, turn)) = notes.held.pop_front() {
-                self.foretell(&turn);
-                self.tell(&turn, notes);
+        while notes.held.front().is_some_and(|held| held.until <= now) {
+            let Some(HeldUpdate { update, .. }) = notes.held.pop_front() else {
+                return;
+            };
+            let mut later = notes.held.iter().flat_map(|held| &held.update.abandoned);
+            let last = update.headers.last().map(|head| head.hash);
+            if !later.any(|gone| Some(gone.hash) == last) {
+                self.foretell(&update);
             }
+            self.tell(&update, notes);
         }
     }
 
@@ -185,13 +215,6 @@ impl HeadFeed {
             self.hub.close_chain(TORN);
             notes.turns.clear();
         }
-        let fetched = turn
-            .headers
-            .iter()
-            .filter(|header| notes.fetched.contains(&header.hash));
-        self.metrics
-            .told_heads(fetched.count(), !turn.abandoned.is_empty());
-        notes.fetched.clear();
         // Logs are taken back in the order in which they were told, as geth does it.
         for header in turn.abandoned.iter().rev() {
             if let Some(turn) = notes.turns.remove(&header.hash) {
@@ -200,7 +223,6 @@ impl HeadFeed {
             }
         }
         for header in &turn.headers {
-            self.told.store(header.number.0, Ordering::Relaxed);
             let turn = self.hub.tell_head(&header.json);
             notes.turns.insert(header.hash, turn);
             let header = header.clone();

@@ -286,7 +286,16 @@ mod tests {
         let mut scene = scene().await;
         scene.orders.close();
         let _asking = scene.ask("0x1", &Arc::default()).await;
-        assert!(scene.orders.try_recv().is_err() && scene.feed.relays.is_seeking());
+        let (orders, mut taken) = mpsc::channel(8);
+        let line = OpenSocket { epoch: 8, orders };
+        let node = scene.teller.node;
+        scene.open.send_modify(|open| drop(open.insert(node, line)));
+        scene.feed.follow();
+        let order = taken.try_recv();
+        assert!(
+            matches!(order, Ok(SocketCommand::Subscribe(it)) if it == request()),
+            "none was asked for before"
+        );
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //! already.
 //!
 //! A topic is asked for at one node after another, the best first, until one takes it. From then on
-//! - one node tells it, or one is asked, or one is looked for, and that no longer than [`PATIENCE`]:
-//!   then those who listen are told that it is over;
+//! - one node tells it, or one is asked, or one is looked for: no longer than [`PATIENCE`], then each that may
+//!   tell it is asked once at the most, and those who listen are told that it is over;
 //! - a node that must be left and could tell on does so until another has taken it, or where nobody
 //!   else does;
 //! - what a node says to an earlier asking counts for nothing, and what it still tells then is given up.

@@ -3,7 +3,7 @@
 //! A number is what a client was told, maybe by another balancer, or what it counts on. So one look for
 //! each block that may be there says whether it is; who polls for the next one costs no more than that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::fleet::block_schedule::pause_millis;
@@ -84,12 +84,16 @@ pub fn looked_at(view: &FleetView, now: Instant) -> Vec<NodeId> {
 
 /// The nodes that are looked at for the next block, which is due: own ones that serve, don't tell it unasked, and
 /// aren't known to have it. Where those that tell it have half of the weight, it is known by them.
-pub fn looked_at_when_due(view: &FleetView, now: Instant) -> Vec<NodeId> {
+/// `asked` are those that were, and haven't answered.
+pub fn looked_at_when_due(view: &FleetView, asked: &HashSet<NodeId>, now: Instant) -> Vec<NodeId> {
     if are_heads_told(view, now) {
         return Vec::new();
     }
     let lacks = |node: &&NodeView| {
-        node.head <= view.served_head && !tells(node, view, now) && !node.standing.rests(now)
+        node.head <= view.served_head
+            && !asked.contains(&node.id)
+            && !tells(node, view, now)
+            && !node.standing.rests(now)
     };
     let mut nodes: Vec<_> = own(view).filter(lacks).collect();
     // By what all balancers call them: they look at the same ones.
@@ -228,7 +232,7 @@ mod tests {
     }
 
     fn due(fleet: &Fleet, now: Instant) -> Vec<u32> {
-        let nodes = looked_at_when_due(&fleet.view(), now);
+        let nodes = looked_at_when_due(&fleet.view(), &HashSet::new(), now);
         nodes.iter().map(|id| id.0).collect()
     }
 
@@ -264,6 +268,9 @@ mod tests {
         scene.hear_look(NodeId(1), BlockNumber(101), &details, now);
         let first = due(&scene, now);
         assert_eq!(first.len(), LACKING_NODES_MAX);
+        let asked = first.iter().copied().map(NodeId).collect();
+        let next = looked_at_when_due(&scene.view(), &asked, now);
+        assert_eq!(next[0], NodeId(34), "those that don't answer take no place");
         for id in first {
             scene.hear_look(NodeId(id), BlockNumber(101), &details, now);
         }

@@ -41,7 +41,9 @@ impl Promises {
 
     /// `told`, less what was missing.
     pub(super) fn less(&self, told: Depth, now: Instant) -> Depth {
-        let after = |miss| fresh(miss, now).map(|BlockNumber(missing)| BlockNumber(missing + 1));
+        let after = |miss| {
+            fresh(miss, now).map(|BlockNumber(missing)| BlockNumber(missing.saturating_add(1)))
+        };
         Depth {
             blocks_from: told.blocks_from.max(after(self.blocks)),
             proofs_from: told.proofs_from.max(after(self.proofs)),

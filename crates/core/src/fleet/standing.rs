@@ -210,8 +210,10 @@ impl Standing {
     /// ends later counts.
     pub fn throttle(&mut self, length: Option<Duration>, now: Instant) {
         if self.rests(now) {
-            if let (Some(rest), Some(length)) = (&mut self.rest, length) {
-                rest.until = rest.until.max(now + length);
+            if let (Some(rest), Some(length)) = (&mut self.rest, length)
+                && rest.until < now + length
+            {
+                (rest.until, rest.shut) = (now + length, None);
             }
             return;
         }
@@ -402,6 +404,11 @@ mod tests {
         standing.throttle(Some(second(60)), now);
         standing.throttle(Some(second(5)), now + second(1));
         assert_eq!(standing.resting_until(), Some(now + second(60)));
+        standing.shut(Rejection::Auth);
+        standing.throttle(Some(second(30)), now);
+        assert!(standing.is_shut(now).is_some());
+        standing.throttle(Some(second(90)), now);
+        assert_eq!(standing.is_shut(now), None, "this is of another kind");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn digits(text: &str) -> Option<u64> {
     clean.then(|| u64::from_str_radix(text, 16).ok())?
 }
 
-/// The same with its quotes, as results have it in JSON.
+/// A QUANTITY with its quotes, as results have it in JSON.
 pub fn read_quantity(value: &[u8]) -> Option<u64> {
     let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     quantity_in(std::str::from_utf8(text).ok()?)

@@ -1,4 +1,4 @@
-//! Params as they are meant: equal meanings are written alike, different ones never.
+//! Params as they are meant: different meanings are never written alike, and equal ones are, as clients write them.
 //!
 //! White space, the order of members and the case of hexadecimal digits mean nothing; nor does a member
 //! of the call's own object that is `null`. What the block is called is left out: what it stands for is
@@ -177,19 +177,19 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
                 }
                 continue;
             }
-            if is_left_out(name, bytes.get(value.clone())?, kind) {
-                continue;
-            }
             members.push((key, value));
         }
         let end = scanner::skip_space(bytes, end);
         if bytes.get(end) != Some(&b'}') {
             return None;
         }
+        // All of them: nodes heed the last of two that are alike, also where it says nothing.
         sort(bytes, &mut members)?;
         (self.out)(b"{");
         for (key, value) in members {
-            self.member(key, value, kind)?;
+            if !is_left_out(&bytes[key.clone()], &bytes[value.clone()], kind) {
+                self.member(key, value, kind)?;
+            }
         }
         (self.out)(b"}");
         Some(end + 1)

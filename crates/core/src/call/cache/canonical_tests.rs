@@ -129,6 +129,13 @@ fn what_can_be_read_in_two_ways_has_no_form() {
     for (place, params) in [
         (CALL, r#"[{"to":"0xab","to":"0xab"}]"#),
         (CALL, r#"[{"to":"0xab","To":"0xcd"}]"#),
+        // The second takes the first away, in nodes that decode as Go does.
+        (CALL, r#"[{"to":"0xab","data":"0x1","data":null}]"#),
+        (CALL, r#"[{"to":"0xab","data":"0x1","DATA":null}]"#),
+        (CALL, r#"[{"to":"0xab","data":null,"data":"0x1"}]"#),
+        (FILTER, r#"[{"address":"0xab","address":null}]"#),
+        (FILTER, r#"[{"topics":["0xa"],"topics":[]}]"#),
+        (FILTER, r#"[{"topics":["0xa"],"Topics":null}]"#),
         (CALL, r#"[{"t\u006f":"0xab"}]"#),
         (CALL, r#"[{"to":"0x\u0061b"}]"#),
         (CALL, r#"[{"to":"0xab"},"earliest"]"#),

@@ -112,7 +112,13 @@ impl Relay {
             self.former = None;
             self.since = now;
         } else if self.asking() == Some(by) {
+            let silent_for = now.saturating_duration_since(self.since);
+            let is_late = self.has_begun && self.is_seeking() && silent_for >= PATIENCE;
             self.seek_anew(now);
+            if is_late {
+                // Else a line that breaks time after time would be asked for ever.
+                self.refused.push(by.source.node);
+            }
         } else {
             return;
         }
@@ -279,12 +285,13 @@ impl Relay {
     fn seek_anew(&mut self, now: Instant) {
         let was_told = !self.is_seeking();
         self.carrier = Carrier::Sought;
-        // Those who listen have missed news since the last one who told it was lost.
+        // Those who listen have missed news since the last one who told it was lost, and don't wait for nodes that
+        // refused since to be asked again.
         if was_told || !self.has_begun {
             self.since = now;
+            self.refused.clear();
+            self.refusal = None;
         }
-        self.refused.clear();
-        self.refusal = None;
     }
 
     fn is_news(&mut self, topic: &RelayedTopic, by: Asking, news: &Bytes) -> bool {

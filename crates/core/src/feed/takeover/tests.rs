@@ -360,3 +360,19 @@ fn what_nobody_wants_any_more_is_given_up_by_all_who_tell_it() {
     assert_eq!(stage.follow(), [unsubscribe(2, 2), unsubscribe(1, 1)]);
     assert!(!stage.relays.is_seeking());
 }
+
+#[test]
+fn a_node_whose_line_breaks_each_time_is_not_asked_for_ever() {
+    let mut stage = Stage::told(1);
+    let second = Duration::from_secs(1);
+    let is_over = |steps: &Vec<RelayStep>| steps.contains(&end(Refusal::NoNotifications));
+    let looks = (0..60).map(|_| {
+        stage.open[0].source.epoch += 1;
+        let steps = stage.follow();
+        stage.now += second;
+        steps
+    });
+    let looks: Vec<_> = looks.collect();
+    let over = looks.iter().position(is_over);
+    assert_eq!(over, Some(15), "{looks:?}");
+}

@@ -375,6 +375,12 @@ impl World {
             let is_patient = |held: &&Held| now - held.asked_at < ANSWER_TIME_MAX;
             self.must(asked.iter().all(is_patient), "a silent node is waited for");
             let tellers = tellers(&self.stage.view, &self.stage.open);
+            let is_silent = wanted.has_begun && taken.is_empty();
+            let silent_for = now - wanted.since;
+            self.must(
+                !is_silent || silent_for < PATIENCE + SEARCH_MAX,
+                "clients hear nothing for too long",
+            );
             match taken.first() {
                 _ if wanted.was_unsent || !asked.is_empty() => {}
                 Some(teller) => {
