@@ -25,7 +25,7 @@ BATCH, BATCH_CALLS = "batch of 100", 100
 # The padded one has the params of the call whose answer is kept, so that both are as long to read.
 KEPT, PADDED = "kept answer", "padded local answer"
 # A call that is asked for the first time, and then kept, may cost so many times a forwarded one.
-FRESH, FORWARDED, FRESH_SHARE_MAX = "call that is kept", "forwarded call", 1.06
+FRESH, FORWARDED, FRESH_SHARE_MAX = "call that is kept", "forwarded call", 1.16
 # An answer that is kept may cost so many times one that is made here: its params are written in one form
 # and hashed, and it is longer.
 KEPT_SHARE_MAX = 1.32
