@@ -89,7 +89,11 @@ impl ShutdownSignalWatch for GracefulShutdown {
             self.times.load().drain,
             self.until_all_are_done(waits_for_idle),
         );
-        match drained.await {
+        let drained = tokio::select! {
+            drained = drained => drained.map_err(drop),
+            () = next(&mut interrupt) => Err(()),
+        };
+        match drained {
             Ok(()) => log::info!("all calls are done"),
             Err(_) if !self.has_work() => {
                 let idle = self.entry.house().connections();

@@ -7,6 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
+use forebay_fake::Fault;
+use rustix::process::Signal;
+use serde_json::json;
+
 use crate::support::{
     Balancer, PATIENCE, Pretend, Process, QUICK, Wire, call, eventually, free_port, get,
 };
@@ -102,6 +106,33 @@ async fn callers_that_do_not_look_at_our_health_lose_no_call() {
         assert!(status.success(), "{status}");
         scene.balancer.start_again().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_sigint_ends_it_whatever_is_under_way() {
+    let mut scene = Pretend::set_with(
+        &[1],
+        &ending("60s", "60s"),
+        "  calls: { attempt: 50s, deadline: 55s }\n",
+    )
+    .await;
+    scene.nodes[0].set_fault_for(&["eth_getCode"], Fault::Stall);
+    let rpc = scene.balancer.rpc;
+    let calling = tokio::spawn(async move {
+        let params = json!(["0x00000000000000000000000000000000000000aa", "latest"]);
+        rpc.ask("eth_getCode", params, PATIENCE).await
+    });
+    eventually("the node is asked", PATIENCE, async || {
+        scene.heard("eth_getCode") > 0
+    })
+    .await;
+    scene.balancer.process.signal(Signal::INT);
+    sleep(Duration::from_secs(1)).await;
+    assert!(scene.balancer.process.is_running(), "the call isn't done");
+    scene.balancer.process.signal(Signal::INT);
+    let status = scene.balancer.process.ended(PATIENCE).await;
+    assert!(status.success(), "{status}");
+    assert!(calling.await.unwrap().is_err(), "it is cut off");
 }
 
 /// HAProxy 2.6 with its default check: every 2 s, and out after three times. It doesn't try again what

@@ -197,7 +197,6 @@ pub(super) const TEXTS: &[PatternGroup] = &[
     (Meaning::RequestSize, &[
         ("request is too big", "jsonrpsee types/src/error.rs, −32007"),
         ("^oversized request", "jsonrpsee before 0.17, −32701"),
-        ("^oversized request", "jsonrpsee before 0.17, −32701"),
         ("request body too large", "Go net/http MaxBytesReader"),
         ("request entity too large", "nginx, Express: RFC 9110 §15.5.14"),
         ("payload too large", "Express, body-parser"),
@@ -205,7 +204,6 @@ pub(super) const TEXTS: &[PatternGroup] = &[
     ]),
     (Meaning::ResponseSize, &[
         ("response is too big", "jsonrpsee types/src/error.rs, −32008"),
-        ("^oversized response", "jsonrpsee before 0.17, −32702"),
         ("^oversized response", "jsonrpsee before 0.17, −32702"),
         ("response too large", "geth rpc/errors.go, −32003"),
     ]),

@@ -119,8 +119,6 @@ const MESSAGES: &[Message] = &[
     ("jsonrpsee", 200, -32007, "Request is too big", Some("\"Exceeded max limit of 15728640\""), Meaning::RequestSize),
     ("jsonrpsee 0.16", 200, -32701, "Oversized request", NO_DATA, Meaning::RequestSize),
     ("jsonrpsee 0.16", 200, -32702, "Oversized response", NO_DATA, Meaning::ResponseSize),
-    ("jsonrpsee 0.16", 200, -32701, "Oversized request", NO_DATA, Meaning::RequestSize),
-    ("jsonrpsee 0.16", 200, -32702, "Oversized response", NO_DATA, Meaning::ResponseSize),
     ("geth", 413, -32000, "content length too large (6291456>5242880)", NO_DATA, Meaning::RequestSize),
     ("a gateway", 413, -32000, "http: request body too large", NO_DATA, Meaning::RequestSize),
     ("nginx", 413, -32000, "Request Entity Too Large", NO_DATA, Meaning::RequestSize),
