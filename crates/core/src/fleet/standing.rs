@@ -206,15 +206,9 @@ impl Standing {
     }
 
     /// The node asked to be left alone; it stays healthy. Without a time of its own it rests 1 s,
-    /// and twice as long each time that it says so again soon. While it rests, only a time of its own that
-    /// ends later counts.
+    /// and twice as long each time that it says so again soon.
     pub fn throttle(&mut self, length: Option<Duration>, now: Instant) {
         if self.rests(now) {
-            if let (Some(rest), Some(length)) = (&mut self.rest, length)
-                && rest.until < now + length
-            {
-                (rest.until, rest.shut) = (now + length, None);
-            }
             return;
         }
         let again = |rest: RestPeriod| {
@@ -392,23 +386,6 @@ mod tests {
             Some(HealthTransition::Benched { rest: second(30) }),
             "it was forgotten, 300 s after it had ended"
         );
-    }
-
-    #[test]
-    fn while_a_node_rests_a_later_time_of_its_own_counts_and_nothing_else() {
-        let mut standing = fit();
-        let (now, second) = (crate::testing::now(), Duration::from_secs);
-        standing.throttle(None, now);
-        standing.throttle(None, now + Duration::from_millis(900));
-        assert_eq!(standing.resting_until(), Some(now + second(1)));
-        standing.throttle(Some(second(60)), now);
-        standing.throttle(Some(second(5)), now + second(1));
-        assert_eq!(standing.resting_until(), Some(now + second(60)));
-        standing.shut(Rejection::Auth);
-        standing.throttle(Some(second(30)), now);
-        assert!(standing.is_shut(now).is_some());
-        standing.throttle(Some(second(90)), now);
-        assert_eq!(standing.is_shut(now), None, "this is of another kind");
     }
 
     #[test]
