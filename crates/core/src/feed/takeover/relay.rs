@@ -108,6 +108,8 @@ impl Relay {
 
     /// The node can't tell it any more.
     fn lose(&mut self, by: Asking, why: TakeoverReason, now: Instant, steps: &mut RelaySteps) {
+        // One that was only asked to tell it is left by nobody.
+        let was_telling = self.is_former(by) || !self.is_seeking();
         if self.is_former(by) {
             self.former = None;
             self.since = now;
@@ -122,7 +124,7 @@ impl Relay {
         } else {
             return;
         }
-        if self.has_begun {
+        if was_telling {
             steps.push(RelayStep::Count(why));
         }
     }
