@@ -20,7 +20,7 @@ use crate::clock;
 use crate::observe::journal::{CHANGED, Event};
 use crate::observe::logs;
 use crate::registry::item_json::ItemJson;
-use crate::registry::validation::{EnvironmentLookup, name_of};
+use crate::registry::validation::{EnvironmentLookup, identity_of, name_of};
 use crate::registry::{Environment, ItemOrigin, NodeEdit, Registry, RegistryItem, StoredHealth};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::snapshot::Snapshot;
@@ -94,6 +94,19 @@ impl AdminHandlers {
             specs.any(|spec| {
                 spec.url.identity() == wanted.url.identity() && spec.headers == wanted.headers
             })
+        })
+    }
+
+    /// What a node of the list is once it has other headers, where `change` gives it some.
+    pub(crate) fn with_headers(&self, change: &NodeChange) -> Option<NodeRecord> {
+        let headers = change.edit.headers.clone()?;
+        let snapshot = self.pool.snapshot();
+        let mut specs = snapshot.upstreams.iter().map(|upstream| &upstream.spec);
+        let identity = identity_of(&change.key, &*self.environment);
+        let spec = specs.find(|it| it.url.identity() == identity || *it.name == *change.key)?;
+        Some(NodeRecord {
+            headers,
+            ..NodeRecord::at(spec.url.as_written())
         })
     }
 

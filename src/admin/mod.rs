@@ -252,8 +252,13 @@ impl AdminApp {
             | AdminRoute::Remove
             | AdminRoute::Turn(..) => {
                 let chain = chains.chosen(named.as_deref())?;
-                if matches!(request.wish, AdminRoute::Add) {
-                    chains.refuse_others(&chain, &requests::add(body)?)?;
+                let record = match request.wish {
+                    AdminRoute::Add => Some(requests::add(body)?),
+                    AdminRoute::Change => chain.desk.with_headers(&requests::change(body)?),
+                    _ => None,
+                };
+                if let Some(record) = record {
+                    chains.refuse_others(&chain, &record)?;
                 }
                 on_nodes(&chain.desk, request, body).await
             }

@@ -323,6 +323,27 @@ async fn the_admin_api_is_of_the_chain_that_is_named_else_of_the_default_one() {
         .await;
     let why = denied["error"]["message"].to_string();
     assert!(why.contains("a node of the chain ethereum"), "{why}");
+    // By a header of its own it is another; without that it would be the same.
+    let apart =
+        r#"{"url":"http://127.0.0.1:9/","name":"apart","weight":0,"headers":{"x-chain":"base"}}"#;
+    console("POST", "/backends?chain=base")
+        .json(apart)
+        .gives(201)
+        .await;
+    eventually("it is on the list", PATIENCE, async || {
+        let status = console("GET", "/status?chain=base").gives(200).await;
+        status.to_string().contains("\"apart\"")
+    })
+    .await;
+    let alike = r#"{"name":"apart","headers":{}}"#;
+    let denied = console("PATCH", "/backends?chain=base")
+        .json(alike)
+        .gives(409)
+        .await;
+    assert_eq!(denied["error"]["code"], "conflict", "{denied}");
+    console("DELETE", "/backends?chain=base&name=apart")
+        .gives(200)
+        .await;
     let add = |url: &str, chain: &str| {
         let mut command = stage
             .balancer
