@@ -86,6 +86,10 @@ async fn two_balancers_that_share_nothing_show_a_due_block_soon_and_nearly_at_on
     assert!(tally.age().0 <= AGE_MAX, "{:?}", tally.age());
 }
 
+fn calls() -> u32 {
+    asked("CALLS").map_or(10_000, |calls| calls.parse().unwrap())
+}
+
 fn asked(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|asked| !asked.is_empty())
 }
@@ -93,10 +97,9 @@ fn asked(name: &str) -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: ./dev bench balancers"]
 async fn what_clients_of_several_are_told() {
-    let calls = asked("CALLS").map_or(10_000, |calls| calls.parse().unwrap());
     let words = asked("CELLS").unwrap_or_default();
     println!("{HEADING}");
-    for cell in cells(calls) {
+    for cell in cells(calls()) {
         if cell.name().contains(&words) {
             cell.measure().await;
         }
@@ -109,7 +112,11 @@ async fn what_subscribers_and_libraries_are_told() {
     let words = asked("CELLS").unwrap_or_default();
     println!("{HEADING}");
     for sharing in [Sharing::Nothing, Sharing::Table, Sharing::Engine] {
-        let cell = Cell { sharing, ..two() };
+        let cell = Cell {
+            sharing,
+            calls: calls(),
+            ..two()
+        };
         if !cell.name().contains(&words) {
             continue;
         }

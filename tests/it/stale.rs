@@ -16,6 +16,8 @@ const KEYS: [&str; 2] = [
     "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
     "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
 ];
+/// viem and ethers.
+pub const CLIENTS: u32 = SCRIPTS.len() as u32;
 const SCRIPTS: [&str; 2] = ["stale_viem.mjs", "stale_ethers.mjs"];
 
 /// What a client counted.
@@ -30,15 +32,15 @@ fn rounds() -> u32 {
     told.map_or(ROUNDS, |told| told.parse().unwrap())
 }
 
-/// Both clients, one after the other, at `url`.
-pub async fn measure(what: &str, url: &str, twins: &Twins) -> Count {
+/// Both clients, one after the other, at `url`, so many rounds each.
+pub async fn measure(what: &str, url: &str, twins: &Twins, rounds: u32) -> Count {
     let mut count = Count {
         calls: 0,
         stale: 0,
         told: String::new(),
     };
     for (script, key) in SCRIPTS.into_iter().zip(KEYS) {
-        let said = run(script, url, key).await;
+        let said = run(script, url, key, rounds).await;
         let stale = said["stale"].as_object().unwrap();
         let stale: u64 = stale.values().filter_map(Value::as_u64).sum();
         count.calls += said["calls"].as_u64().unwrap();
@@ -53,10 +55,10 @@ pub async fn measure(what: &str, url: &str, twins: &Twins) -> Count {
     count
 }
 
-async fn run(script: &str, url: &str, key: &str) -> Value {
+async fn run(script: &str, url: &str, key: &str, rounds: u32) -> Value {
     let mut command = Command::new("node");
     command.arg(in_repository("tests/clients").join(script));
-    command.args([url, &rounds().to_string(), key]);
+    command.args([url, &rounds.to_string(), key]);
     // On a thread of its own, so that servers inside the test go on.
     let output = tokio::task::spawn_blocking(move || command.output());
     let output = output.await.unwrap().unwrap();
@@ -72,7 +74,7 @@ async fn with_consistency(consistency: &str) -> Count {
         yaml += &format!("    - {{ url: \"{}\", name: {name} }}\n", node.url());
     }
     let balancer = Balancer::start(&yaml, &[]).await;
-    measure(consistency, &balancer.url(), &twins).await
+    measure(consistency, &balancer.url(), &twins, rounds()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,7 +114,7 @@ async fn with_several(what: &str, balancers: usize, store: &RedisServer) -> Coun
     }
     let addresses = running.iter().map(|it| it.rpc.address).collect();
     let round_robin = RoundRobin::over(addresses).await;
-    measure(what, &round_robin.url(), &twins).await
+    measure(what, &round_robin.url(), &twins, rounds()).await
 }
 
 /// Of 10,000 answers: those of a moment in which one balancer has not heard the other yet.
@@ -131,6 +133,6 @@ async fn a_plain_round_robin_tells_what_is_stale() {
     let twins = Twins::start().await;
     let nodes = twins.doors.iter().map(|node| node.address).collect();
     let round_robin = RoundRobin::over(nodes).await;
-    let count = measure("round robin", &round_robin.url(), &twins).await;
+    let count = measure("round robin", &round_robin.url(), &twins, rounds()).await;
     assert!(count.stale > 0, "then the other tests show nothing");
 }

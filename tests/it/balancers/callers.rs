@@ -11,6 +11,7 @@ use super::late_nodes::Firsts;
 use crate::support::{Heard, Listener, PATIENCE, Rpc};
 
 const CALLERS: u32 = 4;
+const SUBSCRIBERS: u32 = 16;
 /// Calls that a client makes in a row.
 const ROW: u32 = 8;
 const ACCOUNT: &str = "0x00000000000000000000000000000000000000aa";
@@ -105,25 +106,17 @@ pub async fn call_all(calls: &Calls) -> Tally {
     all
 }
 
-/// As a subscriber of heads at `at` who asks the others at once, for as long as they last.
+/// As subscribers of heads at `at` who ask the others at once.
 pub async fn follow_heads(calls: &Calls, at: SocketAddr) -> Tally {
-    let mut caller = Caller::new(Arc::new(calls.clone()));
-    let mut listener = Listener::open(at).await;
-    listener.subscribe(json!(["newHeads"])).await;
-    let until = forebay::clock::now() + calls.lasts;
-    while forebay::clock::now() < until {
-        let Heard::News(_, head) = listener.next().await else {
-            panic!("the socket is closed");
-        };
-        let Some(number) = number(&head["number"]) else {
-            panic!("no head: {head}");
-        };
-        if number > caller.seen {
-            caller.seen = number;
-            caller.row().await;
-        }
+    let calls = Arc::new(calls.clone());
+    let following: Vec<_> = (0..SUBSCRIBERS)
+        .map(|_| tokio::spawn(Caller::new(calls.clone()).follow(at)))
+        .collect();
+    let mut all = Tally::default();
+    for one in following {
+        all.add(one.await.unwrap());
     }
-    caller.tally
+    all
 }
 
 /// Calls until it is over.
@@ -171,6 +164,22 @@ impl Caller {
         for _ in 0..rows {
             pace.tick().await;
             self.row().await;
+        }
+        self.tally
+    }
+
+    async fn follow(mut self, at: SocketAddr) -> Tally {
+        let mut listener = Listener::open(at).await;
+        listener.subscribe(json!(["newHeads"])).await;
+        while self.tally.calls < u64::from(self.calls.calls / SUBSCRIBERS) {
+            let Heard::News(_, head) = listener.next().await else {
+                panic!("the socket is closed");
+            };
+            let told = number(&head["number"]).unwrap_or_else(|| panic!("no head: {head}"));
+            if told > self.seen {
+                self.seen = told;
+                self.row().await;
+            }
         }
         self.tally
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::callers::{Calls, Tally, call_all};
 use super::front::Front;
 use super::late_nodes::LateNodes;
-use crate::support::{Balancer, CREDENTIALS, DynamoServer, PATIENCE, QUICK, RedisServer, on_table};
+use crate::support::{
+    Balancer, CREDENTIALS, DynamoServer, Engine, PATIENCE, QUICK, RedisServer, on_table,
+};
 
 /// Blocks that pass before the first call: the pace is known by then.
 const WARM_BLOCKS: u32 = 8;
@@ -139,7 +141,7 @@ impl RunningCell {
         // A lease is three rounds at the least.
         yaml = yaml.replace("lease: 2s", "lease: 6s");
         if cell.sharing == Sharing::Engine {
-            let engine = RedisServer::start().await;
+            let engine = RedisServer::start_as(Engine::Valkey, &[]).await;
             let url = engine.url();
             yaml += &format!("  shared: {{ kind: valkey, url: \"{url}\" }}\n");
             self.engine = Some(engine);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::callers::{Tally, call_until, follow_heads};
 use super::cell::{Cell, RunningCell, Sharing, line};
-use crate::stale::{Count, measure};
+use crate::stale::{CLIENTS, Count, measure};
 use crate::support::{Balancer, CREDENTIALS, PATIENCE, Twins, eventually};
 
 /// Restarts of one cell.
@@ -76,7 +76,7 @@ async fn upgrade(cell: &Cell, running: &mut RunningCell) -> Tally {
     calling.await.unwrap()
 }
 
-/// A subscriber at the first that asks the second.
+/// Subscribers at the first that ask the second.
 pub async fn subscribers(cell: &Cell) -> Tally {
     let running = cell.start().await;
     let addresses = running.addresses();
@@ -92,6 +92,9 @@ pub async fn subscribers(cell: &Cell) -> Tally {
     tally
 }
 
+/// Calls that a client makes in one of its rounds.
+const CALLS_A_ROUND: u32 = 10;
+
 /// viem and ethers over two anvils.
 pub async fn libraries(cell: &Cell) -> Count {
     let twins = Twins::start().await;
@@ -105,7 +108,8 @@ pub async fn libraries(cell: &Cell) -> Count {
     }
     let front = cell.front.start(&running.addresses()).await;
     let name = format!("viem and ethers: {}", cell.name());
-    measure(&name, &front.rpc.url(), &twins).await
+    let rounds = cell.calls / CALLS_A_ROUND / CLIENTS;
+    measure(&name, &front.rpc.url(), &twins, rounds).await
 }
 
 /// Of the upgrade and the restarts: on registries of their own.
