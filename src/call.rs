@@ -1,6 +1,7 @@
 //! The ways in which a call is carried out.
 //!
 //! In reading order:
+//! - [`router`]: one call's plan, and the way that carries it out
 //! - [`chains`], each with what its calls share ([`context`]), found by a request
 //! - what a call is held to and comes with: [`policy`], [`request_context`], [`trail`]
 //! - [`forward`], from node to node; each of its attempts is an [`exchange`] that [`attempt`] counts and
@@ -34,6 +35,7 @@ pub mod pending_transaction;
 pub mod policy;
 pub(crate) mod record;
 pub mod request_context;
+pub mod router;
 pub mod sticky;
 pub mod stored;
 pub mod subscription;

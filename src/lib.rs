@@ -10,12 +10,11 @@
 //! - [`registry`] — where nodes are written down → `clock`
 //! - [`node`] — hands toward nodes → `clock`, `observe`
 //! - [`shared`] — what calls share → `clock`, `observe`, `node`
-//! - [`call`] — the ways in which a call is carried out → `clock`, `observe`, `node`, `shared`
-//! - [`router`] — one call: its plan, and the way that carries it out → those, and `call`
-//! - [`client`] — hands toward clients → those, and `router`
+//! - [`call`] — a call's plan, and the ways that carry it out → `clock`, `observe`, `node`, `shared`
+//! - [`client`] — hands toward clients → those, and `call`
 //! - [`admin`] — hands toward operators, by HTTP → those, `client` and `registry`
 //! - [`background`] — what happens unasked → `clock`, `config`, `observe`, `registry`, `node`, `shared`
-//! - [`shutdown`] — the end → `config`, `observe`, `shared`, `call`, `router`
+//! - [`shutdown`] — the end → `config`, `observe`, `shared`, `call`
 //! - [`app`] — the composition root: settings in, a Pingora server out → anything
 //! - [`cli`] — what the operator tells us → anything, and `forebay_fake`, the pretend node, for its demo
 //!
@@ -38,6 +37,5 @@ pub mod config;
 pub mod node;
 pub mod observe;
 pub mod registry;
-pub mod router;
 pub mod shared;
 pub mod shutdown;

@@ -153,14 +153,16 @@ impl ChainFactory {
         let gate = Arc::new(Admission::of(self.premises.clone(), share.clone(), salt));
         let afterwork = Arc::new(BackgroundSends::new(share.clone()));
         let taken = Arc::new(SharedWrites::new(share.clone()));
+        let cache = from_settings::chain_cache(self.cache.as_ref(), stored);
+        let policy = from_settings::policy(settings, gate.caps(), cache.as_deref());
         CallState {
             lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
             pool,
-            policy: ArcSwap::from_pointee(from_settings::policy(settings, gate.caps())),
+            policy: ArcSwap::from_pointee(policy),
             budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
             metrics: self.metrics.chain(name),
             flights: Singleflight::default(),
-            cache: from_settings::chain_cache(settings, self.cache.as_ref(), stored),
+            cache,
             taken,
             afterwork,
             disputes: Mutex::default(),
@@ -315,15 +317,12 @@ impl RunningChain {
     /// Puts `settings` in force, for whatever begins from now on.
     pub(super) fn apply(&self, settings: &Settings) {
         let engine = &self.engine;
-        let policy = from_settings::policy(settings, engine.gate.caps());
+        let policy = from_settings::policy(settings, engine.gate.caps(), engine.cache.as_deref());
         engine.policy.store(Arc::new(policy));
         engine
             .budget
             .change(from_settings::rates(settings), clock::now());
         engine.pool.places.change(settings.calls.queue);
-        if let Some(cache) = &engine.cache {
-            cache.leave_out(&settings.cache.never);
-        }
         self.show_bounds(settings);
         let regimen = from_settings::regimen(settings);
         let has_seeds = self.regimen.say(|before| before.seeds != regimen.seeds);

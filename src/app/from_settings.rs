@@ -8,20 +8,20 @@ use std::sync::{Arc, LazyLock};
 use crate::admin::{AdminAuth, AdminConfig, StatusCriteria};
 use crate::background::intervals::Intervals;
 use crate::call::policy::{Limits, Policy};
-use crate::client::response::CorsPolicy;
 use crate::clock;
 use crate::config::settings::{Consistency, NoneFitPolicy, Settings};
 use crate::observe::metrics::{ChainBounds, ProcessBounds};
 use crate::shared::answer_cache::{AnswerCache, AnswerStore};
 use crate::shared::sockets;
 use crate::shared::stored_answers::StoredAnswers;
-use forebay_core::call::cache::{CacheRules, CacheSecret};
+use forebay_core::call::cache::CacheSecret;
 use forebay_core::call::retry_budget::BudgetRates;
 use forebay_core::fleet::HealthCriteria;
 use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::chain::ChainId;
+use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::forwarded::TrustedProxies;
 
 /// What nodes are judged by.
@@ -39,7 +39,7 @@ pub fn yardstick(settings: &Settings) -> HealthCriteria {
 }
 
 /// What calls are held to.
-pub(super) fn policy(settings: &Settings, caps: &Caps) -> Policy {
+pub(super) fn policy(settings: &Settings, caps: &Caps, cache: Option<&AnswerCache>) -> Policy {
     let methods = settings.methods.clone();
     Policy {
         limits: limits(settings, caps),
@@ -52,6 +52,7 @@ pub(super) fn policy(settings: &Settings, caps: &Caps) -> Policy {
             .with_headers(&settings.cors.headers),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
         trail_for: settings.listen.trail_for.clone(),
+        cache: cache.map(|cache| cache.rules(settings.cache.never.clone())),
         heeds_no_cache: settings.cache.heeds_no_cache,
         log_calls: settings.log.calls,
     }
@@ -170,12 +171,10 @@ pub(super) fn cache(caps: &Caps) -> Option<Arc<AnswerStore>> {
 
 /// A chain's part of it. `stored`: what it shares with other balancers.
 pub(super) fn chain_cache(
-    settings: &Settings,
     store: Option<&Arc<AnswerStore>>,
     stored: Option<Arc<StoredAnswers>>,
 ) -> Option<Arc<AnswerCache>> {
     let secret = RandomState::new();
     let secret = CacheSecret::new([secret.hash_one(0_u8), secret.hash_one(1_u8)]);
-    let rules = CacheRules::new(secret, settings.cache.never.clone());
-    Some(Arc::new(AnswerCache::of(store?.clone(), rules, stored)))
+    Some(Arc::new(AnswerCache::of(store?.clone(), secret, stored)))
 }

@@ -3,7 +3,6 @@
 use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::WHOLE_BYTES_MAX;
-use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::cache::CachePlan;
 use forebay_core::fleet::view::FleetView;
@@ -26,7 +25,7 @@ pub fn find(
     if bytes as u64 > terms.bytes_max || (long > 0 && !terms.room.hold(long)) {
         return None;
     }
-    let age = cache.age(&kept, clock::now());
+    let age = cache.age(&kept, terms.arrived_at);
     state.metrics.method(Some(plan.row)).cache_hit(age);
     if Some(kept.terms.number) > view.served_head {
         state.pool.tell(terms.client, kept.terms.number);

@@ -9,7 +9,6 @@ use tokio::sync::Semaphore;
 use crate::call::lookups::Lookups;
 use crate::call::policy::Policy;
 use crate::call::request_context::RequestContext;
-use crate::client::websocket::listener::SubscriptionBatch;
 use crate::observe::metrics::ChainMetrics;
 use crate::observe::spans::CallSpan;
 use crate::observe::spans::Trace;
@@ -19,6 +18,7 @@ use crate::shared::answer_cache::AnswerCache;
 use crate::shared::background_sends::BackgroundSends;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
+use crate::shared::listener::SubscriptionBatch;
 use crate::shared::recent_writes::SharedWrites;
 use crate::shared::singleflight::Singleflight;
 use crate::shared::sockets::SocketCounter;
@@ -112,7 +112,6 @@ impl CallState {
 
     /// Plans a call by its context, whose pins are set.
     pub fn plan(&self, call: &Call<'_>, view: &FleetView, terms: CallContext<'_>) -> Planned {
-        let cache = self.cache.as_ref().map(|cache| cache.rules.load());
         let by = PlanContext {
             view,
             rules: &terms.policy.rules,
@@ -120,7 +119,7 @@ impl CallState {
             fails_open: terms.policy.limits.fails_open,
             client: terms.client,
             has_socket: terms.subscriber.is_some(),
-            cache: cache.as_deref().map(|rules| &**rules),
+            cache: terms.policy.cache.as_ref(),
             memory: self,
         };
         plan::plan(call, &by)

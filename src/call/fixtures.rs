@@ -8,7 +8,6 @@ use arc_swap::ArcSwap;
 use crate::call::context::CallState;
 use crate::call::lookups::Lookups;
 use crate::call::policy::{Limits, Policy};
-use crate::client::response::CorsPolicy;
 use crate::clock;
 use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
@@ -20,6 +19,7 @@ use forebay_core::fleet::tracker::Fleet;
 use forebay_core::method::block::Consistency;
 use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::chain::ChainName;
+use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::forwarded::TrustedProxies;
 
 pub const BODY_BYTES_MAX: usize = 64 << 10;
@@ -52,6 +52,7 @@ pub fn engine_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
         origins: CorsPolicy::new(vec!["*".to_string()]),
         proxies: TrustedProxies::new(vec![]),
         trail_for: vec![],
+        cache: None,
         heeds_no_cache: false,
         log_calls: None,
         by_method: LimitsByMethod::default(),

@@ -1,12 +1,13 @@
 //! What calls are held to, as the settings say it. It may change while calls are under way: each
 //! keeps the one it began with.
 
-use crate::client::response::CorsPolicy;
+use forebay_core::call::cache::CacheRules;
 use forebay_core::call::tag_pins;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::method::block::{Consistency, TagPins};
 use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::forwarded::{Network, TrustedProxies};
 
 /// All of it.
@@ -21,6 +22,8 @@ pub struct Policy {
     pub proxies: TrustedProxies,
     /// Whose calls are told what became of their attempts, where they ask.
     pub trail_for: Vec<Network>,
+    /// By what answers are kept; `None`: none is.
+    pub cache: Option<CacheRules>,
     /// Whether a client that wants a fresh answer gets one.
     pub heeds_no_cache: bool,
     /// The share of calls that get a line in the log; `None`: no call does.

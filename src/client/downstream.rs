@@ -6,8 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::request_head::RequestHead;
-use crate::client::response::{ClientResponse, CorsPolicy};
+use crate::client::response::ClientResponse;
 use crate::shared::admission::Admission;
+use forebay_core::wire::cors::CorsPolicy;
 
 /// The client is gone, or the rest of what it is sent can't be had: its connection breaks.
 #[derive(Debug)]

@@ -15,15 +15,16 @@ use crate::call::chains::Chains;
 use crate::call::context::{CallContext, CallState};
 use crate::call::policy::Policy;
 use crate::call::request_context::RequestContext;
+use crate::call::router;
 use crate::client::body_stream::BodyStream;
 use crate::client::compression;
 use crate::client::downstream::{ClientGone, Downstream};
 use crate::client::request_body::{self, MissingBody};
 use crate::client::request_head::{HeadOptions, RequestKind};
+use crate::client::request_origin;
 use crate::client::response::{ClientResponse, JSON, ResponseBody};
 use crate::clock;
 use crate::observe::metrics::ProcessMetrics;
-use crate::router;
 use crate::shared::admission::Admission;
 use forebay_core::rpc::envelope::{Call, RequestItem, RpcRequest};
 use forebay_core::rpc::refusal::Refusal;
@@ -152,7 +153,7 @@ impl Endpoint {
         let bytes_max = policy.limits.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
         let chain = &engine.pool.chain;
-        let origin = RequestContext::of(caller, policy, address, arrived_at, chain);
+        let origin = request_origin::of_request(caller, policy, address, arrived_at, chain);
         let of_chain = (&**engine, policy, &origin);
         if !caller.settle(gate) {
             return self

@@ -5,7 +5,7 @@
 //!   [`http2_backlog`] see pass) or [`websocket`]; [`replay`] puts back what was read to find out
 //! - each of them brings the [`endpoint`] a [`downstream`]: its [`request_head`], and its body for
 //!   [`request_body`]; the endpoint answers [`health`], and hands calls to the
-//!   [`router`](crate::router) or, a batch of them, to [`call::batch`](crate::call::batch)
+//!   [`router`](crate::call::router) or, a batch of them, to [`call::batch`](crate::call::batch)
 //! - the [`response`] says what goes out, [`body_stream`] piece by piece, and [`compression`] packs it
 //!   for a client that asks for that
 //! - [`metrics`] is Prometheus's listener
@@ -25,5 +25,6 @@ pub mod other_responses;
 pub mod replay;
 pub mod request_body;
 pub mod request_head;
+mod request_origin;
 pub mod response;
 pub mod websocket;

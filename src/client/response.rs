@@ -11,48 +11,10 @@ use crate::client::request_head::RequestHead;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::wire::coding::Coding;
+use forebay_core::wire::cors::CorsPolicy;
 
 pub const JSON: &str = "application/json";
 pub const TEXT: &str = "text/plain; charset=utf-8";
-
-/// Which origins a browser may call from, and what its pages may send.
-#[derive(Clone, Debug)]
-pub struct CorsPolicy {
-    any: bool,
-    listed: Vec<String>,
-    headers: String,
-}
-
-impl CorsPolicy {
-    /// `*` among them admits all.
-    pub fn new(origins: Vec<String>) -> CorsPolicy {
-        CorsPolicy {
-            any: origins.iter().any(|origin| origin == "*"),
-            listed: origins,
-            headers: HEADERS.to_string(),
-        }
-    }
-
-    /// Pages may send these headers, too.
-    #[must_use]
-    pub fn with_headers(mut self, headers: &[String]) -> CorsPolicy {
-        for header in headers {
-            self.headers.push_str(", ");
-            self.headers.push_str(header);
-        }
-        self
-    }
-
-    /// The origin that may call, as the page that asks is told: its own, or `*`.
-    pub fn allowed<'a>(&self, asked: &'a RequestHead) -> Option<&'a [u8]> {
-        if self.any {
-            return Some(b"*");
-        }
-        let origin = asked.origin.as_deref()?;
-        let is_listed = self.listed.iter().any(|listed| listed.as_bytes() == origin);
-        is_listed.then_some(origin)
-    }
-}
 
 /// An answer, but for what depends on who asked.
 pub struct ClientResponse<'a> {
@@ -256,17 +218,17 @@ impl<'a> ClientResponse<'a> {
             say("x-request-id", id.as_bytes());
         }
         if self.is_preflight {
-            preflight_headers(&origins.headers, &mut say);
+            preflight_headers(origins.headers(), &mut say);
         }
         if self.wants_other_coding {
             // RFC 9110 §15.5.16.
             say("Accept-Encoding", b"gzip");
         }
-        if let Some(origin) = origins.allowed(asked) {
+        if let Some(origin) = origins.allowed(asked.origin.as_deref()) {
             say("Access-Control-Allow-Origin", origin);
             say("Access-Control-Expose-Headers", self.exposed());
         }
-        match (origins.any, self.varies) {
+        match (origins.admits_all(), self.varies) {
             (true, false) => {}
             (false, false) => say("Vary", b"origin"),
             (true, true) => say("Vary", b"accept-encoding"),
@@ -280,10 +242,6 @@ impl<'a> ClientResponse<'a> {
 pub fn retry_after(seconds: u64) -> String {
     format!("0{seconds}")
 }
-
-/// What pages may send that we read.
-const HEADERS: &str = "content-type, content-encoding, authorization, x-forebay-client, x-request-id, \
-     traceparent, x-forebay-trail";
 
 fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static str, &[u8])) {
     say("Access-Control-Allow-Methods", b"POST, GET, OPTIONS");

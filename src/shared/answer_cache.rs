@@ -18,7 +18,7 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use crate::shared::answer_cache::entry::KeptEntry;
 use crate::shared::stored_answers::{ANSWER_BYTES_MAX, StoredAnswers};
 use forebay_core::call::cache::giving::KeptCondition;
-use forebay_core::call::cache::{CacheKey, CachePlan, CacheRules, KeptTerms};
+use forebay_core::call::cache::{CacheKey, CachePlan, CacheRules, CacheSecret, KeptTerms};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
@@ -56,12 +56,14 @@ pub struct AnswerStore {
 /// A chain's part of it: its keys, by a secret of its own, are no other chain's.
 pub struct AnswerCache {
     pub store: Arc<AnswerStore>,
-    /// By what calls are planned; the operator may change which methods are left out.
-    pub rules: ArcSwap<CacheRules>,
+    /// What its keys are hashed with.
+    secret: CacheSecret,
     /// Nodes are known by their numbers within a chain.
     chain: u64,
     /// Nodes whose entries before a number are given no more.
     lost: ArcSwap<Vec<Loss>>,
+    /// The highest of these numbers.
+    lost_before: AtomicU64,
     /// Those that balancers share, where they do.
     pub stored: Option<Arc<StoredAnswers>>,
 }
@@ -187,22 +189,22 @@ impl AnswerCache {
     /// Of another chain. `stored`: what it shares with other balancers.
     pub fn of(
         store: Arc<AnswerStore>,
-        rules: CacheRules,
+        secret: CacheSecret,
         stored: Option<Arc<StoredAnswers>>,
     ) -> AnswerCache {
         AnswerCache {
             stored,
             chain: store.chains.fetch_add(1, Ordering::Relaxed),
             store,
-            rules: ArcSwap::from_pointee(rules),
+            secret,
             lost: ArcSwap::default(),
+            lost_before: AtomicU64::default(),
         }
     }
 
-    /// From now on these methods' answers aren't kept.
-    pub fn leave_out(&self, never: &[String]) {
-        let rules = self.rules.load().without(never.to_vec());
-        self.rules.store(Arc::new(rules));
+    /// By what calls are planned, where the answers of `never`, methods by name or glob, aren't kept.
+    pub fn rules(&self, never: Vec<String>) -> CacheRules {
+        CacheRules::new(self.secret, never)
     }
 
     /// Room for an answer that comes piece by piece.
@@ -218,8 +220,7 @@ impl AnswerCache {
     /// The answer that is kept for a call planned so, if it may be given as of `view`.
     pub fn find(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {
         let entry = KeptEntry::read(self.store.kept.get(&plan.key)?)?;
-        let is_lost = self.lost.load().iter().any(|loss| loss.is_of(&entry));
-        if !entry.terms.hold(view) || is_lost {
+        if !entry.terms.hold(view) || self.is_lost(&entry) {
             return None;
         }
         Some(KeptAnswer {
@@ -227,6 +228,11 @@ impl AnswerCache {
             terms: entry.terms,
             kept_at: entry.kept_at,
         })
+    }
+
+    fn is_lost(&self, entry: &KeptEntry) -> bool {
+        entry.sequence < self.lost_before.load(Ordering::Acquire)
+            && self.lost.load().iter().any(|loss| loss.is_of(entry))
     }
 
     /// Keeps `answer` on these terms, unless it is too long.
@@ -282,6 +288,7 @@ impl AnswerCache {
             });
             lost
         });
+        self.lost_before.fetch_max(before, Ordering::Release);
         is_first
     }
 

@@ -12,7 +12,7 @@
 //! - what several balancers share: the [`store`], what is [`handed_on`] to it, clients' hashes there
 //!   ([`client_hash`]), and kept answers ([`stored_answers`]); the [`upgrade_heads`] of two processes of which
 //!   one takes over from the other
-//! - [`hub`], who listens to what, and the [`outbox`] of each
+//! - [`hub`], who listens to what, and the [`outbox`] of each; [`listener`], the subscriptions of a socket
 //! - [`certificates`]
 
 pub mod admission;
@@ -30,6 +30,7 @@ pub mod handed_on;
 pub mod house_limits;
 pub mod hub;
 pub mod list_source;
+pub mod listener;
 pub mod node_clients;
 pub mod outbox;
 mod place_queue;

@@ -90,33 +90,26 @@ const PROGRAM: House = House {
         ("shared", Import(&["clock", "observe", "node"])),
         ("call", Import(&["clock", "observe", "node", "shared"])),
         (
-            "router",
-            Import(&["clock", "observe", "node", "shared", "call"]),
-        ),
-        (
             "client",
-            Import(&["clock", "observe", "node", "shared", "call", "router"]),
+            Import(&["clock", "observe", "node", "shared", "call"]),
         ),
         (
             "admin",
             Import(&[
-                "clock", "observe", "registry", "node", "shared", "call", "router", "client",
+                "clock", "observe", "registry", "node", "shared", "call", "client",
             ]),
         ),
         (
             "background",
             Import(&["clock", "config", "observe", "registry", "node", "shared"]),
         ),
-        (
-            "shutdown",
-            Import(&["config", "observe", "shared", "call", "router"]),
-        ),
+        ("shutdown", Import(&["config", "observe", "shared", "call"])),
         ("app", ImportAll),
         ("cli", ImportAll),
     ],
-    left: &[("call", "router"), ("call", "client"), ("router", "client")],
-    circles_left: &["rooms: call, client, router"],
-    long_left: &["call/exchange.rs"],
+    left: &[],
+    circles_left: &[],
+    long_left: &[],
     is_pure: false,
 };
 

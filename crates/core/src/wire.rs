@@ -5,10 +5,12 @@
 //! - [`framing`], whether a head can be read in one way only
 //! - [`http2_frames`] and [`websocket_frames`], counted as they pass
 //! - [`coding`], what bodies are packed with
+//! - [`cors`], which pages may call
 //! - [`forwarded`], whose call it is behind proxies; [`trace`], which trace it is a part of
 
 pub mod chain_path;
 pub mod coding;
+pub mod cors;
 pub mod forwarded;
 pub mod framing;
 pub mod http2_frames;

@@ -8,8 +8,9 @@ use crate::client::downstream::{ClientGone, Downstream};
 use crate::client::endpoint::WRITE_TIME_MAX;
 use crate::client::http1::session::Http1Session;
 use crate::client::request_head::RequestHead;
-use crate::client::response::{ClientResponse, CorsPolicy, ResponseBody};
+use crate::client::response::{ClientResponse, ResponseBody};
 use crate::clock;
+use forebay_core::wire::cors::CorsPolicy;
 
 /// A body up to this many bytes is written together with its head.
 const TOGETHER_BYTES_MAX: usize = 64 << 10;

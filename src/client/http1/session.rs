@@ -17,13 +17,14 @@ use crate::client::http1::head::{Http1Head, Http1HeadReader};
 use crate::client::replay::Replay;
 use crate::client::request_body::{DRAIN_BYTES_MAX, DRAIN_TIME_MAX, PIECE_BYTES_MAX};
 use crate::client::request_head::RequestHead;
-use crate::client::response::{ClientResponse, CorsPolicy};
+use crate::client::response::ClientResponse;
 use crate::clock;
 use crate::node::body::BodyReader;
 use crate::node::response_head::ResponseFraming;
 use crate::shared::admission::{Admission, HeldBytes};
 use crate::shared::chain_connection::ChainConnection;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::framing::BodyExtent;
 use forebay_core::wire::http2_frames::HEAD_TIME_MAX;
 

@@ -20,10 +20,11 @@ use crate::client::endpoint::{Endpoint, WRITE_TIME_MAX};
 use crate::client::http2_backlog::Backlog;
 use crate::client::request_body;
 use crate::client::request_head::{HeadOptions, RequestHead, RequestKind};
-use crate::client::response::{ClientResponse, CorsPolicy, ResponseBody};
+use crate::client::response::{ClientResponse, ResponseBody};
 use crate::clock;
 use crate::shared::admission::Admission;
 use forebay_core::rpc::refusal::Refusal;
+use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::framing::{BodyExtent, RequestFields};
 
 /// Reads a request's head.

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::handshake::{Handshake, VERSION};
 use crate::call::context::CallState;
-use crate::call::request_context::RequestContext;
 use crate::client::endpoint::Endpoint;
 use crate::client::request_head::RequestHead;
+use crate::client::request_origin;
 use crate::client::response::{TEXT, retry_after};
 use crate::client::websocket::handshake::HandshakeRefusal;
 use crate::client::websocket::session::{Peer, WebsocketSession};
@@ -76,7 +76,7 @@ fn judge(
     let engine = found.map_err(HandshakeRefusal::Chain)?;
     let policy = engine.policy.load();
     // Whoever names no origin is no page.
-    if asked.origin.is_some() && policy.origins.allowed(&asked).is_none() {
+    if asked.origin.is_some() && policy.origins.allowed(asked.origin.as_deref()).is_none() {
         return Err(HandshakeRefusal::Origin);
     }
     // Behind a trusted proxy, the client's own.
@@ -85,7 +85,7 @@ fn judge(
         place: place(&engine, address)?,
         client: engine.taken.client(asked.client.as_deref(), address),
         caller: engine.gate.caller(address),
-        origin: RequestContext::of_socket(
+        origin: request_origin::of_socket(
             &asked,
             policy.log_calls,
             address,

@@ -7,7 +7,6 @@ pub mod accept;
 pub mod close;
 pub mod connection;
 pub mod handshake;
-pub mod listener;
 pub mod message;
 pub mod metered;
 pub mod session;

@@ -26,8 +26,7 @@ fn cache(memory: u64) -> AnswerCache {
 }
 
 fn of_chain(store: &Arc<AnswerStore>) -> AnswerCache {
-    let rules = CacheRules::new(CacheSecret::new([1, 2]), Vec::new());
-    AnswerCache::of(store.clone(), rules, None)
+    AnswerCache::of(store.clone(), CacheSecret::new([1, 2]), None)
 }
 
 fn now() -> Instant {

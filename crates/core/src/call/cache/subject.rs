@@ -15,9 +15,7 @@ use crate::vocabulary::glob;
 #[derive(Clone, Debug)]
 pub struct CacheRules {
     secret: CacheSecret,
-    /// Methods whose answers are never kept, by name or glob.
-    never: Vec<String>,
-    /// The same, one a row of the table; empty where it is none.
+    /// Whether the answers to the method are never kept, for each row of the table; empty where that is none.
     excluded: Vec<bool>,
 }
 
@@ -29,20 +27,7 @@ impl CacheRules {
             true => Vec::new(),
             false => method::TABLE.iter().map(|row| is_in(row.name)).collect(),
         };
-        CacheRules {
-            secret,
-            never,
-            excluded,
-        }
-    }
-
-    /// The same with other methods left out.
-    #[must_use]
-    pub fn without(&self, never: Vec<String>) -> CacheRules {
-        if never == self.never {
-            return self.clone();
-        }
-        CacheRules::new(self.secret, never)
+        CacheRules { secret, excluded }
     }
 }
 

@@ -1,0 +1,80 @@
+//! Where a packet comes from, read off its request's head.
+//!
+//! Where no lines are wanted in the log this costs two looks at the headers, and no memory.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::call::policy::Policy;
+use crate::call::request_context::RequestContext;
+use crate::call::trail::RequestTrail;
+use crate::client::downstream::Downstream;
+use crate::client::request_head::RequestHead;
+use crate::clock;
+use crate::observe::access_log::CallOrigin;
+use forebay_core::vocabulary::chain::ChainName;
+use forebay_core::wire::{forwarded, trace};
+
+/// Of the request of the client at `address`. One without a usable id is given one where there are lines.
+pub(super) fn of_request(
+    caller: &mut impl Downstream,
+    policy: &Policy,
+    address: Option<IpAddr>,
+    arrived_at: Instant,
+    chain: &ChainName,
+) -> RequestContext {
+    let client = policy.log_calls.map(|share| CallOrigin {
+        chain: chain.clone(),
+        share,
+        request_id: named(caller),
+        address,
+        arrived_at,
+    });
+    let asked = caller.asked();
+    RequestContext::new(asked.trace(), path(asked, policy, address), client)
+}
+
+/// Of a socket, as its opening handshake says it.
+pub(super) fn of_socket(
+    asked: &RequestHead,
+    share: Option<f64>,
+    address: Option<IpAddr>,
+    opened_at: Instant,
+    chain: &ChainName,
+) -> RequestContext {
+    let request_id = || asked.request_id.clone().unwrap_or_else(new_request_id);
+    let client = share.map(|share| CallOrigin {
+        chain: chain.clone(),
+        share,
+        request_id: request_id(),
+        address,
+        arrived_at: opened_at,
+    });
+    RequestContext::new(asked.trace(), None, client)
+}
+
+/// Where the client asks to be told of its attempts, and may be.
+fn path(
+    asked: &RequestHead,
+    policy: &Policy,
+    address: Option<IpAddr>,
+) -> Option<Arc<RequestTrail>> {
+    let is_told = asked.wants_trail && forwarded::has(&policy.trail_for, address?);
+    is_told.then(Arc::default)
+}
+
+/// The request's id, after it was given one if it has none.
+fn named(caller: &mut impl Downstream) -> String {
+    if let Some(id) = &caller.asked().request_id {
+        return id.clone();
+    }
+    let id = new_request_id();
+    // From here the answer's head takes it.
+    caller.name(id.clone());
+    id
+}
+
+fn new_request_id() -> String {
+    trace::new_request_id([clock::roll(), clock::roll()])
+}
