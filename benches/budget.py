@@ -25,10 +25,10 @@ BATCH, BATCH_CALLS = "batch of 100", 100
 # The padded one has the params of the call whose answer is kept, so that both are as long to read.
 KEPT, PADDED = "kept answer", "padded local answer"
 # A call that is asked for the first time, and then kept, may cost so many times a forwarded one.
-FRESH, FORWARDED, FRESH_SHARE_MAX = "call that is kept", "forwarded call", 1.16
+FRESH, FORWARDED, FRESH_SHARE_MAX = "call that is kept", "forwarded call", 1.15
 # An answer that is kept may cost so many times one that is made here: its params are written in one form
 # and hashed, and it is longer.
-KEPT_SHARE_MAX = 1.32
+KEPT_SHARE_MAX = 1.26
 # A batch may cost so many times what the thinking of its calls costs alone.
 BATCH_SHARE_MAX = 2
 # A call of one of so many chains may cost so many times that of one chain alone.

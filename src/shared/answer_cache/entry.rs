@@ -46,20 +46,23 @@ pub(super) fn written(
         }
     };
     let kind = kind | if places.is_error { IS_ERROR } else { 0 };
-    let mut entry = Vec::with_capacity(HEAD_BYTES + bytes.len());
-    entry.extend_from_slice(&condition);
-    entry.extend_from_slice(&terms.number.0.to_le_bytes());
-    entry.extend_from_slice(&sequence.to_le_bytes());
-    entry.extend_from_slice(&kept_at.to_le_bytes());
-    entry.extend_from_slice(&terms.node.0.to_le_bytes());
-    entry.extend_from_slice(&terms.losses.to_le_bytes());
+    let mut head = [0; HEAD_BYTES];
+    let room = &mut &mut head[..];
+    put(room, condition);
+    put(room, terms.number.0.to_le_bytes());
+    put(room, sequence.to_le_bytes());
+    put(room, kept_at.to_le_bytes());
+    put(room, terms.node.0.to_le_bytes());
+    put(room, terms.losses.to_le_bytes());
     for place in [id.start, id.end, places.outcome.start, places.outcome.end] {
-        entry.extend_from_slice(&u32::try_from(place).ok()?.to_le_bytes());
+        put(room, u32::try_from(place).ok()?.to_le_bytes());
     }
-    entry.extend_from_slice(&row.to_le_bytes());
-    entry.extend_from_slice(&chain.to_le_bytes());
-    entry.push(kind);
-    debug_assert_eq!(entry.len(), HEAD_BYTES);
+    put(room, row.to_le_bytes());
+    put(room, chain.to_le_bytes());
+    put(room, [kind]);
+    debug_assert!(room.is_empty());
+    let mut entry = Vec::with_capacity(HEAD_BYTES + bytes.len());
+    entry.extend_from_slice(&head);
     entry.extend_from_slice(bytes);
     let entry = Bytes::from(entry);
     // Counted from now on: a hit takes no memory.
@@ -101,6 +104,13 @@ impl KeptEntry {
             kept_at: kept_at?,
             answer: WholeAnswer::of_parts(entry.slice(HEAD_BYTES..), places),
         })
+    }
+}
+
+fn put<const BYTES: usize>(room: &mut &mut [u8], bytes: [u8; BYTES]) {
+    if let Some((place, rest)) = std::mem::take(room).split_first_chunk_mut() {
+        *place = bytes;
+        *room = rest;
     }
 }
 

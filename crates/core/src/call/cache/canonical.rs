@@ -9,12 +9,17 @@
 //! those after numbers are there: every other value shows where it ends. So most params are written as they
 //! came, in a few pieces.
 
+mod compact;
+mod plain_block;
+
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use self::compact::{CompactText, FlatObject};
+use self::plain_block::is_plain_block;
+
 use crate::json::scanner;
-use crate::vocabulary::chain::BlockHash;
 
 /// Where params name the blocks that are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +50,22 @@ pub(super) fn write(
     out: &mut impl FnMut(&[u8]),
 ) -> Option<()> {
     let text = params.unwrap_or("[]");
+    let compact = CompactText::of(text.as_bytes());
+    let is_settled = match &compact {
+        Some(compact) => !compact.has_capitals,
+        None => are_all(text.as_bytes(), is_settled),
+    };
     let mut writer = CanonicalWriter {
         text,
-        is_settled: are_all(text.as_bytes(), is_settled),
+        compact: compact.as_ref(),
+        is_settled,
         out,
     };
     let mut count = 0;
-    each_element(text.as_bytes(), 0, |at| {
+    writer.each_element(0, |writer, at| {
         let end = match place {
             BlockPlace::Element { index, may_lack } if index == count => {
-                let end = scanner::value_end(text.as_bytes(), at)?;
+                let end = writer.value_end(at)?;
                 is_plain_block(text, at..end, may_lack).then_some(())?;
                 writer.block();
                 end
@@ -92,38 +103,41 @@ enum ObjectKind {
     Inner,
 }
 
-/// Hands each element of the array at `at` on, by its place; `element` says where it ends. Where the
-/// array ends.
-fn each_element(
-    bytes: &[u8],
-    at: usize,
-    mut element: impl FnMut(usize) -> Option<usize>,
-) -> Option<usize> {
-    if bytes.get(at) != Some(&b'[') {
-        return None;
-    }
-    let mut at = scanner::skip_space(bytes, at + 1);
-    if bytes.get(at) == Some(&b']') {
-        return Some(at + 1);
-    }
-    loop {
-        let end = scanner::skip_space(bytes, element(at)?);
-        match bytes.get(end)? {
-            b',' => at = scanner::skip_space(bytes, end + 1),
-            b']' => return Some(end + 1),
-            _ => return None,
-        }
-    }
-}
-
 struct CanonicalWriter<'a, Out> {
     text: &'a str,
+    compact: Option<&'a CompactText>,
     /// None of its strings need be looked at: each is in its canonical form.
     is_settled: bool,
     out: &'a mut Out,
 }
 
 impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
+    /// Hands each element of the array at `at` on, by its place; `element` says where it ends. Where the
+    /// array ends.
+    fn each_element(
+        &mut self,
+        at: usize,
+        mut element: impl FnMut(&mut Self, usize) -> Option<usize>,
+    ) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        if bytes.get(at) != Some(&b'[') {
+            return None;
+        }
+        let mut at = self.skip_space(at + 1);
+        if bytes.get(at) == Some(&b']') {
+            return Some(at + 1);
+        }
+        loop {
+            let end = element(self, at)?;
+            let end = self.skip_space(end);
+            match bytes.get(end)? {
+                b',' => at = self.skip_space(end + 1),
+                b']' => return Some(end + 1),
+                _ => return None,
+            }
+        }
+    }
+
     /// In the place of the block.
     fn block(&mut self) {
         (self.out)(b"B");
@@ -135,13 +149,13 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
         match bytes.get(at)? {
             b'[' => {
                 (self.out)(b"[");
-                let end = each_element(bytes, at, |at| self.value(at, ObjectKind::Inner))?;
+                let end = self.each_element(at, |this, at| this.value(at, ObjectKind::Inner))?;
                 (self.out)(b"]");
                 Some(end)
             }
             b'{' => self.object(at, kind),
             first => {
-                let end = scanner::value_end(bytes, at)?;
+                let end = self.value_end(at)?;
                 let value = bytes.get(at..end)?;
                 match first {
                     b'"' => self.string(value)?,
@@ -156,35 +170,94 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
         }
     }
 
+    fn value_end(&self, at: usize) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        match self.compact {
+            Some(compact) if bytes.get(at) == Some(&b'"') => compact.string_end(at),
+            Some(_) | None => scanner::value_end(bytes, at),
+        }
+    }
+
+    /// The first byte from `at` on that is no white space.
+    fn skip_space(&self, at: usize) -> usize {
+        match self.compact {
+            Some(_) => at,
+            None => scanner::skip_space(self.text.as_bytes(), at),
+        }
+    }
+
+    /// The member that begins at `at`.
+    fn member_at(&self, at: usize) -> Option<Member> {
+        let bytes = self.text.as_bytes();
+        let key = at..self.value_end(at)?;
+        let colon = self.skip_space(key.end);
+        if bytes.get(at) != Some(&b'"') || bytes.get(colon) != Some(&b':') {
+            return None;
+        }
+        let value = self.skip_space(colon + 1);
+        Some((key, value..self.value_end(value)?))
+    }
+
+    /// The members of the object that begins at `at`, sorted, but for the blocks of a filter; where it ends.
+    fn members(&self, at: usize, kind: ObjectKind) -> Option<(MemberList, usize)> {
+        let bytes = self.text.as_bytes();
+        let mut members = MemberList::new();
+        let mut at = self.skip_space(at + 1);
+        if bytes.get(at) == Some(&b'}') {
+            return Some((members, at + 1));
+        }
+        loop {
+            let (key, value) = self.member_at(at)?;
+            let end = self.skip_space(value.end);
+            let name = bytes.get(key.clone())?;
+            let is_plain = || self.compact.is_some() || self.is_settled;
+            if !is_plain() && (!name.is_ascii() || name.contains(&b'\\')) {
+                return None;
+            }
+            if kind == ObjectKind::Filter && FILTER_BLOCKS.contains(&name) {
+                is_plain_block(self.text, value, true).then_some(())?;
+            } else {
+                members.push((key, value));
+            }
+            match bytes.get(end)? {
+                b',' => at = self.skip_space(end + 1),
+                b'}' => {
+                    // All of them: nodes heed the last of two that are alike, also where it says nothing.
+                    self.sort(&mut members)?;
+                    return Some((members, end + 1));
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// Sorts members by their keys. `None`: two of them are alike, but for their case.
+    fn sort(&self, members: &mut MemberList) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        let order = |(one, _): &Member, (other, _): &Member| {
+            let (one, other) = (&bytes[one.clone()], &bytes[other.clone()]);
+            let (one, other) = (one.iter(), other.iter());
+            (one.map(u8::to_ascii_lowercase)).cmp(other.map(u8::to_ascii_lowercase))
+        };
+        members.sort_by(order);
+        let mut pairs = members.windows(2);
+        pairs
+            .all(|pair| order(&pair[0], &pair[1]).is_lt())
+            .then_some(())
+    }
+
     /// Writes the object that begins at `at`; where it ends.
     fn object(&mut self, at: usize, kind: ObjectKind) -> Option<usize> {
         let bytes = self.text.as_bytes();
         if bytes.get(at) != Some(&b'{') {
             return None;
         }
-        let mut members = MemberList::new();
-        let mut end = at + 1;
-        for (key, value) in scanner::members(bytes, at) {
-            end = value.end;
-            let name = bytes.get(key.clone())?;
-            if !self.is_settled && (!name.is_ascii() || name.contains(&b'\\')) {
-                return None;
-            }
-            let is_block = kind == ObjectKind::Filter && FILTER_BLOCKS.contains(&name);
-            if is_block {
-                if !is_plain_block(self.text, value, true) {
-                    return None;
-                }
-                continue;
-            }
-            members.push((key, value));
+        let compact = self.compact.filter(|_| kind != ObjectKind::Filter);
+        if let Some(flat) = compact.and_then(|compact| FlatObject::of(bytes, at, compact)) {
+            self.flat(&flat)?;
+            return Some(flat.end);
         }
-        let end = scanner::skip_space(bytes, end);
-        if bytes.get(end) != Some(&b'}') {
-            return None;
-        }
-        // All of them: nodes heed the last of two that are alike, also where it says nothing.
-        sort(bytes, &mut members)?;
+        let (members, end) = self.members(at, kind)?;
         (self.out)(b"{");
         for (key, value) in members {
             if !is_left_out(&bytes[key.clone()], &bytes[value.clone()], kind) {
@@ -192,7 +265,23 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
             }
         }
         (self.out)(b"}");
-        Some(end + 1)
+        Some(end)
+    }
+
+    fn flat(&mut self, object: &FlatObject) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        (self.out)(b"{");
+        for (key, value) in object.members() {
+            if self.is_settled {
+                (self.out)(&bytes[key.start..value.end]);
+            } else {
+                self.string(&bytes[key])?;
+                (self.out)(b":");
+                self.string(&bytes[value])?;
+            }
+        }
+        (self.out)(b"}");
+        Some(())
     }
 
     fn member(&mut self, key: Range<usize>, value: Range<usize>, kind: ObjectKind) -> Option<()> {
@@ -240,23 +329,6 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
     }
 }
 
-/// Sorts members by their keys. `None`: two of them are alike, but for their case.
-fn sort(bytes: &[u8], members: &mut MemberList) -> Option<()> {
-    let lower = |(key, _): &Member| bytes[key.clone()].iter().map(u8::to_ascii_lowercase);
-    let order = |one: &Member, other: &Member| lower(one).cmp(lower(other));
-    if let [one, other] = &mut members[..] {
-        if order(one, other).is_gt() {
-            std::mem::swap(one, other);
-        }
-    } else {
-        members.sort_by(order);
-    }
-    let mut pairs = members.windows(2);
-    pairs
-        .all(|pair| order(&pair[0], &pair[1]).is_lt())
-        .then_some(())
-}
-
 /// Whether a member says no more than if it weren't there.
 fn is_left_out(key: &[u8], value: &[u8], kind: ObjectKind) -> bool {
     match kind {
@@ -281,50 +353,6 @@ fn are_all(text: &[u8], holds: impl Fn(u8) -> bool) -> bool {
         ((chunks, _), Some(last)) => chunks.iter().all(hold) && hold(last),
         (_, None) => text.iter().all(|byte| holds(*byte)),
     }
-}
-
-/// Whether a block is named as every node reads it: by a tag that was written as a number, or by a
-/// number or a hash in its one form. What `earliest` is differs between nodes.
-fn is_plain_block(text: &str, at: Range<usize>, may_lack: bool) -> bool {
-    let Some(value) = text.get(at.clone()) else {
-        return false;
-    };
-    match value.as_bytes().first() {
-        Some(b'"') => is_plain_name(value),
-        Some(b'{') => {
-            let mut names = 0;
-            let mut members = scanner::members(text.as_bytes(), at.start);
-            let are_plain = members.all(|(key, value)| match &text[key] {
-                "\"blockHash\"" | "\"blockNumber\"" => {
-                    names += 1;
-                    is_plain_name(&text[value])
-                }
-                // Where it is asked for, what was kept by hash may be of a block that is gone.
-                "\"requireCanonical\"" => &text[value] == "false",
-                _ => false,
-            });
-            are_plain && names == 1
-        }
-        Some(_) => may_lack && value == "null",
-        None => false,
-    }
-}
-
-/// See [`is_plain_block`]; with its quotes.
-fn is_plain_name(name: &str) -> bool {
-    let inner = name.strip_prefix('"');
-    let Some(inner) = inner.and_then(|name| name.strip_suffix('"')) else {
-        return false;
-    };
-    if matches!(inner, "latest" | "safe" | "finalized") {
-        return true;
-    }
-    let is_number = |digits: &str| {
-        (1..=16).contains(&digits.len())
-            && (digits == "0" || !digits.starts_with('0'))
-            && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-    };
-    inner.strip_prefix("0x").is_some_and(is_number) || BlockHash::read(inner).is_some()
 }
 
 #[cfg(test)]

@@ -86,13 +86,13 @@ impl BlockMention {
     fn as_number(&self, BlockNumber(number): BlockNumber) -> ParamEdit {
         let (before, after) = self.around;
         let number = hex::Quantity::of(number);
+        let at = self.at.clone();
         let mut with = EditText::from_slice(number.bytes());
-        with.insert_from_slice(0, before.as_bytes());
-        with.extend_from_slice(after.as_bytes());
-        ParamEdit {
-            at: self.at.clone(),
-            with,
+        if (before, after) != ("", "") {
+            with.insert_from_slice(0, before.as_bytes());
+            with.extend_from_slice(after.as_bytes());
         }
+        ParamEdit { at, with }
     }
 }
 
