@@ -99,6 +99,7 @@ impl Feeds {
             said: saying,
             open: opened,
             relays: Relays::default(),
+            not_ended: Vec::new(),
         };
         Feeds {
             lines: NodeSockets {

@@ -12,7 +12,9 @@ use crate::observe::metrics::ChainMetrics;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::hub::Hub;
 use forebay_core::feed::subscription::Topic;
-use forebay_core::feed::takeover::{FeedSource, OpenLine, RelayStep, Relays, TopicEvent};
+use forebay_core::feed::takeover::{
+    FeedSource, OpenLine, RelayStep, Relays, TopicEvent, TopicRequest,
+};
 
 /// How often it is looked who could take over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -27,6 +29,8 @@ pub struct RelayFeed {
     pub said: mpsc::Receiver<TopicReport>,
     pub open: watch::Receiver<OpenSockets>,
     pub relays: Relays,
+    /// What is to be ended at lines that took no orders.
+    pub not_ended: Vec<(FeedSource, TopicRequest)>,
 }
 
 impl RelayFeed {
@@ -40,7 +44,7 @@ impl RelayFeed {
         loop {
             if std::mem::replace(&mut is_due, true) {
                 self.follow();
-                is_seeking = self.relays.is_seeking();
+                is_seeking = self.relays.is_seeking() || !self.not_ended.is_empty();
             }
             tokio::select! {
                 said = self.said.recv() => match said {
@@ -70,6 +74,9 @@ impl RelayFeed {
         let wanted = self.hub.passed().into_iter().collect();
         let view = &self.pool.snapshot().view;
         self.relays.follow(wanted, view, &open, clock::now());
+        for (source, request) in std::mem::take(&mut self.not_ended) {
+            self.end(source, request);
+        }
         self.obey();
     }
 
@@ -89,9 +96,7 @@ impl RelayFeed {
                         self.relays.unsent(&request);
                     }
                 }
-                RelayStep::Unsubscribe(source, request) => {
-                    self.order(source, SocketCommand::Unsubscribe(request));
-                }
+                RelayStep::Unsubscribe(source, request) => self.end(source, request),
                 RelayStep::Begin(topic) => self.hub.settle(&topic, Ok(())),
                 RelayStep::Tell(topic, news) => {
                     self.hub.tell(&Topic::Passed(topic), &news);
@@ -102,6 +107,14 @@ impl RelayFeed {
                 }
                 RelayStep::Count(why) => self.metrics.taken_over(why),
             }
+        }
+    }
+
+    /// At once, or when the line takes orders again. What ends with its line needs none.
+    fn end(&mut self, source: FeedSource, request: TopicRequest) {
+        let is_sent = self.order(source, SocketCommand::Unsubscribe(request.clone()));
+        if !is_sent && self.open_lines().iter().any(|line| line.source == source) {
+            self.not_ended.push((source, request));
         }
     }
 
@@ -135,7 +148,7 @@ mod tests {
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::{RelayedTopic, SubscriptionFailure, SubscriptionId};
-    use forebay_core::feed::takeover::{TakeoverReason, TopicRequest};
+    use forebay_core::feed::takeover::TakeoverReason;
     use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::fleet::{HealthCriteria, ProbeOutcome};
@@ -185,6 +198,7 @@ mod tests {
             said: saying,
             open: opened,
             relays: Relays::default(),
+            not_ended: Vec::new(),
         };
         Scene {
             feed,
@@ -279,6 +293,34 @@ mod tests {
         scene.feed.follow();
         assert_eq!(scene.taken_over(TakeoverReason::Stale), 1);
         assert_eq!(scene.taken_over(TakeoverReason::Lost), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_full_line_was_not_told_to_end_it_is_told_later() {
+        let (mut scene, outbox) = (scene().await, Arc::<Outbox>::default());
+        let asking = scene.ask("0x1", &outbox).await;
+        scene.say(TopicEvent::Taken).await;
+        scene.feed.follow();
+        assert_eq!(asking.await.unwrap(), Ok(()));
+        assert!(scene.orders.try_recv().is_ok());
+        let source = scene.teller;
+        let other = || {
+            SocketCommand::Subscribe(TopicRequest {
+                number: 9,
+                ..request()
+            })
+        };
+        while scene.feed.order(source, other()) {}
+        scene.feed.hub.leave(&outbox);
+        scene.feed.follow();
+        while scene.orders.try_recv().is_ok() {}
+        scene.feed.follow();
+        let order = scene.orders.try_recv();
+        assert!(matches!(order, Ok(SocketCommand::Unsubscribe(it)) if it == request()));
+        assert!(scene.orders.try_recv().is_err(), "once");
+        scene.open.send_modify(OpenSockets::clear);
+        scene.feed.end(source, request());
+        assert!(scene.feed.not_ended.is_empty(), "it ended with its line");
     }
 
     #[tokio::test]
