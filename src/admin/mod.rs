@@ -267,8 +267,9 @@ impl AdminApp {
 
     fn ready(&self) -> AdminResponse {
         let present = self.chains.now();
-        let is_closing = present.all().any(|engine| engine.gate.is_closing());
-        let (status, body) = health::report_all(&self.chains, is_closing);
+        // As on clients' listener: a process that hands over is asked for nothing new, and answers well.
+        let is_leaving = present.all().any(|engine| engine.gate.is_leaving());
+        let (status, body) = health::report_all(&self.chains, is_leaving);
         AdminResponse::new(status, "application/json", body)
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn policy(settings: &Settings, caps: &Caps, cache: Option<&AnswerCach
             .with_headers(&settings.cors.headers),
         proxies: TrustedProxies::new(settings.listen.trusted_proxies.clone()),
         trail_for: settings.listen.trail_for.clone(),
-        cache: cache.map(|cache| cache.rules(settings.cache.never.clone())),
+        cache: cache.map(|cache| cache.rules(&settings.cache.never)),
         heeds_no_cache: settings.cache.heeds_no_cache,
         log_calls: settings.log.calls,
     }

@@ -1,4 +1,4 @@
-//! Where a packet comes from: its request id, its trace, and the lines that its calls get in the
+//! Where a request comes from: its request id, its trace, and the lines that its calls get in the
 //! log, where the operator wants them.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use forebay_core::call::trail::AttemptKind;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::wire::trace::TraceParent;
 
-/// Where a packet comes from.
+/// Where a request comes from.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// As the client sent it.
@@ -40,14 +40,10 @@ impl RequestContext {
     /// Of nobody in particular.
     #[cfg(test)]
     pub fn unknown() -> RequestContext {
-        RequestContext {
-            trace: None,
-            path: None,
-            client: None,
-        }
+        RequestContext::new(None, None, None)
     }
 
-    /// Of the same client's next packet over its socket.
+    /// Of the same client's next request over its socket.
     pub fn next(&self, arrived_at: Instant) -> RequestContext {
         let client = self.client.as_ref().map(|client| {
             let client = CallOrigin {
@@ -81,7 +77,7 @@ impl RequestContext {
         Some(AccessLogEntry::begin(client, method))
     }
 
-    /// A packet in which no call could be read was refused.
+    /// A request in which no call could be read was refused.
     pub fn refused(&self, why: &Refusal) {
         if let Some(mut entry) = self.entry("") {
             entry.ended(CallOutcome::Refused, Some(why.code().into()));

@@ -3,8 +3,8 @@
 //! In reading order:
 //! - [`accept`] takes a connection and shows it to [`http1`], [`http2`] (whose frames [`http2_watch`] and
 //!   [`http2_backlog`] see pass) or [`websocket`]; [`replay`] puts back what was read to find out
-//! - each of them brings the [`endpoint`] a [`downstream`]: its [`request_head`], and its body for
-//!   [`request_body`]; the endpoint answers [`health`], and hands calls to the
+//! - each of them brings the [`endpoint`] a [`downstream`]: its [`request_head`], of which `request_origin` reads
+//!   where it comes from, and its body for [`request_body`]; the endpoint answers [`health`], and hands calls to the
 //!   [`router`](crate::call::router) or, a batch of them, to [`call::batch`](crate::call::batch)
 //! - the [`response`] says what goes out, [`body_stream`] piece by piece, and [`compression`] packs it
 //!   for a client that asks for that

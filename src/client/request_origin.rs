@@ -1,4 +1,4 @@
-//! Where a packet comes from, read off its request's head.
+//! Where a request comes from, read off its request's head.
 //!
 //! Where no lines are wanted in the log this costs two looks at the headers, and no memory.
 
@@ -27,12 +27,12 @@ pub(super) fn of_request(
     let client = policy.log_calls.map(|share| CallOrigin {
         chain: chain.clone(),
         share,
-        request_id: named(caller),
+        request_id: request_id(caller),
         address,
         arrived_at,
     });
     let asked = caller.asked();
-    RequestContext::new(asked.trace(), path(asked, policy, address), client)
+    RequestContext::new(asked.trace(), trail(asked, policy, address), client)
 }
 
 /// Of a socket, as its opening handshake says it.
@@ -43,11 +43,11 @@ pub(super) fn of_socket(
     opened_at: Instant,
     chain: &ChainName,
 ) -> RequestContext {
-    let request_id = || asked.request_id.clone().unwrap_or_else(new_request_id);
+    let given = || asked.request_id.clone().unwrap_or_else(new_request_id);
     let client = share.map(|share| CallOrigin {
         chain: chain.clone(),
         share,
-        request_id: request_id(),
+        request_id: given(),
         address,
         arrived_at: opened_at,
     });
@@ -55,7 +55,7 @@ pub(super) fn of_socket(
 }
 
 /// Where the client asks to be told of its attempts, and may be.
-fn path(
+fn trail(
     asked: &RequestHead,
     policy: &Policy,
     address: Option<IpAddr>,
@@ -65,7 +65,7 @@ fn path(
 }
 
 /// The request's id, after it was given one if it has none.
-fn named(caller: &mut impl Downstream) -> String {
+fn request_id(caller: &mut impl Downstream) -> String {
     if let Some(id) = &caller.asked().request_id {
         return id.clone();
     }

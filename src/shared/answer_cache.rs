@@ -62,7 +62,7 @@ pub struct AnswerCache {
     chain: u64,
     /// Nodes whose entries before a number are given no more.
     lost: ArcSwap<Vec<Loss>>,
-    /// The highest of these numbers.
+    /// The highest of their numbers, raised after `lost`: what was kept later needs no look there.
     lost_before: AtomicU64,
     /// Those that balancers share, where they do.
     pub stored: Option<Arc<StoredAnswers>>,
@@ -203,7 +203,7 @@ impl AnswerCache {
     }
 
     /// By what calls are planned, where the answers of `never`, methods by name or glob, aren't kept.
-    pub fn rules(&self, never: Vec<String>) -> CacheRules {
+    pub fn rules(&self, never: &[String]) -> CacheRules {
         CacheRules::new(self.secret, never)
     }
 

@@ -108,10 +108,12 @@ impl KeptEntry {
 }
 
 fn put<const BYTES: usize>(room: &mut &mut [u8], bytes: [u8; BYTES]) {
-    if let Some((place, rest)) = std::mem::take(room).split_first_chunk_mut() {
-        *place = bytes;
-        *room = rest;
-    }
+    let Some((place, rest)) = std::mem::take(room).split_first_chunk_mut() else {
+        debug_assert!(false, "a head has more than {HEAD_BYTES} bytes");
+        return;
+    };
+    *place = bytes;
+    *room = rest;
 }
 
 fn take<const BYTES: usize>(head: &mut &[u8]) -> Option<[u8; BYTES]> {

@@ -229,6 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn blocks_behind_a_gap_are_found_and_those_in_it_are_not() {
+        let mut chain = chain();
+        chain.blocks.push_back(block(105, b'a'));
+        for (number, is_told) in [
+            (0, false),
+            (99, false),
+            (100, true),
+            (102, true),
+            (103, false),
+            (104, false),
+            (105, true),
+            (106, false),
+            (u64::MAX, false),
+        ] {
+            let hash = is_told.then_some(block(number, b'a').1);
+            assert_eq!(chain.hash_at(BlockNumber(number)), hash, "{number}");
+        }
+    }
+
+    #[test]
     fn so_many_blocks_are_remembered_and_no_more() {
         let blocks = BLOCKS_MAX as u64;
         for (end, oldest) in [(blocks + 2, 1), (blocks + 3, 2)] {

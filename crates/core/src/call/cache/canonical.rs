@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use self::compact::{CompactText, FlatObject};
+use self::compact::{CompactText, FlatObject, by_key};
 use self::plain_block::is_plain_block;
 
 use crate::json::scanner;
@@ -53,7 +53,7 @@ pub(super) fn write(
     let compact = CompactText::of(text.as_bytes());
     let is_settled = match &compact {
         Some(compact) => !compact.has_capitals,
-        None => are_all(text.as_bytes(), is_settled),
+        None => are_all(text.as_bytes(), is_settled_byte),
     };
     let mut writer = CanonicalWriter {
         text,
@@ -202,6 +202,7 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
     fn members(&self, at: usize, kind: ObjectKind) -> Option<(MemberList, usize)> {
         let bytes = self.text.as_bytes();
         let mut members = MemberList::new();
+        let are_plain = self.compact.is_some() || self.is_settled;
         let mut at = self.skip_space(at + 1);
         if bytes.get(at) == Some(&b'}') {
             return Some((members, at + 1));
@@ -210,8 +211,7 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
             let (key, value) = self.member_at(at)?;
             let end = self.skip_space(value.end);
             let name = bytes.get(key.clone())?;
-            let is_plain = || self.compact.is_some() || self.is_settled;
-            if !is_plain() && (!name.is_ascii() || name.contains(&b'\\')) {
+            if !are_plain && (!name.is_ascii() || name.contains(&b'\\')) {
                 return None;
             }
             if kind == ObjectKind::Filter && FILTER_BLOCKS.contains(&name) {
@@ -235,9 +235,7 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
     fn sort(&self, members: &mut MemberList) -> Option<()> {
         let bytes = self.text.as_bytes();
         let order = |(one, _): &Member, (other, _): &Member| {
-            let (one, other) = (&bytes[one.clone()], &bytes[other.clone()]);
-            let (one, other) = (one.iter(), other.iter());
-            (one.map(u8::to_ascii_lowercase)).cmp(other.map(u8::to_ascii_lowercase))
+            by_key(&bytes[one.clone()], &bytes[other.clone()])
         };
         members.sort_by(order);
         let mut pairs = members.windows(2);
@@ -342,7 +340,7 @@ fn is_left_out(key: &[u8], value: &[u8], kind: ObjectKind) -> bool {
 const PIECE_BYTES: usize = 64;
 
 /// Whether a byte is as it is in the canonical form, wherever it stands.
-fn is_settled(byte: u8) -> bool {
+fn is_settled_byte(byte: u8) -> bool {
     byte.is_ascii() & (byte != b'\\') & !byte.is_ascii_uppercase()
 }
 

@@ -57,6 +57,45 @@ fn texts_of_any_length_are_told_apart_and_known_again() {
     }
 }
 
+/// An object with so many members, in the order in which they are named or against it, a space before each.
+fn object(members: usize, is_turned: bool, space: &str, digits: &str) -> String {
+    let member = |at: usize| format!("{space}\"k{at}\":\"0x{digits}{at}\"");
+    let mut written: Vec<_> = (0..members).map(member).collect();
+    if is_turned {
+        written.reverse();
+    }
+    format!("[{{{}}}]", written.join(","))
+}
+
+#[test]
+fn objects_are_read_alike_however_many_members_they_have_and_however_long_they_are() {
+    for members in [0, 1, 2, 7, 8, 9, 12, 13] {
+        let written = [false, true].map(|is_turned| {
+            let spaced = object(members, is_turned, " ", "ab");
+            let capitals = object(members, is_turned, "", "aB");
+            [object(members, is_turned, "", "ab"), capitals, spaced]
+        });
+        let written = written.concat();
+        let all: Vec<_> = written.iter().map(String::as_str).collect();
+        assert_alike(BlockPlace::Nowhere, &all);
+        if members > 1 {
+            let twice = all[0].replacen("k1", "K0", 1);
+            assert_eq!(canonical(&twice, BlockPlace::Nowhere), None);
+        }
+    }
+    for length in [1023, 1024, 1025, 1026] {
+        let frame = r#"[{"b":"0x","a":"0x1"}]"#;
+        let filled = |fill: &str| {
+            let digits = fill.repeat(length - frame.len());
+            frame.replacen("0x", &format!("0x{digits}"), 1)
+        };
+        let (small, large) = (filled("c"), filled("C"));
+        assert_eq!(small.len(), length);
+        let spaced = small.replacen('{', "{ ", 1);
+        assert_alike(BlockPlace::Nowhere, &[&small, &large, &spaced]);
+    }
+}
+
 #[test]
 fn what_means_the_same_is_written_alike() {
     assert_alike(

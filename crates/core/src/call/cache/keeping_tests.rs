@@ -109,7 +109,7 @@ fn header(number: u64, branch: u8) -> Arc<Header> {
 }
 
 fn rules() -> CacheRules {
-    CacheRules::new(CacheSecret::new([1, 2]), Vec::new())
+    CacheRules::new(CacheSecret::new([1, 2]), &[])
 }
 
 fn planned(view: &FleetView, method: &str, params: &str) -> Option<CachePlan> {
@@ -240,7 +240,7 @@ fn what_is_asked_is_planned_by_the_block_that_it_is_of() {
     let with = |rules: &CacheRules, view: &FleetView, consistency| {
         planned_by(view, asked, rules, consistency).is_some()
     };
-    let but = CacheRules::new(CacheSecret::new([1, 2]), vec!["eth_getB*".into()]);
+    let but = CacheRules::new(CacheSecret::new([1, 2]), &["eth_getB*".into()]);
     assert!(with(&rules(), &view, Consistency::Monotonic));
     assert!(
         !with(&but, &view, Consistency::Monotonic),

@@ -103,7 +103,7 @@ impl World {
             asked: Vec::new(),
             kept: HashMap::new(),
             given: 0,
-            rules: CacheRules::new(CacheSecret::new([seed, 1]), Vec::new()),
+            rules: CacheRules::new(CacheSecret::new([seed, 1]), &[]),
         };
         world.best = world.make(BlockHash([0; 32]), FIRST);
         world.heads = vec![world.best; NODES as usize];

@@ -21,7 +21,7 @@ pub struct CacheRules {
 
 impl CacheRules {
     /// Keys are hashed with `secret`. `never`: methods whose answers are not kept, by name or glob.
-    pub fn new(secret: CacheSecret, never: Vec<String>) -> CacheRules {
+    pub fn new(secret: CacheSecret, never: &[String]) -> CacheRules {
         let is_in = |name: &str| never.iter().any(|glob| glob::matches(glob, name));
         let excluded = match never.is_empty() {
             true => Vec::new(),

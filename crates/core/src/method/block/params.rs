@@ -88,6 +88,7 @@ impl BlockMention {
         let number = hex::Quantity::of(number);
         let at = self.at.clone();
         let mut with = EditText::from_slice(number.bytes());
+        // As a rule it stands alone.
         if (before, after) != ("", "") {
             with.insert_from_slice(0, before.as_bytes());
             with.extend_from_slice(after.as_bytes());
@@ -238,7 +239,9 @@ fn named_at(params: &str, at: Range<usize>, null_is_latest: bool) -> BlockMentio
                 find_members(params, at.start, &["blockNumber", "blockHash"], &mut found);
             match found {
                 [Some(number), None] if is_clear => {
-                    BlockMention::written(named(&params[number.clone()]), number)
+                    let named = named(&params[number.clone()]);
+                    let is_hash = matches!(named, BlockName::Hash(_));
+                    BlockMention::written(if is_hash { BlockName::Other } else { named }, number)
                 }
                 [None, Some(hash)] if is_clear => {
                     let named = named(&params[hash]);
@@ -337,12 +340,16 @@ fn named(text: &str) -> BlockName {
         "pending" => BlockName::Pending,
         "earliest" => number(0),
         other => {
+            // As long as a hash it is one, also with zeros in front (geth rpc/types.go).
+            if let Some(hash) = BlockHash::read(other) {
+                return BlockName::Hash(hash);
+            }
             let digits = other
                 .strip_prefix("0x")
                 .or_else(|| other.strip_prefix("0X"));
-            let parsed = digits.and_then(hex::digits);
-            let hash = || BlockHash::read(other).map_or(BlockName::Other, BlockName::Hash);
-            parsed.map_or_else(hash, number)
+            digits
+                .and_then(hex::digits)
+                .map_or(BlockName::Other, number)
         }
     }
 }

@@ -322,6 +322,28 @@ fn validators_are_asked_for_at_the_block_that_a_tag_means() {
 }
 
 #[test]
+fn what_is_as_long_as_a_hash_is_one_also_with_zeros_in_front() {
+    for last in ["0", "1", "f"] {
+        let hash = format!("0x{}{last}", "0".repeat(63));
+        let wanted = BlockHash::read(&hash);
+        assert!(wanted.is_some());
+        for params in [
+            format!(r#"[{{}},"{hash}"]"#),
+            format!(r#"[{{}},{{"blockHash":"{hash}"}}]"#),
+        ] {
+            let read = read_params(STATE, &params, &PINS);
+            assert_eq!(read.hash.map(|hashed| hashed.hash), wanted, "{params}");
+            assert!(read.need.is_none() && read.is_exact);
+        }
+        let as_number = format!(r#"[{{}},{{"blockNumber":"{hash}"}}]"#);
+        let read = read_params(STATE, &as_number, &PINS);
+        assert!(read.hash.is_none() && read.need.is_none() && !read.is_exact);
+        let longer = format!(r#"[{{}},"{hash}0"]"#);
+        assert!(read_params(STATE, &longer, &PINS).hash.is_none());
+    }
+}
+
+#[test]
 fn a_block_that_is_named_by_its_hash_is_known_wherever_it_may_stand() {
     let digits = "aB".repeat(32);
     let by_hash = BlockParam::Hash {

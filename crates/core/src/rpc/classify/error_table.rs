@@ -4,6 +4,19 @@
 //! between.
 //! The first row that matches wins, so the narrower ones stand first. `real_messages_tests.rs`
 //! meets every row with a message that was really sent.
+//!
+//! The code that comes with a text decides which list is read (`by_code`):
+//!
+//! | code | lists |
+//! | --- | --- |
+//! | none of [`CODES`], or [`CodeReading::TextOr`] there | [`TEXTS`] |
+//! | -32602 | [`IN_PARAMS`] |
+//! | -32600 | [`AT_THE_DOOR`], then [`IN_PARAMS`] |
+//! | 403, 429, as a code or as the status of HTTP | [`PAID`] or [`BILLING`] |
+//! | [`CodeReading::Disarmed`]: -32603, -32700 | [`TEXTS`], which never speak against the node then |
+//! | [`CodeReading::Sure`] | none |
+//!
+//! What says that a contract failed ([`EXECUTION`]) is looked for before all of them.
 
 use super::meaning::Meaning;
 use crate::rpc::classify::meaning::{MissingKind, Rejection};

@@ -7,7 +7,9 @@ use std::ops::Range;
 use wide::u8x16;
 
 /// Longer texts are read as any other.
-pub(super) const BYTES_MAX: usize = 1024;
+const BYTES_MAX: usize = 1024;
+/// An object that has more members isn't taken for flat.
+const MEMBERS_MAX: usize = 8;
 const WORD_BITS: usize = u64::BITS as usize;
 const CHUNK_BYTES: usize = size_of::<u8x16>();
 
@@ -16,12 +18,13 @@ const CHUNK_BYTES: usize = size_of::<u8x16>();
 pub(super) struct CompactText {
     /// A bit for each byte that is a quote, the lowest for the first.
     quotes: [u64; BYTES_MAX / WORD_BITS],
-    /// Some of its letters are large.
+    /// Some of its letters are capitals.
     pub(super) has_capitals: bool,
 }
 
 impl CompactText {
-    /// `None`: it is too long, or has a backslash, or a byte that is white space, none that is printed, or no ASCII.
+    /// `None`: it is longer than [`BYTES_MAX`], or has a backslash, or a byte that isn't printable ASCII; a space is
+    /// not.
     pub(super) fn of(text: &[u8]) -> Option<CompactText> {
         if text.len() > BYTES_MAX {
             return None;
@@ -31,7 +34,7 @@ impl CompactText {
         let mut look = |at: usize, chunk: [u8; CHUNK_BYTES]| {
             let bytes = u8x16::new(chunk);
             let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-            // What is before the first printed one comes behind the last.
+            // Bytes below `!` wrap round to above `~`.
             others |= (bytes - u8x16::splat(b'!')).simd_gt(u8x16::splat(b'~' - b'!')) | is(b'\\');
             capitals |= (bytes - u8x16::splat(b'A')).simd_le(u8x16::splat(b'Z' - b'A'));
             if let Some(word) = quotes.get_mut(at / WORD_BITS) {
@@ -75,9 +78,6 @@ pub(super) struct FlatObject {
     pub(super) end: usize,
 }
 
-/// What has more isn't taken for flat.
-const MEMBERS_MAX: usize = 8;
-
 /// Where its key begins, with its quotes, the colon stands, and its value ends.
 #[derive(Clone, Copy, Debug, Default)]
 struct FlatMember {
@@ -91,16 +91,14 @@ impl FlatMember {
         usize::from(self.start)..usize::from(self.colon)
     }
 
-    /// By the keys, whatever their case: the quote that ends one comes before all that another has there.
     fn order(self, other: FlatMember, text: &[u8]) -> Ordering {
-        let key = |member: FlatMember| text.get(member.key()).unwrap_or_default().iter();
-        let lower = |member| key(member).map(u8::to_ascii_lowercase);
-        lower(self).cmp(lower(other))
+        let key = |member: FlatMember| text.get(member.key()).unwrap_or_default();
+        by_key(key(self), key(other))
     }
 }
 
 impl FlatObject {
-    /// Of the object that begins at `at`. `None`: it is none, has more members, values that are no strings, or two
+    /// Of the object that begins at `at`. `None`: it is none, is empty, has more members, values that are no strings, or two
     /// keys that are alike but for their case.
     pub(super) fn of(text: &[u8], at: usize, compact: &CompactText) -> Option<FlatObject> {
         let mut found = FlatObject {
@@ -161,6 +159,12 @@ impl FlatObject {
             )
         })
     }
+}
+
+/// How two members stand to each other, by their keys with quotes, whatever their case.
+pub(super) fn by_key(one: &[u8], other: &[u8]) -> Ordering {
+    let one = one.iter().map(u8::to_ascii_lowercase);
+    one.cmp(other.iter().map(u8::to_ascii_lowercase))
 }
 
 #[cfg(test)]
