@@ -401,7 +401,7 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
 
-    use pingora::server::configuration::ServerConf;
+    use crate::node::access::NodeAccess;
 
     use super::*;
     use crate::node::connector::Connector;
@@ -439,7 +439,7 @@ mod tests {
         /// A process that has just started.
         fn roster(&self) -> NodeDiscovery {
             let metrics = ChainMetrics::alone();
-            let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+            let connector = Arc::new(Connector::new(&NodeAccess::plain()));
             let key = self.key.clone();
             let pool = Arc::new(FleetState::new(Fleet::new(HealthCriteria {
                 chain_id: None,

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::access::NodeAccess;
 use super::connector::Connector;
 use crate::node::client::NodeClient;
 use forebay_core::vocabulary::node::NodeRecord;
@@ -124,7 +125,11 @@ impl ScriptedNode {
 
 pub(super) fn link(url: &str, conf: &ServerConf) -> NodeClient {
     let spec = NodeRecord::at(url).resolve(&|_| None).unwrap();
-    NodeClient::new(&spec, Arc::new(Connector::new(conf).unwrap()), 4)
+    NodeClient::new(
+        &spec,
+        Arc::new(Connector::new(&NodeAccess::new(conf).unwrap())),
+        4,
+    )
 }
 
 pub(super) async fn within<F: Future>(future: F) -> F::Output {

@@ -27,7 +27,7 @@ const WITH_CHAIN: ProbeRequest = ProbeRequest {
 };
 
 async fn probe_for(spec: &NodeSpec, asked: ProbeRequest, timeout: Duration) -> ProbeReply {
-    let prober = Prober::new(None).unwrap();
+    let prober = Prober::new(NodeAccess::plain()).unwrap();
     let probed = prober.probe(spec, asked, timeout);
     tokio::time::timeout(PATIENCE, probed).await.unwrap()
 }
@@ -114,7 +114,7 @@ async fn a_request_is_one_call_to_the_nodes_path_with_the_nodes_headers() {
 #[tokio::test]
 async fn rounds_reuse_their_connections() {
     let actor = MockNode::at(100).await;
-    let prober = Prober::new(None).unwrap();
+    let prober = Prober::new(NodeAccess::plain()).unwrap();
     for _ in 0..10 {
         let probed = prober.probe(&actor.spec(), WITH_CHAIN, PATIENCE).await;
         assert_eq!(probed.probe, at(100));
@@ -143,7 +143,7 @@ fn everything() -> ProbeRequest {
 #[tokio::test]
 async fn few_connections_stay_of_a_probe_that_asks_for_everything() {
     let actor = MockNode::at(100).await;
-    let prober = Prober::new(None).unwrap();
+    let prober = Prober::new(NodeAccess::plain()).unwrap();
     for _ in 0..10 {
         let probed = prober.probe(&actor.spec(), everything(), PATIENCE).await;
         assert_eq!(probed.probe, at(100));
@@ -644,7 +644,7 @@ async fn a_renewed_prober_asks_over_new_connections() {
     let node = FakeNode::start(FakeConfig::following(&FakeChain::still(1, 100)));
     let node = node.await.unwrap();
     let spec = NodeRecord::at(&node.url()).resolve(&|_| None).unwrap();
-    let prober = Prober::new(None).unwrap();
+    let prober = Prober::new(NodeAccess::plain()).unwrap();
     let round = async || {
         let probed = prober.probe(&spec, ProbeRequest::default(), PATIENCE).await;
         assert_eq!(probed.failure, None);

@@ -369,6 +369,7 @@ impl HealthCheck for LagHealthCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::access::NodeAccess;
     use crate::node::connector::Connector;
     use crate::observe::metrics::ChainMetrics;
     use crate::shared::node_clients::ClientFactory;
@@ -377,7 +378,6 @@ mod tests {
     use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::vocabulary::node::NodeRecord;
     use forebay_core::vocabulary::tier::Tier;
-    use pingora::server::configuration::ServerConf;
 
     #[tokio::test]
     async fn a_node_is_drawn_from_when_the_view_shows_it_fit() {
@@ -388,7 +388,7 @@ mod tests {
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
         }));
-        let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+        let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let mut roll = ClientFactory::new(connector, ChainMetrics::alone(), pool.places.clone(), 1);
         let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = roll.call(vec![spec.unwrap()], &[]);

@@ -198,6 +198,7 @@ fn passing<'a>(filter: &'a LogFilter, logs: &'a BlockLogs) -> impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::access::NodeAccess;
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::{SubscriptionId, Topic};
@@ -223,7 +224,7 @@ mod tests {
         hub.subscribe(topic, id, &outbox).await.unwrap();
         assert_eq!(outbox.take(), Some(OutboxItem::Begun(id)));
         let metrics = ChainMetrics::alone();
-        let prober = Prober::new(None).unwrap();
+        let prober = Prober::new(NodeAccess::plain()).unwrap();
         (
             LogFeed::new(pool, hub, metrics, prober, written),
             pages,

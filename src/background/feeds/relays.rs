@@ -130,6 +130,7 @@ impl RelayFeed {
 mod tests {
     use super::*;
     use crate::background::feeds::sockets::OpenSocket;
+    use crate::node::access::NodeAccess;
     use crate::node::connector::Connector;
     use crate::shared::node_clients::ClientFactory;
     use crate::shared::outbox::{Outbox, OutboxItem};
@@ -141,7 +142,6 @@ mod tests {
     use forebay_core::fleet::{HealthCriteria, ProbeOutcome};
     use forebay_core::vocabulary::chain::BlockNumber;
     use forebay_core::vocabulary::node::NodeRecord;
-    use pingora::server::configuration::ServerConf;
     use std::collections::HashMap;
 
     struct Scene {
@@ -161,7 +161,7 @@ mod tests {
             lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 2, fall: 3 },
         }));
-        let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+        let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let metrics = ChainMetrics::alone();
         let mut clients = ClientFactory::new(connector, metrics.clone(), pool.places.clone(), 1);
         let node = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
