@@ -157,12 +157,13 @@ mod tests {
 
     use bytes::Bytes;
     use pingora::server::configuration::ServerConf;
-    use tokio_rustls::TlsAcceptor;
 
     use super::super::access::CONNECT_TIME_MAX;
     use super::super::connection::LIFETIME_MAX;
     use super::*;
-    use crate::node::fixtures::{OK, ScriptLine, ScriptedNode, link, polite_lines, say, within};
+    use crate::node::fixtures::{
+        OK, ScriptLine, ScriptedNode, certificate, link, polite_lines, say, within,
+    };
     use crate::node::idle_pool::{IDLE_TIME_MAX, WARM_TIME_MAX};
     use crate::node::reply::BufferedBody;
 
@@ -471,20 +472,6 @@ mod tests {
         assert_eq!(stage.link().needs_resolving(), None);
         let brackets = link("http://[::1]:8545", &ServerConf::default());
         assert_eq!(brackets.needs_resolving(), None);
-    }
-
-    /// A server's side of TLS for `localhost`, and its certificate as PEM.
-    fn certificate() -> (TlsAcceptor, String) {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
-        let key = made.signing_key.serialize_der().try_into().unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
     }
 
     #[tokio::test]

@@ -349,5 +349,4 @@ fn failed(failure: &RpcFailure, took: Duration) -> ProbeReply {
 }
 
 #[cfg(test)]
-#[path = "probe_tests.rs"]
 mod tests;
