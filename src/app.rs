@@ -41,6 +41,7 @@ use crate::background::service::BackgroundTasks;
 use crate::call::chains::Chains;
 use crate::client::{accept::ClientAcceptor, endpoint::Endpoint, metrics::MetricsApp};
 use crate::config::settings::{ListenSettings, Settings, ShutdownSettings};
+use crate::node::access::NodeAccess;
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
 use crate::observe::metrics::ProcessMetrics;
@@ -112,14 +113,15 @@ impl App {
         }
         registries::judge_default(&settings)?;
         let metrics = Arc::new(ProcessMetrics::new());
-        let connector = Arc::new(Connector::new(&conf)?);
+        let access = Arc::new(NodeAccess::new(&conf)?);
+        let connector = Arc::new(Connector::new(&access));
+        let prober = Prober::new(access).context("setting up probes")?;
         let opt = Opt {
             upgrade: is_upgrade,
             ..Opt::default()
         };
         let mut server = Server::new_with_opt_and_conf(opt, conf);
         let ca_file = server.configuration.ca_file.as_deref();
-        let prober = Prober::new(ca_file).context("setting up probes")?;
         #[cfg(feature = "otlp")]
         let exporter = span_export::exporter(&settings, &metrics, ca_file)?;
         let caps = resources::caps(&settings);

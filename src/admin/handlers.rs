@@ -90,10 +90,8 @@ impl AdminHandlers {
         let snapshot = self.pool.snapshot();
         let resolved = record.resolve(&*self.environment);
         resolved.is_ok_and(|wanted| {
-            let mut specs = snapshot.upstreams.iter().map(|upstream| &upstream.spec);
-            specs.any(|spec| {
-                spec.url.identity() == wanted.url.identity() && spec.headers == wanted.headers
-            })
+            let mut upstreams = snapshot.upstreams.iter();
+            upstreams.any(|upstream| upstream.spec.is_same_node(&wanted))
         })
     }
 

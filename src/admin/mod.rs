@@ -225,7 +225,8 @@ impl AdminApp {
         body: &[u8],
     ) -> Result<AdminResponse, AdminError> {
         let chains = self.desks.load_full();
-        let named = request.query.chain.clone();
+        let named = request.query.chain.as_deref();
+        let chosen = || chains.chosen(named);
         match &request.wish {
             AdminRoute::Asset(asset) => Ok(AdminResponse::asset(*asset)),
             AdminRoute::Description => Ok(AdminResponse::description()),
@@ -235,32 +236,47 @@ impl AdminApp {
             }
             AdminRoute::Ready => Ok(self.ready()),
             AdminRoute::Status => {
-                let chain = chains.shown(named.as_deref())?;
+                let chain = chains.shown(named)?;
                 Ok(status_of(&chain, &chains))
             }
             AdminRoute::Purge => {
-                let chain = chains.chosen(named.as_deref())?;
+                let chain = chosen()?;
                 let purged = cache::purge(&chain.engine, &requests::purge(body)?, request.who)?;
                 Ok(AdminResponse::json(
                     200,
                     &serde_json::json!({ "purged": purged }),
                 ))
             }
-            AdminRoute::List
-            | AdminRoute::Add
-            | AdminRoute::Change
-            | AdminRoute::Remove
-            | AdminRoute::Turn(..) => {
-                let chain = chains.chosen(named.as_deref())?;
-                let record = match request.wish {
-                    AdminRoute::Add => Some(requests::add(body)?),
-                    AdminRoute::Change => chain.desk.with_headers(&requests::change(body)?),
-                    _ => None,
-                };
-                if let Some(record) = record {
+            AdminRoute::List => {
+                let chain = chosen()?;
+                let items = chain.desk.list(request.query.reveal).await?;
+                Ok(AdminResponse::json(200, &items))
+            }
+            AdminRoute::Add => {
+                let chain = chosen()?;
+                let record = requests::add(body)?;
+                chains.refuse_others(&chain, &record)?;
+                let item = chain.desk.add(&record, request.who).await?;
+                Ok(shown(&chain, &request, 201, &item))
+            }
+            AdminRoute::Change => {
+                let chain = chosen()?;
+                let change = requests::change(body)?;
+                if let Some(record) = chain.desk.with_headers(&change) {
                     chains.refuse_others(&chain, &record)?;
                 }
-                on_nodes(&chain.desk, request, body).await
+                let item = chain.desk.change(&change, request.who).await?;
+                Ok(shown(&chain, &request, 200, &item))
+            }
+            AdminRoute::Remove => {
+                let chain = chosen()?;
+                let key = request.query.key()?;
+                let item = chain.desk.remove(&key, request.who).await?;
+                Ok(shown(&chain, &request, 200, &item))
+            }
+            AdminRoute::Turn(turn, name) => {
+                let chain = chosen()?;
+                turned(&chain, &request, (*turn, name), body).await
             }
         }
     }
@@ -288,39 +304,38 @@ fn status_of(chain: &AdminChain, chains: &AdminChains) -> AdminResponse {
     AdminResponse::json(200, &status)
 }
 
-/// Carries out what is asked of one chain's nodes.
-async fn on_nodes(
-    desk: &AdminHandlers,
-    request: AdminRequest,
+/// A node of the chain's, as who asked may see it.
+fn shown(
+    chain: &AdminChain,
+    request: &AdminRequest,
+    status: u16,
+    item: &RegistryItem,
+) -> AdminResponse {
+    AdminResponse::json(status, &chain.desk.shown(item, request.query.reveal))
+}
+
+/// Takes a node out of service, or puts it back.
+async fn turned(
+    chain: &AdminChain,
+    request: &AdminRequest,
+    (turn, name): (DrainAction, &str),
     body: &[u8],
 ) -> Result<AdminResponse, AdminError> {
-    let AdminRequest { wish, query, who } = request;
-    let reveal = query.reveal;
-    let shown =
-        |status, item: &RegistryItem| AdminResponse::json(status, &desk.shown(item, reveal));
-    Ok(match wish {
-        AdminRoute::Add => shown(201, &desk.add(&requests::add(body)?, who).await?),
-        AdminRoute::Change => shown(200, &desk.change(&requests::change(body)?, who).await?),
-        AdminRoute::Remove => shown(200, &desk.remove(&query.key()?, who).await?),
-        AdminRoute::Turn(DrainAction::Drain, name) => {
+    let desk = &chain.desk;
+    match turn {
+        DrainAction::Drain => {
             let patience = requests::wait(body)?;
-            let item = desk.turn(DrainAction::Drain, &name, who).await?;
+            let item = desk.turn(turn, name, request.who).await?;
             let in_flight = desk.wait_until_idle(&item, patience).await;
-            let item = desk.shown(&item, reveal);
-            AdminResponse::json(200, &DrainedNode { item, in_flight })
+            let item = desk.shown(&item, request.query.reveal);
+            Ok(AdminResponse::json(200, &DrainedNode { item, in_flight }))
         }
-        AdminRoute::Turn(turn @ (DrainAction::Cordon | DrainAction::Undrain), name) => {
+        DrainAction::Cordon | DrainAction::Undrain => {
             requests::nothing(body)?;
-            shown(200, &desk.turn(turn, &name, who).await?)
+            let item = desk.turn(turn, name, request.who).await?;
+            Ok(shown(chain, request, 200, &item))
         }
-        AdminRoute::Asset(_)
-        | AdminRoute::Live
-        | AdminRoute::Ready
-        | AdminRoute::Description
-        | AdminRoute::Status
-        | AdminRoute::Purge
-        | AdminRoute::List => AdminResponse::json(200, &desk.list(reveal).await?),
-    })
+    }
 }
 
 /// Whether a body is to follow; the framing was checked before.

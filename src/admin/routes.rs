@@ -195,8 +195,8 @@ impl AdminQuery {
     ///
     /// # Errors
     /// Neither, or both.
-    pub(super) fn key(self) -> Result<String, AdminError> {
-        key(self.url, self.name)
+    pub(super) fn key(&self) -> Result<String, AdminError> {
+        key(self.url.clone(), self.name.clone())
     }
 }
 

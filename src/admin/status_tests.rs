@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock;
-use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-use forebay_core::vocabulary::chain::BlockNumber;
-use forebay_core::vocabulary::node::{NodeId, NodePurpose, Weight};
+use forebay_core::testing::{self, at};
+use forebay_core::vocabulary::node::{NodeId, Weight};
 
 const MEASURES: StatusCriteria = StatusCriteria {
     instance: "here",
@@ -29,18 +28,14 @@ impl Stage {
     fn new(weight: u64) -> Stage {
         let now = clock::now();
         let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
             lag_blocks_max: MEASURES.lag_blocks_max,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
+            ..testing::criteria()
         });
-        let member = |id, name: &str, rung, weight| FleetMember {
-            id,
+        let member = |id: NodeId, name: &str, rung, weight| FleetMember {
             name: name.into(),
             rung,
             weight: Weight::new(weight).unwrap(),
-            purpose: NodePurpose::default(),
+            ..testing::member(id.0)
         };
         fleet.replace(
             vec![
@@ -69,14 +64,6 @@ impl Stage {
         let view = self.fleet.view();
         let now = self.now + Duration::from_secs(seconds);
         why(&view, view.node(id).unwrap(), MEASURES, now)
-    }
-}
-
-fn at(head: u64) -> ProbeOutcome {
-    ProbeOutcome::Answered {
-        head: BlockNumber(head),
-        chain_id: None,
-        syncing: false,
     }
 }
 

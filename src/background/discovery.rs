@@ -399,16 +399,14 @@ fn unusable() -> RegistryError {
 mod tests {
     use std::path::PathBuf;
     use std::sync::Mutex;
-    use std::time::Duration;
 
-    use pingora::server::configuration::ServerConf;
+    use crate::node::access::NodeAccess;
 
     use super::*;
     use crate::node::connector::Connector;
     use crate::registry::embedded::EmbeddedRegistry;
-    use forebay_core::fleet::HealthCriteria;
-    use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::fleet::tracker::Fleet;
+    use forebay_core::testing;
 
     /// A registry in a file, and who follows it.
     struct Household {
@@ -439,15 +437,9 @@ mod tests {
         /// A process that has just started.
         fn roster(&self) -> NodeDiscovery {
             let metrics = ChainMetrics::alone();
-            let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+            let connector = Arc::new(Connector::new(&NodeAccess::plain()));
             let key = self.key.clone();
-            let pool = Arc::new(FleetState::new(Fleet::new(HealthCriteria {
-                chain_id: None,
-                block_time: Duration::from_secs(12),
-                look: Duration::from_secs(5),
-                lag_blocks_max: 10,
-                hysteresis: Hysteresis { rise: 2, fall: 3 },
-            })));
+            let pool = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
             let places = pool.places.clone();
             NodeDiscovery {
                 registry: self.registry.clone(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::node::resolver;
 use crate::shared::node_clients::Upstream;
-use forebay_core::vocabulary::metadata_service::is_metadata;
 
 /// Resolves the names of `upstreams`, and says whether one has moved to a new address; `told`: those of which the log has said that they don't resolve.
 pub(super) async fn resolve_names(
@@ -19,9 +18,6 @@ pub(super) async fn resolve_names(
     });
     for (host, upstream, found) in futures_util::future::join_all(lookups).await {
         match found {
-            Ok(addresses) if addresses.iter().any(|address| is_metadata(address.ip())) => {
-                tell_unresolved(host, "it leads to the cloud's metadata service", told);
-            }
             Ok(addresses) if !addresses.is_empty() => {
                 has_moved |= upstream.link.set_addresses(addresses);
                 if told.remove(host) {

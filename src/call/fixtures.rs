@@ -18,6 +18,7 @@ use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::method::block::Consistency;
 use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
+use forebay_core::testing;
 use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::forwarded::TrustedProxies;
@@ -42,11 +43,9 @@ pub fn engine_of(name: &ChainName) -> Arc<CallState> {
 pub fn engine_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
     let second = Duration::from_secs(1);
     let fleet = Fleet::new(HealthCriteria {
-        chain_id: None,
         block_time: second,
-        look: Duration::from_secs(5),
-        lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 1, fall: 1 },
+        ..testing::criteria()
     });
     let policy = Policy {
         origins: CorsPolicy::new(vec!["*".to_string()]),

@@ -221,7 +221,7 @@ fn probe(path: &Path, chain: Option<&ChainName>, json: bool) -> Result<(), Comma
         probe::run(
             (&specs, &rejected),
             settings,
-            conf.ca_file.as_deref(),
+            &conf,
             json,
             &mut io::stdout(),
         )

@@ -4,11 +4,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pingora::server::configuration::ServerConf;
 use serde::Serialize;
 
 use super::table::{self, HOW_TO_BEGIN, printable};
 use crate::clock;
 use crate::config::settings::Settings;
+use crate::node::access::NodeAccess;
 use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
 use forebay_core::fleet::depth::{DepthQuestion, HistoryResource};
 use forebay_core::fleet::history::QUESTIONS_MAX;
@@ -33,11 +35,12 @@ use forebay_core::vocabulary::node::{NodeId, NodeSpec};
 pub async fn run(
     (nodes, rejected): (&[NodeSpec], &[String]),
     settings: &Settings,
-    ca_file: Option<&str>,
+    conf: &ServerConf,
     json: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let prober = Prober::new(ca_file).map_err(io::Error::other)?;
+    let access = NodeAccess::new(conf).map_err(io::Error::other)?;
+    let prober = Prober::new(Arc::new(access)).map_err(io::Error::other)?;
     let probed = ask_all(&prober, nodes, settings.health.timeout).await?;
     let mut fleet = judge(nodes, &probed, settings);
     sound(&prober, nodes, &mut fleet, settings.health.timeout).await;

@@ -19,7 +19,8 @@ fn spec(actor: &MockNode, name: &str, rung: Role) -> NodeSpec {
 async fn printed(nodes: &[NodeSpec], rejected: &[&str], settings: &Settings, json: bool) -> String {
     let rejected: Vec<_> = rejected.iter().map(|text| text.to_string()).collect();
     let mut out = Vec::new();
-    let run = run((nodes, &rejected), settings, None, json, &mut out);
+    let conf = ServerConf::default();
+    let run = run((nodes, &rejected), settings, &conf, json, &mut out);
     tokio::time::timeout(PATIENCE, run).await.unwrap().unwrap();
     let out = String::from_utf8(out).unwrap();
     assert!(!out.contains("s3cret"), "{out}");

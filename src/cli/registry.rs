@@ -64,16 +64,14 @@ pub fn run(
     chain: Option<&ChainName>,
 ) -> Result<(), CommandError> {
     let (mut out, mut notes) = (io::stdout(), io::stderr());
-    if matches!(command, RegistryCommand::Repair) {
-        return super::repair::run(settings, &mut out);
-    }
-    let (all, chain) = (settings, super::setup::chain(settings, chain)?);
-    let settings = chain.settings;
+    let chosen = || super::setup::chain(settings, chain);
     match command {
+        RegistryCommand::Repair => super::repair::run(settings, &mut out),
         RegistryCommand::Backends(command) => {
+            let chain = chosen()?;
             let (registry, environment) = (registry(&chain)?, app::nodes_environment());
             if let BackendCommand::Add(add) = &command {
-                let others = other_chains::beside(all, &chain);
+                let others = other_chains::beside(settings, &chain);
                 let refused = other_chains::refuse(&add.url, others, &*environment);
                 runtime()?.block_on(refused)?;
             }
@@ -87,20 +85,21 @@ pub fn run(
             runtime()?.block_on(done).map_err(CommandError::from)
         }
         RegistryCommand::Diff => {
+            let chain = chosen()?;
             let registry = registry(&chain)?;
-            runtime()?.block_on(diff(&*registry, settings, &mut out))
+            runtime()?.block_on(diff(&*registry, chain.settings, &mut out))
         }
-        RegistryCommand::Repair => Ok(()),
-        RegistryCommand::Init => runtime()?.block_on(init(settings, &mut out)),
+        RegistryCommand::Init => runtime()?.block_on(init(chosen()?.settings, &mut out)),
         RegistryCommand::Copy(copy) => {
             if copy.from == copy.to {
                 return Err(CommandError::refused(
                     "--from and --to are the same registry",
                 ));
             }
+            let chain = chosen()?;
             let open = |kind: RegistryChoice| super::setup::open(kind.into(), &chain);
             let (from, to) = (open(copy.from)?, open(copy.to)?);
-            let done = copy_all(&*from, &settings.nodes, &*to, &mut out, &mut notes);
+            let done = copy_all(&*from, &chain.settings.nodes, &*to, &mut out, &mut notes);
             runtime()?.block_on(done)
         }
     }

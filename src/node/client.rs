@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use url::Host;
-
+use super::access::host_of;
+use super::addresses::NodeAddresses;
 use super::connector::Connector;
 use super::fault::SendFault;
 use crate::clock;
 use crate::node::connection::NodeConnection;
-use crate::node::connector::NodeAddresses;
 use crate::node::idle_pool::IdlePool;
 use crate::node::reply::NodeResponse;
 use crate::node::request_head::RequestTemplate;
@@ -33,7 +32,7 @@ pub enum ReuseRule {
 pub struct NodeClient {
     template: RequestTemplate,
     connector: Arc<Connector>,
-    addresses: NodeAddresses,
+    addresses: Arc<NodeAddresses>,
     /// The host to resolve; `None` for an IP literal.
     name: Option<(String, u16)>,
     /// Whom the certificate must name; `None` without TLS.
@@ -47,17 +46,16 @@ pub struct NodeClient {
 impl NodeClient {
     /// `idle_max` is the most connections kept open between calls.
     pub fn new(spec: &NodeSpec, connector: Arc<Connector>, idle_max: usize) -> NodeClient {
-        let port = spec.url.port();
-        let (literal, host) = match spec.url.reveal().host() {
-            Some(Host::Ipv4(ip)) => (Some(SocketAddr::from((ip, port))), ip.to_string()),
-            Some(Host::Ipv6(ip)) => (Some(SocketAddr::from((ip, port))), ip.to_string()),
-            Some(Host::Domain(name)) => (None, name.to_string()),
-            None => (None, String::new()),
-        };
+        let (host, port) = host_of(spec.url.reveal()).unwrap_or_default();
+        let literal = host.parse().ok().map(|ip| SocketAddr::new(ip, port));
+        let addresses = Arc::new(NodeAddresses::new(literal.into_iter().collect()));
+        if literal.is_none() {
+            connector.names().enter(&host, &addresses);
+        }
         NodeClient {
             template: RequestTemplate::new(spec),
             connector,
-            addresses: NodeAddresses::new(literal.into_iter().collect()),
+            addresses,
             tls_name: spec.url.is_tls().then(|| host.clone()),
             name: literal.is_none().then_some((host, port)),
             shelf: Arc::new(IdlePool::new(idle_max)),
@@ -159,12 +157,13 @@ mod tests {
 
     use bytes::Bytes;
     use pingora::server::configuration::ServerConf;
-    use tokio_rustls::TlsAcceptor;
 
+    use super::super::access::CONNECT_TIME_MAX;
     use super::super::connection::LIFETIME_MAX;
-    use super::super::connector::CONNECT_TIME_MAX;
     use super::*;
-    use crate::node::fixtures::{OK, ScriptLine, ScriptedNode, link, polite_lines, say, within};
+    use crate::node::fixtures::{
+        OK, ScriptLine, ScriptedNode, certificate, link, polite_lines, say, within,
+    };
     use crate::node::idle_pool::{IDLE_TIME_MAX, WARM_TIME_MAX};
     use crate::node::reply::BufferedBody;
 
@@ -473,20 +472,6 @@ mod tests {
         assert_eq!(stage.link().needs_resolving(), None);
         let brackets = link("http://[::1]:8545", &ServerConf::default());
         assert_eq!(brackets.needs_resolving(), None);
-    }
-
-    /// A server's side of TLS for `localhost`, and its certificate as PEM.
-    fn certificate() -> (TlsAcceptor, String) {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
-        let key = made.signing_key.serialize_der().try_into().unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::access::NodeAccess;
 use super::connector::Connector;
 use crate::node::client::NodeClient;
 use forebay_core::vocabulary::node::NodeRecord;
@@ -124,7 +125,25 @@ impl ScriptedNode {
 
 pub(super) fn link(url: &str, conf: &ServerConf) -> NodeClient {
     let spec = NodeRecord::at(url).resolve(&|_| None).unwrap();
-    NodeClient::new(&spec, Arc::new(Connector::new(conf).unwrap()), 4)
+    NodeClient::new(
+        &spec,
+        Arc::new(Connector::new(&NodeAccess::new(conf).unwrap())),
+        4,
+    )
+}
+
+/// A server's side of TLS for `localhost`, and its certificate as PEM.
+pub(super) fn certificate() -> (TlsAcceptor, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_string()]).unwrap();
+    let key = made.signing_key.serialize_der().try_into().unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
 }
 
 pub(super) async fn within<F: Future>(future: F) -> F::Output {

@@ -3,16 +3,18 @@
 //! In reading order: [`client`] is the way to one node, with its [`request_head`] and its [`idle_pool`];
 //! [`reply`] what came back over it, [`fault`] why nothing did.
 //! [`response_head`], [`chunked`] and [`body`] read bytes and nothing else: they wait for nobody and no
-//! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one, at the
-//! addresses of [`resolver`].
+//! input makes them panic. Only [`connection`] touches a stream, only [`connector`] opens one.
+//! [`access`] says how nodes are reached, whoever goes there; [`addresses`] where they are, found by [`resolver`].
 //!
 //! Beside the calls, [`probe`] asks nodes for their heads (`probe_questions` gives each its turn; `probed_head`,
-//! `syncing` and `probe_extras` read what they say) and [`lookup`] for single blocks, each [`rpc`] over reqwest; a [`socket`] hears what a
-//! node tells unasked; `collector` takes traces away.
+//! `syncing` and `probe_extras` read what they say) and [`lookup`] for single blocks, each [`rpc`] over reqwest; a
+//! [`socket`] hears what a node tells unasked; `collector` takes traces away.
 //!
 //! A connection carries one exchange at a time and is kept only when the exchange ended exactly
 //! where its framing said. Whatever drops a future or a [`reply::NodeResponse`] halfway closes it.
 
+pub mod access;
+pub mod addresses;
 pub mod body;
 pub mod chunked;
 pub mod client;

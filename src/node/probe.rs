@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use reqwest::{Certificate, Client};
 
 use crate::clock;
+use crate::node::access::{NodeAccess, Questioner};
 use crate::node::probe_extras;
 use crate::node::probe_questions::{ProbeQuestions, Turn};
 use crate::node::probed_head::{
     ANSWER_BYTES_MAX, BLOCK_BYTES_MAX, ProbedHead, read_block, read_quantity,
 };
-use crate::node::rpc::{RpcFailure, RpcQuery, client};
+use crate::node::rpc::{RpcFailure, RpcQuery};
 use crate::node::syncing::SyncingStatus;
 use forebay_core::fleet::ProbeOutcome;
 use forebay_core::fleet::depth::{DepthFinding, DepthQuestion};
@@ -82,20 +82,11 @@ pub struct ProbeReply {
     pub details: ProbeDetails,
 }
 
-/// Why there are no probes.
-#[derive(Debug, thiserror::Error)]
-pub enum ProberError {
-    #[error("ca_file: {0}")]
-    File(#[from] std::io::Error),
-    #[error(transparent)]
-    Tls(#[from] reqwest::Error),
-}
-
 /// Asks nodes. A clone shares its connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prober {
-    client: Arc<ArcSwap<Client>>,
-    trusted: Option<Vec<Certificate>>,
+    questioner: Arc<ArcSwap<Questioner>>,
+    access: Arc<NodeAccess>,
 }
 
 impl ProbeReply {
@@ -107,30 +98,26 @@ impl ProbeReply {
 }
 
 impl Prober {
-    /// Trusts the certificates in the file `ca`, PEM, where one is given, else the system's.
+    /// Reaches nodes by `access`.
     ///
     /// # Errors
-    /// When TLS can't be set up, or the file is none.
-    pub fn new(ca: Option<&str>) -> Result<Prober, ProberError> {
-        let trusted = match ca {
-            Some(path) => Some(Certificate::from_pem_bundle(&std::fs::read(path)?)?),
-            None => None,
-        };
+    /// When TLS can't be set up.
+    pub fn new(access: Arc<NodeAccess>) -> Result<Prober, reqwest::Error> {
         Ok(Prober {
-            client: Arc::new(ArcSwap::from_pointee(client(trusted.clone())?)),
-            trusted,
+            questioner: Arc::new(ArcSwap::from_pointee(access.questioner()?)),
+            access,
         })
     }
 
-    pub(super) fn client(&self) -> Arc<Client> {
-        self.client.load_full()
+    pub(super) fn questioner(&self) -> Arc<Questioner> {
+        self.questioner.load_full()
     }
 
     /// Asks over new connections, to the addresses that names have now, from here on: one that was
     /// kept says nothing of where calls go. What is under way goes on.
     pub fn renew(&self) {
-        match client(self.trusted.clone()) {
-            Ok(client) => self.client.store(Arc::new(client)),
+        match self.access.questioner() {
+            Ok(questioner) => self.questioner.store(Arc::new(questioner)),
             Err(why) => log::warn!("probes go on over the connections that they have: {why:?}"),
         }
     }
@@ -144,7 +131,7 @@ impl Prober {
         asked: ProbeRequest,
         timeout: Duration,
     ) -> ProbeReply {
-        let node = &ProbeQuestions::new(self.client(), spec);
+        let node = &ProbeQuestions::new(self.questioner(), spec);
         // In this order they get their turns.
         let head = head_and_depth(node, asked.inquiry.depth, timeout);
         let syncing = within(timeout, node.ask(&SYNCING));
@@ -188,13 +175,13 @@ impl Prober {
         head: BlockNumber,
         timeout: Duration,
     ) -> DepthFinding {
-        let node = ProbeQuestions::new(self.client(), spec);
+        let node = ProbeQuestions::new(self.questioner(), spec);
         found(&node.turn().await, question, head, timeout).await
     }
 
     /// The head of `spec`, and nothing else; `None`: it doesn't say. It takes no longer than `timeout`.
     pub async fn head_now(&self, spec: &NodeSpec, timeout: Duration) -> Option<ProbedHead> {
-        let node = ProbeQuestions::new(self.client(), spec);
+        let node = ProbeQuestions::new(self.questioner(), spec);
         within(timeout, head(&node.turn().await)).await.ok()
     }
 }
@@ -362,5 +349,4 @@ fn failed(failure: &RpcFailure, took: Duration) -> ProbeReply {
 }
 
 #[cfg(test)]
-#[path = "probe_tests.rs"]
 mod tests;

@@ -168,6 +168,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::node::access::NodeAccess;
     use crate::node::mock::{HASH, MockNode, MockResponse, block, error, ok, result};
     use crate::node::probe::{ProbeReply, ProbeRequest, Prober};
     use forebay_core::fleet::depth::DepthPoint;
@@ -179,7 +180,7 @@ mod tests {
         let mut whole = vec![("eth_getBlockByNumber", block(1000))];
         whole.extend_from_slice(script);
         let actor = MockNode::play(&whole).await;
-        let prober = Prober::new(None).unwrap();
+        let prober = Prober::new(NodeAccess::plain()).unwrap();
         prober.probe(&actor.spec(), asked, PATIENCE).await
     }
 
@@ -336,7 +337,7 @@ mod tests {
             ("eth_capabilities", None),
         ];
         let actor = MockNode::play(&script).await;
-        let prober = Prober::new(None).unwrap();
+        let prober = Prober::new(NodeAccess::plain()).unwrap();
         let timeout = Duration::from_millis(300);
         let probed = prober.probe(&actor.spec(), asking(inquiry), timeout).await;
         assert_eq!(probed.why(), None);

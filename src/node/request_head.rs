@@ -2,6 +2,7 @@
 
 use url::Position;
 
+use super::access::headers;
 use forebay_core::vocabulary::node::NodeSpec;
 
 /// Everything of a request head before the body's length. Holds credentials: no `Debug`.
@@ -19,13 +20,8 @@ impl RequestTemplate {
             text.push_str(&format!(":{port}"));
         }
         text.push_str("\r\nContent-Type: application/json\r\nAccept-Encoding: identity\r\n");
-        for (name, value) in [("accept", "application/json"), ("user-agent", "forebay")] {
-            if !spec.headers.iter().any(|(own, _)| own == name) {
-                text.push_str(&format!("{name}: {value}\r\n"));
-            }
-        }
-        for (name, value) in &spec.headers {
-            text.push_str(&format!("{name}: {}\r\n", value.reveal()));
+        for (name, value) in headers(spec) {
+            text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("Content-Length: ");
         RequestTemplate(text.into_bytes())

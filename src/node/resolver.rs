@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use forebay_core::vocabulary::metadata_service::is_metadata;
+
 /// The longest that a lookup may take.
 pub const LOOKUP_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -14,10 +16,15 @@ pub const LOOKUP_TIME_MAX: Duration = Duration::from_secs(5);
 /// the system's order, each once.
 ///
 /// # Errors
-/// What the system says, or `TimedOut` after [`LOOKUP_TIME_MAX`].
+/// What the system says, or `TimedOut` after [`LOOKUP_TIME_MAX`]. A name that leads to a cloud's metadata service
+/// leads nowhere: that would take what we send for an instance's own wish.
 pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let found = timeout(LOOKUP_TIME_MAX, lookup_host((host, port))).await??;
-    Ok(in_order(found.collect()))
+    let found = in_order(found.collect());
+    if found.iter().any(|address| is_metadata(address.ip())) {
+        return Err(io::Error::other("it leads to the cloud's metadata service"));
+    }
+    Ok(found)
 }
 
 fn in_order(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
@@ -60,5 +67,13 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_cannot_exist_is_an_error() {
         assert!(resolve("no such name", 1).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_leads_to_a_clouds_metadata_service() {
+        for host in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"] {
+            let refused = resolve(host, 80).await.unwrap_err().to_string();
+            assert!(refused.contains("metadata"), "{refused}");
+        }
     }
 }

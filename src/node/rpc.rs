@@ -9,9 +9,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
+use reqwest::Response;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
+use super::access::{CONNECT_TIME_MAX, Questioner, headers};
 use crate::clock;
 use crate::node::response_head::rest_asked;
 use forebay_core::fleet::probe_failure::{ProbeFailure, hint, quoted};
@@ -21,40 +22,6 @@ use forebay_core::rpc::classify::{AttemptClass, Rejection, Verdict, of_body, of_
 use forebay_core::rpc::envelope::{Call, UpstreamCallId, numbered};
 use forebay_core::vocabulary::node::NodeSpec;
 use forebay_core::wire::coding::{DecompressionError, Decompressor, Encoding};
-
-/// Unused connections kept for one host. Several nodes may share a host.
-const IDLE_CONNECTIONS_MAX: usize = 16;
-/// An unused connection is closed after this long: before geth closes it, at 120 s.
-const IDLE_MAX: Duration = Duration::from_secs(100);
-
-/// A client for questions: it follows no redirect and heeds no proxy of the environment. It trusts
-/// `trusted` alone where that is given, else the system's certificates.
-///
-/// Where the system has no certificates at all, nodes on `http` can still be asked; each answer
-/// over `https` is then a failure.
-///
-/// # Errors
-/// When TLS can't be set up.
-pub fn client(trusted: Option<Vec<Certificate>>) -> Result<Client, reqwest::Error> {
-    super::install_tls();
-    if let Some(trusted) = trusted {
-        return builder().tls_certs_only(trusted).build();
-    }
-    let client = builder().build();
-    client.or_else(|why| {
-        log::warn!("nodes on https can't be asked for their heads: {why:?}");
-        builder().tls_certs_only([]).build()
-    })
-}
-
-fn builder() -> ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("forebay/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-        .pool_idle_timeout(IDLE_MAX)
-}
 
 /// Why a question has no answer. Its text is for people and holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -180,20 +147,21 @@ pub struct RpcQuery<'a, T> {
 /// # Errors
 /// See [`RpcFailure`].
 pub async fn ask<T>(
-    client: &Client,
+    questioner: &Questioner,
     node: &NodeSpec,
     question: &RpcQuery<'_, T>,
 ) -> Result<T, RpcFailure> {
     let call = Call::new(None, question.method, Some(question.params));
     let own = UpstreamCallId::drawn(clock::roll());
     let body = numbered(&call.for_node(), own.write(&mut itoa::Buffer::new())).concat();
-    let json = HeaderValue::from_static("application/json");
+    let client = questioner.toward(node).await;
     let mut request = client
         .post(node.url.reveal().clone())
-        .header(CONTENT_TYPE, json)
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
         .body(body);
-    for (name, value) in &node.headers {
-        request = request.header(name, value.reveal());
+    for (name, value) in headers(node) {
+        request = request.header(name, value);
     }
     let response = request.send().await.map_err(|why| broken(&why))?;
     let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
@@ -335,6 +303,10 @@ fn in_words(bad: AnswerFault, body: &[u8]) -> &'static str {
 
 /// reqwest's own text names the URL, so the cause is told in words of our own.
 fn broken(error: &reqwest::Error) -> RpcFailure {
+    // It has no other limit of its own.
+    if error.is_timeout() && error.is_connect() {
+        return RpcFailure::Timeout(CONNECT_TIME_MAX);
+    }
     let (reason, said) = if error.is_dns() {
         (Reason::Dns, "the host name can't be resolved".to_string())
     } else if let Some(cause) = cause(error) {

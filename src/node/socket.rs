@@ -17,11 +17,11 @@ use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use url::{Host, Url};
+use url::Url;
 
+use super::access::{headers, host_of};
 use super::connector::Connector;
 use super::fault::SendFault;
-use super::resolver;
 use forebay_core::vocabulary::node::NodeSpec;
 
 /// The longest message that is taken from a node, in bytes: what any real one has to say. A pending
@@ -117,14 +117,8 @@ impl UpstreamSocket {
         spec: &NodeSpec,
         url: &Url,
     ) -> Result<UpstreamSocket, SocketFault> {
-        let host = match url.host() {
-            Some(Host::Ipv4(ip)) => ip.to_string(),
-            Some(Host::Ipv6(ip)) => ip.to_string(),
-            Some(Host::Domain(name)) => name.to_string(),
-            None => return Err(SocketFault::Unresolved),
-        };
-        let port = url.port_or_known_default().unwrap_or(80);
-        let addresses = resolver::resolve(&host, port).await;
+        let (host, port) = host_of(url).ok_or(SocketFault::Unresolved)?;
+        let addresses = connector.names().addresses(&host, port).await;
         let addresses = addresses.map_err(|_| SocketFault::Unresolved)?;
         let is_tls = matches!(url.scheme(), "https" | "wss");
         let stream = connector
@@ -202,11 +196,9 @@ fn request(spec: &NodeSpec, url: &Url) -> Result<http::Request<()>, SocketFault>
     let uri: Uri = url.as_str().parse().map_err(|_| SocketFault::Headers)?;
     let request = ClientRequestBuilder::new(uri).into_client_request();
     let mut request = request.map_err(|_| SocketFault::Headers)?;
-    let agent = HeaderValue::from_static("forebay");
-    request.headers_mut().insert("user-agent", agent);
-    for (name, value) in &spec.headers {
+    for (name, value) in headers(spec) {
         let name: HeaderName = name.parse().map_err(|_| SocketFault::Headers)?;
-        let value = HeaderValue::from_str(value.reveal()).map_err(|_| SocketFault::Headers)?;
+        let value = HeaderValue::from_str(value).map_err(|_| SocketFault::Headers)?;
         request.headers_mut().insert(name, value);
     }
     Ok(request)
@@ -287,8 +279,8 @@ fn call_of(id: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::access::NodeAccess;
     use forebay_core::vocabulary::node::NodeRecord;
-    use pingora::server::configuration::ServerConf;
     use tokio::net::TcpListener;
 
     #[tokio::test]
@@ -309,7 +301,7 @@ mod tests {
             socket
         });
         let spec = NodeRecord::at(&url).resolve(&|_| None).unwrap();
-        let connector = Connector::new(&ServerConf::default()).unwrap();
+        let connector = Connector::new(&NodeAccess::plain());
         let opened = UpstreamSocket::open(&connector, &spec, spec.url.reveal()).await;
         let mut socket = opened.unwrap_or_else(|why| panic!("{why}"));
         let heard = socket.hear().await;

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use super::*;
 use crate::observe::metrics::{CallOutcome, ChainMetrics, ProcessMetrics};
-use forebay_core::fleet::standing::Hysteresis;
 use forebay_core::fleet::tracker::Fleet;
-use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+use forebay_core::fleet::{FleetMember, ProbeOutcome};
+use forebay_core::testing;
 use forebay_core::vocabulary::chain::{BlockNumber, ChainId};
-use forebay_core::vocabulary::node::{NodeId, NodePurpose, Weight};
+use forebay_core::vocabulary::node::{NodeId, Weight};
 
 const NOW: u64 = 1_700_000_000_123;
 
@@ -324,22 +324,15 @@ fn now() -> Instant {
 }
 
 fn empty_fleet() -> Fleet {
-    Fleet::new(HealthCriteria {
-        chain_id: None,
-        block_time: Duration::from_secs(12),
-        look: std::time::Duration::from_secs(5),
-        lag_blocks_max: 10,
-        hysteresis: Hysteresis { rise: 2, fall: 3 },
-    })
+    Fleet::new(testing::criteria())
 }
 
 fn member(id: u32, name: &str, rung: Role, weight: u64) -> FleetMember {
     FleetMember {
-        id: NodeId(id),
         name: name.into(),
         rung,
         weight: Weight::new(weight).unwrap(),
-        purpose: NodePurpose::default(),
+        ..testing::member(id)
     }
 }
 

@@ -218,36 +218,21 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::clock;
-    use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::fleet::tracker::Fleet;
-    use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-    use forebay_core::vocabulary::chain::BlockNumber;
-    use forebay_core::vocabulary::node::{NodePurpose, Role, Weight};
+    use forebay_core::fleet::{FleetMember, ProbeOutcome};
+    use forebay_core::testing;
 
     const NODE: NodeId = NodeId(3);
 
     /// A fleet of one node, whose probe failed when there is no head.
     fn view(head: Option<u64>) -> FleetView {
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        });
+        let mut fleet = Fleet::new(testing::criteria());
         let member = FleetMember {
-            id: NODE,
             name: "a".into(),
-            rung: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..testing::member(NODE.0)
         };
         fleet.replace(vec![member], clock::now());
-        let probe = head.map_or(ProbeOutcome::Failed, |head| ProbeOutcome::Answered {
-            head: BlockNumber(head),
-            chain_id: None,
-            syncing: false,
-        });
+        let probe = head.map_or(ProbeOutcome::Failed, testing::at);
         fleet.hear_round(&[(NODE, probe)], clock::now());
         fleet.view()
     }

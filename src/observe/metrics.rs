@@ -361,5 +361,4 @@ fn saturated<N: TryInto<i64>>(number: N) -> i64 {
 }
 
 #[cfg(test)]
-#[path = "metrics/tests.rs"]
 mod tests;

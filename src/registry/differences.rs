@@ -95,56 +95,34 @@ fn of(file: &NodeRecord, item: &RegistryItem) -> Vec<DifferenceKind> {
         return vec![DifferenceKind::Pending];
     }
     let record = &item.record;
-    let key = |differs: bool, key, shown: Option<(String, String)>| {
-        differs.then_some(DifferenceKind::Key(key, shown))
-    };
-    let (weight, file_weight) = (record.weight.get(), file.weight.get());
-    let (role, file_role) = (record.rung.as_str(), file.rung.as_str());
     let name = |record: &NodeRecord| record.name.clone().unwrap_or_else(|| "none".to_string());
+    let (ours, files) = (&record.purpose, &file.purpose);
     let keys = [
-        key(
-            weight != file_weight,
-            "weight",
-            Some((weight.to_string(), file_weight.to_string())),
-        ),
-        key(
-            role != file_role,
-            "role",
-            Some((role.to_string(), file_role.to_string())),
-        ),
-        key(
-            record.name != file.name,
-            "name",
-            Some((name(record), name(file))),
-        ),
-        key(record.ws_url != file.ws_url, "ws_url", None),
-        key(
-            record.in_flight_max != file.in_flight_max,
-            "in_flight_max",
-            Some((
-                record.in_flight_max.to_string(),
-                file.in_flight_max.to_string(),
-            )),
-        ),
-        key(
-            record.purpose.serves != file.purpose.serves,
-            "serves",
-            Some((
-                record.purpose.serves.to_string(),
-                file.purpose.serves.to_string(),
-            )),
-        ),
-        key(
-            record.purpose.recent_blocks != file.purpose.recent_blocks,
-            "recent_blocks",
-            Some((
-                record.purpose.recent_blocks.to_string(),
-                file.purpose.recent_blocks.to_string(),
-            )),
-        ),
-        key(record.headers != file.headers, "headers", None),
+        shown("weight", &record.weight.get(), &file.weight.get()),
+        shown("role", record.rung.as_str(), file.rung.as_str()),
+        (record.name != file.name)
+            .then(|| DifferenceKind::Key("name", Some((name(record), name(file))))),
+        hidden("ws_url", &record.ws_url, &file.ws_url),
+        shown("in_flight_max", &record.in_flight_max, &file.in_flight_max),
+        shown("serves", &ours.serves, &files.serves),
+        shown("recent_blocks", &ours.recent_blocks, &files.recent_blocks),
+        hidden("headers", &record.headers, &file.headers),
     ];
     keys.into_iter().flatten().collect()
+}
+
+fn shown<T: PartialEq + ToString + ?Sized>(
+    key: &'static str,
+    ours: &T,
+    files: &T,
+) -> Option<DifferenceKind> {
+    let values = || Some((ours.to_string(), files.to_string()));
+    (ours != files).then(|| DifferenceKind::Key(key, values()))
+}
+
+/// Of what may hold a credential nothing is told but that it differs.
+fn hidden<T: PartialEq>(key: &'static str, ours: &T, files: &T) -> Option<DifferenceKind> {
+    (ours != files).then_some(DifferenceKind::Key(key, None))
 }
 
 #[cfg(test)]

@@ -51,10 +51,16 @@ pub fn identity_of(url: &str, lookup: EnvironmentLookup<'_>) -> String {
     }
 }
 
-/// Whether both lead to one node: by one URL, with the same headers.
+/// Whether both lead to one node, see [`NodeSpec::is_same_node`]; as they are written, where the environment lacks
+/// a variable of one.
 pub fn are_one_node(one: &NodeRecord, other: &NodeRecord, lookup: EnvironmentLookup<'_>) -> bool {
     let identity = |record: &NodeRecord| identity_of(&record.url, lookup);
-    one.headers == other.headers && identity(one) == identity(other)
+    match (one.resolve(lookup), other.resolve(lookup)) {
+        (Ok(one), Ok(other)) => one.is_same_node(&other),
+        (Err(_), _) | (_, Err(_)) => {
+            one.headers == other.headers && identity(one) == identity(other)
+        }
+    }
 }
 
 /// What a node is known by: its given name, else `host:port`, else (where its host is in a

@@ -369,26 +369,24 @@ impl HealthCheck for LagHealthCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::access::NodeAccess;
     use crate::node::connector::Connector;
     use crate::observe::metrics::ChainMetrics;
     use crate::shared::node_clients::ClientFactory;
     use forebay_core::fleet::HealthCriteria;
     use forebay_core::fleet::requirements::NodeRequirements;
     use forebay_core::fleet::standing::Hysteresis;
+    use forebay_core::testing;
     use forebay_core::vocabulary::node::NodeRecord;
     use forebay_core::vocabulary::tier::Tier;
-    use pingora::server::configuration::ServerConf;
 
     #[tokio::test]
     async fn a_node_is_drawn_from_when_the_view_shows_it_fit() {
         let pool = FleetState::new(Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
+            ..testing::criteria()
         }));
-        let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+        let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let mut roll = ClientFactory::new(connector, ChainMetrics::alone(), pool.places.clone(), 1);
         let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = roll.call(vec![spec.unwrap()], &[]);
@@ -396,11 +394,7 @@ mod tests {
         pool.replace(upstreams).await;
         let draw = || pool.draw(Tier::Own, &[], &NodeRequirements::default());
         assert_eq!(draw(), None);
-        let probe = ProbeOutcome::Answered {
-            head: BlockNumber(7),
-            chain_id: None,
-            syncing: false,
-        };
+        let probe = testing::at(7);
         // Pingora is told when this is done.
         pool.alter(|fleet| fleet.hear_round(&[(id, probe)], clock::now()));
         assert_eq!(draw(), Some(id));

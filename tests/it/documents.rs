@@ -13,7 +13,7 @@ use forebay::client::{endpoint, http1, http2, request_body};
 use forebay::config;
 use forebay::config::quantity::size_text;
 use forebay::config::settings::{CloudWatchSettings, Settings};
-use forebay::node::{connector, idle_pool, lookup, socket};
+use forebay::node::{access, addresses, idle_pool, lookup, socket};
 use forebay::shared::outbox::ServerClose;
 use forebay::shared::{house_limits, hub, premises};
 use forebay_core::call::trail::AttemptKind;
@@ -320,8 +320,8 @@ fn the_limits_are_those_of_the_code() {
         (
             "connecting to a node",
             vec![
-                format!("{} s", connector::CONNECT_TIME_MAX.as_secs()),
-                format!("{} addresses", connector::ADDRESSES_TRIED_MAX),
+                format!("{} s", access::CONNECT_TIME_MAX.as_secs()),
+                format!("{} addresses", addresses::ADDRESSES_TRIED_MAX),
             ],
         ),
         (
@@ -330,7 +330,7 @@ fn the_limits_are_those_of_the_code() {
         ),
         (
             "what the system holds",
-            vec![bytes(connector::RECEIVE_BUFFER_BYTES)],
+            vec![bytes(access::RECEIVE_BUFFER_BYTES)],
         ),
         (
             "transactions still going",

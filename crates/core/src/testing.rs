@@ -1,16 +1,49 @@
 //! What tests of the thinking begin with.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::call::plan::{CallMemory, SentTransactions};
+use crate::fleet::standing::Hysteresis;
+use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::rpc::transaction::TxHash;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
-use crate::vocabulary::node::NodeId;
+use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
 
 /// The moment at which a test begins. The thinking itself reads no clock.
 #[expect(clippy::disallowed_methods, reason = "a test has to begin somewhere")]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// What most tests judge nodes by.
+pub fn criteria() -> HealthCriteria {
+    HealthCriteria {
+        chain_id: None,
+        block_time: Duration::from_secs(12),
+        look: Duration::from_secs(5),
+        lag_blocks_max: 10,
+        hysteresis: Hysteresis { rise: 2, fall: 3 },
+    }
+}
+
+/// An own node of weight 1, called by its number.
+pub fn member(id: u32) -> FleetMember {
+    FleetMember {
+        id: NodeId(id),
+        name: id.to_string().into(),
+        rung: Role::Own,
+        weight: Weight::ONE,
+        purpose: NodePurpose::default(),
+    }
+}
+
+/// A probe that tells a head, and nothing else.
+pub fn at(head: u64) -> ProbeOutcome {
+    ProbeOutcome::Answered {
+        head: BlockNumber(head),
+        chain_id: None,
+        syncing: false,
+    }
 }
 
 /// No earlier calls.

@@ -198,23 +198,17 @@ fn passing<'a>(filter: &'a LogFilter, logs: &'a BlockLogs) -> impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::access::NodeAccess;
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::{SubscriptionId, Topic};
-    use forebay_core::fleet::HealthCriteria;
-    use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::fleet::tracker::Fleet;
+    use forebay_core::testing;
     use forebay_core::vocabulary::chain::BlockNumber;
 
     /// A client that listens to all logs, where there is no node to bring any.
     async fn scene() -> (LogFeed, mpsc::Sender<BlockEvent>, Arc<Outbox>) {
-        let pool = Arc::new(FleetState::new(Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        })));
+        let pool = Arc::new(FleetState::new(Fleet::new(testing::criteria())));
         let hub = Arc::new(Hub::default());
         let (pages, written) = mpsc::channel(8);
         let outbox = Arc::<Outbox>::default();
@@ -223,7 +217,7 @@ mod tests {
         hub.subscribe(topic, id, &outbox).await.unwrap();
         assert_eq!(outbox.take(), Some(OutboxItem::Begun(id)));
         let metrics = ChainMetrics::alone();
-        let prober = Prober::new(None).unwrap();
+        let prober = Prober::new(NodeAccess::plain()).unwrap();
         (
             LogFeed::new(pool, hub, metrics, prober, written),
             pages,

@@ -143,18 +143,16 @@ impl RelayFeed {
 mod tests {
     use super::*;
     use crate::background::feeds::sockets::OpenSocket;
+    use crate::node::access::NodeAccess;
     use crate::node::connector::Connector;
     use crate::shared::node_clients::ClientFactory;
     use crate::shared::outbox::{Outbox, OutboxItem};
     use bytes::Bytes;
     use forebay_core::feed::subscription::{RelayedTopic, SubscriptionFailure, SubscriptionId};
     use forebay_core::feed::takeover::TakeoverReason;
-    use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::fleet::tracker::Fleet;
-    use forebay_core::fleet::{HealthCriteria, ProbeOutcome};
-    use forebay_core::vocabulary::chain::BlockNumber;
+    use forebay_core::testing;
     use forebay_core::vocabulary::node::NodeRecord;
-    use pingora::server::configuration::ServerConf;
     use std::collections::HashMap;
 
     struct Scene {
@@ -167,25 +165,15 @@ mod tests {
 
     /// One node, that takes orders.
     async fn scene() -> Scene {
-        let pool = FleetState::new(Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        }));
-        let connector = Arc::new(Connector::new(&ServerConf::default()).unwrap());
+        let pool = FleetState::new(Fleet::new(testing::criteria()));
+        let connector = Arc::new(Connector::new(&NodeAccess::plain()));
         let metrics = ChainMetrics::alone();
         let mut clients = ClientFactory::new(connector, metrics.clone(), pool.places.clone(), 1);
         let node = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
         let upstreams = clients.call(vec![node.unwrap()], &[]);
         let (node, epoch) = (upstreams[0].id, 7);
         pool.replace(upstreams).await;
-        let good = ProbeOutcome::Answered {
-            head: BlockNumber(9),
-            chain_id: None,
-            syncing: false,
-        };
+        let good = testing::at(9);
         pool.hear_round(&[(node, good)], &[]).await;
         let (said, saying) = mpsc::channel(8);
         let (orders, taken) = mpsc::channel(8);

@@ -250,23 +250,19 @@ mod tests {
     use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-    use forebay_core::vocabulary::chain::BlockNumber;
-    use forebay_core::vocabulary::node::{NodeId, NodePurpose, Weight};
+    use forebay_core::testing::{self, at};
+    use forebay_core::vocabulary::node::NodeId;
 
     fn fleet() -> Fleet {
         let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
             block_time: Duration::from_secs(1),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
+            ..testing::criteria()
         });
         let member = |id, name: &str, rung| FleetMember {
-            id: NodeId(id),
             name: name.into(),
             rung,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..testing::member(id)
         };
         let members = vec![
             member(0, "one", Role::Own),
@@ -275,14 +271,6 @@ mod tests {
         ];
         fleet.replace(members, clock::now());
         fleet
-    }
-
-    fn at(head: u64) -> ProbeOutcome {
-        ProbeOutcome::Answered {
-            head: BlockNumber(head),
-            chain_id: None,
-            syncing: false,
-        }
     }
 
     fn round(fleet: &mut Fleet, probes: [ProbeOutcome; 3], now: Instant) -> FleetView {

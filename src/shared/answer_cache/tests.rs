@@ -13,10 +13,9 @@ use forebay_core::fleet::{FleetMember, HealthCriteria};
 use forebay_core::method::retention::Retention;
 use forebay_core::rpc::answer::Answer;
 use forebay_core::rpc::envelope::UpstreamCallId;
+use forebay_core::testing;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
-use forebay_core::vocabulary::node::{NodePurpose, Role, Weight};
-use std::time::Duration;
 
 const NODE: NodeId = NodeId(7);
 const OTHER: NodeId = NodeId(8);
@@ -65,18 +64,12 @@ fn answer(result_bytes: usize) -> WholeAnswer {
 /// Two nodes, and block 5 told.
 fn view(hash: u8) -> FleetView {
     let mut fleet = Fleet::new(HealthCriteria {
-        chain_id: None,
-        block_time: Duration::from_secs(12),
-        look: Duration::from_secs(5),
-        lag_blocks_max: 10,
         hysteresis: Hysteresis { rise: 1, fall: 1 },
+        ..testing::criteria()
     });
     let members = [NODE, OTHER].map(|id| FleetMember {
-        id,
         name: "a".into(),
-        rung: Role::Own,
-        weight: Weight::ONE,
-        purpose: NodePurpose::default(),
+        ..testing::member(id.0)
     });
     fleet.replace(members.to_vec(), now());
     let header = Arc::new(Header {

@@ -168,8 +168,8 @@ mod tests {
     use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::testing::{at, criteria, member};
     use crate::vocabulary::chain::BlockHash;
-    use crate::vocabulary::node::{NodePurpose, Weight};
 
     const ONE: NodeId = NodeId(1);
     const OTHER: NodeId = NodeId(2);
@@ -225,28 +225,18 @@ mod tests {
         const LEADER: NodeId = NodeId(0);
         let now = crate::testing::now();
         let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
+            ..criteria()
         });
         let member = |(id, rung): (NodeId, Role)| FleetMember {
-            id,
-            name: id.0.to_string().into(),
             rung,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..member(id.0)
         };
         let nodes = [(LEADER, Role::Leader), (ONE, Role::Own), (OTHER, Role::Own)];
         fleet.replace(nodes.map(member).into(), now);
         let mut hears = |heads: [Option<u64>; 3]| {
             let probe = |head: Option<u64>| match head {
-                Some(head) => ProbeOutcome::Answered {
-                    head: BlockNumber(head),
-                    chain_id: None,
-                    syncing: false,
-                },
+                Some(head) => at(head),
                 None => ProbeOutcome::Failed,
             };
             let probes: Vec<_> = (0..).map(NodeId).zip(heads.map(probe)).collect();
@@ -365,25 +355,11 @@ mod tests {
     fn others_are_awaited_for_half_a_block_time_where_they_live_and_lack_it() {
         let now = crate::testing::now();
         let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
             block_time: Duration::from_millis(1000),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
+            ..criteria()
         });
-        let member = |id| FleetMember {
-            id: NodeId(id),
-            name: id.to_string().into(),
-            rung: Role::Own,
-            weight: Weight::new(1).unwrap(),
-            purpose: NodePurpose::default(),
-        };
         fleet.replace(vec![member(1), member(2)], now);
-        let at = |head| ProbeOutcome::Answered {
-            head: BlockNumber(head),
-            chain_id: None,
-            syncing: false,
-        };
         fleet.hear_round(&[(ONE, at(100)), (OTHER, at(99))], now);
         let awaited = |fleet: &Fleet, millis| {
             let since = Duration::from_millis(millis);

@@ -152,8 +152,7 @@ fn own(view: &FleetView) -> impl Iterator<Item = &NodeView> {
 mod tests {
     use super::*;
     use crate::fleet::standing::Hysteresis;
-    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
-    use crate::vocabulary::node::{NodePurpose, Weight};
+    use crate::fleet::{Fleet, FleetMember, HealthCriteria, ProbeDetails};
 
     fn ask(awaited: &mut AwaitedBlocks, number: u64, head: u64) -> (u64, bool) {
         let asked = awaited.ask(BlockNumber(number), Some(BlockNumber(head)));
@@ -206,26 +205,18 @@ mod tests {
     /// A leader, which is node 0, and own ones of these names, from 1 on, all at block 100; a block takes 2 s.
     fn fleet(names: &[&str], now: Instant) -> Fleet {
         let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
             block_time: 2 * SECOND,
-            look: 5 * SECOND,
-            lag_blocks_max: 10,
             hysteresis: Hysteresis { rise: 1, fall: 1 },
+            ..crate::testing::criteria()
         });
         let names: Vec<_> = ["leader"].iter().chain(names).collect();
         let members = names.iter().zip(0..).map(|(name, id)| FleetMember {
-            id: NodeId(id),
             name: (**name).into(),
             rung: if id == 0 { Role::Leader } else { Role::Own },
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..crate::testing::member(id)
         });
         fleet.replace(members.collect(), now);
-        let probe = ProbeOutcome::Answered {
-            head: BlockNumber(100),
-            chain_id: None,
-            syncing: false,
-        };
+        let probe = crate::testing::at(100);
         let probes: Vec<_> = (0..).map(NodeId).zip(names.iter().map(|_| probe)).collect();
         fleet.hear_round(&probes, now);
         fleet

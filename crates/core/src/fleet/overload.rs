@@ -64,12 +64,10 @@ pub fn answers(conduct: &Conduct, now: Instant) -> bool {
 mod tests {
     use super::*;
     use crate::fleet::node_view::NodeView;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::fleet::{FleetMember, ProbeOutcome};
     use crate::rpc::classify;
-    use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
+    use crate::vocabulary::node::NodeId;
 
     #[test]
     fn what_a_node_that_answers_others_refuses_is_overload_and_else_it_is_not() {
@@ -101,26 +99,13 @@ mod tests {
 
     /// Three nodes: fit, fit and with a probe that failed, and out by such.
     fn nodes(now: Instant) -> Vec<NodeView> {
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        });
+        let mut fleet = Fleet::new(crate::testing::criteria());
         let member = |id| FleetMember {
-            id: NodeId(id),
             name: "node".into(),
-            rung: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+            ..crate::testing::member(id)
         };
         fleet.replace((0..3).map(member).collect(), now);
-        let well = ProbeOutcome::Answered {
-            head: BlockNumber(7),
-            chain_id: None,
-            syncing: false,
-        };
+        let well = crate::testing::at(7);
         for probes in [
             [well; 3],
             [well, well, ProbeOutcome::Failed],

@@ -287,12 +287,13 @@ fn share(node: &NodeView, now: Instant) -> f64 {
 mod tests {
     use super::*;
     use crate::fleet::sampler::Sampler;
-    use crate::fleet::standing::{Hysteresis, Reason};
+    use crate::fleet::standing::Reason;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::fleet::{FleetMember, ProbeOutcome};
+    use crate::testing::at;
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
+    use crate::vocabulary::node::{Role, Weight};
     use std::time::Duration;
 
     fn draw(
@@ -313,30 +314,14 @@ mod tests {
     }
 
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        });
+        let mut fleet = Fleet::new(crate::testing::criteria());
         let member = |(id, weight): (u32, &u64)| FleetMember {
-            id: NodeId(id),
-            name: format!("{id}").into(),
             rung: if id == 0 { Role::Leader } else { Role::Own },
             weight: Weight::new(*weight).unwrap(),
-            purpose: NodePurpose::default(),
+            ..crate::testing::member(id)
         };
         fleet.replace((0..).zip(weights).map(member).collect(), now);
         fleet
-    }
-
-    fn at(head: u64) -> ProbeOutcome {
-        ProbeOutcome::Answered {
-            head: BlockNumber(head),
-            chain_id: None,
-            syncing: false,
-        }
     }
 
     fn round(fleet: &mut Fleet, probes: &[ProbeOutcome], now: Instant) {

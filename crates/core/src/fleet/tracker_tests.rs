@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::fleet::depth::Gap;
-use crate::fleet::standing::Hysteresis;
 use crate::vocabulary::block_ref::BlockData;
 use crate::vocabulary::chain::BlockHash;
 
 use crate::vocabulary::header::Header;
-use crate::vocabulary::node::{NodePurpose, Weight};
+use crate::vocabulary::node::Weight;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,11 +19,9 @@ struct Story {
 
 fn member(id: u32, rung: Role) -> FleetMember {
     FleetMember {
-        id: NodeId(id),
         name: format!("node-{id}").into(),
         rung,
-        weight: Weight::ONE,
-        purpose: NodePurpose::default(),
+        ..crate::testing::member(id)
     }
 }
 
@@ -39,13 +36,7 @@ fn at(number: u64) -> ProbeOutcome {
 impl Story {
     /// Node 0 leads; as many own nodes as wanted follow.
     fn with_own_nodes(count: u32) -> Story {
-        let yardstick = HealthCriteria {
-            chain_id: None,
-            block_time: 12 * SECOND,
-            look: std::time::Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        };
+        let yardstick = crate::testing::criteria();
         let mut story = Story {
             fleet: Fleet::new(yardstick),
             now: crate::testing::now(),
@@ -130,11 +121,7 @@ fn a_node_of_another_chain_is_out_until_it_answers_the_right_id() {
     story.round(&[at(100), stranger]);
     assert_eq!(story.reason(1), Some(Reason::WrongChain));
     assert!(!story.fleet.view().nodes[1].is_last_resort());
-    let unasked = ProbeOutcome::Answered {
-        head: BlockNumber(100),
-        chain_id: None,
-        syncing: false,
-    };
+    let unasked = crate::testing::at(100);
     story.round(&[at(100), unasked]);
     story.round(&[at(100), unasked]);
     assert_eq!(

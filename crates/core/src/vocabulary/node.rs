@@ -388,6 +388,13 @@ pub struct NodeSpec {
     pub headers: Vec<(String, Secret)>,
 }
 
+impl NodeSpec {
+    /// Whether both lead to one node: by one URL, with the same headers.
+    pub fn is_same_node(&self, other: &NodeSpec) -> bool {
+        self.url.identity() == other.url.identity() && self.headers == other.headers
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,38 +3,20 @@
 mod model;
 
 use super::*;
-use crate::fleet::standing::Hysteresis;
 use crate::fleet::tracker::Fleet;
-use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::chain::BlockNumber;
-use crate::vocabulary::node::{NodePurpose, Role, Weight};
+use crate::vocabulary::node::Weight;
 
 const TOPIC: RelayedTopic = RelayedTopic::Syncing;
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// Own nodes from 1 on, all fit and as high.
 fn view(nodes: u32, now: Instant) -> FleetView {
-    let mut fleet = Fleet::new(HealthCriteria {
-        chain_id: None,
-        block_time: Duration::from_secs(12),
-        look: Duration::from_secs(5),
-        lag_blocks_max: 10,
-        hysteresis: Hysteresis { rise: 2, fall: 3 },
-    });
-    let member = |id: u32| FleetMember {
-        id: NodeId(id),
-        name: id.to_string().into(),
-        rung: Role::Own,
-        weight: Weight::ONE,
-        purpose: NodePurpose::default(),
-    };
+    let mut fleet = Fleet::new(crate::testing::criteria());
+    let member = |id: u32| crate::testing::member(id);
     fleet.replace((1..=nodes).map(member).collect(), now);
-    let good = ProbeOutcome::Answered {
-        head: BlockNumber(9),
-        chain_id: None,
-        syncing: false,
-    };
+    let good = crate::testing::at(9);
     let probes: Vec<_> = (1..=nodes).map(|id| (NodeId(id), good)).collect();
     fleet.hear_round(&probes, now);
     fleet.view()

@@ -120,7 +120,7 @@ mod tests {
     use crate::fleet::standing::Hysteresis;
     use crate::fleet::{FleetMember, HealthCriteria, ProbeDetails, ProbeOutcome};
     use crate::vocabulary::chain::BlockHash;
-    use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
+    use crate::vocabulary::node::NodeId;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -141,11 +141,8 @@ mod tests {
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
             });
             let members = [1, 2, 3].map(|id| FleetMember {
-                id: NodeId(id),
                 name: "node".into(),
-                rung: Role::Own,
-                weight: Weight::ONE,
-                purpose: NodePurpose::default(),
+                ..crate::testing::member(id)
             });
             fleet.replace(members.to_vec(), now);
             Scene { fleet, now }

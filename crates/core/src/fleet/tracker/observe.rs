@@ -131,7 +131,7 @@ mod tests {
     use crate::fleet::view::FleetView;
     use crate::fleet::{FleetMember, HealthCriteria};
     use crate::vocabulary::chain::BlockHash;
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
+    use crate::vocabulary::node::{Role, Weight};
 
     const LEADER: NodeId = NodeId(0);
     const ONE: NodeId = NodeId(1);
@@ -147,11 +147,8 @@ mod tests {
         fn set(weight: Weight) -> Scene {
             let now = crate::testing::now();
             let mut fleet = Fleet::new(HealthCriteria {
-                chain_id: None,
-                block_time: Duration::from_secs(12),
-                look: Duration::from_secs(5),
-                lag_blocks_max: 10,
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
+                ..crate::testing::criteria()
             });
             let nodes = [
                 (LEADER, Role::Leader, Weight::ONE),
@@ -159,11 +156,10 @@ mod tests {
                 (OTHER, Role::Own, weight),
             ];
             let members = nodes.map(|(id, rung, weight)| FleetMember {
-                id,
                 name: "node".into(),
                 rung,
                 weight,
-                purpose: NodePurpose::default(),
+                ..crate::testing::member(id.0)
             });
             fleet.replace(members.to_vec(), now);
             let mut scene = Scene { fleet, now };
