@@ -229,13 +229,9 @@ impl<'a> ForwardedCall<'a> {
                         body = anew;
                     }
                 }
-                RetryStep::Ask {
-                    node,
-                    until,
-                    ladder,
-                } => {
+                RetryStep::Ask { node, until, tier } => {
                     self.charges(true, now);
-                    if let Some(served) = self.ask(node, until, ladder, &body).await {
+                    if let Some(served) = self.ask(node, until, tier, &body).await {
                         return served;
                     }
                 }
@@ -314,14 +310,14 @@ impl<'a> ForwardedCall<'a> {
     }
 
     /// Counts what is about to be asked.
-    fn count(&mut self, ladder: Tier) {
+    fn count(&mut self, tier: Tier) {
         let metrics = &self.engine.metrics;
         match self.last {
             // It is asked whether it knows more than `null`.
             Some(AttemptClass::Ok) | None => {}
             Some(class) => metrics.failed_over(class),
         }
-        if ladder == Tier::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
+        if tier == Tier::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
             metrics.fallback_call();
         }
     }

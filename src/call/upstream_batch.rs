@@ -103,7 +103,7 @@ pub fn gather<'a>(
         }
         let step = draw(engine, &snapshot, &mut rider, (&convoys, now));
         let bytes = rider.errand.body.len();
-        let RetryStep::Ask { node, ladder, .. } = step else {
+        let RetryStep::Ask { node, tier, .. } = step else {
             if has_turn {
                 travels.push(UpstreamStep::Alone(rider, Some(step)));
             } else {
@@ -113,10 +113,10 @@ pub fn gather<'a>(
         };
         let is_open = |convoy: &UpstreamBatch<'_>| convoy.node == node && convoy.has_room(bytes);
         match convoys.iter().rposition(is_open) {
-            Some(at) => convoys[at].take(rider, ladder),
+            Some(at) => convoys[at].take(rider, tier),
             None if has_turn => {
                 let mut convoy = open(&snapshot, node, (attempt, now));
-                convoy.take(rider, ladder);
+                convoy.take(rider, tier);
                 convoys.push(convoy);
             }
             None => {
@@ -140,12 +140,12 @@ fn draw(
     (convoys, now): (&[UpstreamBatch<'_>], Instant),
 ) -> RetryStep {
     let bytes = rider.errand.body.len();
-    rider.errand.step(now, |ladder, passed, needs| {
+    rider.errand.step(now, |tier, passed, needs| {
         let suits = |convoy: &&UpstreamBatch<'_>| {
             let node = snapshot.view.node(convoy.node);
             let draw = Draw {
                 view: &snapshot.view,
-                tier: ladder,
+                tier,
                 passed,
                 needs,
                 now,
@@ -154,7 +154,7 @@ fn draw(
         };
         let found = convoys.iter().rev().find(suits);
         found.map_or_else(
-            || engine.pool.draw(ladder, passed, needs),
+            || engine.pool.draw(tier, passed, needs),
             |convoy| Some(convoy.node),
         )
     })
@@ -188,9 +188,9 @@ impl<'a> UpstreamBatch<'a> {
         self.riders.len() < self.calls_max && self.bytes + bytes <= BODY_BYTES_MAX
     }
 
-    fn take(&mut self, rider: BoxedMember<'a>, ladder: Tier) {
+    fn take(&mut self, rider: BoxedMember<'a>, tier: Tier) {
         self.bytes += rider.errand.body.len();
-        self.riders.push((rider, ladder));
+        self.riders.push((rider, tier));
     }
 
     /// A single rider goes as a call of its own.
@@ -198,10 +198,10 @@ impl<'a> UpstreamBatch<'a> {
         if self.riders.len() > 1 {
             return Some(UpstreamStep::Together(self));
         }
-        let (rider, ladder) = self.riders.pop()?;
+        let (rider, tier) = self.riders.pop()?;
         let step = RetryStep::Ask {
             node: self.node,
-            ladder,
+            tier,
             until: rider.errand.attempt_end(),
         };
         Some(UpstreamStep::Alone(rider, Some(step)))
@@ -237,9 +237,9 @@ impl<'a> UpstreamBatch<'a> {
         };
         let now = clock::now();
         let mut until = now;
-        for (mut rider, ladder) in self.riders {
+        for (mut rider, tier) in self.riders {
             match (asked, &place) {
-                (Some((_, node)), Ok(_)) => until = rider.errand.depart(ladder, node, now),
+                (Some((_, node)), Ok(_)) => until = rider.errand.depart(tier, node, now),
                 (Some(_), Err(Missed::Full)) => rider.miss(),
                 (Some(_), Err(Missed::Gone)) => rider.errand.take_back(),
                 (None, _) => rider.errand.stranded(),

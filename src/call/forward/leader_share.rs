@@ -56,9 +56,9 @@ impl<'a> ForwardedCall<'a> {
     /// The next step.
     pub(super) fn next(&mut self, now: Instant) -> RetryStep {
         let (engine, leave) = (self.engine, self.leave());
-        let draw = |ladder, passed: &[NodeId], needs: &NodeRequirements<'_>| {
+        let draw = |tier, passed: &[NodeId], needs: &NodeRequirements<'_>| {
             let draw = |passed: &[NodeId]| {
-                affinity::draw(&self.asking.affinity, engine, ladder, passed, needs)
+                affinity::draw(&self.asking.affinity, engine, tier, passed, needs)
             };
             match &leave {
                 None => draw(passed),

@@ -25,7 +25,7 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         id: NodeId,
         mut until: Instant,
-        ladder: Tier,
+        tier: Tier,
         body: &[u8],
     ) -> Option<(ServedAnswer, CallOutcome)> {
         let pool = &self.engine.pool;
@@ -40,7 +40,7 @@ impl<'a> ForwardedCall<'a> {
         let place = match upstream.places.at_once(upstream, &node.load) {
             Some(place) => place,
             None => {
-                let place = Box::pin(self.find_place(snapshot, id, ladder)).await?;
+                let place = Box::pin(self.find_place(snapshot, id, tier)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
                 let kept = self.asking.kept.as_deref();
                 if let Some(kept) =
@@ -61,9 +61,9 @@ impl<'a> ForwardedCall<'a> {
                 place
             }
         };
-        self.count(ladder);
+        self.count(tier);
         self.digging = self.journey.digs(node.id).then(|| node.load.dig());
-        let following = self.following(|last| AttemptKind::after(last, ladder));
+        let following = self.following(|last| AttemptKind::after(last, tier));
         let wanted = self.wanted(until, following);
         let first = PreparedAttempt {
             pool,
@@ -88,12 +88,12 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         snapshot: &Snapshot,
         drawn: NodeId,
-        ladder: Tier,
+        tier: Tier,
     ) -> Option<NodePlace> {
         let (needs, passed) = self.journey.wants();
         let seats = seats(
             snapshot,
-            (drawn, ladder),
+            (drawn, tier),
             passed,
             needs,
             &self.asking.affinity,
@@ -124,14 +124,14 @@ impl<'a> ForwardedCall<'a> {
 /// The nodes whose places will do for a call that was drawn `drawn`.
 fn seats(
     snapshot: &Snapshot,
-    (drawn, ladder): (NodeId, Tier),
+    (drawn, tier): (NodeId, Tier),
     passed: &[NodeId],
     needs: &NodeRequirements<'_>,
     aim: &Affinity,
 ) -> Vec<NodeCandidate> {
     let draw = Draw {
         view: &snapshot.view,
-        tier: ladder,
+        tier,
         passed,
         needs,
         now: clock::now(),

@@ -32,9 +32,9 @@ impl<'a> ForwardedCall<'a> {
         mut draw: impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
     ) -> RetryStep {
         let (budget, leave) = (&self.engine.budget, self.leave());
-        let draw = |ladder, passed: &[NodeId], needs: &NodeRequirements<'a>| match &leave {
-            None => draw(ladder, passed, needs),
-            Some(leave) => leave.draw(passed, |passed| draw(ladder, passed, needs)),
+        let draw = |tier, passed: &[NodeId], needs: &NodeRequirements<'a>| match &leave {
+            None => draw(tier, passed, needs),
+            Some(leave) => leave.draw(passed, |passed| draw(tier, passed, needs)),
         };
         let step = self.journey.next(now, draw, || budget.withdraw(now));
         self.note(leave);
@@ -42,8 +42,8 @@ impl<'a> ForwardedCall<'a> {
     }
 
     /// The node of the last step, `node`, is about to be asked, until then.
-    pub fn depart(&mut self, ladder: Tier, node: &NodeView, now: Instant) -> Instant {
-        self.count(ladder);
+    pub fn depart(&mut self, tier: Tier, node: &NodeView, now: Instant) -> Instant {
+        self.count(tier);
         self.digging = self.journey.digs(node.id).then(|| node.load.dig());
         self.journey.attempt_end(now)
     }

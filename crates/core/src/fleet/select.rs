@@ -822,15 +822,10 @@ mod tests {
         assert_eq!(last(&view, &any), [2]);
     }
 
-    fn drawn(
-        view: &FleetView,
-        ladder: Tier,
-        needs: &NodeRequirements<'_>,
-        now: Instant,
-    ) -> Vec<u32> {
+    fn drawn(view: &FleetView, tier: Tier, needs: &NodeRequirements<'_>, now: Instant) -> Vec<u32> {
         let mut dice = SeededDice::new(7);
         let mut nodes: Vec<_> = (0..200)
-            .filter_map(|_| draw(view, ladder, (&[], needs), now, &mut dice))
+            .filter_map(|_| draw(view, tier, (&[], needs), now, &mut dice))
             .map(|id| id.0)
             .collect();
         nodes.sort_unstable();
@@ -972,11 +967,11 @@ mod tests {
         let mut fleet = fleet(&[0, 0], now);
         round(&mut fleet, &[at(9), at(9)], now);
         let mut dice = SeededDice::new(1);
-        for ladder in [Tier::Own, Tier::Fallback, Tier::LastResort] {
+        for tier in [Tier::Own, Tier::Fallback, Tier::LastResort] {
             assert_eq!(
                 draw(
                     &fleet.view(),
-                    ladder,
+                    tier,
                     (&[], &NodeRequirements::default()),
                     now,
                     &mut dice
