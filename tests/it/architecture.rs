@@ -116,7 +116,7 @@ const PROGRAM: House = House {
     ],
     left: &[("call", "router"), ("call", "client"), ("router", "client")],
     circles_left: &["rooms: call, client, router"],
-    long_left: &["call/exchange.rs"],
+    long_left: &[],
     is_pure: false,
 };
 

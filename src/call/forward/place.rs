@@ -15,12 +15,11 @@ use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::fleet::select::Draw;
-use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
 impl<'a> ForwardedCall<'a> {
-    /// One attempt; `Some` when it ended the errand.
+    /// One attempt; `Some` when it ended the call.
     pub(super) async fn ask(
         &mut self,
         id: NodeId,
@@ -34,7 +33,7 @@ impl<'a> ForwardedCall<'a> {
         let (Some(mut upstream), Some(mut node)) = (snapshot.upstream(id), snapshot.view.node(id))
         else {
             // It was removed this very moment.
-            self.journey.hear(AttemptClass::NoConnection, false);
+            self.stranded();
             return None;
         };
         let place = match upstream.places.at_once(upstream, &node.load) {
@@ -57,12 +56,11 @@ impl<'a> ForwardedCall<'a> {
                     return None;
                 };
                 (upstream, node) = found;
-                until = self.attempt_end();
+                until = self.attempt_end(clock::now());
                 place
             }
         };
-        self.count(tier);
-        self.digging = self.journey.digs(node.id).then(|| node.load.dig());
+        self.depart(node);
         let following = self.following(|last| AttemptKind::after(last, tier));
         let wanted = self.wanted(until, following);
         let first = PreparedAttempt {
@@ -98,7 +96,7 @@ impl<'a> ForwardedCall<'a> {
             needs,
             &self.asking.affinity,
         );
-        let (pool, deadline) = (&self.engine.pool, self.journey.deadline());
+        let (pool, deadline) = (&self.engine.pool, self.deadline());
         let client = self.terms.client;
         let in_line = self.flight.map(|flight| flight.wait(client.network()));
         let found = pool.wait(client, &seats, deadline).await;
@@ -110,11 +108,11 @@ impl<'a> ForwardedCall<'a> {
                 Some(place)
             }
             Err(Missed::Full) => {
-                self.journey.turn_away();
+                self.turn_away();
                 None
             }
             Err(Missed::Gone) => {
-                self.journey.take_back();
+                self.take_back();
                 None
             }
         }

@@ -192,6 +192,11 @@ impl<'a> RetryPlanner<'a> {
         &self.tried
     }
 
+    /// The tier of the last attempt.
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
     /// When the call may be asked of another node after one that brought no answer.
     pub fn repeat(&self) -> RepeatRule {
         self.treatment.repeat()

@@ -87,7 +87,7 @@ impl<'a> Draw<'a> {
         nodes
     }
 
-    /// Whether a call may go to `node` because another one of its packet does: a draw might have come
+    /// Whether a call may go to `node` because another one of its batch does: a draw might have come
     /// to it, whoever else there is.
     pub fn suits(&self, node: &NodeView) -> bool {
         let Draw { needs, now, .. } = *self;
