@@ -11,7 +11,8 @@
 //!   [`awaited_block`] waits for a block that may be there any moment; [`sticky`] is for filters
 //! - several nodes at once: [`broadcast`] and [`pending_nonce`], each by a [`fanout`];
 //!   [`pending_transaction`] shows what no node does
-//! - [`batch`] answers many calls, the reads among them by an [`upstream_batch`] to one node
+//! - [`batch`] answers many calls; the reads among them go in groups, each an [`upstream_batch`] to one node:
+//!   one attempt for all of its calls, by the same [`attempt`], [`exchange`] and [`patience`]
 
 pub mod answer;
 mod answer_copy;

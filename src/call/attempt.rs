@@ -15,8 +15,8 @@ use forebay_core::call::doubts;
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
 use forebay_core::fleet::overload;
-use forebay_core::rpc::classify::Overload;
-use forebay_core::rpc::classify::{AttemptClass, Blame, Verdict};
+use forebay_core::rpc::batch::MemberOutcome;
+use forebay_core::rpc::classify::{AttemptClass, Blame, Overload, Verdict};
 use forebay_core::wire::trace::TraceParent;
 
 /// Faster answers say how fast a node is.
@@ -45,19 +45,21 @@ pub struct AttemptSpec<'a> {
     pub may_be_held_back: bool,
 }
 
-/// Counts an attempt from its beginning to its end, also when it is dropped on the way.
+/// Counts an attempt from its beginning to its end, also when it is dropped on the way: for the metrics as many
+/// as it has calls, for its node's places one.
 pub struct Attempt {
     stand: AttemptPlacement,
+    calls: u32,
     began_at: Instant,
     /// Until its answer had begun: how fast the client takes the rest says nothing of the node.
     took: Option<Duration>,
     is_settled: bool,
     /// See [`AttemptSpec::may_be_held_back`].
-    pub may_be_held_back: bool,
+    may_be_held_back: bool,
     /// Where it is recorded.
     span: Option<AttemptSpan>,
-    /// Where its client is told of it.
-    footprint: Option<TrailGuard>,
+    /// Where its client is told of it, call by call.
+    footprints: Vec<TrailGuard>,
 }
 
 /// Where it stands with its node.
@@ -92,24 +94,26 @@ impl AttemptPlacement {
 }
 
 impl Attempt {
-    /// Begins an attempt as a part of `trace`.
-    pub fn begin(
-        place: NodePlace,
-        trace: Option<&Trace>,
-        following: Option<TrailContext<'_>>,
-    ) -> Attempt {
+    /// Begins an attempt for so many calls, which are one request.
+    pub fn begin(place: NodePlace, calls: usize, wanted: &AttemptSpec<'_>) -> Attempt {
+        let (name, metrics) = (&place.upstream.spec.name, &place.upstream.metrics);
+        let trace = wanted.trace.as_ref().filter(|_| calls == 1);
+        let span = AttemptSpan::begin(trace, name, metrics.chain());
+        let leave = |it: TrailContext<'_>| (0..calls).map(|_| it.begin(name)).collect();
+        let footprints = wanted.following.map(leave).unwrap_or_default();
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX).max(1);
+        if calls > 1 {
+            place.load.limiter.begin_with(calls - 1);
+        }
         Attempt {
-            span: AttemptSpan::begin(
-                trace,
-                &place.upstream.spec.name,
-                place.upstream.metrics.chain(),
-            ),
-            footprint: following.map(|it| it.begin(&place.upstream.spec.name)),
             stand: AttemptPlacement::Placed(place),
+            calls,
             began_at: clock::now(),
             took: None,
             is_settled: false,
-            may_be_held_back: false,
+            may_be_held_back: wanted.may_be_held_back,
+            span,
+            footprints,
         }
     }
 
@@ -134,7 +138,7 @@ impl Attempt {
             upstream: self.stand.upstream().clone(),
             load: self.stand.load().clone(),
         });
-        if let Some(footprint) = self.footprint.take() {
+        for footprint in self.footprints.drain(..) {
             footprint.end(AttemptClass::Ok);
         }
         self.took = Some(clock::now().saturating_duration_since(self.began_at));
@@ -148,12 +152,9 @@ impl Attempt {
             .took
             .unwrap_or_else(|| now.saturating_duration_since(self.began_at));
         self.is_settled = true;
-        self.upstream().metrics.attempted(verdict.class, took);
+        self.count(0, verdict.class, took);
         if let Some(span) = self.span.take() {
             span.end(verdict.class);
-        }
-        if let Some(footprint) = self.footprint.take() {
-            footprint.end(verdict.class);
         }
         let load = self.stand.load();
         let is_held_back = self.may_be_held_back
@@ -161,31 +162,85 @@ impl Attempt {
             && load.conduct.has_answered_since(self.began_at);
         verdict.overload = overload::of(verdict, &load.conduct, now);
         match verdict.overload {
-            Some(Overload::Refused) => {
-                if let AttemptPlacement::Placed(place) = &self.stand {
-                    load.limiter.refused(place.number, now);
-                }
-                return None;
-            }
             Some(Overload::Waited) if is_held_back => return None,
-            Some(Overload::Waited) => {
-                load.limiter.timed_out(now);
-                load.failed(took, now);
-                return None;
-            }
+            Some(met) => self.meet(met, now),
             None => {}
         }
         match verdict.blame() {
+            _ if verdict.overload == Some(Overload::Refused) => {}
             Blame::Fault | Blame::None if is_held_back => {}
-            Blame::Fault => {
-                load.failed(took, now);
-                let is_sure = !doubts::is_doubtful(verdict.class);
-                return is_sure.then(|| load.conduct.faulted("", now, now))?;
-            }
+            Blame::Fault => return self.fail(verdict.class, took, now),
             Blame::None => load.answered(self.stand.number(), took, now),
             Blame::Rest(_) => load.waited(took, now),
         }
         None
+    }
+
+    /// The same of several calls. For the metrics each is an attempt that took as long as all of them, but
+    /// for those that are asked again alone: they are of class `alone`, or only what they come to then
+    /// counts. For the load it is many answers at once, or one fault.
+    pub fn settle_all(
+        &mut self,
+        outcomes: &mut [MemberOutcome<'_>],
+        alone: Option<AttemptClass>,
+    ) -> Option<Penalty> {
+        let now = clock::now();
+        let took = now.saturating_duration_since(self.began_at);
+        self.is_settled = true;
+        let load = self.stand.load();
+        let (mut met, mut fault) = (None, None);
+        for (at, outcome) in outcomes.iter_mut().enumerate() {
+            let mut class = alone;
+            if let MemberOutcome::Answered(verdict, _) | MemberOutcome::Unanswered(verdict) =
+                outcome
+            {
+                verdict.overload = overload::of(verdict, &load.conduct, now);
+                met = met.or(verdict.overload);
+                let is_fault = verdict.blame() == Blame::Fault;
+                fault = is_fault.then_some(verdict.class).or(fault);
+                class = Some(verdict.class);
+            }
+            if let Some(class) = class {
+                self.count(at, class, took);
+            }
+        }
+        if let Some(met) = met {
+            self.meet(met, now);
+        }
+        match fault {
+            Some(class) => return self.fail(class, took, now),
+            None if met.is_none() => load.answered_many(took, self.calls, now),
+            None => {}
+        }
+        None
+    }
+
+    /// Counts one of its calls.
+    fn count(&self, at: usize, class: AttemptClass, took: Duration) {
+        self.upstream().metrics.attempted(class, took);
+        if let Some(footprint) = self.footprints.get(at) {
+            footprint.end(class);
+        }
+    }
+
+    /// The node had too much to do.
+    fn meet(&self, overload: Overload, now: Instant) {
+        let limiter = &self.stand.load().limiter;
+        match (overload, &self.stand) {
+            (Overload::Refused, AttemptPlacement::Placed(place)) => {
+                limiter.refused(place.number, now);
+            }
+            (Overload::Refused, AttemptPlacement::Left(_)) => {}
+            (Overload::Waited, _) => limiter.timed_out(now),
+        }
+    }
+
+    /// It is at fault, as far as that is sure.
+    fn fail(&self, class: AttemptClass, took: Duration, now: Instant) -> Option<Penalty> {
+        let load = self.stand.load();
+        load.failed(took, now);
+        let is_sure = !doubts::is_doubtful(class);
+        is_sure.then(|| load.conduct.faulted("", now, now))?
     }
 
     /// The node broke off an answer that had begun: that is its own fault.
@@ -197,11 +252,16 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
+        if self.calls > 1 {
+            self.stand.load().limiter.end_with(self.calls - 1);
+        }
         if !self.is_settled {
             let took = clock::now().saturating_duration_since(self.began_at);
-            self.upstream()
-                .metrics
-                .attempted(AttemptClass::Cancelled, took);
+            for _ in 0..self.calls {
+                self.upstream()
+                    .metrics
+                    .attempted(AttemptClass::Cancelled, took);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Many calls in one packet: plain reads travel together, any other call goes its own way; the
-//! answers come back in their order.
+//! Many calls in one request: plain reads go together, any other call goes its own way; the answers come
+//! back in their order.
 //!
-//! The answers are held until the last one is there, within the packet's room: what has none any
+//! The answers are held until the last one is there, within the request's room: what has none any
 //! more is refused alone, unless a node may have carried it out.
 
 use std::collections::VecDeque;
@@ -18,15 +18,16 @@ use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::router;
 use crate::call::stored;
-use crate::call::upstream_batch::{self, BoxedMember, PlannedItem, UpstreamStep};
+use crate::call::upstream_batch::{self, BoxedMember, PlannedItem};
 use crate::shared::answer_budget::AnswerBudget;
 use forebay_core::call::cache::CachePlan;
+use forebay_core::call::groups::Group;
 use forebay_core::method::Treatment;
 use forebay_core::rpc::envelope::{Call, RequestItem};
 use forebay_core::rpc::refusal::Refusal;
 
 /// Of one batch, so many calls that go their own way are under way at once, so many of those that
-/// travel together or did, and so many of those that waited for an answer which could not be shared.
+/// go together or did, and so many of those that waited for an answer which could not be shared.
 const FAN_OUT: usize = 16;
 
 /// Room that a call which is no read must find before it is asked: for a hash or an id.
@@ -92,16 +93,16 @@ pub async fn serve(
         let kept = planned.iter().filter_map(kept);
         Box::pin(stored::find_all(engine, kept, terms)).await;
     }
-    let (riders, given) = upstream_batch::board(engine, &planned, &snapshot.view, terms);
+    let (members, given) = upstream_batch::members(engine, &planned, &snapshot.view, terms);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];
-    riders
+    members
         .iter()
-        .for_each(|it| ways[it.place()] = MemberRoute::Shared);
+        .for_each(|it| ways[it.place] = MemberRoute::Shared);
     given.iter().for_each(|it| ways[*it] = MemberRoute::Given);
     let mut own = (0..items.len()).filter(|place| ways[*place] == MemberRoute::Own);
     let attempt = terms.policy.limits.times.attempt;
-    let mut waiting = VecDeque::from(riders);
+    let mut waiting = VecDeque::from(members);
     let mut answers: Vec<Option<ServedAnswer>> = items.iter().map(|_| None).collect();
     let mut under_way: FuturesUnordered<BoxFuture<'_, FinishedMembers<'_>>> =
         FuturesUnordered::new();
@@ -116,9 +117,9 @@ pub async fn serve(
     // Each kind has its own turns: who waits for another's answer must not take that one's.
     let (mut of_own, mut of_shared) = (0, 0);
     loop {
-        for travel in upstream_batch::gather(engine, &mut waiting, FAN_OUT - of_shared, attempt) {
+        for group in upstream_batch::split(engine, &mut waiting, FAN_OUT - of_shared, attempt) {
             of_shared += 1;
-            under_way.push(go(engine, items, travel, terms).boxed());
+            under_way.push(together(engine, items, group, terms).boxed());
         }
         while of_own < FAN_OUT
             && let Some(place) = own.next()
@@ -208,32 +209,26 @@ fn refused_alike(planned: &[PlannedItem<'_>], answers: &[Option<ServedAnswer>]) 
     alike.cloned()
 }
 
-/// A travel to its end.
-async fn go<'a>(
+/// What a group of calls came to.
+async fn together<'a>(
     engine: &'a CallState,
     items: &[RequestItem<'_>],
-    travel: UpstreamStep<'a>,
+    group: Group<BoxedMember<'a>>,
     terms: CallContext<'a>,
 ) -> FinishedMembers<'a> {
     let mut done = FinishedMembers {
         way: MemberRoute::Shared,
-        answers: Vec::with_capacity(travel.calls()),
+        answers: Vec::with_capacity(group.members.len()),
         left: Vec::new(),
     };
-    let mut keep = |(place, served): (usize, ServedAnswer)| {
-        let kept = keep(served, &items[place], terms.room);
-        done.answers.push((place, kept));
-    };
-    match travel {
-        UpstreamStep::Together(convoy) => {
-            for rider in convoy.travel(engine, terms).await {
-                match rider.leave() {
-                    Ok(answer) => keep(answer),
-                    Err(rider) => done.left.push(rider),
-                }
+    for member in upstream_batch::ask(engine, group, terms).await {
+        match member.leave() {
+            Ok((place, served)) => {
+                let kept = keep(served, &items[place], terms.room);
+                done.answers.push((place, kept));
             }
+            Err(member) => done.left.push(member),
         }
-        UpstreamStep::Alone(rider, step) => keep(rider.part(step).await),
     }
     done
 }

@@ -178,18 +178,18 @@ impl<'a> BroadcastCall<'a> {
             passed: &self.asked,
         };
         let view = &self.engine.pool.snapshot().view;
-        let mut ladder = Some(Tier::Own);
-        while let Some(rung) = ladder {
-            if rung == Tier::LastResort && !limits.fails_open {
+        let mut next = Some(Tier::Own);
+        while let Some(tier) = next {
+            if tier == Tier::LastResort && !limits.fails_open {
                 return None;
             }
-            let nodes = spread(view, rung, wish, now, &mut clock::roll);
+            let nodes = spread(view, tier, wish, now, &mut clock::roll);
             if nodes.is_empty() {
-                ladder = rung.below();
+                next = tier.below();
             } else if !is_free && !self.engine.budget.withdraw(now) {
                 return None;
             } else {
-                if rung == Tier::Fallback {
+                if tier == Tier::Fallback {
                     self.engine.metrics.fallback_call();
                 }
                 return Some(nodes);

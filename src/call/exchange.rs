@@ -15,11 +15,10 @@ use super::attempt::{Attempt, AttemptSpec};
 use super::patience::in_time;
 use crate::clock;
 use crate::node::connection::BUFFER_BYTES;
-use crate::node::fault::BodyFault;
 use crate::node::reply::{BufferedBody, NodeResponse};
 use crate::observe::access_log::AccessLogEntry;
 use crate::observe::logs;
-use crate::shared::answer_budget::{AnswerBudget, AnswerReservation};
+use crate::shared::answer_budget::{AnswerReservation, ReadReservation};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::NodePlace;
@@ -161,16 +160,14 @@ pub async fn attempt<'a>(
     place: Option<NodePlace>,
 ) -> (Verdict, AttemptContent<'a>) {
     let place = place.unwrap_or_else(|| NodePlace::always(upstream, &node.load));
-    let mut attempt = Attempt::begin(place, wanted.trace.as_ref(), wanted.following);
-    attempt.may_be_held_back = wanted.may_be_held_back;
+    let mut attempt = Attempt::begin(place, 1, wanted);
     let trace = attempt.told(wanted.trace.as_ref());
     let exchanged = pin!(exchange(upstream, body, wanted, trace));
     let began_at = attempt.began_at();
     let exchanged = in_time(pool, (upstream, node), wanted, began_at, exchanged).await;
-    let (mut verdict, found) =
-        exchanged.unwrap_or((AttemptClass::Timeout.into(), ExchangeContent::Nothing));
-    let content = match found {
-        ExchangeContent::Large(begun) => {
+    let exchanged = exchanged.unwrap_or(Err(Unread::Failed(AttemptClass::Timeout.into())));
+    let (mut verdict, content) = match exchanged {
+        Ok(ExchangeContent::Large(begun)) => {
             attempt.commit();
             let (begun, start) = *begun;
             let large = StreamedAnswer {
@@ -182,11 +179,14 @@ pub async fn attempt<'a>(
                 entry: None,
                 copy: None,
             };
-            return (verdict, AttemptContent::Large(Box::new(large)));
+            let content = AttemptContent::Large(Box::new(large));
+            return (AttemptClass::Ok.into(), content);
         }
-        ExchangeContent::Nothing => AttemptContent::Nothing,
-        ExchangeContent::Whole(answer, held) => AttemptContent::Whole(answer, held),
-        ExchangeContent::TooLarge => AttemptContent::TooLarge,
+        Ok(ExchangeContent::Whole(verdict, answer, held)) => {
+            (verdict, AttemptContent::Whole(answer, held))
+        }
+        Err(Unread::Failed(verdict)) => (verdict, AttemptContent::Nothing),
+        Err(Unread::TooLarge) => (AttemptClass::RpcError.into(), AttemptContent::TooLarge),
     };
     if let Some(sentence) = attempt.settle(&mut verdict) {
         pool.sentence(upstream.id, sentence, "").await;
@@ -227,11 +227,23 @@ fn alarm(upstream: &Upstream, node: &NodeView, shut: Rejection) {
     }
 }
 
+/// What an exchange brought.
 enum ExchangeContent<'a> {
-    Nothing,
-    Whole(WholeAnswer, AnswerReservation<'a>),
+    Whole(Verdict, WholeAnswer, AnswerReservation<'a>),
     Large(Box<(OpenAnswer, Bytes)>),
+}
+
+/// Why an exchange brought no answer.
+pub(super) enum Unread {
+    Failed(Verdict),
+    /// Longer than wanted, or than there is room for.
     TooLarge,
+}
+
+impl<V: Into<Verdict>> From<V> for Unread {
+    fn from(verdict: V) -> Unread {
+        Unread::Failed(verdict.into())
+    }
 }
 
 async fn exchange<'a>(
@@ -239,65 +251,56 @@ async fn exchange<'a>(
     body: &[u8],
     wanted: &AttemptSpec<'a>,
     trace: Option<TraceParent>,
-) -> (Verdict, ExchangeContent<'a>) {
+) -> Result<ExchangeContent<'a>, Unread> {
     let own = upstream.link.number(1);
     let mut digits = itoa::Buffer::new();
     let body = numbered(body, own.write(&mut digits));
     let sent = upstream.link.send(&body, wanted.reuse, trace.as_ref());
-    match sent.await {
-        Ok(reply) => read(reply, own, wanted).await,
-        Err(fault) => (fault.class().into(), ExchangeContent::Nothing),
+    let mut reply = sent.await.map_err(|fault| fault.class())?;
+    match read_start(&mut reply, wanted).await? {
+        BufferedBody::Whole(body) => judge(&mut reply, own, &body, wanted.room.attempt()),
+        BufferedBody::More(start) => read_large(reply, own, start, wanted).await,
     }
 }
 
-async fn read<'a>(
-    mut reply: NodeResponse,
-    own: UpstreamCallId,
-    wanted: &AttemptSpec<'a>,
-) -> (Verdict, ExchangeContent<'a>) {
-    if reply
-        .bytes_left()
-        .is_some_and(|length| length > wanted.bytes_max)
-    {
-        return (AttemptClass::RpcError.into(), ExchangeContent::TooLarge);
-    }
-    let Some(start) = read_start(&mut reply, wanted.room).await else {
-        return (AttemptClass::RpcError.into(), ExchangeContent::TooLarge);
-    };
-    match start {
-        Err(fault) => (fault.class().into(), ExchangeContent::Nothing),
-        // In chunks, it didn't say how long it would be.
-        Ok(BufferedBody::Whole(start) | BufferedBody::More(start))
-            if start.len() as u64 > wanted.bytes_max =>
-        {
-            (AttemptClass::RpcError.into(), ExchangeContent::TooLarge)
-        }
-        Ok(BufferedBody::Whole(body)) => judge(&mut reply, own, &body, wanted.room.attempt()),
-        Ok(BufferedBody::More(start)) => read_large(reply, own, start, wanted).await,
-    }
-}
-
-/// Reads the start of an answer; `None` where it is longer than most and there is no room for that. Once
-/// it is read it is the caller's to find room for.
-pub(crate) async fn read_start(
+/// Reads the start of an answer, and may find that it is too long. Once it is read it is the caller's to find
+/// room for.
+pub(super) async fn read_start(
     reply: &mut NodeResponse,
-    room: &AnswerBudget<'_>,
-) -> Option<Result<BufferedBody, BodyFault>> {
+    wanted: &AttemptSpec<'_>,
+) -> Result<BufferedBody, Unread> {
     let left = reply.bytes_left();
-    let first = match left {
-        Some(left) if left > BUFFER_BYTES as u64 => None,
-        Some(_) => return Some(reply.read_up_to(WHOLE_BYTES_MAX).await),
+    if left.is_some_and(|left| left > wanted.bytes_max) {
+        return Err(Unread::TooLarge);
+    }
+    let read = match left {
+        Some(left) if left <= BUFFER_BYTES as u64 => reply.read_up_to(WHOLE_BYTES_MAX).await,
+        Some(_) => {
+            let _reading = room_to_read(wanted)?;
+            reply.read_up_to(WHOLE_BYTES_MAX).await
+        }
         // In chunks: how long it is will be seen.
         None => match reply.read_up_to(BUFFER_BYTES).await {
-            Ok(BufferedBody::More(first)) => Some(first),
-            read => return Some(read),
+            Ok(BufferedBody::More(first)) => {
+                let _reading = room_to_read(wanted)?;
+                reply.read_on_up_to(first, WHOLE_BYTES_MAX).await
+            }
+            read => read,
         },
     };
-    let _reading = room.reading(WHOLE_BYTES_MAX)?;
-    Some(match first {
-        None => reply.read_up_to(WHOLE_BYTES_MAX).await,
-        Some(first) => reply.read_on_up_to(first, WHOLE_BYTES_MAX).await,
-    })
+    match read.map_err(|fault| fault.class())? {
+        BufferedBody::Whole(start) | BufferedBody::More(start)
+            if start.len() as u64 > wanted.bytes_max =>
+        {
+            Err(Unread::TooLarge)
+        }
+        start => Ok(start),
+    }
+}
+
+/// For what is longer than most.
+fn room_to_read<'a>(wanted: &AttemptSpec<'a>) -> Result<ReadReservation<'a>, Unread> {
+    wanted.room.reading(WHOLE_BYTES_MAX).ok_or(Unread::TooLarge)
 }
 
 /// Judges an answer that is there to its end.
@@ -306,19 +309,16 @@ fn judge<'a>(
     own: UpstreamCallId,
     body: &Bytes,
     held: AnswerReservation<'a>,
-) -> (Verdict, ExchangeContent<'a>) {
+) -> Result<ExchangeContent<'a>, Unread> {
     let (status, retry_after) = (reply.status, reply.retry_after);
     let read = Answer::read(body, own);
     if !matches!(read, Err(AnswerFault::WrongId)) {
         reply.keep();
     }
-    let answer = match read {
-        Ok(answer) => answer,
-        Err(bad) => {
-            let by_body = classify::of_body(status, retry_after, body);
-            return (by_body.unwrap_or(bad.into()), ExchangeContent::Nothing);
-        }
-    };
+    let answer = read.map_err(|bad| {
+        let by_body = classify::of_body(status, retry_after, body);
+        by_body.unwrap_or(bad.into())
+    })?;
     // What it says before the status that it says it with.
     let verdict = match &answer.outcome {
         Outcome::Result(_) => AttemptClass::Ok.into(),
@@ -330,25 +330,22 @@ fn judge<'a>(
     } else {
         whole
     };
-    (verdict, ExchangeContent::Whole(whole, held))
+    Ok(ExchangeContent::Whole(verdict, whole, held))
 }
 
 async fn read_large<'a>(
-    reply: NodeResponse,
+    mut reply: NodeResponse,
     own: UpstreamCallId,
     start: Bytes,
     wanted: &AttemptSpec<'a>,
-) -> (Verdict, ExchangeContent<'a>) {
+) -> Result<ExchangeContent<'a>, Unread> {
     if let Some(verdict) = classify::of_body(reply.status, reply.retry_after, &start) {
-        return (verdict, ExchangeContent::Nothing);
+        return Err(verdict.into());
     }
     let start = unmarked(start);
     let mut splicer = Splicer::new(Bytes::copy_from_slice(wanted.id.as_bytes()), own);
     let mut ready = Vec::new();
-    let fed = splicer.feed(&start, &mut ready);
-    if let Err(bad) = fed {
-        return (bad.into(), ExchangeContent::Nothing);
-    }
+    splicer.feed(&start, &mut ready)?;
     if splicer.has_result() && wanted.may_stream {
         let begun = OpenAnswer {
             reply,
@@ -356,43 +353,37 @@ async fn read_large<'a>(
             ready: ready.into_iter(),
             taken_bytes: start.len() as u64,
         };
-        return (
-            AttemptClass::Ok.into(),
-            ExchangeContent::Large(Box::new((begun, start))),
-        );
+        return Ok(ExchangeContent::Large(Box::new((begun, start))));
     }
     let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX);
     let bytes_max = match (splicer.has_result(), splicer.has_error()) {
         (true, _) => bytes_max,
         (false, true) => bytes_max.min(ERROR_BYTES_MAX),
-        (false, false) => return (AttemptClass::BadAnswer.into(), ExchangeContent::Nothing),
+        (false, false) => return Err(AttemptClass::BadAnswer.into()),
     };
-    read_on((reply, own), start, bytes_max, wanted.room.attempt()).await
+    let mut held = wanted.room.attempt();
+    // The first [`WHOLE_BYTES_MAX`] of it are the caller's to find room for.
+    if !held.hold(start.len().saturating_sub(WHOLE_BYTES_MAX)) {
+        return Err(Unread::TooLarge);
+    }
+    let whole = read_to_end(&mut reply, start, bytes_max, &mut held).await?;
+    judge(&mut reply, own, &whole, held)
 }
 
-/// Reads an answer to its end, as long as there is room to hold it. The first
-/// [`WHOLE_BYTES_MAX`] of it are the caller's to find room for. What comes to nothing, or is given
-/// up, gives its room back.
-async fn read_on(
-    (mut reply, own): (NodeResponse, UpstreamCallId),
+/// Reads an answer to its end, as long as there is room to hold it. What comes to nothing, or is given up,
+/// gives its room back.
+pub(super) async fn read_to_end(
+    reply: &mut NodeResponse,
     start: Bytes,
     bytes_max: usize,
-    mut held: AnswerReservation<'_>,
-) -> (Verdict, ExchangeContent<'_>) {
-    let too_large = || (AttemptClass::RpcError.into(), ExchangeContent::TooLarge);
-    if !held.hold(start.len().saturating_sub(WHOLE_BYTES_MAX)) {
-        return too_large();
-    }
+    held: &mut AnswerReservation<'_>,
+) -> Result<Bytes, Unread> {
     let mut whole = BytesMut::from(start);
-    loop {
-        let chunk = match reply.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => return judge(&mut reply, own, &whole.freeze(), held),
-            Err(fault) => return (fault.class().into(), ExchangeContent::Nothing),
-        };
+    while let Some(chunk) = reply.chunk().await.map_err(|fault| fault.class())? {
         if whole.len() + chunk.len() > bytes_max || !held.hold(chunk.len()) {
-            return too_large();
+            return Err(Unread::TooLarge);
         }
         whole.extend_from_slice(&chunk);
     }
+    Ok(whole.freeze())
 }

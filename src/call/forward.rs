@@ -51,19 +51,18 @@ use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
-use forebay_core::vocabulary::tier::Tier;
 
 /// A call on its way.
 pub struct ForwardedCall<'a> {
-    engine: &'a CallState,
-    call: &'a Call<'a>,
-    asking: &'a ForwardPlan,
+    pub(super) engine: &'a CallState,
+    pub(super) call: &'a Call<'a>,
+    pub(super) asking: &'a ForwardPlan,
     /// Its tag came to nothing in the last answer.
     came_to_nothing: bool,
     insistence: Option<Box<TagFallback>>,
     /// As it was planned anew, when the chain had gone back while it waited.
     renewed: Option<Box<ForwardPlan>>,
-    terms: CallContext<'a>,
+    pub(super) terms: CallContext<'a>,
     /// The call as a node gets it: see [`ForwardPlan::body`].
     pub body: Bytes,
     /// See [`Limits::hedge`](super::policy::Limits::hedge).
@@ -121,9 +120,9 @@ pub async fn look_up(
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
     let body = asking.body(call).into();
-    let mut errand = ForwardedCall::new(state, call, asking, terms, body);
-    errand.set_out();
-    errand.look_up(hash, None).await
+    let mut forwarded = ForwardedCall::new(state, call, asking, terms, body);
+    forwarded.set_out();
+    forwarded.look_up(hash, None).await
 }
 
 impl<'a> ForwardedCall<'a> {
@@ -192,7 +191,7 @@ impl<'a> ForwardedCall<'a> {
     /// Goes from node to node until the call has its answer. Called once; by reference, as it is
     /// large to move.
     pub async fn run(&mut self) -> (ServedAnswer, CallOutcome) {
-        self.engine.budget.deposit();
+        self.set_out();
         self.go_on(None).await
     }
 
@@ -229,13 +228,9 @@ impl<'a> ForwardedCall<'a> {
                         body = anew;
                     }
                 }
-                RetryStep::Ask {
-                    node,
-                    until,
-                    ladder,
-                } => {
+                RetryStep::Ask { node, until, tier } => {
                     self.charges(true, now);
-                    if let Some(served) = self.ask(node, until, ladder, &body).await {
+                    if let Some(served) = self.ask(node, until, tier, &body).await {
                         return served;
                     }
                 }
@@ -257,8 +252,8 @@ impl<'a> ForwardedCall<'a> {
         let _ = tokio::time::timeout_at(until, news.changed()).await;
     }
 
-    /// Hears what an attempt came to; `Some` when it ended the errand.
-    fn conclude(
+    /// Hears what an attempt came to; `Some` when it ended the call.
+    pub fn conclude(
         &mut self,
         (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, AttemptContent<'a>),
@@ -311,19 +306,6 @@ impl<'a> ForwardedCall<'a> {
         let method = shown_method(&self.call.method);
         log::debug!("{method}: {} from {name}, going on", class.outcome());
         None
-    }
-
-    /// Counts what is about to be asked.
-    fn count(&mut self, ladder: Tier) {
-        let metrics = &self.engine.metrics;
-        match self.last {
-            // It is asked whether it knows more than `null`.
-            Some(AttemptClass::Ok) | None => {}
-            Some(class) => metrics.failed_over(class),
-        }
-        if ladder == Tier::Fallback && !std::mem::replace(&mut self.used_fallback, true) {
-            metrics.fallback_call();
-        }
     }
 
     fn hear(

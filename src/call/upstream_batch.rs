@@ -1,14 +1,12 @@
-//! Reads of a client's batch that travel to a node together, as one batch of ours.
+//! Reads of a client's batch that go to a node together, as one batch of ours.
 //!
-//! Each is a call like any other: it has its own errand, is judged by itself, and is counted, logged
-//! and shared with identical calls as if it travelled alone. Together they are drawn a node,
-//! asked, and charged to its load. Who isn't done then goes on: with the others, where the node
-//! told each call what it lacks, or alone, where it may have been a single call that spoilt it for all.
+//! Each is a call like any other: it goes its way from node to node, is judged by itself, and is counted,
+//! logged and shared with identical calls as if it were alone. Together they are drawn a node, asked, and
+//! charged to its load. Who isn't done then goes on: with others, where the node told each call what it
+//! lacks, or alone, where it may have been a single call that spoilt it for all.
 
-mod groups;
 mod member;
 mod reply;
-mod step;
 mod trial;
 
 use std::collections::VecDeque;
@@ -16,308 +14,233 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::exchange;
+use bytes::Bytes;
+
+use super::exchange::{self, Unread};
 use super::patience;
-use crate::call::attempt::AttemptSpec;
+use crate::call::attempt::{Attempt, AttemptSpec};
 use crate::call::context::{CallContext, CallState};
-use crate::call::upstream_batch::groups::{is_fault, is_spoilt, turned_away};
-pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedItem, board};
+pub use crate::call::upstream_batch::member::{BatchMember, BoxedMember, PlannedItem, members};
 use crate::call::upstream_batch::reply::BatchReply;
-use crate::call::upstream_batch::step::{BatchAttempt, BatchResult};
 use crate::clock;
 use crate::node::client::ReuseRule;
+use crate::node::reply::{BufferedBody, NodeResponse};
 use crate::observe::spans::Trace;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
-use crate::shared::places::{Missed, NodePlace};
+use crate::shared::places::{Missed, NodeCandidate, NodePlace};
 use crate::shared::snapshot::Snapshot;
+use forebay_core::call::groups::{Group, Grouping};
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::select::Draw;
-use forebay_core::rpc::batch::{
-    self, ANSWER_BYTES_MAX, BODY_BYTES_MAX, BatchVerdict, MemberOutcome, REFUSAL_LASTS,
-    TROUBLE_LASTS,
-};
-use forebay_core::rpc::classify::AttemptClass;
+use forebay_core::rpc::batch::{self, ANSWER_BYTES_MAX, BatchVerdict, MemberOutcome};
+use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::vocabulary::client::Client;
-use forebay_core::vocabulary::{node::NodeId, tier::Tier};
+use forebay_core::vocabulary::node::NodeId;
 
-/// How riders set out.
-pub enum UpstreamStep<'a> {
-    Together(UpstreamBatch<'a>),
-    /// With the step that it has taken already, if it has.
-    Alone(BoxedMember<'a>, Option<RetryStep>),
-}
+/// The answer to all calls, read to its end.
+type BatchAnswer = Result<(NodeResponse, Bytes), Unread>;
 
-impl UpstreamStep<'_> {
-    pub fn calls(&self) -> usize {
-        match self {
-            UpstreamStep::Together(convoy) => convoy.riders.len(),
-            UpstreamStep::Alone(..) => 1,
-        }
-    }
-}
-
-/// Riders to one node.
-pub struct UpstreamBatch<'a> {
-    node: NodeId,
-    riders: Vec<(BoxedMember<'a>, Tier)>,
-    bytes: usize,
-    /// One for a node that takes no batches.
-    calls_max: usize,
-}
-
-/// Sends as many of those who wait as find a place in so many travels, which begin at once. Each of
-/// them is drawn a node: one that another of them goes to, if it will do. Who finds no place waits
-/// on without a node: until his turn comes it may have fallen out, or his time may be over.
-/// `attempt`: the time that a node has.
-pub fn gather<'a>(
+/// Splits those who wait into so many groups at most, which are asked at once. Who finds no room in one waits
+/// on without a node: until his turn comes it may have fallen out, or his time may be over. `attempt`: the
+/// time that a node has.
+pub fn split<'a>(
     engine: &CallState,
     waiting: &mut VecDeque<BoxedMember<'a>>,
-    turns: usize,
+    groups_max: usize,
     attempt: Duration,
-) -> Vec<UpstreamStep<'a>> {
+) -> Vec<Group<BoxedMember<'a>>> {
     let snapshot = engine.pool.snapshot();
     let now = clock::now();
-    let mut travels = Vec::new();
-    let mut convoys: Vec<UpstreamBatch<'a>> = Vec::new();
+    let takes_batches = |node| {
+        let upstream = snapshot.upstream(node);
+        upstream.is_some_and(|upstream| upstream.batch_support.takes(now))
+    };
+    let mut groups = Grouping::new(&snapshot.view, attempt, groups_max);
     let mut left = Vec::new();
-    loop {
-        let has_turn = travels.len() + convoys.len() < turns;
-        if !has_turn && !convoys.iter().any(|convoy| convoy.has_room(0)) {
-            break;
-        }
-        let Some(mut rider) = waiting.pop_front() else {
-            break;
+    while groups.has_room()
+        && let Some(mut member) = waiting.pop_front()
+    {
+        let node = if member.goes_alone {
+            None
+        } else {
+            draw(engine, &snapshot, &mut member, (&groups, now))
         };
-        if rider.goes_alone {
-            if has_turn {
-                travels.push(UpstreamStep::Alone(rider, None));
-            } else {
-                left.push(rider);
-            }
-            continue;
-        }
-        let step = draw(engine, &snapshot, &mut rider, (&convoys, now));
-        let bytes = rider.errand.body.len();
-        let RetryStep::Ask { node, ladder, .. } = step else {
-            if has_turn {
-                travels.push(UpstreamStep::Alone(rider, Some(step)));
-            } else {
-                left.push(rider);
-            }
-            continue;
-        };
-        let is_open = |convoy: &UpstreamBatch<'_>| convoy.node == node && convoy.has_room(bytes);
-        match convoys.iter().rposition(is_open) {
-            Some(at) => convoys[at].take(rider, ladder),
-            None if has_turn => {
-                let mut convoy = open(&snapshot, node, (attempt, now));
-                convoy.take(rider, ladder);
-                convoys.push(convoy);
-            }
-            None => {
-                rider.errand.take_back();
-                left.push(rider);
-            }
+        let bytes = member.forwarded.body.len();
+        if let Err(mut member) = groups.add((member, bytes), node, takes_batches) {
+            member.put_off();
+            left.push(member);
         }
     }
-    for rider in left.into_iter().rev() {
-        waiting.push_front(rider);
+    for member in left.into_iter().rev() {
+        waiting.push_front(member);
     }
-    travels.extend(convoys.into_iter().filter_map(UpstreamBatch::set_out));
-    travels
+    groups.into_groups()
 }
 
-/// A rider's next step: to a node that one of the convoys goes to, if it will do.
-fn draw(
+/// Takes a member's next step: to the node of one of the groups, if it will do. `None`: to no node.
+fn draw<'a>(
     engine: &CallState,
     snapshot: &Snapshot,
-    rider: &mut BatchMember<'_>,
-    (convoys, now): (&[UpstreamBatch<'_>], Instant),
-) -> RetryStep {
-    let bytes = rider.errand.body.len();
-    rider.errand.step(now, |ladder, passed, needs| {
-        let suits = |convoy: &&UpstreamBatch<'_>| {
-            let node = snapshot.view.node(convoy.node);
-            let draw = Draw {
-                view: &snapshot.view,
-                tier: ladder,
-                passed,
-                needs,
-                now,
-            };
-            convoy.has_room(bytes) && node.is_some_and(|node| draw.suits(node))
+    member: &mut BatchMember<'a>,
+    (groups, now): (&Grouping<'_, BoxedMember<'a>>, Instant),
+) -> Option<NodeId> {
+    let bytes = member.forwarded.body.len();
+    let step = member.forwarded.step(now, |tier, passed, needs| {
+        let draw = Draw {
+            view: &snapshot.view,
+            tier,
+            passed,
+            needs,
+            now,
         };
-        let found = convoys.iter().rev().find(suits);
-        found.map_or_else(
-            || engine.pool.draw(ladder, passed, needs),
-            |convoy| Some(convoy.node),
-        )
-    })
+        let joined = groups.node_for(&draw, bytes);
+        joined.or_else(|| engine.pool.draw(tier, passed, needs))
+    });
+    let node = match step {
+        RetryStep::Ask { node, .. } => Some(node),
+        RetryStep::WaitUntil(_) | RetryStep::Finish(_) => None,
+    };
+    member.next = Some(step);
+    node
 }
 
-fn open<'a>(
-    snapshot: &Snapshot,
-    node: NodeId,
-    (attempt, now): (Duration, Instant),
-) -> UpstreamBatch<'a> {
-    let upstream = snapshot.upstream(node);
-    let is_welcome = upstream.is_some_and(|upstream| upstream.welcome.takes(now));
-    let latency = snapshot
-        .view
-        .node(node)
-        .and_then(|node| node.load.latency());
-    UpstreamBatch {
-        node,
-        riders: Vec::new(),
-        bytes: 0,
-        calls_max: if is_welcome {
-            batch::calls_max(latency, attempt)
-        } else {
-            1
-        },
+/// Asks for all calls of a group. They come back, those among them that are done with their answers. A single
+/// one goes as a call of its own, to its end.
+pub async fn ask<'a>(
+    engine: &CallState,
+    group: Group<BoxedMember<'a>>,
+    terms: CallContext<'a>,
+) -> Vec<BoxedMember<'a>> {
+    let mut members = group.members;
+    if let Some(node) = group.node.filter(|_| members.len() > 1) {
+        ask_together(engine, &mut members, node, terms).await;
+    } else {
+        for member in &mut members {
+            member.go_alone().await;
+        }
     }
+    members
 }
 
-impl<'a> UpstreamBatch<'a> {
-    fn has_room(&self, bytes: usize) -> bool {
-        self.riders.len() < self.calls_max && self.bytes + bytes <= BODY_BYTES_MAX
-    }
-
-    fn take(&mut self, rider: BoxedMember<'a>, ladder: Tier) {
-        self.bytes += rider.errand.body.len();
-        self.riders.push((rider, ladder));
-    }
-
-    /// A single rider goes as a call of its own.
-    fn set_out(mut self) -> Option<UpstreamStep<'a>> {
-        if self.riders.len() > 1 {
-            return Some(UpstreamStep::Together(self));
-        }
-        let (rider, ladder) = self.riders.pop()?;
-        let step = RetryStep::Ask {
-            node: self.node,
-            ladder,
-            until: rider.errand.attempt_end(),
-        };
-        Some(UpstreamStep::Alone(rider, Some(step)))
-    }
-
-    /// A place for all of them at the node.
-    async fn place(
-        &self,
-        pool: &FleetState,
-        (upstream, node): (&Arc<Upstream>, &NodeView),
-        client: Client,
-    ) -> Result<NodePlace, Missed> {
-        if let Some(place) = step::place_at_once(upstream, node) {
-            return Ok(place);
-        }
-        let _in_line: Vec<_> = self.riders.iter().map(|(rider, _)| rider.wait()).collect();
-        let first = self.riders.first();
-        let deadline = first.map_or_else(clock::now, |(first, _)| first.errand.deadline());
-        step::wait_for_place(pool, (upstream, node), client, deadline).await
-    }
-
-    /// Asks the node. The riders come back, those among them that are done with their answers.
-    pub async fn travel(self, engine: &CallState, terms: CallContext<'a>) -> Vec<BoxedMember<'a>> {
-        let pool = &engine.pool;
-        let snapshot = pool.snapshot();
-        let asked = snapshot
-            .upstream(self.node)
-            .zip(snapshot.view.node(self.node));
-        let mut riders = Vec::with_capacity(self.riders.len());
-        let place = match asked {
-            Some(asked) => self.place(pool, asked, terms.client).await,
-            None => Err(Missed::Gone),
-        };
-        let now = clock::now();
-        let mut until = now;
-        for (mut rider, ladder) in self.riders {
-            match (asked, &place) {
-                (Some((_, node)), Ok(_)) => until = rider.errand.depart(ladder, node, now),
-                (Some(_), Err(Missed::Full)) => rider.miss(),
-                (Some(_), Err(Missed::Gone)) => rider.errand.take_back(),
-                (None, _) => rider.errand.stranded(),
-            }
-            riders.push(rider);
-        }
-        let (Some((upstream, node)), Ok(place)) = (asked, place) else {
-            return riders;
-        };
-        let lookups = riders.iter().filter(|rider| rider.is_lookup());
-        let held_back_at = held_lookups::gives_up_at(lookups.count(), now).filter(|at| *at < until);
-        let wanted = wanted(terms, held_back_at.unwrap_or(until));
-        let first = upstream.link.number(riders.len());
-        let body = batch::written(riders.iter().map(|rider| &rider.errand.body[..]), first);
-        engine.metrics.upstream_batch(riders.len());
-        let mut trip = BatchAttempt::begin(place, riders.len(), wanted.following);
-        let asking = pin!(step::ask(upstream, &body, &wanted));
-        let came = patience::in_time(pool, (upstream, node), &wanted, now, asking).await;
-        let is_held_back = held_back_at.is_some_and(|at| clock::now() >= at);
-        let mut came = came.unwrap_or(match is_held_back {
-            true => BatchResult::HeldBack,
-            false => BatchResult::Failed(AttemptClass::Timeout),
-        });
-        if matches!(came, BatchResult::HeldBack) {
-            engine.lookups.hear_of(node, now, clock::now());
-        }
-        let mut judged = judge(&came, (first, riders.len()));
-        trip.weigh(&mut judged.lots);
-        let is_mixed_up = judged.is_mixed_up;
-        if let Some(sentence) = trip.settle(&came, &judged.lots) {
-            pool.sentence(upstream.id, sentence, "").await;
-        }
-        // What is asked from here on has places of its own.
-        drop(trip);
-        learn(upstream, &judged);
-        if let Some(verdict) = judged.lots.iter().find_map(turned_away) {
-            exchange::rest(pool, upstream, node, verdict).await;
-        }
-        if judged.lots.iter().any(trial::is_error) {
-            let asked = (riders.as_slice(), judged.lots.as_slice());
-            Box::pin(trial::run(asked, (upstream, node), until)).await;
-        }
-        let arrival = BatchReply::of(&came, &judged, (upstream, node), terms);
-        hand_out(&arrival, &mut riders, judged.lots, now).await;
-        if let (false, BatchResult::Body(reply, _)) = (is_mixed_up, &mut came) {
-            reply.keep();
-        }
-        riders
-    }
-}
-
-/// Each rider gets its lot.
-async fn hand_out<'a>(
-    arrival: &BatchReply<'_, 'a>,
-    riders: &mut [BoxedMember<'a>],
-    lots: Vec<MemberOutcome<'_>>,
-    now: Instant,
+async fn ask_together<'a>(
+    engine: &CallState,
+    members: &mut [BoxedMember<'a>],
+    id: NodeId,
+    terms: CallContext<'a>,
 ) {
-    let mut is_charged = false;
-    for (rider, lot) in riders.iter_mut().zip(lots) {
-        // One fault is not as many as there were calls: the first call it befell answers for it.
-        let charges = is_fault(&lot) && !std::mem::replace(&mut is_charged, true);
-        rider.errand.charges(charges, now);
-        arrival.hand_out(rider, lot);
-        let is_settled = |ended: &(_, _)| rider.errand.is_settled(ended.1);
-        if let Some(ended) = rider.ended.take_if(|ended| !is_settled(ended)) {
-            rider.ended = Some(rider.errand.settle(ended).await);
-        }
+    for_each(members, |member| member.next = None);
+    let pool = &engine.pool;
+    let snapshot = pool.snapshot();
+    let Some(asked) = snapshot.upstream(id).zip(snapshot.view.node(id)) else {
+        return for_each(members, |member| member.forwarded.stranded());
+    };
+    match place(pool, members, asked, terms.client).await {
+        Ok(place) => attempt(engine, members, (asked, place), terms).await,
+        Err(missed) => for_each(members, |member| member.miss(missed)),
     }
 }
 
-/// Whether batches are sent to the node from now on.
-fn learn(upstream: &Upstream, judged: &BatchVerdict<'_>) {
-    if judged.refuses {
-        upstream.refuse_batches(REFUSAL_LASTS);
-    } else if judged.lots.iter().all(is_spoilt) {
-        upstream.refuse_batches(TROUBLE_LASTS);
+fn for_each<'a>(members: &mut [BoxedMember<'a>], mut each: impl FnMut(&mut BatchMember<'a>)) {
+    members.iter_mut().for_each(|member| each(member));
+}
+
+/// A place for all of them, as they are one request.
+async fn place(
+    pool: &FleetState,
+    members: &[BoxedMember<'_>],
+    (upstream, node): (&Arc<Upstream>, &NodeView),
+    client: Client,
+) -> Result<NodePlace, Missed> {
+    if let Some(place) = upstream.places.at_once(upstream, &node.load) {
+        return Ok(place);
     }
+    let _in_line: Vec<_> = members.iter().map(|member| member.wait()).collect();
+    let first = members.first();
+    let deadline = first.map_or_else(clock::now, |first| first.forwarded.deadline());
+    let seats = [NodeCandidate {
+        upstream: upstream.clone(),
+        load: node.load.clone(),
+    }];
+    Box::pin(pool.wait(client, &seats, deadline)).await
+}
+
+/// One attempt for all of them.
+async fn attempt<'a>(
+    engine: &CallState,
+    members: &mut [BoxedMember<'a>],
+    ((upstream, node), place): ((&Arc<Upstream>, &NodeView), NodePlace),
+    terms: CallContext<'a>,
+) {
+    let (pool, now) = (&engine.pool, clock::now());
+    let mut until = now;
+    for_each(members, |member| {
+        member.forwarded.depart(node);
+        until = member.forwarded.attempt_end(now);
+    });
+    let lookups = members.iter().filter(|member| member.is_lookup());
+    let held_back_at = held_lookups::gives_up_at(lookups.count(), now).filter(|at| *at < until);
+    let wanted = wanted(terms, held_back_at.unwrap_or(until));
+    let first = upstream.link.number(members.len());
+    let calls = members.iter().map(|member| &member.forwarded.body[..]);
+    let body = batch::written(calls, first);
+    engine.metrics.upstream_batch(members.len());
+    let mut attempt = Attempt::begin(place, members.len(), &wanted);
+    let exchanged = pin!(exchange(upstream, &body, &wanted));
+    let came = patience::in_time(pool, (upstream, node), &wanted, now, exchanged).await;
+    if came.is_none() && held_back_at.is_some_and(|at| clock::now() >= at) {
+        // It says nothing of the node: as if its client had left.
+        engine.lookups.hear_of(node, now, clock::now());
+        return for_each(members, BatchMember::ask_alone);
+    }
+    let mut came = came.unwrap_or_else(|| Err(Verdict::from(AttemptClass::Timeout).into()));
+    let mut judged = judge(&came, (first, members.len()));
+    // As of a single call whose answer is too long.
+    let alone = matches!(came, Err(Unread::TooLarge)).then_some(AttemptClass::RpcError);
+    if let Some(penalty) = attempt.settle_all(&mut judged.outcomes, alone) {
+        pool.sentence(upstream.id, penalty, "").await;
+    }
+    // What is asked from here on has places of its own.
+    drop(attempt);
+    if let Some(lasts) = judged.refused_for() {
+        upstream.refuse_batches(lasts);
+    }
+    if let Some(verdict) = judged.turned_away() {
+        exchange::rest(pool, upstream, node, verdict).await;
+    }
+    if judged.outcomes.iter().any(trial::is_error) {
+        let asked = (&*members, judged.outcomes.as_slice());
+        Box::pin(trial::run(asked, (upstream, node), until)).await;
+    }
+    let is_mixed_up = judged.is_mixed_up;
+    BatchReply::of(&came, &judged, (upstream, node), terms)
+        .hand_out(members, judged, now)
+        .await;
+    if let (false, Ok((reply, _))) = (is_mixed_up, &mut came) {
+        reply.keep();
+    }
+}
+
+/// Sends them, and reads the answer to its end as long as there is room for it. The room is held no longer
+/// than that: each answer then finds its own.
+async fn exchange(upstream: &Upstream, body: &[u8], wanted: &AttemptSpec<'_>) -> BatchAnswer {
+    let trace = wanted.trace.as_ref().map(|trace| &trace.parent);
+    let body = [body];
+    let sent = upstream.link.send(&body, wanted.reuse, trace);
+    let mut reply = sent.await.map_err(|fault| Verdict::from(fault.class()))?;
+    let mut held = wanted.room.attempt();
+    let whole = match exchange::read_start(&mut reply, wanted).await? {
+        BufferedBody::Whole(whole) => whole,
+        BufferedBody::More(start) if held.hold(start.len()) => {
+            exchange::read_to_end(&mut reply, start, ANSWER_BYTES_MAX, &mut held).await?
+        }
+        BufferedBody::More(_) => return Err(Unread::TooLarge),
+    };
+    Ok((reply, whole))
 }
 
 fn wanted<'a>(terms: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
@@ -337,18 +260,13 @@ fn wanted<'a>(terms: CallContext<'a>, until: Instant) -> AttemptSpec<'a> {
 }
 
 /// What came, as each of them gets it.
-fn judge(came: &BatchResult, (first, calls): (UpstreamCallId, usize)) -> BatchVerdict<'_> {
-    let lot = match came {
-        BatchResult::Body(reply, body) => {
-            return batch::judge(body, reply.status, reply.retry_after, (first, calls));
+fn judge(came: &BatchAnswer, (first, calls): (UpstreamCallId, usize)) -> BatchVerdict<'_> {
+    match came {
+        Ok((reply, body)) => batch::judge(body, reply.status, reply.retry_after, (first, calls)),
+        Err(Unread::Failed(verdict)) => {
+            BatchVerdict::of_all(MemberOutcome::Unanswered(*verdict), calls)
         }
-        BatchResult::Failed(class) => MemberOutcome::Unanswered((*class).into()),
         // What they are refused for together none of them may be refused for.
-        BatchResult::TooLarge | BatchResult::HeldBack => MemberOutcome::Alone,
-    };
-    BatchVerdict {
-        lots: vec![lot; calls],
-        refuses: false,
-        is_mixed_up: false,
+        Err(Unread::TooLarge) => BatchVerdict::of_all(MemberOutcome::Alone, calls),
     }
 }

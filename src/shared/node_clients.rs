@@ -23,7 +23,7 @@ pub struct Upstream {
     pub link: Arc<NodeClient>,
     pub metrics: NodeMetrics,
     /// Whether it is sent batches.
-    pub welcome: Arc<BatchSupport>,
+    pub batch_support: Arc<BatchSupport>,
     /// Where calls wait for it.
     pub places: Arc<PlaceQueue>,
     /// What no client may see: the parts of the URL after its host, and the headers' values.
@@ -33,7 +33,7 @@ pub struct Upstream {
 impl Upstream {
     /// It gets no batches for a while.
     pub fn refuse_batches(&self, lasts: Duration) {
-        if self.welcome.refuse(lasts, clock::now()) {
+        if self.batch_support.refuse(lasts, clock::now()) {
             let (name, seconds) = (&self.spec.name, lasts.as_secs());
             logs::of_chain(self.metrics.chain(), || {
                 log::info!(
@@ -93,8 +93,8 @@ impl ClientFactory {
         let same_way = |old: &&Arc<Upstream>| {
             old.spec.url.reveal() == spec.url.reveal() && old.spec.headers == spec.headers
         };
-        let (link, welcome) = match old.filter(same_way) {
-            Some(old) => (old.link.clone(), old.welcome.clone()),
+        let (link, batch_support) = match old.filter(same_way) {
+            Some(old) => (old.link.clone(), old.batch_support.clone()),
             None => {
                 let link = NodeClient::new(&spec, self.connector.clone(), self.idle_max);
                 (Arc::new(link), Arc::new(BatchSupport::new(clock::now())))
@@ -103,7 +103,7 @@ impl ClientFactory {
         Upstream {
             id,
             link,
-            welcome,
+            batch_support,
             places: self.places.clone(),
             metrics: self.metrics.node(&spec.name),
             secrets: secrets_of(&spec),

@@ -4,6 +4,7 @@
 //! - [`plan`], what becomes of a call; [`tag_pins`], which numbers its tags stand for
 //! - [`retry`], its way from node to node, within its [`retry_budget`]; [`tag_fallback`], when a pinned
 //!   tag is nothing to a node; [`trail`], what is told of the way
+//! - [`groups`], which calls of a batch are asked of a node together
 //! - when a node finds nothing: [`confirmation`], [`held_lookups`], [`leader_share`], [`unindexed`]
 //! - when it may be the caller's own fault: [`doubts`], [`disputes`]
 //! - writes: [`broadcast`], [`recent_writes`], [`pending_transactions`], [`nonce`]
@@ -18,6 +19,7 @@ pub mod confirmation;
 pub mod disputes;
 pub mod doubts;
 pub mod filter;
+pub mod groups;
 pub mod held_lookups;
 pub mod last_block;
 pub mod leader_share;

@@ -77,7 +77,7 @@ impl BroadcastCall<'_> {
                 wish: NodePreference::Freshest,
                 ..NodeRequirements::default()
             };
-            let draw = |ladder| pool.draw(ladder, &[], &freshest);
+            let draw = |tier| pool.draw(tier, &[], &freshest);
             let node = draw(Tier::Own).or_else(|| draw(Tier::Fallback));
             let asked = node.map(|node| [node]);
             let found = self

@@ -12,14 +12,14 @@ use forebay_core::vocabulary::tier::Tier;
 pub(super) fn draw(
     affinity: &Affinity,
     engine: &CallState,
-    ladder: Tier,
+    tier: Tier,
     passed: &[NodeId],
     needs: &NodeRequirements<'_>,
 ) -> Option<NodeId> {
     let holders = match affinity {
-        Affinity::Anyone => return engine.pool.draw(ladder, passed, needs),
+        Affinity::Anyone => return engine.pool.draw(tier, passed, needs),
         Affinity::Only(node) => {
-            let is_open = ladder == Tier::Own && !passed.contains(node);
+            let is_open = tier == Tier::Own && !passed.contains(node);
             return is_open.then_some(*node);
         }
         Affinity::Rather(holders) => holders,
@@ -31,7 +31,7 @@ pub(super) fn draw(
         passed,
     };
     let view = &engine.pool.snapshot().view;
-    let drawn = spread(view, ladder, wish, clock::now(), &mut clock::roll);
+    let drawn = spread(view, tier, wish, clock::now(), &mut clock::roll);
     let meets = |node: &NodeId| {
         let node = view.node(*node);
         node.is_some_and(|node| needs.block.is_none_or(|need| node.meets(need)))
@@ -39,5 +39,5 @@ pub(super) fn draw(
     let holder = drawn
         .into_iter()
         .find(|node| holders.contains(node) && meets(node));
-    holder.or_else(|| engine.pool.draw(ladder, passed, needs))
+    holder.or_else(|| engine.pool.draw(tier, passed, needs))
 }

@@ -35,12 +35,12 @@ impl<'a> ForwardedCall<'a> {
             matches!(self.asking.affinity, Affinity::Anyone),
         );
         let is_sure = self.null_is_sure;
-        self.journey.hear_null(|ladder, block, tried| {
+        self.journey.hear_null(|tier, block, tried| {
             let sought = ConfirmationQuery {
                 method,
                 holding,
                 block,
-                ladder,
+                tier,
                 tried,
             };
             if !is_for_anyone {

@@ -44,7 +44,7 @@ impl<'a> PreparedAttempt<'_, 'a> {
 
 impl<'a> ForwardedCall<'a> {
     /// One attempt, and another beside it if the first takes too long; `Some` when one of them
-    /// ended the errand.
+    /// ended the call.
     pub(super) async fn race(
         &mut self,
         snapshot: &Snapshot,

@@ -1,19 +1,14 @@
 //! Leave to ask the leader, or another fallback node, for what own nodes said that they lack.
 
 use std::cell::Cell;
-use std::time::Instant;
 
 use crate::call::forward::ForwardedCall;
-use crate::call::forward::affinity;
 use crate::call::forward::leader_access::LeaderAccess;
 use forebay_core::call::leader_share::{self, ShareQuery};
-use forebay_core::call::retry::RetryStep;
-use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::method;
 use forebay_core::method::block::BlockParam;
 use forebay_core::rpc::transaction;
 use forebay_core::vocabulary::block_ref::{BlockData, BlockRange};
-use forebay_core::vocabulary::node::NodeId;
 
 impl<'a> ForwardedCall<'a> {
     /// `None`: own nodes haven't said so.
@@ -51,29 +46,5 @@ impl<'a> ForwardedCall<'a> {
             to: number,
             reads: BlockData::Head,
         })
-    }
-
-    /// The next step.
-    pub(super) fn next(&mut self, now: Instant) -> RetryStep {
-        let (engine, leave) = (self.engine, self.leave());
-        let draw = |ladder, passed: &[NodeId], needs: &NodeRequirements<'_>| {
-            let draw = |passed: &[NodeId]| {
-                affinity::draw(&self.asking.affinity, engine, ladder, passed, needs)
-            };
-            match &leave {
-                None => draw(passed),
-                Some(leave) => leave.draw(passed, draw),
-            }
-        };
-        let step = self.journey.next(now, draw, || engine.budget.withdraw(now));
-        self.note(leave);
-        step
-    }
-
-    /// What `leave` was asked for stands for the rest of the call.
-    pub(super) fn note(&mut self, leave: Option<LeaderAccess<'_>>) {
-        if let Some(leave) = leave {
-            self.granted = leave.granted.get();
-        }
     }
 }

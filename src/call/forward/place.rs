@@ -15,17 +15,16 @@ use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::requirements::NodeRequirements;
 use forebay_core::fleet::select::Draw;
-use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
 impl<'a> ForwardedCall<'a> {
-    /// One attempt; `Some` when it ended the errand.
+    /// One attempt; `Some` when it ended the call.
     pub(super) async fn ask(
         &mut self,
         id: NodeId,
         mut until: Instant,
-        ladder: Tier,
+        tier: Tier,
         body: &[u8],
     ) -> Option<(ServedAnswer, CallOutcome)> {
         let pool = &self.engine.pool;
@@ -34,13 +33,13 @@ impl<'a> ForwardedCall<'a> {
         let (Some(mut upstream), Some(mut node)) = (snapshot.upstream(id), snapshot.view.node(id))
         else {
             // It was removed this very moment.
-            self.journey.hear(AttemptClass::NoConnection, false);
+            self.stranded();
             return None;
         };
         let place = match upstream.places.at_once(upstream, &node.load) {
             Some(place) => place,
             None => {
-                let place = Box::pin(self.find_place(snapshot, id, ladder)).await?;
+                let place = Box::pin(self.find_place(snapshot, id, tier)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
                 let kept = self.asking.kept.as_deref();
                 if let Some(kept) =
@@ -57,13 +56,12 @@ impl<'a> ForwardedCall<'a> {
                     return None;
                 };
                 (upstream, node) = found;
-                until = self.attempt_end();
+                until = self.attempt_end(clock::now());
                 place
             }
         };
-        self.count(ladder);
-        self.digging = self.journey.digs(node.id).then(|| node.load.dig());
-        let following = self.following(|last| AttemptKind::after(last, ladder));
+        self.depart(node);
+        let following = self.following(|last| AttemptKind::after(last, tier));
         let wanted = self.wanted(until, following);
         let first = PreparedAttempt {
             pool,
@@ -88,17 +86,17 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         snapshot: &Snapshot,
         drawn: NodeId,
-        ladder: Tier,
+        tier: Tier,
     ) -> Option<NodePlace> {
         let (needs, passed) = self.journey.wants();
         let seats = seats(
             snapshot,
-            (drawn, ladder),
+            (drawn, tier),
             passed,
             needs,
             &self.asking.affinity,
         );
-        let (pool, deadline) = (&self.engine.pool, self.journey.deadline());
+        let (pool, deadline) = (&self.engine.pool, self.deadline());
         let client = self.terms.client;
         let in_line = self.flight.map(|flight| flight.wait(client.network()));
         let found = pool.wait(client, &seats, deadline).await;
@@ -110,11 +108,11 @@ impl<'a> ForwardedCall<'a> {
                 Some(place)
             }
             Err(Missed::Full) => {
-                self.journey.turn_away();
+                self.turn_away();
                 None
             }
             Err(Missed::Gone) => {
-                self.journey.take_back();
+                self.take_back();
                 None
             }
         }
@@ -124,14 +122,14 @@ impl<'a> ForwardedCall<'a> {
 /// The nodes whose places will do for a call that was drawn `drawn`.
 fn seats(
     snapshot: &Snapshot,
-    (drawn, ladder): (NodeId, Tier),
+    (drawn, tier): (NodeId, Tier),
     passed: &[NodeId],
     needs: &NodeRequirements<'_>,
     aim: &Affinity,
 ) -> Vec<NodeCandidate> {
     let draw = Draw {
         view: &snapshot.view,
-        tier: ladder,
+        tier,
         passed,
         needs,
         now: clock::now(),

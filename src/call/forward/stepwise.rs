@@ -1,28 +1,30 @@
-//! What an errand does where its call travels with others: its steps are taken from outside, one
-//! at a time.
+//! A call's steps, one at a time: whoever takes them may choose the node, or ask it for several calls at once.
 
 use std::time::Instant;
 
 use super::CallOutcome;
-use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
-use crate::clock;
-use crate::shared::node_clients::Upstream;
+use crate::call::forward::affinity;
+use crate::call::forward::{ForwardedCall, ServedAnswer};
 use forebay_core::call::retry::RetryStep;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::rpc::classify::{AttemptClass, Verdict};
+use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
 impl<'a> ForwardedCall<'a> {
-    pub fn method(&self) -> &str {
-        &self.call.method
-    }
-
     /// Sets out; [`ForwardedCall::run`] does so by itself.
     pub fn set_out(&self) {
         self.engine.budget.deposit();
+    }
+
+    /// The next step.
+    pub(super) fn next(&mut self, now: Instant) -> RetryStep {
+        let (engine, affinity) = (self.engine, &self.asking.affinity);
+        self.step(now, |tier, passed, needs| {
+            affinity::draw(affinity, engine, tier, passed, needs)
+        })
     }
 
     /// The next step; `draw` picks the node.
@@ -32,29 +34,31 @@ impl<'a> ForwardedCall<'a> {
         mut draw: impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
     ) -> RetryStep {
         let (budget, leave) = (&self.engine.budget, self.leave());
-        let draw = |ladder, passed: &[NodeId], needs: &NodeRequirements<'a>| match &leave {
-            None => draw(ladder, passed, needs),
-            Some(leave) => leave.draw(passed, |passed| draw(ladder, passed, needs)),
+        let draw = |tier, passed: &[NodeId], needs: &NodeRequirements<'a>| match &leave {
+            None => draw(tier, passed, needs),
+            Some(leave) => leave.draw(passed, |passed| draw(tier, passed, needs)),
         };
         let step = self.journey.next(now, draw, || budget.withdraw(now));
-        self.note(leave);
+        // What it was granted stands for the rest of the call.
+        if let Some(leave) = leave {
+            self.granted = leave.granted.get();
+        }
         step
     }
 
-    /// The node of the last step, `node`, is about to be asked, until then.
-    pub fn depart(&mut self, ladder: Tier, node: &NodeView, now: Instant) -> Instant {
-        self.count(ladder);
+    /// The node of the last step, `node`, is about to be asked.
+    pub fn depart(&mut self, node: &NodeView) {
+        let metrics = &self.engine.metrics;
+        match self.last {
+            // It is asked whether it knows more than `null`.
+            Some(AttemptClass::Ok) | None => {}
+            Some(class) => metrics.failed_over(class),
+        }
+        let is_fallback = self.journey.tier() == Tier::Fallback;
+        if is_fallback && !std::mem::replace(&mut self.used_fallback, true) {
+            metrics.fallback_call();
+        }
         self.digging = self.journey.digs(node.id).then(|| node.load.dig());
-        self.journey.attempt_end(now)
-    }
-
-    /// Hears what the last step came to; `Some` when it ended the errand.
-    pub fn arrive(
-        &mut self,
-        asked: (&Upstream, &NodeView),
-        came: (Verdict, AttemptContent<'a>),
-    ) -> Option<(ServedAnswer, CallOutcome)> {
-        self.conclude(asked, came)
     }
 
     /// The attempt that is heard of next began at `began`; `charges`: it answers for its fault, if it
@@ -84,19 +88,19 @@ impl<'a> ForwardedCall<'a> {
     }
 
     /// Until when an attempt may last that begins now.
-    pub fn attempt_end(&self) -> Instant {
-        self.journey.attempt_end(clock::now())
+    pub fn attempt_end(&self, now: Instant) -> Instant {
+        self.journey.attempt_end(now)
     }
 
-    /// Goes on alone, with `step` as the next step; `hash`: of the transaction that it looks up.
-    pub async fn part(
-        mut self,
+    /// Goes on alone to the end, with `first` as the next step; `hash`: of the transaction that it looks up.
+    pub async fn go_on_alone(
+        &mut self,
         hash: Option<TxHash>,
-        step: Option<RetryStep>,
+        first: Option<RetryStep>,
     ) -> (ServedAnswer, CallOutcome) {
         match hash {
-            Some(hash) => Box::pin(self.look_up(hash, step)).await,
-            None => self.go_on(step).await,
+            Some(hash) => Box::pin(self.look_up(hash, first)).await,
+            None => self.go_on(first).await,
         }
     }
 }

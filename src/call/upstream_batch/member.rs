@@ -1,4 +1,4 @@
-//! A call of a batch that may travel with others, from its setting out to its answer.
+//! A call of a batch that may go with others, from its setting out to its answer.
 
 use bytes::Bytes;
 
@@ -10,8 +10,8 @@ use crate::call::forward::ForwardedCall;
 use crate::call::record::CallRecord;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
+use crate::shared::places::Missed;
 use crate::shared::singleflight::{FlightInLine, FlightOutcome, FlightOwner, Join, SharedAnswer};
-use forebay_core::call::cache::CachePlan;
 use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::call::retry::RetryStep;
 use forebay_core::fleet::view::FleetView;
@@ -19,33 +19,26 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
 
-/// A rider: from hand to hand it goes by its place on the heap.
+/// From hand to hand it goes by its place on the heap.
 pub type BoxedMember<'a> = Box<BatchMember<'a>>;
 
-/// A call on its way.
+/// A call of a batch on its way.
 pub struct BatchMember<'a> {
-    pub errand: ForwardedCall<'a>,
-    /// It must not travel with others any more.
+    /// Its place in the batch.
+    pub place: usize,
+    pub forwarded: ForwardedCall<'a>,
+    /// It must not go with others any more.
     pub goes_alone: bool,
-    /// It was drawn a node where no place came free in time.
-    pub has_waited: bool,
+    /// The step that it has taken already, if it has.
+    pub next: Option<RetryStep>,
     pub ended: Option<(ServedAnswer, CallOutcome)>,
+    /// It was drawn a node where no place came free in time.
+    has_waited: bool,
     /// Of the transaction that it looks up.
     hash: Option<TxHash>,
-    ticket: MemberTicket<'a>,
-}
-
-/// What is settled when the call has ended.
-struct MemberTicket<'a> {
-    /// Its place in the batch.
-    place: usize,
-    call: &'a Call<'a>,
-    engine: &'a CallState,
-    kept: Option<&'a CachePlan>,
-    terms: CallContext<'a>,
     record: CallRecord<'a>,
     /// Of the identical calls that wait for it.
-    leader: Option<FlightOwner<'a>>,
+    flight: Option<FlightOwner<'a>>,
 }
 
 /// What came in a batch.
@@ -56,9 +49,9 @@ pub enum PlannedItem<'a> {
     Refused(&'a Refusal),
 }
 
-/// Makes the calls ready to go that may travel with others. A call that can have what an identical
-/// call in flight will bring stays behind: the places of those are the second of the two.
-pub fn board<'a>(
+/// The calls that may go with others, ready to go. A call that can have what an identical call in flight will
+/// bring stays behind: the places of those are the second of the two.
+pub fn members<'a>(
     engine: &'a CallState,
     items: &'a [PlannedItem<'a>],
     view: &FleetView,
@@ -76,7 +69,7 @@ pub fn board<'a>(
     let lookups = calls().filter(|(.., planned)| planned.plan.looks_up().is_some());
     let polls = engine.lookups.go_alone(lookups.count(), clock::now());
     let mut followers = Vec::new();
-    let riders = calls().filter_map(|(place, call, planned)| {
+    let members = calls().filter_map(|(place, call, planned)| {
         let asking = planned.plan.together(polls)?;
         let kept = asking.kept.as_deref();
         let is_kept = kept.is_some_and(|kept| cached::has(engine, kept, view, terms));
@@ -85,10 +78,10 @@ pub fn board<'a>(
             return None;
         }
         let body = Bytes::from(asking.body(call));
-        let mut leader = None;
+        let mut flight = None;
         if let Plan::Share { head, .. } = &planned.plan {
             match engine.flights.join(&body, *head, terms.client.network()) {
-                Join::Leader(leads) => leader = Some(leads),
+                Join::Leader(leads) => flight = Some(leads),
                 Join::Alone => {}
                 Join::Follower(_) => {
                     followers.push(place);
@@ -97,35 +90,25 @@ pub fn board<'a>(
             }
         }
         let (record, terms) = CallRecord::begin(engine, call, planned.row, terms);
-        let errand = ForwardedCall::new(engine, call, asking, terms, body);
-        errand.set_out();
+        let forwarded = ForwardedCall::new(engine, call, asking, terms, body);
+        forwarded.set_out();
         Some(Box::new(BatchMember {
-            errand,
+            place,
+            forwarded,
             goes_alone: false,
-            has_waited: false,
+            next: None,
             ended: None,
+            has_waited: false,
             hash: planned.plan.looks_up(),
-            ticket: MemberTicket {
-                place,
-                call,
-                engine,
-                kept,
-                terms,
-                record,
-                leader,
-            },
+            record,
+            flight,
         }))
     });
-    let riders = riders.collect();
-    (riders, followers)
+    let members = members.collect();
+    (members, followers)
 }
 
 impl<'a> BatchMember<'a> {
-    /// Its place in the batch.
-    pub fn place(&self) -> usize {
-        self.ticket.place
-    }
-
     /// Whether it looks a transaction up, or what became of it.
     pub fn is_lookup(&self) -> bool {
         self.hash.is_some()
@@ -133,43 +116,63 @@ impl<'a> BatchMember<'a> {
 
     /// It waits for a place, until what is returned is dropped.
     pub fn wait(&self) -> Option<FlightInLine<'_>> {
-        let leader = self.ticket.leader.as_ref()?;
-        Some(leader.wait(self.ticket.terms.client.network()))
+        let flight = self.flight.as_ref()?;
+        Some(flight.wait(self.forwarded.terms.client.network()))
     }
 
-    /// Goes on alone to the end, with `step` as the next step.
-    pub async fn part(self, step: Option<RetryStep>) -> (usize, ServedAnswer) {
-        let ended = self.errand.part(self.hash, step).await;
-        self.ticket.settle(ended)
+    /// Goes on alone to the end.
+    pub async fn go_alone(&mut self) {
+        let first = self.next.take();
+        let ended = self.forwarded.go_on_alone(self.hash, first).await;
+        self.ended = Some(ended);
+    }
+
+    /// It isn't its turn: the step that it has taken doesn't count.
+    pub fn put_off(&mut self) {
+        if let Some(RetryStep::Ask { .. }) = self.next.take() {
+            self.forwarded.take_back();
+        }
+    }
+
+    /// It is asked again, alone, as if it hadn't been asked.
+    pub fn ask_alone(&mut self) {
+        self.forwarded.take_back();
+        self.goes_alone = true;
     }
 
     /// There was no place at the node that it was drawn. Once another is drawn, as others may have one by
     /// now: single calls wait for the places of all that will do.
-    pub fn miss(&mut self) {
-        if std::mem::replace(&mut self.has_waited, true) {
-            self.errand.turn_away();
+    pub fn miss(&mut self, missed: Missed) {
+        if missed == Missed::Full && std::mem::replace(&mut self.has_waited, true) {
+            self.forwarded.turn_away();
         } else {
-            self.errand.take_back();
+            self.forwarded.take_back();
         }
     }
 
     /// The answer and its place, if it has ended; else the call, which goes on.
     pub fn leave(mut self: Box<Self>) -> Result<(usize, ServedAnswer), BoxedMember<'a>> {
-        match self.ended.take() {
-            Some(ended) => Ok(self.ticket.settle(ended)),
-            None => Err(self),
+        let Some((mut served, outcome)) = self.ended.take() else {
+            return Err(self);
+        };
+        let ForwardedCall {
+            engine,
+            call,
+            asking,
+            terms,
+            ..
+        } = self.forwarded;
+        if let Some(flight) = self.flight {
+            flight.land(|| apart(coalesce::landed(&served, outcome, terms.client)));
         }
-    }
-}
-
-impl MemberTicket<'_> {
-    fn settle(self, (mut served, outcome): (ServedAnswer, CallOutcome)) -> (usize, ServedAnswer) {
-        if let Some(leader) = self.leader {
-            leader.land(|| apart(coalesce::landed(&served, outcome, self.terms.client)));
-        }
-        cached::note(self.engine, self.kept, &mut served, self.terms.wants_fresh);
-        self.record.end(&mut served, self.call, outcome);
-        (self.place, served)
+        cached::note(
+            engine,
+            asking.kept.as_deref(),
+            &mut served,
+            terms.wants_fresh,
+        );
+        self.record.end(&mut served, call, outcome);
+        Ok((self.place, served))
     }
 }
 

@@ -1,12 +1,13 @@
 //! What came of asking for several calls, handed out to each.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::super::exchange::{AttemptContent, WHOLE_BYTES_MAX};
 use crate::call::context::CallContext;
-use crate::call::upstream_batch::groups::is_spoilt;
-use crate::call::upstream_batch::member::BatchMember;
-use crate::call::upstream_batch::step::BatchResult;
+use crate::call::upstream_batch::BatchAnswer;
+use crate::call::upstream_batch::member::{BatchMember, BoxedMember};
 use crate::shared::node_clients::Upstream;
 use forebay_core::fleet::node_view::NodeView;
 use forebay_core::rpc::batch::{BatchVerdict, MemberOutcome};
@@ -25,16 +26,13 @@ pub(super) struct BatchReply<'t, 'a> {
 
 impl<'t, 'a> BatchReply<'t, 'a> {
     pub(super) fn of(
-        came: &'t BatchResult,
+        came: &'t BatchAnswer,
         judged: &BatchVerdict<'_>,
         (upstream, node): (&'t Upstream, &'t NodeView),
         terms: CallContext<'a>,
     ) -> BatchReply<'t, 'a> {
-        let body = match came {
-            BatchResult::Body(_, body) => Some(body),
-            BatchResult::Failed(_) | BatchResult::TooLarge | BatchResult::HeldBack => None,
-        };
-        let used = judged.lots.iter().map(|lot| match lot {
+        let body = came.as_ref().ok().map(|(_, body)| body);
+        let used = judged.outcomes.iter().map(|outcome| match outcome {
             MemberOutcome::Answered(_, answer) => answer.bytes(),
             MemberOutcome::Unanswered(_) | MemberOutcome::Alone => 0,
         });
@@ -49,29 +47,39 @@ impl<'t, 'a> BatchReply<'t, 'a> {
         }
     }
 
-    /// Lets a rider hear what became of his call.
-    pub(super) fn hand_out(&self, rider: &mut BatchMember<'a>, lot: MemberOutcome<'_>) {
-        let came = match (lot, self.body) {
+    /// Lets each of `members` hear what became of its call, in an attempt that began at `began_at`.
+    pub(super) async fn hand_out(
+        &self,
+        members: &mut [BoxedMember<'a>],
+        judged: BatchVerdict<'_>,
+        began_at: Instant,
+    ) {
+        let charged = judged.charged();
+        for (at, (member, outcome)) in members.iter_mut().zip(judged.outcomes).enumerate() {
+            member.forwarded.charges(charged == Some(at), began_at);
+            self.hand(member, outcome);
+            let is_settled = |ended: &(_, _)| member.forwarded.is_settled(ended.1);
+            if let Some(ended) = member.ended.take_if(|ended| !is_settled(ended)) {
+                member.ended = Some(member.forwarded.settle(ended).await);
+            }
+        }
+    }
+
+    fn hand(&self, member: &mut BatchMember<'a>, outcome: MemberOutcome<'_>) {
+        let is_spoilt = outcome.is_spoilt();
+        let came = match (outcome, self.body) {
             // Alone it is asked as its caller wrote it.
-            (MemberOutcome::Answered(_, answer), _) if rider.errand.is_to_blame(&answer) => {
-                rider.errand.take_back();
-                rider.goes_alone = true;
-                return;
+            (MemberOutcome::Answered(_, answer), _) if member.forwarded.is_to_blame(&answer) => {
+                return member.ask_alone();
             }
             (MemberOutcome::Answered(verdict, answer), Some(body)) => {
                 self.content(verdict, WholeAnswer::new(body, &answer))
             }
-            (MemberOutcome::Unanswered(verdict), _) => {
-                rider.goes_alone |= is_spoilt(&MemberOutcome::Unanswered(verdict));
-                (verdict, AttemptContent::Nothing)
-            }
-            (MemberOutcome::Alone | MemberOutcome::Answered(..), _) => {
-                rider.errand.take_back();
-                rider.goes_alone = true;
-                return;
-            }
+            (MemberOutcome::Unanswered(verdict), _) => (verdict, AttemptContent::Nothing),
+            (MemberOutcome::Alone | MemberOutcome::Answered(..), _) => return member.ask_alone(),
         };
-        rider.ended = rider.errand.arrive((self.upstream, self.node), came);
+        member.goes_alone |= is_spoilt;
+        member.ended = member.forwarded.conclude((self.upstream, self.node), came);
     }
 
     /// As if it had come alone: what is longer than most is held, and refused where it is too long.

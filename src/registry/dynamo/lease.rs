@@ -22,7 +22,7 @@ impl DynamoRegistry {
 
     async fn keep(&self, tenancy: &mut LeaseParticipant) -> Result<bool, DynamoError> {
         let (store, now) = (&self.store, clock::now());
-        let (old, beat) = match tenancy.errand(now) {
+        let (old, beat) = match tenancy.due(now) {
             LeaseAction::Rest => return Ok(tenancy.holds(now)),
             LeaseAction::Beat(beat) => (Some(self.lease(beat)), beat + 1),
             LeaseAction::Look => {

@@ -10,10 +10,10 @@ use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
 impl FleetState {
-    /// Draws a node on `ladder` that is not among `passed` and has what the call needs.
+    /// Draws a node on `tier` that is not among `passed` and has what the call needs.
     pub fn draw(
         &self,
-        ladder: Tier,
+        tier: Tier,
         passed: &[NodeId],
         needs: &NodeRequirements<'_>,
     ) -> Option<NodeId> {
@@ -22,7 +22,7 @@ impl FleetState {
         let view = &present.view;
         let draw = Draw {
             view,
-            tier: ladder,
+            tier,
             passed,
             needs,
             now,

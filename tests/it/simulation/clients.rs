@@ -251,18 +251,13 @@ impl World {
     }
 
     fn ask(&mut self, mut call: Running, step: &RetryStep, view: &FleetView) {
-        let RetryStep::Ask {
-            node,
-            until,
-            ladder,
-        } = *step
-        else {
+        let RetryStep::Ask { node, until, tier } = *step else {
             return;
         };
         let note = Note::Asked {
             call: call.id,
             node: node.0,
-            ladder,
+            tier,
         };
         self.oracle.note(self.now, note);
         self.oracle.asks(&call, step, view, self.instant());

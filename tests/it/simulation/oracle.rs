@@ -37,7 +37,7 @@ pub enum Note {
     Asked {
         call: u32,
         node: u32,
-        ladder: Tier,
+        tier: Tier,
     },
     Heard {
         call: u32,
@@ -197,12 +197,7 @@ impl Oracle {
     }
 
     pub fn asks(&self, call: &Running, step: &RetryStep, view: &FleetView, now: Instant) {
-        let RetryStep::Ask {
-            node,
-            until,
-            ladder,
-        } = step
-        else {
+        let RetryStep::Ask { node, until, tier } = step else {
             return;
         };
         self.must(
@@ -210,7 +205,7 @@ impl Oracle {
             "a node is asked twice for one call",
         );
         self.must(
-            call.asked.len() - call.refused < ATTEMPTS_MAX as usize || *ladder == Tier::Fallback,
+            call.asked.len() - call.refused < ATTEMPTS_MAX as usize || *tier == Tier::Fallback,
             "a call has too many attempts",
         );
         self.must(
@@ -247,12 +242,12 @@ impl Oracle {
             is_fit || unasked().next().is_none(),
             "a node that isn't fit is asked while a fit one is left unasked",
         );
-        let ladder_is_right = match ladder {
+        let tier_is_right = match tier {
             Tier::Own => is_own,
             Tier::Fallback => is_fit && asked.rung != Role::Own,
             Tier::LastResort => asked.lives,
         };
-        self.must(ladder_is_right, "a node is asked that isn't of its ladder");
+        self.must(tier_is_right, "a node is asked that isn't of its tier");
     }
 
     /// A node runs a call, or may run it.

@@ -31,7 +31,7 @@ impl World {
     pub fn play_ways(&mut self) {
         self.broadcast();
         self.hedge();
-        self.travel_together();
+        self.go_together();
     }
 
     fn deed(&mut self, node: NodeId, method: &str) -> Deed {
@@ -168,8 +168,8 @@ impl World {
         }
     }
 
-    /// Some calls travel together to one node.
-    fn travel_together(&mut self) {
+    /// Some calls go together to one node.
+    fn go_together(&mut self) {
         let count = self.view.nodes.len() as u64;
         if count == 0 {
             return;
@@ -203,18 +203,18 @@ impl World {
         };
         let members = (first, answered.len());
         let verdict = batch::judge(body.as_bytes(), status, retry_after, members);
-        let is_whole = verdict.lots.len() == answered.len();
+        let is_whole = verdict.outcomes.len() == answered.len();
         self.oracle.must(is_whole, "a call of a batch is forgotten");
-        for ((at, lot), is_answered) in (0u64..).zip(&verdict.lots).zip(answered) {
+        for ((at, outcome), is_answered) in (0u64..).zip(&verdict.outcomes).zip(answered) {
             let own = format!("\"0x{at:x}\"");
-            let gets_own = matches!(lot, MemberOutcome::Answered(verdict, answer)
+            let gets_own = matches!(outcome, MemberOutcome::Answered(verdict, answer)
                 if verdict.class == AttemptClass::Ok
                     && matches!(answer.outcome, Outcome::Result(result) if result == own));
             self.oracle.must(
                 gets_own == is_answered,
                 "a call of a batch gets what isn't its own, or not what is",
             );
-            let is_alone = matches!(lot, MemberOutcome::Alone);
+            let is_alone = matches!(outcome, MemberOutcome::Alone);
             let is_right = is_alone == (verdict.refuses && !is_answered);
             self.oracle
                 .must(is_right, "a refused batch's calls are asked one by one");

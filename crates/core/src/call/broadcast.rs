@@ -262,17 +262,17 @@ pub struct FanoutScope<'a> {
     pub passed: &'a [NodeId],
 }
 
-/// The nodes of `ladder` to ask at once, drawn by weight. Those that lack the method, and then
+/// The nodes of `tier` to ask at once, drawn by weight. Those that lack the method, and then
 /// those that rest, are asked only where all do.
 pub fn spread(
     view: &FleetView,
-    ladder: Tier,
+    tier: Tier,
     wish: FanoutScope<'_>,
     now: Instant,
     dice: &mut impl Dice,
 ) -> Vec<NodeId> {
     let takes = |node: &&NodeView| {
-        view.tier_has(ladder, node, wish.method) && !wish.passed.contains(&node.id)
+        view.tier_has(tier, node, wish.method) && !wish.passed.contains(&node.id)
     };
     let open = || view.nodes.iter().filter(takes);
     let can = |node: &NodeView| !node.lacks(wish.method, now);

@@ -76,7 +76,7 @@ pub struct ConfirmationQuery<'a> {
     /// The blocks that a node needs to answer; `None`: the call names none by their numbers.
     pub block: Option<BlockRange>,
     /// The tier that its nodes are of.
-    pub ladder: Tier,
+    pub tier: Tier,
     /// The nodes that the call was asked of already.
     pub tried: &'a [NodeId],
 }
@@ -110,7 +110,7 @@ pub fn confirmers(
 ) -> Confirmers {
     let reach = |node: &NodeView| HistoryReach::of(node, sought.holding);
     let is_open = |node: &&NodeView| {
-        view.tier_has(sought.ladder, node, sought.method)
+        view.tier_has(sought.tier, node, sought.method)
             && !sought.tried.contains(&node.id)
             && !node.standing.rests(now)
             && sought.block.is_none_or(|need| node.meets(need.of_head()))
@@ -209,7 +209,7 @@ mod tests {
             method: "eth_getTransactionByHash",
             holding,
             block: None,
-            ladder: Tier::Own,
+            tier: Tier::Own,
             tried: &[NodeId(0)],
         };
         let mut dice = SeededDice::new(3);
@@ -231,7 +231,7 @@ mod tests {
             method: "eth_getTransactionByHash",
             holding: LookupTarget::Blocks,
             block: None,
-            ladder: Tier::Own,
+            tier: Tier::Own,
             tried: &[NodeId(0)],
         };
         let mut dice = SeededDice::new(3);

@@ -14,7 +14,7 @@ const MEMORY: Duration = Duration::from_secs(600);
 /// there, and may wait for it.
 const POLLS_MAX: usize = 4;
 
-/// Until when so many look-ups that travel together wait for their node before they go alone.
+/// Until when so many look-ups that go together wait for their node before they go alone.
 pub fn gives_up_at(lookups: usize, now: Instant) -> Option<Instant> {
     are_polls(lookups).then(|| now + HELD_AFTER)
 }

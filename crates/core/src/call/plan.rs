@@ -94,7 +94,7 @@ impl Plan {
     /// way. `polls`: look-ups do.
     pub fn together(&self, polls: bool) -> Option<&ForwardPlan> {
         let is_poll = polls && self.looks_up().is_some();
-        self.forward().filter(|it| it.may_travel && !is_poll)
+        self.forward().filter(|it| it.may_be_grouped && !is_poll)
     }
 }
 
@@ -221,7 +221,7 @@ fn ask<M: CallMemory>(
     let is_read = treatment == Treatment::Read;
     let Some(method) = method::listed(row) else {
         let forward = ForwardPlan {
-            may_travel: is_read,
+            may_be_grouped: is_read,
             ..treatment.into()
         };
         return way(call, row, forward, by);
@@ -264,7 +264,7 @@ fn ask<M: CallMemory>(
             is_pending: bearing.is_pending,
             affinity: Affinity::Anyone,
             may_be_hedged: is_read && method.may_be_hedged,
-            may_travel: is_read,
+            may_be_grouped: is_read,
             kept,
         },
     };
@@ -302,15 +302,15 @@ fn way<M: CallMemory>(
     let holders = sent(call, &forward, looked_up, by.client).map(|of| memory.holders(of));
     if let Some(holders) = holders.filter(|holders| !holders.is_empty()) {
         forward.affinity = Affinity::Rather(holders);
-        forward.may_travel = false;
+        forward.may_be_grouped = false;
     }
     if nonce::is_pending(&call.method, forward.is_pending) {
-        forward.may_travel = false;
+        forward.may_be_grouped = false;
         let sender = call.params.and_then(transaction::address_asked);
         return Plan::CountNonces(forward, sender);
     }
     if call.method == FILL {
-        forward.may_travel = false;
+        forward.may_be_grouped = false;
         return match call.params.and_then(nonce::missing) {
             Some(missing) => Plan::FillNonce(forward, missing),
             None => Plan::Forward(forward),

@@ -54,7 +54,7 @@ pub enum RetryStep {
         /// When the attempt is over: at the call's deadline at the latest.
         until: Instant,
         /// The tier that the node was drawn from.
-        ladder: Tier,
+        tier: Tier,
     },
     /// Nobody has the block yet. To be asked again when the fleet has changed, or then.
     WaitUntil(Instant),
@@ -94,13 +94,13 @@ pub struct RetryPlanner<'a> {
     tried: SmallVec<[NodeId; 4]>,
     /// Nodes asked before it began anew.
     tried_before: usize,
-    /// Nodes that are likely to refuse it: asked after the others of their ladder.
+    /// Nodes that are likely to refuse it: asked after the others of their tier.
     avoided: Vec<NodeId>,
     /// Of those tried, whom it cost no attempt to ask.
     uncounted: usize,
-    /// The ladder of the last attempt.
-    ladder: Tier,
-    /// An answer was heard that another node may contradict: nobody on another ladder is asked about
+    /// The tier of the last attempt.
+    tier: Tier,
+    /// An answer was heard that another node may contradict: nobody on another tier is asked about
     /// it.
     doubted: Option<DoubtedAnswer>,
     /// Who is to be asked about it before anyone else; the last first.
@@ -155,7 +155,7 @@ impl<'a> RetryPlanner<'a> {
             tried_before: 0,
             avoided: Vec::new(),
             uncounted: 0,
-            ladder: Tier::Own,
+            tier: Tier::Own,
             doubted: None,
             confirmers: Vec::new(),
             digger: None,
@@ -177,7 +177,7 @@ impl<'a> RetryPlanner<'a> {
         }
     }
 
-    /// These nodes are asked only where no other of their ladder is left.
+    /// These nodes are asked only where no other of their tier is left.
     pub fn avoid(&mut self, nodes: Vec<NodeId>) {
         self.avoided = nodes;
     }
@@ -190,6 +190,11 @@ impl<'a> RetryPlanner<'a> {
     /// Whom they were.
     pub fn tried(&self) -> &[NodeId] {
         &self.tried
+    }
+
+    /// The tier of the last attempt.
+    pub fn tier(&self) -> Tier {
+        self.tier
     }
 
     /// When the call may be asked of another node after one that brought no answer.
@@ -222,8 +227,8 @@ impl<'a> RetryPlanner<'a> {
         } else {
             NodePick::Nobody
         };
-        let (node, ladder) = match picked {
-            NodePick::Node(node, ladder) => (node, ladder),
+        let (node, tier) = match picked {
+            NodePick::Node(node, tier) => (node, tier),
             NodePick::Later(until) => return RetryStep::WaitUntil(until),
             NodePick::Nobody => return self.finish(now),
         };
@@ -231,12 +236,12 @@ impl<'a> RetryPlanner<'a> {
             return self.finish(now);
         }
         self.tried.push(node);
-        self.ladder = ladder;
-        self.asked_own |= ladder == Tier::Own;
+        self.tier = tier;
+        self.asked_own |= tier == Tier::Own;
         RetryStep::Ask {
             node,
             until: self.attempt_end(now),
-            ladder,
+            tier,
         }
     }
 
@@ -249,7 +254,7 @@ impl<'a> RetryPlanner<'a> {
         draw: impl FnOnce(&[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
         withdraw: impl FnOnce() -> bool,
     ) -> Option<(NodeId, Instant)> {
-        let stays_elsewhere = self.doubted.is_some() && self.ladder != Tier::Own;
+        let stays_elsewhere = self.doubted.is_some() && self.tier != Tier::Own;
         if self.is_spent(now) || stays_elsewhere {
             return None;
         }
@@ -422,8 +427,8 @@ mod tests {
 
     /// Own nodes 1 to `own`, the leader 0.
     fn drawing(own: u32) -> impl FnMut(Tier, &[NodeId], &NodeRequirements<'_>) -> Option<NodeId> {
-        move |ladder, passed, _| {
-            let nodes: Vec<_> = match ladder {
+        move |tier, passed, _| {
+            let nodes: Vec<_> = match tier {
                 Tier::Own => (1..=own).collect(),
                 Tier::Fallback => vec![0],
                 Tier::LastResort => vec![],
@@ -880,8 +885,8 @@ mod tests {
     fn refusing_when_none_is_fit_asks_no_last_resort() {
         let mut journey = journey(Treatment::Read);
         journey.allowance.fails_open = false;
-        let last = |ladder: Tier, _: &[NodeId], _: &NodeRequirements<'_>| {
-            (ladder == Tier::LastResort).then_some(NodeId(1))
+        let last = |tier: Tier, _: &[NodeId], _: &NodeRequirements<'_>| {
+            (tier == Tier::LastResort).then_some(NodeId(1))
         };
         let step = journey.next(crate::testing::now(), last, || true);
         assert_eq!(
@@ -926,8 +931,8 @@ mod tests {
     }
 
     /// Nobody but own node 1.
-    fn own_alone(ladder: Tier, passed: &[NodeId], _: &NodeRequirements<'_>) -> Option<NodeId> {
-        (ladder == Tier::Own && passed.is_empty()).then_some(NodeId(1))
+    fn own_alone(tier: Tier, passed: &[NodeId], _: &NodeRequirements<'_>) -> Option<NodeId> {
+        (tier == Tier::Own && passed.is_empty()).then_some(NodeId(1))
     }
 
     #[test]
@@ -966,8 +971,8 @@ mod tests {
     fn those_who_may_know_more_are_asked_about_a_null_one_after_the_other() {
         let mut journey = journey(Treatment::Read);
         assert_eq!(asked(&mut journey, 5), Some(1));
-        let find = |ladder, _: Option<BlockRange>, tried: &[NodeId]| {
-            assert_eq!((ladder, tried), (Tier::Own, &[NodeId(1)][..]));
+        let find = |tier, _: Option<BlockRange>, tried: &[NodeId]| {
+            assert_eq!((tier, tried), (Tier::Own, &[NodeId(1)][..]));
             Confirmers {
                 nodes: vec![NodeId(4), NodeId(3)],
                 digger: Some(NodeId(4)),
@@ -1030,8 +1035,8 @@ mod tests {
     }
 
     /// Own node 1 has no block 7; whoever is asked for less than the block is found.
-    fn lacking(ladder: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>) -> Option<NodeId> {
-        let is_there = ladder == Tier::Own && needs.block.is_none();
+    fn lacking(tier: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>) -> Option<NodeId> {
+        let is_there = tier == Tier::Own && needs.block.is_none();
         (is_there && passed.is_empty()).then_some(NodeId(1))
     }
 
@@ -1109,14 +1114,14 @@ mod tests {
     #[test]
     fn who_is_not_fit_is_asked_for_a_block_only_after_every_fit_node_without_it() {
         // Node 9 has the block and isn't fit; 1 and the leader 0 are fit and lack it.
-        let unfit_has_it = |ladder: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>| {
+        let unfit_has_it = |tier: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>| {
             let lacks = needs.block.is_some();
-            let node = match ladder {
+            let node = match tier {
                 Tier::Own => NodeId(1),
                 Tier::Fallback => NodeId(0),
                 Tier::LastResort => NodeId(9),
             };
-            let is_open = !passed.contains(&node) && (ladder == Tier::LastResort || !lacks);
+            let is_open = !passed.contains(&node) && (tier == Tier::LastResort || !lacks);
             is_open.then_some(node)
         };
         let mut journey = of_block_7(BlockData::Block);
@@ -1124,13 +1129,13 @@ mod tests {
         let until = now + Duration::from_secs(12);
         let step = journey.next(now, unfit_has_it, || true);
         assert_eq!(step, RetryStep::WaitUntil(until), "it waits first");
-        for (node, ladder) in [(1, Tier::Own), (0, Tier::Fallback), (9, Tier::LastResort)] {
+        for (node, tier) in [(1, Tier::Own), (0, Tier::Fallback), (9, Tier::LastResort)] {
             match journey.next(until, unfit_has_it, || true) {
                 RetryStep::Ask {
                     node: asked,
-                    ladder: of,
+                    tier: of,
                     ..
-                } => assert_eq!((asked, of), (NodeId(node), ladder)),
+                } => assert_eq!((asked, of), (NodeId(node), tier)),
                 other => panic!("{other:?}"),
             }
             journey.hear(AttemptClass::MissingData, true);
@@ -1138,7 +1143,7 @@ mod tests {
         let mut nobody_fit = of_block_7(BlockData::Block);
         let step = nobody_fit.next(
             now,
-            |ladder, _, _| (ladder == Tier::LastResort).then_some(NodeId(9)),
+            |tier, _, _| (tier == Tier::LastResort).then_some(NodeId(9)),
             || true,
         );
         assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
@@ -1147,7 +1152,7 @@ mod tests {
     #[test]
     fn a_block_that_only_the_leader_has_is_asked_of_the_leader() {
         let mut journey = of_block_7(BlockData::Block);
-        let leader = |ladder: Tier, _: &[NodeId], needs: &NodeRequirements<'_>| match ladder {
+        let leader = |tier: Tier, _: &[NodeId], needs: &NodeRequirements<'_>| match tier {
             Tier::Own => needs.block.is_none().then_some(NodeId(1)),
             Tier::Fallback => Some(NodeId(0)),
             Tier::LastResort => None,

@@ -47,9 +47,9 @@ pub enum AttemptKind {
 }
 
 impl AttemptKind {
-    /// Of an attempt on `ladder`, after one that came to `last`.
-    pub fn after(last: Option<AttemptClass>, ladder: Tier) -> AttemptKind {
-        match (ladder, last) {
+    /// Of an attempt on `tier`, after one that came to `last`.
+    pub fn after(last: Option<AttemptClass>, tier: Tier) -> AttemptKind {
+        match (tier, last) {
             (Tier::Fallback, _) => AttemptKind::Fallback,
             (Tier::LastResort, _) => AttemptKind::LastResort,
             (Tier::Own, None) => AttemptKind::First,
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_kind_is_told_by_what_came_before() {
-        for (last, ladder, kind) in [
+        for (last, tier, kind) in [
             (None, Tier::Own, AttemptKind::First),
             (Some(AttemptClass::Timeout), Tier::Own, AttemptKind::Repeat),
             (Some(AttemptClass::Ok), Tier::Own, AttemptKind::Confirm),
@@ -249,7 +249,7 @@ mod tests {
                 AttemptKind::LastResort,
             ),
         ] {
-            assert_eq!(AttemptKind::after(last, ladder), kind);
+            assert_eq!(AttemptKind::after(last, tier), kind);
         }
     }
 }

@@ -49,9 +49,9 @@ const SUM_MASK: u64 = (1 << COUNT_SHIFT) - 1;
 pub struct Limiter {
     /// Calls under way.
     in_flight: AtomicU32,
-    /// Those of them that travel in one request with another: a batch takes one place, as nodes carry
+    /// Those of them that go in one request with another: a batch takes one place, as nodes carry
     /// its calls out one after another (geth: `rpc/handler.go`, `handleBatch`).
-    aboard: AtomicU32,
+    with_another: AtomicU32,
     limit: AtomicU32,
     /// Somebody found no place since the present window began.
     was_full: AtomicBool,
@@ -85,7 +85,7 @@ impl Limiter {
     pub fn new(now: Instant) -> Limiter {
         let limiter = Limiter {
             in_flight: AtomicU32::new(0),
-            aboard: AtomicU32::new(0),
+            with_another: AtomicU32::new(0),
             limit: AtomicU32::new(LIMIT_FIRST),
             was_full: AtomicBool::new(false),
             floor: AtomicU32::new(u32::MAX),
@@ -124,7 +124,7 @@ impl Limiter {
     /// given by the clock: see [`Limiter::try_begin_at`].
     pub fn try_begin(&self) -> Option<u32> {
         let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let taken = before.saturating_sub(self.aboard.load(Ordering::Relaxed));
+        let taken = before.saturating_sub(self.with_another.load(Ordering::Relaxed));
         if taken < self.limit.load(Ordering::Relaxed) {
             return Some(taken + 1);
         }
@@ -186,16 +186,16 @@ impl Limiter {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// So many calls travel with one that has a place.
-    pub fn board(&self, calls: u32) {
-        self.aboard.fetch_add(calls, Ordering::Relaxed);
+    /// So many more calls begin, in one request with one that has a place.
+    pub fn begin_with(&self, calls: u32) {
+        self.with_another.fetch_add(calls, Ordering::Relaxed);
         self.in_flight.fetch_add(calls, Ordering::SeqCst);
     }
 
-    /// They are back.
-    pub fn alight(&self, calls: u32) {
+    /// They are over.
+    pub fn end_with(&self, calls: u32) {
         self.in_flight.fetch_sub(calls, Ordering::SeqCst);
-        self.aboard.fetch_sub(calls, Ordering::Relaxed);
+        self.with_another.fetch_sub(calls, Ordering::Relaxed);
     }
 
     /// Calls under way.
@@ -239,8 +239,10 @@ impl Limiter {
     }
 
     fn taken(&self) -> u32 {
-        let aboard = self.aboard.load(Ordering::Relaxed);
-        self.in_flight.load(Ordering::SeqCst).saturating_sub(aboard)
+        let with_another = self.with_another.load(Ordering::Relaxed);
+        self.in_flight
+            .load(Ordering::SeqCst)
+            .saturating_sub(with_another)
     }
 
     /// The single call that took the place `number` was answered after `took`.
@@ -400,13 +402,13 @@ mod tests {
         let limiter = Limiter::new(now);
         limiter.fix(Some(2), now);
         limiter.begin();
-        limiter.board(99);
+        limiter.begin_with(99);
         assert_eq!(limiter.in_flight(), 100);
         assert!(limiter.has_room());
         assert_eq!(limiter.try_begin(), Some(2));
         assert!(!limiter.has_room() && limiter.try_begin().is_none());
         assert_eq!(limiter.in_flight(), 101, "who found no place takes none");
-        limiter.alight(99);
+        limiter.end_with(99);
         limiter.end();
         assert_eq!(limiter.try_begin_at(now), Some(2));
         limiter.end();

@@ -27,7 +27,7 @@ pub struct Sampler {
     places: Vec<(NodeId, u32)>,
 }
 
-/// The nodes of one ladder, and their weights laid end to end.
+/// The nodes of one tier, and their weights laid end to end.
 #[derive(Clone, Debug, Default)]
 struct WeightTable {
     /// Where each node's weight ends.
@@ -82,8 +82,8 @@ impl Sampler {
         usize::try_from(found).ok()
     }
 
-    fn table(&self, ladder: Tier) -> Option<&WeightTable> {
-        match ladder {
+    fn table(&self, tier: Tier) -> Option<&WeightTable> {
+        match tier {
             Tier::Own => Some(&self.own),
             Tier::Fallback => Some(&self.fallback),
             Tier::LastResort => None,

@@ -87,7 +87,7 @@ impl<'a> Draw<'a> {
         nodes
     }
 
-    /// Whether a call may go to `node` because another one of its packet does: a draw might have come
+    /// Whether a call may go to `node` because another one of its batch does: a draw might have come
     /// to it, whoever else there is.
     pub fn suits(&self, node: &NodeView) -> bool {
         let Draw { needs, now, .. } = *self;
@@ -807,15 +807,10 @@ mod tests {
         assert_eq!(last(&view, &any), [2]);
     }
 
-    fn drawn(
-        view: &FleetView,
-        ladder: Tier,
-        needs: &NodeRequirements<'_>,
-        now: Instant,
-    ) -> Vec<u32> {
+    fn drawn(view: &FleetView, tier: Tier, needs: &NodeRequirements<'_>, now: Instant) -> Vec<u32> {
         let mut dice = SeededDice::new(7);
         let mut nodes: Vec<_> = (0..200)
-            .filter_map(|_| draw(view, ladder, (&[], needs), now, &mut dice))
+            .filter_map(|_| draw(view, tier, (&[], needs), now, &mut dice))
             .map(|id| id.0)
             .collect();
         nodes.sort_unstable();
@@ -957,11 +952,11 @@ mod tests {
         let mut fleet = fleet(&[0, 0], now);
         round(&mut fleet, &[at(9), at(9)], now);
         let mut dice = SeededDice::new(1);
-        for ladder in [Tier::Own, Tier::Fallback, Tier::LastResort] {
+        for tier in [Tier::Own, Tier::Fallback, Tier::LastResort] {
             assert_eq!(
                 draw(
                     &fleet.view(),
-                    ladder,
+                    tier,
                     (&[], &NodeRequirements::default()),
                     now,
                     &mut dice

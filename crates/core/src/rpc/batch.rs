@@ -1,4 +1,4 @@
-//! Calls that travel to a node together, in a batch of our own: how many, how they are written,
+//! Calls that go to a node together, in a batch of our own: how many, how they are written,
 //! and what the node's answer says to each of them.
 //!
 //! A node owes each call one answer, with the call's id, in any order. What is missing or stands
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::answer::{Answer, MARK, Outcome, RpcError};
 use crate::json::grammar::Scanner;
 use crate::rpc::answer::AnswerFault;
-use crate::rpc::classify::{self, AttemptClass, Meaning, Verdict};
+use crate::rpc::classify::{self, AttemptClass, Blame, Meaning, Overload, Verdict};
 use crate::rpc::envelope::{UpstreamCallId, numbered};
 
 /// Calls in one batch for a node: as many as Erigon takes.
@@ -36,7 +36,7 @@ pub fn calls_max(latency: Option<Duration>, attempt: Duration) -> usize {
     fits.unwrap_or(CALLS_MAX).clamp(1, CALLS_MAX)
 }
 
-/// The batch as a node gets it, from calls as they would travel alone: they have ids one after the
+/// The batch as a node gets it, from calls as they would go alone: they have ids one after the
 /// other, from `first` on.
 pub fn written<'a>(
     calls: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
@@ -66,15 +66,72 @@ pub enum MemberOutcome<'a> {
     Alone,
 }
 
+impl MemberOutcome<'_> {
+    /// What the attempt came to for the call; `None`: it made none.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            MemberOutcome::Answered(verdict, _) | MemberOutcome::Unanswered(verdict) => {
+                Some(*verdict)
+            }
+            MemberOutcome::Alone => None,
+        }
+    }
+
+    /// Whether a single call may have spoilt it for all of them.
+    pub fn is_spoilt(&self) -> bool {
+        let MemberOutcome::Unanswered(verdict) = self else {
+            return false;
+        };
+        let spoils = matches!(
+            verdict.class,
+            AttemptClass::Timeout | AttemptClass::Transport | AttemptClass::BadAnswer
+        );
+        spoils && verdict.overload != Some(Overload::Refused)
+    }
+}
+
 /// What a node's answer to a batch comes to.
 #[derive(Clone, Debug)]
 pub struct BatchVerdict<'a> {
     /// One for each call, in their order.
-    pub lots: Vec<MemberOutcome<'a>>,
+    pub outcomes: Vec<MemberOutcome<'a>>,
     /// The node wants no such batches.
     pub refuses: bool,
     /// Some of it answers none of the calls, or one of them twice.
     pub is_mixed_up: bool,
+}
+
+impl<'a> BatchVerdict<'a> {
+    /// The same for each of so many calls.
+    pub fn of_all(outcome: MemberOutcome<'a>, calls: usize) -> BatchVerdict<'a> {
+        BatchVerdict {
+            outcomes: vec![outcome; calls],
+            refuses: false,
+            is_mixed_up: false,
+        }
+    }
+
+    /// How long the node is sent no batches from now on.
+    pub fn refused_for(&self) -> Option<Duration> {
+        if self.refuses {
+            return Some(REFUSAL_LASTS);
+        }
+        let is_trouble = self.outcomes.iter().all(MemberOutcome::is_spoilt);
+        is_trouble.then_some(TROUBLE_LASTS)
+    }
+
+    /// Which call answers for the node's fault: one fault is not as many as there were calls.
+    pub fn charged(&self) -> Option<usize> {
+        let is_fault = |verdict: Verdict| verdict.blame() == Blame::Fault;
+        let mut outcomes = self.outcomes.iter();
+        outcomes.position(|outcome| outcome.verdict().is_some_and(is_fault))
+    }
+
+    /// What the node said who asked to be left alone.
+    pub fn turned_away(&self) -> Option<Verdict> {
+        let mut verdicts = self.outcomes.iter().filter_map(MemberOutcome::verdict);
+        verdicts.find(|verdict| matches!(verdict.blame(), Blame::Rest(_)))
+    }
 }
 
 /// Judges what came with `status`, to a batch of so many calls whose ids begin with `first`.
@@ -84,27 +141,24 @@ pub fn judge(
     rest: Option<Duration>,
     (first, calls): (UpstreamCallId, usize),
 ) -> BatchVerdict<'_> {
-    let all = |lot: MemberOutcome<'static>| vec![lot; calls];
     match read(body, first, calls) {
         Ok(said) => said.judge(status, rest),
-        Err(_) if is_about_packet(status) => BatchVerdict {
-            lots: all(MemberOutcome::Alone),
+        Err(_) if is_about_batch(status) => BatchVerdict {
             refuses: true,
-            is_mixed_up: false,
+            ..BatchVerdict::of_all(MemberOutcome::Alone, calls)
         },
         Err(bad) => {
-            let verdict = classify::of_body(status, rest, body);
+            let verdict = classify::of_body(status, rest, body).unwrap_or(bad.into());
             BatchVerdict {
-                lots: all(MemberOutcome::Unanswered(verdict.unwrap_or(bad.into()))),
-                refuses: false,
                 is_mixed_up: bad == AnswerFault::WrongId,
+                ..BatchVerdict::of_all(MemberOutcome::Unanswered(verdict), calls)
             }
         }
     }
 }
 
 /// Whether a status finds fault with what was sent, rather than with who sent it or with the node.
-fn is_about_packet(status: u16) -> bool {
+fn is_about_batch(status: u16) -> bool {
     matches!(status, 400..=499 | 501) && !matches!(status, 401..=403 | 408 | 429)
 }
 
@@ -177,13 +231,13 @@ impl<'a> BatchAnswer<'a> {
     }
 
     fn judge(self, status: u16, rest: Option<Duration>) -> BatchVerdict<'a> {
-        let stray = self.stray.map(|error| of_packet(&error, status, rest));
+        let stray = self.stray.map(|error| of_batch(&error, status, rest));
         let says_so = |slot: &AnswerSlot<'_>| match slot {
             AnswerSlot::Once(answer) => is_refusal(answer, status),
             AnswerSlot::Empty | AnswerSlot::Twice => false,
         };
         let refuses = matches!(stray, Some(MemberOutcome::Alone)) || self.slots.iter().any(says_so);
-        let lots = self.slots.into_iter().map(|slot| match slot {
+        let outcomes = self.slots.into_iter().map(|slot| match slot {
             AnswerSlot::Once(answer) => of_one(answer, status, rest),
             // geth says it of the first call alone.
             AnswerSlot::Empty if refuses => MemberOutcome::Alone,
@@ -191,7 +245,7 @@ impl<'a> BatchAnswer<'a> {
             AnswerSlot::Twice => unanswered(),
         });
         BatchVerdict {
-            lots: lots.collect(),
+            outcomes: outcomes.collect(),
             refuses,
             is_mixed_up: self.is_mixed_up,
         }
@@ -212,10 +266,10 @@ fn unanswered<'a>() -> MemberOutcome<'a> {
 }
 
 /// What an error means that stands for the answers to all.
-fn of_packet<'a>(error: &RpcError<'_>, status: u16, rest: Option<Duration>) -> MemberOutcome<'a> {
+fn of_batch<'a>(error: &RpcError<'_>, status: u16, rest: Option<Duration>) -> MemberOutcome<'a> {
     let verdict = classify::of_error(error, status, rest);
     // No call was looked at; were one of them wrong, only it would be told.
-    let is_of_packet = matches!(
+    let is_of_batch = matches!(
         verdict.class,
         AttemptClass::RpcError
             | AttemptClass::Limit
@@ -223,7 +277,7 @@ fn of_packet<'a>(error: &RpcError<'_>, status: u16, rest: Option<Duration>) -> M
             | AttemptClass::Unsupported
     ) || verdict.meaning == Some(Meaning::Doubtful);
     let is_busy = status == 429;
-    if is_of_packet || (speaks_of_batch(error) && !is_busy) {
+    if is_of_batch || (speaks_of_batch(error) && !is_busy) {
         MemberOutcome::Alone
     } else {
         MemberOutcome::Unanswered(verdict)
@@ -300,9 +354,9 @@ mod tests {
     use proptest::prelude::*;
 
     /// What becomes of two calls, in short.
-    fn lots(body: &str, status: u16) -> (Vec<String>, bool) {
+    fn outcomes(body: &str, status: u16) -> (Vec<String>, bool) {
         let judged = judge(body.as_bytes(), status, None, (UpstreamCallId::FIRST, 2));
-        let shown = judged.lots.iter().map(|lot| match lot {
+        let shown = judged.outcomes.iter().map(|outcome| match outcome {
             MemberOutcome::Answered(verdict, answer) => {
                 let text = &body[answer.at.clone()];
                 assert!(text.starts_with('{') && text.ends_with('}'), "{text}");
@@ -318,7 +372,7 @@ mod tests {
     }
 
     fn holds(body: &str, status: u16, wanted: [&str; 2], refuses: bool) {
-        let (shown, refused) = lots(body, status);
+        let (shown, refused) = outcomes(body, status);
         assert_eq!(
             (shown, refused),
             (wanted.map(str::to_string).to_vec(), refuses),
@@ -429,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_about_the_packet_refuses_it() {
+    fn a_status_about_the_batch_refuses_it() {
         for status in [400, 404, 413, 415, 501] {
             holds("no", status, ["alone"; 2], true);
         }
@@ -446,18 +500,18 @@ mod tests {
     #[test]
     fn a_node_that_refused_is_left_alone_with_batches_for_a_while() {
         let start = crate::testing::now();
-        let welcome = BatchSupport::new(start);
-        assert!(welcome.takes(start));
+        let support = BatchSupport::new(start);
+        assert!(support.takes(start));
         let later = start + Duration::from_secs(5);
-        assert!(welcome.refuse(REFUSAL_LASTS, later));
+        assert!(support.refuse(REFUSAL_LASTS, later));
         assert!(
-            !welcome.refuse(TROUBLE_LASTS, later),
+            !support.refuse(TROUBLE_LASTS, later),
             "no news, and no earlier end"
         );
         let end = later + REFUSAL_LASTS;
-        assert!(!welcome.takes(end - Duration::from_millis(1)));
-        assert!(welcome.takes(end));
-        assert!(welcome.refuse(TROUBLE_LASTS, end), "news again");
+        assert!(!support.takes(end - Duration::from_millis(1)));
+        assert!(support.takes(end));
+        assert!(support.refuse(TROUBLE_LASTS, end), "news again");
     }
 
     #[test]
@@ -489,6 +543,47 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_node_that_refuses_or_fails_all_calls_is_sent_no_batches_for_a_while() {
+        let failed = |class: AttemptClass| MemberOutcome::Unanswered(class.into());
+        let busy = Verdict {
+            overload: Some(Overload::Refused),
+            ..AttemptClass::Transport.into()
+        };
+        for (outcome, wanted) in [
+            (failed(AttemptClass::Timeout), Some(TROUBLE_LASTS)),
+            (failed(AttemptClass::Transport), Some(TROUBLE_LASTS)),
+            (failed(AttemptClass::BadAnswer), Some(TROUBLE_LASTS)),
+            (failed(AttemptClass::NoConnection), None),
+            (failed(AttemptClass::Throttled), None),
+            (MemberOutcome::Unanswered(busy), None),
+            (MemberOutcome::Alone, None),
+        ] {
+            let mut judged = BatchVerdict::of_all(outcome.clone(), 2);
+            assert_eq!(judged.refused_for(), wanted, "{outcome:?}");
+            judged.outcomes.push(MemberOutcome::Alone);
+            assert_eq!(judged.refused_for(), None, "one of them fared better");
+            judged.refuses = true;
+            assert_eq!(judged.refused_for(), Some(REFUSAL_LASTS));
+        }
+    }
+
+    #[test]
+    fn one_call_answers_for_a_fault_and_any_of_them_tells_that_the_node_is_to_be_left_alone() {
+        let body = r#"[{"id":1,"result":7},{"id":3,"error":{"code":429,"message":"slow down"}}]"#;
+        let judged = judge(body.as_bytes(), 200, None, (UpstreamCallId::FIRST, 4));
+        assert_eq!(judged.charged(), Some(1));
+        let class = judged.turned_away().map(|verdict| verdict.class);
+        assert_eq!(class, Some(AttemptClass::Throttled));
+        let well = r#"[{"id":1,"result":7}]"#;
+        let judged = judge(well.as_bytes(), 200, None, (UpstreamCallId::FIRST, 1));
+        assert_eq!((judged.charged(), judged.turned_away()), (None, None));
+        assert_eq!(
+            BatchVerdict::of_all(MemberOutcome::Alone, 2).charged(),
+            None
+        );
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -505,8 +600,8 @@ mod tests {
             let items: Vec<_> = order.iter().map(|id| format!(r#"{{"id":{id},"result":{}}}"#, id * 3)).collect();
             let body = format!("[{}]", items.join(","));
             let judged = judge(body.as_bytes(), 200, None, (UpstreamCallId::FIRST, 20));
-            for (at, lot) in judged.lots.iter().enumerate() {
-                let MemberOutcome::Answered(verdict, answer) = lot else { panic!("{lot:?}") };
+            for (at, outcome) in judged.outcomes.iter().enumerate() {
+                let MemberOutcome::Answered(verdict, answer) = outcome else { panic!("{outcome:?}") };
                 prop_assert_eq!(verdict.class, AttemptClass::Ok);
                 let wanted = ((at + 1) * 3).to_string();
                 prop_assert_eq!(&answer.outcome, &Outcome::Result(&wanted));

@@ -90,7 +90,7 @@ impl LeaseParticipant {
     }
 
     /// What is due at `now`; it counts as begun.
-    pub fn errand(&mut self, now: Instant) -> LeaseAction {
+    pub fn due(&mut self, now: Instant) -> LeaseAction {
         let pause = (self.time / BEATS_A_LEASE).mul_f64(1.0 - EARLY);
         let is_early = |at: Instant| now.saturating_duration_since(at) < pause;
         if self.asked_at.is_some_and(is_early) {
@@ -103,7 +103,7 @@ impl LeaseParticipant {
         }
     }
 
-    /// The errand failed: it is due again.
+    /// What was due failed: it is due again.
     pub fn retry(&mut self) {
         self.asked_at = None;
     }
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_free_lease_is_taken_and_held_for_its_time() {
         let (mut tenancy, after) = tenancy();
-        assert_eq!(tenancy.errand(after(0)), LeaseAction::Look);
+        assert_eq!(tenancy.due(after(0)), LeaseAction::Look);
         assert!(!tenancy.holds(after(0)));
         assert!(tenancy.find(None, after(0)));
         tenancy.take(1, after(0));
@@ -167,15 +167,15 @@ mod tests {
     #[test]
     fn the_holder_beats_three_times_within_a_lease_and_no_more() {
         let (mut tenancy, after) = tenancy();
-        tenancy.errand(after(0));
+        tenancy.due(after(0));
         tenancy.take(7, after(0));
-        assert_eq!(tenancy.errand(after(8)), LeaseAction::Rest);
-        assert_eq!(tenancy.errand(after(9)), LeaseAction::Beat(7));
+        assert_eq!(tenancy.due(after(8)), LeaseAction::Rest);
+        assert_eq!(tenancy.due(after(9)), LeaseAction::Beat(7));
         tenancy.take(8, after(9));
-        assert_eq!(tenancy.errand(after(10)), LeaseAction::Rest);
+        assert_eq!(tenancy.due(after(10)), LeaseAction::Rest);
         tenancy.retry();
-        assert_eq!(tenancy.errand(after(10)), LeaseAction::Beat(8));
-        assert_eq!(tenancy.errand(after(19)), LeaseAction::Beat(8));
+        assert_eq!(tenancy.due(after(10)), LeaseAction::Beat(8));
+        assert_eq!(tenancy.due(after(19)), LeaseAction::Beat(8));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let (mut tenancy, after) = tenancy();
         tenancy.take(1, after(0));
         tenancy.lose();
-        assert_eq!(tenancy.errand(after(10)), LeaseAction::Look);
+        assert_eq!(tenancy.due(after(10)), LeaseAction::Look);
         assert!(tenancy.find(Some(&lease("me", 2)), after(10)));
     }
 

@@ -61,7 +61,7 @@ pub struct ForwardPlan {
     /// A plain read that any node will do for: it may be asked together with others of its batch. What
     /// is light is not held up by what is heavy, and what may run only once is asked where nothing else
     /// can go wrong with it.
-    pub may_travel: bool,
+    pub may_be_grouped: bool,
     /// How its answer is kept, if it is; on the heap, as plans stand in what connections hold.
     pub kept: Option<Box<CachePlan>>,
 }
@@ -136,7 +136,7 @@ impl From<Treatment> for ForwardPlan {
             is_pending: false,
             affinity: Affinity::Anyone,
             may_be_hedged: false,
-            may_travel: false,
+            may_be_grouped: false,
             kept: None,
         }
     }

@@ -19,7 +19,7 @@ pub(super) enum DoubtedAnswer {
 
 impl RetryPlanner<'_> {
     /// Hears that an attempt came to `null`, where another node may know more: that one is asked
-    /// as well, and free of charge. `find` says whom to ask first, given the ladder, the blocks and
+    /// as well, and free of charge. `find` says whom to ask first, given the tier, the blocks and
     /// who was asked; where it names nobody it is anyone of the freshest.
     pub fn hear_null(
         &mut self,
@@ -32,11 +32,11 @@ impl RetryPlanner<'_> {
         }
         let heard = self.doubt(DoubtedAnswer::Null);
         if heard == ReplyAction::Keep {
-            let found = find(self.ladder, self.needs.block, &self.tried);
+            let found = find(self.tier, self.needs.block, &self.tried);
             (self.confirmers, self.digger) = (found.nodes, found.digger);
             return heard;
         }
-        let is_theirs = self.doubted == Some(DoubtedAnswer::Null) && self.ladder == Tier::Own;
+        let is_theirs = self.doubted == Some(DoubtedAnswer::Null) && self.tier == Tier::Own;
         if !is_theirs || self.asks_beyond {
             return heard;
         }
@@ -80,7 +80,7 @@ impl RetryPlanner<'_> {
     }
 
     fn doubt(&mut self, what: DoubtedAnswer) -> ReplyAction {
-        let is_settled = self.doubted.is_some() || self.ladder == Tier::LastResort;
+        let is_settled = self.doubted.is_some() || self.tier == Tier::LastResort;
         if is_settled || self.treatment.repeat() != RepeatRule::Freely {
             return ReplyAction::Deliver;
         }

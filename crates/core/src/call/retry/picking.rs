@@ -27,7 +27,7 @@ impl<'a> RetryPlanner<'a> {
     pub(super) fn may_fall_back(&self, now: Instant) -> bool {
         let is_in_time = now < self.allowance.deadline;
         let repeats = self.treatment.repeat() == RepeatRule::Freely && !self.is_over;
-        let broke = self.all_broke && self.ladder == Tier::Own && !self.tried.is_empty();
+        let broke = self.all_broke && self.tier == Tier::Own && !self.tried.is_empty();
         is_in_time && repeats && broke && self.doubted.is_none() && !self.fell_back
     }
 
@@ -63,7 +63,7 @@ impl<'a> RetryPlanner<'a> {
         self.pick_of(UNFIT, now, draw).unwrap_or(NodePick::Nobody)
     }
 
-    /// Who is to confirm what is doubted: somebody of the same ladder, and where own nodes found nothing,
+    /// Who is to confirm what is doubted: somebody of the same tier, and where own nodes found nothing,
     /// then a fallback node.
     fn pick_other(
         &mut self,
@@ -72,29 +72,29 @@ impl<'a> RetryPlanner<'a> {
     ) -> NodePick {
         // Who is fresh comes before who goes back further.
         if let Some(node) = self.confirmers.pop() {
-            return NodePick::Node(node, self.ladder);
+            return NodePick::Node(node, self.tier);
         }
-        let may_go_beyond = doubted == DoubtedAnswer::Null && self.ladder == Tier::Own;
-        let ladders = [
-            (!self.asks_beyond).then_some(self.ladder),
+        let may_go_beyond = doubted == DoubtedAnswer::Null && self.tier == Tier::Own;
+        let tiers = [
+            (!self.asks_beyond).then_some(self.tier),
             may_go_beyond.then_some(Tier::Fallback),
         ];
-        let mut found = ladders.into_iter().flatten().filter_map(|ladder| {
-            let node = self.draw_on(ladder, &self.needs, draw)?;
-            Some(NodePick::Node(node, ladder))
+        let mut found = tiers.into_iter().flatten().filter_map(|tier| {
+            let node = self.draw_on(tier, &self.needs, draw)?;
+            Some(NodePick::Node(node, tier))
         });
         found.next().unwrap_or(NodePick::Nobody)
     }
 
-    /// Of the nodes of `ladders`: who has the block, then who is up to it, and, after a wait for
+    /// Of the nodes of `tiers`: who has the block, then who is up to it, and, after a wait for
     /// one that has it, any.
     fn pick_of(
         &mut self,
-        ladders: &[Tier],
+        tiers: &[Tier],
         now: Instant,
         draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
     ) -> Option<NodePick> {
-        if let Some(found) = self.descend(ladders, self.needs, draw) {
+        if let Some(found) = self.descend(tiers, self.needs, draw) {
             return Some(found);
         }
         let block = self.needs.block?;
@@ -107,7 +107,7 @@ impl<'a> RetryPlanner<'a> {
             wish: NodePreference::Deepest,
             ..self.needs
         };
-        if let Some(found) = self.descend(ladders, deepest, draw) {
+        if let Some(found) = self.descend(tiers, deepest, draw) {
             self.asked_too_old = true;
             return Some(found);
         }
@@ -116,18 +116,18 @@ impl<'a> RetryPlanner<'a> {
             wish: NodePreference::Freshest,
             ..self.needs
         };
-        let found = self.descend(ladders, freshest, draw)?;
+        let found = self.descend(tiers, freshest, draw)?;
         Some(match self.wait_end(now) {
             Some(until) if now < until => NodePick::Later(until),
             Some(_) | None => found,
         })
     }
 
-    /// From ladder to ladder until somebody is found: first those that nothing speaks against, with one
+    /// From tier to tier until somebody is found: first those that nothing speaks against, with one
     /// on trial among them where the call may go on to another, then whoever there is.
     fn descend(
         &self,
-        ladders: &[Tier],
+        tiers: &[Tier],
         needs: NodeRequirements<'a>,
         draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
     ) -> Option<NodePick> {
@@ -141,27 +141,27 @@ impl<'a> RetryPlanner<'a> {
             .into_iter()
             .find_map(|caution| {
                 let needs = NodeRequirements { caution, ..needs };
-                ladders.iter().find_map(|ladder| {
-                    let node = self.draw_on(*ladder, &needs, draw)?;
-                    Some(NodePick::Node(node, *ladder))
+                tiers.iter().find_map(|tier| {
+                    let node = self.draw_on(*tier, &needs, draw)?;
+                    Some(NodePick::Node(node, *tier))
                 })
             })
     }
 
-    /// Of one ladder: whoever is likely to refuse it comes last.
+    /// Of one tier: whoever is likely to refuse it comes last.
     fn draw_on(
         &self,
-        ladder: Tier,
+        tier: Tier,
         needs: &NodeRequirements<'a>,
         draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
     ) -> Option<NodeId> {
         if !self.avoided.is_empty() {
             let passed = [&self.tried[..], &self.avoided[..]].concat();
-            if let Some(node) = draw(ladder, &passed, needs) {
+            if let Some(node) = draw(tier, &passed, needs) {
                 return Some(node);
             }
         }
-        draw(ladder, &self.tried, needs)
+        draw(tier, &self.tried, needs)
     }
 
     /// One wait a call, which leaves half of the time that it has for asking.

@@ -22,7 +22,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn gather(seed: u64) -> Crowd {
+    fn new(seed: u64) -> Crowd {
         let stage = Stage::new(&[]);
         let now = stage.now;
         let mut crowd = Crowd {
@@ -158,7 +158,7 @@ proptest! {
 
     #[test]
     fn however_odd_nodes_are_each_is_asked_twice_a_new_block_and_once_a_second_at_the_most(seed: u64) {
-        let mut crowd = Crowd::gather(seed);
+        let mut crowd = Crowd::new(seed);
         for _ in 0..80 {
             crowd.step();
             crowd.is_bearable();
