@@ -1,3 +1,5 @@
+//! Whoever goes to a node goes there alike.
+
 use super::*;
 
 use tokio::net::TcpListener;

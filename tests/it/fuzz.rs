@@ -3,35 +3,73 @@
 //! `tests/corpus/<target>/` holds small real inputs, and everything that once failed: a failing
 //! input is written there under the name it then keeps. The same seed feeds the same inputs;
 //! `FOREBAY_SEED=n` begins with another, and `FOREBAY_FUZZ_INPUTS=n` feeds that many to each
-//! target (20,000 unless told). The checks in `fuzz/targets.rs` take bytes and nothing else, so
-//! that a coverage-guided fuzzer can call them as they are:
-//! `fuzz_target!(|bytes: &[u8]| targets::answer(bytes));`.
+//! target (20,000 unless told). The checks take bytes and nothing else: a coverage-guided fuzzer calls
+//! them as they are (`./dev fuzz`, the folder `fuzz`).
 
+mod bodies;
+mod calls;
 mod corpus;
+mod files;
+mod frames;
+mod heads;
 mod mutation;
-mod targets;
 
 #[test]
 fn no_packet_panics_and_ids_and_params_stay_byte_for_byte() {
-    corpus::feed("packet", targets::packet);
+    corpus::feed("packet", bodies::packet);
 }
 
 #[test]
 fn no_answer_panics_and_only_its_id_changes_however_it_is_cut() {
-    corpus::feed("answer", targets::answer);
+    corpus::feed("answer", bodies::answer);
 }
 
 #[test]
 fn no_response_panics_and_it_reads_the_same_however_it_is_cut() {
-    corpus::feed("response", targets::response);
+    corpus::feed("response", heads::response);
 }
 
 #[test]
 fn no_request_panics_and_it_reads_the_same_however_it_is_cut() {
-    corpus::feed("request", targets::request);
+    corpus::feed("request", heads::request);
 }
 
 #[test]
 fn no_list_of_nodes_panics_and_what_was_read_is_written_the_same() {
-    corpus::feed_one_in(corpus::WITH_FILES, "list", targets::list);
+    corpus::feed_one_in(corpus::COSTLY, "list", files::list);
+}
+
+#[test]
+fn no_call_panics_and_white_space_in_its_params_means_nothing() {
+    corpus::feed("plan", calls::plan);
+}
+
+#[test]
+fn no_batch_of_answers_panics_and_each_call_has_its_own_outcome() {
+    corpus::feed("batch", calls::batch);
+}
+
+#[test]
+fn no_news_of_another_balancer_panics_and_it_is_written_as_it_was_read() {
+    corpus::feed("news", calls::news);
+}
+
+#[test]
+fn no_websocket_panics_and_it_reads_the_same_however_it_is_cut() {
+    corpus::feed("websocket", frames::websocket);
+}
+
+#[test]
+fn no_http2_panics_and_it_reads_the_same_however_it_is_cut() {
+    corpus::feed("http2", frames::http2);
+}
+
+#[test]
+fn no_packed_body_panics_and_it_reads_the_same_however_it_is_cut() {
+    corpus::feed_one_in(corpus::COSTLY, "packed", frames::packed);
+}
+
+#[test]
+fn no_configuration_panics_and_its_mistakes_have_their_lines() {
+    corpus::feed_one_in(corpus::COSTLY, "settings", files::settings);
 }

@@ -8,8 +8,8 @@ use super::mutation::Mutator;
 
 /// Inputs for each target in an ordinary run: a few seconds.
 const INPUTS: u64 = 20_000;
-/// Of them, one in so many is fed where each costs files.
-pub const WITH_FILES: u64 = 20;
+/// Of them, one in so many is fed where each costs files, or much work.
+pub const COSTLY: u64 = 20;
 /// The longest input that is kept.
 const INPUT_BYTES_MAX: usize = 64 << 10;
 
