@@ -312,8 +312,12 @@ impl NodeDiscovery {
         {
             return false;
         }
-        // A new node's name is resolved before it can be drawn.
-        let is_new = |upstream: &&Arc<Upstream>| present.upstream(upstream.id).is_none();
+        // The name of a node is resolved before it can be drawn, also where only the way to it is new.
+        let is_same_way = |one: &Upstream, other: &Upstream| Arc::ptr_eq(&one.link, &other.link);
+        let is_new = |wanted: &&Arc<Upstream>| {
+            let mut present = present.upstreams.iter();
+            !present.any(|upstream| is_same_way(upstream, wanted))
+        };
         resolve_names(wanted.iter().filter(is_new), &mut self.told.unresolved).await;
         self.pool.replace(wanted.clone()).await;
         for old in present.upstreams.iter() {

@@ -163,13 +163,18 @@ impl Attempt {
         verdict.overload = overload::of(verdict, &load.conduct, now);
         match verdict.overload {
             Some(Overload::Waited) if is_held_back => return None,
-            Some(met) => self.meet(met, now),
+            Some(met) => {
+                self.tell_limiter(met, now);
+                if met == Overload::Waited {
+                    load.failed(took, now);
+                }
+                return None;
+            }
             None => {}
         }
         match verdict.blame() {
-            _ if verdict.overload == Some(Overload::Refused) => {}
             Blame::Fault | Blame::None if is_held_back => {}
-            Blame::Fault => return self.fail(verdict.class, took, now),
+            Blame::Fault => return self.blame_node(verdict.class, took, now),
             Blame::None => load.answered(self.stand.number(), took, now),
             Blame::Rest(_) => load.waited(took, now),
         }
@@ -177,8 +182,8 @@ impl Attempt {
     }
 
     /// The same of several calls. For the metrics each is an attempt that took as long as all of them, but
-    /// for those that are asked again alone: they are of class `alone`, or only what they come to then
-    /// counts. For the load it is many answers at once, or one fault.
+    /// for those whose outcome is [`MemberOutcome::Alone`]: they are of class `alone`, or, where that is `None`,
+    /// only what they come to later counts. For the load it is many answers at once, or one fault.
     pub fn settle_all(
         &mut self,
         outcomes: &mut [MemberOutcome<'_>],
@@ -205,10 +210,10 @@ impl Attempt {
             }
         }
         if let Some(met) = met {
-            self.meet(met, now);
+            self.tell_limiter(met, now);
         }
         match fault {
-            Some(class) => return self.fail(class, took, now),
+            Some(class) => return self.blame_node(class, took, now),
             None if met.is_none() => load.answered_many(took, self.calls, now),
             None => {}
         }
@@ -224,7 +229,7 @@ impl Attempt {
     }
 
     /// The node had too much to do.
-    fn meet(&self, overload: Overload, now: Instant) {
+    fn tell_limiter(&self, overload: Overload, now: Instant) {
         let limiter = &self.stand.load().limiter;
         match (overload, &self.stand) {
             (Overload::Refused, AttemptPlacement::Placed(place)) => {
@@ -236,7 +241,7 @@ impl Attempt {
     }
 
     /// It is at fault, as far as that is sure.
-    fn fail(&self, class: AttemptClass, took: Duration, now: Instant) -> Option<Penalty> {
+    fn blame_node(&self, class: AttemptClass, took: Duration, now: Instant) -> Option<Penalty> {
         let load = self.stand.load();
         load.failed(took, now);
         let is_sure = !doubts::is_doubtful(class);
@@ -263,5 +268,81 @@ impl Drop for Attempt {
                     .attempted(AttemptClass::Cancelled, took);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::access::NodeAccess;
+    use crate::node::connector::Connector;
+    use crate::observe::metrics::ChainMetrics;
+    use crate::shared::fleet_state::FleetState;
+    use crate::shared::house_limits::ChainShare;
+    use crate::shared::node_clients::ClientFactory;
+    use forebay_core::fleet::tracker::Fleet;
+    use forebay_core::testing;
+    use forebay_core::vocabulary::caps::Caps;
+    use forebay_core::vocabulary::node::NodeRecord;
+
+    /// A node that is fit, and its load.
+    async fn node() -> (Arc<Upstream>, Arc<Load>) {
+        let pool = FleetState::new(Fleet::new(testing::criteria()));
+        let connector = Arc::new(Connector::new(&NodeAccess::plain()));
+        let metrics = ChainMetrics::alone();
+        let mut clients = ClientFactory::new(connector, metrics, pool.places.clone(), 1);
+        let spec = NodeRecord::at("http://127.0.0.1:1").resolve(&|_| None);
+        let upstreams = clients.call(vec![spec.unwrap()], &[]);
+        let upstream = upstreams[0].clone();
+        pool.replace(upstreams).await;
+        let snapshot = pool.snapshot();
+        let load = snapshot.view.node(upstream.id).unwrap().load.clone();
+        (upstream, load)
+    }
+
+    fn wanted<'a>(room: &'a AnswerBudget<'a>) -> AttemptSpec<'a> {
+        AttemptSpec {
+            id: "1",
+            bytes_max: 1,
+            may_stream: false,
+            room,
+            trace: None,
+            following: None,
+            reuse: ReuseRule::Any,
+            until: clock::now(),
+            may_move: true,
+            may_be_held_back: false,
+        }
+    }
+
+    /// Else the node would never be doubted that hangs on calls while its probes are answered.
+    #[tokio::test]
+    async fn a_call_that_timed_out_at_a_node_that_answers_others_is_no_answer_of_its() {
+        let (upstream, load) = node().await;
+        load.answered(1, Duration::from_millis(1), clock::now());
+        let all = ChainShare::alone(&Caps::ROOMY);
+        let room = AnswerBudget::new(&all, 1);
+        let wanted = wanted(&room);
+        for calls in [1, 2] {
+            let place = NodePlace::always(&upstream, &load);
+            let mut attempt = Attempt::begin(place, calls, &wanted);
+            let began_at = clock::now();
+            let timeout = Verdict::from(AttemptClass::Timeout);
+            let (penalty, overload) = if calls == 1 {
+                let mut verdict = timeout;
+                (attempt.settle(&mut verdict), verdict.overload)
+            } else {
+                let mut outcomes = [0; 2].map(|_| MemberOutcome::Unanswered(timeout));
+                let penalty = attempt.settle_all(&mut outcomes, None);
+                (penalty, outcomes[1].verdict().unwrap().overload)
+            };
+            assert_eq!(overload, Some(Overload::Waited), "{calls}");
+            assert!(penalty.is_none());
+            assert!(!load.conduct.has_answered_since(began_at), "{calls}");
+        }
+        assert!(
+            load.latency() > Some(Duration::from_millis(100)),
+            "and it was slow"
+        );
     }
 }

@@ -20,7 +20,7 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::addresses::{ADDRESSES_TRIED_MAX, NodeNames};
+use super::addresses::NodeNames;
 use forebay_core::vocabulary::node::NodeSpec;
 
 /// The longest that a connection may take to open, TLS and all addresses included.
@@ -158,10 +158,15 @@ pub(super) fn peer(address: SocketAddr, tls_name: Option<&str>, time_max: Durati
 
 /// What a request to `spec` says beside what frames it; the operator's words replace ours.
 pub(super) fn headers(spec: &NodeSpec) -> impl Iterator<Item = (&str, &str)> {
-    let ours = [("accept", "application/json"), ("user-agent", AGENT)];
-    let ours = ours
-        .into_iter()
-        .filter(|(name, _)| !spec.headers.iter().any(|(own, _)| own == name));
+    let ours = [("accept", "application/json")].into_iter();
+    let ours = ours.filter(|(name, _)| !spec.headers.iter().any(|(own, _)| own == name));
+    ours.chain(socket_headers(spec))
+}
+
+/// The same of a WebSocket's handshake, which asks for no document.
+pub(super) fn socket_headers(spec: &NodeSpec) -> impl Iterator<Item = (&str, &str)> {
+    let ours = [("user-agent", AGENT)].into_iter();
+    let ours = ours.filter(|(name, _)| !spec.headers.iter().any(|(own, _)| own == name));
     let own = spec.headers.iter();
     ours.chain(own.map(|(name, value)| (&**name, value.reveal())))
 }
@@ -176,7 +181,7 @@ pub(super) fn host_of(url: &Url) -> Option<(String, u16)> {
     Some((host, url.port_or_known_default().unwrap_or(80)))
 }
 
-/// Asks nodes, from where calls come.
+/// The clients for questions, by the family in which a node is reached.
 pub struct Questioner {
     ipv4: Client,
     /// Where it matters by which family a node is reached: a client that is bound reaches one alone.
@@ -185,19 +190,21 @@ pub struct Questioner {
 }
 
 impl Questioner {
-    /// The client by which `spec` is asked.
-    pub(super) async fn toward(&self, spec: &NodeSpec) -> &Client {
-        let Some(ipv6) = &self.ipv6 else {
-            return &self.ipv4;
+    /// The client by which `spec` is asked, and the one for where that doesn't get through, if it has addresses of
+    /// both families.
+    pub(super) async fn toward(&self, spec: &NodeSpec) -> (&Client, Option<&Client>) {
+        let (Some(ipv6), Some((host, port))) = (&self.ipv6, host_of(spec.url.reveal())) else {
+            return (&self.ipv4, None);
         };
-        let Some((host, port)) = host_of(spec.url.reveal()) else {
-            return &self.ipv4;
+        let addresses = self.names.addresses(&host, port).await.unwrap_or_default();
+        let are_mixed = addresses
+            .windows(2)
+            .any(|pair| pair[0].is_ipv4() != pair[1].is_ipv4());
+        let (first, other) = match addresses.first() {
+            Some(SocketAddr::V6(_)) => (ipv6, &self.ipv4),
+            Some(SocketAddr::V4(_)) | None => (&self.ipv4, ipv6),
         };
-        let addresses = self.names.addresses(&host, port).await;
-        match addresses.unwrap_or_default().first() {
-            Some(SocketAddr::V6(_)) => ipv6,
-            Some(SocketAddr::V4(_)) | None => &self.ipv4,
-        }
+        (first, are_mixed.then_some(other))
     }
 }
 
@@ -209,7 +216,7 @@ impl Resolve for SharedNames {
         let names = self.0.clone();
         Box::pin(async move {
             let found = names.addresses(name.as_str(), 0).await?;
-            Ok(Box::new(found.into_iter().take(ADDRESSES_TRIED_MAX)) as Addrs)
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }

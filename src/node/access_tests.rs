@@ -75,6 +75,39 @@ async fn who_is_bound_in_one_family_still_reaches_the_other() {
     }
 }
 
+/// A node that is asked in vain gets no calls by whose failure another address would go first.
+#[tokio::test]
+async fn a_question_finds_the_one_address_that_answers_whichever_it_is() {
+    let (address, mut told) = port().await;
+    let access = NodeAccess::plain();
+    let spec = spec(&format!("http://node.invalid:{}", address.port()));
+    let link = NodeClient::new(&spec, Arc::new(Connector::new(&access)), 1);
+    let dead = (2..8).map(|last| SocketAddr::from(([127, 0, 0, last], address.port())));
+    link.set_addresses(dead.chain([address]).collect());
+    let prober = Prober::new(access).unwrap();
+    within(prober.head_now(&spec, Duration::from_secs(2))).await;
+    assert!(within(told.recv()).await.is_some());
+}
+
+#[tokio::test]
+async fn who_is_bound_in_one_family_asks_the_other_where_the_first_is_dead() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let conf = ServerConf {
+        client_bind_to_ipv4: vec!["127.0.0.7".to_string()],
+        ..ServerConf::default()
+    };
+    let access = Arc::new(NodeAccess::new(&conf).unwrap());
+    let spec = spec(&format!("http://node.invalid:{}", address.port()));
+    let link = NodeClient::new(&spec, Arc::new(Connector::new(&access)), 1);
+    let dead = SocketAddr::from(([127, 0, 0, 9], address.port()));
+    link.set_addresses(vec![dead, address]);
+    let prober = Prober::new(access).unwrap();
+    let asked = prober.head_now(&spec, Duration::from_secs(2));
+    let (accepted, _) = tokio::join!(within(listener.accept()), within(asked));
+    assert!(accepted.is_ok());
+}
+
 /// The name has left the resolver, or means something else there.
 #[tokio::test]
 async fn questions_and_sockets_go_where_calls_go() {

@@ -29,22 +29,26 @@ impl NodeAddresses {
 
     /// Those to try, in their turns, each with its place in the list.
     pub(super) fn turns(&self) -> Vec<(usize, SocketAddr)> {
+        let mut turns = self.order();
+        turns.truncate(ADDRESSES_TRIED_MAX);
+        turns
+    }
+
+    /// All of them in that order.
+    fn order(&self) -> Vec<(usize, SocketAddr)> {
         let list = self.list.load_full();
         let first = self.first.load(Ordering::Relaxed);
         let places = (first..first + list.len()).map(|turn| turn % list.len());
-        places
-            .take(ADDRESSES_TRIED_MAX)
-            .map(|place| (place, list[place]))
-            .collect()
+        places.map(|place| (place, list[place])).collect()
     }
 
     /// The one at `place` of the list is good: it goes first next time.
-    pub(super) fn is_good(&self, place: usize) {
+    pub(super) fn found_good(&self, place: usize) {
         self.first.store(place, Ordering::Relaxed);
     }
 
     /// None of those tried is good: let those that there was no time for go first next time.
-    pub(super) fn none_is_good(&self) {
+    pub(super) fn found_none_good(&self) {
         let count = self.list.load().len();
         let tried = count.min(ADDRESSES_TRIED_MAX);
         let next = (self.first.load(Ordering::Relaxed) + tried) % count.max(1);
@@ -83,13 +87,13 @@ impl NodeNames {
     }
 
     /// Where `host` leads, with `port`, in the order in which calls would try them; looked up where no calls go
-    /// there.
+    /// there. All of it: only calls that fail make others go first, and a node that is asked in vain gets none.
     ///
     /// # Errors
     /// See [`resolver::resolve`].
     pub(super) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         match self.found(host) {
-            Some(turns) => Ok(turns
+            Some(order) => Ok(order
                 .into_iter()
                 .map(|(_, address)| SocketAddr::new(address.ip(), port))
                 .collect()),
@@ -99,9 +103,10 @@ impl NodeNames {
 
     fn found(&self, host: &str) -> Option<Vec<(usize, SocketAddr)>> {
         let known = self.known();
-        let of_host = known.iter().filter(|(name, _)| name == host);
-        let turns = of_host.filter_map(|(_, addresses)| Some(addresses.upgrade()?.turns()));
-        turns.into_iter().find(|turns| !turns.is_empty())
+        // Those that came last are the node's as it is now.
+        let of_host = known.iter().rev().filter(|(name, _)| name == host);
+        let mut orders = of_host.filter_map(|(_, addresses)| Some(addresses.upgrade()?.order()));
+        orders.find(|order| !order.is_empty())
     }
 
     fn known(&self) -> MutexGuard<'_, Vec<(String, Weak<NodeAddresses>)>> {
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn the_good_address_stays_first_in_a_new_list() {
         let addresses = NodeAddresses::new(vec![address(1), address(2)]);
-        addresses.is_good(1);
+        addresses.found_good(1);
         addresses.set(vec![address(3), address(4), address(2)]);
         assert_eq!(order(&addresses), (vec![3, 4, 2], 2));
         addresses.set(vec![address(5)]);
@@ -148,10 +153,10 @@ mod tests {
             turns.iter().map(|(_, address)| address.port()).collect()
         };
         assert_eq!(ports(), [1, 2, 3, 4]);
-        addresses.none_is_good();
+        addresses.found_none_good();
         assert_eq!(ports(), [5, 6, 1, 2]);
         assert!(NodeAddresses::new(Vec::new()).turns().is_empty());
-        NodeAddresses::new(Vec::new()).none_is_good();
+        NodeAddresses::new(Vec::new()).found_none_good();
     }
 
     #[tokio::test]

@@ -65,13 +65,13 @@ impl Connector {
             let share = share(deadline, clock::now(), turn + 1 == turns.len());
             match self.open_at(*address, tls_name, share).await {
                 Ok(stream) => {
-                    addresses.is_good(*place);
+                    addresses.found_good(*place);
                     return Ok(stream);
                 }
                 Err(why) => fault = why,
             }
         }
-        addresses.none_is_good();
+        addresses.found_none_good();
         Err(fault)
     }
 

@@ -9,8 +9,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use reqwest::Response;
+use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response};
 
 use super::access::{CONNECT_TIME_MAX, Questioner, headers};
 use crate::clock;
@@ -154,16 +155,24 @@ pub async fn ask<T>(
     let call = Call::new(None, question.method, Some(question.params));
     let own = UpstreamCallId::drawn(clock::roll());
     let body = numbered(&call.for_node(), own.write(&mut itoa::Buffer::new())).concat();
-    let client = questioner.toward(node).await;
-    let mut request = client
-        .post(node.url.reveal().clone())
-        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-        .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
-        .body(body);
-    for (name, value) in headers(node) {
-        request = request.header(name, value);
-    }
-    let response = request.send().await.map_err(|why| broken(&why))?;
+    let body = Bytes::from(body);
+    let send = |client: &Client| {
+        let mut request = client
+            .post(node.url.reveal().clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+            .body(body.clone());
+        for (name, value) in headers(node) {
+            request = request.header(name, value);
+        }
+        request.send()
+    };
+    let (client, other) = questioner.toward(node).await;
+    let sent = match (send(client).await, other) {
+        (Err(why), Some(other)) if why.is_connect() => send(other).await,
+        (sent, _) => sent,
+    };
+    let response = sent.map_err(|why| broken(&why))?;
     let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
     let reply = |body| RpcReply {
         body,

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use url::Url;
 
-use super::access::{headers, host_of};
+use super::access::{host_of, socket_headers};
 use super::connector::Connector;
 use super::fault::SendFault;
 use forebay_core::vocabulary::node::NodeSpec;
@@ -196,7 +196,7 @@ fn request(spec: &NodeSpec, url: &Url) -> Result<http::Request<()>, SocketFault>
     let uri: Uri = url.as_str().parse().map_err(|_| SocketFault::Headers)?;
     let request = ClientRequestBuilder::new(uri).into_client_request();
     let mut request = request.map_err(|_| SocketFault::Headers)?;
-    for (name, value) in headers(spec) {
+    for (name, value) in socket_headers(spec) {
         let name: HeaderName = name.parse().map_err(|_| SocketFault::Headers)?;
         let value = HeaderValue::from_str(value).map_err(|_| SocketFault::Headers)?;
         request.headers_mut().insert(name, value);
