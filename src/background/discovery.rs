@@ -313,11 +313,7 @@ impl NodeDiscovery {
             return false;
         }
         // The name of a node is resolved before it can be drawn, also where only the way to it is new.
-        let is_same_way = |one: &Upstream, other: &Upstream| Arc::ptr_eq(&one.link, &other.link);
-        let is_new = |wanted: &&Arc<Upstream>| {
-            let mut present = present.upstreams.iter();
-            !present.any(|upstream| is_same_way(upstream, wanted))
-        };
+        let is_new = |wanted: &&Arc<Upstream>| !has_way_to(&present.upstreams, wanted);
         resolve_names(wanted.iter().filter(is_new), &mut self.told.unresolved).await;
         self.pool.replace(wanted.clone()).await;
         for old in present.upstreams.iter() {
@@ -334,10 +330,7 @@ impl NodeDiscovery {
 
     /// A node that left keeps what it has in flight, and nothing else.
     fn let_go(&self, old: &Upstream, wanted: &[Arc<Upstream>]) {
-        if !wanted
-            .iter()
-            .any(|upstream| Arc::ptr_eq(&upstream.link, &old.link))
-        {
+        if !has_way_to(wanted, old) {
             old.link.close_idle();
         }
         if !wanted
@@ -397,6 +390,12 @@ fn unusable() -> RegistryError {
         operation: "list",
         why: "none of its nodes can be used here; are the variables in their URLs set?".to_string(),
     }
+}
+
+/// Whether one of `upstreams` is reached by the same way as `node`.
+fn has_way_to(upstreams: &[Arc<Upstream>], node: &Upstream) -> bool {
+    let mut ways = upstreams.iter().map(|upstream| &upstream.link);
+    ways.any(|way| Arc::ptr_eq(way, &node.link))
 }
 
 #[cfg(test)]
