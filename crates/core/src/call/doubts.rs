@@ -115,34 +115,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-    use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
+    use crate::testing;
 
     /// Three own nodes, alive; each has answered so many calls.
     fn nodes(answered: u32, now: Instant) -> FleetView {
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        });
-        let member = |id| FleetMember {
-            id: NodeId(id),
-            name: "node".into(),
-            rung: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
-        };
-        fleet.replace((0..3).map(member).collect(), now);
-        let probe = ProbeOutcome::Answered {
-            head: BlockNumber(7),
-            chain_id: None,
-            syncing: false,
-        };
+        let mut fleet = Fleet::new(testing::criteria());
+        fleet.replace((0..3).map(testing::member).collect(), now);
+        let probe = testing::at(7);
         fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), probe)), now);
         let view = fleet.view();
         for node in &view.nodes {
@@ -170,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_every_node_fails_at_while_it_answers_others_is_the_calls_own() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let view = nodes(1, now);
         let all = [
             AttemptClass::Transport,
@@ -185,7 +165,7 @@ mod tests {
 
     #[test]
     fn half_of_their_others_must_be_answered_and_one_of_them_will_do_for_all() {
-        let now = crate::testing::now();
+        let now = testing::now();
         for (faults, wanted) in [(5, true), (6, false)] {
             let view = nodes(0, now);
             view.nodes[0].load.conduct.answered(5, now);
@@ -199,7 +179,7 @@ mod tests {
 
     #[test]
     fn who_stops_answering_anybody_is_at_fault_within_seconds() {
-        let start = crate::testing::now();
+        let start = testing::now();
         let view = nodes(100, start);
         let mut now = start;
         let took = loop {
@@ -214,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_laid_to_a_call_at_first_is_not_held_against_the_next() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let view = nodes(0, now);
         for settled in settled(&view, &[AttemptClass::Transport; 3], 4, now) {
             assert!(!settled.is_own, "they have answered nobody yet");
@@ -226,7 +206,7 @@ mod tests {
 
     #[test]
     fn where_they_answer_nobody_it_is_theirs() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let view = nodes(0, now);
         let settled = settled(&view, &[AttemptClass::Transport; 3], 10, now);
         assert!(settled.iter().all(|settled| !settled.is_own));
@@ -236,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_another_node_answers_is_the_fault_of_who_failed() {
-        let now = crate::testing::now();
+        let now = testing::now();
         for word in [AttemptClass::Ok, AttemptClass::RpcError] {
             let view = nodes(9, now);
             let settled = settled(&view, &[AttemptClass::Transport, word], 10, now);
@@ -248,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_fault_beside_a_failed_probe_is_the_nodes() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let mut view = nodes(9, now);
         view.nodes[1].lives = false;
         let settled = settled(&view, &[AttemptClass::Transport; 2], 10, now);
@@ -258,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_slow_call_is_no_fault_of_a_node_that_answers_others_meanwhile() {
-        let began = crate::testing::now();
+        let began = testing::now();
         let now = began + Duration::from_secs(8);
         for (answers_at, is_doubted) in [(began, false), (began - Duration::from_secs(1), true)] {
             let view = nodes(1, answers_at);

@@ -109,39 +109,19 @@ impl<'v, M> Grouping<'v, M> {
 mod tests {
     use super::*;
     use crate::fleet::requirements::NodeRequirements;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
     use crate::rpc::batch::CALLS_MAX;
-    use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
+    use crate::testing;
     use crate::vocabulary::tier::Tier;
 
     const ATTEMPT: Duration = Duration::from_secs(5);
 
     /// Nodes 0 to 2, all fit.
     fn view() -> FleetView {
-        let now = crate::testing::now();
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            look: Duration::from_secs(5),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-        });
-        let member = |id| FleetMember {
-            id: NodeId(id),
-            name: "node".into(),
-            rung: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
-        };
-        fleet.replace((0..3).map(member).collect(), now);
-        let well = ProbeOutcome::Answered {
-            head: BlockNumber(7),
-            chain_id: None,
-            syncing: false,
-        };
+        let now = testing::now();
+        let mut fleet = Fleet::new(testing::criteria());
+        fleet.replace((0..3).map(testing::member).collect(), now);
+        let well = testing::at(7);
         for _ in 0..2 {
             fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), well)), now);
         }
@@ -198,7 +178,7 @@ mod tests {
                 tier,
                 passed: &passed,
                 needs: &needs,
-                now: crate::testing::now(),
+                now: testing::now(),
             };
             groups.node_for(&draw, bytes).map(|node| node.0)
         };
@@ -242,7 +222,7 @@ mod tests {
     fn slow_nodes_and_those_that_take_no_batches_get_fewer_calls_at_once() {
         let view = view();
         let second = Duration::from_secs(1);
-        view.nodes[1].load.waited(second * 2, crate::testing::now());
+        view.nodes[1].load.waited(second * 2, testing::now());
         let mut groups = Grouping::new(&view, second * 8, 9);
         for call in 0..3 {
             assert!(groups.add((call, 1), Some(NodeId(0)), |_| false).is_ok());
