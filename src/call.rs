@@ -1,7 +1,7 @@
 //! The ways in which a call is carried out.
 //!
 //! In reading order:
-//! - [`router`]: one call's plan, and the way that carries it out
+//! - [`planning`]: what becomes of a call, as the core decides; [`router`]: the way that carries it out
 //! - [`chains`], each with what its calls share ([`context`]), found by a request
 //! - what a call is held to and comes with: [`policy`], [`request_context`], [`trail`]
 //! - [`forward`], from node to node; each of its attempts is an [`exchange`] that [`attempt`] counts and
@@ -33,6 +33,7 @@ pub mod lookups;
 pub mod patience;
 pub mod pending_nonce;
 pub mod pending_transaction;
+pub mod planning;
 pub mod policy;
 pub(crate) mod record;
 pub mod request_context;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::call::context::{CallContext, CallState};
+use crate::call::planning;
 use crate::clock;
 use forebay_core::call::plan::Plan;
 use forebay_core::rpc::envelope::Call;
@@ -28,8 +29,8 @@ pub async fn plan_anew(
         // Looked at before the fleet: what it brought is there by then.
         let is_over = *ended.borrow_and_update() >= look;
         let view = &pool.snapshot().view;
-        let plan = state.plan(call, view, terms).plan;
-        if plan.forward().is_some() {
+        let plan = planning::plan(state, call, view, terms).plan;
+        if plan.forward().is_some() || matches!(plan, Plan::Give(_)) {
             return Some(plan);
         }
         if is_over {

@@ -16,12 +16,13 @@ use tokio::sync::Semaphore;
 use super::exchange::WHOLE_BYTES_MAX;
 use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
+use crate::call::planning;
 use crate::call::router;
 use crate::call::stored;
 use crate::call::upstream_batch::{self, BoxedMember, PlannedItem};
 use crate::shared::answer_budget::AnswerBudget;
-use forebay_core::call::cache::CachePlan;
 use forebay_core::call::groups::Group;
+use forebay_core::call::plan::Plan;
 use forebay_core::method::Treatment;
 use forebay_core::rpc::envelope::{Call, RequestItem};
 use forebay_core::rpc::refusal::Refusal;
@@ -77,23 +78,22 @@ pub async fn serve(
     // One head for all of them, however long the last one waits for its turn.
     let terms = CallContext {
         may_stream: false,
-        pins: Some(engine.pins(terms, &snapshot.view)),
-        ..terms
+        ..engine.as_of(&snapshot.view, terms)
     };
-    let planned: Vec<PlannedItem<'_>> = items
+    let mut planned: Vec<PlannedItem<'_>> = items
         .iter()
         .map(|item| match item {
             RequestItem::Call(call) => {
-                PlannedItem::Call(call, engine.plan(call, &snapshot.view, terms))
+                PlannedItem::Call(call, planning::plan(engine, call, &snapshot.view, terms))
             }
             RequestItem::Refused { why, .. } => PlannedItem::Refused(why),
         })
         .collect();
     if stored::is_on(engine, terms) {
-        let kept = planned.iter().filter_map(kept);
-        Box::pin(stored::find_all(engine, kept, terms)).await;
+        let missing = planned.iter_mut().filter_map(missing);
+        Box::pin(stored::find_all(engine, missing, terms)).await;
     }
-    let (members, given) = upstream_batch::members(engine, &planned, &snapshot.view, terms);
+    let (members, given) = upstream_batch::members(engine, &planned, terms);
     drop(snapshot);
     let mut ways = vec![MemberRoute::Own; items.len()];
     members
@@ -142,10 +142,13 @@ pub async fn serve(
     }
 }
 
-/// A call whose answer may be kept, and how.
-fn kept<'a>(item: &'a PlannedItem<'a>) -> Option<(&'a Call<'a>, &'a CachePlan)> {
+/// A call whose answer may be kept elsewhere, and its plan.
+fn missing<'a>(item: &'a mut PlannedItem<'_>) -> Option<(&'a Call<'a>, &'a mut Plan)> {
     match item {
-        PlannedItem::Call(call, planned) => Some((call, planned.plan.kept()?)),
+        PlannedItem::Call(call, planned) => {
+            planned.plan.kept()?;
+            Some((call, &mut planned.plan))
+        }
         PlannedItem::Refused(_) => None,
     }
 }

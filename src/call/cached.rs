@@ -4,33 +4,39 @@ use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::WHOLE_BYTES_MAX;
 use crate::observe::metrics::CallOutcome;
-use forebay_core::call::cache::CachePlan;
+use forebay_core::call::cache::{CachePlan, KeptAnswer};
 use forebay_core::fleet::view::FleetView;
+use forebay_core::method::MethodIndex;
 use forebay_core::vocabulary::node::Role;
 
-/// The answer that is kept for a call planned so, if it may be given now.
+/// The answer that is kept for a call planned so, if it may be given as of `view`.
 pub fn find(
     state: &CallState,
     plan: &CachePlan,
+    view: &FleetView,
     terms: CallContext<'_>,
-) -> Option<(ServedAnswer, CallOutcome)> {
+) -> Option<KeptAnswer> {
     let cache = state.cache.as_ref().filter(|_| !terms.wants_fresh)?;
-    let snapshot = state.pool.snapshot();
-    let view = &snapshot.view;
-    let kept = cache.find(plan, view)?;
-    let node = view.node(kept.terms.node)?;
+    let kept = cache.find(plan, view, terms.arrived_at)?;
     let bytes = kept.answer.bytes();
     // What is no longer than that is counted with the answers of a batch.
     let long = bytes.saturating_sub(WHOLE_BYTES_MAX);
-    if bytes as u64 > terms.bytes_max || (long > 0 && !terms.room.hold(long)) {
-        return None;
+    let is_fit = bytes as u64 <= terms.bytes_max && (long == 0 || terms.room.hold(long));
+    is_fit.then_some(kept)
+}
+
+/// Gives it to a call of `row`.
+pub fn give(
+    state: &CallState,
+    row: MethodIndex,
+    kept: KeptAnswer,
+    terms: CallContext<'_>,
+) -> (ServedAnswer, CallOutcome) {
+    state.metrics.method(row).cache_hit(kept.age);
+    if let Some(news) = kept.news {
+        state.pool.tell(terms.client, news);
     }
-    let age = cache.age(&kept, terms.arrived_at);
-    state.metrics.method(Some(plan.row)).cache_hit(age);
-    if Some(kept.terms.number) > view.served_head {
-        state.pool.tell(terms.client, kept.terms.number);
-    }
-    if node.rung == Role::Leader {
+    if kept.rung == Role::Leader {
         state.metrics.cache_leader_hit();
     }
     let outcome = match kept.answer.result() {
@@ -38,17 +44,25 @@ pub fn find(
         None => CallOutcome::RpcError,
     };
     let served = ServedAnswer {
-        node: Some(node.name.clone()),
+        node: Some(kept.node),
         cached: CacheUse::Hit,
         ..ServedAnswer::here(CallReply::Whole(kept.answer))
     };
-    Some((served, outcome))
+    (served, outcome)
 }
 
-/// Whether [`find`] has an answer.
-pub fn has(state: &CallState, plan: &CachePlan, view: &FleetView, terms: CallContext<'_>) -> bool {
-    let cache = state.cache.as_ref().filter(|_| !terms.wants_fresh);
-    cache.is_some_and(|cache| cache.find(plan, view).is_some())
+/// Gives what is kept by now to a call that was planned before.
+pub fn look_again(
+    state: &CallState,
+    plan: &CachePlan,
+    terms: CallContext<'_>,
+) -> Option<(ServedAnswer, CallOutcome)> {
+    let store = &state.cache.as_ref()?.store;
+    if store.answers() == terms.answers_kept {
+        return None;
+    }
+    let kept = find(state, plan, &state.pool.snapshot().view, terms)?;
+    Some(give(state, Some(plan.row), kept, terms))
 }
 
 /// Notes of an answer that might have been kept, and wasn't.

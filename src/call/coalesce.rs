@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::exchange::WHOLE_BYTES_MAX;
@@ -14,7 +13,7 @@ use crate::call::forward::ForwardedCall;
 use crate::call::stored;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
+use crate::shared::singleflight::{FlightKey, FlightOutcome, FlightOwner, Join, SharedAnswer};
 use forebay_core::call::last_block;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::trail::{AttemptKind, FailedAttempts};
@@ -33,7 +32,10 @@ pub async fn ask(
     terms: CallContext<'_>,
     head: Option<BlockNumber>,
 ) -> (ServedAnswer, CallOutcome) {
-    let body = Bytes::from(asking.body(call));
+    let key = match &asking.kept {
+        Some(kept) => FlightKey::Kept(kept.key),
+        None => FlightKey::Body(asking.body(call).into()),
+    };
     let deadline = terms.arrived_at
         + terms
             .policy
@@ -45,7 +47,11 @@ pub async fn ask(
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let mut forwarded = ForwardedCall::new(engine, call, asking, terms, body.clone());
+        let body = match &key {
+            FlightKey::Body(body) => body.clone(),
+            FlightKey::Kept(_) => asking.body(call).into(),
+        };
+        let mut forwarded = ForwardedCall::new(engine, call, asking, terms, body);
         forwarded.leads(flight);
         forwarded.run().await
     };
@@ -58,7 +64,7 @@ pub async fn ask(
     };
     let mut sheds = 0;
     loop {
-        let follower = match engine.flights.join(&body, head, terms.client.network()) {
+        let follower = match engine.flights.join(&key, head, terms.client.network()) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
                 let (served, outcome) = match kept(engine, call, asking, terms).await {
@@ -111,7 +117,7 @@ async fn kept(
     terms: CallContext<'_>,
 ) -> Option<(ServedAnswer, CallOutcome)> {
     let plan = asking.kept.as_deref()?;
-    match cached::find(engine, plan, terms) {
+    match cached::look_again(engine, plan, terms) {
         None if stored::is_on(engine, terms) => {
             Box::pin(stored::find(engine, call, plan, terms)).await
         }

@@ -25,16 +25,11 @@ use crate::shared::sockets::SocketCounter;
 use forebay_core::call::confirmation::SearchMemory;
 use forebay_core::call::disputes::Disputes;
 use forebay_core::call::leader_share::LeaderShare;
-use forebay_core::call::plan::{self, CallMemory, PlanContext, Planned, SentTransactions};
 use forebay_core::call::retry_budget::RetryBudget;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::method::MethodIndex;
 use forebay_core::method::block::TagPins;
-use forebay_core::rpc::envelope::Call;
-use forebay_core::rpc::transaction::TxHash;
-use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::client::Client;
-use forebay_core::vocabulary::node::NodeId;
 
 /// What all calls of a chain share.
 pub struct CallState {
@@ -87,6 +82,8 @@ pub struct CallContext<'a> {
     pub turns: Option<&'a Semaphore>,
     /// What was kept won't do.
     pub wants_fresh: bool,
+    /// How many answers had been kept when its calls were planned.
+    pub answers_kept: u64,
 }
 
 impl CallContext<'_> {
@@ -102,6 +99,15 @@ impl CallContext<'_> {
 }
 
 impl CallState {
+    /// The context of calls that are planned as of `view`.
+    pub fn as_of<'a>(&self, view: &FleetView, terms: CallContext<'a>) -> CallContext<'a> {
+        CallContext {
+            pins: Some(self.pins(terms, view)),
+            answers_kept: self.cache.as_ref().map_or(0, |cache| cache.store.answers()),
+            ..terms
+        }
+    }
+
     /// What tags stand for, for this client.
     pub fn pins(&self, terms: CallContext<'_>, view: &FleetView) -> TagPins {
         // What a subscriber may have been told, its calls find.
@@ -110,40 +116,7 @@ impl CallState {
         terms.policy.pins(view, floor)
     }
 
-    /// Plans a call by its context, whose pins are set.
-    pub fn plan(&self, call: &Call<'_>, view: &FleetView, terms: CallContext<'_>) -> Planned {
-        let by = PlanContext {
-            view,
-            rules: &terms.policy.rules,
-            pins: &terms.pins.unwrap_or_default(),
-            fails_open: terms.policy.limits.fails_open,
-            client: terms.client,
-            has_socket: terms.subscriber.is_some(),
-            cache: terms.policy.cache.as_ref(),
-            memory: self,
-        };
-        plan::plan(call, &by)
-    }
-
     pub(super) fn disputes(&self) -> MutexGuard<'_, Disputes> {
         self.disputes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl CallMemory for CallState {
-    fn number_of(&self, block: BlockHash) -> Option<BlockNumber> {
-        self.pool.told.number_of(block)
-    }
-
-    fn place_of(&self, transaction: TxHash) -> Option<BlockNumber> {
-        self.pool.told.place_of(transaction)
-    }
-
-    fn holders(&self, of: SentTransactions) -> Vec<NodeId> {
-        match of {
-            SentTransactions::WithHash(hash) => self.taken.holders(hash),
-            SentTransactions::WithNonce(sender, nonce) => self.taken.holders_of(sender, nonce),
-            SentTransactions::Of(client) => self.taken.holders_for(client),
-        }
     }
 }

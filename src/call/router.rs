@@ -8,11 +8,12 @@ use crate::call::context::{CallContext, CallState};
 use crate::call::record::CallRecord;
 use crate::call::{
     awaited_block, broadcast, cached, coalesce, forward, pending_nonce, pending_transaction,
-    sticky, stored, subscription,
+    planning, sticky, stored, subscription,
 };
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::nonce::MissingNonce;
 use forebay_core::call::plan::{AbsenceAnswer, ForwardPlan, Plan, Planned};
+use forebay_core::method::MethodIndex;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{Address, TxHash};
 use forebay_core::vocabulary::chain::BlockNumber;
@@ -24,11 +25,8 @@ pub fn plan<'a>(
     terms: CallContext<'a>,
 ) -> (Planned, CallContext<'a>) {
     let view = &state.pool.snapshot().view;
-    let terms = CallContext {
-        pins: Some(state.pins(terms, view)),
-        ..terms
-    };
-    (state.plan(call, view, terms), terms)
+    let terms = state.as_of(view, terms);
+    (planning::plan(state, call, view, terms), terms)
 }
 
 /// Carries out what is planned for `call`. A notification is carried out as any call; its answer is
@@ -41,7 +39,7 @@ pub async fn carry_out(
 ) -> ServedAnswer {
     let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
     let wants_fresh = terms.wants_fresh;
-    let (mut served, outcome) = answer(state, call, &planned.plan, terms).await;
+    let (mut served, outcome) = answer(state, call, (planned.row, &planned.plan), terms).await;
     cached::note(state, planned.plan.kept(), &mut served, wants_fresh);
     record.end(&mut served, call, outcome);
     served
@@ -52,23 +50,19 @@ pub async fn carry_out(
 async fn answer(
     state: &CallState,
     call: &Call<'_>,
-    plan: &Plan,
+    (row, plan): (MethodIndex, &Plan),
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
-    if let Some(kept) = plan.kept() {
-        if let Some(found) = cached::find(state, kept, terms) {
-            return found;
-        }
-        // A shared call looks there once, when it leads: see `coalesce`.
-        let is_shared = matches!(plan, Plan::Share { .. });
-        if !is_shared && stored::is_on(state, terms) {
-            let found = boxed(|| stored::find(state, call, kept, terms)).await;
-            if let Some(found) = found {
-                return found;
-            }
-        }
+    // A shared call looks there once, when it leads: see `coalesce`.
+    let is_shared = matches!(plan, Plan::Share { .. });
+    if let Some(kept) = plan.kept().filter(|_| !is_shared)
+        && stored::is_on(state, terms)
+        && let Some(found) = boxed(|| stored::find(state, call, kept, terms)).await
+    {
+        return found;
     }
     match plan {
+        Plan::Give(kept) => cached::give(state, row, kept.clone(), terms),
         Plan::Answer(result) => answer::told(CallReply::with_result(call, result)),
         Plan::Refuse(why) => answer::refused(why.clone()),
         Plan::Forward(asking) => boxed(|| forward::ask(state, call, asking, terms)).await,
@@ -87,7 +81,7 @@ async fn answer(
         }
         Plan::Broadcast => boxed(|| broadcast::send(state, call, terms)).await,
         Plan::AwaitBlock(number, absence) => {
-            boxed(|| await_block(state, call, (*number, *absence), terms)).await
+            boxed(|| await_block(state, call, (row, *number, *absence), terms)).await
         }
         Plan::Subscribe => boxed(|| subscription::begin(call, terms)).await,
         Plan::Unsubscribe => subscription::end(call, terms),
@@ -137,12 +131,12 @@ async fn fill_nonce(
 async fn await_block(
     state: &CallState,
     call: &Call<'_>,
-    (number, absence): (BlockNumber, AbsenceAnswer),
+    (row, number, absence): (MethodIndex, BlockNumber, AbsenceAnswer),
     terms: CallContext<'_>,
 ) -> (ServedAnswer, CallOutcome) {
     let anew = boxed(|| awaited_block::plan_anew(state, call, number, terms)).await;
     let plan = anew.unwrap_or_else(|| absence.settled());
-    Box::pin(answer(state, call, &plan, terms)).await
+    Box::pin(answer(state, call, (row, &plan), terms)).await
 }
 
 /// As a rule the future is made on the heap, while `Box::pin` moves it there.

@@ -11,7 +11,8 @@ use crate::observe::metrics::CallOutcome;
 use crate::shared::answer_cache::AnswerCache;
 use crate::shared::stored_answers::StoredAnswers;
 use forebay_core::call::cache::keeping::KeptReply;
-use forebay_core::call::cache::{CachePlan, adopting};
+use forebay_core::call::cache::{CachePlan, KeptAnswer, adopting};
+use forebay_core::call::plan::Plan;
 use forebay_core::rpc::envelope::Call;
 
 /// Of one batch so many calls' answers are looked for.
@@ -39,27 +40,39 @@ pub async fn find(
     plan: &CachePlan,
     terms: CallContext<'_>,
 ) -> Option<(ServedAnswer, CallOutcome)> {
+    let found = find_one(state, call, plan, terms).await?;
+    Some(cached::give(state, Some(plan.row), found, terms))
+}
+
+async fn find_one(
+    state: &CallState,
+    call: &Call<'_>,
+    plan: &CachePlan,
+    terms: CallContext<'_>,
+) -> Option<KeptAnswer> {
     if !adopt(state, call, plan, terms).await {
         return None;
     }
-    let found = cached::find(state, plan, terms)?;
+    let found = cached::find(state, plan, &state.pool.snapshot().view, terms)?;
     state.metrics.method(Some(plan.row)).cache_shared_hit();
     Some(found)
 }
 
-/// The same for calls of a batch: what is found is kept here, for each to find.
+/// The same for calls of a batch: what is found is given.
 pub async fn find_all<'a>(
     state: &CallState,
-    calls: impl Iterator<Item = (&'a Call<'a>, &'a CachePlan)>,
+    calls: impl Iterator<Item = (&'a Call<'a>, &'a mut Plan)>,
     terms: CallContext<'_>,
 ) {
-    let view = &state.pool.snapshot().view;
-    let missing = calls.filter(|(_, plan)| !cached::has(state, plan, view, terms));
-    let mut looks: FuturesUnordered<_> = missing
+    let mut looks: FuturesUnordered<_> = calls
         .take(BATCH_MAX)
         .map(async |(call, plan)| {
-            if adopt(state, call, plan, terms).await {
-                state.metrics.method(Some(plan.row)).cache_shared_hit();
+            let found = match plan.kept() {
+                Some(kept) => find_one(state, call, kept, terms).await,
+                None => None,
+            };
+            if let Some(found) = found {
+                *plan = Plan::Give(found);
             }
         })
         .collect();

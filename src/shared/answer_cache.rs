@@ -18,7 +18,9 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use crate::shared::answer_cache::entry::KeptEntry;
 use crate::shared::stored_answers::{ANSWER_BYTES_MAX, StoredAnswers};
 use forebay_core::call::cache::giving::KeptCondition;
-use forebay_core::call::cache::{CacheKey, CachePlan, CacheRules, CacheSecret, KeptTerms};
+use forebay_core::call::cache::{
+    CacheKey, CachePlan, CacheRules, CacheSecret, KeptAnswer, KeptTerms,
+};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::node::NodeId;
@@ -116,15 +118,6 @@ impl Drop for GatheringRoom {
     }
 }
 
-/// What is found.
-#[derive(Debug)]
-pub struct KeptAnswer {
-    pub answer: WholeAnswer,
-    pub terms: KeptTerms,
-    /// When it was kept, in milliseconds since the cache was made.
-    pub kept_at: u64,
-}
-
 /// Which of a chain's entries go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purge {
@@ -163,6 +156,11 @@ impl AnswerStore {
             gathered: Arc::default(),
             began_at: now,
         }
+    }
+
+    /// How many answers were kept so far.
+    pub fn answers(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
     }
 
     pub fn entries(&self) -> usize {
@@ -218,15 +216,19 @@ impl AnswerCache {
     }
 
     /// The answer that is kept for a call planned so, if it may be given as of `view`.
-    pub fn find(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {
+    pub fn find(&self, plan: &CachePlan, view: &FleetView, now: Instant) -> Option<KeptAnswer> {
         let entry = KeptEntry::read(self.store.kept.get(&plan.key)?)?;
-        if !entry.terms.hold(view) || self.is_lost(&entry) {
+        let node = entry.terms.giver(view)?;
+        if self.is_lost(&entry) {
             return None;
         }
+        let age = now.saturating_duration_since(self.store.began_at);
         Some(KeptAnswer {
             answer: entry.answer,
-            terms: entry.terms,
-            kept_at: entry.kept_at,
+            node: node.name.clone(),
+            rung: node.rung,
+            news: Some(entry.terms.number).filter(|number| Some(*number) > view.served_head),
+            age: age.saturating_sub(Duration::from_millis(entry.kept_at)),
         })
     }
 
@@ -251,13 +253,6 @@ impl AnswerCache {
         if let Some(written) = written {
             self.store.kept.insert(plan.key, written);
         }
-    }
-
-    /// For how long an answer has been kept.
-    pub fn age(&self, kept: &KeptAnswer, now: Instant) -> Duration {
-        let kept_at = Duration::from_millis(kept.kept_at);
-        now.saturating_duration_since(self.store.began_at)
-            .saturating_sub(kept_at)
     }
 
     /// What a node said so far is given no more; says whether that is so for the first time. Costs no more

@@ -176,7 +176,7 @@ impl StoredAnswers {
         };
         // As it is after the stamp was taken: what is let go from here on leaves this entry behind.
         let view = &pool.snapshot().view;
-        if !terms.hold(view) {
+        if terms.giver(view).is_none() {
             return;
         }
         let Some(room) = self.room(answer.bytes()) else {

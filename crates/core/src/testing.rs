@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::call::cache::{CachePlan, KeptAnswer};
 use crate::call::plan::{CallMemory, SentTransactions};
 use crate::fleet::standing::Hysteresis;
+use crate::fleet::view::FleetView;
 use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::rpc::transaction::TxHash;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
@@ -51,6 +53,10 @@ pub fn at(head: u64) -> ProbeOutcome {
 pub struct NoMemory;
 
 impl CallMemory for NoMemory {
+    fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
+        None
+    }
+
     fn number_of(&self, _: BlockHash) -> Option<BlockNumber> {
         None
     }

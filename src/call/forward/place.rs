@@ -42,10 +42,9 @@ impl<'a> ForwardedCall<'a> {
                 let place = Box::pin(self.find_place(snapshot, id, tier)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
                 let kept = self.asking.kept.as_deref();
-                if let Some(kept) =
-                    kept.and_then(|kept| cached::find(self.engine, kept, self.terms))
-                {
-                    return Some(kept);
+                let kept = kept.and_then(|kept| cached::look_again(self.engine, kept, self.terms));
+                if kept.is_some() {
+                    return kept;
                 }
                 later = pool.snapshot();
                 snapshot = &later;

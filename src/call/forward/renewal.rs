@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::call::context::CallContext;
 use crate::call::forward::ForwardedCall;
+use crate::call::planning;
 use crate::clock;
 use forebay_core::call::confirmation::Confirmers;
 use forebay_core::call::plan::ForwardPlan;
@@ -33,7 +35,12 @@ impl ForwardedCall<'_> {
         }
         let pins = self.engine.pins(self.terms, view);
         self.terms.pins = Some(pins);
-        let planned = self.engine.plan(self.call, view, self.terms);
+        // It is under way: what is kept doesn't end it.
+        let terms = CallContext {
+            wants_fresh: true,
+            ..self.terms
+        };
+        let planned = planning::plan(self.engine, self.call, view, terms);
         let asking = planned.plan.forward()?.clone();
         self.journey.speak_of(asking.block, asking.wait);
         let body = asking.body(self.call).into();

@@ -11,10 +11,11 @@ use crate::call::record::CallRecord;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
 use crate::shared::places::Missed;
-use crate::shared::singleflight::{FlightInLine, FlightOutcome, FlightOwner, Join, SharedAnswer};
+use crate::shared::singleflight::{
+    FlightInLine, FlightKey, FlightOutcome, FlightOwner, Join, SharedAnswer,
+};
 use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::call::retry::RetryStep;
-use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::transaction::TxHash;
@@ -54,7 +55,6 @@ pub enum PlannedItem<'a> {
 pub fn members<'a>(
     engine: &'a CallState,
     items: &'a [PlannedItem<'a>],
-    view: &FleetView,
     terms: CallContext<'a>,
 ) -> (Vec<BoxedMember<'a>>, Vec<usize>) {
     let calls = || {
@@ -71,16 +71,18 @@ pub fn members<'a>(
     let mut followers = Vec::new();
     let members = calls().filter_map(|(place, call, planned)| {
         let asking = planned.plan.together(polls)?;
-        let kept = asking.kept.as_deref();
-        let is_kept = kept.is_some_and(|kept| cached::has(engine, kept, view, terms));
-        // One with times of its own goes alone, and one whose answer is kept is given that on its own way.
-        if is_kept || terms.policy.by_method.of(&call.method).is_some() {
+        // One with times of its own goes alone.
+        if terms.policy.by_method.of(&call.method).is_some() {
             return None;
         }
         let body = Bytes::from(asking.body(call));
         let mut flight = None;
         if let Plan::Share { head, .. } = &planned.plan {
-            match engine.flights.join(&body, *head, terms.client.network()) {
+            let key = match &asking.kept {
+                Some(kept) => FlightKey::Kept(kept.key),
+                None => FlightKey::Body(body.clone()),
+            };
+            match engine.flights.join(&key, *head, terms.client.network()) {
                 Join::Leader(leads) => flight = Some(leads),
                 Join::Alone => {}
                 Join::Follower(_) => {

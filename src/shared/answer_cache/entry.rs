@@ -13,6 +13,7 @@ use forebay_core::vocabulary::node::NodeId;
 pub(super) struct KeptEntry {
     pub terms: KeptTerms,
     pub sequence: u64,
+    /// In milliseconds since the cache was made.
     pub kept_at: u64,
     pub answer: WholeAnswer,
 }
@@ -61,13 +62,11 @@ pub(super) fn written(
     put(room, chain.to_le_bytes());
     put(room, [kind]);
     debug_assert!(room.is_empty());
-    let mut entry = Vec::with_capacity(HEAD_BYTES + bytes.len());
+    // With room to spare it is counted from now on (bytes 1.12): a hit takes no memory.
+    let mut entry = Vec::with_capacity(HEAD_BYTES + bytes.len() + 1);
     entry.extend_from_slice(&head);
     entry.extend_from_slice(bytes);
-    let entry = Bytes::from(entry);
-    // Counted from now on: a hit takes no memory.
-    let _counted = entry.clone();
-    Some(entry)
+    Some(Bytes::from(entry))
 }
 
 impl KeptEntry {

@@ -16,6 +16,7 @@ use forebay_core::rpc::envelope::UpstreamCallId;
 use forebay_core::testing;
 use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
 use forebay_core::vocabulary::header::Header;
+use forebay_core::vocabulary::node::Role;
 
 const NODE: NodeId = NodeId(7);
 const OTHER: NodeId = NodeId(8);
@@ -88,13 +89,13 @@ fn view(hash: u8) -> FleetView {
 fn what_is_kept_is_given_as_it_was_sent_with_the_callers_id() {
     let (cache, view) = (cache(1 << 20), view(1));
     let (plan, kept) = (plan(1, 3), answer(10));
-    assert!(cache.find(&plan, &view).is_none());
+    assert!(cache.find(&plan, &view, now()).is_none());
     cache.keep(&plan, always(NODE), &kept, now());
-    let found = cache.find(&plan, &view).unwrap();
-    assert_eq!(
-        (found.terms, found.answer.result()),
-        (always(NODE), kept.result())
-    );
+    let found = cache.find(&plan, &view, now()).unwrap();
+    assert_eq!(found.answer.result(), kept.result());
+    assert_eq!((&*found.node, found.rung), ("a", Role::Own));
+    // It is of a block that no client is shown yet.
+    assert_eq!(found.news, Some(always(NODE).number));
     let mut written = Vec::new();
     found.answer.write_to("\"mine\"", &mut written);
     assert_eq!(
@@ -116,7 +117,7 @@ fn an_error_is_given_as_one() {
         &WholeAnswer::new(&bytes, &read),
         now(),
     );
-    let found = cache.find(&plan(1, 3), &view).unwrap();
+    let found = cache.find(&plan(1, 3), &view, now()).unwrap();
     assert_eq!(found.answer.result(), None);
     assert_eq!(found.answer.error().unwrap().data, Some("\"0x01\""));
 }
@@ -141,10 +142,10 @@ fn the_terms_are_kept_and_asked_for() {
             ..always(NODE)
         };
         cache.keep(&plan(number, 3), terms, &answer(1), now());
-        let found = cache.find(&plan(number, 3), &view(1));
+        let found = cache.find(&plan(number, 3), &view(1), now());
         assert_eq!(found.is_some(), is_given, "{condition:?}");
-        assert!(found.is_none_or(|found| found.terms == terms));
-        let elsewhere = cache.find(&plan(number, 3), &view(2)).is_some();
+        assert!(found.is_none_or(|found| found.news == Some(terms.number)));
+        let elsewhere = cache.find(&plan(number, 3), &view(2), now()).is_some();
         assert_eq!(elsewhere, is_given_elsewhere, "{condition:?}");
     }
 }
@@ -156,7 +157,7 @@ fn what_a_node_said_before_it_was_lost_is_given_no_more() {
     cache.keep(&plan(2, 3), always(OTHER), &answer(1), now());
     cache.lose(NODE);
     cache.keep(&plan(3, 3), always(NODE), &answer(1), now());
-    let is_given = |number| cache.find(&plan(number, 3), &view).is_some();
+    let is_given = |number| cache.find(&plan(number, 3), &view, now()).is_some();
     assert_eq!([1, 2, 3].map(is_given), [false, true, true]);
 }
 
@@ -188,7 +189,7 @@ fn there_is_never_more_than_there_is_room_for() {
         cache.store.bytes()
     );
     assert!(cache.store.evicted() > 10_000);
-    assert!(cache.find(&plan(19_999, 3), &view).is_some());
+    assert!(cache.find(&plan(19_999, 3), &view, now()).is_some());
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn the_longest_is_kept_and_one_byte_more_is_not() {
             &answer(bytes - around),
             now(),
         );
-        let is_kept = cache.find(&plan(number, 3), &view).is_some();
+        let is_kept = cache.find(&plan(number, 3), &view, now()).is_some();
         assert_eq!(is_kept, bytes <= ANSWER_BYTES_MAX, "{bytes}");
     }
 }
@@ -213,7 +214,7 @@ fn one_pass_over_everything_leaves_what_is_asked_for_often() {
     let often = 0..100;
     for _ in 0..5 {
         for number in often.clone() {
-            if cache.find(&plan(number, 3), &view).is_none() {
+            if cache.find(&plan(number, 3), &view, now()).is_none() {
                 cache.keep(&plan(number, 3), always(NODE), &answer(1000), now());
             }
         }
@@ -221,7 +222,7 @@ fn one_pass_over_everything_leaves_what_is_asked_for_often() {
     for number in 1000..20_000 {
         cache.keep(&plan(number, 3), always(NODE), &answer(1000), now());
     }
-    let left = often.filter(|number| cache.find(&plan(*number, 3), &view).is_some());
+    let left = often.filter(|number| cache.find(&plan(*number, 3), &view, now()).is_some());
     let left = left.count();
     assert!(left > 80, "{left}");
 }

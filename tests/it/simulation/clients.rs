@@ -133,8 +133,9 @@ impl World {
                 self.oracle.refuses_here(&refusal, &self.view);
                 return self.count(id, method, End::Refused(refusal));
             }
-            // No method of this simulation.
-            Plan::LookUp(..)
+            // No method of this simulation, and nothing is kept.
+            Plan::Give(_)
+            | Plan::LookUp(..)
             | Plan::CountNonces(..)
             | Plan::FillNonce(..)
             | Plan::Sticky(..)

@@ -21,7 +21,7 @@ pub mod stored_entry;
 pub mod stored_key;
 pub(crate) mod subject;
 
-pub use self::giving::KeptTerms;
+pub use self::giving::{KeptAnswer, KeptTerms};
 pub use self::key::{CacheKey, CacheSecret};
 pub use self::subject::{CachePlan, CacheRules, KeptBlock};
 

@@ -2,7 +2,7 @@
 
 mod forward;
 
-use crate::call::cache::{self, CachePlan, CacheRules};
+use crate::call::cache::{self, CachePlan, CacheRules, KeptAnswer};
 use crate::call::filter::{self, FilterReference, FilterUse};
 use crate::call::last_block::{BY_HASH, is_lookup};
 use crate::call::nonce::{self, FILL, MissingNonce};
@@ -27,6 +27,8 @@ pub use self::forward::{Affinity, ForwardPlan};
 pub enum Plan {
     /// Answer it here; the result as JSON.
     Answer(String),
+    /// Give this one again that is kept.
+    Give(KeptAnswer),
     /// Ask no node: the client gets this refusal.
     Refuse(Refusal),
     /// Ask one node after another until one answers.
@@ -68,6 +70,7 @@ impl Plan {
             | Plan::CountNonces(forward, _)
             | Plan::FillNonce(forward, _) => Some(forward),
             Plan::Answer(_)
+            | Plan::Give(_)
             | Plan::Refuse(_)
             | Plan::Sticky(..)
             | Plan::Broadcast
@@ -130,8 +133,10 @@ pub struct PlanContext<'a, M> {
     pub memory: &'a M,
 }
 
-/// What earlier calls left behind, as far as it says which nodes have what this one asks for.
+/// What earlier calls left behind: answers, and which nodes have what this one asks for.
 pub trait CallMemory {
+    /// The answer that is kept for a call planned so, if this one may have it as of `view`.
+    fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer>;
     /// The number of the block with this hash.
     fn number_of(&self, block: BlockHash) -> Option<BlockNumber>;
     /// The block in which the transaction was told to stand.
@@ -234,9 +239,11 @@ fn ask<M: CallMemory>(
     let highest = view.highest_head.max(pins.latest);
     let beyond = (bearing.need.zip(highest))
         .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
-    let kept = (by.cache)
-        .and_then(|rules| cache::subject::plan((call, row), &bearing, view, rules))
-        .map(Box::new);
+    let kept =
+        (by.cache).and_then(|rules| cache::subject::plan((call, row), &bearing, view, rules));
+    if let Some(answer) = kept.as_ref().and_then(|plan| by.memory.kept(plan, view)) {
+        return Plan::Give(answer);
+    }
     let forward = match (method.beyond, beyond) {
         (FutureBlockPolicy::Refuse, Some(number)) => {
             return absent(AbsenceAnswer::Future, number, view);
@@ -265,7 +272,7 @@ fn ask<M: CallMemory>(
             affinity: Affinity::Anyone,
             may_be_hedged: is_read && method.may_be_hedged,
             may_be_grouped: is_read,
-            kept,
+            kept: kept.map(Box::new),
         },
     };
     way(call, row, forward, by)
@@ -386,6 +393,8 @@ fn block_number<M>(by: &PlanContext<'_, M>) -> Option<Plan> {
     })
 }
 
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod ways_tests;
 

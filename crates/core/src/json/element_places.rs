@@ -33,6 +33,12 @@ impl ElementPlaces {
         }
     }
 
+    /// Where the first elements stand, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<usize>> {
+        let known = self.first.iter().take(self.count as usize);
+        known.map(|&(start, end)| start as usize..end as usize)
+    }
+
     /// Where the element of this index stands, one of the first three; `None`: there is none.
     pub(crate) fn get(&self, index: usize) -> Option<Range<usize>> {
         let known = self.first.get(..self.count as usize)?;

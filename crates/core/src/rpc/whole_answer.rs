@@ -16,7 +16,7 @@ pub fn is_sparse(bytes: usize, used: usize) -> bool {
 }
 
 /// A whole, well-formed answer. Its id is still ours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WholeAnswer {
     bytes: Bytes,
     places: AnswerOffsets,

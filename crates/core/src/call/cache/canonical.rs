@@ -5,10 +5,10 @@
 //! part of the key apart. What can be read in two ways (keys twice, or alike but for their case, escapes)
 //! has no canonical form.
 //!
-//! The form is JSON without white space, its members sorted, its hexadecimal digits small. Of the commas only
-//! those after numbers are there: every other value shows where it ends. So most params are written as they
-//! came, in a few pieces.
+//! The form is JSON without white space, its members sorted, its hexadecimal digits small, with a bare `B` for
+//! the block. Most params come in it but for that: then nothing is written anew.
 
+mod as_written;
 mod compact;
 mod plain_block;
 
@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use self::compact::{CompactText, FlatObject, by_key};
 use self::plain_block::is_plain_block;
 
+use crate::json::element_places::ElementPlaces;
 use crate::json::scanner;
 
 /// Where params name the blocks that are left out.
@@ -42,10 +43,14 @@ type MemberList = SmallVec<[Member; 12]>;
 
 const FILTER_BLOCKS: [&[u8]; 3] = [b"\"fromBlock\"", b"\"toBlock\"", b"\"blockHash\""];
 
-/// Writes `params` to `out`, piece by piece; every value's end shows in what is written. `None`: there
-/// is no canonical form.
+/// What stands in the place of the block.
+const BLOCK: &[u8] = b"B";
+
+/// Writes `params`, whose `elements` stand there as far as that is known, to `out`, piece by piece. `None`:
+/// there is no canonical form.
 pub(super) fn write(
     params: Option<&str>,
+    elements: &ElementPlaces,
     place: BlockPlace,
     out: &mut impl FnMut(&[u8]),
 ) -> Option<()> {
@@ -55,6 +60,12 @@ pub(super) fn write(
         Some(compact) => !compact.has_capitals,
         None => are_all(text.as_bytes(), is_settled_byte),
     };
+    let as_written = (compact.as_ref().filter(|_| is_settled))
+        .and_then(|compact| as_written::pieces(text, compact, elements, place));
+    if let Some(pieces) = as_written {
+        pieces.into_iter().for_each(out);
+        return Some(());
+    }
     let mut writer = CanonicalWriter {
         text,
         compact: compact.as_ref(),
@@ -62,6 +73,7 @@ pub(super) fn write(
         out,
     };
     let mut count = 0;
+    (writer.out)(b"[");
     writer.each_element(0, |writer, at| {
         let end = match place {
             BlockPlace::Element { index, may_lack } if index == count => {
@@ -85,11 +97,13 @@ pub(super) fn write(
             if index > count || !may_lack {
                 return None;
             }
+            writer.comma(count > 0);
             writer.block();
         }
         BlockPlace::Filter { index } if index >= count => return None,
         BlockPlace::Nowhere | BlockPlace::Element { .. } | BlockPlace::Filter { .. } => {}
     }
+    (writer.out)(b"]");
     Some(())
 }
 
@@ -112,8 +126,8 @@ struct CanonicalWriter<'a, Out> {
 }
 
 impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
-    /// Hands each element of the array at `at` on, by its place; `element` says where it ends. Where the
-    /// array ends.
+    /// Hands each element of the array at `at` on, by its place, with commas between them; `element` says
+    /// where it ends. Where the array ends.
     fn each_element(
         &mut self,
         at: usize,
@@ -135,12 +149,18 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
                 b']' => return Some(end + 1),
                 _ => return None,
             }
+            self.comma(true);
         }
     }
 
-    /// In the place of the block.
     fn block(&mut self) {
-        (self.out)(b"B");
+        (self.out)(BLOCK);
+    }
+
+    fn comma(&mut self, is_due: bool) {
+        if is_due {
+            (self.out)(b",");
+        }
     }
 
     /// Writes the value that begins at `at`; where it ends.
@@ -159,11 +179,7 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
                 let value = bytes.get(at..end)?;
                 match first {
                     b'"' => self.string(value)?,
-                    b'n' | b't' | b'f' => (self.out)(value),
-                    _ => {
-                        (self.out)(value);
-                        (self.out)(b",");
-                    }
+                    _ => (self.out)(value),
                 }
                 Some(end)
             }
@@ -256,11 +272,12 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
             return Some(flat.end);
         }
         let (members, end) = self.members(at, kind)?;
+        let is_said =
+            |(key, value): &Member| !is_left_out(&bytes[key.clone()], &bytes[value.clone()], kind);
         (self.out)(b"{");
-        for (key, value) in members {
-            if !is_left_out(&bytes[key.clone()], &bytes[value.clone()], kind) {
-                self.member(key, value, kind)?;
-            }
+        for (count, (key, value)) in members.into_iter().filter(is_said).enumerate() {
+            self.comma(count > 0);
+            self.member(key, value, kind)?;
         }
         (self.out)(b"}");
         Some(end)
@@ -269,7 +286,8 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
     fn flat(&mut self, object: &FlatObject) -> Option<()> {
         let bytes = self.text.as_bytes();
         (self.out)(b"{");
-        for (key, value) in object.members() {
+        for (count, (key, value)) in object.members().enumerate() {
+            self.comma(count > 0);
             if self.is_settled {
                 (self.out)(&bytes[key.start..value.end]);
             } else {

@@ -1,8 +1,28 @@
 //! When a kept answer may be given.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
+use crate::rpc::whole_answer::WholeAnswer;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
-use crate::vocabulary::node::NodeId;
+use crate::vocabulary::node::{NodeId, Role};
+
+/// One that may be given now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// What the node said.
+    pub answer: WholeAnswer,
+    /// The node's name.
+    pub node: Arc<str>,
+    /// What that is in its list.
+    pub rung: Role,
+    /// The block that it is of, where clients are not shown that yet.
+    pub news: Option<BlockNumber>,
+    /// For how long it has been kept.
+    pub age: Duration,
+}
 
 /// What must hold when it is given. Its key says already that it is the answer at that block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +54,16 @@ pub enum KeptCondition {
 }
 
 impl KeptTerms {
-    /// Whether the answer may be given as of `view`. One whose node is no more in the list may not: an
-    /// operator may have removed it for what it said; nor one whose node was found on a fork since.
-    pub fn hold(&self, view: &FleetView) -> bool {
-        let Some(node) = view.node(self.node) else {
-            return false;
-        };
-        if node.evidence.losses != self.losses {
-            return false;
-        }
-        match self.condition {
+    /// The node that gave the answer, where that may be given as of `view`. One whose node is no more in
+    /// the list may not: an operator may have removed it for what it said; nor one whose node was found on
+    /// a fork since.
+    pub fn giver<'a>(&self, view: &'a FleetView) -> Option<&'a NodeView> {
+        let node = view.node(self.node)?;
+        let holds = match self.condition {
             KeptCondition::Always => true,
             KeptCondition::WhileTold(hash) => view.told.hash_at(self.number) == Some(hash),
             KeptCondition::WhileSteady { strays } => node.evidence.strays == strays,
-        }
+        };
+        (holds && node.evidence.losses == self.losses).then_some(node)
     }
 }

@@ -235,7 +235,10 @@ impl AnswerMoment<'_> {
         let has_it = |node: &NodeView| {
             node.remark.is_none() && node.is_known_to_have(&self.view.told, number, self.now)
         };
-        self.asked.evidence.strays == node.evidence.strays && has_it(self.asked) && has_it(node)
+        // As a rule nothing was heard of the fleet meanwhile.
+        let is_same = std::ptr::eq(self.asked, node);
+        let is_steady = self.asked.evidence.strays == node.evidence.strays;
+        is_steady && has_it(node) && (is_same || has_it(self.asked))
     }
 }
 

@@ -428,14 +428,17 @@ fn a_receipt_is_kept_with_its_block_and_given_while_that_is_told() {
     }
     let old = result_kept(&story, receipt, &inside(80, b'a')).unwrap();
     assert_eq!(old.condition, KeptCondition::Always, "it is final");
-    assert!(terms.hold(&story.view()));
+    assert!(terms.giver(&story.view()).is_some());
     story.told(90..=94, b'a');
-    assert!(!terms.hold(&story.view()), "its block is told no more");
-    assert!(old.hold(&story.view()));
+    assert!(
+        !terms.giver(&story.view()).is_some(),
+        "its block is told no more"
+    );
+    assert!(old.giver(&story.view()).is_some());
     story.told(90..=100, b'a');
-    assert!(terms.hold(&story.view()));
+    assert!(terms.giver(&story.view()).is_some());
     story.fleet.replace(Vec::new(), story.now);
-    assert!(!old.hold(&story.view()), "its node is no more");
+    assert!(!old.giver(&story.view()).is_some(), "its node is no more");
 }
 
 const BALANCE: (&str, &str) = ("eth_getBalance", r#"["0xab"]"#);
@@ -456,7 +459,7 @@ fn state_is_kept_from_a_node_that_has_the_block_before_and_after() {
     let terms = kept_by(&story).unwrap();
     let strays = asked.node(ONE).unwrap().evidence.strays;
     assert_eq!(terms.condition, KeptCondition::WhileSteady { strays });
-    assert!(terms.hold(&story.view()));
+    assert!(terms.giver(&story.view()).is_some());
     story.round((102, b'a'), (102, b'a'));
     assert_eq!(
         kept_by(&story),
@@ -465,14 +468,14 @@ fn state_is_kept_from_a_node_that_has_the_block_before_and_after() {
     );
     story.told(90..=102, b'a');
     assert!(kept_by(&story).is_ok(), "the same branch, higher up");
-    assert!(terms.hold(&story.view()));
+    assert!(terms.giver(&story.view()).is_some());
     story.round((102, b'b'), (102, b'a'));
     assert_eq!(
         kept_by(&story),
         Err(NotKept::Unknown),
         "it went to another branch"
     );
-    assert!(!terms.hold(&story.view()));
+    assert!(!terms.giver(&story.view()).is_some());
     story.round((103, b'a'), (103, b'a'));
     story.told(90..=103, b'a');
     assert_eq!(
@@ -480,7 +483,7 @@ fn state_is_kept_from_a_node_that_has_the_block_before_and_after() {
         Err(NotKept::Unknown),
         "and may have been there when it answered"
     );
-    assert!(!terms.hold(&story.view()), "for good");
+    assert!(!terms.giver(&story.view()).is_some(), "for good");
 }
 
 #[test]
@@ -557,11 +560,11 @@ fn a_round_that_began_before_its_node_told_of_a_block_is_no_fall() {
     story.round((100, b'a'), (100, b'a'));
     assert_eq!(story.view().node(ONE).unwrap().head, Some(BlockNumber(101)));
     assert_eq!(terms(&story), Ok(before));
-    assert!(before.hold(&story.view()));
+    assert!(before.giver(&story.view()).is_some());
     story.fleet.begin_round();
     story.round((100, b'a'), (101, b'a'));
     assert_eq!(terms(&story), Err(NotKept::Unknown), "it fell since");
-    assert!(!before.hold(&story.view()));
+    assert!(!before.giver(&story.view()).is_some());
 }
 
 #[test]
@@ -675,13 +678,13 @@ fn what_a_node_said_before_it_was_on_another_chain_is_given_no_more() {
         story
             .fleet
             .hear_round(&[(ONE, probe(chain)), (OTHER, probe(1))], story.now);
-        terms.hold(&story.view())
+        terms.giver(&story.view()).is_some()
     };
     assert!(hear(&mut story, 1));
     assert!(!hear(&mut story, 2));
     assert!(!hear(&mut story, 1), "though it is back");
     let anew = result_kept(&story, block, &itself(95, b'a')).unwrap();
-    assert!(anew.hold(&story.view()));
+    assert!(anew.giver(&story.view()).is_some());
 }
 
 /// On which terms an answer of node `ONE` is taken over that another balancer kept.

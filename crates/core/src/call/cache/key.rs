@@ -6,6 +6,7 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::call::cache::canonical::{self, BlockPlace};
+use crate::json::element_places::ElementPlaces;
 
 /// A hash of 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,11 +44,11 @@ pub(super) struct KeyHead<'a> {
 /// Pieces are gathered up to so many bytes before they are hashed.
 const GATHERED_BYTES: usize = 256;
 
-/// The key of a call. `None`: its params can be read in two ways.
+/// The key of a call with these params, whose first elements stand there. `None`: its params can be read in two ways.
 pub(super) fn of(
     secret: CacheSecret,
     head: KeyHead<'_>,
-    params: Option<&str>,
+    (params, elements): (Option<&str>, &ElementPlaces),
     place: BlockPlace,
 ) -> Option<CacheKey> {
     let CacheSecret([first, second]) = secret;
@@ -64,14 +65,14 @@ pub(super) fn of(
         room.copy_from_slice(piece);
         filled += piece.len();
     };
-    let mut numbers = [0; 26];
+    let mut numbers = [0; 19];
     numbers[..8].copy_from_slice(&head.chain.to_le_bytes());
     numbers[8..16].copy_from_slice(&head.era.to_le_bytes());
-    numbers[16..24].copy_from_slice(&(head.block.len() as u64).to_le_bytes());
-    numbers[24..].copy_from_slice(&head.row.to_le_bytes());
+    numbers[16..18].copy_from_slice(&head.row.to_le_bytes());
+    numbers[18] = u8::try_from(head.block.len()).ok()?;
     take(&numbers);
     take(head.block);
-    canonical::write(params, place, &mut take)?;
+    canonical::write(params, elements, place, &mut take)?;
     hasher.write(&gathered[..filled]);
     let hash = hasher.finish128();
     Some(CacheKey([hash.h1, hash.h2]))
@@ -89,7 +90,13 @@ mod tests {
             block,
         };
         let secret = CacheSecret::new([secret, 7]);
-        of(secret, head, Some(params), BlockPlace::Nowhere).unwrap()
+        of(
+            secret,
+            head,
+            (Some(params), &ElementPlaces::of(params)),
+            BlockPlace::Nowhere,
+        )
+        .unwrap()
     }
 
     #[test]

@@ -268,7 +268,7 @@ impl World {
         if let Some(kept) = self
             .kept
             .get(&plan.key)
-            .filter(|kept| kept.terms.hold(&view))
+            .filter(|kept| kept.terms.giver(&view).is_some())
         {
             self.judge(&plan, kept);
             self.given += 1;

@@ -5,6 +5,7 @@ use sha3::{Digest as _, Keccak256};
 
 use crate::call::cache::canonical;
 use crate::call::cache::subject::{self, CachePlan, KeptBlock, WrittenBlock};
+use crate::json::element_places::ElementPlaces;
 use crate::method;
 use crate::vocabulary::chain::ChainId;
 
@@ -72,8 +73,14 @@ pub fn of(
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    canonical::write(Some(params), subject::place(method), &mut |piece| {
-        hash.update(piece);
-    })?;
+    let elements = ElementPlaces::of(params);
+    canonical::write(
+        Some(params),
+        &elements,
+        subject::place(method),
+        &mut |piece| {
+            hash.update(piece);
+        },
+    )?;
     Some(StoredKey(hash.finalize().into()))
 }

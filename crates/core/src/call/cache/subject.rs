@@ -101,7 +101,12 @@ pub(crate) fn plan(
         row,
         block: written.bytes(),
     };
-    let key = key::of(rules.secret, head, call.params, place(method))?;
+    let key = key::of(
+        rules.secret,
+        head,
+        (call.params, &call.elements),
+        place(method),
+    )?;
     Some(CachePlan {
         key,
         row,

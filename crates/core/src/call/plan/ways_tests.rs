@@ -17,6 +17,10 @@ use crate::vocabulary::node::{NodePurpose, Role, Weight};
 struct OneTransaction;
 
 impl CallMemory for OneTransaction {
+    fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
+        None
+    }
+
     fn number_of(&self, _: BlockHash) -> Option<BlockNumber> {
         None
     }
@@ -118,6 +122,7 @@ fn of_one() -> FleetView {
 fn way(plan: &Plan, is_in_batch: bool) -> String {
     let name = match plan {
         Plan::Answer(_) => "answer",
+        Plan::Give(_) => "give",
         Plan::Refuse(_) => "refuse",
         Plan::Forward(_) => "forward",
         Plan::Share { .. } => "share",

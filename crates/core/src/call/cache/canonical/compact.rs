@@ -31,24 +31,27 @@ impl CompactText {
         }
         let mut quotes = [0; BYTES_MAX / WORD_BITS];
         let (mut others, mut capitals) = (u8x16::splat(0), u8x16::splat(0));
-        let mut look = |at: usize, chunk: [u8; CHUNK_BYTES]| {
-            let bytes = u8x16::new(chunk);
-            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-            // Bytes below `!` wrap round to above `~`.
-            others |= (bytes - u8x16::splat(b'!')).simd_gt(u8x16::splat(b'~' - b'!')) | is(b'\\');
-            capitals |= (bytes - u8x16::splat(b'A')).simd_le(u8x16::splat(b'Z' - b'A'));
-            if let Some(word) = quotes.get_mut(at / WORD_BITS) {
-                *word |= u64::from(is(b'"').to_bitmask()) << (at % WORD_BITS);
+        let mut look = |word: &mut u64, bytes: &[u8; WORD_BITS]| {
+            let (chunks, _) = bytes.as_chunks::<CHUNK_BYTES>();
+            for (at, chunk) in chunks.iter().enumerate() {
+                let bytes = u8x16::new(*chunk);
+                let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+                // Bytes below `!` wrap round to above `~`.
+                others |=
+                    (bytes - u8x16::splat(b'!')).simd_gt(u8x16::splat(b'~' - b'!')) | is(b'\\');
+                capitals |= (bytes - u8x16::splat(b'A')).simd_le(u8x16::splat(b'Z' - b'A'));
+                *word |= u64::from(is(b'"').to_bitmask()) << (at * CHUNK_BYTES);
             }
         };
-        let (chunks, rest) = text.as_chunks();
-        for (at, chunk) in chunks.iter().enumerate() {
-            look(at * CHUNK_BYTES, *chunk);
+        let (words, rest) = text.as_chunks();
+        let mut quoted = quotes.iter_mut();
+        for (bytes, word) in words.iter().zip(quoted.by_ref()) {
+            look(word, bytes);
         }
-        if !rest.is_empty() {
-            let mut last = [b'0'; CHUNK_BYTES];
+        if let (Some(word), false) = (quoted.next(), rest.is_empty()) {
+            let mut last = [b'0'; WORD_BITS];
             last[..rest.len()].copy_from_slice(rest);
-            look(chunks.len() * CHUNK_BYTES, last);
+            look(word, &last);
         }
         (!others.any()).then_some(CompactText {
             quotes,
@@ -161,10 +164,13 @@ impl FlatObject {
     }
 }
 
-/// How two members stand to each other, by their keys with quotes, whatever their case.
+/// How two members stand to each other, by their keys with quotes, whatever their case: the shorter first, as
+/// many clients write them.
 pub(super) fn by_key(one: &[u8], other: &[u8]) -> Ordering {
-    let one = one.iter().map(u8::to_ascii_lowercase);
-    one.cmp(other.iter().map(u8::to_ascii_lowercase))
+    (one.len().cmp(&other.len())).then_with(|| {
+        let one = one.iter().map(u8::to_ascii_lowercase);
+        one.cmp(other.iter().map(u8::to_ascii_lowercase))
+    })
 }
 
 #[cfg(test)]

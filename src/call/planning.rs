@@ -1,0 +1,60 @@
+//! Plans a call by what its chain knows now. What is decided is the core's.
+
+use crate::call::cached;
+use crate::call::context::{CallContext, CallState};
+use forebay_core::call::cache::{CachePlan, KeptAnswer};
+use forebay_core::call::plan::{self, CallMemory, PlanContext, Planned, SentTransactions};
+use forebay_core::fleet::view::FleetView;
+use forebay_core::rpc::envelope::Call;
+use forebay_core::rpc::transaction::TxHash;
+use forebay_core::vocabulary::chain::{BlockHash, BlockNumber};
+use forebay_core::vocabulary::node::NodeId;
+
+/// Plans a call by its context, whose pins are set.
+pub fn plan(
+    state: &CallState,
+    call: &Call<'_>,
+    view: &FleetView,
+    terms: CallContext<'_>,
+) -> Planned {
+    let by = PlanContext {
+        view,
+        rules: &terms.policy.rules,
+        pins: &terms.pins.unwrap_or_default(),
+        fails_open: terms.policy.limits.fails_open,
+        client: terms.client,
+        has_socket: terms.subscriber.is_some(),
+        cache: terms.policy.cache.as_ref(),
+        memory: &EarlierCalls { state, terms },
+    };
+    plan::plan(call, &by)
+}
+
+/// What earlier calls left behind for one like this.
+struct EarlierCalls<'a> {
+    state: &'a CallState,
+    terms: CallContext<'a>,
+}
+
+impl CallMemory for EarlierCalls<'_> {
+    fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {
+        cached::find(self.state, plan, view, self.terms)
+    }
+
+    fn number_of(&self, block: BlockHash) -> Option<BlockNumber> {
+        self.state.pool.told.number_of(block)
+    }
+
+    fn place_of(&self, transaction: TxHash) -> Option<BlockNumber> {
+        self.state.pool.told.place_of(transaction)
+    }
+
+    fn holders(&self, of: SentTransactions) -> Vec<NodeId> {
+        let taken = &self.state.taken;
+        match of {
+            SentTransactions::WithHash(hash) => taken.holders(hash),
+            SentTransactions::WithNonce(sender, nonce) => taken.holders_of(sender, nonce),
+            SentTransactions::Of(client) => taken.holders_for(client),
+        }
+    }
+}
