@@ -9,9 +9,11 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
-/// An answer, and who gave it.
+/// What a call comes to: its answer, and who gave it.
 pub struct ServedAnswer {
     pub answer: CallReply,
+    /// As it is counted.
+    pub outcome: CallOutcome,
     /// `None`: given here.
     pub node: Option<Arc<str>>,
     /// Nodes asked.
@@ -61,19 +63,6 @@ pub enum CallReply {
     Refused(Refusal),
 }
 
-/// Answers here.
-pub fn told(reply: CallReply) -> (ServedAnswer, CallOutcome) {
-    (ServedAnswer::here(reply), CallOutcome::Ok)
-}
-
-/// Refuses here.
-pub fn refused(why: Refusal) -> (ServedAnswer, CallOutcome) {
-    (
-        ServedAnswer::here(CallReply::Refused(why)),
-        CallOutcome::Refused,
-    )
-}
-
 impl CallReply {
     /// `result`, JSON as written, with the caller's id.
     pub fn with_result(call: &Call<'_>, result: &str) -> CallReply {
@@ -96,13 +85,33 @@ impl CallReply {
 }
 
 impl ServedAnswer {
+    /// Given here.
     pub fn here(answer: CallReply) -> ServedAnswer {
+        let outcome = match answer {
+            CallReply::Refused(_) => CallOutcome::Refused,
+            CallReply::Here(_) | CallReply::Whole(_) | CallReply::Large(_) => CallOutcome::Ok,
+        };
         ServedAnswer {
             answer,
+            outcome,
             node: None,
             attempts: 0,
             failed: None,
             cached: CacheUse::Pass,
+        }
+    }
+
+    /// Refused here.
+    pub fn refused(why: Refusal) -> ServedAnswer {
+        ServedAnswer::here(CallReply::Refused(why))
+    }
+
+    /// Given by `node`.
+    pub fn by(node: Arc<str>, answer: CallReply, outcome: CallOutcome) -> ServedAnswer {
+        ServedAnswer {
+            outcome,
+            node: Some(node),
+            ..ServedAnswer::here(answer)
         }
     }
 }

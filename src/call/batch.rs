@@ -251,7 +251,7 @@ async fn one<'a>(
                 Some(_) => answer(serve, planned.treatment, terms.room).await,
             }
         }
-        PlannedItem::Refused(why) => ServedAnswer::here(CallReply::Refused((*why).clone())),
+        PlannedItem::Refused(why) => ServedAnswer::refused((*why).clone()),
     };
     FinishedMembers {
         way,
@@ -272,7 +272,7 @@ async fn answer(
         return hold(serve.await, room);
     }
     if !room.hold(NOTE_BYTES) {
-        return ServedAnswer::here(CallReply::Refused(Refusal::AnswerTooLarge));
+        return ServedAnswer::refused(Refusal::AnswerTooLarge);
     }
     let served = serve.await;
     // It goes out whether there is room or not.

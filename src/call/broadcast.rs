@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::exchange::WHOLE_BYTES_MAX;
-use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
 use crate::clock;
@@ -40,11 +40,9 @@ use forebay_core::vocabulary::tier::Tier;
 /// The time of a call that is kept for looking its transaction up; a quarter of it at most.
 const LOOKUP_TIME: Duration = Duration::from_secs(2);
 
-type CallResult = (ServedAnswer, CallOutcome);
-
 /// Sends the raw transaction that `call` holds. Who lets go of the future doesn't stop what was
 /// sent.
-pub async fn send(engine: &CallState, call: &Call<'_>, terms: CallContext<'_>) -> CallResult {
+pub async fn send(engine: &CallState, call: &Call<'_>, terms: CallContext<'_>) -> ServedAnswer {
     let (ended, sending) = BroadcastCall::new(engine, call, terms).run().await;
     engine.metrics.broadcast(sending);
     ended
@@ -138,7 +136,7 @@ impl<'a> BroadcastCall<'a> {
         }
     }
 
-    async fn run(mut self) -> (CallResult, TransactionOutcome) {
+    async fn run(mut self) -> (ServedAnswer, TransactionOutcome) {
         self.engine.budget.deposit();
         let body = Bytes::from(self.call.for_node());
         while let Some(nodes) = self.next_nodes() {
@@ -213,7 +211,7 @@ impl<'a> BroadcastCall<'a> {
         nodes: &[NodeId],
         body: &Bytes,
         piece: BackgroundSend,
-    ) -> Option<(CallResult, TransactionOutcome)> {
+    ) -> Option<(ServedAnswer, TransactionOutcome)> {
         let engine = self.engine;
         self.volleys += 1;
         self.asked.extend_from_slice(nodes);
@@ -254,7 +252,7 @@ impl<'a> BroadcastCall<'a> {
         &mut self,
         word: BroadcastReply,
         heard: NodeAnswer,
-    ) -> Option<(CallResult, TransactionOutcome)> {
+    ) -> Option<(ServedAnswer, TransactionOutcome)> {
         self.heard.push(heard.class);
         if heard.class != AttemptClass::Ok {
             self.failed.push((heard.name.clone(), heard.class));
@@ -299,7 +297,7 @@ impl<'a> BroadcastCall<'a> {
         Some(CallReply::with_result(self.call, &format!("\"{hash}\"")))
     }
 
-    fn finish(mut self) -> (CallResult, TransactionOutcome) {
+    fn finish(mut self) -> (ServedAnswer, TransactionOutcome) {
         if let Some((answer, name)) = self.kept.take() {
             let ended = self.served(held(answer, self.terms.room), &name, CallOutcome::RpcError);
             return (ended, TransactionOutcome::Refused);
@@ -308,26 +306,20 @@ impl<'a> BroadcastCall<'a> {
         (self.refused(why), TransactionOutcome::Unanswered)
     }
 
-    fn refused(&self, why: Refusal) -> CallResult {
-        let served = ServedAnswer {
-            answer: CallReply::Refused(why),
-            node: None,
+    fn refused(&self, why: Refusal) -> ServedAnswer {
+        ServedAnswer {
+            outcome: CallOutcome::Failed,
             attempts: self.volleys,
             failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
-            cached: CacheUse::Pass,
-        };
-        (served, CallOutcome::Failed)
+            ..ServedAnswer::refused(why)
+        }
     }
 
-    fn served(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> CallResult {
-        let served = ServedAnswer {
-            answer,
-            node: Some(node.clone()),
+    fn served(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
+        ServedAnswer {
             attempts: self.volleys,
-            failed: None,
-            cached: CacheUse::Pass,
-        };
-        (served, outcome)
+            ..ServedAnswer::by(node.clone(), answer, outcome)
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub fn give(
     row: MethodIndex,
     kept: KeptAnswer,
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     state.metrics.method(row).cache_hit(kept.age);
     if let Some(news) = kept.news {
         state.pool.tell(terms.client, news);
@@ -43,12 +43,10 @@ pub fn give(
         Some(_) => CallOutcome::Ok,
         None => CallOutcome::RpcError,
     };
-    let served = ServedAnswer {
-        node: Some(kept.node),
+    ServedAnswer {
         cached: CacheUse::Hit,
-        ..ServedAnswer::here(CallReply::Whole(kept.answer))
-    };
-    (served, outcome)
+        ..ServedAnswer::by(kept.node, CallReply::Whole(kept.answer), outcome)
+    }
 }
 
 /// Gives what is kept by now to a call that was planned before.
@@ -56,7 +54,7 @@ pub fn look_again(
     state: &CallState,
     plan: &CachePlan,
     terms: CallContext<'_>,
-) -> Option<(ServedAnswer, CallOutcome)> {
+) -> Option<ServedAnswer> {
     let store = &state.cache.as_ref()?.store;
     if store.answers() == terms.answers_kept {
         return None;

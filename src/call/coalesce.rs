@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::time::timeout_at;
 
 use super::exchange::WHOLE_BYTES_MAX;
-use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::cached;
 use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
@@ -31,7 +31,7 @@ pub async fn ask(
     asking: &ForwardPlan,
     terms: CallContext<'_>,
     head: Option<BlockNumber>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     let key = match &asking.kept {
         Some(kept) => FlightKey::Kept(kept.key),
         None => FlightKey::Body(asking.body(call).into()),
@@ -67,12 +67,12 @@ pub async fn ask(
         let follower = match engine.flights.join(&key, head, terms.client.network()) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
-                let (served, outcome) = match kept(engine, call, asking, terms).await {
+                let served = match kept(engine, call, asking, terms).await {
                     Some(kept) => kept,
                     None => run(Some(&leader)).await,
                 };
-                leader.land(|| landed(&served, outcome, terms.client));
-                return (served, outcome);
+                leader.land(|| landed(&served, terms.client));
+                return served;
             }
             Join::Follower(follower) => follower,
         };
@@ -101,9 +101,9 @@ pub async fn ask(
                 engine.metrics.coalesced();
                 tell(engine, call, asking, &brought.answer, terms.client);
                 let node = brought.node.clone();
-                let (served, outcome) = taken_over(brought, terms);
-                follow(&node, outcome);
-                return (served, outcome);
+                let served = taken_over(brought, terms);
+                follow(&node, served.outcome);
+                return served;
             }
         }
     }
@@ -115,7 +115,7 @@ async fn kept(
     call: &Call<'_>,
     asking: &ForwardPlan,
     terms: CallContext<'_>,
-) -> Option<(ServedAnswer, CallOutcome)> {
+) -> Option<ServedAnswer> {
     let plan = asking.kept.as_deref()?;
     match cached::look_again(engine, plan, terms) {
         None if stored::is_on(engine, terms) => {
@@ -161,14 +161,14 @@ fn shed(is_ours: bool, sheds: u32) -> ShedRecovery {
 }
 
 /// What others may have of it.
-pub(crate) fn landed(served: &ServedAnswer, outcome: CallOutcome, client: Client) -> FlightOutcome {
+pub(crate) fn landed(served: &ServedAnswer, client: Client) -> FlightOutcome {
     match (&served.answer, &served.node) {
         (CallReply::Whole(answer), Some(node)) if answer.bytes() <= WHOLE_BYTES_MAX => {
             FlightOutcome::Brought(SharedAnswer {
                 answer: answer.clone(),
                 node: node.clone(),
                 attempts: served.attempts,
-                is_error: outcome != CallOutcome::Ok,
+                is_error: served.outcome != CallOutcome::Ok,
             })
         }
         // Their limits may be others.
@@ -176,7 +176,7 @@ pub(crate) fn landed(served: &ServedAnswer, outcome: CallOutcome, client: Client
         (CallReply::Refused(Refusal::OverCapacity), _) => {
             FlightOutcome::Shed(client.network(), served.failed.clone())
         }
-        (CallReply::Refused(why), _) if outcome == CallOutcome::Unanswerable => {
+        (CallReply::Refused(why), _) if served.outcome == CallOutcome::Unanswerable => {
             FlightOutcome::Unanswerable(why.clone(), served.failed.clone())
         }
         (CallReply::Refused(why), _) => FlightOutcome::Refused(why.clone(), served.failed.clone()),
@@ -198,34 +198,27 @@ fn follow(
     }
 }
 
-fn taken_over(brought: SharedAnswer, terms: CallContext<'_>) -> (ServedAnswer, CallOutcome) {
+fn taken_over(brought: SharedAnswer, terms: CallContext<'_>) -> ServedAnswer {
     if brought.answer.bytes() as u64 > terms.bytes_max {
         return refused((Refusal::AnswerTooLarge, None), CallOutcome::Failed);
     }
-    let served = ServedAnswer {
-        answer: CallReply::Whole(brought.answer),
-        node: Some(brought.node),
-        attempts: brought.attempts,
-        failed: None,
-        cached: CacheUse::Pass,
-    };
     let outcome = if brought.is_error {
         CallOutcome::RpcError
     } else {
         CallOutcome::Ok
     };
-    (served, outcome)
+    ServedAnswer {
+        attempts: brought.attempts,
+        ..ServedAnswer::by(brought.node, CallReply::Whole(brought.answer), outcome)
+    }
 }
 
-fn refused(
-    (why, failed): (Refusal, FailedAttempts),
-    outcome: CallOutcome,
-) -> (ServedAnswer, CallOutcome) {
-    let served = ServedAnswer {
+fn refused((why, failed): (Refusal, FailedAttempts), outcome: CallOutcome) -> ServedAnswer {
+    ServedAnswer {
+        outcome,
         failed,
-        ..ServedAnswer::here(CallReply::Refused(why))
-    };
-    (served, outcome)
+        ..ServedAnswer::refused(why)
+    }
 }
 
 #[cfg(test)]
@@ -239,8 +232,8 @@ mod tests {
         assert_eq!(shed(false, 1), ShedRecovery::Alone);
         assert_eq!(shed(true, 1), ShedRecovery::Taken);
         let flooder = Client::At([192, 0, 2, 1].into());
-        let served = ServedAnswer::here(CallReply::Refused(Refusal::OverCapacity));
-        let landed = landed(&served, CallOutcome::Refused, flooder);
+        let served = ServedAnswer::refused(Refusal::OverCapacity);
+        let landed = landed(&served, flooder);
         assert!(
             matches!(&landed, FlightOutcome::Shed(network, _) if *network == flooder.network()),
             "{landed:?}"

@@ -25,7 +25,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::AttemptContent;
 use crate::call::forward::best_answer::BestAnswer;
@@ -105,7 +105,7 @@ pub async fn ask(
     call: &Call<'_>,
     asking: &ForwardPlan,
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     let body = asking.body(call).into();
     ForwardedCall::new(state, call, asking, terms, body)
         .run()
@@ -118,7 +118,7 @@ pub async fn look_up(
     call: &Call<'_>,
     (asking, hash): (&ForwardPlan, TxHash),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     let body = asking.body(call).into();
     let mut forwarded = ForwardedCall::new(state, call, asking, terms, body);
     forwarded.set_out();
@@ -190,22 +190,22 @@ impl<'a> ForwardedCall<'a> {
 
     /// Goes from node to node until the call has its answer. Called once; by reference, as it is
     /// large to move.
-    pub async fn run(&mut self) -> (ServedAnswer, CallOutcome) {
+    pub async fn run(&mut self) -> ServedAnswer {
         self.set_out();
         self.go_on(None).await
     }
 
     /// Goes on to the call's end, with `first` as the next step.
-    async fn go_on(&mut self, first: Option<RetryStep>) -> (ServedAnswer, CallOutcome) {
+    async fn go_on(&mut self, first: Option<RetryStep>) -> ServedAnswer {
         let ended = self.finished(first).await;
-        if self.is_settled(ended.1) {
+        if self.is_settled(ended.outcome) {
             return ended;
         }
         // On the heap: it is rare.
         Box::pin(self.settle(ended)).await
     }
 
-    async fn finished(&mut self, mut first: Option<RetryStep>) -> (ServedAnswer, CallOutcome) {
+    async fn finished(&mut self, mut first: Option<RetryStep>) -> ServedAnswer {
         let mut body = std::mem::take(&mut self.body);
         loop {
             let now = clock::now();
@@ -257,7 +257,7 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         (upstream, node): (&Upstream, &NodeView),
         (verdict, content): (Verdict, AttemptContent<'a>),
-    ) -> Option<(ServedAnswer, CallOutcome)> {
+    ) -> Option<ServedAnswer> {
         self.digging = None;
         let verdict = self.weigh(verdict, node, &content);
         let is_stray = self.learn(verdict, node, &content);
@@ -313,7 +313,7 @@ impl<'a> ForwardedCall<'a> {
         (verdict, is_stray): (Verdict, bool),
         (answer, held): (WholeAnswer, AnswerReservation<'a>),
         said: &NodeView,
-    ) -> Option<(ServedAnswer, CallOutcome)> {
+    ) -> Option<ServedAnswer> {
         let class = verdict.class;
         let is_doubtful = |result| self.asking().is_doubtful(&self.call.method, result);
         let is_doubtful = class == AttemptClass::Ok && answer.result().is_some_and(is_doubtful);
@@ -347,7 +347,7 @@ impl<'a> ForwardedCall<'a> {
     }
 
     /// Ends with a node's answer.
-    fn deliver(&self, told: BestAnswer<'_>) -> (ServedAnswer, CallOutcome) {
+    fn deliver(&self, told: BestAnswer<'_>) -> ServedAnswer {
         let outcome = if told.answer.result().is_some() {
             CallOutcome::Ok
         } else {
@@ -357,19 +357,10 @@ impl<'a> ForwardedCall<'a> {
         self.end(told.reply(self.call), &node, outcome)
     }
 
-    fn end(
-        &self,
-        answer: CallReply,
-        node: &Arc<str>,
-        outcome: CallOutcome,
-    ) -> (ServedAnswer, CallOutcome) {
-        let served = ServedAnswer {
-            answer,
-            node: Some(node.clone()),
+    fn end(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
+        ServedAnswer {
             attempts: self.journey.attempts(),
-            failed: None,
-            cached: CacheUse::Pass,
-        };
-        (served, outcome)
+            ..ServedAnswer::by(node.clone(), answer, outcome)
+        }
     }
 }

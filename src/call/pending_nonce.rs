@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout_at;
 
-use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::fanout::{self, FanoutCall};
 use crate::clock;
@@ -46,7 +46,7 @@ pub async fn count(
     call: &Call<'_>,
     sender: Option<Address>,
     terms: CallContext<'_>,
-) -> Option<(ServedAnswer, CallOutcome)> {
+) -> Option<ServedAnswer> {
     let body = call.for_node().into();
     let counted = ask(engine, body, (sender, 2), terms).await?;
     let next = sender.map_or(counted.highest, |sender| {
@@ -57,14 +57,10 @@ pub async fn count(
     } else {
         CallReply::with_result(call, &hex::quantity(next))
     };
-    let served = ServedAnswer {
-        answer,
-        node: Some(counted.name),
+    Some(ServedAnswer {
         attempts: counted.asked,
-        failed: None,
-        cached: CacheUse::Pass,
-    };
-    Some((served, CallOutcome::Ok))
+        ..ServedAnswer::by(counted.name, answer, CallOutcome::Ok)
+    })
 }
 
 /// The nonce that `sender`'s next transaction is to have; `None` where no node says.

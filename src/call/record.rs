@@ -51,7 +51,8 @@ impl<'a> CallRecord<'a> {
 
     /// Ends it by what came of the call. The line of an answer that is passed on as it comes goes with
     /// that.
-    pub(crate) fn end(mut self, served: &mut ServedAnswer, call: &Call<'_>, outcome: CallOutcome) {
+    pub(crate) fn end(mut self, served: &mut ServedAnswer, call: &Call<'_>) {
+        let outcome = served.outcome;
         self.count.outcome = outcome;
         if self.span.is_none() && self.entry.is_none() {
             return;

@@ -3,14 +3,13 @@
 
 use std::pin::Pin;
 
-use crate::call::answer::{self, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::record::CallRecord;
 use crate::call::{
     awaited_block, broadcast, cached, coalesce, forward, pending_nonce, pending_transaction,
     planning, sticky, stored, subscription,
 };
-use crate::observe::metrics::CallOutcome;
 use forebay_core::call::nonce::MissingNonce;
 use forebay_core::call::plan::{AbsenceAnswer, ForwardPlan, Plan, Planned};
 use forebay_core::method::MethodIndex;
@@ -39,9 +38,9 @@ pub async fn carry_out(
 ) -> ServedAnswer {
     let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
     let wants_fresh = terms.wants_fresh;
-    let (mut served, outcome) = answer(state, call, (planned.row, &planned.plan), terms).await;
+    let mut served = answer(state, call, (planned.row, &planned.plan), terms).await;
     cached::note(state, planned.plan.kept(), &mut served, wants_fresh);
-    record.end(&mut served, call, outcome);
+    record.end(&mut served, call);
     served
 }
 
@@ -52,7 +51,7 @@ async fn answer(
     call: &Call<'_>,
     (row, plan): (MethodIndex, &Plan),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     // A shared call looks there once, when it leads: see `coalesce`.
     let is_shared = matches!(plan, Plan::Share { .. });
     if let Some(kept) = plan.kept().filter(|_| !is_shared)
@@ -63,8 +62,8 @@ async fn answer(
     }
     match plan {
         Plan::Give(kept) => cached::give(state, row, kept.clone(), terms),
-        Plan::Answer(result) => answer::told(CallReply::with_result(call, result)),
-        Plan::Refuse(why) => answer::refused(why.clone()),
+        Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
+        Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
         Plan::Forward(asking) => boxed(|| forward::ask(state, call, asking, terms)).await,
         Plan::Share { forward, head } => {
             boxed(|| coalesce::ask(state, call, forward, terms, *head)).await
@@ -93,17 +92,17 @@ async fn look_up(
     call: &Call<'_>,
     (asking, hash): (&ForwardPlan, TxHash),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
-    let (served, outcome) = forward::look_up(state, call, (asking, hash), terms).await;
+) -> ServedAnswer {
+    let served = forward::look_up(state, call, (asking, hash), terms).await;
     let is_missing = pending_transaction::is_missing(call, &served);
     if is_missing {
         let view = &state.pool.snapshot().view;
         state.taken.hear_latest(view).await;
     }
     if is_missing && let Some(answer) = pending_transaction::show(state, call, hash, terms).await {
-        return (ServedAnswer { answer, ..served }, outcome);
+        return ServedAnswer { answer, ..served };
     }
-    (served, outcome)
+    served
 }
 
 async fn count_nonces(
@@ -111,7 +110,7 @@ async fn count_nonces(
     call: &Call<'_>,
     (asking, sender): (&ForwardPlan, Option<Address>),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     match pending_nonce::count(state, call, sender, terms).await {
         Some(counted) => counted,
         None => forward::ask(state, call, asking, terms).await,
@@ -123,7 +122,7 @@ async fn fill_nonce(
     call: &Call<'_>,
     (asking, missing): (&ForwardPlan, MissingNonce),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     let filled = pending_nonce::fill(state, asking, missing, terms).await;
     forward::ask(state, call, filled.as_ref().unwrap_or(asking), terms).await
 }
@@ -133,7 +132,7 @@ async fn await_block(
     call: &Call<'_>,
     (row, number, absence): (MethodIndex, BlockNumber, AbsenceAnswer),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     let anew = boxed(|| awaited_block::plan_anew(state, call, number, terms)).await;
     let plan = anew.unwrap_or_else(|| absence.settled());
     Box::pin(answer(state, call, (row, &plan), terms)).await

@@ -3,7 +3,6 @@
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::forward;
-use crate::observe::metrics::CallOutcome;
 use forebay_core::call::filter::FilterReference;
 use forebay_core::call::last_block;
 use forebay_core::call::plan::{Affinity, ForwardPlan};
@@ -17,11 +16,11 @@ pub async fn follow(
     call: &Call<'_>,
     (node, filter): (NodeId, &FilterReference),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     let call = Call::new(call.id, call.method.clone(), Some(&filter.params));
     let ended = ask(state, &call, (node, Treatment::Once), terms).await;
     if filter.is_of_blocks {
-        meet(state, &ended.0, node, terms).await;
+        meet(state, &ended, node, terms).await;
     }
     ended
 }
@@ -31,7 +30,7 @@ async fn ask(
     call: &Call<'_>,
     (node, treatment): (NodeId, Treatment),
     terms: CallContext<'_>,
-) -> (ServedAnswer, CallOutcome) {
+) -> ServedAnswer {
     let asking = ForwardPlan {
         affinity: Affinity::Only(node),
         ..treatment.into()

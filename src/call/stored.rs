@@ -7,7 +7,6 @@ use crate::call::answer::ServedAnswer;
 use crate::call::cached;
 use crate::call::context::{CallContext, CallState};
 use crate::clock;
-use crate::observe::metrics::CallOutcome;
 use crate::shared::answer_cache::AnswerCache;
 use crate::shared::stored_answers::StoredAnswers;
 use forebay_core::call::cache::keeping::KeptReply;
@@ -39,7 +38,7 @@ pub async fn find(
     call: &Call<'_>,
     plan: &CachePlan,
     terms: CallContext<'_>,
-) -> Option<(ServedAnswer, CallOutcome)> {
+) -> Option<ServedAnswer> {
     let found = find_one(state, call, plan, terms).await?;
     Some(cached::give(state, Some(plan.row), found, terms))
 }

@@ -1,6 +1,6 @@
 //! Subscriptions begun and ended, where news can be sent.
 
-use crate::call::answer::{self, CallReply, ServedAnswer};
+use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::CallContext;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::feed::subscription::SubscriptionFailure;
@@ -8,28 +8,31 @@ use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 
 /// Begins one.
-pub async fn begin(call: &Call<'_>, terms: CallContext<'_>) -> (ServedAnswer, CallOutcome) {
+pub async fn begin(call: &Call<'_>, terms: CallContext<'_>) -> ServedAnswer {
     let Some(subscriber) = terms.subscriber else {
-        return answer::refused(Refusal::NeedsSocket);
+        return ServedAnswer::refused(Refusal::NeedsSocket);
     };
     match subscriber.subscribe(call).await {
-        Ok(id) => answer::told(CallReply::with_result(call, &format!("\"{id}\""))),
-        Err(SubscriptionFailure::Refused(why)) => answer::refused(why),
+        Ok(id) => ServedAnswer::here(CallReply::with_result(call, &format!("\"{id}\""))),
+        Err(SubscriptionFailure::Refused(why)) => ServedAnswer::refused(why),
         Err(SubscriptionFailure::Node(error)) => {
             let error = String::from_utf8_lossy(&error);
             let reply = CallReply::with_error(call, &error);
-            (ServedAnswer::here(reply), CallOutcome::RpcError)
+            ServedAnswer {
+                outcome: CallOutcome::RpcError,
+                ..ServedAnswer::here(reply)
+            }
         }
     }
 }
 
 /// Ends one.
-pub fn end(call: &Call<'_>, terms: CallContext<'_>) -> (ServedAnswer, CallOutcome) {
+pub fn end(call: &Call<'_>, terms: CallContext<'_>) -> ServedAnswer {
     let Some(subscriber) = terms.subscriber else {
-        return answer::refused(Refusal::NeedsSocket);
+        return ServedAnswer::refused(Refusal::NeedsSocket);
     };
     match subscriber.listener.unsubscribe(call) {
-        Ok(()) => answer::told(CallReply::with_result(call, "true")),
-        Err(why) => answer::refused(why),
+        Ok(()) => ServedAnswer::here(CallReply::with_result(call, "true")),
+        Err(why) => ServedAnswer::refused(why),
     }
 }

@@ -284,6 +284,7 @@ async fn work_on_call<'b>(
         answer,
         node,
         attempts,
+        outcome: _,
         failed: _,
         cached,
     } = served;

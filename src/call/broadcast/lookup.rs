@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 
 use super::held;
-use crate::call::answer::{CacheUse, ServedAnswer};
-use crate::call::broadcast::{BroadcastCall, CallResult};
+use crate::call::answer::ServedAnswer;
+use crate::call::broadcast::BroadcastCall;
 use crate::call::fanout::{self, Fanout, FanoutCall, NodeAnswer};
 use crate::call::pending_nonce;
 use crate::clock;
@@ -33,7 +33,7 @@ enum NonceUse {
 
 impl BroadcastCall<'_> {
     /// Looks for the transaction where a node may have it: then it was no failure.
-    pub(super) async fn doubt(&mut self) -> Option<(CallResult, TransactionOutcome)> {
+    pub(super) async fn doubt(&mut self) -> Option<(ServedAnswer, TransactionOutcome)> {
         let tx = self.tx.clone()?;
         let nodes = if self.broadcast.is_in_doubt() {
             self.askable()
@@ -79,18 +79,15 @@ impl BroadcastCall<'_> {
     }
 
     /// It is as good as taken: the hash, or the receipt once there is one.
-    async fn stands(&self, hash: TxHash) -> Option<(CallResult, TransactionOutcome)> {
+    async fn stands(&self, hash: TxHash) -> Option<(ServedAnswer, TransactionOutcome)> {
         match self.form {
             BroadcastForm::Hash => {
                 let reply = self.hash_reply()?;
                 let served = ServedAnswer {
-                    answer: reply,
-                    node: None,
                     attempts: self.volleys,
-                    failed: None,
-                    cached: CacheUse::Pass,
+                    ..ServedAnswer::here(reply)
                 };
-                Some(((served, CallOutcome::Ok), TransactionOutcome::Known))
+                Some((served, TransactionOutcome::Known))
             }
             BroadcastForm::Receipt => Some((self.wait(hash).await, TransactionOutcome::Known)),
         }
@@ -101,7 +98,7 @@ impl BroadcastCall<'_> {
         &self,
         hash: TxHash,
         nodes: &[NodeId],
-    ) -> Option<(CallResult, TransactionOutcome)> {
+    ) -> Option<(ServedAnswer, TransactionOutcome)> {
         let found = self.find(self.form.lookup(), hash, nodes).await;
         let metrics = &self.engine.metrics;
         metrics.looked_up(
@@ -119,7 +116,7 @@ impl BroadcastCall<'_> {
     }
 
     /// What is found of the transaction, as this form answers it.
-    pub(super) fn reply(&self, found: NodeAnswer) -> Option<CallResult> {
+    pub(super) fn reply(&self, found: NodeAnswer) -> Option<ServedAnswer> {
         let reply = match self.form {
             BroadcastForm::Hash => self.hash_reply()?,
             BroadcastForm::Receipt => {

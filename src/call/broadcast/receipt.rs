@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::LOOKUP_TIME;
-use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
-use crate::call::broadcast::{BroadcastCall, CallResult};
+use crate::call::answer::{CallReply, ServedAnswer};
+use crate::call::broadcast::BroadcastCall;
 use crate::call::fanout::NodeAnswer;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
@@ -20,7 +20,7 @@ use forebay_core::vocabulary::tier::Tier;
 
 impl BroadcastCall<'_> {
     /// Waits as long as the call says.
-    pub(super) async fn wait(&self, hash: TxHash) -> CallResult {
+    pub(super) async fn wait(&self, hash: TxHash) -> ServedAnswer {
         let arrived_at = self.terms.arrived_at;
         let whole = self.deadline.saturating_duration_since(arrived_at);
         let asked = sync_time(self.call.params.unwrap_or_default());
@@ -90,19 +90,16 @@ impl BroadcastCall<'_> {
     }
 
     /// As geth says it (`internal/ethapi/errors.go`), with the hash.
-    fn unmined(&self, hash: TxHash, waited: Duration) -> CallResult {
+    fn unmined(&self, hash: TxHash, waited: Duration) -> ServedAnswer {
         let seconds = waited.as_secs_f64();
         let error = format!(
             r#"{{"code":{UNMINED},"message":"the transaction was added to the pool but is in no block after {seconds} s","data":"{hash}"}}"#
         );
-        let served = ServedAnswer {
-            answer: CallReply::with_error(self.call, &error),
-            node: None,
+        ServedAnswer {
+            outcome: CallOutcome::RpcError,
             attempts: self.volleys,
-            failed: None,
-            cached: CacheUse::Pass,
-        };
-        (served, CallOutcome::RpcError)
+            ..ServedAnswer::here(CallReply::with_error(self.call, &error))
+        }
     }
 }
 

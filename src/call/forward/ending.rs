@@ -1,7 +1,6 @@
 //! How a call ends that no node has answered well.
 
 use super::CallOutcome;
-use crate::call::answer::{CacheUse, CallReply};
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
 use forebay_core::call::plan::Affinity;
@@ -11,7 +10,7 @@ use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::refusal::Refusal;
 
 impl ForwardedCall<'_> {
-    pub(super) fn finish(&mut self, ending: CallEnding) -> (ServedAnswer, CallOutcome) {
+    pub(super) fn finish(&mut self, ending: CallEnding) -> ServedAnswer {
         match (ending, self.kept.take()) {
             (CallEnding::Kept, Some(kept)) => {
                 self.count_null_check(true);
@@ -33,25 +32,21 @@ impl ForwardedCall<'_> {
         }
     }
 
-    pub(super) fn end_unserved(&self, why: Refusal) -> (ServedAnswer, CallOutcome) {
+    pub(super) fn end_unserved(&self, why: Refusal) -> ServedAnswer {
         let why = match (&self.asking.affinity, self.last) {
             (Affinity::Only(_), None | Some(AttemptClass::NoConnection)) => Refusal::FilterNotFound,
             (Affinity::Only(_), Some(_)) | (Affinity::Anyone | Affinity::Rather(_), _) => why,
         };
-        let is_shed = why == Refusal::OverCapacity;
-        let served = ServedAnswer {
-            answer: CallReply::Refused(why),
-            node: None,
+        ServedAnswer {
+            // Where it is we who said no, that says nothing of the nodes.
+            outcome: if why == Refusal::OverCapacity {
+                CallOutcome::Refused
+            } else {
+                CallOutcome::Failed
+            },
             attempts: self.journey.attempts(),
             failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
-            cached: CacheUse::Pass,
-        };
-        let outcome = if is_shed {
-            // It is we who said no: that says nothing of the nodes.
-            CallOutcome::Refused
-        } else {
-            CallOutcome::Failed
-        };
-        (served, outcome)
+            ..ServedAnswer::refused(why)
+        }
     }
 }

@@ -23,14 +23,11 @@ impl ForwardedCall<'_> {
     }
 
     /// The call has `ended`, and it shows whose the faults were that it met.
-    pub async fn settle(
-        &mut self,
-        mut ended: (ServedAnswer, CallOutcome),
-    ) -> (ServedAnswer, CallOutcome) {
+    pub async fn settle(&mut self, mut ended: ServedAnswer) -> ServedAnswer {
         if self.unindexed.is_some() {
             ended = Box::pin(self.doubt_null(ended)).await;
         }
-        let has_failed = ended.1 == CallOutcome::Failed;
+        let has_failed = ended.outcome == CallOutcome::Failed;
         let pool = &self.engine.pool;
         let settled = {
             let view = &pool.snapshot().view;
@@ -40,7 +37,7 @@ impl ForwardedCall<'_> {
             Box::pin(pool.sentence(id, sentence, &self.call.method)).await;
         }
         if has_failed {
-            self.failed(ended.0, settled.is_own)
+            self.failed(ended, settled.is_own)
         } else {
             ended
         }
@@ -55,16 +52,16 @@ impl ForwardedCall<'_> {
     }
 
     /// What is said, and counted, of a call that no node has answered.
-    fn failed(&self, mut served: ServedAnswer, is_own: bool) -> (ServedAnswer, CallOutcome) {
+    fn failed(&self, mut served: ServedAnswer, is_own: bool) -> ServedAnswer {
         let failed = self.journey.failed(is_own);
         if let CallReply::Refused(why @ Refusal::Unserved) = &mut served.answer {
             *why = failed.refusal();
         }
-        let outcome = match failed {
+        served.outcome = match failed {
             FailureOutcome::Unanswerable => CallOutcome::Unanswerable,
             FailureOutcome::PerhapsDone | FailureOutcome::ForNow => CallOutcome::Failed,
         };
-        (served, outcome)
+        served
     }
 
     /// What a verdict comes to by how long the attempt took.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::CallOutcome;
 use crate::call::forward::affinity;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
@@ -50,7 +49,7 @@ impl<'a> ForwardedCall<'a> {
         snapshot: &Snapshot,
         first: PreparedAttempt<'_, 'a>,
         place: NodePlace,
-    ) -> Option<(ServedAnswer, CallOutcome)> {
+    ) -> Option<ServedAnswer> {
         let began_at = clock::now();
         let mut one = pin!(first.timed(Some(place)));
         // Before it is known what slow is, there is no second.

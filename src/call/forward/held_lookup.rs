@@ -4,8 +4,7 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{timeout, timeout_at};
 
-use super::CallOutcome;
-use crate::call::answer::{CacheUse, CallReply};
+use crate::call::answer::CallReply;
 use crate::call::forward::affinity;
 use crate::call::forward::best_answer::BestAnswer;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
@@ -26,16 +25,12 @@ fn is_timeout(served: &ServedAnswer) -> bool {
 
 impl<'a> ForwardedCall<'a> {
     /// Goes on to the end, for a look-up of `hash`, with `first` as the next step.
-    pub async fn look_up(
-        &mut self,
-        hash: TxHash,
-        first: Option<RetryStep>,
-    ) -> (ServedAnswer, CallOutcome) {
+    pub async fn look_up(&mut self, hash: TxHash, first: Option<RetryStep>) -> ServedAnswer {
         let body = self.body.clone();
         self.hash = Some(hash);
         match timeout(held_lookups::HELD_AFTER, self.go_on(first)).await {
             // One that it joined was held back for a node's whole time.
-            Ok(ended) if !is_timeout(&ended.0) => return ended,
+            Ok(ended) if !is_timeout(&ended) => return ended,
             Ok(_) | Err(_) => {}
         }
         // On the heap: it is rare.
@@ -44,7 +39,7 @@ impl<'a> ForwardedCall<'a> {
 
     /// A transaction that was taken here is in no block while its sender's nonce isn't used up. Of any
     /// other the first `null` counts; else it is waited for, at one more node at most.
-    async fn go_on_held_back(&mut self, hash: TxHash, body: Bytes) -> (ServedAnswer, CallOutcome) {
+    async fn go_on_held_back(&mut self, hash: TxHash, body: Bytes) -> ServedAnswer {
         if self.journey.tried().is_empty() {
             // It waits for a node that has the block which it was told to be in.
             self.body = body;
@@ -113,14 +108,10 @@ impl<'a> ForwardedCall<'a> {
         self.end_unserved(Refusal::Timeout)
     }
 
-    fn end_here(&self, answer: CallReply) -> (ServedAnswer, CallOutcome) {
-        let served = ServedAnswer {
-            answer,
-            node: None,
+    fn end_here(&self, answer: CallReply) -> ServedAnswer {
+        ServedAnswer {
             attempts: self.journey.attempts(),
-            failed: None,
-            cached: CacheUse::Pass,
-        };
-        (served, CallOutcome::Ok)
+            ..ServedAnswer::here(answer)
+        }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use super::CallOutcome;
 use crate::call::cached;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
@@ -26,7 +25,7 @@ impl<'a> ForwardedCall<'a> {
         mut until: Instant,
         tier: Tier,
         body: &[u8],
-    ) -> Option<(ServedAnswer, CallOutcome)> {
+    ) -> Option<ServedAnswer> {
         let pool = &self.engine.pool;
         let later;
         let mut snapshot = &*pool.snapshot();

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::CallOutcome;
 use crate::call::forward::affinity;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use forebay_core::call::retry::RetryStep;
@@ -97,7 +96,7 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         hash: Option<TxHash>,
         first: Option<RetryStep>,
-    ) -> (ServedAnswer, CallOutcome) {
+    ) -> ServedAnswer {
         match hash {
             Some(hash) => Box::pin(self.look_up(hash, first)).await,
             None => self.go_on(first).await,

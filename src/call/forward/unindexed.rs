@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
-use super::CallOutcome;
 use crate::call::fanout::{self, FanoutCall, LONG_BYTES_MAX};
 use crate::call::forward::best_answer::BestAnswer;
 use crate::call::forward::{CallReply, ForwardedCall, ServedAnswer};
@@ -44,12 +43,9 @@ impl<'a> ForwardedCall<'a> {
     }
 
     /// What is said where the call has `ended` with `null`.
-    pub(super) async fn doubt_null(
-        &mut self,
-        ended: (ServedAnswer, CallOutcome),
-    ) -> (ServedAnswer, CallOutcome) {
+    pub(super) async fn doubt_null(&mut self, ended: ServedAnswer) -> ServedAnswer {
         let is_null =
-            matches!(&ended.0.answer, CallReply::Whole(answer) if answer.result() == Some(b"null"));
+            matches!(&ended.answer, CallReply::Whole(answer) if answer.result() == Some(b"null"));
         let words = self.unindexed.take().filter(|_| is_null);
         let (Some(words), Some(hash)) = (words, self.transaction()) else {
             return ended;

@@ -9,7 +9,6 @@ use crate::call::context::{CallContext, CallState};
 use crate::call::forward::ForwardedCall;
 use crate::call::record::CallRecord;
 use crate::clock;
-use crate::observe::metrics::CallOutcome;
 use crate::shared::places::Missed;
 use crate::shared::singleflight::{
     FlightInLine, FlightKey, FlightOutcome, FlightOwner, Join, SharedAnswer,
@@ -32,7 +31,7 @@ pub struct BatchMember<'a> {
     pub goes_alone: bool,
     /// The step that it has taken already, if it has.
     pub next: Option<RetryStep>,
-    pub ended: Option<(ServedAnswer, CallOutcome)>,
+    pub ended: Option<ServedAnswer>,
     /// It was drawn a node where no place came free in time.
     has_waited: bool,
     /// Of the transaction that it looks up.
@@ -154,7 +153,7 @@ impl<'a> BatchMember<'a> {
 
     /// The answer and its place, if it has ended; else the call, which goes on.
     pub fn leave(mut self: Box<Self>) -> Result<(usize, ServedAnswer), BoxedMember<'a>> {
-        let Some((mut served, outcome)) = self.ended.take() else {
+        let Some(mut served) = self.ended.take() else {
             return Err(self);
         };
         let ForwardedCall {
@@ -165,7 +164,7 @@ impl<'a> BatchMember<'a> {
             ..
         } = self.forwarded;
         if let Some(flight) = self.flight {
-            flight.land(|| apart(coalesce::landed(&served, outcome, terms.client)));
+            flight.land(|| apart(coalesce::landed(&served, terms.client)));
         }
         cached::note(
             engine,
@@ -173,7 +172,7 @@ impl<'a> BatchMember<'a> {
             &mut served,
             terms.wants_fresh,
         );
-        self.record.end(&mut served, call, outcome);
+        self.record.end(&mut served, call);
         Ok((self.place, served))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::super::exchange::{AttemptContent, WHOLE_BYTES_MAX};
+use crate::call::answer::ServedAnswer;
 use crate::call::context::CallContext;
 use crate::call::upstream_batch::BatchAnswer;
 use crate::call::upstream_batch::member::{BatchMember, BoxedMember};
@@ -58,7 +59,7 @@ impl<'t, 'a> BatchReply<'t, 'a> {
         for (at, (member, outcome)) in members.iter_mut().zip(judged.outcomes).enumerate() {
             member.forwarded.charges(charged == Some(at), began_at);
             self.hand(member, outcome);
-            let is_settled = |ended: &(_, _)| member.forwarded.is_settled(ended.1);
+            let is_settled = |ended: &ServedAnswer| member.forwarded.is_settled(ended.outcome);
             if let Some(ended) = member.ended.take_if(|ended| !is_settled(ended)) {
                 member.ended = Some(member.forwarded.settle(ended).await);
             }
