@@ -28,6 +28,25 @@ pub fn plan<'a>(
     (planning::plan(state, call, view, terms), terms)
 }
 
+/// Carries out what is planned for a call that came alone.
+pub async fn carry_out_alone(
+    state: &CallState,
+    call: &Call<'_>,
+    planned: Planned,
+    terms: CallContext<'_>,
+) -> ServedAnswer {
+    match planned.plan {
+        // As it is, without a copy.
+        Plan::Give(kept) => {
+            let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
+            let mut served = cached::give(state, planned.row, kept, terms);
+            record.end(&mut served, call);
+            served
+        }
+        _ => carry_out(state, call, &planned, terms).await,
+    }
+}
+
 /// Carries out what is planned for `call`. A notification is carried out as any call; its answer is
 /// the caller's to drop.
 pub async fn carry_out(

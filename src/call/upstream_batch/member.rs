@@ -69,11 +69,8 @@ pub fn members<'a>(
     let polls = engine.lookups.go_alone(lookups.count(), clock::now());
     let mut followers = Vec::new();
     let members = calls().filter_map(|(place, call, planned)| {
-        let asking = planned.plan.together(polls)?;
-        // One with times of its own goes alone.
-        if terms.policy.by_method.of(&call.method).is_some() {
-            return None;
-        }
+        let has_own_limits = terms.policy.by_method.of(&call.method).is_some();
+        let asking = planned.plan.together(polls, has_own_limits)?;
         let body = Bytes::from(asking.body(call));
         let mut flight = None;
         if let Plan::Share { head, .. } = &planned.plan {

@@ -94,10 +94,12 @@ impl Plan {
     }
 
     /// How nodes are asked for the call together with others of its batch; `None`: it goes its own
-    /// way. `polls`: look-ups do.
-    pub fn together(&self, polls: bool) -> Option<&ForwardPlan> {
+    /// way. `polls`: look-ups do. `has_own_limits`: the settings say other times for its method than for
+    /// the rest.
+    pub fn together(&self, polls: bool, has_own_limits: bool) -> Option<&ForwardPlan> {
         let is_poll = polls && self.looks_up().is_some();
-        self.forward().filter(|it| it.may_be_grouped && !is_poll)
+        self.forward()
+            .filter(|it| it.may_be_grouped && !is_poll && !has_own_limits)
     }
 }
 

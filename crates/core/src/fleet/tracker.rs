@@ -285,7 +285,7 @@ impl Fleet {
         head_before: Option<BlockNumber>,
         now: Instant,
     ) -> Option<FleetChange> {
-        let verdict = match probe {
+        let fitness = match probe {
             ProbeOutcome::Throttled(_) => return None,
             ProbeOutcome::Failed => {
                 let trouble = self.entries[at].trouble.as_ref();
@@ -295,13 +295,13 @@ impl Fleet {
                 // What is believed of it: it may have risen since it answered.
                 let head = self.entries[at].head.unwrap_or(head);
                 let syncing = syncing && !self.keeps_up(at, head, now);
-                self.verdict(&self.entries[at], head, syncing, head_before)
+                self.fitness(&self.entries[at], head, syncing, head_before)
             }
         };
         let entry = &mut self.entries[at];
         let turn = entry
             .standing
-            .hear_round(verdict, self.yardstick.hysteresis, now)?;
+            .hear_round(fitness, self.yardstick.hysteresis, now)?;
         Some(FleetChange::Node {
             name: entry.member.name.clone(),
             turn,
@@ -309,7 +309,8 @@ impl Fleet {
         })
     }
 
-    fn verdict(
+    /// Whether a node that answered is fit, else why not.
+    fn fitness(
         &self,
         entry: &NodeState,
         head: BlockNumber,

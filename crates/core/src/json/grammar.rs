@@ -110,6 +110,15 @@ impl<'a> Scanner<'a> {
     /// The next byte that is no white space, not taken.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        // As a rule there is none.
+        match self.byte() {
+            Some(byte) if byte > b' ' => Some(byte),
+            Some(_) | None => self.peek_behind_space(),
+        }
+    }
+
+    #[cold]
+    fn peek_behind_space(&mut self) -> Option<u8> {
         while let Some(byte) = self.byte() {
             if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
                 return Some(byte);

@@ -160,15 +160,21 @@ impl<'a> Envelope<'a> {
     }
 
     fn put(&mut self, key: RawString<'_>, value: &'a str) {
-        let slot = match key.text().as_deref() {
-            Some("jsonrpc") => &mut self.jsonrpc,
-            Some("id") => &mut self.id,
-            Some("method") => &mut self.method,
-            Some("params") => &mut self.params,
-            other => {
-                self.is_ambiguous |= other.is_none_or(folds_onto_ours);
-                return;
-            }
+        let slot = match key.raw {
+            "\"jsonrpc\"" => &mut self.jsonrpc,
+            "\"id\"" => &mut self.id,
+            "\"method\"" => &mut self.method,
+            "\"params\"" => &mut self.params,
+            _ => match key.text().as_deref() {
+                Some("jsonrpc") => &mut self.jsonrpc,
+                Some("id") => &mut self.id,
+                Some("method") => &mut self.method,
+                Some("params") => &mut self.params,
+                other => {
+                    self.is_ambiguous |= other.is_none_or(folds_onto_ours);
+                    return;
+                }
+            },
         };
         self.is_ambiguous |= slot.replace(value).is_some();
     }

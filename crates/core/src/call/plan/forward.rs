@@ -111,9 +111,7 @@ impl ForwardPlan {
     /// `call` as a node gets it: our id, an envelope written anew, the params with their changes.
     pub fn body(&self, call: &Call<'_>) -> Vec<u8> {
         let mut body = call.opening();
-        for piece in self.edits.pieces(call.params()) {
-            body.extend_from_slice(piece);
-        }
+        self.edits.write(call.params(), &mut body);
         body.push(b'}');
         body
     }

@@ -105,5 +105,5 @@ fn a_kept_answer_is_given_to_what_may_have_it_and_to_nothing_else() {
 #[test]
 fn what_is_given_asks_no_node() {
     let give = Plan::Give(kept());
-    assert!(give.forward().is_none() && give.kept().is_none() && give.together(true).is_none());
+    assert!(give.forward().is_none() && give.kept().is_none());
 }

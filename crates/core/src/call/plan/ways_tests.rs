@@ -137,7 +137,7 @@ fn way(plan: &Plan, is_in_batch: bool) -> String {
     };
     let is_rather = |it: &ForwardPlan| matches!(it.affinity, Affinity::Rather(_));
     let rather = plan.forward().is_some_and(is_rather);
-    let together = is_in_batch && plan.together(false).is_some();
+    let together = is_in_batch && plan.together(false, false).is_some();
     let of = |is: bool, word| if is { word } else { "" };
     format!(
         "{}{name}{}",

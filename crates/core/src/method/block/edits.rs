@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
+use crate::vocabulary::chain::BlockNumber;
+use crate::vocabulary::hex;
 
 /// Changes of the params that a call travels with: none, or up to two, in the order of their
 /// places.
@@ -15,15 +16,19 @@ pub(super) struct ParamEdit {
     pub with: EditText,
 }
 
-/// Takes no memory of its own for a block's number alone.
-pub(super) type EditText = SmallVec<[u8; 24]>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EditText {
+    /// A block's, with what is written before and after it.
+    Number(BlockNumber, (&'static str, &'static str)),
+    Text(String),
+}
 
 impl ParamEdits {
     /// `text` stands at `at` as well.
     pub fn inserting(at: usize, text: String) -> ParamEdits {
         let edit = ParamEdit {
             at: at..at,
-            with: SmallVec::from_vec(text.into_bytes()),
+            with: EditText::Text(text),
         };
         ParamEdits::of(Some(edit), None)
     }
@@ -33,18 +38,16 @@ impl ParamEdits {
         self.0.iter().all(Option::is_none)
     }
 
-    /// `params` in pieces, as changed.
-    pub fn pieces<'a>(&'a self, params: &'a str) -> [&'a [u8]; 5] {
+    /// Appends `params`, as changed.
+    pub fn write(&self, params: &str, out: &mut Vec<u8>) {
         let text = params.as_bytes();
-        let mut pieces: [&[u8]; 5] = [&[]; 5];
         let mut from = 0;
-        for (edit, at) in self.0.iter().flatten().zip([0, 2]) {
-            pieces[at] = text.get(from..edit.at.start).unwrap_or_default();
-            pieces[at + 1] = &edit.with;
+        for edit in self.0.iter().flatten() {
+            out.extend_from_slice(text.get(from..edit.at.start).unwrap_or_default());
+            edit.with.write(out);
             from = edit.at.end;
         }
-        pieces[4] = text.get(from..).unwrap_or_default();
-        pieces
+        out.extend_from_slice(text.get(from..).unwrap_or_default());
     }
 
     pub(super) fn of(first: Option<ParamEdit>, second: Option<ParamEdit>) -> ParamEdits {
@@ -57,5 +60,18 @@ impl ParamEdits {
         } else {
             [second, first]
         })
+    }
+}
+
+impl EditText {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            EditText::Text(text) => out.extend_from_slice(text.as_bytes()),
+            EditText::Number(BlockNumber(number), (before, after)) => {
+                out.extend_from_slice(before.as_bytes());
+                out.extend_from_slice(hex::Quantity::of(*number).bytes());
+                out.extend_from_slice(after.as_bytes());
+            }
+        }
     }
 }

@@ -83,17 +83,11 @@ impl BlockMention {
         }
     }
 
-    fn as_number(&self, BlockNumber(number): BlockNumber) -> ParamEdit {
-        let (before, after) = self.around;
-        let number = hex::Quantity::of(number);
-        let at = self.at.clone();
-        let mut with = EditText::from_slice(number.bytes());
-        // As a rule it stands alone.
-        if (before, after) != ("", "") {
-            with.insert_from_slice(0, before.as_bytes());
-            with.extend_from_slice(after.as_bytes());
+    fn as_number(&self, number: BlockNumber) -> ParamEdit {
+        ParamEdit {
+            at: self.at.clone(),
+            with: EditText::Number(number, self.around),
         }
-        ParamEdit { at, with }
     }
 }
 

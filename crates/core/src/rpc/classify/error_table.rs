@@ -12,7 +12,8 @@
 //! | none of [`CODES`], or [`CodeReading::TextOr`] there | [`TEXTS`] |
 //! | -32602 | [`IN_PARAMS`] |
 //! | -32600 | [`AT_THE_DOOR`], then [`IN_PARAMS`] |
-//! | 403, 429, as a code or as the status of HTTP | [`PAID`] or [`BILLING`] |
+//! | 429, as a code or as the status of HTTP | [`PAID`] |
+//! | 403, likewise | [`BILLING`] |
 //! | [`CodeReading::Disarmed`]: -32603, -32700 | [`TEXTS`], which never speak against the node then |
 //! | [`CodeReading::Sure`] | none |
 //!

@@ -49,9 +49,18 @@ impl CompactText {
             look(word, bytes);
         }
         if let (Some(word), false) = (quoted.next(), rest.is_empty()) {
-            let mut last = [b'0'; WORD_BITS];
-            last[..rest.len()].copy_from_slice(rest);
-            look(word, &last);
+            match text.last_chunk() {
+                // Some of it for the second time.
+                Some(last) => {
+                    look(word, last);
+                    *word >>= WORD_BITS - rest.len();
+                }
+                None => {
+                    let mut last = [b'0'; WORD_BITS];
+                    last[..rest.len()].copy_from_slice(rest);
+                    look(word, &last);
+                }
+            }
         }
         (!others.any()).then_some(CompactText {
             quotes,
