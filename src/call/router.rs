@@ -28,23 +28,22 @@ pub fn plan<'a>(
     (planning::plan(state, call, view, terms), terms)
 }
 
-/// Carries out what is planned for a call that came alone.
-pub async fn carry_out_alone(
+/// Carries out what waits for nobody; `None`: the plan is none of that kind.
+pub fn at_once(
     state: &CallState,
     call: &Call<'_>,
-    planned: Planned,
+    planned: &Planned,
     terms: CallContext<'_>,
-) -> ServedAnswer {
-    match planned.plan {
-        // As it is, without a copy.
-        Plan::Give(kept) => {
-            let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
-            let mut served = cached::give(state, planned.row, kept, terms);
-            record.end(&mut served, call);
-            served
-        }
-        _ => carry_out(state, call, &planned, terms).await,
-    }
+) -> Option<ServedAnswer> {
+    let mut served = match &planned.plan {
+        Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
+        Plan::Give(kept) => cached::give(state, planned.row, kept.clone(), terms),
+        Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
+        _ => return None,
+    };
+    let (record, _) = CallRecord::begin(state, call, planned.row, terms);
+    record.end(&mut served, call);
+    Some(served)
 }
 
 /// Carries out what is planned for `call`. A notification is carried out as any call; its answer is

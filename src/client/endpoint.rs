@@ -278,8 +278,13 @@ async fn work_on_call<'b>(
     terms: CallContext<'_>,
 ) -> Result<RequestOutcome<'b>, ClientGone> {
     let (planned, terms) = router::plan(engine, call, terms);
-    let work = pin!(router::carry_out_alone(engine, call, planned, terms));
-    let served = while_client_stays(caller, work).await?;
+    let served = match router::at_once(engine, call, &planned, terms) {
+        Some(served) => served,
+        None => {
+            let work = pin!(router::carry_out(engine, call, &planned, terms));
+            while_client_stays(caller, work).await?
+        }
+    };
     let ServedAnswer {
         answer,
         node,

@@ -94,7 +94,7 @@ async fn carry_out(
         RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, terms.origin),
         RpcRequest::Single(RequestItem::Call(call)) => {
             let (planned, terms) = router::plan(engine, &call, terms);
-            let served = router::carry_out_alone(engine, &call, planned, terms).await;
+            let served = router::carry_out(engine, &call, &planned, terms).await;
             call.id
                 .map_or_else(Vec::new, |id| single(id, served.answer))
         }
