@@ -387,15 +387,12 @@ mod tests {
     use crate::call::leader_share::OwnShortfall;
     use crate::fleet::depth::Gap;
     use crate::fleet::requirements::NodePreference;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria};
     use crate::rpc::classify::Overload;
     use crate::rpc::classify::{AnnouncedLimit, LimitedQuantity, Meaning, MissingKind};
+    use crate::testing;
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chain::BlockNumber;
-
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
     fn journey(treatment: Treatment) -> RetryPlanner<'static> {
         speaking(treatment, None)
@@ -409,7 +406,7 @@ mod tests {
     }
 
     fn speaking(treatment: Treatment, block: Option<BlockRange>) -> RetryPlanner<'static> {
-        let deadline = crate::testing::now() + Duration::from_secs(30);
+        let deadline = testing::now() + Duration::from_secs(30);
         let attempt = Duration::from_secs(5);
         RetryPlanner::new(
             treatment,
@@ -496,7 +493,7 @@ mod tests {
     fn what_silent_nodes_left_unanswered_is_asked_of_others_for_nothing_and_once_more_of_the_fallback()
      {
         let mut journey = journey(Treatment::Read);
-        let now = crate::testing::now();
+        let now = testing::now();
         for node in [1, 2, 3, 0] {
             let step = journey.next(now, drawing(3), || false);
             assert!(matches!(step, RetryStep::Ask { node: asked, .. } if asked == NodeId(node)));
@@ -535,7 +532,7 @@ mod tests {
         assert_eq!(asked(&mut read, 1), Some(1));
         read.turn_away();
         let over = RetryStep::Finish(CallEnding::Refused(Refusal::OverCapacity));
-        let now = crate::testing::now();
+        let now = testing::now();
         assert_eq!(read.next(now, drawing(1), || true), over);
         // What may have run isn't run again; what was let wait is an attempt as any other.
         let mut once = journey(Treatment::Once);
@@ -561,7 +558,7 @@ mod tests {
         for (refuses, is_under_way) in [(1, 2), (2, 1)] {
             let mut read = journey(Treatment::Read);
             assert_eq!(asked(&mut read, 3), Some(1));
-            let now = crate::testing::now();
+            let now = testing::now();
             let beside = read.beside(now, drawing(3), || true);
             assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
             read.hear_overload(NodeId(refuses), busy);
@@ -582,7 +579,7 @@ mod tests {
         assert_eq!(asked(&mut read, 3), Some(1), "it wasn't asked");
         assert_eq!(read.wants().passed, [NodeId(3)]);
         read.turn_away();
-        let now = crate::testing::now();
+        let now = testing::now();
         assert_eq!(
             read.next(now, drawing(3), || true),
             RetryStep::Finish(CallEnding::Kept)
@@ -605,7 +602,7 @@ mod tests {
 
     #[test]
     fn a_second_node_is_paid_for_only_where_there_is_one_and_then_always() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let mut journey = journey(Treatment::Read);
         assert_eq!(asked(&mut journey, 2), Some(1));
         let unpaid = || -> bool { panic!("nobody is there to be paid for") };
@@ -624,7 +621,7 @@ mod tests {
 
     #[test]
     fn looking_for_a_second_node_begins_no_wait_for_a_block() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let mut journey = of_block_7(BlockData::Block);
         let one = from_tiers(|_, passed, _| passed.is_empty().then_some(NodeId(1)));
         journey.next(now, one, || true);
@@ -633,14 +630,14 @@ mod tests {
     }
 
     fn asked(journey: &mut RetryPlanner<'_>, own: u32) -> Option<u32> {
-        match journey.next(crate::testing::now(), drawing(own), || true) {
+        match journey.next(testing::now(), drawing(own), || true) {
             RetryStep::Ask { node, .. } => Some(node.0),
             RetryStep::Finish(_) | RetryStep::WaitUntil(_) => None,
         }
     }
 
     fn ending(journey: &mut RetryPlanner<'_>) -> CallEnding {
-        match journey.next(crate::testing::now(), drawing(1), || true) {
+        match journey.next(testing::now(), drawing(1), || true) {
             RetryStep::Finish(ending) => ending,
             RetryStep::Ask { .. } | RetryStep::WaitUntil(_) => panic!("it goes on"),
         }
@@ -814,7 +811,7 @@ mod tests {
         let mut paid = journey(Treatment::Heavy);
         asked(&mut paid, 2);
         paid.hear(limit(None), true);
-        let step = paid.next(crate::testing::now(), drawing(2), || false);
+        let step = paid.next(testing::now(), drawing(2), || false);
         assert_eq!(
             step,
             RetryStep::Finish(CallEnding::Kept),
@@ -830,7 +827,7 @@ mod tests {
             journey.hear(AttemptClass::RequestSize, true),
             ReplyAction::Drop
         );
-        let step = journey.next(crate::testing::now(), drawing(2), || false);
+        let step = journey.next(testing::now(), drawing(2), || false);
         assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
         journey.hear(AttemptClass::RequestSize, false);
         assert_eq!(asked(&mut journey, 2), Some(0));
@@ -855,7 +852,7 @@ mod tests {
     fn without_any_node_there_is_no_node_and_after_the_deadline_a_timeout() {
         let mut journey = journey(Treatment::Read);
         let none = |_: &NodeQuery<'_>| None;
-        let now = crate::testing::now();
+        let now = testing::now();
         assert_eq!(
             journey.next(now, none, || true),
             RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
@@ -872,7 +869,7 @@ mod tests {
         let mut spent = journey(Treatment::Read);
         asked(&mut spent, 2);
         spent.hear(AttemptClass::Timeout, false);
-        let step = spent.next(crate::testing::now(), drawing(2), || false);
+        let step = spent.next(testing::now(), drawing(2), || false);
         assert_eq!(
             step,
             RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
@@ -881,7 +878,7 @@ mod tests {
         asked(&mut free, 2);
         free.hear(AttemptClass::NoConnection, false);
         assert!(matches!(
-            free.next(crate::testing::now(), drawing(2), || false),
+            free.next(testing::now(), drawing(2), || false),
             RetryStep::Ask { .. }
         ));
     }
@@ -901,7 +898,7 @@ mod tests {
         let mut journey = journey(Treatment::Read);
         journey.allowance.fails_open = false;
         let last = from_tiers(|tier, _, _| (tier == Tier::LastResort).then_some(NodeId(1)));
-        let step = journey.next(crate::testing::now(), last, || true);
+        let step = journey.next(testing::now(), last, || true);
         assert_eq!(
             step,
             RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
@@ -914,7 +911,7 @@ mod tests {
         journey.allowance.attempts_max = 1;
         assert_eq!(asked(&mut journey, 2), Some(1));
         assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
-        let step = journey.next(crate::testing::now(), drawing(2), || false);
+        let step = journey.next(testing::now(), drawing(2), || false);
         assert!(
             matches!(
                 step,
@@ -938,7 +935,7 @@ mod tests {
         asked(&mut withheld, 1);
         assert_eq!(withheld.hear_null(nobody), ReplyAction::Keep);
         assert_eq!(
-            withheld.next(crate::testing::now(), own_alone, || true),
+            withheld.next(testing::now(), own_alone, || true),
             RetryStep::Finish(CallEnding::Kept)
         );
     }
@@ -1045,7 +1042,7 @@ mod tests {
             journey.hear(AttemptClass::Transport, false),
             ReplyAction::Drop
         );
-        let step = journey.next(crate::testing::now(), own_alone, || true);
+        let step = journey.next(testing::now(), own_alone, || true);
         assert_eq!(step, RetryStep::Finish(CallEnding::Kept));
     }
 
@@ -1058,7 +1055,7 @@ mod tests {
     #[test]
     fn a_call_waits_one_block_time_for_its_block_and_is_then_asked_all_the_same() {
         let mut journey = of_block_7(BlockData::State);
-        let now = crate::testing::now();
+        let now = testing::now();
         let until = now + Duration::from_secs(12);
         for passed in [0, 5, 11] {
             let now = now + Duration::from_secs(passed);
@@ -1087,7 +1084,7 @@ mod tests {
     #[test]
     fn a_wait_leaves_time_to_ask_and_ends_when_a_node_has_the_block() {
         let mut short = of_block_7(BlockData::State);
-        let now = crate::testing::now();
+        let now = testing::now();
         short.allowance.deadline = now + Duration::from_secs(4);
         let until = now + Duration::from_secs(2);
         assert_eq!(
@@ -1113,7 +1110,7 @@ mod tests {
             let reads = needs.block.map(|need| need.reads);
             (reads != Some(BlockData::State)).then_some(NodeId(3))
         });
-        let step = journey.next(crate::testing::now(), pruned, || true);
+        let step = journey.next(testing::now(), pruned, || true);
         assert!(
             matches!(
                 step,
@@ -1140,7 +1137,7 @@ mod tests {
             is_open.then_some(node)
         });
         let mut journey = of_block_7(BlockData::Block);
-        let now = crate::testing::now();
+        let now = testing::now();
         let until = now + Duration::from_secs(12);
         let step = journey.next(now, &unfit_has_it, || true);
         assert_eq!(step, RetryStep::WaitUntil(until), "it waits first");
@@ -1172,7 +1169,7 @@ mod tests {
             Tier::Fallback => Some(NodeId(0)),
             Tier::LastResort => None,
         });
-        let step = journey.next(crate::testing::now(), leader, || true);
+        let step = journey.next(testing::now(), leader, || true);
         assert!(
             matches!(
                 step,
@@ -1187,23 +1184,10 @@ mod tests {
 
     #[test]
     fn who_lacks_data_sends_the_call_to_the_fresher_or_the_deeper_and_shows_its_depth() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let node = |head| {
-            let mut fleet = Fleet::new(HealthCriteria {
-                chain_id: None,
-                block_time: Duration::from_secs(12),
-                look: Duration::from_secs(5),
-                lag_blocks_max: 10,
-                hysteresis: Hysteresis { rise: 2, fall: 3 },
-            });
-            let member = FleetMember {
-                id: NodeId(1),
-                name: "a".into(),
-                rung: Role::Own,
-                weight: Weight::ONE,
-                purpose: NodePurpose::default(),
-            };
-            fleet.replace(vec![member], now);
+            let mut fleet = Fleet::new(testing::criteria());
+            fleet.replace(vec![testing::member(1)], now);
             let mut view = fleet.view().nodes.remove(0);
             view.head = Some(BlockNumber(head));
             view
