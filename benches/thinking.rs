@@ -7,8 +7,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use forebay::clock;
 use forebay_core::call::plan;
-use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select::Draw;
+use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
 use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::classify;
 use forebay_core::rpc::envelope::{RequestItem, RpcRequest, UpstreamCallId};
@@ -71,19 +70,10 @@ fn selection(criterion: &mut Criterion) {
     let now = clock::now();
     for nodes in [3, 30, 300] {
         let view = scene::fleet(nodes, now);
-        let needs = NodeRequirements::default();
+        let query = NodeQuery::new(&[Tier::Own], &[], NodeRequirements::default());
         let mut dice = SeededDice::new(7);
         group.bench_function(format!("{nodes} nodes"), |bench| {
-            bench.iter(|| {
-                let draw = Draw {
-                    view: black_box(&view),
-                    tier: Tier::Own,
-                    passed: &[],
-                    needs: &needs,
-                    now,
-                };
-                draw.node(&mut dice)
-            });
+            bench.iter(|| black_box(&view).draw(&query, now, &mut dice));
         });
     }
 }

@@ -10,8 +10,7 @@ use std::time::Instant;
 
 use forebay::clock;
 use forebay_core::call::plan;
-use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select::Draw;
+use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::vocabulary::tier::Tier;
 
@@ -72,14 +71,7 @@ fn answer(body: &str, reply: &str, scene: &Scene, dice: &mut SeededDice) -> Opti
         method: &call.method,
         ..NodeRequirements::default()
     };
-    let draw = Draw {
-        view,
-        tier: Tier::Own,
-        passed: &[],
-        needs: &needs,
-        now: *now,
-    };
-    draw.node(dice)?;
+    view.draw(&NodeQuery::new(&[Tier::Own], &[], needs), *now, dice)?;
     black_box(asking.body(&call));
     let answer = Answer::read(reply.as_bytes(), UpstreamCallId::FIRST).ok()?;
     let mut out = Vec::new();

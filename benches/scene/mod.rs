@@ -4,17 +4,14 @@ use std::time::{Duration, Instant};
 
 use forebay_core::call::plan::PlanContext;
 use forebay_core::call::tag_pins;
-use forebay_core::fleet::standing::Hysteresis;
+use forebay_core::fleet::FleetMember;
 use forebay_core::fleet::tracker::Fleet;
 use forebay_core::fleet::view::FleetView;
-use forebay_core::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use forebay_core::method::MethodRules;
 use forebay_core::method::block::{Consistency, TagPins};
-use forebay_core::testing::NoMemory;
-use forebay_core::vocabulary::chain::BlockNumber;
+use forebay_core::testing::{self, NoMemory};
 use forebay_core::vocabulary::client::Client;
-
-use forebay_core::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
+use forebay_core::vocabulary::node::{NodeId, Role, Weight};
 
 /// Calls under way at each node.
 const IN_FLIGHT: u32 = 50;
@@ -44,26 +41,14 @@ pub(crate) fn pins(view: &FleetView) -> TagPins {
 
 /// A leader and so many fit nodes of different weights, each with 50 calls under way.
 pub(crate) fn fleet(nodes: u32, now: Instant) -> FleetView {
-    let mut fleet = Fleet::new(HealthCriteria {
-        chain_id: None,
-        block_time: Duration::from_secs(12),
-        look: Duration::from_secs(5),
-        lag_blocks_max: 10,
-        hysteresis: Hysteresis { rise: 2, fall: 3 },
-    });
+    let mut fleet = Fleet::new(testing::criteria());
     let member = |at: u32| FleetMember {
-        id: NodeId(at),
-        name: format!("node-{at}").into(),
         rung: if at == 0 { Role::Leader } else { Role::Own },
         weight: Weight::new(u64::from(at % 4 + 1)).unwrap_or(Weight::ONE),
-        purpose: NodePurpose::default(),
+        ..testing::member(at)
     };
     fleet.replace((0..=nodes).map(member).collect(), now);
-    let head = |at: u32| ProbeOutcome::Answered {
-        head: BlockNumber(21_000_000 - u64::from(at % 3)),
-        chain_id: None,
-        syncing: false,
-    };
+    let head = |at: u32| testing::at(21_000_000 - u64::from(at % 3));
     let probes: Vec<_> = (0..=nodes).map(|at| (NodeId(at), head(at))).collect();
     fleet.hear_round(&probes, now);
     let view = fleet.view();

@@ -21,11 +21,11 @@ use crate::shared::answer_budget::AnswerBudget;
 use crate::shared::background_sends::BackgroundSend;
 use crate::shared::recent_writes::SharedWrites;
 use forebay_core::call::broadcast::{
-    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, FanoutScope, NODES_MAX,
-    TELLS_OF_TRANSACTION, spread,
+    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, TELLS_OF_TRANSACTION,
 };
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::call::{last_block, pending_transactions};
+use forebay_core::fleet::spread::{FanoutScope, NODES_MAX, spread};
 use forebay_core::method::Treatment;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::envelope::Call;

@@ -1,7 +1,6 @@
 //! A call on its way through nodes: asks one after another as its journey says, learns from what
 //! they answer, and ends with an answer or a refusal.
 
-mod affinity;
 mod as_written;
 mod best_answer;
 mod confirmation;
@@ -146,6 +145,7 @@ impl<'a> ForwardedCall<'a> {
         let needs = NodeRequirements {
             block: asking.block,
             method: &call.method,
+            shortlist: asking.affinity.shortlist(),
             ..NodeRequirements::default()
         };
         let mut journey = RetryPlanner::new(treatment, allowance, needs);
@@ -211,7 +211,7 @@ impl<'a> ForwardedCall<'a> {
             let now = clock::now();
             let step = match first.take() {
                 Some(step) => step,
-                None => self.next(now),
+                None => self.next(now, &[]),
             };
             match step {
                 RetryStep::Finish(ending) if self.came_to_nothing => {

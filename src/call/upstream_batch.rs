@@ -29,13 +29,11 @@ use crate::observe::spans::Trace;
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::{Missed, NodeCandidate, NodePlace};
-use crate::shared::snapshot::Snapshot;
 use forebay_core::call::groups::{Group, Grouping};
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::fleet::select::Draw;
 use forebay_core::rpc::batch::{self, ANSWER_BYTES_MAX, BatchVerdict, MemberOutcome};
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::rpc::envelope::UpstreamCallId;
@@ -68,7 +66,7 @@ pub fn split<'a>(
         let node = if member.goes_alone {
             None
         } else {
-            draw(engine, &snapshot, &mut member, (&groups, now))
+            draw(&mut member, &groups, now)
         };
         let bytes = member.forwarded.body.len();
         if let Err(mut member) = groups.add((member, bytes), node, takes_batches) {
@@ -84,23 +82,12 @@ pub fn split<'a>(
 
 /// Takes a member's next step: to the node of one of the groups, if it will do. `None`: to no node.
 fn draw<'a>(
-    engine: &CallState,
-    snapshot: &Snapshot,
     member: &mut BatchMember<'a>,
-    (groups, now): (&Grouping<'_, BoxedMember<'a>>, Instant),
+    groups: &Grouping<'_, BoxedMember<'a>>,
+    now: Instant,
 ) -> Option<NodeId> {
-    let bytes = member.forwarded.body.len();
-    let step = member.forwarded.step(now, |tier, passed, needs| {
-        let draw = Draw {
-            view: &snapshot.view,
-            tier,
-            passed,
-            needs,
-            now,
-        };
-        let joined = groups.node_for(&draw, bytes);
-        joined.or_else(|| engine.pool.draw(tier, passed, needs))
-    });
+    let joins = groups.nodes_for(member.forwarded.body.len());
+    let step = member.forwarded.next(now, &joins);
     let node = match step {
         RetryStep::Ask { node, .. } => Some(node),
         RetryStep::WaitUntil(_) | RetryStep::Finish(_) => None,

@@ -9,7 +9,7 @@ use pingora::server::configuration::ServerConf;
 use super::quantity::duration_text;
 use super::settings::{RegistryKind, Settings, SharedKind};
 use crate::config::field::ReadContext;
-use forebay_core::call::broadcast::NODES_MAX;
+use forebay_core::fleet::spread::NODES_MAX;
 use forebay_core::vocabulary::node::{NodeRecord, Role};
 
 /// Amazon ECS kills a task 120 s after its SIGTERM at the latest; this leaves time to exit.

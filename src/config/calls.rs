@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::field::Field;
 use super::form::Form;
-use forebay_core::call::broadcast::NODES_MAX;
+use forebay_core::fleet::spread::NODES_MAX;
 use forebay_core::vocabulary::glob::may_be_method;
 
 /// What a node's slow time may be multiplied with before another is asked, too.

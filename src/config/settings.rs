@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use forebay_core::call::broadcast::NODES_MAX;
+use forebay_core::fleet::spread::NODES_MAX;
 use forebay_core::method::MethodLimits;
 pub use forebay_core::method::block::Consistency;
 use forebay_core::vocabulary::caps::MEMORY_MIN;

@@ -374,7 +374,7 @@ mod tests {
     use crate::observe::metrics::ChainMetrics;
     use crate::shared::node_clients::ClientFactory;
     use forebay_core::fleet::HealthCriteria;
-    use forebay_core::fleet::requirements::NodeRequirements;
+    use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
     use forebay_core::fleet::standing::Hysteresis;
     use forebay_core::testing;
     use forebay_core::vocabulary::node::NodeRecord;
@@ -392,7 +392,8 @@ mod tests {
         let upstreams = roll.call(vec![spec.unwrap()], &[]);
         let id = upstreams[0].id;
         pool.replace(upstreams).await;
-        let draw = || pool.draw(Tier::Own, &[], &NodeRequirements::default());
+        let query = NodeQuery::new(&[Tier::Own], &[], NodeRequirements::default());
+        let draw = || pool.draw(&query).map(|(node, _)| node);
         assert_eq!(draw(), None);
         let probe = testing::at(7);
         // Pingora is told when this is done.

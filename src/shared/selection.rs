@@ -1,7 +1,7 @@
 //! Pingora's view of how nodes are drawn: its `BackendSelection`, by weight and then by load, as the
 //! fleet stands at that moment.
 //!
-//! Calls draw from the view itself (`Pool::draw`), which knows what each of them needs; a key of
+//! Calls draw from the view itself (`FleetView::draw`), which knows what each of them needs; a key of
 //! bytes, all that Pingora hands a selection, says nothing of that.
 
 use std::collections::BTreeSet;
@@ -14,8 +14,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 
 use crate::clock;
 use crate::shared::snapshot::CurrentSnapshot;
-use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select::Draw;
+use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
@@ -65,16 +64,9 @@ impl BackendIter for WeightedIterator {
     fn next(&mut self) -> Option<&Backend> {
         let view = &self.selection.present.load().view;
         loop {
-            let (now, dice) = (clock::now(), &mut clock::roll);
-            let needs = NodeRequirements::default();
-            let draw = Draw {
-                view,
-                tier: Tier::Own,
-                passed: &self.passed,
-                needs: &needs,
-                now,
-            };
-            let id = draw.node(dice)?;
+            let any = NodeRequirements::default();
+            let query = NodeQuery::new(&[Tier::Own], &self.passed, any);
+            let (id, _) = view.draw(&query, clock::now(), &mut clock::roll)?;
             self.passed.push(id);
             // A node that joined after this selection was built is in the next one.
             if self.selection.backend(id).is_some() {

@@ -14,7 +14,7 @@
 //!   `quorum_head`, [`branch`], `forks`
 //! - all of that, round by round: [`tracker`]
 //! - what calls see: [`node_view`], [`view`], and [`client_floors`] beyond it
-//! - who gets a call: [`requirements`], `sampler`, [`select`], [`wait_queue`]
+//! - who gets a call: [`requirements`], `sampler`, [`select`], [`spread`], [`wait_queue`]
 //! - what follows for the operator and the next round: [`degradation`], [`failure_rate`],
 //!   [`awaited_blocks`]
 
@@ -47,6 +47,7 @@ pub mod requirements;
 mod sampler;
 pub mod select;
 mod served_head;
+pub mod spread;
 pub mod staleness;
 pub mod standing;
 mod standstill;

@@ -14,7 +14,7 @@ use crate::observe::metrics::CallOutcome;
 use crate::shared::singleflight::{FlightKey, FlightOutcome, Join, SharedAnswer};
 use forebay_core::call::broadcast::{UNMINED, sync_time};
 use forebay_core::call::last_block::RECEIPT;
-use forebay_core::fleet::requirements::{NodePreference, NodeRequirements};
+use forebay_core::fleet::requirements::{NodePreference, NodeQuery, NodeRequirements};
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::tier::Tier;
 
@@ -77,9 +77,8 @@ impl BroadcastCall<'_> {
                 wish: NodePreference::Freshest,
                 ..NodeRequirements::default()
             };
-            let draw = |tier| pool.draw(tier, &[], &freshest);
-            let node = draw(Tier::Own).or_else(|| draw(Tier::Fallback));
-            let asked = node.map(|node| [node]);
+            let query = NodeQuery::new(&[Tier::Own, Tier::Fallback], &[], freshest);
+            let asked = pool.draw(&query).map(|(node, _)| [node]);
             let found = self
                 .find(RECEIPT, hash, asked.as_ref().map_or(&[], |it| it))
                 .await;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::call::forward::affinity;
 use crate::call::forward::prepared::PreparedAttempt;
 use crate::call::forward::{AttemptContent, ForwardedCall, ServedAnswer};
 use crate::clock;
@@ -14,7 +13,7 @@ use crate::observe::metrics::HedgeWinner;
 use crate::shared::places::NodePlace;
 use crate::shared::snapshot::Snapshot;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::requirements::NodeQuery;
 use forebay_core::rpc::classify::{AttemptClass, Verdict};
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
@@ -107,16 +106,12 @@ impl<'a> ForwardedCall<'a> {
     /// Another own node to ask beside the first, within the budget.
     fn second(&mut self, snapshot: &Snapshot) -> Option<(NodeId, Instant)> {
         let engine = self.engine;
-        let affinity = &self.asking.affinity;
-        let is_there = |id: &NodeId| {
+        let is_there = |(id, _): &(NodeId, Tier)| {
             let view = snapshot.view.node(*id);
             snapshot.upstream(*id).is_some()
                 && view.is_some_and(|node| node.load.limiter.has_room())
         };
-        let draw = |passed: &[NodeId], needs: &NodeRequirements<'_>| {
-            let drawn = affinity::draw(affinity, engine, Tier::Own, passed, needs);
-            drawn.filter(is_there)
-        };
+        let draw = |query: &NodeQuery<'_>| engine.pool.draw(query).filter(is_there);
         let now = clock::now();
         let pay = || engine.budget.withdraw(now);
         self.journey.beside(now, draw, pay)

@@ -5,14 +5,13 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::{timeout, timeout_at};
 
 use crate::call::answer::CallReply;
-use crate::call::forward::affinity;
 use crate::call::forward::best_answer::BestAnswer;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::call::{lookups, pending_transaction};
 use forebay_core::call::held_lookups;
 use forebay_core::call::retry::RetryStep;
 use forebay_core::call::trail::AttemptKind;
-use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
 use forebay_core::method::Treatment;
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::refusal::Refusal;
@@ -77,16 +76,12 @@ impl<'a> ForwardedCall<'a> {
         if nodes.len() == 1 {
             let needs = NodeRequirements {
                 method: &self.call.method,
+                shortlist: self.asking.affinity.shortlist(),
                 ..NodeRequirements::default()
             };
-            let affinity = &self.asking.affinity;
-            nodes.extend(affinity::draw(
-                affinity,
-                self.engine,
-                Tier::Own,
-                &nodes,
-                &needs,
-            ));
+            let another = NodeQuery::new(&[Tier::Own], &nodes, needs);
+            let another = self.engine.pool.draw(&another);
+            nodes.extend(another.map(|(node, _)| node));
         }
         let engine = self.engine;
         let asked = nodes.iter().map(|node| engine.lookups.ask(*node, wish));

@@ -6,8 +6,10 @@ use std::sync::PoisonError;
 use crate::call::context::CallState;
 use crate::clock;
 use forebay_core::call::leader_share::{self, OwnShortfall, ShareQuery};
+use forebay_core::fleet::requirements::NodeQuery;
 use forebay_core::vocabulary::client::Client;
 use forebay_core::vocabulary::node::{NodeId, Role};
+use forebay_core::vocabulary::tier::Tier;
 
 /// What a call was granted of the leader's share.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,19 +43,19 @@ pub(super) struct LeaderAccess<'t> {
 }
 
 impl LeaderAccess<'_> {
-    /// Draws by `draw`, given whom to pass, until somebody may be asked.
-    pub(super) fn draw(
-        &self,
-        passed: &[NodeId],
-        mut draw: impl FnMut(&[NodeId]) -> Option<NodeId>,
-    ) -> Option<NodeId> {
-        let mut passed = passed.to_vec();
+    /// Draws until a node is found that may be asked.
+    pub(super) fn draw(&self, query: NodeQuery<'_>) -> Option<(NodeId, Tier)> {
+        let mut passed = query.passed.to_vec();
         loop {
-            let drawn = draw(&passed)?;
-            if self.lets(drawn) {
-                return Some(drawn);
+            let query = NodeQuery {
+                passed: &passed,
+                ..query
+            };
+            let (node, tier) = self.engine.pool.draw(&query)?;
+            if self.lets(node) {
+                return Some((node, tier));
             }
-            passed.push(drawn);
+            passed.push(node);
         }
     }
 

@@ -9,11 +9,8 @@ use crate::call::forward::{ForwardedCall, ServedAnswer};
 use crate::clock;
 use crate::shared::places::{Missed, NodeCandidate, NodePlace};
 use crate::shared::snapshot::Snapshot;
-use forebay_core::call::plan::Affinity;
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select::Draw;
 use forebay_core::vocabulary::node::NodeId;
 use forebay_core::vocabulary::tier::Tier;
 
@@ -38,7 +35,7 @@ impl<'a> ForwardedCall<'a> {
         let place = match upstream.places.at_once(upstream, &node.load) {
             Some(place) => place,
             None => {
-                let place = Box::pin(self.find_place(snapshot, id, tier)).await?;
+                let place = Box::pin(self.find_place(snapshot, id)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
                 let kept = self.asking.kept.as_deref();
                 let kept = kept.and_then(|kept| cached::look_again(self.engine, kept, self.terms));
@@ -84,16 +81,17 @@ impl<'a> ForwardedCall<'a> {
         &mut self,
         snapshot: &Snapshot,
         drawn: NodeId,
-        tier: Tier,
     ) -> Option<NodePlace> {
-        let (needs, passed) = self.journey.wants();
-        let seats = seats(
-            snapshot,
-            (drawn, tier),
-            passed,
-            needs,
-            &self.asking.affinity,
-        );
+        let nodes = snapshot
+            .view
+            .places(&self.journey.wants(), drawn, clock::now());
+        let seat = |node: &NodeView| {
+            Some(NodeCandidate {
+                upstream: snapshot.upstream(node.id)?.clone(),
+                load: node.load.clone(),
+            })
+        };
+        let seats: Vec<_> = nodes.into_iter().filter_map(seat).collect();
         let (pool, deadline) = (&self.engine.pool, self.deadline());
         let client = self.terms.client;
         let in_line = self.flight.map(|flight| flight.wait(client.network()));
@@ -115,37 +113,4 @@ impl<'a> ForwardedCall<'a> {
             }
         }
     }
-}
-
-/// The nodes whose places will do for a call that was drawn `drawn`.
-fn seats(
-    snapshot: &Snapshot,
-    (drawn, tier): (NodeId, Tier),
-    passed: &[NodeId],
-    needs: &NodeRequirements<'_>,
-    aim: &Affinity,
-) -> Vec<NodeCandidate> {
-    let draw = Draw {
-        view: &snapshot.view,
-        tier,
-        passed,
-        needs,
-        now: clock::now(),
-    };
-    let is_meant = |id: NodeId| match aim {
-        Affinity::Anyone => true,
-        Affinity::Rather(holders) => id == drawn || holders.contains(&id),
-        Affinity::Only(_) => id == drawn,
-    };
-    let nodes = draw
-        .places(drawn)
-        .into_iter()
-        .filter(|node| is_meant(node.id));
-    let seat = |node: &NodeView| {
-        Some(NodeCandidate {
-            upstream: snapshot.upstream(node.id)?.clone(),
-            load: node.load.clone(),
-        })
-    };
-    nodes.filter_map(seat).collect()
 }

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use crate::call::forward::affinity;
 use crate::call::forward::{ForwardedCall, ServedAnswer};
 use forebay_core::call::retry::RetryStep;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::fleet::requirements::NodeRequirements;
+use forebay_core::fleet::requirements::{NodeQuery, Shortlist};
 use forebay_core::rpc::classify::AttemptClass;
 use forebay_core::rpc::transaction::TxHash;
 use forebay_core::vocabulary::node::NodeId;
@@ -18,26 +17,21 @@ impl<'a> ForwardedCall<'a> {
         self.engine.budget.deposit();
     }
 
-    /// The next step.
-    pub(super) fn next(&mut self, now: Instant) -> RetryStep {
-        let (engine, affinity) = (self.engine, &self.asking.affinity);
-        self.step(now, |tier, passed, needs| {
-            affinity::draw(affinity, engine, tier, passed, needs)
-        })
-    }
-
-    /// The next step; `draw` picks the node.
-    pub fn step(
-        &mut self,
-        now: Instant,
-        mut draw: impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
-    ) -> RetryStep {
-        let (budget, leave) = (&self.engine.budget, self.leave());
-        let draw = |tier, passed: &[NodeId], needs: &NodeRequirements<'a>| match &leave {
-            None => draw(tier, passed, needs),
-            Some(leave) => leave.draw(passed, |passed| draw(tier, passed, needs)),
+    /// The next step; it goes to the first of `joins` that a draw might have come to as well, if there is
+    /// one.
+    pub fn next(&mut self, now: Instant, joins: &[NodeId]) -> RetryStep {
+        let (engine, leave) = (self.engine, self.leave());
+        let draw = |query: &NodeQuery<'_>| {
+            let mut query = *query;
+            if !joins.is_empty() {
+                query.needs.shortlist = Shortlist::Join(joins);
+            }
+            match &leave {
+                None => engine.pool.draw(&query),
+                Some(leave) => leave.draw(query),
+            }
         };
-        let step = self.journey.next(now, draw, || budget.withdraw(now));
+        let step = self.journey.next(now, draw, || engine.budget.withdraw(now));
         // What it was granted stands for the rest of the call.
         if let Some(leave) = leave {
             self.granted = leave.granted.get();

@@ -12,7 +12,7 @@ use forebay_core::call::tag_pins;
 use forebay_core::fleet::conduct::Penalty;
 use forebay_core::fleet::load::Load;
 use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select::{self, Draw};
+use forebay_core::fleet::select;
 use forebay_core::fleet::view::FleetView;
 use forebay_core::method::block::Consistency;
 use forebay_core::method::{CallTimeouts, RepeatRule};
@@ -210,20 +210,7 @@ impl World {
         let budget = &self.budget;
         let step = call.journey.next(
             now,
-            |tier, passed, needs| loop {
-                let draw = Draw {
-                    view: &view,
-                    tier,
-                    passed,
-                    needs,
-                    now,
-                };
-                let id = draw.node(dice)?;
-                let node = view.node(id)?;
-                if node.is_in_order() || select::take(node, needs.caution, now) {
-                    return Some(id);
-                }
-            },
+            |query| view.draw(query, now, dice),
             || budget.withdraw(now),
         );
         match step {

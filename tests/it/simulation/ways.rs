@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use forebay_core::call::broadcast::{
-    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply, FanoutScope, spread,
+    self, Broadcast, BroadcastAction, BroadcastForm, BroadcastReply,
 };
 use forebay_core::call::retry::{CallBudget, ReplyAction, RetryPlanner, RetryStep};
-use forebay_core::fleet::requirements::NodeRequirements;
-use forebay_core::fleet::select::Draw;
+use forebay_core::fleet::requirements::{NodeQuery, NodeRequirements};
+use forebay_core::fleet::spread::{FanoutScope, spread};
 use forebay_core::rpc::answer::{Answer, Outcome};
 use forebay_core::rpc::batch::{self, BatchSupport, MemberOutcome, REFUSAL_LASTS};
 use forebay_core::rpc::classify::AttemptClass;
@@ -110,31 +110,20 @@ impl World {
     fn hedge(&mut self) {
         let (view, now) = (self.view.clone(), self.instant());
         let mut journey = self.read(now);
-        let draw = |dice: &mut _, tier, passed: &[NodeId], needs: &NodeRequirements<'_>| {
-            let draw = Draw {
-                view: &view,
-                tier,
-                passed,
-                needs,
-                now,
-            };
-            draw.node(dice)
+        // What comes of it teaches nobody: it must not take a node's trial.
+        let on_trial = view.nodes.iter().filter(|node| !node.is_in_order());
+        let on_trial: Vec<_> = on_trial.map(|node| node.id).collect();
+        let draw = |query: &NodeQuery<'_>, dice: &mut _| {
+            let passed = &[query.passed, &on_trial].concat();
+            view.draw(&NodeQuery { passed, ..*query }, now, dice)
         };
         let dice = &mut self.ways;
-        let first = journey.next(
-            now,
-            |tier, passed, needs| draw(dice, tier, passed, needs),
-            || true,
-        );
+        let first = journey.next(now, |query| draw(query, dice), || true);
         let RetryStep::Ask { node: first, .. } = first else {
             return;
         };
         let is_paid = !dice.roll().is_multiple_of(4);
-        let second = journey.beside(
-            now,
-            |passed, needs| draw(dice, Tier::Own, passed, needs),
-            || is_paid,
-        );
+        let second = journey.beside(now, |query| draw(query, dice), || is_paid);
         let Some((second, until)) = second else {
             return;
         };
@@ -157,11 +146,7 @@ impl World {
         self.oracle
             .must(!is_good, "one of two answered, and nobody is told");
         let dice = &mut self.ways;
-        let third = journey.next(
-            now,
-            |tier, passed, needs| draw(dice, tier, passed, needs),
-            || true,
-        );
+        let third = journey.next(now, |query| draw(query, dice), || true);
         if let RetryStep::Ask { node, .. } = third {
             let is_new = ![first, second].contains(&node);
             self.oracle.must(is_new, "a node is asked twice for a read");

@@ -4,22 +4,14 @@
 //! The first node that takes it decides. A node that says nothing may well have it, and one that
 //! refuses it may do so because it has it: then nobody says "failed" before it was asked for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::fleet::node_view::NodeView;
-use crate::fleet::view::FleetView;
 use crate::rpc::answer::RpcError;
 use crate::rpc::classify::{self, AttemptClass};
 use crate::rpc::refusal::Refusal;
-use crate::vocabulary::chance::Dice;
 use crate::vocabulary::hex;
-use crate::vocabulary::node::NodeId;
-use crate::vocabulary::tier::Tier;
-
-/// Nodes that one transaction is sent to, at most.
-pub const NODES_MAX: usize = 16;
 
 /// What the method answers when all is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,51 +239,6 @@ pub fn sync_time(params: &str) -> Duration {
     };
     let millis = millis.filter(|millis| *millis > 0);
     millis.map_or(SYNC_TIME, Duration::from_millis)
-}
-
-/// How far a question is spread.
-#[derive(Clone, Copy, Debug)]
-pub struct FanoutScope<'a> {
-    /// Nodes that are asked at once, at most.
-    pub nodes_max: usize,
-    /// Nodes that lack it are asked only where all do.
-    pub method: &'a str,
-    /// Asked before others.
-    pub first: &'a [NodeId],
-    /// Asked already.
-    pub passed: &'a [NodeId],
-}
-
-/// The nodes of `tier` to ask at once, drawn by weight. Those that lack the method, and then
-/// those that rest, are asked only where all do.
-pub fn spread(
-    view: &FleetView,
-    tier: Tier,
-    wish: FanoutScope<'_>,
-    now: Instant,
-    dice: &mut impl Dice,
-) -> Vec<NodeId> {
-    let takes = |node: &&NodeView| {
-        view.tier_has(tier, node, wish.method) && !wish.passed.contains(&node.id)
-    };
-    let open = || view.nodes.iter().filter(takes);
-    let can = |node: &NodeView| !node.lacks(wish.method, now);
-    let some_can = open().any(can);
-    let open = || open().filter(|node| !some_can || can(node));
-    let is_awake = |node: &NodeView| !node.standing.rests(now);
-    let some_awake = open().any(is_awake);
-    let mut keyed: Vec<(bool, f64, NodeId)> = open()
-        .filter(|node| !some_awake || is_awake(node))
-        .map(|node| {
-            // Efraimidis and Spirakis (2006): the greatest of these are a draw by weight.
-            let weight = f64::from(node.weight.get()).max(1.0);
-            let key = dice.fraction().powf(1.0 / weight);
-            (wish.first.contains(&node.id), key, node.id)
-        })
-        .collect();
-    keyed.sort_by(|one, other| other.0.cmp(&one.0).then(other.1.total_cmp(&one.1)));
-    keyed.truncate(wish.nodes_max.min(NODES_MAX));
-    keyed.into_iter().map(|(_, _, id)| id).collect()
 }
 
 /// What is said where no node has said anything fit for a client's eyes.

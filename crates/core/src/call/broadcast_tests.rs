@@ -3,12 +3,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::fleet::standing::Hysteresis;
-use crate::fleet::tracker::Fleet;
-use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
-use crate::vocabulary::chain::BlockNumber;
-use crate::vocabulary::chance::SeededDice;
-use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
 fn said(code: i64, message: &str) -> BroadcastReply {
     let error = RpcError {
@@ -221,84 +215,6 @@ fn without_a_hash_there_is_nothing_to_look_up() {
     let mut broadcast = Broadcast::new(BroadcastForm::Hash, false);
     assert_eq!(broadcast.hear(BroadcastReply::Known), BroadcastAction::Keep);
     assert!(!broadcast.is_in_doubt() && !broadcast.goes_on());
-}
-
-/// The leader 0, and own nodes of weight 1 from 1 on, all fit.
-fn fleet(own: u32, now: Instant) -> Fleet {
-    let mut fleet = Fleet::new(HealthCriteria {
-        chain_id: None,
-        block_time: Duration::from_secs(12),
-        look: Duration::from_secs(5),
-        lag_blocks_max: 10,
-        hysteresis: Hysteresis { rise: 2, fall: 3 },
-    });
-    let member = |id: u32| FleetMember {
-        id: NodeId(id),
-        name: format!("{id}").into(),
-        rung: if id == 0 { Role::Leader } else { Role::Own },
-        weight: Weight::ONE,
-        purpose: NodePurpose::default(),
-    };
-    fleet.replace((0..=own).map(member).collect(), now);
-    let good = ProbeOutcome::Answered {
-        head: BlockNumber(9),
-        chain_id: None,
-        syncing: false,
-    };
-    let probes: Vec<_> = (0..=own).map(|id| (NodeId(id), good)).collect();
-    fleet.hear_round(&probes, now);
-    fleet
-}
-
-#[test]
-fn it_goes_to_the_own_fit_nodes_and_to_no_more_than_wanted() {
-    let now = crate::testing::now();
-    let mut fleet = fleet(20, now);
-    let mut dice = SeededDice::new(3);
-    let mut asked = |fleet: &Fleet, nodes_max: usize, first: &[u32]| {
-        let first: Vec<_> = first.iter().copied().map(NodeId).collect();
-        let wish = FanoutScope {
-            nodes_max,
-            method: "eth_sendRawTransaction",
-            first: &first,
-            passed: &[NodeId(1)],
-        };
-        spread(&fleet.view(), Tier::Own, wish, now, &mut dice)
-    };
-    assert_eq!(asked(&fleet, 3, &[]).len(), 3);
-    let all = asked(&fleet, usize::MAX, &[]);
-    assert_eq!(all.len(), NODES_MAX);
-    assert_eq!(asked(&fleet, 2, &[7, 11]).len(), 2);
-    assert!(asked(&fleet, 2, &[7, 11]).contains(&NodeId(11)));
-    let some = asked(&fleet, usize::MAX, &[0, 1]);
-    assert!(!some.contains(&NodeId(0)), "not the leader");
-    assert!(!some.contains(&NodeId(1)), "it was asked already");
-    fleet.throttle(NodeId(7), None, now);
-    assert!(!asked(&fleet, 2, &[7]).contains(&NodeId(7)), "it rests");
-}
-
-#[test]
-fn who_lacks_the_method_is_passed_over_while_another_is_left() {
-    let now = crate::testing::now();
-    let view = fleet(3, now).view();
-    let mut dice = SeededDice::new(3);
-    let mut asked = |method: &str, passed: &[NodeId]| {
-        let wish = FanoutScope {
-            nodes_max: usize::MAX,
-            method,
-            first: &[],
-            passed,
-        };
-        let mut nodes = spread(&view, Tier::Own, wish, now, &mut dice);
-        nodes.sort_unstable_by_key(|id| id.0);
-        nodes
-    };
-    let ids = |ids: &[u32]| ids.iter().copied().map(NodeId).collect::<Vec<_>>();
-    view.nodes[1].learn_lack("eth_sendRawTransactionSync", now);
-    let sync = "eth_sendRawTransactionSync";
-    assert_eq!(asked(sync, &[]), ids(&[2, 3]));
-    assert_eq!(asked("eth_sendRawTransaction", &[]), ids(&[1, 2, 3]));
-    assert_eq!(asked(sync, &ids(&[2, 3])), ids(&[1]), "no other is left");
 }
 
 #[test]

@@ -159,36 +159,18 @@ fn one_of(nodes: &[&NodeView], dice: &mut impl Dice) -> Option<NodeId> {
 mod tests {
     use super::*;
     use crate::fleet::depth::Depth;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::testing;
     use crate::vocabulary::chance::SeededDice;
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
     use std::time::Duration;
 
     /// Own nodes at these heads, with what they keep of blocks.
     fn view(nodes: &[(u64, Option<u64>)], now: Instant) -> FleetView {
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: Duration::from_secs(12),
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-            look: Duration::from_secs(5),
-        });
-        let member = |id| FleetMember {
-            id: NodeId(id),
-            name: format!("{id}").into(),
-            rung: Role::Own,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
-        };
-        fleet.replace((0..).map(member).take(nodes.len()).collect(), now);
-        let probe = |(head, _): &(u64, _)| ProbeOutcome::Answered {
-            head: BlockNumber(*head),
-            chain_id: None,
-            syncing: false,
-        };
-        let probes: Vec<_> = (0..).map(NodeId).zip(nodes.iter().map(probe)).collect();
+        let mut fleet = Fleet::new(testing::criteria());
+        let members = (0..).map(testing::member).take(nodes.len());
+        fleet.replace(members.collect(), now);
+        let heads = nodes.iter().map(|(head, _)| testing::at(*head));
+        let probes: Vec<_> = (0..).map(NodeId).zip(heads).collect();
         fleet.hear_round(&probes, now);
         let mut view = fleet.view();
         for (node, (_, oldest)) in view.nodes.iter_mut().zip(nodes) {
@@ -203,7 +185,7 @@ mod tests {
 
     /// Whoever is asked, in many draws, after node 0 found nothing.
     fn asked(nodes: &[(u64, Option<u64>)], holding: LookupTarget) -> Vec<Vec<u32>> {
-        let now = crate::testing::now();
+        let now = testing::now();
         let view = view(nodes, now);
         let sought = ConfirmationQuery {
             method: "eth_getTransactionByHash",
@@ -225,7 +207,7 @@ mod tests {
 
     #[test]
     fn who_goes_back_furthest_has_so_many_repeats_at_once_and_no_more() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let view = view(&[(100, Some(90)), (100, Some(0)), (97, Some(50))], now);
         let sought = ConfirmationQuery {
             method: "eth_getTransactionByHash",
@@ -265,7 +247,7 @@ mod tests {
     #[test]
     fn what_the_deepest_lack_they_are_not_asked_for_within_a_block_time() {
         let block_time = Duration::from_secs(12);
-        let start = crate::testing::now();
+        let start = testing::now();
         let mut searched = SearchMemory::default();
         searched.note("a", start);
         let knows = |what: &str, seconds| {

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use crate::fleet::select::Draw;
+use smallvec::SmallVec;
+
 use crate::fleet::view::FleetView;
 use crate::rpc::batch::{self, BODY_BYTES_MAX};
 use crate::vocabulary::node::NodeId;
@@ -53,14 +54,11 @@ impl<'v, M> Grouping<'v, M> {
         self.groups.len() < self.groups_max || self.groups.iter().any(|group| group.has_room(0))
     }
 
-    /// The node of the last group that has room for a call of so many bytes and that `draw`, made for the
-    /// call, might have come to.
-    pub fn node_for(&self, draw: &Draw<'_>, bytes: usize) -> Option<NodeId> {
-        let suits = |group: &&Group<M>| {
-            let node = group.node.and_then(|node| self.view.node(node));
-            group.has_room(bytes) && node.is_some_and(|node| draw.suits(node))
-        };
-        self.groups.iter().rev().find(suits)?.node
+    /// The nodes of groups that have room for a call of so many bytes, the last first.
+    pub fn nodes_for(&self, bytes: usize) -> SmallVec<[NodeId; 8]> {
+        let open = self.groups.iter().rev();
+        let open = open.filter(|group| group.has_room(bytes));
+        open.filter_map(|group| group.node).collect()
     }
 
     /// Adds a call of so many bytes that goes to `node`; `None`: its own way. A node that doesn't
@@ -108,7 +106,7 @@ impl<'v, M> Grouping<'v, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::requirements::NodeRequirements;
+    use crate::fleet::requirements::{NodeQuery, NodeRequirements, Shortlist};
     use crate::fleet::tracker::Fleet;
     use crate::rpc::batch::CALLS_MAX;
     use crate::testing;
@@ -169,18 +167,22 @@ mod tests {
     #[test]
     fn a_call_goes_with_the_last_group_that_it_might_have_been_drawn_to_and_has_room() {
         let view = view();
-        let needs = NodeRequirements::default();
         let mut groups = Grouping::new(&view, ATTEMPT, 9);
         let node_for = |groups: &Grouping<'_, usize>, tier, passed: &[u32], bytes| {
             let passed: Vec<_> = passed.iter().copied().map(NodeId).collect();
-            let draw = Draw {
-                view: &view,
-                tier,
-                passed: &passed,
-                needs: &needs,
-                now: testing::now(),
+            let nodes = groups.nodes_for(bytes);
+            let needs = NodeRequirements {
+                shortlist: Shortlist::Join(&nodes),
+                ..NodeRequirements::default()
             };
-            groups.node_for(&draw, bytes).map(|node| node.0)
+            let (tiers, mut is_by_chance) = ([tier], false);
+            let query = NodeQuery::new(&tiers, &passed, needs);
+            let mut dice = || {
+                is_by_chance = true;
+                0
+            };
+            let found = view.draw(&query, testing::now(), &mut dice);
+            found.filter(|_| !is_by_chance).map(|(node, _)| node.0)
         };
         assert_eq!(node_for(&groups, Tier::Own, &[], 1), None);
         for (call, node) in [(0, Some(0)), (1, Some(1)), (2, None)] {

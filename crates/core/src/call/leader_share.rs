@@ -184,13 +184,13 @@ impl LeaderShare {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::FleetMember;
     use crate::fleet::depth::Depth;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
+    use crate::testing;
     use crate::vocabulary::block_ref::BlockData;
     use crate::vocabulary::chain::BlockNumber;
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
+    use crate::vocabulary::node::Role;
 
     const BLOCK_TIME: Duration = Duration::from_secs(12);
 
@@ -210,7 +210,7 @@ mod tests {
 
     /// So many seconds of calls, `per_second` each, of the callers in turn; how many each was given.
     fn given(callers: &[u8], calls_per_second: u32, per_second: f64, seconds: u32) -> Vec<u32> {
-        let start = crate::testing::now();
+        let start = testing::now();
         let mut share = LeaderShare::default();
         let mut given = vec![0; callers.len()];
         for call in 0..seconds * calls_per_second {
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn who_does_not_come_again_keeps_nobody_waiting() {
         let mut share = LeaderShare::default();
-        let start = crate::testing::now();
+        let start = testing::now();
         let mut take = |number, params, seconds: f64| {
             let now = start + Duration::from_secs_f64(seconds);
             share.take(caller(number), question(params), (1.0, BLOCK_TIME), now)
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn one_question_of_a_caller_is_given_once_within_a_block_time() {
         let mut share = LeaderShare::default();
-        let start = crate::testing::now();
+        let start = testing::now();
         let mut take = |number, params, seconds| {
             let now = start + Duration::from_secs(seconds);
             share.take(caller(number), question(params), (5.0, BLOCK_TIME), now)
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn what_is_remembered_has_bounds() {
         let mut share = LeaderShare::default();
-        let now = crate::testing::now();
+        let now = testing::now();
         for number in 0..100_000u32 {
             let caller = Client::At(number.to_be_bytes().into());
             share.take(caller, question("a"), (1e9, BLOCK_TIME), now);
@@ -284,31 +284,13 @@ mod tests {
 
     /// Own nodes 1 and 2, which keep the blocks from 90 on, and the leader, 0, with all of them.
     fn view(now: Instant) -> FleetView {
-        let mut fleet = Fleet::new(HealthCriteria {
-            chain_id: None,
-            block_time: BLOCK_TIME,
-            lag_blocks_max: 10,
-            hysteresis: Hysteresis { rise: 2, fall: 3 },
-            look: Duration::from_secs(5),
-        });
-        let member = |(id, rung)| FleetMember {
-            id: NodeId(id),
-            name: format!("{id}").into(),
-            rung,
-            weight: Weight::ONE,
-            purpose: NodePurpose::default(),
+        let mut fleet = Fleet::new(testing::criteria());
+        let member = |id| FleetMember {
+            rung: if id == 0 { Role::Leader } else { Role::Own },
+            ..testing::member(id)
         };
-        let members = [(0, Role::Leader), (1, Role::Own), (2, Role::Own)];
-        fleet.replace(members.map(member).into(), now);
-        let answered = |id| {
-            let probe = ProbeOutcome::Answered {
-                head: BlockNumber(100),
-                chain_id: None,
-                syncing: false,
-            };
-            (NodeId(id), probe)
-        };
-        fleet.hear_round(&[0, 1, 2].map(answered), now);
+        fleet.replace([0, 1, 2].map(member).into(), now);
+        fleet.hear_round(&[0, 1, 2].map(|id| (NodeId(id), testing::at(100))), now);
         let mut view = fleet.view();
         for node in &mut view.nodes[1..] {
             node.depth = Depth {
@@ -321,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_the_leader_has_is_known_by_its_head_the_table_and_what_it_lacks() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let view = view(now);
         let at = |number: u64| {
             let number = BlockNumber(number);

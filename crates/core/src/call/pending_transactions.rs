@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::broadcast::NODES_MAX;
 use crate::call::recent_writes::{ADDRESS_PART, TIME_MAX};
+use crate::fleet::spread::NODES_MAX;
 use crate::rpc::transaction::{Address, SignedTransaction, TxHash};
 use crate::vocabulary::client::NetworkMark;
 use crate::vocabulary::node::NodeId;

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::broadcast::NODES_MAX;
+use crate::fleet::spread::NODES_MAX;
 use crate::vocabulary::client::{Client, NetworkMark};
 use crate::vocabulary::node::NodeId;
 

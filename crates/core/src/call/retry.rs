@@ -18,7 +18,7 @@ use crate::call::retry::doubted::DoubtedAnswer;
 use crate::call::retry::failures::AttemptFailures;
 pub use crate::call::retry::failures::FailureOutcome;
 use crate::call::retry::picking::NodePick;
-use crate::fleet::requirements::{NodeRequirements, TroubleTolerance};
+use crate::fleet::requirements::{NodeQuery, NodeRequirements, TroubleTolerance};
 use crate::method::{RepeatRule, Treatment};
 use crate::rpc::classify::{AttemptClass, FailoverRule, Rejection, SHUT_REST, Verdict};
 use crate::rpc::refusal::Refusal;
@@ -147,10 +147,7 @@ impl<'a> RetryPlanner<'a> {
         RetryPlanner {
             treatment,
             allowance,
-            needs: NodeRequirements {
-                caution: TroubleTolerance::Whole,
-                ..needs
-            },
+            needs,
             tried: SmallVec::new(),
             tried_before: 0,
             avoided: Vec::new(),
@@ -212,18 +209,17 @@ impl<'a> RetryPlanner<'a> {
         self.doubted == Some(DoubtedAnswer::Null)
     }
 
-    /// The next step. `draw` picks a node that is not among those given and meets the needs;
-    /// `withdraw` pays for a repeat.
+    /// The next step. `draw` finds a node in the fleet, with its tier; `withdraw` pays for a repeat.
     pub fn next(
         &mut self,
         now: Instant,
-        mut draw: impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
+        draw: impl FnMut(&NodeQuery<'_>) -> Option<(NodeId, Tier)>,
         withdraw: impl FnOnce() -> bool,
     ) -> RetryStep {
         let picked = if !self.is_spent(now) {
-            self.pick(now, &mut draw)
+            self.pick(now, draw)
         } else if self.may_fall_back(now) {
-            self.pick_one_more(&mut draw)
+            self.pick_one_more(draw)
         } else {
             NodePick::Nobody
         };
@@ -251,7 +247,7 @@ impl<'a> RetryPlanner<'a> {
     pub fn beside(
         &mut self,
         now: Instant,
-        draw: impl FnOnce(&[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
+        draw: impl FnOnce(&NodeQuery<'_>) -> Option<(NodeId, Tier)>,
         withdraw: impl FnOnce() -> bool,
     ) -> Option<(NodeId, Instant)> {
         let stays_elsewhere = self.doubted.is_some() && self.tier != Tier::Own;
@@ -259,7 +255,13 @@ impl<'a> RetryPlanner<'a> {
             return None;
         }
         let passed = [&self.tried[..], &self.avoided[..]].concat();
-        let node = draw(&passed, &self.needs)?;
+        let (node, _) = draw(&NodeQuery {
+            tiers: &[Tier::Own],
+            tolerances: &[TroubleTolerance::Whole],
+            passed: &passed,
+            avoided: &[],
+            needs: self.needs,
+        })?;
         if !withdraw() {
             return None;
         }
@@ -385,15 +387,12 @@ mod tests {
     use crate::call::leader_share::OwnShortfall;
     use crate::fleet::depth::Gap;
     use crate::fleet::requirements::NodePreference;
-    use crate::fleet::standing::Hysteresis;
     use crate::fleet::tracker::Fleet;
-    use crate::fleet::{FleetMember, HealthCriteria};
     use crate::rpc::classify::Overload;
     use crate::rpc::classify::{AnnouncedLimit, LimitedQuantity, Meaning, MissingKind};
+    use crate::testing;
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chain::BlockNumber;
-
-    use crate::vocabulary::node::{NodePurpose, Role, Weight};
 
     fn journey(treatment: Treatment) -> RetryPlanner<'static> {
         speaking(treatment, None)
@@ -407,7 +406,7 @@ mod tests {
     }
 
     fn speaking(treatment: Treatment, block: Option<BlockRange>) -> RetryPlanner<'static> {
-        let deadline = crate::testing::now() + Duration::from_secs(30);
+        let deadline = testing::now() + Duration::from_secs(30);
         let attempt = Duration::from_secs(5);
         RetryPlanner::new(
             treatment,
@@ -426,8 +425,8 @@ mod tests {
     }
 
     /// Own nodes 1 to `own`, the leader 0.
-    fn drawing(own: u32) -> impl FnMut(Tier, &[NodeId], &NodeRequirements<'_>) -> Option<NodeId> {
-        move |tier, passed, _| {
+    fn drawing(own: u32) -> impl FnMut(&NodeQuery<'_>) -> Option<(NodeId, Tier)> {
+        from_tiers(move |tier, passed, _| {
             let nodes: Vec<_> = match tier {
                 Tier::Own => (1..=own).collect(),
                 Tier::Fallback => vec![0],
@@ -437,6 +436,20 @@ mod tests {
                 .into_iter()
                 .map(NodeId)
                 .find(|node| !passed.contains(node))
+        })
+    }
+
+    /// From tier to tier what `draw` finds there, given whom to pass.
+    fn from_tiers(
+        draw: impl Fn(Tier, &[NodeId], &NodeRequirements<'_>) -> Option<NodeId>,
+    ) -> impl Fn(&NodeQuery<'_>) -> Option<(NodeId, Tier)> {
+        move |query| {
+            query.tiers.iter().find_map(|tier| {
+                let all = [query.passed, query.avoided].concat();
+                let other = draw(*tier, &all, &query.needs);
+                let node = other.or_else(|| draw(*tier, query.passed, &query.needs))?;
+                Some((node, *tier))
+            })
         }
     }
 
@@ -480,7 +493,7 @@ mod tests {
     fn what_silent_nodes_left_unanswered_is_asked_of_others_for_nothing_and_once_more_of_the_fallback()
      {
         let mut journey = journey(Treatment::Read);
-        let now = crate::testing::now();
+        let now = testing::now();
         for node in [1, 2, 3, 0] {
             let step = journey.next(now, drawing(3), || false);
             assert!(matches!(step, RetryStep::Ask { node: asked, .. } if asked == NodeId(node)));
@@ -519,7 +532,7 @@ mod tests {
         assert_eq!(asked(&mut read, 1), Some(1));
         read.turn_away();
         let over = RetryStep::Finish(CallEnding::Refused(Refusal::OverCapacity));
-        let now = crate::testing::now();
+        let now = testing::now();
         assert_eq!(read.next(now, drawing(1), || true), over);
         // What may have run isn't run again; what was let wait is an attempt as any other.
         let mut once = journey(Treatment::Once);
@@ -542,13 +555,11 @@ mod tests {
             overload: Some(Overload::Refused),
             ..AttemptClass::Throttled.into()
         };
-        let second =
-            |passed: &[NodeId], needs: &NodeRequirements<'_>| drawing(3)(Tier::Own, passed, needs);
         for (refuses, is_under_way) in [(1, 2), (2, 1)] {
             let mut read = journey(Treatment::Read);
             assert_eq!(asked(&mut read, 3), Some(1));
-            let now = crate::testing::now();
-            let beside = read.beside(now, second, || true);
+            let now = testing::now();
+            let beside = read.beside(now, drawing(3), || true);
             assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
             read.hear_overload(NodeId(refuses), busy);
             assert_eq!(read.tried(), [NodeId(is_under_way)]);
@@ -559,16 +570,16 @@ mod tests {
     fn who_finds_no_place_goes_where_there_is_one_or_keeps_what_was_said() {
         let mut read = journey(Treatment::Read);
         assert_eq!(asked(&mut read, 3), Some(1));
-        assert_eq!(read.wants().1, []);
+        assert_eq!(read.wants().passed, []);
         read.divert(NodeId(3));
         assert_eq!(
             read.hear(AttemptClass::MissingData, true),
             ReplyAction::Keep
         );
         assert_eq!(asked(&mut read, 3), Some(1), "it wasn't asked");
-        assert_eq!(read.wants().1, [NodeId(3)]);
+        assert_eq!(read.wants().passed, [NodeId(3)]);
         read.turn_away();
-        let now = crate::testing::now();
+        let now = testing::now();
         assert_eq!(
             read.next(now, drawing(3), || true),
             RetryStep::Finish(CallEnding::Kept)
@@ -591,41 +602,42 @@ mod tests {
 
     #[test]
     fn a_second_node_is_paid_for_only_where_there_is_one_and_then_always() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let mut journey = journey(Treatment::Read);
         assert_eq!(asked(&mut journey, 2), Some(1));
         let unpaid = || -> bool { panic!("nobody is there to be paid for") };
-        assert_eq!(journey.beside(now, |_, _| None, unpaid), None);
-        let second =
-            |passed: &[NodeId], needs: &NodeRequirements<'_>| drawing(2)(Tier::Own, passed, needs);
-        assert_eq!(journey.beside(now, second, || false), None, "even at first");
+        assert_eq!(journey.beside(now, |_| None, unpaid), None);
+        let second = || drawing(2);
+        assert_eq!(
+            journey.beside(now, second(), || false),
+            None,
+            "even at first"
+        );
         assert_eq!(journey.attempts(), 1);
-        let beside = journey.beside(now, second, || true);
+        let beside = journey.beside(now, second(), || true);
         assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
         assert_eq!(journey.attempts(), 2);
     }
 
     #[test]
     fn looking_for_a_second_node_begins_no_wait_for_a_block() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let mut journey = of_block_7(BlockData::Block);
-        let one = |_: Tier, passed: &[NodeId], _: &NodeRequirements<'_>| {
-            passed.is_empty().then_some(NodeId(1))
-        };
+        let one = from_tiers(|_, passed, _| passed.is_empty().then_some(NodeId(1)));
         journey.next(now, one, || true);
-        assert_eq!(journey.beside(now, |_, _| None, || true), None);
+        assert_eq!(journey.beside(now, |_| None, || true), None);
         assert_eq!(journey.waits_until, None);
     }
 
     fn asked(journey: &mut RetryPlanner<'_>, own: u32) -> Option<u32> {
-        match journey.next(crate::testing::now(), drawing(own), || true) {
+        match journey.next(testing::now(), drawing(own), || true) {
             RetryStep::Ask { node, .. } => Some(node.0),
             RetryStep::Finish(_) | RetryStep::WaitUntil(_) => None,
         }
     }
 
     fn ending(journey: &mut RetryPlanner<'_>) -> CallEnding {
-        match journey.next(crate::testing::now(), drawing(1), || true) {
+        match journey.next(testing::now(), drawing(1), || true) {
             RetryStep::Finish(ending) => ending,
             RetryStep::Ask { .. } | RetryStep::WaitUntil(_) => panic!("it goes on"),
         }
@@ -799,7 +811,7 @@ mod tests {
         let mut paid = journey(Treatment::Heavy);
         asked(&mut paid, 2);
         paid.hear(limit(None), true);
-        let step = paid.next(crate::testing::now(), drawing(2), || false);
+        let step = paid.next(testing::now(), drawing(2), || false);
         assert_eq!(
             step,
             RetryStep::Finish(CallEnding::Kept),
@@ -815,7 +827,7 @@ mod tests {
             journey.hear(AttemptClass::RequestSize, true),
             ReplyAction::Drop
         );
-        let step = journey.next(crate::testing::now(), drawing(2), || false);
+        let step = journey.next(testing::now(), drawing(2), || false);
         assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
         journey.hear(AttemptClass::RequestSize, false);
         assert_eq!(asked(&mut journey, 2), Some(0));
@@ -839,8 +851,8 @@ mod tests {
     #[test]
     fn without_any_node_there_is_no_node_and_after_the_deadline_a_timeout() {
         let mut journey = journey(Treatment::Read);
-        let none = |_: Tier, _: &[NodeId], _: &NodeRequirements<'_>| None;
-        let now = crate::testing::now();
+        let none = |_: &NodeQuery<'_>| None;
+        let now = testing::now();
         assert_eq!(
             journey.next(now, none, || true),
             RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
@@ -857,7 +869,7 @@ mod tests {
         let mut spent = journey(Treatment::Read);
         asked(&mut spent, 2);
         spent.hear(AttemptClass::Timeout, false);
-        let step = spent.next(crate::testing::now(), drawing(2), || false);
+        let step = spent.next(testing::now(), drawing(2), || false);
         assert_eq!(
             step,
             RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
@@ -866,7 +878,7 @@ mod tests {
         asked(&mut free, 2);
         free.hear(AttemptClass::NoConnection, false);
         assert!(matches!(
-            free.next(crate::testing::now(), drawing(2), || false),
+            free.next(testing::now(), drawing(2), || false),
             RetryStep::Ask { .. }
         ));
     }
@@ -885,10 +897,8 @@ mod tests {
     fn refusing_when_none_is_fit_asks_no_last_resort() {
         let mut journey = journey(Treatment::Read);
         journey.allowance.fails_open = false;
-        let last = |tier: Tier, _: &[NodeId], _: &NodeRequirements<'_>| {
-            (tier == Tier::LastResort).then_some(NodeId(1))
-        };
-        let step = journey.next(crate::testing::now(), last, || true);
+        let last = from_tiers(|tier, _, _| (tier == Tier::LastResort).then_some(NodeId(1)));
+        let step = journey.next(testing::now(), last, || true);
         assert_eq!(
             step,
             RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
@@ -901,7 +911,7 @@ mod tests {
         journey.allowance.attempts_max = 1;
         assert_eq!(asked(&mut journey, 2), Some(1));
         assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
-        let step = journey.next(crate::testing::now(), drawing(2), || false);
+        let step = journey.next(testing::now(), drawing(2), || false);
         assert!(
             matches!(
                 step,
@@ -925,14 +935,16 @@ mod tests {
         asked(&mut withheld, 1);
         assert_eq!(withheld.hear_null(nobody), ReplyAction::Keep);
         assert_eq!(
-            withheld.next(crate::testing::now(), own_alone, || true),
+            withheld.next(testing::now(), own_alone, || true),
             RetryStep::Finish(CallEnding::Kept)
         );
     }
 
     /// Nobody but own node 1.
-    fn own_alone(tier: Tier, passed: &[NodeId], _: &NodeRequirements<'_>) -> Option<NodeId> {
-        (tier == Tier::Own && passed.is_empty()).then_some(NodeId(1))
+    fn own_alone(query: &NodeQuery<'_>) -> Option<(NodeId, Tier)> {
+        from_tiers(|tier, passed, _| (tier == Tier::Own && passed.is_empty()).then_some(NodeId(1)))(
+            query,
+        )
     }
 
     #[test]
@@ -1030,20 +1042,20 @@ mod tests {
             journey.hear(AttemptClass::Transport, false),
             ReplyAction::Drop
         );
-        let step = journey.next(crate::testing::now(), own_alone, || true);
+        let step = journey.next(testing::now(), own_alone, || true);
         assert_eq!(step, RetryStep::Finish(CallEnding::Kept));
     }
 
     /// Own node 1 has no block 7; whoever is asked for less than the block is found.
-    fn lacking(tier: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>) -> Option<NodeId> {
-        let is_there = tier == Tier::Own && needs.block.is_none();
-        (is_there && passed.is_empty()).then_some(NodeId(1))
+    fn lacking(query: &NodeQuery<'_>) -> Option<(NodeId, Tier)> {
+        let is_there = query.needs.block.is_none();
+        own_alone(query).filter(|_| is_there)
     }
 
     #[test]
     fn a_call_waits_one_block_time_for_its_block_and_is_then_asked_all_the_same() {
         let mut journey = of_block_7(BlockData::State);
-        let now = crate::testing::now();
+        let now = testing::now();
         let until = now + Duration::from_secs(12);
         for passed in [0, 5, 11] {
             let now = now + Duration::from_secs(passed);
@@ -1072,7 +1084,7 @@ mod tests {
     #[test]
     fn a_wait_leaves_time_to_ask_and_ends_when_a_node_has_the_block() {
         let mut short = of_block_7(BlockData::State);
-        let now = crate::testing::now();
+        let now = testing::now();
         short.allowance.deadline = now + Duration::from_secs(4);
         let until = now + Duration::from_secs(2);
         assert_eq!(
@@ -1094,11 +1106,11 @@ mod tests {
     #[test]
     fn what_all_have_pruned_is_asked_at_once() {
         let mut journey = of_block_7(BlockData::State);
-        let pruned = |_: Tier, _: &[NodeId], needs: &NodeRequirements<'_>| {
+        let pruned = from_tiers(|_, _, needs| {
             let reads = needs.block.map(|need| need.reads);
             (reads != Some(BlockData::State)).then_some(NodeId(3))
-        };
-        let step = journey.next(crate::testing::now(), pruned, || true);
+        });
+        let step = journey.next(testing::now(), pruned, || true);
         assert!(
             matches!(
                 step,
@@ -1114,7 +1126,7 @@ mod tests {
     #[test]
     fn who_is_not_fit_is_asked_for_a_block_only_after_every_fit_node_without_it() {
         // Node 9 has the block and isn't fit; 1 and the leader 0 are fit and lack it.
-        let unfit_has_it = |tier: Tier, passed: &[NodeId], needs: &NodeRequirements<'_>| {
+        let unfit_has_it = from_tiers(|tier, passed, needs| {
             let lacks = needs.block.is_some();
             let node = match tier {
                 Tier::Own => NodeId(1),
@@ -1123,14 +1135,14 @@ mod tests {
             };
             let is_open = !passed.contains(&node) && (tier == Tier::LastResort || !lacks);
             is_open.then_some(node)
-        };
+        });
         let mut journey = of_block_7(BlockData::Block);
-        let now = crate::testing::now();
+        let now = testing::now();
         let until = now + Duration::from_secs(12);
-        let step = journey.next(now, unfit_has_it, || true);
+        let step = journey.next(now, &unfit_has_it, || true);
         assert_eq!(step, RetryStep::WaitUntil(until), "it waits first");
         for (node, tier) in [(1, Tier::Own), (0, Tier::Fallback), (9, Tier::LastResort)] {
-            match journey.next(until, unfit_has_it, || true) {
+            match journey.next(until, &unfit_has_it, || true) {
                 RetryStep::Ask {
                     node: asked,
                     tier: of,
@@ -1143,7 +1155,7 @@ mod tests {
         let mut nobody_fit = of_block_7(BlockData::Block);
         let step = nobody_fit.next(
             now,
-            |tier, _, _| (tier == Tier::LastResort).then_some(NodeId(9)),
+            from_tiers(|tier, _, _| (tier == Tier::LastResort).then_some(NodeId(9))),
             || true,
         );
         assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
@@ -1152,12 +1164,12 @@ mod tests {
     #[test]
     fn a_block_that_only_the_leader_has_is_asked_of_the_leader() {
         let mut journey = of_block_7(BlockData::Block);
-        let leader = |tier: Tier, _: &[NodeId], needs: &NodeRequirements<'_>| match tier {
+        let leader = from_tiers(|tier, _, needs| match tier {
             Tier::Own => needs.block.is_none().then_some(NodeId(1)),
             Tier::Fallback => Some(NodeId(0)),
             Tier::LastResort => None,
-        };
-        let step = journey.next(crate::testing::now(), leader, || true);
+        });
+        let step = journey.next(testing::now(), leader, || true);
         assert!(
             matches!(
                 step,
@@ -1172,23 +1184,10 @@ mod tests {
 
     #[test]
     fn who_lacks_data_sends_the_call_to_the_fresher_or_the_deeper_and_shows_its_depth() {
-        let now = crate::testing::now();
+        let now = testing::now();
         let node = |head| {
-            let mut fleet = Fleet::new(HealthCriteria {
-                chain_id: None,
-                block_time: Duration::from_secs(12),
-                look: Duration::from_secs(5),
-                lag_blocks_max: 10,
-                hysteresis: Hysteresis { rise: 2, fall: 3 },
-            });
-            let member = FleetMember {
-                id: NodeId(1),
-                name: "a".into(),
-                rung: Role::Own,
-                weight: Weight::ONE,
-                purpose: NodePurpose::default(),
-            };
-            fleet.replace(vec![member], now);
+            let mut fleet = Fleet::new(testing::criteria());
+            fleet.replace(vec![testing::member(1)], now);
             let mut view = fleet.view().nodes.remove(0);
             view.head = Some(BlockNumber(head));
             view

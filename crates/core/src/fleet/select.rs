@@ -1,10 +1,13 @@
-//! An order among nodes: by weight, then by load.
+//! Drawing a node from the fleet: down the tiers, by weight, then by load.
 
 use std::time::Instant;
 
 use crate::fleet::node_view::NodeView;
-use crate::fleet::requirements::{NodePreference, NodeRequirements, TroubleTolerance};
+use crate::fleet::requirements::{
+    NodePreference, NodeQuery, NodeRequirements, Shortlist, TroubleTolerance,
+};
 use crate::fleet::sampler::SampleSpace;
+use crate::fleet::spread::{FanoutScope, spread};
 use crate::fleet::standing::{HealthState, slow_start};
 use crate::fleet::view::FleetView;
 use crate::rpc::classify::Rejection;
@@ -17,58 +20,51 @@ use crate::vocabulary::tier::Tier;
 /// A node sheds a call to the second one drawn when it costs more than this many times as much.
 const COST_RATIO_MAX: f64 = 4.0;
 
-/// Of whom a node is drawn for a call.
-#[derive(Clone, Copy, Debug)]
-pub struct Draw<'a> {
-    /// The fleet that the call sees.
-    pub view: &'a FleetView,
-    /// The tier that the node must be on.
-    pub tier: Tier,
-    /// Those that aren't asked again.
-    pub passed: &'a [NodeId],
-    /// What the call needs of it.
-    pub needs: &'a NodeRequirements<'a>,
-    /// The moment of drawing: whether nodes rest is told by it.
-    pub now: Instant,
-}
-
-impl<'a> Draw<'a> {
-    /// Draws a node that has the blocks that the call needs. Nodes that lack its method, are on another
-    /// branch than clients were told, those that rest, and then those that have no room are drawn only
-    /// when no other is left; those that have none because they are silent, only for whoever there is.
-    pub fn node(&self, dice: &mut impl Dice) -> Option<NodeId> {
-        let Draw { needs, now, .. } = *self;
-        let has_it = has_blocks(self.view, needs);
-        let open = |node: &NodeView| {
-            self.is_open(node) && has_it(node) && may_be_drawn(node, needs.caution, now)
-        };
-        let is_best = |node: &NodeView| {
-            open(node)
-                && !node.is_astray
-                && !node.lacks(needs.method, now)
-                && (needs.caution == TroubleTolerance::Trial || node.is_whole(now))
-                && node.load.limiter.has_room_for_draw()
-        };
-        if needs.wish == NodePreference::Any
-            && let Some(found) = self.by_odds(is_best, dice)
-        {
-            return Some(found);
+impl FleetView {
+    /// Draws the node to ask, and tells its tier. The node's one call, where it may have but one for
+    /// now, is taken.
+    pub fn draw(
+        &self,
+        query: &NodeQuery<'_>,
+        now: Instant,
+        dice: &mut impl Dice,
+    ) -> Option<(NodeId, Tier)> {
+        for &caution in query.tolerances {
+            for &tier in query.tiers {
+                let all = Draw {
+                    view: self,
+                    tier,
+                    caution,
+                    passed: query.passed,
+                    avoided: &[],
+                    needs: &query.needs,
+                    now,
+                };
+                let avoided = query.avoided;
+                let others = (!avoided.is_empty()).then_some(Draw { avoided, ..all });
+                let other = others.and_then(|others| others.node(dice));
+                if let Some(node) = other.or_else(|| all.node(dice)) {
+                    return Some((node, tier));
+                }
+            }
         }
-        let open = |node: &NodeView| {
-            let is_whoever = needs.caution == TroubleTolerance::Whoever;
-            open(node) && (is_whoever || node.load.limiter.has_room() || !node.is_silent(now))
-        };
-        self.by_list(open, dice)
+        None
     }
 
     /// For whose places a call waits that came to `drawn`, which has no room: those that a draw might as
     /// well have come to.
-    pub fn places(&self, drawn: NodeId) -> Vec<&'a NodeView> {
-        let Draw { needs, now, .. } = *self;
-        let has_it = has_blocks(self.view, needs);
-        let suits =
-            |node: &&NodeView| self.is_open(node) && has_it(node) && !node.standing.rests(now);
-        let mut nodes: Vec<&NodeView> = self.view.nodes.iter().filter(suits).collect();
+    pub fn places(&self, query: &NodeQuery<'_>, drawn: NodeId, now: Instant) -> Vec<&NodeView> {
+        let needs = &query.needs;
+        let has_it = has_blocks(self, needs);
+        let is_in = |node: &NodeView| {
+            let mut tiers = query.tiers.iter();
+            tiers.any(|tier| self.tier_has(*tier, node, needs.method))
+        };
+        let suits = |node: &&NodeView| {
+            let is_open = is_in(node) && !query.passed.contains(&node.id);
+            is_open && has_it(node) && !node.standing.rests(now)
+        };
+        let mut nodes: Vec<&NodeView> = self.nodes.iter().filter(suits).collect();
         let better: [&dyn Fn(&NodeView) -> bool; 3] = [
             &|node| !node.lacks(needs.method, now),
             &|node| !node.is_astray,
@@ -82,48 +78,122 @@ impl<'a> Draw<'a> {
         let best = nodes.iter().map(|node| merit(node, needs.wish)).max();
         nodes.retain(|node| Some(merit(node, needs.wish)) == best);
         if !nodes.iter().any(|node| node.id == drawn) {
-            nodes.extend(self.view.node(drawn));
+            nodes.extend(self.node(drawn));
         }
+        nodes.retain(|node| node.id == drawn || needs.shortlist.lets(node.id));
         nodes
     }
+}
 
-    /// Whether a call may go to `node` because another one of its batch does: a draw might have come
+/// A draw from one tier.
+#[derive(Clone, Copy, Debug)]
+struct Draw<'a> {
+    view: &'a FleetView,
+    tier: Tier,
+    caution: TroubleTolerance,
+    /// Those that aren't asked again.
+    passed: &'a [NodeId],
+    /// Those that aren't now.
+    avoided: &'a [NodeId],
+    needs: &'a NodeRequirements<'a>,
+    now: Instant,
+}
+
+impl<'a> Draw<'a> {
+    /// The node that the call goes to.
+    fn node(&self, dice: &mut impl Dice) -> Option<NodeId> {
+        let listed = match self.needs.shortlist {
+            Shortlist::Empty => None,
+            Shortlist::Rather(holders) => self.holder(holders, dice),
+            Shortlist::Join(nodes) => nodes.iter().copied().find(|node| self.suits(*node)),
+            Shortlist::Only(node) => {
+                return (self.tier == Tier::Own && self.lets(node)).then_some(node);
+            }
+        };
+        if listed.is_some() {
+            return listed;
+        }
+        loop {
+            let node = self.by_odds(dice).or_else(|| self.by_list(dice))?;
+            // One that is refused here won't be drawn again: it ends.
+            if node.is_in_order() || take(node, self.caution, self.now) {
+                return Some(node.id);
+            }
+        }
+    }
+
+    /// One of `holders` that has the blocks.
+    fn holder(&self, holders: &[NodeId], dice: &mut impl Dice) -> Option<NodeId> {
+        let passed = [self.passed, self.avoided].concat();
+        let scope = FanoutScope {
+            nodes_max: 1,
+            method: self.needs.method,
+            first: holders,
+            passed: &passed,
+        };
+        let drawn = spread(self.view, self.tier, scope, self.now, dice).pop()?;
+        let node = self.view.node(drawn).filter(|_| holders.contains(&drawn))?;
+        let has_it = self.needs.block.is_none_or(|need| node.meets(need));
+        has_it.then_some(drawn)
+    }
+
+    /// Whether a call may go to the node because another one of its batch does: a draw might have come
     /// to it, whoever else there is.
-    pub fn suits(&self, node: &NodeView) -> bool {
+    fn suits(&self, node: NodeId) -> bool {
         let Draw { needs, now, .. } = *self;
         let is_by_chance = self.tier != Tier::LastResort && needs.wish == NodePreference::Any;
-        is_by_chance
-            && self.is_open(node)
+        let Some(node) = self.view.node(node).filter(|_| is_by_chance) else {
+            return false;
+        };
+        self.is_open(node)
             && !node.is_astray
             && has_blocks(self.view, needs)(node)
             && !node.lacks(needs.method, now)
             && node.is_whole(now)
     }
 
-    fn is_open(&self, node: &NodeView) -> bool {
-        let is_in = self.view.tier_has(self.tier, node, self.needs.method);
-        is_in && !self.passed.contains(&node.id)
+    /// Whether a node is there for the call, and has the blocks that it needs.
+    fn can(&self) -> impl Fn(&NodeView) -> bool {
+        let has_it = has_blocks(self.view, self.needs);
+        move |node| self.is_open(node) && has_it(node) && may_be_drawn(node, self.caution, self.now)
     }
 
-    /// Draws among those that `is_best` says of that nothing speaks against them; `None`: there may be
-    /// none.
-    fn by_odds(&self, is_best: impl Fn(&NodeView) -> bool, dice: &mut impl Dice) -> Option<NodeId> {
-        let (nodes, now) = (&self.view.nodes, self.now);
-        let mut draw = |but| {
-            let among = SampleSpace {
-                nodes,
-                tier: self.tier,
-                but,
-            };
-            self.view.odds.draw(among, &is_best, now, dice)
+    fn is_open(&self, node: &NodeView) -> bool {
+        let is_in = self.view.tier_has(self.tier, node, self.needs.method);
+        is_in && self.lets(node.id)
+    }
+
+    fn lets(&self, node: NodeId) -> bool {
+        !self.passed.contains(&node) && !self.avoided.contains(&node)
+    }
+
+    /// Draws among those that nothing speaks against; `None`: there may be none.
+    fn by_odds(&self, dice: &mut impl Dice) -> Option<&'a NodeView> {
+        let Draw { needs, now, .. } = *self;
+        if needs.wish != NodePreference::Any {
+            return None;
+        }
+        let can = self.can();
+        let is_best = |node: &NodeView| {
+            can(node)
+                && !node.is_astray
+                && !node.lacks(needs.method, now)
+                && (self.caution == TroubleTolerance::Trial || node.is_whole(now))
+                && node.load.limiter.has_room_for_draw()
         };
-        let first = draw(None)?;
+        let nodes = &self.view.nodes;
+        let space = |but| SampleSpace {
+            nodes,
+            tier: self.tier,
+            but,
+        };
+        let first = self.view.odds.draw(space(None), is_best, now, dice)?;
         let conduct = &first.node.load.conduct;
         if conduct.is_doubted() && conduct.is_trial_due(now) {
             // Its faults make it dear, and only calls can tell whether it is broken.
-            return Some(first.node.id);
+            return Some(first.node);
         }
-        let second = match draw(Some(first)) {
+        let second = match self.view.odds.draw(space(Some(first)), is_best, now, dice) {
             Some(second) => Some(second.node),
             None => {
                 let is_other = |node: &&NodeView| node.id != first.node.id && is_best(node);
@@ -133,9 +203,16 @@ impl<'a> Draw<'a> {
         Some(cheaper(first.node, second, now))
     }
 
-    /// Draws by going through all of them.
-    fn by_list(&self, open: impl Fn(&NodeView) -> bool, dice: &mut impl Dice) -> Option<NodeId> {
+    /// Draws by going through all of them. Nodes that lack the method, are on another branch than clients
+    /// were told, those that rest, and then those that have no room are drawn only when no other is left;
+    /// those that have none because they are silent, only for whoever there is.
+    fn by_list(&self, dice: &mut impl Dice) -> Option<&'a NodeView> {
         let Draw { needs, now, .. } = *self;
+        let may = self.can();
+        let is_whoever = self.caution == TroubleTolerance::Whoever;
+        let open = |node: &NodeView| {
+            may(node) && (is_whoever || node.load.limiter.has_room() || !node.is_silent(now))
+        };
         let nodes = || self.view.nodes.iter().filter(|node| open(node));
         let can = |node: &NodeView| !node.lacks(needs.method, now);
         let some_can = nodes().any(can);
@@ -189,7 +266,7 @@ fn may_be_drawn(node: &NodeView, caution: TroubleTolerance, now: Instant) -> boo
 
 /// Takes `node` for a call that it was drawn for; `false`: the one call that it may have for now is
 /// somebody else's, and another draw is due.
-pub fn take(node: &NodeView, caution: TroubleTolerance, now: Instant) -> bool {
+fn take(node: &NodeView, caution: TroubleTolerance, now: Instant) -> bool {
     let conduct = &node.load.conduct;
     let is_first = conduct.is_trial_due(now) && conduct.take_trial(now);
     is_first || may_be_drawn(node, caution, now)
@@ -241,10 +318,10 @@ fn merit(node: &NodeView, wish: NodePreference) -> u64 {
 }
 
 /// The first, unless it sheds the call to the second.
-fn cheaper(first: &NodeView, second: Option<&NodeView>, now: Instant) -> NodeId {
+fn cheaper<'a>(first: &'a NodeView, second: Option<&'a NodeView>, now: Instant) -> &'a NodeView {
     match second {
-        Some(second) if is_dear(first, second, now) => second.id,
-        Some(_) | None => first.id,
+        Some(second) if is_dear(first, second, now) => second,
+        Some(_) | None => first,
     }
 }
 
@@ -304,13 +381,48 @@ mod tests {
         dice: &mut impl Dice,
     ) -> Option<NodeId> {
         let draw = Draw {
-            view,
-            tier,
             passed,
-            needs,
-            now,
+            ..Draw::from(view, tier, needs, now)
         };
-        draw.node(dice)
+        draw.untaken(dice)
+    }
+
+    impl<'a> Draw<'a> {
+        /// For whoever there is.
+        fn from(
+            view: &'a FleetView,
+            tier: Tier,
+            needs: &'a NodeRequirements<'a>,
+            now: Instant,
+        ) -> Draw<'a> {
+            Draw {
+                view,
+                tier,
+                caution: TroubleTolerance::Whoever,
+                passed: &[],
+                avoided: &[],
+                needs,
+                now,
+            }
+        }
+
+        /// The node that it comes to, whose one call is left to it.
+        fn untaken(&self, dice: &mut impl Dice) -> Option<NodeId> {
+            let found = self.by_odds(dice).or_else(|| self.by_list(dice));
+            found.map(|node| node.id)
+        }
+
+        /// Whom it comes to.
+        fn sample(self) -> Vec<u32> {
+            let mut dice = SeededDice::new(7);
+            let mut nodes: Vec<_> = (0..200)
+                .filter_map(|_| self.untaken(&mut dice))
+                .map(|node| node.0)
+                .collect();
+            nodes.sort_unstable();
+            nodes.dedup();
+            nodes
+        }
     }
 
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
@@ -395,21 +507,16 @@ mod tests {
         assert_eq!(drawn(&view, Tier::Fallback, &needs, now), [] as [u32; 0]);
         assert_eq!(drawn(&view, Tier::LastResort, &needs, now), [2]);
         let place = at_place(&view, 2);
-        let own = Draw {
-            view: &view.clone(),
-            tier: Tier::Own,
-            passed: &[],
-            needs: &needs,
-            now,
-        };
-        let waits = own.places(NodeId(2));
+        let query = NodeQuery::new(&[Tier::Own], &[], needs);
+        let waits = view.places(&query, NodeId(2), now);
         assert_eq!(
             waits.iter().map(|node| node.id).collect::<Vec<_>>(),
             [NodeId(2)]
         );
+        let suits = |view: &FleetView| Draw::from(view, Tier::Own, &needs, now).suits(NodeId(2));
+        assert!(suits(&view));
         view.nodes[place].methods = "!eth_*".parse().unwrap();
-        assert!(own.suits(&own.view.nodes[place]));
-        assert!(!own.suits(&view.nodes[place]));
+        assert!(!suits(&view));
         assert_eq!(drawn(&view, Tier::Own, &needs, now), [] as [u32; 0]);
     }
 
@@ -463,18 +570,14 @@ mod tests {
         let now = start + Duration::from_millis(2001);
         round(&mut fleet, &[at(9), ProbeOutcome::Failed, at(9)], now);
         let view = fleet.view();
+        let needs = NodeRequirements::default();
         let draw = |caution, now| {
-            let needs = NodeRequirements {
+            let draw = Draw {
                 caution,
-                ..NodeRequirements::default()
+                passed: &[NodeId(2)],
+                ..Draw::from(&view, Tier::Own, &needs, now)
             };
-            draw(
-                &view,
-                Tier::Own,
-                (&[NodeId(2)], &needs),
-                now,
-                &mut SeededDice::new(7),
-            )
+            draw.untaken(&mut SeededDice::new(7))
         };
         let both = [NodeId(1), NodeId(2)];
         assert_eq!(
@@ -647,12 +750,10 @@ mod tests {
             suspect.load.failed(Duration::ZERO, start);
         }
         let due = start + Duration::from_secs(1);
+        let needs = NodeRequirements::default();
         let own = |caution, now| {
-            let needs = NodeRequirements {
-                caution,
-                ..NodeRequirements::default()
-            };
-            drawn(&view, Tier::Own, &needs, now)
+            let draw = Draw::from(&view, Tier::Own, &needs, now);
+            Draw { caution, ..draw }.sample()
         };
         assert_eq!(own(TroubleTolerance::Trial, start), [2], "not yet");
         assert_eq!(
@@ -674,6 +775,85 @@ mod tests {
         }
         assert_eq!(own(TroubleTolerance::Whole, due), [] as [u32; 0]);
         assert_eq!(own(TroubleTolerance::Whoever, due), [1, 2]);
+    }
+
+    #[test]
+    fn the_tiers_are_gone_down_before_nodes_in_trouble_are_put_up_with() {
+        let start = crate::testing::now();
+        let mut fleet = fleet(&[1, 1, 1], start);
+        round(&mut fleet, &[at(9), at(9), at(9)], start);
+        let view = fleet.view();
+        for _ in 0..5 {
+            view.nodes[1].load.conduct.faulted("", start, start);
+        }
+        let tiers = &[Tier::Own, Tier::Fallback];
+        let mut dice = SeededDice::new(7);
+        let mut drawn = |passed: &[NodeId], avoided: &[NodeId], now| {
+            let query = NodeQuery {
+                tolerances: &[TroubleTolerance::Whole, TroubleTolerance::Whoever],
+                avoided,
+                ..NodeQuery::new(tiers, passed, NodeRequirements::default())
+            };
+            let drawn = view.draw(&query, now, &mut dice);
+            drawn.map(|(node, tier)| (node.0, tier))
+        };
+        let (own, fallback) = (Tier::Own, Tier::Fallback);
+        assert_eq!(drawn(&[], &[], start), Some((2, own)));
+        assert_eq!(drawn(&[], &[NodeId(2)], start), Some((2, own)), "no other");
+        assert_eq!(drawn(&[NodeId(2)], &[], start), Some((0, fallback)));
+        let asked = [NodeId(2), NodeId(0)];
+        assert_eq!(drawn(&asked, &[], start), Some((1, own)), "whoever is left");
+        assert_eq!(drawn(&[0, 1, 2].map(NodeId), &[], start), None);
+        let due = start + Duration::from_secs(1);
+        let trial = NodeQuery {
+            tolerances: &[TroubleTolerance::Trial],
+            ..NodeQuery::new(tiers, &[NodeId(2)], NodeRequirements::default())
+        };
+        let on_trial = || view.draw(&trial, due, &mut SeededDice::new(7));
+        assert_eq!(on_trial(), Some((NodeId(1), own)));
+        assert_eq!(on_trial(), Some((NodeId(0), fallback)), "one at a time");
+    }
+
+    #[test]
+    fn those_on_a_shortlist_are_taken_before_one_is_drawn() {
+        let now = crate::testing::now();
+        let mut fleet = fleet(&[1, 9, 1, 1], now);
+        round(&mut fleet, &[at(9), at(9), at(9), at(8)], now);
+        let view = fleet.view();
+        let tiers = [Tier::Own, Tier::Fallback];
+        let drawn = |passed: &[NodeId], shortlist, block| {
+            let needs = NodeRequirements {
+                shortlist,
+                ..needing(block, block, BlockData::Block)
+            };
+            let query = NodeQuery::new(&tiers, passed, needs);
+            let draw = |seed| view.draw(&query, now, &mut SeededDice::new(seed));
+            let mut nodes: Vec<_> = (0..50).filter_map(draw).map(|(node, _)| node.0).collect();
+            nodes.sort_unstable();
+            nodes.dedup();
+            nodes
+        };
+        let (both, second) = ([NodeId(3), NodeId(2)], [NodeId(2)]);
+        assert_eq!(drawn(&[], Shortlist::Rather(&both), 8), [2, 3]);
+        assert_eq!(drawn(&second, Shortlist::Rather(&both), 8), [3]);
+        assert_eq!(drawn(&both, Shortlist::Rather(&both), 8), [1], "no other");
+        assert_eq!(drawn(&[], Shortlist::Join(&both), 8), [3], "the first");
+        assert_eq!(drawn(&[], Shortlist::Join(&both), 9), [2], "that has it");
+        assert_eq!(drawn(&both, Shortlist::Join(&both), 9), [1]);
+        assert_eq!(drawn(&[], Shortlist::Only(NodeId(3)), 9), [3], "it alone");
+        assert_eq!(drawn(&both, Shortlist::Only(NodeId(3)), 8), [] as [u32; 0]);
+        let query = |shortlist| {
+            let needs = NodeRequirements {
+                shortlist,
+                ..NodeRequirements::default()
+            };
+            let query = NodeQuery::new(&tiers[..1], &[], needs);
+            let nodes = view.places(&query, NodeId(1), now);
+            nodes.iter().map(|node| node.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(query(Shortlist::Empty), [1, 2, 3]);
+        assert_eq!(query(Shortlist::Rather(&second)), [1, 2]);
+        assert_eq!(query(Shortlist::Only(NodeId(1))), [1]);
     }
 
     #[test]
@@ -808,14 +988,7 @@ mod tests {
     }
 
     fn drawn(view: &FleetView, tier: Tier, needs: &NodeRequirements<'_>, now: Instant) -> Vec<u32> {
-        let mut dice = SeededDice::new(7);
-        let mut nodes: Vec<_> = (0..200)
-            .filter_map(|_| draw(view, tier, (&[], needs), now, &mut dice))
-            .map(|id| id.0)
-            .collect();
-        nodes.sort_unstable();
-        nodes.dedup();
-        nodes
+        Draw::from(view, tier, needs, now).sample()
     }
 
     fn needing(from: u64, to: u64, reads: BlockData) -> NodeRequirements<'static> {

@@ -6,6 +6,7 @@ use crate::call::cache::CachePlan;
 use crate::call::last_block::BY_HASH;
 use crate::call::tag_fallback;
 use crate::call::told_blocks;
+use crate::fleet::requirements::Shortlist;
 use crate::fleet::view::FleetView;
 use crate::method::Treatment;
 use crate::method::block::ParamEdits;
@@ -25,6 +26,17 @@ pub enum Affinity {
     Rather(Vec<NodeId>),
     /// This one alone: it has the filter that the call names.
     Only(NodeId),
+}
+
+impl Affinity {
+    /// The same, as a draw heeds it.
+    pub fn shortlist(&self) -> Shortlist<'_> {
+        match self {
+            Affinity::Anyone => Shortlist::Empty,
+            Affinity::Rather(holders) => Shortlist::Rather(holders),
+            Affinity::Only(node) => Shortlist::Only(*node),
+        }
+    }
 }
 
 /// How nodes are to be asked.

@@ -2,16 +2,12 @@
 //! `ways.txt` writes it down.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::*;
-use crate::fleet::standing::Hysteresis;
 use crate::fleet::tracker::Fleet;
-use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::method::TABLE;
 use crate::method::block::Consistency;
-use crate::testing::NoMemory;
-use crate::vocabulary::node::{NodePurpose, Role, Weight};
+use crate::testing::{self, NoMemory};
 
 /// The one node took a transaction, which is looked up here, from the one client.
 struct OneTransaction;
@@ -91,29 +87,11 @@ fn params() -> Vec<(&'static str, Option<String>)> {
 
 /// A fleet of one node, whose head is 101.
 fn of_one() -> FleetView {
-    let now = crate::testing::now();
-    let mut fleet = Fleet::new(HealthCriteria {
-        chain_id: None,
-        block_time: Duration::from_secs(12),
-        look: Duration::from_secs(5),
-        lag_blocks_max: 10,
-        hysteresis: Hysteresis { rise: 1, fall: 3 },
-    });
-    let member = FleetMember {
-        id: NodeId(1),
-        name: "a".into(),
-        rung: Role::Own,
-        weight: Weight::ONE,
-        purpose: NodePurpose::default(),
-    };
-    fleet.replace(vec![member], now);
+    let now = testing::now();
+    let mut fleet = Fleet::new(testing::criteria());
+    fleet.replace(vec![testing::member(1)], now);
     for _ in 0..3 {
-        let probe = ProbeOutcome::Answered {
-            head: BlockNumber(101),
-            chain_id: None,
-            syncing: false,
-        };
-        fleet.hear_round(&[(NodeId(1), probe)], now);
+        fleet.hear_round(&[(NodeId(1), testing::at(101))], now);
     }
     fleet.view()
 }

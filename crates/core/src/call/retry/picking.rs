@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use crate::call::retry::RetryPlanner;
 use crate::call::retry::doubted::DoubtedAnswer;
-use crate::fleet::requirements::{NodePreference, NodeRequirements, TroubleTolerance};
+use crate::fleet::requirements::{NodePreference, NodeQuery, TroubleTolerance};
 use crate::method::RepeatRule;
+use crate::vocabulary::block_ref::BlockRange;
 use crate::vocabulary::node::NodeId;
 use crate::vocabulary::tier::Tier;
 
@@ -21,6 +22,12 @@ pub(super) enum NodePick {
     Nobody,
 }
 
+impl From<Option<(NodeId, Tier)>> for NodePick {
+    fn from(drawn: Option<(NodeId, Tier)>) -> NodePick {
+        drawn.map_or(NodePick::Nobody, |(node, tier)| NodePick::Node(node, tier))
+    }
+}
+
 impl<'a> RetryPlanner<'a> {
     /// Whether the fallback may be asked though all attempts are made: the own nodes broke all of them,
     /// as they do when they die together.
@@ -34,33 +41,62 @@ impl<'a> RetryPlanner<'a> {
     /// A fallback node, where no own node is left untried.
     pub(super) fn pick_one_more(
         &mut self,
-        draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
+        mut draw: impl FnMut(&NodeQuery<'_>) -> Option<(NodeId, Tier)>,
     ) -> NodePick {
         self.fell_back = true;
-        if let Some(NodePick::Node(..)) = self.descend(&[Tier::Own], self.needs, draw) {
+        if draw(&self.query(&[Tier::Own])).is_some() {
             return NodePick::Nobody;
         }
-        let picked = self.descend(&[Tier::Fallback], self.needs, draw);
-        picked.unwrap_or(NodePick::Nobody)
+        draw(&self.query(&[Tier::Fallback])).into()
     }
 
+    /// A fit node that lacks the block is right about the chain; one that isn't fit may be on another
+    /// branch, or far behind.
     pub(super) fn pick(
         &mut self,
         now: Instant,
-        draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
+        mut draw: impl FnMut(&NodeQuery<'_>) -> Option<(NodeId, Tier)>,
     ) -> NodePick {
         if let Some(doubted) = self.doubted {
             return self.pick_other(doubted, draw);
         }
-        // A fit node that lacks the block is right about the chain; who isn't fit may be on
-        // another branch, or far behind.
-        if let Some(found) = self.pick_of(FIT, now, draw) {
-            return found;
+        let unfit = self.allowance.fails_open.then_some(UNFIT);
+        for tiers in [FIT].into_iter().chain(unfit) {
+            if let Some((node, tier)) = draw(&self.query(tiers)) {
+                return NodePick::Node(node, tier);
+            }
+            if let Some(block) = self.needs.block.filter(|_| !self.asked_too_old)
+                && let Some(found) = self.pick_without(block, tiers, now, &mut draw)
+            {
+                return found;
+            }
         }
-        if !self.allowance.fails_open {
-            return NodePick::Nobody;
+        NodePick::Nobody
+    }
+
+    /// Of nodes that lack `block`: one that is up to it and, after a wait for one that has it, any.
+    fn pick_without(
+        &mut self,
+        block: BlockRange,
+        tiers: &[Tier],
+        now: Instant,
+        mut draw: impl FnMut(&NodeQuery<'_>) -> Option<(NodeId, Tier)>,
+    ) -> Option<NodePick> {
+        // Too old for them all, as far as is known: one of them says so itself.
+        let mut query = self.query(tiers);
+        query.needs.block = Some(block.of_head());
+        query.needs.wish = NodePreference::Deepest;
+        if let Some((node, tier)) = draw(&query) {
+            self.asked_too_old = true;
+            return Some(NodePick::Node(node, tier));
         }
-        self.pick_of(UNFIT, now, draw).unwrap_or(NodePick::Nobody)
+        query.needs.block = None;
+        query.needs.wish = NodePreference::Freshest;
+        let (node, tier) = draw(&query)?;
+        Some(match self.wait_end(now) {
+            Some(until) if now < until => NodePick::Later(until),
+            Some(_) | None => NodePick::Node(node, tier),
+        })
     }
 
     /// Who is to confirm what is doubted: somebody of the same tier, and where own nodes found nothing,
@@ -68,100 +104,41 @@ impl<'a> RetryPlanner<'a> {
     fn pick_other(
         &mut self,
         doubted: DoubtedAnswer,
-        draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
+        mut draw: impl FnMut(&NodeQuery<'_>) -> Option<(NodeId, Tier)>,
     ) -> NodePick {
         // Who is fresh comes before who goes back further.
         if let Some(node) = self.confirmers.pop() {
             return NodePick::Node(node, self.tier);
         }
         let may_go_beyond = doubted == DoubtedAnswer::Null && self.tier == Tier::Own;
-        let tiers = [
-            (!self.asks_beyond).then_some(self.tier),
-            may_go_beyond.then_some(Tier::Fallback),
-        ];
-        let mut found = tiers.into_iter().flatten().filter_map(|tier| {
-            let node = self.draw_on(tier, &self.needs, draw)?;
-            Some(NodePick::Node(node, tier))
-        });
-        found.next().unwrap_or(NodePick::Nobody)
-    }
-
-    /// Of the nodes of `tiers`: who has the block, then who is up to it, and, after a wait for
-    /// one that has it, any.
-    fn pick_of(
-        &mut self,
-        tiers: &[Tier],
-        now: Instant,
-        draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
-    ) -> Option<NodePick> {
-        if let Some(found) = self.descend(tiers, self.needs, draw) {
-            return Some(found);
-        }
-        let block = self.needs.block?;
-        if self.asked_too_old {
-            return None;
-        }
-        // Too old for them all, as far as is known: one of them says so itself.
-        let deepest = NodeRequirements {
-            block: Some(block.of_head()),
-            wish: NodePreference::Deepest,
-            ..self.needs
+        let tiers: &[Tier] = match (self.asks_beyond, may_go_beyond) {
+            (false, true) => FIT,
+            (false, false) => &[self.tier],
+            (true, true) => &[Tier::Fallback],
+            (true, false) => &[],
         };
-        if let Some(found) = self.descend(tiers, deepest, draw) {
-            self.asked_too_old = true;
-            return Some(found);
-        }
-        let freshest = NodeRequirements {
-            block: None,
-            wish: NodePreference::Freshest,
-            ..self.needs
-        };
-        let found = self.descend(tiers, freshest, draw)?;
-        Some(match self.wait_end(now) {
-            Some(until) if now < until => NodePick::Later(until),
-            Some(_) | None => found,
-        })
+        let mut query = self.query(tiers);
+        query.tolerances = &[TroubleTolerance::Whole];
+        draw(&query).into()
     }
 
     /// From tier to tier until somebody is found: first those that nothing speaks against, with one
-    /// on trial among them where the call may go on to another, then whoever there is.
-    fn descend(
-        &self,
-        tiers: &[Tier],
-        needs: NodeRequirements<'a>,
-        draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
-    ) -> Option<NodePick> {
+    /// on trial among them where the call may go on to another, then whoever there is. Whoever is likely
+    /// to refuse it comes last.
+    pub(super) fn query<'q>(&'q self, tiers: &'q [Tier]) -> NodeQuery<'q> {
         let is_first = self.tried.is_empty() && self.allowance.attempts_max > 1;
-        let first = if is_first && self.treatment.repeat() == RepeatRule::Freely {
-            TroubleTolerance::Trial
+        let tolerances = if is_first && self.treatment.repeat() == RepeatRule::Freely {
+            &[TroubleTolerance::Trial, TroubleTolerance::Whoever]
         } else {
-            TroubleTolerance::Whole
+            &[TroubleTolerance::Whole, TroubleTolerance::Whoever]
         };
-        [first, TroubleTolerance::Whoever]
-            .into_iter()
-            .find_map(|caution| {
-                let needs = NodeRequirements { caution, ..needs };
-                tiers.iter().find_map(|tier| {
-                    let node = self.draw_on(*tier, &needs, draw)?;
-                    Some(NodePick::Node(node, *tier))
-                })
-            })
-    }
-
-    /// Of one tier: whoever is likely to refuse it comes last.
-    fn draw_on(
-        &self,
-        tier: Tier,
-        needs: &NodeRequirements<'a>,
-        draw: &mut impl FnMut(Tier, &[NodeId], &NodeRequirements<'a>) -> Option<NodeId>,
-    ) -> Option<NodeId> {
-        if !self.avoided.is_empty() {
-            let passed = [&self.tried[..], &self.avoided[..]].concat();
-            if let Some(node) = draw(tier, &passed, needs) {
-                return Some(node);
-            }
+        NodeQuery {
+            tiers,
+            tolerances,
+            passed: &self.tried,
+            avoided: &self.avoided,
+            needs: self.needs,
         }
-        draw(tier, &self.tried, needs)
     }
 
     /// One wait a call, which leaves half of the time that it has for asking.

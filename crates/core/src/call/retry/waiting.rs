@@ -1,24 +1,24 @@
 //! A call that finds no place at a node: it waits for one, there or elsewhere, or is turned away.
 
+use std::slice;
 use std::time::Instant;
 
 use crate::call::retry::{ReplyAction, RetryPlanner};
-use crate::fleet::requirements::NodeRequirements;
+use crate::fleet::requirements::NodeQuery;
 use crate::rpc::classify::{Overload, Verdict};
 use crate::vocabulary::node::NodeId;
 
 /// So often nodes may refuse a call because they have too much to do.
 const OVERLOADS_MAX: u32 = 32;
 
-impl<'a> RetryPlanner<'a> {
-    /// What a node has to have whose place is taken instead of the last step's, and whom the call has
-    /// passed.
-    pub fn wants(&self) -> (&NodeRequirements<'a>, &[NodeId]) {
+impl RetryPlanner<'_> {
+    /// Of which nodes the place may be taken instead of the last step's.
+    pub fn wants(&self) -> NodeQuery<'_> {
         let passed = self
             .tried
             .split_last()
             .map_or(&[][..], |(_, before)| before);
-        (&self.needs, passed)
+        NodeQuery::new(slice::from_ref(&self.tier), passed, self.needs)
     }
 
     /// When all is over.

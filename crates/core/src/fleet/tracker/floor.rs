@@ -137,8 +137,8 @@ mod tests {
                 chain_id: Some(ChainId(1)),
                 block_time: 2 * SECOND,
                 look: 2 * SECOND,
-                lag_blocks_max: 10,
                 hysteresis: Hysteresis { rise: 1, fall: 3 },
+                ..crate::testing::criteria()
             });
             let members = [1, 2, 3].map(|id| FleetMember {
                 name: "node".into(),
