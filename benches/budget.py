@@ -50,12 +50,8 @@ KINDS = {
 # Those that are asked with a cache.
 CACHED = {KEPT, FRESH}
 DELAY_MS = 5
-# Functions that glibc chooses by the processor are chosen alike: valgrind shows it what is there.
 # Nothing else of the caller's surroundings is seen.
-SURROUNDINGS = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM",
-}
+SURROUNDINGS = {"PATH": "/usr/local/bin:/usr/bin:/bin", **counting.CHOSEN_ALIKE}
 
 
 def thinking(folder, programs, *nodes):

@@ -5,6 +5,7 @@ as were made. Of nine pairs the median counts.
 """
 
 import dataclasses
+import os
 import statistics
 import sys
 import tempfile
@@ -18,8 +19,8 @@ CONNECTIONS = 64
 # Of one caller by HTTP/2: so many connections, and calls at once on each.
 HTTP2 = ("--by", "http2", "--connections", 8, "--streams", 8)
 WARM_SECONDS = 1
-# Counted runs are slow: so many calls, and so many more.
-FEW, MANY = 200, 600
+# Counted runs are slow: so many calls, and so many more, by so few connections that none waits for long.
+FEW, MANY, FEW_LINES = 200, 600, ("--connections", 8)
 # Connections to the node that a run may open: no more than it has calls at once, and probes.
 OPENED_MAX = CONNECTIONS + 8
 
@@ -104,8 +105,9 @@ def counted(folder, options, way, certificate, node_port, nodes_by):
         lambda place: Forebay(place, options.forebay, [node_port], is_quiet=True, **by),
     ):
         server = make(Path(tempfile.mkdtemp(dir=folder)))
-        call = counting.asker(options.ends, *way.arguments(certificate))
-        found.append(counting.calls_counted(server, getattr(server, way.port), call, FEW, MANY)["instructions"])
+        call = counting.asker(options.ends, *way.arguments(certificate), *FEW_LINES)
+        port, alike = getattr(server, way.port), {**os.environ, **counting.CHOSEN_ALIKE}
+        found.append(counting.calls_counted(server, port, call, FEW, MANY, env=alike)["instructions"])
     return found
 
 

@@ -121,8 +121,9 @@ C_LIBRARIES = {
 
 def owner(name):
     """The crate of a symbol, or the library."""
-    if "::" in name:
-        return re.search(r"[a-z_][A-Za-z0-9_]*(?=::)", re.sub(r"\b(dyn|mut|impl|as) ", "", name)).group()
+    found = re.search(r"\b[a-z_][A-Za-z0-9_]*(?=::)", name)
+    if found:
+        return found.group()
     for library, letters in C_LIBRARIES.items():
         if re.match(letters, name):
             return f"{library} (C)"
@@ -134,7 +135,7 @@ def size(_, options):
     whole = os.path.getsize(options.forebay)
     print(f"{options.forebay}: {whole / MIB:.1f} MiB; {FILE_MIB_WANTED} MiB is wanted if it costs nothing\n")
     listed = subprocess.run(["readelf", "-SW", options.forebay], capture_output=True, text=True, check=True).stdout
-    sections = re.findall(r"\] (\S+) +(\S+) +\w+ +\w+ +(\w+)", listed)
+    sections = re.findall(r"\] (\.\S+) +(\S+) +\w+ +\w+ +(\w+)", listed)
     print("| section | KiB |\n| --- | ---: |")
     for name, kind, length in sorted(sections, key=lambda each: -int(each[2], 16)):
         if kind != "NOBITS" and int(length, 16) >= 64 * 1024:

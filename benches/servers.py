@@ -85,7 +85,18 @@ class Forebay(Server):
     ends_by = signal.SIGINT
     local = ["--method", "eth_chainId"]
 
-    def __init__(self, folder, program, node_ports, is_quiet=False, cache="0", chains=1, threads=1, certificate=None, nodes_by="http"):
+    def __init__(
+        self,
+        folder,
+        program,
+        node_ports,
+        is_quiet=False,
+        cache="0",
+        chains=1,
+        threads=1,
+        certificate=None,
+        nodes_by="http",
+    ):
         """`chains`: so many, c0, c1, …, with as many of the nodes each; or one, with all of them."""
         super().__init__(folder)
         self.local_port = self.http2_port = self.websocket_port = self.port
@@ -103,8 +114,8 @@ class Forebay(Server):
             trusted = f'ca_file: "{certificate.path}"'
             shown = f'certificate: "{certificate.path}", key: "{certificate.key}"'
             https = f'https: [{{ address: "127.0.0.1:{self.tls_port}", {shown} }}]'
-        # Quiet: nothing happens unasked while calls are counted.
-        period = "1h" if is_quiet else "5s"
+        # Quiet: nothing happens unasked while calls are counted, by what makes everything slow.
+        period, patience = ("1h", "1m") if is_quiet else ("5s", "2s")
         path = folder / "forebay.yaml"
         path.write_text(
             f"""version: 1
@@ -121,7 +132,7 @@ forebay:
     path: "{folder}/forebay.db"
     last_list: "{folder}/last-list.json"
     refresh: {period}
-  health: {{ interval: {period} }}
+  health: {{ interval: {period}, timeout: {patience} }}
   cache: {{ memory: {cache} }}
 {served}
 """
