@@ -21,6 +21,8 @@ TOLERANCE = 0.05
 # Less than this of an allocation is none.
 ALLOCATIONS_TOLERANCE = 0.25
 THINKING_FEW, THINKING_MANY = 500, 2500
+# Thinking over so many nodes may cost so many times the thinking over few.
+NODES_FEW, NODES_MANY, NODES_SHARE_MAX = 3, 1000, 1.1
 BATCH, BATCH_CALLS = "batch of 100", 100
 # The padded one has the params of the call whose answer is kept, so that both are as long to read.
 KEPT, PADDED = "kept answer", "padded local answer"
@@ -48,20 +50,16 @@ KINDS = {
 # Those that are asked with a cache.
 CACHED = {KEPT, FRESH}
 DELAY_MS = 5
-# Functions that glibc chooses by the processor are chosen alike: valgrind shows it what is there.
 # Nothing else of the caller's surroundings is seen.
-SURROUNDINGS = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM",
-}
+SURROUNDINGS = {"PATH": "/usr/local/bin:/usr/bin:/bin", **counting.CHOSEN_ALIKE}
 
 
-def thinking(folder, programs):
-    """The pure way of a call, in a program of its own."""
+def thinking(folder, programs, *nodes):
+    """The pure way of a call, in a program of its own; over so many nodes."""
     profiles = []
     for calls in (THINKING_FEW, THINKING_MANY):
         path = folder / f"thinking-{calls}"
-        command = [*counting.callgrind(path), programs / "thinking-path", str(calls)]
+        command = [*counting.callgrind(path), programs / "thinking-path", str(calls), *map(str, nodes)]
         done = subprocess.run(
             pinned(MEASURED, command), env=SURROUNDINGS, capture_output=True, text=True
         )
@@ -115,6 +113,16 @@ def judge_chains(folder, programs):
         f"{alone:,.0f} of one alone, at most {CHAINS_SHARE_MAX}"
     )
     return share <= CHAINS_SHARE_MAX
+
+
+def judge_nodes(folder, programs):
+    """Prints what many nodes add to the thinking; says whether it is little."""
+    few, many = (thinking(folder, programs, nodes)["instructions"] for nodes in (NODES_FEW, NODES_MANY))
+    print(
+        f"budget: thinking over {NODES_MANY:,} nodes: {many:,.0f} instructions, {many / few:.3f} times the {few:,.0f} "
+        f"over {NODES_FEW}, at most {NODES_SHARE_MAX}"
+    )
+    return many / few <= NODES_SHARE_MAX
 
 
 def counted(folder, programs):
@@ -177,13 +185,14 @@ def main():
         sys.exit(0 if is_little else "budget: other chains make a call dearer")
     with tempfile.TemporaryDirectory(prefix="forebay-budget-") as folder:
         found = counted(Path(folder), options.programs)
+        is_little = judge_nodes(Path(folder), options.programs)
     compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()
     if options.write:
         BUDGET.write_text(json.dumps({"compiler": compiler, **found}, indent=2) + "\n")
         print(f"budget: written: {json.dumps(found)}")
         return
     budget = json.loads(BUDGET.read_text()) if BUDGET.exists() else {}
-    if judge(found, budget):
+    if judge(found, budget) and is_little:
         return
     if budget.get("compiler") != compiler:
         print(f"budget: it was written with {budget.get('compiler')}, this is {compiler}")

@@ -14,6 +14,8 @@ from pathlib import Path
 import chains
 import counting
 import overload
+import pairs
+import program
 import scale
 from machine import MEASURED, MEASURING, Trouble, ask, started
 from servers import Forebay, Haproxy, Nginx
@@ -131,6 +133,7 @@ def each_round(way, found):
 
 
 def compare(folder, options):
+    """Small calls, forwarded and answered by itself, beside nginx and HAProxy."""
     node, said = started(options.ends, "node", folder=folder)
     with node:
         node_port = said["ports"][0]
@@ -156,20 +159,33 @@ def compare(folder, options):
         print(each_round(way, found), end="\n\n")
 
 
+RUNS = {
+    "calls": compare,
+    **pairs.RUNS,
+    "overload": overload.overload,
+    "chains": chains.chains,
+    **scale.RUNS,
+    **program.RUNS,
+}
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("what", nargs="?", default="calls", choices=["calls", "overload", "chains", *scale.RUNS])
+    of = "\n".join(f"  {name:12} {' '.join(run.__doc__.split())}" for name, run in RUNS.items())
+    parser = argparse.ArgumentParser(
+        prog="./dev bench", description=__doc__, epilog=of, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", default="calls", choices=RUNS)
     parser.add_argument("--forebay", required=True, help="the program")
     parser.add_argument("--ends", required=True, help="the caller and the node")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="of each run")
     parser.add_argument("--rate", type=int, default=8000, help="calls a second for the times")
+    parser.add_argument("--pairs", type=int, default=9, help="of runs in turns, where only two are compared")
+    parser.add_argument("--pair-seconds", type=int, default=2, help="of each run of a pair")
     parser.add_argument("--quick", action="store_true", help="without callgrind and strace")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="forebay-bench-") as folder:
-        runs = {"calls": compare, "overload": overload.overload, "chains": chains.chains, **scale.RUNS}
-        run = runs[options.what]
-        run(Path(folder), options)
+        RUNS[options.what](Path(folder), options)
 
 
 if __name__ == "__main__":

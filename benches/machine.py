@@ -153,3 +153,11 @@ def started(program, *arguments, folder):
         process.process.wait()
         raise Trouble(process.said())
     return process, json.loads(line)
+
+
+def counts(node):
+    """What a started node has counted: `connections`, and `calls` of `eth_call`."""
+    pipes = node.process
+    pipes.stdin.write("\n")
+    pipes.stdin.flush()
+    return json.loads(pipes.stdout.readline())

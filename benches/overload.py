@@ -409,7 +409,7 @@ async def measure(folder, options):
 
 
 def overload(folder, options):
-    """For `./dev bench overload`."""
+    """More calls than the nodes can do, beside HAProxy with a queue."""
     lines = asyncio.run(measure(Path(folder), options))
     print(f"{SECONDS} s each; `÷ unloaded` is p99 by that of a quarter of the load or less.\n")
     print("\n".join([HEAD, RULE, *lines]))

@@ -1,11 +1,13 @@
 """Batches, long answers, idle connections, many nodes: what does not show in small calls."""
 
 import statistics
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 from machine import Trouble, ask, started
-from servers import Forebay, Nginx
+from servers import Certificate, Forebay, Nginx
 
 MIB = 2**20
 # What it must keep to.
@@ -133,24 +135,41 @@ def slow(ends, process, port):
 
 
 def idle(folder, options):
-    """Connections that say nothing."""
+    """Connections that say nothing, of each kind before a program of its own."""
+    certificate = Certificate(folder)
+    by_tls = ("--trusted", certificate.path)
+    by_http2 = ("--by", "http2")
     node, said = started(options.ends, "node", folder=folder)
     with node:
-        server = Forebay(folder, options.forebay, said["ports"])
-        with server.start() as process:
-            before = process.memory_bytes() / MIB
-            to = ("--to", f"127.0.0.1:{server.port}", "--connections", IDLE_CONNECTIONS)
-            callers, held = started(options.ends, "idle", *to, folder=folder)
-            with callers:
-                time.sleep(2)
-                mib = process.memory_bytes() / MIB
-                cpu = process.cpu_seconds()
-                time.sleep(10)
-                share = (process.cpu_seconds() - cpu) / 10
-    holds = mib <= IDLE_MIB_MAX
+        for name, port, how, mib_max in (
+            ("HTTP/1.1", "port", (), IDLE_MIB_MAX),
+            ("HTTP/1.1 over TLS", "tls_port", by_tls, None),
+            ("HTTP/2", "http2_port", by_http2, None),
+            ("HTTP/2 over TLS", "tls_port", (*by_http2, *by_tls), None),
+        ):
+            place = Path(tempfile.mkdtemp(dir=folder))
+            server = Forebay(place, options.forebay, said["ports"], certificate=certificate)
+            silent(server, options.ends, name, (port, how), mib_max)
+
+
+def silent(server, ends, name, kind, mib_max):
+    """So many connections of a kind; prints what they take."""
+    port, how = kind
+    with server.start() as process:
+        before = process.memory_bytes() / MIB
+        to = ("--to", f"127.0.0.1:{getattr(server, port)}", "--connections", IDLE_CONNECTIONS)
+        callers, held = started(ends, "idle", *to, *how, folder=server.folder)
+        with callers:
+            time.sleep(2)
+            mib = process.memory_bytes() / MIB
+            cpu = process.cpu_seconds()
+            time.sleep(10)
+            share = (process.cpu_seconds() - cpu) / 10
+    holds = mib_max is None or mib <= mib_max
+    limit = f"; {mib_max} MiB is the limit: {verdict(holds)}" if mib_max else ""
     print(
-        f"{held['connections']:,} idle connections: {mib:.0f} MiB (before: {before:.0f} MiB), "
-        f"{share:.2%} of a core; {IDLE_MIB_MAX} MiB is the limit: {verdict(holds)}"
+        f"{held['connections']:,} idle connections by {name}: {mib:.0f} MiB (before: {before:.0f} MiB), "
+        f"{share:.2%} of a core{limit}"
     )
     if not holds:
         raise Trouble("idle connections take too much memory")

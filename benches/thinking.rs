@@ -68,7 +68,7 @@ fn plan(criterion: &mut Criterion) {
 fn selection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("selection");
     let now = clock::now();
-    for nodes in [3, 30, 300] {
+    for nodes in [3, 30, 300, 1000] {
         let view = scene::fleet(nodes, now);
         let query = NodeQuery::new(&[Tier::Own], &[], NodeRequirements::default());
         let mut dice = SeededDice::new(7);

@@ -1,4 +1,4 @@
-//! The pure way of a call, so many times as the argument says: taken apart, planned, a node drawn,
+//! The pure way of a call, so many times as the argument says, over so many nodes: taken apart, planned, a node drawn,
 //! written for the node, its answer judged, the caller's id put in. `./dev budget` counts its
 //! instructions and allocations.
 
@@ -22,18 +22,20 @@ use forebay_core::vocabulary::chance::SeededDice;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// As many as a fleet of middling size has.
+/// Unless told otherwise: as many as a fleet of middling size has.
 const NODES: u32 = 8;
 
 fn main() -> ExitCode {
-    let calls = std::env::args().nth(1).and_then(|calls| calls.parse().ok());
-    let Some(calls) = calls else {
-        eprintln!("thinking-path CALLS");
+    let argument = |at| std::env::args().nth(at);
+    let calls = argument(1).and_then(|calls| calls.parse().ok());
+    let nodes = argument(2).map_or(Ok(NODES), |nodes| nodes.parse());
+    let (Some(calls), Ok(nodes)) = (calls, nodes) else {
+        eprintln!("thinking-path CALLS [NODES]");
         return ExitCode::FAILURE;
     };
     let now = clock::now();
     let scene = Scene {
-        view: scene::fleet(NODES, now),
+        view: scene::fleet(nodes, now),
         rules: scene::rules(),
         now,
     };

@@ -56,6 +56,23 @@ impl Inbox {
         }
     }
 
+    /// Of a request for a WebSocket its key, and its length.
+    pub(crate) fn upgrade(&self) -> io::Result<Option<(String, usize)>> {
+        if !self.bytes.starts_with(b"GET ") {
+            return Ok(None);
+        }
+        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut request = httparse::Request::new(&mut headers);
+        let httparse::Status::Complete(length) =
+            request.parse(&self.bytes).map_err(io::Error::other)?
+        else {
+            return Ok(None);
+        };
+        let is_key = |name: &str| name.eq_ignore_ascii_case("sec-websocket-key");
+        let key = request.headers.iter().find(|header| is_key(header.name));
+        Ok(key.map(|key| (String::from_utf8_lossy(key.value).into_owned(), length)))
+    }
+
     pub(crate) fn answer(&self) -> io::Result<Option<Message<'_>>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut answer = httparse::Response::new(&mut headers);
@@ -79,6 +96,11 @@ impl Inbox {
         let all = head + usize::try_from(length).unwrap_or(usize::MAX);
         let body = self.bytes.get(head..all);
         Ok(body.map(|body| Message { status, body, all }))
+    }
+
+    /// What was read and not let go of.
+    pub(crate) fn held(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Lets go of a message of this length.

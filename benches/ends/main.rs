@@ -5,14 +5,20 @@
 //! two cores they share the one that the measured program leaves. Every run has an end in calls or
 //! in time. What a run found is one line of JSON on standard output.
 
+mod answers;
 mod arguments;
 mod calls;
 mod http;
+mod http2;
 mod idle;
+mod kind;
 mod large;
+mod line;
 mod node;
 mod poll;
 mod samples;
+mod stream;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -20,11 +26,15 @@ use arguments::Arguments;
 
 const USAGE: &str = "\
 ends node  [--nodes 1] [--delay MILLISECONDS] a node on a free port, or several; until its input ends
+           [--certificate PEM --key PEM]     by TLS; to a line of its input it says what it has counted
 ends call  --to ADDRESS --for SECONDS        as fast as answers come; or --calls N
            [--rate N] [--connections 64] [--method eth_call] [--batch N] [--fixed TEXT]
+           [--by http1|http2|websocket] [--streams 1] [--trusted PEM] by TLS
+           [--new yes]                       a connection of its own for each call
 ends large --to ADDRESS --bytes N            answers of this length
            [--connections 1] [--count 1] [--slow BYTES_A_SECOND --for SECONDS]
-ends idle  --to ADDRESS --connections N      one call each, then silence; until its input ends";
+ends idle  --to ADDRESS --connections N      one call each, then silence; until its input ends
+           [--by http1|http2] [--trusted PEM]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
