@@ -53,15 +53,18 @@ impl ClientAcceptor {
         let address = address.map(|address| address.ip());
         let house = self.endpoint.entry.house();
         let Some(_place) = house.connect(house.caller(address)) else {
-            return self.turn_away(stream, address).await;
+            return Box::pin(self.turn_away(stream, address)).await;
         };
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
             let stream = Replay::new(stream, BytesMut::new());
-            return http2::serve(stream, address, &self.endpoint).await;
+            // On the heap, as all but HTTP/1.1: each connection's task has room for no more than that.
+            return Box::pin(http2::serve(stream, address, &self.endpoint)).await;
         }
         match http1::serve(stream, address, &self.endpoint).await {
             Http1End::Over => {}
-            Http1End::Http2(stream) => http2::serve(stream, address, &self.endpoint).await,
+            Http1End::Http2(stream) => {
+                Box::pin(http2::serve(stream, address, &self.endpoint)).await;
+            }
             Http1End::Websocket(socket) => {
                 let http1::WebsocketUpgrade { stream, head } = *socket;
                 Box::pin(websocket::take(stream, head, address, &self.endpoint)).await;

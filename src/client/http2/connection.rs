@@ -124,11 +124,12 @@ impl Http2Session {
         let read = stream::read(&head, address, endpoint.head_options());
         drop(head);
         let backlog = self.backlog.clone();
-        self.streams.spawn(async move {
+        // Made on the heap: a task is moved several times before it runs.
+        self.streams.spawn(Box::pin(async move {
             let gate = endpoint.entry.clone();
             let stream = Http2Stream::new(read, (body, respond), backlog, gate);
             stream.serve(&endpoint).await;
-        });
+        }));
     }
 }
 
