@@ -267,6 +267,22 @@ async fn null_and_what_is_pending_are_never_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_by_number_as_if_by_hash_makes_no_node_a_liar() {
+    let mut stage = Stage::begin(1).await;
+    stage.grow().await;
+    stage.settle().await;
+    let balance = json!([stage.saver()]);
+    assert_eq!(stage.asked_twice("eth_getBalance", &balance).await.0, "hit");
+    // anvil takes it for the number.
+    let number = json!([format!("0x{:064x}", stage.head()), false]);
+    let (said, block) = stage.asked_twice("eth_getBlockByNumber", &number).await;
+    assert!(block.contains(&stage.author.chain.last().unwrap().hash));
+    assert_eq!(said, "miss");
+    let after = asked(&stage.balancer, "eth_getBalance", &balance).await;
+    assert_eq!(after.header("x-forebay-cache"), Some("hit"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_removed_node_said_is_given_no_more() {
     let mut stage = Stage::begin(2).await;
     stage.grow().await;

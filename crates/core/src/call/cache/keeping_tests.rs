@@ -388,6 +388,13 @@ fn what_names_its_block_is_kept_if_that_is_the_told_one() {
             // As it was asked for, though it was taken back.
             Err(NotKept::Unknown),
         ),
+        // A number with zeros in front, to some nodes: whoever asks so makes no node a liar.
+        (
+            "eth_getBlockByNumber",
+            format!(r#"["0x{:064x}",false]"#, 95),
+            itself(95, b'a'),
+            Err(NotKept::Unknown),
+        ),
         (
             "eth_getBlockReceipts",
             r#"["0x5f"]"#.into(),
