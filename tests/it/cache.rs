@@ -3,6 +3,7 @@
 
 mod differences;
 mod shared;
+mod sharing;
 mod stage;
 
 use std::time::Duration;
@@ -86,11 +87,12 @@ async fn a_batch_is_a_hit_if_all_were_and_a_miss_if_one_was() {
     pretend.call("eth_getCode").await;
     let [code, balance, chain] =
         ["eth_getCode", "eth_getBalance", "eth_chainId"].map(|method| call("1", method));
-    let fresh = code.replace("0x01", "0x02");
+    let [fresh, newest] = ["0x02", "0x03"].map(|address| code.replace("0x01", address));
     for (calls, wanted) in [
         (vec![&code, &balance], "hit"),
         (vec![&code, &chain], "pass"),
         (vec![&code, &chain, &fresh], "miss"),
+        (vec![&newest, &code, &chain], "miss"),
         (vec![&code, &fresh], "hit"),
     ] {
         let calls: Vec<_> = calls.into_iter().map(String::as_str).collect();
@@ -120,15 +122,17 @@ async fn an_operator_may_leave_methods_out_and_heed_who_wants_it_fresh() {
         ("content-type", "application/json"),
         ("cache-control", "no-cache"),
     ];
-    let body = call("1", "eth_getBalance");
-    let before = pretend.heard("eth_getBalance");
+    let balance = call("1", "eth_getBalance");
     let address = pretend.balancer.rpc.address;
-    let answer = post_with(address, "/", &headers, &body, PATIENCE)
-        .await
-        .unwrap();
-    assert_eq!(answer.header("x-forebay-cache"), Some("pass"));
-    assert_eq!(pretend.heard("eth_getBalance"), before + 1);
-    assert_eq!(said(&pretend, "eth_getBalance").await, "hit");
+    for body in [balance.clone(), format!("[{balance}]")] {
+        let before = pretend.heard("eth_getBalance");
+        let answer = post_with(address, "/", &headers, &body, PATIENCE)
+            .await
+            .unwrap();
+        assert_eq!(answer.header("x-forebay-cache"), Some("pass"), "{body}");
+        assert_eq!(pretend.heard("eth_getBalance"), before + 1, "{body}");
+        assert_eq!(said(&pretend, "eth_getBalance").await, "hit");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
