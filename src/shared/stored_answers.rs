@@ -350,3 +350,32 @@ impl StoredAnswers {
         self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::metrics::ProcessMetrics;
+    use crate::shared::store::StoreConfig;
+    use forebay_core::vocabulary::node::Secret;
+
+    #[test]
+    fn what_waits_to_be_written_is_bounded_and_gives_its_room_back() {
+        let config = StoreConfig {
+            url: Secret::new("redis://127.0.0.1:1".into()),
+            ca_file: None,
+            queue_bytes_max: 1 << 20,
+        };
+        let store = SharedStore::new(&config, Arc::new(ProcessMetrics::new())).unwrap();
+        let most = 2 * (1000 + WAITING_BYTES);
+        let (answers, _) = StoredAnswers::new(Arc::new(store), ("", "main"), most);
+        let (one, other) = (answers.room(1000).unwrap(), answers.room(1000).unwrap());
+        assert!(answers.room(0).is_none(), "there is no more");
+        drop(other);
+        assert!(answers.room(1001).is_none(), "nor for one byte too much");
+        assert!(answers.room(1000).is_some());
+        drop(one);
+        let (wide, _) = StoredAnswers::new(answers.store.clone(), ("", "main"), usize::MAX);
+        assert!(wide.room(ANSWER_BYTES_MAX).is_some());
+        assert!(wide.room(ANSWER_BYTES_MAX + 1).is_none(), "it is too long");
+    }
+}

@@ -3,6 +3,7 @@
 
 mod differences;
 mod shared;
+mod sharing;
 mod stage;
 
 use std::time::Duration;
@@ -86,11 +87,12 @@ async fn a_batch_is_a_hit_if_all_were_and_a_miss_if_one_was() {
     pretend.call("eth_getCode").await;
     let [code, balance, chain] =
         ["eth_getCode", "eth_getBalance", "eth_chainId"].map(|method| call("1", method));
-    let fresh = code.replace("0x01", "0x02");
+    let [fresh, newest] = ["0x02", "0x03"].map(|address| code.replace("0x01", address));
     for (calls, wanted) in [
         (vec![&code, &balance], "hit"),
         (vec![&code, &chain], "pass"),
         (vec![&code, &chain, &fresh], "miss"),
+        (vec![&newest, &code, &chain], "miss"),
         (vec![&code, &fresh], "hit"),
     ] {
         let calls: Vec<_> = calls.into_iter().map(String::as_str).collect();
@@ -120,15 +122,17 @@ async fn an_operator_may_leave_methods_out_and_heed_who_wants_it_fresh() {
         ("content-type", "application/json"),
         ("cache-control", "no-cache"),
     ];
-    let body = call("1", "eth_getBalance");
-    let before = pretend.heard("eth_getBalance");
+    let balance = call("1", "eth_getBalance");
     let address = pretend.balancer.rpc.address;
-    let answer = post_with(address, "/", &headers, &body, PATIENCE)
-        .await
-        .unwrap();
-    assert_eq!(answer.header("x-forebay-cache"), Some("pass"));
-    assert_eq!(pretend.heard("eth_getBalance"), before + 1);
-    assert_eq!(said(&pretend, "eth_getBalance").await, "hit");
+    for body in [balance.clone(), format!("[{balance}]")] {
+        let before = pretend.heard("eth_getBalance");
+        let answer = post_with(address, "/", &headers, &body, PATIENCE)
+            .await
+            .unwrap();
+        assert_eq!(answer.header("x-forebay-cache"), Some("pass"), "{body}");
+        assert_eq!(pretend.heard("eth_getBalance"), before + 1, "{body}");
+        assert_eq!(said(&pretend, "eth_getBalance").await, "hit");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -264,6 +268,22 @@ async fn null_and_what_is_pending_are_never_kept() {
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["error"]["code"], 3);
     assert_eq!(said, "hit", "a revert is of its block");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_by_number_as_if_by_hash_makes_no_node_a_liar() {
+    let mut stage = Stage::begin(1).await;
+    stage.grow().await;
+    stage.settle().await;
+    let balance = json!([stage.saver()]);
+    assert_eq!(stage.asked_twice("eth_getBalance", &balance).await.0, "hit");
+    // anvil takes it for the number.
+    let number = json!([format!("0x{:064x}", stage.head()), false]);
+    let (said, block) = stage.asked_twice("eth_getBlockByNumber", &number).await;
+    assert!(block.contains(&stage.author.chain.last().unwrap().hash));
+    assert_eq!(said, "miss");
+    let after = asked(&stage.balancer, "eth_getBalance", &balance).await;
+    assert_eq!(after.header("x-forebay-cache"), Some("hit"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

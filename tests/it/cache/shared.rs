@@ -1,122 +1,23 @@
 //! Kept answers that balancers share by a real Redis: whoever begins is warm, what is let go is so everywhere,
 //! and whatever becomes of the store, no answer is wrong.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use forebay_fake::{FakeChain, FakeConfig, FakeNode};
 use serde_json::json;
 
-use super::{keeping, purge};
-use crate::support::{Answer, Balancer, PATIENCE, RedisServer, eventually};
+use super::purge;
+use super::sharing::{Sharing, entries, is_hit};
+use crate::support::{Balancer, PATIENCE, RedisServer, eventually};
 
-/// Enough for an answer to be written behind.
-const BEHIND: Duration = Duration::from_millis(50);
 /// Who listens hears within milliseconds what is let go; who didn't would see it within 5 s.
 const HEARD: Duration = Duration::from_millis(1500);
+/// The longest that a call takes which waits in vain for a store's 20 ms.
+const FROZEN_MAX: Duration = Duration::from_millis(150);
 /// Of one batch so many calls' answers are looked for in the store.
 const BATCH_MAX: u64 = 64;
 /// No longer answer is read from the store, about, in bytes.
 const ENTRY_BYTES_MAX: u64 = 1 << 20;
-
-/// Two nodes on one chain, and two balancers before them that share a store.
-struct Sharing {
-    chain: Arc<FakeChain>,
-    nodes: Vec<FakeNode>,
-    one: Balancer,
-    other: Balancer,
-    /// Calls so far that nobody has made before.
-    made: AtomicU64,
-}
-
-impl Sharing {
-    async fn over(server: &RedisServer, chain_id: u64) -> Sharing {
-        let chain = FakeChain::still(chain_id, 100);
-        let (mut nodes, mut list) = (Vec::new(), String::new());
-        for name in ["a", "b"] {
-            let node = FakeNode::start(FakeConfig::following(&chain))
-                .await
-                .unwrap();
-            node.set_chain_id(chain_id);
-            list += &format!("    - {{ url: \"{}\", name: {name} }}\n", node.url());
-            nodes.push(node);
-        }
-        let beginning = keeping("").replace("  listen: {", "  listen: { admin: \"@ADMIN@\",");
-        let url = server.url();
-        let yaml =
-            format!("{beginning}  shared: {{ kind: valkey, url: \"{url}\" }}\n  nodes:\n{list}");
-        let sharing = Sharing {
-            chain,
-            nodes,
-            one: Balancer::start(&yaml, &[]).await,
-            other: Balancer::start(&yaml, &[]).await,
-            made: AtomicU64::new(0),
-        };
-        sharing.meet().await;
-        sharing
-    }
-
-    /// A call that nobody has made before.
-    fn fresh(&self) -> String {
-        let made = self.made.fetch_add(1, Ordering::Relaxed);
-        let address = format!("0x{made:040x}");
-        json!({"jsonrpc": "2.0", "id": 1, "method": "eth_getBalance", "params": [address, "latest"]})
-            .to_string()
-    }
-
-    fn heard(&self) -> u64 {
-        self.nodes
-            .iter()
-            .map(|it| it.calls_of("eth_getBalance"))
-            .sum()
-    }
-
-    /// Returns when what one keeps the other finds, and the other way round.
-    async fn meet(&self) {
-        for (from, to) in [(&self.one, &self.other), (&self.other, &self.one)] {
-            eventually("they share", PATIENCE, async || {
-                let body = self.fresh();
-                from.post(&body).await;
-                // It is written behind.
-                tokio::time::sleep(BEHIND).await;
-                is_hit(&to.post(&body).await)
-            })
-            .await;
-        }
-    }
-
-    /// So many calls that one has asked, and whose answers have come to the store.
-    async fn stored(&self, server: &RedisServer, calls: u64) -> Vec<String> {
-        let before = entries(server).await.len() as u64;
-        let mut all = Vec::new();
-        for _ in 0..calls {
-            let body = self.fresh();
-            self.one.post(&body).await;
-            all.push(body);
-        }
-        eventually("all are stored", PATIENCE, async || {
-            entries(server).await.len() as u64 >= before + calls
-        })
-        .await;
-        all
-    }
-
-    /// Asked at one, and written to the store.
-    async fn kept_by_one(&self) -> String {
-        let body = self.fresh();
-        self.one.post(&body).await;
-        tokio::time::sleep(BEHIND).await;
-        body
-    }
-}
-
-/// What the entries are called that the store has.
-async fn entries(server: &RedisServer) -> Vec<String> {
-    let said = server.ask("KEYS forebay:main:answer:*").await;
-    let lines = said.lines().filter(|line| line.starts_with("forebay:"));
-    lines.map(str::to_string).collect()
-}
 
 /// How many bytes the store has said so far.
 async fn bytes_said(server: &RedisServer) -> u64 {
@@ -124,11 +25,6 @@ async fn bytes_said(server: &RedisServer) -> u64 {
     let mut lines = said.lines();
     let said = lines.find_map(|line| line.strip_prefix("total_net_output_bytes:"));
     said.unwrap().trim().parse().unwrap()
-}
-
-fn is_hit(answer: &Answer) -> bool {
-    assert!(answer.json().get("error").is_none(), "{}", answer.text());
-    answer.header("x-forebay-cache") == Some("hit")
 }
 
 async fn shared_hits(balancer: &Balancer) -> f64 {
@@ -252,7 +148,7 @@ async fn what_a_node_has_said_that_lies_to_one_balancer_no_other_gives() {
     let server = RedisServer::start().await;
     let sharing = Sharing::over(&server, 1).await;
     let mut of_a = Vec::new();
-    while of_a.len() < 3 {
+    while of_a.len() < 6 {
         let body = sharing.kept_by_one().await;
         let answer = sharing.one.post(&body).await;
         if answer.header("x-forebay-node") == Some("a") {
@@ -277,13 +173,17 @@ async fn what_a_node_has_said_that_lies_to_one_balancer_no_other_gives() {
         generations.contains("node:a")
     })
     .await;
-    for body in of_a {
-        let asked = sharing.heard();
-        eventually("the other gives it no more", PATIENCE, async || {
-            sharing.other.post(&body).await;
-            sharing.heard() > asked
-        })
-        .await;
+    // Nor does that one itself. Each is asked for other ones: what it hears anew it shares.
+    let (of_one, of_other) = of_a.split_at(3);
+    for (balancer, of_a) in [(&sharing.one, of_one), (&sharing.other, of_other)] {
+        for body in of_a {
+            let asked = sharing.heard();
+            eventually("it is given no more", PATIENCE, async || {
+                balancer.post(body).await;
+                sharing.heard() > asked
+            })
+            .await;
+        }
     }
 }
 
@@ -402,4 +302,84 @@ async fn whatever_becomes_of_the_store_calls_are_answered_as_if_there_were_none(
         !is_hit(&sharing.other.post(&body).await)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_waits_milliseconds_for_a_store_that_is_frozen() {
+    let server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    let failed = async || {
+        let name = "forebay_shared_store_failures_total";
+        let failed = sharing.one.metric(name, &[("operation", "get")]);
+        failed.await.unwrap_or_default()
+    };
+    let before = failed().await;
+    server.process.pause();
+    // At once: after some that come late none is asked for any more.
+    let took = futures_util::future::join_all((0..3).map(async |_| {
+        let body = sharing.fresh();
+        let began = forebay::clock::now();
+        assert!(!is_hit(&sharing.one.post(&body).await));
+        began.elapsed()
+    }));
+    let took = took.await;
+    assert!(failed().await > before, "it was asked");
+    // The machine may do much else.
+    let quickest = took.iter().min().unwrap();
+    assert!(*quickest < FROZEN_MAX, "{took:?}");
+    server.process.resume();
+    sharing.meet().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_has_said_that_one_balancer_lists_no_more_no_other_gives() {
+    let server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    let mut of_both = Vec::new();
+    for node in ["a", "b"] {
+        loop {
+            let body = sharing.kept_by_one().await;
+            let answer = sharing.other.post(&body).await;
+            if is_hit(&answer) && answer.header("x-forebay-node") == Some(node) {
+                of_both.push(body);
+                break;
+            }
+        }
+    }
+    let [of_a, of_b] = of_both.try_into().unwrap();
+    sharing.one.takes_out("a");
+    eventually("the other gives it no more", PATIENCE, async || {
+        !is_hit(&sharing.other.post(&of_a).await)
+    })
+    .await;
+    assert!(is_hit(&sharing.other.post(&of_b).await), "what others said");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_hear_what_is_let_go_reads_nothing() {
+    let server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    let mut all = sharing.stored(&server, 80).await.into_iter();
+    for command in ["ACL SETUSER default -psubscribe", "CLIENT KILL TYPE pubsub"] {
+        let said = server.ask(command).await;
+        assert!(!said.starts_with('-'), "{command}: {said}");
+    }
+    // Until it has noticed; one answer may come too late by chance.
+    let mut misses = 0;
+    while misses < 5 {
+        let body = all.next().expect("it reads though it can't hear");
+        let is_found = is_hit(&sharing.other.post(&body).await);
+        misses = if is_found { 0 } else { misses + 1 };
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for body in all {
+        assert!(!is_hit(&sharing.other.post(&body).await), "{body}");
+    }
+    assert_eq!(
+        sharing.other.metric("forebay_shared_store_up", &[]).await,
+        Some(1.0),
+        "it answers all the same"
+    );
+    server.ask("ACL SETUSER default +psubscribe").await;
+    sharing.meet().await;
 }

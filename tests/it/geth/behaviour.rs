@@ -7,7 +7,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::stage::Stage;
-use crate::support::{Consensus, Heard, LOOPER, Listener, PATIENCE, Rpc, exchange, post};
+use crate::support::{
+    Consensus, Heard, LOOPER, Listener, PATIENCE, Rpc, eventually, exchange, post,
+};
 
 /// Long enough for what must not come to have come.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -50,6 +52,29 @@ async fn geth_tells_the_tip_alone_an_ancestor_and_its_logs_again_and_of_a_set_he
     node.call("debug_setHead", json!([below])).await;
     assert_eq!(heads.next_within(SILENCE).await, None);
     assert_eq!(logs.next_within(SILENCE).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn geth_takes_a_precompile_away_for_a_null_and_no_kept_answer_is_given_for_it() {
+    let mut stage = Stage::set(&[("a", &[])], "").await;
+    stage.chain.grow(1).await;
+    stage.shows_the_tip().await;
+    let node = stage.chain.node("a").rpc;
+    let sha256 = format!("0x{:040x}", 2);
+    let called = json!({"to": sha256, "data": "0x01"});
+    let asked = |overrides: Value| json!([called, "latest", overrides]);
+    let (without, with) = (asked(json!({})), asked(json!({ &sha256: null })));
+    let hash = node.call("eth_call", without.clone()).await;
+    assert_ne!(hash, "0x");
+    assert_eq!(node.call("eth_call", with.clone()).await, "0x");
+    eventually("an answer is kept", PATIENCE, async || {
+        let name = "forebay_cache_hits_total";
+        assert_eq!(stage.rpc().call("eth_call", without.clone()).await, hash);
+        let hits = stage.balancer.metric(name, &[("method", "eth_call")]);
+        hits.await > Some(0.0)
+    })
+    .await;
+    assert_eq!(stage.rpc().call("eth_call", with).await, "0x");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,10 +28,8 @@ pub enum BlockNaming {
     Unsaid,
 }
 
-/// Chains whose nodes read the clock of the wall for calls at the latest block: equal calls at equal
-/// blocks differ. All are made of the ZKsync stack (matter-labs/zksync-era,
-/// `core/node/api_server/src/execution_sandbox`; zksync-os-server #748).
-const BY_WALL_CLOCK: &[u64] = &[
+/// Chains made of the ZKsync stack.
+const ZKSYNC: &[u64] = &[
     232,    // Lens
     300,    // ZKsync Era's testnet
     324,    // ZKsync Era
@@ -42,9 +40,18 @@ const BY_WALL_CLOCK: &[u64] = &[
     50_104, // Sophon
 ];
 
-/// Whether state that is read at a block of this chain is more than the block's.
+/// Whether state that is read at a block of this chain is more than the block's: its nodes read the clock of
+/// the wall for calls at the latest block (matter-labs/zksync-era, `core/node/api_server/src/execution_sandbox`;
+/// zksync-os-server #748).
 pub fn is_by_wall_clock(chain: u64) -> bool {
-    BY_WALL_CLOCK.contains(&chain)
+    ZKSYNC.contains(&chain)
+}
+
+/// Whether something is added to what nodes of this chain say of a block until that is final: `l1BatchNumber`
+/// of blocks, transactions, receipts and logs is `null` for as long as the batch isn't sealed
+/// (matter-labs/zksync-era, `core/lib/dal/src/blocks_dal.rs`).
+pub fn is_added_to(chain: u64) -> bool {
+    ZKSYNC.contains(&chain)
 }
 
 #[cfg(test)]
@@ -77,7 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn the_wall_clock_is_of_few_chains() {
-        assert!(is_by_wall_clock(324) && !is_by_wall_clock(1) && !is_by_wall_clock(42_161));
+    fn few_chains_say_more_of_a_block_than_what_is_its_own() {
+        for is_so in [is_by_wall_clock, is_added_to] {
+            assert!(is_so(324) && !is_so(1) && !is_so(42_161));
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Params as they are meant: different meanings are never written alike, and equal ones are, as clients write them.
 //!
 //! White space, the order of members and the case of hexadecimal digits mean nothing; nor does a member
-//! of the call's own object that is `null`. What the block is called is left out: what it stands for is
-//! part of the key apart. What can be read in two ways (keys twice, or alike but for their case, escapes)
-//! has no canonical form.
+//! of a transaction to be called that is `null`. Any other `null` counts: an account that overrides nothing is
+//! no precompile any more. What the block is called is left out: what it stands for is part of the key apart.
+//! What can be read in two ways (keys twice, or alike but for their case, escapes) has no canonical form.
 //!
 //! The form is JSON without white space, its members sorted, its hexadecimal digits small, with a bare `B` for
 //! the block. Most params come in it but for that: then nothing is written anew.
@@ -42,6 +42,26 @@ type Member = (Range<usize>, Range<usize>);
 type MemberList = SmallVec<[Member; 12]>;
 
 const FILTER_BLOCKS: [&[u8]; 3] = [b"\"fromBlock\"", b"\"toBlock\"", b"\"blockHash\""];
+
+/// Members of a transaction that is called (execution-apis `src/schemas/transaction.yaml`): each may be left out.
+const CALLED: [&[u8]; 16] = [
+    b"\"accessList\"",
+    b"\"authorizationList\"",
+    b"\"blobVersionedHashes\"",
+    b"\"chainId\"",
+    b"\"data\"",
+    b"\"from\"",
+    b"\"gas\"",
+    b"\"gasPrice\"",
+    b"\"input\"",
+    b"\"maxFeePerBlobGas\"",
+    b"\"maxFeePerGas\"",
+    b"\"maxPriorityFeePerGas\"",
+    b"\"nonce\"",
+    b"\"to\"",
+    b"\"type\"",
+    b"\"value\"",
+];
 
 /// What stands in the place of the block.
 const BLOCK: &[u8] = b"B";
@@ -349,7 +369,7 @@ impl<Out: FnMut(&[u8])> CanonicalWriter<'_, Out> {
 fn is_left_out(key: &[u8], value: &[u8], kind: ObjectKind) -> bool {
     match kind {
         ObjectKind::Inner => false,
-        ObjectKind::Own => value == b"null",
+        ObjectKind::Own => value == b"null" && CALLED.contains(&key),
         ObjectKind::Filter => value == b"null" || (key == b"\"topics\"" && value == b"[]"),
     }
 }

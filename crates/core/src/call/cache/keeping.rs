@@ -11,7 +11,7 @@ use crate::call::cache::naming::{self, NamedBlock};
 use crate::call::cache::subject::{CachePlan, KeptBlock};
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
-use crate::method::retention::Retention;
+use crate::method::retention::{Retention, is_added_to};
 use crate::rpc::answer::RpcError;
 use crate::rpc::whole_answer::WholeAnswer;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
@@ -88,6 +88,11 @@ pub fn terms(
         }
         Retention::State => unsaid(plan, moment)?,
     };
+    let chain = moment.view.chain_id.or(moment.view.nodes_chain);
+    let is_final = Some(number) <= moment.view.finalized_head;
+    if !is_final && chain.is_some_and(|chain| is_added_to(chain.0)) {
+        return Err(NotKept::Fleeting);
+    }
     Ok(KeptTerms {
         node: moment.asked.id,
         losses: moment.asked.evidence.losses,

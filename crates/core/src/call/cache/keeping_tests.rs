@@ -388,6 +388,13 @@ fn what_names_its_block_is_kept_if_that_is_the_told_one() {
             // As it was asked for, though it was taken back.
             Err(NotKept::Unknown),
         ),
+        // A number with zeros in front, to some nodes: whoever asks so makes no node a liar.
+        (
+            "eth_getBlockByNumber",
+            format!(r#"["0x{:064x}",false]"#, 95),
+            itself(95, b'a'),
+            Err(NotKept::Unknown),
+        ),
         (
             "eth_getBlockReceipts",
             r#"["0x5f"]"#.into(),
@@ -404,6 +411,46 @@ fn what_names_its_block_is_kept_if_that_is_the_told_one() {
         let kept = result_kept(&story, (method, &params), &result);
         let kept = kept.map(|terms| (terms.number, terms.condition));
         assert_eq!(kept, wanted, "{method} {params} {result}");
+    }
+}
+
+#[test]
+fn where_nodes_add_to_blocks_what_is_final_is_kept_alone() {
+    let story = Story::begin();
+    let block = |number| format!(r#"["0x{number:x}",false]"#);
+    let receipt = format!(r#"["{TX}"]"#);
+    let logs = r#"[{"fromBlock":"0x5f","toBlock":"0x5f"}]"#;
+    for (method, params, result, is_final) in [
+        ("eth_getBlockByNumber", &*block(95), itself(95, b'a'), false),
+        ("eth_getBlockByNumber", &block(70), itself(70, b'a'), true),
+        (
+            "eth_getTransactionReceipt",
+            &receipt,
+            inside(95, b'a'),
+            false,
+        ),
+        (
+            "eth_getTransactionReceipt",
+            &receipt,
+            inside(80, b'a'),
+            true,
+        ),
+        (
+            "eth_getLogs",
+            logs,
+            format!("[{}]", inside(95, b'a')),
+            false,
+        ),
+    ] {
+        let reply = KeptReply::Result(result.as_bytes());
+        for (chain, wanted) in [(324, is_final), (1, true)] {
+            let view = FleetView {
+                chain_id: Some(ChainId(chain)),
+                ..story.view()
+            };
+            let kept = kept((&view, &view), (method, params), reply.clone(), story.now);
+            assert_eq!(kept.is_ok(), wanted, "{chain} {method} {params}");
+        }
     }
 }
 

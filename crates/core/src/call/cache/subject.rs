@@ -57,7 +57,7 @@ pub struct CachePlan {
     pub block: KeptBlock,
     /// Where a range of several blocks begins.
     pub from: Option<BlockNumber>,
-    /// It was asked for by the block's own hash.
+    /// It was asked for by the block's own hash, where a node can take it for nothing else.
     pub is_by_hash: bool,
 }
 
@@ -113,7 +113,8 @@ pub(crate) fn plan(
         retention,
         block,
         from,
-        is_by_hash: refs.hash.is_some(),
+        // Where numbers are asked for, some nodes take a hash for one that begins with zeros (alloy).
+        is_by_hash: refs.hash.is_some() && !matches!(method.place, BlockParam::At { .. }),
     })
 }
 
