@@ -21,7 +21,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -31,7 +30,7 @@ use pingora::listeners::{ListenerConfig, tls::TlsSettings};
 use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
-use pingora::services::{background::background_service, listening::Service};
+use pingora::services::listening::Service;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::AdminApp;
@@ -41,14 +40,10 @@ use crate::background::service::BackgroundTasks;
 use crate::call::chains::Chains;
 use crate::client::{accept::ClientAcceptor, endpoint::Endpoint, metrics::MetricsApp};
 use crate::config::settings::{ListenSettings, Settings, ShutdownSettings};
-use crate::node::access::NodeAccess;
-use crate::node::connector::Connector;
-use crate::node::probe::Prober;
 use crate::observe::metrics::ProcessMetrics;
 use crate::shared::admission::Admission;
 use crate::shared::certificates::ListenerCertificate;
 use crate::shared::house_limits::{ChainShare, HouseLimits};
-use crate::shared::premises::Premises;
 use crate::shared::upgrade_heads;
 use crate::shutdown::GracefulShutdown;
 use forebay_core::vocabulary::caps::Caps;
@@ -95,58 +90,32 @@ impl App {
     /// # Errors
     /// The registry or a certificate can't be opened, an address is taken, or the default chain's nodes were
     /// another chain's before.
-    #[expect(clippy::too_many_lines, reason = "one part after another")]
     pub fn new(
         settings: Settings,
-        mut conf: ServerConf,
+        conf: ServerConf,
         source: Option<ConfigFile>,
         is_upgrade: bool,
     ) -> anyhow::Result<App> {
         crate::node::install_tls();
-        // Only an upgrade waits for this: SIGTERM's own farewell is over by then.
-        conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
-        // `check` says so: we stay in the foreground.
-        conf.daemon = false;
         let certificates = certificates::open(&settings)?;
         if !is_upgrade {
             check_addresses(&settings)?;
         }
         registries::judge_default(&settings)?;
         let metrics = Arc::new(ProcessMetrics::new());
-        let access = Arc::new(NodeAccess::new(&conf)?);
-        let connector = Arc::new(Connector::new(&access));
-        let prober = Prober::new(access).context("setting up probes")?;
-        let opt = Opt {
-            upgrade: is_upgrade,
-            ..Opt::default()
-        };
-        let mut server = Server::new_with_opt_and_conf(opt, conf);
-        let ca_file = server.configuration.ca_file.as_deref();
+        let mut server = server(conf, &settings, is_upgrade);
+        let conf = server.configuration.clone();
+        let ca_file = conf.ca_file.as_deref();
         #[cfg(feature = "otlp")]
         let exporter = span_export::exporter(&settings, &metrics, ca_file)?;
         let caps = resources::caps(&settings);
         let shared = several::open(&settings, &caps, &metrics, ca_file)?;
-        let premises = Arc::new(Premises::new(caps));
         let (orders, obeyed) = mpsc::unbounded_channel();
         let is_alone = settings.chains.is_empty();
-        let factory = ChainFactory {
-            registries: registries::registries(&settings)?,
-            premises: premises.clone(),
-            limits: HouseLimits::new(&chains_caps(&caps, is_alone)),
-            sockets: Arc::new(ArcSwap::from_pointee(from_settings::socket_limits(
-                &settings, &caps,
-            ))),
-            metrics: metrics.clone(),
-            connector,
-            shared: shared.clone(),
-            prober: prober.clone(),
-            idle_max: server.configuration.upstream_keepalive_pool_size,
-            listeners: settings.listen.addresses(),
-            orders,
-            made: AtomicU64::new(1),
-            certificates_told: Arc::default(),
-            cache: from_settings::cache(&caps),
-        };
+        let limits = HouseLimits::new(&chains_caps(&caps, is_alone));
+        let parts = (shared.clone(), metrics.clone(), orders);
+        let factory = ChainFactory::new(&settings, &conf, (caps, limits), parts)?;
+        let (premises, prober) = (factory.premises.clone(), factory.prober.clone());
         let live = RuntimeConfig::new(&settings, factory);
         let entry = entry(&live, &caps, is_alone);
         let mut services = ServiceSet::new(premises.closing());
@@ -160,31 +129,23 @@ impl App {
             &live,
         );
         let (chains, shutdown) = (live.chains.clone(), live.shutdown.clone());
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = settings.all_chains().count();
-        let threads = threads.clamp(1, HOUSEKEEPERS_MAX.min(cores));
+        let threads = housekeepers(&settings);
         let renewals = renewals(certificates, &metrics);
         let reload = source.map(|source| source.followed(settings, live));
         let supervisor = ChainSupervisor::new(obeyed);
         let mut housekeeping = BackgroundTasks::new(supervisor, prober, reload, renewals);
-        let meeting_place = upgrade_heads::meeting_place(&server.configuration.upgrade_sock);
+        let meeting_place = upgrade_heads::meeting_place(&conf.upgrade_sock);
         if is_upgrade {
             housekeeping = housekeeping.after(meeting_place.clone(), chains.clone().fleets());
         }
         #[cfg(feature = "otlp")]
         if let Some(exporter) = exporter {
-            let mut exporter = background_service("traces", exporter);
-            exporter.threads = Some(1);
-            services.add(&mut server, exporter);
+            services.background(&mut server, ("traces", 1), exporter);
         }
         if let Some(shared) = shared {
-            let mut store = background_service("shared", StoreService(shared.store));
-            store.threads = Some(1);
-            services.add(&mut server, store);
+            services.background(&mut server, ("shared", 1), StoreService(shared.store));
         }
-        let mut housekeeping = background_service("housekeeping", housekeeping);
-        housekeeping.threads = Some(threads);
-        services.add(&mut server, housekeeping);
+        services.background(&mut server, ("housekeeping", threads), housekeeping);
         // Last: until then nothing is taken from a process that serves, and whatever fails has failed.
         server.bootstrap();
         Ok(App {
@@ -215,6 +176,26 @@ impl App {
             shutdown_signal: Box::new(farewell),
         });
     }
+}
+
+/// Pingora's server, without services so far.
+fn server(mut conf: ServerConf, settings: &Settings, is_upgrade: bool) -> Server {
+    // Only an upgrade waits for this: SIGTERM's own farewell is over by then.
+    conf.grace_period_seconds = Some(settings.shutdown.drain.as_secs());
+    // `check` says so: we stay in the foreground.
+    conf.daemon = false;
+    let opt = Opt {
+        upgrade: is_upgrade,
+        ..Opt::default()
+    };
+    Server::new_with_opt_and_conf(opt, conf)
+}
+
+/// Threads of the background tasks.
+fn housekeepers(settings: &Settings) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let chains = settings.all_chains().count();
+    chains.clamp(1, HOUSEKEEPERS_MAX.min(cores))
 }
 
 /// What chains share; where they are several, a part is for what comes before its chain is known.

@@ -297,7 +297,7 @@ fn status_of(chain: &AdminChain, chains: &AdminChains) -> AdminResponse {
         at: clock::unix_millis(),
     };
     let gate = &chain.engine.gate;
-    let inside = (gate.requests(), gate.is_closing());
+    let inside = (gate.requests(), gate.ends_connections());
     let glances = chains.all().iter();
     let glances = glances.map(|chain| glance(chain, inside.1, moment));
     let status = status::status(chain, glances.collect(), inside, moment);

@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use pingora::server::configuration::ServerConf;
 use tokio::sync::{mpsc, watch};
 
 use super::several::SharedParts;
 use crate::admin::AdminHandlers;
 use crate::app::from_settings;
-use crate::app::registries::{Registries, nodes_environment};
+use crate::app::registries::{self, Registries, nodes_environment};
 use crate::background::answer_exchange::AnswerExchange;
 use crate::background::chain_supervisor::ChainOrder;
 use crate::background::chain_tasks::ChainTasks;
@@ -31,6 +33,7 @@ use crate::call::lookups::Lookups;
 use crate::clock;
 use crate::config;
 use crate::config::settings::{RegistryKind, Settings};
+use crate::node::access::NodeAccess;
 use crate::node::connector::Connector;
 use crate::node::probe::Prober;
 use crate::observe::metrics::{ChainMetrics, ProcessMetrics};
@@ -50,10 +53,18 @@ use crate::shared::stored_answers::{StoredAnswers, StoredWrite};
 use forebay_core::call::retry_budget::RetryBudget;
 use forebay_core::fleet::awaited_blocks::OtherBalancers;
 use forebay_core::fleet::tracker::Fleet;
+use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::chain::ChainName;
 
 /// A caller of the next chain is so many slots away.
 const SALT_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The store, the metrics and the supervisor of all.
+type ProcessParts = (
+    Option<SharedParts>,
+    Arc<ProcessMetrics>,
+    mpsc::UnboundedSender<ChainOrder>,
+);
 
 /// What all chains share, and what makes them.
 pub(super) struct ChainFactory {
@@ -88,6 +99,36 @@ pub(super) struct RunningChain {
 }
 
 impl ChainFactory {
+    /// What makes chains within `caps`, of which they have `limits` together.
+    ///
+    /// # Errors
+    /// The registry can't be opened, or nodes can't be reached as `conf` says.
+    pub(super) fn new(
+        settings: &Settings,
+        conf: &ServerConf,
+        (caps, limits): (Caps, Arc<HouseLimits>),
+        (shared, metrics, orders): ProcessParts,
+    ) -> anyhow::Result<ChainFactory> {
+        let access = Arc::new(NodeAccess::new(conf)?);
+        let sockets = from_settings::socket_limits(settings, &caps);
+        Ok(ChainFactory {
+            registries: registries::registries(settings)?,
+            premises: Arc::new(Premises::new(caps)),
+            limits,
+            sockets: Arc::new(ArcSwap::from_pointee(sockets)),
+            metrics,
+            connector: Arc::new(Connector::new(&access)),
+            shared,
+            prober: Prober::new(access).context("setting up probes")?,
+            idle_max: conf.upstream_keepalive_pool_size,
+            listeners: settings.listen.addresses(),
+            orders,
+            made: AtomicU64::new(1),
+            certificates_told: Arc::default(),
+            cache: from_settings::cache(&caps),
+        })
+    }
+
     /// Puts a chain together, and begins what happens unasked for it. `stored_as`: under which name its
     /// nodes are written down; `None`: as the default one's.
     pub(super) fn make(

@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join_all, select_all};
 use pingora::apps::ServerApp;
 use pingora::server::{ListenFds, Server, ShutdownWatch};
+use pingora::services::background::{BackgroundService, background_service};
 use pingora::services::listening::Service;
 use pingora::services::{
     Service as Starts, ServiceHandle, ServiceReadyNotifier, ServiceWithDependents,
@@ -141,6 +142,18 @@ impl ServiceSet {
         let vital = CriticalService::new(service, self.leaving.clone());
         self.tripwires.push(vital.tripwire());
         server.add_service(vital)
+    }
+
+    /// Adds what works unasked, on so many threads.
+    pub(super) fn background(
+        &mut self,
+        server: &mut Server,
+        (name, threads): (&str, usize),
+        task: impl BackgroundService + Send + Sync + 'static,
+    ) {
+        let mut service = background_service(name, task);
+        service.threads = Some(threads);
+        self.add(server, service);
     }
 }
 

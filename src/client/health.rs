@@ -28,14 +28,14 @@ pub struct HealthAnswer {
 
 /// Status and body, of the whole process: one chain's outage takes it out of the load balancer in front only
 /// where that chain is required.
-pub fn report_all(chains: &Chains, is_closing: bool) -> (u16, String) {
+pub fn report_all(chains: &Chains, is_leaving: bool) -> (u16, String) {
     let present = chains.now();
     if let Some(engine) = present.first().filter(|_| present.is_alone()) {
-        return report_of(engine, is_closing);
+        return report_of(engine, is_leaving);
     }
     let all: Vec<_> = present
         .all()
-        .map(|engine| (&engine.pool.chain, answer_of(engine, is_closing)))
+        .map(|engine| (&engine.pool.chain, answer_of(engine, is_leaving)))
         .collect();
     let whole = summary(&all, &present.required, chains.are_ready());
     let each = all.iter().map(|(name, answer)| {
@@ -97,19 +97,19 @@ fn summary(
 }
 
 /// Status and body, of one chain.
-pub fn report_of(engine: &CallState, is_closing: bool) -> (u16, String) {
+pub fn report_of(engine: &CallState, is_leaving: bool) -> (u16, String) {
     let HealthAnswer {
         status, word, why, ..
-    } = answer_of(engine, is_closing);
+    } = answer_of(engine, is_leaving);
     (status, json!({ "status": word, "why": why }).to_string())
 }
 
-fn answer_of(engine: &CallState, is_closing: bool) -> HealthAnswer {
+fn answer_of(engine: &CallState, is_leaving: bool) -> HealthAnswer {
     say(
         &engine.pool.snapshot().view,
         engine.pool.list_from.is(),
         engine.pool.failing.too_many(clock::now()),
-        is_closing,
+        is_leaving,
     )
 }
 
@@ -118,7 +118,7 @@ pub fn say(
     view: &FleetView,
     list: ListSource,
     failing: Option<FailureShare>,
-    is_closing: bool,
+    is_leaving: bool,
 ) -> HealthAnswer {
     let own = view.nodes.iter().filter(|node| node.rung == Role::Own);
     let (count, fit) = (
@@ -129,7 +129,7 @@ pub fn say(
         .into_iter()
         .any(|rung| view.has_fit(rung));
     let (status, word, why) = match (view.rounds, failing) {
-        _ if is_closing => (503, "closing", "shutting down".to_string()),
+        _ if is_leaving => (503, "closing", "shutting down".to_string()),
         (0, _) => (503, "starting", "no node has been probed yet".to_string()),
         (_, Some(share)) => (200, "degraded", share.sentence()),
         _ if fit > 0 => (200, "ok", fit_in_words(fit, count)),
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn it_is_not_ready_before_the_first_round_and_when_closing() {
         let mut view = FleetView::default();
-        let said = |view: &FleetView, is_closing| say(view, ListSource::Registry, None, is_closing);
+        let said = |view: &FleetView, is_leaving| say(view, ListSource::Registry, None, is_leaving);
         assert_eq!(said(&view, false).status, 503);
         view.rounds = 1;
         assert_eq!(said(&view, false).status, 200);

@@ -146,6 +146,7 @@ impl NodeClient {
     }
 
     /// How many connections idle.
+    #[cfg(test)]
     pub fn idle(&self) -> usize {
         self.shelf.count()
     }

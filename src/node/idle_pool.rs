@@ -160,6 +160,7 @@ impl IdlePool {
     }
 
     /// How many wait.
+    #[cfg(test)]
     pub fn count(&self) -> usize {
         self.lock().idle.len()
     }

@@ -24,7 +24,7 @@ pub const TARGET: &str = "forebay::calls";
 /// The longest method that is shown as it came, in bytes.
 const METHOD_BYTES_MAX: usize = 64;
 
-/// Whose packet a call came in.
+/// Whose request a call came in.
 #[derive(Clone, Debug)]
 pub struct CallOrigin {
     pub chain: ChainName,

@@ -210,12 +210,12 @@ impl Admission {
         self.share.own(Resource::Answers)
     }
 
-    /// Whether connections are to end.
-    pub fn is_closing(&self) -> bool {
-        self.house.is_closing()
+    /// See [`Premises::ends_connections`].
+    pub fn ends_connections(&self) -> bool {
+        self.house.ends_connections()
     }
 
-    /// Whether nobody should send calls here any more.
+    /// See [`Premises::is_leaving`].
     pub fn is_leaving(&self) -> bool {
         self.house.is_leaving()
     }

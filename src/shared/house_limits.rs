@@ -118,6 +118,7 @@ impl HouseLimits {
     }
 
     /// What all chains together have.
+    #[cfg(test)]
     pub fn taken(&self, of: Resource) -> u64 {
         let usages = self.usages.load();
         let counts = usages.iter().map(|usage| usage.of(of));

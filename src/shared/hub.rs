@@ -132,6 +132,7 @@ impl Hub {
     }
 
     /// The topics that clients listen to, or wait for.
+    #[cfg(test)]
     pub fn topics(&self) -> Vec<Topic> {
         self.register().topics.keys().cloned().collect()
     }

@@ -38,7 +38,7 @@ struct Subscription {
     _counted: GaugeGuard,
 }
 
-/// One packet's way to subscribe: what it asked for is answered when the packet is.
+/// One request's way to subscribe: what it asked for is answered when the request is.
 #[derive(Debug)]
 pub struct SubscriptionBatch<'a> {
     pub listener: &'a ClientSubscriptions,
@@ -63,7 +63,7 @@ impl ClientSubscriptions {
         }
     }
 
-    /// For one packet.
+    /// For one request.
     pub fn subscriber(&self) -> SubscriptionBatch<'_> {
         SubscriptionBatch {
             listener: self,
@@ -106,7 +106,7 @@ impl ClientSubscriptions {
 
     /// Takes a place for one more.
     fn admit(&self, topic: &Topic) -> Result<SubscriptionId, Refusal> {
-        if self.gate.is_closing() {
+        if self.gate.ends_connections() {
             return Err(Refusal::Leaving);
         }
         let mut subscriptions = self.subscriptions();
@@ -175,7 +175,7 @@ impl SubscriptionBatch<'_> {
         Ok(id)
     }
 
-    /// The packet's answer has gone out.
+    /// The request's answer has gone out.
     pub fn are_answered(&self) {
         let fresh = std::mem::take(&mut *self.fresh());
         if fresh.is_empty() {

@@ -102,6 +102,7 @@ struct OutboxQueue {
 }
 
 impl Outbox {
+    #[cfg(test)]
     pub fn new(room: OutboxLimits) -> Outbox {
         Outbox {
             room,
@@ -161,6 +162,7 @@ impl Outbox {
     }
 
     /// Whether its socket is about to close.
+    #[cfg(test)]
     pub fn is_closing(&self) -> bool {
         self.queue().closing.is_some()
     }

@@ -129,12 +129,12 @@ impl Premises {
         self.closing.send_replace(true);
     }
 
-    /// Whether connections are to end.
-    pub fn is_closing(&self) -> bool {
+    /// Whether connections are to end: the house closes, or was handed over.
+    pub fn ends_connections(&self) -> bool {
         self.door.load(Ordering::Acquire) != AdmissionState::Open as u8
     }
 
-    /// Whether nobody should send calls here any more.
+    /// Whether `/health` says no, as the house closes: calls that still come are answered.
     pub fn is_leaving(&self) -> bool {
         self.door.load(Ordering::Acquire) == AdmissionState::Closing as u8
     }
@@ -190,12 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn a_house_that_is_handed_over_is_closing_but_not_leaving() {
+    fn a_house_that_is_handed_over_ends_connections_and_is_not_leaving() {
         let house = Premises::new(Caps::ROOMY);
         let closing = house.closing();
-        assert!(!house.is_closing() && !house.is_leaving() && !*closing.borrow());
+        assert!(!house.ends_connections() && !house.is_leaving() && !*closing.borrow());
         house.hand_over();
-        assert!(house.is_closing() && !house.is_leaving() && *closing.borrow());
+        assert!(house.ends_connections() && !house.is_leaving() && *closing.borrow());
         house.close();
         house.hand_over();
         assert!(house.is_leaving(), "there is no way back");

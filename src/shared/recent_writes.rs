@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn what_was_taken_is_found_by_its_hash_and_by_its_client() {
         let taken = SharedWrites::default();
-        let hash = transaction::hash("[\"0x01\"]").unwrap();
+        let hash = transaction::hash_of(&[1]);
         let client = taken.client(Some(b"a"), None);
         assert!(taken.pooled().is_none());
         let sent = AcceptedTransaction {

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::shared::house_limits::{ChainShare, Resource};
+#[cfg(test)]
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::client::network;
 
@@ -61,6 +62,7 @@ pub struct SocketPlace {
 
 impl SocketCounter {
     /// Of one chain alone.
+    #[cfg(test)]
     pub fn new(limits: SocketLimits) -> SocketCounter {
         let share = ChainShare::alone(&Caps {
             sockets: limits.sockets_max,
@@ -83,13 +85,6 @@ impl SocketCounter {
     /// As of now: a socket keeps those that it began with.
     pub fn limits(&self) -> SocketLimits {
         **self.limits.load()
-    }
-
-    /// For sockets of all chains that are opened from now on.
-    pub fn change(&self, limits: SocketLimits) {
-        let most = limits.sockets_max as u64;
-        self.share.house().set_most(Resource::Sockets, most);
-        self.limits.store(Arc::new(limits));
     }
 
     /// A place for a client's socket.

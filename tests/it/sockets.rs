@@ -104,8 +104,8 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_while_others_are_served()
     let mut quick = Listener::open(scene.balancer.rpc.address).await;
     for id in 0..30 {
         let params = format!("\"0x{id:02x}\"");
-        let packet = call(&id.to_string(), "eth_call").replace("\"0x01\"", &params);
-        slow.send(Message::text(packet)).await.unwrap();
+        let request = call(&id.to_string(), "eth_call").replace("\"0x01\"", &params);
+        slow.send(Message::text(request)).await.unwrap();
     }
     let ended = [("reason", "slow")];
     eventually("it is closed", 2 * PATIENCE, async || {
@@ -175,8 +175,8 @@ async fn several_calls_of_a_socket_go_on_at_once_and_are_answered_as_they_come()
     for id in 0..10 {
         // Each its own, or they would share one answer.
         let params = format!("\"0x{id:02x}\"");
-        let packet = call(&id.to_string(), "eth_getBalance").replace("\"0x01\"", &params);
-        socket.send(Message::text(packet)).await.unwrap();
+        let request = call(&id.to_string(), "eth_getBalance").replace("\"0x01\"", &params);
+        socket.send(Message::text(request)).await.unwrap();
     }
     socket
         .send(Message::text(call("\"quick\"", "eth_chainId")))
@@ -201,8 +201,8 @@ async fn a_client_that_leaves_cancels_its_calls() {
     let scene = Pretend::set(&[1], "").await;
     scene.nodes[0].set_fault_for(&["eth_getBalance"], Fault::Stall);
     let mut socket = open(scene.balancer.rpc.address, None).await.unwrap();
-    let packet = call("1", "eth_getBalance");
-    socket.send(Message::text(packet)).await.unwrap();
+    let request = call("1", "eth_getBalance");
+    socket.send(Message::text(request)).await.unwrap();
     scene.becomes("a", "forebay_node_in_flight", &[], 1.0).await;
     drop(socket);
     let cancelled = [("outcome", "cancelled")];

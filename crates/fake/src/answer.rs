@@ -100,8 +100,8 @@ impl FakeOutcome {
 
 impl Responder<'_> {
     /// The body of the answer; empty where only notifications were sent.
-    pub(super) fn answer(&self, packet: &FakeRequest) -> String {
-        match packet {
+    pub(super) fn answer(&self, request: &FakeRequest) -> String {
+        match request {
             FakeRequest::Unreadable => {
                 let outcome = FakeOutcome::error(-32700, "parse error");
                 self.envelope("null", outcome)
@@ -405,14 +405,14 @@ mod tests {
 
     fn say(behaviour: &Behaviour, body: &str) -> String {
         let chain = FakeChain::still(1, 100);
-        let packet = FakeRequest::read(body.as_bytes());
-        let fault = behaviour.fault_for(&packet.methods(), packet.is_batch());
+        let request = FakeRequest::read(body.as_bytes());
+        let fault = behaviour.fault_for(&request.methods(), request.is_batch());
         let speaker = Responder {
             chain: &chain,
             behaviour,
             fault: fault.as_ref(),
         };
-        speaker.answer(&packet)
+        speaker.answer(&request)
     }
 
     fn ask(behaviour: &Behaviour, method: &str, params: Value) -> Value {

@@ -128,16 +128,16 @@ const PROBED: [&str; 7] = [
 /// Notes the request and works out its reply, by the behaviour of this very moment.
 fn decide(request: FakeHttpRequest, shared: &FakeNodeState) -> (FakeReply, Behaviour, bool) {
     let behaviour = shared.behaviour().clone();
-    let packet = FakeRequest::read(&request.body);
-    let methods = packet.methods();
-    let fault = behaviour.fault_for(&methods, packet.is_batch());
+    let asked = FakeRequest::read(&request.body);
+    let methods = asked.methods();
+    let fault = behaviour.fault_for(&methods, asked.is_batch());
     let text = if request.method == "POST" {
         let speaker = Responder {
             chain: &shared.chain,
             behaviour: &behaviour,
             fault: fault.as_ref(),
         };
-        Some(speaker.answer(&packet))
+        Some(speaker.answer(&asked))
     } else {
         None
     };

@@ -97,7 +97,7 @@ impl LoadGenerator {
     }
 
     async fn call(&self, number: u64) {
-        let (body, calls) = packet(number);
+        let (body, calls) = request(number);
         let heard = self
             .ask(body, calls)
             .await
@@ -143,7 +143,7 @@ fn in_words(error: &reqwest::Error) -> String {
 }
 
 /// The body of request `number`, and how many calls it holds; ids count from 1.
-fn packet(number: u64) -> (String, u64) {
+fn request(number: u64) -> (String, u64) {
     let call = |id: u64, (method, params): (&str, &str)| {
         format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)
     };
@@ -194,13 +194,13 @@ mod tests {
     #[test]
     fn all_reads_take_their_turns_and_each_twentieth_request_is_a_batch() {
         for (number, method) in [(0, "eth_getBalance"), (1, "eth_call"), (7, "eth_chainId")] {
-            let (body, calls) = packet(number);
+            let (body, calls) = request(number);
             assert_eq!(calls, 1);
             assert!(body.contains(method), "{body}");
             assert!(serde_json::from_str::<serde_json::Value>(&body).is_ok());
         }
-        assert_eq!((packet(18).1, packet(19).1, packet(20).1), (1, 4, 1));
-        let batch: Vec<serde_json::Value> = serde_json::from_str(&packet(19).0).unwrap();
+        assert_eq!((request(18).1, request(19).1, request(20).1), (1, 4, 1));
+        let batch: Vec<serde_json::Value> = serde_json::from_str(&request(19).0).unwrap();
         assert_eq!(batch[3]["id"], 4);
     }
 

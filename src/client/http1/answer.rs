@@ -23,7 +23,7 @@ impl Http1Session<'_> {
         outgoing: ClientResponse<'_>,
         origins: &CorsPolicy,
     ) -> Result<(), ClientGone> {
-        self.keeps &= !self.endpoint.entry.is_closing();
+        self.keeps &= !self.endpoint.entry.ends_connections();
         self.output.clear();
         write_head(
             &mut self.output,

@@ -1,4 +1,4 @@
-//! One packet of a socket: the same calls by the same way as over HTTP, answered by one message.
+//! One request of a socket: the same calls by the same way as over HTTP, answered by one message.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ pub struct ReceivedMessage<'a> {
 }
 
 impl ReceivedMessage<'_> {
-    /// Carries the packet out and hands the answer to `say`, which is not called when there is
+    /// Carries the request out and hands the answer to `say`, which is not called when there is
     /// nothing to answer. The place is given back before: saying it is no work.
     pub async fn answer<T, F: Future<Output = T>>(
         self,
@@ -35,7 +35,7 @@ impl ReceivedMessage<'_> {
         say: impl FnOnce(Vec<Bytes>) -> F,
     ) -> Option<T> {
         let origin = self.origin.next(self.at);
-        // A socket may be there for weeks: each packet goes by what holds when it comes.
+        // A socket may be there for weeks: each request goes by what holds when it comes.
         let policy = engine.policy.load_full();
         let bytes_max = policy.limits.answer_bytes_max;
         let room = engine.gate.room(bytes_max);
@@ -58,7 +58,7 @@ impl ReceivedMessage<'_> {
         };
         let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
             Err(why) => refused(&why, None, &origin),
-            Ok(packet) => carry_out(engine, packet, terms).await,
+            Ok(request) => carry_out(engine, request, terms).await,
         };
         drop((self.pass, room));
         if pieces.is_empty() {
@@ -70,7 +70,7 @@ impl ReceivedMessage<'_> {
     }
 }
 
-/// The answer to what has no place in the house: a no to each of its calls. Of the packet itself
+/// The answer to what has no place in the house: a no to each of its calls. Of the request itself
 /// nothing is kept.
 pub fn refuse(
     payload: &[u8],
@@ -81,16 +81,16 @@ pub fn refuse(
     let calls_max = engine.policy.load().limits.batch_calls_max;
     match RpcRequest::read(payload, calls_max) {
         Err(why) => refused(&why, None, origin),
-        Ok(packet) => refuse_all(why, &packet, origin),
+        Ok(request) => refuse_all(why, &request, origin),
     }
 }
 
 async fn carry_out(
     engine: &CallState,
-    packet: RpcRequest<'_>,
+    request: RpcRequest<'_>,
     terms: CallContext<'_>,
 ) -> Vec<Bytes> {
-    match packet {
+    match request {
         RpcRequest::Single(RequestItem::Refused { id, why }) => refused(&why, id, terms.origin),
         RpcRequest::Single(RequestItem::Call(call)) => {
             let (planned, terms) = router::plan(engine, &call, terms);
@@ -127,14 +127,14 @@ fn refused(why: &Refusal, id: Option<&str>, origin: &RequestContext) -> Vec<Byte
     vec![why.body(id).into()]
 }
 
-/// Says no to each call of a packet, so that whoever made it hears of it.
-fn refuse_all(why: &Refusal, packet: &RpcRequest<'_>, origin: &RequestContext) -> Vec<Bytes> {
+/// Says no to each call of a request, so that whoever made it hears of it.
+fn refuse_all(why: &Refusal, request: &RpcRequest<'_>, origin: &RequestContext) -> Vec<Bytes> {
     origin.refused(why);
     let no = |item: &RequestItem<'_>| match item {
         RequestItem::Call(call) => call.id.map(|id| why.body(Some(id))),
         RequestItem::Refused { id, why } => Some(why.body(*id)),
     };
-    match packet {
+    match request {
         RpcRequest::Single(item) => no(item).into_iter().map(Bytes::from).collect(),
         RpcRequest::Batch(items) => {
             let noes: Vec<String> = items.iter().filter_map(no).collect();

@@ -2,6 +2,7 @@
 //! first: pretend ones without sockets, or anvils.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -58,17 +59,10 @@ impl LateNodes {
         let firsts = Firsts::default();
         let urls = nodes.iter().map(FakeNode::url).collect();
         let (told, fed) = (firsts.clone(), nodes.clone());
-        let task = tokio::spawn(async move {
-            let mut heads = [FIRST; NODES as usize];
-            let mut tick = tokio::time::interval(tick_of(pace));
-            let began = now();
-            loop {
-                tick.tick().await;
-                for (at, head) in arrived(&mut heads, began, pace) {
-                    note(&told, head);
-                    fed[at].set_head(head);
-                }
-            }
+        let task = each_arrival(pace, move |at, head, _| {
+            note(&told, head);
+            fed[at].set_head(head);
+            ready(())
         });
         LateNodes {
             urls,
@@ -92,18 +86,11 @@ impl LateNodes {
         let urls = nodes.iter().map(Anvil::url).collect();
         let rpcs: Vec<Rpc> = nodes.iter().map(|node| node.rpc).collect();
         let told = firsts.clone();
-        let task = tokio::spawn(async move {
-            let mut heads = [FIRST; NODES as usize];
-            let mut tick = tokio::time::interval(tick_of(pace));
-            let began = now();
-            loop {
-                tick.tick().await;
-                let before = heads;
-                for (at, head) in arrived(&mut heads, began, pace) {
-                    let blocks = format!("{:#x}", head - before[at]);
-                    rpcs[at].call("anvil_mine", json!([blocks])).await;
-                    note(&told, head);
-                }
+        let task = each_arrival(pace, move |at, head, more| {
+            let (rpc, told) = (rpcs[at], told.clone());
+            async move {
+                rpc.call("anvil_mine", json!([format!("{more:#x}")])).await;
+                note(&told, head);
             }
         });
         LateNodes {
@@ -124,6 +111,25 @@ impl Drop for LateNodes {
 
 fn now() -> Instant {
     forebay::clock::now()
+}
+
+/// Tells `tell` whenever a node gets blocks: which one it is, the last of them, and how many they are.
+fn each_arrival<F: Future<Output = ()> + Send + 'static>(
+    pace: Duration,
+    mut tell: impl FnMut(usize, u64, u64) -> F + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut heads = [FIRST; NODES as usize];
+        let mut tick = tokio::time::interval(tick_of(pace));
+        let began = now();
+        loop {
+            tick.tick().await;
+            let before = heads;
+            for (at, head) in arrived(&mut heads, began, pace) {
+                tell(at, head, head - before[at]).await;
+            }
+        }
+    })
 }
 
 fn tick_of(pace: Duration) -> Duration {

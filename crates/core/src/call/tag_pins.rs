@@ -1,4 +1,4 @@
-//! Which numbers the tags of a packet stand for.
+//! Which numbers the tags of a request stand for.
 
 use crate::fleet::view::FleetView;
 use crate::method::block::{Consistency, TagPins};

@@ -246,7 +246,8 @@ impl Limiter {
     }
 
     /// The single call that took the place `number` was answered after `took`.
-    pub fn answered(&self, number: u32, took: Duration, now: Instant) {
+    #[cfg(test)]
+    fn answered(&self, number: u32, took: Duration, now: Instant) {
         self.answered_at(number, took, (self.age(now), now));
     }
 

@@ -78,7 +78,7 @@ pub enum FutureBlockPolicy {
     PassOn,
 }
 
-/// The numbers that tags stand for while one packet is answered. `None`: the tag travels as it is.
+/// The numbers that tags stand for while one request is answered. `None`: the tag travels as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TagPins {
     /// The number of the served head.

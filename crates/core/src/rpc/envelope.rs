@@ -26,7 +26,7 @@ pub struct Call<'a> {
     pub(crate) elements: ElementPlaces,
 }
 
-/// One place in a packet: a call, or why it isn't one.
+/// One place in a request: a call, or why it isn't one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestItem<'a> {
     /// A call that nodes can be asked for.
@@ -54,7 +54,7 @@ impl<'a> RpcRequest<'a> {
     /// Takes a body apart. A batch may have `calls_max` calls.
     ///
     /// # Errors
-    /// What refuses the packet as a whole: bad JSON, an empty or oversized batch.
+    /// What refuses the request as a whole: bad JSON, an empty or oversized batch.
     pub fn read(body: &'a [u8], calls_max: usize) -> Result<RpcRequest<'a>, Refusal> {
         let text = std::str::from_utf8(body).map_err(|_| Refusal::BadJson)?;
         let mut scanner = Scanner::new(text);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::vocabulary::chain::ChainName;
 
-/// Why a call or a whole packet gets no answer from a node.
+/// Why a call or a whole request gets no answer from a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The body is no JSON, or not in UTF-8 (−32700).

@@ -85,11 +85,6 @@ pub fn hash_of(bytes: &[u8]) -> TxHash {
     TxHash(Keccak256::digest(bytes).into())
 }
 
-/// The hash of the raw transaction that stands first in `params`.
-pub fn hash(params: &str) -> Option<TxHash> {
-    bytes(params).map(|bytes| hash_of(&bytes))
-}
-
 /// The address that stands first in `params`, as in `eth_getTransactionCount`.
 pub fn address_asked(params: &str) -> Option<Address> {
     Address::read(&first_text(params)?)
@@ -134,6 +129,10 @@ mod tests {
     use super::rlp::list;
     use super::*;
     use proptest::prelude::*;
+
+    fn hash(params: &str) -> Option<TxHash> {
+        bytes(params).map(|bytes| hash_of(&bytes))
+    }
 
     fn known(params: &str) -> String {
         hash(params).unwrap().to_string()

@@ -143,11 +143,6 @@ impl Caps {
     pub fn body_max(&self) -> usize {
         self.bodies / 4
     }
-
-    /// The longest answer that is held whole.
-    pub fn answer_max(&self) -> u64 {
-        self.answers / 2
-    }
 }
 
 fn places_of(places: u64, max: u64) -> usize {

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// Addresses of one packet that are looked at; proxies in a row are few.
+/// Addresses of one request that are looked at; proxies in a row are few.
 pub const HOPS_MAX: usize = 32;
 
 /// Addresses that begin alike. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) is the IPv4
@@ -86,7 +86,7 @@ impl TrustedProxies {
         has(&self.0, address)
     }
 
-    /// The client's address of a packet that came from `peer`: the last one in `forwarded` (the
+    /// The client's address of a request that came from `peer`: the last one in `forwarded` (the
     /// values of all `X-Forwarded-For`, in their order) that is no trusted proxy's. Where somebody
     /// wrote something else than an address, it is the proxy that took it.
     pub fn client<'v, I>(&self, peer: IpAddr, forwarded: I) -> IpAddr

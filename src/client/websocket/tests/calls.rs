@@ -37,8 +37,8 @@ async fn a_message_of_the_longest_length_is_read() {
 async fn a_long_answer_comes_in_frames_of_bounded_length() {
     let (mut raw, _socket) = Scene::raw().await;
     let calls = vec![VERSION; 500].join(",");
-    let packet = format!("[{calls}]");
-    raw.write_all(&frame(0x81, packet.as_bytes()))
+    let request = format!("[{calls}]");
+    raw.write_all(&frame(0x81, request.as_bytes()))
         .await
         .unwrap();
     let mut whole = Vec::new();

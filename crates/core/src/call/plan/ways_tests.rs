@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::fleet::FleetMember;
 use crate::fleet::tracker::Fleet;
 use crate::method::TABLE;
 use crate::method::block::Consistency;
@@ -89,7 +90,12 @@ fn params() -> Vec<(&'static str, Option<String>)> {
 fn of_one() -> FleetView {
     let now = testing::now();
     let mut fleet = Fleet::new(testing::criteria());
-    fleet.replace(vec![testing::member(1)], now);
+    // The filters that calls name are its.
+    let member = FleetMember {
+        name: "a".into(),
+        ..testing::member(1)
+    };
+    fleet.replace(vec![member], now);
     for _ in 0..3 {
         fleet.hear_round(&[(NodeId(1), testing::at(101))], now);
     }

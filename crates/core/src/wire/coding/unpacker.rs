@@ -119,7 +119,8 @@ impl Decompressor {
     }
 
     /// Whether it came to its end.
-    pub fn has_ended(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
