@@ -6,7 +6,7 @@ use crate::call::exchange::WHOLE_BYTES_MAX;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::cache::{CachePlan, KeptAnswer};
 use forebay_core::fleet::view::FleetView;
-use forebay_core::method::MethodIndex;
+use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::node::Role;
 
 /// The answer that is kept for a call planned so, if it may be given as of `view`.
@@ -18,21 +18,24 @@ pub fn find(
 ) -> Option<KeptAnswer> {
     let cache = state.cache.as_ref().filter(|_| !terms.wants_fresh)?;
     let kept = cache.find(plan, view, terms.arrived_at)?;
-    let bytes = kept.answer.bytes();
-    // What is no longer than that is counted with the answers of a batch.
-    let long = bytes.saturating_sub(WHOLE_BYTES_MAX);
-    let is_fit = bytes as u64 <= terms.bytes_max && (long == 0 || terms.room.hold(long));
-    is_fit.then_some(kept)
+    let may_go = kept.answer.bytes() as u64 <= terms.bytes_max
+        // Else it is passed on from a node as it comes.
+        && (!terms.may_stream || has_room(&kept, terms));
+    may_go.then_some(kept)
 }
 
-/// Gives it to a call of `row`.
-pub fn give(
-    state: &CallState,
-    row: MethodIndex,
-    kept: KeptAnswer,
-    terms: CallContext<'_>,
-) -> ServedAnswer {
-    state.metrics.method(row).cache_hit(kept.age);
+/// Holds room for it. What is no longer than the rest is counted with the answers of a batch.
+fn has_room(kept: &KeptAnswer, terms: CallContext<'_>) -> bool {
+    let long = kept.answer.bytes().saturating_sub(WHOLE_BYTES_MAX);
+    long == 0 || terms.room.hold(long)
+}
+
+/// Gives it. One that may not stream holds its room only now: what is under way before it comes first.
+pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> ServedAnswer {
+    if !terms.may_stream && !has_room(&kept, terms) {
+        return ServedAnswer::refused(Refusal::AnswerTooLarge);
+    }
+    state.metrics.method(Some(kept.row)).cache_hit(kept.age);
     if let Some(news) = kept.news {
         state.pool.tell(terms.client, news);
     }
@@ -55,12 +58,8 @@ pub fn look_again(
     plan: &CachePlan,
     terms: CallContext<'_>,
 ) -> Option<ServedAnswer> {
-    let store = &state.cache.as_ref()?.store;
-    if store.answers() == terms.answers_kept {
-        return None;
-    }
     let kept = find(state, plan, &state.pool.snapshot().view, terms)?;
-    Some(give(state, Some(plan.row), kept, terms))
+    Some(give(state, kept, terms))
 }
 
 /// Notes of an answer that might have been kept, and wasn't.

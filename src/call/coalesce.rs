@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::time::timeout_at;
 
 use super::exchange::WHOLE_BYTES_MAX;
@@ -13,7 +14,7 @@ use crate::call::forward::ForwardedCall;
 use crate::call::stored;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::shared::singleflight::{FlightKey, FlightOutcome, FlightOwner, Join, SharedAnswer};
+use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
 use forebay_core::call::last_block;
 use forebay_core::call::plan::ForwardPlan;
 use forebay_core::call::trail::{AttemptKind, FailedAttempts};
@@ -32,10 +33,7 @@ pub async fn ask(
     terms: CallContext<'_>,
     head: Option<BlockNumber>,
 ) -> ServedAnswer {
-    let key = match &asking.kept {
-        Some(kept) => FlightKey::Kept(kept.key),
-        None => FlightKey::Body(asking.body(call).into()),
-    };
+    let body = Bytes::from(asking.body(call));
     let deadline = terms.arrived_at
         + terms
             .policy
@@ -47,11 +45,7 @@ pub async fn ask(
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
-        let body = match &key {
-            FlightKey::Body(body) => body.clone(),
-            FlightKey::Kept(_) => asking.body(call).into(),
-        };
-        let mut forwarded = ForwardedCall::new(engine, call, asking, terms, body);
+        let mut forwarded = ForwardedCall::new(engine, call, asking, terms, body.clone());
         forwarded.leads(flight);
         forwarded.run().await
     };
@@ -62,9 +56,13 @@ pub async fn ask(
         follow(&"local".into(), outcome);
         refused((why, failed), outcome)
     };
+    if terms.wants_fresh {
+        // What is in flight may come out of the store that balancers share.
+        return run(None).await;
+    }
     let mut sheds = 0;
     loop {
-        let follower = match engine.flights.join(&key, head, terms.client.network()) {
+        let follower = match engine.flights.join(&body, head, terms.client.network()) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
                 let served = match kept(engine, call, asking, terms).await {

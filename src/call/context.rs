@@ -82,8 +82,6 @@ pub struct CallContext<'a> {
     pub turns: Option<&'a Semaphore>,
     /// What was kept won't do.
     pub wants_fresh: bool,
-    /// How many answers had been kept when its calls were planned.
-    pub answers_kept: u64,
 }
 
 impl CallContext<'_> {
@@ -103,7 +101,6 @@ impl CallState {
     pub fn as_of<'a>(&self, view: &FleetView, terms: CallContext<'a>) -> CallContext<'a> {
         CallContext {
             pins: Some(self.pins(terms, view)),
-            answers_kept: self.cache.as_ref().map_or(0, |cache| cache.store.answers()),
             ..terms
         }
     }

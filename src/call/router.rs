@@ -12,7 +12,6 @@ use crate::call::{
 };
 use forebay_core::call::nonce::MissingNonce;
 use forebay_core::call::plan::{AbsenceAnswer, ForwardPlan, Plan, Planned};
-use forebay_core::method::MethodIndex;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::transaction::{Address, TxHash};
 use forebay_core::vocabulary::chain::BlockNumber;
@@ -37,9 +36,18 @@ pub fn at_once(
 ) -> Option<ServedAnswer> {
     let mut served = match &planned.plan {
         Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
-        Plan::Give(kept) => cached::give(state, planned.row, kept.clone(), terms),
+        Plan::Give(kept) => cached::give(state, kept.clone(), terms),
         Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
-        _ => return None,
+        Plan::Forward(_)
+        | Plan::Share { .. }
+        | Plan::LookUp(..)
+        | Plan::CountNonces(..)
+        | Plan::FillNonce(..)
+        | Plan::Sticky(..)
+        | Plan::Broadcast
+        | Plan::AwaitBlock(..)
+        | Plan::Subscribe
+        | Plan::Unsubscribe => return None,
     };
     let (record, _) = CallRecord::begin(state, call, planned.row, terms);
     record.end(&mut served, call);
@@ -56,7 +64,7 @@ pub async fn carry_out(
 ) -> ServedAnswer {
     let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
     let wants_fresh = terms.wants_fresh;
-    let mut served = answer(state, call, (planned.row, &planned.plan), terms).await;
+    let mut served = answer(state, call, &planned.plan, terms).await;
     cached::note(state, planned.plan.kept(), &mut served, wants_fresh);
     record.end(&mut served, call);
     served
@@ -67,7 +75,7 @@ pub async fn carry_out(
 async fn answer(
     state: &CallState,
     call: &Call<'_>,
-    (row, plan): (MethodIndex, &Plan),
+    plan: &Plan,
     terms: CallContext<'_>,
 ) -> ServedAnswer {
     // A shared call looks there once, when it leads: see `coalesce`.
@@ -79,7 +87,7 @@ async fn answer(
         return found;
     }
     match plan {
-        Plan::Give(kept) => cached::give(state, row, kept.clone(), terms),
+        Plan::Give(kept) => cached::give(state, kept.clone(), terms),
         Plan::Answer(result) => ServedAnswer::here(CallReply::with_result(call, result)),
         Plan::Refuse(why) => ServedAnswer::refused(why.clone()),
         Plan::Forward(asking) => boxed(|| forward::ask(state, call, asking, terms)).await,
@@ -98,7 +106,7 @@ async fn answer(
         }
         Plan::Broadcast => boxed(|| broadcast::send(state, call, terms)).await,
         Plan::AwaitBlock(number, absence) => {
-            boxed(|| await_block(state, call, (row, *number, *absence), terms)).await
+            boxed(|| await_block(state, call, (*number, *absence), terms)).await
         }
         Plan::Subscribe => boxed(|| subscription::begin(call, terms)).await,
         Plan::Unsubscribe => subscription::end(call, terms),
@@ -148,12 +156,12 @@ async fn fill_nonce(
 async fn await_block(
     state: &CallState,
     call: &Call<'_>,
-    (row, number, absence): (MethodIndex, BlockNumber, AbsenceAnswer),
+    (number, absence): (BlockNumber, AbsenceAnswer),
     terms: CallContext<'_>,
 ) -> ServedAnswer {
     let anew = boxed(|| awaited_block::plan_anew(state, call, number, terms)).await;
     let plan = anew.unwrap_or_else(|| absence.settled());
-    Box::pin(answer(state, call, (row, &plan), terms)).await
+    Box::pin(answer(state, call, &plan, terms)).await
 }
 
 /// As a rule the future is made on the heap, while `Box::pin` moves it there.

@@ -40,7 +40,7 @@ pub async fn find(
     terms: CallContext<'_>,
 ) -> Option<ServedAnswer> {
     let found = find_one(state, call, plan, terms).await?;
-    Some(cached::give(state, Some(plan.row), found, terms))
+    Some(cached::give(state, found, terms))
 }
 
 async fn find_one(

@@ -158,11 +158,6 @@ impl AnswerStore {
         }
     }
 
-    /// How many answers were kept so far.
-    pub fn answers(&self) -> u64 {
-        self.sequence.load(Ordering::Acquire)
-    }
-
     pub fn entries(&self) -> usize {
         self.kept.len()
     }
@@ -224,6 +219,7 @@ impl AnswerCache {
         }
         let age = now.saturating_duration_since(self.store.began_at);
         Some(KeptAnswer {
+            row: plan.row,
             answer: entry.answer,
             node: node.name.clone(),
             rung: node.rung,

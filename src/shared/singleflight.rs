@@ -14,7 +14,6 @@ use bytes::Bytes;
 use foldhash::quality::RandomState;
 use tokio::sync::watch;
 
-use forebay_core::call::cache::CacheKey;
 use forebay_core::call::trail::FailedAttempts;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -58,18 +57,9 @@ pub struct Singleflight {
 /// By the hash of the call, which needs no hashing again.
 type FlightShard = HashMap<u64, Flight, BuildHasherDefault<IdentityHasher>>;
 
-/// What makes two calls the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum FlightKey {
-    /// What their answer is kept under: however they are written, they mean the same.
-    Kept(CacheKey),
-    /// The call as a node gets it.
-    Body(Bytes),
-}
-
 #[derive(Debug)]
 struct Flight {
-    key: FlightKey,
+    body: Bytes,
     head: Option<BlockNumber>,
     /// The network of who leads, which waits for a place.
     in_line: Option<Option<IpAddr>>,
@@ -114,23 +104,24 @@ impl Default for Singleflight {
 }
 
 impl Singleflight {
-    /// Takes a seat in the flight for `key`. `head`: the head that clients are shown, so that nobody gets
-    /// an answer that was asked for before he saw it. `caller`: its network.
+    /// Takes a seat in the flight for `body`, the call as a node gets it. `head`: the head that
+    /// clients are shown, so that nobody gets an answer that was asked for before he saw it. `caller`: its
+    /// network.
     pub fn join(
         &self,
-        key: &FlightKey,
+        body: &Bytes,
         head: Option<BlockNumber>,
         caller: Option<IpAddr>,
     ) -> Join<'_> {
-        if matches!(key, FlightKey::Body(body) if body.len() > BODY_BYTES_MAX) {
+        if body.len() > BODY_BYTES_MAX {
             return Join::Alone;
         }
         let is_others = |flight: &Flight| flight.in_line.is_some_and(|other| other != caller);
-        let hashed = (key, head.map(|head| head.0));
-        let shared = self.seat(self.hashes.hash_one(hashed), (key, head), is_others);
+        let key = (body, head.map(|head| head.0));
+        let shared = self.seat(self.hashes.hash_one(key), (body, head), is_others);
         shared.unwrap_or_else(|| {
-            let own = self.hashes.hash_one((hashed, caller));
-            self.seat(own, (key, head), |_| false)
+            let own = self.hashes.hash_one((key, caller));
+            self.seat(own, (body, head), |_| false)
                 .unwrap_or(Join::Alone)
         })
     }
@@ -139,13 +130,13 @@ impl Singleflight {
     fn seat(
         &self,
         hash: u64,
-        (key, head): (&FlightKey, Option<BlockNumber>),
+        (body, head): (&Bytes, Option<BlockNumber>),
         is_others: impl Fn(&Flight) -> bool,
     ) -> Option<Join<'_>> {
         let mut shard = self.shard(hash);
         let Some(flight) = shard.get_mut(&hash) else {
             let flight = Flight {
-                key: key.clone(),
+                body: body.clone(),
                 head,
                 in_line: None,
                 bell: None,
@@ -157,7 +148,7 @@ impl Singleflight {
                 has_landed: false,
             }));
         };
-        if flight.key != *key || flight.head != head {
+        if flight.body != *body || flight.head != head {
             return Some(Join::Alone);
         }
         if is_others(flight) {
@@ -247,19 +238,19 @@ mod tests {
     use forebay_core::rpc::answer::Answer;
     use forebay_core::rpc::envelope::UpstreamCallId;
 
-    fn key() -> FlightKey {
-        FlightKey::Body(Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}"))
+    fn body() -> Bytes {
+        Bytes::from_static(b"{\"method\":\"eth_gasPrice\"}")
     }
 
     fn leader(flights: &Singleflight) -> FlightOwner<'_> {
-        match flights.join(&key(), None, None) {
+        match flights.join(&body(), None, None) {
             Join::Leader(leader) => leader,
             other => panic!("{other:?}"),
         }
     }
 
     fn follower(flights: &Singleflight) -> FlightFollower {
-        match flights.join(&key(), None, None) {
+        match flights.join(&body(), None, None) {
             Join::Follower(follower) => follower,
             other => panic!("{other:?}"),
         }
@@ -334,13 +325,11 @@ mod tests {
     fn another_call_and_another_head_are_other_flights() {
         let flights = Singleflight::default();
         let _first = leader(&flights);
-        for (key, head) in [
-            (FlightKey::Body(Bytes::from_static(b"{}")), None),
-            (FlightKey::Kept(CacheKey([1, 2])), None),
-            (FlightKey::Kept(CacheKey([1, 3])), None),
-            (key(), Some(BlockNumber(7))),
+        for (body, head) in [
+            (Bytes::from_static(b"{}"), None),
+            (body(), Some(BlockNumber(7))),
         ] {
-            let seat = flights.join(&key, head, None);
+            let seat = flights.join(&body, head, None);
             assert!(matches!(seat, Join::Leader(_)), "{seat:?}");
         }
     }
@@ -349,7 +338,7 @@ mod tests {
     fn others_do_not_wait_for_a_flight_that_waits_for_its_callers_turn() {
         let flights = Singleflight::default();
         let [loud, quiet] = [1, 2].map(|last| Some(IpAddr::from([192, 0, 2, last])));
-        let join = |caller| flights.join(&key(), None, caller);
+        let join = |caller| flights.join(&body(), None, caller);
         let Join::Leader(first) = join(loud) else {
             panic!("the first leads");
         };
@@ -371,10 +360,9 @@ mod tests {
         let long = Bytes::from(vec![b'x'; BODY_BYTES_MAX + 1]);
         let at_the_limit = long.slice(1..);
         assert!(matches!(
-            flights.join(&FlightKey::Body(at_the_limit), None, None),
+            flights.join(&at_the_limit, None, None),
             Join::Leader(_)
         ));
-        let long = FlightKey::Body(long);
         assert!(matches!(flights.join(&long, None, None), Join::Alone));
     }
 }

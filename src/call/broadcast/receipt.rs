@@ -11,7 +11,7 @@ use crate::call::broadcast::BroadcastCall;
 use crate::call::fanout::NodeAnswer;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::shared::singleflight::{FlightKey, FlightOutcome, Join, SharedAnswer};
+use crate::shared::singleflight::{FlightOutcome, Join, SharedAnswer};
 use forebay_core::call::broadcast::{UNMINED, sync_time};
 use forebay_core::call::last_block::RECEIPT;
 use forebay_core::fleet::requirements::{NodePreference, NodeQuery, NodeRequirements};
@@ -25,7 +25,7 @@ impl BroadcastCall<'_> {
         let whole = self.deadline.saturating_duration_since(arrived_at);
         let asked = sync_time(self.call.params.unwrap_or_default());
         let until = arrived_at + asked.min(whole.saturating_sub(LOOKUP_TIME));
-        let seat = FlightKey::Body(format!("receipt {hash}").into());
+        let seat = format!("receipt {hash}").into();
         while clock::now() < until {
             let found = match self.engine.flights.join(&seat, None, None) {
                 Join::Alone => self.watch(hash, until).await,

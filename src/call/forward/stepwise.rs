@@ -18,7 +18,7 @@ impl<'a> ForwardedCall<'a> {
     }
 
     /// The next step; it goes to the first of `joins` that a draw might have come to as well, if there is
-    /// one.
+    /// one. Where there are any, no node is tied to the call.
     pub fn next(&mut self, now: Instant, joins: &[NodeId]) -> RetryStep {
         let (engine, leave) = (self.engine, self.leave());
         let draw = |query: &NodeQuery<'_>| {

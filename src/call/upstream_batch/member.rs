@@ -10,9 +10,7 @@ use crate::call::forward::ForwardedCall;
 use crate::call::record::CallRecord;
 use crate::clock;
 use crate::shared::places::Missed;
-use crate::shared::singleflight::{
-    FlightInLine, FlightKey, FlightOutcome, FlightOwner, Join, SharedAnswer,
-};
+use crate::shared::singleflight::{FlightInLine, FlightOutcome, FlightOwner, Join, SharedAnswer};
 use forebay_core::call::plan::{Plan, Planned};
 use forebay_core::call::retry::RetryStep;
 use forebay_core::rpc::envelope::Call;
@@ -73,12 +71,8 @@ pub fn members<'a>(
         let asking = planned.plan.together(polls, has_own_limits)?;
         let body = Bytes::from(asking.body(call));
         let mut flight = None;
-        if let Plan::Share { head, .. } = &planned.plan {
-            let key = match &asking.kept {
-                Some(kept) => FlightKey::Kept(kept.key),
-                None => FlightKey::Body(body.clone()),
-            };
-            match engine.flights.join(&key, *head, terms.client.network()) {
+        if let (Plan::Share { head, .. }, false) = (&planned.plan, terms.wants_fresh) {
+            match engine.flights.join(&body, *head, terms.client.network()) {
                 Join::Leader(leads) => flight = Some(leads),
                 Join::Alone => {}
                 Join::Follower(_) => {

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     /// What an idle connection holds of its state, in bytes: Pingora adds its own.
-    const STATE_BYTES_MAX: usize = (4 << 10) + 96;
+    const STATE_BYTES_MAX: usize = (4 << 10) + 192;
 
     fn state_bytes<F>(_: impl FnOnce(Stream, Option<IpAddr>, &'static Endpoint) -> F) -> usize {
         size_of::<F>()

@@ -54,7 +54,6 @@ impl ReceivedMessage<'_> {
             subscriber: Some(&subscriber),
             turns: None,
             wants_fresh: false,
-            answers_kept: 0,
         };
         let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
             Err(why) => refused(&why, None, &origin),

@@ -56,11 +56,11 @@ pub enum Shortlist<'a> {
     /// There are none.
     #[default]
     Empty,
-    /// One of these that has the blocks, by weight.
+    /// One of these, drawn by weight, if it has the blocks.
     Rather(&'a [NodeId]),
     /// The first of these that a draw might have come to as well.
     Join(&'a [NodeId]),
-    /// This own one, whatever state it is in, and no other.
+    /// This own one, whatever state it is in, unless it was asked before, and no other.
     Only(NodeId),
 }
 
@@ -77,14 +77,13 @@ impl Shortlist<'_> {
 
 /// Whether nodes are drawn that are in trouble. One that wants to be left alone is, at most, now and
 /// then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TroubleTolerance {
     /// None is.
     Whole,
     /// A suspect one that is due a trial call is.
     Trial,
     /// Suspect ones are, after all others.
-    #[default]
     Whoever,
 }
 

@@ -22,7 +22,7 @@ const COST_RATIO_MAX: f64 = 4.0;
 
 impl FleetView {
     /// Draws the node to ask, and tells its tier. The node's one call, where it may have but one for
-    /// now, is taken.
+    /// now, is taken, unless it is one of a shortlist.
     pub fn draw(
         &self,
         query: &NodeQuery<'_>,

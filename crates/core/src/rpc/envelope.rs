@@ -160,23 +160,28 @@ impl<'a> Envelope<'a> {
     }
 
     fn put(&mut self, key: RawString<'_>, value: &'a str) {
-        let slot = match key.raw {
-            "\"jsonrpc\"" => &mut self.jsonrpc,
-            "\"id\"" => &mut self.id,
-            "\"method\"" => &mut self.method,
-            "\"params\"" => &mut self.params,
-            _ => match key.text().as_deref() {
-                Some("jsonrpc") => &mut self.jsonrpc,
-                Some("id") => &mut self.id,
-                Some("method") => &mut self.method,
-                Some("params") => &mut self.params,
-                other => {
-                    self.is_ambiguous |= other.is_none_or(folds_onto_ours);
-                    return;
-                }
-            },
-        };
-        self.is_ambiguous |= slot.replace(value).is_some();
+        if let Some(slot) = self.slot(key.raw) {
+            self.is_ambiguous |= slot.replace(value).is_some();
+            return;
+        }
+        // Not as nearly all write it.
+        let name = key.text();
+        let quoted = name.as_ref().map(|name| format!("\"{name}\""));
+        match quoted.and_then(|quoted| self.slot(&quoted)) {
+            Some(slot) => self.is_ambiguous |= slot.replace(value).is_some(),
+            None => self.is_ambiguous |= name.is_none_or(|name| folds_onto_ours(&name)),
+        }
+    }
+
+    /// The place of the value under this key, with its quotes.
+    fn slot(&mut self, key: &str) -> Option<&mut Option<&'a str>> {
+        match key {
+            "\"jsonrpc\"" => Some(&mut self.jsonrpc),
+            "\"id\"" => Some(&mut self.id),
+            "\"method\"" => Some(&mut self.method),
+            "\"params\"" => Some(&mut self.params),
+            _ => None,
+        }
     }
 
     fn call(self) -> Result<Call<'a>, Refusal> {

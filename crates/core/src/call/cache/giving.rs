@@ -12,6 +12,8 @@ use crate::vocabulary::node::{NodeId, Role};
 /// One that may be given now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptAnswer {
+    /// The row of its method.
+    pub row: u16,
     /// What the node said.
     pub answer: WholeAnswer,
     /// The node's name.

@@ -20,6 +20,7 @@ struct OneAnswer;
 fn kept() -> KeptAnswer {
     let bytes = bytes::Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#);
     KeptAnswer {
+        row: 0,
         answer: WholeAnswer::reread(bytes).expect("it is an answer"),
         node: "1".into(),
         rung: Role::Own,

@@ -16,10 +16,13 @@ pub(super) struct ParamEdit {
     pub with: EditText,
 }
 
+/// What is written before and after a number.
+pub(super) type Around = (&'static str, &'static str);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EditText {
-    /// A block's, with what is written before and after it.
-    Number(BlockNumber, (&'static str, &'static str)),
+    /// A block's.
+    Number(BlockNumber, &'static Around),
     Text(String),
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::json::element_places::ElementPlaces;
 use crate::json::scanner;
-use crate::method::block::edits::{EditText, ParamEdit, ParamEdits};
+use crate::method::block::edits::{Around, EditText, ParamEdit, ParamEdits};
 use crate::method::block::{BlockParam, BlockParamForm, TagPins};
 use crate::vocabulary::block_ref::{BlockData, BlockRange, HashedBlock};
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
@@ -59,7 +59,7 @@ struct BlockMention {
     named: BlockName,
     at: Range<usize>,
     /// What is written before and after the number.
-    around: (&'static str, &'static str),
+    around: &'static Around,
 }
 
 impl BlockMention {
@@ -67,7 +67,7 @@ impl BlockMention {
         BlockMention {
             named,
             at,
-            around: ("", ""),
+            around: &("", ""),
         }
     }
 
@@ -216,9 +216,9 @@ fn read_one(
         named: BlockName::Latest,
         at: end..end,
         around: if before.is_some() {
-            (",", "")
+            &(",", "")
         } else {
-            ("", "")
+            &("", "")
         },
     })
 }
@@ -275,7 +275,7 @@ fn read_range(
     let inside = filter + 1;
     let text = params.as_bytes();
     let is_bare = text.get(scanner::skip_space(text, inside)) == Some(&b'}');
-    let end = |found: Option<Range<usize>>, around| match found {
+    let end = |found: Option<Range<usize>>, around: &'static Around| match found {
         Some(at) if &params[at.clone()] != "null" => {
             BlockMention::written(named(&params[at.clone()]), at)
         }
@@ -287,11 +287,12 @@ fn read_range(
         },
     };
     // An empty object lacks both.
-    let after_to = if is_bare { "" } else { "," };
-    let mentions = (
-        end(from, ("\"fromBlock\":", ",")),
-        end(to, ("\"toBlock\":", after_to)),
-    );
+    let around_to: &Around = if is_bare {
+        &("\"toBlock\":", "")
+    } else {
+        &("\"toBlock\":", ",")
+    };
+    let mentions = (end(from, &("\"fromBlock\":", ",")), end(to, around_to));
     is_clear.then_some(mentions)
 }
 
