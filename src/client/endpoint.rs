@@ -227,7 +227,7 @@ impl Endpoint {
     }
 }
 
-/// Carries a packet out.
+/// Carries a request out.
 async fn work<'b>(
     engine: &CallState,
     caller: &mut impl Downstream,
@@ -310,14 +310,14 @@ async fn work_on_call<'b>(
     })
 }
 
-/// What came of a packet.
+/// What came of a request.
 struct RequestOutcome<'b> {
     outgoing: ClientResponse<'b>,
     who: ServedBy,
     attempts: usize,
 }
 
-/// Who served a packet.
+/// Who served a request.
 enum ServedBy {
     Here,
     Node(Arc<str>),
