@@ -478,14 +478,14 @@ fn a_receipt_is_kept_with_its_block_and_given_while_that_is_told() {
     assert!(terms.giver(&story.view()).is_some());
     story.told(90..=94, b'a');
     assert!(
-        !terms.giver(&story.view()).is_some(),
+        terms.giver(&story.view()).is_none(),
         "its block is told no more"
     );
     assert!(old.giver(&story.view()).is_some());
     story.told(90..=100, b'a');
     assert!(terms.giver(&story.view()).is_some());
     story.fleet.replace(Vec::new(), story.now);
-    assert!(!old.giver(&story.view()).is_some(), "its node is no more");
+    assert!(old.giver(&story.view()).is_none(), "its node is no more");
 }
 
 const BALANCE: (&str, &str) = ("eth_getBalance", r#"["0xab"]"#);
@@ -522,7 +522,7 @@ fn state_is_kept_from_a_node_that_has_the_block_before_and_after() {
         Err(NotKept::Unknown),
         "it went to another branch"
     );
-    assert!(!terms.giver(&story.view()).is_some());
+    assert!(terms.giver(&story.view()).is_none());
     story.round((103, b'a'), (103, b'a'));
     story.told(90..=103, b'a');
     assert_eq!(
@@ -530,7 +530,7 @@ fn state_is_kept_from_a_node_that_has_the_block_before_and_after() {
         Err(NotKept::Unknown),
         "and may have been there when it answered"
     );
-    assert!(!terms.giver(&story.view()).is_some(), "for good");
+    assert!(terms.giver(&story.view()).is_none(), "for good");
 }
 
 #[test]
@@ -611,7 +611,7 @@ fn a_round_that_began_before_its_node_told_of_a_block_is_no_fall() {
     story.fleet.begin_round();
     story.round((100, b'a'), (101, b'a'));
     assert_eq!(terms(&story), Err(NotKept::Unknown), "it fell since");
-    assert!(!before.giver(&story.view()).is_some());
+    assert!(before.giver(&story.view()).is_none());
 }
 
 #[test]
