@@ -30,7 +30,7 @@ KEPT, PADDED = "kept answer", "padded local answer"
 FRESH, FORWARDED, FRESH_SHARE_MAX = "call that is kept", "forwarded call", 1.15
 # An answer that is kept may cost so many times one that is made here: its params are written in one form
 # and hashed, and it is longer.
-KEPT_SHARE_MAX = 1.2
+KEPT_SHARE_MAX = 1.26
 # A batch may cost so many times what the thinking of its calls costs alone.
 BATCH_SHARE_MAX = 2
 # A call of one of so many chains may cost so many times that of one chain alone.
