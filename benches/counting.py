@@ -98,16 +98,21 @@ def summed(path):
     raise Trouble(f"{path} holds no sum")
 
 
-def asker(ends, *how, seconds=None, is_fresh=False):
-    """Makes calls so, each answered as it must be; in so many seconds, however many they are. `is_fresh`: none
-    like one of before."""
+def asker(ends, *how, rate=None, seconds=None, is_fresh=False, before=0):
+    """Makes calls so, each answered as it must be; so many a second, or in so many seconds, however many they are.
+    `is_fresh`: none like one of before. `before`: so many more ahead of the first, as fast as they are answered."""
     asked = 0
 
-    def call(port, calls):
+    def make(port, calls, rate):
         nonlocal asked
-        rate = ("--rate", calls / seconds) if seconds else ()
+        rate = ("--rate", rate) if rate else ()
         after = ("--after", asked) if is_fresh else ()
         ask(ends, "call", "--to", f"127.0.0.1:{port}", "--calls", calls, *rate, *after, *how)
         asked += calls
+
+    def call(port, calls):
+        if before > asked:
+            make(port, before, None)
+        make(port, calls, calls / seconds if seconds else rate)
 
     return call

@@ -175,6 +175,6 @@ pub(super) fn chain_cache(
     stored: Option<Arc<StoredAnswers>>,
 ) -> Option<Arc<AnswerCache>> {
     let secret = RandomState::new();
-    let secret = CacheSecret::new([secret.hash_one(0_u8), secret.hash_one(1_u8)]);
+    let secret = CacheSecret::new([0_u8, 1, 2, 3].map(|part| secret.hash_one(part)));
     Some(Arc::new(AnswerCache::of(store?.clone(), secret, stored)))
 }

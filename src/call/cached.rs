@@ -4,10 +4,20 @@ use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::WHOLE_BYTES_MAX;
 use crate::observe::metrics::CallOutcome;
-use forebay_core::call::cache::{CachePlan, KeptAnswer};
+use forebay_core::call::cache::admission::AskedCall;
+use forebay_core::call::cache::{CachePlan, KeepDecision, KeptAnswer};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::node::Role;
+
+/// Whether an answer to `call` is looked for, and kept. What one balancer is asked once others that share may be
+/// asked, too; and who wants a fresh answer gets what others are given from then on.
+pub fn admits(state: &CallState, call: AskedCall<'_>, terms: CallContext<'_>) -> bool {
+    let Some(cache) = &state.cache else {
+        return true;
+    };
+    terms.wants_fresh || cache.is_shared() || cache.admission.admits(call)
+}
 
 /// The answer that is kept for a call planned so, if it may be given as of `view`.
 pub fn find(
@@ -36,6 +46,9 @@ pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> Serv
         return ServedAnswer::refused(Refusal::AnswerTooLarge);
     }
     state.metrics.method(Some(kept.row)).cache_hit(kept.age);
+    if let Some(cache) = &state.cache {
+        cache.admission.hear_given(kept.row);
+    }
     if let Some(news) = kept.news {
         state.pool.tell(terms.client, news);
     }
@@ -63,15 +76,10 @@ pub fn look_again(
 }
 
 /// Notes of an answer that might have been kept, and wasn't.
-pub fn note(
-    state: &CallState,
-    plan: Option<&CachePlan>,
-    served: &mut ServedAnswer,
-    wants_fresh: bool,
-) {
-    let Some(plan) = plan else { return };
-    if served.cached != CacheUse::Hit && !wants_fresh {
+pub fn note(state: &CallState, keep: &KeepDecision, served: &mut ServedAnswer, wants_fresh: bool) {
+    let row = keep.row();
+    if row.is_some() && served.cached != CacheUse::Hit && !wants_fresh {
         served.cached = CacheUse::Miss;
-        state.metrics.method(Some(plan.row)).cache_miss();
+        state.metrics.method(row).cache_miss();
     }
 }

@@ -114,7 +114,7 @@ async fn kept(
     asking: &ForwardPlan,
     terms: CallContext<'_>,
 ) -> Option<ServedAnswer> {
-    let plan = asking.kept.as_deref()?;
+    let plan = asking.keep.plan()?;
     match cached::look_again(engine, plan, terms) {
         None if stored::is_on(engine, terms) => {
             Box::pin(stored::find(engine, call, plan, terms)).await

@@ -2,6 +2,7 @@
 
 use crate::call::cached;
 use crate::call::context::{CallContext, CallState};
+use forebay_core::call::cache::admission::AskedCall;
 use forebay_core::call::cache::{CachePlan, KeptAnswer};
 use forebay_core::call::plan::{self, CallMemory, PlanContext, Planned, SentTransactions};
 use forebay_core::fleet::view::FleetView;
@@ -37,6 +38,10 @@ struct EarlierCalls<'a> {
 }
 
 impl CallMemory for EarlierCalls<'_> {
+    fn admits(&self, call: AskedCall<'_>) -> bool {
+        cached::admits(self.state, call, self.terms)
+    }
+
     fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {
         cached::find(self.state, plan, view, self.terms)
     }

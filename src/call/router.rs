@@ -65,7 +65,9 @@ pub async fn carry_out(
     let (record, terms) = CallRecord::begin(state, call, planned.row, terms);
     let wants_fresh = terms.wants_fresh;
     let mut served = answer(state, call, &planned.plan, terms).await;
-    cached::note(state, planned.plan.kept(), &mut served, wants_fresh);
+    if let Some(asking) = planned.plan.forward() {
+        cached::note(state, &asking.keep, &mut served, wants_fresh);
+    }
     record.end(&mut served, call);
     served
 }

@@ -17,6 +17,7 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::shared::answer_cache::entry::KeptEntry;
 use crate::shared::stored_answers::{ANSWER_BYTES_MAX, StoredAnswers};
+use forebay_core::call::cache::admission::{Admission, AskedCalls};
 use forebay_core::call::cache::giving::KeptCondition;
 use forebay_core::call::cache::{
     CacheKey, CachePlan, CacheRules, CacheSecret, KeptAnswer, KeptTerms,
@@ -52,6 +53,8 @@ pub struct AnswerStore {
     evicted: Arc<AtomicU64>,
     /// Bytes of answers whose end hasn't come.
     gathered: Arc<AtomicU64>,
+    /// Of all chains.
+    asked: Arc<AskedCalls>,
     began_at: Instant,
 }
 
@@ -60,6 +63,8 @@ pub struct AnswerCache {
     pub store: Arc<AnswerStore>,
     /// What its keys are hashed with.
     secret: CacheSecret,
+    /// Which of its calls' answers are worth being kept.
+    pub admission: Admission,
     /// Nodes are known by their numbers within a chain.
     chain: u64,
     /// Nodes whose entries before a number are given no more.
@@ -154,6 +159,7 @@ impl AnswerStore {
             chains: AtomicU64::default(),
             evicted,
             gathered: Arc::default(),
+            asked: Arc::default(),
             began_at: now,
         }
     }
@@ -188,11 +194,17 @@ impl AnswerCache {
         AnswerCache {
             stored,
             chain: store.chains.fetch_add(1, Ordering::Relaxed),
+            admission: Admission::new(store.asked.clone()),
             store,
             secret,
             lost: ArcSwap::default(),
             lost_before: AtomicU64::default(),
         }
+    }
+
+    /// Whether balancers share them now.
+    pub fn is_shared(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.is_on())
     }
 
     /// By what calls are planned, where the answers of `never`, methods by name or glob, aren't kept.

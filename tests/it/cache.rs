@@ -82,6 +82,46 @@ async fn the_second_time_no_node_is_asked_and_the_answer_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_hardly_a_call_is_asked_again_answers_are_kept_from_the_second_time_on() {
+    let pretend = pretend("").await;
+    let ask = async |address: u64| {
+        let code = call("1", "eth_getCode").replace("0x01", &format!("0x{address:040x}"));
+        let answer = pretend.post(&code).await;
+        answer.header("x-forebay-cache").map(str::to_string)
+    };
+    let all = async |addresses: std::ops::Range<u64>, wanted: &str| {
+        for address in addresses {
+            assert_eq!(ask(address).await.as_deref(), Some(wanted), "{address}");
+        }
+    };
+    // As long as it isn't known that none is asked again, each is kept.
+    all(0..2, "miss").await;
+    all(0..2, "hit").await;
+    all(2..1100, "miss").await;
+    let kept = pretend.balancer.metric("forebay_cache_entries", &[]).await;
+    all(2000..2020, "miss").await;
+    assert_eq!(
+        pretend.balancer.metric("forebay_cache_entries", &[]).await,
+        kept
+    );
+    all(2000..2020, "miss").await;
+    all(2000..2020, "hit").await;
+    // A third of them are asked again by now, and more are.
+    let heard = pretend.heard("eth_getCode");
+    for _ in 0..50 {
+        all(2000..2020, "hit").await;
+    }
+    assert_eq!(pretend.heard("eth_getCode"), heard);
+    all(3000..3001, "miss").await;
+    all(3000..3001, "hit").await;
+    assert_eq!(
+        said(&pretend, "eth_getBalance").await,
+        "hit",
+        "another method's"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_is_a_hit_if_all_were_and_a_miss_if_one_was() {
     let pretend = pretend("").await;
     pretend.call("eth_getCode").await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::call::cache::admission::AskedCall;
 use crate::call::cache::{CachePlan, KeptAnswer};
 use crate::call::plan::{CallMemory, SentTransactions};
 use crate::fleet::standing::Hysteresis;
@@ -53,6 +54,10 @@ pub fn at(head: u64) -> ProbeOutcome {
 pub struct NoMemory;
 
 impl CallMemory for NoMemory {
+    fn admits(&self, _: AskedCall<'_>) -> bool {
+        true
+    }
+
     fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
         None
     }

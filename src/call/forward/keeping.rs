@@ -14,11 +14,7 @@ impl ForwardedCall<'_> {
     /// How the answer of node `said` is kept: `None` where it isn't, as the call wasn't asked as it was
     /// planned.
     fn keeps(&self, said: &NodeView) -> Option<(&CachePlan, &Arc<AnswerCache>)> {
-        let kept = self
-            .asking
-            .kept
-            .as_deref()
-            .zip(self.engine.cache.as_ref())?;
+        let kept = (self.asking.keep.plan()).zip(self.engine.cache.as_ref())?;
         // What it was asked as its caller wrote it, it answers of whichever block it takes for the latest.
         let is_as_written = || {
             let method = &self.call.method;

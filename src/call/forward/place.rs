@@ -37,8 +37,8 @@ impl<'a> ForwardedCall<'a> {
             None => {
                 let place = Box::pin(self.find_place(snapshot, id)).await?;
                 // What an identical call of another caller brought meanwhile may be kept.
-                let kept = self.asking.kept.as_deref();
-                let kept = kept.and_then(|kept| cached::look_again(self.engine, kept, self.terms));
+                let plan = self.asking.keep.plan();
+                let kept = plan.and_then(|kept| cached::look_again(self.engine, kept, self.terms));
                 if kept.is_some() {
                     return kept;
                 }

@@ -157,12 +157,7 @@ impl<'a> BatchMember<'a> {
         if let Some(flight) = self.flight {
             flight.land(|| apart(coalesce::landed(&served, terms.client)));
         }
-        cached::note(
-            engine,
-            asking.kept.as_deref(),
-            &mut served,
-            terms.wants_fresh,
-        );
+        cached::note(engine, &asking.keep, &mut served, terms.wants_fresh);
         self.record.end(&mut served, call);
         Ok((self.place, served))
     }

@@ -48,7 +48,7 @@ thread_local! {
 /// Under what its answer would be kept.
 fn planned(call: &Call<'_>, view: &FleetView) -> Option<CacheKey> {
     let (rules, pins) = (scene::rules(), scene::pins(view));
-    let kept = CacheRules::new(CacheSecret::new([7, 9]), &[]);
+    let kept = CacheRules::new(CacheSecret::new([7, 9, 11, 13]), &[]);
     let planned = plan::plan(
         call,
         &PlanContext {
@@ -62,7 +62,7 @@ fn planned(call: &Call<'_>, view: &FleetView) -> Option<CacheKey> {
         panic!("a node can't read what it is sent");
     };
     assert_eq!(heard.method, call.method);
-    forward.kept.as_ref().map(|kept| kept.key)
+    forward.keep.plan().map(|kept| kept.key)
 }
 
 /// With a space wherever JSON allows one.

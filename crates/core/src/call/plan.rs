@@ -2,13 +2,15 @@
 
 mod forward;
 
-use crate::call::cache::{self, CachePlan, CacheRules, KeptAnswer};
+use crate::call::cache::admission::AskedCall;
+use crate::call::cache::subject::CacheSubject;
+use crate::call::cache::{CachePlan, CacheRules, KeepDecision, KeptAnswer};
 use crate::call::filter::{self, FilterReference, FilterUse};
 use crate::call::last_block::{BY_HASH, is_lookup};
 use crate::call::nonce::{self, FILL, MissingNonce};
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
-use crate::method::block::{self, BlockParam, FutureBlockPolicy, TagPins};
+use crate::method::block::{self, BlockParam, BlockRefs, FutureBlockPolicy, TagPins};
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
 use crate::vocabulary::client::Client;
 
@@ -82,7 +84,7 @@ impl Plan {
 
     /// How its answer is kept, if it is.
     pub fn kept(&self) -> Option<&CachePlan> {
-        self.forward()?.kept.as_deref()
+        self.forward()?.keep.plan()
     }
 
     /// The transaction that is looked up, or what became of it.
@@ -137,6 +139,8 @@ pub struct PlanContext<'a, M> {
 
 /// What earlier calls left behind: answers, and which nodes have what this one asks for.
 pub trait CallMemory {
+    /// Whether it is worth it to look for a kept answer to this call, and to keep the one that comes.
+    fn admits(&self, call: AskedCall<'_>) -> bool;
     /// The answer that is kept for a call planned so, if this one may have it as of `view`.
     fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer>;
     /// The number of the block with this hash.
@@ -241,11 +245,10 @@ fn ask<M: CallMemory>(
     let highest = view.highest_head.max(pins.latest);
     let beyond = (bearing.need.zip(highest))
         .and_then(|(need, highest)| (need.to > highest).then_some(need.to));
-    let kept =
-        (by.cache).and_then(|rules| cache::subject::plan((call, row), &bearing, view, rules));
-    if let Some(answer) = kept.as_ref().and_then(|plan| by.memory.kept(plan, view)) {
-        return Plan::Give(answer);
-    }
+    let keep = match kept((call, row), &bearing, by) {
+        Ok(answer) => return Plan::Give(answer),
+        Err(keep) => keep,
+    };
     let forward = match (method.beyond, beyond) {
         (FutureBlockPolicy::Refuse, Some(number)) => {
             return absent(AbsenceAnswer::Future, number, view);
@@ -274,10 +277,26 @@ fn ask<M: CallMemory>(
             affinity: Affinity::Anyone,
             may_be_hedged: is_read && method.may_be_hedged,
             may_be_grouped: is_read,
-            kept: kept.map(Box::new),
+            keep,
         },
     };
     way(call, row, forward, by)
+}
+
+/// The answer that is kept for a call whose params say this of blocks; else whether the one that comes is.
+fn kept<M: CallMemory>(
+    (call, row): (&Call<'_>, MethodIndex),
+    refs: &BlockRefs,
+    by: &PlanContext<'_, M>,
+) -> Result<KeptAnswer, KeepDecision> {
+    let rules = by.cache.ok_or(KeepDecision::Never)?;
+    let subject = CacheSubject::of((call, row), refs, by.view, rules).ok_or(KeepDecision::Never)?;
+    let asked = subject.as_asked(call);
+    if !by.memory.admits(asked) {
+        return Err(KeepDecision::NotYet(asked.row));
+    }
+    let plan = subject.plan(call, rules).ok_or(KeepDecision::Never)?;
+    (by.memory.kept(&plan, by.view)).ok_or_else(|| KeepDecision::Keep(Box::new(plan)))
 }
 
 /// The way of a call that nodes are asked for.

@@ -8,7 +8,7 @@ use super::*;
 use crate::call::cache::adopting;
 use crate::call::cache::key::CacheSecret;
 use crate::call::cache::stored_key::{self, StoredSecret};
-use crate::call::cache::subject::{self, CacheRules};
+use crate::call::cache::subject::{CacheRules, CacheSubject};
 use crate::call::tag_pins;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::standing::Hysteresis;
@@ -109,7 +109,7 @@ fn header(number: u64, branch: u8) -> Arc<Header> {
 }
 
 fn rules() -> CacheRules {
-    CacheRules::new(CacheSecret::new([1, 2]), &[])
+    CacheRules::new(CacheSecret::new([1, 2, 3, 4]), &[])
 }
 
 fn planned(view: &FleetView, method: &str, params: &str) -> Option<CachePlan> {
@@ -130,7 +130,7 @@ fn planned_by(
         (call.params, &call.elements),
         &pins,
     );
-    subject::plan((&call, row), &refs, view, rules)
+    CacheSubject::of((&call, row), &refs, view, rules)?.plan(&call, rules)
 }
 
 /// On which terms the answer of node `ONE`, which was `asked` then, is kept now.
@@ -240,7 +240,7 @@ fn what_is_asked_is_planned_by_the_block_that_it_is_of() {
     let with = |rules: &CacheRules, view: &FleetView, consistency| {
         planned_by(view, asked, rules, consistency).is_some()
     };
-    let but = CacheRules::new(CacheSecret::new([1, 2]), &["eth_getB*".into()]);
+    let but = CacheRules::new(CacheSecret::new([1, 2, 3, 4]), &["eth_getB*".into()]);
     assert!(with(&rules(), &view, Consistency::Monotonic));
     assert!(
         !with(&but, &view, Consistency::Monotonic),

@@ -1,9 +1,7 @@
 //! What an answer is kept under, as one number: a keyed hash, so that nobody outside can make two calls
 //! that share one.
 
-use std::hash::Hasher as _;
-
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use highway::{HighwayHash as _, HighwayHasher, Key};
 
 use crate::call::cache::canonical::{self, BlockPlace};
 use crate::json::element_places::ElementPlaces;
@@ -14,11 +12,11 @@ pub struct CacheKey(pub [u64; 2]);
 
 /// What this process's keys are hashed with. Of no use outside of it.
 #[derive(Clone, Copy)]
-pub struct CacheSecret([u64; 2]);
+pub struct CacheSecret([u64; 4]);
 
 impl CacheSecret {
-    /// Of 128 bits that nobody outside of the process knows.
-    pub fn new(secret: [u64; 2]) -> CacheSecret {
+    /// Of 256 bits that nobody outside of the process knows.
+    pub fn new(secret: [u64; 4]) -> CacheSecret {
         CacheSecret(secret)
     }
 }
@@ -51,14 +49,13 @@ pub(super) fn of(
     (params, elements): (Option<&str>, &ElementPlaces),
     place: BlockPlace,
 ) -> Option<CacheKey> {
-    let CacheSecret([first, second]) = secret;
-    let mut hasher = SipHasher13::new_with_keys(first, second);
+    let mut hasher = HighwayHasher::new(Key(secret.0));
     let mut gathered = [0; GATHERED_BYTES];
     let mut filled = 0;
     let mut take = |piece: &[u8]| {
         let Some(room) = gathered.get_mut(filled..filled + piece.len()) else {
-            hasher.write(&gathered[..filled]);
-            hasher.write(piece);
+            hasher.append(&gathered[..filled]);
+            hasher.append(piece);
             filled = 0;
             return;
         };
@@ -73,9 +70,8 @@ pub(super) fn of(
     take(&numbers);
     take(head.block);
     canonical::write(params, elements, place, &mut take)?;
-    hasher.write(&gathered[..filled]);
-    let hash = hasher.finish128();
-    Some(CacheKey([hash.h1, hash.h2]))
+    hasher.append(&gathered[..filled]);
+    Some(CacheKey(hasher.finalize128()))
 }
 
 #[cfg(test)]
@@ -89,7 +85,7 @@ mod tests {
             row: 3,
             block,
         };
-        let secret = CacheSecret::new([secret, 7]);
+        let secret = CacheSecret::new([secret, 7, 8, 9]);
         of(
             secret,
             head,

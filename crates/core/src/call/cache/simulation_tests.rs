@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::call::cache::KeptTerms;
 use crate::call::cache::keeping::{self, AnswerMoment, KeptReply};
 use crate::call::cache::key::{CacheKey, CacheSecret};
-use crate::call::cache::subject::{self, CachePlan, CacheRules, KeptBlock};
+use crate::call::cache::subject::{CachePlan, CacheRules, CacheSubject, KeptBlock};
 use crate::call::tag_pins;
 use crate::feed::head_tracker::{HeadStep, HeadTracker, witnesses};
 use crate::fleet::branch::PublishedChain;
@@ -103,7 +103,7 @@ impl World {
             asked: Vec::new(),
             kept: HashMap::new(),
             given: 0,
-            rules: CacheRules::new(CacheSecret::new([seed, 1]), &[]),
+            rules: CacheRules::new(CacheSecret::new([seed, 1, 2, 3]), &[]),
         };
         world.best = world.make(BlockHash([0; 32]), FIRST);
         world.heads = vec![world.best; NODES as usize];
@@ -262,7 +262,8 @@ impl World {
         let place = method::listed(row).map(|method| method.place);
         let refs = place.map(|place| block::read(place, (call.params, &call.elements), &pins));
         let Some(refs) = refs else { return };
-        let Some(plan) = subject::plan((&call, row), &refs, &view, &self.rules) else {
+        let subject = CacheSubject::of((&call, row), &refs, &view, &self.rules);
+        let Some(plan) = subject.and_then(|subject| subject.plan(&call, &self.rules)) else {
             return;
         };
         if let Some(kept) = self

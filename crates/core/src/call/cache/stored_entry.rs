@@ -3,15 +3,13 @@
 //! An entry begins with its form's version and a mark: a keyed hash over everything else of it and over its
 //! name, so that what is damaged, foreign or of another call is no entry. Numbers are little-endian.
 
-use std::hash::Hasher as _;
-
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use highway::{HighwayHash as _, HighwayHasher, Key};
 
 use crate::call::cache::generations::GenerationStamp;
 use crate::call::cache::stored_key::{StoredKey, StoredSecret};
 
 /// Of this form, and of what answers are kept under: entries of another one aren't read.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const IS_PACKED: u8 = 1;
 const IS_STEADY: u8 = 2;
 const MARK_BYTES: usize = 16;
@@ -85,11 +83,11 @@ impl<'a> StoredEntry<'a> {
 }
 
 fn mark(secret: &StoredSecret, key: StoredKey, entry: &[u8]) -> [u8; MARK_BYTES] {
-    let (one, other) = secret.mark;
-    let mut hasher = SipHasher24::new_with_keys(one, other);
-    hasher.write(&key.0);
-    hasher.write(entry);
-    hasher.finish128().as_bytes()
+    let mut hasher = HighwayHasher::new(Key(secret.mark));
+    hasher.append(&key.0);
+    hasher.append(entry);
+    let [one, other] = hasher.finalize128();
+    (u128::from(one) | u128::from(other) << 64).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub struct StoredSecret {
     /// Of the names.
     pub(super) name: [u8; 32],
     /// Of the marks by which entries are known to be ours.
-    pub(super) mark: (u64, u64),
+    pub(super) mark: [u64; 4],
 }
 
 impl StoredSecret {
@@ -26,14 +26,10 @@ impl StoredSecret {
             hash.finalize().into()
         };
         let mark = derived("forebay answers: marks ");
-        let half = |from: usize| {
-            mark[from..from + 8]
-                .iter()
-                .fold(0, |it, byte| it << 8 | u64::from(*byte))
-        };
+        let (parts, _) = mark.as_chunks();
         StoredSecret {
             name: derived("forebay answers: names "),
-            mark: (half(0), half(8)),
+            mark: std::array::from_fn(|part| u64::from_le_bytes(parts[part])),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a call asks for, of which block, and the key of that.
 
+use crate::call::cache::admission::AskedCall;
 use crate::call::cache::canonical::BlockPlace;
 use crate::call::cache::key::{self, CacheKey, CacheSecret, KeyHead};
 use crate::fleet::view::FleetView;
@@ -61,61 +62,124 @@ pub struct CachePlan {
     pub is_by_hash: bool,
 }
 
-/// How the answer to a call is kept whose params say this of blocks; `None`: it isn't.
-pub(crate) fn plan(
-    (call, row): (&Call<'_>, MethodIndex),
-    refs: &BlockRefs,
-    view: &FleetView,
-    rules: &CacheRules,
-) -> Option<CachePlan> {
-    let (row, method) = (row?, method::listed(row)?);
-    let retention = method.retention;
-    let is_excluded = rules.excluded.get(usize::from(row)) == Some(&true);
-    if retention == Retention::Never || is_excluded || refs.is_pending || refs.is_reversed {
-        return None;
-    }
-    let chain = view.chain_id.or(view.nodes_chain)?.0;
-    if retention == Retention::State && is_by_wall_clock(chain) {
-        return None;
-    }
-    let block = match retention {
-        Retention::Never => return None,
-        Retention::Transaction(_) => {
-            call.params.and_then(transaction::hash_asked)?;
-            KeptBlock::Named
+/// Whether the answer to a call is kept; on the heap, as plans stand in what connections hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeepDecision {
+    /// It may not be.
+    Never,
+    /// It may be, and isn't [worth it](crate::call::cache::admission). By the row of its method.
+    NotYet(u16),
+    /// It is, where it turns out to be one that may be.
+    Keep(Box<CachePlan>),
+}
+
+impl KeepDecision {
+    /// How it is kept, if it is.
+    pub fn plan(&self) -> Option<&CachePlan> {
+        match self {
+            KeepDecision::Never | KeepDecision::NotYet(_) => None,
+            KeepDecision::Keep(plan) => Some(plan),
         }
-        Retention::Block(_) | Retention::Logs | Retention::State => of_refs(refs, view)?,
-    };
-    // What an abandoned block's state was, nodes forget.
-    if retention == Retention::State && matches!(block, KeptBlock::Hashed(_)) {
-        return None;
     }
-    let from = refs
-        .need
-        .filter(|need| need.from < need.to)
-        .map(|need| need.from);
-    let written = WrittenBlock::of(block, from);
-    let head = KeyHead {
-        chain,
-        era: view.told.era,
-        row,
-        block: written.bytes(),
-    };
-    let key = key::of(
-        rules.secret,
-        head,
-        (call.params, &call.elements),
-        place(method),
-    )?;
-    Some(CachePlan {
-        key,
-        row,
-        retention,
-        block,
-        from,
-        // Where numbers are asked for, some nodes take a hash for one that begins with zeros (alloy).
-        is_by_hash: refs.hash.is_some() && !matches!(method.place, BlockParam::At { .. }),
-    })
+
+    /// The row of the method of an answer that may be kept.
+    pub fn row(&self) -> MethodIndex {
+        match self {
+            KeepDecision::Never => None,
+            KeepDecision::NotYet(row) => Some(*row),
+            KeepDecision::Keep(plan) => Some(plan.row),
+        }
+    }
+}
+
+/// What a call asks for whose answer may be kept, before its params are looked at.
+#[derive(Debug)]
+pub(crate) struct CacheSubject {
+    row: u16,
+    method: &'static Method,
+    chain: u64,
+    era: u64,
+    block: KeptBlock,
+    from: Option<BlockNumber>,
+    /// Both in bytes.
+    written: WrittenBlock,
+    is_by_hash: bool,
+}
+
+impl CacheSubject {
+    /// Of a call whose params say this of blocks; `None`: its answer isn't kept.
+    pub(crate) fn of(
+        (call, row): (&Call<'_>, MethodIndex),
+        refs: &BlockRefs,
+        view: &FleetView,
+        rules: &CacheRules,
+    ) -> Option<CacheSubject> {
+        let (row, method) = (row?, method::listed(row)?);
+        let retention = method.retention;
+        let is_excluded = rules.excluded.get(usize::from(row)) == Some(&true);
+        if retention == Retention::Never || is_excluded || refs.is_pending || refs.is_reversed {
+            return None;
+        }
+        let chain = view.chain_id.or(view.nodes_chain)?.0;
+        if retention == Retention::State && is_by_wall_clock(chain) {
+            return None;
+        }
+        let block = match retention {
+            Retention::Never => return None,
+            Retention::Transaction(_) => {
+                call.params.and_then(transaction::hash_asked)?;
+                KeptBlock::Named
+            }
+            Retention::Block(_) | Retention::Logs | Retention::State => of_refs(refs, view)?,
+        };
+        // What an abandoned block's state was, nodes forget.
+        if retention == Retention::State && matches!(block, KeptBlock::Hashed(_)) {
+            return None;
+        }
+        let from = refs
+            .need
+            .filter(|need| need.from < need.to)
+            .map(|need| need.from);
+        Some(CacheSubject {
+            row,
+            method,
+            chain,
+            era: view.told.era,
+            block,
+            from,
+            written: WrittenBlock::of(block, from),
+            // Where numbers are asked for, some nodes take a hash for one that begins with zeros (alloy).
+            is_by_hash: refs.hash.is_some() && !matches!(method.place, BlockParam::At { .. }),
+        })
+    }
+
+    /// The call asked for it, as it stands.
+    pub(crate) fn as_asked<'a>(&'a self, call: &'a Call<'_>) -> AskedCall<'a> {
+        AskedCall {
+            row: self.row,
+            block: self.written.bytes(),
+            params: call.params(),
+        }
+    }
+
+    /// How the answer to `call` is kept; `None`: it isn't, as its params can be read in two ways.
+    pub(crate) fn plan(&self, call: &Call<'_>, rules: &CacheRules) -> Option<CachePlan> {
+        let head = KeyHead {
+            chain: self.chain,
+            era: self.era,
+            row: self.row,
+            block: self.written.bytes(),
+        };
+        let params = (call.params, &call.elements);
+        Some(CachePlan {
+            key: key::of(rules.secret, head, params, place(self.method))?,
+            row: self.row,
+            retention: self.method.retention,
+            block: self.block,
+            from: self.from,
+            is_by_hash: self.is_by_hash,
+        })
+    }
 }
 
 /// The block that fixes what is asked for: of a range the last.
@@ -157,6 +221,7 @@ pub(super) fn place(method: &Method) -> BlockPlace {
 const WRITTEN_BYTES: usize = 1 + 32 + 1 + 8;
 
 /// A block, and where its range begins, in bytes that no other has.
+#[derive(Debug)]
 pub(super) struct WrittenBlock {
     bytes: [u8; WRITTEN_BYTES],
     length: usize,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::call::cache::CachePlan;
+use crate::call::cache::KeepDecision;
 use crate::call::last_block::BY_HASH;
 use crate::call::tag_fallback;
 use crate::call::told_blocks;
@@ -74,8 +74,8 @@ pub struct ForwardPlan {
     /// is light is not held up by what is heavy, and what may run only once is asked where nothing else
     /// can go wrong with it.
     pub may_be_grouped: bool,
-    /// How its answer is kept, if it is; on the heap, as plans stand in what connections hold.
-    pub kept: Option<Box<CachePlan>>,
+    /// Whether its answer is kept.
+    pub keep: KeepDecision,
 }
 
 impl ForwardPlan {
@@ -147,7 +147,7 @@ impl From<Treatment> for ForwardPlan {
             affinity: Affinity::Anyone,
             may_be_hedged: false,
             may_be_grouped: false,
-            kept: None,
+            keep: KeepDecision::Never,
         }
     }
 }

@@ -30,6 +30,10 @@ fn kept() -> KeptAnswer {
 }
 
 impl CallMemory for OneAnswer {
+    fn admits(&self, _: AskedCall<'_>) -> bool {
+        true
+    }
+
     fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
         Some(kept())
     }
@@ -85,7 +89,7 @@ fn planned(method: &str, params: &str, cache: Option<&CacheRules>) -> Plan {
 
 #[test]
 fn a_kept_answer_is_given_to_what_may_have_it_and_to_nothing_else() {
-    let rules = CacheRules::new(CacheSecret::new([1, 2]), &[]);
+    let rules = CacheRules::new(CacheSecret::new([1, 2, 3, 4]), &[]);
     let give = Plan::Give(kept());
     for (method, params, is_given) in [
         ("eth_call", r#"[{},"latest"]"#, true),

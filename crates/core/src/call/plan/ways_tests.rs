@@ -14,6 +14,10 @@ use crate::testing::{self, NoMemory};
 struct OneTransaction;
 
 impl CallMemory for OneTransaction {
+    fn admits(&self, _: AskedCall<'_>) -> bool {
+        true
+    }
+
     fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
         None
     }
