@@ -174,7 +174,8 @@ pub(super) fn chain_cache(
     store: Option<&Arc<AnswerStore>>,
     stored: Option<Arc<StoredAnswers>>,
 ) -> Option<Arc<AnswerCache>> {
-    let secret = RandomState::new();
-    let secret = CacheSecret::new([0_u8, 1, 2, 3].map(|part| secret.hash_one(part)));
-    Some(Arc::new(AnswerCache::of(store?.clone(), secret, stored)))
+    let random = RandomState::new();
+    let secret = CacheSecret::new([0_u8, 1, 2, 3].map(|part| random.hash_one(part)));
+    let seeds = (secret, random.hash_one(4_u8));
+    Some(Arc::new(AnswerCache::of(store?.clone(), seeds, stored)))
 }

@@ -4,19 +4,19 @@ use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::WHOLE_BYTES_MAX;
 use crate::observe::metrics::CallOutcome;
-use forebay_core::call::cache::admission::AskedCall;
-use forebay_core::call::cache::{CachePlan, KeepDecision, KeptAnswer};
+use forebay_core::call::cache::{AskedCall, CachePlan, KeepDecision, KeptAnswer};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::node::Role;
 
-/// Whether an answer to `call` is looked for, and kept. What one balancer is asked once others that share may be
-/// asked, too; and who wants a fresh answer gets what others are given from then on.
-pub fn admits(state: &CallState, call: AskedCall<'_>, terms: CallContext<'_>) -> bool {
+/// Notes that `call` is asked; whether its answer is looked for, and kept. What is asked once here, others that share
+/// the answers may be asked, too. A fresh one is wanted instead of the one that is kept.
+pub fn note_asked(state: &CallState, call: AskedCall<'_>, terms: CallContext<'_>) -> bool {
     let Some(cache) = &state.cache else {
         return true;
     };
-    terms.wants_fresh || cache.is_shared() || cache.admission.admits(call)
+    let is_worth_it = cache.recurrence.note_asked(call);
+    is_worth_it || terms.wants_fresh || cache.is_shared()
 }
 
 /// The answer that is kept for a call planned so, if it may be given as of `view`.
@@ -47,7 +47,7 @@ pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> Serv
     }
     state.metrics.method(Some(kept.row)).cache_hit(kept.age);
     if let Some(cache) = &state.cache {
-        cache.admission.hear_given(kept.row);
+        cache.recurrence.note_given(kept.row);
     }
     if let Some(news) = kept.news {
         state.pool.tell(terms.client, news);

@@ -2,8 +2,7 @@
 
 use crate::call::cached;
 use crate::call::context::{CallContext, CallState};
-use forebay_core::call::cache::admission::AskedCall;
-use forebay_core::call::cache::{CachePlan, KeptAnswer};
+use forebay_core::call::cache::{AskedCall, CachePlan, KeptAnswer};
 use forebay_core::call::plan::{self, CallMemory, PlanContext, Planned, SentTransactions};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::envelope::Call;
@@ -38,8 +37,8 @@ struct EarlierCalls<'a> {
 }
 
 impl CallMemory for EarlierCalls<'_> {
-    fn admits(&self, call: AskedCall<'_>) -> bool {
-        cached::admits(self.state, call, self.terms)
+    fn note_asked(&self, call: AskedCall<'_>) -> bool {
+        cached::note_asked(self.state, call, self.terms)
     }
 
     fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {

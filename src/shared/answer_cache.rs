@@ -17,8 +17,8 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::shared::answer_cache::entry::KeptEntry;
 use crate::shared::stored_answers::{ANSWER_BYTES_MAX, StoredAnswers};
-use forebay_core::call::cache::admission::{Admission, AskedCalls};
 use forebay_core::call::cache::giving::KeptCondition;
+use forebay_core::call::cache::recurrence::{AskedCalls, Recurrence};
 use forebay_core::call::cache::{
     CacheKey, CachePlan, CacheRules, CacheSecret, KeptAnswer, KeptTerms,
 };
@@ -64,7 +64,7 @@ pub struct AnswerCache {
     /// What its keys are hashed with.
     secret: CacheSecret,
     /// Which of its calls' answers are worth being kept.
-    pub admission: Admission,
+    pub recurrence: Recurrence,
     /// Nodes are known by their numbers within a chain.
     chain: u64,
     /// Nodes whose entries before a number are given no more.
@@ -185,16 +185,16 @@ impl AnswerStore {
 }
 
 impl AnswerCache {
-    /// Of another chain. `stored`: what it shares with other balancers.
+    /// Of another chain. `seed`: a number that nobody outside knows. `stored`: what it shares with other balancers.
     pub fn of(
         store: Arc<AnswerStore>,
-        secret: CacheSecret,
+        (secret, seed): (CacheSecret, u64),
         stored: Option<Arc<StoredAnswers>>,
     ) -> AnswerCache {
         AnswerCache {
             stored,
             chain: store.chains.fetch_add(1, Ordering::Relaxed),
-            admission: Admission::new(store.asked.clone()),
+            recurrence: Recurrence::new(store.asked.clone(), seed),
             store,
             secret,
             lost: ArcSwap::default(),
@@ -260,6 +260,7 @@ impl AnswerCache {
         );
         if let Some(written) = written {
             self.store.kept.insert(plan.key, written);
+            self.recurrence.note_kept(plan);
         }
     }
 

@@ -6,6 +6,7 @@ mod shared;
 mod sharing;
 mod stage;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -81,44 +82,60 @@ async fn the_second_time_no_node_is_asked_and_the_answer_says_so() {
     );
 }
 
+/// What the answers to calls for the code of these addresses say of the cache, when all say the same.
+async fn all_say(pretend: &Pretend, addresses: Range<u64>, wanted: &str) {
+    for address in addresses {
+        let call = call("1", "eth_getCode").replace("0x01", &format!("0x{address:040x}"));
+        let answer = pretend.post(&call).await;
+        assert_eq!(answer.header("x-forebay-cache"), Some(wanted), "{address}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_hardly_a_call_is_asked_again_answers_are_kept_from_the_second_time_on() {
-    let pretend = pretend("").await;
-    let ask = async |address: u64| {
-        let code = call("1", "eth_getCode").replace("0x01", &format!("0x{address:040x}"));
-        let answer = pretend.post(&code).await;
-        answer.header("x-forebay-cache").map(str::to_string)
-    };
-    let all = async |addresses: std::ops::Range<u64>, wanted: &str| {
-        for address in addresses {
-            assert_eq!(ask(address).await.as_deref(), Some(wanted), "{address}");
-        }
-    };
-    // As long as it isn't known that none is asked again, each is kept.
-    all(0..2, "miss").await;
-    all(0..2, "hit").await;
-    all(2..1100, "miss").await;
-    let kept = pretend.balancer.metric("forebay_cache_entries", &[]).await;
-    all(2000..2020, "miss").await;
-    assert_eq!(
-        pretend.balancer.metric("forebay_cache_entries", &[]).await,
-        kept
-    );
-    all(2000..2020, "miss").await;
-    all(2000..2020, "hit").await;
-    // A third of them are asked again by now, and more are.
+    let pretend = pretend(", no_cache: heed").await;
+    let entries = async || pretend.balancer.metric("forebay_cache_entries", &[]).await;
+    all_say(&pretend, 0..1, "miss").await;
+    all_say(&pretend, 0..1, "hit").await;
+    all_say(&pretend, 1..1100, "miss").await;
+    let before = entries().await;
+    all_say(&pretend, 2000..2020, "miss").await;
+    assert_eq!(entries().await, before, "they aren't kept");
+    all_say(&pretend, 2000..2020, "miss").await;
     let heard = pretend.heard("eth_getCode");
-    for _ in 0..50 {
-        all(2000..2020, "hit").await;
-    }
+    all_say(&pretend, 2000..2020, "hit").await;
     assert_eq!(pretend.heard("eth_getCode"), heard);
-    all(3000..3001, "miss").await;
-    all(3000..3001, "hit").await;
     assert_eq!(
         said(&pretend, "eth_getBalance").await,
         "hit",
         "another method's"
     );
+    // Who wants a fresh one gets what others are given from then on.
+    let fresh = call("1", "eth_getCode").replace("0x01", &format!("0x{:040x}", 3000));
+    let headers = [
+        ("content-type", "application/json"),
+        ("cache-control", "no-cache"),
+    ];
+    let address = pretend.balancer.rpc.address;
+    (post_with(address, "/", &headers, &fresh, PATIENCE).await).unwrap();
+    all_say(&pretend, 3000..3001, "hit").await;
+    // More than one in 32 of the next 1,024 are asked again.
+    for _ in 0..50 {
+        all_say(&pretend, 2000..2020, "hit").await;
+    }
+    all_say(&pretend, 4000..4001, "miss").await;
+    all_say(&pretend, 4000..4001, "hit").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_one_call_in_ten_is_asked_again_each_answer_is_kept_at_once() {
+    let pretend = pretend("").await;
+    for start in (0..2000).step_by(10) {
+        all_say(&pretend, start..start + 10, "miss").await;
+        all_say(&pretend, start..start + 1, "hit").await;
+    }
+    all_say(&pretend, 5000..5001, "miss").await;
+    all_say(&pretend, 5000..5001, "hit").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

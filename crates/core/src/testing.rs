@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::call::cache::admission::AskedCall;
-use crate::call::cache::{CachePlan, KeptAnswer};
+use crate::call::cache::{AskedCall, CachePlan, KeptAnswer};
 use crate::call::plan::{CallMemory, SentTransactions};
 use crate::fleet::standing::Hysteresis;
 use crate::fleet::view::FleetView;
@@ -54,7 +53,7 @@ pub fn at(head: u64) -> ProbeOutcome {
 pub struct NoMemory;
 
 impl CallMemory for NoMemory {
-    fn admits(&self, _: AskedCall<'_>) -> bool {
+    fn note_asked(&self, _: AskedCall<'_>) -> bool {
         true
     }
 

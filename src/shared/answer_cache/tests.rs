@@ -26,7 +26,7 @@ fn cache(memory: u64) -> AnswerCache {
 }
 
 fn of_chain(store: &Arc<AnswerStore>) -> AnswerCache {
-    AnswerCache::of(store.clone(), CacheSecret::new([1, 2, 3, 4]), None)
+    AnswerCache::of(store.clone(), (CacheSecret::new([1, 2, 3, 4]), 5), None)
 }
 
 fn now() -> Instant {

@@ -84,6 +84,20 @@ async fn what_one_balancer_keeps_the_other_gives_and_one_that_begins_is_warm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_is_asked_once_is_shared_although_it_is_never_asked_again_there() {
+    let server = RedisServer::start().await;
+    let sharing = Sharing::over(&server, 1).await;
+    for _ in 0..1100 {
+        sharing.one.post(&sharing.fresh()).await;
+    }
+    eventually("the other finds it", PATIENCE, async || {
+        let body = sharing.kept_by_one().await;
+        is_hit(&sharing.other.post(&body).await)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_lets_go_the_others_give_no_more_even_if_they_were_away() {
     let server = RedisServer::start().await;
     let mut sharing = Sharing::over(&server, 1).await;

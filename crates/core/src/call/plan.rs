@@ -1,8 +1,8 @@
 //! A plan for one call: which way it goes, alone or in a batch. After it nothing is decided outside the core.
 
 mod forward;
+mod memory;
 
-use crate::call::cache::admission::AskedCall;
 use crate::call::cache::subject::CacheSubject;
 use crate::call::cache::{CachePlan, CacheRules, KeepDecision, KeptAnswer};
 use crate::call::filter::{self, FilterReference, FilterUse};
@@ -11,7 +11,7 @@ use crate::call::nonce::{self, FILL, MissingNonce};
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::method::block::{self, BlockParam, BlockRefs, FutureBlockPolicy, TagPins};
-use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::client::Client;
 
 use crate::method::{self, LocalMethod, MethodIndex, MethodRules, Treatment};
@@ -23,6 +23,7 @@ use crate::vocabulary::hex;
 use crate::vocabulary::node::NodeId;
 
 pub use self::forward::{Affinity, ForwardPlan};
+pub use self::memory::{CallMemory, SentTransactions};
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,31 +136,6 @@ pub struct PlanContext<'a, M> {
     pub cache: Option<&'a CacheRules>,
     /// What earlier calls left behind.
     pub memory: &'a M,
-}
-
-/// What earlier calls left behind: answers, and which nodes have what this one asks for.
-pub trait CallMemory {
-    /// Whether it is worth it to look for a kept answer to this call, and to keep the one that comes.
-    fn admits(&self, call: AskedCall<'_>) -> bool;
-    /// The answer that is kept for a call planned so, if this one may have it as of `view`.
-    fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer>;
-    /// The number of the block with this hash.
-    fn number_of(&self, block: BlockHash) -> Option<BlockNumber>;
-    /// The block in which the transaction was told to stand.
-    fn place_of(&self, transaction: TxHash) -> Option<BlockNumber>;
-    /// The nodes that took these.
-    fn holders(&self, of: SentTransactions) -> Vec<NodeId>;
-}
-
-/// Transactions that were sent through here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SentTransactions {
-    /// The one with this hash.
-    WithHash(TxHash),
-    /// Of this sender.
-    WithNonce(Address, u64),
-    /// All of this client's, of late.
-    Of(Client),
 }
 
 /// What a look-up of a block comes to that nobody has.
@@ -292,7 +268,8 @@ fn kept<M: CallMemory>(
     let rules = by.cache.ok_or(KeepDecision::Never)?;
     let subject = CacheSubject::of((call, row), refs, by.view, rules).ok_or(KeepDecision::Never)?;
     let asked = subject.as_asked(call);
-    if !by.memory.admits(asked) {
+    // By what is asked by hash a node is found out that says something else.
+    if !subject.is_by_hash && !by.memory.note_asked(asked) {
         return Err(KeepDecision::NotYet(asked.row));
     }
     let plan = subject.plan(call, rules).ok_or(KeepDecision::Never)?;

@@ -15,7 +15,7 @@ pub struct CacheKey(pub [u64; 2]);
 pub struct CacheSecret([u64; 4]);
 
 impl CacheSecret {
-    /// Of 256 bits that nobody outside of the process knows.
+    /// Made of 128 bits or more that nobody outside of the process knows.
     pub fn new(secret: [u64; 4]) -> CacheSecret {
         CacheSecret(secret)
     }

@@ -1,6 +1,5 @@
 //! What a call asks for, of which block, and the key of that.
 
-use crate::call::cache::admission::AskedCall;
 use crate::call::cache::canonical::BlockPlace;
 use crate::call::cache::key::{self, CacheKey, CacheSecret, KeyHead};
 use crate::fleet::view::FleetView;
@@ -62,14 +61,14 @@ pub struct CachePlan {
     pub is_by_hash: bool,
 }
 
-/// Whether the answer to a call is kept; on the heap, as plans stand in what connections hold.
+/// Whether the answer to a call is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeepDecision {
     /// It may not be.
     Never,
-    /// It may be, and isn't [worth it](crate::call::cache::admission). By the row of its method.
+    /// It may be, and isn't [worth it](crate::call::cache::recurrence). By the row of its method.
     NotYet(u16),
-    /// It is, where it turns out to be one that may be.
+    /// It is, where it turns out to be one that may be. On the heap, as plans stand in what connections hold.
     Keep(Box<CachePlan>),
 }
 
@@ -92,7 +91,18 @@ impl KeepDecision {
     }
 }
 
-/// What a call asks for whose answer may be kept, before its params are looked at.
+/// A call as it is written, and what it speaks of.
+#[derive(Clone, Copy, Debug, Hash)]
+pub struct AskedCall<'a> {
+    /// The row of its method in [`method::TABLE`].
+    pub row: u16,
+    /// Its block, in a form that no other has.
+    pub block: &'a [u8],
+    /// Its params, JSON.
+    pub params: &'a str,
+}
+
+/// What a call asks for whose answer may be kept, before its params are brought to one form.
 #[derive(Debug)]
 pub(crate) struct CacheSubject {
     row: u16,
@@ -103,7 +113,8 @@ pub(crate) struct CacheSubject {
     from: Option<BlockNumber>,
     /// Both in bytes.
     written: WrittenBlock,
-    is_by_hash: bool,
+    /// See [`CachePlan::is_by_hash`].
+    pub(crate) is_by_hash: bool,
 }
 
 impl CacheSubject {

@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use super::*;
+use crate::call::cache::AskedCall;
 use crate::call::cache::CacheSecret;
 use crate::call::tag_pins;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::tracker::Fleet;
 use crate::method::block::Consistency;
 use crate::rpc::whole_answer::WholeAnswer;
-use crate::testing::{at, criteria, member};
-use crate::vocabulary::chain::ChainId;
+use crate::testing::{NoMemory, at, criteria, member};
+use crate::vocabulary::chain::{BlockHash, ChainId};
 use crate::vocabulary::header::Header;
 use crate::vocabulary::node::Role;
 
-/// An answer to whatever may be kept.
-struct OneAnswer;
+/// An answer to whatever may be kept, if it is worth it to look for one.
+struct OneAnswer {
+    is_worth_it: bool,
+}
 
 fn kept() -> KeptAnswer {
     let bytes = bytes::Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#);
@@ -30,24 +33,24 @@ fn kept() -> KeptAnswer {
 }
 
 impl CallMemory for OneAnswer {
-    fn admits(&self, _: AskedCall<'_>) -> bool {
-        true
+    fn note_asked(&self, _: AskedCall<'_>) -> bool {
+        self.is_worth_it
     }
 
     fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
         Some(kept())
     }
 
-    fn number_of(&self, _: BlockHash) -> Option<BlockNumber> {
-        None
+    fn number_of(&self, block: BlockHash) -> Option<BlockNumber> {
+        NoMemory.number_of(block)
     }
 
-    fn place_of(&self, _: TxHash) -> Option<BlockNumber> {
-        None
+    fn place_of(&self, transaction: TxHash) -> Option<BlockNumber> {
+        NoMemory.place_of(transaction)
     }
 
-    fn holders(&self, _: SentTransactions) -> Vec<NodeId> {
-        Vec::new()
+    fn holders(&self, of: SentTransactions) -> Vec<NodeId> {
+        NoMemory.holders(of)
     }
 }
 
@@ -72,7 +75,7 @@ fn view() -> FleetView {
     }
 }
 
-fn planned(method: &str, params: &str, cache: Option<&CacheRules>) -> Plan {
+fn planned(memory: &OneAnswer, method: &str, params: &str, cache: Option<&CacheRules>) -> Plan {
     let view = view();
     let by = PlanContext {
         view: &view,
@@ -82,14 +85,47 @@ fn planned(method: &str, params: &str, cache: Option<&CacheRules>) -> Plan {
         client: Client::Unknown,
         has_socket: false,
         cache,
-        memory: &OneAnswer,
+        memory,
     };
     plan(&Call::new(Some("1"), method, Some(params)), &by).plan
 }
 
+fn rules() -> CacheRules {
+    CacheRules::new(CacheSecret::new([1, 2, 3, 4]), &[])
+}
+
+#[test]
+fn what_is_not_worth_it_is_neither_looked_for_nor_kept_but_for_what_shows_a_liar() {
+    let memory = OneAnswer { is_worth_it: false };
+    let hash = format!("0x{}", "01".repeat(32));
+    for (method, params) in [
+        ("eth_call", r#"[{},"latest"]"#.to_string()),
+        ("eth_getBlockByNumber", r#"["0x64",false]"#.into()),
+        (
+            "eth_getBalance",
+            format!(r#"["0x1",{{"blockHash":"{hash}"}}]"#),
+        ),
+    ] {
+        let plan = planned(&memory, method, &params, Some(&rules()));
+        let keep = plan.forward().map(|forward| &forward.keep);
+        assert!(
+            matches!(keep, Some(KeepDecision::NotYet(_))),
+            "{method}: {keep:?}"
+        );
+    }
+    for (method, params) in [
+        ("eth_getBlockByHash", format!(r#"["{hash}",false]"#)),
+        ("eth_getLogs", format!(r#"[{{"blockHash":"{hash}"}}]"#)),
+    ] {
+        let plan = planned(&memory, method, &params, Some(&rules()));
+        assert_eq!(plan, Plan::Give(kept()), "{method}");
+    }
+}
+
 #[test]
 fn a_kept_answer_is_given_to_what_may_have_it_and_to_nothing_else() {
-    let rules = CacheRules::new(CacheSecret::new([1, 2, 3, 4]), &[]);
+    let rules = rules();
+    let memory = OneAnswer { is_worth_it: true };
     let give = Plan::Give(kept());
     for (method, params, is_given) in [
         ("eth_call", r#"[{},"latest"]"#, true),
@@ -101,9 +137,13 @@ fn a_kept_answer_is_given_to_what_may_have_it_and_to_nothing_else() {
         ("eth_chainId", "[]", false),
         ("debug_unheard", r#"["0x64"]"#, false),
     ] {
-        let found = planned(method, params, Some(&rules));
+        let found = planned(&memory, method, params, Some(&rules));
         assert_eq!(found == give, is_given, "{method} {params}: {found:?}");
-        assert_ne!(planned(method, params, None), give, "there is no cache");
+        assert_ne!(
+            planned(&memory, method, params, None),
+            give,
+            "there is no cache"
+        );
     }
 }
 

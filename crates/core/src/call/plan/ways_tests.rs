@@ -4,17 +4,19 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::call::cache::AskedCall;
 use crate::fleet::FleetMember;
 use crate::fleet::tracker::Fleet;
 use crate::method::TABLE;
 use crate::method::block::Consistency;
 use crate::testing::{self, NoMemory};
+use crate::vocabulary::chain::BlockHash;
 
 /// The one node took a transaction, which is looked up here, from the one client.
 struct OneTransaction;
 
 impl CallMemory for OneTransaction {
-    fn admits(&self, _: AskedCall<'_>) -> bool {
+    fn note_asked(&self, _: AskedCall<'_>) -> bool {
         true
     }
 
