@@ -36,13 +36,33 @@ pub const WHOLE_BYTES_MAX: usize = 64 << 10;
 /// An error is read to its end up to this length.
 const ERROR_BYTES_MAX: usize = 1 << 20;
 
-/// What an attempt brought, beside its class.
+/// What an attempt brought, beside its verdict. It is no answer to the call yet, and so no
+/// [`CallReply`](super::answer::CallReply): it may be nothing, another node may be asked instead, and then its
+/// room is given back.
 pub enum AttemptContent<'a> {
     Nothing,
     /// With what it holds of its request's room beyond its first [`WHOLE_BYTES_MAX`].
     Whole(WholeAnswer, AnswerReservation<'a>),
     Large(Box<StreamedAnswer>),
     TooLarge,
+}
+
+impl AttemptContent<'_> {
+    pub fn whole(&self) -> Option<&WholeAnswer> {
+        match self {
+            AttemptContent::Whole(answer, _) => Some(answer),
+            AttemptContent::Nothing | AttemptContent::Large(_) | AttemptContent::TooLarge => None,
+        }
+    }
+
+    /// The result, as far as it was read.
+    pub fn result_start(&self) -> Option<&[u8]> {
+        match self {
+            AttemptContent::Whole(answer, _) => answer.result(),
+            AttemptContent::Large(large) => large.result_start(),
+            AttemptContent::Nothing | AttemptContent::TooLarge => None,
+        }
+    }
 }
 
 /// An answer that is passed on as it comes.

@@ -37,7 +37,6 @@ pub const LONG_BYTES_MAX: u64 = 1 << 20;
 pub struct NodeAnswer {
     pub node: NodeId,
     pub name: Arc<str>,
-    pub class: AttemptClass,
     pub verdict: Verdict,
     pub answer: Option<WholeAnswer>,
 }
@@ -126,7 +125,6 @@ impl FanoutTask {
             return NodeAnswer {
                 node: id,
                 name: Arc::default(),
-                class: AttemptClass::NoConnection,
                 verdict: AttemptClass::NoConnection.into(),
                 answer: None,
             };
@@ -176,7 +174,6 @@ impl FanoutTask {
         NodeAnswer {
             node: id,
             name: upstream.spec.name.clone(),
-            class,
             verdict,
             answer,
         }

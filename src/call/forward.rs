@@ -348,12 +348,7 @@ impl<'a> ForwardedCall<'a> {
 
     /// Ends with a node's answer.
     fn deliver(&self, told: BestAnswer<'_>) -> ServedAnswer {
-        let outcome = if told.answer.result().is_some() {
-            CallOutcome::Ok
-        } else {
-            CallOutcome::RpcError
-        };
-        let node = told.node.clone();
+        let (outcome, node) = (CallOutcome::of(&told.answer), told.node.clone());
         self.end(told.reply(self.call), &node, outcome)
     }
 

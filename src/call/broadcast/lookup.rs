@@ -139,7 +139,9 @@ impl BroadcastCall<'_> {
         let mut fan = self.ask(method, &format!("[\"{hash}\"]"), nodes);
         while let Some(heard) = fan.next().await {
             let result = heard.answer.as_ref().and_then(|answer| answer.result());
-            if heard.class == AttemptClass::Ok && result.is_some_and(|found| found != b"null") {
+            if heard.verdict.class == AttemptClass::Ok
+                && result.is_some_and(|found| found != b"null")
+            {
                 return Some(heard);
             }
         }

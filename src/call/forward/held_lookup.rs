@@ -89,7 +89,10 @@ impl<'a> ForwardedCall<'a> {
         let until = times.attempt_end(Treatment::Read, arrived_at, arrived_at);
         while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {
             let Some(heard) = heard else { continue };
-            let Some(answer) = heard.answer.filter(|_| heard.class == AttemptClass::Ok) else {
+            let Some(answer) = heard
+                .answer
+                .filter(|_| heard.verdict.class == AttemptClass::Ok)
+            else {
                 continue;
             };
             if answer.result() != Some(b"null") || believes_null {
