@@ -132,4 +132,9 @@ impl ServedAnswer {
             ..ServedAnswer::here(answer)
         }
     }
+
+    /// After so many nodes were asked.
+    pub fn after(self, attempts: usize) -> ServedAnswer {
+        ServedAnswer { attempts, ..self }
+    }
 }

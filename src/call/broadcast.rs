@@ -316,10 +316,7 @@ impl<'a> BroadcastCall<'a> {
     }
 
     fn served(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
-        ServedAnswer {
-            attempts: self.volleys,
-            ..ServedAnswer::by(node.clone(), answer, outcome)
-        }
+        ServedAnswer::by(node.clone(), answer, outcome).after(self.volleys)
     }
 }
 

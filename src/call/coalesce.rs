@@ -193,10 +193,7 @@ fn taken_over(brought: SharedAnswer, terms: CallContext<'_>) -> ServedAnswer {
     if brought.answer.bytes() as u64 > terms.bytes_max {
         return failed(Refusal::AnswerTooLarge);
     }
-    ServedAnswer {
-        attempts: brought.attempts,
-        ..ServedAnswer::whole(brought.node, brought.answer)
-    }
+    ServedAnswer::whole(brought.node, brought.answer).after(brought.attempts)
 }
 
 fn failed(why: Refusal) -> ServedAnswer {

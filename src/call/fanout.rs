@@ -67,16 +67,7 @@ pub fn ask_all(
     nodes: &[NodeId],
     question: &FanoutCall,
 ) -> Fanout {
-    let snapshot = pool.snapshot();
-    let ask = |id: &NodeId| {
-        let asker = FanoutTask {
-            pool: pool.clone(),
-            gate: gate.clone(),
-            snapshot: snapshot.clone(),
-            question: question.clone(),
-        };
-        asker.ask(*id, None).boxed()
-    };
+    let ask = |id: &NodeId| ask(pool, gate, (*id, None), question.clone());
     nodes.iter().map(ask).collect()
 }
 

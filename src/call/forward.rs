@@ -353,9 +353,6 @@ impl<'a> ForwardedCall<'a> {
     }
 
     fn end(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
-        ServedAnswer {
-            attempts: self.journey.attempts(),
-            ..ServedAnswer::by(node.clone(), answer, outcome)
-        }
+        ServedAnswer::by(node.clone(), answer, outcome).after(self.journey.attempts())
     }
 }

@@ -84,10 +84,7 @@ impl BroadcastCall<'_> {
         match self.form {
             BroadcastForm::Hash => {
                 let reply = self.hash_reply()?;
-                let served = ServedAnswer {
-                    attempts: self.volleys,
-                    ..ServedAnswer::here(reply)
-                };
+                let served = ServedAnswer::here(reply).after(self.volleys);
                 Some((served, TransactionOutcome::Known))
             }
             BroadcastForm::Receipt => Some((self.wait(hash).await, TransactionOutcome::Known)),

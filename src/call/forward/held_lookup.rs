@@ -51,7 +51,7 @@ impl<'a> ForwardedCall<'a> {
         } = &waiting
         {
             let reply = pending_transaction::reply(self.call, shown.as_deref());
-            return self.end_here(reply);
+            return ServedAnswer::here(reply).after(self.journey.attempts());
         }
         let believes_null = matches!(waiting, pending_transaction::TransactionStatus::Unknown);
         let kept = self
@@ -104,12 +104,5 @@ impl<'a> ForwardedCall<'a> {
             }
         }
         self.end_unserved(Refusal::Timeout)
-    }
-
-    fn end_here(&self, answer: CallReply) -> ServedAnswer {
-        ServedAnswer {
-            attempts: self.journey.attempts(),
-            ..ServedAnswer::here(answer)
-        }
     }
 }
