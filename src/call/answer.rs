@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::call::exchange::StreamedAnswer;
+use crate::call::streamed_answer::StreamedAnswer;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::trail::FailedAttempts;
 use forebay_core::rpc::envelope::Call;

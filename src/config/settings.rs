@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use forebay_core::fleet::spread::NODES_MAX;
 use forebay_core::method::MethodLimits;
 pub use forebay_core::method::block::Consistency;
 use forebay_core::vocabulary::caps::MEMORY_MIN;
 use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::{NodeRecord, Secret};
+use ipnet::IpNet;
 
 pub use super::calls::NoneFitPolicy;
 use super::form::{boolean, choice, decimal, duration, list, number, optional, path, size, text};

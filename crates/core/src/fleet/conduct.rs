@@ -17,9 +17,8 @@ const ENDED_MIN: u32 = 10;
 /// answered nothing for a while.
 const FAULTS_IN_ROW: u32 = 5;
 const SPREAD_MIN: Duration = Duration::from_secs(1);
-/// Faults that are no further apart than that are one burst: calls that were under way together failed
-/// together, and however many they were, and however late it is heard of each, it was one event. So many
-/// bursts within the time that is looked back at bench a node by its share of faults.
+/// Faults no further apart than that are one burst: calls under way together failed together, however late each
+/// is heard of. So many bursts within the time that is looked back at bench a node by its share of faults.
 const BURSTS_MIN: usize = 3;
 const SILENCE_MIN: Duration = Duration::from_secs(2);
 /// A node that failed at its last calls isn't given up for slow: after a pause it gets the next call
@@ -347,13 +346,10 @@ impl FaultRecord {
     fn is_broken(&self, answers: u32, began: Instant, at: Instant, now: Instant) -> bool {
         let faults = self.count.sum(now);
         let is_most = faults + answers >= ENDED_MIN && faults > answers;
-        is_most && self.is_spread(now) || self.is_silent(began, at, now)
-    }
-
-    fn is_spread(&self, now: Instant) -> bool {
         let window = Duration::from_secs(SECONDS as u64);
-        let is_of_late = |began: Instant| now.saturating_duration_since(began) < window;
-        self.bursts[BURSTS_MIN - 1].is_some_and(is_of_late)
+        let is_of_late = |began| now.saturating_duration_since(began) < window;
+        let is_spread = self.bursts[BURSTS_MIN - 1].is_some_and(is_of_late);
+        is_most && is_spread || self.is_silent(began, at, now)
     }
 
     fn is_silent(&self, began: Instant, at: Instant, now: Instant) -> bool {
