@@ -5,7 +5,7 @@
 //! - [`chains`], each with what its calls share ([`context`]), found by a request
 //! - what a call is held to and comes with: [`policy`], [`request_context`], [`trail`]
 //! - [`forward`], from node to node; each of its attempts is an [`exchange`] that [`attempt`] counts and
-//!   that waits as [`patience`] says, by a [`timer`]
+//!   that waits as [`patience`] says, by a [`timer`]; what is large is a [`streamed_answer`]
 //! - [`coalesce`] shares identical reads; [`lookups`] are joined by all who ask a node for one hash;
 //!   [`cached`] gives answers that are kept here, [`stored`] those that another balancer keeps;
 //!   [`awaited_block`] waits for a block that may be there any moment; [`sticky`] is for filters
@@ -40,6 +40,7 @@ pub mod request_context;
 pub mod router;
 pub mod sticky;
 pub mod stored;
+pub mod streamed_answer;
 pub mod subscription;
 pub mod timer;
 pub mod trail;

@@ -1,22 +1,27 @@
-//! An answer to a call, from the way that brought it to the client's side.
+//! An answer, from the way that brought it to the client's side: to a call, or to a batch, which is put
+//! together from those to its calls.
+//!
+//! What an attempt brings is none so far: see [`AttemptContent`](super::exchange::AttemptContent).
 
 use std::sync::Arc;
 
-use crate::call::exchange::StreamedAnswer;
+use bytes::Bytes;
+
+use crate::call::streamed_answer::StreamedAnswer;
 use crate::observe::metrics::CallOutcome;
 use forebay_core::call::trail::FailedAttempts;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 
-/// What a call comes to: its answer, and who gave it.
+/// What a call or a batch comes to: its answer, and who gave it.
 pub struct ServedAnswer {
     pub answer: CallReply,
-    /// As it is counted.
+    /// As it is counted; of a batch its calls are.
     pub outcome: CallOutcome,
-    /// `None`: given here.
+    /// `None`: given here. Where several gave it, all of their names.
     pub node: Option<Arc<str>>,
-    /// Nodes asked.
+    /// Nodes asked; of a batch the most for one of its calls.
     pub attempts: usize,
     pub failed: FailedAttempts,
     pub cached: CacheUse,
@@ -61,6 +66,10 @@ pub enum CallReply {
     /// A node's, passed on as it comes, with the caller's id in it.
     Large(Box<StreamedAnswer>),
     Refused(Refusal),
+    /// Put together from the answers to a batch's calls, with their ids in them: sent one after another. There
+    /// is none where nobody wants to hear any. And why all were refused, where that may be said of them as a
+    /// whole.
+    Several(Vec<Bytes>, Option<Refusal>),
 }
 
 impl CallReply {
@@ -89,7 +98,10 @@ impl ServedAnswer {
     pub fn here(answer: CallReply) -> ServedAnswer {
         let outcome = match answer {
             CallReply::Refused(_) => CallOutcome::Refused,
-            CallReply::Here(_) | CallReply::Whole(_) | CallReply::Large(_) => CallOutcome::Ok,
+            CallReply::Here(_)
+            | CallReply::Whole(_)
+            | CallReply::Large(_)
+            | CallReply::Several(..) => CallOutcome::Ok,
         };
         ServedAnswer {
             answer,
@@ -106,6 +118,12 @@ impl ServedAnswer {
         ServedAnswer::here(CallReply::Refused(why))
     }
 
+    /// A node's, to its end.
+    pub fn whole(node: Arc<str>, answer: WholeAnswer) -> ServedAnswer {
+        let outcome = CallOutcome::of(&answer);
+        ServedAnswer::by(node, CallReply::Whole(answer), outcome)
+    }
+
     /// Given by `node`.
     pub fn by(node: Arc<str>, answer: CallReply, outcome: CallOutcome) -> ServedAnswer {
         ServedAnswer {
@@ -113,5 +131,10 @@ impl ServedAnswer {
             node: Some(node),
             ..ServedAnswer::here(answer)
         }
+    }
+
+    /// After so many nodes were asked.
+    pub fn after(self, attempts: usize) -> ServedAnswer {
+        ServedAnswer { attempts, ..self }
     }
 }

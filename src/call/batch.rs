@@ -34,20 +34,6 @@ const FAN_OUT: usize = 16;
 /// Room that a call which is no read must find before it is asked: for a hash or an id.
 const NOTE_BYTES: usize = 1 << 10;
 
-/// A batch's answer, and who gave it.
-pub struct BatchResponse {
-    /// The body; empty when there is nothing to say: all were notifications.
-    pub pieces: Vec<Bytes>,
-    /// Each node once, in the order of their answers; `local` is one of them.
-    pub nodes: Vec<Arc<str>>,
-    /// The most nodes asked for one call.
-    pub attempts: usize,
-    /// Why all of its calls were refused, where that may be said of them as a whole.
-    pub refusal: Option<Refusal>,
-    /// A hit if all were, a miss if one was.
-    pub cached: CacheUse,
-}
-
 /// How a call of a batch comes to its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MemberRoute {
@@ -72,7 +58,7 @@ pub async fn serve(
     engine: &CallState,
     items: &[RequestItem<'_>],
     terms: CallContext<'_>,
-) -> BatchResponse {
+) -> ServedAnswer {
     let turns = Semaphore::new(FAN_OUT);
     let snapshot = engine.pool.snapshot();
     // One head for all of them, however long the last one waits for its turn.
@@ -158,9 +144,10 @@ fn collect(
     items: &[RequestItem<'_>],
     planned: &[PlannedItem<'_>],
     answers: Vec<Option<ServedAnswer>>,
-) -> BatchResponse {
+) -> ServedAnswer {
     let refusal = refused_alike(planned, &answers);
     let mut body = BatchBody::default();
+    // Each once, in the order of their answers.
     let mut nodes: Vec<Arc<str>> = Vec::new();
     let mut attempts = 0;
     let mut cached: Option<CacheUse> = None;
@@ -180,12 +167,15 @@ fn collect(
             body.add(id, served.answer);
         }
     }
-    BatchResponse {
-        pieces: body.close(),
-        nodes,
+    let node = match &nodes[..] {
+        [one] => one.clone(),
+        several => several.join(", ").into(),
+    };
+    ServedAnswer {
+        node: Some(node),
         attempts,
-        refusal,
         cached: cached.unwrap_or_default(),
+        ..ServedAnswer::here(CallReply::Several(body.close(), refusal))
     }
 }
 
@@ -311,7 +301,7 @@ fn bytes_of(served: &ServedAnswer) -> usize {
         // What is longer was held as it came.
         CallReply::Whole(answer) => answer.bytes().min(WHOLE_BYTES_MAX),
         CallReply::Here(answer) => answer.len(),
-        CallReply::Large(_) | CallReply::Refused(_) => 0,
+        CallReply::Large(_) | CallReply::Refused(_) | CallReply::Several(..) => 0,
     }
 }
 
@@ -345,8 +335,8 @@ impl BatchBody {
                 }
                 Some(_) | None => answer.write_to(id, &mut self.open),
             },
-            // It may not stream, so there is none.
-            CallReply::Large(_) => {
+            // It may not stream, and is no batch: there is none.
+            CallReply::Large(_) | CallReply::Several(..) => {
                 let refusal = Refusal::AnswerTooLarge.body(Some(id));
                 self.open.extend_from_slice(refusal.as_bytes());
             }
@@ -438,7 +428,10 @@ mod tests {
     async fn a_read_without_room_is_refused_once_its_answer_is_there() {
         let bytes = match whole("0x1") {
             CallReply::Whole(answer) => answer.bytes(),
-            CallReply::Here(_) | CallReply::Large(_) | CallReply::Refused(_) => unreachable!(),
+            CallReply::Here(_)
+            | CallReply::Large(_)
+            | CallReply::Refused(_)
+            | CallReply::Several(..) => unreachable!(),
         };
         for treatment in [Treatment::Read, Treatment::Heavy] {
             assert_eq!(answered(treatment, bytes, "0x1").await, (true, true));

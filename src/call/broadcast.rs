@@ -253,9 +253,9 @@ impl<'a> BroadcastCall<'a> {
         word: BroadcastReply,
         heard: NodeAnswer,
     ) -> Option<(ServedAnswer, TransactionOutcome)> {
-        self.heard.push(heard.class);
-        if heard.class != AttemptClass::Ok {
-            self.failed.push((heard.name.clone(), heard.class));
+        self.heard.push(heard.verdict.class);
+        if heard.verdict.class != AttemptClass::Ok {
+            self.failed.push((heard.name.clone(), heard.verdict.class));
         }
         if matches!(word, BroadcastReply::Refused(rank) if rank >= TELLS_OF_TRANSACTION) {
             self.refused_by.push(heard.node);
@@ -316,10 +316,7 @@ impl<'a> BroadcastCall<'a> {
     }
 
     fn served(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
-        ServedAnswer {
-            attempts: self.volleys,
-            ..ServedAnswer::by(node.clone(), answer, outcome)
-        }
+        ServedAnswer::by(node.clone(), answer, outcome).after(self.volleys)
     }
 }
 
@@ -356,7 +353,7 @@ impl BroadcastRound {
     async fn run(mut self) {
         while let Some(heard) = self.fan.next().await {
             let error = heard.answer.as_ref().and_then(WholeAnswer::error);
-            let word = broadcast::word(heard.class, error.as_ref());
+            let word = broadcast::word(heard.verdict.class, error.as_ref());
             if matches!(
                 word,
                 BroadcastReply::Accepted | BroadcastReply::Known | BroadcastReply::Unmined

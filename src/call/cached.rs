@@ -1,9 +1,8 @@
 //! A call whose answer is kept: it is given again, and no node is asked.
 
-use crate::call::answer::{CacheUse, CallReply, ServedAnswer};
+use crate::call::answer::{CacheUse, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::WHOLE_BYTES_MAX;
-use crate::observe::metrics::CallOutcome;
 use forebay_core::call::cache::{AskedCall, CachePlan, KeepDecision, KeptAnswer};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::refusal::Refusal;
@@ -55,13 +54,9 @@ pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> Serv
     if kept.rung == Role::Leader {
         state.metrics.cache_leader_hit();
     }
-    let outcome = match kept.answer.result() {
-        Some(_) => CallOutcome::Ok,
-        None => CallOutcome::RpcError,
-    };
     ServedAnswer {
         cached: CacheUse::Hit,
-        ..ServedAnswer::by(kept.node, CallReply::Whole(kept.answer), outcome)
+        ..ServedAnswer::whole(kept.node, kept.answer)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Identical reads in flight: one is asked, the others wait for its answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,10 +15,10 @@ use crate::call::forward::ForwardedCall;
 use crate::call::stored;
 use crate::clock;
 use crate::observe::metrics::CallOutcome;
-use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer};
+use crate::shared::singleflight::{FlightOutcome, FlightOwner, Join, SharedAnswer, SharedRefusal};
 use forebay_core::call::last_block;
 use forebay_core::call::plan::ForwardPlan;
-use forebay_core::call::trail::{AttemptKind, FailedAttempts};
+use forebay_core::call::trail::AttemptKind;
 use forebay_core::rpc::envelope::Call;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -52,17 +53,18 @@ pub async fn ask(
     // To be told how long an identical call was waited for.
     let joined_at = terms.origin.path.as_ref().map(|_| clock::now());
     let follow = |node: &Arc<str>, outcome| follow(terms, joined_at, (node, outcome));
-    let turned_away = |why, failed, outcome| {
-        follow(&"local".into(), outcome);
-        refused((why, failed), outcome)
+    let turned_away = |served: ServedAnswer| {
+        follow(&"local".into(), served.outcome);
+        served
     };
+    let network = terms.client.network();
     if terms.wants_fresh {
         // What is in flight may come out of the store that balancers share.
         return run(None).await;
     }
     let mut sheds = 0;
     loop {
-        let follower = match engine.flights.join(&body, head, terms.client.network()) {
+        let follower = match engine.flights.join(&body, head, network) {
             Join::Alone => return run(None).await,
             Join::Leader(leader) => {
                 let served = match kept(engine, call, asking, terms).await {
@@ -75,26 +77,16 @@ pub async fn ask(
             Join::Follower(follower) => follower,
         };
         match timeout_at(deadline.into(), follower.landed()).await {
-            Err(_) => return turned_away(Refusal::Timeout, None, CallOutcome::Failed),
+            Err(_) => return turned_away(failed(Refusal::Timeout)),
+            Ok(None) => {}
             // It had less time left than we: somebody asks again.
-            Ok(None | Some(FlightOutcome::Refused(Refusal::Timeout, _))) => {}
+            Ok(Some(FlightOutcome::Refused(refusal))) if refusal.why == Refusal::Timeout => {}
             Ok(Some(FlightOutcome::Nothing)) => return run(None).await,
-            Ok(Some(FlightOutcome::Refused(why, failed))) => {
-                return turned_away(why, failed, CallOutcome::Failed);
-            }
-            Ok(Some(FlightOutcome::Shed(network, failed))) => {
-                let is_ours = network == terms.client.network();
-                match shed(is_ours, sheds) {
-                    ShedRecovery::Taken => {
-                        return turned_away(Refusal::OverCapacity, failed, CallOutcome::Refused);
-                    }
-                    ShedRecovery::AskedAgain => sheds += 1,
-                    ShedRecovery::Alone => return run(None).await,
-                }
-            }
-            Ok(Some(FlightOutcome::Unanswerable(why, failed))) => {
-                return turned_away(why, failed, CallOutcome::Unanswerable);
-            }
+            Ok(Some(FlightOutcome::Refused(refusal))) => match shed(&refusal, network, sheds) {
+                ShedRecovery::Taken => return turned_away(refusal.into()),
+                ShedRecovery::AskedAgain => sheds += 1,
+                ShedRecovery::Alone => return run(None).await,
+            },
             Ok(Some(FlightOutcome::Brought(brought))) => {
                 engine.metrics.coalesced();
                 tell(engine, call, asking, &brought.answer, terms.client);
@@ -138,7 +130,7 @@ fn tell(
     }
 }
 
-/// What a call does that waited for another which found no place.
+/// What a call does that waited for another which was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ShedRecovery {
     /// It would have fared alike.
@@ -148,13 +140,15 @@ enum ShedRecovery {
     Alone,
 }
 
-/// `is_ours`: it was the same caller's, who has had his turn. `sheds`: others' before it. However many
-/// callers flood with the same call, one that doesn't waits for two of them at most.
-fn shed(is_ours: bool, sheds: u32) -> ShedRecovery {
-    match (is_ours, sheds) {
-        (true, _) => ShedRecovery::Taken,
-        (false, 0) => ShedRecovery::AskedAgain,
-        (false, _) => ShedRecovery::Alone,
+/// Where there was no place, and it was another caller's: who asks from `network` may have his turn yet.
+/// `sheds`: others' before it. However many callers flood with the same call, one that doesn't waits for two
+/// of them at most.
+fn shed(refusal: &SharedRefusal, network: Option<IpAddr>, sheds: u32) -> ShedRecovery {
+    let is_others = refusal.why == Refusal::OverCapacity && refusal.network != network;
+    match (is_others, sheds) {
+        (false, _) => ShedRecovery::Taken,
+        (true, 0) => ShedRecovery::AskedAgain,
+        (true, _) => ShedRecovery::Alone,
     }
 }
 
@@ -166,21 +160,20 @@ pub(crate) fn landed(served: &ServedAnswer, client: Client) -> FlightOutcome {
                 answer: answer.clone(),
                 node: node.clone(),
                 attempts: served.attempts,
-                is_error: served.outcome != CallOutcome::Ok,
             })
         }
         // Their limits may be others.
         (CallReply::Refused(Refusal::AnswerTooLarge), _) => FlightOutcome::Nothing,
-        (CallReply::Refused(Refusal::OverCapacity), _) => {
-            FlightOutcome::Shed(client.network(), served.failed.clone())
-        }
-        (CallReply::Refused(why), _) if served.outcome == CallOutcome::Unanswerable => {
-            FlightOutcome::Unanswerable(why.clone(), served.failed.clone())
-        }
-        (CallReply::Refused(why), _) => FlightOutcome::Refused(why.clone(), served.failed.clone()),
-        (CallReply::Whole(_) | CallReply::Here(_) | CallReply::Large(_), _) => {
-            FlightOutcome::Nothing
-        }
+        (CallReply::Refused(why), _) => FlightOutcome::Refused(SharedRefusal {
+            why: why.clone(),
+            outcome: served.outcome,
+            failed: served.failed.clone(),
+            network: client.network(),
+        }),
+        (
+            CallReply::Whole(_) | CallReply::Here(_) | CallReply::Large(_) | CallReply::Several(..),
+            _,
+        ) => FlightOutcome::Nothing,
     }
 }
 
@@ -198,24 +191,25 @@ fn follow(
 
 fn taken_over(brought: SharedAnswer, terms: CallContext<'_>) -> ServedAnswer {
     if brought.answer.bytes() as u64 > terms.bytes_max {
-        return refused((Refusal::AnswerTooLarge, None), CallOutcome::Failed);
+        return failed(Refusal::AnswerTooLarge);
     }
-    let outcome = if brought.is_error {
-        CallOutcome::RpcError
-    } else {
-        CallOutcome::Ok
-    };
+    ServedAnswer::whole(brought.node, brought.answer).after(brought.attempts)
+}
+
+fn failed(why: Refusal) -> ServedAnswer {
     ServedAnswer {
-        attempts: brought.attempts,
-        ..ServedAnswer::by(brought.node, CallReply::Whole(brought.answer), outcome)
+        outcome: CallOutcome::Failed,
+        ..ServedAnswer::refused(why)
     }
 }
 
-fn refused((why, failed): (Refusal, FailedAttempts), outcome: CallOutcome) -> ServedAnswer {
-    ServedAnswer {
-        outcome,
-        failed,
-        ..ServedAnswer::refused(why)
+impl From<SharedRefusal> for ServedAnswer {
+    fn from(shared: SharedRefusal) -> ServedAnswer {
+        ServedAnswer {
+            outcome: shared.outcome,
+            failed: shared.failed,
+            ..ServedAnswer::refused(shared.why)
+        }
     }
 }
 
@@ -225,16 +219,18 @@ mod tests {
 
     #[test]
     fn a_quiet_caller_is_not_turned_away_for_a_flooders_identical_call() {
-        assert_eq!(shed(true, 0), ShedRecovery::Taken);
-        assert_eq!(shed(false, 0), ShedRecovery::AskedAgain);
-        assert_eq!(shed(false, 1), ShedRecovery::Alone);
-        assert_eq!(shed(true, 1), ShedRecovery::Taken);
-        let flooder = Client::At([192, 0, 2, 1].into());
-        let served = ServedAnswer::refused(Refusal::OverCapacity);
-        let landed = landed(&served, flooder);
-        assert!(
-            matches!(&landed, FlightOutcome::Shed(network, _) if *network == flooder.network()),
-            "{landed:?}"
-        );
+        let [flooder, quiet] = [1, 2].map(|last| Client::At([192, 0, 2, last].into()));
+        let landed = |why| match landed(&ServedAnswer::refused(why), flooder) {
+            FlightOutcome::Refused(refusal) => refusal,
+            other => panic!("{other:?}"),
+        };
+        let full = landed(Refusal::OverCapacity);
+        let (own, others) = (flooder.network(), quiet.network());
+        assert_eq!(shed(&full, own, 0), ShedRecovery::Taken);
+        assert_eq!(shed(&full, others, 0), ShedRecovery::AskedAgain);
+        assert_eq!(shed(&full, others, 1), ShedRecovery::Alone);
+        assert_eq!(shed(&full, own, 1), ShedRecovery::Taken);
+        let unserved = landed(Refusal::Unserved);
+        assert_eq!(shed(&unserved, others, 0), ShedRecovery::Taken);
     }
 }

@@ -6,25 +6,21 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::answer_copy::AnswerCopy;
 use super::attempt::{Attempt, AttemptSpec};
 use super::patience::in_time;
+use super::streamed_answer::{OpenAnswer, StreamedAnswer};
 use crate::clock;
 use crate::node::connection::BUFFER_BYTES;
 use crate::node::reply::{BufferedBody, NodeResponse};
-use crate::observe::access_log::AccessLogEntry;
 use crate::observe::logs;
 use crate::shared::answer_budget::{AnswerReservation, ReadReservation};
 use crate::shared::fleet_state::FleetState;
 use crate::shared::node_clients::Upstream;
 use crate::shared::places::NodePlace;
-use forebay_core::call::doubts;
 use forebay_core::fleet::node_view::NodeView;
-use forebay_core::json::scanner;
 use forebay_core::rpc::answer::{Answer, AnswerFault, Outcome, Splicer, unmarked};
 use forebay_core::rpc::classify::{self, AttemptClass, Blame, Rejection, Verdict};
 use forebay_core::rpc::envelope::{UpstreamCallId, numbered};
@@ -36,7 +32,9 @@ pub const WHOLE_BYTES_MAX: usize = 64 << 10;
 /// An error is read to its end up to this length.
 const ERROR_BYTES_MAX: usize = 1 << 20;
 
-/// What an attempt brought, beside its class.
+/// What an attempt brought, beside its verdict. It is no answer to the call yet, and so no
+/// [`CallReply`](super::answer::CallReply): it may be nothing, another node may be asked instead, and then its
+/// room is given back.
 pub enum AttemptContent<'a> {
     Nothing,
     /// With what it holds of its request's room beyond its first [`WHOLE_BYTES_MAX`].
@@ -45,107 +43,20 @@ pub enum AttemptContent<'a> {
     TooLarge,
 }
 
-/// An answer that is passed on as it comes.
-pub struct StreamedAnswer {
-    begun: OpenAnswer,
-    /// As it came, until it goes out.
-    start: Option<Bytes>,
-    bytes_max: u64,
-    pool: Arc<FleetState>,
-    attempt: Attempt,
-    /// The call's line in the log, where it gets one.
-    pub entry: Option<Box<AccessLogEntry>>,
-    /// What is to be kept of it.
-    pub copy: Option<Box<AnswerCopy>>,
-}
+impl AttemptContent<'_> {
+    pub fn whole(&self) -> Option<&WholeAnswer> {
+        match self {
+            AttemptContent::Whole(answer, _) => Some(answer),
+            AttemptContent::Nothing | AttemptContent::Large(_) | AttemptContent::TooLarge => None,
+        }
+    }
 
-/// An answer whose start has been read.
-struct OpenAnswer {
-    reply: NodeResponse,
-    splicer: Splicer,
-    /// Pieces for the client.
-    ready: std::vec::IntoIter<Bytes>,
-    taken_bytes: u64,
-}
-
-/// The node sent no more of an answer that was being passed on, or something that is none.
-#[derive(Debug)]
-pub struct BrokenAnswer;
-
-/// A node may be silent this long in the middle of an answer.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
-
-impl StreamedAnswer {
-    /// The start of the result, as far as it was read; `None` once it goes out.
+    /// The result, as far as it was read.
     pub fn result_start(&self) -> Option<&[u8]> {
-        let start = self.start.as_ref()?;
-        let open = scanner::skip_space(start, 0);
-        start.get(scanner::member_start(start, open, b"\"result\"")?..)
-    }
-
-    /// The next piece for the client; `None` at the end. Only then is it known what the attempt
-    /// came to.
-    ///
-    /// # Errors
-    /// The answer breaks off here: the client's connection must break, too.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BrokenAnswer> {
-        self.start = None;
-        let piece = self.next_piece().await;
-        let class = match piece {
-            Ok(Some(piece)) => {
-                if let Some(entry) = &mut self.entry {
-                    entry.sent(piece.len());
-                }
-                self.copy.take_if(|copy| !copy.takes(&piece));
-                return Ok(Some(piece));
-            }
-            Ok(None) => AttemptClass::Ok,
-            Err(class) => class,
-        };
-        if let Some(entry) = &mut self.entry {
-            entry.streamed(class == AttemptClass::Ok);
-        }
-        let _ = self.attempt.settle(&mut class.into());
-        if class == AttemptClass::Ok {
-            if let Some(copy) = self.copy.take() {
-                copy.finish();
-            }
-            return Ok(None);
-        }
-        if doubts::is_doubtful(class)
-            && let Some(sentence) = self.attempt.broke_off()
-        {
-            self.pool
-                .sentence(self.attempt.upstream().id, sentence, "")
-                .await;
-        }
-        Err(BrokenAnswer)
-    }
-
-    async fn next_piece(&mut self) -> Result<Option<Bytes>, AttemptClass> {
-        let begun = &mut self.begun;
-        loop {
-            if let Some(piece) = begun.ready.find(|piece| !piece.is_empty()) {
-                return Ok(Some(piece));
-            }
-            let chunk = tokio::time::timeout(SILENCE_MAX, begun.reply.chunk()).await;
-            let chunk = chunk.map_err(|_| AttemptClass::Timeout)?;
-            let Some(chunk) = chunk.map_err(|fault| fault.class())? else {
-                begun
-                    .splicer
-                    .finish()
-                    .map_err(|_| AttemptClass::BadAnswer)?;
-                begun.reply.keep();
-                return Ok(None);
-            };
-            begun.taken_bytes += chunk.len() as u64;
-            if begun.taken_bytes > self.bytes_max {
-                return Err(AttemptClass::RpcError);
-            }
-            let mut pieces = Vec::with_capacity(3);
-            let fed = begun.splicer.feed(&chunk, &mut pieces);
-            fed.map_err(|_| AttemptClass::BadAnswer)?;
-            begun.ready = pieces.into_iter();
+        match self {
+            AttemptContent::Whole(answer, _) => answer.result(),
+            AttemptContent::Large(large) => large.result_start(),
+            AttemptContent::Nothing | AttemptContent::TooLarge => None,
         }
     }
 }

@@ -37,7 +37,6 @@ pub const LONG_BYTES_MAX: u64 = 1 << 20;
 pub struct NodeAnswer {
     pub node: NodeId,
     pub name: Arc<str>,
-    pub class: AttemptClass,
     pub verdict: Verdict,
     pub answer: Option<WholeAnswer>,
 }
@@ -68,16 +67,7 @@ pub fn ask_all(
     nodes: &[NodeId],
     question: &FanoutCall,
 ) -> Fanout {
-    let snapshot = pool.snapshot();
-    let ask = |id: &NodeId| {
-        let asker = FanoutTask {
-            pool: pool.clone(),
-            gate: gate.clone(),
-            snapshot: snapshot.clone(),
-            question: question.clone(),
-        };
-        asker.ask(*id, None).boxed()
-    };
+    let ask = |id: &NodeId| ask(pool, gate, (*id, None), question.clone());
     nodes.iter().map(ask).collect()
 }
 
@@ -126,7 +116,6 @@ impl FanoutTask {
             return NodeAnswer {
                 node: id,
                 name: Arc::default(),
-                class: AttemptClass::NoConnection,
                 verdict: AttemptClass::NoConnection.into(),
                 answer: None,
             };
@@ -176,7 +165,6 @@ impl FanoutTask {
         NodeAnswer {
             node: id,
             name: upstream.spec.name.clone(),
-            class,
             verdict,
             answer,
         }

@@ -348,19 +348,11 @@ impl<'a> ForwardedCall<'a> {
 
     /// Ends with a node's answer.
     fn deliver(&self, told: BestAnswer<'_>) -> ServedAnswer {
-        let outcome = if told.answer.result().is_some() {
-            CallOutcome::Ok
-        } else {
-            CallOutcome::RpcError
-        };
-        let node = told.node.clone();
+        let (outcome, node) = (CallOutcome::of(&told.answer), told.node.clone());
         self.end(told.reply(self.call), &node, outcome)
     }
 
     fn end(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
-        ServedAnswer {
-            attempts: self.journey.attempts(),
-            ..ServedAnswer::by(node.clone(), answer, outcome)
-        }
+        ServedAnswer::by(node.clone(), answer, outcome).after(self.journey.attempts())
     }
 }

@@ -102,7 +102,7 @@ impl Lookups {
         let heard = heard?;
         let Some(answer) = heard.answer else {
             // Longer than what is shared.
-            let is_too_long = heard.class == AttemptClass::RpcError;
+            let is_too_long = heard.verdict.class == AttemptClass::RpcError;
             return (!is_too_long).then_some((heard.verdict, AttemptContent::Nothing));
         };
         let mut held = wanted.room.attempt();
@@ -137,7 +137,7 @@ impl Lookups {
         });
         let heard = seat.wait_for(Option::is_some).await.ok()?.clone()?;
         if let Some(footprint) = footprint {
-            footprint.end(heard.class);
+            footprint.end(heard.verdict.class);
         }
         Some(heard)
     }

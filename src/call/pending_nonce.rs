@@ -57,10 +57,8 @@ pub async fn count(
     } else {
         CallReply::with_result(call, &hex::quantity(next))
     };
-    Some(ServedAnswer {
-        attempts: counted.asked,
-        ..ServedAnswer::by(counted.name, answer, CallOutcome::Ok)
-    })
+    let served = ServedAnswer::by(counted.name, answer, CallOutcome::Ok);
+    Some(served.after(counted.asked))
 }
 
 /// The nonce that `sender`'s next transaction is to have; `None` where no node says.

@@ -119,7 +119,10 @@ async fn mined(
     let mut fan = fanout::ask_all(&engine.pool, &engine.gate, ahead, &question);
     let mut has_denied = false;
     while let Some(heard) = fan.next().await {
-        let Some(answer) = heard.answer.filter(|_| heard.class == AttemptClass::Ok) else {
+        let Some(answer) = heard
+            .answer
+            .filter(|_| heard.verdict.class == AttemptClass::Ok)
+        else {
             continue;
         };
         match answer.result() {

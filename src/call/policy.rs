@@ -1,6 +1,8 @@
 //! What calls are held to, as the settings say it. It may change while calls are under way: each
 //! keeps the one it began with.
 
+use ipnet::IpNet;
+
 use forebay_core::call::cache::CacheRules;
 use forebay_core::call::tag_pins;
 use forebay_core::fleet::view::FleetView;
@@ -8,7 +10,7 @@ use forebay_core::method::block::{Consistency, TagPins};
 use forebay_core::method::{CallTimeouts, LimitsByMethod, MethodRules};
 use forebay_core::vocabulary::chain::BlockNumber;
 use forebay_core::wire::cors::CorsPolicy;
-use forebay_core::wire::forwarded::{Network, TrustedProxies};
+use forebay_core::wire::forwarded::TrustedProxies;
 
 /// All of it.
 #[derive(Clone, Debug)]
@@ -21,7 +23,7 @@ pub struct Policy {
     /// Whose word on a client's address is believed.
     pub proxies: TrustedProxies,
     /// Whose calls are told what became of their attempts, where they ask.
-    pub trail_for: Vec<Network>,
+    pub trail_for: Vec<IpNet>,
     /// By what answers are kept; `None`: none is.
     pub cache: Option<CacheRules>,
     /// Whether a client that wants a fresh answer gets one.

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::call::answer::{CallReply, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::clock;
@@ -58,19 +60,19 @@ impl<'a> CallRecord<'a> {
             return;
         }
         let code = match &served.answer {
-            CallReply::Here(_) | CallReply::Large(_) => None,
+            CallReply::Here(_) | CallReply::Large(_) | CallReply::Several(..) => None,
             CallReply::Whole(answer) => answer.error().map(|error| error.code),
             CallReply::Refused(why) => Some(why.code().into()),
         };
         if let Some(span) = self.span {
-            span.end(outcome, served.node.clone(), served.attempts)
-                .with_code(code);
+            span.end((outcome, code), served.node.clone(), served.attempts);
         }
         let Some(mut entry) = self.entry else { return };
         entry.served_by(served.node.clone(), served.attempts);
         entry.failed = served.failed.clone();
         let bytes = match &mut served.answer {
             CallReply::Here(answer) => answer.len(),
+            CallReply::Several(pieces, _) => pieces.iter().map(Bytes::len).sum(),
             CallReply::Whole(answer) => call.id.map_or(0, |id| answer.bytes_with(id)),
             CallReply::Refused(why) => why.body(call.id).len(),
             CallReply::Large(large) => {

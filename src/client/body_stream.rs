@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::call::exchange::{BrokenAnswer, StreamedAnswer};
+use crate::call::streamed_answer::{BrokenAnswer, StreamedAnswer};
 use crate::shared::admission::HeldBytes;
 use forebay_core::wire::coding::Compressor;
 

@@ -203,7 +203,7 @@ impl Endpoint {
         // The work is done: what is left holds no place, and no room but for as long as it waits.
         drop((pass, room));
         let held = body.len() + done.outgoing.body.bytes().unwrap_or(LARGE_BYTES);
-        let node = done.who.name();
+        let node = done.node.as_deref().unwrap_or("local");
         let outgoing = done.outgoing.served_by(node, done.attempts);
         let outgoing = outgoing.come_by(origin.path.as_deref());
         let mut sending = pin!(self.send(caller, outgoing, (engine, policy)));
@@ -256,18 +256,8 @@ async fn work_on_batch<'b>(
 ) -> Result<RequestOutcome<'b>, ClientGone> {
     engine.metrics.batch(items.len());
     let work = pin!(batch::serve(engine, items, terms));
-    let answers = while_client_stays(caller, work).await?;
-    let body = ResponseBody::Pieces(answers.pieces);
-    let outgoing = match &answers.refusal {
-        _ if body.bytes() == Some(0) => ClientResponse::nothing(),
-        Some(why) => ClientResponse::refused(why, body),
-        None => ClientResponse::new(200, JSON, body),
-    };
-    Ok(RequestOutcome {
-        outgoing: outgoing.cached(engine.cache.is_some().then_some(answers.cached)),
-        who: ServedBy::Nodes(answers.nodes.join(", ")),
-        attempts: answers.attempts,
-    })
+    let served = while_client_stays(caller, work).await?;
+    Ok(RequestOutcome::of(engine, None, served))
 }
 
 async fn work_on_call<'b>(
@@ -284,62 +274,50 @@ async fn work_on_call<'b>(
             while_client_stays(caller, work).await?
         }
     };
-    let ServedAnswer {
-        answer,
-        node,
-        attempts,
-        outcome: _,
-        failed: _,
-        cached,
-    } = served;
-    let outgoing = match (call.id, answer) {
-        (None, _) => ClientResponse::nothing(),
-        (Some(_), CallReply::Here(body)) => ClientResponse::text(200, JSON, body),
-        (Some(id), CallReply::Whole(answer)) => {
-            ClientResponse::new(200, JSON, ResponseBody::Whole(answer, id))
-        }
-        (id @ Some(_), CallReply::Refused(why)) => ClientResponse::refusal(&why, id),
-        (Some(_), CallReply::Large(large)) => {
-            ClientResponse::new(200, JSON, ResponseBody::Flow(BodyStream::Large(large)))
-        }
-    };
-    Ok(RequestOutcome {
-        outgoing: outgoing.cached(engine.cache.is_some().then_some(cached)),
-        who: node.map_or(ServedBy::Here, ServedBy::Node),
-        attempts,
-    })
+    Ok(RequestOutcome::of(engine, call.id, served))
 }
 
 /// What came of a request.
 struct RequestOutcome<'b> {
     outgoing: ClientResponse<'b>,
-    who: ServedBy,
+    /// See [`ServedAnswer::node`].
+    node: Option<Arc<str>>,
     attempts: usize,
 }
 
-/// Who served a request.
-enum ServedBy {
-    Here,
-    Node(Arc<str>),
-    Nodes(String),
-}
-
-impl ServedBy {
-    fn name(&self) -> &str {
-        match self {
-            ServedBy::Here => "local",
-            ServedBy::Node(name) => name,
-            ServedBy::Nodes(names) => names,
+impl<'b> RequestOutcome<'b> {
+    /// `id`: the caller's; a batch has none of its own.
+    fn of(engine: &CallState, id: Option<&'b str>, served: ServedAnswer) -> RequestOutcome<'b> {
+        let outgoing = match (id, served.answer) {
+            (_, CallReply::Several(pieces, _)) if pieces.is_empty() => ClientResponse::nothing(),
+            (_, CallReply::Several(pieces, Some(why))) => {
+                ClientResponse::refused(&why, ResponseBody::Pieces(pieces))
+            }
+            (_, CallReply::Several(pieces, None)) => {
+                ClientResponse::new(200, JSON, ResponseBody::Pieces(pieces))
+            }
+            (None, _) => ClientResponse::nothing(),
+            (Some(_), CallReply::Here(body)) => ClientResponse::text(200, JSON, body),
+            (Some(id), CallReply::Whole(answer)) => {
+                ClientResponse::new(200, JSON, ResponseBody::Whole(answer, id))
+            }
+            (id @ Some(_), CallReply::Refused(why)) => ClientResponse::refusal(&why, id),
+            (Some(_), CallReply::Large(large)) => {
+                ClientResponse::new(200, JSON, ResponseBody::Flow(BodyStream::Large(large)))
+            }
+        };
+        RequestOutcome {
+            outgoing: outgoing.cached(engine.cache.is_some().then_some(served.cached)),
+            node: served.node,
+            attempts: served.attempts,
         }
     }
-}
 
-impl<'b> RequestOutcome<'b> {
     fn refused(why: &Refusal, id: Option<&str>, origin: &RequestContext) -> RequestOutcome<'b> {
         origin.refused(why);
         RequestOutcome {
             outgoing: ClientResponse::refusal(why, id),
-            who: ServedBy::Here,
+            node: None,
             attempts: 0,
         }
     }

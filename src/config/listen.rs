@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
 use super::field::Field;
 use super::form::{Form, read_path, shown_path};
-use forebay_core::wire::forwarded::Network;
+use forebay_core::wire::forwarded;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpsListener {
@@ -76,9 +77,9 @@ fn listener(item: &Field<'_>) -> Option<HttpsListener> {
     })
 }
 
-pub(super) fn network(item: &Field<'_>) -> Option<Network> {
+pub(super) fn network(item: &Field<'_>) -> Option<IpNet> {
     item.parsed("a network, as in `10.0.0.0/8` or `fd00::/8`", |text| {
-        Network::read(text.trim())
+        forwarded::network(text.trim())
     })
 }
 

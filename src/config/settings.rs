@@ -11,7 +11,7 @@ pub use forebay_core::method::block::Consistency;
 use forebay_core::vocabulary::caps::MEMORY_MIN;
 use forebay_core::vocabulary::chain::ChainName;
 use forebay_core::vocabulary::node::{NodeRecord, Secret};
-use forebay_core::wire::forwarded::Network;
+use ipnet::IpNet;
 
 pub use super::calls::NoneFitPolicy;
 use super::form::{boolean, choice, decimal, duration, list, number, optional, path, size, text};
@@ -182,11 +182,11 @@ settings_group! {
         /// The address of the status page and the admin API, or `off`. Off loopback it needs `admin.token`.
         admin: Option<SocketAddr> = None, listen::admin(), Restart;
         /// Networks whose `X-Forwarded-For` is believed.
-        trusted_proxies: Vec<Network> = Vec::new(), list(listen::network), Live;
+        trusted_proxies: Vec<IpNet> = Vec::new(), list(listen::network), Live;
         /// Answers of 1 KiB and more are packed for clients that ask for it (gzip, zstd).
         compression: bool = false, choice(&[("on", true), ("off", false), ("true", true), ("false", false)]), Restart;
         /// Networks that are told by `x-forebay-trail` what became of a call's attempts.
-        trail_for: Vec<Network> = Vec::new(), list(listen::network), Live;
+        trail_for: Vec<IpNet> = Vec::new(), list(listen::network), Live;
     }
 }
 

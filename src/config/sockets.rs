@@ -40,7 +40,6 @@ pub(super) fn check(context: &ReadContext<'_>, sockets: &SocketSettings) {
 mod tests {
     use super::*;
     use crate::config::tests::{finds, finds_nothing};
-    use forebay_core::wire::forwarded::Network;
 
     #[test]
     fn one_address_has_a_limit_by_default_and_whoever_is_behind_a_proxy_one_of_their_own() {
@@ -54,7 +53,7 @@ mod tests {
         settings.sockets.sockets_max = 1;
         assert_eq!(per_address(&settings), 1, "and it has one at least");
         settings.sockets.sockets_max = 20_000;
-        let network = Network::read("10.0.0.0/8").unwrap();
+        let network = "10.0.0.0/8".parse().unwrap();
         settings.listen.trusted_proxies = vec![network];
         assert_eq!(per_address(&settings), PER_CLIENT_ADDRESS_MAX);
         settings.sockets.sockets_max = 10;

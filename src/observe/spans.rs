@@ -174,18 +174,19 @@ impl CallSpan {
     }
 
     /// What it came to. The span of an answer that is passed on as it comes ends where it begins.
-    pub fn end(mut self, outcome: CallOutcome, node: Option<Arc<str>>, attempts: usize) -> Self {
+    /// `code`: of the JSON-RPC error, where there is one.
+    pub fn end(
+        mut self,
+        (outcome, code): (CallOutcome, Option<i64>),
+        node: Option<Arc<str>>,
+        attempts: usize,
+    ) {
         let span = &mut self.0.span;
         span.outcome = outcome.as_str();
         span.is_failure = outcome.is_failure();
         span.node = node;
         span.attempts = Some(attempts);
-        self
-    }
-
-    /// With the code of its JSON-RPC error.
-    pub fn with_code(mut self, code: Option<i64>) {
-        self.0.span.code = code;
+        span.code = code;
     }
 }
 

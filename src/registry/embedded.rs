@@ -370,7 +370,8 @@ mod tests {
 
     use super::opening::PAUSE;
     use super::*;
-    use forebay_core::vocabulary::node::{Role, Weight};
+    use forebay_core::testing::{leader, named};
+    use forebay_core::vocabulary::node::Weight;
 
     /// A test that takes longer than this hangs.
     const DEADLINE: Duration = Duration::from_secs(60);
@@ -405,20 +406,6 @@ mod tests {
             let connection = Connection::open(self.path()).unwrap();
             connection.busy_timeout(PATIENCE).unwrap();
             connection.execute_batch(sql).unwrap();
-        }
-    }
-
-    fn leader(url: &str) -> NodeRecord {
-        NodeRecord {
-            rung: Role::Leader,
-            ..NodeRecord::at(url)
-        }
-    }
-
-    fn named(name: &str, url: &str) -> NodeRecord {
-        NodeRecord {
-            name: Some(name.to_string()),
-            ..NodeRecord::at(url)
         }
     }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use foldhash::quality::RandomState;
 use tokio::sync::watch;
 
+use crate::observe::metrics::CallOutcome;
 use forebay_core::call::trail::FailedAttempts;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
@@ -30,18 +31,24 @@ pub struct SharedAnswer {
     pub node: Arc<str>,
     /// Nodes asked.
     pub attempts: usize,
-    pub is_error: bool,
+}
+
+/// No answer, for all who wait for one.
+#[derive(Clone, Debug)]
+pub struct SharedRefusal {
+    pub why: Refusal,
+    /// As it is counted.
+    pub outcome: CallOutcome,
+    pub failed: FailedAttempts,
+    /// Of whose call it was. Places are given by network: where there was none, another may find one.
+    pub network: Option<IpAddr>,
 }
 
 /// How a flight ended.
 #[derive(Clone, Debug)]
 pub enum FlightOutcome {
     Brought(SharedAnswer),
-    Refused(Refusal, FailedAttempts),
-    /// There was no place for it. Places are given by caller: it was one of this network.
-    Shed(Option<IpAddr>, FailedAttempts),
-    /// Every node fails at it.
-    Unanswerable(Refusal, FailedAttempts),
+    Refused(SharedRefusal),
     /// Nothing that can be shared: each asks for itself.
     Nothing,
 }
@@ -265,7 +272,6 @@ mod tests {
             ),
             node: "a".into(),
             attempts: 1,
-            is_error: false,
         })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use forebay::registry::{NodeEdit, Registry};
+use forebay_core::testing::named;
 use forebay_core::vocabulary::node::{NodeRecord, Role, Weight};
 use forebay_fake::{FakeChain, FakeConfig, FakeNode};
 
@@ -47,13 +48,6 @@ fn obeys(balancer: &Balancer, arguments: &[&str]) -> (String, Option<i32>) {
     let said = String::from_utf8(said).unwrap();
     assert!(!said.contains("s3cretkey"), "{said}");
     (said, output.status.code())
-}
-
-fn named(name: &str, url: &str) -> NodeRecord {
-    NodeRecord {
-        name: Some(name.to_string()),
-        ..NodeRecord::at(url)
-    }
 }
 
 fn to_weight(weight: u64) -> NodeEdit {

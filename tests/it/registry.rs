@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use forebay::registry::dynamo::{DynamoConfig, DynamoRegistry};
 use forebay::registry::embedded::EmbeddedRegistry;
 use forebay::registry::{Environment, NodeEdit, Registry, RegistryError, SharedHead, StoredHealth};
+use forebay_core::testing::{leader, named};
 use forebay_core::vocabulary::node::{
     InFlightMax, NodePurpose, NodeRecord, NodeSpecError, RecentBlocks, Role, Weight,
 };
@@ -151,20 +152,6 @@ async fn every_story_again_on_dynamodb_local() {
     one_wins(table(&server, "18").await).await;
     one_seeds(table(&server, "19").await).await;
     set_back(table(&server, "20").await).await;
-}
-
-fn leader(url: &str) -> NodeRecord {
-    NodeRecord {
-        rung: Role::Leader,
-        ..NodeRecord::at(url)
-    }
-}
-
-fn named(name: &str, url: &str) -> NodeRecord {
-    NodeRecord {
-        name: Some(name.to_string()),
-        ..NodeRecord::at(url)
-    }
 }
 
 fn to_rung(rung: Role) -> NodeEdit {

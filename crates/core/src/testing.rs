@@ -9,7 +9,7 @@ use crate::fleet::view::FleetView;
 use crate::fleet::{FleetMember, HealthCriteria, ProbeOutcome};
 use crate::rpc::transaction::TxHash;
 use crate::vocabulary::chain::{BlockHash, BlockNumber};
-use crate::vocabulary::node::{NodeId, NodePurpose, Role, Weight};
+use crate::vocabulary::node::{NodeId, NodePurpose, NodeRecord, Role, Weight};
 
 /// The moment at which a test begins. The thinking itself reads no clock.
 #[expect(clippy::disallowed_methods, reason = "a test has to begin somewhere")]
@@ -71,5 +71,21 @@ impl CallMemory for NoMemory {
 
     fn holders(&self, _: SentTransactions) -> Vec<NodeId> {
         Vec::new()
+    }
+}
+
+/// A node of this name in the list.
+pub fn named(name: &str, url: &str) -> NodeRecord {
+    NodeRecord {
+        name: Some(name.to_string()),
+        ..NodeRecord::at(url)
+    }
+}
+
+/// A leader in the list.
+pub fn leader(url: &str) -> NodeRecord {
+    NodeRecord {
+        rung: Role::Leader,
+        ..NodeRecord::at(url)
     }
 }

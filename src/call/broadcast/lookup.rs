@@ -84,10 +84,7 @@ impl BroadcastCall<'_> {
         match self.form {
             BroadcastForm::Hash => {
                 let reply = self.hash_reply()?;
-                let served = ServedAnswer {
-                    attempts: self.volleys,
-                    ..ServedAnswer::here(reply)
-                };
+                let served = ServedAnswer::here(reply).after(self.volleys);
                 Some((served, TransactionOutcome::Known))
             }
             BroadcastForm::Receipt => Some((self.wait(hash).await, TransactionOutcome::Known)),
@@ -139,7 +136,9 @@ impl BroadcastCall<'_> {
         let mut fan = self.ask(method, &format!("[\"{hash}\"]"), nodes);
         while let Some(heard) = fan.next().await {
             let result = heard.answer.as_ref().and_then(|answer| answer.result());
-            if heard.class == AttemptClass::Ok && result.is_some_and(|found| found != b"null") {
+            if heard.verdict.class == AttemptClass::Ok
+                && result.is_some_and(|found| found != b"null")
+            {
                 return Some(heard);
             }
         }

@@ -41,15 +41,7 @@ impl BroadcastCall<'_> {
                         return self.served(reply, &brought.node, CallOutcome::Ok);
                     }
                     // Its time was shorter.
-                    Ok(
-                        None
-                        | Some(
-                            FlightOutcome::Nothing
-                            | FlightOutcome::Refused(..)
-                            | FlightOutcome::Shed(..)
-                            | FlightOutcome::Unanswerable(..),
-                        ),
-                    )
+                    Ok(None | Some(FlightOutcome::Nothing | FlightOutcome::Refused(_)))
                     | Err(_) => continue,
                 },
             };
@@ -108,7 +100,6 @@ fn landed(found: Option<&NodeAnswer>) -> FlightOutcome {
             answer: found.answer.clone()?,
             node: found.name.clone(),
             attempts: 1,
-            is_error: false,
         })
     });
     brought.map_or(FlightOutcome::Nothing, FlightOutcome::Brought)

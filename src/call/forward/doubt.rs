@@ -31,7 +31,7 @@ impl ForwardedCall<'_> {
         content: &AttemptContent<'_>,
     ) -> Verdict {
         let verdict = self.journey.weigh(verdict, node);
-        let AttemptContent::Whole(answer, _) = content else {
+        let Some(answer) = content.whole() else {
             return verdict;
         };
         let is_null = || answer.result() == Some(b"null");

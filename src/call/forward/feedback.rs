@@ -113,12 +113,8 @@ impl ForwardedCall<'_> {
             AttemptClass::Unsupported => pool.learn_lack(node.id, &self.call.method),
             AttemptClass::MissingData => {
                 let missing = verdict.missing().unwrap_or(MissingKind::Unsaid);
-                let words = match content {
-                    AttemptContent::Whole(answer, _) => answer.error().map(|error| error.message),
-                    AttemptContent::Large(_)
-                    | AttemptContent::Nothing
-                    | AttemptContent::TooLarge => None,
-                };
+                let error = content.whole().and_then(WholeAnswer::error);
+                let words = error.map(|error| error.message);
                 if let Some(gap) = self.journey.miss(node, missing, &words.unwrap_or_default()) {
                     pool.learn_depth(node.id, gap);
                 }
@@ -153,10 +149,8 @@ impl ForwardedCall<'_> {
 
     /// Whether an answer is of another branch than clients were told.
     fn strays(&self, content: &AttemptContent<'_>) -> bool {
-        let AttemptContent::Whole(answer, _) = content else {
-            return false;
-        };
-        let of = (answer.result()).and_then(|result| last_block::branch_told(self.call, result));
+        let result = content.whole().and_then(WholeAnswer::result);
+        let of = result.and_then(|result| last_block::branch_told(self.call, result));
         of.is_some_and(|(number, hash)| {
             let told = self.engine.pool.told_chain().hash_at(number);
             told.is_some_and(|told| told != hash)
@@ -171,10 +165,7 @@ impl ForwardedCall<'_> {
         content: &AttemptContent<'_>,
     ) {
         let params = self.call.params;
-        let AttemptContent::Whole(answer, _) = content else {
-            return;
-        };
-        let Some(result) = answer.result() else {
+        let Some(result) = content.whole().and_then(WholeAnswer::result) else {
             return;
         };
         match &*self.call.method {
@@ -210,12 +201,8 @@ impl ForwardedCall<'_> {
         if !last_block::tells(&self.call.method, self.call.params) {
             return;
         }
-        let result = match content {
-            AttemptContent::Whole(answer, _) => answer.result(),
-            AttemptContent::Large(large) => large.result_start(),
-            AttemptContent::Nothing | AttemptContent::TooLarge => None,
-        };
-        let Some((hash, number)) = result.and_then(told_blocks::block_named) else {
+        let told = content.result_start().and_then(told_blocks::block_named);
+        let Some((hash, number)) = told else {
             return;
         };
         let memory = &self.engine.pool.told;
@@ -230,13 +217,9 @@ impl ForwardedCall<'_> {
 
     /// The block that the client is told of.
     fn told(&self, node: &NodeView, content: &AttemptContent<'_>) -> Option<BlockNumber> {
-        let result = match content {
-            AttemptContent::Whole(answer, _) => answer.result(),
-            AttemptContent::Large(large) => large.result_start(),
-            AttemptContent::Nothing | AttemptContent::TooLarge => None,
-        };
+        let result = content.result_start()?;
         let is_own = node.rung == Role::Own;
         let asking = self.asking();
-        last_block::told(self.call, asking.treatment, asking.block, result?, is_own)
+        last_block::told(self.call, asking.treatment, asking.block, result, is_own)
     }
 }

@@ -51,7 +51,7 @@ impl<'a> ForwardedCall<'a> {
         } = &waiting
         {
             let reply = pending_transaction::reply(self.call, shown.as_deref());
-            return self.end_here(reply);
+            return ServedAnswer::here(reply).after(self.journey.attempts());
         }
         let believes_null = matches!(waiting, pending_transaction::TransactionStatus::Unknown);
         let kept = self
@@ -89,7 +89,10 @@ impl<'a> ForwardedCall<'a> {
         let until = times.attempt_end(Treatment::Read, arrived_at, arrived_at);
         while let Ok(Some(heard)) = timeout_at(until.into(), asked.next()).await {
             let Some(heard) = heard else { continue };
-            let Some(answer) = heard.answer.filter(|_| heard.class == AttemptClass::Ok) else {
+            let Some(answer) = heard
+                .answer
+                .filter(|_| heard.verdict.class == AttemptClass::Ok)
+            else {
                 continue;
             };
             if answer.result() != Some(b"null") || believes_null {
@@ -101,12 +104,5 @@ impl<'a> ForwardedCall<'a> {
             }
         }
         self.end_unserved(Refusal::Timeout)
-    }
-
-    fn end_here(&self, answer: CallReply) -> ServedAnswer {
-        ServedAnswer {
-            attempts: self.journey.attempts(),
-            ..ServedAnswer::here(answer)
-        }
     }
 }

@@ -130,10 +130,8 @@ impl EditedCall<'_> {
         &self,
         (verdict, content): &'c (Verdict, AttemptContent<'_>),
     ) -> Option<RpcError<'c>> {
-        let AttemptContent::Whole(answer, _) = content else {
-            return None;
-        };
-        let error = answer.error().filter(|_| verdict.blame() == Blame::None);
+        let error = content.whole()?.error();
+        let error = error.filter(|_| verdict.blame() == Blame::None);
         error.filter(|error| self.asking.is_to_blame(error))
     }
 

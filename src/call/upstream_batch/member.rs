@@ -170,9 +170,6 @@ fn apart(landed: FlightOutcome) -> FlightOutcome {
             answer: brought.answer.apart(),
             ..brought
         }),
-        FlightOutcome::Refused(..)
-        | FlightOutcome::Shed(..)
-        | FlightOutcome::Unanswerable(..)
-        | FlightOutcome::Nothing => landed,
+        FlightOutcome::Refused(_) | FlightOutcome::Nothing => landed,
     }
 }

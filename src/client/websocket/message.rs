@@ -95,17 +95,19 @@ async fn carry_out(
             let (planned, terms) = router::plan(engine, &call, terms);
             let served = router::carry_out(engine, &call, &planned, terms).await;
             call.id
-                .map_or_else(Vec::new, |id| single(id, served.answer))
+                .map_or_else(Vec::new, |id| pieces(id, served.answer))
         }
         RpcRequest::Batch(items) => {
             engine.metrics.batch(items.len());
-            batch::serve(engine, &items, terms).await.pieces
+            pieces("", batch::serve(engine, &items, terms).await.answer)
         }
     }
 }
 
-fn single(id: &str, answer: CallReply) -> Vec<Bytes> {
+/// An answer, with the caller's `id` where it isn't in it yet.
+fn pieces(id: &str, answer: CallReply) -> Vec<Bytes> {
     match answer {
+        CallReply::Several(pieces, _) => pieces,
         CallReply::Here(body) => vec![body.into()],
         CallReply::Refused(why) => vec![why.body(Some(id)).into()],
         CallReply::Whole(answer) => match answer.around_id() {

@@ -11,6 +11,7 @@ use crate::observe::traffic::Traffic;
 use forebay_core::fleet::standing::Reason;
 use forebay_core::method::retention::Retention;
 use forebay_core::rpc::classify::{AttemptClass, Rejection};
+use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::vocabulary::chain::ChainName;
 
 /// What a client's call came to.
@@ -30,6 +31,14 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
+    /// What a call comes to that ends with a node's `answer`.
+    pub fn of(answer: &WholeAnswer) -> CallOutcome {
+        match answer.result() {
+            Some(_) => CallOutcome::Ok,
+            None => CallOutcome::RpcError,
+        }
+    }
+
     pub const ALL: [CallOutcome; 6] = [
         CallOutcome::Ok,
         CallOutcome::RpcError,

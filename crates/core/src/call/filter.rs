@@ -10,7 +10,6 @@ use sha3::{Digest, Keccak256};
 
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
-use crate::vocabulary::hex;
 use crate::vocabulary::node::NodeId;
 
 /// What calls have to do with filters.
@@ -66,7 +65,7 @@ pub fn wrap(method: &str, node: &str, own: &str) -> Option<String> {
         None if is_of_blocks => BLOCKS_BYTES,
         None => BYTES,
     };
-    let own = digits.map_or_else(|| hex::encode(own.as_bytes()), str::to_string);
+    let own = digits.map_or_else(|| hex::encode(own), str::to_string);
     Some(format!("\"0x{form}{mark}{own}\""))
 }
 
@@ -94,7 +93,7 @@ pub fn unwrap(params: &str) -> Option<FilterReference> {
     let own = match form {
         DIGITS | BLOCKS_DIGITS if !digits.is_empty() => format!("\"0x{digits}\""),
         // Only what is JSON may go to a node.
-        BYTES | BLOCKS_BYTES => String::from_utf8(hex::decode(digits)?)
+        BYTES | BLOCKS_BYTES => String::from_utf8(hex::decode(digits).ok()?)
             .ok()
             .filter(|own| serde_json::from_str::<&RawValue>(own).is_ok())?,
         _ => return None,

@@ -13,7 +13,6 @@ use crate::json::scanner;
 use crate::rpc::refusal::Refusal;
 use crate::vocabulary::bloom::Bloom;
 use crate::vocabulary::chain::BlockHash;
-use crate::vocabulary::hex;
 
 /// Topics of a log; the EVM has no more (LOG0 to LOG4).
 pub const TOPICS_MAX: usize = 4;
@@ -126,7 +125,7 @@ fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text
         .strip_prefix("0x")
         .or_else(|| text.strip_prefix("0X"))?;
-    hex::decode(digits)?.try_into().ok()
+    hex::decode(digits).ok()?.try_into().ok()
 }
 
 /// One log.
@@ -246,11 +245,11 @@ mod tests {
     use super::*;
 
     fn word(byte: u8) -> String {
-        format!("0x{}", hex::encode(&[byte; 32]))
+        format!("0x{}", hex::encode([byte; 32]))
     }
 
     fn address(byte: u8) -> String {
-        format!("0x{}", hex::encode(&[byte; 20]))
+        format!("0x{}", hex::encode([byte; 20]))
     }
 
     fn logs(objects: &[String]) -> BlockLogs {

@@ -59,21 +59,20 @@ pub struct Address(pub [u8; 20]);
 impl Address {
     /// Reads it as it stands in params, in any case.
     pub fn read(text: &str) -> Option<Address> {
-        let bytes = hex::decode(text.strip_prefix("0x")?)?;
-        bytes.try_into().ok().map(Address)
+        hex::data(text).map(Address)
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{}", hex::encode(&self.0))
+        write!(f, "0x{}", ::hex::encode(self.0))
     }
 }
 
 /// The bytes of the raw transaction that stands first in `params`, without blobs; `None` where there
 /// is none that could be one.
 pub fn bytes(params: &str) -> Option<Vec<u8>> {
-    let bytes = hex::decode(first_text(params)?.strip_prefix("0x")?)?;
+    let bytes = hex::data_of_any(&first_text(params)?)?;
     if bytes.first() == Some(&BLOB_TRANSACTION) {
         return without_blobs(&bytes).map(Cow::into_owned);
     }
@@ -92,8 +91,7 @@ pub fn address_asked(params: &str) -> Option<Address> {
 
 /// The hash that stands first in `params`, as in `eth_getTransactionByHash`.
 pub fn hash_asked(params: &str) -> Option<TxHash> {
-    let bytes = hex::decode(first_text(params)?.strip_prefix("0x")?)?;
-    bytes.try_into().ok().map(TxHash)
+    hex::data(&first_text(params)?).map(TxHash)
 }
 
 /// The sender and the nonce that `params` begin with, as in `eth_getTransactionBySenderAndNonce`.

@@ -15,8 +15,7 @@ impl Bloom {
     /// From `0x` and 512 hex digits; `None` where no bit is set: some chains never set any, so that
     /// proves nothing.
     pub fn read(text: &str) -> Option<Bloom> {
-        let bytes = hex::decode(text.strip_prefix("0x")?)?;
-        let bytes: [u8; BYTES] = bytes.try_into().ok()?;
+        let bytes: [u8; BYTES] = hex::data(text)?;
         bytes.iter().any(|byte| *byte != 0).then_some(Bloom(bytes))
     }
 
@@ -46,7 +45,7 @@ mod tests {
             .collect();
         let bloom = Bloom::of(values.iter().map(String::as_bytes));
         let wanted = "c8d3ca65cdb4874300a9e39475508f23ed6da09fdbc487f89a2dcf50b09eb263";
-        assert_eq!(hex::encode(&Keccak256::digest(bloom.0)), wanted);
+        assert_eq!(::hex::encode(Keccak256::digest(bloom.0)), wanted);
     }
 
     #[test]

@@ -124,23 +124,14 @@ pub struct BlockHash(pub [u8; 32]);
 impl BlockHash {
     /// From `0x` and 64 hex digits of either case.
     pub fn read(text: &str) -> Option<BlockHash> {
-        let digits = text.strip_prefix("0x")?.as_bytes();
-        let mut bytes = [0; 32];
-        if digits.len() != 2 * bytes.len() {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16);
-            *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-        }
-        Some(BlockHash(bytes))
+        hex::data(text).map(BlockHash)
     }
 }
 
 /// As JSON-RPC writes it.
 impl fmt::Display for BlockHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0x{}", hex::encode(&self.0))
+        write!(f, "0x{}", ::hex::encode(self.0))
     }
 }
 

@@ -1,20 +1,16 @@
-//! Bytes as hexadecimal digits, two for each, without `0x`.
+//! Numbers and bytes as hexadecimal digits, as the execution API has them.
 
-/// In lower case.
-pub fn encode(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The DATA of the execution API where its length is known, as a hash's: `0x` and two digits for each byte, of
+/// either case.
+pub fn data<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text.strip_prefix("0x")?, &mut bytes).ok()?;
+    Some(bytes)
 }
 
-/// The bytes that `digits`, of any case, stand for; `None` where they are no whole bytes.
-pub fn decode(digits: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-            _ => None,
-        })
-        .collect()
+/// The same of any length.
+pub fn data_of_any(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text.strip_prefix("0x")?).ok()
 }
 
 /// `number` as JSON-RPC writes a quantity: `"0x1f"`, with its quotes.
@@ -114,12 +110,18 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back_and_what_is_none_is_not_read() {
-        assert_eq!(encode(&[0, 0xa5, 0xff]), "00a5ff");
-        assert_eq!(decode("00A5ff"), Some(vec![0, 0xa5, 0xff]));
-        assert_eq!(decode(""), Some(vec![]));
-        for bad in ["0", "00a", "0g", "+1", "\u{e9}"] {
-            assert_eq!(decode(bad), None, "{bad}");
+    fn data_is_whole_bytes_behind_its_sign() {
+        let bytes = [0, 0xa5, 0xff];
+        assert_eq!(
+            (data("0x00A5ff"), data_of_any("0x00a5ff")),
+            (Some(bytes), Some(bytes.to_vec()))
+        );
+        assert_eq!(data_of_any("0x"), Some(vec![]));
+        assert_eq!((data::<2>("0x00a5ff"), data::<4>("0x00a5ff")), (None, None));
+        for bad in [
+            "", "0x0", "0x00a", "0x0g", "0x+1", "0x\u{e9}", "0X00", "00", "0x0x00",
+        ] {
+            assert_eq!((data::<1>(bad), data_of_any(bad)), (None, None), "{bad}");
         }
     }
 }

@@ -9,7 +9,6 @@ use sha3::{Digest, Keccak256};
 use super::{Address, TxHash, rlp};
 use crate::rpc::transaction::rlp::RlpItem;
 use crate::vocabulary::chain::ChainId;
-use crate::vocabulary::hex;
 
 /// What a field is, and how it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const SIGNED: &[(Option<u64>, &str, &str)] = &[
 ];
 
 fn raw(digits: &str) -> Vec<u8> {
-    hex::decode(digits).unwrap()
+    ::hex::decode(digits).unwrap()
 }
 
 fn shown_of(digits: &str) -> Value {
