@@ -148,17 +148,6 @@ mod tests {
         (0..calls).map(call).collect()
     }
 
-    /// The same of ten, one after another, until they are too many.
-    fn over_seconds(
-        view: &FleetView,
-        classes: &[AttemptClass],
-        now: Instant,
-    ) -> Vec<FaultAttribution> {
-        let at = |call: u32| now + Duration::from_millis(250) * call;
-        let calls = (0..10).flat_map(|call| settled(view, classes, 1, at(call)));
-        calls.collect()
-    }
-
     #[test]
     fn what_every_node_fails_at_while_it_answers_others_is_the_calls_own() {
         let now = testing::now();
@@ -219,40 +208,10 @@ mod tests {
     fn where_they_answer_nobody_it_is_theirs() {
         let now = testing::now();
         let view = nodes(0, now);
-        let settled = over_seconds(&view, &[AttemptClass::Transport; 3], now);
+        let settled = settled(&view, &[AttemptClass::Transport; 3], 10, now);
         assert!(settled.iter().all(|settled| !settled.is_own));
         let benched = settled.last().unwrap().sentences.clone();
         assert_eq!(benched, [0, 1, 2].map(|id| (NodeId(id), Penalty::Bench)));
-    }
-
-    /// Many calls under way meet the fault together, and each hears at its own end that it was the nodes'.
-    #[test]
-    fn what_calls_met_together_is_one_event_however_late_each_of_them_ends() {
-        let began = testing::now();
-        let view = nodes(20, began);
-        let met_at = began + Duration::from_millis(1);
-        let calls = (0..200u32).map(|_| {
-            let mut doubts = Doubts::default();
-            for node in &view.nodes {
-                doubts.hear(node, AttemptClass::Transport, began, met_at);
-            }
-            // Another, the leader say, answered in the end.
-            doubts.hear(&view.nodes[0], AttemptClass::Ok, began, met_at);
-            doubts
-        });
-        for (call, mut doubts) in (0..).zip(calls.collect::<Vec<_>>()) {
-            let now = met_at + Duration::from_millis(20) * call;
-            let is_tried = call % 40 == 39;
-            for node in view.nodes.iter().filter(|_| is_tried) {
-                node.load.conduct.answered(1, now);
-            }
-            let settled = doubts.settle("eth_call", &view, now);
-            assert_eq!(settled, FaultAttribution::default(), "{call}");
-        }
-        assert!(
-            !view.nodes[1].load.conduct.is_suspect(),
-            "it was tried again"
-        );
     }
 
     #[test]
@@ -260,7 +219,7 @@ mod tests {
         let now = testing::now();
         for word in [AttemptClass::Ok, AttemptClass::RpcError] {
             let view = nodes(9, now);
-            let settled = over_seconds(&view, &[AttemptClass::Transport, word], now);
+            let settled = settled(&view, &[AttemptClass::Transport, word], 10, now);
             let benched = settled.last().unwrap();
             assert_eq!(benched.sentences, [(NodeId(0), Penalty::Bench)]);
             assert!(!benched.is_own);
@@ -272,7 +231,7 @@ mod tests {
         let now = testing::now();
         let mut view = nodes(9, now);
         view.nodes[1].lives = false;
-        let settled = over_seconds(&view, &[AttemptClass::Transport; 2], now);
+        let settled = settled(&view, &[AttemptClass::Transport; 2], 10, now);
         let benched = settled.last().unwrap();
         assert_eq!(benched.sentences, [(NodeId(1), Penalty::Bench)]);
     }
