@@ -12,7 +12,7 @@ from servers import Certificate, Forebay, Nginx
 MIB = 2**20
 # What it must keep to.
 SLOW_GROWTH_MIB_MAX = 64
-IDLE_MIB_MAX = 150
+IDLE_MIB_MAX = 75
 PROBES_SHARE_MAX = 0.02
 
 BATCH_CALLS, BATCH_CONNECTIONS, BATCH_SECONDS = 100, 16, 4
@@ -160,7 +160,8 @@ def silent(server, ends, name, kind, mib_max):
         to = ("--to", f"127.0.0.1:{getattr(server, port)}", "--connections", IDLE_CONNECTIONS)
         callers, held = started(ends, "idle", *to, *how, folder=server.folder)
         with callers:
-            time.sleep(2)
+            # A connection gives its memory back after 5 s of silence.
+            time.sleep(10)
             mib = process.memory_bytes() / MIB
             cpu = process.cpu_seconds()
             time.sleep(10)

@@ -17,6 +17,7 @@ use super::http2;
 use super::replay::Replay;
 use super::websocket;
 use crate::client::http1::Http1End;
+use crate::client::http1::silence::SilentConnection;
 
 /// So long a connection has that there is no place for.
 const ANTEROOM_TIME_MAX: Duration = Duration::from_secs(2);
@@ -57,17 +58,23 @@ impl ClientAcceptor {
         };
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
             let stream = Replay::new(stream, BytesMut::new());
-            // On the heap, as all but HTTP/1.1: each connection's task has room for no more than that.
-            return Box::pin(http2::serve(stream, address, &self.endpoint)).await;
+            return http2::serve(stream, address, &self.endpoint).await;
         }
-        match http1::serve(stream, address, &self.endpoint).await {
-            Http1End::Over => {}
-            Http1End::Http2(stream) => {
-                Box::pin(http2::serve(stream, address, &self.endpoint)).await;
-            }
-            Http1End::Websocket(socket) => {
-                let http1::WebsocketUpgrade { stream, head } = *socket;
-                Box::pin(websocket::take(stream, head, address, &self.endpoint)).await;
+        let mut silent = SilentConnection::new(stream);
+        // What is said is answered on the heap, and given back in silence: the task has room for no more than
+        // a client who says nothing.
+        while let Some(heard) = silent.hear().await {
+            match Box::pin(http1::serve(silent, heard, address, &self.endpoint)).await {
+                Http1End::Silent(again) => silent = again,
+                Http1End::Over => return,
+                Http1End::Http2(stream) => {
+                    return http2::serve(stream, address, &self.endpoint).await;
+                }
+                Http1End::Websocket(socket) => {
+                    let http1::WebsocketUpgrade { stream, head } = *socket;
+                    let taken = websocket::take(stream, head, address, &self.endpoint);
+                    return Box::pin(taken).await;
+                }
             }
         }
     }
@@ -81,5 +88,23 @@ impl ClientAcceptor {
             // Late or not, it is over.
             drop(timeout(ANTEROOM_TIME_MAX, turned_away).await);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a silent connection holds of its state, in bytes: the stream and the runtime add their own.
+    const SILENT_BYTES_MAX: usize = 448;
+
+    fn state_bytes<F>(_: impl FnOnce(&'static ClientAcceptor, Stream) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_silent_connection_holds_little() {
+        let bytes = state_bytes(ClientAcceptor::attend);
+        assert!(bytes <= SILENT_BYTES_MAX, "{bytes}");
     }
 }

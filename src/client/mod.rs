@@ -27,4 +27,5 @@ pub mod request_body;
 pub mod request_head;
 mod request_origin;
 pub mod response;
+pub mod response_header;
 pub mod websocket;

@@ -30,7 +30,12 @@ impl Replay {
     pub fn new(stream: Stream, unread: BytesMut) -> Replay {
         Replay {
             stream,
-            unread,
+            // A buffer that is empty is none to keep.
+            unread: if unread.is_empty() {
+                BytesMut::new()
+            } else {
+                unread
+            },
             watch: None,
         }
     }

@@ -8,6 +8,7 @@ use crate::call::answer::CacheUse;
 use crate::call::trail::RequestTrail;
 use crate::client::body_stream::BodyStream;
 use crate::client::request_head::RequestHead;
+use crate::client::response_header::{self, ResponseHeader};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::rpc::whole_answer::WholeAnswer;
 use forebay_core::wire::coding::Coding;
@@ -184,55 +185,58 @@ impl<'a> ClientResponse<'a> {
         &self,
         asked: &RequestHead,
         origins: &CorsPolicy,
-        mut say: impl FnMut(&'static str, &[u8]),
+        mut say: impl FnMut(&'static ResponseHeader, &[u8]),
     ) {
         let mut number = itoa::Buffer::new();
         if self.may_have_body() {
-            say("Content-Type", self.content_type.as_bytes());
+            say(&response_header::CONTENT_TYPE, self.content_type.as_bytes());
         }
         if let Some(coding) = self.coding {
-            say("Content-Encoding", coding.name().as_bytes());
+            say(&response_header::CONTENT_ENCODING, coding.name().as_bytes());
         }
         if let Some(node) = self.node {
-            say("x-forebay-node", node.as_bytes());
+            say(&response_header::NODE, node.as_bytes());
         }
         if self.attempts > 1 {
             say(
-                "x-forebay-attempts",
+                &response_header::ATTEMPTS,
                 number.format(self.attempts).as_bytes(),
             );
         }
         if let Some(cached) = self.cached {
-            say("x-forebay-cache", cached.as_str().as_bytes());
+            say(&response_header::CACHE, cached.as_str().as_bytes());
         }
         if let Some(path) = self.path {
-            say("x-forebay-trail", path.written().as_bytes());
+            say(&response_header::TRAIL, path.written().as_bytes());
         }
         if let Some(seconds) = self.retry_after {
-            say("Retry-After", retry_after(seconds).as_bytes());
+            say(
+                &response_header::RETRY_AFTER,
+                retry_after(seconds).as_bytes(),
+            );
         }
         if let Some(methods) = self.allow {
-            say("Allow", methods.as_bytes());
+            say(&response_header::ALLOW, methods.as_bytes());
         }
         if let Some(id) = &asked.request_id {
-            say("x-request-id", id.as_bytes());
+            say(&response_header::REQUEST_ID, id.as_bytes());
         }
         if self.is_preflight {
             preflight_headers(origins.headers(), &mut say);
         }
         if self.wants_other_coding {
             // RFC 9110 §15.5.16.
-            say("Accept-Encoding", b"gzip");
+            say(&response_header::ACCEPT_ENCODING, b"gzip");
         }
         if let Some(origin) = origins.allowed(asked.origin.as_deref()) {
-            say("Access-Control-Allow-Origin", origin);
-            say("Access-Control-Expose-Headers", self.exposed());
+            say(&response_header::ALLOW_ORIGIN, origin);
+            say(&response_header::EXPOSE_HEADERS, self.exposed());
         }
         match (origins.admits_all(), self.varies) {
             (true, false) => {}
-            (false, false) => say("Vary", b"origin"),
-            (true, true) => say("Vary", b"accept-encoding"),
-            (false, true) => say("Vary", b"origin, accept-encoding"),
+            (false, false) => say(&response_header::VARY, b"origin"),
+            (true, true) => say(&response_header::VARY, b"accept-encoding"),
+            (false, true) => say(&response_header::VARY, b"origin, accept-encoding"),
         }
     }
 }
@@ -243,10 +247,10 @@ pub fn retry_after(seconds: u64) -> String {
     format!("0{seconds}")
 }
 
-fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static str, &[u8])) {
-    say("Access-Control-Allow-Methods", b"POST, GET, OPTIONS");
-    say("Access-Control-Allow-Headers", headers.as_bytes());
-    say("Access-Control-Max-Age", b"86400");
+fn preflight_headers(headers: &str, say: &mut impl FnMut(&'static ResponseHeader, &[u8])) {
+    say(&response_header::ALLOW_METHODS, b"POST, GET, OPTIONS");
+    say(&response_header::ALLOW_HEADERS, headers.as_bytes());
+    say(&response_header::MAX_AGE, b"86400");
 }
 
 #[cfg(test)]
@@ -257,7 +261,11 @@ mod tests {
         let origins = CorsPolicy::new(origins.iter().map(|origin| origin.to_string()).collect());
         let mut said = String::new();
         outgoing.each_header(asked, &origins, |name, value| {
-            said.push_str(&format!("{name}: {}\n", String::from_utf8_lossy(value)));
+            said.push_str(&format!(
+                "{}: {}\n",
+                name.text,
+                String::from_utf8_lossy(value)
+            ));
         });
         said
     }
@@ -294,5 +302,30 @@ mod tests {
         assert!(!said_of.contains("attempts:") && !said_of.contains("Content-Type"));
         let refused = ClientResponse::refusal(&Refusal::OverCapacity, None);
         assert!(said(&refused, &asked, &["*"]).contains("Retry-After: 01\n"));
+    }
+
+    #[test]
+    fn a_header_has_one_name_by_every_version_of_http() {
+        let path = RequestTrail::default();
+        let mut asked = RequestHead::default();
+        asked.note("x-request-id", b"abc");
+        let all = ClientResponse::refusal(&Refusal::ContentEncoding, None)
+            .served_by("a", 2)
+            .cached(Some(CacheUse::Hit))
+            .come_by(Some(&path))
+            .allowing("POST")
+            .preflight();
+        let all = ClientResponse {
+            retry_after: Some(1),
+            coding: Some(Coding::Gzip),
+            varies: true,
+            ..all
+        };
+        let mut count = 0;
+        all.each_header(&asked, &CorsPolicy::new(vec!["*".into()]), |header, _| {
+            assert_eq!(header.text.to_ascii_lowercase(), header.name.as_str());
+            count += 1;
+        });
+        assert_eq!(count, 16);
     }
 }

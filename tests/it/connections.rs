@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::support::{
     Balancer, PATIENCE, Pretend, QUICK, Relay, Wire, call, eventually, free_port, post_http2,
 };
+use forebay::client::http1::silence::QUIET_TIME_MAX;
 use forebay::clock;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -97,6 +98,25 @@ async fn a_connection_is_kept_between_calls_and_counted_while_it_is_there() {
         scene.balancer.metric("forebay_connections", &[]).await == Some(0.0)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_was_silent_for_long_goes_on_where_it_was() {
+    let scene = Pretend::set(&[1], "").await;
+    let connections = async || scene.balancer.metric("forebay_connections", &[]).await;
+    let mut wire = Wire::connect(scene.balancer.rpc.address).await;
+    let request = request(&call("1", "eth_getBalance"));
+    let (begin, end) = request.split_at(9);
+    for number in 0..4 {
+        // Before its first call, between calls that follow each other, and after a long silence.
+        if number % 2 == 0 {
+            tokio::time::sleep(QUIET_TIME_MAX + Duration::from_millis(500)).await;
+        }
+        wire.send(begin).await;
+        wire.send(end).await;
+        assert_eq!(wire.answer().await.unwrap().status, 200, "call {number}");
+        assert_eq!(connections().await, Some(1.0), "call {number}");
+    }
 }
 
 /// One node behind a relay, which sees our connections and adds headers.

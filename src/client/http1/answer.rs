@@ -149,7 +149,7 @@ fn write_head(
             out.extend_from_slice(part);
         }
     };
-    outgoing.each_header(asked, origins, &mut line);
+    outgoing.each_header(asked, origins, |header, value| line(header.text, value));
     if outgoing.may_have_body() {
         match outgoing.body.bytes() {
             Some(length) => line("Content-Length", number.format(length).as_bytes()),

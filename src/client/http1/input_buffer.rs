@@ -12,6 +12,15 @@ pub(super) struct InputBuffer {
     has_grown: bool,
 }
 
+impl From<BytesMut> for InputBuffer {
+    fn from(bytes: BytesMut) -> InputBuffer {
+        InputBuffer {
+            bytes,
+            has_grown: false,
+        }
+    }
+}
+
 impl InputBuffer {
     /// Makes room for about `bytes`.
     pub(super) fn reserve(&mut self, bytes: usize) -> &mut BytesMut {

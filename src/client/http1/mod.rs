@@ -1,7 +1,7 @@
 //! HTTP/1.1 (and 1.0), small and strict, for whatever is answered at the endpoint.
 //!
-//! In reading order: [`head`] reads a request's head, [`session`] is one connection and its
-//! requests one after another, [`answer`] writes what goes out.
+//! In reading order: [`silence`] waits for a client to say something, [`head`] reads a request's head,
+//! [`session`] is one connection and its requests one after another, [`answer`] writes what goes out.
 //!
 //! An idle connection holds little memory, a plain call is one read and one write, and no timer is
 //! set for what doesn't wait.
@@ -10,21 +10,26 @@ mod answer;
 pub mod head;
 mod input_buffer;
 pub mod session;
+pub mod silence;
 
 use std::net::IpAddr;
 
+use bytes::BytesMut;
 use pingora::protocols::Stream;
 
 use super::endpoint::Endpoint;
 use super::replay::Replay;
 use crate::client::downstream::{ClientGone, Downstream as _};
 use crate::client::http1::session::{Http1Session, SessionStep};
+use crate::client::http1::silence::SilentConnection;
 use crate::client::request_head::RequestKind;
 use forebay_core::rpc::refusal::Refusal;
 
 /// How a connection's HTTP/1.1 ends.
 pub enum Http1End {
     Over,
+    /// Its client says no more for now.
+    Silent(SilentConnection),
     /// It was HTTP/2 all along (RFC 9113 §3.3).
     Http2(Replay),
     /// The client wants to go on by WebSocket (RFC 6455 §4.1), and may do so.
@@ -38,9 +43,14 @@ pub struct WebsocketUpgrade {
     pub head: http::Request<()>,
 }
 
-/// Answers the requests of one connection, one after another.
-pub async fn serve(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint) -> Http1End {
-    let mut session = Http1Session::new(stream, address, endpoint);
+/// Answers the requests of a connection that was `heard` of, one after another.
+pub async fn serve(
+    silent: SilentConnection,
+    heard: BytesMut,
+    address: Option<IpAddr>,
+    endpoint: &Endpoint,
+) -> Http1End {
+    let mut session = Http1Session::new(silent, heard, address, endpoint);
     loop {
         match session.next().await {
             SessionStep::Request => {}
@@ -57,6 +67,7 @@ pub async fn serve(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint)
                     head: *head,
                 }));
             }
+            SessionStep::Silence => return Http1End::Silent(session.into_silent()),
             SessionStep::Over => return Http1End::Over,
         }
         match endpoint.serve(&mut session).await {
@@ -72,7 +83,8 @@ pub async fn serve(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint)
 
 /// Answers one request of a connection that there is no place for: about our health, or with a no.
 pub async fn turn_away(stream: Stream, address: Option<IpAddr>, endpoint: &Endpoint) {
-    let mut session = Http1Session::new(stream, address, endpoint);
+    let silent = SilentConnection::new(stream);
+    let mut session = Http1Session::new(silent, BytesMut::new(), address, endpoint);
     let SessionStep::Request = session.next().await else {
         return;
     };
@@ -87,23 +99,5 @@ pub async fn turn_away(stream: Stream, address: Option<IpAddr>, endpoint: &Endpo
     };
     if answered.is_ok() {
         session.finish().await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What an idle connection holds of its state, in bytes: Pingora adds its own.
-    const STATE_BYTES_MAX: usize = (4 << 10) + 192;
-
-    fn state_bytes<F>(_: impl FnOnce(Stream, Option<IpAddr>, &'static Endpoint) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    #[test]
-    fn an_idle_connection_holds_little() {
-        let bytes = state_bytes(serve);
-        assert!(bytes <= STATE_BYTES_MAX, "{bytes}");
     }
 }

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pingora::protocols::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::input_buffer::{InputBuffer, READ_BYTES};
+use super::silence::{QUIET_TIME_MAX, SilentConnection};
 use crate::call::timer::{DeadlineExceeded, Timer};
 use crate::client::downstream::{ClientGone, Downstream, RequestBodyError};
 use crate::client::endpoint::{Endpoint, IDLE_TIME_MAX};
@@ -67,29 +68,43 @@ pub enum SessionStep {
     Refused(Refusal),
     Http2,
     Websocket(Box<http::Request<()>>),
-    /// Nothing.
+    /// Nothing for a while.
+    Silence,
+    /// Nothing any more.
     Over,
 }
 
 impl<'e> Http1Session<'e> {
+    /// Of a client that was `heard` to say something.
     pub fn new(
-        stream: Stream,
+        silent: SilentConnection,
+        heard: BytesMut,
         address: Option<IpAddr>,
         endpoint: &'e Endpoint,
     ) -> Http1Session<'e> {
         Http1Session {
             endpoint,
             address,
-            // With TLS it would have been agreed upon (RFC 9113 §3.2).
-            may_be_http2: stream.get_ssl_digest().is_none(),
-            stream,
-            input: InputBuffer::default(),
+            may_be_http2: silent.may_be_http2,
+            stream: silent.stream,
+            input: InputBuffer::from(heard),
             output: Vec::new(),
-            alarm: Timer::default(),
+            alarm: silent.alarm,
             asked: RequestHead::default(),
             body: BodyReader::Ended,
             keeps: true,
-            place: None,
+            place: silent.place,
+        }
+    }
+
+    /// Nothing is held for a next request, until it comes.
+    pub fn into_silent(self) -> SilentConnection {
+        SilentConnection {
+            stream: self.stream,
+            alarm: self.alarm,
+            may_be_http2: self.may_be_http2,
+            place: self.place,
+            time_left: IDLE_TIME_MAX.saturating_sub(QUIET_TIME_MAX),
         }
     }
 
@@ -136,7 +151,7 @@ impl<'e> Http1Session<'e> {
             }
             let read = if self.input.bytes.is_empty() && deadline.is_none() {
                 self.rest();
-                self.fill_within(IDLE_TIME_MAX).await
+                self.fill_within(QUIET_TIME_MAX).await
             } else {
                 let until = *deadline.get_or_insert_with(|| clock::now() + HEAD_TIME_MAX);
                 self.fill(until, READ_BYTES).await
@@ -146,7 +161,8 @@ impl<'e> Http1Session<'e> {
                 Err(DeadlineExceeded) if deadline.is_some() => {
                     return self.refused(Refusal::HeadTooSlow);
                 }
-                Ok(Err(ClientGone)) | Err(DeadlineExceeded) => return SessionStep::Over,
+                Err(DeadlineExceeded) => return SessionStep::Silence,
+                Ok(Err(ClientGone)) => return SessionStep::Over,
             }
         }
     }

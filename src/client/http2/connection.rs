@@ -51,8 +51,19 @@ struct Http2Session {
     is_told: bool,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. What opening it takes is given back before.
 pub async fn serve(stream: Replay, address: Option<IpAddr>, endpoint: &Arc<Endpoint>) {
+    let opened = Box::pin(open(stream, address, endpoint)).await;
+    if let Some(running) = opened.map(|session| Box::pin(session.run())) {
+        running.await;
+    }
+}
+
+async fn open(
+    stream: Replay,
+    address: Option<IpAddr>,
+    endpoint: &Arc<Endpoint>,
+) -> Option<Http2Session> {
     let mut options = Builder::new();
     options
         .max_concurrent_streams(STREAMS_MAX)
@@ -60,11 +71,9 @@ pub async fn serve(stream: Replay, address: Option<IpAddr>, endpoint: &Arc<Endpo
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
     let backlog = Arc::new(Backlog::new(address));
     let handshake = options.handshake(stream.watched(ConnectionWatch::new(backlog.clone())));
-    let Ok(Ok(connection)) = timeout(HEAD_TIME_MAX, handshake).await else {
-        return;
-    };
+    let connection = timeout(HEAD_TIME_MAX, handshake).await.ok()?.ok()?;
     let now = clock::now();
-    let session = Http2Session {
+    Some(Http2Session {
         connection,
         address,
         endpoint: endpoint.clone(),
@@ -76,8 +85,7 @@ pub async fn serve(stream: Replay, address: Option<IpAddr>, endpoint: &Arc<Endpo
         idle_since: now,
         has_answered: false,
         is_told: false,
-    };
-    Box::pin(session.run()).await;
+    })
 }
 
 impl Http2Session {

@@ -10,7 +10,7 @@ use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, DATE, HOST};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use tokio::time::timeout_at;
 
 use crate::call::timer;
@@ -126,11 +126,10 @@ impl Http2Stream {
         let mut head = Response::new(());
         *head.status_mut() = StatusCode::from_u16(outgoing.status).map_err(|_| ClientGone)?;
         let headers = head.headers_mut();
-        outgoing.each_header(&self.asked, origins, |name, value| {
+        outgoing.each_header(&self.asked, origins, |header, value| {
             // They are plain, but for an origin that is one of the listed.
-            let name = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-                headers.insert(name, value);
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.insert(header.name.clone(), value);
             }
         });
         if let Some(length) = outgoing.body.bytes().filter(|_| outgoing.may_have_body()) {

@@ -47,7 +47,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     if answered(&mut stream, SWITCHING, &answer, endpoint).await {
-        let session = WebsocketSession::new(engine, stream, guest).await;
+        let session = Box::pin(WebsocketSession::new(engine, stream, guest)).await;
         session.run().await;
     }
 }
@@ -157,4 +157,25 @@ async fn answered<S: AsyncWrite + Unpin>(
         endpoint.metrics.http_response(status);
     }
     is_written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::replay::Replay;
+
+    /// What a socket holds of its state, in bytes, beside what reads, tells and watches.
+    const STATE_BYTES_MAX: usize = 2688;
+
+    fn state_bytes<F>(
+        _: impl FnOnce(Replay, Request<()>, Option<IpAddr>, &'static Endpoint) -> F,
+    ) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_socket_holds_little() {
+        let bytes = state_bytes(take);
+        assert!(bytes <= STATE_BYTES_MAX, "{bytes}");
+    }
 }

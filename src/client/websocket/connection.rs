@@ -22,7 +22,7 @@ use crate::client::websocket::close::CloseReason;
 use crate::client::websocket::metered::MeteredStream;
 
 /// What is read at once; every socket keeps as much.
-const READ_BUFFER_BYTES: usize = 4 << 10;
+const READ_BUFFER_BYTES: usize = 2 << 10;
 /// The longest frame that is sent: a longer message is sent in several. A socket keeps as much once
 /// it has sent one.
 pub const FRAME_BYTES_MAX: usize = 16 << 10;

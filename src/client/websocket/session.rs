@@ -93,13 +93,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     /// Serves the client until one of both goes.
     pub async fn run(self) {
         let counted = self.engine.metrics.begin_socket();
-        let ending = tokio::select! {
-            ending = self.listen() => ending,
-            ending = self.tell() => ending,
-            ending = self.watch() => ending,
-        };
+        let ending = self.go_on().await;
         log::debug!("a socket ends: {ending:?}");
         self.engine.metrics.socket_ended(ending.metric());
+        // On the heap: what an end takes isn't held before.
+        Box::pin(self.end(ending)).await;
+        drop(counted);
+    }
+
+    async fn go_on(&self) -> CloseReason {
+        // Each goes on when it was woken itself: news are told without a look at what the client says.
+        let works = [
+            self.listen().boxed(),
+            self.tell().boxed(),
+            self.watch().boxed(),
+        ];
+        let ending = FuturesUnordered::from_iter(works).next().await;
+        ending.unwrap_or(CloseReason::Broken)
+    }
+
+    async fn end(self, ending: CloseReason) {
         let WebsocketSession {
             wire,
             listener,
@@ -108,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         } = self;
         drop(listener);
         wire.close(&ending).await;
-        drop((guest, counted));
+        drop(guest);
     }
 
     /// Reads messages and carries them out.
