@@ -17,10 +17,12 @@ use super::http2;
 use super::replay::Replay;
 use super::websocket;
 use crate::client::http1::Http1End;
-use crate::client::http1::silence::SilentConnection;
+use crate::client::http1::silence::{QUIET_TIME_MAX, SilentConnection};
 
 /// So long a connection has that there is no place for.
 const ANTEROOM_TIME_MAX: Duration = Duration::from_secs(2);
+// It isn't listened to again after a silence.
+const _: () = assert!(ANTEROOM_TIME_MAX.as_millis() < QUIET_TIME_MAX.as_millis());
 
 #[derive(Clone)]
 pub struct ClientAcceptor {

@@ -18,6 +18,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::unconstrained;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::call::context::CallState;
@@ -102,11 +103,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     }
 
     async fn go_on(&self) -> CloseReason {
-        // Each goes on when it was woken itself: news are told without a look at what the client says.
+        // Each goes on when it was woken itself: news are told without a look at what the client says. And a client
+        // who says all that Tokio has time for in a turn holds up neither its news nor its end.
         let works = [
             self.listen().boxed(),
-            self.tell().boxed(),
-            self.watch().boxed(),
+            unconstrained(self.tell()).boxed(),
+            unconstrained(self.watch()).boxed(),
         ];
         let ending = FuturesUnordered::from_iter(works).next().await;
         ending.unwrap_or(CloseReason::Broken)

@@ -15,6 +15,9 @@ pub const HOPS_MAX: usize = 32;
 /// Reads `10.0.0.0/8`; what stands behind the bits that count says nothing. An IPv4 address written as IPv6
 /// (`::ffff:10.0.0.1`) is the IPv4 address.
 pub fn network(text: &str) -> Option<IpNet> {
+    let (address, _) = text.split_once('/')?;
+    // Stricter than what `ipnet` reads: `010.0.0.0` is 8.0.0.0 to some.
+    address.parse::<IpAddr>().ok()?;
     let network: IpNet = text.parse().ok()?;
     // `::ffff:10.0.0.0/104` is `10.0.0.0/8`; with fewer bits it is more than IPv4.
     match (
@@ -193,6 +196,8 @@ mod tests {
             "10.0.0.0/33",
             "::/129",
             "10.0.0.0/+8",
+            "010.0.0.0/8",
+            "1:2:3:4:5:6:7::8/64",
             "10.0/8",
             "a/8",
             "/8",
