@@ -26,13 +26,14 @@ NODES_FEW, NODES_MANY, NODES_SHARE_MAX = 3, 1000, 1.1
 BATCH, BATCH_CALLS = "batch of 100", 100
 # The padded one has the params of the call whose answer is kept, so that both are as long to read.
 KEPT, PADDED = "kept answer", "padded local answer"
-# A call that is asked for the first time, and then kept, may cost so many times a forwarded one; and so many, where
-# hardly any is asked again, which shows after so many calls.
+# A call that is asked for the first time, and then kept, may cost so many times a forwarded one (as long as those
+# that are counted are fewer than it takes to see that none is asked again); and so many, once that was seen, after so
+# many calls.
 FORWARDED, FRESH, FRESH_SHARE_MAX = "forwarded call", "call that is kept", 1.15
-SINGLE, SINGLE_SHARE_MAX, SINGLE_AFTER = "call that isn't asked again", 1.03, 1100
+SINGLE, SINGLE_SHARE_MAX, SINGLE_AFTER = "call that isn't asked again", 1.05, 1100
 # An answer that is kept may cost so many times one that is made here: its params are written in one form
 # and hashed, and it is longer.
-KEPT_SHARE_MAX = 1.26
+KEPT_SHARE_MAX = 1.22
 # A batch may cost so many times what the thinking of its calls costs alone.
 BATCH_SHARE_MAX = 2
 # A call of one of so many chains may cost so many times that of one chain alone.
