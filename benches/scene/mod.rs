@@ -75,6 +75,7 @@ pub(crate) fn by<'a>(
         client: Client::Unknown,
         has_socket: false,
         cache: None,
+        wants_fresh: false,
         memory: &NoMemory,
     }
 }

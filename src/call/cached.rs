@@ -3,20 +3,10 @@
 use crate::call::answer::{CacheUse, ServedAnswer};
 use crate::call::context::{CallContext, CallState};
 use crate::call::exchange::WHOLE_BYTES_MAX;
-use forebay_core::call::cache::{AskedCall, CachePlan, KeepDecision, KeptAnswer};
+use forebay_core::call::cache::{CachePlan, KeepDecision, KeptAnswer};
 use forebay_core::fleet::view::FleetView;
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::node::Role;
-
-/// Notes that `call` is asked; whether its answer is looked for, and kept. What is asked once here, others that share
-/// the answers may be asked, too. A fresh one is wanted instead of the one that is kept.
-pub fn note_asked(state: &CallState, call: AskedCall<'_>, terms: CallContext<'_>) -> bool {
-    let Some(cache) = &state.cache else {
-        return true;
-    };
-    let is_worth_it = cache.recurrence.note_asked(call);
-    is_worth_it || terms.wants_fresh || cache.is_shared()
-}
 
 /// The answer that is kept for a call planned so, if it may be given as of `view`.
 pub fn find(
@@ -25,7 +15,7 @@ pub fn find(
     view: &FleetView,
     terms: CallContext<'_>,
 ) -> Option<KeptAnswer> {
-    let cache = state.cache.as_ref().filter(|_| !terms.wants_fresh)?;
+    let cache = state.cache.as_ref()?;
     let kept = cache.find(plan, view, terms.arrived_at)?;
     let may_go = kept.answer.bytes() as u64 <= terms.bytes_max
         // Else it is passed on from a node as it comes.
@@ -60,12 +50,15 @@ pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> Serv
     }
 }
 
-/// Gives what is kept by now to a call that was planned before.
+/// Gives what is kept by now, and wasn't yet when the call was planned.
 pub fn look_again(
     state: &CallState,
     plan: &CachePlan,
     terms: CallContext<'_>,
 ) -> Option<ServedAnswer> {
+    if terms.wants_fresh || state.answers_kept() == terms.kept_before {
+        return None;
+    }
     let kept = find(state, plan, &state.pool.snapshot().view, terms)?;
     Some(give(state, kept, terms))
 }

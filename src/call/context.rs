@@ -82,6 +82,8 @@ pub struct CallContext<'a> {
     pub turns: Option<&'a Semaphore>,
     /// What was kept won't do.
     pub wants_fresh: bool,
+    /// How many answers had been kept just before the call was planned first.
+    pub kept_before: u64,
 }
 
 impl CallContext<'_> {
@@ -101,8 +103,16 @@ impl CallState {
     pub fn as_of<'a>(&self, view: &FleetView, terms: CallContext<'a>) -> CallContext<'a> {
         CallContext {
             pins: Some(self.pins(terms, view)),
+            kept_before: self.answers_kept(),
             ..terms
         }
+    }
+
+    /// Answers that were kept so far.
+    pub fn answers_kept(&self) -> u64 {
+        self.cache
+            .as_ref()
+            .map_or(0, |cache| cache.store.kept_so_far())
     }
 
     /// What tags stand for, for this client.

@@ -25,6 +25,7 @@ pub fn plan(
         client: terms.client,
         has_socket: terms.subscriber.is_some(),
         cache: terms.policy.cache.as_ref(),
+        wants_fresh: terms.wants_fresh,
         memory: &EarlierCalls { state, terms },
     };
     plan::plan(call, &by)
@@ -38,7 +39,14 @@ struct EarlierCalls<'a> {
 
 impl CallMemory for EarlierCalls<'_> {
     fn note_asked(&self, call: AskedCall<'_>) -> bool {
-        cached::note_asked(self.state, call, self.terms)
+        (self.state.cache.as_ref()).is_none_or(|cache| cache.recurrence.note_asked(call))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.state
+            .cache
+            .as_ref()
+            .is_some_and(|cache| cache.is_shared())
     }
 
     fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer> {

@@ -198,6 +198,7 @@ impl Endpoint {
             subscriber: None,
             turns: None,
             wants_fresh: asked.wants_fresh && policy.heeds_no_cache,
+            kept_before: 0,
         };
         let done = work(engine, caller, &body, terms).await?;
         // The work is done: what is left holds no place, and no room but for as long as it waits.

@@ -48,6 +48,8 @@ pub struct AnswerStore {
     entry_bytes_max: usize,
     /// Of the next entry.
     sequence: AtomicU64,
+    /// Raised once an entry can be found.
+    kept_so_far: AtomicU64,
     /// Chains so far.
     chains: AtomicU64,
     evicted: Arc<AtomicU64>,
@@ -156,6 +158,7 @@ impl AnswerStore {
             kept,
             entry_bytes_max: quarter.min(ANSWER_BYTES_MAX),
             sequence: AtomicU64::default(),
+            kept_so_far: AtomicU64::default(),
             chains: AtomicU64::default(),
             evicted,
             gathered: Arc::default(),
@@ -166,6 +169,11 @@ impl AnswerStore {
 
     pub fn entries(&self) -> usize {
         self.kept.len()
+    }
+
+    /// How many answers were kept, gone or not.
+    pub fn kept_so_far(&self) -> u64 {
+        self.kept_so_far.load(Ordering::Acquire)
     }
 
     /// What it takes, about.
@@ -260,6 +268,7 @@ impl AnswerCache {
         );
         if let Some(written) = written {
             self.store.kept.insert(plan.key, written);
+            self.store.kept_so_far.fetch_add(1, Ordering::Release);
             self.recurrence.note_kept(plan);
         }
     }

@@ -25,7 +25,12 @@ fn keeping(more: &str) -> String {
 }
 
 async fn pretend(more: &str) -> Pretend {
-    let pretend = Pretend::set_with(&[1], &keeping(more), "").await;
+    pretend_with(more, "").await
+}
+
+/// As [`pretend`]; `calls` is added to the configuration.
+async fn pretend_with(more: &str, calls: &str) -> Pretend {
+    let pretend = Pretend::set_with(&[1], &keeping(more), calls).await;
     // Until the head is told nothing is known of blocks.
     eventually("the head is told", PATIENCE, async || {
         pretend.call("eth_getBalance").await;
@@ -136,6 +141,44 @@ async fn where_one_call_in_ten_is_asked_again_each_answer_is_kept_at_once() {
     }
     all_say(&pretend, 5000..5001, "miss").await;
     all_say(&pretend, 5000..5001, "hit").await;
+}
+
+/// They aren't written alike, so none waits for another's answer: they wait for the node. Its place may be had again a
+/// moment before its answer is kept, but not for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_a_place_are_given_what_was_kept_meanwhile() {
+    let pretend = pretend_with("", "  calls: { queue: 2s }\n").await;
+    let arguments = ["backends", "set", "a", "--in-flight-max", "1"];
+    let done = pretend.balancer.command(&arguments).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    pretend
+        .becomes("a", "forebay_node_in_flight_limit", &[], 1.0)
+        .await;
+    let before = pretend.heard("eth_getCode");
+    pretend.nodes[0].set_latency(Duration::from_millis(200));
+    let ask = async |address: &str| {
+        let call = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"eth_getCode","params":["{address}","latest"]}}"#
+        );
+        let answer = pretend.post(&call).await;
+        let said = answer.header("x-forebay-cache").map(str::to_string);
+        (said.unwrap_or_default(), answer.text().to_string())
+    };
+    let later = async |address| {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        ask(address).await
+    };
+    let answers = tokio::join!(
+        ask("0xabcd"),
+        later("0xABCD"),
+        later("0xaBCD"),
+        later("0xAbCD")
+    );
+    let answers = [answers.0, answers.1, answers.2, answers.3];
+    let hits = answers.iter().filter(|(said, _)| said == "hit").count();
+    assert!(hits >= 2, "{answers:?}");
+    assert!(answers.iter().all(|(_, text)| *text == answers[0].1));
+    assert_eq!(pretend.heard("eth_getCode"), before + 4 - hits as u64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -57,6 +57,10 @@ impl CallMemory for NoMemory {
         true
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
         None
     }

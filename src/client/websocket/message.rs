@@ -54,6 +54,7 @@ impl ReceivedMessage<'_> {
             subscriber: Some(&subscriber),
             turns: None,
             wants_fresh: false,
+            kept_before: 0,
         };
         let pieces = match RpcRequest::read(&self.payload, policy.limits.batch_calls_max) {
             Err(why) => refused(&why, None, &origin),

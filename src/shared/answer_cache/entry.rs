@@ -1,5 +1,7 @@
 //! An entry: its terms in a fixed form, and behind them an answer.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use forebay_core::call::cache::KeptTerms;
@@ -18,14 +20,19 @@ pub(super) struct KeptEntry {
     pub answer: WholeAnswer,
 }
 
-/// How many bytes the terms take.
-const HEAD_BYTES: usize = 91;
-/// What the answer may be given under, as one byte.
-const ALWAYS: u8 = 0;
-const WHILE_TOLD: u8 = 1;
-const WHILE_STEADY: u8 = 2;
+/// The terms are numbers of eight bytes each, little-endian, in the order of [`written`] and [`KeptEntry::read`].
+const HEAD_NUMBERS: usize = 12;
+const HEAD_BYTES: usize = HEAD_NUMBERS * size_of::<u64>();
+/// Where some of them stand: the node's beside how often it was found elsewhere, the row's beside the kind.
+const CHAIN: usize = 7;
+const NODE: usize = 8;
+const ROW: usize = 11;
+/// What the answer may be given under, as one number.
+const ALWAYS: u32 = 0;
+const WHILE_TOLD: u32 = 1;
+const WHILE_STEADY: u32 = 2;
 /// Added where the answer is an error.
-const IS_ERROR: u8 = 0x80;
+const IS_ERROR: u32 = 0x80;
 
 /// Everything of an entry, in one piece. `None`: the answer has no id to be replaced.
 pub(super) fn written(
@@ -38,103 +45,113 @@ pub(super) fn written(
     let (bytes, places) = answer.parts();
     let id = places.id.as_ref()?;
     let (kind, condition) = match terms.condition {
-        KeptCondition::Always => (ALWAYS, [0; 32]),
-        KeptCondition::WhileTold(BlockHash(hash)) => (WHILE_TOLD, hash),
-        KeptCondition::WhileSteady { strays } => {
-            let mut condition = [0; 32];
-            condition[..8].copy_from_slice(&strays.to_le_bytes());
-            (WHILE_STEADY, condition)
-        }
+        KeptCondition::Always => (ALWAYS, [0; 4]),
+        KeptCondition::WhileTold(BlockHash(hash)) => (WHILE_TOLD, numbers_of(&hash)?),
+        KeptCondition::WhileSteady { strays } => (WHILE_STEADY, [strays, 0, 0, 0]),
     };
     let kind = kind | if places.is_error { IS_ERROR } else { 0 };
-    let mut head = [0; HEAD_BYTES];
-    let room = &mut &mut head[..];
-    put(room, condition);
-    put(room, terms.number.0.to_le_bytes());
-    put(room, sequence.to_le_bytes());
-    put(room, kept_at.to_le_bytes());
-    put(room, terms.node.0.to_le_bytes());
-    put(room, terms.losses.to_le_bytes());
-    for place in [id.start, id.end, places.outcome.start, places.outcome.end] {
-        put(room, u32::try_from(place).ok()?.to_le_bytes());
-    }
-    put(room, row.to_le_bytes());
-    put(room, chain.to_le_bytes());
-    put(room, [kind]);
-    debug_assert!(room.is_empty());
+    let range = |at: &Range<usize>| Some(pair(at.start.try_into().ok()?, at.end.try_into().ok()?));
+    let [first, second, third, fourth] = condition;
+    let head: [u64; HEAD_NUMBERS] = [
+        first,
+        second,
+        third,
+        fourth,
+        terms.number.0,
+        sequence,
+        kept_at,
+        chain,
+        pair(terms.node.0, terms.losses),
+        range(id)?,
+        range(&places.outcome)?,
+        pair(row.into(), kind),
+    ];
     // With room to spare it is counted from now on (bytes 1.12): a hit takes no memory.
     let mut entry = Vec::with_capacity(HEAD_BYTES + bytes.len() + 1);
-    entry.extend_from_slice(&head);
+    entry.extend_from_slice(head.map(u64::to_le_bytes).as_flattened());
     entry.extend_from_slice(bytes);
     Some(Bytes::from(entry))
 }
 
 impl KeptEntry {
     pub(super) fn read(entry: Bytes) -> Option<KeptEntry> {
-        let mut head = entry.get(..HEAD_BYTES)?;
-        let condition: [u8; 32] = take(&mut head)?;
-        let [number, sequence, kept_at] = [(); 3].map(|()| take(&mut head).map(u64::from_le_bytes));
-        let [node, losses] = [(); 2].map(|()| take(&mut head).map(u32::from_le_bytes));
-        let places = [(); 4].map(|()| take(&mut head).map(u32::from_le_bytes));
-        let [id_start, id_end, start, end] = places.map(|place| place.map_or(0, |it| it as usize));
-        let _row_and_chain: [u8; 10] = take(&mut head)?;
-        let [kind] = take(&mut head)?;
-        let strays = condition
-            .first_chunk()
-            .map(|strays| u64::from_le_bytes(*strays));
+        let head: [u64; HEAD_NUMBERS] = numbers_of(&entry)?;
+        let [
+            condition @ ..,
+            number,
+            sequence,
+            kept_at,
+            _chain,
+            node,
+            id,
+            outcome,
+            kind,
+        ] = head;
+        let (node, losses) = parts(node);
+        let (_row, kind) = parts(kind);
+        let range = |at: u64| {
+            let (start, end) = parts(at);
+            start as usize..end as usize
+        };
         let terms = KeptTerms {
-            node: NodeId(node?),
-            losses: losses?,
-            number: BlockNumber(number?),
+            node: NodeId(node),
+            losses,
+            number: BlockNumber(number),
             condition: match kind & !IS_ERROR {
                 ALWAYS => KeptCondition::Always,
-                WHILE_TOLD => KeptCondition::WhileTold(BlockHash(condition)),
-                _ => KeptCondition::WhileSteady { strays: strays? },
+                WHILE_TOLD => {
+                    let hash = condition.map(u64::to_le_bytes);
+                    KeptCondition::WhileTold(BlockHash(*hash.as_flattened().first_chunk()?))
+                }
+                _ => KeptCondition::WhileSteady {
+                    strays: condition[0],
+                },
             },
         };
         let places = AnswerOffsets {
-            id: Some(id_start..id_end),
-            outcome: start..end,
+            id: Some(range(id)),
+            outcome: range(outcome),
             is_error: kind & IS_ERROR != 0,
         };
         Some(KeptEntry {
             terms,
-            sequence: sequence?,
-            kept_at: kept_at?,
+            sequence,
+            kept_at,
             answer: WholeAnswer::of_parts(entry.slice(HEAD_BYTES..), places),
         })
     }
 }
 
-fn put<const BYTES: usize>(room: &mut &mut [u8], bytes: [u8; BYTES]) {
-    let Some((place, rest)) = std::mem::take(room).split_first_chunk_mut() else {
-        debug_assert!(false, "a head has more than {HEAD_BYTES} bytes");
-        return;
-    };
-    *place = bytes;
-    *room = rest;
+/// The numbers that `bytes` begin with.
+fn numbers_of<const COUNT: usize>(bytes: &[u8]) -> Option<[u64; COUNT]> {
+    let (numbers, _) = bytes.as_chunks();
+    Some(numbers.first_chunk::<COUNT>()?.map(u64::from_le_bytes))
 }
 
-fn take<const BYTES: usize>(head: &mut &[u8]) -> Option<[u8; BYTES]> {
-    let (taken, rest) = head.split_first_chunk()?;
-    *head = rest;
-    Some(*taken)
+fn pair(first: u32, second: u32) -> u64 {
+    u64::from(first) | u64::from(second) << u32::BITS
+}
+
+fn parts(pair: u64) -> (u32, u32) {
+    (pair as u32, (pair >> u32::BITS) as u32)
+}
+
+/// The number of an entry's head that stands there.
+fn number_at(entry: &[u8], place: usize) -> Option<u64> {
+    Some(numbers_of::<HEAD_NUMBERS>(entry)?[place])
 }
 
 /// The node that gave an entry's answer.
-pub(super) fn node_of(entry: &Bytes) -> Option<NodeId> {
-    let bytes = entry.get(56..60)?;
-    Some(NodeId(u32::from_le_bytes(bytes.try_into().ok()?)))
+pub(super) fn node_of(entry: &[u8]) -> Option<NodeId> {
+    Some(NodeId(parts(number_at(entry, NODE)?).0))
 }
 
 /// The row of its method.
-pub(super) fn row_of(entry: &Bytes) -> Option<u16> {
-    let bytes = entry.get(80..82)?;
-    Some(u16::from_le_bytes(bytes.try_into().ok()?))
+pub(super) fn row_of(entry: &[u8]) -> Option<u16> {
+    parts(number_at(entry, ROW)?).0.try_into().ok()
 }
 
 /// The chain that it is of.
-pub(super) fn chain_of(entry: &Bytes) -> Option<u64> {
-    let bytes = entry.get(82..90)?;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+pub(super) fn chain_of(entry: &[u8]) -> Option<u64> {
+    number_at(entry, CHAIN)
 }

@@ -62,6 +62,11 @@ fn answer(result_bytes: usize) -> WholeAnswer {
     WholeAnswer::new(&bytes, &read)
 }
 
+/// A hash no two bytes of which are alike.
+fn told(first: u8) -> BlockHash {
+    BlockHash(std::array::from_fn(|at| first + at as u8))
+}
+
 /// Two nodes, and block 5 told.
 fn view(hash: u8) -> FleetView {
     let mut fleet = Fleet::new(HealthCriteria {
@@ -74,7 +79,7 @@ fn view(hash: u8) -> FleetView {
     });
     fleet.replace(members.to_vec(), now());
     let header = Arc::new(Header {
-        hash: BlockHash([hash; 32]),
+        hash: told(hash),
         parent: BlockHash([0; 32]),
         number: BlockNumber(5),
         timestamp: None,
@@ -106,6 +111,20 @@ fn what_is_kept_is_given_as_it_was_sent_with_the_callers_id() {
 }
 
 #[test]
+fn it_is_told_that_something_was_kept_and_that_only() {
+    let cache = cache(1 << 20);
+    let keep = |number, bytes| cache.keep(&plan(number, 3), always(NODE), &answer(bytes), now());
+    let kept = || cache.store.kept_so_far();
+    assert_eq!(kept(), 0);
+    keep(1, 10);
+    assert_eq!(kept(), 1);
+    keep(2, ANSWER_BYTES_MAX + 1);
+    assert_eq!(kept(), 1, "it is too long");
+    cache.forget(&plan(1, 3));
+    assert_eq!(kept(), 1, "gone or not");
+}
+
+#[test]
 fn an_error_is_given_as_one() {
     let (cache, view) = (cache(1 << 20), view(1));
     let body = r#"{"jsonrpc":"2.0","id":1,"error":{"code":3,"message":"no","data":"0x01"}}"#;
@@ -125,7 +144,7 @@ fn an_error_is_given_as_one() {
 #[test]
 fn the_terms_are_kept_and_asked_for() {
     let cache = cache(1 << 20);
-    let told = KeptCondition::WhileTold(BlockHash([1; 32]));
+    let told = KeptCondition::WhileTold(told(1));
     let strays = view(1).node(NODE).unwrap().evidence.strays;
     for (number, condition, is_given, is_given_elsewhere) in [
         (1, told, true, false),

@@ -13,6 +13,9 @@ use super::stage::{BLOCKHASH, Stage, asked};
 use crate::support::Answer;
 
 const CALLS: u64 = 3000;
+/// After so many a chain is left for a new one, where more are wanted: a node that begins anew is brought all of its
+/// blocks.
+const CHAIN_CALLS: u64 = 10_000;
 /// Blocks that are asked about.
 const BLOCKS: u64 = 8;
 /// Calls that are made side by side.
@@ -142,33 +145,23 @@ async fn compare(stage: &Stage, (method, params): (&str, Value), seed: u64) -> C
     count
 }
 
-/// As many calls as are told come to what a node says.
-async fn stands(mut stage: Stage) {
+/// As many calls as are told come to what a node says, over one chain after another.
+async fn stands(begin: impl AsyncFn() -> Stage) {
     let (calls_wanted, seed) = (
         setting("FOREBAY_CACHE_CALLS", CALLS),
         setting("FOREBAY_SEED", 1),
     );
     let mut dice = SeededDice::new(seed);
-    for _ in 0..BLOCKS {
-        stage.grow().await;
-    }
-    stage.settle().await;
     let (mut troubled, mut settled) = (Count::default(), Count::default());
     while troubled.answers + settled.answers < calls_wanted {
-        for _ in 0..4 {
-            trouble(&mut stage, &mut dice).await;
-            ask(&stage, &mut dice, &mut troubled).await;
-            if dice.roll().is_multiple_of(3) {
-                tokio::time::sleep(super::ROUND).await;
-            }
+        let mut stage = begin().await;
+        for _ in 0..BLOCKS {
+            stage.grow().await;
         }
         stage.settle().await;
-        let blocks = stage.head() + 1 - BLOCKS..=stage.head();
-        let calls = blocks.flat_map(|number| calls(&stage, number));
-        let compared = calls.map(|call| compare(&stage, call, seed));
-        let mut compared = futures_util::stream::iter(compared).buffer_unordered(BESIDE);
-        while let Some(count) = compared.next().await {
-            settled.add(&count);
+        let enough = calls_wanted.min(troubled.answers + settled.answers + CHAIN_CALLS);
+        while troubled.answers + settled.answers < enough {
+            stands_for_a_while(&mut stage, &mut dice, seed, [&mut troubled, &mut settled]).await;
         }
     }
     println!(
@@ -181,12 +174,37 @@ async fn stands(mut stage: Stage) {
     );
 }
 
+/// Some trouble, and then what all nodes say alike.
+async fn stands_for_a_while(
+    stage: &mut Stage,
+    dice: &mut SeededDice,
+    seed: u64,
+    [troubled, settled]: [&mut Count; 2],
+) {
+    for _ in 0..4 {
+        trouble(stage, dice).await;
+        ask(stage, dice, troubled).await;
+        if dice.roll().is_multiple_of(3) {
+            tokio::time::sleep(super::ROUND).await;
+        }
+    }
+    stage.settle().await;
+    let stage = &*stage;
+    let blocks = stage.head() + 1 - BLOCKS..=stage.head();
+    let calls = blocks.flat_map(|number| calls(stage, number));
+    let compared = calls.map(|call| compare(stage, call, seed));
+    let mut compared = futures_util::stream::iter(compared).buffer_unordered(BESIDE);
+    while let Some(count) = compared.next().await {
+        settled.add(&count);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_given_is_what_nodes_say() {
-    stands(Stage::begin(3).await).await;
+    stands(async || Stage::begin(3).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_balancers_share_is_what_nodes_say() {
-    stands(Stage::sharing(3).await).await;
+    stands(async || Stage::sharing(3).await).await;
 }

@@ -116,6 +116,7 @@ impl World {
             client: Client::Unknown,
             has_socket: false,
             cache: None,
+            wants_fresh: false,
             memory: &NoMemory,
         };
         let planned = plan::plan(&call, &by);

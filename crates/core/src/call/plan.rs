@@ -96,9 +96,8 @@ impl Plan {
         None
     }
 
-    /// How nodes are asked for the call together with others of its batch; `None`: it goes its own
-    /// way. `polls`: look-ups do. `has_own_limits`: the settings say other times for its method than for
-    /// the rest.
+    /// How nodes are asked for the call together with others of its batch; `None`: it goes its own way. `polls`:
+    /// look-ups do. `has_own_limits`: the settings say other times for its method than for the rest.
     pub fn together(&self, polls: bool, has_own_limits: bool) -> Option<&ForwardPlan> {
         let is_poll = polls && self.looks_up().is_some();
         self.forward()
@@ -134,6 +133,8 @@ pub struct PlanContext<'a, M> {
     pub has_socket: bool,
     /// By what answers are kept; `None`: none is.
     pub cache: Option<&'a CacheRules>,
+    /// Whether no kept answer will do: the one that comes takes its place.
+    pub wants_fresh: bool,
     /// What earlier calls left behind.
     pub memory: &'a M,
 }
@@ -269,11 +270,14 @@ fn kept<M: CallMemory>(
     let subject = CacheSubject::of((call, row), refs, by.view, rules).ok_or(KeepDecision::Never)?;
     let asked = subject.as_asked(call);
     // By what is asked by hash a node is found out that says something else.
-    if !subject.is_by_hash && !by.memory.note_asked(asked) {
+    let is_worth_it = subject.is_by_hash || by.memory.note_asked(asked);
+    if !is_worth_it && !by.wants_fresh && !by.memory.is_shared() {
         return Err(KeepDecision::NotYet(asked.row));
     }
-    let plan = subject.plan(call, rules).ok_or(KeepDecision::Never)?;
-    (by.memory.kept(&plan, by.view)).ok_or_else(|| KeepDecision::Keep(Box::new(plan)))
+    subject.find(call, rules, |plan| match by.wants_fresh {
+        true => None,
+        false => by.memory.kept(plan, by.view),
+    })
 }
 
 /// The way of a call that nodes are asked for.
@@ -444,6 +448,7 @@ mod tests {
             client: Client::Unknown,
             has_socket: true,
             cache: None,
+            wants_fresh: false,
             memory: &NoMemory,
         }
     }

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use crate::call::cache::giving::KeptTerms;
 use crate::call::cache::keeping::{self, AnswerMoment, KeptReply};
-use crate::call::cache::subject::{CachePlan, KeptBlock};
+use crate::call::cache::kept_block::KeptBlock;
+use crate::call::cache::subject::CachePlan;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 

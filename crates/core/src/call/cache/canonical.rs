@@ -6,7 +6,7 @@
 //! What can be read in two ways (keys twice, or alike but for their case, escapes) has no canonical form.
 //!
 //! The form is JSON without white space, its members sorted, its hexadecimal digits small, with a bare `B` for
-//! the block. Most params come in it but for that: then nothing is written anew.
+//! the block. Most params come in it but for that, and are looked for first as they are written.
 
 mod as_written;
 mod compact;
@@ -16,10 +16,10 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+pub(super) use self::as_written::ParamsAsWritten;
 use self::compact::{CompactText, FlatObject, by_key};
 use self::plain_block::is_plain_block;
 
-use crate::json::element_places::ElementPlaces;
 use crate::json::scanner;
 
 /// Where params name the blocks that are left out.
@@ -66,11 +66,9 @@ const CALLED: [&[u8]; 16] = [
 /// What stands in the place of the block.
 const BLOCK: &[u8] = b"B";
 
-/// Writes `params`, whose `elements` stand there as far as that is known, to `out`, piece by piece. `None`:
-/// there is no canonical form.
+/// Writes `params` to `out`, piece by piece. `None`: there is no canonical form.
 pub(super) fn write(
     params: Option<&str>,
-    elements: &ElementPlaces,
     place: BlockPlace,
     out: &mut impl FnMut(&[u8]),
 ) -> Option<()> {
@@ -80,12 +78,6 @@ pub(super) fn write(
         Some(compact) => !compact.has_capitals,
         None => are_all(text.as_bytes(), is_settled_byte),
     };
-    let as_written = (compact.as_ref().filter(|_| is_settled))
-        .and_then(|compact| as_written::pieces(text, compact, elements, place));
-    if let Some(pieces) = as_written {
-        pieces.into_iter().for_each(out);
-        return Some(());
-    }
     let mut writer = CanonicalWriter {
         text,
         compact: compact.as_ref(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::json::element_places::ElementPlaces;
 
 const CALL: BlockPlace = BlockPlace::Element {
     index: 1,
@@ -12,18 +13,19 @@ const CALL: BlockPlace = BlockPlace::Element {
 };
 const FILTER: BlockPlace = BlockPlace::Filter { index: 0 };
 
-/// However much is known of where the elements stand.
+/// Where that is how they are written, it is known without writing it, too.
 fn canonical(params: &str, place: BlockPlace) -> Option<Vec<u8>> {
-    let form = |elements: ElementPlaces| {
-        let mut written = Vec::new();
-        write(Some(params), &elements, place, &mut |piece| {
-            written.extend_from_slice(piece)
-        })?;
-        Some(written)
-    };
-    let found = form(ElementPlaces::of(params));
+    let mut form = Vec::new();
+    let found = write(Some(params), place, &mut |piece| {
+        form.extend_from_slice(piece)
+    })
+    .map(|()| form);
     if serde_json::from_str::<serde::de::IgnoredAny>(params).is_ok() {
-        assert_eq!(found, form(ElementPlaces::default()), "{params}");
+        let elements = ElementPlaces::of(params);
+        let written = ParamsAsWritten::of(Some(params), &elements, place);
+        if let Some(written) = written.filter(ParamsAsWritten::are_canonical) {
+            assert_eq!(found, Some(written.pieces().concat()), "{params}");
+        }
     }
     found
 }
@@ -105,6 +107,32 @@ fn objects_are_read_alike_however_many_members_they_have_and_however_long_they_a
 }
 
 #[test]
+fn params_as_most_clients_write_them_are_known_to_be_in_their_form() {
+    let account = BlockPlace::Element {
+        index: 1,
+        may_lack: false,
+    };
+    for (params, place, is_so) in [
+        (r#"[{"to":"0xab","data":"0x1f"},"latest"]"#, CALL, true),
+        (r#"[{"to":"0xab","input":"0x"},"0x10"]"#, CALL, true),
+        (r#"["0xab","0x10"]"#, account, true),
+        (r#"["0xab"]"#, BlockPlace::Nowhere, true),
+        (r#"[{"data":"0x1f","to":"0xab"},"latest"]"#, CALL, false),
+        (r#"[{"to":"0xAb"},"latest"]"#, CALL, false),
+        (r#"[{"to":"0xab","to":"0xac"},"latest"]"#, CALL, false),
+        (r#"["0xab", "0x10"]"#, account, false),
+        (r#"["0xab","earliest"]"#, account, false),
+        (r#"["0xab"]"#, CALL, false),
+        (r#"["0x1","0x2","0x3","0x4"]"#, BlockPlace::Nowhere, false),
+    ] {
+        let elements = ElementPlaces::of(params);
+        let written = ParamsAsWritten::of(Some(params), &elements, place);
+        let are_known = written.is_some_and(|written| written.are_canonical());
+        assert_eq!(are_known, is_so, "{params}");
+    }
+}
+
+#[test]
 fn what_means_the_same_is_written_alike() {
     assert_alike(
         CALL,
@@ -130,12 +158,9 @@ fn what_means_the_same_is_written_alike() {
         "and no params are none"
     );
     let mut written = Vec::new();
-    write(
-        None,
-        &ElementPlaces::default(),
-        BlockPlace::Nowhere,
-        &mut |piece| written.extend_from_slice(piece),
-    )
+    write(None, BlockPlace::Nowhere, &mut |piece| {
+        written.extend_from_slice(piece)
+    })
     .unwrap();
     assert_eq!(written, b"[]");
 }
@@ -343,6 +368,27 @@ proptest! {
         prop_assert_eq!(&first, &form(&one, styles[1]));
         let is_same = bare(&one) == bare(&other);
         prop_assert_eq!(is_same, first == form(&other, styles[1]));
+    }
+
+    /// What is written as another's form has that form itself: else what is looked for as it is written could be
+    /// another's.
+    #[test]
+    fn a_form_is_the_form_of_what_is_written_so(
+        params in prop::collection::vec(meant(), 1..3),
+        style in any::<u64>(),
+    ) {
+        let bare = form(&params, style).unwrap();
+        prop_assert_eq!(&canonical(std::str::from_utf8(&bare).unwrap(), BlockPlace::Nowhere), &Some(bare));
+        let call = Meant::List(vec![params[0].clone(), Meant::Text("latest".into())]);
+        let form = canonical(written(&call, &mut style.clone()).trim(), CALL).unwrap();
+        let before = std::str::from_utf8(form.strip_suffix(b"B]").unwrap()).unwrap();
+        for behind in ["]", r#",{"0xab":{"nonce":"0x1"}}]"#] {
+            let form = format!("{before}B{behind}").into_bytes();
+            for block in ["null", r#""0x10""#, r#""latest""#, r#"{"blockNumber":"0x7"}"#] {
+                let text = format!("{before}{block}{behind}");
+                prop_assert_eq!(&canonical(&text, CALL), &Some(form.clone()));
+            }
+        }
     }
 
     #[test]

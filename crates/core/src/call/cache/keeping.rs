@@ -7,8 +7,9 @@
 use std::time::Instant;
 
 use crate::call::cache::giving::{KeptCondition, KeptTerms};
+use crate::call::cache::kept_block::KeptBlock;
 use crate::call::cache::naming::{self, NamedBlock};
-use crate::call::cache::subject::{CachePlan, KeptBlock};
+use crate::call::cache::subject::CachePlan;
 use crate::fleet::node_view::NodeView;
 use crate::fleet::view::FleetView;
 use crate::method::retention::{Retention, is_added_to};

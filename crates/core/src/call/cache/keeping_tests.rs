@@ -130,7 +130,9 @@ fn planned_by(
         (call.params, &call.elements),
         &pins,
     );
-    CacheSubject::of((&call, row), &refs, view, rules)?.plan(&call, rules)
+    let subject = CacheSubject::of((&call, row), &refs, view, rules)?;
+    let decision = subject.find(&call, rules, |_| None::<()>).err()?;
+    decision.plan().copied()
 }
 
 /// On which terms the answer of node `ONE`, which was `asked` then, is kept now.

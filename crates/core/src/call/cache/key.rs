@@ -1,10 +1,12 @@
 //! What an answer is kept under, as one number: a keyed hash, so that nobody outside can make two calls
 //! that share one.
 
+use std::ops::Range;
+
 use highway::{HighwayHash as _, HighwayHasher, Key};
 
-use crate::call::cache::canonical::{self, BlockPlace};
-use crate::json::element_places::ElementPlaces;
+use crate::call::cache::canonical::{self, BlockPlace, ParamsAsWritten};
+use crate::call::cache::kept_block::{WRITTEN_BYTES, WrittenBlock};
 
 /// A hash of 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,88 +29,167 @@ impl std::fmt::Debug for CacheSecret {
     }
 }
 
-/// What of a call beside its params makes the key.
+/// What of a call beside its params makes the key, in a form that no other has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KeyHead<'a> {
-    pub chain: u64,
-    /// See [`PublishedChain::era`](crate::fleet::branch::PublishedChain::era).
-    pub era: u64,
-    /// The row of the method.
-    pub row: u16,
-    /// The block that it speaks of, in a form that no other block has.
-    pub block: &'a [u8],
+pub(super) struct KeyHead([u8; HEAD_BYTES]);
+
+/// All that a head says, filled up with zeros to whole packets, so that the params begin one.
+const HEAD_BYTES: usize = 64;
+/// Where its block stands.
+const BLOCK: Range<usize> = 18..18 + WRITTEN_BYTES;
+const _: () = assert!(BLOCK.end <= HEAD_BYTES);
+
+impl KeyHead {
+    /// `era`: see [`PublishedChain::era`](crate::fleet::branch::PublishedChain::era). `row`: the method's.
+    /// `block`: the one that it speaks of.
+    pub(super) fn of(chain: u64, era: u64, row: u16, block: WrittenBlock) -> KeyHead {
+        let mut bytes = [0; HEAD_BYTES];
+        bytes[..8].copy_from_slice(&chain.to_le_bytes());
+        bytes[8..16].copy_from_slice(&era.to_le_bytes());
+        bytes[16..18].copy_from_slice(&row.to_le_bytes());
+        bytes[BLOCK].copy_from_slice(&block.0);
+        KeyHead(bytes)
+    }
+
+    pub(super) fn block(&self) -> &[u8] {
+        &self.0[BLOCK]
+    }
 }
 
 /// Pieces are gathered up to so many bytes before they are hashed.
-const GATHERED_BYTES: usize = 256;
+const GATHERED_BYTES: usize = HEAD_BYTES + 256;
+/// So many bytes are hashed together.
+const PACKET_BYTES: usize = 32;
+const _: () =
+    assert!(HEAD_BYTES.is_multiple_of(PACKET_BYTES) && GATHERED_BYTES.is_multiple_of(PACKET_BYTES));
 
-/// The key of a call with these params, whose first elements stand there. `None`: its params can be read in two ways.
-pub(super) fn of(
-    secret: CacheSecret,
-    head: KeyHead<'_>,
-    (params, elements): (Option<&str>, &ElementPlaces),
-    place: BlockPlace,
-) -> Option<CacheKey> {
-    let mut hasher = HighwayHasher::new(Key(secret.0));
-    let mut gathered = [0; GATHERED_BYTES];
-    let mut filled = 0;
-    let mut take = |piece: &[u8]| {
-        let Some(room) = gathered.get_mut(filled..filled + piece.len()) else {
-            hasher.append(&gathered[..filled]);
-            hasher.append(piece);
-            filled = 0;
+/// What of a key was gathered, and what was hashed of it already.
+struct KeyWriter {
+    hasher: HighwayHasher,
+    gathered: [u8; GATHERED_BYTES],
+    filled: usize,
+    /// All of it is gathered.
+    is_whole: bool,
+}
+
+impl KeyWriter {
+    #[inline]
+    fn new(secret: CacheSecret, head: &KeyHead) -> KeyWriter {
+        let mut gathered = [0; GATHERED_BYTES];
+        gathered[..HEAD_BYTES].copy_from_slice(&head.0);
+        KeyWriter {
+            hasher: HighwayHasher::new(Key(secret.0)),
+            gathered,
+            filled: HEAD_BYTES,
+            is_whole: true,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, piece: &[u8]) {
+        let end = self.filled + piece.len();
+        let Some(room) = self.gathered.get_mut(self.filled..end) else {
+            self.hasher.append(&self.gathered[..self.filled]);
+            self.hasher.append(piece);
+            (self.filled, self.is_whole) = (0, false);
             return;
         };
         room.copy_from_slice(piece);
-        filled += piece.len();
-    };
-    let mut numbers = [0; 19];
-    numbers[..8].copy_from_slice(&head.chain.to_le_bytes());
-    numbers[8..16].copy_from_slice(&head.era.to_le_bytes());
-    numbers[16..18].copy_from_slice(&head.row.to_le_bytes());
-    numbers[18] = u8::try_from(head.block.len()).ok()?;
-    take(&numbers);
-    take(head.block);
-    canonical::write(params, elements, place, &mut take)?;
-    hasher.append(&gathered[..filled]);
-    Some(CacheKey(hasher.finalize128()))
+        self.filled = end;
+    }
+
+    /// Not by value: it is never copied.
+    #[inline]
+    fn key(&mut self) -> CacheKey {
+        // No params have zeros: those behind them say nothing, and whole packets are hashed faster. Behind the rest of
+        // longer ones stands what was hashed before.
+        let end = match self.is_whole {
+            true => self.filled.next_multiple_of(PACKET_BYTES),
+            false => self.filled,
+        };
+        self.hasher.append(&self.gathered[..end]);
+        CacheKey(self.hasher.clone().finalize128())
+    }
+}
+
+/// The key of a call with these params. `None`: they can be read in two ways.
+pub(super) fn of(
+    secret: CacheSecret,
+    head: &KeyHead,
+    params: Option<&str>,
+    place: BlockPlace,
+) -> Option<CacheKey> {
+    let mut writer = KeyWriter::new(secret, head);
+    canonical::write(params, place, &mut |piece| writer.add(piece))?;
+    Some(writer.key())
+}
+
+/// The same for params in their canonical form; where they aren't, no other call's.
+pub(super) fn of_written(
+    secret: CacheSecret,
+    head: &KeyHead,
+    params: &ParamsAsWritten<'_>,
+) -> CacheKey {
+    let mut writer = KeyWriter::new(secret, head);
+    for piece in params.pieces() {
+        writer.add(piece);
+    }
+    writer.key()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::cache::kept_block::KeptBlock;
+    use crate::json::element_places::ElementPlaces;
+    use crate::vocabulary::chain::BlockNumber;
 
-    fn key(secret: u64, chain: u64, block: &[u8], params: &str) -> CacheKey {
-        let head = KeyHead {
-            chain,
-            era: 0,
-            row: 3,
-            block,
-        };
+    fn key(secret: u64, chain: u64, block: u64, params: &str) -> CacheKey {
+        let block = WrittenBlock::of(KeptBlock::Final(BlockNumber(block)), None);
+        let head = KeyHead::of(chain, 0, 3, block);
         let secret = CacheSecret::new([secret, 7, 8, 9]);
-        of(
-            secret,
-            head,
-            (Some(params), &ElementPlaces::of(params)),
-            BlockPlace::Nowhere,
-        )
-        .unwrap()
+        of(secret, &head, Some(params), BlockPlace::Nowhere).unwrap()
     }
 
     #[test]
     fn another_chain_block_params_or_secret_make_another_key() {
         let long = format!(r#"["0x{}"]"#, "ab".repeat(1000));
-        let first = key(1, 1, b"a", &long);
-        assert_eq!(first, key(1, 1, b"a", &long.replace("ab", "AB")));
+        let first = key(1, 1, 0, &long);
+        assert_eq!(first, key(1, 1, 0, &long.replace("ab", "AB")));
         let others = [
-            key(2, 1, b"a", &long),
-            key(1, 2, b"a", &long),
-            key(1, 1, b"b", &long),
-            key(1, 1, b"a", "[]"),
-            key(1, 1, b"a", &long.replacen("ab", "ac", 1)),
+            key(2, 1, 0, &long),
+            key(1, 2, 0, &long),
+            key(1, 1, 1, &long),
+            key(1, 1, 0, "[]"),
+            key(1, 1, 0, &long.replacen("ab", "ac", 1)),
         ];
         for other in others {
             assert_ne!(first, other);
         }
+    }
+
+    #[test]
+    fn params_in_their_form_have_the_same_key_as_they_are_written() {
+        let block = WrittenBlock::of(KeptBlock::Final(BlockNumber(7)), None);
+        let (secret, head) = (CacheSecret::new([1, 7, 8, 9]), KeyHead::of(1, 0, 3, block));
+        let place = BlockPlace::Element {
+            index: 1,
+            may_lack: false,
+        };
+        for length in (0..600).chain(980..1030) {
+            let params = format!(r#"["0x{}","0x7","0x8"]"#, "a".repeat(length));
+            let elements = ElementPlaces::of(&params);
+            let written = ParamsAsWritten::of(Some(&params), &elements, place).unwrap();
+            let key = of(secret, &head, Some(&params), place);
+            assert_eq!(Some(of_written(secret, &head, &written)), key, "{length}");
+        }
+    }
+
+    #[test]
+    fn params_of_each_length_have_a_key_of_their_own() {
+        let keys: std::collections::BTreeSet<_> = (0..600)
+            .map(|length| key(1, 1, 0, &format!("[{}]", "1".repeat(length))))
+            .collect();
+        assert_eq!(keys.len(), 600);
     }
 }

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::call::cache::KeptTerms;
 use crate::call::cache::keeping::{self, AnswerMoment, KeptReply};
+use crate::call::cache::kept_block::KeptBlock;
 use crate::call::cache::key::{CacheKey, CacheSecret};
-use crate::call::cache::subject::{CachePlan, CacheRules, CacheSubject, KeptBlock};
+use crate::call::cache::subject::{CachePlan, CacheRules, CacheSubject, KeepDecision};
 use crate::call::tag_pins;
 use crate::feed::head_tracker::{HeadStep, HeadTracker, witnesses};
 use crate::fleet::branch::PublishedChain;
@@ -263,18 +264,20 @@ impl World {
         let refs = place.map(|place| block::read(place, (call.params, &call.elements), &pins));
         let Some(refs) = refs else { return };
         let subject = CacheSubject::of((&call, row), &refs, &view, &self.rules);
-        let Some(plan) = subject.and_then(|subject| subject.plan(&call, &self.rules)) else {
-            return;
+        let Some(subject) = subject else { return };
+        let kept = |plan: &CachePlan| {
+            let kept = self.kept.get(&plan.key)?;
+            (kept.terms.giver(&view).is_some()).then_some((*plan, kept))
         };
-        if let Some(kept) = self
-            .kept
-            .get(&plan.key)
-            .filter(|kept| kept.terms.giver(&view).is_some())
-        {
-            self.judge(&plan, kept);
-            self.given += 1;
-            return;
-        }
+        let plan = match subject.find(&call, &self.rules, kept) {
+            Ok((plan, kept)) => {
+                self.judge(&plan, kept);
+                self.given += 1;
+                return;
+            }
+            Err(KeepDecision::Keep(plan)) => *plan,
+            Err(KeepDecision::Never | KeepDecision::NotYet(_)) => return,
+        };
         let node = NodeId((self.dice.roll() % u64::from(NODES)) as u32);
         let until = self.step + (self.dice.roll() % 4) as u32;
         self.asked.push(Asked {

@@ -9,7 +9,7 @@ use crate::call::cache::generations::GenerationStamp;
 use crate::call::cache::stored_key::{StoredKey, StoredSecret};
 
 /// Of this form, and of what answers are kept under: entries of another one aren't read.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 const IS_PACKED: u8 = 1;
 const IS_STEADY: u8 = 2;
 const MARK_BYTES: usize = 16;

@@ -4,8 +4,8 @@
 use sha3::{Digest as _, Keccak256};
 
 use crate::call::cache::canonical;
-use crate::call::cache::subject::{self, CachePlan, KeptBlock, WrittenBlock};
-use crate::json::element_places::ElementPlaces;
+use crate::call::cache::kept_block::{KeptBlock, WrittenBlock};
+use crate::call::cache::subject::{self, CachePlan};
 use crate::method;
 use crate::vocabulary::chain::ChainId;
 
@@ -65,18 +65,12 @@ pub fn of(
     let block = WrittenBlock::of(plan.block, plan.from);
     let mut hash = Keccak256::new_with_prefix(secret.name);
     hash.update(chain.0.to_le_bytes());
-    for part in [method.name.as_bytes(), block.bytes()] {
+    for part in [method.name.as_bytes(), &block.0] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let elements = ElementPlaces::of(params);
-    canonical::write(
-        Some(params),
-        &elements,
-        subject::place(method),
-        &mut |piece| {
-            hash.update(piece);
-        },
-    )?;
+    canonical::write(Some(params), subject::place(method), &mut |piece| {
+        hash.update(piece);
+    })?;
     Some(StoredKey(hash.finalize().into()))
 }

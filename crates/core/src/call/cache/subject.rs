@@ -1,6 +1,7 @@
 //! What a call asks for, of which block, and the key of that.
 
-use crate::call::cache::canonical::BlockPlace;
+use crate::call::cache::canonical::{BlockPlace, ParamsAsWritten};
+use crate::call::cache::kept_block::{KeptBlock, WrittenBlock};
 use crate::call::cache::key::{self, CacheKey, CacheSecret, KeyHead};
 use crate::fleet::view::FleetView;
 use crate::method::block::{BlockParam, BlockParamForm, BlockRefs};
@@ -8,7 +9,7 @@ use crate::method::retention::{Retention, is_by_wall_clock};
 use crate::method::{self, Method, MethodIndex};
 use crate::rpc::envelope::Call;
 use crate::rpc::transaction;
-use crate::vocabulary::chain::{BlockHash, BlockNumber};
+use crate::vocabulary::chain::BlockNumber;
 use crate::vocabulary::glob;
 
 /// What answers are kept by.
@@ -31,19 +32,6 @@ impl CacheRules {
     }
 }
 
-/// The block that fixes an answer, as it is known when the call is planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeptBlock {
-    /// It is on the told chain.
-    Told(BlockNumber, BlockHash),
-    /// Asked for by a hash that isn't among the told ones.
-    Hashed(BlockHash),
-    /// Final, and older than what is remembered by hash.
-    Final(BlockNumber),
-    /// The answer has to say: it is asked by a transaction's hash.
-    Named,
-}
-
 /// How an answer is kept, and found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachePlan {
@@ -61,7 +49,7 @@ pub struct CachePlan {
     pub is_by_hash: bool,
 }
 
-/// Whether the answer to a call is kept.
+/// Whether the answer to a call is kept, when none kept before may be given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeepDecision {
     /// It may not be.
@@ -107,12 +95,9 @@ pub struct AskedCall<'a> {
 pub(crate) struct CacheSubject {
     row: u16,
     method: &'static Method,
-    chain: u64,
-    era: u64,
     block: KeptBlock,
     from: Option<BlockNumber>,
-    /// Both in bytes.
-    written: WrittenBlock,
+    head: KeyHead,
     /// See [`CachePlan::is_by_hash`].
     pub(crate) is_by_hash: bool,
 }
@@ -154,11 +139,9 @@ impl CacheSubject {
         Some(CacheSubject {
             row,
             method,
-            chain,
-            era: view.told.era,
             block,
             from,
-            written: WrittenBlock::of(block, from),
+            head: KeyHead::of(chain, view.told.era, row, WrittenBlock::of(block, from)),
             // Where numbers are asked for, some nodes take a hash for one that begins with zeros (alloy).
             is_by_hash: refs.hash.is_some() && !matches!(method.place, BlockParam::At { .. }),
         })
@@ -168,28 +151,48 @@ impl CacheSubject {
     pub(crate) fn as_asked<'a>(&'a self, call: &'a Call<'_>) -> AskedCall<'a> {
         AskedCall {
             row: self.row,
-            block: self.written.bytes(),
+            block: self.head.block(),
             params: call.params(),
         }
     }
 
-    /// How the answer to `call` is kept; `None`: it isn't, as its params can be read in two ways.
-    pub(crate) fn plan(&self, call: &Call<'_>, rules: &CacheRules) -> Option<CachePlan> {
-        let head = KeyHead {
-            chain: self.chain,
-            era: self.era,
-            row: self.row,
-            block: self.written.bytes(),
+    /// What `kept` finds for `call`, else how its answer is kept. Whether its params are written in their canonical
+    /// form, as most are, is only looked at where nothing is found by them as they are.
+    pub(crate) fn find<T>(
+        &self,
+        call: &Call<'_>,
+        rules: &CacheRules,
+        kept: impl Fn(&CachePlan) -> Option<T>,
+    ) -> Result<T, KeepDecision> {
+        let (secret, place) = (rules.secret, place(self.method));
+        let written = ParamsAsWritten::of(call.params, &call.elements, place);
+        let plan = match written {
+            Some(written) => {
+                let plan = self.plan(key::of_written(secret, &self.head, &written));
+                if let Some(found) = kept(&plan) {
+                    return Ok(found);
+                }
+                written.are_canonical().then_some(plan)
+            }
+            None => None,
         };
-        let params = (call.params, &call.elements);
-        Some(CachePlan {
-            key: key::of(rules.secret, head, params, place(self.method))?,
+        if let Some(plan) = plan {
+            return Err(KeepDecision::Keep(Box::new(plan)));
+        }
+        let key = key::of(secret, &self.head, call.params, place).ok_or(KeepDecision::Never)?;
+        let plan = self.plan(key);
+        kept(&plan).ok_or_else(|| KeepDecision::Keep(Box::new(plan)))
+    }
+
+    fn plan(&self, key: CacheKey) -> CachePlan {
+        CachePlan {
+            key,
             row: self.row,
             retention: self.method.retention,
             block: self.block,
             from: self.from,
             is_by_hash: self.is_by_hash,
-        })
+        }
     }
 }
 
@@ -225,52 +228,5 @@ pub(super) fn place(method: &Method) -> BlockPlace {
             may_lack: false,
         },
         BlockParam::Range { index, .. } => BlockPlace::Filter { index },
-    }
-}
-
-/// A mark and a hash, a mark and a number.
-const WRITTEN_BYTES: usize = 1 + 32 + 1 + 8;
-
-/// A block, and where its range begins, in bytes that no other has.
-#[derive(Debug)]
-pub(super) struct WrittenBlock {
-    bytes: [u8; WRITTEN_BYTES],
-    length: usize,
-}
-
-impl WrittenBlock {
-    pub(super) fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
-        let mut written = WrittenBlock {
-            bytes: [0; WRITTEN_BYTES],
-            length: 0,
-        };
-        match block {
-            KeptBlock::Told(_, hash) | KeptBlock::Hashed(hash) => {
-                written.add(b"h");
-                written.add(&hash.0);
-            }
-            KeptBlock::Final(number) => {
-                written.add(b"n");
-                written.add(&number.0.to_le_bytes());
-            }
-            KeptBlock::Named => written.add(b"t"),
-        }
-        if let Some(from) = from {
-            written.add(b"-");
-            written.add(&from.0.to_le_bytes());
-        }
-        written
-    }
-
-    fn add(&mut self, part: &[u8]) {
-        let end = self.length + part.len();
-        if let Some(room) = self.bytes.get_mut(self.length..end) {
-            room.copy_from_slice(part);
-            self.length = end;
-        }
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
     }
 }

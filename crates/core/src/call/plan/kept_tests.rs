@@ -1,10 +1,12 @@
 //! What is kept is given before anything else is planned.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::*;
 use crate::call::cache::AskedCall;
-use crate::call::cache::CacheSecret;
+use crate::call::cache::subject::CacheSubject;
+use crate::call::cache::{CacheKey, CacheSecret};
 use crate::call::tag_pins;
 use crate::fleet::branch::PublishedChain;
 use crate::fleet::tracker::Fleet;
@@ -16,8 +18,13 @@ use crate::vocabulary::header::Header;
 use crate::vocabulary::node::Role;
 
 /// An answer to whatever may be kept, if it is worth it to look for one.
+#[derive(Default)]
 struct OneAnswer {
     is_worth_it: bool,
+    is_shared: bool,
+    wants_fresh: bool,
+    /// Calls that were noted.
+    asked: Cell<u32>,
 }
 
 fn kept() -> KeptAnswer {
@@ -34,7 +41,12 @@ fn kept() -> KeptAnswer {
 
 impl CallMemory for OneAnswer {
     fn note_asked(&self, _: AskedCall<'_>) -> bool {
+        self.asked.set(self.asked.get() + 1);
         self.is_worth_it
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
@@ -85,6 +97,7 @@ fn planned(memory: &OneAnswer, method: &str, params: &str, cache: Option<&CacheR
         client: Client::Unknown,
         has_socket: false,
         cache,
+        wants_fresh: memory.wants_fresh,
         memory,
     };
     plan(&Call::new(Some("1"), method, Some(params)), &by).plan
@@ -96,7 +109,7 @@ fn rules() -> CacheRules {
 
 #[test]
 fn what_is_not_worth_it_is_neither_looked_for_nor_kept_but_for_what_shows_a_liar() {
-    let memory = OneAnswer { is_worth_it: false };
+    let memory = OneAnswer::default();
     let hash = format!("0x{}", "01".repeat(32));
     for (method, params) in [
         ("eth_call", r#"[{},"latest"]"#.to_string()),
@@ -123,9 +136,28 @@ fn what_is_not_worth_it_is_neither_looked_for_nor_kept_but_for_what_shows_a_liar
 }
 
 #[test]
+fn what_others_may_have_kept_or_is_wanted_afresh_is_not_put_off() {
+    for (is_shared, wants_fresh) in [(false, false), (true, false), (false, true), (true, true)] {
+        let memory = OneAnswer {
+            is_shared,
+            wants_fresh,
+            ..OneAnswer::default()
+        };
+        let plan = planned(&memory, "eth_call", r#"[{},"latest"]"#, Some(&rules()));
+        assert_eq!(memory.asked.get(), 1, "it is noted all the same");
+        assert_eq!(plan == Plan::Give(kept()), is_shared && !wants_fresh);
+        let is_kept = plan.kept().is_some();
+        assert_eq!(is_kept, wants_fresh, "what was kept is no answer to it");
+    }
+}
+
+#[test]
 fn a_kept_answer_is_given_to_what_may_have_it_and_to_nothing_else() {
     let rules = rules();
-    let memory = OneAnswer { is_worth_it: true };
+    let memory = OneAnswer {
+        is_worth_it: true,
+        ..OneAnswer::default()
+    };
     let give = Plan::Give(kept());
     for (method, params, is_given) in [
         ("eth_call", r#"[{},"latest"]"#, true),
@@ -151,4 +183,50 @@ fn a_kept_answer_is_given_to_what_may_have_it_and_to_nothing_else() {
 fn what_is_given_asks_no_node() {
     let give = Plan::Give(kept());
     assert!(give.forward().is_none() && give.kept().is_none());
+}
+
+#[test]
+fn what_is_kept_is_found_however_it_is_written_and_nothing_else_is() {
+    let view = view();
+    let rules = rules();
+    let key = |params: &str, kept: Option<CacheKey>| {
+        let call = Call::new(Some("1"), "eth_call", Some(params));
+        let (row, _) = MethodRules::new(vec![], vec![], vec![]).look_up("eth_call");
+        let pins = tag_pins::of(&view, Consistency::Monotonic, None);
+        let place = method::listed(row).unwrap().place;
+        let refs = block::read(place, (call.params, &call.elements), &pins);
+        let subject = CacheSubject::of((&call, row), &refs, &view, &rules).unwrap();
+        let looked_for = Cell::new(0);
+        let found = subject.find(&call, &rules, |plan| {
+            looked_for.set(looked_for.get() + 1);
+            Some(()).filter(|()| Some(plan.key) == kept)
+        });
+        let found = found.map_err(|decision| decision.plan().map(|plan| plan.key));
+        (found, looked_for.get())
+    };
+    let (Err(Some(kept)), 1) = key(r#"[{"to":"0xab","data":"0x1f"},"latest"]"#, None) else {
+        panic!("it is looked for once, and may be kept");
+    };
+    for (params, looks) in [
+        (r#"[{"to":"0xab","data":"0x1f"},"0x64"]"#, 1),
+        (r#"[{"data":"0x1f","to":"0xab"},"latest"]"#, 1),
+        (r#"[{"to":"0xab","from":null,"data":"0x1f"},"latest"]"#, 2),
+        (r#"[{"to":"0xAB","data":"0x1f"},"latest"]"#, 1),
+        (r#"[{"to": "0xab", "data": "0x1f"}, "latest"]"#, 1),
+        (r#"[{"to":"0xab","data":"0x1f"}]"#, 1),
+    ] {
+        assert_eq!(key(params, Some(kept)), (Ok(()), looks), "{params}");
+    }
+    for params in [
+        r#"[{"to":"0xab","data":"0x1e"},"latest"]"#,
+        r#"[{"to":"0xab"},"latest"]"#,
+        r#"[{"to":"0xab","data":"0x1f"},"0x63"]"#,
+    ] {
+        assert!(key(params, Some(kept)).0.is_err(), "{params}");
+    }
+    let twice = key(
+        r#"[{"to":"0xab","data":"0x1f","data":"0x1f"},"latest"]"#,
+        Some(kept),
+    );
+    assert_eq!(twice, (Err(None), 1), "it can be read in two ways");
 }

@@ -11,6 +11,8 @@ use crate::vocabulary::node::NodeId;
 pub trait CallMemory {
     /// Notes that this is asked; whether it is worth it to look for a kept answer, and to keep the one that comes.
     fn note_asked(&self, call: AskedCall<'_>) -> bool;
+    /// Whether balancers share what they keep: what is asked here for the first time, another may have kept.
+    fn is_shared(&self) -> bool;
     /// The answer that is kept for a call planned so, if this one may have it as of `view`.
     fn kept(&self, plan: &CachePlan, view: &FleetView) -> Option<KeptAnswer>;
     /// The number of the block with this hash.

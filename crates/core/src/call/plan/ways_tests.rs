@@ -20,6 +20,10 @@ impl CallMemory for OneTransaction {
         true
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn kept(&self, _: &CachePlan, _: &FleetView) -> Option<KeptAnswer> {
         None
     }
@@ -152,6 +156,7 @@ fn ways<M: CallMemory>(
             client: the_client(),
             has_socket,
             cache: None,
+            wants_fresh: false,
             memory,
         };
         way(&plan(call, &by).plan, is_in_batch)

@@ -1,50 +1,82 @@
-//! Params that come in their canonical form, but for the block.
+//! Params as they are written: most come in their canonical form but for the block, and nothing is written anew.
 
 use std::ops::Range;
 
 use super::compact::CompactText;
 use super::plain_block::is_plain_block;
-use super::{BLOCK, BlockPlace};
+use super::{BLOCK, BlockPlace, are_all};
 use crate::json::element_places::ElementPlaces;
 
-/// Of `text`, what stands before the block, what is written for that, and what stands behind. `None`: it isn't
-/// known to be in its canonical form.
-pub(super) fn pieces<'a>(
+/// Clients that write capitals or spaces, as in addresses with a checksum, do so within the first bytes.
+const LOOKED_AT_BYTES: usize = 64;
+
+/// Params that may be written in their canonical form, but for a block whose place is known.
+#[derive(Debug)]
+pub(in crate::call::cache) struct ParamsAsWritten<'a> {
     text: &'a str,
-    compact: &CompactText,
-    elements: &ElementPlaces,
-    place: BlockPlace,
-) -> Option<[&'a [u8]; 3]> {
-    let mut block = None;
-    let mut end = None;
-    for (index, at) in elements.iter().enumerate() {
-        end = Some(at.end);
-        let is_settled = match place {
-            BlockPlace::Element {
-                index: of,
-                may_lack,
-            } if of == index => {
-                block = Some(at.clone());
-                is_plain_block(text, at, may_lack)
-            }
-            BlockPlace::Nowhere | BlockPlace::Element { .. } | BlockPlace::Filter { .. } => {
-                is_canonical(text.as_bytes(), at, compact)
-            }
-        };
-        if !is_settled {
+    elements: &'a ElementPlaces,
+    /// The index of its element, and where that stands.
+    block: Option<(usize, Range<usize>)>,
+}
+
+impl<'a> ParamsAsWritten<'a> {
+    /// `elements`: where the first of them stand. `None`: they are hardly in that form as they stand, or it isn't known, or
+    /// nodes may read the block in two ways.
+    pub(in crate::call::cache) fn of(
+        params: Option<&'a str>,
+        elements: &'a ElementPlaces,
+        place: BlockPlace,
+    ) -> Option<ParamsAsWritten<'a>> {
+        let text = params?;
+        // There may be more of them than are known.
+        let is_known_whole = text.get(elements.iter().last()?.end..) == Some("]");
+        if !is_known_whole || !may_be_canonical(text.as_bytes()) {
             return None;
         }
+        let block = match place {
+            BlockPlace::Nowhere => None,
+            BlockPlace::Element { index, may_lack } => {
+                let at = elements.get(index)?;
+                is_plain_block(text, at.clone(), may_lack).then_some(())?;
+                Some((index, at))
+            }
+            BlockPlace::Filter { .. } => return None,
+        };
+        Some(ParamsAsWritten {
+            text,
+            elements,
+            block,
+        })
     }
-    // There may be more of them than are known.
-    (text.get(end?..) == Some("]")).then_some(())?;
-    let bytes = text.as_bytes();
-    match (place, block) {
-        (BlockPlace::Nowhere, _) => Some([bytes, b"", b""]),
-        (BlockPlace::Element { .. }, Some(at)) => {
-            Some([&bytes[..at.start], BLOCK, &bytes[at.end..]])
+
+    /// What stands before the block, what is written for that, and what stands behind. Where that isn't their canonical
+    /// form, it is that of no others: what is written as a form has it itself.
+    pub(in crate::call::cache) fn pieces(&self) -> [&'a [u8]; 3] {
+        let bytes = self.text.as_bytes();
+        match &self.block {
+            Some((_, at)) => [&bytes[..at.start], BLOCK, &bytes[at.end..]],
+            None => [bytes, b"", b""],
         }
-        (BlockPlace::Element { .. } | BlockPlace::Filter { .. }, _) => None,
     }
+
+    /// Whether that is known to be their canonical form.
+    pub(in crate::call::cache) fn are_canonical(&self) -> bool {
+        let bytes = self.text.as_bytes();
+        let Some(compact) = CompactText::of(bytes).filter(|compact| !compact.has_capitals) else {
+            return false;
+        };
+        let is_block = |at: usize| self.block.as_ref().is_some_and(|(index, _)| *index == at);
+        let mut elements = self.elements.iter().enumerate();
+        elements.all(|(index, at)| is_block(index) || is_canonical(bytes, at, &compact))
+    }
+}
+
+/// By a quick look, which may miss some: `to` is the shortest member of a call, so one that has it and begins with another
+/// isn't sorted.
+fn may_be_canonical(text: &[u8]) -> bool {
+    let begin = &text[..text.len().min(LOOKED_AT_BYTES)];
+    (!begin.starts_with(b"[{") || begin.starts_with(b"[{\"to\""))
+        && are_all(begin, |byte| byte != b' ' && !byte.is_ascii_uppercase())
 }
 
 /// Whether the value at `at` of a text without capitals is known to be written as its canonical form is.

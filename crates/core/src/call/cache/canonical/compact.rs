@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use wide::u8x16;
+use wide::{i8x16, u8x16};
 
 /// Longer texts are read as any other.
 const BYTES_MAX: usize = 1024;
@@ -23,22 +23,24 @@ pub(super) struct CompactText {
 }
 
 impl CompactText {
-    /// `None`: it is longer than [`BYTES_MAX`], or has a backslash, or a byte that isn't printable ASCII; a space is
-    /// not.
+    /// `None`: it is longer than [`BYTES_MAX`], or has a space, a backslash, a control character, or a byte that isn't
+    /// ASCII.
     pub(super) fn of(text: &[u8]) -> Option<CompactText> {
         if text.len() > BYTES_MAX {
             return None;
         }
         let mut quotes = [0; BYTES_MAX / WORD_BITS];
-        let (mut others, mut capitals) = (u8x16::splat(0), u8x16::splat(0));
+        let (mut visible, mut backslashes) = (i8x16::splat(-1), i8x16::splat(0));
+        let mut capitals = u8x16::splat(0);
         let mut look = |word: &mut u64, bytes: &[u8; WORD_BITS]| {
             let (chunks, _) = bytes.as_chunks::<CHUNK_BYTES>();
             for (at, chunk) in chunks.iter().enumerate() {
                 let bytes = u8x16::new(*chunk);
-                let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-                // Bytes below `!` wrap round to above `~`.
-                others |=
-                    (bytes - u8x16::splat(b'!')).simd_gt(u8x16::splat(b'~' - b'!')) | is(b'\\');
+                // Bytes that aren't ASCII are below zero.
+                let signed = i8x16::new(chunk.map(u8::cast_signed));
+                let is = |byte: u8| signed.simd_eq(i8x16::splat(byte.cast_signed()));
+                visible &= signed.simd_gt(i8x16::splat(b' '.cast_signed()));
+                backslashes |= is(b'\\');
                 capitals |= (bytes - u8x16::splat(b'A')).simd_le(u8x16::splat(b'Z' - b'A'));
                 *word |= u64::from(is(b'"').to_bitmask()) << (at * CHUNK_BYTES);
             }
@@ -62,7 +64,7 @@ impl CompactText {
                 }
             }
         }
-        (!others.any()).then_some(CompactText {
+        (visible.all() && !backslashes.any()).then_some(CompactText {
             quotes,
             has_capitals: capitals.any(),
         })
@@ -208,7 +210,7 @@ mod tests {
                 CompactText::of(&text).map(|compact| compact.has_capitals)
             };
             for byte in 0..=u8::MAX {
-                let is_compact = byte.is_ascii_graphic() && byte != b'\\';
+                let is_compact = byte.is_ascii() && byte > b' ' && byte != b'\\';
                 let wanted = is_compact.then_some(byte.is_ascii_uppercase());
                 assert_eq!(with(byte), wanted, "{byte} at {at}");
             }

@@ -1,0 +1,45 @@
+//! The block that an answer is of.
+
+use crate::vocabulary::chain::{BlockHash, BlockNumber};
+
+/// The block that fixes an answer, as it is known when the call is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBlock {
+    /// It is on the told chain.
+    Told(BlockNumber, BlockHash),
+    /// Asked for by a hash that isn't among the told ones.
+    Hashed(BlockHash),
+    /// Final, and older than what is remembered by hash.
+    Final(BlockNumber),
+    /// The answer has to say: it is asked by a transaction's hash.
+    Named,
+}
+
+/// A mark; a hash, or a number; a mark; a number.
+pub(super) const WRITTEN_BYTES: usize = 1 + 32 + 1 + 8;
+
+/// A block, and where its range begins, in bytes that no other has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WrittenBlock(pub(super) [u8; WRITTEN_BYTES]);
+
+impl WrittenBlock {
+    pub(super) fn of(block: KeptBlock, from: Option<BlockNumber>) -> WrittenBlock {
+        let mut written = [0; WRITTEN_BYTES];
+        match block {
+            KeptBlock::Told(_, hash) | KeptBlock::Hashed(hash) => {
+                written[0] = b'h';
+                written[1..33].copy_from_slice(&hash.0);
+            }
+            KeptBlock::Final(number) => {
+                written[0] = b'n';
+                written[1..9].copy_from_slice(&number.0.to_le_bytes());
+            }
+            KeptBlock::Named => written[0] = b't',
+        }
+        if let Some(from) = from {
+            written[33] = b'-';
+            written[34..].copy_from_slice(&from.0.to_le_bytes());
+        }
+        WrittenBlock(written)
+    }
+}
