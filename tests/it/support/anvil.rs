@@ -92,6 +92,8 @@ impl Anvil {
 
 fn spawn(arguments: &[String], port: u16, folder: &TempDir) -> Process {
     let mut command = Command::new(part("anvil"));
+    // It keeps old states in its user's home, and leaves them there when it is killed: gigabytes a day.
+    command.arg("--cache-path").arg(folder.path());
     command.arg("--port").arg(port.to_string()).args(arguments);
     Process::start("anvil", command, folder.path())
 }
