@@ -185,7 +185,7 @@ impl ChainFactory {
         settings: &Settings,
         stored: Option<Arc<StoredAnswers>>,
     ) -> CallState {
-        let fleet = Fleet::new(from_settings::yardstick(settings));
+        let fleet = Fleet::new(from_settings::criteria(settings));
         let pool = Arc::new(FleetState::new(fleet).called(name));
         pool.places.change(settings.calls.queue);
         let share = Arc::new(self.limits.share());
@@ -370,7 +370,7 @@ impl RunningChain {
         self.change_regimen.send_replace(regimen);
         engine
             .pool
-            .change_yardstick(from_settings::yardstick(settings));
+            .change_criteria(from_settings::criteria(settings));
         if has_seeds {
             engine.pool.list_is_due.notify_one();
         }

@@ -25,7 +25,7 @@ use forebay_core::wire::cors::CorsPolicy;
 use forebay_core::wire::forwarded::TrustedProxies;
 
 /// What nodes are judged by.
-pub fn yardstick(settings: &Settings) -> HealthCriteria {
+pub fn criteria(settings: &Settings) -> HealthCriteria {
     HealthCriteria {
         chain_id: settings.chain.id.map(ChainId),
         block_time: settings.chain.block_time,

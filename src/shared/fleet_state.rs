@@ -225,9 +225,9 @@ impl FleetState {
         let _ = Box::pin(tokio::time::timeout(patience, begun)).await;
     }
 
-    /// Judges by another yardstick from the next round on.
-    pub fn change_yardstick(&self, yardstick: HealthCriteria) {
-        self.alter(|fleet| fleet.change_yardstick(yardstick));
+    /// Judges by other criteria from the next round on.
+    pub fn change_criteria(&self, criteria: HealthCriteria) {
+        self.alter(|fleet| fleet.change_criteria(criteria));
         self.hurry();
     }
 

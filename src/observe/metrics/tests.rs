@@ -213,9 +213,9 @@ struct Scene {
 
 impl Scene {
     fn new(nodes: &[(&str, Role, u64)]) -> Scene {
-        let yardstick = testing::criteria();
+        let criteria = testing::criteria();
         let mut scene = Scene {
-            fleet: Fleet::new(yardstick),
+            fleet: Fleet::new(criteria),
             metrics: Metrics::new(),
             now: crate::clock::now(),
             unix_seconds: 1_700_000_000,

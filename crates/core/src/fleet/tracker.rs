@@ -32,7 +32,7 @@ use crate::vocabulary::node::{NodeId, Role};
 /// The fleet's state. Shapes: `entries` in the order of the list.
 #[derive(Debug)]
 pub struct Fleet {
-    yardstick: HealthCriteria,
+    criteria: HealthCriteria,
     entries: Vec<NodeState>,
     /// Nodes that have joined so far.
     joined: u32,
@@ -60,10 +60,10 @@ pub struct Fleet {
 
 impl Fleet {
     /// A fleet without nodes, of which no round has told anything.
-    pub fn new(yardstick: HealthCriteria) -> Fleet {
+    pub fn new(criteria: HealthCriteria) -> Fleet {
         Fleet {
-            pace: BlockTimeTracker::new(yardstick.block_time),
-            yardstick,
+            pace: BlockTimeTracker::new(criteria.block_time),
+            criteria,
             entries: Vec::new(),
             joined: 0,
             leader: LeaderTracker::default(),
@@ -84,13 +84,13 @@ impl Fleet {
         }
     }
 
-    /// Judges by another yardstick from the next round on.
-    pub fn change_yardstick(&mut self, yardstick: HealthCriteria) {
-        if yardstick.block_time != self.yardstick.block_time {
-            self.pace = BlockTimeTracker::new(yardstick.block_time);
+    /// Judges by other criteria from the next round on.
+    pub fn change_criteria(&mut self, criteria: HealthCriteria) {
+        if criteria.block_time != self.criteria.block_time {
+            self.pace = BlockTimeTracker::new(criteria.block_time);
             self.schedule = BlockSchedule::default();
         }
-        self.yardstick = yardstick;
+        self.criteria = criteria;
     }
 
     /// Takes the list as it is now. Who stays keeps standing and load, whatever else changed.
@@ -199,7 +199,7 @@ impl Fleet {
     /// The configured chain, else the leader's.
     pub fn chain_id(&self) -> Option<ChainId> {
         let learnt = self.learnt_chain_id.map(|(_, id)| id);
-        self.yardstick.chain_id.or(learnt)
+        self.criteria.chain_id.or(learnt)
     }
 
     fn is_on_another_chain(&self, entry: &NodeState) -> bool {
@@ -211,7 +211,7 @@ impl Fleet {
         let reference = self.reference.map(|reference| reference.number);
         let is_near = |head: BlockNumber| {
             let lag = reference.map_or(Lag(0), |reference| head.lag_behind(reference));
-            head.0 > 0 && lag <= Lag(self.yardstick.lag_blocks_max)
+            head.0 > 0 && lag <= Lag(self.criteria.lag_blocks_max)
         };
         let entries = self.entries.iter();
         entries
@@ -301,7 +301,7 @@ impl Fleet {
         let entry = &mut self.entries[at];
         let turn = entry
             .standing
-            .hear_round(fitness, self.yardstick.hysteresis, now)?;
+            .hear_round(fitness, self.criteria.hysteresis, now)?;
         Some(FleetChange::Node {
             name: entry.member.name.clone(),
             turn,
@@ -348,7 +348,7 @@ impl Fleet {
                 Ok(())
             };
         }
-        if head.lag_behind(reference) <= Lag(self.yardstick.lag_blocks_max) {
+        if head.lag_behind(reference) <= Lag(self.criteria.lag_blocks_max) {
             return Ok(());
         }
         let fell = head_before.is_some_and(|before| before > head);

@@ -36,9 +36,9 @@ fn at(number: u64) -> ProbeOutcome {
 impl Story {
     /// Node 0 leads; as many own nodes as wanted follow.
     fn with_own_nodes(count: u32) -> Story {
-        let yardstick = crate::testing::criteria();
+        let criteria = crate::testing::criteria();
         let mut story = Story {
-            fleet: Fleet::new(yardstick),
+            fleet: Fleet::new(criteria),
             now: crate::testing::now(),
         };
         let mut members = vec![member(0, Role::Leader)];
@@ -591,9 +591,9 @@ fn only_what_may_come_within_a_block_time_is_waited_for_and_eight_seconds_at_mos
     assert_eq!(wait(&story, u64::MAX), None);
     let quick = HealthCriteria {
         block_time: SECOND / 4,
-        ..story.fleet.yardstick
+        ..story.fleet.criteria
     };
-    story.fleet.change_yardstick(quick);
+    story.fleet.change_criteria(quick);
     assert_eq!(wait(&story, 122), Some(SECOND / 4));
     assert_eq!(wait(&story, 123), None);
 }
@@ -681,7 +681,7 @@ fn a_pause_of_the_chain_and_a_node_that_leaps_leave_nobody_stuck() {
 fn five_minutes_without_a_block_are_health_and_so_is_the_block_after_them() {
     let of_avalanche = HealthCriteria {
         block_time: 2 * SECOND,
-        ..Story::with_own_nodes(0).fleet.yardstick
+        ..Story::with_own_nodes(0).fleet.criteria
     };
     for has_leader in [false, true] {
         let mut story = match has_leader {
@@ -698,7 +698,7 @@ fn five_minutes_without_a_block_are_health_and_so_is_the_block_after_them() {
             let probes: Vec<_> = (first..).map(NodeId).zip(all(heads)).collect();
             story.fleet.hear_round(&probes, story.now)
         };
-        story.fleet.change_yardstick(of_avalanche);
+        story.fleet.change_criteria(of_avalanche);
         for block in 90..=100 {
             round(&mut story, [block, block], 5 * SECOND);
         }

@@ -28,7 +28,7 @@ impl Fleet {
             witnesses: &self.witnesses(now),
             nodes: self.entries.len(),
             reference: self.reference.map(|reference| reference.number),
-            lag_max: Lag(self.yardstick.lag_blocks_max),
+            lag_max: Lag(self.criteria.lag_blocks_max),
             block_time: self.pace.pace(),
         };
         let course = self.served.hear(&told, now);
@@ -105,7 +105,7 @@ impl Fleet {
 
     /// Looks, with each that was asked and answered, whether it stands still while another goes on.
     pub(super) fn look_for_stuck(&mut self, probes: &[(NodeId, ProbeOutcome)], now: Instant) {
-        let (pace, look) = (self.pace.pace(), self.yardstick.look);
+        let (pace, look) = (self.pace.pace(), self.criteria.look);
         let was_seen = |entry: &NodeState| {
             probes.iter().any(|(id, probe)| {
                 *id == entry.member.id && matches!(probe, ProbeOutcome::Answered { .. })
@@ -131,7 +131,7 @@ impl Fleet {
         };
         let reached = reach(head, moved_at, pace, now);
         self.entries.iter().any(|other| {
-            let patience = other.standstill.patience(pace, self.yardstick.look);
+            let patience = other.standstill.patience(pace, self.criteria.look);
             let goes_on = other
                 .standstill
                 .moved_at()
@@ -146,7 +146,7 @@ impl Fleet {
     /// The blocks that may come while a call waits for one: those of the wait, and those that were
     /// there already when the nodes were last looked at.
     pub(super) fn expected(&self, highest: BlockNumber, wait: Duration) -> BlockNumber {
-        let time = (wait + self.yardstick.look).as_secs_f64();
+        let time = (wait + self.criteria.look).as_secs_f64();
         let blocks = (time / self.pace.pace().as_secs_f64()).ceil() as u64 + 1;
         BlockNumber(highest.0.saturating_add(blocks))
     }
@@ -158,7 +158,7 @@ impl Fleet {
         if self.entries.len() == 1 {
             return Some(BlockNumber(u64::MAX));
         }
-        let time = 2.0 * self.yardstick.look.as_secs_f64();
+        let time = 2.0 * self.criteria.look.as_secs_f64();
         let blocks = (time / self.pace.quickest().as_secs_f64()).ceil() as u64;
         Some(BlockNumber(served.0.saturating_add(LEAP_BLOCKS + blocks)))
     }

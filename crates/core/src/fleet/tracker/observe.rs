@@ -96,7 +96,7 @@ impl Fleet {
     /// Whether the word of a node that it is syncing is not to be believed.
     pub(super) fn keeps_up(&mut self, at: usize, head: BlockNumber, now: Instant) -> bool {
         let reference = self.reference.map_or(head, |reference| reference.number);
-        let is_near = head.lag_behind(reference) <= Lag(self.yardstick.lag_blocks_max);
+        let is_near = head.lag_behind(reference) <= Lag(self.criteria.lag_blocks_max);
         let is_other =
             |other: &NodeState| other.lives && self.is_ours(other) && other.head.is_some();
         let mut others = self.entries.iter().enumerate();
@@ -111,7 +111,7 @@ impl Fleet {
         let Some(reference) = self.reference else {
             return false;
         };
-        let lag_max = Lag(self.yardstick.lag_blocks_max);
+        let lag_max = Lag(self.criteria.lag_blocks_max);
         self.entries.iter().any(|entry| {
             let is_behind = entry
                 .head
