@@ -94,8 +94,8 @@ pub(super) struct RunningChain {
     pub name: ChainName,
     pub engine: Arc<CallState>,
     pub desk: Arc<AdminHandlers>,
-    regimen: CurrentIntervals,
-    change_regimen: watch::Sender<Intervals>,
+    intervals: CurrentIntervals,
+    change_intervals: watch::Sender<Intervals>,
 }
 
 impl ChainFactory {
@@ -141,7 +141,8 @@ impl ChainFactory {
         let last_list = LastListFile::new(&settings.registry.last_list, stored_as);
         let (stored, writes) = self.stored(name, settings).unzip();
         let engine = Arc::new(self.engine(name, settings, stored));
-        let (change_regimen, regimen) = CurrentIntervals::new(from_settings::regimen(settings));
+        let (change_intervals, intervals) =
+            CurrentIntervals::new(from_settings::intervals(settings));
         let desk = AdminHandlers {
             registry: registry.clone(),
             environment: nodes_environment(),
@@ -153,8 +154,8 @@ impl ChainFactory {
             name: name.clone(),
             engine,
             desk: Arc::new(desk),
-            regimen,
-            change_regimen,
+            intervals,
+            change_intervals,
         };
         chain.show_bounds(settings);
         let tasks = self.tasks(&chain, settings, (registry, last_list), writes);
@@ -222,7 +223,7 @@ impl ChainFactory {
         (registry, last_list): (Arc<dyn Registry>, LastListFile),
         writes: Option<mpsc::Receiver<StoredWrite>>,
     ) -> ChainTasks {
-        let (engine, regimen) = (&chain.engine, &chain.regimen);
+        let (engine, intervals) = (&chain.engine, &chain.intervals);
         let (pool, metrics) = (&engine.pool, &engine.metrics);
         let last_list_at = last_list.path().to_path_buf();
         let newsroom = self.feeds(chain, settings);
@@ -238,7 +239,7 @@ impl ChainFactory {
             pool: pool.clone(),
             metrics: metrics.clone(),
             roll,
-            regimen: regimen.clone(),
+            intervals: intervals.clone(),
             following: ConfigFollower::default(),
             last_list,
             leftovers: RetainedNodes::default(),
@@ -246,14 +247,14 @@ impl ChainFactory {
             told: ReportedIssues::default(),
         };
         let leader = self.shared_leader(settings, &pool.chain, || {
-            (registry.clone(), metrics.clone(), regimen.clone())
+            (registry.clone(), metrics.clone(), intervals.clone())
         });
         let rounds = ProbeRounds {
             pool: pool.clone(),
             metrics: metrics.clone(),
             prober: self.prober.clone(),
             heads: newsroom.heads(),
-            regimen: regimen.clone(),
+            intervals: intervals.clone(),
             asked: HashMap::new(),
             shared: leader.clone(),
         };
@@ -262,7 +263,7 @@ impl ChainFactory {
             metrics: metrics.clone(),
             process: self.metrics.clone(),
             certificates_told: self.certificates_told.clone(),
-            regimen: regimen.clone(),
+            intervals: intervals.clone(),
         };
         let floor = FloorKeeper::new(
             registry.clone(),
@@ -295,7 +296,7 @@ impl ChainFactory {
             metrics: engine.metrics.clone(),
             connector: self.connector.clone(),
             prober: self.prober.clone(),
-            regimen: chain.regimen.clone(),
+            intervals: chain.intervals.clone(),
             others: match (&self.shared, settings.registry.kind) {
                 (Some(_), _) => OtherBalancers::HearHeads,
                 (None, RegistryKind::Dynamo) => OtherBalancers::HearNothing,
@@ -322,8 +323,8 @@ impl ChainFactory {
         });
         let has_way = store.is_some() || settings.registry.kind == RegistryKind::Dynamo;
         (settings.registry.share_leader && has_way).then(|| {
-            let (registry, metrics, regimen) = means();
-            Arc::new(SharedHeads::new(registry, store, metrics, regimen))
+            let (registry, metrics, intervals) = means();
+            Arc::new(SharedHeads::new(registry, store, metrics, intervals))
         })
     }
 
@@ -365,9 +366,9 @@ impl RunningChain {
             .change(from_settings::rates(settings), clock::now());
         engine.pool.places.change(settings.calls.queue);
         self.show_bounds(settings);
-        let regimen = from_settings::regimen(settings);
-        let has_seeds = self.regimen.say(|before| before.seeds != regimen.seeds);
-        self.change_regimen.send_replace(regimen);
+        let intervals = from_settings::intervals(settings);
+        let has_seeds = self.intervals.say(|before| before.seeds != intervals.seeds);
+        self.change_intervals.send_replace(intervals);
         engine
             .pool
             .change_criteria(from_settings::criteria(settings));

@@ -89,7 +89,7 @@ pub(super) fn rates(settings: &Settings) -> BudgetRates {
 }
 
 /// How the household is run.
-pub(super) fn regimen(settings: &Settings) -> Intervals {
+pub(super) fn intervals(settings: &Settings) -> Intervals {
     let health = &settings.health;
     Intervals {
         interval: health.interval,

@@ -53,7 +53,7 @@ pub struct ChainTasks {
     answers: Option<AnswerExchange>,
     prober: Prober,
     shared: Option<Arc<SharedHeads>>,
-    regimen: CurrentIntervals,
+    intervals: CurrentIntervals,
     pool: Arc<FleetState>,
     /// The list changed: a round is due at once.
     is_new: Notify,
@@ -76,10 +76,10 @@ impl ChainTasks {
             lookout: HeadLookout {
                 pool: roster.pool.clone(),
                 prober: prober.clone(),
-                regimen: roster.regimen.clone(),
+                intervals: roster.intervals.clone(),
                 heads: newsroom.heads(),
             },
-            regimen: roster.regimen.clone(),
+            intervals: roster.intervals.clone(),
             pool: roster.pool.clone(),
             shared: rounds.shared.clone(),
             roster: Mutex::new(roster),
@@ -128,13 +128,13 @@ impl ChainTasks {
     /// the registry must not replace balancers that serve by ones that know nobody.
     async fn find_first_list(&self) {
         while !self.roster.lock().await.begin().await {
-            self.regimen.pause(|regimen| regimen.refresh).await;
+            self.intervals.pause(|intervals| intervals.refresh).await;
         }
     }
 
     async fn follow_registry(&self) {
         loop {
-            let pause = self.regimen.pause(|regimen| regimen.refresh);
+            let pause = self.intervals.pause(|intervals| intervals.refresh);
             tokio::select! {
                 () = pause => {}
                 () = self.pool.list_is_due.notified() => {}
@@ -154,9 +154,9 @@ impl ChainTasks {
                 rounds.run().await;
                 rounds.pool.clone()
             };
-            let pause = self.regimen.pause(|regimen| regimen.interval);
+            let pause = self.intervals.pause(|intervals| intervals.interval);
             let early = async {
-                let interval = self.regimen.say(|regimen| regimen.interval);
+                let interval = self.intervals.say(|intervals| intervals.interval);
                 tokio::time::sleep(interval / EARLY_PART).await;
                 pool.early.is_wanted().await;
             };
@@ -171,7 +171,7 @@ impl ChainTasks {
     /// Apart from the rounds: a slow registry never holds up probing.
     async fn write_health(&self) {
         loop {
-            self.regimen.pause(|regimen| regimen.interval).await;
+            self.intervals.pause(|intervals| intervals.interval).await;
             self.scribe.lock().await.write().await;
         }
     }

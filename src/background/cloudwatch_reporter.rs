@@ -24,7 +24,7 @@ pub struct CloudWatchReporter {
     /// When a chain's reporter told of the process's certificates last, in milliseconds since 1970: one tells
     /// of them for all.
     pub certificates_told: Arc<AtomicU64>,
-    pub regimen: CurrentIntervals,
+    pub intervals: CurrentIntervals,
 }
 
 impl CloudWatchReporter {
@@ -32,9 +32,9 @@ impl CloudWatchReporter {
     pub async fn run(&self) {
         let mut told = Traffic::default();
         loop {
-            let Some(wanted) = self.regimen.say(|regimen| regimen.cloudwatch.clone()) else {
-                let is_wanted = |regimen: &Intervals| regimen.cloudwatch.is_some();
-                self.regimen.becomes(is_wanted).await;
+            let Some(wanted) = self.intervals.say(|intervals| intervals.cloudwatch.clone()) else {
+                let is_wanted = |intervals: &Intervals| intervals.cloudwatch.is_some();
+                self.intervals.becomes(is_wanted).await;
                 continue;
             };
             let traffic = self.metrics.traffic();
@@ -59,10 +59,10 @@ impl CloudWatchReporter {
 
     /// Until it is time again, or something else is wanted.
     async fn rest(&self, told: &CloudWatchSettings) {
-        let is_another = |regimen: &Intervals| regimen.cloudwatch.as_ref() != Some(told);
+        let is_another = |intervals: &Intervals| intervals.cloudwatch.as_ref() != Some(told);
         tokio::select! {
             () = tokio::time::sleep(told.interval) => {}
-            () = self.regimen.becomes(is_another) => {}
+            () = self.intervals.becomes(is_another) => {}
         }
     }
 

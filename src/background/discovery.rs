@@ -36,7 +36,7 @@ pub struct NodeDiscovery {
     pub pool: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub roll: ClientFactory,
-    pub regimen: CurrentIntervals,
+    pub intervals: CurrentIntervals,
     pub following: ConfigFollower,
     pub last_list: LastListFile,
     /// Who serves beside the list until one of it is fit.
@@ -128,7 +128,7 @@ impl NodeDiscovery {
             Ok(None) => format!("{} is not there", self.last_list.path().display()),
             Err(why) => why,
         };
-        let nodes = self.regimen.say(|regimen| regimen.seeds.clone());
+        let nodes = self.intervals.say(|intervals| intervals.seeds.clone());
         if !nodes.is_empty() {
             log::warn!("there is no last list to serve from either: {why}");
             return self.take_stand_in(&nodes, ListSource::Configuration).await;
@@ -162,7 +162,7 @@ impl NodeDiscovery {
 
     /// The list, after the registry has heard of the configuration's nodes.
     async fn read(&mut self) -> Result<Listing, (&'static str, RegistryError)> {
-        let nodes = self.regimen.say(|regimen| regimen.seeds.clone());
+        let nodes = self.intervals.say(|intervals| intervals.seeds.clone());
         self.following.heed(&*self.registry, &nodes).await?;
         let out = |why| ("list", why);
         let listing = self.registry.list().await.map_err(out)?;
@@ -450,7 +450,7 @@ mod tests {
                 pool,
                 roll: ClientFactory::new(connector, metrics.clone(), places, 1),
                 metrics,
-                regimen: CurrentIntervals::new(crate::background::intervals::example()).1,
+                intervals: CurrentIntervals::new(crate::background::intervals::example()).1,
                 following: ConfigFollower::default(),
                 last_list: LastListFile::new(&self.last_list(), None),
                 leftovers: RetainedNodes::default(),

@@ -37,7 +37,7 @@ pub struct FeedResources {
     pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
     pub prober: Prober,
-    pub regimen: CurrentIntervals,
+    pub intervals: CurrentIntervals,
     pub others: OtherBalancers,
 }
 
@@ -62,7 +62,7 @@ impl Feeds {
             hub,
             metrics,
             prober,
-            regimen,
+            intervals,
             connector,
             others,
         } = means;
@@ -72,7 +72,7 @@ impl Feeds {
             metrics: metrics.clone(),
             connector,
             prober: prober.clone(),
-            regimen: regimen.clone(),
+            intervals: intervals.clone(),
             heads: heads.clone(),
             said,
             said_room: Arc::new(Semaphore::new(SAID_BYTES_MAX)),
@@ -85,7 +85,7 @@ impl Feeds {
             hub: hub.clone(),
             metrics: metrics.clone(),
             prober: prober.clone(),
-            regimen: regimen.clone(),
+            intervals: intervals.clone(),
             heads: heard,
             pages,
             told,

@@ -28,7 +28,7 @@ const FLOOR_PAUSE_MIN: Duration = Duration::from_millis(50);
 pub struct HeadLookout {
     pub pool: Arc<FleetState>,
     pub prober: Prober,
-    pub regimen: CurrentIntervals,
+    pub intervals: CurrentIntervals,
     /// Who tells clients of heads.
     pub heads: mpsc::Sender<NodeHead>,
 }
@@ -128,7 +128,10 @@ impl HeadLookout {
     }
 
     async fn ask(&self, id: NodeId) -> (NodeId, Option<ProbedHead>) {
-        let timeout = self.regimen.say(|regimen| regimen.timeout).min(TIME_MAX);
+        let timeout = self
+            .intervals
+            .say(|intervals| intervals.timeout)
+            .min(TIME_MAX);
         let node = self.pool.snapshot().upstream(id).cloned();
         match node {
             Some(node) => (id, self.prober.head_now(&node.spec, timeout).await),

@@ -35,14 +35,14 @@ pub struct Intervals {
     pub cloudwatch: Option<CloudWatchSettings>,
 }
 
-/// The regimen in force. Clones see the same one.
+/// The intervals in force. Clones see the same ones.
 #[derive(Clone, Debug)]
 pub struct CurrentIntervals(watch::Receiver<Intervals>);
 
 impl CurrentIntervals {
-    /// The regimen, and by what to change it.
-    pub fn new(regimen: Intervals) -> (watch::Sender<Intervals>, CurrentIntervals) {
-        let (change, in_force) = watch::channel(regimen);
+    /// The intervals, and by what to change it.
+    pub fn new(intervals: Intervals) -> (watch::Sender<Intervals>, CurrentIntervals) {
+        let (change, in_force) = watch::channel(intervals);
         (change, CurrentIntervals(in_force))
     }
 
@@ -122,7 +122,7 @@ mod tests {
         });
         let pause = tokio::spawn(async move { in_force.pause(|r| r.interval).await });
         let shortened = async {
-            change.send_modify(|regimen| regimen.interval = Duration::from_millis(1));
+            change.send_modify(|intervals| intervals.interval = Duration::from_millis(1));
             pause.await
         };
         let ended = tokio::time::timeout(Duration::from_secs(10), shortened).await;

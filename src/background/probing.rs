@@ -28,7 +28,7 @@ pub struct ProbeRounds {
     pub pool: Arc<FleetState>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
-    pub regimen: CurrentIntervals,
+    pub intervals: CurrentIntervals,
     pub asked: HashMap<NodeId, ProbeHistory>,
     /// Where one balancer asks the leader for all.
     pub shared: Option<Arc<SharedHeads>>,
@@ -57,7 +57,7 @@ impl ProbeRounds {
             .filter_map(|node| Some((snapshot.upstream(node.id)?, self.ask_of(node, now))))
             .collect();
         let borrowed = self.borrow(&mut due, now);
-        let timeout = self.regimen.say(|regimen| regimen.timeout);
+        let timeout = self.intervals.say(|intervals| intervals.timeout);
         let asking = due.iter().map(|(upstream, ask)| async {
             let probed = self.prober.probe(&upstream.spec, *ask, timeout).await;
             (upstream.id, probed)
@@ -111,7 +111,7 @@ impl ProbeRounds {
             .get(&node.id)
             .map(|asked| now.saturating_duration_since(asked.at));
         // Rounds come with jitter: a tenth early is in time.
-        let interval = self.regimen.say(|regimen| regimen.leader_interval);
+        let interval = self.intervals.say(|intervals| intervals.leader_interval);
         let is_early = since.is_some_and(|since| since < interval.mul_f64(0.85));
         let is_spared = node.rung == Role::Leader && is_early;
         !is_spared || node.standing.state == HealthState::Unproven
@@ -123,8 +123,8 @@ impl ProbeRounds {
         let is_astray = node.standing.state == HealthState::Out(Reason::WrongChain);
         ProbeRequest {
             chain_id: !is_fresh || is_astray,
-            tags: node.inquiry.tags && self.regimen.say(|regimen| regimen.tags),
-            passes_over_syncing: !self.regimen.say(|regimen| regimen.syncing),
+            tags: node.inquiry.tags && self.intervals.say(|intervals| intervals.tags),
+            passes_over_syncing: !self.intervals.say(|intervals| intervals.syncing),
             inquiry: node.inquiry,
         }
     }

@@ -50,7 +50,7 @@ pub struct SharedHeads {
     registry: Arc<dyn Registry>,
     store: Option<LeaderStore>,
     metrics: Arc<ChainMetrics>,
-    regimen: CurrentIntervals,
+    intervals: CurrentIntervals,
     known: Mutex<SharedHeadState>,
     is_told: Notify,
 }
@@ -77,13 +77,13 @@ impl SharedHeads {
         registry: Arc<dyn Registry>,
         store: Option<LeaderStore>,
         metrics: Arc<ChainMetrics>,
-        regimen: CurrentIntervals,
+        intervals: CurrentIntervals,
     ) -> SharedHeads {
         SharedHeads {
             registry,
             store,
             metrics,
-            regimen,
+            intervals,
             known: Mutex::default(),
             is_told: Notify::new(),
         }
@@ -97,7 +97,7 @@ impl SharedHeads {
         let mut known = self.known();
         known.lead_by(spec);
         let is_away = known.is_by_store && !self.store.as_ref().is_some_and(|it| it.store.is_on());
-        let interval = self.regimen.say(|regimen| regimen.leader_interval);
+        let interval = self.intervals.say(|intervals| intervals.leader_interval);
         let is_fresh = |at| now.saturating_duration_since(at) < interval * INTERVALS_MAX;
         match known.heard {
             Some((head, at)) if !known.asks && !is_away && is_fresh(at) => {
@@ -142,7 +142,7 @@ impl SharedHeads {
     /// Tells the others, or hears from them, for as long as it is awaited.
     pub async fn exchange(&self) {
         loop {
-            let pause = self.regimen.pause(|regimen| regimen.leader_interval);
+            let pause = self.intervals.pause(|intervals| intervals.leader_interval);
             tokio::select! {
                 () = pause => {}
                 () = self.is_told.notified() => {}
@@ -187,7 +187,7 @@ impl SharedHeads {
         else {
             return false;
         };
-        let keeps = self.regimen.say(|regimen| regimen.leader_interval) * INTERVALS_MAX;
+        let keeps = self.intervals.say(|intervals| intervals.leader_interval) * INTERVALS_MAX;
         let Some(asks) = store.hold(key, me, keeps).await else {
             return false;
         };
@@ -293,8 +293,8 @@ mod tests {
         let path = folder.path().join("forebay.db");
         let registry = crate::registry::embedded::EmbeddedRegistry::open(&path, Arc::new(|_| None));
         let metrics = ChainMetrics::alone();
-        let (_, regimen) = CurrentIntervals::new(crate::background::intervals::example());
-        let shared = SharedHeads::new(Arc::new(registry.unwrap()), None, metrics, regimen);
+        let (_, intervals) = CurrentIntervals::new(crate::background::intervals::example());
+        let shared = SharedHeads::new(Arc::new(registry.unwrap()), None, metrics, intervals);
         (folder, shared)
     }
 

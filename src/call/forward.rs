@@ -1,4 +1,4 @@
-//! A call on its way through nodes: asks one after another as its journey says, learns from what
+//! A call on its way through nodes: asks one after another as its `RetryPlanner` says, learns from what
 //! they answer, and ends with an answer or a refusal.
 
 mod as_written;
@@ -66,7 +66,7 @@ pub struct ForwardedCall<'a> {
     pub body: Bytes,
     /// See [`Limits::hedge`](super::policy::Limits::hedge).
     hedge: Option<f64>,
-    journey: RetryPlanner<'a>,
+    retry: RetryPlanner<'a>,
     /// A node's own error, or its `null`, for when nobody says more.
     kept: Option<BestAnswer<'a>>,
     /// Told of the fleet's changes while the call waits for a block.
@@ -148,10 +148,10 @@ impl<'a> ForwardedCall<'a> {
             shortlist: asking.affinity.shortlist(),
             ..NodeRequirements::default()
         };
-        let mut journey = RetryPlanner::new(treatment, allowance, needs);
+        let mut retry = RetryPlanner::new(treatment, allowance, needs);
         let breadth = asking.is_range.then(|| {
             let breadth = QuerySize::read(call.params(), asking.block);
-            journey.avoid(engine.pool.limited_for(&call.method, &breadth));
+            retry.avoid(engine.pool.limited_for(&call.method, &breadth));
             breadth
         });
         ForwardedCall {
@@ -164,7 +164,7 @@ impl<'a> ForwardedCall<'a> {
             terms,
             body,
             hedge: (terms.policy.hedge(&call.method)).filter(|_| asking.may_be_hedged),
-            journey,
+            retry,
             kept: None,
             news: None,
             last: None,
@@ -279,10 +279,10 @@ impl<'a> ForwardedCall<'a> {
                 return Some(self.end(CallReply::Large(large), name, CallOutcome::Ok));
             }
             AttemptContent::Nothing if self.was_silent(class, node) => {
-                self.journey.hear_silence(verdict);
+                self.retry.hear_silence(verdict);
             }
             AttemptContent::Whole(..) | AttemptContent::Nothing if verdict.overload.is_some() => {
-                self.journey.hear_overload(node.id, verdict);
+                self.retry.hear_overload(node.id, verdict);
             }
             AttemptContent::Whole(answer, held) => {
                 let verdict = self.finally(verdict, &answer);
@@ -296,7 +296,7 @@ impl<'a> ForwardedCall<'a> {
                 }
             }
             AttemptContent::Nothing => {
-                self.journey.hear(verdict, false);
+                self.retry.hear(verdict, false);
             }
         }
         self.last = Some(class);
@@ -322,11 +322,11 @@ impl<'a> ForwardedCall<'a> {
         let heard = if self.came_to_nothing {
             self.keep_nothing(&answer)
         } else if is_stray {
-            self.journey.hear_stray()
+            self.retry.hear_stray()
         } else if is_doubtful {
             self.hear_nothing(said)
         } else {
-            self.journey.hear(verdict, true)
+            self.retry.hear(verdict, true)
         };
         if heard == ReplyAction::Drop {
             return None;
@@ -353,6 +353,6 @@ impl<'a> ForwardedCall<'a> {
     }
 
     fn end(&self, answer: CallReply, node: &Arc<str>, outcome: CallOutcome) -> ServedAnswer {
-        ServedAnswer::by(node.clone(), answer, outcome).after(self.journey.attempts())
+        ServedAnswer::by(node.clone(), answer, outcome).after(self.retry.attempts())
     }
 }

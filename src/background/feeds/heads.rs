@@ -44,7 +44,7 @@ pub struct HeadFeed {
     pub hub: Arc<Hub>,
     pub metrics: Arc<ChainMetrics>,
     pub prober: Prober,
-    pub regimen: CurrentIntervals,
+    pub intervals: CurrentIntervals,
     pub heads: mpsc::Receiver<NodeHead>,
     /// To whom tells the logs.
     pub pages: mpsc::Sender<BlockEvent>,
@@ -76,7 +76,7 @@ type HeaderFetch = BoxFuture<'static, (BlockHash, Option<Arc<Header>>)>;
 impl HeadFeed {
     /// Tells, for ever.
     pub async fn run(&mut self) {
-        let mut headline = HeadTracker::new(self.regimen.say(|regimen| regimen.block_time));
+        let mut headline = HeadTracker::new(self.intervals.say(|intervals| intervals.block_time));
         let mut notes = HeadFeedState::default();
         let mut fleet = self.pool.news();
         let mut fetch: Option<HeaderFetch> = None;
@@ -250,7 +250,7 @@ impl HeadFeed {
         let snapshot = self.pool.snapshot();
         let upstreams = from.iter().filter_map(|id| snapshot.upstream(*id).cloned());
         let upstreams: Vec<_> = upstreams.collect();
-        let timeout = self.regimen.say(|regimen| regimen.timeout);
+        let timeout = self.intervals.say(|intervals| intervals.timeout);
         let prober = self.prober.clone();
         Box::pin(async move {
             let mut answers = HeaderAnswers::before(child);

@@ -45,7 +45,7 @@ pub struct SocketContext {
     pub metrics: Arc<ChainMetrics>,
     pub connector: Arc<Connector>,
     pub prober: Prober,
-    pub regimen: CurrentIntervals,
+    pub intervals: CurrentIntervals,
     pub heads: mpsc::Sender<NodeHead>,
     pub said: mpsc::Sender<TopicReport>,
     /// A permit for each byte of news that may wait there.
@@ -155,8 +155,8 @@ impl NodeSockets {
 
     fn follow(&self, kept: &mut HashMap<NodeId, SocketTask>) {
         let snapshot = self.exchange.pool.snapshot();
-        let is_wanted =
-            self.exchange.regimen.say(|regimen| regimen.sockets) || !self.exchange.hub.is_idle();
+        let is_wanted = self.exchange.intervals.say(|intervals| intervals.sockets)
+            || !self.exchange.hub.is_idle();
         let nodes = || snapshot.upstreams.iter().filter(|_| is_wanted);
         kept.retain(|_, line| {
             let stays = nodes().any(|upstream| same_way(upstream, &line.upstream));

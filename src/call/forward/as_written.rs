@@ -33,7 +33,7 @@ impl<'a> ForwardedCall<'a> {
         until: Instant,
         following: Option<TrailContext<'a>>,
     ) -> AttemptSpec<'a> {
-        let repeats_freely = self.journey.repeat() == RepeatRule::Freely;
+        let repeats_freely = self.retry.repeat() == RepeatRule::Freely;
         AttemptSpec {
             id: self.call.id.unwrap_or("null"),
             bytes_max: self.terms.bytes_max,

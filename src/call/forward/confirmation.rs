@@ -27,7 +27,7 @@ impl<'a> ForwardedCall<'a> {
     /// time and found nothing, either.
     pub(super) fn hear_nothing(&mut self, said: &NodeView) -> ReplyAction {
         let (engine, name, method) = (self.engine, self.name(), &*self.call.method);
-        if self.journey.digs(said.id) {
+        if self.retry.digs(said.id) {
             searched(engine).note(name, clock::now());
         }
         let (holding, is_for_anyone) = (
@@ -35,7 +35,7 @@ impl<'a> ForwardedCall<'a> {
             matches!(self.asking.affinity, Affinity::Anyone),
         );
         let is_sure = self.null_is_sure;
-        self.journey.hear_null(|tier, block, tried| {
+        self.retry.hear_null(|tier, block, tried| {
             let sought = ConfirmationQuery {
                 method,
                 holding,

@@ -30,7 +30,7 @@ impl ForwardedCall<'_> {
         node: &NodeView,
         content: &AttemptContent<'_>,
     ) -> Verdict {
-        let verdict = self.journey.weigh(verdict, node);
+        let verdict = self.retry.weigh(verdict, node);
         let Some(answer) = content.whole() else {
             return verdict;
         };

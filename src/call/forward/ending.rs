@@ -27,7 +27,7 @@ impl ForwardedCall<'_> {
 
     /// Counts what a second node said of a `null`, if one was asked.
     pub(super) fn count_null_check(&self, is_null: bool) {
-        if self.journey.confirms_null() && self.journey.attempts() > 1 {
+        if self.retry.confirms_null() && self.retry.attempts() > 1 {
             self.engine.metrics.null_check(is_null);
         }
     }
@@ -44,7 +44,7 @@ impl ForwardedCall<'_> {
             } else {
                 CallOutcome::Failed
             },
-            attempts: self.journey.attempts(),
+            attempts: self.retry.attempts(),
             failed: (!self.failed.is_empty()).then(|| self.failed.as_slice().into()),
             ..ServedAnswer::refused(why)
         }

@@ -53,7 +53,7 @@ impl ForwardedCall<'_> {
 
     /// What is said, and counted, of a call that no node has answered.
     fn failed(&self, mut served: ServedAnswer, is_own: bool) -> ServedAnswer {
-        let failed = self.journey.failed(is_own);
+        let failed = self.retry.failed(is_own);
         if let CallReply::Refused(why @ Refusal::Unserved) = &mut served.answer {
             *why = failed.refusal();
         }
@@ -115,7 +115,7 @@ impl ForwardedCall<'_> {
                 let missing = verdict.missing().unwrap_or(MissingKind::Unsaid);
                 let error = content.whole().and_then(WholeAnswer::error);
                 let words = error.map(|error| error.message);
-                if let Some(gap) = self.journey.miss(node, missing, &words.unwrap_or_default()) {
+                if let Some(gap) = self.retry.miss(node, missing, &words.unwrap_or_default()) {
                     pool.learn_depth(node.id, gap);
                 }
             }

@@ -114,6 +114,6 @@ impl<'a> ForwardedCall<'a> {
         let draw = |query: &NodeQuery<'_>| engine.pool.draw(query).filter(is_there);
         let now = clock::now();
         let pay = || engine.budget.withdraw(now);
-        self.journey.beside(now, draw, pay)
+        self.retry.beside(now, draw, pay)
     }
 }

@@ -39,7 +39,7 @@ impl<'a> ForwardedCall<'a> {
     /// A transaction that was taken here is in no block while its sender's nonce isn't used up. Of any
     /// other the first `null` counts; else it is waited for, at one more node at most.
     async fn go_on_held_back(&mut self, hash: TxHash, body: Bytes) -> ServedAnswer {
-        if self.journey.tried().is_empty() {
+        if self.retry.tried().is_empty() {
             // It waits for a node that has the block which it was told to be in.
             self.body = body;
             return self.go_on(None).await;
@@ -51,7 +51,7 @@ impl<'a> ForwardedCall<'a> {
         } = &waiting
         {
             let reply = pending_transaction::reply(self.call, shown.as_deref());
-            return ServedAnswer::here(reply).after(self.journey.attempts());
+            return ServedAnswer::here(reply).after(self.retry.attempts());
         }
         let believes_null = matches!(waiting, pending_transaction::TransactionStatus::Unknown);
         let kept = self
@@ -72,7 +72,7 @@ impl<'a> ForwardedCall<'a> {
             attempt: times.attempt_of(Treatment::Read),
             following: self.following(|_| AttemptKind::Lookup),
         };
-        let mut nodes = self.journey.tried().to_vec();
+        let mut nodes = self.retry.tried().to_vec();
         if nodes.len() == 1 {
             let needs = NodeRequirements {
                 method: &self.call.method,

@@ -13,7 +13,7 @@ use forebay_core::vocabulary::block_ref::{BlockData, BlockRange};
 impl<'a> ForwardedCall<'a> {
     /// `None`: own nodes haven't said so.
     pub(super) fn leave(&self) -> Option<LeaderAccess<'a>> {
-        let word = self.journey.own_word()?;
+        let word = self.retry.own_word()?;
         let asking = self.asking();
         let params = self.call.params.unwrap_or_default();
         let row = method::find(&self.call.method);
@@ -31,7 +31,7 @@ impl<'a> ForwardedCall<'a> {
             share: self.terms.policy.limits.leader_share,
             question,
             word,
-            tried: self.journey.tried().to_vec(),
+            tried: self.retry.tried().to_vec(),
             granted: Cell::new(self.granted),
         })
     }

@@ -84,7 +84,7 @@ impl<'a> ForwardedCall<'a> {
     ) -> Option<NodePlace> {
         let nodes = snapshot
             .view
-            .places(&self.journey.wants(), drawn, clock::now());
+            .places(&self.retry.wants(), drawn, clock::now());
         let seat = |node: &NodeView| {
             Some(NodeCandidate {
                 upstream: snapshot.upstream(node.id)?.clone(),
@@ -99,7 +99,7 @@ impl<'a> ForwardedCall<'a> {
         drop(in_line);
         match found {
             Ok(place) => {
-                self.journey.divert(place.upstream.id);
+                self.retry.divert(place.upstream.id);
                 self.charges(true, clock::now());
                 Some(place)
             }

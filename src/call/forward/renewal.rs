@@ -42,7 +42,7 @@ impl ForwardedCall<'_> {
         };
         let planned = planning::plan(self.engine, self.call, view, terms);
         let asking = planned.plan.forward()?.clone();
-        self.journey.speak_of(asking.block, asking.wait);
+        self.retry.speak_of(asking.block, asking.wait);
         let body = asking.body(self.call).into();
         self.renewed = Some(Box::new(asking));
         Some(body)
@@ -68,7 +68,7 @@ impl ForwardedCall<'_> {
         answer: &WholeAnswer,
         node: &NodeView,
     ) -> bool {
-        let may_repeat = self.journey.repeat() == RepeatRule::Freely;
+        let may_repeat = self.retry.repeat() == RepeatRule::Freely;
         let is_ours = may_repeat && !self.asking().edits.is_empty();
         let answers_it = || node.was_well(&self.call.method, clock::now());
         let is_nothing = || {
@@ -86,9 +86,9 @@ impl ForwardedCall<'_> {
     /// Keeps such an answer for when nothing better comes; but what is too old is told to nobody.
     pub(super) fn keep_nothing(&mut self, answer: &WholeAnswer) -> ReplyAction {
         if answer.result() == Some(b"null") {
-            self.journey.hear_null(|_, _, _| Confirmers::default());
+            self.retry.hear_null(|_, _, _| Confirmers::default());
         } else {
-            self.journey.hear(AttemptClass::MissingData, true);
+            self.retry.hear(AttemptClass::MissingData, true);
         }
         if self.is_too_old(answer) {
             ReplyAction::Drop
@@ -100,7 +100,7 @@ impl ForwardedCall<'_> {
     /// What to ask once more, instead of ending with nothing: `Some(None)` the same again.
     pub(super) async fn insist(&mut self, now: Instant) -> Option<Option<Bytes>> {
         let patience = self.engine.pool.snapshot().view.block_wait;
-        let (need, is_alone) = (self.asking().block, self.journey.is_alone());
+        let (need, is_alone) = (self.asking().block, self.retry.is_alone());
         let mut insistence = self.insistence.take().unwrap_or_default();
         let next = insistence.next(patience, need, is_alone, now);
         self.insistence = Some(insistence);
@@ -111,7 +111,7 @@ impl ForwardedCall<'_> {
             return None;
         }
         self.engine.metrics.tag_repeat();
-        self.journey.begin_anew();
+        self.retry.begin_anew();
         self.granted = self.granted.again();
         match next {
             TagFallbackStep::Again(at) => {
@@ -125,7 +125,7 @@ impl ForwardedCall<'_> {
                     edits: ParamEdits::default(),
                     ..self.asking().clone()
                 };
-                self.journey.speak_of(None, None);
+                self.retry.speak_of(None, None);
                 let body = asking.body(self.call).into();
                 self.renewed = Some(Box::new(asking));
                 Some(Some(body))

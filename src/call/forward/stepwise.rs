@@ -31,7 +31,7 @@ impl<'a> ForwardedCall<'a> {
                 Some(leave) => leave.draw(query),
             }
         };
-        let step = self.journey.next(now, draw, || engine.budget.withdraw(now));
+        let step = self.retry.next(now, draw, || engine.budget.withdraw(now));
         // What it was granted stands for the rest of the call.
         if let Some(leave) = leave {
             self.granted = leave.granted.get();
@@ -47,11 +47,11 @@ impl<'a> ForwardedCall<'a> {
             Some(AttemptClass::Ok) | None => {}
             Some(class) => metrics.failed_over(class),
         }
-        let is_fallback = self.journey.tier() == Tier::Fallback;
+        let is_fallback = self.retry.tier() == Tier::Fallback;
         if is_fallback && !std::mem::replace(&mut self.used_fallback, true) {
             metrics.fallback_call();
         }
-        self.digging = self.journey.digs(node.id).then(|| node.load.dig());
+        self.digging = self.retry.digs(node.id).then(|| node.load.dig());
     }
 
     /// The attempt that is heard of next began at `began`; `charges`: it answers for its fault, if it
@@ -62,27 +62,27 @@ impl<'a> ForwardedCall<'a> {
 
     /// The node of the last step was removed this very moment.
     pub fn stranded(&mut self) {
-        self.journey.hear(AttemptClass::NoConnection, false);
+        self.retry.hear(AttemptClass::NoConnection, false);
     }
 
     /// There was no place for the last step.
     pub fn turn_away(&mut self) {
-        self.journey.turn_away();
+        self.retry.turn_away();
     }
 
     /// When the call is over.
     pub fn deadline(&self) -> Instant {
-        self.journey.deadline()
+        self.retry.deadline()
     }
 
     /// The last step doesn't count.
     pub fn take_back(&mut self) {
-        self.journey.take_back();
+        self.retry.take_back();
     }
 
     /// Until when an attempt may last that begins now.
     pub fn attempt_end(&self, now: Instant) -> Instant {
-        self.journey.attempt_end(now)
+        self.retry.attempt_end(now)
     }
 
     /// Goes on alone to the end, with `first` as the next step; `hash`: of the transaction that it looks up.

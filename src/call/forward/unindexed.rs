@@ -90,7 +90,7 @@ impl<'a> ForwardedCall<'a> {
         let question = FanoutCall {
             method: BY_HASH.into(),
             body: Bytes::from(call.for_node()),
-            until: self.journey.deadline().min(now + PATIENCE),
+            until: self.retry.deadline().min(now + PATIENCE),
             bytes_max: LONG_BYTES_MAX,
             trace: self.terms.trace,
             path: self.terms.origin.part(AttemptKind::Lookup),

@@ -1,4 +1,4 @@
-//! The clients: their calls, and the loop around a journey as the exchange has it.
+//! The clients: their calls, and the loop around a `RetryPlanner` as the exchange has it.
 
 use forebay_core::fleet::node_view::NodeView;
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ pub struct Running {
     pub block: Option<BlockRange>,
     pub may_repeat: bool,
     pub executions: u32,
-    journey: RetryPlanner<'static>,
+    retry: RetryPlanner<'static>,
     keeps_error: bool,
     load: Option<Arc<Load>>,
     asked_at: Duration,
@@ -149,7 +149,7 @@ impl World {
         let treatment = asking.treatment;
         let deadline = self.instant() + TIMES.deadline_of(treatment);
         let attempt = TIMES.attempt_of(treatment);
-        let journey = RetryPlanner::new(
+        let retry = RetryPlanner::new(
             treatment,
             CallBudget {
                 attempts_max: ATTEMPTS_MAX,
@@ -171,9 +171,9 @@ impl World {
             attempt,
             asked: Vec::new(),
             block: asking.block,
-            may_repeat: journey.repeat() == RepeatRule::Freely,
+            may_repeat: retry.repeat() == RepeatRule::Freely,
             executions: 0,
-            journey,
+            retry,
             keeps_error: false,
             load: None,
             asked_at: self.now,
@@ -203,13 +203,13 @@ impl World {
         self.tally.ends.push((method, end));
     }
 
-    /// The call does what its journey says.
+    /// The call does what its `RetryPlanner` says.
     fn step(&mut self, mut call: Running) {
         let now = self.instant();
         let view = self.view.clone();
         let dice = &mut self.dice;
         let budget = &self.budget;
-        let step = call.journey.next(
+        let step = call.retry.next(
             now,
             |query| view.draw(query, now, dice),
             || budget.withdraw(now),
@@ -229,7 +229,7 @@ impl World {
                 .fail("an error is to be told that was never kept"),
             RetryStep::Finish(CallEnding::Kept) => self.end(call, End::Error),
             RetryStep::Finish(CallEnding::Unserved) => {
-                let refusal = call.journey.failed(true).refusal();
+                let refusal = call.retry.failed(true).refusal();
                 self.end(call, End::Refused(refusal));
             }
             RetryStep::Finish(CallEnding::Refused(refusal)) => {
@@ -317,8 +317,8 @@ impl World {
         let (began, now) = (self.instant() - (self.now - call.asked_at), self.instant());
         let met = |node: &NodeView| node.is_silence(verdict.class, began, now);
         let heard = match self.view.node(node).is_some_and(met) {
-            true => call.journey.hear_silence(verdict),
-            false => call.journey.hear(verdict.class, has_body),
+            true => call.retry.hear_silence(verdict),
+            false => call.retry.hear(verdict.class, has_body),
         };
         match heard {
             ReplyAction::Deliver if verdict.class == AttemptClass::Ok => {

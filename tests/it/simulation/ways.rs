@@ -109,7 +109,7 @@ impl World {
     /// A second node is asked beside one that is slow.
     fn hedge(&mut self) {
         let (view, now) = (self.view.clone(), self.instant());
-        let mut journey = self.read(now);
+        let mut retry = self.read(now);
         // What comes of it teaches nobody: it must not take a node's trial.
         let on_trial = view.nodes.iter().filter(|node| !node.is_in_order());
         let on_trial: Vec<_> = on_trial.map(|node| node.id).collect();
@@ -118,12 +118,12 @@ impl World {
             view.draw(&NodeQuery { passed, ..*query }, now, dice)
         };
         let dice = &mut self.ways;
-        let first = journey.next(now, |query| draw(query, dice), || true);
+        let first = retry.next(now, |query| draw(query, dice), || true);
         let RetryStep::Ask { node: first, .. } = first else {
             return;
         };
         let is_paid = !dice.roll().is_multiple_of(4);
-        let second = journey.beside(now, |query| draw(query, dice), || is_paid);
+        let second = retry.beside(now, |query| draw(query, dice), || is_paid);
         let Some((second, until)) = second else {
             return;
         };
@@ -139,14 +139,14 @@ impl World {
         for deed in deeds {
             let (verdict, has_body) = judge(&deed.reply);
             is_good |= verdict.class == AttemptClass::Ok;
-            if journey.hear(verdict, has_body) == ReplyAction::Deliver {
+            if retry.hear(verdict, has_body) == ReplyAction::Deliver {
                 return;
             }
         }
         self.oracle
             .must(!is_good, "one of two answered, and nobody is told");
         let dice = &mut self.ways;
-        let third = journey.next(now, |query| draw(query, dice), || true);
+        let third = retry.next(now, |query| draw(query, dice), || true);
         if let RetryStep::Ask { node, .. } = third {
             let is_new = ![first, second].contains(&node);
             self.oracle.must(is_new, "a node is asked twice for a read");

@@ -394,7 +394,7 @@ mod tests {
     use crate::vocabulary::block_ref::{BlockData, BlockRange};
     use crate::vocabulary::chain::BlockNumber;
 
-    fn journey(treatment: Treatment) -> RetryPlanner<'static> {
+    fn retry(treatment: Treatment) -> RetryPlanner<'static> {
         speaking(treatment, None)
     }
 
@@ -455,19 +455,19 @@ mod tests {
 
     #[test]
     fn refused_connections_do_not_use_up_the_attempts() {
-        let mut journey = journey(Treatment::Read);
+        let mut retry = retry(Treatment::Read);
         for node in 1..=8 {
-            assert_eq!(asked(&mut journey, 20), Some(node));
+            assert_eq!(asked(&mut retry, 20), Some(node));
             assert_eq!(
-                journey.hear(AttemptClass::NoConnection, false),
+                retry.hear(AttemptClass::NoConnection, false),
                 ReplyAction::Drop
             );
         }
         for node in 9..=10 {
-            assert_eq!(asked(&mut journey, 20), Some(node));
-            journey.hear(AttemptClass::Timeout, false);
+            assert_eq!(asked(&mut retry, 20), Some(node));
+            retry.hear(AttemptClass::Timeout, false);
         }
-        assert_eq!(asked(&mut journey, 20), None, "8, and two beyond them");
+        assert_eq!(asked(&mut retry, 20), None, "8, and two beyond them");
     }
 
     #[test]
@@ -478,37 +478,37 @@ mod tests {
             (AttemptClass::Timeout, 3, None),
             (AttemptClass::Transport, 4, None),
         ] {
-            let mut journey = journey(Treatment::Read);
+            let mut retry = retry(Treatment::Read);
             for node in 1..=3 {
-                assert_eq!(asked(&mut journey, own), Some(node));
-                journey.hear(class, false);
+                assert_eq!(asked(&mut retry, own), Some(node));
+                retry.hear(class, false);
             }
-            assert_eq!(asked(&mut journey, own), wanted, "{class:?} of {own}");
-            journey.hear(class, false);
-            assert_eq!(asked(&mut journey, own), None, "once");
+            assert_eq!(asked(&mut retry, own), wanted, "{class:?} of {own}");
+            retry.hear(class, false);
+            assert_eq!(asked(&mut retry, own), None, "once");
         }
     }
 
     #[test]
     fn what_silent_nodes_left_unanswered_is_asked_of_others_for_nothing_and_once_more_of_the_fallback()
      {
-        let mut journey = journey(Treatment::Read);
+        let mut retry = retry(Treatment::Read);
         let now = testing::now();
         for node in [1, 2, 3, 0] {
-            let step = journey.next(now, drawing(3), || false);
+            let step = retry.next(now, drawing(3), || false);
             assert!(matches!(step, RetryStep::Ask { node: asked, .. } if asked == NodeId(node)));
             assert_eq!(
-                journey.hear_silence(AttemptClass::Timeout.into()),
+                retry.hear_silence(AttemptClass::Timeout.into()),
                 ReplyAction::Drop
             );
         }
         let over = RetryStep::Finish(CallEnding::Refused(Refusal::Timeout));
-        assert_eq!(journey.next(now, drawing(3), || true), over);
+        assert_eq!(retry.next(now, drawing(3), || true), over);
     }
 
     #[test]
     fn what_may_have_run_is_not_repeated_though_its_node_is_silent() {
-        let mut once = journey(Treatment::Once);
+        let mut once = retry(Treatment::Once);
         assert_eq!(asked(&mut once, 2), Some(1));
         once.hear_silence(AttemptClass::Timeout.into());
         assert_eq!(asked(&mut once, 2), None);
@@ -520,7 +520,7 @@ mod tests {
             overload: Some(Overload::Refused),
             ..class.into()
         };
-        let mut read = journey(Treatment::Read);
+        let mut read = retry(Treatment::Read);
         for _ in 0..20 {
             assert_eq!(asked(&mut read, 1), Some(1));
             assert_eq!(
@@ -535,11 +535,11 @@ mod tests {
         let now = testing::now();
         assert_eq!(read.next(now, drawing(1), || true), over);
         // What may have run isn't run again; what was let wait is an attempt as any other.
-        let mut once = journey(Treatment::Once);
+        let mut once = retry(Treatment::Once);
         asked(&mut once, 2);
         once.hear_overload(NodeId(1), busy(AttemptClass::Transport));
         assert_eq!(asked(&mut once, 2), None);
-        let mut read = journey(Treatment::Read);
+        let mut read = retry(Treatment::Read);
         assert_eq!(asked(&mut read, 2), Some(1));
         let waited = Verdict {
             overload: Some(Overload::Waited),
@@ -556,7 +556,7 @@ mod tests {
             ..AttemptClass::Throttled.into()
         };
         for (refuses, is_under_way) in [(1, 2), (2, 1)] {
-            let mut read = journey(Treatment::Read);
+            let mut read = retry(Treatment::Read);
             assert_eq!(asked(&mut read, 3), Some(1));
             let now = testing::now();
             let beside = read.beside(now, drawing(3), || true);
@@ -568,7 +568,7 @@ mod tests {
 
     #[test]
     fn who_finds_no_place_goes_where_there_is_one_or_keeps_what_was_said() {
-        let mut read = journey(Treatment::Read);
+        let mut read = retry(Treatment::Read);
         assert_eq!(asked(&mut read, 3), Some(1));
         assert_eq!(read.wants().passed, []);
         read.divert(NodeId(3));
@@ -603,41 +603,37 @@ mod tests {
     #[test]
     fn a_second_node_is_paid_for_only_where_there_is_one_and_then_always() {
         let now = testing::now();
-        let mut journey = journey(Treatment::Read);
-        assert_eq!(asked(&mut journey, 2), Some(1));
+        let mut retry = retry(Treatment::Read);
+        assert_eq!(asked(&mut retry, 2), Some(1));
         let unpaid = || -> bool { panic!("nobody is there to be paid for") };
-        assert_eq!(journey.beside(now, |_| None, unpaid), None);
+        assert_eq!(retry.beside(now, |_| None, unpaid), None);
         let second = || drawing(2);
-        assert_eq!(
-            journey.beside(now, second(), || false),
-            None,
-            "even at first"
-        );
-        assert_eq!(journey.attempts(), 1);
-        let beside = journey.beside(now, second(), || true);
+        assert_eq!(retry.beside(now, second(), || false), None, "even at first");
+        assert_eq!(retry.attempts(), 1);
+        let beside = retry.beside(now, second(), || true);
         assert_eq!(beside.map(|(node, _)| node), Some(NodeId(2)));
-        assert_eq!(journey.attempts(), 2);
+        assert_eq!(retry.attempts(), 2);
     }
 
     #[test]
     fn looking_for_a_second_node_begins_no_wait_for_a_block() {
         let now = testing::now();
-        let mut journey = of_block_7(BlockData::Block);
+        let mut retry = of_block_7(BlockData::Block);
         let one = from_tiers(|_, passed, _| passed.is_empty().then_some(NodeId(1)));
-        journey.next(now, one, || true);
-        assert_eq!(journey.beside(now, |_| None, || true), None);
-        assert_eq!(journey.waits_until, None);
+        retry.next(now, one, || true);
+        assert_eq!(retry.beside(now, |_| None, || true), None);
+        assert_eq!(retry.waits_until, None);
     }
 
-    fn asked(journey: &mut RetryPlanner<'_>, own: u32) -> Option<u32> {
-        match journey.next(testing::now(), drawing(own), || true) {
+    fn asked(retry: &mut RetryPlanner<'_>, own: u32) -> Option<u32> {
+        match retry.next(testing::now(), drawing(own), || true) {
             RetryStep::Ask { node, .. } => Some(node.0),
             RetryStep::Finish(_) | RetryStep::WaitUntil(_) => None,
         }
     }
 
-    fn ending(journey: &mut RetryPlanner<'_>) -> CallEnding {
-        match journey.next(testing::now(), drawing(1), || true) {
+    fn ending(retry: &mut RetryPlanner<'_>) -> CallEnding {
+        match retry.next(testing::now(), drawing(1), || true) {
             RetryStep::Finish(ending) => ending,
             RetryStep::Ask { .. } | RetryStep::WaitUntil(_) => panic!("it goes on"),
         }
@@ -645,15 +641,15 @@ mod tests {
 
     #[test]
     fn a_read_goes_from_node_to_node_and_then_to_the_leader() {
-        let mut journey = journey(Treatment::Read);
+        let mut retry = retry(Treatment::Read);
         for wanted in [1, 2, 0] {
-            assert_eq!(asked(&mut journey, 2), Some(wanted));
+            assert_eq!(asked(&mut retry, 2), Some(wanted));
             assert_eq!(
-                journey.hear(AttemptClass::Transport, false),
+                retry.hear(AttemptClass::Transport, false),
                 ReplyAction::Drop
             );
         }
-        assert_eq!(asked(&mut journey, 2), None, "three attempts are all");
+        assert_eq!(asked(&mut retry, 2), None, "three attempts are all");
     }
 
     #[test]
@@ -664,42 +660,42 @@ mod tests {
                 AttemptClass::Timeout,
                 AttemptClass::BadAnswer,
             ] {
-                let mut journey = journey(treatment);
-                asked(&mut journey, 2);
-                journey.hear(class, false);
-                assert_eq!(asked(&mut journey, 2), None, "{treatment:?} {class:?}");
+                let mut retry = retry(treatment);
+                asked(&mut retry, 2);
+                retry.hear(class, false);
+                assert_eq!(asked(&mut retry, 2), None, "{treatment:?} {class:?}");
             }
             for class in [
                 AttemptClass::NoConnection,
                 AttemptClass::Throttled,
                 AttemptClass::Unsupported,
             ] {
-                let mut journey = journey(treatment);
-                asked(&mut journey, 2);
-                journey.hear(class, false);
-                assert_eq!(asked(&mut journey, 2), Some(2), "{treatment:?} {class:?}");
+                let mut retry = retry(treatment);
+                asked(&mut retry, 2);
+                retry.hear(class, false);
+                assert_eq!(asked(&mut retry, 2), Some(2), "{treatment:?} {class:?}");
             }
         }
     }
 
     #[test]
     fn a_revert_is_delivered_at_once() {
-        let mut journey = journey(Treatment::Read);
-        asked(&mut journey, 2);
+        let mut retry = retry(Treatment::Read);
+        asked(&mut retry, 2);
         assert_eq!(
-            journey.hear(AttemptClass::RpcError, true),
+            retry.hear(AttemptClass::RpcError, true),
             ReplyAction::Deliver
         );
     }
 
     #[test]
     fn an_unknown_error_is_asked_about_once_and_for_a_write_never() {
-        let mut read = journey(Treatment::Read);
+        let mut read = retry(Treatment::Read);
         asked(&mut read, 3);
         assert_eq!(read.hear(AttemptClass::Unknown, true), ReplyAction::Keep);
         asked(&mut read, 3);
         assert_eq!(read.hear(AttemptClass::Unknown, true), ReplyAction::Deliver);
-        let mut write = journey(Treatment::Broadcast);
+        let mut write = retry(Treatment::Broadcast);
         asked(&mut write, 3);
         assert_eq!(
             write.hear(AttemptClass::Unknown, true),
@@ -709,49 +705,46 @@ mod tests {
 
     #[test]
     fn a_heavy_call_that_timed_out_on_its_node_is_not_asked_elsewhere() {
-        let mut journey = journey(Treatment::Heavy);
-        asked(&mut journey, 3);
+        let mut retry = retry(Treatment::Heavy);
+        asked(&mut retry, 3);
         assert_eq!(
-            journey.hear(AttemptClass::NodeTimeout, true),
+            retry.hear(AttemptClass::NodeTimeout, true),
             ReplyAction::Deliver
         );
     }
 
     #[test]
     fn the_client_gets_the_error_that_says_most() {
-        let mut journey = journey(Treatment::Read);
-        asked(&mut journey, 2);
+        let mut retry = retry(Treatment::Read);
+        asked(&mut retry, 2);
         assert_eq!(
-            journey.hear(AttemptClass::MissingData, true),
+            retry.hear(AttemptClass::MissingData, true),
             ReplyAction::Keep
         );
-        asked(&mut journey, 2);
+        asked(&mut retry, 2);
         assert_eq!(
-            journey.hear(AttemptClass::Transport, false),
+            retry.hear(AttemptClass::Transport, false),
             ReplyAction::Drop
         );
-        asked(&mut journey, 2);
-        assert_eq!(
-            journey.hear(AttemptClass::Throttled, true),
-            ReplyAction::Drop
-        );
-        assert_eq!(ending(&mut journey), CallEnding::Kept);
+        asked(&mut retry, 2);
+        assert_eq!(retry.hear(AttemptClass::Throttled, true), ReplyAction::Drop);
+        assert_eq!(ending(&mut retry), CallEnding::Kept);
     }
 
     #[test]
     fn the_last_error_is_not_told_where_an_earlier_one_says_more() {
-        let mut journey = journey(Treatment::Heavy);
-        asked(&mut journey, 2);
+        let mut retry = retry(Treatment::Heavy);
+        asked(&mut retry, 2);
         assert_eq!(
-            journey.hear(AttemptClass::MissingData, true),
+            retry.hear(AttemptClass::MissingData, true),
             ReplyAction::Keep
         );
-        asked(&mut journey, 2);
+        asked(&mut retry, 2);
         assert_eq!(
-            journey.hear(AttemptClass::NodeTimeout, true),
+            retry.hear(AttemptClass::NodeTimeout, true),
             ReplyAction::Drop
         );
-        assert_eq!(ending(&mut journey), CallEnding::Kept);
+        assert_eq!(ending(&mut retry), CallEnding::Kept);
     }
 
     #[test]
@@ -760,15 +753,15 @@ mod tests {
             (Rejection::Quota, Refusal::QuotaSpent { seconds: 60 }),
             (Rejection::Auth, Refusal::NotLetIn),
         ] {
-            let mut journey = journey(Treatment::Unknown);
-            asked(&mut journey, 1);
-            assert_eq!(journey.hear(Meaning::Shut(why), true), ReplyAction::Drop);
-            asked(&mut journey, 1);
+            let mut retry = retry(Treatment::Unknown);
+            asked(&mut retry, 1);
+            assert_eq!(retry.hear(Meaning::Shut(why), true), ReplyAction::Drop);
+            asked(&mut retry, 1);
             assert_eq!(
-                journey.hear(AttemptClass::NoConnection, false),
+                retry.hear(AttemptClass::NoConnection, false),
                 ReplyAction::Drop
             );
-            assert_eq!(ending(&mut journey), CallEnding::Refused(refusal));
+            assert_eq!(ending(&mut retry), CallEnding::Refused(refusal));
         }
     }
 
@@ -782,7 +775,7 @@ mod tests {
 
     #[test]
     fn a_nodes_own_limit_is_asked_elsewhere_and_the_widest_is_told() {
-        let mut served = journey(Treatment::Heavy);
+        let mut served = retry(Treatment::Heavy);
         asked(&mut served, 2);
         assert_eq!(served.hear(limit(Some(1000)), true), ReplyAction::Keep);
         assert_eq!(asked(&mut served, 2), Some(2));
@@ -792,14 +785,14 @@ mod tests {
             (Some(5000), ReplyAction::Keep),
             (None, ReplyAction::Drop),
         ] {
-            let mut refused = journey(Treatment::Heavy);
+            let mut refused = retry(Treatment::Heavy);
             asked(&mut refused, 1);
             assert_eq!(refused.hear(limit(Some(1000)), true), ReplyAction::Keep);
             assert_eq!(asked(&mut refused, 1), Some(0), "the leader");
             assert_eq!(refused.hear(limit(second), true), wanted, "{second:?}");
             assert_eq!(ending(&mut refused), CallEnding::Kept);
         }
-        let mut wordless = journey(Treatment::Heavy);
+        let mut wordless = retry(Treatment::Heavy);
         asked(&mut wordless, 1);
         assert_eq!(wordless.hear(limit(None), true), ReplyAction::Keep);
         asked(&mut wordless, 1);
@@ -808,7 +801,7 @@ mod tests {
             ReplyAction::Keep,
             "the last heard"
         );
-        let mut paid = journey(Treatment::Heavy);
+        let mut paid = retry(Treatment::Heavy);
         asked(&mut paid, 2);
         paid.hear(limit(None), true);
         let step = paid.next(testing::now(), drawing(2), || false);
@@ -821,52 +814,52 @@ mod tests {
 
     #[test]
     fn a_call_too_long_for_one_node_is_asked_elsewhere_for_nothing() {
-        let mut journey = journey(Treatment::Once);
-        asked(&mut journey, 2);
+        let mut retry = retry(Treatment::Once);
+        asked(&mut retry, 2);
         assert_eq!(
-            journey.hear(AttemptClass::RequestSize, true),
+            retry.hear(AttemptClass::RequestSize, true),
             ReplyAction::Drop
         );
-        let step = journey.next(testing::now(), drawing(2), || false);
+        let step = retry.next(testing::now(), drawing(2), || false);
         assert!(matches!(step, RetryStep::Ask { .. }), "{step:?}");
-        journey.hear(AttemptClass::RequestSize, false);
-        assert_eq!(asked(&mut journey, 2), Some(0));
-        journey.hear(AttemptClass::RequestSize, false);
+        retry.hear(AttemptClass::RequestSize, false);
+        assert_eq!(asked(&mut retry, 2), Some(0));
+        retry.hear(AttemptClass::RequestSize, false);
         assert_eq!(
-            ending(&mut journey),
+            ending(&mut retry),
             CallEnding::Refused(Refusal::CallTooLarge)
         );
     }
 
     #[test]
     fn who_is_avoided_is_asked_after_the_others_and_before_the_leader() {
-        let mut journey = journey(Treatment::Heavy);
-        journey.avoid(vec![NodeId(1)]);
+        let mut retry = retry(Treatment::Heavy);
+        retry.avoid(vec![NodeId(1)]);
         for wanted in [2, 1, 0] {
-            assert_eq!(asked(&mut journey, 2), Some(wanted));
-            journey.hear(AttemptClass::Transport, false);
+            assert_eq!(asked(&mut retry, 2), Some(wanted));
+            retry.hear(AttemptClass::Transport, false);
         }
     }
 
     #[test]
     fn without_any_node_there_is_no_node_and_after_the_deadline_a_timeout() {
-        let mut journey = journey(Treatment::Read);
+        let mut retry = retry(Treatment::Read);
         let none = |_: &NodeQuery<'_>| None;
         let now = testing::now();
         assert_eq!(
-            journey.next(now, none, || true),
+            retry.next(now, none, || true),
             RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
         );
         let late = now + Duration::from_secs(31);
         assert_eq!(
-            journey.next(late, none, || true),
+            retry.next(late, none, || true),
             RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
         );
     }
 
     #[test]
     fn an_empty_budget_stops_repeats_but_not_those_that_cost_no_node_anything() {
-        let mut spent = journey(Treatment::Read);
+        let mut spent = retry(Treatment::Read);
         asked(&mut spent, 2);
         spent.hear(AttemptClass::Timeout, false);
         let step = spent.next(testing::now(), drawing(2), || false);
@@ -874,7 +867,7 @@ mod tests {
             step,
             RetryStep::Finish(CallEnding::Refused(Refusal::Timeout))
         );
-        let mut free = journey(Treatment::Read);
+        let mut free = retry(Treatment::Read);
         asked(&mut free, 2);
         free.hear(AttemptClass::NoConnection, false);
         assert!(matches!(
@@ -885,20 +878,20 @@ mod tests {
 
     #[test]
     fn the_last_attempt_ends_with_the_deadline() {
-        let mut journey = journey(Treatment::Read);
-        let now = journey.allowance.deadline - Duration::from_secs(1);
-        let RetryStep::Ask { until, .. } = journey.next(now, drawing(1), || true) else {
+        let mut retry = retry(Treatment::Read);
+        let now = retry.allowance.deadline - Duration::from_secs(1);
+        let RetryStep::Ask { until, .. } = retry.next(now, drawing(1), || true) else {
             panic!("nobody asked");
         };
-        assert_eq!(until, journey.allowance.deadline);
+        assert_eq!(until, retry.allowance.deadline);
     }
 
     #[test]
     fn refusing_when_none_is_fit_asks_no_last_resort() {
-        let mut journey = journey(Treatment::Read);
-        journey.allowance.fails_open = false;
+        let mut retry = retry(Treatment::Read);
+        retry.allowance.fails_open = false;
         let last = from_tiers(|tier, _, _| (tier == Tier::LastResort).then_some(NodeId(1)));
-        let step = journey.next(testing::now(), last, || true);
+        let step = retry.next(testing::now(), last, || true);
         assert_eq!(
             step,
             RetryStep::Finish(CallEnding::Refused(Refusal::NoNode))
@@ -907,11 +900,11 @@ mod tests {
 
     #[test]
     fn a_null_is_asked_about_once_more_for_nothing_and_then_of_the_leader() {
-        let mut journey = journey(Treatment::Read);
-        journey.allowance.attempts_max = 1;
-        assert_eq!(asked(&mut journey, 2), Some(1));
-        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
-        let step = journey.next(testing::now(), drawing(2), || false);
+        let mut retry = retry(Treatment::Read);
+        retry.allowance.attempts_max = 1;
+        assert_eq!(asked(&mut retry, 2), Some(1));
+        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        let step = retry.next(testing::now(), drawing(2), || false);
         assert!(
             matches!(
                 step,
@@ -922,16 +915,16 @@ mod tests {
             ),
             "{step:?}"
         );
-        assert_eq!(journey.own_word(), Some(OwnShortfall::Nothing));
-        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
-        assert_eq!(asked(&mut journey, 3), Some(0), "no third own node");
-        assert_eq!(journey.hear_null(nobody), ReplyAction::Deliver);
-        let mut alone = self::journey(Treatment::Read);
+        assert_eq!(retry.own_word(), Some(OwnShortfall::Nothing));
+        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(asked(&mut retry, 3), Some(0), "no third own node");
+        assert_eq!(retry.hear_null(nobody), ReplyAction::Deliver);
+        let mut alone = self::retry(Treatment::Read);
         asked(&mut alone, 1);
         assert_eq!(alone.hear_null(nobody), ReplyAction::Keep);
         assert_eq!(asked(&mut alone, 1), Some(0));
         assert_eq!(alone.hear_null(nobody), ReplyAction::Deliver);
-        let mut withheld = self::journey(Treatment::Read);
+        let mut withheld = self::retry(Treatment::Read);
         asked(&mut withheld, 1);
         assert_eq!(withheld.hear_null(nobody), ReplyAction::Keep);
         assert_eq!(
@@ -950,10 +943,10 @@ mod tests {
     #[test]
     fn own_nodes_word_is_what_they_say_they_lack_and_not_how_they_fail() {
         let said = |verdict: Verdict| {
-            let mut journey = journey(Treatment::Read);
-            asked(&mut journey, 2);
-            journey.hear(verdict, true);
-            journey.own_word()
+            let mut retry = retry(Treatment::Read);
+            asked(&mut retry, 2);
+            retry.hear(verdict, true);
+            retry.own_word()
         };
         for (verdict, wanted) in [
             (Meaning::Unsupported.into(), Some(OwnShortfall::NoMethod)),
@@ -969,7 +962,7 @@ mod tests {
         ] {
             assert_eq!(said(verdict), wanted, "{verdict:?}");
         }
-        let mut by_leader = journey(Treatment::Read);
+        let mut by_leader = retry(Treatment::Read);
         assert_eq!(asked(&mut by_leader, 0), Some(0));
         by_leader.hear(AttemptClass::MissingData, true);
         assert_eq!(by_leader.own_word(), None);
@@ -981,8 +974,8 @@ mod tests {
 
     #[test]
     fn those_who_may_know_more_are_asked_about_a_null_one_after_the_other() {
-        let mut journey = journey(Treatment::Read);
-        assert_eq!(asked(&mut journey, 5), Some(1));
+        let mut retry = retry(Treatment::Read);
+        assert_eq!(asked(&mut retry, 5), Some(1));
         let find = |tier, _: Option<BlockRange>, tried: &[NodeId]| {
             assert_eq!((tier, tried), (Tier::Own, &[NodeId(1)][..]));
             Confirmers {
@@ -990,17 +983,17 @@ mod tests {
                 digger: Some(NodeId(4)),
             }
         };
-        assert!(!journey.digs(NodeId(1)));
-        assert_eq!(journey.hear_null(find), ReplyAction::Keep);
-        assert_eq!(asked(&mut journey, 5), Some(3));
-        assert!(!journey.digs(NodeId(3)));
-        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
-        assert_eq!(asked(&mut journey, 5), Some(4));
-        assert!(journey.digs(NodeId(4)));
-        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
-        assert_eq!(asked(&mut journey, 5), Some(0), "the leader after them");
+        assert!(!retry.digs(NodeId(1)));
+        assert_eq!(retry.hear_null(find), ReplyAction::Keep);
+        assert_eq!(asked(&mut retry, 5), Some(3));
+        assert!(!retry.digs(NodeId(3)));
+        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(asked(&mut retry, 5), Some(4));
+        assert!(retry.digs(NodeId(4)));
+        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        assert_eq!(asked(&mut retry, 5), Some(0), "the leader after them");
         assert_eq!(
-            journey.hear_null(nobody),
+            retry.hear_null(nobody),
             ReplyAction::Deliver,
             "they all say so"
         );
@@ -1012,7 +1005,7 @@ mod tests {
             nodes: vec![NodeId(3)],
             digger: None,
         };
-        let mut read = journey(Treatment::Read);
+        let mut read = retry(Treatment::Read);
         asked(&mut read, 5);
         assert_eq!(read.hear_null(builder), ReplyAction::Keep);
         assert_eq!(asked(&mut read, 5), Some(3));
@@ -1022,7 +1015,7 @@ mod tests {
             nodes: vec![NodeId(4)],
             digger: Some(NodeId(4)),
         };
-        let mut again = journey(Treatment::Read);
+        let mut again = retry(Treatment::Read);
         asked(&mut again, 5);
         assert_eq!(again.hear_null(deepest), ReplyAction::Keep);
         again.begin_anew();
@@ -1034,15 +1027,15 @@ mod tests {
 
     #[test]
     fn a_null_that_nobody_can_confirm_is_the_answer() {
-        let mut journey = journey(Treatment::Read);
-        asked(&mut journey, 2);
-        assert_eq!(journey.hear_null(nobody), ReplyAction::Keep);
-        asked(&mut journey, 2);
+        let mut retry = retry(Treatment::Read);
+        asked(&mut retry, 2);
+        assert_eq!(retry.hear_null(nobody), ReplyAction::Keep);
+        asked(&mut retry, 2);
         assert_eq!(
-            journey.hear(AttemptClass::Transport, false),
+            retry.hear(AttemptClass::Transport, false),
             ReplyAction::Drop
         );
-        let step = journey.next(testing::now(), own_alone, || true);
+        let step = retry.next(testing::now(), own_alone, || true);
         assert_eq!(step, RetryStep::Finish(CallEnding::Kept));
     }
 
@@ -1054,17 +1047,17 @@ mod tests {
 
     #[test]
     fn a_call_waits_one_block_time_for_its_block_and_is_then_asked_all_the_same() {
-        let mut journey = of_block_7(BlockData::State);
+        let mut retry = of_block_7(BlockData::State);
         let now = testing::now();
         let until = now + Duration::from_secs(12);
         for passed in [0, 5, 11] {
             let now = now + Duration::from_secs(passed);
             assert_eq!(
-                journey.next(now, lacking, || true),
+                retry.next(now, lacking, || true),
                 RetryStep::WaitUntil(until)
             );
         }
-        let step = journey.next(until, lacking, || true);
+        let step = retry.next(until, lacking, || true);
         assert!(
             matches!(
                 step,
@@ -1076,7 +1069,7 @@ mod tests {
             "{step:?}"
         );
         assert!(matches!(
-            journey.next(until, lacking, || true),
+            retry.next(until, lacking, || true),
             RetryStep::Finish(_)
         ));
     }
@@ -1105,12 +1098,12 @@ mod tests {
 
     #[test]
     fn what_all_have_pruned_is_asked_at_once() {
-        let mut journey = of_block_7(BlockData::State);
+        let mut retry = of_block_7(BlockData::State);
         let pruned = from_tiers(|_, _, needs| {
             let reads = needs.block.map(|need| need.reads);
             (reads != Some(BlockData::State)).then_some(NodeId(3))
         });
-        let step = journey.next(testing::now(), pruned, || true);
+        let step = retry.next(testing::now(), pruned, || true);
         assert!(
             matches!(
                 step,
@@ -1136,13 +1129,13 @@ mod tests {
             let is_open = !passed.contains(&node) && (tier == Tier::LastResort || !lacks);
             is_open.then_some(node)
         });
-        let mut journey = of_block_7(BlockData::Block);
+        let mut retry = of_block_7(BlockData::Block);
         let now = testing::now();
         let until = now + Duration::from_secs(12);
-        let step = journey.next(now, &unfit_has_it, || true);
+        let step = retry.next(now, &unfit_has_it, || true);
         assert_eq!(step, RetryStep::WaitUntil(until), "it waits first");
         for (node, tier) in [(1, Tier::Own), (0, Tier::Fallback), (9, Tier::LastResort)] {
-            match journey.next(until, &unfit_has_it, || true) {
+            match retry.next(until, &unfit_has_it, || true) {
                 RetryStep::Ask {
                     node: asked,
                     tier: of,
@@ -1150,7 +1143,7 @@ mod tests {
                 } => assert_eq!((asked, of), (NodeId(node), tier)),
                 other => panic!("{other:?}"),
             }
-            journey.hear(AttemptClass::MissingData, true);
+            retry.hear(AttemptClass::MissingData, true);
         }
         let mut nobody_fit = of_block_7(BlockData::Block);
         let step = nobody_fit.next(
@@ -1163,13 +1156,13 @@ mod tests {
 
     #[test]
     fn a_block_that_only_the_leader_has_is_asked_of_the_leader() {
-        let mut journey = of_block_7(BlockData::Block);
+        let mut retry = of_block_7(BlockData::Block);
         let leader = from_tiers(|tier, _, needs| match tier {
             Tier::Own => needs.block.is_none().then_some(NodeId(1)),
             Tier::Fallback => Some(NodeId(0)),
             Tier::LastResort => None,
         });
-        let step = journey.next(testing::now(), leader, || true);
+        let step = retry.next(testing::now(), leader, || true);
         assert!(
             matches!(
                 step,
@@ -1288,17 +1281,17 @@ mod tests {
                 None,
             ),
         ] {
-            let mut journey = of_block_7(reads);
-            let missed = journey.miss(&node(head), missing, "at block 7");
+            let mut retry = of_block_7(reads);
+            let missed = retry.miss(&node(head), missing, "at block 7");
             let shown = shown.map(|number| Gap {
                 reads,
                 block: BlockNumber(number),
                 is_lost: missing == MissingKind::Lost,
             });
             assert_eq!(missed, shown, "{missing:?} {head}");
-            assert_eq!(journey.needs.wish, wish, "{missing:?} {head}");
+            assert_eq!(retry.needs.wish, wish, "{missing:?} {head}");
         }
-        let mut by_hash = journey(Treatment::Read);
+        let mut by_hash = retry(Treatment::Read);
         assert_eq!(by_hash.miss(&node(100), MissingKind::Older, ""), None);
         let mut another = of_block_7(BlockData::State);
         assert_eq!(

@@ -138,8 +138,12 @@ impl NodeSocket {
 
     async fn listen(&mut self, live: &mut SocketState) -> SocketFailure {
         live.ledger.want(CallPurpose::Heads);
-        let look = (self.exchange.regimen.say(|regimen| regimen.block_time) / 2)
-            .clamp(Duration::from_millis(100), PING_EVERY);
+        let look = (self
+            .exchange
+            .intervals
+            .say(|intervals| intervals.block_time)
+            / 2)
+        .clamp(Duration::from_millis(100), PING_EVERY);
         let mut looks = tokio::time::interval(look);
         let mut pings = tokio::time::interval(PING_EVERY);
         loop {
@@ -169,7 +173,10 @@ impl NodeSocket {
     /// Silent for long while others move, or not even alive.
     fn look(&self, live: &mut SocketState) -> Result<(), SocketFailure> {
         let now = clock::now();
-        let block_time = self.exchange.regimen.say(|regimen| regimen.block_time);
+        let block_time = self
+            .exchange
+            .intervals
+            .say(|intervals| intervals.block_time);
         let told = self.exchange.told();
         if live.silence.is_stale(told, block_time, now) {
             return Err(SocketFailure::Stale);
