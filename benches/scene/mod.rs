@@ -43,7 +43,7 @@ pub(crate) fn pins(view: &FleetView) -> TagPins {
 pub(crate) fn fleet(nodes: u32, now: Instant) -> FleetView {
     let mut fleet = Fleet::new(testing::criteria());
     let member = |at: u32| FleetMember {
-        rung: if at == 0 { Role::Leader } else { Role::Own },
+        role: if at == 0 { Role::Leader } else { Role::Own },
         weight: Weight::new(u64::from(at % 4 + 1)).unwrap_or(Weight::ONE),
         ..testing::member(at)
     };

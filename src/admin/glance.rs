@@ -71,7 +71,7 @@ pub(super) fn glance(chain: &AdminChain, is_closing: bool, moment: StatusTime) -
     let pool = &chain.engine.pool;
     let view = &pool.snapshot().view;
     let verdict = verdict(pool, view, is_closing, moment.now);
-    let own = || view.nodes.iter().filter(|node| node.rung == Role::Own);
+    let own = || view.nodes.iter().filter(|node| node.role == Role::Own);
     ChainGlance {
         name: chain.name().to_string(),
         id: view.chain_id.map(|id| id.0),

@@ -125,7 +125,7 @@ impl AdminHandlers {
                 weight: spec.weight,
                 in_flight_max: spec.in_flight_max,
                 purpose: spec.purpose.clone(),
-                rung: spec.rung,
+                role: spec.role,
                 ..NodeRecord::at(spec.url.as_written())
             },
             when_added: String::new(),
@@ -145,8 +145,8 @@ impl AdminHandlers {
     ) -> Result<RegistryItem, AdminError> {
         self.judge(record)?;
         let item = self.registry.add(record).await?;
-        let (rung, weight) = (item.record.rung.as_str(), item.record.weight.get());
-        self.tell(&item, &format!("added ({rung} node, weight {weight})"), who);
+        let (role, weight) = (item.record.role.as_str(), item.record.weight.get());
+        self.tell(&item, &format!("added ({role} node, weight {weight})"), who);
         Ok(item)
     }
 

@@ -104,7 +104,7 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Op
 pub(super) fn add(body: &[u8]) -> Result<NodeRecord, AdminError> {
     let body: AddBody = object(body)?;
     Ok(NodeRecord {
-        rung: rung(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Role::Own),
+        role: role(Some(body.is_leader), Some(body.is_fallback))?.unwrap_or(Role::Own),
         weight: weight(body.weight)?.unwrap_or(Weight::ONE),
         in_flight_max: body.in_flight_max,
         purpose: NodePurpose {
@@ -133,7 +133,7 @@ pub(super) fn change(body: &[u8]) -> Result<NodeChange, AdminError> {
     let body: ChangeBody = object(body)?;
     let edit = NodeEdit {
         weight: weight(body.weight)?,
-        rung: rung(body.is_leader, body.is_fallback)?,
+        role: role(body.is_leader, body.is_fallback)?,
         ws_url: body.ws_url.map(whole).transpose()?,
         headers: body.headers.map(few).transpose()?,
         in_flight_max: body.in_flight_max,
@@ -218,7 +218,7 @@ fn weight(weight: Option<u64>) -> Result<Option<Weight>, NodeSpecError> {
 }
 
 /// Either role makes the node that; without the one that it has, it is an own node.
-fn rung(is_leader: Option<bool>, is_fallback: Option<bool>) -> Result<Option<Role>, AdminError> {
+fn role(is_leader: Option<bool>, is_fallback: Option<bool>) -> Result<Option<Role>, AdminError> {
     match (is_leader, is_fallback) {
         (Some(true), Some(true)) => Err(AdminError::input(
             "a node is the leader or a fallback, not both",
@@ -258,8 +258,8 @@ pub(super) fn in_words(edit: &NodeEdit) -> String {
     if let Some(weight) = edit.weight {
         words.push(format!("weight {}", weight.get()));
     }
-    if let Some(rung) = edit.rung {
-        words.push(format!("{} node", rung.as_str()));
+    if let Some(role) = edit.role {
+        words.push(format!("{} node", role.as_str()));
     }
     if let Some(most) = edit.in_flight_max {
         words.push(format!("{most} calls in flight"));
@@ -309,7 +309,7 @@ mod tests {
         let full = br#" {"url":"http://a","name":"a","ws_url":"ws://a","weight":0,
             "is_leader":true,"is_fallback":false,"headers":{"x":"y"}}"#;
         let record = add(full).unwrap();
-        assert_eq!((record.rung, record.weight.get()), (Role::Leader, 0));
+        assert_eq!((record.role, record.weight.get()), (Role::Leader, 0));
         assert_eq!(record.name.as_deref(), Some("a"));
         assert_eq!(record.ws_url.as_deref(), Some("ws://a"));
         assert_eq!(record.headers["x"], "y");
@@ -409,9 +409,9 @@ mod tests {
             (None, Some(false), Some(Role::Own)),
             (Some(false), Some(false), Some(Role::Own)),
         ] {
-            assert_eq!(rung(leader, fallback), Ok(wanted));
+            assert_eq!(role(leader, fallback), Ok(wanted));
         }
-        assert!(is_mistake(rung(Some(true), Some(true))));
+        assert!(is_mistake(role(Some(true), Some(true))));
     }
 
     #[test]
@@ -483,7 +483,7 @@ mod tests {
     #[test]
     fn an_edit_in_words_shows_no_secret() {
         let edit = NodeEdit {
-            rung: Some(Role::Leader),
+            role: Some(Role::Leader),
             ws_url: Some("ws://a/s3cret".into()),
             headers: Some([("x-key".to_string(), "s3cret".to_string())].into()),
             weight: None,

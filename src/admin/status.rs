@@ -102,7 +102,8 @@ struct NodeStatus {
     name: String,
     /// As far as its host.
     url: String,
-    rung: &'static str,
+    #[serde(rename = "rung")]
+    role: &'static str,
     weight: u16,
     head: Option<u64>,
     lag: Option<u64>,
@@ -243,7 +244,7 @@ fn nodes(
         .map(|(node, url, track)| NodeStatus {
             name: node.name.to_string(),
             url,
-            rung: node.rung.as_str(),
+            role: node.role.as_str(),
             weight: node.weight.get(),
             head: node.head.map(|head| head.0),
             lag: node.lag().map(|lag| lag.0),
@@ -340,7 +341,7 @@ fn fit(view: &FleetView, node: &NodeView, returned_at: Option<Instant>, now: Ins
         let percent = (share * 100.0).round();
         return format!("fit again; it starts slowly, now at {percent} % of its weight");
     }
-    match node.rung {
+    match node.role {
         Role::Own => "fit".to_string(),
         Role::Leader | Role::Fallback if view.has_fit(Role::Own) => {
             "fit, in reserve: it gets what own nodes can't answer, and all calls when none of them is fit"

@@ -31,9 +31,9 @@ impl Stage {
             lag_blocks_max: MEASURES.lag_blocks_max,
             ..testing::criteria()
         });
-        let member = |id: NodeId, name: &str, rung, weight| FleetMember {
+        let member = |id: NodeId, name: &str, role, weight| FleetMember {
             name: name.into(),
-            rung,
+            role,
             weight: Weight::new(weight).unwrap(),
             ..testing::member(id.0)
         };

@@ -113,7 +113,7 @@ impl ProbeRounds {
         // Rounds come with jitter: a tenth early is in time.
         let interval = self.intervals.say(|intervals| intervals.leader_interval);
         let is_early = since.is_some_and(|since| since < interval.mul_f64(0.85));
-        let is_spared = node.rung == Role::Leader && is_early;
+        let is_spared = node.role == Role::Leader && is_early;
         !is_spared || node.standing.state == HealthState::Unproven
     }
 

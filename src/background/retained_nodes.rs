@@ -62,8 +62,8 @@ fn has_fit(list: &[NodeSpec], present: &Snapshot) -> bool {
 /// There is one leader, and one node of each name: those of the list.
 fn beside_others(former: &NodeSpec, list: &[NodeSpec]) -> NodeSpec {
     let mut spec = former.clone();
-    if list.iter().any(|other| other.rung == Role::Leader) && spec.rung == Role::Leader {
-        spec.rung = Role::Fallback;
+    if list.iter().any(|other| other.role == Role::Leader) && spec.role == Role::Leader {
+        spec.role = Role::Fallback;
     }
     if list.iter().any(|other| other.name == spec.name) {
         spec.name = Arc::from(format!("former-{}", spec.name));

@@ -91,7 +91,7 @@ impl SharedHeads {
 
     /// What a round that begins at `now` does about the node `spec`.
     pub fn way(&self, spec: &NodeSpec, now: Instant) -> LeaderStep {
-        if spec.rung != Role::Leader {
+        if spec.role != Role::Leader {
             return LeaderStep::Ask;
         }
         let mut known = self.known();
@@ -125,7 +125,7 @@ impl SharedHeads {
         else {
             return;
         };
-        if spec.rung != Role::Leader {
+        if spec.role != Role::Leader {
             return;
         }
         let mut known = self.known();
@@ -284,7 +284,7 @@ mod tests {
 
     fn leader() -> NodeSpec {
         let mut record = forebay_core::vocabulary::node::NodeRecord::at("https://a/s3cret");
-        record.rung = Role::Leader;
+        record.role = Role::Leader;
         record.resolve(&|_| None).unwrap()
     }
 
@@ -331,7 +331,7 @@ mod tests {
         shared.known().hear(head(100, 1), now);
         shared.known().hear(head(101, 2), now);
         let own = NodeSpec {
-            rung: Role::Own,
+            role: Role::Own,
             ..leader()
         };
         assert_eq!(shared.way(&own, now), LeaderStep::Ask);

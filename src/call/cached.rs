@@ -41,7 +41,7 @@ pub fn give(state: &CallState, kept: KeptAnswer, terms: CallContext<'_>) -> Serv
     if let Some(news) = kept.news {
         state.pool.tell(terms.client, news);
     }
-    if kept.rung == Role::Leader {
+    if kept.role == Role::Leader {
         state.metrics.cache_leader_hit();
     }
     ServedAnswer {

@@ -230,7 +230,7 @@ fn judge(
 
 impl AddArguments {
     fn record(self) -> Result<NodeRecord, NodeSpecError> {
-        let rung = match (self.leader, self.fallback) {
+        let role = match (self.leader, self.fallback) {
             (true, _) => Role::Leader,
             (false, true) => Role::Fallback,
             (false, false) => Role::Own,
@@ -244,7 +244,7 @@ impl AddArguments {
                 serves: self.serves,
                 recent_blocks: self.recent_blocks,
             },
-            rung,
+            role,
             ..NodeRecord::at(&self.url)
         })
     }
@@ -261,7 +261,7 @@ impl SetArguments {
         }
         let edit = NodeEdit {
             weight: self.weight.map(Weight::new).transpose()?,
-            rung: match (self.leader, self.no_leader) {
+            role: match (self.leader, self.no_leader) {
                 (true, _) => Some(Role::Leader),
                 (false, true) => Some(Role::Own),
                 (false, false) => None,
@@ -294,7 +294,7 @@ fn as_in_file(
     let record = file.iter().find(is_it).ok_or(BackendError::NotInFile)?;
     Ok(NodeEdit {
         weight: Some(record.weight),
-        rung: Some(record.rung),
+        role: Some(record.role),
         ws_url: Some(record.ws_url.clone().unwrap_or_default()),
         headers: Some(record.headers.clone()),
         in_flight_max: Some(record.in_flight_max),
@@ -332,7 +332,7 @@ async fn remarks(
         remarks.push("note: an address of this link alone: few nodes are there".to_string());
     }
     let alone = registry.list().await.is_ok_and(|all| all.items.len() == 1);
-    if alone && added.record.rung != Role::Leader {
+    if alone && added.record.role != Role::Leader {
         remarks.push(
             "hint: there is no leader yet, so nodes will be compared with each other alone; \
              `forebay backends add URL --leader` adds a reference and fallback"

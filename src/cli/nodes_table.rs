@@ -33,7 +33,7 @@ pub(super) fn write(
 
 fn cells_of_leftover(shown: &ItemJson) -> [String; HEADINGS.len()] {
     let number = |number: Option<u64>| number.map_or("-".to_string(), |number| number.to_string());
-    let rung = match (shown.is_leader, shown.is_fallback) {
+    let role = match (shown.is_leader, shown.is_fallback) {
         (true, _) => Role::Leader,
         (_, true) => Role::Fallback,
         (false, false) => Role::Own,
@@ -42,7 +42,7 @@ fn cells_of_leftover(shown: &ItemJson) -> [String; HEADINGS.len()] {
     [
         shown.name.clone(),
         shown.url.clone(),
-        rung.as_str().to_string(),
+        role.as_str().to_string(),
         shown.weight.to_string(),
         healthy.to_string(),
         number(shown.block_number),
@@ -62,8 +62,8 @@ fn cells(item: &RegistryItem, shown: &ItemJson) -> [String; HEADINGS.len()] {
     [
         shown.name.clone(),
         shown.url.clone(),
-        over(item.record.rung.as_str(), item, |rung, _| {
-            rung.as_str().to_string()
+        over(item.record.role.as_str(), item, |role, _| {
+            role.as_str().to_string()
         }),
         over(&shown.weight.to_string(), item, |_, weight| {
             weight.get().to_string()
@@ -80,13 +80,13 @@ fn cells(item: &RegistryItem, shown: &ItemJson) -> [String; HEADINGS.len()] {
 fn over(holds: &str, item: &RegistryItem, says: impl Fn(Role, Weight) -> String) -> String {
     let ItemOrigin::File {
         weight,
-        rung,
+        role,
         is_pending,
     } = item.origin
     else {
         return holds.to_string();
     };
-    match says(rung, weight) {
+    match says(role, weight) {
         file if file == holds => file,
         file if is_pending => format!("{holds} (pending: {file})"),
         file => format!("{holds} (file: {file})"),

@@ -116,7 +116,7 @@ fn judge(nodes: &[NodeSpec], probed: &[ProbeReply], settings: &Settings) -> Flee
     let member = |(id, node): (NodeId, &NodeSpec)| FleetMember {
         id,
         name: Arc::clone(&node.name),
-        rung: node.rung,
+        role: node.role,
         weight: node.weight,
         purpose: node.purpose.clone(),
     };
@@ -253,7 +253,7 @@ fn row(
     ProbeRow {
         name: node.name.to_string(),
         url: spec.url.to_string(),
-        role: node.rung.as_str(),
+        role: node.role.as_str(),
         head: node.head.map(|head| head.0),
         lag: node.lag().map(|lag| lag.0),
         oldest_state: node.depth.state_from.map(|oldest| oldest.0),

@@ -7,10 +7,10 @@ use forebay_fake::{Behaviour, FakeChain, FakeConfig, FakeNode};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn spec(actor: &MockNode, name: &str, rung: Role) -> NodeSpec {
+fn spec(actor: &MockNode, name: &str, role: Role) -> NodeSpec {
     let record = NodeRecord {
         name: Some(name.to_string()),
-        rung,
+        role,
         ..actor.record()
     };
     record.resolve(&|_| None).unwrap()

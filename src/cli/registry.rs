@@ -263,7 +263,7 @@ mod tests {
         };
         let (from, to) = (open("from.db"), open("to.db"));
         let leader = NodeRecord {
-            rung: Role::Leader,
+            role: Role::Leader,
             name: Some("lead".to_string()),
             ..NodeRecord::at("https://a/${KEY}")
         };

@@ -120,14 +120,14 @@ pub fn say(
     failing: Option<FailureShare>,
     is_leaving: bool,
 ) -> HealthAnswer {
-    let own = view.nodes.iter().filter(|node| node.rung == Role::Own);
+    let own = view.nodes.iter().filter(|node| node.role == Role::Own);
     let (count, fit) = (
         own.clone().count(),
         own.filter(|node| node.serves()).count(),
     );
     let has_fallback = [Role::Leader, Role::Fallback]
         .into_iter()
-        .any(|rung| view.has_fit(rung));
+        .any(|role| view.has_fit(role));
     let (status, word, why) = match (view.rounds, failing) {
         _ if is_leaving => (503, "closing", "shutting down".to_string()),
         (0, _) => (503, "starting", "no node has been probed yet".to_string()),

@@ -50,7 +50,7 @@ fn on_several(context: &ReadContext<'_>, settings: &Settings) {
                        may miss its own transaction and nonce; `all` helps";
         context.warn("forebay.calls.broadcast", message);
     }
-    let is_polled = |node: &NodeRecord| node.rung == Role::Own && node.ws_url.is_none();
+    let is_polled = |node: &NodeRecord| node.role == Role::Own && node.ws_url.is_none();
     if settings.nodes.iter().any(is_polled) {
         let message = "an own node without a `ws_url` is tried for a socket at its `url`; where it has none \
                        there, several balancers learn of its blocks at somewhat different times, and clients \

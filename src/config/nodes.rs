@@ -75,7 +75,7 @@ fn shown(record: &NodeRecord) -> Json {
         ws_url,
         name,
         weight,
-        rung,
+        role,
         in_flight_max,
         purpose,
         headers,
@@ -86,8 +86,8 @@ fn shown(record: &NodeRecord) -> Json {
         "ws_url": ws_url.as_deref().map(shown_url),
         "name": name,
         "weight": weight.get(),
-        "leader": *rung == Role::Leader,
-        "fallback": *rung == Role::Fallback,
+        "leader": *role == Role::Leader,
+        "fallback": *role == Role::Fallback,
         "in_flight_max": in_flight_max,
         "serves": purpose.serves,
         "recent_blocks": purpose.recent_blocks,
@@ -136,7 +136,7 @@ fn node(context: &ReadContext<'_>, item: &Field<'_>) -> Option<NodeRecord> {
         ws_url: socket(context, &section),
         name: name(context, &section.field("name")),
         weight: weight.unwrap_or(Weight::ONE),
-        rung: rung(&section.field("leader"), &section.field("fallback")),
+        role: role(&section.field("leader"), &section.field("fallback")),
         in_flight_max: in_flight_max(&section.field("in_flight_max")),
         purpose: node_purpose::read(&section),
         headers: headers(context, &section.field("headers")),
@@ -192,7 +192,7 @@ fn in_flight_max(field: &Field<'_>) -> InFlightMax {
     read.unwrap_or_default()
 }
 
-fn rung(leader: &Field<'_>, fallback: &Field<'_>) -> Role {
+fn role(leader: &Field<'_>, fallback: &Field<'_>) -> Role {
     match (leader.boolean(), fallback.boolean()) {
         (Some(true), Some(true)) => {
             fallback.error("a node is the leader or a fallback, not both; the leader is one");
@@ -270,7 +270,7 @@ fn check_identities(context: &ReadContext<'_>, specs: &[(&str, NodeSpec)]) {
 fn check_leaders(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
     let leaders = read
         .iter()
-        .filter(|(_, record)| record.rung == Role::Leader);
+        .filter(|(_, record)| record.role == Role::Leader);
     let paths: Vec<&str> = leaders.map(|(path, _)| path.as_str()).collect();
     if let Some((first, others)) = paths.split_first() {
         for path in others {
@@ -298,7 +298,7 @@ fn check_names(context: &ReadContext<'_>, read: &[(String, NodeRecord)]) {
 }
 
 fn advise(context: &ReadContext<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec)]) {
-    if specs.iter().all(|(_, spec)| spec.rung != Role::Leader) {
+    if specs.iter().all(|(_, spec)| spec.role != Role::Leader) {
         context.warn(
             &field.path,
             "no node is the leader: the highest head that the nodes agree on is the reference, \
@@ -307,7 +307,7 @@ fn advise(context: &ReadContext<'_>, field: &Field<'_>, specs: &[(&str, NodeSpec
     }
     let mut own = specs
         .iter()
-        .filter(|(_, spec)| spec.rung == Role::Own)
+        .filter(|(_, spec)| spec.role == Role::Own)
         .peekable();
     if own.peek().is_some() && own.all(|(_, spec)| spec.weight.drains()) {
         context.warn(
@@ -365,8 +365,8 @@ mod tests {
         assert_eq!(nodes[1].headers["authorization"], "Bearer ${KEY}");
         assert_eq!(nodes[1].ws_url.as_deref(), Some("ws://10.0.0.11:8546"));
         assert_eq!(nodes[1].weight.get(), 2);
-        let rungs: Vec<Role> = nodes.iter().map(|node| node.rung).collect();
-        assert_eq!(rungs, [Role::Leader, Role::Own, Role::Fallback]);
+        let roles: Vec<Role> = nodes.iter().map(|node| node.role).collect();
+        assert_eq!(roles, [Role::Leader, Role::Own, Role::Fallback]);
     }
 
     #[test]

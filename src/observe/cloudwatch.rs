@@ -94,10 +94,10 @@ impl<'a> About<'a> {
 
 fn of_fleet(view: &FleetView, figures: &ChainFigures) -> Vec<MetricDatum> {
     let traffic = &figures.traffic;
-    let nodes = view.nodes.iter().filter(|node| node.rung == Role::Own);
+    let nodes = view.nodes.iter().filter(|node| node.role == Role::Own);
     let fit = nodes.filter(|node| node.serves()).count();
     let others = [Role::Leader, Role::Fallback];
-    let helps_out = fit == 0 && others.into_iter().any(|rung| view.has_fit(rung));
+    let helps_out = fit == 0 && others.into_iter().any(|role| view.has_fit(role));
     let mut metrics = vec![
         ("HealthyNodes", "Count", json!(fit)),
         ("FallbackInUse", "Count", json!(u8::from(helps_out))),

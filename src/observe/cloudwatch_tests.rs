@@ -327,10 +327,10 @@ fn empty_fleet() -> Fleet {
     Fleet::new(testing::criteria())
 }
 
-fn member(id: u32, name: &str, rung: Role, weight: u64) -> FleetMember {
+fn member(id: u32, name: &str, role: Role, weight: u64) -> FleetMember {
     FleetMember {
         name: name.into(),
-        rung,
+        role,
         weight: Weight::new(weight).unwrap(),
         ..testing::member(id)
     }
@@ -340,7 +340,7 @@ fn member(id: u32, name: &str, rung: Role, weight: u64) -> FleetMember {
 fn fleet(nodes: &[(&'static str, Role, u64, u64)]) -> FleetView {
     let mut fleet = empty_fleet();
     let numbered = || (0..).zip(nodes);
-    let members = numbered().map(|(id, (name, rung, weight, _))| member(id, name, *rung, *weight));
+    let members = numbered().map(|(id, (name, role, weight, _))| member(id, name, *role, *weight));
     fleet.replace(members.collect(), now());
     let probes = numbered().map(|(id, (_, _, _, head))| {
         let answered = ProbeOutcome::Answered {

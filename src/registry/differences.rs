@@ -99,7 +99,7 @@ fn of(file: &NodeRecord, item: &RegistryItem) -> Vec<DifferenceKind> {
     let (ours, files) = (&record.purpose, &file.purpose);
     let keys = [
         shown("weight", &record.weight.get(), &file.weight.get()),
-        shown("role", record.rung.as_str(), file.rung.as_str()),
+        shown("role", record.role.as_str(), file.role.as_str()),
         (record.name != file.name)
             .then(|| DifferenceKind::Key("name", Some((name(record), name(file))))),
         hidden("ws_url", &record.ws_url, &file.ws_url),
@@ -156,7 +156,7 @@ mod tests {
         ];
         let changed = NodeRecord {
             weight: Weight::NONE,
-            rung: Role::Leader,
+            role: Role::Leader,
             ..at("HTTP://changed:80/s3cret/")
         };
         let items = [at("http://gone/s3cret"), changed, at("http://same/${KEY}")].map(item);

@@ -62,12 +62,12 @@ impl InFileJson {
             ItemOrigin::Registry => None,
             ItemOrigin::File {
                 weight,
-                rung,
+                role,
                 is_pending,
             } => Some(InFileJson {
                 weight: weight.get(),
-                is_leader: rung == Role::Leader,
-                is_fallback: rung == Role::Fallback,
+                is_leader: role == Role::Leader,
+                is_fallback: role == Role::Fallback,
                 is_pending,
             }),
         }
@@ -79,7 +79,7 @@ impl ItemJson {
         let record = &item.record;
         ItemJson {
             url: record.url.clone(),
-            is_leader: record.rung == Role::Leader,
+            is_leader: record.role == Role::Leader,
             is_healthy: item.health.is_healthy,
             block_number: item.health.block_number,
             when_added: item.when_added.clone(),
@@ -88,7 +88,7 @@ impl ItemJson {
             lag: item.health.lag,
             reason: item.health.reason.clone(),
             ws_url: record.ws_url.clone(),
-            is_fallback: record.rung == Role::Fallback,
+            is_fallback: record.role == Role::Fallback,
             is_leftover: false,
             in_flight_max: record.in_flight_max,
             serves: record.purpose.serves.clone(),
@@ -145,7 +145,7 @@ mod tests {
         item.record.weight = Weight::NONE;
         item.origin = ItemOrigin::File {
             weight: Weight::ONE,
-            rung: Role::Leader,
+            role: Role::Leader,
             is_pending: false,
         };
         let expected = r#","in_file":{"weight":1,"is_leader":true,"is_fallback":false}}"#;
@@ -157,11 +157,11 @@ mod tests {
         let mut item = item();
         item.record.name = None;
         item.record.ws_url = Some("ws://10.0.0.11:8546".to_string());
-        item.record.rung = Role::Fallback;
+        item.record.role = Role::Fallback;
         let json = json(&item);
         assert!(json.contains(r#""name":"10.0.0.11:8545""#));
         assert!(json.ends_with(r#","ws_url":"ws://10.0.0.11:8546","is_fallback":true}"#));
-        item.record.rung = Role::Leader;
+        item.record.role = Role::Leader;
         assert!(self::json(&item).contains(r#""is_leader":true"#));
     }
 }

@@ -54,7 +54,8 @@ struct LastListEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     weight: u64,
-    rung: LastListRole,
+    #[serde(rename = "rung")]
+    role: LastListRole,
     #[serde(default, skip_serializing_if = "InFlightMax::is_auto")]
     in_flight_max: InFlightMax,
     #[serde(default, skip_serializing_if = "ServedMethods::is_all")]
@@ -80,7 +81,7 @@ impl LastListEntry {
             ws_url: record.ws_url.clone(),
             name: record.name.clone(),
             weight: record.weight.get().into(),
-            rung: match record.rung {
+            role: match record.role {
                 Role::Own => LastListRole::Own,
                 Role::Leader => LastListRole::Leader,
                 Role::Fallback => LastListRole::Fallback,
@@ -98,7 +99,7 @@ impl LastListEntry {
             ws_url: self.ws_url,
             name: self.name,
             weight: Weight::new(self.weight)?,
-            rung: match self.rung {
+            role: match self.role {
                 LastListRole::Own => Role::Own,
                 LastListRole::Leader => Role::Leader,
                 LastListRole::Fallback => Role::Fallback,
@@ -346,11 +347,11 @@ mod tests {
                 ..NodeRecord::at("http://a:8545")
             },
             NodeRecord {
-                rung: Role::Leader,
+                role: Role::Leader,
                 ..NodeRecord::at("${LEADER_URL}")
             },
             NodeRecord {
-                rung: Role::Fallback,
+                role: Role::Fallback,
                 weight: Weight::new(0).unwrap(),
                 ..NodeRecord::at("https://b/key")
             },

@@ -56,7 +56,7 @@ pub enum ItemOrigin {
     /// The configuration, which the registry follows. What the node has instead was said by command.
     File {
         weight: Weight,
-        rung: Role,
+        role: Role,
         /// Of a registry from before it followed: it has no calls until a round has found it fit.
         is_pending: bool,
     },
@@ -121,7 +121,7 @@ pub struct SharedHead {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct NodeEdit {
     pub weight: Option<Weight>,
-    pub rung: Option<Role>,
+    pub role: Option<Role>,
     /// What returns when the drain of a drained node ends.
     pub former_weight: Option<Weight>,
     /// An empty text takes the socket's URL away.
@@ -137,7 +137,7 @@ impl fmt::Debug for NodeEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edit")
             .field("weight", &self.weight)
-            .field("rung", &self.rung)
+            .field("role", &self.role)
             .finish_non_exhaustive()
     }
 }
@@ -193,7 +193,7 @@ pub trait Registry: Send + Sync {
         Ok(())
     }
     async fn add(&self, record: &NodeRecord) -> Result<RegistryItem, RegistryError>;
-    /// `rung: Some(Leader)` takes the role from the present leader, who becomes an own node.
+    /// `role: Some(Leader)` takes the role from the present leader, who becomes an own node.
     async fn set(&self, key: &str, edit: &NodeEdit) -> Result<RegistryItem, RegistryError>;
     async fn remove(&self, key: &str) -> Result<RegistryItem, RegistryError>;
     /// Writes health back, by URL as found in the registry; unknown nodes are passed over. What

@@ -84,7 +84,7 @@ fn clash(
         return Some(RegistryError::NameTaken(name));
     }
     let leader = rows.iter().find(|row| row.is_leader());
-    let leader = leader.filter(|_| record.rung == Role::Leader)?;
+    let leader = leader.filter(|_| record.role == Role::Leader)?;
     Some(RegistryError::SecondLeader(leader.label(lookup)))
 }
 

@@ -242,7 +242,7 @@ impl AnswerCache {
             row: plan.row,
             answer: entry.answer,
             node: node.name.clone(),
-            rung: node.rung,
+            role: node.role,
             news: Some(entry.terms.number).filter(|number| Some(*number) > view.served_head),
             age: age.saturating_sub(Duration::from_millis(entry.kept_at)),
         })

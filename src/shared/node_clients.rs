@@ -154,7 +154,7 @@ impl Upstream {
         FleetMember {
             id: self.id,
             name: self.spec.name.clone(),
-            rung: self.spec.rung,
+            role: self.spec.role,
             weight: self.spec.weight,
             purpose: self.spec.purpose.clone(),
         }

@@ -468,7 +468,7 @@ async fn three_balancers_ask_a_shared_leader_as_often_as_one() {
         .await
         .unwrap();
     let record = NodeRecord {
-        rung: Role::Leader,
+        role: Role::Leader,
         ..named("leader", &leader.url())
     };
     registry.add(&record).await.unwrap();

@@ -154,9 +154,9 @@ async fn every_story_again_on_dynamodb_local() {
     set_back(table(&server, "20").await).await;
 }
 
-fn to_rung(rung: Role) -> NodeEdit {
+fn to_role(role: Role) -> NodeEdit {
     NodeEdit {
-        rung: Some(rung),
+        role: Some(role),
         ..NodeEdit::default()
     }
 }
@@ -198,7 +198,7 @@ async fn whole(home: Home) {
         ws_url: Some("wss://a/${KEY}".to_string()),
         name: Some("geth-1".to_string()),
         weight: Weight::new(1000).unwrap(),
-        rung: Role::Fallback,
+        role: Role::Fallback,
         in_flight_max: InFlightMax::Fixed(20),
         purpose: NodePurpose {
             serves: "eth_*,!eth_getLogs".parse().unwrap(),
@@ -293,15 +293,15 @@ async fn taking_the_lead(home: Home) {
     registry.add(&leader("http://a")).await.unwrap();
     registry.add(&named("b", "http://b")).await.unwrap();
     for key in ["b", "a:80", "a:80"] {
-        let item = registry.set(key, &to_rung(Role::Leader)).await.unwrap();
-        assert_eq!(item.record.rung, Role::Leader);
+        let item = registry.set(key, &to_role(Role::Leader)).await.unwrap();
+        assert_eq!(item.record.role, Role::Leader);
         let listing = registry.list().await.unwrap();
         let leads =
-            |item: &&_| forebay::registry::RegistryItem::clone(item).record.rung == Role::Leader;
+            |item: &&_| forebay::registry::RegistryItem::clone(item).record.role == Role::Leader;
         let leaders = listing.items.iter().filter(leads);
         assert_eq!(leaders.collect::<Vec<_>>(), [&item]);
     }
-    registry.set("a:80", &to_rung(Role::Own)).await.unwrap();
+    registry.set("a:80", &to_role(Role::Own)).await.unwrap();
     registry.add(&leader("http://c")).await.unwrap();
 }
 
@@ -356,7 +356,7 @@ async fn bad_edit(home: Home) {
     registry.add(&named("b", "http://b")).await.unwrap();
     let before = registry.list().await.unwrap().items;
     let edit = NodeEdit {
-        rung: Some(Role::Leader),
+        role: Some(Role::Leader),
         ws_url: Some("http://b".to_string()),
         ..NodeEdit::default()
     };

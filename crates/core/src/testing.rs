@@ -33,7 +33,7 @@ pub fn member(id: u32) -> FleetMember {
     FleetMember {
         id: NodeId(id),
         name: id.to_string().into(),
-        rung: Role::Own,
+        role: Role::Own,
         weight: Weight::ONE,
         purpose: NodePurpose::default(),
     }
@@ -89,7 +89,7 @@ pub fn named(name: &str, url: &str) -> NodeRecord {
 /// A leader in the list.
 pub fn leader(url: &str) -> NodeRecord {
     NodeRecord {
-        rung: Role::Leader,
+        role: Role::Leader,
         ..NodeRecord::at(url)
     }
 }

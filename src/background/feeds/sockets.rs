@@ -182,7 +182,7 @@ impl NodeSockets {
 
 /// A paid leader isn't tried where nobody said that it has a socket.
 fn offers_socket(upstream: &Upstream) -> bool {
-    upstream.spec.ws_url.is_some() || upstream.spec.rung == Role::Own
+    upstream.spec.ws_url.is_some() || upstream.spec.role == Role::Own
 }
 
 /// A changed weight leaves the line as it is.

@@ -218,7 +218,7 @@ impl ForwardedCall<'_> {
     /// The block that the client is told of.
     fn told(&self, node: &NodeView, content: &AttemptContent<'_>) -> Option<BlockNumber> {
         let result = content.result_start()?;
-        let is_own = node.rung == Role::Own;
+        let is_own = node.role == Role::Own;
         let asking = self.asking();
         last_block::told(self.call, asking.treatment, asking.block, result, is_own)
     }

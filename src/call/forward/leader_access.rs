@@ -65,7 +65,7 @@ impl LeaderAccess<'_> {
         let Some(node) = view.node(id) else {
             return false;
         };
-        if node.rung == Role::Own {
+        if node.role == Role::Own {
             return leader_share::may_say_more(node, self.question, self.word, now);
         }
         let all = (view, &self.tried[..]);

@@ -63,7 +63,7 @@ impl DemoFleet {
         });
         let leader = NodeRecord {
             name: Some(LEADER.to_string()),
-            rung: Role::Leader,
+            role: Role::Leader,
             ..NodeRecord::at(&self.leader.url())
         };
         own.into_iter().chain([leader]).collect()
@@ -171,12 +171,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_nodes_are_written_down_by_name_weight_and_rung() {
+    async fn the_nodes_are_written_down_by_name_weight_and_role() {
         let stage = DemoFleet::build(Duration::from_secs(1)).await.unwrap();
         let told: Vec<_> = stage
             .records()
             .into_iter()
-            .map(|record| (record.name.unwrap(), record.weight.get(), record.rung))
+            .map(|record| (record.name.unwrap(), record.weight.get(), record.role))
             .collect();
         let wanted = [
             ("node-1", 2, Role::Own),
@@ -186,7 +186,7 @@ mod tests {
         ];
         assert_eq!(
             told,
-            wanted.map(|(name, weight, rung)| (name.to_string(), weight, rung))
+            wanted.map(|(name, weight, role)| (name.to_string(), weight, role))
         );
     }
 }

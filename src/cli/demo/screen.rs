@@ -143,7 +143,7 @@ fn verdict(node: &NodeView, view: &FleetView, now: Instant) -> NodeVerdict {
         HealthState::Out(reason) => NodeVerdict::Out(why(reason, node)),
         HealthState::Benched { .. } => NodeVerdict::Out(why(Reason::Faults, node)),
         HealthState::Fit { .. } if node.standing.rests(now) => NodeVerdict::Resting,
-        HealthState::Fit { .. } if node.rung != Role::Own => {
+        HealthState::Fit { .. } if node.role != Role::Own => {
             if view.has_fit(Role::Own) {
                 NodeVerdict::Reserve
             } else {
@@ -171,7 +171,7 @@ pub(super) fn serving(view: &FleetView) -> ServingNodes {
     let own: Vec<_> = view
         .nodes
         .iter()
-        .filter(|node| node.rung == Role::Own && node.serves())
+        .filter(|node| node.role == Role::Own && node.serves())
         .map(|node| node.name.to_string())
         .collect();
     if !own.is_empty() {
@@ -259,9 +259,9 @@ mod tests {
             hysteresis: Hysteresis { rise: 1, fall: 1 },
             ..testing::criteria()
         });
-        let member = |id, name: &str, rung| FleetMember {
+        let member = |id, name: &str, role| FleetMember {
             name: name.into(),
-            rung,
+            role,
             ..testing::member(id)
         };
         let members = vec![

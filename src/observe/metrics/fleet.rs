@@ -126,14 +126,14 @@ impl ChainMetrics {
     }
 
     fn show_totals(&self, view: &FleetView) {
-        for rung in Role::ALL {
-            let on_rung = || view.nodes.iter().filter(|node| node.rung == rung);
-            let fit = on_rung().filter(|node| node.standing.is_healthy()).count();
-            let label = [rung.as_str()];
-            let all = Some(saturated(on_rung().count()));
+        for role in Role::ALL {
+            let of_role = || view.nodes.iter().filter(|node| node.role == role);
+            let fit = of_role().filter(|node| node.standing.is_healthy()).count();
+            let label = [role.as_str()];
+            let all = Some(saturated(of_role().count()));
             show(&self.families.nodes, &label, all);
             show(&self.families.nodes_healthy, &label, Some(saturated(fit)));
-            let serving = on_rung().filter(|node| node.serves()).count();
+            let serving = of_role().filter(|node| node.serves()).count();
             show(
                 &self.families.nodes_serving,
                 &label,

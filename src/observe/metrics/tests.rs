@@ -225,10 +225,10 @@ impl Scene {
     }
 
     fn replace(&mut self, nodes: &[(&str, Role, u64)]) {
-        let member = |(at, (name, rung, weight)): (usize, &(&str, Role, u64))| FleetMember {
+        let member = |(at, (name, role, weight)): (usize, &(&str, Role, u64))| FleetMember {
             id: NodeId(u32::try_from(at).unwrap()),
             name: (*name).into(),
-            rung: *rung,
+            role: *role,
             weight: Weight::new(*weight).unwrap(),
             purpose: NodePurpose::default(),
         };

@@ -159,7 +159,7 @@ pub(super) fn set(
         why @ DynamoRowError::Attribute(..) => damaged(row, &why, lookup),
     })?;
     let mut writes = vec![TableWrite::Patch(row.clone(), patch)];
-    if edit.rung == Some(Role::Leader) {
+    if edit.role == Some(Role::Leader) {
         let others = book.rows.iter();
         let others = others.filter(|other| other.is_leader() && other.url() != row.url());
         writes.extend(others.map(|other| TableWrite::Patch(other.clone(), own())));
@@ -173,7 +173,7 @@ pub(super) fn set(
 
 fn own() -> AttributePatch {
     patch(&NodeEdit {
-        rung: Some(Role::Own),
+        role: Some(Role::Own),
         ..NodeEdit::default()
     })
 }

@@ -42,12 +42,12 @@ pub(super) fn of(book: &ListSnapshot, lookup: EnvironmentLookup<'_>) -> Listing 
 /// marked as a leader is no own node, and may be paid for by the call.
 fn one_leader(items: &mut [RegistryItem], lookup: EnvironmentLookup<'_>) -> Option<String> {
     let leaders = items.iter_mut().rev();
-    let mut leaders = leaders.filter(|item| item.record.rung == Role::Leader);
+    let mut leaders = leaders.filter(|item| item.record.role == Role::Leader);
     let name = |item: &RegistryItem| name_of(item.record.name.as_deref(), &item.record.url, lookup);
     let last = name(leaders.next()?);
     let mut others = BTreeSet::new();
     for other in leaders {
-        other.record.rung = Role::Fallback;
+        other.record.role = Role::Fallback;
         others.insert(name(other));
     }
     let others: Vec<_> = others.into_iter().collect();
@@ -79,9 +79,9 @@ mod tests {
         }
     }
 
-    fn row(name: &str, rung: Role, when_added: &str) -> DynamoRow {
+    fn row(name: &str, role: Role, when_added: &str) -> DynamoRow {
         let mut record = NodeRecord::at(&format!("http://{name}"));
-        record.rung = rung;
+        record.role = role;
         DynamoRow::of(&RegistryItem {
             record,
             when_added: when_added.to_string(),
@@ -100,9 +100,9 @@ mod tests {
             row("b", Role::Leader, "2026-01-02"),
         ]);
         let listing = read(at(false), rows);
-        let rungs: Vec<_> = listing.items.iter().map(|item| item.record.rung).collect();
+        let roles: Vec<_> = listing.items.iter().map(|item| item.record.role).collect();
         let expected = [Role::Fallback, Role::Fallback, Role::Leader, Role::Own];
-        assert_eq!(rungs, expected);
+        assert_eq!(roles, expected);
         assert!(
             listing.warnings[0].contains("c:80, which was added last, leads; a:80, b:80 stand")
         );
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn one_leader_or_none_is_no_news() {
-        for rung in [Role::Leader, Role::Own] {
-            let listing = read(at(false), vec![row("a", rung, "")]);
+        for role in [Role::Leader, Role::Own] {
+            let listing = read(at(false), vec![row("a", role, "")]);
             assert_eq!(listing.warnings, [""; 0]);
         }
     }

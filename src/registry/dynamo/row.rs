@@ -56,7 +56,7 @@ impl DynamoRow {
         let row = DynamoRow { attributes };
         row.patched(&patch(&NodeEdit {
             weight: Some(record.weight),
-            rung: Some(record.rung),
+            role: Some(record.role),
             ws_url: record.ws_url.clone(),
             headers: Some(record.headers.clone()),
             in_flight_max: Some(record.in_flight_max),
@@ -106,7 +106,7 @@ impl DynamoRow {
             ws_url: self.text("ws_url")?,
             name: self.text("name")?,
             weight,
-            rung: self.rung()?,
+            role: self.role()?,
             in_flight_max: self.in_flight_max()?,
             purpose: NodePurpose {
                 serves: self.serves()?,
@@ -211,7 +211,7 @@ impl DynamoRow {
         }
     }
 
-    fn rung(&self) -> Result<Role, DynamoRowError> {
+    fn role(&self) -> Result<Role, DynamoRowError> {
         let is_leader = self.boolean("is_leader")?;
         let is_fallback = self.boolean("is_fallback")?;
         Ok(match (is_leader, is_fallback) {
@@ -294,9 +294,9 @@ pub(super) fn patch(edit: &NodeEdit) -> AttributePatch {
     if let Some(former) = edit.former_weight {
         patch.insert("former_weight", Some(number(former.get())));
     }
-    if let Some(rung) = edit.rung {
-        let is_leader = AttributeValue::Bool(rung == Role::Leader);
-        let is_fallback = (rung == Role::Fallback).then_some(AttributeValue::Bool(true));
+    if let Some(role) = edit.role {
+        let is_leader = AttributeValue::Bool(role == Role::Leader);
+        let is_fallback = (role == Role::Fallback).then_some(AttributeValue::Bool(true));
         patch.insert("is_leader", Some(is_leader));
         patch.insert("is_fallback", is_fallback);
     }
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn an_item_of_the_originals_is_a_node() {
         let item = DynamoRow::new(original(true)).item(&|_| None).unwrap();
-        assert_eq!(item.record.rung, Role::Leader);
+        assert_eq!(item.record.role, Role::Leader);
         assert_eq!(item.record.weight, Weight::ONE);
         assert_eq!(item.when_added, "2018-07-02T11:50:49.281928");
         assert!(item.health.is_healthy);
@@ -361,7 +361,7 @@ mod tests {
             ws_url: Some("ws://a".to_string()),
             name: Some("a".to_string()),
             weight: Weight::new(7).unwrap(),
-            rung: Role::Fallback,
+            role: Role::Fallback,
             purpose: NodePurpose {
                 serves: "eth_*,!eth_getLogs".parse().unwrap(),
                 recent_blocks: RecentBlocks::Newest(128),

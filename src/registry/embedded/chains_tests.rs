@@ -63,7 +63,7 @@ fn named(name: &str) -> ChainName {
 
 fn leader(url: &str) -> NodeRecord {
     NodeRecord {
-        rung: Role::Leader,
+        role: Role::Leader,
         name: Some("lead".to_string()),
         ..NodeRecord::at(url)
     }
@@ -91,7 +91,7 @@ async fn chains_share_a_file_and_nothing_in_it() {
     }
     base.add(&NodeRecord::at("http://b")).await.unwrap();
     let edit = NodeEdit {
-        rung: Some(Role::Leader),
+        role: Some(Role::Leader),
         weight: Some(Weight::new(7).unwrap()),
         ..NodeEdit::default()
     };
@@ -110,7 +110,7 @@ async fn chains_share_a_file_and_nothing_in_it() {
         (&gnosis, Role::Leader, None),
     ] {
         let item = &registry.list().await.unwrap().items[0];
-        assert_eq!((item.record.rung, item.health.block_number), (leads, head));
+        assert_eq!((item.record.role, item.health.block_number), (leads, head));
     }
     base.remove("http://a").await.unwrap();
     base.remove("http://b").await.unwrap();

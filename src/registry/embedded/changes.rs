@@ -103,13 +103,13 @@ pub(super) fn set(
         | EmbeddedRowError::InFlightMax
         | EmbeddedRowError::Serves
         | EmbeddedRowError::RecentBlocks
-        | EmbeddedRowError::Rung
+        | EmbeddedRowError::Role
         | EmbeddedRowError::Headers) => ChangeError::Damaged {
             label: row.label(lookup),
             why,
         },
     })?;
-    if edit.rung == Some(Role::Leader) {
+    if edit.role == Some(Role::Leader) {
         tables.execute(
             "UPDATE {nodes} SET rung = 'own' WHERE rung = 'leader' AND rowid <> ?1 AND {here}",
             params![row.rowid],
@@ -121,7 +121,7 @@ pub(super) fn set(
          WHERE rowid = ?1",
         params![
             row.rowid,
-            row.rung,
+            row.role,
             row.weight,
             row.ws_url,
             row.headers,
@@ -141,8 +141,8 @@ fn apply(row: &mut EmbeddedRow, edit: &NodeEdit) {
     if let Some(former) = edit.former_weight {
         row.former_weight = Some(former.get().into());
     }
-    if let Some(rung) = edit.rung {
-        row.rung = rung.as_str().to_string();
+    if let Some(role) = edit.role {
+        row.role = role.as_str().to_string();
     }
     if let Some(ws_url) = &edit.ws_url {
         row.ws_url = Some(ws_url.clone()).filter(|ws_url| !ws_url.is_empty());

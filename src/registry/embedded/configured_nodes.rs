@@ -85,7 +85,7 @@ fn pair<'a>(
         let row = at_url.or_else(named).map(|at| rows.remove(at));
         pairs.push((record, row));
     }
-    pairs.sort_by_key(|(record, _)| record.rung == Role::Leader);
+    pairs.sort_by_key(|(record, _)| record.role == Role::Leader);
     rows.retain(|row| row.in_file().is_some());
     (pairs, rows)
 }
@@ -116,18 +116,18 @@ fn write(
     }
     // A leader by command stays one; the node is an own one beside it.
     let has_leader = others.any(|other| other.is_leader());
-    let wanted = |rung: Role| match rung {
+    let wanted = |role: Role| match role {
         Role::Leader if has_leader => Role::Own,
-        Role::Own | Role::Leader | Role::Fallback => rung,
+        Role::Own | Role::Leader | Role::Fallback => role,
     };
     let Some(row) = row else {
-        let (weight, rung) = match is_older {
+        let (weight, role) = match is_older {
             true => (Weight::NONE, Role::Own),
-            false => (record.weight, wanted(record.rung)),
+            false => (record.weight, wanted(record.role)),
         };
         let state = StoredState {
             weight: weight.get().into(),
-            rung: rung.as_str(),
+            role: role.as_str(),
             former_weight: None,
             ws_url: record.ws_url.as_deref(),
             headers: &headers_text(&record.headers),
@@ -142,7 +142,7 @@ fn write(
             FollowOutcome::Added
         });
     };
-    let next = followed(&row, record, wanted(record.rung));
+    let next = followed(&row, record, wanted(record.role));
     update(tables, record, &next, lookup)?;
     let is_same = next.says_as(&row) && row.name == record.name && row.url == record.url.trim();
     Ok(if is_same {
@@ -152,8 +152,8 @@ fn write(
     })
 }
 
-/// `row` with what the file says anew of `record`. `rung`: what it may be.
-fn followed(row: &EmbeddedRow, record: &NodeRecord, rung: Role) -> EmbeddedRow {
+/// `row` with what the file says anew of `record`. `role`: what it may be.
+fn followed(row: &EmbeddedRow, record: &NodeRecord, role: Role) -> EmbeddedRow {
     let before = row.in_file();
     let mut next = row.clone();
     // Whether the file says something else of a key than when it was read last.
@@ -165,8 +165,8 @@ fn followed(row: &EmbeddedRow, record: &NodeRecord, rung: Role) -> EmbeddedRow {
     if says_anew(|one, other| one.weight != other.weight, true) {
         next.set_weight(record.weight);
     }
-    if says_anew(|one, other| one.rung != other.rung, true) {
-        next.rung = rung.as_str().to_string();
+    if says_anew(|one, other| one.role != other.role, true) {
+        next.role = role.as_str().to_string();
     }
     if says_anew(|one, other| one.ws_url != other.ws_url, false) {
         next.ws_url.clone_from(&record.ws_url);
@@ -191,7 +191,7 @@ fn followed(row: &EmbeddedRow, record: &NodeRecord, rung: Role) -> EmbeddedRow {
     }
     if row.is_pending {
         next.weight = Some(0);
-        next.rung = Role::Own.as_str().to_string();
+        next.role = Role::Own.as_str().to_string();
     }
     next
 }
@@ -199,7 +199,7 @@ fn followed(row: &EmbeddedRow, record: &NodeRecord, rung: Role) -> EmbeddedRow {
 /// What a command may change of a node.
 struct StoredState<'a> {
     weight: i64,
-    rung: &'a str,
+    role: &'a str,
     former_weight: Option<i64>,
     ws_url: Option<&'a str>,
     headers: &'a str,
@@ -225,7 +225,7 @@ fn insert(
             record.name,
             text_of(record),
             state.weight,
-            state.rung,
+            state.role,
             state.former_weight,
             state.ws_url,
             state.headers,
@@ -256,7 +256,7 @@ fn update(
             record.name,
             text_of(record),
             next.weight,
-            next.rung,
+            next.role,
             next.former_weight,
             next.ws_url,
             next.headers,
@@ -277,11 +277,11 @@ pub(super) fn admit(tables: ChainTables<'_>, url: &str) -> Result<(), ChangeErro
     let mut row = row.clone();
     row.admit();
     if row.is_leader() && rows.iter().any(|other| other.is_leader()) {
-        row.rung = Role::Own.as_str().to_string();
+        row.role = Role::Own.as_str().to_string();
     }
     tables.execute(
         "UPDATE {nodes} SET weight = ?2, rung = ?3, pending = 0 WHERE rowid = ?1",
-        params![row.rowid, row.weight, row.rung],
+        params![row.rowid, row.weight, row.role],
     )?;
     Ok(())
 }

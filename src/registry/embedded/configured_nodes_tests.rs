@@ -50,10 +50,10 @@ impl Home {
         items.iter().map(shown).collect()
     }
 
-    async fn set(&self, key: &str, weight: Option<u64>, rung: Option<Role>) {
+    async fn set(&self, key: &str, weight: Option<u64>, role: Option<Role>) {
         let edit = NodeEdit {
             weight: weight.map(|weight| Weight::new(weight).unwrap()),
-            rung,
+            role,
             ..NodeEdit::default()
         };
         self.registry.set(key, &edit).await.unwrap();
@@ -73,15 +73,15 @@ fn shown(item: &RegistryItem) -> String {
     format!(
         "{name} {} {}{mark}",
         record.weight.get(),
-        record.rung.as_str()
+        record.role.as_str()
     )
 }
 
-fn node(name: &str, weight: u64, rung: Role) -> NodeRecord {
+fn node(name: &str, weight: u64, role: Role) -> NodeRecord {
     NodeRecord {
         name: Some(name.to_string()),
         weight: Weight::new(weight).unwrap(),
-        rung,
+        role,
         ..NodeRecord::at(&format!("http://{name}"))
     }
 }

@@ -22,7 +22,7 @@ use forebay_core::vocabulary::node::{
 };
 
 pub(super) use self::cells::{headers_text, recent_blocks_number, serves_text};
-use self::cells::{natural, rung, text, weight, whole};
+use self::cells::{natural, role, text, weight, whole};
 pub(super) use self::chain_tables::ChainTables;
 pub(super) use self::layout::{DatabaseError, look_over, prepare};
 
@@ -83,7 +83,7 @@ pub(super) enum EmbeddedRowError {
     #[error("the newest blocks that it has are not a number from 1 on")]
     RecentBlocks,
     #[error("the rung is none of own, leader, fallback")]
-    Rung,
+    Role,
     #[error("the headers are not a JSON object of texts")]
     Headers,
     #[error(transparent)]
@@ -97,7 +97,7 @@ pub(super) struct EmbeddedRow {
     pub url: String,
     identity: String,
     pub name: Option<String>,
-    pub rung: String,
+    pub role: String,
     pub weight: Option<i64>,
     pub ws_url: Option<String>,
     pub headers: String,
@@ -161,7 +161,7 @@ impl EmbeddedRow {
     /// Whether it says of its node what `other` says, but for its name and URL.
     pub(super) fn says_as(&self, other: &EmbeddedRow) -> bool {
         self.weight == other.weight
-            && self.rung == other.rung
+            && self.role == other.role
             && self.ws_url == other.ws_url
             && self.headers == other.headers
             && self.in_flight_max == other.in_flight_max
@@ -175,7 +175,7 @@ impl EmbeddedRow {
             url: text(row, 1)?.unwrap_or_default(),
             identity: text(row, 2)?.unwrap_or_default(),
             name: text(row, 3)?,
-            rung: text(row, 4)?.unwrap_or_default(),
+            role: text(row, 4)?.unwrap_or_default(),
             weight: whole(row, 5)?,
             ws_url: text(row, 6)?,
             headers: text(row, 7)?.unwrap_or_default(),
@@ -212,7 +212,7 @@ impl EmbeddedRow {
             ws_url: self.ws_url.clone(),
             name: self.name.clone(),
             weight,
-            rung: rung(&self.rung).ok_or(EmbeddedRowError::Rung)?,
+            role: role(&self.role).ok_or(EmbeddedRowError::Role)?,
             in_flight_max: in_flight_max(self.in_flight_max)?,
             purpose: self.purpose()?,
             headers,
@@ -257,7 +257,7 @@ impl EmbeddedRow {
         self.in_file()
             .map_or(ItemOrigin::Registry, |record| ItemOrigin::File {
                 weight: record.weight,
-                rung: record.rung,
+                role: record.role,
                 is_pending: self.is_pending,
             })
     }
@@ -271,7 +271,7 @@ impl EmbeddedRow {
     pub(super) fn admit(&mut self) {
         if let Some(record) = self.in_file().filter(|_| self.is_pending) {
             self.weight = Some(record.weight.get().into());
-            self.rung = record.rung.as_str().to_string();
+            self.role = record.role.as_str().to_string();
         }
         self.is_pending = false;
     }
@@ -295,7 +295,7 @@ impl node_list::StoredNode for EmbeddedRow {
     }
 
     fn is_leader(&self) -> bool {
-        self.rung == Role::Leader.as_str()
+        self.role == Role::Leader.as_str()
     }
 
     /// The row's own identity is taken as stored and as it is now: variables may have been set or
@@ -324,7 +324,7 @@ pub(super) fn insert(
             record.url,
             identity,
             record.name,
-            record.rung.as_str(),
+            record.role.as_str(),
             record.weight.get(),
             record.ws_url,
             headers_text(&record.headers),

@@ -98,7 +98,7 @@ fn what_is_kept_is_given_as_it_was_sent_with_the_callers_id() {
     cache.keep(&plan, always(NODE), &kept, now());
     let found = cache.find(&plan, &view, now()).unwrap();
     assert_eq!(found.answer.result(), kept.result());
-    assert_eq!((&*found.node, found.rung), ("a", Role::Own));
+    assert_eq!((&*found.node, found.role), ("a", Role::Own));
     // It is of a block that no client is shown yet.
     assert_eq!(found.news, Some(always(NODE).number));
     let mut written = Vec::new();

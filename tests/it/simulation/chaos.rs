@@ -167,7 +167,7 @@ impl World {
                     self.nodes.insert(id, Pretend::good());
                 }
             }
-            1 if self.registry.len() > 2 && self.registry[at].rung != Role::Leader => {
+            1 if self.registry.len() > 2 && self.registry[at].role != Role::Leader => {
                 self.registry.remove(at);
             }
             2 => self.reweigh(at, 0),
@@ -186,7 +186,7 @@ impl World {
 
     fn reweigh(&mut self, at: usize, weight: u64) {
         let old = &self.registry[at];
-        self.registry[at] = member(old.id.0, old.rung, weight);
+        self.registry[at] = member(old.id.0, old.role, weight);
     }
 
     /// All troubles end: nodes are well, nobody is drained, the registry answers.

@@ -167,7 +167,7 @@ impl Oracle {
             .iter()
             .filter(|node| matches!(node.standing.state, HealthState::Fit { .. }))
             .filter(|node| node.weight.get() > 0 && !self.is_known_stranger(node.id))
-            .map(|node| (node.id, node.rung))
+            .map(|node| (node.id, node.role))
     }
 
     /// Of those, who can be asked now: no suspect, and nobody who wants to be left alone.
@@ -231,9 +231,9 @@ impl Oracle {
             "a node is asked for a block that it doesn't have, and another has it",
         );
         let passed_over =
-            unasked().any(|(id, rung)| rung == Role::Own && (has_block(id) || !has_block(*node)));
+            unasked().any(|(id, role)| role == Role::Own && (has_block(id) || !has_block(*node)));
         let is_fit = self.fit(view).any(|(id, _)| id == *node);
-        let is_own = asked.rung == Role::Own && is_fit;
+        let is_own = asked.role == Role::Own && is_fit;
         self.must(
             is_own || !passed_over,
             "a call leaves the own nodes while one is fit and unasked",
@@ -244,7 +244,7 @@ impl Oracle {
         );
         let tier_is_right = match tier {
             Tier::Own => is_own,
-            Tier::Fallback => is_fit && asked.rung != Role::Own,
+            Tier::Fallback => is_fit && asked.role != Role::Own,
             Tier::LastResort => asked.lives,
         };
         self.must(tier_is_right, "a node is asked that isn't of its tier");

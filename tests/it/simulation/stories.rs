@@ -65,7 +65,7 @@ fn set_all(world: &mut World, ids: &[u32], mood: Mood, tale: Tale) {
 fn healthy(world: &World) -> Vec<u32> {
     let nodes = world.view.nodes.iter();
     nodes
-        .filter(|node| node.standing.is_healthy() && node.rung == Role::Own)
+        .filter(|node| node.standing.is_healthy() && node.role == Role::Own)
         .map(|node| node.id.0)
         .collect()
 }

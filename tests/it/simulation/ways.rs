@@ -46,16 +46,16 @@ impl World {
         let mut broadcast = Broadcast::new(BroadcastForm::Hash, true);
         let (mut asked, mut is_taken, mut is_delivered) = (Vec::new(), false, false);
         let mut tier = Some(Tier::Own);
-        while let Some(rung) = tier.filter(|_| !is_delivered && broadcast.goes_on()) {
+        while let Some(role) = tier.filter(|_| !is_delivered && broadcast.goes_on()) {
             let scope = FanoutScope {
                 nodes_max,
                 method: SEND,
                 first: &[],
                 passed: &asked,
             };
-            let nodes = spread(&view, rung, scope, now, &mut self.ways);
+            let nodes = spread(&view, role, scope, now, &mut self.ways);
             if nodes.is_empty() {
-                tier = rung.below();
+                tier = role.below();
                 continue;
             }
             self.oracle

@@ -107,11 +107,11 @@ pub struct World {
     pub oracle: Oracle,
 }
 
-pub fn member(id: u32, rung: Role, weight: u64) -> FleetMember {
+pub fn member(id: u32, role: Role, weight: u64) -> FleetMember {
     FleetMember {
         id: NodeId(id),
         name: format!("node-{id}").into(),
-        rung,
+        role,
         weight: Weight::new(weight).unwrap_or(Weight::ONE),
         purpose: NodePurpose::default(),
     }
@@ -266,7 +266,7 @@ impl World {
     }
 
     pub fn leader(&self) -> Option<u32> {
-        let leader = self.list.iter().find(|member| member.rung == Role::Leader);
+        let leader = self.list.iter().find(|member| member.role == Role::Leader);
         leader.map(|leader| leader.id.0)
     }
 
@@ -310,7 +310,7 @@ impl World {
         let mut takes = Duration::from_millis(20);
         for member in &self.list {
             let is_turn = self.rounds.is_multiple_of(self.setting.leader_rounds);
-            if member.rung == Role::Leader && !is_turn {
+            if member.role == Role::Leader && !is_turn {
                 continue;
             }
             let node = self.nodes[&member.id.0];
@@ -321,7 +321,7 @@ impl World {
                 ProbeOutcome::Answered { .. } | ProbeOutcome::Throttled(_) => {}
                 ProbeOutcome::Failed => takes = PROBE_TIMEOUT,
             }
-            let lag_blocks_max = if member.rung == Role::Leader {
+            let lag_blocks_max = if member.role == Role::Leader {
                 0
             } else {
                 LAG_BLOCKS_MAX
@@ -381,13 +381,13 @@ impl World {
             return;
         }
         self.list = self.registry.clone();
-        let told = |member: &FleetMember| (member.id.0, member.rung, member.weight.get());
+        let told = |member: &FleetMember| (member.id.0, member.role, member.weight.get());
         let nodes: Vec<_> = self.list.iter().map(told).collect();
         let ids: Vec<_> = nodes.iter().map(|(id, ..)| *id).collect();
         if before
             .nodes
             .iter()
-            .map(|node| (node.id.0, node.rung, node.weight.get()))
+            .map(|node| (node.id.0, node.role, node.weight.get()))
             .ne(nodes.iter().copied())
         {
             self.oracle.note(self.now, Note::Listed { nodes });

@@ -286,7 +286,7 @@ mod tests {
     fn view(now: Instant) -> FleetView {
         let mut fleet = Fleet::new(testing::criteria());
         let member = |id| FleetMember {
-            rung: if id == 0 { Role::Leader } else { Role::Own },
+            role: if id == 0 { Role::Leader } else { Role::Own },
             ..testing::member(id)
         };
         fleet.replace([0, 1, 2].map(member).into(), now);

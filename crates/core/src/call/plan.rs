@@ -477,7 +477,7 @@ mod tests {
         let member = FleetMember {
             id: NodeId(1),
             name: "a".into(),
-            rung: Role::Own,
+            role: Role::Own,
             weight: Weight::ONE,
             purpose: NodePurpose::default(),
         };

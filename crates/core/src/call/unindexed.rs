@@ -40,7 +40,7 @@ pub fn builder(view: &FleetView, method: &str, tried: &[NodeId]) -> Option<NodeI
     let mut builders = view.nodes.iter().filter(|node| {
         let builds = node.remark == Some(NodeCaveat::Indexing);
         let takes = node.serves() && node.methods.has(method);
-        builds && takes && node.rung == Role::Own && !tried.contains(&node.id)
+        builds && takes && node.role == Role::Own && !tried.contains(&node.id)
     });
     builders.next().map(|node| node.id)
 }

@@ -42,7 +42,7 @@ const PAUSE_DENIED: Duration = Duration::from_millis(500);
 /// while an own node serves.
 pub fn holders(view: &FleetView, block: BlockNumber) -> Vec<NodeId> {
     let counted = witnesses(view);
-    let is_own = |node: &NodeView| node.rung == Role::Own;
+    let is_own = |node: &NodeView| node.role == Role::Own;
     let mut nodes = view.nodes.iter();
     let is_spared = nodes.any(|node| is_own(node) && node.serves() && node.lives);
     let has_it = |node: &&NodeView| {
@@ -104,7 +104,7 @@ const OTHERS_MAX: Duration = Duration::from_secs(1);
 pub fn are_others_awaited(view: &FleetView, block: BlockNumber, since: Duration) -> bool {
     let mut nodes = view.nodes.iter();
     let lacks = |node: &NodeView| {
-        node.rung == Role::Own && node.serves() && node.lives && !node.has_block(block)
+        node.role == Role::Own && node.serves() && node.lives && !node.has_block(block)
     };
     since < OTHERS_MAX.min(view.pace / OTHERS_PART) && nodes.any(lacks)
 }
@@ -228,8 +228,8 @@ mod tests {
             hysteresis: Hysteresis { rise: 1, fall: 1 },
             ..criteria()
         });
-        let member = |(id, rung): (NodeId, Role)| FleetMember {
-            rung,
+        let member = |(id, role): (NodeId, Role)| FleetMember {
+            role,
             ..member(id.0)
         };
         let nodes = [(LEADER, Role::Leader), (ONE, Role::Own), (OTHER, Role::Own)];

@@ -78,7 +78,7 @@ pub fn looked_at(view: &FleetView, now: Instant) -> Vec<NodeId> {
     let nodes = view
         .nodes
         .iter()
-        .filter(|node| Some(node.rung) == role && node.serves() && !node.standing.rests(now));
+        .filter(|node| Some(node.role) == role && node.serves() && !node.standing.rests(now));
     nodes.map(|node| node.id).collect()
 }
 
@@ -145,7 +145,7 @@ fn tells(node: &NodeView, view: &FleetView, now: Instant) -> bool {
 
 fn own(view: &FleetView) -> impl Iterator<Item = &NodeView> {
     let nodes = view.nodes.iter();
-    nodes.filter(|node| node.rung == Role::Own && node.serves())
+    nodes.filter(|node| node.role == Role::Own && node.serves())
 }
 
 #[cfg(test)]
@@ -212,7 +212,7 @@ mod tests {
         let names: Vec<_> = ["leader"].iter().chain(names).collect();
         let members = names.iter().zip(0..).map(|(name, id)| FleetMember {
             name: (**name).into(),
-            rung: if id == 0 { Role::Leader } else { Role::Own },
+            role: if id == 0 { Role::Leader } else { Role::Own },
             ..crate::testing::member(id)
         });
         fleet.replace(members.collect(), now);

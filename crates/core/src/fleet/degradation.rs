@@ -70,14 +70,14 @@ pub fn troubles(
     registry: Option<&str>,
     now: Instant,
 ) -> Vec<String> {
-    let of = |rung: Role| {
-        let nodes = view.nodes.iter().filter(|node| node.rung == rung);
+    let of = |role: Role| {
+        let nodes = view.nodes.iter().filter(|node| node.role == role);
         let nodes: Vec<_> = nodes.filter(|node| !node.weight.drains()).collect();
         let missing = nodes
             .iter()
             .filter(|node| NodeCondition::of(node, now) == NodeCondition::Missing);
         let names: Vec<_> = missing.map(|node| &*node.name).collect();
-        missing_in_words(rung, nodes.len(), &names)
+        missing_in_words(role, nodes.len(), &names)
     };
     let missing = Role::ALL.into_iter().filter_map(of);
     let troubled = view
@@ -94,20 +94,20 @@ pub fn troubles(
         .collect()
 }
 
-fn missing_in_words(rung: Role, count: usize, names: &[&str]) -> Option<String> {
+fn missing_in_words(role: Role, count: usize, names: &[&str]) -> Option<String> {
     if names.is_empty() {
         return None;
     }
     let listed = names.join(", ");
     let verb = if names.len() == 1 { "is" } else { "are" };
     let number = names.len();
-    Some(match (rung, count) {
+    Some(match (role, count) {
         (Role::Leader, _) => format!("the leader is not fit: {listed}"),
         (Role::Own, 1) => format!("the only own node is not fit: {listed}"),
         (Role::Fallback, 1) => format!("the only fallback node is not fit: {listed}"),
         (Role::Own | Role::Fallback, _) => {
-            let rung = rung.as_str();
-            format!("{number} of {count} {rung} nodes {verb} not fit: {listed}")
+            let role = role.as_str();
+            format!("{number} of {count} {role} nodes {verb} not fit: {listed}")
         }
     })
 }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn who_is_missing_is_counted_and_named() {
-        let said = |rung, count, names: &[&str]| missing_in_words(rung, count, names);
+        let said = |role, count, names: &[&str]| missing_in_words(role, count, names);
         assert_eq!(said(Role::Own, 3, &[]), None);
         assert_eq!(
             said(Role::Own, 3, &["a"]).as_deref(),

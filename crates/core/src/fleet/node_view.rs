@@ -73,7 +73,7 @@ pub struct NodeView {
     /// What it is called in logs, labels and headers.
     pub name: Arc<str>,
     /// Where it stands in the order of asking.
-    pub rung: Role,
+    pub role: Role,
     /// Its share of the calls, once it is fit and its slow start is over.
     pub weight: Weight,
     /// When it told a head unasked, at last.

@@ -120,7 +120,7 @@ pub struct FleetMember {
     /// What it is called in logs, labels and headers.
     pub name: Arc<str>,
     /// Where it stands in the order of asking.
-    pub rung: Role,
+    pub role: Role,
     /// Its share of the calls.
     pub weight: Weight,
     /// Which methods and blocks it is asked for.

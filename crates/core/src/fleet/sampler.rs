@@ -58,7 +58,7 @@ impl Sampler {
         let mut odds = Sampler::default();
         for (place, node) in (0..).zip(nodes) {
             odds.places.push((node.id, place));
-            match node.rung {
+            match node.role {
                 _ if !node.serves() => {}
                 Role::Own => odds.own.push(place, node),
                 Role::Leader | Role::Fallback => odds.fallback.push(place, node),

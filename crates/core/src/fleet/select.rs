@@ -428,7 +428,7 @@ mod tests {
     fn fleet(weights: &[u64], now: Instant) -> Fleet {
         let mut fleet = Fleet::new(crate::testing::criteria());
         let member = |(id, weight): (u32, &u64)| FleetMember {
-            rung: if id == 0 { Role::Leader } else { Role::Own },
+            role: if id == 0 { Role::Leader } else { Role::Own },
             weight: Weight::new(*weight).unwrap(),
             ..crate::testing::member(id)
         };

@@ -69,7 +69,7 @@ mod tests {
     fn fleet(own: u32, now: Instant) -> Fleet {
         let mut fleet = Fleet::new(testing::criteria());
         let member = |id| FleetMember {
-            rung: if id == 0 { Role::Leader } else { Role::Own },
+            role: if id == 0 { Role::Leader } else { Role::Own },
             ..testing::member(id)
         };
         fleet.replace((0..=own).map(member).collect(), now);

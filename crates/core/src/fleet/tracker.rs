@@ -120,7 +120,7 @@ impl Fleet {
     fn leader_id(&self) -> Option<NodeId> {
         self.entries
             .iter()
-            .find(|e| e.member.rung == Role::Leader)
+            .find(|e| e.member.role == Role::Leader)
             .map(|e| e.member.id)
     }
 
@@ -231,7 +231,7 @@ impl Fleet {
         let own_heads: Vec<_> = self
             .entries
             .iter()
-            .filter(|e| e.member.rung == Role::Own && e.lives && self.is_ours(e) && !e.is_stuck)
+            .filter(|e| e.member.role == Role::Own && e.lives && self.is_ours(e) && !e.is_stuck)
             .filter_map(|entry| entry.head)
             .collect();
         let said = self.leader_said(probes);
@@ -248,7 +248,7 @@ impl Fleet {
     }
 
     fn leader_said(&self, probes: &[(NodeId, ProbeOutcome)]) -> LeaderReport {
-        let Some(leader) = self.entries.iter().find(|e| e.member.rung == Role::Leader) else {
+        let Some(leader) = self.entries.iter().find(|e| e.member.role == Role::Leader) else {
             return LeaderReport::Absent;
         };
         let probe = probes.iter().find(|(id, _)| *id == leader.member.id);
@@ -275,7 +275,7 @@ impl Fleet {
     fn some_own_head_is_up(&self) -> bool {
         self.entries
             .iter()
-            .any(|e| e.member.rung == Role::Own && e.lives && e.head > Some(BlockNumber(0)))
+            .any(|e| e.member.role == Role::Own && e.lives && e.head > Some(BlockNumber(0)))
     }
 
     fn judge(

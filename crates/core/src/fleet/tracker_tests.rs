@@ -17,10 +17,10 @@ struct Story {
     now: Instant,
 }
 
-fn member(id: u32, rung: Role) -> FleetMember {
+fn member(id: u32, role: Role) -> FleetMember {
     FleetMember {
         name: format!("node-{id}").into(),
-        rung,
+        role,
         ..crate::testing::member(id)
     }
 }

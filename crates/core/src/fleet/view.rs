@@ -112,10 +112,10 @@ impl FleetView {
     }
 
     /// Whether a node of this role is fit to serve.
-    pub fn has_fit(&self, rung: Role) -> bool {
+    pub fn has_fit(&self, role: Role) -> bool {
         self.nodes
             .iter()
-            .any(|node| node.rung == rung && node.serves())
+            .any(|node| node.role == role && node.serves())
     }
 
     /// Whether a node of the list is there for calls of `method`, fit or not. An empty list speaks against
@@ -136,8 +136,8 @@ impl FleetView {
 
     fn is_on(&self, tier: Tier, node: &NodeView) -> bool {
         match tier {
-            Tier::Own => node.rung == Role::Own && node.serves(),
-            Tier::Fallback => node.rung != Role::Own && node.serves(),
+            Tier::Own => node.role == Role::Own && node.serves(),
+            Tier::Fallback => node.role != Role::Own && node.serves(),
             Tier::LastResort => {
                 let others = || self.nodes.iter().filter(|other| !other.is_forked());
                 node.is_last_resort()

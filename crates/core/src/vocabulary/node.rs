@@ -1,4 +1,4 @@
-//! What a node is: its URL, weight, rung and name, as an operator wrote them down.
+//! What a node is: its URL, weight, role and name, as an operator wrote them down.
 //!
 //! A URL is parsed once. Everything after its host counts as a credential, so `Debug` and
 //! `Display` never show it; [`NodeUrl::reveal`] is the one way to the whole of it.
@@ -89,7 +89,7 @@ impl Role {
     /// Best first.
     pub const ALL: [Role; 3] = [Role::Own, Role::Leader, Role::Fallback];
 
-    /// The value of the label `rung`, and the word of the registry and the status page.
+    /// The value of the label `role`, and the word of the registry and the status page.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Own => "own",
@@ -262,7 +262,7 @@ pub struct NodeRecord {
     /// Its share of the calls.
     pub weight: Weight,
     /// Where it stands in the order of asking.
-    pub rung: Role,
+    pub role: Role,
     /// How many calls it may have in flight.
     pub in_flight_max: InFlightMax,
     /// Which methods and blocks it is asked for.
@@ -276,7 +276,7 @@ impl fmt::Debug for NodeRecord {
         f.debug_struct("NodeRecord")
             .field("name", &self.name)
             .field("weight", &self.weight)
-            .field("rung", &self.rung)
+            .field("role", &self.role)
             .finish_non_exhaustive()
     }
 }
@@ -289,7 +289,7 @@ impl NodeRecord {
             ws_url: None,
             name: None,
             weight: Weight::ONE,
-            rung: Role::Own,
+            role: Role::Own,
             in_flight_max: InFlightMax::Auto,
             purpose: NodePurpose::default(),
             headers: BTreeMap::new(),
@@ -323,7 +323,7 @@ impl NodeRecord {
             ws_url,
             name: name.into(),
             weight: self.weight,
-            rung: self.rung,
+            role: self.role,
             in_flight_max: self.in_flight_max,
             purpose: self.purpose.clone(),
             headers,
@@ -379,7 +379,7 @@ pub struct NodeSpec {
     /// Its share of the calls.
     pub weight: Weight,
     /// Where it stands in the order of asking.
-    pub rung: Role,
+    pub role: Role,
     /// How many calls it may have in flight.
     pub in_flight_max: InFlightMax,
     /// Which methods and blocks it is asked for.

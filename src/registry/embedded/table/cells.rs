@@ -44,8 +44,8 @@ pub(crate) fn recent_blocks_number(recent: RecentBlocks) -> Option<i64> {
         .and_then(|blocks| i64::try_from(blocks).ok())
 }
 
-pub(super) fn rung(text: &str) -> Option<Role> {
-    Role::ALL.into_iter().find(|rung| rung.as_str() == text)
+pub(super) fn role(text: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|role| role.as_str() == text)
 }
 
 pub(super) fn weight(number: i64) -> Option<Weight> {

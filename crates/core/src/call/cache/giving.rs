@@ -19,7 +19,7 @@ pub struct KeptAnswer {
     /// The node's name.
     pub node: Arc<str>,
     /// What that is in its list.
-    pub rung: Role,
+    pub role: Role,
     /// The block that it is of, where clients are not shown that yet.
     pub news: Option<BlockNumber>,
     /// For how long it has been kept.

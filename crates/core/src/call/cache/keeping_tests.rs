@@ -52,7 +52,7 @@ impl Story {
         let members = [ONE, OTHER].map(|id| FleetMember {
             id,
             name: "node".into(),
-            rung: Role::Own,
+            role: Role::Own,
             weight: Weight::ONE,
             purpose: NodePurpose::default(),
         });

@@ -85,7 +85,7 @@ impl World {
         let members = (0..NODES).map(|id| FleetMember {
             id: NodeId(id),
             name: "node".into(),
-            rung: Role::Own,
+            role: Role::Own,
             weight: Weight::ONE,
             purpose: NodePurpose::default(),
         });

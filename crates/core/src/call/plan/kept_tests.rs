@@ -33,7 +33,7 @@ fn kept() -> KeptAnswer {
         row: 0,
         answer: WholeAnswer::reread(bytes).expect("it is an answer"),
         node: "1".into(),
-        rung: Role::Own,
+        role: Role::Own,
         news: None,
         age: Duration::ZERO,
     }

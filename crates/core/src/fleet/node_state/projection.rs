@@ -35,7 +35,7 @@ impl NodeState {
         NodeView {
             id: self.member.id,
             name: self.member.name.clone(),
-            rung: self.member.rung,
+            role: self.member.role,
             weight: self.member.weight,
             told_unasked_at: self.told_unasked_at,
             methods: self.member.purpose.serves.clone(),

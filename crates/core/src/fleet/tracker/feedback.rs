@@ -10,12 +10,12 @@ use crate::vocabulary::node::NodeId;
 
 impl Fleet {
     /// A node has failed calls time after time. Its bench never takes the last node away that serves,
-    /// of whatever rung.
+    /// of whatever role.
     pub fn bench(&mut self, id: NodeId, now: Instant) -> Vec<FleetChange> {
         let is_needed = !self
             .entries
             .iter()
-            .any(|e| e.member.id != id && self.serves(e, e.member.rung));
+            .any(|e| e.member.id != id && self.serves(e, e.member.role));
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.member.id == id) else {
             return Vec::new();
         };

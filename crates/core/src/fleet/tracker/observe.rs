@@ -116,7 +116,7 @@ impl Fleet {
             let is_behind = entry
                 .head
                 .is_some_and(|head| head.lag_behind(reference.number) > lag_max);
-            is_behind && self.serves(entry, entry.member.rung)
+            is_behind && self.serves(entry, entry.member.role)
         })
     }
 }
@@ -155,9 +155,9 @@ mod tests {
                 (ONE, Role::Own, Weight::ONE),
                 (OTHER, Role::Own, weight),
             ];
-            let members = nodes.map(|(id, rung, weight)| FleetMember {
+            let members = nodes.map(|(id, role, weight)| FleetMember {
                 name: "node".into(),
-                rung,
+                role,
                 weight,
                 ..crate::testing::member(id.0)
             });

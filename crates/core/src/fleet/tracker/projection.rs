@@ -25,8 +25,8 @@ impl Fleet {
     pub(super) fn settle_tags(&mut self, begins_anew: bool) {
         let weighed = |tag: &dyn Fn(&NodeState) -> Option<BlockNumber>| {
             let serving = self.entries.iter().filter(|entry| {
-                let rung = entry.member.rung;
-                rung == Role::Own && self.serves(entry, rung)
+                let role = entry.member.role;
+                role == Role::Own && self.serves(entry, role)
             });
             let told = serving
                 .filter_map(|entry| Some((tag(entry)?, u64::from(entry.member.weight.get()))));
@@ -37,13 +37,13 @@ impl Fleet {
         self.finalized.hear(finalized, begins_anew);
     }
 
-    /// What the nodes of our chain tell of the head. The best rung that has one fit carries it; where
+    /// What the nodes of our chain tell of the head. The best role that has one fit carries it; where
     /// nobody is fit, all that live do.
     pub(super) fn witnesses(&self, now: Instant) -> Vec<HeadReport> {
-        let rung = [Role::Own, Role::Leader, Role::Fallback]
+        let role = [Role::Own, Role::Leader, Role::Fallback]
             .into_iter()
-            .find(|rung| self.entries.iter().any(|e| self.serves(e, *rung)));
-        let carries = |entry: &NodeState| rung.map_or(entry.lives, |rung| self.serves(entry, rung));
+            .find(|role| self.entries.iter().any(|e| self.serves(e, *role)));
+        let carries = |entry: &NodeState| role.map_or(entry.lives, |role| self.serves(entry, role));
         let witness = |entry: &NodeState| {
             let weight = u64::from(entry.member.weight.get());
             Some(HeadReport {
@@ -72,10 +72,10 @@ impl Fleet {
         (1..=REWIND_BLOCKS_MAX).contains(&below) && !entry.is_unsteady(now)
     }
 
-    /// Whether a node on `rung` gets calls in the normal run of things. One that turns out to be
+    /// Whether a node of `role` gets calls in the normal run of things. One that turns out to be
     /// on another chain doesn't, be its next round still to come.
-    pub(super) fn serves(&self, entry: &NodeState, rung: Role) -> bool {
-        entry.member.rung == rung
+    pub(super) fn serves(&self, entry: &NodeState, role: Role) -> bool {
+        entry.member.role == role
             && entry.standing.is_healthy()
             && !entry.member.weight.drains()
             && !self.is_on_another_chain(entry)
@@ -88,10 +88,10 @@ impl Fleet {
         let is_split = self
             .entries
             .iter()
-            .any(|entry| self.serves(entry, entry.member.rung) && !is_other(entry));
+            .any(|entry| self.serves(entry, entry.member.role) && !is_other(entry));
         let nodes = self.entries.iter().map(|entry| {
             let asked = ProbeExtras {
-                tags: entry.member.rung == Role::Own && self.tag_looks.is_due(),
+                tags: entry.member.role == Role::Own && self.tag_looks.is_due(),
                 compare: self.forks.height_for(entry.member.id),
                 ..ProbeExtras::default()
             };
@@ -145,7 +145,7 @@ impl Fleet {
 
     /// From the leader, once; from another leader anew.
     pub(super) fn learn_chain_id(&mut self) {
-        let leader = self.entries.iter().find(|e| e.member.rung == Role::Leader);
+        let leader = self.entries.iter().find(|e| e.member.role == Role::Leader);
         let told = leader.and_then(|leader| Some((leader.member.id, leader.chain_id?)));
         if let Some((from, id)) = told
             && self
@@ -167,7 +167,7 @@ impl Fleet {
     fn highest_head(&self, nodes: &[NodeView]) -> Option<BlockNumber> {
         let fit = nodes
             .iter()
-            .filter(|node| node.rung != Role::Leader && node.serves());
+            .filter(|node| node.role != Role::Leader && node.serves());
         let leaders = self
             .reference
             .filter(|reference| reference.source == ReferenceSource::Leader);
