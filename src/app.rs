@@ -210,11 +210,11 @@ fn chains_caps(caps: &Caps, is_alone: bool) -> Caps {
     }
 }
 
-/// The gate for what comes before its chain is known; of one chain alone it is the chain's own.
+/// The admission of what comes before its chain is known; of one chain alone it is the chain's own.
 fn entry(live: &RuntimeConfig, caps: &Caps, is_alone: bool) -> Arc<Admission> {
     let present = live.chains.now();
     match present.first().filter(|_| is_alone) {
-        Some(engine) => engine.gate.clone(),
+        Some(engine) => engine.admission.clone(),
         None => {
             let part = Caps {
                 bodies: caps.bodies / ENTRY_PART,

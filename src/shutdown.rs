@@ -101,7 +101,7 @@ impl ShutdownSignalWatch for GracefulShutdown {
             }
             Err(_) => log::warn!(
                 "{} calls, {} transactions on their way and {} sockets are cut off",
-                self.sum(|engine| engine.gate.requests() as u64),
+                self.sum(|engine| engine.admission.requests() as u64),
                 self.sum(|engine| engine.afterwork.pieces()),
                 self.sum(|engine| engine.sockets.open() as u64)
             ),
@@ -141,8 +141,8 @@ impl GracefulShutdown {
     /// Whether there is anything that would be cut off.
     fn has_work(&self) -> bool {
         let has_work = |engine: &Arc<CallState>| {
-            engine.gate.requests() > 0
-                || engine.gate.unsent_bytes() > 0
+            engine.admission.requests() > 0
+                || engine.admission.unsent_bytes() > 0
                 || engine.afterwork.pieces() > 0
                 || engine.sockets.open() > 0
         };

@@ -284,7 +284,7 @@ impl AdminApp {
     fn ready(&self) -> AdminResponse {
         let present = self.chains.now();
         // As on clients' listener: a process that hands over is asked for nothing new, and answers well.
-        let is_leaving = present.all().any(|engine| engine.gate.is_leaving());
+        let is_leaving = present.all().any(|engine| engine.admission.is_leaving());
         let (status, body) = health::report_all(&self.chains, is_leaving);
         AdminResponse::new(status, "application/json", body)
     }
@@ -296,8 +296,8 @@ fn status_of(chain: &AdminChain, chains: &AdminChains) -> AdminResponse {
         now: clock::now(),
         at: clock::unix_millis(),
     };
-    let gate = &chain.engine.gate;
-    let inside = (gate.requests(), gate.ends_connections());
+    let admission = &chain.engine.admission;
+    let inside = (admission.requests(), admission.ends_connections());
     let glances = chains.all().iter();
     let glances = glances.map(|chain| glance(chain, inside.1, moment));
     let status = status::status(chain, glances.collect(), inside, moment);

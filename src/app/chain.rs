@@ -192,13 +192,13 @@ impl ChainFactory {
         let share = Arc::new(self.limits.share());
         let made = self.made.fetch_add(1, Ordering::Relaxed);
         let salt = made.wrapping_mul(SALT_STEP);
-        let gate = Arc::new(Admission::of(self.premises.clone(), share.clone(), salt));
+        let admission = Arc::new(Admission::of(self.premises.clone(), share.clone(), salt));
         let afterwork = Arc::new(BackgroundSends::new(share.clone()));
         let taken = Arc::new(SharedWrites::new(share.clone()));
         let cache = from_settings::chain_cache(self.cache.as_ref(), stored);
-        let policy = from_settings::policy(settings, gate.caps(), cache.as_deref());
+        let policy = from_settings::policy(settings, admission.caps(), cache.as_deref());
         CallState {
-            lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
+            lookups: Arc::new(Lookups::new(&pool, &admission, &afterwork, &taken)),
             pool,
             policy: ArcSwap::from_pointee(policy),
             budget: RetryBudget::new(from_settings::rates(settings), clock::now()),
@@ -212,7 +212,7 @@ impl ChainFactory {
             leader_share: Mutex::default(),
             hub: Arc::default(),
             sockets: Arc::new(SocketCounter::of(self.sockets.clone(), share)),
-            gate,
+            admission,
         }
     }
 
@@ -345,8 +345,8 @@ impl ChainFactory {
         engine.sockets.leave();
         self.metrics.forget_chain(&chain.name);
         let is_idle = move || {
-            engine.gate.requests() == 0
-                && engine.gate.unsent_bytes() == 0
+            engine.admission.requests() == 0
+                && engine.admission.unsent_bytes() == 0
                 && engine.afterwork.pieces() == 0
                 && engine.sockets.open() == 0
         };
@@ -359,7 +359,8 @@ impl RunningChain {
     /// Puts `settings` in force, for whatever begins from now on.
     pub(super) fn apply(&self, settings: &Settings) {
         let engine = &self.engine;
-        let policy = from_settings::policy(settings, engine.gate.caps(), engine.cache.as_deref());
+        let policy =
+            from_settings::policy(settings, engine.admission.caps(), engine.cache.as_deref());
         engine.policy.store(Arc::new(policy));
         engine
             .budget

@@ -413,8 +413,8 @@ mod tests {
 
     /// What a call that is treated so gets while so many bytes are left, and whether it was asked.
     async fn answered(treatment: Treatment, left: usize, result: &str) -> (bool, bool) {
-        let gate = Admission::default();
-        let room = gate.room(left as u64);
+        let admission = Admission::default();
+        let room = admission.room(left as u64);
         let mut was_asked = false;
         let serve = async {
             was_asked = true;
@@ -441,8 +441,8 @@ mod tests {
 
     #[test]
     fn an_answer_made_here_needs_no_room() {
-        let gate = Admission::default();
-        let room = gate.room(0);
+        let admission = Admission::default();
+        let room = admission.room(0);
         let served = hold(ServedAnswer::here(CallReply::Here("{}".into())), &room);
         assert!(matches!(served.answer, CallReply::Here(_)));
     }

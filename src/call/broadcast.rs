@@ -232,7 +232,7 @@ impl<'a> BroadcastCall<'a> {
         };
         let (say, mut hear) = mpsc::channel(NODES_MAX);
         let delivery = BroadcastRound {
-            fan: fanout::ask_all(&engine.pool, &engine.gate, nodes, &question),
+            fan: fanout::ask_all(&engine.pool, &engine.admission, nodes, &question),
             taken: engine.taken.clone(),
             tx: self.tx.clone(),
             client: self.terms.client,
@@ -391,8 +391,8 @@ mod tests {
             &Answer::read(&bytes, UpstreamCallId::FIRST).unwrap(),
         );
         let over = answer.bytes() - WHOLE_BYTES_MAX;
-        let gate = Admission::default();
-        let room = gate.room(over as u64);
+        let admission = Admission::default();
+        let room = admission.room(over as u64);
         assert!(matches!(held(answer.clone(), &room), CallReply::Whole(_)));
         assert!(!room.hold(1));
         let refused = held(answer, &room);

@@ -38,7 +38,7 @@ pub struct CallState {
     pub policy: ArcSwap<Policy>,
     pub budget: RetryBudget,
     pub metrics: Arc<ChainMetrics>,
-    pub gate: Arc<Admission>,
+    pub admission: Arc<Admission>,
     pub flights: Singleflight,
     /// Answers that are kept; `None`: none is.
     pub cache: Option<Arc<AnswerCache>>,

@@ -63,24 +63,24 @@ pub type Fanout = FuturesUnordered<BoxFuture<'static, NodeAnswer>>;
 /// Asks `nodes`; whoever lets go of the result stops asking.
 pub fn ask_all(
     pool: &Arc<FleetState>,
-    gate: &Arc<Admission>,
+    admission: &Arc<Admission>,
     nodes: &[NodeId],
     question: &FanoutCall,
 ) -> Fanout {
-    let ask = |id: &NodeId| ask(pool, gate, (*id, None), question.clone());
+    let ask = |id: &NodeId| ask(pool, admission, (*id, None), question.clone());
     nodes.iter().map(ask).collect()
 }
 
 /// Asks one node, in `place` where the question was given one there.
 pub fn ask(
     pool: &Arc<FleetState>,
-    gate: &Arc<Admission>,
+    admission: &Arc<Admission>,
     (node, place): (NodeId, Option<NodePlace>),
     question: FanoutCall,
 ) -> BoxFuture<'static, NodeAnswer> {
     let asker = FanoutTask {
         pool: pool.clone(),
-        gate: gate.clone(),
+        admission: admission.clone(),
         snapshot: pool.snapshot(),
         question,
     };
@@ -89,7 +89,7 @@ pub fn ask(
 
 struct FanoutTask {
     pool: Arc<FleetState>,
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
     snapshot: Arc<Snapshot>,
     question: FanoutCall,
 }
@@ -121,7 +121,7 @@ impl FanoutTask {
             };
         };
         let bytes_max = self.question.bytes_max.min(LONG_BYTES_MAX);
-        let room = self.gate.room(bytes_max);
+        let room = self.admission.room(bytes_max);
         let following = self.question.path.as_ref();
         let wanted = AttemptSpec {
             id: "",

@@ -79,14 +79,14 @@ pub fn engine_with(name: &ChainName, limits: SocketLimits) -> Arc<CallState> {
         burst: 0.0,
     };
     let pool = Arc::new(FleetState::new(fleet).called(name));
-    let (gate, taken, afterwork) = (Arc::default(), Arc::default(), Arc::default());
+    let (admission, taken, afterwork) = (Arc::default(), Arc::default(), Arc::default());
     Arc::new(CallState {
-        lookups: Arc::new(Lookups::new(&pool, &gate, &afterwork, &taken)),
+        lookups: Arc::new(Lookups::new(&pool, &admission, &afterwork, &taken)),
         pool,
         policy: ArcSwap::from_pointee(policy),
         budget: RetryBudget::new(rates, clock::now()),
         metrics: ChainMetrics::alone(),
-        gate,
+        admission,
         flights: Default::default(),
         cache: None,
         taken,

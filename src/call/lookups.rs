@@ -43,7 +43,7 @@ type LookupReceiver = watch::Receiver<Option<NodeAnswer>>;
 /// The look-ups under way.
 pub struct Lookups {
     pool: Arc<FleetState>,
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
     afterwork: Arc<BackgroundSends>,
     taken: Arc<SharedWrites>,
     open: Mutex<HashMap<LookupKey, OpenLookup>>,
@@ -73,13 +73,13 @@ pub struct LookupRequest<'a> {
 impl Lookups {
     pub fn new(
         pool: &Arc<FleetState>,
-        gate: &Arc<Admission>,
+        admission: &Arc<Admission>,
         afterwork: &Arc<BackgroundSends>,
         taken: &Arc<SharedWrites>,
     ) -> Lookups {
         Lookups {
             pool: pool.clone(),
-            gate: gate.clone(),
+            admission: admission.clone(),
             afterwork: afterwork.clone(),
             taken: taken.clone(),
             open: Mutex::default(),
@@ -180,7 +180,7 @@ impl Lookups {
             path: None,
         };
         let task = LookupTask {
-            asked: fanout::ask(&self.pool, &self.gate, (node, place.take()), question),
+            asked: fanout::ask(&self.pool, &self.admission, (node, place.take()), question),
             hash: wish.hash,
             lookups: self.clone(),
             begun_at: now,

@@ -135,7 +135,7 @@ async fn ask(
         trace: terms.trace,
         path: terms.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.pool, &engine.gate, &nodes, &question);
+    let mut fan = fanout::ask_all(&engine.pool, &engine.admission, &nodes, &question);
     let mut counts = NonceCounts::default();
     let mut best = None;
     loop {
@@ -219,7 +219,7 @@ async fn counted(
         trace: terms.trace,
         path: terms.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.pool, &engine.gate, nodes, &question);
+    let mut fan = fanout::ask_all(&engine.pool, &engine.admission, nodes, &question);
     let mut counts = Vec::new();
     while let Some(heard) = fan.next().await {
         let result = heard.answer.as_ref().and_then(WholeAnswer::result);

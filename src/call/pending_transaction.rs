@@ -116,7 +116,7 @@ async fn mined(
         trace: terms.trace,
         path: terms.origin.part(AttemptKind::Lookup),
     };
-    let mut fan = fanout::ask_all(&engine.pool, &engine.gate, ahead, &question);
+    let mut fan = fanout::ask_all(&engine.pool, &engine.admission, ahead, &question);
     let mut has_denied = false;
     while let Some(heard) = fan.next().await {
         let Some(answer) = heard

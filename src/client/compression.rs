@@ -17,7 +17,7 @@ const AT_ONCE_BYTES_MAX: usize = 64 << 10;
 
 /// Packs an answer, where the client asks for it and it is worth it, and there is room for the work.
 pub fn pack<'a>(
-    gate: &'a Admission,
+    admission: &'a Admission,
     asked: &RequestHead,
     mut outgoing: ClientResponse<'a>,
 ) -> ClientResponse<'a> {
@@ -31,7 +31,7 @@ pub fn pack<'a>(
         return outgoing;
     }
     let tools = asked.accepts.best().and_then(|coding| {
-        let load = gate.load(PACKER_BYTES)?;
+        let load = admission.load(PACKER_BYTES)?;
         Some((coding, Compressor::new(coding)?, load))
     });
     let Some((coding, packer, load)) = tools else {

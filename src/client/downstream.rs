@@ -36,7 +36,7 @@ pub trait Downstream: Send {
 
     /// It is known for which chain it is: what it holds from now on counts as that chain's. `false`: the chain has
     /// as many connections as it may.
-    fn settle(&mut self, gate: &Arc<Admission>) -> bool;
+    fn settle(&mut self, admission: &Arc<Admission>) -> bool;
 
     /// Tells a client that waits for our word to send its body.
     fn send_continue(&mut self) -> impl Future<Output = Result<(), ClientGone>> + Send;

@@ -107,7 +107,7 @@ impl Endpoint {
         (engine, policy): (&CallState, &Policy),
     ) -> Result<(), ClientGone> {
         let outgoing = match self.packs {
-            true => compression::pack(&engine.gate, caller.asked(), outgoing),
+            true => compression::pack(&engine.admission, caller.asked(), outgoing),
             false => outgoing,
         };
         let (status, may_be_tried_again) = (outgoing.status, outgoing.may_be_tried_again);
@@ -149,20 +149,20 @@ impl Endpoint {
         policy: &Policy,
     ) -> Result<(), ClientGone> {
         let arrived_at = clock::now();
-        let gate = &engine.gate;
+        let admission = &engine.admission;
         let bytes_max = policy.limits.body_bytes_max;
         let address = caller.asked().client_address(&policy.proxies);
         let chain = &engine.pool.chain;
         let origin = request_origin::of_request(caller, policy, address, arrived_at, chain);
         let of_chain = (&**engine, policy, &origin);
-        if !caller.settle(gate) {
+        if !caller.settle(admission) {
             return self
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
                 .await;
         }
-        let who = gate.caller(address);
+        let who = admission.caller(address);
         let head_bytes = caller.asked().kept_bytes();
-        let pass = gate.enter(who);
+        let pass = admission.enter(who);
         let Some(mut pass) = pass.and_then(|mut pass| pass.hold(head_bytes).then_some(pass)) else {
             return self
                 .refuse_call(caller, of_chain, Refusal::OverCapacity)
@@ -182,7 +182,7 @@ impl Endpoint {
         engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         let asked = caller.asked();
         let bytes_max = policy.limits.answer_bytes_max;
-        let room = gate.room(bytes_max);
+        let room = admission.room(bytes_max);
         let terms = CallContext {
             policy,
             arrived_at,
@@ -212,7 +212,7 @@ impl Endpoint {
         if let Poll::Ready(sent) = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await {
             return sent;
         }
-        let _unsent = gate.unsent(who, held).ok_or(ClientGone)?;
+        let _unsent = admission.unsent(who, held).ok_or(ClientGone)?;
         sending.await
     }
 

@@ -36,7 +36,7 @@ struct Held {
 
 #[derive(Debug)]
 struct Piece {
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
     caller: Caller,
     bytes: u64,
 }
@@ -62,20 +62,20 @@ impl Backlog {
         }
     }
 
-    /// The connection calls the chain behind `gate`; `false` when that has as many connections as it may.
-    pub fn settle(&self, gate: &Arc<Admission>) -> bool {
-        ChainConnection::settle(&mut self.held().place, gate)
+    /// The connection calls the chain behind `admission`; `false` when that has as many connections as it may.
+    pub fn settle(&self, admission: &Arc<Admission>) -> bool {
+        ChainConnection::settle(&mut self.held().place, admission)
     }
 
-    /// The codec is about to get so many bytes, of an answer of the chain behind `gate`; `false`: there is no room
+    /// The codec is about to get so many bytes, of an answer of the chain behind `admission`; `false`: there is no room
     /// for them.
-    pub fn put(&self, gate: &Arc<Admission>, bytes: usize) -> bool {
+    pub fn put(&self, admission: &Arc<Admission>, bytes: usize) -> bool {
         let bytes = bytes as u64;
-        let caller = gate.caller(self.address);
-        let has_room = gate.hold_unsent(caller, bytes);
+        let caller = admission.caller(self.address);
+        let has_room = admission.hold_unsent(caller, bytes);
         if has_room {
             self.bytes.fetch_add(bytes, Ordering::AcqRel);
-            self.held().note(gate, caller, bytes);
+            self.held().note(admission, caller, bytes);
         }
         has_room
     }
@@ -86,7 +86,7 @@ impl Backlog {
         let mut held = self.held();
         while let Some(piece) = held.pieces.front_mut().filter(|_| left > 0) {
             let taken = piece.bytes.min(left);
-            piece.gate.release_unsent(piece.caller, taken);
+            piece.admission.release_unsent(piece.caller, taken);
             piece.bytes -= taken;
             left -= taken;
             if piece.bytes == 0 {
@@ -106,11 +106,11 @@ impl Backlog {
 }
 
 impl Held {
-    fn note(&mut self, gate: &Arc<Admission>, caller: Caller, bytes: u64) {
+    fn note(&mut self, admission: &Arc<Admission>, caller: Caller, bytes: u64) {
         match self.pieces.back_mut() {
-            Some(last) if Arc::ptr_eq(&last.gate, gate) => last.bytes += bytes,
+            Some(last) if Arc::ptr_eq(&last.admission, admission) => last.bytes += bytes,
             Some(_) | None => self.pieces.push_back(Piece {
-                gate: gate.clone(),
+                admission: admission.clone(),
                 caller,
                 bytes,
             }),
@@ -121,7 +121,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         for piece in &self.pieces {
-            piece.gate.release_unsent(piece.caller, piece.bytes);
+            piece.admission.release_unsent(piece.caller, piece.bytes);
         }
     }
 }
@@ -133,28 +133,28 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_more_to_say_waits_until_some_of_it_is_written() {
-        let gate = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::default());
         let backlog = Backlog::new(None);
         let full = usize::try_from(BYTES_MAX).unwrap();
-        assert!(backlog.put(&gate, full - 1));
+        assert!(backlog.put(&admission, full - 1));
         assert!(backlog.has_room().now_or_never().is_some());
-        assert!(backlog.put(&gate, 1));
+        assert!(backlog.put(&admission, 1));
         let mut waits = Box::pin(backlog.has_room());
         assert!(waits.as_mut().now_or_never().is_none());
         backlog.wrote(1);
         assert!(waits.now_or_never().is_some());
-        assert_eq!(gate.unsent_bytes(), BYTES_MAX - 1);
+        assert_eq!(admission.unsent_bytes(), BYTES_MAX - 1);
         backlog.wrote(2 * full);
-        assert_eq!(gate.unsent_bytes(), 0);
-        assert!(backlog.put(&gate, 7));
+        assert_eq!(admission.unsent_bytes(), 0);
+        assert!(backlog.put(&admission, 7));
         drop(backlog);
-        assert_eq!(gate.unsent_bytes(), 0);
+        assert_eq!(admission.unsent_bytes(), 0);
     }
 
     #[test]
     fn what_waits_is_each_chains_own_until_it_is_written() {
         let [one, other] = [(); 2].map(|()| Arc::new(Admission::default()));
-        let counts = || [&one, &other].map(|gate| gate.unsent_bytes());
+        let counts = || [&one, &other].map(|admission| admission.unsent_bytes());
         let backlog = Backlog::new(None);
         assert!(backlog.put(&one, 100) && backlog.put(&one, 50) && backlog.put(&other, 1000));
         assert_eq!(counts(), [150, 1000]);

@@ -25,11 +25,13 @@ pub struct MetricsApp {
 /// The metrics as of now, for Prometheus.
 pub fn scrape(metrics: &ProcessMetrics, chains: &Chains) -> String {
     let present = chains.now();
-    let gates = || present.all().map(|engine| &engine.gate);
+    let admissions = || present.all().map(|engine| &engine.admission);
     metrics.show_used(&ProcessUse {
-        requests: gates().map(|gate| gate.requests()).sum(),
-        request_bytes: gates().map(|gate| gate.bytes()).sum(),
-        answer_bytes: gates().map(|gate| gate.answers_bytes()).sum(),
+        requests: admissions().map(|admission| admission.requests()).sum(),
+        request_bytes: admissions().map(|admission| admission.bytes()).sum(),
+        answer_bytes: admissions()
+            .map(|admission| admission.answers_bytes())
+            .sum(),
         cache: present.all().find_map(cache_fill).unwrap_or_default(),
     });
     for engine in present.all() {

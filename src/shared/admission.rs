@@ -1,4 +1,4 @@
-//! The gate of a chain: how much of its calls may be inside at once.
+//! The admission of a chain: how much of its calls may be inside at once.
 //!
 //! What is sent to us is counted as it comes, whether its length was announced or not (a chunked
 //! body, the fragments of a message): an announcement is only a word, and a client that announces
@@ -41,7 +41,7 @@ impl Default for Admission {
 /// Bytes that are held without a request's place; given back when dropped.
 #[derive(Debug)]
 pub struct HeldBytes<'a> {
-    gate: &'a Admission,
+    admission: &'a Admission,
     bytes: usize,
 }
 
@@ -49,7 +49,7 @@ pub struct HeldBytes<'a> {
 /// work: an answer that its client doesn't take holds no place.
 #[derive(Debug)]
 pub struct Permit<'a> {
-    gate: &'a Admission,
+    admission: &'a Admission,
     caller: Caller,
     bytes: usize,
 }
@@ -57,7 +57,7 @@ pub struct Permit<'a> {
 /// What waits for a client to take it; given back when dropped.
 #[derive(Debug)]
 pub struct UnsentBytes<'a> {
-    gate: &'a Admission,
+    admission: &'a Admission,
     caller: Caller,
     bytes: u64,
 }
@@ -101,7 +101,7 @@ impl Admission {
         let own = &self.house.usage(caller).requests;
         let own_before = own.fetch_add(1, Ordering::Relaxed) as u64;
         let permit = Permit {
-            gate: self,
+            admission: self,
             caller,
             bytes: 0,
         };
@@ -128,7 +128,7 @@ impl Admission {
     pub fn unsent(&self, caller: Caller, bytes: usize) -> Option<UnsentBytes<'_>> {
         let bytes = bytes.max(UNSENT_BYTES_MIN) as u64;
         self.hold_unsent(caller, bytes).then(|| UnsentBytes {
-            gate: self,
+            admission: self,
             caller,
             bytes,
         })
@@ -183,7 +183,10 @@ impl Admission {
 
     /// Room for `bytes`, for as long as the result is held; `None` when there is none.
     pub fn load(&self, bytes: usize) -> Option<HeldBytes<'_>> {
-        self.hold(bytes).then(|| HeldBytes { gate: self, bytes })
+        self.hold(bytes).then(|| HeldBytes {
+            admission: self,
+            bytes,
+        })
     }
 
     /// Gives room back that was held.
@@ -225,7 +228,7 @@ impl HeldBytes<'_> {
     /// Takes room for so many bytes in all; `false` when there is none.
     pub fn grow(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let has_room = self.gate.hold_more(self.bytes, more);
+        let has_room = self.admission.hold_more(self.bytes, more);
         if has_room {
             self.bytes += more;
         }
@@ -236,7 +239,7 @@ impl HeldBytes<'_> {
 impl Permit<'_> {
     /// Takes room for `bytes` more; `false` when there is none.
     pub fn hold(&mut self, bytes: usize) -> bool {
-        let has_room = self.gate.hold_more(self.bytes, bytes);
+        let has_room = self.admission.hold_more(self.bytes, bytes);
         if has_room {
             self.bytes += bytes;
         }
@@ -250,20 +253,20 @@ fn count(bytes: u64) -> usize {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.gate.leave(self.caller);
-        self.gate.release(self.bytes);
+        self.admission.leave(self.caller);
+        self.admission.release(self.bytes);
     }
 }
 
 impl Drop for UnsentBytes<'_> {
     fn drop(&mut self) {
-        self.gate.release_unsent(self.caller, self.bytes);
+        self.admission.release_unsent(self.caller, self.bytes);
     }
 }
 
 impl Drop for HeldBytes<'_> {
     fn drop(&mut self) {
-        self.gate.release(self.bytes);
+        self.admission.release(self.bytes);
     }
 }
 
@@ -275,7 +278,7 @@ mod tests {
 
     const REQUESTS: usize = 40;
 
-    fn gate() -> Admission {
+    fn admission() -> Admission {
         Admission::new(Caps {
             requests: REQUESTS,
             bodies: 100,
@@ -285,30 +288,31 @@ mod tests {
         })
     }
 
-    fn caller(gate: &Admission, last: u8) -> Caller {
-        gate.caller(Some(IpAddr::from([10, 0, 0, last])))
+    fn caller(admission: &Admission, last: u8) -> Caller {
+        admission.caller(Some(IpAddr::from([10, 0, 0, last])))
     }
 
     #[test]
     fn one_caller_has_his_share_of_places_and_others_find_theirs() {
-        let gate = gate();
-        let (greedy, quiet) = (caller(&gate, 1), caller(&gate, 2));
-        let mut inside: Vec<_> = std::iter::from_fn(|| gate.enter(greedy)).collect();
+        let admission = admission();
+        let (greedy, quiet) = (caller(&admission, 1), caller(&admission, 2));
+        let mut inside: Vec<_> = std::iter::from_fn(|| admission.enter(greedy)).collect();
         assert_eq!(inside.len(), REQUESTS * SHARE / (SHARE + 1));
-        let first = gate.enter(quiet);
-        assert!(first.is_some() && gate.enter(greedy).is_none());
+        let first = admission.enter(quiet);
+        assert!(first.is_some() && admission.enter(greedy).is_none());
         inside.pop();
-        assert!(gate.enter(quiet).is_some());
+        assert!(admission.enter(quiet).is_some());
         drop(inside);
         drop(first);
-        assert_eq!(gate.requests(), 0);
-        assert!(gate.enter(greedy).is_some());
+        assert_eq!(admission.requests(), 0);
+        assert!(admission.enter(greedy).is_some());
     }
 
     #[test]
     fn the_house_is_full_at_its_limit_and_has_room_again_when_one_leaves() {
-        let gate = gate();
-        let enter = |turn: usize| gate.enter(caller(&gate, u8::try_from(turn % 200).unwrap()));
+        let admission = admission();
+        let enter =
+            |turn: usize| admission.enter(caller(&admission, u8::try_from(turn % 200).unwrap()));
         let mut inside: Vec<_> = (0..1000).filter_map(enter).collect();
         assert_eq!(inside.len(), REQUESTS);
         inside.pop();
@@ -317,56 +321,62 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_client_holds_no_place_and_is_bounded_for_each_and_in_all() {
-        let gate = gate();
-        let (greedy, quiet) = (caller(&gate, 1), caller(&gate, 2));
-        let waiting: Vec<_> = std::iter::from_fn(|| gate.unsent(greedy, 1)).collect();
+        let admission = admission();
+        let (greedy, quiet) = (caller(&admission, 1), caller(&admission, 2));
+        let waiting: Vec<_> = std::iter::from_fn(|| admission.unsent(greedy, 1)).collect();
         assert_eq!(waiting.len(), 19, "4 KiB each, three quarters of 100");
-        assert!(gate.unsent(quiet, 8 << 10).is_some());
-        assert_eq!((gate.requests(), gate.unsent_bytes()), (0, 19 * 4096));
-        assert!(gate.unsent(quiet, 30 << 10).is_none(), "more than is left");
+        assert!(admission.unsent(quiet, 8 << 10).is_some());
+        assert_eq!(
+            (admission.requests(), admission.unsent_bytes()),
+            (0, 19 * 4096)
+        );
+        assert!(
+            admission.unsent(quiet, 30 << 10).is_none(),
+            "more than is left"
+        );
         drop(waiting);
-        assert_eq!(gate.unsent_bytes(), 0);
+        assert_eq!(admission.unsent_bytes(), 0);
     }
 
     #[test]
     fn bytes_are_held_to_the_limit_and_given_back() {
-        let gate = gate();
-        let mut one = gate.enter(caller(&gate, 1)).unwrap();
+        let admission = admission();
+        let mut one = admission.enter(caller(&admission, 1)).unwrap();
         assert!(one.hold(99));
-        let mut other = gate.enter(caller(&gate, 2)).unwrap();
+        let mut other = admission.enter(caller(&admission, 2)).unwrap();
         assert!(!other.hold(2));
         assert!(other.hold(1));
-        assert_eq!(gate.bytes(), 100);
+        assert_eq!(admission.bytes(), 100);
         drop(one);
-        assert_eq!(gate.bytes(), 1);
+        assert_eq!(admission.bytes(), 1);
         assert!(other.hold(99));
-        let mut load = gate.load(0).unwrap();
+        let mut load = admission.load(0).unwrap();
         assert!(!load.grow(1));
         drop(other);
-        assert!(load.grow(60) && load.grow(40) && gate.bytes() == 60);
+        assert!(load.grow(60) && load.grow(40) && admission.bytes() == 60);
         drop(load);
-        assert_eq!(gate.bytes(), 0);
+        assert_eq!(admission.bytes(), 0);
     }
 
     #[test]
     fn what_is_long_leaves_room_for_what_is_short() {
         let bodies = 600 << 10;
-        let gate = Admission::new(Caps {
+        let admission = Admission::new(Caps {
             bodies,
             ..Caps::ROOMY
         });
-        let mut long = gate.enter(caller(&gate, 1)).unwrap();
+        let mut long = admission.enter(caller(&admission, 1)).unwrap();
         assert!(!long.hold(bodies * 5 / 6 + 1));
         assert!(long.hold(bodies * 5 / 6) && !long.hold(1));
-        assert!(!gate.load(0).unwrap().grow(SHORT_BYTES_MAX + 1));
+        assert!(!admission.load(0).unwrap().grow(SHORT_BYTES_MAX + 1));
         let short = || {
-            let mut pass = gate.enter(caller(&gate, 2)).unwrap();
+            let mut pass = admission.enter(caller(&admission, 2)).unwrap();
             pass.hold(SHORT_BYTES_MAX).then_some(pass)
         };
         let inside: Vec<_> = std::iter::from_fn(short).collect();
         assert_eq!(inside.len(), 25, "as many as there is room for");
         drop((long, inside));
-        assert_eq!(gate.bytes(), 0);
+        assert_eq!(admission.bytes(), 0);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn is_fair(own: usize, all: usize, max: usize) -> bool {
     own < max.saturating_sub(all).saturating_mul(SHARE)
 }
 
-/// A caller, as the gate knows him.
+/// A caller, as an admission knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(u16);
 

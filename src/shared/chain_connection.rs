@@ -8,26 +8,28 @@ use crate::shared::house_limits::Resource;
 /// A connection's place among its chain's; given back when dropped.
 #[derive(Debug)]
 pub struct ChainConnection {
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
 }
 
 impl ChainConnection {
     /// `None` when the chain has as many as it may.
-    fn take(gate: &Arc<Admission>) -> Option<ChainConnection> {
-        let has_room = gate.share().take(Resource::Connections, 1);
-        has_room.then(|| ChainConnection { gate: gate.clone() })
+    fn take(admission: &Arc<Admission>) -> Option<ChainConnection> {
+        let has_room = admission.share().take(Resource::Connections, 1);
+        has_room.then(|| ChainConnection {
+            admission: admission.clone(),
+        })
     }
 
-    /// Lets the connection with this `place` be of the chain behind `gate` from now on; `false` when that has as
+    /// Lets the connection with this `place` be of the chain behind `admission` from now on; `false` when that has as
     /// many as it may: then it stays what it was.
-    pub fn settle(place: &mut Option<ChainConnection>, gate: &Arc<Admission>) -> bool {
+    pub fn settle(place: &mut Option<ChainConnection>, admission: &Arc<Admission>) -> bool {
         if place
             .as_ref()
-            .is_some_and(|place| Arc::ptr_eq(&place.gate, gate))
+            .is_some_and(|place| Arc::ptr_eq(&place.admission, admission))
         {
             return true;
         }
-        let Some(taken) = ChainConnection::take(gate) else {
+        let Some(taken) = ChainConnection::take(admission) else {
             return false;
         };
         *place = Some(taken);
@@ -37,7 +39,7 @@ impl ChainConnection {
 
 impl Drop for ChainConnection {
     fn drop(&mut self) {
-        self.gate.share().give(Resource::Connections, 1);
+        self.admission.share().give(Resource::Connections, 1);
     }
 }
 
@@ -48,7 +50,7 @@ mod tests {
     use crate::shared::premises::Premises;
     use forebay_core::vocabulary::caps::Caps;
 
-    fn gates() -> [Arc<Admission>; 2] {
+    fn admissions() -> [Arc<Admission>; 2] {
         let caps = Caps {
             connections: 16,
             ..Caps::ROOMY
@@ -59,11 +61,11 @@ mod tests {
         shares.map(|(share, salt)| Arc::new(Admission::of(house.clone(), share, salt)))
     }
 
-    fn fill(gate: &Arc<Admission>) -> Vec<Option<ChainConnection>> {
+    fn fill(admission: &Arc<Admission>) -> Vec<Option<ChainConnection>> {
         let mut places = Vec::new();
         loop {
             let mut place = None;
-            if !ChainConnection::settle(&mut place, gate) {
+            if !ChainConnection::settle(&mut place, admission) {
                 return places;
             }
             places.push(place);
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn one_chain_leaves_another_its_reserve_of_connections_and_all_have_no_more_than_there_are() {
-        let [one, other] = gates();
+        let [one, other] = admissions();
         let ones = fill(&one);
         // A quarter of its own, and three quarters of the half that is shared.
         assert_eq!(ones.len(), 10);
@@ -86,12 +88,13 @@ mod tests {
 
     #[test]
     fn a_connection_counts_once_as_that_chains_which_it_called_last() {
-        let [one, other] = gates();
+        let [one, other] = admissions();
         let mut place = None;
         for _ in 0..3 {
             assert!(ChainConnection::settle(&mut place, &one));
         }
-        let counts = || [&one, &other].map(|gate| gate.share().own(Resource::Connections));
+        let counts =
+            || [&one, &other].map(|admission| admission.share().own(Resource::Connections));
         assert_eq!(counts(), [1, 0]);
         assert!(ChainConnection::settle(&mut place, &other));
         assert_eq!(counts(), [0, 1]);

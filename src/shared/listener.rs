@@ -22,7 +22,7 @@ use forebay_core::vocabulary::client::Client;
 /// One client's ear.
 pub struct ClientSubscriptions {
     hub: Arc<Hub>,
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
     metrics: Arc<ChainMetrics>,
     pub outbox: Arc<Outbox>,
     subscriptions_max: usize,
@@ -48,13 +48,13 @@ pub struct SubscriptionBatch<'a> {
 impl ClientSubscriptions {
     pub fn new(
         hub: &Arc<Hub>,
-        gate: &Arc<Admission>,
+        admission: &Arc<Admission>,
         metrics: &Arc<ChainMetrics>,
         (client, subscriptions_max): (Client, usize),
     ) -> ClientSubscriptions {
         ClientSubscriptions {
             hub: hub.clone(),
-            gate: gate.clone(),
+            admission: admission.clone(),
             metrics: metrics.clone(),
             outbox: Arc::new(Outbox::of(client)),
             subscriptions_max,
@@ -106,7 +106,7 @@ impl ClientSubscriptions {
 
     /// Takes a place for one more.
     fn admit(&self, topic: &Topic) -> Result<SubscriptionId, Refusal> {
-        if self.gate.ends_connections() {
+        if self.admission.ends_connections() {
             return Err(Refusal::Leaving);
         }
         let mut subscriptions = self.subscriptions();

@@ -29,10 +29,10 @@ async fn autobahn_finds_no_failure() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        let gate = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::default());
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(echo(stream, gate.clone()));
+            tokio::spawn(echo(stream, admission.clone()));
         }
     });
     let reports = tokio::task::spawn_blocking(move || fuzz(port))
@@ -82,14 +82,15 @@ fn fuzz(port: u16) -> Value {
     index["forebay"].clone()
 }
 
-async fn echo(mut stream: TcpStream, gate: Arc<Admission>) {
+async fn echo(mut stream: TcpStream, admission: Arc<Admission>) {
     let accept = handshake(&mut stream).await;
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     stream.write_all(answer.as_bytes()).await.unwrap();
-    let wire = WebsocketConnection::new(MeteredStream::new(stream, gate), MESSAGE_BYTES_MAX).await;
+    let wire =
+        WebsocketConnection::new(MeteredStream::new(stream, admission), MESSAGE_BYTES_MAX).await;
     let ending = loop {
         let said = match wire.next().await {
             Ok(said) => said,

@@ -185,7 +185,7 @@ impl BroadcastCall<'_> {
             trace: self.terms.trace,
             path: self.terms.origin.part(AttemptKind::Lookup),
         };
-        fanout::ask_all(&self.engine.pool, &self.engine.gate, nodes, &question)
+        fanout::ask_all(&self.engine.pool, &self.engine.admission, nodes, &question)
     }
 
     fn lookup_end(&self) -> Instant {

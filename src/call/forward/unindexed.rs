@@ -95,7 +95,7 @@ impl<'a> ForwardedCall<'a> {
             trace: self.terms.trace,
             path: self.terms.origin.part(AttemptKind::Lookup),
         };
-        let mut heard = fanout::ask_all(&engine.pool, &engine.gate, &nodes, &question);
+        let mut heard = fanout::ask_all(&engine.pool, &engine.admission, &nodes, &question);
         while let Some(heard) = heard.next().await {
             let result = heard.answer.as_ref().and_then(|answer| answer.result());
             if let Some(result) = result.filter(|result| *result != b"null") {

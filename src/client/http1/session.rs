@@ -122,13 +122,13 @@ impl<'e> Http1Session<'e> {
     pub async fn next(&mut self) -> SessionStep {
         let mut reader = Http1HeadReader::default();
         let mut deadline = None;
-        let gate = &self.endpoint.entry;
+        let admission = &self.endpoint.entry;
         // A long head counts as it comes.
         let mut held: Option<HeldBytes<'_>> = None;
         loop {
             let bytes = self.input.bytes.len();
             if bytes > HEAD_BYTES_FREE {
-                held = held.or_else(|| gate.load(0));
+                held = held.or_else(|| admission.load(0));
                 if !held.as_mut().is_some_and(|held| held.grow(bytes)) {
                     return self.refused(Refusal::OverCapacity);
                 }
@@ -262,8 +262,8 @@ impl Downstream for Http1Session<'_> {
         self.keeps = false;
     }
 
-    fn settle(&mut self, gate: &Arc<Admission>) -> bool {
-        ChainConnection::settle(&mut self.place, gate)
+    fn settle(&mut self, admission: &Arc<Admission>) -> bool {
+        ChainConnection::settle(&mut self.place, admission)
     }
 
     async fn send_continue(&mut self) -> Result<(), ClientGone> {

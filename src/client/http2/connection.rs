@@ -134,8 +134,8 @@ impl Http2Session {
         let backlog = self.backlog.clone();
         // Made on the heap: a task is moved several times before it runs.
         self.streams.spawn(Box::pin(async move {
-            let gate = endpoint.entry.clone();
-            let stream = Http2Stream::new(read, (body, respond), backlog, gate);
+            let admission = endpoint.entry.clone();
+            let stream = Http2Stream::new(read, (body, respond), backlog, admission);
             stream.serve(&endpoint).await;
         }));
     }

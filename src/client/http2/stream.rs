@@ -82,7 +82,7 @@ pub struct Http2Stream {
     sending: Option<SendStream<Bytes>>,
     backlog: Arc<Backlog>,
     /// Of the chain that it is for, once that is known.
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
 }
 
 impl Http2Stream {
@@ -90,7 +90,7 @@ impl Http2Stream {
         read: Result<RequestHead, Refusal>,
         (body, respond): (RecvStream, SendResponse<Bytes>),
         backlog: Arc<Backlog>,
-        gate: Arc<Admission>,
+        admission: Arc<Admission>,
     ) -> Http2Stream {
         let (asked, refused) = match read {
             Ok(asked) => (asked, None),
@@ -103,7 +103,7 @@ impl Http2Stream {
             respond,
             sending: None,
             backlog,
-            gate,
+            admission,
         }
     }
 
@@ -162,7 +162,7 @@ impl Http2Stream {
                 .ok_or(ClientGone)?;
             let piece = bytes.split_to(room.min(bytes.len()));
             let is_last = ends && bytes.is_empty();
-            if !self.backlog.put(&self.gate, piece.len()) {
+            if !self.backlog.put(&self.admission, piece.len()) {
                 return Err(ClientGone);
             }
             sending.send_data(piece, is_last).map_err(|_| ClientGone)?;
@@ -215,9 +215,9 @@ impl Downstream for Http2Stream {
     }
 
     /// The connection is for other streams, too.
-    fn settle(&mut self, gate: &Arc<Admission>) -> bool {
-        self.gate = gate.clone();
-        self.backlog.settle(gate)
+    fn settle(&mut self, admission: &Arc<Admission>) -> bool {
+        self.admission = admission.clone();
+        self.backlog.settle(admission)
     }
 
     fn close(&mut self) {}

@@ -39,7 +39,7 @@ pub async fn take<S: AsyncRead + AsyncWrite + Unpin + Send>(
     };
     drop(head);
     let mut place = None;
-    if !ChainConnection::settle(&mut place, &engine.gate) {
+    if !ChainConnection::settle(&mut place, &engine.admission) {
         return deny(&mut stream, HandshakeRefusal::House, endpoint).await;
     }
     let answer = format!(
@@ -84,7 +84,7 @@ fn judge(
     let guest = Peer {
         place: place(&engine, address)?,
         client: engine.taken.client(asked.client.as_deref(), address),
-        caller: engine.gate.caller(address),
+        caller: engine.admission.caller(address),
         origin: request_origin::of_socket(
             &asked,
             policy.log_calls,
@@ -99,7 +99,7 @@ fn judge(
 
 fn place(engine: &CallState, address: Option<IpAddr>) -> Result<SocketPlace, HandshakeRefusal> {
     // After a hand-over it lives here until the process ends, as those that were open before.
-    if engine.gate.is_leaving() {
+    if engine.admission.is_leaving() {
         return Err(HandshakeRefusal::Closing);
     }
     let place = engine.sockets.admit(address);

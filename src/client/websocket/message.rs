@@ -38,7 +38,7 @@ impl ReceivedMessage<'_> {
         // A socket may be there for weeks: each request goes by what holds when it comes.
         let policy = engine.policy.load_full();
         let bytes_max = policy.limits.answer_bytes_max;
-        let room = engine.gate.room(bytes_max);
+        let room = engine.admission.room(bytes_max);
         let subscriber = listener.subscriber();
         let terms = CallContext {
             policy: &policy,

@@ -20,7 +20,7 @@ const FRAME_BYTES_MIN: usize = 6;
 #[derive(Debug)]
 pub struct MeteredStream<S> {
     stream: S,
-    gate: Arc<Admission>,
+    admission: Arc<Admission>,
     /// Of the message under way.
     bytes: usize,
     /// When the message under way began; `None`: there is none.
@@ -33,11 +33,11 @@ pub struct MeteredStream<S> {
 }
 
 impl<S> MeteredStream<S> {
-    pub fn new(stream: S, gate: Arc<Admission>) -> MeteredStream<S> {
+    pub fn new(stream: S, admission: Arc<Admission>) -> MeteredStream<S> {
         let now = clock::now();
         MeteredStream {
             stream,
-            gate,
+            admission,
             bytes: 0,
             began_at: None,
             heard_at: now,
@@ -67,7 +67,7 @@ impl<S> MeteredStream<S> {
 
     /// A message is whole: what it holds is somebody else's from now on.
     pub fn end_message(&mut self) {
-        self.gate.release(self.bytes);
+        self.admission.release(self.bytes);
         self.bytes = 0;
         self.began_at = None;
     }
@@ -75,7 +75,7 @@ impl<S> MeteredStream<S> {
     /// A control frame came, maybe in the middle of a message: it is no part of it.
     pub fn end_control(&mut self, payload_bytes: usize) {
         let bytes = (FRAME_BYTES_MIN + payload_bytes).min(self.bytes);
-        self.gate.release(bytes);
+        self.admission.release(bytes);
         self.bytes -= bytes;
         if self.bytes == 0 {
             self.began_at = None;
@@ -102,7 +102,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for MeteredStream<S> {
             let now = clock::now();
             self.heard_at = now;
             self.began_at.get_or_insert(now);
-            if !self.gate.hold_more(self.bytes, bytes) {
+            if !self.admission.hold_more(self.bytes, bytes) {
                 self.has_no_room = true;
                 return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
             }
@@ -143,18 +143,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_takes_room_as_it_comes_and_gives_it_back() {
-        let gate = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::default());
         let (mut client, server) = duplex(1 << 10);
-        let mut metered = MeteredStream::new(server, gate.clone());
+        let mut metered = MeteredStream::new(server, admission.clone());
         assert_eq!(metered.began_at(), None);
         client.write_all(&[0; 100]).await.unwrap();
         let mut buffer = [0; 100];
         metered.read_exact(&mut buffer).await.unwrap();
-        assert_eq!(gate.bytes(), 100);
+        assert_eq!(admission.bytes(), 100);
         metered.end_control(14);
-        assert!(gate.bytes() == 80 && metered.began_at().is_some());
+        assert!(admission.bytes() == 80 && metered.began_at().is_some());
         metered.end_message();
-        assert!(gate.bytes() == 0 && metered.began_at().is_none());
+        assert!(admission.bytes() == 0 && metered.began_at().is_none());
         client.write_all(&[0; 6]).await.unwrap();
         metered.read_exact(&mut buffer[..6]).await.unwrap();
         metered.end_control(0);
@@ -162,16 +162,16 @@ mod tests {
         client.write_all(&[0; 9]).await.unwrap();
         metered.read_exact(&mut buffer[..9]).await.unwrap();
         drop(metered);
-        assert_eq!(gate.bytes(), 0);
+        assert_eq!(admission.bytes(), 0);
     }
 
     #[tokio::test]
     async fn without_room_the_stream_breaks_off() {
-        let gate = Arc::new(Admission::default());
+        let admission = Arc::new(Admission::default());
         let bytes_max = Caps::ROOMY.bodies;
-        gate.fill(bytes_max - 9);
+        admission.fill(bytes_max - 9);
         let (mut client, server) = duplex(1 << 10);
-        let mut metered = MeteredStream::new(server, gate.clone());
+        let mut metered = MeteredStream::new(server, admission.clone());
         client.write_all(&[0; 9]).await.unwrap();
         let mut buffer = [0; 9];
         metered.read_exact(&mut buffer).await.unwrap();
@@ -179,6 +179,6 @@ mod tests {
         assert!(metered.read_exact(&mut buffer[..1]).await.is_err());
         assert!(metered.has_no_room());
         drop(metered);
-        assert_eq!(gate.bytes(), bytes_max - 9);
+        assert_eq!(admission.bytes(), bytes_max - 9);
     }
 }

@@ -72,14 +72,14 @@ pub struct WebsocketSession<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
     /// Over a stream whose opening handshake is done.
     pub async fn new(engine: Arc<CallState>, stream: S, guest: Peer) -> WebsocketSession<S> {
-        let metered = MeteredStream::new(stream, engine.gate.clone());
+        let metered = MeteredStream::new(stream, engine.admission.clone());
         let limits = engine.sockets.limits();
         let message_bytes_max = engine.policy.load().limits.body_bytes_max;
         WebsocketSession {
             wire: WebsocketConnection::new(metered, message_bytes_max).await,
             listener: ClientSubscriptions::new(
                 &engine.hub,
-                &engine.gate,
+                &engine.admission,
                 &engine.metrics,
                 (guest.client, limits.subscriptions_max),
             ),
@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         let engine = &self.engine;
         engine.metrics.socket_message(MessageDirection::Received);
         let pass = if pace.take(now) {
-            let pass = engine.gate.enter(self.guest.caller);
+            let pass = engine.admission.enter(self.guest.caller);
             pass.and_then(|mut pass| pass.hold(said.payload.len()).then_some(pass))
                 .ok_or(Refusal::OverCapacity)
         } else {
@@ -203,7 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         self.engine.pool.begin(FIRST_ROUND_TIME_MAX).await;
         let say = async |pieces: Vec<Bytes>| {
             let bytes = pieces.iter().map(Bytes::len).sum();
-            let unsent = self.engine.gate.unsent(self.guest.caller, bytes);
+            let unsent = self.engine.admission.unsent(self.guest.caller, bytes);
             let _unsent = unsent.ok_or(CloseReason::OverCapacity)?;
             self.say(pieces).await
         };
@@ -216,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
         let bytes = no.iter().map(Bytes::len).sum();
         let load = self
             .engine
-            .gate
+            .admission
             .load(bytes)
             .ok_or(CloseReason::OverCapacity)?;
         if !no.is_empty() {

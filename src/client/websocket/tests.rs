@@ -50,7 +50,7 @@ async fn open(engine: &Arc<CallState>) -> (DuplexStream, JoinHandle<Arc<CallStat
     let guest = Peer {
         place: engine.sockets.admit(None).unwrap(),
         client: Client::Unknown,
-        caller: engine.gate.caller(None),
+        caller: engine.admission.caller(None),
         origin: RequestContext::unknown(),
     };
     let session = WebsocketSession::new(engine.clone(), server, guest).await;

@@ -62,8 +62,8 @@ async fn a_clients_close_is_answered_with_its_code_and_everything_is_given_back(
     assert_eq!(
         (
             engine.sockets.open(),
-            engine.gate.requests(),
-            engine.gate.bytes()
+            engine.admission.requests(),
+            engine.admission.bytes()
         ),
         (0, 0, 0)
     );
@@ -99,7 +99,7 @@ async fn a_message_whose_end_does_not_come_is_given_up() {
                 assert_eq!(payload[..2], 1008u16.to_be_bytes());
                 drop(raw);
                 let engine = socket.await.unwrap();
-                assert_eq!(engine.gate.bytes(), 0);
+                assert_eq!(engine.admission.bytes(), 0);
                 return;
             }
             other => panic!("{other:x}"),

@@ -72,7 +72,7 @@ async fn a_socket_has_so_many_subscriptions_and_leaves_none_behind() {
 async fn a_lame_duck_takes_no_new_subscriptions_and_goes_on_with_the_old() {
     let mut scene = Scene::set().await;
     scene.ask(Message::text(SUBSCRIBE)).await;
-    scene.engine.gate.house().close();
+    scene.engine.admission.house().close();
     let refused = scene.ask(Message::text(SUBSCRIBE)).await;
     assert_eq!(refused["error"]["code"], -32012);
     assert_eq!(scene.ask(Message::text(VERSION)).await["id"], 1);
@@ -95,13 +95,13 @@ async fn a_client_that_takes_nothing_is_closed_as_slow_and_others_are_told_all_t
         scene.ask(Message::text(SUBSCRIBE)).await;
     }
     let news = Bytes::from(format!("\"{}\"", "x".repeat(PIPE_BYTES - 2)));
-    let bytes_before = quick.engine.gate.bytes();
+    let bytes_before = quick.engine.admission.bytes();
     for _ in 0..outbox::NEWS_MAX.min(outbox::BYTES_MAX / PIPE_BYTES) + 10 {
         let told = quick.engine.hub.tell(&Topic::NewHeads, &news);
         assert!(told >= 1);
         assert_eq!(quick.next().await["method"], "eth_subscription");
     }
-    assert_eq!(quick.engine.gate.bytes(), bytes_before);
+    assert_eq!(quick.engine.admission.bytes(), bytes_before);
     assert_eq!(slow.closed().await, 1013);
     assert_eq!(
         quick.metric("sockets_closed_total{chain=\"main\",reason=\"slow\"}"),
