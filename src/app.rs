@@ -43,7 +43,7 @@ use crate::config::settings::{ListenSettings, Settings, ShutdownSettings};
 use crate::observe::metrics::ProcessMetrics;
 use crate::shared::admission::Admission;
 use crate::shared::certificates::ListenerCertificate;
-use crate::shared::house_limits::{ChainShare, HouseLimits};
+use crate::shared::process_limits::{ChainShare, ProcessLimits};
 use crate::shared::upgrade_heads;
 use crate::shutdown::GracefulShutdown;
 use forebay_core::vocabulary::caps::Caps;
@@ -112,13 +112,13 @@ impl App {
         let shared = several::open(&settings, &caps, &metrics, ca_file)?;
         let (orders, obeyed) = mpsc::unbounded_channel();
         let is_alone = settings.chains.is_empty();
-        let limits = HouseLimits::new(&chains_caps(&caps, is_alone));
+        let limits = ProcessLimits::new(&chains_caps(&caps, is_alone));
         let parts = (shared.clone(), metrics.clone(), orders);
         let factory = ChainFactory::new(&settings, &conf, (caps, limits), parts)?;
-        let (premises, prober) = (factory.premises.clone(), factory.prober.clone());
+        let (process, prober) = (factory.process.clone(), factory.prober.clone());
         let live = RuntimeConfig::new(&settings, factory);
         let entry = entry(&live, &caps, is_alone);
-        let mut services = ServiceSet::new(premises.closing());
+        let mut services = ServiceSet::new(process.closing());
         let close = watch::Sender::new(false);
         let endpoint = endpoint(&settings, &live, &entry, &certificates)?;
         add_listeners(
@@ -222,7 +222,7 @@ fn entry(live: &RuntimeConfig, caps: &Caps, is_alone: bool) -> Arc<Admission> {
                 ..*caps
             };
             let share = Arc::new(ChainShare::alone(&part));
-            Arc::new(Admission::of(live.factory.premises.clone(), share, 0))
+            Arc::new(Admission::of(live.factory.process.clone(), share, 0))
         }
     }
 }
@@ -265,8 +265,8 @@ fn add_listeners(
         endpoint.add_dependency(services.add(server, listener));
     }
     if let Some(address) = listen.admin {
-        let (house, desks) = (live.house.clone(), live.desks.clone());
-        let admin = AdminApp::new(house, desks, live.chains.clone());
+        let (admin_config, desks) = (live.admin_config.clone(), live.desks.clone());
+        let admin = AdminApp::new(admin_config, desks, live.chains.clone());
         let admin = Service::new("admin".into(), admin);
         let says = format!("the status page and the admin API are at http://{address}/");
         let listener = alone("admin", admin, address, says);

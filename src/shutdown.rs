@@ -69,7 +69,7 @@ impl ShutdownSignalWatch for GracefulShutdown {
             () = next(&mut interrupt) => Duration::ZERO,
             () = next(&mut quit) => {
                 log::info!("handing the sockets to a new process");
-                self.entry.house().hand_over();
+                self.entry.process().hand_over();
                 tokio::spawn(end_sockets(self.chains.clone(), self.grace));
                 let (place, fleets) = (self.new_process.clone(), self.chains.clone().fleets());
                 tokio::spawn(async move { upgrade_heads::with_new(&place, fleets).await });
@@ -77,7 +77,7 @@ impl ShutdownSignalWatch for GracefulShutdown {
             }
         };
         log::info!("shutting down: calls are answered for {lame_duck:?} more");
-        self.entry.house().close();
+        self.entry.process().close();
         tokio::select! {
             () = sleep(lame_duck) => {}
             () = next(&mut interrupt) => {}
@@ -96,7 +96,7 @@ impl ShutdownSignalWatch for GracefulShutdown {
         match drained {
             Ok(()) => log::info!("all calls are done"),
             Err(_) if !self.has_work() => {
-                let idle = self.entry.house().connections();
+                let idle = self.entry.process().connections();
                 log::info!("all calls are done, and {idle} connections without one are closed");
             }
             Err(_) => log::warn!(
@@ -155,7 +155,7 @@ impl GracefulShutdown {
     }
 
     async fn until_all_are_done(&self, waits_for_idle: bool) {
-        let has_idle = || waits_for_idle && self.entry.house().connections() > 0;
+        let has_idle = || waits_for_idle && self.entry.process().connections() > 0;
         while self.has_work() || has_idle() {
             sleep(LOOK_EVERY).await;
         }

@@ -76,7 +76,7 @@ pub type AdminDesks = Arc<ArcSwap<AdminChains>>;
 
 /// The listener's application.
 pub struct AdminApp {
-    house: Arc<ArcSwap<AdminConfig>>,
+    admin_config: Arc<ArcSwap<AdminConfig>>,
     desks: AdminDesks,
     chains: Arc<Chains>,
     intruders: AuthLog,
@@ -85,12 +85,12 @@ pub struct AdminApp {
 
 impl AdminApp {
     pub fn new(
-        house: Arc<ArcSwap<AdminConfig>>,
+        admin_config: Arc<ArcSwap<AdminConfig>>,
         desks: AdminDesks,
         chains: Arc<Chains>,
     ) -> AdminApp {
         AdminApp {
-            house,
+            admin_config,
             desks,
             chains,
             intruders: AuthLog::default(),
@@ -194,7 +194,7 @@ impl AdminApp {
         framing::check(&session.to_h1_raw()).map_err(AdminError::Framing)?;
         let head = session.req_header();
         let authority = head.uri.authority().map(http::uri::Authority::as_str);
-        let gatekeeper = &self.house.load().gatekeeper;
+        let gatekeeper = &self.admin_config.load().gatekeeper;
         gatekeeper.judge_source(&head.headers, authority)?;
         let wish = AdminRoute::read(&head.method, head.uri.path())?;
         let pass = match wish.needs_token() {

@@ -43,9 +43,9 @@ use crate::shared::admission::Admission;
 use crate::shared::answer_cache::AnswerStore;
 use crate::shared::background_sends::BackgroundSends;
 use crate::shared::fleet_state::FleetState;
-use crate::shared::house_limits::HouseLimits;
 use crate::shared::node_clients::ClientFactory;
-use crate::shared::premises::Premises;
+use crate::shared::process_admission::ProcessAdmission;
+use crate::shared::process_limits::ProcessLimits;
 use crate::shared::recent_writes::SharedWrites;
 use crate::shared::singleflight::Singleflight;
 use crate::shared::sockets::{SocketCounter, SocketLimits};
@@ -69,8 +69,8 @@ type ProcessParts = (
 /// What all chains share, and what makes them.
 pub(super) struct ChainFactory {
     pub registries: Registries,
-    pub premises: Arc<Premises>,
-    pub limits: Arc<HouseLimits>,
+    pub process: Arc<ProcessAdmission>,
+    pub limits: Arc<ProcessLimits>,
     pub sockets: Arc<ArcSwap<SocketLimits>>,
     pub metrics: Arc<ProcessMetrics>,
     pub connector: Arc<Connector>,
@@ -106,14 +106,14 @@ impl ChainFactory {
     pub(super) fn new(
         settings: &Settings,
         conf: &ServerConf,
-        (caps, limits): (Caps, Arc<HouseLimits>),
+        (caps, limits): (Caps, Arc<ProcessLimits>),
         (shared, metrics, orders): ProcessParts,
     ) -> anyhow::Result<ChainFactory> {
         let access = Arc::new(NodeAccess::new(conf)?);
         let sockets = from_settings::socket_limits(settings, &caps);
         Ok(ChainFactory {
             registries: registries::registries(settings)?,
-            premises: Arc::new(Premises::new(caps)),
+            process: Arc::new(ProcessAdmission::new(caps)),
             limits,
             sockets: Arc::new(ArcSwap::from_pointee(sockets)),
             metrics,
@@ -192,7 +192,7 @@ impl ChainFactory {
         let share = Arc::new(self.limits.share());
         let made = self.made.fetch_add(1, Ordering::Relaxed);
         let salt = made.wrapping_mul(SALT_STEP);
-        let admission = Arc::new(Admission::of(self.premises.clone(), share.clone(), salt));
+        let admission = Arc::new(Admission::of(self.process.clone(), share.clone(), salt));
         let afterwork = Arc::new(BackgroundSends::new(share.clone()));
         let taken = Arc::new(SharedWrites::new(share.clone()));
         let cache = from_settings::chain_cache(self.cache.as_ref(), stored);

@@ -88,7 +88,7 @@ pub(super) fn rates(settings: &Settings) -> BudgetRates {
     }
 }
 
-/// How the household is run.
+/// How background work is run.
 pub(super) fn intervals(settings: &Settings) -> Intervals {
     let health = &settings.health;
     Intervals {
@@ -115,7 +115,7 @@ static MACHINE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Who may use the admin listener.
-pub(super) fn house(settings: &Settings) -> AdminConfig {
+pub(super) fn admin_config(settings: &Settings) -> AdminConfig {
     let admin = &settings.admin;
     AdminConfig {
         gatekeeper: AdminAuth::new(admin.token.as_ref(), admin.hosts.clone()),

@@ -17,7 +17,7 @@ use crate::config::change::ServerKeys;
 use crate::config::settings::{Settings, ShutdownSettings};
 use crate::observe::spans::tracer;
 use crate::shared::fleet_state::FleetState;
-use crate::shared::house_limits::Resource;
+use crate::shared::process_limits::Resource;
 use forebay_core::vocabulary::chain::ChainName;
 
 /// A configuration's file, as it was read at the start.
@@ -62,7 +62,7 @@ fn pools(chains: &Chains) -> Vec<Arc<FleetState>> {
 pub(super) struct RuntimeConfig {
     pub chains: Arc<Chains>,
     pub desks: AdminDesks,
-    pub house: Arc<ArcSwap<AdminConfig>>,
+    pub admin_config: Arc<ArcSwap<AdminConfig>>,
     pub shutdown: Arc<ArcSwap<ShutdownSettings>>,
     pub factory: ChainFactory,
     running: Mutex<Vec<RunningChain>>,
@@ -80,7 +80,7 @@ impl RuntimeConfig {
         let live = RuntimeConfig {
             chains: Arc::new(Chains::new(directory(settings, &running))),
             desks: Arc::new(ArcSwap::from_pointee(desks(settings, &running))),
-            house: Arc::new(ArcSwap::from_pointee(from_settings::house(settings))),
+            admin_config: Arc::new(ArcSwap::from_pointee(from_settings::admin_config(settings))),
             shutdown: Arc::new(ArcSwap::from_pointee(settings.shutdown.clone())),
             factory,
             running: Mutex::new(running),
@@ -116,14 +116,15 @@ impl RuntimeConfig {
 
     fn apply_to_process(&self, settings: &Settings) {
         let factory = &self.factory;
-        let caps = factory.premises.caps();
+        let caps = factory.process.caps();
         let sockets = from_settings::socket_limits(settings, caps);
         let most = sockets.sockets_max as u64;
         factory.limits.set_most(Resource::Sockets, most);
         factory.sockets.store(Arc::new(sockets));
         let bounds = from_settings::process_bounds(settings, caps);
         factory.metrics.show_bounds(&bounds);
-        self.house.store(Arc::new(from_settings::house(settings)));
+        self.admin_config
+            .store(Arc::new(from_settings::admin_config(settings)));
         self.shutdown.store(Arc::new(settings.shutdown.clone()));
         if let (Some(tracer), Some(otlp)) = (tracer(), &settings.otlp) {
             tracer.set_share(otlp.share);

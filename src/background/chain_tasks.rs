@@ -97,10 +97,10 @@ impl ChainTasks {
 
     /// Runs, for ever, once there is a list.
     pub async fn run(&self, shutdown: ShutdownWatch) {
-        logs::for_chain(self.pool.chain.clone(), self.keep_house(shutdown)).await;
+        logs::for_chain(self.pool.chain.clone(), self.tend(shutdown)).await;
     }
 
-    async fn keep_house(&self, shutdown: ShutdownWatch) {
+    async fn tend(&self, shutdown: ShutdownWatch) {
         let is_found = until(shutdown.clone(), self.find_first_list()).await;
         if is_found.is_none() {
             return;

@@ -1,4 +1,4 @@
-//! How the household is run: how often it does what, as the settings say it. It may change at any
+//! How background work is run: how often it does what, as the settings say it. It may change at any
 //! time, so each piece of work looks here anew.
 
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::config::settings::CloudWatchSettings;
 use forebay_core::vocabulary::chance::Dice;
 use forebay_core::vocabulary::node::NodeRecord;
 
-/// What the household goes by.
+/// What background work goes by.
 #[derive(Clone, Debug)]
 pub struct Intervals {
     /// Between two rounds.

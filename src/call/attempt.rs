@@ -278,8 +278,8 @@ mod tests {
     use crate::node::connector::Connector;
     use crate::observe::metrics::ChainMetrics;
     use crate::shared::fleet_state::FleetState;
-    use crate::shared::house_limits::ChainShare;
     use crate::shared::node_clients::ClientFactory;
+    use crate::shared::process_limits::ChainShare;
     use forebay_core::fleet::tracker::Fleet;
     use forebay_core::testing;
     use forebay_core::vocabulary::caps::Caps;

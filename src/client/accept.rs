@@ -54,8 +54,8 @@ impl ClientAcceptor {
         let peer = peer.as_ref().and_then(|digest| digest.peer_addr());
         let address = peer.and_then(|address| address.as_inet());
         let address = address.map(|address| address.ip());
-        let house = self.endpoint.entry.house();
-        let Some(_place) = house.connect(house.caller(address)) else {
+        let process = self.endpoint.entry.process();
+        let Some(_place) = process.connect(process.caller(address)) else {
             return Box::pin(self.turn_away(stream, address)).await;
         };
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
@@ -84,8 +84,8 @@ impl ClientAcceptor {
     /// There is no place for it: it hears of our health, or that it must come again. Beyond a few at
     /// once nobody hears anything.
     async fn turn_away(&self, stream: Stream, address: Option<IpAddr>) {
-        let house = self.endpoint.entry.house();
-        if let Some(_place) = house.wait(house.caller(address)) {
+        let process = self.endpoint.entry.process();
+        if let Some(_place) = process.wait(process.caller(address)) {
             let turned_away = http1::turn_away(stream, address, &self.endpoint);
             // Late or not, it is over.
             drop(timeout(ANTEROOM_TIME_MAX, turned_away).await);

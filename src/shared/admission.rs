@@ -3,7 +3,7 @@
 //! What is sent to us is counted as it comes, whether its length was announced or not (a chunked
 //! body, the fragments of a message): an announcement is only a word, and a client that announces
 //! much and sends nothing takes no room from others. What has come is always within the limit. Chains
-//! share the limits of the house, each with a reserve ([`house_limits`](super::house_limits)).
+//! share the limits of the process, each with a reserve ([`process_limits`](super::process_limits)).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 
 use super::callers::{Caller, SHARE};
 use crate::shared::answer_budget::AnswerBudget;
-use crate::shared::house_limits::{ChainShare, Resource};
-use crate::shared::premises::Premises;
+use crate::shared::process_admission::ProcessAdmission;
+use crate::shared::process_limits::{ChainShare, Resource};
 use forebay_core::vocabulary::caps::Caps;
 
 /// A body up to this length, in bytes, finds room where longer ones have taken all that is theirs: a quiet
@@ -26,7 +26,7 @@ const UNSENT_BYTES_MIN: usize = 4 << 10;
 /// Counts what is inside.
 #[derive(Debug)]
 pub struct Admission {
-    house: Arc<Premises>,
+    process: Arc<ProcessAdmission>,
     share: Arc<ChainShare>,
     /// So that one caller of two chains is two.
     salt: u64,
@@ -66,16 +66,20 @@ impl Admission {
     /// Of one chain alone.
     pub fn new(caps: Caps) -> Admission {
         let share = ChainShare::alone(&caps);
-        Admission::of(Arc::new(Premises::new(caps)), Arc::new(share), 0)
+        Admission::of(Arc::new(ProcessAdmission::new(caps)), Arc::new(share), 0)
     }
 
     /// Of a chain with a `share` in what there is; `salt`: another one for each.
-    pub fn of(house: Arc<Premises>, share: Arc<ChainShare>, salt: u64) -> Admission {
-        Admission { house, share, salt }
+    pub fn of(process: Arc<ProcessAdmission>, share: Arc<ChainShare>, salt: u64) -> Admission {
+        Admission {
+            process,
+            share,
+            salt,
+        }
     }
 
-    pub fn house(&self) -> &Arc<Premises> {
-        &self.house
+    pub fn process(&self) -> &Arc<ProcessAdmission> {
+        &self.process
     }
 
     /// The chain's part of what there is.
@@ -84,21 +88,21 @@ impl Admission {
     }
 
     pub fn caps(&self) -> &Caps {
-        self.house.caps()
+        self.process.caps()
     }
 
     /// Who asks from `address`, for whatever is shared among callers.
     pub fn caller(&self, address: Option<IpAddr>) -> Caller {
-        self.house.caller_of(address, self.salt)
+        self.process.caller_of(address, self.salt)
     }
 
-    /// Lets one request in; `None` when the house is full, or what room there is isn't for who has
+    /// Lets one request in; `None` when the process is full, or what room there is isn't for who has
     /// so much of it already.
     pub fn enter(&self, caller: Caller) -> Option<Permit<'_>> {
         if !self.share.take(Resource::Requests, 1) {
             return None;
         }
-        let own = &self.house.usage(caller).requests;
+        let own = &self.process.usage(caller).requests;
         let own_before = own.fetch_add(1, Ordering::Relaxed) as u64;
         let permit = Permit {
             admission: self,
@@ -119,7 +123,7 @@ impl Admission {
 
     fn leave(&self, caller: Caller) {
         self.share.give(Resource::Requests, 1);
-        let own = &self.house.usage(caller).requests;
+        let own = &self.process.usage(caller).requests;
         own.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -139,7 +143,7 @@ impl Admission {
         if !self.share.take(Resource::Unsent, bytes) {
             return false;
         }
-        let own = &self.house.usage(caller).unsent_bytes;
+        let own = &self.process.usage(caller).unsent_bytes;
         let own_before = own.fetch_add(bytes, Ordering::Relaxed);
         let fits = self.is_fair(Resource::Unsent, own_before, bytes);
         if !fits {
@@ -151,7 +155,7 @@ impl Admission {
     /// Gives room back that was held.
     pub fn release_unsent(&self, caller: Caller, bytes: u64) {
         self.share.give(Resource::Unsent, bytes);
-        let own = &self.house.usage(caller).unsent_bytes;
+        let own = &self.process.usage(caller).unsent_bytes;
         own.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -167,7 +171,7 @@ impl Admission {
 
     /// As [`Admission::hold`], for who holds `own` of it already: what is long leaves room for what is short.
     pub fn hold_more(&self, own: usize, bytes: usize) -> bool {
-        let bodies = self.share.house().most(Resource::Bodies);
+        let bodies = self.share.limits().most(Resource::Bodies);
         let most = match own.saturating_add(bytes) > SHORT_BYTES_MAX {
             true => bodies - bodies / SHORT_PART,
             false => bodies,
@@ -213,14 +217,14 @@ impl Admission {
         self.share.own(Resource::Answers)
     }
 
-    /// See [`Premises::ends_connections`].
+    /// See [`ProcessAdmission::ends_connections`].
     pub fn ends_connections(&self) -> bool {
-        self.house.ends_connections()
+        self.process.ends_connections()
     }
 
-    /// See [`Premises::is_leaving`].
+    /// See [`ProcessAdmission::is_leaving`].
     pub fn is_leaving(&self) -> bool {
-        self.house.is_leaving()
+        self.process.is_leaving()
     }
 }
 
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_house_is_full_at_its_limit_and_has_room_again_when_one_leaves() {
+    fn the_process_is_full_at_its_limit_and_has_room_again_when_one_leaves() {
         let admission = admission();
         let enter =
             |turn: usize| admission.enter(caller(&admission, u8::try_from(turn % 200).unwrap()));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::shared::house_limits::{ChainShare, Resource};
+use crate::shared::process_limits::{ChainShare, Resource};
 
 /// One request's room for answers that are held whole; given back when dropped.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl<'a> AnswerBudget<'a> {
         }
     }
 
-    /// Room to read `bytes` of an answer in; `None` when the house has none. It is no part of what the
+    /// Room to read `bytes` of an answer in; `None` when the process has none. It is no part of what the
     /// request's answers may come to.
     pub fn reading(&self, bytes: usize) -> Option<ReadReservation<'a>> {
         let bytes = bytes as u64;

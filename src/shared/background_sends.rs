@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::shared::house_limits::{ChainShare, Resource};
+use crate::shared::process_limits::{ChainShare, Resource};
 use forebay_core::vocabulary::caps::Caps;
 
 /// Counts what goes on, for a chain.
@@ -66,7 +66,7 @@ impl Drop for BackgroundSend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::house_limits::{SENDS_BYTES_MAX, SENDS_MAX};
+    use crate::shared::process_limits::{SENDS_BYTES_MAX, SENDS_MAX};
 
     #[test]
     fn work_is_taken_on_up_to_its_limits_and_given_back() {

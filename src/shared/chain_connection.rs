@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::shared::admission::Admission;
-use crate::shared::house_limits::Resource;
+use crate::shared::process_limits::Resource;
 
 /// A connection's place among its chain's; given back when dropped.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ impl Drop for ChainConnection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::house_limits::HouseLimits;
-    use crate::shared::premises::Premises;
+    use crate::shared::process_admission::ProcessAdmission;
+    use crate::shared::process_limits::ProcessLimits;
     use forebay_core::vocabulary::caps::Caps;
 
     fn admissions() -> [Arc<Admission>; 2] {
@@ -55,10 +55,10 @@ mod tests {
             connections: 16,
             ..Caps::ROOMY
         };
-        let house = Arc::new(Premises::new(caps));
-        let limits = HouseLimits::new(&caps);
+        let process = Arc::new(ProcessAdmission::new(caps));
+        let limits = ProcessLimits::new(&caps);
         let shares = [1, 2].map(|salt| (Arc::new(limits.share()), salt));
-        shares.map(|(share, salt)| Arc::new(Admission::of(house.clone(), share, salt)))
+        shares.map(|(share, salt)| Arc::new(Admission::of(process.clone(), share, salt)))
     }
 
     fn fill(admission: &Arc<Admission>) -> Vec<Option<ChainConnection>> {
@@ -82,7 +82,7 @@ mod tests {
         assert!(others.len() >= 4, "{}", others.len());
         assert!(ones.len() + others.len() <= 16);
         drop((ones, others));
-        assert_eq!(one.share().house().taken(Resource::Connections), 0);
+        assert_eq!(one.share().limits().taken(Resource::Connections), 0);
         assert_eq!(fill(&one).len(), 10, "all were given back");
     }
 

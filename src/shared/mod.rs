@@ -4,7 +4,7 @@
 //! - [`fleet_state`], the fleet's one writer, and the [`snapshot`] that calls read; [`selection`], what
 //!   Pingora is told of it; [`node_clients`], the way to its nodes; [`early_rounds`], rounds before it is
 //!   time; [`list_source`], where the list comes from
-//! - the [`premises`], open or not; what comes in and is held: [`house_limits`], that chains share,
+//! - the [`process_admission`], open or not; what comes in and is held: [`process_limits`], that chains share,
 //!   [`chain_connection`], [`admission`], [`callers`], [`answer_budget`], [`sockets`], [`background_sends`]
 //! - [`places`] at nodes, and `place_queue`, the line for them
 //! - [`singleflight`], identical reads, and [`answer_cache`], answers that are kept
@@ -27,7 +27,6 @@ pub mod client_hash;
 pub mod early_rounds;
 pub mod fleet_state;
 pub mod handed_on;
-pub mod house_limits;
 pub mod hub;
 pub mod list_source;
 pub mod listener;
@@ -35,7 +34,8 @@ pub mod node_clients;
 pub mod outbox;
 mod place_queue;
 pub mod places;
-pub mod premises;
+pub mod process_admission;
+pub mod process_limits;
 pub mod recent_writes;
 pub mod selection;
 pub mod singleflight;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::shared::client_hash::ClientHasher;
-use crate::shared::house_limits::{ChainShare, Resource};
+use crate::shared::process_limits::{ChainShare, Resource};
 use crate::shared::store::SharedStore;
 use forebay_core::call::pending_transactions::{
     AcceptedTransaction, PoolBounds, PooledTransactions, RAW_BYTES_MAX,
@@ -294,7 +294,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::observe::metrics::ProcessMetrics;
-    use crate::shared::house_limits::HouseLimits;
+    use crate::shared::process_limits::ProcessLimits;
     use crate::shared::store::StoreConfig;
     use forebay_core::call::shared_news::ClientHash;
     use forebay_core::vocabulary::caps::Caps;
@@ -338,11 +338,11 @@ mod tests {
 
     /// Of a chain among others, of a process that has room for so many transactions.
     fn with_room(transactions: usize) -> SharedWrites {
-        let house = HouseLimits::new(&Caps {
+        let limits = ProcessLimits::new(&Caps {
             transactions,
             ..Caps::ROOMY
         });
-        SharedWrites::new(Arc::new(house.share()))
+        SharedWrites::new(Arc::new(limits.share()))
     }
 
     #[test]

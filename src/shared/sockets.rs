@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::shared::house_limits::{ChainShare, Resource};
+use crate::shared::process_limits::{ChainShare, Resource};
 #[cfg(test)]
 use forebay_core::vocabulary::caps::Caps;
 use forebay_core::vocabulary::client::network;

@@ -15,7 +15,7 @@ use forebay::config::quantity::size_text;
 use forebay::config::settings::{CloudWatchSettings, Settings};
 use forebay::node::{access, addresses, idle_pool, lookup, socket};
 use forebay::shared::outbox::ServerClose;
-use forebay::shared::{house_limits, hub, premises};
+use forebay::shared::{hub, process_admission, process_limits};
 use forebay_core::call::trail::AttemptKind;
 use forebay_core::call::{nonce, pending_transactions};
 use forebay_core::method::{self, Treatment};
@@ -305,7 +305,10 @@ fn the_limits_are_those_of_the_code() {
         ),
         (
             "clients' connections",
-            vec![count(roomy.connections), premises::ANTEROOM_MAX.to_string()],
+            vec![
+                count(roomy.connections),
+                process_admission::ANTEROOM_MAX.to_string(),
+            ],
         ),
         (
             "a body read on after a refusal",
@@ -335,8 +338,8 @@ fn the_limits_are_those_of_the_code() {
         (
             "transactions still going",
             vec![
-                count(usize::try_from(house_limits::SENDS_MAX).unwrap_or_default()),
-                spaced(house_limits::SENDS_BYTES_MAX),
+                count(usize::try_from(process_limits::SENDS_MAX).unwrap_or_default()),
+                spaced(process_limits::SENDS_BYTES_MAX),
             ],
         ),
         ("transactions remembered", vec![count(roomy.transactions)]),

@@ -1,6 +1,6 @@
 //! One connection: its streams, each on a task of its own, and its end.
 //!
-//! When the house closes its client is told to go elsewhere (GOAWAY, RFC 9113 §6.8), but not before
+//! When the process closes its client is told to go elsewhere (GOAWAY, RFC 9113 §6.8), but not before
 //! its first stream is answered and the answer written: a client whose connection was made while we
 //! leave would lose the calls that it was made for.
 
@@ -79,7 +79,7 @@ async fn open(
         endpoint: endpoint.clone(),
         backlog,
         streams: JoinSet::new(),
-        closing: endpoint.entry.house().closing(),
+        closing: endpoint.entry.process().closing(),
         alarm: Timer::default(),
         opened_at: now,
         idle_since: now,
@@ -141,7 +141,7 @@ impl Http2Session {
     }
 }
 
-/// Waits until the house closes, and it is not before that time.
+/// Waits until the process closes, and it is not before that time.
 async fn farewell(closing: &mut watch::Receiver<bool>, not_before: Option<Instant>) {
     if closing.wait_for(|closes| *closes).await.is_err() {
         pending::<()>().await;

@@ -31,7 +31,7 @@ pub enum CloseReason {
     OverCapacity,
     /// The client didn't take what it was sent.
     Slow,
-    /// What else the house has to say.
+    /// What else the process has to say.
     Closed(ServerClose),
 }
 

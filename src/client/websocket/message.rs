@@ -15,7 +15,7 @@ use forebay_core::rpc::envelope::{RequestItem, RpcRequest};
 use forebay_core::rpc::refusal::Refusal;
 use forebay_core::vocabulary::client::Client;
 
-/// What a client says, once it is whole, with its place in the house.
+/// What a client says, once it is whole, with its place in the process.
 pub struct ReceivedMessage<'a> {
     pub payload: Bytes,
     pub at: Instant,
@@ -70,7 +70,7 @@ impl ReceivedMessage<'_> {
     }
 }
 
-/// The answer to what has no place in the house: a no to each of its calls. Of the request itself
+/// The answer to what has no place in the process: a no to each of its calls. Of the request itself
 /// nothing is kept.
 pub fn refuse(
     payload: &[u8],

@@ -1,4 +1,4 @@
-//! A client's stream that counts what it brings: the message under way takes room in the house as a
+//! A client's stream that counts what it brings: the message under way takes room in the process as a
 //! request's body does, piece by piece.
 
 use std::io;
@@ -55,7 +55,7 @@ impl<S> MeteredStream<S> {
         self.began_at
     }
 
-    /// Whether the stream was broken off because the house is full.
+    /// Whether the stream was broken off because the process is full.
     pub fn has_no_room(&self) -> bool {
         self.has_no_room
     }

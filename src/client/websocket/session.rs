@@ -5,7 +5,7 @@
 //! socket, and drops the calls that are on their way.
 //!
 //! A client that sends faster than its calls are answered is read no further once
-//! [`WAITING_MAX`] of its messages wait: TCP holds it back. A message that has no place in the house
+//! [`WAITING_MAX`] of its messages wait: TCP holds it back. A message that has no place in the process
 //! is answered at once and not kept: until the client has taken that no, it is read no further,
 //! either.
 
@@ -293,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> WebsocketSession<S> {
 /// What became of a message.
 enum MessageOutcome {
     Answered,
-    /// It had no place in the house, and its client has taken the no.
+    /// It had no place in the process, and its client has taken the no.
     Refused,
 }
 

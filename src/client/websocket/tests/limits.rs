@@ -1,4 +1,4 @@
-//! What a socket is held to: the pace, and room in the house.
+//! What a socket is held to: the pace, and room in the process.
 
 use super::*;
 use forebay_core::vocabulary::caps::Caps;

@@ -72,7 +72,7 @@ async fn a_socket_has_so_many_subscriptions_and_leaves_none_behind() {
 async fn a_lame_duck_takes_no_new_subscriptions_and_goes_on_with_the_old() {
     let mut scene = Scene::set().await;
     scene.ask(Message::text(SUBSCRIBE)).await;
-    scene.engine.admission.house().close();
+    scene.engine.admission.process().close();
     let refused = scene.ask(Message::text(SUBSCRIBE)).await;
     assert_eq!(refused["error"]["code"], -32012);
     assert_eq!(scene.ask(Message::text(VERSION)).await["id"], 1);

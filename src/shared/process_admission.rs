@@ -1,4 +1,4 @@
-//! The house itself: its connections, whether it is still open, and who calls from where.
+//! What the process takes in: its connections, whether it is still open, and who calls from where.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ pub const ANTEROOM_MAX: usize = 64;
 
 /// What all chains share of clients and their connections.
 #[derive(Debug)]
-pub struct Premises {
+pub struct ProcessAdmission {
     caps: Caps,
     callers: Callers,
     connections: AtomicUsize,
     anteroom: AtomicUsize,
     /// A [`AdmissionState`].
-    door: AtomicU8,
+    state: AtomicU8,
     /// Whether connections are to end, for those that wait for it.
     closing: watch::Sender<bool>,
 }
@@ -40,25 +40,25 @@ enum AdmissionState {
 /// A connection's place; given back when dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
-    house: Arc<Premises>,
+    process: Arc<ProcessAdmission>,
     caller: Caller,
 }
 
 /// A connection's place in the anteroom; given back when dropped.
 #[derive(Debug)]
 pub struct WaitPermit {
-    house: Arc<Premises>,
+    process: Arc<ProcessAdmission>,
     caller: Caller,
 }
 
-impl Premises {
-    pub fn new(caps: Caps) -> Premises {
-        Premises {
+impl ProcessAdmission {
+    pub fn new(caps: Caps) -> ProcessAdmission {
+        ProcessAdmission {
             caps,
             callers: Callers::default(),
             connections: AtomicUsize::default(),
             anteroom: AtomicUsize::default(),
-            door: AtomicU8::default(),
+            state: AtomicU8::default(),
             closing: watch::Sender::default(),
         }
     }
@@ -89,7 +89,7 @@ impl Premises {
             own.fetch_add(1, Ordering::Relaxed),
         );
         let connected = ConnectionPermit {
-            house: self.clone(),
+            process: self.clone(),
             caller,
         };
         is_fair(own_before, before, self.caps.connections).then_some(connected)
@@ -103,7 +103,7 @@ impl Premises {
             own.fetch_add(1, Ordering::Relaxed),
         );
         let waits = WaitPermit {
-            house: self.clone(),
+            process: self.clone(),
             caller,
         };
         is_fair(own_before, before, ANTEROOM_MAX).then_some(waits)
@@ -124,19 +124,19 @@ impl Premises {
         self.turn(AdmissionState::HandedOver);
     }
 
-    fn turn(&self, door: AdmissionState) {
-        self.door.fetch_max(door as u8, Ordering::Release);
+    fn turn(&self, to: AdmissionState) {
+        self.state.fetch_max(to as u8, Ordering::Release);
         self.closing.send_replace(true);
     }
 
-    /// Whether connections are to end: the house closes, or was handed over.
+    /// Whether connections are to end: the process closes, or was handed over.
     pub fn ends_connections(&self) -> bool {
-        self.door.load(Ordering::Acquire) != AdmissionState::Open as u8
+        self.state.load(Ordering::Acquire) != AdmissionState::Open as u8
     }
 
-    /// Whether `/health` says no, as the house closes: calls that still come are answered.
+    /// Whether `/health` says no, as the process closes: calls that still come are answered.
     pub fn is_leaving(&self) -> bool {
-        self.door.load(Ordering::Acquire) == AdmissionState::Closing as u8
+        self.state.load(Ordering::Acquire) == AdmissionState::Closing as u8
     }
 
     /// Turns true when connections are to end.
@@ -147,16 +147,16 @@ impl Premises {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.house.connections.fetch_sub(1, Ordering::Relaxed);
-        let own = &self.house.callers.slot(self.caller).connections;
+        self.process.connections.fetch_sub(1, Ordering::Relaxed);
+        let own = &self.process.callers.slot(self.caller).connections;
         own.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for WaitPermit {
     fn drop(&mut self) {
-        self.house.anteroom.fetch_sub(1, Ordering::Relaxed);
-        let own = &self.house.callers.slot(self.caller).waiting;
+        self.process.anteroom.fetch_sub(1, Ordering::Relaxed);
+        let own = &self.process.callers.slot(self.caller).waiting;
         own.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -171,33 +171,33 @@ mod tests {
 
     #[test]
     fn connections_are_shared_alike_and_a_few_more_are_told_that_there_are_too_many() {
-        let house = Arc::new(Premises::new(Caps {
+        let process = Arc::new(ProcessAdmission::new(Caps {
             connections: CONNECTIONS,
             ..Caps::ROOMY
         }));
-        let caller = |last| house.caller(Some(IpAddr::from([10, 0, 0, last])));
+        let caller = |last| process.caller(Some(IpAddr::from([10, 0, 0, last])));
         let (greedy, quiet) = (caller(1), caller(2));
-        let open: Vec<_> = std::iter::from_fn(|| house.connect(greedy)).collect();
+        let open: Vec<_> = std::iter::from_fn(|| process.connect(greedy)).collect();
         assert_eq!(open.len(), CONNECTIONS * SHARE / (SHARE + 1));
-        assert!(house.connect(quiet).is_some());
-        let told: Vec<_> = std::iter::from_fn(|| house.wait(greedy)).collect();
+        assert!(process.connect(quiet).is_some());
+        let told: Vec<_> = std::iter::from_fn(|| process.wait(greedy)).collect();
         assert_eq!(told.len(), ANTEROOM_MAX * SHARE / (SHARE + 1));
-        assert!(house.wait(quiet).is_some());
-        assert_eq!(house.connections(), open.len());
+        assert!(process.wait(quiet).is_some());
+        assert_eq!(process.connections(), open.len());
         drop((open, told));
-        assert_eq!(house.connections(), 0);
-        assert!(house.wait(greedy).is_some() && house.connect(greedy).is_some());
+        assert_eq!(process.connections(), 0);
+        assert!(process.wait(greedy).is_some() && process.connect(greedy).is_some());
     }
 
     #[test]
-    fn a_house_that_is_handed_over_ends_connections_and_is_not_leaving() {
-        let house = Premises::new(Caps::ROOMY);
-        let closing = house.closing();
-        assert!(!house.ends_connections() && !house.is_leaving() && !*closing.borrow());
-        house.hand_over();
-        assert!(house.ends_connections() && !house.is_leaving() && *closing.borrow());
-        house.close();
-        house.hand_over();
-        assert!(house.is_leaving(), "there is no way back");
+    fn a_process_that_is_handed_over_ends_connections_and_is_not_leaving() {
+        let process = ProcessAdmission::new(Caps::ROOMY);
+        let closing = process.closing();
+        assert!(!process.ends_connections() && !process.is_leaving() && !*closing.borrow());
+        process.hand_over();
+        assert!(process.ends_connections() && !process.is_leaving() && *closing.borrow());
+        process.close();
+        process.hand_over();
+        assert!(process.is_leaving(), "there is no way back");
     }
 }

@@ -54,7 +54,7 @@ impl ChainUsage {
 
 /// All of it.
 #[derive(Debug)]
-pub struct HouseLimits {
+pub struct ProcessLimits {
     most: [AtomicU64; KINDS],
     /// Chains that share it.
     chains: AtomicU64,
@@ -65,12 +65,12 @@ pub struct HouseLimits {
 /// One chain's part. Dropped, when all who took something have given it back, it leaves the others its reserve.
 #[derive(Debug)]
 pub struct ChainShare {
-    house: Arc<HouseLimits>,
+    limits: Arc<ProcessLimits>,
     usage: Arc<ChainUsage>,
 }
 
-impl HouseLimits {
-    pub fn new(caps: &Caps) -> Arc<HouseLimits> {
+impl ProcessLimits {
+    pub fn new(caps: &Caps) -> Arc<ProcessLimits> {
         let most = [
             caps.requests as u64,
             caps.bodies as u64,
@@ -83,7 +83,7 @@ impl HouseLimits {
             caps.transaction_bytes as u64,
             caps.connections as u64,
         ];
-        Arc::new(HouseLimits {
+        Arc::new(ProcessLimits {
             most: most.map(AtomicU64::new),
             chains: AtomicU64::new(0),
             usages: ArcSwap::default(),
@@ -97,7 +97,7 @@ impl HouseLimits {
         self.change(|usages| usages.push(usage.clone()));
         self.chains.fetch_add(1, Ordering::SeqCst);
         ChainShare {
-            house: self.clone(),
+            limits: self.clone(),
             usage,
         }
     }
@@ -136,7 +136,7 @@ impl HouseLimits {
 impl ChainShare {
     /// All that there is, for one chain alone.
     pub fn alone(caps: &Caps) -> ChainShare {
-        HouseLimits::new(caps).share()
+        ProcessLimits::new(caps).share()
     }
 
     /// What this chain has.
@@ -144,19 +144,19 @@ impl ChainShare {
         self.usage.of(of).load(Ordering::Relaxed)
     }
 
-    pub fn house(&self) -> &Arc<HouseLimits> {
-        &self.house
+    pub fn limits(&self) -> &Arc<ProcessLimits> {
+        &self.limits
     }
 
     /// What is this chain's of something that is shared out in equal parts.
     pub fn part(&self, of: Resource) -> usize {
-        let chains = self.house.chains.load(Ordering::Relaxed);
-        usize::try_from(self.house.most(of) / chains.max(1)).unwrap_or(usize::MAX)
+        let chains = self.limits.chains.load(Ordering::Relaxed);
+        usize::try_from(self.limits.most(of) / chains.max(1)).unwrap_or(usize::MAX)
     }
 
     /// Takes `amount`; `false` when it can't be had.
     pub fn take(&self, of: Resource, amount: u64) -> bool {
-        self.take_within(of, amount, self.house.most(of))
+        self.take_within(of, amount, self.limits.most(of))
     }
 
     /// As [`ChainShare::take`], as if there were no more than `most`.
@@ -164,7 +164,7 @@ impl ChainShare {
         let count = self.usage.of(of);
         // Counted before it is looked: of several who take at once the last sees all the others.
         let before = count.fetch_add(amount, Ordering::SeqCst);
-        let division = self.house.division(most);
+        let division = self.limits.division(most);
         let fits = before.saturating_add(amount) <= division.reserve()
             || (division.chains > 1 && amount <= self.left_beside(of, division, (before, amount)));
         if !fits {
@@ -175,13 +175,13 @@ impl ChainShare {
 
     /// What is left of the reserve for one that has `own`.
     pub fn left_of_reserve(&self, of: Resource, own: u64) -> u64 {
-        let division = self.house.division(self.house.most(of));
+        let division = self.limits.division(self.limits.most(of));
         division.reserve().saturating_sub(own)
     }
 
     /// What is left in all for one that had `own` before it took `amount`.
     pub fn left_in_all(&self, of: Resource, own: u64, amount: u64) -> u64 {
-        let division = self.house.division(self.house.most(of));
+        let division = self.limits.division(self.limits.most(of));
         match division.chains > 1 {
             true => self.left_beside(of, division, (own, amount)),
             false => division.reserve().saturating_sub(own),
@@ -190,7 +190,7 @@ impl ChainShare {
 
     /// `before` is what it had, without `amount`, that is counted already.
     fn left_beside(&self, of: Resource, division: Division, (before, amount): (u64, u64)) -> u64 {
-        let usages = self.house.usages.load();
+        let usages = self.limits.usages.load();
         let counts = usages.iter().map(|usage| usage.of(of));
         let beyond = counts.map(|count| division.beyond(count.load(Ordering::SeqCst)));
         let beyond: u64 = beyond.sum();
@@ -211,9 +211,9 @@ impl ChainShare {
 
 impl Drop for ChainShare {
     fn drop(&mut self) {
-        self.house.chains.fetch_sub(1, Ordering::SeqCst);
+        self.limits.chains.fetch_sub(1, Ordering::SeqCst);
         let own = &self.usage;
-        self.house
+        self.limits
             .change(|usages| usages.retain(|usage| !Arc::ptr_eq(usage, own)));
     }
 }
@@ -224,8 +224,8 @@ mod tests {
 
     const OF: Resource = Resource::Requests;
 
-    fn house(most: usize) -> Arc<HouseLimits> {
-        HouseLimits::new(&Caps {
+    fn limits(most: usize) -> Arc<ProcessLimits> {
+        ProcessLimits::new(&Caps {
             requests: most,
             ..Caps::ROOMY
         })
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn one_chain_has_all_and_not_one_more() {
-        let share = house(10).share();
+        let share = limits(10).share();
         assert_eq!(fill(&share), 10);
         share.give(OF, 1);
         assert!(share.take(OF, 1) && !share.take(OF, 1));
@@ -245,19 +245,19 @@ mod tests {
 
     #[test]
     fn beside_one_that_floods_another_finds_its_reserve() {
-        let house = house(800);
-        let shares: Vec<_> = (0..4).map(|_| house.share()).collect();
+        let limits = limits(800);
+        let shares: Vec<_> = (0..4).map(|_| limits.share()).collect();
         assert_eq!(fill(&shares[0]), 400);
         assert!(fill(&shares[1]) >= 100);
         assert!(fill(&shares[2]) >= 100);
         assert!(fill(&shares[3]) >= 100);
-        assert!(house.taken(OF) <= 800);
+        assert!(limits.taken(OF) <= 800);
     }
 
     #[test]
     fn what_a_chain_had_is_the_others_when_it_is_gone() {
-        let house = house(800);
-        let (one, other) = (house.share(), house.share());
+        let limits = limits(800);
+        let (one, other) = (limits.share(), limits.share());
         assert!(fill(&one) < 800);
         let own = one.own(OF);
         one.give(OF, own);
@@ -267,11 +267,11 @@ mod tests {
 
     #[test]
     fn what_is_shared_out_in_equal_parts_is_less_with_each_chain_more() {
-        let house = house(1);
-        let one = house.share();
+        let limits = limits(1);
+        let one = limits.share();
         assert_eq!(one.part(Resource::Transactions), 65_536);
         assert_eq!(one.part(Resource::TransactionBytes), 8 << 20);
-        let others = [house.share(), house.share(), house.share()];
+        let others = [limits.share(), limits.share(), limits.share()];
         let parts = [&one, &others[0]].map(|share| share.part(Resource::TransactionBytes));
         assert_eq!(parts, [2 << 20; 2]);
         drop(others);
@@ -280,13 +280,13 @@ mod tests {
 
     #[test]
     fn many_at_once_never_take_more_than_there_is() {
-        let house = house(1000);
-        let shares: Vec<_> = (0..4).map(|_| house.share()).collect();
+        let limits = limits(1000);
+        let shares: Vec<_> = (0..4).map(|_| limits.share()).collect();
         std::thread::scope(|scope| {
             for share in &shares {
                 scope.spawn(|| fill(share));
             }
         });
-        assert!(house.taken(OF) <= 1000, "{}", house.taken(OF));
+        assert!(limits.taken(OF) <= 1000, "{}", limits.taken(OF));
     }
 }
